@@ -1,0 +1,3 @@
+from recipelang.cli.main import main
+
+main()

@@ -1,0 +1,170 @@
+"""The plan: everything a run will do, as frozen plain data (JSON in, JSON out).
+
+`recipelang plan` prints it, the engine obeys it, an artifact records it. It
+knows no torch and no syntax tree. Times are optimizer steps within a stage;
+ratios are doubles made once from exact rationals; tensor names are those of the
+task model's `named_parameters()`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FORMAT_VERSION = "1.0"
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelPlan(Frozen):
+    ref: str = Field(description="as the recipe names it")
+    path: str = Field(description="folder that holds config.json and the weights")
+    task: str
+    dtype: Literal["fp32", "bf16"] = "fp32"
+    dropout: float | None = None
+    attention_dropout: float | None = None
+    digest: str = Field(default="", description="sha256 of the weights and the config")
+    family: str = ""
+    parameters: int = Field(default=0, description="parameters of the task model")
+
+
+class DataPlan(Frozen):
+    label: str = Field(description='"" is the default set')
+    source: str = Field(description="as the recipe names it")
+    splits: dict[str, str] = Field(description="split name -> what `tasks` reads: a file path or a reference")
+    config: str | None = None
+    columns: dict[str, str] = {}
+    max_length: int
+    stride: int
+    samples: int | None = None
+    shuffle: bool = True
+    seed: int
+    examples: dict[str, int] = Field(default={}, description="split -> examples (questions)")
+    items: dict[str, int] = Field(default={}, description="split -> items a step draws from (features)")
+    digest: str = Field(default="", description="sha256 of the contents")
+
+
+class Segment(Frozen):
+    """One shape over steps `first..last` (inclusive); `cycles` are the steps at which it restarts."""
+
+    shape: str
+    start: float
+    end: float
+    first: int
+    last: int
+    power: float | None = None
+    cycles: tuple[int, ...] = ()
+
+
+class Target(Frozen):
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        n = 1
+        for d in self.shape:
+            n *= d
+        return n
+
+
+class PruneEvent(Frozen):
+    """At `STEP_START` of `step` (of `END` when it equals the stage's steps)."""
+
+    step: int
+    sparsity: float
+    zeros: tuple[int, ...] = Field(description="exact zeros per ranking set: per target (uniform) or one total (global)")
+
+
+class PrunePlan(Frozen):
+    name: str
+    method: str
+    args: dict[str, float | int | str | bool] = {}
+    scope: Literal["uniform", "global", "row", "erk"] = "uniform"
+    pattern: str = "unstructured"
+    targets: tuple[Target, ...]
+    never: tuple[str, ...] = Field(default=(), description="tensors that must gain no zeros and no mask")
+    events: tuple[PruneEvent, ...]
+
+
+class DistillPlan(Frozen):
+    teacher: str = Field(description="folder of a model, or `stage.NAME`")
+    teacher_ref: str
+    on: tuple[str, ...] = ("logits",)
+    hardness: tuple[Segment, ...]
+    temperature: tuple[Segment, ...]
+
+
+class StagePlan(Frozen):
+    name: str
+    index: int
+    mode: Literal["train", "one_shot"] = "train"
+    steps: int
+    steps_per_epoch: int
+    epochs: float
+    batch: int
+    micro_batch: int
+    accumulation: int
+    optimizer: str
+    optimizer_args: dict[str, float | tuple[float, ...]] = {}
+    learning_rate: tuple[Segment, ...]
+    clip: float | None = 1.0
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    data: str = ""
+    seed: int
+    checkpoint_every: int | None = Field(default=None, description="steps; none means an epoch or ten minutes, the sooner")
+    keep: int = 2
+    prunes: tuple[PrunePlan, ...] = ()
+    distills: tuple[DistillPlan, ...] = ()
+
+
+class EvaluatePlan(Frozen):
+    name: str
+    data: str = ""
+    split: str
+    metrics: tuple[str, ...]
+    every: int | None = Field(default=None, description="steps inside a stage; none: only at the end of each stage")
+    compare_dense: bool = False
+
+
+class ClaimPlan(Frozen):
+    """`kind`: `expect` fails the run, `prefer` warns. `id` finds the expression in the checked recipe."""
+
+    kind: Literal["expect", "prefer"]
+    id: int
+    text: str
+    message: str | None = None
+
+
+class ExportPlan(Frozen):
+    formats: tuple[str, ...] = ("safetensors",)
+    card: bool = True
+    max_shard: int = 5_000_000_000
+
+
+class Plan(Frozen):
+    format_version: str = FORMAT_VERSION
+    name: str
+    source: str = Field(description="the recipe file's name, without its folder")
+    spec_digest: str
+    behaviour_digest: str
+    seed: int
+    model: ModelPlan
+    data: tuple[DataPlan, ...]
+    stages: tuple[StagePlan, ...]
+    evaluations: tuple[EvaluatePlan, ...] = ()
+    export: ExportPlan = ExportPlan()
+    claims: tuple[ClaimPlan, ...] = ()
+    never: tuple[str, ...] = ()
+    selections: dict[str, tuple[str, ...]] = Field(
+        default={}, description="selector text in a claim -> the matrices it stands for"
+    )
+    peak_memory: int = Field(default=0, description="bytes, an upper estimate")
+    rehearsal: int | None = Field(default=None, description="only the first N steps of every stage")
+
+    @property
+    def steps(self) -> int:
+        return sum(s.steps for s in self.stages)

@@ -1,0 +1,163 @@
+"""The kind of attributes that change over time: `shape(a -> b, over = window)`, a list, or a plain value."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from recipelang.source.suggest import closest
+from recipelang.values.composite import Applied, Arrow, Between, Schedule, ShapeSegment, Symbol
+from recipelang.values.kinds import Kind, Mismatch, wrong
+from recipelang.values.quantities import Quantity, Rate, Time
+
+#: shape -> the arguments it takes beside the change and its window
+SHAPES: dict[str, tuple[str, ...]] = {
+    "constant": (),
+    "step": (),
+    "linear": (),
+    "cosine": (),
+    "exponential": (),
+    "polynomial": ("power",),
+    "cubic": (),
+}
+
+
+def schedule(value_kind: Kind, *, events: bool = False) -> Kind:
+    """`events`: values change at events, so a window needs `every` or `updates` (sparsity)."""
+
+    def convert(value: object) -> object:
+        items = value if isinstance(value, tuple) else (value,)
+        if not items:
+            raise Mismatch("E024", "a schedule needs at least one value")
+        if len(items) > 1 and not all(isinstance(item, Applied) for item in items):
+            raise Mismatch("E024", "a list of schedules holds calls only", "write `[linear(...), linear(...)]`")
+        return Schedule(tuple(_segment(item, value_kind, events) for item in items))
+
+    return Kind(f"schedule<{value_kind.name}>", convert)
+
+
+def _segment(value: object, kind: Kind, events: bool) -> ShapeSegment:
+    if isinstance(value, Symbol):
+        raise kind.unknown(value)
+    if not isinstance(value, Applied):
+        if isinstance(value, Arrow):
+            raise Mismatch("E024", "a change needs a shape", "write `linear(a -> b, over = start..end)`")
+        plain = _value(value, kind)
+        return ShapeSegment("constant", plain, plain)
+    if value.function not in SHAPES:
+        near = closest(value.function, SHAPES)
+        known = ", ".join(f"`{s}`" for s in SHAPES)
+        raise Mismatch("E022", f"unknown shape `{value.function}`", f"did you mean `{near}`?" if near else f"shapes: {known}", near)
+    return _call(value, kind, events)
+
+
+def _call(call: Applied, kind: Kind, events: bool) -> ShapeSegment:
+    shape = call.function
+    allowed = {"over", "every", "updates", "rewind", "at", *SHAPES[shape]}
+    given: dict[str, object] = {}
+    change: object = None
+    for index, (name, value, _) in enumerate(call.arguments):
+        if name is None:
+            if index:
+                raise Mismatch("E024", f"`{shape}` takes one change, then named arguments")
+            change = value
+        elif name not in allowed:
+            near = closest(name, allowed)
+            raise Mismatch(
+                "E051",
+                f"`{shape}` has no argument `{name}`",
+                f"did you mean `{near}`?" if near else f"it takes {', '.join(f'`{a}`' for a in sorted(allowed))}",
+            )
+        elif name in given:
+            raise Mismatch("E026", f"argument `{name}` is given twice")
+        else:
+            given[name] = value
+    start, end = _change(change, shape, kind)
+    window = _window(given, shape)
+    every = _every(given, shape, window, events)
+    rewind = _time(given, "rewind")
+    if "power" in SHAPES[shape] and "power" not in given:
+        raise Mismatch("E053", f"`{shape}` needs `power`", f"write `{shape}(a -> b, power = 2, over = start..end)`")
+    return ShapeSegment(shape, start, end, window, every, rewind, _power(given))
+
+
+def _change(change: object, shape: str, kind: Kind) -> tuple[Fraction, Fraction]:
+    if isinstance(change, Arrow):
+        start, end = _value(change.start, kind), _value(change.end, kind)
+        if shape == "exponential" and (start <= 0 or end <= 0):
+            raise Mismatch("E038", "`exponential` needs two values above zero", "it cannot reach 0; use `linear` or `cubic`")
+        return start, end
+    if change is None:
+        raise Mismatch("E053", f"`{shape}` needs a change", f"write `{shape}(a -> b, over = start..end)`")
+    if shape != "constant":
+        raise Mismatch("E024", f"`{shape}` needs a change `a -> b`", "a value that does not change is written alone")
+    value = _value(change, kind)
+    return value, value
+
+
+def _window(given: dict[str, object], shape: str) -> tuple[Time, Time] | None:
+    if "at" in given:
+        if shape != "step":
+            raise Mismatch("E051", f"`{shape}` has no argument `at`", "`at` belongs to `step`; use `over` here")
+        if "over" in given:
+            raise Mismatch("E054", "`at` and `over` exclude each other")
+        at = _time(given, "at")
+        assert at is not None
+        return at, at
+    over = given.get("over")
+    if over is None:
+        if shape in ("constant",):
+            return None
+        needs = "`at`" if shape == "step" else "`over`"
+        raise Mismatch("E053", f"`{shape}` needs {needs}", "write `over = start..end` for the whole stage")
+    if not isinstance(over, Between):
+        raise wrong(over, "a window", "write `over = start..end` or `over = 2..28 epochs`")
+    ends = []
+    for end in (over.low, over.high):
+        if not isinstance(end, Time):
+            raise wrong(end, "a point in time", "write it in epochs or steps, or as `start` or `end` with a span added")
+        ends.append(end)
+    return ends[0], ends[1]
+
+
+def _every(given: dict[str, object], shape: str, window: object, events: bool) -> Time | None:
+    every, updates = given.get("every"), given.get("updates")
+    if not events:
+        for name in ("every", "updates"):
+            if name in given:
+                raise Mismatch("E051", f"`{name}` has no meaning here", "this value changes at every step")
+        return None
+    if every is not None and updates is not None:
+        raise Mismatch("E054", "`every` and `updates` exclude each other")
+    if updates is not None:
+        if not isinstance(updates, Rate) or updates.value <= 0:
+            raise wrong(updates, "a rate", "write `updates = 10 per epoch`")
+        return Time(epochs=1 / updates.value)
+    if every is None and window is not None and shape not in ("step", "constant"):
+        raise Mismatch("E053", "a sparsity over a window needs its events", "add `updates = 10 per epoch` or `every = 1 epoch`")
+    return _time(given, "every")
+
+
+def _time(given: dict[str, object], name: str) -> Time | None:
+    value = given.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, Time):
+        raise wrong(value, f"a number of epochs or steps for `{name}`", f"write `{name} = 2 epochs`")
+    if name != "at" and (value.epochs < 0 or value.steps < 0 or not (value.epochs or value.steps)):
+        raise Mismatch("E038", f"`{name}` must be longer than nothing")
+    return value
+
+
+def _power(given: dict[str, object]) -> Fraction | None:
+    value = given.get("power")
+    if value is None:
+        return None
+    if not isinstance(value, Quantity) or value.unit is not None or value.value <= 0:
+        raise wrong(value, "a positive number for `power`")
+    return value.value
+
+
+def _value(value: object, kind: Kind) -> Fraction:
+    result = kind.coerce(value)
+    assert isinstance(result, Fraction)
+    return result

@@ -1,0 +1,12 @@
+"""Texts, positions, findings and how they are shown. Standard library only."""
+
+from recipelang.source.diagnostic import (
+    Diagnostic as Diagnostic,
+    Diagnostics as Diagnostics,
+    Edit as Edit,
+    Fix as Fix,
+    Label as Label,
+    RecipeError as RecipeError,
+    fail as fail,
+)
+from recipelang.source.text import Source as Source, Span as Span

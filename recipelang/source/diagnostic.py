@@ -1,0 +1,116 @@
+"""What can be said about a recipe: data only. Renderers live elsewhere.
+
+Between phases a user's mistake is a `Diagnostic` in a `Diagnostics` list.
+`RecipeError` exists for the public edge, and for the run, where there is
+nothing to recover to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from recipelang.source.text import Source, Span
+
+Severity = Literal["error", "warning", "info"]
+Applicability = Literal["safe", "unsafe", "display"]
+
+#: More than this many findings in one file help nobody (`safety`).
+LIMIT = 50
+
+
+@dataclass(frozen=True)
+class Label:
+    """A place in a source and what to say under it (may be empty)."""
+
+    source: Source
+    span: Span
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Edit:
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True)
+class Fix:
+    """A change that would mend the finding. `safe` fixes keep the meaning meant."""
+
+    title: str
+    edits: tuple[Edit, ...]
+    applicability: Applicability = "safe"
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One finding: what (`message`), where (`primary`), why (`notes`), what next (`help`).
+
+    `code` is stable (`E051`, `W101`); its first letter gives the severity.
+    """
+
+    code: str
+    message: str
+    primary: Label | None = None
+    secondary: tuple[Label, ...] = ()
+    notes: tuple[str, ...] = ()
+    help: tuple[str, ...] = ()
+    fixes: tuple[Fix, ...] = ()
+
+    @property
+    def severity(self) -> Severity:
+        return {"E": "error", "W": "warning"}.get(self.code[0], "info")  # type: ignore[return-value]
+
+
+class Diagnostics:
+    """A list that phases pass down and add to; equal findings are kept once."""
+
+    def __init__(self) -> None:
+        self._items: list[Diagnostic] = []
+        self._seen: set[tuple[str, str, Span | None]] = set()
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        at = diagnostic.primary.span if diagnostic.primary else None
+        key = (diagnostic.code, diagnostic.message, at)
+        if key not in self._seen:
+            self._seen.add(key)
+            self._items.append(diagnostic)
+
+    def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
+        for diagnostic in diagnostics:
+            self.add(diagnostic)
+
+    def __iter__(self) -> Iterator[Diagnostic]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        return tuple(d for d in self._items if d.severity == "error")
+
+    def sorted(self) -> tuple[Diagnostic, ...]:
+        """In reading order; findings without a place come last."""
+        return tuple(
+            sorted(self._items, key=lambda d: (d.primary is None, d.primary.span if d.primary else Span(0, 0)))
+        )
+
+    def raise_errors(self) -> None:
+        if self.errors:
+            raise RecipeError(self.sorted())
+
+
+class RecipeError(Exception):
+    """A user's mistake, or a limit of the machine, with its diagnostics."""
+
+    def __init__(self, diagnostics: Iterable[Diagnostic] | Diagnostic) -> None:
+        self.diagnostics = (diagnostics,) if isinstance(diagnostics, Diagnostic) else tuple(diagnostics)
+        super().__init__("; ".join(f"{d.code}: {d.message}" for d in self.diagnostics))
+
+
+def fail(code: str, message: str, *, help: str | None = None, notes: Iterable[str] = ()) -> RecipeError:
+    """A `RecipeError` with one diagnostic that has no place in a recipe. Raise the result."""
+    return RecipeError(Diagnostic(code, message, notes=tuple(notes), help=(help,) if help else ()))

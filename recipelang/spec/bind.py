@@ -1,0 +1,294 @@
+"""Blocks against the closed schema: every attribute evaluated, typed and placed, or a precise error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
+from recipelang.source.suggest import closest
+from recipelang.spec.blocks import ALIASES, BLOCKS, LATER_BLOCKS, ColumnsSpec, DataSpec, Spec, StageSpec
+from recipelang.spec.evaluate import Evaluator
+from recipelang.syntax import tree as t
+from recipelang.values.composite import POISON, Poison
+from recipelang.values.kinds import Mismatch
+from recipelang.values.quantities import Time
+
+S = TypeVar("S", bound=Spec)
+
+
+@dataclass
+class Binder:
+    """`spans` maps a path such as `stage.sparse.prune.weights.targets` to where it was written."""
+
+    source: Source
+    diagnostics: Diagnostics
+    spans: dict[str, Span] = field(default_factory=dict)
+
+    def attributes(self, statements: Iterable[t.Statement]) -> dict[str, t.Attribute]:
+        """Attributes by name; a second one of the same name is an error that shows both."""
+        found: dict[str, t.Attribute] = {}
+        for statement in statements:
+            if not isinstance(statement, t.Attribute):
+                continue
+            if statement.name in found:
+                first = found[statement.name]
+                self._error(
+                    "E012",
+                    f"`{statement.name}` is given twice",
+                    statement.name_span,
+                    help="keep one of them",
+                    secondary=(Label(self.source, first.name_span, "first given here"),),
+                )
+                continue
+            if statement.operator != "=":
+                self._error(
+                    "E031",
+                    f"there is no inherited `{statement.name}` to change",
+                    statement.name_span,
+                    help=f"`{statement.operator}` edits a value of a base recipe; write `=`",
+                )
+                continue
+            found[statement.name] = statement
+        return found
+
+    def bind(
+        self,
+        block: t.Block,
+        spec: type[S],
+        evaluator: Evaluator,
+        path: str,
+        extra: dict[str, object] | None = None,
+    ) -> S | None:
+        """One block's attributes as its Spec; `None` when any of them is wrong."""
+        self.spans[path] = block.header
+        known = spec.attributes()
+        values: dict[str, object] = dict(extra or {})
+        sound = True
+        for name, attribute in self.attributes(block.body).items():
+            self.spans[f"{path}.{name}"] = attribute.value.span
+            if name not in known:
+                self._unknown_attribute(block.kind, spec, attribute)
+                sound = False
+                continue
+            value = evaluator.value(attribute.value)
+            if not isinstance(value, Poison):
+                value = self._coerce(attribute, spec, value, evaluator)
+            if isinstance(value, Poison):
+                sound = False
+                continue
+            values[name] = value
+        given = {s.name for s in block.body if isinstance(s, t.Attribute)}
+        broken = any(isinstance(s, t.Broken) for s in block.body)
+        for name in spec.required():
+            if name not in values:
+                sound = False
+                if name not in given and not broken:
+                    self._missing(block, name, known[name].doc)
+        return self._construct(spec, values, block) if sound else None
+
+    def _coerce(self, attribute: t.Attribute, spec: type[Spec], value: object, evaluator: Evaluator) -> object:
+        try:
+            return spec.attributes()[attribute.name].kind.coerce(value)
+        except Mismatch as mismatch:
+            at = attribute.value.span
+            if mismatch.code == "E022" and isinstance(attribute.value, t.Path):
+                names = closest(attribute.value.text, evaluator.definitions)
+                if names and "did you mean" not in (mismatch.help or ""):
+                    mismatch = Mismatch("E022", mismatch.message, f"did you mean `{names}`?", names)
+            return evaluator.mismatch(mismatch, _innermost(attribute.value, mismatch, evaluator) or at)
+
+    def _construct(self, spec: type[S], values: dict[str, object], block: t.Block) -> S | None:
+        try:
+            return spec(**values)
+        except ValidationError as error:
+            for item in error.errors():
+                self._error("E054", str(item["msg"]).lower(), block.header)
+            return None
+
+    # ---------------------------------------------------------------- structure
+    def children(self, block: t.Block, path: str) -> list[tuple[t.Block, type[Spec]]]:
+        """The blocks inside a block that may stand there; the others are reported."""
+        return self.known_blocks(block.body, block.kind)
+
+    def known_blocks(self, statements: Iterable[t.Statement], parent: str) -> list[tuple[t.Block, type[Spec]]]:
+        table = BLOCKS.get(parent, {})
+        found: list[tuple[t.Block, type[Spec]]] = []
+        seen: dict[tuple[str, tuple[str, ...]], t.Block] = {}
+        for statement in statements:
+            if isinstance(statement, t.Param | t.Let | t.Claim) and parent:
+                word = {"Param": "param", "Let": "let"}.get(type(statement).__name__, getattr(statement, "kind", ""))
+                self._error(
+                    "E052", f"`{word}` cannot stand inside a block", statement.span, help="move it to the top of the file"
+                )
+            if not isinstance(statement, t.Block):
+                continue
+            if statement.kind not in table:
+                self._unknown_block(statement, parent)
+                continue
+            spec = table[statement.kind]
+            if not self._labels(statement, spec):
+                continue
+            key = (statement.kind, statement.labels)
+            if key in seen:
+                name = " ".join(key[:1] + key[1])
+                self._error(
+                    "E012",
+                    f"`{name}` is given twice",
+                    statement.header,
+                    help="merge them, or give one another name",
+                    secondary=(Label(self.source, seen[key].header, "first given here"),),
+                )
+                continue
+            seen[key] = statement
+            found.append((statement, spec))
+        return found
+
+    def _labels(self, block: t.Block, spec: type[Spec]) -> bool:
+        least, most = spec.LABELS
+        if least <= len(block.labels) <= most:
+            return True
+        if not block.labels:
+            help = f"write `{block.kind} NAME {{ ... }}`"
+            self._error("E053", f"`{block.kind}` needs a name", block.kind_span, help=help)
+        else:
+            self._error(
+                "E054",
+                f"`{block.kind}` takes {'no name' if most == 0 else 'one name'}",
+                block.label_spans[most],
+                help=f"write `{block.kind} {{ ... }}`" if most == 0 else None,
+            )
+        return False
+
+    # ----------------------------------------------------------------- messages
+    def _unknown_attribute(self, kind: str, spec: type[Spec], attribute: t.Attribute) -> None:
+        name = attribute.name
+        here = spec.attributes()
+        word = closest(name, here) or (ALIASES.get(name) if ALIASES.get(name) in here else None)
+        where = f"`{kind}`" if kind else "the top of a recipe"
+        message = f"unknown attribute `{name}` in {where}"
+        fixes: tuple[Fix, ...] = ()
+        if word:
+            help = f"did you mean `{word}`?"
+            fixes = (Fix(f"write `{word}`", (Edit(attribute.name_span, word),)),)
+        elif homes := _homes(ALIASES.get(name, name)):
+            home = ALIASES.get(name, name)
+            help = f"`{home}` belongs in {' or '.join(f'`{h}`' for h in homes)}, not in {where}"
+        elif name in BLOCKS.get(kind, {}):
+            help = f"`{name}` is a block: write `{name} {{ ... }}`"
+        else:
+            help = f"it takes {', '.join(f'`{a}`' for a in here)}"
+        self._error("E051", message, attribute.name_span, help=help, fixes=fixes)
+
+    def _unknown_block(self, block: t.Block, parent: str) -> None:
+        where = f"`{parent}`" if parent else "a recipe"
+        if (parent, block.kind) in LATER_BLOCKS:
+            self._error("E055", f"`{block.kind}` is not in this release yet", block.kind_span, help="take it out for now")
+            return
+        table = BLOCKS.get(parent, {})
+        near = closest(block.kind, table)
+        homes = [p for p, inner in BLOCKS.items() if block.kind in inner]
+        if near:
+            help = f"did you mean `{near}`?"
+        elif homes:
+            inside = f"inside `{homes[0]}`" if homes[0] else "outside all blocks"
+            help = f"`{block.kind}` belongs {inside}"
+        else:
+            help = f"{where} takes {', '.join(f'`{b}`' for b in table)}" if table else f"{where} takes no blocks"
+        fixes = (Fix(f"write `{near}`", (Edit(block.kind_span, near),)),) if near else ()
+        self._error("E052", f"unknown block `{block.kind}` in {where}", block.kind_span, help=help, fixes=fixes)
+
+    def _missing(self, block: t.Block, name: str, doc: str) -> None:
+        misspelt = [s.name for s in block.body if isinstance(s, t.Attribute) and (closest(s.name, [name]) or ALIASES.get(s.name) == name)]
+        if misspelt:
+            return  # the misspelling is reported where it stands
+        self._error("E053", f"`{block.kind}` needs `{name}`", block.header, help=f"`{name}`: {doc}")
+
+    def _error(
+        self,
+        code: str,
+        message: str,
+        span: Span,
+        *,
+        help: str | None = None,
+        secondary: tuple[Label, ...] = (),
+        fixes: tuple[Fix, ...] = (),
+    ) -> None:
+        self.diagnostics.add(
+            Diagnostic(code, message, Label(self.source, span), secondary, help=(help,) if help else (), fixes=fixes)
+        )
+
+
+def bind_stage(binder: Binder, block: t.Block, evaluator: Evaluator) -> StageSpec | None:
+    """A stage with what acts in it; `start` and `end` are points in time for all its attributes."""
+    path = f"stage.{block.labels[0]}"
+    inner = evaluator.within({"start": Time(), "end": _length(block, evaluator)})
+    sound = True
+    parts: dict[str, list[Spec]] = {"prune": [], "distill": []}
+    for child, spec in binder.children(block, path):
+        label = f".{child.labels[0]}" if child.labels else ""
+        extra = {"name": child.labels[0]} if spec.LABELS[0] else None
+        for stray, _ in binder.known_blocks(child.body, child.kind):
+            binder.spans[f"{path}.{child.kind}.{stray.kind}"] = stray.header
+        bound = binder.bind(child, spec, inner, f"{path}.{child.kind}{label}", extra)
+        sound = sound and bound is not None
+        if bound is not None:
+            parts[child.kind].append(bound)
+    extra = {"name": block.labels[0], "prunes": tuple(parts["prune"]), "distills": tuple(parts["distill"])}
+    stage = binder.bind(block, StageSpec, inner, path, extra)
+    return stage if sound else None
+
+
+def _length(block: t.Block, evaluator: Evaluator) -> object:
+    """`end` is the stage's length; a length that is wrong is reported with the attribute itself."""
+    for statement in block.body:
+        if isinstance(statement, t.Attribute) and statement.name == "length":
+            quiet = evaluator.within({})
+            value = quiet.value(statement.value)
+            return value if isinstance(value, Time) else POISON
+    return POISON
+
+
+def bind_data(binder: Binder, block: t.Block, evaluator: Evaluator, path: str) -> DataSpec | None:
+    columns: tuple[tuple[str, str], ...] = ()
+    for child, spec in binder.children(block, path):
+        bound = binder.bind(child, spec, evaluator, f"{path}.columns")
+        if isinstance(bound, ColumnsSpec):
+            columns = tuple((k, v) for k, v in bound.model_dump().items() if v is not None)
+    return binder.bind(block, DataSpec, evaluator, path, {"columns": columns})
+
+
+def _homes(name: str) -> list[str]:
+    """The blocks that have an attribute of this name."""
+    return [kind for table in BLOCKS.values() for kind, spec in table.items() if name in spec.attributes()]
+
+
+def _innermost(expr: t.Expr, mismatch: Mismatch, evaluator: Evaluator) -> Span | None:
+    """The part of a value that a mismatch speaks of: a named thing in backticks, or the replaced number."""
+    quoted = mismatch.message.split("`")[1::2]
+    stack: list[t.Expr] = [expr]
+    while stack:
+        node = stack.pop()
+        match node:
+            case t.Path() if node.text in quoted[-1:]:
+                return node.span
+            case t.Call():
+                if mismatch.code == "E022" and node.function.text in quoted[-1:]:
+                    return node.function.span
+                for argument in node.arguments:
+                    if mismatch.code in ("E051", "E026") and argument.name in quoted and argument.name_span:
+                        return argument.name_span
+                    stack.append(argument.value)
+            case t.Binary():
+                stack += [node.left, node.right]
+            case t.ListOf():
+                stack += node.items
+            case t.If():
+                stack += [node.then, node.other]
+            case t.Number() if mismatch.code == "E038" and mismatch.replacement and node.unit is None:
+                if mismatch.replacement.rstrip("%") == evaluator.source.text[node.span.start : node.span.end]:
+                    return node.span
+    return None

@@ -1,0 +1,126 @@
+"""The canonical form of an evaluated recipe, and its digests.
+
+UTF-8 JSON, keys sorted, no white space, every number a string (an exact
+decimal, else `p/q`), so comments, order, `let`s and spelling leave no trace.
+`spec` covers the experiment with its claims; `behaviour` only what decides the
+weights. Local models and data enter as the digest of their contents.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Mapping
+from fractions import Fraction
+
+from recipelang.spec import selector as sel
+from recipelang.spec.blocks import Spec
+from recipelang.spec.check import Recipe
+from recipelang.spec.effective import claim_text
+from recipelang.spec.selector_kind import NODES
+from recipelang.values.composite import Chosen, Schedule, ShapeSegment, SparsityPattern, StageRef
+from recipelang.values.kinds import show_fraction
+from recipelang.values.quantities import Time
+
+#: reference as written -> digest of the contents, for things that live on this machine
+Identities = Mapping[str, str]
+
+
+def digest(form: object) -> str:
+    return "sha256:" + hashlib.sha256(to_json(form).encode("utf-8")).hexdigest()
+
+
+def to_json(form: object) -> str:
+    return json.dumps(form, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def spec_form(recipe: Recipe, identities: Identities) -> dict[str, object]:
+    form = _form(recipe, identities, "bs")
+    claims = sorted({f"{c.kind} {claim_text(recipe, c)}" for c in (*recipe.claims, *recipe.requires)})
+    return {**form, "claims": claims}
+
+
+def behaviour_form(recipe: Recipe, identities: Identities) -> dict[str, object]:
+    form = _form(recipe, identities, "b")
+    return {**form, "requires": sorted({claim_text(recipe, c) for c in recipe.requires})}
+
+
+def spec_digest(recipe: Recipe, identities: Identities) -> str:
+    return digest(spec_form(recipe, identities))
+
+
+def behaviour_digest(recipe: Recipe, identities: Identities) -> str:
+    return digest(behaviour_form(recipe, identities))
+
+
+def _form(recipe: Recipe, identities: Identities, levels: str) -> dict[str, object]:
+    def block(spec: Spec) -> dict[str, object]:
+        return _block(spec, identities, levels)
+
+    form: dict[str, object] = {
+        "recipe": "1",
+        "model": block(recipe.model),
+        "data": {label: block(spec) for label, spec in recipe.data.items()},
+        "stages": [_stage(s, identities, levels) for s in recipe.stages],
+        "seed": str(recipe.seed),
+    }
+    if "s" in levels:
+        form["evaluate"] = {e.name: block(e) for e in recipe.evaluations}
+        form["export"] = block(recipe.export)
+    return form
+
+
+def _stage(stage: Spec, identities: Identities, levels: str) -> dict[str, object]:
+    form = {"name": stage.name, **_block(stage, identities, levels)}  # type: ignore[attr-defined]
+    form["prune"] = {p.name: _block(p, identities, levels) for p in stage.prunes}  # type: ignore[attr-defined]
+    form["distill"] = [_block(d, identities, levels) for d in stage.distills]  # type: ignore[attr-defined]
+    return form
+
+
+def _block(spec: Spec, identities: Identities, levels: str) -> dict[str, object]:
+    form = {
+        name: _value(getattr(spec, name), identities)
+        for name, attribute in spec.attributes().items()
+        if attribute.digest in levels
+    }
+    if getattr(spec, "columns", ()):
+        form["columns"] = dict(spec.columns)  # type: ignore[attr-defined]
+    return form
+
+
+def _value(value: object, identities: Identities) -> object:
+    match value:
+        case None | bool():
+            return value
+        case int():
+            return str(value)
+        case Fraction():
+            return show_fraction(value)
+        case str():
+            return {"content": identities[value]} if value in identities else unicodedata.normalize("NFC", value)
+        case Time():
+            return {"epochs": show_fraction(value.epochs), "steps": show_fraction(value.steps)}
+        case tuple():
+            return [_value(v, identities) for v in value]
+        case StageRef():
+            return {"stage": value.name}
+        case SparsityPattern():
+            return [value.kind, str(value.a), str(value.b)]
+        case Chosen():
+            return {value.name: {n: _value(v, identities) for n, v in value.arguments}}
+        case Schedule():
+            return [_segment(s, identities) for s in value.segments]
+    assert isinstance(value, NODES)
+    return sel.canonical(value)
+
+
+def _segment(value: ShapeSegment, identities: Identities) -> dict[str, object]:
+    form: dict[str, object] = {"shape": value.shape, "from": show_fraction(value.start), "to": show_fraction(value.end)}
+    for name in ("window", "every", "rewind", "power"):
+        part = getattr(value, name)
+        if part is not None:
+            form[name] = _value(part, identities)
+    return form
+
+

@@ -1,0 +1,290 @@
+"""The front half in one call: text in, a checked recipe or precise findings out. No torch, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from recipelang.source import Diagnostic, Diagnostics, Label, Source, Span
+from recipelang.source.suggest import closest
+from recipelang.spec.bind import Binder, bind_data, bind_stage
+from recipelang.spec.blocks import DataSpec, EvaluateSpec, ExportSpec, MetaSpec, ModelSpec, StageSpec, TopSpec
+from recipelang.spec.evaluate import Definition, Evaluator
+from recipelang.spec.params import Given, Param, Params
+from recipelang.syntax import Parsed, parse, tree as t
+from recipelang.values.composite import POISON, Poison, StageRef
+
+
+@dataclass(frozen=True)
+class Claim:
+    kind: str
+    condition: t.Expr
+    text: str
+    message: str | None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe whose every value is known. `evaluator` answers the names its claims use."""
+
+    source: Source
+    name: str
+    version: str
+    doc: str
+    meta: MetaSpec
+    model: ModelSpec
+    data: Mapping[str, DataSpec]
+    stages: tuple[StageSpec, ...]
+    evaluations: tuple[EvaluateSpec, ...]
+    export: ExportSpec
+    seed: int
+    claims: tuple[Claim, ...]
+    requires: tuple[Claim, ...]
+    params: tuple[Param, ...]
+    evaluator: Evaluator = field(compare=False, repr=False)
+    spans: Mapping[str, Span] = field(compare=False, repr=False)
+
+    def label(self, path: str, text: str = "") -> Label | None:
+        """Where a value was written, for a later phase's findings; the nearest enclosing place otherwise."""
+        while path:
+            if path in self.spans:
+                return Label(self.source, self.spans[path], text)
+            path = path.rpartition(".")[0]
+        return None
+
+
+@dataclass(frozen=True)
+class Checked:
+    parsed: Parsed
+    recipe: Recipe | None
+    diagnostics: Diagnostics
+    missing: tuple[str, ...] = ()
+
+
+def check(source: Source, given: Mapping[str, Given] | None = None, *, complete: bool = False) -> Checked:
+    """Parse, evaluate and bind. `complete`: a parameter without a value is an error (`run`, `plan`)."""
+    diagnostics = Diagnostics()
+    parsed = parse(source, diagnostics)
+    if parsed.recipe is None:
+        return Checked(parsed, None, diagnostics)
+    return _Checker(parsed, parsed.recipe, diagnostics, given or {}, complete).run()
+
+
+class _Checker:
+    def __init__(
+        self, parsed: Parsed, tree: t.Recipe, diagnostics: Diagnostics, given: Mapping[str, Given], complete: bool
+    ) -> None:
+        self.parsed = parsed
+        self.source = parsed.source
+        self.tree = tree
+        self.diagnostics = diagnostics
+        self.evaluator = Evaluator(parsed.source, diagnostics)
+        self.params = Params(parsed.source, diagnostics, self.evaluator, given)
+        self.binder = Binder(parsed.source, diagnostics)
+        self.complete = complete
+
+    def run(self) -> Checked:
+        self._not_yet()
+        self._define()
+        for definition in self.evaluator.definitions.values():
+            self.evaluator._demand(definition.name, definition.span)
+        abstract = bool(self.params.missing)
+        if abstract and self.complete:
+            self._ask_for_missing()
+        recipe = self._bind()
+        if recipe is not None and not abstract:
+            self._require(recipe)
+        sound = recipe is not None and not abstract and not self.diagnostics.errors
+        return Checked(self.parsed, recipe if sound else None, self.diagnostics, tuple(self.params.missing))
+
+    # ------------------------------------------------------------ definitions
+    def _not_yet(self) -> None:
+        for statement in self.tree.statements:
+            if isinstance(statement, t.Composition):
+                self.diagnostics.add(
+                    Diagnostic(
+                        "E055",
+                        f"`{statement.kind}` is not in this release yet",
+                        Label(self.source, statement.keyword_span),
+                        help=("write the values in this file for now",),
+                    )
+                )
+
+    def _define(self) -> None:
+        lets: set[str] = set()
+        for statement in self.tree.statements:
+            match statement:
+                case t.Param():
+                    if self._is_new(statement.name, statement.name_span):
+                        self.params.declare(statement)
+                case t.Let():
+                    if self._is_new(statement.name, statement.name_span):
+                        lets.add(statement.name)
+                        self._let(statement)
+        self.params.check_unknown(frozenset(lets))
+
+    def _is_new(self, name: str, span: Span) -> bool:
+        if name in ("start", "end", "stage"):
+            self.diagnostics.add(
+                Diagnostic(
+                    "E039", f"`{name}` is a name of the language", Label(self.source, span), help=("choose another name",)
+                )
+            )
+            return False
+        first = self.evaluator.definitions.get(name)
+        if first is not None:
+            self.diagnostics.add(
+                Diagnostic(
+                    "E012",
+                    f"`{name}` is defined twice",
+                    Label(self.source, span),
+                    (Label(self.source, first.span, "first defined here"),),
+                    help=("keep one of them",),
+                )
+            )
+        return first is None
+
+    def _let(self, node: t.Let) -> None:
+        def compute() -> object:
+            value = self.evaluator.within({}).value(node.value)
+            return value
+
+        self.evaluator.definitions[node.name] = Definition(node.name, "let", compute, node.name_span)
+
+    def _ask_for_missing(self) -> None:
+        for name in self.params.missing:
+            at = self.evaluator.definitions[name].span
+            self.diagnostics.add(
+                Diagnostic(
+                    "E053", f"parameter `{name}` needs a value", Label(self.source, at), help=(f"give it with `-p {name}=...`",)
+                )
+            )
+
+    # ------------------------------------------------------------------ blocks
+    def _bind(self) -> Recipe | None:
+        found: dict[type, list[object]] = {}
+        data: dict[str, DataSpec] = {}
+        sound = True
+        kinds: set[str] = set()
+        for block, spec in self.binder.known_blocks(self.tree.statements, ""):
+            kinds.add(block.kind)
+            path = ".".join((block.kind, *block.labels))
+            bound: object
+            if spec is StageSpec:
+                bound = bind_stage(self.binder, block, self.evaluator)
+            elif spec is DataSpec:
+                bound = bind_data(self.binder, block, self.evaluator, path)
+                if isinstance(bound, DataSpec):
+                    data[block.labels[0] if block.labels else ""] = bound
+            else:
+                for child, _ in self.binder.children(block, path):
+                    self.binder.spans[f"{path}.{child.kind}"] = child.header
+                extra = {"name": block.labels[0]} if spec.LABELS[0] else None
+                bound = self.binder.bind(block, spec, self.evaluator, path, extra)
+            sound = sound and bound is not None
+            found.setdefault(spec, []).append(bound)
+        top = self._top()
+        for kind in ("model", "stage"):
+            if kind not in kinds:
+                sound = False
+                if not self._nearly(kind):
+                    self._missing_block(kind)
+        if not sound or top is None:
+            return None
+        recipe = self._recipe(found, data, top)
+        self._stage_references(recipe)
+        self._data_labels(recipe)
+        return recipe
+
+    def _top(self) -> TopSpec | None:
+        header = Span(0, 0)
+        statements = tuple(s for s in self.tree.statements if isinstance(s, t.Attribute))
+        block = t.Block("", (), statements, span=header, kind_span=header)
+        return self.binder.bind(block, TopSpec, self.evaluator, "top")
+
+    def _nearly(self, kind: str) -> bool:
+        """A misspelt block was reported where it stands; a broken statement may have been the block."""
+        return any(
+            (isinstance(s, t.Block) and closest(s.kind, [kind])) or isinstance(s, t.Broken | t.Composition)
+            for s in self.tree.statements
+        )
+
+    def _missing_block(self, kind: str) -> None:
+        hint = {
+            "model": 'add `model { base = "hf://...", task = question_answering }`',
+            "stage": "add `stage NAME { length = 2 epochs, batch = 16, learning_rate = ... }`",
+        }[kind]
+        at = self.tree.version_span
+        self.diagnostics.add(Diagnostic("E053", f"the recipe has no `{kind}`", Label(self.source, at), help=(hint,)))
+
+    def _recipe(self, found: dict[type, list[object]], data: dict[str, DataSpec], top: TopSpec) -> Recipe:
+        def one(kind: type) -> object:
+            return found[kind][0] if kind in found else kind()
+
+        claims = [self._claim(s) for s in self.tree.statements if isinstance(s, t.Claim)]
+        return Recipe(
+            source=self.source,
+            name=self.tree.name or "recipe",
+            version=self.tree.version,
+            doc=self.tree.doc,
+            meta=one(MetaSpec),  # type: ignore[arg-type]
+            model=found[ModelSpec][0],  # type: ignore[arg-type]
+            data=data,
+            stages=tuple(found[StageSpec]),  # type: ignore[arg-type]
+            evaluations=tuple(found.get(EvaluateSpec, ())),  # type: ignore[arg-type]
+            export=one(ExportSpec),  # type: ignore[arg-type]
+            seed=top.seed,
+            claims=tuple(c for c in claims if c.kind != "require"),
+            requires=tuple(c for c in claims if c.kind == "require"),
+            params=tuple(self.params.declared),
+            evaluator=self.evaluator,
+            spans=self.binder.spans,
+        )
+
+    def _claim(self, node: t.Claim) -> Claim:
+        text = self.source.text[node.condition.span.start : node.condition.span.end]
+        message = self.evaluator.value(node.message) if node.message is not None else None
+        return Claim(node.kind, node.condition, " ".join(text.split()), message if isinstance(message, str) else None)
+
+    def _stage_references(self, recipe: Recipe) -> None:
+        earlier: list[str] = []
+        for stage in recipe.stages:
+            for distill in stage.distills:
+                if isinstance(distill.teacher, StageRef) and distill.teacher.name not in earlier:
+                    near = closest(distill.teacher.name, earlier)
+                    listed = ", ".join(f"`stage.{n}`" for n in earlier) or "none"
+                    help = f"did you mean `stage.{near}`?" if near else f"earlier stages here: {listed}"
+                    at = recipe.label(f"stage.{stage.name}.distill.teacher")
+                    message = f"`stage.{distill.teacher.name}` is not an earlier stage"
+                    self.diagnostics.add(Diagnostic("E022", message, at, help=(help,)))
+            earlier.append(stage.name)
+
+    def _data_labels(self, recipe: Recipe) -> None:
+        users = [(f"stage.{s.name}.data", s.data) for s in recipe.stages]
+        users += [(f"evaluate.{e.name}.data", e.data) for e in recipe.evaluations if e.source is None]
+        for path, name in users:
+            if name in recipe.data:
+                continue
+            if not name:
+                if self._nearly("data"):
+                    continue
+                at = Label(self.source, self.tree.version_span)
+                message, help = "the recipe has no `data`", 'add `data { source = "..." }`'
+                self.diagnostics.add(Diagnostic("E053", message, at, help=(help,)))
+                continue
+            near = closest(name, recipe.data)
+            help = f"did you mean `{near}`?" if near else f"labels: {', '.join(f'`{d}`' for d in recipe.data if d) or 'none'}"
+            self.diagnostics.add(Diagnostic("E022", f"no data is labelled `{name}`", recipe.label(path), help=(help,)))
+
+    # ----------------------------------------------------------------- requires
+    def _require(self, recipe: Recipe) -> None:
+        from recipelang.spec.claims import explain_values
+
+        for claim in recipe.requires:
+            value = self.evaluator.value(claim.condition)
+            if value is True or isinstance(value, Poison) or value is POISON:
+                continue
+            labels = explain_values(self.source, claim.condition, self.evaluator)
+            message = claim.message or "a requirement of this recipe does not hold"
+            at = Label(self.source, claim.condition.span)
+            self.diagnostics.add(Diagnostic("E050", message, at, labels, help=("change the values, or the parameters given",)))

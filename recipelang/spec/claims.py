@@ -1,0 +1,238 @@
+"""Claims: `expect` and `prefer` over measured values, and what each part of them came to.
+
+Before the run a claim's names are checked; after it, they are looked up in what
+was measured. A measured ratio is a ratio: `dev.f1 >= 84.9%`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+from recipelang.source import Diagnostic, Diagnostics, Label, Source
+from recipelang.source.suggest import closest
+from recipelang.spec import selector as sel
+from recipelang.spec.check import Claim, Recipe
+from recipelang.spec.evaluate import COMPARISONS, Evaluator
+from recipelang.spec.selector_kind import as_selector
+from recipelang.spec.show import show
+from recipelang.syntax import tree as t
+from recipelang.values.composite import POISON, Between, Poison, SparsityPattern, Tolerance
+from recipelang.values.kinds import Mismatch
+from recipelang.values.quantities import Quantity
+
+FUNCTIONS = ("sparsity", "pattern", "params")
+#: in the language, not measurable by this release
+LATER_FUNCTIONS = ("size", "flops", "latency")
+
+RATIO_METRICS = ("f1", "exact_match", "accuracy", "matthews")
+
+
+class Measured(Protocol):
+    """What a run has measured."""
+
+    metrics: Mapping[str, float]
+
+    def sparsity(self, selector: sel.Selector) -> Fraction: ...
+
+    def parameters(self, selector: sel.Selector) -> int: ...
+
+
+@dataclass(frozen=True)
+class Verdict:
+    claim: Claim
+    met: bool | None  # none: could not be measured
+    expected: str
+    measured: str
+    diagnostic: Diagnostic | None
+
+
+def metric_names(recipe: Recipe) -> list[str]:
+    """Every measured path a claim may use."""
+    defaults = {"question_answering": ("f1", "exact_match")}.get(recipe.model.task, ())
+    names: list[str] = []
+    for evaluation in recipe.evaluations:
+        for metric in evaluation.metrics or defaults:
+            names.append(f"{evaluation.name}.{metric}")
+            names += [f"stage.{stage.name}.{evaluation.name}.{metric}" for stage in recipe.stages]
+            if evaluation.compare == "dense":
+                names.append(f"{evaluation.name}.dense.{metric}")
+    return names
+
+
+def check_claims(recipe: Recipe, diagnostics: Diagnostics) -> None:
+    """Types and names of claims, before anything is run: every name gets a stand-in value."""
+    names = metric_names(recipe)
+
+    def stand_in(node: t.Path | t.Call) -> object:
+        if isinstance(node, t.Path):
+            if node.text in names:
+                return _metric(node.text, 1.0)
+            return _unknown(recipe.source, diagnostics, node, names)
+        return _call(recipe, diagnostics, node, lambda name, selector: Quantity(Fraction(1), percent=name == "sparsity"))
+
+    for claim in recipe.claims:
+        value = recipe.evaluator.claims(stand_in).value(claim.condition)
+        if not isinstance(value, bool | Poison):
+            at = Label(recipe.source, claim.condition.span)
+            help = (f"`{claim.kind}` takes a comparison, as in `{claim.kind} dev.f1 >= 85%`",)
+            diagnostics.add(Diagnostic("E024", "a claim must be true or false", at, help=help))
+
+
+def selectors(recipe: Recipe) -> list[sel.Selector]:
+    """Every selector that a claim measures."""
+    found: list[sel.Selector] = []
+
+    def collect(node: t.Path | t.Call) -> object:
+        if isinstance(node, t.Path):
+            return Quantity(Fraction(1))
+
+        def note(name: str, selector: sel.Selector) -> object:
+            found.append(selector)
+            return Quantity(Fraction(1))
+
+        return _call(recipe, Diagnostics(), node, note)
+
+    for claim in recipe.claims:
+        quiet = Evaluator(recipe.source, Diagnostics(), recipe.evaluator.definitions, measured=collect)
+        _visit(claim.condition, quiet)
+    return found
+
+
+def judge(recipe: Recipe, measured: Measured) -> tuple[Verdict, ...]:
+    """Every claim against what was measured."""
+    return tuple(_judge(recipe, claim, measured) for claim in recipe.claims)
+
+
+def _judge(recipe: Recipe, claim: Claim, measured: Measured) -> Verdict:
+    diagnostics = Diagnostics()
+
+    def look_up(node: t.Path | t.Call) -> object:
+        if isinstance(node, t.Path):
+            if node.text not in measured.metrics:
+                return _unknown(recipe.source, diagnostics, node, list(measured.metrics))
+            return _metric(node.text, measured.metrics[node.text])
+
+        def function(name: str, selector: sel.Selector) -> object:
+            if name == "params":
+                return Quantity(Fraction(measured.parameters(selector)))
+            return Quantity(measured.sparsity(selector), percent=True)
+
+        return _call(recipe, diagnostics, node, function)
+
+    base = recipe.evaluator
+    evaluator = Evaluator(recipe.source, diagnostics, base.definitions, measured=look_up, _values=base._values)
+    value = evaluator.value(claim.condition)
+    expected, found = _sides(claim.condition, evaluator)
+    if isinstance(value, Poison):
+        first = next(iter(diagnostics), None)
+        return Verdict(claim, None, expected, "not measurable", first)
+    if value is True:
+        return Verdict(claim, True, expected, found, None)
+    code, message = ("E090", "expectation not met") if claim.kind == "expect" else ("W102", "preference not met")
+    labels = explain_values(recipe.source, claim.condition, evaluator)
+    note = (claim.message,) if claim.message else ()
+    at = Label(recipe.source, claim.condition.span)
+    return Verdict(claim, False, expected, found, Diagnostic(code, message, at, labels, notes=note))
+
+
+def explain_values(source: Source, expr: t.Expr, evaluator: Evaluator) -> tuple[Label, ...]:
+    """Power assertion: what each side of a comparison came to, under it."""
+    labels: list[Label] = []
+    stack = [expr]
+    while stack:
+        node = stack.pop(0)
+        if isinstance(node, t.Binary) and (node.operator in COMPARISONS or node.operator == "in"):
+            for side in (node.left, node.right):
+                if not isinstance(side, t.Number | t.NM):
+                    value = evaluator.value(side)
+                    if not isinstance(value, Poison):
+                        labels.append(Label(source, side.span, _shown(value)))
+        elif isinstance(node, t.Binary):
+            stack += [node.left, node.right]
+        elif isinstance(node, t.Unary):
+            stack.append(node.operand)
+    return tuple(labels)
+
+
+def _sides(expr: t.Expr, evaluator: Evaluator) -> tuple[str, str]:
+    """`(expected, measured)` for the table of claims."""
+    if isinstance(expr, t.Binary) and (expr.operator in COMPARISONS or expr.operator == "in"):
+        left, right = evaluator.value(expr.left), evaluator.value(expr.right)
+        sign = {"<=": "≤", ">=": "≥", "!=": "≠", "==": "="}.get(expr.operator, expr.operator)
+        return (
+            f"{sign} {'?' if isinstance(right, Poison) else _shown(right)}",
+            "not measurable" if isinstance(left, Poison) else _shown(left),
+        )
+    return "true", _shown(evaluator.value(expr))
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Quantity) and value.unit is None:
+        number = float(value.value)
+        return f"{number * 100:.2f} %" if value.percent or 0 < abs(number) <= 1 else f"{number:.4g}"
+    if isinstance(value, Tolerance):
+        return f"{_shown(value.value)} ± {_shown(value.tolerance)}"
+    if isinstance(value, Between):
+        return f"{_shown(value.low)} .. {_shown(value.high)}"
+    return "?" if isinstance(value, Poison) else show(value)
+
+
+def _metric(path: str, value: float) -> Quantity:
+    # the double that was measured, exactly: comparing it needs no tolerance of its own
+    return Quantity(Fraction(value), percent=path.rpartition(".")[2] in RATIO_METRICS)
+
+
+def _unknown(source: Source, diagnostics: Diagnostics, node: t.Path, names: list[str]) -> Poison:
+    near = closest(node.text, names)
+    listed = ", ".join(f"`{n}`" for n in names[:6])
+    help = f"did you mean `{near}`?" if near else (f"measured here: {listed}" if names else "add an `evaluate` block")
+    message = f"`{node.text}` is not measured by this recipe"
+    diagnostics.add(Diagnostic("E091", message, Label(source, node.span), help=(help,)))
+    return POISON
+
+
+def _call(recipe: Recipe, diagnostics: Diagnostics, node: t.Call, answer: Callable[[str, sel.Selector], object]) -> object:
+    name = node.function.text
+    at = Label(recipe.source, node.function.span)
+    if name == "layers":
+        return Evaluator(recipe.source, diagnostics, recipe.evaluator.definitions).value(node)
+    if name not in FUNCTIONS:
+        near = closest(name, FUNCTIONS)
+        if name in LATER_FUNCTIONS:
+            message, help = f"`{name}()` cannot be measured by this release", "take the claim out for now"
+        else:
+            message = f"unknown function `{name}`"
+            help = f"did you mean `{near}`?" if near else f"claims know {', '.join(f'`{f}`' for f in FUNCTIONS)}"
+        diagnostics.add(Diagnostic("E091" if name in LATER_FUNCTIONS else "E022", message, at, help=(help,)))
+        return POISON
+    if len(node.arguments) != 1:
+        diagnostics.add(Diagnostic("E024", f"`{name}` takes one selector", at, help=(f"write `{name}(@linear)`",)))
+        return POISON
+    argument = node.arguments[0].value
+    value = Evaluator(recipe.source, diagnostics, recipe.evaluator.definitions).value(argument)
+    if isinstance(value, Poison):
+        return POISON
+    try:
+        selector = as_selector(value)
+    except Mismatch as mismatch:
+        return Evaluator(recipe.source, diagnostics).mismatch(mismatch, argument.span)
+    if name == "pattern":
+        # whether an unstructured mask happens to keep N of M is measured with the patterns themselves
+        return SparsityPattern("unstructured")
+    return answer(name, selector)
+
+
+def _visit(expr: t.Expr, evaluator: Evaluator) -> None:
+    """Evaluate every part, so that every call is seen whatever `and` and `or` decide."""
+    evaluator.value(expr)
+    match expr:
+        case t.Binary():
+            _visit(expr.left, evaluator)
+            _visit(expr.right, evaluator)
+        case t.Unary():
+            _visit(expr.operand, evaluator)
+
+

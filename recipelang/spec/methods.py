@@ -1,0 +1,132 @@
+"""Names that take arguments: pruning methods and optimizers.
+
+A method's arguments are declared beside its score (`pruning/scores/`); this is
+the table the reader of recipes uses, and it loads no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from recipelang.source.suggest import closest
+from recipelang.values import kinds as k
+from recipelang.values.composite import Applied, Chosen, Symbol
+from recipelang.values.kinds import Kind, Mismatch, wrong
+
+
+@dataclass(frozen=True)
+class Argument:
+    name: str
+    kind: Kind
+    default: object
+    doc: str
+
+
+@dataclass(frozen=True)
+class Signature:
+    name: str
+    doc: str
+    arguments: tuple[Argument, ...] = ()
+
+    def default(self) -> Chosen:
+        return Chosen(self.name, tuple((a.name, a.default) for a in self.arguments))
+
+
+def _pair() -> Kind:
+    inner = k.number(0, 1)
+
+    def convert(value: object) -> object:
+        if not isinstance(value, tuple) or len(value) != 2:
+            raise wrong(value, "two numbers", "write `betas = [0.9, 0.999]`")
+        return tuple(inner.coerce(v) for v in value)
+
+    return Kind("[number, number]", convert)
+
+
+METHODS: dict[str, Signature] = {
+    "magnitude": Signature(
+        "magnitude",
+        "the weights of smallest absolute value go first",
+        (Argument("scope", k.one_of("uniform", "global"), "uniform", "each tensor to the target, or all together"),),
+    ),
+}
+
+#: methods of the language that this release cannot run yet
+LATER_METHODS = ("random", "movement", "soft_movement", "snip", "obert", "wanda", "sparsegpt", "rigl", "hold", "release")
+
+OPTIMIZERS: dict[str, Signature] = {
+    "adamw": Signature(
+        "adamw",
+        "Adam with decoupled weight decay",
+        (
+            Argument("betas", _pair(), (Fraction(9, 10), Fraction(999, 1000)), "decay of the two moments"),
+            Argument("eps", k.number(0, above=True), Fraction(1, 10**8), "added to the denominator"),
+            Argument("weight_decay", k.number(0), Fraction(0), "decoupled weight decay"),
+        ),
+    ),
+    "sgd": Signature(
+        "sgd",
+        "stochastic gradient descent",
+        (Argument("momentum", k.number(0, 1), Fraction(0), "share of the last update kept"),),
+    ),
+}
+
+
+def chosen(what: str, table: Mapping[str, Signature]) -> Kind:
+    """A name from `table`, alone or called with arguments."""
+
+    def convert(value: object) -> object:
+        if isinstance(value, Symbol):
+            return table[value.name].default()
+        if not isinstance(value, Applied):
+            raise wrong(value, f"a {what}", f"one of {', '.join(f'`{n}`' for n in table)}")
+        signature = _find(value.function, what, table)
+        return _bind(value, signature)
+
+    class _Choice(Kind):
+        def unknown(self, value: Symbol) -> Mismatch:
+            try:
+                _find(value.name, what, table)
+            except Mismatch as mismatch:
+                return mismatch
+            return super().unknown(value)
+
+    return _Choice(what, convert, tuple(table))
+
+
+def _find(name: str, what: str, table: Mapping[str, Signature]) -> Signature:
+    if name in table:
+        return table[name]
+    if what == "method" and name in LATER_METHODS:
+        have = ", ".join(f"`{n}`" for n in table)
+        raise Mismatch("E055", f"method `{name}` is not in this release yet", f"this release has {have}")
+    candidates = (*table, *(LATER_METHODS if what == "method" else ()))
+    near = closest(name, candidates)
+    known = ", ".join(f"`{n}`" for n in table)
+    hint = f"did you mean `{near}`?" if near else f"known here: {known}"
+    raise Mismatch("E022", f"unknown {what} `{name}`", hint, near)
+
+
+def _bind(call: Applied, signature: Signature) -> Chosen:
+    values = {a.name: a.default for a in signature.arguments}
+    kinds = {a.name: a.kind for a in signature.arguments}
+    given: set[str] = set()
+    for name, value, _ in call.arguments:
+        if name is None:
+            example = f", as in `{signature.name}({next(iter(kinds))} = ...)`" if kinds else ""
+            raise Mismatch("E024", f"arguments of `{signature.name}` are written with their names{example}")
+        if name in given:
+            raise Mismatch("E026", f"argument `{name}` is given twice")
+        if name not in kinds:
+            near = closest(name, kinds)
+            known = ", ".join(f"`{n}`" for n in kinds) or "no arguments"
+            raise Mismatch(
+                "E051",
+                f"`{signature.name}` has no argument `{name}`",
+                f"did you mean `{near}`?" if near else f"it takes {known}",
+            )
+        given.add(name)
+        values[name] = kinds[name].coerce(value)
+    return Chosen(signature.name, tuple(values.items()))

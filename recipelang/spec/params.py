@@ -1,0 +1,229 @@
+"""Parameters: declared types, what may be given from outside, and where a value came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
+from recipelang.source.suggest import closest, nearest
+from recipelang.spec.evaluate import Definition, Evaluator
+from recipelang.spec.selector_kind import selector
+from recipelang.syntax import parse, tree as t
+from recipelang.values import kinds as k, quantities as q
+from recipelang.values.composite import POISON, Between, Poison, Symbol
+from recipelang.values.kinds import Kind, Mismatch, wrong
+
+#: types whose value from the command line is raw text, not a literal of the grammar
+RAW = ("model", "dataset", "string")
+
+
+def _rate() -> Kind:
+    def convert(value: object) -> object:
+        if not isinstance(value, q.Rate):
+            raise wrong(value, "a rate", "write `10 per epoch`")
+        return value
+
+    return Kind("rate", convert)
+
+
+def _keep(kind: Kind) -> Kind:
+    """Check by a kind, but keep the value itself, with its unit and its way of writing."""
+
+    def convert(value: object) -> object:
+        kind.convert(value)
+        return value
+
+    return Kind(kind.name, convert, kind.symbols)
+
+
+TYPES: dict[str, Kind] = {
+    "bool": k.boolean(),
+    "int": _keep(k.number(whole=True)),
+    "number": _keep(k.number()),
+    "ratio": _keep(k.ratio()),
+    "span": k.span(),
+    "epochs": k.span(),
+    "steps": k.span(),
+    "samples": _keep(k.count("sample")),
+    "tokens": _keep(k.count("token")),
+    "bytes": _keep(k.size()),
+    "rate": _rate(),
+    "pattern": k.pattern(),
+    "selector": selector(),
+    "model": k.reference("model"),
+    "dataset": k.reference("dataset"),
+    "string": k.text(),
+}
+
+
+@dataclass(frozen=True)
+class Given:
+    """A value from outside: `text` as typed, `origin` as shown (`-p target`)."""
+
+    text: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class Param:
+    name: str
+    doc: str
+    type: str
+    origin: str
+
+
+class Params:
+    """Declares the parameters of a recipe as definitions of an `Evaluator`."""
+
+    def __init__(self, source: Source, diagnostics: Diagnostics, evaluator: Evaluator, given: Mapping[str, Given]) -> None:
+        self.source = source
+        self.diagnostics = diagnostics
+        self.evaluator = evaluator
+        self.given = dict(given)
+        self.declared: list[Param] = []
+        self.missing: list[str] = []
+
+    def declare(self, node: t.Param) -> None:
+        name = node.name
+        kind = self._kind(node.type)
+        given = self.given.get(name)
+        type_name = kind.name if kind else "?"
+        origin = given.origin if given else f"line {self.source.position(node.span.start)[0]}"
+        self.declared.append(Param(name, node.doc, type_name, origin))
+        if node.default is None and given is None:
+            self.missing.append(name)
+
+        def compute() -> object:
+            if kind is None:
+                return POISON
+            if given is not None:
+                return self._from_outside(node, kind, given)
+            if node.default is None:
+                return POISON
+            value = self.evaluator.within({}).value(node.default)
+            return self._typed(node, kind, value, self.source, node.default)
+
+        self.evaluator.definitions[name] = Definition(name, "param", compute, node.name_span)
+
+    def check_unknown(self, lets: frozenset[str]) -> None:
+        names = [p.name for p in self.declared]
+        for name, given in self.given.items():
+            if name in names:
+                continue
+            near = nearest(name, names)
+            if name in lets:
+                help = f"`{name}` is a `let`: only a `param` can be given from outside"
+            elif near:
+                help = f"did you mean `{near[0]}`?"
+            else:
+                help = f"it has {', '.join(f'`{n}`' for n in names)}" if names else "it declares none"
+            self.diagnostics.add(Diagnostic("E036", f"the recipe has no parameter `{name}` ({given.origin})", help=(help,)))
+
+    def _kind(self, node: t.Expr) -> Kind | None:
+        if isinstance(node, t.Call) and node.function.text == "one_of":
+            return self._one_of(node)
+        name = node.text if isinstance(node, t.Path) else ""
+        if name in TYPES:
+            return TYPES[name]
+        near = closest(name, TYPES)
+        help = f"did you mean `{near}`?" if near else f"types are {', '.join(f'`{n}`' for n in TYPES)}, `one_of(...)`"
+        fixes = (Fix(f"write `{near}`", (Edit(node.span, near),)),) if near else ()
+        at = Label(self.source, node.span)
+        self.diagnostics.add(Diagnostic("E022", f"unknown type `{name or '?'}`", at, help=(help,), fixes=fixes))
+        return None
+
+    def _one_of(self, node: t.Call) -> Kind:
+        values = [self.evaluator.within({}).value(a.value) for a in node.arguments]
+        symbols = tuple(v.name for v in values if isinstance(v, Symbol))
+
+        def convert(value: object) -> object:
+            if value not in values:
+                raise wrong(value, "one of the values listed")
+            return value
+
+        return Kind("one_of", convert, symbols)
+
+    def _from_outside(self, node: t.Param, kind: Kind, given: Given) -> object:
+        if kind.name in RAW:
+            return self._typed(node, kind, given.text, Source(given.origin, given.text), None)
+        source = Source(given.origin, given.text)
+        expr = literal(source, self.diagnostics)
+        if expr is None:
+            return POISON
+        reader = Evaluator(source, self.diagnostics)
+        return self._typed(node, kind, reader.value(expr), source, expr)
+
+    def _typed(self, node: t.Param, kind: Kind, value: object, source: Source, expr: t.Expr | None) -> object:
+        if isinstance(value, Poison):
+            return POISON
+        at = Label(source, expr.span if expr else Span(0, len(source.text)))
+        declared = (Label(self.source, node.name_span, f"declared as `{kind.name}`"),) if source is not self.source else ()
+        try:
+            value = kind.coerce(value)
+        except Mismatch as m:
+            edit = (Fix(f"write `{m.replacement}`", (Edit(at.span, m.replacement),)),) if m.replacement else ()
+            self.diagnostics.add(Diagnostic(m.code, m.message, at, declared, help=(m.help,) if m.help else (), fixes=edit))
+            return POISON
+        if node.within is not None and not self._inside(node, value):
+            text = self.source.text[node.within.span.start : node.within.span.end]
+            shown = source.text[at.span.start : at.span.end]
+            self.diagnostics.add(
+                Diagnostic(
+                    "E038",
+                    f"{shown} is outside {text}",
+                    at,
+                    (Label(self.source, node.within.span, "allowed here"),),
+                    help=(f"`{node.name}` must lie within {text}",),
+                )
+            )
+            return POISON
+        return value
+
+    def _inside(self, node: t.Param, value: object) -> bool:
+        assert node.within is not None
+        bounds = self.evaluator.within({}).value(node.within)
+        if isinstance(bounds, Between) and isinstance(value, q.Numeric):
+            try:
+                return q.compare(bounds.low, value) <= 0 <= q.compare(bounds.high, value)  # type: ignore[arg-type]
+            except q.UnitError:
+                self.diagnostics.add(
+                    Diagnostic("E023", "the range and the parameter differ in unit", Label(self.source, node.within.span))
+                )
+                return True
+        return not isinstance(bounds, tuple) or value in bounds
+
+
+def literal(source: Source, diagnostics: Diagnostics) -> t.Expr | None:
+    """One expression, read by the grammar; its spans are those of `source`."""
+    prefix = "recipe 1\nvalue = "
+    found = Diagnostics()
+    parsed = parse(Source(source.name, prefix + source.text), found)
+    statements = parsed.recipe.statements if parsed.recipe else ()
+    if len(found) or len(statements) != 1 or not isinstance(statements[0], t.Attribute):
+        diagnostics.add(
+            Diagnostic(
+                "E001",
+                f"`{source.text}` is not a value",
+                Label(source, Span(0, len(source.text))),
+                help=("a value is written as in a recipe: `90%`, `30 epochs`, `uniform`, `[1, 2]`",),
+            )
+        )
+        return None
+    return shifted(statements[0].value, -len(prefix))
+
+
+def shifted(node: t.Expr, by: int) -> t.Expr:
+    """The same expression with its spans moved."""
+    from dataclasses import fields, is_dataclass, replace
+
+    changes: dict[str, object] = {}
+    for f in fields(node):
+        value = getattr(node, f.name)
+        if isinstance(value, Span):
+            changes[f.name] = Span(max(0, value.start + by), max(0, value.end + by))
+        elif is_dataclass(value):
+            changes[f.name] = shifted(value, by)  # type: ignore[arg-type]
+        elif isinstance(value, tuple):
+            changes[f.name] = tuple(shifted(v, by) if is_dataclass(v) else v for v in value)  # type: ignore[type-var]
+    return replace(node, **changes)  # type: ignore[arg-type]

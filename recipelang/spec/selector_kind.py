@@ -1,0 +1,47 @@
+"""The kind of attributes that choose tensors."""
+
+from __future__ import annotations
+
+from recipelang.spec import selector as s
+from recipelang.values.composite import Applied
+from recipelang.values.kinds import Kind, Mismatch, wrong
+from recipelang.values.quantities import Quantity
+
+NODES = (s.Role, s.Glob, s.Regex, s.Layers, s.And, s.Or, s.Not, s.Except)
+
+
+def selector(*, none: bool = False) -> Kind:
+    def convert(value: object) -> object:
+        if none and value is None:
+            return None
+        return as_selector(value)
+
+    return Kind("selector", convert)
+
+
+def as_selector(value: object) -> s.Selector:
+    """A selector, a glob in quotes, or `layers(a..b)`; anything else is a `Mismatch`."""
+    if isinstance(value, NODES):
+        return value
+    if isinstance(value, str):
+        if not value:
+            raise Mismatch("E024", "an empty glob matches nothing")
+        return s.Glob(value)
+    if isinstance(value, Applied):
+        if value.function != "layers":
+            raise Mismatch("E022", f"unknown selector `{value.function}(...)`", "did you mean `layers(0..5)`?")
+        return _layers(value)
+    raise wrong(value, "a selector", 'write a role such as `@linear`, a glob in quotes, or `layers(0..5)`')
+
+
+def _layers(call: Applied) -> s.Selector:
+    if len(call.arguments) != 1:
+        raise Mismatch("E024", "`layers` takes one argument", "write `layers(3)` or `layers(0..5)`")
+    value = call.arguments[0][1]
+    low, high = getattr(value, "low", value), getattr(value, "high", value)
+    ends = []
+    for end in (low, high):
+        if not (isinstance(end, Quantity) and end.unit is None and end.value.denominator == 1):
+            raise wrong(end, "a layer number", "layers count from 0; -1 is the last")
+        ends.append(int(end.value))
+    return s.Layers(*ends)

@@ -1,0 +1,133 @@
+"""Values and expressions as recipe text. What is printed reads back as the same value."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from recipelang.spec import selector as sel
+from recipelang.spec.selector_kind import NODES
+from recipelang.values.composite import (
+    Applied,
+    Arrow,
+    Between,
+    Chosen,
+    Schedule,
+    ShapeSegment,
+    SparsityPattern,
+    StageRef,
+    Symbol,
+    Tolerance,
+)
+from recipelang.values.kinds import show_fraction
+from recipelang.values.quantities import Quantity, Rate, Time
+
+
+def fraction(value: Fraction) -> str:
+    text = show_fraction(value)
+    return f"({text})" if "/" in text else text
+
+
+def percent(value: Fraction) -> str:
+    """A ratio as `90%`.
+
+    >>> percent(Fraction(9, 10)), percent(Fraction(1, 3))
+    ('90%', '(1/3)')
+    """
+    text = show_fraction(value * 100)
+    return f"({show_fraction(value)})" if "/" in text or "e" in text else f"{text}%"
+
+
+def time(value: Time) -> str:
+    parts = []
+    if value.epochs or not value.steps:
+        parts.append(f"{fraction(value.epochs)} epoch{'' if value.epochs == 1 else 's'}")
+    if value.steps:
+        parts.append(f"{fraction(value.steps)} step{'' if value.steps == 1 else 's'}")
+    parts = [re.sub(r"^\((\S+)\) (\w+)$", r"\1 * 1 \2", p) for p in parts]
+    return " + ".join(parts)
+
+
+def string(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    escaped = escaped.replace("${", "\\${")
+    escaped = re.sub(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]", lambda m: f"\\u{{{ord(m.group()):x}}}", escaped)
+    return f'"{escaped}"'
+
+
+def quantity(value: Quantity) -> str:
+    if value.unit is None:
+        return percent(value.value) if value.percent else fraction(value.value)
+    unit = {"byte": "B", "second": "s", "x": "x"}.get(value.unit, value.unit if value.value == 1 else value.unit + "s")
+    return f"{fraction(value.value)} {unit}"
+
+
+def schedule(value: Schedule, of_ratio: bool) -> str:
+    segments = [_segment(s, of_ratio) for s in value.segments]
+    return segments[0] if len(segments) == 1 else "[\n" + "".join(f"  {s},\n" for s in segments) + "]"
+
+
+def _segment(value: ShapeSegment, of_ratio: bool) -> str:
+    number = percent if of_ratio else fraction
+    if value.window is None:
+        return number(value.end)
+    change = number(value.end) if value.shape == "constant" else f"{number(value.start)} -> {number(value.end)}"
+    first, last = value.window
+    if value.shape == "step":
+        arguments = [change, f"at = {time(first)}"]
+    else:
+        arguments = [change, f"over = {time(first)} .. {time(last)}"]
+    if value.power is not None:
+        arguments.append(f"power = {fraction(value.power)}")
+    for name, span in (("every", value.every), ("rewind", value.rewind)):
+        if span is not None:
+            arguments.append(f"{name} = {time(span)}")
+    return f"{value.shape}({', '.join(arguments)})"
+
+
+def chosen(value: Chosen) -> str:
+    arguments = ", ".join(f"{name} = {v if isinstance(v, str) else show(v)}" for name, v in value.arguments)
+    return f"{value.name}({arguments})"
+
+
+def show(value: object) -> str:
+    """Any evaluated value as recipe text."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case None:
+            return "none"
+        case int():
+            return str(value)
+        case Fraction():
+            return fraction(value)
+        case str():
+            return string(value)
+        case Quantity():
+            return quantity(value)
+        case Time():
+            return time(value)
+        case Rate():
+            return f"{fraction(value.value)} per epoch"
+        case Symbol():
+            return value.name
+        case StageRef():
+            return f"stage.{value.name}"
+        case tuple():
+            return "[" + ", ".join(show(v) for v in value) + "]"
+        case SparsityPattern():
+            return {"N:M": f"{value.a}:{value.b}", "block": f"block({value.a}, {value.b})"}.get(value.kind, value.kind)
+        case Chosen():
+            return chosen(value)
+        case Arrow():
+            return f"{show(value.start)} -> {show(value.end)}"
+        case Between():
+            return f"{show(value.low)}..{show(value.high)}"
+        case Tolerance():
+            return f"{show(value.value)} ± {show(value.tolerance)}"
+        case Applied():
+            arguments = (f"{n} = {show(v)}" if n else show(v) for n, v, _ in value.arguments)
+            return f"{value.function}({', '.join(arguments)})"
+    if isinstance(value, NODES):
+        return sel.text(value)
+    raise TypeError(f"no recipe text for {type(value).__name__}")

@@ -1,0 +1,242 @@
+"""From lark's tree to ours: spans, exact numbers, decoded strings. No vocabulary.
+
+Depth is bounded by the limits in `tokens` (64 brackets, 256 operators), so
+plain recursion over expressions is safe; blocks count as brackets.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import cast
+
+from lark import Token, Tree
+
+from recipelang.source import Diagnostic, Diagnostics, Label, Source, Span
+from recipelang.syntax import tree as t
+from recipelang.syntax.tokens import Tokens, span_of
+
+MAX_DIGITS = 40
+MAX_EXPONENT = 60
+
+
+class Builder:
+    def __init__(self, source: Source, tokens: Tokens, diagnostics: Diagnostics) -> None:
+        self.source = source
+        self.docs = tokens.docs
+        self.diagnostics = diagnostics
+
+    # ------------------------------------------------------------- statements
+    def recipe(self, tree: Tree[Token]) -> t.Recipe:
+        parts = [c for c in tree.children if isinstance(c, Tree)]
+        header = parts[0]
+        version = cast(Token, header.children[1])
+        name = header.children[2] if len(header.children) > 2 else None
+        return t.Recipe(
+            str(version),
+            self._literal(cast(Token, name)) if name is not None else None,
+            tuple(s for part in parts[1:] for s in self.statements(part)),
+            span=Span(0, len(self.source.text)),
+            version_span=span_of(version),
+            doc=self.docs.get(self._span(header).start, ""),
+        )
+
+    def statements(self, tree: Tree[Token]) -> list[t.Statement]:
+        if tree.data == "inline":
+            return [self.statement(c) for c in tree.children if isinstance(c, Tree)]
+        return [self.statement(tree)]
+
+    def statement(self, tree: Tree[Token]) -> t.Statement:
+        span = self._span(tree)
+        doc = self.docs.get(span.start, "")
+        c = tree.children
+        match tree.data:
+            case "attr":
+                name = cast(Token, c[0])
+                return t.Attribute(str(name), str(c[1]), self.expr(c[2]), span=span, doc=doc, name_span=span_of(name))
+            case "block":
+                return self._block(tree, span, doc)
+            case "param":
+                return self._param(c, span, doc)
+            case "let":
+                name = cast(Token, c[1])
+                return t.Let(str(name), self.expr(c[3]), span=span, doc=doc, name_span=span_of(name))
+            case "require" | "expect" | "prefer":
+                message = cast(t.Text, self.expr(c[3])) if len(c) > 3 else None
+                return t.Claim(str(tree.data), self.expr(c[1]), message, span=span, doc=doc)
+            case "error_stmt":
+                return t.Broken(str(c[0]), span=span, doc=doc)
+        return t.Composition(str(tree.data), span=span, doc=doc, keyword_span=span_of(cast(Token, c[0])))
+
+    def _block(self, tree: Tree[Token], span: Span, doc: str) -> t.Block:
+        kind = cast(Token, tree.children[0])
+        labels = [cast(Token, c.children[0]) for c in tree.children if isinstance(c, Tree) and c.data == "label"]
+        body = next(c for c in tree.children if isinstance(c, Tree) and c.data == "body")
+        statements = tuple(s for c in body.children if isinstance(c, Tree) for s in self.statements(c))
+        return t.Block(
+            str(kind),
+            tuple(self._literal(x) if x.type == "STRING" else str(x) for x in labels),
+            statements,
+            span=span,
+            doc=doc,
+            kind_span=span_of(kind),
+            label_spans=tuple(span_of(x) for x in labels),
+        )
+
+    def _param(self, c: list[Token | Tree[Token]], span: Span, doc: str) -> t.Param:
+        name = cast(Token, c[1])
+        within = default = None
+        for keyword, value in zip(c[4::2], c[5::2], strict=False):
+            if str(keyword) == "in":
+                within = self.expr(value)
+            else:
+                default = self.expr(value)
+        return t.Param(
+            str(name), self.expr(c[3]), within, default, span=span, doc=doc, name_span=span_of(name)
+        )
+
+    # ------------------------------------------------------------ expressions
+    def expr(self, node: Token | Tree[Token]) -> t.Expr:
+        span = self._span(node)
+        if isinstance(node, Token):
+            return self._leaf(node, span)
+        c = node.children
+        match node.data:
+            case "group":
+                return self.expr(c[1])
+            case "unit":
+                number, unit = cast(Token, c[0]), cast(Token, c[1])
+                return t.Number(self._number(number), str(unit), span=span, unit_span=span_of(unit))
+            case "bool":
+                return t.Constant({"true": True, "false": False}.get(str(c[0])), span=span)
+            case "string":
+                return self._text(cast(Token, c[0]), span)
+            case "ref":
+                return self.path(cast("Tree[Token]", c[0]))
+            case "call":
+                arguments = (self._argument(a) for a in c[2:-1] if not (isinstance(a, Token) and a.type == "COMMA"))
+                return t.Call(self.path(cast("Tree[Token]", c[0])), tuple(arguments), span=span)
+            case "list":
+                items = [x for x in c[1:-1] if not (isinstance(x, Token) and x.type == "COMMA")]
+                return t.ListOf(tuple(self.expr(x) for x in items), span=span)
+            case "neg" | "complement" | "not_":
+                return t.Unary(str(c[0]), self.expr(c[1]), span=span)
+            case "cond":
+                return t.If(self.expr(c[1]), self.expr(c[3]), self.expr(c[5]), span=span)
+            case "rate":
+                unit = cast(Token, c[2])
+                right = t.Path((str(unit),), span=span_of(unit))
+                return t.Binary("per", self.expr(c[0]), right, span=span, operator_span=self._span(c[1]))
+        operator = cast(Token, c[1])
+        symbol = "±" if operator.type == "PM" else str(operator)
+        return t.Binary(symbol, self.expr(c[0]), self.expr(c[2]), span=span, operator_span=span_of(operator))
+
+    def _argument(self, node: Token | Tree[Token]) -> t.Argument:
+        span = self._span(node)
+        if isinstance(node, Tree) and node.data == "named":
+            name = cast(Token, node.children[0])
+            return t.Argument(str(name), self.expr(node.children[2]), span_of(name), span=span)
+        return t.Argument(None, self.expr(node), span=span)
+
+    def path(self, node: Tree[Token]) -> t.Path:
+        names = tuple(str(x) for x in node.children if isinstance(x, Token) and x.type == "NAME")
+        return t.Path(names, span=self._span(node))
+
+    def _leaf(self, token: Token, span: Span) -> t.Expr:
+        match token.type:
+            case "NUMBER":
+                return t.Number(self._number(token), span=span)
+            case "PERCENT":
+                return t.Number(Fraction(self._number(token, str(token)[:-1])) / 100, percent=True, span=span)
+            case "NM":
+                n, m = str(token).split(":")
+                return t.NM(int(n[:MAX_DIGITS]), int(m[:MAX_DIGITS]), span=span)
+            case "REGEX":
+                return t.Pattern(str(token)[3:-1].replace('\\"', '"'), span=span)
+            case "ROLE":
+                return t.Role(str(token)[1:], span=span)
+        return self._text(token, span)
+
+    def _number(self, token: Token, text: str | None = None) -> Fraction:
+        text = (text if text is not None else str(token)).replace("_", "")
+        mantissa, _, exponent = text.lower().partition("e")
+        if sum(ch.isdigit() for ch in mantissa) > MAX_DIGITS or len(exponent) > 4 or abs(int(exponent or 0)) > MAX_EXPONENT:
+            self.diagnostics.add(
+                Diagnostic(
+                    "E020",
+                    "this number is too large or too precise",
+                    Label(self.source, span_of(token)),
+                    help=(f"at most {MAX_DIGITS} digits and exponents within ±{MAX_EXPONENT}",),
+                )
+            )
+            return Fraction(1)
+        return Fraction(text)
+
+    # ---------------------------------------------------------------- strings
+    def _literal(self, token: Token) -> str:
+        """A string where no interpolation is possible (labels, the header's name)."""
+        text = self._text(token, span_of(token))
+        return "".join(p if isinstance(p, str) else "${" + p.text + "}" for p in text.parts)
+
+    def _text(self, token: Token, span: Span) -> t.Text:
+        raw = str(token)
+        if token.type == "MLSTRING":
+            body, offset = _dedent(raw[3:-3]), 3
+        else:
+            body, offset = raw[1:-1], 1
+        parts: list[str | t.Path] = []
+        last = 0
+        for match in re.finditer(r"(?<!\\)\$\{\s*([A-Za-z_][\w]*(?:\.[A-Za-z_][\w]*)*)\s*\}", body):
+            parts.append(self._unescape(body[last : match.start()], span, offset + last))
+            at = span if token.type == "MLSTRING" else Span(
+                span.start + offset + match.start(1), span.start + offset + match.end(1)
+            )
+            parts.append(t.Path(tuple(match.group(1).split(".")), span=at))
+            last = match.end()
+        parts.append(self._unescape(body[last:], span, offset + last))
+        return t.Text(tuple(p for p in parts if p != ""), span=span)
+
+    def _unescape(self, text: str, span: Span, offset: int) -> str:
+        def one(match: re.Match[str]) -> str:
+            escape = match.group(1)
+            if escape[0] == "u":
+                code = int(escape[2:-1] or "110000", 16)
+                if code <= 0x10FFFF and not 0xD800 <= code < 0xE000:
+                    return chr(code)
+            elif escape in _ESCAPES:
+                return _ESCAPES[escape]
+            start = span.start + offset + match.start()
+            self.diagnostics.add(
+                Diagnostic(
+                    "E002",
+                    f"unknown escape `{match.group()}`",
+                    Label(self.source, Span(start, min(start + len(match.group()), span.end))),
+                    help=("these are known: `\\n \\t \\\" \\\\ \\$ \\u{...}`",),
+                )
+            )
+            return ""
+
+        return re.sub(r"\\(u\{[0-9A-Fa-f]{0,6}\}|.)", one, text, flags=re.S)
+
+    def _span(self, node: Token | Tree[Token]) -> Span:
+        if isinstance(node, Token):
+            return span_of(node)
+        first: Token | Tree[Token] = node
+        last: Token | Tree[Token] = node
+        while isinstance(first, Tree):
+            first = next((c for c in first.children if not (isinstance(c, Tree) and not c.children)), Token("", "", 0, 1, 1, 1, 1, 0))
+        while isinstance(last, Tree):
+            last = next((c for c in reversed(last.children) if not (isinstance(c, Tree) and not c.children)), first)
+        return Span(span_of(first).start, span_of(last).end)
+
+
+_ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
+
+
+def _dedent(body: str) -> str:
+    """Drop the first line end and the indentation of the closing quotes."""
+    body = body.removeprefix("\n")
+    head, newline, indent = body.rpartition("\n")
+    if not newline or indent.strip():
+        return body
+    return "\n".join(line.removeprefix(indent) for line in head.split("\n"))

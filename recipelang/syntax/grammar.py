@@ -1,0 +1,135 @@
+"""The parse tables of `grammar/recipe.lark`, and all that is private to lark.
+
+Building the LALR tables takes longer than everything else `validate` does, so
+they are generated once (`python -m recipelang.syntax.grammar`, part of `make
+grammar`) and shipped as JSON; a test compares them with the grammar. This is
+the only file that touches lark's internals: `lark>=1.3,<1.4` is pinned for it.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from lark import Lark, Token, Tree
+from lark.lexer import BasicLexer, LexerThread
+from lark.parsers.lalr_parser_state import ParserState
+
+TABLES = "tables.json"
+
+
+def grammar_path() -> Path:
+    """`grammar/recipe.lark`, inside the wheel or beside an editable install."""
+    inside = Path(str(files("recipelang"))) / "_share" / "grammar" / "recipe.lark"
+    return inside if inside.exists() else Path(__file__).parents[2] / "grammar" / "recipe.lark"
+
+
+def build() -> Lark:
+    """Lark on the grammar text, strict: any conflict or colliding terminal raises."""
+    return Lark(
+        grammar_path().read_text("utf-8"),
+        parser="lalr",
+        lexer="basic",
+        strict=True,
+        keep_all_tokens=True,
+        maybe_placeholders=False,
+    )
+
+
+def serialise(lark: Lark) -> str:
+    from lark.grammar import Rule
+    from lark.lexer import TerminalDef
+
+    data, memo = lark.memo_serialize([TerminalDef, Rule])
+    data["options"]["strict"] = False  # proved at build time; interegular is not needed to load
+    return json.dumps({"data": data, "memo": memo}, sort_keys=True, separators=(",", ":")) + "\n"
+
+
+def _number_keys(pairs: list[tuple[str, Any]]) -> dict[Any, Any]:
+    """JSON made strings of lark's integer keys (states, tokens, memo); make them integers again."""
+    return {int(key) if key.isdigit() else key: value for key, value in pairs}
+
+
+def _from_json(text: str) -> dict[Any, Any]:
+    return json.loads(text, object_pairs_hook=_number_keys)
+
+
+@cache
+def _loaded() -> tuple[Lark, BasicLexer]:
+    text = (files("recipelang.syntax") / TABLES).read_text("utf-8")
+    tables = _from_json(text)
+    lark = Lark._load_from_dict(tables["data"], tables["memo"])
+    return lark, lark._build_lexer(dont_ignore=True)
+
+
+def lex(text: str) -> list[Token]:
+    """Every token of `text`, trivia included; the lexer is total, so this never fails."""
+    _, lexer = _loaded()
+    return list(LexerThread.from_text(lexer, text).lex(None))  # type: ignore[arg-type]
+
+
+class Machine:
+    """The LALR automaton, fed one token at a time.
+
+    It owns the two stacks of lark's `ParserState`. `accepts` asks on a copy of
+    the state stack alone: value stacks hold trees that lark changes in place.
+    """
+
+    def __init__(self) -> None:
+        lark, _ = _loaded()
+        interactive = lark.parse_interactive("")
+        self._state: ParserState[Any] = interactive.parser_state
+
+    def feed(self, token: Token) -> None:
+        self._state.feed_token(token)
+
+    def finish(self, last: Token | None) -> Tree[Token]:
+        end = Token.new_borrow_pos("$END", "", last) if last else Token("$END", "", 0, 1, 1)
+        return self._state.feed_token(end, is_end=True)
+
+    def accepts(self, terminal: str) -> bool:
+        """Whether `terminal` could be shifted now (reductions simulated)."""
+        states = self._state.parse_conf.states
+        stack = list(self._state.state_stack)
+        while True:
+            step = states[stack[-1]].get(terminal)
+            if step is None:
+                return False
+            action, rule = step
+            if action.name == "Shift":
+                return True
+            size = len(rule.expansion)
+            if size:
+                del stack[-size:]
+            goto = states[stack[-1]].get(rule.origin.name)
+            if goto is None:
+                return False
+            stack.append(goto[1])
+            if terminal == "$END" and goto[1] == self._state.parse_conf.end_state:
+                return True
+
+    def expected(self) -> frozenset[str]:
+        row = self._state.parse_conf.states[self._state.state_stack[-1]]
+        return frozenset(t for t in row if t.isupper() or t == "$END" if self.accepts(t))
+
+    def unwind_to(self, terminal: str) -> list[Any]:
+        """Pop both stacks until `terminal` can be shifted; gives the popped values, first first."""
+        popped: list[Any] = []
+        while not self.accepts(terminal):
+            if len(self._state.state_stack) <= 1:
+                raise LookupError(terminal)
+            self._state.state_stack.pop()
+            popped.append(self._state.value_stack.pop())
+        return popped[::-1]
+
+
+def main() -> None:
+    """Write the tables beside this file."""
+    Path(__file__).with_name(TABLES).write_text(serialise(build()), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

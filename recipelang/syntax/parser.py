@@ -1,0 +1,275 @@
+"""The parse loop: several useful syntax errors from one file, and always a whole tree.
+
+Tokens are fed to the LALR automaton by hand. When one does not fit, the rest
+of its statement becomes a single ERROR token (yacc's way: pop the stacks until
+ERROR can be shifted, skip to the end of the statement) and parsing goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lark import Token, Tree
+from lark.exceptions import UnexpectedToken
+
+from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
+from recipelang.source.suggest import closest
+from recipelang.syntax import tokens as lexing
+from recipelang.syntax.expected import describe, describe_expected
+from recipelang.syntax.grammar import Machine
+from recipelang.syntax.tokens import KEYWORDS, Tokens, span_of
+
+
+@dataclass(frozen=True)
+class RawTree:
+    tree: Tree[Token]
+    tokens: Tokens
+
+
+def parse_tokens(source: Source, tokens: Tokens, diagnostics: Diagnostics) -> Tree[Token] | None:
+    return _Driver(source, tokens.stream, diagnostics).run()
+
+
+class _Driver:
+    def __init__(self, source: Source, stream: list[Token], diagnostics: Diagnostics) -> None:
+        self.source = source
+        self.stream = stream
+        self.diagnostics = diagnostics
+        self.machine = Machine()
+        self.index = 0
+        self.openers: list[Token] = []  # `{` not closed yet
+        lexical = (d.primary for d in diagnostics if d.primary and d.code in ("E002", "E003"))
+        self.spoiled = {source.position(label.span.start)[0] for label in lexical}
+
+    def run(self) -> Tree[Token] | None:
+        if not self._header():
+            return None
+        while self.index < len(self.stream):
+            token = self.stream[self.index]
+            if token.type == "RBRACE" and not self.openers:
+                self._report("E006", "this `}` closes nothing", token, help="delete it")
+                self.index += 1
+                if self.index < len(self.stream) and self.stream[self.index].type == "NL" and not self.machine.accepts("NL"):
+                    self.index += 1
+                continue
+            try:
+                self.machine.feed(token)
+            except UnexpectedToken:
+                self._recover(token)
+            else:
+                self._track(token)
+                self.index += 1
+        return self._finish()
+
+    # -- the three places where error recovery proper would be at a loss
+    def _header(self) -> bool:
+        first = next((t for t in self.stream if t.type != "NL"), None)
+        if first is not None and first.type == "RECIPE":
+            return True
+        at = span_of(first) if first else Span(0, 0)
+        self.diagnostics.add(
+            Diagnostic(
+                "E010",
+                "a recipe begins with `recipe 1 \"name\"`",
+                Label(self.source, at),
+                help=("write it as the first line: the version of the language, then a name",),
+                fixes=(Fix("add the header", (Edit(Span(at.start, at.start), 'recipe 1 "unnamed"\n\n'),), "unsafe"),),
+            )
+        )
+        for text, kind in (("recipe", "RECIPE"), ("1", "NUMBER"), ("\n", "NL")):
+            position = first if first is not None else Token("NL", "", 0, 1, 1, 1, 1, 0)
+            token = Token.new_borrow_pos(kind, text, position)
+            token.end_pos = token.start_pos
+            self.machine.feed(token)
+        while self.index < len(self.stream) and self.stream[self.index].type == "NL":
+            self.index += 1
+        return True
+
+    def _finish(self) -> Tree[Token] | None:
+        last = self.stream[-1] if self.stream else None
+        for opener in reversed(self.openers):
+            end = Token.new_borrow_pos("RBRACE", "}", last or opener)
+            end.start_pos = end.end_pos
+            self._report(
+                "E005", "this block is not closed", opener, help="add the missing `}`"
+            )
+            if not self.machine.accepts("RBRACE"):
+                self._shift_error(Token.new_borrow_pos("ERROR", "", end))
+            self.machine.feed(end)
+        try:
+            return self.machine.finish(last)
+        except UnexpectedToken:
+            end = Token("$END", "", len(self.source.text), 1, 1, 1, 1, len(self.source.text))
+            self._unexpected(end)
+            self._shift_error(Token.new_borrow_pos("ERROR", "", end))
+            return self.machine.finish(last)
+
+    # -- the general case
+    def _recover(self, token: Token) -> None:
+        if self._separate(token):
+            return
+        self._unexpected(token)
+        start = self.index
+        self._skip_statement()
+        skipped = self.stream[start : self.index]
+        text = self.source.text[span_of(token).start : span_of(skipped[-1]).end] if skipped else ""
+        error = Token.new_borrow_pos("ERROR", text, token)
+        error.end_pos = span_of(skipped[-1]).end if skipped else span_of(token).start
+        self._shift_error(error)
+
+    def _separate(self, token: Token) -> bool:
+        """`a = 1 b = 2`: the statement was whole, so only a line end is missing."""
+        if token.type in ("NL", "RBRACE") or not self.machine.accepts("NL"):
+            return False
+        ahead = [t.type for t in self.stream[self.index : self.index + 2]]
+        starts = len(ahead) == 2 and (
+            (ahead[0] == "NAME" and ahead[1] in ("EQUAL", "LBRACE", "NAME", "ADDS", "TAKES"))
+            or ahead[0] in lexing._STATEMENT_WORDS
+        )
+        if not starts:
+            return False
+        at = span_of(token)
+        self.diagnostics.add(
+            Diagnostic(
+                "E001",
+                f"expected the end of the line, found {describe(token)}",
+                Label(self.source, at),
+                help=("start a new statement on a new line",),
+                fixes=(Fix("break the line", (Edit(Span(at.start, at.start), "\n"),)),),
+            )
+        )
+        newline = Token.new_borrow_pos("NL", "\n", token)
+        newline.end_pos = newline.start_pos
+        self.machine.feed(newline)
+        return True
+
+    def _skip_statement(self) -> None:
+        """Leave `index` at the line end or the `}` that ends the broken statement."""
+        depth = 0
+        while self.index < len(self.stream):
+            kind = self.stream[self.index].type
+            if kind == "NL" and depth == 0:
+                return
+            if kind == "RBRACE":
+                if depth == 0:
+                    return
+                depth -= 1
+            elif kind == "LBRACE":
+                depth += 1
+            self.index += 1
+
+    def _shift_error(self, error: Token) -> None:
+        popped = self.machine.unwind_to("ERROR")
+        leaves = [leaf for value in popped for leaf in _leaves(value)]
+        if leaves:
+            start = leaves[0].start_pos or 0
+            # a `{` that was popped with its header no longer waits for its `}`
+            for leaf in leaves:
+                if leaf.type == "LBRACE" and self.openers and any(o is leaf for o in self.openers):
+                    self.openers = [o for o in self.openers if o is not leaf]
+            text = self.source.text[start : error.end_pos]
+            error = Token("ERROR", text, start, error.line, error.column, error.end_line, error.end_column, error.end_pos)
+        self.machine.feed(error)
+
+    def _track(self, token: Token) -> None:
+        if token.type == "LBRACE":
+            self.openers.append(token)
+        elif token.type == "RBRACE" and self.openers:
+            self.openers.pop()
+
+    # -- what is said
+    def _unexpected(self, token: Token) -> None:
+        if source_line(self.source, token) in self.spoiled:
+            return  # a character or a string on this line was already reported
+        before = self.stream[self.index - 1] if self.index else None
+        after = self.stream[self.index + 1] if self.index + 1 < len(self.stream) else None
+        if token.lower() in KEYWORDS and token.type not in ("STRING",) and after is not None and after.type == "EQUAL":
+            self._report("E004", f"`{token}` is a keyword and cannot be a name", token, help="choose another name")
+            return
+        if token.type == "EQUAL" and before is not None and str(before) in KEYWORDS:
+            self._report("E004", f"`{before}` is a keyword and cannot be a name", before, help="choose another name")
+            return
+        expected = self.machine.expected()
+        help: list[str] = []
+        fixes: tuple[Fix, ...] = ()
+        if token.type == "NAME" and (word := closest(str(token), self._keywords(expected))):
+            help.append(f"did you mean `{word}`?")
+            fixes = (Fix(f"write `{word}`", (Edit(span_of(token), word),)),)
+        elif misspelt := self._misspelt_statement():
+            first, word = misspelt
+            help.append(f"did you mean `{word}`?")
+            fixes = (Fix(f"write `{word}`", (Edit(span_of(first), word),)),)
+            token = first
+        if hint := _hint(token, before):
+            help.append(hint)
+        where = Label(self.source, _visible(self.source, span_of(token)))
+        self.diagnostics.add(
+            Diagnostic(
+                "E001",
+                f"expected {describe_expected(expected)}, found {describe(token)}",
+                where,
+                help=tuple(help),
+                fixes=fixes,
+            )
+        )
+
+    def _misspelt_statement(self) -> tuple[Token, str] | None:
+        """The first word of the statement at hand, when it is nearly a keyword and no block or attribute."""
+        start = self.index
+        while start and self.stream[start - 1].type not in ("NL", "LBRACE", "RBRACE"):
+            start -= 1
+        first = self.stream[start]
+        if first.type != "NAME" or self.index - start > 4:
+            return None
+        word = closest(str(first), _STATEMENTS)
+        return (first, word) if word else None
+
+    @staticmethod
+    def _keywords(expected: frozenset[str]) -> list[str]:
+        return [t.lower() for t in expected if t.lower() in KEYWORDS]
+
+    def _report(self, code: str, message: str, token: Token, *, help: str) -> None:
+        self.diagnostics.add(Diagnostic(code, message, Label(self.source, span_of(token)), help=(help,)))
+
+
+_STATEMENTS = ("extends", "use", "param", "let", "set", "unset", "require", "expect", "prefer", "patch")
+
+
+def source_line(source: Source, token: Token) -> int:
+    return source.position(min(span_of(token).start, len(source.text)))[0]
+
+
+def _hint(token: Token, before: Token | None) -> str | None:
+    match token.type:
+        case "COLON":
+            return "attributes are written `name = value`"
+        case "CMP" if str(token) == "==":
+            return "one `=` gives a value; `==` compares, in claims"
+        case "CMP" | "PM" | "ARROW" | "DOTS" | "EXCEPT":
+            return "these do not chain: put one of the two in parentheses"
+        case "NL" if before is not None and before.type in ("EQUAL", "ADDS", "TAKES"):
+            return "write the value on the same line"
+    return None
+
+
+def _visible(source: Source, span: Span) -> Span:
+    """A line end or the end of the text has no width: point at the place just before it."""
+    if span.start >= len(source.text):
+        end = len(source.text.rstrip("\n"))
+        return Span(max(0, end - 1), end) if end else Span(0, 0)
+    return span
+
+
+def _leaves(value: object) -> list[Token]:
+    """The tokens under a value of the stack, in order; iterative, trees may be deep."""
+    out: list[Token] = []
+    stack: list[object] = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Token):
+            out.append(item)
+        elif isinstance(item, Tree):
+            stack.extend(reversed(item.children))
+        elif isinstance(item, list):
+            stack.extend(reversed(item))
+    return out

@@ -1,0 +1,186 @@
+"""From text to the tokens the parser sees.
+
+The lexer is total; this step takes out white space and comments, folds line
+ends, drops them inside brackets, and reports characters that mean nothing. A
+line inside an open bracket that looks like a statement ends the bracket: one
+local mistake instead of a swallowed file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lark import Token
+
+from recipelang.source import Diagnostic, Diagnostics, Fix, Edit, Label, Source, Span
+from recipelang.syntax import grammar
+
+KEYWORDS = frozenset(
+    "recipe extends use param let set patch unset require expect prefer "
+    "if then else and or not in except per true false none as".split()
+)
+_STATEMENT_WORDS = frozenset("EXTENDS USE PARAM LET SET PATCH UNSET REQUIRE EXPECT PREFER".split())
+
+MAX_TOKENS = 20_000
+MAX_NESTING = 64
+MAX_OPERATORS = 256
+
+_TRIVIA = frozenset({"WS", "COMMENT"})
+_OPERATORS = frozenset(
+    "PLUS MINUS STAR SLASH VBAR AMPERSAND ARROW DOTS IF THEN ELSE AND OR NOT IN EXCEPT PER CMP PM BANG".split()
+)
+_CLOSERS = {"LPAR": "RPAR", "LSQB": "RSQB"}
+
+
+@dataclass
+class Tokens:
+    """`all` concatenates to the source; `stream` is what the parser reads."""
+
+    all: list[Token]
+    stream: list[Token] = field(default_factory=list)
+    docs: dict[int, str] = field(default_factory=dict)  # start of a statement -> its `##` lines
+
+
+def span_of(token: Token) -> Span:
+    return Span(token.start_pos or 0, token.end_pos or 0)
+
+
+def tokenise(source: Source, diagnostics: Diagnostics) -> Tokens | None:
+    """`None` when the text breaks a limit: nothing after that would be cheap."""
+    tokens = Tokens(grammar.lex(source.text))
+    if len(tokens.all) > MAX_TOKENS * 2 or sum(t.type not in _TRIVIA for t in tokens.all) > MAX_TOKENS:
+        diagnostics.add(Diagnostic("E042", f"more than {MAX_TOKENS:,} tokens in one recipe"))
+        return None
+    _characters(source, diagnostics)
+    significant = _significant(tokens, source, diagnostics)
+    tokens.stream = _fold(significant)
+    return tokens if _within_limits(tokens.stream, source, diagnostics) else None
+
+
+def _characters(source: Source, diagnostics: Diagnostics) -> None:
+    """Control and bidirectional characters hide what a text says: refused anywhere, comments too."""
+    for offset, char in enumerate(source.text):
+        if char in _FORBIDDEN:
+            diagnostics.add(
+                Diagnostic(
+                    "E002",
+                    f"character U+{ord(char):04X} is not allowed in a recipe",
+                    Label(source, Span(offset, offset + 1)),
+                    help=("delete it: it does not show on a screen and can hide what the text says",),
+                    fixes=(Fix("delete it", (Edit(Span(offset, offset + 1), ""),)),),
+                )
+            )
+
+
+_FORBIDDEN = frozenset(
+    [chr(c) for c in range(0x20) if chr(c) not in "\t\n\r"]
+    + [chr(c) for c in range(0x7F, 0xA0)]
+    + [chr(c) for c in (0x200E, 0x200F, 0x61C, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF)]
+)
+
+
+def _significant(tokens: Tokens, source: Source, diagnostics: Diagnostics) -> list[Token]:
+    out: list[Token] = []
+    doc: list[str] = []
+    for token in tokens.all:
+        match token.type:
+            case "WS":
+                continue
+            case "COMMENT":
+                if token.startswith("##"):
+                    doc.append(token[2:].strip())
+                continue
+            case "BAD":
+                _bad_character(token, source, diagnostics)
+                continue
+            case "BADSTR":
+                diagnostics.add(
+                    Diagnostic(
+                        "E003",
+                        "this string is not closed",
+                        Label(source, span_of(token)),
+                        help=('end it with `"` on the same line, or use `"""` for several lines',),
+                    )
+                )
+                token = Token.new_borrow_pos("STRING", str(token).rstrip("\\") + '"', token)
+        if token.type != "NL" and doc:
+            tokens.docs[token.start_pos or 0] = "\n".join(doc)
+            doc = []
+        out.append(token)
+    return out
+
+
+def _bad_character(token: Token, source: Source, diagnostics: Diagnostics) -> None:
+    if token[0] in _FORBIDDEN:
+        return  # already said
+    hints = {"'": 'strings use `"`', ";": "statements end with the line", ":": "attributes use `=`"}
+    hint = hints.get(token[0])
+    diagnostics.add(
+        Diagnostic(
+            "E002",
+            f"unexpected character `{token}`",
+            Label(source, span_of(token)),
+            help=(hint,) if hint else (),
+        )
+    )
+
+
+def _fold(tokens: list[Token]) -> list[Token]:
+    """Fold runs of NL into one, and drop NL inside ( ) and [ ]."""
+    out: list[Token] = []
+    open_brackets: list[str] = []
+    for index, token in enumerate(tokens):
+        kind = token.type
+        if kind in _CLOSERS:
+            open_brackets.append(_CLOSERS[kind])
+        elif open_brackets and kind == open_brackets[-1]:
+            open_brackets.pop()
+        elif kind in ("LBRACE", "RBRACE"):
+            open_brackets.clear()
+        elif kind == "NL":
+            if open_brackets:
+                if not _statement_ahead(tokens, index + 1, out):
+                    continue
+                open_brackets.clear()
+            if out and out[-1].type == "NL":
+                continue
+        out.append(token)
+    return out
+
+
+def _statement_ahead(tokens: list[Token], index: int, before: list[Token]) -> bool:
+    """Whether the line at `index` begins a statement, although a bracket is open."""
+    while index < len(tokens) and tokens[index].type == "NL":
+        index += 1
+    ahead = [t.type for t in tokens[index : index + 4]] + ["NL"] * 4
+    if ahead[0] in _STATEMENT_WORDS or ahead[0] == "RBRACE":
+        return True
+    if ahead[0] != "NAME":
+        return False
+    if ahead[1] == "LBRACE" or (ahead[1] in ("NAME", "STRING") and ahead[2] == "LBRACE"):
+        return True
+    assigns = ahead[1] in ("EQUAL", "ADDS", "TAKES")
+    # `name = value` after `(` or `,` may be a named argument; anywhere else it is an attribute
+    return assigns and bool(before) and before[-1].type not in ("LPAR", "COMMA")
+
+
+def _within_limits(stream: list[Token], source: Source, diagnostics: Diagnostics) -> bool:
+    depth, operators = 0, 0
+    for token in stream:
+        if token.type in ("LPAR", "LSQB", "LBRACE"):
+            depth += 1
+        elif token.type in ("RPAR", "RSQB", "RBRACE"):
+            depth = max(0, depth - 1)
+        elif token.type == "NL":
+            operators = 0
+        elif token.type in _OPERATORS or token.type == "COMMA":
+            operators += token.type != "COMMA"
+        problem = None
+        if depth > MAX_NESTING:
+            problem = f"brackets are nested deeper than {MAX_NESTING}"
+        elif operators > MAX_OPERATORS:
+            problem = f"one expression has more than {MAX_OPERATORS} operators"
+        if problem:
+            diagnostics.add(Diagnostic("E044", problem, Label(source, span_of(token)), help=("split it up",)))
+            return False
+    return True

@@ -1,0 +1,192 @@
+"""The tree of a recipe: frozen nodes. `span` and `doc` take no part in equality.
+
+Expressions hold exact numbers; nothing is evaluated or looked up here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from recipelang.source import Span
+
+
+@dataclass(frozen=True)
+class Node:
+    span: Span = field(compare=False, kw_only=True)
+
+
+# ---------------------------------------------------------------- expressions
+@dataclass(frozen=True)
+class Number(Node):
+    """`0.5`, `8e-5`, `90%` (`percent`), `30 epochs` (`unit`)."""
+
+    value: Fraction
+    unit: str | None = None
+    percent: bool = False
+    unit_span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class NM(Node):
+    n: int
+    m: int
+
+
+@dataclass(frozen=True)
+class Text(Node):
+    """A string: literal pieces and interpolated paths, in order."""
+
+    parts: tuple[str | Path, ...]
+
+
+@dataclass(frozen=True)
+class Pattern(Node):
+    """`re"…"`."""
+
+    regex: str
+
+
+@dataclass(frozen=True)
+class Constant(Node):
+    value: bool | None
+
+
+@dataclass(frozen=True)
+class Role(Node):
+    name: str
+
+
+@dataclass(frozen=True)
+class Path(Node):
+    """A name, or names joined by dots."""
+
+    names: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return ".".join(self.names)
+
+
+@dataclass(frozen=True)
+class Argument(Node):
+    name: str | None
+    value: Expr
+    name_span: Span | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Call(Node):
+    function: Path
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True)
+class ListOf(Node):
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
+class Unary(Node):
+    """`-`, `!` or `not`."""
+
+    operator: str
+    operand: Expr
+
+
+@dataclass(frozen=True)
+class Binary(Node):
+    """Every two-sided form: `+ - * / & | except .. -> ± == != < <= > >= in and or per`."""
+
+    operator: str
+    left: Expr
+    right: Expr
+    operator_span: Span = field(compare=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class If(Node):
+    condition: Expr
+    then: Expr
+    other: Expr
+
+
+Expr = Number | NM | Text | Pattern | Constant | Role | Path | Call | ListOf | Unary | Binary | If
+
+
+# ----------------------------------------------------------------- statements
+@dataclass(frozen=True)
+class Statement(Node):
+    doc: str = field(default="", compare=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Attribute(Statement):
+    name: str
+    operator: str
+    value: Expr
+    name_span: Span = field(compare=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Block(Statement):
+    kind: str
+    labels: tuple[str, ...]
+    body: tuple[Statement, ...]
+    kind_span: Span = field(compare=False, kw_only=True)
+    label_spans: tuple[Span, ...] = field(default=(), compare=False, kw_only=True)
+
+    @property
+    def header(self) -> Span:
+        return self.kind_span.to(self.label_spans[-1]) if self.label_spans else self.kind_span
+
+
+@dataclass(frozen=True)
+class Param(Statement):
+    name: str
+    type: Expr
+    within: Expr | None
+    default: Expr | None
+    name_span: Span = field(compare=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Let(Statement):
+    name: str
+    value: Expr
+    name_span: Span = field(compare=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Claim(Statement):
+    """`require`, `expect` or `prefer`."""
+
+    kind: str
+    condition: Expr
+    message: Text | None
+
+
+@dataclass(frozen=True)
+class Composition(Statement):
+    """`extends`, `use`, `patch`, `set`, `unset`: how recipes build on each other."""
+
+    kind: str
+    keyword_span: Span = field(compare=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Broken(Statement):
+    """Text that could not be read, kept whole."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Recipe(Node):
+    """A whole file. `version` is text: `1.10` is later than `1.9`."""
+
+    version: str
+    name: str | None
+    statements: tuple[Statement, ...]
+    version_span: Span = field(compare=False, kw_only=True)
+    doc: str = field(default="", compare=False, kw_only=True)

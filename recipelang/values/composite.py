@@ -1,0 +1,116 @@
+"""Values made of others: windows, schedules, patterns, calls, names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from recipelang.source import Span
+from recipelang.values.quantities import Time
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A bare name that is neither parameter nor let: an attribute's type must allow it."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class StageRef:
+    """`stage.NAME`: the model as an earlier stage left it."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class SparsityPattern:
+    """`unstructured`, `N:M` (keep N of every M along the input) or `block(r, c)`."""
+
+    kind: str
+    a: int = 0
+    b: int = 0
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """`a -> b`."""
+
+    start: object
+    end: object
+
+
+@dataclass(frozen=True)
+class Between:
+    """`a..b`."""
+
+    low: object
+    high: object
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """`value ± tolerance`."""
+
+    value: object
+    tolerance: object
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A call whose meaning the attribute's type decides: `magnitude(scope = uniform)`."""
+
+    function: str
+    arguments: tuple[tuple[str | None, object, Span], ...]
+    function_span: Span
+
+    def __hash__(self) -> int:
+        return hash((self.function, len(self.arguments)))
+
+
+@dataclass(frozen=True)
+class ShapeSegment:
+    """One shape of a schedule over a window of a stage; times are exact.
+
+    `window` is none for a plain value. `every` is the time between events.
+    """
+
+    shape: str
+    start: Fraction
+    end: Fraction
+    window: tuple[Time, Time] | None = None
+    every: Time | None = None
+    rewind: Time | None = None
+    power: Fraction | None = None
+
+
+@dataclass(frozen=True)
+class Schedule:
+    segments: tuple[ShapeSegment, ...]
+
+    @property
+    def plain(self) -> Fraction | None:
+        """The value, when the schedule is just one."""
+        only = self.segments[0]
+        return only.end if len(self.segments) == 1 and only.window is None else None
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A registered method or optimizer with every argument it has, defaults included."""
+
+    name: str
+    arguments: tuple[tuple[str, object], ...]
+
+    def get(self, name: str) -> object:
+        return dict(self.arguments).get(name)
+
+
+class Poison:
+    """The value of what could not be evaluated: silent in all that follows."""
+
+    def __repr__(self) -> str:
+        return "POISON"
+
+
+POISON = Poison()

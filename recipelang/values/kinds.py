@@ -1,0 +1,284 @@
+"""What an attribute may hold, and how a value becomes that.
+
+A kind turns an evaluated value into plain data, or says precisely what is
+wrong. It also knows its own name for messages, reference pages and the schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from recipelang.source.suggest import closest
+from recipelang.values.composite import Applied, SparsityPattern, StageRef, Symbol
+from recipelang.values.quantities import Quantity, Rate, Time, describe as describe_number
+
+
+@dataclass
+class Mismatch(Exception):
+    """A value that is not of the kind asked for. `replacement` is a safe fix for the whole value."""
+
+    code: str
+    message: str
+    help: str | None = None
+    replacement: str | None = None
+
+
+def describe(value: object) -> str:
+    """What a value is, with its article: `a string`, `a number of tokens`."""
+    match value:
+        case bool():
+            return f"`{'true' if value else 'false'}`"
+        case None:
+            return "`none`"
+        case str():
+            return "a string"
+        case Quantity() | Time() | Rate():
+            return describe_number(value)
+        case Symbol():
+            return f"the name `{value.name}`"
+        case StageRef():
+            return "a stage"
+        case tuple():
+            return "a list"
+        case Applied():
+            return f"the call `{value.function}(...)`"
+        case SparsityPattern():
+            return "a sparsity pattern"
+    return {"Arrow": "a change `a -> b`", "Between": "a range", "Tolerance": "a value with `±`"}.get(
+        type(value).__name__, "a selector"
+    )
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`name` is how the type is written in messages and reference pages."""
+
+    name: str
+    convert: Callable[[object], object] = field(compare=False)
+    symbols: tuple[str, ...] = ()
+
+    def coerce(self, value: object) -> object:
+        """Plain data, or raise `Mismatch`."""
+        if isinstance(value, Symbol) and value.name not in self.symbols:
+            raise self.unknown(value)
+        return self.convert(value)
+
+    def unknown(self, value: Symbol) -> Mismatch:
+        near = closest(value.name, self.symbols)
+        known = ", ".join(f"`{s}`" for s in self.symbols[:12])
+        hint = f"did you mean `{near}`?" if near else (f"known here: {known}" if known else None)
+        return Mismatch("E022", f"unknown name `{value.name}`", hint, near)
+
+
+def wrong(value: object, wanted: str, help: str | None = None) -> Mismatch:
+    return Mismatch("E024", f"expected {wanted}, found {describe(value)}", help)
+
+
+def text() -> Kind:
+    def convert(value: object) -> object:
+        if not isinstance(value, str):
+            raise wrong(value, "a string", 'strings are written `"..."`')
+        return value
+
+    return Kind("string", convert)
+
+
+def boolean() -> Kind:
+    def convert(value: object) -> object:
+        if not isinstance(value, bool):
+            raise wrong(value, "`true` or `false`")
+        return value
+
+    return Kind("bool", convert)
+
+
+def number(
+    low: Fraction | int | None = None,
+    high: Fraction | int | None = None,
+    *,
+    whole: bool = False,
+    none: bool = False,
+    above: bool = False,
+) -> Kind:
+    """A plain number; `above` makes the lower bound exclusive, `none` allows `none`."""
+    name = "int" if whole else "number"
+
+    def convert(value: object) -> object:
+        if none and value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, Quantity) or value.unit is not None:
+            raise wrong(value, "a whole number" if whole else "a plain number")
+        if whole and value.value.denominator != 1:
+            raise wrong(value, "a whole number")
+        _bounds(value.value, low, high, above)
+        return int(value.value) if whole else value.value
+
+    return Kind(name + (" or none" if none else ""), convert)
+
+
+def ratio() -> Kind:
+    def convert(value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, Quantity) or value.unit is not None:
+            raise wrong(value, "a ratio", "write it as `90%` or `0.9`")
+        if not 0 <= value.value <= 1:
+            plain = show_fraction(value.value)
+            fits = 1 < value.value <= 100 and not value.percent
+            raise Mismatch(
+                "E038",
+                f"{plain} is outside 0%..100%",
+                f"did you mean `{plain}%`?" if fits else "a ratio lies between `0%` and `100%`",
+                f"{plain}%" if fits else None,
+            )
+        return value.value
+
+    return Kind("ratio", convert)
+
+
+def span() -> Kind:
+    def convert(value: object) -> object:
+        if not isinstance(value, Time):
+            hint = None
+            if isinstance(value, Quantity) and value.unit is None:
+                n = show_fraction(value.value)
+                hint = f"write `{n} epochs` or `{n} steps`"
+            raise wrong(value, "a number of epochs or steps", hint)
+        return value
+
+    return Kind("span", convert)
+
+
+def count(unit: str) -> Kind:
+    """A whole number of `unit`; a plain whole number is taken as one."""
+
+    def convert(value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, Quantity) or value.unit not in (None, unit) or value.percent:
+            raise wrong(value, f"a number of {unit}s", f"write `128 {unit}s`")
+        if value.value.denominator != 1 or value.value < 0:
+            raise wrong(value, f"a whole number of {unit}s")
+        return int(value.value)
+
+    return Kind(f"{unit}s", convert)
+
+
+def size() -> Kind:
+    def convert(value: object) -> object:
+        if not isinstance(value, Quantity) or value.unit != "byte":
+            raise wrong(value, "a size in bytes", "write it as `5 GB` or `512 MiB`")
+        return int(value.value)
+
+    return Kind("bytes", convert)
+
+
+def one_of(*names: str) -> Kind:
+    def convert(value: object) -> object:
+        if not isinstance(value, Symbol):
+            raise wrong(value, "one of " + ", ".join(f"`{n}`" for n in names))
+        return value.name
+
+    return Kind(" | ".join(names), convert, names)
+
+
+def reference(what: str, *, stages: bool = False) -> Kind:
+    """A model or data set: a string with a scheme or a path; `stage.NAME` where stages count."""
+
+    def convert(value: object) -> object:
+        if isinstance(value, str) or (stages and isinstance(value, StageRef)):
+            if value == "":
+                raise Mismatch("E024", f"the {what} is an empty string")
+            return value
+        raise wrong(value, f"a {what}", 'write a reference such as `"hf://owner/name"` or a path, in quotes')
+
+    return Kind(what, convert)
+
+
+def pattern() -> Kind:
+    def convert(value: object) -> object:
+        if isinstance(value, Symbol):
+            return SparsityPattern("unstructured")
+        if isinstance(value, Applied) and value.function == "block":
+            sides = [v.value for _, v, _ in value.arguments if isinstance(v, Quantity) and v.unit is None]
+            if len(sides) == len(value.arguments) == 2 and all(s.denominator == 1 and s > 0 for s in sides):
+                return SparsityPattern("block", int(sides[0]), int(sides[1]))
+            raise Mismatch("E024", "`block` takes two whole numbers", "write `block(4, 1)`")
+        if not isinstance(value, SparsityPattern):
+            raise wrong(value, "a sparsity pattern", "write `unstructured`, `2:4` or `block(4, 1)`")
+        return value
+
+    return Kind("pattern", convert, ("unstructured",))
+
+
+@dataclass(frozen=True)
+class _AnyName(Kind):
+    def coerce(self, value: object) -> object:
+        return self.convert(value)
+
+
+def label() -> Kind:
+    """The label of another block: a bare name or a string."""
+
+    def convert(value: object) -> object:
+        if isinstance(value, Symbol):
+            return value.name
+        if isinstance(value, str):
+            return value
+        raise wrong(value, "a label")
+
+    return _AnyName("label", convert)
+
+
+def list_of(inner: Kind) -> Kind:
+    """A list; one value stands for a list of one."""
+
+    def convert(value: object) -> object:
+        items = value if isinstance(value, tuple) else (value,)
+        return tuple(inner.coerce(item) for item in items)
+
+    return Kind(f"list<{inner.name}>", convert, inner.symbols)
+
+
+def either(first: Kind, second: Kind) -> Kind:
+    """The first kind that fits; the message is the second's."""
+
+    def convert(value: object) -> object:
+        try:
+            return first.coerce(value)
+        except Mismatch:
+            return second.coerce(value)
+
+    return Kind(f"{first.name} or {second.name}", convert, first.symbols + second.symbols)
+
+
+def _bounds(value: Fraction, low: Fraction | int | None, high: Fraction | int | None, above: bool) -> None:
+    if low is not None and (value < low or (above and value == low)):
+        raise Mismatch("E038", f"{show_fraction(value)} is too small", f"it must be {'above' if above else 'at least'} {low}")
+    if high is not None and value > high:
+        raise Mismatch("E038", f"{show_fraction(value)} is too large", f"it must be at most {high}")
+
+
+def show_fraction(value: Fraction) -> str:
+    """An exact decimal where there is one, else `p/q`.
+
+    >>> show_fraction(Fraction(9, 10)), show_fraction(Fraction(8, 100000)), show_fraction(Fraction(1, 3))
+    ('0.9', '8e-5', '1/3')
+    """
+    numerator, denominator = value.numerator, value.denominator
+    twos = fives = 0
+    while denominator % 2 == 0:
+        denominator, twos = denominator // 2, twos + 1
+    while denominator % 5 == 0:
+        denominator, fives = denominator // 5, fives + 1
+    if denominator != 1:
+        return f"{numerator}/{value.denominator}"
+    places = max(twos, fives)
+    if places == 0:
+        return str(numerator)
+    digits = str(abs(numerator) * 10**places // value.denominator).rjust(places + 1, "0")
+    sign = "-" if numerator < 0 else ""
+    whole, fraction = digits[:-places], digits[-places:]
+    if whole == "0" and len(fraction) - len(fraction.lstrip("0")) >= 3:
+        significant = fraction.lstrip("0")
+        mantissa = significant[0] + ("." + significant[1:] if len(significant) > 1 else "")
+        return f"{sign}{mantissa}e-{len(fraction) - len(significant) + 1}"
+    return f"{sign}{whole}.{fraction}"
