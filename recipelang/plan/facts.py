@@ -1,0 +1,123 @@
+"""What a plan knows of a model without loading it: config, header, names, shapes, roles, digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recipelang.plan.families import FAMILIES, TASKS, TensorFact
+from recipelang.plan.safetensors_header import read_folder, weight_files
+from recipelang.source import fail
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    path: Path
+    family: str
+    task: str
+    config: dict[str, Any]
+    tensors: tuple[TensorFact, ...]
+    fresh: tuple[str, ...]  # parameters that the checkpoint does not hold
+
+    @property
+    def parameters(self) -> int:
+        return sum(t.size for t in self.tensors)
+
+    @property
+    def layers(self) -> int:
+        return 1 + max((t.layer for t in self.tensors if t.layer is not None), default=-1)
+
+    @property
+    def max_positions(self) -> int:
+        n = int(self.config.get("max_position_embeddings", 512))
+        return n - 2 if self.family == "roberta" else n  # RoBERTa's positions start after its padding index
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    if not path.is_dir():
+        raise fail("E076", f"there is no model folder `{path}`", help="name a folder that holds config.json and weights")
+    try:
+        config = json.loads((path / "config.json").read_text("utf-8"))
+    except FileNotFoundError:
+        there = ", ".join(sorted(p.name for p in path.iterdir())[:12]) or "nothing"
+        raise fail("E076", f"`{path}` holds no config.json", notes=[f"it holds {there}"]) from None
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        raise fail("E076", f"`{path / 'config.json'}` is not JSON") from None
+    if not isinstance(config, dict):
+        raise fail("E076", f"`{path / 'config.json'}` is not a JSON object")
+    return config
+
+
+def read_model_facts(path: Path, task: str) -> ModelFacts:
+    """The task model that will be made from a folder. No weights are read."""
+    config = read_config(path)
+    family = str(config.get("model_type", "?"))
+    if family not in FAMILIES:
+        known = ", ".join(FAMILIES)
+        raise fail("E076", f"models of type `{family}` are not known to this release", help=f"it knows {known}")
+    if task not in TASKS[family]:
+        raise fail("E073", f"`{family}` has no head for {task}", help=f"it has {', '.join(sorted(TASKS[family]))}")
+    try:
+        tensors = tuple(FAMILIES[family](config, task))
+    except (KeyError, TypeError) as error:
+        raise fail("E076", f"`{path / 'config.json'}` lacks {error}") from None
+    header = read_folder(path)
+    fresh = []
+    for tensor in tensors:
+        found = header.get(tensor.name) or header.get(tensor.name.partition(".")[2])
+        if found is None:
+            if "head" not in tensor.roles and "pooler" not in tensor.roles:
+                # older checkpoints call the two parameters of a norm gamma and beta
+                old = tensor.name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+                if old not in header and old.partition(".")[2] not in header:
+                    raise fail("E076", f"the weights lack `{tensor.name}`", notes=[f"the folder is {path}"])
+            else:
+                fresh.append(tensor.name)
+        elif found.shape != tensor.shape:
+            if "head" in tensor.roles:
+                fresh.append(tensor.name)
+                continue
+            raise fail("E076", f"`{tensor.name}` has shape {found.shape}, the config says {tensor.shape}")
+    return ModelFacts(path, family, task, config, tensors, tuple(fresh))
+
+
+def model_digest(path: Path) -> str:
+    """sha256 over config and weights, remembered by size and time of change."""
+    total = hashlib.sha256()
+    for name in ("config.json", *weight_files(path)):
+        total.update(f"{name}\0{file_digest(path / name)}\n".encode())
+    return "sha256:" + total.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file; large ones are hashed once and remembered in the cache folder."""
+    stat = path.stat()
+    key = hashlib.sha256(f"{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}".encode()).hexdigest()
+    note = cache_folder() / "digests" / key
+    if stat.st_size > 1_000_000:
+        try:
+            known = note.read_text("ascii")
+            if len(known) == 64:
+                return known
+        except (OSError, UnicodeDecodeError):
+            pass
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if stat.st_size > 1_000_000:
+        try:
+            note.parent.mkdir(parents=True, exist_ok=True)
+            part = note.with_suffix(f".{os.getpid()}")
+            part.write_text(found, "ascii")
+            part.replace(note)
+        except OSError:
+            pass  # a cache that cannot be written only costs time
+    return found
+
+
+def cache_folder() -> Path:
+    chosen = os.environ.get("RECIPELANG_CACHE")
+    return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "recipelang"

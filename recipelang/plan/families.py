@@ -1,0 +1,192 @@
+"""Model families: the parameters a task model will have, from its config alone, and what each is for.
+
+Names and shapes are those of transformers' `AutoModelFor...` classes; a test
+compares every family with a real instantiation. A family is a function from a
+config to its tensors, registered under its `model_type`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Config = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TensorFact:
+    """`roles` are the words after `@`; `layer` counts from 0."""
+
+    name: str
+    shape: tuple[int, ...]
+    roles: frozenset[str]
+    layer: int | None = None
+
+    @property
+    def size(self) -> int:
+        n = 1
+        for d in self.shape:
+            n *= d
+        return n
+
+
+def _linear(name: str, rows: int, columns: int, roles: str, layer: int | None = None, bias: bool = True) -> Iterator[TensorFact]:
+    words = frozenset(roles.split())
+    yield TensorFact(f"{name}.weight", (rows, columns), words | {"linear"}, layer)
+    if bias:
+        yield TensorFact(f"{name}.bias", (rows,), words | {"bias"}, layer)
+
+
+def _norm(name: str, width: int, roles: str, layer: int | None = None, bias: bool = True) -> Iterator[TensorFact]:
+    words = frozenset(roles.split()) | {"norm"}
+    yield TensorFact(f"{name}.weight", (width,), words, layer)
+    if bias:
+        yield TensorFact(f"{name}.bias", (width,), words, layer)
+
+
+def _table(name: str, rows: int, width: int) -> TensorFact:
+    return TensorFact(f"{name}.weight", (rows, width), frozenset({"embeddings"}))
+
+
+def _labels(config: Config) -> int:
+    return len(config["id2label"]) if "id2label" in config else int(config.get("num_labels", 2))
+
+
+def _bert_body(config: Config, prefix: str, positions: int) -> Iterator[TensorFact]:
+    h, f = config["hidden_size"], config["intermediate_size"]
+    yield _table(f"{prefix}.embeddings.word_embeddings", config["vocab_size"], h)
+    yield _table(f"{prefix}.embeddings.position_embeddings", positions, h)
+    yield _table(f"{prefix}.embeddings.token_type_embeddings", config.get("type_vocab_size", 2), h)
+    yield from _norm(f"{prefix}.embeddings.LayerNorm", h, "embeddings")
+    for i in range(config["num_hidden_layers"]):
+        at = f"{prefix}.encoder.layer.{i}"
+        for part in ("query", "key", "value"):
+            yield from _linear(f"{at}.attention.self.{part}", h, h, f"encoder attention {part}", i)
+        yield from _linear(f"{at}.attention.output.dense", h, h, "encoder attention out", i)
+        yield from _norm(f"{at}.attention.output.LayerNorm", h, "encoder attention", i)
+        yield from _linear(f"{at}.intermediate.dense", f, h, "encoder ffn up", i)
+        yield from _linear(f"{at}.output.dense", h, f, "encoder ffn down", i)
+        yield from _norm(f"{at}.output.LayerNorm", h, "encoder ffn", i)
+
+
+def bert(config: Config, task: str) -> Iterator[TensorFact]:
+    h = config["hidden_size"]
+    yield from _bert_body(config, "bert", config["max_position_embeddings"])
+    if task in ("sequence_classification", "multiple_choice"):
+        yield from _linear("bert.pooler.dense", h, h, "pooler")
+    match task:
+        case "question_answering":
+            yield from _linear("qa_outputs", _labels(config), h, "head")
+        case "sequence_classification" | "token_classification":
+            yield from _linear("classifier", _labels(config), h, "head")
+        case "multiple_choice":
+            yield from _linear("classifier", 1, h, "head")
+        case "masked_lm":
+            yield TensorFact("cls.predictions.bias", (config["vocab_size"],), frozenset({"head", "bias"}))
+            yield from _linear("cls.predictions.transform.dense", h, h, "head")
+            yield from _norm("cls.predictions.transform.LayerNorm", h, "head")
+
+
+def roberta(config: Config, task: str) -> Iterator[TensorFact]:
+    h = config["hidden_size"]
+    yield from _bert_body(config, "roberta", config["max_position_embeddings"])
+    if task == "multiple_choice":
+        yield from _linear("roberta.pooler.dense", h, h, "pooler")
+    match task:
+        case "question_answering":
+            yield from _linear("qa_outputs", _labels(config), h, "head")
+        case "sequence_classification":
+            yield from _linear("classifier.dense", h, h, "head")
+            yield from _linear("classifier.out_proj", _labels(config), h, "head")
+        case "token_classification":
+            yield from _linear("classifier", _labels(config), h, "head")
+        case "multiple_choice":
+            yield from _linear("classifier", 1, h, "head")
+        case "masked_lm":
+            yield TensorFact("lm_head.bias", (config["vocab_size"],), frozenset({"head", "bias"}))
+            yield from _linear("lm_head.dense", h, h, "head")
+            yield from _norm("lm_head.layer_norm", h, "head")
+
+
+def distilbert(config: Config, task: str) -> Iterator[TensorFact]:
+    h, f = config["dim"], config["hidden_dim"]
+    yield _table("distilbert.embeddings.word_embeddings", config["vocab_size"], h)
+    yield _table("distilbert.embeddings.position_embeddings", config["max_position_embeddings"], h)
+    yield from _norm("distilbert.embeddings.LayerNorm", h, "embeddings")
+    parts = {"q_lin": "query", "k_lin": "key", "v_lin": "value", "out_lin": "out"}
+    for i in range(config["n_layers"]):
+        at = f"distilbert.transformer.layer.{i}"
+        for name, role in parts.items():
+            yield from _linear(f"{at}.attention.{name}", h, h, f"encoder attention {role}", i)
+        yield from _norm(f"{at}.sa_layer_norm", h, "encoder attention", i)
+        yield from _linear(f"{at}.ffn.lin1", f, h, "encoder ffn up", i)
+        yield from _linear(f"{at}.ffn.lin2", h, f, "encoder ffn down", i)
+        yield from _norm(f"{at}.output_layer_norm", h, "encoder ffn", i)
+    match task:
+        case "question_answering":
+            yield from _linear("qa_outputs", 2, h, "head")
+        case "token_classification":
+            yield from _linear("classifier", _labels(config), h, "head")
+        case "sequence_classification":
+            yield from _linear("pre_classifier", h, h, "head")
+            yield from _linear("classifier", _labels(config), h, "head")
+        case "multiple_choice":
+            yield from _linear("pre_classifier", h, h, "head")
+            yield from _linear("classifier", 1, h, "head")
+        case "masked_lm":
+            yield from _linear("vocab_transform", h, h, "head")
+            yield from _norm("vocab_layer_norm", h, "head")
+            yield TensorFact("vocab_projector.bias", (config["vocab_size"],), frozenset({"head", "bias"}))
+
+
+def llama(config: Config, task: str) -> Iterator[TensorFact]:
+    h, f = config["hidden_size"], config["intermediate_size"]
+    heads = config["num_attention_heads"]
+    width = config.get("head_dim") or h // heads
+    kv = (config.get("num_key_value_heads") or heads) * width
+    bias, mlp_bias = bool(config.get("attention_bias")), bool(config.get("mlp_bias"))
+    prefix = "transformer" if task == "question_answering" else "model"
+    yield _table(f"{prefix}.embed_tokens", config["vocab_size"], h)
+    for i in range(config["num_hidden_layers"]):
+        at = f"{prefix}.layers.{i}"
+        shapes = {"q_proj": ("query", heads * width, h), "k_proj": ("key", kv, h), "v_proj": ("value", kv, h)}
+        for name, (role, rows, columns) in {**shapes, "o_proj": ("out", h, heads * width)}.items():
+            yield from _linear(f"{at}.self_attn.{name}", rows, columns, f"decoder attention {role}", i, bias)
+        for name, rows, columns in (("gate", f, h), ("up", f, h), ("down", h, f)):
+            yield from _linear(f"{at}.mlp.{name}_proj", rows, columns, f"decoder ffn {name}", i, mlp_bias)
+        yield from _norm(f"{at}.input_layernorm", h, "decoder", i, bias=False)
+        yield from _norm(f"{at}.post_attention_layernorm", h, "decoder", i, bias=False)
+    yield from _norm(f"{prefix}.norm", h, "", bias=False)
+    match task:
+        case "causal_lm" if not config.get("tie_word_embeddings"):
+            yield from _linear("lm_head", config["vocab_size"], h, "head", bias=False)
+        case "question_answering":
+            yield from _linear("qa_outputs", 2, h, "head")
+        case "sequence_classification" | "token_classification":
+            yield from _linear("score", _labels(config), h, "head", bias=task == "token_classification")
+
+
+FAMILIES: dict[str, Callable[[Config, str], Iterator[TensorFact]]] = {
+    "bert": bert,
+    "roberta": roberta,
+    "distilbert": distilbert,
+    "llama": llama,
+}
+
+#: tasks a family has a head for
+TASKS: dict[str, frozenset[str]] = {
+    **dict.fromkeys(
+        ("bert", "roberta", "distilbert"),
+        frozenset(
+            {"question_answering", "sequence_classification", "multiple_choice", "token_classification", "masked_lm"}
+        ),
+    ),
+    "llama": frozenset({"causal_lm", "question_answering", "sequence_classification", "token_classification"}),
+}
+
+#: what the word means in a role, whether or not a family has it
+ROLES = (
+    "linear embeddings encoder decoder head pooler norm attention ffn bias "
+    "query key value out up down gate router"
+).split()

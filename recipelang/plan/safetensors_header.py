@@ -1,0 +1,110 @@
+"""Names, types and shapes from the header of a safetensors file; no weights are read, no torch.
+
+The format: eight bytes of length (little endian), a JSON header, then the data.
+Every number in the header is checked against the file before it is believed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from recipelang.source import RecipeError, fail
+
+MAX_HEADER = 100_000_000
+ITEM_BYTES = {
+    "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
+    "I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Entry:
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def read_header(path: Path) -> dict[str, Entry]:
+    """Tensor name -> type and shape. E076 when the file is not whole."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > min(MAX_HEADER, size - 8):
+            raise _damaged(path, f"the header should have {length:,} bytes, the file has {size:,}")
+        raw = file.read(length)
+    try:
+        header = json.loads(raw.decode("utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+        raise _damaged(path, "the header is not JSON") from None
+    if not isinstance(header, dict):
+        raise _damaged(path, "the header is not a JSON object")
+    entries = {n: _entry(path, n, value, size - 8 - length) for n, value in header.items() if n != "__metadata__"}
+    _cover(path, header, size - 8 - length)
+    return entries
+
+
+def _entry(path: Path, name: str, value: object, available: int) -> Entry:
+    try:
+        dtype, shape, (begin, end) = value["dtype"], value["shape"], value["data_offsets"]  # type: ignore[index]
+        whole = all(isinstance(n, int) and n >= 0 for n in (*shape, begin, end))
+    except (TypeError, KeyError, ValueError):
+        raise _damaged(path, f"`{name}` has no type, shape or place") from None
+    if not whole or not begin <= end <= available:
+        raise _damaged(path, f"`{name}` lies outside the file")
+    if dtype in ITEM_BYTES and math.prod(shape) * ITEM_BYTES[dtype] != end - begin:
+        raise _damaged(path, f"`{name}` does not have the size of its shape")
+    return Entry(str(dtype), tuple(shape))
+
+
+def _cover(path: Path, header: dict[str, dict[str, list[int]]], available: int) -> None:
+    """Tensors must fill the file without holes or overlaps."""
+    at = 0
+    for begin, end in sorted(v["data_offsets"] for n, v in header.items() if n != "__metadata__"):
+        if begin != at:
+            raise _damaged(path, "tensors overlap, or leave a hole")
+        at = end
+    if at != available:
+        raise _damaged(path, "there are bytes that belong to no tensor, or some are missing")
+
+
+def read_folder(folder: Path) -> dict[str, Entry]:
+    """All tensors of a model folder, from one file or from shards with an index."""
+    single = folder / "model.safetensors"
+    if single.exists():
+        return read_header(single)
+    found: dict[str, Entry] = {}
+    for name in weight_files(folder):
+        found.update(read_header(folder / name))
+    return found
+
+
+def weight_files(folder: Path) -> list[str]:
+    """The safetensors files that hold the weights, in a fixed order."""
+    if (folder / "model.safetensors").exists():
+        return ["model.safetensors"]
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        try:
+            names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
+        except (ValueError, KeyError, AttributeError, UnicodeDecodeError):
+            raise _damaged(index, "the index cannot be read") from None
+        for name in names:
+            if "/" in name or "\\" in name or not (folder / name).is_file():
+                raise _damaged(index, f"the index names `{name}`, which is not there")
+        return names
+    there = sorted(p.name for p in folder.iterdir())[:12]
+    if any(n.endswith((".bin", ".pt", ".pth", ".ckpt")) for n in there):
+        raise fail(
+            "E076",
+            f"`{folder}` holds pickled weights only",
+            help="save them again with `model.save_pretrained(folder)`, which writes safetensors",
+            notes=["pickles can run code while they are read, so they are refused"],
+        )
+    raise fail("E076", f"`{folder}` holds no safetensors weights", notes=[f"it holds {', '.join(there) or 'nothing'}"])
+
+
+def _damaged(path: Path, why: str) -> RecipeError:
+    return fail("E076", f"`{path.name}` is damaged", notes=[why, f"the file is {path}"], help="copy or download it again")
