@@ -1,0 +1,146 @@
+"""Question answering examples from files: SQuAD's own nesting, or flat records (JSON, JSONL).
+
+Every example is checked as it is read: an answer must stand in its passage
+where its offset says. Nothing is repaired silently.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recipelang.source import RecipeError, fail
+
+FIELDS = ("id", "question", "context", "answers")
+
+
+@dataclass(frozen=True)
+class Example:
+    id: str
+    question: str
+    context: str
+    answers: tuple[str, ...]
+    starts: tuple[int, ...]  # offsets of the answers, in code points
+
+
+def read_file(path: Path, columns: Mapping[str, str] | None = None) -> tuple[Example, ...]:
+    """Examples of a `.json` or `.jsonl` file. E074 for the file, E075 for an example."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        near = sorted(p.name for p in path.parent.glob("*.json*"))[:6] if path.parent.is_dir() else []
+        raise fail("E074", f"there is no data file `{path}`", notes=[f"beside it: {', '.join(near)}"] if near else []) from None
+    except IsADirectoryError:
+        raise fail("E074", f"`{path}` is a folder", help="name a file in it") from None
+    except UnicodeDecodeError:
+        raise fail("E074", f"`{path}` is not UTF-8") from None
+    except OSError as error:
+        raise fail("E074", f"`{path}` cannot be read", notes=[str(error.strerror or error)]) from None
+    if not text.strip():
+        raise fail("E074", f"`{path}` is empty")
+    return read_records(_json(text, path), str(path.name), columns)
+
+
+def _json(text: str, path: Path) -> Any:
+    try:
+        if path.suffix == ".jsonl":
+            return [json.loads(line) for line in text.splitlines() if line.strip()]
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        line = f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+        raise fail("E074", f"`{path.name}` is not JSON", notes=[line]) from None
+
+
+def read_records(data: Any, name: str, columns: Mapping[str, str] | None = None) -> tuple[Example, ...]:
+    """Examples from parsed JSON, or rows of a data set."""
+    if isinstance(data, dict) and isinstance(data.get("data"), list):
+        examples = tuple(_nested(data["data"], name))
+    elif isinstance(data, list):
+        examples = tuple(_flat(row, i, name, dict(columns or {})) for i, row in enumerate(data))
+    else:
+        found = ", ".join(f"`{k}`" for k in list(data)[:8]) if isinstance(data, dict) else type(data).__name__
+        raise fail(
+            "E074",
+            f"`{name}` is neither SQuAD's format nor a list of records",
+            help="SQuAD files have `data` at the top; records have `id`, `question`, `context`, `answers`",
+            notes=[f"it holds {found}"],
+        )
+    if not examples:
+        raise fail("E074", f"`{name}` holds no questions")
+    return examples
+
+
+def _nested(articles: list[Any], name: str) -> Iterator[Example]:
+    try:
+        for article in articles:
+            for paragraph in article["paragraphs"]:
+                for qa in paragraph["qas"]:
+                    answers = qa.get("answers", [])
+                    yield _example(
+                        qa["id"],
+                        qa["question"],
+                        paragraph["context"],
+                        [a["text"] for a in answers],
+                        [a["answer_start"] for a in answers],
+                        name,
+                    )
+    except (KeyError, TypeError, AttributeError) as error:
+        missing = f"a part lacks {error}" if isinstance(error, KeyError) else "a part has another shape"
+        raise fail("E074", f"`{name}` is not in SQuAD's format", notes=[missing]) from None
+
+
+def _flat(row: Any, index: int, name: str, columns: dict[str, str]) -> Example:
+    if not isinstance(row, Mapping):
+        raise fail("E074", f"record {index} of `{name}` is not an object")
+    values: dict[str, Any] = {}
+    for field in FIELDS:
+        column = columns.get(field, field)
+        if column not in row:
+            if field == "id":
+                values["id"] = str(index)
+                continue
+            there = ", ".join(f"`{k}`" for k in row)
+            raise fail(
+                "E074",
+                f"`{name}` has no column `{column}`",
+                help=f"say which one it is: `columns {{ {field} = \"...\" }}` in `data`",
+                notes=[f"its columns are {there}"],
+            )
+        values[field] = row[column]
+    answers = values["answers"]
+    if isinstance(answers, Mapping):
+        texts, starts = list(answers.get("text", ())), list(answers.get("answer_start", ()))
+    elif isinstance(answers, list):
+        try:
+            texts, starts = [a["text"] for a in answers], [a["answer_start"] for a in answers]
+        except (TypeError, KeyError):
+            raise fail("E074", f"the answers of record {index} of `{name}` lack `text` or `answer_start`") from None
+    else:
+        raise fail("E074", f"the answers of record {index} of `{name}` are {type(answers).__name__}, not a list")
+    return _example(values["id"], values["question"], values["context"], texts, starts, name)
+
+
+def _example(id: Any, question: Any, context: Any, texts: list[Any], starts: list[Any], name: str) -> Example:
+    if not all(isinstance(x, str) for x in (question, context, *texts)):
+        raise fail("E075", f"question `{id}` of `{name}` holds something that is not text")
+    if not all(isinstance(x, int) for x in starts) or len(starts) != len(texts):
+        raise fail("E075", f"question `{id}` of `{name}` has answers without an offset")
+    for answer, start in zip(texts, starts, strict=True):
+        if start < 0 or context[start : start + len(answer)] != answer:
+            raise _offset(str(id), name, answer, start, context)
+    return Example(str(id), question, context, tuple(texts), tuple(starts))
+
+
+def _offset(id: str, name: str, answer: str, start: int, context: str) -> RecipeError:
+    stands = context[max(start, 0) : max(start, 0) + len(answer)]
+    right = context.find(answer)
+    help = f"it stands at {right}" if right >= 0 else "the passage does not hold it"
+    return fail(
+        "E075",
+        f"an answer of question `{id}` is not at its offset",
+        help=help,
+        notes=[f"`{name}` says `{answer[:60]}` at {start}; there stands `{stands[:60]}`"],
+    )
