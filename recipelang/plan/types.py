@@ -31,10 +31,14 @@ class ModelPlan(Frozen):
     parameters: int = Field(default=0, description="parameters of the task model")
 
 
+class SplitPlan(Frozen):
+    reference: str = Field(description="a file, or a reference with a scheme")
+    split: str
+
+
 class DataPlan(Frozen):
     label: str = Field(description='"" is the default set')
-    source: str = Field(description="as the recipe names it")
-    splits: dict[str, str] = Field(description="split name -> what `tasks` reads: a file path or a reference")
+    splits: dict[str, SplitPlan]
     config: str | None = None
     columns: dict[str, str] = {}
     max_length: int
@@ -44,7 +48,6 @@ class DataPlan(Frozen):
     seed: int
     examples: dict[str, int] = Field(default={}, description="split -> examples (questions)")
     items: dict[str, int] = Field(default={}, description="split -> items a step draws from (features)")
-    digest: str = Field(default="", description="sha256 of the contents")
 
 
 class Segment(Frozen):

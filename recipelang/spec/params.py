@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -146,7 +147,10 @@ class Params:
 
     def _from_outside(self, node: t.Param, kind: Kind, given: Given) -> object:
         if kind.name in RAW:
-            return self._typed(node, kind, given.text, Source(given.origin, given.text), None)
+            text = given.text
+            if kind.name != "string" and text and "://" not in text:
+                text = os.path.abspath(os.path.expanduser(text))  # paths typed on the command line start where it was typed
+            return self._typed(node, kind, text, Source(given.origin, given.text), None)
         source = Source(given.origin, given.text)
         expr = literal(source, self.diagnostics)
         if expr is None:

@@ -1,0 +1,112 @@
+"""Data as the plan sees it: where each split is, how many examples and model inputs it has."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from recipelang.plan.facts import ModelFacts, cache_folder, file_digest
+from recipelang.plan.types import DataPlan, SplitPlan
+from recipelang.source import fail
+from recipelang.spec.blocks import DataSpec
+from recipelang.spec.check import Recipe
+
+DEFAULT_LENGTH = 384
+
+
+def plan_data(recipe: Recipe, label: str, spec: DataSpec, used: set[str], facts: ModelFacts, beside: Path) -> DataPlan:
+    """One data set, with the sizes of the splits in use. E047, E074, E075 as they come."""
+    length = spec.max_length or DEFAULT_LENGTH
+    if spec.max_length and spec.max_length > facts.max_positions:
+        raise fail("E038", f"`max_length` is {spec.max_length:,}, the model takes {facts.max_positions:,} tokens")
+    splits = {name: _split(spec, name, beside) for name in sorted(used)}
+    plan = DataPlan(
+        label=label,
+        splits=splits,
+        config=spec.config,
+        columns=dict(spec.columns),
+        max_length=min(length, facts.max_positions),
+        stride=spec.stride,
+        samples=spec.samples,
+        shuffle=spec.shuffle,
+        seed=recipe.seed if spec.seed is None else spec.seed,
+    )
+    sizes = {name: _sizes(plan, name, facts.path) for name in splits}
+    return plan.model_copy(
+        update={"examples": {n: s.examples for n, s in sizes.items()}, "items": {n: s.items for n, s in sizes.items()}}
+    )
+
+
+def _split(spec: DataSpec, name: str, beside: Path) -> SplitPlan:
+    """A split is a file of its own, another reference, or a part of the source."""
+    own = getattr(spec, name, None)
+    if own is None and spec.source is None:
+        given = ", ".join(f"`{n}`" for n in ("train", "validation", "test") if getattr(spec, n)) or "none"
+        raise fail("E074", f"the data has no `{name}` split", help=f"add `{name} = ...`, or a `source`", notes=[f"given: {given}"])
+    if own is None:
+        return _located(spec.source or "", name, beside)
+    if spec.source is not None and "://" not in own and "." not in own and "/" not in own:
+        return _located(spec.source, own, beside)  # a name: another split of the source
+    return _located(own, name, beside)
+
+
+def _located(reference: str, split: str, beside: Path) -> SplitPlan:
+    if "://" not in reference:
+        reference = str((beside / Path(reference).expanduser()).resolve())
+    return SplitPlan(reference=reference, split=split)
+
+
+@dataclass(frozen=True)
+class _Size:
+    examples: int
+    items: int
+
+
+def _sizes(plan: DataPlan, name: str, model: Path) -> _Size:
+    """Counted once per contents, tokenizer and lengths; remembered in the cache folder."""
+    from recipelang.tasks import question_answering as task
+
+    split = plan.splits[name]
+    local = "://" not in split.reference
+    key = _key(plan, name, model) if local and Path(split.reference).is_file() or split.reference.startswith("lib://") else None
+    note = cache_folder() / "sizes" / key if key else None
+    if note is not None:
+        try:
+            return _Size(**json.loads(note.read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            pass
+    examples = load_examples(plan, name)
+    features = task.featurize(examples, task.load_tokenizer(model), plan.max_length, plan.stride)
+    size = _Size(len(examples), len(features))
+    if note is not None:
+        try:
+            note.parent.mkdir(parents=True, exist_ok=True)
+            part = note.with_suffix(f".{os.getpid()}")
+            part.write_text(json.dumps(size.__dict__), "utf-8")
+            part.replace(note)
+        except OSError:
+            pass  # a cache that cannot be written only costs time
+    return size
+
+
+def _key(plan: DataPlan, name: str, model: Path) -> str:
+    split = plan.splits[name]
+    where = split.reference if "://" in split.reference else file_digest(Path(split.reference))
+    tokenizer = next((file_digest(model / f) for f in ("tokenizer.json", "vocab.txt") if (model / f).exists()), "")
+    from recipelang import __version__
+
+    samples = plan.samples if name == "train" else None
+    parts = [__version__, where, split.split, tokenizer, plan.max_length, plan.stride, samples, sorted(plan.columns.items())]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def load_examples(plan: DataPlan, name: str) -> tuple:  # type: ignore[type-arg]
+    """The examples of a split; `samples` cuts the training split only."""
+    from recipelang.tasks import question_answering as task
+
+    split = plan.splits[name]
+    examples = task.open_split(split.reference, split.split, plan.columns, plan.config)
+    return examples[: plan.samples] if name == "train" and plan.samples else examples

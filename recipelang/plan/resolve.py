@@ -1,0 +1,377 @@
+"""A checked recipe, a model and data into a plan: every tensor, step and count, before anything runs."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+from recipelang.plan import match as matching
+from recipelang.plan import schedule
+from recipelang.plan.data import plan_data
+from recipelang.plan.facts import ModelFacts, file_digest, model_digest, read_model_facts
+from recipelang.plan.memory import peak_memory
+from recipelang.plan.references import is_local, locate_model
+from recipelang.plan.types import (
+    ClaimPlan,
+    DataPlan,
+    DistillPlan,
+    EvaluatePlan,
+    ExportPlan,
+    ModelPlan,
+    Plan,
+    PruneEvent,
+    PrunePlan,
+    StagePlan,
+    Target,
+)
+from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError
+from recipelang.spec import selector as sel
+from recipelang.spec.blocks import DistillSpec, PruneSpec, StageSpec
+from recipelang.spec.canonical import behaviour_digest, spec_digest
+from recipelang.spec.check import Recipe
+from recipelang.spec.claims import selectors
+from recipelang.values.composite import StageRef
+
+METRICS = {"question_answering": ("f1", "exact_match")}
+
+
+def resolve(recipe: Recipe, beside: Path, found: Diagnostics, *, rehearsal: int | None = None) -> Plan | None:
+    """The plan, or none with errors in `found`. Local paths in the recipe are relative to `beside`."""
+    return _Resolver(recipe, beside, found, rehearsal).run()
+
+
+class _Resolver:
+    def __init__(self, recipe: Recipe, beside: Path, found: Diagnostics, rehearsal: int | None) -> None:
+        self.recipe = recipe
+        self.beside = beside
+        self.found = found
+        self.rehearsal = rehearsal
+
+    def run(self) -> Plan | None:
+        if self._not_yet():
+            return None
+        facts = self._guard("model.base", self._model)
+        if facts is None:
+            return None
+        self.facts = facts
+        data = self._data()
+        if data is None:
+            return None
+        self.data = {d.label: d for d in data}
+        stages = self._stages()
+        selections = self._selections()
+        if self.found.errors:
+            return None
+        identities = self.identities()
+        model = self.recipe.model
+        plan = Plan(
+            name=self.recipe.name,
+            source=Path(self.recipe.source.name).name,
+            spec_digest=spec_digest(self.recipe, identities),
+            behaviour_digest=behaviour_digest(self.recipe, identities),
+            seed=self.recipe.seed,
+            model=ModelPlan(
+                ref=model.base,
+                path=str(facts.path),
+                task=model.task,
+                dtype=model.dtype,
+                dropout=None if model.dropout is None else float(model.dropout),
+                attention_dropout=None if model.attention_dropout is None else float(model.attention_dropout),
+                digest=model_digest(facts.path),
+                family=facts.family,
+                parameters=facts.parameters,
+            ),
+            data=tuple(data),
+            stages=tuple(stages),
+            evaluations=tuple(self._evaluations()),
+            export=ExportPlan(**{n: getattr(self.recipe.export, n) for n in ("formats", "card", "max_shard")}),
+            claims=tuple(
+                ClaimPlan(kind=c.kind, id=i, text=c.text, message=c.message) for i, c in enumerate(self.recipe.claims)
+            ),
+            never=tuple(dict.fromkeys(n for s in stages for p in s.prunes for n in p.never)),
+            selections=selections,
+            rehearsal=self.rehearsal,
+        )
+        return plan.model_copy(update={"peak_memory": peak_memory(plan, facts)})
+
+    # ---------------------------------------------------------------- references
+    def _guard(self, path: str, call):  # type: ignore[no-untyped-def]
+        """A coded error from reading a file, shown at the attribute that named it."""
+        try:
+            return call()
+        except RecipeError as error:
+            for d in error.diagnostics:
+                primary = d.primary or self.recipe.label(path)
+                self.found.add(Diagnostic(d.code, d.message, primary, d.secondary, d.notes, d.help, d.fixes))
+            return None
+
+    def _model(self) -> ModelFacts:
+        model = self.recipe.model
+        return read_model_facts(locate_model(model.base, self.beside, model.revision), model.task)
+
+    def identities(self) -> dict[str, str]:
+        """What lives on this machine enters the digests by its contents."""
+        known: dict[str, str] = {}
+        for reference in local_references(self.recipe):
+            path = (self.beside / Path(reference).expanduser()).resolve()
+            known[reference] = model_digest(path) if path.is_dir() else "sha256:" + file_digest(path)
+        return known
+
+    def _data(self) -> list[DataPlan] | None:
+        used: dict[str, set[str]] = {}
+        for stage in self.recipe.stages:
+            used.setdefault(stage.data, set()).add("train")
+        for evaluation in self.recipe.evaluations:
+            used.setdefault(evaluation.data, set()).add(evaluation.split)
+        plans: list[DataPlan] = []
+        for label, splits in used.items():
+            path = f"data.{label}" if label else "data"
+            spec = self.recipe.data[label]
+            plan = self._guard(path, lambda l=label, s=spec, u=splits: plan_data(self.recipe, l, s, u, self.facts, self.beside))
+            if plan is None:
+                return None
+            plans.append(plan)
+        return plans
+
+    # -------------------------------------------------------------------- stages
+    def _stages(self) -> list[StagePlan]:
+        planned: list[StagePlan] = []
+        in_force: dict[str, Fraction] = {}  # target -> sparsity it already has
+        for index, spec in enumerate(self.recipe.stages):
+            stage = self._stage(index, spec, in_force)
+            if stage is not None:
+                planned.append(stage)
+        if not any(s.prunes for s in planned) and not self.found.errors:
+            at = self.recipe.label(f"stage.{self.recipe.stages[-1].name}")
+            help = "add `prune NAME { targets = @linear & @encoder ... }` if weights should become zero"
+            self.found.add(Diagnostic("W103", "this recipe prunes nothing", at, help=(help,)))
+        return planned
+
+    def _stage(self, index: int, spec: StageSpec, in_force: dict[str, Fraction]) -> StagePlan | None:
+        path = f"stage.{spec.name}"
+        items = self.data[spec.data].items["train"]
+        per_epoch = -(-items // spec.batch)
+        steps = spec.length.in_steps(per_epoch)
+        if steps < 1:
+            self._error("E063", "this stage has no step", f"{path}.length", f"an epoch here has {per_epoch:,} steps")
+            return None
+        micro = spec.micro_batch or spec.batch
+        if spec.batch % micro:
+            help = f"{spec.batch} examples do not divide into {micro} at a time"
+            self._error("E077", "`batch` is not a multiple of `micro_batch`", f"{path}.micro_batch", help)
+            return None
+        rate = schedule.segments(
+            spec.learning_rate, steps, per_epoch, self.recipe.label(f"{path}.learning_rate"), self.found
+        )
+        prunes = [p for p in (self._prune(path, prune, steps, per_epoch, in_force) for prune in spec.prunes) if p]
+        distills = [self._distill(path, d, steps, per_epoch) for d in spec.distills]
+        every = spec.checkpoint_every
+        return StagePlan(
+            name=spec.name,
+            index=index,
+            mode=spec.mode,
+            steps=steps,
+            steps_per_epoch=per_epoch,
+            epochs=steps / per_epoch,
+            batch=spec.batch,
+            micro_batch=micro,
+            accumulation=spec.batch // micro,
+            optimizer=spec.optimizer.name,
+            optimizer_args={n: _double(v) for n, v in spec.optimizer.arguments},
+            learning_rate=rate,
+            clip=None if spec.clip is None else float(spec.clip),
+            precision=spec.precision,
+            data=spec.data,
+            seed=self.recipe.seed if spec.seed is None else spec.seed,
+            checkpoint_every=None if every is None else max(1, every.in_steps(per_epoch)),
+            keep=spec.keep,
+            prunes=tuple(prunes),
+            distills=tuple(d for d in distills if d),
+        )
+
+    def _prune(
+        self, stage: str, spec: PruneSpec, steps: int, per_epoch: int, in_force: dict[str, Fraction]
+    ) -> PrunePlan | None:
+        path = f"{stage}.prune.{spec.name}"
+        targets = self._select(spec.targets, f"{path}.targets", matrices_only=True)
+        never = self._select(spec.never, f"{path}.never", matrices_only=False, empty=True) if spec.never else ()
+        label = self.recipe.label(f"{path}.sparsity")
+        timed = schedule.events(spec.sparsity, steps, per_epoch, label, self.found)
+        if not targets or not self._keeps_never(targets, never, path):
+            return None
+        if not timed:
+            if not self.found.errors:
+                self._error("E063", "no pruning event falls in this stage", f"{path}.sparsity")
+            return None
+        self._rises(timed, targets, in_force, label, path)
+        scope = str(spec.method.get("scope") or "uniform")
+        facts = {t.name: t for t in self.facts.tensors}
+        sizes = [facts[n].size for n in targets]
+        sets = sizes if scope == "uniform" else [sum(sizes)]
+        for name in targets:
+            in_force[name] = timed[-1][1]
+        return PrunePlan(
+            name=spec.name,
+            method=spec.method.name,
+            args={n: v for n, v in spec.method.arguments if isinstance(v, str | int | float | bool)},
+            scope=scope,
+            pattern=spec.pattern.kind,
+            targets=tuple(Target(name=n, shape=facts[n].shape) for n in targets),
+            never=never,
+            # banker's rounding of exact rationals, as the semantics say
+            events=tuple(
+                PruneEvent(step=k, sparsity=float(s), zeros=tuple(round(s * n) for n in sets)) for k, s in timed
+            ),
+        )
+
+    def _rises(
+        self, timed: list[tuple[int, Fraction]], targets: tuple[str, ...], in_force: dict[str, Fraction], label: Label | None, path: str
+    ) -> None:
+        before = max((in_force.get(n, Fraction(0)) for n in targets), default=Fraction(0))
+        for step, sparsity in timed:
+            if sparsity < before:
+                message = f"sparsity falls from {float(before):.2%} to {float(sparsity):.2%} at step {step:,}"
+                help = "weights once masked stay masked: let the schedule rise"
+                self.found.add(Diagnostic("E064", message, label, help=(help,)))
+                return
+            before = sparsity
+
+    def _distill(self, stage: str, spec: DistillSpec, steps: int, per_epoch: int) -> DistillPlan | None:
+        path = f"{stage}.distill"
+        hardness, temperature = (
+            schedule.segments(getattr(spec, n), steps, per_epoch, self.recipe.label(f"{path}.{n}"), self.found)
+            for n in ("hardness", "temperature")
+        )
+        if isinstance(spec.teacher, StageRef):
+            where = reference = f"stage.{spec.teacher.name}"
+        else:
+            reference = spec.teacher
+            facts = self._guard(f"{path}.teacher", lambda: self._teacher(reference))
+            if facts is None:
+                return None
+            where = str(facts.path)
+        return DistillPlan(teacher=where, teacher_ref=reference, on=spec.on, hardness=hardness, temperature=temperature)
+
+    def _teacher(self, reference: str) -> ModelFacts:
+        facts = read_model_facts(locate_model(reference, self.beside), self.recipe.model.task)
+        if facts.config.get("vocab_size") != self.facts.config.get("vocab_size"):
+            raise RecipeError(
+                Diagnostic(
+                    "E080",
+                    "teacher and student have different vocabularies",
+                    notes=(
+                        f"teacher {facts.config.get('vocab_size')}, student {self.facts.config.get('vocab_size')} tokens",
+                    ),
+                    help=("choose a teacher with the student's tokenizer",),
+                )
+            )
+        return facts
+
+    # ----------------------------------------------------------------- selectors
+    def _select(
+        self, selector: sel.Selector, path: str, *, matrices_only: bool, empty: bool = False
+    ) -> tuple[str, ...]:
+        names = self._guard(path, lambda: matching.match(selector, self.facts))
+        if names is None:
+            return ()
+        chosen = tuple(t.name for t in matching.matrices(names, self.facts)) if matrices_only else names
+        if not chosen and not empty:
+            error = matching.nothing(selector, self.facts, self.recipe.label(path))
+            self.found.extend(error.diagnostics)
+        return chosen
+
+    def _keeps_never(self, targets: tuple[str, ...], never: tuple[str, ...], path: str) -> bool:
+        both = [n for n in targets if n in set(never)]
+        if not both:
+            return True
+        never_label = self.recipe.label(f"{path}.never", "protects them")
+        shown = ", ".join(f"`{n}`" for n in both[:3]) + (f" and {len(both) - 3} more" if len(both) > 3 else "")
+        self.found.add(
+            Diagnostic(
+                "E071",
+                f"`targets` meets `never` in {len(both)} tensor{'s' if len(both) > 1 else ''}",
+                self.recipe.label(f"{path}.targets", "selects them"),
+                (never_label,) if never_label else (),
+                notes=(shown,),
+                help=("take them out of `targets`, or let them be pruned by narrowing `never`",),
+            )
+        )
+        return False
+
+    def _selections(self) -> dict[str, tuple[str, ...]]:
+        chosen: dict[str, tuple[str, ...]] = {}
+        for selector in selectors(self.recipe):
+            try:
+                names = matching.match(selector, self.facts)
+            except RecipeError as error:
+                self.found.extend(error.diagnostics)
+                continue
+            found = tuple(t.name for t in matching.matrices(names, self.facts))
+            if not found:
+                label = Label(self.recipe.source, selector.span) if selector.span else None
+                self.found.extend(matching.nothing(selector, self.facts, label).diagnostics)
+            chosen[sel.text(selector)] = found
+        return chosen
+
+    # ---------------------------------------------------------------- the others
+    def _evaluations(self) -> list[EvaluatePlan]:
+        per_epoch = -(-self.data[self.recipe.stages[0].data].items["train"] // self.recipe.stages[0].batch)
+        return [
+            EvaluatePlan(
+                name=e.name,
+                data=e.data,
+                split=e.split,
+                metrics=e.metrics or METRICS[self.recipe.model.task],
+                every=None if e.every is None else max(1, e.every.in_steps(per_epoch)),
+            )
+            for e in self.recipe.evaluations
+        ]
+
+    def _not_yet(self) -> bool:
+        """What the language has and this release cannot run: said before anything is loaded."""
+        before = len(self.found)
+        recipe = self.recipe
+        self._refuse(recipe.model.task != "question_answering", f"task `{recipe.model.task}`", "model.task")
+        self._refuse(recipe.model.dtype != "fp32", f"dtype `{recipe.model.dtype}`", "model.dtype")
+        for stage in recipe.stages:
+            path = f"stage.{stage.name}"
+            self._refuse(stage.mode != "train", "one-shot pruning", f"{path}.mode")
+            self._refuse(stage.precision == "fp16", "precision `fp16`", f"{path}.precision")
+            self._refuse(stage.compile, "`compile`", f"{path}.compile")
+            for prune in stage.prunes:
+                kind = prune.pattern.kind
+                self._refuse(kind != "unstructured", f"the pattern `{kind}`", f"{path}.prune.{prune.name}.pattern")
+            for distill in stage.distills:
+                self._refuse(bool({"hidden", "attention"} & set(distill.on)), "distilling hidden states", f"{path}.distill.on")
+                self._refuse(distill.cache, "the teacher cache", f"{path}.distill.cache")
+        for evaluation in recipe.evaluations:
+            path = f"evaluate.{evaluation.name}"
+            self._refuse(evaluation.source is not None, "an `evaluate` with its own source", f"{path}.source")
+            self._refuse(evaluation.compare is not None, "`compare`", f"{path}.compare")
+            wrong = [m for m in evaluation.metrics if m not in METRICS["question_answering"]]
+            self._refuse(bool(wrong), f"the metric `{wrong[0] if wrong else ''}` for this task", f"{path}.metrics")
+        return len(self.found) > before
+
+    def _refuse(self, condition: bool, what: str, path: str) -> None:
+        if condition:
+            self._error("E055", f"{what} is not in this release yet", path)
+
+    def _error(self, code: str, message: str, path: str, help: str | None = None) -> None:
+        self.found.add(Diagnostic(code, message, self.recipe.label(path), help=(help,) if help else ()))
+
+
+def local_references(recipe: Recipe) -> list[str]:
+    """Models and data named by a path."""
+    names = [recipe.model.base]
+    names += [d.teacher for s in recipe.stages for d in s.distills if isinstance(d.teacher, str)]
+    for data in recipe.data.values():
+        for own in (data.source, data.train, data.validation, data.test):
+            if own and not (data.source and own is not data.source and "." not in own and "/" not in own):
+                names.append(own)
+    return [n for n in dict.fromkeys(names) if is_local(n)]
+
+
+def _double(value: object) -> float | tuple[float, ...]:
+    if isinstance(value, tuple):
+        return tuple(float(v) for v in value)
+    return float(value)  # type: ignore[arg-type]

@@ -1,0 +1,127 @@
+"""Exact schedules into steps: segments for what changes at every step, events for sparsity."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from recipelang.plan.types import Segment
+from recipelang.schedules import shapes
+from recipelang.source import Diagnostic, Diagnostics, Label
+from recipelang.values.composite import Schedule, ShapeSegment
+from recipelang.values.quantities import Time, round_half_up
+
+MAX_EVENTS = 100_000
+
+
+def segments(schedule: Schedule, steps: int, per_epoch: int, label: Label | None, found: Diagnostics) -> tuple[Segment, ...]:
+    """Planned segments that cover steps 0..steps-1 without gap or overlap; errors otherwise."""
+    planned: list[Segment] = []
+    expected = 0
+    for part in schedule.segments:
+        first, last = 0, steps - 1
+        if part.window is not None:
+            first, last = part.window[0].in_steps(per_epoch), part.window[1].in_steps(per_epoch) - 1
+            if part.shape == "step":
+                planned += _step(part, first, steps)
+                expected = steps
+                continue
+        if not _inside(first, last + 1, steps, label, found):
+            return ()
+        if first != expected:
+            code, what = ("E060", "overlap") if first < expected else ("E061", "leave a gap")
+            message = f"the parts of this schedule {what} at step {min(first, expected):,}"
+            found.add(Diagnostic(code, message, label, help=("each part must begin where the one before ends",)))
+            return ()
+        if last >= first:
+            planned.append(_segment(part, first, last, per_epoch))
+        expected = last + 1
+    if expected != steps:
+        message = f"this schedule ends at step {expected:,} of {steps:,}"
+        found.add(Diagnostic("E061", message, label, help=("it must cover the whole stage: write `over = start..end`",)))
+        return ()
+    return tuple(planned)
+
+
+def _segment(part: ShapeSegment, first: int, last: int, per_epoch: int) -> Segment:
+    cycles: list[int] = []
+    if part.rewind is not None and part.window is not None:
+        begin, period = part.window[0].exact_steps(per_epoch), part.rewind.exact_steps(per_epoch)
+        i = 0
+        while (at := round_half_up(begin + i * period)) <= last and i < MAX_EVENTS:
+            if not cycles or at > cycles[-1]:
+                cycles.append(at)
+            i += 1
+    return Segment(
+        shape=part.shape,
+        start=float(part.start),
+        end=float(part.end),
+        first=first,
+        last=last,
+        power=None if part.power is None else float(part.power),
+        cycles=tuple(cycles),
+    )
+
+
+def _step(part: ShapeSegment, at: int, steps: int) -> list[Segment]:
+    before = Segment(shape="constant", start=float(part.start), end=float(part.start), first=0, last=at - 1)
+    after = Segment(shape="constant", start=float(part.end), end=float(part.end), first=max(0, at), last=steps - 1)
+    return [s for s in (before, after) if s.last >= s.first]
+
+
+def events(
+    schedule: Schedule, steps: int, per_epoch: int, label: Label | None, found: Diagnostics
+) -> list[tuple[int, Fraction]]:
+    """`(step, sparsity)` of every pruning event; both ends of a window are events, the last one exact."""
+    out: list[tuple[int, Fraction]] = []
+    merged = 0
+    for part in schedule.segments:
+        for time, sparsity in _times(part, per_epoch):
+            step = round_half_up(time)
+            if not _inside(step, step, steps, label, found):
+                return []
+            if out and out[-1][0] == step:
+                merged += 1
+                out[-1] = (step, sparsity)
+            elif out and step < out[-1][0]:
+                found.add(Diagnostic("E060", "the parts of this schedule overlap", label))
+                return []
+            else:
+                out.append((step, sparsity))
+            if len(out) > MAX_EVENTS:
+                found.add(Diagnostic("E063", f"more than {MAX_EVENTS:,} pruning events", label, help=("prune less often",)))
+                return []
+    if merged:
+        s = "s fall" if merged > 1 else " falls"
+        message = f"{merged:,} pruning event{s} on the step of the one before"
+        help = "prune less often: an epoch here has fewer steps than updates"
+        found.add(Diagnostic("W101", message, label, help=(help,)))
+    return out
+
+
+def _times(part: ShapeSegment, per_epoch: int) -> list[tuple[Fraction, Fraction]]:
+    if part.window is None:
+        return [(Fraction(0), part.end)]
+    t0, t1 = (t.exact_steps(per_epoch) for t in part.window)
+    if part.shape in ("step", "constant") or t1 <= t0:
+        before = [(Fraction(0), part.start)] if part.shape == "step" and part.start and t0 > 0 else []
+        return [*before, (t0, part.end)]
+    assert isinstance(part.every, Time)
+    period = part.every.exact_steps(per_epoch)
+    times: list[Fraction] = []
+    while (t := t0 + len(times) * period) < t1 and len(times) <= MAX_EVENTS:
+        times.append(t)
+    times.append(t1)
+    return [(t, shapes.value(part.shape, part.start, part.end, (t - t0) / (t1 - t0), part.power)) for t in times]
+
+
+def _inside(first: int, last: int, steps: int, label: Label | None, found: Diagnostics) -> bool:
+    if 0 <= first and last <= steps and first <= last:
+        return True
+    if first > last:
+        message = "this window ends before it begins"
+        found.add(Diagnostic("E062", message, label, help=("swap its ends, or lengthen the stage",)))
+    else:
+        message = f"this window reaches to step {last:,}; the stage has {steps:,}" if last > steps else "this window begins before the stage"
+        help = "write it relative to `start` and `end`: it then moves with the length"
+        found.add(Diagnostic("E062", message, label, help=(help,)))
+    return False
