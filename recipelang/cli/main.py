@@ -7,7 +7,7 @@ import sys
 import typer
 
 from recipelang import __version__
-from recipelang.cli import explain, validate
+from recipelang.cli import explain, plan, run, validate
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.screen import show_error
 from recipelang.source import RecipeError
@@ -21,6 +21,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("validate")(validate.validate)
+app.command("plan")(plan.plan)
+app.command("run")(run.run)
+app.command("resume")(run.resume)
 app.command("explain")(explain.explain)
 
 

@@ -24,3 +24,10 @@ def show(diagnostics: Iterable[Diagnostic]) -> None:
 
 def show_error(error: RecipeError) -> None:
     show(error.diagnostics)
+
+
+def console():  # type: ignore[no-untyped-def]
+    """The rich console for results: as wide as the terminal, 100 columns in a pipe."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 100, highlight=False)

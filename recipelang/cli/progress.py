@@ -1,0 +1,90 @@
+"""A run on the screen: one bar a stage, then a table of claims and where the output lies."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from recipelang.engine.records import Result
+from recipelang.plan.types import StagePlan
+from recipelang.source.render import clean
+
+
+class Progress:
+    """A `Reporter`. Without a terminal it prints a line every tenth of a stage instead of a bar."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[now]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.task = None
+        self.mean: float | None = None
+        self.until = 0
+
+    def __enter__(self) -> Progress:
+        self.bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        self.bars.stop()
+
+    def stage_started(self, stage: StagePlan, steps: int, at: int) -> None:
+        self.mean, self.until = None, steps
+        self.task = self.bars.add_task(clean(stage.name), total=steps, completed=at, now="")
+        if not self.console.is_terminal:
+            self.console.print(f"{clean(stage.name)}: {steps:,} steps" + (f", from step {at:,}" if at else ""))
+
+    def stepped(self, stage: StagePlan, step: int, loss: float, rate: float, sparsity: float) -> None:
+        self.mean = loss if self.mean is None else 0.95 * self.mean + 0.05 * loss
+        now = f"loss {self.mean:.3f}  lr {rate:.1e}"
+        if stage.prunes:
+            now += f"  sparsity {sparsity:.1%}"
+        self.bars.update(self.task, completed=step, now=now)  # type: ignore[arg-type]
+        if not self.console.is_terminal and (step % max(1, self.until // 10) == 0 or step == self.until):
+            self.console.print(f"  step {step:,}/{self.until:,}  {now}")
+
+    def stage_ended(self, stage: StagePlan, seconds: float) -> None:
+        pass
+
+    def evaluated(self, stage: str, name: str, metrics: dict[str, float]) -> None:
+        shown = "  ".join(f"{m} {v:.2%}" for m, v in metrics.items())
+        self.bars.console.print(f"  {clean(name)} after {clean(stage)}: {shown}")
+
+    def message(self, text: str) -> None:
+        self.bars.console.print(f"  {clean(text)}")
+
+
+def closing(result: Result) -> RenderableType:
+    """The table of claims and the place of the output."""
+    parts: list[RenderableType] = [Text("")]
+    if result.plan.rehearsal:
+        parts.append(Text("a rehearsal: claims are not judged", style="yellow"))
+    elif result.verdicts:
+        table = Table(box=None, header_style="dim", padding=(0, 2))
+        for heading in ("claim", "expected", "measured", "met"):
+            table.add_column(heading, overflow="fold")
+        for v in result.verdicts:
+            met = {True: Text("yes", "green"), False: Text("no", "bold red"), None: Text("?", "bold red")}[v.met]
+            table.add_row(f"{v.claim.kind} {clean(v.claim.text)}", v.expected, v.measured, met)
+        parts.append(table)
+    if result.plan.never:
+        parts.append(Text(f"never: {len(result.plan.never)} protected tensors gained no zeros" if not result.gained else "never: violated"))
+    minutes, seconds = divmod(round(result.seconds), 60)
+    parts += [Text(""), Text(f"done in {minutes} min {seconds} s; everything is in {result.out}", style="bold"), Text("")]
+    return Group(*parts)

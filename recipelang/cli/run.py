@@ -1,0 +1,124 @@
+"""`recipelang run` and `recipelang resume`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from recipelang.cli import screen
+from recipelang.cli.exit_codes import Exit
+from recipelang.cli.plan import planned
+from recipelang.cli.read import read_params
+from recipelang.source import Diagnostics, fail
+from recipelang.spec.check import Recipe
+from recipelang.spec.claims import judge
+from recipelang.spec.effective import effective
+
+if TYPE_CHECKING:
+    from recipelang.plan.types import Plan
+
+
+def run(
+    file: str = typer.Argument(..., metavar="FILE", help="The recipe."),
+    param: list[str] = typer.Option([], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value."),
+    out: Path | None = typer.Option(None, "-o", "--out", metavar="DIR", help="Where everything is written."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier run in DIR."),
+    steps: int | None = typer.Option(None, "--steps", min=1, metavar="N", help="Rehearse: only the first N steps of every stage."),
+) -> None:
+    """Do what a recipe says: train, prune, evaluate, write the model, judge the claims.
+
+    Everything goes to one folder, `runs/NAME-DIGEST` unless `-o` says otherwise.
+    Ctrl-C finishes the step, writes a checkpoint and prints how to go on.
+
+    Examples:
+
+      recipelang run squad.recipe -o runs/first
+
+      recipelang run squad.recipe -p target=80% -p base=./my-bert
+
+      recipelang run squad.recipe --steps 20        (a rehearsal)
+    """
+    recipe, plan, found = planned(file, read_params(param), rehearsal=steps)
+    folder = out or Path("runs") / f"{plan.name}-{plan.spec_digest.removeprefix('sha256:')[:8]}"
+    from recipelang.cli.plan_screen import short
+    from recipelang.plan.references import is_local
+    from recipelang.plan.resolve import local_references
+
+    beside = _beside(file)
+    paths = {r: str((beside / Path(r).expanduser()).resolve()) for r in local_references(recipe) if is_local(r)}
+    screen.show(found.sorted())
+    screen.console().print(short(plan))
+    from recipelang.engine.run import prepare_folder
+
+    prepare_folder(folder, plan, effective(recipe, paths), overwrite=overwrite)
+    _execute(recipe, plan, folder, resume=False)
+
+
+def resume(folder: Path = typer.Argument(..., metavar="DIR", help="The output folder of an interrupted run.")) -> None:
+    """Go on with a run from its newest good checkpoint, as if it had never stopped.
+
+    Example:
+
+      recipelang resume runs/squad-gmp-90-1a2b3c4d
+    """
+    text = folder / "recipe" / "effective.recipe"
+    if not text.is_file():
+        raise fail("E083", f"`{folder}` holds no run", help="name the output folder of an earlier `recipelang run`")
+    record = _record(folder)
+    if record.get("status") == "finished":
+        print(f"{folder}: this run is finished")
+        raise typer.Exit(Exit.OK)
+    recipe, plan, _ = planned(str(text), {}, rehearsal=record.get("rehearsal"))
+    from recipelang.plan.types import Plan
+
+    written = Plan.model_validate_json((folder / "recipe" / "plan.json").read_text("utf-8"))
+    if written.behaviour_digest != plan.behaviour_digest:
+        raise fail(
+            "E083",
+            "what this run would do has changed since it began",
+            notes=[f"it began as {written.behaviour_digest[:19]}, now it is {plan.behaviour_digest[:19]}"],
+            help="a model or data file, or the recipe in the folder, was edited; start again with `run --overwrite`",
+        )
+    _execute(recipe, plan, folder, resume=True)
+
+
+def _record(folder: Path) -> dict:  # type: ignore[type-arg]
+    try:
+        return json.loads((folder / "run.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _beside(file: str) -> Path:
+    return Path.cwd() if file == "-" else Path(file).resolve().parent
+
+
+def _execute(recipe: Recipe, plan: Plan, folder: Path, *, resume: bool) -> None:
+    from recipelang.cli.progress import Progress, closing
+    from recipelang.engine.records import Interrupted
+    from recipelang.engine.run import execute
+
+    with Progress(screen.console()) as progress:
+        try:
+            result = execute(plan, folder, progress, lambda m: judge(recipe, m), resume=resume)
+        except Interrupted as stopped:
+            progress.stop()
+            name = signal.Signals(stopped.signal).name
+            print(f"\nstopped by {name}; nothing is lost. Go on with:\n\n  recipelang resume {folder}", file=sys.stderr)
+            raise typer.Exit(Exit.INTERRUPTED if stopped.signal == signal.SIGINT else Exit.TERMINATED) from None
+    found = Diagnostics()
+    found.extend(v.diagnostic for v in result.verdicts if v.diagnostic is not None)
+    screen.console().print(closing(result))
+    screen.show(found)
+    if result.gained:
+        names = ", ".join(list(result.gained)[:3])
+        raise fail("E071", f"protected tensors gained zeros: {names}")
+    if result.failed:
+        raise typer.Exit(Exit.EXPECT_FAILED)
+
+

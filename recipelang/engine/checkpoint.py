@@ -1,0 +1,157 @@
+"""Checkpoints: everything an exact resume needs, written atomically, read only when whole.
+
+A checkpoint is a folder: `model.safetensors`, `state.safetensors` (masks,
+optimizer, random states), `state.json` (position, measurements, digests) and
+`manifest.json`, the digests of the others. No pickles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from recipelang.engine import files
+from recipelang.pruning.masks import Masks
+from recipelang.source import fail
+
+FORMAT = 1
+
+
+@dataclass
+class Position:
+    """Where the run goes on: the next step of a stage, and what was measured until then."""
+
+    behaviour: str
+    stage: int = 0
+    step: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    zeros_at_start: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    position: Position
+    model: dict[str, Tensor]
+    state: dict[str, Tensor]
+
+
+def save(
+    folder: Path, position: Position, model: nn.Module, masks: Masks, optimizer: torch.optim.Optimizer | None, keep: int
+) -> Path:
+    """Write `step-NNNNNNNN` and drop all but the newest `keep`."""
+    path = folder / f"stage-{position.stage:02d}-step-{position.step:08d}"
+    tensors = {f"mask/{n}": m for n, m in masks.state().items()}
+    tensors |= _random_states()
+    scalars: dict[str, Any] = {}
+    if optimizer is not None:
+        names = {p: n for n, p in model.named_parameters()}
+        for parameter, state in optimizer.state.items():
+            for key, value in state.items():
+                where = f"optimizer/{names[parameter]}/{key}"
+                if isinstance(value, Tensor):
+                    tensors[where] = value
+                else:
+                    scalars[where] = value
+    with files.new_folder(path) as part:
+        save_file(_contiguous(model.state_dict()), part / "model.safetensors")
+        save_file(_contiguous(tensors), part / "state.safetensors")
+        body = {"format": FORMAT, **asdict(position), "scalars": scalars, "python": _python_random()}
+        (part / "state.json").write_text(json.dumps(body), "utf-8")
+        digests = {f.name: _digest(f) for f in sorted(part.iterdir())}
+        (part / "manifest.json").write_text(json.dumps(digests, indent=1), "utf-8")
+    for old in newest_first(folder)[keep:]:
+        import shutil
+
+        shutil.rmtree(old, ignore_errors=True)
+    return path
+
+
+def newest_first(folder: Path) -> list[Path]:
+    return sorted((p for p in folder.glob("stage-*-step-*") if p.is_dir()), reverse=True) if folder.is_dir() else []
+
+
+def load(path: Path, behaviour: str) -> Loaded:
+    """E083 when a file is missing or changed, or the checkpoint is another run's."""
+    try:
+        manifest = json.loads((path / "manifest.json").read_text("utf-8"))
+        bad = [n for n, d in manifest.items() if not (path / n).is_file() or _digest(path / n) != d]
+        body = json.loads((path / "state.json").read_text("utf-8"))
+    except (OSError, ValueError, AttributeError):
+        bad, body = ["manifest.json"], {}
+    if bad:
+        raise fail("E083", f"the checkpoint `{path.name}` is damaged", notes=[f"{bad[0]} is missing or has changed"])
+    if body["behaviour"] != behaviour:
+        raise fail(
+            "E083",
+            f"the checkpoint `{path.name}` belongs to another run",
+            notes=[f"its behaviour digest is {body['behaviour'][:19]}, the recipe's {behaviour[:19]}"],
+            help="what decides the weights has changed since; start again with `run --overwrite`",
+        )
+    fields = Position.__dataclass_fields__
+    _set_python_random(body["python"])
+    return Loaded(
+        Position(**{k: v for k, v in body.items() if k in fields}),
+        load_file(path / "model.safetensors"),
+        load_file(path / "state.safetensors"),
+    )
+
+
+def restore(loaded: Loaded, model: nn.Module, masks: Masks, optimizer: torch.optim.Optimizer | None) -> None:
+    """Weights, masks, optimizer and random states, bit for bit."""
+    model.load_state_dict(loaded.model)
+    parameters = dict(model.named_parameters())
+    masks.load({n[5:]: m for n, m in loaded.state.items() if n.startswith("mask/")}, parameters)
+    if optimizer is not None:
+        for where, value in loaded.state.items():
+            if where.startswith("optimizer/"):
+                name, key = where[len("optimizer/") :].rsplit("/", 1)
+                parameter = parameters[name]
+                home = torch.device("cpu") if key == "step" and not _fused_on_gpu(optimizer) else parameter.device
+                optimizer.state[parameter][key] = value.to(home)
+    torch.set_rng_state(loaded.state["random/torch"])
+    if torch.cuda.is_available() and "random/cuda" in loaded.state:
+        torch.cuda.set_rng_state(loaded.state["random/cuda"])
+    numbers = loaded.state["random/numpy"].numpy().view(np.uint32)
+    np.random.set_state(("MT19937", numbers[:624], int(numbers[624]), 0, 0.0))
+
+
+def _fused_on_gpu(optimizer: torch.optim.Optimizer) -> bool:
+    group = optimizer.param_groups[0]
+    return bool(group.get("fused")) and group["params"][0].is_cuda
+
+
+def _random_states() -> dict[str, Tensor]:
+    _, keys, position, *_ = np.random.get_state()
+    numbers = np.concatenate([np.asarray(keys, np.uint32), np.array([position], np.uint32)])
+    states = {"random/torch": torch.get_rng_state(), "random/numpy": torch.from_numpy(numbers.view(np.int32).copy())}
+    if torch.cuda.is_available():
+        states["random/cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def _python_random() -> list[Any]:
+    version, numbers, gauss = random.getstate()
+    return [version, list(numbers), gauss]
+
+
+def _set_python_random(state: list[Any]) -> None:
+    random.setstate((state[0], tuple(state[1]), state[2]))
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {n: t.detach().cpu().contiguous() for n, t in tensors.items()}
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

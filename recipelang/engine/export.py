@@ -1,0 +1,64 @@
+"""The output folder: weights, tokenizer, recipe, record, card."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from torch import nn
+
+from recipelang.engine import files
+from recipelang.plan.types import Plan
+
+_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json")
+
+
+def save_model(model: nn.Module, folder: Path, source: Path, max_shard: int, metadata: dict[str, str]) -> None:
+    """Weights and config that `from_pretrained` loads, and the tokenizer of the model it came from."""
+    with files.new_folder(folder) as part:
+        model.save_pretrained(part, max_shard_size=max_shard)  # type: ignore[operator]
+        for name in _TOKENIZER:
+            if (source / name).exists():
+                shutil.copyfile(source / name, part / name)
+        _stamp(part, metadata)
+
+
+def _stamp(folder: Path, metadata: dict[str, str]) -> None:
+    """Put where the weights come from into their own header."""
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            tensors = {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118 (not a mapping)
+            own = file.metadata() or {}
+        save_file(tensors, path, {**own, **metadata})
+
+
+def move_up(folder: Path, out: Path) -> None:
+    """Every file of a finished export into the output folder, each by one rename."""
+    with files.writing(out):
+        for path in sorted(folder.iterdir()):
+            path.replace(out / path.name)
+        folder.rmdir()
+
+
+def card(plan: Plan, record: dict) -> str:  # type: ignore[type-arg]
+    """A model card: front matter for the Hub, then what was done and measured."""
+    lines = ["---", "library_name: transformers", f"base_model: {plan.model.ref}", "tags:", "- recipelang", "- pruning", "---"]
+    lines += ["", f"# {plan.name}", "", "Pruned by [recipelang](https://pypi.org/project/recipelang); the recipe is in `recipe/`."]
+    if plan.rehearsal:
+        lines += ["", f"**A rehearsal: only the first {plan.rehearsal} steps of every stage were run.**"]
+    lines += ["", "## Measured", "", "| what | value |", "|---|---|"]
+    for name, value in record["metrics"].items():
+        lines.append(f"| `{name}` | {value:.2%} |")
+    sparsity = record["sparsity"]
+    lines.append(f"| sparsity of the pruned tensors | {sparsity['targets']:.2%} |")
+    lines.append(f"| sparsity of all parameters | {sparsity['all_parameters']:.2%} |")
+    if record["claims"]:
+        lines += ["", "## Claims", "", "| claim | expected | measured | met |", "|---|---|---|---|"]
+        for claim in record["claims"]:
+            met = {True: "yes", False: "no", None: "not judged"}[claim["met"]]
+            lines.append(f"| `{claim['kind']} {claim['text']}` | {claim['expected']} | {claim['measured']} | {met} |")
+    lines += ["", f"Spec digest: `{plan.spec_digest}`", ""]
+    return "\n".join(lines)

@@ -1,0 +1,100 @@
+"""The training loop of one stage. Read it from top to bottom; `runtime.event` has it in pseudocode."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from recipelang.engine.seeds import stream
+from recipelang.plan.types import StagePlan
+from recipelang.runtime.event import Event
+from recipelang.runtime.state import Modifier, State, fire
+from recipelang.source import fail
+from recipelang.tasks import question_answering as task
+
+#: checkpoint at least this often, in seconds, where the recipe does not say
+CHECKPOINT_SECONDS = 600.0
+
+
+def make_optimizer(stage: StagePlan, model: torch.nn.Module) -> torch.optim.Optimizer:
+    """A fresh one for every stage; the learning rate is set at every step."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    arguments = dict(stage.optimizer_args)
+    if stage.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, lr=0.0, fused=True, **arguments)  # type: ignore[arg-type]
+    return torch.optim.SGD(parameters, lr=0.0, **arguments)  # type: ignore[arg-type]
+
+
+def batches(stage: StagePlan, items: int, shuffle: bool, seed: int, first: int, last: int) -> Iterator[np.ndarray]:
+    """Rows of steps `first..last-1`: a pure function of the step, so a resumed run draws the very next batch."""
+    epoch, order = -1, np.arange(items)
+    for step in range(first, last):
+        if step // stage.steps_per_epoch != epoch:
+            epoch = step // stage.steps_per_epoch
+            if shuffle:
+                order = np.random.default_rng(stream(seed, stage.name, "order", epoch)).permutation(items)
+        at = step % stage.steps_per_epoch * stage.batch
+        yield order[at : at + stage.batch]
+
+
+def train(
+    stage: StagePlan,
+    state: State,
+    features: task.Features,
+    modifiers: Sequence[Modifier],
+    accelerator: Accelerator,
+    autocast: Callable[[], AbstractContextManager[None]],
+    *,
+    shuffle: bool,
+    order_seed: int,
+    until: int,
+    after_step: Callable[[float, bool], None],
+) -> None:
+    """Steps `state.step..until-1`, then `END` when the stage is whole.
+
+    `after_step(loss, due)` is told of every step; `due` says that a checkpoint is.
+    """
+    model, optimizer = state.model, state.optimizer
+    saved = time.monotonic()
+    model.train()
+    if state.step == 0:
+        fire(Event.START, modifiers, state)
+    for rows in batches(stage, len(features), shuffle, order_seed, state.step, until):
+        fire(Event.STEP_START, modifiers, state)
+        loss = 0.0
+        for part in np.split(rows, range(stage.micro_batch, len(rows), stage.micro_batch)):
+            state.batch = {k: torch.from_numpy(v).to(accelerator.device) for k, v in task.collate(features, part).items()}
+            with autocast():
+                state.outputs = model(**state.batch)
+                state.loss = state.outputs.loss
+                fire(Event.LOSS, modifiers, state)
+            share = len(part) / len(rows)  # a mean over the batch, however it is cut
+            accelerator.backward(state.loss * share)
+            loss += float(state.loss.detach()) * share
+        if not math.isfinite(loss):
+            raise fail(
+                "E082",
+                f"the loss is {loss} at step {state.step:,} of stage `{stage.name}`",
+                help="lower the learning rate, or clip; the last checkpoint is still good",
+            )
+        fire(Event.GRADIENTS, modifiers, state)
+        if stage.clip is not None:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), stage.clip)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        fire(Event.STEP_END, modifiers, state)
+        state.step += 1
+        due = state.step % (stage.checkpoint_every or stage.steps_per_epoch) == 0
+        if stage.checkpoint_every is None and time.monotonic() - saved > CHECKPOINT_SECONDS:
+            due = True
+        if due:
+            saved = time.monotonic()
+        after_step(loss, due)
+    if state.step == stage.steps:
+        fire(Event.END, modifiers, state)

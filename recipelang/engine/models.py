@@ -1,0 +1,41 @@
+"""Task models from plans: safetensors only, new heads from the run's seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from recipelang.engine.seeds import stream
+from recipelang.plan.types import ModelPlan
+from recipelang.source import fail
+from recipelang.tasks import question_answering
+
+
+def load_model(folder: Path, plan: ModelPlan, seed: int) -> nn.Module:
+    """The task model of a folder, with the recipe's dropout."""
+    import transformers
+    from transformers.utils import logging
+
+    config = transformers.AutoConfig.from_pretrained(folder)
+    for key, value in (
+        (("hidden_dropout_prob", "dropout", "resid_pdrop"), plan.dropout),
+        (("attention_probs_dropout_prob", "attention_dropout"), plan.attention_dropout),
+    ):
+        for name in key:
+            if value is not None and hasattr(config, name):
+                setattr(config, name, value)
+    torch.manual_seed(stream(seed, "head"))
+    auto = getattr(transformers, question_answering.AUTO_MODEL)
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()  # a new head is expected, and the plan names it
+    logging.disable_progress_bar()
+    try:
+        return auto.from_pretrained(folder, config=config, use_safetensors=True, dtype=torch.float32)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise fail("E076", f"`{folder}` cannot be loaded", notes=[str(error).splitlines()[0][:200]]) from None
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,89 @@
+"""What a run tells and what it leaves: reports while it goes, measurements, the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+from recipelang.plan.types import Plan, StagePlan
+from recipelang.spec import selector as sel
+from recipelang.spec.claims import Verdict
+
+
+class Reporter(Protocol):
+    """Where a run's news goes. The engine itself prints nothing."""
+
+    def stage_started(self, stage: StagePlan, steps: int, at: int) -> None: ...
+
+    def stepped(self, stage: StagePlan, step: int, loss: float, rate: float, sparsity: float) -> None: ...
+
+    def stage_ended(self, stage: StagePlan, seconds: float) -> None: ...
+
+    def evaluated(self, stage: str, name: str, metrics: dict[str, float]) -> None: ...
+
+    def message(self, text: str) -> None: ...
+
+
+class Silent:
+    """A reporter that says nothing."""
+
+    def stage_started(self, stage: StagePlan, steps: int, at: int) -> None:
+        pass
+
+    def stepped(self, stage: StagePlan, step: int, loss: float, rate: float, sparsity: float) -> None:
+        pass
+
+    def stage_ended(self, stage: StagePlan, seconds: float) -> None:
+        pass
+
+    def evaluated(self, stage: str, name: str, metrics: dict[str, float]) -> None:
+        pass
+
+    def message(self, text: str) -> None:
+        pass
+
+
+@dataclass
+class Measurements:
+    """What claims may ask for: metrics by path, exact zeros by tensor."""
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    zeros: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    selections: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def _names(self, selector: sel.Selector) -> tuple[str, ...]:
+        return self.selections[sel.text(selector)]
+
+    def sparsity(self, selector: sel.Selector) -> Fraction:
+        """Share of exact zeros in the matrices of a selector."""
+        names = self._names(selector)
+        return Fraction(sum(self.zeros[n] for n in names), max(1, sum(self.sizes[n] for n in names)))
+
+    def parameters(self, selector: sel.Selector) -> int:
+        return sum(self.sizes[n] for n in self._names(selector))
+
+
+@dataclass(frozen=True)
+class Result:
+    out: Path
+    plan: Plan
+    measurements: Measurements
+    verdicts: tuple[Verdict, ...]
+    seconds: float
+    gained: dict[str, int]  # protected tensors that gained zeros: must be empty
+
+    @property
+    def failed(self) -> bool:
+        return any(v.met is not True for v in self.verdicts if v.claim.kind == "expect")
+
+
+class Interrupted(Exception):
+    """A signal asked the run to stop; the checkpoint is written."""
+
+    def __init__(self, signal: int, checkpoint: Path) -> None:
+        super().__init__(f"stopped by signal {signal}")
+        self.signal = signal
+        self.checkpoint = checkpoint

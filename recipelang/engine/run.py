@@ -1,0 +1,316 @@
+"""A plan from its first step to its record: stages in order, checkpoints, evaluation, export, claims."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from recipelang import __version__
+from recipelang.engine import checkpoint, export, files
+from recipelang.engine.evaluate import evaluate
+from recipelang.engine.interrupt import StopRequests
+from recipelang.engine.loop import make_optimizer, train
+from recipelang.engine.models import load_model
+from recipelang.engine.records import Interrupted, Measurements, Reporter, Result
+from recipelang.engine.seeds import stream
+from recipelang.modifiers.distill import Distill
+from recipelang.modifiers.learning_rate import LearningRate
+from recipelang.modifiers.prune import KeepZeros, Prune
+from recipelang.plan.data import load_examples
+from recipelang.plan.types import DataPlan, Plan, StagePlan
+from recipelang.pruning.masks import Masks
+from recipelang.runtime.state import Modifier, State
+from recipelang.source import RecipeError, fail
+from recipelang.spec.claims import Verdict
+from recipelang.tasks import question_answering as task
+from recipelang.tasks.squad_format import Example
+
+RECORD = "run.json"
+_LOG_EVERY = 10
+
+Judge = Callable[[Measurements], tuple[Verdict, ...]]
+
+
+def prepare_folder(out: Path, plan: Plan, effective: str, *, overwrite: bool) -> None:
+    """Make the output folder and put the recipe and the plan into it. E085 when it is taken."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        ours = (out / RECORD).is_file()
+        if not overwrite or not ours:
+            help = "`--overwrite` replaces it, `resume` goes on with it" if ours else "choose another folder with `-o`"
+            what = "holds a run already" if ours else "exists and is not a run of ours"
+            raise fail("E085", f"`{out}` {what}", help=help)
+        with files.writing(out):
+            shutil.rmtree(out)
+    with files.writing(out):
+        (out / "recipe").mkdir(parents=True, exist_ok=True)
+    files.write_text(out / "recipe" / "effective.recipe", effective)
+    files.write_text(out / "recipe" / "plan.json", plan.model_dump_json(indent=1) + "\n")
+
+
+def execute(plan: Plan, out: Path, reporter: Reporter, judge: Judge, *, resume: bool = False) -> Result:
+    """Run a plan into a prepared folder, or go on from its newest good checkpoint.
+
+    Raises `RecipeError` with a code, or `Interrupted` after a signal.
+    """
+    run = _Run(plan, out, reporter)
+    try:
+        with StopRequests() as stop:
+            return run.go(stop, judge, resume)
+    except Interrupted:
+        run.record("interrupted", {})
+        raise
+    except (torch.OutOfMemoryError, MemoryError):
+        run.record("failed", {})
+        batch = max(s.micro_batch for s in plan.stages)
+        raise fail("E081", "out of memory", help=f"set `micro_batch` below {batch}: the result is the same") from None
+    except RecipeError as error:
+        run.record("failed", {"error": [f"{d.code}: {d.message}" for d in error.diagnostics]})
+        raise
+
+
+class _Run:
+    def __init__(self, plan: Plan, out: Path, reporter: Reporter) -> None:
+        self.plan = plan
+        self.out = out
+        self.reporter = reporter
+        self.accelerator = Accelerator()
+        self.checkpoints = out / "checkpoints"
+        self.position = checkpoint.Position(plan.behaviour_digest)
+        self.masks = Masks()
+        self.data: dict[tuple[str, str], tuple[tuple[Example, ...], task.Features]] = {}
+        self.writer = None
+        self.needed = {d.teacher for s in plan.stages for d in s.distills if d.teacher.startswith("stage.")}
+
+    # ------------------------------------------------------------------ the run
+    def go(self, stop: StopRequests, judge: Judge, resume: bool) -> Result:
+        started = time.monotonic()
+        self.record("running", {})
+        self.model = load_model(Path(self.plan.model.path), self.plan.model, self.plan.seed).to(self.accelerator.device)
+        loaded = self._newest() if resume else None
+        if loaded is not None:
+            self.position = loaded.position
+        else:
+            self.position.zeros_at_start = self._zeros(self.plan.never)
+        self._open_log()
+        for stage in self.plan.stages[self.position.stage :]:
+            self._stage(stage, stop, loaded)
+            loaded = None
+        if loaded is not None:  # every stage was done before the interruption
+            checkpoint.restore(loaded, self.model, self.masks, None)
+        return self._finish(judge, started)
+
+    def _stage(self, stage: StagePlan, stop: StopRequests, loaded: checkpoint.Loaded | None) -> None:
+        data = next(d for d in self.plan.data if d.label == stage.data)
+        _, features = self._split(data, "train")
+        optimizer = make_optimizer(stage, self.model)
+        until = min(stage.steps, self.plan.rehearsal or stage.steps)
+        torch.manual_seed(stream(stage.seed, stage.name, "dropout"))
+        if loaded is not None:
+            checkpoint.restore(loaded, self.model, self.masks, optimizer if self.position.step else None)
+            if not self.position.step:
+                torch.manual_seed(stream(stage.seed, stage.name, "dropout"))
+        state = State(self.model, optimizer, self.masks, stage.steps, step=self.position.step)
+        modifiers = self._modifiers(stage)
+        before = self.position.seconds.get(stage.name, 0.0)
+        began = time.monotonic()
+        first = sum(s.steps for s in self.plan.stages[: stage.index])
+        self.reporter.stage_started(stage, until, state.step)
+
+        def after_step(loss: float, due: bool) -> None:
+            rate = optimizer.param_groups[0]["lr"]
+            self.reporter.stepped(stage, state.step, loss, rate, state.sparsity)
+            if self.writer is not None and (state.step % _LOG_EVERY == 0 or state.step == until):
+                at = first + state.step
+                for name, value in (("loss", loss), ("learning_rate", rate), ("sparsity", state.sparsity)):
+                    self.writer.add_scalar(f"train/{name}", value, at)
+            self._evaluate_inside(stage, state.step, until)
+            if (due and state.step < until) or stop.received is not None:
+                self.position.step = state.step
+                self.position.seconds[stage.name] = before + time.monotonic() - began
+                path = checkpoint.save(self.checkpoints, self.position, self.model, self.masks, optimizer, stage.keep)
+                if stop.received is not None and state.step < until:
+                    raise Interrupted(stop.received, path)
+
+        train(
+            stage,
+            state,
+            features,
+            modifiers,
+            self.accelerator,
+            self._autocast(stage.precision),
+            shuffle=data.shuffle,
+            order_seed=data.seed,
+            until=until,
+            after_step=after_step,
+        )
+        self._end_stage(stage, before + time.monotonic() - began)
+        if stop.received is not None:
+            raise Interrupted(stop.received, self.checkpoints)
+
+    def _end_stage(self, stage: StagePlan, seconds: float) -> None:
+        self.position.seconds[stage.name] = seconds
+        self.reporter.stage_ended(stage, seconds)
+        for evaluation in self.plan.evaluations:
+            metrics = self._measure(stage, evaluation.name)
+            for metric, value in metrics.items():
+                self.position.metrics[f"stage.{stage.name}.{evaluation.name}.{metric}"] = value
+                self.position.metrics[f"{evaluation.name}.{metric}"] = value
+            self.reporter.evaluated(stage.name, evaluation.name, metrics)
+        if f"stage.{stage.name}" in self.needed:
+            source = Path(self.plan.model.path)
+            export.save_model(self.model, self._stage_folder(stage.name), source, self.plan.export.max_shard, self._stamp())
+        self.position.stage, self.position.step = stage.index + 1, 0
+        checkpoint.save(self.checkpoints, self.position, self.model, self.masks, None, stage.keep)
+
+    def _evaluate_inside(self, stage: StagePlan, step: int, until: int) -> None:
+        for evaluation in self.plan.evaluations:
+            if evaluation.every and step % evaluation.every == 0 and step < until:
+                random_state = torch.get_rng_state()
+                metrics = self._measure(stage, evaluation.name)
+                torch.set_rng_state(random_state)
+                self.reporter.evaluated(stage.name, evaluation.name, metrics)
+
+    def _measure(self, stage: StagePlan, name: str) -> dict[str, float]:
+        evaluation = next(e for e in self.plan.evaluations if e.name == name)
+        data = next(d for d in self.plan.data if d.label == evaluation.data)
+        examples, features = self._split(data, evaluation.split)
+        autocast = self._autocast(stage.precision)
+        return evaluate(self.model, evaluation, examples, features, self.accelerator.device, autocast)
+
+    # ------------------------------------------------------------------- pieces
+    def _modifiers(self, stage: StagePlan) -> list[Modifier]:
+        modifiers: list[Modifier] = [Prune(p, stream(stage.seed, stage.name, p.name, "sample")) for p in stage.prunes]
+        modifiers.append(LearningRate(stage.learning_rate))
+        modifiers += [Distill(d, self._teacher(d.teacher), task.OUTPUTS) for d in stage.distills]
+        return [*modifiers, KeepZeros()]
+
+    def _teacher(self, where: str) -> nn.Module:
+        own = where.startswith("stage.")
+        folder = self._stage_folder(where.removeprefix("stage.")) if own else Path(where)
+        teacher = load_model(folder, self.plan.model, self.plan.seed).to(self.accelerator.device)
+        if teacher.config.num_labels != self.model.config.num_labels:
+            raise fail("E080", "teacher and student have different labels")
+        return teacher
+
+    def _stage_folder(self, name: str) -> Path:
+        return self.out / "stages" / name
+
+    def _autocast(self, precision: str) -> Callable[[], AbstractContextManager[None]]:
+        if precision == "fp32":
+            return nullcontext
+        return lambda: torch.autocast(self.accelerator.device.type, torch.bfloat16)  # type: ignore[return-value]
+
+    def _split(self, data: DataPlan, name: str) -> tuple[tuple[Example, ...], task.Features]:
+        key = (data.label, name)
+        if key not in self.data:
+            examples = load_examples(data, name)
+            tokenizer = task.load_tokenizer(Path(self.plan.model.path))
+            self.data[key] = examples, task.featurize(examples, tokenizer, data.max_length, data.stride)
+        return self.data[key]
+
+    def _newest(self) -> checkpoint.Loaded | None:
+        """The newest checkpoint that is whole; a damaged one is named and passed over."""
+        for path in checkpoint.newest_first(self.checkpoints):
+            try:
+                return checkpoint.load(path, self.plan.behaviour_digest)
+            except RecipeError as error:
+                if "damaged" not in error.diagnostics[0].message:
+                    raise
+                self.reporter.message(f"{error.diagnostics[0].message}; the one before it is used")
+        self.reporter.message("there is no checkpoint yet: the run begins anew")
+        return None
+
+    def _zeros(self, names: tuple[str, ...]) -> dict[str, int]:
+        parameters = dict(self.model.named_parameters())
+        return {n: int((parameters[n] == 0).sum()) for n in names}
+
+    def _open_log(self) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        done = sum(s.steps for s in self.plan.stages[: self.position.stage]) + self.position.step
+        with files.writing(self.out / "tensorboard"):
+            self.writer = SummaryWriter(str(self.out / "tensorboard"), purge_step=done or None)
+
+    def _stamp(self) -> dict[str, str]:
+        return {"format": "pt", "recipe.name": self.plan.name, "recipe.spec": self.plan.spec_digest}
+
+    # ---------------------------------------------------------------------- end
+    def _finish(self, judge: Judge, started: float) -> Result:
+        """Weights are written before claims are judged: a failed claim loses nothing."""
+        if self.writer is not None:
+            self.writer.close()
+        folder = self.out / "export"
+        export.save_model(self.model, folder, Path(self.plan.model.path), self.plan.export.max_shard, self._stamp())
+        export.move_up(folder, self.out)
+        matrices = tuple(n for n, p in self.model.named_parameters() if p.dim() == 2)
+        measured = Measurements(
+            dict(self.position.metrics),
+            self._zeros(matrices),
+            {n: p.numel() for n, p in self.model.named_parameters()},
+            self.plan.selections,
+        )
+        before = self.position.zeros_at_start
+        gained = {n: z - before[n] for n, z in self._zeros(self.plan.never).items() if z > before[n]}
+        verdicts = () if self.plan.rehearsal else judge(measured)
+        result = Result(self.out, self.plan, measured, verdicts, time.monotonic() - started, gained)
+        self.record("finished", self._measured(result))
+        if self.plan.export.card:
+            files.write_text(self.out / "README.md", export.card(self.plan, self._measured(result)))
+        shutil.rmtree(self.checkpoints, ignore_errors=True)  # the weights themselves are there now
+        return result
+
+    def _measured(self, result: Result) -> dict:  # type: ignore[type-arg]
+        m = result.measurements
+        targets = list(dict.fromkeys(t.name for s in self.plan.stages for p in s.prunes for t in p.targets))
+        zeros = sum(m.zeros[n] for n in targets)
+        return {
+            "metrics": m.metrics,
+            "seconds": self.position.seconds,
+            "sparsity": {
+                "targets": zeros / max(1, sum(m.sizes[n] for n in targets)),
+                "all_parameters": sum(self._zeros(tuple(m.sizes)).values()) / sum(m.sizes.values()),
+                "tensors": {n: m.zeros[n] / m.sizes[n] for n in m.zeros},
+            },
+            "never": {"tensors": len(self.plan.never), "gained_zeros": result.gained},
+            "claims": [
+                {"kind": v.claim.kind, "text": v.claim.text, "expected": v.expected, "measured": v.measured, "met": v.met}
+                for v in result.verdicts
+            ],
+        }
+
+    def record(self, status: str, more: dict) -> None:  # type: ignore[type-arg]
+        """`run.json`: written at the start, and again at every end."""
+        packages = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy")
+        device = self.accelerator.device
+        body = {
+            "format_version": "1.0",
+            "status": status,
+            "recipe": self.plan.name,
+            "rehearsal": self.plan.rehearsal,
+            "digests": {
+                "spec": self.plan.spec_digest,
+                "behaviour": self.plan.behaviour_digest,
+                "model": self.plan.model.digest,
+            },
+            "seed": self.plan.seed,
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "environment": {
+                "recipelang": __version__,
+                "python": platform.python_version(),
+                "platform": platform.platform(),
+                "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({torch.get_num_threads()} threads)",
+                **{p: version(p) for p in packages},
+            },
+            **more,
+        }
+        files.write_json(self.out / RECORD, body)

@@ -1,0 +1,79 @@
+"""Masks beside their parameters, and what keeps the zeros zero.
+
+A masked weight is exactly 0.0 after every event and every step; its gradient is
+zeroed before clipping; its optimizer moments are zero from the moment it is
+masked. With gradient and moments at zero no optimizer here moves it again
+(decoupled weight decay multiplies 0.0), so one masked multiply of the gradients
+a step is all there is to pay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+_MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer")
+
+
+class Masks:
+    """Keep-masks by parameter name: `bool`, one byte a weight, on the parameter's device."""
+
+    def __init__(self) -> None:
+        self._params: dict[str, nn.Parameter] = {}
+        self._masks: dict[str, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self._masks)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._masks
+
+    def __iter__(self) -> Iterator[tuple[str, nn.Parameter, Tensor]]:
+        return ((n, self._params[n], m) for n, m in self._masks.items())
+
+    def get(self, name: str) -> Tensor | None:
+        return self._masks.get(name)
+
+    @torch.no_grad()
+    def set(self, name: str, parameter: nn.Parameter, mask: Tensor) -> None:
+        """Put a mask in force and zero the weights it drops."""
+        self._params[name] = parameter
+        self._masks[name] = mask
+        parameter.masked_fill_(~mask, 0.0)
+
+    @torch.no_grad()
+    def apply_gradients(self) -> None:
+        """Zero the gradients of masked weights (a loss that is not finite has stopped the run before)."""
+        for name, mask in self._masks.items():
+            gradient = self._params[name].grad
+            if gradient is not None:
+                gradient.mul_(mask)
+
+    @torch.no_grad()
+    def apply_weights(self) -> None:
+        for name, mask in self._masks.items():
+            self._params[name].masked_fill_(~mask, 0.0)
+
+    @torch.no_grad()
+    def clear_moments(self, optimizer: torch.optim.Optimizer) -> None:
+        """Zero the optimizer's memory of masked weights."""
+        for name, mask in self._masks.items():
+            state = optimizer.state.get(self._params[name], {})
+            for key in _MOMENTS:
+                moment = state.get(key)
+                if moment is not None:
+                    moment.masked_fill_(~mask, 0.0)
+
+    @torch.no_grad()
+    def holds(self) -> bool:
+        """Whether every masked weight is exactly zero."""
+        return all(not bool((p[~m] != 0).any()) for _, p, m in self)
+
+    def state(self) -> dict[str, Tensor]:
+        return dict(self._masks)
+
+    def load(self, state: dict[str, Tensor], parameters: dict[str, nn.Parameter]) -> None:
+        for name, mask in state.items():
+            self.set(name, parameters[name], mask.to(parameters[name].device))
