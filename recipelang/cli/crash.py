@@ -18,7 +18,9 @@ def report(error: BaseException) -> Exit:
         f"arguments: {' '.join(sys.argv[1:])}\n\n{text}"
     )
     try:
-        with tempfile.NamedTemporaryFile("w", prefix="recipelang-crash-", suffix=".txt", delete=False, encoding="utf-8") as f:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="recipelang-crash-", suffix=".txt", delete=False, encoding="utf-8"
+        ) as f:
             f.write(body)
         where = f"a report is in {f.name}"
     except OSError:

@@ -11,7 +11,9 @@ from recipelang.source.codes import codes, page
 from recipelang.source.suggest import closest
 
 
-def explain(code: str = typer.Argument(..., metavar="CODE", help="A code as shown in a message, such as E051.")) -> None:
+def explain(
+    code: str = typer.Argument(..., metavar="CODE", help="A code as shown in a message, such as E051."),
+) -> None:
     """Tell what a code means, show a recipe that fails with it, and the same recipe mended."""
     found = page(code.upper())
     if found is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -56,8 +58,12 @@ def _facts(recipe: Recipe, plan: Plan) -> Table:
         value = recipe.evaluator._values.get(param.name)
         table.add_row(f"param {param.name}", f"{clean(show(value))}  ({param.origin})")
     before, after = _parameters(plan)
-    table.add_row("non-zero", f"{before:,} -> {after:,} parameters ({1 - after / before:.1%} of the model is zero at the end)")
-    table.add_row("length", f"{plan.steps:,} optimizer steps in {len(plan.stages)} stage{'s' if len(plan.stages) > 1 else ''}")
+    table.add_row(
+        "non-zero", f"{before:,} -> {after:,} parameters ({1 - after / before:.1%} of the model is zero at the end)"
+    )
+    table.add_row(
+        "length", f"{plan.steps:,} optimizer steps in {len(plan.stages)} stage{'s' if len(plan.stages) > 1 else ''}"
+    )
     table.add_row("memory", f"about {_size(plan.peak_memory)} at the peak (an upper estimate)")
     return table
 
@@ -109,7 +115,9 @@ def _targets(plan: Plan, prune: PrunePlan) -> Table:
         table.add_row(f"  {clean(kind)}", str(len(sizes)), " × ".join(map(str, shape)), f"{total:,}", f"{share:.1%}")
     total = sum(t.size for t in prune.targets)
     rest = plan.model.parameters - total
-    table.add_row("  all targets", str(len(prune.targets)), "", f"{total:,}", f"{total / plan.model.parameters:.1%}", style="bold")
+    table.add_row(
+        "  all targets", str(len(prune.targets)), "", f"{total:,}", f"{total / plan.model.parameters:.1%}", style="bold"
+    )
     table.add_row("  left dense", "", "", f"{rest:,}", f"{rest / plan.model.parameters:.1%}")
     table.add_row("  of these protected by `never`", str(len(prune.never)), "", "", "")
     return table
@@ -121,9 +129,11 @@ def _kind(name: str) -> str:
 
 def _events(prune: PrunePlan) -> str:
     events = prune.events
+
     def show(e) -> str:  # type: ignore[no-untyped-def]
         return f"step {e.step:,} {e.sparsity:.2%}"
-    jumps = [b.sparsity - a.sparsity for a, b in zip(events, events[1:], strict=False)]
+
+    jumps = [b.sparsity - a.sparsity for a, b in itertools.pairwise(events)]
     text = f"{len(events)} events: {show(events[0])}"
     if len(events) > 2:
         text += f", {show(events[1])}, … "
@@ -161,5 +171,3 @@ def _claims(plan: Plan) -> RenderableType:
 
 def _size(n: int) -> str:
     return f"{n / 1e9:.1f} GB"
-
-

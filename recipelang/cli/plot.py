@@ -12,7 +12,7 @@ def plot(stage: StagePlan, width: int = 64, height: int = 9) -> list[str]:
     """Lines of text: sparsity from 0 to 100 % as bars, learning rate from 0 to its peak as dots."""
     steps = [round(i * (stage.steps - 1) / max(1, width - 1)) for i in range(width)]
     rates = [at(stage.learning_rate, k) for k in steps]
-    peak = max(max(rates), 1e-30)
+    peak = max(*rates, 1e-30)
     sparsity = [max((_sparsity(p.events, k) for p in stage.prunes), default=0.0) for k in steps]
     lines = []
     for row in range(height, 0, -1):

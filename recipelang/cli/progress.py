@@ -5,7 +5,14 @@ from __future__ import annotations
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress as Bars,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -38,7 +45,9 @@ class Progress:
         self.bars.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def stop(self) -> None:
@@ -84,7 +93,17 @@ def closing(result: Result) -> RenderableType:
             table.add_row(f"{v.claim.kind} {clean(v.claim.text)}", v.expected, v.measured, met)
         parts.append(table)
     if result.plan.never:
-        parts.append(Text(f"never: {len(result.plan.never)} protected tensors gained no zeros" if not result.gained else "never: violated"))
+        parts.append(
+            Text(
+                f"never: {len(result.plan.never)} protected tensors gained no zeros"
+                if not result.gained
+                else "never: violated"
+            )
+        )
     minutes, seconds = divmod(round(result.seconds), 60)
-    parts += [Text(""), Text(f"done in {minutes} min {seconds} s; everything is in {result.out}", style="bold"), Text("")]
+    parts += [
+        Text(""),
+        Text(f"done in {minutes} min {seconds} s; everything is in {result.out}", style="bold"),
+        Text(""),
+    ]
     return Group(*parts)

@@ -28,7 +28,9 @@ def run(
     param: list[str] = typer.Option([], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value."),
     out: Path | None = typer.Option(None, "-o", "--out", metavar="DIR", help="Where everything is written."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier run in DIR."),
-    steps: int | None = typer.Option(None, "--steps", min=1, metavar="N", help="Rehearse: only the first N steps of every stage."),
+    steps: int | None = typer.Option(
+        None, "--steps", min=1, metavar="N", help="Rehearse: only the first N steps of every stage."
+    ),
 ) -> None:
     """Do what a recipe says: train, prune, evaluate, write the model, judge the claims.
 
@@ -120,5 +122,3 @@ def _execute(recipe: Recipe, plan: Plan, folder: Path, *, resume: bool) -> None:
         raise fail("E071", f"protected tensors gained zeros: {names}")
     if result.failed:
         raise typer.Exit(Exit.EXPECT_FAILED)
-
-

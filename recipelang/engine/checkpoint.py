@@ -106,8 +106,18 @@ def load(path: Path, behaviour: str) -> Loaded:
     )
 
 
-def restore(loaded: Loaded, model: nn.Module, masks: Masks, optimizer: torch.optim.Optimizer | None) -> None:
-    """Weights, masks, optimizer and random states, bit for bit."""
+def restore(
+    loaded: Loaded,
+    model: nn.Module,
+    masks: Masks,
+    optimizer: torch.optim.Optimizer | None,
+    *,
+    random_states: bool = True,
+) -> None:
+    """Weights, masks, optimizer and random states, bit for bit.
+
+    A checkpoint from between two stages has no optimizer, and the next stage seeds its own streams.
+    """
     model.load_state_dict(loaded.model)
     parameters = dict(model.named_parameters())
     masks.load({n[5:]: m for n, m in loaded.state.items() if n.startswith("mask/")}, parameters)
@@ -118,6 +128,8 @@ def restore(loaded: Loaded, model: nn.Module, masks: Masks, optimizer: torch.opt
                 parameter = parameters[name]
                 home = torch.device("cpu") if key == "step" and not _fused_on_gpu(optimizer) else parameter.device
                 optimizer.state[parameter][key] = value.to(home)
+    if not random_states:
+        return
     torch.set_rng_state(loaded.state["random/torch"])
     if torch.cuda.is_available() and "random/cuda" in loaded.state:
         torch.cuda.set_rng_state(loaded.state["random/cuda"])

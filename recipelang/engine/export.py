@@ -8,14 +8,22 @@ from pathlib import Path
 from torch import nn
 
 from recipelang.engine import files
+from recipelang.engine.models import quiet
 from recipelang.plan.types import Plan
 
-_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt", "special_tokens_map.json")
+_TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "special_tokens_map.json",
+)
 
 
 def save_model(model: nn.Module, folder: Path, source: Path, max_shard: int, metadata: dict[str, str]) -> None:
     """Weights and config that `from_pretrained` loads, and the tokenizer of the model it came from."""
-    with files.new_folder(folder) as part:
+    with files.new_folder(folder) as part, quiet():
         model.save_pretrained(part, max_shard_size=max_shard)  # type: ignore[operator]
         for name in _TOKENIZER:
             if (source / name).exists():
@@ -45,8 +53,21 @@ def move_up(folder: Path, out: Path) -> None:
 
 def card(plan: Plan, record: dict) -> str:  # type: ignore[type-arg]
     """A model card: front matter for the Hub, then what was done and measured."""
-    lines = ["---", "library_name: transformers", f"base_model: {plan.model.ref}", "tags:", "- recipelang", "- pruning", "---"]
-    lines += ["", f"# {plan.name}", "", "Pruned by [recipelang](https://pypi.org/project/recipelang); the recipe is in `recipe/`."]
+    lines = [
+        "---",
+        "library_name: transformers",
+        f"base_model: {plan.model.ref}",
+        "tags:",
+        "- recipelang",
+        "- pruning",
+        "---",
+    ]
+    lines += [
+        "",
+        f"# {plan.name}",
+        "",
+        "Pruned by [recipelang](https://pypi.org/project/recipelang); the recipe is in `recipe/`.",
+    ]
     if plan.rehearsal:
         lines += ["", f"**A rehearsal: only the first {plan.rehearsal} steps of every stage were run.**"]
     lines += ["", "## Measured", "", "| what | value |", "|---|---|"]

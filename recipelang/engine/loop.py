@@ -69,7 +69,9 @@ def train(
         fire(Event.STEP_START, modifiers, state)
         loss = 0.0
         for part in np.split(rows, range(stage.micro_batch, len(rows), stage.micro_batch)):
-            state.batch = {k: torch.from_numpy(v).to(accelerator.device) for k, v in task.collate(features, part).items()}
+            state.batch = {
+                k: torch.from_numpy(v).to(accelerator.device) for k, v in task.collate(features, part).items()
+            }
             with autocast():
                 state.outputs = model(**state.batch)
                 state.loss = state.outputs.loss

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,10 +15,25 @@ from recipelang.source import fail
 from recipelang.tasks import question_answering
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without transformers' own bars and notices: the screen is the reporter's."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
 def load_model(folder: Path, plan: ModelPlan, seed: int) -> nn.Module:
     """The task model of a folder, with the recipe's dropout."""
     import transformers
-    from transformers.utils import logging
 
     config = transformers.AutoConfig.from_pretrained(folder)
     for key, value in (
@@ -26,16 +43,11 @@ def load_model(folder: Path, plan: ModelPlan, seed: int) -> nn.Module:
         for name in key:
             if value is not None and hasattr(config, name):
                 setattr(config, name, value)
-    torch.manual_seed(stream(seed, "head"))
     auto = getattr(transformers, question_answering.AUTO_MODEL)
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()  # a new head is expected, and the plan names it
-    logging.disable_progress_bar()
     try:
-        return auto.from_pretrained(folder, config=config, use_safetensors=True, dtype=torch.float32)
+        # a new head is expected, and the plan names it; drawing it leaves the run's own stream alone
+        with quiet(), torch.random.fork_rng():
+            torch.manual_seed(stream(seed, "head"))
+            return auto.from_pretrained(folder, config=config, use_safetensors=True, dtype=torch.float32)
     except (OSError, ValueError, RuntimeError) as error:
         raise fail("E076", f"`{folder}` cannot be loaded", notes=[str(error).splitlines()[0][:200]]) from None
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

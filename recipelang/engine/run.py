@@ -113,14 +113,12 @@ class _Run:
         data = next(d for d in self.plan.data if d.label == stage.data)
         _, features = self._split(data, "train")
         optimizer = make_optimizer(stage, self.model)
+        modifiers = self._modifiers(stage)
         until = min(stage.steps, self.plan.rehearsal or stage.steps)
         torch.manual_seed(stream(stage.seed, stage.name, "dropout"))
         if loaded is not None:
-            checkpoint.restore(loaded, self.model, self.masks, optimizer if self.position.step else None)
-            if not self.position.step:
-                torch.manual_seed(stream(stage.seed, stage.name, "dropout"))
+            checkpoint.restore(loaded, self.model, self.masks, optimizer, random_states=self.position.step > 0)
         state = State(self.model, optimizer, self.masks, stage.steps, step=self.position.step)
-        modifiers = self._modifiers(stage)
         before = self.position.seconds.get(stage.name, 0.0)
         began = time.monotonic()
         first = sum(s.steps for s in self.plan.stages[: stage.index])
@@ -168,7 +166,9 @@ class _Run:
             self.reporter.evaluated(stage.name, evaluation.name, metrics)
         if f"stage.{stage.name}" in self.needed:
             source = Path(self.plan.model.path)
-            export.save_model(self.model, self._stage_folder(stage.name), source, self.plan.export.max_shard, self._stamp())
+            export.save_model(
+                self.model, self._stage_folder(stage.name), source, self.plan.export.max_shard, self._stamp()
+            )
         self.position.stage, self.position.step = stage.index + 1, 0
         checkpoint.save(self.checkpoints, self.position, self.model, self.masks, None, stage.keep)
 
@@ -283,7 +283,13 @@ class _Run:
             },
             "never": {"tensors": len(self.plan.never), "gained_zeros": result.gained},
             "claims": [
-                {"kind": v.claim.kind, "text": v.claim.text, "expected": v.expected, "measured": v.measured, "met": v.met}
+                {
+                    "kind": v.claim.kind,
+                    "text": v.claim.text,
+                    "expected": v.expected,
+                    "measured": v.measured,
+                    "met": v.met,
+                }
                 for v in result.verdicts
             ],
         }
@@ -308,7 +314,9 @@ class _Run:
                 "recipelang": __version__,
                 "python": platform.python_version(),
                 "platform": platform.platform(),
-                "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({torch.get_num_threads()} threads)",
+                "device": torch.cuda.get_device_name(device)
+                if device.type == "cuda"
+                else f"{device.type} ({torch.get_num_threads()} threads)",
                 **{p: version(p) for p in packages},
             },
             **more,

@@ -35,7 +35,9 @@ class Prune(Modifier):
         weights = [parameters[n] for n in self.names]
         scores = [magnitude.score(w) for w in weights]
         known = [state.masks.get(n) for n in self.names]
-        dead = [~m if m is not None else torch.zeros_like(w, dtype=torch.bool) for m, w in zip(known, weights, strict=True)]
+        dead = [
+            ~m if m is not None else torch.zeros_like(w, dtype=torch.bool) for m, w in zip(known, weights, strict=True)
+        ]
         if self.plan.scope == "uniform":
             keeps = selection.uniform(scores, event.zeros, dead)
         else:

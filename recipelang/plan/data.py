@@ -45,7 +45,12 @@ def _split(spec: DataSpec, name: str, beside: Path) -> SplitPlan:
     own = getattr(spec, name, None)
     if own is None and spec.source is None:
         given = ", ".join(f"`{n}`" for n in ("train", "validation", "test") if getattr(spec, n)) or "none"
-        raise fail("E074", f"the data has no `{name}` split", help=f"add `{name} = ...`, or a `source`", notes=[f"given: {given}"])
+        raise fail(
+            "E074",
+            f"the data has no `{name}` split",
+            help=f"add `{name} = ...`, or a `source`",
+            notes=[f"given: {given}"],
+        )
     if own is None:
         return _located(spec.source or "", name, beside)
     if spec.source is not None and "://" not in own and "." not in own and "/" not in own:
@@ -71,7 +76,11 @@ def _sizes(plan: DataPlan, name: str, model: Path) -> _Size:
 
     split = plan.splits[name]
     local = "://" not in split.reference
-    key = _key(plan, name, model) if local and Path(split.reference).is_file() or split.reference.startswith("lib://") else None
+    key = (
+        _key(plan, name, model)
+        if (local and Path(split.reference).is_file()) or split.reference.startswith("lib://")
+        else None
+    )
     note = cache_folder() / "sizes" / key if key else None
     if note is not None:
         try:
@@ -99,7 +108,16 @@ def _key(plan: DataPlan, name: str, model: Path) -> str:
     from recipelang import __version__
 
     samples = plan.samples if name == "train" else None
-    parts = [__version__, where, split.split, tokenizer, plan.max_length, plan.stride, samples, sorted(plan.columns.items())]
+    parts = [
+        __version__,
+        where,
+        split.split,
+        tokenizer,
+        plan.max_length,
+        plan.stride,
+        samples,
+        sorted(plan.columns.items()),
+    ]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 

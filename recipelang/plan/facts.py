@@ -39,7 +39,9 @@ class ModelFacts:
 
 def read_config(path: Path) -> dict[str, Any]:
     if not path.is_dir():
-        raise fail("E076", f"there is no model folder `{path}`", help="name a folder that holds config.json and weights")
+        raise fail(
+            "E076", f"there is no model folder `{path}`", help="name a folder that holds config.json and weights"
+        )
     try:
         config = json.loads((path / "config.json").read_text("utf-8"))
     except FileNotFoundError:
@@ -72,7 +74,9 @@ def read_model_facts(path: Path, task: str) -> ModelFacts:
         if found is None:
             if "head" not in tensor.roles and "pooler" not in tensor.roles:
                 # older checkpoints call the two parameters of a norm gamma and beta
-                old = tensor.name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+                old = tensor.name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+                    "LayerNorm.bias", "LayerNorm.beta"
+                )
                 if old not in header and old.partition(".")[2] not in header:
                     raise fail("E076", f"the weights lack `{tensor.name}`", notes=[f"the folder is {path}"])
             else:

@@ -31,7 +31,9 @@ class TensorFact:
         return n
 
 
-def _linear(name: str, rows: int, columns: int, roles: str, layer: int | None = None, bias: bool = True) -> Iterator[TensorFact]:
+def _linear(
+    name: str, rows: int, columns: int, roles: str, layer: int | None = None, bias: bool = True
+) -> Iterator[TensorFact]:
     words = frozenset(roles.split())
     yield TensorFact(f"{name}.weight", (rows, columns), words | {"linear"}, layer)
     if bias:
@@ -186,7 +188,23 @@ TASKS: dict[str, frozenset[str]] = {
 }
 
 #: what the word means in a role, whether or not a family has it
-ROLES = (
-    "linear embeddings encoder decoder head pooler norm attention ffn bias "
-    "query key value out up down gate router"
-).split()
+ROLES = [
+    "linear",
+    "embeddings",
+    "encoder",
+    "decoder",
+    "head",
+    "pooler",
+    "norm",
+    "attention",
+    "ffn",
+    "bias",
+    "query",
+    "key",
+    "value",
+    "out",
+    "up",
+    "down",
+    "gate",
+    "router",
+]

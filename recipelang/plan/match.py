@@ -109,7 +109,9 @@ def _regex(pattern: str, names: frozenset[str]) -> frozenset[str]:
     try:
         compiled = re2.compile(pattern, options=options)
     except re2.error as error:
-        reason = error.args[0].decode("utf-8", "replace") if error.args and isinstance(error.args[0], bytes) else str(error)
+        reason = (
+            error.args[0].decode("utf-8", "replace") if error.args and isinstance(error.args[0], bytes) else str(error)
+        )
         raise fail("E049", "this regular expression cannot be used", notes=[reason[:160]]) from None
     return frozenset(n for n in names if compiled.fullmatch(n))
 
@@ -139,7 +141,9 @@ def nothing(selector: s.Selector, facts: ModelFacts, label: object) -> RecipeErr
     """E070, with what the selector may have meant."""
     near = nearest(selector, facts)
     roles = sorted({r for t in facts.tensors for r in t.roles})
-    help = f"near it: {', '.join(f'`{n}`' for n in near)}" if near else f"roles here: {', '.join(f'@{r}' for r in roles)}"
+    help = (
+        f"near it: {', '.join(f'`{n}`' for n in near)}" if near else f"roles here: {', '.join(f'@{r}' for r in roles)}"
+    )
     message = f"`{s.text(selector)}` matches nothing in this model"
     return RecipeError(Diagnostic("E070", message, label, help=(help,)))  # type: ignore[arg-type]
 

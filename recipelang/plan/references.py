@@ -43,7 +43,11 @@ def _package(rest: str) -> Path:
     path = (root / inside).resolve()
     owned = {str(f).split("/")[0] for f in found.files or ()}
     if not path.is_relative_to(root) or not inside or inside.split("/")[0] not in owned:
-        raise fail("E076", f"`{inside}` is not a folder of the package `{distribution}`", notes=[f"it holds {', '.join(sorted(owned))}"])
+        raise fail(
+            "E076",
+            f"`{inside}` is not a folder of the package `{distribution}`",
+            notes=[f"it holds {', '.join(sorted(owned))}"],
+        )
     return path
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
-from recipelang.plan import match as matching
-from recipelang.plan import schedule
+from recipelang.plan import match as matching, schedule
 from recipelang.plan.data import plan_data
 from recipelang.plan.facts import ModelFacts, file_digest, model_digest, read_model_facts
 from recipelang.plan.memory import peak_memory
@@ -127,7 +126,9 @@ class _Resolver:
         for label, splits in used.items():
             path = f"data.{label}" if label else "data"
             spec = self.recipe.data[label]
-            plan = self._guard(path, lambda l=label, s=spec, u=splits: plan_data(self.recipe, l, s, u, self.facts, self.beside))
+            plan = self._guard(
+                path, lambda a=label, s=spec, u=splits: plan_data(self.recipe, a, s, u, self.facts, self.beside)
+            )
             if plan is None:
                 return None
             plans.append(plan)
@@ -225,7 +226,12 @@ class _Resolver:
         )
 
     def _rises(
-        self, timed: list[tuple[int, Fraction]], targets: tuple[str, ...], in_force: dict[str, Fraction], label: Label | None, path: str
+        self,
+        timed: list[tuple[int, Fraction]],
+        targets: tuple[str, ...],
+        in_force: dict[str, Fraction],
+        label: Label | None,
+        path: str,
     ) -> None:
         before = max((in_force.get(n, Fraction(0)) for n in targets), default=Fraction(0))
         for step, sparsity in timed:
@@ -342,7 +348,9 @@ class _Resolver:
                 kind = prune.pattern.kind
                 self._refuse(kind != "unstructured", f"the pattern `{kind}`", f"{path}.prune.{prune.name}.pattern")
             for distill in stage.distills:
-                self._refuse(bool({"hidden", "attention"} & set(distill.on)), "distilling hidden states", f"{path}.distill.on")
+                self._refuse(
+                    bool({"hidden", "attention"} & set(distill.on)), "distilling hidden states", f"{path}.distill.on"
+                )
                 self._refuse(distill.cache, "the teacher cache", f"{path}.distill.cache")
         for evaluation in recipe.evaluations:
             path = f"evaluate.{evaluation.name}"

@@ -107,4 +107,6 @@ def weight_files(folder: Path) -> list[str]:
 
 
 def _damaged(path: Path, why: str) -> RecipeError:
-    return fail("E076", f"`{path.name}` is damaged", notes=[why, f"the file is {path}"], help="copy or download it again")
+    return fail(
+        "E076", f"`{path.name}` is damaged", notes=[why, f"the file is {path}"], help="copy or download it again"
+    )

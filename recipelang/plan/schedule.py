@@ -13,7 +13,9 @@ from recipelang.values.quantities import Time, round_half_up
 MAX_EVENTS = 100_000
 
 
-def segments(schedule: Schedule, steps: int, per_epoch: int, label: Label | None, found: Diagnostics) -> tuple[Segment, ...]:
+def segments(
+    schedule: Schedule, steps: int, per_epoch: int, label: Label | None, found: Diagnostics
+) -> tuple[Segment, ...]:
     """Planned segments that cover steps 0..steps-1 without gap or overlap; errors otherwise."""
     planned: list[Segment] = []
     expected = 0
@@ -37,7 +39,9 @@ def segments(schedule: Schedule, steps: int, per_epoch: int, label: Label | None
         expected = last + 1
     if expected != steps:
         message = f"this schedule ends at step {expected:,} of {steps:,}"
-        found.add(Diagnostic("E061", message, label, help=("it must cover the whole stage: write `over = start..end`",)))
+        found.add(
+            Diagnostic("E061", message, label, help=("it must cover the whole stage: write `over = start..end`",))
+        )
         return ()
     return tuple(planned)
 
@@ -88,7 +92,9 @@ def events(
             else:
                 out.append((step, sparsity))
             if len(out) > MAX_EVENTS:
-                found.add(Diagnostic("E063", f"more than {MAX_EVENTS:,} pruning events", label, help=("prune less often",)))
+                found.add(
+                    Diagnostic("E063", f"more than {MAX_EVENTS:,} pruning events", label, help=("prune less often",))
+                )
                 return []
     if merged:
         s = "s fall" if merged > 1 else " falls"
@@ -115,13 +121,17 @@ def _times(part: ShapeSegment, per_epoch: int) -> list[tuple[Fraction, Fraction]
 
 
 def _inside(first: int, last: int, steps: int, label: Label | None, found: Diagnostics) -> bool:
-    if 0 <= first and last <= steps and first <= last:
+    if first >= 0 and last <= steps and first <= last:
         return True
     if first > last:
         message = "this window ends before it begins"
         found.add(Diagnostic("E062", message, label, help=("swap its ends, or lengthen the stage",)))
     else:
-        message = f"this window reaches to step {last:,}; the stage has {steps:,}" if last > steps else "this window begins before the stage"
+        message = (
+            f"this window reaches to step {last:,}; the stage has {steps:,}"
+            if last > steps
+            else "this window begins before the stage"
+        )
         help = "write it relative to `start` and `end`: it then moves with the length"
         found.add(Diagnostic("E062", message, label, help=(help,)))
     return False

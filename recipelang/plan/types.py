@@ -79,7 +79,9 @@ class PruneEvent(Frozen):
 
     step: int
     sparsity: float
-    zeros: tuple[int, ...] = Field(description="exact zeros per ranking set: per target (uniform) or one total (global)")
+    zeros: tuple[int, ...] = Field(
+        description="exact zeros per ranking set: per target (uniform) or one total (global)"
+    )
 
 
 class PrunePlan(Frozen):
@@ -118,7 +120,9 @@ class StagePlan(Frozen):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     data: str = ""
     seed: int
-    checkpoint_every: int | None = Field(default=None, description="steps; none means an epoch or ten minutes, the sooner")
+    checkpoint_every: int | None = Field(
+        default=None, description="steps; none means an epoch or ten minutes, the sooner"
+    )
     keep: int = 2
     prunes: tuple[PrunePlan, ...] = ()
     distills: tuple[DistillPlan, ...] = ()

@@ -64,9 +64,7 @@ def smallest(
 def uniform(scores: Sequence[Tensor], zeros: Sequence[int], dead: Sequence[Tensor] | None = None) -> list[Tensor]:
     """Each tensor to its own count."""
     masks = dead or [None] * len(scores)  # type: ignore[list-item]
-    return [
-        smallest([s], n, None if d is None else [d])[0] for s, n, d in zip(scores, zeros, masks, strict=True)
-    ]
+    return [smallest([s], n, None if d is None else [d])[0] for s, n, d in zip(scores, zeros, masks, strict=True)]
 
 
 def _keep_some_dead(scores: Sequence[Tensor], dead: Sequence[Tensor], zeros: int) -> list[Tensor]:
@@ -82,7 +80,7 @@ def _keep_some_dead(scores: Sequence[Tensor], dead: Sequence[Tensor], zeros: int
 
 def _smallest_live(scores: list[Tensor], zeros: int, seed: int) -> list[Tensor]:
     total = sum(s.numel() for s in scores)
-    if zeros == 0 or zeros == total:
+    if zeros in (0, total):
         if any(bool(s.isnan().any()) for s in scores):
             raise ValueError("a score is not a number")
         return [torch.full_like(s, zeros == 0, dtype=torch.bool) for s in scores]

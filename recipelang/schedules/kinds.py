@@ -46,7 +46,9 @@ def _segment(value: object, kind: Kind, events: bool) -> ShapeSegment:
     if value.function not in SHAPES:
         near = closest(value.function, SHAPES)
         known = ", ".join(f"`{s}`" for s in SHAPES)
-        raise Mismatch("E022", f"unknown shape `{value.function}`", f"did you mean `{near}`?" if near else f"shapes: {known}", near)
+        raise Mismatch(
+            "E022", f"unknown shape `{value.function}`", f"did you mean `{near}`?" if near else f"shapes: {known}", near
+        )
     return _call(value, kind, events)
 
 
@@ -84,7 +86,9 @@ def _change(change: object, shape: str, kind: Kind) -> tuple[Fraction, Fraction]
     if isinstance(change, Arrow):
         start, end = _value(change.start, kind), _value(change.end, kind)
         if shape == "exponential" and (start <= 0 or end <= 0):
-            raise Mismatch("E038", "`exponential` needs two values above zero", "it cannot reach 0; use `linear` or `cubic`")
+            raise Mismatch(
+                "E038", "`exponential` needs two values above zero", "it cannot reach 0; use `linear` or `cubic`"
+            )
         return start, end
     if change is None:
         raise Mismatch("E053", f"`{shape}` needs a change", f"write `{shape}(a -> b, over = start..end)`")
@@ -133,7 +137,9 @@ def _every(given: dict[str, object], shape: str, window: object, events: bool) -
             raise wrong(updates, "a rate", "write `updates = 10 per epoch`")
         return Time(epochs=1 / updates.value)
     if every is None and window is not None and shape not in ("step", "constant"):
-        raise Mismatch("E053", "a sparsity over a window needs its events", "add `updates = 10 per epoch` or `every = 1 epoch`")
+        raise Mismatch(
+            "E053", "a sparsity over a window needs its events", "add `updates = 10 per epoch` or `every = 1 epoch`"
+        )
     return _time(given, "every")
 
 

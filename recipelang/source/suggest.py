@@ -32,9 +32,7 @@ def nearest(word: str, candidates: Iterable[str], n: int = 3) -> list[str]:
     folded = word.lower()
     limit = max(1, len(word) // 3)
     scored = [
-        (distance(folded, c.lower()), c)
-        for c in set(candidates)
-        if c != word and abs(len(c) - len(word)) <= limit
+        (distance(folded, c.lower()), c) for c in set(candidates) if c != word and abs(len(c) - len(word)) <= limit
     ]
     return [c for d, c in sorted(scored) if d <= limit][:n]
 

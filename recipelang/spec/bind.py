@@ -122,7 +122,10 @@ class Binder:
             if isinstance(statement, t.Param | t.Let | t.Claim) and parent:
                 word = {"Param": "param", "Let": "let"}.get(type(statement).__name__, getattr(statement, "kind", ""))
                 self._error(
-                    "E052", f"`{word}` cannot stand inside a block", statement.span, help="move it to the top of the file"
+                    "E052",
+                    f"`{word}` cannot stand inside a block",
+                    statement.span,
+                    help="move it to the top of the file",
                 )
             if not isinstance(statement, t.Block):
                 continue
@@ -186,7 +189,9 @@ class Binder:
     def _unknown_block(self, block: t.Block, parent: str) -> None:
         where = f"`{parent}`" if parent else "a recipe"
         if (parent, block.kind) in LATER_BLOCKS:
-            self._error("E055", f"`{block.kind}` is not in this release yet", block.kind_span, help="take it out for now")
+            self._error(
+                "E055", f"`{block.kind}` is not in this release yet", block.kind_span, help="take it out for now"
+            )
             return
         table = BLOCKS.get(parent, {})
         near = closest(block.kind, table)
@@ -202,7 +207,11 @@ class Binder:
         self._error("E052", f"unknown block `{block.kind}` in {where}", block.kind_span, help=help, fixes=fixes)
 
     def _missing(self, block: t.Block, name: str, doc: str) -> None:
-        misspelt = [s.name for s in block.body if isinstance(s, t.Attribute) and (closest(s.name, [name]) or ALIASES.get(s.name) == name)]
+        misspelt = [
+            s.name
+            for s in block.body
+            if isinstance(s, t.Attribute) and (closest(s.name, [name]) or ALIASES.get(s.name) == name)
+        ]
         if misspelt:
             return  # the misspelling is reported where it stands
         self._error("E053", f"`{block.kind}` needs `{name}`", block.header, help=f"`{name}`: {doc}")

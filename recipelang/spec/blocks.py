@@ -92,9 +92,9 @@ class DataSpec(Spec):
     LABELS = (0, 1)
     source: Annotated[str | None, Attr(k.reference("dataset"), "`hf://`, `lib://facts`, or a file")] = None
     train: Annotated[str | None, Attr(k.reference("dataset"), "a file of its own, or a split of the source")] = None
-    validation: Annotated[
-        str | None, Attr(k.reference("dataset"), "a file of its own, or a split of the source")
-    ] = None
+    validation: Annotated[str | None, Attr(k.reference("dataset"), "a file of its own, or a split of the source")] = (
+        None
+    )
     test: Annotated[str | None, Attr(k.reference("dataset"), "a file of its own, or a split of the source")] = None
     config: Annotated[str | None, Attr(k.text(), "configuration of an `hf://` data set")] = None
     max_length: Annotated[int | None, Attr(k.count("token"), "longest input; unset: 384 or the model's limit")] = None
@@ -120,13 +120,19 @@ class PruneSpec(Spec):
     LABELS = (1, 1)
     name: str
     targets: Annotated[Any, Attr(selector(), "the tensors to prune")]
-    never: Annotated[Any, Attr(selector(none=True), "tensors that must stay dense: an error when `targets` meets them")] = None
+    never: Annotated[
+        Any, Attr(selector(none=True), "tensors that must stay dense: an error when `targets` meets them")
+    ] = None
     method: Annotated[Chosen, Attr(chosen("method", METHODS), "how weights are ranked")]
     pattern: Annotated[SparsityPattern, Attr(k.pattern(), "unstructured, `N:M` (N kept) or `block(r, c)`")] = (
         SparsityPattern("unstructured")
     )
-    sparsity: Annotated[Schedule, Attr(schedule(k.ratio(), events=True), "share of the targets that is zero, over time")]
-    order: Annotated[str, Attr(k.one_of("sequential", "parallel"), "order of layers in one-shot pruning")] = "sequential"
+    sparsity: Annotated[
+        Schedule, Attr(schedule(k.ratio(), events=True), "share of the targets that is zero, over time")
+    ]
+    order: Annotated[str, Attr(k.one_of("sequential", "parallel"), "order of layers in one-shot pruning")] = (
+        "sequential"
+    )
 
 
 class DistillSpec(Spec):
@@ -135,7 +141,9 @@ class DistillSpec(Spec):
     teacher: Annotated[Any, Attr(k.reference("model", stages=True), "a model, or `stage.NAME`: an earlier stage's")]
     on: Annotated[
         tuple[str, ...],
-        Attr(k.list_of(k.one_of("logits", "start_logits", "end_logits", "hidden", "attention")), "which outputs to match"),
+        Attr(
+            k.list_of(k.one_of("logits", "start_logits", "end_logits", "hidden", "attention")), "which outputs to match"
+        ),
     ] = ("logits",)
     hardness: Annotated[Schedule, Attr(schedule(k.ratio()), "weight of the teacher against the labels")]
     temperature: Annotated[Schedule, Attr(schedule(k.number(0, above=True)), "softening of both distributions")]
@@ -154,7 +162,9 @@ class StageSpec(Spec):
         int | None, Attr(k.number(1, whole=True), "examples of one forward pass on a device; unset: all", "-")
     ] = None
     learning_rate: Annotated[Schedule, Attr(schedule(k.number(0)), "step size; must cover the whole stage")]
-    optimizer: Annotated[Chosen, Attr(chosen("optimizer", OPTIMIZERS), "fresh in every stage")] = OPTIMIZERS["adamw"].default()
+    optimizer: Annotated[Chosen, Attr(chosen("optimizer", OPTIMIZERS), "fresh in every stage")] = OPTIMIZERS[
+        "adamw"
+    ].default()
     clip: Annotated[Fraction | None, Attr(k.number(0, none=True, above=True), "largest gradient norm, or `none`")] = (
         Fraction(1)
     )

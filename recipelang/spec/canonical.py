@@ -122,5 +122,3 @@ def _segment(value: ShapeSegment, identities: Identities) -> dict[str, object]:
         if part is not None:
             form[name] = _value(part, identities)
     return form
-
-

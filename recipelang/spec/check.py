@@ -127,7 +127,10 @@ class _Checker:
         if name in ("start", "end", "stage"):
             self.diagnostics.add(
                 Diagnostic(
-                    "E039", f"`{name}` is a name of the language", Label(self.source, span), help=("choose another name",)
+                    "E039",
+                    f"`{name}` is a name of the language",
+                    Label(self.source, span),
+                    help=("choose another name",),
                 )
             )
             return False
@@ -156,7 +159,10 @@ class _Checker:
             at = self.evaluator.definitions[name].span
             self.diagnostics.add(
                 Diagnostic(
-                    "E053", f"parameter `{name}` needs a value", Label(self.source, at), help=(f"give it with `-p {name}=...`",)
+                    "E053",
+                    f"parameter `{name}` needs a value",
+                    Label(self.source, at),
+                    help=(f"give it with `-p {name}=...`",),
                 )
             )
 
@@ -273,7 +279,11 @@ class _Checker:
                 self.diagnostics.add(Diagnostic("E053", message, at, help=(help,)))
                 continue
             near = closest(name, recipe.data)
-            help = f"did you mean `{near}`?" if near else f"labels: {', '.join(f'`{d}`' for d in recipe.data if d) or 'none'}"
+            help = (
+                f"did you mean `{near}`?"
+                if near
+                else f"labels: {', '.join(f'`{d}`' for d in recipe.data if d) or 'none'}"
+            )
             self.diagnostics.add(Diagnostic("E022", f"no data is labelled `{name}`", recipe.label(path), help=(help,)))
 
     # ----------------------------------------------------------------- requires
@@ -287,4 +297,6 @@ class _Checker:
             labels = explain_values(self.source, claim.condition, self.evaluator)
             message = claim.message or "a requirement of this recipe does not hold"
             at = Label(self.source, claim.condition.span)
-            self.diagnostics.add(Diagnostic("E050", message, at, labels, help=("change the values, or the parameters given",)))
+            self.diagnostics.add(
+                Diagnostic("E050", message, at, labels, help=("change the values, or the parameters given",))
+            )

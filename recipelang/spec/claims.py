@@ -71,7 +71,9 @@ def check_claims(recipe: Recipe, diagnostics: Diagnostics) -> None:
             if node.text in names:
                 return _metric(node.text, 1.0)
             return _unknown(recipe.source, diagnostics, node, names)
-        return _call(recipe, diagnostics, node, lambda name, selector: Quantity(Fraction(1), percent=name == "sparsity"))
+        return _call(
+            recipe, diagnostics, node, lambda name, selector: Quantity(Fraction(1), percent=name == "sparsity")
+        )
 
     for claim in recipe.claims:
         value = recipe.evaluator.claims(stand_in).value(claim.condition)
@@ -194,7 +196,9 @@ def _unknown(source: Source, diagnostics: Diagnostics, node: t.Path, names: list
     return POISON
 
 
-def _call(recipe: Recipe, diagnostics: Diagnostics, node: t.Call, answer: Callable[[str, sel.Selector], object]) -> object:
+def _call(
+    recipe: Recipe, diagnostics: Diagnostics, node: t.Call, answer: Callable[[str, sel.Selector], object]
+) -> object:
     name = node.function.text
     at = Label(recipe.source, node.function.span)
     if name == "layers":
@@ -234,5 +238,3 @@ def _visit(expr: t.Expr, evaluator: Evaluator) -> None:
             _visit(expr.right, evaluator)
         case t.Unary():
             _visit(expr.operand, evaluator)
-
-

@@ -45,7 +45,9 @@ class _Printer:
     def __init__(self, paths: Mapping[str, str]) -> None:
         self.paths = paths
 
-    def block(self, header: str, spec: Spec, depth: int, inner: list[str] | None = None, *, skip_defaults: bool = False) -> list[str]:
+    def block(
+        self, header: str, spec: Spec, depth: int, inner: list[str] | None = None, *, skip_defaults: bool = False
+    ) -> list[str]:
         pad = "  " * depth
         lines: list[str] = []
         for name, attribute in spec.attributes().items():

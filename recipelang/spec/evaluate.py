@@ -62,7 +62,14 @@ class Evaluator:
     def within(self, locals: Mapping[str, object]) -> Evaluator:
         """The same definitions, seen from a stage."""
         return Evaluator(
-            self.source, self.diagnostics, self.definitions, locals, self.measured, self._values, self._active, self._sizes
+            self.source,
+            self.diagnostics,
+            self.definitions,
+            locals,
+            self.measured,
+            self._values,
+            self._active,
+            self._sizes,
         )
 
     def claims(self, measured: Callable[[t.Path | t.Call], object]) -> Evaluator:
@@ -324,7 +331,12 @@ class Evaluator:
             except q.UnitError:
                 return self._units(expr, left, right)
         for tree, value in ((expr.left, left), (expr.right, right)):
-            if isinstance(value, Symbol) and isinstance(tree, t.Path) and isinstance(left, q.Numeric | Symbol) and isinstance(right, q.Numeric):
+            if (
+                isinstance(value, Symbol)
+                and isinstance(tree, t.Path)
+                and isinstance(left, q.Numeric | Symbol)
+                and isinstance(right, q.Numeric)
+            ):
                 return self.unknown(tree)
         if expr.operator in ("==", "!="):
             return (left == right) == (expr.operator == "==")
@@ -367,7 +379,11 @@ class Evaluator:
             Label(self.source, expr.right.span, describe(right)),
         )
         plain = next(
-            (tree for tree, v in ((expr.left, left), (expr.right, right)) if isinstance(v, q.Quantity) and v.unit is None),
+            (
+                tree
+                for tree, v in ((expr.left, left), (expr.right, right))
+                if isinstance(v, q.Quantity) and v.unit is None
+            ),
             None,
         )
         timed = isinstance(left, q.Time) or isinstance(right, q.Time)
@@ -387,7 +403,11 @@ class Evaluator:
         return self._error("E024", f"`{operator}` needs {wanted}, found {describe(value)}", tree.span)
 
     def mismatch(self, mismatch: Mismatch, span: Span) -> Poison:
-        fixes = (Fix(f"write `{mismatch.replacement}`", (Edit(span, mismatch.replacement),)),) if mismatch.replacement else ()
+        fixes = (
+            (Fix(f"write `{mismatch.replacement}`", (Edit(span, mismatch.replacement),)),)
+            if mismatch.replacement
+            else ()
+        )
         return self._error(mismatch.code, mismatch.message, span, help=mismatch.help, fixes=fixes)
 
     def _error(
@@ -401,9 +421,7 @@ class Evaluator:
         fixes: tuple[Fix, ...] = (),
     ) -> Poison:
         self.diagnostics.add(
-            Diagnostic(
-                code, message, Label(self.source, span), secondary, help=(help,) if help else (), fixes=fixes
-            )
+            Diagnostic(code, message, Label(self.source, span), secondary, help=(help,) if help else (), fixes=fixes)
         )
         return POISON
 

@@ -54,7 +54,18 @@ METHODS: dict[str, Signature] = {
 }
 
 #: methods of the language that this release cannot run yet
-LATER_METHODS = ("random", "movement", "soft_movement", "snip", "obert", "wanda", "sparsegpt", "rigl", "hold", "release")
+LATER_METHODS = (
+    "random",
+    "movement",
+    "soft_movement",
+    "snip",
+    "obert",
+    "wanda",
+    "sparsegpt",
+    "rigl",
+    "hold",
+    "release",
+)
 
 OPTIMIZERS: dict[str, Signature] = {
     "adamw": Signature(

@@ -77,7 +77,9 @@ class Param:
 class Params:
     """Declares the parameters of a recipe as definitions of an `Evaluator`."""
 
-    def __init__(self, source: Source, diagnostics: Diagnostics, evaluator: Evaluator, given: Mapping[str, Given]) -> None:
+    def __init__(
+        self, source: Source, diagnostics: Diagnostics, evaluator: Evaluator, given: Mapping[str, Given]
+    ) -> None:
         self.source = source
         self.diagnostics = diagnostics
         self.evaluator = evaluator
@@ -119,7 +121,9 @@ class Params:
                 help = f"did you mean `{near[0]}`?"
             else:
                 help = f"it has {', '.join(f'`{n}`' for n in names)}" if names else "it declares none"
-            self.diagnostics.add(Diagnostic("E036", f"the recipe has no parameter `{name}` ({given.origin})", help=(help,)))
+            self.diagnostics.add(
+                Diagnostic("E036", f"the recipe has no parameter `{name}` ({given.origin})", help=(help,))
+            )
 
     def _kind(self, node: t.Expr) -> Kind | None:
         if isinstance(node, t.Call) and node.function.text == "one_of":
@@ -149,7 +153,9 @@ class Params:
         if kind.name in RAW:
             text = given.text
             if kind.name != "string" and text and "://" not in text:
-                text = os.path.abspath(os.path.expanduser(text))  # paths typed on the command line start where it was typed
+                text = os.path.abspath(
+                    os.path.expanduser(text)
+                )  # paths typed on the command line start where it was typed
             return self._typed(node, kind, text, Source(given.origin, given.text), None)
         source = Source(given.origin, given.text)
         expr = literal(source, self.diagnostics)
@@ -162,12 +168,16 @@ class Params:
         if isinstance(value, Poison):
             return POISON
         at = Label(source, expr.span if expr else Span(0, len(source.text)))
-        declared = (Label(self.source, node.name_span, f"declared as `{kind.name}`"),) if source is not self.source else ()
+        declared = (
+            (Label(self.source, node.name_span, f"declared as `{kind.name}`"),) if source is not self.source else ()
+        )
         try:
             value = kind.coerce(value)
         except Mismatch as m:
             edit = (Fix(f"write `{m.replacement}`", (Edit(at.span, m.replacement),)),) if m.replacement else ()
-            self.diagnostics.add(Diagnostic(m.code, m.message, at, declared, help=(m.help,) if m.help else (), fixes=edit))
+            self.diagnostics.add(
+                Diagnostic(m.code, m.message, at, declared, help=(m.help,) if m.help else (), fixes=edit)
+            )
             return POISON
         if node.within is not None and not self._inside(node, value):
             text = self.source.text[node.within.span.start : node.within.span.end]
@@ -192,7 +202,9 @@ class Params:
                 return q.compare(bounds.low, value) <= 0 <= q.compare(bounds.high, value)  # type: ignore[arg-type]
             except q.UnitError:
                 self.diagnostics.add(
-                    Diagnostic("E023", "the range and the parameter differ in unit", Label(self.source, node.within.span))
+                    Diagnostic(
+                        "E023", "the range and the parameter differ in unit", Label(self.source, node.within.span)
+                    )
                 )
                 return True
         return not isinstance(bounds, tuple) or value in bounds

@@ -84,7 +84,10 @@ def _text(node: Selector, level: int) -> str:
         case Layers():
             return f"layers({node.first})" if node.first == node.last else f"layers({node.first}..{node.last})"
         case And():
-            own, shown = _AND, " & ".join(_text(i, _UNARY) if not isinstance(i, And) else _text(i, _AND) for i in node.items)
+            own, shown = (
+                _AND,
+                " & ".join(_text(i, _UNARY) if not isinstance(i, And) else _text(i, _AND) for i in node.items),
+            )
         case Or():
             own, shown = _OR, " | ".join(_text(i, _AND) if not isinstance(i, Or) else _text(i, _OR) for i in node.items)
         case Not():

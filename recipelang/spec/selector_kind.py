@@ -31,7 +31,7 @@ def as_selector(value: object) -> s.Selector:
         if value.function != "layers":
             raise Mismatch("E022", f"unknown selector `{value.function}(...)`", "did you mean `layers(0..5)`?")
         return _layers(value)
-    raise wrong(value, "a selector", 'write a role such as `@linear`, a glob in quotes, or `layers(0..5)`')
+    raise wrong(value, "a selector", "write a role such as `@linear`, a glob in quotes, or `layers(0..5)`")
 
 
 def _layers(call: Applied) -> s.Selector:

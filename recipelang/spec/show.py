@@ -51,7 +51,11 @@ def time(value: Time) -> str:
 def string(value: str) -> str:
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
     escaped = escaped.replace("${", "\\${")
-    escaped = re.sub(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]", lambda m: f"\\u{{{ord(m.group()):x}}}", escaped)
+    escaped = re.sub(
+        r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]",
+        lambda m: f"\\u{{{ord(m.group()):x}}}",
+        escaped,
+    )
     return f'"{escaped}"'
 
 

@@ -91,9 +91,7 @@ class Builder:
                 within = self.expr(value)
             else:
                 default = self.expr(value)
-        return t.Param(
-            str(name), self.expr(c[3]), within, default, span=span, doc=doc, name_span=span_of(name)
-        )
+        return t.Param(str(name), self.expr(c[3]), within, default, span=span, doc=doc, name_span=span_of(name))
 
     # ------------------------------------------------------------ expressions
     def expr(self, node: Token | Tree[Token]) -> t.Expr:
@@ -160,7 +158,11 @@ class Builder:
     def _number(self, token: Token, text: str | None = None) -> Fraction:
         text = (text if text is not None else str(token)).replace("_", "")
         mantissa, _, exponent = text.lower().partition("e")
-        if sum(ch.isdigit() for ch in mantissa) > MAX_DIGITS or len(exponent) > 4 or abs(int(exponent or 0)) > MAX_EXPONENT:
+        if (
+            sum(ch.isdigit() for ch in mantissa) > MAX_DIGITS
+            or len(exponent) > 4
+            or abs(int(exponent or 0)) > MAX_EXPONENT
+        ):
             self.diagnostics.add(
                 Diagnostic(
                     "E020",
@@ -188,8 +190,10 @@ class Builder:
         last = 0
         for match in re.finditer(r"(?<!\\)\$\{\s*([A-Za-z_][\w]*(?:\.[A-Za-z_][\w]*)*)\s*\}", body):
             parts.append(self._unescape(body[last : match.start()], span, offset + last))
-            at = span if token.type == "MLSTRING" else Span(
-                span.start + offset + match.start(1), span.start + offset + match.end(1)
+            at = (
+                span
+                if token.type == "MLSTRING"
+                else Span(span.start + offset + match.start(1), span.start + offset + match.end(1))
             )
             parts.append(t.Path(tuple(match.group(1).split(".")), span=at))
             last = match.end()
@@ -211,7 +215,7 @@ class Builder:
                     "E002",
                     f"unknown escape `{match.group()}`",
                     Label(self.source, Span(start, min(start + len(match.group()), span.end))),
-                    help=("these are known: `\\n \\t \\\" \\\\ \\$ \\u{...}`",),
+                    help=('these are known: `\\n \\t \\" \\\\ \\$ \\u{...}`',),
                 )
             )
             return ""
@@ -224,7 +228,10 @@ class Builder:
         first: Token | Tree[Token] = node
         last: Token | Tree[Token] = node
         while isinstance(first, Tree):
-            first = next((c for c in first.children if not (isinstance(c, Tree) and not c.children)), Token("", "", 0, 1, 1, 1, 1, 0))
+            first = next(
+                (c for c in first.children if not (isinstance(c, Tree) and not c.children)),
+                Token("", "", 0, 1, 1, 1, 1, 0),
+            )
         while isinstance(last, Tree):
             last = next((c for c in reversed(last.children) if not (isinstance(c, Tree) and not c.children)), first)
         return Span(span_of(first).start, span_of(last).end)

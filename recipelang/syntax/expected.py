@@ -31,7 +31,22 @@ _STARTS_A_VALUE = frozenset({"NUMBER", "PERCENT", "NM", "STRING", "ROLE", "LSQB"
 _OPERATORS = frozenset(
     {"CMP", "PM", "ARROW", "DOTS", "EXCEPT", "VBAR", "AMPERSAND", "PLUS", "MINUS", "STAR", "SLASH", "OR", "AND", "PER"}
 )
-_ORDER = ["NAME", "EQUAL", "LBRACE", "RBRACE", "STRING", "COLON", "RPAR", "RSQB", "COMMA", "THEN", "ELSE", "AS", "NL", "$END"]
+_ORDER = [
+    "NAME",
+    "EQUAL",
+    "LBRACE",
+    "RBRACE",
+    "STRING",
+    "COLON",
+    "RPAR",
+    "RSQB",
+    "COMMA",
+    "THEN",
+    "ELSE",
+    "AS",
+    "NL",
+    "$END",
+]
 
 
 def describe(token: Token) -> str:
@@ -48,7 +63,7 @@ def describe(token: Token) -> str:
 
 def describe_expected(expected: frozenset[str]) -> str:
     """A short phrase for what could stand here: the three most telling choices."""
-    if _STARTS_A_VALUE <= expected:
+    if expected >= _STARTS_A_VALUE:
         return "a value"
     if {"PARAM", "LET"} & expected and "NL" not in expected:
         return "a statement"

@@ -49,7 +49,11 @@ class _Driver:
             if token.type == "RBRACE" and not self.openers:
                 self._report("E006", "this `}` closes nothing", token, help="delete it")
                 self.index += 1
-                if self.index < len(self.stream) and self.stream[self.index].type == "NL" and not self.machine.accepts("NL"):
+                if (
+                    self.index < len(self.stream)
+                    and self.stream[self.index].type == "NL"
+                    and not self.machine.accepts("NL")
+                ):
                     self.index += 1
                 continue
             try:
@@ -70,7 +74,7 @@ class _Driver:
         self.diagnostics.add(
             Diagnostic(
                 "E010",
-                "a recipe begins with `recipe 1 \"name\"`",
+                'a recipe begins with `recipe 1 "name"`',
                 Label(self.source, at),
                 help=("write it as the first line: the version of the language, then a name",),
                 fixes=(Fix("add the header", (Edit(Span(at.start, at.start), 'recipe 1 "unnamed"\n\n'),), "unsafe"),),
@@ -90,9 +94,7 @@ class _Driver:
         for opener in reversed(self.openers):
             end = Token.new_borrow_pos("RBRACE", "}", last or opener)
             end.start_pos = end.end_pos
-            self._report(
-                "E005", "this block is not closed", opener, help="add the missing `}`"
-            )
+            self._report("E005", "this block is not closed", opener, help="add the missing `}`")
             if not self.machine.accepts("RBRACE"):
                 self._shift_error(Token.new_borrow_pos("ERROR", "", end))
             self.machine.feed(end)
@@ -168,7 +170,9 @@ class _Driver:
                 if leaf.type == "LBRACE" and self.openers and any(o is leaf for o in self.openers):
                     self.openers = [o for o in self.openers if o is not leaf]
             text = self.source.text[start : error.end_pos]
-            error = Token("ERROR", text, start, error.line, error.column, error.end_line, error.end_column, error.end_pos)
+            error = Token(
+                "ERROR", text, start, error.line, error.column, error.end_line, error.end_column, error.end_pos
+            )
         self.machine.feed(error)
 
     def _track(self, token: Token) -> None:

@@ -12,14 +12,38 @@ from dataclasses import dataclass, field
 
 from lark import Token
 
-from recipelang.source import Diagnostic, Diagnostics, Fix, Edit, Label, Source, Span
+from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
 from recipelang.syntax import grammar
 
 KEYWORDS = frozenset(
-    "recipe extends use param let set patch unset require expect prefer "
-    "if then else and or not in except per true false none as".split()
+    [
+        "recipe",
+        "extends",
+        "use",
+        "param",
+        "let",
+        "set",
+        "patch",
+        "unset",
+        "require",
+        "expect",
+        "prefer",
+        "if",
+        "then",
+        "else",
+        "and",
+        "or",
+        "not",
+        "in",
+        "except",
+        "per",
+        "true",
+        "false",
+        "none",
+        "as",
+    ]
 )
-_STATEMENT_WORDS = frozenset("EXTENDS USE PARAM LET SET PATCH UNSET REQUIRE EXPECT PREFER".split())
+_STATEMENT_WORDS = frozenset(["EXTENDS", "USE", "PARAM", "LET", "SET", "PATCH", "UNSET", "REQUIRE", "EXPECT", "PREFER"])
 
 MAX_TOKENS = 20_000
 MAX_NESTING = 64
@@ -27,7 +51,28 @@ MAX_OPERATORS = 256
 
 _TRIVIA = frozenset({"WS", "COMMENT"})
 _OPERATORS = frozenset(
-    "PLUS MINUS STAR SLASH VBAR AMPERSAND ARROW DOTS IF THEN ELSE AND OR NOT IN EXCEPT PER CMP PM BANG".split()
+    [
+        "PLUS",
+        "MINUS",
+        "STAR",
+        "SLASH",
+        "VBAR",
+        "AMPERSAND",
+        "ARROW",
+        "DOTS",
+        "IF",
+        "THEN",
+        "ELSE",
+        "AND",
+        "OR",
+        "NOT",
+        "IN",
+        "EXCEPT",
+        "PER",
+        "CMP",
+        "PM",
+        "BANG",
+    ]
 )
 _CLOSERS = {"LPAR": "RPAR", "LSQB": "RSQB"}
 

@@ -57,7 +57,9 @@ def open_split(
         if rest != "facts":
             raise fail("E047", f"the library has no data set `{rest}`", help="it has `lib://facts`")
         if split not in SPLITS:
-            raise fail("E074", f"`{reference}` has no split `{split}`", help=f"it has {', '.join(f'`{s}`' for s in SPLITS)}")
+            raise fail(
+                "E074", f"`{reference}` has no split `{split}`", help=f"it has {', '.join(f'`{s}`' for s in SPLITS)}"
+            )
         return read_records(generate(split), reference)
     if scheme == "hf":
         return read_records(_hub(rest, split, config), reference, columns)
@@ -95,7 +97,9 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         tokenizer = BertWordPieceTokenizer(str(folder / "vocab.txt"))._tokenizer
     else:
         there = ", ".join(sorted(p.name for p in folder.iterdir())[:12])
-        raise fail("E076", f"`{folder}` holds no tokenizer", notes=[f"it holds {there}"], help="tokenizer.json is needed")
+        raise fail(
+            "E076", f"`{folder}` holds no tokenizer", notes=[f"it holds {there}"], help="tokenizer.json is needed"
+        )
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer

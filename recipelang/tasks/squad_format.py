@@ -32,7 +32,9 @@ def read_file(path: Path, columns: Mapping[str, str] | None = None) -> tuple[Exa
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         near = sorted(p.name for p in path.parent.glob("*.json*"))[:6] if path.parent.is_dir() else []
-        raise fail("E074", f"there is no data file `{path}`", notes=[f"beside it: {', '.join(near)}"] if near else []) from None
+        raise fail(
+            "E074", f"there is no data file `{path}`", notes=[f"beside it: {', '.join(near)}"] if near else []
+        ) from None
     except IsADirectoryError:
         raise fail("E074", f"`{path}` is a folder", help="name a file in it") from None
     except UnicodeDecodeError:
@@ -106,7 +108,7 @@ def _flat(row: Any, index: int, name: str, columns: dict[str, str]) -> Example:
             raise fail(
                 "E074",
                 f"`{name}` has no column `{column}`",
-                help=f"say which one it is: `columns {{ {field} = \"...\" }}` in `data`",
+                help=f'say which one it is: `columns {{ {field} = "..." }}` in `data`',
                 notes=[f"its columns are {there}"],
             )
         values[field] = row[column]

@@ -153,7 +153,12 @@ def count(unit: str) -> Kind:
     """A whole number of `unit`; a plain whole number is taken as one."""
 
     def convert(value: object) -> object:
-        if isinstance(value, bool) or not isinstance(value, Quantity) or value.unit not in (None, unit) or value.percent:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, Quantity)
+            or value.unit not in (None, unit)
+            or value.percent
+        ):
             raise wrong(value, f"a number of {unit}s", f"write `128 {unit}s`")
         if value.value.denominator != 1 or value.value < 0:
             raise wrong(value, f"a whole number of {unit}s")
@@ -252,7 +257,9 @@ def either(first: Kind, second: Kind) -> Kind:
 
 def _bounds(value: Fraction, low: Fraction | int | None, high: Fraction | int | None, above: bool) -> None:
     if low is not None and (value < low or (above and value == low)):
-        raise Mismatch("E038", f"{show_fraction(value)} is too small", f"it must be {'above' if above else 'at least'} {low}")
+        raise Mismatch(
+            "E038", f"{show_fraction(value)} is too small", f"it must be {'above' if above else 'at least'} {low}"
+        )
     if high is not None and value > high:
         raise Mismatch("E038", f"{show_fraction(value)} is too large", f"it must be at most {high}")
 

@@ -13,11 +13,7 @@ from recipelang.source.codes import codes, page
 
 PACKAGE = Path(__file__).parents[3] / "recipelang"
 USED = sorted(
-    {
-        code
-        for file in PACKAGE.rglob("*.py")
-        for code in re.findall(r'"([EW]\d{3})"', file.read_text("utf-8"))
-    }
+    {code for file in PACKAGE.rglob("*.py") for code in re.findall(r'"([EW]\d{3})"', file.read_text("utf-8"))}
 )
 
 

@@ -1,0 +1,54 @@
+"""Run a recipe of the `project` fixture from a test, with a look at every step."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from recipelang.cli.plan import planned
+from recipelang.cli.read import read_params
+from recipelang.engine.records import Result, Silent
+from recipelang.engine.run import execute, prepare_folder
+from recipelang.spec.claims import judge
+from recipelang.spec.effective import effective
+
+
+class StopAt(Silent):
+    """Sends this process a signal after a number of steps, as a scheduler would."""
+
+    def __init__(self, step: int) -> None:
+        self.left = step
+
+    def stepped(self, stage, step, loss, rate, sparsity) -> None:
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Steps(Silent):
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+
+    def stepped(self, stage, step, loss, rate, sparsity) -> None:
+        self.losses.append(loss)
+
+
+def run(
+    recipe: Path, out: Path, reporter: Silent | None = None, *, resume: bool = False, params: tuple[str, ...] = ()
+) -> Result:
+    checked, plan, _ = planned(str(recipe), read_params(list(params)))
+    if not resume:
+        prepare_folder(out, plan, effective(checked), overwrite=False)
+    return execute(plan, out, reporter or Silent(), lambda m: judge(checked, m), resume=resume)
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_file(out / "model.safetensors")
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[n], b[n]) for n in a)

@@ -1,0 +1,144 @@
+"""What training under a recipe guarantees: exact counts, exact zeros, protected tensors, the same result however cut."""
+
+import json
+
+import pytest
+import torch
+
+import recipelang.engine.run as engine
+from recipelang.cli.plan import planned
+from recipelang.cli.read import read_params
+from recipelang.modifiers.prune import KeepZeros
+from recipelang.runtime.state import Modifier
+
+from .steps import Steps, run, same, weights
+
+TARGETS = "encoder.layer"
+
+
+def targets(out):
+    return {n: w for n, w in weights(out).items() if TARGETS in n and w.dim() == 2}
+
+
+class Watch(Modifier):
+    """Checks after every step that zeros are zero, in weights and moments, and counts them."""
+
+    def __init__(self):
+        self.counts = []
+
+    def on_step_end(self, state):
+        assert state.masks.holds()
+        for _, parameter, mask in state.masks:
+            for key in ("exp_avg", "exp_avg_sq"):
+                assert not bool((state.optimizer.state[parameter][key][~mask] != 0).any())
+        self.counts.append(sum(int((~m).sum()) for _, _, m in state.masks))
+
+
+@pytest.fixture
+def watch(monkeypatch):
+    seen = []
+    original = engine._Run._modifiers
+
+    def with_watch(self, stage):
+        seen.append((stage, Watch()))
+        return [*original(self, stage), seen[-1][1]]
+
+    monkeypatch.setattr(engine._Run, "_modifiers", with_watch)
+    return seen
+
+
+@pytest.mark.parametrize("scope", ["uniform", "global"])
+def test_zeros_are_exact_at_every_step_and_the_last_event_is_exact(project, tmp_path, watch, scope):
+    result = run(project(), tmp_path / "out", params=(f"scope={scope}",))
+    stage, seen = watch[1]
+    planned = {e.step: sum(e.zeros) for e in stage.prunes[0].events}
+    in_force = 0
+    for step, count in enumerate(seen.counts):
+        in_force = planned.get(step, in_force)
+        assert count == in_force
+    total = sum(w.numel() for w in targets(tmp_path / "out").values())
+    zeros = sum(int((w == 0).sum()) for w in targets(tmp_path / "out").values())
+    assert zeros == planned[stage.steps]  # the event at the very end
+    if scope == "global":
+        assert zeros == round(0.9 * total)
+    assert result.gained == {}
+    assert not result.failed
+
+
+def test_uniform_scope_prunes_each_tensor_to_the_target(project, tmp_path):
+    run(project(), tmp_path / "out")
+    for weight in targets(tmp_path / "out").values():
+        assert int((weight == 0).sum()) == round(0.9 * weight.numel())
+
+
+def test_bf16_autocast_keeps_the_zeros_too(project, tmp_path, watch):
+    assert not run(project(), tmp_path / "out", params=("precision=bf16",)).failed
+    assert watch[1][1].counts
+
+
+def test_masks_stay_in_force_in_later_stages(project, tmp_path):
+    recipe = project()
+    text = recipe.read_text("utf-8").replace(
+        "evaluate dev",
+        "stage tune { length = 1 epoch, batch = 8, learning_rate = 1e-3 }\n\nevaluate dev",
+    )
+    recipe.write_text(text, "utf-8")
+    assert not run(recipe, tmp_path / "out").failed
+
+
+def test_gradient_accumulation_is_the_whole_batch(project, tmp_path):
+    recipe = project(replace=('base = "model"', 'dropout = 0%, attention_dropout = 0%, base = "model"'))
+    one, four = Steps(), Steps()
+    run(recipe, tmp_path / "one", one, params=("micro=8",))
+    run(recipe, tmp_path / "four", four, params=("micro=2",))
+    assert len(one.losses) == len(four.losses) == 18
+    for a, b in zip(one.losses, four.losses, strict=True):
+        assert a == pytest.approx(b, rel=2e-4)
+    # 44 examples in batches of 8: the last batch of an epoch has 4, and is weighed as such
+    assert targets(tmp_path / "one").keys() == targets(tmp_path / "four").keys()
+
+
+def test_same_recipe_gives_the_same_bits(project, tmp_path):
+    recipe = project()
+    run(recipe, tmp_path / "a")
+    run(recipe, tmp_path / "b")
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+
+
+def test_sgd_and_no_clipping_keep_the_zeros(project, tmp_path, watch, monkeypatch):
+    monkeypatch.setattr(Watch, "on_step_end", lambda self, state: self.counts.append(state.masks.holds()))
+    run(project(extra="optimizer = sgd(momentum = 0.9)\n  clip = none"), tmp_path / "out")
+    assert all(watch[1][1].counts)
+
+
+def test_without_masked_gradients_the_zeros_would_not_last(project, tmp_path, watch, monkeypatch):
+    """The watch can fail: it does when gradients are left alone."""
+    monkeypatch.setattr(KeepZeros, "on_gradients", lambda self, state: None)
+    with pytest.raises(AssertionError):
+        run(project(), tmp_path / "out")
+
+
+def test_record_tells_sparsity_of_every_matrix_and_the_claims(project, tmp_path):
+    run(project(), tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "run.json").read_text("utf-8"))
+    assert record["status"] == "finished"
+    assert record["sparsity"]["targets"] == pytest.approx(0.9, abs=1e-3)
+    assert [c["met"] for c in record["claims"]] == [True, True, True]
+    tensors = record["sparsity"]["tensors"]
+    assert all(tensors[n] == pytest.approx(0.9, abs=1e-3) for n in targets(tmp_path / "out"))
+
+
+def test_exported_model_loads_with_transformers_and_is_the_one_trained(project, tmp_path):
+    from transformers import AutoModelForQuestionAnswering
+
+    run(project(), tmp_path / "out")
+    model = AutoModelForQuestionAnswering.from_pretrained(tmp_path / "out")
+    assert torch.equal(model.qa_outputs.weight, weights(tmp_path / "out")["qa_outputs.weight"])
+
+
+def test_effective_recipe_has_the_same_spec_digest(project, tmp_path):
+    recipe = project()
+    run(recipe, tmp_path / "out", params=("target=80%",))
+    _, plan, _ = planned(str(recipe), read_params(["target=80%"]))
+    written = json.loads((tmp_path / "out" / "recipe" / "plan.json").read_text("utf-8"))
+    assert written["spec_digest"] == plan.spec_digest

@@ -1,0 +1,101 @@
+"""Interrupted and resumed equals uninterrupted, bit for bit, wherever it was interrupted."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from recipelang.engine.records import Interrupted
+from recipelang.source import RecipeError
+
+from .steps import Silent, StopAt, run, same, weights
+
+
+@pytest.fixture
+def whole(project, tmp_path):
+    recipe = project()
+    run(recipe, tmp_path / "whole")
+    return recipe, weights(tmp_path / "whole")
+
+
+# 6 steps an epoch: in the dense stage, at its end, in the middle of an epoch, and on a pruning event
+@pytest.mark.parametrize("step", [2, 6, 9, 12, 17])
+def test_stopped_by_a_signal_and_resumed_is_uninterrupted(whole, tmp_path, step):
+    recipe, expected = whole
+    with pytest.raises(Interrupted):
+        run(recipe, tmp_path / "cut", StopAt(step))
+    run(recipe, tmp_path / "cut", resume=True)
+    assert same(weights(tmp_path / "cut"), expected)
+
+
+def test_stopped_many_times_is_uninterrupted(whole, tmp_path):
+    recipe, expected = whole
+    stops = 0
+    while True:
+        try:
+            run(recipe, tmp_path / "cut", StopAt(3), resume=stops > 0)
+            break
+        except Interrupted:
+            stops += 1
+    assert stops >= 4
+    assert same(weights(tmp_path / "cut"), expected)
+
+
+def test_killed_outright_loses_only_the_steps_since_the_last_checkpoint(project, tmp_path):
+    recipe = project(length="30 epochs")
+    run(recipe, tmp_path / "whole")
+    command = [sys.executable, "-m", "recipelang"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    first = subprocess.Popen(
+        [*command, "run", str(recipe), "-o", str(tmp_path / "cut")],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "cut" / "checkpoints").glob("stage-01-step-*[1-9]*")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert not (tmp_path / "cut" / "model.safetensors").exists(), "killed too late to show anything"
+    run(recipe, tmp_path / "cut", resume=True)
+    assert same(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
+
+
+def test_damaged_checkpoint_is_named_and_the_one_before_is_used(whole, tmp_path):
+    recipe, expected = whole
+    with pytest.raises(Interrupted):
+        run(recipe, tmp_path / "cut", StopAt(15))
+    newest = sorted((tmp_path / "cut" / "checkpoints").iterdir())[-1]
+    data = bytearray((newest / "model.safetensors").read_bytes())
+    data[-5] ^= 1
+    (newest / "model.safetensors").write_bytes(data)
+    told = []
+
+    class Listen(Silent):
+        def message(self, text):
+            told.append(text)
+
+    run(recipe, tmp_path / "cut", Listen(), resume=True)
+    assert any(newest.name in text and "damaged" in text for text in told)
+    assert same(weights(tmp_path / "cut"), expected)
+
+
+def test_checkpoint_of_another_behaviour_is_refused(project, tmp_path):
+    with pytest.raises(Interrupted):
+        run(project(), tmp_path / "cut", StopAt(15))
+    with pytest.raises(RecipeError) as error:
+        run(project(length="3 epochs"), tmp_path / "cut", resume=True)
+    assert error.value.diagnostics[0].code == "E083"
+
+
+def test_changed_claim_does_not_orphan_a_checkpoint(whole, project, tmp_path):
+    recipe, expected = whole
+    with pytest.raises(Interrupted):
+        run(recipe, tmp_path / "cut", StopAt(15))
+    changed = project(replace=("prefer dev.f1 >= 0%", "prefer dev.f1 >= 1%"))
+    run(changed, tmp_path / "cut", resume=True)
+    assert same(weights(tmp_path / "cut"), expected)
