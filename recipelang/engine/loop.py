@@ -68,15 +68,15 @@ def train(
     for rows in batches(stage, len(features), shuffle, order_seed, state.step, until):
         fire(Event.STEP_START, modifiers, state)
         loss = 0.0
-        for part in np.split(rows, range(stage.micro_batch, len(rows), stage.micro_batch)):
-            state.batch = {
-                k: torch.from_numpy(v).to(accelerator.device) for k, v in task.collate(features, part).items()
-            }
+        # padded as one batch, then cut: padding is part of the softmax over positions
+        whole = {k: torch.from_numpy(v).to(accelerator.device) for k, v in task.collate(features, rows).items()}
+        for first in range(0, len(rows), stage.micro_batch):
+            state.batch = {k: v[first : first + stage.micro_batch] for k, v in whole.items()}
             with autocast():
                 state.outputs = model(**state.batch)
                 state.loss = state.outputs.loss
                 fire(Event.LOSS, modifiers, state)
-            share = len(part) / len(rows)  # a mean over the batch, however it is cut
+            share = len(state.batch["input_ids"]) / len(rows)  # a mean over the batch, however it is cut
             accelerator.backward(state.loss * share)
             loss += float(state.loss.detach()) * share
         if not math.isfinite(loss):
