@@ -19,7 +19,7 @@ SEED = 20_26
 TRAIN_PASSAGES = 1_600
 VALIDATION_PASSAGES = 200
 QUESTIONS = 3  # a passage
-THINGS = 4  # a passage
+THINGS = 2  # a passage
 HELD_OUT = 0.25  # share of the things that only validation asks about
 TRAIN_PHRASINGS = 4  # of each list; the rest is for validation
 
