@@ -42,7 +42,8 @@ def plan(
         return
     from recipelang.cli.plan_screen import full
 
-    screen.console().print(full(recipe, made))
+    console = screen.console()
+    console.print(full(recipe, made, console.width))
 
 
 def planned(file: str, given: dict[str, Given], *, rehearsal: int | None = None) -> tuple[Recipe, Plan, Diagnostics]:

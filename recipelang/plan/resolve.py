@@ -8,11 +8,14 @@ from pathlib import Path
 from recipelang.plan import match as matching, schedule
 from recipelang.plan.data import plan_data
 from recipelang.plan.facts import ModelFacts, file_digest, model_digest, read_model_facts
+from recipelang.plan.families import TensorFact
 from recipelang.plan.memory import peak_memory
+from recipelang.plan.processor import emulates_bf16
 from recipelang.plan.references import is_local, locate_model
 from recipelang.plan.types import (
     ClaimPlan,
     DataPlan,
+    DenseGroup,
     DistillPlan,
     EvaluatePlan,
     ExportPlan,
@@ -164,6 +167,7 @@ class _Resolver:
         rate = schedule.segments(
             spec.learning_rate, steps, per_epoch, self.recipe.label(f"{path}.learning_rate"), self.found
         )
+        self._warn_of_bf16(spec)
         prunes = [p for p in (self._prune(path, prune, steps, per_epoch, in_force) for prune in spec.prunes) if p]
         distills = [self._distill(path, d, steps, per_epoch) for d in spec.distills]
         every = spec.checkpoint_every
@@ -189,6 +193,15 @@ class _Resolver:
             prunes=tuple(prunes),
             distills=tuple(d for d in distills if d),
         )
+
+    def _warn_of_bf16(self, spec: StageSpec) -> None:
+        said = any(d.code == "W104" for d in self.found)  # once is enough
+        if spec.precision != "bf16" or said or not emulates_bf16():
+            return
+        at = self.recipe.label(f"stage.{spec.name}.precision")
+        notes = ("steps were measured more than ten times slower than in fp32 on such a processor",)
+        help = ("choose `fp32` here; bf16 is for GPUs and for CPUs that list avx512_bf16, amx_bf16 or bf16",)
+        self.found.add(Diagnostic("W104", "this CPU has no bf16 arithmetic", at, notes=notes, help=help))
 
     def _prune(
         self, stage: str, spec: PruneSpec, steps: int, per_epoch: int, in_force: dict[str, Fraction]
@@ -219,10 +232,27 @@ class _Resolver:
             pattern=spec.pattern.kind,
             targets=tuple(Target(name=n, shape=facts[n].shape) for n in targets),
             never=never,
+            dense=self._left_dense(set(targets), set(never)),
             # banker's rounding of exact rationals, as the semantics say
             events=tuple(
                 PruneEvent(step=k, sparsity=float(s), zeros=tuple(round(s * n) for n in sets)) for k, s in timed
             ),
+        )
+
+    def _left_dense(self, targets: set[str], never: set[str]) -> tuple[DenseGroup, ...]:
+        """What a prune block does not touch, in the model's order of kinds."""
+        groups: dict[str, list[TensorFact]] = {}
+        for tensor in self.facts.tensors:
+            if tensor.name not in targets:
+                groups.setdefault(_purpose(tensor), []).append(tensor)
+        return tuple(
+            DenseGroup(
+                what=what,
+                tensors=len(tensors),
+                weights=sum(t.size for t in tensors),
+                protected=all(t.name in never for t in tensors),
+            )
+            for what, tensors in groups.items()
         )
 
     def _rises(
@@ -366,6 +396,13 @@ class _Resolver:
 
     def _error(self, code: str, message: str, path: str, help: str | None = None) -> None:
         self.found.add(Diagnostic(code, message, self.recipe.label(path), help=(help,) if help else ()))
+
+
+def _purpose(tensor: TensorFact) -> str:
+    for role in ("embeddings", "head", "pooler"):
+        if role in tensor.roles:
+            return role
+    return "other matrices" if len(tensor.shape) == 2 else "norms and biases"
 
 
 def local_references(recipe: Recipe) -> list[str]:

@@ -84,6 +84,15 @@ class PruneEvent(Frozen):
     )
 
 
+class DenseGroup(Frozen):
+    """Parameters that a prune block leaves alone, by what they are for."""
+
+    what: str
+    tensors: int
+    weights: int
+    protected: bool = Field(description="by `never`, all of them")
+
+
 class PrunePlan(Frozen):
     name: str
     method: str
@@ -92,6 +101,7 @@ class PrunePlan(Frozen):
     pattern: str = "unstructured"
     targets: tuple[Target, ...]
     never: tuple[str, ...] = Field(default=(), description="tensors that must gain no zeros and no mask")
+    dense: tuple[DenseGroup, ...] = ()
     events: tuple[PruneEvent, ...]
 
 

@@ -151,9 +151,7 @@ def _at(scores: Sequence[Scores], alive: list[Tensor], edge: float, ties: int, e
     return out
 
 
-def _bracket(
-    scores: Sequence[Scores], alive: list[Tensor], wanted: int, living: int, seed: int
-) -> tuple[float, float]:
+def _bracket(scores: Sequence[Scores], alive: list[Tensor], wanted: int, living: int, seed: int) -> tuple[float, float]:
     """Two values that the threshold lies between, almost surely: order statistics of a sample ± 4 sd."""
     total = sum(m.numel() for m in alive)
     if total <= _SMALL:

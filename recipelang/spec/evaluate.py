@@ -78,6 +78,10 @@ class Evaluator:
         inner.measured = measured
         return inner
 
+    def definition_value(self, name: str) -> object:
+        """What a parameter or let came to."""
+        return self._demand(name, self.definitions[name].span)
+
     # ------------------------------------------------------------ expressions
     def value(self, expr: t.Expr) -> object:
         try:
