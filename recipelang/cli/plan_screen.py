@@ -106,8 +106,8 @@ def _result(plan: Plan) -> str:
     zeros = _final_zeros(plan)
     total = plan.model.parameters
     return (
-        f"{total:,} -> {total - zeros:,} non-zero parameters: "
-        f"{zeros / sum(targets.values()):.1%} of the targets and {zeros / total:.1%} of the model are zero"
+        f"{total:,} -> {total - zeros:,} non-zero; "
+        f"zero: {zeros / sum(targets.values()):.1%} of the targets, {zeros / total:.1%} of the model"
     )
 
 
@@ -193,7 +193,7 @@ def _events(prune: PrunePlan) -> str:
     jumps = [b.sparsity - a.sparsity for a, b in itertools.pairwise(events)]
     shown = [one(e) for e in events] if len(events) < 4 else [one(events[0]), one(events[1]), "…", one(events[-1])]
     text = f"{len(events)} event{'s' if len(events) > 1 else ''}: {', '.join(shown)}"
-    return text + (f"; largest later rise {max(jumps):.2%}" if jumps else "")
+    return text + (f"; largest rise {max(jumps):.2%}" if jumps else "")
 
 
 def _targets(plan: Plan, prune: PrunePlan) -> Table:

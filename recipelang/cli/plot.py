@@ -27,11 +27,11 @@ def plot(plan: Plan, width: int, height: int = 8) -> list[Text]:
             if stage is not plan.stages[0]:
                 line.append("│", "dim")
             for step, r in zip(steps, rate, strict=True):
+                eighths = min(8, max(0, round((_sparsity(stage, step) * height - row) * 8)))
                 if min(height - 1, int(r / peak * height)) == row:
-                    line.append(_RATE, _RATE_STYLE)
+                    line.append(_RATE, _RATE_STYLE + (f" on {_SPARSITY_STYLE}" if eighths > 4 else ""))
                 else:
-                    eighths = round((_sparsity(stage, step) * height - row) * 8)
-                    line.append(_BLOCKS[min(8, max(0, eighths))], _SPARSITY_STYLE)
+                    line.append(_BLOCKS[eighths], _SPARSITY_STYLE)
         right = f"{peak:.0e}".replace("e-0", "e-") if row == height - 1 else "0" if row == 0 else ""
         lines.append(line.append(f"├ {right}"))
     return [*lines, *_below(plan, columns)]
