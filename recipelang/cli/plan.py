@@ -36,14 +36,16 @@ def plan(
       recipelang plan squad.recipe -p target=97% --json
     """
     recipe, made, found = planned(file, read_params(param))
-    screen.show(found.sorted())
     if as_json:
         print(made.model_dump_json(indent=2))
-        return
-    from recipelang.cli.plan_screen import full
+    else:
+        from recipelang.cli.plan_screen import full
 
-    console = screen.console()
-    console.print(full(recipe, made, console.width))
+        console = screen.console()
+        console.print(full(recipe, made, console.width))
+        if len(found):
+            console.print()
+    screen.show(found.sorted())
 
 
 def planned(file: str, given: dict[str, Given], *, rehearsal: int | None = None) -> tuple[Recipe, Plan, Diagnostics]:
@@ -60,4 +62,7 @@ def planned(file: str, given: dict[str, Given], *, rehearsal: int | None = None)
     checked.diagnostics.raise_errors()
     if made is None:
         raise typer.Exit(Exit.ERRORS)
+    from recipelang.lint import advise
+
+    checked.diagnostics.extend(advise(checked.recipe, made))
     return checked.recipe, made, checked.diagnostics

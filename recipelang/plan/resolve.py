@@ -82,6 +82,7 @@ class _Resolver:
                 digest=model_digest(facts.path),
                 family=facts.family,
                 parameters=facts.parameters,
+                fresh_head=any("head" in t.roles for t in facts.tensors if t.name in facts.fresh),
             ),
             data=tuple(data),
             stages=tuple(stages),
@@ -230,7 +231,7 @@ class _Resolver:
             args={n: v for n, v in spec.method.arguments if isinstance(v, str | int | float | bool)},
             scope=scope,
             pattern=spec.pattern.kind,
-            targets=tuple(Target(name=n, shape=facts[n].shape) for n in targets),
+            targets=tuple(Target(name=n, shape=facts[n].shape, purpose=_purpose(facts[n])) for n in targets),
             never=never,
             dense=self._left_dense(set(targets), set(never)),
             # banker's rounding of exact rationals, as the semantics say

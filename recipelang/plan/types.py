@@ -29,6 +29,7 @@ class ModelPlan(Frozen):
     digest: str = Field(default="", description="sha256 of the weights and the config")
     family: str = ""
     parameters: int = Field(default=0, description="parameters of the task model")
+    fresh_head: bool = Field(default=False, description="the weights hold no head for this task: a new one is drawn")
 
 
 class SplitPlan(Frozen):
@@ -65,6 +66,7 @@ class Segment(Frozen):
 class Target(Frozen):
     name: str
     shape: tuple[int, ...]
+    purpose: str = Field(default="", description="embeddings, head, pooler, or another matrix")
 
     @property
     def size(self) -> int:
