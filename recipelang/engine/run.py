@@ -163,6 +163,7 @@ class _Run:
             for metric, value in metrics.items():
                 self.position.metrics[f"stage.{stage.name}.{evaluation.name}.{metric}"] = value
                 self.position.metrics[f"{evaluation.name}.{metric}"] = value
+            self._log_metrics(stage, stage.steps, evaluation.name, metrics)
             self.reporter.evaluated(stage.name, evaluation.name, metrics)
         if f"stage.{stage.name}" in self.needed:
             source = Path(self.plan.model.path)
@@ -178,7 +179,14 @@ class _Run:
                 random_state = torch.get_rng_state()
                 metrics = self._measure(stage, evaluation.name)
                 torch.set_rng_state(random_state)
+                self._log_metrics(stage, step, evaluation.name, metrics)
                 self.reporter.evaluated(stage.name, evaluation.name, metrics)
+
+    def _log_metrics(self, stage: StagePlan, step: int, name: str, metrics: dict[str, float]) -> None:
+        if self.writer is not None:
+            at = sum(s.steps for s in self.plan.stages[: stage.index]) + step
+            for metric, value in metrics.items():
+                self.writer.add_scalar(f"{name}/{metric}", value, at)
 
     def _measure(self, stage: StagePlan, name: str) -> dict[str, float]:
         evaluation = next(e for e in self.plan.evaluations if e.name == name)
