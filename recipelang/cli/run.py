@@ -48,11 +48,11 @@ def run(
     recipe, plan, found = planned(file, read_params(param), rehearsal=steps)
     folder = out or Path("runs") / f"{plan.name}-{plan.spec_digest.removeprefix('sha256:')[:8]}"
     from recipelang.cli.plan_screen import short
-    from recipelang.plan.references import is_local
+    from recipelang.plan.references import local_path
     from recipelang.plan.resolve import local_references
 
     beside = _beside(file)
-    paths = {r: str((beside / Path(r).expanduser()).resolve()) for r in local_references(recipe) if is_local(r)}
+    paths = {r: str(local_path(r, beside)) for r in local_references(recipe)}
     screen.show(found.sorted())
     screen.console().print(short(plan))
     from recipelang.engine.run import prepare_folder
