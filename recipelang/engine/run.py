@@ -18,6 +18,7 @@ from torch import nn
 from recipelang import __version__
 from recipelang.engine import checkpoint, export, files
 from recipelang.engine.evaluate import evaluate
+from recipelang.engine.event_log import EventLog
 from recipelang.engine.interrupt import StopRequests
 from recipelang.engine.loop import make_optimizer, train
 from recipelang.engine.models import load_model
@@ -88,7 +89,7 @@ class _Run:
         self.position = checkpoint.Position(plan.behaviour_digest)
         self.masks = Masks()
         self.data: dict[tuple[str, str], tuple[tuple[Example, ...], task.Features]] = {}
-        self.writer = None
+        self.log: EventLog | None = None
         self.needed = {d.teacher for s in plan.stages for d in s.distills if d.teacher.startswith("stage.")}
 
     # ------------------------------------------------------------------ the run
@@ -127,10 +128,9 @@ class _Run:
         def after_step(loss: float, due: bool) -> None:
             rate = optimizer.param_groups[0]["lr"]
             self.reporter.stepped(stage, state.step, loss, rate, state.sparsity)
-            if self.writer is not None and (state.step % _LOG_EVERY == 0 or state.step == until):
-                at = first + state.step
-                for name, value in (("loss", loss), ("learning_rate", rate), ("sparsity", state.sparsity)):
-                    self.writer.add_scalar(f"train/{name}", value, at)
+            if self.log is not None and (state.step % _LOG_EVERY == 0 or state.step == until):
+                scalars = {"loss": loss, "learning_rate": rate, "sparsity": state.sparsity}
+                self.log.add(first + state.step, {f"train/{name}": value for name, value in scalars.items()})
             self._evaluate_inside(stage, state.step, until)
             if (due and state.step < until) or stop.received is not None:
                 self.position.step = state.step
@@ -235,11 +235,8 @@ class _Run:
         return {n: int((parameters[n] == 0).sum()) for n in names}
 
     def _open_log(self) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
         done = sum(s.steps for s in self.plan.stages[: self.position.stage]) + self.position.step
-        with files.writing(self.out / "tensorboard"):
-            self.writer = SummaryWriter(str(self.out / "tensorboard"), purge_step=done or None)
+        self.log = EventLog(self.out / "tensorboard", resumed_at=done)
 
     def _stamp(self) -> dict[str, str]:
         return {"format": "pt", "recipe.name": self.plan.name, "recipe.spec": self.plan.spec_digest}
@@ -247,8 +244,8 @@ class _Run:
     # ---------------------------------------------------------------------- end
     def _finish(self, judge: Judge, started: float) -> Result:
         """Weights are written before claims are judged: a failed claim loses nothing."""
-        if self.writer is not None:
-            self.writer.close()
+        if self.log is not None:
+            self.log.close()
         folder = self.out / "export"
         export.save_model(self.model, folder, Path(self.plan.model.path), self.plan.export.max_shard, self._stamp())
         export.move_up(folder, self.out)
