@@ -24,8 +24,6 @@ class EventLog:
         self.path = folder / f"events.out.tfevents.{time.time():.0f}.{os.getpid()}.{time.monotonic_ns()}"
         with files.writing(self.path):
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = open(self.path, "wb")
-        self._records = RecordWriter(self._file)
         self._write(event_pb2.Event(file_version="brain.Event:2"))
         if resumed_at:
             start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
@@ -35,11 +33,7 @@ class EventLog:
         values = [summary_pb2.Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
         self._write(event_pb2.Event(step=step, summary=summary_pb2.Summary(value=values)))
 
-    def close(self) -> None:
-        self._file.close()
-
     def _write(self, event: event_pb2.Event) -> None:
         event.wall_time = time.time()
-        with files.writing(self.path):
-            self._records.write(event.SerializeToString())
-            self._file.flush()
+        with files.writing(self.path), open(self.path, "ab") as file:
+            RecordWriter(file).write(event.SerializeToString())
