@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 import typer
@@ -12,19 +13,38 @@ from recipelang.cli.exit_codes import Exit
 from recipelang.cli.screen import show_error
 from recipelang.source import RecipeError
 
+_HELP = """Prune language models by recipe: say what to prune, see what will happen, run it, check the result.
+
+Examples:
+
+  recipelang validate squad.recipe        (is it a recipe?)
+
+  recipelang plan squad.recipe            (what would it do?)
+
+  recipelang run squad.recipe -o first    (do it)
+
+  recipelang resume first                 (go on where it was stopped)
+
+  recipelang explain E051                 (what does this error mean?)
+
+`recipelang --install-completion` makes the TAB key complete commands, options,
+recipes and their parameters in bash, zsh and fish. `recipelang COMMAND --help`
+tells more of each command.
+"""
+
 app = typer.Typer(
     name="recipelang",
-    help="Prune language models by recipe: say what to prune, see what will happen, run it, check the result.",
+    help=_HELP,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("validate")(validate.validate)
-app.command("plan")(plan.plan)
-app.command("run")(run.run)
-app.command("resume")(run.resume)
-app.command("explain")(explain.explain)
+app.command("validate", short_help="Check recipes by themselves.")(validate.validate)
+app.command("plan", short_help="Show what a run would do.")(plan.plan)
+app.command("run", short_help="Train, prune, evaluate, judge the claims.")(run.run)
+app.command("resume", short_help="Go on with an interrupted run.")(run.resume)
+app.command("explain", short_help="Tell what a code of a message means.")(explain.explain)
 
 
 def _version(value: bool) -> None:
@@ -44,8 +64,11 @@ def _options(
 
 def main() -> None:
     """The entry point: every expected failure is a coded error, every other one a crash report."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack a character, a file name may be no text at all
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app(standalone_mode=True)
+        app(prog_name="recipelang")
     except RecipeError as error:
         show_error(error)
         sys.exit(Exit.ERRORS)

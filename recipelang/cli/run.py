@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from recipelang.cli import screen
+from recipelang.cli import complete, screen
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.plan import planned
 from recipelang.cli.read import read_params
@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 
 
 def run(
-    file: str = typer.Argument(..., metavar="FILE", help="The recipe."),
-    param: list[str] = typer.Option([], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value."),
+    file: str = typer.Argument(
+        ..., metavar="FILE", help="The recipe; `-` reads standard input.", autocompletion=complete.recipes
+    ),
+    param: list[str] = typer.Option(
+        [], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value.", autocompletion=complete.params
+    ),
     out: Path | None = typer.Option(None, "-o", "--out", metavar="DIR", help="Where everything is written."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier run in DIR."),
     steps: int | None = typer.Option(
@@ -62,7 +66,11 @@ def run(
     _execute(recipe, plan, folder, resume=False)
 
 
-def resume(folder: Path = typer.Argument(..., metavar="DIR", help="The output folder of an interrupted run.")) -> None:
+def resume(
+    folder: Path = typer.Argument(
+        ..., metavar="DIR", help="The output folder of an interrupted run.", autocompletion=complete.runs
+    ),
+) -> None:
     """Go on with a run from its newest good checkpoint, as if it had never stopped.
 
     Example:

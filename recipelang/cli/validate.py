@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import typer
 
-from recipelang.cli import screen
+from recipelang.cli import complete, screen
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.read import read_params, read_source
 from recipelang.source import Diagnostic, RecipeError, Source, Span
@@ -25,8 +25,12 @@ class Format(StrEnum):
 
 
 def validate(
-    files: list[str] = typer.Argument(..., metavar="FILE...", help="Recipe files; `-` reads standard input."),
-    param: list[str] = typer.Option([], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value."),
+    files: list[str] = typer.Argument(
+        ..., metavar="FILE", help="Recipe files; `-` reads standard input.", autocompletion=complete.recipes
+    ),
+    param: list[str] = typer.Option(
+        [], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value.", autocompletion=complete.params
+    ),
     format: Format = typer.Option(Format.full, "--format", help="How findings are shown."),
 ) -> None:
     """Check recipes without a model, data, or network: syntax, names, types, units, requirements.
