@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,3 +57,25 @@ def edit(here: Path) -> Callable[[str, str], str]:
         return path.name
 
     return change
+
+
+@pytest.fixture
+def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Send this process a signal after so many steps of the next run, once."""
+    from recipelang.cli.progress import Progress
+
+    stepped = Progress.stepped
+
+    def arm(steps: int, number: int = signal.SIGTERM) -> None:
+        left = steps
+
+        def then_stop(self, *arguments) -> None:  # type: ignore[no-untyped-def]
+            nonlocal left
+            stepped(self, *arguments)
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), number)
+
+        monkeypatch.setattr(Progress, "stepped", then_stop)
+
+    return arm
