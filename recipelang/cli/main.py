@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import sys
+from contextlib import suppress
 
 import typer
 
@@ -11,7 +14,10 @@ from recipelang import __version__
 from recipelang.cli import explain, plan, run, validate
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.screen import show_error
-from recipelang.source import RecipeError
+from recipelang.source import RecipeError, fail
+
+#: the disk is full, or the quota used up
+SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 _HELP = """Prune language models by recipe: say what to prune, see what will happen, run it, check the result.
 
@@ -64,19 +70,39 @@ def _options(
 
 def main() -> None:
     """The entry point: every expected failure is a coded error, every other one a crash report."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack a character, a file name may be no text at all
-            stream.reconfigure(errors="backslashreplace")
+    _open_streams()
     try:
-        app(prog_name="recipelang")
+        try:
+            app(prog_name="recipelang")
+        finally:
+            sys.stdout.flush()
     except RecipeError as error:
         show_error(error)
         sys.exit(Exit.ERRORS)
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
-    except BrokenPipeError:
-        sys.exit(Exit.OK)
     except Exception as error:
+        if isinstance(error, OSError) and error.filename is None and error.errno in (*SPACE, errno.EIO, errno.EPIPE):
+            _give_up_output(error)
+            sys.exit(Exit.ERRORS)
         from recipelang.cli.crash import report
 
         sys.exit(report(error))
+
+
+def _open_streams() -> None:
+    """A closed stream swallows what is said; a character that a stream lacks is spelt out, in file names too."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (for as long as we live)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _give_up_output(error: OSError) -> None:
+    """Standard output takes no more: say so, unless a reader such as `head` simply had enough."""
+    if error.errno != errno.EPIPE:
+        show_error(fail("E084", f"cannot write to standard output: {(error.strerror or str(error)).lower()}"))
+    with suppress(OSError, ValueError):  # what is still buffered would fail once more on the way out
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

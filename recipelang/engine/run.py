@@ -95,7 +95,7 @@ def execute(plan: Plan, out: Path, reporter: Reporter, judge: Judge, *, resume: 
         run.note("failed", {"error": [f"{d.code}: {d.message}" for d in error.diagnostics]})
         raise RecipeError(map(run.with_last_good, error.diagnostics)) from None
     except Exception as error:
-        run.note("failed", {"error": [f"{type(error).__name__}: a bug of ours"]})
+        run.note("failed", {"error": [f"{type(error).__name__}: {error}"]})
         raise
 
 

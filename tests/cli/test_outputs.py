@@ -3,6 +3,8 @@
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -204,3 +206,17 @@ def test_stream_that_lacks_a_character_is_no_bug(here):
         out, err = started.communicate(timeout=60)
     assert (started.returncode, err) == (0, "")
     assert out.startswith("gr\\xf6\\xdfe.recipe: ok")
+
+
+def test_standard_output_that_takes_no_more(here):
+    with open("/dev/full", "wb") as full, process("explain", "E051", cwd=here, stdout=full) as started:
+        _, err = started.communicate(timeout=60)
+    assert started.returncode == 1
+    assert err.startswith("error[E084]: cannot write to standard output: no space left on device\n")
+    assert "ignored" not in err
+
+
+@pytest.mark.parametrize(("name", "code"), [("tiny.recipe", 0), ("nope.recipe", 1)])
+def test_closed_streams_are_no_bug(here, name, code):
+    shut = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", sys.executable, "-m", "recipelang", "validate", name]
+    assert subprocess.run(shut, cwd=here, env=environment(), timeout=60).returncode == code
