@@ -1,6 +1,7 @@
 """What is installed is whole: grammar and recipes are in the wheel, which works alone, and the sdist builds the same."""
 
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -68,9 +69,13 @@ def test_wheel_holds_the_package_the_grammar_and_the_recipes(wheel):
     assert {p.name.partition("-")[0] for p in wheel.iterdir()} == {"recipelang"}  # no tests, no benchmarks
 
 
-def test_wheel_declares_the_command_and_what_it_needs(wheel):
+def test_wheel_declares_the_command_and_what_it_needs(wheel, tmp_path):
     (info,) = wheel.glob("*.dist-info")
-    assert "recipelang = recipelang.cli.main:main" in (info / "entry_points.txt").read_text("utf-8")
+    declared = re.search(r"^recipelang = ([\w.]+):(\w+)$", (info / "entry_points.txt").read_text("utf-8"), re.MULTILINE)
+    assert declared
+    module, function = declared.groups()
+    done = alone(wheel, tmp_path, f"from {module} import {function}; {function}()", "--version")
+    assert (done.returncode, done.stdout.splitlines()[1:]) == (0, [f"recipelang {__version__}"])
     metadata = (info / "METADATA").read_text("utf-8")
     assert "License-Expression: Apache-2.0" in metadata
     assert "Requires-Dist: torch<3,>=2.8" in metadata
