@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from recipelang.cli import screen
+from recipelang.cli import complete, screen
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.read import read_params, read_source
 from recipelang.cli.validate import check_all
@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 
 def plan(
-    file: str = typer.Argument(..., metavar="FILE", help="The recipe; `-` reads standard input."),
-    param: list[str] = typer.Option([], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value."),
+    file: str = typer.Argument(
+        ..., metavar="FILE", help="The recipe; `-` reads standard input.", autocompletion=complete.recipes
+    ),
+    param: list[str] = typer.Option(
+        [], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value.", autocompletion=complete.params
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print the plan as JSON, with every tensor and event."),
 ) -> None:
     """Show what a run would do: tensors, steps, events, schedules, memory, claims.

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recipelang.plan.facts import ModelFacts, cache_folder, file_digest
+from recipelang.plan.references import is_local, local_path
 from recipelang.plan.types import DataPlan, SplitPlan
-from recipelang.source import fail
+from recipelang.source import RecipeError, fail
 from recipelang.spec.blocks import DataSpec
 from recipelang.spec.check import Recipe
 
@@ -19,9 +22,11 @@ DEFAULT_LENGTH = 384
 
 def plan_data(recipe: Recipe, label: str, spec: DataSpec, used: set[str], facts: ModelFacts, beside: Path) -> DataPlan:
     """One data set, with the sizes of the splits in use. E047, E074, E075 as they come."""
+    path = f"data.{label}" if label else "data"
     length = spec.max_length or DEFAULT_LENGTH
     if spec.max_length and spec.max_length > facts.max_positions:
-        raise fail("E038", f"`max_length` is {spec.max_length:,}, the model takes {facts.max_positions:,} tokens")
+        with _named_by(recipe, f"{path}.max_length"):
+            raise fail("E038", f"`max_length` is {spec.max_length:,}, the model takes {facts.max_positions:,} tokens")
     splits = {name: _split(spec, name, beside) for name in sorted(used)}
     plan = DataPlan(
         label=label,
@@ -34,10 +39,23 @@ def plan_data(recipe: Recipe, label: str, spec: DataSpec, used: set[str], facts:
         shuffle=spec.shuffle,
         seed=recipe.seed if spec.seed is None else spec.seed,
     )
-    sizes = {name: _sizes(plan, name, facts.path) for name in splits}
+    sizes = {}
+    for name in splits:
+        with _named_by(recipe, f"{path}.{name}"):
+            sizes[name] = _sizes(plan, name, facts.path)
     return plan.model_copy(
         update={"examples": {n: s.examples for n, s in sizes.items()}, "items": {n: s.items for n, s in sizes.items()}}
     )
+
+
+@contextmanager
+def _named_by(recipe: Recipe, path: str) -> Iterator[None]:
+    """Point at the attribute that named the data, rather than at the whole block."""
+    try:
+        yield
+    except RecipeError as error:
+        at = recipe.label(path)
+        raise RecipeError(replace(d, primary=d.primary or at) for d in error.diagnostics) from None
 
 
 def _split(spec: DataSpec, name: str, beside: Path) -> SplitPlan:
@@ -59,8 +77,8 @@ def _split(spec: DataSpec, name: str, beside: Path) -> SplitPlan:
 
 
 def _located(reference: str, split: str, beside: Path) -> SplitPlan:
-    if "://" not in reference:
-        reference = str((beside / Path(reference).expanduser()).resolve())
+    if is_local(reference):
+        reference = str(local_path(reference, beside))
     return SplitPlan(reference=reference, split=split)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def read_config(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         there = ", ".join(sorted(p.name for p in path.iterdir())[:12]) or "nothing"
         raise fail("E076", f"`{path}` holds no config.json", notes=[f"it holds {there}"]) from None
-    except (UnicodeDecodeError, json.JSONDecodeError):
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
         raise fail("E076", f"`{path / 'config.json'}` is not JSON") from None
     if not isinstance(config, dict):
         raise fail("E076", f"`{path / 'config.json'}` is not a JSON object")
@@ -57,7 +58,9 @@ def read_config(path: Path) -> dict[str, Any]:
 def read_model_facts(path: Path, task: str) -> ModelFacts:
     """The task model that will be made from a folder. No weights are read."""
     config = read_config(path)
-    family = str(config.get("model_type", "?"))
+    if "model_type" not in config:
+        raise fail("E076", f"`{path / 'config.json'}` does not say which `model_type` this is")
+    family = str(config["model_type"])
     if family not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise fail("E076", f"models of type `{family}` are not known to this release", help=f"it knows {known}")
@@ -65,9 +68,13 @@ def read_model_facts(path: Path, task: str) -> ModelFacts:
         raise fail("E073", f"`{family}` has no head for {task}", help=f"it has {', '.join(sorted(TASKS[family]))}")
     try:
         tensors = tuple(FAMILIES[family](config, task))
-    except (KeyError, TypeError) as error:
+    except KeyError as error:
         raise fail("E076", f"`{path / 'config.json'}` lacks {error}") from None
+    except (TypeError, ValueError, ArithmeticError) as error:
+        why = str(error)
+        raise fail("E076", f"`{path / 'config.json'}` does not describe a `{family}`", notes=[why]) from None
     header = read_folder(path)
+    _same_depth(path, tensors, header)
     fresh = []
     for tensor in tensors:
         found = header.get(tensor.name) or header.get(tensor.name.partition(".")[2])
@@ -87,6 +94,17 @@ def read_model_facts(path: Path, task: str) -> ModelFacts:
                 continue
             raise fail("E076", f"`{tensor.name}` has shape {found.shape}, the config says {tensor.shape}")
     return ModelFacts(path, family, task, config, tensors, tuple(fresh))
+
+
+def _same_depth(path: Path, tensors: tuple[TensorFact, ...], header: Mapping[str, object]) -> None:
+    """A layer that the weights hold and the config does not would be dropped without a word."""
+    last = max((t.layer for t in tensors if t.layer is not None), default=-1)
+    for tensor in tensors:
+        if tensor.layer == last >= 0:
+            above = tensor.name.replace(f".{last}.", f".{last + 1}.", 1)
+            if above in header or above.partition(".")[2] in header:
+                note = f"the weights hold `{above}`; the folder is {path}"
+                raise fail("E076", f"the weights have more than the {last + 1} layers of the config", notes=[note])
 
 
 def model_digest(path: Path) -> str:

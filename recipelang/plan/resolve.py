@@ -11,7 +11,7 @@ from recipelang.plan.facts import ModelFacts, file_digest, model_digest, read_mo
 from recipelang.plan.families import TensorFact
 from recipelang.plan.memory import peak_memory
 from recipelang.plan.processor import emulates_bf16
-from recipelang.plan.references import is_local, locate_model
+from recipelang.plan.references import is_local, local_path, locate_model
 from recipelang.plan.types import (
     ClaimPlan,
     DataPlan,
@@ -26,7 +26,7 @@ from recipelang.plan.types import (
     StagePlan,
     Target,
 )
-from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError
+from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, fail
 from recipelang.spec import selector as sel
 from recipelang.spec.blocks import DistillSpec, PruneSpec, StageSpec
 from recipelang.spec.canonical import behaviour_digest, spec_digest
@@ -98,10 +98,14 @@ class _Resolver:
         return plan.model_copy(update={"peak_memory": peak_memory(plan, facts)})
 
     # ---------------------------------------------------------------- references
-    def _guard(self, path: str, call):  # type: ignore[no-untyped-def]
-        """A coded error from reading a file, shown at the attribute that named it."""
+    def _guard(self, path: str, call, code: str = "E076"):  # type: ignore[no-untyped-def]
+        """A coded error from reading a file, shown at the attribute that named it; `code` for what the system refuses."""
         try:
-            return call()
+            try:
+                return call()
+            except OSError as error:
+                name = f"`{error.filename}`" if error.filename else "a file"
+                raise fail(code, f"{name} cannot be read", notes=[error.strerror or str(error)]) from None
         except RecipeError as error:
             for d in error.diagnostics:
                 primary = d.primary or self.recipe.label(path)
@@ -116,7 +120,7 @@ class _Resolver:
         """What lives on this machine enters the digests by its contents."""
         known: dict[str, str] = {}
         for reference in local_references(self.recipe):
-            path = (self.beside / Path(reference).expanduser()).resolve()
+            path = local_path(reference, self.beside)
             known[reference] = model_digest(path) if path.is_dir() else "sha256:" + file_digest(path)
         return known
 
@@ -131,7 +135,7 @@ class _Resolver:
             path = f"data.{label}" if label else "data"
             spec = self.recipe.data[label]
             plan = self._guard(
-                path, lambda a=label, s=spec, u=splits: plan_data(self.recipe, a, s, u, self.facts, self.beside)
+                path, lambda a=label, s=spec, u=splits: plan_data(self.recipe, a, s, u, self.facts, self.beside), "E074"
             )
             if plan is None:
                 return None

@@ -34,7 +34,7 @@ def concise(diagnostics: Iterable[Diagnostic]) -> str:
         if d.primary:
             line, column = d.primary.source.position(d.primary.span.start)
             where = f"{clean(d.primary.source.name)}:{line}:{column}: "
-        lines.append(f"{where}{d.severity}[{d.code}]: {clean(d.message)}")
+        lines.append(f"{where}{d.severity}[{d.code}]: {clean(d.message)}".replace("\n", "\\n"))
     return "\n".join(lines)
 
 

@@ -30,9 +30,13 @@ def parse(source: Source, diagnostics: Diagnostics) -> Parsed:
             Diagnostic("E042", f"a recipe has at most {MAX_BYTES // 1024} KiB", help=("split it, or shorten it",))
         )
         return Parsed(source, None, None)
-    tokens = tokenise(source, diagnostics)
-    if tokens is None or not _version_is_known(tokens, source, diagnostics):
-        return Parsed(source, None, tokens)
+    found = Diagnostics()
+    tokens = tokenise(source, found)
+    if tokens is not None and not _version_is_known(tokens, source, diagnostics):
+        return Parsed(source, None, tokens)  # what a newer language means is not for this one to judge
+    diagnostics.extend(found)
+    if tokens is None:
+        return Parsed(source, None, None)
     raw = parse_tokens(source, tokens, diagnostics)
     recipe = Builder(source, tokens, diagnostics).recipe(raw) if raw is not None else None
     if recipe is not None and len(recipe.statements) > MAX_STATEMENTS:

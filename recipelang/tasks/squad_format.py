@@ -7,7 +7,7 @@ where its offset says. Nothing is repaired silently.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,13 +47,19 @@ def read_file(path: Path, columns: Mapping[str, str] | None = None) -> tuple[Exa
 
 
 def _json(text: str, path: Path) -> Any:
+    if path.suffix != ".jsonl":
+        return _value(text, path)
+    return [_value(line, path, before) for before, line in enumerate(text.split("\n")) if line.strip()]
+
+
+def _value(text: str, path: Path, before: int = 0) -> Any:
+    """One JSON value; `before` is how many lines of the file come before it."""
     try:
-        if path.suffix == ".jsonl":
-            return [json.loads(line) for line in text.splitlines() if line.strip()]
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
-        line = f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else "nested too deeply"
-        raise fail("E074", f"`{path.name}` is not JSON", notes=[line]) from None
+        known = isinstance(error, json.JSONDecodeError)
+        why = f"line {before + error.lineno}: {error.msg}" if known else "nested too deeply"
+        raise fail("E074", f"`{path.name}` is not JSON", notes=[why]) from None
 
 
 def read_records(data: Any, name: str, columns: Mapping[str, str] | None = None) -> tuple[Example, ...]:
@@ -114,7 +120,9 @@ def _flat(row: Any, index: int, name: str, columns: dict[str, str]) -> Example:
         values[field] = row[column]
     answers = values["answers"]
     if isinstance(answers, Mapping):
-        texts, starts = list(answers.get("text", ())), list(answers.get("answer_start", ()))
+        texts, starts = answers.get("text", []), answers.get("answer_start", [])
+        if not isinstance(texts, Sequence) or not isinstance(starts, Sequence) or isinstance(texts, str):
+            raise fail("E074", f"`text` and `answer_start` of record {index} of `{name}` are not lists")
     elif isinstance(answers, list):
         try:
             texts, starts = [a["text"] for a in answers], [a["answer_start"] for a in answers]
@@ -125,8 +133,8 @@ def _flat(row: Any, index: int, name: str, columns: dict[str, str]) -> Example:
     return _example(values["id"], values["question"], values["context"], texts, starts, name)
 
 
-def _example(id: Any, question: Any, context: Any, texts: list[Any], starts: list[Any], name: str) -> Example:
-    if not all(isinstance(x, str) for x in (question, context, *texts)):
+def _example(id: Any, question: Any, context: Any, texts: Sequence[Any], starts: Sequence[Any], name: str) -> Example:
+    if not all(isinstance(x, str) and _is_text(x) for x in (question, context, *texts)):
         raise fail("E075", f"question `{id}` of `{name}` holds something that is not text")
     if not all(isinstance(x, int) for x in starts) or len(starts) != len(texts):
         raise fail("E075", f"question `{id}` of `{name}` has answers without an offset")
@@ -134,6 +142,11 @@ def _example(id: Any, question: Any, context: Any, texts: list[Any], starts: lis
         if start < 0 or context[start : start + len(answer)] != answer:
             raise _offset(str(id), name, answer, start, context)
     return Example(str(id), question, context, tuple(texts), tuple(starts))
+
+
+def _is_text(value: str) -> bool:
+    r"""JSON can spell half a character (`"\ud800"`), which no tokenizer takes."""
+    return value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value)
 
 
 def _offset(id: str, name: str, answer: str, start: int, context: str) -> RecipeError:
