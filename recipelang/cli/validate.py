@@ -45,6 +45,8 @@ def validate(
             source = read_source(name)
         except RecipeError as error:
             findings += error.diagnostics
+            if format is Format.full:
+                screen.show_error(error)
             continue
         checked = check_all(source, given)
         findings += checked.diagnostics.sorted()
@@ -52,11 +54,9 @@ def validate(
             screen.show(checked.diagnostics.sorted())
             if not checked.diagnostics.errors:
                 print(summary(name, checked))
-    if format is Format.full:
-        screen.show(d for d in findings if d.primary is None and d.code in ("E046", "E042"))
-    elif format is Format.concise:
+    if format is Format.concise:
         print(concise(findings))
-    else:
+    elif format is Format.json:
         print(json.dumps(as_json(findings), indent=2, ensure_ascii=False))
     errors = sum(d.severity == "error" for d in findings)
     if errors:
