@@ -98,7 +98,7 @@ def _underline(source: Source, number: int, labels: list[Label], d: Diagnostic, 
     said = [m for m in marks if m[2].text]
     line = "".join(row)
     rows: list[str] = []
-    if said and said[-1] is marks[-1]:
+    if said and said[-1][0] + said[-1][1] == len(row):
         tail = said.pop()
         line += f" {clean(tail[2].text)}"
     rows.append(paint(colour, line))
