@@ -130,16 +130,7 @@ class _Driver:
         )
         if not starts:
             return False
-        at = span_of(token)
-        self.diagnostics.add(
-            Diagnostic(
-                "E001",
-                f"expected the end of the line, found {describe(token)}",
-                Label(self.source, at),
-                help=("start a new statement on a new line",),
-                fixes=(Fix("break the line", (Edit(Span(at.start, at.start), "\n"),)),),
-            )
-        )
+        self._end_of_statement(token, attribute=ahead[1] == "EQUAL")
         newline = Token.new_borrow_pos("NL", "\n", token)
         newline.end_pos = newline.start_pos
         self.machine.feed(newline)
@@ -193,9 +184,16 @@ class _Driver:
         if token.type == "EQUAL" and before is not None and str(before) in KEYWORDS:
             self._report("E004", f"`{before}` is a keyword and cannot be a name", before, help="choose another name")
             return
+        earlier = self.stream[self.index - 2] if self.index > 1 else None
+        if token.type == "EQUAL" and before and before.type == "NAME" and earlier and earlier.type in ("NUMBER", "NM"):
+            self._end_of_statement(before, attribute=True)  # the name was taken for the unit of the number
+            return
         expected = self.machine.expected()
         help: list[str] = []
         fixes: tuple[Fix, ...] = ()
+        if before is not None and before.type == "NAME" and "EQUAL" in expected and not self._misspelt_statement():
+            self._equals_sign(token)
+            return
         if token.type == "NAME" and (word := closest(str(token), self._keywords(expected))):
             help.append(f"did you mean `{word}`?")
             fixes = (Fix(f"write `{word}`", (Edit(span_of(token), word),)),)
@@ -203,7 +201,7 @@ class _Driver:
             first, word = misspelt
             help.append(f"did you mean `{word}`?")
             fixes = (Fix(f"write `{word}`", (Edit(span_of(first), word),)),)
-            token = first
+            token, expected = first, frozenset({"LET", "PARAM"})
         if hint := _hint(token, before):
             help.append(hint)
         where = Label(self.source, _visible(self.source, span_of(token)))
@@ -217,8 +215,47 @@ class _Driver:
             )
         )
 
+    def _end_of_statement(self, token: Token, *, attribute: bool) -> None:
+        """`token` begins a second statement on one line."""
+        at = span_of(token)
+        help, title, text = "start a new statement on a new line", "break the line", "\n"
+        if self.openers and attribute:
+            help, title, text = "separate attributes by a comma or a new line", "add a comma", ","
+            end = len(self.source.text[: at.start].rstrip())
+            at = Span(end, end)
+        self.diagnostics.add(
+            Diagnostic(
+                "E001",
+                f"expected the end of the line, found {describe(token)}",
+                Label(self.source, span_of(token)),
+                help=(help,),
+                fixes=(Fix(title, (Edit(Span(at.start, at.start), text),)),),
+            )
+        )
+
+    def _equals_sign(self, token: Token) -> None:
+        """A name that is followed by neither `=` nor a block."""
+        at = span_of(token)
+        fixes: tuple[Fix, ...] = ()
+        if token.type == "COLON":
+            spaced = self.source.text[at.start - 1 : at.start].isspace()
+            fixes = (Fix("write `=`", (Edit(at, "=" if spaced else " ="),)),)
+        elif token.type in ("NUMBER", "PERCENT", "STRING", "ROLE"):
+            fixes = (Fix("add `=`", (Edit(Span(at.start, at.start), "= "),)),)
+        self.diagnostics.add(
+            Diagnostic(
+                "E001",
+                f"expected `=`, found {describe(token)}",
+                Label(self.source, _visible(self.source, at)),
+                help=("a value is given with `=`, as in `name = value`",),
+                fixes=fixes,
+            )
+        )
+
     def _misspelt_statement(self) -> tuple[Token, str] | None:
         """The first word of the statement at hand, when it is nearly a keyword and no block or attribute."""
+        if self.openers:
+            return None
         start = self.index
         while start and self.stream[start - 1].type not in ("NL", "LBRACE", "RBRACE"):
             start -= 1
