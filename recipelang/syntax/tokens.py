@@ -127,7 +127,9 @@ _FORBIDDEN = frozenset(
 def _significant(tokens: Tokens, source: Source, diagnostics: Diagnostics) -> list[Token]:
     out: list[Token] = []
     doc: list[str] = []
+    opened = 0  # `{` of this line that wait for their `}`
     for token in tokens.all:
+        closers: list[Token] = []
         match token.type:
             case "WS":
                 continue
@@ -147,12 +149,28 @@ def _significant(tokens: Tokens, source: Source, diagnostics: Diagnostics) -> li
                         help=('end it with `"` on the same line, or use `"""` for several lines',),
                     )
                 )
-                token = Token.new_borrow_pos("STRING", str(token).rstrip("\\") + '"', token)
+                token, closers = _closed(token, opened)
         if token.type != "NL" and doc:
             tokens.docs[token.start_pos or 0] = "\n".join(doc)
             doc = []
-        out.append(token)
+        opened = 0 if token.type == "NL" else max(0, opened + (token.type == "LBRACE") - (token.type == "RBRACE"))
+        out += [token, *closers]
     return out
+
+
+def _closed(token: Token, opened: int) -> tuple[Token, list[Token]]:
+    """An open string as a whole one, and the `}` at its end that close what its own line opened."""
+    text = str(token).rstrip()
+    found = min(opened, len(text) - len(text.rstrip("}"))) if "\\" not in text[-1:] else 0
+    closers = []
+    for offset in range(len(text) - found, len(text)):
+        closer = Token.new_borrow_pos("RBRACE", "}", token)
+        closer.start_pos, closer.end_pos = (token.start_pos or 0) + offset, (token.start_pos or 0) + offset + 1
+        closers.append(closer)
+    string = Token.new_borrow_pos("STRING", text[: len(text) - found].rstrip("\\") + '"', token)
+    if closers:
+        string.end_pos = closers[0].start_pos
+    return string, closers
 
 
 def _bad_character(token: Token, source: Source, diagnostics: Diagnostics) -> None:
