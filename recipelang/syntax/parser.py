@@ -8,6 +8,7 @@ ERROR can be shifted, skip to the end of the statement) and parsing goes on.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 
 from lark import Token, Tree
 from lark.exceptions import UnexpectedToken
@@ -69,7 +70,7 @@ class _Driver:
     def _header(self) -> bool:
         first = next((t for t in self.stream if t.type != "NL"), None)
         if first is not None and first.type == "RECIPE":
-            return True
+            return self._header_is_whole(first)
         at = span_of(first) if first else Span(0, 0)
         self.diagnostics.add(
             Diagnostic(
@@ -80,6 +81,38 @@ class _Driver:
                 fixes=(Fix("add the header", (Edit(Span(at.start, at.start), 'recipe 1 "unnamed"\n\n'),), "unsafe"),),
             )
         )
+        self._assume_header(first)
+        return True
+
+    def _header_is_whole(self, first: Token) -> bool:
+        """The first line is `recipe`, a version, perhaps a name; else it is reported and passed over."""
+        start = next(i for i, t in enumerate(self.stream) if t is first)
+        line = list(takewhile(lambda t: t.type != "NL", self.stream[start:]))
+        kinds = [t.type for t in line]
+        wrong = next((i for i, kind in enumerate(kinds) if kind != ("RECIPE", "NUMBER", "STRING", None)[min(i, 3)]), None)
+        if wrong is None and len(kinds) > 1:
+            return True
+        token = line[wrong] if wrong is not None else line[-1]
+        at = span_of(token)
+        fixes: tuple[Fix, ...] = ()
+        if wrong == 2 and kinds[2:] == ["NAME"]:
+            fixes = (Fix("write the name in quotes", (Edit(at, f'"{token}"'),)),)
+        elif wrong == 1 and kinds[1:] == ["STRING"]:
+            fixes = (Fix("add the version", (Edit(Span(at.start, at.start), "1 "),)),)
+        self.diagnostics.add(
+            Diagnostic(
+                "E010",
+                'a recipe begins with `recipe 1 "name"`',
+                Label(self.source, at),
+                help=("the first line holds the version of the language, then a name in quotes, and nothing else",),
+                fixes=fixes,
+            )
+        )
+        self.index = start + len(line)
+        self._assume_header(first)
+        return True
+
+    def _assume_header(self, first: Token | None) -> None:
         for text, kind in (("recipe", "RECIPE"), ("1", "NUMBER"), ("\n", "NL")):
             position = first if first is not None else Token("NL", "", 0, 1, 1, 1, 1, 0)
             token = Token.new_borrow_pos(kind, text, position)
@@ -87,7 +120,6 @@ class _Driver:
             self.machine.feed(token)
         while self.index < len(self.stream) and self.stream[self.index].type == "NL":
             self.index += 1
-        return True
 
     def _finish(self) -> Tree[Token] | None:
         last = self.stream[-1] if self.stream else None
@@ -111,6 +143,9 @@ class _Driver:
         if self._separate(token):
             return
         self._unexpected(token)
+        before = self.stream[self.index - 1] if self.index else None
+        if before is not None and before.type == "RBRACE" and self.machine.accepts("NL"):
+            self._new_line(token)  # the block is whole: what follows it is broken alone
         start = self.index
         self._skip_statement()
         skipped = self.stream[start : self.index]
@@ -131,10 +166,13 @@ class _Driver:
         if not starts:
             return False
         self._end_of_statement(token, attribute=ahead[1] == "EQUAL")
-        newline = Token.new_borrow_pos("NL", "\n", token)
+        self._new_line(token)
+        return True
+
+    def _new_line(self, before: Token) -> None:
+        newline = Token.new_borrow_pos("NL", "\n", before)
         newline.end_pos = newline.start_pos
         self.machine.feed(newline)
-        return True
 
     def _skip_statement(self) -> None:
         """Leave `index` at the line end or the `}` that ends the broken statement."""
@@ -254,7 +292,7 @@ class _Driver:
 
     def _misspelt_statement(self) -> tuple[Token, str] | None:
         """The first word of the statement at hand, when it is nearly a keyword and no block or attribute."""
-        if self.openers:
+        if self.openers or self.index >= len(self.stream):
             return None
         start = self.index
         while start and self.stream[start - 1].type not in ("NL", "LBRACE", "RBRACE"):
