@@ -109,7 +109,10 @@ def number(
         if none and value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, Quantity) or value.unit is not None:
-            raise wrong(value, "a whole number" if whole else "a plain number")
+            mismatch = wrong(value, "a whole number" if whole else "a plain number")
+            if isinstance(value, str) and value.isdecimal():
+                mismatch.help, mismatch.replacement = f"write `{value}`, without quotes", value
+            raise mismatch
         if whole and value.value.denominator != 1:
             raise wrong(value, "a whole number")
         _bounds(value.value, low, high, above)
