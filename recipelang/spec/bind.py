@@ -221,7 +221,7 @@ class Binder:
         ]
         if misspelt:
             return  # the misspelling is reported where it stands
-        self._error("E053", f"`{block.kind}` needs `{name}`", block.header, help=f"`{name}`: {doc}")
+        self._error("E053", f"`{block.kind}` needs `{name}`", block.header, help=f"add `{name} = ...`: {doc}")
 
     def _error(
         self,
@@ -294,7 +294,7 @@ def _innermost(expr: t.Expr, mismatch: Mismatch, evaluator: Evaluator) -> Span |
             case t.Call():
                 if mismatch.code == "E022" and node.function.text in quoted[-1:]:
                     return node.function.span
-                for argument in node.arguments:
+                for argument in reversed(node.arguments):  # of two with one name, the second is meant
                     if mismatch.code in ("E051", "E026") and argument.name in quoted and argument.name_span:
                         return argument.name_span
                     stack.append(argument.value)

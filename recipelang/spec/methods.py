@@ -129,7 +129,7 @@ def _bind(call: Applied, signature: Signature) -> Chosen:
             example = f", as in `{signature.name}({next(iter(kinds))} = ...)`" if kinds else ""
             raise Mismatch("E024", f"arguments of `{signature.name}` are written with their names{example}")
         if name in given:
-            raise Mismatch("E026", f"argument `{name}` is given twice")
+            raise Mismatch("E026", f"argument `{name}` is given twice", "keep one of them")
         if name not in kinds:
             near = closest(name, kinds)
             known = ", ".join(f"`{n}`" for n in kinds) or "no arguments"
@@ -137,6 +137,7 @@ def _bind(call: Applied, signature: Signature) -> Chosen:
                 "E051",
                 f"`{signature.name}` has no argument `{name}`",
                 f"did you mean `{near}`?" if near else f"it takes {known}",
+                near,
             )
         given.add(name)
         values[name] = kinds[name].coerce(value)
