@@ -12,6 +12,10 @@ from typing import Any
 from recipelang.plan.families import FAMILIES, TASKS, TensorFact
 from recipelang.plan.safetensors_header import read_folder, weight_files
 from recipelang.source import fail
+from recipelang.source.suggest import closest
+
+
+_AGAIN = "copy or download the model again"
 
 
 @dataclass(frozen=True)
@@ -39,18 +43,20 @@ class ModelFacts:
 
 def read_config(path: Path) -> dict[str, Any]:
     if not path.is_dir():
-        raise fail(
-            "E076", f"there is no model folder `{path}`", help="name a folder that holds config.json and weights"
-        )
+        there = sorted(p.name for p in path.parent.iterdir() if p.is_dir()) if path.parent.is_dir() else []
+        near = closest(path.name, there)
+        help = f"did you mean `{near}`?" if near else "name a folder that holds config.json and safetensors weights"
+        raise fail("E076", f"there is no model folder `{path}`", help=help)
     try:
         config = json.loads((path / "config.json").read_text("utf-8"))
     except FileNotFoundError:
         there = ", ".join(sorted(p.name for p in path.iterdir())[:12]) or "nothing"
-        raise fail("E076", f"`{path}` holds no config.json", notes=[f"it holds {there}"]) from None
+        help = "name the folder that `save_pretrained` wrote"
+        raise fail("E076", f"`{path}` holds no config.json", help=help, notes=[f"it holds {there}"]) from None
     except (UnicodeDecodeError, json.JSONDecodeError):
-        raise fail("E076", f"`{path / 'config.json'}` is not JSON") from None
+        raise fail("E076", f"`{path / 'config.json'}` is not JSON", help=_AGAIN) from None
     if not isinstance(config, dict):
-        raise fail("E076", f"`{path / 'config.json'}` is not a JSON object")
+        raise fail("E076", f"`{path / 'config.json'}` is not a JSON object", help=_AGAIN)
     return config
 
 
@@ -65,8 +71,10 @@ def read_model_facts(path: Path, task: str) -> ModelFacts:
         raise fail("E073", f"`{family}` has no head for {task}", help=f"it has {', '.join(sorted(TASKS[family]))}")
     try:
         tensors = tuple(FAMILIES[family](config, task))
-    except (KeyError, TypeError) as error:
-        raise fail("E076", f"`{path / 'config.json'}` lacks {error}") from None
+    except KeyError as error:
+        raise fail("E076", f"`{path / 'config.json'}` lacks `{error.args[0]}`", help=_AGAIN) from None
+    except TypeError:
+        raise fail("E076", f"`{path / 'config.json'}` holds a value of another type", help=_AGAIN) from None
     header = read_folder(path)
     fresh = []
     for tensor in tensors:
@@ -78,14 +86,16 @@ def read_model_facts(path: Path, task: str) -> ModelFacts:
                     "LayerNorm.bias", "LayerNorm.beta"
                 )
                 if old not in header and old.partition(".")[2] not in header:
-                    raise fail("E076", f"the weights lack `{tensor.name}`", notes=[f"the folder is {path}"])
+                    notes = [f"the folder is {path}"]
+                    raise fail("E076", f"the weights lack `{tensor.name}`", help=_AGAIN, notes=notes)
             else:
                 fresh.append(tensor.name)
         elif found.shape != tensor.shape:
             if "head" in tensor.roles:
                 fresh.append(tensor.name)
                 continue
-            raise fail("E076", f"`{tensor.name}` has shape {found.shape}, the config says {tensor.shape}")
+            message = f"`{tensor.name}` has shape {found.shape}, the config says {tensor.shape}"
+            raise fail("E076", message, help=_AGAIN, notes=[f"the folder is {path}"])
     return ModelFacts(path, family, task, config, tensors, tuple(fresh))
 
 
