@@ -46,9 +46,11 @@ def prepare_folder(out: Path, plan: Plan, effective: str, *, overwrite: bool) ->
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         ours = (out / RECORD).is_file()
         if not overwrite or not ours:
-            help = "`--overwrite` replaces it, `resume` goes on with it" if ours else "choose another folder with `-o`"
-            what = "holds a run already" if ours else "exists and is not a run of ours"
-            raise fail("E085", f"`{out}` {what}", help=help)
+            if ours:
+                help = f"`--overwrite` replaces it, `recipelang resume {out}` goes on with it"
+                raise fail("E085", f"`{out}` holds a run already", help=help)
+            what = "is not empty, and holds no run" if out.is_dir() else "is a file"
+            raise fail("E085", f"`{out}` {what}", help="choose another folder with `-o`")
         with files.writing(out):
             shutil.rmtree(out)
     with files.writing(out):
@@ -72,7 +74,10 @@ def execute(plan: Plan, out: Path, reporter: Reporter, judge: Judge, *, resume: 
     except (torch.OutOfMemoryError, MemoryError):
         run.record("failed", {})
         batch = max(s.micro_batch for s in plan.stages)
-        raise fail("E081", "out of memory", help=f"set `micro_batch` below {batch}: the result is the same") from None
+        help = "use a machine with more memory, or a smaller `max_length`"
+        if batch > 1:
+            help = f"set `micro_batch` below {batch}: the result is the same"
+        raise fail("E081", "out of memory", help=help) from None
     except RecipeError as error:
         run.record("failed", {"error": [f"{d.code}: {d.message}" for d in error.diagnostics]})
         raise
@@ -197,10 +202,7 @@ class _Run:
     def _teacher(self, where: str) -> nn.Module:
         own = where.startswith("stage.")
         folder = self._stage_folder(where.removeprefix("stage.")) if own else Path(where)
-        teacher = load_model(folder, self.plan.model, self.plan.seed).to(self.accelerator.device)
-        if teacher.config.num_labels != self.model.config.num_labels:
-            raise fail("E080", "teacher and student have different labels")
-        return teacher
+        return load_model(folder, self.plan.model, self.plan.seed).to(self.accelerator.device)
 
     def _stage_folder(self, name: str) -> Path:
         return self.out / "stages" / name
