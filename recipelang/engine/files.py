@@ -18,6 +18,7 @@ _REASONS = {
     errno.EACCES: "permission is denied",
     errno.EPERM: "permission is denied",
     errno.EROFS: "the file system is read-only",
+    errno.ENOTDIR: "a part of the path is a file",
     errno.EFBIG: "the file would be larger than is allowed here",
 }
 
@@ -37,8 +38,12 @@ def writing(path: Path) -> Iterator[None]:
             "E084",
             f"cannot write `{path.name}`: {reason}",
             notes=[f"the place is {path.parent}", "what was there before is untouched"],
-            help="free some space, or choose another folder with `-o`",
+            help=("free some space, or " if _is_full(reason) else "") + "choose another folder with `-o`",
         ) from None
+
+
+def _is_full(reason: str) -> bool:
+    return reason in (_REASONS[errno.ENOSPC], _REASONS[errno.EDQUOT])
 
 
 def _reason(error: BaseException) -> str | None:
