@@ -14,7 +14,6 @@ from recipelang.plan.safetensors_header import read_folder, weight_files
 from recipelang.source import fail
 from recipelang.source.suggest import closest
 
-
 _AGAIN = "copy or download the model again"
 
 

@@ -27,7 +27,9 @@ def parse(source: Source, diagnostics: Diagnostics) -> Parsed:
     """Parse one file; `recipe` is `None` only when a limit was broken or the version is unknown."""
     if len(source.text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         diagnostics.add(
-            Diagnostic("E042", f"`{source.name}` is larger than {MAX_BYTES // 1024} KiB", help=("split it, or shorten it",))
+            Diagnostic(
+                "E042", f"`{source.name}` is larger than {MAX_BYTES // 1024} KiB", help=("split it, or shorten it",)
+            )
         )
         return Parsed(source, None, None)
     tokens = tokenise(source, diagnostics)

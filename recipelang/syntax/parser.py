@@ -89,7 +89,9 @@ class _Driver:
         start = next(i for i, t in enumerate(self.stream) if t is first)
         line = list(takewhile(lambda t: t.type != "NL", self.stream[start:]))
         kinds = [t.type for t in line]
-        wrong = next((i for i, kind in enumerate(kinds) if kind != ("RECIPE", "NUMBER", "STRING", None)[min(i, 3)]), None)
+        wrong = next(
+            (i for i, kind in enumerate(kinds) if kind != ("RECIPE", "NUMBER", "STRING", None)[min(i, 3)]), None
+        )
         if wrong is None and len(kinds) > 1:
             return True
         token = line[wrong] if wrong is not None else line[-1]

@@ -34,7 +34,9 @@ def test_corrupted_recipe_is_reported_without_a_crash(seed):
     text = QUICKSTART.read_text("utf-8")
     for _ in range(4):
         at = rng.randrange(len(text))
-        piece = rng.choice(["", '"', "}", "{", "= 8 ", " x ", "(", ")", ":", "\n", "123 ", "\\", '"}', "batch 8 lr = 2"])
+        piece = rng.choice(
+            ["", '"', "}", "{", "= 8 ", " x ", "(", ")", ":", "\n", "123 ", "\\", '"}', "batch 8 lr = 2"]
+        )
         text = text[:at] + piece + text[at + rng.choice([0, 1, 12]) :]
     found = check_all(Source("a.recipe", text), {}).diagnostics
     render(found.sorted())
