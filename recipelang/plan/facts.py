@@ -42,8 +42,8 @@ class ModelFacts:
 
 def read_config(path: Path) -> dict[str, Any]:
     if not path.is_dir():
-        there = sorted(p.name for p in path.parent.iterdir() if p.is_dir()) if path.parent.is_dir() else []
-        near = closest(path.name, there)
+        beside = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
+        near = closest(path.name, beside)
         help = f"did you mean `{near}`?" if near else "name a folder that holds config.json and safetensors weights"
         raise fail("E076", f"there is no model folder `{path}`", help=help)
     try:
