@@ -277,7 +277,11 @@ class _Driver:
         """A name that is followed by neither `=` nor a block."""
         at = span_of(token)
         fixes: tuple[Fix, ...] = ()
-        if token.type == "COLON":
+        help = "a value is given with `=`, as in `name = value`"
+        after = self.stream[self.index + 1 :][:1]
+        if token.type == "COLON" and after and after[0].type == "NL":
+            help = "a block is written `name { ... }`"
+        elif token.type == "COLON":
             spaced = self.source.text[at.start - 1 : at.start].isspace()
             fixes = (Fix("write `=`", (Edit(at, "=" if spaced else " ="),)),)
         elif token.type in ("NUMBER", "PERCENT", "STRING", "ROLE"):
@@ -287,7 +291,7 @@ class _Driver:
                 "E001",
                 f"expected `=`, found {describe(token)}",
                 Label(self.source, _visible(self.source, at)),
-                help=("a value is given with `=`, as in `name = value`",),
+                help=(help,),
                 fixes=fixes,
             )
         )
@@ -328,6 +332,8 @@ def _hint(token: Token, before: Token | None) -> str | None:
             return "one `=` gives a value; `==` compares, in claims"
         case "CMP" | "PM" | "ARROW" | "DOTS" | "EXCEPT":
             return "these do not chain: put one of the two in parentheses"
+        case "DOT" if before is not None and before.type == "DOTS":
+            return "a range is written with two dots: `start..end`"
         case "NL" if before is not None and before.type in ("EQUAL", "ADDS", "TAKES"):
             return "write the value on the same line"
     return None
