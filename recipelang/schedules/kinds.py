@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from fractions import Fraction
 
+from recipelang.source import Span
 from recipelang.source.suggest import closest
 from recipelang.values.composite import Applied, Arrow, Between, Schedule, ShapeSegment, Symbol
 from recipelang.values.kinds import Kind, Mismatch, wrong
@@ -58,10 +61,11 @@ def _call(call: Applied, kind: Kind, events: bool) -> ShapeSegment:
     listed = sorted(allowed - ({"at"} if shape != "step" else set()) - (set() if events else {"every", "updates"}))
     given: dict[str, object] = {}
     change: object = None
-    for index, (name, value, _) in enumerate(call.arguments):
+    for index, (name, value, span) in enumerate(call.arguments):
         if name is None:
             if index:
-                raise Mismatch("E024", f"`{shape}` takes one change, then named arguments")
+                help = f"write `{shape}(a -> b, over = start..end)`"
+                raise Mismatch("E024", f"`{shape}` takes one change, then named arguments", help, span=span)
             change = value
         elif name not in allowed:
             near = closest(name, listed)
@@ -76,12 +80,29 @@ def _call(call: Applied, kind: Kind, events: bool) -> ShapeSegment:
         else:
             given[name] = value
     start, end = _change(change, shape, kind)
-    window = _window(given, shape)
-    every = _every(given, shape, window, events)
-    rewind = _time(given, "rewind")
+    spans = {name: span for name, _, span in call.arguments if name}
+    with _at(spans, "over", "at"):
+        window = _window(given, shape)
+    with _at(spans, "every", "updates"):
+        every = _every(given, shape, window, events)
+    with _at(spans, "rewind"):
+        rewind = _time(given, "rewind")
+    with _at(spans, "power"):
+        power = _power(given)
     if "power" in SHAPES[shape] and "power" not in given:
         raise Mismatch("E053", f"`{shape}` needs `power`", f"write `{shape}(a -> b, power = 2, over = start..end)`")
-    return ShapeSegment(shape, start, end, window, every, rewind, _power(given))
+    return ShapeSegment(shape, start, end, window, every, rewind, power)
+
+
+@contextmanager
+def _at(spans: Mapping[str, Span], *names: str) -> Iterator[None]:
+    """A value of the wrong type is shown at the argument that holds it."""
+    try:
+        yield
+    except Mismatch as mismatch:
+        if mismatch.code in ("E024", "E038"):
+            mismatch.span = next((spans[n] for n in names if n in spans), None)
+        raise
 
 
 def _change(change: object, shape: str, kind: Kind) -> tuple[Fraction, Fraction]:

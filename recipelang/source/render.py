@@ -74,7 +74,7 @@ def _snippet(source: Source, d: Diagnostic, labels: list[Label], margin: int, pa
     for number in sorted(by_line):
         if last is not None and number > last + 1:
             lines.append(paint(_BLUE, "..."))
-        lines.append(paint(_BLUE, f"{number:>{margin}} |") + f" {_expand(source.line(number))}")
+        lines.append(paint(_BLUE, f"{number:>{margin}} |") + f" {_expand(source.line(number))}".rstrip())
         lines += [f"{bar} {text}" for text in _underline(source, number, by_line[number], d, paint)]
         last = number
     return lines

@@ -91,7 +91,8 @@ class _Checker:
         abstract = bool(self.params.missing)
         if abstract and self.complete:
             self._ask_for_missing()
-        recipe = self._bind()
+        empty = not self.tree.statements and bool(self.diagnostics.errors)  # no header, and nothing else
+        recipe = None if empty else self._bind()
         if recipe is not None and not abstract:
             self._require(recipe)
         sound = recipe is not None and not abstract and not self.diagnostics.errors

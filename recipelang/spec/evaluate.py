@@ -14,7 +14,7 @@ from fractions import Fraction
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, RecipeError, Source, Span
 from recipelang.source.suggest import closest
 from recipelang.spec import selector as sel
-from recipelang.spec.selector_kind import NODES, as_selector
+from recipelang.spec.selector_kind import NODES, as_selector, role_hint
 from recipelang.syntax import tree as t
 from recipelang.values import quantities as q
 from recipelang.values.composite import (
@@ -171,11 +171,14 @@ class Evaluator:
             return Symbol(head)
         return self.unknown(expr)
 
-    def unknown(self, expr: t.Path) -> Poison:
+    def unknown(self, expr: t.Path, hint: str | None = None) -> Poison:
         near = closest(expr.text, self.definitions)
         fixes = (Fix(f"write `{near}`", (Edit(expr.span, near),)),) if near else ()
         names = ", ".join(f"`{n}`" for n in list(self.definitions)[:8])
-        help = f"did you mean `{near}`?" if near else (f"defined here: {names}" if names else None)
+        if expr.text in ("start", "end"):
+            hint = "`start` and `end` are the ends of a stage, and known inside it only"
+        hint = hint or (f"defined here: {names}" if names else f"define it with `let {expr.names[0]} = ...`")
+        help = f"did you mean `{near}`?" if near else hint
         return self._error("E022", f"unknown name `{expr.text}`", expr.span, help=help, fixes=fixes)
 
     def _demand(self, name: str, span: Span) -> object:
@@ -214,7 +217,7 @@ class Evaluator:
                 return POISON
             if argument.name in ("over", "at") and "end" in self.locals:
                 value = _share_of_stage(value, self.locals["end"])
-            arguments.append((argument.name, value, argument.span))
+            arguments.append((argument.name, value, argument.value.span))
         return Applied(expr.function.text, tuple(arguments), expr.function.span)
 
     def _if(self, expr: t.If) -> object:
@@ -278,7 +281,7 @@ class Evaluator:
         sides: list[sel.Selector] = []
         for tree, value in ((expr.left, left), (expr.right, right)):
             if isinstance(value, Symbol) and isinstance(tree, t.Path):
-                return self.unknown(tree)
+                return self.unknown(tree, role_hint(value.name))
             if not isinstance(value, NODES) and not isinstance(value, str | Applied):
                 return self._operand(tree, value, "a selector", operator)
             sides.append(as_selector(value))
@@ -407,7 +410,7 @@ class Evaluator:
             unit = " epoch" if plain.value == 1 else " epochs"
             fixes = (Fix("write the unit", (Edit(Span(plain.span.end, plain.span.end), unit),), "unsafe"),)
         message, help = f"`{expr.operator}` needs the same unit on both sides", "give both sides one unit"
-        if plain is not None:
+        if fixes:
             help = "say which unit is meant"
         if expr.operator in ("*", "/"):
             message = f"these two units cannot be {'multiplied' if expr.operator == '*' else 'divided'}"
@@ -420,6 +423,7 @@ class Evaluator:
         return self._error("E024", f"`{operator}` needs {wanted}, found {describe(value)}", tree.span)
 
     def mismatch(self, mismatch: Mismatch, span: Span) -> Poison:
+        span = mismatch.span or span
         fixes = (
             (Fix(f"write `{mismatch.replacement}`", (Edit(span, mismatch.replacement),)),)
             if mismatch.replacement

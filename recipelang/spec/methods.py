@@ -124,7 +124,7 @@ def _bind(call: Applied, signature: Signature) -> Chosen:
     values = {a.name: a.default for a in signature.arguments}
     kinds = {a.name: a.kind for a in signature.arguments}
     given: set[str] = set()
-    for name, value, _ in call.arguments:
+    for name, value, span in call.arguments:
         if name is None:
             example = f", as in `{signature.name}({next(iter(kinds))} = ...)`" if kinds else ""
             raise Mismatch("E024", f"arguments of `{signature.name}` are written with their names{example}")
@@ -140,5 +140,9 @@ def _bind(call: Applied, signature: Signature) -> Chosen:
                 near,
             )
         given.add(name)
-        values[name] = kinds[name].coerce(value)
+        try:
+            values[name] = kinds[name].coerce(value)
+        except Mismatch as mismatch:
+            mismatch.span = span
+            raise
     return Chosen(signature.name, tuple(values.items()))
