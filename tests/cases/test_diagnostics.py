@@ -167,6 +167,10 @@ def prepare(case: Case, here: Path, tiny: Path | None, monkeypatch: pytest.Monke
                 (here / value).unlink()
             case ["given"]:
                 CIRCUMSTANCES[value](monkeypatch)
+            case ["command" | "repeat"]:
+                pass
+            case _:
+                raise ValueError(f"unknown key `{key}`")
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda p: p.stem)
