@@ -119,8 +119,11 @@ def _regex(pattern: str, names: frozenset[str]) -> frozenset[str]:
         reason = (
             error.args[0].decode("utf-8", "replace") if error.args and isinstance(error.args[0], bytes) else str(error)
         )
+        unknown = "perl operator" in reason or "escape" in reason
         help = "look-around and back-references do not exist here; combine patterns with `&`, `|` and `except`"
-        raise fail("E049", "this regular expression cannot be used", help=help, notes=[reason[:160]]) from None
+        raise fail(
+            "E049", "this regular expression cannot be used", help=help if unknown else None, notes=[reason[:160]]
+        ) from None
     return frozenset(n for n in names if compiled.fullmatch(n))
 
 

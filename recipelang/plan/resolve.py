@@ -24,7 +24,7 @@ from recipelang.plan.types import (
     StagePlan,
     Target,
 )
-from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, fail
+from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, at_label, fail
 from recipelang.spec import selector as sel
 from recipelang.spec.blocks import DistillSpec, PruneSpec, StageSpec
 from recipelang.spec.canonical import behaviour_digest, spec_digest
@@ -308,15 +308,16 @@ class _Resolver:
 
     def _selections(self) -> dict[str, tuple[str, ...]]:
         chosen: dict[str, tuple[str, ...]] = {}
-        for selector in selectors(self.recipe):
+        for selector, span in selectors(self.recipe):
+            label = Label(self.recipe.source, span)
             try:
-                names = matching.match(selector, self.facts)
+                with at_label(label):
+                    names = matching.match(selector, self.facts)
             except RecipeError as error:
                 self.found.extend(error.diagnostics)
                 continue
             found = tuple(t.name for t in matching.matrices(names, self.facts))
             if not found:
-                label = Label(self.recipe.source, selector.span) if selector.span else None
                 self.found.extend(matching.nothing(selector, self.facts, label).diagnostics)
             chosen[sel.text(selector)] = found
         return chosen

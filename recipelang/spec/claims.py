@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
-from recipelang.source import Diagnostic, Diagnostics, Label, Source
+from recipelang.source import Diagnostic, Diagnostics, Label, Source, Span
 from recipelang.source.suggest import closest
 from recipelang.spec import selector as sel
 from recipelang.spec.check import Claim, Recipe
@@ -83,16 +83,16 @@ def check_claims(recipe: Recipe, diagnostics: Diagnostics) -> None:
             diagnostics.add(Diagnostic("E024", "a claim must be true or false", at, help=help))
 
 
-def selectors(recipe: Recipe) -> list[sel.Selector]:
-    """Every selector that a claim measures."""
-    found: list[sel.Selector] = []
+def selectors(recipe: Recipe) -> list[tuple[sel.Selector, Span]]:
+    """Every selector that a claim measures, and where the claim has it."""
+    found: list[tuple[sel.Selector, Span]] = []
 
     def collect(node: t.Path | t.Call) -> object:
         if isinstance(node, t.Path):
             return Quantity(Fraction(1))
 
         def note(name: str, selector: sel.Selector) -> object:
-            found.append(selector)
+            found.append((selector, node.arguments[0].value.span))
             return Quantity(Fraction(1))
 
         return _call(recipe, Diagnostics(), node, note)
