@@ -32,8 +32,7 @@ def concise(diagnostics: Iterable[Diagnostic]) -> str:
     for d in diagnostics:
         where = ""
         if d.primary:
-            line, column = d.primary.source.position(d.primary.span.start)
-            where = f"{clean(d.primary.source.name)}:{line}:{column}: "
+            where = f"{_place(d.primary)}: "
         lines.append(f"{where}{d.severity}[{d.code}]: {clean(d.message)}")
     return "\n".join(lines)
 
@@ -63,10 +62,9 @@ def _one(d: Diagnostic, colour: bool) -> str:
 
 def _snippet(source: Source, d: Diagnostic, labels: list[Label], margin: int, paint) -> list[str]:  # type: ignore[no-untyped-def]
     head = d.primary if d.primary in labels else labels[0]
-    line, column = source.position(head.span.start)
     arrow = "-->" if head is d.primary else ":::"
     bar = " " * margin + " " + paint(_BLUE, "|")
-    lines = [" " * margin + paint(_BLUE, arrow) + f" {clean(source.name)}:{line}:{column}", bar]
+    lines = [" " * margin + paint(_BLUE, arrow) + f" {_place(head)}", bar]
     by_line: dict[int, list[Label]] = {}
     for label in labels:
         by_line.setdefault(source.position(label.span.start)[0], []).append(label)
@@ -78,6 +76,15 @@ def _snippet(source: Source, d: Diagnostic, labels: list[Label], margin: int, pa
         lines += [f"{bar} {text}" for text in _underline(source, number, by_line[number], d, paint)]
         last = number
     return lines
+
+
+def _place(label: Label) -> str:
+    """`file:line:column`; an option of the command line is named alone."""
+    name = clean(label.source.name)
+    if name.startswith("-p "):
+        return name
+    line, column = label.source.position(label.span.start)
+    return f"{name}:{line}:{column}"
 
 
 def _underline(source: Source, number: int, labels: list[Label], d: Diagnostic, paint) -> list[str]:  # type: ignore[no-untyped-def]

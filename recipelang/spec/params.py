@@ -166,8 +166,9 @@ class Params:
         if isinstance(value, Poison):
             return POISON
         at = Label(source, expr.span if expr else Span(0, len(source.text)))
+        written = self.source.text[node.type.span.start : node.type.span.end]
         declared = (
-            (Label(self.source, node.name_span, f"declared as `{kind.name}`"),) if source is not self.source else ()
+            (Label(self.source, node.name_span, f"declared as `{written}`"),) if source is not self.source else ()
         )
         try:
             value = kind.coerce(value)

@@ -73,7 +73,11 @@ class Kind:
     def unknown(self, value: Symbol) -> Mismatch:
         near = closest(value.name, self.symbols)
         known = ", ".join(f"`{s}`" for s in self.symbols[:12])
-        hint = f"did you mean `{near}`?" if near else (f"known here: {known}" if known else None)
+        hint = (
+            f"did you mean `{near}`?"
+            if near
+            else (f"known here: {known}" if known else f"define it with `let {value.name} = ...`")
+        )
         return Mismatch("E022", f"unknown name `{value.name}`", hint, near)
 
 
@@ -96,7 +100,7 @@ def boolean() -> Kind:
             raise wrong(value, "`true` or `false`")
         return value
 
-    return Kind("bool", convert)
+    return Hinting("bool", convert, hint=lambda name: "write `true` or `false`")
 
 
 def number(
