@@ -196,3 +196,11 @@ def test_every_code_has_a_case():
 
 def test_every_case_is_of_a_code():
     assert [path.name for path in CASES if path.stem.partition("-")[0] not in codes()] == []
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda p: p.stem)
+def test_headline_is_short_and_has_no_final_stop(path):
+    for headline in re.findall(r"^(?:error|warning)\[\w+\]: (.*)", read(path).shown, re.M):
+        assert len(re.sub(r"`[^`]*`", "code", headline).split()) <= 12
+        assert not headline.endswith(".")
+        assert not headline[0].isupper()
