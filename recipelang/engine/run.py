@@ -56,11 +56,11 @@ def prepare_folder(out: Path, plan: Plan, effective: str, *, overwrite: bool) ->
 def _may_replace(out: Path, plan: Plan, overwrite: bool) -> None:
     """Only a run of ours, only when asked to, and never what the new run reads."""
     if not (out / RECORD).is_file() and not (out / "recipe" / "plan.json").is_file():
-        help = "choose another folder with `-o`"
-        raise fail("E085", f"`{out}` exists and is not a run of ours", help=help)
+        what = "is not empty, and holds no run" if out.is_dir() else "is a file"
+        raise fail("E085", f"`{out}` {what}", help="choose another folder with `-o`")
     if not overwrite:
         finished = read_record(out).get("status") == "finished"
-        help = "`--overwrite` replaces it" + ("" if finished else ", `resume` goes on with it")
+        help = "`--overwrite` replaces it" + ("" if finished else f", `recipelang resume {out}` goes on with it")
         raise fail("E085", f"`{out}` holds a run already", help=help)
     teachers = [d.teacher for s in plan.stages for d in s.distills]
     splits = [s.reference for d in plan.data for s in d.splits.values()]
@@ -90,7 +90,10 @@ def execute(plan: Plan, out: Path, reporter: Reporter, judge: Judge, *, resume: 
     except (torch.OutOfMemoryError, MemoryError):
         run.note("failed", {"error": ["E081: out of memory"]})
         batch = max(s.micro_batch for s in plan.stages)
-        raise fail("E081", "out of memory", help=f"set `micro_batch` below {batch}: the result is the same") from None
+        help = "use a machine with more memory, or a smaller `max_length`"
+        if batch > 1:
+            help = f"set `micro_batch` below {batch}: the result is the same"
+        raise fail("E081", "out of memory", help=help) from None
     except RecipeError as error:
         run.note("failed", {"error": [f"{d.code}: {d.message}" for d in error.diagnostics]})
         raise RecipeError(map(run.with_last_good, error.diagnostics)) from None
@@ -203,10 +206,9 @@ class _Run:
                 self.reporter.evaluated(stage.name, evaluation.name, metrics)
 
     def _log_metrics(self, stage: StagePlan, step: int, name: str, metrics: dict[str, float]) -> None:
-        if self.writer is not None:
+        if self.log is not None:
             at = sum(s.steps for s in self.plan.stages[: stage.index]) + step
-            for metric, value in metrics.items():
-                self.writer.add_scalar(f"{name}/{metric}", value, at)
+            self.log.add(at, {f"{name}/{metric}": value for metric, value in metrics.items()})
 
     def _measure(self, stage: StagePlan, name: str) -> dict[str, float]:
         evaluation = next(e for e in self.plan.evaluations if e.name == name)
@@ -225,10 +227,7 @@ class _Run:
     def _teacher(self, where: str) -> nn.Module:
         own = where.startswith("stage.")
         folder = self._stage_folder(where.removeprefix("stage.")) if own else Path(where)
-        teacher = load_model(folder, self.plan.model, self.plan.seed).to(self.accelerator.device)
-        if teacher.config.num_labels != self.model.config.num_labels:
-            raise fail("E080", "teacher and student have different labels")
-        return teacher
+        return load_model(folder, self.plan.model, self.plan.seed).to(self.accelerator.device)
 
     def _stage_folder(self, name: str) -> Path:
         return self.out / "stages" / name

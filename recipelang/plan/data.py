@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from recipelang.plan.facts import ModelFacts, cache_folder, file_digest
 from recipelang.plan.references import is_local, local_path
 from recipelang.plan.types import DataPlan, SplitPlan
-from recipelang.source import RecipeError, fail
+from recipelang.source import Diagnostic, RecipeError, at_label, fail
 from recipelang.spec.blocks import DataSpec
 from recipelang.spec.check import Recipe
 
@@ -22,11 +20,13 @@ DEFAULT_LENGTH = 384
 
 def plan_data(recipe: Recipe, label: str, spec: DataSpec, used: set[str], facts: ModelFacts, beside: Path) -> DataPlan:
     """One data set, with the sizes of the splits in use. E047, E074, E075 as they come."""
-    path = f"data.{label}" if label else "data"
     length = spec.max_length or DEFAULT_LENGTH
+    block = f"data.{label}" if label else "data"
     if spec.max_length and spec.max_length > facts.max_positions:
-        with _named_by(recipe, f"{path}.max_length"):
-            raise fail("E038", f"`max_length` is {spec.max_length:,}, the model takes {facts.max_positions:,} tokens")
+        limit = f"{facts.max_positions:,} tokens"
+        message = f"`max_length` is more than the {limit} the model takes"
+        at = recipe.label(f"{block}.max_length")
+        raise RecipeError(Diagnostic("E038", message, at, help=(f"write at most `{facts.max_positions} tokens`",)))
     splits = {name: _split(spec, name, beside) for name in sorted(used)}
     plan = DataPlan(
         label=label,
@@ -41,21 +41,12 @@ def plan_data(recipe: Recipe, label: str, spec: DataSpec, used: set[str], facts:
     )
     sizes = {}
     for name in splits:
-        with _named_by(recipe, f"{path}.{name}"):
+        own = name if getattr(spec, name, None) is not None else "source"
+        with at_label(recipe.label(f"{block}.{own}")):
             sizes[name] = _sizes(plan, name, facts.path)
     return plan.model_copy(
         update={"examples": {n: s.examples for n, s in sizes.items()}, "items": {n: s.items for n, s in sizes.items()}}
     )
-
-
-@contextmanager
-def _named_by(recipe: Recipe, path: str) -> Iterator[None]:
-    """Point at the attribute that named the data, rather than at the whole block."""
-    try:
-        yield
-    except RecipeError as error:
-        at = recipe.label(path)
-        raise RecipeError(replace(d, primary=d.primary or at) for d in error.diagnostics) from None
 
 
 def _split(spec: DataSpec, name: str, beside: Path) -> SplitPlan:

@@ -13,6 +13,9 @@ from typing import Any
 from recipelang.plan.families import FAMILIES, TASKS, TensorFact
 from recipelang.plan.safetensors_header import read_folder, weight_files
 from recipelang.source import fail
+from recipelang.source.suggest import closest
+
+_AGAIN = "copy or download the model again"
 
 
 @dataclass(frozen=True)
@@ -40,18 +43,20 @@ class ModelFacts:
 
 def read_config(path: Path) -> dict[str, Any]:
     if not path.is_dir():
-        raise fail(
-            "E076", f"there is no model folder `{path}`", help="name a folder that holds config.json and weights"
-        )
+        beside = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
+        near = closest(path.name, beside)
+        help = f"did you mean `{near}`?" if near else "name a folder that holds config.json and safetensors weights"
+        raise fail("E076", f"there is no model folder `{path}`", help=help)
     try:
         config = json.loads((path / "config.json").read_text("utf-8"))
     except FileNotFoundError:
         there = ", ".join(sorted(p.name for p in path.iterdir())[:12]) or "nothing"
-        raise fail("E076", f"`{path}` holds no config.json", notes=[f"it holds {there}"]) from None
+        help = "name the folder that `save_pretrained` wrote"
+        raise fail("E076", f"`{path}` holds no config.json", help=help, notes=[f"it holds {there}"]) from None
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
-        raise fail("E076", f"`{path / 'config.json'}` is not JSON") from None
+        raise fail("E076", f"`{path / 'config.json'}` is not JSON", help=_AGAIN) from None
     if not isinstance(config, dict):
-        raise fail("E076", f"`{path / 'config.json'}` is not a JSON object")
+        raise fail("E076", f"`{path / 'config.json'}` is not a JSON object", help=_AGAIN)
     return config
 
 
@@ -69,10 +74,12 @@ def read_model_facts(path: Path, task: str) -> ModelFacts:
     try:
         tensors = tuple(FAMILIES[family](config, task))
     except KeyError as error:
-        raise fail("E076", f"`{path / 'config.json'}` lacks {error}") from None
+        raise fail("E076", f"`{path / 'config.json'}` lacks `{error.args[0]}`", help=_AGAIN) from None
     except (TypeError, ValueError, ArithmeticError) as error:
         why = str(error)
-        raise fail("E076", f"`{path / 'config.json'}` does not describe a `{family}`", notes=[why]) from None
+        raise fail(
+            "E076", f"`{path / 'config.json'}` does not describe a `{family}`", help=_AGAIN, notes=[why]
+        ) from None
     header = read_folder(path)
     _same_depth(path, tensors, header)
     fresh = []
@@ -85,14 +92,16 @@ def read_model_facts(path: Path, task: str) -> ModelFacts:
                     "LayerNorm.bias", "LayerNorm.beta"
                 )
                 if old not in header and old.partition(".")[2] not in header:
-                    raise fail("E076", f"the weights lack `{tensor.name}`", notes=[f"the folder is {path}"])
+                    notes = [f"the folder is {path}"]
+                    raise fail("E076", f"the weights lack `{tensor.name}`", help=_AGAIN, notes=notes)
             else:
                 fresh.append(tensor.name)
         elif found.shape != tensor.shape:
             if "head" in tensor.roles:
                 fresh.append(tensor.name)
                 continue
-            raise fail("E076", f"`{tensor.name}` has shape {found.shape}, the config says {tensor.shape}")
+            message = f"`{tensor.name}` has shape {found.shape}, the config says {tensor.shape}"
+            raise fail("E076", message, help=_AGAIN, notes=[f"the folder is {path}"])
     return ModelFacts(path, family, task, config, tensors, tuple(fresh))
 
 

@@ -46,7 +46,7 @@ def _package(rest: str) -> Path:
         found = metadata.distribution(distribution)
     except metadata.PackageNotFoundError:
         raise fail(
-            "E076", f"the package `{distribution}` is not installed", help=f"pip install --no-deps {distribution}"
+            "E076", f"the package `{distribution}` is not installed", help=f"`pip install --no-deps {distribution}`"
         ) from None
     root = Path(str(found.locate_file(""))).resolve()
     path = (root / inside).resolve()

@@ -8,7 +8,7 @@ from pathlib import Path
 from recipelang.plan import match as matching, schedule
 from recipelang.plan.data import plan_data
 from recipelang.plan.facts import ModelFacts, file_digest, model_digest, read_model_facts
-from recipelang.plan.families import TensorFact
+from recipelang.plan.families import TensorFact, label_count
 from recipelang.plan.memory import peak_memory
 from recipelang.plan.processor import emulates_bf16
 from recipelang.plan.references import is_local, local_path, locate_model
@@ -26,12 +26,13 @@ from recipelang.plan.types import (
     StagePlan,
     Target,
 )
-from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, fail
+from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, at_label, fail
 from recipelang.spec import selector as sel
 from recipelang.spec.blocks import DistillSpec, PruneSpec, StageSpec
 from recipelang.spec.canonical import behaviour_digest, spec_digest
 from recipelang.spec.check import Recipe
 from recipelang.spec.claims import selectors
+from recipelang.spec.show import show
 from recipelang.values.composite import StageRef
 
 METRICS = {"question_answering": ("f1", "exact_match")}
@@ -162,11 +163,13 @@ class _Resolver:
         per_epoch = -(-items // spec.batch)
         steps = spec.length.in_steps(per_epoch)
         if steps < 1:
-            self._error("E063", "this stage has no step", f"{path}.length", f"an epoch here has {per_epoch:,} steps")
+            help = f"lengthen it: an epoch here has {per_epoch:,} step{'s' if per_epoch > 1 else ''}"
+            self._error("E063", "this stage has no step", f"{path}.length", help)
             return None
         micro = spec.micro_batch or spec.batch
         if spec.batch % micro:
-            help = f"{spec.batch} examples do not divide into {micro} at a time"
+            fitting = [n for n in range(1, min(micro, spec.batch) + 1) if spec.batch % n == 0][-3:]
+            help = f"write {' or '.join(map(str, fitting))}, or change `batch`, which is {spec.batch}"
             self._error("E077", "`batch` is not a multiple of `micro_batch`", f"{path}.micro_batch", help)
             return None
         rate = schedule.segments(
@@ -220,7 +223,8 @@ class _Resolver:
             return None
         if not timed:
             if not self.found.errors:
-                self._error("E063", "no pruning event falls in this stage", f"{path}.sparsity")
+                help = "prune more often, or lengthen the window"
+                self._error("E063", "no pruning event falls in this stage", f"{path}.sparsity", help)
             return None
         self._rises(timed, targets, in_force, label, path)
         scope = str(spec.method.get("scope") or "uniform")
@@ -295,17 +299,14 @@ class _Resolver:
 
     def _teacher(self, reference: str) -> ModelFacts:
         facts = read_model_facts(locate_model(reference, self.beside), self.recipe.model.task)
-        if facts.config.get("vocab_size") != self.facts.config.get("vocab_size"):
-            raise RecipeError(
-                Diagnostic(
-                    "E080",
-                    "teacher and student have different vocabularies",
-                    notes=(
-                        f"teacher {facts.config.get('vocab_size')}, student {self.facts.config.get('vocab_size')} tokens",
-                    ),
-                    help=("choose a teacher with the student's tokenizer",),
-                )
-            )
+        theirs, ours = facts.config.get("vocab_size"), self.facts.config.get("vocab_size")
+        if theirs != ours:
+            help, notes = "choose a teacher with the student's tokenizer", [f"teacher {theirs}, student {ours} tokens"]
+            raise fail("E080", "teacher and student have different vocabularies", help=help, notes=notes)
+        theirs, ours = label_count(facts.config), label_count(self.facts.config)
+        if theirs != ours:
+            help, notes = "choose a teacher of the same task", [f"teacher {theirs}, student {ours} labels"]
+            raise fail("E080", "teacher and student have different labels", help=help, notes=notes)
         return facts
 
     # ----------------------------------------------------------------- selectors
@@ -333,23 +334,24 @@ class _Resolver:
                 f"`targets` meets `never` in {len(both)} tensor{'s' if len(both) > 1 else ''}",
                 self.recipe.label(f"{path}.targets", "selects them"),
                 (never_label,) if never_label else (),
-                notes=(shown,),
-                help=("take them out of `targets`, or let them be pruned by narrowing `never`",),
+                notes=(f"they share {shown}",),
+                help=("add `except ...` to `targets`, or take them out of `never`",),
             )
         )
         return False
 
     def _selections(self) -> dict[str, tuple[str, ...]]:
         chosen: dict[str, tuple[str, ...]] = {}
-        for selector in selectors(self.recipe):
+        for selector, span in selectors(self.recipe):
+            label = Label(self.recipe.source, span)
             try:
-                names = matching.match(selector, self.facts)
+                with at_label(label):
+                    names = matching.match(selector, self.facts)
             except RecipeError as error:
                 self.found.extend(error.diagnostics)
                 continue
             found = tuple(t.name for t in matching.matrices(names, self.facts))
             if not found:
-                label = Label(self.recipe.source, selector.span) if selector.span else None
                 self.found.extend(matching.nothing(selector, self.facts, label).diagnostics)
             chosen[sel.text(selector)] = found
         return chosen
@@ -372,19 +374,24 @@ class _Resolver:
         """What the language has and this release cannot run: said before anything is loaded."""
         before = len(self.found)
         recipe = self.recipe
-        self._refuse(recipe.model.task != "question_answering", f"task `{recipe.model.task}`", "model.task")
-        self._refuse(recipe.model.dtype != "fp32", f"dtype `{recipe.model.dtype}`", "model.dtype")
+        tasks = "`question_answering`"
+        self._refuse(recipe.model.task not in METRICS, f"task `{recipe.model.task}`", "model.task", tasks)
+        self._refuse(recipe.model.dtype != "fp32", f"dtype `{recipe.model.dtype}`", "model.dtype", "`fp32`")
         for stage in recipe.stages:
             path = f"stage.{stage.name}"
-            self._refuse(stage.mode != "train", "one-shot pruning", f"{path}.mode")
-            self._refuse(stage.precision == "fp16", "precision `fp16`", f"{path}.precision")
+            self._refuse(stage.mode != "train", "one-shot pruning", f"{path}.mode", "`train`")
+            self._refuse(stage.precision == "fp16", "precision `fp16`", f"{path}.precision", "`fp32` and `bf16`")
             self._refuse(stage.compile, "`compile`", f"{path}.compile")
             for prune in stage.prunes:
-                kind = prune.pattern.kind
-                self._refuse(kind != "unstructured", f"the pattern `{kind}`", f"{path}.prune.{prune.name}.pattern")
+                refused = prune.pattern.kind != "unstructured"
+                at = f"{path}.prune.{prune.name}.pattern"
+                self._refuse(refused, f"the pattern `{show(prune.pattern)}`", at, "`unstructured`")
             for distill in stage.distills:
                 self._refuse(
-                    bool({"hidden", "attention"} & set(distill.on)), "distilling hidden states", f"{path}.distill.on"
+                    bool({"hidden", "attention"} & set(distill.on)),
+                    "distilling hidden states",
+                    f"{path}.distill.on",
+                    "`logits`, `start_logits` and `end_logits`",
                 )
                 self._refuse(distill.cache, "the teacher cache", f"{path}.distill.cache")
         for evaluation in recipe.evaluations:
@@ -392,12 +399,14 @@ class _Resolver:
             self._refuse(evaluation.source is not None, "an `evaluate` with its own source", f"{path}.source")
             self._refuse(evaluation.compare is not None, "`compare`", f"{path}.compare")
             wrong = [m for m in evaluation.metrics if m not in METRICS["question_answering"]]
-            self._refuse(bool(wrong), f"the metric `{wrong[0] if wrong else ''}` for this task", f"{path}.metrics")
+            what = f"the metric `{wrong[0] if wrong else ''}` for this task"
+            self._refuse(bool(wrong), what, f"{path}.metrics", "`f1` and `exact_match`")
         return len(self.found) > before
 
-    def _refuse(self, condition: bool, what: str, path: str) -> None:
+    def _refuse(self, condition: bool, what: str, path: str, instead: str | None = None) -> None:
         if condition:
-            self._error("E055", f"{what} is not in this release yet", path)
+            help = f"this release has {instead}" if instead else "take it out for now"
+            self._error("E055", f"{what} is not in this release yet", path, help)
 
     def _error(self, code: str, message: str, path: str, help: str | None = None) -> None:
         self.found.add(Diagnostic(code, message, self.recipe.label(path), help=(help,) if help else ()))

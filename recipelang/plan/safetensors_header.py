@@ -103,7 +103,9 @@ def weight_files(folder: Path) -> list[str]:
             help="save them again with `model.save_pretrained(folder)`, which writes safetensors",
             notes=["pickles can run code while they are read, so they are refused"],
         )
-    raise fail("E076", f"`{folder}` holds no safetensors weights", notes=[f"it holds {', '.join(there) or 'nothing'}"])
+    help = "name the folder that `save_pretrained` wrote"
+    notes = [f"it holds {', '.join(there) or 'nothing'}"]
+    raise fail("E076", f"`{folder}` holds no safetensors weights", help=help, notes=notes)
 
 
 def _damaged(path: Path, why: str) -> RecipeError:

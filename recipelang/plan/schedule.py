@@ -24,6 +24,8 @@ def segments(
         if part.window is not None:
             first, last = part.window[0].in_steps(per_epoch), part.window[1].in_steps(per_epoch) - 1
             if part.shape == "step":
+                if not _inside(first, first, steps, label, found):
+                    return ()
                 planned += _step(part, first, steps)
                 expected = steps
                 continue
@@ -79,15 +81,19 @@ def events(
     out: list[tuple[int, Fraction]] = []
     merged = 0
     for part in schedule.segments:
+        if part.window is not None:
+            first, last = (t.in_steps(per_epoch) for t in part.window)
+            if not _inside(first, last, steps, label, found):
+                return []
         for time, sparsity in _times(part, per_epoch):
             step = round_half_up(time)
-            if not _inside(step, step, steps, label, found):
-                return []
             if out and out[-1][0] == step:
                 merged += 1
                 out[-1] = (step, sparsity)
             elif out and step < out[-1][0]:
-                found.add(Diagnostic("E060", "the parts of this schedule overlap", label))
+                message = f"the parts of this schedule overlap at step {step:,}"
+                help = "each part must begin where the one before ends"
+                found.add(Diagnostic("E060", message, label, help=(help,)))
                 return []
             else:
                 out.append((step, sparsity))
@@ -125,13 +131,11 @@ def _inside(first: int, last: int, steps: int, label: Label | None, found: Diagn
         return True
     if first > last:
         message = "this window ends before it begins"
-        found.add(Diagnostic("E062", message, label, help=("swap its ends, or lengthen the stage",)))
+        found.add(Diagnostic("E062", message, label, help=("the earlier point comes first: swap its ends",)))
     else:
-        message = (
-            f"this window reaches to step {last:,}; the stage has {steps:,}"
-            if last > steps
-            else "this window begins before the stage"
-        )
+        message = "this window begins before the stage"
+        if last > steps:
+            message = f"this window reaches to step {last:,}; the stage has {steps:,}"
         help = "write it relative to `start` and `end`: it then moves with the length"
         found.add(Diagnostic("E062", message, label, help=(help,)))
     return False

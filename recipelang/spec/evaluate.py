@@ -14,7 +14,7 @@ from fractions import Fraction
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, RecipeError, Source, Span
 from recipelang.source.suggest import closest
 from recipelang.spec import selector as sel
-from recipelang.spec.selector_kind import NODES, as_selector
+from recipelang.spec.selector_kind import NODES, as_selector, role_hint
 from recipelang.syntax import tree as t
 from recipelang.values import quantities as q
 from recipelang.values.composite import (
@@ -89,7 +89,12 @@ class Evaluator:
         except Mismatch as mismatch:
             return self.mismatch(mismatch, expr.span)
         except q.TooLarge:
-            return self._error("E020", "this number is too large", expr.span, help="numbers have at most 256 bits")
+            return self._error(
+                "E020",
+                "this number is too large",
+                expr.span,
+                help="numbers have at most 77 digits on either side of a fraction",
+            )
         except RecipeError as error:
             self.diagnostics.extend(error.diagnostics)
             return POISON
@@ -170,11 +175,14 @@ class Evaluator:
             return Symbol(head)
         return self.unknown(expr)
 
-    def unknown(self, expr: t.Path) -> Poison:
+    def unknown(self, expr: t.Path, hint: str | None = None) -> Poison:
         near = closest(expr.text, self.definitions)
         fixes = (Fix(f"write `{near}`", (Edit(expr.span, near),)),) if near else ()
         names = ", ".join(f"`{n}`" for n in list(self.definitions)[:8])
-        help = f"did you mean `{near}`?" if near else (f"defined here: {names}" if names else None)
+        if expr.text in ("start", "end"):
+            hint = "`start` and `end` are the ends of a stage, and known inside it only"
+        hint = hint or (f"defined here: {names}" if names else f"define it with `let {expr.names[0]} = ...`")
+        help = f"did you mean `{near}`?" if near else hint
         return self._error("E022", f"unknown name `{expr.text}`", expr.span, help=help, fixes=fixes)
 
     def _demand(self, name: str, span: Span) -> object:
@@ -183,11 +191,19 @@ class Evaluator:
         if name in self._values:
             return self._values[name]
         if name in self._active:
-            cycle = " -> ".join([*self._active[self._active.index(name) :], name])
+            circle = self._active[self._active.index(name) :]
             self._values[name] = POISON
-            return self._error("E021", f"`{name}` is defined by itself", definition.span, help=f"the cycle is {cycle}")
+            return self._error(
+                "E021",
+                f"`{name}` is defined by itself",
+                definition.span,
+                help="give one of them a value that needs none of the others" if circle[1:] else "give it a value",
+                secondary=tuple(Label(self.source, self.definitions[n].span, "needed on the way") for n in circle[1:]),
+                notes=(f"the circle is {' -> '.join([*circle, name])}",),
+            )
         if len(self._active) >= MAX_CHAIN:
-            return self._error("E044", f"more than {MAX_CHAIN} definitions hang on each other", span)
+            message = f"more than {MAX_CHAIN} definitions hang on each other"
+            return self._error("E044", message, span, help="write the value itself somewhere on the way")
         self._active.append(name)
         try:
             value = definition.compute()
@@ -205,7 +221,7 @@ class Evaluator:
                 return POISON
             if argument.name in ("over", "at") and "end" in self.locals:
                 value = _share_of_stage(value, self.locals["end"])
-            arguments.append((argument.name, value, argument.span))
+            arguments.append((argument.name, value, argument.value.span))
         return Applied(expr.function.text, tuple(arguments), expr.function.span)
 
     def _if(self, expr: t.If) -> object:
@@ -213,7 +229,8 @@ class Evaluator:
         if isinstance(condition, Poison):
             return POISON
         if not isinstance(condition, bool):
-            return self._error("E024", f"expected `true` or `false`, found {describe(condition)}", expr.condition.span)
+            message = f"expected `true` or `false`, found {describe(condition)}"
+            return self._error("E024", message, expr.condition.span, help="compare it, as in `if target > 90% then`")
         return self.value(expr.then if condition else expr.other)
 
     # -------------------------------------------------------------- operators
@@ -268,7 +285,7 @@ class Evaluator:
         sides: list[sel.Selector] = []
         for tree, value in ((expr.left, left), (expr.right, right)):
             if isinstance(value, Symbol) and isinstance(tree, t.Path):
-                return self.unknown(tree)
+                return self.unknown(tree, role_hint(value.name))
             if not isinstance(value, NODES) and not isinstance(value, str | Applied):
                 return self._operand(tree, value, "a selector", operator)
             sides.append(as_selector(value))
@@ -320,14 +337,15 @@ class Evaluator:
         except q.UnitError:
             return self._units(expr, left, right)
         except ZeroDivisionError:
-            return self._error("E030", "division by zero", expr.right.span)
+            return self._error("E030", "division by zero", expr.right.span, label="this is 0")
 
     def compare(self, expr: t.Binary, left: object, right: object) -> object:
         """`==` and `!=` on like things, the rest on numbers; `± t` widens equality."""
         tolerance: object = q.Quantity(Fraction(0))
         if isinstance(right, Tolerance):
             if expr.operator not in ("==", "!="):
-                return self._error("E024", "`±` goes with `==`", expr.right.span)
+                help = "write `== value ± tolerance`"
+                return self._error("E024", "`±` goes with `==` or `!=`", expr.right.span, help=help)
             right, tolerance = right.value, right.tolerance
         if isinstance(left, q.Numeric) and isinstance(right, q.Numeric):
             try:
@@ -393,13 +411,15 @@ class Evaluator:
         timed = isinstance(left, q.Time) or isinstance(right, q.Time)
         fixes: tuple[Fix, ...] = ()
         if isinstance(plain, t.Number) and timed and expr.operator not in ("*", "/"):
-            fixes = (Fix("write the unit", (Edit(Span(plain.span.end, plain.span.end), " epochs"),), "unsafe"),)
-        message = f"`{expr.operator}` needs the same unit on both sides"
+            unit = " epoch" if plain.value == 1 else " epochs"
+            fixes = (Fix("write the unit", (Edit(Span(plain.span.end, plain.span.end), unit),), "unsafe"),)
+        message, help = f"`{expr.operator}` needs the same unit on both sides", "give both sides one unit"
+        if fixes:
+            help = "say which unit is meant"
         if expr.operator in ("*", "/"):
             message = f"these two units cannot be {'multiplied' if expr.operator == '*' else 'divided'}"
-        return self._error(
-            "E023", message, expr.operator_span, help="say which unit is meant", secondary=labels, fixes=fixes
-        )
+            help = "one side must be a plain number"
+        return self._error("E023", message, expr.operator_span, help=help, secondary=labels, fixes=fixes)
 
     def _operand(self, tree: t.Expr, value: object, wanted: str, operator: str) -> Poison:
         if isinstance(value, Symbol) and isinstance(tree, t.Path):
@@ -407,6 +427,7 @@ class Evaluator:
         return self._error("E024", f"`{operator}` needs {wanted}, found {describe(value)}", tree.span)
 
     def mismatch(self, mismatch: Mismatch, span: Span) -> Poison:
+        span = mismatch.span or span
         fixes = (
             (Fix(f"write `{mismatch.replacement}`", (Edit(span, mismatch.replacement),)),)
             if mismatch.replacement
@@ -421,12 +442,13 @@ class Evaluator:
         span: Span,
         *,
         help: str | None = None,
+        label: str = "",
         secondary: tuple[Label, ...] = (),
+        notes: tuple[str, ...] = (),
         fixes: tuple[Fix, ...] = (),
     ) -> Poison:
-        self.diagnostics.add(
-            Diagnostic(code, message, Label(self.source, span), secondary, help=(help,) if help else (), fixes=fixes)
-        )
+        at = Label(self.source, span, label)
+        self.diagnostics.add(Diagnostic(code, message, at, secondary, notes, (help,) if help else (), fixes))
         return POISON
 
     # ------------------------------------------------------------------- size
@@ -437,7 +459,8 @@ class Evaluator:
     def _sized(self, value: object, span: Span, parts: int) -> object:
         """Count a value as written out, shared parts each time."""
         if parts > MAX_PARTS:
-            return self._error("E043", f"this value has more than {MAX_PARTS:,} parts", span)
+            message = f"this value has more than {MAX_PARTS:,} parts"
+            return self._error("E043", message, span, help="a list inside a list counts each time it is used")
         self._sizes[id(value)] = (value, parts)
         return value
 

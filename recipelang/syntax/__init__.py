@@ -27,7 +27,9 @@ def parse(source: Source, diagnostics: Diagnostics) -> Parsed:
     """Parse one file; `recipe` is `None` only when a limit was broken or the version is unknown."""
     if len(source.text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         diagnostics.add(
-            Diagnostic("E042", f"a recipe has at most {MAX_BYTES // 1024} KiB", help=("split it, or shorten it",))
+            Diagnostic(
+                "E042", f"`{source.name}` is larger than {MAX_BYTES // 1024} KiB", help=("split it, or shorten it",)
+            )
         )
         return Parsed(source, None, None)
     found = Diagnostics()
@@ -40,7 +42,9 @@ def parse(source: Source, diagnostics: Diagnostics) -> Parsed:
     raw = parse_tokens(source, tokens, diagnostics)
     recipe = Builder(source, tokens, diagnostics).recipe(raw) if raw is not None else None
     if recipe is not None and len(recipe.statements) > MAX_STATEMENTS:
-        diagnostics.add(Diagnostic("E042", f"a recipe has at most {MAX_STATEMENTS:,} statements"))
+        at = Label(source, recipe.statements[MAX_STATEMENTS].span, "one too many")
+        message = f"a recipe has at most {MAX_STATEMENTS:,} statements"
+        diagnostics.add(Diagnostic("E042", message, at, help=("split it, or shorten it",)))
         recipe = None
     return Parsed(source, recipe, tokens)
 

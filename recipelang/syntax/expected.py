@@ -27,6 +27,7 @@ _NAMES = {
     "AS": "`as`",
     "IN": "`in`",
 }
+_LONGEST = 40  # more of a token says no more
 _STARTS_A_VALUE = frozenset({"NUMBER", "PERCENT", "NM", "STRING", "ROLE", "LSQB"})
 _OPERATORS = frozenset(
     {"CMP", "PM", "ARROW", "DOTS", "EXCEPT", "VBAR", "AMPERSAND", "PLUS", "MINUS", "STAR", "SLASH", "OR", "AND", "PER"}
@@ -58,7 +59,7 @@ def describe(token: Token) -> str:
             return "the end of the file"
         case "STRING" | "MLSTRING":
             return "a string"
-    return f"`{token}`"
+    return f"`{token}`" if len(token) <= _LONGEST else f"`{token[:_LONGEST]}...`"
 
 
 def describe_expected(expected: frozenset[str]) -> str:

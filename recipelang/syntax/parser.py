@@ -8,6 +8,7 @@ ERROR can be shifted, skip to the end of the statement) and parsing goes on.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 
 from lark import Token, Tree
 from lark.exceptions import UnexpectedToken
@@ -69,7 +70,7 @@ class _Driver:
     def _header(self) -> bool:
         first = next((t for t in self.stream if t.type != "NL"), None)
         if first is not None and first.type == "RECIPE":
-            return True
+            return self._header_is_whole(first)
         at = span_of(first) if first else Span(0, 0)
         self.diagnostics.add(
             Diagnostic(
@@ -80,6 +81,40 @@ class _Driver:
                 fixes=(Fix("add the header", (Edit(Span(at.start, at.start), 'recipe 1 "unnamed"\n\n'),), "unsafe"),),
             )
         )
+        self._assume_header(first)
+        return True
+
+    def _header_is_whole(self, first: Token) -> bool:
+        """The first line is `recipe`, a version, perhaps a name; else it is reported and passed over."""
+        start = next(i for i, t in enumerate(self.stream) if t is first)
+        line = list(takewhile(lambda t: t.type != "NL", self.stream[start:]))
+        kinds = [t.type for t in line]
+        wrong = next(
+            (i for i, kind in enumerate(kinds) if kind != ("RECIPE", "NUMBER", "STRING", None)[min(i, 3)]), None
+        )
+        if wrong is None and len(kinds) > 1:
+            return True
+        token = line[wrong] if wrong is not None else line[-1]
+        at = span_of(token)
+        fixes: tuple[Fix, ...] = ()
+        if wrong == 2 and kinds[2:] == ["NAME"]:
+            fixes = (Fix("write the name in quotes", (Edit(at, f'"{token}"'),)),)
+        elif wrong == 1 and kinds[1:] == ["STRING"]:
+            fixes = (Fix("add the version", (Edit(Span(at.start, at.start), "1 "),)),)
+        self.diagnostics.add(
+            Diagnostic(
+                "E010",
+                'a recipe begins with `recipe 1 "name"`',
+                Label(self.source, at),
+                help=("the first line holds the version of the language, then a name in quotes, and nothing else",),
+                fixes=fixes,
+            )
+        )
+        self.index = start + len(line)
+        self._assume_header(first)
+        return True
+
+    def _assume_header(self, first: Token | None) -> None:
         for text, kind in (("recipe", "RECIPE"), ("1", "NUMBER"), ("\n", "NL")):
             position = first if first is not None else Token("NL", "", 0, 1, 1, 1, 1, 0)
             token = Token.new_borrow_pos(kind, text, position)
@@ -87,7 +122,6 @@ class _Driver:
             self.machine.feed(token)
         while self.index < len(self.stream) and self.stream[self.index].type == "NL":
             self.index += 1
-        return True
 
     def _finish(self) -> Tree[Token] | None:
         last = self.stream[-1] if self.stream else None
@@ -111,6 +145,9 @@ class _Driver:
         if self._separate(token):
             return
         self._unexpected(token)
+        before = self.stream[self.index - 1] if self.index else None
+        if before is not None and before.type == "RBRACE" and self.machine.accepts("NL"):
+            self._new_line(token)  # the block is whole: what follows it is broken alone
         start = self.index
         self._skip_statement()
         skipped = self.stream[start : self.index]
@@ -130,20 +167,14 @@ class _Driver:
         )
         if not starts:
             return False
-        at = span_of(token)
-        self.diagnostics.add(
-            Diagnostic(
-                "E001",
-                f"expected the end of the line, found {describe(token)}",
-                Label(self.source, at),
-                help=("start a new statement on a new line",),
-                fixes=(Fix("break the line", (Edit(Span(at.start, at.start), "\n"),)),),
-            )
-        )
-        newline = Token.new_borrow_pos("NL", "\n", token)
+        self._end_of_statement(token, attribute=ahead[1] == "EQUAL")
+        self._new_line(token)
+        return True
+
+    def _new_line(self, before: Token) -> None:
+        newline = Token.new_borrow_pos("NL", "\n", before)
         newline.end_pos = newline.start_pos
         self.machine.feed(newline)
-        return True
 
     def _skip_statement(self) -> None:
         """Leave `index` at the line end or the `}` that ends the broken statement."""
@@ -193,9 +224,16 @@ class _Driver:
         if token.type == "EQUAL" and before is not None and str(before) in KEYWORDS:
             self._report("E004", f"`{before}` is a keyword and cannot be a name", before, help="choose another name")
             return
+        earlier = self.stream[self.index - 2] if self.index > 1 else None
+        if token.type == "EQUAL" and before and before.type == "NAME" and earlier and earlier.type in ("NUMBER", "NM"):
+            self._end_of_statement(before, attribute=True)  # the name was taken for the unit of the number
+            return
         expected = self.machine.expected()
         help: list[str] = []
         fixes: tuple[Fix, ...] = ()
+        if before is not None and before.type == "NAME" and "EQUAL" in expected and not self._misspelt_statement():
+            self._equals_sign(token)
+            return
         if token.type == "NAME" and (word := closest(str(token), self._keywords(expected))):
             help.append(f"did you mean `{word}`?")
             fixes = (Fix(f"write `{word}`", (Edit(span_of(token), word),)),)
@@ -203,7 +241,7 @@ class _Driver:
             first, word = misspelt
             help.append(f"did you mean `{word}`?")
             fixes = (Fix(f"write `{word}`", (Edit(span_of(first), word),)),)
-            token = first
+            token, expected = first, frozenset({"LET", "PARAM"})
         if hint := _hint(token, before):
             help.append(hint)
         where = Label(self.source, _visible(self.source, span_of(token)))
@@ -217,8 +255,51 @@ class _Driver:
             )
         )
 
+    def _end_of_statement(self, token: Token, *, attribute: bool) -> None:
+        """`token` begins a second statement on one line."""
+        at = span_of(token)
+        help, title, text = "start a new statement on a new line", "break the line", "\n"
+        if self.openers and attribute:
+            help, title, text = "separate attributes by a comma or a new line", "add a comma", ","
+            end = len(self.source.text[: at.start].rstrip())
+            at = Span(end, end)
+        self.diagnostics.add(
+            Diagnostic(
+                "E001",
+                f"expected the end of the line, found {describe(token)}",
+                Label(self.source, span_of(token)),
+                help=(help,),
+                fixes=(Fix(title, (Edit(Span(at.start, at.start), text),)),),
+            )
+        )
+
+    def _equals_sign(self, token: Token) -> None:
+        """A name that is followed by neither `=` nor a block."""
+        at = span_of(token)
+        fixes: tuple[Fix, ...] = ()
+        help = "a value is given with `=`, as in `name = value`"
+        after = self.stream[self.index + 1 :][:1]
+        if token.type == "COLON" and after and after[0].type == "NL":
+            help = "a block is written `name { ... }`"
+        elif token.type == "COLON":
+            spaced = self.source.text[at.start - 1 : at.start].isspace()
+            fixes = (Fix("write `=`", (Edit(at, "=" if spaced else " ="),)),)
+        elif token.type in ("NUMBER", "PERCENT", "STRING", "ROLE"):
+            fixes = (Fix("add `=`", (Edit(Span(at.start, at.start), "= "),)),)
+        self.diagnostics.add(
+            Diagnostic(
+                "E001",
+                f"expected `=`, found {describe(token)}",
+                Label(self.source, _visible(self.source, at)),
+                help=(help,),
+                fixes=fixes,
+            )
+        )
+
     def _misspelt_statement(self) -> tuple[Token, str] | None:
         """The first word of the statement at hand, when it is nearly a keyword and no block or attribute."""
+        if self.openers or self.index >= len(self.stream):
+            return None
         start = self.index
         while start and self.stream[start - 1].type not in ("NL", "LBRACE", "RBRACE"):
             start -= 1
@@ -251,6 +332,8 @@ def _hint(token: Token, before: Token | None) -> str | None:
             return "one `=` gives a value; `==` compares, in claims"
         case "CMP" | "PM" | "ARROW" | "DOTS" | "EXCEPT":
             return "these do not chain: put one of the two in parentheses"
+        case "DOT" if before is not None and before.type == "DOTS":
+            return "a range is written with two dots: `start..end`"
         case "NL" if before is not None and before.type in ("EQUAL", "ADDS", "TAKES"):
             return "write the value on the same line"
     return None

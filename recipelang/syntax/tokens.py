@@ -127,13 +127,23 @@ _FORBIDDEN = frozenset(
 def _significant(tokens: Tokens, source: Source, diagnostics: Diagnostics) -> list[Token]:
     out: list[Token] = []
     doc: list[str] = []
+    opened = 0  # `{` of this line that wait for their `}`
+    read = 0  # where the last string in single quotes ended
     for token in tokens.all:
+        closers: list[Token] = []
+        if (token.start_pos or 0) < read:
+            continue
         match token.type:
             case "WS":
                 continue
             case "COMMENT":
                 if token.startswith("##"):
                     doc.append(token[2:].strip())
+                continue
+            case "BAD" if quoted := _single_quoted(token, source, diagnostics):
+                token, read = quoted, quoted.end_pos or 0
+            case "BAD" if token == "%" and out and out[-1].type == "NUMBER":
+                out[-1] = _percent(out[-1], token, source, diagnostics)
                 continue
             case "BAD":
                 _bad_character(token, source, diagnostics)
@@ -147,12 +157,59 @@ def _significant(tokens: Tokens, source: Source, diagnostics: Diagnostics) -> li
                         help=('end it with `"` on the same line, or use `"""` for several lines',),
                     )
                 )
-                token = Token.new_borrow_pos("STRING", str(token).rstrip("\\") + '"', token)
+                token, closers = _closed(token, opened)
         if token.type != "NL" and doc:
             tokens.docs[token.start_pos or 0] = "\n".join(doc)
             doc = []
-        out.append(token)
+        opened = 0 if token.type == "NL" else max(0, opened + (token.type == "LBRACE") - (token.type == "RBRACE"))
+        out += [token, *closers]
     return out
+
+
+def _closed(token: Token, opened: int) -> tuple[Token, list[Token]]:
+    """An open string as a whole one, and the `}` at its end that close what its own line opened."""
+    text = str(token).rstrip()
+    found = min(opened, len(text) - len(text.rstrip("}"))) if "\\" not in text[-1:] else 0
+    closers = []
+    for offset in range(len(text) - found, len(text)):
+        closer = Token.new_borrow_pos("RBRACE", "}", token)
+        closer.start_pos, closer.end_pos = (token.start_pos or 0) + offset, (token.start_pos or 0) + offset + 1
+        closers.append(closer)
+    string = Token.new_borrow_pos("STRING", text[: len(text) - found].rstrip("\\") + '"', token)
+    if closers:
+        string.end_pos = closers[0].start_pos
+    return string, closers
+
+
+def _single_quoted(token: Token, source: Source, diagnostics: Diagnostics) -> Token | None:
+    """`'text'` as the string that was meant, reported once."""
+    start = token.start_pos or 0
+    end = source.text.find("'", start + 1)
+    inside = source.text[start + 1 : end]
+    if token != "'" or end < 0 or any(c in inside for c in '\n"'):
+        return None
+    at = Span(start, end + 1)
+    text = f'"{inside}"'
+    fixes = (Fix("use double quotes", (Edit(at, text),)),)
+    message = "strings are written with double quotes"
+    diagnostics.add(Diagnostic("E002", message, Label(source, at), help=(f"write `{text}`",), fixes=fixes))
+    string = Token.new_borrow_pos("STRING", text, token)
+    string.end_pos = end + 1
+    return string
+
+
+def _percent(number: Token, sign: Token, source: Source, diagnostics: Diagnostics) -> Token:
+    """`90 %` as the ratio that was meant."""
+    text = f"{number}%"
+    at, whole = span_of(sign), span_of(number).to(span_of(sign))
+    fixes = (Fix(f"write `{text}`", (Edit(whole, text),)),)
+    message = f"unexpected character `{sign}`"
+    diagnostics.add(
+        Diagnostic("E002", message, Label(source, at), help=(f"write `{text}`, without a space",), fixes=fixes)
+    )
+    ratio = Token.new_borrow_pos("PERCENT", text, number)
+    ratio.end_pos = sign.end_pos
+    return ratio
 
 
 def _bad_character(token: Token, source: Source, diagnostics: Diagnostics) -> None:

@@ -53,8 +53,8 @@ def test_folder_for_a_file(train):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("{nope", "line 1: Expecting property name"),
-        ('{\n"data": [}', "line 2: Expecting value"),
+        ("{nope", "line 1: expecting property name"),
+        ('{\n"data": [}', "line 2: expecting value"),
         ("[" * 100_000, "nested too deeply"),
         (b"\xff\xfe{}", "is not UTF-8"),
         ("", "is empty"),
@@ -96,9 +96,9 @@ def test_wrong_columns_are_answered_with_the_real_ones(train, edit):
         ({"answers": {"text": "gold", "answer_start": 4}}, "E074", "are not lists"),
         ({"answers": {"text": None, "answer_start": None}}, "E074", "are not lists"),
         ({"answers": {"text": ["gold"], "answer_start": []}}, "E075", "answers without an offset"),
-        ({"question": None}, "E075", "holds something that is not text"),
-        ({"question": "\ud800"}, "E075", "holds something that is not text"),
-        ({"context": ["x"]}, "E075", "holds something that is not text"),
+        ({"question": None}, "E075", "is not all text"),
+        ({"question": "\ud800"}, "E075", "is not all text"),
+        ({"context": ["x"]}, "E075", "is not all text"),
     ],
 )
 def test_record_of_another_shape(train, row, code, said):
@@ -109,9 +109,9 @@ def test_record_of_another_shape(train, row, code, said):
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ({"text": "gold", "answer_start": 5}, ("it stands at 4", "at 5; there stands `old `")),
-        ({"text": "gold", "answer_start": -1}, ("it stands at 4",)),
-        ({"text": "gold", "answer_start": 10**30}, ("it stands at 4",)),
+        ({"text": "gold", "answer_start": 5}, ("write 4: the answer begins there", "at 5; there stands `old `")),
+        ({"text": "gold", "answer_start": -1}, ("write 4: the answer begins there",)),
+        ({"text": "gold", "answer_start": 10**30}, ("write 4: the answer begins there",)),
         ({"text": "silver", "answer_start": 4}, ("the passage does not hold it", "there stands `gold o`")),
     ],
 )
@@ -142,7 +142,7 @@ def test_split_that_is_not_given(project, edit):
 
 def test_windows_longer_than_the_model_takes(project, edit):
     edit("max_length = 32", "max_length = 65")
-    refused("E038", "the model takes 64 tokens", at="tiny.recipe:9:68")
+    refused("E038", "the 64 tokens the model takes", at="tiny.recipe:9:68")
 
 
 @pytest.mark.parametrize(

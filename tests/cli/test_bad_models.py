@@ -82,7 +82,7 @@ def test_config_that_is_missing_or_a_folder(model):
     [
         ({"model_type": "mamba"}, "models of type `mamba` are not known"),
         ({"model_type": ["bert"]}, "are not known"),
-        ({"hidden_size": None}, "lacks 'hidden_size'"),
+        ({"hidden_size": None}, "lacks `hidden_size`"),
         ({"hidden_size": 48}, "has shape (24, 32), the config says (24, 48)"),
         ({"hidden_size": "big"}, "the config says (24, 'big')"),
         ({"num_hidden_layers": "two"}, "does not describe a `bert`"),

@@ -12,8 +12,8 @@ BROKEN = {
     "utf16": ('recipe 1 "x"\n'.encode("utf-16"), "E002", "not a text file"),
     "empty": (b"", "E010", 'begins with `recipe 1 "name"`'),
     "white_space": (b" \n\t\r\n\n", "E010", 'begins with `recipe 1 "name"`'),
-    "huge": (b'recipe 1 "x"\n' + b"# more\n" * 10_000, "E042", "at most 64 KiB"),
-    "huge_and_binary": (b"\x00" * 100_000, "E042", "at most 64 KiB"),
+    "huge": (b'recipe 1 "x"\n' + b"# more\n" * 10_000, "E042", "larger than 64 KiB"),
+    "huge_and_binary": (b"\x00" * 100_000, "E042", "larger than 64 KiB"),
     "newer_language": (b'recipe 9 "x"\n', "E011", "needs language version 9"),
 }
 

@@ -114,7 +114,7 @@ def small_disk(project: Path):
 
 # before the second checkpoint; in the middle of an epoch, so that the curves fail first; before the export
 @pytest.mark.parametrize(
-    ("where", "name", "at"), [(checkpoint, "save", 2), (engine.EventLog, "add", 2), (export, "save_model", 2)]
+    ("where", "name", "at"), [(checkpoint, "save", 2), (engine.EventLog, "add", 3), (export, "save_model", 2)]
 )
 def test_full_disk_is_told_and_resume_completes_once_there_is_room(
     project, whole, small_disk, monkeypatch, where, name, at

@@ -64,7 +64,7 @@ def test_folder_that_is_no_run_is_never_touched(project, options):
         before = contents(project)
         ended = command("run", "tiny.recipe", "-o", taken, *options)
         assert (ended.code, ended.codes) == (1, ["E085"])
-        assert "is not a run of ours" in ended.err
+        assert ("is a file" if taken == "letter" else "is not empty, and holds no run") in ended.err
         assert contents(project) == before
 
 
@@ -85,7 +85,7 @@ def test_interrupted_run_is_kept_and_resume_offered(interrupted):
     before = contents(interrupted)
     ended = command("run", "tiny.recipe", "-o", "out")
     assert (ended.code, ended.codes) == (1, ["E085"])
-    assert "`resume` goes on with it" in ended.err
+    assert "`recipelang resume out` goes on with it" in ended.err
     assert contents(interrupted) == before
 
 
