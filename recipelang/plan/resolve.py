@@ -77,7 +77,7 @@ class _Resolver:
                 ref=model.base,
                 path=str(facts.path),
                 task=model.task,
-                dtype=model.dtype,
+                dtype=model.dtype,  # type: ignore[arg-type]
                 dropout=None if model.dropout is None else float(model.dropout),
                 attention_dropout=None if model.attention_dropout is None else float(model.attention_dropout),
                 digest=model_digest(facts.path),
@@ -90,7 +90,8 @@ class _Resolver:
             evaluations=tuple(self._evaluations()),
             export=ExportPlan(**{n: getattr(self.recipe.export, n) for n in ("formats", "card", "max_shard")}),
             claims=tuple(
-                ClaimPlan(kind=c.kind, id=i, text=c.text, message=c.message) for i, c in enumerate(self.recipe.claims)
+                ClaimPlan(kind=c.kind, id=i, text=c.text, message=c.message)  # type: ignore[arg-type]
+                for i, c in enumerate(self.recipe.claims)
             ),
             never=tuple(dict.fromkeys(n for s in stages for p in s.prunes for n in p.never)),
             selections=selections,
@@ -182,7 +183,7 @@ class _Resolver:
         return StagePlan(
             name=spec.name,
             index=index,
-            mode=spec.mode,
+            mode=spec.mode,  # type: ignore[arg-type]
             steps=steps,
             steps_per_epoch=per_epoch,
             epochs=steps / per_epoch,
@@ -193,7 +194,7 @@ class _Resolver:
             optimizer_args={n: _double(v) for n, v in spec.optimizer.arguments},
             learning_rate=rate,
             clip=None if spec.clip is None else float(spec.clip),
-            precision=spec.precision,
+            precision=spec.precision,  # type: ignore[arg-type]
             data=spec.data,
             seed=self.recipe.seed if spec.seed is None else spec.seed,
             checkpoint_every=None if every is None else max(1, every.in_steps(per_epoch)),
@@ -237,7 +238,7 @@ class _Resolver:
             name=spec.name,
             method=spec.method.name,
             args={n: v for n, v in spec.method.arguments if isinstance(v, str | int | float | bool)},
-            scope=scope,
+            scope=scope,  # type: ignore[arg-type]
             pattern=spec.pattern.kind,
             targets=tuple(Target(name=n, shape=facts[n].shape, purpose=_purpose(facts[n])) for n in targets),
             never=never,

@@ -33,7 +33,8 @@ RATIO_METRICS = ("f1", "exact_match", "accuracy", "matthews")
 class Measured(Protocol):
     """What a run has measured."""
 
-    metrics: Mapping[str, float]
+    @property
+    def metrics(self) -> Mapping[str, float]: ...
 
     def sparsity(self, selector: sel.Selector) -> Fraction: ...
 
