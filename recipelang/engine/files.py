@@ -10,6 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows has no such lock
+    fcntl = None  # type: ignore[assignment]
+
 from recipelang.source import RecipeError, fail
 
 _SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -53,6 +58,25 @@ def _number(error: BaseException) -> int | None:
         return error.errno or errno.EIO
     text = str(error)
     return next((n for n in _REASONS if f"(os error {n})" in text or os.strerror(n) in text), None)
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Nothing else of ours runs in this folder meanwhile. E085 when something does; the system frees a dead one's lock."""
+    lock = folder / ".lock"
+    with writing(lock):
+        handle = open(lock, "w", encoding="ascii")  # noqa: SIM115 (closed below, whatever happens)
+    with handle:
+        try:
+            if fcntl is not None:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            help = "wait for it, or choose another folder with `-o`"
+            raise fail("E085", f"another process runs in `{folder}`", help=help) from None
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

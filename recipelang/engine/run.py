@@ -47,7 +47,8 @@ def prepare_folder(out: Path, plan: Plan, effective: str, *, overwrite: bool) ->
     with files.writing(out):
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             _may_replace(out, plan, overwrite)
-            shutil.rmtree(out)
+            with files.only_one(out):
+                shutil.rmtree(out)
         (out / "recipe").mkdir(parents=True, exist_ok=True)
     files.write_text(out / "recipe" / "effective.recipe", effective)
     files.write_text(out / "recipe" / "plan.json", plan.model_dump_json(indent=1) + "\n")
@@ -80,7 +81,11 @@ def execute(plan: Plan, out: Path, reporter: Reporter, judge: Judge, *, resume: 
 
     Raises `RecipeError` with a code, or `Interrupted` after a signal.
     """
-    run = _Run(plan, out, reporter)
+    with files.only_one(out):
+        return _execute(_Run(plan, out, reporter), judge, resume)
+
+
+def _execute(run: _Run, judge: Judge, resume: bool) -> Result:
     try:
         with StopRequests() as stop:
             return run.go(stop, judge, resume)
@@ -89,7 +94,7 @@ def execute(plan: Plan, out: Path, reporter: Reporter, judge: Judge, *, resume: 
         raise
     except (torch.OutOfMemoryError, MemoryError):
         run.note("failed", {"error": ["E081: out of memory"]})
-        batch = max(s.micro_batch for s in plan.stages)
+        batch = max(s.micro_batch for s in run.plan.stages)
         help = "use a machine with more memory, or a smaller `max_length`"
         if batch > 1:
             help = f"set `micro_batch` below {batch}: the result is the same"

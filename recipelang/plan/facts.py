@@ -117,9 +117,10 @@ def _same_depth(path: Path, tensors: tuple[TensorFact, ...], header: Mapping[str
 
 
 def model_digest(path: Path) -> str:
-    """sha256 over config and weights, remembered by size and time of change."""
+    """sha256 over config, weights and tokenizer: all that decides what comes out."""
     total = hashlib.sha256()
-    for name in ("config.json", *weight_files(path)):
+    tokenizer = [n for n in ("tokenizer.json", "vocab.txt") if (path / n).is_file()]
+    for name in ("config.json", *weight_files(path), *tokenizer):
         total.update(f"{name}\0{file_digest(path / name)}\n".encode())
     return "sha256:" + total.hexdigest()
 

@@ -129,7 +129,7 @@ def _regex(pattern: str, names: frozenset[str]) -> frozenset[str]:
 
 def nearest(selector: s.Selector, facts: ModelFacts, n: int = 3) -> list[str]:
     """Names that a glob or regular expression may have meant."""
-    patterns = [p.pattern for p in _leaves(selector) if isinstance(p, s.Glob | s.Regex)]
+    patterns = [p.pattern for p in leaves(selector) if isinstance(p, s.Glob | s.Regex)]
     names = [t.name for t in facts.tensors if "bias" not in t.roles]
     if not patterns:
         return []
@@ -147,14 +147,14 @@ def _shared(a: str, b: str) -> int:
     return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
-def _leaves(selector: s.Selector) -> list[s.Selector]:
+def leaves(selector: s.Selector) -> list[s.Selector]:
     match selector:
         case s.And() | s.Or():
-            return [leaf for item in selector.items for leaf in _leaves(item)]
+            return [leaf for item in selector.items for leaf in leaves(item)]
         case s.Not():
-            return _leaves(selector.item)
+            return leaves(selector.item)
         case s.Except():
-            return _leaves(selector.left) + _leaves(selector.right)
+            return leaves(selector.left) + leaves(selector.right)
     return [selector]
 
 

@@ -218,6 +218,8 @@ class _Resolver:
         path = f"{stage}.prune.{spec.name}"
         targets = self._select(spec.targets, f"{path}.targets", matrices_only=True)
         never = self._select(spec.never, f"{path}.never", matrices_only=False, empty=True) if spec.never else ()
+        if spec.never:
+            self._warn_of_idle(spec.never, f"{path}.never")
         label = self.recipe.label(f"{path}.sparsity")
         timed = schedule.events(spec.sparsity, steps, per_epoch, label, self.found)
         if not targets or not self._keeps_never(targets, never, path):
@@ -322,6 +324,18 @@ class _Resolver:
             error = matching.nothing(selector, self.facts, self.recipe.label(path))
             self.found.extend(error.diagnostics)
         return chosen
+
+    def _warn_of_idle(self, never: sel.Selector, path: str) -> None:
+        """A name pattern that protects nothing is most often misspelt. A role may well be another family's."""
+        for leaf in matching.leaves(never):
+            if not isinstance(leaf, sel.Glob | sel.Regex) or self._guard(
+                path, lambda p=leaf: matching.match(p, self.facts)
+            ):
+                continue
+            near = matching.nearest(leaf, self.facts)
+            at = Label(self.recipe.source, leaf.span) if leaf.span else self.recipe.label(path)
+            help = (f"near it: {', '.join(f'`{n}`' for n in near)}",) if near else ()
+            self.found.add(Diagnostic("W105", f"`{sel.text(leaf)}` protects nothing in this model", at, help=help))
 
     def _keeps_never(self, targets: tuple[str, ...], never: tuple[str, ...], path: str) -> bool:
         both = [n for n in targets if n in set(never)]

@@ -7,6 +7,7 @@ where its offset says. Nothing is repaired silently.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,10 @@ def read_records(data: Any, name: str, columns: Mapping[str, str] | None = None)
         )
     if not examples:
         raise fail("E074", f"`{name}` holds no questions", help=_FORMATS)
+    twice = next((id for id, n in Counter(e.id for e in examples).items() if n > 1), None)
+    if twice is not None:
+        help = "give every question its own: predictions are told apart by it"
+        raise fail("E075", f"two questions of `{name}` have the id `{twice[:60]}`", help=help)
     return examples
 
 

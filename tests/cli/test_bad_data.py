@@ -162,3 +162,11 @@ def test_reference_that_leads_nowhere(train, reference, said):
 def test_splits_of_the_library(train):
     train(None, "lib://facts")
     assert json.loads(command("plan", "tiny.recipe", "--json").out)["data"][0]["examples"]["train"] > 1000
+
+
+def test_two_questions_of_one_id(train):
+    data = nested()
+    paragraph = data["data"][0]["paragraphs"][0]
+    paragraph["qas"] = [paragraph["qas"][0], paragraph["qas"][0]]
+    train(data)
+    refused("E075", "have the id `q1`", "give every question its own")

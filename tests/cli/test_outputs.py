@@ -220,3 +220,19 @@ def test_standard_output_that_takes_no_more(here):
 def test_closed_streams_are_no_bug(here, name, code):
     shut = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", sys.executable, "-m", "recipelang", "validate", name]
     assert subprocess.run(shut, cwd=here, env=environment(), timeout=60).returncode == code
+
+
+def test_two_processes_do_not_run_in_one_folder(interrupted):
+    import fcntl
+
+    before = contents(interrupted)
+    with open(interrupted / ".lock", "w", encoding="ascii") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        for arguments in (("resume", "out"), ("run", "tiny.recipe", "-o", "out", "--overwrite")):
+            ended = command(*arguments)
+            assert (ended.code, ended.codes) == (1, ["E085"])
+            assert "another process runs in `out`" in ended.err
+        (interrupted / ".lock").unlink()
+        assert contents(interrupted) == before
+    assert command("resume", "out").code == 0
+    assert not (interrupted / ".lock").exists()
