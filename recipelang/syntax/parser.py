@@ -7,8 +7,6 @@ ERROR can be shifted, skip to the end of the statement) and parsing goes on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from lark import Token, Tree
 from lark.exceptions import UnexpectedToken
 
@@ -20,13 +18,7 @@ from recipelang.syntax.grammar import Machine
 from recipelang.syntax.tokens import KEYWORDS, Tokens, span_of
 
 
-@dataclass(frozen=True)
-class RawTree:
-    tree: Tree[Token]
-    tokens: Tokens
-
-
-def parse_tokens(source: Source, tokens: Tokens, diagnostics: Diagnostics) -> Tree[Token] | None:
+def parse_tokens(source: Source, tokens: Tokens, diagnostics: Diagnostics) -> Tree[Token]:
     return _Driver(source, tokens.stream, diagnostics).run()
 
 
@@ -38,12 +30,12 @@ class _Driver:
         self.machine = Machine()
         self.index = 0
         self.openers: list[Token] = []  # `{` not closed yet
+        self.header_end = -1  # index of the first token after the header
         lexical = (d.primary for d in diagnostics if d.primary and d.code in ("E002", "E003"))
         self.spoiled = {source.position(label.span.start)[0] for label in lexical}
 
-    def run(self) -> Tree[Token] | None:
-        if not self._header():
-            return None
+    def run(self) -> Tree[Token]:
+        self._header()
         while self.index < len(self.stream):
             token = self.stream[self.index]
             if token.type == "RBRACE" and not self.openers:
@@ -66,30 +58,48 @@ class _Driver:
         return self._finish()
 
     # -- the three places where error recovery proper would be at a loss
-    def _header(self) -> bool:
-        first = next((t for t in self.stream if t.type != "NL"), None)
-        if first is not None and first.type == "RECIPE":
-            return True
-        at = span_of(first) if first else Span(0, 0)
-        self.diagnostics.add(
-            Diagnostic(
-                "E010",
-                'a recipe begins with `recipe 1 "name"`',
-                Label(self.source, at),
-                help=("write it as the first line: the version of the language, then a name",),
-                fixes=(Fix("add the header", (Edit(Span(at.start, at.start), 'recipe 1 "unnamed"\n\n'),), "unsafe"),),
-            )
-        )
-        for text, kind in (("recipe", "RECIPE"), ("1", "NUMBER"), ("\n", "NL")):
-            position = first if first is not None else Token("NL", "", 0, 1, 1, 1, 1, 0)
-            token = Token.new_borrow_pos(kind, text, position)
-            token.end_pos = token.start_pos
+    def _header(self) -> None:
+        """`recipe 1`, or what stands in for it: no statement can be read before a header."""
+        begin = next((i for i, t in enumerate(self.stream) if t.type != "NL"), None)
+        first = self.stream[begin] if begin is not None else None
+        if first is None or first.type != "RECIPE":
+            at = span_of(first) if first else Span(0, 0)
+            fix = Fix("add the header", (Edit(Span(at.start, at.start), 'recipe 1 "unnamed"\n\n'),), "unsafe")
+            self._no_header(Label(self.source, at), fix)
+            self._feed_absent("recipe", "RECIPE", at.start)
+            self._feed_absent("1", "NUMBER", at.start)
+            self._feed_absent("\n", "NL", at.start)
+            self.index = begin if begin is not None else len(self.stream)
+            return
+        for token in self.stream[: begin + 1]:  # type: ignore[operator]
             self.machine.feed(token)
-        while self.index < len(self.stream) and self.stream[self.index].type == "NL":
-            self.index += 1
-        return True
+        self.index = begin + 1  # type: ignore[operator]
+        after = self.stream[self.index] if self.index < len(self.stream) else None
+        if after is not None and after.type == "NUMBER":
+            named = self.index + 1 < len(self.stream) and self.stream[self.index + 1].type == "STRING"
+            self.header_end = self.index + 1 + named
+            return
+        at = span_of(after) if after is not None and after.type != "NL" else span_of(first)
+        fix = Fix("write the version", (Edit(Span(span_of(first).end, span_of(first).end), " 1"),))
+        self._no_header(Label(self.source, at), fix)
+        self._feed_absent("1", "NUMBER", span_of(first).end)
+        if after is not None and after.type == "STRING":
+            self.header_end = self.index + 1
+        else:
+            self._skip_statement()
 
-    def _finish(self) -> Tree[Token] | None:
+    def _no_header(self, at: Label, fix: Fix) -> None:
+        help = "write it as the first line: the version of the language, then a name"
+        self.diagnostics.add(
+            Diagnostic("E010", 'a recipe begins with `recipe 1 "name"`', at, help=(help,), fixes=(fix,))
+        )
+
+    def _feed_absent(self, text: str, kind: str, at: int) -> None:
+        """Feed a token that is not in the text; it has no width."""
+        line, column = self.source.position(at)
+        self.machine.feed(Token(kind, text, at, line, column, line, column, at))
+
+    def _finish(self) -> Tree[Token]:
         last = self.stream[-1] if self.stream else None
         for opener in reversed(self.openers):
             end = Token.new_borrow_pos("RBRACE", "}", last or opener)
@@ -110,7 +120,10 @@ class _Driver:
     def _recover(self, token: Token) -> None:
         if self._separate(token):
             return
+        whole = self.machine.accepts("NL") and self._ends_a_statement()
         self._unexpected(token)
+        if whole:
+            self._feed_absent("\n", "NL", span_of(token).start)
         start = self.index
         self._skip_statement()
         skipped = self.stream[start : self.index]
@@ -144,6 +157,10 @@ class _Driver:
         newline.end_pos = newline.start_pos
         self.machine.feed(newline)
         return True
+
+    def _ends_a_statement(self) -> bool:
+        """What stands before is a whole block or the header: it stays, and only the rest of the line is broken."""
+        return self.index <= self.header_end or self.stream[self.index - 1].type == "RBRACE"
 
     def _skip_statement(self) -> None:
         """Leave `index` at the line end or the `}` that ends the broken statement."""
@@ -203,7 +220,7 @@ class _Driver:
             first, word = misspelt
             help.append(f"did you mean `{word}`?")
             fixes = (Fix(f"write `{word}`", (Edit(span_of(first), word),)),)
-            token = first
+            token, expected = first, frozenset({"PARAM"})
         if hint := _hint(token, before):
             help.append(hint)
         where = Label(self.source, _visible(self.source, span_of(token)))
@@ -222,9 +239,9 @@ class _Driver:
         start = self.index
         while start and self.stream[start - 1].type not in ("NL", "LBRACE", "RBRACE"):
             start -= 1
-        first = self.stream[start]
-        if first.type != "NAME" or self.index - start > 4:
+        if start >= len(self.stream) or self.stream[start].type != "NAME" or self.index - start > 4:
             return None
+        first = self.stream[start]
         word = closest(str(first), _STATEMENTS)
         return (first, word) if word else None
 
