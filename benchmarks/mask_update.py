@@ -60,7 +60,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15)
     repeats = parser.parse_args().repeats
     print(f"{torch.get_num_threads()} threads, {repeats} repeats, medians; torch {torch.__version__}")
-    print(f"{'scope':8} {'weights':8} {'ours ms':>8} {'kthvalue ms':>12} {'copy ms':>8} {'ours/kthvalue':>14} {'ours/copy':>10}")
+    print(
+        f"{'scope':8} {'weights':8} {'ours ms':>8} {'kthvalue ms':>12} {'copy ms':>8} {'ours/kthvalue':>14} {'ours/copy':>10}"
+    )
     for scope in ("uniform", "global"):
         for state in ("dense", "90% zero"):
             times: dict[str, list[float]] = {"ours": [], "plain": [], "copy": []}

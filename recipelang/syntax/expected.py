@@ -25,11 +25,26 @@ _NAMES = {
     "THEN": "`then`",
     "ELSE": "`else`",
     "AS": "`as`",
-    "IN": "`in`",
 }
 _STARTS_A_VALUE = frozenset({"NUMBER", "PERCENT", "NM", "STRING", "ROLE", "LSQB"})
 _OPERATORS = frozenset(
-    {"CMP", "PM", "ARROW", "DOTS", "EXCEPT", "VBAR", "AMPERSAND", "PLUS", "MINUS", "STAR", "SLASH", "OR", "AND", "PER"}
+    {
+        "CMP",
+        "PM",
+        "ARROW",
+        "DOTS",
+        "EXCEPT",
+        "VBAR",
+        "AMPERSAND",
+        "PLUS",
+        "MINUS",
+        "STAR",
+        "SLASH",
+        "OR",
+        "AND",
+        "PER",
+        "IN",
+    }
 )
 _ORDER = [
     "NAME",

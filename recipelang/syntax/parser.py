@@ -204,7 +204,8 @@ class _Driver:
             return  # a character or a string on this line was already reported
         before = self.stream[self.index - 1] if self.index else None
         after = self.stream[self.index + 1] if self.index + 1 < len(self.stream) else None
-        if token.lower() in KEYWORDS and token.type not in ("STRING",) and after is not None and after.type == "EQUAL":
+        named = after is not None and after.type in ("EQUAL", "COLON", "LBRACE", "ADDS", "TAKES")
+        if token.lower() in KEYWORDS and token.type not in ("STRING",) and named and self.machine.accepts("NAME"):
             self._report("E004", f"`{token}` is a keyword and cannot be a name", token, help="choose another name")
             return
         if token.type == "EQUAL" and before is not None and str(before) in KEYWORDS:
@@ -268,6 +269,10 @@ def _hint(token: Token, before: Token | None) -> str | None:
             return "one `=` gives a value; `==` compares, in claims"
         case "CMP" | "PM" | "ARROW" | "DOTS" | "EXCEPT":
             return "these do not chain: put one of the two in parentheses"
+        case "PLUS":
+            return "a number has no leading `+`"
+        case "DOT" if before is None or before.type not in ("NAME", "ROLE"):
+            return "a number has digits on both sides of its point, as in `0.5`"
         case "NL" if before is not None and before.type in ("EQUAL", "ADDS", "TAKES"):
             return "write the value on the same line"
     return None

@@ -105,7 +105,7 @@ def tokenise(source: Source, diagnostics: Diagnostics) -> Tokens | None:
 def _characters(source: Source, diagnostics: Diagnostics) -> None:
     """Control and bidirectional characters hide what a text says: refused anywhere, comments too."""
     for offset, char in enumerate(source.text):
-        if char in _FORBIDDEN:
+        if char in _FORBIDDEN or (char == "\r" and source.text[offset + 1 : offset + 2] != "\n"):
             diagnostics.add(
                 Diagnostic(
                     "E002",
@@ -127,6 +127,7 @@ _FORBIDDEN = frozenset(
 def _significant(tokens: Tokens, source: Source, diagnostics: Diagnostics) -> list[Token]:
     out: list[Token] = []
     doc: list[str] = []
+    strange: set[int] = set()  # lines with a character that was reported: one finding says enough
     for token in tokens.all:
         match token.type:
             case "WS":
@@ -136,7 +137,10 @@ def _significant(tokens: Tokens, source: Source, diagnostics: Diagnostics) -> li
                     doc.append(token[2:].strip())
                 continue
             case "BAD":
-                _bad_character(token, source, diagnostics)
+                line = source.position(span_of(token).start)[0]
+                if token[0] not in _FORBIDDEN and line not in strange:
+                    strange.add(line)
+                    _bad_character(token, source, diagnostics)
                 continue
             case "BADSTR":
                 diagnostics.add(
@@ -156,9 +160,7 @@ def _significant(tokens: Tokens, source: Source, diagnostics: Diagnostics) -> li
 
 
 def _bad_character(token: Token, source: Source, diagnostics: Diagnostics) -> None:
-    if token[0] in _FORBIDDEN:
-        return  # already said
-    hints = {"'": 'strings use `"`', ";": "statements end with the line", ":": "attributes use `=`"}
+    hints = {"'": 'strings use `"`', ";": "statements end with the line", "%": "write `90%`, without a space"}
     hint = hints.get(token[0])
     diagnostics.add(
         Diagnostic(
@@ -174,18 +176,24 @@ def _fold(tokens: list[Token]) -> list[Token]:
     """Fold runs of NL into one, and drop NL inside ( ) and [ ]."""
     out: list[Token] = []
     open_brackets: list[str] = []
+    given_up: list[str] = []  # brackets that ended with their line: a closer alone on a line belongs to one
     for index, token in enumerate(tokens):
         kind = token.type
         if kind in _CLOSERS:
             open_brackets.append(_CLOSERS[kind])
         elif open_brackets and kind == open_brackets[-1]:
             open_brackets.pop()
+        elif given_up and kind == given_up[-1] and out[-1].type == "NL":
+            given_up.pop()
+            continue
         elif kind in ("LBRACE", "RBRACE"):
             open_brackets.clear()
+            given_up.clear()
         elif kind == "NL":
             if open_brackets:
                 if not _statement_ahead(tokens, index + 1, out):
                     continue
+                given_up += open_brackets
                 open_brackets.clear()
             if out and out[-1].type == "NL":
                 continue
