@@ -27,14 +27,17 @@ def render(diagnostics: Iterable[Diagnostic], *, colour: bool = False) -> str:
 
 
 def concise(diagnostics: Iterable[Diagnostic]) -> str:
-    """One line a finding: `file:line:column: error[E051]: message`."""
+    """One line a finding, at most `LIMIT`: `file:line:column: error[E051]: message`."""
+    every = list(diagnostics)
     lines = []
-    for d in diagnostics:
+    for d in every[:LIMIT]:
         where = ""
         if d.primary:
             line, column = d.primary.source.position(d.primary.span.start)
             where = f"{clean(d.primary.source.name)}:{line}:{column}: "
         lines.append(f"{where}{d.severity}[{d.code}]: {clean(d.message)}")
+    if len(every) > LIMIT:
+        lines.append(f"and {len(every) - LIMIT} more")
     return "\n".join(lines)
 
 

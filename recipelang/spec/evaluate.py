@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, RecipeError, Source, Span
 from recipelang.source.suggest import closest
@@ -32,6 +31,10 @@ from recipelang.values.kinds import Mismatch, describe
 
 MAX_PARTS = 20_000
 MAX_CHAIN = 64
+#: of expressions inside each other, definitions included; far below what Python's own stack holds
+MAX_DEPTH = 160
+#: of values inside each other: whatever walks over a value may recurse
+MAX_VALUE_DEPTH = 64
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
 
@@ -44,6 +47,7 @@ class Definition:
     compute: Callable[[], object]
     span: Span
     used: bool = False
+    symbols: tuple[str, ...] | None = None  # the names a `one_of` parameter may be
 
 
 @dataclass
@@ -57,7 +61,10 @@ class Evaluator:
     measured: Callable[[t.Path | t.Call], object] | None = None
     _values: dict[str, object] = field(default_factory=dict)
     _active: list[str] = field(default_factory=list)
-    _sizes: dict[int, tuple[object, int]] = field(default_factory=dict)
+    _chains: dict[str, int] = field(default_factory=dict)  # definitions that hang on each other, this one included
+    _below: list[int] = field(default_factory=list)  # the longest chain met so far under each active definition
+    _depth: list[int] = field(default_factory=lambda: [0])
+    _sizes: dict[int, tuple[object, int, int]] = field(default_factory=dict)
 
     def within(self, locals: Mapping[str, object]) -> Evaluator:
         """The same definitions, seen from a stage."""
@@ -69,6 +76,9 @@ class Evaluator:
             self.measured,
             self._values,
             self._active,
+            self._chains,
+            self._below,
+            self._depth,
             self._sizes,
         )
 
@@ -80,15 +90,29 @@ class Evaluator:
 
     # ------------------------------------------------------------ expressions
     def value(self, expr: t.Expr) -> object:
+        if self._depth[0] >= MAX_DEPTH:
+            return self._too_deep("this expression is nested too deeply", expr.span)
+        self._depth[0] += 1
         try:
             return self._value(expr)
-        except Mismatch as mismatch:
-            return self.mismatch(mismatch, expr.span)
-        except q.TooLarge:
-            return self._error("E020", "this number is too large", expr.span, help="numbers have at most 256 bits")
-        except RecipeError as error:
+        except (Mismatch, q.TooLarge, RecipeError) as error:
+            return self._caught(error, expr.span)
+        finally:
+            self._depth[0] -= 1
+
+    def _caught(self, error: Exception, span: Span) -> Poison:
+        if isinstance(error, Mismatch):
+            return self.mismatch(error, span)
+        if isinstance(error, RecipeError):
             self.diagnostics.extend(error.diagnostics)
             return POISON
+        return self._error("E020", "this number is too large", span, help="numbers have at most 256 bits")
+
+    def _too_deep(self, message: str, span: Span) -> Poison:
+        """Said once: in a long chain every link would say it again."""
+        if not any(d.code == "E044" for d in self.diagnostics):
+            self._error("E044", message, span, help="define fewer values by each other")
+        return POISON
 
     def _value(self, expr: t.Expr) -> object:
         match expr:
@@ -130,6 +154,7 @@ class Evaluator:
 
     def _text(self, expr: t.Text) -> object:
         pieces: list[str] = []
+        parts = 1
         for part in expr.parts:
             if isinstance(part, str):
                 pieces.append(part)
@@ -141,15 +166,18 @@ class Evaluator:
                 return self.unknown(part)
             from recipelang.spec.show import show
 
+            parts += self._size(value)
+            if parts > MAX_PARTS:
+                return self._too_big(expr.span)
             pieces.append(value if isinstance(value, str) else show(value))
         text = "".join(pieces)
-        return self._sized(text, expr.span, 1 + len(text) // 16)
+        return self._sized(text, expr.span, parts=1 + len(text) // 16)
 
     def _list(self, expr: t.ListOf) -> object:
         items = tuple(self.value(item) for item in expr.items)
         if any(isinstance(item, Poison) for item in items):
             return POISON
-        return self._sized(items, expr.span, 1 + sum(self._size(item) for item in items))
+        return self._sized(items, expr.span, *items)
 
     def _name(self, expr: t.Path) -> object:
         head = expr.names[0]
@@ -176,20 +204,32 @@ class Evaluator:
     def _demand(self, name: str, span: Span) -> object:
         definition = self.definitions[name]
         definition.used = True
-        if name in self._values:
-            return self._values[name]
-        if name in self._active:
-            cycle = " -> ".join([*self._active[self._active.index(name) :], name])
-            self._values[name] = POISON
-            return self._error("E021", f"`{name}` is defined by itself", definition.span, help=f"the cycle is {cycle}")
-        if len(self._active) >= MAX_CHAIN:
-            return self._error("E044", f"more than {MAX_CHAIN} definitions hang on each other", span)
-        self._active.append(name)
+        if name not in self._values:
+            if name in self._active:
+                cycle = " -> ".join([*self._active[self._active.index(name) :], name])
+                self._values[name] = POISON
+                help = f"the cycle is {cycle}"
+                return self._error("E021", f"`{name}` is defined by itself", definition.span, help=help)
+            if len(self._active) >= MAX_CHAIN:
+                return self._too_deep(_LONG_CHAIN, span)
+            self._compute(definition)
+        if self._below:
+            self._below[-1] = max(self._below[-1], self._chains.get(name, 0))
+        return self._values[name]
+
+    def _compute(self, definition: Definition) -> None:
+        """Set the value, and the length of the chain below it: the same whatever order they are written in."""
+        self._active.append(definition.name)
+        self._below.append(0)
         try:
             value = definition.compute()
         finally:
             self._active.pop()
-        return self._values.setdefault(name, value)
+            chain = self._below.pop() + 1
+        if chain > MAX_CHAIN and not isinstance(value, Poison):
+            value = self._too_deep(_LONG_CHAIN, definition.span)
+        self._values.setdefault(definition.name, value)
+        self._chains[definition.name] = 0 if isinstance(value, Poison) else chain
 
     def _call(self, expr: t.Call) -> object:
         if self.measured is not None:
@@ -202,7 +242,8 @@ class Evaluator:
             if argument.name in ("over", "at") and "end" in self.locals:
                 value = _share_of_stage(value, self.locals["end"])
             arguments.append((argument.name, value, argument.span))
-        return Applied(expr.function.text, tuple(arguments), expr.function.span)
+        call = Applied(expr.function.text, tuple(arguments), expr.function.span)
+        return self._sized(call, expr.span, *(value for _, value, _ in arguments))
 
     def _if(self, expr: t.If) -> object:
         condition = self.value(expr.condition)
@@ -218,7 +259,7 @@ class Evaluator:
         if isinstance(value, Poison):
             return POISON
         if expr.operator == "!":
-            return sel.Not(as_selector(value), span=expr.span)
+            return self._sized(sel.Not(as_selector(value), span=expr.span), expr.span, value)
         if expr.operator == "not":
             if not isinstance(value, bool):
                 return self._error("E024", f"`not` needs `true` or `false`, found {describe(value)}", expr.operand.span)
@@ -228,21 +269,34 @@ class Evaluator:
         return q.negate(value)
 
     def _binary(self, expr: t.Binary) -> object:
+        """A chain such as `a + b + c` leans to the left: folded in a loop, it takes no stack."""
+        spine = [expr]
+        while isinstance(inner := spine[-1].left, t.Binary):
+            spine.append(inner)
+        left = self.value(spine[-1].left)
+        for node in reversed(spine):
+            try:
+                left = self._apply(node, left)
+            except (Mismatch, q.TooLarge, RecipeError) as error:
+                left = self._caught(error, node.span)
+        return left
+
+    def _apply(self, expr: t.Binary, left: object) -> object:
         operator = expr.operator
         if operator in ("and", "or"):
-            return self._logic(expr)
+            return self._logic(expr, left)
         if operator == "per":
-            return self._rate(expr)
-        left, right = self.value(expr.left), self.value(expr.right)
+            return self._rate(expr, left)
+        right = self.value(expr.right)
         if isinstance(left, Poison) or isinstance(right, Poison):
             return POISON
         match operator:
             case "->":
-                return Arrow(left, right)
+                return self._sized(Arrow(left, right), expr.span, left, right)
             case "..":
-                return Between(self._take_unit(expr.left, left, right), right)
+                return self._sized(Between(self._take_unit(left, right), right), expr.span, left, right)
             case "±":
-                return Tolerance(left, right)
+                return self._sized(Tolerance(left, right), expr.span, left, right)
             case "&" | "|" | "except":
                 return self._select(operator, expr, left, right)
             case "in":
@@ -251,7 +305,7 @@ class Evaluator:
             return self.compare(expr, left, right)
         return self._arithmetic(expr, left, right)
 
-    def _take_unit(self, tree: t.Expr, left: object, right: object) -> object:
+    def _take_unit(self, left: object, right: object) -> object:
         """The left end of a range takes the right's unit: `2..28 epochs`."""
         if isinstance(left, q.Quantity) and left.unit is None and not left.percent:
             if isinstance(right, q.Time):
@@ -269,12 +323,14 @@ class Evaluator:
                 return self._operand(tree, value, "a selector", operator)
             sides.append(as_selector(value))
         if operator == "except":
-            return sel.Except(sides[0], sides[1], span=expr.span)
+            return self._sized(sel.Except(sides[0], sides[1], span=expr.span), expr.span, *sides)
         node = sel.And if operator == "&" else sel.Or
-        return node((sides[0], sides[1]), span=expr.span)
+        # `a & b & c` is one list of three: a chain does not nest
+        items = sum((s.items if isinstance(s, node) else (s,) for s in sides), ())
+        depth = max(self._nesting(s) - isinstance(s, node) for s in sides)
+        return self._sized(node(items, span=expr.span), expr.span, *sides, depth=1 + depth)
 
-    def _logic(self, expr: t.Binary) -> object:
-        left = self.value(expr.left)
+    def _logic(self, expr: t.Binary, left: object) -> object:
         if isinstance(left, bool) and left == (expr.operator == "or"):
             return left
         right = self.value(expr.right)
@@ -285,8 +341,7 @@ class Evaluator:
                 return self._operand(tree, value, "`true` or `false`", expr.operator)
         return right
 
-    def _rate(self, expr: t.Binary) -> object:
-        value = self.value(expr.left)
+    def _rate(self, expr: t.Binary, value: object) -> object:
         unit = expr.right.text if isinstance(expr.right, t.Path) else ""
         if isinstance(value, Poison):
             return POISON
@@ -320,37 +375,75 @@ class Evaluator:
 
     def compare(self, expr: t.Binary, left: object, right: object) -> object:
         """`==` and `!=` on like things, the rest on numbers; `± t` widens equality."""
-        tolerance: object = q.Quantity(Fraction(0))
         if isinstance(right, Tolerance):
-            if expr.operator not in ("==", "!="):
-                return self._error("E024", "`±` goes with `==`", expr.right.span)
-            right, tolerance = right.value, right.tolerance
+            return self._within_tolerance(expr, left, right)
+        for tree, value, other_tree, other in (
+            (expr.left, left, expr.right, right),
+            (expr.right, right, expr.left, left),
+        ):
+            if isinstance(value, Symbol) and isinstance(tree, t.Path):
+                if isinstance(other, q.Numeric):
+                    return self.unknown(tree)
+                if (wrong := self._not_one_of(tree, other_tree, other)) is not None:
+                    return wrong
         if isinstance(left, q.Numeric) and isinstance(right, q.Numeric):
             try:
-                return self._ordered(expr.operator, left, right, tolerance)
+                return self._ordered(expr.operator, q.compare(left, right))
             except q.UnitError:
                 return self._units(expr, left, right)
-        for tree, value in ((expr.left, left), (expr.right, right)):
-            if (
-                isinstance(value, Symbol)
-                and isinstance(tree, t.Path)
-                and isinstance(left, q.Numeric | Symbol)
-                and isinstance(right, q.Numeric)
-            ):
-                return self.unknown(tree)
         if expr.operator in ("==", "!="):
-            return (left == right) == (expr.operator == "==")
-        wrong = (expr.left, left) if not isinstance(left, q.Numeric) else (expr.right, right)
-        return self._operand(*wrong, "a number", expr.operator)
+            if _sort(left) != _sort(right) and None not in (left, right):
+                message = f"`{expr.operator}` compares like things, found {describe(left)} and {describe(right)}"
+                return self._error("E024", message, expr.span)
+            return (_plain(left) == _plain(right)) == (expr.operator == "==")
+        wrong_side = (expr.left, left) if not isinstance(left, q.Numeric) else (expr.right, right)
+        return self._operand(*wrong_side, "a number", expr.operator)
+
+    def _not_one_of(self, tree: t.Path, other_tree: t.Expr, other: object) -> Poison | None:
+        """A bare name compared with a value: it must be one that the value can have."""
+        if tree.text in self.definitions or tree.text in self.locals:
+            return None
+        known: tuple[str, ...] | None = None
+        if isinstance(other_tree, t.Path):
+            defined = self.definitions.get(other_tree.text)
+            known = defined.symbols if defined else () if isinstance(other, Symbol) else None
+        if known is None and isinstance(other, SparsityPattern):
+            known = ("unstructured",)
+        if known is None or tree.text in known:
+            return None
+        near = closest(tree.text, known) or closest(tree.text, self.definitions)
+        fixes = (Fix(f"write `{near}`", (Edit(tree.span, near),)),) if near else ()
+        listed = f"it is one of {', '.join(f'`{n}`' for n in known)}" if known else None
+        help = f"did you mean `{near}`?" if near else listed
+        return self._error("E022", f"unknown name `{tree.text}`", tree.span, help=help, fixes=fixes)
+
+    def _within_tolerance(self, expr: t.Binary, left: object, right: Tolerance) -> object:
+        if expr.operator not in ("==", "!="):
+            return self._error("E024", "`±` goes with `==`", expr.right.span)
+        tree = expr.right if isinstance(expr.right, t.Binary) and expr.right.operator == "±" else None
+        sides = (
+            (expr.left, left),
+            (tree.left if tree else expr.right, right.value),
+            (tree.right if tree else expr.right, right.tolerance),
+        )
+        for side, value in sides:
+            if not isinstance(value, q.Numeric):
+                return self._operand(side, value, "a number", "±" if side is not expr.left else expr.operator)
+        value, tolerance = right.value, right.tolerance
+        assert isinstance(left, q.Numeric) and isinstance(value, q.Numeric) and isinstance(tolerance, q.Numeric)
+        try:
+            gap = q.add(left, value, -1)
+            zero = q.add(gap, gap, -1)
+            if q.compare(tolerance, zero) < 0:
+                return self._error("E038", "a tolerance is not negative", sides[2][0].span)
+            if q.compare(gap, zero) < 0:
+                gap = q.negate(gap)
+            return (q.compare(gap, tolerance) <= 0) == (expr.operator == "==")
+        except q.UnitError:
+            return self._units(expr, left, value if not _same_unit(left, value) else tolerance)
 
     @staticmethod
-    def _ordered(operator: str, left: q.Numeric, right: q.Numeric, tolerance: object) -> bool:
-        if operator in ("==", "!=") and isinstance(tolerance, q.Quantity) and tolerance.value:
-            gap = q.add(left, right, -1)
-            if q.compare(gap, q.negate(gap)) < 0:
-                gap = q.negate(gap)
-            return (q.compare(gap, tolerance) <= 0) == (operator == "==")
-        order = q.compare(left, right)
+    def _ordered(operator: str, order: int) -> bool:
         return {
             "==": order == 0,
             "!=": order != 0,
@@ -369,7 +462,13 @@ class Evaluator:
             except q.UnitError:
                 return self._units(expr, left, right.high)
         if isinstance(right, tuple):
-            return left in right
+            if isinstance(expr.right, t.ListOf):
+                for tree, value in zip(expr.right.items, right, strict=True):
+                    if isinstance(value, Symbol) and isinstance(tree, t.Path):
+                        wrong = self._not_one_of(tree, expr.left, left)
+                        if wrong is not None:
+                            return wrong
+            return _plain(left) in [_plain(item) for item in right]
         return self._operand(expr.right, right, "a range or a list", "in")
 
     # --------------------------------------------------------------- messages
@@ -430,12 +529,57 @@ class Evaluator:
         known = self._sizes.get(id(value))
         return known[1] if known and known[0] is value else 1
 
-    def _sized(self, value: object, span: Span, parts: int) -> object:
-        """Count a value as written out, shared parts each time."""
+    def _nesting(self, value: object) -> int:
+        known = self._sizes.get(id(value))
+        return known[2] if known and known[0] is value else 0
+
+    def _sized(
+        self, value: object, span: Span, *inside: object, parts: int | None = None, depth: int | None = None
+    ) -> object:
+        """Count a value as written out, shared parts each time, and how deep it goes."""
+        parts = 1 + sum(self._size(v) for v in inside) if parts is None else parts
+        depth = 1 + max((self._nesting(v) for v in inside), default=0) if depth is None else depth
         if parts > MAX_PARTS:
-            return self._error("E043", f"this value has more than {MAX_PARTS:,} parts", span)
-        self._sizes[id(value)] = (value, parts)
+            return self._too_big(span)
+        if depth > MAX_VALUE_DEPTH:
+            return self._too_deep(f"this value is nested deeper than {MAX_VALUE_DEPTH}", span)
+        self._sizes[id(value)] = (value, parts, depth)
         return value
+
+    def _too_big(self, span: Span) -> Poison:
+        return self._error("E043", f"this value has more than {MAX_PARTS:,} parts", span)
+
+
+_LONG_CHAIN = f"more than {MAX_CHAIN} definitions hang on each other"
+
+
+def _sort(value: object) -> str:
+    """Values of one sort compare with `==`; symbols and patterns are both names."""
+    for sort, types in _SORTS.items():
+        if isinstance(value, types):
+            return sort
+    return type(value).__name__
+
+
+_SORTS: dict[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "number": (q.Quantity, q.Time, q.Rate),
+    "name": (Symbol, SparsityPattern),
+    "selector": NODES,
+}
+
+
+def _plain(value: object) -> object:
+    """The name `unstructured` is the pattern of that name."""
+    return Symbol("unstructured") if value == SparsityPattern("unstructured") else value
+
+
+def _same_unit(a: q.Numeric, b: q.Numeric) -> bool:
+    try:
+        q.compare(a, b)
+    except q.UnitError:
+        return False
+    return True
 
 
 def _share_of_stage(value: object, length: object) -> object:

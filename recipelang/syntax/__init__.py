@@ -34,11 +34,15 @@ def parse(source: Source, diagnostics: Diagnostics) -> Parsed:
     if tokens is None or not _version_is_known(tokens, source, diagnostics):
         return Parsed(source, None, tokens)
     raw = parse_tokens(source, tokens, diagnostics)
-    recipe = Builder(source, tokens, diagnostics).recipe(raw) if raw is not None else None
-    if recipe is not None and len(recipe.statements) > MAX_STATEMENTS:
+    recipe: tree.Recipe | None = Builder(source, tokens, diagnostics).recipe(raw)
+    if recipe is not None and _count(recipe.statements) > MAX_STATEMENTS:
         diagnostics.add(Diagnostic("E042", f"a recipe has at most {MAX_STATEMENTS:,} statements"))
         recipe = None
     return Parsed(source, recipe, tokens)
+
+
+def _count(statements: tuple[tree.Statement, ...]) -> int:
+    return sum(1 + _count(s.body) if isinstance(s, tree.Block) else 1 for s in statements)
 
 
 def _version_is_known(tokens: Tokens, source: Source, diagnostics: Diagnostics) -> bool:

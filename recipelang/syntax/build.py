@@ -25,6 +25,7 @@ class Builder:
         self.source = source
         self.docs = tokens.docs
         self.diagnostics = diagnostics
+        self.edges: dict[tuple[int, int], int] = {}  # (id of a node, side) -> offset; the tree outlives the builder
 
     # ------------------------------------------------------------- statements
     def recipe(self, tree: Tree[Token]) -> t.Recipe:
@@ -217,16 +218,27 @@ class Builder:
     def _span(self, node: Token | Tree[Token]) -> Span:
         if isinstance(node, Token):
             return span_of(node)
-        first: Token | Tree[Token] = node
-        last: Token | Tree[Token] = node
-        while isinstance(first, Tree):
-            first = next(
-                (c for c in first.children if not (isinstance(c, Tree) and not c.children)),
-                Token("", "", 0, 1, 1, 1, 1, 0),
-            )
-        while isinstance(last, Tree):
-            last = next((c for c in reversed(last.children) if not (isinstance(c, Tree) and not c.children)), first)
-        return Span(span_of(first).start, span_of(last).end)
+        return Span(self._edge(node, 0), self._edge(node, -1))
+
+    def _edge(self, node: Token | Tree[Token], side: int) -> int:
+        """Where a node begins (0) or ends (-1). Remembered for every node on the way: chains are long and lean left."""
+        way: list[tuple[int, int]] = []
+        at = None
+        while at is None:
+            if isinstance(node, Token):
+                at = span_of(node).end if side else span_of(node).start
+                continue
+            key = (id(node), side)
+            at = self.edges.get(key)
+            if at is None:
+                way.append(key)
+                full = [c for c in node.children if isinstance(c, Token) or c.children]
+                if not full:
+                    at = 0
+                else:
+                    node = full[side]
+        self.edges.update(dict.fromkeys(way, at))
+        return at
 
 
 _ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "$": "$"}

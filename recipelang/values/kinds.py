@@ -69,6 +69,8 @@ class Kind:
         near = closest(value.name, self.symbols)
         known = ", ".join(f"`{s}`" for s in self.symbols[:12])
         hint = f"did you mean `{near}`?" if near else (f"known here: {known}" if known else None)
+        if self.name in ("string", "model", "dataset"):
+            hint = f'a {self.name} is written in quotes: `"{value.name}"`'
         return Mismatch("E022", f"unknown name `{value.name}`", hint, near)
 
 
@@ -127,7 +129,9 @@ def ratio() -> Kind:
             fits = 1 < value.value <= 100 and not value.percent
             raise Mismatch(
                 "E038",
-                f"{plain} is outside 0%..100%",
+                f"{show_fraction(value.value * 100)}% is outside 0%..100%"
+                if value.percent
+                else f"{plain} is outside 0%..100%",
                 f"did you mean `{plain}%`?" if fits else "a ratio lies between `0%` and `100%`",
                 f"{plain}%" if fits else None,
             )
@@ -136,17 +140,22 @@ def ratio() -> Kind:
     return Kind("ratio", convert)
 
 
-def span() -> Kind:
+def span(unit: str = "") -> Kind:
+    """A length in a run; `unit` (`epochs` or `steps`) allows only that one."""
+    wanted = f"a number of {unit}" if unit else "a number of epochs or steps"
+
     def convert(value: object) -> object:
         if not isinstance(value, Time):
             hint = None
             if isinstance(value, Quantity) and value.unit is None:
                 n = show_fraction(value.value)
-                hint = f"write `{n} epochs` or `{n} steps`"
-            raise wrong(value, "a number of epochs or steps", hint)
+                hint = f"write `{n} {unit}`" if unit else f"write `{n} epochs` or `{n} steps`"
+            raise wrong(value, wanted, hint)
+        if (unit == "epochs" and value.steps) or (unit == "steps" and value.epochs):
+            raise wrong(value, wanted)
         return value
 
-    return Kind("span", convert)
+    return Kind(unit or "span", convert)
 
 
 def count(unit: str) -> Kind:

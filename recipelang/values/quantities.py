@@ -169,6 +169,10 @@ def divide(a: Numeric, b: Numeric) -> Numeric:
             raise ZeroDivisionError
         return multiply(Quantity(1 / b.value), a)
     _require_same(a, b)
+    if isinstance(a, Time) and isinstance(b, Time):
+        if (a.steps or b.steps) and (a.epochs or b.epochs):
+            raise UnitError
+        return Quantity(checked((a.epochs + a.steps) / (b.epochs + b.steps)))
     return Quantity(checked(_single(a) / _single(b)))
 
 
@@ -194,8 +198,5 @@ def _plain(a: Numeric) -> bool:
 
 
 def _single(a: Numeric) -> Fraction:
-    if isinstance(a, Time):
-        if not a.pure:
-            raise UnitError
-        return a.epochs + a.steps
+    assert not isinstance(a, Time)
     return a.value
