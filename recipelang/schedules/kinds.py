@@ -76,7 +76,7 @@ def _call(call: Applied, kind: Kind, events: bool) -> ShapeSegment:
     start, end = _change(change, shape, kind)
     window = _window(given, shape)
     every = _every(given, shape, window, events)
-    rewind = _time(given, "rewind")
+    rewind = _rewind(given, shape, events)
     if "power" in SHAPES[shape] and "power" not in given:
         raise Mismatch("E053", f"`{shape}` needs `power`", f"write `{shape}(a -> b, power = 2, over = start..end)`")
     return ShapeSegment(shape, start, end, window, every, rewind, _power(given))
@@ -141,6 +141,13 @@ def _every(given: dict[str, object], shape: str, window: object, events: bool) -
             "E053", "a sparsity over a window needs its events", "add `updates = 10 per epoch` or `every = 1 epoch`"
         )
     return _time(given, "every")
+
+
+def _rewind(given: dict[str, object], shape: str, events: bool) -> Time | None:
+    if "rewind" in given and (events or shape in ("step", "constant")):
+        why = "weights once masked stay masked" if events else f"`{shape}` has no way to go again"
+        raise Mismatch("E051", "`rewind` has no meaning here", why)
+    return _time(given, "rewind")
 
 
 def _time(given: dict[str, object], name: str) -> Time | None:
