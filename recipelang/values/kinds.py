@@ -71,6 +71,8 @@ class Kind:
         hint = f"did you mean `{near}`?" if near else (f"known here: {known}" if known else None)
         if self.name in ("string", "model", "dataset"):
             hint = f'a {self.name} is written in quotes: `"{value.name}"`'
+        if self.name == "selector":
+            hint, near = f"did you mean the role `@{value.name}`?", f"@{value.name}"
         return Mismatch("E022", f"unknown name `{value.name}`", hint, near)
 
 
