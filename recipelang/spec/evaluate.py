@@ -186,7 +186,7 @@ class Evaluator:
                 return self.locals[head]
             if head in self.definitions:
                 return self._demand(head, expr.span)
-        if self.measured is not None:
+        if self.measured is not None and len(expr.names) > 1:
             return self.measured(expr)
         if len(expr.names) == 2 and head == "stage":
             return StageRef(expr.names[1])
