@@ -182,6 +182,8 @@ def size() -> Kind:
     def convert(value: object) -> object:
         if not isinstance(value, Quantity) or value.unit != "byte":
             raise wrong(value, "a size in bytes", "write it as `5 GB` or `512 MiB`")
+        if value.value.denominator != 1 or value.value < 1:
+            raise wrong(value, "a whole number of bytes")
         return int(value.value)
 
     return Kind("bytes", convert)
