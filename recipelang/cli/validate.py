@@ -12,6 +12,7 @@ from recipelang.cli import screen
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.read import read_params, read_source
 from recipelang.source import Diagnostic, RecipeError, Source, Span
+from recipelang.source.diagnostic import LIMIT
 from recipelang.source.render import concise
 from recipelang.spec.check import Checked, check
 from recipelang.spec.claims import check_claims
@@ -45,6 +46,8 @@ def validate(
             source = read_source(name)
         except RecipeError as error:
             findings += error.diagnostics
+            if format is Format.full:
+                screen.show_error(error)
             continue
         checked = check_all(source, given)
         findings += checked.diagnostics.sorted()
@@ -52,11 +55,9 @@ def validate(
             screen.show(checked.diagnostics.sorted())
             if not checked.diagnostics.errors:
                 print(summary(name, checked))
-    if format is Format.full:
-        screen.show(d for d in findings if d.primary is None and d.code in ("E046", "E042"))
-    elif format is Format.concise:
+    if format is Format.concise:
         print(concise(findings))
-    else:
+    elif format is Format.json:
         print(json.dumps(as_json(findings), indent=2, ensure_ascii=False))
     errors = sum(d.severity == "error" for d in findings)
     if errors:
@@ -83,7 +84,10 @@ def summary(name: str, checked: Checked) -> str:
 
 
 def as_json(findings: list[Diagnostic]) -> dict[str, object]:
-    """The machine-readable form, versioned; lines and columns count code points from 1."""
+    """The machine-readable form, versioned; lines and columns count code points from 1.
+
+    The counts are of all findings; at most `LIMIT` are written out.
+    """
     errors = sum(d.severity == "error" for d in findings)
     warnings = sum(d.severity == "warning" for d in findings)
     return {
@@ -91,7 +95,7 @@ def as_json(findings: list[Diagnostic]) -> dict[str, object]:
         "valid": errors == 0,
         "error_count": errors,
         "warning_count": warnings,
-        "diagnostics": [_diagnostic(d) for d in findings],
+        "diagnostics": [_diagnostic(d) for d in findings[:LIMIT]],
     }
 
 
