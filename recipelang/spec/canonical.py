@@ -19,7 +19,7 @@ from recipelang.spec.blocks import Spec
 from recipelang.spec.check import Recipe
 from recipelang.spec.effective import ClaimParts
 from recipelang.spec.evaluate import COMPARISONS
-from recipelang.spec.selector_kind import NODES, as_selector
+from recipelang.spec.selector_kind import NODES
 from recipelang.syntax import tree as t
 from recipelang.values.composite import (
     Between,
@@ -77,13 +77,11 @@ def _claim(parts: ClaimParts, node: t.Expr) -> object:
         case t.Binary() if node.operator in (*COMPARISONS, "in") or not parts.constant(node):
             return {node.operator: [_claim(parts, node.left), _claim(parts, node.right)]}
         case t.If() if parts.constant(node.condition):
-            return _claim(parts, node.then if parts.evaluator.value(node.condition) is True else node.other)
+            return _claim(parts, parts.branch(node))
         case t.If():
             return {"if": [_claim(parts, n) for n in (node.condition, node.then, node.other)]}
         case t.Call():
-            # a claim measures a selector
-            values = (parts.evaluator.value(a.value) for a in node.arguments)
-            return {"measured": node.function.text, "of": [sel.canonical(as_selector(v)) for v in values]}
+            return {"measured": node.function.text, "of": [sel.canonical(parts.selector(a)) for a in node.arguments]}
         case t.ListOf():
             return [_claim(parts, item) for item in node.items]
         case t.Unary() if not parts.constant(node):

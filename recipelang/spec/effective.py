@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from recipelang.source import Diagnostics
+from recipelang.spec import selector as sel
 from recipelang.spec.blocks import Spec
 from recipelang.spec.check import Claim, Recipe
 from recipelang.spec.evaluate import COMPARISONS, Evaluator
+from recipelang.spec.selector_kind import as_selector
 from recipelang.spec.show import fraction, percent, schedule, show, string, time
 from recipelang.syntax import tree as t
 from recipelang.syntax.tokens import KEYWORDS
@@ -118,11 +120,21 @@ class ClaimParts:
                     stack += [n.left, n.right]
                 case t.Unary() as n:
                     stack.append(n.operand)
-                case t.If() as n:
-                    stack += [n.condition, n.then, n.other]
+                case t.If() as n if self.constant(n.condition):
+                    stack.append(self.branch(n))
+                case t.If():
+                    return False
                 case t.ListOf() as n:
                     stack += n.items
         return True
+
+    def branch(self, node: t.If) -> t.Expr:
+        """The side that a condition known before the run decides for."""
+        return node.then if self.evaluator.value(node.condition) is True else node.other
+
+    def selector(self, argument: t.Argument) -> sel.Selector:
+        """What a measured function measures."""
+        return as_selector(self.evaluator.value(argument.value))
 
     def settled(self, node: t.Expr) -> bool | None:
         """The truth of a comparison of names: without its parameter, it could not be written."""
@@ -152,13 +164,12 @@ class ClaimParts:
                 text = word + self.text(node.operand, own)
             case t.If():
                 if self.constant(node.condition):
-                    condition = self.evaluator.value(node.condition)
-                    return self.text(node.then if condition is True else node.other, level)
+                    return self.text(self.branch(node), level)
                 own = 0
                 parts = (self.text(n, 1) for n in (node.condition, node.then, node.other))
                 text = "if {} then {} else {}".format(*parts)
             case t.Call():
-                arguments = ", ".join(self.text(a.value, 0) for a in node.arguments)
+                arguments = ", ".join(sel.text(self.selector(a)) for a in node.arguments)
                 return f"{node.function.text}({arguments})"
             case t.ListOf():
                 return f"[{', '.join(self.text(item, 0) for item in node.items)}]"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recipelang.source import Diagnostic, Diagnostics, Label, Source
+from recipelang.source import Diagnostic, Diagnostics, Label, Source, Span
 from recipelang.syntax import tree as tree
 from recipelang.syntax.build import Builder
 from recipelang.syntax.parser import parse_tokens
@@ -26,9 +26,8 @@ class Parsed:
 def parse(source: Source, diagnostics: Diagnostics) -> Parsed:
     """Parse one file; `recipe` is `None` only when a limit was broken or the version is unknown."""
     if len(source.text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        diagnostics.add(
-            Diagnostic("E042", f"a recipe has at most {MAX_BYTES // 1024} KiB", help=("split it, or shorten it",))
-        )
+        message = f"a recipe has at most {MAX_BYTES // 1024} KiB"
+        diagnostics.add(Diagnostic("E042", message, Label(source, Span(0, 0)), help=("split it, or shorten it",)))
         return Parsed(source, None, None)
     tokens = tokenise(source, diagnostics)
     if tokens is None or not _version_is_known(tokens, source, diagnostics):
@@ -36,7 +35,9 @@ def parse(source: Source, diagnostics: Diagnostics) -> Parsed:
     raw = parse_tokens(source, tokens, diagnostics)
     recipe: tree.Recipe | None = Builder(source, tokens, diagnostics).recipe(raw)
     if recipe is not None and _count(recipe.statements) > MAX_STATEMENTS:
-        diagnostics.add(Diagnostic("E042", f"a recipe has at most {MAX_STATEMENTS:,} statements"))
+        diagnostics.add(
+            Diagnostic("E042", f"a recipe has at most {MAX_STATEMENTS:,} statements", Label(source, Span(0, 0)))
+        )
         recipe = None
     return Parsed(source, recipe, tokens)
 

@@ -94,7 +94,7 @@ def tokenise(source: Source, diagnostics: Diagnostics) -> Tokens | None:
     """`None` when the text breaks a limit: nothing after that would be cheap."""
     tokens = Tokens(grammar.lex(source.text))
     if len(tokens.all) > MAX_TOKENS * 2 or sum(t.type not in _TRIVIA for t in tokens.all) > MAX_TOKENS:
-        diagnostics.add(Diagnostic("E042", f"more than {MAX_TOKENS:,} tokens in one recipe"))
+        diagnostics.add(Diagnostic("E042", f"more than {MAX_TOKENS:,} tokens in one recipe", Label(source, Span(0, 0))))
         return None
     _characters(source, diagnostics)
     significant = _significant(tokens, source, diagnostics)

@@ -177,6 +177,8 @@ def divide(a: Numeric, b: Numeric) -> Numeric:
 
 
 def negate(a: Numeric) -> Numeric:
+    if isinstance(a, Quantity):
+        return Quantity(-a.value, a.unit, a.percent)
     return multiply(Quantity(Fraction(-1)), a)
 
 
