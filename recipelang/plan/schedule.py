@@ -39,7 +39,12 @@ def segments(
             found.add(_disjoint("E060" if first < expected else "E061", min(first, expected), label))
             return ()
         if last >= first:
-            planned.append(_segment(part, first, last, per_epoch))
+            cycles = _cycles(part, last, per_epoch)
+            if cycles is None:
+                message = f"this schedule begins again more than {MAX_EVENTS:,} times"
+                found.add(Diagnostic("E063", message, label, help=("make `rewind` longer",)))
+                return ()
+            planned.append(_segment(part, first, last, cycles))
         expected = last + 1
     if expected != steps:
         message = f"this schedule ends at step {expected:,} of {steps:,}"
@@ -50,15 +55,20 @@ def segments(
     return tuple(planned)
 
 
-def _segment(part: ShapeSegment, first: int, last: int, per_epoch: int) -> Segment:
-    cycles: list[int] = []
-    if part.rewind is not None and part.window is not None:
-        begin, period = part.window[0].exact_steps(per_epoch), part.rewind.exact_steps(per_epoch)
-        i = 0
-        while (at := round_half_up(begin + i * period)) <= last and i < MAX_EVENTS:
-            if not cycles or at > cycles[-1]:
-                cycles.append(at)
-            i += 1
+def _cycles(part: ShapeSegment, last: int, per_epoch: int) -> tuple[int, ...] | None:
+    """The steps at which a shape begins again; none when there are too many to write down."""
+    if part.rewind is None or part.window is None:
+        return ()
+    begin, period = part.window[0].exact_steps(per_epoch), part.rewind.exact_steps(per_epoch)
+    period = max(period, Fraction(1))  # a shorter one begins again at every step as well
+    count = ceil((last + 1 - begin) / period)
+    if count > MAX_EVENTS:
+        return None
+    starts = (round_half_up(begin + i * period) for i in range(count + 1))
+    return tuple(dict.fromkeys(step for step in starts if step <= last))
+
+
+def _segment(part: ShapeSegment, first: int, last: int, cycles: tuple[int, ...]) -> Segment:
     return Segment(
         shape=part.shape,
         start=float(part.start),
@@ -66,7 +76,7 @@ def _segment(part: ShapeSegment, first: int, last: int, per_epoch: int) -> Segme
         first=first,
         last=last,
         power=None if part.power is None else float(part.power),
-        cycles=tuple(cycles),
+        cycles=cycles,
     )
 
 

@@ -264,5 +264,5 @@ def shifted(node: t.Expr, by: int) -> t.Expr:
         elif is_dataclass(value):
             changes[f.name] = shifted(value, by)  # type: ignore[arg-type]
         elif isinstance(value, tuple):
-            changes[f.name] = tuple(shifted(v, by) if is_dataclass(v) else v for v in value)  # type: ignore[type-var]
+            changes[f.name] = tuple(shifted(v, by) if is_dataclass(v) else v for v in value)  # type: ignore[type-var,arg-type]
     return replace(node, **changes)  # type: ignore[arg-type]

@@ -118,6 +118,6 @@ def canonical(selector: Selector) -> object:
 
 def _flat(node: Selector, kind: type) -> list[object]:
     if isinstance(node, kind):
-        every = (x for item in node.items for x in _flat(item, kind))  # type: ignore[attr-defined]
+        every = (x for item in node.items for x in _flat(item, kind))  # type: ignore[union-attr]
         return list({repr(x): x for x in every}.values())
     return [canonical(node)]

@@ -7,6 +7,7 @@ plain recursion over expressions is safe; blocks count as brackets.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import cast
 
@@ -183,6 +184,7 @@ class Builder:
 
     def _text(self, token: Token, span: Span) -> t.Text:
         raw = str(token)
+        offsets: Sequence[int]
         if token.type == "MLSTRING":
             body, offsets = _block(raw[3:-3], span.start + 3)
         else:

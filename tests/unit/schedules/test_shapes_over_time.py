@@ -246,6 +246,19 @@ def test_a_cycle_of_one_step_has_the_first_value():
     assert values == [9e-5] * 10
 
 
+@pytest.mark.parametrize("rewind", ["0.5 steps", "0.000001 epochs"])
+def test_a_cycle_shorter_than_a_step_is_one_of_one_step(rewind):
+    assert rate(f"linear(9e-5 -> 1e-5, over = start..end, rewind = {rewind})")[0] == [9e-5] * 300
+
+
+def test_more_cycles_than_can_be_written_down_are_an_error():
+    text = "linear(9e-5 -> 1e-5, over = start..end, rewind = 3 steps)"
+    stage = recipe_of(sound((RATE, text))).stages[0]
+    found = Diagnostics()
+    assert segments(stage.learning_rate, 30 * 10**7, 10**7, None, found) == ()
+    assert [d.code for d in found] == ["E063"]
+
+
 def test_a_window_of_one_step_has_the_last_value():
     text = "[linear(9e-5 -> 1e-5, over = 0..1 step), linear(7e-5 -> 3e-5, over = 1 step..end)]"
     values, codes = rate(text, epochs=1)
