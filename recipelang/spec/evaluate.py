@@ -59,6 +59,8 @@ class Evaluator:
     definitions: dict[str, Definition] = field(default_factory=dict)
     locals: Mapping[str, object] = field(default_factory=dict)
     measured: Callable[[t.Path | t.Call], object] | None = None
+    #: names whose definition could not be read: that was reported, their uses are silent
+    unread: set[str] = field(default_factory=set)
     _values: dict[str, object] = field(default_factory=dict)
     _active: list[str] = field(default_factory=list)
     _chains: dict[str, int] = field(default_factory=dict)  # definitions that hang on each other, this one included
@@ -74,6 +76,7 @@ class Evaluator:
             self.definitions,
             locals,
             self.measured,
+            self.unread,
             self._values,
             self._active,
             self._chains,
@@ -190,6 +193,8 @@ class Evaluator:
             return self.measured(expr)
         if len(expr.names) == 2 and head == "stage":
             return StageRef(expr.names[1])
+        if head in self.unread:
+            return POISON
         if len(expr.names) == 1:
             return Symbol(head)
         return self.unknown(expr)

@@ -243,6 +243,8 @@ class _Driver:
         if start >= len(self.stream) or self.stream[start].type != "NAME" or self.index - start > 4:
             return None
         first = self.stream[start]
+        if start + 1 < len(self.stream) and self.stream[start + 1].type in ("EQUAL", "ADDS", "TAKES", "LBRACE"):
+            return None  # an attribute or a block, whatever it is near to
         word = closest(str(first), _STATEMENTS)
         return (first, word) if word else None
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.reading import CASES, TEXTS, at_lines, checked, codes, parsed
+from tests.reading import CASES, TEXTS, at_lines, checked, codes, parsed, sound
 
 FILES = sorted((CASES / "recovery").glob("*.recipe"))
 
@@ -102,3 +102,19 @@ def test_a_newer_language_is_named_even_when_the_rest_does_not_parse():
 def test_the_version_is_text():
     assert parsed("recipe 1.0\n")[0].recipe.version == "1.0"
     assert codes("recipe 1.10\n") == ["E011"]
+
+
+def test_an_attribute_near_a_keyword_is_not_taken_for_it():
+    (found,) = parsed("recipe 1\nbatch = 16 seed = 3\n")[1]
+    assert (found.message.partition(",")[0], found.fixes) == ("expected the end of the line or the end of the file", ())
+
+
+@pytest.mark.parametrize(
+    "line", ["let warm = = 2 epochs", "let warm 2 epochs", "lett warm = 2 epochs", "var warm = 2 epochs"]
+)
+def test_a_definition_that_cannot_be_read_is_one_finding_whatever_uses_it(line):
+    assert codes(sound(("let warm = 2 epochs", line))) == ["E001"]
+
+
+def test_a_parameter_that_cannot_be_read_is_one_finding_whatever_uses_it():
+    assert codes(sound(("param target: ratio in 50%..99% = 90%", "param target ratio = 90%"))) == ["E001"]
