@@ -19,7 +19,7 @@ from recipelang.spec.blocks import Spec
 from recipelang.spec.check import Recipe
 from recipelang.spec.effective import ClaimParts
 from recipelang.spec.evaluate import COMPARISONS
-from recipelang.spec.selector_kind import NODES
+from recipelang.spec.selector_kind import NODES, as_selector
 from recipelang.syntax import tree as t
 from recipelang.values.composite import (
     Between,
@@ -74,17 +74,19 @@ def _claim(parts: ClaimParts, node: t.Expr) -> object:
             return {n.operator: _as_set(_claim(parts, side) for side in sides)}
         case t.Unary(operator="not"):
             return {"not": _claim(parts, node.operand)}
-        case t.Binary() if node.operator in (*COMPARISONS, "in") or not parts.constant(node):
+        case t.Binary() if node.operator in (*COMPARISONS, "in") or not parts.known(node):
             return {node.operator: [_claim(parts, node.left), _claim(parts, node.right)]}
         case t.If() if parts.constant(node.condition):
             return _claim(parts, parts.branch(node))
         case t.If():
             return {"if": [_claim(parts, n) for n in (node.condition, node.then, node.other)]}
+        case t.Call() if node.function.text == "layers":
+            return sel.canonical(as_selector(parts.evaluator.value(node)))
         case t.Call():
             return {"measured": node.function.text, "of": [sel.canonical(parts.selector(a)) for a in node.arguments]}
         case t.ListOf():
             return [_claim(parts, item) for item in node.items]
-        case t.Unary() if not parts.constant(node):
+        case t.Unary() if not parts.known(node):
             return {node.operator: _claim(parts, node.operand)}
         case t.Path() if len(node.names) > 1:
             return {"measured": node.text}

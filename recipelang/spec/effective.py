@@ -15,7 +15,7 @@ from recipelang.spec.selector_kind import as_selector
 from recipelang.spec.show import fraction, percent, schedule, show, string, time
 from recipelang.syntax import tree as t
 from recipelang.syntax.tokens import KEYWORDS
-from recipelang.values.composite import Schedule, SparsityPattern, Symbol
+from recipelang.values.composite import Poison, Schedule, SparsityPattern, Symbol
 from recipelang.values.quantities import Time
 
 _BARE = ("task", "dtype", "mode", "precision", "compare", "order")
@@ -86,7 +86,7 @@ class _Printer:
 _LEVELS = {"or": 1, "and": 2, "not": 3, "±": 5, "->": 6, "..": 7, "except": 8, "|": 9, "&": 10}
 _LEVELS |= dict.fromkeys(("==", "!=", "<", "<=", ">", ">=", "in"), 4)
 _NO_CHAIN = (4, 8)
-_LEVELS |= {"+": 11, "-": 11, "*": 12, "/": 12}
+_LEVELS |= {"+": 11, "-": 11, "*": 12, "/": 12, "per": 14}
 
 
 def _label(name: str) -> str:
@@ -128,6 +128,10 @@ class ClaimParts:
                     stack += n.items
         return True
 
+    def known(self, node: t.Expr) -> bool:
+        """Constant, and it has a value: a part that no run reaches may divide by nought."""
+        return self.constant(node) and not isinstance(self.evaluator.value(node), Poison)
+
     def branch(self, node: t.If) -> t.Expr:
         """The side that a condition known before the run decides for."""
         return node.then if self.evaluator.value(node.condition) is True else node.other
@@ -151,7 +155,7 @@ class ClaimParts:
         if settled is not None:
             return "true" if settled else "false"
         match node:
-            case t.Binary(operator="+" | "-" | "*" | "/" | "per") | t.Unary(operator="-") if self.constant(node):
+            case t.Binary(operator="+" | "-" | "*" | "/" | "per") | t.Unary(operator="-") if self.known(node):
                 return self._shown(node, level)
             case t.Binary() if node.operator in _LEVELS:
                 own = _LEVELS[node.operator]
@@ -169,6 +173,8 @@ class ClaimParts:
                 parts = (self.text(n, 1) for n in (node.condition, node.then, node.other))
                 text = "if {} then {} else {}".format(*parts)
             case t.Call():
+                if node.function.text == "layers":
+                    return sel.text(as_selector(self.evaluator.value(node)))
                 arguments = ", ".join(sel.text(self.selector(a)) for a in node.arguments)
                 return f"{node.function.text}({arguments})"
             case t.ListOf():

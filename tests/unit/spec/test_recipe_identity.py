@@ -217,6 +217,10 @@ ODD = {
     "claims of selectors": sound(
         add='expect sparsity((@a | @b) & !layers(0..2) except "x.*") == 1 / 3 ± 1 / 7\nexpect pattern(@a) == unstructured\n'
     ),
+    "a part that is never reached": sound(
+        add="let low = 1\nexpect dev.f1 < 0 or (if dev.f1 < 9 then 1 else 1 / (low - low)) == 1\n"
+    ),
+    "selectors compared": sound(add="expect layers(-1) in [layers(0..2), @a]\n"),
     "negative values": sound(add="let low = -5\nexpect 3 - low * dev.f1 > low\n"),
     "selectors by name": sound(
         ("@linear & @encoder\n", "enc\n"), add="let enc = @linear | @a\nexpect sparsity(enc & @b) >= 0\n"
