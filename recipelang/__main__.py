@@ -1,3 +1,3 @@
-from recipelang.cli.main import main
+from recipelang.cli.start import main
 
 main()

@@ -50,7 +50,9 @@ WORDS = [
 ]
 
 
-def make_model(folder: Path, *, hidden: int = 32, layers: int = 2, dropout: float = 0.1) -> Path:
+def make_model(
+    folder: Path, *, hidden: int = 32, layers: int = 2, dropout: float = 0.1, labels: int = 2, words: int = 20
+) -> Path:
     """A tiny BERT with random weights and a word tokenizer, saved as any model folder is."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -58,6 +60,7 @@ def make_model(folder: Path, *, hidden: int = 32, layers: int = 2, dropout: floa
 
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = {w: i for i, w in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS])}
+    vocabulary |= {f"word{i}": len(vocabulary) + i for i in range(words - len(WORDS))}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -76,6 +79,7 @@ def make_model(folder: Path, *, hidden: int = 32, layers: int = 2, dropout: floa
         max_position_embeddings=64,
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,
+        num_labels=labels,
     )
     BertForQuestionAnswering(config).save_pretrained(folder)
     return folder
@@ -97,6 +101,16 @@ def make_data(path: Path, n: int, seed: int = 0) -> Path:
         paragraphs.append({"context": " ".join(words), "qas": [qa]})
     path.write_text(json.dumps({"data": [{"title": "t", "paragraphs": paragraphs}]}), "utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tiny `model`, `train.json` and `dev.json`, to be read or copied only."""
+    folder = tmp_path_factory.mktemp("tiny")
+    make_model(folder / "model")
+    make_data(folder / "train.json", 44)
+    make_data(folder / "dev.json", 20, seed=1)
+    return folder
 
 
 RECIPE = """recipe 1 "tiny"
@@ -127,7 +141,7 @@ stage sparse {{
     targets = @linear & @encoder
     never = @embeddings | @head
     method = if scope == uniform then magnitude(scope = uniform) else magnitude(scope = global)
-    sparsity = cubic(50% -> target, over = 0%..100%, every = 2 steps)
+    sparsity = cubic(50% -> target, over = 0%..80%, every = 2 steps)
   }}
   distill {{ teacher = stage.dense, hardness = 80%, temperature = 2 }}
 }}

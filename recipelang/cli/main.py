@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import sys
+from contextlib import suppress
 
 import typer
 
@@ -10,21 +14,43 @@ from recipelang import __version__
 from recipelang.cli import explain, plan, run, validate
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.screen import show_error
-from recipelang.source import RecipeError
+from recipelang.source import RecipeError, fail
+
+#: the disk is full, or the quota used up
+SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+_HELP = """Prune language models by recipe: say what to prune, see what will happen, run it, check the result.
+
+Examples:
+
+  recipelang validate squad.recipe        (is it a recipe?)
+
+  recipelang plan squad.recipe            (what would it do?)
+
+  recipelang run squad.recipe -o first    (do it)
+
+  recipelang resume first                 (go on where it was stopped)
+
+  recipelang explain E051                 (what does this error mean?)
+
+`recipelang --install-completion` makes the TAB key complete commands, options,
+recipes and their parameters in bash, zsh and fish. `recipelang COMMAND --help`
+tells more of each command.
+"""
 
 app = typer.Typer(
     name="recipelang",
-    help="Prune language models by recipe: say what to prune, see what will happen, run it, check the result.",
+    help=_HELP,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("validate")(validate.validate)
-app.command("plan")(plan.plan)
-app.command("run")(run.run)
-app.command("resume")(run.resume)
-app.command("explain")(explain.explain)
+app.command("validate", short_help="Check recipes by themselves.")(validate.validate)
+app.command("plan", short_help="Show what a run would do.")(plan.plan)
+app.command("run", short_help="Train, prune, evaluate, judge the claims.")(run.run)
+app.command("resume", short_help="Go on with an interrupted run.")(run.resume)
+app.command("explain", short_help="Tell what a code of a message means.")(explain.explain)
 
 
 def _version(value: bool) -> None:
@@ -44,16 +70,39 @@ def _options(
 
 def main() -> None:
     """The entry point: every expected failure is a coded error, every other one a crash report."""
+    _open_streams()
     try:
-        app(standalone_mode=True)
+        try:
+            app(prog_name="recipelang")
+        finally:
+            sys.stdout.flush()
     except RecipeError as error:
         show_error(error)
         sys.exit(Exit.ERRORS)
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
-    except BrokenPipeError:
-        sys.exit(Exit.OK)
     except Exception as error:
+        if isinstance(error, OSError) and error.filename is None and error.errno in (*SPACE, errno.EIO, errno.EPIPE):
+            _give_up_output(error)
+            sys.exit(Exit.ERRORS)
         from recipelang.cli.crash import report
 
         sys.exit(report(error))
+
+
+def _open_streams() -> None:
+    """A closed stream swallows what is said; a character that a stream lacks is spelt out, in file names too."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (for as long as we live)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _give_up_output(error: OSError) -> None:
+    """Standard output takes no more: say so, unless a reader such as `head` simply had enough."""
+    if error.errno != errno.EPIPE:
+        show_error(fail("E084", f"cannot write to standard output: {(error.strerror or str(error)).lower()}"))
+    with suppress(OSError, ValueError):  # what is still buffered would fail once more on the way out
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from recipelang.cli import screen
+from recipelang.cli import complete, screen
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.read import read_params, read_source
 from recipelang.cli.validate import check_all
@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 
 def plan(
-    file: str = typer.Argument(..., metavar="FILE", help="The recipe; `-` reads standard input."),
-    param: list[str] = typer.Option([], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value."),
+    file: str = typer.Argument(
+        ..., metavar="FILE", help="The recipe; `-` reads standard input.", autocompletion=complete.recipes
+    ),
+    param: list[str] = typer.Option(
+        [], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value.", autocompletion=complete.params
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print the plan as JSON, with every tensor and event."),
 ) -> None:
     """Show what a run would do: tensors, steps, events, schedules, memory, claims.
@@ -36,13 +40,16 @@ def plan(
       recipelang plan squad.recipe -p target=97% --json
     """
     recipe, made, found = planned(file, read_params(param))
-    screen.show(found.sorted())
     if as_json:
         print(made.model_dump_json(indent=2))
-        return
-    from recipelang.cli.plan_screen import full
+    else:
+        from recipelang.cli.plan_screen import full
 
-    screen.console().print(full(recipe, made))
+        console = screen.console()
+        console.print(full(recipe, made, console.width))
+        if len(found):
+            console.print()
+    screen.show(found.sorted())
 
 
 def planned(file: str, given: dict[str, Given], *, rehearsal: int | None = None) -> tuple[Recipe, Plan, Diagnostics]:
@@ -59,4 +66,7 @@ def planned(file: str, given: dict[str, Given], *, rehearsal: int | None = None)
     checked.diagnostics.raise_errors()
     if made is None:
         raise typer.Exit(Exit.ERRORS)
+    from recipelang.lint import advise
+
+    checked.diagnostics.extend(advise(checked.recipe, made))
     return checked.recipe, made, checked.diagnostics

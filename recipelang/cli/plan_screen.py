@@ -3,42 +3,63 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from recipelang.cli.plot import plot
-from recipelang.plan.types import Plan, PrunePlan, StagePlan
+from recipelang.plan.types import DistillPlan, Plan, PruneEvent, PrunePlan, Segment, StagePlan
 from recipelang.source.render import clean
 from recipelang.spec.check import Recipe
+from recipelang.spec.show import show
+from recipelang.values.kinds import show_fraction
+
+#: the plot does not grow beyond this
+_WIDEST = 100
 
 
 def short(plan: Plan) -> RenderableType:
     """The head of a run: what, how long, to which sparsity."""
-    lines = [_title(plan), Text(f"  {_model(plan)}"), Text(f"  {_data(plan)}")]
+    table = _grid()
+    table.add_row("model", _model(plan))
+    table.add_row("data", _data(plan))
     for stage in plan.stages:
-        lines.append(Text(f"  {clean(stage.name)}: {_stage(stage)}"))
+        table.add_row(f"stage {clean(stage.name)}", _stage(stage))
+    table.add_row("memory", _memory(plan))
+    table.add_row("claims", f"{len(plan.claims)}, judged at the end" if plan.claims else "none")
+    lines: list[RenderableType] = [_title(plan), Padding(table, (0, 0, 0, 2))]
     if plan.rehearsal:
         lines.append(Text(f"  rehearsal: only the first {plan.rehearsal} steps of every stage", style="yellow"))
-    lines.append(Text(f"  {len(plan.claims)} claims; peak memory about {_size(plan.peak_memory)}"))
     return Group(*lines, Text(""))
 
 
-def full(recipe: Recipe, plan: Plan) -> RenderableType:
-    """All that `recipelang plan` prints."""
-    parts: list[RenderableType] = [_title(plan), Text(""), _facts(recipe, plan)]
+def full(recipe: Recipe, plan: Plan, width: int) -> RenderableType:
+    """All that `recipelang plan` prints, for a terminal of `width` columns."""
+    table = _grid()
+    table.add_row("model", _model(plan))
+    table.add_row("data", _data(plan))
+    if recipe.params:
+        table.add_row("params", _params(recipe))
+    table.add_row("result", _result(plan))
+    stages = f"{len(plan.stages)} stage{'s' if len(plan.stages) > 1 else ''}"
+    table.add_row("length", f"{plan.steps:,} optimizer steps in {stages}")
+    table.add_row("memory", _memory(plan))
+    parts: list[RenderableType] = [_title(plan), Padding(table, (0, 0, 0, 2))]
     for stage in plan.stages:
-        parts += [Text(""), Text(f"stage {clean(stage.name)}", style="bold"), Text(f"  {_stage(stage)}")]
-        parts.append(Text(f"  {_training(stage)}", style="dim"))
-        for prune in stage.prunes:
-            parts += [_targets(plan, prune), Text(f"  {_events(prune)}")]
-        for distill in stage.distills:
-            outputs = ", ".join(distill.on)
-            parts.append(Text(f"  distilled from {clean(distill.teacher_ref)} on {outputs}: {_distill(distill)}"))
-        parts += [Text(line, style="cyan") for line in plot(stage)]
-    parts += [Text(""), _claims(plan)]
+        parts += [Text(""), _stage_block(plan, stage)]
+    parts += [Text(""), *plot(plan, min(width, _WIDEST)), Text(""), _claims(plan)]
     return Group(*parts)
+
+
+def _grid() -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    return table
 
 
 def _title(plan: Plan) -> Text:
@@ -46,30 +67,9 @@ def _title(plan: Plan) -> Text:
     return Text.assemble((clean(plan.name), "bold"), (f"  spec {digest}", "dim"))
 
 
-def _facts(recipe: Recipe, plan: Plan) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim")
-    table.add_column()
-    table.add_row("model", _model(plan))
-    table.add_row("data", _data(plan))
-    for param in recipe.params:
-        from recipelang.spec.show import show
-
-        value = recipe.evaluator._values.get(param.name)
-        table.add_row(f"param {param.name}", f"{clean(show(value))}  ({param.origin})")
-    before, after = _parameters(plan)
-    table.add_row(
-        "non-zero", f"{before:,} -> {after:,} parameters ({1 - after / before:.1%} of the model is zero at the end)"
-    )
-    table.add_row(
-        "length", f"{plan.steps:,} optimizer steps in {len(plan.stages)} stage{'s' if len(plan.stages) > 1 else ''}"
-    )
-    table.add_row("memory", f"about {_size(plan.peak_memory)} at the peak (an upper estimate)")
-    return table
-
-
 def _model(plan: Plan) -> str:
-    return f"{clean(plan.model.ref)} ({plan.model.family}, {plan.model.parameters / 1e6:.1f} M parameters, {plan.model.task})"
+    m = plan.model
+    return f"{clean(_tail(m.ref))} ({m.family}, {m.parameters / 1e6:.1f} M parameters), {m.task.replace('_', ' ')}"
 
 
 def _data(plan: Plan) -> str:
@@ -82,92 +82,153 @@ def _data(plan: Plan) -> str:
 
 
 def _tail(reference: str) -> str:
-    return reference if "://" in reference else reference.rsplit("/", 1)[-1]
+    """A local path by its last part; `package://DIST/PATH` by the package."""
+    if reference.startswith("package://"):
+        return "/".join(reference.split("/")[:3])
+    return reference if "://" in reference else reference.rstrip("/").rsplit("/", 1)[-1]
+
+
+def _params(recipe: Recipe) -> Text:
+    """Every parameter; what was given from outside stands out."""
+    text = Text()
+    for param in recipe.params:
+        text.append(", " if text else "")
+        given = param.origin.startswith("-p")
+        value = clean(show(recipe.evaluator.definition_value(param.name)))
+        text.append(f"{param.name} = {value}" + (" (-p)" if given else ""), "bold" if given else "")
+    return text
+
+
+def _result(plan: Plan) -> str:
+    targets = {t.name: t.size for s in plan.stages for p in s.prunes for t in p.targets}
+    if not targets:
+        return "nothing is pruned"
+    zeros = _final_zeros(plan)
+    total = plan.model.parameters
+    return (
+        f"{total:,} -> {total - zeros:,} non-zero; "
+        f"zero: {zeros / sum(targets.values()):.1%} of the targets, {zeros / total:.1%} of the model"
+    )
+
+
+def _final_zeros(plan: Plan) -> int:
+    """Exact zeros at the end; a target that several blocks prune counts as the last one leaves it."""
+    zeros: dict[str, float] = {}
+    for stage in plan.stages:
+        for prune in stage.prunes:
+            last = prune.events[-1]
+            if prune.scope == "uniform":
+                zeros |= {t.name: n for t, n in zip(prune.targets, last.zeros, strict=True)}
+            else:  # one total; how it falls on the tensors is known only afterwards
+                size = sum(t.size for t in prune.targets)
+                zeros |= {t.name: last.zeros[0] * t.size / size for t in prune.targets}
+    return round(sum(zeros.values()))
+
+
+def _memory(plan: Plan) -> str:
+    return f"about {plan.peak_memory / 1e9:.1f} GB at the peak (an upper estimate)"
+
+
+def _stage_block(plan: Plan, stage: StagePlan) -> RenderableType:
+    parts: list[RenderableType] = [Text.assemble((f"stage {clean(stage.name)}", "bold"), f"  {_steps(stage)}")]
+    table = _grid()
+    table.add_row("train", f"{_training(stage)}; learning rate {_ends(stage.learning_rate)}")
+    for distill in stage.distills:
+        table.add_row("distill", _distill(distill))
+    for prune in stage.prunes:
+        table.add_row(f"prune {clean(prune.name)}", _events(prune))
+    parts.append(Padding(table, (0, 0, 0, 2)))
+    parts += [Padding(_targets(plan, prune), (0, 0, 0, 2)) for prune in stage.prunes]
+    return Group(*parts)
+
+
+def _steps(stage: StagePlan) -> str:
+    epochs = f"{stage.epochs:.2f}".rstrip("0").rstrip(".")
+    return f"{stage.steps:,} steps of {stage.batch} ({epochs} epochs of {stage.steps_per_epoch:,})"
 
 
 def _stage(stage: StagePlan) -> str:
-    text = f"{stage.steps:,} steps of {stage.batch} ({stage.epochs:g} epochs of {stage.steps_per_epoch:,})"
+    text = _steps(stage)
     for prune in stage.prunes:
         first, last = prune.events[0], prune.events[-1]
-        text += f", {prune.method} {first.sparsity:.0%} -> {last.sparsity:.0%} in {len(prune.events)} events"
+        events = f"{len(prune.events)} event{'s' if len(prune.events) > 1 else ''}"
+        text += f", {prune.method} {first.sparsity:.0%} -> {last.sparsity:.0%} in {events}"
     return text
 
 
 def _training(stage: StagePlan) -> str:
-    arguments = ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in stage.optimizer_args.items())
+    given = {k: v for k, v in stage.optimizer_args.items() if k == "momentum" or (k == "weight_decay" and v)}
+    arguments = "".join(f", {k.replace('_', ' ')} {v:g}" for k, v in given.items())
     clip = f"clip {stage.clip:g}" if stage.clip is not None else "no clipping"
     parts = f", in {stage.accumulation} parts of {stage.micro_batch}" if stage.accumulation > 1 else ""
-    return f"{stage.optimizer} ({arguments}), {clip}, {stage.precision}, seed {stage.seed}{parts}"
+    return f"{stage.optimizer}{arguments}, {clip}, {stage.precision}, seed {stage.seed}{parts}"
+
+
+def _number(value: float) -> str:
+    return show_fraction(Fraction(repr(value)))
+
+
+def _percent(value: float) -> str:
+    return f"{value * 100:g}%"
+
+
+def _ends(segments: Sequence[Segment], number: Callable[[float], str] = _number) -> str:
+    """`8e-5 -> 8e-6, 15 times`: the values at both ends, and how often a rewound shape restarts."""
+    first, last = segments[0].start, segments[-1].end
+    text = number(first) if first == last and len(segments) == 1 else f"{number(first)} -> {number(last)}"
+    times = max(len(s.cycles) for s in segments)
+    return text + (f", {times} times" if times > 1 else "")
+
+
+def _distill(distill: DistillPlan) -> str:
+    values = f"hardness {_ends(distill.hardness, _percent)}, temperature {_ends(distill.temperature)}"
+    return f"from {clean(_tail(distill.teacher_ref))} on {', '.join(distill.on)}; {values}"
+
+
+def _events(prune: PrunePlan) -> str:
+    def one(e: PruneEvent) -> str:
+        return f"step {e.step:,} {e.sparsity:.2%}"
+
+    events = prune.events
+    jumps = [b.sparsity - a.sparsity for a, b in itertools.pairwise(events)]
+    shown = [one(e) for e in events] if len(events) < 4 else [one(events[0]), one(events[1]), "…", one(events[-1])]
+    text = f"{len(events)} event{'s' if len(events) > 1 else ''}: {', '.join(shown)}"
+    return text + (f"; largest rise {max(jumps):.2%}" if jumps else "")
 
 
 def _targets(plan: Plan, prune: PrunePlan) -> Table:
-    """Targets by kind of tensor, with counts and shares; then what is protected."""
+    """Targets by kind of tensor, with counts and shares; then what stays dense, and why."""
     groups: dict[tuple[str, tuple[int, ...]], list[int]] = {}
     for target in prune.targets:
         groups.setdefault((_kind(target.name), target.shape), []).append(target.size)
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    table.add_column(f"  prune {clean(prune.name)} ({prune.scope})")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(f"pruned, {prune.scope}", no_wrap=True)
     for heading in ("tensors", "shape", "weights", "share"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
+
+    def row(name: str, tensors: int, shape: str, weights: int, style: str = "") -> None:
+        table.add_row(
+            name, f"{tensors:,}", shape, f"{weights:,}", f"{weights / plan.model.parameters:.1%}", style=style
+        )
+
     for (kind, shape), sizes in groups.items():
-        total = sum(sizes)
-        share = total / plan.model.parameters
-        table.add_row(f"  {clean(kind)}", str(len(sizes)), " × ".join(map(str, shape)), f"{total:,}", f"{share:.1%}")
-    total = sum(t.size for t in prune.targets)
-    rest = plan.model.parameters - total
-    table.add_row(
-        "  all targets", str(len(prune.targets)), "", f"{total:,}", f"{total / plan.model.parameters:.1%}", style="bold"
-    )
-    table.add_row("  left dense", "", "", f"{rest:,}", f"{rest / plan.model.parameters:.1%}")
-    table.add_row("  of these protected by `never`", str(len(prune.never)), "", "", "")
+        row(clean(kind), len(sizes), " × ".join(map(str, shape)), sum(sizes))
+    row("all targets", len(prune.targets), "", sum(t.size for t in prune.targets), "bold")
+    for dense in prune.dense:
+        row(f"dense: {dense.what}" + (" (never)" if dense.protected else ""), dense.tensors, "", dense.weights)
     return table
 
 
 def _kind(name: str) -> str:
-    return ".".join("*" if part.isdigit() else part for part in name.split("."))
-
-
-def _events(prune: PrunePlan) -> str:
-    events = prune.events
-
-    def show(e) -> str:  # type: ignore[no-untyped-def]
-        return f"step {e.step:,} {e.sparsity:.2%}"
-
-    jumps = [b.sparsity - a.sparsity for a, b in itertools.pairwise(events)]
-    text = f"{len(events)} events: {show(events[0])}"
-    if len(events) > 2:
-        text += f", {show(events[1])}, … "
-    if len(events) > 1:
-        text += f" {show(events[-1])}; largest step after the first +{max(jumps):.2%}"
-    return text + f"; {sum(events[-1].zeros):,} zeros at the end"
-
-
-def _distill(distill) -> str:  # type: ignore[no-untyped-def]
-    def ends(segments) -> str:  # type: ignore[no-untyped-def]
-        first, last = segments[0].start, segments[-1].end
-        return f"{first:g}" if first == last else f"{first:g} -> {last:g}"
-
-    return f"hardness {ends(distill.hardness)}, temperature {ends(distill.temperature)}"
-
-
-def _parameters(plan: Plan) -> tuple[int, int]:
-    zeros: dict[str, float] = {}
-    for stage in plan.stages:
-        for prune in stage.prunes:
-            for target in prune.targets:
-                zeros[target.name] = prune.events[-1].sparsity * target.size
-    total = plan.model.parameters
-    return total, total - round(sum(zeros.values()))
+    """`bert.encoder.layer.3.output.dense.weight` as `encoder.layer.*.output.dense`."""
+    parts = name.removesuffix(".weight").split(".")
+    return ".".join("*" if part.isdigit() else part for part in parts[1:] or parts)
 
 
 def _claims(plan: Plan) -> RenderableType:
     if not plan.claims:
         return Text("no claims: nothing will be checked at the end", style="yellow")
-    table = Table.grid(padding=(0, 2))
+    table = _grid()
     for claim in plan.claims:
         table.add_row(claim.kind, clean(claim.text))
-    return Group(Text("claims judged at the end", style="bold"), table)
-
-
-def _size(n: int) -> str:
-    return f"{n / 1e9:.1f} GB"
+    return Group(Text("claims, judged at the end", style="bold"), Padding(table, (0, 0, 0, 2)))

@@ -1,37 +1,67 @@
-"""A plot in characters: sparsity and learning rate of a stage on one axis of steps."""
+"""A plot in characters: sparsity and learning rate of all stages on one axis of steps."""
 
 from __future__ import annotations
 
-from recipelang.plan.types import StagePlan
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from recipelang.plan.types import Plan, StagePlan
 from recipelang.schedules.stepwise import at
 
-SPARSITY, RATE = "█", "·"
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+_RATE = "•"
+_SPARSITY_STYLE, _RATE_STYLE = "blue", "bold yellow"
 
 
-def plot(stage: StagePlan, width: int = 64, height: int = 9) -> list[str]:
-    """Lines of text: sparsity from 0 to 100 % as bars, learning rate from 0 to its peak as dots."""
-    steps = [round(i * (stage.steps - 1) / max(1, width - 1)) for i in range(width)]
-    rates = [at(stage.learning_rate, k) for k in steps]
-    peak = max(*rates, 1e-30)
-    sparsity = [max((_sparsity(p.events, k) for p in stage.prunes), default=0.0) for k in steps]
+def plot(plan: Plan, width: int, height: int = 8) -> list[Text]:
+    """Lines at most `width` wide: sparsity as bars from 0 to 100 %, learning rate as dots from 0 to its peak."""
+    columns = _columns(plan.stages, width - 15)
+    rates = [[at(stage.learning_rate, k) for k in steps] for stage, steps in zip(plan.stages, columns, strict=True)]
+    peak = max((r for stage in rates for r in stage), default=0.0) or 1.0
     lines = []
-    for row in range(height, 0, -1):
-        low = (row - 1) / height
-        cells = []
-        for s, r in zip(sparsity, rates, strict=True):
-            here = min(height, int(r / peak * height) + 1) == row
-            cells.append(RATE if here else SPARSITY if s > low + 0.5 / height else " ")
-        left = "100 %" if row == height else "  0 %" if row == 1 else "     "
-        right = f"{peak:.0e}".replace("e-0", "e-") if row == height else "0" if row == 1 else ""
-        lines.append(f"{left} ┤{''.join(cells)}├ {right}")
-    epochs = f"{stage.epochs:g} epochs"
-    lines.append(f"      └{'─' * width}┘")
-    lines.append(f"       0{f'{stage.steps:,} steps, {epochs}':>{width - 1}}")
-    legend = f"{RATE} learning rate"
-    lines.append("       " + (f"{SPARSITY} sparsity   {legend}" if stage.prunes else legend))
-    return lines
+    for row in reversed(range(height)):
+        left = "100 %" if row == height - 1 else "0 %" if row == 0 else ""
+        line = Text(f"  {left:>5} ┤")
+        for stage, steps, rate in zip(plan.stages, columns, rates, strict=True):
+            if stage is not plan.stages[0]:
+                line.append("│", "dim")
+            for step, r in zip(steps, rate, strict=True):
+                eighths = min(8, max(0, round((_sparsity(stage, step) * height - row) * 8)))
+                if min(height - 1, int(r / peak * height)) == row:
+                    line.append(_RATE, _RATE_STYLE + (f" on {_SPARSITY_STYLE}" if eighths > 4 else ""))
+                else:
+                    line.append(_BLOCKS[eighths], _SPARSITY_STYLE)
+        right = f"{peak:.0e}".replace("e-0", "e-") if row == height - 1 else "0" if row == 0 else ""
+        lines.append(line.append(f"├ {right}"))
+    return [*lines, *_below(plan, columns)]
 
 
-def _sparsity(events, step: int) -> float:  # type: ignore[no-untyped-def]
-    past = [e.sparsity for e in events if e.step <= step]
-    return past[-1] if past else 0.0
+def _columns(stages: Sequence[StagePlan], width: int) -> list[list[int]]:
+    """The steps that the columns of each stage stand for; every stage gets some columns, a long one more."""
+    width -= len(stages) - 1
+    total = sum(s.steps for s in stages)
+    out = []
+    for stage in stages:
+        n = max(6, round(width * stage.steps / total))
+        out.append([round(i * (stage.steps - 1) / (n - 1)) for i in range(n)])
+    return out
+
+
+def _below(plan: Plan, columns: list[list[int]]) -> list[Text]:
+    """The axis, the stages under it, and the legend."""
+    axis = "┴".join("─" * len(steps) for steps in columns)
+    names = " ".join(
+        f"{stage.name}: {stage.steps:,} steps"[: len(steps)].center(len(steps))
+        for stage, steps in zip(plan.stages, columns, strict=True)
+    )
+    legend = Text("         ").append("█", _SPARSITY_STYLE).append(" sparsity of the targets   ")
+    legend.append(_RATE, _RATE_STYLE).append(" learning rate")
+    return [Text(f"        └{axis}┘"), Text(f"         {names}"), legend]
+
+
+def _sparsity(stage: StagePlan, step: int) -> float:
+    """The largest one in force during a step; the event at the very end shows on the last step."""
+    last = step + 1 if step == stage.steps - 1 else step
+    past = [e.sparsity for p in stage.prunes for e in p.events if e.step <= last]
+    return max(past, default=0.0)

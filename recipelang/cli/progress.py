@@ -9,6 +9,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress as Bars,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -37,7 +38,7 @@ class Progress:
             console=console,
             disable=not console.is_terminal,
         )
-        self.task = None
+        self.task = TaskID(0)
         self.mean: float | None = None
         self.until = 0
 
@@ -64,7 +65,7 @@ class Progress:
         now = f"loss {self.mean:.3f}  lr {rate:.1e}"
         if stage.prunes:
             now += f"  sparsity {sparsity:.1%}"
-        self.bars.update(self.task, completed=step, now=now)  # type: ignore[arg-type]
+        self.bars.update(self.task, completed=step, now=now)
         if not self.console.is_terminal and (step % max(1, self.until // 10) == 0 or step == self.until):
             self.console.print(f"  step {step:,}/{self.until:,}  {now}")
 

@@ -39,7 +39,7 @@ def _neighbours(path: Path) -> str | None:
 
 def _decode(name: str, data: bytes) -> Source:
     if len(data) > MAX_BYTES:
-        raise fail("E042", f"a recipe has at most {MAX_BYTES // 1024} KiB", help=f"`{name}` is larger")
+        raise fail("E042", f"`{name}` is larger than {MAX_BYTES // 1024} KiB", help="split it, or shorten it")
     if b"\x00" in data[:1024]:
         raise fail("E002", f"`{name}` is not a text file", help="a recipe is plain text in UTF-8")
     try:

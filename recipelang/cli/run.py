@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import re
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from recipelang.cli import screen
+from recipelang.cli import complete, screen
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.plan import planned
 from recipelang.cli.read import read_params
@@ -24,8 +25,12 @@ if TYPE_CHECKING:
 
 
 def run(
-    file: str = typer.Argument(..., metavar="FILE", help="The recipe."),
-    param: list[str] = typer.Option([], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value."),
+    file: str = typer.Argument(
+        ..., metavar="FILE", help="The recipe; `-` reads standard input.", autocompletion=complete.recipes
+    ),
+    param: list[str] = typer.Option(
+        [], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value.", autocompletion=complete.params
+    ),
     out: Path | None = typer.Option(None, "-o", "--out", metavar="DIR", help="Where everything is written."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier run in DIR."),
     steps: int | None = typer.Option(
@@ -46,13 +51,13 @@ def run(
       recipelang run squad.recipe --steps 20        (a rehearsal)
     """
     recipe, plan, found = planned(file, read_params(param), rehearsal=steps)
-    folder = out or Path("runs") / f"{plan.name}-{plan.spec_digest.removeprefix('sha256:')[:8]}"
+    folder = out or _default_folder(plan)
     from recipelang.cli.plan_screen import short
-    from recipelang.plan.references import is_local
+    from recipelang.plan.references import local_path
     from recipelang.plan.resolve import local_references
 
     beside = _beside(file)
-    paths = {r: str((beside / Path(r).expanduser()).resolve()) for r in local_references(recipe) if is_local(r)}
+    paths = {r: str(local_path(r, beside)) for r in local_references(recipe)}
     screen.show(found.sorted())
     screen.console().print(short(plan))
     from recipelang.engine.run import prepare_folder
@@ -61,7 +66,11 @@ def run(
     _execute(recipe, plan, folder, resume=False)
 
 
-def resume(folder: Path = typer.Argument(..., metavar="DIR", help="The output folder of an interrupted run.")) -> None:
+def resume(
+    folder: Path = typer.Argument(
+        ..., metavar="DIR", help="The output folder of an interrupted run.", autocompletion=complete.runs
+    ),
+) -> None:
     """Go on with a run from its newest good checkpoint, as if it had never stopped.
 
     Example:
@@ -71,14 +80,20 @@ def resume(folder: Path = typer.Argument(..., metavar="DIR", help="The output fo
     text = folder / "recipe" / "effective.recipe"
     if not text.is_file():
         raise fail("E083", f"`{folder}` holds no run", help="name the output folder of an earlier `recipelang run`")
-    record = _record(folder)
+    from recipelang.engine.records import read_record
+
+    record = read_record(folder)
     if record.get("status") == "finished":
         print(f"{folder}: this run is finished")
         raise typer.Exit(Exit.OK)
     recipe, plan, _ = planned(str(text), {}, rehearsal=record.get("rehearsal"))
     from recipelang.plan.types import Plan
 
-    written = Plan.model_validate_json((folder / "recipe" / "plan.json").read_text("utf-8"))
+    try:
+        written = Plan.model_validate_json((folder / "recipe" / "plan.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        message = f"the plan of `{folder}` is missing or damaged"
+        raise fail("E083", message, help="start again with `run --overwrite`") from None
     if written.behaviour_digest != plan.behaviour_digest:
         raise fail(
             "E083",
@@ -89,11 +104,10 @@ def resume(folder: Path = typer.Argument(..., metavar="DIR", help="The output fo
     _execute(recipe, plan, folder, resume=True)
 
 
-def _record(folder: Path) -> dict:  # type: ignore[type-arg]
-    try:
-        return json.loads((folder / "run.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
+def _default_folder(plan: Plan) -> Path:
+    """A recipe may choose its name, not a place: whatever the name, this lies in `runs/`."""
+    name = re.sub(r"[^\w.-]+", "-", plan.name)[:80].strip("-.") or "run"
+    return Path("runs") / f"{name}-{plan.spec_digest.removeprefix('sha256:')[:8]}"
 
 
 def _beside(file: str) -> Path:
@@ -111,7 +125,10 @@ def _execute(recipe: Recipe, plan: Plan, folder: Path, *, resume: bool) -> None:
         except Interrupted as stopped:
             progress.stop()
             name = signal.Signals(stopped.signal).name
-            print(f"\nstopped by {name}; nothing is lost. Go on with:\n\n  recipelang resume {folder}", file=sys.stderr)
+            print(
+                f"\nstopped by {name}; nothing is lost. Go on with:\n\n  recipelang resume {shlex.quote(str(folder))}",
+                file=sys.stderr,
+            )
             raise typer.Exit(Exit.INTERRUPTED if stopped.signal == signal.SIGINT else Exit.TERMINATED) from None
     found = Diagnostics()
     found.extend(v.diagnostic for v in result.verdicts if v.diagnostic is not None)

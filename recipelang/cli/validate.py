@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 
 import typer
 
-from recipelang.cli import screen
+from recipelang.cli import complete, screen
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.read import read_params, read_source
 from recipelang.source import Diagnostic, RecipeError, Source, Span
@@ -25,8 +26,12 @@ class Format(StrEnum):
 
 
 def validate(
-    files: list[str] = typer.Argument(..., metavar="FILE...", help="Recipe files; `-` reads standard input."),
-    param: list[str] = typer.Option([], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value."),
+    files: list[str] = typer.Argument(
+        ..., metavar="FILE", help="Recipe files; `-` reads standard input.", autocompletion=complete.recipes
+    ),
+    param: list[str] = typer.Option(
+        [], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value.", autocompletion=complete.params
+    ),
     format: Format = typer.Option(Format.full, "--format", help="How findings are shown."),
 ) -> None:
     """Check recipes without a model, data, or network: syntax, names, types, units, requirements.
@@ -39,31 +44,39 @@ def validate(
 
       recipelang validate squad.recipe -p target=97%
     """
-    given = read_params(param)
     findings: list[Diagnostic] = []
+    try:
+        given = read_params(param)
+    except RecipeError as error:
+        _report(error.diagnostics, findings, format)
+        files = []
     for name in files:
         try:
-            source = read_source(name)
+            checked = check_all(read_source(name), given)
         except RecipeError as error:
-            findings += error.diagnostics
-            if format is Format.full:
-                screen.show_error(error)
+            _report(error.diagnostics, findings, format)
             continue
-        checked = check_all(source, given)
-        findings += checked.diagnostics.sorted()
-        if format is Format.full:
-            screen.show(checked.diagnostics.sorted())
-            if not checked.diagnostics.errors:
-                print(summary(name, checked))
-    if format is Format.concise:
-        print(concise(findings))
-    elif format is Format.json:
+        _report(checked.diagnostics.sorted(), findings, format)
+        if format is Format.full and not checked.diagnostics.errors:
+            print(summary(name, checked))
+    if format is Format.json:
         print(json.dumps(as_json(findings), indent=2, ensure_ascii=False))
     errors = sum(d.severity == "error" for d in findings)
     if errors:
         if format is Format.full:
             print(f"\n{errors} error{'s' if errors > 1 else ''}", file=sys.stderr)
         raise typer.Exit(Exit.ERRORS)
+
+
+def _report(found: Sequence[Diagnostic], findings: list[Diagnostic], format: Format) -> None:
+    """Show what one file gave, at once; JSON is one document and waits for the end."""
+    if format is Format.full:
+        if findings and found:
+            print(file=sys.stderr)
+        screen.show(found)
+    elif format is Format.concise and found:
+        print(concise(found))
+    findings += found
 
 
 def check_all(source: Source, given: dict, *, complete: bool = False) -> Checked:  # type: ignore[type-arg]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,26 +53,19 @@ def save(
     path = folder / f"stage-{position.stage:02d}-step-{position.step:08d}"
     tensors = {f"mask/{n}": m for n, m in masks.state().items()}
     tensors |= _random_states()
-    scalars: dict[str, Any] = {}
     if optimizer is not None:
-        names = {p: n for n, p in model.named_parameters()}
-        for parameter, state in optimizer.state.items():
-            for key, value in state.items():
-                where = f"optimizer/{names[parameter]}/{key}"
-                if isinstance(value, Tensor):
-                    tensors[where] = value
-                else:
-                    scalars[where] = value
+        for name, parameter in model.named_parameters():
+            for key, value in optimizer.state.get(parameter, {}).items():
+                assert isinstance(value, Tensor), f"{key} of the optimizer would be lost"
+                tensors[f"optimizer/{name}/{key}"] = value
     with files.new_folder(path) as part:
         save_file(_contiguous(model.state_dict()), part / "model.safetensors")
         save_file(_contiguous(tensors), part / "state.safetensors")
-        body = {"format": FORMAT, **asdict(position), "scalars": scalars, "python": _python_random()}
+        body = {"format": FORMAT, **asdict(position), "python": _python_random()}
         (part / "state.json").write_text(json.dumps(body), "utf-8")
         digests = {f.name: _digest(f) for f in sorted(part.iterdir())}
         (part / "manifest.json").write_text(json.dumps(digests, indent=1), "utf-8")
     for old in newest_first(folder)[keep:]:
-        import shutil
-
         shutil.rmtree(old, ignore_errors=True)
     return path
 

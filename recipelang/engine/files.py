@@ -12,13 +12,17 @@ from pathlib import Path
 
 from recipelang.source import RecipeError, fail
 
+_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
     errno.EACCES: "permission is denied",
     errno.EPERM: "permission is denied",
     errno.EROFS: "the file system is read-only",
+    errno.ENOTDIR: "a part of the path is a file",
     errno.EFBIG: "the file would be larger than is allowed here",
+    errno.ENOTDIR: "a part of the path is a file",
+    errno.ENAMETOOLONG: "the name is too long",
 }
 
 
@@ -30,26 +34,25 @@ def writing(path: Path) -> Iterator[None]:
     except RecipeError:
         raise
     except Exception as error:
-        reason = _reason(error)
-        if reason is None:
+        number = _number(error)
+        if number is None:
             raise
+        reason = _REASONS.get(number) or os.strerror(number).lower()
+        room = "free some space, or " if number in _SPACE else ""
         raise fail(
             "E084",
-            f"cannot write `{path.name}`: {reason}",
+            f"cannot write `{path.name[:60]}{'…' * (len(path.name) > 60)}`: {reason}",
             notes=[f"the place is {path.parent}", "what was there before is untouched"],
-            help="free some space, or choose another folder with `-o`",
+            help=f"{room}choose another folder with `-o`",
         ) from None
 
 
-def _reason(error: BaseException) -> str | None:
-    number = getattr(error, "errno", None)
+def _number(error: BaseException) -> int | None:
+    """The system's own number of an error, also from libraries that wrap it in a text."""
     if isinstance(error, OSError):
-        return _REASONS.get(number or 0, error.strerror or str(error))
+        return error.errno or errno.EIO
     text = str(error)
-    for code, reason in _REASONS.items():
-        if os.strerror(code) in text or f"os error {code}" in text:
-            return reason
-    return None
+    return next((n for n in _REASONS if f"(os error {n})" in text or os.strerror(n) in text), None)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -83,7 +83,7 @@ def train(
             raise fail(
                 "E082",
                 f"the loss is {loss} at step {state.step:,} of stage `{stage.name}`",
-                help="lower the learning rate, or clip; the last checkpoint is still good",
+                help="lower the learning rate, or let it rise from 0 at first",
             )
         fire(Event.GRADIENTS, modifiers, state)
         if stage.clip is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,19 +36,22 @@ def load_model(folder: Path, plan: ModelPlan, seed: int) -> nn.Module:
     """The task model of a folder, with the recipe's dropout."""
     import transformers
 
-    config = transformers.AutoConfig.from_pretrained(folder)
-    for key, value in (
-        (("hidden_dropout_prob", "dropout", "resid_pdrop"), plan.dropout),
-        (("attention_probs_dropout_prob", "attention_dropout"), plan.attention_dropout),
-    ):
-        for name in key:
-            if value is not None and hasattr(config, name):
-                setattr(config, name, value)
-    auto = getattr(transformers, question_answering.AUTO_MODEL)
     try:
+        config = transformers.AutoConfig.from_pretrained(folder)
+        for key, value in (
+            (("hidden_dropout_prob", "dropout", "resid_pdrop"), plan.dropout),
+            (("attention_probs_dropout_prob", "attention_dropout"), plan.attention_dropout),
+        ):
+            for name in key:
+                if value is not None and hasattr(config, name):
+                    setattr(config, name, value)
+        auto = getattr(transformers, question_answering.AUTO_MODEL)
         # a new head is expected, and the plan names it; drawing it leaves the run's own stream alone
         with quiet(), torch.random.fork_rng():
             torch.manual_seed(stream(seed, "head"))
             return auto.from_pretrained(folder, config=config, use_safetensors=True, dtype=torch.float32)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise fail("E076", f"`{folder}` cannot be loaded", notes=[str(error).splitlines()[0][:200]]) from None
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # a config may be wrong in any way, and the library checks it in as many
+        why = textwrap.shorten(str(error), 200, placeholder=" …") or type(error).__name__
+        raise fail("E076", f"`{folder}` cannot be loaded", notes=[why]) from None

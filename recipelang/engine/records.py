@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Protocol
 from recipelang.plan.types import Plan, StagePlan
 from recipelang.spec import selector as sel
 from recipelang.spec.claims import Verdict
+
+RECORD = "run.json"
 
 
 class Reporter(Protocol):
@@ -78,6 +81,15 @@ class Result:
     @property
     def failed(self) -> bool:
         return any(v.met is not True for v in self.verdicts if v.claim.kind == "expect")
+
+
+def read_record(out: Path) -> dict:  # type: ignore[type-arg]
+    """`run.json` of an output folder; empty when there is none that can be read."""
+    try:
+        record = json.loads((out / RECORD).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 class Interrupted(Exception):

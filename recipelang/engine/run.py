@@ -6,7 +6,8 @@ import platform
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -18,10 +19,11 @@ from torch import nn
 from recipelang import __version__
 from recipelang.engine import checkpoint, export, files
 from recipelang.engine.evaluate import evaluate
+from recipelang.engine.event_log import EventLog
 from recipelang.engine.interrupt import StopRequests
 from recipelang.engine.loop import make_optimizer, train
 from recipelang.engine.models import load_model
-from recipelang.engine.records import Interrupted, Measurements, Reporter, Result
+from recipelang.engine.records import RECORD, Interrupted, Measurements, Reporter, Result, read_record
 from recipelang.engine.seeds import stream
 from recipelang.modifiers.distill import Distill
 from recipelang.modifiers.learning_rate import LearningRate
@@ -30,12 +32,11 @@ from recipelang.plan.data import load_examples
 from recipelang.plan.types import DataPlan, Plan, StagePlan
 from recipelang.pruning.masks import Masks
 from recipelang.runtime.state import Modifier, State
-from recipelang.source import RecipeError, fail
+from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.spec.claims import Verdict
 from recipelang.tasks import question_answering as task
 from recipelang.tasks.squad_format import Example
 
-RECORD = "run.json"
 _LOG_EVERY = 10
 
 Judge = Callable[[Measurements], tuple[Verdict, ...]]
@@ -43,18 +44,35 @@ Judge = Callable[[Measurements], tuple[Verdict, ...]]
 
 def prepare_folder(out: Path, plan: Plan, effective: str, *, overwrite: bool) -> None:
     """Make the output folder and put the recipe and the plan into it. E085 when it is taken."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        ours = (out / RECORD).is_file()
-        if not overwrite or not ours:
-            help = "`--overwrite` replaces it, `resume` goes on with it" if ours else "choose another folder with `-o`"
-            what = "holds a run already" if ours else "exists and is not a run of ours"
-            raise fail("E085", f"`{out}` {what}", help=help)
-        with files.writing(out):
-            shutil.rmtree(out)
     with files.writing(out):
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            _may_replace(out, plan, overwrite)
+            shutil.rmtree(out)
         (out / "recipe").mkdir(parents=True, exist_ok=True)
     files.write_text(out / "recipe" / "effective.recipe", effective)
     files.write_text(out / "recipe" / "plan.json", plan.model_dump_json(indent=1) + "\n")
+
+
+def _may_replace(out: Path, plan: Plan, overwrite: bool) -> None:
+    """Only a run of ours, only when asked to, and never what the new run reads."""
+    if not (out / RECORD).is_file() and not (out / "recipe" / "plan.json").is_file():
+        what = "is not empty, and holds no run" if out.is_dir() else "is a file"
+        raise fail("E085", f"`{out}` {what}", help="choose another folder with `-o`")
+    if not overwrite:
+        finished = read_record(out).get("status") == "finished"
+        help = "`--overwrite` replaces it" + ("" if finished else f", `recipelang resume {out}` goes on with it")
+        raise fail("E085", f"`{out}` holds a run already", help=help)
+    teachers = [d.teacher for s in plan.stages for d in s.distills]
+    splits = [s.reference for d in plan.data for s in d.splits.values()]
+    inputs = [r for r in (plan.model.path, *teachers, *splits) if Path(r).is_absolute()]
+    inside = [r for r in inputs if Path(r).is_relative_to(out.resolve())]
+    if inside:
+        raise fail(
+            "E085",
+            f"`{out}` holds what this run reads",
+            notes=[f"the recipe names {inside[0]}"],
+            help="choose another folder with `-o`",
+        )
 
 
 def execute(plan: Plan, out: Path, reporter: Reporter, judge: Judge, *, resume: bool = False) -> Result:
@@ -67,14 +85,20 @@ def execute(plan: Plan, out: Path, reporter: Reporter, judge: Judge, *, resume: 
         with StopRequests() as stop:
             return run.go(stop, judge, resume)
     except Interrupted:
-        run.record("interrupted", {})
+        run.note("interrupted", {})
         raise
     except (torch.OutOfMemoryError, MemoryError):
-        run.record("failed", {})
+        run.note("failed", {"error": ["E081: out of memory"]})
         batch = max(s.micro_batch for s in plan.stages)
-        raise fail("E081", "out of memory", help=f"set `micro_batch` below {batch}: the result is the same") from None
+        help = "use a machine with more memory, or a smaller `max_length`"
+        if batch > 1:
+            help = f"set `micro_batch` below {batch}: the result is the same"
+        raise fail("E081", "out of memory", help=help) from None
     except RecipeError as error:
-        run.record("failed", {"error": [f"{d.code}: {d.message}" for d in error.diagnostics]})
+        run.note("failed", {"error": [f"{d.code}: {d.message}" for d in error.diagnostics]})
+        raise RecipeError(map(run.with_last_good, error.diagnostics)) from None
+    except Exception as error:
+        run.note("failed", {"error": [f"{type(error).__name__}: {error}"]})
         raise
 
 
@@ -88,7 +112,7 @@ class _Run:
         self.position = checkpoint.Position(plan.behaviour_digest)
         self.masks = Masks()
         self.data: dict[tuple[str, str], tuple[tuple[Example, ...], task.Features]] = {}
-        self.writer = None
+        self.log: EventLog | None = None
         self.needed = {d.teacher for s in plan.stages for d in s.distills if d.teacher.startswith("stage.")}
 
     # ------------------------------------------------------------------ the run
@@ -127,10 +151,9 @@ class _Run:
         def after_step(loss: float, due: bool) -> None:
             rate = optimizer.param_groups[0]["lr"]
             self.reporter.stepped(stage, state.step, loss, rate, state.sparsity)
-            if self.writer is not None and (state.step % _LOG_EVERY == 0 or state.step == until):
-                at = first + state.step
-                for name, value in (("loss", loss), ("learning_rate", rate), ("sparsity", state.sparsity)):
-                    self.writer.add_scalar(f"train/{name}", value, at)
+            if self.log is not None and (state.step % _LOG_EVERY == 0 or state.step == until):
+                scalars = {"loss": loss, "learning_rate": rate, "sparsity": state.sparsity}
+                self.log.add(first + state.step, {f"train/{name}": value for name, value in scalars.items()})
             self._evaluate_inside(stage, state.step, until)
             if (due and state.step < until) or stop.received is not None:
                 self.position.step = state.step
@@ -163,6 +186,7 @@ class _Run:
             for metric, value in metrics.items():
                 self.position.metrics[f"stage.{stage.name}.{evaluation.name}.{metric}"] = value
                 self.position.metrics[f"{evaluation.name}.{metric}"] = value
+            self._log_metrics(stage, stage.steps, evaluation.name, metrics)
             self.reporter.evaluated(stage.name, evaluation.name, metrics)
         if f"stage.{stage.name}" in self.needed:
             source = Path(self.plan.model.path)
@@ -178,7 +202,13 @@ class _Run:
                 random_state = torch.get_rng_state()
                 metrics = self._measure(stage, evaluation.name)
                 torch.set_rng_state(random_state)
+                self._log_metrics(stage, step, evaluation.name, metrics)
                 self.reporter.evaluated(stage.name, evaluation.name, metrics)
+
+    def _log_metrics(self, stage: StagePlan, step: int, name: str, metrics: dict[str, float]) -> None:
+        if self.log is not None:
+            at = sum(s.steps for s in self.plan.stages[: stage.index]) + step
+            self.log.add(at, {f"{name}/{metric}": value for metric, value in metrics.items()})
 
     def _measure(self, stage: StagePlan, name: str) -> dict[str, float]:
         evaluation = next(e for e in self.plan.evaluations if e.name == name)
@@ -197,10 +227,7 @@ class _Run:
     def _teacher(self, where: str) -> nn.Module:
         own = where.startswith("stage.")
         folder = self._stage_folder(where.removeprefix("stage.")) if own else Path(where)
-        teacher = load_model(folder, self.plan.model, self.plan.seed).to(self.accelerator.device)
-        if teacher.config.num_labels != self.model.config.num_labels:
-            raise fail("E080", "teacher and student have different labels")
-        return teacher
+        return load_model(folder, self.plan.model, self.plan.seed).to(self.accelerator.device)
 
     def _stage_folder(self, name: str) -> Path:
         return self.out / "stages" / name
@@ -235,11 +262,8 @@ class _Run:
         return {n: int((parameters[n] == 0).sum()) for n in names}
 
     def _open_log(self) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
         done = sum(s.steps for s in self.plan.stages[: self.position.stage]) + self.position.step
-        with files.writing(self.out / "tensorboard"):
-            self.writer = SummaryWriter(str(self.out / "tensorboard"), purge_step=done or None)
+        self.log = EventLog(self.out / "tensorboard", resumed_at=done)
 
     def _stamp(self) -> dict[str, str]:
         return {"format": "pt", "recipe.name": self.plan.name, "recipe.spec": self.plan.spec_digest}
@@ -247,8 +271,6 @@ class _Run:
     # ---------------------------------------------------------------------- end
     def _finish(self, judge: Judge, started: float) -> Result:
         """Weights are written before claims are judged: a failed claim loses nothing."""
-        if self.writer is not None:
-            self.writer.close()
         folder = self.out / "export"
         export.save_model(self.model, folder, Path(self.plan.model.path), self.plan.export.max_shard, self._stamp())
         export.move_up(folder, self.out)
@@ -293,6 +315,19 @@ class _Run:
                 for v in result.verdicts
             ],
         }
+
+    def note(self, status: str, more: dict) -> None:  # type: ignore[type-arg]
+        """`record` on the way out of a failure, which must not hide that failure."""
+        with suppress(RecipeError):
+            self.record(status, more)
+
+    def with_last_good(self, d: Diagnostic) -> Diagnostic:
+        """Say what is left after a loss that is not finite, or a write that failed."""
+        newest = checkpoint.newest_first(self.checkpoints)[:1]
+        if d.code not in ("E082", "E084") or not newest:
+            return d
+        again = f"; `recipelang resume {self.out}` goes on from it" if d.code == "E084" else ""
+        return replace(d, notes=(*d.notes, f"the last good checkpoint is `{newest[0].name}`{again}"))
 
     def record(self, status: str, more: dict) -> None:  # type: ignore[type-arg]
         """`run.json`: written at the start, and again at every end."""

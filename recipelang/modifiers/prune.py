@@ -33,15 +33,12 @@ class Prune(Modifier):
     def _prune(self, event: PruneEvent, state: State) -> None:
         parameters = dict(state.model.named_parameters())
         weights = [parameters[n] for n in self.names]
-        scores = [magnitude.score(w) for w in weights]
-        known = [state.masks.get(n) for n in self.names]
-        dead = [
-            ~m if m is not None else torch.zeros_like(w, dtype=torch.bool) for m, w in zip(known, weights, strict=True)
-        ]
+        scores = magnitude.scores(weights)
+        live = [state.masks.live(n, w) for n, w in zip(self.names, weights, strict=True)]
         if self.plan.scope == "uniform":
-            keeps = selection.uniform(scores, event.zeros, dead)
+            keeps = selection.uniform(scores, event.zeros, live, seed=self.seed)
         else:
-            keeps = selection.smallest(scores, event.zeros[0], dead, seed=self.seed)
+            keeps = selection.smallest(scores, event.zeros[0], live, seed=self.seed)
         for name, weight, keep in zip(self.names, weights, keeps, strict=True):
             state.masks.set(name, weight, keep)
         state.masks.clear_moments(state.optimizer)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recipelang.plan.facts import ModelFacts, cache_folder, file_digest
+from recipelang.plan.references import is_local, local_path
 from recipelang.plan.types import DataPlan, SplitPlan
-from recipelang.source import fail
+from recipelang.source import Diagnostic, RecipeError, at_label, fail
 from recipelang.spec.blocks import DataSpec
 from recipelang.spec.check import Recipe
 
@@ -20,8 +21,12 @@ DEFAULT_LENGTH = 384
 def plan_data(recipe: Recipe, label: str, spec: DataSpec, used: set[str], facts: ModelFacts, beside: Path) -> DataPlan:
     """One data set, with the sizes of the splits in use. E047, E074, E075 as they come."""
     length = spec.max_length or DEFAULT_LENGTH
+    block = f"data.{label}" if label else "data"
     if spec.max_length and spec.max_length > facts.max_positions:
-        raise fail("E038", f"`max_length` is {spec.max_length:,}, the model takes {facts.max_positions:,} tokens")
+        limit = f"{facts.max_positions:,} tokens"
+        message = f"`max_length` is more than the {limit} the model takes"
+        at = recipe.label(f"{block}.max_length")
+        raise RecipeError(Diagnostic("E038", message, at, help=(f"write at most `{facts.max_positions} tokens`",)))
     splits = {name: _split(spec, name, beside) for name in sorted(used)}
     plan = DataPlan(
         label=label,
@@ -34,7 +39,11 @@ def plan_data(recipe: Recipe, label: str, spec: DataSpec, used: set[str], facts:
         shuffle=spec.shuffle,
         seed=recipe.seed if spec.seed is None else spec.seed,
     )
-    sizes = {name: _sizes(plan, name, facts.path) for name in splits}
+    sizes = {}
+    for name in splits:
+        own = name if getattr(spec, name, None) is not None else "source"
+        with at_label(recipe.label(f"{block}.{own}")):
+            sizes[name] = _sizes(plan, name, facts.path)
     return plan.model_copy(
         update={"examples": {n: s.examples for n, s in sizes.items()}, "items": {n: s.items for n, s in sizes.items()}}
     )
@@ -59,8 +68,8 @@ def _split(spec: DataSpec, name: str, beside: Path) -> SplitPlan:
 
 
 def _located(reference: str, split: str, beside: Path) -> SplitPlan:
-    if "://" not in reference:
-        reference = str((beside / Path(reference).expanduser()).resolve())
+    if is_local(reference):
+        reference = str(local_path(reference, beside))
     return SplitPlan(reference=reference, split=split)
 
 

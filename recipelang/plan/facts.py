@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from typing import Any
 from recipelang.plan.families import FAMILIES, TASKS, TensorFact
 from recipelang.plan.safetensors_header import read_folder, weight_files
 from recipelang.source import fail
+from recipelang.source.suggest import closest
+
+_AGAIN = "copy or download the model again"
 
 
 @dataclass(frozen=True)
@@ -39,25 +43,29 @@ class ModelFacts:
 
 def read_config(path: Path) -> dict[str, Any]:
     if not path.is_dir():
-        raise fail(
-            "E076", f"there is no model folder `{path}`", help="name a folder that holds config.json and weights"
-        )
+        beside = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
+        near = closest(path.name, beside)
+        help = f"did you mean `{near}`?" if near else "name a folder that holds config.json and safetensors weights"
+        raise fail("E076", f"there is no model folder `{path}`", help=help)
     try:
         config = json.loads((path / "config.json").read_text("utf-8"))
     except FileNotFoundError:
         there = ", ".join(sorted(p.name for p in path.iterdir())[:12]) or "nothing"
-        raise fail("E076", f"`{path}` holds no config.json", notes=[f"it holds {there}"]) from None
-    except (UnicodeDecodeError, json.JSONDecodeError):
-        raise fail("E076", f"`{path / 'config.json'}` is not JSON") from None
+        help = "name the folder that `save_pretrained` wrote"
+        raise fail("E076", f"`{path}` holds no config.json", help=help, notes=[f"it holds {there}"]) from None
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+        raise fail("E076", f"`{path / 'config.json'}` is not JSON", help=_AGAIN) from None
     if not isinstance(config, dict):
-        raise fail("E076", f"`{path / 'config.json'}` is not a JSON object")
+        raise fail("E076", f"`{path / 'config.json'}` is not a JSON object", help=_AGAIN)
     return config
 
 
 def read_model_facts(path: Path, task: str) -> ModelFacts:
     """The task model that will be made from a folder. No weights are read."""
     config = read_config(path)
-    family = str(config.get("model_type", "?"))
+    if "model_type" not in config:
+        raise fail("E076", f"`{path / 'config.json'}` does not say which `model_type` this is")
+    family = str(config["model_type"])
     if family not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise fail("E076", f"models of type `{family}` are not known to this release", help=f"it knows {known}")
@@ -65,9 +73,15 @@ def read_model_facts(path: Path, task: str) -> ModelFacts:
         raise fail("E073", f"`{family}` has no head for {task}", help=f"it has {', '.join(sorted(TASKS[family]))}")
     try:
         tensors = tuple(FAMILIES[family](config, task))
-    except (KeyError, TypeError) as error:
-        raise fail("E076", f"`{path / 'config.json'}` lacks {error}") from None
+    except KeyError as error:
+        raise fail("E076", f"`{path / 'config.json'}` lacks `{error.args[0]}`", help=_AGAIN) from None
+    except (TypeError, ValueError, ArithmeticError) as error:
+        why = str(error)
+        raise fail(
+            "E076", f"`{path / 'config.json'}` does not describe a `{family}`", help=_AGAIN, notes=[why]
+        ) from None
     header = read_folder(path)
+    _same_depth(path, tensors, header)
     fresh = []
     for tensor in tensors:
         found = header.get(tensor.name) or header.get(tensor.name.partition(".")[2])
@@ -78,15 +92,28 @@ def read_model_facts(path: Path, task: str) -> ModelFacts:
                     "LayerNorm.bias", "LayerNorm.beta"
                 )
                 if old not in header and old.partition(".")[2] not in header:
-                    raise fail("E076", f"the weights lack `{tensor.name}`", notes=[f"the folder is {path}"])
+                    notes = [f"the folder is {path}"]
+                    raise fail("E076", f"the weights lack `{tensor.name}`", help=_AGAIN, notes=notes)
             else:
                 fresh.append(tensor.name)
         elif found.shape != tensor.shape:
             if "head" in tensor.roles:
                 fresh.append(tensor.name)
                 continue
-            raise fail("E076", f"`{tensor.name}` has shape {found.shape}, the config says {tensor.shape}")
+            message = f"`{tensor.name}` has shape {found.shape}, the config says {tensor.shape}"
+            raise fail("E076", message, help=_AGAIN, notes=[f"the folder is {path}"])
     return ModelFacts(path, family, task, config, tensors, tuple(fresh))
+
+
+def _same_depth(path: Path, tensors: tuple[TensorFact, ...], header: Mapping[str, object]) -> None:
+    """A layer that the weights hold and the config does not would be dropped without a word."""
+    last = max((t.layer for t in tensors if t.layer is not None), default=-1)
+    for tensor in tensors:
+        if tensor.layer == last >= 0:
+            above = tensor.name.replace(f".{last}.", f".{last + 1}.", 1)
+            if above in header or above.partition(".")[2] in header:
+                note = f"the weights hold `{above}`; the folder is {path}"
+                raise fail("E076", f"the weights have more than the {last + 1} layers of the config", notes=[note])
 
 
 def model_digest(path: Path) -> str:

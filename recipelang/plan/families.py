@@ -51,7 +51,7 @@ def _table(name: str, rows: int, width: int) -> TensorFact:
     return TensorFact(f"{name}.weight", (rows, width), frozenset({"embeddings"}))
 
 
-def _labels(config: Config) -> int:
+def label_count(config: Config) -> int:
     return len(config["id2label"]) if "id2label" in config else int(config.get("num_labels", 2))
 
 
@@ -79,9 +79,9 @@ def bert(config: Config, task: str) -> Iterator[TensorFact]:
         yield from _linear("bert.pooler.dense", h, h, "pooler")
     match task:
         case "question_answering":
-            yield from _linear("qa_outputs", _labels(config), h, "head")
+            yield from _linear("qa_outputs", label_count(config), h, "head")
         case "sequence_classification" | "token_classification":
-            yield from _linear("classifier", _labels(config), h, "head")
+            yield from _linear("classifier", label_count(config), h, "head")
         case "multiple_choice":
             yield from _linear("classifier", 1, h, "head")
         case "masked_lm":
@@ -97,12 +97,12 @@ def roberta(config: Config, task: str) -> Iterator[TensorFact]:
         yield from _linear("roberta.pooler.dense", h, h, "pooler")
     match task:
         case "question_answering":
-            yield from _linear("qa_outputs", _labels(config), h, "head")
+            yield from _linear("qa_outputs", label_count(config), h, "head")
         case "sequence_classification":
             yield from _linear("classifier.dense", h, h, "head")
-            yield from _linear("classifier.out_proj", _labels(config), h, "head")
+            yield from _linear("classifier.out_proj", label_count(config), h, "head")
         case "token_classification":
-            yield from _linear("classifier", _labels(config), h, "head")
+            yield from _linear("classifier", label_count(config), h, "head")
         case "multiple_choice":
             yield from _linear("classifier", 1, h, "head")
         case "masked_lm":
@@ -129,10 +129,10 @@ def distilbert(config: Config, task: str) -> Iterator[TensorFact]:
         case "question_answering":
             yield from _linear("qa_outputs", 2, h, "head")
         case "token_classification":
-            yield from _linear("classifier", _labels(config), h, "head")
+            yield from _linear("classifier", label_count(config), h, "head")
         case "sequence_classification":
             yield from _linear("pre_classifier", h, h, "head")
-            yield from _linear("classifier", _labels(config), h, "head")
+            yield from _linear("classifier", label_count(config), h, "head")
         case "multiple_choice":
             yield from _linear("pre_classifier", h, h, "head")
             yield from _linear("classifier", 1, h, "head")
@@ -166,7 +166,7 @@ def llama(config: Config, task: str) -> Iterator[TensorFact]:
         case "question_answering":
             yield from _linear("qa_outputs", 2, h, "head")
         case "sequence_classification" | "token_classification":
-            yield from _linear("score", _labels(config), h, "head", bias=task == "token_classification")
+            yield from _linear("score", label_count(config), h, "head", bias=task == "token_classification")
 
 
 FAMILIES: dict[str, Callable[[Config, str], Iterator[TensorFact]]] = {

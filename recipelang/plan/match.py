@@ -80,14 +80,19 @@ def _compile_glob(pattern: str) -> re.Pattern[str]:
             options = _alternatives(token[1:-1])
             alternatives += len(options)
             if alternatives > MAX_ALTERNATIVES:
-                raise fail("E049", f"the glob `{pattern}` has more than {MAX_ALTERNATIVES:,} alternatives")
+                raise fail(
+                    "E049",
+                    f"the glob `{pattern}` has more than {MAX_ALTERNATIVES:,} alternatives",
+                    help="write `*` for any name, or `layers(0..5)`",
+                )
             pieces.append("(?:" + "|".join(map(re.escape, options)) + ")")
         elif token in "{}":
-            raise fail("E049", f"the glob `{pattern}` has a brace without its partner")
+            help = "write `{a,b}` or `{0..11}`, without braces inside"
+            raise fail("E049", f"the glob `{pattern}` has a brace without its partner", help=help)
         else:
             pieces.append(re.escape(token))
     if pieces.count(".*") + pieces.count("[^.]*") > 16:
-        raise fail("E049", f"the glob `{pattern}` has more than 16 stars")
+        raise fail("E049", f"the glob `{pattern}` has more than 16 stars", help="`**` stands for any number of parts")
     return re.compile("".join(pieces))
 
 
@@ -103,7 +108,9 @@ def _regex(pattern: str, names: frozenset[str]) -> frozenset[str]:
     import re2
 
     if len(pattern) > MAX_REGEX:
-        raise fail("E049", f"a regular expression has at most {MAX_REGEX:,} characters")
+        raise fail(
+            "E049", f"a regular expression has at most {MAX_REGEX:,} characters", help="join roles with `&` and `|`"
+        )
     options = re2.Options()
     options.log_errors = False
     try:
@@ -112,7 +119,11 @@ def _regex(pattern: str, names: frozenset[str]) -> frozenset[str]:
         reason = (
             error.args[0].decode("utf-8", "replace") if error.args and isinstance(error.args[0], bytes) else str(error)
         )
-        raise fail("E049", "this regular expression cannot be used", notes=[reason[:160]]) from None
+        unknown = "perl operator" in reason or "escape" in reason
+        help = "look-around and back-references do not exist here; combine patterns with `&`, `|` and `except`"
+        raise fail(
+            "E049", "this regular expression cannot be used", help=help if unknown else None, notes=[reason[:160]]
+        ) from None
     return frozenset(n for n in names if compiled.fullmatch(n))
 
 
@@ -123,7 +134,17 @@ def nearest(selector: s.Selector, facts: ModelFacts, n: int = 3) -> list[str]:
     if not patterns:
         return []
     plain = re.sub(r"[\\*?{}()\[\]|^$+]", "", patterns[0])
-    return sorted(names, key=lambda name: (distance(plain[:80], name[:80]), name))[:n]
+    begins = re.split(r"[\\*?{(\[|^$+]", patterns[0], maxsplit=1)[0]
+
+    def apart(name: str) -> tuple[int, int, str]:
+        return -_shared(begins, name), distance(plain[:80], name[:80]), name
+
+    return sorted(names, key=apart)[:n]
+
+
+def _shared(a: str, b: str) -> int:
+    """How many characters two names begin with alike."""
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 def _leaves(selector: s.Selector) -> list[s.Selector]:
@@ -139,6 +160,11 @@ def _leaves(selector: s.Selector) -> list[s.Selector]:
 
 def nothing(selector: s.Selector, facts: ModelFacts, label: object) -> RecipeError:
     """E070, with what the selector may have meant."""
+    if found := match(selector, facts):
+        help = "only two-dimensional weights are pruned and counted: biases and norms are not"
+        notes = (f"it selects {', '.join(f'`{n}`' for n in found[:3])}" + (" ..." if len(found) > 3 else ""),)
+        message = f"`{s.text(selector)}` selects no matrix of this model"
+        return RecipeError(Diagnostic("E070", message, label, notes=notes, help=(help,)))  # type: ignore[arg-type]
     near = nearest(selector, facts)
     roles = sorted({r for t in facts.tensors for r in t.roles})
     help = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import textwrap
 from importlib import metadata
 from pathlib import Path
 
@@ -15,14 +17,19 @@ def is_local(reference: str) -> bool:
     return "://" not in reference or reference.startswith("file://")
 
 
+def local_path(reference: str, beside: Path) -> Path:
+    """Where a local reference points: `~` and `file://` are understood, the rest is relative to `beside`."""
+    if "\0" in reference:
+        raise fail("E046", "a path cannot hold the character U+0000")
+    return Path(os.path.realpath(beside / os.path.expanduser(reference.removeprefix("file://"))))
+
+
 def locate_model(reference: str, beside: Path, revision: str | None = None) -> Path:
     """The folder of a model. Local paths are relative to `beside`."""
-    scheme, separator, rest = reference.partition("://")
-    if not separator:
-        return (beside / Path(reference).expanduser()).resolve()
+    if is_local(reference):
+        return local_path(reference, beside)
+    scheme, _, rest = reference.partition("://")
     match scheme:
-        case "file":
-            return (beside / rest).resolve()
         case "package":
             return _package(rest)
         case "hf":
@@ -33,16 +40,18 @@ def locate_model(reference: str, beside: Path, revision: str | None = None) -> P
 
 def _package(rest: str) -> Path:
     distribution, _, inside = rest.partition("/")
+    if not distribution or not inside:
+        raise fail("E047", f"`package://{rest}` names no folder of a package", help="write `package://package/folder`")
     try:
         found = metadata.distribution(distribution)
     except metadata.PackageNotFoundError:
         raise fail(
-            "E076", f"the package `{distribution}` is not installed", help=f"pip install --no-deps {distribution}"
+            "E076", f"the package `{distribution}` is not installed", help=f"`pip install --no-deps {distribution}`"
         ) from None
     root = Path(str(found.locate_file(""))).resolve()
     path = (root / inside).resolve()
-    owned = {str(f).split("/")[0] for f in found.files or ()}
-    if not path.is_relative_to(root) or not inside or inside.split("/")[0] not in owned:
+    owned = {str(f).split("/")[0] for f in found.files or ()} - {".."}
+    if not path.is_relative_to(root) or inside.split("/")[0] not in owned:
         raise fail(
             "E076",
             f"`{inside}` is not a folder of the package `{distribution}`",
@@ -56,17 +65,33 @@ def _hub(rest: str, revision: str | None) -> Path:
     if name.count("/") > 1 or not name:
         raise fail("E047", f"`hf://{rest}` is not a model of the Hub", help="write `hf://owner/name`")
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import (
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     version = revision or pinned or None
     try:
         return Path(snapshot_download(name, revision=version, allow_patterns=_HUB_FILES))
     except (RepositoryNotFoundError, RevisionNotFoundError):
         raise fail("E047", f"the Hub has no model `{name}`" + (f" at `{version}`" if version else "")) from None
+    except HFValidationError:
+        raise fail("E047", f"`hf://{rest}` is not a model of the Hub", help="write `hf://owner/name`") from None
     except (LocalEntryNotFoundError, OSError, ValueError) as error:
         raise fail(
             "E047",
             f"`hf://{name}` is neither cached nor reachable",
             help="run once with a network, or name a local folder (`-p base=DIR`, if the recipe has that parameter)",
-            notes=[str(error).splitlines()[0][:160]] if str(error) else [],
+            notes=[why_unreachable(error)],
         ) from None
+
+
+def why_unreachable(error: Exception) -> str:
+    """The Hub's client in one line; that it was told not to ask comes first."""
+    from huggingface_hub.constants import is_offline_mode
+
+    if is_offline_mode():
+        return "the network is switched off by `HF_HUB_OFFLINE`"
+    return textwrap.shorten(str(error), 160, placeholder=" …") or type(error).__name__

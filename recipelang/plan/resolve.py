@@ -8,11 +8,14 @@ from pathlib import Path
 from recipelang.plan import match as matching, schedule
 from recipelang.plan.data import plan_data
 from recipelang.plan.facts import ModelFacts, file_digest, model_digest, read_model_facts
+from recipelang.plan.families import TensorFact, label_count
 from recipelang.plan.memory import peak_memory
-from recipelang.plan.references import is_local, locate_model
+from recipelang.plan.processor import emulates_bf16
+from recipelang.plan.references import is_local, local_path, locate_model
 from recipelang.plan.types import (
     ClaimPlan,
     DataPlan,
+    DenseGroup,
     DistillPlan,
     EvaluatePlan,
     ExportPlan,
@@ -23,12 +26,13 @@ from recipelang.plan.types import (
     StagePlan,
     Target,
 )
-from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError
+from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, at_label, fail
 from recipelang.spec import selector as sel
 from recipelang.spec.blocks import DistillSpec, PruneSpec, StageSpec
 from recipelang.spec.canonical import behaviour_digest, spec_digest
 from recipelang.spec.check import Recipe
 from recipelang.spec.claims import selectors
+from recipelang.spec.show import show
 from recipelang.values.composite import StageRef
 
 METRICS = {"question_answering": ("f1", "exact_match")}
@@ -73,19 +77,21 @@ class _Resolver:
                 ref=model.base,
                 path=str(facts.path),
                 task=model.task,
-                dtype=model.dtype,
+                dtype=model.dtype,  # type: ignore[arg-type]
                 dropout=None if model.dropout is None else float(model.dropout),
                 attention_dropout=None if model.attention_dropout is None else float(model.attention_dropout),
                 digest=model_digest(facts.path),
                 family=facts.family,
                 parameters=facts.parameters,
+                fresh_head=any("head" in t.roles for t in facts.tensors if t.name in facts.fresh),
             ),
             data=tuple(data),
             stages=tuple(stages),
             evaluations=tuple(self._evaluations()),
             export=ExportPlan(**{n: getattr(self.recipe.export, n) for n in ("formats", "card", "max_shard")}),
             claims=tuple(
-                ClaimPlan(kind=c.kind, id=i, text=c.text, message=c.message) for i, c in enumerate(self.recipe.claims)
+                ClaimPlan(kind=c.kind, id=i, text=c.text, message=c.message)  # type: ignore[arg-type]
+                for i, c in enumerate(self.recipe.claims)
             ),
             never=tuple(dict.fromkeys(n for s in stages for p in s.prunes for n in p.never)),
             selections=selections,
@@ -94,10 +100,14 @@ class _Resolver:
         return plan.model_copy(update={"peak_memory": peak_memory(plan, facts)})
 
     # ---------------------------------------------------------------- references
-    def _guard(self, path: str, call):  # type: ignore[no-untyped-def]
-        """A coded error from reading a file, shown at the attribute that named it."""
+    def _guard(self, path: str, call, code: str = "E076"):  # type: ignore[no-untyped-def]
+        """A coded error from reading a file, shown at the attribute that named it; `code` for what the system refuses."""
         try:
-            return call()
+            try:
+                return call()
+            except OSError as error:
+                name = f"`{error.filename}`" if error.filename else "a file"
+                raise fail(code, f"{name} cannot be read", notes=[error.strerror or str(error)]) from None
         except RecipeError as error:
             for d in error.diagnostics:
                 primary = d.primary or self.recipe.label(path)
@@ -112,7 +122,7 @@ class _Resolver:
         """What lives on this machine enters the digests by its contents."""
         known: dict[str, str] = {}
         for reference in local_references(self.recipe):
-            path = (self.beside / Path(reference).expanduser()).resolve()
+            path = local_path(reference, self.beside)
             known[reference] = model_digest(path) if path.is_dir() else "sha256:" + file_digest(path)
         return known
 
@@ -127,7 +137,7 @@ class _Resolver:
             path = f"data.{label}" if label else "data"
             spec = self.recipe.data[label]
             plan = self._guard(
-                path, lambda a=label, s=spec, u=splits: plan_data(self.recipe, a, s, u, self.facts, self.beside)
+                path, lambda a=label, s=spec, u=splits: plan_data(self.recipe, a, s, u, self.facts, self.beside), "E074"
             )
             if plan is None:
                 return None
@@ -154,23 +164,26 @@ class _Resolver:
         per_epoch = -(-items // spec.batch)
         steps = spec.length.in_steps(per_epoch)
         if steps < 1:
-            self._error("E063", "this stage has no step", f"{path}.length", f"an epoch here has {per_epoch:,} steps")
+            help = f"lengthen it: an epoch here has {per_epoch:,} step{'s' if per_epoch > 1 else ''}"
+            self._error("E063", "this stage has no step", f"{path}.length", help)
             return None
         micro = spec.micro_batch or spec.batch
         if spec.batch % micro:
-            help = f"{spec.batch} examples do not divide into {micro} at a time"
+            fitting = [n for n in range(1, min(micro, spec.batch) + 1) if spec.batch % n == 0][-3:]
+            help = f"write {' or '.join(map(str, fitting))}, or change `batch`, which is {spec.batch}"
             self._error("E077", "`batch` is not a multiple of `micro_batch`", f"{path}.micro_batch", help)
             return None
         rate = schedule.segments(
             spec.learning_rate, steps, per_epoch, self.recipe.label(f"{path}.learning_rate"), self.found
         )
+        self._warn_of_bf16(spec)
         prunes = [p for p in (self._prune(path, prune, steps, per_epoch, in_force) for prune in spec.prunes) if p]
         distills = [self._distill(path, d, steps, per_epoch) for d in spec.distills]
         every = spec.checkpoint_every
         return StagePlan(
             name=spec.name,
             index=index,
-            mode=spec.mode,
+            mode=spec.mode,  # type: ignore[arg-type]
             steps=steps,
             steps_per_epoch=per_epoch,
             epochs=steps / per_epoch,
@@ -181,7 +194,7 @@ class _Resolver:
             optimizer_args={n: _double(v) for n, v in spec.optimizer.arguments},
             learning_rate=rate,
             clip=None if spec.clip is None else float(spec.clip),
-            precision=spec.precision,
+            precision=spec.precision,  # type: ignore[arg-type]
             data=spec.data,
             seed=self.recipe.seed if spec.seed is None else spec.seed,
             checkpoint_every=None if every is None else max(1, every.in_steps(per_epoch)),
@@ -189,6 +202,15 @@ class _Resolver:
             prunes=tuple(prunes),
             distills=tuple(d for d in distills if d),
         )
+
+    def _warn_of_bf16(self, spec: StageSpec) -> None:
+        said = any(d.code == "W104" for d in self.found)  # once is enough
+        if spec.precision != "bf16" or said or not emulates_bf16():
+            return
+        at = self.recipe.label(f"stage.{spec.name}.precision")
+        notes = ("steps were measured more than ten times slower than in fp32 on such a processor",)
+        help = ("choose `fp32` here; bf16 is for GPUs and for CPUs that list avx512_bf16, amx_bf16 or bf16",)
+        self.found.add(Diagnostic("W104", "this CPU has no bf16 arithmetic", at, notes=notes, help=help))
 
     def _prune(
         self, stage: str, spec: PruneSpec, steps: int, per_epoch: int, in_force: dict[str, Fraction]
@@ -202,7 +224,8 @@ class _Resolver:
             return None
         if not timed:
             if not self.found.errors:
-                self._error("E063", "no pruning event falls in this stage", f"{path}.sparsity")
+                help = "prune more often, or lengthen the window"
+                self._error("E063", "no pruning event falls in this stage", f"{path}.sparsity", help)
             return None
         self._rises(timed, targets, in_force, label, path)
         scope = str(spec.method.get("scope") or "uniform")
@@ -215,14 +238,31 @@ class _Resolver:
             name=spec.name,
             method=spec.method.name,
             args={n: v for n, v in spec.method.arguments if isinstance(v, str | int | float | bool)},
-            scope=scope,
+            scope=scope,  # type: ignore[arg-type]
             pattern=spec.pattern.kind,
-            targets=tuple(Target(name=n, shape=facts[n].shape) for n in targets),
+            targets=tuple(Target(name=n, shape=facts[n].shape, purpose=_purpose(facts[n])) for n in targets),
             never=never,
+            dense=self._left_dense(set(targets), set(never)),
             # banker's rounding of exact rationals, as the semantics say
             events=tuple(
                 PruneEvent(step=k, sparsity=float(s), zeros=tuple(round(s * n) for n in sets)) for k, s in timed
             ),
+        )
+
+    def _left_dense(self, targets: set[str], never: set[str]) -> tuple[DenseGroup, ...]:
+        """What a prune block does not touch, in the model's order of kinds."""
+        groups: dict[str, list[TensorFact]] = {}
+        for tensor in self.facts.tensors:
+            if tensor.name not in targets:
+                groups.setdefault(_purpose(tensor), []).append(tensor)
+        return tuple(
+            DenseGroup(
+                what=what,
+                tensors=len(tensors),
+                weights=sum(t.size for t in tensors),
+                protected=all(t.name in never for t in tensors),
+            )
+            for what, tensors in groups.items()
         )
 
     def _rises(
@@ -260,17 +300,14 @@ class _Resolver:
 
     def _teacher(self, reference: str) -> ModelFacts:
         facts = read_model_facts(locate_model(reference, self.beside), self.recipe.model.task)
-        if facts.config.get("vocab_size") != self.facts.config.get("vocab_size"):
-            raise RecipeError(
-                Diagnostic(
-                    "E080",
-                    "teacher and student have different vocabularies",
-                    notes=(
-                        f"teacher {facts.config.get('vocab_size')}, student {self.facts.config.get('vocab_size')} tokens",
-                    ),
-                    help=("choose a teacher with the student's tokenizer",),
-                )
-            )
+        theirs, ours = facts.config.get("vocab_size"), self.facts.config.get("vocab_size")
+        if theirs != ours:
+            help, notes = "choose a teacher with the student's tokenizer", [f"teacher {theirs}, student {ours} tokens"]
+            raise fail("E080", "teacher and student have different vocabularies", help=help, notes=notes)
+        theirs, ours = label_count(facts.config), label_count(self.facts.config)
+        if theirs != ours:
+            help, notes = "choose a teacher of the same task", [f"teacher {theirs}, student {ours} labels"]
+            raise fail("E080", "teacher and student have different labels", help=help, notes=notes)
         return facts
 
     # ----------------------------------------------------------------- selectors
@@ -298,23 +335,24 @@ class _Resolver:
                 f"`targets` meets `never` in {len(both)} tensor{'s' if len(both) > 1 else ''}",
                 self.recipe.label(f"{path}.targets", "selects them"),
                 (never_label,) if never_label else (),
-                notes=(shown,),
-                help=("take them out of `targets`, or let them be pruned by narrowing `never`",),
+                notes=(f"they share {shown}",),
+                help=("add `except ...` to `targets`, or take them out of `never`",),
             )
         )
         return False
 
     def _selections(self) -> dict[str, tuple[str, ...]]:
         chosen: dict[str, tuple[str, ...]] = {}
-        for selector in selectors(self.recipe):
+        for selector, span in selectors(self.recipe):
+            label = Label(self.recipe.source, span)
             try:
-                names = matching.match(selector, self.facts)
+                with at_label(label):
+                    names = matching.match(selector, self.facts)
             except RecipeError as error:
                 self.found.extend(error.diagnostics)
                 continue
             found = tuple(t.name for t in matching.matrices(names, self.facts))
             if not found:
-                label = Label(self.recipe.source, selector.span) if selector.span else None
                 self.found.extend(matching.nothing(selector, self.facts, label).diagnostics)
             chosen[sel.text(selector)] = found
         return chosen
@@ -337,19 +375,24 @@ class _Resolver:
         """What the language has and this release cannot run: said before anything is loaded."""
         before = len(self.found)
         recipe = self.recipe
-        self._refuse(recipe.model.task != "question_answering", f"task `{recipe.model.task}`", "model.task")
-        self._refuse(recipe.model.dtype != "fp32", f"dtype `{recipe.model.dtype}`", "model.dtype")
+        tasks = "`question_answering`"
+        self._refuse(recipe.model.task not in METRICS, f"task `{recipe.model.task}`", "model.task", tasks)
+        self._refuse(recipe.model.dtype != "fp32", f"dtype `{recipe.model.dtype}`", "model.dtype", "`fp32`")
         for stage in recipe.stages:
             path = f"stage.{stage.name}"
-            self._refuse(stage.mode != "train", "one-shot pruning", f"{path}.mode")
-            self._refuse(stage.precision == "fp16", "precision `fp16`", f"{path}.precision")
+            self._refuse(stage.mode != "train", "one-shot pruning", f"{path}.mode", "`train`")
+            self._refuse(stage.precision == "fp16", "precision `fp16`", f"{path}.precision", "`fp32` and `bf16`")
             self._refuse(stage.compile, "`compile`", f"{path}.compile")
             for prune in stage.prunes:
-                kind = prune.pattern.kind
-                self._refuse(kind != "unstructured", f"the pattern `{kind}`", f"{path}.prune.{prune.name}.pattern")
+                refused = prune.pattern.kind != "unstructured"
+                at = f"{path}.prune.{prune.name}.pattern"
+                self._refuse(refused, f"the pattern `{show(prune.pattern)}`", at, "`unstructured`")
             for distill in stage.distills:
                 self._refuse(
-                    bool({"hidden", "attention"} & set(distill.on)), "distilling hidden states", f"{path}.distill.on"
+                    bool({"hidden", "attention"} & set(distill.on)),
+                    "distilling hidden states",
+                    f"{path}.distill.on",
+                    "`logits`, `start_logits` and `end_logits`",
                 )
                 self._refuse(distill.cache, "the teacher cache", f"{path}.distill.cache")
         for evaluation in recipe.evaluations:
@@ -357,15 +400,24 @@ class _Resolver:
             self._refuse(evaluation.source is not None, "an `evaluate` with its own source", f"{path}.source")
             self._refuse(evaluation.compare is not None, "`compare`", f"{path}.compare")
             wrong = [m for m in evaluation.metrics if m not in METRICS["question_answering"]]
-            self._refuse(bool(wrong), f"the metric `{wrong[0] if wrong else ''}` for this task", f"{path}.metrics")
+            what = f"the metric `{wrong[0] if wrong else ''}` for this task"
+            self._refuse(bool(wrong), what, f"{path}.metrics", "`f1` and `exact_match`")
         return len(self.found) > before
 
-    def _refuse(self, condition: bool, what: str, path: str) -> None:
+    def _refuse(self, condition: bool, what: str, path: str, instead: str | None = None) -> None:
         if condition:
-            self._error("E055", f"{what} is not in this release yet", path)
+            help = f"this release has {instead}" if instead else "take it out for now"
+            self._error("E055", f"{what} is not in this release yet", path, help)
 
     def _error(self, code: str, message: str, path: str, help: str | None = None) -> None:
         self.found.add(Diagnostic(code, message, self.recipe.label(path), help=(help,) if help else ()))
+
+
+def _purpose(tensor: TensorFact) -> str:
+    for role in ("embeddings", "head", "pooler"):
+        if role in tensor.roles:
+            return role
+    return "other matrices" if len(tensor.shape) == 2 else "norms and biases"
 
 
 def local_references(recipe: Recipe) -> list[str]:

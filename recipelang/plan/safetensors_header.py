@@ -49,7 +49,7 @@ def read_header(path: Path) -> dict[str, Entry]:
 def _entry(path: Path, name: str, value: object, available: int) -> Entry:
     try:
         dtype, shape, (begin, end) = value["dtype"], value["shape"], value["data_offsets"]  # type: ignore[index]
-        whole = all(isinstance(n, int) and n >= 0 for n in (*shape, begin, end))
+        whole = isinstance(dtype, str) and all(isinstance(n, int) and n >= 0 for n in (*shape, begin, end))
     except (TypeError, KeyError, ValueError):
         raise _damaged(path, f"`{name}` has no type, shape or place") from None
     if not whole or not begin <= end <= available:
@@ -89,10 +89,10 @@ def weight_files(folder: Path) -> list[str]:
     if index.exists():
         try:
             names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-        except (ValueError, KeyError, AttributeError, UnicodeDecodeError):
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             raise _damaged(index, "the index cannot be read") from None
         for name in names:
-            if "/" in name or "\\" in name or not (folder / name).is_file():
+            if not isinstance(name, str) or "/" in name or "\\" in name or not (folder / name).is_file():
                 raise _damaged(index, f"the index names `{name}`, which is not there")
         return names
     there = sorted(p.name for p in folder.iterdir())[:12]
@@ -103,7 +103,9 @@ def weight_files(folder: Path) -> list[str]:
             help="save them again with `model.save_pretrained(folder)`, which writes safetensors",
             notes=["pickles can run code while they are read, so they are refused"],
         )
-    raise fail("E076", f"`{folder}` holds no safetensors weights", notes=[f"it holds {', '.join(there) or 'nothing'}"])
+    help = "name the folder that `save_pretrained` wrote"
+    notes = [f"it holds {', '.join(there) or 'nothing'}"]
+    raise fail("E076", f"`{folder}` holds no safetensors weights", help=help, notes=notes)
 
 
 def _damaged(path: Path, why: str) -> RecipeError:

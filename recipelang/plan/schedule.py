@@ -162,13 +162,11 @@ def _inside(first: int, last: int, steps: int, label: Label | None, found: Diagn
         return True
     if first > last:
         message = "this window ends before it begins"
-        found.add(Diagnostic("E062", message, label, help=("swap its ends, or lengthen the stage",)))
+        found.add(Diagnostic("E062", message, label, help=("the earlier point comes first: swap its ends",)))
     else:
-        message = (
-            f"this window reaches to step {last:,}; the stage has {steps:,}"
-            if last > steps
-            else "this window begins before the stage"
-        )
+        message = "this window begins before the stage"
+        if last > steps:
+            message = f"this window reaches to step {last:,}; the stage has {steps:,}"
         help = "write it relative to `start` and `end`: it then moves with the length"
         found.add(Diagnostic("E062", message, label, help=(help,)))
     return False

@@ -29,6 +29,7 @@ class ModelPlan(Frozen):
     digest: str = Field(default="", description="sha256 of the weights and the config")
     family: str = ""
     parameters: int = Field(default=0, description="parameters of the task model")
+    fresh_head: bool = Field(default=False, description="the weights hold no head for this task: a new one is drawn")
 
 
 class SplitPlan(Frozen):
@@ -65,6 +66,7 @@ class Segment(Frozen):
 class Target(Frozen):
     name: str
     shape: tuple[int, ...]
+    purpose: str = Field(default="", description="embeddings, head, pooler, or another matrix")
 
     @property
     def size(self) -> int:
@@ -84,6 +86,15 @@ class PruneEvent(Frozen):
     )
 
 
+class DenseGroup(Frozen):
+    """Parameters that a prune block leaves alone, by what they are for."""
+
+    what: str
+    tensors: int
+    weights: int
+    protected: bool = Field(description="by `never`, all of them")
+
+
 class PrunePlan(Frozen):
     name: str
     method: str
@@ -92,6 +103,7 @@ class PrunePlan(Frozen):
     pattern: str = "unstructured"
     targets: tuple[Target, ...]
     never: tuple[str, ...] = Field(default=(), description="tensors that must gain no zeros and no mask")
+    dense: tuple[DenseGroup, ...] = ()
     events: tuple[PruneEvent, ...]
 
 

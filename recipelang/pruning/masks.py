@@ -36,12 +36,17 @@ class Masks:
     def get(self, name: str) -> Tensor | None:
         return self._masks.get(name)
 
+    def live(self, name: str, parameter: Tensor) -> Tensor:
+        """The mask of a parameter, all true where it has none yet."""
+        known = self._masks.get(name)
+        return torch.ones_like(parameter, dtype=torch.bool) if known is None else known
+
     @torch.no_grad()
     def set(self, name: str, parameter: nn.Parameter, mask: Tensor) -> None:
         """Put a mask in force and zero the weights it drops."""
         self._params[name] = parameter
         self._masks[name] = mask
-        parameter.masked_fill_(~mask, 0.0)
+        parameter.mul_(mask).add_(0.0)  # the sum makes -0.0 plain zero
 
     @torch.no_grad()
     def apply_gradients(self) -> None:

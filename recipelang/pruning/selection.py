@@ -1,22 +1,28 @@
 """Exactly the smallest n of a set of scores, in linear time, over one tensor or many.
 
-The threshold is bracketed from a seeded sample, what lies below is counted
-tensor by tensor, and the exact cut is made among the few candidates inside the
-bracket. The set is never sorted, gathered or concatenated; the result does not
-depend on the seed. Ties go by tensor order, then by flat index.
+The threshold is bracketed from a seeded sample; one pass over the scores counts
+what lies below and above the bracket, and the exact cut is made among the few
+candidates inside. The set is never sorted, gathered or concatenated, and scores
+are asked for one tensor at a time; the result does not depend on the seed. Ties
+go by tensor order, then by flat index.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
 import torch
 from torch import Tensor
 
-_SAMPLE = 4_096
-#: a set smaller than this is cheaper to partition whole
+#: a set smaller than this is all candidates
 _SMALL = 1 << 14
+
+#: the scores of one tensor: floating point, flat. A new call may reuse the buffer of the last one.
+Scores = Callable[[], Tensor]
 
 
 def n_zero(sparsity: Fraction, n: int) -> int:
@@ -24,121 +30,149 @@ def n_zero(sparsity: Fraction, n: int) -> int:
     return round(sparsity * n)
 
 
-def smallest(
-    scores: Sequence[Tensor], zeros: int, dead: Sequence[Tensor] | None = None, *, seed: int = 0
-) -> list[Tensor]:
+def smallest(scores: Sequence[Scores], zeros: int, live: Sequence[Tensor], *, seed: int = 0) -> list[Tensor]:
     """Keep-masks (bool, true = kept) with exactly `zeros` false over the whole set.
 
     Args:
-        scores: floating point, any shapes; the largest stay.
+        scores: of each tensor; the largest stay.
         zeros: how many are dropped.
-        dead: bool, true where a weight is already masked: these go first.
+        live: bool, false where a weight is already masked: these are dropped first. The masks have its shapes.
         seed: of the sample; it changes the time taken, never the result.
 
     Raises:
         ValueError: a score is NaN, or `zeros` is more than there are.
     """
-    total = sum(s.numel() for s in scores)
+    total = sum(m.numel() for m in live)
     if not 0 <= zeros <= total:
         raise ValueError(f"cannot drop {zeros:,} of {total:,}")
-    if dead is None:
-        live = list(scores)
-        already = 0
-    else:
-        counts = [int(d.sum()) for d in dead]
-        already = sum(counts)
-        live = [s[~d] if c else s.reshape(-1) for s, d, c in zip(scores, dead, counts, strict=True)]
-    if zeros <= already and dead is not None:
-        return _keep_some_dead(scores, dead, zeros)
-    kept = _smallest_live([s.reshape(-1) for s in live], zeros - already, seed)
-    if dead is None:
-        return [k.view(s.shape) for k, s in zip(kept, scores, strict=True)]
-    out: list[Tensor] = []
-    for score, mask, part in zip(scores, dead, kept, strict=True):
-        keep = ~mask
-        keep[keep.clone()] = part
-        out.append(keep.view(score.shape))
-    return out
+    alive = [m.reshape(-1) for m in live]
+    living = sum(int(m.count_nonzero()) for m in alive)
+    wanted = zeros - (total - living)
+    if wanted == 0:
+        return [m.clone() for m in live]
+    kept = _live_kept(scores, alive, wanted, living, seed) if wanted > 0 else _some_dead(alive, zeros)
+    return [k.view(m.shape) for k, m in zip(kept, live, strict=True)]
 
 
-def uniform(scores: Sequence[Tensor], zeros: Sequence[int], dead: Sequence[Tensor] | None = None) -> list[Tensor]:
+def uniform(scores: Sequence[Scores], zeros: Sequence[int], live: Sequence[Tensor], *, seed: int = 0) -> list[Tensor]:
     """Each tensor to its own count."""
-    masks = dead or [None] * len(scores)  # type: ignore[list-item]
-    return [smallest([s], n, None if d is None else [d])[0] for s, n, d in zip(scores, zeros, masks, strict=True)]
+    return [smallest([s], n, [m], seed=seed)[0] for s, n, m in zip(scores, zeros, live, strict=True)]
 
 
-def _keep_some_dead(scores: Sequence[Tensor], dead: Sequence[Tensor], zeros: int) -> list[Tensor]:
+def _some_dead(alive: list[Tensor], zeros: int) -> list[Tensor]:
     """Fewer zeros than there are masked weights: the first of them, in order."""
     out = []
-    for score, mask in zip(scores, dead, strict=True):
-        flat = mask.reshape(-1)
-        drop = flat & (flat.cumsum(0) <= zeros)
-        zeros -= int(drop.sum())
-        out.append((~drop).view(score.shape))
+    for mask in alive:
+        drop = ~mask & ((~mask).cumsum(0) <= zeros)
+        zeros -= int(drop.count_nonzero())
+        out.append(~drop)
     return out
 
 
-def _smallest_live(scores: list[Tensor], zeros: int, seed: int) -> list[Tensor]:
-    total = sum(s.numel() for s in scores)
-    if zeros in (0, total):
-        if any(bool(s.isnan().any()) for s in scores):
-            raise ValueError("a score is not a number")
-        return [torch.full_like(s, zeros == 0, dtype=torch.bool) for s in scores]
-    low, high = _bracket(scores, zeros, total, seed)
-    below = sum(int((s < low).sum()) for s in scores)
-    inside = [s[(s >= low) & (s <= high)] for s in scores]
-    if not below <= zeros <= below + sum(i.numel() for i in inside):
-        # the sample misled (or scores are not numbers): the whole set is the bracket
-        if any(bool(s.isnan().any()) for s in scores):
-            raise ValueError("a score is not a number")
-        low, high = float("-inf"), float("inf")
-        below, inside = 0, scores
-    if sum(i.numel() for i in inside) + below + sum(int((s > high).sum()) for s in scores) != total:
+def _live_kept(scores: Sequence[Scores], alive: list[Tensor], wanted: int, living: int, seed: int) -> list[Tensor]:
+    """Drop `wanted` of the live weights and all others."""
+    low, high = _bracket(scores, alive, wanted, living, seed)
+    while True:
+        parts = [_split(score(), mask, low, high) for score, mask in zip(scores, alive, strict=True)]
+        below = sum(p.below for p in parts)
+        inside = sum(p.inside.numel() for p in parts)
+        if below <= wanted <= below + inside:
+            return _cut(parts, wanted - below)
+        # the threshold is an end of the bracket, as with many equal scores, or the sample misled
+        edge = low if wanted <= below else high
+        under, equal = _around(scores, alive, edge)
+        if sum(under) <= wanted <= sum(under) + sum(equal):
+            return _at(scores, alive, edge, wanted - sum(under), equal)
+        low, high = (-math.inf, edge) if wanted < sum(under) else (edge, math.inf)
+
+
+@dataclass
+class _Part:
+    """One tensor, seen from a bracket."""
+
+    keep: Tensor  # bool: live and at or above its upper end
+    below: int  # live weights at or below its lower end
+    inside: Tensor  # flat positions of live weights strictly inside
+    values: Tensor  # their scores
+
+
+def _split(score: Tensor, alive: Tensor, low: float, high: float) -> _Part:
+    below = (score <= low).logical_and_(alive)
+    above = (score >= high).logical_and_(alive)
+    inside = _positions(below.logical_or(above).logical_xor_(alive))
+    values = score[inside]
+    if bool(values.isnan().any()):  # it compares with nothing, so it lies in every bracket
         raise ValueError("a score is not a number")
-    wanted = zeros - below
-    if wanted == 0:
-        return [s >= low for s in scores]
-    candidates = torch.cat(inside) if len(inside) > 1 else inside[0]
-    threshold = candidates.kthvalue(wanted).values
-    ties = wanted - int((candidates < threshold).sum())
-    return [_cut(s, threshold, t) for s, t in zip(scores, _share(scores, threshold, ties), strict=True)]
+    return _Part(above, int(below.count_nonzero()), inside, values)
 
 
-def _bracket(scores: list[Tensor], zeros: int, total: int, seed: int) -> tuple[float, float]:
+def _positions(mask: Tensor) -> Tensor:
+    """Where a flat mask is true; on a CPU numpy finds few among many several times faster."""
+    if mask.device.type == "cpu":
+        return torch.from_numpy(mask.numpy().nonzero()[0])
+    return mask.nonzero().squeeze(1)
+
+
+def _cut(parts: list[_Part], rank: int) -> list[Tensor]:
+    """Among the candidates, drop the `rank` smallest."""
+    candidates = torch.cat([p.values for p in parts])
+    threshold = _order_statistics(candidates, rank - 1)[0] if rank else -math.inf
+    ties = rank - int((candidates < threshold).count_nonzero())
+    for part in parts:
+        equal = part.inside[part.values == threshold]
+        here = min(ties, equal.numel())
+        ties -= here
+        part.keep[part.inside[part.values > threshold]] = True
+        part.keep[equal[here:]] = True
+    return [p.keep for p in parts]
+
+
+def _around(scores: Sequence[Scores], alive: list[Tensor], edge: float) -> tuple[list[int], list[int]]:
+    """Of every tensor, how many live scores lie below a value, and how many equal it."""
+    under, equal = [], []
+    for score, mask in zip(scores, alive, strict=True):
+        s = score()
+        under.append(int((s < edge).logical_and_(mask).count_nonzero()))
+        equal.append(int((s == edge).logical_and_(mask).count_nonzero()))
+    return under, equal
+
+
+def _at(scores: Sequence[Scores], alive: list[Tensor], edge: float, ties: int, equal: list[int]) -> list[Tensor]:
+    """Drop what is below `edge`, and the first `ties` of what equals it."""
+    out = []
+    for score, mask, n in zip(scores, alive, equal, strict=True):
+        here = min(ties, n)
+        ties -= here
+        s = score()
+        keep = (s > edge).logical_and_(mask)
+        if here < n:
+            keep[_positions((s == edge).logical_and_(mask))[here:]] = True
+        out.append(keep)
+    return out
+
+
+def _bracket(scores: Sequence[Scores], alive: list[Tensor], wanted: int, living: int, seed: int) -> tuple[float, float]:
     """Two values that the threshold lies between, almost surely: order statistics of a sample ± 4 sd."""
+    total = sum(m.numel() for m in alive)
     if total <= _SMALL:
-        return float("-inf"), float("inf")
+        return -math.inf, math.inf
     generator = torch.Generator().manual_seed(seed)
+    share = total ** (-1 / 3)  # n^(2/3) looked at leave about as many candidates inside
     parts = []
-    for s in scores:
-        if not s.numel():
-            continue
-        n = max(1, round(_SAMPLE * s.numel() / total))
-        at = torch.randint(s.numel(), (n,), generator=generator)
-        parts.append(s[at.to(s.device)].float().cpu())
-    sample = torch.cat(parts).sort().values
-    m, p = sample.numel(), zeros / total
+    for score, mask in zip(scores, alive, strict=True):
+        n = 1 + round(share * mask.numel())
+        at = torch.randint(mask.numel(), (n,), generator=generator).to(mask.device)
+        parts.append(score()[at][mask[at]])
+    sample = torch.cat(parts)
+    m = sample.numel()
+    p = wanted / max(1, living)
     spread = 4 * (m * p * (1 - p)) ** 0.5 + 2
     first, last = int(m * p - spread), int(m * p + spread) + 1
-    low = float(sample[first]) if first >= 0 else float("-inf")
-    high = float(sample[last]) if last < m else float("inf")
-    return low, high
+    low, high = _order_statistics(sample, max(first, 0), min(last, m - 1))
+    return low if first >= 0 else -math.inf, high if last < m else math.inf
 
 
-def _share(scores: list[Tensor], threshold: Tensor, ties: int) -> list[int]:
-    """How many of the scores equal to the threshold each tensor drops, first come first."""
-    shares = []
-    for s in scores:
-        here = min(ties, int((s == threshold).sum())) if ties else 0
-        shares.append(here)
-        ties -= here
-    return shares
-
-
-def _cut(score: Tensor, threshold: Tensor, ties: int) -> Tensor:
-    """Keep what is above the threshold, and of what equals it all but the first `ties`."""
-    keep = score >= threshold
-    if ties:
-        equal = (score == threshold).nonzero().squeeze(1)
-        keep[equal[:ties]] = False
-    return keep
+def _order_statistics(values: Tensor, *ranks: int) -> list[float]:
+    """The values that a sort would put at these places, exact as doubles."""
+    array = values.cpu().float().numpy() if values.dtype != torch.float64 else values.cpu().numpy()
+    return [float(v) for v in np.partition(array, ranks)[list(ranks)]]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from fractions import Fraction
 
+from recipelang.source import Span
 from recipelang.source.suggest import closest
 from recipelang.values.composite import Applied, Arrow, Between, Schedule, ShapeSegment, Symbol
 from recipelang.values.kinds import Kind, Mismatch, wrong
@@ -55,31 +58,51 @@ def _segment(value: object, kind: Kind, events: bool) -> ShapeSegment:
 def _call(call: Applied, kind: Kind, events: bool) -> ShapeSegment:
     shape = call.function
     allowed = {"over", "every", "updates", "rewind", "at", *SHAPES[shape]}
+    listed = sorted(allowed - ({"at"} if shape != "step" else set()) - (set() if events else {"every", "updates"}))
     given: dict[str, object] = {}
     change: object = None
-    for index, (name, value, _) in enumerate(call.arguments):
+    for index, (name, value, span) in enumerate(call.arguments):
         if name is None:
             if index:
-                raise Mismatch("E024", f"`{shape}` takes one change, then named arguments")
+                help = f"write `{shape}(a -> b, over = start..end)`"
+                raise Mismatch("E024", f"`{shape}` takes one change, then named arguments", help, span=span)
             change = value
         elif name not in allowed:
-            near = closest(name, allowed)
+            near = closest(name, listed)
             raise Mismatch(
                 "E051",
                 f"`{shape}` has no argument `{name}`",
-                f"did you mean `{near}`?" if near else f"it takes {', '.join(f'`{a}`' for a in sorted(allowed))}",
+                f"did you mean `{near}`?" if near else f"it takes {', '.join(f'`{a}`' for a in listed)}",
+                near,
             )
         elif name in given:
-            raise Mismatch("E026", f"argument `{name}` is given twice")
+            raise Mismatch("E026", f"argument `{name}` is given twice", "keep one of them")
         else:
             given[name] = value
     start, end = _change(change, shape, kind)
-    window = _window(given, shape)
-    every = _every(given, shape, window, events)
-    rewind = _rewind(given, shape, events)
+    spans = {name: span for name, _, span in call.arguments if name}
+    with _at(spans, "over", "at"):
+        window = _window(given, shape)
+    with _at(spans, "every", "updates"):
+        every = _every(given, shape, window, events)
+    with _at(spans, "rewind"):
+        rewind = _rewind(given, shape, events)
+    with _at(spans, "power"):
+        power = _power(given)
     if "power" in SHAPES[shape] and "power" not in given:
         raise Mismatch("E053", f"`{shape}` needs `power`", f"write `{shape}(a -> b, power = 2, over = start..end)`")
-    return ShapeSegment(shape, start, end, window, every, rewind, _power(given))
+    return ShapeSegment(shape, start, end, window, every, rewind, power)
+
+
+@contextmanager
+def _at(spans: Mapping[str, Span], *names: str) -> Iterator[None]:
+    """A value of the wrong type is shown at the argument that holds it."""
+    try:
+        yield
+    except Mismatch as mismatch:
+        if mismatch.code in ("E024", "E038"):
+            mismatch.span = next((spans[n] for n in names if n in spans), None)
+        raise
 
 
 def _change(change: object, shape: str, kind: Kind) -> tuple[Fraction, Fraction]:
@@ -103,7 +126,7 @@ def _window(given: dict[str, object], shape: str) -> tuple[Time, Time] | None:
         if shape != "step":
             raise Mismatch("E051", f"`{shape}` has no argument `at`", "`at` belongs to `step`; use `over` here")
         if "over" in given:
-            raise Mismatch("E054", "`at` and `over` exclude each other")
+            raise Mismatch("E054", "`at` and `over` exclude each other", "keep one of them")
         at = _time(given, "at")
         assert at is not None
         return at, at
@@ -128,10 +151,12 @@ def _every(given: dict[str, object], shape: str, window: object, events: bool) -
     if not events:
         for name in ("every", "updates"):
             if name in given:
-                raise Mismatch("E051", f"`{name}` has no meaning here", "this value changes at every step")
+                raise Mismatch(
+                    "E051", f"`{name}` has no meaning here", "leave it out: this value changes at every step"
+                )
         return None
     if every is not None and updates is not None:
-        raise Mismatch("E054", "`every` and `updates` exclude each other")
+        raise Mismatch("E054", "`every` and `updates` exclude each other", "keep one of them")
     if updates is not None:
         if not isinstance(updates, Rate) or updates.value <= 0:
             raise wrong(updates, "a rate", "write `updates = 10 per epoch`")
@@ -157,7 +182,7 @@ def _time(given: dict[str, object], name: str) -> Time | None:
     if not isinstance(value, Time):
         raise wrong(value, f"a number of epochs or steps for `{name}`", f"write `{name} = 2 epochs`")
     if name != "at" and (value.epochs < 0 or value.steps < 0 or not (value.epochs or value.steps)):
-        raise Mismatch("E038", f"`{name}` must be longer than nothing")
+        raise Mismatch("E038", f"`{name}` must be longer than nothing", f"write `{name} = 1 epoch`")
     return value
 
 

@@ -7,6 +7,7 @@ from recipelang.source.diagnostic import (
     Fix as Fix,
     Label as Label,
     RecipeError as RecipeError,
+    at_label as at_label,
     fail as fail,
 )
 from recipelang.source.text import Source as Source, Span as Span

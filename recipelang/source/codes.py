@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
+
+_PAGES = Path(__file__).with_name("pages")
 
 
 @cache
 def codes() -> tuple[str, ...]:
-    folder = files("recipelang.source") / "pages"
-    return tuple(sorted(f.name.removesuffix(".md") for f in folder.iterdir() if f.name.endswith(".md")))
+    return tuple(sorted(f.stem for f in _PAGES.glob("*.md")))
 
 
 def page(code: str) -> str | None:
     """The page of a code as Markdown, or none."""
     if code not in codes():
         return None
-    return (files("recipelang.source") / "pages" / f"{code}.md").read_text("utf-8").rstrip()
+    return (_PAGES / f"{code}.md").read_text("utf-8").rstrip()

@@ -8,7 +8,8 @@ nothing to recover to.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from recipelang.source.text import Source, Span
@@ -109,6 +110,15 @@ class RecipeError(Exception):
     def __init__(self, diagnostics: Iterable[Diagnostic] | Diagnostic) -> None:
         self.diagnostics = (diagnostics,) if isinstance(diagnostics, Diagnostic) else tuple(diagnostics)
         super().__init__("; ".join(f"{d.code}: {d.message}" for d in self.diagnostics))
+
+
+@contextmanager
+def at_label(label: Label | None) -> Iterator[None]:
+    """Findings raised inside that have no place of their own are shown at `label`."""
+    try:
+        yield
+    except RecipeError as error:
+        raise RecipeError(replace(d, primary=d.primary or label) for d in error.diagnostics) from None
 
 
 def fail(code: str, message: str, *, help: str | None = None, notes: Iterable[str] = ()) -> RecipeError:

@@ -35,8 +35,7 @@ def concise(diagnostics: Iterable[Diagnostic]) -> str:
     for d in every[:LIMIT]:
         where = ""
         if d.primary:
-            line, column = d.primary.source.position(d.primary.span.start)
-            where = f"{line_of(d.primary.source.name)}:{line}:{column}: "
+            where = f"{_place(d.primary)}: "
         lines.append(f"{where}{d.severity}[{d.code}]: {line_of(d.message)}")
     if len(every) > LIMIT:
         lines.append(f"and {len(every) - LIMIT} more")
@@ -73,10 +72,9 @@ def _one(d: Diagnostic, colour: bool) -> str:
 
 def _snippet(source: Source, d: Diagnostic, labels: list[Label], margin: int, paint) -> list[str]:  # type: ignore[no-untyped-def]
     head = d.primary if d.primary in labels else labels[0]
-    line, column = source.position(head.span.start)
     arrow = "-->" if head is d.primary else ":::"
     bar = " " * margin + " " + paint(_BLUE, "|")
-    lines = [" " * margin + paint(_BLUE, arrow) + f" {line_of(source.name)}:{line}:{column}", bar]
+    lines = [" " * margin + paint(_BLUE, arrow) + f" {_place(head)}", bar]
     by_line: dict[int, list[Label]] = {}
     for label in labels:
         by_line.setdefault(source.position(label.span.start)[0], []).append(label)
@@ -84,10 +82,20 @@ def _snippet(source: Source, d: Diagnostic, labels: list[Label], margin: int, pa
     for number in sorted(by_line):
         if last is not None and number > last + 1:
             lines.append(paint(_BLUE, "..."))
-        lines.append(paint(_BLUE, f"{number:>{margin}} |") + f" {_expand(_window(source, number, by_line[number])[0])}")
+        shown, _ = _window(source, number, by_line[number])
+        lines.append(paint(_BLUE, f"{number:>{margin}} |") + f" {_expand(shown)}".rstrip())
         lines += [f"{bar} {text}" for text in _underline(source, number, by_line[number], d, paint)]
         last = number
     return lines
+
+
+def _place(label: Label) -> str:
+    """`file:line:column`; an option of the command line is named alone."""
+    name = line_of(label.source.name)
+    if name.startswith("-p "):
+        return name
+    line, column = label.source.position(label.span.start)
+    return f"{name}:{line}:{column}"
 
 
 def _underline(source: Source, number: int, labels: list[Label], d: Diagnostic, paint) -> list[str]:  # type: ignore[no-untyped-def]
@@ -108,7 +116,7 @@ def _underline(source: Source, number: int, labels: list[Label], d: Diagnostic, 
     said = [m for m in marks if m[2].text]
     line = "".join(row)
     rows: list[str] = []
-    if said and said[-1] is marks[-1]:
+    if said and said[-1][0] + said[-1][1] == len(row):
         tail = said.pop()
         line += f" {line_of(tail[2].text)}"
     rows.append(paint(colour, line))

@@ -82,13 +82,20 @@ class Binder:
                 continue
             values[name] = value
         given = {s.name for s in block.body if isinstance(s, t.Attribute)}
-        broken = any(isinstance(s, t.Broken) for s in block.body)
+        broken = any(isinstance(s, t.Broken) for s in block.body) or self._hides_text(block)
         for name in spec.required():
             if name not in values:
                 sound = False
                 if name not in given and not broken:
                     self._missing(block, name, known[name].doc)
         return self._construct(spec, values, block) if sound else None
+
+    def _hides_text(self, block: t.Block) -> bool:
+        """An open string in the block may have swallowed attributes."""
+        return any(
+            d.code == "E003" and d.primary and block.span.start <= d.primary.span.start < block.span.end
+            for d in self.diagnostics
+        )
 
     def _coerce(self, attribute: t.Attribute, spec: type[Spec], value: object, evaluator: Evaluator) -> object:
         try:
@@ -214,7 +221,7 @@ class Binder:
         ]
         if misspelt:
             return  # the misspelling is reported where it stands
-        self._error("E053", f"`{block.kind}` needs `{name}`", block.header, help=f"`{name}`: {doc}")
+        self._error("E053", f"`{block.kind}` needs `{name}`", block.header, help=f"add `{name} = ...`: {doc}")
 
     def _error(
         self,
@@ -291,7 +298,7 @@ def _innermost(expr: t.Expr, mismatch: Mismatch, evaluator: Evaluator) -> Span |
             case t.Call():
                 if mismatch.code == "E022" and node.function.text in quoted[-1:]:
                     return node.function.span
-                for argument in node.arguments:
+                for argument in reversed(node.arguments):  # of two with one name, the second is meant
                     if mismatch.code in ("E051", "E026") and argument.name in quoted and argument.name_span:
                         return argument.name_span
                     stack.append(argument.value)

@@ -4,8 +4,6 @@ Each attribute is written once, here: binding, messages, the canonical form and
 the reference pages come from it. A default is part of version 1 for good.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar

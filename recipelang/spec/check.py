@@ -92,7 +92,8 @@ class _Checker:
         abstract = bool(self.params.missing)
         if abstract and self.complete:
             self._ask_for_missing()
-        recipe = self._bind()
+        empty = not self.tree.statements and bool(self.diagnostics.errors)  # no header, and nothing else
+        recipe = None if empty else self._bind()
         if recipe is not None and not abstract:
             self._require(recipe)
         sound = recipe is not None and not abstract and not self.diagnostics.errors
@@ -196,7 +197,8 @@ class _Checker:
         for kind in ("model", "stage"):
             if kind not in kinds:
                 sound = False
-                if not self._nearly(kind):
+                refused = any(isinstance(s, t.Block) and s.kind == kind for s in self.tree.statements)
+                if not refused and not self._nearly(kind):
                     self._missing_block(kind)
         if not sound or top is None:
             return None
@@ -261,8 +263,10 @@ class _Checker:
             for distill in stage.distills:
                 if isinstance(distill.teacher, StageRef) and distill.teacher.name not in earlier:
                     near = closest(distill.teacher.name, earlier)
-                    listed = ", ".join(f"`stage.{n}`" for n in earlier) or "none"
+                    listed = ", ".join(f"`stage.{n}`" for n in earlier)
                     help = f"did you mean `stage.{near}`?" if near else f"earlier stages here: {listed}"
+                    if not earlier:
+                        help = "no stage comes before this one: name a model, in quotes"
                     at = recipe.label(f"stage.{stage.name}.distill.teacher")
                     message = f"`stage.{distill.teacher.name}` is not an earlier stage"
                     self.diagnostics.add(Diagnostic("E022", message, at, help=(help,)))
@@ -275,19 +279,24 @@ class _Checker:
             if name in recipe.data:
                 continue
             if not name:
-                if self._nearly("data"):
-                    continue
-                at = Label(self.source, self.tree.version_span)
-                message, help = "the recipe has no `data`", 'add `data { source = "..." }`'
-                self.diagnostics.add(Diagnostic("E053", message, at, help=(help,)))
+                if not self._nearly("data"):
+                    self._no_default_data(recipe, path)
                 continue
             near = closest(name, recipe.data)
-            help = (
-                f"did you mean `{near}`?"
-                if near
-                else f"labels: {', '.join(f'`{d}`' for d in recipe.data if d) or 'none'}"
-            )
+            labels = ", ".join(f"`{d}`" for d in recipe.data if d)
+            help = f"labels here: {labels}" if labels else f"write `data {name} {{ ... }}`, or leave this out"
+            if near:
+                help = f"did you mean `{near}`?"
             self.diagnostics.add(Diagnostic("E022", f"no data is labelled `{name}`", recipe.label(path), help=(help,)))
+
+    def _no_default_data(self, recipe: Recipe, path: str) -> None:
+        at: Label | None = Label(self.source, self.tree.version_span)
+        message, help = "the recipe has no `data`", 'add `data { source = "..." }`'
+        if recipe.data:
+            at = recipe.label(path)
+            message = f"`{path.partition('.')[0]}` needs `data`: every data set has a label"
+            help = "write " + " or ".join(f"`data = {d}`" for d in recipe.data)
+        self.diagnostics.add(Diagnostic("E053", message, at, help=(help,)))
 
     # ----------------------------------------------------------------- requires
     def _require(self, recipe: Recipe) -> None:
@@ -300,6 +309,25 @@ class _Checker:
             labels = explain_values(self.source, claim.condition, self.evaluator)
             message = claim.message or "a requirement of this recipe does not hold"
             at = Label(self.source, claim.condition.span)
-            self.diagnostics.add(
-                Diagnostic("E050", message, at, labels, help=("change the values, or the parameters given",))
-            )
+            options = [f"`-p {p.name}=...`" for p in recipe.params if p.name in _names(claim.condition)]
+            help = f"give another value with {' or '.join(options)}" if options else "change the values"
+            self.diagnostics.add(Diagnostic("E050", message, at, labels, help=(help,)))
+
+
+def _names(expr: t.Expr) -> set[str]:
+    """The names an expression uses."""
+    found: set[str] = set()
+    stack: list[object] = [expr]
+    while stack:
+        match stack.pop():
+            case t.Path() as path:
+                found.add(path.names[0])
+            case t.Binary() as node:
+                stack += [node.left, node.right]
+            case t.Unary() as node:
+                stack.append(node.operand)
+            case t.If() as node:
+                stack += [node.condition, node.then, node.other]
+            case t.ListOf() as node:
+                stack += node.items
+    return found

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
-from recipelang.source import Diagnostic, Diagnostics, Label, Source
+from recipelang.source import Diagnostic, Diagnostics, Label, Source, Span
 from recipelang.source.suggest import closest
 from recipelang.spec import selector as sel
 from recipelang.spec.check import Claim, Recipe
@@ -33,7 +33,8 @@ RATIO_METRICS = ("f1", "exact_match", "accuracy", "matthews")
 class Measured(Protocol):
     """What a run has measured."""
 
-    metrics: Mapping[str, float]
+    @property
+    def metrics(self) -> Mapping[str, float]: ...
 
     def sparsity(self, selector: sel.Selector) -> Fraction: ...
 
@@ -88,16 +89,16 @@ def check_claims(recipe: Recipe, diagnostics: Diagnostics) -> None:
         _visit_logic(claim.condition, evaluator)
 
 
-def selectors(recipe: Recipe) -> list[sel.Selector]:
-    """Every selector that a claim measures."""
-    found: list[sel.Selector] = []
+def selectors(recipe: Recipe) -> list[tuple[sel.Selector, Span]]:
+    """Every selector that a claim measures, and where the claim has it."""
+    found: list[tuple[sel.Selector, Span]] = []
 
     def collect(node: t.Path | t.Call) -> object:
         if isinstance(node, t.Path):
             return Quantity(Fraction(1))
 
         def note(name: str, selector: sel.Selector) -> object:
-            found.append(selector)
+            found.append((selector, node.arguments[0].value.span))
             return Quantity(Fraction(1))
 
         return _call(recipe, Diagnostics(), node, note)
@@ -181,7 +182,9 @@ def _sides(expr: t.Expr, evaluator: Evaluator) -> tuple[str, str]:
 def _shown(value: object) -> str:
     if isinstance(value, Quantity) and value.unit is None:
         number = float(value.value)
-        return f"{number * 100:.2f} %" if value.percent or 0 < abs(number) <= 1 else f"{number:.4g}"
+        if value.percent or 0 < abs(number) < 1:
+            return f"{number * 100:.2f} %"
+        return f"{value.value.numerator:,}" if value.value.denominator == 1 else f"{number:,.4g}"
     if isinstance(value, Tolerance):
         return f"{_shown(value.value)} ± {_shown(value.tolerance)}"
     if isinstance(value, Between):
@@ -197,10 +200,15 @@ def _metric(path: str, value: float) -> Quantity:
 def _unknown(source: Source, diagnostics: Diagnostics, node: t.Path, names: list[str]) -> Poison:
     near = closest(node.text, names)
     listed = ", ".join(f"`{n}`" for n in names[:6])
-    help = f"did you mean `{near}`?" if near else (f"measured here: {listed}" if names else "add an `evaluate` block")
+    help = f"did you mean `{near}`?" if near else (f"measured here: {listed}" if names else _evaluate(node))
     message = f"`{node.text}` is not measured by this recipe"
     diagnostics.add(Diagnostic("E091", message, Label(source, node.span), help=(help,)))
     return POISON
+
+
+def _evaluate(node: t.Path) -> str:
+    name, metric = node.names[-2:] if len(node.names) > 1 else (node.names[0], "f1")
+    return f"add `evaluate {name} {{ metrics = [{metric}] }}`"
 
 
 def _call(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, RecipeError, Source, Span
 from recipelang.source.suggest import closest
 from recipelang.spec import selector as sel
-from recipelang.spec.selector_kind import NODES, as_selector
+from recipelang.spec.selector_kind import NODES, as_selector, role_hint
 from recipelang.syntax import tree as t
 from recipelang.values import quantities as q
 from recipelang.values.composite import (
@@ -91,6 +91,10 @@ class Evaluator:
         inner.measured = measured
         return inner
 
+    def definition_value(self, name: str) -> object:
+        """What a parameter or let came to."""
+        return self._demand(name, self.definitions[name].span)
+
     # ------------------------------------------------------------ expressions
     def value(self, expr: t.Expr) -> object:
         if self._depth[0] >= MAX_DEPTH:
@@ -109,12 +113,13 @@ class Evaluator:
         if isinstance(error, RecipeError):
             self.diagnostics.extend(error.diagnostics)
             return POISON
-        return self._error("E020", "this number is too large", span, help="numbers have at most 256 bits")
+        help = "numbers have at most 77 digits on either side of a fraction"
+        return self._error("E020", "this number is too large", span, help=help)
 
-    def _too_deep(self, message: str, span: Span) -> Poison:
+    def _too_deep(self, message: str, span: Span, *, help: str = "split it up") -> Poison:
         """Said once: in a long chain every link would say it again."""
         if not any(d.code == "E044" for d in self.diagnostics):
-            self._error("E044", message, span, help="define fewer values by each other")
+            self._error("E044", message, span, help=help)
         return POISON
 
     def _value(self, expr: t.Expr) -> object:
@@ -199,11 +204,14 @@ class Evaluator:
             return Symbol(head)
         return self.unknown(expr)
 
-    def unknown(self, expr: t.Path) -> Poison:
+    def unknown(self, expr: t.Path, hint: str | None = None) -> Poison:
         near = closest(expr.text, self.definitions)
         fixes = (Fix(f"write `{near}`", (Edit(expr.span, near),)),) if near else ()
         names = ", ".join(f"`{n}`" for n in list(self.definitions)[:8])
-        help = f"did you mean `{near}`?" if near else (f"defined here: {names}" if names else None)
+        if expr.text in ("start", "end"):
+            hint = "`start` and `end` are the ends of a stage, and known inside it only"
+        hint = hint or (f"defined here: {names}" if names else f"define it with `let {expr.names[0]} = ...`")
+        help = f"did you mean `{near}`?" if near else hint
         return self._error("E022", f"unknown name `{expr.text}`", expr.span, help=help, fixes=fixes)
 
     def _demand(self, name: str, span: Span) -> object:
@@ -211,16 +219,30 @@ class Evaluator:
         definition.used = True
         if name not in self._values:
             if name in self._active:
-                cycle = " -> ".join([*self._active[self._active.index(name) :], name])
-                self._values[name] = POISON
-                help = f"the cycle is {cycle}"
-                return self._error("E021", f"`{name}` is defined by itself", definition.span, help=help)
+                return self._circle(definition)
             if len(self._active) >= MAX_CHAIN:
-                return self._too_deep(_LONG_CHAIN, span)
+                return self._long_chain(span)
             self._compute(definition)
         if self._below:
             self._below[-1] = max(self._below[-1], self._chains.get(name, 0))
         return self._values[name]
+
+    def _circle(self, definition: Definition) -> Poison:
+        name = definition.name
+        circle = self._active[self._active.index(name) :]
+        self._values[name] = POISON
+        return self._error(
+            "E021",
+            f"`{name}` is defined by itself",
+            definition.span,
+            help="give one of them a value that needs none of the others" if circle[1:] else "give it a value",
+            secondary=tuple(Label(self.source, self.definitions[n].span, "needed on the way") for n in circle[1:]),
+            notes=(f"the circle is {' -> '.join([*circle, name])}",),
+        )
+
+    def _long_chain(self, span: Span) -> Poison:
+        message = f"more than {MAX_CHAIN} definitions hang on each other"
+        return self._too_deep(message, span, help="write the value itself somewhere on the way")
 
     def _compute(self, definition: Definition) -> None:
         """Set the value, and the length of the chain below it: the same whatever order they are written in."""
@@ -232,7 +254,7 @@ class Evaluator:
             self._active.pop()
             chain = self._below.pop() + 1
         if chain > MAX_CHAIN and not isinstance(value, Poison):
-            value = self._too_deep(_LONG_CHAIN, definition.span)
+            value = self._long_chain(definition.span)
         self._values.setdefault(definition.name, value)
         self._chains[definition.name] = 0 if isinstance(value, Poison) else chain
 
@@ -246,7 +268,7 @@ class Evaluator:
                 return POISON
             if argument.name in ("over", "at") and "end" in self.locals:
                 value = _share_of_stage(value, self.locals["end"])
-            arguments.append((argument.name, value, argument.span))
+            arguments.append((argument.name, value, argument.value.span))
         call = Applied(expr.function.text, tuple(arguments), expr.function.span)
         return self._sized(call, expr.span, *(value for _, value, _ in arguments))
 
@@ -255,7 +277,8 @@ class Evaluator:
         if isinstance(condition, Poison):
             return POISON
         if not isinstance(condition, bool):
-            return self._error("E024", f"expected `true` or `false`, found {describe(condition)}", expr.condition.span)
+            message = f"expected `true` or `false`, found {describe(condition)}"
+            return self._error("E024", message, expr.condition.span, help="compare it, as in `if target > 90% then`")
         return self.value(expr.then if condition else expr.other)
 
     # -------------------------------------------------------------- operators
@@ -323,7 +346,7 @@ class Evaluator:
         sides: list[sel.Selector] = []
         for tree, value in ((expr.left, left), (expr.right, right)):
             if isinstance(value, Symbol) and isinstance(tree, t.Path):
-                return self.unknown(tree)
+                return self.unknown(tree, role_hint(value.name))
             if not isinstance(value, NODES) and not isinstance(value, str | Applied):
                 return self._operand(tree, value, "a selector", operator)
             sides.append(as_selector(value))
@@ -376,7 +399,7 @@ class Evaluator:
         except q.UnitError:
             return self._units(expr, left, right)
         except ZeroDivisionError:
-            return self._error("E030", "division by zero", expr.right.span)
+            return self._error("E030", "division by zero", expr.right.span, label="this is 0")
 
     def compare(self, expr: t.Binary, left: object, right: object) -> object:
         """`==` and `!=` on like things, the rest on numbers; `± t` widens equality."""
@@ -424,7 +447,8 @@ class Evaluator:
 
     def _within_tolerance(self, expr: t.Binary, left: object, right: Tolerance) -> object:
         if expr.operator not in ("==", "!="):
-            return self._error("E024", "`±` goes with `==`", expr.right.span)
+            help = "write `== value ± tolerance`"
+            return self._error("E024", "`±` goes with `==` or `!=`", expr.right.span, help=help)
         tree = expr.right if isinstance(expr.right, t.Binary) and expr.right.operator == "±" else None
         sides = (
             (expr.left, left),
@@ -493,13 +517,15 @@ class Evaluator:
         timed = isinstance(left, q.Time) or isinstance(right, q.Time)
         fixes: tuple[Fix, ...] = ()
         if isinstance(plain, t.Number) and timed and expr.operator not in ("*", "/"):
-            fixes = (Fix("write the unit", (Edit(Span(plain.span.end, plain.span.end), " epochs"),), "unsafe"),)
-        message = f"`{expr.operator}` needs the same unit on both sides"
+            unit = " epoch" if plain.value == 1 else " epochs"
+            fixes = (Fix("write the unit", (Edit(Span(plain.span.end, plain.span.end), unit),), "unsafe"),)
+        message, help = f"`{expr.operator}` needs the same unit on both sides", "give both sides one unit"
+        if fixes:
+            help = "say which unit is meant"
         if expr.operator in ("*", "/"):
             message = f"these two units cannot be {'multiplied' if expr.operator == '*' else 'divided'}"
-        return self._error(
-            "E023", message, expr.operator_span, help="say which unit is meant", secondary=labels, fixes=fixes
-        )
+            help = "one side must be a plain number"
+        return self._error("E023", message, expr.operator_span, help=help, secondary=labels, fixes=fixes)
 
     def _operand(self, tree: t.Expr, value: object, wanted: str, operator: str) -> Poison:
         if isinstance(value, Symbol) and isinstance(tree, t.Path):
@@ -507,6 +533,7 @@ class Evaluator:
         return self._error("E024", f"`{operator}` needs {wanted}, found {describe(value)}", tree.span)
 
     def mismatch(self, mismatch: Mismatch, span: Span) -> Poison:
+        span = mismatch.span or span
         fixes = (
             (Fix(f"write `{mismatch.replacement}`", (Edit(span, mismatch.replacement),)),)
             if mismatch.replacement
@@ -521,12 +548,13 @@ class Evaluator:
         span: Span,
         *,
         help: str | None = None,
+        label: str = "",
         secondary: tuple[Label, ...] = (),
+        notes: tuple[str, ...] = (),
         fixes: tuple[Fix, ...] = (),
     ) -> Poison:
-        self.diagnostics.add(
-            Diagnostic(code, message, Label(self.source, span), secondary, help=(help,) if help else (), fixes=fixes)
-        )
+        at = Label(self.source, span, label)
+        self.diagnostics.add(Diagnostic(code, message, at, secondary, notes, (help,) if help else (), fixes))
         return POISON
 
     # ------------------------------------------------------------------- size
@@ -552,10 +580,8 @@ class Evaluator:
         return value
 
     def _too_big(self, span: Span) -> Poison:
-        return self._error("E043", f"this value has more than {MAX_PARTS:,} parts", span)
-
-
-_LONG_CHAIN = f"more than {MAX_CHAIN} definitions hang on each other"
+        message = f"this value has more than {MAX_PARTS:,} parts"
+        return self._error("E043", message, span, help="a list inside a list counts each time it is used")
 
 
 def _sort(value: object) -> str:

@@ -124,12 +124,12 @@ def _bind(call: Applied, signature: Signature) -> Chosen:
     values = {a.name: a.default for a in signature.arguments}
     kinds = {a.name: a.kind for a in signature.arguments}
     given: set[str] = set()
-    for name, value, _ in call.arguments:
+    for name, value, span in call.arguments:
         if name is None:
             example = f", as in `{signature.name}({next(iter(kinds))} = ...)`" if kinds else ""
             raise Mismatch("E024", f"arguments of `{signature.name}` are written with their names{example}")
         if name in given:
-            raise Mismatch("E026", f"argument `{name}` is given twice")
+            raise Mismatch("E026", f"argument `{name}` is given twice", "keep one of them")
         if name not in kinds:
             near = closest(name, kinds)
             known = ", ".join(f"`{n}`" for n in kinds) or "no arguments"
@@ -137,7 +137,12 @@ def _bind(call: Applied, signature: Signature) -> Chosen:
                 "E051",
                 f"`{signature.name}` has no argument `{name}`",
                 f"did you mean `{near}`?" if near else f"it takes {known}",
+                near,
             )
         given.add(name)
-        values[name] = kinds[name].coerce(value)
+        try:
+            values[name] = kinds[name].coerce(value)
+        except Mismatch as mismatch:
+            mismatch.span = span
+            raise
     return Chosen(signature.name, tuple(values.items()))

@@ -113,7 +113,7 @@ class Params:
 
     def check_unknown(self, lets: frozenset[str]) -> None:
         names = [p.name for p in self.declared]
-        for name, given in self.given.items():
+        for name in self.given:
             if name in names:
                 continue
             near = nearest(name, names)
@@ -123,9 +123,7 @@ class Params:
                 help = f"did you mean `{near[0]}`?"
             else:
                 help = f"it has {', '.join(f'`{n}`' for n in names)}" if names else "it declares none"
-            self.diagnostics.add(
-                Diagnostic("E036", f"the recipe has no parameter `{name}` ({given.origin})", help=(help,))
-            )
+            self.diagnostics.add(Diagnostic("E036", f"the recipe has no parameter `{name}`", help=(help,)))
 
     def _kind(self, node: t.Expr) -> Kind | None:
         if isinstance(node, t.Call) and node.function.text == "one_of":
@@ -171,8 +169,9 @@ class Params:
         if isinstance(value, Poison):
             return POISON
         at = Label(source, expr.span if expr else Span(0, len(source.text)))
+        written = self.source.text[node.type.span.start : node.type.span.end]
         declared = (
-            (Label(self.source, node.name_span, f"declared as `{kind.name}`"),) if source is not self.source else ()
+            (Label(self.source, node.name_span, f"declared as `{written}`"),) if source is not self.source else ()
         )
         try:
             value = kind.coerce(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recipelang.spec import selector as s
 from recipelang.values.composite import Applied
-from recipelang.values.kinds import Kind, Mismatch, wrong
+from recipelang.values.kinds import Hinting, Kind, Mismatch, wrong
 from recipelang.values.quantities import Quantity
 
 NODES = (s.Role, s.Glob, s.Regex, s.Layers, s.And, s.Or, s.Not, s.Except)
@@ -16,7 +16,11 @@ def selector(*, none: bool = False) -> Kind:
             return None
         return as_selector(value)
 
-    return Kind("selector", convert)
+    return Hinting("selector", convert, hint=role_hint, sign="@")
+
+
+def role_hint(name: str) -> str:
+    return f"a role is written `@{name}`; names of tensors stand in quotes"
 
 
 def as_selector(value: object) -> s.Selector:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recipelang.source import Diagnostic, Diagnostics, Label, Source, Span
+from recipelang.source import Diagnostic, Diagnostics, Label, Source
 from recipelang.syntax import tree as tree
 from recipelang.syntax.build import Builder
 from recipelang.syntax.parser import parse_tokens
@@ -26,24 +26,35 @@ class Parsed:
 def parse(source: Source, diagnostics: Diagnostics) -> Parsed:
     """Parse one file; `recipe` is `None` only when a limit was broken or the version is unknown."""
     if len(source.text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        message = f"a recipe has at most {MAX_BYTES // 1024} KiB"
-        diagnostics.add(Diagnostic("E042", message, Label(source, Span(0, 0)), help=("split it, or shorten it",)))
+        diagnostics.add(
+            Diagnostic(
+                "E042", f"`{source.name}` is larger than {MAX_BYTES // 1024} KiB", help=("split it, or shorten it",)
+            )
+        )
         return Parsed(source, None, None)
-    tokens = tokenise(source, diagnostics)
-    if tokens is None or not _version_is_known(tokens, source, diagnostics):
-        return Parsed(source, None, tokens)
+    found = Diagnostics()
+    tokens = tokenise(source, found)
+    if tokens is not None and not _version_is_known(tokens, source, diagnostics):
+        return Parsed(source, None, tokens)  # what a newer language means is not for this one to judge
+    diagnostics.extend(found)
+    if tokens is None:
+        return Parsed(source, None, None)
     raw = parse_tokens(source, tokens, diagnostics)
     recipe: tree.Recipe | None = Builder(source, tokens, diagnostics).recipe(raw)
-    if recipe is not None and _count(recipe.statements) > MAX_STATEMENTS:
-        diagnostics.add(
-            Diagnostic("E042", f"a recipe has at most {MAX_STATEMENTS:,} statements", Label(source, Span(0, 0)))
-        )
+    if recipe is not None and len(every := _flat(recipe.statements)) > MAX_STATEMENTS:
+        at = Label(source, every[MAX_STATEMENTS].span, "one too many")
+        message = f"a recipe has at most {MAX_STATEMENTS:,} statements"
+        diagnostics.add(Diagnostic("E042", message, at, help=("split it, or shorten it",)))
         recipe = None
     return Parsed(source, recipe, tokens)
 
 
-def _count(statements: tuple[tree.Statement, ...]) -> int:
-    return sum(1 + _count(s.body) if isinstance(s, tree.Block) else 1 for s in statements)
+def _flat(statements: tuple[tree.Statement, ...]) -> list[tree.Statement]:
+    """Statements and those inside them, as they stand in the text."""
+    out: list[tree.Statement] = []
+    for statement in statements:
+        out += [statement, *(_flat(statement.body) if isinstance(statement, tree.Block) else ())]
+    return out
 
 
 def _version_is_known(tokens: Tokens, source: Source, diagnostics: Diagnostics) -> bool:

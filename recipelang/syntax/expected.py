@@ -26,6 +26,7 @@ _NAMES = {
     "ELSE": "`else`",
     "AS": "`as`",
 }
+_LONGEST = 40  # more of a token says no more
 _STARTS_A_VALUE = frozenset({"NUMBER", "PERCENT", "NM", "STRING", "ROLE", "LSQB"})
 _OPERATORS = frozenset(
     {
@@ -73,7 +74,7 @@ def describe(token: Token) -> str:
             return "the end of the file"
         case "STRING" | "MLSTRING":
             return "a string"
-    return f"`{token}`"
+    return f"`{token}`" if len(token) <= _LONGEST else f"`{token[:_LONGEST]}...`"
 
 
 def describe_expected(expected: frozenset[str]) -> str:
@@ -83,6 +84,7 @@ def describe_expected(expected: frozenset[str]) -> str:
     if {"PARAM", "LET"} & expected and "NL" not in expected:
         return "a statement"
     rest = expected - _OPERATORS if expected - _OPERATORS else expected
+    rest = rest - {"$END"} if "NL" in rest else rest  # a line may end with the file
     known = [t for t in _ORDER if t in rest] + sorted(t for t in rest if t not in _ORDER and t in _NAMES)
     words = [_NAMES[t] for t in known][:3]
     if not words:

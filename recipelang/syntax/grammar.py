@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ TABLES = "tables.json"
 
 def grammar_path() -> Path:
     """`grammar/recipe.lark`, inside the wheel or beside an editable install."""
-    inside = Path(str(files("recipelang"))) / "_share" / "grammar" / "recipe.lark"
+    inside = Path(__file__).parents[1] / "_share" / "grammar" / "recipe.lark"
     return inside if inside.exists() else Path(__file__).parents[2] / "grammar" / "recipe.lark"
 
 
@@ -48,19 +47,23 @@ def serialise(lark: Lark) -> str:
     return json.dumps({"data": data, "memo": memo}, sort_keys=True, separators=(",", ":")) + "\n"
 
 
-def _number_keys(pairs: list[tuple[str, Any]]) -> dict[Any, Any]:
-    """JSON made strings of lark's integer keys (states, tokens, memo); make them integers again."""
-    return {int(key) if key.isdigit() else key: value for key, value in pairs}
+def _from_json(text: str) -> dict[str, Any]:
+    """JSON made strings of lark's integer keys (memo, tokens, states and their actions); make them integers again."""
+    tables = json.loads(text)
+    table = tables["data"]["parser"]["parser"]
+    tables["memo"] = _numbered(tables["memo"])
+    table["tokens"] = _numbered(table["tokens"])
+    table["states"] = {int(state): _numbered(actions) for state, actions in table["states"].items()}
+    return tables
 
 
-def _from_json(text: str) -> dict[Any, Any]:
-    return json.loads(text, object_pairs_hook=_number_keys)
+def _numbered(table: dict[str, Any]) -> dict[int, Any]:
+    return {int(key): value for key, value in table.items()}
 
 
 @cache
 def _loaded() -> tuple[Lark, BasicLexer]:
-    text = (files("recipelang.syntax") / TABLES).read_text("utf-8")
-    tables = _from_json(text)
+    tables = _from_json(Path(__file__).with_name(TABLES).read_text("utf-8"))
     lark = Lark._load_from_dict(tables["data"], tables["memo"])
     return lark, lark._build_lexer(dont_ignore=True)
 

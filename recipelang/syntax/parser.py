@@ -7,6 +7,8 @@ ERROR can be shifted, skip to the end of the statement) and parsing goes on.
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 from lark import Token, Tree
 from lark.exceptions import UnexpectedToken
 
@@ -30,7 +32,6 @@ class _Driver:
         self.machine = Machine()
         self.index = 0
         self.openers: list[Token] = []  # `{` not closed yet
-        self.header_end = -1  # index of the first token after the header
         lexical = (d.primary for d in diagnostics if d.primary and d.code in ("E002", "E003"))
         self.spoiled = {source.position(label.span.start)[0] for label in lexical}
 
@@ -59,40 +60,51 @@ class _Driver:
 
     # -- the three places where error recovery proper would be at a loss
     def _header(self) -> None:
-        """`recipe 1`, or what stands in for it: no statement can be read before a header."""
-        begin = next((i for i, t in enumerate(self.stream) if t.type != "NL"), None)
-        first = self.stream[begin] if begin is not None else None
-        if first is None or first.type != "RECIPE":
-            at = span_of(first) if first else Span(0, 0)
+        """`recipe 1 "name"`, or what stands in for it: no statement can be read before a header."""
+        start = next((i for i, t in enumerate(self.stream) if t.type != "NL"), len(self.stream))
+        line = list(takewhile(lambda t: t.type != "NL", self.stream[start:]))
+        kinds = [t.type for t in line]
+        if kinds[:1] != ["RECIPE"]:
+            at = span_of(line[0]) if line else Span(0, 0)
             fix = Fix("add the header", (Edit(Span(at.start, at.start), 'recipe 1 "unnamed"\n\n'),), "unsafe")
-            self._no_header(Label(self.source, at), fix)
-            self._feed_absent("recipe", "RECIPE", at.start)
-            self._feed_absent("1", "NUMBER", at.start)
-            self._feed_absent("\n", "NL", at.start)
-            self.index = begin if begin is not None else len(self.stream)
+            self._no_header(at, "write it as the first line: the version of the language, then a name", fix)
+            for text, kind in (("recipe", "RECIPE"), ("1", "NUMBER"), ("\n", "NL")):
+                self._feed_absent(text, kind, at.start)
+            self.index = start
             return
-        for token in self.stream[: begin + 1]:  # type: ignore[operator]
+        for token in self.stream[: start + 1]:
             self.machine.feed(token)
-        self.index = begin + 1  # type: ignore[operator]
-        after = self.stream[self.index] if self.index < len(self.stream) else None
-        if after is not None and after.type == "NUMBER":
-            named = self.index + 1 < len(self.stream) and self.stream[self.index + 1].type == "STRING"
-            self.header_end = self.index + 1 + named
-            return
-        at = span_of(after) if after is not None and after.type != "NL" else span_of(first)
-        fix = Fix("write the version", (Edit(Span(span_of(first).end, span_of(first).end), " 1"),))
-        self._no_header(Label(self.source, at), fix)
-        self._feed_absent("1", "NUMBER", span_of(first).end)
-        if after is not None and after.type == "STRING":
-            self.header_end = self.index + 1
+        version = kinds[1:2] == ["NUMBER"]
+        if version:
+            self.machine.feed(line[1])
         else:
-            self._skip_statement()
+            self._feed_absent("1", "NUMBER", span_of(line[0]).end)
+        name = 1 + version
+        read = name + (kinds[name : name + 1] == ["STRING"])
+        if read > name:
+            self.machine.feed(line[name])
+        self.index = start + read
+        if not version or (read < len(line) and not self._statement_ahead()):
+            self._wrong_header(line, read if version else 1)
+            self.index = start + len(line)
 
-    def _no_header(self, at: Label, fix: Fix) -> None:
-        help = "write it as the first line: the version of the language, then a name"
-        self.diagnostics.add(
-            Diagnostic("E010", 'a recipe begins with `recipe 1 "name"`', at, help=(help,), fixes=(fix,))
-        )
+    def _wrong_header(self, line: list[Token], wrong: int) -> None:
+        """The first line is `recipe`, a version, perhaps a name; `wrong` is where it is something else."""
+        token, kinds = line[min(wrong, len(line) - 1)], [t.type for t in line]
+        at, fix = span_of(token), None
+        if kinds in (["RECIPE"], ["RECIPE", "STRING"]):
+            end = span_of(line[0]).end
+            fix = Fix("add the version", (Edit(Span(end, end), " 1"),))
+        elif kinds == ["RECIPE", "NUMBER", "NAME"]:
+            fix = Fix("write the name in quotes", (Edit(at, f'"{token}"'),))
+        if source_line(self.source, token) not in self.spoiled:
+            help = "the first line holds the version of the language, then a name in quotes, and nothing else"
+            self._no_header(at, help, fix)
+
+    def _no_header(self, at: Span, help: str, fix: Fix | None) -> None:
+        message = 'a recipe begins with `recipe 1 "name"`'
+        fixes = (fix,) if fix else ()
+        self.diagnostics.add(Diagnostic("E010", message, Label(self.source, at), help=(help,), fixes=fixes))
 
     def _feed_absent(self, text: str, kind: str, at: int) -> None:
         """Feed a token that is not in the text; it has no width."""
@@ -120,10 +132,10 @@ class _Driver:
     def _recover(self, token: Token) -> None:
         if self._separate(token):
             return
-        whole = self.machine.accepts("NL") and self._ends_a_statement()
         self._unexpected(token)
-        if whole:
-            self._feed_absent("\n", "NL", span_of(token).start)
+        before = self.stream[self.index - 1] if self.index else None
+        if before is not None and before.type == "RBRACE" and self.machine.accepts("NL"):
+            self._feed_absent("\n", "NL", span_of(token).start)  # the block is whole: what follows it is broken alone
         start = self.index
         self._skip_statement()
         skipped = self.stream[start : self.index]
@@ -136,31 +148,19 @@ class _Driver:
         """`a = 1 b = 2`: the statement was whole, so only a line end is missing."""
         if token.type in ("NL", "RBRACE") or not self.machine.accepts("NL"):
             return False
+        if not self._statement_ahead():
+            return False
+        self._end_of_statement(token, attribute=self.stream[self.index + 1].type == "EQUAL")
+        self._feed_absent("\n", "NL", span_of(token).start)
+        return True
+
+    def _statement_ahead(self) -> bool:
+        """Whether the next two tokens begin a statement, whatever stands before them."""
         ahead = [t.type for t in self.stream[self.index : self.index + 2]]
-        starts = len(ahead) == 2 and (
+        return len(ahead) == 2 and (
             (ahead[0] == "NAME" and ahead[1] in ("EQUAL", "LBRACE", "NAME", "ADDS", "TAKES"))
             or ahead[0] in lexing._STATEMENT_WORDS
         )
-        if not starts:
-            return False
-        at = span_of(token)
-        self.diagnostics.add(
-            Diagnostic(
-                "E001",
-                f"expected the end of the line, found {describe(token)}",
-                Label(self.source, at),
-                help=("start a new statement on a new line",),
-                fixes=(Fix("break the line", (Edit(Span(at.start, at.start), "\n"),)),),
-            )
-        )
-        newline = Token.new_borrow_pos("NL", "\n", token)
-        newline.end_pos = newline.start_pos
-        self.machine.feed(newline)
-        return True
-
-    def _ends_a_statement(self) -> bool:
-        """What stands before is a whole block or the header: it stays, and only the rest of the line is broken."""
-        return self.index <= self.header_end or self.stream[self.index - 1].type == "RBRACE"
 
     def _skip_statement(self) -> None:
         """Leave `index` at the line end or the `}` that ends the broken statement."""
@@ -211,9 +211,16 @@ class _Driver:
         if token.type == "EQUAL" and before is not None and str(before) in KEYWORDS:
             self._report("E004", f"`{before}` is a keyword and cannot be a name", before, help="choose another name")
             return
+        earlier = self.stream[self.index - 2] if self.index > 1 else None
+        if token.type == "EQUAL" and before and before.type == "NAME" and earlier and earlier.type in ("NUMBER", "NM"):
+            self._end_of_statement(before, attribute=True)  # the name was taken for the unit of the number
+            return
         expected = self.machine.expected()
         help: list[str] = []
         fixes: tuple[Fix, ...] = ()
+        if before is not None and before.type == "NAME" and "EQUAL" in expected and not self._misspelt_statement():
+            self._equals_sign(token)
+            return
         if token.type == "NAME" and (word := closest(str(token), self._keywords(expected))):
             help.append(f"did you mean `{word}`?")
             fixes = (Fix(f"write `{word}`", (Edit(span_of(token), word),)),)
@@ -221,7 +228,7 @@ class _Driver:
             first, word = misspelt
             help.append(f"did you mean `{word}`?")
             fixes = (Fix(f"write `{word}`", (Edit(span_of(first), word),)),)
-            token, expected = first, frozenset({"PARAM"})
+            token, expected = first, frozenset({"LET", "PARAM"})
         if hint := _hint(token, before):
             help.append(hint)
         where = Label(self.source, _visible(self.source, span_of(token)))
@@ -235,8 +242,51 @@ class _Driver:
             )
         )
 
+    def _end_of_statement(self, token: Token, *, attribute: bool) -> None:
+        """`token` begins a second statement on one line."""
+        at = span_of(token)
+        help, title, text = "start a new statement on a new line", "break the line", "\n"
+        if self.openers and attribute:
+            help, title, text = "separate attributes by a comma or a new line", "add a comma", ","
+            end = len(self.source.text[: at.start].rstrip())
+            at = Span(end, end)
+        self.diagnostics.add(
+            Diagnostic(
+                "E001",
+                f"expected the end of the line, found {describe(token)}",
+                Label(self.source, span_of(token)),
+                help=(help,),
+                fixes=(Fix(title, (Edit(Span(at.start, at.start), text),)),),
+            )
+        )
+
+    def _equals_sign(self, token: Token) -> None:
+        """A name that is followed by neither `=` nor a block."""
+        at = span_of(token)
+        fixes: tuple[Fix, ...] = ()
+        help = "a value is given with `=`, as in `name = value`"
+        after = self.stream[self.index + 1 :][:1]
+        if token.type == "COLON" and after and after[0].type == "NL":
+            help = "a block is written `name { ... }`"
+        elif token.type == "COLON":
+            spaced = self.source.text[at.start - 1 : at.start].isspace()
+            fixes = (Fix("write `=`", (Edit(at, "=" if spaced else " ="),)),)
+        elif token.type in ("NUMBER", "PERCENT", "STRING", "ROLE"):
+            fixes = (Fix("add `=`", (Edit(Span(at.start, at.start), "= "),)),)
+        self.diagnostics.add(
+            Diagnostic(
+                "E001",
+                f"expected `=`, found {describe(token)}",
+                Label(self.source, _visible(self.source, at)),
+                help=(help,),
+                fixes=fixes,
+            )
+        )
+
     def _misspelt_statement(self) -> tuple[Token, str] | None:
         """The first word of the statement at hand, when it is nearly a keyword and no block or attribute."""
+        if self.openers:
+            return None
         start = self.index
         while start and self.stream[start - 1].type not in ("NL", "LBRACE", "RBRACE"):
             start -= 1
@@ -273,6 +323,8 @@ def _hint(token: Token, before: Token | None) -> str | None:
             return "these do not chain: put one of the two in parentheses"
         case "PLUS":
             return "a number has no leading `+`"
+        case "DOT" if before is not None and before.type == "DOTS":
+            return "a range is written with two dots: `start..end`"
         case "DOT" if before is None or before.type not in ("NAME", "ROLE"):
             return "a number has digits on both sides of its point, as in `0.5`"
         case "NL" if before is not None and before.type in ("EQUAL", "ADDS", "TAKES"):

@@ -93,8 +93,11 @@ def span_of(token: Token) -> Span:
 def tokenise(source: Source, diagnostics: Diagnostics) -> Tokens | None:
     """`None` when the text breaks a limit: nothing after that would be cheap."""
     tokens = Tokens(grammar.lex(source.text))
-    if len(tokens.all) > MAX_TOKENS * 2 or sum(t.type not in _TRIVIA for t in tokens.all) > MAX_TOKENS:
-        diagnostics.add(Diagnostic("E042", f"more than {MAX_TOKENS:,} tokens in one recipe", Label(source, Span(0, 0))))
+    telling = [t for t in tokens.all if t.type not in _TRIVIA]
+    if len(tokens.all) > MAX_TOKENS * 2 or len(telling) > MAX_TOKENS:
+        at = Label(source, span_of((telling[MAX_TOKENS:] or tokens.all[MAX_TOKENS * 2 :])[0]), "one too many")
+        message = f"a recipe has at most {MAX_TOKENS:,} tokens"
+        diagnostics.add(Diagnostic("E042", message, at, help=("split it, or shorten it",)))
         return None
     _characters(source, diagnostics)
     significant = _significant(tokens, source, diagnostics)
@@ -128,13 +131,23 @@ def _significant(tokens: Tokens, source: Source, diagnostics: Diagnostics) -> li
     out: list[Token] = []
     doc: list[str] = []
     strange: set[int] = set()  # lines with a character that was reported: one finding says enough
+    opened = 0  # `{` of this line that wait for their `}`
+    read = 0  # where the last string in single quotes ended
     for token in tokens.all:
+        closers: list[Token] = []
+        if (token.start_pos or 0) < read:
+            continue
         match token.type:
             case "WS":
                 continue
             case "COMMENT":
                 if token.startswith("##"):
                     doc.append(token[2:].strip())
+                continue
+            case "BAD" if quoted := _single_quoted(token, source, diagnostics):
+                token, read = quoted, quoted.end_pos or 0
+            case "BAD" if token == "%" and out and out[-1].type == "NUMBER":
+                out[-1] = _percent(out[-1], token, source, diagnostics)
                 continue
             case "BAD":
                 line = source.position(span_of(token).start)[0]
@@ -151,16 +164,67 @@ def _significant(tokens: Tokens, source: Source, diagnostics: Diagnostics) -> li
                         help=('end it with `"` on the same line, or use `"""` for several lines',),
                     )
                 )
-                token = Token.new_borrow_pos("STRING", str(token).rstrip("\\") + '"', token)
+                token, closers = _closed(token, opened)
         if token.type != "NL" and doc:
             tokens.docs[token.start_pos or 0] = "\n".join(doc)
             doc = []
-        out.append(token)
+        opened = 0 if token.type == "NL" else max(0, opened + (token.type == "LBRACE") - (token.type == "RBRACE"))
+        out += [token, *closers]
     return out
 
 
+def _closed(token: Token, opened: int) -> tuple[Token, list[Token]]:
+    """An open string as a whole one, and the `}` at its end that close what its own line opened."""
+    text = str(token).rstrip()
+    found = min(opened, len(text) - len(text.rstrip("}"))) if "\\" not in text[-1:] else 0
+    closers = []
+    for offset in range(len(text) - found, len(text)):
+        closer = Token.new_borrow_pos("RBRACE", "}", token)
+        closer.start_pos, closer.end_pos = (token.start_pos or 0) + offset, (token.start_pos or 0) + offset + 1
+        closers.append(closer)
+    string = Token.new_borrow_pos("STRING", text[: len(text) - found].rstrip("\\") + '"', token)
+    if closers:
+        string.end_pos = closers[0].start_pos
+    return string, closers
+
+
+def _single_quoted(token: Token, source: Source, diagnostics: Diagnostics) -> Token | None:
+    """`'text'` as the string that was meant, reported once."""
+    start = token.start_pos or 0
+    end = source.text.find("'", start + 1)
+    inside = source.text[start + 1 : end]
+    if token != "'" or end < 0 or any(c in inside for c in '\n"'):
+        return None
+    at = Span(start, end + 1)
+    text = f'"{inside}"'
+    fixes = (Fix("use double quotes", (Edit(at, text),)),)
+    message = "strings are written with double quotes"
+    diagnostics.add(Diagnostic("E002", message, Label(source, at), help=(f"write `{text}`",), fixes=fixes))
+    string = Token.new_borrow_pos("STRING", text, token)
+    string.end_pos = end + 1
+    return string
+
+
+def _percent(number: Token, sign: Token, source: Source, diagnostics: Diagnostics) -> Token:
+    """`90 %` as the ratio that was meant."""
+    text = f"{number}%"
+    at, whole = span_of(sign), span_of(number).to(span_of(sign))
+    fixes = (Fix(f"write `{text}`", (Edit(whole, text),)),)
+    message = f"unexpected character `{sign}`"
+    diagnostics.add(
+        Diagnostic("E002", message, Label(source, at), help=(f"write `{text}`, without a space",), fixes=fixes)
+    )
+    ratio = Token.new_borrow_pos("PERCENT", text, number)
+    ratio.end_pos = sign.end_pos
+    return ratio
+
+
 def _bad_character(token: Token, source: Source, diagnostics: Diagnostics) -> None:
-    hints = {"'": 'strings use `"`', ";": "statements end with the line", "%": "write `90%`, without a space"}
+    hints = {
+        "'": 'strings use `"`',
+        ";": "statements end with the line",
+        "%": "a ratio is written `90%`, without a space",
+    }
     hint = hints.get(token[0])
     diagnostics.add(
         Diagnostic(

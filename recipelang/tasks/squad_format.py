@@ -7,14 +7,16 @@ where its offset says. Nothing is repaired silently.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from recipelang.source import RecipeError, fail
+from recipelang.source.suggest import closest
 
 FIELDS = ("id", "question", "context", "answers")
+_FORMATS = "SQuAD files have `data` at the top; records have `id`, `question`, `context`, `answers`"
 
 
 @dataclass(frozen=True)
@@ -31,29 +33,41 @@ def read_file(path: Path, columns: Mapping[str, str] | None = None) -> tuple[Exa
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        near = sorted(p.name for p in path.parent.glob("*.json*"))[:6] if path.parent.is_dir() else []
+        there = sorted(p.name for p in path.parent.glob("*.json*")) if path.parent.is_dir() else []
+        near = closest(path.name, there)
         raise fail(
-            "E074", f"there is no data file `{path}`", notes=[f"beside it: {', '.join(near)}"] if near else []
+            "E074",
+            f"there is no data file `{path}`",
+            help=f"did you mean `{near}`?" if near else "name a `.json` or `.jsonl` file",
+            notes=[f"beside it: {', '.join(there[:6])}"] if there else [],
         ) from None
     except IsADirectoryError:
         raise fail("E074", f"`{path}` is a folder", help="name a file in it") from None
     except UnicodeDecodeError:
-        raise fail("E074", f"`{path}` is not UTF-8") from None
+        raise fail("E074", f"`{path}` is not UTF-8", help="save the file as UTF-8") from None
     except OSError as error:
         raise fail("E074", f"`{path}` cannot be read", notes=[str(error.strerror or error)]) from None
     if not text.strip():
-        raise fail("E074", f"`{path}` is empty")
+        raise fail("E074", f"`{path}` is empty", help=_FORMATS)
     return read_records(_json(text, path), str(path.name), columns)
 
 
 def _json(text: str, path: Path) -> Any:
+    if path.suffix != ".jsonl":
+        return _value(text, path)
+    return [_value(line, path, before) for before, line in enumerate(text.split("\n")) if line.strip()]
+
+
+def _value(text: str, path: Path, before: int = 0) -> Any:
+    """One JSON value; `before` is how many lines of the file come before it."""
     try:
-        if path.suffix == ".jsonl":
-            return [json.loads(line) for line in text.splitlines() if line.strip()]
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
-        line = f"line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else "nested too deeply"
-        raise fail("E074", f"`{path.name}` is not JSON", notes=[line]) from None
+        why = "nested too deeply"
+        if isinstance(error, json.JSONDecodeError):
+            why = f"line {before + error.lineno}: {error.msg[:1].lower()}{error.msg[1:]}"
+        help = "files of one record a line end in `.jsonl`" if path.suffix != ".jsonl" else "each line is one record"
+        raise fail("E074", f"`{path.name}` is not JSON", help=help, notes=[why]) from None
 
 
 def read_records(data: Any, name: str, columns: Mapping[str, str] | None = None) -> tuple[Example, ...]:
@@ -67,11 +81,11 @@ def read_records(data: Any, name: str, columns: Mapping[str, str] | None = None)
         raise fail(
             "E074",
             f"`{name}` is neither SQuAD's format nor a list of records",
-            help="SQuAD files have `data` at the top; records have `id`, `question`, `context`, `answers`",
+            help=_FORMATS,
             notes=[f"it holds {found}"],
         )
     if not examples:
-        raise fail("E074", f"`{name}` holds no questions")
+        raise fail("E074", f"`{name}` holds no questions", help=_FORMATS)
     return examples
 
 
@@ -91,12 +105,13 @@ def _nested(articles: list[Any], name: str) -> Iterator[Example]:
                     )
     except (KeyError, TypeError, AttributeError) as error:
         missing = f"a part lacks {error}" if isinstance(error, KeyError) else "a part has another shape"
-        raise fail("E074", f"`{name}` is not in SQuAD's format", notes=[missing]) from None
+        help = "articles hold `paragraphs`; these hold `context` and `qas`, with `id`, `question`, `answers`"
+        raise fail("E074", f"`{name}` is not in SQuAD's format", help=help, notes=[missing]) from None
 
 
 def _flat(row: Any, index: int, name: str, columns: dict[str, str]) -> Example:
     if not isinstance(row, Mapping):
-        raise fail("E074", f"record {index} of `{name}` is not an object")
+        raise fail("E074", f"record {index} of `{name}` is not an object", help=_FORMATS)
     values: dict[str, Any] = {}
     for field in FIELDS:
         column = columns.get(field, field)
@@ -114,7 +129,9 @@ def _flat(row: Any, index: int, name: str, columns: dict[str, str]) -> Example:
         values[field] = row[column]
     answers = values["answers"]
     if isinstance(answers, Mapping):
-        texts, starts = list(answers.get("text", ())), list(answers.get("answer_start", ()))
+        texts, starts = answers.get("text", []), answers.get("answer_start", [])
+        if not isinstance(texts, Sequence) or not isinstance(starts, Sequence) or isinstance(texts, str):
+            raise fail("E074", f"`text` and `answer_start` of record {index} of `{name}` are not lists")
     elif isinstance(answers, list):
         try:
             texts, starts = [a["text"] for a in answers], [a["answer_start"] for a in answers]
@@ -125,21 +142,35 @@ def _flat(row: Any, index: int, name: str, columns: dict[str, str]) -> Example:
     return _example(values["id"], values["question"], values["context"], texts, starts, name)
 
 
-def _example(id: Any, question: Any, context: Any, texts: list[Any], starts: list[Any], name: str) -> Example:
-    if not all(isinstance(x, str) for x in (question, context, *texts)):
-        raise fail("E075", f"question `{id}` of `{name}` holds something that is not text")
+def _example(id: Any, question: Any, context: Any, texts: Sequence[Any], starts: Sequence[Any], name: str) -> Example:
+    fields = [("the question", question), ("the passage", context), *(("an answer", text) for text in texts)]
+    for what, value in fields:
+        if not isinstance(value, str) or not _is_text(value):
+            found = "null" if value is None else "broken text" if isinstance(value, str) else type(value).__name__
+            help = f"{what} is {found}: make it a string, or take the question out"
+            raise fail("E075", f"question `{id}` of `{name}` is not all text", help=help)
     if not all(isinstance(x, int) for x in starts) or len(starts) != len(texts):
-        raise fail("E075", f"question `{id}` of `{name}` has answers without an offset")
+        help = "give each answer its `answer_start`: where it begins in the passage, in characters"
+        raise fail("E075", f"question `{id}` of `{name}` has answers without an offset", help=help)
     for answer, start in zip(texts, starts, strict=True):
         if start < 0 or context[start : start + len(answer)] != answer:
             raise _offset(str(id), name, answer, start, context)
     return Example(str(id), question, context, tuple(texts), tuple(starts))
 
 
+def _is_text(value: str) -> bool:
+    r"""JSON can spell half a character (`"\ud800"`), which no tokenizer takes."""
+    return value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value)
+
+
 def _offset(id: str, name: str, answer: str, start: int, context: str) -> RecipeError:
     stands = context[max(start, 0) : max(start, 0) + len(answer)]
     right = context.find(answer)
-    help = f"it stands at {right}" if right >= 0 else "the passage does not hold it"
+    help = (
+        f"write {right}: the answer begins there"
+        if right >= 0
+        else "the passage does not hold it: mend the answer, or take the question out"
+    )
     return fail(
         "E075",
         f"an answer of question `{id}` is not at its offset",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from recipelang.source import Span
 from recipelang.source.suggest import closest
 from recipelang.values.composite import Applied, SparsityPattern, StageRef, Symbol
 from recipelang.values.quantities import Quantity, Rate, Time, describe as describe_number
@@ -17,12 +18,16 @@ from recipelang.values.quantities import Quantity, Rate, Time, describe as descr
 
 @dataclass
 class Mismatch(Exception):
-    """A value that is not of the kind asked for. `replacement` is a safe fix for the whole value."""
+    """A value that is not of the kind asked for.
+
+    `replacement` is a safe fix for the whole value, or for `span`, where a part of it is meant.
+    """
 
     code: str
     message: str
     help: str | None = None
     replacement: str | None = None
+    span: Span | None = None
 
 
 def describe(value: object) -> str:
@@ -68,11 +73,11 @@ class Kind:
     def unknown(self, value: Symbol) -> Mismatch:
         near = closest(value.name, self.symbols)
         known = ", ".join(f"`{s}`" for s in self.symbols[:12])
-        hint = f"did you mean `{near}`?" if near else (f"known here: {known}" if known else None)
-        if self.name in ("string", "model", "dataset"):
-            hint = f'a {self.name} is written in quotes: `"{value.name}"`'
-        if self.name == "selector":
-            hint, near = f"did you mean the role `@{value.name}`?", f"@{value.name}"
+        hint = (
+            f"did you mean `{near}`?"
+            if near
+            else (f"known here: {known}" if known else f"define it with `let {value.name} = ...`")
+        )
         return Mismatch("E022", f"unknown name `{value.name}`", hint, near)
 
 
@@ -86,7 +91,7 @@ def text() -> Kind:
             raise wrong(value, "a string", 'strings are written `"..."`')
         return value
 
-    return Kind("string", convert)
+    return Hinting("string", convert, hint=lambda name: f'a string is written in quotes: `"{name}"`')
 
 
 def boolean() -> Kind:
@@ -95,7 +100,7 @@ def boolean() -> Kind:
             raise wrong(value, "`true` or `false`")
         return value
 
-    return Kind("bool", convert)
+    return Hinting("bool", convert, hint=lambda name: "write `true` or `false`")
 
 
 def number(
@@ -113,9 +118,12 @@ def number(
         if none and value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, Quantity) or value.unit is not None:
-            raise wrong(value, "a whole number" if whole else "a plain number")
+            mismatch = wrong(value, "a whole number" if whole else "a plain number")
+            if isinstance(value, str) and value.isdecimal():
+                mismatch.help, mismatch.replacement = f"write `{value}`, without quotes", value
+            raise mismatch
         if whole and value.value.denominator != 1:
-            raise wrong(value, "a whole number")
+            raise Mismatch("E024", f"expected a whole number, found {show_fraction(value.value)}")
         _bounds(value.value, low, high, above)
         return int(value.value) if whole else value.value
 
@@ -148,8 +156,8 @@ def span(unit: str = "") -> Kind:
 
     def convert(value: object) -> object:
         if not isinstance(value, Time):
-            hint = None
-            if isinstance(value, Quantity) and value.unit is None:
+            hint = "write `2 epochs` or `100 steps`"
+            if isinstance(value, Quantity) and value.unit is None and not value.percent:
                 n = show_fraction(value.value)
                 hint = f"write `{n} {unit}`" if unit else f"write `{n} epochs` or `{n} steps`"
             raise wrong(value, wanted, hint)
@@ -192,7 +200,10 @@ def size() -> Kind:
 def one_of(*names: str) -> Kind:
     def convert(value: object) -> object:
         if not isinstance(value, Symbol):
-            raise wrong(value, "one of " + ", ".join(f"`{n}`" for n in names))
+            mismatch = wrong(value, "one of " + ", ".join(f"`{n}`" for n in names))
+            if isinstance(value, str) and value in names:
+                mismatch.help, mismatch.replacement = f"write `{value}`, without quotes", value
+            raise mismatch
         return value.name
 
     return Kind(" | ".join(names), convert, names)
@@ -208,7 +219,11 @@ def reference(what: str, *, stages: bool = False) -> Kind:
             return value
         raise wrong(value, f"a {what}", 'write a reference such as `"hf://owner/name"` or a path, in quotes')
 
-    return Kind(what, convert)
+    def hint(name: str) -> str:
+        stage = f"an earlier stage is written `stage.{name}`; " if stages else ""
+        return f'{stage}a {what} is written in quotes: `"{name}"`'
+
+    return Hinting(what, convert, hint=hint)
 
 
 def pattern() -> Kind:
@@ -225,6 +240,18 @@ def pattern() -> Kind:
         return value
 
     return Kind("pattern", convert, ("unstructured",))
+
+
+@dataclass(frozen=True)
+class Hinting(Kind):
+    """A kind that takes no bare name: `hint` says what may have been meant by one; `sign` before it mends it."""
+
+    hint: Callable[[str], str] = field(default=str, compare=False)
+    sign: str = ""
+
+    def unknown(self, value: Symbol) -> Mismatch:
+        mended = self.sign + value.name if self.sign else None
+        return Mismatch("E022", f"unknown name `{value.name}`", self.hint(value.name), mended)
 
 
 @dataclass(frozen=True)

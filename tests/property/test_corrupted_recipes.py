@@ -5,6 +5,7 @@ import random
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from recipelang.source.codes import codes
 from recipelang.source.diagnostic import LIMIT
 from recipelang.source.render import concise, render
 from tests.reading import TEXTS, checked, parsed
@@ -12,7 +13,7 @@ from tests.reading import TEXTS, checked, parsed
 PIECES = [
     *"{}()[]\"#=.,:%@|&!<>+-*/\\$' \n\t\r0123456789abzé±\x00\u202e\U0001f600",
     *("param ", "let ", "recipe ", '"""', "if ", "else ", "in ", "..", "->", "+/-", 're"', "\r\n", "require "),
-    *("stage x {", "2:4", "10%", "a = ", "${a}", "\\u{", "per epoch", "except", "##"),
+    *("stage x {", "2:4", "10%", "a = ", "${a}", "\\u{", "per epoch", "except", "##", '"}', "batch 8 lr = 2"),
 ]
 
 
@@ -68,4 +69,5 @@ def test_corrupted_recipes_are_checked_and_shown_without_a_crash(seed):
     for _ in range(40):
         found = checked(corrupted(rng.choice(texts), rng)).diagnostics.sorted()
         assert len(concise(found).splitlines()) >= len(found)
+        assert {d.code for d in found} <= set(codes())
         assert all(d.code in render([d]) for d in found)

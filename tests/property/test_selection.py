@@ -7,6 +7,12 @@ from hypothesis import given, settings, strategies as st
 from recipelang.pruning import selection
 
 
+def smallest(scores, zeros, dead=None, seed=0):
+    """By plain tensors of scores and of what is already masked."""
+    live = [torch.ones_like(s, dtype=torch.bool) for s in scores] if dead is None else [~d for d in dead]
+    return selection.smallest([lambda s=s: s.reshape(-1) for s in scores], zeros, live, seed=seed)
+
+
 def reference(scores, zeros, dead):
     """Sort everything by (alive, score, order) and drop the first `zeros`."""
     flat = torch.cat([s.reshape(-1).double() for s in scores])
@@ -33,7 +39,7 @@ def cases(draw):
 @given(cases())
 def test_small_sets_equal_a_sort(case):
     scores, dead, zeros = case
-    keeps = selection.smallest(scores, zeros, dead)
+    keeps = smallest(scores, zeros, dead)
     assert sum(int((~k).sum()) for k in keeps) == zeros
     assert all(torch.equal(a, b) for a, b in zip(keeps, reference(scores, zeros, dead), strict=True))
 
@@ -53,7 +59,7 @@ def test_large_sets_use_the_bracket_and_are_exact(kind, share, dtype):
     scores = [s.to(dtype) for s in scores]
     total = sum(s.numel() for s in scores)
     zeros = round(share * total)
-    keeps = selection.smallest(scores, zeros)
+    keeps = smallest(scores, zeros)
     assert sum(int((~k).sum()) for k in keeps) == zeros
     dropped = [s[~k] for s, k in zip(scores, keeps, strict=True) if (~k).any()]
     kept = [s[k] for s, k in zip(scores, keeps, strict=True) if k.any()]
@@ -63,19 +69,19 @@ def test_large_sets_use_the_bracket_and_are_exact(kind, share, dtype):
 
 def test_result_does_not_depend_on_the_seed():
     scores = [torch.randn(400, 400, generator=torch.Generator().manual_seed(2)).abs().round(decimals=2)]
-    first = selection.smallest(scores, 100_000, seed=0)[0]
-    assert all(torch.equal(first, selection.smallest(scores, 100_000, seed=s)[0]) for s in range(1, 6))
+    first = smallest(scores, 100_000, seed=0)[0]
+    assert all(torch.equal(first, smallest(scores, 100_000, seed=s)[0]) for s in range(1, 6))
 
 
 def test_ties_go_by_order_then_index():
     scores = [torch.zeros(2, 2), torch.zeros(3)]
-    keeps = selection.smallest(scores, 5)
+    keeps = smallest(scores, 5)
     assert [k.flatten().tolist() for k in keeps] == [[False] * 4, [False, True, True]]
 
 
 def test_masked_weights_stay_masked_even_with_large_scores():
     dead = torch.tensor([True, False, False])
-    assert selection.smallest([torch.tensor([9.0, 1.0, 2.0])], 2, [dead])[0].tolist() == [False, False, True]
+    assert smallest([torch.tensor([9.0, 1.0, 2.0])], 2, [dead])[0].tolist() == [False, False, True]
 
 
 @pytest.mark.parametrize("n", [10, 100_000])
@@ -83,9 +89,9 @@ def test_a_score_that_is_not_a_number_is_an_error(n):
     scores = torch.rand(n)
     scores[n // 2] = float("nan")
     with pytest.raises(ValueError, match="not a number"):
-        selection.smallest([scores], n // 2)
+        smallest([scores], n // 2)
 
 
 def test_more_zeros_than_weights_is_an_error():
     with pytest.raises(ValueError, match="cannot drop"):
-        selection.smallest([torch.rand(3)], 4)
+        smallest([torch.rand(3)], 4)

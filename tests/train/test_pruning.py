@@ -47,9 +47,11 @@ def watch(monkeypatch):
     return seen
 
 
+@pytest.mark.parametrize("window", ["0%..80%", "0%..100%"])
 @pytest.mark.parametrize("scope", ["uniform", "global"])
-def test_zeros_are_exact_at_every_step_and_the_last_event_is_exact(project, tmp_path, watch, scope):
-    result = run(project(), tmp_path / "out", params=(f"scope={scope}",))
+def test_zeros_are_exact_at_every_step_and_the_last_event_is_exact(project, tmp_path, watch, scope, window):
+    recipe = project(replace=("over = 0%..80%", f"over = {window}"))
+    result = run(recipe, tmp_path / "out", params=(f"scope={scope}",))
     stage, seen = watch[1]
     planned = {e.step: sum(e.zeros) for e in stage.prunes[0].events}
     in_force = 0
@@ -58,7 +60,8 @@ def test_zeros_are_exact_at_every_step_and_the_last_event_is_exact(project, tmp_
         assert count == in_force
     total = sum(w.numel() for w in targets(tmp_path / "out").values())
     zeros = sum(int((w == 0).sum()) for w in targets(tmp_path / "out").values())
-    assert zeros == planned[stage.steps]  # the event at the very end
+    assert zeros == planned[max(planned)]
+    assert (max(planned) == stage.steps) == (window == "0%..100%")  # then it comes at the very end
     if scope == "global":
         assert zeros == round(0.9 * total)
     assert result.gained == {}

@@ -21,7 +21,7 @@ VALIDATION_PASSAGES = 200
 QUESTIONS = 3  # a passage
 THINGS = 2  # a passage
 HELD_OUT = 0.25  # share of the things that only validation asks about
-TRAIN_PHRASINGS = 4  # of each list; the rest is for validation
+UNSEEN = 2  # phrasings at the end of each list are for validation only
 
 
 def generate(split: str) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def _capital(text: str) -> str:
 
 
 def _phrasings(phrasings: list[str], split: str) -> list[str]:
-    return phrasings[:TRAIN_PHRASINGS] if split == "train" else phrasings[TRAIN_PHRASINGS:]
+    return phrasings[:-UNSEEN] if split == "train" else phrasings[-UNSEEN:]
 
 
 def _rows(kind: str, split: str) -> list[list[str]]:

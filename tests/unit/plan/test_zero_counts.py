@@ -6,7 +6,7 @@ import pytest
 
 from recipelang.cli.plan import planned
 
-SCHEDULE = "cubic(50% -> target, over = 0%..100%, every = 2 steps)"
+SCHEDULE = "cubic(50% -> target, over = 0%..80%, every = 2 steps)"
 
 
 # the tiny model's encoder has matrices of 1024 and 2048 weights

@@ -54,10 +54,10 @@ def test_the_caret_stands_under_its_character(text, line, column):
 @pytest.mark.parametrize(
     ("text", "place", "line", "caret"),
     [
-        ("a = 1\n", (6, 6), "2 | ", "  | ^ here"),
+        ("a = 1\n", (6, 6), "2 |", "  | ^ here"),
         ("a = 1", (5, 5), "1 | a = 1", "  |      ^ here"),
-        ("", (0, 0), "1 | ", "  | ^ here"),
-        ("\n", (0, 1), "1 | ", "  | ^ here"),
+        ("", (0, 0), "1 |", "  | ^ here"),
+        ("\n", (0, 1), "1 |", "  | ^ here"),
         ("a = {\n b\n}\n", (4, 11), "1 | a = {", "  |     ^ here"),
         ("a = 1\r\n", (4, 7), "1 | a = 1", "  |     ^ here"),
     ],
@@ -68,7 +68,7 @@ def test_places_at_the_ends_of_lines_and_of_the_file(text, place, line, caret):
 
 def test_the_empty_file_is_shown():
     found = checked("").diagnostics.sorted()[0]
-    assert render([found]).split("\n")[1:5] == [" --> a.recipe:1:1", "  |", "1 | ", "  | ^"]
+    assert render([found]).split("\n")[1:5] == [" --> a.recipe:1:1", "  |", "1 |", "  | ^"]
 
 
 @pytest.mark.parametrize(
@@ -96,10 +96,11 @@ def test_labels_on_several_lines_leave_out_what_is_between():
     ]
 
 
-def test_labels_in_another_file_are_shown_with_its_name():
-    other = Label(Source("-p target", "97"), Span(0, 2), "given here")
+@pytest.mark.parametrize(("name", "place"), [("b.recipe", "b.recipe:1:1"), ("-p target", "-p target")])
+def test_labels_in_another_text_are_shown_with_its_name(name, place):
+    other = Label(Source(name, "97"), Span(0, 2), "given here")
     own = Label(Source("a.recipe", "a = 1\n"), Span(0, 1))
-    assert " ::: -p target:1:1" in render([Diagnostic("E038", "wrong", own, (other,))]).split("\n")
+    assert f" ::: {place}" in render([Diagnostic("E038", "wrong", own, (other,))]).split("\n")
 
 
 def test_the_margin_is_as_wide_as_the_largest_line_number():
@@ -173,7 +174,7 @@ def test_concise_is_one_line_a_finding():
 
 def test_findings_without_a_place_have_no_position():
     (found,) = checked(sound(), other="1").diagnostics
-    assert concise([found]) == "error[E036]: the recipe has no parameter `other` (-p other)"
+    assert concise([found]) == "error[E036]: the recipe has no parameter `other`"
     assert "-->" not in render([found])
 
 

@@ -28,12 +28,34 @@ def test_samples_and_library_recipes_are_read_whole(name):
 
 
 @pytest.mark.parametrize(
-    "text", ["recipe", "recipe\n", 'recipe "x"\n', "recipe }", 'recipe -1 "x"', "", "\n\n", "# only"]
+    "text",
+    [
+        *("recipe", "recipe\n", 'recipe "x"\n', "recipe }", 'recipe -1 "x"', "", "\n\n", "# only"),
+        *("recipe 1 tiny\n", "recipe 1)\nseed = 1\n", 'recipe 1 "x" }\nlet a = 1\n', "let a = 1\n"),
+    ],
 )
 def test_a_header_that_is_not_one_is_a_single_finding(text):
-    found = parsed(text)[1]
-    assert [d.code for d in found][:1] == ["E010"]
-    assert [d.code for d in found if d.code != "E006"] == ["E010"]
+    assert [d.code for d in parsed(text)[1]] == ["E010"]
+
+
+@pytest.mark.parametrize(
+    ("text", "mended"),
+    [
+        ("recipe\n", "recipe 1\n"),
+        ('recipe "x"\n', 'recipe 1 "x"\n'),
+        ("recipe 1 tiny\n", 'recipe 1 "tiny"\n'),
+        ("recipe 1)\n", None),
+        ('recipe -1 "x"\n', None),
+    ],
+)
+def test_a_header_is_mended_where_it_is_clear_what_was_meant(text, mended):
+    (found,) = parsed(text)[1]
+    edits = [edit for fix in found.fixes for edit in fix.edits]
+    assert [text[: e.span.start] + e.text + text[e.span.end :] for e in edits] == ([mended] if mended else [])
+
+
+def test_a_strange_character_in_the_header_is_not_said_twice():
+    assert [d.code for d in parsed("recipe 1 ; b\nlet x = 1\n")[1]] == ["E002"]
 
 
 def test_a_missing_version_costs_nothing_but_its_own_finding():
@@ -46,8 +68,14 @@ def test_a_missing_version_costs_nothing_but_its_own_finding():
 
 def test_more_after_the_header_breaks_only_that_line():
     result, found = parsed('recipe 1 "a" "b"\nlet x = 1\n')
-    assert [d.code for d in found] == ["E001"]
-    assert [type(s).__name__ for s in result.recipe.statements] == ["Broken", "Let"]
+    assert [(d.code, d.primary.span.start) for d in found] == [("E010", len('recipe 1 "a" '))]
+    assert (result.recipe.name, [s.name for s in result.recipe.statements]) == ("a", ["x"])
+
+
+def test_a_statement_on_the_line_of_the_header_is_kept():
+    result, found = parsed('recipe 1 "a" let x = 1\n')
+    assert [d.message for d in found] == ["expected the end of the line, found `let`"]
+    assert (result.recipe.name, [s.name for s in result.recipe.statements]) == ("a", ["x"])
 
 
 def test_text_after_a_block_does_not_lose_the_block():
@@ -67,6 +95,17 @@ def test_blocks_left_open_are_closed_at_the_end_and_their_openers_shown():
     result, found = parsed("recipe 1\na {\n  b {\n    c = 1\n")
     assert at_lines(found) == [(2, "E005"), (3, "E005")]
     assert result.recipe.statements[0].body[0].body[0].name == "c"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("stage a {\n  length } = dense\n}\n", [(3, "E001"), (3, "E001"), (4, "E006")]),
+        ("model {\n  base = \n", [(2, "E005"), (3, "E001")]),
+    ],
+)
+def test_a_brace_too_many_or_too_few_is_found_where_it_is(text, found):
+    assert at_lines(parsed("recipe 1\n" + text)[1]) == found
 
 
 def test_a_stray_brace_is_passed_over():
@@ -106,7 +145,8 @@ def test_the_version_is_text():
 
 def test_an_attribute_near_a_keyword_is_not_taken_for_it():
     (found,) = parsed("recipe 1\nbatch = 16 seed = 3\n")[1]
-    assert (found.message.partition(",")[0], found.fixes) == ("expected the end of the line or the end of the file", ())
+    assert found.message == "expected the end of the line, found `seed`"
+    assert [edit.text for fix in found.fixes for edit in fix.edits] == ["\n"]
 
 
 @pytest.mark.parametrize(

@@ -106,14 +106,14 @@ def test_facts_of_validation_are_about_things_training_never_names():
         (
             b'[{"question": "q", "context": "abc", "answers": {"text": ["b"], "answer_start": [0]}}]',
             "E075",
-            "stands at 1",
+            "write 1: the answer begins there",
         ),
         (
             b'[{"question": "q", "context": "abc", "answers": {"text": ["z"], "answer_start": [0]}}]',
             "E075",
             "does not hold",
         ),
-        (b'[{"question": 3, "context": "abc", "answers": {}}]', "E075", "not text"),
+        (b'[{"question": 3, "context": "abc", "answers": {}}]', "E075", "the question is int"),
     ],
 )
 def test_bad_data_is_a_coded_error_that_says_what_is_there(tmp_path, content, code, said):

@@ -1,0 +1,92 @@
+"""What the TAB key offers: recipes, their parameters, codes, runs to resume. Reads files, loads no torch."""
+
+from __future__ import annotations
+
+import os
+import re
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+
+from recipelang.cli.read import read_source
+from recipelang.source import Diagnostics, RecipeError, Source
+from recipelang.source.codes import codes as known_codes, page
+from recipelang.syntax import parse, tree as t
+
+#: below what was typed, and so many files at most: an answer must come at once
+DEPTH, LIMIT = 3, 2_000
+
+_PLAIN = re.compile(r"[\w.%:/+@-]+")  # needs no quotes in any shell
+
+
+def recipes(incomplete: str) -> list[str]:
+    """`.recipe` files here and in the folders below; the copies that runs keep only when asked for."""
+    found = [name for name, entry in _below(incomplete) if name.endswith(".recipe") and entry.is_file()]
+    return [n for n in found if not n.endswith("/recipe/effective.recipe") or "/recipe/" in incomplete]
+
+
+def runs(incomplete: str) -> list[str]:
+    """Output folders of runs that are not finished."""
+    from recipelang.engine.records import read_record
+
+    inside = [(name.removesuffix("/recipe"), entry) for name, entry in _below(incomplete) if name.endswith("/recipe")]
+    found = [(name, Path(entry.path)) for name, entry in inside if os.path.isfile(f"{entry.path}/effective.recipe")]
+    return [name for name, path in found if read_record(path.parent).get("status") != "finished"]
+
+
+def codes(incomplete: str) -> list[tuple[str, str]]:
+    titles = [(code, (page(code) or "").partition("\n")[0].partition(": ")[2]) for code in known_codes()]
+    return [(code, title) for code, title in titles if code.startswith(incomplete.upper())]
+
+
+def params(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """`name=value` for every parameter of the recipe on the line, values where the recipe tells some."""
+    # after a `-p` without its value the parser gives up, and leaves the file among the rest
+    files = [ctx.params.get("file"), *(ctx.params.get("files") or ()), *ctx.args]
+    found: list[tuple[str, str]] = []
+    for file in dict.fromkeys(f for f in files if f and f != "-"):
+        try:
+            source = read_source(file)
+        except RecipeError:
+            continue
+        recipe = parse(source, Diagnostics()).recipe
+        for node in recipe.statements if recipe else ():
+            if isinstance(node, t.Param):
+                doc = textwrap.shorten(node.doc or source.text[node.span.start : node.span.end], 60, placeholder=" …")
+                found += [(f"{node.name}={value}", doc) for value in _values(node, source)]
+    return [(text, doc) for text, doc in found if text.startswith(incomplete)]
+
+
+def _values(node: t.Param, source: Source) -> list[str]:
+    """The values of `one_of` and `bool`, the default of another type, or nothing after the `=`."""
+    match node.type:
+        case t.Call(function=t.Path(names=("one_of",))):
+            return [a.value.text for a in node.type.arguments if isinstance(a.value, t.Path)]
+        case t.Path(names=("bool",)):
+            return ["true", "false"]
+    if isinstance(node.default, t.Text) or node.default is None:
+        return [""]
+    default = source.text[node.default.span.start : node.default.span.end]
+    return [default if _PLAIN.fullmatch(default) else ""]
+
+
+def _below(incomplete: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Files and folders whose path, as it is being typed, goes on from `incomplete`."""
+    start = incomplete[: incomplete.rfind("/") + 1]
+    todo, seen = [start], 0
+    while todo and seen < LIMIT:
+        at = todo.pop(0)
+        try:
+            entries = sorted(os.scandir(os.path.expanduser(at) or "."), key=lambda e: e.name)
+        except OSError:
+            continue
+        seen += len(entries)
+        for entry in entries:
+            name = at + entry.name
+            if entry.name.startswith(".") or not (name.startswith(incomplete) or incomplete.startswith(name + "/")):
+                continue
+            yield name, entry
+            if entry.is_dir() and name.count("/") < start.count("/") + DEPTH:
+                todo.append(name + "/")

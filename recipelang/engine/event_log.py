@@ -1,0 +1,39 @@
+"""Curves for TensorBoard, written in the calling thread: a write that fails, fails where it was asked for.
+
+`torch.utils.tensorboard` writes from a thread of its own, whose errors end up
+as a traceback on the screen and as a lost curve.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from recipelang.engine import files
+
+
+class EventLog:
+    """Scalars by name and step in one new event file of `folder`. E084 when it cannot be written."""
+
+    def __init__(self, folder: Path, resumed_at: int = 0) -> None:
+        """`resumed_at`: what an earlier file says from this step on was not kept."""
+        self.path = folder / f"events.out.tfevents.{time.time():.0f}.{os.getpid()}.{time.monotonic_ns()}"
+        with files.writing(self.path):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._write(event_pb2.Event(file_version="brain.Event:2"))
+        if resumed_at:
+            start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+            self._write(event_pb2.Event(step=resumed_at, session_log=start))
+
+    def add(self, step: int, scalars: dict[str, float]) -> None:
+        values = [summary_pb2.Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
+        self._write(event_pb2.Event(step=step, summary=summary_pb2.Summary(value=values)))
+
+    def _write(self, event: event_pb2.Event) -> None:
+        event.wall_time = time.time()
+        with files.writing(self.path), open(self.path, "ab") as file:
+            RecordWriter(file).write(event.SerializeToString())

@@ -1,0 +1,32 @@
+"""What the machine at hand can do, as far as a plan should warn of it. No torch."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+_GPUS = ("nvidia0", "nvidiactl", "kfd", "dri/renderD128")
+#: x86 and Arm names of bf16 arithmetic in `/proc/cpuinfo`
+_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
+
+
+@cache
+def emulates_bf16() -> bool:
+    """Whether training would run on a CPU that has no bf16 arithmetic. False where that cannot be known."""
+    if any((Path("/dev") / name).exists() for name in _GPUS):
+        return False
+    try:
+        text = Path("/proc/cpuinfo").read_text("utf-8", "replace")
+    except OSError:
+        return False
+    return without_bf16(text)
+
+
+def without_bf16(cpuinfo: str) -> bool:
+    """
+    >>> without_bf16("flags : fpu avx2 avx512f"), without_bf16("flags : avx512_bf16"), without_bf16("")
+    (True, False, False)
+    """
+    flags = re.search(r"^(?:flags|Features)\s*:(.*)$", cpuinfo, re.M)
+    return flags is not None and not _BF16 & set(flags[1].split())

@@ -1,0 +1,219 @@
+"""What the user sees of every diagnostic. Write the cases again with `RECIPELANG_UPDATE_CASES=1 pytest tests/cases`.
+
+One `diagnostics/CODE-some-words.case` is one test: lines `key: value`, an empty line, the
+recipe, a line `-----`, and what the command prints to the error stream. The keys:
+
+    command: plan a.recipe -p x=1    the command line; `validate a.recipe` unless given
+    file NAME: TEXT                  a file of one line beside the recipe
+    repeat: N TEXT                   the recipe goes on with N times this text
+    given: CIRCUMSTANCE              one of `CIRCUMSTANCES`
+    without: NAME                    this file is missing
+
+`plan`, `run` and `resume` find a tiny `model`, `train.json` and `dev.json` beside the recipe.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shlex
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from recipelang.cli.main import main
+from recipelang.source.codes import codes
+
+FOLDER = Path(__file__).parent / "diagnostics"
+CASES = sorted(FOLDER.glob("*.case"))
+UPDATE = "RECIPELANG_UPDATE_CASES" in os.environ
+
+
+@dataclass
+class Case:
+    keys: list[tuple[str, str]]
+    recipe: str
+    shown: str
+
+    def value(self, key: str, default: str = "") -> str:
+        return dict(self.keys).get(key, default)
+
+
+def read(path: Path) -> Case:
+    before, _, shown = path.read_text("utf-8").partition("\n-----\n")
+    keys = []
+    while match := re.match(r"([a-z]+(?: \S+)?): (.*)(?:\n|$)", before):
+        keys.append((match[1], match[2]))
+        before = before[match.end() :]
+    return Case(keys, before.removeprefix("\n") if keys else before, shown)
+
+
+def write(path: Path, case: Case) -> None:
+    head = "".join(f"{key}: {value}\n" for key, value in case.keys)
+    path.write_text(f"{head}\n{case.recipe}\n-----\n{case.shown}" if head else f"{case.recipe}\n-----\n{case.shown}")
+
+
+def latin(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = Path("a.recipe").read_text("utf-8")
+    Path("a.recipe").write_bytes(text.encode("latin-1"))
+
+
+def disk_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fsync(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+def memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    def train(*args: object, **named: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("recipelang.engine.run.train", train)
+
+
+def weights_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    os.truncate("model/model.safetensors", 20_000)
+
+
+def weights_are_pickled(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("model/model.safetensors").rename("model/pytorch_model.bin")
+
+
+def teacher_of_three_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.conftest import make_model
+
+    make_model(Path("teacher"), labels=3)
+
+
+def teacher_of_more_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.conftest import make_model
+
+    make_model(Path("teacher"), words=30)
+
+
+def run_was_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run stopped after its first stage, whose data changed afterwards."""
+    from recipelang.engine.records import Interrupted
+    from recipelang.engine.run import _Run
+
+    def finish(self: _Run, judge: object, started: float) -> None:
+        raise Interrupted(15, self.checkpoints)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_Run, "_finish", finish)
+        execute(["run", "a.recipe", "-o", "out"], patched)
+
+
+def data_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    run_was_interrupted(monkeypatch)
+    shutil.copyfile("dev.json", "train.json")
+
+
+def checkpoint_of_another_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    import hashlib
+    import json
+
+    run_was_interrupted(monkeypatch)
+    (state,) = Path("out/checkpoints").glob("*/state.json")
+    body = json.loads(state.read_text())
+    state.write_text(json.dumps({**body, "behaviour": "sha256:" + 64 * "0"}))
+    manifest = state.with_name("manifest.json")
+    digests = json.loads(manifest.read_text())
+    digests["state.json"] = hashlib.sha256(state.read_bytes()).hexdigest()
+    manifest.write_text(json.dumps(digests))
+
+
+def model_without_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = Path("model/model.safetensors")
+    save_file({n: t for n, t in load_file(weights).items() if "qa_outputs" not in n}, weights, {"format": "pt"})
+
+
+def cpu_without_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recipelang.plan.resolve.emulates_bf16", lambda: True)
+
+
+CIRCUMSTANCES = {
+    "a model without a head": model_without_a_head,
+    "a CPU without bf16": cpu_without_bf16,
+    "the recipe is saved as Latin-1": latin,
+    "the disk is full": disk_is_full,
+    "memory is short": memory_is_short,
+    "the weights are cut off": weights_are_cut,
+    "the weights are pickled": weights_are_pickled,
+    "a teacher of three labels": teacher_of_three_labels,
+    "a teacher of more words": teacher_of_more_words,
+    "the data of an interrupted run changed": data_changed,
+    "a checkpoint of another run": checkpoint_of_another_run,
+}
+
+
+def execute(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["recipelang", *arguments])
+    with pytest.raises(SystemExit):
+        main()
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+    return tmp_path
+
+
+def prepare(case: Case, here: Path, tiny: Path | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if tiny:
+        shutil.copytree(tiny, here, dirs_exist_ok=True)
+    times, _, text = case.value("repeat", "0 ").partition(" ")
+    (here / "a.recipe").write_text(f"{case.recipe}\n" + int(times) * text.replace("\\n", "\n"), "utf-8")
+    for key, value in case.keys:
+        match key.split():
+            case ["file", name]:
+                (here / name).parent.mkdir(parents=True, exist_ok=True)
+                (here / name).write_text(value + "\n", "utf-8")
+            case ["without"]:
+                (here / value).unlink()
+            case ["given"]:
+                CIRCUMSTANCES[value](monkeypatch)
+            case ["command" | "repeat"]:
+                pass
+            case _:
+                raise ValueError(f"unknown key `{key}`")
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda p: p.stem)
+def test_diagnostic_is_shown_as_written(path, here, monkeypatch, capsys, request):
+    case = read(path)
+    command = shlex.split(case.value("command", "validate a.recipe"))
+    tiny = request.getfixturevalue("tiny") if command[0] != "validate" else None
+    prepare(case, here, tiny, monkeypatch)
+    capsys.readouterr()
+    execute(command, monkeypatch)
+    shown = capsys.readouterr().err.replace(str(here.resolve()), "/home/me").rstrip("\n") + "\n"
+    shown = re.sub(r"sha256:[0-9a-f]{12}", "sha256:0123456789ab", shown)
+    if UPDATE:
+        case.shown = shown
+        write(path, case)
+    assert shown == case.shown
+    assert f"[{path.stem.partition('-')[0]}]" in shown
+
+
+def test_every_code_has_a_case():
+    assert sorted(set(codes()) - {path.stem.partition("-")[0] for path in CASES}) == []
+
+
+def test_every_case_is_of_a_code():
+    assert [path.name for path in CASES if path.stem.partition("-")[0] not in codes()] == []
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda p: p.stem)
+def test_headline_is_short_and_has_no_final_stop(path):
+    for headline in re.findall(r"^(?:error|warning)\[\w+\]: (.*)", read(path).shown, re.M):
+        assert len(re.sub(r"`[^`]*`", "code", headline).split()) <= 12
+        assert not headline.endswith(".")
+        assert not headline[0].isupper()

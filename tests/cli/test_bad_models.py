@@ -1,0 +1,224 @@
+"""Model folders that cannot be used: said by `plan`, before anything runs, at the line that names the model."""
+
+import json
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .command import command, files
+
+SAFETENSORS = "model.safetensors"
+
+
+def refused(code: str, *said: str, name: str = "plan", at: str = "tiny.recipe:8:") -> None:
+    """The model is refused with this code, by `plan` and before a `run` has made its folder."""
+    for arguments in ([name, "tiny.recipe"], ["run", "tiny.recipe", "-o", "out"]):
+        ended = command(*arguments)
+        assert (ended.code, ended.codes) == (1, [code])
+        assert at in ended.err
+        for text in said:
+            assert text in ended.err
+    assert not Path("out").exists()
+
+
+@pytest.fixture
+def model(project: Path) -> Path:
+    return project / "model"
+
+
+def config(model: Path, **changes: object) -> None:
+    values = json.loads((model / "config.json").read_text("utf-8")) | changes
+    (model / "config.json").write_text(json.dumps({k: v for k, v in values.items() if v is not None}), "utf-8")
+
+
+def header(model: Path, change: Callable[[dict, list[str]], object]) -> None:  # type: ignore[type-arg]
+    """Write the weights again with a changed header; `change` gets it and the names in it."""
+    data = (model / SAFETENSORS).read_bytes()
+    length = struct.unpack("<Q", data[:8])[0]
+    entries = json.loads(data[8 : 8 + length])
+    change(entries, [n for n in entries if n != "__metadata__"])
+    text = json.dumps(entries).encode()
+    (model / SAFETENSORS).write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
+
+
+def test_sound_model_is_planned(model):
+    assert command("plan", "tiny.recipe").code == 0
+
+
+def test_missing_folder(model):
+    shutil.rmtree(model)
+    refused("E076", "there is no model folder")
+    model.write_text("not a folder", "utf-8")
+    refused("E076", "there is no model folder")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"{nope", "is not JSON"),
+        (b"\xff\xfe", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b"[1]", "is not a JSON object"),
+        (b"{}", "does not say which `model_type`"),
+    ],
+)
+def test_config_that_is_no_config(model, content, said):
+    (model / "config.json").write_bytes(content)
+    refused("E076", said)
+
+
+def test_config_that_is_missing_or_a_folder(model):
+    (model / "config.json").unlink()
+    refused("E076", "holds no config.json", "it holds model.safetensors, tokenizer.json")
+    (model / "config.json").mkdir()
+    refused("E076", "cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model_type": "mamba"}, "models of type `mamba` are not known"),
+        ({"model_type": ["bert"]}, "are not known"),
+        ({"hidden_size": None}, "lacks `hidden_size`"),
+        ({"hidden_size": 48}, "has shape (24, 32), the config says (24, 48)"),
+        ({"hidden_size": "big"}, "the config says (24, 'big')"),
+        ({"num_hidden_layers": "two"}, "does not describe a `bert`"),
+        ({"num_hidden_layers": 3}, "the weights lack `bert.encoder.layer.2."),
+        ({"num_hidden_layers": 1}, "more than the 1 layers of the config"),
+        ({"id2label": None, "num_labels": "x"}, "does not describe a `bert`"),
+    ],
+)
+def test_config_that_does_not_fit_the_weights(model, changes, said):
+    config(model, **changes)
+    refused("E076", said)
+
+
+def test_config_that_only_transformers_can_judge_is_refused_when_it_loads(model):
+    config(model, num_attention_heads=0)
+    ended = command("run", "tiny.recipe", "-o", "out")
+    assert (ended.code, ended.codes) == (1, ["E076"])
+    assert json.loads(Path("out/run.json").read_text("utf-8"))["status"] == "failed"
+
+
+def test_no_weights_and_pickles_only(model):
+    (model / SAFETENSORS).unlink()
+    refused("E076", "holds no safetensors weights", "it holds config.json")
+    (model / "pytorch_model.bin").write_bytes(b"\x80\x04")
+    refused("E076", "holds pickled weights only", "save_pretrained")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda d: d[:-100], "lies outside the file"),
+        (lambda d: d[:4], "the file has 4"),
+        (lambda d: b"", "the file has 0"),
+        (lambda d: struct.pack("<Q", 2**63) + d[8:], "the header should have 9,223,372,036,854,775,808 bytes"),
+        (lambda d: struct.pack("<Q", 100) + d[8:], "the header is not JSON"),
+        (lambda d: d[:8] + b"x" * (len(d) - 8), "the header is not JSON"),
+        (lambda d: d + b"more", "bytes that belong to no tensor"),
+    ],
+)
+def test_damaged_weights(model, damage, said):
+    data = (model / SAFETENSORS).read_bytes()
+    (model / SAFETENSORS).write_bytes(damage(data))
+    refused("E076", "`model.safetensors` is damaged", said, "copy or download it again")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda h, n: h[n[0]].update(data_offsets=h[n[3]]["data_offsets"], shape=h[n[3]]["shape"]), "overlap"),
+        (lambda h, n: h.pop(n[1]), "leave a hole"),
+        (lambda h, n: h[n[0]].update(shape=[9]), "does not have the size of its shape"),
+        (lambda h, n: h[n[0]].update(data_offsets=["a", "b"]), "lies outside the file"),
+        (lambda h, n: h[n[0]].update(data_offsets=[0, 10**12]), "lies outside the file"),
+        (lambda h, n: h[n[0]].update(dtype=["F32"]), "lies outside the file"),
+        (lambda h, n: h.update({n[0]: 7}), "has no type, shape or place"),
+        (lambda h, n: h[n[0]].pop("shape"), "has no type, shape or place"),
+    ],
+)
+def test_header_that_lies(model, change, said):
+    header(model, change)
+    refused("E076", "`model.safetensors` is damaged", said)
+
+
+@pytest.mark.parametrize(
+    ("index", "said"),
+    [
+        ("nope", "the index cannot be read"),
+        ("[]", "the index cannot be read"),
+        ("{}", "the index cannot be read"),
+        ('{"weight_map": []}', "the index cannot be read"),
+        ('{"weight_map": {"a": ["x"]}}', "the index cannot be read"),
+        ('{"weight_map": {"a": 3}}', "the index names `3`, which is not there"),
+        ('{"weight_map": {"a": "1.safetensors"}}', "the index names `1.safetensors`, which is not there"),
+        ('{"weight_map": {"a": "../model/config.json"}}', "which is not there"),
+    ],
+)
+def test_bad_index_of_shards(model, index, said):
+    (model / SAFETENSORS).unlink()
+    (model / "model.safetensors.index.json").write_text(index, "utf-8")
+    refused("E076", "`model.safetensors.index.json` is damaged", said)
+
+
+def test_weights_that_are_a_folder(model):
+    (model / SAFETENSORS).unlink()
+    (model / SAFETENSORS).mkdir()
+    refused("E076", "cannot be read")
+
+
+def test_no_tokenizer_and_a_broken_one(model):
+    (model / "tokenizer.json").write_text("{}", "utf-8")
+    refused("E076", "tokenizer.json` cannot be read", at="tiny.recipe:9:")
+    (model / "tokenizer.json").unlink()
+    refused("E076", "holds no tokenizer", "tokenizer.json is needed", at="tiny.recipe:9:")
+
+
+@pytest.mark.parametrize(
+    ("reference", "code", "said"),
+    [
+        ("hf://owner/name", "E047", "the network is switched off by `HF_HUB_OFFLINE`"),
+        ("hf://owner/name", "E047", "run once with a network, or name a local folder"),
+        ("hf://a/b/c", "E047", "write `hf://owner/name`"),
+        ("hf://a b", "E047", "write `hf://owner/name`"),
+        ("hf://", "E047", "write `hf://owner/name`"),
+        ("package://no-such-package/model", "E076", "pip install --no-deps no-such-package"),
+        ("package://numpy/elsewhere", "E076", "is not a folder of the package `numpy`"),
+        ("package://numpy/../..", "E076", "is not a folder of the package `numpy`"),
+        ("package://", "E047", "write `package://package/folder`"),
+        ("package://numpy", "E047", "write `package://package/folder`"),
+        ("s3://bucket/model", "E047", "models cannot be read from `s3://`"),
+        ("file:///nowhere/model", "E076", "there is no model folder `/nowhere/model`"),
+        ("m" * 300, "E076", "cannot be read"),
+        ("~no_such_user/model", "E076", "there is no model folder"),
+        ("a\\u{0}b", "E046", "cannot hold the character U+0000"),
+    ],
+)
+def test_reference_that_leads_nowhere(project, edit, reference, code, said):
+    edit('base = "model"', f'base = "{reference}"')
+    refused(code, said)
+
+
+def test_teacher_that_is_missing_is_shown_at_the_teacher(project, edit):
+    edit("teacher = stage.dense", 'teacher = "professor"')
+    refused("E076", "there is no model folder", at="tiny.recipe:31:23")
+
+
+def test_file_scheme_is_a_path(project, edit):
+    plain = json.loads(command("plan", "tiny.recipe", "--json").out)
+    edit('base = "model"', f'base = "file://{project}/model"')
+    edit('train = "train.json"', f'train = "file://{project}/train.json"')
+    named = json.loads(command("plan", "tiny.recipe", "--json").out)
+    assert named["model"]["path"] == plain["model"]["path"]
+    assert named["data"][0]["splits"] == plain["data"][0]["splits"]
+
+
+def test_nothing_is_written_beside_a_refused_model(model):
+    before = files(model.parent)
+    (model / SAFETENSORS).write_bytes(b"")
+    refused("E076")
+    assert files(model.parent) == before

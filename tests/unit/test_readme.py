@@ -1,0 +1,25 @@
+"""The recipes in the documents are recipes."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from recipelang.cli.validate import check_all
+from recipelang.source import Source
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = [
+    (path.name, text)
+    for path in (ROOT / "README.md", ROOT / "recipes" / "README.md")
+    for text in re.findall(r"^```\n(recipe \d.*?)^```", path.read_text("utf-8"), re.S | re.M)
+]
+
+
+def test_the_readme_shows_a_recipe():
+    assert any(name == "README.md" for name, _ in SAMPLES)
+
+
+@pytest.mark.parametrize(("name", "text"), SAMPLES)
+def test_recipe_in_a_document_has_no_findings(name, text):
+    assert [f"{d.code} {d.message}" for d in check_all(Source(name, text), {}).diagnostics] == []
