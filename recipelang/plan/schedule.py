@@ -28,7 +28,8 @@ def segments(
                 if not _inside(first, first, steps, label, found):
                     return ()
                 if expected:
-                    found.add(_disjoint("E060", expected, label))
+                    help = "`step` also holds what comes before its point: write it alone, or parts of `constant`"
+                    found.add(_disjoint("E060", expected, label, help))
                     return ()
                 planned += _step(part, first, steps)
                 expected = steps
@@ -131,10 +132,12 @@ def _adjacent(schedule: Schedule, steps: int, per_epoch: int, label: Label | Non
     return True
 
 
-def _disjoint(code: str, step: int, label: Label | None) -> Diagnostic:
+def _disjoint(
+    code: str, step: int, label: Label | None, help: str = "each part must begin where the one before ends"
+) -> Diagnostic:
     what = "overlap" if code == "E060" else "leave a gap"
     message = f"the parts of this schedule {what} at step {step:,}"
-    return Diagnostic(code, message, label, help=("each part must begin where the one before ends",))
+    return Diagnostic(code, message, label, help=(help,))
 
 
 def _times(part: ShapeSegment, per_epoch: int, *, first: bool) -> list[tuple[Fraction, Fraction]] | None:

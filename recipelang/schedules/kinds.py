@@ -170,8 +170,8 @@ def _every(given: dict[str, object], shape: str, window: object, events: bool) -
 
 def _rewind(given: dict[str, object], shape: str, events: bool) -> Time | None:
     if "rewind" in given and (events or shape in ("step", "constant")):
-        why = "weights once masked stay masked" if events else f"`{shape}` has no way to go again"
-        raise Mismatch("E051", "`rewind` has no meaning here", why)
+        why = "weights once masked stay masked" if events else f"`{shape}` has no way to begin again"
+        raise Mismatch("E051", "`rewind` has no meaning here", f"leave it out: {why}")
     return _time(given, "rewind")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, RecipeError, Source, Span
 from recipelang.source.suggest import closest
@@ -345,8 +346,8 @@ class Evaluator:
     def _select(self, operator: str, expr: t.Binary, left: object, right: object) -> object:
         sides: list[sel.Selector] = []
         for tree, value in ((expr.left, left), (expr.right, right)):
-            if isinstance(value, Symbol) and isinstance(tree, t.Path):
-                return self.unknown(tree, role_hint(value.name))
+            if self._is_bare(tree, value):
+                return self.unknown(tree, role_hint(tree.text))
             if not isinstance(value, NODES) and not isinstance(value, str | Applied):
                 return self._operand(tree, value, "a selector", operator)
             sides.append(as_selector(value))
@@ -382,7 +383,7 @@ class Evaluator:
 
     def _arithmetic(self, expr: t.Binary, left: object, right: object) -> object:
         for tree, value in ((expr.left, left), (expr.right, right)):
-            if isinstance(value, Symbol) and isinstance(tree, t.Path):
+            if self._is_bare(tree, value):
                 return self.unknown(tree)
             if not isinstance(value, q.Numeric):
                 return self._operand(tree, value, "a number", expr.operator)
@@ -409,7 +410,7 @@ class Evaluator:
             (expr.left, left, expr.right, right),
             (expr.right, right, expr.left, left),
         ):
-            if isinstance(value, Symbol) and isinstance(tree, t.Path):
+            if self._is_bare(tree, value):
                 if isinstance(other, q.Numeric):
                     return self.unknown(tree)
                 if (wrong := self._not_one_of(tree, other_tree, other)) is not None:
@@ -421,16 +422,16 @@ class Evaluator:
                 return self._units(expr, left, right)
         if expr.operator in ("==", "!="):
             if _sort(left) != _sort(right) and None not in (left, right):
-                message = f"`{expr.operator}` compares like things, found {describe(left)} and {describe(right)}"
-                return self._error("E024", message, expr.span)
+                message, help = f"`{expr.operator}` needs like things on both sides", "compare values of one kind"
+                return self._error(
+                    "E024", message, expr.operator_span, help=help, secondary=self._sides(expr, left, right)
+                )
             return (_plain(left) == _plain(right)) == (expr.operator == "==")
         wrong_side = (expr.left, left) if not isinstance(left, q.Numeric) else (expr.right, right)
         return self._operand(*wrong_side, "a number", expr.operator)
 
     def _not_one_of(self, tree: t.Path, other_tree: t.Expr, other: object) -> Poison | None:
         """A bare name compared with a value: it must be one that the value can have."""
-        if tree.text in self.definitions or tree.text in self.locals:
-            return None
         known: tuple[str, ...] | None = None
         if isinstance(other_tree, t.Path):
             defined = self.definitions.get(other_tree.text)
@@ -439,10 +440,11 @@ class Evaluator:
             known = ("unstructured",)
         if known is None or tree.text in known:
             return None
+        if not known:
+            return self.unknown(tree)
         near = closest(tree.text, known) or closest(tree.text, self.definitions)
         fixes = (Fix(f"write `{near}`", (Edit(tree.span, near),)),) if near else ()
-        listed = f"it is one of {', '.join(f'`{n}`' for n in known)}" if known else None
-        help = f"did you mean `{near}`?" if near else listed
+        help = f"did you mean `{near}`?" if near else f"it is one of {', '.join(f'`{n}`' for n in known)}"
         return self._error("E022", f"unknown name `{tree.text}`", tree.span, help=help, fixes=fixes)
 
     def _within_tolerance(self, expr: t.Binary, left: object, right: Tolerance) -> object:
@@ -464,7 +466,8 @@ class Evaluator:
             gap = q.add(left, value, -1)
             zero = q.add(gap, gap, -1)
             if q.compare(tolerance, zero) < 0:
-                return self._error("E038", "a tolerance is not negative", sides[2][0].span)
+                help = "write how far the value may be off, as in `± 0.1%`"
+                return self._error("E038", "a tolerance is not negative", sides[2][0].span, help=help)
             if q.compare(gap, zero) < 0:
                 gap = q.negate(gap)
             return (q.compare(gap, tolerance) <= 0) == (expr.operator == "==")
@@ -493,7 +496,7 @@ class Evaluator:
         if isinstance(right, tuple):
             if isinstance(expr.right, t.ListOf):
                 for tree, value in zip(expr.right.items, right, strict=True):
-                    if isinstance(value, Symbol) and isinstance(tree, t.Path):
+                    if self._is_bare(tree, value):
                         wrong = self._not_one_of(tree, expr.left, left)
                         if wrong is not None:
                             return wrong
@@ -502,10 +505,6 @@ class Evaluator:
 
     # --------------------------------------------------------------- messages
     def _units(self, expr: t.Binary, left: object, right: object) -> Poison:
-        labels = (
-            Label(self.source, expr.left.span, describe(left)),
-            Label(self.source, expr.right.span, describe(right)),
-        )
         plain = next(
             (
                 tree
@@ -525,10 +524,22 @@ class Evaluator:
         if expr.operator in ("*", "/"):
             message = f"these two units cannot be {'multiplied' if expr.operator == '*' else 'divided'}"
             help = "one side must be a plain number"
-        return self._error("E023", message, expr.operator_span, help=help, secondary=labels, fixes=fixes)
+        sides = self._sides(expr, left, right)
+        return self._error("E023", message, expr.operator_span, help=help, secondary=sides, fixes=fixes)
+
+    def _sides(self, expr: t.Binary, left: object, right: object) -> tuple[Label, Label]:
+        """What stands on each side of an operator."""
+        both = ((expr.left, left), (expr.right, right))
+        first, second = (Label(self.source, tree.span, describe(value)) for tree, value in both)
+        return first, second
+
+    def _is_bare(self, tree: t.Expr, value: object) -> TypeGuard[t.Path]:
+        """A name that stands for nothing defined here."""
+        known = isinstance(tree, t.Path) and (tree.text in self.definitions or tree.text in self.locals)
+        return isinstance(tree, t.Path) and isinstance(value, Symbol) and not known
 
     def _operand(self, tree: t.Expr, value: object, wanted: str, operator: str) -> Poison:
-        if isinstance(value, Symbol) and isinstance(tree, t.Path):
+        if self._is_bare(tree, value):
             return self.unknown(tree)
         return self._error("E024", f"`{operator}` needs {wanted}, found {describe(value)}", tree.span)
 
@@ -575,7 +586,8 @@ class Evaluator:
         if parts > MAX_PARTS:
             return self._too_big(span)
         if depth > MAX_VALUE_DEPTH:
-            return self._too_deep(f"this value is nested deeper than {MAX_VALUE_DEPTH}", span)
+            message = f"this value is nested deeper than {MAX_VALUE_DEPTH}"
+            return self._too_deep(message, span, help="put fewer values inside each other")
         self._sizes[id(value)] = (value, parts, depth)
         return value
 

@@ -8,7 +8,7 @@ from recipelang.source import Diagnostic, Diagnostics, Label, Source
 from recipelang.syntax import tree as tree
 from recipelang.syntax.build import Builder
 from recipelang.syntax.parser import parse_tokens
-from recipelang.syntax.tokens import Tokens, tokenise
+from recipelang.syntax.tokens import Tokens, span_of, tokenise
 
 #: The version of the language that this release reads.
 LANGUAGE = (1, 0)
@@ -59,8 +59,6 @@ def _flat(statements: tuple[tree.Statement, ...]) -> list[tree.Statement]:
 
 def _version_is_known(tokens: Tokens, source: Source, diagnostics: Diagnostics) -> bool:
     """Read before anything else, so that a tool that is too old says so even if the rest does not parse."""
-    from recipelang.syntax.tokens import span_of
-
     stream = [token for token in tokens.stream if token.type != "NL"][:2]
     if len(stream) < 2 or stream[0].type != "RECIPE" or stream[1].type != "NUMBER":
         return True

@@ -84,7 +84,7 @@ class _Driver:
         if read > name:
             self.machine.feed(line[name])
         self.index = start + read
-        if not version or (read < len(line) and not self._statement_ahead()):
+        if not version or (read < len(line) and not self._begins_statement()):
             self._wrong_header(line, read if version else 1)
             self.index = start + len(line)
 
@@ -148,13 +148,13 @@ class _Driver:
         """`a = 1 b = 2`: the statement was whole, so only a line end is missing."""
         if token.type in ("NL", "RBRACE") or not self.machine.accepts("NL"):
             return False
-        if not self._statement_ahead():
+        if not self._begins_statement():
             return False
         self._end_of_statement(token, attribute=self.stream[self.index + 1].type == "EQUAL")
         self._feed_absent("\n", "NL", span_of(token).start)
         return True
 
-    def _statement_ahead(self) -> bool:
+    def _begins_statement(self) -> bool:
         """Whether the next two tokens begin a statement, whatever stands before them."""
         ahead = [t.type for t in self.stream[self.index : self.index + 2]]
         return len(ahead) == 2 and (
@@ -231,6 +231,8 @@ class _Driver:
             token, expected = first, frozenset({"LET", "PARAM"})
         if hint := _hint(token, before):
             help.append(hint)
+        elif before is not None and before.type == "RBRACE" and "NL" in expected:
+            help.append("what follows a block begins on a new line")
         where = Label(self.source, _visible(self.source, span_of(token)))
         self.diagnostics.add(
             Diagnostic(

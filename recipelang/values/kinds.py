@@ -162,7 +162,7 @@ def span(unit: str = "") -> Kind:
                 hint = f"write `{n} {unit}`" if unit else f"write `{n} epochs` or `{n} steps`"
             raise wrong(value, wanted, hint)
         if (unit == "epochs" and value.steps) or (unit == "steps" and value.epochs):
-            raise wrong(value, wanted)
+            raise wrong(value, wanted, f"write it in {unit}, as in `2 {unit}`")
         return value
 
     return Kind(unit or "span", convert)
@@ -179,9 +179,7 @@ def count(unit: str) -> Kind:
             or value.percent
         ):
             raise wrong(value, f"a number of {unit}s", f"write `128 {unit}s`")
-        if value.value.denominator != 1 or value.value < 0:
-            raise wrong(value, f"a whole number of {unit}s")
-        return int(value.value)
+        return _whole(value.value, f"{unit}s", 0)
 
     return Kind(f"{unit}s", convert)
 
@@ -190,9 +188,7 @@ def size() -> Kind:
     def convert(value: object) -> object:
         if not isinstance(value, Quantity) or value.unit != "byte":
             raise wrong(value, "a size in bytes", "write it as `5 GB` or `512 MiB`")
-        if value.value.denominator != 1 or value.value < 1:
-            raise wrong(value, "a whole number of bytes")
-        return int(value.value)
+        return _whole(value.value, "bytes", 1)
 
     return Kind("bytes", convert)
 
@@ -293,6 +289,14 @@ def either(first: Kind, second: Kind) -> Kind:
             return second.coerce(value)
 
     return Kind(f"{first.name} or {second.name}", convert, first.symbols + second.symbols)
+
+
+def _whole(value: Fraction, what: str, low: int) -> int:
+    if value.denominator != 1:
+        near = f"write `{round(value)} {what}`" if what != "bytes" else "write it in a smaller unit"
+        raise Mismatch("E024", f"expected a whole number of {what}, found {show_fraction(value)}", near)
+    _bounds(value, low, None, False)
+    return int(value)
 
 
 def _bounds(value: Fraction, low: Fraction | int | None, high: Fraction | int | None, above: bool) -> None:
