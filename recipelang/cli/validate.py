@@ -13,6 +13,7 @@ from recipelang.cli import complete, screen
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.read import read_params, read_source
 from recipelang.source import Diagnostic, RecipeError, Source, Span
+from recipelang.source.diagnostic import LIMIT
 from recipelang.source.render import concise
 from recipelang.spec.check import Checked, check
 from recipelang.spec.claims import check_claims
@@ -96,7 +97,10 @@ def summary(name: str, checked: Checked) -> str:
 
 
 def as_json(findings: list[Diagnostic]) -> dict[str, object]:
-    """The machine-readable form, versioned; lines and columns count code points from 1."""
+    """The machine-readable form, versioned; lines and columns count code points from 1.
+
+    The counts are of all findings; at most `LIMIT` are written out.
+    """
     errors = sum(d.severity == "error" for d in findings)
     warnings = sum(d.severity == "warning" for d in findings)
     return {
@@ -104,7 +108,7 @@ def as_json(findings: list[Diagnostic]) -> dict[str, object]:
         "valid": errors == 0,
         "error_count": errors,
         "warning_count": warnings,
-        "diagnostics": [_diagnostic(d) for d in findings],
+        "diagnostics": [_diagnostic(d) for d in findings[:LIMIT]],
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import ceil
 
 from recipelang.plan.types import Segment
 from recipelang.schedules import shapes
@@ -26,18 +27,25 @@ def segments(
             if part.shape == "step":
                 if not _inside(first, first, steps, label, found):
                     return ()
+                if expected:
+                    help = "`step` also holds what comes before its point: write it alone, or parts of `constant`"
+                    found.add(_disjoint("E060", expected, label, help))
+                    return ()
                 planned += _step(part, first, steps)
                 expected = steps
                 continue
         if not _inside(first, last + 1, steps, label, found):
             return ()
         if first != expected:
-            code, what = ("E060", "overlap") if first < expected else ("E061", "leave a gap")
-            message = f"the parts of this schedule {what} at step {min(first, expected):,}"
-            found.add(Diagnostic(code, message, label, help=("each part must begin where the one before ends",)))
+            found.add(_disjoint("E060" if first < expected else "E061", min(first, expected), label))
             return ()
         if last >= first:
-            planned.append(_segment(part, first, last, per_epoch))
+            cycles = _cycles(part, last, per_epoch)
+            if cycles is None:
+                message = f"this schedule begins again more than {MAX_EVENTS:,} times"
+                found.add(Diagnostic("E063", message, label, help=("make `rewind` longer",)))
+                return ()
+            planned.append(_segment(part, first, last, cycles))
         expected = last + 1
     if expected != steps:
         message = f"this schedule ends at step {expected:,} of {steps:,}"
@@ -48,15 +56,20 @@ def segments(
     return tuple(planned)
 
 
-def _segment(part: ShapeSegment, first: int, last: int, per_epoch: int) -> Segment:
-    cycles: list[int] = []
-    if part.rewind is not None and part.window is not None:
-        begin, period = part.window[0].exact_steps(per_epoch), part.rewind.exact_steps(per_epoch)
-        i = 0
-        while (at := round_half_up(begin + i * period)) <= last and i < MAX_EVENTS:
-            if not cycles or at > cycles[-1]:
-                cycles.append(at)
-            i += 1
+def _cycles(part: ShapeSegment, last: int, per_epoch: int) -> tuple[int, ...] | None:
+    """The steps at which a shape begins again; none when there are too many to write down."""
+    if part.rewind is None or part.window is None:
+        return ()
+    begin, period = part.window[0].exact_steps(per_epoch), part.rewind.exact_steps(per_epoch)
+    period = max(period, Fraction(1))  # a shorter one begins again at every step as well
+    count = ceil((last + 1 - begin) / period)
+    if count > MAX_EVENTS:
+        return None
+    starts = (round_half_up(begin + i * period) for i in range(count + 1))
+    return tuple(dict.fromkeys(step for step in starts if step <= last))
+
+
+def _segment(part: ShapeSegment, first: int, last: int, cycles: tuple[int, ...]) -> Segment:
     return Segment(
         shape=part.shape,
         start=float(part.start),
@@ -64,7 +77,7 @@ def _segment(part: ShapeSegment, first: int, last: int, per_epoch: int) -> Segme
         first=first,
         last=last,
         power=None if part.power is None else float(part.power),
-        cycles=tuple(cycles),
+        cycles=cycles,
     )
 
 
@@ -78,30 +91,23 @@ def events(
     schedule: Schedule, steps: int, per_epoch: int, label: Label | None, found: Diagnostics
 ) -> list[tuple[int, Fraction]]:
     """`(step, sparsity)` of every pruning event; both ends of a window are events, the last one exact."""
+    if not _adjacent(schedule, steps, per_epoch, label, found):
+        return []
     out: list[tuple[int, Fraction]] = []
     merged = 0
-    for part in schedule.segments:
-        if part.window is not None:
-            first, last = (t.in_steps(per_epoch) for t in part.window)
-            if not _inside(first, last, steps, label, found):
-                return []
-        for time, sparsity in _times(part, per_epoch):
+    for number, part in enumerate(schedule.segments):
+        times = _times(part, per_epoch, first=number == 0)
+        if times is None or len(out) + len(times) > MAX_EVENTS:
+            message = f"more than {MAX_EVENTS:,} pruning events"
+            found.add(Diagnostic("E063", message, label, help=("prune less often",)))
+            return []
+        for index, (time, sparsity) in enumerate(times):
             step = round_half_up(time)
             if out and out[-1][0] == step:
-                merged += 1
+                merged += index > 0  # where one part ends the next begins: one event, as written
                 out[-1] = (step, sparsity)
-            elif out and step < out[-1][0]:
-                message = f"the parts of this schedule overlap at step {step:,}"
-                help = "each part must begin where the one before ends"
-                found.add(Diagnostic("E060", message, label, help=(help,)))
-                return []
             else:
                 out.append((step, sparsity))
-            if len(out) > MAX_EVENTS:
-                found.add(
-                    Diagnostic("E063", f"more than {MAX_EVENTS:,} pruning events", label, help=("prune less often",))
-                )
-                return []
     if merged:
         s = "s fall" if merged > 1 else " falls"
         message = f"{merged:,} pruning event{s} on the step of the one before"
@@ -110,19 +116,47 @@ def events(
     return out
 
 
-def _times(part: ShapeSegment, per_epoch: int) -> list[tuple[Fraction, Fraction]]:
+def _adjacent(schedule: Schedule, steps: int, per_epoch: int, label: Label | None, found: Diagnostics) -> bool:
+    """Every part lies inside the stage and begins where the one before ends; a `step` may wait."""
+    until: Fraction | None = None
+    for part in schedule.segments:
+        if part.window is None:
+            continue
+        first, last = (t.exact_steps(per_epoch) for t in part.window)
+        if not _inside(round_half_up(first), round_half_up(last), steps, label, found):
+            return False
+        if until is not None and (first < until or (first > until and part.shape != "step")):
+            found.add(_disjoint("E060" if first < until else "E061", round_half_up(min(first, until)), label))
+            return False
+        until = last
+    return True
+
+
+def _disjoint(
+    code: str, step: int, label: Label | None, help: str = "each part must begin where the one before ends"
+) -> Diagnostic:
+    what = "overlap" if code == "E060" else "leave a gap"
+    message = f"the parts of this schedule {what} at step {step:,}"
+    return Diagnostic(code, message, label, help=(help,))
+
+
+def _times(part: ShapeSegment, per_epoch: int, *, first: bool) -> list[tuple[Fraction, Fraction]] | None:
+    """The exact times of a part's events, with their values; none when there are too many to write down.
+
+    What holds before a `step` is an event only where nothing else came `first`.
+    """
     if part.window is None:
         return [(Fraction(0), part.end)]
     t0, t1 = (t.exact_steps(per_epoch) for t in part.window)
     if part.shape in ("step", "constant") or t1 <= t0:
-        before = [(Fraction(0), part.start)] if part.shape == "step" and part.start and t0 > 0 else []
+        before = [(Fraction(0), part.start)] if first and part.shape == "step" and part.start and t0 > 0 else []
         return [*before, (t0, part.end)]
     assert isinstance(part.every, Time)
     period = part.every.exact_steps(per_epoch)
-    times: list[Fraction] = []
-    while (t := t0 + len(times) * period) < t1 and len(times) <= MAX_EVENTS:
-        times.append(t)
-    times.append(t1)
+    intervals = ceil((t1 - t0) / period)
+    if intervals >= MAX_EVENTS:
+        return None
+    times = [*(t0 + i * period for i in range(intervals)), t1]
     return [(t, shapes.value(part.shape, part.start, part.end, (t - t0) / (t1 - t0), part.power)) for t in times]
 
 

@@ -86,7 +86,7 @@ def _call(call: Applied, kind: Kind, events: bool) -> ShapeSegment:
     with _at(spans, "every", "updates"):
         every = _every(given, shape, window, events)
     with _at(spans, "rewind"):
-        rewind = _time(given, "rewind")
+        rewind = _rewind(given, shape, events)
     with _at(spans, "power"):
         power = _power(given)
     if "power" in SHAPES[shape] and "power" not in given:
@@ -166,6 +166,13 @@ def _every(given: dict[str, object], shape: str, window: object, events: bool) -
             "E053", "a sparsity over a window needs its events", "add `updates = 10 per epoch` or `every = 1 epoch`"
         )
     return _time(given, "every")
+
+
+def _rewind(given: dict[str, object], shape: str, events: bool) -> Time | None:
+    if "rewind" in given and (events or shape in ("step", "constant")):
+        why = "weights once masked stay masked" if events else f"`{shape}` has no way to begin again"
+        raise Mismatch("E051", "`rewind` has no meaning here", f"leave it out: {why}")
+    return _time(given, "rewind")
 
 
 def _time(given: dict[str, object], name: str) -> Time | None:

@@ -34,7 +34,7 @@ def nearest(word: str, candidates: Iterable[str], n: int = 3) -> list[str]:
     scored = [
         (distance(folded, c.lower()), c) for c in set(candidates) if c != word and abs(len(c) - len(word)) <= limit
     ]
-    return [c for d, c in sorted(scored) if d <= limit][:n]
+    return [c for d, c in sorted(scored) if d <= limit and d < max(len(word), len(c))][:n]
 
 
 def closest(word: str, candidates: Iterable[str]) -> str | None:

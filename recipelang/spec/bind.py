@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -61,7 +61,7 @@ class Binder:
         spec: type[S],
         evaluator: Evaluator,
         path: str,
-        extra: dict[str, object] | None = None,
+        extra: Mapping[str, object] | None = None,
     ) -> S | None:
         """One block's attributes as its Spec; `None` when any of them is wrong."""
         self.spans[path] = block.header
@@ -253,8 +253,12 @@ def bind_stage(binder: Binder, block: t.Block, evaluator: Evaluator) -> StageSpe
         sound = sound and bound is not None
         if bound is not None:
             parts[child.kind].append(bound)
-    extra = {"name": block.labels[0], "prunes": tuple(parts["prune"]), "distills": tuple(parts["distill"])}
-    stage = binder.bind(block, StageSpec, inner, path, extra)
+    own: dict[str, object] = {
+        "name": block.labels[0],
+        "prunes": tuple(parts["prune"]),
+        "distills": tuple(parts["distill"]),
+    }
+    stage = binder.bind(block, StageSpec, inner, path, own)
     return stage if sound else None
 
 

@@ -11,17 +11,28 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 from recipelang.spec import selector as sel
 from recipelang.spec.blocks import Spec
 from recipelang.spec.check import Recipe
-from recipelang.spec.effective import claim_text
-from recipelang.spec.selector_kind import NODES
-from recipelang.values.composite import Chosen, Schedule, ShapeSegment, SparsityPattern, StageRef
+from recipelang.spec.effective import ClaimParts
+from recipelang.spec.evaluate import COMPARISONS
+from recipelang.spec.selector_kind import NODES, as_selector
+from recipelang.syntax import tree as t
+from recipelang.values.composite import (
+    Between,
+    Chosen,
+    Schedule,
+    ShapeSegment,
+    SparsityPattern,
+    StageRef,
+    Symbol,
+    Tolerance,
+)
 from recipelang.values.kinds import show_fraction
-from recipelang.values.quantities import Time
+from recipelang.values.quantities import Quantity, Rate, Time
 
 #: reference as written -> digest of the contents, for things that live on this machine
 Identities = Mapping[str, str]
@@ -37,13 +48,49 @@ def to_json(form: object) -> str:
 
 def spec_form(recipe: Recipe, identities: Identities) -> dict[str, object]:
     form = _form(recipe, identities, "bs")
-    claims = sorted({f"{c.kind} {claim_text(recipe, c)}" for c in (*recipe.claims, *recipe.requires)})
-    return {**form, "claims": claims}
+    claims = [{c.kind: _claim(ClaimParts(recipe), c.condition)} for c in (*recipe.claims, *recipe.requires)]
+    return {**form, "claims": _as_set(claims)}
 
 
 def behaviour_form(recipe: Recipe, identities: Identities) -> dict[str, object]:
     form = _form(recipe, identities, "b")
-    return {**form, "requires": sorted({claim_text(recipe, c) for c in recipe.requires})}
+    return {**form, "requires": _as_set(_claim(ClaimParts(recipe), c.condition) for c in recipe.requires)}
+
+
+def _as_set(forms: Iterable[object]) -> list[object]:
+    return list(dict(sorted((to_json(f), f) for f in forms)).values())
+
+
+def _claim(parts: ClaimParts, node: t.Expr) -> object:
+    """What is measured by name, everything else by value; comparisons keep their sides."""
+    settled = parts.settled(node)
+    if settled is not None:
+        return settled
+    match node:
+        case t.Binary(operator="and" | "or") as n:
+            sides = [n.left, n.right]
+            while isinstance(inner := sides[0], t.Binary) and inner.operator == n.operator:
+                sides[:1] = [inner.left, inner.right]
+            return {n.operator: _as_set(_claim(parts, side) for side in sides)}
+        case t.Unary(operator="not"):
+            return {"not": _claim(parts, node.operand)}
+        case t.Binary() if node.operator in (*COMPARISONS, "in") or not parts.known(node):
+            return {node.operator: [_claim(parts, node.left), _claim(parts, node.right)]}
+        case t.If() if parts.constant(node.condition):
+            return _claim(parts, parts.branch(node))
+        case t.If():
+            return {"if": [_claim(parts, n) for n in (node.condition, node.then, node.other)]}
+        case t.Call() if node.function.text == "layers":
+            return sel.canonical(as_selector(parts.evaluator.value(node)))
+        case t.Call():
+            return {"measured": node.function.text, "of": [sel.canonical(parts.selector(a)) for a in node.arguments]}
+        case t.ListOf():
+            return [_claim(parts, item) for item in node.items]
+        case t.Unary() if not parts.known(node):
+            return {node.operator: _claim(parts, node.operand)}
+        case t.Path() if len(node.names) > 1:
+            return {"measured": node.text}
+    return _value(parts.evaluator.value(node), {})
 
 
 def spec_digest(recipe: Recipe, identities: Identities) -> str:
@@ -103,6 +150,17 @@ def _value(value: object, identities: Identities) -> object:
             return {"epochs": show_fraction(value.epochs), "steps": show_fraction(value.steps)}
         case tuple():
             return [_value(v, identities) for v in value]
+        case Quantity():
+            number = show_fraction(value.value)
+            return number if value.unit is None else {"n": number, "u": value.unit}
+        case Rate():
+            return {"n": show_fraction(value.value), "u": "1/epoch"}
+        case Symbol():
+            return value.name
+        case Between():
+            return {"..": [_value(value.low, identities), _value(value.high, identities)]}
+        case Tolerance():
+            return {"±": [_value(value.value, identities), _value(value.tolerance, identities)]}
         case StageRef():
             return {"stage": value.name}
         case SparsityPattern():

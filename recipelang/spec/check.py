@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -122,6 +123,8 @@ class _Checker:
                     if self._is_new(statement.name, statement.name_span):
                         lets.add(statement.name)
                         self._let(statement)
+                case t.Broken():
+                    self.evaluator.unread.update(re.findall(r"^\s*\w+\s+([A-Za-z_]\w*)", statement.text))
         self.params.check_unknown(frozenset(lets))
 
     def _is_new(self, name: str, span: Span) -> bool:

@@ -66,22 +66,27 @@ def metric_names(recipe: Recipe) -> list[str]:
 def check_claims(recipe: Recipe, diagnostics: Diagnostics) -> None:
     """Types and names of claims, before anything is run: every name gets a stand-in value."""
     names = metric_names(recipe)
+    calls: list[str] = []  # no two stand-ins are equal: a difference of two measured values is not nought
 
     def stand_in(node: t.Path | t.Call) -> object:
         if isinstance(node, t.Path):
             if node.text in names:
-                return _metric(node.text, 1.0)
+                return _metric(node.text, 1 / (names.index(node.text) + 2))
             return _unknown(recipe.source, diagnostics, node, names)
-        return _call(
-            recipe, diagnostics, node, lambda name, selector: Quantity(Fraction(1), percent=name == "sparsity")
-        )
+        return _call(recipe, diagnostics, node, share)
+
+    def share(name: str, selector: sel.Selector) -> Quantity:
+        calls.append(name)
+        return Quantity(Fraction(1, len(names) + len(calls) + 2), percent=name == "sparsity")
 
     for claim in recipe.claims:
-        value = recipe.evaluator.claims(stand_in).value(claim.condition)
+        evaluator = recipe.evaluator.claims(stand_in)
+        value = evaluator.value(claim.condition)
         if not isinstance(value, bool | Poison):
             at = Label(recipe.source, claim.condition.span)
             help = (f"`{claim.kind}` takes a comparison, as in `{claim.kind} dev.f1 >= 85%`",)
             diagnostics.add(Diagnostic("E024", "a claim must be true or false", at, help=help))
+        _visit_logic(claim.condition, evaluator)
 
 
 def selectors(recipe: Recipe) -> list[tuple[sel.Selector, Span]]:
@@ -157,6 +162,8 @@ def explain_values(source: Source, expr: t.Expr, evaluator: Evaluator) -> tuple[
             stack += [node.left, node.right]
         elif isinstance(node, t.Unary):
             stack.append(node.operand)
+        elif isinstance(node, t.If):
+            stack.append(node.then if evaluator.value(node.condition) is True else node.other)
     return tuple(labels)
 
 
@@ -235,6 +242,19 @@ def _call(
         # whether an unstructured mask happens to keep N of M is measured with the patterns themselves
         return SparsityPattern("unstructured")
     return answer(name, selector)
+
+
+def _visit_logic(expr: t.Expr, evaluator: Evaluator) -> None:
+    """Evaluate both sides of every `and` and `or`: a wrong name is found whichever side decides."""
+    stack = [expr]
+    while stack:
+        match stack.pop():
+            case t.Binary(operator="and" | "or") as node:
+                for side in (node.left, node.right):
+                    evaluator.value(side)
+                    stack.append(side)
+            case t.Unary(operator="not") as node:
+                stack.append(node.operand)
 
 
 def _visit(expr: t.Expr, evaluator: Evaluator) -> None:

@@ -6,11 +6,16 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 
+from recipelang.source import Diagnostics
+from recipelang.spec import selector as sel
 from recipelang.spec.blocks import Spec
 from recipelang.spec.check import Claim, Recipe
+from recipelang.spec.evaluate import COMPARISONS, Evaluator
+from recipelang.spec.selector_kind import as_selector
 from recipelang.spec.show import fraction, percent, schedule, show, string, time
 from recipelang.syntax import tree as t
-from recipelang.values.composite import Poison, Schedule, Symbol
+from recipelang.syntax.tokens import KEYWORDS
+from recipelang.values.composite import Poison, Schedule, SparsityPattern, Symbol
 from recipelang.values.quantities import Time
 
 _BARE = ("task", "dtype", "mode", "precision", "compare", "order")
@@ -21,19 +26,19 @@ _UNITS = {"max_length": "tokens", "stride": "tokens", "samples": "samples", "max
 def effective(recipe: Recipe, paths: Mapping[str, str] | None = None) -> str:
     """Recipe text. `paths`: local references as written -> how they are found from anywhere."""
     printer = _Printer(paths or {})
-    lines = [f"recipe {recipe.version} {string(recipe.name)}", ""]
-    lines += [f"## {line}" for line in recipe.doc.split("\n") if recipe.doc]
+    lines = [f"## {line}".rstrip() for line in recipe.doc.split("\n") if recipe.doc]
+    lines += [f"recipe {recipe.version} {string(recipe.name)}", ""]
     lines += printer.block("meta", recipe.meta, 0, skip_defaults=True)
     lines += [f"seed = {recipe.seed}", ""]
     lines += printer.block("model", recipe.model, 0)
     for label, data in recipe.data.items():
-        lines += printer.block(f"data {label}".strip(), data, 0)
+        lines += printer.block(f"data {_label(label)}" if label else "data", data, 0)
     for stage in recipe.stages:
-        inner = [line for p in stage.prunes for line in printer.block(f"prune {p.name}", p, 1)]
+        inner = [line for p in stage.prunes for line in printer.block(f"prune {_label(p.name)}", p, 1)]
         inner += [line for d in stage.distills for line in printer.block("distill", d, 1)]
-        lines += printer.block(f"stage {stage.name}", stage, 0, inner)
+        lines += printer.block(f"stage {_label(stage.name)}", stage, 0, inner)
     for evaluation in recipe.evaluations:
-        lines += printer.block(f"evaluate {evaluation.name}", evaluation, 0)
+        lines += printer.block(f"evaluate {_label(evaluation.name)}", evaluation, 0)
     lines += printer.block("export", recipe.export, 0)
     for claim in (*recipe.requires, *recipe.claims):
         message = f", {string(claim.message)}" if claim.message else ""
@@ -80,37 +85,108 @@ class _Printer:
 
 _LEVELS = {"or": 1, "and": 2, "not": 3, "±": 5, "->": 6, "..": 7, "except": 8, "|": 9, "&": 10}
 _LEVELS |= dict.fromkeys(("==", "!=", "<", "<=", ">", ">=", "in"), 4)
-_LEVELS |= {"+": 11, "-": 11, "*": 12, "/": 12}
+_NO_CHAIN = (4, 8)
+_LEVELS |= {"+": 11, "-": 11, "*": 12, "/": 12, "per": 14}
+
+
+def _label(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) and name not in KEYWORDS else string(name)
 
 
 def claim_text(recipe: Recipe, claim: Claim) -> str:
     """A claim with parameters and lets replaced by their values."""
-    return _expr(recipe, claim.condition, 0)
+    return ClaimParts(recipe).text(claim.condition, 0)
 
 
-def _expr(recipe: Recipe, node: t.Expr, level: int) -> str:
-    match node:
-        case t.Binary() if node.operator in _LEVELS:
-            own = _LEVELS[node.operator]
-            left, right = _expr(recipe, node.left, own), _expr(recipe, node.right, own + 1)
-            text = f"{left}..{right}" if node.operator == ".." else f"{left} {node.operator} {right}"
-        case t.Unary():
-            own, word = (3, "not ") if node.operator == "not" else (13, node.operator)
-            text = word + _expr(recipe, node.operand, own)
-        case t.If():
-            condition = recipe.evaluator.value(node.condition)
-            return _expr(recipe, node.then if condition is True else node.other, level)
-        case t.Call():
-            parts = (_expr(recipe, a.value, 0) for a in node.arguments)
-            return f"{node.function.text}({', '.join(parts)})"
-        case t.Path():
-            if len(node.names) > 1 or node.names[0] not in recipe.evaluator.definitions:
+class ClaimParts:
+    """What in a claim is known before the run, and the rest as text."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        base = recipe.evaluator
+        self.definitions = base.definitions
+        # quiet: every mistake of a claim was reported when it was checked
+        self.evaluator = Evaluator(recipe.source, Diagnostics(), base.definitions, _values=base._values)
+
+    def constant(self, node: t.Expr) -> bool:
+        """Nothing in it is measured."""
+        stack: list[t.Expr] = [node]
+        while stack:
+            match stack.pop():
+                case t.Call():
+                    return False
+                case t.Path() as path if len(path.names) > 1:
+                    return False
+                case t.Binary() as n:
+                    stack += [n.left, n.right]
+                case t.Unary() as n:
+                    stack.append(n.operand)
+                case t.If() as n if self.constant(n.condition):
+                    stack.append(self.branch(n))
+                case t.If():
+                    return False
+                case t.ListOf() as n:
+                    stack += n.items
+        return True
+
+    def known(self, node: t.Expr) -> bool:
+        """Constant, and it has a value: a part that no run reaches may divide by nought."""
+        return self.constant(node) and not isinstance(self.evaluator.value(node), Poison)
+
+    def branch(self, node: t.If) -> t.Expr:
+        """The side that a condition known before the run decides for."""
+        return node.then if self.evaluator.value(node.condition) is True else node.other
+
+    def selector(self, argument: t.Argument) -> sel.Selector:
+        """What a measured function measures."""
+        return as_selector(self.evaluator.value(argument.value))
+
+    def settled(self, node: t.Expr) -> bool | None:
+        """The truth of a comparison of names: without its parameter, it could not be written."""
+        if not isinstance(node, t.Binary) or node.operator not in (*COMPARISONS, "in") or not self.constant(node):
+            return None
+        names = (Symbol, SparsityPattern)
+        if not any(isinstance(self.evaluator.value(side), names) for side in (node.left, node.right)):
+            return None
+        value = self.evaluator.value(node)
+        return value if isinstance(value, bool) else None
+
+    def text(self, node: t.Expr, level: int) -> str:
+        settled = self.settled(node)
+        if settled is not None:
+            return "true" if settled else "false"
+        match node:
+            case t.Binary(operator="+" | "-" | "*" | "/" | "per") | t.Unary(operator="-") if self.known(node):
+                return self._shown(node, level)
+            case t.Binary() if node.operator in _LEVELS:
+                own = _LEVELS[node.operator]
+                # comparisons and the like do not chain; the others lean to the left
+                left = self.text(node.left, own + (_NO_CHAIN[0] <= own <= _NO_CHAIN[1]))
+                right = self.text(node.right, own + 1)
+                text = f"{left}..{right}" if node.operator == ".." else f"{left} {node.operator} {right}"
+            case t.Unary():
+                own, word = (3, "not ") if node.operator == "not" else (13, node.operator)
+                text = word + self.text(node.operand, own)
+            case t.If():
+                if self.constant(node.condition):
+                    return self.text(self.branch(node), level)
+                own = 0
+                parts = (self.text(n, 1) for n in (node.condition, node.then, node.other))
+                text = "if {} then {} else {}".format(*parts)
+            case t.Call():
+                if node.function.text == "layers":
+                    return sel.text(as_selector(self.evaluator.value(node)))
+                arguments = ", ".join(sel.text(self.selector(a)) for a in node.arguments)
+                return f"{node.function.text}({arguments})"
+            case t.ListOf():
+                return f"[{', '.join(self.text(item, 0) for item in node.items)}]"
+            case t.Path() if len(node.names) > 1 or node.names[0] not in self.definitions:
                 return node.text
-            value = recipe.evaluator.value(node)
-            if isinstance(value, Poison | Symbol):
-                return node.text
-            shown = show(value)
-            return f"({shown})" if level and re.search(r" [-+*/|&.>±]|except", shown) else shown
-        case _:
-            return show(recipe.evaluator.value(node))
-    return f"({text})" if own < level else text
+            case t.Path():
+                return self._shown(node, level)
+            case _:
+                return show(self.evaluator.value(node))
+        return f"({text})" if own < level else text
+
+    def _shown(self, node: t.Expr, level: int) -> str:
+        shown = show(self.evaluator.value(node))
+        return f"({shown})" if level and re.search(r" [-+*/|&.>±]|except|^-", shown) else shown

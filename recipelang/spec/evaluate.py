@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
+from typing import TypeGuard
 
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, RecipeError, Source, Span
 from recipelang.source.suggest import closest
@@ -32,6 +32,10 @@ from recipelang.values.kinds import Mismatch, describe
 
 MAX_PARTS = 20_000
 MAX_CHAIN = 64
+#: of expressions inside each other, definitions included; far below what Python's own stack holds
+MAX_DEPTH = 160
+#: of values inside each other: whatever walks over a value may recurse
+MAX_VALUE_DEPTH = 64
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
 
@@ -44,6 +48,7 @@ class Definition:
     compute: Callable[[], object]
     span: Span
     used: bool = False
+    symbols: tuple[str, ...] | None = None  # the names a `one_of` parameter may be
 
 
 @dataclass
@@ -55,9 +60,14 @@ class Evaluator:
     definitions: dict[str, Definition] = field(default_factory=dict)
     locals: Mapping[str, object] = field(default_factory=dict)
     measured: Callable[[t.Path | t.Call], object] | None = None
+    #: names whose definition could not be read: that was reported, their uses are silent
+    unread: set[str] = field(default_factory=set)
     _values: dict[str, object] = field(default_factory=dict)
     _active: list[str] = field(default_factory=list)
-    _sizes: dict[int, tuple[object, int]] = field(default_factory=dict)
+    _chains: dict[str, int] = field(default_factory=dict)  # definitions that hang on each other, this one included
+    _below: list[int] = field(default_factory=list)  # the longest chain met so far under each active definition
+    _depth: list[int] = field(default_factory=lambda: [0])
+    _sizes: dict[int, tuple[object, int, int]] = field(default_factory=dict)
 
     def within(self, locals: Mapping[str, object]) -> Evaluator:
         """The same definitions, seen from a stage."""
@@ -67,8 +77,12 @@ class Evaluator:
             self.definitions,
             locals,
             self.measured,
+            self.unread,
             self._values,
             self._active,
+            self._chains,
+            self._below,
+            self._depth,
             self._sizes,
         )
 
@@ -84,20 +98,30 @@ class Evaluator:
 
     # ------------------------------------------------------------ expressions
     def value(self, expr: t.Expr) -> object:
+        if self._depth[0] >= MAX_DEPTH:
+            return self._too_deep("this expression is nested too deeply", expr.span)
+        self._depth[0] += 1
         try:
             return self._value(expr)
-        except Mismatch as mismatch:
-            return self.mismatch(mismatch, expr.span)
-        except q.TooLarge:
-            return self._error(
-                "E020",
-                "this number is too large",
-                expr.span,
-                help="numbers have at most 77 digits on either side of a fraction",
-            )
-        except RecipeError as error:
+        except (Mismatch, q.TooLarge, RecipeError) as error:
+            return self._caught(error, expr.span)
+        finally:
+            self._depth[0] -= 1
+
+    def _caught(self, error: Exception, span: Span) -> Poison:
+        if isinstance(error, Mismatch):
+            return self.mismatch(error, span)
+        if isinstance(error, RecipeError):
             self.diagnostics.extend(error.diagnostics)
             return POISON
+        help = "numbers have at most 77 digits on either side of a fraction"
+        return self._error("E020", "this number is too large", span, help=help)
+
+    def _too_deep(self, message: str, span: Span, *, help: str = "split it up") -> Poison:
+        """Said once: in a long chain every link would say it again."""
+        if not any(d.code == "E044" for d in self.diagnostics):
+            self._error("E044", message, span, help=help)
+        return POISON
 
     def _value(self, expr: t.Expr) -> object:
         match expr:
@@ -139,6 +163,7 @@ class Evaluator:
 
     def _text(self, expr: t.Text) -> object:
         pieces: list[str] = []
+        parts = 1
         for part in expr.parts:
             if isinstance(part, str):
                 pieces.append(part)
@@ -150,15 +175,18 @@ class Evaluator:
                 return self.unknown(part)
             from recipelang.spec.show import show
 
+            parts += self._size(value)
+            if parts > MAX_PARTS:
+                return self._too_big(expr.span)
             pieces.append(value if isinstance(value, str) else show(value))
         text = "".join(pieces)
-        return self._sized(text, expr.span, 1 + len(text) // 16)
+        return self._sized(text, expr.span, parts=1 + len(text) // 16)
 
     def _list(self, expr: t.ListOf) -> object:
         items = tuple(self.value(item) for item in expr.items)
         if any(isinstance(item, Poison) for item in items):
             return POISON
-        return self._sized(items, expr.span, 1 + sum(self._size(item) for item in items))
+        return self._sized(items, expr.span, *items)
 
     def _name(self, expr: t.Path) -> object:
         head = expr.names[0]
@@ -167,10 +195,12 @@ class Evaluator:
                 return self.locals[head]
             if head in self.definitions:
                 return self._demand(head, expr.span)
-        if self.measured is not None:
+        if self.measured is not None and len(expr.names) > 1:
             return self.measured(expr)
         if len(expr.names) == 2 and head == "stage":
             return StageRef(expr.names[1])
+        if head in self.unread:
+            return POISON
         if len(expr.names) == 1:
             return Symbol(head)
         return self.unknown(expr)
@@ -188,28 +218,46 @@ class Evaluator:
     def _demand(self, name: str, span: Span) -> object:
         definition = self.definitions[name]
         definition.used = True
-        if name in self._values:
-            return self._values[name]
-        if name in self._active:
-            circle = self._active[self._active.index(name) :]
-            self._values[name] = POISON
-            return self._error(
-                "E021",
-                f"`{name}` is defined by itself",
-                definition.span,
-                help="give one of them a value that needs none of the others" if circle[1:] else "give it a value",
-                secondary=tuple(Label(self.source, self.definitions[n].span, "needed on the way") for n in circle[1:]),
-                notes=(f"the circle is {' -> '.join([*circle, name])}",),
-            )
-        if len(self._active) >= MAX_CHAIN:
-            message = f"more than {MAX_CHAIN} definitions hang on each other"
-            return self._error("E044", message, span, help="write the value itself somewhere on the way")
-        self._active.append(name)
+        if name not in self._values:
+            if name in self._active:
+                return self._circle(definition)
+            if len(self._active) >= MAX_CHAIN:
+                return self._long_chain(span)
+            self._compute(definition)
+        if self._below:
+            self._below[-1] = max(self._below[-1], self._chains.get(name, 0))
+        return self._values[name]
+
+    def _circle(self, definition: Definition) -> Poison:
+        name = definition.name
+        circle = self._active[self._active.index(name) :]
+        self._values[name] = POISON
+        return self._error(
+            "E021",
+            f"`{name}` is defined by itself",
+            definition.span,
+            help="give one of them a value that needs none of the others" if circle[1:] else "give it a value",
+            secondary=tuple(Label(self.source, self.definitions[n].span, "needed on the way") for n in circle[1:]),
+            notes=(f"the circle is {' -> '.join([*circle, name])}",),
+        )
+
+    def _long_chain(self, span: Span) -> Poison:
+        message = f"more than {MAX_CHAIN} definitions hang on each other"
+        return self._too_deep(message, span, help="write the value itself somewhere on the way")
+
+    def _compute(self, definition: Definition) -> None:
+        """Set the value, and the length of the chain below it: the same whatever order they are written in."""
+        self._active.append(definition.name)
+        self._below.append(0)
         try:
             value = definition.compute()
         finally:
             self._active.pop()
-        return self._values.setdefault(name, value)
+            chain = self._below.pop() + 1
+        if chain > MAX_CHAIN and not isinstance(value, Poison):
+            value = self._long_chain(definition.span)
+        self._values.setdefault(definition.name, value)
+        self._chains[definition.name] = 0 if isinstance(value, Poison) else chain
 
     def _call(self, expr: t.Call) -> object:
         if self.measured is not None:
@@ -222,7 +270,8 @@ class Evaluator:
             if argument.name in ("over", "at") and "end" in self.locals:
                 value = _share_of_stage(value, self.locals["end"])
             arguments.append((argument.name, value, argument.value.span))
-        return Applied(expr.function.text, tuple(arguments), expr.function.span)
+        call = Applied(expr.function.text, tuple(arguments), expr.function.span)
+        return self._sized(call, expr.span, *(value for _, value, _ in arguments))
 
     def _if(self, expr: t.If) -> object:
         condition = self.value(expr.condition)
@@ -239,7 +288,7 @@ class Evaluator:
         if isinstance(value, Poison):
             return POISON
         if expr.operator == "!":
-            return sel.Not(as_selector(value), span=expr.span)
+            return self._sized(sel.Not(as_selector(value), span=expr.span), expr.span, value)
         if expr.operator == "not":
             if not isinstance(value, bool):
                 return self._error("E024", f"`not` needs `true` or `false`, found {describe(value)}", expr.operand.span)
@@ -249,21 +298,34 @@ class Evaluator:
         return q.negate(value)
 
     def _binary(self, expr: t.Binary) -> object:
+        """A chain such as `a + b + c` leans to the left: folded in a loop, it takes no stack."""
+        spine = [expr]
+        while isinstance(inner := spine[-1].left, t.Binary):
+            spine.append(inner)
+        left = self.value(spine[-1].left)
+        for node in reversed(spine):
+            try:
+                left = self._apply(node, left)
+            except (Mismatch, q.TooLarge, RecipeError) as error:
+                left = self._caught(error, node.span)
+        return left
+
+    def _apply(self, expr: t.Binary, left: object) -> object:
         operator = expr.operator
         if operator in ("and", "or"):
-            return self._logic(expr)
+            return self._logic(expr, left)
         if operator == "per":
-            return self._rate(expr)
-        left, right = self.value(expr.left), self.value(expr.right)
+            return self._rate(expr, left)
+        right = self.value(expr.right)
         if isinstance(left, Poison) or isinstance(right, Poison):
             return POISON
         match operator:
             case "->":
-                return Arrow(left, right)
+                return self._sized(Arrow(left, right), expr.span, left, right)
             case "..":
-                return Between(self._take_unit(expr.left, left, right), right)
+                return self._sized(Between(self._take_unit(left, right), right), expr.span, left, right)
             case "±":
-                return Tolerance(left, right)
+                return self._sized(Tolerance(left, right), expr.span, left, right)
             case "&" | "|" | "except":
                 return self._select(operator, expr, left, right)
             case "in":
@@ -272,7 +334,7 @@ class Evaluator:
             return self.compare(expr, left, right)
         return self._arithmetic(expr, left, right)
 
-    def _take_unit(self, tree: t.Expr, left: object, right: object) -> object:
+    def _take_unit(self, left: object, right: object) -> object:
         """The left end of a range takes the right's unit: `2..28 epochs`."""
         if isinstance(left, q.Quantity) and left.unit is None and not left.percent:
             if isinstance(right, q.Time):
@@ -284,18 +346,20 @@ class Evaluator:
     def _select(self, operator: str, expr: t.Binary, left: object, right: object) -> object:
         sides: list[sel.Selector] = []
         for tree, value in ((expr.left, left), (expr.right, right)):
-            if isinstance(value, Symbol) and isinstance(tree, t.Path):
-                return self.unknown(tree, role_hint(value.name))
+            if self._is_bare(tree, value):
+                return self.unknown(tree, role_hint(tree.text))
             if not isinstance(value, NODES) and not isinstance(value, str | Applied):
                 return self._operand(tree, value, "a selector", operator)
             sides.append(as_selector(value))
         if operator == "except":
-            return sel.Except(sides[0], sides[1], span=expr.span)
+            return self._sized(sel.Except(sides[0], sides[1], span=expr.span), expr.span, *sides)
         node = sel.And if operator == "&" else sel.Or
-        return node((sides[0], sides[1]), span=expr.span)
+        # `a & b & c` is one list of three: a chain does not nest
+        items = sum((s.items if isinstance(s, node) else (s,) for s in sides), ())
+        depth = max(self._nesting(s) - isinstance(s, node) for s in sides)
+        return self._sized(node(items, span=expr.span), expr.span, *sides, depth=1 + depth)
 
-    def _logic(self, expr: t.Binary) -> object:
-        left = self.value(expr.left)
+    def _logic(self, expr: t.Binary, left: object) -> object:
         if isinstance(left, bool) and left == (expr.operator == "or"):
             return left
         right = self.value(expr.right)
@@ -306,8 +370,7 @@ class Evaluator:
                 return self._operand(tree, value, "`true` or `false`", expr.operator)
         return right
 
-    def _rate(self, expr: t.Binary) -> object:
-        value = self.value(expr.left)
+    def _rate(self, expr: t.Binary, value: object) -> object:
         unit = expr.right.text if isinstance(expr.right, t.Path) else ""
         if isinstance(value, Poison):
             return POISON
@@ -320,7 +383,7 @@ class Evaluator:
 
     def _arithmetic(self, expr: t.Binary, left: object, right: object) -> object:
         for tree, value in ((expr.left, left), (expr.right, right)):
-            if isinstance(value, Symbol) and isinstance(tree, t.Path):
+            if self._is_bare(tree, value):
                 return self.unknown(tree)
             if not isinstance(value, q.Numeric):
                 return self._operand(tree, value, "a number", expr.operator)
@@ -341,38 +404,78 @@ class Evaluator:
 
     def compare(self, expr: t.Binary, left: object, right: object) -> object:
         """`==` and `!=` on like things, the rest on numbers; `± t` widens equality."""
-        tolerance: object = q.Quantity(Fraction(0))
         if isinstance(right, Tolerance):
-            if expr.operator not in ("==", "!="):
-                help = "write `== value ± tolerance`"
-                return self._error("E024", "`±` goes with `==` or `!=`", expr.right.span, help=help)
-            right, tolerance = right.value, right.tolerance
+            return self._within_tolerance(expr, left, right)
+        for tree, value, other_tree, other in (
+            (expr.left, left, expr.right, right),
+            (expr.right, right, expr.left, left),
+        ):
+            if self._is_bare(tree, value):
+                if isinstance(other, q.Numeric):
+                    return self.unknown(tree)
+                if (wrong := self._not_one_of(tree, other_tree, other)) is not None:
+                    return wrong
         if isinstance(left, q.Numeric) and isinstance(right, q.Numeric):
             try:
-                return self._ordered(expr.operator, left, right, tolerance)
+                return self._ordered(expr.operator, q.compare(left, right))
             except q.UnitError:
                 return self._units(expr, left, right)
-        for tree, value in ((expr.left, left), (expr.right, right)):
-            if (
-                isinstance(value, Symbol)
-                and isinstance(tree, t.Path)
-                and isinstance(left, q.Numeric | Symbol)
-                and isinstance(right, q.Numeric)
-            ):
-                return self.unknown(tree)
         if expr.operator in ("==", "!="):
-            return (left == right) == (expr.operator == "==")
-        wrong = (expr.left, left) if not isinstance(left, q.Numeric) else (expr.right, right)
-        return self._operand(*wrong, "a number", expr.operator)
+            if _sort(left) != _sort(right) and None not in (left, right):
+                message, help = f"`{expr.operator}` needs like things on both sides", "compare values of one kind"
+                return self._error(
+                    "E024", message, expr.operator_span, help=help, secondary=self._sides(expr, left, right)
+                )
+            return (_plain(left) == _plain(right)) == (expr.operator == "==")
+        wrong_side = (expr.left, left) if not isinstance(left, q.Numeric) else (expr.right, right)
+        return self._operand(*wrong_side, "a number", expr.operator)
+
+    def _not_one_of(self, tree: t.Path, other_tree: t.Expr, other: object) -> Poison | None:
+        """A bare name compared with a value: it must be one that the value can have."""
+        known: tuple[str, ...] | None = None
+        if isinstance(other_tree, t.Path):
+            defined = self.definitions.get(other_tree.text)
+            known = defined.symbols if defined else () if isinstance(other, Symbol) else None
+        if known is None and isinstance(other, SparsityPattern):
+            known = ("unstructured",)
+        if known is None or tree.text in known:
+            return None
+        if not known:
+            return self.unknown(tree)
+        near = closest(tree.text, known) or closest(tree.text, self.definitions)
+        fixes = (Fix(f"write `{near}`", (Edit(tree.span, near),)),) if near else ()
+        help = f"did you mean `{near}`?" if near else f"it is one of {', '.join(f'`{n}`' for n in known)}"
+        return self._error("E022", f"unknown name `{tree.text}`", tree.span, help=help, fixes=fixes)
+
+    def _within_tolerance(self, expr: t.Binary, left: object, right: Tolerance) -> object:
+        if expr.operator not in ("==", "!="):
+            help = "write `== value ± tolerance`"
+            return self._error("E024", "`±` goes with `==` or `!=`", expr.right.span, help=help)
+        tree = expr.right if isinstance(expr.right, t.Binary) and expr.right.operator == "±" else None
+        sides = (
+            (expr.left, left),
+            (tree.left if tree else expr.right, right.value),
+            (tree.right if tree else expr.right, right.tolerance),
+        )
+        for side, value in sides:
+            if not isinstance(value, q.Numeric):
+                return self._operand(side, value, "a number", "±" if side is not expr.left else expr.operator)
+        value, tolerance = right.value, right.tolerance
+        assert isinstance(left, q.Numeric) and isinstance(value, q.Numeric) and isinstance(tolerance, q.Numeric)
+        try:
+            gap = q.add(left, value, -1)
+            zero = q.add(gap, gap, -1)
+            if q.compare(tolerance, zero) < 0:
+                help = "write how far the value may be off, as in `± 0.1%`"
+                return self._error("E038", "a tolerance is not negative", sides[2][0].span, help=help)
+            if q.compare(gap, zero) < 0:
+                gap = q.negate(gap)
+            return (q.compare(gap, tolerance) <= 0) == (expr.operator == "==")
+        except q.UnitError:
+            return self._units(expr, left, value if not _same_unit(left, value) else tolerance)
 
     @staticmethod
-    def _ordered(operator: str, left: q.Numeric, right: q.Numeric, tolerance: object) -> bool:
-        if operator in ("==", "!=") and isinstance(tolerance, q.Quantity) and tolerance.value:
-            gap = q.add(left, right, -1)
-            if q.compare(gap, q.negate(gap)) < 0:
-                gap = q.negate(gap)
-            return (q.compare(gap, tolerance) <= 0) == (operator == "==")
-        order = q.compare(left, right)
+    def _ordered(operator: str, order: int) -> bool:
         return {
             "==": order == 0,
             "!=": order != 0,
@@ -391,15 +494,17 @@ class Evaluator:
             except q.UnitError:
                 return self._units(expr, left, right.high)
         if isinstance(right, tuple):
-            return left in right
+            if isinstance(expr.right, t.ListOf):
+                for tree, value in zip(expr.right.items, right, strict=True):
+                    if self._is_bare(tree, value):
+                        wrong = self._not_one_of(tree, expr.left, left)
+                        if wrong is not None:
+                            return wrong
+            return _plain(left) in [_plain(item) for item in right]
         return self._operand(expr.right, right, "a range or a list", "in")
 
     # --------------------------------------------------------------- messages
     def _units(self, expr: t.Binary, left: object, right: object) -> Poison:
-        labels = (
-            Label(self.source, expr.left.span, describe(left)),
-            Label(self.source, expr.right.span, describe(right)),
-        )
         plain = next(
             (
                 tree
@@ -419,10 +524,22 @@ class Evaluator:
         if expr.operator in ("*", "/"):
             message = f"these two units cannot be {'multiplied' if expr.operator == '*' else 'divided'}"
             help = "one side must be a plain number"
-        return self._error("E023", message, expr.operator_span, help=help, secondary=labels, fixes=fixes)
+        sides = self._sides(expr, left, right)
+        return self._error("E023", message, expr.operator_span, help=help, secondary=sides, fixes=fixes)
+
+    def _sides(self, expr: t.Binary, left: object, right: object) -> tuple[Label, Label]:
+        """What stands on each side of an operator."""
+        both = ((expr.left, left), (expr.right, right))
+        first, second = (Label(self.source, tree.span, describe(value)) for tree, value in both)
+        return first, second
+
+    def _is_bare(self, tree: t.Expr, value: object) -> TypeGuard[t.Path]:
+        """A name that stands for nothing defined here."""
+        known = isinstance(tree, t.Path) and (tree.text in self.definitions or tree.text in self.locals)
+        return isinstance(tree, t.Path) and isinstance(value, Symbol) and not known
 
     def _operand(self, tree: t.Expr, value: object, wanted: str, operator: str) -> Poison:
-        if isinstance(value, Symbol) and isinstance(tree, t.Path):
+        if self._is_bare(tree, value):
             return self.unknown(tree)
         return self._error("E024", f"`{operator}` needs {wanted}, found {describe(value)}", tree.span)
 
@@ -456,13 +573,56 @@ class Evaluator:
         known = self._sizes.get(id(value))
         return known[1] if known and known[0] is value else 1
 
-    def _sized(self, value: object, span: Span, parts: int) -> object:
-        """Count a value as written out, shared parts each time."""
+    def _nesting(self, value: object) -> int:
+        known = self._sizes.get(id(value))
+        return known[2] if known and known[0] is value else 0
+
+    def _sized(
+        self, value: object, span: Span, *inside: object, parts: int | None = None, depth: int | None = None
+    ) -> object:
+        """Count a value as written out, shared parts each time, and how deep it goes."""
+        parts = 1 + sum(self._size(v) for v in inside) if parts is None else parts
+        depth = 1 + max((self._nesting(v) for v in inside), default=0) if depth is None else depth
         if parts > MAX_PARTS:
-            message = f"this value has more than {MAX_PARTS:,} parts"
-            return self._error("E043", message, span, help="a list inside a list counts each time it is used")
-        self._sizes[id(value)] = (value, parts)
+            return self._too_big(span)
+        if depth > MAX_VALUE_DEPTH:
+            message = f"this value is nested deeper than {MAX_VALUE_DEPTH}"
+            return self._too_deep(message, span, help="put fewer values inside each other")
+        self._sizes[id(value)] = (value, parts, depth)
         return value
+
+    def _too_big(self, span: Span) -> Poison:
+        message = f"this value has more than {MAX_PARTS:,} parts"
+        return self._error("E043", message, span, help="a list inside a list counts each time it is used")
+
+
+def _sort(value: object) -> str:
+    """Values of one sort compare with `==`; symbols and patterns are both names."""
+    for sort, types in _SORTS.items():
+        if isinstance(value, types):
+            return sort
+    return type(value).__name__
+
+
+_SORTS: dict[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "number": (q.Quantity, q.Time, q.Rate),
+    "name": (Symbol, SparsityPattern),
+    "selector": NODES,
+}
+
+
+def _plain(value: object) -> object:
+    """The name `unstructured` is the pattern of that name."""
+    return Symbol("unstructured") if value == SparsityPattern("unstructured") else value
+
+
+def _same_unit(a: q.Numeric, b: q.Numeric) -> bool:
+    try:
+        q.compare(a, b)
+    except q.UnitError:
+        return False
+    return True
 
 
 def _share_of_stage(value: object, length: object) -> object:

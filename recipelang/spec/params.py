@@ -10,6 +10,7 @@ from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source,
 from recipelang.source.suggest import closest, nearest
 from recipelang.spec.evaluate import Definition, Evaluator
 from recipelang.spec.selector_kind import selector
+from recipelang.spec.show import show
 from recipelang.syntax import parse, tree as t
 from recipelang.values import kinds as k, quantities as q
 from recipelang.values.composite import POISON, Between, Poison, Symbol
@@ -44,8 +45,8 @@ TYPES: dict[str, Kind] = {
     "number": _keep(k.number()),
     "ratio": _keep(k.ratio()),
     "span": k.span(),
-    "epochs": k.span(),
-    "steps": k.span(),
+    "epochs": k.span("epochs"),
+    "steps": k.span("steps"),
     "samples": _keep(k.count("sample")),
     "tokens": _keep(k.count("token")),
     "bytes": _keep(k.size()),
@@ -98,7 +99,7 @@ class Params:
             self.missing.append(name)
 
         def compute() -> object:
-            if kind is None:
+            if kind is None or not self._sound_range(node, kind):
                 return POISON
             if given is not None:
                 return self._from_outside(node, kind, given)
@@ -107,7 +108,8 @@ class Params:
             value = self.evaluator.within({}).value(node.default)
             return self._typed(node, kind, value, self.source, node.default)
 
-        self.evaluator.definitions[name] = Definition(name, "param", compute, node.name_span)
+        symbols = kind.symbols if kind is not None and type_name == "one_of" else None
+        self.evaluator.definitions[name] = Definition(name, "param", compute, node.name_span, symbols=symbols)
 
     def check_unknown(self, lets: frozenset[str]) -> None:
         names = [p.name for p in self.declared]
@@ -138,11 +140,12 @@ class Params:
 
     def _one_of(self, node: t.Call) -> Kind:
         values = [self.evaluator.within({}).value(a.value) for a in node.arguments]
+        values = [v for v in values if not isinstance(v, Poison)]
         symbols = tuple(v.name for v in values if isinstance(v, Symbol))
 
         def convert(value: object) -> object:
             if value not in values:
-                raise wrong(value, "one of the values listed")
+                raise wrong(value, f"one of {', '.join(f'`{show(v)}`' for v in values)}")
             return value
 
         return Kind("one_of", convert, symbols)
@@ -178,34 +181,54 @@ class Params:
                 Diagnostic(m.code, m.message, at, declared, help=(m.help,) if m.help else (), fixes=edit)
             )
             return POISON
-        if node.within is not None and not self._inside(node, value):
-            text = self.source.text[node.within.span.start : node.within.span.end]
-            shown = source.text[at.span.start : at.span.end]
-            self.diagnostics.add(
-                Diagnostic(
-                    "E038",
-                    f"{shown} is outside {text}",
-                    at,
-                    (Label(self.source, node.within.span, "allowed here"),),
-                    help=(f"`{node.name}` must lie within {text}",),
-                )
-            )
-            return POISON
-        return value
+        if node.within is None:
+            return value
+        text = self.source.text[node.within.span.start : node.within.span.end]
+        shown = source.text[at.span.start : at.span.end]
+        allowed = (Label(self.source, node.within.span, "allowed here"),)
+        try:
+            if self._inside(node, value):
+                return value
+            code, message = "E038", f"{shown} is outside {text}"
+        except q.UnitError:
+            code, message = "E023", f"{shown} and {text} differ in unit"
+        help = f"`{node.name}` must lie within {text}"
+        self.diagnostics.add(Diagnostic(code, message, at, allowed, help=(help,)))
+        return POISON
+
+    def _sound_range(self, node: t.Param, kind: Kind) -> bool:
+        """Both ends of `in a..b`, and every item of `in [...]`, must be values of the type."""
+        if node.within is None:
+            return True
+        bounds = self.evaluator.within({}).value(node.within)
+        if isinstance(bounds, Poison):
+            return False
+        tree = node.within
+        ends: list[tuple[t.Expr, object]]
+        if isinstance(bounds, Between):
+            pair = (tree.left, tree.right) if isinstance(tree, t.Binary) else (tree, tree)
+            ends = [(pair[0], bounds.low), (pair[1], bounds.high)]
+        elif isinstance(bounds, tuple):
+            items = tree.items if isinstance(tree, t.ListOf) else (tree,) * len(bounds)
+            ends = list(zip(items, bounds, strict=True))
+        else:
+            mismatch = wrong(bounds, "a range or a list", "write `in 50%..99%`")
+            self.evaluator.mismatch(mismatch, tree.span)
+            return False
+        sound = True
+        for expr, value in ends:
+            try:
+                kind.coerce(value)
+            except Mismatch as mismatch:
+                self.evaluator.mismatch(mismatch, expr.span)
+                sound = False
+        return sound
 
     def _inside(self, node: t.Param, value: object) -> bool:
         assert node.within is not None
         bounds = self.evaluator.within({}).value(node.within)
         if isinstance(bounds, Between) and isinstance(value, q.Numeric):
-            try:
-                return q.compare(bounds.low, value) <= 0 <= q.compare(bounds.high, value)  # type: ignore[arg-type]
-            except q.UnitError:
-                self.diagnostics.add(
-                    Diagnostic(
-                        "E023", "the range and the parameter differ in unit", Label(self.source, node.within.span)
-                    )
-                )
-                return True
+            return q.compare(bounds.low, value) <= 0 <= q.compare(bounds.high, value)  # type: ignore[arg-type]
         return not isinstance(bounds, tuple) or value in bounds
 
 
@@ -240,5 +263,5 @@ def shifted(node: t.Expr, by: int) -> t.Expr:
         elif is_dataclass(value):
             changes[f.name] = shifted(value, by)  # type: ignore[arg-type]
         elif isinstance(value, tuple):
-            changes[f.name] = tuple(shifted(v, by) if is_dataclass(v) else v for v in value)  # type: ignore[type-var]
+            changes[f.name] = tuple(shifted(v, by) if is_dataclass(v) else v for v in value)  # type: ignore[type-var,arg-type]
     return replace(node, **changes)  # type: ignore[arg-type]

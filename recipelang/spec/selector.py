@@ -118,8 +118,6 @@ def canonical(selector: Selector) -> object:
 
 def _flat(node: Selector, kind: type) -> list[object]:
     if isinstance(node, kind):
-        found: list[object] = []
-        for item in node.items:  # type: ignore[attr-defined]
-            found += [x for x in _flat(item, kind) if x not in found]
-        return found
+        every = (x for item in node.items for x in _flat(item, kind))  # type: ignore[union-attr]
+        return list({repr(x): x for x in every}.values())
     return [canonical(node)]

@@ -16,7 +16,7 @@ def selector(*, none: bool = False) -> Kind:
             return None
         return as_selector(value)
 
-    return Hinting("selector", convert, hint=role_hint)
+    return Hinting("selector", convert, hint=role_hint, sign="@")
 
 
 def role_hint(name: str) -> str:

@@ -63,7 +63,8 @@ def quantity(value: Quantity) -> str:
     if value.unit is None:
         return percent(value.value) if value.percent else fraction(value.value)
     unit = {"byte": "B", "second": "s", "x": "x"}.get(value.unit, value.unit if value.value == 1 else value.unit + "s")
-    return f"{fraction(value.value)} {unit}"
+    number = fraction(value.value)
+    return f"({number} * 1 {unit})" if "/" in number else f"{number} {unit}"
 
 
 def schedule(value: Schedule, of_ratio: bool) -> str:

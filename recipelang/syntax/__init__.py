@@ -8,7 +8,7 @@ from recipelang.source import Diagnostic, Diagnostics, Label, Source
 from recipelang.syntax import tree as tree
 from recipelang.syntax.build import Builder
 from recipelang.syntax.parser import parse_tokens
-from recipelang.syntax.tokens import Tokens, tokenise
+from recipelang.syntax.tokens import Tokens, span_of, tokenise
 
 #: The version of the language that this release reads.
 LANGUAGE = (1, 0)
@@ -40,19 +40,25 @@ def parse(source: Source, diagnostics: Diagnostics) -> Parsed:
     if tokens is None:
         return Parsed(source, None, None)
     raw = parse_tokens(source, tokens, diagnostics)
-    recipe = Builder(source, tokens, diagnostics).recipe(raw) if raw is not None else None
-    if recipe is not None and len(recipe.statements) > MAX_STATEMENTS:
-        at = Label(source, recipe.statements[MAX_STATEMENTS].span, "one too many")
+    recipe: tree.Recipe | None = Builder(source, tokens, diagnostics).recipe(raw)
+    if recipe is not None and len(every := _flat(recipe.statements)) > MAX_STATEMENTS:
+        at = Label(source, every[MAX_STATEMENTS].span, "one too many")
         message = f"a recipe has at most {MAX_STATEMENTS:,} statements"
         diagnostics.add(Diagnostic("E042", message, at, help=("split it, or shorten it",)))
         recipe = None
     return Parsed(source, recipe, tokens)
 
 
+def _flat(statements: tuple[tree.Statement, ...]) -> list[tree.Statement]:
+    """Statements and those inside them, as they stand in the text."""
+    out: list[tree.Statement] = []
+    for statement in statements:
+        out += [statement, *(_flat(statement.body) if isinstance(statement, tree.Block) else ())]
+    return out
+
+
 def _version_is_known(tokens: Tokens, source: Source, diagnostics: Diagnostics) -> bool:
     """Read before anything else, so that a tool that is too old says so even if the rest does not parse."""
-    from recipelang.syntax.tokens import span_of
-
     stream = [token for token in tokens.stream if token.type != "NL"][:2]
     if len(stream) < 2 or stream[0].type != "RECIPE" or stream[1].type != "NUMBER":
         return True

@@ -7,6 +7,7 @@ plain recursion over expressions is safe; blocks count as brackets.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import cast
 
@@ -25,6 +26,7 @@ class Builder:
         self.source = source
         self.docs = tokens.docs
         self.diagnostics = diagnostics
+        self.edges: dict[tuple[int, int], int] = {}  # (id of a node, side) -> offset; the tree outlives the builder
 
     # ------------------------------------------------------------- statements
     def recipe(self, tree: Tree[Token]) -> t.Recipe:
@@ -182,68 +184,97 @@ class Builder:
 
     def _text(self, token: Token, span: Span) -> t.Text:
         raw = str(token)
+        offsets: Sequence[int]
         if token.type == "MLSTRING":
-            body, offset = _dedent(raw[3:-3]), 3
+            body, offsets = _block(raw[3:-3], span.start + 3)
         else:
-            body, offset = raw[1:-1], 1
-        parts: list[str | t.Path] = []
+            body, offsets = raw[1:-1], range(span.start + 1, span.end)
+        parts: list[str | t.Path] = [""]
         last = 0
-        for match in re.finditer(r"(?<!\\)\$\{\s*([A-Za-z_][\w]*(?:\.[A-Za-z_][\w]*)*)\s*\}", body):
-            parts.append(self._unescape(body[last : match.start()], span, offset + last))
-            at = (
-                span
-                if token.type == "MLSTRING"
-                else Span(span.start + offset + match.start(1), span.start + offset + match.end(1))
-            )
-            parts.append(t.Path(tuple(match.group(1).split(".")), span=at))
+        for match in _SPECIAL.finditer(body):
+            parts[-1] = cast(str, parts[-1]) + body[last : match.start()]
             last = match.end()
-        parts.append(self._unescape(body[last:], span, offset + last))
+            if match["name"]:
+                at = Span(offsets[match.start("name")], offsets[match.end("name") - 1] + 1)
+                parts += [t.Path(tuple(match["name"].split(".")), span=at), ""]
+            else:
+                at = Span(offsets[match.start()], offsets[match.end() - 1] + 1)
+                parts[-1] = cast(str, parts[-1]) + self._escape(match.group(), at)
+        parts[-1] = cast(str, parts[-1]) + body[last:]
         return t.Text(tuple(p for p in parts if p != ""), span=span)
 
-    def _unescape(self, text: str, span: Span, offset: int) -> str:
-        def one(match: re.Match[str]) -> str:
-            escape = match.group(1)
-            if escape[0] == "u":
-                code = int(escape[2:-1] or "110000", 16)
-                if code <= 0x10FFFF and not 0xD800 <= code < 0xE000:
-                    return chr(code)
-            elif escape in _ESCAPES:
-                return _ESCAPES[escape]
-            start = span.start + offset + match.start()
-            self.diagnostics.add(
-                Diagnostic(
-                    "E002",
-                    f"unknown escape `{match.group()}`",
-                    Label(self.source, Span(start, min(start + len(match.group()), span.end))),
-                    help=('these are known: `\\n \\t \\" \\\\ \\$ \\u{...}`',),
-                )
-            )
-            return ""
-
-        return re.sub(r"\\(u\{[0-9A-Fa-f]{0,6}\}|.)", one, text, flags=re.S)
+    def _escape(self, text: str, at: Span) -> str:
+        """The character that `\\n` or `\\u{...}` stands for; anything else is reported and left out."""
+        escape = text[1:]
+        if escape in _ESCAPES and text[0] == "\\":
+            return _ESCAPES[escape]
+        if escape[0] == "u" and (code := int(escape[2:-1] or "110000", 16)) <= 0x10FFFF and not 0xD800 <= code < 0xE000:
+            return chr(code)
+        if text[0] == "$":
+            message, help = "`${` must hold a name", "write `${name}`, or `\\$` for a dollar sign"
+        else:
+            message, help = f"unknown escape `{text}`", 'these are known: `\\n \\t \\" \\\\ \\$ \\u{...}`'
+        self.diagnostics.add(Diagnostic("E002", message, Label(self.source, at), help=(help,)))
+        return ""
 
     def _span(self, node: Token | Tree[Token]) -> Span:
         if isinstance(node, Token):
             return span_of(node)
-        first: Token | Tree[Token] = node
-        last: Token | Tree[Token] = node
-        while isinstance(first, Tree):
-            first = next(
-                (c for c in first.children if not (isinstance(c, Tree) and not c.children)),
-                Token("", "", 0, 1, 1, 1, 1, 0),
-            )
-        while isinstance(last, Tree):
-            last = next((c for c in reversed(last.children) if not (isinstance(c, Tree) and not c.children)), first)
-        return Span(span_of(first).start, span_of(last).end)
+        return Span(self._edge(node, 0), self._edge(node, -1))
+
+    def _edge(self, node: Token | Tree[Token], side: int) -> int:
+        """Where a node begins (0) or ends (-1). Remembered for every node on the way: chains are long and lean left."""
+        way: list[tuple[int, int]] = []
+        at = None
+        while at is None:
+            if isinstance(node, Token):
+                at = span_of(node).end if side else span_of(node).start
+                continue
+            key = (id(node), side)
+            at = self.edges.get(key)
+            if at is None:
+                way.append(key)
+                full = [c for c in node.children if isinstance(c, Token) or c.children]
+                if not full:
+                    at = 0
+                else:
+                    node = full[side]
+        self.edges.update(dict.fromkeys(way, at))
+        return at
 
 
 _ESCAPES = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "$": "$"}
 
 
-def _dedent(body: str) -> str:
-    """Drop the first line end and the indentation of the closing quotes."""
-    body = body.removeprefix("\n")
-    head, newline, indent = body.rpartition("\n")
-    if not newline or indent.strip():
-        return body
-    return "\n".join(line.removeprefix(indent) for line in head.split("\n"))
+#: what is not itself inside a string: an escape, or an interpolated name
+_SPECIAL = re.compile(
+    r"\\(?:u\{[0-9A-Fa-f]{0,6}\}|.)|\$\{(?:\s*(?P<name>[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)\s*\})?",
+    re.S,
+)
+
+
+def _block(raw: str, start: int) -> tuple[str, list[int]]:
+    """The text of a `\"\"\"` string and where each of its characters stands.
+
+    The first line end and the indentation of the closing quotes are taken out; line ends are LF.
+    """
+    lines: list[tuple[str, int]] = []
+    for line in raw.split("\n"):
+        lines.append((line.removesuffix("\r"), start))
+        start += len(line) + 1
+    indent = lines[-1][0]
+    if len(lines) > 1 and not lines[0][0]:
+        del lines[0]
+    if len(lines) > 1 and not indent.strip():
+        del lines[-1]
+    else:
+        indent = ""
+    text, offsets = "", []
+    for number, (line, at) in enumerate(lines):
+        if number:
+            text += "\n"
+            offsets.append(lines[number - 1][1] + len(lines[number - 1][0]))
+        kept = line.removeprefix(indent)
+        text += kept
+        offsets += range(at + len(line) - len(kept), at + len(line))
+    return text, offsets

@@ -25,12 +25,27 @@ _NAMES = {
     "THEN": "`then`",
     "ELSE": "`else`",
     "AS": "`as`",
-    "IN": "`in`",
 }
 _LONGEST = 40  # more of a token says no more
 _STARTS_A_VALUE = frozenset({"NUMBER", "PERCENT", "NM", "STRING", "ROLE", "LSQB"})
 _OPERATORS = frozenset(
-    {"CMP", "PM", "ARROW", "DOTS", "EXCEPT", "VBAR", "AMPERSAND", "PLUS", "MINUS", "STAR", "SLASH", "OR", "AND", "PER"}
+    {
+        "CMP",
+        "PM",
+        "ARROW",
+        "DOTS",
+        "EXCEPT",
+        "VBAR",
+        "AMPERSAND",
+        "PLUS",
+        "MINUS",
+        "STAR",
+        "SLASH",
+        "OR",
+        "AND",
+        "PER",
+        "IN",
+    }
 )
 _ORDER = [
     "NAME",
@@ -69,6 +84,7 @@ def describe_expected(expected: frozenset[str]) -> str:
     if {"PARAM", "LET"} & expected and "NL" not in expected:
         return "a statement"
     rest = expected - _OPERATORS if expected - _OPERATORS else expected
+    rest = rest - {"$END"} if "NL" in rest else rest  # a line may end with the file
     known = [t for t in _ORDER if t in rest] + sorted(t for t in rest if t not in _ORDER and t in _NAMES)
     words = [_NAMES[t] for t in known][:3]
     if not words:

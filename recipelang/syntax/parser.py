@@ -7,7 +7,6 @@ ERROR can be shifted, skip to the end of the statement) and parsing goes on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import takewhile
 
 from lark import Token, Tree
@@ -21,13 +20,7 @@ from recipelang.syntax.grammar import Machine
 from recipelang.syntax.tokens import KEYWORDS, Tokens, span_of
 
 
-@dataclass(frozen=True)
-class RawTree:
-    tree: Tree[Token]
-    tokens: Tokens
-
-
-def parse_tokens(source: Source, tokens: Tokens, diagnostics: Diagnostics) -> Tree[Token] | None:
+def parse_tokens(source: Source, tokens: Tokens, diagnostics: Diagnostics) -> Tree[Token]:
     return _Driver(source, tokens.stream, diagnostics).run()
 
 
@@ -42,9 +35,8 @@ class _Driver:
         lexical = (d.primary for d in diagnostics if d.primary and d.code in ("E002", "E003"))
         self.spoiled = {source.position(label.span.start)[0] for label in lexical}
 
-    def run(self) -> Tree[Token] | None:
-        if not self._header():
-            return None
+    def run(self) -> Tree[Token]:
+        self._header()
         while self.index < len(self.stream):
             token = self.stream[self.index]
             if token.type == "RBRACE" and not self.openers:
@@ -67,63 +59,59 @@ class _Driver:
         return self._finish()
 
     # -- the three places where error recovery proper would be at a loss
-    def _header(self) -> bool:
-        first = next((t for t in self.stream if t.type != "NL"), None)
-        if first is not None and first.type == "RECIPE":
-            return self._header_is_whole(first)
-        at = span_of(first) if first else Span(0, 0)
-        self.diagnostics.add(
-            Diagnostic(
-                "E010",
-                'a recipe begins with `recipe 1 "name"`',
-                Label(self.source, at),
-                help=("write it as the first line: the version of the language, then a name",),
-                fixes=(Fix("add the header", (Edit(Span(at.start, at.start), 'recipe 1 "unnamed"\n\n'),), "unsafe"),),
-            )
-        )
-        self._assume_header(first)
-        return True
-
-    def _header_is_whole(self, first: Token) -> bool:
-        """The first line is `recipe`, a version, perhaps a name; else it is reported and passed over."""
-        start = next(i for i, t in enumerate(self.stream) if t is first)
+    def _header(self) -> None:
+        """`recipe 1 "name"`, or what stands in for it: no statement can be read before a header."""
+        start = next((i for i, t in enumerate(self.stream) if t.type != "NL"), len(self.stream))
         line = list(takewhile(lambda t: t.type != "NL", self.stream[start:]))
         kinds = [t.type for t in line]
-        wrong = next(
-            (i for i, kind in enumerate(kinds) if kind != ("RECIPE", "NUMBER", "STRING", None)[min(i, 3)]), None
-        )
-        if wrong is None and len(kinds) > 1:
-            return True
-        token = line[wrong] if wrong is not None else line[-1]
-        at = span_of(token)
-        fixes: tuple[Fix, ...] = ()
-        if wrong == 2 and kinds[2:] == ["NAME"]:
-            fixes = (Fix("write the name in quotes", (Edit(at, f'"{token}"'),)),)
-        elif wrong == 1 and kinds[1:] == ["STRING"]:
-            fixes = (Fix("add the version", (Edit(Span(at.start, at.start), "1 "),)),)
-        self.diagnostics.add(
-            Diagnostic(
-                "E010",
-                'a recipe begins with `recipe 1 "name"`',
-                Label(self.source, at),
-                help=("the first line holds the version of the language, then a name in quotes, and nothing else",),
-                fixes=fixes,
-            )
-        )
-        self.index = start + len(line)
-        self._assume_header(first)
-        return True
-
-    def _assume_header(self, first: Token | None) -> None:
-        for text, kind in (("recipe", "RECIPE"), ("1", "NUMBER"), ("\n", "NL")):
-            position = first if first is not None else Token("NL", "", 0, 1, 1, 1, 1, 0)
-            token = Token.new_borrow_pos(kind, text, position)
-            token.end_pos = token.start_pos
+        if kinds[:1] != ["RECIPE"]:
+            at = span_of(line[0]) if line else Span(0, 0)
+            fix = Fix("add the header", (Edit(Span(at.start, at.start), 'recipe 1 "unnamed"\n\n'),), "unsafe")
+            self._no_header(at, "write it as the first line: the version of the language, then a name", fix)
+            for text, kind in (("recipe", "RECIPE"), ("1", "NUMBER"), ("\n", "NL")):
+                self._feed_absent(text, kind, at.start)
+            self.index = start
+            return
+        for token in self.stream[: start + 1]:
             self.machine.feed(token)
-        while self.index < len(self.stream) and self.stream[self.index].type == "NL":
-            self.index += 1
+        version = kinds[1:2] == ["NUMBER"]
+        if version:
+            self.machine.feed(line[1])
+        else:
+            self._feed_absent("1", "NUMBER", span_of(line[0]).end)
+        name = 1 + version
+        read = name + (kinds[name : name + 1] == ["STRING"])
+        if read > name:
+            self.machine.feed(line[name])
+        self.index = start + read
+        if not version or (read < len(line) and not self._begins_statement()):
+            self._wrong_header(line, read if version else 1)
+            self.index = start + len(line)
 
-    def _finish(self) -> Tree[Token] | None:
+    def _wrong_header(self, line: list[Token], wrong: int) -> None:
+        """The first line is `recipe`, a version, perhaps a name; `wrong` is where it is something else."""
+        token, kinds = line[min(wrong, len(line) - 1)], [t.type for t in line]
+        at, fix = span_of(token), None
+        if kinds in (["RECIPE"], ["RECIPE", "STRING"]):
+            end = span_of(line[0]).end
+            fix = Fix("add the version", (Edit(Span(end, end), " 1"),))
+        elif kinds == ["RECIPE", "NUMBER", "NAME"]:
+            fix = Fix("write the name in quotes", (Edit(at, f'"{token}"'),))
+        if source_line(self.source, token) not in self.spoiled:
+            help = "the first line holds the version of the language, then a name in quotes, and nothing else"
+            self._no_header(at, help, fix)
+
+    def _no_header(self, at: Span, help: str, fix: Fix | None) -> None:
+        message = 'a recipe begins with `recipe 1 "name"`'
+        fixes = (fix,) if fix else ()
+        self.diagnostics.add(Diagnostic("E010", message, Label(self.source, at), help=(help,), fixes=fixes))
+
+    def _feed_absent(self, text: str, kind: str, at: int) -> None:
+        """Feed a token that is not in the text; it has no width."""
+        line, column = self.source.position(at)
+        self.machine.feed(Token(kind, text, at, line, column, line, column, at))
+
+    def _finish(self) -> Tree[Token]:
         last = self.stream[-1] if self.stream else None
         for opener in reversed(self.openers):
             end = Token.new_borrow_pos("RBRACE", "}", last or opener)
@@ -147,7 +135,7 @@ class _Driver:
         self._unexpected(token)
         before = self.stream[self.index - 1] if self.index else None
         if before is not None and before.type == "RBRACE" and self.machine.accepts("NL"):
-            self._new_line(token)  # the block is whole: what follows it is broken alone
+            self._feed_absent("\n", "NL", span_of(token).start)  # the block is whole: what follows it is broken alone
         start = self.index
         self._skip_statement()
         skipped = self.stream[start : self.index]
@@ -160,21 +148,19 @@ class _Driver:
         """`a = 1 b = 2`: the statement was whole, so only a line end is missing."""
         if token.type in ("NL", "RBRACE") or not self.machine.accepts("NL"):
             return False
+        if not self._begins_statement():
+            return False
+        self._end_of_statement(token, attribute=self.stream[self.index + 1].type == "EQUAL")
+        self._feed_absent("\n", "NL", span_of(token).start)
+        return True
+
+    def _begins_statement(self) -> bool:
+        """Whether the next two tokens begin a statement, whatever stands before them."""
         ahead = [t.type for t in self.stream[self.index : self.index + 2]]
-        starts = len(ahead) == 2 and (
+        return len(ahead) == 2 and (
             (ahead[0] == "NAME" and ahead[1] in ("EQUAL", "LBRACE", "NAME", "ADDS", "TAKES"))
             or ahead[0] in lexing._STATEMENT_WORDS
         )
-        if not starts:
-            return False
-        self._end_of_statement(token, attribute=ahead[1] == "EQUAL")
-        self._new_line(token)
-        return True
-
-    def _new_line(self, before: Token) -> None:
-        newline = Token.new_borrow_pos("NL", "\n", before)
-        newline.end_pos = newline.start_pos
-        self.machine.feed(newline)
 
     def _skip_statement(self) -> None:
         """Leave `index` at the line end or the `}` that ends the broken statement."""
@@ -218,7 +204,8 @@ class _Driver:
             return  # a character or a string on this line was already reported
         before = self.stream[self.index - 1] if self.index else None
         after = self.stream[self.index + 1] if self.index + 1 < len(self.stream) else None
-        if token.lower() in KEYWORDS and token.type not in ("STRING",) and after is not None and after.type == "EQUAL":
+        named = after is not None and after.type in ("EQUAL", "COLON", "LBRACE", "ADDS", "TAKES")
+        if token.lower() in KEYWORDS and token.type not in ("STRING",) and named and self.machine.accepts("NAME"):
             self._report("E004", f"`{token}` is a keyword and cannot be a name", token, help="choose another name")
             return
         if token.type == "EQUAL" and before is not None and str(before) in KEYWORDS:
@@ -244,6 +231,8 @@ class _Driver:
             token, expected = first, frozenset({"LET", "PARAM"})
         if hint := _hint(token, before):
             help.append(hint)
+        elif before is not None and before.type == "RBRACE" and "NL" in expected:
+            help.append("what follows a block begins on a new line")
         where = Label(self.source, _visible(self.source, span_of(token)))
         self.diagnostics.add(
             Diagnostic(
@@ -298,14 +287,16 @@ class _Driver:
 
     def _misspelt_statement(self) -> tuple[Token, str] | None:
         """The first word of the statement at hand, when it is nearly a keyword and no block or attribute."""
-        if self.openers or self.index >= len(self.stream):
+        if self.openers:
             return None
         start = self.index
         while start and self.stream[start - 1].type not in ("NL", "LBRACE", "RBRACE"):
             start -= 1
-        first = self.stream[start]
-        if first.type != "NAME" or self.index - start > 4:
+        if start >= len(self.stream) or self.stream[start].type != "NAME" or self.index - start > 4:
             return None
+        first = self.stream[start]
+        if start + 1 < len(self.stream) and self.stream[start + 1].type in ("EQUAL", "ADDS", "TAKES", "LBRACE"):
+            return None  # an attribute or a block, whatever it is near to
         word = closest(str(first), _STATEMENTS)
         return (first, word) if word else None
 
@@ -332,8 +323,12 @@ def _hint(token: Token, before: Token | None) -> str | None:
             return "one `=` gives a value; `==` compares, in claims"
         case "CMP" | "PM" | "ARROW" | "DOTS" | "EXCEPT":
             return "these do not chain: put one of the two in parentheses"
+        case "PLUS":
+            return "a number has no leading `+`"
         case "DOT" if before is not None and before.type == "DOTS":
             return "a range is written with two dots: `start..end`"
+        case "DOT" if before is None or before.type not in ("NAME", "ROLE"):
+            return "a number has digits on both sides of its point, as in `0.5`"
         case "NL" if before is not None and before.type in ("EQUAL", "ADDS", "TAKES"):
             return "write the value on the same line"
     return None

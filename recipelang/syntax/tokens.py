@@ -93,8 +93,11 @@ def span_of(token: Token) -> Span:
 def tokenise(source: Source, diagnostics: Diagnostics) -> Tokens | None:
     """`None` when the text breaks a limit: nothing after that would be cheap."""
     tokens = Tokens(grammar.lex(source.text))
-    if len(tokens.all) > MAX_TOKENS * 2 or sum(t.type not in _TRIVIA for t in tokens.all) > MAX_TOKENS:
-        diagnostics.add(Diagnostic("E042", f"more than {MAX_TOKENS:,} tokens in one recipe"))
+    telling = [t for t in tokens.all if t.type not in _TRIVIA]
+    if len(tokens.all) > MAX_TOKENS * 2 or len(telling) > MAX_TOKENS:
+        at = Label(source, span_of((telling[MAX_TOKENS:] or tokens.all[MAX_TOKENS * 2 :])[0]), "one too many")
+        message = f"a recipe has at most {MAX_TOKENS:,} tokens"
+        diagnostics.add(Diagnostic("E042", message, at, help=("split it, or shorten it",)))
         return None
     _characters(source, diagnostics)
     significant = _significant(tokens, source, diagnostics)
@@ -105,7 +108,7 @@ def tokenise(source: Source, diagnostics: Diagnostics) -> Tokens | None:
 def _characters(source: Source, diagnostics: Diagnostics) -> None:
     """Control and bidirectional characters hide what a text says: refused anywhere, comments too."""
     for offset, char in enumerate(source.text):
-        if char in _FORBIDDEN:
+        if char in _FORBIDDEN or (char == "\r" and source.text[offset + 1 : offset + 2] != "\n"):
             diagnostics.add(
                 Diagnostic(
                     "E002",
@@ -127,6 +130,7 @@ _FORBIDDEN = frozenset(
 def _significant(tokens: Tokens, source: Source, diagnostics: Diagnostics) -> list[Token]:
     out: list[Token] = []
     doc: list[str] = []
+    strange: set[int] = set()  # lines with a character that was reported: one finding says enough
     opened = 0  # `{` of this line that wait for their `}`
     read = 0  # where the last string in single quotes ended
     for token in tokens.all:
@@ -146,7 +150,10 @@ def _significant(tokens: Tokens, source: Source, diagnostics: Diagnostics) -> li
                 out[-1] = _percent(out[-1], token, source, diagnostics)
                 continue
             case "BAD":
-                _bad_character(token, source, diagnostics)
+                line = source.position(span_of(token).start)[0]
+                if token[0] not in _FORBIDDEN and line not in strange:
+                    strange.add(line)
+                    _bad_character(token, source, diagnostics)
                 continue
             case "BADSTR":
                 diagnostics.add(
@@ -213,9 +220,11 @@ def _percent(number: Token, sign: Token, source: Source, diagnostics: Diagnostic
 
 
 def _bad_character(token: Token, source: Source, diagnostics: Diagnostics) -> None:
-    if token[0] in _FORBIDDEN:
-        return  # already said
-    hints = {"'": 'strings use `"`', ";": "statements end with the line", ":": "attributes use `=`"}
+    hints = {
+        "'": 'strings use `"`',
+        ";": "statements end with the line",
+        "%": "a ratio is written `90%`, without a space",
+    }
     hint = hints.get(token[0])
     diagnostics.add(
         Diagnostic(
@@ -231,18 +240,24 @@ def _fold(tokens: list[Token]) -> list[Token]:
     """Fold runs of NL into one, and drop NL inside ( ) and [ ]."""
     out: list[Token] = []
     open_brackets: list[str] = []
+    given_up: list[str] = []  # brackets that ended with their line: a closer alone on a line belongs to one
     for index, token in enumerate(tokens):
         kind = token.type
         if kind in _CLOSERS:
             open_brackets.append(_CLOSERS[kind])
         elif open_brackets and kind == open_brackets[-1]:
             open_brackets.pop()
+        elif given_up and kind == given_up[-1] and out[-1].type == "NL":
+            given_up.pop()
+            continue
         elif kind in ("LBRACE", "RBRACE"):
             open_brackets.clear()
+            given_up.clear()
         elif kind == "NL":
             if open_brackets:
                 if not _statement_ahead(tokens, index + 1, out):
                     continue
+                given_up += open_brackets
                 open_brackets.clear()
             if out and out[-1].type == "NL":
                 continue

@@ -91,7 +91,7 @@ def text() -> Kind:
             raise wrong(value, "a string", 'strings are written `"..."`')
         return value
 
-    return Kind("string", convert)
+    return Hinting("string", convert, hint=lambda name: f'a string is written in quotes: `"{name}"`')
 
 
 def boolean() -> Kind:
@@ -139,7 +139,9 @@ def ratio() -> Kind:
             fits = 1 < value.value <= 100 and not value.percent
             raise Mismatch(
                 "E038",
-                f"{plain} is outside 0%..100%",
+                f"{show_fraction(value.value * 100)}% is outside 0%..100%"
+                if value.percent
+                else f"{plain} is outside 0%..100%",
                 f"did you mean `{plain}%`?" if fits else "a ratio lies between `0%` and `100%`",
                 f"{plain}%" if fits else None,
             )
@@ -148,17 +150,22 @@ def ratio() -> Kind:
     return Kind("ratio", convert)
 
 
-def span() -> Kind:
+def span(unit: str = "") -> Kind:
+    """A length in a run; `unit` (`epochs` or `steps`) allows only that one."""
+    wanted = f"a number of {unit}" if unit else "a number of epochs or steps"
+
     def convert(value: object) -> object:
         if not isinstance(value, Time):
             hint = "write `2 epochs` or `100 steps`"
             if isinstance(value, Quantity) and value.unit is None and not value.percent:
                 n = show_fraction(value.value)
-                hint = f"write `{n} epochs` or `{n} steps`"
-            raise wrong(value, "a number of epochs or steps", hint)
+                hint = f"write `{n} {unit}`" if unit else f"write `{n} epochs` or `{n} steps`"
+            raise wrong(value, wanted, hint)
+        if (unit == "epochs" and value.steps) or (unit == "steps" and value.epochs):
+            raise wrong(value, wanted, f"write it in {unit}, as in `2 {unit}`")
         return value
 
-    return Kind("span", convert)
+    return Kind(unit or "span", convert)
 
 
 def count(unit: str) -> Kind:
@@ -172,9 +179,7 @@ def count(unit: str) -> Kind:
             or value.percent
         ):
             raise wrong(value, f"a number of {unit}s", f"write `128 {unit}s`")
-        if value.value.denominator != 1 or value.value < 0:
-            raise wrong(value, f"a whole number of {unit}s")
-        return int(value.value)
+        return _whole(value.value, f"{unit}s", 0)
 
     return Kind(f"{unit}s", convert)
 
@@ -183,7 +188,7 @@ def size() -> Kind:
     def convert(value: object) -> object:
         if not isinstance(value, Quantity) or value.unit != "byte":
             raise wrong(value, "a size in bytes", "write it as `5 GB` or `512 MiB`")
-        return int(value.value)
+        return _whole(value.value, "bytes", 1)
 
     return Kind("bytes", convert)
 
@@ -212,7 +217,7 @@ def reference(what: str, *, stages: bool = False) -> Kind:
 
     def hint(name: str) -> str:
         stage = f"an earlier stage is written `stage.{name}`; " if stages else ""
-        return f"{stage}a {what} is written in quotes"
+        return f'{stage}a {what} is written in quotes: `"{name}"`'
 
     return Hinting(what, convert, hint=hint)
 
@@ -235,12 +240,14 @@ def pattern() -> Kind:
 
 @dataclass(frozen=True)
 class Hinting(Kind):
-    """A kind that takes no bare name: `hint` says what may have been meant by one."""
+    """A kind that takes no bare name: `hint` says what may have been meant by one; `sign` before it mends it."""
 
     hint: Callable[[str], str] = field(default=str, compare=False)
+    sign: str = ""
 
     def unknown(self, value: Symbol) -> Mismatch:
-        return Mismatch("E022", f"unknown name `{value.name}`", self.hint(value.name))
+        mended = self.sign + value.name if self.sign else None
+        return Mismatch("E022", f"unknown name `{value.name}`", self.hint(value.name), mended)
 
 
 @dataclass(frozen=True)
@@ -282,6 +289,14 @@ def either(first: Kind, second: Kind) -> Kind:
             return second.coerce(value)
 
     return Kind(f"{first.name} or {second.name}", convert, first.symbols + second.symbols)
+
+
+def _whole(value: Fraction, what: str, low: int) -> int:
+    if value.denominator != 1:
+        near = f"write `{round(value)} {what}`" if what != "bytes" else "write it in a smaller unit"
+        raise Mismatch("E024", f"expected a whole number of {what}, found {show_fraction(value)}", near)
+    _bounds(value, low, None, False)
+    return int(value)
 
 
 def _bounds(value: Fraction, low: Fraction | int | None, high: Fraction | int | None, above: bool) -> None:

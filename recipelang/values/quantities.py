@@ -169,10 +169,16 @@ def divide(a: Numeric, b: Numeric) -> Numeric:
             raise ZeroDivisionError
         return multiply(Quantity(1 / b.value), a)
     _require_same(a, b)
+    if isinstance(a, Time) and isinstance(b, Time):
+        if (a.steps or b.steps) and (a.epochs or b.epochs):
+            raise UnitError
+        return Quantity(checked((a.epochs + a.steps) / (b.epochs + b.steps)))
     return Quantity(checked(_single(a) / _single(b)))
 
 
 def negate(a: Numeric) -> Numeric:
+    if isinstance(a, Quantity):
+        return Quantity(-a.value, a.unit, a.percent)
     return multiply(Quantity(Fraction(-1)), a)
 
 
@@ -194,8 +200,5 @@ def _plain(a: Numeric) -> bool:
 
 
 def _single(a: Numeric) -> Fraction:
-    if isinstance(a, Time):
-        if not a.pure:
-            raise UnitError
-        return a.epochs + a.steps
+    assert not isinstance(a, Time)
     return a.value
