@@ -60,13 +60,13 @@ def main() -> None:
         start = time.perf_counter()
         train(
             stage, state, features, modifiers, accelerator, nullcontext,
-            shuffle=True, order_seed=data.seed, until=first + CHUNK, after_step=lambda loss, due: None,
+            shuffle=True, order_seed=stage.seed, until=first + CHUNK, after_step=lambda loss, due: None,
         )  # fmt: skip
         return time.perf_counter() - start
 
     def plain(first: int) -> float:
         start = time.perf_counter()
-        for rows in batches(stage, len(features), True, data.seed, first, first + CHUNK):
+        for rows in batches(stage, len(features), True, stage.seed, first, first + CHUNK):
             batch = {k: torch.from_numpy(v) for k, v in task.collate(features, rows).items()}
             outputs = bare(**batch)
             with torch.no_grad():

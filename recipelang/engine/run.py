@@ -175,7 +175,7 @@ class _Run:
             self.accelerator,
             self._autocast(stage.precision),
             shuffle=data.shuffle,
-            order_seed=data.seed,
+            order_seed=stage.seed if data.seed is None else data.seed,
             until=until,
             after_step=after_step,
         )

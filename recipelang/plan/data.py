@@ -37,7 +37,7 @@ def plan_data(recipe: Recipe, label: str, spec: DataSpec, used: set[str], facts:
         stride=spec.stride,
         samples=spec.samples,
         shuffle=spec.shuffle,
-        seed=recipe.seed if spec.seed is None else spec.seed,
+        seed=spec.seed,
     )
     sizes = {}
     for name in splits:

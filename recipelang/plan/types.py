@@ -46,7 +46,7 @@ class DataPlan(Frozen):
     stride: int
     samples: int | None = None
     shuffle: bool = True
-    seed: int
+    seed: int | None = Field(default=None, description="of the order of examples; none: the stage's")
     examples: dict[str, int] = Field(default={}, description="split -> examples (questions)")
     items: dict[str, int] = Field(default={}, description="split -> items a step draws from (features)")
 

@@ -99,7 +99,7 @@ class DataSpec(Spec):
     stride: Annotated[int, Attr(k.count("token"), "overlap of the windows of a long passage")] = 128
     samples: Annotated[int | None, Attr(k.count("sample"), "only the first N training examples; unset: all")] = None
     shuffle: Annotated[bool, Attr(k.boolean(), "draw training examples in a new order every epoch")] = True
-    seed: Annotated[int | None, Attr(k.number(0, whole=True), "seed of the order; unset: the run's")] = None
+    seed: Annotated[int | None, Attr(k.number(0, whole=True), "seed of the order; unset: the stage's")] = None
     columns: tuple[tuple[str, str], ...] = ()
 
 

@@ -108,6 +108,17 @@ def test_same_recipe_gives_the_same_bits(project, tmp_path):
     assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
 
 
+def test_another_seed_draws_another_order(project, tmp_path):
+    """With dropout off and the same weights at the start, the order is all that a stage's seed can change."""
+    still = ('base = "model"', 'dropout = 0%, attention_dropout = 0%, base = "model"')
+    seen = []
+    for name, extra in (("a", ""), ("b", "seed = 1")):
+        seen.append(Steps())
+        run(project(replace=still, extra=extra), tmp_path / name, seen[-1])
+    assert seen[0].losses[:6] == seen[1].losses[:6]  # the stage before keeps its own
+    assert seen[0].losses[6:] != seen[1].losses[6:]
+
+
 def test_sgd_and_no_clipping_keep_the_zeros(project, tmp_path, watch, monkeypatch):
     monkeypatch.setattr(Watch, "on_step_end", lambda self, state: self.counts.append(state.masks.holds()))
     run(project(extra="optimizer = sgd(momentum = 0.9)\n  clip = none"), tmp_path / "out")
