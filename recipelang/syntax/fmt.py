@@ -1,0 +1,189 @@
+"""One style for recipes, from the tokens alone: it changes white space, `+/-`, and nothing else.
+
+Indentation comes from brackets; spaces from the kinds of neighbours; `=` lines
+up in runs of attributes that stand on one line each, comments behind the code
+likewise. Nothing is reordered, wrapped or dropped. A line that cannot be read
+is copied as it is, so files with mistakes can be formatted too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from lark import Token
+
+from recipelang.source import Diagnostics, Source
+from recipelang.syntax import Parsed, grammar, parse
+
+INDENT = "  "
+_OPEN, _CLOSE = {"LPAR", "LSQB", "LBRACE"}, {"RPAR", "RSQB", "RBRACE"}
+_ASSIGN = {"EQUAL", "ADDS", "TAKES"}
+#: after these (or at the start of a line) `-` is a sign
+_BEFORE_SIGN = _OPEN | _ASSIGN | {
+    "COMMA", "DOTS", "ARROW", "CMP", "PM", "PLUS", "MINUS", "STAR", "SLASH", "VBAR", "AMPERSAND", "BANG",
+    "IF", "THEN", "ELSE", "AND", "OR", "NOT", "IN", "EXCEPT", "REQUIRE", "EXPECT", "PREFER",
+}  # fmt: skip
+#: a range ends at these, when they stand outside its own brackets
+_AROUND_RANGE = _ASSIGN | {"COMMA", "IN", "CMP", "ARROW", "PM", "IF", "THEN", "ELSE", "AND", "OR", "NL", "COLON"}
+
+
+class NotTheSame(AssertionError):
+    """Formatting would have changed more than white space: a bug, found before anything is written."""
+
+
+def format(text: str) -> str:
+    """The text in the one style, with line ends `\\n`.
+
+    Raises:
+        NotTheSame: the result would mean something else, or would not be stable.
+    """
+    out = _format(text)
+    if _meaning(out) != _meaning(text) or _format(out) != out:
+        raise NotTheSame
+    return out
+
+
+def _meaning(text: str) -> object:
+    """What formatting must keep: the tokens, the comments in their places, and the tree."""
+    tokens = [
+        (t.type, _written(t)) for t in grammar.lex(text) if t.type not in ("WS", "NL") and (t.type != "BAD" or str(t) != "\r")
+    ]
+    parsed: Parsed = parse(Source("", text), Diagnostics())
+    return tokens, parsed.recipe
+
+
+@dataclass
+class _Line:
+    """`code` is without comment and indentation; `name` and `operator` are those of an attribute on one line."""
+
+    depth: int = 0
+    code: str = ""
+    comment: str = ""
+    name: str = ""
+    operator: str = ""
+    raw: bool = False
+    tokens: list[Token] = field(default_factory=list)
+
+
+def _format(text: str) -> str:
+    lines = list(_lines(text))
+    _align_assignments(lines)
+    _align_comments(lines)
+    out: list[str] = []
+    for line in lines:
+        written = line.code if line.raw else (INDENT * line.depth + line.code + line.comment).rstrip()
+        if written or (out and out[-1]):  # at most one empty line, none at the top
+            out.append(written)
+    return "\n".join(out).rstrip("\n") + "\n" if any(out) else ""
+
+
+def _lines(text: str) -> Iterator[_Line]:
+    depth = 0
+    row: list[Token] = []
+    for token in [*grammar.lex(text), Token("NL", "\n")]:
+        if token.type != "NL":
+            row.append(token)
+            continue
+        telling = [t for t in row if t.type != "WS"]
+        yield _line(row, telling, depth)
+        depth = max(0, depth + sum((t.type in _OPEN) - (t.type in _CLOSE) for t in telling))
+        row = []
+
+
+def _line(row: list[Token], telling: list[Token], depth: int) -> _Line:
+    if any(t.type in ("BAD", "BADSTR") for t in telling):
+        return _Line(code="".join(row).rstrip(), raw=True)
+    comment = str(telling.pop()).rstrip() if telling and telling[-1].type == "COMMENT" else ""
+    closing = 0
+    while closing < len(telling) and telling[closing].type in _CLOSE:
+        closing += 1
+    line = _Line(max(0, depth - closing), _joined(telling), comment, tokens=telling)
+    balance = sum((t.type in _OPEN) - (t.type in _CLOSE) for t in telling)
+    if len(telling) > 2 and telling[0].type == "NAME" and telling[1].type in _ASSIGN and balance == 0:
+        line.name, line.operator = str(telling[0]), str(telling[1])
+        line.code = _joined(telling[2:], after=telling[1])
+    return line
+
+
+def _align_assignments(lines: list[_Line]) -> None:
+    """In a run of attributes, the `=` of all in one column; comments between them do not end it."""
+    run: list[_Line] = []
+    for line in [*lines, _Line(raw=True)]:
+        if line.name and (not run or run[0].depth == line.depth):
+            run.append(line)
+        elif not (line.comment and not line.code and not line.raw):
+            _put_together(run)
+            run = [line] if line.name else []
+
+
+def _put_together(run: list[_Line]) -> None:
+    width = max((len(a.name) + len(a.operator) for a in run), default=0)
+    for a in run:
+        a.code = f"{a.name}{' ' * (width - len(a.name) - len(a.operator) + 1)}{a.operator} {a.code}"
+
+
+def _align_comments(lines: list[_Line]) -> None:
+    """Two spaces before a comment; those of neighbouring lines start in one column."""
+    run: list[_Line] = []
+    for line in [*lines, _Line(raw=True)]:
+        if line.comment and line.code and not line.raw:
+            run.append(line)
+            continue
+        width = max((len(INDENT) * a.depth + len(a.code.rpartition("\n")[2]) for a in run), default=0)
+        for a in run:
+            gap = width - len(INDENT) * a.depth - len(a.code.rpartition("\n")[2])
+            a.comment = " " * (gap + 2) + a.comment
+        run = []
+
+
+def _joined(tokens: list[Token], after: Token | None = None) -> str:
+    text = ""
+    sign = False  # whether the token before is a sign, which clings to its number
+    for i, token in enumerate(tokens):
+        before = tokens[i - 1] if i else None
+        if before is not None and not sign and _spaced(tokens, i):
+            text += " "
+        text += _written(token)
+        last = before or after
+        sign = token.type == "BANG" or (token.type == "MINUS" and (last is None or last.type in _BEFORE_SIGN))
+    return text
+
+
+def _written(token: Token) -> str:
+    if token.type == "PM":
+        return "±"
+    if token.type == "COMMENT":
+        return str(token).rstrip()
+    return str(token).replace("\r\n", "\n")
+
+
+def _spaced(tokens: list[Token], i: int) -> bool:
+    """Whether a space stands before `tokens[i]`."""
+    a, b = tokens[i - 1].type, tokens[i].type
+    if b in ("COMMA", "RPAR", "RSQB", "COLON", "DOT") or a in ("LPAR", "LSQB", "DOT"):
+        return False
+    if a == "NAME" and b == "LPAR":
+        return False
+    if a == "LBRACE" and b == "RBRACE":
+        return False
+    if "DOTS" in (a, b):
+        return _ends_in_a_sum(tokens, i if b == "DOTS" else i - 1)
+    return True
+
+
+def _ends_in_a_sum(tokens: list[Token], at: int) -> bool:
+    """Whether one end of the range `..` at this place is a sum, which then needs air around the dots."""
+    for step in (-1, 1):
+        depth, i = 0, at + step
+        while 0 <= i < len(tokens):
+            kind = tokens[i].type
+            inward, outward = (_CLOSE, _OPEN) if step < 0 else (_OPEN, _CLOSE)
+            depth += (kind in inward) - (kind in outward)
+            if depth < 0 or (depth == 0 and kind in _AROUND_RANGE):
+                break
+            before = tokens[i - 1].type if i else ""
+            if depth == 0 and (kind == "PLUS" or (kind == "MINUS" and i and before not in _BEFORE_SIGN)):
+                return True
+            i += step
+    return False
