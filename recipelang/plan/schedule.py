@@ -28,7 +28,7 @@ def segments(
                 if not _inside(first, first, steps, label, found):
                     return ()
                 if expected:
-                    help = "`step` also holds what comes before its point: write it alone, or parts of `constant`"
+                    help = "`step` also holds what comes before its point: write it alone, or use `constant`"
                     found.add(_disjoint("E060", expected, label, help))
                     return ()
                 planned += _step(part, first, steps)
