@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 from lark import Token
 
 from recipelang.source import Diagnostics, Source
-from recipelang.syntax import Parsed, grammar, parse
+from recipelang.syntax import grammar, parse
 
 INDENT = "  "
 _OPEN, _CLOSE = {"LPAR", "LSQB", "LBRACE"}, {"RPAR", "RSQB", "RBRACE"}
@@ -45,12 +46,11 @@ def format(text: str) -> str:
 
 
 def _meaning(text: str) -> object:
-    """What formatting must keep: the tokens, the comments in their places, and the tree."""
-    tokens = [
-        (t.type, _written(t)) for t in grammar.lex(text) if t.type not in ("WS", "NL") and (t.type != "BAD" or str(t) != "\r")
-    ]
-    parsed: Parsed = parse(Source("", text), Diagnostics())
-    return tokens, parsed.recipe
+    """What formatting must keep: tokens and comments in their order, and the tree of a file without mistakes."""
+    tokens = [(t.type, _written(t)) for t in grammar.lex(text) if t.type not in ("WS", "NL")]
+    found = Diagnostics()
+    recipe = parse(Source("", text), found).recipe
+    return tokens, None if found.errors else recipe
 
 
 @dataclass
@@ -92,8 +92,11 @@ def _lines(text: str) -> Iterator[_Line]:
 
 
 def _line(row: list[Token], telling: list[Token], depth: int) -> _Line:
+    returns = [t for t in row if t.type == "WS" and "\r" in t]
+    if returns and (returns != row[-1:] or row[-1].count("\r") > 1 or not row[-1].endswith("\r")):
+        return _Line(code="".join(row), raw=True)  # a control character that is reported: not ours to take out
     if any(t.type in ("BAD", "BADSTR") for t in telling):
-        return _Line(code="".join(row).rstrip(), raw=True)
+        return _Line(code="".join(row[:-1] if row[-1].type == "WS" else row), raw=True)
     comment = str(telling.pop()).rstrip() if telling and telling[-1].type == "COMMENT" else ""
     closing = 0
     while closing < len(telling) and telling[closing].type in _CLOSE:
@@ -142,12 +145,18 @@ def _joined(tokens: list[Token], after: Token | None = None) -> str:
     sign = False  # whether the token before is a sign, which clings to its number
     for i, token in enumerate(tokens):
         before = tokens[i - 1] if i else None
-        if before is not None and not sign and _spaced(tokens, i):
+        if before is not None and ((not sign and _spaced(tokens, i)) or _fuse(_written(before), _written(token))):
             text += " "
         text += _written(token)
         last = before or after
         sign = token.type == "BANG" or (token.type == "MINUS" and (last is None or last.type in _BEFORE_SIGN))
     return text
+
+
+@cache
+def _fuse(a: str, b: str) -> bool:
+    """Whether two tokens side by side would be read as others: `!` and `=`."""
+    return [str(t) for t in grammar.lex(a + b)] != [a, b]
 
 
 def _written(token: Token) -> str:

@@ -1,0 +1,72 @@
+"""`recipelang fmt`: the one style, with no options."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from pathlib import Path
+
+import typer
+
+from recipelang.cli import complete, screen
+from recipelang.cli.exit_codes import Exit
+from recipelang.cli.read import read_source
+from recipelang.engine import files as whole
+from recipelang.source import RecipeError
+
+
+def fmt(
+    files: list[str] = typer.Argument(
+        ..., metavar="FILE", help="Recipe files; `-` reads standard input.", autocompletion=complete.recipes
+    ),
+    check: bool = typer.Option(False, "--check", help="Change nothing; exit with 4 when something would change."),
+    diff: bool = typer.Option(False, "--diff", help="Change nothing; show what would change."),
+) -> None:
+    """Write recipes in the one style: indentation, spaces, aligned `=`, aligned comments.
+
+    Only white space changes, and `+/-` becomes `±`; every result is checked to mean the
+    same before it is written. Files with mistakes are formatted as far as they can be read.
+
+    Examples:
+
+      recipelang fmt squad.recipe
+
+      recipelang fmt --check recipes/*.recipe
+    """
+    from recipelang.syntax.fmt import format
+
+    changed = 0
+    failed = False
+    for name in files:
+        try:
+            text = read_source(name).text
+        except RecipeError as error:
+            screen.show_error(error)
+            failed = True
+            continue
+        new = format(text)
+        if name == "-" and not (check or diff):
+            sys.stdout.write(new)
+        if new == text:
+            continue
+        changed += 1
+        if diff:
+            lines = difflib.unified_diff(text.splitlines(True), new.splitlines(True), name, f"{name} (formatted)")
+            sys.stdout.writelines(lines)
+        elif check:
+            print(f"{name}: would be changed")
+        elif name != "-":
+            _write(Path(name), new)
+            print(f"{name}: formatted")
+    if failed:
+        raise typer.Exit(Exit.ERRORS)
+    if changed and (check or diff):
+        raise typer.Exit(Exit.CHANGES)
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all, through a link to the file itself, with its rights."""
+    path = path.resolve()
+    rights = path.stat().st_mode
+    whole.write_text(path, text)
+    path.chmod(rights)
