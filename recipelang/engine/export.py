@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from torch import nn
 from recipelang.engine import files
 from recipelang.engine.models import quiet
 from recipelang.plan.types import Plan
+from recipelang.source.render import clean
 
 _TOKENIZER = (
     "tokenizer.json",
@@ -41,6 +43,7 @@ def _stamp(folder: Path, metadata: dict[str, str]) -> None:
             tensors = {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118 (not a mapping)
             own = file.metadata() or {}
         save_file(tensors, path, {**own, **metadata})
+        shutil.copymode(folder / "config.json", path)  # the library makes it private
 
 
 def move_up(folder: Path, out: Path) -> None:
@@ -53,21 +56,11 @@ def move_up(folder: Path, out: Path) -> None:
 
 def card(plan: Plan, record: dict) -> str:  # type: ignore[type-arg]
     """A model card: front matter for the Hub, then what was done and measured."""
-    lines = [
-        "---",
-        "library_name: transformers",
-        f"base_model: {plan.model.ref}",
-        "tags:",
-        "- recipelang",
-        "- pruning",
-        "---",
-    ]
-    lines += [
-        "",
-        f"# {plan.name}",
-        "",
-        "Pruned by [recipelang](https://pypi.org/project/recipelang); the recipe is in `recipe/`.",
-    ]
+    lines = ["---", "library_name: transformers"]
+    if plan.model.ref.startswith("hf://"):
+        lines.append(f"base_model: {json.dumps(plan.model.ref.removeprefix('hf://'))}")
+    lines += ["tags:", "- recipelang", "- pruning", "---", "", f"# {_cell(plan.name)}", ""]
+    lines.append(f"Made from `{_cell(plan.model.ref)}` by recipelang; the recipe is in `recipe/`.")
     if plan.rehearsal:
         lines += ["", f"**A rehearsal: only the first {plan.rehearsal} steps of every stage were run.**"]
     lines += ["", "## Measured", "", "| what | value |", "|---|---|"]
@@ -80,6 +73,12 @@ def card(plan: Plan, record: dict) -> str:  # type: ignore[type-arg]
         lines += ["", "## Claims", "", "| claim | expected | measured | met |", "|---|---|---|---|"]
         for claim in record["claims"]:
             met = {True: "yes", False: "no", None: "not judged"}[claim["met"]]
-            lines.append(f"| `{claim['kind']} {claim['text']}` | {claim['expected']} | {claim['measured']} | {met} |")
+            text = _cell(f"{claim['kind']} {claim['text']}")
+            lines.append(f"| `{text}` | {claim['expected']} | {claim['measured']} | {met} |")
     lines += ["", f"Spec digest: `{plan.spec_digest}`", ""]
     return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    """Text of a recipe in a line or table of Markdown: it neither ends them nor hides."""
+    return clean(text).replace("|", "\\|").replace("`", "'").replace("\n", " ")

@@ -156,3 +156,18 @@ def test_effective_recipe_has_the_same_spec_digest(project, tmp_path):
     _, plan, _ = planned(str(recipe), read_params(["target=80%"]))
     written = json.loads((tmp_path / "out" / "recipe" / "plan.json").read_text("utf-8"))
     assert written["spec_digest"] == plan.spec_digest
+
+
+def test_card_is_a_whole_table_whatever_the_claims_hold(project, tmp_path):
+    run(project(), tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert r"`expect sparsity(@embeddings \| @head) <= 4%`" in card
+    rows = [line.replace(r"\|", "") for line in card.splitlines() if line.startswith("| `expect")]
+    assert rows and all(row.count("|") == 5 for row in rows)
+    assert card.startswith("---\nlibrary_name: transformers\ntags:")
+
+
+def test_weights_can_be_read_by_whoever_may_read_the_config(project, tmp_path):
+    run(project(), tmp_path / "out")
+    modes = {(tmp_path / "out" / name).stat().st_mode for name in ("model.safetensors", "config.json")}
+    assert len(modes) == 1
