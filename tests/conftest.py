@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -155,11 +156,9 @@ prefer dev.f1 >= 0%
 
 
 @pytest.fixture
-def project(tmp_path: Path):
+def project(tmp_path: Path, tiny: Path):
     """A folder with a tiny model, data and `tiny.recipe`; call it with changes to the recipe."""
-    make_model(tmp_path / "model")
-    make_data(tmp_path / "train.json", 44)
-    make_data(tmp_path / "dev.json", 20, seed=1)
+    shutil.copytree(tiny, tmp_path, dirs_exist_ok=True)
 
     def write(length: str = "2 epochs", extra: str = "", replace: tuple[str, str] = ("", "")) -> Path:
         text = RECIPE.format(length=length, extra=extra)

@@ -194,7 +194,7 @@ def test_diagnostic_is_shown_as_written(path, here, monkeypatch, capsys, request
     prepare(case, here, tiny, monkeypatch)
     capsys.readouterr()
     execute(command, monkeypatch)
-    shown = capsys.readouterr().err.replace(str(here.resolve()), "/home/me").rstrip("\n") + "\n"
+    shown = capsys.readouterr().err.replace(str(here.resolve()), "/here").rstrip("\n") + "\n"
     shown = re.sub(r"sha256:[0-9a-f]{12}", "sha256:0123456789ab", shown)
     if UPDATE:
         case.shown = shown

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ..conftest import RECIPE, make_data, make_model
+from ..conftest import RECIPE
 
 TEXT = RECIPE.format(length="2 epochs", extra="")
 
@@ -29,19 +29,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made")
-    make_model(folder / "model")
-    make_data(folder / "train.json", 44)
-    make_data(folder / "dev.json", 20, seed=1)
-    return folder
-
-
 @pytest.fixture
-def project(here: Path, made: Path) -> Path:
+def project(here: Path, tiny: Path) -> Path:
     """The working folder, with all that `tiny.recipe` names."""
-    shutil.copytree(made, here, dirs_exist_ok=True)
+    shutil.copytree(tiny, here, dirs_exist_ok=True)
     return here
 
 
