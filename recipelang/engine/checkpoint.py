@@ -65,7 +65,9 @@ def save(
         (part / "state.json").write_text(json.dumps(body), "utf-8")
         digests = {f.name: _digest(f) for f in sorted(part.iterdir())}
         (part / "manifest.json").write_text(json.dumps(digests, indent=1), "utf-8")
-    for old in newest_first(folder)[keep:]:
+    every = newest_first(folder)
+    here = every.index(path)  # what sorts before it was damaged and is being done again
+    for old in (*every[:here], *every[here + keep :]):
         shutil.rmtree(old, ignore_errors=True)
     return path
 

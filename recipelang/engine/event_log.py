@@ -20,7 +20,7 @@ class EventLog:
     """Scalars by name and step in one new event file of `folder`. E084 when it cannot be written."""
 
     def __init__(self, folder: Path, resumed_at: int = 0) -> None:
-        """`resumed_at`: what an earlier file says from this step on was not kept."""
+        """`resumed_at`: what earlier files say from this step on is told again, or was not kept; 0 for a new run."""
         self.path = folder / f"events.out.tfevents.{time.time():.0f}.{os.getpid()}.{time.monotonic_ns()}"
         with files.writing(self.path):
             folder.mkdir(parents=True, exist_ok=True)

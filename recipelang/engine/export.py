@@ -58,7 +58,7 @@ def card(plan: Plan, record: dict) -> str:  # type: ignore[type-arg]
     """A model card: front matter for the Hub, then what was done and measured."""
     lines = ["---", "library_name: transformers"]
     if plan.model.ref.startswith("hf://"):
-        lines.append(f"base_model: {json.dumps(plan.model.ref.removeprefix('hf://'))}")
+        lines.append(f"base_model: {json.dumps(plan.model.ref.removeprefix('hf://').partition('@')[0])}")
     lines += ["tags:", "- recipelang", "- pruning", "---", "", f"# {_cell(plan.name)}", ""]
     lines.append(f"Made from `{_cell(plan.model.ref)}` by recipelang; the recipe is in `recipe/`.")
     if plan.rehearsal:

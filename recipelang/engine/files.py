@@ -24,7 +24,6 @@ _REASONS = {
     errno.EACCES: "permission is denied",
     errno.EPERM: "permission is denied",
     errno.EROFS: "the file system is read-only",
-    errno.ENOTDIR: "a part of the path is a file",
     errno.EFBIG: "the file would be larger than is allowed here",
     errno.ENOTDIR: "a part of the path is a file",
     errno.ENAMETOOLONG: "the name is too long",

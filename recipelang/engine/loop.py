@@ -15,7 +15,7 @@ from recipelang.engine.seeds import stream
 from recipelang.plan.types import StagePlan
 from recipelang.runtime.event import Event
 from recipelang.runtime.state import Modifier, State, fire
-from recipelang.source import fail
+from recipelang.source import RecipeError, fail
 from recipelang.tasks import question_answering as task
 
 #: checkpoint at least this often, in seconds, where the recipe does not say
@@ -80,14 +80,11 @@ def train(
             accelerator.backward(state.loss * share)
             loss += float(state.loss.detach()) * share
         if not math.isfinite(loss):
-            raise fail(
-                "E082",
-                f"the loss is {loss} at step {state.step:,} of stage `{stage.name}`",
-                help="lower the learning rate, or let it rise from 0 at first",
-            )
+            raise _not_finite(f"the loss is {loss}", state.step, stage.name)
         fire(Event.GRADIENTS, modifiers, state)
-        if stage.clip is not None:
-            torch.nn.utils.clip_grad_norm_(model.parameters(), stage.clip)
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), math.inf if stage.clip is None else stage.clip)
+        if not math.isfinite(norm):
+            raise _not_finite(f"the norm of the gradients is {float(norm)}", state.step, stage.name)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         fire(Event.STEP_END, modifiers, state)
@@ -100,3 +97,12 @@ def train(
         after_step(loss, due)
     if state.step == stage.steps:
         fire(Event.END, modifiers, state)
+
+
+def _not_finite(what: str, step: int, stage: str) -> RecipeError:
+    """Found before the weights take it in, so the last checkpoint is good."""
+    return fail(
+        "E082",
+        f"{what} at step {step:,} of stage `{stage}`",
+        help="lower the learning rate, or let it rise from 0 at first",
+    )

@@ -130,7 +130,7 @@ class _Run:
             self.position = loaded.position
         else:
             self.position.zeros_at_start = self._zeros(self.plan.never)
-        self._open_log()
+        self._open_log(resume)
         for stage in self.plan.stages[self.position.stage :]:
             self._stage(stage, stop, loaded)
             loaded = None
@@ -147,7 +147,9 @@ class _Run:
         torch.manual_seed(stream(stage.seed, stage.name, "dropout"))
         if loaded is not None:
             checkpoint.restore(loaded, self.model, self.masks, optimizer, random_states=self.position.step > 0)
+        earlier = [p.events[-1].sparsity for s in self.plan.stages[: stage.index] for p in s.prunes]
         state = State(self.model, optimizer, self.masks, stage.steps, step=self.position.step)
+        state.sparsity = max(earlier, default=0.0)
         before = self.position.seconds.get(stage.name, 0.0)
         began = time.monotonic()
         first = sum(s.steps for s in self.plan.stages[: stage.index])
@@ -203,7 +205,8 @@ class _Run:
 
     def _evaluate_inside(self, stage: StagePlan, step: int, until: int) -> None:
         for evaluation in self.plan.evaluations:
-            if evaluation.every and step % evaluation.every == 0 and step < until:
+            every = evaluation.every.get(stage.name)
+            if every and step % every == 0 and step < until:
                 random_state = torch.get_rng_state()
                 metrics = self._measure(stage, evaluation.name)
                 torch.set_rng_state(random_state)
@@ -266,9 +269,9 @@ class _Run:
         parameters = dict(self.model.named_parameters())
         return {n: int((parameters[n] == 0).sum()) for n in names}
 
-    def _open_log(self) -> None:
+    def _open_log(self, resume: bool) -> None:
         done = sum(s.steps for s in self.plan.stages[: self.position.stage]) + self.position.step
-        self.log = EventLog(self.out / "tensorboard", resumed_at=done)
+        self.log = EventLog(self.out / "tensorboard", resumed_at=done + 1 if resume else 0)
 
     def _stamp(self) -> dict[str, str]:
         return {"format": "pt", "recipe.name": self.plan.name, "recipe.spec": self.plan.spec_digest}
@@ -290,9 +293,10 @@ class _Run:
         gained = {n: z - before[n] for n, z in self._zeros(self.plan.never).items() if z > before[n]}
         verdicts = () if self.plan.rehearsal else judge(measured)
         result = Result(self.out, self.plan, measured, verdicts, time.monotonic() - started, gained)
-        self.record("finished", self._measured(result))
+        told = self._measured(result)
         if self.plan.export.card:
-            files.write_text(self.out / "README.md", export.card(self.plan, self._measured(result)))
+            files.write_text(self.out / "README.md", export.card(self.plan, told))
+        self.record("finished", told)
         shutil.rmtree(self.checkpoints, ignore_errors=True)  # the weights themselves are there now
         return result
 

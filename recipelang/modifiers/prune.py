@@ -23,7 +23,8 @@ class Prune(Modifier):
         if event := self.events.get(state.step):
             self._prune(event, state)
         past = [e.sparsity for e in self.plan.events if e.step <= state.step]
-        state.sparsity = past[-1] if past else 0.0
+        if past:
+            state.sparsity = past[-1]
 
     def on_end(self, state: State) -> None:
         if event := self.events.get(state.steps):

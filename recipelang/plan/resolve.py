@@ -49,6 +49,7 @@ class _Resolver:
         self.beside = beside
         self.found = found
         self.rehearsal = rehearsal
+        self.ranked: dict[str, tuple[tuple[str, tuple[str, ...]], str]] = {}  # tensor -> its last ranking set, stage
 
     def run(self) -> Plan | None:
         if self._not_yet():
@@ -87,7 +88,7 @@ class _Resolver:
             ),
             data=tuple(data),
             stages=tuple(stages),
-            evaluations=tuple(self._evaluations()),
+            evaluations=tuple(self._evaluations(stages)),
             export=ExportPlan(**{n: getattr(self.recipe.export, n) for n in ("formats", "card", "max_shard")}),
             claims=tuple(
                 ClaimPlan(kind=c.kind, id=i, text=c.text, message=c.message)  # type: ignore[arg-type]
@@ -229,8 +230,9 @@ class _Resolver:
                 help = "prune more often, or lengthen the window"
                 self._error("E063", "no pruning event falls in this stage", f"{path}.sparsity", help)
             return None
-        self._rises(timed, targets, in_force, label, path)
         scope = str(spec.method.get("scope") or "uniform")
+        self._rises(timed, targets, in_force, label)
+        self._keeps_to_its_set(targets, scope, stage, label)
         facts = {t.name: t for t in self.facts.tensors}
         sizes = [facts[n].size for n in targets]
         sets = sizes if scope == "uniform" else [sum(sizes)]
@@ -273,7 +275,6 @@ class _Resolver:
         targets: tuple[str, ...],
         in_force: dict[str, Fraction],
         label: Label | None,
-        path: str,
     ) -> None:
         before = max((in_force.get(n, Fraction(0)) for n in targets), default=Fraction(0))
         for step, sparsity in timed:
@@ -283,6 +284,22 @@ class _Resolver:
                 self.found.add(Diagnostic("E064", message, label, help=(help,)))
                 return
             before = sparsity
+
+    def _keeps_to_its_set(self, targets: tuple[str, ...], scope: str, stage: str, label: Label | None) -> None:
+        """Counts are kept for a ranking set as a whole, so another set over its tensors could revive weights."""
+        mine = (scope, targets if scope == "global" else ())
+        for name in targets:
+            before, where = self.ranked.setdefault(name, (mine, stage))
+            if where == stage and before is not mine:
+                message, help = "two blocks of a stage prune the same tensors", "prune a tensor in one block of a stage"
+            elif before != mine and before[0] == "global":
+                message = "these tensors were ranked together before"
+                help = "go on with the same targets and `scope = global`: single tensors may be sparser than the whole"
+            else:
+                continue
+            self.found.add(Diagnostic("E064", message, label, notes=(f"one of them is `{name}`",), help=(help,)))
+            return
+        self.ranked |= dict.fromkeys(targets, (mine, stage))
 
     def _distill(self, stage: str, spec: DistillSpec, steps: int, per_epoch: int) -> DistillPlan | None:
         path = f"{stage}.distill"
@@ -310,6 +327,13 @@ class _Resolver:
         if theirs != ours:
             help, notes = "choose a teacher of the same task", [f"teacher {theirs}, student {ours} labels"]
             raise fail("E080", "teacher and student have different labels", help=help, notes=notes)
+        if any("head" in t.roles for t in facts.tensors if t.name in facts.fresh):
+            help = "name a model fine-tuned for it, or `stage.NAME`: a new head would teach noise"
+            raise fail("E080", f"the teacher has no head for {self.recipe.model.task}", help=help)
+        longest = max(d.max_length for d in self.data.values())
+        if longest > facts.max_positions:
+            notes = [f"the teacher takes {facts.max_positions:,} tokens, windows have {longest:,}"]
+            raise fail("E080", "the teacher cannot read windows this long", help="shorten `max_length`", notes=notes)
         return facts
 
     # ----------------------------------------------------------------- selectors
@@ -372,15 +396,15 @@ class _Resolver:
         return chosen
 
     # ---------------------------------------------------------------- the others
-    def _evaluations(self) -> list[EvaluatePlan]:
-        per_epoch = -(-self.data[self.recipe.stages[0].data].items["train"] // self.recipe.stages[0].batch)
+    def _evaluations(self, stages: list[StagePlan]) -> list[EvaluatePlan]:
+        per_epoch = {s.name: s.steps_per_epoch for s in stages}
         return [
             EvaluatePlan(
                 name=e.name,
                 data=e.data,
                 split=e.split,
                 metrics=e.metrics or METRICS[self.recipe.model.task],
-                every=None if e.every is None else max(1, e.every.in_steps(per_epoch)),
+                every={} if e.every is None else {n: max(1, e.every.in_steps(k)) for n, k in per_epoch.items()},
             )
             for e in self.recipe.evaluations
         ]
@@ -411,6 +435,7 @@ class _Resolver:
                 self._refuse(distill.cache, "the teacher cache", f"{path}.distill.cache")
         for evaluation in recipe.evaluations:
             path = f"evaluate.{evaluation.name}"
+            self._refuse(evaluation.config is not None, "an `evaluate` with its own config", f"{path}.config")
             self._refuse(evaluation.source is not None, "an `evaluate` with its own source", f"{path}.source")
             self._refuse(evaluation.compare is not None, "`compare`", f"{path}.compare")
             wrong = [m for m in evaluation.metrics if m not in METRICS["question_answering"]]

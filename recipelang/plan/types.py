@@ -145,8 +145,7 @@ class EvaluatePlan(Frozen):
     data: str = ""
     split: str
     metrics: tuple[str, ...]
-    every: int | None = Field(default=None, description="steps inside a stage; none: only at the end of each stage")
-    compare_dense: bool = False
+    every: dict[str, int] = Field(default={}, description="stage -> steps between measurements inside it")
 
 
 class ClaimPlan(Frozen):

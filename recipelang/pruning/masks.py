@@ -57,11 +57,6 @@ class Masks:
                 gradient.mul_(mask)
 
     @torch.no_grad()
-    def apply_weights(self) -> None:
-        for name, mask in self._masks.items():
-            self._params[name].masked_fill_(~mask, 0.0)
-
-    @torch.no_grad()
     def clear_moments(self, optimizer: torch.optim.Optimizer) -> None:
         """Zero the optimizer's memory of masked weights."""
         for name, mask in self._masks.items():

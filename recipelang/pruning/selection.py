@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 import torch
@@ -23,11 +22,6 @@ _SMALL = 1 << 14
 
 #: the scores of one tensor: floating point, flat. A new call may reuse the buffer of the last one.
 Scores = Callable[[], Tensor]
-
-
-def n_zero(sparsity: Fraction, n: int) -> int:
-    """How many of `n` weights are zero: half to even on the exact product."""
-    return round(sparsity * n)
 
 
 def smallest(scores: Sequence[Scores], zeros: int, live: Sequence[Tensor], *, seed: int = 0) -> list[Tensor]:

@@ -30,14 +30,10 @@ class State:
 
 
 class Modifier:
-    """Acts at events by having a method `on_<event>(state)`; the others do nothing."""
+    """Acts at events by having a method `on_<event>(state)`; the others do nothing.
 
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """What a checkpoint must hold for an exact resume."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        pass
+    It holds no state of its own between steps: masks, weights and optimizer are all a checkpoint keeps.
+    """
 
 
 def fire(event: Event, modifiers: Sequence[Modifier], state: State) -> None:

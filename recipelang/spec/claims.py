@@ -245,7 +245,7 @@ def _call(
 
 
 def _visit_logic(expr: t.Expr, evaluator: Evaluator) -> None:
-    """Evaluate both sides of every `and` and `or`: a wrong name is found whichever side decides."""
+    """Evaluate all sides of every `and`, `or` and `if`: a wrong name is found whichever side decides."""
     stack = [expr]
     while stack:
         match stack.pop():
@@ -255,10 +255,14 @@ def _visit_logic(expr: t.Expr, evaluator: Evaluator) -> None:
                     stack.append(side)
             case t.Unary(operator="not") as node:
                 stack.append(node.operand)
+            case t.If() as node:
+                for side in (node.condition, node.then, node.other):
+                    evaluator.value(side)
+                    stack.append(side)
 
 
 def _visit(expr: t.Expr, evaluator: Evaluator) -> None:
-    """Evaluate every part, so that every call is seen whatever `and` and `or` decide."""
+    """Evaluate every part, so that every call is seen whatever `and`, `or` and `if` decide."""
     evaluator.value(expr)
     match expr:
         case t.Binary():
@@ -266,3 +270,6 @@ def _visit(expr: t.Expr, evaluator: Evaluator) -> None:
             _visit(expr.right, evaluator)
         case t.Unary():
             _visit(expr.operand, evaluator)
+        case t.If():
+            for part in (expr.condition, expr.then, expr.other):
+                _visit(part, evaluator)

@@ -11,6 +11,7 @@ from .command import Ended, command, environment, process
 
 COMMANDS = {
     "validate": ["FILE", "--param", "--format"],
+    "fmt": ["FILE", "--check", "--diff"],
     "plan": ["FILE", "--param", "--json"],
     "run": ["FILE", "--param", "--out", "--overwrite", "--steps"],
     "resume": ["DIR"],

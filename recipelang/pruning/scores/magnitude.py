@@ -7,13 +7,6 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-name = "magnitude"
-
-
-def score(weight: Tensor) -> Tensor:
-    """|w|, of the weight's shape and type."""
-    return weight.detach().abs()
-
 
 def scores(weights: Sequence[Tensor]) -> list[Callable[[], Tensor]]:
     """|w| of each weight on demand, flat, in one buffer for all that share a type: a copy of the largest, not of all."""

@@ -40,7 +40,10 @@ def test_pruning_at_once_with_a_new_head_is_advised_against(project, tmp_path):
     recipe = project()
     text = recipe.read_text("utf-8")
     first, last = text.index("stage dense"), text.index("stage sparse")
-    recipe.write_text(text[:first] + text[last:].replace("stage.dense", '"model"'), "utf-8")
+    recipe.write_text(
+        text[:first] + text[last:].replace("distill { teacher = stage.dense, hardness = 80%, temperature = 2 }", ""),
+        "utf-8",
+    )
     assert "L011" not in codes(recipe)
     save_file({n: t for n, t in load_file(weights).items() if "qa_outputs" not in n}, weights, {"format": "pt"})
     assert "L011" in codes(recipe)
