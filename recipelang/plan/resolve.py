@@ -231,8 +231,8 @@ class _Resolver:
                 self._error("E063", "no pruning event falls in this stage", f"{path}.sparsity", help)
             return None
         scope = str(spec.method.get("scope") or "uniform")
-        self._rises(timed, targets, in_force, label)
-        self._keeps_to_its_set(targets, scope, stage, label)
+        if self._keeps_to_its_set(targets, scope, stage, label):
+            self._rises(timed, targets, in_force, label)
         facts = {t.name: t for t in self.facts.tensors}
         sizes = [facts[n].size for n in targets]
         sets = sizes if scope == "uniform" else [sum(sizes)]
@@ -285,7 +285,7 @@ class _Resolver:
                 return
             before = sparsity
 
-    def _keeps_to_its_set(self, targets: tuple[str, ...], scope: str, stage: str, label: Label | None) -> None:
+    def _keeps_to_its_set(self, targets: tuple[str, ...], scope: str, stage: str, label: Label | None) -> bool:
         """Counts are kept for a ranking set as a whole, so another set over its tensors could revive weights."""
         mine = (scope, targets if scope == "global" else ())
         for name in targets:
@@ -298,8 +298,9 @@ class _Resolver:
             else:
                 continue
             self.found.add(Diagnostic("E064", message, label, notes=(f"one of them is `{name}`",), help=(help,)))
-            return
+            return False
         self.ranked |= dict.fromkeys(targets, (mine, stage))
+        return True
 
     def _distill(self, stage: str, spec: DistillSpec, steps: int, per_epoch: int) -> DistillPlan | None:
         path = f"{stage}.distill"

@@ -171,3 +171,16 @@ def test_weights_can_be_read_by_whoever_may_read_the_config(project, tmp_path):
     run(project(), tmp_path / "out")
     modes = {(tmp_path / "out" / name).stat().st_mode for name in ("model.safetensors", "config.json")}
     assert len(modes) == 1
+
+
+def test_gradient_that_is_not_finite_stops_before_the_weights_take_it_in(project, tmp_path, monkeypatch):
+    from recipelang.modifiers.learning_rate import LearningRate
+    from recipelang.source import RecipeError
+
+    def spoil(self, state):
+        if state.step == 3:
+            next(state.model.parameters()).grad.fill_(float("inf"))
+
+    monkeypatch.setattr(LearningRate, "on_gradients", spoil, raising=False)
+    with pytest.raises(RecipeError, match="E082: the norm of the gradients is inf at step 3 of stage `dense`"):
+        run(project(), tmp_path / "out")

@@ -99,3 +99,17 @@ def test_changed_claim_does_not_orphan_a_checkpoint(whole, project, tmp_path):
     changed = project(replace=("prefer dev.f1 >= 0%", "prefer dev.f1 >= 1%"))
     run(changed, tmp_path / "cut", resume=True)
     assert same(weights(tmp_path / "cut"), expected)
+
+
+def test_checkpoint_that_is_redone_is_kept_beside_damaged_later_ones(whole, tmp_path):
+    """Two damaged checkpoints sort after the one a resumed run writes anew: it must not be the one that goes."""
+    recipe, expected = whole
+    with pytest.raises(Interrupted):
+        run(recipe, tmp_path / "cut", StopAt(15))
+    for path in (tmp_path / "cut" / "checkpoints").iterdir():
+        (path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(Interrupted):
+        run(recipe, tmp_path / "cut", StopAt(4), resume=True)
+    assert [p.name for p in (tmp_path / "cut" / "checkpoints").iterdir()] == ["stage-00-step-00000004"]
+    run(recipe, tmp_path / "cut", resume=True)
+    assert same(weights(tmp_path / "cut"), expected)

@@ -169,3 +169,25 @@ def test_a_claim_that_cannot_be_judged_is_found_before_the_run(claim, code, help
 def test_a_difference_of_measured_values_is_not_taken_for_zero():
     assert list(checked(BASE + "expect 1 / (dev.f1 - stage.dense.dev.f1) < 0\n").diagnostics) == []
     assert list(checked(BASE + "expect 1 / (1 - sparsity(@a)) / (sparsity(@a) - sparsity(@b)) < 9\n").diagnostics) == []
+
+
+BRANCHES = """recipe 1 "a"
+model { base = "model", task = question_answering }
+data { train = "train.json", validation = "dev.json" }
+stage dense { length = 1 epoch, batch = 8, learning_rate = 1e-3 }
+evaluate dev { metrics = [f1] }
+expect if dev.f1 >= 50% then sparsity(@linear) >= 10% else OTHER
+"""
+
+
+def test_both_branches_of_an_if_are_known_before_the_run():
+    from recipelang.cli.validate import check_all
+    from recipelang.source import Source
+    from recipelang.spec import selector
+    from recipelang.spec.claims import selectors
+
+    checked = check_all(Source("a", BRANCHES.replace("OTHER", "sparsity(@query) >= 1%")), {})
+    assert list(checked.diagnostics) == []
+    assert {selector.text(s) for s, _ in selectors(checked.recipe)} == {"@linear", "@query"}
+    wrong = check_all(Source("a", BRANCHES.replace("OTHER", "dev.ff1 >= 1%")), {})
+    assert [d.code for d in wrong.diagnostics] == ["E091"]

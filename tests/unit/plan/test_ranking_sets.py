@@ -1,0 +1,58 @@
+"""A plan refuses what would bring masked weights back, and teachers that have nothing to teach."""
+
+import pytest
+
+from recipelang.cli.plan import planned
+from recipelang.source import RecipeError
+
+BLOCK = """
+  prune more {
+    targets = @linear & @encoder
+    never = @embeddings
+    method = magnitude
+    sparsity = 90%
+  }
+"""
+STAGE = f"""
+stage again {{
+  length = 1 epoch
+  batch = 8
+  learning_rate = 1e-3
+{BLOCK}}}
+"""
+
+
+def codes(recipe) -> list[str]:
+    try:
+        return [d.code for d in planned(str(recipe), {})[2].errors]
+    except RecipeError as error:
+        return [d.code for d in error.diagnostics if d.severity == "error"]
+
+
+def test_two_blocks_of_a_stage_cannot_prune_the_same_tensors(project):
+    assert codes(project(extra=BLOCK)) == ["E064"]
+
+
+@pytest.mark.parametrize(("scope", "expected"), [("uniform", []), ("global", ["E064"])])
+def test_tensors_ranked_together_stay_together(project, scope, expected):
+    recipe = project(replace=("one_of(uniform, global) = uniform", f"one_of(uniform, global) = {scope}"))
+    recipe.write_text(recipe.read_text("utf-8").replace("\nevaluate", STAGE + "\nevaluate"), "utf-8")
+    assert codes(recipe) == expected
+
+
+def test_teacher_without_a_head_teaches_nothing(project, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    weights = tmp_path / "model" / "model.safetensors"
+    recipe = project(replace=("teacher = stage.dense", 'teacher = "model"'))
+    assert codes(recipe) == []
+    save_file({n: t for n, t in load_file(weights).items() if "qa_outputs" not in n}, weights, {"format": "pt"})
+    assert codes(recipe) == ["E080"]
+
+
+def test_measurements_inside_a_stage_follow_its_own_epochs(project):
+    recipe = project(replace=("evaluate dev {", "evaluate dev { every = 1 epoch,"))
+    text = recipe.read_text("utf-8").replace("batch = 8\n  micro_batch", "batch = 16\n  micro_batch")
+    recipe.write_text(text, "utf-8")
+    _, plan, _ = planned(str(recipe), {})
+    assert plan.evaluations[0].every == {s.name: s.steps_per_epoch for s in plan.stages} == {"dense": 6, "sparse": 3}
