@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import typer
 from recipelang.cli import complete, screen
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.read import read_source
-from recipelang.engine import files as whole
 from recipelang.source import RecipeError
 
 
@@ -51,6 +49,8 @@ def fmt(
             continue
         changed += 1
         if diff:
+            import difflib
+
             lines = difflib.unified_diff(text.splitlines(True), new.splitlines(True), name, f"{name} (formatted)")
             sys.stdout.writelines(lines)
         elif check:
@@ -66,7 +66,9 @@ def fmt(
 
 def _write(path: Path, text: str) -> None:
     """Whole or not at all, through a link to the file itself, with its rights."""
+    from recipelang.engine.files import write_text
+
     path = path.resolve()
     rights = path.stat().st_mode
-    whole.write_text(path, text)
+    write_text(path, text)
     path.chmod(rights)
