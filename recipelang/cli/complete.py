@@ -54,7 +54,7 @@ def params(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
         recipe = parse(source, Diagnostics()).recipe
         for node in recipe.statements if recipe else ():
             if isinstance(node, t.Param):
-                doc = textwrap.shorten(node.doc or source.text[node.span.start : node.span.end], 60, placeholder=" …")
+                doc = textwrap.shorten(node.doc or source.slice(node.span), 60, placeholder=" …")
                 found += [(f"{node.name}={value}", doc) for value in _values(node, source)]
     return [(text, doc) for text, doc in found if text.startswith(incomplete)]
 
@@ -68,7 +68,7 @@ def _values(node: t.Param, source: Source) -> list[str]:
             return ["true", "false"]
     if isinstance(node.default, t.Text) or node.default is None:
         return [""]
-    default = source.text[node.default.span.start : node.default.span.end]
+    default = source.slice(node.default.span)
     return [default if _PLAIN.fullmatch(default) else ""]
 
 

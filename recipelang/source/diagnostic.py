@@ -29,6 +29,10 @@ class Label:
     span: Span
     text: str = ""
 
+    def __post_init__(self) -> None:
+        """Of several files, the one that holds the place."""
+        object.__setattr__(self, "source", self.source.file(self.span))
+
 
 @dataclass(frozen=True)
 class Edit:

@@ -143,7 +143,7 @@ def _fix(d: Diagnostic, fix: Fix, margin: int, paint) -> list[str]:  # type: ign
     if d.primary is None or len(fix.edits) != 1:
         return []
     source, edit = d.primary.source, fix.edits[0]
-    if "\n" in edit.text or "\n" in source.text[edit.span.start : edit.span.end]:
+    if "\n" in edit.text or "\n" in source.slice(edit.span):
         return []
     number, column = source.position(edit.span.start)
     old, cut = _window(source, number, [Label(source, edit.span)])

@@ -1,7 +1,9 @@
 """Source text and positions in it. The only owner of line arithmetic.
 
-Offsets are code points into `Source.text`; a `Span` is half-open. Lines and
-columns are 1-based, as a person counts them.
+Offsets are code points; a `Span` is half-open. Lines and columns are 1-based,
+as a person counts them. A recipe made from several files has one row of
+offsets for all of them: each file begins at its `base`, so that a span alone
+says where something was written.
 """
 
 from __future__ import annotations
@@ -29,6 +31,19 @@ class Source:
 
     name: str
     text: str = field(repr=False)
+    base: int = 0
+
+    @property
+    def end(self) -> int:
+        return self.base + len(self.text)
+
+    def file(self, span: Span) -> Source:
+        """The one file that holds a span."""
+        return self
+
+    def slice(self, span: Span) -> str:
+        """The text of a span."""
+        return self.text[span.start - self.base : span.end - self.base]
 
     @cached_property
     def _starts(self) -> list[int]:
@@ -42,6 +57,7 @@ class Source:
         >>> Source("a", "one\\ntwo").position(5)
         (2, 2)
         """
+        offset -= self.base
         line = bisect_right(self._starts, offset)
         return line, offset - self._starts[line - 1] + 1
 
@@ -57,4 +73,24 @@ class Source:
 
     def byte_offset(self, offset: int) -> int:
         """The same place counted in UTF-8 bytes, for machine-readable output."""
-        return len(self.text[:offset].encode("utf-8"))
+        return len(self.text[: offset - self.base].encode("utf-8"))
+
+
+@dataclass(frozen=True)
+class Sources(Source):
+    """The files of one recipe, by their `base`. Its name and text are those of the first: the file that was asked for."""
+
+    files: tuple[Source, ...] = ()
+
+    @property
+    def end(self) -> int:
+        return self.files[-1].end
+
+    def file(self, span: Span) -> Source:
+        return self.files[bisect_right(self.files, span.start, key=lambda f: f.base) - 1]
+
+    def slice(self, span: Span) -> str:
+        return self.file(span).slice(span)
+
+    def position(self, offset: int) -> tuple[int, int]:
+        return self.file(Span(offset, offset)).position(offset)

@@ -309,6 +309,6 @@ def _innermost(expr: t.Expr, mismatch: Mismatch, evaluator: Evaluator) -> Span |
             case t.If():
                 stack += [node.then, node.other]
             case t.Number() if mismatch.code == "E038" and mismatch.replacement and node.unit is None:
-                if mismatch.replacement.rstrip("%") == evaluator.source.text[node.span.start : node.span.end]:
+                if mismatch.replacement.rstrip("%") == evaluator.source.slice(node.span):
                     return node.span
     return None

@@ -253,7 +253,7 @@ class _Checker:
         )
 
     def _claim(self, node: t.Claim) -> Claim:
-        text = self.source.text[node.condition.span.start : node.condition.span.end]
+        text = self.source.slice(node.condition.span)
         message = self.evaluator.value(node.message) if node.message is not None else None
         return Claim(node.kind, node.condition, " ".join(text.split()), message if isinstance(message, str) else None)
 

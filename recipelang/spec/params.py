@@ -169,7 +169,7 @@ class Params:
         if isinstance(value, Poison):
             return POISON
         at = Label(source, expr.span if expr else Span(0, len(source.text)))
-        written = self.source.text[node.type.span.start : node.type.span.end]
+        written = self.source.slice(node.type.span)
         declared = (
             (Label(self.source, node.name_span, f"declared as `{written}`"),) if source is not self.source else ()
         )
@@ -183,8 +183,8 @@ class Params:
             return POISON
         if node.within is None:
             return value
-        text = self.source.text[node.within.span.start : node.within.span.end]
-        shown = source.text[at.span.start : at.span.end]
+        text = self.source.slice(node.within.span)
+        shown = source.slice(at.span)
         allowed = (Label(self.source, node.within.span, "allowed here"),)
         try:
             if self._inside(node, value):
