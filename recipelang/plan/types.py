@@ -100,11 +100,12 @@ class PrunePlan(Frozen):
     method: str
     args: dict[str, float | int | str | bool] = {}
     scope: Literal["uniform", "global", "row", "erk"] = "uniform"
-    pattern: str = "unstructured"
+    pattern: Literal["unstructured", "N:M", "block"] = "unstructured"
+    pattern_size: tuple[int, int] = Field(default=(0, 0), description="N and M, or rows and columns of a block")
     targets: tuple[Target, ...]
     never: tuple[str, ...] = Field(default=(), description="tensors that must gain no zeros and no mask")
     dense: tuple[DenseGroup, ...] = ()
-    events: tuple[PruneEvent, ...]
+    events: tuple[PruneEvent, ...] = Field(default=(), description="none for `hold` and `release`")
 
 
 class DistillPlan(Frozen):
