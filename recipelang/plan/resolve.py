@@ -28,6 +28,7 @@ from recipelang.plan.types import (
 )
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, at_label, fail
 from recipelang.spec import selector as sel
+from recipelang.spec.attribute import ANY, Attr
 from recipelang.spec.blocks import DistillSpec, PruneSpec, StageSpec
 from recipelang.spec.canonical import behaviour_digest, spec_digest
 from recipelang.spec.check import Recipe
@@ -413,41 +414,20 @@ class _Resolver:
     def _not_yet(self) -> bool:
         """What the language has and this release cannot run: said before anything is loaded."""
         before = len(self.found)
-        recipe = self.recipe
-        tasks = "`question_answering`"
-        self._refuse(recipe.model.task not in METRICS, f"task `{recipe.model.task}`", "model.task", tasks)
-        self._refuse(recipe.model.dtype != "fp32", f"dtype `{recipe.model.dtype}`", "model.dtype", "`fp32`")
-        for stage in recipe.stages:
-            path = f"stage.{stage.name}"
-            self._refuse(stage.mode != "train", "one-shot pruning", f"{path}.mode", "`train`")
-            self._refuse(stage.precision == "fp16", "precision `fp16`", f"{path}.precision", "`fp32` and `bf16`")
-            self._refuse(stage.compile, "`compile`", f"{path}.compile")
-            for prune in stage.prunes:
-                refused = prune.pattern.kind != "unstructured"
-                at = f"{path}.prune.{prune.name}.pattern"
-                self._refuse(refused, f"the pattern `{show(prune.pattern)}`", at, "`unstructured`")
-            for distill in stage.distills:
-                self._refuse(
-                    bool({"hidden", "attention"} & set(distill.on)),
-                    "distilling hidden states",
-                    f"{path}.distill.on",
-                    "`logits`, `start_logits` and `end_logits`",
-                )
-                self._refuse(distill.cache, "the teacher cache", f"{path}.distill.cache")
-        for evaluation in recipe.evaluations:
-            path = f"evaluate.{evaluation.name}"
-            self._refuse(evaluation.config is not None, "an `evaluate` with its own config", f"{path}.config")
-            self._refuse(evaluation.source is not None, "an `evaluate` with its own source", f"{path}.source")
-            self._refuse(evaluation.compare is not None, "`compare`", f"{path}.compare")
-            wrong = [m for m in evaluation.metrics if m not in METRICS["question_answering"]]
-            what = f"the metric `{wrong[0] if wrong else ''}` for this task"
-            self._refuse(bool(wrong), what, f"{path}.metrics", "`f1` and `exact_match`")
+        for path, spec in self.recipe.blocks():
+            for name, attribute in spec.attributes().items():
+                value = attribute.postponed(getattr(spec, name))
+                if value is not None:
+                    self._refuse(path, name, attribute, value)
         return len(self.found) > before
 
-    def _refuse(self, condition: bool, what: str, path: str, instead: str | None = None) -> None:
-        if condition:
-            help = f"this release has {instead}" if instead else "take it out for now"
-            self._error("E055", f"{what} is not in this release yet", path, help)
+    def _refuse(self, path: str, name: str, attribute: Attr, value: object) -> None:
+        shown = value if isinstance(value, str) else show(value)
+        what = f"`{name}`" if ANY in attribute.later else f"`{name} = {shown}`"
+        have = [f"`{s}`" for s in attribute.kind.symbols if s not in attribute.later]
+        listed = " and ".join(filter(None, (", ".join(have[:-1]), *have[-1:])))
+        help = f"this release has {listed}" if have else "take it out for now"
+        self._error("E055", f"{what} is not in this release yet", f"{path}.{name}", help)
 
     def _error(self, code: str, message: str, path: str, help: str | None = None) -> None:
         self.found.add(Diagnostic(code, message, self.recipe.label(path), help=(help,) if help else ()))

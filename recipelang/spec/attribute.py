@@ -27,16 +27,15 @@ class Attr:
     example: str = field(kw_only=True)
     later: tuple[str, ...] = field(default=(), kw_only=True)
 
-    def postponed(self, value: object) -> str | None:
-        """The part of a value that this release cannot run, as it is written."""
+    def postponed(self, value: object) -> object:
+        """The part of a value that this release cannot run, if any."""
         if value in (None, "", ()):
             return None
         items = value if isinstance(value, tuple) else (value,)
-        written = [_written(item) for item in items]
-        return next((w for w in written if w in self.later or ANY in self.later), None)
+        return next((item for item in items if ANY in self.later or _word(item) in self.later), None)
 
 
-def _written(value: object) -> str:
+def _word(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return value.kind if isinstance(value, SparsityPattern) else str(value)

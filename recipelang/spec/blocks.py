@@ -150,7 +150,9 @@ class PruneSpec(Spec):
     ]
     pattern: Annotated[
         SparsityPattern,
-        Attr(k.pattern(), "unstructured, `N:M` (N kept) or `block(r, c)`", example="2:4", later=("N:M", "block")),
+        Attr(
+            k.pattern(), "unstructured, `N:M` (N kept) or `block(r, c)`", example="unstructured", later=("N:M", "block")
+        ),
     ] = SparsityPattern("unstructured")
     sparsity: Annotated[
         Schedule,
@@ -188,7 +190,7 @@ class DistillSpec(Spec):
     cache: Annotated[
         bool,
         Attr(
-            k.boolean(), "keep the teacher's outputs instead of running it again", "-", example="true", later=("true",)
+            k.boolean(), "keep the teacher's outputs instead of running it again", "-", example="false", later=("true",)
         ),
     ] = False
 
@@ -234,7 +236,7 @@ class StageSpec(Spec):
         Attr(k.one_of("fp32", "bf16", "fp16"), "type of the arithmetic (autocast)", example="bf16", later=("fp16",)),
     ] = "fp32"
     compile: Annotated[
-        bool, Attr(k.boolean(), "compile the model with torch.compile", "-", example="true", later=("true",))
+        bool, Attr(k.boolean(), "compile the model with torch.compile", "-", example="false", later=("true",))
     ] = False
     data: Annotated[str, Attr(k.label(), "label of the data set; unset: the default one", example="calibration")] = ""
     seed: Annotated[int | None, Attr(k.number(0, whole=True), "seed; unset: the recipe's", example="7")] = None
