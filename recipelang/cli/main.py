@@ -11,7 +11,7 @@ from contextlib import suppress
 import typer
 
 from recipelang import __version__
-from recipelang.cli import explain, fmt, plan, run, validate
+from recipelang.cli import doc, explain, fmt, plan, run, validate
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.screen import show_error
 from recipelang.source import RecipeError, fail
@@ -48,6 +48,7 @@ app = typer.Typer(
 )
 app.command("validate", short_help="Check recipes by themselves.")(validate.validate)
 app.command("fmt", short_help="Write recipes in the one style.")(fmt.fmt)
+app.command("doc", short_help="Describe a recipe in Markdown.")(doc.doc)
 app.command("plan", short_help="Show what a run would do.")(plan.plan)
 app.command("run", short_help="Train, prune, evaluate, judge the claims.")(run.run)
 app.command("resume", short_help="Go on with an interrupted run.")(run.resume)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 from recipelang.reference.markdown import block, code, page, table
 from recipelang.spec.attribute import ANY, Attr, Spec
 from recipelang.spec.blocks import BLOCKS, LATER_BLOCKS, TopSpec
-from recipelang.spec.show import show
+from recipelang.spec.show import percent, show
 from recipelang.syntax.fmt import format
 from recipelang.values.kinds import Kind
 
@@ -98,6 +99,8 @@ def written(value: object, kind: Kind) -> str:
             return f"{value // 10**9} GB"
         case int() if kind.name in ("tokens", "samples"):
             return f"{value} {kind.name}"
+        case Fraction() if kind.name == "ratio":
+            return percent(value)
     return show(value)
 
 
