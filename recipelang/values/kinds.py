@@ -211,7 +211,7 @@ def count(unit: str) -> Kind:
         return _whole(value.value, f"{unit}s", 0)
 
     doc = f"a whole number of {unit}s: `128 {unit}s`, or `128` alone"
-    return Kind(f"{unit}s", convert, doc=doc, within="at least 0", json={"$ref": "#/$defs/int"})
+    return Kind(f"{unit}s", convert, doc=doc, within="at least 0", json={"$ref": f"#/$defs/{unit}s"})
 
 
 def size() -> Kind:
@@ -221,7 +221,7 @@ def size() -> Kind:
         return _whole(value.value, "bytes", 1)
 
     doc = "a size in whole bytes: `5 GB`, `512 MiB`"
-    return Kind("bytes", convert, doc=doc, within="at least 1 B", json={"$ref": "#/$defs/int"})
+    return Kind("bytes", convert, doc=doc, within="at least 1 B", json={"$ref": "#/$defs/bytes"})
 
 
 def one_of(*names: str) -> Kind:

@@ -10,8 +10,10 @@ import pytest
 from .command import Ended, command, environment, process
 
 COMMANDS = {
+    "init": ["FILE", "--model", "--data", "--target", "--length", "--name", "--distill", "--yes", "--force"],
     "validate": ["FILE", "--param", "--format"],
     "fmt": ["FILE", "--check", "--diff"],
+    "doc": ["FILE"],
     "plan": ["FILE", "--param", "--json"],
     "run": ["FILE", "--param", "--out", "--overwrite", "--steps"],
     "resume": ["DIR"],
@@ -48,7 +50,7 @@ def test_help_of_a_command(name):
     ended = command(name, "--help")
     assert ended.code == 0
     assert fits(ended.out)
-    assert ended.out.startswith(f"Usage: recipelang {name} [OPTIONS] {{{COMMANDS[name][0]}}}")
+    assert re.match(rf"Usage: recipelang {name} \[OPTIONS\] [\[{{]{COMMANDS[name][0]}[\]}}]", ended.out)
     assert re.search(rf"Examples?:\n\n    recipelang {name} \S", ended.out)
     for word in COMMANDS[name]:
         described = re.search(rf"{word}\b.*\n?.*  \S", ended.out.partition("Arguments:")[2])
@@ -223,6 +225,8 @@ def test_everything_before_a_run_loads_no_torch(project):
         "--help",
         "validate tiny.recipe",
         "explain E051",
+        "doc tiny.recipe",
+        "init - --yes",
         "plan tiny.recipe --json",
         "plan tiny.recipe",
     ]
