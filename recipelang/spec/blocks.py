@@ -20,11 +20,15 @@ from recipelang.values.kinds import Kind
 
 @dataclass(frozen=True)
 class Attr:
-    """`digest`: `b` also in the behaviour digest, `s` in the spec digest only, `-` in neither."""
+    """`digest`: `b` also in the behaviour digest, `s` in the spec digest only, `-` in neither.
+
+    `unordered`: a list whose order means nothing.
+    """
 
     kind: Kind
     doc: str
     digest: str = "b"
+    unordered: bool = False
 
 
 class Spec(BaseModel):
@@ -56,6 +60,9 @@ TASKS = (
     "masked_lm",
     "causal_lm",
 )
+
+#: what `metrics` is when a recipe leaves it out
+METRICS = {"question_answering": ("f1", "exact_match")}
 
 
 class MetaSpec(Spec):
@@ -191,6 +198,7 @@ class EvaluateSpec(Spec):
             k.list_of(k.one_of("f1", "exact_match", "accuracy", "matthews", "perplexity", "loss")),
             "what to measure; unset: the task's",
             "s",
+            unordered=True,
         ),
     ] = ()
     every: Annotated[Any, Attr(k.span(), "measure inside a stage too, this often", "s")] = None
@@ -200,9 +208,9 @@ class EvaluateSpec(Spec):
 class ExportSpec(Spec):
     """What the output folder holds beside the record of the run."""
 
-    formats: Annotated[tuple[str, ...], Attr(k.list_of(k.one_of("safetensors")), "formats of the weights", "s")] = (
-        "safetensors",
-    )
+    formats: Annotated[
+        tuple[str, ...], Attr(k.list_of(k.one_of("safetensors")), "formats of the weights", "s", unordered=True)
+    ] = ("safetensors",)
     card: Annotated[bool, Attr(k.boolean(), "write a model card", "s")] = True
     max_shard: Annotated[int, Attr(k.size(), "largest weight file", "s")] = 5_000_000_000
 
