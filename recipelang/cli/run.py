@@ -53,8 +53,8 @@ def run(
     recipe, plan, found = planned(file, read_params(param), rehearsal=steps)
     folder = out or _default_folder(plan)
     from recipelang.cli.plan_screen import short
+    from recipelang.plan.identities import local_references
     from recipelang.plan.references import local_path
-    from recipelang.plan.resolve import local_references
 
     beside = _beside(file)
     paths = {r: str(local_path(r, beside)) for r in local_references(recipe)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from recipelang.spec.blocks import METRICS
 from recipelang.spec.show import percent, string, time
 from recipelang.values.quantities import Time
 
@@ -113,8 +114,6 @@ def _sparse(a: Answers) -> str:
 
 
 def _claims(a: Answers) -> str:
-    from recipelang.plan.resolve import METRICS
-
     metrics = METRICS[a.task]
     return f"""# measured after every stage
 evaluate dev {{

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from recipelang.plan import match as matching, schedule
 from recipelang.plan.data import plan_data
-from recipelang.plan.facts import ModelFacts, file_digest, model_digest, read_model_facts
+from recipelang.plan.facts import ModelFacts, model_digest, read_model_facts
 from recipelang.plan.families import TensorFact, label_count
+from recipelang.plan.identities import identities
 from recipelang.plan.memory import peak_memory
 from recipelang.plan.processor import emulates_bf16
-from recipelang.plan.references import is_local, local_path, locate_model
+from recipelang.plan.references import locate_model
 from recipelang.plan.types import (
     ClaimPlan,
     DataPlan,
@@ -29,14 +30,12 @@ from recipelang.plan.types import (
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, at_label, fail
 from recipelang.spec import selector as sel
 from recipelang.spec.attribute import ANY, Attr
-from recipelang.spec.blocks import DistillSpec, PruneSpec, StageSpec
+from recipelang.spec.blocks import METRICS, DistillSpec, PruneSpec, StageSpec
 from recipelang.spec.canonical import behaviour_digest, spec_digest
 from recipelang.spec.check import Recipe
 from recipelang.spec.claims import selectors
 from recipelang.spec.show import show
 from recipelang.values.composite import StageRef
-
-METRICS = {"question_answering": ("f1", "exact_match")}
 
 
 def resolve(recipe: Recipe, beside: Path, found: Diagnostics, *, rehearsal: int | None = None) -> Plan | None:
@@ -67,13 +66,17 @@ class _Resolver:
         selections = self._selections()
         if self.found.errors:
             return None
-        identities = self.identities()
+        try:
+            known = identities(self.recipe, self.beside)
+        except RecipeError as error:
+            self.found.extend(error.diagnostics)
+            return None
         model = self.recipe.model
         plan = Plan(
             name=self.recipe.name,
             source=Path(self.recipe.source.name).name,
-            spec_digest=spec_digest(self.recipe, identities),
-            behaviour_digest=behaviour_digest(self.recipe, identities),
+            spec_digest=spec_digest(self.recipe, known),
+            behaviour_digest=behaviour_digest(self.recipe, known),
             seed=self.recipe.seed,
             model=ModelPlan(
                 ref=model.base,
@@ -119,14 +122,6 @@ class _Resolver:
     def _model(self) -> ModelFacts:
         model = self.recipe.model
         return read_model_facts(locate_model(model.base, self.beside, model.revision), model.task)
-
-    def identities(self) -> dict[str, str]:
-        """What lives on this machine enters the digests by its contents."""
-        known: dict[str, str] = {}
-        for reference in local_references(self.recipe):
-            path = local_path(reference, self.beside)
-            known[reference] = model_digest(path) if path.is_dir() else "sha256:" + file_digest(path)
-        return known
 
     def _data(self) -> list[DataPlan] | None:
         used: dict[str, set[str]] = {}
@@ -438,17 +433,6 @@ def _purpose(tensor: TensorFact) -> str:
         if role in tensor.roles:
             return role
     return "other matrices" if len(tensor.shape) == 2 else "norms and biases"
-
-
-def local_references(recipe: Recipe) -> list[str]:
-    """Models and data named by a path."""
-    names = [recipe.model.base]
-    names += [d.teacher for s in recipe.stages for d in s.distills if isinstance(d.teacher, str)]
-    for data in recipe.data.values():
-        for own in (data.source, data.train, data.validation, data.test):
-            if own and not (data.source and own is not data.source and "." not in own and "/" not in own):
-                names.append(own)
-    return [n for n in dict.fromkeys(names) if is_local(n)]
 
 
 def _double(value: object) -> float | tuple[float, ...]:

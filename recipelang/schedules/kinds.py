@@ -75,7 +75,8 @@ def schedule(value_kind: Kind, *, events: bool = False) -> Kind:
         return Schedule(tuple(_segment(item, value_kind, events) for item in items))
 
     doc = "a value that stays, a change over time such as `linear(a -> b, over = start..end)`, or a list of them"
-    json = {"$ref": f"#/$defs/schedule_of_{value_kind.name}"}
+    changes = {"type": "array", "items": {"$ref": "#/$defs/segment"}, "minItems": 1}
+    json = {"anyOf": [value_kind.json, changes]}
     return Kind(f"schedule<{value_kind.name}>", convert, doc=doc, within=value_kind.within, json=json)
 
 

@@ -17,8 +17,9 @@ class Attr:
     """One attribute: its type, what it says, and what else there is to know of it.
 
     `digest`: `b` also in the behaviour digest, `s` in the spec digest only, `-` in neither.
-    `example` is a value as it is written. `later` lists values that are of the language, but
-    not of this release: the plan refuses them; `ANY` stands for every value.
+    `example` is a value as it is written. `later` lists values that are of the language, but not of
+    this release: the plan refuses them; `ANY` stands for every value. `unordered`: a list whose order
+    means nothing.
     """
 
     kind: Kind
@@ -26,6 +27,7 @@ class Attr:
     digest: str = "b"
     example: str = field(kw_only=True)
     later: tuple[str, ...] = field(default=(), kw_only=True)
+    unordered: bool = field(default=False, kw_only=True)
 
     def postponed(self, value: object) -> object:
         """The part of a value that this release cannot run, if any."""

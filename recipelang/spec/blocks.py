@@ -25,6 +25,9 @@ TASKS = (
     "causal_lm",
 )
 
+#: what `metrics` is when a recipe leaves it out
+METRICS = {"question_answering": ("f1", "exact_match")}
+
 
 class MetaSpec(Spec):
     """Who wrote the recipe, under which licence, and what it rests on."""
@@ -271,6 +274,7 @@ class EvaluateSpec(Spec):
             "s",
             example="[f1, exact_match]",
             later=("accuracy", "matthews", "perplexity", "loss"),
+            unordered=True,
         ),
     ] = ()
     every: Annotated[Any, Attr(k.span(), "measure inside a stage too, this often", "s", example="1 epoch")] = None
@@ -284,7 +288,9 @@ class ExportSpec(Spec):
 
     formats: Annotated[
         tuple[str, ...],
-        Attr(k.list_of(k.one_of("safetensors")), "formats of the weights", "s", example="[safetensors]"),
+        Attr(
+            k.list_of(k.one_of("safetensors")), "formats of the weights", "s", example="[safetensors]", unordered=True
+        ),
     ] = ("safetensors",)
     card: Annotated[bool, Attr(k.boolean(), "write a model card", "s", example="false")] = True
     max_shard: Annotated[int, Attr(k.size(), "largest weight file", "s", example="5 GB")] = 5_000_000_000

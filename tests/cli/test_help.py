@@ -17,6 +17,7 @@ COMMANDS = {
     "plan": ["FILE", "--param", "--json"],
     "run": ["FILE", "--param", "--out", "--overwrite", "--steps"],
     "resume": ["DIR"],
+    "schema": [],
     "explain": ["CODE"],
 }
 
@@ -50,7 +51,8 @@ def test_help_of_a_command(name):
     ended = command(name, "--help")
     assert ended.code == 0
     assert fits(ended.out)
-    assert re.match(rf"Usage: recipelang {name} \[OPTIONS\] [\[{{]{COMMANDS[name][0]}[\]}}]", ended.out)
+    argument = f" [\\[{{]{COMMANDS[name][0]}[\\]}}]" if COMMANDS[name] else "\n"
+    assert re.match(rf"Usage: recipelang {name} \[OPTIONS\]{argument}", ended.out)
     assert re.search(rf"Examples?:\n\n    recipelang {name} \S", ended.out)
     for word in COMMANDS[name]:
         described = re.search(rf"{word}\b.*\n?.*  \S", ended.out.partition("Arguments:")[2])
@@ -227,6 +229,7 @@ def test_everything_before_a_run_loads_no_torch(project):
         "explain E051",
         "doc tiny.recipe",
         "init - --yes",
+        "schema",
         "plan tiny.recipe --json",
         "plan tiny.recipe",
     ]
