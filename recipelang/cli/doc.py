@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from recipelang.cli import complete, screen
+from recipelang.cli import options, screen
 from recipelang.cli.exit_codes import Exit
-from recipelang.cli.read import read_source
 
 
 def doc(
-    file: str = typer.Argument(
-        ..., metavar="FILE", help="The recipe; `-` reads standard input.", autocompletion=complete.recipes
-    ),
+    file: options.File,
 ) -> None:
     """Describe a recipe in Markdown: comments, parameters, stages, claims.
 
     What `##` comments say stands beside what they speak of; attributes without a comment
-    are told of in the words of the language. A base whose parameters lack values has a
-    page too. No text of a recipe is taken for markup or HTML.
+    are told of in the words of the language. What comes from a base is shown as well, and
+    a base whose parameters lack values has a page too. No text of a recipe is taken for markup or HTML.
 
     Examples:
 
@@ -26,10 +23,10 @@ def doc(
 
       recipelang doc squad.recipe > squad.md
     """
-    from recipelang.cli.validate import check_all
+    from recipelang.cli.read import read_around, read_recipe
     from recipelang.reference.recipe import text
 
-    checked = check_all(read_source(file), {})
+    checked = read_recipe(file, read_around())
     screen.show(checked.diagnostics.sorted())
     if checked.diagnostics.errors:
         raise typer.Exit(Exit.ERRORS)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from recipelang.reference.attributes import written
 from recipelang.reference.markdown import block, code, line, page, plain, table
 from recipelang.source import Source
 from recipelang.spec.attribute import Spec
 from recipelang.spec.blocks import BLOCKS
 from recipelang.spec.check import Checked
+from recipelang.spec.compose import Composed
+from recipelang.spec.effective import shown
 from recipelang.syntax import tree as t
 from recipelang.syntax.grammar import lex
 from recipelang.values.composite import Schedule
@@ -23,16 +24,17 @@ CLAIMS = {"require": "checked before the run", "expect": "fails the run", "prefe
 
 
 def text(checked: Checked, file: str) -> str:
-    """`checked` has a tree; `file` is how the recipe is named on a command line."""
-    assert checked.parsed.recipe is not None
-    return _Page(checked, checked.parsed.recipe).text(file)
+    """`checked` has no errors; `file` is how the recipe is named on a command line."""
+    assert checked.composed is not None
+    return _Page(checked, checked.composed).text(file)
 
 
 class _Page:
-    def __init__(self, checked: Checked, tree: t.Recipe) -> None:
-        self.source: Source = checked.parsed.source
-        self.tree = tree
-        self.names = {s.name for s in tree.statements if isinstance(s, t.Param | t.Let)}
+    def __init__(self, checked: Checked, composed: Composed) -> None:
+        self.parsed = checked.parsed
+        self.source: Source = composed.source
+        self.tree = composed.tree
+        self.names = {s.name for s in self.tree.statements if isinstance(s, t.Param | t.Let)}
         self.specs: Mapping[str, Spec] = dict(checked.recipe.blocks()) if checked.recipe else {}
 
     def text(self, file: str) -> str:
@@ -41,12 +43,18 @@ class _Page:
         return page(
             line(self.tree.name or "A recipe without a name"),
             *(plain(doc) for doc in (self.tree.doc, *(b.doc for b in meta)) if doc),
+            self._bases(),
             *(self._meta(b) for b in meta),
             self._parameters(file),
             self._lets(),
             *(part for b in blocks if b.kind != "meta" for part in self._block(b, "", ())),
             self._claims(),
         )
+
+    def _bases(self) -> str:
+        own = self.parsed.recipe.statements if self.parsed.recipe else ()
+        named = [self.parsed.source.slice(s.reference.span)[1:-1] for s in own if isinstance(s, t.Extends)]
+        return f"Changes {code(named[0])}; what it does not change is shown here too." if named else ""
 
     def _meta(self, node: t.Block) -> str:
         rows = [(a.name, self._value(a.value)) for a in _attributes(node)]
@@ -61,16 +69,21 @@ class _Page:
                 code(p.name),
                 code(self._slice(p.type)),
                 code(self._slice(p.within)) if p.within else "",
-                code(self._slice(p.default)) if p.default else "**needs a value**",
+                self._default(p),
                 line(p.doc),
             )
             for p in found
         ]
-        call = f"recipelang run {file}" + "".join(f" -p {p.name}=..." for p in found if p.default is None)
-        call += f" -p {found[0].name}=..." if all(p.default for p in found) else ""
+        free = [p for p in found if not p.fixed]
+        asked = [p for p in free if p.default is None] or free[:1]
+        call = block(f"recipelang run {file}" + "".join(f" -p {p.name}=..." for p in asked))
         return "\n\n".join(
-            ["## Parameters", table(("parameter", "type", "within", "default", "what it is"), rows), block(call)]
+            ["## Parameters", table(("parameter", "type", "within", "default", "what it is"), rows), call]
         )
+
+    def _default(self, param: t.Param) -> str:
+        value = code(self._slice(param.default)) if param.default else "**needs a value**"
+        return f"{value}, set for good" if param.fixed else value
 
     def _lets(self) -> str:
         rows = [
@@ -103,12 +116,13 @@ class _Page:
     def _known(self, path: str, name: str) -> str:
         """What an attribute came to; nothing in a base, and for schedules, which are read as they are written."""
         spec = self.specs.get(path)
-        value = getattr(spec, name, None)
-        if spec is None or isinstance(value, Schedule):
+        if spec is None or isinstance(getattr(spec, name, None), Schedule):
             return ""
-        return written(value, spec.attributes()[name].kind)
+        return shown(spec, name)
 
     def _value(self, value: t.Expr, known: str = "") -> str:
+        if isinstance(value, t.Edited) and known:
+            return code(known)
         text = self._slice(value)
         named = any(token.type == "NAME" and str(token) in self.names for token in lex(text))
         return code(text) + (f" = {code(known)}" if named and known and known != text else "")
@@ -123,6 +137,8 @@ class _Page:
 
     def _slice(self, node: t.Expr) -> str:
         """An expression on one line, as written, without comments."""
+        if isinstance(node, t.Edited):
+            return f"{self._slice(node.inherited)} {node.operator} {self._slice(node.change)}"
         tokens = lex(self.source.slice(node.span))
         return " ".join("".join(str(token) for token in tokens if token.type != "COMMENT").split())
 

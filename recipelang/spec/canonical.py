@@ -11,18 +11,21 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from recipelang.source import Diagnostic, Label, RecipeError
 from recipelang.spec import selector as sel
-from recipelang.spec.blocks import METRICS, Attr, EvaluateSpec, Spec, StageSpec
+from recipelang.spec.blocks import METRICS, Attr, EvaluateSpec, PruneSpec, Spec, StageSpec
 from recipelang.spec.check import Claim, Recipe
 from recipelang.spec.effective import ClaimParts
 from recipelang.spec.evaluate import COMPARISONS
 from recipelang.spec.references import references
-from recipelang.spec.selector import joined, to_json as to_json
+from recipelang.spec.selector import joined, to_json
 from recipelang.spec.selector_kind import as_selector
 from recipelang.spec.value_form import number, value_form
 from recipelang.syntax import tree as t
+
+_Named = TypeVar("_Named", EvaluateSpec, PruneSpec)
 
 #: reference as written -> digest of the contents, for things that live on this machine
 Identities = Mapping[str, str]
@@ -146,8 +149,8 @@ class _Writer:
             raise RecipeError(Diagnostic("E043", message, at, help=help))
 
 
-def _by_name(specs: Iterable[Spec]) -> list[Spec]:
-    return sorted(specs, key=lambda s: s.name)  # type: ignore[attr-defined]
+def _by_name(specs: Iterable[_Named]) -> list[_Named]:
+    return sorted(specs, key=lambda s: s.name)
 
 
 def _nfc(text: str) -> str:

@@ -59,6 +59,27 @@ def test_two_stages_have_their_own_values():
     assert "`length` = `30 epochs`" in page
 
 
+CHILD = """recipe 1 "child"
+extends "./tiny.recipe"
+set target = 80%
+patch stage sparse {
+  prune weights { never += @pooler }
+}
+"""
+
+
+def test_page_of_a_child_shows_what_it_inherits_and_what_it_changes(here):
+    (here / "child.recipe").write_text(CHILD, "utf-8")
+    ended = command("doc", "child.recipe")
+    assert (ended.code, ended.err) == (0, "")
+    page = narrow(ended.out)
+    assert page.startswith("# child\n") and "Changes `./tiny.recipe`" in page
+    assert "`80%`, set for good" in page
+    assert "| `never` | `@embeddings \\| @head \\| @pooler` |" in page
+    assert "| `learning_rate` | `linear(" in page  # inherited whole
+    assert "-p target=" not in page
+
+
 def test_errors_are_shown_and_no_page():
     ended = command("doc", "-", stdin=b"recipe 1\nmodel { base = 1 }\n")
     assert (ended.code, ended.out) == (1, "")
