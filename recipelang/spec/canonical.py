@@ -25,8 +25,6 @@ from recipelang.spec.selector_kind import as_selector
 from recipelang.spec.value_form import number, value_form
 from recipelang.syntax import tree as t
 
-_Named = TypeVar("_Named", EvaluateSpec, PruneSpec)
-
 #: reference as written -> digest of the contents, for things that live on this machine
 Identities = Mapping[str, str]
 
@@ -147,6 +145,9 @@ class _Writer:
             message = f"with every value written out, the recipe is larger than {MAX_BYTES // 1024:,} KiB"
             help = ("a long value counts each time it is used",)
             raise RecipeError(Diagnostic("E043", message, at, help=help))
+
+
+_Named = TypeVar("_Named", EvaluateSpec, PruneSpec)
 
 
 def _by_name(specs: Iterable[_Named]) -> list[_Named]:
