@@ -11,7 +11,7 @@ from contextlib import suppress
 import typer
 
 from recipelang import __version__
-from recipelang.cli import explain, fmt, plan, run, validate
+from recipelang.cli import explain, fmt, lint, plan, run, validate
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.screen import show_error
 from recipelang.source import RecipeError, fail
@@ -24,6 +24,8 @@ _HELP = """Prune language models by recipe: say what to prune, see what will hap
 Examples:
 
   recipelang validate squad.recipe        (is it a recipe?)
+
+  recipelang lint squad.recipe            (is it a good one?)
 
   recipelang plan squad.recipe            (what would it do?)
 
@@ -47,6 +49,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("validate", short_help="Check recipes by themselves.")(validate.validate)
+app.command("lint", short_help="Advise on recipes; a gate for CI.")(lint.lint)
 app.command("fmt", short_help="Write recipes in the one style.")(fmt.fmt)
 app.command("plan", short_help="Show what a run would do.")(plan.plan)
 app.command("run", short_help="Train, prune, evaluate, judge the claims.")(run.run)

@@ -52,8 +52,10 @@ def plan(
     screen.show(found.sorted())
 
 
-def planned(file: str, given: dict[str, Given], *, rehearsal: int | None = None) -> tuple[Recipe, Plan, Diagnostics]:
-    """A recipe file to a plan; every error of the way at once, then `RecipeError`."""
+def planned(
+    file: str, given: dict[str, Given], *, rehearsal: int | None = None, advice: bool = True
+) -> tuple[Recipe, Plan, Diagnostics]:
+    """A recipe file to a plan, with advice on it; every error of the way at once, then `RecipeError`."""
     source = read_source(file)
     checked = check_all(source, given, complete=True)
     checked.diagnostics.raise_errors()
@@ -66,7 +68,8 @@ def planned(file: str, given: dict[str, Given], *, rehearsal: int | None = None)
     checked.diagnostics.raise_errors()
     if made is None:
         raise typer.Exit(Exit.ERRORS)
-    from recipelang.lint import advise
+    if advice:
+        from recipelang.lint import advise
 
-    checked.diagnostics.extend(advise(checked.recipe, made))
+        checked.diagnostics.extend(advise(checked, made, beside))
     return checked.recipe, made, checked.diagnostics
