@@ -56,5 +56,6 @@ def _fix(it: Subject, path: str) -> Fix | None:
     before = it.source.slice(Span(targets.span.start, targets.value.span.start)).partition("=")[0]
     aligned = before != "targets "  # `sparsity` is longer: where `=` stand in line, more than one space comes before it
     name = "never".ljust(len(before)) if aligned else "never "
-    added = f"\n{text[: column - 1]}{name}{_NEVER.removeprefix('never ')}"
+    line_end = "\r\n" if it.source.slice(Span(end, end + 1)) == "\r" else "\n"
+    added = f"{line_end}{text[: column - 1]}{name}{_NEVER.removeprefix('never ')}"
     return Fix("protect embeddings and head", (Edit(Span(end, end), added),))
