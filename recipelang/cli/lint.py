@@ -67,6 +67,7 @@ def lint(
     in the nearest `recipelang.toml` above the recipe, and by the options here:
 
       [lint]
+
       no-distillation = "deny"
 
     A comment on the line above allows one finding, and says why:

@@ -67,6 +67,10 @@ def doubtful(
         if comment.verb != "allow":
             found.append(_unknown(source, "word", comment.verb, _find(source, comment), ["allow"]))
             continue
+        if not comment.rules:
+            help = "name it by its code or its name, as in `# recipe: allow(L020) distillation is the ablation`"
+            found.append(Diagnostic("W112", "this `allow` names no rule", at, help=(help,)))
+            continue
         for word, span, code in comment.rules:
             if code is None:
                 found.append(_unknown(source, "rule", word, span, [*CODES, *DEFAULTS]))

@@ -69,7 +69,8 @@ def test_a_reason_is_required(path):
 
 
 @pytest.mark.parametrize(
-    "comment", ["# recipe: allow(L999) why", "# recipe: alow(L020) why", "# recipe: allow(E051) why"]
+    "comment",
+    ["# recipe: allow() why", "# recipe: allow(L999) why", "# recipe: alow(L020) why", "# recipe: allow(E051) why"],
 )
 def test_unknown_words_are_told(path, comment):
     assert found(path, above_the_attribute=comment) == ["L020", "W112"]
