@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recipelang.cli.read import read_source
-from recipelang.cli.validate import check_all
+from recipelang.cli.files import read_source
+from recipelang.cli.read import check_all
 from recipelang.lint import judge, levels_for, read_plan
 from recipelang.source import Diagnostic
 

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from recipelang.cli import complete
+from recipelang.cli import complete, options
 from recipelang.cli.exit_codes import Exit
-from recipelang.cli.read import read_params, read_source
-from recipelang.cli.validate import Format, as_json, check_all, report
+from recipelang.cli.files import read_source
+from recipelang.cli.plan import beside
+from recipelang.cli.read import Around, check_all, read_around
+from recipelang.cli.validate import Format, as_json, report
 from recipelang.source import Diagnostic, RecipeError, Source
 from recipelang.source.fixes import applied
-from recipelang.spec.params import Given
 
 if TYPE_CHECKING:
     from recipelang.lint import Level
@@ -33,7 +34,7 @@ ROUNDS = 3
 class Settings:
     """What the options say, for every file the same."""
 
-    given: Mapping[str, Given]
+    around: Around
     levels: Mapping[str, Level]
 
 
@@ -41,9 +42,9 @@ def lint(
     files: list[str] = typer.Argument(
         ..., metavar="FILE", help="Recipe files; `-` reads standard input.", autocompletion=complete.recipes
     ),
-    param: list[str] = typer.Option(
-        [], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value.", autocompletion=complete.params
-    ),
+    param: options.Param = [],  # noqa: B006 (typer copies it)
+    params: options.Params = [],  # noqa: B006
+    overlay: options.Overlay = [],  # noqa: B006
     format: Format = typer.Option(Format.full, "--format", help="How findings are shown."),
     fix: bool = typer.Option(False, "--fix", help="Write the fixes that keep what is meant; then lint again."),
     deny: list[str] = typer.Option(
@@ -83,7 +84,8 @@ def lint(
     os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"  # read when their libraries load
     findings: list[Diagnostic] = []
     try:
-        settings = _settings(param, deny, warn, allow)
+        chosen = _chosen(deny, warn, allow)
+        settings = Settings(read_around(param, params, overlay), chosen)
     except RecipeError as error:
         report(error.diagnostics, findings, format)
         files = []
@@ -102,15 +104,15 @@ def lint(
         raise typer.Exit(Exit.ERRORS)
 
 
-def _settings(param: list[str], deny: list[str], warn: list[str], allow: list[str]) -> Settings:
+def _chosen(deny: list[str], warn: list[str], allow: list[str]) -> dict[str, Level]:
     from recipelang.lint import choose
 
-    return Settings(read_params(param), choose({"deny": deny, "warn": warn, "allow": allow}))
+    return choose({"deny": deny, "warn": warn, "allow": allow})
 
 
 def _lint(source: Source, settings: Settings, fix: bool) -> Sequence[Diagnostic]:
     found = _judged(source, settings)
-    if not fix:
+    if not fix or source.name.startswith("lib://"):
         return found
     start = source
     for _ in range(ROUNDS):
@@ -139,15 +141,17 @@ def _write(source: Source) -> None:
 
 def _judged(source: Source, settings: Settings) -> Sequence[Diagnostic]:
     """What `validate` finds, and unless that is an error, what the rules find."""
-    checked = check_all(source, dict(settings.given))
+    around = settings.around
+    checked = check_all(source, around.given, overlays=around.overlays)
     if checked.diagnostics.errors:
         return checked.diagnostics.sorted()
     from recipelang.lint import judge, levels_for, read_plan
 
-    beside = Path.cwd() if source.name == "<stdin>" else Path(source.name).resolve().parent
-    levels = levels_for(beside, settings.levels)
-    plan, absent = read_plan(checked.recipe, beside, checked.diagnostics) if checked.recipe else (None, None)
-    checked.diagnostics.extend(judge(checked, plan, levels, absent, as_written=not settings.given))
+    folder = beside("-" if source.name == "<stdin>" else source.name)
+    levels = levels_for(folder, settings.levels)
+    plan, absent = read_plan(checked.recipe, folder, checked.diagnostics) if checked.recipe else (None, None)
+    as_written = not around.given and not around.overlays
+    checked.diagnostics.extend(judge(checked, plan, levels, absent, as_written=as_written))
     return checked.diagnostics.sorted()
 
 

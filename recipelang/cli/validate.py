@@ -9,14 +9,13 @@ from enum import StrEnum
 
 import typer
 
-from recipelang.cli import complete, screen
+from recipelang.cli import complete, options, screen
 from recipelang.cli.exit_codes import Exit
-from recipelang.cli.read import read_params, read_source
+from recipelang.cli.read import read_around, read_recipe
 from recipelang.source import Diagnostic, RecipeError, Source, Span
 from recipelang.source.diagnostic import LIMIT
 from recipelang.source.render import concise
-from recipelang.spec.check import Checked, check
-from recipelang.spec.claims import check_claims
+from recipelang.spec.check import Checked
 
 
 class Format(StrEnum):
@@ -29,9 +28,9 @@ def validate(
     files: list[str] = typer.Argument(
         ..., metavar="FILE", help="Recipe files; `-` reads standard input.", autocompletion=complete.recipes
     ),
-    param: list[str] = typer.Option(
-        [], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value.", autocompletion=complete.params
-    ),
+    param: options.Param = [],  # noqa: B006 (typer copies it)
+    params: options.Params = [],  # noqa: B006
+    overlay: options.Overlay = [],  # noqa: B006
     format: Format = typer.Option(Format.full, "--format", help="How findings are shown."),
 ) -> None:
     """Check recipes without a model, data, or network: syntax, names, types, units, requirements.
@@ -46,13 +45,13 @@ def validate(
     """
     findings: list[Diagnostic] = []
     try:
-        given = read_params(param)
+        around = read_around(param, params, overlay)
     except RecipeError as error:
         report(error.diagnostics, findings, format)
         files = []
     for name in files:
         try:
-            checked = check_all(read_source(name), given)
+            checked = read_recipe(name, around)
         except RecipeError as error:
             report(error.diagnostics, findings, format)
             continue
@@ -77,14 +76,6 @@ def report(found: Sequence[Diagnostic], findings: list[Diagnostic], format: Form
     elif format is Format.concise and found:
         print(concise(found))
     findings += found
-
-
-def check_all(source: Source, given: dict, *, complete: bool = False) -> Checked:  # type: ignore[type-arg]
-    """`check`, and the names and types of claims."""
-    checked = check(source, given, complete=complete)
-    if checked.recipe is not None:
-        check_claims(checked.recipe, checked.diagnostics)
-    return checked
 
 
 def summary(name: str, checked: Checked) -> str:

@@ -66,9 +66,8 @@ def advise(checked: Checked, plan: Plan, beside: Path) -> list[Diagnostic]:
 
 
 def _subject(checked: Checked, plan: Plan | None) -> Subject:
-    assert checked.parsed.recipe is not None
-    source = checked.recipe.source if checked.recipe else checked.parsed.source
-    return Subject(source, checked.parsed.recipe, checked.recipe, plan)
+    assert checked.composed is not None
+    return Subject(checked.composed.source, checked.composed.tree, checked.recipe, plan)
 
 
 def _can_run(rule: Rule, subject: Subject) -> bool:
@@ -79,10 +78,13 @@ def _can_run(rule: Rule, subject: Subject) -> bool:
 def _findings(rules: list[Rule], subject: Subject, levels: Mapping[str, Level]) -> Iterator[Diagnostic]:
     for rule in rules:
         for finding in rule.check(subject):
+            label = _label(finding, subject)
+            if rule.NEEDS == "tree" and label and label.source.name != subject.source.name:
+                continue  # what a text alone tells is told when its own file is linted
             yield Diagnostic(
                 rule.CODE,
                 finding.message,
-                _label(finding, subject),
+                label,
                 tuple(Label(subject.source, span) for span in finding.also),
                 help=(finding.help,),
                 fixes=(finding.fix,) if finding.fix else (),

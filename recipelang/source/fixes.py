@@ -16,8 +16,10 @@ def applied(source: Source, diagnostics: Iterable[Diagnostic]) -> str:
     chosen: list[Edit] = []
     for diagnostic in diagnostics:
         fix = next((f for f in diagnostic.fixes if f.applicability == "safe"), None)
-        here = diagnostic.primary is not None and diagnostic.primary.source.name == source.name
-        if fix is not None and here and not any(_meet(edit, other) for edit in fix.edits for other in chosen):
+        if fix is None or diagnostic.primary is None or diagnostic.primary.source.name != source.name:
+            continue
+        inside = all(source.base <= edit.span.start <= edit.span.end <= source.end for edit in fix.edits)
+        if inside and not any(_meet(edit, other) for edit in fix.edits for other in chosen):
             chosen += fix.edits
     text = source.text
     for edit in sorted(chosen, key=lambda e: e.span, reverse=True):

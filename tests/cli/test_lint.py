@@ -169,6 +169,37 @@ def test_fix_of_standard_input_goes_to_standard_output(project, edit):
     assert ended.err == "-: no findings\n"
 
 
+# ------------------------------------------------------------------- several files
+CHILD = """recipe 1 "child"
+extends "./tiny.recipe"
+
+param more: int = 1
+
+patch stage sparse {
+  distill { temperature = 1 }
+}
+"""
+
+
+def test_a_child_is_judged_with_its_base_and_told_where_it_is_written(project, edit):
+    edit("    never = @embeddings | @head\n", "")
+    (project / "child.recipe").write_text(CHILD, "utf-8")
+    base = (project / "tiny.recipe").read_text("utf-8")
+    ended = command("lint", "child.recipe", "--fix", "--format", "concise")
+    places = [line.partition(": ")[0] for line in ended.out.splitlines()]
+    assert places == ["child.recipe:1:8"] * 2 + ["child.recipe:4:7"] * 2 + ["child.recipe:7:27", "tiny.recipe:25:3"]
+    assert "param `more` is not documented" in ended.out and "param `micro`" not in ended.out
+    assert (project / "tiny.recipe").read_text("utf-8") == base
+
+
+def test_a_comment_in_a_child_or_in_its_base_allows(project, edit):
+    edit("    never = @embeddings | @head\n", "")
+    edit("  prune weights {", "  # recipe: allow(L003) the ablation\n  prune weights {")
+    text = CHILD.replace("patch stage", "# recipe: allow(L021) the ablation\npatch stage")
+    (project / "child.recipe").write_text(text, "utf-8")
+    assert command("lint", "child.recipe").codes == []
+
+
 # ----------------------------------------------------------------------- explain
 def test_a_rule_is_explained_by_its_name():
     assert command("explain", "no-never").out == command("explain", "L003").out
