@@ -56,7 +56,7 @@ def fmt(
         elif check:
             print(f"{name}: would be changed")
         elif name != "-":
-            _write(Path(name), new)
+            write(Path(name), new)
             print(f"{name}: formatted")
     if failed:
         raise typer.Exit(Exit.ERRORS)
@@ -64,7 +64,7 @@ def fmt(
         raise typer.Exit(Exit.CHANGES)
 
 
-def _write(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
     """Whole or not at all, through a link to the file itself, with its rights."""
     from recipelang.engine.files import write_text
 

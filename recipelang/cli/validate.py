@@ -47,15 +47,15 @@ def validate(
     try:
         around = read_around(param, params, overlay)
     except RecipeError as error:
-        _report(error.diagnostics, findings, format)
+        report(error.diagnostics, findings, format)
         files = []
     for name in files:
         try:
             checked = read_recipe(name, around)
         except RecipeError as error:
-            _report(error.diagnostics, findings, format)
+            report(error.diagnostics, findings, format)
             continue
-        _report(checked.diagnostics.sorted(), findings, format)
+        report(checked.diagnostics.sorted(), findings, format)
         if format is Format.full and not checked.diagnostics.errors:
             print(summary(name, checked))
     if format is Format.json:
@@ -67,7 +67,7 @@ def validate(
         raise typer.Exit(Exit.ERRORS)
 
 
-def _report(found: Sequence[Diagnostic], findings: list[Diagnostic], format: Format) -> None:
+def report(found: Sequence[Diagnostic], findings: list[Diagnostic], format: Format) -> None:
     """Show what one file gave, at once; JSON is one document and waits for the end."""
     if format is Format.full:
         if findings and found:

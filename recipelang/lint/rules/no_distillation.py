@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from recipelang.plan.types import Plan
+from recipelang.lint.subject import Finding, Subject
 
-CODE = "L020"
+CODE, NAME, LEVEL, NEEDS = "L020", "no-distillation", "warn", "recipe"
 FROM = 0.8
 
 
-def check(plan: Plan) -> Iterator[tuple[str, str, str]]:
-    for stage in plan.stages:
+def check(it: Subject) -> Iterator[Finding]:
+    for stage in it.recipe.stages:
         for prune in stage.prunes:
-            final = prune.events[-1].sparsity
+            final = float(prune.sparsity.segments[-1].end)
             if final >= FROM and not stage.distills:
-                yield (
+                yield Finding(
                     f"stage.{stage.name}.prune.{prune.name}.sparsity",
                     f"{final:.0%} without distillation",
                     "add `distill { teacher = stage.NAME, hardness = 100%, temperature = 2 }` with the dense stage",

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from recipelang.plan.types import Plan
+from recipelang.lint.subject import Finding, Subject
 
-CODE = "L022"
+CODE, NAME, LEVEL, NEEDS = "L022", "low-hardness", "warn", "recipe"
 LEAST = 0.5
 
 
-def check(plan: Plan) -> Iterator[tuple[str, str, str]]:
-    for stage in plan.stages:
+def check(it: Subject) -> Iterator[Finding]:
+    for stage in it.recipe.stages:
         for distill in stage.distills:
-            most = max(max(s.start, s.end) for s in distill.hardness)
+            most = float(max(max(s.start, s.end) for s in distill.hardness.segments))
             if most < LEAST:
-                yield (
+                yield Finding(
                     f"stage.{stage.name}.distill.hardness",
                     f"the teacher has {most:.0%} of the loss",
                     "published recipes for pruned BERT models use 100%",

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from recipelang.plan.types import Plan, StagePlan
+from recipelang.lint.subject import Finding, Subject
+from recipelang.plan.types import StagePlan
 from recipelang.schedules.stepwise import at
 
-CODE = "L014"
+CODE, NAME, LEVEL, NEEDS = "L014", "learning-rate-spent", "warn", "plan"
 LEAST = 0.1
 
 
-def check(plan: Plan) -> Iterator[tuple[str, str, str]]:
-    for i, stage in enumerate(plan.stages):
+def check(it: Subject) -> Iterator[Finding]:
+    stages = it.plan.stages
+    for i, stage in enumerate(stages):
         for prune in stage.prunes:
             last = prune.events[-1].step
-            if len(prune.events) < 2 or last >= stage.steps or plan.stages[i + 1 :]:
+            if len(prune.events) < 2 or last >= stage.steps or stages[i + 1 :]:
                 continue  # pruned once, told by L012, or a later stage has its own rate
             peak, best = _peak(stage, 0), _peak(stage, last)
             if best < LEAST * peak:
-                yield (
+                yield Finding(
                     f"stage.{stage.name}.learning_rate",
-                    f"after the last mask the learning rate is at most {best / peak:.0%} of its peak",
+                    f"after the last mask at most {best / peak:.0%} of the rate is left",
                     "let it restart: `rewind = 2 epochs`, or decay it less",
                 )
 
