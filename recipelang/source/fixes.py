@@ -69,7 +69,12 @@ def choose(findings: Iterable[Diagnostic], source: Source, allowed: Container[Ap
 
 
 def placed(d: Diagnostic, fix: Fix) -> list[tuple[Source, Edit]]:
-    """Each edit with the file that it changes; none at all when one is in no file that the finding names."""
+    """Each edit with the file that it changes; none at all when one is in no file that the finding names.
+
+    A finding in the value of an option is mended there, if at all: its spans would mean other places in a file.
+    """
+    if not in_file(d.primary):
+        return []
     sources = [label.source for label in (d.primary, *d.secondary) if label is not None and in_file(label)]
     found = []
     for edit in fix.edits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
@@ -18,6 +19,8 @@ from recipelang.source.text import Source, Span
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
+#: surrogates that stand for no byte of a file's name
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 _LEVELS = {"error": "error", "warning": "warning", "info": "note"}
 
 
@@ -96,7 +99,7 @@ def _location(label: Label) -> dict[str, Any]:
 
 def _artifact(name: str) -> dict[str, str]:
     """A path as a URI: every byte that has a meaning there, or none in text, is escaped."""
-    path = PurePath(name)
+    path = PurePath(_NO_BYTE.sub("\ufffd", name))
     if path.is_absolute():
         return {"uri": path.as_uri()}
     return {"uri": quote(path.as_posix().encode("utf-8", "surrogateescape"))}
