@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TextIO
 
 from recipelang.cli import screen
-from recipelang.source.render import concise
+from recipelang.source.render import concise, line_of
 from recipelang.source.report import Report
 
 
@@ -53,7 +53,7 @@ class Printer:
                 if report.findings:
                     print(narrated.write(report), end="\n\n", file=self.out)
         if summary and self.format in (Format.full, Format.narrated):
-            print(summary, file=self.out)
+            print(line_of(summary), file=self.out)
 
     def close(self) -> None:
         errors = self.errors

@@ -69,7 +69,7 @@ def validate(
             printer.add(Report(report.name, error.diagnostics))
             continue
         sound = not checked.diagnostics.errors
-        printer.add(Report(report.name, checked.diagnostics.sorted()), summary(name, checked) if sound else "")
+        printer.add(Report(report.name, checked.diagnostics.sorted()), summary(report.name, checked) if sound else "")
     printer.close()
     if printer.errors:
         raise typer.Exit(Exit.ERRORS)
