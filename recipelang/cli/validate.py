@@ -49,9 +49,9 @@ def validate(
 
       recipelang validate squad.recipe -p target=97%
 
-      recipelang validate --fix recipes/*.recipe
+      recipelang validate --fix squad.recipe
 
-      recipelang validate --format sarif recipes/*.recipe > findings.sarif
+      recipelang validate --format sarif squad.recipe
     """
     allowed: set[Applicability] = {"safe", "unsafe"} if unsafe_fixes else {"safe"} if fix else set()
     printer = Printer(format, sys.stderr if allowed and "-" in files else sys.stdout)

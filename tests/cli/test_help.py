@@ -103,7 +103,15 @@ def test_commands_and_options_are_completed(here, monkeypatch, shell):
     assert offered(monkeypatch, shell, "recipelang re") == ["resume"]
     assert {"--param", "--out", "--overwrite", "--steps"} <= set(offered(monkeypatch, shell, "recipelang run -"))
     assert offered(monkeypatch, shell, "recipelang run tiny.recipe --over") == ["--overwrite"]
-    assert offered(monkeypatch, shell, "recipelang validate --format ") == ["full", "concise", "json"]
+    assert offered(monkeypatch, shell, "recipelang validate --format ") == [
+        "full",
+        "concise",
+        "narrated",
+        "json",
+        "sarif",
+        "github",
+        "junit",
+    ]
 
 
 @SHELLS
