@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -16,18 +14,17 @@ import typer
 from recipelang.cli import complete, options
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.files import read_source
+from recipelang.cli.findings import Format, Printer
+from recipelang.cli.mend import mend_file
 from recipelang.cli.plan import beside
 from recipelang.cli.read import Around, check_all, read_around
-from recipelang.cli.validate import Format, as_json, report
 from recipelang.source import Diagnostic, RecipeError, Source
-from recipelang.source.fixes import applied
+from recipelang.source.diagnostic import Applicability
+from recipelang.source.report import Report
+from recipelang.spec.check import Checked
 
 if TYPE_CHECKING:
     from recipelang.lint import Level
-
-
-#: a mended error lets the rules speak, and they may have fixes as well
-ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -45,8 +42,9 @@ def lint(
     param: options.Param = [],  # noqa: B006 (typer copies it)
     params: options.Params = [],  # noqa: B006
     overlay: options.Overlay = [],  # noqa: B006
-    format: Format = typer.Option(Format.full, "--format", help="How findings are shown."),
-    fix: bool = typer.Option(False, "--fix", help="Write the fixes that keep what is meant; then lint again."),
+    format: options.Form = Format.full,
+    fix: bool = typer.Option(False, "--fix", help="Mend what is plainly meant, in the file; show what is left."),
+    unsafe_fixes: bool = typer.Option(False, "--unsafe-fixes", help="Mend also by guesses. Read what it did."),
     deny: list[str] = typer.Option(
         [], "--deny", metavar="RULE", help="Findings of this rule are errors.", autocompletion=complete.rules
     ),
@@ -82,25 +80,24 @@ def lint(
       recipelang lint --deny L003 --fix squad.recipe
     """
     os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"  # read when their libraries load
-    findings: list[Diagnostic] = []
+    allowed: set[Applicability] = {"safe", "unsafe"} if unsafe_fixes else {"safe"} if fix else set()
+    printer = Printer(format, sys.stderr if allowed and "-" in files else sys.stdout)
     try:
         chosen = _chosen(deny, warn, allow)
         settings = Settings(read_around(param, params, overlay), chosen)
     except RecipeError as error:
-        report(error.diagnostics, findings, format)
+        printer.add(Report("", error.diagnostics))
         files = []
     for name in files:
+        shown = "<stdin>" if name == "-" else name
         try:
-            found = _lint(read_source(name), settings, fix)
+            found = mend_file(read_source(name), lambda text: _judged(text, settings), allowed).diagnostics.sorted()
         except RecipeError as error:
-            report(error.diagnostics, findings, format)
+            printer.add(Report(shown, error.diagnostics))
             continue
-        report(found, findings, format)
-        if format is Format.full:
-            print(f"{name}: {_summary(found)}", file=sys.stderr if name == "-" and fix else sys.stdout)
-    if format is Format.json:
-        print(json.dumps(as_json(findings), indent=2, ensure_ascii=False))
-    if any(d.severity == "error" for d in findings):
+        printer.add(Report(shown, found), f"{shown}: {_summary(found)}")
+    printer.close()
+    if printer.errors:
         raise typer.Exit(Exit.ERRORS)
 
 
@@ -110,41 +107,12 @@ def _chosen(deny: list[str], warn: list[str], allow: list[str]) -> dict[str, Lev
     return choose({"deny": deny, "warn": warn, "allow": allow})
 
 
-def _lint(source: Source, settings: Settings, fix: bool) -> Sequence[Diagnostic]:
-    found = _judged(source, settings)
-    if not fix or source.name.startswith("lib://"):
-        return found
-    start = source
-    for _ in range(ROUNDS):
-        mended = Source(source.name, applied(source, found))
-        after = _judged(mended, settings)
-        if mended == source or _mistakes(after) - _mistakes(found):
-            break
-        source, found = mended, after
-    if source != start:
-        _write(source)
-    if source.name == "<stdin>":
-        sys.stdout.write(source.text)
-    return found
-
-
-def _mistakes(found: Sequence[Diagnostic]) -> set[str]:
-    return {d.code for d in found if d.code[0] == "E"}
-
-
-def _write(source: Source) -> None:
-    if source.name != "<stdin>":
-        from recipelang.cli.fmt import write
-
-        write(Path(source.name), source.text)
-
-
-def _judged(source: Source, settings: Settings) -> Sequence[Diagnostic]:
+def _judged(source: Source, settings: Settings) -> Checked:
     """What `validate` finds, and unless that is an error, what the rules find."""
     around = settings.around
     checked = check_all(source, around.given, overlays=around.overlays)
     if checked.diagnostics.errors:
-        return checked.diagnostics.sorted()
+        return checked
     from recipelang.lint import judge, levels_for, read_plan
 
     folder = beside("-" if source.name == "<stdin>" else source.name)
@@ -152,7 +120,7 @@ def _judged(source: Source, settings: Settings) -> Sequence[Diagnostic]:
     plan, absent = read_plan(checked.recipe, folder, checked.diagnostics) if checked.recipe else (None, None)
     as_written = not around.given and not around.overlays
     checked.diagnostics.extend(judge(checked, plan, levels, absent, as_written=as_written))
-    return checked.diagnostics.sorted()
+    return checked
 
 
 def _summary(found: Sequence[Diagnostic]) -> str:

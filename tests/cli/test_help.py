@@ -12,7 +12,18 @@ from .command import Ended, command, environment, process
 COMMANDS = {
     "init": ["FILE", "--model", "--data", "--target", "--length", "--name", "--distill", "--yes", "--force"],
     "validate": ["FILE", "--param", "--params", "--overlay", "--format"],
-    "lint": ["FILE", "--param", "--params", "--overlay", "--format", "--fix", "--deny", "--warn", "--allow"],
+    "lint": [
+        "FILE",
+        "--param",
+        "--params",
+        "--overlay",
+        "--format",
+        "--fix",
+        "--unsafe-fixes",
+        "--deny",
+        "--warn",
+        "--allow",
+    ],
     "fmt": ["FILE", "--check", "--diff"],
     "doc": ["FILE"],
     "plan": ["FILE", "--param", "--params", "--overlay", "--json"],
@@ -109,7 +120,15 @@ def test_commands_and_options_are_completed(here, monkeypatch, shell):
     assert offered(monkeypatch, shell, "recipelang re") == ["resume"]
     assert {"--param", "--out", "--overwrite", "--steps"} <= set(offered(monkeypatch, shell, "recipelang run -"))
     assert offered(monkeypatch, shell, "recipelang run tiny.recipe --overw") == ["--overwrite"]
-    assert offered(monkeypatch, shell, "recipelang validate --format ") == ["full", "concise", "json"]
+    assert offered(monkeypatch, shell, "recipelang validate --format ") == [
+        "full",
+        "concise",
+        "narrated",
+        "json",
+        "sarif",
+        "github",
+        "junit",
+    ]
 
 
 @SHELLS
