@@ -9,7 +9,7 @@ import typer
 
 from recipelang.cli import complete, screen
 from recipelang.cli.exit_codes import Exit
-from recipelang.cli.read import read_source
+from recipelang.cli.files import read_source
 from recipelang.source import RecipeError
 
 

@@ -7,26 +7,25 @@ from pathlib import Path
 
 import typer
 
-from recipelang.cli import complete
+from recipelang.cli import complete, options
 from recipelang.cli.exit_codes import Exit
+from recipelang.cli.files import read_source
 from recipelang.cli.findings import Format, Printer
-from recipelang.cli.read import read_params, read_source
+from recipelang.cli.read import Around, check_all, read_around
 from recipelang.source import RecipeError, Source
 from recipelang.source.diagnostic import Applicability
 from recipelang.source.render import line_of
 from recipelang.source.report import Report
-from recipelang.spec.check import Checked, check
-from recipelang.spec.claims import check_claims
-from recipelang.spec.params import Given
+from recipelang.spec.check import Checked
 
 
 def validate(
     files: list[str] = typer.Argument(
         ..., metavar="FILE", help="Recipe files; `-` reads standard input.", autocompletion=complete.recipes
     ),
-    param: list[str] = typer.Option(
-        [], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value.", autocompletion=complete.params
-    ),
+    param: options.Param = [],  # noqa: B006 (typer copies it)
+    params: options.Params = [],  # noqa: B006
+    overlay: options.Overlay = [],  # noqa: B006
     format: Format = typer.Option(
         Format.full,
         "--format",
@@ -56,7 +55,7 @@ def validate(
     allowed: set[Applicability] = {"safe", "unsafe"} if unsafe_fixes else {"safe"} if fix else set()
     printer = Printer(format, sys.stderr if allowed and "-" in files else sys.stdout)
     try:
-        given = read_params(param)
+        around = read_around(param, params, overlay)
     except RecipeError as error:
         printer.add(Report("", error.diagnostics))
         files = []
@@ -64,7 +63,7 @@ def validate(
         report = Report("<stdin>" if name == "-" else name)
         try:
             source = read_source(name)
-            checked = _mended(name, source, given, allowed) if allowed else check_all(source, given)
+            checked = _mended(name, source, around, allowed) if allowed else _checked(source, around)
         except RecipeError as error:
             printer.add(Report(report.name, error.diagnostics))
             continue
@@ -75,12 +74,16 @@ def validate(
         raise typer.Exit(Exit.ERRORS)
 
 
-def _mended(name: str, source: Source, given: dict[str, Given], allowed: set[Applicability]) -> Checked:
+def _checked(source: Source, around: Around) -> Checked:
+    return check_all(source, around.given, overlays=around.overlays)
+
+
+def _mended(name: str, source: Source, around: Around, allowed: set[Applicability]) -> Checked:
     """Mend a file, write it, and say what was done; what is left to say is returned."""
     from recipelang.cli.mend import mend
     from recipelang.cli.rewrite import rewrite
 
-    mended = mend(source, lambda text: check_all(text, given), allowed)
+    mended = mend(source, lambda text: _checked(text, around), allowed)
     if name == "-":
         sys.stdout.write(mended.source.text)
     elif mended.made:
@@ -90,14 +93,6 @@ def _mended(name: str, source: Source, given: dict[str, Given], allowed: set[App
     if mended.made:
         print(f"fixed {len(mended.made)} in {line_of(source.name)}", file=sys.stderr)
     return mended.checked
-
-
-def check_all(source: Source, given: dict, *, complete: bool = False) -> Checked:  # type: ignore[type-arg]
-    """`check`, and the names and types of claims."""
-    checked = check(source, given, complete=complete)
-    if checked.recipe is not None:
-        check_claims(checked.recipe, checked.diagnostics)
-    return checked
 
 
 def summary(name: str, checked: Checked) -> str:

@@ -9,6 +9,17 @@ from recipelang.source import Span
 from recipelang.values.quantities import Time
 
 
+class Written(str):
+    """A string that remembers where it was written: a path is relative to its own file, wherever it is used."""
+
+    span: Span
+
+    def __new__(cls, text: str, span: Span) -> Written:
+        written = super().__new__(cls, text)
+        written.span = span
+        return written
+
+
 @dataclass(frozen=True)
 class Symbol:
     """A bare name that is neither parameter nor let: an attribute's type must allow it."""

@@ -10,11 +10,12 @@ import pytest
 from .command import Ended, command, environment, process
 
 COMMANDS = {
-    "validate": ["FILE", "--param", "--format"],
+    "validate": ["FILE", "--param", "--params", "--overlay", "--format"],
     "fmt": ["FILE", "--check", "--diff"],
-    "plan": ["FILE", "--param", "--json"],
-    "run": ["FILE", "--param", "--out", "--overwrite", "--steps"],
+    "plan": ["FILE", "--param", "--params", "--overlay", "--json"],
+    "run": ["FILE", "--param", "--params", "--overlay", "--out", "--overwrite", "--steps"],
     "resume": ["DIR"],
+    "trace": ["FILE", "PATH", "--param", "--params", "--overlay"],
     "explain": ["CODE"],
 }
 
@@ -102,16 +103,9 @@ def test_commands_and_options_are_completed(here, monkeypatch, shell):
     assert offered(monkeypatch, shell, "recipelang ") == list(COMMANDS)
     assert offered(monkeypatch, shell, "recipelang re") == ["resume"]
     assert {"--param", "--out", "--overwrite", "--steps"} <= set(offered(monkeypatch, shell, "recipelang run -"))
-    assert offered(monkeypatch, shell, "recipelang run tiny.recipe --over") == ["--overwrite"]
-    assert offered(monkeypatch, shell, "recipelang validate --format ") == [
-        "full",
-        "concise",
-        "narrated",
-        "json",
-        "sarif",
-        "github",
-        "junit",
-    ]
+    assert offered(monkeypatch, shell, "recipelang run tiny.recipe --overw") == ["--overwrite"]
+    formats = ["full", "concise", "narrated", "json", "sarif", "github", "junit"]
+    assert offered(monkeypatch, shell, "recipelang validate --format ") == formats
 
 
 @SHELLS
@@ -234,7 +228,7 @@ def test_everything_before_a_run_loads_no_torch(project):
         "plan tiny.recipe --json",
         "plan tiny.recipe",
     ]
-    asked = [("zsh", f"recipelang {line} ") for line in ("run", "run tiny.recipe -p", "resume", "explain")]
+    asked = [("zsh", f"recipelang {line} ") for line in ("run", "run tiny.recipe -p", "resume", "trace", "explain")]
     with process(program=HEAVY.format(lines=lines, typed=asked), cwd=project) as started:
         out, err = started.communicate(timeout=60)
     assert (started.returncode, err) == (0, "")

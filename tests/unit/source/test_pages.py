@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recipelang.cli.validate import check_all
+from recipelang.cli.read import check_all
 from recipelang.plan.resolve import resolve
 from recipelang.source import Diagnostics, Source
 from recipelang.source.codes import codes, page
@@ -28,7 +28,11 @@ def test_every_code_in_the_program_has_a_page_and_every_page_a_code():
 
 
 def found_by_check(text: str, tiny: Path) -> Checked:
-    return check_all(Source(str(tiny / "a.recipe"), text + "\n"), {}, complete=True)
+    text, *others = re.split(r"^# (\S+\.recipe)\n", text + "\n", flags=re.M)
+    for name, other in zip(others[::2], others[1::2], strict=True):
+        (tiny / name).write_text(other, "utf-8")
+    (tiny / "a.recipe").write_text(text, "utf-8")
+    return check_all(Source(str(tiny / "a.recipe"), text), {}, complete=True)
 
 
 def found_by_plan(checked: Checked, tiny: Path) -> list[str]:

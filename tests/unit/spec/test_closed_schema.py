@@ -189,7 +189,6 @@ def test_an_unknown_block_is_told_its_name_or_place(text, wrong, help):
 def test_what_the_language_has_and_this_release_has_not(block):
     assert codes(in_stage(block)) == ["E055"]
     assert codes(sound(("magnitude(scope = uniform)", "obert(block = 50)"))) == ["E055"]
-    assert codes(sound(add='extends "./base.recipe"\n')) == ["E055"]
 
 
 @pytest.mark.parametrize("statement", ["let a = 1", "param a: int = 1", "expect 1 == 1"])
