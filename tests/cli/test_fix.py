@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recipelang.cli.mend import ROUNDS, mend
-from recipelang.cli.validate import check_all
+from recipelang.cli.read import check_all
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
 from recipelang.spec.check import Checked
 from recipelang.syntax import parse
@@ -229,3 +229,15 @@ def test_what_is_plainly_meant_and_what_is_a_guess(passage, safely, boldly):
     assert mended({"safe"}) == safely
     if boldly:
         assert mended({"safe", "unsafe"}) == boldly
+
+
+def test_other_files_of_a_recipe_are_mended_only_when_they_are_named(here, text):
+    slip = text.replace("hardness = 80%", "hardness = 80 %")
+    Path("base.recipe").write_text(slip, "utf-8")
+    Path("child.recipe").write_text("recipe 1 'child'\nextends 'base.recipe'\n", "utf-8")
+    ended = command("validate", "--fix", "child.recipe")
+    assert (ended.code, ended.codes) == (1, ["E002"])
+    assert Path("child.recipe").read_text("utf-8") == 'recipe 1 "child"\nextends "base.recipe"\n'
+    assert Path("base.recipe").read_text("utf-8") == slip
+    assert command("validate", "--fix", "base.recipe", "child.recipe").code == 0
+    assert Path("base.recipe").read_text("utf-8") == text

@@ -122,3 +122,14 @@ def test_unknown_format_is_a_mistake_in_the_command(here):
 def test_schema_ships_with_the_package():
     assert json_form.schema()["title"]
     assert (ROOT / "recipelang" / "source" / "findings.schema.json").is_file()
+
+
+def test_edits_name_the_file_they_are_in_not_the_one_that_was_asked_for(here, text):
+    Path("base.recipe").write_text("# ±\n" + text.replace("hardness = 80%", "hardness = 80 %"), "utf-8")
+    Path("child.recipe").write_text('recipe 1 "child"\nextends "base.recipe"\n', "utf-8")
+    (found,) = json.loads(command("validate", "--format", "json", "child.recipe").out)["diagnostics"]
+    (edit,) = found["fixes"][0]["edits"]
+    assert (found["file"], found["primary"]["file"], edit["file"]) == ("child.recipe", "base.recipe", "base.recipe")
+    assert Path("base.recipe").read_bytes()[edit["start_byte"] : edit["end_byte"]] == b"80 %"
+    (result,) = json.loads(command("validate", "--format", "sarif", "child.recipe").out)["runs"][0]["results"]
+    assert result["fixes"][0]["artifactChanges"][0]["artifactLocation"]["uri"] == "base.recipe"
