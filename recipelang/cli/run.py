@@ -51,8 +51,8 @@ def run(
     recipe, plan, found = planned(file, read_around(param, params, overlay), rehearsal=steps)
     folder = out or _default_folder(plan)
     from recipelang.cli.plan_screen import short
+    from recipelang.plan.identities import local_references
     from recipelang.plan.references import local_path
-    from recipelang.plan.resolve import local_references
 
     paths = {r: str(local_path(r, beside(file))) for r in local_references(recipe)}
     screen.show(found.sorted())
@@ -90,7 +90,7 @@ def resume(
     except (OSError, ValueError):
         message = f"the plan of `{folder}` is missing or damaged"
         raise fail("E083", message, help="start again with `run --overwrite`") from None
-    recipe, plan, _ = planned(str(text), rehearsal=written.rehearsal)
+    recipe, plan, _ = planned(str(text), rehearsal=written.rehearsal, advice=False)
     if written.behaviour_digest != plan.behaviour_digest:
         raise fail(
             "E083",
