@@ -15,7 +15,7 @@ LEAST = 0.1
 def check(it: Subject) -> Iterator[Finding]:
     stages = it.plan.stages
     for i, stage in enumerate(stages):
-        for prune in stage.prunes:
+        for prune in stage.scheduled:
             last = prune.events[-1].step
             if len(prune.events) < 2 or last >= stage.steps or stages[i + 1 :]:
                 continue  # pruned once, told by L012, or a later stage has its own rate

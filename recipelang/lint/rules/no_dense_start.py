@@ -11,7 +11,7 @@ CODE, NAME, LEVEL, NEEDS = "L011", "no-dense-start", "warn", "plan"
 
 def check(it: Subject) -> Iterator[Finding]:
     first = it.plan.stages[0]
-    for prune in first.prunes:
+    for prune in first.scheduled:
         event = prune.events[0]
         if event.step == 0 and event.sparsity > 0 and it.plan.model.fresh_head:
             yield Finding(

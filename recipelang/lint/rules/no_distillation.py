@@ -13,7 +13,7 @@ FROM = 0.8
 def check(it: Subject) -> Iterator[Finding]:
     for stage in it.recipe.stages:
         for prune in stage.prunes:
-            final = float(prune.sparsity.segments[-1].end)
+            final = float(prune.sparsity.segments[-1].end) if prune.sparsity else 0.0
             if final >= FROM and not stage.distills:
                 yield Finding(
                     f"stage.{stage.name}.prune.{prune.name}.sparsity",

@@ -15,11 +15,11 @@ CODE, NAME, LEVEL, NEEDS = "L041", "no-sparsity-claim", "info", "recipe"
 
 def check(it: Subject) -> Iterator[Finding]:
     calls = [n.function.text for c in claims(it.tree) for n in nodes(c.condition) if isinstance(n, t.Call)]
-    pruned = [(stage.name, prune) for stage in it.recipe.stages for prune in stage.prunes]
+    pruned = [(stage.name, p, p.sparsity) for stage in it.recipe.stages for p in stage.prunes if p.sparsity]
     if not pruned or "sparsity" in calls:
         return
-    stage, prune = pruned[-1]
-    final = show_fraction(prune.sparsity.segments[-1].end * 100)
+    stage, prune, sparsity = pruned[-1]
+    final = show_fraction(sparsity.segments[-1].end * 100)
     yield Finding(
         f"stage.{stage}.prune.{prune.name}",
         "no claim checks the sparsity",

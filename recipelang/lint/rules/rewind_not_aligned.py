@@ -13,7 +13,7 @@ CODE, NAME, LEVEL, NEEDS = "L015", "rewind-not-aligned", "info", "plan"
 
 def check(it: Subject) -> Iterator[Finding]:
     for stage in it.plan.stages:
-        for prune in stage.prunes:
+        for prune in stage.scheduled:
             astray = _astray(stage, prune)
             if astray is not None:
                 yield Finding(

@@ -13,10 +13,10 @@ FROM, ENOUGH = 0.97, 30
 
 def check(it: Subject) -> Iterator[Finding]:
     stages = it.plan.stages
-    first = next((i for i, s in enumerate(stages) if s.prunes), len(stages))
+    first = next((i for i, s in enumerate(stages) if s.scheduled), len(stages))
     epochs = sum(s.epochs for s in stages[first:])
     for stage in stages[first:]:
-        final = max((p.events[-1].sparsity for p in stage.prunes), default=0)
+        final = max((p.events[-1].sparsity for p in stage.scheduled), default=0)
         if final >= FROM and epochs < ENOUGH:
             yield Finding(
                 f"stage.{stage.name}.length",

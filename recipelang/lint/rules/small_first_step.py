@@ -12,10 +12,10 @@ FROM = 0.9
 
 def check(it: Subject) -> Iterator[Finding]:
     first = _published(it.facts.layers)
-    stage = next((s for s in it.plan.stages if s.prunes), None)
+    stage = next((s for s in it.plan.stages if s.scheduled), None)
     if first is None or stage is None:
         return
-    for prune in stage.prunes:
+    for prune in stage.scheduled:
         start = next((e.sparsity for e in prune.events if e.sparsity), 0)
         final = prune.events[-1].sparsity
         if len(prune.events) > 1 and final >= FROM and start < first:
