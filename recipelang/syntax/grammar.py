@@ -9,6 +9,7 @@ the only file that touches lark's internals: `lark>=1.3,<1.4` is pinned for it.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,10 @@ def lex(text: str) -> list[Token]:
     return list(LexerThread.from_text(lexer, text).lex(None))  # type: ignore[arg-type]
 
 
+#: states, and the values they stand for
+Mark = tuple[list[Any], list[Any]]
+
+
 class Machine:
     """The LALR automaton, fed one token at a time.
 
@@ -93,16 +98,31 @@ class Machine:
         end = Token.new_borrow_pos("$END", "", last) if last else Token("$END", "", 0, 1, 1)
         return self._state.feed_token(end, is_end=True)
 
+    def mark(self) -> Mark:
+        """Where the automaton stands; taken between two statements, which later reductions do not touch."""
+        return list(self._state.state_stack), list(self._state.value_stack)
+
+    def back_to(self, mark: Mark) -> None:
+        self._state.state_stack[:], self._state.value_stack[:] = mark
+
+    def reads(self, mark: Mark, terminals: Iterable[str]) -> bool:
+        """Whether all of these could be shifted from `mark` on."""
+        stack = list(mark[0])
+        return all(self._shifts(stack, terminal) for terminal in terminals)
+
     def accepts(self, terminal: str) -> bool:
         """Whether `terminal` could be shifted now (reductions simulated)."""
+        return self._shifts(list(self._state.state_stack), terminal)
+
+    def _shifts(self, stack: list[Any], terminal: str) -> bool:
         states = self._state.parse_conf.states
-        stack = list(self._state.state_stack)
         while True:
             step = states[stack[-1]].get(terminal)
             if step is None:
                 return False
             action, rule = step
             if action.name == "Shift":
+                stack.append(rule)
                 return True
             size = len(rule.expansion)
             if size:

@@ -13,7 +13,8 @@ from lark import Token, Tree
 from lark.exceptions import UnexpectedToken
 
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
-from recipelang.source.suggest import closest
+from recipelang.source.diagnostic import LIMIT
+from recipelang.source.suggest import closest, distance, nearest
 from recipelang.syntax import tokens as lexing
 from recipelang.syntax.expected import describe, describe_expected
 from recipelang.syntax.grammar import Machine
@@ -32,6 +33,8 @@ class _Driver:
         self.machine = Machine()
         self.index = 0
         self.openers: list[Token] = []  # `{` not closed yet
+        self.line = (0, self.machine.mark(), list(self.openers))  # where the statement at hand begins
+        self.mended = 0
         lexical = (d.primary for d in diagnostics if d.primary and d.code in ("E002", "E003"))
         self.spoiled = {source.position(label.span.start)[0] for label in lexical}
 
@@ -56,6 +59,8 @@ class _Driver:
             else:
                 self._track(token)
                 self.index += 1
+                if token.type in ("NL", "LBRACE"):
+                    self.line = (self.index, self.machine.mark(), list(self.openers))
         return self._finish()
 
     # -- the three places where error recovery proper would be at a loss
@@ -63,6 +68,10 @@ class _Driver:
         """`recipe 1 "name"`, or what stands in for it: no statement can be read before a header."""
         start = next((i for i, t in enumerate(self.stream) if t.type != "NL"), len(self.stream))
         line = list(takewhile(lambda t: t.type != "NL", self.stream[start:]))
+        if line[1:2] and line[1].type == "NUMBER" and closest(str(line[0]), ["recipe"]):
+            fix = Fix("write `recipe`", (Edit(span_of(line[0]), "recipe"),))
+            self._no_header(span_of(line[0]), "did you mean `recipe`?", fix)
+            line[0] = self.stream[start] = Token.new_borrow_pos("RECIPE", "recipe", line[0])
         kinds = [t.type for t in line]
         if kinds[:1] != ["RECIPE"]:
             at = span_of(line[0]) if line else Span(0, 0)
@@ -130,7 +139,7 @@ class _Driver:
 
     # -- the general case
     def _recover(self, token: Token) -> None:
-        if self._separate(token):
+        if self._mend() or self._separate(token):
             return
         self._unexpected(token)
         before = self.stream[self.index - 1] if self.index else None
@@ -143,6 +152,42 @@ class _Driver:
         error = Token.new_borrow_pos("ERROR", text, token)
         error.end_pos = span_of(skipped[-1]).end if skipped else span_of(token).start
         self._shift_error(error)
+
+    def _mend(self) -> bool:
+        """A misspelt keyword, where its line can be read with the right one: said, and read so.
+
+        Nothing that follows from the slip is then said: a parameter with a misspelt `param` is known.
+        """
+        start, mark, openers = self.line
+        end = next((i for i in range(self.index, len(self.stream)) if self.stream[i].type == "NL"), len(self.stream))
+        if self.mended >= LIMIT or end - start > _LONGEST_LINE or source_line(self.source, self.stream[start]) in self.spoiled:
+            return False
+        kinds = [t.type for t in self.stream[start : end + 1]]
+        kinds += [] if end < len(self.stream) else ["RBRACE"] * max(0, len(openers) - kinds.count("RBRACE")) + ["$END"]
+        near = [
+            (distance(str(self.stream[i]), word), self.index - i, word)
+            for i in range(max(start, self.index - _BACK), self.index + 1)
+            if self.stream[i].type == "NAME"
+            for word in nearest(str(self.stream[i]), KEYWORDS, len(KEYWORDS))
+            if self.machine.reads(mark, [*kinds[: i - start], word.upper(), *kinds[i - start + 1 :]])
+        ]
+        if not near:
+            return False
+        _, back, word = min(near)
+        at = self.index - back
+        self._misspelt(self.stream[at], word)
+        self.stream[at] = Token.new_borrow_pos(word.upper(), word, self.stream[at])
+        self.machine.back_to(mark)
+        self.index, self.openers = start, list(openers)
+        self.mended += 1
+        return True
+
+    def _misspelt(self, token: Token, word: str) -> None:
+        at = span_of(token)
+        what = "a statement" if word in _STATEMENTS else f"`{word}`"
+        fixes = (Fix(f"write `{word}`", (Edit(at, word),)),)
+        message, help = f"expected {what}, found {describe(token)}", (f"did you mean `{word}`?",)
+        self.diagnostics.add(Diagnostic("E001", message, Label(self.source, at), help=help, fixes=fixes))
 
     def _separate(self, token: Token) -> bool:
         """`a = 1 b = 2`: the statement was whole, so only a line end is missing."""
@@ -308,6 +353,8 @@ class _Driver:
         self.diagnostics.add(Diagnostic(code, message, Label(self.source, span_of(token)), help=(help,)))
 
 
+#: a misspelt keyword is looked for this far before the place where reading stopped, in lines of up to so many tokens
+_BACK, _LONGEST_LINE = 8, 200
 _STATEMENTS = ("extends", "use", "param", "let", "set", "unset", "require", "expect", "prefer", "patch")
 
 
