@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from recipelang.plan.families import ROLES
 from recipelang.schedules.kinds import SHAPES
 from recipelang.source import Diagnostic, Span
 from recipelang.spec.blocks import BLOCKS
 from recipelang.spec.claims import FUNCTIONS, LATER_FUNCTIONS
 from recipelang.spec.methods import LATER_METHODS, METHODS, OPTIMIZERS
 from recipelang.spec.params import TYPES
+from recipelang.spec.selector import ROLES
 from recipelang.syntax import grammar, tree as t
 from recipelang.syntax.tokens import KEYWORDS, span_of
 from recipelang.values.quantities import UNITS

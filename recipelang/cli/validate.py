@@ -82,8 +82,8 @@ def _report(found: Sequence[Diagnostic], findings: list[Diagnostic], format: For
 def check_all(source: Source, given: dict, *, complete: bool = False) -> Checked:  # type: ignore[type-arg]
     """`check`, and the names and types of claims."""
     checked = check(source, given, complete=complete)
-    if checked.recipe is not None:
-        check_claims(checked.recipe, checked.diagnostics)
+    if checked.outline is not None:
+        check_claims(checked.outline, checked.diagnostics)
     return checked
 
 

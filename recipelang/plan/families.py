@@ -186,25 +186,3 @@ TASKS: dict[str, frozenset[str]] = {
     ),
     "llama": frozenset({"causal_lm", "question_answering", "sequence_classification", "token_classification"}),
 }
-
-#: what the word means in a role, whether or not a family has it
-ROLES = [
-    "linear",
-    "embeddings",
-    "encoder",
-    "decoder",
-    "head",
-    "pooler",
-    "norm",
-    "attention",
-    "ffn",
-    "bias",
-    "query",
-    "key",
-    "value",
-    "out",
-    "up",
-    "down",
-    "gate",
-    "router",
-]

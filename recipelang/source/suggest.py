@@ -28,15 +28,21 @@ def distance(a: str, b: str) -> int:
 
 
 def nearest(word: str, candidates: Iterable[str], n: int = 3) -> list[str]:
-    """Up to `n` candidates close enough to be meant: nearest first; of equals, the one of the same letters."""
+    """Up to `n` candidates close enough to be meant: nearest first; of equals, one of the same letters."""
     folded = word.lower()
     limit = max(1, len(word) // 3)
     scored = [
-        (distance(folded, c.lower()), sorted(c.lower()) != sorted(folded), abs(len(c) - len(word)), c)
+        (
+            distance(folded, c.lower()),
+            sorted(c.lower()) != sorted(folded),
+            c[:1] != word[:1],
+            abs(len(c) - len(word)),
+            c,
+        )
         for c in set(candidates)
         if c != word and abs(len(c) - len(word)) <= limit
     ]
-    return [c for d, _, _, c in sorted(scored) if d <= limit and d < max(len(word), len(c))][:n]
+    return [c for d, *_, c in sorted(scored) if d <= limit and d < max(len(word), len(c))][:n]
 
 
 def closest(word: str, *groups: Iterable[str]) -> str | None:

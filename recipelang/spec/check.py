@@ -13,7 +13,7 @@ from recipelang.spec.blocks import DataSpec, EvaluateSpec, ExportSpec, MetaSpec,
 from recipelang.spec.evaluate import Definition, Evaluator
 from recipelang.spec.params import Given, Param, Params
 from recipelang.syntax import Parsed, parse, tree as t
-from recipelang.values.composite import POISON, Poison, StageRef
+from recipelang.values.composite import Poison, StageRef
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,11 @@ class Claim:
     condition: t.Expr
     text: str
     message: str | None
+
+
+def default_metrics(task: str) -> tuple[str, ...]:
+    """What an evaluation measures that does not say."""
+    return {"question_answering": ("f1", "exact_match")}.get(task, ())
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,13 @@ class Recipe:
     evaluator: Evaluator = field(compare=False, repr=False)
     spans: Mapping[str, Span] = field(compare=False, repr=False)
 
+    @property
+    def outline(self) -> Outline:
+        metrics = {
+            e.name: (e.metrics or default_metrics(self.model.task), e.compare == "dense") for e in self.evaluations
+        }
+        return Outline(self.source, self.claims, tuple(s.name for s in self.stages), metrics, self.evaluator)
+
     def label(self, path: str, text: str = "") -> Label | None:
         """Where a value was written, for a later phase's findings; the nearest enclosing place otherwise."""
         while path:
@@ -55,11 +67,28 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class Outline:
+    """What the claims of a recipe may speak of, known even where its values are not.
+
+    `metrics`: for each evaluation, by name, what it measures, and whether the dense start is measured too.
+    """
+
+    source: Source
+    claims: tuple[Claim, ...]
+    stages: tuple[str, ...]
+    metrics: Mapping[str, tuple[tuple[str, ...], bool]]
+    evaluator: Evaluator
+
+
+@dataclass(frozen=True)
 class Checked:
+    """`outline` is none where a mistake hides what claims may speak of."""
+
     parsed: Parsed
     recipe: Recipe | None
     diagnostics: Diagnostics
     missing: tuple[str, ...] = ()
+    outline: Outline | None = None
 
 
 def check(source: Source, given: Mapping[str, Given] | None = None, *, complete: bool = False) -> Checked:
@@ -83,6 +112,7 @@ class _Checker:
         self.params = Params(parsed.source, diagnostics, self.evaluator, given)
         self.binder = Binder(parsed.source, diagnostics)
         self.complete = complete
+        self.outline: Outline | None = None
 
     def run(self) -> Checked:
         self._not_yet()
@@ -94,10 +124,10 @@ class _Checker:
             self._ask_for_missing()
         empty = not self.tree.statements and bool(self.diagnostics.errors)  # no header, and nothing else
         recipe = None if empty else self._bind()
-        if recipe is not None and not abstract:
-            self._require(recipe)
+        self._require(sound=recipe is not None and not abstract)
         sound = recipe is not None and not abstract and not self.diagnostics.errors
-        return Checked(self.parsed, recipe if sound else None, self.diagnostics, tuple(self.params.missing))
+        missing = tuple(self.params.missing)
+        return Checked(self.parsed, recipe if sound else None, self.diagnostics, missing, self.outline)
 
     # ------------------------------------------------------------ definitions
     def _not_yet(self) -> None:
@@ -176,7 +206,8 @@ class _Checker:
         data: dict[str, DataSpec] = {}
         sound = True
         kinds: set[str] = set()
-        for block, spec in self.binder.known_blocks(self.tree.statements, ""):
+        blocks = self.binder.known_blocks(self.tree.statements, "")
+        for block, spec in blocks:
             kinds.add(block.kind)
             path = ".".join((block.kind, *block.labels))
             bound: object
@@ -193,6 +224,8 @@ class _Checker:
                 bound = self.binder.bind(block, spec, self.evaluator, path, extra)
             sound = sound and bound is not None
             found.setdefault(spec, []).append(bound)
+        stages = tuple(block.labels[0] for block, spec in blocks if spec is StageSpec)
+        self.outline = self._outline(stages, found.get(EvaluateSpec, []))
         top = self._top()
         for kind in ("model", "stage"):
             if kind not in kinds:
@@ -206,6 +239,24 @@ class _Checker:
         self._stage_references(recipe)
         self._data_labels(recipe)
         return recipe
+
+    def _outline(self, stages: tuple[str, ...], evaluations: list[object]) -> Outline | None:
+        """None where a block that could not be read may have been an evaluation or a stage."""
+        task = ""
+        for block in self.tree.statements:
+            for a in block.body if isinstance(block, t.Block) and block.kind == "model" else ():
+                if isinstance(a, t.Attribute) and a.name == "task" and isinstance(a.value, t.Path):
+                    task = a.value.text
+        metrics: dict[str, tuple[tuple[str, ...], bool]] = {}
+        for e in evaluations:
+            names = (e.metrics or default_metrics(task)) if isinstance(e, EvaluateSpec) else ()
+            if not isinstance(e, EvaluateSpec) or not names:
+                return None
+            metrics[e.name] = (names, e.compare == "dense")
+        if any(isinstance(s, t.Broken | t.Composition) for s in self.tree.statements):
+            return None
+        claims = tuple(self._claim(s) for s in self.tree.statements if isinstance(s, t.Claim) and s.kind != "require")
+        return Outline(self.source, claims, stages, metrics, self.evaluator)
 
     def _top(self) -> TopSpec | None:
         header = Span(0, 0)
@@ -269,6 +320,9 @@ class _Checker:
                         help = "no stage comes before this one: name a model, in quotes"
                     at = recipe.label(f"stage.{stage.name}.distill.teacher")
                     message = f"`stage.{distill.teacher.name}` is not an earlier stage"
+                    if near and distill.teacher.name not in [s.name for s in recipe.stages]:
+                        # claims say the same of a name that no stage has: one finding for both
+                        message, help = f"no stage is named `{distill.teacher.name}`", f"did you mean `{near}`?"
                     self.diagnostics.add(Diagnostic("E022", message, at, help=(help,)))
             earlier.append(stage.name)
 
@@ -299,17 +353,21 @@ class _Checker:
         self.diagnostics.add(Diagnostic("E053", message, at, help=(help,)))
 
     # ----------------------------------------------------------------- requires
-    def _require(self, recipe: Recipe) -> None:
+    def _require(self, *, sound: bool) -> None:
+        """`sound`: every value is known, so a requirement can fail; names in it are judged in any case."""
         from recipelang.spec.claims import explain_values
 
-        for claim in recipe.requires:
-            value = self.evaluator.value(claim.condition)
-            if value is True or isinstance(value, Poison) or value is POISON:
+        for node in self.tree.statements:
+            if not isinstance(node, t.Claim) or node.kind != "require":
                 continue
+            value = self.evaluator.value(node.condition)
+            if value is True or isinstance(value, Poison) or not sound:
+                continue
+            claim = self._claim(node)
             labels = explain_values(self.source, claim.condition, self.evaluator)
             message = claim.message or "a requirement of this recipe does not hold"
             at = Label(self.source, claim.condition.span)
-            options = [f"`-p {p.name}=...`" for p in recipe.params if p.name in _names(claim.condition)]
+            options = [f"`-p {p.name}=...`" for p in self.params.declared if p.name in _names(claim.condition)]
             help = f"give another value with {' or '.join(options)}" if options else "change the values"
             self.diagnostics.add(Diagnostic("E050", message, at, labels, help=(help,)))
 

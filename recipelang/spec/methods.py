@@ -13,7 +13,7 @@ from fractions import Fraction
 from recipelang.source.suggest import closest
 from recipelang.values import kinds as k
 from recipelang.values.composite import Applied, Chosen, Symbol
-from recipelang.values.kinds import Kind, Mismatch, wrong
+from recipelang.values.kinds import Kind, Mismatch, Silent, wrong
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,7 @@ def chosen(what: str, table: Mapping[str, Signature]) -> Kind:
             try:
                 _find(value.name, what, table)
             except Mismatch as mismatch:
+                mismatch.name, mismatch.known = value.name, tuple(table)
                 return mismatch
             return super().unknown(value)
 
@@ -124,6 +125,7 @@ def _bind(call: Applied, signature: Signature) -> Chosen:
     values = {a.name: a.default for a in signature.arguments}
     kinds = {a.name: a.kind for a in signature.arguments}
     given: set[str] = set()
+    unread = False  # a value that could not be evaluated does not hide a wrong name after it
     for name, value, span in call.arguments:
         if name is None:
             example = f", as in `{signature.name}({next(iter(kinds))} = ...)`" if kinds else ""
@@ -142,7 +144,11 @@ def _bind(call: Applied, signature: Signature) -> Chosen:
         given.add(name)
         try:
             values[name] = kinds[name].coerce(value)
+        except Silent:
+            unread = True
         except Mismatch as mismatch:
             mismatch.span = span
             raise
+    if unread:
+        raise Silent
     return Chosen(signature.name, tuple(values.items()))

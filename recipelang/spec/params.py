@@ -14,7 +14,7 @@ from recipelang.spec.show import show
 from recipelang.syntax import parse, tree as t
 from recipelang.values import kinds as k, quantities as q
 from recipelang.values.composite import POISON, Between, Poison, Symbol
-from recipelang.values.kinds import Kind, Mismatch, wrong
+from recipelang.values.kinds import Kind, Mismatch, Silent, wrong
 
 #: types whose value from the command line is raw text, not a literal of the grammar
 RAW = ("model", "dataset", "string")
@@ -90,7 +90,7 @@ class Params:
 
     def declare(self, node: t.Param) -> None:
         name = node.name
-        kind = self._kind(node.type)
+        kind = self._kind(node.type, node.default or node.within)
         given = self.given.get(name)
         type_name = kind.name if kind else "?"
         origin = given.origin if given else f"line {self.source.position(node.span.start)[0]}"
@@ -125,16 +125,30 @@ class Params:
                 help = f"it has {', '.join(f'`{n}`' for n in names)}" if names else "it declares none"
             self.diagnostics.add(Diagnostic("E036", f"the recipe has no parameter `{name}`", help=(help,)))
 
-    def _kind(self, node: t.Expr) -> Kind | None:
+    def _fitting(self, default: t.Expr | None) -> list[str]:
+        """The types that the default of a parameter is of."""
+        quiet = Evaluator(self.source, Diagnostics())
+        value = quiet.value(default) if default is not None else POISON
+
+        def fits(kind: Kind) -> bool:
+            try:
+                return kind.coerce(value) is not POISON
+            except Mismatch:
+                return False
+
+        return [name for name, kind in TYPES.items() if fits(kind)]
+
+    def _kind(self, node: t.Expr, default: t.Expr | None) -> Kind | None:
         if isinstance(node, t.Call) and node.function.text == "one_of":
             return self._one_of(node)
-        name = node.text if isinstance(node, t.Path) else ""
-        if name in TYPES:
-            return TYPES[name]
-        near = closest(name, TYPES)
+        if isinstance(node, t.Path) and node.text in TYPES:
+            return TYPES[node.text]
+        path = node.function if isinstance(node, t.Call) else node
+        name = path.text if isinstance(path, t.Path) else ""
+        near = closest(name, ["one_of"] if isinstance(node, t.Call) else self._fitting(default), TYPES)
         help = f"did you mean `{near}`?" if near else f"types are {', '.join(f'`{n}`' for n in TYPES)}, `one_of(...)`"
-        fixes = (Fix(f"write `{near}`", (Edit(node.span, near),)),) if near else ()
-        at = Label(self.source, node.span)
+        fixes = (Fix(f"write `{near}`", (Edit(path.span, near),)),) if near else ()
+        at = Label(self.source, path.span)
         self.diagnostics.add(Diagnostic("E022", f"unknown type `{name or '?'}`", at, help=(help,), fixes=fixes))
         return None
 
@@ -175,7 +189,11 @@ class Params:
         )
         try:
             value = kind.coerce(value)
+        except Silent:
+            return POISON
         except Mismatch as m:
+            if m.name is not None and source is self.source and expr is not None:
+                return self.evaluator.misfit(m, expr, kind=kind)
             edit = (Fix(f"write `{m.replacement}`", (Edit(at.span, m.replacement),)),) if m.replacement else ()
             self.diagnostics.add(
                 Diagnostic(m.code, m.message, at, declared, help=(m.help,) if m.help else (), fixes=edit)
@@ -220,7 +238,7 @@ class Params:
             try:
                 kind.coerce(value)
             except Mismatch as mismatch:
-                self.evaluator.mismatch(mismatch, expr.span)
+                self.evaluator.misfit(mismatch, expr)
                 sound = False
         return sound
 

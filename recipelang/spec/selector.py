@@ -6,6 +6,12 @@ from dataclasses import dataclass, field
 
 from recipelang.source import Span
 
+#: the roles of the language, whether or not a model has tensors of them
+ROLES = (
+    *("linear", "embeddings", "encoder", "decoder", "head", "pooler", "norm", "bias", "router"),
+    *("attention", "query", "key", "value", "out", "ffn", "up", "down", "gate"),
+)
+
 
 @dataclass(frozen=True)
 class _Node:

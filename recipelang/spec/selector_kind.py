@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recipelang.source.suggest import closest
 from recipelang.spec import selector as s
 from recipelang.values.composite import Applied
 from recipelang.values.kinds import Hinting, Kind, Mismatch, wrong
@@ -16,7 +17,7 @@ def selector(*, none: bool = False) -> Kind:
             return None
         return as_selector(value)
 
-    return Hinting("selector", convert, hint=role_hint, sign="@")
+    return Hinting("selector", convert, hint=role_hint, sign="@", words=("none",) if none else ())
 
 
 def role_hint(name: str) -> str:
@@ -33,7 +34,10 @@ def as_selector(value: object) -> s.Selector:
         return s.Glob(value)
     if isinstance(value, Applied):
         if value.function != "layers":
-            raise Mismatch("E022", f"unknown selector `{value.function}(...)`", "did you mean `layers(0..5)`?")
+            near = closest(value.function, ["layers"])
+            help = "did you mean `layers`?" if near else "a selector that is called is `layers(0..5)`"
+            message = f"unknown selector `{value.function}(...)`"
+            raise Mismatch("E022", message, help, near, span=value.function_span)
         return _layers(value)
     raise wrong(value, "a selector", "write a role such as `@linear`, a glob in quotes, or `layers(0..5)`")
 

@@ -160,21 +160,24 @@ class _Driver:
         """
         start, mark, openers = self.line
         end = next((i for i in range(self.index, len(self.stream)) if self.stream[i].type == "NL"), len(self.stream))
-        if self.mended >= LIMIT or end - start > _LONGEST_LINE or source_line(self.source, self.stream[start]) in self.spoiled:
+        if (
+            self.mended >= LIMIT
+            or end - start > _LONGEST_LINE
+            or source_line(self.source, self.stream[start]) in self.spoiled
+        ):
             return False
         kinds = [t.type for t in self.stream[start : end + 1]]
         kinds += [] if end < len(self.stream) else ["RBRACE"] * max(0, len(openers) - kinds.count("RBRACE")) + ["$END"]
         near = [
-            (distance(str(self.stream[i]), word), self.index - i, word)
+            (distance(str(self.stream[i]), word), word != "per" or self.stream[i - 1].type != "NUMBER", rank, i, word)
             for i in range(max(start, self.index - _BACK), self.index + 1)
             if self.stream[i].type == "NAME"
-            for word in nearest(str(self.stream[i]), KEYWORDS, len(KEYWORDS))
+            for rank, word in enumerate(nearest(str(self.stream[i]), KEYWORDS, len(KEYWORDS)))
             if self.machine.reads(mark, [*kinds[: i - start], word.upper(), *kinds[i - start + 1 :]])
         ]
         if not near:
             return False
-        _, back, word = min(near)
-        at = self.index - back
+        *_, at, word = min(near)
         self._misspelt(self.stream[at], word)
         self.stream[at] = Token.new_borrow_pos(word.upper(), word, self.stream[at])
         self.machine.back_to(mark)

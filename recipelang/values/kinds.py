@@ -12,7 +12,16 @@ from fractions import Fraction
 
 from recipelang.source import Span
 from recipelang.source.suggest import closest
-from recipelang.values.composite import Applied, SparsityPattern, StageRef, Symbol
+from recipelang.values.composite import (
+    Applied,
+    Arrow,
+    Between,
+    Poison,
+    SparsityPattern,
+    StageRef,
+    Symbol,
+    Tolerance,
+)
 from recipelang.values.quantities import Quantity, Rate, Time, describe as describe_number
 
 
@@ -28,6 +37,16 @@ class Mismatch(Exception):
     help: str | None = None
     replacement: str | None = None
     span: Span | None = None
+    #: the bare name that was met, and the names that would do
+    name: str | None = None
+    known: tuple[str, ...] = ()
+
+
+class Silent(Mismatch):
+    """A part of the value could not be evaluated; that was said where it stands."""
+
+    def __init__(self) -> None:
+        super().__init__("", "")
 
 
 def describe(value: object) -> str:
@@ -63,26 +82,45 @@ class Kind:
     name: str
     convert: Callable[[object], object] = field(compare=False)
     symbols: tuple[str, ...] = ()
+    #: words of the language that are values here: `true`, `none`
+    words: tuple[str, ...] = ()
 
     def coerce(self, value: object) -> object:
         """Plain data, or raise `Mismatch`."""
+        if isinstance(value, Poison):
+            raise Silent
         if isinstance(value, Symbol) and value.name not in self.symbols:
             raise self.unknown(value)
         return self.convert(value)
 
     def unknown(self, value: Symbol) -> Mismatch:
-        near = closest(value.name, self.symbols)
+        near = closest(value.name, self.symbols, self.words)
         known = ", ".join(f"`{s}`" for s in self.symbols[:12])
         hint = (
             f"did you mean `{near}`?"
             if near
             else (f"known here: {known}" if known else f"define it with `let {value.name} = ...`")
         )
-        return Mismatch("E022", f"unknown name `{value.name}`", hint, near)
+        return Mismatch(
+            "E022", f"unknown name `{value.name}`", hint, near, name=value.name, known=self.symbols + self.words
+        )
 
 
 def wrong(value: object, wanted: str, help: str | None = None) -> Mismatch:
-    return Mismatch("E024", f"expected {wanted}, found {describe(value)}", help)
+    """Raises `Silent` at once for what could not be evaluated."""
+    if isinstance(value, Poison) or any(isinstance(end, Poison) for end in _ends(value)):
+        raise Silent
+    name = value.name if isinstance(value, Symbol) else None
+    return Mismatch("E024", f"expected {wanted}, found {describe(value)}", help, name=name)
+
+
+def _ends(value: object) -> tuple[object, ...]:
+    match value:
+        case Arrow(a, b) | Between(a, b) | Tolerance(a, b):
+            return a, b
+        case Applied():
+            return tuple(inner for _, inner, _ in value.arguments)
+    return ()
 
 
 def text() -> Kind:
@@ -100,7 +138,7 @@ def boolean() -> Kind:
             raise wrong(value, "`true` or `false`")
         return value
 
-    return Hinting("bool", convert, hint=lambda name: "write `true` or `false`")
+    return Hinting("bool", convert, hint=lambda name: "write `true` or `false`", words=("true", "false"))
 
 
 def number(
@@ -127,7 +165,7 @@ def number(
         _bounds(value.value, low, high, above)
         return int(value.value) if whole else value.value
 
-    return Kind(name + (" or none" if none else ""), convert)
+    return Kind(name + (" or none" if none else ""), convert, words=("none",) if none else ())
 
 
 def ratio() -> Kind:
@@ -227,6 +265,8 @@ def pattern() -> Kind:
         if isinstance(value, Symbol):
             return SparsityPattern("unstructured")
         if isinstance(value, Applied) and value.function == "block":
+            if any(isinstance(v, Poison) for _, v, _ in value.arguments):
+                raise Silent
             sides = [v.value for _, v, _ in value.arguments if isinstance(v, Quantity) and v.unit is None]
             if len(sides) == len(value.arguments) == 2 and all(s.denominator == 1 and s > 0 for s in sides):
                 return SparsityPattern("block", int(sides[0]), int(sides[1]))
@@ -247,7 +287,8 @@ class Hinting(Kind):
 
     def unknown(self, value: Symbol) -> Mismatch:
         mended = self.sign + value.name if self.sign else None
-        return Mismatch("E022", f"unknown name `{value.name}`", self.hint(value.name), mended)
+        message, hint = f"unknown name `{value.name}`", self.hint(value.name)
+        return Mismatch("E022", message, hint, mended, name=value.name, known=self.words)
 
 
 @dataclass(frozen=True)
@@ -276,7 +317,7 @@ def list_of(inner: Kind) -> Kind:
         items = value if isinstance(value, tuple) else (value,)
         return tuple(inner.coerce(item) for item in items)
 
-    return Kind(f"list<{inner.name}>", convert, inner.symbols)
+    return Kind(f"list<{inner.name}>", convert, inner.symbols, inner.words)
 
 
 def either(first: Kind, second: Kind) -> Kind:
@@ -288,7 +329,7 @@ def either(first: Kind, second: Kind) -> Kind:
         except Mismatch:
             return second.coerce(value)
 
-    return Kind(f"{first.name} or {second.name}", convert, first.symbols + second.symbols)
+    return Kind(f"{first.name} or {second.name}", convert, first.symbols + second.symbols, first.words + second.words)
 
 
 def _whole(value: Fraction, what: str, low: int) -> int:
