@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from recipelang.source import Span
 from recipelang.source.suggest import closest
+from recipelang.values import aliases
 from recipelang.values.composite import Applied, Arrow, Between, Poison, Schedule, ShapeSegment, Symbol
 from recipelang.values.kinds import Kind, Mismatch, Silent, wrong
 from recipelang.values.quantities import Quantity, Rate, Time
@@ -57,7 +58,7 @@ def _segment(value: object, kind: Kind, events: bool) -> ShapeSegment:
         plain = _value(value, kind)
         return ShapeSegment("constant", plain, plain)
     if value.function not in SHAPES:
-        near = closest(value.function, SHAPES)
+        near = closest(value.function, SHAPES) or aliases.meant(value.function, aliases.SYMBOLS, SHAPES)
         known = ", ".join(f"`{s}`" for s in SHAPES)
         raise Mismatch(
             "E022", f"unknown shape `{value.function}`", f"did you mean `{near}`?" if near else f"shapes: {known}", near

@@ -9,10 +9,12 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
+from recipelang.source.diagnostic import Applicability
 from recipelang.source.suggest import closest
-from recipelang.spec.blocks import ALIASES, BLOCKS, LATER_BLOCKS, ColumnsSpec, DataSpec, Spec, StageSpec
+from recipelang.spec.blocks import ALIASES, BLOCKS, LATER_BLOCKS, OTHER_VALUES, ColumnsSpec, DataSpec, Spec, StageSpec
 from recipelang.spec.evaluate import NAMES, Evaluator
 from recipelang.syntax import tree as t
+from recipelang.values import aliases
 from recipelang.values.composite import POISON, Poison
 from recipelang.values.kinds import Mismatch
 from recipelang.values.quantities import Time
@@ -132,6 +134,8 @@ class Binder:
         table = BLOCKS.get(parent, {})
         found: list[tuple[t.Block, type[Spec]]] = []
         seen: dict[tuple[str, tuple[str, ...]], t.Block] = {}
+        statements = tuple(statements)
+        whole = {(s.kind, s.labels) for s in statements if isinstance(s, t.Block)}
         for statement in statements:
             if isinstance(statement, t.Param | t.Let | t.Claim) and parent:
                 word = {"Param": "param", "Let": "let"}.get(type(statement).__name__, getattr(statement, "kind", ""))
@@ -145,7 +149,7 @@ class Binder:
                 continue
             if statement.kind not in table:
                 meant = self._unknown_block(statement, parent)
-                if meant is None:
+                if meant is None or (meant, statement.labels) in whole:
                     continue
                 statement = replace(statement, kind=meant)
             spec = table[statement.kind]
@@ -192,12 +196,13 @@ class Binder:
         fixes: tuple[Fix, ...] = ()
         if word:
             help = f"did you mean `{word}`?"
-            fixes = (Fix(f"write `{word}`", (Edit(attribute.name_span, word),)),)
+            safe: Applicability = "unsafe" if name in OTHER_VALUES else "safe"
+            fixes = (Fix(f"write `{word}`", (Edit(attribute.name_span, word),), safe),)
+        elif name in BLOCKS.get(kind, {}):
+            help = f"`{name}` is a block: write `{name} {{ ... }}`"
         elif homes := _homes(ALIASES.get(name, name)):
             home = ALIASES.get(name, name)
             help = f"`{home}` belongs in {' or '.join(f'`{h}`' for h in homes)}, not in {where}"
-        elif name in BLOCKS.get(kind, {}):
-            help = f"`{name}` is a block: write `{name} {{ ... }}`"
         else:
             help = f"it takes {', '.join(f'`{a}`' for a in here)}"
         self._error("E051", message, attribute.name_span, help=help, fixes=fixes)
@@ -211,7 +216,7 @@ class Binder:
             )
             return None
         table = BLOCKS.get(parent, {})
-        near = closest(block.kind, table)
+        near = closest(block.kind, table) or aliases.meant(block.kind, aliases.BLOCKS, table)
         if block.labels and block.labels[0] in table and (patch := closest(block.kind, ["patch"])):
             near = patch  # `ptach stage NAME { ... }` looks like a block with two names
         homes = [p for p, inner in BLOCKS.items() if block.kind in inner]
@@ -224,7 +229,7 @@ class Binder:
             help = f"{where} takes {', '.join(f'`{b}`' for b in table)}" if table else f"{where} takes no blocks"
         fixes = (Fix(f"write `{near}`", (Edit(block.kind_span, near),)),) if near else ()
         self._error("E052", f"unknown block `{block.kind}` in {where}", block.kind_span, help=help, fixes=fixes)
-        return near if near in table else None
+        return near if closest(block.kind, table) == near else None
 
     def _missing(self, block: t.Block, name: str, doc: str) -> None:
         misspelt = [

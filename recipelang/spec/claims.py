@@ -20,6 +20,7 @@ from recipelang.spec.evaluate import COMPARISONS, Evaluator
 from recipelang.spec.selector_kind import as_selector
 from recipelang.spec.show import show
 from recipelang.syntax import tree as t
+from recipelang.values import aliases
 from recipelang.values.composite import POISON, Between, Poison, SparsityPattern, Tolerance
 from recipelang.values.kinds import Mismatch
 from recipelang.values.quantities import Quantity
@@ -206,7 +207,7 @@ def _unknown(source: Source, diagnostics: Diagnostics, node: t.Path, names: list
         index, options = part
         word = node.names[index]
         at = _part(source, node, index)
-        near = closest(word, options)
+        near = closest(word, options) or aliases.meant(word, aliases.SYMBOLS, options)
         listed = ", ".join(f"`{n}`" for n in options)
         if index == len(node.names) - 1:
             message = f"`{'.'.join(node.names[:-1])}` does not measure `{word}`"

@@ -16,7 +16,7 @@ from recipelang.source.suggest import closest
 from recipelang.spec import selector as sel
 from recipelang.spec.selector_kind import NODES, as_selector, role_hint
 from recipelang.syntax import tree as t
-from recipelang.values import quantities as q
+from recipelang.values import aliases, quantities as q
 from recipelang.values.composite import (
     POISON,
     Applied,
@@ -164,20 +164,21 @@ class Evaluator:
         other_number = [
             u if expr.value == 1 else u.removesuffix("s") for u in q.UNITS if len(u) > 1 and u.endswith("s")
         ]
-        near = q.UNIT_ALIASES.get(unit.lower()) or closest(unit, [u for u in q.UNITS if u not in other_number])
+        units = [u for u in q.UNITS if u not in other_number]
+        near = aliases.meant(unit, aliases.UNITS, (*q.UNITS, "%")) or closest(unit, units)
         if near == "%":
             # between the number and its unit stands white space alone
             at = Span(expr.span.start, at.end)
             near = f"{self.source.slice(expr.span).removesuffix(unit).rstrip()}%"
-        units = "epochs, steps, samples, tokens, B kB MB GB KiB MiB GiB, s min h, x"
-        help = f"did you mean `{near}`?" if near else f"units are: {units}"
+        every = "epochs, steps, samples, tokens, B kB MB GB KiB MiB GiB, s min h, x"
+        help = f"did you mean `{near}`?" if near else f"units are: {every}"
         fixes = (Fix(f"write `{near}`", (Edit(at, near),)),) if near else ()
         return self._error("E025", f"unknown unit `{unit}`", expr.unit_span or expr.span, help=help, fixes=fixes)
 
     def _role(self, expr: t.Role) -> object:
         if expr.name in sel.ROLES:
             return sel.Role(expr.name, span=expr.span)
-        near = closest(expr.name, sel.ROLES)
+        near = closest(expr.name, sel.ROLES) or aliases.meant(expr.name, aliases.ROLES, sel.ROLES)
         fixes = (Fix(f"write `@{near}`", (Edit(expr.span, f"@{near}"),)),) if near else ()
         help = f"did you mean `@{near}`?" if near else f"roles are {', '.join(f'`@{r}`' for r in sel.ROLES)}"
         return self._error("E073", f"unknown role `@{expr.name}`", expr.span, help=help, fixes=fixes)
@@ -227,11 +228,18 @@ class Evaluator:
         return self.unknown(expr)
 
     def unknown(
-        self, expr: t.Path, hint: str | None = None, *, known: Iterable[str] = (), kind: Kind | None = None
+        self,
+        expr: t.Path,
+        hint: str | None = None,
+        *,
+        known: Iterable[str] = (),
+        kind: Kind | None = None,
+        message: str | None = None,
     ) -> Poison:
         """A name that stands for nothing. `known` would do here; so would what is defined and fits `kind`."""
         fitting = [n for n in self.definitions if kind is not None and self._fits(n, kind)]
         near = closest(expr.text, (*known, *self.locals, *fitting), self.definitions)
+        near = near or aliases.meant(expr.text, aliases.SYMBOLS, (*known, *self.locals))
         if len(expr.names) == 2 and closest(expr.names[0], ["stage"]):
             near = f"stage.{expr.names[1]}"
         fixes = (Fix(f"write `{near}`", (Edit(expr.span, near),)),) if near else ()
@@ -240,7 +248,7 @@ class Evaluator:
             hint = "`start` and `end` are the ends of a stage, and known inside it only"
         hint = hint or (f"defined here: {names}" if names else f"define it with `let {expr.names[0]} = ...`")
         help = f"did you mean `{near}`?" if near else hint
-        return self._error("E022", f"unknown name `{expr.text}`", expr.span, help=help, fixes=fixes)
+        return self._error("E022", message or f"unknown name `{expr.text}`", expr.span, help=help, fixes=fixes)
 
     def _fits(self, name: str, kind: Kind) -> bool:
         value = self._values.get(name, POISON)  # one that is being computed is no candidate
@@ -299,6 +307,8 @@ class Evaluator:
         arguments: list[tuple[str | None, object, Span]] = []
         for argument in expr.arguments:
             value = self.value(argument.value)
+            if self._holds_unread(value):
+                return POISON
             if argument.name in ("over", "at") and "end" in self.locals:
                 value = _share_of_stage(value, self.locals["end"])
             arguments.append((argument.name, value, argument.value.span))
@@ -358,6 +368,8 @@ class Evaluator:
             return self._rate(expr, left)
         right = self.value(expr.right)
         # a change or a window with an end that is not known is one all the same: its other end is judged
+        if self._holds_unread(left) or self._holds_unread(right):
+            return POISON
         if operator not in ("->", "..") and (self._unread(left) or self._unread(right)):
             return POISON
         match operator:
@@ -591,9 +603,12 @@ class Evaluator:
         """A value that does not fit; where a bare name in `expr` stands for nothing, that is the mistake."""
         if mismatch.name is not None and (path := self._bare(expr, mismatch.name)):
             near = closest(mismatch.name, mismatch.known, self.locals, self.definitions)
+            message = mismatch.message if mismatch.code == "E022" else None
             if near or mismatch.replacement is None:
                 hint = None if mismatch.help and mismatch.help.startswith("define it") else mismatch.help
-                return self.unknown(path, hint, known=mismatch.known, kind=kind if path is expr else None)
+                return self.unknown(
+                    path, hint, known=mismatch.known, kind=kind if path is expr else None, message=message
+                )
         return self.mismatch(mismatch, at or expr.span)
 
     def _bare(self, expr: t.Expr, name: str) -> t.Path | None:
@@ -646,6 +661,10 @@ class Evaluator:
                 return True
             case Arrow(a, b) | Between(a, b) | Tolerance(a, b):
                 return isinstance(a, Poison) or isinstance(b, Poison)
+        return self._holds_unread(value)
+
+    def _holds_unread(self, value: object) -> bool:
+        """Something inside something in it could not be evaluated: no more is judged, so that nothing grows."""
         known = self._sizes.get(id(value))
         return known is not None and known[0] is value and known[3]
 

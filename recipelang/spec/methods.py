@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from recipelang.source.suggest import closest
-from recipelang.values import kinds as k
+from recipelang.values import aliases, kinds as k
 from recipelang.values.composite import Applied, Chosen, Symbol
 from recipelang.values.kinds import Kind, Mismatch, Silent, wrong
 
@@ -96,12 +96,15 @@ def chosen(what: str, table: Mapping[str, Signature]) -> Kind:
         signature = _find(value.function, what, table)
         return _bind(value, signature)
 
+    later = LATER_METHODS if what == "method" else ()
+
     class _Choice(Kind):
         def unknown(self, value: Symbol) -> Mismatch:
             try:
                 _find(value.name, what, table)
             except Mismatch as mismatch:
-                mismatch.name, mismatch.known = value.name, tuple(table)
+                if mismatch.code == "E022":
+                    mismatch.name, mismatch.known = value.name, (*table, *later)
                 return mismatch
             return super().unknown(value)
 
@@ -115,7 +118,7 @@ def _find(name: str, what: str, table: Mapping[str, Signature]) -> Signature:
         have = ", ".join(f"`{n}`" for n in table)
         raise Mismatch("E055", f"method `{name}` is not in this release yet", f"this release has {have}")
     candidates = (*table, *(LATER_METHODS if what == "method" else ()))
-    near = closest(name, candidates)
+    near = closest(name, candidates) or aliases.meant(name, aliases.SYMBOLS, candidates)
     known = ", ".join(f"`{n}`" for n in table)
     hint = f"did you mean `{near}`?" if near else f"known here: {known}"
     raise Mismatch("E022", f"unknown {what} `{name}`", hint, near)

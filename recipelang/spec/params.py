@@ -12,7 +12,7 @@ from recipelang.spec.evaluate import Definition, Evaluator
 from recipelang.spec.selector_kind import selector
 from recipelang.spec.show import show
 from recipelang.syntax import parse, tree as t
-from recipelang.values import kinds as k, quantities as q
+from recipelang.values import aliases, kinds as k, quantities as q
 from recipelang.values.composite import POISON, Between, Poison, Symbol
 from recipelang.values.kinds import Kind, Mismatch, Silent, wrong
 
@@ -146,6 +146,7 @@ class Params:
         path = node.function if isinstance(node, t.Call) else node
         name = path.text if isinstance(path, t.Path) else ""
         near = closest(name, ["one_of"] if isinstance(node, t.Call) else self._fitting(default), TYPES)
+        near = near or aliases.meant(name, aliases.TYPES, (*TYPES, "one_of"))
         help = f"did you mean `{near}`?" if near else f"types are {', '.join(f'`{n}`' for n in TYPES)}, `one_of(...)`"
         fixes = (Fix(f"write `{near}`", (Edit(path.span, near),)),) if near else ()
         at = Label(self.source, path.span)

@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from recipelang.source import Span
 from recipelang.source.suggest import closest
+from recipelang.values import aliases
 from recipelang.values.composite import (
     Applied,
     Arrow,
@@ -95,6 +96,7 @@ class Kind:
 
     def unknown(self, value: Symbol) -> Mismatch:
         near = closest(value.name, self.symbols, self.words)
+        near = near or aliases.meant(value.name, aliases.SYMBOLS, self.symbols + self.words)
         known = ", ".join(f"`{s}`" for s in self.symbols[:12])
         hint = (
             f"did you mean `{near}`?"

@@ -24,20 +24,6 @@ UNITS: dict[str, tuple[str, Fraction]] = {
     "x": ("x", Fraction(1)),
 }
 
-#: what users of other tools write for a unit; `%` clings to its number
-UNIT_ALIASES: dict[str, str] = {
-    **dict.fromkeys(("ep", "eps", "pass", "passes"), "epochs"),
-    **dict.fromkeys(("iteration", "iterations", "iter", "iters", "it", "its", "update", "updates"), "steps"),
-    **dict.fromkeys(("example", "examples", "row", "rows", "record", "records", "sentences", "questions"), "samples"),
-    **dict.fromkeys(("word", "words", "subword", "subwords", "wordpieces"), "tokens"),
-    **dict.fromkeys(("percent", "pct", "percents", "percentage"), "%"),
-    **dict.fromkeys(("byte", "bytes"), "B"),
-    **dict.fromkeys(("second", "seconds", "sec", "secs"), "s"),
-    **dict.fromkeys(("minute", "minutes", "mins"), "min"),
-    **dict.fromkeys(("hour", "hours", "hr", "hrs"), "h"),
-    **dict.fromkeys(("times", "fold"), "x"),
-}
-
 #: No exact number may grow beyond this: it bounds what arithmetic can cost.
 MAX_BITS = 256
 

@@ -64,7 +64,6 @@ def test_matrices_leave_out_biases_and_norms(facts):
 @pytest.mark.parametrize(
     "source, code, said",
     [
-        ("@liner", "E073", "@linear"),
         ("layers(7)", "E073", "0..1"),
         ('re"(?=x)"', "E049", ""),
         ('re"a{1001}"', "E049", ""),
@@ -83,11 +82,11 @@ def test_bad_selector_is_a_coded_error(facts, source, code, said):
 @pytest.mark.parametrize(
     "source",
     [
-        "@a & @b | @c",
-        "@a & (@b | @c)",
-        "!(@a | @b) & @c",
-        "@a except @b & @c",
-        "(@a except @b) & @c",
+        "@query & @key | @value",
+        "@query & (@key | @value)",
+        "!(@query | @key) & @value",
+        "@query except @key & @value",
+        "(@query except @key) & @value",
         'layers(0..3) & "x.*"',
     ],
 )

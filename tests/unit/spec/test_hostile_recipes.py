@@ -28,7 +28,7 @@ ATTACKS = {
     "doubling changes": (lets(60, "P -> P"), "E043"),
     "doubling ranges": (lets(60, "P..P"), "E043"),
     "doubling selectors": (lets(60, "P & P", "@linear"), "E043"),
-    "selectors inside each other": (lets(60, "!(!(!(!(P | @a) & @b) | @c) & @d)", "@x"), "E044"),
+    "selectors inside each other": (lets(60, "!(!(!(!(P | @query) & @key) | @value) & @out)", "@ffn"), "E044"),
     "lists inside each other": (lets(60, "[[[[P]]]]"), "E044"),
     "lists inside each other, backwards": (backwards(60, "[" * 50 + "N" + "]" * 50), "E044"),
     "chained definitions, backwards": (backwards(1500, "N + 1"), "E044"),
@@ -67,7 +67,7 @@ def test_a_sum_of_256_operators_is_evaluated():
 
 def test_long_conjunctions_and_selectors_are_not_deep():
     assert value_of(" and ".join(["true"] * 200)) == (True, [])
-    assert len(value_of(" & ".join(["@a"] * 200))[0].items) == 200
+    assert len(value_of(" & ".join(["@query"] * 200))[0].items) == 200
 
 
 @pytest.mark.parametrize("forward", [True, False])
