@@ -42,50 +42,87 @@ VOCABULARY = _vocabulary()
 class Word:
     span: Span
     text: str
-    #: `definition`, `option` (of a `one_of`), `label`, or `use`
-    role: str
-    #: how it stands, for a table of failures: `NAME (`, `@NAME`, ...
-    kind: str
+    #: `use`, or where a name is given to something: `definition`, `label`, `option` (of a `one_of`)
+    role: str = "use"
+    #: how many errors a slip in it makes: none where nothing uses what is renamed
+    errors: int = 1
+    #: an argument of a method that this release has not
+    unread: bool = False
 
 
 def words(text: str) -> list[Word]:
     """Names, keywords, units, roles, and names inside strings; not the strings."""
-    found: list[Word] = []
     result, _ = parsed(text)
     assert result.recipe is not None
-    places = dict(_definitions(result.recipe.statements))
-    tokens = [token for token in grammar.lex(text) if token.type not in ("WS", "COMMENT")]
-    for i, token in enumerate(tokens):
+    given = _given(result.recipe)
+    unread = [
+        e.span
+        for e in _expressions(result.recipe.statements)
+        if isinstance(e, t.Call) and e.function.text in LATER_METHODS
+    ]
+    found: list[Word] = []
+    for token in grammar.lex(text):
         at = span_of(token)
-        after = tokens[i + 1].type if i + 1 < len(tokens) else "$END"
-        before = tokens[i - 1].type if i else "$START"
         if token.type == "ROLE":
-            found.append(Word(Span(at.start + 1, at.end), str(token)[1:], "use", "role"))
+            found.append(Word(Span(at.start + 1, at.end), str(token)[1:]))
         elif token.type == "NAME" or str(token) in KEYWORDS:
-            kind = "keyword" if token.type != "NAME" else f"{before} NAME {after}"
-            found.append(Word(at, str(token), places.get(at, "use"), kind))
+            inside = any(s.start < at.start < s.end for s in unread)
+            found.append(given.get(at) or Word(at, str(token), unread=inside))
         elif token.type in ("STRING", "MLSTRING"):
-            for m in re.finditer(r"(?<!\\)\$\{([\w.]+)\}", str(token)):
-                for part in re.finditer(r"\w+", m[1]):
-                    start = at.start + m.start(1) + part.start()
-                    found.append(Word(Span(start, start + len(part[0])), part[0], "use", "in a string"))
+            for path in re.finditer(r"(?<!\\)\$\{([\w.]+)\}", str(token)):
+                for part in re.finditer(r"\w+", path[1]):
+                    start = at.start + path.start(1) + part.start()
+                    found.append(Word(Span(start, start + len(part[0])), part[0]))
     return found
 
 
-def _definitions(statements: tuple[t.Statement, ...]) -> Iterator[tuple[Span, str]]:
-    for statement in statements:
-        match statement:
-            case t.Param():
-                yield statement.name_span, "definition"
-                if isinstance(statement.type, t.Call):
-                    for argument in statement.type.arguments:
-                        yield argument.value.span, "option"
-            case t.Let():
-                yield statement.name_span, "definition"
+def _given(recipe: t.Recipe) -> dict[Span, Word]:
+    """The places where a name is given to something."""
+    paths = [e for e in _expressions(recipe.statements) if isinstance(e, t.Path)]
+    alone = {p.text for p in paths}
+    parts = {name for p in paths if len(p.names) > 1 for name in p.names}
+    values = {
+        a.value.text for a in _flat(recipe.statements) if isinstance(a, t.Attribute) and isinstance(a.value, t.Path)
+    }
+    found: list[Word] = []
+    for s in _flat(recipe.statements):
+        match s:
+            case t.Param() | t.Let():
+                found.append(Word(s.name_span, s.name, "definition", int(s.name in alone)))
             case t.Block():
-                for span in statement.label_spans:
-                    yield span, "label"
-                yield from _definitions(statement.body)
+                used = alone if s.kind == "data" else parts
+                found += [
+                    Word(span, label, "label", int(label in used))
+                    for span, label in zip(s.label_spans, s.labels, strict=True)
+                ]
+        if isinstance(s, t.Param) and isinstance(s.type, t.Call):
+            default = s.default.text if isinstance(s.default, t.Path) else ""
+            for option in (a.value for a in s.type.arguments):
+                if isinstance(option, t.Path):
+                    used = option.text == default or s.name in values
+                    found.append(Word(option.span, option.text, "option", int(used)))
+    return {word.span: word for word in found}
+
+
+def _flat(statements: tuple[t.Statement, ...]) -> Iterator[t.Statement]:
+    for statement in statements:
+        yield statement
+        if isinstance(statement, t.Block):
+            yield from _flat(statement.body)
+
+
+def _expressions(statements: tuple[t.Statement, ...]) -> Iterator[t.Expr]:
+    """Every expression of a recipe but the types of parameters."""
+    for s in _flat(statements):
+        match s:
+            case t.Attribute() | t.Let():
+                yield from t.inside(s.value)
+            case t.Claim():
+                yield from t.inside(s.condition)
+            case t.Param():
+                for part in (s.within, s.default):
+                    if part is not None:
+                        yield from t.inside(part)
 
 
 def slip(word: str, rng: random.Random, taken: frozenset[str]) -> str:

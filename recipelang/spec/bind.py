@@ -15,8 +15,8 @@ from recipelang.spec.blocks import ALIASES, BLOCKS, LATER_BLOCKS, OTHER_VALUES, 
 from recipelang.spec.evaluate import NAMES, Evaluator
 from recipelang.syntax import tree as t
 from recipelang.values import aliases
-from recipelang.values.composite import POISON, Poison
-from recipelang.values.kinds import Mismatch
+from recipelang.values.composite import POISON, Poison, Symbol
+from recipelang.values.kinds import Kind, Mismatch
 from recipelang.values.quantities import Time
 
 S = TypeVar("S", bound=Spec)
@@ -80,6 +80,7 @@ class Binder:
             value = evaluator.value(attribute.value)
             if not isinstance(value, Poison):
                 value = self._coerce(attribute, spec, value, evaluator)
+                self._options(attribute, known[name].kind, evaluator)
             self._look_over(attribute, spec, evaluator)
             if isinstance(value, Poison):
                 sound = False
@@ -107,6 +108,16 @@ class Binder:
         except Mismatch as mismatch:
             at = _innermost(attribute.value, mismatch, evaluator)
             return evaluator.misfit(mismatch, attribute.value, at, spec.attributes()[attribute.name].kind)
+
+    def _options(self, attribute: t.Attribute, kind: Kind, evaluator: Evaluator) -> None:
+        """Every name that a `one_of` parameter may be must do where the parameter is the value."""
+        defined = evaluator.definitions.get(attribute.value.text) if isinstance(attribute.value, t.Path) else None
+        if defined is None or not kind.symbols:
+            return
+        for name, span in zip(defined.symbols or (), defined.places, strict=False):
+            mismatch = kind.unknown(Symbol(name))
+            if name not in kind.symbols and mismatch.code == "E022":
+                evaluator.mismatch(mismatch, span)
 
     def _look_over(self, attribute: t.Attribute, spec: type[Spec], evaluator: Evaluator) -> None:
         """The branches of an `if` that were not taken: every name in them must do as well."""

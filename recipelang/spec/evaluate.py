@@ -51,6 +51,7 @@ class Definition:
     span: Span
     used: bool = False
     symbols: tuple[str, ...] | None = None  # the names a `one_of` parameter may be
+    places: tuple[Span, ...] = ()  # where these names stand
 
 
 @dataclass
@@ -307,7 +308,7 @@ class Evaluator:
         arguments: list[tuple[str | None, object, Span]] = []
         for argument in expr.arguments:
             value = self.value(argument.value)
-            if self._holds_unread(value):
+            if self._holds_unread(value) and not isinstance(value, Arrow | Between):
                 return POISON
             if argument.name in ("over", "at") and "end" in self.locals:
                 value = _share_of_stage(value, self.locals["end"])

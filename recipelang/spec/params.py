@@ -109,7 +109,9 @@ class Params:
             return self._typed(node, kind, value, self.source, node.default)
 
         symbols = kind.symbols if kind is not None and type_name == "one_of" else None
-        self.evaluator.definitions[name] = Definition(name, "param", compute, node.name_span, symbols=symbols)
+        self.evaluator.definitions[name] = Definition(
+            name, "param", compute, node.name_span, symbols=symbols, places=_places(node.type, symbols or ())
+        )
 
     def check_unknown(self, lets: frozenset[str]) -> None:
         names = [p.name for p in self.declared]
@@ -160,7 +162,9 @@ class Params:
 
         def convert(value: object) -> object:
             if value not in values:
-                raise wrong(value, f"one of {', '.join(f'`{show(v)}`' for v in values)}")
+                mismatch = wrong(value, f"one of {', '.join(f'`{show(v)}`' for v in values)}")
+                mismatch.known = symbols
+                raise mismatch
             return value
 
         return Kind("one_of", convert, symbols)
@@ -249,6 +253,12 @@ class Params:
         if isinstance(bounds, Between) and isinstance(value, q.Numeric):
             return q.compare(bounds.low, value) <= 0 <= q.compare(bounds.high, value)  # type: ignore[arg-type]
         return not isinstance(bounds, tuple) or value in bounds
+
+
+def _places(type: t.Expr, symbols: tuple[str, ...]) -> tuple[Span, ...]:
+    """Where the names of a `one_of` stand."""
+    values = [argument.value for argument in type.arguments] if isinstance(type, t.Call) else []
+    return tuple(value.span for value in values if isinstance(value, t.Path) and value.text in symbols)
 
 
 def literal(source: Source, diagnostics: Diagnostics) -> t.Expr | None:
