@@ -6,6 +6,7 @@ the reference pages come from it. A default is part of version 1 for good.
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -34,6 +35,7 @@ class Spec(BaseModel):
     LABELS: ClassVar[tuple[int, int]] = (0, 0)
 
     @classmethod
+    @cache
     def attributes(cls) -> dict[str, Attr]:
         return {
             name: next(m for m in info.metadata if isinstance(m, Attr))
@@ -42,6 +44,7 @@ class Spec(BaseModel):
         }
 
     @classmethod
+    @cache
     def required(cls) -> tuple[str, ...]:
         return tuple(name for name, info in cls.model_fields.items() if info.is_required() and name in cls.attributes())
 

@@ -224,6 +224,10 @@ class Builder:
 
     def _edge(self, node: Token | Tree[Token], side: int) -> int:
         """Where a node begins (0) or ends (-1). Remembered for every node on the way: chains are long and lean left."""
+        if isinstance(node, Tree) and node.children and isinstance(last := node.children[side], Token):
+            node = last
+        if isinstance(node, Token):
+            return (node.end_pos if side else node.start_pos) or 0
         way: list[tuple[int, int]] = []
         at = None
         while at is None:
@@ -234,11 +238,12 @@ class Builder:
             at = self.edges.get(key)
             if at is None:
                 way.append(key)
-                full = [c for c in node.children if isinstance(c, Token) or c.children]
-                if not full:
+                children = reversed(node.children) if side else node.children
+                full = next((c for c in children if isinstance(c, Token) or c.children), None)
+                if full is None:
                     at = 0
                 else:
-                    node = full[side]
+                    node = full
         self.edges.update(dict.fromkeys(way, at))
         return at
 

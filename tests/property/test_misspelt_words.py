@@ -7,7 +7,7 @@ nothing uses is as good as before.
 
 import random
 from collections import Counter
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -30,7 +30,7 @@ SEEDS = 2
 WIDER = 30
 
 
-@cache
+@lru_cache(maxsize=4)
 def errors(name: str, text: str) -> list[Diagnostic]:
     return list(check_all(Source(name, text), {}).diagnostics.errors)
 
