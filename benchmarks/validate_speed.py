@@ -100,7 +100,9 @@ def main() -> None:
         ("a large recipe", large(), LIMITS[1]),
     ):
         ours, floor, ratio = measured(text, repeats if limit == LIMITS[0] else max(3, repeats // 6))
-        print(f"{name} ({len(text.encode()):,} bytes): validate {ours:.1f} ms of at most {limit}, tokens {floor:.1f} ms")
+        print(
+            f"{name} ({len(text.encode()):,} bytes): validate {ours:.1f} ms of at most {limit}, tokens {floor:.1f} ms"
+        )
         print(f"  ratio {ratio:.2f}")
 
 

@@ -13,7 +13,7 @@ from typing import TypeGuard
 
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, RecipeError, Source, Span
 from recipelang.source.suggest import closest
-from recipelang.spec import selector as sel
+from recipelang.spec import patterns, selector as sel
 from recipelang.spec.selector_kind import NODES, as_selector, role_hint
 from recipelang.syntax import tree as t
 from recipelang.values import aliases, quantities as q
@@ -137,6 +137,7 @@ class Evaluator:
             case t.Text():
                 return self._text(expr)
             case t.Pattern():
+                patterns.regex(expr.regex)
                 return sel.Regex(expr.regex, span=expr.span)
             case t.Constant():
                 return expr.value
@@ -628,7 +629,7 @@ class Evaluator:
             if mismatch.replacement
             else ()
         )
-        return self._error(mismatch.code, mismatch.message, span, help=mismatch.help, fixes=fixes)
+        return self._error(mismatch.code, mismatch.message, span, help=mismatch.help, notes=mismatch.notes, fixes=fixes)
 
     def _error(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recipelang.source.suggest import closest
-from recipelang.spec import selector as s
+from recipelang.spec import patterns, selector as s
 from recipelang.values.composite import Applied
 from recipelang.values.kinds import Hinting, Kind, Mismatch, wrong
 from recipelang.values.quantities import Quantity
@@ -29,8 +29,7 @@ def as_selector(value: object) -> s.Selector:
     if isinstance(value, NODES):
         return value
     if isinstance(value, str):
-        if not value:
-            raise Mismatch("E024", "an empty glob matches nothing")
+        patterns.glob(value)
         return s.Glob(value)
     if isinstance(value, Applied):
         if value.function != "layers":

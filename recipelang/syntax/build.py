@@ -150,7 +150,7 @@ class Builder:
                 return t.Number(Fraction(self._number(token, str(token)[:-1])) / 100, percent=True, span=span)
             case "NM":
                 n, m = str(token).split(":")
-                return t.NM(int(n[:MAX_DIGITS]), int(m[:MAX_DIGITS]), span=span)
+                return t.NM(int(self._number(token, n)), int(self._number(token, m)), span=span)
             case "REGEX":
                 return t.Pattern(str(token)[3:-1].replace('\\"', '"'), span=span)
             case "ROLE":

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from lark import Token
 
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
+from recipelang.source.diagnostic import LIMIT
 from recipelang.syntax import grammar
 
 KEYWORDS = frozenset(
@@ -107,8 +108,12 @@ def tokenise(source: Source, diagnostics: Diagnostics) -> Tokens | None:
 
 def _characters(source: Source, diagnostics: Diagnostics) -> None:
     """Control and bidirectional characters hide what a text says: refused anywhere, comments too."""
+    found = 0
     for offset, char in enumerate(source.text):
+        if found > LIMIT:
+            return  # more of them are never shown
         if char in _FORBIDDEN or (char == "\r" and source.text[offset + 1 : offset + 2] != "\n"):
+            found += 1
             diagnostics.add(
                 Diagnostic(
                     "E002",

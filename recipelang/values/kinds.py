@@ -41,6 +41,7 @@ class Mismatch(Exception):
     #: the bare name that was met, and the names that would do
     name: str | None = None
     known: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Silent(Mismatch):
