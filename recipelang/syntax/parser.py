@@ -271,11 +271,11 @@ class _Driver:
             return
         if token.type == "NAME" and (word := closest(str(token), self._keywords(expected))):
             help.append(f"did you mean `{word}`?")
-            fixes = (Fix(f"write `{word}`", (Edit(span_of(token), word),)),)
+            fixes = (Fix(f"write `{word}`", (Edit(span_of(token), word),), "unsafe"),)  # the line has more mistakes
         elif misspelt := self._misspelt_statement():
             first, word = misspelt
             help.append(f"did you mean `{word}`?")
-            fixes = (Fix(f"write `{word}`", (Edit(span_of(first), word),)),)
+            fixes = (Fix(f"write `{word}`", (Edit(span_of(first), word),), "unsafe"),)
             token, expected = first, frozenset({"LET", "PARAM"})
         if hint := _hint(token, before):
             help.append(hint)

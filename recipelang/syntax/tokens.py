@@ -214,11 +214,11 @@ def _percent(number: Token, sign: Token, source: Source, diagnostics: Diagnostic
     """`90 %` as the ratio that was meant."""
     text = f"{number}%"
     at, whole = span_of(sign), span_of(number).to(span_of(sign))
-    fixes = (Fix(f"write `{text}`", (Edit(whole, text),)),)
-    message = f"unexpected character `{sign}`"
-    diagnostics.add(
-        Diagnostic("E002", message, Label(source, at), help=(f"write `{text}`, without a space",), fixes=fixes)
-    )
+    fixes: tuple[Fix, ...] = (Fix(f"write `{text}`", (Edit(whole, text),)),)
+    message, help = f"unexpected character `{sign}`", f"write `{text}`, without a space"
+    if "e" in number.lower():
+        help, fixes = "a ratio has no exponent: write it as `0.05%`", ()
+    diagnostics.add(Diagnostic("E002", message, Label(source, at), help=(help,), fixes=fixes))
     ratio = Token.new_borrow_pos("PERCENT", text, number)
     ratio.end_pos = sign.end_pos
     return ratio
