@@ -13,7 +13,7 @@ from lark import Token, Tree
 from lark.exceptions import UnexpectedToken
 
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
-from recipelang.source.diagnostic import LIMIT
+from recipelang.source.diagnostic import LIMIT, Applicability
 from recipelang.source.suggest import closest, distance, nearest
 from recipelang.syntax import tokens as lexing
 from recipelang.syntax.expected import describe, describe_expected
@@ -159,21 +159,19 @@ class _Driver:
         Nothing that follows from the slip is then said: a parameter with a misspelt `param` is known.
         """
         start, mark, openers = self.line
-        end = next((i for i in range(self.index, len(self.stream)) if self.stream[i].type == "NL"), len(self.stream))
+        end = self._end_of_line()
         if (
             self.mended >= LIMIT
             or end - start > _LONGEST_LINE
             or source_line(self.source, self.stream[start]) in self.spoiled
         ):
             return False
-        kinds = [t.type for t in self.stream[start : end + 1]]
-        kinds += [] if end < len(self.stream) else ["RBRACE"] * max(0, len(openers) - kinds.count("RBRACE")) + ["$END"]
         near = [
             (distance(str(self.stream[i]), word), word != "per" or self.stream[i - 1].type != "NUMBER", rank, i, word)
             for i in range(max(start, self.index - _BACK), self.index + 1)
             if self.stream[i].type == "NAME"
             for rank, word in enumerate(nearest(str(self.stream[i]), KEYWORDS, len(KEYWORDS)))
-            if self.machine.reads(mark, [*kinds[: i - start], word.upper(), *kinds[i - start + 1 :]])
+            if self._would_read(i, [word.upper()], i + 1)
         ]
         if not near:
             return False
@@ -184,6 +182,20 @@ class _Driver:
         self.index, self.openers = start, list(openers)
         self.mended += 1
         return True
+
+    def _end_of_line(self) -> int:
+        return next((i for i in range(self.index, len(self.stream)) if self.stream[i].type == "NL"), len(self.stream))
+
+    def _would_read(self, until: int, instead: list[str], after: int) -> bool:
+        """Whether the line at hand could be read to its end with other tokens for those from `until` to `after`."""
+        start, mark, openers = self.line
+        end = self._end_of_line()
+        if end - start > _LONGEST_LINE:
+            return False
+        kinds = [*(t.type for t in self.stream[start:until]), *instead, *(t.type for t in self.stream[after : end + 1])]
+        if end == len(self.stream):
+            kinds += ["RBRACE"] * max(0, len(openers) - kinds.count("RBRACE")) + ["$END"]
+        return self.machine.reads(mark, kinds)
 
     def _misspelt(self, token: Token, word: str) -> None:
         at = span_of(token)
@@ -314,15 +326,17 @@ class _Driver:
         """A name that is followed by neither `=` nor a block."""
         at = span_of(token)
         fixes: tuple[Fix, ...] = ()
+        kept = self.index + (token.type == "COLON")
+        certain: Applicability = "safe" if self._would_read(self.index, ["EQUAL"], kept) else "unsafe"
         help = "a value is given with `=`, as in `name = value`"
         after = self.stream[self.index + 1 :][:1]
         if token.type == "COLON" and after and after[0].type == "NL":
             help = "a block is written `name { ... }`"
         elif token.type == "COLON":
             spaced = self.source.text[at.start - 1 : at.start].isspace()
-            fixes = (Fix("write `=`", (Edit(at, "=" if spaced else " ="),)),)
+            fixes = (Fix("write `=`", (Edit(at, "=" if spaced else " ="),), certain),)
         elif token.type in ("NUMBER", "PERCENT", "STRING", "ROLE"):
-            fixes = (Fix("add `=`", (Edit(Span(at.start, at.start), "= "),)),)
+            fixes = (Fix("add `=`", (Edit(Span(at.start, at.start), "= "),), certain),)
         self.diagnostics.add(
             Diagnostic(
                 "E001",
