@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -51,27 +51,49 @@ class Prune(Modifier):
 
     def _prune(self, event: PruneEvent, state: State) -> None:
         weights = _weights(self.names, state)
+        if self.score.rounds == 1:
+            return self._round(event.zeros, weights, state)
+        dead = [int((~m).count_nonzero()) for m in self._live(weights, state)]
+        before = [sum(dead)] if self.plan.scope == "global" else dead
+        for zeros in towards(before, event.zeros, self.score.rounds):
+            self._round(zeros, weights, state)
+
+    def _round(self, zeros: Sequence[int], weights: Sequence[nn.Parameter], state: State) -> None:
         self.score.prepare(weights, state.gradients)
         with torch.no_grad():
+            tiles = self.score.tiles(weights, self.plan.pattern_size) if self.plan.pattern == "block" else None
             keeps = patterns.choose(
                 self.plan.pattern,
                 self.plan.pattern_size,
                 self.plan.scope,
-                self.score.scores(weights),
-                event.zeros,
-                [state.masks.live(n, w) for n, w in zip(self.names, weights, strict=True)],
+                self.score.scores(weights) if tiles is None else tiles,
+                zeros,
+                self._live(weights, state),
                 seed=self.seed,
+                tiled=tiles is not None,
             )
             self.score.compensate(weights, keeps)
             for name, weight, keep in zip(self.names, weights, keeps, strict=True):
                 state.masks.set(name, weight, keep)
             state.masks.clear_moments(state.optimizer)
 
+    def _live(self, weights: Sequence[nn.Parameter], state: State) -> list[Tensor]:
+        return [state.masks.live(n, w) for n, w in zip(self.names, weights, strict=True)]
+
     def state(self) -> dict[str, Tensor]:
         return self.score.state()
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         self.score.load(state)
+
+
+def towards(before: Sequence[int], after: Sequence[int], rounds: int) -> list[list[int]]:
+    """Zeros of each ranking set after every round, in equal parts; the last has `after` exactly.
+
+    >>> towards([2, 0], [10, 3], 3)
+    [[4, 1], [7, 2], [10, 3]]
+    """
+    return [[b + (a - b) * i // rounds for b, a in zip(before, after, strict=True)] for i in range(1, rounds + 1)]
 
 
 class Hold(Modifier):
@@ -102,6 +124,6 @@ class KeepZeros(Modifier):
         state.masks.apply_gradients()
 
 
-def _weights(names: list[str], state: State) -> list[nn.Parameter]:
+def _weights(names: Sequence[str], state: State) -> list[nn.Parameter]:
     parameters = dict(state.model.named_parameters())
     return [parameters[n] for n in names]
