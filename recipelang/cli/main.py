@@ -11,7 +11,7 @@ from contextlib import suppress
 import typer
 
 from recipelang import __version__
-from recipelang.cli import explain, fmt, plan, run, validate
+from recipelang.cli import convert, digest, explain, fmt, plan, run, validate
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.screen import show_error
 from recipelang.source import RecipeError, fail
@@ -51,6 +51,8 @@ app.command("fmt", short_help="Write recipes in the one style.")(fmt.fmt)
 app.command("plan", short_help="Show what a run would do.")(plan.plan)
 app.command("run", short_help="Train, prune, evaluate, judge the claims.")(run.run)
 app.command("resume", short_help="Go on with an interrupted run.")(run.resume)
+app.command("digest", short_help="Print what a recipe is, as digests.")(digest.digest)
+app.command("convert", short_help="Write a recipe as JSON or YAML, and back.")(convert.convert)
 app.command("explain", short_help="Tell what a code of a message means.")(explain.explain)
 
 

@@ -9,9 +9,9 @@ from recipelang.plan import match as matching, schedule
 from recipelang.plan.data import plan_data
 from recipelang.plan.facts import ModelFacts, model_digest, read_model_facts
 from recipelang.plan.families import TensorFact, label_count
+from recipelang.plan.identities import identities
 from recipelang.plan.memory import peak_memory
 from recipelang.plan.processor import emulates_bf16
-from recipelang.plan.identities import identities
 from recipelang.plan.references import locate_model
 from recipelang.plan.types import (
     ClaimPlan,

@@ -11,15 +11,16 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from recipelang.source import Diagnostic, Label, RecipeError
 from recipelang.spec import selector as sel
-from recipelang.spec.blocks import METRICS, Attr, EvaluateSpec, Spec, StageSpec
+from recipelang.spec.blocks import METRICS, Attr, EvaluateSpec, PruneSpec, Spec, StageSpec
 from recipelang.spec.check import Claim, Recipe
 from recipelang.spec.effective import ClaimParts
 from recipelang.spec.evaluate import COMPARISONS
 from recipelang.spec.references import references
-from recipelang.spec.selector import joined, to_json as to_json
+from recipelang.spec.selector import joined, to_json
 from recipelang.spec.selector_kind import as_selector
 from recipelang.spec.value_form import number, value_form
 from recipelang.syntax import tree as t
@@ -146,8 +147,11 @@ class _Writer:
             raise RecipeError(Diagnostic("E043", message, at, help=help))
 
 
-def _by_name(specs: Iterable[Spec]) -> list[Spec]:
-    return sorted(specs, key=lambda s: s.name)  # type: ignore[attr-defined]
+_Named = TypeVar("_Named", EvaluateSpec, PruneSpec)
+
+
+def _by_name(specs: Iterable[_Named]) -> list[_Named]:
+    return sorted(specs, key=lambda s: s.name)
 
 
 def _nfc(text: str) -> str:
@@ -205,4 +209,11 @@ def _claim(parts: ClaimParts, node: t.Expr) -> object:
             return {node.operator: _claim(parts, node.operand)}
         case t.Path() if len(node.names) > 1:
             return {"measured": node.text}
-    return value_form(parts.evaluator.value(node))
+    return _leaf(parts.evaluator.value(node))
+
+
+def _leaf(value: object) -> object:
+    """A string that is compared with what is measured: never equal to it, and not to be taken for a number."""
+    if isinstance(value, tuple):
+        return [_leaf(item) for item in value]
+    return {"text": value} if isinstance(value, str) else value_form(value)
