@@ -192,6 +192,8 @@ def _claim(parts: ClaimParts, node: t.Expr) -> object:
             return joined(n.operator, [_claim(parts, side) for side in sides])
         case t.Unary(operator="not"):
             return {"not": _claim(parts, node.operand)}
+        case t.Binary(operator="+" | "-" | "*" | "/") if not parts.known(node):
+            return _chain(parts, node)
         case t.Binary() if node.operator in (*COMPARISONS, "in") or not parts.known(node):
             return {node.operator: [_claim(parts, node.left), _claim(parts, node.right)]}
         case t.If() if parts.constant(node.condition):
@@ -210,6 +212,20 @@ def _claim(parts: ClaimParts, node: t.Expr) -> object:
         case t.Path() if len(node.names) > 1:
             return {"measured": node.text}
     return _leaf(parts.evaluator.value(node))
+
+
+def _chain(parts: ClaimParts, node: t.Expr) -> object:
+    """`a - b + c` as one sum, `a / b * c` as one product: what is taken away or divided by says so itself."""
+    assert isinstance(node, t.Binary)
+    sign, inverse = ("+", "-") if node.operator in ("+", "-") else ("*", "/")
+    terms: list[object] = []
+    while isinstance(node, t.Binary) and node.operator in (sign, inverse) and not parts.known(node):
+        term = _claim(parts, node.right)
+        terms.append({inverse: term} if node.operator == inverse else term)
+        node = node.left
+    first = _claim(parts, node)
+    front = first[sign] if isinstance(first, dict) and sign in first else [first]  # the branch that an `if` takes
+    return {sign: [*front, *reversed(terms)]}
 
 
 def _leaf(value: object) -> object:

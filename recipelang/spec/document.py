@@ -75,10 +75,10 @@ def _params(recipe: Recipe, contents: set[str]) -> dict[str, tuple[str, str, str
     for path, reference in references(recipe):
         if reference in contents and reference not in found:
             last = path.rpartition(".")[2]
-            kind = "model" if last in ("base", "teacher") else "dataset"
-            name = next(n for n in (last, *(f"{last}_{i}" for i in range(2, 9999))) if n not in taken)
+            kind, what = ("model", "model") if last in ("base", "teacher") else ("dataset", "data")
+            stem = f"{last}_{what}"  # no bare `train`: that is a word which attributes take
+            name = next(n for n in (stem, *(f"{stem}_{i}" for i in range(2, 9999))) if n not in taken)
             taken.add(name)
-            what = "model" if kind == "model" else "data set"
             found[reference] = (name, kind, f"The {what} with the contents {reference}.")
     return found
 

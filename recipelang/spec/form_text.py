@@ -119,7 +119,10 @@ def _operation(sign: str, inside: object, level: int) -> str:
             text, own = f"not {expression(inside, 3)}", 3
         case "!":
             text, own = f"!{expression(inside, 13)}", 13
-        case "-" if not isinstance(inside, list):
+        case "+" | "*":
+            own = LEVELS[sign]
+            text = _chain(sign, _list(inside), own)
+        case "-":
             text, own = f"-{expression(inside, 13)}", 13
         case "and" | "or" | "&" | "|":
             own = LEVELS[sign]
@@ -127,15 +130,28 @@ def _operation(sign: str, inside: object, level: int) -> str:
             if not parts:
                 raise Unfit("at least one operand", inside, sign)
             text = f" {sign} ".join(parts)
-        case _ if sign in LEVELS and sign != "per":
+        case _ if sign in LEVELS and sign not in ("/", "per"):
             own = LEVELS[sign]
-            left, right = _list(inside, 2)
-            # comparisons and the like do not chain; the others lean to the left
-            first, second = expression(left, own + (sign not in "+-*/")), expression(right, own + 1)
+            first, second = [expression(side, own + 1) for side in _list(inside, 2)]
             text = f"{first}..{second}" if sign == ".." else f"{first} {sign} {second}"
         case _:
             raise Unfit("an operator of the language", sign)
     return f"({text})" if own < level else text
+
+
+def _chain(sign: str, terms: list[object], own: int) -> str:
+    """A sum or a product; `{"-": x}` is taken away in the one, `{"/": x}` divided by in the other."""
+    if not terms:
+        raise Unfit("at least one operand", terms, sign)
+    inverse = {"+": "-", "*": "/"}[sign]
+    text = expression(terms[0], own)
+    for term in terms[1:]:
+        match term:
+            case dict() if term.keys() == {inverse}:
+                text += f" {inverse} {expression(term[inverse], own + 1)}"
+            case _:
+                text += f" {sign} {expression(term, own + 1)}"
+    return text
 
 
 def _bare(text: str) -> str:

@@ -24,17 +24,12 @@ def pretty(form: object) -> str:
 
 def _json(form: object) -> list[str]:
     """Lines, without the indentation of what is around."""
-    parts: list[list[str]] = []
     match form:
         case dict():
-            # loops, not comprehensions: a long claim nests deeply, and each of those would take a frame more
-            for key, value in form.items():
-                parts.append(_after(f"{_quoted(key)}: ", _json(value)))
+            parts = [_after(f"{_quoted(key)}: ", _json(value)) for key, value in form.items()]
             return _bracket("{", parts, "}")
         case list():
-            for item in form:
-                parts.append(_json(item))
-            return _bracket("[", parts, "]")
+            return _bracket("[", [_json(item) for item in form], "]")
     return [_quoted(form)]
 
 

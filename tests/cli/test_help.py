@@ -15,6 +15,8 @@ COMMANDS = {
     "plan": ["FILE", "--param", "--json"],
     "run": ["FILE", "--param", "--out", "--overwrite", "--steps"],
     "resume": ["DIR"],
+    "digest": ["FILE", "--param", "--only", "--json"],
+    "convert": ["FILE", "--to", "--param", "--out"],
     "explain": ["CODE"],
 }
 
