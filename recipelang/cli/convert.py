@@ -54,7 +54,7 @@ def convert(
 
       recipelang convert squad.recipe --to yaml -o squad.yaml
 
-      recipelang convert squad.json --to recipe -o squad.recipe
+      recipelang convert squad.recipe.json --to recipe -o new.recipe
     """
     from recipelang.cli.read_recipe import beside, read_recipe
 

@@ -11,8 +11,8 @@ from recipelang.source import RecipeError, Source, fail
 from recipelang.source.text import Sources
 from recipelang.spec.check import Recipe
 
-#: a document has room for every value written out
-MAX_BYTES = 4 * 1024 * 1024
+#: a document has room for the canonical form, and for its lines
+MAX_BYTES = 2 * 1024 * 1024
 
 
 def read_recipe(file: str, params: list[str]) -> tuple[Recipe, dict[str, str], tuple[Source, ...]]:

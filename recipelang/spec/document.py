@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Span, fail
+from recipelang.source.diagnostic import LIMIT
 from recipelang.source.suggest import closest
 from recipelang.spec.blocks import (
     ColumnsSpec,
@@ -86,10 +87,11 @@ def _params(recipe: Recipe, contents: set[str]) -> dict[str, tuple[str, str, str
 # --------------------------------------------------------------------------- JSON
 def _load(source: Source) -> object:
     def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
-        found = dict(items)
-        if len(found) < len(items):
-            twice = next(key for i, (key, _) in enumerate(items) if key in dict(items[:i]))
-            raise fail("E056", f"the key `{twice}` is given twice", help="keep one of them")
+        found: dict[str, object] = {}
+        for key, value in items:
+            if key in found:
+                raise fail("E056", f"the key `{key[:60]}` is given twice", help="keep one of them")
+            found[key] = value
         return found
 
     def number(text: str) -> object:
@@ -214,17 +216,19 @@ class _Reader:
         for key in sorted(form.keys() - set(known or form)):
             near = closest(key, known or ())
             help = f"did you mean `{near}`?" if near else f"known here: {', '.join(f'`{k}`' for k in known or ())}"
-            self.found.add(
-                Diagnostic("E056", f"`{key}` is not a part of {f'`{path}`' if path else 'a document'}", help=(help,))
-            )
+            where = f"`{path}`" if path else "a document"
+            self.add(Diagnostic("E056", f"`{key[:60]}` is not a part of {where}", help=(help,)))
         return form
 
     def unfit(self, error: Unfit, path: str) -> None:
         place = f"{path}.{error.path}" if error.path else path
-        help = (f"found {describe(error.found)}",)
-        self.found.add(
-            Diagnostic("E056", f"`{place}` has a value of another form", notes=help, help=(f"write {error.wanted}",))
-        )
+        message, notes = f"`{place}` has a value of another form", (f"found {describe(error.found)}",)
+        self.add(Diagnostic("E056", message, notes=notes, help=(f"write {error.wanted}",)))
+
+    def add(self, finding: Diagnostic) -> None:
+        self.found.add(finding)
+        if len(self.found) >= LIMIT:  # more help nobody, and a large document could have very many
+            self.found.raise_errors()
 
 
 def describe(form: object) -> str:

@@ -5,12 +5,13 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from .command import command, process
+from .command import ROOT, command, environment, process
 
 
 def converted(to: str, file: object = "tiny.recipe", *more: object, stdin: bytes = b"") -> str:
@@ -131,6 +132,12 @@ def test_output_that_cannot_be_written_is_a_coded_error(contents):
     assert (ended.code, ended.codes) == (1, ["E084"])
 
 
+def test_document_of_the_manual_is_read(here):
+    manual = (ROOT / "docs" / "document.md").read_text("utf-8")
+    (sample,) = re.findall(r"^```json\n(.*?)^```", manual, re.S | re.M)
+    assert converted("recipe", "-", stdin=sample.encode()).startswith('recipe 1 "recipe"\n')
+
+
 def test_form_is_asked_for(contents):
     ended = command("convert", "tiny.recipe")
     assert ended.code == 2
@@ -149,6 +156,9 @@ BAD = {
     "half a character": ('{"recipe": "1", "seed": "\\ud800"}', ["E056"]),
     "too deep": ('{"a":' * 100_000, ["E044"]),
     "deep in brackets": ('{"recipe": "1", "claims": [{"expect": ' + '{"not":' * 400 + "true" + "}" * 402 + "}", None),
+    "very many findings": ('{"recipe": "1", "stages": [' + "null," * 99_999 + "null]}", ["E056"] * 50),
+    "very many keys": ("{" + ",".join(f'"k{i}": null' for i in range(99_999)) + ', "recipe": "1"}', ["E056"] * 50),
+    "a key twice among many": ("{" + ",".join(f'"k{i % 99_998}": null' for i in range(99_999)) + "}", ["E056"]),
     "too large": ('{"recipe": "' + "x" * (4 << 20) + '"}', ["E042"]),
     "huge numbers": ('{"recipe": "1", "stages": [], "seed": "1e999"}', ["E056"]),
     "long numbers": ('{"recipe": "1", "stages": [], "seed": "' + "9" * 5000 + '"}', ["E056"]),
@@ -223,10 +233,6 @@ def test_git_shows_changes_of_meaning_only(contents, monkeypatch):
         return done.stdout
 
     def driver() -> None:  # what the help tells, with the command of this checkout
-        import sys
-
-        from .command import environment
-
         for name, value in environment().items():
             monkeypatch.setenv(name, value)
         git("config", "diff.recipe.textconv", f"{sys.executable} -m recipelang convert --to pretty")
