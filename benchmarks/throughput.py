@@ -20,7 +20,7 @@ import torch
 from accelerate import Accelerator
 
 from recipelang.cli.plan import planned
-from recipelang.cli.read import read_params
+from recipelang.cli.read import read_around
 from recipelang.engine.loop import batches, make_optimizer, train
 from recipelang.engine.models import load_model
 from recipelang.modifiers.distill import Distill, kd_loss
@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=12)
     rounds = parser.parse_args().rounds
-    _, plan, _ = planned(str(RECIPE), read_params([f"sparse={CHUNK * (rounds + 1)} steps"]))
+    _, plan, _ = planned(str(RECIPE), read_around([f"sparse={CHUNK * (rounds + 1)} steps"]))
     stage, data = plan.stages[1], plan.data[0]
     folder = Path(plan.model.path)
     features = task.featurize(load_examples(data, "train"), task.load_tokenizer(folder), data.max_length, data.stride)

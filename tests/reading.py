@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recipelang.cli.validate import check_all
+from recipelang.cli.read import check_all
 from recipelang.source import Diagnostics, Source
 from recipelang.spec.check import Checked, Recipe
 from recipelang.spec.params import Given

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import typer
 
-from recipelang.cli.read import read_source
+from recipelang.cli.files import References, read_source
 from recipelang.source import Diagnostics, RecipeError, Source
-from recipelang.source.codes import codes as known_codes, page
+from recipelang.source.codes import codes as known_codes, rule_names, title
+from recipelang.spec import compose
 from recipelang.syntax import parse, tree as t
 
 #: below what was typed, and so many files at most: an answer must come at once
@@ -42,26 +43,50 @@ def runs(incomplete: str) -> list[str]:
 
 
 def codes(incomplete: str) -> list[tuple[str, str]]:
-    titles = [(code, (page(code) or "").partition("\n")[0].partition(": ")[2]) for code in known_codes()]
-    return [(code, title) for code, title in titles if code.startswith(incomplete.upper())]
+    return [(code, title(code)) for code in known_codes() if code.startswith(incomplete.upper())]
+
+
+def rules(incomplete: str) -> list[tuple[str, str]]:
+    """Codes of lint rules, each with its name."""
+    return [
+        (code, name)
+        for name, code in sorted(rule_names().items(), key=lambda i: i[1])
+        if code.startswith(incomplete.upper())
+    ]
 
 
 def params(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """`name=value` for every parameter of the recipe on the line, values where the recipe tells some."""
-    # after a `-p` without its value the parser gives up, and leaves the file among the rest
-    files = [ctx.params.get("file"), *(ctx.params.get("files") or ()), *ctx.args]
     found: list[tuple[str, str]] = []
-    for file in dict.fromkeys(f for f in files if f and f != "-"):
-        try:
-            source = read_source(file)
-        except RecipeError:
-            continue
-        recipe = parse(source, Diagnostics()).recipe
-        for node in recipe.statements if recipe else ():
-            if isinstance(node, t.Param):
+    for source, statements in _on_the_line(ctx):
+        for node in statements:
+            if isinstance(node, t.Param) and node.fixed is None:
                 doc = textwrap.shorten(node.doc or source.slice(node.span), 60, placeholder=" …")
                 found += [(f"{node.name}={value}", doc) for value in _values(node, source)]
     return [(text, doc) for text, doc in found if text.startswith(incomplete)]
+
+
+def paths(ctx: typer.Context, incomplete: str) -> list[str]:
+    """What `trace` can tell of: parameters, lets, and attributes by their path."""
+    found: list[str] = []
+    for _, statements in _on_the_line(ctx):
+        found += [s.name for s in statements if isinstance(s, t.Param | t.Let)]
+        found += [path for path, s in compose.paths(statements, "") if isinstance(s, t.Attribute)]
+    return [path for path in found if path.startswith(incomplete)]
+
+
+def _on_the_line(ctx: typer.Context) -> Iterator[tuple[Source, tuple[t.Statement, ...]]]:
+    """The recipes that the command line names, with what they build on."""
+    # after a `-p` without its value the parser gives up, and leaves the file among the rest
+    files = [ctx.params.get("file"), *(ctx.params.get("files") or ()), *ctx.args]
+    for file in dict.fromkeys(f for f in files if f and f != "-"):
+        try:
+            parsed = parse(read_source(file), Diagnostics())
+        except RecipeError:
+            continue
+        if parsed.recipe is not None:
+            whole = compose.compose(parsed, Diagnostics(), References(parsed.source).load)
+            yield (parsed.source, parsed.recipe.statements) if whole is None else (whole.source, whole.tree.statements)
 
 
 def _values(node: t.Param, source: Source) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from recipelang.cli import complete
+from recipelang.cli import complete, options
 
 
 class To(StrEnum):
@@ -23,9 +23,9 @@ def convert(
         ..., metavar="FILE", help="A recipe or its JSON; `-` reads standard input.", autocompletion=complete.documents
     ),
     to: To = typer.Option(..., "--to", help="What to write."),
-    param: list[str] = typer.Option(
-        [], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value.", autocompletion=complete.params
-    ),
+    param: options.Param = [],  # noqa: B006 (typer copies it)
+    params: options.Params = [],  # noqa: B006
+    overlay: options.Overlay = [],  # noqa: B006
     out: Path | None = typer.Option(None, "-o", "--out", metavar="FILE", help="Write to a file, not to the screen."),
 ) -> None:
     """Write an evaluated recipe as JSON or YAML, or read its JSON back.
@@ -56,9 +56,12 @@ def convert(
 
       recipelang convert squad.recipe.json --to recipe -o new.recipe
     """
-    from recipelang.cli.read_recipe import beside, read_recipe
+    from recipelang.cli.documents import read_either
+    from recipelang.cli.plan import beside
+    from recipelang.cli.read import read_around
 
-    recipe, contents, _ = read_recipe(file, param)
+    read = read_either(file, read_around(param, params, overlay))
+    recipe, contents = read.recipe, read.contents
     if to is To.recipe:
         from recipelang.spec.document import recipe_text
 

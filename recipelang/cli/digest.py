@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import typer
 
-from recipelang.cli import complete
+from recipelang.cli import complete, options
 
 
 class Which(StrEnum):
@@ -20,9 +20,9 @@ def digest(
     file: str = typer.Argument(
         ..., metavar="FILE", help="A recipe or its JSON; `-` reads standard input.", autocompletion=complete.documents
     ),
-    param: list[str] = typer.Option(
-        [], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value.", autocompletion=complete.params
-    ),
+    param: options.Param = [],  # noqa: B006 (typer copies it)
+    params: options.Params = [],  # noqa: B006
+    overlay: options.Overlay = [],  # noqa: B006
     only: Which | None = typer.Option(None, "--only", help="Print one digest as bare hexadecimals, for scripts."),
     as_json: bool = typer.Option(False, "--json", help="Print the digests as JSON."),
 ) -> None:
@@ -46,12 +46,15 @@ def digest(
 
       recipelang digest squad.recipe -p target=97% --only spec
     """
-    from recipelang.cli.read_recipe import beside, read_recipe
+    from recipelang.cli.documents import read_either
+    from recipelang.cli.plan import beside
+    from recipelang.cli.read import read_around
     from recipelang.plan.identities import identities
     from recipelang.spec.canonical import behaviour_digest, spec_digest
 
-    recipe, contents, files = read_recipe(file, param)
-    sources = [(f.name, _sha256(f.text)) for f in files]
+    read = read_either(file, read_around(param, params, overlay))
+    recipe, contents = read.recipe, read.contents
+    sources = [(f.name, _sha256(f.text)) for f in read.files]
     if only is Which.source:
         print(*(hexadecimals.removeprefix("sha256:") for _, hexadecimals in sources), sep="\n")
         return

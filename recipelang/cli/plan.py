@@ -7,25 +7,21 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from recipelang.cli import complete, screen
+from recipelang.cli import options, screen
 from recipelang.cli.exit_codes import Exit
-from recipelang.cli.read import read_params, read_source
-from recipelang.cli.validate import check_all
+from recipelang.cli.read import Around, read_around, read_recipe
 from recipelang.source import Diagnostics, RecipeError
 from recipelang.spec.check import Recipe
-from recipelang.spec.params import Given
 
 if TYPE_CHECKING:
     from recipelang.plan.types import Plan
 
 
 def plan(
-    file: str = typer.Argument(
-        ..., metavar="FILE", help="The recipe; `-` reads standard input.", autocompletion=complete.recipes
-    ),
-    param: list[str] = typer.Option(
-        [], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value.", autocompletion=complete.params
-    ),
+    file: options.File,
+    param: options.Param = [],  # noqa: B006 (typer copies it)
+    params: options.Params = [],  # noqa: B006
+    overlay: options.Overlay = [],  # noqa: B006
     as_json: bool = typer.Option(False, "--json", help="Print the plan as JSON, with every tensor and event."),
 ) -> None:
     """Show what a run would do: tensors, steps, events, schedules, memory, claims.
@@ -39,7 +35,7 @@ def plan(
 
       recipelang plan squad.recipe -p target=97% --json
     """
-    recipe, made, found = planned(file, read_params(param))
+    recipe, made, found = planned(file, read_around(param, params, overlay))
     if as_json:
         print(made.model_dump_json(indent=2))
     else:
@@ -52,21 +48,27 @@ def plan(
     screen.show(found.sorted())
 
 
-def planned(file: str, given: dict[str, Given], *, rehearsal: int | None = None) -> tuple[Recipe, Plan, Diagnostics]:
-    """A recipe file to a plan; every error of the way at once, then `RecipeError`."""
-    source = read_source(file)
-    checked = check_all(source, given, complete=True)
+def beside(file: str) -> Path:
+    """Where the paths of a recipe start."""
+    return Path.cwd() if file == "-" or file.startswith("lib://") else Path(file).resolve().parent
+
+
+def planned(
+    file: str, around: Around = Around(), *, rehearsal: int | None = None, advice: bool = True
+) -> tuple[Recipe, Plan, Diagnostics]:
+    """A recipe file to a plan, with advice on it; every error of the way at once, then `RecipeError`."""
+    checked = read_recipe(file, around, complete=True)
     checked.diagnostics.raise_errors()
     if checked.recipe is None:
         raise RecipeError(checked.diagnostics.sorted())
     from recipelang.plan.resolve import resolve
 
-    beside = Path.cwd() if file == "-" else Path(file).resolve().parent
-    made = resolve(checked.recipe, beside, checked.diagnostics, rehearsal=rehearsal)
+    made = resolve(checked.recipe, beside(file), checked.diagnostics, rehearsal=rehearsal)
     checked.diagnostics.raise_errors()
     if made is None:
         raise typer.Exit(Exit.ERRORS)
-    from recipelang.lint import advise
+    if advice:
+        from recipelang.lint import advise
 
-    checked.diagnostics.extend(advise(checked.recipe, made))
+        checked.diagnostics.extend(advise(checked, made, beside(file)))
     return checked.recipe, made, checked.diagnostics

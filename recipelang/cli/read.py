@@ -1,64 +1,57 @@
-"""Files and `-p` options into what the front half takes."""
+"""What a command is given, files and options, into what the front half takes."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from recipelang.source import Diagnostic, Label, RecipeError, Source, Span, fail
-from recipelang.spec.params import Given
-from recipelang.syntax import MAX_BYTES
-
-
-def read_source(path: str, limit: int = MAX_BYTES) -> Source:
-    """A recipe file as text; `-` is standard input. Size is checked before decoding."""
-    if path == "-":
-        return _decode("<stdin>", sys.stdin.buffer.read(limit + 1), limit)
-    try:
-        with open(path, "rb") as file:
-            data = file.read(limit + 1)
-    except FileNotFoundError:
-        raise fail("E046", f"there is no file `{path}`", help=_neighbours(Path(path))) from None
-    except IsADirectoryError:
-        raise fail("E046", f"`{path}` is a folder", help="name a `.recipe` file in it") from None
-    except OSError as error:
-        raise fail("E046", f"`{path}` cannot be read", notes=[str(error.strerror or error)]) from None
-    return _decode(path, data, limit)
+from recipelang.cli.files import References, read_source
+from recipelang.source import Diagnostics, Source, fail
+from recipelang.spec.check import Checked, check
+from recipelang.spec.claims import check_claims
+from recipelang.spec.params import Given, read_file
+from recipelang.syntax import parse
 
 
-def _neighbours(path: Path) -> str | None:
-    from recipelang.source.suggest import nearest
+@dataclass(frozen=True)
+class Around:
+    """What the command line lays over a recipe."""
 
-    try:
-        names = [p.name for p in path.parent.iterdir() if p.suffix == ".recipe"]
-    except OSError:
-        return f"there is no folder `{path.parent}` either"
-    near = nearest(path.name, names)
-    return f"did you mean `{path.parent / near[0]}`?" if near else None
+    given: Mapping[str, Given] = field(default_factory=dict)
+    overlays: tuple[Source, ...] = ()
 
 
-def _decode(name: str, data: bytes, limit: int) -> Source:
-    if len(data) > limit:
-        raise fail("E042", f"`{name}` is larger than {limit // 1024:,} KiB", help="split it, or shorten it")
-    if b"\x00" in data[:1024]:
-        raise fail("E002", f"`{name}` is not a text file", help="a recipe is plain text in UTF-8")
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        good = data[: error.start].decode("utf-8")
-        source = Source(name, data.decode("utf-8", "replace"))
-        raise RecipeError(
-            Diagnostic(
-                "E002",
-                "this byte is not UTF-8",
-                Label(source, Span(len(good), len(good) + 1)),
-                help=("save the file as UTF-8",),
-            )
-        ) from None
-    return Source(name, text)
+def read_around(params: Sequence[str] = (), params_files: Sequence[str] = (), overlays: Sequence[str] = ()) -> Around:
+    """`-p` ranks above files of parameters; of files the last is on top."""
+    given = {**read_params_files(params_files), **read_params(params)}
+    return Around(given, tuple(read_source(o) for o in overlays))
 
 
-def read_params(options: list[str]) -> dict[str, Given]:
+def read_recipe(file: str, around: Around, *, complete: bool = False) -> Checked:
+    """A recipe with all that is laid over it, checked. `complete`: a parameter without a value is an error."""
+    return check_all(read_source(file), around.given, complete=complete, overlays=around.overlays)
+
+
+def check_all(
+    source: Source, given: Mapping[str, Given], *, complete: bool = False, overlays: Sequence[Source] = ()
+) -> Checked:
+    """`check`, and the names and types of claims."""
+    checked = check(source, given, complete=complete, load=References(source).load, overlays=overlays)
+    if checked.recipe is not None:
+        check_claims(checked.recipe, checked.diagnostics)
+    return checked
+
+
+def read_params_files(paths: Sequence[str]) -> dict[str, Given]:
+    given: dict[str, Given] = {}
+    for path in paths:
+        found = Diagnostics()
+        given |= read_file(parse(read_source(path), found), found)
+        found.raise_errors()
+    return given
+
+
+def read_params(options: Sequence[str]) -> dict[str, Given]:
     """`-p name=value`, each once."""
     given: dict[str, Given] = {}
     for option in options:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from recipelang.cli import complete, screen
+from recipelang.cli import complete, options, screen
 from recipelang.cli.exit_codes import Exit
-from recipelang.cli.plan import planned
-from recipelang.cli.read import read_params
+from recipelang.cli.plan import beside, planned
+from recipelang.cli.read import read_around
 from recipelang.source import Diagnostics, fail
 from recipelang.spec.check import Recipe
 from recipelang.spec.claims import judge
@@ -25,12 +25,10 @@ if TYPE_CHECKING:
 
 
 def run(
-    file: str = typer.Argument(
-        ..., metavar="FILE", help="The recipe; `-` reads standard input.", autocompletion=complete.recipes
-    ),
-    param: list[str] = typer.Option(
-        [], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value.", autocompletion=complete.params
-    ),
+    file: options.File,
+    param: options.Param = [],  # noqa: B006 (typer copies it)
+    params: options.Params = [],  # noqa: B006
+    overlay: options.Overlay = [],  # noqa: B006
     out: Path | None = typer.Option(None, "-o", "--out", metavar="DIR", help="Where everything is written."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier run in DIR."),
     steps: int | None = typer.Option(
@@ -50,14 +48,13 @@ def run(
 
       recipelang run squad.recipe --steps 20        (a rehearsal)
     """
-    recipe, plan, found = planned(file, read_params(param), rehearsal=steps)
+    recipe, plan, found = planned(file, read_around(param, params, overlay), rehearsal=steps)
     folder = out or _default_folder(plan)
     from recipelang.cli.plan_screen import short
     from recipelang.plan.identities import local_references
     from recipelang.plan.references import local_path
 
-    beside = _beside(file)
-    paths = {r: str(local_path(r, beside)) for r in local_references(recipe)}
+    paths = {r: str(local_path(r, beside(file))) for r in local_references(recipe)}
     screen.show(found.sorted())
     screen.console().print(short(plan))
     from recipelang.engine.run import prepare_folder
@@ -93,7 +90,7 @@ def resume(
     except (OSError, ValueError):
         message = f"the plan of `{folder}` is missing or damaged"
         raise fail("E083", message, help="start again with `run --overwrite`") from None
-    recipe, plan, _ = planned(str(text), {}, rehearsal=written.rehearsal)
+    recipe, plan, _ = planned(str(text), rehearsal=written.rehearsal, advice=False)
     if written.behaviour_digest != plan.behaviour_digest:
         raise fail(
             "E083",
@@ -119,10 +116,6 @@ def _default_folder(plan: Plan) -> Path:
     """A recipe may choose its name, not a place: whatever the name, this lies in `runs/`."""
     name = re.sub(r"[^\w.-]+", "-", plan.name)[:80].strip("-.") or "run"
     return Path("runs") / f"{name}-{plan.spec_digest.removeprefix('sha256:')[:8]}"
-
-
-def _beside(file: str) -> Path:
-    return Path.cwd() if file == "-" else Path(file).resolve().parent
 
 
 def _execute(recipe: Recipe, plan: Plan, folder: Path, *, resume: bool) -> None:

@@ -1,7 +1,7 @@
 """Checkpoints: everything an exact resume needs, written atomically, read only when whole.
 
 A checkpoint is a folder: `model.safetensors`, `state.safetensors` (masks,
-optimizer, random states), `state.json` (position, measurements, digests) and
+optimizer, what modifiers remember, random states), `state.json` (position, measurements, digests) and
 `manifest.json`, the digests of the others. No pickles.
 """
 
@@ -11,6 +11,7 @@ import hashlib
 import json
 import random
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 
 from recipelang.engine import files
 from recipelang.pruning.masks import Masks
+from recipelang.runtime.state import Modifier
 from recipelang.source import fail
 
 FORMAT = 1
@@ -47,11 +49,18 @@ class Loaded:
 
 
 def save(
-    folder: Path, position: Position, model: nn.Module, masks: Masks, optimizer: torch.optim.Optimizer | None, keep: int
+    folder: Path,
+    position: Position,
+    model: nn.Module,
+    masks: Masks,
+    optimizer: torch.optim.Optimizer | None,
+    keep: int,
+    modifiers: Sequence[Modifier] = (),
 ) -> Path:
     """Write `step-NNNNNNNN` and drop all but the newest `keep`."""
     path = folder / f"stage-{position.stage:02d}-step-{position.step:08d}"
     tensors = {f"mask/{n}": m for n, m in masks.state().items()}
+    tensors |= {f"{m.name}/{key}": value for m in modifiers for key, value in m.state().items()}
     tensors |= _random_states()
     if optimizer is not None:
         for name, parameter in model.named_parameters():
@@ -108,6 +117,7 @@ def restore(
     masks: Masks,
     optimizer: torch.optim.Optimizer | None,
     *,
+    modifiers: Sequence[Modifier] = (),
     random_states: bool = True,
 ) -> None:
     """Weights, masks, optimizer and random states, bit for bit.
@@ -124,6 +134,10 @@ def restore(
                 parameter = parameters[name]
                 home = torch.device("cpu") if key == "step" and not _fused_on_gpu(optimizer) else parameter.device
                 optimizer.state[parameter][key] = value.to(home)
+    device = next(iter(parameters.values())).device
+    for modifier in modifiers:
+        own = {n.removeprefix(f"{modifier.name}/"): v for n, v in loaded.state.items() if _is_of(n, modifier)}
+        modifier.load({n: v.to(device) for n, v in own.items()})
     if not random_states:
         return
     torch.set_rng_state(loaded.state["random/torch"])
@@ -131,6 +145,10 @@ def restore(
         torch.cuda.set_rng_state(loaded.state["random/cuda"])
     numbers = loaded.state["random/numpy"].numpy().view(np.uint32)
     np.random.set_state(("MT19937", numbers[:624], int(numbers[624]), 0, 0.0))
+
+
+def _is_of(name: str, modifier: Modifier) -> bool:
+    return bool(modifier.name) and name.startswith(f"{modifier.name}/")
 
 
 def _fused_on_gpu(optimizer: torch.optim.Optimizer) -> bool:

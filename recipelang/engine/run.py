@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from recipelang import __version__
 from recipelang.engine import checkpoint, export, files
 from recipelang.engine.evaluate import evaluate
 from recipelang.engine.event_log import EventLog
+from recipelang.engine.gradients import gradients
 from recipelang.engine.interrupt import StopRequests
 from recipelang.engine.loop import make_optimizer, train
 from recipelang.engine.models import load_model
@@ -27,7 +28,7 @@ from recipelang.engine.records import RECORD, Interrupted, Measurements, Reporte
 from recipelang.engine.seeds import stream
 from recipelang.modifiers.distill import Distill
 from recipelang.modifiers.learning_rate import LearningRate
-from recipelang.modifiers.prune import KeepZeros, Prune
+from recipelang.modifiers.prune import KeepZeros, pruner
 from recipelang.plan.data import load_examples
 from recipelang.plan.types import DataPlan, Plan, StagePlan
 from recipelang.pruning.masks import Masks
@@ -146,9 +147,12 @@ class _Run:
         until = min(stage.steps, self.plan.rehearsal or stage.steps)
         torch.manual_seed(stream(stage.seed, stage.name, "dropout"))
         if loaded is not None:
-            checkpoint.restore(loaded, self.model, self.masks, optimizer, random_states=self.position.step > 0)
-        earlier = [p.events[-1].sparsity for s in self.plan.stages[: stage.index] for p in s.prunes]
+            inside = self.position.step > 0
+            own = modifiers if inside else ()
+            checkpoint.restore(loaded, self.model, self.masks, optimizer, modifiers=own, random_states=inside)
+        earlier = [p.final for s in self.plan.stages[: stage.index] for p in s.prunes]
         state = State(self.model, optimizer, self.masks, stage.steps, step=self.position.step)
+        state.gradients = self._sampler(stage, state, features)
         state.sparsity = max(earlier, default=0.0)
         before = self.position.seconds.get(stage.name, 0.0)
         began = time.monotonic()
@@ -165,7 +169,9 @@ class _Run:
             if (due and state.step < until) or stop.received is not None:
                 self.position.step = state.step
                 self.position.seconds[stage.name] = before + time.monotonic() - began
-                path = checkpoint.save(self.checkpoints, self.position, self.model, self.masks, optimizer, stage.keep)
+                path = checkpoint.save(
+                    self.checkpoints, self.position, self.model, self.masks, optimizer, stage.keep, modifiers
+                )
                 if stop.received is not None and state.step < until:
                     raise Interrupted(stop.received, path)
 
@@ -227,10 +233,19 @@ class _Run:
 
     # ------------------------------------------------------------------- pieces
     def _modifiers(self, stage: StagePlan) -> list[Modifier]:
-        modifiers: list[Modifier] = [Prune(p, stream(stage.seed, stage.name, p.name, "sample")) for p in stage.prunes]
+        modifiers: list[Modifier] = [pruner(p, stream(stage.seed, stage.name, p.name, "sample")) for p in stage.prunes]
         modifiers.append(LearningRate(stage.learning_rate))
         modifiers += [Distill(d, self._teacher(d.teacher), task.OUTPUTS) for d in stage.distills]
         return [*modifiers, KeepZeros()]
+
+    def _sampler(self, stage: StagePlan, state: State, features: task.Features) -> Callable[[int, int], Iterator[None]]:
+        """Gradients for scores, from examples drawn anew at every event."""
+
+        def sample(batches: int, size: int) -> Iterator[None]:
+            seed = stream(stage.seed, stage.name, "gradients", state.step)
+            return gradients(state, features, batches, size or stage.micro_batch, seed, self._autocast(stage.precision))
+
+        return sample
 
     def _teacher(self, where: str) -> nn.Module:
         own = where.startswith("stage.")

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
+from torch import Tensor, nn
 
 from recipelang.plan.types import PruneEvent, PrunePlan
-from recipelang.pruning import selection
-from recipelang.pruning.scores import magnitude
+from recipelang.pruning import patterns
+from recipelang.pruning.scores import Score, make
 from recipelang.runtime.state import Modifier, State
+from recipelang.source import fail
+
+
+def pruner(plan: PrunePlan, seed: int) -> Modifier:
+    """What acts for a `prune` block."""
+    match plan.method:
+        case "hold":
+            return Hold(plan)
+        case "release":
+            return Release(plan)
+    return Prune(plan, make(plan.method, plan.args, [t.name for t in plan.targets], seed), seed)
 
 
 class Prune(Modifier):
     """Obeys the counts of the plan exactly, whatever the ties."""
 
-    def __init__(self, plan: PrunePlan, seed: int) -> None:
+    def __init__(self, plan: PrunePlan, score: Score, seed: int) -> None:
         self.plan = plan
+        self.score = score
         self.seed = seed
+        self.name = f"prune/{plan.name}"
         self.events = {e.step: e for e in plan.events}
         self.names = [t.name for t in plan.targets]
 
@@ -26,23 +42,73 @@ class Prune(Modifier):
         if past:
             state.sparsity = past[-1]
 
+    def on_gradients(self, state: State) -> None:
+        if self.score.observes:
+            self.score.observe(_weights(self.names, state))
+
     def on_end(self, state: State) -> None:
         if event := self.events.get(state.steps):
             self._prune(event, state)
 
-    @torch.no_grad()
     def _prune(self, event: PruneEvent, state: State) -> None:
-        parameters = dict(state.model.named_parameters())
-        weights = [parameters[n] for n in self.names]
-        scores = magnitude.scores(weights)
+        weights = _weights(self.names, state)
         live = [state.masks.live(n, w) for n, w in zip(self.names, weights, strict=True)]
-        if self.plan.scope == "uniform":
-            keeps = selection.uniform(scores, event.zeros, live, seed=self.seed)
-        else:
-            keeps = selection.smallest(scores, event.zeros[0], live, seed=self.seed)
-        for name, weight, keep in zip(self.names, weights, keeps, strict=True):
-            state.masks.set(name, weight, keep)
-        state.masks.clear_moments(state.optimizer)
+        self._only_rises(event, live)
+        self.score.prepare(weights, state.gradients)
+        with torch.no_grad():
+            keeps = patterns.choose(
+                self.plan.pattern,
+                self.plan.pattern_size,
+                self.plan.scope,
+                self.score.scores(weights),
+                event.zeros,
+                live,
+                seed=self.seed,
+            )
+            self.score.compensate(weights, keeps)
+            for name, weight, keep in zip(self.names, weights, keeps, strict=True):
+                state.masks.set(name, weight, keep)
+            state.masks.clear_moments(state.optimizer)
+
+    def _only_rises(self, event: PruneEvent, live: list[Tensor]) -> None:
+        """What `hold` kept is known only now: an event below it would revive weights."""
+        masked = [int((~m).sum()) for m in live]
+        there, asked = (masked, event.zeros) if len(event.zeros) == len(masked) else ([sum(masked)], event.zeros)
+        for have, wanted in zip(there, asked, strict=True):
+            if wanted < have:
+                raise fail(
+                    "E064",
+                    f"an event of `{self.plan.name}` asks for fewer zeros than are held",
+                    notes=[f"{have:,} weights are masked already, {wanted:,} zeros are asked for"],
+                    help="let the schedule begin at the sparsity that the model came with",
+                )
+
+    def state(self) -> dict[str, Tensor]:
+        return self.score.state()
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        self.score.load(state)
+
+
+class Hold(Modifier):
+    """The zeros that the model came with stay zero, and no others come: sparse transfer."""
+
+    def __init__(self, plan: PrunePlan) -> None:
+        self.names = [t.name for t in plan.targets]
+
+    def on_start(self, state: State) -> None:
+        for name, weight in zip(self.names, _weights(self.names, state), strict=True):
+            state.masks.set(name, weight, weight.detach() != 0)
+
+
+class Release(Modifier):
+    """Masks of earlier stages are taken off: their weights are zero still, and free to move."""
+
+    def __init__(self, plan: PrunePlan) -> None:
+        self.names = [t.name for t in plan.targets]
+
+    def on_start(self, state: State) -> None:
+        state.masks.drop(self.names)
 
 
 class KeepZeros(Modifier):
@@ -50,3 +116,8 @@ class KeepZeros(Modifier):
 
     def on_gradients(self, state: State) -> None:
         state.masks.apply_gradients()
+
+
+def _weights(names: list[str], state: State) -> list[nn.Parameter]:
+    parameters = dict(state.model.named_parameters())
+    return [parameters[n] for n in names]

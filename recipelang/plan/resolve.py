@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
-from recipelang.plan import match as matching, schedule
+from recipelang.plan import counts, match as matching, schedule
 from recipelang.plan.data import plan_data
 from recipelang.plan.facts import ModelFacts, model_digest, read_model_facts
 from recipelang.plan.families import TensorFact, label_count
@@ -29,11 +29,12 @@ from recipelang.plan.types import (
 )
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, at_label, fail
 from recipelang.spec import selector as sel
+from recipelang.spec.attribute import ANY, Attr
 from recipelang.spec.blocks import METRICS, DistillSpec, PruneSpec, StageSpec
 from recipelang.spec.canonical import behaviour_digest, spec_digest
 from recipelang.spec.check import Recipe
 from recipelang.spec.claims import selectors
-from recipelang.spec.show import show
+from recipelang.spec.show import percent, show
 from recipelang.values.composite import StageRef
 
 
@@ -216,37 +217,79 @@ class _Resolver:
         never = self._select(spec.never, f"{path}.never", matrices_only=False, empty=True) if spec.never else ()
         if spec.never:
             self._warn_of_idle(spec.never, f"{path}.never")
-        label = self.recipe.label(f"{path}.sparsity")
-        timed = schedule.events(spec.sparsity, steps, per_epoch, label, self.found)
         if not targets or not self._keeps_never(targets, never, path):
             return None
-        if not timed:
-            if not self.found.errors:
-                help = "prune more often, or lengthen the window"
-                self._error("E063", "no pruning event falls in this stage", f"{path}.sparsity", help)
-            return None
-        scope = str(spec.method.get("scope") or "uniform")
-        if self._keeps_to_its_set(targets, scope, stage, label):
-            self._rises(timed, targets, in_force, label)
         facts = {t.name: t for t in self.facts.tensors}
-        sizes = [facts[n].size for n in targets]
-        sets = sizes if scope == "uniform" else [sum(sizes)]
-        for name in targets:
-            in_force[name] = timed[-1][1]
+        shapes = [facts[n].shape for n in targets]
+        size = (spec.pattern.a, spec.pattern.b)
+        if not self._divides(spec, targets, shapes, path):
+            return None
+        scope = "uniform" if spec.pattern.kind == "N:M" else str(spec.method.get("scope") or "uniform")
+        timed: list[tuple[int, Fraction]] = []
+        if spec.sparsity is None:
+            if spec.method.name == "release":
+                for name in targets:
+                    in_force.pop(name, None)
+                    self.ranked.pop(name, None)
+        else:
+            label = self.recipe.label(f"{path}.sparsity")
+            timed = schedule.events(spec.sparsity, steps, per_epoch, label, self.found)
+            if not self._sound(spec, timed, path):
+                return None
+            if self._keeps_to_its_set(targets, scope, stage, label):
+                self._rises(timed, targets, in_force, label)
+            in_force |= dict.fromkeys(targets, timed[-1][1])
+        zeros = counts.over_time(spec.pattern.kind, size, scope, shapes, [s for _, s in timed])
         return PrunePlan(
             name=spec.name,
             method=spec.method.name,
-            args={n: v for n, v in spec.method.arguments if isinstance(v, str | int | float | bool)},
+            args={n: float(v) if isinstance(v, Fraction) else v for n, v in spec.method.arguments if v is not None},  # type: ignore[misc]
             scope=scope,  # type: ignore[arg-type]
-            pattern=spec.pattern.kind,
+            pattern=spec.pattern.kind,  # type: ignore[arg-type]
+            pattern_size=size,
             targets=tuple(Target(name=n, shape=facts[n].shape, purpose=_purpose(facts[n])) for n in targets),
             never=never,
             dense=self._left_dense(set(targets), set(never)),
-            # banker's rounding of exact rationals, as the semantics say
             events=tuple(
-                PruneEvent(step=k, sparsity=float(s), zeros=tuple(round(s * n) for n in sets)) for k, s in timed
+                PruneEvent(step=k, sparsity=float(s), zeros=n) for (k, s), n in zip(timed, zeros, strict=True)
             ),
         )
+
+    def _sound(self, spec: PruneSpec, timed: list[tuple[int, Fraction]], path: str) -> bool:
+        """There are events, and what they ask for can be done by this method and pattern."""
+        at = f"{path}.sparsity"
+        if not timed:
+            if not self.found.errors:
+                help = "prune more often, or lengthen the window"
+                self._error("E063", "no pruning event falls in this stage", at, help)
+            return False
+        if spec.pattern.kind == "N:M":
+            share = 1 - Fraction(spec.pattern.a, spec.pattern.b)
+            if wrong := next((s for _, s in timed if s not in (0, share)), None):
+                message = f"{percent(wrong)} is not the sparsity of `{show(spec.pattern)}`"
+                help = f"it is {percent(share)}: write `sparsity = {percent(share)}`, or a `step` to it"
+                self._error("E054", message, at, help)
+                return False
+        if spec.method.name == "movement" and timed[0][0] == 0 and timed[0][1] > 0:
+            message = "`movement` cannot rank at step 0: no gradient has been seen"
+            self._error("E054", message, at, "let the window begin later, or at 0%")
+            return False
+        return True
+
+    def _divides(self, spec: PruneSpec, targets: tuple[str, ...], shapes: list[tuple[int, ...]], path: str) -> bool:
+        """Groups of a pattern cover a tensor without a rest."""
+        height, width = {"N:M": (1, spec.pattern.b), "block": (spec.pattern.a, spec.pattern.b)}.get(
+            spec.pattern.kind, (1, 1)
+        )
+        for name, shape in zip(targets, shapes, strict=True):
+            if shape[0] % height or shape[-1] % width:
+                message = f"`{show(spec.pattern)}` does not divide `{name}`"
+                notes = (f"it has {' × '.join(map(str, shape))} weights, outputs × inputs",)
+                help = ("choose another pattern, or take the tensor out with `except`",)
+                at = self.recipe.label(f"{path}.pattern")
+                self.found.add(Diagnostic("E072", message, at, notes=notes, help=help))
+                return False
+        return True
 
     def _left_dense(self, targets: set[str], never: set[str]) -> tuple[DenseGroup, ...]:
         """What a prune block does not touch, in the model's order of kinds."""
@@ -408,41 +451,20 @@ class _Resolver:
     def _not_yet(self) -> bool:
         """What the language has and this release cannot run: said before anything is loaded."""
         before = len(self.found)
-        recipe = self.recipe
-        tasks = "`question_answering`"
-        self._refuse(recipe.model.task not in METRICS, f"task `{recipe.model.task}`", "model.task", tasks)
-        self._refuse(recipe.model.dtype != "fp32", f"dtype `{recipe.model.dtype}`", "model.dtype", "`fp32`")
-        for stage in recipe.stages:
-            path = f"stage.{stage.name}"
-            self._refuse(stage.mode != "train", "one-shot pruning", f"{path}.mode", "`train`")
-            self._refuse(stage.precision == "fp16", "precision `fp16`", f"{path}.precision", "`fp32` and `bf16`")
-            self._refuse(stage.compile, "`compile`", f"{path}.compile")
-            for prune in stage.prunes:
-                refused = prune.pattern.kind != "unstructured"
-                at = f"{path}.prune.{prune.name}.pattern"
-                self._refuse(refused, f"the pattern `{show(prune.pattern)}`", at, "`unstructured`")
-            for distill in stage.distills:
-                self._refuse(
-                    bool({"hidden", "attention"} & set(distill.on)),
-                    "distilling hidden states",
-                    f"{path}.distill.on",
-                    "`logits`, `start_logits` and `end_logits`",
-                )
-                self._refuse(distill.cache, "the teacher cache", f"{path}.distill.cache")
-        for evaluation in recipe.evaluations:
-            path = f"evaluate.{evaluation.name}"
-            self._refuse(evaluation.config is not None, "an `evaluate` with its own config", f"{path}.config")
-            self._refuse(evaluation.source is not None, "an `evaluate` with its own source", f"{path}.source")
-            self._refuse(evaluation.compare is not None, "`compare`", f"{path}.compare")
-            wrong = [m for m in evaluation.metrics if m not in METRICS["question_answering"]]
-            what = f"the metric `{wrong[0] if wrong else ''}` for this task"
-            self._refuse(bool(wrong), what, f"{path}.metrics", "`f1` and `exact_match`")
+        for path, spec in self.recipe.blocks():
+            for name, attribute in spec.attributes().items():
+                value = attribute.postponed(getattr(spec, name))
+                if value is not None:
+                    self._refuse(path, name, attribute, value)
         return len(self.found) > before
 
-    def _refuse(self, condition: bool, what: str, path: str, instead: str | None = None) -> None:
-        if condition:
-            help = f"this release has {instead}" if instead else "take it out for now"
-            self._error("E055", f"{what} is not in this release yet", path, help)
+    def _refuse(self, path: str, name: str, attribute: Attr, value: object) -> None:
+        shown = value if isinstance(value, str) else show(value)
+        what = f"`{name}`" if ANY in attribute.later else f"`{name} = {shown}`"
+        have = [f"`{s}`" for s in attribute.kind.symbols if s not in attribute.later]
+        listed = " and ".join(filter(None, (", ".join(have[:-1]), *have[-1:])))
+        help = f"this release has {listed}" if have else "take it out for now"
+        self._error("E055", f"{what} is not in this release yet", f"{path}.{name}", help)
 
     def _error(self, code: str, message: str, path: str, help: str | None = None) -> None:
         self.found.add(Diagnostic(code, message, self.recipe.label(path), help=(help,) if help else ()))

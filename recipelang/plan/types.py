@@ -81,9 +81,7 @@ class PruneEvent(Frozen):
 
     step: int
     sparsity: float
-    zeros: tuple[int, ...] = Field(
-        description="exact zeros per ranking set: per target (uniform) or one total (global)"
-    )
+    zeros: tuple[int, ...] = Field(description="exact zeros: per target, or one total (global)")
 
 
 class DenseGroup(Frozen):
@@ -100,11 +98,17 @@ class PrunePlan(Frozen):
     method: str
     args: dict[str, float | int | str | bool] = {}
     scope: Literal["uniform", "global", "row", "erk"] = "uniform"
-    pattern: str = "unstructured"
+    pattern: Literal["unstructured", "N:M", "block"] = "unstructured"
+    pattern_size: tuple[int, int] = Field(default=(0, 0), description="N and M, or rows and columns of a block")
     targets: tuple[Target, ...]
     never: tuple[str, ...] = Field(default=(), description="tensors that must gain no zeros and no mask")
     dense: tuple[DenseGroup, ...] = ()
-    events: tuple[PruneEvent, ...]
+    events: tuple[PruneEvent, ...] = Field(default=(), description="none for `hold` and `release`")
+
+    @property
+    def final(self) -> float:
+        """The sparsity it ends with."""
+        return self.events[-1].sparsity if self.events else 0.0
 
 
 class DistillPlan(Frozen):
@@ -138,6 +142,11 @@ class StagePlan(Frozen):
     keep: int = 2
     prunes: tuple[PrunePlan, ...] = ()
     distills: tuple[DistillPlan, ...] = ()
+
+    @property
+    def scheduled(self) -> tuple[PrunePlan, ...]:
+        """The blocks that prune over time: not `hold` and `release`."""
+        return tuple(p for p in self.prunes if p.events)
 
 
 class EvaluatePlan(Frozen):

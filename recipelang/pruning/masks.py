@@ -9,7 +9,7 @@ a step is all there is to pay.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +47,12 @@ class Masks:
         self._params[name] = parameter
         self._masks[name] = mask
         parameter.mul_(mask).add_(0.0)  # the sum makes -0.0 plain zero
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Take masks off."""
+        for name in names:
+            self._masks.pop(name, None)
+            self._params.pop(name, None)
 
     @torch.no_grad()
     def apply_gradients(self) -> None:

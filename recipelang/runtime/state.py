@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +27,24 @@ class State:
     outputs: Any = None
     loss: torch.Tensor | None = None
     sparsity: float = 0.0  # the planned one in force, for the progress line
+    #: `(batches, examples of a batch, 0 = the stage's)`: after each, gradients of the task's loss lie in `.grad`
+    gradients: Callable[[int, int], Iterator[None]] = lambda batches, size: iter(())
 
 
 class Modifier:
     """Acts at events by having a method `on_<event>(state)`; the others do nothing.
 
-    It holds no state of its own between steps: masks, weights and optimizer are all a checkpoint keeps.
+    Masks, weights and optimizer are in every checkpoint. What a modifier remembers beside them it gives in
+    `state`, tensors by name, and takes back in `load`; `name` tells it from the others of its stage.
     """
+
+    name = ""
+
+    def state(self) -> dict[str, torch.Tensor]:
+        return {}
+
+    def load(self, state: Mapping[str, torch.Tensor]) -> None:
+        pass
 
 
 def fire(event: Event, modifiers: Sequence[Modifier], state: State) -> None:

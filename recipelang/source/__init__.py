@@ -10,4 +10,4 @@ from recipelang.source.diagnostic import (
     at_label as at_label,
     fail as fail,
 )
-from recipelang.source.text import Source as Source, Span as Span
+from recipelang.source.text import Source as Source, Sources as Sources, Span as Span

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -10,11 +11,14 @@ from pydantic import ValidationError
 
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
 from recipelang.source.suggest import closest
+from recipelang.spec import selector as sel
 from recipelang.spec.blocks import ALIASES, BLOCKS, LATER_BLOCKS, ColumnsSpec, DataSpec, Spec, StageSpec
+from recipelang.spec.compose import word
 from recipelang.spec.evaluate import Evaluator
+from recipelang.spec.selector_kind import as_selector
 from recipelang.syntax import tree as t
-from recipelang.values.composite import POISON, Poison
-from recipelang.values.kinds import Mismatch
+from recipelang.values.composite import POISON, Poison, Written
+from recipelang.values.kinds import Kind, Mismatch, describe
 from recipelang.values.quantities import Time
 
 S = TypeVar("S", bound=Spec)
@@ -74,20 +78,26 @@ class Binder:
                 self._unknown_attribute(block.kind, spec, attribute)
                 sound = False
                 continue
-            value = evaluator.value(attribute.value)
+            value = self._value(attribute.value, spec.attributes()[name].kind, evaluator)
             if not isinstance(value, Poison):
                 value = self._coerce(attribute, spec, value, evaluator)
+            if isinstance(value, Written):
+                value = self._relative(value, known[name].kind, name)
             if isinstance(value, Poison):
                 sound = False
                 continue
             values[name] = value
         given = {s.name for s in block.body if isinstance(s, t.Attribute)}
         broken = any(isinstance(s, t.Broken) for s in block.body) or self._hides_text(block)
-        for name in spec.required():
+        for name in spec.wanted(values):
             if name not in values:
                 sound = False
                 if name not in given and not broken:
                     self._missing(block, name, known[name].doc)
+        if sound and (conflict := spec.conflict(values)) is not None:
+            at = self.spans.get(f"{path}.{conflict.attribute}", block.header)
+            self._error("E054", conflict.message, at, help=conflict.help)
+            sound = False
         return self._construct(spec, values, block) if sound else None
 
     def _hides_text(self, block: t.Block) -> bool:
@@ -96,6 +106,29 @@ class Binder:
             d.code == "E003" and d.primary and block.span.start <= d.primary.span.start < block.span.end
             for d in self.diagnostics
         )
+
+    def _value(self, expr: t.Expr, kind: Kind, evaluator: Evaluator) -> object:
+        """An attribute's value, with what a child's `+=` and `-=` changed in it."""
+        if not isinstance(expr, t.Edited):
+            return evaluator.value(expr)
+        value = self._value(expr.inherited, kind, evaluator)
+        change = evaluator.value(expr.change)
+        if isinstance(value, Poison) or isinstance(change, Poison):
+            return POISON
+        try:
+            return edited(kind, value, expr.operator, change)
+        except Mismatch as mismatch:
+            return evaluator.mismatch(mismatch, expr.change.span)
+
+    def _relative(self, value: Written, kind: Kind, name: str) -> str:
+        """A path written in another file of the recipe, seen from the file that was asked for."""
+        path = name == "source" or "/" in value or "." in value  # else it may be a split of the source
+        is_path = kind.name == "model" or (kind.name == "dataset" and path)
+        file = self.source.file(value.span)
+        if not is_path or "://" in value + file.name or value[:1] in "~/" or file.name == self.source.name:
+            return str(value)
+        here, there = (posixpath.dirname(s.name) for s in (self.source, file))
+        return posixpath.relpath(posixpath.join(there, value), here or ".")
 
     def _coerce(self, attribute: t.Attribute, spec: type[Spec], value: object, evaluator: Evaluator) -> object:
         try:
@@ -126,8 +159,7 @@ class Binder:
         found: list[tuple[t.Block, type[Spec]]] = []
         seen: dict[tuple[str, tuple[str, ...]], t.Block] = {}
         for statement in statements:
-            if isinstance(statement, t.Param | t.Let | t.Claim) and parent:
-                word = {"Param": "param", "Let": "let"}.get(type(statement).__name__, getattr(statement, "kind", ""))
+            if parent and (word := _keyword(statement)):
                 self._error(
                     "E052",
                     f"`{word}` cannot stand inside a block",
@@ -279,6 +311,38 @@ def bind_data(binder: Binder, block: t.Block, evaluator: Evaluator, path: str) -
         if isinstance(bound, ColumnsSpec):
             columns = tuple((k, v) for k, v in bound.model_dump().items() if v is not None)
     return binder.bind(block, DataSpec, evaluator, path, {"columns": columns})
+
+
+def edited(kind: Kind, value: object, operator: str, change: object) -> object:
+    """`+=` and `-=`: union and difference of selectors, items added to a list and taken from it."""
+    adds = operator == "+="
+    if kind.name == "selector":
+        if value is None:
+            return change if adds else None
+        sides = as_selector(value), as_selector(change)
+        return sel.Or(sides) if adds else sel.Except(*sides)
+    if not kind.name.startswith("list"):
+        raise Mismatch("E031", f"`{operator}` edits lists and selectors only", "write `=` and the whole value")
+    items = value if isinstance(value, tuple) else (value,)
+    changes = change if isinstance(change, tuple) else (change,)
+    if adds:
+        return (*items, *changes)
+    for item in changes:
+        if item not in items:
+            raise Mismatch("E031", f"{describe(item)} is not in the inherited list", "it has nothing to take out")
+    return tuple(item for item in items if item not in changes)
+
+
+def _keyword(statement: t.Statement) -> str | None:
+    """The word that begins a statement which stands at the top of a file only."""
+    match statement:
+        case t.Param():
+            return "param"
+        case t.Let():
+            return "let"
+        case t.Claim():
+            return statement.kind
+    return word(statement)
 
 
 def _homes(name: str) -> list[str]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from recipelang.source import Diagnostic, Diagnostics, Label, Source, Span
 from recipelang.source.suggest import closest
 from recipelang.spec.bind import Binder, bind_data, bind_stage
-from recipelang.spec.blocks import DataSpec, EvaluateSpec, ExportSpec, MetaSpec, ModelSpec, StageSpec, TopSpec
+from recipelang.spec.blocks import DataSpec, EvaluateSpec, ExportSpec, MetaSpec, ModelSpec, Spec, StageSpec, TopSpec
+from recipelang.spec.compose import Composed, compose
 from recipelang.spec.evaluate import Definition, Evaluator
+from recipelang.spec.imports import Loader, no_imports
 from recipelang.spec.params import Given, Param, Params
 from recipelang.syntax import Parsed, parse, tree as t
 from recipelang.values.composite import POISON, Poison, StageRef
@@ -26,7 +28,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe whose every value is known. `evaluator` answers the names its claims use."""
+    """A recipe whose every value is known. `evaluator` answers the names its claims use.
+
+    `source` is its file, or all its files as one row of offsets.
+    """
 
     source: Source
     name: str
@@ -45,6 +50,22 @@ class Recipe:
     evaluator: Evaluator = field(compare=False, repr=False)
     spans: Mapping[str, Span] = field(compare=False, repr=False)
 
+    def blocks(self) -> Iterator[tuple[str, Spec]]:
+        """Every block as it was bound, with its path."""
+        yield "model", self.model
+        for label, data in self.data.items():
+            yield f"data.{label}" if label else "data", data
+        for stage in self.stages:
+            yield f"stage.{stage.name}", stage
+            for prune in stage.prunes:
+                yield f"stage.{stage.name}.prune.{prune.name}", prune
+            for distill in stage.distills:
+                yield f"stage.{stage.name}.distill", distill
+        for evaluation in self.evaluations:
+            yield f"evaluate.{evaluation.name}", evaluation
+        yield "export", self.export
+        yield "meta", self.meta
+
     def label(self, path: str, text: str = "") -> Label | None:
         """Where a value was written, for a later phase's findings; the nearest enclosing place otherwise."""
         while path:
@@ -56,36 +77,51 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Checked:
+    """`parsed` is the file that was asked for; `composed` also holds what it builds on."""
+
     parsed: Parsed
     recipe: Recipe | None
     diagnostics: Diagnostics
     missing: tuple[str, ...] = ()
+    composed: Composed | None = None
+    evaluator: Evaluator | None = field(default=None, compare=False, repr=False)
 
 
-def check(source: Source, given: Mapping[str, Given] | None = None, *, complete: bool = False) -> Checked:
-    """Parse, evaluate and bind. `complete`: a parameter without a value is an error (`run`, `plan`)."""
+def check(
+    source: Source,
+    given: Mapping[str, Given] | None = None,
+    *,
+    complete: bool = False,
+    load: Loader = no_imports,
+    overlays: Sequence[Source] = (),
+) -> Checked:
+    """Parse, compose, evaluate and bind. `complete`: a parameter without a value is an error (`run`, `plan`).
+
+    `load` reads what the recipe builds on; `overlays` are laid over it, the last on top.
+    """
     diagnostics = Diagnostics()
     parsed = parse(source, diagnostics)
-    if parsed.recipe is None:
+    composed = compose(parsed, diagnostics, load, overlays) if parsed.recipe is not None else None
+    if composed is None:
         return Checked(parsed, None, diagnostics)
-    return _Checker(parsed, parsed.recipe, diagnostics, given or {}, complete).run()
+    return _Checker(parsed, composed, diagnostics, given or {}, complete).run()
 
 
 class _Checker:
     def __init__(
-        self, parsed: Parsed, tree: t.Recipe, diagnostics: Diagnostics, given: Mapping[str, Given], complete: bool
+        self, parsed: Parsed, composed: Composed, diagnostics: Diagnostics, given: Mapping[str, Given], complete: bool
     ) -> None:
         self.parsed = parsed
-        self.source = parsed.source
-        self.tree = tree
+        self.composed = composed
+        self.source = composed.source
+        self.tree = composed.tree
         self.diagnostics = diagnostics
-        self.evaluator = Evaluator(parsed.source, diagnostics)
-        self.params = Params(parsed.source, diagnostics, self.evaluator, given)
-        self.binder = Binder(parsed.source, diagnostics)
+        self.evaluator = Evaluator(self.source, diagnostics, unread=set(composed.unread))
+        self.params = Params(self.source, diagnostics, self.evaluator, given)
+        self.binder = Binder(self.source, diagnostics)
         self.complete = complete
 
     def run(self) -> Checked:
-        self._not_yet()
         self._define()
         for definition in self.evaluator.definitions.values():
             self.evaluator._demand(definition.name, definition.span)
@@ -97,21 +133,10 @@ class _Checker:
         if recipe is not None and not abstract:
             self._require(recipe)
         sound = recipe is not None and not abstract and not self.diagnostics.errors
-        return Checked(self.parsed, recipe if sound else None, self.diagnostics, tuple(self.params.missing))
+        missing = tuple(self.params.missing)
+        return Checked(self.parsed, recipe if sound else None, self.diagnostics, missing, self.composed, self.evaluator)
 
     # ------------------------------------------------------------ definitions
-    def _not_yet(self) -> None:
-        for statement in self.tree.statements:
-            if isinstance(statement, t.Composition):
-                self.diagnostics.add(
-                    Diagnostic(
-                        "E055",
-                        f"`{statement.kind}` is not in this release yet",
-                        Label(self.source, statement.keyword_span),
-                        help=("write the values in this file for now",),
-                    )
-                )
-
     def _define(self) -> None:
         lets: set[str] = set()
         for statement in self.tree.statements:
@@ -216,7 +241,7 @@ class _Checker:
     def _nearly(self, kind: str) -> bool:
         """A misspelt block was reported where it stands; a broken statement may have been the block."""
         return any(
-            (isinstance(s, t.Block) and closest(s.kind, [kind])) or isinstance(s, t.Broken | t.Composition)
+            (isinstance(s, t.Block) and closest(s.kind, [kind])) or isinstance(s, t.Broken)
             for s in self.tree.statements
         )
 
@@ -309,7 +334,9 @@ class _Checker:
             labels = explain_values(self.source, claim.condition, self.evaluator)
             message = claim.message or "a requirement of this recipe does not hold"
             at = Label(self.source, claim.condition.span)
-            options = [f"`-p {p.name}=...`" for p in recipe.params if p.name in _names(claim.condition)]
+            params = [p for p in recipe.params if p.name in _names(claim.condition)]
+            labels += tuple(Label(self.source, p.fixed, f"`{p.name}` is set here") for p in params if p.fixed)
+            options = [f"`-p {p.name}=...`" for p in params if not p.fixed]
             help = f"give another value with {' or '.join(options)}" if options else "change the values"
             self.diagnostics.add(Diagnostic("E050", message, at, labels, help=(help,)))
 

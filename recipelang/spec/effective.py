@@ -46,6 +46,16 @@ def effective(recipe: Recipe, paths: Mapping[str, str] | None = None, params: Ma
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+def shown(spec: Spec, name: str) -> str:
+    """One attribute's value, as it would be written."""
+    value = getattr(spec, name)
+    if value is None:
+        return "none"
+    if value == "":
+        return '""'
+    return _Printer({}, {}).value(name, value, "ratio" in spec.attributes()[name].kind.name) if value != () else "[]"
+
+
 class _Printer:
     def __init__(self, paths: Mapping[str, str], params: Mapping[str, str]) -> None:
         self.paths = paths

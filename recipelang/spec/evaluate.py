@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, RecipeError, Source, Span
+from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, RecipeError, Source, Sources, Span
 from recipelang.source.suggest import closest
 from recipelang.spec import selector as sel
 from recipelang.spec.selector_kind import NODES, as_selector, role_hint
@@ -27,6 +27,7 @@ from recipelang.values.composite import (
     StageRef,
     Symbol,
     Tolerance,
+    Written,
 )
 from recipelang.values.kinds import Mismatch, describe
 
@@ -149,7 +150,9 @@ class Evaluator:
                 return self._unary(expr)
             case t.If():
                 return self._if(expr)
-        return self._binary(expr)
+            case t.Binary():
+                return self._binary(expr)
+        raise AssertionError(f"not evaluated by itself: {expr}")  # an edit is the binder's: it knows the kind
 
     def _number(self, expr: t.Number) -> object:
         if expr.unit is not None and expr.unit not in q.UNITS:
@@ -180,6 +183,8 @@ class Evaluator:
                 return self._too_big(expr.span)
             pieces.append(value if isinstance(value, str) else show(value))
         text = "".join(pieces)
+        if isinstance(self.source, Sources):
+            text = Written(text, expr.span)
         return self._sized(text, expr.span, parts=1 + len(text) // 16)
 
     def _list(self, expr: t.ListOf) -> object:
@@ -195,12 +200,14 @@ class Evaluator:
                 return self.locals[head]
             if head in self.definitions:
                 return self._demand(head, expr.span)
+        elif expr.text in self.definitions:  # of a library: `alias.name`
+            return self._demand(expr.text, expr.span)
+        if head in self.unread:
+            return POISON
         if self.measured is not None and len(expr.names) > 1:
             return self.measured(expr)
         if len(expr.names) == 2 and head == "stage":
             return StageRef(expr.names[1])
-        if head in self.unread:
-            return POISON
         if len(expr.names) == 1:
             return Symbol(head)
         return self.unknown(expr)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
 from recipelang.source.suggest import closest, nearest
 from recipelang.spec.evaluate import Definition, Evaluator
 from recipelang.spec.selector_kind import selector
 from recipelang.spec.show import show
-from recipelang.syntax import parse, tree as t
+from recipelang.syntax import Parsed, parse, tree as t
 from recipelang.values import kinds as k, quantities as q
 from recipelang.values.composite import POISON, Between, Poison, Symbol
 from recipelang.values.kinds import Kind, Mismatch, wrong
@@ -26,7 +26,7 @@ def _rate() -> Kind:
             raise wrong(value, "a rate", "write `10 per epoch`")
         return value
 
-    return Kind("rate", convert)
+    return Kind("rate", convert, doc="how many in an epoch: `10 per epoch`")
 
 
 def _keep(kind: Kind) -> Kind:
@@ -36,8 +36,11 @@ def _keep(kind: Kind) -> Kind:
         kind.convert(value)
         return value
 
-    return Kind(kind.name, convert, kind.symbols)
+    return replace(kind, convert=convert)
 
+
+#: a child may declare a parameter of the first type as one of the second
+NARROWER = {("span", "epochs"), ("span", "steps"), ("number", "int"), ("number", "ratio")}
 
 TYPES: dict[str, Kind] = {
     "bool": k.boolean(),
@@ -61,10 +64,15 @@ TYPES: dict[str, Kind] = {
 
 @dataclass(frozen=True)
 class Given:
-    """A value from outside: `text` as typed, `origin` as shown (`-p target`)."""
+    """A value from outside: `text` as typed, `origin` as shown (`-p target`).
+
+    From a file of parameters it comes as it was read: `expr`, with spans of `source`.
+    """
 
     text: str
     origin: str
+    expr: t.Expr | None = None
+    source: Source | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,7 @@ class Param:
     doc: str
     type: str
     origin: str
+    fixed: Span | None = None
 
 
 class Params:
@@ -93,16 +102,16 @@ class Params:
         kind = self._kind(node.type)
         given = self.given.get(name)
         type_name = kind.name if kind else "?"
-        origin = given.origin if given else f"line {self.source.position(node.span.start)[0]}"
-        self.declared.append(Param(name, node.doc, type_name, origin))
+        origin = given.origin if given else self._place(node.fixed or node.span)
+        self.declared.append(Param(name, node.doc, type_name, origin, node.fixed))
         if node.default is None and given is None:
             self.missing.append(name)
 
         def compute() -> object:
-            if kind is None or not self._sound_range(node, kind):
+            if kind is None or not self._sound_range(node, kind) or not self._narrower(node, kind):
                 return POISON
             if given is not None:
-                return self._from_outside(node, kind, given)
+                return POISON if self._is_fixed(node, given) else self._from_outside(node, kind, given)
             if node.default is None:
                 return POISON
             value = self.evaluator.within({}).value(node.default)
@@ -110,6 +119,19 @@ class Params:
 
         symbols = kind.symbols if kind is not None and type_name == "one_of" else None
         self.evaluator.definitions[name] = Definition(name, "param", compute, node.name_span, symbols=symbols)
+
+    def _place(self, span: Span) -> str:
+        line = self.source.position(span.start)[0]
+        file = self.source.file(span)
+        return f"line {line}" if file.name == self.source.name else f"{file.name}:{line}"
+
+    def _is_fixed(self, node: t.Param, given: Given) -> bool:
+        if node.fixed is not None:
+            at = Label(self.source, node.fixed, "set here, for good")
+            message = f"`{node.name}` cannot be given: the recipe sets it"
+            help = f"leave out `{given.origin}`, or change the recipe"
+            self.diagnostics.add(Diagnostic("E037", message, at, help=(help,)))
+        return node.fixed is not None
 
     def check_unknown(self, lets: frozenset[str]) -> None:
         names = [p.name for p in self.declared]
@@ -151,6 +173,11 @@ class Params:
         return Kind("one_of", convert, symbols)
 
     def _from_outside(self, node: t.Param, kind: Kind, given: Given) -> object:
+        if given.expr is not None and given.source is not None:
+            value = Evaluator(given.source, self.diagnostics).value(given.expr)
+            if kind.name in ("model", "dataset") and isinstance(value, str) and "://" not in value:
+                value = os.path.abspath(os.path.join(os.path.dirname(given.source.name), os.path.expanduser(value)))
+            return self._typed(node, kind, value, given.source, given.expr)
         if kind.name in RAW:
             text = given.text
             if kind.name != "string" and text and "://" not in text:
@@ -181,6 +208,14 @@ class Params:
                 Diagnostic(m.code, m.message, at, declared, help=(m.help,) if m.help else (), fixes=edit)
             )
             return POISON
+        held = node  # what an outer declaration allows holds as well
+        while held.narrows is not None and not isinstance(value, Poison):
+            value = self._allowed(held, value, source, at)
+            held = held.narrows
+        return value if isinstance(value, Poison) else self._allowed(held, value, source, at)
+
+    def _allowed(self, node: t.Param, value: object, source: Source, at: Label) -> object:
+        """The value, if it lies in the declaration's range."""
         if node.within is None:
             return value
         text = self.source.slice(node.within.span)
@@ -224,12 +259,62 @@ class Params:
                 sound = False
         return sound
 
+    def _narrower(self, node: t.Param, kind: Kind) -> bool:
+        """A child's declaration allows less than the base's, never more: its type, and both ends of its range."""
+        base = node.narrows
+        if base is None:
+            return True
+        inner, outer = self._type_name(node), self._type_name(base)
+        allowed = (Label(self.source, base.name_span, f"declared as `{self.source.slice(base.type.span)}`"),)
+        if inner != outer and (outer, inner) not in NARROWER:
+            message = f"`{node.name}` is a {outer} in the base"
+            at = Label(self.source, node.type.span)
+            self.diagnostics.add(Diagnostic("E024", message, at, allowed, help=(f"write `{outer}`",)))
+            return False
+        exprs: list[t.Expr] = []
+        match node.within:
+            case t.Binary(operator=".."):
+                exprs = [node.within.left, node.within.right]
+            case t.ListOf():
+                exprs = list(node.within.items)
+        if inner == "one_of" and isinstance(node.type, t.Call):
+            exprs += [a.value for a in node.type.arguments]
+        values = [self.evaluator.within({}).value(e) for e in exprs]
+        return not any(
+            isinstance(self._typed(base, self._kind(base.type) or kind, value, self.source, expr), Poison)
+            for value, expr in zip(values, exprs, strict=True)
+        )
+
+    def _type_name(self, node: t.Param) -> str:
+        return "one_of" if isinstance(node.type, t.Call) else self.source.slice(node.type.span)
+
     def _inside(self, node: t.Param, value: object) -> bool:
         assert node.within is not None
         bounds = self.evaluator.within({}).value(node.within)
         if isinstance(bounds, Between) and isinstance(value, q.Numeric):
             return q.compare(bounds.low, value) <= 0 <= q.compare(bounds.high, value)  # type: ignore[arg-type]
         return not isinstance(bounds, tuple) or value in bounds
+
+
+def read_file(parsed: Parsed, diagnostics: Diagnostics) -> dict[str, Given]:
+    """A file of parameters: a header, and `set NAME = VALUE` for each."""
+    given: dict[str, Given] = {}
+    source = parsed.source
+    for statement in parsed.recipe.statements if parsed.recipe else ():
+        if not isinstance(statement, t.Set):
+            if not isinstance(statement, t.Broken):
+                help = "write `set NAME = VALUE`, a line each"
+                at = Label(source, statement.span)
+                diagnostics.add(Diagnostic("E034", "a file of parameters holds only `set`", at, help=(help,)))
+            continue
+        name = statement.path.text
+        if name in given:
+            message = f"`{name}` is set twice"
+            at = Label(source, statement.path.span)
+            diagnostics.add(Diagnostic("E012", message, at, help=("keep one of them",)))
+        line = source.position(statement.span.start)[0]
+        given[name] = Given(source.slice(statement.value.span), f"{source.name}:{line}", statement.value, source)
+    return given
 
 
 def literal(source: Source, diagnostics: Diagnostics) -> t.Expr | None:
@@ -248,20 +333,4 @@ def literal(source: Source, diagnostics: Diagnostics) -> t.Expr | None:
             )
         )
         return None
-    return shifted(statements[0].value, -len(prefix))
-
-
-def shifted(node: t.Expr, by: int) -> t.Expr:
-    """The same expression with its spans moved."""
-    from dataclasses import fields, is_dataclass, replace
-
-    changes: dict[str, object] = {}
-    for f in fields(node):
-        value = getattr(node, f.name)
-        if isinstance(value, Span):
-            changes[f.name] = Span(max(0, value.start + by), max(0, value.end + by))
-        elif is_dataclass(value):
-            changes[f.name] = shifted(value, by)  # type: ignore[arg-type]
-        elif isinstance(value, tuple):
-            changes[f.name] = tuple(shifted(v, by) if is_dataclass(v) else v for v in value)  # type: ignore[type-var,arg-type]
-    return replace(node, **changes)  # type: ignore[arg-type]
+    return t.moved(statements[0].value, -len(prefix))

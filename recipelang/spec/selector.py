@@ -16,28 +16,28 @@ class _Node:
 
 @dataclass(frozen=True)
 class Role(_Node):
-    """`@linear`: what a tensor is for, whatever the family calls it."""
+    """`@linear`: tensors by what they are for, whatever the family calls them."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Glob(_Node):
-    """Dotted names: `*` one segment, `**` any number, `{a,b}`, `{0..11}`."""
+    """`"bert.encoder.layer.{0..5}.**"`: names; `*` is one part, `**` any number, `?` a letter, `{a,b}` a choice."""
 
     pattern: str
 
 
 @dataclass(frozen=True)
 class Regex(_Node):
-    """`re"…"`, matched against the whole name."""
+    """`re".*\\.weight"`: a regular expression (RE2) that fits the whole name."""
 
     pattern: str
 
 
 @dataclass(frozen=True)
 class Layers(_Node):
-    """`layers(first..last)`, both included; -1 is the last layer."""
+    """`layers(0..5)`: every tensor of these layers, both ends included; -1 is the last layer."""
 
     first: int
     last: int
@@ -45,21 +45,29 @@ class Layers(_Node):
 
 @dataclass(frozen=True)
 class And(_Node):
+    """`@linear & @encoder`: what both select."""
+
     items: tuple[Selector, ...]
 
 
 @dataclass(frozen=True)
 class Or(_Node):
+    """`@embeddings | @head`: what either selects."""
+
     items: tuple[Selector, ...]
 
 
 @dataclass(frozen=True)
 class Not(_Node):
+    """`!@norm`: everything that it does not select."""
+
     item: Selector
 
 
 @dataclass(frozen=True)
 class Except(_Node):
+    """`@linear except @head`: what the left selects and the right does not."""
+
     left: Selector
     right: Selector
 

@@ -68,7 +68,19 @@ class Builder:
                 return t.Claim(str(tree.data), self.expr(c[1]), message, span=span, doc=doc)
             case "error_stmt":
                 return t.Broken(str(c[0]), span=span, doc=doc)
-        return t.Composition(str(tree.data), span=span, doc=doc, keyword_span=span_of(cast(Token, c[0])))
+            case "extends":
+                reference = cast(Token, c[1])
+                return t.Extends(self._text(reference, span_of(reference)), span=span, doc=doc)
+            case "use":
+                reference, alias = cast(Token, c[1]), cast(Token, c[3])
+                text = self._text(reference, span_of(reference))
+                return t.Use(text, str(alias), span=span, doc=doc, alias_span=span_of(alias))
+            case "patch":
+                block = cast("Tree[Token]", c[1])
+                return t.Patch(self._block(block, self._span(block), doc), span=span, doc=doc)
+            case "set":
+                return t.Set(self.path(cast("Tree[Token]", c[1])), self.expr(c[3]), span=span, doc=doc)
+        return t.Unset(self.path(cast("Tree[Token]", c[1])), span=span, doc=doc)
 
     def _block(self, tree: Tree[Token], span: Span, doc: str) -> t.Block:
         kind = cast(Token, tree.children[0])

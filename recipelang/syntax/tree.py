@@ -5,8 +5,9 @@ Expressions hold exact numbers; nothing is evaluated or looked up here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
+from typing import TypeVar
 
 from recipelang.source import Span
 
@@ -14,6 +15,9 @@ from recipelang.source import Span
 @dataclass(frozen=True)
 class Node:
     span: Span = field(compare=False, kw_only=True)
+
+
+N = TypeVar("N", bound=Node)
 
 
 # ---------------------------------------------------------------- expressions
@@ -111,7 +115,16 @@ class If(Node):
     other: Expr
 
 
-Expr = Number | NM | Text | Pattern | Constant | Role | Path | Call | ListOf | Unary | Binary | If
+@dataclass(frozen=True)
+class Edited(Node):
+    """An inherited value and its change by `+=` or `-=`. Composition makes it; no text reads as one."""
+
+    inherited: Expr
+    operator: str
+    change: Expr
+
+
+Expr = Number | NM | Text | Pattern | Constant | Role | Path | Call | ListOf | Unary | Binary | If | Edited
 
 
 # ----------------------------------------------------------------- statements
@@ -143,11 +156,15 @@ class Block(Statement):
 
 @dataclass(frozen=True)
 class Param(Statement):
+    """`fixed`: where `set` gave it its value. `narrows`: the base's declaration, which holds as well."""
+
     name: str
     type: Expr
     within: Expr | None
     default: Expr | None
     name_span: Span = field(compare=False, kw_only=True)
+    fixed: Span | None = field(default=None, compare=False, kw_only=True)
+    narrows: Param | None = field(default=None, compare=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -167,11 +184,41 @@ class Claim(Statement):
 
 
 @dataclass(frozen=True)
-class Composition(Statement):
-    """`extends`, `use`, `patch`, `set`, `unset`: how recipes build on each other."""
+class Extends(Statement):
+    """`extends "REFERENCE"`: this recipe is another one, changed."""
 
-    kind: str
-    keyword_span: Span = field(compare=False, kw_only=True)
+    reference: Text
+
+
+@dataclass(frozen=True)
+class Use(Statement):
+    """`use "REFERENCE" as NAME`: the lets of another recipe, under a name."""
+
+    reference: Text
+    alias: str
+    alias_span: Span = field(compare=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Patch(Statement):
+    """`patch KIND NAME { … }`: changes inside an inherited block."""
+
+    block: Block
+
+
+@dataclass(frozen=True)
+class Set(Statement):
+    """`set NAME = …`: an inherited parameter's value, for good."""
+
+    path: Path
+    value: Expr
+
+
+@dataclass(frozen=True)
+class Unset(Statement):
+    """`unset PATH`: an inherited block or attribute, taken out."""
+
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -190,3 +237,23 @@ class Recipe(Node):
     statements: tuple[Statement, ...]
     version_span: Span = field(compare=False, kw_only=True)
     doc: str = field(default="", compare=False, kw_only=True)
+
+
+def moved(node: N, by: int) -> N:
+    """The same node with every span moved. Its depth is bounded by the limits on tokens."""
+    changes: dict[str, object] = {}
+    for f in fields(node):
+        value = getattr(node, f.name)
+        if isinstance(value, Span):
+            changes[f.name] = Span(max(0, value.start + by), max(0, value.end + by))
+        elif isinstance(value, Node):
+            changes[f.name] = moved(value, by)
+        elif isinstance(value, tuple) and value:
+            changes[f.name] = tuple(_moved_item(item, by) for item in value)
+    return replace(node, **changes)  # type: ignore[arg-type]
+
+
+def _moved_item(item: object, by: int) -> object:
+    if isinstance(item, Span):
+        return Span(item.start + by, item.end + by)
+    return moved(item, by) if isinstance(item, Node) else item

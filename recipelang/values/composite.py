@@ -9,6 +9,17 @@ from recipelang.source import Span
 from recipelang.values.quantities import Time
 
 
+class Written(str):
+    """A string that remembers where it was written: a path is relative to its own file, wherever it is used."""
+
+    span: Span
+
+    def __new__(cls, text: str, span: Span) -> Written:
+        written = super().__new__(cls, text)
+        written.span = span
+        return written
+
+
 @dataclass(frozen=True)
 class Symbol:
     """A bare name that is neither parameter nor let: an attribute's type must allow it."""
@@ -30,6 +41,14 @@ class SparsityPattern:
     kind: str
     a: int = 0
     b: int = 0
+
+
+#: how a pattern is written -> what it means
+PATTERNS: dict[str, str] = {
+    "unstructured": "any weight may become zero",
+    "N:M": "of every M weights along the input, N stay: `2:4`",
+    "block(r, c)": "blocks of r rows and c columns become zero together: `block(4, 1)`",
+}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """What the user sees of every diagnostic. Write the cases again with `RECIPELANG_UPDATE_CASES=1 pytest tests/cases`.
 
 One `diagnostics/CODE-some-words.case` is one test: lines `key: value`, an empty line, the
-recipe, a line `-----`, and what the command prints to the error stream. The keys:
+recipe, a line `-----`, and what the command prints to the error stream. A line `# NAME.recipe`
+begins another file beside the recipe. The keys:
 
     command: plan a.recipe -p x=1    the command line; `validate a.recipe` unless given
     file NAME: TEXT                  a file of one line beside the recipe
@@ -170,7 +171,10 @@ def prepare(case: Case, here: Path, tiny: Path | None, monkeypatch: pytest.Monke
     if tiny:
         shutil.copytree(tiny, here, dirs_exist_ok=True)
     times, _, text = case.value("repeat", "0 ").partition(" ")
-    (here / "a.recipe").write_text(f"{case.recipe}\n" + int(times) * text.replace("\\n", "\n"), "utf-8")
+    recipe, *others = re.split(r"^# (\S+\.recipe)\n", case.recipe, flags=re.M)
+    for name, other in zip(others[::2], others[1::2], strict=True):
+        (here / name).write_text(other, "utf-8")
+    (here / "a.recipe").write_text(f"{recipe}\n" + int(times) * text.replace("\\n", "\n"), "utf-8")
     for key, value in case.keys:
         match key.split():
             case ["file", name]:

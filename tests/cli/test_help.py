@@ -10,13 +10,29 @@ import pytest
 from .command import Ended, command, environment, process
 
 COMMANDS = {
-    "validate": ["FILE", "--param", "--format"],
+    "init": ["FILE", "--model", "--data", "--target", "--length", "--name", "--distill", "--yes", "--force"],
+    "validate": ["FILE", "--param", "--params", "--overlay", "--format"],
+    "lint": [
+        "FILE",
+        "--param",
+        "--params",
+        "--overlay",
+        "--format",
+        "--fix",
+        "--unsafe-fixes",
+        "--deny",
+        "--warn",
+        "--allow",
+    ],
     "fmt": ["FILE", "--check", "--diff"],
-    "plan": ["FILE", "--param", "--json"],
-    "run": ["FILE", "--param", "--out", "--overwrite", "--steps"],
+    "doc": ["FILE"],
+    "plan": ["FILE", "--param", "--params", "--overlay", "--json"],
+    "run": ["FILE", "--param", "--params", "--overlay", "--out", "--overwrite", "--steps"],
     "resume": ["DIR"],
-    "digest": ["FILE", "--param", "--only", "--json"],
-    "convert": ["FILE", "--to", "--param", "--out"],
+    "trace": ["FILE", "PATH", "--param", "--params", "--overlay"],
+    "schema": [],
+    "digest": ["FILE", "--param", "--params", "--overlay", "--only", "--json"],
+    "convert": ["FILE", "--to", "--param", "--params", "--overlay", "--out"],
     "explain": ["CODE"],
 }
 
@@ -50,7 +66,8 @@ def test_help_of_a_command(name):
     ended = command(name, "--help")
     assert ended.code == 0
     assert fits(ended.out)
-    assert ended.out.startswith(f"Usage: recipelang {name} [OPTIONS] {{{COMMANDS[name][0]}}}")
+    argument = f" [\\[{{]{COMMANDS[name][0]}[\\]}}]" if COMMANDS[name] else "\n"
+    assert re.match(rf"Usage: recipelang {name} \[OPTIONS\]{argument}", ended.out)
     assert re.search(rf"Examples?:\n\n    recipelang {name} \S", ended.out)
     for word in COMMANDS[name]:
         described = re.search(rf"{word}\b.*\n?.*  \S", ended.out.partition("Arguments:")[2])
@@ -59,7 +76,7 @@ def test_help_of_a_command(name):
 
 def test_examples_of_the_help_are_accepted(project):
     """Every example, with our file for theirs, is a command that works."""
-    for name in ("validate", "plan"):
+    for name in ("validate", "lint", "plan"):
         shown = re.findall(r"^    recipelang (.*)$", command(name, "--help").out, re.MULTILINE)
         assert shown
         for line in shown:
@@ -104,8 +121,16 @@ def test_commands_and_options_are_completed(here, monkeypatch, shell):
     assert offered(monkeypatch, shell, "recipelang ") == list(COMMANDS)
     assert offered(monkeypatch, shell, "recipelang re") == ["resume"]
     assert {"--param", "--out", "--overwrite", "--steps"} <= set(offered(monkeypatch, shell, "recipelang run -"))
-    assert offered(monkeypatch, shell, "recipelang run tiny.recipe --over") == ["--overwrite"]
-    assert offered(monkeypatch, shell, "recipelang validate --format ") == ["full", "concise", "json"]
+    assert offered(monkeypatch, shell, "recipelang run tiny.recipe --overw") == ["--overwrite"]
+    assert offered(monkeypatch, shell, "recipelang validate --format ") == [
+        "full",
+        "concise",
+        "narrated",
+        "json",
+        "sarif",
+        "github",
+        "junit",
+    ]
 
 
 @SHELLS
@@ -122,7 +147,7 @@ def test_recipes_here_and_below_are_completed(here, monkeypatch, shell):
 
 
 @SHELLS
-@pytest.mark.parametrize("name", ["validate", "plan", "run"])
+@pytest.mark.parametrize("name", ["validate", "lint", "plan", "run"])
 def test_parameters_of_the_recipe_are_completed(here, monkeypatch, shell, name):
     every = ["precision=fp32", "precision=bf16", "scope=uniform", "scope=global", "micro=8", "target=90%"]
     assert offered(monkeypatch, shell, f"recipelang {name} tiny.recipe -p ") == every
@@ -225,10 +250,15 @@ def test_everything_before_a_run_loads_no_torch(project):
         "--help",
         "validate tiny.recipe",
         "explain E051",
+        "doc tiny.recipe",
+        "init - --yes",
+        "schema",
+        "explain no-never",
+        "lint tiny.recipe --allow undocumented-param --allow no-author --allow no-licence",
         "plan tiny.recipe --json",
         "plan tiny.recipe",
     ]
-    asked = [("zsh", f"recipelang {line} ") for line in ("run", "run tiny.recipe -p", "resume", "explain")]
+    asked = [("zsh", f"recipelang {line} ") for line in ("run", "run tiny.recipe -p", "resume", "trace", "explain")]
     with process(program=HEAVY.format(lines=lines, typed=asked), cwd=project) as started:
         out, err = started.communicate(timeout=60)
     assert (started.returncode, err) == (0, "")

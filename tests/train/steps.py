@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from recipelang.cli.plan import planned
-from recipelang.cli.read import read_params
+from recipelang.cli.read import read_around
 from recipelang.engine.records import Result, Silent
 from recipelang.engine.run import execute, prepare_folder
 from recipelang.spec.claims import judge
@@ -40,7 +40,7 @@ class Steps(Silent):
 def run(
     recipe: Path, out: Path, reporter: Silent | None = None, *, resume: bool = False, params: tuple[str, ...] = ()
 ) -> Result:
-    checked, plan, _ = planned(str(recipe), read_params(list(params)))
+    checked, plan, _ = planned(str(recipe), read_around(list(params)))
     if not resume:
         prepare_folder(out, plan, effective(checked), overwrite=False)
     return execute(plan, out, reporter or Silent(), lambda m: judge(checked, m), resume=resume)

@@ -7,7 +7,7 @@ import torch
 
 import recipelang.engine.run as engine
 from recipelang.cli.plan import planned
-from recipelang.cli.read import read_params
+from recipelang.cli.read import read_around
 from recipelang.modifiers.prune import KeepZeros
 from recipelang.runtime.state import Modifier
 
@@ -153,7 +153,7 @@ def test_exported_model_loads_with_transformers_and_is_the_one_trained(project, 
 def test_effective_recipe_has_the_same_spec_digest(project, tmp_path):
     recipe = project()
     run(recipe, tmp_path / "out", params=("target=80%",))
-    _, plan, _ = planned(str(recipe), read_params(["target=80%"]))
+    _, plan, _ = planned(str(recipe), read_around(["target=80%"]))
     written = json.loads((tmp_path / "out" / "recipe" / "plan.json").read_text("utf-8"))
     assert written["spec_digest"] == plan.spec_digest
 

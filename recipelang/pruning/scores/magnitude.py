@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from recipelang.pruning.scores import Score
+from recipelang.pruning.selection import Scores
 
 
 def scores(weights: Sequence[Tensor]) -> list[Callable[[], Tensor]]:
@@ -20,3 +23,8 @@ def scores(weights: Sequence[Tensor]) -> list[Callable[[], Tensor]]:
         return torch.abs(w.detach().reshape(-1), out=buffers[w.dtype, w.device][: w.numel()])
 
     return [lambda w=w: absolute(w) for w in weights]  # type: ignore[misc]
+
+
+class Magnitude(Score):
+    def scores(self, weights: Sequence[nn.Parameter]) -> list[Scores]:
+        return scores(weights)

@@ -8,7 +8,7 @@ from recipelang.source.codes import page
 
 
 def codes(recipe):
-    _, _, found = planned(str(recipe), {})
+    _, _, found = planned(str(recipe))
     return [d.code for d in found]
 
 

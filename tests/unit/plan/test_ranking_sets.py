@@ -24,7 +24,7 @@ stage again {{
 
 def codes(recipe) -> list[str]:
     try:
-        return [d.code for d in planned(str(recipe), {})[2].errors]
+        return [d.code for d in planned(str(recipe))[2].errors]
     except RecipeError as error:
         return [d.code for d in error.diagnostics if d.severity == "error"]
 
@@ -54,5 +54,5 @@ def test_measurements_inside_a_stage_follow_its_own_epochs(project):
     recipe = project(replace=("evaluate dev {", "evaluate dev { every = 1 epoch,"))
     text = recipe.read_text("utf-8").replace("batch = 8\n  micro_batch", "batch = 16\n  micro_batch")
     recipe.write_text(text, "utf-8")
-    _, plan, _ = planned(str(recipe), {})
+    _, plan, _ = planned(str(recipe))
     assert plan.evaluations[0].every == {s.name: s.steps_per_epoch for s in plan.stages} == {"dense": 6, "sparse": 3}

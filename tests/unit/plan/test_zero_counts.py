@@ -28,7 +28,7 @@ def test_zeros_of_an_event_are_rounded_half_to_even(project, sparsity, of_1024, 
     path.write_text(
         path.read_text("utf-8").replace("expect sparsity(@linear & @encoder) == target ± 0.1%", ""), "utf-8"
     )
-    prune = planned(str(path), {})[1].stages[1].prunes[0]
+    prune = planned(str(path))[1].stages[1].prunes[0]
     (event,) = prune.events
     assert {t.size for t in prune.targets} == {1024, 2048}
     assert event.zeros == tuple({1024: of_1024, 2048: of_2048}[t.size] for t in prune.targets)

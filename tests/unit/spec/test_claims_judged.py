@@ -181,7 +181,7 @@ expect if dev.f1 >= 50% then sparsity(@linear) >= 10% else OTHER
 
 
 def test_both_branches_of_an_if_are_known_before_the_run():
-    from recipelang.cli.validate import check_all
+    from recipelang.cli.read import check_all
     from recipelang.source import Source
     from recipelang.spec import selector
     from recipelang.spec.claims import selectors

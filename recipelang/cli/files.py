@@ -1,0 +1,150 @@
+"""Recipe texts on disk and in the library, and what a recipe may refer to from there."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+import stat
+import sys
+from pathlib import Path
+
+from recipelang.source import Diagnostic, Label, RecipeError, Source, Span, fail
+from recipelang.source.suggest import closest, nearest
+from recipelang.syntax import MAX_BYTES
+
+SETTINGS = "recipelang.toml"
+_LATER = ("oci", "hf", "https")
+_NAME = re.compile(r"[\w.-]+(/[\w.-]+)*")
+
+
+def read_source(path: str, limit: int = MAX_BYTES) -> Source:
+    """A recipe file as text; `-` is standard input, `lib://NAME` a recipe of the library. Size is checked first."""
+    if path == "-":
+        return _decode("<stdin>", sys.stdin.buffer.read(limit + 1), limit)
+    if path.startswith("lib://"):
+        return bundled(path)
+    try:
+        with open(path, "rb") as file:
+            data = file.read(limit + 1)
+    except FileNotFoundError:
+        raise fail("E046", f"there is no file `{path}`", help=_neighbours(Path(path))) from None
+    except IsADirectoryError:
+        raise fail("E046", f"`{path}` is a folder", help="name a `.recipe` file in it") from None
+    except OSError as error:
+        raise fail("E046", f"`{path}` cannot be read", notes=[str(error.strerror or error)]) from None
+    return _decode(path, data, limit)
+
+
+def _neighbours(path: Path) -> str | None:
+    try:
+        names = [p.name for p in path.parent.iterdir() if p.suffix == ".recipe"]
+    except OSError:
+        return f"there is no folder `{path.parent}` either"
+    near = nearest(path.name, names)
+    return f"did you mean `{path.parent / near[0]}`?" if near else None
+
+
+def _decode(name: str, data: bytes, limit: int = MAX_BYTES) -> Source:
+    if len(data) > limit:
+        raise fail("E042", f"`{name}` is larger than {limit // 1024:,} KiB", help="split it, or shorten it")
+    if b"\x00" in data[:1024]:
+        raise fail("E002", f"`{name}` is not a text file", help="a recipe is plain text in UTF-8")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        good = data[: error.start].decode("utf-8")
+        source = Source(name, data.decode("utf-8", "replace"))
+        raise RecipeError(
+            Diagnostic(
+                "E002",
+                "this byte is not UTF-8",
+                Label(source, Span(len(good), len(good) + 1)),
+                help=("save the file as UTF-8",),
+            )
+        ) from None
+    return Source(name, text)
+
+
+# ------------------------------------------------------------------ the library
+def library() -> Path:
+    """The folder of the bundled recipes, inside the wheel or beside an editable install."""
+    inside = Path(__file__).parents[1] / "_share" / "recipes"
+    return inside if inside.exists() else Path(__file__).parents[2] / "recipes"
+
+
+def library_names() -> list[str]:
+    folder = library()
+    return sorted(p.relative_to(folder).with_suffix("").as_posix() for p in folder.rglob("*.recipe"))
+
+
+def bundled(reference: str) -> Source:
+    """`lib://squad/gmp-90`: a recipe of the library."""
+    name = reference.removeprefix("lib://").removesuffix(".recipe")
+    names = library_names()
+    if name not in names:
+        near = closest(name, names) or next((n for n in names if posixpath.basename(n) == name), None)
+        listed = ", ".join(f"`lib://{n}`" for n in names[:8])
+        help = f"did you mean `lib://{near}`?" if near else f"it has {listed}"
+        raise fail("E046", f"the library has no recipe `{name}`", help=help)
+    return _decode(f"lib://{name}", (library() / f"{name}.recipe").read_bytes())
+
+
+# ------------------------------------------------------------------- references
+class References:
+    """What one recipe may read: files under its root, and the library. Never the network.
+
+    The root is the nearest folder above the recipe that holds a `recipelang.toml`, else the recipe's own.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.is_bundled = source.name.startswith("lib://")
+        here = Path.cwd() if source.name == "<stdin>" or self.is_bundled else Path(source.name).absolute().parent
+        self.root = next((p for p in (here, *here.parents) if (p / SETTINGS).is_file()), here)
+
+    def load(self, reference: str, by: Source) -> Source:
+        """The text that a reference in the file `by` names."""
+        scheme, separator, rest = reference.partition("://")
+        if not separator:
+            return self._beside(reference, by)
+        match scheme:
+            case "lib":
+                return bundled(reference)
+            case "file":
+                return self._beside(rest, by)
+        if scheme in _LATER:
+            raise fail(
+                "E047",
+                f"`{reference}` is not in the lock",
+                help="copy the recipe beside this one, and name it by its path",
+                notes=["reading a recipe never touches the network"],
+            )
+        near = closest(scheme, ["lib", "file", *_LATER])
+        known = "a path, or `lib://NAME`"
+        raise fail(
+            "E047", f"unknown scheme `{scheme}://`", help=f"did you mean `{near}://`?" if near else f"use {known}"
+        )
+
+    def _beside(self, reference: str, by: Source) -> Source:
+        if re.match(r"[/~\\]|[A-Za-z]:", reference) or "\\" in reference or "\0" in reference:
+            help = "write a path that starts at this file, with `/`"
+            raise fail("E045", "a reference is a relative path", help=help)
+        if by.name.startswith("lib://"):
+            inside = posixpath.normpath(posixpath.join(posixpath.dirname(by.name.removeprefix("lib://")), reference))
+            return bundled(f"lib://{inside}")
+        name = posixpath.normpath(posixpath.join("" if by.name == "<stdin>" else posixpath.dirname(by.name), reference))
+        root = os.path.realpath(self.root)
+        if os.path.commonpath([root, os.path.realpath(name)]) != root:
+            raise fail(
+                "E045",
+                f"`{reference}` leads out of the recipe's folder",
+                help=f"move it there, or put a `{SETTINGS}` into the folder that holds both",
+                notes=["what a recipe refers to lies below its own folder, so that a recipe cannot read elsewhere"],
+            )
+        try:
+            regular = stat.S_ISREG(os.stat(name).st_mode)
+        except OSError:
+            regular = True  # reading it says what is wrong
+        if not regular and not os.path.isdir(name):
+            raise fail("E046", f"`{name}` is not a regular file")
+        return read_source(name)

@@ -1,0 +1,49 @@
+"""Options that several commands share, each worded once."""
+
+from typing import Annotated
+
+import typer
+
+from recipelang.cli import complete
+from recipelang.cli.findings import Format
+
+File = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="The recipe; `-` reads standard input, `lib://NAME` is one of the library.",
+        autocompletion=complete.recipes,
+    ),
+]
+Param = Annotated[
+    list[str],
+    typer.Option(
+        "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value.", autocompletion=complete.params
+    ),
+]
+Params = Annotated[
+    list[str],
+    typer.Option(
+        "--params",
+        metavar="FILE",
+        help="Give parameters from a file of `set NAME = VALUE` lines; `-p` ranks above it.",
+        autocompletion=complete.recipes,
+    ),
+]
+Overlay = Annotated[
+    list[str],
+    typer.Option(
+        "--overlay",
+        metavar="FILE",
+        help="Lay a file of `set` and `patch` over the recipe, such as paths and batch sizes of a site.",
+        autocompletion=complete.recipes,
+    ),
+]
+Form = Annotated[
+    Format,
+    typer.Option(
+        "--format",
+        help="How findings are shown: in full, one a line, or in words for a screen reader; for programs as JSON,"
+        " SARIF 2.1.0, commands of GitHub Actions, or JUnit XML.",
+    ),
+]

@@ -1,0 +1,43 @@
+"""Gradients that scores ask for between steps: of the task's loss alone, without dropout, leaving no trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+import numpy as np
+import torch
+
+from recipelang.runtime.state import State
+from recipelang.tasks import question_answering as task
+
+
+def gradients(
+    state: State,
+    features: task.Features,
+    batches: int,
+    size: int,
+    seed: int,
+    autocast: Callable[[], AbstractContextManager[None]],
+) -> Iterator[None]:
+    """After each mini-batch its mean gradient lies in `.grad`, masked weights' zeroed; afterwards there is none.
+
+    Examples are drawn without replacement while they last.
+    """
+    order = np.random.default_rng(seed).permutation(len(features))
+    device = next(state.model.parameters()).device
+    was_training = state.model.training
+    state.model.eval()
+    try:
+        for first in range(0, batches * size, size):
+            rows = order[np.arange(first, first + size) % len(order)]
+            batch = {k: torch.from_numpy(v).to(device) for k, v in task.collate(features, rows).items()}
+            state.model.zero_grad(set_to_none=True)
+            with torch.enable_grad(), autocast():
+                loss = state.model(**batch).loss
+            loss.backward()
+            state.masks.apply_gradients()
+            yield
+    finally:
+        state.model.zero_grad(set_to_none=True)
+        state.model.train(was_training)

@@ -1,0 +1,91 @@
+"""From a sparsity to exact numbers of zeros, per ranking set, for every scope and pattern."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+Shape = tuple[int, ...]
+
+
+def over_time(
+    pattern: str, size: tuple[int, int], scope: str, shapes: Sequence[Shape], sparsities: Sequence[Fraction]
+) -> list[tuple[int, ...]]:
+    """`zeros` at every event of a rising schedule; no tensor's count ever falls, whatever rounding would do."""
+    out: list[tuple[int, ...]] = []
+    for sparsity in sparsities:
+        now = zeros(pattern, size, scope, shapes, sparsity)
+        if out and scope == "erk":
+            now = _not_below(out[-1], now)
+        out.append(tuple(now))
+    return out
+
+
+def _not_below(before: Sequence[int], now: Sequence[int]) -> list[int]:
+    """The same total, each count at least what it was: what is added is taken from those that rose most."""
+    raised = [max(b, n) for b, n in zip(before, now, strict=True)]
+    excess = sum(raised) - sum(now)
+    for i in sorted(range(len(raised)), key=lambda i: (before[i] - raised[i], i)):
+        taken = min(excess, raised[i] - before[i])
+        raised[i] -= taken
+        excess -= taken
+    return raised
+
+
+def zeros(pattern: str, size: tuple[int, int], scope: str, shapes: Sequence[Shape], sparsity: Fraction) -> list[int]:
+    """How many weights become zero: one number per tensor, or one for all with `global`.
+
+    Counts are `round_half_even(sparsity × n)` of whole groups: n counts blocks for a block pattern and
+    the weights of a row for `row`. Of an N:M pattern all groups change at once.
+
+    >>> zeros("unstructured", (0, 0), "uniform", [(4, 4), (2, 4)], Fraction(1, 2))
+    [8, 4]
+    >>> zeros("block", (2, 2), "global", [(4, 4), (2, 4)], Fraction(1, 2))
+    [12]
+    """
+    area = size[0] * size[1] if pattern == "block" else 1
+    groups = [_count(shape) // area for shape in shapes]
+    if pattern == "N:M":
+        share = 1 - Fraction(*size)
+        return [int(share * n) if sparsity else 0 for n in groups]
+    match scope:
+        case "global":
+            return [round(sparsity * sum(groups)) * area]
+        case "row":
+            return [shape[0] * round(sparsity * (n // shape[0])) for shape, n in zip(shapes, groups, strict=True)]
+        case "erk":
+            return [n * area for n in erk(shapes, groups, sparsity)]
+    return [round(sparsity * n) * area for n in groups]
+
+
+def erk(shapes: Sequence[Shape], groups: Sequence[int], sparsity: Fraction) -> list[int]:
+    """Erdős-Rényi: density of a tensor in proportion to (out + in) / (out · in), none above 1 (arXiv 1911.11134).
+
+    What tensors at density 1 cannot take, the others share. The counts add up to the rounded total
+    exactly; what rounding leaves goes to the largest remainders, the first of equal ones.
+    """
+    total = round(sparsity * sum(groups))
+    ratio = [Fraction(sum(shape), _count(shape)) for shape in shapes]
+    full: set[int] = set()
+    while True:
+        rest = [i for i in range(len(shapes)) if i not in full]
+        kept = sum(groups) - total - sum(groups[i] for i in full)
+        raw = sum(ratio[i] * groups[i] for i in rest)
+        scale = kept / raw if raw else Fraction(0)
+        over = {i for i in rest if ratio[i] * scale > 1}
+        if not over:
+            break
+        full |= over
+    exact = [Fraction(0) if i in full else groups[i] * (1 - ratio[i] * scale) for i in range(len(shapes))]
+    counts = [int(e) for e in exact]
+    by_remainder = sorted(range(len(shapes)), key=lambda i: (counts[i] - exact[i], i))
+    for i in by_remainder[: total - sum(counts)]:
+        counts[i] += 1
+    return counts
+
+
+def _count(shape: Shape) -> int:
+    n = 1
+    for d in shape:
+        n *= d
+    return n

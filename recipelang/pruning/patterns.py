@@ -1,0 +1,110 @@
+"""Which weights a pattern keeps, given their scores: exact counts, ties by order.
+
+A pattern turns scores of weights into scores of groups, and groups that stay
+into masks. All of it is pure, one tensor at a time where the scope allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from recipelang.pruning import selection
+from recipelang.pruning.selection import Scores
+
+#: up to here the weights of a group are compared with each other; beyond it they are sorted
+_FEW = 16
+
+
+def choose(
+    pattern: str,
+    size: tuple[int, int],
+    scope: str,
+    scores: Sequence[Scores],
+    zeros: Sequence[int],
+    live: Sequence[Tensor],
+    *,
+    seed: int = 0,
+) -> list[Tensor]:
+    """Keep-masks (bool) of a set of weights, in the shapes of `live`.
+
+    Args:
+        pattern: `unstructured`, `N:M` or `block`.
+        size: (N, M), or (rows, columns) of a block.
+        scope: the ranking set: `uniform` and `erk` rank within a tensor, `row` within a row, `global` over all.
+        scores: of each tensor, flat; the largest stay.
+        zeros: how many become zero, per tensor, or one number for `global`.
+        live: bool, false where a weight is masked already.
+    """
+    match pattern:
+        case "N:M":
+            return [
+                n_of_m(score().view(mask.shape), *size, mask) if n else mask.clone()
+                for score, n, mask in zip(scores, zeros, live, strict=True)
+            ]
+        case "block":
+            tiles = [tile_live(mask, *size) for mask in live]
+            shaped = [
+                (lambda s=s, m=m: tile_scores(s().view(m.shape), *size).reshape(-1))
+                for s, m in zip(scores, live, strict=True)
+            ]
+            area = size[0] * size[1]
+            kept = choose("unstructured", size, scope, shaped, [n // area for n in zeros], tiles, seed=seed)
+            return [expand(k, *size) for k in kept]
+    if scope == "global":
+        return selection.smallest(scores, zeros[0], live, seed=seed)
+    if scope == "row":
+        return [
+            rows(score().view(mask.shape), n // mask.shape[0], mask)
+            for score, n, mask in zip(scores, zeros, live, strict=True)
+        ]
+    return selection.uniform(scores, zeros, live, seed=seed)
+
+
+def n_of_m(score: Tensor, n: int, m: int, live: Tensor) -> Tensor:
+    """Keep the `n` largest of every `m` neighbours along the input dimension (the last one).
+
+    Of equal scores the first go. Shapes: `score` and `live` [out, in], `in` a multiple of `m`.
+    """
+    groups = score.masked_fill(~live, -torch.inf).view(*score.shape[:-1], -1, m)
+    if m > _FEW:
+        order = groups.argsort(dim=-1, stable=True)[..., : m - n]
+        return torch.ones_like(groups, dtype=torch.bool).scatter_(-1, order, False).view(score.shape)
+    keep = torch.empty_like(groups, dtype=torch.bool)
+    for i in range(m):
+        mine = groups[..., i]
+        smaller = torch.zeros_like(mine, dtype=torch.int8)
+        for j in range(m):
+            if j != i:
+                other = groups[..., j]
+                smaller += (other <= mine) if j < i else (other < mine)
+        keep[..., i] = smaller >= m - n
+    return keep.view(score.shape)
+
+
+def rows(score: Tensor, zeros: int, live: Tensor) -> Tensor:
+    """Each output row to exactly `zeros` zeros; of equal scores the first go. Shapes [out, in]."""
+    if not zeros:
+        return live.clone() if bool(live.all()) else torch.ones_like(live)
+    score = score.masked_fill(~live, -torch.inf)
+    threshold = score.kthvalue(zeros, dim=1, keepdim=True).values
+    missing = zeros - (score < threshold).sum(1, keepdim=True)
+    equal = score == threshold
+    return (score > threshold) | (equal & (equal.cumsum(1) > missing))
+
+
+def tile_scores(score: Tensor, height: int, width: int) -> Tensor:
+    """The mean score of every tile: [out, in] -> [out / height, in / width]."""
+    return score.view(score.shape[0] // height, height, score.shape[1] // width, width).mean((1, 3))
+
+
+def tile_live(live: Tensor, height: int, width: int) -> Tensor:
+    """Whether anything in a tile is alive."""
+    return live.view(live.shape[0] // height, height, live.shape[1] // width, width).any(3).any(1)
+
+
+def expand(tiles: Tensor, height: int, width: int) -> Tensor:
+    """A mask of tiles as one of weights."""
+    return tiles.repeat_interleave(height, 0).repeat_interleave(width, 1)

@@ -1,0 +1,43 @@
+"""SNIP: |w · ∂L/∂w|, the effect of taking a weight out to first order, once (arXiv 1810.02340).
+
+The gradient is the mean over `batches` mini-batches of the task's loss, taken
+before the first event; later events keep the same scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from recipelang.pruning.scores import Gradients, Score
+from recipelang.pruning.selection import Scores
+
+
+class Snip(Score):
+    def __init__(self, args: Mapping[str, object], names: Sequence[str], seed: int) -> None:
+        super().__init__(args, names, seed)
+        self.effect: dict[str, Tensor] = {}
+
+    def prepare(self, weights: Sequence[nn.Parameter], gradients: Gradients) -> None:
+        if self.effect:
+            return
+        sums = [torch.zeros_like(w) for w in weights]
+        batches = int(self.args.get("batches", 1))  # type: ignore[call-overload]
+        for _ in gradients(batches, 0):
+            for total, weight in zip(sums, weights, strict=True):
+                if weight.grad is not None:
+                    total += weight.grad
+        with torch.no_grad():
+            effects = ((w * s / batches).abs_() for w, s in zip(weights, sums, strict=True))
+            self.effect = dict(zip(self.names, effects, strict=True))
+
+    def scores(self, weights: Sequence[nn.Parameter]) -> list[Scores]:
+        return [self.effect[name].reshape(-1).clone for name in self.names]
+
+    def state(self) -> dict[str, Tensor]:
+        return dict(self.effect)
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        self.effect = dict(state)
