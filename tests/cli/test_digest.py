@@ -99,6 +99,15 @@ def test_standard_input_is_read_and_paths_start_here(contents):
     assert command("digest", "-", "--only", "spec", stdin=text).out.strip() == only("spec")
 
 
+def test_recipe_of_two_files_has_two_source_digests_and_one_meaning(contents):
+    Path("child.recipe").write_text('recipe 1 "child"\nextends "./tiny.recipe"\nset target = 95%\n', "utf-8")
+    found = json.loads(command("digest", "child.recipe", "--json").out)
+    assert [source["file"] for source in found["sources"]] == ["child.recipe", "tiny.recipe"]
+    assert found["spec"] == "sha256:" + only("spec", "-p", "target=95%")
+    Path("site.recipe").write_text("recipe 1\nset target = 95%\n", "utf-8")
+    assert only("spec", "--overlay", "site.recipe") == only("spec", "-p", "target=95%")
+
+
 def test_mistakes_and_missing_parameters_are_errors(contents, edit):
     edit("= 90%", "")
     assert command("digest", "tiny.recipe").codes == ["E053"]
