@@ -14,16 +14,13 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from recipelang.source import Diagnostic, Label, RecipeError
-from recipelang.spec import selector as sel
 from recipelang.spec.blocks import METRICS, Attr, EvaluateSpec, PruneSpec, Spec, StageSpec
 from recipelang.spec.check import Claim, Recipe
+from recipelang.spec.claim_form import claim_form
 from recipelang.spec.effective import ClaimParts
-from recipelang.spec.evaluate import COMPARISONS
 from recipelang.spec.references import references
 from recipelang.spec.selector import joined, to_json
-from recipelang.spec.selector_kind import as_selector
 from recipelang.spec.value_form import number, value_form
-from recipelang.syntax import tree as t
 
 #: reference as written -> digest of the contents, for things that live on this machine
 Identities = Mapping[str, str]
@@ -118,7 +115,7 @@ class _Writer:
         return self.tidy(value_form(value))
 
     def claim(self, claim: Claim) -> object:
-        form = self.tidy({claim.kind: _claim(ClaimParts(self.recipe, claim), claim.condition)})
+        form = self.tidy({claim.kind: claim_form(ClaimParts(self.recipe, claim), claim.condition)})
         self.count(form, Label(self.recipe.source, claim.condition.span))
         return form
 
@@ -175,61 +172,3 @@ def _normal(form: object) -> object:
 
 def _as_set(forms: Iterable[object]) -> list[object]:
     return list({to_json(form): form for form in sorted(forms, key=to_json)}.values())
-
-
-# ------------------------------------------------------------------------ claims
-def _claim(parts: ClaimParts, node: t.Expr) -> object:
-    """What is measured by name, everything else by value; comparisons keep their sides."""
-    node = parts.reached(node)
-    settled = parts.settled(node)
-    if settled is not None:
-        return settled
-    match node:
-        case t.Binary(operator="and" | "or") as n:
-            sides = [n.left, n.right]
-            while isinstance(inner := sides[0], t.Binary) and inner.operator == n.operator:
-                sides[:1] = [inner.left, inner.right]
-            return joined(n.operator, [_claim(parts, side) for side in sides])
-        case t.Unary(operator="not"):
-            return {"not": _claim(parts, node.operand)}
-        case t.Binary(operator="+" | "-" | "*" | "/") if not parts.known(node):
-            return _chain(parts, node)
-        case t.Binary() if node.operator in (*COMPARISONS, "in") or not parts.known(node):
-            return {node.operator: [_claim(parts, node.left), _claim(parts, node.right)]}
-        case t.If() if parts.constant(node.condition):
-            return _claim(parts, parts.branch(node))
-        case t.If():
-            return {"if": [_claim(parts, n) for n in (node.condition, node.then, node.other)]}
-        case t.Call() if node.function.text == "layers":
-            return sel.canonical(as_selector(parts.evaluator.value(node)))
-        case t.Call():
-            (argument,) = node.arguments
-            return {"measured": node.function.text, "of": sel.canonical(parts.selector(argument))}
-        case t.ListOf():
-            return [_claim(parts, item) for item in node.items]
-        case t.Unary() if not parts.known(node):
-            return {node.operator: _claim(parts, node.operand)}
-        case t.Path() if len(node.names) > 1:
-            return {"measured": node.text}
-    return _leaf(parts.evaluator.value(node))
-
-
-def _chain(parts: ClaimParts, node: t.Expr) -> object:
-    """`a - b + c` as one sum, `a / b * c` as one product: what is taken away or divided by says so itself."""
-    assert isinstance(node, t.Binary)
-    sign, inverse = ("+", "-") if node.operator in ("+", "-") else ("*", "/")
-    terms: list[object] = []
-    while isinstance(node, t.Binary) and node.operator in (sign, inverse) and not parts.known(node):
-        term = _claim(parts, node.right)
-        terms.append({inverse: term} if node.operator == inverse else term)
-        node = node.left
-    first = _claim(parts, node)
-    front = first[sign] if isinstance(first, dict) and sign in first else [first]  # the branch that an `if` takes
-    return {sign: [*front, *reversed(terms)]}
-
-
-def _leaf(value: object) -> object:
-    """A string that is compared with what is measured: never equal to it, and not to be taken for a number."""
-    if isinstance(value, tuple):
-        return [_leaf(item) for item in value]
-    return {"text": value} if isinstance(value, str) else value_form(value)

@@ -39,8 +39,8 @@ def read_document(source: Source, name: str) -> tuple[Recipe, dict[str, str]]:
     except RecursionError:
         raise fail("E044", f"`{source.name}` is nested too deeply", help="a recipe's own document is not") from None
     checked = check(Source(f"{source.name} as a recipe", text), complete=True)
-    if checked.recipe is not None:
-        check_claims(checked.recipe, checked.diagnostics)
+    if checked.outline is not None:
+        check_claims(checked.outline, checked.diagnostics)
     checked.diagnostics.raise_errors()
     assert checked.recipe is not None
     contents = {r: r for _, r in references(checked.recipe) if re.fullmatch(r"sha256:[0-9a-f]{64}", r)}

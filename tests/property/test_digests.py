@@ -326,7 +326,7 @@ STRANGE = {
         add='let l = ["a", "0.5"]\nexpect dev.f1 in ["a", 0.5, none, 1 epoch + 2 steps, 5 GB] or dev.f1 in l\n'
     ),
     "characters": sound(('"hf://owner/data"', '"hf://o/\\u{7f}\\u{85}\\u{2028}\\u{feff}\\"\\\\\\${x}\\n é 😀"')),
-    "a regular expression with quotes": sound(("@linear & @encoder\n", 're"a\\.b\\"c\\\\\\"" | @a\n')),
+    "a regular expression with quotes": sound(("@linear & @encoder\n", 're"a\\.b\\"c\\\\\\"" | @query\n')),
     "a block pattern": sound(("method   =", "pattern = block(4, 1)\n    method   =")),
     "words of YAML": sound(
         ('"hf://owner/data"', '"hf://owner/data", config = "no", train = "8e-5"'), ("prune weights", "prune y")
