@@ -18,6 +18,7 @@ from torch import nn
 
 from recipelang import __version__
 from recipelang.engine import checkpoint, export, files
+from recipelang.engine.acting import acting
 from recipelang.engine.evaluate import evaluate
 from recipelang.engine.event_log import EventLog
 from recipelang.engine.gradients import gradients
@@ -27,8 +28,6 @@ from recipelang.engine.models import load_model
 from recipelang.engine.records import RECORD, Interrupted, Measurements, Reporter, Result, read_record
 from recipelang.engine.seeds import stream
 from recipelang.modifiers.distill import Distill
-from recipelang.modifiers.learning_rate import LearningRate
-from recipelang.modifiers.prune import KeepZeros, pruner
 from recipelang.plan.data import load_examples
 from recipelang.plan.types import DataPlan, Plan, StagePlan
 from recipelang.pruning.masks import Masks
@@ -233,10 +232,7 @@ class _Run:
 
     # ------------------------------------------------------------------- pieces
     def _modifiers(self, stage: StagePlan) -> list[Modifier]:
-        modifiers: list[Modifier] = [pruner(p, stream(stage.seed, stage.name, p.name, "sample")) for p in stage.prunes]
-        modifiers.append(LearningRate(stage.learning_rate))
-        modifiers += [Distill(d, self._teacher(d.teacher), task.OUTPUTS) for d in stage.distills]
-        return [*modifiers, KeepZeros()]
+        return acting(stage, [Distill(d, self._teacher(d.teacher), task.OUTPUTS) for d in stage.distills])
 
     def _sampler(self, stage: StagePlan, state: State, features: task.Features) -> Callable[[int, int], Iterator[None]]:
         """Gradients for scores, from examples drawn anew at every event."""
