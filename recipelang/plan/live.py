@@ -87,7 +87,7 @@ class _Live(Resolver):
         if self._postponed(spec):
             return None
         planned = self._stage(index, spec, in_force)
-        if planned is not None and any(self._names_roles(p.targets, p.never) for p in spec.prunes):
+        if planned is not None and self.facts.family and any(self._names_roles(p.targets, p.never) for p in spec.prunes):
             self._warn_of_strangers(spec)
         return None if self.found.errors else planned
 
