@@ -246,6 +246,13 @@ class Evaluator:
         message: str | None = None,
     ) -> Poison:
         """A name that stands for nothing. `known` would do here; so would what is defined and fits `kind`."""
+        libraries = {n.partition(".")[0] for n in self.definitions if "." in n}
+        head = expr.names[0]
+        if len(expr.names) > 1 and head not in libraries and (alias := closest(head, libraries)):
+            # one finding for the alias, however many of its names are used
+            at = Span(expr.span.start, expr.span.start + len(head))
+            fixes = (Fix(f"write `{alias}`", (Edit(at, alias),)),)
+            return self._error("E022", f"nothing is used as `{head}`", at, help=f"did you mean `{alias}`?", fixes=fixes)
         fitting = [n for n in self.definitions if kind is not None and self._fits(n, kind)]
         near = closest(expr.text, (*known, *self.locals, *fitting), self.definitions)
         near = near or aliases.meant(expr.text, aliases.SYMBOLS, (*known, *self.locals))

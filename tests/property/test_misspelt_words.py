@@ -12,20 +12,21 @@ from pathlib import Path
 
 import pytest
 
-from recipelang.cli.validate import check_all
+from recipelang.cli.read import check_all
 from recipelang.source import Diagnostic, Source, Span
 from tests.misspelling import VOCABULARY, Word, slip, suggestion, words
 from tests.reading import CASES, LIBRARY, SOUND
 
 LIBRARY_TEXTS = {str(p): p.read_text("utf-8") for p in sorted(LIBRARY.rglob("*.recipe"))}
-#: samples that build on no other file
+#: samples that build on nothing remote
 SAMPLES = {
     str(p): text
-    for p in sorted((CASES / "language").glob("*.recipe"))
-    if "extends" not in (text := p.read_text("utf-8"))
+    for d in ("language", "composed")
+    for p in sorted((CASES / d).glob("*.recipe"))
+    if "oci:" not in (text := p.read_text("utf-8"))
 }
 RECIPES = {**LIBRARY_TEXTS, **SAMPLES, "sound": SOUND}
-SEEDS = 2
+SEEDS = 1
 #: how much wider than the word an error may be: the path or call that the word is part of
 WIDER = 30
 
