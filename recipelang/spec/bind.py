@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -34,7 +34,7 @@ class Binder:
     diagnostics: Diagnostics
     spans: dict[str, Span] = field(default_factory=dict)
 
-    def attributes(self, statements: Iterable[t.Statement]) -> dict[str, t.Attribute]:
+    def attributes(self, statements: Iterable[t.Statement], known: Container[str]) -> dict[str, t.Attribute]:
         """Attributes by name; a second one of the same name is an error that shows both."""
         found: dict[str, t.Attribute] = {}
         for statement in statements:
@@ -50,7 +50,7 @@ class Binder:
                     secondary=(Label(self.source, first.name_span, "first given here"),),
                 )
                 continue
-            if statement.operator != "=":
+            if statement.operator != "=" and statement.name in known:
                 self._error(
                     "E031",
                     f"there is no inherited `{statement.name}` to change",
@@ -74,7 +74,7 @@ class Binder:
         known = spec.attributes()
         values: dict[str, object] = dict(extra or {})
         sound = True
-        for name, attribute in self.attributes(block.body).items():
+        for name, attribute in self.attributes(block.body, known).items():
             self.spans[f"{path}.{name}"] = attribute.value.span
             if name not in known:
                 self._unknown_attribute(block.kind, spec, attribute)
@@ -358,7 +358,13 @@ def edited(kind: Kind, value: object, operator: str, change: object) -> object:
         return (*items, *changes)
     for item in changes:
         if item not in items:
-            raise Mismatch("E031", f"{describe(item)} is not in the inherited list", "it has nothing to take out")
+            near = (
+                closest(item.name, [i.name for i in items if isinstance(i, Symbol)])
+                if isinstance(item, Symbol)
+                else None
+            )
+            help = f"did you mean `{near}`?" if near else "it has nothing to take out"
+            raise Mismatch("E031", f"{describe(item)} is not in the inherited list", help)
     return tuple(item for item in items if item not in changes)
 
 

@@ -251,8 +251,9 @@ class Evaluator:
         if len(expr.names) > 1 and head not in libraries and (alias := closest(head, libraries)):
             # one finding for the alias, however many of its names are used
             at = Span(expr.span.start, expr.span.start + len(head))
-            fixes = (Fix(f"write `{alias}`", (Edit(at, alias),)),)
-            return self._error("E022", f"nothing is used as `{head}`", at, help=f"did you mean `{alias}`?", fixes=fixes)
+            mended = (Fix(f"write `{alias}`", (Edit(at, alias),)),)
+            help = f"did you mean `{alias}`?"
+            return self._error("E022", f"nothing is used as `{head}`", at, help=help, fixes=mended)
         fitting = [n for n in self.definitions if kind is not None and self._fits(n, kind)]
         near = closest(expr.text, (*known, *self.locals, *fitting), self.definitions)
         near = near or aliases.meant(expr.text, aliases.SYMBOLS, (*known, *self.locals))

@@ -6,6 +6,7 @@ nothing uses is as good as before.
 """
 
 import random
+import re
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
@@ -69,11 +70,11 @@ def complaint(name: str, text: str, word: Word, new: str) -> tuple[str, bool]:
     (d,) = found
     meant = suggestion(d)
     if word.role != "use" and d.primary and bad[d.primary.span.start : d.primary.span.end] != new:
-        return "", meant is not None and new in meant.split(".")
+        return "", meant is not None and new in re.split(r"[. ]", meant)
     changed = Span(word.span.start, word.span.start + len(new))
     if d.primary is None or not covers(d.primary.span, changed):
         return f"elsewhere: {d.message}", False
-    return "", meant is not None and word.text in meant.split(".")
+    return "", meant is not None and word.text in re.split(r"[. ]", meant)
 
 
 @pytest.mark.parametrize("name", RECIPES, ids=lambda n: Path(n).stem)
