@@ -185,6 +185,10 @@ class PruneSpec(Spec):
         if pattern.kind == "block" and method.get("scope") == "row":
             help = "rank blocks in each tensor (`uniform`) or all together (`global`)"
             return Conflict("method", "blocks are not ranked by rows", help)
+        together = method.get("block")  # of oBERT
+        if pattern.kind == "block" and isinstance(together, int) and together % pattern.b:
+            help = f"write `block = {max(1, together // pattern.b) * pattern.b}`"
+            return Conflict("method", f"`block = {together}` does not divide into rows of {pattern.b}", help)
         return None
 
 

@@ -84,6 +84,18 @@ METHODS: dict[str, Signature] = {
             _scope("global"),
         ),
     ),
+    "obert": Signature(
+        "obert",
+        "weights whose absence, made up for by their neighbours, changes the loss least go first (arXiv 2203.07259)",
+        (
+            Argument("block", k.number(1, whole=True), 50, "weights whose interplay is looked at together"),
+            Argument("gradients", k.number(1, whole=True), 1024, "gradients that the Fisher information is made of"),
+            Argument("batch", k.number(1, whole=True), 16, "examples of one gradient"),
+            Argument("damp", k.number(0, above=True), Fraction(1, 10**7), "added to the diagonal"),
+            Argument("recomputations", k.number(1, whole=True), 1, "rounds of an event, each with gradients anew"),
+            _scope("global"),
+        ),
+    ),
     "hold": Signature("hold", "the zeros that the model came with stay, and no others come", (), scheduled=False),
     "release": Signature("release", "masks of earlier stages are taken off", (), scheduled=False),
 }
@@ -91,7 +103,6 @@ METHODS: dict[str, Signature] = {
 #: methods of the language that this release cannot run yet
 LATER_METHODS = (
     "soft_movement",
-    "obert",
     "wanda",
     "sparsegpt",
     "rigl",
