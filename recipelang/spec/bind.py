@@ -9,9 +9,8 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
-from recipelang.source.diagnostic import Applicability
-from recipelang.source.suggest import closest
+from recipelang.source import Diagnostic, Diagnostics, Fix, Label, Source, Span
+from recipelang.source.suggest import closest, instead
 from recipelang.spec import selector as sel
 from recipelang.spec.blocks import ALIASES, BLOCKS, LATER_BLOCKS, OTHER_VALUES, ColumnsSpec, DataSpec, Spec, StageSpec
 from recipelang.spec.compose import word
@@ -239,8 +238,9 @@ class Binder:
         fixes: tuple[Fix, ...] = ()
         if word:
             help = f"did you mean `{word}`?"
-            safe: Applicability = "unsafe" if name in OTHER_VALUES else "safe"
-            fixes = (Fix(f"write `{word}`", (Edit(attribute.name_span, word),), safe),)
+            fixes = instead(name, word, attribute.name_span, here)
+            if name in ALIASES and name not in OTHER_VALUES:
+                fixes = (replace(fixes[0], applicability="safe"),)
         elif name in BLOCKS.get(kind, {}):
             help = f"`{name}` is a block: write `{name} {{ ... }}`"
         elif homes := _homes(ALIASES.get(name, name)):
@@ -270,7 +270,7 @@ class Binder:
             help = f"`{block.kind}` belongs {inside}"
         else:
             help = f"{where} takes {', '.join(f'`{b}`' for b in table)}" if table else f"{where} takes no blocks"
-        fixes = (Fix(f"write `{near}`", (Edit(block.kind_span, near),)),) if near else ()
+        fixes = instead(block.kind, near, block.kind_span, table)
         self._error("E052", f"unknown block `{block.kind}` in {where}", block.kind_span, help=help, fixes=fixes)
         return near if closest(block.kind, table) == near else None
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeGuard
 
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, RecipeError, Source, Sources, Span
-from recipelang.source.suggest import closest
+from recipelang.source.suggest import closest, instead
 from recipelang.spec import patterns, selector as sel
 from recipelang.spec.selector_kind import NODES, as_selector, role_hint
 from recipelang.syntax import tree as t
@@ -177,14 +177,14 @@ class Evaluator:
             near = f"{self.source.slice(expr.span).removesuffix(unit).rstrip()}%"
         every = "epochs, steps, samples, tokens, B kB MB GB KiB MiB GiB, s min h, x"
         help = f"did you mean `{near}`?" if near else f"units are: {every}"
-        fixes = (Fix(f"write `{near}`", (Edit(at, near),)),) if near else ()
+        fixes = instead(unit, near, at, units)
         return self._error("E025", f"unknown unit `{unit}`", expr.unit_span or expr.span, help=help, fixes=fixes)
 
     def _role(self, expr: t.Role) -> object:
         if expr.name in sel.ROLES:
             return sel.Role(expr.name, span=expr.span)
         near = closest(expr.name, sel.ROLES) or aliases.meant(expr.name, aliases.ROLES, sel.ROLES)
-        fixes = (Fix(f"write `@{near}`", (Edit(expr.span, f"@{near}"),)),) if near else ()
+        fixes = instead(expr.name, near, expr.span, sel.ROLES, sign="@")
         help = f"did you mean `@{near}`?" if near else f"roles are {', '.join(f'`@{r}`' for r in sel.ROLES)}"
         return self._error("E073", f"unknown role `@{expr.name}`", expr.span, help=help, fixes=fixes)
 
@@ -251,15 +251,14 @@ class Evaluator:
         if len(expr.names) > 1 and head not in libraries and (alias := closest(head, libraries)):
             # one finding for the alias, however many of its names are used
             at = Span(expr.span.start, expr.span.start + len(head))
-            mended = (Fix(f"write `{alias}`", (Edit(at, alias),)),)
-            help = f"did you mean `{alias}`?"
-            return self._error("E022", f"nothing is used as `{head}`", at, help=help, fixes=mended)
+            help, fixes = f"did you mean `{alias}`?", instead(head, alias, at, libraries)
+            return self._error("E022", f"nothing is used as `{head}`", at, help=help, fixes=fixes)
         fitting = [n for n in self.definitions if kind is not None and self._fits(n, kind)]
         near = closest(expr.text, (*known, *self.locals, *fitting), self.definitions)
         near = near or aliases.meant(expr.text, aliases.SYMBOLS, (*known, *self.locals))
         if len(expr.names) == 2 and closest(expr.names[0], ["stage"]):
             near = f"stage.{expr.names[1]}"
-        fixes = (Fix(f"write `{near}`", (Edit(expr.span, near),)),) if near else ()
+        fixes = instead(expr.text, near, expr.span, (*known, *self.locals, *self.definitions))
         names = ", ".join(f"`{n}`" for n in list(self.definitions)[:8])
         if expr.text in ("start", "end"):
             hint = "`start` and `end` are the ends of a stage, and known inside it only"
@@ -448,7 +447,7 @@ class Evaluator:
         if unit not in ("epoch", "epochs"):
             near = closest(unit, ["epoch"], ["epochs"])
             help = f"did you mean `{near}`?" if near else "write `10 per epoch`"
-            fixes = (Fix(f"write `{near}`", (Edit(expr.right.span, near),)),) if near else ()
+            fixes = instead(unit, near, expr.right.span)
             return self._error("E025", f"there is no rate per `{unit}`", expr.right.span, help=help, fixes=fixes)
         if not isinstance(value, q.Quantity) or value.unit is not None:
             return self._operand(expr.left, value, "a plain number", "per")
@@ -516,7 +515,7 @@ class Evaluator:
         if not known:
             return self.unknown(tree)
         near = closest(tree.text, known) or closest(tree.text, self.definitions)
-        fixes = (Fix(f"write `{near}`", (Edit(tree.span, near),)),) if near else ()
+        fixes = instead(tree.text, near, tree.span, (*known, *self.definitions))
         help = f"did you mean `{near}`?" if near else f"it is one of {', '.join(f'`{n}`' for n in known)}"
         return self._error("E022", f"unknown name `{tree.text}`", tree.span, help=help, fixes=fixes)
 
@@ -639,11 +638,7 @@ class Evaluator:
         if isinstance(mismatch, Silent):
             return POISON
         span = mismatch.span or span
-        fixes = (
-            (Fix(f"write `{mismatch.replacement}`", (Edit(span, mismatch.replacement),)),)
-            if mismatch.replacement
-            else ()
-        )
+        fixes = mended(mismatch, span)
         return self._error(mismatch.code, mismatch.message, span, help=mismatch.help, notes=mismatch.notes, fixes=fixes)
 
     def _error(
@@ -702,6 +697,15 @@ class Evaluator:
     def _too_big(self, span: Span) -> Poison:
         message = f"this value has more than {MAX_PARTS:,} parts"
         return self._error("E043", message, span, help="a list inside a list counts each time it is used")
+
+
+def mended(mismatch: Mismatch, span: Span) -> tuple[Fix, ...]:
+    """The fix of a value that does not fit; a word is only replaced unasked where it is clear which was meant."""
+    if mismatch.replacement is None:
+        return ()
+    if mismatch.code in ("E022", "E051"):
+        return instead(mismatch.message.split("`")[-2], mismatch.replacement, span, mismatch.known)
+    return (Fix(f"write `{mismatch.replacement}`", (Edit(span, mismatch.replacement),)),)
 
 
 def _sort(value: object) -> str:
