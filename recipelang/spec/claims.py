@@ -16,7 +16,8 @@ from recipelang.source import Diagnostic, Diagnostics, Fix, Label, Source, Span
 from recipelang.source.suggest import closest, instead
 from recipelang.spec import selector as sel
 from recipelang.spec.check import Claim, Outline, Recipe
-from recipelang.spec.evaluate import COMPARISONS, Evaluator
+from recipelang.spec.evaluate import Evaluator
+from recipelang.spec.operators import COMPARISONS
 from recipelang.spec.selector_kind import as_selector
 from recipelang.spec.show import show
 from recipelang.syntax import tree as t
