@@ -351,6 +351,8 @@ class _Driver:
             spaced = self.source.text[at.start - 1 : at.start].isspace()
             fixes = (Fix("write `=`", (Edit(at, "=" if spaced else " ="),), certain),)
         elif token.type in ("NUMBER", "PERCENT", "STRING", "ROLE"):
+            # outside of blocks the name may as well be a misspelt keyword
+            certain = certain if self.openers else "unsafe"
             fixes = (Fix("add `=`", (Edit(Span(at.start, at.start), "= "),), certain),)
         self.diagnostics.add(
             Diagnostic(
