@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 WORKERS ?= 2
 
-.PHONY: help setup demo test test-deps check format grammar bench picture clean
+.PHONY: help setup demo test test-deps check format grammar docs bench picture clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ format: setup ## format the code
 
 grammar: setup ## regenerate the parse tables after a change of grammar/recipe.lark
 	$(BIN)/python -c "from recipelang.syntax.grammar import main; main()"
+
+docs: setup ## write docs/reference again after a change of what recipes may hold, or of a command
+	$(BIN)/python -c "from recipelang.cli.reference import main; main()"
 
 bench: $(VENV)/.model ## every figure, each as a ratio measured in one run (half an hour; nothing else should run)
 	$(BIN)/python benchmarks/cold_validate.py

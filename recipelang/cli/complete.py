@@ -12,7 +12,7 @@ import typer
 
 from recipelang.cli.files import References, read_source
 from recipelang.source import Diagnostics, RecipeError, Source
-from recipelang.source.codes import codes as known_codes, page
+from recipelang.source.codes import codes as known_codes, title
 from recipelang.spec import compose
 from recipelang.syntax import parse, tree as t
 
@@ -38,8 +38,7 @@ def runs(incomplete: str) -> list[str]:
 
 
 def codes(incomplete: str) -> list[tuple[str, str]]:
-    titles = [(code, (page(code) or "").partition("\n")[0].partition(": ")[2]) for code in known_codes()]
-    return [(code, title) for code, title in titles if code.startswith(incomplete.upper())]
+    return [(code, title(code)) for code in known_codes() if code.startswith(incomplete.upper())]
 
 
 def params(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:

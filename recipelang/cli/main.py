@@ -11,7 +11,7 @@ from contextlib import suppress
 import typer
 
 from recipelang import __version__
-from recipelang.cli import explain, fmt, plan, run, trace, validate
+from recipelang.cli import doc, explain, fmt, init, plan, run, schema, trace, validate
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.screen import show_error
 from recipelang.source import RecipeError, fail
@@ -22,6 +22,8 @@ SPACE = (errno.ENOSPC, errno.EDQUOT)
 _HELP = """Prune language models by recipe: say what to prune, see what will happen, run it, check the result.
 
 Examples:
+
+  recipelang init squad.recipe            (write a first recipe)
 
   recipelang validate squad.recipe        (is it a recipe?)
 
@@ -46,12 +48,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("init", short_help="Write a first recipe.")(init.init)
 app.command("validate", short_help="Check recipes by themselves.")(validate.validate)
 app.command("fmt", short_help="Write recipes in the one style.")(fmt.fmt)
+app.command("doc", short_help="Describe a recipe in Markdown.")(doc.doc)
 app.command("plan", short_help="Show what a run would do.")(plan.plan)
 app.command("run", short_help="Train, prune, evaluate, judge the claims.")(run.run)
 app.command("resume", short_help="Go on with an interrupted run.")(run.resume)
 app.command("trace", short_help="Tell where a value came from.")(trace.trace)
+app.command("schema", short_help="Print the JSON Schema of a recipe.")(schema.schema)
 app.command("explain", short_help="Tell what a code of a message means.")(explain.explain)
 
 

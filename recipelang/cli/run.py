@@ -51,8 +51,8 @@ def run(
     recipe, plan, found = planned(file, read_around(param, params, overlay), rehearsal=steps)
     folder = out or _default_folder(plan)
     from recipelang.cli.plan_screen import short
+    from recipelang.plan.identities import local_references
     from recipelang.plan.references import local_path
-    from recipelang.plan.resolve import local_references
 
     paths = {r: str(local_path(r, beside(file))) for r in local_references(recipe)}
     screen.show(found.sorted())

@@ -14,6 +14,7 @@ from recipelang.plan.types import DataPlan, SplitPlan
 from recipelang.source import Diagnostic, RecipeError, at_label, fail
 from recipelang.spec.blocks import DataSpec
 from recipelang.spec.check import Recipe
+from recipelang.spec.references import is_split
 
 DEFAULT_LENGTH = 384
 
@@ -62,7 +63,7 @@ def _split(spec: DataSpec, name: str, beside: Path) -> SplitPlan:
         )
     if own is None:
         return _located(spec.source or "", name, beside)
-    if spec.source is not None and "://" not in own and "." not in own and "/" not in own:
+    if spec.source is not None and is_split(spec, own):
         return _located(spec.source, own, beside)  # a name: another split of the source
     return _located(own, name, beside)
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from recipelang.plan import match as matching, schedule
 from recipelang.plan.data import plan_data
-from recipelang.plan.facts import ModelFacts, file_digest, model_digest, read_model_facts
+from recipelang.plan.facts import ModelFacts, model_digest, read_model_facts
 from recipelang.plan.families import TensorFact, label_count
+from recipelang.plan.identities import identities
 from recipelang.plan.memory import peak_memory
 from recipelang.plan.processor import emulates_bf16
-from recipelang.plan.references import is_local, local_path, locate_model
+from recipelang.plan.references import locate_model
 from recipelang.plan.types import (
     ClaimPlan,
     DataPlan,
@@ -28,14 +29,13 @@ from recipelang.plan.types import (
 )
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, at_label, fail
 from recipelang.spec import selector as sel
-from recipelang.spec.blocks import DistillSpec, PruneSpec, StageSpec
+from recipelang.spec.attribute import ANY, Attr
+from recipelang.spec.blocks import METRICS, DistillSpec, PruneSpec, StageSpec
 from recipelang.spec.canonical import behaviour_digest, spec_digest
 from recipelang.spec.check import Recipe
 from recipelang.spec.claims import selectors
 from recipelang.spec.show import show
 from recipelang.values.composite import StageRef
-
-METRICS = {"question_answering": ("f1", "exact_match")}
 
 
 def resolve(recipe: Recipe, beside: Path, found: Diagnostics, *, rehearsal: int | None = None) -> Plan | None:
@@ -66,13 +66,17 @@ class _Resolver:
         selections = self._selections()
         if self.found.errors:
             return None
-        identities = self.identities()
+        try:
+            known = identities(self.recipe, self.beside)
+        except RecipeError as error:
+            self.found.extend(error.diagnostics)
+            return None
         model = self.recipe.model
         plan = Plan(
             name=self.recipe.name,
             source=Path(self.recipe.source.name).name,
-            spec_digest=spec_digest(self.recipe, identities),
-            behaviour_digest=behaviour_digest(self.recipe, identities),
+            spec_digest=spec_digest(self.recipe, known),
+            behaviour_digest=behaviour_digest(self.recipe, known),
             seed=self.recipe.seed,
             model=ModelPlan(
                 ref=model.base,
@@ -118,14 +122,6 @@ class _Resolver:
     def _model(self) -> ModelFacts:
         model = self.recipe.model
         return read_model_facts(locate_model(model.base, self.beside, model.revision), model.task)
-
-    def identities(self) -> dict[str, str]:
-        """What lives on this machine enters the digests by its contents."""
-        known: dict[str, str] = {}
-        for reference in local_references(self.recipe):
-            path = local_path(reference, self.beside)
-            known[reference] = model_digest(path) if path.is_dir() else "sha256:" + file_digest(path)
-        return known
 
     def _data(self) -> list[DataPlan] | None:
         used: dict[str, set[str]] = {}
@@ -413,41 +409,20 @@ class _Resolver:
     def _not_yet(self) -> bool:
         """What the language has and this release cannot run: said before anything is loaded."""
         before = len(self.found)
-        recipe = self.recipe
-        tasks = "`question_answering`"
-        self._refuse(recipe.model.task not in METRICS, f"task `{recipe.model.task}`", "model.task", tasks)
-        self._refuse(recipe.model.dtype != "fp32", f"dtype `{recipe.model.dtype}`", "model.dtype", "`fp32`")
-        for stage in recipe.stages:
-            path = f"stage.{stage.name}"
-            self._refuse(stage.mode != "train", "one-shot pruning", f"{path}.mode", "`train`")
-            self._refuse(stage.precision == "fp16", "precision `fp16`", f"{path}.precision", "`fp32` and `bf16`")
-            self._refuse(stage.compile, "`compile`", f"{path}.compile")
-            for prune in stage.prunes:
-                refused = prune.pattern.kind != "unstructured"
-                at = f"{path}.prune.{prune.name}.pattern"
-                self._refuse(refused, f"the pattern `{show(prune.pattern)}`", at, "`unstructured`")
-            for distill in stage.distills:
-                self._refuse(
-                    bool({"hidden", "attention"} & set(distill.on)),
-                    "distilling hidden states",
-                    f"{path}.distill.on",
-                    "`logits`, `start_logits` and `end_logits`",
-                )
-                self._refuse(distill.cache, "the teacher cache", f"{path}.distill.cache")
-        for evaluation in recipe.evaluations:
-            path = f"evaluate.{evaluation.name}"
-            self._refuse(evaluation.config is not None, "an `evaluate` with its own config", f"{path}.config")
-            self._refuse(evaluation.source is not None, "an `evaluate` with its own source", f"{path}.source")
-            self._refuse(evaluation.compare is not None, "`compare`", f"{path}.compare")
-            wrong = [m for m in evaluation.metrics if m not in METRICS["question_answering"]]
-            what = f"the metric `{wrong[0] if wrong else ''}` for this task"
-            self._refuse(bool(wrong), what, f"{path}.metrics", "`f1` and `exact_match`")
+        for path, spec in self.recipe.blocks():
+            for name, attribute in spec.attributes().items():
+                value = attribute.postponed(getattr(spec, name))
+                if value is not None:
+                    self._refuse(path, name, attribute, value)
         return len(self.found) > before
 
-    def _refuse(self, condition: bool, what: str, path: str, instead: str | None = None) -> None:
-        if condition:
-            help = f"this release has {instead}" if instead else "take it out for now"
-            self._error("E055", f"{what} is not in this release yet", path, help)
+    def _refuse(self, path: str, name: str, attribute: Attr, value: object) -> None:
+        shown = value if isinstance(value, str) else show(value)
+        what = f"`{name}`" if ANY in attribute.later else f"`{name} = {shown}`"
+        have = [f"`{s}`" for s in attribute.kind.symbols if s not in attribute.later]
+        listed = " and ".join(filter(None, (", ".join(have[:-1]), *have[-1:])))
+        help = f"this release has {listed}" if have else "take it out for now"
+        self._error("E055", f"{what} is not in this release yet", f"{path}.{name}", help)
 
     def _error(self, code: str, message: str, path: str, help: str | None = None) -> None:
         self.found.add(Diagnostic(code, message, self.recipe.label(path), help=(help,) if help else ()))
@@ -458,17 +433,6 @@ def _purpose(tensor: TensorFact) -> str:
         if role in tensor.roles:
             return role
     return "other matrices" if len(tensor.shape) == 2 else "norms and biases"
-
-
-def local_references(recipe: Recipe) -> list[str]:
-    """Models and data named by a path."""
-    names = [recipe.model.base]
-    names += [d.teacher for s in recipe.stages for d in s.distills if isinstance(d.teacher, str)]
-    for data in recipe.data.values():
-        for own in (data.source, data.train, data.validation, data.test):
-            if own and not (data.source and own is not data.source and "." not in own and "/" not in own):
-                names.append(own)
-    return [n for n in dict.fromkeys(names) if is_local(n)]
 
 
 def _double(value: object) -> float | tuple[float, ...]:

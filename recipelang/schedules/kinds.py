@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 
 from recipelang.source import Span
@@ -12,15 +13,53 @@ from recipelang.values.composite import Applied, Arrow, Between, Schedule, Shape
 from recipelang.values.kinds import Kind, Mismatch, wrong
 from recipelang.values.quantities import Quantity, Rate, Time
 
-#: shape -> the arguments it takes beside the change and its window
-SHAPES: dict[str, tuple[str, ...]] = {
-    "constant": (),
-    "step": (),
-    "linear": (),
-    "cosine": (),
-    "exponential": (),
-    "polynomial": ("power",),
-    "cubic": (),
+
+@dataclass(frozen=True)
+class Shape:
+    """`doc` says what the value does on its way from `a` to `b`; `arguments` are its own, beside the common ones."""
+
+    doc: str
+    example: str
+    formula: str
+    arguments: tuple[str, ...] = ()
+
+
+#: `x` goes from 0 to 1 over the window
+SHAPES: dict[str, Shape] = {
+    "constant": Shape("keeps one value over its window", "constant(5%, over = 0..2 epochs)", "b"),
+    "step": Shape("jumps at one moment, given by `at`", "step(0% -> 90%, at = 2 epochs)", "b"),
+    "linear": Shape("goes straight", "linear(8e-5 -> 0, over = start..end)", "a + (b - a) x"),
+    "cosine": Shape(
+        "slow at both ends, half a wave of a cosine",
+        "cosine(1e-4 -> 0, over = start..end)",
+        "b + (a - b) (1 + cos πx) / 2",
+    ),
+    "exponential": Shape(
+        "multiplies by the same factor in equal times; both values must be above zero",
+        "exponential(1e-3 -> 1e-5, over = start..end)",
+        "a (b / a)^x",
+    ),
+    "polynomial": Shape(
+        "fast first, slow at the end; the more so, the larger `power`",
+        "polynomial(1e-4 -> 0, power = 2, over = start..end)",
+        "b + (a - b) (1 - x)^power",
+        ("power",),
+    ),
+    "cubic": Shape(
+        "`polynomial` with power 3, the usual shape of gradual pruning (Zhu & Gupta, arXiv 1710.01878)",
+        "cubic(70% -> 90%, over = 10%..90%, updates = 10 per epoch)",
+        "b + (a - b) (1 - x)^3",
+    ),
+}
+
+#: argument of a shape -> its type and what it says
+ARGUMENTS: dict[str, tuple[str, str]] = {
+    "over": ("window", "from when to when: `start..end`, `2..28 epochs`, `10%..90%` of the stage"),
+    "at": ("span", "the moment of the jump of `step`, instead of `over`"),
+    "every": ("span", "time from one pruning event to the next; for `sparsity` only"),
+    "updates": ("rate", "pruning events per epoch, as `10 per epoch`, instead of `every`; for `sparsity` only"),
+    "rewind": ("span", "begin again from `a` after each such time, as a learning rate does in cycles"),
+    "power": ("number", "the exponent of `polynomial`, above 0"),
 }
 
 
@@ -35,7 +74,10 @@ def schedule(value_kind: Kind, *, events: bool = False) -> Kind:
             raise Mismatch("E024", "a list of schedules holds calls only", "write `[linear(...), linear(...)]`")
         return Schedule(tuple(_segment(item, value_kind, events) for item in items))
 
-    return Kind(f"schedule<{value_kind.name}>", convert)
+    doc = "a value that stays, a change over time such as `linear(a -> b, over = start..end)`, or a list of them"
+    changes = {"type": "array", "items": {"$ref": "#/$defs/segment"}, "minItems": 1}
+    json = {"anyOf": [value_kind.json, changes]}
+    return Kind(f"schedule<{value_kind.name}>", convert, doc=doc, within=value_kind.within, json=json)
 
 
 def _segment(value: object, kind: Kind, events: bool) -> ShapeSegment:
@@ -57,7 +99,7 @@ def _segment(value: object, kind: Kind, events: bool) -> ShapeSegment:
 
 def _call(call: Applied, kind: Kind, events: bool) -> ShapeSegment:
     shape = call.function
-    allowed = {"over", "every", "updates", "rewind", "at", *SHAPES[shape]}
+    allowed = {"over", "every", "updates", "rewind", "at", *SHAPES[shape].arguments}
     listed = sorted(allowed - ({"at"} if shape != "step" else set()) - (set() if events else {"every", "updates"}))
     given: dict[str, object] = {}
     change: object = None
@@ -89,7 +131,7 @@ def _call(call: Applied, kind: Kind, events: bool) -> ShapeSegment:
         rewind = _rewind(given, shape, events)
     with _at(spans, "power"):
         power = _power(given)
-    if "power" in SHAPES[shape] and "power" not in given:
+    if "power" in SHAPES[shape].arguments and "power" not in given:
         raise Mismatch("E053", f"`{shape}` needs `power`", f"write `{shape}(a -> b, power = 2, over = start..end)`")
     return ShapeSegment(shape, start, end, window, every, rewind, power)
 

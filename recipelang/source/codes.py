@@ -18,3 +18,8 @@ def page(code: str) -> str | None:
     if code not in codes():
         return None
     return (_PAGES / f"{code}.md").read_text("utf-8").rstrip()
+
+
+def title(code: str) -> str:
+    """The first line of a code's page, without the code."""
+    return (page(code) or "").partition("\n")[0].partition(": ")[2]

@@ -4,47 +4,15 @@ Each attribute is written once, here: binding, messages, the canonical form and
 the reference pages come from it. A default is part of version 1 for good.
 """
 
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated, Any, ClassVar
-
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated, Any
 
 from recipelang.schedules.kinds import schedule
+from recipelang.spec.attribute import ANY, Attr, Spec
 from recipelang.spec.methods import METHODS, OPTIMIZERS, chosen
 from recipelang.spec.selector_kind import selector
 from recipelang.values import kinds as k
 from recipelang.values.composite import Chosen, Schedule, SparsityPattern
-from recipelang.values.kinds import Kind
-
-
-@dataclass(frozen=True)
-class Attr:
-    """`digest`: `b` also in the behaviour digest, `s` in the spec digest only, `-` in neither."""
-
-    kind: Kind
-    doc: str
-    digest: str = "b"
-
-
-class Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-
-    #: how many labels the block takes: (least, most)
-    LABELS: ClassVar[tuple[int, int]] = (0, 0)
-
-    @classmethod
-    def attributes(cls) -> dict[str, Attr]:
-        return {
-            name: next(m for m in info.metadata if isinstance(m, Attr))
-            for name, info in cls.model_fields.items()
-            if any(isinstance(m, Attr) for m in info.metadata)
-        }
-
-    @classmethod
-    def required(cls) -> tuple[str, ...]:
-        return tuple(name for name, info in cls.model_fields.items() if info.is_required() and name in cls.attributes())
-
 
 _strings = k.list_of(k.text())
 
@@ -57,30 +25,66 @@ TASKS = (
     "causal_lm",
 )
 
+#: what `metrics` is when a recipe leaves it out
+METRICS = {"question_answering": ("f1", "exact_match")}
+
 
 class MetaSpec(Spec):
     """Who wrote the recipe, under which licence, and what it rests on."""
 
-    version: Annotated[str | None, Attr(k.text(), "version of this recipe", "-")] = None
-    authors: Annotated[tuple[str, ...], Attr(_strings, "who wrote it", "-")] = ()
-    license: Annotated[str | None, Attr(k.text(), "SPDX name of its licence", "-")] = None
-    cites: Annotated[tuple[str, ...], Attr(_strings, "papers it rests on, as `arxiv:ID`", "-")] = ()
-    tags: Annotated[tuple[str, ...], Attr(_strings, "words to find it by", "-")] = ()
-    summary: Annotated[str | None, Attr(k.text(), "what it does, in one line", "-")] = None
-    reported: Annotated[tuple[str, ...], Attr(_strings, "results reported elsewhere, with their source", "-")] = ()
-    requires: Annotated[tuple[str, ...], Attr(_strings, "plug-ins it needs, with versions", "-")] = ()
+    version: Annotated[str | None, Attr(k.text(), "version of this recipe", "-", example='"1.0.0"')] = None
+    authors: Annotated[tuple[str, ...], Attr(_strings, "who wrote it", "-", example='["A. Author"]')] = ()
+    license: Annotated[str | None, Attr(k.text(), "SPDX name of its licence", "-", example='"Apache-2.0"')] = None
+    cites: Annotated[
+        tuple[str, ...], Attr(_strings, "papers it rests on, as `arxiv:ID`", "-", example='["arxiv:2312.13547"]')
+    ] = ()
+    tags: Annotated[tuple[str, ...], Attr(_strings, "words to find it by", "-", example='["bert", "squad"]')] = ()
+    summary: Annotated[
+        str | None, Attr(k.text(), "what it does, in one line", "-", example='"BERT-base to 90 % on SQuAD"')
+    ] = None
+    reported: Annotated[
+        tuple[str, ...],
+        Attr(
+            _strings,
+            "results reported elsewhere, with their source",
+            "-",
+            example='["f1 = 85.98 (arxiv:2203.07259, table 1)"]',
+        ),
+    ] = ()
+    requires: Annotated[
+        tuple[str, ...], Attr(_strings, "plug-ins it needs, with versions", "-", example='["acme-prune >= 2, < 3"]')
+    ] = ()
 
 
 class ModelSpec(Spec):
     """The model that the first stage starts from."""
 
-    base: Annotated[str, Attr(k.reference("model"), "`hf://`, `package://DIST/PATH`, or a folder")]
-    task: Annotated[str, Attr(k.one_of(*TASKS), "what the model is trained for; decides head, loss and metrics")]
-    revision: Annotated[str | None, Attr(k.text(), "commit or tag of an `hf://` model")] = None
-    dtype: Annotated[str, Attr(k.one_of("fp32", "bf16"), "type of the master weights")] = "fp32"
-    dropout: Annotated[Fraction | None, Attr(k.ratio(), "dropout of hidden layers; unset: the model's")] = None
+    base: Annotated[
+        str,
+        Attr(
+            k.reference("model"),
+            "`hf://`, `package://DIST/PATH`, or a folder",
+            example='"hf://google-bert/bert-base-uncased"',
+        ),
+    ]
+    task: Annotated[
+        str,
+        Attr(
+            k.one_of(*TASKS),
+            "what the model is trained for; decides head, loss and metrics",
+            example="question_answering",
+            later=("sequence_classification", "multiple_choice", "token_classification", "masked_lm", "causal_lm"),
+        ),
+    ]
+    revision: Annotated[str | None, Attr(k.text(), "commit or tag of an `hf://` model", example='"v1.0"')] = None
+    dtype: Annotated[
+        str, Attr(k.one_of("fp32", "bf16"), "type of the master weights", example="fp32", later=("bf16",))
+    ] = "fp32"
+    dropout: Annotated[
+        Fraction | None, Attr(k.ratio(), "dropout of hidden layers; unset: the model's", example="0%")
+    ] = None
     attention_dropout: Annotated[
-        Fraction | None, Attr(k.ratio(), "dropout of attention weights; unset: the model's")
+        Fraction | None, Attr(k.ratio(), "dropout of attention weights; unset: the model's", example="10%")
     ] = None
 
 
@@ -88,28 +92,46 @@ class DataSpec(Spec):
     """A data set. Without a label it is the default one."""
 
     LABELS = (0, 1)
-    source: Annotated[str | None, Attr(k.reference("dataset"), "`hf://`, `lib://facts`, or a file")] = None
-    train: Annotated[str | None, Attr(k.reference("dataset"), "a file of its own, or a split of the source")] = None
-    validation: Annotated[str | None, Attr(k.reference("dataset"), "a file of its own, or a split of the source")] = (
+    source: Annotated[
+        str | None, Attr(k.reference("dataset"), "`hf://`, `lib://facts`, or a file", example='"hf://rajpurkar/squad"')
+    ] = None
+    train: Annotated[
+        str | None,
+        Attr(k.reference("dataset"), "a file of its own, or a split of the source", example='"train-v1.1.json"'),
+    ] = None
+    validation: Annotated[
+        str | None,
+        Attr(k.reference("dataset"), "a file of its own, or a split of the source", example='"dev-v1.1.json"'),
+    ] = None
+    test: Annotated[
+        str | None, Attr(k.reference("dataset"), "a file of its own, or a split of the source", example='"test.json"')
+    ] = None
+    config: Annotated[str | None, Attr(k.text(), "configuration of an `hf://` data set", example='"plain_text"')] = None
+    max_length: Annotated[
+        int | None, Attr(k.count("token"), "longest input; unset: 384 or the model's limit", example="384 tokens")
+    ] = None
+    stride: Annotated[int, Attr(k.count("token"), "overlap of the windows of a long passage", example="128 tokens")] = (
+        128
+    )
+    samples: Annotated[
+        int | None, Attr(k.count("sample"), "only the first N training examples; unset: all", example="10_000 samples")
+    ] = None
+    shuffle: Annotated[
+        bool, Attr(k.boolean(), "draw training examples in a new order every epoch", example="false")
+    ] = True
+    seed: Annotated[int | None, Attr(k.number(0, whole=True), "seed of the order; unset: the stage's", example="7")] = (
         None
     )
-    test: Annotated[str | None, Attr(k.reference("dataset"), "a file of its own, or a split of the source")] = None
-    config: Annotated[str | None, Attr(k.text(), "configuration of an `hf://` data set")] = None
-    max_length: Annotated[int | None, Attr(k.count("token"), "longest input; unset: 384 or the model's limit")] = None
-    stride: Annotated[int, Attr(k.count("token"), "overlap of the windows of a long passage")] = 128
-    samples: Annotated[int | None, Attr(k.count("sample"), "only the first N training examples; unset: all")] = None
-    shuffle: Annotated[bool, Attr(k.boolean(), "draw training examples in a new order every epoch")] = True
-    seed: Annotated[int | None, Attr(k.number(0, whole=True), "seed of the order; unset: the stage's")] = None
     columns: tuple[tuple[str, str], ...] = ()
 
 
 class ColumnsSpec(Spec):
     """Names of the columns, where they are not the usual ones."""
 
-    id: Annotated[str | None, Attr(k.text(), "identifier of an example")] = None
-    question: Annotated[str | None, Attr(k.text(), "the question")] = None
-    context: Annotated[str | None, Attr(k.text(), "the passage that holds the answer")] = None
-    answers: Annotated[str | None, Attr(k.text(), "the answers, with their offsets")] = None
+    id: Annotated[str | None, Attr(k.text(), "identifier of an example", example='"qid"')] = None
+    question: Annotated[str | None, Attr(k.text(), "the question", example='"q"')] = None
+    context: Annotated[str | None, Attr(k.text(), "the passage that holds the answer", example='"passage"')] = None
+    answers: Annotated[str | None, Attr(k.text(), "the answers, with their offsets", example='"spans"')] = None
 
 
 class PruneSpec(Spec):
@@ -117,35 +139,63 @@ class PruneSpec(Spec):
 
     LABELS = (1, 1)
     name: str
-    targets: Annotated[Any, Attr(selector(), "the tensors to prune")]
+    targets: Annotated[Any, Attr(selector(), "the tensors to prune", example="@linear & @encoder")]
     never: Annotated[
-        Any, Attr(selector(none=True), "tensors that must stay dense: an error when `targets` meets them")
+        Any,
+        Attr(
+            selector(none=True),
+            "tensors that must stay dense: an error when `targets` meets them",
+            example="@embeddings | @head",
+        ),
     ] = None
-    method: Annotated[Chosen, Attr(chosen("method", METHODS), "how weights are ranked")]
-    pattern: Annotated[SparsityPattern, Attr(k.pattern(), "unstructured, `N:M` (N kept) or `block(r, c)`")] = (
-        SparsityPattern("unstructured")
-    )
-    sparsity: Annotated[
-        Schedule, Attr(schedule(k.ratio(), events=True), "share of the targets that is zero, over time")
+    method: Annotated[
+        Chosen, Attr(chosen("method", METHODS), "how weights are ranked", example="magnitude(scope = uniform)")
     ]
-    order: Annotated[str, Attr(k.one_of("sequential", "parallel"), "order of layers in one-shot pruning")] = (
-        "sequential"
-    )
+    pattern: Annotated[
+        SparsityPattern,
+        Attr(
+            k.pattern(), "unstructured, `N:M` (N kept) or `block(r, c)`", example="unstructured", later=("N:M", "block")
+        ),
+    ] = SparsityPattern("unstructured")
+    sparsity: Annotated[
+        Schedule,
+        Attr(
+            schedule(k.ratio(), events=True),
+            "share of the targets that is zero, over time",
+            example="cubic(70% -> 90%, over = 10%..90%, updates = 10 per epoch)",
+        ),
+    ]
+    order: Annotated[
+        str, Attr(k.one_of("sequential", "parallel"), "order of layers in one-shot pruning", example="sequential")
+    ] = "sequential"
 
 
 class DistillSpec(Spec):
     """Learn from a teacher's outputs as well as from the labels."""
 
-    teacher: Annotated[Any, Attr(k.reference("model", stages=True), "a model, or `stage.NAME`: an earlier stage's")]
+    teacher: Annotated[
+        Any,
+        Attr(k.reference("model", stages=True), "a model, or `stage.NAME`: an earlier stage's", example="stage.dense"),
+    ]
     on: Annotated[
         tuple[str, ...],
         Attr(
-            k.list_of(k.one_of("logits", "start_logits", "end_logits", "hidden", "attention")), "which outputs to match"
+            k.list_of(k.one_of("logits", "start_logits", "end_logits", "hidden", "attention")),
+            "which outputs to match",
+            example="[start_logits, end_logits]",
+            later=("hidden", "attention"),
         ),
     ] = ("logits",)
-    hardness: Annotated[Schedule, Attr(schedule(k.ratio()), "weight of the teacher against the labels")]
-    temperature: Annotated[Schedule, Attr(schedule(k.number(0, above=True)), "softening of both distributions")]
-    cache: Annotated[bool, Attr(k.boolean(), "keep the teacher's outputs instead of running it again", "-")] = False
+    hardness: Annotated[Schedule, Attr(schedule(k.ratio()), "weight of the teacher against the labels", example="100%")]
+    temperature: Annotated[
+        Schedule, Attr(schedule(k.number(0, above=True)), "softening of both distributions", example="5.5")
+    ]
+    cache: Annotated[
+        bool,
+        Attr(
+            k.boolean(), "keep the teacher's outputs instead of running it again", "-", example="false", later=("true",)
+        ),
+    ] = False
 
 
 class StageSpec(Spec):
@@ -153,25 +203,50 @@ class StageSpec(Spec):
 
     LABELS = (1, 1)
     name: str
-    mode: Annotated[str, Attr(k.one_of("train", "one_shot"), "train, or prune once without gradient steps")] = "train"
-    length: Annotated[Any, Attr(k.span(), "how long, in epochs or steps")]
-    batch: Annotated[int, Attr(k.number(1, whole=True), "examples of an optimizer step, over all devices")]
+    mode: Annotated[
+        str,
+        Attr(
+            k.one_of("train", "one_shot"),
+            "train, or prune once without gradient steps",
+            example="train",
+            later=("one_shot",),
+        ),
+    ] = "train"
+    length: Annotated[Any, Attr(k.span(), "how long, in epochs or steps", example="2 epochs")]
+    batch: Annotated[
+        int, Attr(k.number(1, whole=True), "examples of an optimizer step, over all devices", example="16")
+    ]
     micro_batch: Annotated[
-        int | None, Attr(k.number(1, whole=True), "examples of one forward pass on a device; unset: all", "-")
+        int | None,
+        Attr(k.number(1, whole=True), "examples of one forward pass on a device; unset: all", "-", example="4"),
     ] = None
-    learning_rate: Annotated[Schedule, Attr(schedule(k.number(0)), "step size; must cover the whole stage")]
-    optimizer: Annotated[Chosen, Attr(chosen("optimizer", OPTIMIZERS), "fresh in every stage")] = OPTIMIZERS[
-        "adamw"
-    ].default()
-    clip: Annotated[Fraction | None, Attr(k.number(0, none=True, above=True), "largest gradient norm, or `none`")] = (
-        Fraction(1)
-    )
-    precision: Annotated[str, Attr(k.one_of("fp32", "bf16", "fp16"), "type of the arithmetic (autocast)")] = "fp32"
-    compile: Annotated[bool, Attr(k.boolean(), "compile the model with torch.compile", "-")] = False
-    data: Annotated[str, Attr(k.label(), "label of the data set; unset: the default one")] = ""
-    seed: Annotated[int | None, Attr(k.number(0, whole=True), "seed; unset: the recipe's")] = None
-    checkpoint_every: Annotated[Any, Attr(k.span(), "unset: an epoch or ten minutes, the sooner", "-")] = None
-    keep: Annotated[int, Attr(k.number(1, whole=True), "checkpoints to keep", "-")] = 2
+    learning_rate: Annotated[
+        Schedule,
+        Attr(
+            schedule(k.number(0)),
+            "step size; must cover the whole stage",
+            example="linear(8e-5 -> 0, over = start..end)",
+        ),
+    ]
+    optimizer: Annotated[
+        Chosen, Attr(chosen("optimizer", OPTIMIZERS), "fresh in every stage", example="adamw(weight_decay = 0.01)")
+    ] = OPTIMIZERS["adamw"].default()
+    clip: Annotated[
+        Fraction | None, Attr(k.number(0, none=True, above=True), "largest gradient norm, or `none`", example="none")
+    ] = Fraction(1)
+    precision: Annotated[
+        str,
+        Attr(k.one_of("fp32", "bf16", "fp16"), "type of the arithmetic (autocast)", example="bf16", later=("fp16",)),
+    ] = "fp32"
+    compile: Annotated[
+        bool, Attr(k.boolean(), "compile the model with torch.compile", "-", example="false", later=("true",))
+    ] = False
+    data: Annotated[str, Attr(k.label(), "label of the data set; unset: the default one", example="calibration")] = ""
+    seed: Annotated[int | None, Attr(k.number(0, whole=True), "seed; unset: the recipe's", example="7")] = None
+    checkpoint_every: Annotated[
+        Any, Attr(k.span(), "unset: an epoch or ten minutes, the sooner", "-", example="500 steps")
+    ] = None
+    keep: Annotated[int, Attr(k.number(1, whole=True), "checkpoints to keep", "-", example="3")] = 2
     prunes: tuple[PruneSpec, ...] = ()
     distills: tuple[DistillSpec, ...] = ()
 
@@ -181,36 +256,52 @@ class EvaluateSpec(Spec):
 
     LABELS = (1, 1)
     name: str
-    source: Annotated[str | None, Attr(k.reference("dataset"), "data of its own", "s")] = None
-    data: Annotated[str, Attr(k.label(), "label of a data set; unset: the default one", "s")] = ""
-    config: Annotated[str | None, Attr(k.text(), "configuration of an `hf://` source", "s")] = None
-    split: Annotated[str, Attr(k.text(), "which part of the data", "s")] = "validation"
+    source: Annotated[
+        str | None, Attr(k.reference("dataset"), "data of its own", "s", example='"hf://rajpurkar/squad"', later=(ANY,))
+    ] = None
+    data: Annotated[str, Attr(k.label(), "label of a data set; unset: the default one", "s", example="calibration")] = (
+        ""
+    )
+    config: Annotated[
+        str | None, Attr(k.text(), "configuration of an `hf://` source", "s", example='"plain_text"', later=(ANY,))
+    ] = None
+    split: Annotated[str, Attr(k.text(), "which part of the data", "s", example='"validation"')] = "validation"
     metrics: Annotated[
         tuple[str, ...],
         Attr(
             k.list_of(k.one_of("f1", "exact_match", "accuracy", "matthews", "perplexity", "loss")),
             "what to measure; unset: the task's",
             "s",
+            example="[f1, exact_match]",
+            later=("accuracy", "matthews", "perplexity", "loss"),
+            unordered=True,
         ),
     ] = ()
-    every: Annotated[Any, Attr(k.span(), "measure inside a stage too, this often", "s")] = None
-    compare: Annotated[str | None, Attr(k.one_of("dense"), "measure the dense start as well", "s")] = None
+    every: Annotated[Any, Attr(k.span(), "measure inside a stage too, this often", "s", example="1 epoch")] = None
+    compare: Annotated[
+        str | None, Attr(k.one_of("dense"), "measure the dense start as well", "s", example="dense", later=("dense",))
+    ] = None
 
 
 class ExportSpec(Spec):
     """What the output folder holds beside the record of the run."""
 
-    formats: Annotated[tuple[str, ...], Attr(k.list_of(k.one_of("safetensors")), "formats of the weights", "s")] = (
-        "safetensors",
-    )
-    card: Annotated[bool, Attr(k.boolean(), "write a model card", "s")] = True
-    max_shard: Annotated[int, Attr(k.size(), "largest weight file", "s")] = 5_000_000_000
+    formats: Annotated[
+        tuple[str, ...],
+        Attr(
+            k.list_of(k.one_of("safetensors")), "formats of the weights", "s", example="[safetensors]", unordered=True
+        ),
+    ] = ("safetensors",)
+    card: Annotated[bool, Attr(k.boolean(), "write a model card", "s", example="false")] = True
+    max_shard: Annotated[int, Attr(k.size(), "largest weight file", "s", example="5 GB")] = 5_000_000_000
 
 
 class TopSpec(Spec):
     """Attributes outside all blocks."""
 
-    seed: Annotated[int, Attr(k.number(0, whole=True), "every random stream of the run comes from it")] = 42
+    seed: Annotated[
+        int, Attr(k.number(0, whole=True), "every random stream of the run comes from it", example="42")
+    ] = 42
 
 
 #: kinds of blocks by where they may stand: the parent's kind ("" is the file)

@@ -1,4 +1,4 @@
-"""The canonical form of an evaluated recipe, and its digests.
+"""The canonical form of an evaluated recipe, and its digests. `docs/document.md` tells what it looks like.
 
 UTF-8 JSON, keys sorted, no white space, every number a string (an exact
 decimal, else `p/q`), so comments, order, `let`s and spelling leave no trace.
@@ -9,60 +9,178 @@ weights. Local models and data enter as the digest of their contents.
 from __future__ import annotations
 
 import hashlib
-import json
 import unicodedata
 from collections.abc import Iterable, Mapping
-from fractions import Fraction
+from typing import TypeVar
 
+from recipelang.source import Diagnostic, Label, RecipeError
 from recipelang.spec import selector as sel
-from recipelang.spec.blocks import Spec
-from recipelang.spec.check import Recipe
+from recipelang.spec.blocks import METRICS, Attr, EvaluateSpec, PruneSpec, Spec, StageSpec
+from recipelang.spec.check import Claim, Recipe
 from recipelang.spec.effective import ClaimParts
 from recipelang.spec.evaluate import COMPARISONS
-from recipelang.spec.selector_kind import NODES, as_selector
+from recipelang.spec.references import references
+from recipelang.spec.selector import joined, to_json
+from recipelang.spec.selector_kind import as_selector
+from recipelang.spec.value_form import number, value_form
 from recipelang.syntax import tree as t
-from recipelang.values.composite import (
-    Between,
-    Chosen,
-    Schedule,
-    ShapeSegment,
-    SparsityPattern,
-    StageRef,
-    Symbol,
-    Tolerance,
-)
-from recipelang.values.kinds import show_fraction
-from recipelang.values.quantities import Quantity, Rate, Time
 
 #: reference as written -> digest of the contents, for things that live on this machine
 Identities = Mapping[str, str]
 
+#: of the canonical JSON, in bytes; counted as it is built
+MAX_BYTES = 1024 * 1024
+
+#: kinds of whole numbers whose unit need not be written -> that unit
+_UNITS = {"tokens": "token", "samples": "sample", "bytes": "byte"}
+
 
 def digest(form: object) -> str:
-    return "sha256:" + hashlib.sha256(to_json(form).encode("utf-8")).hexdigest()
-
-
-def to_json(form: object) -> str:
-    return json.dumps(form, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(to_json(form).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def spec_form(recipe: Recipe, identities: Identities) -> dict[str, object]:
-    form = _form(recipe, identities, "bs")
-    claims = [{c.kind: _claim(ClaimParts(recipe), c.condition)} for c in (*recipe.claims, *recipe.requires)]
-    return {**form, "claims": _as_set(claims)}
+    """The whole experiment. E043 when it is larger than `MAX_BYTES`."""
+    return _Writer(recipe, identities, "bs").form()
 
 
 def behaviour_form(recipe: Recipe, identities: Identities) -> dict[str, object]:
-    form = _form(recipe, identities, "b")
-    return {**form, "requires": _as_set(_claim(ClaimParts(recipe), c.condition) for c in recipe.requires)}
+    """The same without `expect`, `prefer`, `evaluate` and `export`."""
+    return _Writer(recipe, identities, "b").form()
+
+
+def spec_digest(recipe: Recipe, identities: Identities) -> str:
+    return digest(spec_form(recipe, identities))
+
+
+def behaviour_digest(recipe: Recipe, identities: Identities) -> str:
+    return digest(behaviour_form(recipe, identities))
+
+
+class _Writer:
+    """`levels`: the attributes that take part, by `Attr.digest`."""
+
+    def __init__(self, recipe: Recipe, identities: Identities, levels: str) -> None:
+        self.recipe = recipe
+        self.levels = levels
+        self.size = 0
+        self.contents = {path: identities[named] for path, named in references(recipe) if named in identities}
+
+    def form(self) -> dict[str, object]:
+        recipe = self.recipe
+        whole = "s" in self.levels
+        form: dict[str, object] = {"recipe": "1", "seed": str(recipe.seed), "model": self.block(recipe.model, "model")}
+        data = {label: self.data(label) for label in sorted(recipe.data)}
+        form["data"] = self.named(data, "data")
+        form["stages"] = [self.stage(stage) for stage in recipe.stages]
+        if whole:
+            evaluations = {e.name: self.block(e, f"evaluate.{e.name}") for e in _by_name(recipe.evaluations)}
+            form["evaluate"] = self.named(evaluations, "evaluate")
+            form["export"] = self.block(recipe.export, "export")
+        claims = (*recipe.requires, *recipe.claims) if whole else recipe.requires
+        form["claims"] = _as_set(self.claim(c) for c in claims)
+        self.size = 0
+        self.count(form, None)
+        return form
+
+    def data(self, label: str) -> dict[str, object]:
+        spec = self.recipe.data[label]
+        return {**self.block(spec, f"data.{label}" if label else "data"), "columns": self.tidy(dict(spec.columns))}
+
+    def stage(self, stage: StageSpec) -> dict[str, object]:
+        path = f"stage.{stage.name}"
+        form = {"name": _nfc(stage.name), **self.block(stage, path)}
+        form["seed"] = str(self.recipe.seed if stage.seed is None else stage.seed)
+        prunes = {p.name: self.block(p, f"{path}.prune.{p.name}") for p in _by_name(stage.prunes)}
+        form["prune"] = self.named(prunes, f"{path}.prune")
+        form["distill"] = next((self.block(d, f"{path}.distill") for d in stage.distills), None)
+        return form
+
+    def block(self, spec: Spec, path: str) -> dict[str, object]:
+        form: dict[str, object] = {}
+        for name, attribute in spec.attributes().items():
+            if attribute.digest in self.levels:
+                at = f"{path}.{name}"
+                form[name] = self.attribute(spec, name, attribute, at)
+                self.count(form[name], self.recipe.label(at))
+        return form
+
+    def attribute(self, spec: Spec, name: str, attribute: Attr, path: str) -> object:
+        value = getattr(spec, name)
+        if path in self.contents:
+            return {"content": self.contents[path]}
+        if isinstance(spec, EvaluateSpec) and name == "metrics":
+            value = value or METRICS.get(self.recipe.model.task, ())
+        if attribute.unordered:
+            value = tuple(sorted(set(value)))
+        if attribute.kind.name in _UNITS and value is not None:
+            return number(value, _UNITS[attribute.kind.name])
+        return self.tidy(value_form(value))
+
+    def claim(self, claim: Claim) -> object:
+        form = self.tidy({claim.kind: _claim(ClaimParts(self.recipe, claim), claim.condition)})
+        self.count(form, Label(self.recipe.source, claim.condition.span))
+        return form
+
+    # ------------------------------------------------------------------ strings
+    def tidy(self, form: object) -> object:
+        """Every string in normal form C, which can change the order of operands."""
+        text = to_json(form)
+        return form if unicodedata.is_normalized("NFC", text) else _normal(form)
+
+    def named(self, blocks: Mapping[str, object], path: str) -> dict[str, object]:
+        """Two labels that look the same would leave one block out."""
+        found: dict[str, object] = {}
+        for label, form in blocks.items():
+            if _nfc(label) in found:
+                at = self.recipe.label(f"{path}.{label}")
+                help = ("give one of them another name",)
+                raise RecipeError(Diagnostic("E012", "two names differ only in how they are encoded", at, help=help))
+            found[_nfc(label)] = form
+        return found
+
+    def count(self, form: object, at: Label | None) -> None:
+        self.size += len(to_json(form).encode("utf-8", "surrogatepass"))
+        if self.size > MAX_BYTES:
+            message = f"with every value written out, the recipe is larger than {MAX_BYTES // 1024:,} KiB"
+            help = ("a long value counts each time it is used",)
+            raise RecipeError(Diagnostic("E043", message, at, help=help))
+
+
+_Named = TypeVar("_Named", EvaluateSpec, PruneSpec)
+
+
+def _by_name(specs: Iterable[_Named]) -> list[_Named]:
+    return sorted(specs, key=lambda s: s.name)
+
+
+def _nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def _normal(form: object) -> object:
+    match form:
+        case str():
+            return _nfc(form)
+        case list():
+            return [_normal(item) for item in form]
+        case {"&": list(items)}:
+            return joined("&", map(_normal, items))
+        case {"|": list(items)}:
+            return joined("|", map(_normal, items))
+        case dict():
+            return {_nfc(name): _normal(value) for name, value in form.items()}
+    return form
 
 
 def _as_set(forms: Iterable[object]) -> list[object]:
-    return list(dict(sorted((to_json(f), f) for f in forms)).values())
+    return list({to_json(form): form for form in sorted(forms, key=to_json)}.values())
 
 
+# ------------------------------------------------------------------------ claims
 def _claim(parts: ClaimParts, node: t.Expr) -> object:
     """What is measured by name, everything else by value; comparisons keep their sides."""
+    node = parts.reached(node)
     settled = parts.settled(node)
     if settled is not None:
         return settled
@@ -71,7 +189,7 @@ def _claim(parts: ClaimParts, node: t.Expr) -> object:
             sides = [n.left, n.right]
             while isinstance(inner := sides[0], t.Binary) and inner.operator == n.operator:
                 sides[:1] = [inner.left, inner.right]
-            return {n.operator: _as_set(_claim(parts, side) for side in sides)}
+            return joined(n.operator, [_claim(parts, side) for side in sides])
         case t.Unary(operator="not"):
             return {"not": _claim(parts, node.operand)}
         case t.Binary() if node.operator in (*COMPARISONS, "in") or not parts.known(node):
@@ -83,100 +201,12 @@ def _claim(parts: ClaimParts, node: t.Expr) -> object:
         case t.Call() if node.function.text == "layers":
             return sel.canonical(as_selector(parts.evaluator.value(node)))
         case t.Call():
-            return {"measured": node.function.text, "of": [sel.canonical(parts.selector(a)) for a in node.arguments]}
+            (argument,) = node.arguments
+            return {"measured": node.function.text, "of": sel.canonical(parts.selector(argument))}
         case t.ListOf():
             return [_claim(parts, item) for item in node.items]
         case t.Unary() if not parts.known(node):
             return {node.operator: _claim(parts, node.operand)}
         case t.Path() if len(node.names) > 1:
             return {"measured": node.text}
-    return _value(parts.evaluator.value(node), {})
-
-
-def spec_digest(recipe: Recipe, identities: Identities) -> str:
-    return digest(spec_form(recipe, identities))
-
-
-def behaviour_digest(recipe: Recipe, identities: Identities) -> str:
-    return digest(behaviour_form(recipe, identities))
-
-
-def _form(recipe: Recipe, identities: Identities, levels: str) -> dict[str, object]:
-    def block(spec: Spec) -> dict[str, object]:
-        return _block(spec, identities, levels)
-
-    form: dict[str, object] = {
-        "recipe": "1",
-        "model": block(recipe.model),
-        "data": {label: block(spec) for label, spec in recipe.data.items()},
-        "stages": [_stage(s, identities, levels) for s in recipe.stages],
-        "seed": str(recipe.seed),
-    }
-    if "s" in levels:
-        form["evaluate"] = {e.name: block(e) for e in recipe.evaluations}
-        form["export"] = block(recipe.export)
-    return form
-
-
-def _stage(stage: Spec, identities: Identities, levels: str) -> dict[str, object]:
-    form = {"name": stage.name, **_block(stage, identities, levels)}  # type: ignore[attr-defined]
-    form["prune"] = {p.name: _block(p, identities, levels) for p in stage.prunes}  # type: ignore[attr-defined]
-    form["distill"] = [_block(d, identities, levels) for d in stage.distills]  # type: ignore[attr-defined]
-    return form
-
-
-def _block(spec: Spec, identities: Identities, levels: str) -> dict[str, object]:
-    form = {
-        name: _value(getattr(spec, name), identities)
-        for name, attribute in spec.attributes().items()
-        if attribute.digest in levels
-    }
-    if getattr(spec, "columns", ()):
-        form["columns"] = dict(spec.columns)  # type: ignore[attr-defined]
-    return form
-
-
-def _value(value: object, identities: Identities) -> object:
-    match value:
-        case None | bool():
-            return value
-        case int():
-            return str(value)
-        case Fraction():
-            return show_fraction(value)
-        case str():
-            return {"content": identities[value]} if value in identities else unicodedata.normalize("NFC", value)
-        case Time():
-            return {"epochs": show_fraction(value.epochs), "steps": show_fraction(value.steps)}
-        case tuple():
-            return [_value(v, identities) for v in value]
-        case Quantity():
-            number = show_fraction(value.value)
-            return number if value.unit is None else {"n": number, "u": value.unit}
-        case Rate():
-            return {"n": show_fraction(value.value), "u": "1/epoch"}
-        case Symbol():
-            return value.name
-        case Between():
-            return {"..": [_value(value.low, identities), _value(value.high, identities)]}
-        case Tolerance():
-            return {"±": [_value(value.value, identities), _value(value.tolerance, identities)]}
-        case StageRef():
-            return {"stage": value.name}
-        case SparsityPattern():
-            return [value.kind, str(value.a), str(value.b)]
-        case Chosen():
-            return {value.name: {n: _value(v, identities) for n, v in value.arguments}}
-        case Schedule():
-            return [_segment(s, identities) for s in value.segments]
-    assert isinstance(value, NODES)
-    return sel.canonical(value)
-
-
-def _segment(value: ShapeSegment, identities: Identities) -> dict[str, object]:
-    form: dict[str, object] = {"shape": value.shape, "from": show_fraction(value.start), "to": show_fraction(value.end)}
-    for name in ("window", "every", "rewind", "power"):
-        part = getattr(value, name)
-        if part is not None:
-            form[name] = _value(part, identities)
-    return form
+    return value_form(parts.evaluator.value(node))

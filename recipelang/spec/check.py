@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from recipelang.source import Diagnostic, Diagnostics, Label, Source, Span
 from recipelang.source.suggest import closest
 from recipelang.spec.bind import Binder, bind_data, bind_stage
-from recipelang.spec.blocks import DataSpec, EvaluateSpec, ExportSpec, MetaSpec, ModelSpec, StageSpec, TopSpec
+from recipelang.spec.blocks import DataSpec, EvaluateSpec, ExportSpec, MetaSpec, ModelSpec, Spec, StageSpec, TopSpec
 from recipelang.spec.compose import Composed, compose
 from recipelang.spec.evaluate import Definition, Evaluator
 from recipelang.spec.imports import Loader, no_imports
@@ -49,6 +49,22 @@ class Recipe:
     params: tuple[Param, ...]
     evaluator: Evaluator = field(compare=False, repr=False)
     spans: Mapping[str, Span] = field(compare=False, repr=False)
+
+    def blocks(self) -> Iterator[tuple[str, Spec]]:
+        """Every block as it was bound, with its path."""
+        yield "model", self.model
+        for label, data in self.data.items():
+            yield f"data.{label}" if label else "data", data
+        for stage in self.stages:
+            yield f"stage.{stage.name}", stage
+            for prune in stage.prunes:
+                yield f"stage.{stage.name}.prune.{prune.name}", prune
+            for distill in stage.distills:
+                yield f"stage.{stage.name}.distill", distill
+        for evaluation in self.evaluations:
+            yield f"evaluate.{evaluation.name}", evaluation
+        yield "export", self.export
+        yield "meta", self.meta
 
     def label(self, path: str, text: str = "") -> Label | None:
         """Where a value was written, for a later phase's findings; the nearest enclosing place otherwise."""

@@ -14,6 +14,7 @@ from typing import Protocol
 from recipelang.source import Diagnostic, Diagnostics, Label, Source, Span
 from recipelang.source.suggest import closest
 from recipelang.spec import selector as sel
+from recipelang.spec.blocks import METRICS
 from recipelang.spec.check import Claim, Recipe
 from recipelang.spec.evaluate import COMPARISONS, Evaluator
 from recipelang.spec.selector_kind import as_selector
@@ -52,7 +53,7 @@ class Verdict:
 
 def metric_names(recipe: Recipe) -> list[str]:
     """Every measured path a claim may use."""
-    defaults = {"question_answering": ("f1", "exact_match")}.get(recipe.model.task, ())
+    defaults = METRICS.get(recipe.model.task, ())
     names: list[str] = []
     for evaluation in recipe.evaluations:
         for metric in evaluation.metrics or defaults:

@@ -11,21 +11,21 @@ from recipelang.spec import selector as sel
 from recipelang.spec.blocks import Spec
 from recipelang.spec.check import Claim, Recipe
 from recipelang.spec.evaluate import COMPARISONS, Evaluator
-from recipelang.spec.selector_kind import as_selector
+from recipelang.spec.selector_kind import NODES, as_selector
 from recipelang.spec.show import fraction, percent, schedule, show, string, time
 from recipelang.syntax import tree as t
 from recipelang.syntax.tokens import KEYWORDS
-from recipelang.values.composite import Poison, Schedule, SparsityPattern, Symbol
-from recipelang.values.quantities import Time
+from recipelang.values.composite import Between, Poison, Schedule, Tolerance
+from recipelang.values.quantities import Quantity, Rate, Time
 
 _BARE = ("task", "dtype", "mode", "precision", "compare", "order")
 _RATIOS = ("dropout", "attention_dropout")
 _UNITS = {"max_length": "tokens", "stride": "tokens", "samples": "samples", "max_shard": "B"}
 
 
-def effective(recipe: Recipe, paths: Mapping[str, str] | None = None) -> str:
-    """Recipe text. `paths`: local references as written -> how they are found from anywhere."""
-    printer = _Printer(paths or {})
+def effective(recipe: Recipe, paths: Mapping[str, str] | None = None, params: Mapping[str, str] | None = None) -> str:
+    """Recipe text. `paths`: local references as written -> how they are found from anywhere; `params`: -> a name."""
+    printer = _Printer(paths or {}, params or {})
     lines = [f"## {line}".rstrip() for line in recipe.doc.split("\n") if recipe.doc]
     lines += [f"recipe {recipe.version} {string(recipe.name)}", ""]
     lines += printer.block("meta", recipe.meta, 0, skip_defaults=True)
@@ -53,12 +53,13 @@ def shown(spec: Spec, name: str) -> str:
         return "none"
     if value == "":
         return '""'
-    return _Printer({}).value(name, value, "ratio" in spec.attributes()[name].kind.name) if value != () else "[]"
+    return _Printer({}, {}).value(name, value, "ratio" in spec.attributes()[name].kind.name) if value != () else "[]"
 
 
 class _Printer:
-    def __init__(self, paths: Mapping[str, str]) -> None:
+    def __init__(self, paths: Mapping[str, str], params: Mapping[str, str]) -> None:
         self.paths = paths
+        self.params = params
 
     def block(
         self, header: str, spec: Spec, depth: int, inner: list[str] | None = None, *, skip_defaults: bool = False
@@ -71,7 +72,10 @@ class _Printer:
                 continue
             if value in ("", ()) or (skip_defaults and value == type(spec).model_fields[name].default):
                 continue
-            shown = self.value(name, value, "ratio" in attribute.kind.name).replace("\n", f"\n{pad}  ")
+            if isinstance(value, str) and attribute.kind.name in ("model", "dataset"):
+                shown = self.params.get(value) or string(self.paths.get(value, value))
+            else:
+                shown = self.value(name, value, "ratio" in attribute.kind.name).replace("\n", f"\n{pad}  ")
             lines.append(f"{pad}  {name} = {shown}")
         if columns := getattr(spec, "columns", ()):
             lines.append(f"{pad}  columns {{ " + ", ".join(f"{k} = {string(v)}" for k, v in columns) + " }")
@@ -87,7 +91,7 @@ class _Printer:
         if isinstance(value, int) and not isinstance(value, bool) and name in _UNITS:
             return f"{value} {_UNITS[name]}"
         if isinstance(value, str):
-            return value if name in _BARE else string(self.paths.get(value, value))
+            return value if name in _BARE else string(value)
         if name in ("on", "metrics", "formats") and isinstance(value, tuple):
             return "[" + ", ".join(map(str, value)) + "]"
         return time(value) if isinstance(value, Time) else show(value)
@@ -105,13 +109,14 @@ def _label(name: str) -> str:
 
 def claim_text(recipe: Recipe, claim: Claim) -> str:
     """A claim with parameters and lets replaced by their values."""
-    return ClaimParts(recipe).text(claim.condition, 0)
+    return ClaimParts(recipe, claim).text(claim.condition, 0)
 
 
 class ClaimParts:
     """What in a claim is known before the run, and the rest as text."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, claim: Claim) -> None:
+        self.measured = claim.kind != "require"
         base = recipe.evaluator
         self.definitions = base.definitions
         # quiet: every mistake of a claim was reported when it was checked
@@ -119,6 +124,8 @@ class ClaimParts:
 
     def constant(self, node: t.Expr) -> bool:
         """Nothing in it is measured."""
+        if not self.measured:
+            return True
         stack: list[t.Expr] = [node]
         while stack:
             match stack.pop():
@@ -142,6 +149,14 @@ class ClaimParts:
         """Constant, and it has a value: a part that no run reaches may divide by nought."""
         return self.constant(node) and not isinstance(self.evaluator.value(node), Poison)
 
+    def reached(self, node: t.Expr) -> t.Expr:
+        """Without the sides that decide nothing in a requirement: nobody has read those."""
+        while isinstance(node, t.Binary) and node.operator in ("and", "or"):
+            if self.measured or not isinstance(self.evaluator.value(node.right), Poison):
+                break
+            node = node.left
+        return node
+
     def branch(self, node: t.If) -> t.Expr:
         """The side that a condition known before the run decides for."""
         return node.then if self.evaluator.value(node.condition) is True else node.other
@@ -151,16 +166,16 @@ class ClaimParts:
         return as_selector(self.evaluator.value(argument.value))
 
     def settled(self, node: t.Expr) -> bool | None:
-        """The truth of a comparison of names: without its parameter, it could not be written."""
+        """The truth of a comparison of names and the like: without its parameter, it could not be written."""
         if not isinstance(node, t.Binary) or node.operator not in (*COMPARISONS, "in") or not self.constant(node):
             return None
-        names = (Symbol, SparsityPattern)
-        if not any(isinstance(self.evaluator.value(side), names) for side in (node.left, node.right)):
+        if all(_stays(self.evaluator.value(side)) for side in (node.left, node.right)):
             return None
         value = self.evaluator.value(node)
         return value if isinstance(value, bool) else None
 
     def text(self, node: t.Expr, level: int) -> str:
+        node = self.reached(node)
         settled = self.settled(node)
         if settled is not None:
             return "true" if settled else "false"
@@ -200,3 +215,13 @@ class ClaimParts:
     def _shown(self, node: t.Expr, level: int) -> str:
         shown = show(self.evaluator.value(node))
         return f"({shown})" if level and re.search(r" [-+*/|&.>±]|except|^-", shown) else shown
+
+
+def _stays(value: object) -> bool:
+    """Numbers, truths and selectors are compared as they stand."""
+    match value:
+        case tuple():
+            return all(map(_stays, value))
+        case Between(low, high) | Tolerance(low, high):
+            return _stays(low) and _stays(high)
+    return isinstance(value, (bool, Quantity, Time, Rate, Poison, *NODES))

@@ -33,6 +33,23 @@ class Signature:
     def default(self) -> Chosen:
         return Chosen(self.name, tuple((a.name, a.default) for a in self.arguments))
 
+    def json(self) -> dict[str, object]:
+        """JSON Schema of a choice: `{NAME: {ARGUMENT: value}}` with every argument."""
+        arguments = {a.name: dict(a.kind.json) for a in self.arguments}
+        call = {
+            "type": "object",
+            "properties": arguments,
+            "required": list(arguments),
+            "additionalProperties": False,
+        }
+        return {
+            "type": "object",
+            "description": self.doc,
+            "properties": {self.name: call},
+            "required": [self.name],
+            "additionalProperties": False,
+        }
+
 
 def _pair() -> Kind:
     inner = k.number(0, 1)
@@ -42,7 +59,8 @@ def _pair() -> Kind:
             raise wrong(value, "two numbers", "write `betas = [0.9, 0.999]`")
         return tuple(inner.coerce(v) for v in value)
 
-    return Kind("[number, number]", convert)
+    json = {"type": "array", "prefixItems": [inner.json] * 2, "items": False, "minItems": 2}
+    return Kind("[number, number]", convert, doc="two numbers in brackets", within=inner.within, json=json)
 
 
 METHODS: dict[str, Signature] = {
@@ -104,7 +122,8 @@ def chosen(what: str, table: Mapping[str, Signature]) -> Kind:
                 return mismatch
             return super().unknown(value)
 
-    return _Choice(what, convert, tuple(table))
+    json = {"oneOf": [signature.json() for signature in table.values()]}
+    return _Choice(what, convert, tuple(table), doc=f"the name of a {what}, alone or with arguments", json=json)
 
 
 def _find(name: str, what: str, table: Mapping[str, Signature]) -> Signature:

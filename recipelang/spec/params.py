@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
 from recipelang.source.suggest import closest, nearest
@@ -26,7 +26,7 @@ def _rate() -> Kind:
             raise wrong(value, "a rate", "write `10 per epoch`")
         return value
 
-    return Kind("rate", convert)
+    return Kind("rate", convert, doc="how many in an epoch: `10 per epoch`")
 
 
 def _keep(kind: Kind) -> Kind:
@@ -36,7 +36,7 @@ def _keep(kind: Kind) -> Kind:
         kind.convert(value)
         return value
 
-    return Kind(kind.name, convert, kind.symbols)
+    return replace(kind, convert=convert)
 
 
 #: a child may declare a parameter of the first type as one of the second

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from recipelang.source import Span
@@ -14,28 +16,28 @@ class _Node:
 
 @dataclass(frozen=True)
 class Role(_Node):
-    """`@linear`: what a tensor is for, whatever the family calls it."""
+    """`@linear`: tensors by what they are for, whatever the family calls them."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Glob(_Node):
-    """Dotted names: `*` one segment, `**` any number, `{a,b}`, `{0..11}`."""
+    """`"bert.encoder.layer.{0..5}.**"`: names; `*` is one part, `**` any number, `?` a letter, `{a,b}` a choice."""
 
     pattern: str
 
 
 @dataclass(frozen=True)
 class Regex(_Node):
-    """`re"…"`, matched against the whole name."""
+    """`re".*\\.weight"`: a regular expression (RE2) that fits the whole name."""
 
     pattern: str
 
 
 @dataclass(frozen=True)
 class Layers(_Node):
-    """`layers(first..last)`, both included; -1 is the last layer."""
+    """`layers(0..5)`: every tensor of these layers, both ends included; -1 is the last layer."""
 
     first: int
     last: int
@@ -43,21 +45,29 @@ class Layers(_Node):
 
 @dataclass(frozen=True)
 class And(_Node):
+    """`@linear & @encoder`: what both select."""
+
     items: tuple[Selector, ...]
 
 
 @dataclass(frozen=True)
 class Or(_Node):
+    """`@embeddings | @head`: what either selects."""
+
     items: tuple[Selector, ...]
 
 
 @dataclass(frozen=True)
 class Not(_Node):
+    """`!@norm`: everything that it does not select."""
+
     item: Selector
 
 
 @dataclass(frozen=True)
 class Except(_Node):
+    """`@linear except @head`: what the left selects and the right does not."""
+
     left: Selector
     right: Selector
 
@@ -98,7 +108,7 @@ def _text(node: Selector, level: int) -> str:
 
 
 def canonical(selector: Selector) -> object:
-    """JSON-able and the same for equal meanings that differ only in order or repetition of `&` and `|`."""
+    """JSON-able, with the signs of the language; the same for equal meanings that differ in order or repetition only."""
     match selector:
         case Role():
             return {"role": selector.name}
@@ -109,15 +119,23 @@ def canonical(selector: Selector) -> object:
         case Layers():
             return {"layers": [str(selector.first), str(selector.last)]}
         case Not():
-            return {"not": canonical(selector.item)}
+            return {"!": canonical(selector.item)}
         case Except():
             return {"except": [canonical(selector.left), canonical(selector.right)]}
-    word = "and" if isinstance(selector, And) else "or"
-    return {word: sorted(_flat(selector, type(selector)), key=repr)}
+    return joined("&" if isinstance(selector, And) else "|", [canonical(item) for item in selector.items])
 
 
-def _flat(node: Selector, kind: type) -> list[object]:
-    if isinstance(node, kind):
-        every = (x for item in node.items for x in _flat(item, kind))  # type: ignore[union-attr]
-        return list({repr(x): x for x in every}.values())
-    return [canonical(node)]
+def joined(sign: str, forms: Iterable[object]) -> object:
+    """An operator whose order and repetition mean nothing: flat, sorted, each operand once; of one, the operand.
+
+    >>> joined("&", [{"role": "b"}, {"&": [{"role": "b"}, {"role": "a"}]}])
+    {'&': [{'role': 'a'}, {'role': 'b'}]}
+    """
+    flat = (x for form in forms for x in (form[sign] if isinstance(form, dict) and sign in form else [form]))
+    items = list({to_json(form): form for form in sorted(flat, key=to_json)}.values())
+    return items[0] if len(items) == 1 else {sign: items}
+
+
+def to_json(form: object) -> str:
+    """The one way of writing a form: keys by code point, no white space."""
+    return json.dumps(form, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

@@ -16,7 +16,11 @@ def selector(*, none: bool = False) -> Kind:
             return None
         return as_selector(value)
 
-    return Hinting("selector", convert, hint=role_hint, sign="@")
+    json: dict[str, object] = {"$ref": "#/$defs/selector"}
+    if none:
+        json = {"anyOf": [json, {"type": "null"}]}
+    doc = "tensors of the model, by role, name, layer or regular expression: `@linear & @encoder`"
+    return Hinting("selector", convert, doc=doc, json=json, hint=role_hint, sign="@")
 
 
 def role_hint(name: str) -> str:

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from recipelang.source import Source, Span
-from recipelang.spec.blocks import Spec
-from recipelang.spec.check import Checked, Recipe
+from recipelang.spec.check import Checked
 from recipelang.spec.compose import paths
 from recipelang.spec.effective import shown
 from recipelang.spec.params import Given
@@ -56,7 +55,7 @@ class _Tracer:
         self.statements = checked.composed.tree.statements
         self.written = dict(paths(self.statements, ""))
         self.definitions = {s.name: s for s in self.statements if isinstance(s, t.Param | t.Let)}
-        self.specs = dict(_specs(checked.recipe)) if checked.recipe is not None else {}
+        self.specs = dict(checked.recipe.blocks()) if checked.recipe is not None else {}
 
     def known(self) -> list[str]:
         bound = [f"{path}.{name}".lstrip(".") for path, spec in self.specs.items() for name in spec.attributes()]
@@ -117,23 +116,6 @@ class _Tracer:
         if given.expr is None:
             return Link("command line", f"{given.origin}={given.text}")
         return Link(given.origin, f"set {given.text}")
-
-
-def _specs(recipe: Recipe) -> Iterator[tuple[str, Spec]]:
-    """Every block of a recipe by its path."""
-    yield "model", recipe.model
-    for label, data in recipe.data.items():
-        yield f"data.{label}".rstrip("."), data
-    for stage in recipe.stages:
-        yield f"stage.{stage.name}", stage
-        for prune in stage.prunes:
-            yield f"stage.{stage.name}.prune.{prune.name}", prune
-        for distill in stage.distills:
-            yield f"stage.{stage.name}.distill", distill
-    for evaluation in recipe.evaluations:
-        yield f"evaluate.{evaluation.name}", evaluation
-    yield "export", recipe.export
-    yield "meta", recipe.meta
 
 
 def _names(expr: t.Expr) -> Iterator[str]:

@@ -6,13 +6,13 @@ wrong. It also knows its own name for messages, reference pages and the schema.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from recipelang.source import Span
 from recipelang.source.suggest import closest
-from recipelang.values.composite import Applied, SparsityPattern, StageRef, Symbol
+from recipelang.values.composite import PATTERNS, Applied, SparsityPattern, StageRef, Symbol
 from recipelang.values.quantities import Quantity, Rate, Time, describe as describe_number
 
 
@@ -58,11 +58,18 @@ def describe(value: object) -> str:
 
 @dataclass(frozen=True)
 class Kind:
-    """`name` is how the type is written in messages and reference pages."""
+    """`name` is how the type is written in messages and reference pages.
+
+    `doc` says how a value is written, `within` which values there are beyond the type's own bounds, and
+    `json` is the JSON Schema of the converted value in the canonical form.
+    """
 
     name: str
     convert: Callable[[object], object] = field(compare=False)
     symbols: tuple[str, ...] = ()
+    doc: str = field(default="", kw_only=True, compare=False)
+    within: str = field(default="", kw_only=True, compare=False)
+    json: Mapping[str, object] = field(default_factory=dict, kw_only=True, compare=False)
 
     def coerce(self, value: object) -> object:
         """Plain data, or raise `Mismatch`."""
@@ -91,7 +98,13 @@ def text() -> Kind:
             raise wrong(value, "a string", 'strings are written `"..."`')
         return value
 
-    return Hinting("string", convert, hint=lambda name: f'a string is written in quotes: `"{name}"`')
+    return Hinting(
+        "string",
+        convert,
+        doc="text in quotes; `${NAME}` inside stands for a parameter or let",
+        json={"type": "string"},
+        hint=lambda name: f'a string is written in quotes: `"{name}"`',
+    )
 
 
 def boolean() -> Kind:
@@ -100,7 +113,13 @@ def boolean() -> Kind:
             raise wrong(value, "`true` or `false`")
         return value
 
-    return Hinting("bool", convert, hint=lambda name: "write `true` or `false`")
+    return Hinting(
+        "bool",
+        convert,
+        doc="`true` or `false`",
+        json={"type": "boolean"},
+        hint=lambda name: "write `true` or `false`",
+    )
 
 
 def number(
@@ -127,7 +146,13 @@ def number(
         _bounds(value.value, low, high, above)
         return int(value.value) if whole else value.value
 
-    return Kind(name + (" or none" if none else ""), convert)
+    return Kind(
+        name + (" or none" if none else ""),
+        convert,
+        doc="a whole number: `42`, `1_000`" if whole else "an exact number: `0.5`, `8e-5`, `1_000`",
+        within=_within(low, high, above),
+        json=_or_null({"$ref": f"#/$defs/{name}"}, none),
+    )
 
 
 def ratio() -> Kind:
@@ -147,7 +172,8 @@ def ratio() -> Kind:
             )
         return value.value
 
-    return Kind("ratio", convert)
+    doc = "a share from `0%` to `100%`; `90%` and `0.9` are the same"
+    return Kind("ratio", convert, doc=doc, within="0%..100%", json={"$ref": "#/$defs/ratio"})
 
 
 def span(unit: str = "") -> Kind:
@@ -165,7 +191,10 @@ def span(unit: str = "") -> Kind:
             raise wrong(value, wanted, f"write it in {unit}, as in `2 {unit}`")
         return value
 
-    return Kind(unit or "span", convert)
+    doc = f"a stretch of a run in {unit} only: `2 {unit}`"
+    if not unit:
+        doc = "a stretch of a run: `2 epochs`, `100 steps`, or a sum of both"
+    return Kind(unit or "span", convert, doc=doc, json={"$ref": "#/$defs/span"})
 
 
 def count(unit: str) -> Kind:
@@ -181,7 +210,8 @@ def count(unit: str) -> Kind:
             raise wrong(value, f"a number of {unit}s", f"write `128 {unit}s`")
         return _whole(value.value, f"{unit}s", 0)
 
-    return Kind(f"{unit}s", convert)
+    doc = f"a whole number of {unit}s: `128 {unit}s`, or `128` alone"
+    return Kind(f"{unit}s", convert, doc=doc, within="at least 0", json={"$ref": f"#/$defs/{unit}s"})
 
 
 def size() -> Kind:
@@ -190,7 +220,8 @@ def size() -> Kind:
             raise wrong(value, "a size in bytes", "write it as `5 GB` or `512 MiB`")
         return _whole(value.value, "bytes", 1)
 
-    return Kind("bytes", convert)
+    doc = "a size in whole bytes: `5 GB`, `512 MiB`"
+    return Kind("bytes", convert, doc=doc, within="at least 1 B", json={"$ref": "#/$defs/bytes"})
 
 
 def one_of(*names: str) -> Kind:
@@ -202,7 +233,7 @@ def one_of(*names: str) -> Kind:
             raise mismatch
         return value.name
 
-    return Kind(" | ".join(names), convert, names)
+    return Kind(" | ".join(names), convert, names, doc="one of these names, without quotes", json={"enum": [*names]})
 
 
 def reference(what: str, *, stages: bool = False) -> Kind:
@@ -219,7 +250,14 @@ def reference(what: str, *, stages: bool = False) -> Kind:
         stage = f"an earlier stage is written `stage.{name}`; " if stages else ""
         return f'{stage}a {what} is written in quotes: `"{name}"`'
 
-    return Hinting(what, convert, hint=hint)
+    doc = {
+        "model": '`"hf://OWNER/NAME"`, `"package://DISTRIBUTION/PATH"`, or the path of a folder, in quotes',
+        "dataset": '`"hf://OWNER/NAME"`, `"lib://NAME"`, or the path of a file, in quotes',
+    }[what]
+    doc += "; `stage.NAME` is the model as an earlier stage left it" if stages else ""
+    forms: list[object] = [{"type": "string"}, {"$ref": "#/$defs/content"}]
+    forms += [{"$ref": "#/$defs/stage"}] if stages else []
+    return Hinting(what, convert, doc=doc, json={"anyOf": forms}, hint=hint)
 
 
 def pattern() -> Kind:
@@ -235,7 +273,8 @@ def pattern() -> Kind:
             raise wrong(value, "a sparsity pattern", "write `unstructured`, `2:4` or `block(4, 1)`")
         return value
 
-    return Kind("pattern", convert, ("unstructured",))
+    doc = ", ".join(f"`{form}`" for form in PATTERNS)
+    return Kind("pattern", convert, ("unstructured",), doc=doc, json={"$ref": "#/$defs/pattern"})
 
 
 @dataclass(frozen=True)
@@ -266,7 +305,7 @@ def label() -> Kind:
             return value
         raise wrong(value, "a label")
 
-    return _AnyName("label", convert)
+    return _AnyName("label", convert, doc="the name of a block: bare, or in quotes", json={"type": "string"})
 
 
 def list_of(inner: Kind) -> Kind:
@@ -276,7 +315,9 @@ def list_of(inner: Kind) -> Kind:
         items = value if isinstance(value, tuple) else (value,)
         return tuple(inner.coerce(item) for item in items)
 
-    return Kind(f"list<{inner.name}>", convert, inner.symbols)
+    json = {"type": "array", "items": inner.json}
+    doc = "values in brackets, `[a, b]`; one value alone is a list of one"
+    return Kind(f"list<{inner.name}>", convert, inner.symbols, doc=doc, within=inner.within, json=json)
 
 
 def either(first: Kind, second: Kind) -> Kind:
@@ -288,7 +329,17 @@ def either(first: Kind, second: Kind) -> Kind:
         except Mismatch:
             return second.coerce(value)
 
-    return Kind(f"{first.name} or {second.name}", convert, first.symbols + second.symbols)
+    json = {"anyOf": [first.json, second.json]}
+    return Kind(f"{first.name} or {second.name}", convert, first.symbols + second.symbols, json=json)
+
+
+def _or_null(json: dict[str, object], none: bool) -> dict[str, object]:
+    return {"anyOf": [json, {"type": "null"}]} if none else json
+
+
+def _within(low: Fraction | int | None, high: Fraction | int | None, above: bool) -> str:
+    bounds = [f"{'above' if above else 'at least'} {low}"] if low is not None else []
+    return " and ".join([*bounds, *([f"at most {high}"] if high is not None else [])])
 
 
 def _whole(value: Fraction, what: str, low: int) -> int:

@@ -24,6 +24,17 @@ UNITS: dict[str, tuple[str, Fraction]] = {
     "x": ("x", Fraction(1)),
 }
 
+#: dimension -> what is counted
+DIMENSIONS: dict[str, str] = {
+    "epoch": "passes over the training data; with steps in a sum, resolved by the plan",
+    "step": "steps of the optimizer",
+    "sample": "examples of a data set",
+    "token": "tokens of an input",
+    "byte": "sizes on disk and in memory",
+    "second": "time on a clock",
+    "x": "factors between two sizes",
+}
+
 #: No exact number may grow beyond this: it bounds what arithmetic can cost.
 MAX_BITS = 256
 

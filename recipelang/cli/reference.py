@@ -1,0 +1,64 @@
+"""The reference pages as files: `make docs` writes `docs/reference/`, a test compares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from recipelang.cli.exit_codes import Exit
+from recipelang.reference import attributes, choices, codes, schedules, selectors, values
+from recipelang.reference.markdown import block, code, page, table
+
+FOLDER = Path(__file__).parents[2] / "docs" / "reference"
+
+
+def pages() -> dict[str, str]:
+    """Name of a file -> its text, the index included."""
+    found = {
+        "blocks.md": ("every block and attribute: type, default, an example", attributes.text()),
+        "schedules.md": ("shapes of values that change over time", schedules.text()),
+        "choices.md": ("what `method`, `optimizer` and `pattern` may be", choices.text()),
+        "selectors.md": ("how tensors are chosen", selectors.text()),
+        "values.md": ("how numbers, strings and names are written; types of parameters", values.text()),
+        "commands.md": ("the help of every command", _commands()),
+        "exit-codes.md": ("how a command ends", _exit_codes()),
+        "codes.md": ("every error, warning and advice", codes.text()),
+    }
+    listed = [f"- [{_title(text)}]({name}): {about}" for name, (about, text) in found.items()]
+    note = "Written by `make docs` from the program itself: to change a page, change what it tells of."
+    index = page("Reference of `.recipe`, language version 1", "\n".join(listed), note)
+    return {"README.md": index, **{name: text for name, (_, text) in found.items()}}
+
+
+def _title(text: str) -> str:
+    return text.partition("\n")[0].removeprefix("# ")
+
+
+def _exit_codes() -> str:
+    rows = ((str(int(e)), code(e.name), e.doc) for e in Exit)
+    return page("Exit codes", "How a command ends, for scripts.", table(("code", "name", "means"), rows))
+
+
+def _commands() -> str:
+    """The help of every command, as it is printed."""
+    from recipelang.cli.main import app
+
+    group = typer.main.get_command(app)
+    context = group.make_context("recipelang", [], resilient_parsing=True)
+    parts = [block(group.get_help(context))]
+    for name in group.list_commands(context):  # type: ignore[attr-defined]
+        command = group.get_command(context, name)  # type: ignore[attr-defined]
+        inner = command.make_context(name, [], parent=context, resilient_parsing=True)
+        parts.append(f"## recipelang {name}\n\n{block(command.get_help(inner))}")
+    return page("Commands", "What `--help` prints.", *parts)
+
+
+def main() -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    written = pages()
+    for old in FOLDER.glob("*.md"):
+        if old.name not in written:
+            old.unlink()
+    for name, text in written.items():
+        (FOLDER / name).write_text(text, "utf-8")

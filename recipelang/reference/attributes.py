@@ -1,0 +1,131 @@
+"""Every block with its attributes, from `spec/blocks.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+from recipelang.reference.markdown import block, code, page, table
+from recipelang.spec.attribute import ANY, Attr, Spec
+from recipelang.spec.blocks import BLOCKS, LATER_BLOCKS, TopSpec
+from recipelang.spec.show import percent, show
+from recipelang.syntax.fmt import format
+from recipelang.values.kinds import Kind
+
+DIGEST = {"b": "both", "s": "spec", "-": ""}
+#: kinds that have a page of their own, by how their names begin
+PAGES = {
+    "schedule": "schedules.md",
+    "selector": "selectors.md",
+    "method": "choices.md#methods",
+    "optimizer": "choices.md#optimizers",
+    "pattern": "choices.md#patterns",
+}
+
+
+def blocks() -> Iterator[tuple[str, str, type[Spec]]]:
+    """`(parent, kind, spec)`: a block, then those inside it; first what stands outside all."""
+    yield "", "", TopSpec
+    for kind, spec in BLOCKS[""].items():
+        yield "", kind, spec
+        for inner, inner_spec in BLOCKS.get(kind, {}).items():
+            yield kind, inner, inner_spec
+
+
+def text() -> str:
+    return page(
+        "Blocks and attributes",
+        "A recipe is a list of blocks with attributes, `name = value`. What is not on this page is an error.",
+        "*digest* says what a change of the attribute changes: `both` the identity of the recipe (`spec`) and what "
+        "decides the weights (`behaviour`, which governs `resume`), `spec` the first only, nothing neither. "
+        "An attribute without a default that is not required may be left out.",
+        *(_section(*found) for found in blocks()),
+        _later(),
+    )
+
+
+def _section(parent: str, kind: str, spec: type[Spec]) -> str:
+    title = f"## {header(kind, spec)}" if kind else "## At the top of the file"
+    where = f"Stands inside `{parent}`." if parent else ""
+    names = {0: "", 1: "It has a name of its own."}[spec.LABELS[0]] if spec.LABELS[1] else ""
+    about = " ".join(filter(None, ((spec.__doc__ or "").strip(), where, names)))
+    rows = (_row(name, attribute, spec) for name, attribute in spec.attributes().items())
+    return "\n\n".join(
+        [title, about, table(("attribute", "type", "default", "digest", "what it says"), rows), example(kind, spec)]
+    )
+
+
+def header(kind: str, spec: type[Spec]) -> str:
+    return kind + {(0, 0): "", (0, 1): " [NAME]", (1, 1): " NAME"}[spec.LABELS]
+
+
+def _row(name: str, attribute: Attr, spec: type[Spec]) -> tuple[str, ...]:
+    return code(name), type_of(attribute), default(name, attribute, spec), DIGEST[attribute.digest], says(attribute)
+
+
+def type_of(attribute: Attr) -> str:
+    """The type, with its page; names to choose from stand in the last column."""
+    kind = attribute.kind
+    begins = kind.name.partition("<")[0]
+    if begins in PAGES:
+        return f"[{code(kind.name)}]({PAGES[begins]})" + (f", {kind.within}" if kind.within else "")
+    if names(attribute):
+        return "`list<name>`" if begins == "list" else "`name`"
+    return code(kind.name) + (f", {kind.within}" if kind.within and kind.name != "ratio" else "")
+
+
+def names(attribute: Attr) -> tuple[str, ...]:
+    """The names to choose from, where the type is just that."""
+    own = attribute.kind.name.partition("<")[0] in PAGES
+    return () if own else attribute.kind.symbols
+
+
+def default(name: str, attribute: Attr, spec: type[Spec]) -> str:
+    """The default as it would be written."""
+    if name in spec.required():
+        return "**required**"
+    value = spec.model_fields[name].default
+    return "" if value in (None, "", ()) else code(written(value, attribute.kind))
+
+
+def written(value: object, kind: Kind) -> str:
+    """A converted value as recipe text."""
+    match value:
+        case tuple():
+            return f"[{', '.join(written(v, kind) for v in value)}]"
+        case str() if value in kind.symbols:
+            return value
+        case int() if kind.name == "bytes":
+            return f"{value // 10**9} GB"
+        case int() if kind.name in ("tokens", "samples"):
+            return f"{value} {kind.name}"
+        case Fraction() if kind.name == "ratio":
+            return percent(value)
+    return show(value)
+
+
+def says(attribute: Attr) -> str:
+    now = [code(s) for s in names(attribute) if s not in attribute.later]
+    later = [code(s) for s in attribute.later if s != ANY]
+    parts = [attribute.doc]
+    if now:
+        parts.append(f"one of {', '.join(now)}" if len(now) > 1 else f"so far {now[0]}" if later else now[0])
+    if ANY in attribute.later:
+        parts.append("not in this release yet")
+    elif later:
+        parts.append(f"not in this release yet: {', '.join(later)}")
+    return "; ".join(parts)
+
+
+def example(kind: str, spec: type[Spec]) -> str:
+    """A block with one example of every attribute, as a recipe shows it."""
+    lines = [f"{name} = {attribute.example}" for name, attribute in spec.attributes().items()]
+    if not kind:
+        return block("\n".join(lines))
+    name = {"prune": " weights", "stage": " sparse", "evaluate": " dev"}.get(kind, "")
+    return block(format("\n".join([f"{kind}{name} {{", *lines, "}"])))
+
+
+def _later() -> str:
+    listed = ", ".join(code(kind) + (f" inside `{parent}`" if parent else "") for parent, kind in sorted(LATER_BLOCKS))
+    return f"## Not in this release yet\n\nOf the language, and refused with `E055` for now: {listed}."

@@ -1,0 +1,30 @@
+"""Which attributes of a recipe name a model or a data set, and what they name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from recipelang.spec.blocks import DataSpec
+from recipelang.spec.check import Recipe
+
+
+def references(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """`(path, reference)` of every model and data set; the name of a split is none."""
+    yield "model.base", recipe.model.base
+    for stage in recipe.stages:
+        for distill in stage.distills:
+            if isinstance(distill.teacher, str):
+                yield f"stage.{stage.name}.distill.teacher", distill.teacher
+    for label, data in recipe.data.items():
+        for name in ("source", "train", "validation", "test"):
+            own = getattr(data, name)
+            if own is not None and not (name != "source" and is_split(data, own)):
+                yield f"data.{label}.{name}" if label else f"data.{name}", own
+    for evaluation in recipe.evaluations:
+        if evaluation.source is not None:
+            yield f"evaluate.{evaluation.name}.source", evaluation.source
+
+
+def is_split(data: DataSpec, own: str) -> bool:
+    """A plain word beside a `source` is one of the source's own splits."""
+    return data.source is not None and "://" not in own and "." not in own and "/" not in own
