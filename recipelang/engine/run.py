@@ -12,25 +12,29 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import nn
 
 from recipelang import __version__
 from recipelang.engine import checkpoint, export, files
+from recipelang.engine.attention_maps import show_maps
 from recipelang.engine.evaluate import evaluate
 from recipelang.engine.event_log import EventLog
 from recipelang.engine.gradients import gradients
 from recipelang.engine.interrupt import StopRequests
-from recipelang.engine.loop import make_optimizer, train
+from recipelang.engine.loop import drawn, make_optimizer, train
 from recipelang.engine.models import load_model
 from recipelang.engine.records import RECORD, Interrupted, Measurements, Reporter, Result, read_record
 from recipelang.engine.seeds import stream
-from recipelang.modifiers.distill import Distill
+from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
+from recipelang.modifiers.distill import Distill, Running, asked
 from recipelang.modifiers.learning_rate import LearningRate
 from recipelang.modifiers.prune import KeepZeros, pruner
 from recipelang.plan.data import load_examples
-from recipelang.plan.types import DataPlan, Plan, StagePlan
+from recipelang.plan.facts import model_digest
+from recipelang.plan.types import DataPlan, DistillPlan, Plan, StagePlan
 from recipelang.pruning.masks import Masks
 from recipelang.runtime.state import Modifier, State
 from recipelang.source import Diagnostic, RecipeError, fail
@@ -143,8 +147,13 @@ class _Run:
         data = next(d for d in self.plan.data if d.label == stage.data)
         _, features = self._split(data, "train")
         optimizer = make_optimizer(stage, self.model)
-        modifiers = self._modifiers(stage)
         until = min(stage.steps, self.plan.rehearsal or stage.steps)
+        order_seed = stage.seed if data.seed is None else data.seed
+        rows = drawn(stage, len(features), data.shuffle, order_seed, until)
+        modifiers = self._modifiers(stage, features, rows, stop)
+        for modifier in modifiers:
+            modifier.join(optimizer)
+        show_maps(self.model, any("output_attentions" in m.asks for m in modifiers))
         torch.manual_seed(stream(stage.seed, stage.name, "dropout"))
         if loaded is not None:
             inside = self.position.step > 0
@@ -183,7 +192,7 @@ class _Run:
             self.accelerator,
             self._autocast(stage.precision),
             shuffle=data.shuffle,
-            order_seed=stage.seed if data.seed is None else data.seed,
+            order_seed=order_seed,
             until=until,
             after_step=after_step,
         )
@@ -232,10 +241,14 @@ class _Run:
         return evaluate(self.model, evaluation, examples, features, self.accelerator.device, autocast)
 
     # ------------------------------------------------------------------- pieces
-    def _modifiers(self, stage: StagePlan) -> list[Modifier]:
+    def _modifiers(
+        self, stage: StagePlan, features: task.Features, rows: np.ndarray, stop: StopRequests
+    ) -> list[Modifier]:
         modifiers: list[Modifier] = [pruner(p, stream(stage.seed, stage.name, p.name, "sample")) for p in stage.prunes]
         modifiers.append(LearningRate(stage.learning_rate))
-        modifiers += [Distill(d, self._teacher(d.teacher), task.OUTPUTS) for d in stage.distills]
+        for d in stage.distills:
+            teacher = self._kept(stage, d, features, rows, stop) if d.cache else self._running(d)
+            modifiers.append(Distill(d, teacher, task.OUTPUTS, stream(stage.seed, stage.name, "projection")))
         return [*modifiers, KeepZeros()]
 
     def _sampler(self, stage: StagePlan, state: State, features: task.Features) -> Callable[[int, int], Iterator[None]]:
@@ -243,16 +256,49 @@ class _Run:
 
         def sample(batches: int, size: int) -> Iterator[None]:
             seed = stream(stage.seed, stage.name, "gradients", state.step)
-            return gradients(
-                state, features, batches, size or stage.micro_batch, seed, self._autocast(stage.precision)
-            )
+            return gradients(state, features, batches, size or stage.micro_batch, seed, self._autocast(stage.precision))
 
         return sample
 
+    def _running(self, d: DistillPlan) -> Running:
+        model = self._teacher(d.teacher)
+        show_maps(model, "output_attentions" in asked(d))
+        return Running(model, asked(d))
+
+    def _kept(
+        self, stage: StagePlan, d: DistillPlan, features: task.Features, rows: np.ndarray, stop: StopRequests
+    ) -> Kept:
+        """The teacher's outputs beside the checkpoints: kept as long as a resumed run may need them."""
+
+        def between() -> None:
+            if stop.received is not None:
+                raise Interrupted(stop.received, self.checkpoints)
+
+        named = [task.OUTPUTS if t.output == "logits" else (t.output,) for t in d.terms]
+        wanted = Wanted(
+            teacher=model_digest(self._teacher_folder(d.teacher)),
+            features=features,
+            rows=rows,
+            outputs=tuple(sorted({name for names in named for name in names})),
+            kept=d.cache or "fp16",
+            precision=stage.precision,
+        )
+        return teacher_outputs(
+            self.checkpoints / "teacher",
+            wanted,
+            lambda: self._teacher(d.teacher),
+            self._autocast(stage.precision),
+            stage.micro_batch,
+            between,
+            self.reporter.message,
+        )
+
     def _teacher(self, where: str) -> nn.Module:
+        return load_model(self._teacher_folder(where), self.plan.model, self.plan.seed).to(self.accelerator.device)
+
+    def _teacher_folder(self, where: str) -> Path:
         own = where.startswith("stage.")
-        folder = self._stage_folder(where.removeprefix("stage.")) if own else Path(where)
-        return load_model(folder, self.plan.model, self.plan.seed).to(self.accelerator.device)
+        return self._stage_folder(where.removeprefix("stage.")) if own else Path(where)
 
     def _stage_folder(self, name: str) -> Path:
         return self.out / "stages" / name
