@@ -49,7 +49,7 @@ class Wanted:
         parts += [f.input_ids.shape, f.pad_id]
         total = hashlib.sha256(repr(parts).encode())
         for array in (f.input_ids, f.token_type_ids, f.lengths, self.rows):
-            total.update(np.ascontiguousarray(array))
+            total.update(np.ascontiguousarray(array).data)
         return total.hexdigest()
 
     def shards(self) -> Iterator[tuple[int, np.ndarray]]:
@@ -65,6 +65,7 @@ class Kept:
         self.shards = shards
 
     def __call__(self, state: State) -> SimpleNamespace:
+        assert state.rows is not None
         ids = state.batch["input_ids"]
         places = [divmod(int(i), SHARD) for i in np.searchsorted(self.rows, state.rows)]
         return SimpleNamespace(
@@ -152,8 +153,8 @@ def _read(path: Path, rows: np.ndarray, wanted: Wanted) -> dict[str, Tensor] | N
 
 
 def _digest(tensors: dict[str, Tensor], rows: np.ndarray) -> str:
-    total = hashlib.sha256(np.ascontiguousarray(rows))
+    total = hashlib.sha256(np.ascontiguousarray(rows).data)
     for name in sorted(tensors):
         total.update(f"{name}{tuple(tensors[name].shape)}{tensors[name].dtype}".encode())
-        total.update(tensors[name].contiguous().numpy())
+        total.update(tensors[name].contiguous().numpy().data)
     return total.hexdigest()
