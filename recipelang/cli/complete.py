@@ -12,7 +12,7 @@ import typer
 
 from recipelang.cli.files import References, read_source
 from recipelang.source import Diagnostics, RecipeError, Source
-from recipelang.source.codes import codes as known_codes, title
+from recipelang.source.codes import codes as known_codes, rule_names, title
 from recipelang.spec import compose
 from recipelang.syntax import parse, tree as t
 
@@ -39,6 +39,15 @@ def runs(incomplete: str) -> list[str]:
 
 def codes(incomplete: str) -> list[tuple[str, str]]:
     return [(code, title(code)) for code in known_codes() if code.startswith(incomplete.upper())]
+
+
+def rules(incomplete: str) -> list[tuple[str, str]]:
+    """Codes of lint rules, each with its name."""
+    return [
+        (code, name)
+        for name, code in sorted(rule_names().items(), key=lambda i: i[1])
+        if code.startswith(incomplete.upper())
+    ]
 
 
 def params(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:

@@ -8,24 +8,29 @@ import typer
 
 from recipelang.cli import complete
 from recipelang.cli.exit_codes import Exit
-from recipelang.source.codes import codes, page
+from recipelang.source.codes import codes, page, rule_names
 from recipelang.source.suggest import closest
 
 
 def explain(
     code: str = typer.Argument(
-        ..., metavar="CODE", help="A code as shown in a message, such as E051.", autocompletion=complete.codes
+        ...,
+        metavar="CODE",
+        help="A code as shown in a message, such as E051, or the name of a lint rule.",
+        autocompletion=complete.codes,
     ),
 ) -> None:
     """Tell what a code means, show a recipe that fails with it, and the same recipe mended.
 
-    Example:
+    Examples:
 
       recipelang explain E051
+
+      recipelang explain no-never
     """
-    found = page(code.upper())
+    found = page(rule_names().get(code.lower(), "") or code.upper())
     if found is None:
-        near = closest(code.upper(), codes())
+        near = closest(code.upper(), codes()) or closest(code, rule_names())
         hint = f"; did you mean {near}?" if near else ""
         print(f"recipelang: there is no code `{code}`{hint}", file=sys.stderr)
         raise typer.Exit(Exit.USAGE)

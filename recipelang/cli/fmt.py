@@ -31,6 +31,7 @@ def fmt(
 
       recipelang fmt --check recipes/*.recipe
     """
+    from recipelang.cli.rewrite import rewrite
     from recipelang.syntax.fmt import format
 
     changed = 0
@@ -56,19 +57,9 @@ def fmt(
         elif check:
             print(f"{name}: would be changed")
         elif name != "-":
-            _write(Path(name), new)
+            rewrite(Path(name), new)
             print(f"{name}: formatted")
     if failed:
         raise typer.Exit(Exit.ERRORS)
     if changed and (check or diff):
         raise typer.Exit(Exit.CHANGES)
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all, through a link to the file itself, with its rights."""
-    from recipelang.engine.files import write_text
-
-    path = path.resolve()
-    rights = path.stat().st_mode
-    write_text(path, text)
-    path.chmod(rights)

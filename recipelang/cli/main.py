@@ -11,7 +11,7 @@ from contextlib import suppress
 import typer
 
 from recipelang import __version__
-from recipelang.cli import doc, explain, fmt, init, plan, run, schema, trace, validate
+from recipelang.cli import doc, explain, fmt, init, lint, plan, run, schema, trace, validate
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.screen import show_error
 from recipelang.source import RecipeError, fail
@@ -26,6 +26,8 @@ Examples:
   recipelang init squad.recipe            (write a first recipe)
 
   recipelang validate squad.recipe        (is it a recipe?)
+
+  recipelang lint squad.recipe            (is it a good one?)
 
   recipelang plan squad.recipe            (what would it do?)
 
@@ -50,6 +52,7 @@ app = typer.Typer(
 )
 app.command("init", short_help="Write a first recipe.")(init.init)
 app.command("validate", short_help="Check recipes by themselves.")(validate.validate)
+app.command("lint", short_help="Advise on recipes; a gate for CI.")(lint.lint)
 app.command("fmt", short_help="Write recipes in the one style.")(fmt.fmt)
 app.command("doc", short_help="Describe a recipe in Markdown.")(doc.doc)
 app.command("plan", short_help="Show what a run would do.")(plan.plan)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from recipelang.cli import complete
+from recipelang.cli.findings import Format
 
 File = Annotated[
     str,
@@ -36,5 +37,13 @@ Overlay = Annotated[
         metavar="FILE",
         help="Lay a file of `set` and `patch` over the recipe, such as paths and batch sizes of a site.",
         autocompletion=complete.recipes,
+    ),
+]
+Form = Annotated[
+    Format,
+    typer.Option(
+        "--format",
+        help="How findings are shown: in full, one a line, or in words for a screen reader; for programs as JSON,"
+        " SARIF 2.1.0, commands of GitHub Actions, or JUnit XML.",
     ),
 ]

@@ -53,8 +53,10 @@ def beside(file: str) -> Path:
     return Path.cwd() if file == "-" or file.startswith("lib://") else Path(file).resolve().parent
 
 
-def planned(file: str, around: Around = Around(), *, rehearsal: int | None = None) -> tuple[Recipe, Plan, Diagnostics]:
-    """A recipe file to a plan; every error of the way at once, then `RecipeError`."""
+def planned(
+    file: str, around: Around = Around(), *, rehearsal: int | None = None, advice: bool = True
+) -> tuple[Recipe, Plan, Diagnostics]:
+    """A recipe file to a plan, with advice on it; every error of the way at once, then `RecipeError`."""
     checked = read_recipe(file, around, complete=True)
     checked.diagnostics.raise_errors()
     if checked.recipe is None:
@@ -65,7 +67,8 @@ def planned(file: str, around: Around = Around(), *, rehearsal: int | None = Non
     checked.diagnostics.raise_errors()
     if made is None:
         raise typer.Exit(Exit.ERRORS)
-    from recipelang.lint import advise
+    if advice:
+        from recipelang.lint import advise
 
-    checked.diagnostics.extend(advise(checked.recipe, made))
+        checked.diagnostics.extend(advise(checked, made, beside(file)))
     return checked.recipe, made, checked.diagnostics

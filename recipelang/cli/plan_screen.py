@@ -116,8 +116,12 @@ def _final_zeros(plan: Plan) -> int:
     zeros: dict[str, float] = {}
     for stage in plan.stages:
         for prune in stage.prunes:
+            if prune.method == "release":
+                zeros |= dict.fromkeys((t.name for t in prune.targets), 0.0)
+            if not prune.events:
+                continue
             last = prune.events[-1]
-            if prune.scope == "uniform":
+            if len(last.zeros) == len(prune.targets):
                 zeros |= {t.name: n for t, n in zip(prune.targets, last.zeros, strict=True)}
             else:  # one total; how it falls on the tensors is known only afterwards
                 size = sum(t.size for t in prune.targets)
@@ -150,6 +154,9 @@ def _steps(stage: StagePlan) -> str:
 def _stage(stage: StagePlan) -> str:
     text = _steps(stage)
     for prune in stage.prunes:
+        if not prune.events:
+            text += f", {prune.method}"
+            continue
         first, last = prune.events[0], prune.events[-1]
         events = f"{len(prune.events)} event{'s' if len(prune.events) > 1 else ''}"
         text += f", {prune.method} {first.sparsity:.0%} -> {last.sparsity:.0%} in {events}"
@@ -202,10 +209,25 @@ def _events(prune: PrunePlan) -> str:
         return f"step {e.step:,} {e.sparsity:.2%}"
 
     events = prune.events
+    if not events:
+        return {
+            "hold": "the zeros that the model came with stay, and no others come",
+            "release": "masks of earlier stages are taken off",
+        }[prune.method]
     jumps = [b.sparsity - a.sparsity for a, b in itertools.pairwise(events)]
     shown = [one(e) for e in events] if len(events) < 4 else [one(events[0]), one(events[1]), "…", one(events[-1])]
     text = f"{len(events)} event{'s' if len(events) > 1 else ''}: {', '.join(shown)}"
-    return text + (f"; largest rise {max(jumps):.2%}" if jumps else "")
+    return f"{prune.method}, {text}" + (f"; largest rise {max(jumps):.2%}" if jumps else "")
+
+
+def _heading(prune: PrunePlan) -> str:
+    """What is ranked together, in which pattern."""
+    match prune.pattern:
+        case "N:M":
+            return "pruned, {}:{}".format(*prune.pattern_size)
+        case "block":
+            return "pruned, {}, blocks of {} × {}".format(prune.scope, *prune.pattern_size)
+    return f"pruned, {prune.scope}" if prune.events else prune.method
 
 
 def _targets(plan: Plan, prune: PrunePlan) -> Table:
@@ -214,7 +236,7 @@ def _targets(plan: Plan, prune: PrunePlan) -> Table:
     for target in prune.targets:
         groups.setdefault((_kind(target.name), target.shape), []).append(target.size)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column(f"pruned, {prune.scope}", no_wrap=True)
+    table.add_column(_heading(prune), no_wrap=True)
     for heading in ("tensors", "shape", "weights", "share"):
         table.add_column(heading, justify="right", no_wrap=True)
 

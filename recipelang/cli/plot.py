@@ -63,5 +63,5 @@ def _below(plan: Plan, columns: list[list[int]]) -> list[Text]:
 def _sparsity(plan: Plan, stage: StagePlan, step: int) -> float:
     """The largest one in force during a step, from earlier stages too; the event at the very end shows on the last."""
     last = step + 1 if step == stage.steps - 1 else step
-    earlier = [p.events[-1].sparsity for s in plan.stages[: stage.index] for p in s.prunes]
+    earlier = [p.final for s in plan.stages[: stage.index] for p in s.prunes]
     return max([*earlier, *(e.sparsity for p in stage.prunes for e in p.events if e.step <= last)], default=0.0)

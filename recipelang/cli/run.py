@@ -90,7 +90,7 @@ def resume(
     except (OSError, ValueError):
         message = f"the plan of `{folder}` is missing or damaged"
         raise fail("E083", message, help="start again with `run --overwrite`") from None
-    recipe, plan, _ = planned(str(text), rehearsal=written.rehearsal)
+    recipe, plan, _ = planned(str(text), rehearsal=written.rehearsal, advice=False)
     if written.behaviour_digest != plan.behaviour_digest:
         raise fail(
             "E083",

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Sequence
-from enum import StrEnum
 
 import typer
 
-from recipelang.cli import complete, options, screen
+from recipelang.cli import complete, options
 from recipelang.cli.exit_codes import Exit
-from recipelang.cli.read import read_around, read_recipe
-from recipelang.source import Diagnostic, RecipeError, Source, Span
-from recipelang.source.diagnostic import LIMIT
-from recipelang.source.render import concise
+from recipelang.cli.files import read_source
+from recipelang.cli.findings import Format, Printer
+from recipelang.cli.mend import mend_file
+from recipelang.cli.read import check_all, read_around
+from recipelang.source import RecipeError
+from recipelang.source.diagnostic import Applicability
+from recipelang.source.report import Report
 from recipelang.spec.check import Checked
-
-
-class Format(StrEnum):
-    full = "full"
-    concise = "concise"
-    json = "json"
 
 
 def validate(
@@ -31,51 +25,47 @@ def validate(
     param: options.Param = [],  # noqa: B006 (typer copies it)
     params: options.Params = [],  # noqa: B006
     overlay: options.Overlay = [],  # noqa: B006
-    format: Format = typer.Option(Format.full, "--format", help="How findings are shown."),
+    format: options.Form = Format.full,
+    fix: bool = typer.Option(False, "--fix", help="Mend what is plainly meant, in the file; show what is left."),
+    unsafe_fixes: bool = typer.Option(False, "--unsafe-fixes", help="Mend also by guesses. Read what it did."),
 ) -> None:
     """Check recipes without a model, data, or network: syntax, names, types, units, requirements.
 
     A parameter without a value is fine here; `plan` and `run` ask for it.
+
+    `--fix` writes each file whole or not at all. Of standard input the mended text goes to
+    standard output, and what is said of it to standard error.
 
     Examples:
 
       recipelang validate squad.recipe
 
       recipelang validate squad.recipe -p target=97%
+
+      recipelang validate --fix squad.recipe
+
+      recipelang validate --format sarif squad.recipe
     """
-    findings: list[Diagnostic] = []
+    allowed: set[Applicability] = {"safe", "unsafe"} if unsafe_fixes else {"safe"} if fix else set()
+    printer = Printer(format, sys.stderr if allowed and "-" in files else sys.stdout)
     try:
         around = read_around(param, params, overlay)
     except RecipeError as error:
-        _report(error.diagnostics, findings, format)
+        printer.add(Report("", error.diagnostics))
         files = []
     for name in files:
+        report = Report("<stdin>" if name == "-" else name)
         try:
-            checked = read_recipe(name, around)
+            source = read_source(name)
+            checked = mend_file(source, lambda text: check_all(text, around.given, overlays=around.overlays), allowed)
         except RecipeError as error:
-            _report(error.diagnostics, findings, format)
+            printer.add(Report(report.name, error.diagnostics))
             continue
-        _report(checked.diagnostics.sorted(), findings, format)
-        if format is Format.full and not checked.diagnostics.errors:
-            print(summary(name, checked))
-    if format is Format.json:
-        print(json.dumps(as_json(findings), indent=2, ensure_ascii=False))
-    errors = sum(d.severity == "error" for d in findings)
-    if errors:
-        if format is Format.full:
-            print(f"\n{errors} error{'s' if errors > 1 else ''}", file=sys.stderr)
+        sound = not checked.diagnostics.errors
+        printer.add(Report(report.name, checked.diagnostics.sorted()), summary(report.name, checked) if sound else "")
+    printer.close()
+    if printer.errors:
         raise typer.Exit(Exit.ERRORS)
-
-
-def _report(found: Sequence[Diagnostic], findings: list[Diagnostic], format: Format) -> None:
-    """Show what one file gave, at once; JSON is one document and waits for the end."""
-    if format is Format.full:
-        if findings and found:
-            print(file=sys.stderr)
-        screen.show(found)
-    elif format is Format.concise and found:
-        print(concise(found))
-    findings += found
 
 
 def summary(name: str, checked: Checked) -> str:
@@ -85,55 +75,3 @@ def summary(name: str, checked: Checked) -> str:
         return f"{name}: ok, a base: it needs {needs}"
     stages = " -> ".join(s.name for s in recipe.stages)
     return f"{name}: ok ({recipe.name}: {stages}; {len(recipe.claims)} claims)"
-
-
-def as_json(findings: list[Diagnostic]) -> dict[str, object]:
-    """The machine-readable form, versioned; lines and columns count code points from 1.
-
-    The counts are of all findings; at most `LIMIT` are written out.
-    """
-    errors = sum(d.severity == "error" for d in findings)
-    warnings = sum(d.severity == "warning" for d in findings)
-    return {
-        "format_version": "1.0",
-        "valid": errors == 0,
-        "error_count": errors,
-        "warning_count": warnings,
-        "diagnostics": [_diagnostic(d) for d in findings[:LIMIT]],
-    }
-
-
-def _diagnostic(d: Diagnostic) -> dict[str, object]:
-    return {
-        "code": d.code,
-        "severity": d.severity,
-        "message": d.message,
-        "primary": _place(d.primary.source, d.primary.span, d.primary.text) if d.primary else None,
-        "secondary": [_place(s.source, s.span, s.text) for s in d.secondary],
-        "notes": list(d.notes),
-        "help": list(d.help),
-        "fixes": [
-            {
-                "title": fix.title,
-                "applicability": fix.applicability,
-                "edits": [
-                    {
-                        "start_byte": d.primary.source.byte_offset(e.span.start),
-                        "end_byte": d.primary.source.byte_offset(e.span.end),
-                        "text": e.text,
-                    }
-                    for e in fix.edits
-                ],
-            }
-            for fix in d.fixes
-            if d.primary
-        ],
-    }
-
-
-def _place(source: Source, span: Span, label: str) -> dict[str, object]:
-    def point(offset: int) -> dict[str, int]:
-        line, column = source.position(offset)
-        return {"line": line, "column": column, "byte": source.byte_offset(offset)}
-
-    return {"file": source.name, "start": point(span.start), "end": point(span.end), "label": label or None}

@@ -31,7 +31,7 @@ _REASONS = {
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path, elsewhere: str = "choose another folder with `-o`") -> Iterator[None]:
     """Turn a failed write into E084; libraries that wrap the system's error are looked through."""
     try:
         yield
@@ -47,7 +47,7 @@ def writing(path: Path) -> Iterator[None]:
             "E084",
             f"cannot write `{path.name[:60]}{'…' * (len(path.name) > 60)}`: {reason}",
             notes=[f"the place is {path.parent}", "what was there before is untouched"],
-            help=f"{room}choose another folder with `-o`",
+            help=f"{room}{elsewhere}",
         ) from None
 
 

@@ -159,7 +159,7 @@ class _Run:
             inside = self.position.step > 0
             own = modifiers if inside else ()
             checkpoint.restore(loaded, self.model, self.masks, optimizer, modifiers=own, random_states=inside)
-        earlier = [p.events[-1].sparsity for s in self.plan.stages[: stage.index] for p in s.prunes if p.events]
+        earlier = [p.final for s in self.plan.stages[: stage.index] for p in s.prunes]
         state = State(self.model, optimizer, self.masks, stage.steps, step=self.position.step)
         state.gradients = self._sampler(stage, state, features)
         state.sparsity = max(earlier, default=0.0)

@@ -1,42 +1,5 @@
-"""Advice on a plan: what is allowed, and known to cost accuracy. One rule a file; it never stops a run."""
+"""Advice on recipes: what is allowed, and known to cost accuracy or trust. One rule a file, in `rules/`."""
 
-from __future__ import annotations
-
-from recipelang.lint import (
-    embeddings,
-    hardness,
-    head,
-    learning_rate_spent,
-    no_dense_start,
-    no_distillation,
-    no_never,
-    no_recovery,
-    temperature,
-)
-from recipelang.plan.types import Plan
-from recipelang.source import Diagnostic
-from recipelang.spec.check import Recipe
-
-RULES = (
-    embeddings,
-    head,
-    no_never,
-    no_dense_start,
-    no_recovery,
-    learning_rate_spent,
-    no_distillation,
-    temperature,
-    hardness,
-)
-
-
-def advise(recipe: Recipe, plan: Plan) -> list[Diagnostic]:
-    """Every rule's findings, in the order of the codes. A rule has a `CODE` and `check(plan)`.
-
-    `check` yields `(path, message, help)`; the path names the attribute in the recipe that it speaks of.
-    """
-    found = []
-    for rule in RULES:
-        for path, message, help in rule.check(plan):
-            found.append(Diagnostic(rule.CODE, message, recipe.label(path), help=(help,)))
-    return found
+from recipelang.lint.check import advise as advise, judge as judge, read_plan as read_plan
+from recipelang.lint.levels import choose as choose, levels_for as levels_for
+from recipelang.lint.registry import RULES as RULES, Level as Level, Rule as Rule

@@ -11,6 +11,7 @@ from recipelang.plan.types import PruneEvent, PrunePlan
 from recipelang.pruning import patterns
 from recipelang.pruning.scores import Score, make
 from recipelang.runtime.state import Modifier, State
+from recipelang.source import fail
 
 
 def pruner(plan: PrunePlan, seed: int) -> Modifier:
@@ -51,6 +52,8 @@ class Prune(Modifier):
 
     def _prune(self, event: PruneEvent, state: State) -> None:
         weights = _weights(self.names, state)
+        live = [state.masks.live(n, w) for n, w in zip(self.names, weights, strict=True)]
+        self._only_rises(event, live)
         self.score.prepare(weights, state.gradients)
         with torch.no_grad():
             keeps = patterns.choose(
@@ -59,13 +62,26 @@ class Prune(Modifier):
                 self.plan.scope,
                 self.score.scores(weights),
                 event.zeros,
-                [state.masks.live(n, w) for n, w in zip(self.names, weights, strict=True)],
+                live,
                 seed=self.seed,
             )
             self.score.compensate(weights, keeps)
             for name, weight, keep in zip(self.names, weights, keeps, strict=True):
                 state.masks.set(name, weight, keep)
             state.masks.clear_moments(state.optimizer)
+
+    def _only_rises(self, event: PruneEvent, live: list[Tensor]) -> None:
+        """What `hold` kept is known only now: an event below it would revive weights."""
+        masked = [int((~m).sum()) for m in live]
+        there, asked = (masked, event.zeros) if len(event.zeros) == len(masked) else ([sum(masked)], event.zeros)
+        for have, wanted in zip(there, asked, strict=True):
+            if wanted < have:
+                raise fail(
+                    "E064",
+                    f"an event of `{self.plan.name}` asks for fewer zeros than are held",
+                    notes=[f"{have:,} weights are masked already, {wanted:,} zeros are asked for"],
+                    help="let the schedule begin at the sparsity that the model came with",
+                )
 
     def state(self) -> dict[str, Tensor]:
         return self.score.state()

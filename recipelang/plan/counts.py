@@ -8,6 +8,30 @@ from fractions import Fraction
 Shape = tuple[int, ...]
 
 
+def over_time(
+    pattern: str, size: tuple[int, int], scope: str, shapes: Sequence[Shape], sparsities: Sequence[Fraction]
+) -> list[tuple[int, ...]]:
+    """`zeros` at every event of a rising schedule; no tensor's count ever falls, whatever rounding would do."""
+    out: list[tuple[int, ...]] = []
+    for sparsity in sparsities:
+        now = zeros(pattern, size, scope, shapes, sparsity)
+        if out and scope == "erk":
+            now = _not_below(out[-1], now)
+        out.append(tuple(now))
+    return out
+
+
+def _not_below(before: Sequence[int], now: Sequence[int]) -> list[int]:
+    """The same total, each count at least what it was: what is added is taken from those that rose most."""
+    raised = [max(b, n) for b, n in zip(before, now, strict=True)]
+    excess = sum(raised) - sum(now)
+    for i in sorted(range(len(raised)), key=lambda i: (before[i] - raised[i], i)):
+        taken = min(excess, raised[i] - before[i])
+        raised[i] -= taken
+        excess -= taken
+    return raised
+
+
 def zeros(pattern: str, size: tuple[int, int], scope: str, shapes: Sequence[Shape], sparsity: Fraction) -> list[int]:
     """How many weights become zero: one number per tensor, or one for all with `global`.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
-from recipelang.plan import match as matching, schedule
+from recipelang.plan import counts, match as matching, schedule
 from recipelang.plan.data import plan_data
 from recipelang.plan.distill import plan_term
 from recipelang.plan.facts import ModelFacts, model_digest, read_model_facts
@@ -35,7 +35,7 @@ from recipelang.spec.blocks import METRICS, DistillSpec, PruneSpec, StageSpec
 from recipelang.spec.canonical import behaviour_digest, spec_digest
 from recipelang.spec.check import Recipe
 from recipelang.spec.claims import selectors
-from recipelang.spec.show import show
+from recipelang.spec.show import percent, show
 from recipelang.spec.terms import INNER
 from recipelang.values.composite import StageRef
 
@@ -219,37 +219,79 @@ class _Resolver:
         never = self._select(spec.never, f"{path}.never", matrices_only=False, empty=True) if spec.never else ()
         if spec.never:
             self._warn_of_idle(spec.never, f"{path}.never")
-        label = self.recipe.label(f"{path}.sparsity")
-        timed = schedule.events(spec.sparsity, steps, per_epoch, label, self.found)
         if not targets or not self._keeps_never(targets, never, path):
             return None
-        if not timed:
-            if not self.found.errors:
-                help = "prune more often, or lengthen the window"
-                self._error("E063", "no pruning event falls in this stage", f"{path}.sparsity", help)
-            return None
-        scope = str(spec.method.get("scope") or "uniform")
-        if self._keeps_to_its_set(targets, scope, stage, label):
-            self._rises(timed, targets, in_force, label)
         facts = {t.name: t for t in self.facts.tensors}
-        sizes = [facts[n].size for n in targets]
-        sets = sizes if scope == "uniform" else [sum(sizes)]
-        for name in targets:
-            in_force[name] = timed[-1][1]
+        shapes = [facts[n].shape for n in targets]
+        size = (spec.pattern.a, spec.pattern.b)
+        if not self._divides(spec, targets, shapes, path):
+            return None
+        scope = "uniform" if spec.pattern.kind == "N:M" else str(spec.method.get("scope") or "uniform")
+        timed: list[tuple[int, Fraction]] = []
+        if spec.sparsity is None:
+            if spec.method.name == "release":
+                for name in targets:
+                    in_force.pop(name, None)
+                    self.ranked.pop(name, None)
+        else:
+            label = self.recipe.label(f"{path}.sparsity")
+            timed = schedule.events(spec.sparsity, steps, per_epoch, label, self.found)
+            if not self._sound(spec, timed, path):
+                return None
+            if self._keeps_to_its_set(targets, scope, stage, label):
+                self._rises(timed, targets, in_force, label)
+            in_force |= dict.fromkeys(targets, timed[-1][1])
+        zeros = counts.over_time(spec.pattern.kind, size, scope, shapes, [s for _, s in timed])
         return PrunePlan(
             name=spec.name,
             method=spec.method.name,
-            args={n: v for n, v in spec.method.arguments if isinstance(v, str | int | float | bool)},
+            args={n: float(v) if isinstance(v, Fraction) else v for n, v in spec.method.arguments if v is not None},  # type: ignore[misc]
             scope=scope,  # type: ignore[arg-type]
-            pattern=spec.pattern.kind,
+            pattern=spec.pattern.kind,  # type: ignore[arg-type]
+            pattern_size=size,
             targets=tuple(Target(name=n, shape=facts[n].shape, purpose=_purpose(facts[n])) for n in targets),
             never=never,
             dense=self._left_dense(set(targets), set(never)),
-            # banker's rounding of exact rationals, as the semantics say
             events=tuple(
-                PruneEvent(step=k, sparsity=float(s), zeros=tuple(round(s * n) for n in sets)) for k, s in timed
+                PruneEvent(step=k, sparsity=float(s), zeros=n) for (k, s), n in zip(timed, zeros, strict=True)
             ),
         )
+
+    def _sound(self, spec: PruneSpec, timed: list[tuple[int, Fraction]], path: str) -> bool:
+        """There are events, and what they ask for can be done by this method and pattern."""
+        at = f"{path}.sparsity"
+        if not timed:
+            if not self.found.errors:
+                help = "prune more often, or lengthen the window"
+                self._error("E063", "no pruning event falls in this stage", at, help)
+            return False
+        if spec.pattern.kind == "N:M":
+            share = 1 - Fraction(spec.pattern.a, spec.pattern.b)
+            if wrong := next((s for _, s in timed if s not in (0, share)), None):
+                message = f"{percent(wrong)} is not the sparsity of `{show(spec.pattern)}`"
+                help = f"it is {percent(share)}: write `sparsity = {percent(share)}`, or a `step` to it"
+                self._error("E054", message, at, help)
+                return False
+        if spec.method.name == "movement" and timed[0][0] == 0 and timed[0][1] > 0:
+            message = "`movement` cannot rank at step 0: no gradient has been seen"
+            self._error("E054", message, at, "let the window begin later, or at 0%")
+            return False
+        return True
+
+    def _divides(self, spec: PruneSpec, targets: tuple[str, ...], shapes: list[tuple[int, ...]], path: str) -> bool:
+        """Groups of a pattern cover a tensor without a rest."""
+        height, width = {"N:M": (1, spec.pattern.b), "block": (spec.pattern.a, spec.pattern.b)}.get(
+            spec.pattern.kind, (1, 1)
+        )
+        for name, shape in zip(targets, shapes, strict=True):
+            if shape[0] % height or shape[-1] % width:
+                message = f"`{show(spec.pattern)}` does not divide `{name}`"
+                notes = (f"it has {' × '.join(map(str, shape))} weights, outputs × inputs",)
+                help = ("choose another pattern, or take the tensor out with `except`",)
+                at = self.recipe.label(f"{path}.pattern")
+                self.found.add(Diagnostic("E072", message, at, notes=notes, help=help))
+                return False
+        return True
 
     def _left_dense(self, targets: set[str], never: set[str]) -> tuple[DenseGroup, ...]:
         """What a prune block does not touch, in the model's order of kinds."""

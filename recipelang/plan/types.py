@@ -81,9 +81,7 @@ class PruneEvent(Frozen):
 
     step: int
     sparsity: float
-    zeros: tuple[int, ...] = Field(
-        description="exact zeros per ranking set: per target (uniform) or one total (global)"
-    )
+    zeros: tuple[int, ...] = Field(description="exact zeros: per target, or one total (global)")
 
 
 class DenseGroup(Frozen):
@@ -106,6 +104,11 @@ class PrunePlan(Frozen):
     never: tuple[str, ...] = Field(default=(), description="tensors that must gain no zeros and no mask")
     dense: tuple[DenseGroup, ...] = ()
     events: tuple[PruneEvent, ...] = Field(default=(), description="none for `hold` and `release`")
+
+    @property
+    def final(self) -> float:
+        """The sparsity it ends with."""
+        return self.events[-1].sparsity if self.events else 0.0
 
 
 class TermPlan(Frozen):
@@ -151,6 +154,11 @@ class StagePlan(Frozen):
     keep: int = 2
     prunes: tuple[PrunePlan, ...] = ()
     distills: tuple[DistillPlan, ...] = ()
+
+    @property
+    def scheduled(self) -> tuple[PrunePlan, ...]:
+        """The blocks that prune over time: not `hold` and `release`."""
+        return tuple(p for p in self.prunes if p.events)
 
 
 class EvaluatePlan(Frozen):

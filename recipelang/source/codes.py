@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -23,3 +24,10 @@ def page(code: str) -> str | None:
 def title(code: str) -> str:
     """The first line of a code's page, without the code."""
     return (page(code) or "").partition("\n")[0].partition(": ")[2]
+
+
+@cache
+def rule_names() -> dict[str, str]:
+    """Name -> code of every lint rule, from the line of its page that begins "Rule `NAME`"."""
+    found = {code: re.search(r"^Rule `([\w-]+)`", page(code) or "", re.MULTILINE) for code in codes() if code[0] == "L"}
+    return {match[1]: code for code, match in found.items() if match}

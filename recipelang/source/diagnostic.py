@@ -53,7 +53,7 @@ class Fix:
 class Diagnostic:
     """One finding: what (`message`), where (`primary`), why (`notes`), what next (`help`).
 
-    `code` is stable (`E051`, `W101`); its first letter gives the severity.
+    `code` is stable (`E051`, `W101`); its first letter gives the severity, unless `level` says it.
     """
 
     code: str
@@ -63,10 +63,11 @@ class Diagnostic:
     notes: tuple[str, ...] = ()
     help: tuple[str, ...] = ()
     fixes: tuple[Fix, ...] = ()
+    level: Severity | None = None
 
     @property
     def severity(self) -> Severity:
-        return {"E": "error", "W": "warning"}.get(self.code[0], "info")  # type: ignore[return-value]
+        return self.level or {"E": "error", "W": "warning"}.get(self.code[0], "info")  # type: ignore[return-value]
 
 
 class Diagnostics:

@@ -15,6 +15,8 @@ from recipelang.source.text import Source
 _COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "info": "\x1b[1;36m"}
 _BLUE, _GREEN, _RED, _BOLD, _RESET = "\x1b[1;34m", "\x1b[32m", "\x1b[31m", "\x1b[1m", "\x1b[0m"
 _TAB = 4
+#: control and format characters, halves of surrogate pairs, line and paragraph separators
+_HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 #: a longer line is cut to what is near the place; `_BEFORE` characters in front of it are kept
 _LONG, _BEFORE = 160, 60
 
@@ -44,9 +46,7 @@ def concise(diagnostics: Iterable[Diagnostic]) -> str:
 
 def clean(text: str) -> str:
     """Control and bidirectional characters made visible: a name cannot rewrite the screen."""
-    return "".join(
-        f"\\u{{{ord(c):x}}}" if unicodedata.category(c) in ("Cc", "Cf") and c not in "\n\t" else c for c in text
-    )
+    return "".join(f"\\u{{{ord(c):x}}}" if unicodedata.category(c) in _HIDDEN and c not in "\n\t" else c for c in text)
 
 
 def line_of(text: str) -> str:

@@ -1,5 +1,6 @@
 """Did you mean: the nearest of a few candidates.
 
+`respelling` is the one owner of when a word may be replaced without asking.
 Distance is Damerau-Levenshtein (optimal string alignment); at most a third of
 the word may differ, and at least one letter always may.
 """
@@ -7,6 +8,9 @@ the word may differ, and at least one letter always may.
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+from recipelang.source.diagnostic import Edit, Fix
+from recipelang.source.text import Span
 
 
 def distance(a: str, b: str) -> int:
@@ -40,3 +44,28 @@ def nearest(word: str, candidates: Iterable[str], n: int = 3) -> list[str]:
 def closest(word: str, candidates: Iterable[str]) -> str | None:
     found = nearest(word, candidates, 1)
     return found[0] if found else None
+
+
+def respelling(word: str, span: Span, candidates: Iterable[str]) -> tuple[Fix, ...]:
+    """The fix that writes the nearest candidate at `span`; none when nothing is near."""
+    near = nearest(word, candidates)
+    if not near:
+        return ()
+    return (Fix(f"write `{near[0]}`", (Edit(span, near[0]),), "safe" if _clear(word, near) else "unsafe"),)
+
+
+def _clear(word: str, near: list[str]) -> bool:
+    """Whether the nearest candidate is plainly what was meant: one slip away, and the only one that is.
+
+    A short word is one slip away from too much, and digits are no slip: `f2` is not a misspelt `f1`.
+    """
+    first = near[0]
+    if max(len(word), len(first)) < 4 or _digits(word) != _digits(first):
+        return False
+    return distance(word.lower(), first.lower()) <= 1 and not any(
+        distance(word.lower(), other.lower()) <= 1 for other in near[1:]
+    )
+
+
+def _digits(word: str) -> str:
+    return "".join(c for c in word if c.isdigit())

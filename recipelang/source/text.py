@@ -73,7 +73,7 @@ class Source:
 
     def byte_offset(self, offset: int) -> int:
         """The same place counted in UTF-8 bytes, for machine-readable output."""
-        return len(self.text[: offset - self.base].encode("utf-8"))
+        return len(self.text[: offset - self.base].encode("utf-8", "replace"))
 
 
 @dataclass(frozen=True)

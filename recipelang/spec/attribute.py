@@ -1,7 +1,8 @@
 """What a block is made of: a Spec with attributes, each written once with all there is to know of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -43,6 +44,14 @@ def _word(value: object) -> str:
     return value.kind if isinstance(value, SparsityPattern) else str(value)
 
 
+class Conflict(NamedTuple):
+    """E054 at an attribute."""
+
+    attribute: str
+    message: str
+    help: str
+
+
 class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
@@ -60,3 +69,13 @@ class Spec(BaseModel):
     @classmethod
     def required(cls) -> tuple[str, ...]:
         return tuple(name for name, info in cls.model_fields.items() if info.is_required() and name in cls.attributes())
+
+    @classmethod
+    def wanted(cls, values: Mapping[str, object]) -> tuple[str, ...]:
+        """Attributes that must be written, given the others."""
+        return cls.required()
+
+    @classmethod
+    def conflict(cls, values: Mapping[str, object]) -> Conflict | None:
+        """Attributes that contradict each other."""
+        return None

@@ -89,11 +89,15 @@ class Binder:
             values[name] = value
         given = {s.name for s in block.body if isinstance(s, t.Attribute)}
         broken = any(isinstance(s, t.Broken) for s in block.body) or self._hides_text(block)
-        for name in spec.required():
+        for name in spec.wanted(values):
             if name not in values:
                 sound = False
                 if name not in given and not broken:
                     self._missing(block, name, known[name].doc)
+        if sound and (conflict := spec.conflict(values)) is not None:
+            at = self.spans.get(f"{path}.{conflict.attribute}", block.header)
+            self._error("E054", conflict.message, at, help=conflict.help)
+            sound = False
         return self._construct(spec, values, block) if sound else None
 
     def _hides_text(self, block: t.Block) -> bool:

@@ -4,11 +4,12 @@ Each attribute is written once, here: binding, messages, the canonical form and
 the reference pages come from it. A default is part of version 1 for good.
 """
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Any
 
 from recipelang.schedules.kinds import schedule
-from recipelang.spec.attribute import ANY, Attr, Spec
+from recipelang.spec.attribute import ANY, Attr, Conflict, Spec
 from recipelang.spec.methods import METHODS, OPTIMIZERS, chosen
 from recipelang.spec.selector_kind import selector
 from recipelang.spec.terms import LOGITS, kept, terms
@@ -154,21 +155,38 @@ class PruneSpec(Spec):
     ]
     pattern: Annotated[
         SparsityPattern,
-        Attr(
-            k.pattern(), "unstructured, `N:M` (N kept) or `block(r, c)`", example="unstructured", later=("N:M", "block")
-        ),
+        Attr(k.pattern(), "unstructured, `N:M` (N kept) or `block(r, c)`", example="2:4"),
     ] = SparsityPattern("unstructured")
     sparsity: Annotated[
-        Schedule,
+        Schedule | None,
         Attr(
             schedule(k.ratio(), events=True),
-            "share of the targets that is zero, over time",
+            "share of the targets that is zero, over time; none with `hold` and `release`",
             example="cubic(70% -> 90%, over = 10%..90%, updates = 10 per epoch)",
         ),
-    ]
+    ] = None
     order: Annotated[
         str, Attr(k.one_of("sequential", "parallel"), "order of layers in one-shot pruning", example="sequential")
     ] = "sequential"
+
+    @classmethod
+    def wanted(cls, values: Mapping[str, object]) -> tuple[str, ...]:
+        method = values.get("method")
+        free = isinstance(method, Chosen) and not METHODS[method.name].scheduled
+        return cls.required() if free else (*cls.required(), "sparsity")
+
+    @classmethod
+    def conflict(cls, values: Mapping[str, object]) -> Conflict | None:
+        method, pattern = values["method"], values.get("pattern", SparsityPattern("unstructured"))
+        assert isinstance(method, Chosen) and isinstance(pattern, SparsityPattern)
+        if not METHODS[method.name].scheduled:
+            for name in ("sparsity", "pattern"):
+                if name in values:
+                    return Conflict(name, f"`{method.name}` takes no `{name}`", "take it out")
+        if pattern.kind == "block" and method.get("scope") == "row":
+            help = "rank blocks in each tensor (`uniform`) or all together (`global`)"
+            return Conflict("method", "blocks are not ranked by rows", help)
+        return None
 
 
 class DistillSpec(Spec):
@@ -197,7 +215,7 @@ class DistillSpec(Spec):
             kept(),
             "keep the teacher's outputs instead of running it again: `true` in fp16, `fp32` in full; outputs only",
             "-",
-            example="true",
+            example="false",
         ),
     ] = False
 

@@ -29,6 +29,8 @@ class Signature:
     name: str
     doc: str
     arguments: tuple[Argument, ...] = ()
+    #: whether it zeroes weights over time, so that a block needs a `sparsity`
+    scheduled: bool = True
 
     def default(self) -> Chosen:
         return Chosen(self.name, tuple((a.name, a.default) for a in self.arguments))
@@ -63,26 +65,36 @@ def _pair() -> Kind:
     return Kind("[number, number]", convert, doc="two numbers in brackets", within=inner.within, json=json)
 
 
+def _scope(default: str) -> Argument:
+    doc = "what is ranked together: each tensor, all targets, each row; `erk` gives small tensors more"
+    return Argument("scope", k.one_of("uniform", "global", "row", "erk"), default, doc)
+
+
 METHODS: dict[str, Signature] = {
-    "magnitude": Signature(
-        "magnitude",
-        "the weights of smallest absolute value go first",
-        (Argument("scope", k.one_of("uniform", "global"), "uniform", "each tensor to the target, or all together"),),
+    "magnitude": Signature("magnitude", "the weights of smallest absolute value go first", (_scope("uniform"),)),
+    "random": Signature("random", "weights go in a random order drawn from the seed: a floor", (_scope("uniform"),)),
+    "movement": Signature(
+        "movement", "weights that training moves towards zero go first (arXiv 2005.07683)", (_scope("uniform"),)
     ),
+    "snip": Signature(
+        "snip",
+        "weights whose absence changes the loss least go first, judged once (arXiv 1810.02340)",
+        (
+            Argument("batches", k.number(1, whole=True), 1, "mini-batches whose mean gradient is used"),
+            _scope("global"),
+        ),
+    ),
+    "hold": Signature("hold", "the zeros that the model came with stay, and no others come", (), scheduled=False),
+    "release": Signature("release", "masks of earlier stages are taken off", (), scheduled=False),
 }
 
 #: methods of the language that this release cannot run yet
 LATER_METHODS = (
-    "random",
-    "movement",
     "soft_movement",
-    "snip",
     "obert",
     "wanda",
     "sparsegpt",
     "rigl",
-    "hold",
-    "release",
 )
 
 OPTIMIZERS: dict[str, Signature] = {

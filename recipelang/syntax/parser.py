@@ -13,7 +13,7 @@ from lark import Token, Tree
 from lark.exceptions import UnexpectedToken
 
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
-from recipelang.source.suggest import closest
+from recipelang.source.suggest import closest, respelling
 from recipelang.syntax import tokens as lexing
 from recipelang.syntax.expected import describe, describe_expected
 from recipelang.syntax.grammar import Machine
@@ -213,7 +213,7 @@ class _Driver:
             return
         earlier = self.stream[self.index - 2] if self.index > 1 else None
         if token.type == "EQUAL" and before and before.type == "NAME" and earlier and earlier.type in ("NUMBER", "NM"):
-            self._end_of_statement(before, attribute=True)  # the name was taken for the unit of the number
+            self._end_of_statement(before, attribute=True, sure=False)  # the name was taken for the unit of the number
             return
         expected = self.machine.expected()
         help: list[str] = []
@@ -223,11 +223,11 @@ class _Driver:
             return
         if token.type == "NAME" and (word := closest(str(token), self._keywords(expected))):
             help.append(f"did you mean `{word}`?")
-            fixes = (Fix(f"write `{word}`", (Edit(span_of(token), word),)),)
+            fixes = respelling(str(token), span_of(token), self._keywords(expected))
         elif misspelt := self._misspelt_statement():
             first, word = misspelt
             help.append(f"did you mean `{word}`?")
-            fixes = (Fix(f"write `{word}`", (Edit(span_of(first), word),)),)
+            fixes = respelling(str(first), span_of(first), _STATEMENTS)
             token, expected = first, frozenset({"LET", "PARAM"})
         if hint := _hint(token, before):
             help.append(hint)
@@ -244,7 +244,7 @@ class _Driver:
             )
         )
 
-    def _end_of_statement(self, token: Token, *, attribute: bool) -> None:
+    def _end_of_statement(self, token: Token, *, attribute: bool, sure: bool = True) -> None:
         """`token` begins a second statement on one line."""
         at = span_of(token)
         help, title, text = "start a new statement on a new line", "break the line", "\n"
@@ -258,7 +258,7 @@ class _Driver:
                 f"expected the end of the line, found {describe(token)}",
                 Label(self.source, span_of(token)),
                 help=(help,),
-                fixes=(Fix(title, (Edit(Span(at.start, at.start), text),)),),
+                fixes=(Fix(title, (Edit(Span(at.start, at.start), text),), "safe" if sure else "unsafe"),),
             )
         )
 
@@ -270,11 +270,15 @@ class _Driver:
         after = self.stream[self.index + 1 :][:1]
         if token.type == "COLON" and after and after[0].type == "NL":
             help = "a block is written `name { ... }`"
+        elif token.type == "COLON" and after and after[0].type == "LBRACE":
+            help = "a block is written `name { ... }`"
+            fixes = (Fix("delete it", (Edit(at, ""),)),)
         elif token.type == "COLON":
             spaced = self.source.text[at.start - 1 : at.start].isspace()
             fixes = (Fix("write `=`", (Edit(at, "=" if spaced else " ="),)),)
         elif token.type in ("NUMBER", "PERCENT", "STRING", "ROLE"):
-            fixes = (Fix("add `=`", (Edit(Span(at.start, at.start), "= "),)),)
+            # outside of blocks the name may as well be a misspelt keyword
+            fixes = (Fix("add `=`", (Edit(Span(at.start, at.start), "= "),), "safe" if self.openers else "unsafe"),)
         self.diagnostics.add(
             Diagnostic(
                 "E001",

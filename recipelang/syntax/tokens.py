@@ -8,6 +8,7 @@ local mistake instead of a swallowed file.
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, field
 
 from lark import Token
@@ -115,9 +116,14 @@ def _characters(source: Source, diagnostics: Diagnostics) -> None:
                     f"character U+{ord(char):04X} is not allowed in a recipe",
                     Label(source, Span(offset, offset + 1)),
                     help=("delete it: it does not show on a screen and can hide what the text says",),
-                    fixes=(Fix("delete it", (Edit(Span(offset, offset + 1), ""),)),),
+                    fixes=(_deletion(char, Span(offset, offset + 1)),),
                 )
             )
+
+
+def _deletion(char: str, at: Span) -> Fix:
+    """A character without width changes nothing that is seen; any other may have stood for a space or a line end."""
+    return Fix("delete it", (Edit(at, ""),), "safe" if unicodedata.category(char) == "Cf" else "unsafe")
 
 
 _FORBIDDEN = frozenset(
@@ -197,7 +203,8 @@ def _single_quoted(token: Token, source: Source, diagnostics: Diagnostics) -> To
         return None
     at = Span(start, end + 1)
     text = f'"{inside}"'
-    fixes = (Fix("use double quotes", (Edit(at, text),)),)
+    # inside double quotes these may mean something that they did not mean here
+    fixes = (Fix("use double quotes", (Edit(at, text),), "unsafe" if set(inside) & set("\\{$") else "safe"),)
     message = "strings are written with double quotes"
     diagnostics.add(Diagnostic("E002", message, Label(source, at), help=(f"write `{text}`",), fixes=fixes))
     string = Token.new_borrow_pos("STRING", text, token)

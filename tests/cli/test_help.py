@@ -12,6 +12,18 @@ from .command import Ended, command, environment, process
 COMMANDS = {
     "init": ["FILE", "--model", "--data", "--target", "--length", "--name", "--distill", "--yes", "--force"],
     "validate": ["FILE", "--param", "--params", "--overlay", "--format"],
+    "lint": [
+        "FILE",
+        "--param",
+        "--params",
+        "--overlay",
+        "--format",
+        "--fix",
+        "--unsafe-fixes",
+        "--deny",
+        "--warn",
+        "--allow",
+    ],
     "fmt": ["FILE", "--check", "--diff"],
     "doc": ["FILE"],
     "plan": ["FILE", "--param", "--params", "--overlay", "--json"],
@@ -62,7 +74,7 @@ def test_help_of_a_command(name):
 
 def test_examples_of_the_help_are_accepted(project):
     """Every example, with our file for theirs, is a command that works."""
-    for name in ("validate", "plan"):
+    for name in ("validate", "lint", "plan"):
         shown = re.findall(r"^    recipelang (.*)$", command(name, "--help").out, re.MULTILINE)
         assert shown
         for line in shown:
@@ -108,7 +120,15 @@ def test_commands_and_options_are_completed(here, monkeypatch, shell):
     assert offered(monkeypatch, shell, "recipelang re") == ["resume"]
     assert {"--param", "--out", "--overwrite", "--steps"} <= set(offered(monkeypatch, shell, "recipelang run -"))
     assert offered(monkeypatch, shell, "recipelang run tiny.recipe --overw") == ["--overwrite"]
-    assert offered(monkeypatch, shell, "recipelang validate --format ") == ["full", "concise", "json"]
+    assert offered(monkeypatch, shell, "recipelang validate --format ") == [
+        "full",
+        "concise",
+        "narrated",
+        "json",
+        "sarif",
+        "github",
+        "junit",
+    ]
 
 
 @SHELLS
@@ -125,7 +145,7 @@ def test_recipes_here_and_below_are_completed(here, monkeypatch, shell):
 
 
 @SHELLS
-@pytest.mark.parametrize("name", ["validate", "plan", "run"])
+@pytest.mark.parametrize("name", ["validate", "lint", "plan", "run"])
 def test_parameters_of_the_recipe_are_completed(here, monkeypatch, shell, name):
     every = ["precision=fp32", "precision=bf16", "scope=uniform", "scope=global", "micro=8", "target=90%"]
     assert offered(monkeypatch, shell, f"recipelang {name} tiny.recipe -p ") == every
@@ -231,6 +251,8 @@ def test_everything_before_a_run_loads_no_torch(project):
         "doc tiny.recipe",
         "init - --yes",
         "schema",
+        "explain no-never",
+        "lint tiny.recipe --allow undocumented-param --allow no-author --allow no-licence",
         "plan tiny.recipe --json",
         "plan tiny.recipe",
     ]

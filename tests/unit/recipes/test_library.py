@@ -8,6 +8,7 @@ import pytest
 from recipelang.cli.files import read_source
 from recipelang.cli.plan import planned
 from recipelang.cli.read import check_all, read_around
+from recipelang.lint import judge, levels_for, read_plan
 from recipelang.spec.effective import effective
 
 LIBRARY = Path(__file__).parents[3] / "recipes"
@@ -19,6 +20,14 @@ def test_recipe_has_no_findings(path):
     checked = check_all(read_source(str(path)), {})
     assert [f"{d.code} {d.message}" for d in checked.diagnostics] == []
     assert checked.recipe is not None
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_recipe_keeps_the_rules(path):
+    checked = check_all(read_source(str(path)), {})
+    plan, absent = read_plan(checked.recipe, path.parent, checked.diagnostics)
+    found = judge(checked, plan, levels_for(path.parent, {}), absent)
+    assert [f"{d.code} {d.message}" for d in found if d.code != "L000"] == []
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
@@ -44,7 +53,8 @@ def test_squad_recipe_plans_on_local_files(tiny):
     given = [f"base={tiny / 'model'}", f"train={tiny / 'train.json'}", f"dev={tiny / 'dev.json'}"]
     given += ["max_length=32 tokens", "length=6 epochs", "target=97%"]
     _, plan, found = planned(str(LIBRARY / "squad" / "gmp-90.recipe"), read_around(given))
-    assert {d.code for d in found} <= {"W101"}  # an epoch of the tiny data has fewer steps than updates
+    # an epoch of the tiny data has fewer steps than updates, and six of them are few
+    assert {d.code for d in found} <= {"W101", "L010"}
     gradual = plan.stages[1]
     assert gradual.prunes[0].events[-1].sparsity == 0.97
     assert [len(s.cycles) for s in gradual.learning_rate] == [3]

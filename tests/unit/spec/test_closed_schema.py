@@ -6,7 +6,7 @@ import pytest
 
 from recipelang.spec.blocks import BLOCKS, Spec, TopSpec
 from recipelang.spec.methods import METHODS, OPTIMIZERS
-from recipelang.values.composite import Chosen, SparsityPattern
+from recipelang.values.composite import Chosen, SparsityPattern, Term
 from tests.reading import checked, codes, recipe_of, sound
 
 REQUIRED = object()
@@ -58,12 +58,12 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
         "never": (None, "b"),
         "method": (REQUIRED, "b"),
         "pattern": (SparsityPattern("unstructured"), "b"),
-        "sparsity": (REQUIRED, "b"),
+        "sparsity": (None, "b"),
         "order": ("sequential", "b"),
     },
     "distill": {
         "teacher": (REQUIRED, "b"),
-        "on": (("logits",), "b"),
+        "on": ((Term("logits"),), "b"),
         "hardness": (REQUIRED, "b"),
         "temperature": (REQUIRED, "b"),
         "cache": (False, "-"),
@@ -302,7 +302,7 @@ def test_values_of_a_stage(line, code):
         (("@linear & @encoder\n", "none\n"), "E024"),
         (("@embeddings | @head", "none"), None),
         (("magnitude(scope = uniform)", "magnitude"), None),
-        (("magnitude(scope = uniform)", "magnitude(scope = row)"), "E022"),
+        (("magnitude(scope = uniform)", "magnitude(scope = rows)"), "E022"),
         (("magnitude(scope = uniform)", "magnitude(uniform)"), "E024"),
         (("magnitude(scope = uniform)", "magnitude(scpe = uniform)"), "E051"),
         (("magnitude(scope = uniform)", "magnitude(scope = uniform, scope = global)"), "E026"),

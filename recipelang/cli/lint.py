@@ -1,0 +1,131 @@
+"""`recipelang lint`: what is allowed, and still unwise."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from recipelang.cli import complete, options
+from recipelang.cli.exit_codes import Exit
+from recipelang.cli.files import read_source
+from recipelang.cli.findings import Format, Printer
+from recipelang.cli.mend import mend_file
+from recipelang.cli.plan import beside
+from recipelang.cli.read import Around, check_all, read_around
+from recipelang.source import Diagnostic, RecipeError, Source
+from recipelang.source.diagnostic import Applicability
+from recipelang.source.report import Report
+from recipelang.spec.check import Checked
+
+if TYPE_CHECKING:
+    from recipelang.lint import Level
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the options say, for every file the same."""
+
+    around: Around
+    levels: Mapping[str, Level]
+
+
+def lint(
+    files: list[str] = typer.Argument(
+        ..., metavar="FILE", help="Recipe files; `-` reads standard input.", autocompletion=complete.recipes
+    ),
+    param: options.Param = [],  # noqa: B006 (typer copies it)
+    params: options.Params = [],  # noqa: B006
+    overlay: options.Overlay = [],  # noqa: B006
+    format: options.Form = Format.full,
+    fix: bool = typer.Option(False, "--fix", help="Mend what is plainly meant, in the file; show what is left."),
+    unsafe_fixes: bool = typer.Option(False, "--unsafe-fixes", help="Mend also by guesses. Read what it did."),
+    deny: list[str] = typer.Option(
+        [], "--deny", metavar="RULE", help="Findings of this rule are errors.", autocompletion=complete.rules
+    ),
+    warn: list[str] = typer.Option(
+        [], "--warn", metavar="RULE", help="Findings of this rule are warnings.", autocompletion=complete.rules
+    ),
+    allow: list[str] = typer.Option(
+        [], "--allow", metavar="RULE", help="This rule is not applied.", autocompletion=complete.rules
+    ),
+) -> None:
+    """Advise on recipes: what is allowed, and known to cost accuracy or trust.
+
+    Shows what `validate` finds as well. Nothing is fetched: rules that need the
+    model and the data are applied when both can be read here without a network,
+    and one finding (L000) says which were not. `recipelang explain no-never`
+    tells of a rule, by name or by code.
+
+    Levels are deny (an error, exit code 1), warn, info and allow. They are set
+    in the nearest `recipelang.toml` above the recipe, and by the options here:
+
+      [lint]
+
+      no-distillation = "deny"
+
+    A comment on the line above allows one finding, and says why:
+
+      # recipe: allow(L020) distillation is the ablation
+
+    Examples:
+
+      recipelang lint squad.recipe
+
+      recipelang lint --deny L003 --fix squad.recipe
+    """
+    os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"  # read when their libraries load
+    allowed: set[Applicability] = {"safe", "unsafe"} if unsafe_fixes else {"safe"} if fix else set()
+    printer = Printer(format, sys.stderr if allowed and "-" in files else sys.stdout)
+    try:
+        chosen = _chosen(deny, warn, allow)
+        settings = Settings(read_around(param, params, overlay), chosen)
+    except RecipeError as error:
+        printer.add(Report("", error.diagnostics))
+        files = []
+    for name in files:
+        shown = "<stdin>" if name == "-" else name
+        try:
+            found = mend_file(read_source(name), lambda text: _judged(text, settings), allowed).diagnostics.sorted()
+        except RecipeError as error:
+            printer.add(Report(shown, error.diagnostics))
+            continue
+        printer.add(Report(shown, found), f"{shown}: {_summary(found)}")
+    printer.close()
+    if printer.errors:
+        raise typer.Exit(Exit.ERRORS)
+
+
+def _chosen(deny: list[str], warn: list[str], allow: list[str]) -> dict[str, Level]:
+    from recipelang.lint import choose
+
+    return choose({"deny": deny, "warn": warn, "allow": allow})
+
+
+def _judged(source: Source, settings: Settings) -> Checked:
+    """What `validate` finds, and unless that is an error, what the rules find."""
+    around = settings.around
+    checked = check_all(source, around.given, overlays=around.overlays)
+    if checked.diagnostics.errors:
+        return checked
+    from recipelang.lint import judge, levels_for, read_plan
+
+    folder = beside("-" if source.name == "<stdin>" else source.name)
+    levels = levels_for(folder, settings.levels)
+    plan, absent = read_plan(checked.recipe, folder, checked.diagnostics) if checked.recipe else (None, None)
+    as_written = not around.given and not around.overlays
+    checked.diagnostics.extend(judge(checked, plan, levels, absent, as_written=as_written))
+    return checked
+
+
+def _summary(found: Sequence[Diagnostic]) -> str:
+    """`2 errors, 1 warning`, or `no findings`."""
+    counts = Counter(d.severity for d in found)
+    words = {"error": "error", "warning": "warning", "info": "remark"}
+    shown = [f"{n} {word}{'s' if n > 1 else ''}" for level, word in words.items() if (n := counts[level])]  # type: ignore[index]
+    return ", ".join(shown) or "no findings"

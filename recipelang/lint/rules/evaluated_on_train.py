@@ -1,0 +1,51 @@
+"""L082: what a stage learns from is what it is measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from recipelang.lint.subject import Finding, Subject
+from recipelang.spec.blocks import DataSpec, EvaluateSpec
+
+CODE, NAME, LEVEL, NEEDS = "L082", "evaluated-on-train", "deny", "recipe"
+
+
+def check(it: Subject) -> Iterator[Finding]:
+    learnt = {_place(it.recipe.data[stage.data], "train") for stage in it.recipe.stages}
+    for evaluation in it.recipe.evaluations:
+        if _measured(it, evaluation) in learnt:
+            yield Finding(
+                *_where(it, evaluation), "measure examples that no stage has seen: these it may know by heart"
+            )
+
+
+def _measured(it: Subject, evaluation: EvaluateSpec) -> tuple[str, str]:
+    if evaluation.source is not None:
+        return _located(evaluation.source, evaluation.split)
+    return _place(it.recipe.data[evaluation.data], evaluation.split)
+
+
+def _where(it: Subject, evaluation: EvaluateSpec) -> tuple[str, str]:
+    """At the `split`, where it is `train`; otherwise two splits are one file, and that is said where they are named."""
+    message = f"`{evaluation.name}` measures what the model was trained on"
+    data = f"data.{evaluation.data}" if evaluation.data else "data"
+    own = f"{data}.{evaluation.split}"
+    if evaluation.split != "train" and evaluation.source is None and own in it.recipe.spans:
+        return own, message
+    at = f"evaluate.{evaluation.name}.{'split' if evaluation.split == 'train' else 'source'}"
+    return at, message
+
+
+def _place(data: DataSpec, split: str) -> tuple[str, str]:
+    """Where the examples of a split come from, as the plan finds them."""
+    own = getattr(data, split, None) if split in ("train", "validation", "test") else None
+    if own is None:
+        return _located(data.source or "", split)
+    if data.source is not None and "://" not in own and "." not in own and "/" not in own:
+        return _located(data.source, own)
+    return _located(own, split)
+
+
+def _located(reference: str, split: str) -> tuple[str, str]:
+    """A file has no splits: it is the same under every name."""
+    return (reference, split) if "://" in reference else (reference, "")

@@ -1,0 +1,16 @@
+"""L090: nobody may use this recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from recipelang.lint.meta import without
+from recipelang.lint.subject import Finding, Subject
+
+CODE, NAME, LEVEL, NEEDS = "L090", "no-licence", "info", "tree"
+
+
+def check(it: Subject) -> Iterator[Finding]:
+    for at in without(it.tree, "license"):
+        help = 'name one in `meta`: `license = "Apache-2.0"`; without it others may read, not use'
+        yield Finding(at, "the recipe has no licence", help)

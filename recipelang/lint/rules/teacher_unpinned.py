@@ -1,0 +1,21 @@
+"""L023: the teacher may be another one tomorrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from recipelang.lint.pins import is_unpinned
+from recipelang.lint.subject import Finding, Subject
+from recipelang.lint.walk import written
+
+CODE, NAME, LEVEL, NEEDS = "L023", "teacher-unpinned", "warn", "recipe"
+
+
+def check(it: Subject) -> Iterator[Finding]:
+    for stage in it.recipe.stages:
+        for distill in stage.distills:
+            if is_unpinned(distill.teacher):
+                path = f"stage.{stage.name}.distill.teacher"
+                message = f"`{distill.teacher}` does not say which version teaches"
+                help = "add the commit (`@COMMIT` at its end), or distil from a stage: `teacher = stage.NAME`"
+                yield Finding(written(it.tree, path, distill.teacher) or path, message, help)

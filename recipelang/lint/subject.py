@@ -1,0 +1,49 @@
+"""What a rule looks at, and what it says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from recipelang.plan.facts import ModelFacts, read_model_facts
+from recipelang.plan.types import Plan
+from recipelang.source import Fix, Source, Span
+from recipelang.spec.check import Recipe
+from recipelang.syntax import tree as t
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`at` is a path such as `stage.sparse.length`, or a place in the text."""
+
+    at: str | Span
+    message: str
+    help: str
+    fix: Fix | None = None
+    also: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One recipe, as far as it is known. A rule asks only for what its `NEEDS` says is there."""
+
+    source: Source
+    tree: t.Recipe
+    checked: Recipe | None = None
+    planned: Plan | None = None
+
+    @property
+    def recipe(self) -> Recipe:
+        assert self.checked is not None
+        return self.checked
+
+    @property
+    def plan(self) -> Plan:
+        assert self.planned is not None
+        return self.planned
+
+    @cached_property
+    def facts(self) -> ModelFacts:
+        """The names and layers of the planned model, read once more: a plan keeps only its targets."""
+        return read_model_facts(Path(self.plan.model.path), self.plan.model.task)

@@ -1,0 +1,74 @@
+"""Ways through the tree of a recipe that several rules need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+
+from recipelang.source import Span
+from recipelang.syntax import tree as t
+
+
+def nodes(root: object) -> Iterator[t.Node]:
+    """A node and every node inside it, as they are written."""
+    stack = [root]
+    while stack:
+        match stack.pop():
+            case tuple() as several:
+                stack += reversed(several)
+            case t.Node() as node:
+                yield node
+                stack += [getattr(node, f.name) for f in reversed(fields(node))]
+
+
+def names(root: object) -> set[str]:
+    """The first part of every name that is used: parameters and lets among them."""
+    return {node.names[0] for node in nodes(root) if isinstance(node, t.Path)}
+
+
+def blocks(tree: t.Recipe, kind: str) -> list[t.Block]:
+    return [s for s in tree.statements if isinstance(s, t.Block) and s.kind == kind]
+
+
+def attribute(tree: t.Recipe, path: str) -> t.Attribute | None:
+    """The attribute at a path such as `stage.sparse.prune.weights.never`."""
+    statements = tree.statements
+    rest = path.split(".")
+    while len(rest) > 1:
+        inside = _enter(statements, rest)
+        if inside is None:
+            return None
+        statements, rest = inside
+    return next((s for s in statements if isinstance(s, t.Attribute) and s.name == rest[0]), None)
+
+
+def _enter(statements: tuple[t.Statement, ...], rest: list[str]) -> tuple[tuple[t.Statement, ...], list[str]] | None:
+    for s in sorted((s for s in statements if isinstance(s, t.Block)), key=lambda s: -len(s.labels)):
+        if [s.kind, *s.labels] == rest[: 1 + len(s.labels)]:
+            return s.body, rest[1 + len(s.labels) :]
+    return None
+
+
+def written(tree: t.Recipe, path: str, text: str) -> Span | None:
+    """Where the text of an attribute stands: with the parameter or let that it names, if that still has this text."""
+    found = attribute(tree, path)
+    if found is None:
+        return None
+    value: object = found.value
+    definitions = {s.name: s for s in tree.statements if isinstance(s, t.Param | t.Let)}
+    for _ in range(len(definitions)):
+        definition = definitions.get(value.text) if isinstance(value, t.Path) else None
+        if definition is None:
+            break
+        value = definition.default if isinstance(definition, t.Param) else definition.value
+    return value.span if isinstance(value, t.Text) and value.parts == (text,) else found.value.span
+
+
+def claims(tree: t.Recipe) -> list[t.Claim]:
+    """What is judged after a run."""
+    return [s for s in tree.statements if isinstance(s, t.Claim) and s.kind != "require"]
+
+
+def is_measured(node: t.Expr) -> bool:
+    """`dev.f1`, `sparsity(...)`: what only a run can tell."""
+    return isinstance(node, t.Call) or (isinstance(node, t.Path) and len(node.names) > 1)

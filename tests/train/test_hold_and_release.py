@@ -1,0 +1,87 @@
+"""Sparse transfer keeps the zeros a model came with; a release lets them move again; nothing revives by accident."""
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from recipelang.source import RecipeError
+
+from .steps import run
+from .test_pruning import targets
+
+HOLD = "method = hold"
+MAGNITUDE = "method = magnitude\n    sparsity = {}"
+
+RECIPE = """recipe 1 "transfer"
+
+model {{ base = "model", task = question_answering }}
+data {{ train = "train.json", validation = "dev.json", max_length = 32 tokens, stride = 8 tokens }}
+stage first {{
+  length = 1 epoch
+  batch = 8
+  learning_rate = 1e-3
+  prune weights {{
+    targets = @linear & @encoder
+    {first}
+  }}
+}}
+stage second {{
+  length = 1 epoch
+  batch = 8
+  learning_rate = 1e-3
+  prune again {{
+    targets = @linear & @encoder
+    {second}
+  }}
+}}
+"""
+
+
+@pytest.fixture
+def sparse(project):
+    """The tiny model with 60 % of its encoder's matrices at zero, and a recipe to write."""
+    folder = project().parent
+    path = folder / "model" / "model.safetensors"
+    tensors = load_file(path)
+    generator = torch.Generator().manual_seed(1)
+    for name, weight in tensors.items():
+        if "encoder.layer" in name and weight.dim() == 2:
+            tensors[name] = weight * (torch.rand(weight.shape, generator=generator) > 0.6)
+    save_file(tensors, path, {"format": "pt"})
+    before = {n: w == 0 for n, w in tensors.items() if "encoder.layer" in n and w.dim() == 2}
+
+    def write(first: str, second: str):
+        (folder / "transfer.recipe").write_text(RECIPE.format(first=first, second=second), "utf-8")
+        return folder / "transfer.recipe"
+
+    return before, write
+
+
+def test_hold_keeps_exactly_the_zeros_that_came(sparse, tmp_path):
+    before, write = sparse
+    run(write(HOLD, HOLD), tmp_path / "out")
+    for name, weight in targets(tmp_path / "out").items():
+        assert torch.equal(weight == 0, before[name])
+
+
+def test_release_lets_weights_move_again(sparse, tmp_path):
+    _, write = sparse
+    run(write(HOLD, "method = release"), tmp_path / "out")
+    zeros = sum(int((w == 0).sum()) for w in targets(tmp_path / "out").values())
+    assert zeros < 10
+
+
+def test_held_zeros_are_the_first_to_count_in_a_later_stage(sparse, tmp_path):
+    before, write = sparse
+    run(write(HOLD, MAGNITUDE.format("80%")), tmp_path / "out")
+    for name, weight in targets(tmp_path / "out").items():
+        assert int((weight == 0).sum()) == round(0.8 * weight.numel())
+        assert bool((weight[before[name]] == 0).all())
+
+
+def test_a_stage_that_would_revive_held_zeros_stops(sparse, tmp_path):
+    _, write = sparse
+    with pytest.raises(RecipeError) as stopped:
+        run(write(HOLD, MAGNITUDE.format("20%")), tmp_path / "out")
+    (found,) = stopped.value.diagnostics
+    assert found.code == "E064"
