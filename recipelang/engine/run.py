@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import nn
@@ -128,6 +127,7 @@ class _Run:
     # ------------------------------------------------------------------ the run
     def go(self, stop: StopRequests, judge: Judge, resume: bool) -> Result:
         started = time.monotonic()
+        self.stop = stop
         self.record("running", {})
         self.model = load_model(Path(self.plan.model.path), self.plan.model, self.plan.seed).to(self.accelerator.device)
         loaded = self._newest() if resume else None
@@ -148,9 +148,7 @@ class _Run:
         _, features = self._split(data, "train")
         optimizer = make_optimizer(stage, self.model)
         until = min(stage.steps, self.plan.rehearsal or stage.steps)
-        order_seed = stage.seed if data.seed is None else data.seed
-        rows = drawn(stage, len(features), data.shuffle, order_seed, until)
-        modifiers = self._modifiers(stage, features, rows, stop)
+        modifiers = self._modifiers(stage)
         for modifier in modifiers:
             modifier.join(optimizer)
         show_maps(self.model, any("output_attentions" in m.asks for m in modifiers))
@@ -192,7 +190,7 @@ class _Run:
             self.accelerator,
             self._autocast(stage.precision),
             shuffle=data.shuffle,
-            order_seed=order_seed,
+            order_seed=stage.seed if data.seed is None else data.seed,
             until=until,
             after_step=after_step,
         )
@@ -241,13 +239,11 @@ class _Run:
         return evaluate(self.model, evaluation, examples, features, self.accelerator.device, autocast)
 
     # ------------------------------------------------------------------- pieces
-    def _modifiers(
-        self, stage: StagePlan, features: task.Features, rows: np.ndarray, stop: StopRequests
-    ) -> list[Modifier]:
+    def _modifiers(self, stage: StagePlan) -> list[Modifier]:
         modifiers: list[Modifier] = [pruner(p, stream(stage.seed, stage.name, p.name, "sample")) for p in stage.prunes]
         modifiers.append(LearningRate(stage.learning_rate))
         for d in stage.distills:
-            teacher = self._kept(stage, d, features, rows, stop) if d.cache else self._running(d)
+            teacher = self._kept(stage, d) if d.cache else self._running(d)
             modifiers.append(Distill(d, teacher, task.OUTPUTS, stream(stage.seed, stage.name, "projection")))
         return [*modifiers, KeepZeros()]
 
@@ -265,20 +261,22 @@ class _Run:
         show_maps(model, "output_attentions" in asked(d))
         return Running(model, asked(d))
 
-    def _kept(
-        self, stage: StagePlan, d: DistillPlan, features: task.Features, rows: np.ndarray, stop: StopRequests
-    ) -> Kept:
+    def _kept(self, stage: StagePlan, d: DistillPlan) -> Kept:
         """The teacher's outputs beside the checkpoints: kept as long as a resumed run may need them."""
 
         def between() -> None:
-            if stop.received is not None:
-                raise Interrupted(stop.received, self.checkpoints)
+            if self.stop.received is not None:
+                raise Interrupted(self.stop.received, self.checkpoints)
 
+        data = next(p for p in self.plan.data if p.label == stage.data)
+        _, features = self._split(data, "train")
+        until = min(stage.steps, self.plan.rehearsal or stage.steps)
+        seed = stage.seed if data.seed is None else data.seed
         named = [task.OUTPUTS if t.output == "logits" else (t.output,) for t in d.terms]
         wanted = Wanted(
             teacher=model_digest(self._teacher_folder(d.teacher)),
             features=features,
-            rows=rows,
+            rows=drawn(stage, len(features), data.shuffle, seed, until),
             outputs=tuple(sorted({name for names in named for name in names})),
             kept=d.cache or "fp16",
             precision=stage.precision,

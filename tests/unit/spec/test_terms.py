@@ -6,7 +6,6 @@ from recipelang.spec.canonical import behaviour_form
 from recipelang.spec.effective import effective
 from recipelang.spec.show import show
 from recipelang.values.composite import LayerPairs, Term
-
 from tests.reading import codes, recipe_of, sound
 
 TEACHER = {"hf://owner/teacher": "sha256:" + "0" * 64}
