@@ -1,6 +1,6 @@
 """What a teacher costs a training step: without one, with one that runs, with one whose outputs are kept.
 
-    python benchmarks/distill_cache.py [--rounds 12]
+    python benchmarks/distill_cache.py [--rounds 8]
 
 The engine's own loop on equal 6 x 384 encoders with an equal teacher, fp32, the batches of `lib://facts`. A
 round takes a chunk of steps of each of four: two without distillation, whose difference is the noise, one
@@ -35,12 +35,12 @@ from recipelang.runtime.state import Modifier, State
 from recipelang.tasks import question_answering as task
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "quickstart.recipe"
-CHUNK = 8
+CHUNK = 4
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=8)
     rounds = parser.parse_args().rounds
     _, plan, _ = planned(str(RECIPE), read_around([f"sparse={CHUNK * (rounds + 1)} steps"]))
     stage, data = plan.stages[1], plan.data[0]
