@@ -3,8 +3,9 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 WORKERS ?= 2
+SECONDS ?= 120
 
-.PHONY: help setup demo test test-deps check format grammar docs bench picture clean
+.PHONY: help setup demo test test-deps fuzz check format grammar docs bench picture clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -32,6 +33,9 @@ test-deps: ## system packages that only tests need (none so far)
 test: $(VENV)/.model ## every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q
 
+fuzz: setup ## read random texts for a while: `make fuzz SECONDS=600`; a text that fails is kept in a file
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
 check: setup ## lint, format, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -50,6 +54,7 @@ docs: setup ## write docs/reference again after a change of what recipes may hol
 
 bench: $(VENV)/.model ## every figure, each as a ratio measured in one run (half an hour; nothing else should run)
 	$(BIN)/python benchmarks/cold_validate.py
+	$(BIN)/python benchmarks/validate_speed.py
 	$(BIN)/python benchmarks/mask_update.py
 	$(BIN)/python benchmarks/masked_steps.py
 	$(BIN)/python benchmarks/throughput.py

@@ -28,6 +28,11 @@ def recipes(incomplete: str) -> list[str]:
     return [n for n in found if not n.endswith("/recipe/effective.recipe") or "/recipe/" in incomplete]
 
 
+def documents(incomplete: str) -> list[str]:
+    """Recipes, and JSON files that may be one."""
+    return [*recipes(incomplete), *(n for n, e in _below(incomplete) if n.endswith(".recipe.json") and e.is_file())]
+
+
 def runs(incomplete: str) -> list[str]:
     """Output folders of runs that are not finished."""
     from recipelang.engine.records import read_record

@@ -18,22 +18,22 @@ _LATER = ("oci", "hf", "https")
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)*")
 
 
-def read_source(path: str) -> Source:
+def read_source(path: str, limit: int = MAX_BYTES) -> Source:
     """A recipe file as text; `-` is standard input, `lib://NAME` a recipe of the library. Size is checked first."""
     if path == "-":
-        return _decode("<stdin>", sys.stdin.buffer.read(MAX_BYTES + 1))
+        return _decode("<stdin>", sys.stdin.buffer.read(limit + 1), limit)
     if path.startswith("lib://"):
         return bundled(path)
     try:
         with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(limit + 1)
     except FileNotFoundError:
         raise fail("E046", f"there is no file `{path}`", help=_neighbours(Path(path))) from None
     except IsADirectoryError:
         raise fail("E046", f"`{path}` is a folder", help="name a `.recipe` file in it") from None
     except OSError as error:
         raise fail("E046", f"`{path}` cannot be read", notes=[str(error.strerror or error)]) from None
-    return _decode(path, data)
+    return _decode(path, data, limit)
 
 
 def _neighbours(path: Path) -> str | None:
@@ -45,9 +45,9 @@ def _neighbours(path: Path) -> str | None:
     return f"did you mean `{path.parent / near[0]}`?" if near else None
 
 
-def _decode(name: str, data: bytes) -> Source:
-    if len(data) > MAX_BYTES:
-        raise fail("E042", f"`{name}` is larger than {MAX_BYTES // 1024} KiB", help="split it, or shorten it")
+def _decode(name: str, data: bytes, limit: int = MAX_BYTES) -> Source:
+    if len(data) > limit:
+        raise fail("E042", f"`{name}` is larger than {limit // 1024:,} KiB", help="split it, or shorten it")
     if b"\x00" in data[:1024]:
         raise fail("E002", f"`{name}` is not a text file", help="a recipe is plain text in UTF-8")
     try:

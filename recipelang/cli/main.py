@@ -11,7 +11,7 @@ from contextlib import suppress
 import typer
 
 from recipelang import __version__
-from recipelang.cli import doc, explain, fmt, init, lint, plan, run, schema, trace, validate
+from recipelang.cli import convert, digest, doc, explain, fmt, init, lint, plan, run, schema, trace, validate
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.screen import show_error
 from recipelang.source import RecipeError, fail
@@ -60,6 +60,8 @@ app.command("run", short_help="Train, prune, evaluate, judge the claims.")(run.r
 app.command("resume", short_help="Go on with an interrupted run.")(run.resume)
 app.command("trace", short_help="Tell where a value came from.")(trace.trace)
 app.command("schema", short_help="Print the JSON Schema of a recipe.")(schema.schema)
+app.command("digest", short_help="Print what a recipe is, as digests.")(digest.digest)
+app.command("convert", short_help="Write a recipe as JSON or YAML, and back.")(convert.convert)
 app.command("explain", short_help="Tell what a code of a message means.")(explain.explain)
 
 

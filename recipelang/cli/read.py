@@ -37,8 +37,8 @@ def check_all(
 ) -> Checked:
     """`check`, and the names and types of claims."""
     checked = check(source, given, complete=complete, load=References(source).load, overlays=overlays)
-    if checked.recipe is not None:
-        check_claims(checked.recipe, checked.diagnostics)
+    if checked.outline is not None:
+        check_claims(checked.outline, checked.diagnostics)
     return checked
 
 

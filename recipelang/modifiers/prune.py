@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -52,29 +52,40 @@ class Prune(Modifier):
 
     def _prune(self, event: PruneEvent, state: State) -> None:
         weights = _weights(self.names, state)
-        live = [state.masks.live(n, w) for n, w in zip(self.names, weights, strict=True)]
-        self._only_rises(event, live)
+        before = self._masked(weights, state)
+        self._only_rises(before, event)
+        if self.score.rounds == 1:
+            return self._round(event.zeros, weights, state)
+        for zeros in towards(before, event.zeros, self.score.rounds):
+            self._round(zeros, weights, state)
+
+    def _round(self, zeros: Sequence[int], weights: Sequence[nn.Parameter], state: State) -> None:
         self.score.prepare(weights, state.gradients)
         with torch.no_grad():
+            tiles = self.score.tiles(weights, self.plan.pattern_size) if self.plan.pattern == "block" else None
             keeps = patterns.choose(
                 self.plan.pattern,
                 self.plan.pattern_size,
                 self.plan.scope,
-                self.score.scores(weights),
-                event.zeros,
-                live,
+                self.score.scores(weights) if tiles is None else tiles,
+                zeros,
+                self._live(weights, state),
                 seed=self.seed,
+                tiled=tiles is not None,
             )
             self.score.compensate(weights, keeps)
             for name, weight, keep in zip(self.names, weights, keeps, strict=True):
                 state.masks.set(name, weight, keep)
             state.masks.clear_moments(state.optimizer)
 
-    def _only_rises(self, event: PruneEvent, live: list[Tensor]) -> None:
+    def _masked(self, weights: Sequence[nn.Parameter], state: State) -> list[int]:
+        """Zeros in force, of each ranking set."""
+        dead = [int((~m).count_nonzero()) for m in self._live(weights, state)]
+        return [sum(dead)] if self.plan.scope == "global" else dead
+
+    def _only_rises(self, before: Sequence[int], event: PruneEvent) -> None:
         """What `hold` kept is known only now: an event below it would revive weights."""
-        masked = [int((~m).sum()) for m in live]
-        there, asked = (masked, event.zeros) if len(event.zeros) == len(masked) else ([sum(masked)], event.zeros)
-        for have, wanted in zip(there, asked, strict=True):
+        for have, wanted in zip(before, event.zeros, strict=True):
             if wanted < have:
                 raise fail(
                     "E064",
@@ -83,11 +94,23 @@ class Prune(Modifier):
                     help="let the schedule begin at the sparsity that the model came with",
                 )
 
+    def _live(self, weights: Sequence[nn.Parameter], state: State) -> list[Tensor]:
+        return [state.masks.live(n, w) for n, w in zip(self.names, weights, strict=True)]
+
     def state(self) -> dict[str, Tensor]:
         return self.score.state()
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         self.score.load(state)
+
+
+def towards(before: Sequence[int], after: Sequence[int], rounds: int) -> list[list[int]]:
+    """Zeros of each ranking set after every round, in equal parts; the last has `after` exactly.
+
+    >>> towards([2, 0], [10, 3], 3)
+    [[4, 1], [7, 2], [10, 3]]
+    """
+    return [[b + (a - b) * i // rounds for b, a in zip(before, after, strict=True)] for i in range(1, rounds + 1)]
 
 
 class Hold(Modifier):
@@ -118,6 +141,6 @@ class KeepZeros(Modifier):
         state.masks.apply_gradients()
 
 
-def _weights(names: list[str], state: State) -> list[nn.Parameter]:
+def _weights(names: Sequence[str], state: State) -> list[nn.Parameter]:
     parameters = dict(state.model.named_parameters())
     return [parameters[n] for n in names]

@@ -186,26 +186,3 @@ TASKS: dict[str, frozenset[str]] = {
     ),
     "llama": frozenset({"causal_lm", "question_answering", "sequence_classification", "token_classification"}),
 }
-
-#: what the word means in a role, whether or not a family has it
-#: the words after `@`, and what they mean in every family
-ROLES: dict[str, str] = {
-    "linear": "weight matrices of linear layers, in every part of the model",
-    "embeddings": "tables of words, positions and segments, and their norm",
-    "encoder": "every tensor of the layers of an encoder",
-    "decoder": "every tensor of the layers of a decoder",
-    "head": "what turns hidden states into answers, classes or words",
-    "pooler": "the layer between the first token and a classifier",
-    "norm": "weights and biases of normalisation layers",
-    "attention": "the attention part of a layer",
-    "ffn": "the feed-forward part of a layer",
-    "bias": "biases of linear layers",
-    "query": "the projection to queries",
-    "key": "the projection to keys",
-    "value": "the projection to values",
-    "out": "the projection after attention",
-    "up": "the projection into the feed-forward width",
-    "down": "the projection back from it",
-    "gate": "the gate of a feed-forward part that has one",
-    "router": "what chooses experts",
-}

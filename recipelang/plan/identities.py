@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,9 +19,12 @@ def local_references(recipe: Recipe) -> list[str]:
     return [r for r in dict.fromkeys(reference for _, reference in references(recipe)) if is_local(r)]
 
 
-def identities(recipe: Recipe, beside: Path) -> dict[str, str]:
-    """Local reference as written -> digest of what is there. E074 and E076, every one that is missing at once."""
-    known: dict[str, str] = {}
+def identities(recipe: Recipe, beside: Path, known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Local reference as written -> digest of what is there. E074 and E076, every one that is missing at once.
+
+    What is `known` is not looked at.
+    """
+    known = dict(known or {})
     found = Diagnostics()
     for path, reference in references(recipe):
         if not is_local(reference) or reference in known:

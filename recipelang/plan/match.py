@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 
 from recipelang.plan.facts import ModelFacts
-from recipelang.plan.families import ROLES, TensorFact
+from recipelang.plan.families import TensorFact
 from recipelang.source import Diagnostic, RecipeError, fail
-from recipelang.source.suggest import closest, distance
-from recipelang.spec import selector as s
-
-MAX_ALTERNATIVES = 1_000
-MAX_REGEX = 1_024
+from recipelang.source.suggest import distance
+from recipelang.spec import patterns, selector as s
 
 
 def match(selector: s.Selector, facts: ModelFacts) -> tuple[str, ...]:
@@ -27,10 +23,9 @@ def _match(selector: s.Selector, facts: ModelFacts) -> frozenset[str]:
         case s.Role():
             return _role(selector, facts)
         case s.Glob():
-            pattern = _compile_glob(selector.pattern)
-            return frozenset(n for n in everything if pattern.fullmatch(n))
+            return frozenset(n for n in everything if patterns.glob(selector.pattern).fullmatch(n))
         case s.Regex():
-            return _regex(selector.pattern, everything)
+            return frozenset(n for n in everything if patterns.regex(selector.pattern).fullmatch(n))
         case s.Layers():
             return _layers(selector, facts)
         case s.And():
@@ -43,12 +38,7 @@ def _match(selector: s.Selector, facts: ModelFacts) -> frozenset[str]:
 
 
 def _role(role: s.Role, facts: ModelFacts) -> frozenset[str]:
-    have = sorted({r for t in facts.tensors for r in t.roles})
-    if role.name not in ROLES:
-        near = closest(role.name, ROLES)
-        hint = f"did you mean `@{near}`?" if near else f"roles here: {', '.join(f'@{r}' for r in have)}"
-        raise fail("E073", f"unknown role `@{role.name}`", help=hint)
-    # a role of the language that this family lacks matches nothing: `never = @pooler` is fine anywhere
+    """A role of the language that this family lacks matches nothing: `never = @pooler` is fine anywhere."""
     return frozenset(t.name for t in facts.tensors if role.name in t.roles)
 
 
@@ -64,77 +54,14 @@ def _layers(layers: s.Layers, facts: ModelFacts) -> frozenset[str]:
     return frozenset(t.name for t in facts.tensors if t.layer is not None and first <= t.layer <= last)
 
 
-@cache
-def _compile_glob(pattern: str) -> re.Pattern[str]:
-    """`*` one segment, `**` any number, `{a,b}`, `{0..11}`; linear in the name, no nested repeats."""
-    pieces: list[str] = []
-    alternatives = 0
-    for token in re.findall(r"\*\*|\*|\?|\{[^{}]*\}|[^*?{}]+|[{}]", pattern):
-        if token == "**":
-            pieces.append(".*")
-        elif token == "*":
-            pieces.append("[^.]*")
-        elif token == "?":
-            pieces.append("[^.]")
-        elif token.startswith("{") and len(token) > 1:
-            options = _alternatives(token[1:-1])
-            alternatives += len(options)
-            if alternatives > MAX_ALTERNATIVES:
-                raise fail(
-                    "E049",
-                    f"the glob `{pattern}` has more than {MAX_ALTERNATIVES:,} alternatives",
-                    help="write `*` for any name, or `layers(0..5)`",
-                )
-            pieces.append("(?:" + "|".join(map(re.escape, options)) + ")")
-        elif token in "{}":
-            help = "write `{a,b}` or `{0..11}`, without braces inside"
-            raise fail("E049", f"the glob `{pattern}` has a brace without its partner", help=help)
-        else:
-            pieces.append(re.escape(token))
-    if pieces.count(".*") + pieces.count("[^.]*") > 16:
-        raise fail("E049", f"the glob `{pattern}` has more than 16 stars", help="`**` stands for any number of parts")
-    return re.compile("".join(pieces))
-
-
-def _alternatives(inner: str) -> list[str]:
-    numbers = re.fullmatch(r"(\d{1,6})\.\.(\d{1,6})", inner)
-    if not numbers:
-        return inner.split(",")
-    first, last = int(numbers[1]), int(numbers[2])
-    return [str(i) for i in range(first, min(last, first + MAX_ALTERNATIVES) + 1)]
-
-
-def _regex(pattern: str, names: frozenset[str]) -> frozenset[str]:
-    import re2
-
-    if len(pattern) > MAX_REGEX:
-        raise fail(
-            "E049", f"a regular expression has at most {MAX_REGEX:,} characters", help="join roles with `&` and `|`"
-        )
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        compiled = re2.compile(pattern, options=options)
-    except re2.error as error:
-        reason = (
-            error.args[0].decode("utf-8", "replace") if error.args and isinstance(error.args[0], bytes) else str(error)
-        )
-        unknown = "perl operator" in reason or "escape" in reason
-        help = "look-around and back-references do not exist here; combine patterns with `&`, `|` and `except`"
-        raise fail(
-            "E049", "this regular expression cannot be used", help=help if unknown else None, notes=[reason[:160]]
-        ) from None
-    return frozenset(n for n in names if compiled.fullmatch(n))
-
-
 def nearest(selector: s.Selector, facts: ModelFacts, n: int = 3) -> list[str]:
     """Names that a glob or regular expression may have meant."""
-    patterns = [p.pattern for p in leaves(selector) if isinstance(p, s.Glob | s.Regex)]
+    written = [p.pattern for p in leaves(selector) if isinstance(p, s.Glob | s.Regex)]
     names = [t.name for t in facts.tensors if "bias" not in t.roles]
-    if not patterns:
+    if not written:
         return []
-    plain = re.sub(r"[\\*?{}()\[\]|^$+]", "", patterns[0])
-    begins = re.split(r"[\\*?{(\[|^$+]", patterns[0], maxsplit=1)[0]
+    plain = re.sub(r"[\\*?{}()\[\]|^$+]", "", written[0])
+    begins = re.split(r"[\\*?{(\[|^$+]", written[0], maxsplit=1)[0]
 
     def apart(name: str) -> tuple[int, int, str]:
         return -_shared(begins, name), distance(plain[:80], name[:80]), name

@@ -27,6 +27,7 @@ def choose(
     live: Sequence[Tensor],
     *,
     seed: int = 0,
+    tiled: bool = False,
 ) -> list[Tensor]:
     """Keep-masks (bool) of a set of weights, in the shapes of `live`.
 
@@ -37,6 +38,7 @@ def choose(
         scores: of each tensor, flat; the largest stay.
         zeros: how many become zero, per tensor, or one number for `global`.
         live: bool, false where a weight is masked already.
+        tiled: the scores are of the tiles of a `block` already, one each.
     """
     match pattern:
         case "N:M":
@@ -46,12 +48,13 @@ def choose(
             ]
         case "block":
             tiles = [tile_live(mask, *size) for mask in live]
-            shaped = [
-                (lambda s=s, m=m: tile_scores(s().view(m.shape), *size).reshape(-1))
-                for s, m in zip(scores, live, strict=True)
-            ]
+            if not tiled:
+                scores = [
+                    (lambda s=s, m=m: tile_scores(s().view(m.shape), *size).reshape(-1))  # type: ignore[misc]
+                    for s, m in zip(scores, live, strict=True)
+                ]
             area = size[0] * size[1]
-            kept = choose("unstructured", size, scope, shaped, [n // area for n in zeros], tiles, seed=seed)
+            kept = choose("unstructured", size, scope, scores, [n // area for n in zeros], tiles, seed=seed)
             return [expand(k, *size) for k in kept]
     if scope == "global":
         return selection.smallest(scores, zeros[0], live, seed=seed)

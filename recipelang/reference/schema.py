@@ -125,7 +125,7 @@ def _expressions(selector: Schema) -> list[Schema]:
     inner = _ref("expression")
     measured: Schema = {"measured": {"type": "string"}, "of": selector}
     unit = {"enum": ["epoch", "step", "sample", "token", "byte", "second", "x", "1/epoch"]}
-    two = (*COMPARISONS, "in", "±", "->", "..", "+", "-", "*", "/", "except")
+    two = (*COMPARISONS, "in", "±", "->", "..", "except")
     return [
         {"type": ["string", "boolean", "null"]},
         {"type": "array", "items": inner},
@@ -134,9 +134,9 @@ def _expressions(selector: Schema) -> list[Schema]:
         _object({"text": {"type": "string"}}, ("text",)),
         _object({"block": _array(_ref("int"), 2)}, ("block",)),
         selector,
-        *(_object({sign: inner}, (sign,)) for sign in ("not", "-", "!")),
+        *(_object({sign: inner}, (sign,)) for sign in ("not", "-", "/", "!")),
         *(_object({sign: _array(inner, 2)}, (sign,)) for sign in two),
-        *(_object({sign: _array(inner, least=1)}, (sign,)) for sign in ("and", "or", "&", "|")),
+        *(_object({sign: _array(inner, least=1)}, (sign,)) for sign in ("and", "or", "&", "|", "+", "*")),
         _object({"if": _array(inner, 3)}, ("if",)),
     ]
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import get_args
 
-from recipelang.plan.families import ROLES
 from recipelang.reference.markdown import block, code, page, table
-from recipelang.spec.selector import Selector
+from recipelang.spec.selector import ROLES, Selector
 
 
 def text() -> str:

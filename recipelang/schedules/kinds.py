@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 
 from recipelang.source import Span
 from recipelang.source.suggest import closest
-from recipelang.values.composite import Applied, Arrow, Between, Schedule, ShapeSegment, Symbol
-from recipelang.values.kinds import Kind, Mismatch, wrong
+from recipelang.values import aliases
+from recipelang.values.composite import Applied, Arrow, Between, Poison, Schedule, ShapeSegment, Symbol
+from recipelang.values.kinds import Kind, Mismatch, Silent, wrong
 from recipelang.values.quantities import Quantity, Rate, Time
 
 
@@ -72,7 +73,17 @@ def schedule(value_kind: Kind, *, events: bool = False) -> Kind:
             raise Mismatch("E024", "a schedule needs at least one value")
         if len(items) > 1 and not all(isinstance(item, Applied) for item in items):
             raise Mismatch("E024", "a list of schedules holds calls only", "write `[linear(...), linear(...)]`")
-        return Schedule(tuple(_segment(item, value_kind, events) for item in items))
+        return Schedule(segments(items))
+
+    def segments(items: tuple[object, ...]) -> tuple[ShapeSegment, ...]:
+        """One that could not be evaluated does not hide what is wrong with the next."""
+        found: list[ShapeSegment] = []
+        for item in items:
+            with suppress(Silent):
+                found.append(_segment(item, value_kind, events))
+        if len(found) < len(items):
+            raise Silent
+        return tuple(found)
 
     doc = "a value that stays, a change over time such as `linear(a -> b, over = start..end)`, or a list of them"
     changes = {"type": "array", "items": {"$ref": "#/$defs/segment"}, "minItems": 1}
@@ -89,7 +100,7 @@ def _segment(value: object, kind: Kind, events: bool) -> ShapeSegment:
         plain = _value(value, kind)
         return ShapeSegment("constant", plain, plain)
     if value.function not in SHAPES:
-        near = closest(value.function, SHAPES)
+        near = closest(value.function, SHAPES) or aliases.meant(value.function, aliases.SYMBOLS, SHAPES)
         known = ", ".join(f"`{s}`" for s in SHAPES)
         raise Mismatch(
             "E022", f"unknown shape `{value.function}`", f"did you mean `{near}`?" if near else f"shapes: {known}", near
@@ -121,19 +132,36 @@ def _call(call: Applied, kind: Kind, events: bool) -> ShapeSegment:
             raise Mismatch("E026", f"argument `{name}` is given twice", "keep one of them")
         else:
             given[name] = value
-    start, end = _change(change, shape, kind)
     spans = {name: span for name, _, span in call.arguments if name}
-    with _at(spans, "over", "at"):
-        window = _window(given, shape)
-    with _at(spans, "every", "updates"):
-        every = _every(given, shape, window, events)
-    with _at(spans, "rewind"):
-        rewind = _rewind(given, shape, events)
-    with _at(spans, "power"):
-        power = _power(given)
+    unread = change is not None and _unread(change)
+    start, end = (Fraction(0), Fraction(0)) if unread else _change(change, shape, kind)
+    window, every, rewind, power = None, None, None, None
+    for names in (("over", "at"), ("every", "updates"), ("rewind",), ("power",)):
+        if any(_unread(given.get(name)) for name in names):
+            unread = True
+            continue
+        with _at(spans, *names):
+            match names[0]:
+                case "over":
+                    window = _window(given, shape)
+                case "every":
+                    every = _every(given, shape, window, events)
+                case "rewind":
+                    rewind = _rewind(given, shape, events)
+                case _:
+                    power = _power(given)
+    if unread:
+        raise Silent
     if "power" in SHAPES[shape].arguments and "power" not in given:
         raise Mismatch("E053", f"`{shape}` needs `power`", f"write `{shape}(a -> b, power = 2, over = start..end)`")
     return ShapeSegment(shape, start, end, window, every, rewind, power)
+
+
+def _unread(value: object) -> bool:
+    """A part of it could not be evaluated; the rest of the call is judged all the same."""
+    ends = (value.start, value.end) if isinstance(value, Arrow) else (value,)
+    ends = (value.low, value.high) if isinstance(value, Between) else ends
+    return any(isinstance(end, Poison) for end in ends)
 
 
 @contextmanager

@@ -70,19 +70,33 @@ class Diagnostic:
         return self.level or {"E": "error", "W": "warning"}.get(self.code[0], "info")  # type: ignore[return-value]
 
 
+#: codes of names that are not known: one finding a name, with all its places
+_NAMES = frozenset({"E022", "E025", "E073", "E091"})
+#: of these places so many are shown
+_PLACES = 4
+
+
 class Diagnostics:
-    """A list that phases pass down and add to; equal findings are kept once."""
+    """A list that phases pass down and add to; equal findings are kept once, and one name is one finding."""
 
     def __init__(self) -> None:
         self._items: list[Diagnostic] = []
         self._seen: set[tuple[str, str, Span | None]] = set()
+        self._named: dict[tuple[object, ...], int] = {}  # an unknown name -> where its finding is in the list
 
     def add(self, diagnostic: Diagnostic) -> None:
         at = diagnostic.primary.span if diagnostic.primary else None
         key = (diagnostic.code, diagnostic.message, at)
-        if key not in self._seen:
-            self._seen.add(key)
-            self._items.append(diagnostic)
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        if diagnostic.code in _NAMES and diagnostic.primary:
+            name = (diagnostic.code, diagnostic.message, diagnostic.help, diagnostic.primary.source.name)
+            index = self._named.setdefault(name, len(self._items))
+            if index < len(self._items):
+                self._items[index] = _joined(self._items[index], diagnostic)
+                return
+        self._items.append(diagnostic)
 
     def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
         for diagnostic in diagnostics:
@@ -107,6 +121,18 @@ class Diagnostics:
     def raise_errors(self) -> None:
         if self.errors:
             raise RecipeError(self.sorted())
+
+
+def _joined(a: Diagnostic, b: Diagnostic) -> Diagnostic:
+    """Two findings about one name: the first place in the text leads, the other is named with it."""
+    assert a.primary and b.primary
+    first, second = (a, b) if a.primary.span <= b.primary.span else (b, a)
+    assert second.primary
+    places = (*first.secondary, replace(second.primary, text="and here"), *second.secondary)
+    fixes = first.fixes
+    if first.fixes and second.fixes:
+        fixes = (replace(first.fixes[0], edits=(*first.fixes[0].edits, *second.fixes[0].edits)),)
+    return replace(first, secondary=places[:_PLACES], fixes=fixes)
 
 
 class RecipeError(Exception):

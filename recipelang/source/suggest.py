@@ -32,18 +32,29 @@ def distance(a: str, b: str) -> int:
 
 
 def nearest(word: str, candidates: Iterable[str], n: int = 3) -> list[str]:
-    """Up to `n` candidates close enough to be meant, nearest first, then by name."""
+    """Up to `n` candidates close enough to be meant: nearest first; of equals, one of the same letters."""
     folded = word.lower()
     limit = max(1, len(word) // 3)
     scored = [
-        (distance(folded, c.lower()), c) for c in set(candidates) if c != word and abs(len(c) - len(word)) <= limit
+        (
+            distance(folded, c.lower()),
+            sorted(c.lower()) != sorted(folded),
+            c[:1] != word[:1],
+            abs(len(c) - len(word)),
+            c,
+        )
+        for c in set(candidates)
+        if c != word and abs(len(c) - len(word)) <= limit
     ]
-    return [c for d, c in sorted(scored) if d <= limit and d < max(len(word), len(c))][:n]
+    return [c for d, *_, c in sorted(scored) if d <= limit and d < max(len(word), len(c))][:n]
 
 
-def closest(word: str, candidates: Iterable[str]) -> str | None:
-    found = nearest(word, candidates, 1)
-    return found[0] if found else None
+def closest(word: str, *groups: Iterable[str]) -> str | None:
+    """The nearest of the first group that has one: what fits best comes first."""
+    for candidates in groups:
+        if found := nearest(word, candidates, 1):
+            return found[0]
+    return None
 
 
 def respelling(word: str, span: Span, candidates: Iterable[str]) -> tuple[Fix, ...]:

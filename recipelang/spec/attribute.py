@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -59,6 +60,7 @@ class Spec(BaseModel):
     LABELS: ClassVar[tuple[int, int]] = (0, 0)
 
     @classmethod
+    @cache
     def attributes(cls) -> dict[str, Attr]:
         return {
             name: next(m for m in info.metadata if isinstance(m, Attr))
@@ -67,6 +69,7 @@ class Spec(BaseModel):
         }
 
     @classmethod
+    @cache
     def required(cls) -> tuple[str, ...]:
         return tuple(name for name, info in cls.model_fields.items() if info.is_required() and name in cls.attributes())
 

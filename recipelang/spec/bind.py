@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from pydantic import ValidationError
 
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
+from recipelang.source.diagnostic import Applicability
 from recipelang.source.suggest import closest
 from recipelang.spec import selector as sel
-from recipelang.spec.blocks import ALIASES, BLOCKS, LATER_BLOCKS, ColumnsSpec, DataSpec, Spec, StageSpec
+from recipelang.spec.blocks import ALIASES, BLOCKS, LATER_BLOCKS, OTHER_VALUES, ColumnsSpec, DataSpec, Spec, StageSpec
 from recipelang.spec.compose import word
-from recipelang.spec.evaluate import Evaluator
+from recipelang.spec.evaluate import NAMES, Evaluator
 from recipelang.spec.selector_kind import as_selector
 from recipelang.syntax import tree as t
-from recipelang.values.composite import POISON, Poison, Written
+from recipelang.values import aliases
+from recipelang.values.composite import POISON, Poison, Symbol, Written
 from recipelang.values.kinds import Kind, Mismatch, describe
 from recipelang.values.quantities import Time
 
@@ -76,11 +78,14 @@ class Binder:
             self.spans[f"{path}.{name}"] = attribute.value.span
             if name not in known:
                 self._unknown_attribute(block.kind, spec, attribute)
+                evaluator.value(attribute.value)  # a slip in its name does not hide one in its value
                 sound = False
                 continue
             value = self._value(attribute.value, spec.attributes()[name].kind, evaluator)
             if not isinstance(value, Poison):
                 value = self._coerce(attribute, spec, value, evaluator)
+                self._options(attribute, known[name].kind, evaluator)
+            self._look_over(attribute, spec, evaluator)
             if isinstance(value, Written):
                 value = self._relative(value, known[name].kind, name)
             if isinstance(value, Poison):
@@ -134,12 +139,27 @@ class Binder:
         try:
             return spec.attributes()[attribute.name].kind.coerce(value)
         except Mismatch as mismatch:
-            at = attribute.value.span
-            if mismatch.code == "E022" and isinstance(attribute.value, t.Path):
-                names = closest(attribute.value.text, evaluator.definitions)
-                if names and "did you mean" not in (mismatch.help or ""):
-                    mismatch = Mismatch("E022", mismatch.message, f"did you mean `{names}`?", names)
-            return evaluator.mismatch(mismatch, _innermost(attribute.value, mismatch, evaluator) or at)
+            at = _innermost(attribute.value, mismatch, evaluator)
+            return evaluator.misfit(mismatch, attribute.value, at, spec.attributes()[attribute.name].kind)
+
+    def _options(self, attribute: t.Attribute, kind: Kind, evaluator: Evaluator) -> None:
+        """Every name that a `one_of` parameter may be must do where the parameter is the value."""
+        defined = evaluator.definitions.get(attribute.value.text) if isinstance(attribute.value, t.Path) else None
+        if defined is None or not kind.symbols:
+            return
+        for name, span in zip(defined.symbols or (), defined.places, strict=False):
+            mismatch = kind.unknown(Symbol(name))
+            if name not in kind.symbols and mismatch.code == "E022":
+                evaluator.mismatch(mismatch, span)
+
+    def _look_over(self, attribute: t.Attribute, spec: type[Spec], evaluator: Evaluator) -> None:
+        """The branches of an `if` that were not taken: every name in them must do as well."""
+        quiet = Evaluator(self.source, Diagnostics(), evaluator.definitions, evaluator.locals, unread=evaluator.unread)
+        for branch in _branches(attribute.value):
+            value = quiet.value(branch)
+            if not isinstance(value, Poison):
+                self._coerce(replace(attribute, value=branch), spec, value, quiet)
+        self.diagnostics.extend(d for d in quiet.diagnostics if d.code in (*NAMES, "E051"))
 
     def _construct(self, spec: type[S], values: dict[str, object], block: t.Block) -> S | None:
         try:
@@ -158,6 +178,8 @@ class Binder:
         table = BLOCKS.get(parent, {})
         found: list[tuple[t.Block, type[Spec]]] = []
         seen: dict[tuple[str, tuple[str, ...]], t.Block] = {}
+        statements = tuple(statements)
+        whole = {(s.kind, s.labels) for s in statements if isinstance(s, t.Block)}
         for statement in statements:
             if parent and (word := _keyword(statement)):
                 self._error(
@@ -169,8 +191,10 @@ class Binder:
             if not isinstance(statement, t.Block):
                 continue
             if statement.kind not in table:
-                self._unknown_block(statement, parent)
-                continue
+                meant = self._unknown_block(statement, parent)
+                if meant is None or (meant, statement.labels) in whole:
+                    continue
+                statement = replace(statement, kind=meant)
             spec = table[statement.kind]
             if not self._labels(statement, spec):
                 continue
@@ -215,25 +239,29 @@ class Binder:
         fixes: tuple[Fix, ...] = ()
         if word:
             help = f"did you mean `{word}`?"
-            fixes = (Fix(f"write `{word}`", (Edit(attribute.name_span, word),)),)
+            safe: Applicability = "unsafe" if name in OTHER_VALUES else "safe"
+            fixes = (Fix(f"write `{word}`", (Edit(attribute.name_span, word),), safe),)
+        elif name in BLOCKS.get(kind, {}):
+            help = f"`{name}` is a block: write `{name} {{ ... }}`"
         elif homes := _homes(ALIASES.get(name, name)):
             home = ALIASES.get(name, name)
             help = f"`{home}` belongs in {' or '.join(f'`{h}`' for h in homes)}, not in {where}"
-        elif name in BLOCKS.get(kind, {}):
-            help = f"`{name}` is a block: write `{name} {{ ... }}`"
         else:
             help = f"it takes {', '.join(f'`{a}`' for a in here)}"
         self._error("E051", message, attribute.name_span, help=help, fixes=fixes)
 
-    def _unknown_block(self, block: t.Block, parent: str) -> None:
+    def _unknown_block(self, block: t.Block, parent: str) -> str | None:
+        """Said with the kind that was meant, where that is clear: the block is then read as one of it."""
         where = f"`{parent}`" if parent else "a recipe"
         if (parent, block.kind) in LATER_BLOCKS:
             self._error(
                 "E055", f"`{block.kind}` is not in this release yet", block.kind_span, help="take it out for now"
             )
-            return
+            return None
         table = BLOCKS.get(parent, {})
-        near = closest(block.kind, table)
+        near = closest(block.kind, table) or aliases.meant(block.kind, aliases.BLOCKS, table)
+        if block.labels and block.labels[0] in table and (patch := closest(block.kind, ["patch"])):
+            near = patch  # `ptach stage NAME { ... }` looks like a block with two names
         homes = [p for p, inner in BLOCKS.items() if block.kind in inner]
         if near:
             help = f"did you mean `{near}`?"
@@ -244,6 +272,7 @@ class Binder:
             help = f"{where} takes {', '.join(f'`{b}`' for b in table)}" if table else f"{where} takes no blocks"
         fixes = (Fix(f"write `{near}`", (Edit(block.kind_span, near),)),) if near else ()
         self._error("E052", f"unknown block `{block.kind}` in {where}", block.kind_span, help=help, fixes=fixes)
+        return near if closest(block.kind, table) == near else None
 
     def _missing(self, block: t.Block, name: str, doc: str) -> None:
         misspelt = [
@@ -345,6 +374,19 @@ def _keyword(statement: t.Statement) -> str | None:
     return word(statement)
 
 
+def _branches(expr: t.Expr) -> list[t.Expr]:
+    """What a value may be, where it is an `if`."""
+    found: list[t.Expr] = []
+    stack: list[t.Expr] = [expr] if isinstance(expr, t.If) else []
+    while stack:
+        node = stack.pop()
+        if isinstance(node, t.If):
+            stack += [node.other, node.then]
+        else:
+            found.append(node)
+    return found
+
+
 def _homes(name: str) -> list[str]:
     """The blocks that have an attribute of this name."""
     return [kind for table in BLOCKS.values() for kind, spec in table.items() if name in spec.attributes()]
@@ -353,9 +395,7 @@ def _homes(name: str) -> list[str]:
 def _innermost(expr: t.Expr, mismatch: Mismatch, evaluator: Evaluator) -> Span | None:
     """The part of a value that a mismatch speaks of: a named thing in backticks, or the replaced number."""
     quoted = mismatch.message.split("`")[1::2]
-    stack: list[t.Expr] = [expr]
-    while stack:
-        node = stack.pop()
+    for node in t.inside(expr):
         match node:
             case t.Path() if node.text in quoted[-1:]:
                 return node.span
@@ -365,13 +405,6 @@ def _innermost(expr: t.Expr, mismatch: Mismatch, evaluator: Evaluator) -> Span |
                 for argument in reversed(node.arguments):  # of two with one name, the second is meant
                     if mismatch.code in ("E051", "E026") and argument.name in quoted and argument.name_span:
                         return argument.name_span
-                    stack.append(argument.value)
-            case t.Binary():
-                stack += [node.left, node.right]
-            case t.ListOf():
-                stack += node.items
-            case t.If():
-                stack += [node.then, node.other]
             case t.Number() if mismatch.code == "E038" and mismatch.replacement and node.unit is None:
                 if mismatch.replacement.rstrip("%") == evaluator.source.slice(node.span):
                     return node.span

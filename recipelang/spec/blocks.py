@@ -186,6 +186,10 @@ class PruneSpec(Spec):
         if pattern.kind == "block" and method.get("scope") == "row":
             help = "rank blocks in each tensor (`uniform`) or all together (`global`)"
             return Conflict("method", "blocks are not ranked by rows", help)
+        together = method.get("block")  # of oBERT
+        if pattern.kind == "block" and isinstance(together, int) and together % pattern.b:
+            help = f"write `block = {max(1, together // pattern.b) * pattern.b}`"
+            return Conflict("method", f"`block = {together}` does not divide into rows of {pattern.b}", help)
         return None
 
 
@@ -343,7 +347,7 @@ BLOCKS: dict[str, dict[str, type[Spec]]] = {
 #: in the language, not in this release: said plainly instead of "unknown"
 LATER_BLOCKS = {("stage", "freeze"), ("stage", "drop"), ("", "extension")}
 
-#: what users of other tools write
+#: what users of other tools write for an attribute
 ALIASES = {
     "lr": "learning_rate",
     "init_lr": "learning_rate",
@@ -371,4 +375,57 @@ ALIASES = {
     "bf16": "precision",
     "fp16": "precision",
     "warmup": "learning_rate",
+    "warmup_steps": "learning_rate",
+    "warmup_ratio": "learning_rate",
+    "lr_scheduler_type": "learning_rate",
+    "lr_func": "learning_rate",
+    "train_batch_size": "batch",
+    "per_device_batch_size": "micro_batch",
+    "accumulate": "micro_batch",
+    "start_epoch": "sparsity",
+    "end_epoch": "length",
+    "update_frequency": "sparsity",
+    "inter_func": "sparsity",
+    "global_sparsity": "method",
+    "score_type": "method",
+    "pruner": "method",
+    "layers": "targets",
+    "block_size": "method",
+    "distill_temperature": "temperature",
+    "alpha": "hardness",
+    "kd_weight": "hardness",
+    "distill_hardness": "hardness",
+    "teacher_model": "teacher",
+    "distill_teacher": "teacher",
+    "optim": "optimizer",
+    "weight_decay": "optimizer",
+    "gradient_clipping": "clip",
+    "grad_clip": "clip",
+    "save_steps": "checkpoint_every",
+    "save_total_limit": "keep",
+    "eval_steps": "every",
+    "max_train_samples": "samples",
+    "max_seq_len": "max_length",
+    "model": "base",
+    "pretrained": "base",
+    "checkpoint": "base",
+    "name_or_path": "base",
+    "torch_dtype": "dtype",
+    "task_name": "task",
+    "dataset": "source",
+    "path": "source",
+    "metric": "metrics",
+    "torch_compile": "compile",
+    "random_seed": "seed",
 }
+
+#: of these, those whose value is written otherwise here: putting the name right is not the whole of it
+OTHER_VALUES = frozenset(
+    {
+        *("init_lr", "warmup", "warmup_steps", "warmup_ratio", "lr_scheduler_type", "lr_func", "max_steps"),
+        *("per_device_train_batch_size", "per_device_batch_size", "gradient_accumulation_steps", "accumulate"),
+        *("final_sparsity", "init_sparsity", "start_epoch", "end_epoch", "update_frequency", "inter_func"),
+        *("global_sparsity", "score_type", "pruner", "block_size", "distill_output_keys", "weight_decay", "optim"),
+        *("bf16", "fp16", "mask_type", "mask_structure", "save_steps", "eval_steps", "dataset", "path", "alpha"),
+    }
+)

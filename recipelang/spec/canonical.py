@@ -14,16 +14,13 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from recipelang.source import Diagnostic, Label, RecipeError
-from recipelang.spec import selector as sel
 from recipelang.spec.blocks import METRICS, Attr, EvaluateSpec, PruneSpec, Spec, StageSpec
 from recipelang.spec.check import Claim, Recipe
+from recipelang.spec.claim_form import claim_form
 from recipelang.spec.effective import ClaimParts
-from recipelang.spec.evaluate import COMPARISONS
 from recipelang.spec.references import references
 from recipelang.spec.selector import joined, to_json
-from recipelang.spec.selector_kind import as_selector
 from recipelang.spec.value_form import number, value_form
-from recipelang.syntax import tree as t
 
 #: reference as written -> digest of the contents, for things that live on this machine
 Identities = Mapping[str, str]
@@ -118,7 +115,7 @@ class _Writer:
         return self.tidy(value_form(value))
 
     def claim(self, claim: Claim) -> object:
-        form = self.tidy({claim.kind: _claim(ClaimParts(self.recipe, claim), claim.condition)})
+        form = self.tidy({claim.kind: claim_form(ClaimParts(self.recipe, claim), claim.condition)})
         self.count(form, Label(self.recipe.source, claim.condition.span))
         return form
 
@@ -175,38 +172,3 @@ def _normal(form: object) -> object:
 
 def _as_set(forms: Iterable[object]) -> list[object]:
     return list({to_json(form): form for form in sorted(forms, key=to_json)}.values())
-
-
-# ------------------------------------------------------------------------ claims
-def _claim(parts: ClaimParts, node: t.Expr) -> object:
-    """What is measured by name, everything else by value; comparisons keep their sides."""
-    node = parts.reached(node)
-    settled = parts.settled(node)
-    if settled is not None:
-        return settled
-    match node:
-        case t.Binary(operator="and" | "or") as n:
-            sides = [n.left, n.right]
-            while isinstance(inner := sides[0], t.Binary) and inner.operator == n.operator:
-                sides[:1] = [inner.left, inner.right]
-            return joined(n.operator, [_claim(parts, side) for side in sides])
-        case t.Unary(operator="not"):
-            return {"not": _claim(parts, node.operand)}
-        case t.Binary() if node.operator in (*COMPARISONS, "in") or not parts.known(node):
-            return {node.operator: [_claim(parts, node.left), _claim(parts, node.right)]}
-        case t.If() if parts.constant(node.condition):
-            return _claim(parts, parts.branch(node))
-        case t.If():
-            return {"if": [_claim(parts, n) for n in (node.condition, node.then, node.other)]}
-        case t.Call() if node.function.text == "layers":
-            return sel.canonical(as_selector(parts.evaluator.value(node)))
-        case t.Call():
-            (argument,) = node.arguments
-            return {"measured": node.function.text, "of": sel.canonical(parts.selector(argument))}
-        case t.ListOf():
-            return [_claim(parts, item) for item in node.items]
-        case t.Unary() if not parts.known(node):
-            return {node.operator: _claim(parts, node.operand)}
-        case t.Path() if len(node.names) > 1:
-            return {"measured": node.text}
-    return value_form(parts.evaluator.value(node))

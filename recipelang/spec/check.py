@@ -9,13 +9,23 @@ from dataclasses import dataclass, field
 from recipelang.source import Diagnostic, Diagnostics, Label, Source, Span
 from recipelang.source.suggest import closest
 from recipelang.spec.bind import Binder, bind_data, bind_stage
-from recipelang.spec.blocks import DataSpec, EvaluateSpec, ExportSpec, MetaSpec, ModelSpec, Spec, StageSpec, TopSpec
+from recipelang.spec.blocks import (
+    METRICS,
+    DataSpec,
+    EvaluateSpec,
+    ExportSpec,
+    MetaSpec,
+    ModelSpec,
+    Spec,
+    StageSpec,
+    TopSpec,
+)
 from recipelang.spec.compose import Composed, compose
 from recipelang.spec.evaluate import Definition, Evaluator
 from recipelang.spec.imports import Loader, no_imports
 from recipelang.spec.params import Given, Param, Params
 from recipelang.syntax import Parsed, parse, tree as t
-from recipelang.values.composite import POISON, Poison, StageRef
+from recipelang.values.composite import Poison, StageRef
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,13 @@ class Recipe:
     evaluator: Evaluator = field(compare=False, repr=False)
     spans: Mapping[str, Span] = field(compare=False, repr=False)
 
+    @property
+    def outline(self) -> Outline:
+        metrics = {
+            e.name: (e.metrics or METRICS.get(self.model.task, ()), e.compare == "dense") for e in self.evaluations
+        }
+        return Outline(self.source, self.claims, tuple(s.name for s in self.stages), metrics, self.evaluator)
+
     def blocks(self) -> Iterator[tuple[str, Spec]]:
         """Every block as it was bound, with its path."""
         yield "model", self.model
@@ -76,13 +93,31 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class Outline:
+    """What the claims of a recipe may speak of, known even where its values are not.
+
+    `metrics`: for each evaluation, by name, what it measures, and whether the dense start is measured too.
+    """
+
+    source: Source
+    claims: tuple[Claim, ...]
+    stages: tuple[str, ...]
+    metrics: Mapping[str, tuple[tuple[str, ...], bool]]
+    evaluator: Evaluator
+
+
+@dataclass(frozen=True)
 class Checked:
-    """`parsed` is the file that was asked for; `composed` also holds what it builds on."""
+    """`parsed` is the file that was asked for; `composed` also holds what it builds on.
+
+    `outline` is none where a mistake hides what claims may speak of.
+    """
 
     parsed: Parsed
     recipe: Recipe | None
     diagnostics: Diagnostics
     missing: tuple[str, ...] = ()
+    outline: Outline | None = None
     composed: Composed | None = None
     evaluator: Evaluator | None = field(default=None, compare=False, repr=False)
 
@@ -120,6 +155,7 @@ class _Checker:
         self.params = Params(self.source, diagnostics, self.evaluator, given)
         self.binder = Binder(self.source, diagnostics)
         self.complete = complete
+        self.outline: Outline | None = None
 
     def run(self) -> Checked:
         self._define()
@@ -130,11 +166,18 @@ class _Checker:
             self._ask_for_missing()
         empty = not self.tree.statements and bool(self.diagnostics.errors)  # no header, and nothing else
         recipe = None if empty else self._bind()
-        if recipe is not None and not abstract:
-            self._require(recipe)
+        self._require(sound=recipe is not None and not abstract)
         sound = recipe is not None and not abstract and not self.diagnostics.errors
         missing = tuple(self.params.missing)
-        return Checked(self.parsed, recipe if sound else None, self.diagnostics, missing, self.composed, self.evaluator)
+        return Checked(
+            self.parsed,
+            recipe if sound else None,
+            self.diagnostics,
+            missing,
+            self.outline,
+            self.composed,
+            self.evaluator,
+        )
 
     # ------------------------------------------------------------ definitions
     def _define(self) -> None:
@@ -201,7 +244,8 @@ class _Checker:
         data: dict[str, DataSpec] = {}
         sound = True
         kinds: set[str] = set()
-        for block, spec in self.binder.known_blocks(self.tree.statements, ""):
+        blocks = self.binder.known_blocks(self.tree.statements, "")
+        for block, spec in blocks:
             kinds.add(block.kind)
             path = ".".join((block.kind, *block.labels))
             bound: object
@@ -218,6 +262,8 @@ class _Checker:
                 bound = self.binder.bind(block, spec, self.evaluator, path, extra)
             sound = sound and bound is not None
             found.setdefault(spec, []).append(bound)
+        stages = tuple(block.labels[0] for block, spec in blocks if spec is StageSpec)
+        self.outline = self._outline(stages, found.get(EvaluateSpec, []))
         top = self._top()
         for kind in ("model", "stage"):
             if kind not in kinds:
@@ -231,6 +277,24 @@ class _Checker:
         self._stage_references(recipe)
         self._data_labels(recipe)
         return recipe
+
+    def _outline(self, stages: tuple[str, ...], evaluations: list[object]) -> Outline | None:
+        """None where a block that could not be read may have been an evaluation or a stage."""
+        task = ""
+        for block in self.tree.statements:
+            for a in block.body if isinstance(block, t.Block) and block.kind == "model" else ():
+                if isinstance(a, t.Attribute) and a.name == "task" and isinstance(a.value, t.Path):
+                    task = a.value.text
+        metrics: dict[str, tuple[tuple[str, ...], bool]] = {}
+        for e in evaluations:
+            names = (e.metrics or METRICS.get(task)) if isinstance(e, EvaluateSpec) else ()
+            if not isinstance(e, EvaluateSpec) or not names:
+                return None
+            metrics[e.name] = (names, e.compare == "dense")
+        if any(isinstance(s, t.Broken) for s in self.tree.statements):
+            return None
+        claims = tuple(self._claim(s) for s in self.tree.statements if isinstance(s, t.Claim) and s.kind != "require")
+        return Outline(self.source, claims, stages, metrics, self.evaluator)
 
     def _top(self) -> TopSpec | None:
         header = Span(0, 0)
@@ -294,6 +358,9 @@ class _Checker:
                         help = "no stage comes before this one: name a model, in quotes"
                     at = recipe.label(f"stage.{stage.name}.distill.teacher")
                     message = f"`stage.{distill.teacher.name}` is not an earlier stage"
+                    if near and distill.teacher.name not in [s.name for s in recipe.stages]:
+                        # claims say the same of a name that no stage has: one finding for both
+                        message, help = f"no stage is named `{distill.teacher.name}`", f"did you mean `{near}`?"
                     self.diagnostics.add(Diagnostic("E022", message, at, help=(help,)))
             earlier.append(stage.name)
 
@@ -324,17 +391,21 @@ class _Checker:
         self.diagnostics.add(Diagnostic("E053", message, at, help=(help,)))
 
     # ----------------------------------------------------------------- requires
-    def _require(self, recipe: Recipe) -> None:
+    def _require(self, *, sound: bool) -> None:
+        """`sound`: every value is known, so a requirement can fail; names in it are judged in any case."""
         from recipelang.spec.claims import explain_values
 
-        for claim in recipe.requires:
-            value = self.evaluator.value(claim.condition)
-            if value is True or isinstance(value, Poison) or value is POISON:
+        for node in self.tree.statements:
+            if not isinstance(node, t.Claim) or node.kind != "require":
                 continue
+            value = self.evaluator.value(node.condition)
+            if value is True or isinstance(value, Poison) or not sound:
+                continue
+            claim = self._claim(node)
             labels = explain_values(self.source, claim.condition, self.evaluator)
             message = claim.message or "a requirement of this recipe does not hold"
             at = Label(self.source, claim.condition.span)
-            params = [p for p in recipe.params if p.name in _names(claim.condition)]
+            params = [p for p in self.params.declared if p.name in _names(claim.condition)]
             labels += tuple(Label(self.source, p.fixed, f"`{p.name}` is set here") for p in params if p.fixed)
             options = [f"`-p {p.name}=...`" for p in params if not p.fixed]
             help = f"give another value with {' or '.join(options)}" if options else "change the values"

@@ -6,20 +6,21 @@ was measured. A measured ratio is a ratio: `dev.f1 >= 84.9%`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
-from recipelang.source import Diagnostic, Diagnostics, Label, Source, Span
+from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
 from recipelang.source.suggest import closest
 from recipelang.spec import selector as sel
-from recipelang.spec.blocks import METRICS
-from recipelang.spec.check import Claim, Recipe
+from recipelang.spec.check import Claim, Outline, Recipe
 from recipelang.spec.evaluate import COMPARISONS, Evaluator
 from recipelang.spec.selector_kind import as_selector
 from recipelang.spec.show import show
 from recipelang.syntax import tree as t
+from recipelang.values import aliases
 from recipelang.values.composite import POISON, Between, Poison, SparsityPattern, Tolerance
 from recipelang.values.kinds import Mismatch
 from recipelang.values.quantities import Quantity
@@ -51,20 +52,20 @@ class Verdict:
     diagnostic: Diagnostic | None
 
 
-def metric_names(recipe: Recipe) -> list[str]:
+def metric_names(recipe: Outline | Recipe) -> list[str]:
     """Every measured path a claim may use."""
-    defaults = METRICS.get(recipe.model.task, ())
+    outline = recipe.outline if isinstance(recipe, Recipe) else recipe
     names: list[str] = []
-    for evaluation in recipe.evaluations:
-        for metric in evaluation.metrics or defaults:
-            names.append(f"{evaluation.name}.{metric}")
-            names += [f"stage.{stage.name}.{evaluation.name}.{metric}" for stage in recipe.stages]
-            if evaluation.compare == "dense":
-                names.append(f"{evaluation.name}.dense.{metric}")
+    for evaluation, (metrics, dense) in outline.metrics.items():
+        for metric in metrics:
+            names.append(f"{evaluation}.{metric}")
+            names += [f"stage.{stage}.{evaluation}.{metric}" for stage in outline.stages]
+            if dense:
+                names.append(f"{evaluation}.dense.{metric}")
     return names
 
 
-def check_claims(recipe: Recipe, diagnostics: Diagnostics) -> None:
+def check_claims(recipe: Outline, diagnostics: Diagnostics) -> None:
     """Types and names of claims, before anything is run: every name gets a stand-in value."""
     names = metric_names(recipe)
     calls: list[str] = []  # no two stand-ins are equal: a difference of two measured values is not nought
@@ -199,12 +200,45 @@ def _metric(path: str, value: float) -> Quantity:
 
 
 def _unknown(source: Source, diagnostics: Diagnostics, node: t.Path, names: list[str]) -> Poison:
+    code, message, at = "E091", f"`{node.text}` is not measured by this recipe", node.span
     near = closest(node.text, names)
     listed = ", ".join(f"`{n}`" for n in names[:6])
+    if part := _wrong_part(node, names):
+        index, options = part
+        word = node.names[index]
+        at = _part(source, node, index)
+        near = closest(word, options) or aliases.meant(word, aliases.SYMBOLS, options)
+        listed = ", ".join(f"`{n}`" for n in options)
+        if index == len(node.names) - 1:
+            message = f"`{'.'.join(node.names[:-1])}` does not measure `{word}`"
+        elif node.names[0] == "stage" and index == 1:
+            code, message = "E022", f"no stage is named `{word}`"
+        elif index == (2 if node.names[0] == "stage" else 0):
+            message = f"no evaluation is named `{word}`"
     help = f"did you mean `{near}`?" if near else (f"measured here: {listed}" if names else _evaluate(node))
-    message = f"`{node.text}` is not measured by this recipe"
-    diagnostics.add(Diagnostic("E091", message, Label(source, node.span), help=(help,)))
+    fixes = (Fix(f"write `{near}`", (Edit(at, near),)),) if near else ()
+    diagnostics.add(Diagnostic(code, message, Label(source, at), help=(help,), fixes=fixes))
     return POISON
+
+
+def _wrong_part(node: t.Path, names: list[str]) -> tuple[int, list[str]] | None:
+    """The one part of a measured path that is wrong, and what may stand there; none where more are."""
+    like = [n.split(".") for n in names if n.count(".") == len(node.names) - 1]
+    found: list[tuple[bool, int, list[str]]] = []
+    for i, word in enumerate(node.names):
+        others = [n[i] for n in like if [*n[:i], word, *n[i + 1 :]] == list(node.names)]
+        if others:
+            found.append((closest(word, others) is None, i, list(dict.fromkeys(others))))
+    if not found:
+        return None
+    _, index, options = min(found)
+    return index, options
+
+
+def _part(source: Source, node: t.Path, index: int) -> Span:
+    """Where one name of a path stands; there may be white space around its dots."""
+    words = list(re.finditer(r"[A-Za-z_]\w*", source.slice(node.span)))
+    return Span(node.span.start + words[index].start(), node.span.start + words[index].end())
 
 
 def _evaluate(node: t.Path) -> str:
@@ -213,7 +247,7 @@ def _evaluate(node: t.Path) -> str:
 
 
 def _call(
-    recipe: Recipe, diagnostics: Diagnostics, node: t.Call, answer: Callable[[str, sel.Selector], object]
+    recipe: Outline | Recipe, diagnostics: Diagnostics, node: t.Call, answer: Callable[[str, sel.Selector], object]
 ) -> object:
     name = node.function.text
     at = Label(recipe.source, node.function.span)
@@ -221,12 +255,15 @@ def _call(
         return Evaluator(recipe.source, diagnostics, recipe.evaluator.definitions).value(node)
     if name not in FUNCTIONS:
         near = closest(name, FUNCTIONS)
+        fixes: tuple[Fix, ...] = ()
         if name in LATER_FUNCTIONS:
             message, help = f"`{name}()` cannot be measured by this release", "take the claim out for now"
         else:
             message = f"unknown function `{name}`"
             help = f"did you mean `{near}`?" if near else f"claims know {', '.join(f'`{f}`' for f in FUNCTIONS)}"
-        diagnostics.add(Diagnostic("E091" if name in LATER_FUNCTIONS else "E022", message, at, help=(help,)))
+            fixes = (Fix(f"write `{near}`", (Edit(node.function.span, near),)),) if near else ()
+        code = "E091" if name in LATER_FUNCTIONS else "E022"
+        diagnostics.add(Diagnostic(code, message, at, help=(help,), fixes=fixes))
         return POISON
     if len(node.arguments) != 1:
         diagnostics.add(Diagnostic("E024", f"`{name}` takes one selector", at, help=(f"write `{name}(@linear)`",)))

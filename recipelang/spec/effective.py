@@ -70,7 +70,7 @@ class _Printer:
             value = getattr(spec, name)
             if value is None and name != "clip":
                 continue
-            if value in ("", ()) or (skip_defaults and value == type(spec).model_fields[name].default):
+            if value == type(spec).model_fields[name].default and (skip_defaults or value in ("", ())):
                 continue
             if isinstance(value, str) and attribute.kind.name in ("model", "dataset"):
                 shown = self.params.get(value) or string(self.paths.get(value, value))
@@ -97,10 +97,10 @@ class _Printer:
         return time(value) if isinstance(value, Time) else show(value)
 
 
-_LEVELS = {"or": 1, "and": 2, "not": 3, "±": 5, "->": 6, "..": 7, "except": 8, "|": 9, "&": 10}
-_LEVELS |= dict.fromkeys(("==", "!=", "<", "<=", ">", ">=", "in"), 4)
+LEVELS = {"or": 1, "and": 2, "not": 3, "±": 5, "->": 6, "..": 7, "except": 8, "|": 9, "&": 10}
+LEVELS |= dict.fromkeys(("==", "!=", "<", "<=", ">", ">=", "in"), 4)
 _NO_CHAIN = (4, 8)
-_LEVELS |= {"+": 11, "-": 11, "*": 12, "/": 12, "per": 14}
+LEVELS |= {"+": 11, "-": 11, "*": 12, "/": 12, "per": 14}
 
 
 def _label(name: str) -> str:
@@ -182,8 +182,8 @@ class ClaimParts:
         match node:
             case t.Binary(operator="+" | "-" | "*" | "/" | "per") | t.Unary(operator="-") if self.known(node):
                 return self._shown(node, level)
-            case t.Binary() if node.operator in _LEVELS:
-                own = _LEVELS[node.operator]
+            case t.Binary() if node.operator in LEVELS:
+                own = LEVELS[node.operator]
                 # comparisons and the like do not chain; the others lean to the left
                 left = self.text(node.left, own + (_NO_CHAIN[0] <= own <= _NO_CHAIN[1]))
                 right = self.text(node.right, own + 1)

@@ -7,16 +7,16 @@ A mistake is reported once; what depends on it is silent (`POISON`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, RecipeError, Source, Sources, Span
 from recipelang.source.suggest import closest
-from recipelang.spec import selector as sel
+from recipelang.spec import patterns, selector as sel
 from recipelang.spec.selector_kind import NODES, as_selector, role_hint
 from recipelang.syntax import tree as t
-from recipelang.values import quantities as q
+from recipelang.values import aliases, quantities as q
 from recipelang.values.composite import (
     POISON,
     Applied,
@@ -29,7 +29,7 @@ from recipelang.values.composite import (
     Tolerance,
     Written,
 )
-from recipelang.values.kinds import Mismatch, describe
+from recipelang.values.kinds import Kind, Mismatch, Silent, describe
 
 MAX_PARTS = 20_000
 MAX_CHAIN = 64
@@ -37,6 +37,8 @@ MAX_CHAIN = 64
 MAX_DEPTH = 160
 #: of values inside each other: whatever walks over a value may recurse
 MAX_VALUE_DEPTH = 64
+#: findings about names alone, which hold whether or not a value is needed
+NAMES = ("E022", "E025", "E073", "E091")
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
 
@@ -50,6 +52,7 @@ class Definition:
     span: Span
     used: bool = False
     symbols: tuple[str, ...] | None = None  # the names a `one_of` parameter may be
+    places: tuple[Span, ...] = ()  # where these names stand
 
 
 @dataclass
@@ -68,7 +71,7 @@ class Evaluator:
     _chains: dict[str, int] = field(default_factory=dict)  # definitions that hang on each other, this one included
     _below: list[int] = field(default_factory=list)  # the longest chain met so far under each active definition
     _depth: list[int] = field(default_factory=lambda: [0])
-    _sizes: dict[int, tuple[object, int, int]] = field(default_factory=dict)
+    _sizes: dict[int, tuple[object, int, int, bool]] = field(default_factory=dict)
 
     def within(self, locals: Mapping[str, object]) -> Evaluator:
         """The same definitions, seen from a stage."""
@@ -105,18 +108,18 @@ class Evaluator:
         try:
             return self._value(expr)
         except (Mismatch, q.TooLarge, RecipeError) as error:
-            return self._caught(error, expr.span)
+            return self._caught(error, expr)
         finally:
             self._depth[0] -= 1
 
-    def _caught(self, error: Exception, span: Span) -> Poison:
+    def _caught(self, error: Exception, expr: t.Expr) -> Poison:
         if isinstance(error, Mismatch):
-            return self.mismatch(error, span)
+            return self.misfit(error, expr)
         if isinstance(error, RecipeError):
             self.diagnostics.extend(error.diagnostics)
             return POISON
         help = "numbers have at most 77 digits on either side of a fraction"
-        return self._error("E020", "this number is too large", span, help=help)
+        return self._error("E020", "this number is too large", expr.span, help=help)
 
     def _too_deep(self, message: str, span: Span, *, help: str = "split it up") -> Poison:
         """Said once: in a long chain every link would say it again."""
@@ -135,11 +138,12 @@ class Evaluator:
             case t.Text():
                 return self._text(expr)
             case t.Pattern():
+                patterns.regex(expr.regex)
                 return sel.Regex(expr.regex, span=expr.span)
             case t.Constant():
                 return expr.value
             case t.Role():
-                return sel.Role(expr.name, span=expr.span)
+                return self._role(expr)
             case t.Path():
                 return self._name(expr)
             case t.Call():
@@ -156,13 +160,33 @@ class Evaluator:
 
     def _number(self, expr: t.Number) -> object:
         if expr.unit is not None and expr.unit not in q.UNITS:
-            near = closest(expr.unit, q.UNITS)
-            at = expr.unit_span or expr.span
-            fixes = (Fix(f"write `{near}`", (Edit(at, near),)),) if near else ()
-            units = "epochs, steps, samples, tokens, B kB MB GB KiB MiB GiB, s min h, x"
-            help = f"did you mean `{near}`?" if near else f"units are: {units}"
-            return self._error("E025", f"unknown unit `{expr.unit}`", at, help=help, fixes=fixes)
+            return self._unknown_unit(expr, expr.unit)
         return q.make(expr.value, expr.unit, expr.percent)
+
+    def _unknown_unit(self, expr: t.Number, unit: str) -> Poison:
+        at = expr.unit_span or expr.span
+        # `2 epoch` is read, but nobody means it: one is offered where the number is 1, many elsewhere
+        other_number = [
+            u if expr.value == 1 else u.removesuffix("s") for u in q.UNITS if len(u) > 1 and u.endswith("s")
+        ]
+        units = [u for u in q.UNITS if u not in other_number]
+        near = aliases.meant(unit, aliases.UNITS, (*q.UNITS, "%")) or closest(unit, units)
+        if near == "%":
+            # between the number and its unit stands white space alone
+            at = Span(expr.span.start, at.end)
+            near = f"{self.source.slice(expr.span).removesuffix(unit).rstrip()}%"
+        every = "epochs, steps, samples, tokens, B kB MB GB KiB MiB GiB, s min h, x"
+        help = f"did you mean `{near}`?" if near else f"units are: {every}"
+        fixes = (Fix(f"write `{near}`", (Edit(at, near),)),) if near else ()
+        return self._error("E025", f"unknown unit `{unit}`", expr.unit_span or expr.span, help=help, fixes=fixes)
+
+    def _role(self, expr: t.Role) -> object:
+        if expr.name in sel.ROLES:
+            return sel.Role(expr.name, span=expr.span)
+        near = closest(expr.name, sel.ROLES) or aliases.meant(expr.name, aliases.ROLES, sel.ROLES)
+        fixes = (Fix(f"write `@{near}`", (Edit(expr.span, f"@{near}"),)),) if near else ()
+        help = f"did you mean `@{near}`?" if near else f"roles are {', '.join(f'`@{r}`' for r in sel.ROLES)}"
+        return self._error("E073", f"unknown role `@{expr.name}`", expr.span, help=help, fixes=fixes)
 
     def _text(self, expr: t.Text) -> object:
         pieces: list[str] = []
@@ -172,7 +196,7 @@ class Evaluator:
                 pieces.append(part)
                 continue
             value = self.value(part)
-            if isinstance(value, Poison):
+            if self._unread(value):
                 return POISON
             if isinstance(value, Symbol):
                 return self.unknown(part)
@@ -190,7 +214,7 @@ class Evaluator:
     def _list(self, expr: t.ListOf) -> object:
         items = tuple(self.value(item) for item in expr.items)
         if any(isinstance(item, Poison) for item in items):
-            return POISON
+            return POISON  # of a call that holds such a value, the rest is judged
         return self._sized(items, expr.span, *items)
 
     def _name(self, expr: t.Path) -> object:
@@ -212,15 +236,35 @@ class Evaluator:
             return Symbol(head)
         return self.unknown(expr)
 
-    def unknown(self, expr: t.Path, hint: str | None = None) -> Poison:
-        near = closest(expr.text, self.definitions)
+    def unknown(
+        self,
+        expr: t.Path,
+        hint: str | None = None,
+        *,
+        known: Iterable[str] = (),
+        kind: Kind | None = None,
+        message: str | None = None,
+    ) -> Poison:
+        """A name that stands for nothing. `known` would do here; so would what is defined and fits `kind`."""
+        fitting = [n for n in self.definitions if kind is not None and self._fits(n, kind)]
+        near = closest(expr.text, (*known, *self.locals, *fitting), self.definitions)
+        near = near or aliases.meant(expr.text, aliases.SYMBOLS, (*known, *self.locals))
+        if len(expr.names) == 2 and closest(expr.names[0], ["stage"]):
+            near = f"stage.{expr.names[1]}"
         fixes = (Fix(f"write `{near}`", (Edit(expr.span, near),)),) if near else ()
         names = ", ".join(f"`{n}`" for n in list(self.definitions)[:8])
         if expr.text in ("start", "end"):
             hint = "`start` and `end` are the ends of a stage, and known inside it only"
         hint = hint or (f"defined here: {names}" if names else f"define it with `let {expr.names[0]} = ...`")
         help = f"did you mean `{near}`?" if near else hint
-        return self._error("E022", f"unknown name `{expr.text}`", expr.span, help=help, fixes=fixes)
+        return self._error("E022", message or f"unknown name `{expr.text}`", expr.span, help=help, fixes=fixes)
+
+    def _fits(self, name: str, kind: Kind) -> bool:
+        value = self._values.get(name, POISON)  # one that is being computed is no candidate
+        try:
+            return not isinstance(value, Poison) and kind.coerce(value) is not POISON
+        except Mismatch:
+            return False
 
     def _demand(self, name: str, span: Span) -> object:
         definition = self.definitions[name]
@@ -272,7 +316,7 @@ class Evaluator:
         arguments: list[tuple[str | None, object, Span]] = []
         for argument in expr.arguments:
             value = self.value(argument.value)
-            if isinstance(value, Poison):
+            if self._holds_unread(value) and not isinstance(value, Arrow | Between):
                 return POISON
             if argument.name in ("over", "at") and "end" in self.locals:
                 value = _share_of_stage(value, self.locals["end"])
@@ -287,7 +331,15 @@ class Evaluator:
         if not isinstance(condition, bool):
             message = f"expected `true` or `false`, found {describe(condition)}"
             return self._error("E024", message, expr.condition.span, help="compare it, as in `if target > 90% then`")
+        self._look_over(expr.other if condition else expr.then)
         return self.value(expr.then if condition else expr.other)
+
+    def _look_over(self, expr: t.Expr) -> None:
+        """What is not needed may divide by zero, but every name in it must be known."""
+        quiet = self.within(self.locals)
+        quiet.diagnostics = Diagnostics()
+        quiet.value(expr)
+        self.diagnostics.extend(d for d in quiet.diagnostics if d.code in NAMES)
 
     # -------------------------------------------------------------- operators
     def _unary(self, expr: t.Unary) -> object:
@@ -314,7 +366,7 @@ class Evaluator:
             try:
                 left = self._apply(node, left)
             except (Mismatch, q.TooLarge, RecipeError) as error:
-                left = self._caught(error, node.span)
+                left = self._caught(error, node)
         return left
 
     def _apply(self, expr: t.Binary, left: object) -> object:
@@ -324,7 +376,10 @@ class Evaluator:
         if operator == "per":
             return self._rate(expr, left)
         right = self.value(expr.right)
-        if isinstance(left, Poison) or isinstance(right, Poison):
+        # a change or a window with an end that is not known is one all the same: its other end is judged
+        if self._holds_unread(left) or self._holds_unread(right):
+            return POISON
+        if operator not in ("->", "..") and (self._unread(left) or self._unread(right)):
             return POISON
         match operator:
             case "->":
@@ -368,6 +423,7 @@ class Evaluator:
 
     def _logic(self, expr: t.Binary, left: object) -> object:
         if isinstance(left, bool) and left == (expr.operator == "or"):
+            self._look_over(expr.right)
             return left
         right = self.value(expr.right)
         if isinstance(left, Poison) or isinstance(right, Poison):
@@ -382,8 +438,10 @@ class Evaluator:
         if isinstance(value, Poison):
             return POISON
         if unit not in ("epoch", "epochs"):
-            help = "write `10 per epoch`"
-            return self._error("E025", f"there is no rate per `{unit}`", expr.right.span, help=help)
+            near = closest(unit, ["epoch"], ["epochs"])
+            help = f"did you mean `{near}`?" if near else "write `10 per epoch`"
+            fixes = (Fix(f"write `{near}`", (Edit(expr.right.span, near),)),) if near else ()
+            return self._error("E025", f"there is no rate per `{unit}`", expr.right.span, help=help, fixes=fixes)
         if not isinstance(value, q.Quantity) or value.unit is not None:
             return self._operand(expr.left, value, "a plain number", "per")
         return q.Rate(value.value)
@@ -550,14 +608,35 @@ class Evaluator:
             return self.unknown(tree)
         return self._error("E024", f"`{operator}` needs {wanted}, found {describe(value)}", tree.span)
 
+    def misfit(self, mismatch: Mismatch, expr: t.Expr, at: Span | None = None, kind: Kind | None = None) -> Poison:
+        """A value that does not fit; where a bare name in `expr` stands for nothing, that is the mistake."""
+        if mismatch.name is not None and (path := self._bare(expr, mismatch.name)):
+            near = closest(mismatch.name, mismatch.known, self.locals, self.definitions)
+            message = mismatch.message if mismatch.code == "E022" else None
+            if near or mismatch.replacement is None:
+                hint = None if mismatch.help and mismatch.help.startswith("define it") else mismatch.help
+                return self.unknown(
+                    path, hint, known=mismatch.known, kind=kind if path is expr else None, message=message
+                )
+        return self.mismatch(mismatch, at or expr.span)
+
+    def _bare(self, expr: t.Expr, name: str) -> t.Path | None:
+        """Where in an expression a name is used that is not defined."""
+        if name in self.definitions or name in self.locals:
+            return None
+        paths = (node for node in t.inside(expr) if isinstance(node, t.Path) and node.text == name)
+        return next(paths, None)
+
     def mismatch(self, mismatch: Mismatch, span: Span) -> Poison:
+        if isinstance(mismatch, Silent):
+            return POISON
         span = mismatch.span or span
         fixes = (
             (Fix(f"write `{mismatch.replacement}`", (Edit(span, mismatch.replacement),)),)
             if mismatch.replacement
             else ()
         )
-        return self._error(mismatch.code, mismatch.message, span, help=mismatch.help, fixes=fixes)
+        return self._error(mismatch.code, mismatch.message, span, help=mismatch.help, notes=mismatch.notes, fixes=fixes)
 
     def _error(
         self,
@@ -584,6 +663,20 @@ class Evaluator:
         known = self._sizes.get(id(value))
         return known[2] if known and known[0] is value else 0
 
+    def _unread(self, value: object) -> bool:
+        """It, or something in it, could not be evaluated."""
+        match value:
+            case Poison():
+                return True
+            case Arrow(a, b) | Between(a, b) | Tolerance(a, b):
+                return isinstance(a, Poison) or isinstance(b, Poison)
+        return self._holds_unread(value)
+
+    def _holds_unread(self, value: object) -> bool:
+        """Something inside something in it could not be evaluated: no more is judged, so that nothing grows."""
+        known = self._sizes.get(id(value))
+        return known is not None and known[0] is value and known[3]
+
     def _sized(
         self, value: object, span: Span, *inside: object, parts: int | None = None, depth: int | None = None
     ) -> object:
@@ -595,7 +688,7 @@ class Evaluator:
         if depth > MAX_VALUE_DEPTH:
             message = f"this value is nested deeper than {MAX_VALUE_DEPTH}"
             return self._too_deep(message, span, help="put fewer values inside each other")
-        self._sizes[id(value)] = (value, parts, depth)
+        self._sizes[id(value)] = (value, parts, depth, any(self._unread(v) for v in inside))
         return value
 
     def _too_big(self, span: Span) -> Poison:
@@ -634,10 +727,10 @@ def _same_unit(a: q.Numeric, b: q.Numeric) -> bool:
 
 def _share_of_stage(value: object, length: object) -> object:
     """`5%..95%` as a window means of the stage."""
-    if not isinstance(length, q.Time):
-        return value
+    if isinstance(length, Poison) and isinstance(value, q.Quantity) and value.percent:
+        return POISON
     if isinstance(value, Between):
         return Between(_share_of_stage(value.low, length), _share_of_stage(value.high, length))
-    if isinstance(value, q.Quantity) and value.percent:
+    if isinstance(length, q.Time) and isinstance(value, q.Quantity) and value.percent:
         return length.times(value.value)
     return value

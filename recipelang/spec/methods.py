@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from recipelang.source.suggest import closest
-from recipelang.values import kinds as k
+from recipelang.values import aliases, kinds as k
 from recipelang.values.composite import Applied, Chosen, Symbol
-from recipelang.values.kinds import Kind, Mismatch, wrong
+from recipelang.values.kinds import Kind, Mismatch, Silent, wrong
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,18 @@ METHODS: dict[str, Signature] = {
             _scope("global"),
         ),
     ),
+    "obert": Signature(
+        "obert",
+        "weights whose absence, made up for by their neighbours, changes the loss least go first (arXiv 2203.07259)",
+        (
+            Argument("block", k.number(1, whole=True), 50, "weights whose interplay is looked at together"),
+            Argument("gradients", k.number(1, whole=True), 1024, "gradients that the Fisher information is made of"),
+            Argument("batch", k.number(1, whole=True), 16, "examples of one gradient"),
+            Argument("damp", k.number(0, above=True), Fraction(1, 10**7), "added to the diagonal"),
+            Argument("recomputations", k.number(1, whole=True), 1, "rounds of an event, each with gradients anew"),
+            _scope("global"),
+        ),
+    ),
     "hold": Signature("hold", "the zeros that the model came with stay, and no others come", (), scheduled=False),
     "release": Signature("release", "masks of earlier stages are taken off", (), scheduled=False),
 }
@@ -91,7 +103,6 @@ METHODS: dict[str, Signature] = {
 #: methods of the language that this release cannot run yet
 LATER_METHODS = (
     "soft_movement",
-    "obert",
     "wanda",
     "sparsegpt",
     "rigl",
@@ -126,11 +137,15 @@ def chosen(what: str, table: Mapping[str, Signature]) -> Kind:
         signature = _find(value.function, what, table)
         return _bind(value, signature)
 
+    later = LATER_METHODS if what == "method" else ()
+
     class _Choice(Kind):
         def unknown(self, value: Symbol) -> Mismatch:
             try:
                 _find(value.name, what, table)
             except Mismatch as mismatch:
+                if mismatch.code == "E022":
+                    mismatch.name, mismatch.known = value.name, (*table, *later)
                 return mismatch
             return super().unknown(value)
 
@@ -145,7 +160,7 @@ def _find(name: str, what: str, table: Mapping[str, Signature]) -> Signature:
         have = ", ".join(f"`{n}`" for n in table)
         raise Mismatch("E055", f"method `{name}` is not in this release yet", f"this release has {have}")
     candidates = (*table, *(LATER_METHODS if what == "method" else ()))
-    near = closest(name, candidates)
+    near = closest(name, candidates) or aliases.meant(name, aliases.SYMBOLS, candidates)
     known = ", ".join(f"`{n}`" for n in table)
     hint = f"did you mean `{near}`?" if near else f"known here: {known}"
     raise Mismatch("E022", f"unknown {what} `{name}`", hint, near)
@@ -155,6 +170,7 @@ def _bind(call: Applied, signature: Signature) -> Chosen:
     values = {a.name: a.default for a in signature.arguments}
     kinds = {a.name: a.kind for a in signature.arguments}
     given: set[str] = set()
+    unread = False  # a value that could not be evaluated does not hide a wrong name after it
     for name, value, span in call.arguments:
         if name is None:
             example = f", as in `{signature.name}({next(iter(kinds))} = ...)`" if kinds else ""
@@ -173,7 +189,11 @@ def _bind(call: Applied, signature: Signature) -> Chosen:
         given.add(name)
         try:
             values[name] = kinds[name].coerce(value)
+        except Silent:
+            unread = True
         except Mismatch as mismatch:
             mismatch.span = span
             raise
+    if unread:
+        raise Silent
     return Chosen(signature.name, tuple(values.items()))

@@ -12,9 +12,9 @@ from recipelang.spec.evaluate import Definition, Evaluator
 from recipelang.spec.selector_kind import selector
 from recipelang.spec.show import show
 from recipelang.syntax import Parsed, parse, tree as t
-from recipelang.values import kinds as k, quantities as q
+from recipelang.values import aliases, kinds as k, quantities as q
 from recipelang.values.composite import POISON, Between, Poison, Symbol
-from recipelang.values.kinds import Kind, Mismatch, wrong
+from recipelang.values.kinds import Kind, Mismatch, Silent, wrong
 
 #: types whose value from the command line is raw text, not a literal of the grammar
 RAW = ("model", "dataset", "string")
@@ -99,7 +99,7 @@ class Params:
 
     def declare(self, node: t.Param) -> None:
         name = node.name
-        kind = self._kind(node.type)
+        kind = self._kind(node.type, node.default or node.within)
         given = self.given.get(name)
         type_name = kind.name if kind else "?"
         origin = given.origin if given else self._place(node.fixed or node.span)
@@ -118,7 +118,9 @@ class Params:
             return self._typed(node, kind, value, self.source, node.default)
 
         symbols = kind.symbols if kind is not None and type_name == "one_of" else None
-        self.evaluator.definitions[name] = Definition(name, "param", compute, node.name_span, symbols=symbols)
+        self.evaluator.definitions[name] = Definition(
+            name, "param", compute, node.name_span, symbols=symbols, places=_places(node.type, symbols or ())
+        )
 
     def _place(self, span: Span) -> str:
         line = self.source.position(span.start)[0]
@@ -147,16 +149,31 @@ class Params:
                 help = f"it has {', '.join(f'`{n}`' for n in names)}" if names else "it declares none"
             self.diagnostics.add(Diagnostic("E036", f"the recipe has no parameter `{name}`", help=(help,)))
 
-    def _kind(self, node: t.Expr) -> Kind | None:
+    def _fitting(self, default: t.Expr | None) -> list[str]:
+        """The types that the default of a parameter is of."""
+        quiet = Evaluator(self.source, Diagnostics())
+        value = quiet.value(default) if default is not None else POISON
+
+        def fits(kind: Kind) -> bool:
+            try:
+                return kind.coerce(value) is not POISON
+            except Mismatch:
+                return False
+
+        return [name for name, kind in TYPES.items() if fits(kind)]
+
+    def _kind(self, node: t.Expr, default: t.Expr | None) -> Kind | None:
         if isinstance(node, t.Call) and node.function.text == "one_of":
             return self._one_of(node)
-        name = node.text if isinstance(node, t.Path) else ""
-        if name in TYPES:
-            return TYPES[name]
-        near = closest(name, TYPES)
+        if isinstance(node, t.Path) and node.text in TYPES:
+            return TYPES[node.text]
+        path = node.function if isinstance(node, t.Call) else node
+        name = path.text if isinstance(path, t.Path) else ""
+        near = closest(name, ["one_of"] if isinstance(node, t.Call) else self._fitting(default), TYPES)
+        near = near or aliases.meant(name, aliases.TYPES, (*TYPES, "one_of"))
         help = f"did you mean `{near}`?" if near else f"types are {', '.join(f'`{n}`' for n in TYPES)}, `one_of(...)`"
-        fixes = (Fix(f"write `{near}`", (Edit(node.span, near),)),) if near else ()
-        at = Label(self.source, node.span)
+        fixes = (Fix(f"write `{near}`", (Edit(path.span, near),)),) if near else ()
+        at = Label(self.source, path.span)
         self.diagnostics.add(Diagnostic("E022", f"unknown type `{name or '?'}`", at, help=(help,), fixes=fixes))
         return None
 
@@ -167,7 +184,9 @@ class Params:
 
         def convert(value: object) -> object:
             if value not in values:
-                raise wrong(value, f"one of {', '.join(f'`{show(v)}`' for v in values)}")
+                mismatch = wrong(value, f"one of {', '.join(f'`{show(v)}`' for v in values)}")
+                mismatch.known = symbols
+                raise mismatch
             return value
 
         return Kind("one_of", convert, symbols)
@@ -202,7 +221,11 @@ class Params:
         )
         try:
             value = kind.coerce(value)
+        except Silent:
+            return POISON
         except Mismatch as m:
+            if m.name is not None and source is self.source and expr is not None:
+                return self.evaluator.misfit(m, expr, kind=kind)
             edit = (Fix(f"write `{m.replacement}`", (Edit(at.span, m.replacement),)),) if m.replacement else ()
             self.diagnostics.add(
                 Diagnostic(m.code, m.message, at, declared, help=(m.help,) if m.help else (), fixes=edit)
@@ -255,7 +278,7 @@ class Params:
             try:
                 kind.coerce(value)
             except Mismatch as mismatch:
-                self.evaluator.mismatch(mismatch, expr.span)
+                self.evaluator.misfit(mismatch, expr)
                 sound = False
         return sound
 
@@ -281,7 +304,10 @@ class Params:
             exprs += [a.value for a in node.type.arguments]
         values = [self.evaluator.within({}).value(e) for e in exprs]
         return not any(
-            isinstance(self._typed(base, self._kind(base.type) or kind, value, self.source, expr), Poison)
+            isinstance(
+                self._typed(base, self._kind(base.type, base.default or base.within) or kind, value, self.source, expr),
+                Poison,
+            )
             for value, expr in zip(values, exprs, strict=True)
         )
 
@@ -294,6 +320,12 @@ class Params:
         if isinstance(bounds, Between) and isinstance(value, q.Numeric):
             return q.compare(bounds.low, value) <= 0 <= q.compare(bounds.high, value)  # type: ignore[arg-type]
         return not isinstance(bounds, tuple) or value in bounds
+
+
+def _places(type: t.Expr, symbols: tuple[str, ...]) -> tuple[Span, ...]:
+    """Where the names of a `one_of` stand."""
+    values = [argument.value for argument in type.arguments] if isinstance(type, t.Call) else []
+    return tuple(value.span for value in values if isinstance(value, t.Path) and value.text in symbols)
 
 
 def read_file(parsed: Parsed, diagnostics: Diagnostics) -> dict[str, Given]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from recipelang.spec import selector as s
+from recipelang.source.suggest import closest
+from recipelang.spec import patterns, selector as s
 from recipelang.values.composite import Applied
 from recipelang.values.kinds import Hinting, Kind, Mismatch, wrong
 from recipelang.values.quantities import Quantity
@@ -20,7 +21,8 @@ def selector(*, none: bool = False) -> Kind:
     if none:
         json = {"anyOf": [json, {"type": "null"}]}
     doc = "tensors of the model, by role, name, layer or regular expression: `@linear & @encoder`"
-    return Hinting("selector", convert, doc=doc, json=json, hint=role_hint, sign="@")
+    words = ("none",) if none else ()
+    return Hinting("selector", convert, doc=doc, json=json, hint=role_hint, sign="@", words=words)
 
 
 def role_hint(name: str) -> str:
@@ -32,12 +34,14 @@ def as_selector(value: object) -> s.Selector:
     if isinstance(value, NODES):
         return value
     if isinstance(value, str):
-        if not value:
-            raise Mismatch("E024", "an empty glob matches nothing")
+        patterns.glob(value)
         return s.Glob(value)
     if isinstance(value, Applied):
         if value.function != "layers":
-            raise Mismatch("E022", f"unknown selector `{value.function}(...)`", "did you mean `layers(0..5)`?")
+            near = closest(value.function, ["layers"])
+            help = "did you mean `layers`?" if near else "a selector that is called is `layers(0..5)`"
+            message = f"unknown selector `{value.function}(...)`"
+            raise Mismatch("E022", message, help, near, span=value.function_span)
         return _layers(value)
     raise wrong(value, "a selector", "write a role such as `@linear`, a glob in quotes, or `layers(0..5)`")
 

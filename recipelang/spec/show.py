@@ -24,10 +24,35 @@ from recipelang.values.composite import (
 from recipelang.values.kinds import show_fraction
 from recipelang.values.quantities import Quantity, Rate, Time
 
+#: what one literal of the grammar holds
+_DIGITS, _EXPONENT = 40, 60
+
 
 def fraction(value: Fraction) -> str:
+    """
+    >>> fraction(Fraction(9, 10)), fraction(Fraction(1, 3)), fraction(Fraction(10**41 + 1))
+    ('0.9', '(1/3)', '(10 * 1e40 + 1)')
+    """
     text = show_fraction(value)
-    return f"({text})" if "/" in text else text
+    if _is_literal(text):
+        return text
+    sides = [_integer(n) for n in (value.numerator, value.denominator)]
+    return f"({sides[0]}/{sides[1]})" if value.denominator != 1 else sides[0]
+
+
+def _is_literal(text: str) -> bool:
+    mantissa, _, exponent = text.partition("e-")
+    digits = sum(c.isdigit() for c in mantissa)
+    return "/" not in text and digits <= _DIGITS and int(exponent or 0) <= _EXPONENT
+
+
+def _integer(value: int) -> str:
+    """A whole number; of one that is longer than a literal, two parts."""
+    if abs(value) < 10**_DIGITS:
+        return str(value)
+    high, low = divmod(abs(value), 10**_DIGITS)
+    text = f"({high} * 1e{_DIGITS} + {low})"
+    return f"(-{text})" if value < 0 else text
 
 
 def percent(value: Fraction) -> str:
@@ -37,7 +62,7 @@ def percent(value: Fraction) -> str:
     ('90%', '(1/3)')
     """
     text = show_fraction(value * 100)
-    return f"({show_fraction(value)})" if "/" in text or "e" in text else f"{text}%"
+    return f"{text}%" if _is_literal(text) and "e" not in text else fraction(value)
 
 
 def time(value: Time) -> str:

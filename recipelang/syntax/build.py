@@ -162,7 +162,7 @@ class Builder:
                 return t.Number(Fraction(self._number(token, str(token)[:-1])) / 100, percent=True, span=span)
             case "NM":
                 n, m = str(token).split(":")
-                return t.NM(int(n[:MAX_DIGITS]), int(m[:MAX_DIGITS]), span=span)
+                return t.NM(int(self._number(token, n)), int(self._number(token, m)), span=span)
             case "REGEX":
                 return t.Pattern(str(token)[3:-1].replace('\\"', '"'), span=span)
             case "ROLE":
@@ -236,6 +236,10 @@ class Builder:
 
     def _edge(self, node: Token | Tree[Token], side: int) -> int:
         """Where a node begins (0) or ends (-1). Remembered for every node on the way: chains are long and lean left."""
+        if isinstance(node, Tree) and node.children and isinstance(last := node.children[side], Token):
+            node = last
+        if isinstance(node, Token):
+            return (node.end_pos if side else node.start_pos) or 0
         way: list[tuple[int, int]] = []
         at = None
         while at is None:
@@ -246,11 +250,12 @@ class Builder:
             at = self.edges.get(key)
             if at is None:
                 way.append(key)
-                full = [c for c in node.children if isinstance(c, Token) or c.children]
-                if not full:
+                children = reversed(node.children) if side else node.children
+                full = next((c for c in children if isinstance(c, Token) or c.children), None)
+                if full is None:
                     at = 0
                 else:
-                    node = full[side]
+                    node = full
         self.edges.update(dict.fromkeys(way, at))
         return at
 

@@ -170,12 +170,16 @@ def _written(token: Token) -> str:
 def _spaced(tokens: list[Token], i: int) -> bool:
     """Whether a space stands before `tokens[i]`."""
     a, b = tokens[i - 1].type, tokens[i].type
-    if b in ("COMMA", "RPAR", "RSQB", "COLON", "DOT") or a in ("LPAR", "LSQB", "DOT"):
+    if b in ("COMMA", "RPAR", "RSQB", "COLON", "DOT") or a in ("LPAR", "LSQB"):
         return False
     if a == "NAME" and b == "LPAR":
         return False
+    if a == "DOT" and b == "NAME":
+        return False
     if a == "LBRACE" and b == "RBRACE":
         return False
+    if a == "DOT" and b in ("NUMBER", "PERCENT", "NM"):
+        return True  # in `2. 5` the two numbers would become one
     if "DOTS" in (a, b):
         return _ends_in_a_sum(tokens, i if b == "DOTS" else i - 1)
     return True

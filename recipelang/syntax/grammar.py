@@ -9,12 +9,15 @@ the only file that touches lark's internals: `lark>=1.3,<1.4` is pinned for it.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from lark import Lark, Token, Tree
-from lark.lexer import BasicLexer, LexerThread
+from lark.lexer import BasicLexer
+from lark.parsers.lalr_analysis import Shift
 from lark.parsers.lalr_parser_state import ParserState
 
 TABLES = "tables.json"
@@ -69,9 +72,38 @@ def _loaded() -> tuple[Lark, BasicLexer]:
 
 
 def lex(text: str) -> list[Token]:
-    """Every token of `text`, trivia included; the lexer is total, so this never fails."""
+    """Every token of `text`, trivia included; the lexer is total, so this never fails.
+
+    Lark's own loop counts lines as it goes, which takes longer than all else in it; `Source` knows them.
+    """
+    pattern, keywords = _scanner()
+    tokens = []
+    for match in pattern.finditer(text):
+        word, kind = match.group(), str(match.lastgroup)
+        if kind == "NAME":
+            kind = keywords.get(word, kind)
+        tokens.append(_token(kind, word, match.start(), None, None, None, None, match.end()))
+    return tokens
+
+
+_token = Token._future_new
+
+
+@cache
+def _scanner() -> tuple[re.Pattern[str], dict[str, str]]:
+    """One expression with a group a terminal, and the keywords among the names."""
     _, lexer = _loaded()
-    return list(LexerThread.from_text(lexer, text).lex(None))  # type: ignore[arg-type]
+    (pattern,) = lexer.scanner._mres
+    ((name, unless),) = lexer.callback.items()
+    assert name == "NAME"
+    return pattern, {t.pattern.value: t.name for t in unless.scanner.terminals}  # type: ignore[attr-defined]
+
+
+#: a state, the one above it and a terminal -> the state above it after `Machine._passed`
+_WAYS: dict[tuple[int, int, str], int] = {}
+
+#: states, and the values they stand for
+Mark = tuple[list[Any], list[Any]]
 
 
 class Machine:
@@ -87,22 +119,59 @@ class Machine:
         self._state: ParserState[Any] = interactive.parser_state
 
     def feed(self, token: Token) -> None:
+        states = self._state.state_stack
+        if len(states) > 1:
+            states[-1] = self._passed(states[-2], states[-1], token.type)
         self._state.feed_token(token)
+
+    def _passed(self, below: int, top: int, terminal: str) -> int:
+        """The state after the reductions of one value to itself that come before `terminal`.
+
+        An atom climbs through every level of precedence (`?sum: prod`), which changes the state alone: the
+        way is looked up after the first time.
+        """
+        key = (below, top, terminal)
+        known = _WAYS.get(key)
+        if known is not None:
+            return known
+        states = self._state.parse_conf.states
+        while step := states[top].get(terminal):
+            action, rule = step
+            if action is Shift or len(rule.expansion) != 1 or not rule.options.expand1 or rule.alias:
+                break
+            top = states[below][rule.origin.name][1]
+        _WAYS[key] = top
+        return top
 
     def finish(self, last: Token | None) -> Tree[Token]:
         end = Token.new_borrow_pos("$END", "", last) if last else Token("$END", "", 0, 1, 1)
         return self._state.feed_token(end, is_end=True)
 
+    def mark(self) -> Mark:
+        """Where the automaton stands; taken between two statements, which later reductions do not touch."""
+        return list(self._state.state_stack), list(self._state.value_stack)
+
+    def back_to(self, mark: Mark) -> None:
+        self._state.state_stack[:], self._state.value_stack[:] = mark
+
+    def reads(self, mark: Mark, terminals: Iterable[str]) -> bool:
+        """Whether all of these could be shifted from `mark` on."""
+        stack = list(mark[0])
+        return all(self._shifts(stack, terminal) for terminal in terminals)
+
     def accepts(self, terminal: str) -> bool:
         """Whether `terminal` could be shifted now (reductions simulated)."""
+        return self._shifts(list(self._state.state_stack), terminal)
+
+    def _shifts(self, stack: list[Any], terminal: str) -> bool:
         states = self._state.parse_conf.states
-        stack = list(self._state.state_stack)
         while True:
             step = states[stack[-1]].get(terminal)
             if step is None:
                 return False
             action, rule = step
             if action.name == "Shift":
+                stack.append(rule)
                 return True
             size = len(rule.expansion)
             if size:

@@ -13,7 +13,8 @@ from lark import Token, Tree
 from lark.exceptions import UnexpectedToken
 
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
-from recipelang.source.suggest import closest, respelling
+from recipelang.source.diagnostic import LIMIT, Applicability
+from recipelang.source.suggest import closest, distance, nearest
 from recipelang.syntax import tokens as lexing
 from recipelang.syntax.expected import describe, describe_expected
 from recipelang.syntax.grammar import Machine
@@ -32,6 +33,8 @@ class _Driver:
         self.machine = Machine()
         self.index = 0
         self.openers: list[Token] = []  # `{` not closed yet
+        self.line = (0, self.machine.mark(), list(self.openers))  # where the statement at hand begins
+        self.mended = 0
         lexical = (d.primary for d in diagnostics if d.primary and d.code in ("E002", "E003"))
         self.spoiled = {source.position(label.span.start)[0] for label in lexical}
 
@@ -56,6 +59,8 @@ class _Driver:
             else:
                 self._track(token)
                 self.index += 1
+                if token.type in ("NL", "LBRACE"):
+                    self.line = (self.index, self.machine.mark(), list(self.openers))
         return self._finish()
 
     # -- the three places where error recovery proper would be at a loss
@@ -63,6 +68,10 @@ class _Driver:
         """`recipe 1 "name"`, or what stands in for it: no statement can be read before a header."""
         start = next((i for i, t in enumerate(self.stream) if t.type != "NL"), len(self.stream))
         line = list(takewhile(lambda t: t.type != "NL", self.stream[start:]))
+        if line[1:2] and line[1].type == "NUMBER" and closest(str(line[0]), ["recipe"]):
+            fix = Fix("write `recipe`", (Edit(span_of(line[0]), "recipe"),))
+            self._no_header(span_of(line[0]), "did you mean `recipe`?", fix)
+            line[0] = self.stream[start] = Token.new_borrow_pos("RECIPE", "recipe", line[0])
         kinds = [t.type for t in line]
         if kinds[:1] != ["RECIPE"]:
             at = span_of(line[0]) if line else Span(0, 0)
@@ -130,7 +139,7 @@ class _Driver:
 
     # -- the general case
     def _recover(self, token: Token) -> None:
-        if self._separate(token):
+        if self._mend() or self._separate(token):
             return
         self._unexpected(token)
         before = self.stream[self.index - 1] if self.index else None
@@ -143,6 +152,57 @@ class _Driver:
         error = Token.new_borrow_pos("ERROR", text, token)
         error.end_pos = span_of(skipped[-1]).end if skipped else span_of(token).start
         self._shift_error(error)
+
+    def _mend(self) -> bool:
+        """A misspelt keyword, where its line can be read with the right one: said, and read so.
+
+        Nothing that follows from the slip is then said: a parameter with a misspelt `param` is known.
+        """
+        start, mark, openers = self.line
+        end = self._end_of_line()
+        if (
+            self.mended >= LIMIT
+            or end - start > _LONGEST_LINE
+            or source_line(self.source, self.stream[start]) in self.spoiled
+        ):
+            return False
+        near = [
+            (distance(str(self.stream[i]), word), word != "per" or self.stream[i - 1].type != "NUMBER", rank, i, word)
+            for i in range(max(start, self.index - _BACK), self.index + 1)
+            if self.stream[i].type == "NAME"
+            for rank, word in enumerate(nearest(str(self.stream[i]), KEYWORDS, len(KEYWORDS)))
+            if self._would_read(i, [word.upper()], i + 1)
+        ]
+        if not near:
+            return False
+        *_, at, word = min(near)
+        self._misspelt(self.stream[at], word)
+        self.stream[at] = Token.new_borrow_pos(word.upper(), word, self.stream[at])
+        self.machine.back_to(mark)
+        self.index, self.openers = start, list(openers)
+        self.mended += 1
+        return True
+
+    def _end_of_line(self) -> int:
+        return next((i for i in range(self.index, len(self.stream)) if self.stream[i].type == "NL"), len(self.stream))
+
+    def _would_read(self, until: int, instead: list[str], after: int) -> bool:
+        """Whether the line at hand could be read to its end with other tokens for those from `until` to `after`."""
+        start, mark, openers = self.line
+        end = self._end_of_line()
+        if end - start > _LONGEST_LINE:
+            return False
+        kinds = [*(t.type for t in self.stream[start:until]), *instead, *(t.type for t in self.stream[after : end + 1])]
+        if end == len(self.stream):
+            kinds += ["RBRACE"] * max(0, len(openers) - kinds.count("RBRACE")) + ["$END"]
+        return self.machine.reads(mark, kinds)
+
+    def _misspelt(self, token: Token, word: str) -> None:
+        at = span_of(token)
+        what = "a statement" if word in _STATEMENTS else f"`{word}`"
+        fixes = (Fix(f"write `{word}`", (Edit(at, word),)),)
+        message, help = f"expected {what}, found {describe(token)}", (f"did you mean `{word}`?",)
+        self.diagnostics.add(Diagnostic("E001", message, Label(self.source, at), help=help, fixes=fixes))
 
     def _separate(self, token: Token) -> bool:
         """`a = 1 b = 2`: the statement was whole, so only a line end is missing."""
@@ -223,11 +283,11 @@ class _Driver:
             return
         if token.type == "NAME" and (word := closest(str(token), self._keywords(expected))):
             help.append(f"did you mean `{word}`?")
-            fixes = respelling(str(token), span_of(token), self._keywords(expected))
+            fixes = (Fix(f"write `{word}`", (Edit(span_of(token), word),), "unsafe"),)  # the line has more mistakes
         elif misspelt := self._misspelt_statement():
             first, word = misspelt
             help.append(f"did you mean `{word}`?")
-            fixes = respelling(str(first), span_of(first), _STATEMENTS)
+            fixes = (Fix(f"write `{word}`", (Edit(span_of(first), word),), "unsafe"),)
             token, expected = first, frozenset({"LET", "PARAM"})
         if hint := _hint(token, before):
             help.append(hint)
@@ -266,6 +326,8 @@ class _Driver:
         """A name that is followed by neither `=` nor a block."""
         at = span_of(token)
         fixes: tuple[Fix, ...] = ()
+        kept = self.index + (token.type == "COLON")
+        certain: Applicability = "safe" if self._would_read(self.index, ["EQUAL"], kept) else "unsafe"
         help = "a value is given with `=`, as in `name = value`"
         after = self.stream[self.index + 1 :][:1]
         if token.type == "COLON" and after and after[0].type == "NL":
@@ -275,10 +337,9 @@ class _Driver:
             fixes = (Fix("delete it", (Edit(at, ""),)),)
         elif token.type == "COLON":
             spaced = self.source.text[at.start - 1 : at.start].isspace()
-            fixes = (Fix("write `=`", (Edit(at, "=" if spaced else " ="),)),)
+            fixes = (Fix("write `=`", (Edit(at, "=" if spaced else " ="),), certain),)
         elif token.type in ("NUMBER", "PERCENT", "STRING", "ROLE"):
-            # outside of blocks the name may as well be a misspelt keyword
-            fixes = (Fix("add `=`", (Edit(Span(at.start, at.start), "= "),), "safe" if self.openers else "unsafe"),)
+            fixes = (Fix("add `=`", (Edit(Span(at.start, at.start), "= "),), certain),)
         self.diagnostics.add(
             Diagnostic(
                 "E001",
@@ -312,6 +373,8 @@ class _Driver:
         self.diagnostics.add(Diagnostic(code, message, Label(self.source, span_of(token)), help=(help,)))
 
 
+#: a misspelt keyword is looked for this far before the place where reading stopped, in lines of up to so many tokens
+_BACK, _LONGEST_LINE = 8, 200
 _STATEMENTS = ("extends", "use", "param", "let", "set", "unset", "require", "expect", "prefer", "patch")
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from lark import Token
 
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
+from recipelang.source.diagnostic import LIMIT
 from recipelang.syntax import grammar
 
 KEYWORDS = frozenset(
@@ -108,8 +109,12 @@ def tokenise(source: Source, diagnostics: Diagnostics) -> Tokens | None:
 
 def _characters(source: Source, diagnostics: Diagnostics) -> None:
     """Control and bidirectional characters hide what a text says: refused anywhere, comments too."""
+    found = 0
     for offset, char in enumerate(source.text):
+        if found > LIMIT:
+            return  # more of them are never shown
         if char in _FORBIDDEN or (char == "\r" and source.text[offset + 1 : offset + 2] != "\n"):
+            found += 1
             diagnostics.add(
                 Diagnostic(
                     "E002",
@@ -216,11 +221,11 @@ def _percent(number: Token, sign: Token, source: Source, diagnostics: Diagnostic
     """`90 %` as the ratio that was meant."""
     text = f"{number}%"
     at, whole = span_of(sign), span_of(number).to(span_of(sign))
-    fixes = (Fix(f"write `{text}`", (Edit(whole, text),)),)
-    message = f"unexpected character `{sign}`"
-    diagnostics.add(
-        Diagnostic("E002", message, Label(source, at), help=(f"write `{text}`, without a space",), fixes=fixes)
-    )
+    fixes: tuple[Fix, ...] = (Fix(f"write `{text}`", (Edit(whole, text),)),)
+    message, help = f"unexpected character `{sign}`", f"write `{text}`, without a space"
+    if "e" in number.lower():
+        help, fixes = "a ratio has no exponent: write it as `0.05%`", ()
+    diagnostics.add(Diagnostic("E002", message, Label(source, at), help=(help,), fixes=fixes))
     ratio = Token.new_borrow_pos("PERCENT", text, number)
     ratio.end_pos = sign.end_pos
     return ratio

@@ -5,6 +5,7 @@ Expressions hold exact numbers; nothing is evaluated or looked up here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from typing import TypeVar
@@ -125,6 +126,34 @@ class Edited(Node):
 
 
 Expr = Number | NM | Text | Pattern | Constant | Role | Path | Call | ListOf | Unary | Binary | If | Edited
+
+
+def inside(expr: Expr) -> Iterator[Expr]:
+    """An expression and all in it, in the order of the text; iterative, since expressions may be deep."""
+    stack: list[Expr] = [expr]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack += reversed(_parts(node))
+
+
+def _parts(node: Expr) -> list[Expr]:
+    match node:
+        case Call():
+            return [argument.value for argument in node.arguments]
+        case ListOf():
+            return list(node.items)
+        case Unary():
+            return [node.operand]
+        case Binary():
+            return [node.left, node.right]
+        case If():
+            return [node.condition, node.then, node.other]
+        case Edited():
+            return [node.inherited, node.change]
+        case Text():
+            return [part for part in node.parts if isinstance(part, Path)]
+    return []
 
 
 # ----------------------------------------------------------------- statements

@@ -12,7 +12,18 @@ from fractions import Fraction
 
 from recipelang.source import Span
 from recipelang.source.suggest import closest
-from recipelang.values.composite import PATTERNS, Applied, SparsityPattern, StageRef, Symbol
+from recipelang.values import aliases
+from recipelang.values.composite import (
+    PATTERNS,
+    Applied,
+    Arrow,
+    Between,
+    Poison,
+    SparsityPattern,
+    StageRef,
+    Symbol,
+    Tolerance,
+)
 from recipelang.values.quantities import Quantity, Rate, Time, describe as describe_number
 
 
@@ -28,6 +39,17 @@ class Mismatch(Exception):
     help: str | None = None
     replacement: str | None = None
     span: Span | None = None
+    #: the bare name that was met, and the names that would do
+    name: str | None = None
+    known: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Silent(Mismatch):
+    """A part of the value could not be evaluated; that was said where it stands."""
+
+    def __init__(self) -> None:
+        super().__init__("", "")
 
 
 def describe(value: object) -> str:
@@ -67,29 +89,49 @@ class Kind:
     name: str
     convert: Callable[[object], object] = field(compare=False)
     symbols: tuple[str, ...] = ()
+    #: words of the language that are values here: `true`, `none`
+    words: tuple[str, ...] = ()
     doc: str = field(default="", kw_only=True, compare=False)
     within: str = field(default="", kw_only=True, compare=False)
     json: Mapping[str, object] = field(default_factory=dict, kw_only=True, compare=False)
 
     def coerce(self, value: object) -> object:
         """Plain data, or raise `Mismatch`."""
+        if isinstance(value, Poison):
+            raise Silent
         if isinstance(value, Symbol) and value.name not in self.symbols:
             raise self.unknown(value)
         return self.convert(value)
 
     def unknown(self, value: Symbol) -> Mismatch:
-        near = closest(value.name, self.symbols)
+        near = closest(value.name, self.symbols, self.words)
+        near = near or aliases.meant(value.name, aliases.SYMBOLS, self.symbols + self.words)
         known = ", ".join(f"`{s}`" for s in self.symbols[:12])
         hint = (
             f"did you mean `{near}`?"
             if near
             else (f"known here: {known}" if known else f"define it with `let {value.name} = ...`")
         )
-        return Mismatch("E022", f"unknown name `{value.name}`", hint, near)
+        return Mismatch(
+            "E022", f"unknown name `{value.name}`", hint, near, name=value.name, known=self.symbols + self.words
+        )
 
 
 def wrong(value: object, wanted: str, help: str | None = None) -> Mismatch:
-    return Mismatch("E024", f"expected {wanted}, found {describe(value)}", help)
+    """Raises `Silent` at once for what could not be evaluated."""
+    if isinstance(value, Poison) or any(isinstance(end, Poison) for end in _ends(value)):
+        raise Silent
+    name = value.name if isinstance(value, Symbol) else None
+    return Mismatch("E024", f"expected {wanted}, found {describe(value)}", help, name=name)
+
+
+def _ends(value: object) -> tuple[object, ...]:
+    match value:
+        case Arrow(a, b) | Between(a, b) | Tolerance(a, b):
+            return a, b
+        case Applied():
+            return tuple(inner for _, inner, _ in value.arguments)
+    return ()
 
 
 def text() -> Kind:
@@ -116,6 +158,7 @@ def boolean() -> Kind:
     return Hinting(
         "bool",
         convert,
+        words=("true", "false"),
         doc="`true` or `false`",
         json={"type": "boolean"},
         hint=lambda name: "write `true` or `false`",
@@ -149,6 +192,7 @@ def number(
     return Kind(
         name + (" or none" if none else ""),
         convert,
+        words=("none",) if none else (),
         doc="a whole number: `42`, `1_000`" if whole else "an exact number: `0.5`, `8e-5`, `1_000`",
         within=_within(low, high, above),
         json=_or_null({"$ref": f"#/$defs/{name}"}, none),
@@ -265,6 +309,8 @@ def pattern() -> Kind:
         if isinstance(value, Symbol):
             return SparsityPattern("unstructured")
         if isinstance(value, Applied) and value.function == "block":
+            if any(isinstance(v, Poison) for _, v, _ in value.arguments):
+                raise Silent
             sides = [v.value for _, v, _ in value.arguments if isinstance(v, Quantity) and v.unit is None]
             if len(sides) == len(value.arguments) == 2 and all(s.denominator == 1 and s > 0 for s in sides):
                 return SparsityPattern("block", int(sides[0]), int(sides[1]))
@@ -286,7 +332,8 @@ class Hinting(Kind):
 
     def unknown(self, value: Symbol) -> Mismatch:
         mended = self.sign + value.name if self.sign else None
-        return Mismatch("E022", f"unknown name `{value.name}`", self.hint(value.name), mended)
+        message, hint = f"unknown name `{value.name}`", self.hint(value.name)
+        return Mismatch("E022", message, hint, mended, name=value.name, known=self.words)
 
 
 @dataclass(frozen=True)
@@ -317,7 +364,7 @@ def list_of(inner: Kind) -> Kind:
 
     json = {"type": "array", "items": inner.json}
     doc = "values in brackets, `[a, b]`; one value alone is a list of one"
-    return Kind(f"list<{inner.name}>", convert, inner.symbols, doc=doc, within=inner.within, json=json)
+    return Kind(f"list<{inner.name}>", convert, inner.symbols, inner.words, doc=doc, within=inner.within, json=json)
 
 
 def either(first: Kind, second: Kind) -> Kind:
@@ -330,7 +377,8 @@ def either(first: Kind, second: Kind) -> Kind:
             return second.coerce(value)
 
     json = {"anyOf": [first.json, second.json]}
-    return Kind(f"{first.name} or {second.name}", convert, first.symbols + second.symbols, json=json)
+    words = first.words + second.words
+    return Kind(f"{first.name} or {second.name}", convert, first.symbols + second.symbols, words, json=json)
 
 
 def _or_null(json: dict[str, object], none: bool) -> dict[str, object]:

@@ -30,6 +30,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def contents(here: Path) -> Path:
+    """The working folder, with files that can be digested and nothing else."""
+    (here / "model").mkdir()
+    for name in ("model/config.json", "train.json", "dev.json"):
+        (here / name).write_text(f'{{"what": "{name}"}}', "utf-8")
+    (here / "model" / "model.safetensors").write_bytes(b"weights")
+    return here
+
+
+@pytest.fixture
 def project(here: Path, tiny: Path) -> Path:
     """The working folder, with all that `tiny.recipe` names."""
     shutil.copytree(tiny, here, dirs_exist_ok=True)

@@ -31,6 +31,8 @@ COMMANDS = {
     "resume": ["DIR"],
     "trace": ["FILE", "PATH", "--param", "--params", "--overlay"],
     "schema": [],
+    "digest": ["FILE", "--param", "--params", "--overlay", "--only", "--json"],
+    "convert": ["FILE", "--to", "--param", "--params", "--overlay", "--out"],
     "explain": ["CODE"],
 }
 

@@ -18,6 +18,8 @@ from tests.train.test_pruning import Watch, targets
 SCOPES = ("uniform", "global", "row", "erk")
 PATTERNS = ("unstructured", "2:4", "block(2, 4)")
 SCHEDULED = [name for name, signature in METHODS.items() if signature.scheduled]
+#: as little work as shows the method
+MORE = {"obert": ", block = 8, gradients = 8, batch = 4"}
 #: what the plan refuses, with its reason on the page of E054
 REFUSED = {("block(2, 4)", "row")}
 
@@ -33,7 +35,7 @@ stage sparse {{
   prune weights {{
     targets = @linear & @encoder
     never = @embeddings | @head
-    method = {method}(scope = {scope})
+    method = {method}(scope = {scope}{more})
     pattern = {pattern}
     sparsity = {sparsity}
   }}
@@ -50,7 +52,10 @@ def recipe(folder: Path, method: str, pattern: str, scope: str) -> Path:
     ramp = "linear(0% -> 60%, over = 1 step .. 7 steps, every = 2 steps)"
     sparsity = "step(0% -> 50%, at = 3 steps)" if pattern == "2:4" else ramp
     path = folder / "contract.recipe"
-    path.write_text(RECIPE.format(method=method, scope=scope, pattern=pattern, sparsity=sparsity), "utf-8")
+    path.write_text(
+        RECIPE.format(method=method, scope=scope, more=MORE.get(method, ""), pattern=pattern, sparsity=sparsity),
+        "utf-8",
+    )
     return path
 
 

@@ -9,7 +9,7 @@ from recipelang.spec.effective import effective
 from tests.reading import checked, recipe_of, sound
 
 BEFORE = (
-    "let low = -5\nlet third = 1 / 3\nlet chosen = @c | !@d\n"
+    "let low = -5\nlet third = 1 / 3\nlet chosen = @value | !@out\n"
     "param way: one_of(uniform, global) = global\nparam shape: pattern = unstructured\n"
 )
 MEASURED = ["dev.f1", "stage.gradual.dev.f1", "0.5", "90%", "target", "low", "third", "1e-5", "-2"]
@@ -29,7 +29,7 @@ class Writer:
 
     def selector(self, depth: int = 0) -> str:
         if depth > 2 or self.rng.random() < 0.4:
-            return self.rng.choice(["@a", "@b", '"x.*"', 're"a\\.b"', "layers(0..2)", "layers(-1)", "chosen"])
+            return self.rng.choice(["@query", "@key", '"x.*"', 're"a\\.b"', "layers(0..2)", "layers(-1)", "chosen"])
         if self.rng.random() < 0.2:
             return f"!{self.selector(depth + 1)}"
         return f"({self.selector(depth + 1)} {self.rng.choice(['&', '|', 'except'])} {self.selector(depth + 1)})"
@@ -56,7 +56,7 @@ class Writer:
                     f"{a} == {b} ± {self.rng.randint(0, 9)}%",
                     f"{a} in {b}..{a}",
                     f"{a} in [{b}, 1]",
-                    "pattern(@a) == 2:4",
+                    "pattern(@query) == 2:4",
                 ]
             )
         if kind < 0.75:

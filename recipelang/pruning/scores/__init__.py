@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from recipelang.pruning.selection import Scores
 
-#: `(batches, examples of a batch)` -> after each one the gradients of the task's loss lie in `.grad`, in eval mode
+#: `(batches, examples of a batch)` -> after each one the gradients of the task's loss lie in `.grad`, in eval mode;
+#: called again before the weights change, it gives the same ones
 Gradients = Callable[[int, int], Iterator[None]]
 
 
@@ -21,6 +22,8 @@ class Score:
 
     #: whether `observe` wants the gradients of every step
     observes = False
+    #: an event is reached in so many equal rounds, each with scores of its own
+    rounds = 1
 
     def __init__(self, args: Mapping[str, object], names: Sequence[str], seed: int) -> None:
         self.args = args
@@ -37,6 +40,10 @@ class Score:
         """The scores of each target, on demand, flat. A call may reuse the buffer of the last one."""
         raise NotImplementedError
 
+    def tiles(self, weights: Sequence[nn.Parameter], size: tuple[int, int]) -> list[Scores] | None:
+        """Scores of tiles of this size, flat, where the method has its own; none: the mean over the weights."""
+        return None
+
     def compensate(self, weights: Sequence[nn.Parameter], keep: Sequence[Tensor]) -> None:
         """Change the weights that stay, for those that go. The masks are put in force afterwards."""
 
@@ -49,12 +56,13 @@ class Score:
 
 def make(method: str, args: Mapping[str, object], names: Sequence[str], seed: int) -> Score:
     """The score of a method by its name in a recipe."""
-    from recipelang.pruning.scores import magnitude, movement, random, snip
+    from recipelang.pruning.scores import magnitude, movement, obert, random, snip
 
     table: dict[str, type[Score]] = {
         "magnitude": magnitude.Magnitude,
         "random": random.Random,
         "movement": movement.Movement,
         "snip": snip.Snip,
+        "obert": obert.Obert,
     }
     return table[method](args, names, seed)

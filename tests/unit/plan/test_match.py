@@ -10,6 +10,7 @@ from recipelang.spec.params import literal
 from recipelang.spec.selector import text
 from recipelang.spec.selector_kind import as_selector
 from tests.conftest import make_model
+from tests.reading import checked, sound
 
 
 @pytest.fixture(scope="module")
@@ -64,30 +65,39 @@ def test_matrices_leave_out_biases_and_norms(facts):
 @pytest.mark.parametrize(
     "source, code, said",
     [
-        ("@liner", "E073", "@linear"),
-        ("layers(7)", "E073", "0..1"),
-        ('re"(?=x)"', "E049", ""),
-        ('re"a{1001}"', "E049", ""),
-        ('"{0..999999}"', "E049", ""),
+        ("@liner", "E073", "did you mean `@linear`?"),
+        ("@mlp", "E073", "did you mean `@ffn`?"),
+        ('re"(?=x)"', "E049", "combine patterns"),
+        ('re"a{1001}"', "E049", "cannot be used"),
+        ('re"' + "a" * 1025 + '"', "E049", "at most 1,024"),
+        ('"{0..999999}"', "E049", "more than 1,000 alternatives"),
+        ('"' + "*a" * 17 + '"', "E049", "more than 16 stars"),
         ('"{a"', "E049", "brace"),
+        ('""', "E024", "matches nothing"),
     ],
 )
-def test_bad_selector_is_a_coded_error(facts, source, code, said):
-    with pytest.raises(RecipeError) as error:
-        match(selector(source), facts)
-    found = error.value.diagnostics[0]
+def test_a_bad_selector_is_found_without_a_model(source, code, said):
+    (found,) = checked(sound(("@linear & @encoder\n", source + "\n"))).diagnostics
     assert found.code == code
+    assert found.primary.source.slice(found.primary.span) == source
     assert said in found.message + " ".join(found.help)
+
+
+def test_layers_beyond_the_model_are_a_coded_error(facts):
+    with pytest.raises(RecipeError) as error:
+        match(selector("layers(7)"), facts)
+    found = error.value.diagnostics[0]
+    assert (found.code, "0..1" in found.help[0]) == ("E073", True)
 
 
 @pytest.mark.parametrize(
     "source",
     [
-        "@a & @b | @c",
-        "@a & (@b | @c)",
-        "!(@a | @b) & @c",
-        "@a except @b & @c",
-        "(@a except @b) & @c",
+        "@query & @key | @value",
+        "@query & (@key | @value)",
+        "!(@query | @key) & @value",
+        "@query except @key & @value",
+        "(@query except @key) & @value",
         'layers(0..3) & "x.*"',
     ],
 )

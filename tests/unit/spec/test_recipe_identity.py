@@ -194,7 +194,7 @@ ODD = {
     ),
     "schedules of distillation": sound(("5.5", "exponential(8 -> 2, over = start..end)")),
     "selectors": sound(
-        ("@linear & @encoder\n", '(!@norm & "a.{b,c}.**" | re"x\\.\\d+" & layers(0..-1)) except (@a except @b)\n')
+        ("@linear & @encoder\n", '(!@norm & "a.{b,c}.**" | re"x\\.\\d+" & layers(0..-1)) except (@query except @key)\n')
     ),
     "clip and betas": sound(("= 16", "= 16, clip = none, optimizer = adamw(betas = [0, 0.5], eps = 1e-30)")),
     "columns": sound(('"hf://owner/data" }', '"a.json"\n  columns { question = "a \\"b\\" ${x}" } }')).replace(
@@ -215,15 +215,15 @@ ODD = {
         + "expect 1 - (1 - dev.f1) / (2 / 3) >= -(dev.f1 * -1)\nprefer dev.f1 in [0.5, dev.exact_match] or 1 == 1\n"
     ),
     "claims of selectors": sound(
-        add='expect sparsity((@a | @b) & !layers(0..2) except "x.*") == 1 / 3 ± 1 / 7\nexpect pattern(@a) == unstructured\n'
+        add='expect sparsity((@query | @key) & !layers(0..2) except "x.*") == 1 / 3 ± 1 / 7\nexpect pattern(@query) == unstructured\n'
     ),
     "a part that is never reached": sound(
         add="let low = 1\nexpect dev.f1 < 0 or (if dev.f1 < 9 then 1 else 1 / (low - low)) == 1\n"
     ),
-    "selectors compared": sound(add="expect layers(-1) in [layers(0..2), @a]\n"),
+    "selectors compared": sound(add="expect layers(-1) in [layers(0..2), @query]\n"),
     "negative values": sound(add="let low = -5\nexpect 3 - low * dev.f1 > low\n"),
     "selectors by name": sound(
-        ("@linear & @encoder\n", "enc\n"), add="let enc = @linear | @a\nexpect sparsity(enc & @b) >= 0\n"
+        ("@linear & @encoder\n", "enc\n"), add="let enc = @linear | @query\nexpect sparsity(enc & @key) >= 0\n"
     ),
 }
 

@@ -2,8 +2,10 @@
 
 import pytest
 
+from recipelang.spec.blocks import DistillSpec
 from recipelang.spec.canonical import behaviour_form
 from recipelang.spec.effective import effective
+from recipelang.spec.form_text import Unfit, attribute_text
 from recipelang.spec.show import show
 from recipelang.values.composite import LayerPairs, Term
 from tests.reading import codes, recipe_of, sound
@@ -82,6 +84,31 @@ def test_what_is_shown_reads_back(on):
     assert terms(show(found)) == found
     again = recipe_of(effective(recipe_of(recipe(on))))
     assert again.stages[0].distills[0].on == found
+
+
+@pytest.mark.parametrize("on", WRITTEN)
+def test_canonical_form_reads_back(on):
+    (stage,) = behaviour_form(recipe_of(recipe(on)), TEACHER)["stages"]
+    kind = DistillSpec.attributes()["on"].kind
+    assert terms(attribute_text(kind, stage["distill"]["on"])) == terms(on)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        3,
+        {"hidden": {}},
+        {"hidden": {"weight": "1"}, "attention": {"weight": "1"}},
+        {"hidden": {"layer": []}},
+        {"hidden": {"layers": [{"->": ["1"]}]}},
+        {"hidden": {"layers": [{"->": ["1", "2); x"]}]}},
+        {"hidden": {"layers": ["1"]}},
+        {"hidden(1), x": {"weight": "1"}},
+    ],
+)
+def test_other_forms_are_not_read(form):
+    with pytest.raises(Unfit):
+        attribute_text(DistillSpec.attributes()["on"].kind, [form])
 
 
 @pytest.mark.parametrize("cache", ["true", "false", "fp32"])

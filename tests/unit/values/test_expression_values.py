@@ -94,7 +94,7 @@ def test_division_by_zero_or_by_a_length_is_an_error(expression):
         "not 1",
         "1 and true",
         "!1",
-        "@a & 1",
+        "@query & 1",
         "if 1 then 2 else 3",
         '"a" < "b"',
         "true < false",
@@ -183,7 +183,8 @@ def test_a_pattern_keeps_some_and_at_most_all(pattern, code):
 
 
 @pytest.mark.parametrize(
-    ("expression", "fix"), [("2 epocs", "epoch"), ("5 KB", "kB"), ("3 tokns", "tokens"), ("1 Epoch", "epoch")]
+    ("expression", "fix"),
+    [("2 epocs", "epochs"), ("1 epocs", "epoch"), ("5 KB", "kB"), ("3 tokns", "tokens"), ("1 Epoch", "epoch")],
 )
 def test_unknown_units_are_named_with_the_nearest(expression, fix):
     (found,) = checked(sound(add=f"let it = {expression}\n")).diagnostics

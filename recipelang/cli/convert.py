@@ -1,0 +1,93 @@
+"""`recipelang convert`: a recipe as JSON or YAML, and back."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+
+import typer
+
+from recipelang.cli import complete, options
+
+
+class To(StrEnum):
+    json = "json"
+    pretty = "pretty"
+    yaml = "yaml"
+    recipe = "recipe"
+
+
+def convert(
+    file: str = typer.Argument(
+        ..., metavar="FILE", help="A recipe or its JSON; `-` reads standard input.", autocompletion=complete.documents
+    ),
+    to: To = typer.Option(..., "--to", help="What to write."),
+    param: options.Param = [],  # noqa: B006 (typer copies it)
+    params: options.Params = [],  # noqa: B006
+    overlay: options.Overlay = [],  # noqa: B006
+    out: Path | None = typer.Option(None, "-o", "--out", metavar="FILE", help="Write to a file, not to the screen."),
+) -> None:
+    """Write an evaluated recipe as JSON or YAML, or read its JSON back.
+
+    `json` is the canonical form, byte for byte: its sha256 is the spec digest.
+    A model or data set named by a path stands in it as the digest of its
+    contents, so it must be there.
+
+    `pretty` and `yaml` are the same document for people: over several lines,
+    and with paths as they were written. Nothing is opened.
+
+    `recipe` is recipe text: every value filled in, no parameters left. From a
+    JSON document it is a recipe with the same spec digest. A document holds no
+    comments, `meta`, name or messages of claims, so they do not come back; and
+    what it knows by its contents becomes a parameter to give with `-p`.
+
+    As a diff driver of git, which shows changes of meaning only:
+
+      git config diff.recipe.textconv "recipelang convert --to pretty"
+
+      echo "*.recipe diff=recipe" >> .gitattributes
+
+    Examples:
+
+      recipelang convert squad.recipe --to json | sha256sum
+
+      recipelang convert squad.recipe --to yaml -o squad.yaml
+
+      recipelang convert squad.recipe.json --to recipe -o new.recipe
+    """
+    from recipelang.cli.documents import read_either
+    from recipelang.cli.plan import beside
+    from recipelang.cli.read import read_around
+
+    read = read_either(file, read_around(param, params, overlay))
+    recipe, contents = read.recipe, read.contents
+    if to is To.recipe:
+        from recipelang.spec.document import recipe_text
+
+        text = recipe_text(recipe, contents)
+    else:
+        from recipelang.spec import canonical, layout
+
+        local = contents
+        if to is To.json:
+            from recipelang.plan.identities import identities
+
+            local = identities(recipe, beside(file), contents)
+        form = canonical.spec_form(recipe, local)
+        text = {To.json: canonical.to_json, To.pretty: layout.pretty, To.yaml: layout.yaml}[to](form)
+    if out is None:
+        _print(text)
+    else:
+        from recipelang.engine.files import write_text
+
+        write_text(out, text)
+
+
+def _print(text: str) -> None:
+    """The bytes themselves, whatever the terminal's encoding; a canonical form gets no line end of its own."""
+    stream = getattr(sys.stdout, "buffer", None)
+    if stream is None or sys.stdout.isatty():
+        print(text, end="" if text.endswith("\n") or not sys.stdout.isatty() else "\n")
+    else:
+        stream.write(text.encode("utf-8"))

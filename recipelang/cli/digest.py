@@ -1,0 +1,89 @@
+"""`recipelang digest`: what a recipe is, in one line each."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+
+import typer
+
+from recipelang.cli import complete, options
+
+
+class Which(StrEnum):
+    spec = "spec"
+    behaviour = "behaviour"
+    source = "source"
+
+
+def digest(
+    file: str = typer.Argument(
+        ..., metavar="FILE", help="A recipe or its JSON; `-` reads standard input.", autocompletion=complete.documents
+    ),
+    param: options.Param = [],  # noqa: B006 (typer copies it)
+    params: options.Params = [],  # noqa: B006
+    overlay: options.Overlay = [],  # noqa: B006
+    only: Which | None = typer.Option(None, "--only", help="Print one digest as bare hexadecimals, for scripts."),
+    as_json: bool = typer.Option(False, "--json", help="Print the digests as JSON."),
+) -> None:
+    """Print the digests of a recipe: two that are equal say the same.
+
+    `spec` is of the experiment: all values, with defaults and claims. Comments,
+    order, spelling, names of parameters and `meta` leave it alone.
+
+    `behaviour` is of what decides the weights: the same without `expect`,
+    `prefer`, `evaluate` and `export`.
+
+    `source` is of the bytes of each file.
+
+    Models and data named by a path count by their contents, so they must be
+    there; nothing is fetched. `recipelang convert --to json` prints what the
+    spec digest is of.
+
+    Examples:
+
+      recipelang digest squad.recipe
+
+      recipelang digest squad.recipe -p target=97% --only spec
+    """
+    from recipelang.cli.documents import read_either
+    from recipelang.cli.plan import beside
+    from recipelang.cli.read import read_around
+    from recipelang.plan.identities import identities
+    from recipelang.spec.canonical import behaviour_digest, spec_digest
+
+    read = read_either(file, read_around(param, params, overlay))
+    recipe, contents = read.recipe, read.contents
+    sources = [(f.name, _sha256(f.text)) for f in read.files]
+    if only is Which.source:
+        print(*(hexadecimals.removeprefix("sha256:") for _, hexadecimals in sources), sep="\n")
+        return
+    local = identities(recipe, beside(file), contents)
+    digests = {"spec": spec_digest(recipe, local), "behaviour": behaviour_digest(recipe, local)}
+    named = {reference: found for reference, found in local.items() if reference not in contents}
+    if only is not None:
+        print(digests[only].removeprefix("sha256:"))
+    elif as_json:
+        found = {
+            "format_version": "1.0",
+            **digests,
+            "sources": [{"file": name, "digest": of} for name, of in sources],
+            "contents": [{"reference": reference, "digest": of} for reference, of in named.items()],
+        }
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        _table([*((kind, of, "") for kind, of in digests.items()), *(("source", of, name) for name, of in sources)])
+        _table([("contents", of, reference) for reference, of in named.items()])
+
+
+def _table(rows: list[tuple[str, str, str]]) -> None:
+    from recipelang.source.render import line_of
+
+    for kind, of, name in rows:
+        print(f"{kind:<9}  {of}  {line_of(name)}".rstrip())
+
+
+def _sha256(text: str) -> str:
+    import hashlib
+
+    return "sha256:" + hashlib.sha256(text.encode("utf-8")).hexdigest()
