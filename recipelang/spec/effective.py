@@ -10,7 +10,8 @@ from recipelang.source import Diagnostics
 from recipelang.spec import selector as sel
 from recipelang.spec.blocks import Spec
 from recipelang.spec.check import Claim, Recipe
-from recipelang.spec.evaluate import COMPARISONS, Evaluator
+from recipelang.spec.evaluate import Evaluator
+from recipelang.spec.operators import COMPARISONS
 from recipelang.spec.selector_kind import NODES, as_selector
 from recipelang.spec.show import fraction, percent, schedule, show, string, time
 from recipelang.syntax import tree as t

@@ -11,7 +11,7 @@ from recipelang.reference.attributes import blocks
 from recipelang.spec.canonical import spec_form
 from recipelang.spec.methods import METHODS, OPTIMIZERS
 
-from ..reading import SOUND, TEXTS, codes, recipe_of, sound
+from ..reading import SOUND, TEXTS, checked, recipe_of, sound
 from .command import command
 
 SCHEMA = json.loads(command("schema").out)
@@ -50,7 +50,7 @@ expect pattern(@linear) == 2:4
 prefer if dev.f1 > 50% then dev.f1 >= 2 * stage.dense.dev.f1 - 0.5 / 3 else -dev.f1 <= 0
 """
 
-RECIPES = {n: t for n, t in {**TEXTS, "sound": SOUND, "everything": everything()}.items() if not codes(t)}
+RECIPES = {n: t for n, t in {**TEXTS, "sound": SOUND, "everything": everything()}.items() if checked(t).recipe}
 RECIPES |= {
     "block": sound(("never ", "pattern = block(4, 1)\n    never ")),
     "n of m": sound(("never ", "pattern = 2:4\n    never ")),
