@@ -96,6 +96,12 @@ def teacher_of_more_words(monkeypatch: pytest.MonkeyPatch) -> None:
     make_model(Path("teacher"), words=30)
 
 
+def teacher_of_more_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.conftest import make_model
+
+    make_model(Path("teacher"), heads=4)
+
+
 def run_was_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run stopped after its first stage, whose data changed afterwards."""
     from recipelang.engine.records import Interrupted
@@ -149,6 +155,7 @@ CIRCUMSTANCES = {
     "the weights are pickled": weights_are_pickled,
     "a teacher of three labels": teacher_of_three_labels,
     "a teacher of more words": teacher_of_more_words,
+    "a teacher of more heads": teacher_of_more_heads,
     "the data of an interrupted run changed": data_changed,
     "a checkpoint of another run": checkpoint_of_another_run,
 }

@@ -62,6 +62,13 @@ RECIPES |= {
             " polynomial(1e-4 -> 0, power = 1 / 2, over = 1 epoch + 3 steps..end)]",
         )
     ),
+    "terms": sound(
+        (
+            "temperature = 5.5",
+            "temperature = 5.5, on = [logits(weight = 2), hidden(1 -> 3, 0..2,"
+            " weight = linear(1 -> 0, over = start..end)), attention]",
+        )
+    ),
     "sgd": sound(("batch ", "optimizer = sgd(momentum = 0.9)\n  clip = none\n  batch ")),
 }
 

@@ -6,7 +6,7 @@ import pytest
 
 from recipelang.spec.blocks import BLOCKS, Spec, TopSpec
 from recipelang.spec.methods import METHODS, OPTIMIZERS
-from recipelang.values.composite import Chosen, SparsityPattern
+from recipelang.values.composite import Chosen, SparsityPattern, Term
 from tests.reading import checked, codes, recipe_of, sound
 
 REQUIRED = object()
@@ -63,7 +63,7 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
     },
     "distill": {
         "teacher": (REQUIRED, "b"),
-        "on": (("logits",), "b"),
+        "on": ((Term("logits"),), "b"),
         "hardness": (REQUIRED, "b"),
         "temperature": (REQUIRED, "b"),
         "cache": (False, "-"),
