@@ -24,6 +24,7 @@ from recipelang.engine.event_log import EventLog
 from recipelang.engine.gradients import gradients
 from recipelang.engine.interrupt import StopRequests
 from recipelang.engine.loop import drawn, make_optimizer, train
+from recipelang.engine.memory import is_out_of_memory
 from recipelang.engine.models import load_model
 from recipelang.engine.records import RECORD, Interrupted, Measurements, Reporter, Result, read_record
 from recipelang.engine.seeds import stream
@@ -96,19 +97,23 @@ def _execute(run: _Run, judge: Judge, resume: bool) -> Result:
     except Interrupted:
         run.note("interrupted", {})
         raise
-    except (torch.OutOfMemoryError, MemoryError):
-        run.note("failed", {"error": ["E081: out of memory"]})
-        batch = max(s.micro_batch for s in run.plan.stages)
-        help = "use a machine with more memory, or a smaller `max_length`"
-        if batch > 1:
-            help = f"set `micro_batch` below {batch}: the result is the same"
-        raise fail("E081", "out of memory", help=help) from None
     except RecipeError as error:
         run.note("failed", {"error": [f"{d.code}: {d.message}" for d in error.diagnostics]})
         raise RecipeError(map(run.with_last_good, error.diagnostics)) from None
     except Exception as error:
+        if is_out_of_memory(error):
+            raise _out_of_memory(run) from None
         run.note("failed", {"error": [f"{type(error).__name__}: {error}"]})
         raise
+
+
+def _out_of_memory(run: _Run) -> RecipeError:
+    run.note("failed", {"error": ["E081: out of memory"]})
+    batch = max(s.micro_batch for s in run.plan.stages)
+    help = "use a machine with more memory, or a smaller `max_length`"
+    if batch > 1:
+        help = f"set `micro_batch` below {batch}: the result is the same"
+    return fail("E081", "out of memory", help=help)
 
 
 class _Run:
