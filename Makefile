@@ -58,6 +58,7 @@ bench: $(VENV)/.model ## every figure, each as a ratio measured in one run (half
 	$(BIN)/python benchmarks/mask_update.py
 	$(BIN)/python benchmarks/masked_steps.py
 	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/distill_cache.py
 
 picture: $(VENV)/.model ## draw docs/plan.svg, the picture of the README, from a real plan
 	$(BIN)/python docs/picture.py

@@ -23,7 +23,8 @@ from recipelang.cli.plan import planned
 from recipelang.cli.read import read_around
 from recipelang.engine.loop import batches, make_optimizer, train
 from recipelang.engine.models import load_model
-from recipelang.modifiers.distill import Distill, kd_loss
+from recipelang.modifiers.distill import Distill, Running
+from recipelang.modifiers.distill_terms import kd_loss
 from recipelang.modifiers.learning_rate import LearningRate
 from recipelang.modifiers.prune import KeepZeros, Prune
 from recipelang.plan.data import load_examples
@@ -48,7 +49,7 @@ def main() -> None:
     modifiers = [
         *(Prune(p, 0) for p in stage.prunes),
         LearningRate(stage.learning_rate),
-        *(Distill(d, teacher, task.OUTPUTS) for d in stage.distills),
+        *(Distill(d, Running(teacher), task.OUTPUTS) for d in stage.distills),
         KeepZeros(),
     ]
     accelerator = Accelerator()

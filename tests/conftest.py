@@ -52,7 +52,14 @@ WORDS = [
 
 
 def make_model(
-    folder: Path, *, hidden: int = 32, layers: int = 2, dropout: float = 0.1, labels: int = 2, words: int = 20
+    folder: Path,
+    *,
+    hidden: int = 32,
+    layers: int = 2,
+    heads: int = 2,
+    dropout: float = 0.1,
+    labels: int = 2,
+    words: int = 20,
 ) -> Path:
     """A tiny BERT with random weights and a word tokenizer, saved as any model folder is."""
     import torch
@@ -75,7 +82,7 @@ def make_model(
         vocab_size=len(vocabulary),
         hidden_size=hidden,
         num_hidden_layers=layers,
-        num_attention_heads=2,
+        num_attention_heads=heads,
         intermediate_size=2 * hidden,
         max_position_embeddings=64,
         hidden_dropout_prob=dropout,

@@ -28,7 +28,9 @@ def _vocabulary() -> frozenset[str]:
     attributes = {name for spec in specs for name in spec.attributes()}
     symbols = {s for spec in specs for a in spec.attributes().values() for s in a.kind.symbols}
     signatures = [*METHODS.values(), *OPTIMIZERS.values()]
-    arguments = {a.name for s in signatures for a in s.arguments} | {n for ns in SHAPES.values() for n in ns}
+    arguments = {a.name for s in signatures for a in s.arguments} | {
+        n for shape in SHAPES.values() for n in shape.arguments
+    }
     kinds = {kind for table in BLOCKS.values() for kind in table}
     return frozenset(
         KEYWORDS | attributes | symbols | arguments | kinds | {"over", "every", "updates", "rewind", "at", "layers"}
@@ -89,6 +91,8 @@ def _given(recipe: t.Recipe) -> dict[Span, Word]:
         match s:
             case t.Param() | t.Let():
                 found.append(Word(s.name_span, s.name, "definition", int(s.name in alone)))
+            case t.Use():
+                found.append(Word(s.alias_span, s.alias, "definition", int(s.alias in parts)))
             case t.Block():
                 used = alone if s.kind == "data" else parts
                 found += [
@@ -109,13 +113,15 @@ def _flat(statements: tuple[t.Statement, ...]) -> Iterator[t.Statement]:
         yield statement
         if isinstance(statement, t.Block):
             yield from _flat(statement.body)
+        elif isinstance(statement, t.Patch):  # its labels are uses: they must exist
+            yield from (s for s in _flat((statement.block,)) if not isinstance(s, t.Block))
 
 
 def _expressions(statements: tuple[t.Statement, ...]) -> Iterator[t.Expr]:
     """Every expression of a recipe but the types of parameters."""
     for s in _flat(statements):
         match s:
-            case t.Attribute() | t.Let():
+            case t.Attribute() | t.Let() | t.Set():
                 yield from t.inside(s.value)
             case t.Claim():
                 yield from t.inside(s.condition)

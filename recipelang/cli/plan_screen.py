@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recipelang.cli.plot import plot
-from recipelang.plan.types import DistillPlan, Plan, PruneEvent, PrunePlan, Segment, StagePlan
+from recipelang.plan.types import DistillPlan, Plan, PruneEvent, PrunePlan, Segment, StagePlan, TermPlan
 from recipelang.source.render import clean
 from recipelang.spec.check import Recipe
 from recipelang.spec.show import show
@@ -189,7 +189,19 @@ def _ends(segments: Sequence[Segment], number: Callable[[float], str] = _number)
 
 def _distill(distill: DistillPlan) -> str:
     values = f"hardness {_ends(distill.hardness, _percent)}, temperature {_ends(distill.temperature)}"
-    return f"from {clean(_tail(distill.teacher_ref))} on {', '.join(distill.on)}; {values}"
+    cached = f", kept in {distill.cache}" if distill.cache else ""
+    return f"from {clean(_tail(distill.teacher_ref))} on {', '.join(map(_term, distill.terms))}; {values}{cached}"
+
+
+def _term(term: TermPlan) -> str:
+    """`hidden (1 -> 3, 2 -> 6; weight 0.1)`; what is usual is left out."""
+    parts = [", ".join(f"{student} -> {teacher}" for student, teacher in term.layers)]
+    if term.widths:
+        parts.append(f"projected {term.widths[0]:,} -> {term.widths[1]:,}")
+    if any((s.start, s.end) != (1, 1) for s in term.weight):
+        parts.append(f"weight {_ends(term.weight)}")
+    inside = "; ".join(filter(None, parts))
+    return (term.output or term.kind) + (f" ({inside})" if inside else "")
 
 
 def _events(prune: PrunePlan) -> str:

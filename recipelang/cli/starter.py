@@ -58,6 +58,7 @@ param target: ratio in 1%..99% = {percent(a.target)}
 param dense: span = {dense}
 ## Length of the pruning stage: a higher target needs a longer one. Its windows are shares of it.
 param length: span = {length}
+## Every random stream of the run comes from it.
 param seed: int = 42
 
 # the first pruning step: large where the target is high, so that the later ones have less left to do

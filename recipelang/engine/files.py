@@ -97,6 +97,22 @@ def write_json(path: Path, value: object) -> None:
 
 
 @contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A file that appears whole or not at all, in place of one of the same name; its folder is made."""
+    part = path.with_name(f".{path.name}.tmp")
+    with writing(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield part
+            _sync(part)
+            part.replace(path)
+            _sync(path.parent)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """A folder that appears whole or not at all; one of the same name is replaced at the end."""
     part = path.with_name(f".{path.name}.tmp")

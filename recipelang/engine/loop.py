@@ -43,6 +43,13 @@ def batches(stage: StagePlan, items: int, shuffle: bool, seed: int, first: int, 
         yield order[at : at + stage.batch]
 
 
+def drawn(stage: StagePlan, items: int, shuffle: bool, seed: int, until: int) -> np.ndarray:
+    """The rows that steps `0..until-1` draw, sorted."""
+    if until >= stage.steps_per_epoch:
+        return np.arange(items)
+    return np.unique(np.concatenate([*batches(stage, items, shuffle, seed, 0, until)]))
+
+
 def train(
     stage: StagePlan,
     state: State,
@@ -62,6 +69,7 @@ def train(
     """
     model, optimizer = state.model, state.optimizer
     saved = time.monotonic()
+    asked = {name: True for m in modifiers for name in m.asks}
     model.train()
     if state.step == 0:
         fire(Event.START, modifiers, state)
@@ -72,8 +80,9 @@ def train(
         whole = {k: torch.from_numpy(v).to(accelerator.device) for k, v in task.collate(features, rows).items()}
         for first in range(0, len(rows), stage.micro_batch):
             state.batch = {k: v[first : first + stage.micro_batch] for k, v in whole.items()}
+            state.rows = rows[first : first + stage.micro_batch]
             with autocast():
-                state.outputs = model(**state.batch)
+                state.outputs = model(**state.batch, **asked)
                 state.loss = state.outputs.loss
                 fire(Event.LOSS, modifiers, state)
             share = len(state.batch["input_ids"]) / len(rows)  # a mean over the batch, however it is cut

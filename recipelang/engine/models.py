@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from recipelang.engine.memory import is_out_of_memory
 from recipelang.engine.seeds import stream
 from recipelang.plan.types import ModelPlan
 from recipelang.source import fail
@@ -50,8 +51,8 @@ def load_model(folder: Path, plan: ModelPlan, seed: int) -> nn.Module:
         with quiet(), torch.random.fork_rng():
             torch.manual_seed(stream(seed, "head"))
             return auto.from_pretrained(folder, config=config, use_safetensors=True, dtype=torch.float32)
-    except (MemoryError, torch.OutOfMemoryError):
-        raise
     except Exception as error:  # a config may be wrong in any way, and the library checks it in as many
+        if is_out_of_memory(error):
+            raise
         why = textwrap.shorten(str(error), 200, placeholder=" …") or type(error).__name__
         raise fail("E076", f"`{folder}` cannot be loaded", notes=[why]) from None

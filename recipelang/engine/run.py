@@ -19,17 +19,21 @@ from torch import nn
 from recipelang import __version__
 from recipelang.engine import checkpoint, export, files
 from recipelang.engine.acting import acting
+from recipelang.engine.attention_maps import show_maps
 from recipelang.engine.evaluate import evaluate
 from recipelang.engine.event_log import EventLog
 from recipelang.engine.gradients import gradients
 from recipelang.engine.interrupt import StopRequests
-from recipelang.engine.loop import make_optimizer, train
+from recipelang.engine.loop import drawn, make_optimizer, train
+from recipelang.engine.memory import is_out_of_memory
 from recipelang.engine.models import load_model
 from recipelang.engine.records import RECORD, Interrupted, Measurements, Reporter, Result, read_record
 from recipelang.engine.seeds import stream
-from recipelang.modifiers.distill import Distill
+from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
+from recipelang.modifiers.distill import Running, asked
 from recipelang.plan.data import load_examples
-from recipelang.plan.types import DataPlan, Plan, StagePlan
+from recipelang.plan.facts import model_digest
+from recipelang.plan.types import DataPlan, DistillPlan, Plan, StagePlan
 from recipelang.pruning.masks import Masks
 from recipelang.runtime.state import Modifier, State
 from recipelang.source import Diagnostic, RecipeError, fail
@@ -92,19 +96,23 @@ def _execute(run: _Run, judge: Judge, resume: bool) -> Result:
     except Interrupted:
         run.note("interrupted", {})
         raise
-    except (torch.OutOfMemoryError, MemoryError):
-        run.note("failed", {"error": ["E081: out of memory"]})
-        batch = max(s.micro_batch for s in run.plan.stages)
-        help = "use a machine with more memory, or a smaller `max_length`"
-        if batch > 1:
-            help = f"set `micro_batch` below {batch}: the result is the same"
-        raise fail("E081", "out of memory", help=help) from None
     except RecipeError as error:
         run.note("failed", {"error": [f"{d.code}: {d.message}" for d in error.diagnostics]})
         raise RecipeError(map(run.with_last_good, error.diagnostics)) from None
     except Exception as error:
+        if is_out_of_memory(error):
+            raise _out_of_memory(run) from None
         run.note("failed", {"error": [f"{type(error).__name__}: {error}"]})
         raise
+
+
+def _out_of_memory(run: _Run) -> RecipeError:
+    run.note("failed", {"error": ["E081: out of memory"]})
+    batch = max(s.micro_batch for s in run.plan.stages)
+    help = "use a machine with more memory, or a smaller `max_length`"
+    if batch > 1:
+        help = f"set `micro_batch` below {batch}: the result is the same"
+    return fail("E081", "out of memory", help=help)
 
 
 class _Run:
@@ -123,6 +131,7 @@ class _Run:
     # ------------------------------------------------------------------ the run
     def go(self, stop: StopRequests, judge: Judge, resume: bool) -> Result:
         started = time.monotonic()
+        self.stop = stop
         self.record("running", {})
         self.model = load_model(Path(self.plan.model.path), self.plan.model, self.plan.seed).to(self.accelerator.device)
         loaded = self._newest() if resume else None
@@ -142,8 +151,11 @@ class _Run:
         data = next(d for d in self.plan.data if d.label == stage.data)
         _, features = self._split(data, "train")
         optimizer = make_optimizer(stage, self.model)
-        modifiers = self._modifiers(stage)
         until = min(stage.steps, self.plan.rehearsal or stage.steps)
+        modifiers = self._modifiers(stage)
+        for modifier in modifiers:
+            modifier.join(optimizer)
+        show_maps(self.model, any("output_attentions" in m.asks for m in modifiers))
         torch.manual_seed(stream(stage.seed, stage.name, "dropout"))
         if loaded is not None:
             inside = self.position.step > 0
@@ -232,7 +244,9 @@ class _Run:
 
     # ------------------------------------------------------------------- pieces
     def _modifiers(self, stage: StagePlan) -> list[Modifier]:
-        return acting(stage, [Distill(d, self._teacher(d.teacher), task.OUTPUTS) for d in stage.distills])
+        return acting(
+            stage, [self._kept(stage, d) if d.cache else self._running(d) for d in stage.distills], task.OUTPUTS
+        )
 
     def _sampler(self, stage: StagePlan, state: State, features: task.Features) -> Callable[[int, int], Iterator[None]]:
         """Gradients for scores, from examples drawn anew at every event."""
@@ -243,10 +257,47 @@ class _Run:
 
         return sample
 
+    def _running(self, d: DistillPlan) -> Running:
+        model = self._teacher(d.teacher)
+        show_maps(model, "output_attentions" in asked(d))
+        return Running(model, asked(d))
+
+    def _kept(self, stage: StagePlan, d: DistillPlan) -> Kept:
+        """The teacher's outputs beside the checkpoints: kept as long as a resumed run may need them."""
+
+        def between() -> None:
+            if self.stop.received is not None:
+                raise Interrupted(self.stop.received, self.checkpoints)
+
+        data = next(p for p in self.plan.data if p.label == stage.data)
+        _, features = self._split(data, "train")
+        until = min(stage.steps, self.plan.rehearsal or stage.steps)
+        seed = stage.seed if data.seed is None else data.seed
+        named = [task.OUTPUTS if t.output == "logits" else (t.output,) for t in d.terms]
+        wanted = Wanted(
+            teacher=model_digest(self._teacher_folder(d.teacher)),
+            features=features,
+            rows=drawn(stage, len(features), data.shuffle, seed, until),
+            outputs=tuple(sorted({name for names in named for name in names})),
+            kept=d.cache or "fp16",
+            precision=stage.precision,
+        )
+        return teacher_outputs(
+            self.checkpoints / "teacher",
+            wanted,
+            lambda: self._teacher(d.teacher),
+            self._autocast(stage.precision),
+            stage.micro_batch,
+            between,
+            self.reporter.message,
+        )
+
     def _teacher(self, where: str) -> nn.Module:
+        return load_model(self._teacher_folder(where), self.plan.model, self.plan.seed).to(self.accelerator.device)
+
+    def _teacher_folder(self, where: str) -> Path:
         own = where.startswith("stage.")
-        folder = self._stage_folder(where.removeprefix("stage.")) if own else Path(where)
-        return load_model(folder, self.plan.model, self.plan.seed).to(self.accelerator.device)
+        return self._stage_folder(where.removeprefix("stage.")) if own else Path(where)
 
     def _stage_folder(self, name: str) -> Path:
         return self.out / "stages" / name

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recipelang.lint.registry import CODES, DEFAULTS, code_of
-from recipelang.source import Diagnostic, Edit, Fix, Label, Source, Span
-from recipelang.source.suggest import closest
+from recipelang.source import Diagnostic, Label, Source, Span
+from recipelang.source.suggest import closest, instead
 from recipelang.source.text import Sources
 from recipelang.syntax import grammar
 
@@ -89,7 +89,7 @@ def doubtful(
 def _unknown(source: Source, what: str, word: str, span: Span, known: list[str]) -> Diagnostic:
     near = closest(word, known) or (known[0] if len(known) == 1 else None)
     help = f"did you mean `{near}`?" if near else "`recipelang lint` shows the code of each finding"
-    fixes = (Fix(f"write `{near}`", (Edit(span, near),)),) if near else ()
+    fixes = instead(word, near, span, known)
     return Diagnostic("W112", f"unknown {what} `{word}` in a comment", Label(source, span), help=(help,), fixes=fixes)
 
 

@@ -11,10 +11,11 @@ from torch import nn
 from recipelang.cli.files import read_source
 from recipelang.cli.read import check_all
 from recipelang.engine.acting import acting
+from recipelang.engine.attention_maps import show_maps
 from recipelang.loops.gradients import Sampler, loss_of
 from recipelang.loops.notices import told, warn
 from recipelang.loops.pruning import Pruning
-from recipelang.loops.teacher import distillation
+from recipelang.loops.teacher import handed, logits_of
 from recipelang.plan.live import Live, chosen_stage, masked_before, resolve_stage
 from recipelang.plan.types import StagePlan
 from recipelang.pruning.masks import Masks
@@ -73,11 +74,16 @@ def attach(
     assert planned is not None
     warn(found.sorted(), stacklevel=3)
     _check_optimizer(planned, bare, optimizer, learning_rate)
-    distills = [distillation(d, bare, teacher) for d in planned.distills if teacher is not None]
+    teachers = [handed(d, unwrapped(teacher)) for d in planned.distills if teacher is not None]
+    modifiers = acting(planned, teachers, logits_of(bare), learning_rate=learning_rate)
+    for modifier in modifiers:
+        modifier.join(optimizer)
+    if any("output_attentions" in m.asks for m in modifiers):
+        show_maps(bare, True)
     state = State(bare, optimizer, Masks() if after is None else after.masks, planned.steps)
     if batches is not None:
         state.gradients = Sampler(state, batches, task_loss or loss_of, planned)
-    return Pruning(planned, state, acting(planned, distills, learning_rate=learning_rate))
+    return Pruning(planned, state, modifiers)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -142,6 +148,8 @@ def _ask_for_what_a_loop_lacks(
         if spec.distills and teacher is None:
             help = "give it as `teacher=`; of the dense start itself: `copy.deepcopy(model)` before the first step"
             raise fail("E086", "a loop has to give the teacher", help=help)
+        if any(d.cache for d in spec.distills):
+            raise fail("E055", "`cache` in a loop of your own is not in this release yet", help="take it out")
         if teacher is not None and unwrapped(teacher) is model:
             raise fail("E086", "the teacher is the model itself", help="give a copy: `copy.deepcopy(model)`")
     with at_label(recipe.label(path)):

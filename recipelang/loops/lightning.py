@@ -13,6 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from recipelang.loops.attach import attach
 from recipelang.loops.notices import told
 from recipelang.loops.pruning import Pruning
+from recipelang.loops.teacher import check_distillation
 from recipelang.source import fail
 
 
@@ -42,6 +43,7 @@ class RecipeCallback(Callback):  # type: ignore[misc]
             raise fail("E055", "fp16 is not in this release yet", help='set `precision="bf16-mixed"`')
         options = {"steps_per_epoch": _steps_per_epoch(trainer), **self.options}
         pruning = self.pruning = attach(self.recipe, model, trainer.optimizers[0], **options)
+        check_distillation(pruning.plan)
         planned = trainer.estimated_stepping_batches
         if planned != pruning.steps:
             notes = [f"an epoch has {pruning.plan.steps_per_epoch:,} steps"]

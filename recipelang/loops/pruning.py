@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recipelang.engine.attention_maps import show_maps
 from recipelang.loops.notices import RecipeWarning, told
 from recipelang.loops.teacher import named, without_labels
 from recipelang.modifiers.distill import Distill
@@ -51,7 +52,8 @@ class Pruning:
             pruning.step_end()
         pruning.end()
 
-    The first `step_start` is the event `START` as well. `loss` may be left out where the stage has no `distill`.
+    Where a teacher's hidden states or attention maps are matched, the model is called as
+    `model(**part, **pruning.asks)`. The first `step_start` is the event `START` as well. `loss` may be left out where the stage has no `distill`.
     """
 
     def __init__(self, plan: StagePlan, state: State, modifiers: Sequence[Modifier]) -> None:
@@ -62,6 +64,8 @@ class Pruning:
         self._next = "step_start"
         self._started = self._ended = self._fresh = False
         self._losses = 0
+        #: what the model is called with beside a batch
+        self.asks = {name: True for m in modifiers for name in m.asks}
         self._distills = any(isinstance(m, Distill) for m in modifiers)
         self._observed = [
             t.name for m in modifiers if isinstance(m, Prune) and m.score.observes for t in m.plan.targets
@@ -116,6 +120,7 @@ class Pruning:
             raise self._wrong("a distilled loss needs outputs and batch", "call `pruning.loss(loss, outputs, batch)`")
         state = self._state
         state.loss, state.outputs, state.batch = loss, named(outputs), without_labels(batch)
+        self._gave_what_was_asked()
         try:
             fire(Event.LOSS, self._modifiers, state)
         except AttributeError as error:
@@ -161,6 +166,8 @@ class Pruning:
             warnings.warn(text, RecipeWarning, stacklevel=3)
             return
         fire(Event.END, self._modifiers, self._state)
+        if "output_attentions" in self.asks:
+            show_maps(self.model, False)
         self._ended = True
 
     # --------------------------------------------------------------- checkpoints
@@ -222,6 +229,13 @@ class Pruning:
 
     def _wrong(self, message: str, help: str) -> RecipeError:
         return fail("E086", message, help=help, notes=[f"step {self.step:,} of stage `{self.plan.name}`"])
+
+    def _gave_what_was_asked(self) -> None:
+        for ask in self.asks:
+            if getattr(self._state.outputs, ask.removeprefix("output_"), None) is None:
+                raise self._wrong(f"the model was not asked for `{ask}`", "call it with `**pruning.asks`")
+        if self.asks and "attention_mask" not in self._state.batch:
+            raise self._wrong("the batch has no `attention_mask`", "padding is told by it: give it")
 
     def _planned_events(self, step: int) -> bool:
         return any(e.step == step for p in self.plan.prunes for e in p.events)

@@ -8,8 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from recipelang.modifiers.distill import Distill
-from recipelang.plan.types import DistillPlan
+from recipelang.engine.attention_maps import show_maps
+from recipelang.modifiers.distill import Running, asked
+from recipelang.plan.types import DistillPlan, StagePlan
 from recipelang.source import fail
 from recipelang.tasks.question_answering import OUTPUTS
 
@@ -17,14 +18,8 @@ from recipelang.tasks.question_answering import OUTPUTS
 _LABELS = ("label", "labels", "label_ids", "num_items_in_batch")
 
 
-def distillation(plan: DistillPlan, model: nn.Module, teacher: nn.Module) -> Distill:
-    """The modifier. What `logits` stands for is told by the student's head."""
-    answers = any(name.startswith("qa_outputs.") for name, _ in model.named_parameters())
-    return Distill(plan, Teacher(teacher), OUTPUTS if answers else ("logits",))
-
-
-class Teacher(nn.Module):
-    """Called with a batch without its labels."""
+class Handed(nn.Module):
+    """A teacher in the form that `distill` calls: its outputs have names, whatever it is."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -32,6 +27,18 @@ class Teacher(nn.Module):
 
     def forward(self, **batch: Any) -> Any:
         return named(self.model(**batch))
+
+
+def handed(plan: DistillPlan, teacher: nn.Module) -> Running:
+    if "output_attentions" in asked(plan):
+        show_maps(teacher, True)
+    return Running(Handed(teacher), asked(plan))
+
+
+def logits_of(model: nn.Module) -> tuple[str, ...]:
+    """The outputs that `logits` stands for, told by the head."""
+    answers = any(name.startswith("qa_outputs.") for name, _ in model.named_parameters())
+    return OUTPUTS if answers else ("logits",)
 
 
 def without_labels(batch: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,3 +55,10 @@ def named(outputs: Any) -> Any:
         help = "give a tensor (`logits`), a mapping, or an output of transformers"
         raise fail("E086", "the outputs of the model have no names", help=help)
     return outputs
+
+
+def check_distillation(plan: StagePlan) -> None:
+    """A trainer loads the optimizer's state before its callbacks can add to it."""
+    if any(term.widths for d in plan.distills for term in d.terms):
+        help = "use `recipelang.attach` in a loop of your own, or a teacher of the same width"
+        raise fail("E055", "a wider teacher's states in this trainer are not in this release yet", help=help)

@@ -21,6 +21,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from recipelang.loops.attach import attach, processes
 from recipelang.loops.notices import told
 from recipelang.loops.pruning import Pruning
+from recipelang.loops.teacher import check_distillation
 from recipelang.source import fail
 
 #: beside the Trainer's own files in its checkpoints
@@ -37,7 +38,7 @@ class RecipeCallback(TrainerCallback):
         self.recipe = recipe
         self.options = options
         self.pruning: Pruning | None = None
-        self._hook: RemovableHandle | None = None
+        self._hooks: list[RemovableHandle] = []
 
     @told()
     def on_train_begin(
@@ -49,7 +50,10 @@ class RecipeCallback(TrainerCallback):
         if state.global_step:
             _load(_folder(args, state) / FILE, pruning)
         if pruning.plan.distills:
-            self._hook = pruning.model.register_forward_hook(self._distil(args), with_kwargs=True)
+            self._hooks = [
+                pruning.model.register_forward_pre_hook(self._ask, with_kwargs=True),
+                pruning.model.register_forward_hook(self._distil(args), with_kwargs=True),
+            ]
 
     def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
         self._attached.step_start()
@@ -72,14 +76,17 @@ class RecipeCallback(TrainerCallback):
             _save(self._attached, _folder(args, state) / FILE)
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
-        if self._hook is not None:
-            self._hook.remove()
+        for hook in self._hooks:
+            hook.remove()
         self._attached.end()
 
     @property
     def _attached(self) -> Pruning:
         assert self.pruning is not None
         return self.pruning
+
+    def _ask(self, model: nn.Module, positional: Any, batch: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        return positional, {**batch, **self._attached.asks} if model.training else batch
 
     def _distil(self, args: TrainingArguments) -> Any:
         """A hook of the model: its loss, in training, is the distilled one."""
@@ -117,6 +124,7 @@ def _check(args: TrainingArguments, state: TrainerState, pruning: Pruning) -> No
         notes = ["it clips before its callbacks, with the gradients of masked weights in the norm"]
         help = f"set `max_grad_norm=0`: the recipe's `clip = {'none' if clip is None else f'{clip:g}'}` is done instead"
         raise fail("E086", "the Trainer would clip too early", notes=notes, help=help)
+    check_distillation(pruning.plan)
     if args.fp16:
         raise fail("E055", "fp16 is not in this release yet", help="set `bf16=True`")
     if state.max_steps != pruning.steps:

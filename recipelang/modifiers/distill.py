@@ -1,48 +1,143 @@
-"""`distill`: total = (1 - h)·task + h·KD, KD = T²·KL(softmax(teacher/T) ‖ softmax(student/T)).
+"""`distill`: total = (1 - h)·task + h·KD, where KD is the weighted sum of the terms of the plan.
 
-Summed over classes (for question answering: positions), mean over items, mean
-over outputs (start and end). h and T follow their schedules.
+The outputs of a task (question answering: start and end) share one term, their mean. h, T and the
+weights follow their schedules. Where the teacher is wider, a projection of the student's states is
+trained beside the model, in a group of the optimizer of its own; it is in checkpoints and not exported.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recipelang.plan.types import DistillPlan
+from recipelang.modifiers.distill_terms import attention_loss, hidden_loss, kd_loss
+from recipelang.plan.types import DistillPlan, TermPlan
 from recipelang.runtime.state import Modifier, State
 from recipelang.schedules.stepwise import at
 
+#: the teacher's outputs for the micro-batch of a state: attributes as the model itself gives them
+Teacher = Callable[[State], Any]
 
-def kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """T²·KL over the last dimension, mean over the others; computed in fp32.
+_ASKS = {"hidden": "output_hidden_states", "attention": "output_attentions"}
 
-    Args:
-        student: logits [items, classes].
-        teacher: logits of the same shape, no gradient.
-    """
-    s = F.log_softmax(student.float() / temperature, dim=-1)
-    t = F.log_softmax(teacher.float() / temperature, dim=-1)
-    return F.kl_div(s, t, reduction="none", log_target=True).sum(-1).mean() * temperature**2
+
+def asked(plan: DistillPlan) -> tuple[str, ...]:
+    """What both models must be asked for beside logits."""
+    return tuple(dict.fromkeys(_ASKS[t.kind] for t in plan.terms if t.kind in _ASKS))
+
+
+class Running:
+    """A teacher that reads every batch: in eval mode, without gradients."""
+
+    def __init__(self, model: nn.Module, asks: tuple[str, ...] = ()) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.asks = dict.fromkeys(asks, True)
+
+    def __call__(self, state: State) -> Any:
+        with torch.no_grad():
+            return self.model(**inputs(state.batch), **self.asks)
+
+
+def inputs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A batch without its labels."""
+    return {k: v for k, v in batch.items() if not k.endswith("positions") and k != "labels"}
 
 
 class Distill(Modifier):
-    def __init__(self, plan: DistillPlan, teacher: nn.Module, outputs: tuple[str, ...]) -> None:
-        self.plan = plan
-        self.teacher = teacher.eval().requires_grad_(False)
-        named = tuple(o for o in plan.on if o != "logits")
-        self.outputs = named or outputs
+    name = "distill"
 
+    def __init__(self, plan: DistillPlan, teacher: Teacher, outputs: tuple[str, ...], seed: int = 0) -> None:
+        self.plan = plan
+        self.teacher = teacher
+        self.asks = asked(plan)
+        self.seed = seed
+        self.optimizer: torch.optim.Optimizer | None = None
+        self.projections: dict[str, nn.Parameter] = {}
+        self.outputs: list[tuple[str, TermPlan]] = []
+        for term in plan.terms:
+            if term.kind == "output":
+                names = outputs if term.output == "logits" else (term.output,)
+                self.outputs += [(name, term) for name in names]
+
+    # -------------------------------------------------------------- projections
+    def join(self, optimizer: torch.optim.Optimizer) -> None:
+        device = optimizer.param_groups[0]["params"][0].device
+        generator = torch.Generator().manual_seed(self.seed)
+        for number, term in enumerate(self.plan.terms):
+            if term.widths is None:
+                continue
+            ours, theirs = term.widths
+            for pair in term.layers:
+                drawn = torch.randn(theirs, ours, generator=generator) / ours**0.5
+                self.projections[_key(number, pair)] = nn.Parameter(drawn.to(device))
+        if self.projections:
+            optimizer.add_param_group({"params": [*self.projections.values()]})
+        self.optimizer = optimizer
+
+    def state(self) -> dict[str, Tensor]:
+        assert self.optimizer is not None or not self.projections
+        found = {}
+        for key, weight in self.projections.items():
+            moments = self.optimizer.state.get(weight, {}) if self.optimizer else {}
+            found[key] = weight.detach()
+            found |= {f"{key}/{name}": value for name, value in moments.items()}
+        return found
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        assert self.optimizer is not None or not state
+        for where, value in state.items():
+            key, _, moment = where.partition("/")
+            weight = self.projections[key]
+            if not moment:
+                weight.data.copy_(value)
+            elif self.optimizer is not None:
+                self.optimizer.state[weight][moment] = value
+
+    # --------------------------------------------------------------------- loss
     def on_loss(self, state: State) -> None:
         assert state.loss is not None
         hardness = at(self.plan.hardness, state.step)
-        temperature = at(self.plan.temperature, state.step)
         if hardness == 0:
             return
-        inputs = {k: v for k, v in state.batch.items() if not k.endswith("positions") and k != "labels"}
-        with torch.no_grad():
-            teacher = self.teacher(**inputs)
-        terms = [kd_loss(getattr(state.outputs, o), getattr(teacher, o), temperature) for o in self.outputs]
-        distilled = torch.stack(terms).mean()
+        distilled = self._distilled(state, self.teacher(state))
         state.loss = distilled if hardness == 1 else (1 - hardness) * state.loss + hardness * distilled
+
+    def _distilled(self, state: State, known: Any) -> Tensor:
+        temperature = at(self.plan.temperature, state.step)
+        ours = state.outputs
+        parts: list[Tensor] = []
+        if self.outputs:
+            each = [
+                at(term.weight, state.step) * kd_loss(getattr(ours, name), getattr(known, name), temperature)
+                for name, term in self.outputs
+            ]
+            parts.append(torch.stack(each).mean())
+        for number, term in enumerate(self.plan.terms):
+            weight = at(term.weight, state.step)
+            if term.kind != "output" and weight:
+                each = [self._inner(term.kind, number, pair, ours, known, state) for pair in term.layers]
+                parts.append(weight * torch.stack(each).mean())
+        if parts:
+            return torch.stack(parts).sum()
+        assert state.loss is not None
+        return state.loss * 0.0  # every weight is 0 at this step
+
+    def _inner(self, kind: str, number: int, pair: tuple[int, int], ours: Any, known: Any, state: State) -> Tensor:
+        mask = state.batch["attention_mask"]
+        student, teacher = pair
+        if kind == "attention":
+            return attention_loss(ours.attentions[student], known.attentions[teacher], mask)
+        states = ours.hidden_states[student + 1]  # the first are the embeddings
+        weight = self.projections.get(_key(number, pair))
+        if weight is not None:
+            with torch.autocast(states.device.type, enabled=False):
+                states = F.linear(states.float(), weight)
+        return hidden_loss(states, known.hidden_states[teacher + 1], mask)
+
+
+def _key(term: int, pair: tuple[int, int]) -> str:
+    return f"projection-{term}-{pair[0]}-{pair[1]}"

@@ -15,11 +15,13 @@ from recipelang.plan import match as matching
 from recipelang.plan.facts import ModelFacts
 from recipelang.plan.families import FAMILIES, TASKS, TensorFact, label_count
 from recipelang.plan.resolve import Resolver
-from recipelang.plan.types import StagePlan
+from recipelang.plan.types import DistillPlan, StagePlan
 from recipelang.source import Diagnostic, Diagnostics, RecipeError, fail
 from recipelang.spec import selector as sel
-from recipelang.spec.blocks import StageSpec
+from recipelang.spec.blocks import DistillSpec, StageSpec
 from recipelang.spec.check import Recipe
+from recipelang.spec.terms import INNER
+from recipelang.values.composite import StageRef
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,11 @@ class _Live(Resolver):
         if self._postponed(spec):
             return None
         planned = self._stage(index, spec, in_force)
-        if planned is not None and self.facts.family and any(self._names_roles(p.targets, p.never) for p in spec.prunes):
+        if (
+            planned is not None
+            and self.facts.family
+            and any(self._names_roles(p.targets, p.never) for p in spec.prunes)
+        ):
             self._warn_of_strangers(spec)
         return None if self.found.errors else planned
 
@@ -135,14 +141,34 @@ class _Live(Resolver):
         )
 
     def _warn_of_strangers(self, spec: StageSpec) -> None:
-        """Matrices that somebody added: `never = @head` does not reach them."""
-        strangers = [t.name for t in self.facts.tensors if not t.roles and len(t.shape) == 2]
+        """Matrices that somebody added, and no pattern names: `never = @head` does not reach them."""
+        selectors = [s for p in spec.prunes for s in (p.targets, p.never) if s is not None]
+        patterns = [p for s in selectors for p in matching.leaves(s) if isinstance(p, sel.Glob | sel.Regex)]
+        named = {name for p in patterns for name in matching.match(p, self.facts)}
+        strangers = [t.name for t in self.facts.tensors if not t.roles and len(t.shape) == 2 and t.name not in named]
         if strangers:
             s = "matrices have" if len(strangers) > 1 else "matrix has"
-            notes = (f"of `{self.facts.family}` it knows no {', '.join(f'`{n}`' for n in strangers[:3])}",)
+            notes = (f"a `{self.facts.family}` has no {', '.join(f'`{n}`' for n in strangers[:3])}",)
             help = ("name them where they are to be pruned, or to be protected",)
             label = self.recipe.label(f"stage.{spec.name}")
             self.found.add(Diagnostic("W106", f"{len(strangers)} {s} no role", label, notes=notes, help=help))
+
+    def _distill(self, stage: str, spec: DistillSpec, steps: int, per_epoch: int) -> DistillPlan | None:
+        path = f"{stage}.distill"
+        if self.teacher is None:  # of a stage before this one, which is not planned for its own sake
+            return None
+        facts = self._guard(f"{path}.teacher", lambda: self._teacher(""))
+        if facts is None:
+            return None
+        shapes = {t.name: t.shape for t in self.facts.tensors}
+        if isinstance(spec.teacher, StageRef) and {t.name: t.shape for t in facts.tensors} != shapes:
+            help = f"give the model as it was after stage `{spec.teacher.name}`, or name another teacher in the recipe"
+            self._error("E080", "the teacher is not an earlier form of this model", f"{path}.teacher", help)
+            return None
+        if any(term.name in INNER for term in spec.on) and not (self.facts.family and facts.family):
+            self._guard(f"{path}.on", self._no_roles)
+            return None
+        return super()._distill(stage, spec, steps, per_epoch)
 
     def _teacher(self, reference: str) -> ModelFacts:
         """Whatever the recipe names, the teacher is the one that was handed over."""

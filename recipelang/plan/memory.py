@@ -22,7 +22,7 @@ def peak_memory(plan: Plan, facts: ModelFacts) -> int:
         length = next(d.max_length for d in plan.data if d.label == stage.data)
         masks = sum(t.size for p in stage.prunes for t in p.targets)
         methods = sum(_own(p) for p in stage.prunes)
-        teachers = parameters * len(stage.distills)
+        teachers = sum(4 * d.teacher_parameters for d in stage.distills)
         wide = 1 if stage.precision != "fp32" else 2
         b, s = stage.micro_batch, length
         activations = wide * facts.layers * (34 * b * s * hidden + 5 * b * s * s * heads)

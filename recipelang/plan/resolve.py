@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recipelang.plan import counts, match as matching, schedule
 from recipelang.plan.data import plan_data
+from recipelang.plan.distill import plan_term
 from recipelang.plan.facts import ModelFacts, model_digest, read_model_facts
 from recipelang.plan.families import TensorFact, label_count
 from recipelang.plan.identities import identities
@@ -35,6 +36,7 @@ from recipelang.spec.canonical import behaviour_digest, spec_digest
 from recipelang.spec.check import Recipe
 from recipelang.spec.claims import selectors
 from recipelang.spec.show import percent, show
+from recipelang.spec.terms import INNER
 from recipelang.values.composite import StageRef
 
 
@@ -352,13 +354,39 @@ class Resolver:
         )
         if isinstance(spec.teacher, StageRef):
             where = reference = f"stage.{spec.teacher.name}"
+            facts = self.facts
         else:
             reference = spec.teacher
             facts = self._guard(f"{path}.teacher", lambda: self._teacher(reference))
             if facts is None:
                 return None
             where = str(facts.path)
-        return DistillPlan(teacher=where, teacher_ref=reference, on=spec.on, hardness=hardness, temperature=temperature)
+        teacher = facts
+        at = self.recipe.label(f"{path}.on")
+        terms = [
+            self._guard(
+                f"{path}.on",
+                lambda t=term: plan_term(
+                    t, self.facts, teacher, lambda w: schedule.segments(w, steps, per_epoch, at, self.found), steps
+                ),
+            )
+            for term in spec.on
+        ]
+        inner = next((term.name for term in spec.on if term.name in INNER), None)
+        if spec.cache and inner:
+            help = f"a cache keeps outputs only: take `{inner}` out, or the cache"
+            self._error("E054", f"`cache` and `{inner}` exclude each other", f"{path}.cache", help)
+        if not all(terms):
+            return None
+        return DistillPlan(
+            teacher=where,
+            teacher_ref=reference,
+            teacher_parameters=teacher.parameters,
+            terms=tuple(terms),
+            cache="fp16" if spec.cache is True else spec.cache or None,  # type: ignore[arg-type]
+            hardness=hardness,
+            temperature=temperature,
+        )
 
     def _teacher(self, reference: str) -> ModelFacts:
         facts = read_model_facts(locate_model(reference, self.beside), self.recipe.model.task)

@@ -111,10 +111,22 @@ class PrunePlan(Frozen):
         return self.events[-1].sparsity if self.events else 0.0
 
 
+class TermPlan(Frozen):
+    """What student and teacher are compared in; the terms of a distillation are added up."""
+
+    kind: Literal["output", "hidden", "attention"]
+    output: str = Field(default="", description="its name; `logits` stands for every output of the task")
+    layers: tuple[tuple[int, int], ...] = Field(default=(), description="the student's and the teacher's, from 0")
+    widths: tuple[int, int] | None = Field(default=None, description="the student's and the teacher's, if they differ")
+    weight: tuple[Segment, ...]
+
+
 class DistillPlan(Frozen):
     teacher: str = Field(description="folder of a model, or `stage.NAME`")
     teacher_ref: str
-    on: tuple[str, ...] = ("logits",)
+    teacher_parameters: int = 0
+    terms: tuple[TermPlan, ...]
+    cache: Literal["fp16", "fp32"] | None = Field(default=None, description="how the teacher's outputs are kept")
     hardness: tuple[Segment, ...]
     temperature: tuple[Segment, ...]
 

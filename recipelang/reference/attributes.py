@@ -76,7 +76,7 @@ def type_of(attribute: Attr) -> str:
 
 def names(attribute: Attr) -> tuple[str, ...]:
     """The names to choose from, where the type is just that."""
-    own = attribute.kind.name.partition("<")[0] in PAGES
+    own = attribute.kind.name.partition("<")[0] in PAGES or " or " in attribute.kind.name
     return () if own else attribute.kind.symbols
 
 

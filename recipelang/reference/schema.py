@@ -21,7 +21,7 @@ from recipelang.spec.blocks import (
     StageSpec,
     TopSpec,
 )
-from recipelang.spec.evaluate import COMPARISONS
+from recipelang.spec.operators import COMPARISONS
 
 Schema = dict[str, object]
 

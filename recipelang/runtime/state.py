@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from recipelang.runtime.event import Event
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from recipelang.pruning.masks import Masks
@@ -24,6 +25,7 @@ class State:
     steps: int
     step: int = 0
     batch: dict[str, torch.Tensor] = field(default_factory=dict)
+    rows: np.ndarray | None = None  # of the data set: the items of the micro-batch
     outputs: Any = None
     loss: torch.Tensor | None = None
     sparsity: float = 0.0  # the planned one in force, for the progress line
@@ -39,6 +41,11 @@ class Modifier:
     """
 
     name = ""
+    #: what the model is asked for beside its logits, as arguments of its forward pass
+    asks: tuple[str, ...] = ()
+
+    def join(self, optimizer: torch.optim.Optimizer) -> None:
+        """Called once, before `load` and the first step: parameters of its own become a group of the optimizer."""
 
     def state(self) -> dict[str, torch.Tensor]:
         return {}

@@ -1,6 +1,6 @@
 """Did you mean: the nearest of a few candidates.
 
-`respelling` is the one owner of when a word may be replaced without asking.
+`instead` is the one owner of when a word may be replaced without asking.
 Distance is Damerau-Levenshtein (optimal string alignment); at most a third of
 the word may differ, and at least one letter always may.
 """
@@ -59,10 +59,17 @@ def closest(word: str, *groups: Iterable[str]) -> str | None:
 
 def respelling(word: str, span: Span, candidates: Iterable[str]) -> tuple[Fix, ...]:
     """The fix that writes the nearest candidate at `span`; none when nothing is near."""
-    near = nearest(word, candidates)
-    if not near:
+    candidates = list(candidates)
+    return instead(word, closest(word, candidates), span, candidates)
+
+
+def instead(word: str, near: str | None, span: Span, others: Iterable[str] = (), sign: str = "") -> tuple[Fix, ...]:
+    """The fix that writes `near`, with the sign before it, for `word`; `others` might have been meant as well."""
+    if near is None:
         return ()
-    return (Fix(f"write `{near[0]}`", (Edit(span, near[0]),), "safe" if _clear(word, near) else "unsafe"),)
+    rivals = [near, *(other for other in nearest(word, others) if other != near)]
+    edit = Edit(span, sign + near)
+    return (Fix(f"write `{sign}{near}`", (edit,), "safe" if _clear(word, rivals) else "unsafe"),)
 
 
 def _clear(word: str, near: list[str]) -> bool:

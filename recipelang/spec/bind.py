@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from pydantic import ValidationError
 
-from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
-from recipelang.source.diagnostic import Applicability
-from recipelang.source.suggest import closest
+from recipelang.source import Diagnostic, Diagnostics, Fix, Label, Source, Span
+from recipelang.source.suggest import closest, instead
 from recipelang.spec import selector as sel
 from recipelang.spec.blocks import ALIASES, BLOCKS, LATER_BLOCKS, OTHER_VALUES, ColumnsSpec, DataSpec, Spec, StageSpec
 from recipelang.spec.compose import word
@@ -34,7 +33,7 @@ class Binder:
     diagnostics: Diagnostics
     spans: dict[str, Span] = field(default_factory=dict)
 
-    def attributes(self, statements: Iterable[t.Statement]) -> dict[str, t.Attribute]:
+    def attributes(self, statements: Iterable[t.Statement], known: Container[str]) -> dict[str, t.Attribute]:
         """Attributes by name; a second one of the same name is an error that shows both."""
         found: dict[str, t.Attribute] = {}
         for statement in statements:
@@ -50,7 +49,7 @@ class Binder:
                     secondary=(Label(self.source, first.name_span, "first given here"),),
                 )
                 continue
-            if statement.operator != "=":
+            if statement.operator != "=" and statement.name in known:
                 self._error(
                     "E031",
                     f"there is no inherited `{statement.name}` to change",
@@ -74,7 +73,7 @@ class Binder:
         known = spec.attributes()
         values: dict[str, object] = dict(extra or {})
         sound = True
-        for name, attribute in self.attributes(block.body).items():
+        for name, attribute in self.attributes(block.body, known).items():
             self.spans[f"{path}.{name}"] = attribute.value.span
             if name not in known:
                 self._unknown_attribute(block.kind, spec, attribute)
@@ -239,8 +238,9 @@ class Binder:
         fixes: tuple[Fix, ...] = ()
         if word:
             help = f"did you mean `{word}`?"
-            safe: Applicability = "unsafe" if name in OTHER_VALUES else "safe"
-            fixes = (Fix(f"write `{word}`", (Edit(attribute.name_span, word),), safe),)
+            fixes = instead(name, word, attribute.name_span, here)
+            if name in ALIASES and name not in OTHER_VALUES:
+                fixes = (replace(fixes[0], applicability="safe"),)
         elif name in BLOCKS.get(kind, {}):
             help = f"`{name}` is a block: write `{name} {{ ... }}`"
         elif homes := _homes(ALIASES.get(name, name)):
@@ -270,7 +270,7 @@ class Binder:
             help = f"`{block.kind}` belongs {inside}"
         else:
             help = f"{where} takes {', '.join(f'`{b}`' for b in table)}" if table else f"{where} takes no blocks"
-        fixes = (Fix(f"write `{near}`", (Edit(block.kind_span, near),)),) if near else ()
+        fixes = instead(block.kind, near, block.kind_span, table)
         self._error("E052", f"unknown block `{block.kind}` in {where}", block.kind_span, help=help, fixes=fixes)
         return near if closest(block.kind, table) == near else None
 
@@ -358,7 +358,13 @@ def edited(kind: Kind, value: object, operator: str, change: object) -> object:
         return (*items, *changes)
     for item in changes:
         if item not in items:
-            raise Mismatch("E031", f"{describe(item)} is not in the inherited list", "it has nothing to take out")
+            near = (
+                closest(item.name, [i.name for i in items if isinstance(i, Symbol)])
+                if isinstance(item, Symbol)
+                else None
+            )
+            help = f"did you mean `{near}`?" if near else "it has nothing to take out"
+            raise Mismatch("E031", f"{describe(item)} is not in the inherited list", help)
     return tuple(item for item in items if item not in changes)
 
 

@@ -12,8 +12,9 @@ from recipelang.schedules.kinds import schedule
 from recipelang.spec.attribute import ANY, Attr, Conflict, Spec
 from recipelang.spec.methods import METHODS, OPTIMIZERS, chosen
 from recipelang.spec.selector_kind import selector
+from recipelang.spec.terms import LOGITS, kept, terms
 from recipelang.values import kinds as k
-from recipelang.values.composite import Chosen, Schedule, SparsityPattern
+from recipelang.values.composite import Chosen, Schedule, SparsityPattern, Term
 
 _strings = k.list_of(k.text())
 
@@ -200,22 +201,25 @@ class DistillSpec(Spec):
         Attr(k.reference("model", stages=True), "a model, or `stage.NAME`: an earlier stage's", example="stage.dense"),
     ]
     on: Annotated[
-        tuple[str, ...],
+        tuple[Term, ...],
         Attr(
-            k.list_of(k.one_of("logits", "start_logits", "end_logits", "hidden", "attention")),
-            "which outputs to match",
-            example="[start_logits, end_logits]",
-            later=("hidden", "attention"),
+            terms(),
+            "what to match, each with a `weight`; layers count from 0 and are written `3`, `0..5` (the teacher's at the "
+            "same depth) or `1 -> 3`; none: the last for `hidden`, all for `attention`",
+            example="[logits, hidden(0 -> 1, 2 -> 5, weight = 0.1)]",
         ),
-    ] = ("logits",)
+    ] = LOGITS
     hardness: Annotated[Schedule, Attr(schedule(k.ratio()), "weight of the teacher against the labels", example="100%")]
     temperature: Annotated[
         Schedule, Attr(schedule(k.number(0, above=True)), "softening of both distributions", example="5.5")
     ]
     cache: Annotated[
-        bool,
+        bool | str,
         Attr(
-            k.boolean(), "keep the teacher's outputs instead of running it again", "-", example="false", later=("true",)
+            kept(),
+            "keep the teacher's outputs instead of running it again: `true` in fp16, `fp32` in full; outputs only",
+            "-",
+            example="false",
         ),
     ] = False
 

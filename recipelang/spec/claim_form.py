@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recipelang.spec import selector as sel
 from recipelang.spec.effective import ClaimParts
-from recipelang.spec.evaluate import COMPARISONS
+from recipelang.spec.operators import COMPARISONS
 from recipelang.spec.selector import joined
 from recipelang.spec.selector_kind import as_selector
 from recipelang.spec.value_form import value_form

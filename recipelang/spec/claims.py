@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
-from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
-from recipelang.source.suggest import closest
+from recipelang.source import Diagnostic, Diagnostics, Fix, Label, Source, Span
+from recipelang.source.suggest import closest, instead
 from recipelang.spec import selector as sel
 from recipelang.spec.check import Claim, Outline, Recipe
-from recipelang.spec.evaluate import COMPARISONS, Evaluator
+from recipelang.spec.evaluate import Evaluator
+from recipelang.spec.operators import COMPARISONS
 from recipelang.spec.selector_kind import as_selector
 from recipelang.spec.show import show
 from recipelang.syntax import tree as t
@@ -201,7 +202,8 @@ def _metric(path: str, value: float) -> Quantity:
 
 def _unknown(source: Source, diagnostics: Diagnostics, node: t.Path, names: list[str]) -> Poison:
     code, message, at = "E091", f"`{node.text}` is not measured by this recipe", node.span
-    near = closest(node.text, names)
+    word, options = node.text, names
+    near = closest(word, options)
     listed = ", ".join(f"`{n}`" for n in names[:6])
     if part := _wrong_part(node, names):
         index, options = part
@@ -216,7 +218,7 @@ def _unknown(source: Source, diagnostics: Diagnostics, node: t.Path, names: list
         elif index == (2 if node.names[0] == "stage" else 0):
             message = f"no evaluation is named `{word}`"
     help = f"did you mean `{near}`?" if near else (f"measured here: {listed}" if names else _evaluate(node))
-    fixes = (Fix(f"write `{near}`", (Edit(at, near),)),) if near else ()
+    fixes = instead(word, near, at, options)
     diagnostics.add(Diagnostic(code, message, Label(source, at), help=(help,), fixes=fixes))
     return POISON
 
@@ -261,7 +263,7 @@ def _call(
         else:
             message = f"unknown function `{name}`"
             help = f"did you mean `{near}`?" if near else f"claims know {', '.join(f'`{f}`' for f in FUNCTIONS)}"
-            fixes = (Fix(f"write `{near}`", (Edit(node.function.span, near),)),) if near else ()
+            fixes = instead(name, near, node.function.span, FUNCTIONS)
         code = "E091" if name in LATER_FUNCTIONS else "E022"
         diagnostics.add(Diagnostic(code, message, at, help=(help,), fixes=fixes))
         return POISON

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
-from recipelang.source.suggest import closest
+from recipelang.source.suggest import closest, instead
 from recipelang.spec.imports import MAX_DEPTH, File, Imports, Loader, no_imports, root
 from recipelang.syntax import Parsed, tree as t
 
@@ -141,7 +141,7 @@ class _Composer:
             help = f"`{name}` is a `let` of the base: only a `param` can be set"
         elif near:
             help = f"did you mean `{near}`?"
-            fixes = (Fix(f"write `{near}`", (Edit(statement.path.span, near),)),)
+            fixes = instead(name, near, statement.path.span, inherited)
         elif inherited:
             help = f"it has {', '.join(f'`{n}`' for n in inherited)}"
         else:
@@ -213,7 +213,7 @@ class _Composer:
         fixes: tuple[Fix, ...] = ()
         if near:
             help = f"did you mean `{near}`?"
-            fixes = (Fix(f"write `{near}`", (Edit(block.header, near),)),)
+            fixes = instead(name, near, block.header, names)
         elif same:
             help = f"the base has {', '.join(f'`{n}`' for n in same)}"
         elif where:
@@ -248,7 +248,7 @@ class _Composer:
             return
         known = [path for path, _ in paths(self.statements, "")]
         near = closest(path.text, known)
-        fixes = (Fix(f"write `{near}`", (Edit(path.span, near),)),) if near else ()
+        fixes = instead(path.text, near, path.span, known)
         inside = [k for k in known if k.startswith(f"{path.text.rpartition('.')[0]}.")] or known
         help = f"did you mean `{near}`?" if near else f"the base has {', '.join(f'`{k}`' for k in inside[:8])}"
         if any(isinstance(s, t.Param | t.Let) and s.name == path.text for s in self.statements):

@@ -10,7 +10,8 @@ from recipelang.source import Diagnostics
 from recipelang.spec import selector as sel
 from recipelang.spec.blocks import Spec
 from recipelang.spec.check import Claim, Recipe
-from recipelang.spec.evaluate import COMPARISONS, Evaluator
+from recipelang.spec.evaluate import Evaluator
+from recipelang.spec.operators import COMPARISONS
 from recipelang.spec.selector_kind import NODES, as_selector
 from recipelang.spec.show import fraction, percent, schedule, show, string, time
 from recipelang.syntax import tree as t
@@ -18,7 +19,7 @@ from recipelang.syntax.tokens import KEYWORDS
 from recipelang.values.composite import Between, Poison, Schedule, Tolerance
 from recipelang.values.quantities import Quantity, Rate, Time
 
-_BARE = ("task", "dtype", "mode", "precision", "compare", "order")
+_BARE = ("task", "dtype", "mode", "precision", "compare", "order", "cache")
 _RATIOS = ("dropout", "attention_dropout")
 _UNITS = {"max_length": "tokens", "stride": "tokens", "samples": "samples", "max_shard": "B"}
 
@@ -92,7 +93,7 @@ class _Printer:
             return f"{value} {_UNITS[name]}"
         if isinstance(value, str):
             return value if name in _BARE else string(value)
-        if name in ("on", "metrics", "formats") and isinstance(value, tuple):
+        if name in ("metrics", "formats") and isinstance(value, tuple):
             return "[" + ", ".join(map(str, value)) + "]"
         return time(value) if isinstance(value, Time) else show(value)
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import TypeGuard
 
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, RecipeError, Source, Sources, Span
-from recipelang.source.suggest import closest
-from recipelang.spec import patterns, selector as sel
-from recipelang.spec.selector_kind import NODES, as_selector, role_hint
+from recipelang.source.suggest import closest, instead
+from recipelang.spec import operators, patterns, selector as sel
+from recipelang.spec.selector_kind import as_selector
 from recipelang.syntax import tree as t
 from recipelang.values import aliases, quantities as q
 from recipelang.values.composite import (
@@ -39,7 +39,6 @@ MAX_DEPTH = 160
 MAX_VALUE_DEPTH = 64
 #: findings about names alone, which hold whether or not a value is needed
 NAMES = ("E022", "E025", "E073", "E091")
-COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
 
 @dataclass
@@ -119,12 +118,12 @@ class Evaluator:
             self.diagnostics.extend(error.diagnostics)
             return POISON
         help = "numbers have at most 77 digits on either side of a fraction"
-        return self._error("E020", "this number is too large", expr.span, help=help)
+        return self.error("E020", "this number is too large", expr.span, help=help)
 
     def _too_deep(self, message: str, span: Span, *, help: str = "split it up") -> Poison:
         """Said once: in a long chain every link would say it again."""
         if not any(d.code == "E044" for d in self.diagnostics):
-            self._error("E044", message, span, help=help)
+            self.error("E044", message, span, help=help)
         return POISON
 
     def _value(self, expr: t.Expr) -> object:
@@ -133,7 +132,7 @@ class Evaluator:
                 return self._number(expr)
             case t.NM():
                 if not 0 < expr.n <= expr.m:
-                    return self._error("E038", f"`{expr.n}:{expr.m}` keeps none, or more than there are", expr.span)
+                    return self.error("E038", f"`{expr.n}:{expr.m}` keeps none, or more than there are", expr.span)
                 return SparsityPattern("N:M", expr.n, expr.m)
             case t.Text():
                 return self._text(expr)
@@ -177,16 +176,16 @@ class Evaluator:
             near = f"{self.source.slice(expr.span).removesuffix(unit).rstrip()}%"
         every = "epochs, steps, samples, tokens, B kB MB GB KiB MiB GiB, s min h, x"
         help = f"did you mean `{near}`?" if near else f"units are: {every}"
-        fixes = (Fix(f"write `{near}`", (Edit(at, near),)),) if near else ()
-        return self._error("E025", f"unknown unit `{unit}`", expr.unit_span or expr.span, help=help, fixes=fixes)
+        fixes = instead(unit, near, at, units)
+        return self.error("E025", f"unknown unit `{unit}`", expr.unit_span or expr.span, help=help, fixes=fixes)
 
     def _role(self, expr: t.Role) -> object:
         if expr.name in sel.ROLES:
             return sel.Role(expr.name, span=expr.span)
         near = closest(expr.name, sel.ROLES) or aliases.meant(expr.name, aliases.ROLES, sel.ROLES)
-        fixes = (Fix(f"write `@{near}`", (Edit(expr.span, f"@{near}"),)),) if near else ()
+        fixes = instead(expr.name, near, expr.span, sel.ROLES, sign="@")
         help = f"did you mean `@{near}`?" if near else f"roles are {', '.join(f'`@{r}`' for r in sel.ROLES)}"
-        return self._error("E073", f"unknown role `@{expr.name}`", expr.span, help=help, fixes=fixes)
+        return self.error("E073", f"unknown role `@{expr.name}`", expr.span, help=help, fixes=fixes)
 
     def _text(self, expr: t.Text) -> object:
         pieces: list[str] = []
@@ -196,7 +195,7 @@ class Evaluator:
                 pieces.append(part)
                 continue
             value = self.value(part)
-            if self._unread(value):
+            if self.is_unread(value):
                 return POISON
             if isinstance(value, Symbol):
                 return self.unknown(part)
@@ -209,13 +208,13 @@ class Evaluator:
         text = "".join(pieces)
         if isinstance(self.source, Sources):
             text = Written(text, expr.span)
-        return self._sized(text, expr.span, parts=1 + len(text) // 16)
+        return self.sized(text, expr.span, parts=1 + len(text) // 16)
 
     def _list(self, expr: t.ListOf) -> object:
         items = tuple(self.value(item) for item in expr.items)
         if any(isinstance(item, Poison) for item in items):
             return POISON  # of a call that holds such a value, the rest is judged
-        return self._sized(items, expr.span, *items)
+        return self.sized(items, expr.span, *items)
 
     def _name(self, expr: t.Path) -> object:
         head = expr.names[0]
@@ -246,18 +245,25 @@ class Evaluator:
         message: str | None = None,
     ) -> Poison:
         """A name that stands for nothing. `known` would do here; so would what is defined and fits `kind`."""
+        libraries = {n.partition(".")[0] for n in self.definitions if "." in n}
+        head = expr.names[0]
+        if len(expr.names) > 1 and head not in libraries and (alias := closest(head, libraries)):
+            # one finding for the alias, however many of its names are used
+            at = Span(expr.span.start, expr.span.start + len(head))
+            help, fixes = f"did you mean `{alias}`?", instead(head, alias, at, libraries)
+            return self.error("E022", f"nothing is used as `{head}`", at, help=help, fixes=fixes)
         fitting = [n for n in self.definitions if kind is not None and self._fits(n, kind)]
         near = closest(expr.text, (*known, *self.locals, *fitting), self.definitions)
         near = near or aliases.meant(expr.text, aliases.SYMBOLS, (*known, *self.locals))
         if len(expr.names) == 2 and closest(expr.names[0], ["stage"]):
             near = f"stage.{expr.names[1]}"
-        fixes = (Fix(f"write `{near}`", (Edit(expr.span, near),)),) if near else ()
+        fixes = instead(expr.text, near, expr.span, (*known, *self.locals, *self.definitions))
         names = ", ".join(f"`{n}`" for n in list(self.definitions)[:8])
         if expr.text in ("start", "end"):
             hint = "`start` and `end` are the ends of a stage, and known inside it only"
         hint = hint or (f"defined here: {names}" if names else f"define it with `let {expr.names[0]} = ...`")
         help = f"did you mean `{near}`?" if near else hint
-        return self._error("E022", message or f"unknown name `{expr.text}`", expr.span, help=help, fixes=fixes)
+        return self.error("E022", message or f"unknown name `{expr.text}`", expr.span, help=help, fixes=fixes)
 
     def _fits(self, name: str, kind: Kind) -> bool:
         value = self._values.get(name, POISON)  # one that is being computed is no candidate
@@ -283,7 +289,7 @@ class Evaluator:
         name = definition.name
         circle = self._active[self._active.index(name) :]
         self._values[name] = POISON
-        return self._error(
+        return self.error(
             "E021",
             f"`{name}` is defined by itself",
             definition.span,
@@ -316,13 +322,13 @@ class Evaluator:
         arguments: list[tuple[str | None, object, Span]] = []
         for argument in expr.arguments:
             value = self.value(argument.value)
-            if self._holds_unread(value) and not isinstance(value, Arrow | Between):
+            if self.holds_unread(value) and not isinstance(value, Arrow | Between):
                 return POISON
             if argument.name in ("over", "at") and "end" in self.locals:
                 value = _share_of_stage(value, self.locals["end"])
             arguments.append((argument.name, value, argument.value.span))
         call = Applied(expr.function.text, tuple(arguments), expr.function.span)
-        return self._sized(call, expr.span, *(value for _, value, _ in arguments))
+        return self.sized(call, expr.span, *(value for _, value, _ in arguments))
 
     def _if(self, expr: t.If) -> object:
         condition = self.value(expr.condition)
@@ -330,11 +336,11 @@ class Evaluator:
             return POISON
         if not isinstance(condition, bool):
             message = f"expected `true` or `false`, found {describe(condition)}"
-            return self._error("E024", message, expr.condition.span, help="compare it, as in `if target > 90% then`")
-        self._look_over(expr.other if condition else expr.then)
+            return self.error("E024", message, expr.condition.span, help="compare it, as in `if target > 90% then`")
+        self.look_over(expr.other if condition else expr.then)
         return self.value(expr.then if condition else expr.other)
 
-    def _look_over(self, expr: t.Expr) -> None:
+    def look_over(self, expr: t.Expr) -> None:
         """What is not needed may divide by zero, but every name in it must be known."""
         quiet = self.within(self.locals)
         quiet.diagnostics = Diagnostics()
@@ -347,13 +353,13 @@ class Evaluator:
         if isinstance(value, Poison):
             return POISON
         if expr.operator == "!":
-            return self._sized(sel.Not(as_selector(value), span=expr.span), expr.span, value)
+            return self.sized(sel.Not(as_selector(value), span=expr.span), expr.span, value)
         if expr.operator == "not":
             if not isinstance(value, bool):
-                return self._error("E024", f"`not` needs `true` or `false`, found {describe(value)}", expr.operand.span)
+                return self.error("E024", f"`not` needs `true` or `false`, found {describe(value)}", expr.operand.span)
             return not value
         if not isinstance(value, q.Numeric):
-            return self._operand(expr.operand, value, "a number", "-")
+            return self.operand(expr.operand, value, "a number", "-")
         return q.negate(value)
 
     def _binary(self, expr: t.Binary) -> object:
@@ -364,249 +370,20 @@ class Evaluator:
         left = self.value(spine[-1].left)
         for node in reversed(spine):
             try:
-                left = self._apply(node, left)
+                left = operators.apply(self, node, left)
             except (Mismatch, q.TooLarge, RecipeError) as error:
                 left = self._caught(error, node)
         return left
 
-    def _apply(self, expr: t.Binary, left: object) -> object:
-        operator = expr.operator
-        if operator in ("and", "or"):
-            return self._logic(expr, left)
-        if operator == "per":
-            return self._rate(expr, left)
-        right = self.value(expr.right)
-        # a change or a window with an end that is not known is one all the same: its other end is judged
-        if self._holds_unread(left) or self._holds_unread(right):
-            return POISON
-        if operator not in ("->", "..") and (self._unread(left) or self._unread(right)):
-            return POISON
-        match operator:
-            case "->":
-                return self._sized(Arrow(left, right), expr.span, left, right)
-            case "..":
-                return self._sized(Between(self._take_unit(left, right), right), expr.span, left, right)
-            case "±":
-                return self._sized(Tolerance(left, right), expr.span, left, right)
-            case "&" | "|" | "except":
-                return self._select(operator, expr, left, right)
-            case "in":
-                return self._contains(expr, left, right)
-        if operator in COMPARISONS:
-            return self.compare(expr, left, right)
-        return self._arithmetic(expr, left, right)
-
-    def _take_unit(self, left: object, right: object) -> object:
-        """The left end of a range takes the right's unit: `2..28 epochs`."""
-        if isinstance(left, q.Quantity) and left.unit is None and not left.percent:
-            if isinstance(right, q.Time):
-                return q.Time(steps=left.value) if right.steps and not right.epochs else q.Time(epochs=left.value)
-            if isinstance(right, q.Quantity):
-                return q.Quantity(left.value, right.unit)
-        return left
-
-    def _select(self, operator: str, expr: t.Binary, left: object, right: object) -> object:
-        sides: list[sel.Selector] = []
-        for tree, value in ((expr.left, left), (expr.right, right)):
-            if self._is_bare(tree, value):
-                return self.unknown(tree, role_hint(tree.text))
-            if not isinstance(value, NODES) and not isinstance(value, str | Applied):
-                return self._operand(tree, value, "a selector", operator)
-            sides.append(as_selector(value))
-        if operator == "except":
-            return self._sized(sel.Except(sides[0], sides[1], span=expr.span), expr.span, *sides)
-        node = sel.And if operator == "&" else sel.Or
-        # `a & b & c` is one list of three: a chain does not nest
-        items = sum((s.items if isinstance(s, node) else (s,) for s in sides), ())
-        depth = max(self._nesting(s) - isinstance(s, node) for s in sides)
-        return self._sized(node(items, span=expr.span), expr.span, *sides, depth=1 + depth)
-
-    def _logic(self, expr: t.Binary, left: object) -> object:
-        if isinstance(left, bool) and left == (expr.operator == "or"):
-            self._look_over(expr.right)
-            return left
-        right = self.value(expr.right)
-        if isinstance(left, Poison) or isinstance(right, Poison):
-            return POISON
-        for tree, value in ((expr.left, left), (expr.right, right)):
-            if not isinstance(value, bool):
-                return self._operand(tree, value, "`true` or `false`", expr.operator)
-        return right
-
-    def _rate(self, expr: t.Binary, value: object) -> object:
-        unit = expr.right.text if isinstance(expr.right, t.Path) else ""
-        if isinstance(value, Poison):
-            return POISON
-        if unit not in ("epoch", "epochs"):
-            near = closest(unit, ["epoch"], ["epochs"])
-            help = f"did you mean `{near}`?" if near else "write `10 per epoch`"
-            fixes = (Fix(f"write `{near}`", (Edit(expr.right.span, near),)),) if near else ()
-            return self._error("E025", f"there is no rate per `{unit}`", expr.right.span, help=help, fixes=fixes)
-        if not isinstance(value, q.Quantity) or value.unit is not None:
-            return self._operand(expr.left, value, "a plain number", "per")
-        return q.Rate(value.value)
-
-    def _arithmetic(self, expr: t.Binary, left: object, right: object) -> object:
-        for tree, value in ((expr.left, left), (expr.right, right)):
-            if self._is_bare(tree, value):
-                return self.unknown(tree)
-            if not isinstance(value, q.Numeric):
-                return self._operand(tree, value, "a number", expr.operator)
-        assert isinstance(left, q.Numeric) and isinstance(right, q.Numeric)
-        try:
-            match expr.operator:
-                case "+":
-                    return q.add(left, right)
-                case "-":
-                    return q.add(left, right, -1)
-                case "*":
-                    return q.multiply(left, right)
-            return q.divide(left, right)
-        except q.UnitError:
-            return self._units(expr, left, right)
-        except ZeroDivisionError:
-            return self._error("E030", "division by zero", expr.right.span, label="this is 0")
-
-    def compare(self, expr: t.Binary, left: object, right: object) -> object:
-        """`==` and `!=` on like things, the rest on numbers; `± t` widens equality."""
-        if isinstance(right, Tolerance):
-            return self._within_tolerance(expr, left, right)
-        for tree, value, other_tree, other in (
-            (expr.left, left, expr.right, right),
-            (expr.right, right, expr.left, left),
-        ):
-            if self._is_bare(tree, value):
-                if isinstance(other, q.Numeric):
-                    return self.unknown(tree)
-                if (wrong := self._not_one_of(tree, other_tree, other)) is not None:
-                    return wrong
-        if isinstance(left, q.Numeric) and isinstance(right, q.Numeric):
-            try:
-                return self._ordered(expr.operator, q.compare(left, right))
-            except q.UnitError:
-                return self._units(expr, left, right)
-        if expr.operator in ("==", "!="):
-            if _sort(left) != _sort(right) and None not in (left, right):
-                message, help = f"`{expr.operator}` needs like things on both sides", "compare values of one kind"
-                return self._error(
-                    "E024", message, expr.operator_span, help=help, secondary=self._sides(expr, left, right)
-                )
-            return (_plain(left) == _plain(right)) == (expr.operator == "==")
-        wrong_side = (expr.left, left) if not isinstance(left, q.Numeric) else (expr.right, right)
-        return self._operand(*wrong_side, "a number", expr.operator)
-
-    def _not_one_of(self, tree: t.Path, other_tree: t.Expr, other: object) -> Poison | None:
-        """A bare name compared with a value: it must be one that the value can have."""
-        known: tuple[str, ...] | None = None
-        if isinstance(other_tree, t.Path):
-            defined = self.definitions.get(other_tree.text)
-            known = defined.symbols if defined else () if isinstance(other, Symbol) else None
-        if known is None and isinstance(other, SparsityPattern):
-            known = ("unstructured",)
-        if known is None or tree.text in known:
-            return None
-        if not known:
-            return self.unknown(tree)
-        near = closest(tree.text, known) or closest(tree.text, self.definitions)
-        fixes = (Fix(f"write `{near}`", (Edit(tree.span, near),)),) if near else ()
-        help = f"did you mean `{near}`?" if near else f"it is one of {', '.join(f'`{n}`' for n in known)}"
-        return self._error("E022", f"unknown name `{tree.text}`", tree.span, help=help, fixes=fixes)
-
-    def _within_tolerance(self, expr: t.Binary, left: object, right: Tolerance) -> object:
-        if expr.operator not in ("==", "!="):
-            help = "write `== value ± tolerance`"
-            return self._error("E024", "`±` goes with `==` or `!=`", expr.right.span, help=help)
-        tree = expr.right if isinstance(expr.right, t.Binary) and expr.right.operator == "±" else None
-        sides = (
-            (expr.left, left),
-            (tree.left if tree else expr.right, right.value),
-            (tree.right if tree else expr.right, right.tolerance),
-        )
-        for side, value in sides:
-            if not isinstance(value, q.Numeric):
-                return self._operand(side, value, "a number", "±" if side is not expr.left else expr.operator)
-        value, tolerance = right.value, right.tolerance
-        assert isinstance(left, q.Numeric) and isinstance(value, q.Numeric) and isinstance(tolerance, q.Numeric)
-        try:
-            gap = q.add(left, value, -1)
-            zero = q.add(gap, gap, -1)
-            if q.compare(tolerance, zero) < 0:
-                help = "write how far the value may be off, as in `± 0.1%`"
-                return self._error("E038", "a tolerance is not negative", sides[2][0].span, help=help)
-            if q.compare(gap, zero) < 0:
-                gap = q.negate(gap)
-            return (q.compare(gap, tolerance) <= 0) == (expr.operator == "==")
-        except q.UnitError:
-            return self._units(expr, left, value if not _same_unit(left, value) else tolerance)
-
-    @staticmethod
-    def _ordered(operator: str, order: int) -> bool:
-        return {
-            "==": order == 0,
-            "!=": order != 0,
-            "<": order < 0,
-            "<=": order <= 0,
-            ">": order > 0,
-            ">=": order >= 0,
-        }[operator]
-
-    def _contains(self, expr: t.Binary, left: object, right: object) -> object:
-        if isinstance(right, Between):
-            if not all(isinstance(x, q.Numeric) for x in (left, right.low, right.high)):
-                return self._operand(expr.left, left, "a number", "in")
-            try:
-                return q.compare(right.low, left) <= 0 <= q.compare(right.high, left)  # type: ignore[arg-type]
-            except q.UnitError:
-                return self._units(expr, left, right.high)
-        if isinstance(right, tuple):
-            if isinstance(expr.right, t.ListOf):
-                for tree, value in zip(expr.right.items, right, strict=True):
-                    if self._is_bare(tree, value):
-                        wrong = self._not_one_of(tree, expr.left, left)
-                        if wrong is not None:
-                            return wrong
-            return _plain(left) in [_plain(item) for item in right]
-        return self._operand(expr.right, right, "a range or a list", "in")
-
-    # --------------------------------------------------------------- messages
-    def _units(self, expr: t.Binary, left: object, right: object) -> Poison:
-        plain = next(
-            (
-                tree
-                for tree, v in ((expr.left, left), (expr.right, right))
-                if isinstance(v, q.Quantity) and v.unit is None
-            ),
-            None,
-        )
-        timed = isinstance(left, q.Time) or isinstance(right, q.Time)
-        fixes: tuple[Fix, ...] = ()
-        if isinstance(plain, t.Number) and timed and expr.operator not in ("*", "/"):
-            unit = " epoch" if plain.value == 1 else " epochs"
-            fixes = (Fix("write the unit", (Edit(Span(plain.span.end, plain.span.end), unit),), "unsafe"),)
-        message, help = f"`{expr.operator}` needs the same unit on both sides", "give both sides one unit"
-        if fixes:
-            help = "say which unit is meant"
-        if expr.operator in ("*", "/"):
-            message = f"these two units cannot be {'multiplied' if expr.operator == '*' else 'divided'}"
-            help = "one side must be a plain number"
-        sides = self._sides(expr, left, right)
-        return self._error("E023", message, expr.operator_span, help=help, secondary=sides, fixes=fixes)
-
-    def _sides(self, expr: t.Binary, left: object, right: object) -> tuple[Label, Label]:
-        """What stands on each side of an operator."""
-        both = ((expr.left, left), (expr.right, right))
-        first, second = (Label(self.source, tree.span, describe(value)) for tree, value in both)
-        return first, second
-
-    def _is_bare(self, tree: t.Expr, value: object) -> TypeGuard[t.Path]:
+    def is_bare(self, tree: t.Expr, value: object) -> TypeGuard[t.Path]:
         """A name that stands for nothing defined here."""
         known = isinstance(tree, t.Path) and (tree.text in self.definitions or tree.text in self.locals)
         return isinstance(tree, t.Path) and isinstance(value, Symbol) and not known
 
-    def _operand(self, tree: t.Expr, value: object, wanted: str, operator: str) -> Poison:
-        if self._is_bare(tree, value):
+    def operand(self, tree: t.Expr, value: object, wanted: str, operator: str) -> Poison:
+        if self.is_bare(tree, value):
             return self.unknown(tree)
-        return self._error("E024", f"`{operator}` needs {wanted}, found {describe(value)}", tree.span)
+        return self.error("E024", f"`{operator}` needs {wanted}, found {describe(value)}", tree.span)
 
     def misfit(self, mismatch: Mismatch, expr: t.Expr, at: Span | None = None, kind: Kind | None = None) -> Poison:
         """A value that does not fit; where a bare name in `expr` stands for nothing, that is the mistake."""
@@ -631,14 +408,10 @@ class Evaluator:
         if isinstance(mismatch, Silent):
             return POISON
         span = mismatch.span or span
-        fixes = (
-            (Fix(f"write `{mismatch.replacement}`", (Edit(span, mismatch.replacement),)),)
-            if mismatch.replacement
-            else ()
-        )
-        return self._error(mismatch.code, mismatch.message, span, help=mismatch.help, notes=mismatch.notes, fixes=fixes)
+        fixes = mended(mismatch, span)
+        return self.error(mismatch.code, mismatch.message, span, help=mismatch.help, notes=mismatch.notes, fixes=fixes)
 
-    def _error(
+    def error(
         self,
         code: str,
         message: str,
@@ -659,70 +432,50 @@ class Evaluator:
         known = self._sizes.get(id(value))
         return known[1] if known and known[0] is value else 1
 
-    def _nesting(self, value: object) -> int:
+    def nesting(self, value: object) -> int:
         known = self._sizes.get(id(value))
         return known[2] if known and known[0] is value else 0
 
-    def _unread(self, value: object) -> bool:
+    def is_unread(self, value: object) -> bool:
         """It, or something in it, could not be evaluated."""
         match value:
             case Poison():
                 return True
             case Arrow(a, b) | Between(a, b) | Tolerance(a, b):
                 return isinstance(a, Poison) or isinstance(b, Poison)
-        return self._holds_unread(value)
+        return self.holds_unread(value)
 
-    def _holds_unread(self, value: object) -> bool:
+    def holds_unread(self, value: object) -> bool:
         """Something inside something in it could not be evaluated: no more is judged, so that nothing grows."""
         known = self._sizes.get(id(value))
         return known is not None and known[0] is value and known[3]
 
-    def _sized(
+    def sized(
         self, value: object, span: Span, *inside: object, parts: int | None = None, depth: int | None = None
     ) -> object:
         """Count a value as written out, shared parts each time, and how deep it goes."""
         parts = 1 + sum(self._size(v) for v in inside) if parts is None else parts
-        depth = 1 + max((self._nesting(v) for v in inside), default=0) if depth is None else depth
+        depth = 1 + max((self.nesting(v) for v in inside), default=0) if depth is None else depth
         if parts > MAX_PARTS:
             return self._too_big(span)
         if depth > MAX_VALUE_DEPTH:
             message = f"this value is nested deeper than {MAX_VALUE_DEPTH}"
             return self._too_deep(message, span, help="put fewer values inside each other")
-        self._sizes[id(value)] = (value, parts, depth, any(self._unread(v) for v in inside))
+        self._sizes[id(value)] = (value, parts, depth, any(self.is_unread(v) for v in inside))
         return value
 
     def _too_big(self, span: Span) -> Poison:
         message = f"this value has more than {MAX_PARTS:,} parts"
-        return self._error("E043", message, span, help="a list inside a list counts each time it is used")
+        return self.error("E043", message, span, help="a list inside a list counts each time it is used")
 
 
-def _sort(value: object) -> str:
-    """Values of one sort compare with `==`; symbols and patterns are both names."""
-    for sort, types in _SORTS.items():
-        if isinstance(value, types):
-            return sort
-    return type(value).__name__
-
-
-_SORTS: dict[str, tuple[type, ...]] = {
-    "bool": (bool,),
-    "number": (q.Quantity, q.Time, q.Rate),
-    "name": (Symbol, SparsityPattern),
-    "selector": NODES,
-}
-
-
-def _plain(value: object) -> object:
-    """The name `unstructured` is the pattern of that name."""
-    return Symbol("unstructured") if value == SparsityPattern("unstructured") else value
-
-
-def _same_unit(a: q.Numeric, b: q.Numeric) -> bool:
-    try:
-        q.compare(a, b)
-    except q.UnitError:
-        return False
-    return True
+def mended(mismatch: Mismatch, span: Span) -> tuple[Fix, ...]:
+    """The fix of a value that does not fit; a word is only replaced unasked where it is clear which was meant."""
+    if mismatch.replacement is None:
+        return ()
+    if mismatch.code in ("E022", "E051"):
+        return instead(mismatch.message.split("`")[-2], mismatch.replacement, span, mismatch.known)
+    return (Fix(f"write `{mismatch.replacement}`", (Edit(span, mismatch.replacement),)),)
 
 
 def _share_of_stage(value: object, length: object) -> object:

@@ -43,7 +43,7 @@ def attribute_text(kind: Kind, form: object) -> str:
     if name.startswith("list<"):
         return "[" + ", ".join(_of_kind(name[5:-1], item) for item in _list(form)) + "]"
     if name.startswith("schedule<"):
-        return _number(form) if isinstance(form, str) else "[" + ", ".join(map(_segment, _list(form))) + "]"
+        return _schedule(form)
     if name in ("method", "optimizer"):
         return _chosen(form, name)
     if name == "[number, number]":
@@ -65,6 +65,8 @@ def _of_kind(name: str, form: object) -> str:
             return selector_text(form)
         case "pattern":
             return _pattern(form)
+        case "term":
+            return _term(form)
         case "span" | "tokens" | "samples" | "bytes":
             return _measure(form)
     return _number(form) if name.removesuffix(" or none") in ("int", "number", "ratio") else word(form)
@@ -257,6 +259,37 @@ def _chosen(form: object, what: str) -> str:
         except Unfit as error:
             raise Unfit(error.wanted, error.found, f"{name}.{key}") from None
     return f"{word(name)}({', '.join(parts)})" if parts else word(name)
+
+
+def _term(form: object) -> str:
+    """A name, or `{NAME: {"layers": [...], "weight": ...}}`."""
+    if isinstance(form, str):
+        return word(form)
+    match form:
+        case dict() if len(form) == 1:
+            ((name, inside),) = form.items()
+        case _:
+            raise Unfit("a term of distillation", form)
+    if not isinstance(inside, dict) or not inside or inside.keys() - {"layers", "weight"}:
+        raise Unfit("`layers` and `weight`", inside, str(name))
+    arguments = [_layers(pairs) for pairs in _list(inside.get("layers", []))]
+    if "weight" in inside:
+        arguments.append(f"weight = {_schedule(inside['weight'])}")
+    return f"{word(name)}({', '.join(arguments)})"
+
+
+def _layers(form: object) -> str:
+    match form:
+        case {"->": pair, **rest} if not rest:
+            return " -> ".join(_pair(pair, _WHOLE))
+        case {"layers": pair, **rest} if not rest:
+            first, last = _pair(pair, _WHOLE)
+            return first if first == last else f"{first}..{last}"
+    raise Unfit('layers, such as {"->": ["1", "3"]} or {"layers": ["0", "5"]}', form)
+
+
+def _schedule(form: object) -> str:
+    return _number(form) if isinstance(form, str) else "[" + ", ".join(map(_segment, _list(form))) + "]"
 
 
 def _segment(form: object) -> str:

@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
-from recipelang.source.suggest import closest, nearest
-from recipelang.spec.evaluate import Definition, Evaluator
+from recipelang.source import Diagnostic, Diagnostics, Label, Source, Span
+from recipelang.source.suggest import closest, instead, nearest
+from recipelang.spec.evaluate import Definition, Evaluator, mended
 from recipelang.spec.selector_kind import selector
 from recipelang.spec.show import show
 from recipelang.syntax import Parsed, parse, tree as t
@@ -172,7 +172,7 @@ class Params:
         near = closest(name, ["one_of"] if isinstance(node, t.Call) else self._fitting(default), TYPES)
         near = near or aliases.meant(name, aliases.TYPES, (*TYPES, "one_of"))
         help = f"did you mean `{near}`?" if near else f"types are {', '.join(f'`{n}`' for n in TYPES)}, `one_of(...)`"
-        fixes = (Fix(f"write `{near}`", (Edit(path.span, near),)),) if near else ()
+        fixes = instead(name, near, path.span, TYPES)
         at = Label(self.source, path.span)
         self.diagnostics.add(Diagnostic("E022", f"unknown type `{name or '?'}`", at, help=(help,), fixes=fixes))
         return None
@@ -226,7 +226,7 @@ class Params:
         except Mismatch as m:
             if m.name is not None and source is self.source and expr is not None:
                 return self.evaluator.misfit(m, expr, kind=kind)
-            edit = (Fix(f"write `{m.replacement}`", (Edit(at.span, m.replacement),)),) if m.replacement else ()
+            edit = mended(m, at.span)
             self.diagnostics.add(
                 Diagnostic(m.code, m.message, at, declared, help=(m.help,) if m.help else (), fixes=edit)
             )

@@ -12,11 +12,13 @@ from recipelang.values.composite import (
     Arrow,
     Between,
     Chosen,
+    LayerPairs,
     Schedule,
     ShapeSegment,
     SparsityPattern,
     StageRef,
     Symbol,
+    Term,
     Tolerance,
 )
 from recipelang.values.kinds import show_fraction
@@ -120,6 +122,23 @@ def chosen(value: Chosen) -> str:
     return f"{value.name}({arguments})"
 
 
+def term(value: Term) -> str:
+    """
+    >>> term(Term("hidden", (LayerPairs(1, 1, 3), LayerPairs(2, 4)))), term(Term("logits"))
+    ('hidden(1 -> 3, 2..4)', 'logits')
+    """
+    arguments = [_layers(pairs) for pairs in value.layers]
+    if value.weight is not None:
+        arguments.append(f"weight = {schedule(value.weight, of_ratio=False)}")
+    return f"{value.name}({', '.join(arguments)})" if arguments else value.name
+
+
+def _layers(value: LayerPairs) -> str:
+    if value.teacher is not None:
+        return f"{value.first} -> {value.teacher}"
+    return str(value.first) if value.first == value.last else f"{value.first}..{value.last}"
+
+
 def show(value: object) -> str:
     """Any evaluated value as recipe text."""
     match value:
@@ -149,6 +168,8 @@ def show(value: object) -> str:
             return {"N:M": f"{value.a}:{value.b}", "block": f"block({value.a}, {value.b})"}.get(value.kind, value.kind)
         case Chosen():
             return chosen(value)
+        case Term():
+            return term(value)
         case Arrow():
             return f"{show(value.start)} -> {show(value.end)}"
         case Between():

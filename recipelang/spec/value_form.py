@@ -13,11 +13,13 @@ from recipelang.values.composite import (
     Arrow,
     Between,
     Chosen,
+    LayerPairs,
     Schedule,
     ShapeSegment,
     SparsityPattern,
     StageRef,
     Symbol,
+    Term,
     Tolerance,
 )
 from recipelang.values.kinds import show_fraction
@@ -60,6 +62,8 @@ def value_form(value: object) -> object:
             return {"->": [value_form(value.start), value_form(value.end)]}
         case Chosen():
             return {value.name: {name: value_form(v) for name, v in value.arguments}}
+        case Term():
+            return value.name if value.plain else {value.name: _term(value)}
         case Schedule():
             plain = value.plain
             return [_segment(s) for s in value.segments] if plain is None else show_fraction(plain)
@@ -76,6 +80,17 @@ def _time(value: Time) -> object:
     if value.epochs and value.steps:
         return {"+": [number(value.epochs, "epoch"), number(value.steps, "step")]}
     return number(value.steps, "step") if value.steps else number(value.epochs, "epoch")
+
+
+def _term(value: Term) -> dict[str, object]:
+    weight = {} if value.weight is None else {"weight": value_form(value.weight)}
+    return {"layers": [_layers(pairs) for pairs in value.layers], **weight}
+
+
+def _layers(value: LayerPairs) -> dict[str, object]:
+    if value.teacher is not None:
+        return {"->": [str(value.first), str(value.teacher)]}
+    return {"layers": [str(value.first), str(value.last)]}
 
 
 def _segment(value: ShapeSegment) -> dict[str, object]:

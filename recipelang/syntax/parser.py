@@ -139,9 +139,16 @@ class _Driver:
 
     # -- the general case
     def _recover(self, token: Token) -> None:
-        if self._mend() or self._separate(token):
+        if slip := self._slip():
+            at, words = slip
+            self._misspelt(self.stream[at], words)
+            if len(words) == 1:
+                self._read_as(at, words[0])
+                return
+        elif self._separate(token):
             return
-        self._unexpected(token)
+        else:
+            self._unexpected(token)
         before = self.stream[self.index - 1] if self.index else None
         if before is not None and before.type == "RBRACE" and self.machine.accepts("NL"):
             self._feed_absent("\n", "NL", span_of(token).start)  # the block is whole: what follows it is broken alone
@@ -153,35 +160,40 @@ class _Driver:
         error.end_pos = span_of(skipped[-1]).end if skipped else span_of(token).start
         self._shift_error(error)
 
-    def _mend(self) -> bool:
-        """A misspelt keyword, where its line can be read with the right one: said, and read so.
-
-        Nothing that follows from the slip is then said: a parameter with a misspelt `param` is known.
-        """
-        start, mark, openers = self.line
-        end = self._end_of_line()
-        if (
-            self.mended >= LIMIT
-            or end - start > _LONGEST_LINE
-            or source_line(self.source, self.stream[start]) in self.spoiled
-        ):
-            return False
-        near = [
-            (distance(str(self.stream[i]), word), word != "per" or self.stream[i - 1].type != "NUMBER", rank, i, word)
+    def _slip(self) -> tuple[int, list[str]] | None:
+        """A misspelt keyword: which token it is, and the words, the likeliest first, with which its line can be read."""
+        start = self.line[0]
+        if self.mended >= LIMIT or source_line(self.source, self.stream[start]) in self.spoiled:
+            return None
+        composed = any(t.type == "EXTENDS" for t in self.stream[:_TOP])
+        near = sorted(
+            (
+                distance(str(self.stream[i]), word),
+                word == "per" and self.stream[i - 1].type != "NUMBER",
+                word != "per" and self.stream[i - 1].type == "NUMBER",
+                i,
+                word == "let" and composed,
+                rank,
+                word,
+            )
             for i in range(max(start, self.index - _BACK), self.index + 1)
             if self.stream[i].type == "NAME"
             for rank, word in enumerate(nearest(str(self.stream[i]), KEYWORDS, len(KEYWORDS)))
             if self._would_read(i, [word.upper()], i + 1)
-        ]
-        if not near:
-            return False
-        *_, at, word = min(near)
-        self._misspelt(self.stream[at], word)
+        )
+        words = [word for *likely, _, _, word in near if likely == list(near[0][:4])]
+        return (near[0][3], words) if near else None
+
+    def _read_as(self, at: int, word: str) -> None:
+        """Read the line at hand again, with another word for one of its tokens.
+
+        Nothing that follows from the slip is then said: a parameter with a misspelt `param` is known.
+        """
+        start, mark, openers = self.line
         self.stream[at] = Token.new_borrow_pos(word.upper(), word, self.stream[at])
         self.machine.back_to(mark)
         self.index, self.openers = start, list(openers)
         self.mended += 1
-        return True
 
     def _end_of_line(self) -> int:
         return next((i for i in range(self.index, len(self.stream)) if self.stream[i].type == "NL"), len(self.stream))
@@ -197,10 +209,10 @@ class _Driver:
             kinds += ["RBRACE"] * max(0, len(openers) - kinds.count("RBRACE")) + ["$END"]
         return self.machine.reads(mark, kinds)
 
-    def _misspelt(self, token: Token, word: str) -> None:
-        at = span_of(token)
+    def _misspelt(self, token: Token, words: list[str]) -> None:
+        at, word = span_of(token), words[0]
         what = "a statement" if word in _STATEMENTS else f"`{word}`"
-        fixes = (Fix(f"write `{word}`", (Edit(at, word),)),)
+        fixes = (Fix(f"write `{word}`", (Edit(at, word),), "unsafe" if words[1:] else "safe"),)
         message, help = f"expected {what}, found {describe(token)}", (f"did you mean `{word}`?",)
         self.diagnostics.add(Diagnostic("E001", message, Label(self.source, at), help=help, fixes=fixes))
 
@@ -339,6 +351,8 @@ class _Driver:
             spaced = self.source.text[at.start - 1 : at.start].isspace()
             fixes = (Fix("write `=`", (Edit(at, "=" if spaced else " ="),), certain),)
         elif token.type in ("NUMBER", "PERCENT", "STRING", "ROLE"):
+            # outside of blocks the name may as well be a misspelt keyword
+            certain = certain if self.openers else "unsafe"
             fixes = (Fix("add `=`", (Edit(Span(at.start, at.start), "= "),), certain),)
         self.diagnostics.add(
             Diagnostic(
@@ -375,6 +389,8 @@ class _Driver:
 
 #: a misspelt keyword is looked for this far before the place where reading stopped, in lines of up to so many tokens
 _BACK, _LONGEST_LINE = 8, 200
+#: `extends` stands among the first tokens
+_TOP = 12
 _STATEMENTS = ("extends", "use", "param", "let", "set", "unset", "require", "expect", "prefer", "patch")
 
 

@@ -153,11 +153,11 @@ def _answer(example: Example, offsets: np.ndarray) -> tuple[int, int]:
     return int(first[0]), int(last[-1])
 
 
-def collate(features: Features, rows: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
-    """One batch, padded to its longest row rounded up to a multiple of 8."""
+def collate(features: Features, rows: Sequence[int] | np.ndarray, width: int | None = None) -> dict[str, np.ndarray]:
+    """One batch, padded to its longest row rounded up to a multiple of 8, or to `width`."""
     rows = np.asarray(rows)
     lengths = features.lengths[rows]
-    width = min(-(-int(lengths.max()) // 8) * 8, max(features.input_ids.shape[1], int(lengths.max())))
+    width = width or min(-(-int(lengths.max()) // 8) * 8, max(features.input_ids.shape[1], int(lengths.max())))
     mask = np.arange(width) < lengths[:, None]
     return {
         "input_ids": np.where(mask, features.input_ids[rows, :width], features.pad_id).astype(np.int64),

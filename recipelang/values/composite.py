@@ -115,6 +115,28 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class LayerPairs:
+    """`2`, `0..5` or `1 -> 3`: layers of the student, and the teacher's (none: those at the same depth)."""
+
+    first: int
+    last: int
+    teacher: int | None = None
+
+
+@dataclass(frozen=True)
+class Term:
+    """What distillation compares: an output by its name, or `hidden` or `attention` of some layers; no weight is 1."""
+
+    name: str
+    layers: tuple[LayerPairs, ...] = ()
+    weight: Schedule | None = None
+
+    @property
+    def plain(self) -> bool:
+        return not self.layers and self.weight is None
+
+
+@dataclass(frozen=True)
 class Chosen:
     """A registered method or optimizer with every argument it has, defaults included."""
 

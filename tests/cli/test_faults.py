@@ -158,9 +158,18 @@ def test_loss_that_is_not_finite_before_any_checkpoint(project, edit):
     assert "checkpoint is" not in ended.err
 
 
-def test_out_of_memory(project, monkeypatch):
+def no_room_on_a_device():
+    raise torch.OutOfMemoryError("no room")
+
+
+def no_room_on_a_cpu():
+    torch.empty(10**13)
+
+
+@pytest.mark.parametrize("allocate", [no_room_on_a_device, no_room_on_a_cpu])
+def test_out_of_memory(project, monkeypatch, allocate):
     def full(*arguments, **options):
-        raise torch.OutOfMemoryError("no room")
+        allocate()
 
     with monkeypatch.context() as patch:
         patch.setattr(engine, "train", full)

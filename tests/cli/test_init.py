@@ -92,7 +92,7 @@ def test_place_that_cannot_be_written_is_told(here, place):
         ("--length", "3", "E024", "write `3 epochs` or `3 steps`"),
         ("--length", "0 epochs", "E038", "write `10 epochs` or `300 steps`"),
         ("--length", "1 epoch - 2 epochs", "E038", "write `10 epochs` or `300 steps`"),
-        ("--length", "3 epocs", "E025", "did you mean `epoch`?"),
+        ("--length", "3 epocs", "E025", "did you mean `epochs`?"),
         ("--length", "1 / 0", "E030", ""),
         ("--model", "", "E024", ""),
         ("--data", "", "E024", ""),

@@ -11,7 +11,7 @@ from recipelang.reference.attributes import blocks
 from recipelang.spec.canonical import spec_form
 from recipelang.spec.methods import METHODS, OPTIMIZERS
 
-from ..reading import SOUND, TEXTS, codes, recipe_of, sound
+from ..reading import SOUND, TEXTS, checked, recipe_of, sound
 from .command import command
 
 SCHEMA = json.loads(command("schema").out)
@@ -50,7 +50,7 @@ expect pattern(@linear) == 2:4
 prefer if dev.f1 > 50% then dev.f1 >= 2 * stage.dense.dev.f1 - 0.5 / 3 else -dev.f1 <= 0
 """
 
-RECIPES = {n: t for n, t in {**TEXTS, "sound": SOUND, "everything": everything()}.items() if not codes(t)}
+RECIPES = {n: t for n, t in {**TEXTS, "sound": SOUND, "everything": everything()}.items() if checked(t).recipe}
 RECIPES |= {
     "block": sound(("never ", "pattern = block(4, 1)\n    never ")),
     "n of m": sound(("never ", "pattern = 2:4\n    never ")),
@@ -60,6 +60,13 @@ RECIPES |= {
             "linear(8e-5 -> 8e-6, over = start..end, rewind = 2 epochs)",
             "[constant(1e-3, over = 0..1 epoch), step(1e-3 -> 1e-4, at = 1 epoch),"
             " polynomial(1e-4 -> 0, power = 1 / 2, over = 1 epoch + 3 steps..end)]",
+        )
+    ),
+    "terms": sound(
+        (
+            "temperature = 5.5",
+            "temperature = 5.5, on = [logits(weight = 2), hidden(1 -> 3, 0..2,"
+            " weight = linear(1 -> 0, over = start..end)), attention]",
         )
     ),
     "sgd": sound(("batch ", "optimizer = sgd(momentum = 0.9)\n  clip = none\n  batch ")),

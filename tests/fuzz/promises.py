@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from recipelang.cli.validate import as_json, check_all
-from recipelang.source import Diagnostic, Fix, Source
+from recipelang.cli.mend import mend
+from recipelang.cli.read import check_all
+from recipelang.source import Diagnostic, Source, github, json_form, junit, narrated, sarif
 from recipelang.source.codes import codes
 from recipelang.source.diagnostic import LIMIT
+from recipelang.source.fixes import edited
 from recipelang.source.render import concise, render
+from recipelang.source.report import Report
 from recipelang.syntax.fmt import format
 from tests.reading import parsed
 
@@ -26,21 +29,10 @@ def keep(text: str) -> list[Diagnostic]:
     for d in found:
         _places_inside(d, len(text))
     _shown(found)
-    # what stands on a line with a wrong character is judged once the character is gone, and may be worse
-    safe = [(d.code, fix) for d in found for fix in d.fixes if fix.applicability == "safe"]
-    for code, fix in safe[:LIMIT]:
-        mended = applied(text, fix)
-        assert mended != text, fix
-        assert code in ("E002", "E003") or len(parsed(mended)[1]) <= len(syntax), f"it reads worse: {fix}"
+    _fixes_mend(text, found, len(syntax))
     tidy = format(text)  # raises when it would change the meaning
     assert format(tidy) == tidy
     return found
-
-
-def applied(text: str, fix: Fix) -> str:
-    for edit in sorted(fix.edits, key=lambda e: e.span, reverse=True):
-        text = text[: edit.span.start] + edit.text + text[edit.span.end :]
-    return text
 
 
 def _places_inside(d: Diagnostic, end: int) -> None:
@@ -50,8 +42,23 @@ def _places_inside(d: Diagnostic, end: int) -> None:
 
 
 def _shown(found: list[Diagnostic]) -> None:
+    """By every writer, and at most `LIMIT` of them."""
+    report = Report("a.recipe", tuple(found))
     assert len(concise(found).splitlines()) <= LIMIT + 1
     assert render(found).count("more in `recipelang explain") <= LIMIT
-    shown = as_json(found)["diagnostics"]
-    assert isinstance(shown, list)
-    assert len(shown) <= LIMIT
+    assert len(json_form.form([report])["diagnostics"]) <= LIMIT
+    for writer in (json_form, sarif, junit, github):
+        assert writer.write([report]) or not found
+    assert narrated.write(report) or not found
+
+
+def _fixes_mend(text: str, found: list[Diagnostic], syntax: int) -> None:
+    """Each safe fix changes the text; where no wrong character hides what else is wrong, it reads no worse."""
+    safe = [(d.code, fix) for d in found for fix in d.fixes if fix.applicability == "safe"]
+    for code, fix in safe[:LIMIT]:
+        mended = edited(text, fix.edits)
+        assert mended != text, fix
+        assert code in ("E002", "E003") or len(parsed(mended)[1]) <= syntax, f"it reads worse: {fix}"
+    if safe and len(text) < 3_000:
+        result = mend(Source("a.recipe", text), lambda source: check_all(source, {}), {"safe"})
+        assert result.made == [] or result.source.text != text

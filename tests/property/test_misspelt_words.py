@@ -6,26 +6,28 @@ nothing uses is as good as before.
 """
 
 import random
+import re
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
-from recipelang.cli.validate import check_all
+from recipelang.cli.read import check_all
 from recipelang.source import Diagnostic, Source, Span
 from tests.misspelling import VOCABULARY, Word, slip, suggestion, words
 from tests.reading import CASES, LIBRARY, SOUND
 
 LIBRARY_TEXTS = {str(p): p.read_text("utf-8") for p in sorted(LIBRARY.rglob("*.recipe"))}
-#: samples that build on no other file
+#: samples that build on nothing remote
 SAMPLES = {
     str(p): text
-    for p in sorted((CASES / "language").glob("*.recipe"))
-    if "extends" not in (text := p.read_text("utf-8"))
+    for d in ("language", "composed")
+    for p in sorted((CASES / d).glob("*.recipe"))
+    if "oci:" not in (text := p.read_text("utf-8"))
 }
 RECIPES = {**LIBRARY_TEXTS, **SAMPLES, "sound": SOUND}
-SEEDS = 2
+SEEDS = 1
 #: how much wider than the word an error may be: the path or call that the word is part of
 WIDER = 30
 
@@ -68,11 +70,11 @@ def complaint(name: str, text: str, word: Word, new: str) -> tuple[str, bool]:
     (d,) = found
     meant = suggestion(d)
     if word.role != "use" and d.primary and bad[d.primary.span.start : d.primary.span.end] != new:
-        return "", meant is not None and new in meant.split(".")
+        return "", meant is not None and new in re.split(r"[. ]", meant)
     changed = Span(word.span.start, word.span.start + len(new))
     if d.primary is None or not covers(d.primary.span, changed):
         return f"elsewhere: {d.message}", False
-    return "", meant is not None and word.text in meant.split(".")
+    return "", meant is not None and word.text in re.split(r"[. ]", meant)
 
 
 @pytest.mark.parametrize("name", RECIPES, ids=lambda n: Path(n).stem)

@@ -134,7 +134,9 @@ class Net(nn.Module):
         return self.head(torch.relu(self.inner(x)))
 
 
-def net_recipe(targets='"inner.weight"', method="magnitude", sparsity="step(0% -> 50%, at = start + 1 steps)", more="", stages=""):
+def net_recipe(
+    targets='"inner.weight"', method="magnitude", sparsity="step(0% -> 50%, at = start + 1 steps)", more="", stages=""
+):
     return f"""recipe 1 "net"
 model {{ base = "none", task = token_classification }}
 data {{ train = "none.json" }}

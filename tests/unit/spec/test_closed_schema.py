@@ -6,7 +6,7 @@ import pytest
 
 from recipelang.spec.blocks import BLOCKS, Spec, TopSpec
 from recipelang.spec.methods import METHODS, OPTIMIZERS
-from recipelang.values.composite import Chosen, SparsityPattern
+from recipelang.values.composite import Chosen, SparsityPattern, Term
 from tests.reading import checked, codes, recipe_of, sound
 
 REQUIRED = object()
@@ -63,7 +63,7 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
     },
     "distill": {
         "teacher": (REQUIRED, "b"),
-        "on": (("logits",), "b"),
+        "on": ((Term("logits"),), "b"),
         "hardness": (REQUIRED, "b"),
         "temperature": (REQUIRED, "b"),
         "cache": (False, "-"),
@@ -188,7 +188,7 @@ def test_an_unknown_block_is_told_its_name_or_place(text, wrong, help):
 @pytest.mark.parametrize("block", ["freeze x { }", "drop layers { keep = [1] }"])
 def test_what_the_language_has_and_this_release_has_not(block):
     assert codes(in_stage(block)) == ["E055"]
-    assert codes(sound(("magnitude(scope = uniform)", "obert(block = 50)"))) == ["E055"]
+    assert codes(sound(("magnitude(scope = uniform)", "wanda"))) == ["E055"]
 
 
 @pytest.mark.parametrize("statement", ["let a = 1", "param a: int = 1", "expect 1 == 1"])

@@ -1,0 +1,160 @@
+"""A teacher's outputs, computed once and kept in the run's folder, so that the teacher never runs again.
+
+Files of up to `SHARD` items appear one by one, each whole, and each with the digest of what it holds: a run
+that was cut off goes on after the last one, and a damaged one is computed again. An item's outputs are
+computed at the full width of the data set: padding does not change them, and any batch is a part of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from recipelang.engine import files
+from recipelang.modifiers.distill import inputs
+from recipelang.runtime.state import State
+from recipelang.source import fail
+from recipelang.tasks import question_answering as task
+
+FORMAT = 1
+SHARD = 1024  # items; a few MB of logits, seconds to minutes of work
+_TYPES = {"fp16": torch.float16, "fp32": torch.float32}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which outputs of which items, in which type."""
+
+    teacher: str  # digest of the teacher
+    features: task.Features
+    rows: np.ndarray  # sorted, those that the stage will draw
+    outputs: tuple[str, ...]
+    kept: str
+    precision: str
+
+    def key(self) -> str:
+        """What the outputs depend on: teacher, inputs (so data, tokenizer, lengths), items, arithmetic."""
+        f = self.features
+        parts = [FORMAT, torch.__version__, self.teacher, self.outputs, self.kept, self.precision]
+        parts += [f.input_ids.shape, f.pad_id]
+        total = hashlib.sha256(repr(parts).encode())
+        for array in (f.input_ids, f.token_type_ids, f.lengths, self.rows):
+            total.update(np.ascontiguousarray(array).data)
+        return total.hexdigest()
+
+    def shards(self) -> Iterator[tuple[int, np.ndarray]]:
+        for number, first in enumerate(range(0, len(self.rows), SHARD)):
+            yield number, self.rows[first : first + SHARD]
+
+
+class Kept:
+    """A teacher that only remembers."""
+
+    def __init__(self, rows: np.ndarray, shards: list[dict[str, Tensor]]) -> None:
+        self.rows = rows
+        self.shards = shards
+
+    def __call__(self, state: State) -> SimpleNamespace:
+        assert state.rows is not None
+        ids = state.batch["input_ids"]
+        places = [divmod(int(i), SHARD) for i in np.searchsorted(self.rows, state.rows)]
+        return SimpleNamespace(
+            **{
+                name: torch.stack([self.shards[s][name][i, : ids.shape[1]] for s, i in places]).to(ids.device)
+                for name in self.shards[0]
+            }
+        )
+
+
+def teacher_outputs(
+    folder: Path,
+    wanted: Wanted,
+    load: Callable[[], nn.Module],
+    autocast: Callable[[], AbstractContextManager[None]],
+    batch: int,
+    between: Callable[[], None],
+    tell: Callable[[str], None],
+) -> Kept:
+    """What is there and sound, and the rest from the teacher, which is loaded only if needed.
+
+    `between` is called after every file, and may stop the run.
+    """
+    folder = folder / wanted.key()[:16]
+    model: nn.Module | None = None
+    shards = []
+    for number, rows in wanted.shards():
+        path = folder / f"items-{number:06d}.safetensors"
+        found = _read(path, rows, wanted)
+        if found is None:
+            if path.exists():
+                tell(f"the teacher's outputs in `{path.name}` are damaged; they are computed again")
+            if model is None:
+                tell(f"the teacher's outputs for {len(wanted.rows):,} items are computed once")
+                model = load().eval().requires_grad_(False)
+            found = _compute(model, rows, wanted, autocast, batch)
+            _write(path, found, rows)
+            between()
+        shards.append(found)
+    return Kept(wanted.rows, shards)
+
+
+def _compute(
+    model: nn.Module,
+    rows: np.ndarray,
+    wanted: Wanted,
+    autocast: Callable[[], AbstractContextManager[None]],
+    batch: int,
+) -> dict[str, Tensor]:
+    device = next(model.parameters()).device
+    width = wanted.features.input_ids.shape[1]
+    parts: dict[str, list[Tensor]] = {name: [] for name in wanted.outputs}
+    for first in range(0, len(rows), batch):
+        collated = task.collate(wanted.features, rows[first : first + batch], width)
+        with torch.no_grad(), autocast():
+            outputs = model(**inputs({k: torch.from_numpy(v).to(device) for k, v in collated.items()}))
+        for name, own in parts.items():
+            own.append(_narrow(getattr(outputs, name), wanted.kept))
+    return {name: torch.cat(own) for name, own in parts.items()}
+
+
+def _narrow(logits: Tensor, kept: str) -> Tensor:
+    narrow = logits.to(_TYPES[kept]).cpu()
+    if not bool(narrow.isfinite().all()):
+        help = "write `cache = fp32`" if kept == "fp16" else "look at the teacher"
+        raise fail("E082", f"the teacher's outputs are not finite in {kept}", help=help)
+    return narrow
+
+
+def _write(path: Path, tensors: dict[str, Tensor], rows: np.ndarray) -> None:
+    metadata = {"digest": _digest(tensors, rows)}
+    with files.new_file(path) as part:
+        save_file(tensors, part, metadata)
+
+
+def _read(path: Path, rows: np.ndarray, wanted: Wanted) -> dict[str, Tensor] | None:
+    """None when there is no such file, or it is not what was written."""
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in wanted.outputs}
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError):
+        return None
+    return tensors if metadata.get("digest") == _digest(tensors, rows) else None
+
+
+def _digest(tensors: dict[str, Tensor], rows: np.ndarray) -> str:
+    total = hashlib.sha256(np.ascontiguousarray(rows).data)
+    for name in sorted(tensors):
+        total.update(f"{name}{tuple(tensors[name].shape)}{tensors[name].dtype}".encode())
+        total.update(tensors[name].contiguous().numpy().data)
+    return total.hexdigest()

@@ -1,0 +1,40 @@
+"""What student and teacher are compared in, as pure functions of tensors. Every one is a mean over items.
+
+So a batch gives the same loss however it is cut into micro-batches. `mask` is [items, tokens], 0 at padding.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """T²·KL(softmax(teacher/T) ‖ softmax(student/T)) over the last dimension, mean over the others; in fp32.
+
+    Args:
+        student: logits [items, classes].
+        teacher: logits of the same shape, no gradient.
+    """
+    s = F.log_softmax(student.float() / temperature, dim=-1)
+    t = F.log_softmax(teacher.float() / temperature, dim=-1)
+    return F.kl_div(s, t, reduction="none", log_target=True).sum(-1).mean() * temperature**2
+
+
+def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """‖s - t‖² / ‖t‖² of an item's tokens, mean over items. States are [items, tokens, width]."""
+    keep = mask.unsqueeze(-1).float()
+    s, t = student.float() * keep, teacher.float() * keep
+    return ((s - t).square().sum((1, 2)) / t.square().sum((1, 2))).mean()
+
+
+def attention_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+    """KL(teacher ‖ student) of where a token attends to, mean over heads and tokens, then over items.
+
+    Maps are [items, heads, queries, keys], rows that add up to 1; padding as a key has 0 in both.
+    """
+    s, t = student.float(), teacher.float()
+    apart = torch.xlogy(t, t) - t * s.clamp_min(torch.finfo(torch.float32).tiny).log()
+    keep = mask.unsqueeze(1).float()
+    return ((apart.sum(-1) * keep).mean(1).sum(-1) / mask.sum(-1)).mean()

@@ -1,0 +1,130 @@
+"""What distillation compares: `logits`, outputs by name, `hidden(...)`, `attention(...)`, or a list of them.
+
+In brackets stand pairs of layers, counted from 0, and a weight: `hidden(1 -> 3, 2 -> 6, weight = 0.1)`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from fractions import Fraction
+
+from recipelang.schedules.kinds import schedule
+from recipelang.source import Span
+from recipelang.source.suggest import closest
+from recipelang.values import kinds as k
+from recipelang.values.composite import Applied, Arrow, Between, LayerPairs, Schedule, Symbol, Term
+from recipelang.values.kinds import Kind, Mismatch, wrong
+from recipelang.values.quantities import Quantity
+
+OUTPUTS = ("logits", "start_logits", "end_logits")
+#: what a layer gives
+INNER = ("hidden", "attention")
+NAMES = (*OUTPUTS, *INNER)
+
+LOGITS = (Term("logits"),)
+
+_WEIGHT = schedule(k.number(0))
+_WRITTEN = "layers are written `3`, `0..5`, or `1 -> 3` from the student's to the teacher's"
+
+
+def terms() -> Kind:
+    """A list of terms; one stands for a list of one."""
+
+    def convert(value: object) -> object:
+        found = tuple(_term(item) for item in (value if isinstance(value, tuple) else (value,)))
+        if not found:
+            raise Mismatch("E024", "there is nothing to match", "write `logits`, or take `on` out")
+        _not_twice(Counter(term.name for term in found if term.name in OUTPUTS))
+        return found
+
+    pair = {"type": "array", "items": {"$ref": "#/$defs/int"}, "minItems": 2, "maxItems": 2}
+    layers = {"anyOf": [_object({sign: pair}, sign) for sign in ("->", "layers")]}
+    inside = _object({"layers": {"type": "array", "items": layers}, "weight": dict(_WEIGHT.json)}, "layers")
+    term = {"anyOf": [{"enum": [*NAMES]}, *(_object({name: inside}, name) for name in NAMES)]}
+    json = {"type": "array", "items": term, "minItems": 1}
+    doc = "what to match, one or a list: outputs by name, `hidden(1 -> 3, weight = 0.1)`, `attention(0..5)`"
+    return Kind("list<term>", convert, NAMES, doc=doc, json=json)
+
+
+def _object(properties: dict[str, object], required: str) -> dict[str, object]:
+    return {"type": "object", "properties": properties, "required": [required], "additionalProperties": False}
+
+
+def _not_twice(outputs: Counter[str]) -> None:
+    for name, times in outputs.items():
+        if times > 1:
+            raise Mismatch("E026", f"`{name}` is given twice", "keep one of them")
+    if "logits" in outputs and len(outputs) > 1:
+        other = next(name for name in outputs if name != "logits")
+        raise Mismatch("E054", f"`logits` and `{other}` exclude each other", "`logits` is every output of the task")
+
+
+def _term(value: object) -> Term:
+    if isinstance(value, Symbol):
+        return Term(str(k.one_of(*NAMES).coerce(value)))
+    if not isinstance(value, Applied):
+        raise wrong(value, "an output, `hidden` or `attention`", "write `logits` or `hidden(3, weight = 0.1)`")
+    if value.function not in NAMES:
+        near = closest(value.function, NAMES)
+        known = ", ".join(f"`{n}`" for n in NAMES)
+        hint = f"did you mean `{near}`?" if near else f"known here: {known}"
+        raise Mismatch("E022", f"unknown name `{value.function}`", hint, near)
+    layers: list[LayerPairs] = []
+    weights: list[Schedule | None] = []
+    for name, argument, span in value.arguments:
+        if name is None:
+            layers.append(_layers(value.function, argument, span))
+        elif name != "weight":
+            raise Mismatch("E051", f"`{value.function}` has no argument `{name}`", "it takes layers and `weight`")
+        elif weights:
+            raise Mismatch("E026", "argument `weight` is given twice", "keep one of them")
+        else:
+            weights.append(_weight(argument, span))
+    return Term(value.function, tuple(layers), weights[0] if weights else None)
+
+
+def _weight(value: object, span: Span) -> Schedule | None:
+    try:
+        weight = _WEIGHT.coerce(value)
+    except Mismatch as mismatch:
+        mismatch.span = mismatch.span or span
+        raise
+    assert isinstance(weight, Schedule)
+    return None if weight.plain == 1 else weight  # 1 need not be written
+
+
+def _layers(function: str, value: object, span: Span) -> LayerPairs:
+    if function in OUTPUTS:
+        raise Mismatch("E024", f"`{function}` has no layers", "`hidden` and `attention` have", span=span)
+    match value:
+        case Arrow(start, end):
+            first = _layer(start, span)
+            return LayerPairs(first, first, _layer(end, span))
+        case Between(low, high):
+            return LayerPairs(_layer(low, span), _layer(high, span))
+    only = _layer(value, span)
+    return LayerPairs(only, only)
+
+
+def _layer(value: object, span: Span) -> int:
+    if not isinstance(value, Quantity) or value.unit is not None or value.percent or value.value.denominator != 1:
+        mismatch = wrong(value, "the number of a layer", _WRITTEN)
+        mismatch.span = span
+        raise mismatch
+    if not -Fraction(10_000) < value.value < 10_000:
+        raise Mismatch("E038", "no model has that many layers", _WRITTEN, span=span)
+    return int(value.value)
+
+
+def kept() -> Kind:
+    """Whether and how a teacher's outputs are kept."""
+
+    def convert(value: object) -> object:
+        if isinstance(value, bool):
+            return value
+        if value == Symbol("fp32"):
+            return "fp32"
+        raise wrong(value, "`true`, `false` or `fp32`")
+
+    json = {"anyOf": [{"type": "boolean"}, {"const": "fp32"}]}
+    return Kind("bool or fp32", convert, ("fp32",), doc="`true`, `false` or `fp32`", json=json)

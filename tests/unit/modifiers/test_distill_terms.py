@@ -1,0 +1,77 @@
+"""Every term of distillation against its formula, written out in double precision."""
+
+import numpy as np
+import pytest
+import torch
+
+from recipelang.modifiers.distill_terms import attention_loss, hidden_loss, kd_loss
+
+LENGTHS = [5, 3, 1]  # tokens of three items, padded to 6
+MASK = torch.tensor([[1] * n + [0] * (6 - n) for n in LENGTHS])
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(7)
+
+
+def softmax(x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 5.5])
+def test_logits(random, temperature):
+    s, t = random.normal(size=(2, 3, 6)) * 4
+    p, q = softmax(t / temperature), softmax(s / temperature)
+    expected = temperature**2 * np.mean((p * np.log(p / q)).sum(-1))
+    assert float(kd_loss(torch.tensor(s), torch.tensor(t), temperature)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_hidden_states(random):
+    s, t = random.normal(size=(2, 3, 6, 4))
+    ratios = [((s[i, :n] - t[i, :n]) ** 2).sum() / (t[i, :n] ** 2).sum() for i, n in enumerate(LENGTHS)]
+    assert float(hidden_loss(torch.tensor(s), torch.tensor(t), MASK)) == pytest.approx(np.mean(ratios), rel=1e-5)
+
+
+def maps(random):
+    """As a model gives them: no token attends to padding."""
+    scores = random.normal(size=(3, 2, 6, 6)) * 3
+    scores[~np.broadcast_to(MASK.numpy()[:, None, None, :].astype(bool), scores.shape)] = -np.inf
+    return softmax(scores)
+
+
+def test_attention_maps(random):
+    s, t = maps(random), maps(random)
+    items = []
+    for i, n in enumerate(LENGTHS):
+        p, q = t[i, :, :n, :n], s[i, :, :n, :n]
+        items.append((p * np.log(p / q)).sum(-1).mean())
+    found = attention_loss(torch.tensor(s), torch.tensor(t), MASK)
+    assert float(found) == pytest.approx(np.mean(items), rel=1e-5)
+
+
+def test_attention_that_vanishes_has_a_finite_gradient():
+    s = torch.tensor([[[[1.0, 0.0], [1e-30, 1.0]]]], requires_grad=True)
+    t = torch.tensor([[[[1.0, 0.0], [0.5, 0.5]]]])
+    attention_loss(s, t, torch.ones(1, 2)).backward()
+    assert bool(s.grad.isfinite().all())
+
+
+@pytest.mark.parametrize("term", ["hidden", "attention", "logits"])
+def test_padding_changes_nothing_and_a_batch_may_be_cut(random, term):
+    if term == "attention":
+        s, t = torch.tensor(maps(random)), torch.tensor(maps(random))
+        loss, spoilt = attention_loss, s.clone()
+        spoilt[MASK[:, None, :, None].expand_as(s) == 0] = 0.123
+    elif term == "hidden":
+        s, t = torch.tensor(random.normal(size=(2, 3, 6, 4)))
+        loss, spoilt = hidden_loss, s.clone()
+        spoilt[MASK == 0] = 77.0
+    else:
+        s, t = torch.tensor(random.normal(size=(2, 3, 6)))
+        loss, spoilt = (lambda a, b, mask: kd_loss(a, b, 2.0)), s
+    whole = float(loss(s, t, MASK))
+    assert float(loss(spoilt, t, MASK)) == pytest.approx(whole, rel=1e-6)
+    cut = [float(loss(s[i : i + 1], t[i : i + 1], MASK[i : i + 1])) for i in range(3)]
+    assert np.mean(cut) == pytest.approx(whole, rel=1e-6)
