@@ -179,23 +179,25 @@ CIRCUMSTANCES = {
 }
 
 
-def attach(file: str, *options: str) -> None:
+def attach_loop(file: str, *options: str) -> None:
     """In a program the finding stands under a traceback, or is a warning."""
     import torch
     from transformers import AutoModelForQuestionAnswering
 
-    import recipelang
+    from recipelang import attach
     from recipelang.engine.models import quiet
+    from recipelang.loops.notices import RecipeWarning
+    from recipelang.source import RecipeError
 
     with quiet():
         model = AutoModelForQuestionAnswering.from_pretrained("model")
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     given = dict(o.split("=") for o in options)
     with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always", recipelang.loops.notices.RecipeWarning)
+        warnings.simplefilter("always", RecipeWarning)
         try:
-            recipelang.attach(file, model, optimizer, steps_per_epoch=6, **given)
-        except recipelang.source.RecipeError as error:
+            attach(file, model, optimizer, steps_per_epoch=6, **given)
+        except RecipeError as error:
             print(*(n.strip("\n") for n in error.__notes__), file=sys.stderr)
     for warning in warned:
         print(str(warning.message).strip("\n"), file=sys.stderr)
@@ -203,7 +205,7 @@ def attach(file: str, *options: str) -> None:
 
 def execute(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     if arguments[0] == "attach":
-        return attach(*arguments[1:])
+        return attach_loop(*arguments[1:])
     monkeypatch.setattr("sys.argv", ["recipelang", *arguments])
     with pytest.raises(SystemExit):
         main()

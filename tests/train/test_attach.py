@@ -16,7 +16,8 @@ from recipelang.cli.read import read_around
 from recipelang.loops.notices import RecipeWarning
 from recipelang.source import RecipeError
 
-from .loops import Loop, same, write, zeros
+from ..conftest import make_model
+from .loops import RECIPE, Loop, same, write, zeros
 from .steps import run, weights
 
 
@@ -38,7 +39,7 @@ def steps(loop, pruning, first=0, until=None):
     """The loop of the documentation, with accumulation over halves of a batch left out."""
     for batch in list(loop.batches(first))[: None if until is None else until - first]:
         pruning.step_start()
-        outputs = loop.model(**batch)
+        outputs = loop.model(**batch, **pruning.asks)
         pruning.loss(outputs.loss, outputs, batch).backward()
         pruning.gradients()
         nn.utils.clip_grad_norm_(loop.model.parameters(), 0.5)
@@ -58,6 +59,29 @@ def test_loop_of_ones_own_is_the_engine_bit_for_bit(recipe, tmp_path, method):
     assert zeros(expected, loop.plan) == loop.stage.prunes[0].events[-1].zeros[0]
     assert same(loop.model, expected)
     assert str(pruning.report()) == "step 12 of 12: 70.00% zeros, 70.00% planned"
+
+
+@pytest.mark.parametrize("on", ["[hidden, logits]", "[attention]"])
+def test_what_is_inside_a_wider_teacher_is_matched_as_by_the_engine(recipe, tmp_path, on):
+    make_model(tmp_path / "teacher", hidden=48 if "hidden" in on else 32, layers=3, dropout=0)
+    recipe.write_text(RECIPE.replace("hardness = 60%", f"on = {on}, hardness = 60%"), "utf-8")
+    run(recipe, tmp_path / "out")
+    loop = loop_of(recipe)
+    steps(loop, pruning := attached(loop, recipe))
+    pruning.end()
+    assert same(loop.model, weights(tmp_path / "out"))
+    assert loop.model.config._attn_implementation == loop_of(recipe).model.config._attn_implementation
+
+
+def test_hidden_states_that_the_model_is_not_asked_for_are_missed(recipe):
+    recipe.write_text(RECIPE.replace("hardness = 60%", "on = [hidden], hardness = 60%"), "utf-8")
+    loop = loop_of(recipe)
+    pruning = attached(loop, recipe)
+    pruning.step_start()
+    batch = next(loop.batches())
+    outputs = loop.model(**batch)
+    with pytest.raises(RecipeError, match="E086: the model was not asked for `output_hidden_states`"):
+        pruning.loss(outputs.loss, outputs, batch)
 
 
 @pytest.mark.parametrize("cut", [5, 6, 12])
@@ -262,7 +286,7 @@ def wrong(code, message, text=None, **more):
     with pytest.raises(RecipeError) as error:
         recipelang.attach(text or net_recipe(), net, optimizer, **{"steps_per_epoch": 4, **more})
     (d,) = error.value.diagnostics
-    assert (d.code, message) == (d.code, d.message) and d.code == code
+    assert (d.code, d.message) == (code, message)
     (shown,) = error.value.__notes__
     assert shown.startswith(f"\nerror[{code}]: {message}\n")
     return shown
@@ -270,7 +294,7 @@ def wrong(code, message, text=None, **more):
 
 def test_what_does_not_fit_is_said_before_the_first_step():
     shown = wrong("E073", "roles and layers of this model are not known", net_recipe("@linear & @encoder"))
-    assert '`"inner.weight"`, `"head.weight"`' in shown and "<text>:6:" in shown
+    assert '`"inner.weight"`, `"head.weight"`' in shown and "<text>:7:23" in shown
     wrong("E070", '`"iner.weight"` matches nothing in this model', net_recipe('"iner.weight"'))
     wrong("E086", "`steps_per_epoch` is 0", steps_per_epoch=0)
     wrong("E086", "`teacher=` is given, and this stage has no `distill`", teacher=Net())
