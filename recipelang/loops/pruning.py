@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from recipelang.engine.attention_maps import show_maps
 from recipelang.loops.notices import RecipeWarning, told
-from recipelang.loops.teacher import named, without_labels
+from recipelang.loops.teacher import inputs_of, named
 from recipelang.modifiers.distill import Distill
 from recipelang.modifiers.prune import Prune
 from recipelang.plan.types import StagePlan
@@ -119,7 +119,7 @@ class Pruning:
         if outputs is None or batch is None:
             raise self._wrong("a distilled loss needs outputs and batch", "call `pruning.loss(loss, outputs, batch)`")
         state = self._state
-        state.loss, state.outputs, state.batch = loss, named(outputs), without_labels(batch)
+        state.loss, state.outputs, state.batch = loss, named(outputs), inputs_of(batch)
         self._gave_what_was_asked()
         try:
             fire(Event.LOSS, self._modifiers, state)

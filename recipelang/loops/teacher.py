@@ -14,8 +14,8 @@ from recipelang.plan.types import DistillPlan, StagePlan
 from recipelang.source import fail
 from recipelang.tasks.question_answering import OUTPUTS
 
-#: what a batch holds beside the inputs of a teacher
-_LABELS = ("label", "labels", "label_ids", "num_items_in_batch")
+#: what a model is called with beside its inputs
+_BESIDE = ("label", "labels", "label_ids", "num_items_in_batch", "output_hidden_states", "output_attentions")
 
 
 class Handed(nn.Module):
@@ -41,8 +41,8 @@ def logits_of(model: nn.Module) -> tuple[str, ...]:
     return OUTPUTS if answers else ("logits",)
 
 
-def without_labels(batch: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in batch.items() if k not in _LABELS and not k.endswith("_positions")}
+def inputs_of(batch: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in batch.items() if k not in _BESIDE and not k.endswith("_positions")}
 
 
 def named(outputs: Any) -> Any:

@@ -65,6 +65,13 @@ class RecipeCallback(TrainerCallback):
         if self._attached.plan.clip is not None:
             nn.utils.clip_grad_norm_(self._attached.model.parameters(), self._attached.plan.clip)
 
+    def on_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
+    ) -> None:
+        """The Trainer logs what its scheduler says; the rate in force is another."""
+        scheduler = getattr(more["lr_scheduler"], "scheduler", more["lr_scheduler"])
+        scheduler._last_lr = [group["lr"] for group in more["optimizer"].param_groups]
+
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
         """The last events come before the Trainer evaluates and saves."""
         self._attached.step_end()
