@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import os
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -408,3 +410,37 @@ def test_importing_recipelang_stays_light():
     code = "import sys, recipelang; assert 'torch' not in sys.modules; print(recipelang.attach.__module__)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (out.stdout, out.stderr) == ("recipelang.loops.attach\n", "")
+
+
+PROCESS = """
+import sys, torch, torch.distributed as dist, recipelang
+from tests.train.test_attach import Net, net_recipe
+
+dist.init_process_group("gloo")
+torch.manual_seed(0)
+net = Net()
+wrapped = torch.nn.parallel.DistributedDataParallel(net)
+optimizer = torch.optim.AdamW(net.parameters())
+text = net_recipe(method="movement", sparsity="cubic(0% -> 75%, over = start..end, every = 2 steps)")
+pruning = recipelang.attach(text, wrapped, optimizer, steps_per_epoch=4)
+torch.manual_seed(dist.get_rank() + 1)
+for _ in range(pruning.steps):
+    pruning.step_start()
+    pruning.loss(wrapped(torch.randn(8, 6)).square().mean()).backward()
+    pruning.gradients()
+    optimizer.step()
+    optimizer.zero_grad()
+    pruning.step_end()
+pruning.end()
+both = [torch.empty_like(net.inner.weight) for _ in range(2)]
+dist.all_gather(both, net.inner.weight.detach())
+assert torch.equal(*both) and int((both[0] == 0).sum()) == 72, both
+"""
+
+
+def test_processes_that_share_gradients_have_the_same_masks(tmp_path):
+    (tmp_path / "process.py").write_text(PROCESS)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    out = subprocess.run([*command, str(tmp_path / "process.py")], env=environment, capture_output=True, text=True)
+    assert out.returncode == 0, out.stderr
