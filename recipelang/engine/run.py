@@ -18,6 +18,7 @@ from torch import nn
 
 from recipelang import __version__
 from recipelang.engine import checkpoint, export, files
+from recipelang.engine.acting import acting
 from recipelang.engine.attention_maps import show_maps
 from recipelang.engine.evaluate import evaluate
 from recipelang.engine.event_log import EventLog
@@ -29,9 +30,7 @@ from recipelang.engine.models import load_model
 from recipelang.engine.records import RECORD, Interrupted, Measurements, Reporter, Result, read_record
 from recipelang.engine.seeds import stream
 from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
-from recipelang.modifiers.distill import Distill, Running, asked
-from recipelang.modifiers.learning_rate import LearningRate
-from recipelang.modifiers.prune import KeepZeros, pruner
+from recipelang.modifiers.distill import Running, asked
 from recipelang.plan.data import load_examples
 from recipelang.plan.facts import model_digest
 from recipelang.plan.types import DataPlan, DistillPlan, Plan, StagePlan
@@ -245,12 +244,9 @@ class _Run:
 
     # ------------------------------------------------------------------- pieces
     def _modifiers(self, stage: StagePlan) -> list[Modifier]:
-        modifiers: list[Modifier] = [pruner(p, stream(stage.seed, stage.name, p.name, "sample")) for p in stage.prunes]
-        modifiers.append(LearningRate(stage.learning_rate))
-        for d in stage.distills:
-            teacher = self._kept(stage, d) if d.cache else self._running(d)
-            modifiers.append(Distill(d, teacher, task.OUTPUTS, stream(stage.seed, stage.name, "projection")))
-        return [*modifiers, KeepZeros()]
+        return acting(
+            stage, [self._kept(stage, d) if d.cache else self._running(d) for d in stage.distills], task.OUTPUTS
+        )
 
     def _sampler(self, stage: StagePlan, state: State, features: task.Features) -> Callable[[int, int], Iterator[None]]:
         """Gradients for scores, from examples drawn anew at every event."""

@@ -42,14 +42,16 @@ from recipelang.values.composite import StageRef
 
 def resolve(recipe: Recipe, beside: Path, found: Diagnostics, *, rehearsal: int | None = None) -> Plan | None:
     """The plan, or none with errors in `found`. Local paths in the recipe are relative to `beside`."""
-    return _Resolver(recipe, beside, found, rehearsal).run()
+    return Resolver(recipe, beside, found, rehearsal).run()
 
 
 #: a set of masks made with the first scope can be continued with the second: its sets hold whole ones of the first
 COARSER = {("row", "uniform"), ("row", "global"), ("uniform", "global"), ("erk", "global")}
 
 
-class _Resolver:
+class Resolver:
+    """For a run; `plan.live` takes what it knows of a model from the model itself."""
+
     def __init__(self, recipe: Recipe, beside: Path, found: Diagnostics, rehearsal: int | None) -> None:
         self.recipe = recipe
         self.beside = beside
@@ -164,8 +166,7 @@ class _Resolver:
 
     def _stage(self, index: int, spec: StageSpec, in_force: dict[str, Fraction]) -> StagePlan | None:
         path = f"stage.{spec.name}"
-        items = self.data[spec.data].items["train"]
-        per_epoch = -(-items // spec.batch)
+        per_epoch = self._steps_per_epoch(spec)
         steps = spec.length.in_steps(per_epoch)
         if steps < 1:
             help = f"lengthen it: an epoch here has {per_epoch:,} step{'s' if per_epoch > 1 else ''}"
@@ -206,6 +207,9 @@ class _Resolver:
             prunes=tuple(prunes),
             distills=tuple(d for d in distills if d),
         )
+
+    def _steps_per_epoch(self, spec: StageSpec) -> int:
+        return -(-self.data[spec.data].items["train"] // spec.batch)
 
     def _warn_of_bf16(self, spec: StageSpec) -> None:
         said = any(d.code == "W104" for d in self.found)  # once is enough

@@ -10,7 +10,9 @@ begins another file beside the recipe. The keys:
     given: CIRCUMSTANCE              one of `CIRCUMSTANCES`
     without: NAME                    this file is missing
 
-`plan`, `run` and `resume` find a tiny `model`, `train.json` and `dev.json` beside the recipe.
+The command `attach a.recipe NAME=VALUE` is `recipelang.attach` in a loop of one's own, for the model beside the recipe.
+
+`plan`, `run`, `resume` and `attach` find a tiny `model`, `train.json` and `dev.json` beside the recipe.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ import os
 import re
 import shlex
 import shutil
+import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,7 +149,21 @@ def cpu_without_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recipelang.plan.resolve.emulates_bf16", lambda: True)
 
 
+def model_has_an_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch import nn
+    from transformers import BertForQuestionAnswering as Bert
+
+    init = Bert.__init__
+
+    def more(self: Bert, config: object) -> None:
+        init(self, config)
+        self.adapter = nn.Linear(4, 4)
+
+    monkeypatch.setattr(Bert, "__init__", more)
+
+
 CIRCUMSTANCES = {
+    "the model has a layer of somebody's own": model_has_an_adapter,
     "a model without a head": model_without_a_head,
     "a CPU without bf16": cpu_without_bf16,
     "the recipe is saved as Latin-1": latin,
@@ -161,7 +179,33 @@ CIRCUMSTANCES = {
 }
 
 
+def attach_loop(file: str, *options: str) -> None:
+    """In a program the finding stands under a traceback, or is a warning."""
+    import torch
+    from transformers import AutoModelForQuestionAnswering
+
+    from recipelang import attach
+    from recipelang.engine.models import quiet
+    from recipelang.loops.notices import RecipeWarning
+    from recipelang.source import RecipeError
+
+    with quiet():
+        model = AutoModelForQuestionAnswering.from_pretrained("model")
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    given = dict(o.split("=") for o in options)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", RecipeWarning)
+        try:
+            attach(file, model, optimizer, steps_per_epoch=6, **given)
+        except RecipeError as error:
+            print(*(n.strip("\n") for n in error.__notes__), file=sys.stderr)
+    for warning in warned:
+        print(str(warning.message).strip("\n"), file=sys.stderr)
+
+
 def execute(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    if arguments[0] == "attach":
+        return attach_loop(*arguments[1:])
     monkeypatch.setattr("sys.argv", ["recipelang", *arguments])
     with pytest.raises(SystemExit):
         main()

@@ -1,0 +1,23 @@
+"""What acts in a stage, in the order of the plan: the same in a run and in somebody else's loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from recipelang.engine.seeds import stream
+from recipelang.modifiers.distill import Distill, Teacher
+from recipelang.modifiers.learning_rate import LearningRate
+from recipelang.modifiers.prune import KeepZeros, pruner
+from recipelang.plan.types import StagePlan
+from recipelang.runtime.state import Modifier
+
+
+def acting(
+    stage: StagePlan, teachers: Sequence[Teacher], outputs: tuple[str, ...], *, learning_rate: bool = True
+) -> list[Modifier]:
+    """`teachers` as the stage's `distills`; `outputs` are the names that `logits` stands for."""
+    prunes = [pruner(p, stream(stage.seed, stage.name, p.name, "sample")) for p in stage.prunes]
+    rates = [LearningRate(stage.learning_rate)] if learning_rate else []
+    seed = stream(stage.seed, stage.name, "projection")
+    distills = [Distill(d, teacher, outputs, seed) for d, teacher in zip(stage.distills, teachers, strict=True)]
+    return [*prunes, *rates, *distills, KeepZeros()]

@@ -1,0 +1,186 @@
+"""`recipelang.attach`: one stage of a recipe in a training loop of your own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from recipelang.cli.files import read_source
+from recipelang.cli.read import check_all
+from recipelang.engine.acting import acting
+from recipelang.engine.attention_maps import show_maps
+from recipelang.loops.gradients import Sampler, loss_of
+from recipelang.loops.notices import told, warn
+from recipelang.loops.pruning import Pruning
+from recipelang.loops.teacher import handed, logits_of
+from recipelang.plan.live import Live, chosen_stage, masked_before, resolve_stage
+from recipelang.plan.types import StagePlan
+from recipelang.pruning.masks import Masks
+from recipelang.runtime.state import State
+from recipelang.source import Diagnostics, RecipeError, Source, at_label, fail
+from recipelang.spec.check import Recipe
+from recipelang.spec.params import Given
+
+#: methods that ask for gradients between steps
+_SAMPLES = ("snip", "obert")
+
+
+@told()
+def attach(
+    recipe: str | Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    steps_per_epoch: int,
+    stage: str | None = None,
+    params: Mapping[str, object] | None = None,
+    overlays: Sequence[str | Path] = (),
+    teacher: nn.Module | None = None,
+    batches: Iterable[Mapping[str, torch.Tensor]] | None = None,
+    task_loss: Callable[[nn.Module, Mapping[str, torch.Tensor]], torch.Tensor] | None = None,
+    learning_rate: bool = True,
+    after: Pruning | None = None,
+) -> Pruning:
+    """Check a recipe, plan one of its stages for this model, and give what the loop calls at its six events.
+
+    Args:
+        recipe: a path, `lib://NAME`, or the text itself.
+        model: names and shapes of its parameters are what selectors are matched with. Of a transformers model
+            of a known family, roles and layers too.
+        optimizer: holds the parameters that are pruned.
+        steps_per_epoch: optimizer steps, which is what `epochs` in the recipe are counted in.
+        stage: its name, where the recipe has several.
+        params: values of the recipe's parameters, as text: `{"target": "97%"}`.
+        overlays: recipes laid over this one, the last on top.
+        teacher: the model that a `distill` block learns from; it is put into eval mode and takes no gradients.
+        batches: a list or a `DataLoader` that `snip` and `obert` take gradients of.
+        task_loss: of the model and one of `batches`; the loss that a transformers model gives, unless said.
+        learning_rate: whether the recipe's is set at every step; `False` leaves the optimizer's alone.
+        after: what `attach` gave for the stage before, whose masks go on.
+
+    Raises:
+        RecipeError: with a code, and all that `recipelang validate` and `plan` would say.
+    """
+    checked, found = _read(recipe, params or {}, overlays)
+    index = chosen_stage(checked, stage)
+    bare = unwrapped(model)
+    _ask_for_what_a_loop_lacks(checked, index, bare, teacher, batches, after)
+    seen = None if teacher is None else _live(unwrapped(teacher))
+    planned = resolve_stage(checked, index, _live(bare), seen, _whole(steps_per_epoch), found)
+    found.raise_errors()
+    assert planned is not None
+    warn(found.sorted(), stacklevel=3)
+    _check_optimizer(planned, bare, optimizer, learning_rate)
+    teachers = [handed(d, unwrapped(teacher)) for d in planned.distills if teacher is not None]
+    modifiers = acting(planned, teachers, logits_of(bare), learning_rate=learning_rate)
+    for modifier in modifiers:
+        modifier.join(optimizer)
+    if any("output_attentions" in m.asks for m in modifiers):
+        show_maps(bare, True)
+    state = State(bare, optimizer, Masks() if after is None else after.masks, planned.steps)
+    if batches is not None:
+        state.gradients = Sampler(state, batches, task_loss or loss_of, planned)
+    return Pruning(planned, state, modifiers)
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model itself under `torch.compile` and DistributedDataParallel: its names are the plan's."""
+    while True:
+        inner = getattr(model, "_orig_mod", None)
+        if inner is None and isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
+            inner = model.module
+        if inner is None:
+            return model
+        model = inner
+
+
+def processes() -> int:
+    there = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return torch.distributed.get_world_size() if there else 1
+
+
+def _read(
+    recipe: str | Path, params: Mapping[str, object], overlays: Sequence[str | Path]
+) -> tuple[Recipe, Diagnostics]:
+    text = isinstance(recipe, str) and "\n" in recipe
+    source = Source("<text>", str(recipe)) if text else read_source(str(recipe))
+    given = {name: Given(_text(value), f"-p {name}") for name, value in params.items()}
+    checked = check_all(source, given, complete=True, overlays=[read_source(str(o)) for o in overlays])
+    checked.diagnostics.raise_errors()
+    if checked.recipe is None:
+        raise RecipeError(checked.diagnostics.sorted())
+    return checked.recipe, checked.diagnostics
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _whole(steps_per_epoch: int) -> int:
+    if isinstance(steps_per_epoch, int) and steps_per_epoch > 0:
+        return steps_per_epoch
+    help = "count optimizer steps: `math.ceil(len(loader) / accumulation)`"
+    raise fail("E086", f"`steps_per_epoch` is {steps_per_epoch}", help=help)
+
+
+def _live(model: nn.Module) -> Live:
+    config = getattr(model, "config", None)
+    shapes = {}
+    for name, parameter in model.named_parameters():
+        if hasattr(parameter, "device_mesh") or parameter.device.type == "meta":
+            help = "DistributedDataParallel keeps whole weights"
+            raise fail("E055", "pruning a model in shards is not in this release yet", help=help)
+        shapes[name] = tuple(parameter.shape)
+    return Live(shapes, config.to_dict() if config is not None and hasattr(config, "to_dict") else None)
+
+
+def _ask_for_what_a_loop_lacks(
+    recipe: Recipe, index: int, model: nn.Module, teacher: nn.Module | None, batches: object, after: Pruning | None
+) -> None:
+    """A run has the model of an earlier stage, and the data; a loop must hand them over. E086."""
+    spec = recipe.stages[index]
+    path = f"stage.{spec.name}"
+    names = {p.method.name for p in spec.prunes} & set(_SAMPLES)
+    with at_label(recipe.label(f"{path}.distill.teacher")):
+        if spec.distills and teacher is None:
+            help = "give it as `teacher=`; of the dense start itself: `copy.deepcopy(model)` before the first step"
+            raise fail("E086", "a loop has to give the teacher", help=help)
+        if any(d.cache for d in spec.distills):
+            raise fail("E055", "`cache` in a loop of your own is not in this release yet", help="take it out")
+        if teacher is not None and unwrapped(teacher) is model:
+            raise fail("E086", "the teacher is the model itself", help="give a copy: `copy.deepcopy(model)`")
+    with at_label(recipe.label(path)):
+        if teacher is not None and not spec.distills:
+            raise fail("E086", "`teacher=` is given, and this stage has no `distill`", help="leave it out")
+        if names and batches is None:
+            help = "give `batches=`, a list or a DataLoader of what the model is called with"
+            raise fail("E086", f"`{min(names)}` needs gradients of samples", help=help)
+        if batches is not None and not names:
+            raise fail("E086", "`batches=` is given, and no method of this stage takes any", help="leave it out")
+        if names and processes() > 1:
+            raise fail("E055", f"`{min(names)}` on several processes is not in this release yet")
+        before = masked_before(recipe, index)
+        if before and after is None:
+            help = f'give `after=`, what `attach(stage="{before}")` returned'
+            raise fail("E086", f"this stage goes on with the masks of `{before}`", help=help)
+        if after is not None and after.model is not model:
+            raise fail("E086", "`after=` belongs to another model", help="give the model that it was attached to")
+
+
+def _check_optimizer(stage: StagePlan, model: nn.Module, optimizer: torch.optim.Optimizer, learning_rate: bool) -> None:
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    parameters = dict(model.named_parameters())
+    targets = [t.name for p in stage.prunes for t in p.targets]
+    missing = [n for n in targets if parameters[n].requires_grad and id(parameters[n]) not in held]
+    if missing:
+        notes = [f"{len(missing)} of {len(targets)} targets are missing"]
+        help = "make it of `model.parameters()`, and attach to that same model"
+        raise fail("E086", f"the optimizer does not hold `{missing[0]}`", notes=notes, help=help)
+    rates = {float(group["lr"]) for group in optimizer.param_groups}
+    if learning_rate and len(rates) > 1:
+        notes = [f"they are {', '.join(f'{r:g}' for r in sorted(rates))}; a recipe has one for all"]
+        help = "`learning_rate=False` leaves them as they are"
+        raise fail("E086", "the groups of the optimizer have different learning rates", notes=notes, help=help)

@@ -1,0 +1,77 @@
+"""Gradients that a score asks for between steps, of batches that the loop handed over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from recipelang.engine.seeds import stream
+from recipelang.plan.types import StagePlan
+from recipelang.runtime.state import State
+from recipelang.source import fail
+
+Batch = Mapping[str, Tensor]
+
+
+def loss_of(model: nn.Module, batch: Batch) -> Tensor:
+    """A model of transformers gives its loss itself."""
+    loss = getattr(model(**batch), "loss", None)
+    if isinstance(loss, Tensor):
+        return loss
+    help = "give `task_loss=`, a function of the model and a batch"
+    raise fail("E086", "the model gives no loss for these batches", help=help)
+
+
+class Sampler:
+    """As `runtime.State.gradients`: of the task's loss alone, in eval mode, leaving no trace.
+
+    An order that torch draws, as a `DataLoader(shuffle=True)` does, is drawn from the recipe's seed: anew at every
+    event, the same again within one. The loop's own random stream is as before.
+    """
+
+    def __init__(
+        self, state: State, batches: Iterable[Batch], loss: Callable[[nn.Module, Batch], Tensor], stage: StagePlan
+    ) -> None:
+        if isinstance(batches, Iterator):
+            help = "give a list or a DataLoader: every event begins again"
+            raise fail("E086", "`batches=` can be read only once", help=help)
+        self.state = state
+        self.batches = batches
+        self.loss = loss
+        self.stage = stage
+
+    def __call__(self, batches: int, size: int) -> Iterator[None]:
+        model = self.state.model
+        was_training = model.training
+        model.eval()
+        try:
+            for batch in self._drawn(batches):
+                if size and len(next(iter(batch.values()))) != size:
+                    have = len(next(iter(batch.values())))
+                    help = f"give batches of {size} (with `drop_last=True`), or write `batch = {have}` in the recipe"
+                    raise fail("E086", f"gradients are taken of {size} examples, a batch has {have}", help=help)
+                model.zero_grad(set_to_none=True)
+                with torch.enable_grad():
+                    torch.autograd.backward(self.loss(model, batch))
+                self.state.masks.apply_gradients()
+                yield
+        finally:
+            model.zero_grad(set_to_none=True)
+            model.train(was_training)
+
+    def _drawn(self, count: int) -> Iterator[Batch]:
+        """`count` batches; from the beginning again when there are fewer."""
+        device = next(self.state.model.parameters()).device
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream(self.stage.seed, self.stage.name, "gradients", self.state.step))
+            order = iter(self.batches)
+            for number in range(count):
+                batch = next(order, None)
+                if batch is None:
+                    order = iter(self.batches)
+                    batch = next(order, None)
+                if batch is None:
+                    raise fail("E086", "`batches=` is empty", help=f"{count - number} more are needed")
+                yield {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()}

@@ -1,0 +1,260 @@
+"""What a loop calls at its six events, and keeps in its checkpoints."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recipelang.engine.attention_maps import show_maps
+from recipelang.loops.notices import RecipeWarning, told
+from recipelang.loops.teacher import inputs_of, named
+from recipelang.modifiers.distill import Distill
+from recipelang.modifiers.prune import Prune
+from recipelang.plan.types import StagePlan
+from recipelang.pruning.masks import Masks
+from recipelang.runtime.event import Event
+from recipelang.runtime.state import Modifier, State, fire
+from recipelang.source import RecipeError, fail
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is zero now, counted in the weights; `planned` is the sparsity in force."""
+
+    step: int
+    steps: int
+    planned: float
+    sparsity: float
+    tensors: dict[str, float]
+
+    def __str__(self) -> str:
+        return f"step {self.step:,} of {self.steps:,}: {self.sparsity:.2%} zeros, {self.planned:.2%} planned"
+
+
+class Pruning:
+    """One stage of a recipe, in a loop that is not ours. In full:
+
+        for step in range(pruning.steps):
+            pruning.step_start()
+            for part in micro_batches:
+                outputs = model(**part)
+                loss = pruning.loss(outputs.loss, outputs, part)
+                backward(loss)
+            pruning.gradients()      # before clipping, after a scaler's `unscale_`
+            clip(); optimizer.step(); optimizer.zero_grad()
+            pruning.step_end()
+        pruning.end()
+
+    Where a teacher's hidden states or attention maps are matched, the model is called as
+    `model(**part, **pruning.asks)`. The first `step_start` is the event `START` as well. `loss` may be left out where the stage has no `distill`.
+    """
+
+    def __init__(self, plan: StagePlan, state: State, modifiers: Sequence[Modifier]) -> None:
+        self.plan = plan
+        self.steps = plan.steps
+        self._state = state
+        self._modifiers = modifiers
+        self._next = "step_start"
+        self._started = self._ended = self._fresh = False
+        self._losses = 0
+        #: what the model is called with beside a batch
+        self.asks = {name: True for m in modifiers for name in m.asks}
+        self._distills = any(isinstance(m, Distill) for m in modifiers)
+        self._observed = [
+            t.name for m in modifiers if isinstance(m, Prune) and m.score.observes for t in m.plan.targets
+        ]
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self._state.step
+
+    @property
+    def model(self) -> nn.Module:
+        return self._state.model
+
+    @property
+    def masks(self) -> Masks:
+        return self._state.masks
+
+    # -------------------------------------------------------------------- events
+    @told()
+    def step_start(self) -> None:
+        """Masks change where an event is planned, and the learning rate is set. Before the forward pass."""
+        self._expect("step_start")
+        if self.step >= self.steps:
+            raise self._wrong(
+                f"this stage has {self.steps:,} steps, the loop goes on",
+                "end it after `pruning.steps`, or lengthen the stage",
+            )
+        if self.step == 0 and not self._started:
+            fire(Event.START, self._modifiers, self._state)
+            self._started = True
+        before = self._planned_events(self.step)
+        fire(Event.STEP_START, self._modifiers, self._state)
+        self._fresh = self._fresh or before or self.step == 0
+        self._losses = 0
+        self._next = "gradients"
+
+    @told()
+    def loss(self, loss: Tensor, outputs: Any = None, batch: Mapping[str, Any] | None = None) -> Tensor:
+        """The loss to take gradients of: the task's, and what the teacher adds. Once a micro-batch.
+
+        Args:
+            loss: of the task, a mean over the micro-batch.
+            outputs: of the model: of transformers, a mapping, or a tensor, which is `logits`.
+            batch: what the model was called with, by name.
+        """
+        self._expect("gradients", "loss")
+        self._losses += 1
+        if not self._distills:
+            return loss
+        if outputs is None or batch is None:
+            raise self._wrong("a distilled loss needs outputs and batch", "call `pruning.loss(loss, outputs, batch)`")
+        state = self._state
+        state.loss, state.outputs, state.batch = loss, named(outputs), inputs_of(batch)
+        self._gave_what_was_asked()
+        try:
+            fire(Event.LOSS, self._modifiers, state)
+        except AttributeError as error:
+            if error.obj is not state.outputs:
+                raise
+            help = "write `on = [...]` with names that they have"
+            raise self._wrong(f"the outputs have no `{error.name}`", help) from None
+        result = state.loss
+        state.loss = state.outputs = None  # no graph is kept
+        state.batch = {}
+        return result
+
+    @told()
+    def gradients(self) -> None:
+        """Scores look at the gradients, and those of masked weights are zeroed. Before clipping."""
+        self._expect("gradients")
+        if self._distills and not self._losses:
+            raise self._wrong("the loop never asked for the distilled loss", "call `pruning.loss` before `backward`")
+        self._only_finite()
+        fire(Event.GRADIENTS, self._modifiers, self._state)
+        self._next = "step_end"
+
+    @told()
+    def step_end(self) -> None:
+        """After the optimizer's step."""
+        self._expect("step_end")
+        fire(Event.STEP_END, self._modifiers, self._state)
+        self._state.step += 1
+        if self._fresh:  # what an optimizer does to a masked weight it does at once
+            self._still_zero("the optimizer moves masked weights", f"it is a {type(self._state.optimizer).__name__}")
+            self._fresh = False
+        self._next = "step_start"
+
+    @told()
+    def end(self) -> None:
+        """After the last step: events that fall on the very end. A loop that ended early is warned of."""
+        self._expect("step_start", "end")
+        if self._ended:
+            return
+        self._still_zero("masked weights are not zero any more", "weights were loaded or set behind the masks")
+        if self.step < self.steps:
+            text = f"the loop ended at step {self.step:,} of {self.steps:,}; {self.report()}"
+            warnings.warn(text, RecipeWarning, stacklevel=3)
+            return
+        fire(Event.END, self._modifiers, self._state)
+        if "output_attentions" in self.asks:
+            show_maps(self.model, False)
+        self._ended = True
+
+    # --------------------------------------------------------------- checkpoints
+    @told()
+    def state_dict(self) -> dict[str, Any]:
+        """Between two steps. Model and optimizer are the loop's to save; they go with it."""
+        self._expect("step_start", "state_dict")
+        return {
+            "plan": self._digest(),
+            "step": self.step,
+            "started": self._started,
+            "ended": self._ended,
+            "masks": self.masks.state(),
+            "modifiers": {f"{m.name}/{k}": v for m in self._modifiers for k, v in m.state().items()},
+        }
+
+    @told()
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """After model and optimizer have theirs. E083 for the state of another plan."""
+        if state["plan"] != self._digest():
+            help = "attach the recipe, the stage and the `steps_per_epoch` that it was saved with"
+            raise fail("E083", "this state belongs to another plan", help=help)
+        parameters = dict(self.model.named_parameters())
+        self.masks.drop([n for n in self.masks.state() if n not in state["masks"]])
+        self.masks.load(dict(state["masks"]), parameters)
+        device = next(iter(parameters.values())).device
+        for modifier in self._modifiers:
+            at = f"{modifier.name}/"
+            own = {n.removeprefix(at): v for n, v in state["modifiers"].items() if modifier.name and n.startswith(at)}
+            modifier.load({n: v.to(device) for n, v in own.items()})
+        self._state.step = int(state["step"])
+        self._started, self._ended = bool(state["started"]), bool(state["ended"])
+        self._next = "step_start"
+
+    def report(self) -> Report:
+        """The sparsity of the targets and of all that is masked, counted now."""
+        names = dict.fromkeys([t.name for p in self.plan.prunes for t in p.targets] + [*self.masks.state()])
+        parameters = dict(self.model.named_parameters())
+        zeros = {n: int((parameters[n] == 0).sum()) for n in names}
+        sizes = {n: parameters[n].numel() for n in names}
+        last = self.step if self._ended else self.step - 1
+        past = [e.sparsity for p in self.plan.scheduled for e in p.events if e.step <= last]
+        return Report(
+            self.step,
+            self.steps,
+            past[-1] if past else 0.0,
+            sum(zeros.values()) / max(1, sum(sizes.values())),
+            {n: zeros[n] / sizes[n] for n in names},
+        )
+
+    # ------------------------------------------------------------------- checks
+    def _expect(self, event: str, called: str = "") -> None:
+        if self._next != event:
+            order = "`step_start`, `loss`, `gradients`, `step_end`; after the last step `end`"
+            raise self._wrong(
+                f"`{called or event}` is called where `{self._next}` is due",
+                f"a step calls them in this order: {order}",
+            )
+
+    def _wrong(self, message: str, help: str) -> RecipeError:
+        return fail("E086", message, help=help, notes=[f"step {self.step:,} of stage `{self.plan.name}`"])
+
+    def _gave_what_was_asked(self) -> None:
+        for ask in self.asks:
+            if getattr(self._state.outputs, ask.removeprefix("output_"), None) is None:
+                raise self._wrong(f"the model was not asked for `{ask}`", "call it with `**pruning.asks`")
+        if self.asks and "attention_mask" not in self._state.batch:
+            raise self._wrong("the batch has no `attention_mask`", "padding is told by it: give it")
+
+    def _planned_events(self, step: int) -> bool:
+        return any(e.step == step for p in self.plan.prunes for e in p.events)
+
+    def _still_zero(self, message: str, note: str) -> None:
+        if not self.masks.holds():
+            help = "take another optimizer, or load weights before `attach`"
+            raise fail("E086", message, notes=[f"step {self.step:,} of stage `{self.plan.name}`; {note}"], help=help)
+
+    def _only_finite(self) -> None:
+        """A score that adds gradients up would not forget one that is not finite."""
+        if not self._observed:
+            return
+        parameters = dict(self.model.named_parameters())
+        norms = [g.norm() for n in self._observed if (g := parameters[n].grad) is not None]
+        if norms and not math.isfinite(float(torch.stack(norms).sum())):
+            help = "lower the learning rate; train in bf16 rather than with a scaler, which lets such steps pass"
+            raise fail("E082", f"gradients are not finite at step {self.step:,}", help=help)
+
+    def _digest(self) -> str:
+        kept = {"checkpoint_every", "keep", "index"}
+        return hashlib.sha256(self.plan.model_dump_json(exclude=kept).encode()).hexdigest()
