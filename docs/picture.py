@@ -16,7 +16,7 @@ WIDTH = 100
 
 
 def main() -> None:
-    recipe, plan, _ = planned(str(ROOT / "recipes" / "quickstart.recipe"), {})
+    recipe, plan, _ = planned(str(ROOT / "recipes" / "quickstart.recipe"))
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, highlight=False)
     console.print(full(recipe, plan, WIDTH))
     svg = console.export_svg(title="recipelang plan recipes/quickstart.recipe", unique_id="plan")

@@ -217,17 +217,17 @@ def _events(prune: PrunePlan) -> str:
     jumps = [b.sparsity - a.sparsity for a, b in itertools.pairwise(events)]
     shown = [one(e) for e in events] if len(events) < 4 else [one(events[0]), one(events[1]), "…", one(events[-1])]
     text = f"{len(events)} event{'s' if len(events) > 1 else ''}: {', '.join(shown)}"
-    return f"{prune.method}, {text}" + (f"; largest rise {max(jumps):.2%}" if jumps else "")
+    return text + (f"; largest rise {max(jumps):.2%}" if jumps else "")
 
 
 def _heading(prune: PrunePlan) -> str:
     """What is ranked together, in which pattern."""
     match prune.pattern:
         case "N:M":
-            return "pruned, {}:{}".format(*prune.pattern_size)
+            return "pruned by {}, {}:{}".format(prune.method, *prune.pattern_size)
         case "block":
-            return "pruned, {}, blocks of {} × {}".format(prune.scope, *prune.pattern_size)
-    return f"pruned, {prune.scope}" if prune.events else prune.method
+            return "pruned by {}, {}, blocks of {} × {}".format(prune.method, prune.scope, *prune.pattern_size)
+    return f"pruned by {prune.method}, {prune.scope}" if prune.events else prune.method
 
 
 def _targets(plan: Plan, prune: PrunePlan) -> Table:

@@ -45,6 +45,10 @@ def resolve(recipe: Recipe, beside: Path, found: Diagnostics, *, rehearsal: int 
     return Resolver(recipe, beside, found, rehearsal).run()
 
 
+#: a set of masks made with the first scope can be continued with the second: its sets hold whole ones of the first
+COARSER = {("row", "uniform"), ("row", "global"), ("uniform", "global"), ("erk", "global")}
+
+
 class Resolver:
     """For a run; `plan.live` takes what it knows of a model from the model itself."""
 
@@ -53,6 +57,7 @@ class Resolver:
         self.beside = beside
         self.found = found
         self.rehearsal = rehearsal
+        self.patterned: dict[str, str] = {}  # tensor -> the pattern of its first mask
         self.ranked: dict[str, tuple[tuple[str, tuple[str, ...]], str]] = {}  # tensor -> its last ranking set, stage
 
     def run(self) -> Plan | None:
@@ -232,12 +237,13 @@ class Resolver:
             return None
         scope = "uniform" if spec.pattern.kind == "N:M" else str(spec.method.get("scope") or "uniform")
         timed: list[tuple[int, Fraction]] = []
-        if spec.sparsity is None:
-            if spec.method.name == "release":
-                for name in targets:
-                    in_force.pop(name, None)
-                    self.ranked.pop(name, None)
-        else:
+        if not self._keeps_its_pattern(spec, targets, path):
+            return None
+        if spec.method.name == "release":
+            for name in targets:
+                for known in (in_force, self.ranked, self.patterned):
+                    known.pop(name, None)  # type: ignore[attr-defined]
+        elif spec.sparsity is not None:
             label = self.recipe.label(f"{path}.sparsity")
             timed = schedule.events(spec.sparsity, steps, per_epoch, label, self.found)
             if not self._sound(spec, timed, path):
@@ -280,6 +286,20 @@ class Resolver:
             message = "`movement` cannot rank at step 0: no gradient has been seen"
             self._error("E054", message, at, "let the window begin later, or at 0%")
             return False
+        return True
+
+    def _keeps_its_pattern(self, spec: PruneSpec, targets: tuple[str, ...], path: str) -> bool:
+        """Groups of a pattern would revive single weights that another pattern masked."""
+        pattern = show(spec.pattern)
+        for name in targets:
+            before = self.patterned.setdefault(name, pattern)
+            if spec.pattern.kind != "unstructured" and before != pattern:
+                message = f"these tensors were pruned as `{before}` before"
+                notes = (f"one of them is `{name}`; groups of `{pattern}` would revive some of its weights",)
+                help = (f"go on with `{before}`, or free them in a stage before, with `method = release`",)
+                at = self.recipe.label(f"{path}.pattern")
+                self.found.add(Diagnostic("E064", message, at, notes=notes, help=help))
+                return False
         return True
 
     def _divides(self, spec: PruneSpec, targets: tuple[str, ...], shapes: list[tuple[int, ...]], path: str) -> bool:
@@ -336,11 +356,14 @@ class Resolver:
             before, where = self.ranked.setdefault(name, (mine, stage))
             if where == stage and before is not mine:
                 message, help = "two blocks of a stage prune the same tensors", "prune a tensor in one block of a stage"
-            elif before != mine and before[0] == "global":
+            elif before == mine or (before[0], scope) in COARSER:
+                continue
+            elif before[0] == "global":
                 message = "these tensors were ranked together before"
                 help = "go on with the same targets and `scope = global`: single tensors may be sparser than the whole"
             else:
-                continue
+                message = f"these tensors were ranked with `scope = {before[0]}` before"
+                help = f"go on with `{before[0]}`, or with `global`: other sets may be sparser already than their share"
             self.found.add(Diagnostic("E064", message, label, notes=(f"one of them is `{name}`",), help=(help,)))
             return False
         self.ranked |= dict.fromkeys(targets, (mine, stage))

@@ -186,6 +186,9 @@ class PruneSpec(Spec):
         if pattern.kind == "block" and method.get("scope") == "row":
             help = "rank blocks in each tensor (`uniform`) or all together (`global`)"
             return Conflict("method", "blocks are not ranked by rows", help)
+        if pattern.kind == "N:M" and method.get("recomputations") not in (None, 1):
+            help = "leave `recomputations` out: all groups of such a pattern change at once"
+            return Conflict("method", "an N:M pattern is reached in one round", help)
         together = method.get("block")  # of oBERT
         if pattern.kind == "block" and isinstance(together, int) and together % pattern.b:
             help = f"write `block = {max(1, together // pattern.b) * pattern.b}`"

@@ -40,6 +40,83 @@ def test_tensors_ranked_together_stay_together(project, scope, expected):
     assert codes(recipe) == expected
 
 
+AFTER = """
+stage first {{
+  length = 1 epoch
+  batch = 8
+  learning_rate = 1e-3
+  prune some {{
+    targets = @linear & @encoder
+    {first}
+  }}
+}}
+stage second {{
+  length = 1 epoch
+  batch = 8
+  learning_rate = 1e-3
+  prune more {{
+    targets = @linear & @encoder
+    {second}
+  }}
+}}
+"""
+
+
+def after(project, first: str, second: str) -> list[str]:
+    recipe = project()
+    head = recipe.read_text("utf-8").partition("stage dense")[0]
+    recipe.write_text(head + AFTER.format(first=first, second=second), "utf-8")
+    return codes(recipe)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("row", "uniform", []),
+        ("row", "global", []),
+        ("uniform", "global", []),
+        ("erk", "global", []),
+        ("erk", "erk", []),
+        ("uniform", "row", ["E064"]),
+        ("uniform", "erk", ["E064"]),
+        ("erk", "uniform", ["E064"]),
+        ("global", "uniform", ["E064"]),
+    ],
+)
+def test_a_later_stage_ranks_in_the_same_sets_or_in_larger_ones(project, first, second, expected):
+    blocks = (f"method = magnitude(scope = {s}), sparsity = {n}%" for s, n in ((first, 50), (second, 80)))
+    assert after(project, *blocks) == expected
+
+
+PATTERNS = {
+    "unstructured": "method = magnitude, sparsity = 50%",
+    "2:4": "method = magnitude, sparsity = 50%, pattern = 2:4",
+    "1:4": "method = magnitude, sparsity = 75%, pattern = 1:4",
+    "block": "method = magnitude, sparsity = 50%, pattern = block(2, 4)",
+    "hold": "method = hold",
+    "release": "method = release",
+    "sparser": "method = magnitude, sparsity = 80%",
+}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("2:4", "sparser", []),
+        ("block", "sparser", []),
+        ("block", "block", []),
+        ("hold", "unstructured", []),
+        ("unstructured", "2:4", ["E064"]),
+        ("2:4", "1:4", ["E064"]),
+        ("unstructured", "block", ["E064"]),
+        ("hold", "block", ["E064"]),
+        ("unstructured", "release", []),
+    ],
+)
+def test_groups_of_a_pattern_do_not_revive_what_another_masked(project, first, second, expected):
+    assert after(project, PATTERNS[first], PATTERNS[second]) == expected
+
+
 def test_teacher_without_a_head_teaches_nothing(project, tmp_path):
     from safetensors.torch import load_file, save_file
 

@@ -350,3 +350,10 @@ def test_requirements_that_do_not_hold_show_their_values():
 
 def test_attributes_never_see_each_other():
     assert codes(sound(("end - warm", "end - batch"))) == ["E022"]
+
+
+@pytest.mark.parametrize(
+    "method", ["obert(recomputations = 2)\n    pattern = 2:4", "obert(block = 50)\n    pattern = block(1, 4)"]
+)
+def test_what_a_method_cannot_do_in_a_pattern(method):
+    assert codes(sound(("magnitude(scope = uniform)", method))) == ["E054"]
