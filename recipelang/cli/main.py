@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
+from importlib import import_module
 
 import typer
 
 from recipelang import __version__
-from recipelang.cli import convert, digest, doc, explain, fmt, init, lint, plan, run, schema, trace, validate
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.screen import show_error
 from recipelang.source import RecipeError, fail
@@ -42,28 +44,6 @@ recipes and their parameters in bash, zsh and fish. `recipelang COMMAND --help`
 tells more of each command.
 """
 
-app = typer.Typer(
-    name="recipelang",
-    help=_HELP,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("init", short_help="Write a first recipe.")(init.init)
-app.command("validate", short_help="Check recipes by themselves.")(validate.validate)
-app.command("lint", short_help="Advise on recipes; a gate for CI.")(lint.lint)
-app.command("fmt", short_help="Write recipes in the one style.")(fmt.fmt)
-app.command("doc", short_help="Describe a recipe in Markdown.")(doc.doc)
-app.command("plan", short_help="Show what a run would do.")(plan.plan)
-app.command("run", short_help="Train, prune, evaluate, judge the claims.")(run.run)
-app.command("resume", short_help="Go on with an interrupted run.")(run.resume)
-app.command("trace", short_help="Tell where a value came from.")(trace.trace)
-app.command("schema", short_help="Print the JSON Schema of a recipe.")(schema.schema)
-app.command("digest", short_help="Print what a recipe is, as digests.")(digest.digest)
-app.command("convert", short_help="Write a recipe as JSON or YAML, and back.")(convert.convert)
-app.command("explain", short_help="Tell what a code of a message means.")(explain.explain)
-
 
 def _version(value: bool) -> None:
     if value:
@@ -71,7 +51,6 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Show the version and stop."
@@ -80,12 +59,52 @@ def _options(
     pass
 
 
+#: command -> its module, and what the list of commands says of it. A command is a function of its own name.
+COMMANDS = {
+    "init": ("init", "Write a first recipe."),
+    "validate": ("validate", "Check recipes by themselves."),
+    "lint": ("lint", "Advise on recipes; a gate for CI."),
+    "fmt": ("fmt", "Write recipes in the one style."),
+    "doc": ("doc", "Describe a recipe in Markdown."),
+    "plan": ("plan", "Show what a run would do."),
+    "run": ("run", "Train, prune, evaluate, judge the claims."),
+    "resume": ("run", "Go on with an interrupted run."),
+    "trace": ("trace", "Tell where a value came from."),
+    "schema": ("schema", "Print the JSON Schema of a recipe."),
+    "digest": ("digest", "Print what a recipe is, as digests."),
+    "convert": ("convert", "Write a recipe as JSON or YAML, and back."),
+    "explain": ("explain", "Tell what a code of a message means."),
+}
+
+
+def command_line(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The program with these commands. Each is imported for it: one alone starts faster than all."""
+    app = typer.Typer(
+        name="recipelang",
+        help=_HELP,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    for name in names:
+        module, says = COMMANDS[name]
+        app.command(name, short_help=says)(getattr(import_module(f"recipelang.cli.{module}"), name))
+    return app
+
+
 def main() -> None:
     """The entry point: every expected failure is a coded error, every other one a crash report."""
     _open_streams()
     try:
         try:
-            app(prog_name="recipelang")
+            asked = sys.argv[1] if len(sys.argv) > 1 else ""
+            program = command_line([asked] if asked in COMMANDS else COMMANDS)
+            if not gc.isenabled():  # `start` switched it off for the imports, which end here
+                gc.freeze()
+                gc.enable()
+            program(prog_name="recipelang")
         finally:
             sys.stdout.flush()
     except RecipeError as error:

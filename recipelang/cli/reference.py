@@ -42,9 +42,9 @@ def _exit_codes() -> str:
 
 def _commands() -> str:
     """The help of every command, as it is printed."""
-    from recipelang.cli.main import app
+    from recipelang.cli.main import command_line
 
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(command_line())
     context = group.make_context("recipelang", [], resilient_parsing=True)
     parts = [block(group.get_help(context))]
     for name in group.list_commands(context):  # type: ignore[attr-defined]

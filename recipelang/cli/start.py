@@ -13,6 +13,4 @@ def main() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from recipelang.cli.main import main as run
 
-    gc.freeze()
-    gc.enable()
     run()

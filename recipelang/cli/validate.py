@@ -10,9 +10,8 @@ from recipelang.cli import complete, options
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.files import read_source
 from recipelang.cli.findings import Format, Printer
-from recipelang.cli.mend import mend_file
-from recipelang.cli.read import check_all, read_around
-from recipelang.source import RecipeError
+from recipelang.cli.read import Around, check_all, read_around
+from recipelang.source import RecipeError, Source
 from recipelang.source.diagnostic import Applicability
 from recipelang.source.report import Report
 from recipelang.spec.check import Checked
@@ -57,7 +56,7 @@ def validate(
         report = Report("<stdin>" if name == "-" else name)
         try:
             source = read_source(name)
-            checked = mend_file(source, lambda text: check_all(text, around.given, overlays=around.overlays), allowed)
+            checked = _checked(source, around, allowed)
         except RecipeError as error:
             printer.add(Report(report.name, error.diagnostics))
             continue
@@ -66,6 +65,17 @@ def validate(
     printer.close()
     if printer.errors:
         raise typer.Exit(Exit.ERRORS)
+
+
+def _checked(source: Source, around: Around, allowed: set[Applicability]) -> Checked:
+    def check(text: Source) -> Checked:
+        return check_all(text, around.given, overlays=around.overlays)
+
+    if not allowed:
+        return check(source)
+    from recipelang.cli.mend import mend_file
+
+    return mend_file(source, check, allowed)
 
 
 def summary(name: str, checked: Checked) -> str:

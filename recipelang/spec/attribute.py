@@ -54,7 +54,7 @@ class Conflict(NamedTuple):
 
 
 class Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, defer_build=True)
 
     #: how many labels the block takes: (least, most)
     LABELS: ClassVar[tuple[int, int]] = (0, 0)

@@ -126,8 +126,8 @@ def test_document_has_the_digests_of_its_recipe(contents):
 def test_torch_is_not_loaded(contents):
     program = (
         "import sys; sys.argv = ['recipelang', 'digest', 'tiny.recipe']\n"
-        "from recipelang.cli.main import app\n"
-        "app(standalone_mode=False)\n"
+        "from recipelang.cli.main import command_line\n"
+        "command_line()(standalone_mode=False)\n"
         "assert not {'torch', 'transformers'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], env=environment(), capture_output=True, text=True)
