@@ -56,6 +56,8 @@ class Measurements:
     zeros: dict[str, int] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     selections: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    #: tensor -> the patterns of the plan that its zeros keep to, each with its size
+    patterns: dict[str, tuple[tuple[str, tuple[int, int]], ...]] = field(default_factory=dict)
 
     def _names(self, selector: sel.Selector) -> tuple[str, ...]:
         return self.selections[sel.text(selector)]
@@ -64,6 +66,12 @@ class Measurements:
         """Share of exact zeros in the matrices of a selector."""
         names = self._names(selector)
         return Fraction(sum(self.zeros[n] for n in names), max(1, sum(self.sizes[n] for n in names)))
+
+    def pattern(self, selector: sel.Selector) -> tuple[str, tuple[int, int]]:
+        """The pattern that all matrices of a selector keep to; `unstructured` when there is none."""
+        kept = [set(self.patterns.get(n, ())) for n in self._names(selector)]
+        common = set.intersection(*kept) if kept else set()
+        return min(common, default=("unstructured", (0, 0)))
 
     def parameters(self, selector: sel.Selector) -> int:
         return sum(self.sizes[n] for n in self._names(selector))

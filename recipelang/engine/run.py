@@ -35,6 +35,7 @@ from recipelang.plan.data import load_examples
 from recipelang.plan.facts import model_digest
 from recipelang.plan.types import DataPlan, DistillPlan, Plan, StagePlan
 from recipelang.pruning.masks import Masks
+from recipelang.pruning.patterns import keeps_to
 from recipelang.runtime.state import Modifier, State
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.spec.claims import Verdict
@@ -331,6 +332,12 @@ class _Run:
         parameters = dict(self.model.named_parameters())
         return {n: int((parameters[n] == 0).sum()) for n in names}
 
+    def _patterns(self, names: tuple[str, ...]) -> dict[str, tuple[tuple[str, tuple[int, int]], ...]]:
+        """For every matrix the patterns of the plan that it keeps to."""
+        planned = {(p.pattern, p.pattern_size) for s in self.plan.stages for p in s.prunes} - {("unstructured", (0, 0))}
+        parameters = dict(self.model.named_parameters())
+        return {n: tuple(p for p in sorted(planned) if keeps_to(parameters[n], *p)) for n in names} if planned else {}
+
     def _open_log(self, resume: bool) -> None:
         done = sum(s.steps for s in self.plan.stages[: self.position.stage]) + self.position.step
         self.log = EventLog(self.out / "tensorboard", resumed_at=done + 1 if resume else 0)
@@ -350,6 +357,7 @@ class _Run:
             self._zeros(matrices),
             {n: p.numel() for n, p in self.model.named_parameters()},
             self.plan.selections,
+            self._patterns(matrices),
         )
         before = self.position.zeros_at_start
         gained = {n: z - before[n] for n, z in self._zeros(self.plan.never).items() if z > before[n]}

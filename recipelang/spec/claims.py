@@ -43,6 +43,8 @@ class Measured(Protocol):
 
     def parameters(self, selector: sel.Selector) -> int: ...
 
+    def pattern(self, selector: sel.Selector) -> tuple[str, tuple[int, int]]: ...
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -129,6 +131,9 @@ def _judge(recipe: Recipe, claim: Claim, measured: Measured) -> Verdict:
         def function(name: str, selector: sel.Selector) -> object:
             if name == "params":
                 return Quantity(Fraction(measured.parameters(selector)))
+            if name == "pattern":
+                kind, size = measured.pattern(selector)
+                return SparsityPattern(kind, *size)
             return Quantity(measured.sparsity(selector), percent=True)
 
         return _call(recipe, diagnostics, node, function)
@@ -278,10 +283,10 @@ def _call(
         selector = as_selector(value)
     except Mismatch as mismatch:
         return Evaluator(recipe.source, diagnostics).mismatch(mismatch, argument.span)
-    if name == "pattern":
-        # whether an unstructured mask happens to keep N of M is measured with the patterns themselves
-        return SparsityPattern("unstructured")
-    return answer(name, selector)
+    found = answer(name, selector)
+    if name == "pattern" and not isinstance(found, SparsityPattern):
+        return SparsityPattern("unstructured")  # before the run: something of its kind
+    return found
 
 
 def _visit_logic(expr: t.Expr, evaluator: Evaluator) -> None:

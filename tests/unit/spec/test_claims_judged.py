@@ -24,6 +24,9 @@ class Measured:
         }
     )
 
+    def pattern(self, selector: sel.Selector) -> tuple[str, tuple[int, int]]:
+        return ("N:M", (2, 4)) if "value" in sel.text(selector) else ("unstructured", (0, 0))
+
     def sparsity(self, selector: sel.Selector) -> Fraction:
         return {"@linear & @encoder": Fraction(9, 10), "@head": Fraction(0)}[sel.text(selector)]
 
@@ -65,6 +68,8 @@ def verdict(claim: str, kind: str = "expect"):
         ("params(@linear) in 900..1_000", True),
         ("pattern(@linear) == unstructured", True),
         ("pattern(@linear) == 2:4", False),
+        ("pattern(@value) == 2:4", True),
+        ("pattern(@value) == 1:4", False),
     ],
 )
 def test_a_claim_is_met_or_not(claim, met):
