@@ -9,6 +9,7 @@ from recipelang.spec.selector import joined
 from recipelang.spec.selector_kind import as_selector
 from recipelang.spec.value_form import value_form
 from recipelang.syntax import tree as t
+from recipelang.values.kinds import pattern
 
 
 def claim_form(parts: ClaimParts, node: t.Expr) -> object:
@@ -35,6 +36,8 @@ def claim_form(parts: ClaimParts, node: t.Expr) -> object:
             return {"if": [claim_form(parts, n) for n in (node.condition, node.then, node.other)]}
         case t.Call() if node.function.text == "layers":
             return sel.canonical(as_selector(parts.evaluator.value(node)))
+        case t.Call() if node.function.text == "block":
+            return value_form(pattern().coerce(parts.evaluator.value(node)))
         case t.Call():
             (argument,) = node.arguments
             return {"measured": node.function.text, "of": sel.canonical(parts.selector(argument))}

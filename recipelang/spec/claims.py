@@ -23,7 +23,7 @@ from recipelang.spec.show import show
 from recipelang.syntax import tree as t
 from recipelang.values import aliases
 from recipelang.values.composite import POISON, Between, Poison, SparsityPattern, Tolerance
-from recipelang.values.kinds import Mismatch
+from recipelang.values.kinds import Mismatch, pattern
 from recipelang.values.quantities import Quantity
 
 FUNCTIONS = ("sparsity", "pattern", "params")
@@ -258,8 +258,14 @@ def _call(
 ) -> object:
     name = node.function.text
     at = Label(recipe.source, node.function.span)
-    if name == "layers":
-        return Evaluator(recipe.source, diagnostics, recipe.evaluator.definitions).value(node)
+    if name in ("layers", "block"):
+        value = Evaluator(recipe.source, diagnostics, recipe.evaluator.definitions).value(node)
+        if name == "layers" or isinstance(value, Poison):
+            return value
+        try:
+            return pattern().coerce(value)
+        except Mismatch as mismatch:
+            return Evaluator(recipe.source, diagnostics).mismatch(mismatch, node.span)
     if name not in FUNCTIONS:
         near = closest(name, FUNCTIONS)
         fixes: tuple[Fix, ...] = ()

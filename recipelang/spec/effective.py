@@ -17,6 +17,7 @@ from recipelang.spec.show import fraction, percent, schedule, show, string, time
 from recipelang.syntax import tree as t
 from recipelang.syntax.tokens import KEYWORDS
 from recipelang.values.composite import Between, Poison, Schedule, Tolerance
+from recipelang.values.kinds import pattern
 from recipelang.values.quantities import Quantity, Rate, Time
 
 _BARE = ("task", "dtype", "mode", "precision", "compare", "order", "cache")
@@ -201,6 +202,8 @@ class ClaimParts:
             case t.Call():
                 if node.function.text == "layers":
                     return sel.text(as_selector(self.evaluator.value(node)))
+                if node.function.text == "block":
+                    return show(pattern().coerce(self.evaluator.value(node)))
                 arguments = ", ".join(sel.text(self.selector(a)) for a in node.arguments)
                 return f"{node.function.text}({arguments})"
             case t.ListOf():
