@@ -7,16 +7,14 @@ from pathlib import Path
 
 import typer
 
-from recipelang.cli import complete, screen
+from recipelang.cli import options, screen
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.files import read_source
 from recipelang.source import RecipeError
 
 
 def fmt(
-    files: list[str] = typer.Argument(
-        ..., metavar="FILE", help="Recipe files; `-` reads standard input.", autocompletion=complete.recipes
-    ),
+    files: options.Files,
     check: bool = typer.Option(False, "--check", help="Change nothing; exit with 4 when something would change."),
     diff: bool = typer.Option(False, "--diff", help="Change nothing; show what would change."),
 ) -> None:

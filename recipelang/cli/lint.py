@@ -36,15 +36,13 @@ class Settings:
 
 
 def lint(
-    files: list[str] = typer.Argument(
-        ..., metavar="FILE", help="Recipe files; `-` reads standard input.", autocompletion=complete.recipes
-    ),
+    files: options.Files,
     param: options.Param = [],  # noqa: B006 (typer copies it)
     params: options.Params = [],  # noqa: B006
     overlay: options.Overlay = [],  # noqa: B006
     format: options.Form = Format.full,
-    fix: bool = typer.Option(False, "--fix", help="Mend what is plainly meant, in the file; show what is left."),
-    unsafe_fixes: bool = typer.Option(False, "--unsafe-fixes", help="Mend also by guesses. Read what it did."),
+    fix: options.Mend = False,
+    unsafe_fixes: options.MendBoldly = False,
     deny: list[str] = typer.Option(
         [], "--deny", metavar="RULE", help="Findings of this rule are errors.", autocompletion=complete.rules
     ),

@@ -15,6 +15,10 @@ File = Annotated[
         autocompletion=complete.recipes,
     ),
 ]
+Files = Annotated[
+    list[str],
+    typer.Argument(metavar="FILE", help="Recipe files; `-` reads standard input.", autocompletion=complete.recipes),
+]
 Param = Annotated[
     list[str],
     typer.Option(
@@ -47,3 +51,5 @@ Form = Annotated[
         " SARIF 2.1.0, commands of GitHub Actions, or JUnit XML.",
     ),
 ]
+Mend = Annotated[bool, typer.Option("--fix", help="Mend what is plainly meant, in the file; show what is left.")]
+MendBoldly = Annotated[bool, typer.Option("--unsafe-fixes", help="Mend also by guesses. Read what it did.")]

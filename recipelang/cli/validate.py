@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from recipelang.cli import complete, options
+from recipelang.cli import options
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.files import read_source
 from recipelang.cli.findings import Format, Printer
@@ -18,15 +18,13 @@ from recipelang.spec.check import Checked
 
 
 def validate(
-    files: list[str] = typer.Argument(
-        ..., metavar="FILE", help="Recipe files; `-` reads standard input.", autocompletion=complete.recipes
-    ),
+    files: options.Files,
     param: options.Param = [],  # noqa: B006 (typer copies it)
     params: options.Params = [],  # noqa: B006
     overlay: options.Overlay = [],  # noqa: B006
     format: options.Form = Format.full,
-    fix: bool = typer.Option(False, "--fix", help="Mend what is plainly meant, in the file; show what is left."),
-    unsafe_fixes: bool = typer.Option(False, "--unsafe-fixes", help="Mend also by guesses. Read what it did."),
+    fix: options.Mend = False,
+    unsafe_fixes: options.MendBoldly = False,
 ) -> None:
     """Check recipes without a model, data, or network: syntax, names, types, units, requirements.
 
