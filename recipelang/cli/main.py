@@ -100,7 +100,8 @@ def main() -> None:
     try:
         try:
             asked = sys.argv[1] if len(sys.argv) > 1 else ""
-            program = command_line([asked] if asked in COMMANDS else COMMANDS)
+            alone = asked in COMMANDS and "_RECIPELANG_COMPLETE" not in os.environ  # TAB may ask for any command
+            program = command_line([asked] if alone else COMMANDS)
             if not gc.isenabled():  # `start` switched it off for the imports, which end here
                 gc.freeze()
                 gc.enable()
