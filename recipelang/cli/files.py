@@ -133,6 +133,8 @@ class References:
             inside = posixpath.normpath(posixpath.join(posixpath.dirname(by.name.removeprefix("lib://")), reference))
             return bundled(f"lib://{inside}")
         name = posixpath.normpath(posixpath.join("" if by.name == "<stdin>" else posixpath.dirname(by.name), reference))
+        if name == "-":
+            raise fail("E045", "a reference is a relative path", help="standard input is for the command line only")
         root = os.path.realpath(self.root)
         if os.path.commonpath([root, os.path.realpath(name)]) != root:
             raise fail(

@@ -57,7 +57,8 @@ class Resolver:
         self.beside = beside
         self.found = found
         self.rehearsal = rehearsal
-        self.patterned: dict[str, str] = {}  # tensor -> the pattern of its first mask
+        self.patterned: dict[str, str] = {}  # tensor -> the pattern of its mask
+        self.masked: dict[str, int] = {}  # tensor -> its zeros, where they are known
         self.ranked: dict[str, tuple[tuple[str, tuple[str, ...]], str]] = {}  # tensor -> its last ranking set, stage
 
     def run(self) -> Plan | None:
@@ -241,7 +242,7 @@ class Resolver:
             return None
         if spec.method.name == "release":
             for name in targets:
-                for known in (in_force, self.ranked, self.patterned):
+                for known in (in_force, self.ranked, self.patterned, self.masked):
                     known.pop(name, None)  # type: ignore[attr-defined]
         elif spec.sparsity is not None:
             label = self.recipe.label(f"{path}.sparsity")
@@ -252,6 +253,8 @@ class Resolver:
                 self._rises(timed, targets, in_force, label)
             in_force |= dict.fromkeys(targets, timed[-1][1])
         zeros = counts.over_time(spec.pattern.kind, size, scope, shapes, [s for _, s in timed])
+        if zeros:
+            zeros = self._not_below(targets, zeros)
         return PrunePlan(
             name=spec.name,
             method=spec.method.name,
@@ -288,11 +291,25 @@ class Resolver:
             return False
         return True
 
+    def _not_below(self, targets: tuple[str, ...], zeros: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """Other sets round otherwise: an event asks for no fewer zeros than an earlier stage left."""
+        floor = [self.masked.get(n, 0) for n in targets]
+        if len(zeros[0]) != len(targets):
+            floor = [sum(floor)]
+        raised = [tuple(map(max, event, floor)) for event in zeros]
+        for name in targets:
+            self.masked.pop(name, None)
+        if len(zeros[0]) == len(targets):
+            self.masked |= dict(zip(targets, raised[-1], strict=True))
+        return raised
+
     def _keeps_its_pattern(self, spec: PruneSpec, targets: tuple[str, ...], path: str) -> bool:
         """Groups of a pattern would revive single weights that another pattern masked."""
         pattern = show(spec.pattern)
         for name in targets:
-            before = self.patterned.setdefault(name, pattern)
+            before = self.patterned.get(name, pattern)
+            if spec.method.name != "hold" or name not in self.patterned:
+                self.patterned[name] = pattern
             if spec.pattern.kind != "unstructured" and before != pattern:
                 message = f"these tensors were pruned as `{before}` before"
                 notes = (f"one of them is `{name}`; groups of `{pattern}` would revive some of its weights",)

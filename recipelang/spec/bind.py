@@ -77,7 +77,8 @@ class Binder:
             self.spans[f"{path}.{name}"] = attribute.value.span
             if name not in known:
                 self._unknown_attribute(block.kind, spec, attribute)
-                evaluator.value(attribute.value)  # a slip in its name does not hide one in its value
+                if not isinstance(attribute.value, t.Edited):
+                    evaluator.value(attribute.value)  # a slip in its name does not hide one in its value
                 sound = False
                 continue
             value = self._value(attribute.value, spec.attributes()[name].kind, evaluator)
@@ -327,6 +328,8 @@ def _length(block: t.Block, evaluator: Evaluator) -> object:
     """`end` is the stage's length; a length that is wrong is reported with the attribute itself."""
     for statement in block.body:
         if isinstance(statement, t.Attribute) and statement.name == "length":
+            if isinstance(statement.value, t.Edited):  # not for a length: told with the attribute
+                return POISON
             quiet = evaluator.within({})
             value = quiet.value(statement.value)
             return value if isinstance(value, Time) else POISON

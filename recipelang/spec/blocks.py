@@ -181,7 +181,7 @@ class PruneSpec(Spec):
         assert isinstance(method, Chosen) and isinstance(pattern, SparsityPattern)
         if not METHODS[method.name].scheduled:
             for name in ("sparsity", "pattern"):
-                if name in values:
+                if values.get(name, SparsityPattern("unstructured")) != SparsityPattern("unstructured"):
                     return Conflict(name, f"`{method.name}` takes no `{name}`", "take it out")
         if pattern.kind == "block" and method.get("scope") == "row":
             help = "rank blocks in each tensor (`uniform`) or all together (`global`)"

@@ -196,6 +196,20 @@ class _Checker:
         self.params.check_unknown(frozenset(lets))
 
     def _is_new(self, name: str, span: Span) -> bool:
+        alias, dot, _ = name.partition(".")
+        measured = {
+            s.labels[0] for s in self.tree.statements if isinstance(s, t.Block) and s.kind == "evaluate" and s.labels
+        }
+        if dot and (alias == "stage" or alias in measured):
+            self.diagnostics.add(
+                Diagnostic(
+                    "E039",
+                    f"the alias `{alias}` is a name that claims measure",
+                    Label(self.source, span),
+                    help=("use the library under another name",),
+                )
+            )
+            return False
         if name in ("start", "end", "stage"):
             self.diagnostics.add(
                 Diagnostic(

@@ -85,3 +85,15 @@ def test_a_stage_that_would_revive_held_zeros_stops(sparse, tmp_path):
         run(write(HOLD, MAGNITUDE.format("20%")), tmp_path / "out")
     (found,) = stopped.value.diagnostics
     assert found.code == "E064"
+
+
+def test_the_effective_recipe_of_hold_and_release_is_the_same_run(sparse, tmp_path):
+    from recipelang.cli.plan import planned
+
+    _, write = sparse
+    path = write(HOLD, "method = release")
+    run(path, tmp_path / "out")
+    text = (tmp_path / "out" / "recipe" / "effective.recipe").read_text("utf-8")
+    (path.parent / "again.recipe").write_text(text, "utf-8")
+    again = planned(str(path.parent / "again.recipe"))[1]
+    assert again.spec_digest == planned(str(path))[1].spec_digest

@@ -111,6 +111,7 @@ PATTERNS = {
         ("unstructured", "block", ["E064"]),
         ("hold", "block", ["E064"]),
         ("unstructured", "release", []),
+        ("hold", "2:4", ["E064"]),
     ],
 )
 def test_groups_of_a_pattern_do_not_revive_what_another_masked(project, first, second, expected):
@@ -133,3 +134,24 @@ def test_measurements_inside_a_stage_follow_its_own_epochs(project):
     recipe.write_text(text, "utf-8")
     _, plan, _ = planned(str(recipe))
     assert plan.evaluations[0].every == {s.name: s.steps_per_epoch for s in plan.stages} == {"dense": 6, "sparse": 3}
+
+
+def test_a_later_stage_asks_for_no_fewer_zeros_than_there_are(project):
+    """Sets of another size round otherwise: 90 % of each tensor may be a few more than 90 % of all."""
+    recipe = project()
+    head = recipe.read_text("utf-8").partition("stage dense")[0]
+    first, second = (f"method = magnitude(scope = {s}), sparsity = 90%" for s in ("uniform", "global"))
+    recipe.write_text(head + AFTER.format(first=first, second=second), "utf-8")
+    stages = planned(str(recipe))[1].stages
+    each, whole = (s.prunes[0].events[-1].zeros for s in stages)
+    assert whole == (sum(each),)
+
+
+def test_an_unstructured_stage_in_between_does_not_hide_the_change_of_pattern(project):
+    recipe = project()
+    text = recipe.read_text("utf-8").partition("stage dense")[0]
+    block = "method = magnitude, sparsity = {}%, pattern = block(2, 4)"
+    two = AFTER.format(first=block.format(50), second="method = magnitude, sparsity = 60%")
+    third = AFTER.format(first=block.format(75), second="").partition("stage second")[0]
+    recipe.write_text(text + two + third.replace("stage first", "stage third"), "utf-8")
+    assert codes(recipe) == ["E064"]

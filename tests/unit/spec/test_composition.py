@@ -231,6 +231,12 @@ def test_what_cannot_be_changed_is_refused(line):
     assert codes(line) == ["E031"]
 
 
+def test_a_length_or_a_misspelt_attribute_that_is_changed_is_one_error():
+    assert codes("patch stage gradual { length += 2 epochs }") == ["E031"]
+    base = sound(("never    = @embeddings", "nevr     = @embeddings"))
+    assert codes("patch stage gradual {\n prune weights { nevr += @pooler }\n}", base=base) == ["E051"]
+
+
 # ----------------------------------------------------------------------- use
 LIBRARY = 'recipe 1 "shared"\nlet warm = 1 epoch\nlet long = 6 * warm\nlet dense = @embeddings | @head\n'
 
@@ -293,3 +299,10 @@ def test_at_most_32_files():
 def test_a_circle_names_its_way():
     (found,) = composed('recipe 1 "a"\nextends "b.recipe"\n', b='recipe 1 "b"\nextends "a.recipe"\n', a="").diagnostics
     assert (found.code, found.notes) == ("E040", ("the circle is a.recipe -> b.recipe -> a.recipe",))
+
+
+@pytest.mark.parametrize("alias", ["dev", "stage"])
+def test_an_alias_does_not_hide_what_is_measured(alias):
+    base = BASE.replace("\n\n", f'\nuse "shared.recipe" as {alias}\n', 1)
+    found = {d.code for d in composed(base, shared='recipe 1 "shared"\nlet f1 = 99%\n').diagnostics}
+    assert found == {"E039"}
