@@ -19,7 +19,8 @@ SECONDS, BYTES = 1.0, 256 * 2**20
 #: imports once, then runs the command in a new process for each line of arguments
 SERVER = """
 import json, os, sys
-from recipelang.cli.main import main
+from recipelang.cli.main import command_line, main
+command_line(["validate"])  # a command is imported when it is asked for: here once, not in every child
 for line in sys.stdin:
     child = os.fork()
     if child == 0:
