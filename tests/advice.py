@@ -8,12 +8,13 @@ from recipelang.cli.files import read_source
 from recipelang.cli.read import check_all
 from recipelang.lint import judge, levels_for, read_plan
 from recipelang.source import Diagnostic
+from tests.reading import files_of
 
 
 def findings(path: Path, text: str | None = None) -> list[Diagnostic]:
     """Every finding of the rules; `text` is written to the file first."""
     if text is not None:
-        path.write_text(text, "utf-8")
+        path = files_of(text, path.parent)
     checked = check_all(read_source(str(path)), {})
     assert [f"{d.code} {d.message}" for d in checked.diagnostics.errors] == []
     plan, absent = read_plan(checked.recipe, path.parent, checked.diagnostics) if checked.recipe else (None, None)

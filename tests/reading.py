@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from recipelang.cli.read import check_all
@@ -46,6 +47,14 @@ require warm >= 1 epoch, "leave room"
 expect sparsity(@linear & @encoder) == target ± 0.1%
 prefer dev.f1 >= 87%
 """
+
+
+def files_of(text: str, folder: Path) -> Path:
+    """Writes a text, in which a line `# NAME.recipe` begins another file; the path of the first, `a.recipe`."""
+    text, *others = re.split(r"^# (\S+\.recipe)\n", text + "\n", flags=re.M)
+    for name, other in zip(["a.recipe", *others[::2]], [text, *others[1::2]], strict=True):
+        (folder / name).write_text(other, "utf-8")
+    return folder / "a.recipe"
 
 
 def sound(*changes: tuple[str, str], add: str = "") -> str:

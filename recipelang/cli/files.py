@@ -104,6 +104,8 @@ class References:
 
     def load(self, reference: str, by: Source) -> Source:
         """The text that a reference in the file `by` names."""
+        if not reference.strip():
+            raise fail("E046", "this reference is empty", help='name a file, as in `extends "./base.recipe"`')
         scheme, separator, rest = reference.partition("://")
         if not separator:
             return self._beside(reference, by)

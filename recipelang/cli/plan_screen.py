@@ -103,21 +103,28 @@ def _result(plan: Plan) -> str:
     targets = {t.name: t.size for s in plan.stages for p in s.prunes for t in p.targets}
     if not targets:
         return "nothing is pruned"
-    zeros = _final_zeros(plan)
+    final = _final_zeros(plan)
     total = plan.model.parameters
+    zeros = round(sum(n for n in final.values() if n is not None))
+    held = sum(targets[name] for name, n in final.items() if n is None)
+    if held:
+        known = f"{zeros:,} zeros planned; " if zeros else ""
+        return f"{known}in {held:,} weights the zeros that the model came with: not known before the run"
     return (
         f"{total:,} -> {total - zeros:,} non-zero; "
         f"zero: {zeros / sum(targets.values()):.1%} of the targets, {zeros / total:.1%} of the model"
     )
 
 
-def _final_zeros(plan: Plan) -> int:
-    """Exact zeros at the end; a target that several blocks prune counts as the last one leaves it."""
-    zeros: dict[str, float] = {}
+def _final_zeros(plan: Plan) -> dict[str, float | None]:
+    """Zeros of every target at the end, as its last block leaves it; none where only the run can tell."""
+    zeros: dict[str, float | None] = {}
     for stage in plan.stages:
         for prune in stage.prunes:
             if prune.method == "release":
                 zeros |= dict.fromkeys((t.name for t in prune.targets), 0.0)
+            if prune.method == "hold":
+                zeros |= {t.name: zeros.get(t.name) for t in prune.targets}
             if not prune.events:
                 continue
             last = prune.events[-1]
@@ -126,7 +133,7 @@ def _final_zeros(plan: Plan) -> int:
             else:  # one total; how it falls on the tensors is known only afterwards
                 size = sum(t.size for t in prune.targets)
                 zeros |= {t.name: last.zeros[0] * t.size / size for t in prune.targets}
-    return round(sum(zeros.values()))
+    return zeros
 
 
 def _memory(plan: Plan) -> str:

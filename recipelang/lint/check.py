@@ -67,7 +67,8 @@ def advise(checked: Checked, plan: Plan, beside: Path) -> list[Diagnostic]:
 
 def _subject(checked: Checked, plan: Plan | None) -> Subject:
     assert checked.composed is not None
-    return Subject(checked.composed.source, checked.composed.tree, checked.recipe, plan)
+    composed = checked.composed
+    return Subject(composed.source, composed.tree, checked.recipe, plan, composed.replaced)
 
 
 def _can_run(rule: Rule, subject: Subject) -> bool:

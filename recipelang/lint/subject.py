@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -32,6 +33,8 @@ class Subject:
     tree: t.Recipe
     checked: Recipe | None = None
     planned: Plan | None = None
+    #: path -> the statements of bases that later ones took the place of
+    replaced: Mapping[str, Sequence[t.Statement]] = field(default_factory=dict)
 
     @property
     def recipe(self) -> Recipe:

@@ -118,10 +118,18 @@ class Hold(Modifier):
 
     def __init__(self, plan: PrunePlan) -> None:
         self.names = [t.name for t in plan.targets]
+        self.held: float | None = None  # a share of the targets
 
     def on_start(self, state: State) -> None:
         for name, weight in zip(self.names, _weights(self.names, state), strict=True):
             state.masks.set(name, weight, weight.detach() != 0)
+
+    def on_step_start(self, state: State) -> None:
+        if self.held is None:
+            weights = _weights(self.names, state)
+            live = [state.masks.live(n, w) for n, w in zip(self.names, weights, strict=True)]
+            self.held = 1 - sum(int(m.sum()) for m in live) / sum(m.numel() for m in live)
+        state.sparsity = self.held
 
 
 class Release(Modifier):

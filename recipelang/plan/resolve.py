@@ -59,6 +59,7 @@ class Resolver:
         self.rehearsal = rehearsal
         self.patterned: dict[str, str] = {}  # tensor -> the pattern of its mask
         self.masked: dict[str, int] = {}  # tensor -> its zeros, where they are known
+        self.acts: dict[str, tuple[str, bool]] = {}  # tensor -> the last stage that named it, whether to release it
         self.ranked: dict[str, tuple[tuple[str, tuple[str, ...]], str]] = {}  # tensor -> its last ranking set, stage
 
     def run(self) -> Plan | None:
@@ -238,7 +239,7 @@ class Resolver:
             return None
         scope = "uniform" if spec.pattern.kind == "N:M" else str(spec.method.get("scope") or "uniform")
         timed: list[tuple[int, Fraction]] = []
-        if not self._keeps_its_pattern(spec, targets, path):
+        if not self._released_alone(spec, targets, stage, path) or not self._keeps_its_pattern(spec, targets, path):
             return None
         if spec.method.name == "release":
             for name in targets:
@@ -302,6 +303,20 @@ class Resolver:
         if len(zeros[0]) == len(targets):
             self.masked |= dict(zip(targets, raised[-1], strict=True))
         return raised
+
+    def _released_alone(self, spec: PruneSpec, targets: tuple[str, ...], stage: str, path: str) -> bool:
+        """Masks are taken off as a stage starts, so no other block of it can have to do with these tensors."""
+        releases = spec.method.name == "release"
+        for name in targets:
+            where, released = self.acts.get(name, ("", False))
+            if where == stage and (releases or released):
+                message = "a stage that releases tensors cannot prune them as well"
+                help = "release them in a stage of its own, before this one"
+                at = self.recipe.label(f"{path}.targets")
+                self.found.add(Diagnostic("E064", message, at, notes=(f"one of them is `{name}`",), help=(help,)))
+                return False
+        self.acts |= dict.fromkeys(targets, (stage, releases))
+        return True
 
     def _keeps_its_pattern(self, spec: PruneSpec, targets: tuple[str, ...], path: str) -> bool:
         """Groups of a pattern would revive single weights that another pattern masked."""

@@ -128,6 +128,8 @@ class Binder:
     def _relative(self, value: Written, kind: Kind, name: str) -> str:
         """A path written in another file of the recipe, seen from the file that was asked for."""
         path = name == "source" or "/" in value or "." in value  # else it may be a split of the source
+        if value.folder is not None:
+            return posixpath.join(value.folder, value) if path else str(value)
         is_path = kind.name == "model" or (kind.name == "dataset" and path)
         file = self.source.file(value.span)
         if not is_path or "://" in value + file.name or value[:1] in "~/" or file.name == self.source.name:

@@ -53,12 +53,16 @@ class Recipe:
     stages: tuple[StageSpec, ...]
     evaluations: tuple[EvaluateSpec, ...]
     export: ExportSpec
-    seed: int
+    top: TopSpec
     claims: tuple[Claim, ...]
     requires: tuple[Claim, ...]
     params: tuple[Param, ...]
     evaluator: Evaluator = field(compare=False, repr=False)
     spans: Mapping[str, Span] = field(compare=False, repr=False)
+
+    @property
+    def seed(self) -> int:
+        return self.top.seed
 
     @property
     def outline(self) -> Outline:
@@ -347,7 +351,7 @@ class _Checker:
             stages=tuple(found[StageSpec]),  # type: ignore[arg-type]
             evaluations=tuple(found.get(EvaluateSpec, ())),  # type: ignore[arg-type]
             export=one(ExportSpec),  # type: ignore[arg-type]
-            seed=top.seed,
+            top=top,
             claims=tuple(c for c in claims if c.kind != "require"),
             requires=tuple(c for c in claims if c.kind == "require"),
             params=tuple(self.params.declared),

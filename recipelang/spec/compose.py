@@ -6,6 +6,7 @@ computed afterwards, and so see the values that a child sets.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -103,6 +104,10 @@ class _Composer:
             case t.Patch():
                 self._patch(statement)
 
+    def _may_be(self, name: str, body: Iterable[t.Statement]) -> bool:
+        """A broken statement among these may have been the one that is named: that was reported."""
+        return any(isinstance(s, t.Broken) and re.search(rf"\b{re.escape(name)}\b", s.text) for s in body)
+
     # ----------------------------------------------------------------- params
     def _definition(self, name: str) -> int | None:
         """Where an inherited parameter of this name stands."""
@@ -130,6 +135,8 @@ class _Composer:
 
     def _no_parameter(self, statement: t.Set, own: tuple[t.Statement, ...]) -> None:
         name = statement.path.text
+        if self._may_be(name, self.statements):
+            return
         inherited = [s.name for s in self.statements if isinstance(s, t.Param)]
         near = closest(name, inherited)
         fixes: tuple[Fix, ...] = ()
@@ -144,6 +151,8 @@ class _Composer:
             fixes = instead(name, near, statement.path.span, inherited)
         elif inherited:
             help = f"it has {', '.join(f'`{n}`' for n in inherited)}"
+        elif self.statements:
+            help = f"what it builds on declares none: write `param {name}: TYPE = ...` there"
         else:
             help = "a base is named by `extends`; without one there is nothing to set"
         self._error("E036", f"there is no inherited parameter `{name}`", statement.path.span, help=help, fixes=fixes)
@@ -207,6 +216,9 @@ class _Composer:
 
     def _nothing_to_patch(self, block: t.Block, among: Iterable[t.Statement], where: str) -> None:
         name = _name(block)
+        among = tuple(among)
+        if self._may_be(block.labels[-1] if block.labels else block.kind, among):
+            return
         names = [_name(s) for s in among if isinstance(s, t.Block)]
         near = closest(name, [n for n in names if n.startswith(block.kind)]) or closest(name, names)
         same = [n for n in names if n.startswith(f"{block.kind} ")]
@@ -246,6 +258,8 @@ class _Composer:
         if left is not None:
             self.statements = list(left)
             return
+        if self._may_be(path.names[-1], self._everything(self.statements)):
+            return
         known = [path for path, _ in paths(self.statements, "")]
         near = closest(path.text, known)
         fixes = instead(path.text, near, path.span, known)
@@ -256,6 +270,13 @@ class _Composer:
         if not known:
             help = "a base is named by `extends`; without one there is nothing to take out"
         self._error("E035", f"there is no inherited `{path.text}` to unset", path.span, help=help, fixes=fixes)
+
+    def _everything(self, body: Iterable[t.Statement]) -> Iterator[t.Statement]:
+        """Statements, and those inside blocks."""
+        for statement in body:
+            yield statement
+            if isinstance(statement, t.Block):
+                yield from self._everything(statement.body)
 
     def _without(
         self, body: Sequence[t.Statement], names: tuple[str, ...], path: str
@@ -290,6 +311,7 @@ class _Composer:
             self.unread.add(statement.alias)
             return []
         lets: list[t.Let] = []
+        broken: set[str] = set()
         for inner in file.tree.statements:
             match inner:
                 case t.Let():
@@ -297,14 +319,17 @@ class _Composer:
                 case t.Use():
                     lets += [s for s in self._use(inner, [*active, file.source.name]) if isinstance(s, t.Let)]
                     self.unread |= {statement.alias} if inner.alias in self.unread else set()
-                case t.Block(kind="meta") | t.Broken():
+                case t.Block(kind="meta"):
                     pass
+                case t.Broken():  # it may have defined any name that is missing
+                    self.unread.add(statement.alias)
+                    broken |= set(re.findall(r"[A-Za-z_]\w*", inner.text))
                 case _:
                     used = (Label(self.imports.source, statement.span, "used here"),)
                     help = "give what recipes share in `let`s; a whole recipe is built on with `extends`"
                     message = "a recipe that is used holds only `let`"
                     self._error("E034", message, inner.span, help=help, secondary=used)
-        names = {let.name for let in lets}
+        names = {let.name for let in lets} | broken
         return [
             replace(let, name=f"{statement.alias}.{let.name}", value=_renamed(let.value, names, statement.alias))
             for let in lets
@@ -369,8 +394,12 @@ def paths(body: Sequence[t.Statement], parent: str) -> Iterator[tuple[str, t.Att
 def _renamed(node: Any, names: set[str], alias: str) -> Any:
     """An expression whose names of its own file carry the alias under which the file is used."""
     match node:
+        case t.Path() if node.library:
+            return replace(node, library=f"{alias}.{node.library}")
         case t.Path() if node.text in names or node.names[0] in names:
             return replace(node, names=(alias, *node.names))
+        case t.Path():  # not a name of the recipe that uses the file, even where that has one
+            return replace(node, library=alias)
         case t.Call():  # a function is not a name of the file
             return replace(node, arguments=tuple(_renamed(a, names, alias) for a in node.arguments))
         case t.Binary(operator="per"):

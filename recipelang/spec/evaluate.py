@@ -218,7 +218,9 @@ class Evaluator:
 
     def _name(self, expr: t.Path) -> object:
         head = expr.names[0]
-        if len(expr.names) == 1:
+        if expr.library:
+            pass
+        elif len(expr.names) == 1:
             if head in self.locals:
                 return self.locals[head]
             if head in self.definitions:
@@ -245,25 +247,31 @@ class Evaluator:
         message: str | None = None,
     ) -> Poison:
         """A name that stands for nothing. `known` would do here; so would what is defined and fits `kind`."""
-        libraries = {n.partition(".")[0] for n in self.definitions if "." in n}
+        defined = list(self._defined_beside(expr))
+        libraries = {n.partition(".")[0] for n in defined if "." in n}
         head = expr.names[0]
         if len(expr.names) > 1 and head not in libraries and (alias := closest(head, libraries)):
             # one finding for the alias, however many of its names are used
             at = Span(expr.span.start, expr.span.start + len(head))
             help, fixes = f"did you mean `{alias}`?", instead(head, alias, at, libraries)
             return self.error("E022", f"nothing is used as `{head}`", at, help=help, fixes=fixes)
-        fitting = [n for n in self.definitions if kind is not None and self._fits(n, kind)]
-        near = closest(expr.text, (*known, *self.locals, *fitting), self.definitions)
+        fitting = [n for n in defined if kind is not None and not expr.library and self._fits(n, kind)]
+        near = closest(expr.text, (*known, *self.locals, *fitting), defined)
         near = near or aliases.meant(expr.text, aliases.SYMBOLS, (*known, *self.locals))
         if len(expr.names) == 2 and closest(expr.names[0], ["stage"]):
             near = f"stage.{expr.names[1]}"
-        fixes = instead(expr.text, near, expr.span, (*known, *self.locals, *self.definitions))
-        names = ", ".join(f"`{n}`" for n in list(self.definitions)[:8])
+        fixes = instead(expr.text, near, expr.span, (*known, *self.locals, *defined))
+        names = ", ".join(f"`{n}`" for n in defined[:8])
         if expr.text in ("start", "end"):
             hint = "`start` and `end` are the ends of a stage, and known inside it only"
         hint = hint or (f"defined here: {names}" if names else f"define it with `let {expr.names[0]} = ...`")
         help = f"did you mean `{near}`?" if near else hint
         return self.error("E022", message or f"unknown name `{expr.text}`", expr.span, help=help, fixes=fixes)
+
+    def _defined_beside(self, expr: t.Path) -> Iterable[str]:
+        """What is defined for a name: of one in a library, what the library defines."""
+        prefix = f"{expr.library}." if expr.library else ""
+        return (n.removeprefix(prefix) for n in self.definitions if n.startswith(prefix))
 
     def _fits(self, name: str, kind: Kind) -> bool:
         value = self._values.get(name, POISON)  # one that is being computed is no candidate
@@ -377,7 +385,11 @@ class Evaluator:
 
     def is_bare(self, tree: t.Expr, value: object) -> TypeGuard[t.Path]:
         """A name that stands for nothing defined here."""
-        known = isinstance(tree, t.Path) and (tree.text in self.definitions or tree.text in self.locals)
+        known = (
+            isinstance(tree, t.Path)
+            and not tree.library
+            and (tree.text in self.definitions or tree.text in self.locals)
+        )
         return isinstance(tree, t.Path) and isinstance(value, Symbol) and not known
 
     def operand(self, tree: t.Expr, value: object, wanted: str, operator: str) -> Poison:

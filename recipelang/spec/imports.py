@@ -59,7 +59,8 @@ class Imports:
 
     def read(self, reference: t.Text, active: list[str]) -> File | None:
         """The file that a reference names. `active`: the files that wait for it."""
-        if len(reference.parts) != 1 or not isinstance(name := reference.parts[0], str):
+        name = "".join(p for p in reference.parts if isinstance(p, str))
+        if reference.parts not in ((), (name,)):
             self._error("E046", "a reference is a plain string", reference.span, "names cannot stand in it")
             return None
         at = Label(self.source, reference.span)

@@ -48,7 +48,10 @@ def apply(ev: Evaluator, expr: t.Binary, left: object) -> object:
         case "->":
             return ev.sized(Arrow(left, right), expr.span, left, right)
         case "..":
-            return ev.sized(Between(take_unit(ev, left, right), right), expr.span, left, right)
+            low = take_unit(ev, left, right)
+            if is_backwards(ev, low, right):
+                return backwards(ev, expr)
+            return ev.sized(Between(low, right), expr.span, left, right)
         case "±":
             return ev.sized(Tolerance(left, right), expr.span, left, right)
         case "&" | "|" | "except":
@@ -68,6 +71,32 @@ def take_unit(ev: Evaluator, left: object, right: object) -> object:
         if isinstance(right, q.Quantity):
             return q.Quantity(left.value, right.unit)
     return left
+
+
+def is_backwards(ev: Evaluator, low: object, high: object) -> bool:
+    """The first end is above the second. `layers(2..-1)` counts from the end, and a window is judged in its stage."""
+    if not isinstance(low, q.Numeric) or not isinstance(high, q.Numeric):
+        return False
+    if isinstance(low, q.Time) and "end" in ev.locals:
+        return False
+    try:
+        above = q.compare(low, high) > 0
+    except q.UnitError:
+        return False
+    if not (isinstance(low, q.Quantity) and isinstance(high, q.Quantity)):
+        return above
+    from_the_end = high.value < 0 <= low.value
+    return above and not from_the_end and low.percent == high.percent  # `50..99%` lacks a sign
+
+
+def backwards(ev: Evaluator, expr: t.Binary) -> Poison:
+    texts = (ev.source.slice(expr.right.span), ev.source.slice(expr.left.span))
+    if isinstance(expr.left, t.Number) and isinstance(expr.right, t.Number) and expr.left.unit != expr.right.unit:
+        # a left end without a unit has the right's
+        return ev.error("E028", "this range runs backwards", expr.span, help="the smaller end comes first")
+    fixes = (Fix("swap its ends", (Edit(expr.span, "..".join(texts)),), "unsafe"),)
+    help = f"write `{'..'.join(texts)}`"
+    return ev.error("E028", "this range runs backwards", expr.span, help=help, fixes=fixes)
 
 
 def select(ev: Evaluator, operator: str, expr: t.Binary, left: object, right: object) -> object:

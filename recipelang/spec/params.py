@@ -6,14 +6,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from recipelang.source import Diagnostic, Diagnostics, Label, Source, Span
+from recipelang.source import Diagnostic, Diagnostics, Fix, Label, Source, Span
 from recipelang.source.suggest import closest, instead, nearest
 from recipelang.spec.evaluate import Definition, Evaluator, mended
 from recipelang.spec.selector_kind import selector
 from recipelang.spec.show import show
 from recipelang.syntax import Parsed, parse, tree as t
 from recipelang.values import aliases, kinds as k, quantities as q
-from recipelang.values.composite import POISON, Between, Poison, Symbol
+from recipelang.values.composite import POISON, Between, Poison, Symbol, Written
 from recipelang.values.kinds import Kind, Mismatch, Silent, wrong
 
 #: types whose value from the command line is raw text, not a literal of the grammar
@@ -73,6 +73,7 @@ class Given:
     origin: str
     expr: t.Expr | None = None
     source: Source | None = None
+    name_span: Span | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class Params:
 
     def check_unknown(self, lets: frozenset[str]) -> None:
         names = [p.name for p in self.declared]
-        for name in self.given:
+        for name, given in self.given.items():
             if name in names:
                 continue
             near = nearest(name, names)
@@ -147,7 +148,17 @@ class Params:
                 help = f"did you mean `{near[0]}`?"
             else:
                 help = f"it has {', '.join(f'`{n}`' for n in names)}" if names else "it declares none"
-            self.diagnostics.add(Diagnostic("E036", f"the recipe has no parameter `{name}`", help=(help,)))
+            at = self._name_place(given)
+            fixes: tuple[Fix, ...] = ()
+            if at is not None and near:
+                fixes = instead(name, near[0], at.span, names)
+            self.diagnostics.add(
+                Diagnostic("E036", f"the recipe has no parameter `{name}`", at, help=(help,), fixes=fixes)
+            )
+
+    def _name_place(self, given: Given) -> Label | None:
+        """Where a name from a file of parameters stands; one from the command line has no place."""
+        return Label(given.source, given.name_span) if given.source is not None and given.name_span else None
 
     def _fitting(self, default: t.Expr | None) -> list[str]:
         """The types that the default of a parameter is of."""
@@ -194,16 +205,12 @@ class Params:
     def _from_outside(self, node: t.Param, kind: Kind, given: Given) -> object:
         if given.expr is not None and given.source is not None:
             value = Evaluator(given.source, self.diagnostics).value(given.expr)
-            if kind.name in ("model", "dataset") and isinstance(value, str) and "://" not in value:
-                value = os.path.abspath(os.path.join(os.path.dirname(given.source.name), os.path.expanduser(value)))
+            if isinstance(value, str):
+                value = _from(os.path.dirname(given.source.name), value, kind)
             return self._typed(node, kind, value, given.source, given.expr)
         if kind.name in RAW:
-            text = given.text
-            if kind.name != "string" and text and "://" not in text:
-                text = os.path.abspath(
-                    os.path.expanduser(text)
-                )  # paths typed on the command line start where it was typed
-            return self._typed(node, kind, text, Source(given.origin, given.text), None)
+            value = _from("", given.text, kind)  # paths typed on the command line start where it was typed
+            return self._typed(node, kind, value, Source(given.origin, given.text), None)
         source = Source(given.origin, given.text)
         expr = literal(source, self.diagnostics)
         if expr is None:
@@ -322,6 +329,15 @@ class Params:
         return not isinstance(bounds, tuple) or value in bounds
 
 
+def _from(folder: str, text: str, kind: Kind) -> str:
+    """A path from outside the recipe, made absolute; what may also name a split waits for its attribute."""
+    if kind.name == "string" or not text or "://" in text:
+        return text
+    if kind.name == "dataset" and not set("/.~") & set(text):
+        return Written(text, Span(0, 0), os.path.abspath(folder))
+    return os.path.abspath(os.path.join(folder, os.path.expanduser(text)))
+
+
 def _places(type: t.Expr, symbols: tuple[str, ...]) -> tuple[Span, ...]:
     """Where the names of a `one_of` stand."""
     values = [argument.value for argument in type.arguments] if isinstance(type, t.Call) else []
@@ -345,7 +361,8 @@ def read_file(parsed: Parsed, diagnostics: Diagnostics) -> dict[str, Given]:
             at = Label(source, statement.path.span)
             diagnostics.add(Diagnostic("E012", message, at, help=("keep one of them",)))
         line = source.position(statement.span.start)[0]
-        given[name] = Given(source.slice(statement.value.span), f"{source.name}:{line}", statement.value, source)
+        text, origin = source.slice(statement.value.span), f"{source.name}:{line}"
+        given[name] = Given(text, origin, statement.value, source, statement.path.span)
     return given
 
 

@@ -55,12 +55,12 @@ class _Tracer:
         self.statements = checked.composed.tree.statements
         self.written = dict(paths(self.statements, ""))
         self.definitions = {s.name: s for s in self.statements if isinstance(s, t.Param | t.Let)}
-        self.specs = dict(checked.recipe.blocks()) if checked.recipe is not None else {}
+        self.specs = {"": checked.recipe.top, **dict(checked.recipe.blocks())} if checked.recipe is not None else {}
 
     def known(self) -> list[str]:
         bound = [f"{path}.{name}".lstrip(".") for path, spec in self.specs.items() for name in spec.attributes()]
         attributes = [path for path, s in self.written.items() if isinstance(s, t.Attribute)]
-        return [*self.definitions, *dict.fromkeys([*attributes, *bound])]
+        return list(dict.fromkeys([*self.definitions, *attributes, *bound]))
 
     def trace(self, path: str) -> Trace | None:
         if path in self.definitions:
@@ -98,12 +98,12 @@ class _Tracer:
         return shown(spec, name) if spec is not None and name in spec.attributes() else None
 
     def _earlier(self, path: str, last: t.Statement | None) -> Iterator[Link]:
-        """What stood there before; a `+=` or `-=` that follows changes it and does not replace it."""
+        """What stood there before, replaced unless what follows builds on it: `+=`, `-=`, or a declaration that narrows it."""
         found = [*self.replaced.get(path, ()), last]
         for statement, after in itertools.pairwise(found):
             assert statement is not None
             changed = isinstance(after, t.Attribute) and isinstance(after.value, t.Edited)
-            yield self._link(statement.span, replaced=not changed)
+            yield self._link(statement.span, replaced=not (changed or _keeps_default(statement, after)))
 
     def _link(self, span: Span, *, replaced: bool = False, line: bool = False) -> Link:
         """The statement at a span; `line`: the span is a part of it, shown with its line."""
@@ -118,11 +118,18 @@ class _Tracer:
         return Link(given.origin, f"set {given.text}")
 
 
+def _keeps_default(statement: t.Statement, after: t.Statement | None) -> bool:
+    """A narrower declaration without a default of its own: the base's value stays."""
+    if not isinstance(statement, t.Param) or not isinstance(after, t.Param):
+        return False
+    return after.narrows is statement and after.fixed is None and after.default is statement.default
+
+
 def _names(expr: t.Expr) -> Iterator[str]:
     """The names an expression may use, in reading order."""
     parts: Sequence[t.Expr | str | t.Path] = ()
     match expr:
-        case t.Path():
+        case t.Path(library=""):
             yield expr.text
             yield expr.names[0]
         case t.Text():

@@ -64,9 +64,14 @@ class Role(Node):
 
 @dataclass(frozen=True)
 class Path(Node):
-    """A name, or names joined by dots."""
+    """A name, or names joined by dots.
+
+    `library`: the alias of the library that it stands in and that does not define it: what the recipe
+    defines is not meant.
+    """
 
     names: tuple[str, ...]
+    library: str = field(default="", kw_only=True)
 
     @property
     def text(self) -> str:

@@ -10,13 +10,18 @@ from recipelang.values.quantities import Time
 
 
 class Written(str):
-    """A string that remembers where it was written: a path is relative to its own file, wherever it is used."""
+    """A string that remembers where it was written: a path is relative to its own file, wherever it is used.
+
+    `folder`: of a string from outside the recipe, where it was typed.
+    """
 
     span: Span
+    folder: str | None
 
-    def __new__(cls, text: str, span: Span) -> Written:
+    def __new__(cls, text: str, span: Span, folder: str | None = None) -> Written:
         written = super().__new__(cls, text)
         written.span = span
+        written.folder = folder
         return written
 
 

@@ -5,8 +5,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from recipelang.source import RecipeError
+from tests.cli.command import command
 
-from .steps import run
+from .steps import Steps, run
 from .test_pruning import targets
 
 HOLD = "method = hold"
@@ -37,6 +38,16 @@ stage second {{
 """
 
 
+class Sparsities(Steps):
+    """What the progress shows."""
+
+    def __init__(self) -> None:
+        self.seen: list[float] = []
+
+    def stepped(self, stage, step, loss, rate, sparsity) -> None:
+        self.seen.append(sparsity)
+
+
 @pytest.fixture
 def sparse(project):
     """The tiny model with 60 % of its encoder's matrices at zero, and a recipe to write."""
@@ -62,6 +73,21 @@ def test_hold_keeps_exactly_the_zeros_that_came(sparse, tmp_path):
     run(write(HOLD, HOLD), tmp_path / "out")
     for name, weight in targets(tmp_path / "out").items():
         assert torch.equal(weight == 0, before[name])
+
+
+def test_held_zeros_are_shown_while_the_stage_runs_and_not_promised_before(sparse, tmp_path):
+    before, write = sparse
+    path, shown = write(HOLD, HOLD), Sparsities()
+    run(path, tmp_path / "out", shown)
+    zeros, weights = sum(int(z.sum()) for z in before.values()), sum(z.numel() for z in before.values())
+    assert shown.seen == pytest.approx([zeros / weights] * len(shown.seen))
+    screen = command("plan", path).out
+    assert f"in {weights:,} weights the zeros that the model came with: not known before the run" in screen
+
+
+def test_what_is_pruned_after_hold_is_known_before(sparse):
+    _, write = sparse
+    assert "zero: 80.0% of the targets" in command("plan", write(HOLD, MAGNITUDE.format("80%"))).out
 
 
 def test_release_lets_weights_move_again(sparse, tmp_path):

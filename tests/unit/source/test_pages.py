@@ -12,6 +12,7 @@ from recipelang.plan.resolve import resolve
 from recipelang.source import Diagnostics, Source
 from recipelang.source.codes import codes, page
 from recipelang.spec.check import Checked
+from tests.reading import files_of
 
 PACKAGE = Path(__file__).parents[3] / "recipelang"
 USED = sorted(
@@ -28,11 +29,8 @@ def test_every_code_in_the_program_has_a_page_and_every_page_a_code():
 
 
 def found_by_check(text: str, tiny: Path) -> Checked:
-    text, *others = re.split(r"^# (\S+\.recipe)\n", text + "\n", flags=re.M)
-    for name, other in zip(others[::2], others[1::2], strict=True):
-        (tiny / name).write_text(other, "utf-8")
-    (tiny / "a.recipe").write_text(text, "utf-8")
-    return check_all(Source(str(tiny / "a.recipe"), text), {}, complete=True)
+    path = files_of(text, tiny)
+    return check_all(Source(str(path), path.read_text("utf-8")), {}, complete=True)
 
 
 def found_by_plan(checked: Checked, tiny: Path) -> list[str]:

@@ -306,3 +306,36 @@ def test_an_alias_does_not_hide_what_is_measured(alias):
     base = BASE.replace("\n\n", f'\nuse "shared.recipe" as {alias}\n', 1)
     found = {d.code for d in composed(base, shared='recipe 1 "shared"\nlet f1 = 99%\n').diagnostics}
     assert found == {"E039"}
+
+
+def test_a_name_that_a_library_does_not_define_is_no_name_of_the_recipe_that_uses_it():
+    used = {"lib": 'recipe 1 "lib"\nlet method_of = method\nlet late = warm + 1 epoch'}
+    checked = composed(CHILD + 'use "lib.recipe" as lib\nlet method = 90%\nlet m = lib.method_of', **used)
+    assert [(d.code, d.message) for d in checked.diagnostics] == [("E022", "unknown name `warm`")]
+    assert checked.evaluator.definition_value("m").name == "method"
+
+
+def test_a_name_of_an_inner_library_is_not_captured_on_the_way_out():
+    inner = 'recipe 1 "inner"\nlet late = share'
+    outer = 'recipe 1 "outer"\nuse "inner.recipe" as inner\nlet share = 50%\nlet late = inner.late'
+    checked = composed(CHILD + 'use "outer.recipe" as outer\nlet late = outer.late', inner=inner, outer=outer)
+    assert checked.evaluator.definition_value("late").name == "share"
+
+
+def test_a_broken_library_is_told_once():
+    lib = 'recipe 1 "lib"\nlet a = = 1\nlet b = a + 1'
+    checked = composed(CHILD + 'use "lib.recipe" as lib\nset target = lib.b', lib=lib)
+    assert [d.code for d in checked.diagnostics] == ["E001"]
+
+
+def test_trace_of_an_attribute_outside_all_blocks():
+    checked = composed('recipe 1 "a"\nextends "base.recipe"\nseed = 7')
+    assert [(link.place, link.text) for link in trace(checked, {}, "seed").links] == [("a.recipe:3", "seed = 7")]
+    assert trace(composed(CHILD), {}, "seed").value == "42"
+
+
+def test_trace_of_a_narrower_declaration_keeps_the_default_that_counts():
+    links = trace(composed(CHILD + "param target: ratio in 60%..90%"), {}, "target").links
+    assert [(link.place, link.replaced) for link in links] == [("base.recipe:3", False), ("a.recipe:3", False)]
+    links = trace(composed(CHILD + "param target: ratio in 60%..90% = 70%"), {}, "target").links
+    assert [(link.place, link.replaced) for link in links] == [("base.recipe:3", True), ("a.recipe:3", False)]

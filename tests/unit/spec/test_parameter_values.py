@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from recipelang.source import Source
+from recipelang.source import Diagnostics, Source
 from recipelang.spec.check import check
-from recipelang.spec.params import Given
+from recipelang.spec.params import Given, read_file
 from recipelang.spec.show import show
+from recipelang.syntax import parse
 from tests.reading import checked, codes, recipe_of, sound
 
 
@@ -55,6 +56,19 @@ def test_a_path_typed_on_the_command_line_starts_where_it_was_typed(monkeypatch,
     assert given('dataset = "x"', "d.json") == f'"{tmp_path / "d.json"}"'
     assert given('model = "x"', "~/m") == f'"{Path.home() / "m"}"'
     assert given('string = "x"', "./m") == '"./m"'
+
+
+def test_a_split_given_from_outside_stays_a_name_and_a_source_becomes_a_path(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    text = sound(
+        ("let warm", 'param part: dataset = "train"\nparam all: dataset = "hf://a/b"\nlet warm'),
+        ('{ source = "hf://owner/data" }', "{ source = all, train = part, validation = all }"),
+    )
+    data = recipe_of(text, part="train_sm", all="squad").data[""]
+    assert (data.source, data.train, data.validation) == (str(tmp_path / "squad"), "train_sm", "squad")
+    file = parse(Source("there/p.recipe", 'recipe 1 "p"\nset part = "train_sm"\nset all = "squad"'), Diagnostics())
+    data = check(Source("a.recipe", text), read_file(file, Diagnostics())).recipe.data[""]
+    assert (data.source, data.train) == (str(tmp_path / "there" / "squad"), "train_sm")
 
 
 @pytest.mark.parametrize(
