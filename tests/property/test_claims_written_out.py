@@ -76,8 +76,8 @@ def test_claims_of_the_effective_recipe_are_the_same(seed):
         text = sound(
             add=BEFORE + "".join(f"{writer.rng.choice(['expect', 'prefer'])} {writer.claim()}\n" for _ in range(2))
         )
-        if "E030" in {d.code for d in checked(text).diagnostics}:
-            continue  # a denominator that happens to be nought
+        if {"E028", "E030"} & {d.code for d in checked(text).diagnostics}:
+            continue  # a range that happens to run backwards, a denominator that happens to be nought
         recipe = recipe_of(text)
         printed = effective(recipe)
         again = recipe_of(printed)
