@@ -82,6 +82,9 @@ class PruneEvent(Frozen):
     step: int
     sparsity: float
     zeros: tuple[int, ...] = Field(description="exact zeros: per target, or one total (global)")
+    grown: tuple[int, ...] = Field(
+        default=(), description="of a method that takes weights back: how many are swapped, per target"
+    )
 
 
 class DenseGroup(Frozen):
