@@ -11,7 +11,7 @@ from recipelang.plan.distill import plan_term
 from recipelang.plan.facts import ModelFacts, model_digest, read_model_facts
 from recipelang.plan.families import TensorFact, label_count
 from recipelang.plan.identities import identities
-from recipelang.plan.memory import peak_memory
+from recipelang.plan.memory import peak_memory, scoring
 from recipelang.plan.processor import emulates_bf16
 from recipelang.plan.references import locate_model
 from recipelang.plan.types import (
@@ -262,10 +262,12 @@ class Resolver:
             grown = _grown(spec, scope, shapes, [k for k, _ in timed], zeros)
         elif zeros:
             zeros = self._not_below(targets, zeros)
+        args = {n: float(v) if isinstance(v, Fraction) else v for n, v in spec.method.arguments if v is not None}
+        memory, passes = scoring(spec.method.name, args, [facts[n].size for n in targets])
         return PrunePlan(
             name=spec.name,
             method=spec.method.name,
-            args={n: float(v) if isinstance(v, Fraction) else v for n, v in spec.method.arguments if v is not None},  # type: ignore[misc]
+            args=args,  # type: ignore[arg-type]
             scope=scope,  # type: ignore[arg-type]
             pattern=spec.pattern.kind,  # type: ignore[arg-type]
             pattern_size=size,
@@ -276,6 +278,8 @@ class Resolver:
                 PruneEvent(step=k, sparsity=float(s), zeros=n, grown=g)
                 for (k, s), n, g in zip(timed, zeros, grown, strict=True)
             ),
+            scoring=memory,
+            passes=passes,
         )
 
     def _sound(self, spec: PruneSpec, timed: list[tuple[int, Fraction]], path: str) -> bool:
@@ -299,11 +303,8 @@ class Resolver:
             self._error("E054", message, at, "let the window begin later, or at 0%")
             return False
         if method.regrows and len(timed) < 3:
-            message = f"`{name}` would swap no weights: that is done between the first event and the last"
-            help = (
-                "write `constant(80%, over = start..90%, every = 100 steps)`, or `updates = 2 per epoch` in its place"
-            )
-            self._error("E063", message, at, help)
+            help = "it does between the first event and the last: `constant(80%, over = start..90%, updates = 2 per epoch)`"
+            self._error("E063", f"`{name}` would swap no weights", at, help)
             return False
         return True
 

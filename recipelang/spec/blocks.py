@@ -190,8 +190,8 @@ class PruneSpec(Spec):
             help = "leave `recomputations` out: all groups of such a pattern change at once"
             return Conflict("method", "an N:M pattern is reached in one round", help)
         if METHODS[method.name].regrows and method.get("scope") == "global":
-            help = "rank in each tensor: `erk`, `uniform` or `row`"
-            return Conflict("method", f"`{method.name}` swaps as many as it drops in each tensor", help)
+            help = "as many grow as are dropped in each tensor: write `erk`, `uniform` or `row`"
+            return Conflict("method", f"`{method.name}` does not rank over all targets", help)
         if METHODS[method.name].regrows and pattern.kind == "N:M":
             help = "prune single weights, or `block(r, c)`"
             return Conflict("pattern", f"`{method.name}` does not swap weights of an N:M pattern", help)

@@ -120,6 +120,12 @@ METHODS: dict[str, Signature] = {
             Argument("batch", k.number(1, whole=True), 16, "examples of one gradient"),
             Argument("damp", k.number(0, above=True), Fraction(1, 10**7), "added to the diagonal"),
             Argument("recomputations", k.number(1, whole=True), 1, "rounds of an event, each with gradients anew"),
+            Argument(
+                "memory",
+                k.size(none=True),
+                None,
+                "what the matrices may take, in more passes to the same result; `none`: most of what is free then",
+            ),
             _scope("global"),
         ),
         gradients="samples",
