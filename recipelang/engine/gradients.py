@@ -39,9 +39,10 @@ def gradients(
             state.model.zero_grad(set_to_none=True)
             for at in range(0, size, part):  # padded as one batch, then cut, as in training
                 cut = {k: v[at : at + part] for k, v in batch.items()}
-                with torch.enable_grad(), autocast():
-                    loss = state.model(**cut).loss
-                (loss * (len(rows[at : at + part]) / size)).backward()
+                with torch.enable_grad():
+                    with autocast():
+                        loss = state.model(**cut).loss
+                    (loss * (len(rows[at : at + part]) / size)).backward()
             if not dense:
                 state.masks.apply_gradients()
             yield
