@@ -87,7 +87,8 @@ METHODS: dict[str, Signature] = {
     "soft_movement": Signature(
         "soft_movement",
         "weights go first whose score, learned with them, is lowest: soft movement (arXiv 2005.07683). As published the "
-        "penalty decides how many go; here the schedule does, exactly, and what is masked stays so",
+        "penalty decides how many go, at every step, and they may return; here the schedule does, exactly and at its "
+        "events, and what is masked stays so",
         (
             Argument(
                 "learning_rate", k.number(0, above=True), Fraction(1, 100), "of the scores, all the time, in Adam"
