@@ -226,7 +226,7 @@ def _events(prune: PrunePlan) -> str:
     jumps = [b.sparsity - a.sparsity for a, b in itertools.pairwise(events)]
     shown = [one(e) for e in events] if len(events) < 4 else [one(events[0]), one(events[1]), "…", one(events[-1])]
     text = f"{len(events)} event{'s' if len(events) > 1 else ''}: {', '.join(shown)}"
-    if any(jumps):
+    if max(jumps, default=0) > 0:
         text += f"; largest rise {max(jumps):.2%}"
     return text + _swaps(prune)
 

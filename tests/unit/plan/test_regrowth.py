@@ -4,6 +4,7 @@ import pytest
 
 from recipelang.cli.plan import planned
 from recipelang.source import RecipeError
+from tests.cli.command import command
 
 RECIPE = """recipe 1 "swaps"
 
@@ -48,6 +49,15 @@ def test_a_constant_sparsity_has_events_all_the_way(project):
     live = [t.size - n for t, n in zip(prune.targets, prune.events[0].zeros, strict=True)]
     for event, share in zip(prune.events, (0.4, 0.2, 0.0), strict=True):
         assert event.grown == tuple(round(share * n) for n in live)
+
+
+def test_the_screen_tells_how_many_are_swapped(project):
+    prune = plan(project, "rigl(scope = uniform)")
+    shown = " ".join(command("plan", project().parent / "swaps.recipe").out.split())
+    second = prune.events[1]
+    live = sum(t.size for t in prune.targets) - sum(second.zeros)
+    swaps = f"swaps {sum(second.grown):,} of {live:,} live weights at step 10, fewer then, none at the end"
+    assert f"step 20 80.00%; {swaps}" in shown
 
 
 def test_without_every_it_is_one_event(project):
