@@ -26,7 +26,7 @@ from recipelang.spec.methods import METHODS
 from recipelang.spec.params import Given
 
 #: methods that ask for gradients between steps
-_SAMPLES = {name for name, method in METHODS.items() if method.gradients == "samples"}
+_SAMPLES = {name for name, method in METHODS.items() if method.wants == "gradients"}
 
 
 @told()

@@ -298,7 +298,7 @@ class Resolver:
                 self._error("E054", message, at, help)
                 return False
         method, name = METHODS[spec.method.name], spec.method.name
-        if method.gradients == "steps" and timed[0][0] == 0 and timed[0][1] > 0:
+        if method.wants == "steps" and timed[0][0] == 0 and timed[0][1] > 0:
             message = f"`{name}` cannot rank at step 0: no gradient has been seen"
             self._error("E054", message, at, "let the window begin later, or at 0%")
             return False

@@ -32,8 +32,8 @@ class Signature:
     arguments: tuple[Argument, ...] = ()
     #: whether it zeroes weights over time, so that a block needs a `sparsity`
     scheduled: bool = True
-    #: gradients that it ranks by: of the `steps` before an event, or of `samples` drawn for it
-    gradients: Literal["", "steps", "samples"] = ""
+    #: what it looks at beside the weights: the `steps` of training, `gradients` of samples, `inputs` of layers
+    wants: Literal["", "steps", "gradients", "inputs"] = ""
     #: whether masked weights may come back, so that a sparsity may fall and other sets be ranked
     regrows: bool = False
 
@@ -82,7 +82,7 @@ METHODS: dict[str, Signature] = {
         "movement",
         "weights that training moves towards zero go first (arXiv 2005.07683)",
         (_scope("uniform"),),
-        gradients="steps",
+        wants="steps",
     ),
     "soft_movement": Signature(
         "soft_movement",
@@ -101,7 +101,7 @@ METHODS: dict[str, Signature] = {
             ),
             _scope("uniform"),
         ),
-        gradients="steps",
+        wants="steps",
     ),
     "snip": Signature(
         "snip",
@@ -110,7 +110,7 @@ METHODS: dict[str, Signature] = {
             Argument("batches", k.number(1, whole=True), 1, "mini-batches whose mean gradient is used"),
             _scope("global"),
         ),
-        gradients="samples",
+        wants="gradients",
     ),
     "obert": Signature(
         "obert",
@@ -129,7 +129,7 @@ METHODS: dict[str, Signature] = {
             ),
             _scope("global"),
         ),
-        gradients="samples",
+        wants="gradients",
     ),
     "rigl": Signature(
         "rigl",
@@ -145,7 +145,7 @@ METHODS: dict[str, Signature] = {
             Argument("batches", k.number(1, whole=True), 1, "mini-batches whose mean gradient is used"),
             _scope("erk"),
         ),
-        gradients="samples",
+        wants="gradients",
         regrows=True,
     ),
     "hold": Signature("hold", "the zeros that the model came with stay, and no others come", (), scheduled=False),
