@@ -26,6 +26,7 @@ from pathlib import Path
 import torch
 
 from recipelang.pruning import fisher, patterns
+from recipelang.pruning.passes import chunk, passes
 from recipelang.pruning.scores import make
 
 SPARSITY, DAMP = 0.7, 1e-7
@@ -115,7 +116,7 @@ def print_peak(what: str, count: int, block: int, device: str) -> None:
     gradients = Gradients(weights, count)
     before = highest(device)
     if what == "ours":
-        event(weights, gradients, min(count, 2 * fisher.chunk(block)), block)
+        event(weights, gradients, min(count, 2 * chunk(block)), block)
     else:
         rank_one(as_published if what == "published" else tuned, gradients, 2, block, gradients.total // block, count)
     print(highest(device) - before)
@@ -133,7 +134,7 @@ def highest(device: str) -> float:
 def same(gradients: Gradients, block: int) -> float:
     """The largest relative difference between the two diagonals, over a few blocks and the slice's gradients."""
     few = Gradients([torch.nn.Parameter(torch.zeros(200 * block, device=gradients.noise.device))], SLICE_GRADIENTS)
-    pieces = fisher.passes([200 * block], block, 200)[0]
+    pieces = passes([200 * block], block, 200)[0]
     mine = fisher.inverse(few.weights, pieces, few.draw(SLICE_GRADIENTS, 0), block, DAMP)
     few.noise = few.noise.double()
     exact = rank_one(as_published, few, SLICE_GRADIENTS, block, 200, SLICE_GRADIENTS)

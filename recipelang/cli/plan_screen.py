@@ -148,6 +148,8 @@ def _stage_block(plan: Plan, stage: StagePlan) -> RenderableType:
         table.add_row("distill", _distill(distill))
     for prune in stage.prunes:
         table.add_row(f"prune {clean(prune.name)}", _events(prune))
+        if prune.method == "obert":
+            table.add_row("", _gradients(prune))
     parts.append(Padding(table, (0, 0, 0, 2)))
     parts += [Padding(_targets(plan, prune), (0, 0, 0, 2)) for prune in stage.prunes]
     return Group(*parts)
@@ -224,7 +226,31 @@ def _events(prune: PrunePlan) -> str:
     jumps = [b.sparsity - a.sparsity for a, b in itertools.pairwise(events)]
     shown = [one(e) for e in events] if len(events) < 4 else [one(events[0]), one(events[1]), "…", one(events[-1])]
     text = f"{len(events)} event{'s' if len(events) > 1 else ''}: {', '.join(shown)}"
-    return text + (f"; largest rise {max(jumps):.2%}" if jumps else "")
+    if max(jumps, default=0) > 0:
+        text += f"; largest rise {max(jumps):.2%}"
+    return text + _swaps(prune)
+
+
+def _gradients(prune: PrunePlan) -> str:
+    """What an event of oBERT costs: all blocks at once, or part by part with the same gradients drawn again."""
+    count, batch, rounds = (int(prune.args[n]) for n in ("gradients", "batch", "recomputations"))
+    drawn = rounds * (2 * prune.passes - 1)  # once for the scores, once for the update but for the last part
+    times = f" {drawn} times" if drawn > 1 else ""
+    room = f"{prune.scoring / 1e9:.1f} GB" if prune.scoring >= 1e8 else f"{prune.scoring / 1e6:.1f} MB"
+    parts = f"in {prune.passes} passes" if prune.passes > 1 else "in one pass"
+    less = "" if "memory" in prune.args else ", in more where less is free"
+    return f"an event draws {count:,} gradients of {batch} examples{times}; {room} {parts}{less}"
+
+
+def _swaps(prune: PrunePlan) -> str:
+    """Of a method that takes weights back. The first event may have to draw masks in its place."""
+    if not any(any(e.grown) for e in prune.events):
+        return ""
+    second = prune.events[1]
+    live = sum(t.size for t in prune.targets) - sum(second.zeros)
+    return (
+        f"; swaps {sum(second.grown):,} of {live:,} live weights at step {second.step:,}, fewer then, none at the end"
+    )
 
 
 def _heading(prune: PrunePlan) -> str:

@@ -17,12 +17,16 @@ def gradients(
     features: task.Features,
     batches: int,
     size: int,
+    part: int,
     seed: int,
     autocast: Callable[[], AbstractContextManager[None]],
+    *,
+    dense: bool = False,
 ) -> Iterator[None]:
-    """After each mini-batch its mean gradient lies in `.grad`, masked weights' zeroed; afterwards there is none.
+    """After each mini-batch its mean gradient lies in `.grad`; afterwards there is none.
 
-    Examples are drawn without replacement while they last.
+    Those of masked weights are zeroed, unless they are to be `dense`. Examples are drawn without replacement while
+    they last; no more than `part` of them are in one forward pass, which changes nothing but the memory taken.
     """
     order = np.random.default_rng(seed).permutation(len(features))
     device = next(state.model.parameters()).device
@@ -33,10 +37,14 @@ def gradients(
             rows = order[np.arange(first, first + size) % len(order)]
             batch = {k: torch.from_numpy(v).to(device) for k, v in task.collate(features, rows).items()}
             state.model.zero_grad(set_to_none=True)
-            with torch.enable_grad(), autocast():
-                loss = state.model(**batch).loss
-            loss.backward()
-            state.masks.apply_gradients()
+            for at in range(0, size, part):  # padded as one batch, then cut, as in training
+                cut = {k: v[at : at + part] for k, v in batch.items()}
+                with torch.enable_grad():
+                    with autocast():
+                        loss = state.model(**cut).loss
+                    (loss * (len(rows[at : at + part]) / size)).backward()
+            if not dense:
+                state.masks.apply_gradients()
             yield
     finally:
         state.model.zero_grad(set_to_none=True)

@@ -36,6 +36,7 @@ from recipelang.plan.facts import model_digest
 from recipelang.plan.types import DataPlan, DistillPlan, Plan, StagePlan
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.patterns import keeps_to
+from recipelang.pruning.scores import Gradients
 from recipelang.runtime.state import Modifier, State
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.spec.claims import Verdict
@@ -249,12 +250,13 @@ class _Run:
             stage, [self._kept(stage, d) if d.cache else self._running(d) for d in stage.distills], task.OUTPUTS
         )
 
-    def _sampler(self, stage: StagePlan, state: State, features: task.Features) -> Callable[[int, int], Iterator[None]]:
+    def _sampler(self, stage: StagePlan, state: State, features: task.Features) -> Gradients:
         """Gradients for scores, from examples drawn anew at every event."""
 
-        def sample(batches: int, size: int) -> Iterator[None]:
+        def sample(batches: int, size: int, dense: bool = False) -> Iterator[None]:
             seed = stream(stage.seed, stage.name, "gradients", state.step)
-            return gradients(state, features, batches, size or stage.micro_batch, seed, self._autocast(stage.precision))
+            size, part, cast = size or stage.batch, stage.micro_batch, self._autocast(stage.precision)
+            return gradients(state, features, batches, size, part, seed, cast, dense=dense)
 
         return sample
 

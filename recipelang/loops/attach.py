@@ -22,10 +22,11 @@ from recipelang.pruning.masks import Masks
 from recipelang.runtime.state import State
 from recipelang.source import Diagnostics, RecipeError, Source, at_label, fail
 from recipelang.spec.check import Recipe
+from recipelang.spec.methods import METHODS
 from recipelang.spec.params import Given
 
 #: methods that ask for gradients between steps
-_SAMPLES = ("snip", "obert")
+_SAMPLES = {name for name, method in METHODS.items() if method.wants == "gradients"}
 
 
 @told()
@@ -56,7 +57,7 @@ def attach(
         params: values of the recipe's parameters, as text: `{"target": "97%"}`.
         overlays: recipes laid over this one, the last on top.
         teacher: the model that a `distill` block learns from; it is put into eval mode and takes no gradients.
-        batches: a list or a `DataLoader` that `snip` and `obert` take gradients of.
+        batches: a list or a `DataLoader` that `snip`, `obert` and `rigl` take gradients of.
         task_loss: of the model and one of `batches`; the loss that a transformers model gives, unless said.
         learning_rate: whether the recipe's is set at every step; `False` leaves the optimizer's alone.
         after: what `attach` gave for the stage before, whose masks go on.
@@ -143,7 +144,7 @@ def _ask_for_what_a_loop_lacks(
     """A run has the model of an earlier stage, and the data; a loop must hand them over. E086."""
     spec = recipe.stages[index]
     path = f"stage.{spec.name}"
-    names = {p.method.name for p in spec.prunes} & set(_SAMPLES)
+    names = {p.method.name for p in spec.prunes} & _SAMPLES
     with at_label(recipe.label(f"{path}.distill.teacher")):
         if spec.distills and teacher is None:
             help = "give it as `teacher=`; of the dense start itself: `copy.deepcopy(model)` before the first step"

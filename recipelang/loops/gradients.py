@@ -42,7 +42,7 @@ class Sampler:
         self.loss = loss
         self.stage = stage
 
-    def __call__(self, batches: int, size: int) -> Iterator[None]:
+    def __call__(self, batches: int, size: int, dense: bool = False) -> Iterator[None]:
         model = self.state.model
         was_training = model.training
         model.eval()
@@ -55,7 +55,8 @@ class Sampler:
                 model.zero_grad(set_to_none=True)
                 with torch.enable_grad():
                     torch.autograd.backward(self.loss(model, batch))
-                self.state.masks.apply_gradients()
+                if not dense:
+                    self.state.masks.apply_gradients()
                 yield
         finally:
             model.zero_grad(set_to_none=True)

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from recipelang.plan.types import PruneEvent, PrunePlan
 from recipelang.pruning import patterns
 from recipelang.pruning.scores import Score, make
+from recipelang.pruning.scores.rigl import Rigl
+from recipelang.pruning.selection import Scores
 from recipelang.runtime.state import Modifier, State
 from recipelang.source import fail
 
@@ -21,7 +23,8 @@ def pruner(plan: PrunePlan, seed: int) -> Modifier:
             return Hold(plan)
         case "release":
             return Release(plan)
-    return Prune(plan, make(plan.method, plan.args, [t.name for t in plan.targets], seed), seed)
+    score = make(plan.method, plan.args, [t.name for t in plan.targets], seed)
+    return Regrow(plan, score, seed) if isinstance(score, Rigl) else Prune(plan, score, seed)
 
 
 class Prune(Modifier):
@@ -43,7 +46,7 @@ class Prune(Modifier):
             state.sparsity = past[-1]
 
     def on_gradients(self, state: State) -> None:
-        if self.score.observes:
+        if self.score.observes and state.step < self.plan.events[-1].step:  # after it nothing is ranked any more
             self.score.observe(_weights(self.names, state))
 
     def on_end(self, state: State) -> None:
@@ -63,20 +66,23 @@ class Prune(Modifier):
         self.score.prepare(weights, state.gradients)
         with torch.no_grad():
             tiles = self.score.tiles(weights, self.plan.pattern_size) if self.plan.pattern == "block" else None
-            keeps = patterns.choose(
-                self.plan.pattern,
-                self.plan.pattern_size,
-                self.plan.scope,
-                self.score.scores(weights) if tiles is None else tiles,
-                zeros,
-                self._live(weights, state),
-                seed=self.seed,
-                tiled=tiles is not None,
-            )
+            scores = self.score.scores(weights) if tiles is None else tiles
+            keeps = self._choose(scores, zeros, self._live(weights, state), tiled=tiles is not None)
             self.score.compensate(weights, keeps)
-            for name, weight, keep in zip(self.names, weights, keeps, strict=True):
-                state.masks.set(name, weight, keep)
-            state.masks.clear_moments(state.optimizer)
+            self._put(weights, keeps, state)
+
+    def _choose(
+        self, scores: Sequence[Scores], zeros: Sequence[int], live: Sequence[Tensor], *, tiled: bool = False
+    ) -> list[Tensor]:
+        how = self.plan
+        return patterns.choose(
+            how.pattern, how.pattern_size, how.scope, scores, zeros, live, seed=self.seed, tiled=tiled
+        )
+
+    def _put(self, weights: Sequence[nn.Parameter], keeps: Sequence[Tensor], state: State) -> None:
+        for name, weight, keep in zip(self.names, weights, keeps, strict=True):
+            state.masks.set(name, weight, keep)
+        state.masks.clear_moments(state.optimizer)
 
     def _masked(self, weights: Sequence[nn.Parameter], state: State) -> list[int]:
         """Zeros in force, of each ranking set."""
@@ -111,6 +117,34 @@ def towards(before: Sequence[int], after: Sequence[int], rounds: int) -> list[li
     [[4, 1], [7, 2], [10, 3]]
     """
     return [[b + (a - b) * i // rounds for b, a in zip(before, after, strict=True)] for i in range(1, rounds + 1)]
+
+
+class Regrow(Prune):
+    """Masks move, and their counts are the planned ones.
+
+    A masked weight is 0, and so are its moments: one that grows needs nothing but its mask.
+    """
+
+    score: Rigl
+
+    def _prune(self, event: PruneEvent, state: State) -> None:
+        weights = _weights(self.names, state)
+        live = self._live(weights, state)
+        first = event is self.plan.events[0]
+        drawn = [first and bool(mask.all()) for mask in live]
+        grown = [0 if new else n for new, n in zip(drawn, event.grown, strict=True)]
+        if any(grown):
+            self.score.prepare(weights, state.gradients)
+        with torch.no_grad():
+            ranked = zip(drawn, self.score.start(weights), self.score.scores(weights), strict=True)
+            dropped = [zeros + n for zeros, n in zip(event.zeros, grown, strict=True)]
+            kept = self._choose([start if new else score for new, start, score in ranked], dropped, live)
+            if any(grown):
+                # where masks of another kind leave fewer alive than are to be kept, all that live are kept
+                kept = [k & mask for k, mask in zip(kept, live, strict=True)]
+                everything = [torch.ones_like(k) for k in kept]
+                kept = self._choose(self.score.grown(kept), event.zeros, everything)
+            self._put(weights, kept, state)
 
 
 class Hold(Modifier):

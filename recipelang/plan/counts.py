@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from recipelang.schedules.shapes import value
+
 Shape = tuple[int, ...]
 
 
 def over_time(
-    pattern: str, size: tuple[int, int], scope: str, shapes: Sequence[Shape], sparsities: Sequence[Fraction]
+    pattern: str,
+    size: tuple[int, int],
+    scope: str,
+    shapes: Sequence[Shape],
+    sparsities: Sequence[Fraction],
+    *,
+    rises: bool = True,
 ) -> list[tuple[int, ...]]:
-    """`zeros` at every event of a rising schedule; no tensor's count ever falls, whatever rounding would do."""
+    """`zeros` at every event; of a schedule that `rises` no tensor's count ever falls, whatever rounding would do."""
     out: list[tuple[int, ...]] = []
     for sparsity in sparsities:
         now = zeros(pattern, size, scope, shapes, sparsity)
-        if out and scope == "erk":
+        if out and scope == "erk" and rises:
             now = _not_below(out[-1], now)
         out.append(tuple(now))
     return out
@@ -56,6 +64,34 @@ def zeros(pattern: str, size: tuple[int, int], scope: str, shapes: Sequence[Shap
         case "erk":
             return [n * area for n in erk(shapes, groups, sparsity)]
     return [round(sparsity * n) * area for n in groups]
+
+
+def grown(
+    pattern: str,
+    size: tuple[int, int],
+    scope: str,
+    shapes: Sequence[Shape],
+    zeros: Sequence[int],
+    fraction: Fraction,
+    at: Fraction,
+) -> tuple[int, ...]:
+    """How many of the weights that live after an event grow at it: RigL's α/2 (1 + cos πx) of them, whole groups.
+
+    Args:
+        zeros: of each tensor, after the event.
+        fraction: α.
+        at: x, the share of the way from the first event to the last.
+
+    >>> grown("unstructured", (0, 0), "uniform", [(4, 4)], [8], Fraction(1, 2), Fraction(0))
+    (4,)
+    >>> grown("unstructured", (0, 0), "row", [(4, 4)], [8], Fraction(1, 2), Fraction(1, 2))
+    (0,)
+    """
+    share = value("cosine", fraction, Fraction(0), at)
+    area = size[0] * size[1] if pattern == "block" else 1
+    unit = [shape[0] if scope == "row" else area for shape in shapes]
+    live = ((_count(shape) - n) // u for shape, n, u in zip(shapes, zeros, unit, strict=True))
+    return tuple(round(share * n) * u for n, u in zip(live, unit, strict=True))
 
 
 def erk(shapes: Sequence[Shape], groups: Sequence[int], sparsity: Fraction) -> list[int]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from recipelang.plan.facts import ModelFacts
-from recipelang.plan.types import Plan, PrunePlan
+from recipelang.plan.types import Plan
+from recipelang.pruning.passes import block_bytes, within
 
 
 def peak_memory(plan: Plan, facts: ModelFacts) -> int:
@@ -21,7 +24,7 @@ def peak_memory(plan: Plan, facts: ModelFacts) -> int:
         moments = 2 if stage.optimizer == "adamw" else 1
         length = next(d.max_length for d in plan.data if d.label == stage.data)
         masks = sum(t.size for p in stage.prunes for t in p.targets)
-        methods = sum(_own(p) for p in stage.prunes)
+        methods = sum(p.scoring for p in stage.prunes)
         teachers = sum(4 * d.teacher_parameters for d in stage.distills)
         wide = 1 if stage.precision != "fp32" else 2
         b, s = stage.micro_batch, length
@@ -30,15 +33,21 @@ def peak_memory(plan: Plan, facts: ModelFacts) -> int:
     return most
 
 
-def _own(prune: PrunePlan) -> int:
-    """What a method keeps beside the masks: a score a weight, or of oBERT a row of the Fisher information.
+def scoring(method: str, args: Mapping[str, object], sizes: Sequence[int]) -> tuple[int, int]:
+    """What a method keeps beside weights and masks, in bytes at the peak, and in how many passes it scores.
 
-    oBERT does with less when there is less, in several passes.
+    Movement keeps a score a weight, soft movement also its gradient and two moments, `rigl` gradients, oBERT the
+    matrices of its blocks: all at once, unless the recipe allows less (where less is free, the run takes more passes).
     """
-    weights = sum(t.size for t in prune.targets)
-    match prune.method:
-        case "movement" | "snip":
-            return 4 * weights
+    weights = sum(sizes)
+    match method:
+        case "movement" | "snip" | "rigl":
+            return 4 * weights, 1
+        case "soft_movement":
+            return 16 * weights, 1
         case "obert":
-            return 4 * weights * int(prune.args["block"])
-    return 0
+            block, memory = int(str(args["block"])), args.get("memory")
+            parts = within(sizes, block, int(str(memory)) if memory else sum(sizes) * block_bytes(block))
+            most = max(sum(piece.rows(block) for piece in part) for part in parts)
+            return 4 * weights + most * block_bytes(block), len(parts)
+    return 0, 1

@@ -11,7 +11,7 @@ from recipelang.plan.distill import plan_term
 from recipelang.plan.facts import ModelFacts, model_digest, read_model_facts
 from recipelang.plan.families import TensorFact, label_count
 from recipelang.plan.identities import identities
-from recipelang.plan.memory import peak_memory
+from recipelang.plan.memory import peak_memory, scoring
 from recipelang.plan.processor import emulates_bf16
 from recipelang.plan.references import locate_model
 from recipelang.plan.types import (
@@ -35,6 +35,7 @@ from recipelang.spec.blocks import METRICS, DistillSpec, PruneSpec, StageSpec
 from recipelang.spec.canonical import behaviour_digest, spec_digest
 from recipelang.spec.check import Recipe
 from recipelang.spec.claims import selectors
+from recipelang.spec.methods import METHODS
 from recipelang.spec.show import percent, show
 from recipelang.spec.terms import INNER
 from recipelang.values.composite import StageRef
@@ -238,6 +239,7 @@ class Resolver:
         if not self._divides(spec, targets, shapes, path):
             return None
         scope = "uniform" if spec.pattern.kind == "N:M" else str(spec.method.get("scope") or "uniform")
+        regrows = METHODS[spec.method.name].regrows
         timed: list[tuple[int, Fraction]] = []
         if not self._released_alone(spec, targets, stage, path) or not self._keeps_its_pattern(spec, targets, path):
             return None
@@ -250,16 +252,22 @@ class Resolver:
             timed = schedule.events(spec.sparsity, steps, per_epoch, label, self.found)
             if not self._sound(spec, timed, path):
                 return None
-            if self._keeps_to_its_set(targets, scope, stage, label):
+            if self._keeps_to_its_set(targets, scope, stage, label, regrows) and not regrows:
                 self._rises(timed, targets, in_force, label)
             in_force |= dict.fromkeys(targets, timed[-1][1])
-        zeros = counts.over_time(spec.pattern.kind, size, scope, shapes, [s for _, s in timed])
-        if zeros:
+        zeros = counts.over_time(spec.pattern.kind, size, scope, shapes, [s for _, s in timed], rises=not regrows)
+        grown: list[tuple[int, ...]] = [()] * len(zeros)
+        if zeros and regrows:
+            self.masked |= dict(zip(targets, zeros[-1], strict=True))
+            grown = _grown(spec, scope, shapes, [k for k, _ in timed], zeros)
+        elif zeros:
             zeros = self._not_below(targets, zeros)
+        args = {n: float(v) if isinstance(v, Fraction) else v for n, v in spec.method.arguments if v is not None}
+        memory, passes = scoring(spec.method.name, args, [facts[n].size for n in targets])
         return PrunePlan(
             name=spec.name,
             method=spec.method.name,
-            args={n: float(v) if isinstance(v, Fraction) else v for n, v in spec.method.arguments if v is not None},  # type: ignore[misc]
+            args=args,  # type: ignore[arg-type]
             scope=scope,  # type: ignore[arg-type]
             pattern=spec.pattern.kind,  # type: ignore[arg-type]
             pattern_size=size,
@@ -267,8 +275,11 @@ class Resolver:
             never=never,
             dense=self._left_dense(set(targets), set(never)),
             events=tuple(
-                PruneEvent(step=k, sparsity=float(s), zeros=n) for (k, s), n in zip(timed, zeros, strict=True)
+                PruneEvent(step=k, sparsity=float(s), zeros=n, grown=g)
+                for (k, s), n, g in zip(timed, zeros, grown, strict=True)
             ),
+            scoring=memory,
+            passes=passes,
         )
 
     def _sound(self, spec: PruneSpec, timed: list[tuple[int, Fraction]], path: str) -> bool:
@@ -286,9 +297,14 @@ class Resolver:
                 help = f"it is {percent(share)}: write `sparsity = {percent(share)}`, or a `step` to it"
                 self._error("E054", message, at, help)
                 return False
-        if spec.method.name == "movement" and timed[0][0] == 0 and timed[0][1] > 0:
-            message = "`movement` cannot rank at step 0: no gradient has been seen"
+        method, name = METHODS[spec.method.name], spec.method.name
+        if method.wants == "steps" and timed[0][0] == 0 and timed[0][1] > 0:
+            message = f"`{name}` cannot rank at step 0: no gradient has been seen"
             self._error("E054", message, at, "let the window begin later, or at 0%")
+            return False
+        if method.regrows and len(timed) < 3:
+            help = "it does between the first event and the last: `constant(80%, over = start..90%, updates = 2 per epoch)`"
+            self._error("E063", f"`{name}` would swap no weights", at, help)
             return False
         return True
 
@@ -381,14 +397,19 @@ class Resolver:
                 return
             before = sparsity
 
-    def _keeps_to_its_set(self, targets: tuple[str, ...], scope: str, stage: str, label: Label | None) -> bool:
-        """Counts are kept for a ranking set as a whole, so another set over its tensors could revive weights."""
+    def _keeps_to_its_set(
+        self, targets: tuple[str, ...], scope: str, stage: str, label: Label | None, regrows: bool
+    ) -> bool:
+        """Counts are kept for a ranking set as a whole, so another set over its tensors could revive weights.
+
+        Two blocks of a stage never share tensors; beyond that a method that regrows may take any set.
+        """
         mine = (scope, targets if scope == "global" else ())
         for name in targets:
             before, where = self.ranked.setdefault(name, (mine, stage))
             if where == stage and before is not mine:
                 message, help = "two blocks of a stage prune the same tensors", "prune a tensor in one block of a stage"
-            elif before == mine or (before[0], scope) in COARSER:
+            elif before == mine or (before[0], scope) in COARSER or regrows:
                 continue
             elif before[0] == "global":
                 message = "these tensors were ranked together before"
@@ -555,6 +576,17 @@ class Resolver:
 
     def _error(self, code: str, message: str, path: str, help: str | None = None) -> None:
         self.found.add(Diagnostic(code, message, self.recipe.label(path), help=(help,) if help else ()))
+
+
+def _grown(
+    spec: PruneSpec, scope: str, shapes: list[tuple[int, ...]], steps: list[int], zeros: list[tuple[int, ...]]
+) -> list[tuple[int, ...]]:
+    """What a method that takes weights back swaps at every event: from its `fraction` at the first to none at the last."""
+    fraction = spec.method.get("fraction")
+    assert isinstance(fraction, Fraction)
+    kind, size = spec.pattern.kind, (spec.pattern.a, spec.pattern.b)
+    ways = [Fraction(step - steps[0], steps[-1] - steps[0]) for step in steps]
+    return [counts.grown(kind, size, scope, shapes, n, fraction, x) for n, x in zip(zeros, ways, strict=True)]
 
 
 def _purpose(tensor: TensorFact) -> str:

@@ -9,7 +9,7 @@ from recipelang.plan.types import Segment
 from recipelang.schedules import shapes
 from recipelang.source import Diagnostic, Diagnostics, Label
 from recipelang.values.composite import Schedule, ShapeSegment
-from recipelang.values.quantities import Time, round_half_up
+from recipelang.values.quantities import round_half_up
 
 MAX_EVENTS = 100_000
 
@@ -148,10 +148,9 @@ def _times(part: ShapeSegment, per_epoch: int, *, first: bool) -> list[tuple[Fra
     if part.window is None:
         return [(Fraction(0), part.end)]
     t0, t1 = (t.exact_steps(per_epoch) for t in part.window)
-    if part.shape in ("step", "constant") or t1 <= t0:
+    if part.shape == "step" or part.every is None or t1 <= t0:
         before = [(Fraction(0), part.start)] if first and part.shape == "step" and part.start and t0 > 0 else []
         return [*before, (t0, part.end)]
-    assert isinstance(part.every, Time)
     period = part.every.exact_steps(per_epoch)
     intervals = ceil((t1 - t0) / period)
     if intervals >= MAX_EVENTS:

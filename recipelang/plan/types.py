@@ -82,6 +82,9 @@ class PruneEvent(Frozen):
     step: int
     sparsity: float
     zeros: tuple[int, ...] = Field(description="exact zeros: per target, or one total (global)")
+    grown: tuple[int, ...] = Field(
+        default=(), description="of a method that takes weights back: how many are swapped, per target"
+    )
 
 
 class DenseGroup(Frozen):
@@ -104,6 +107,8 @@ class PrunePlan(Frozen):
     never: tuple[str, ...] = Field(default=(), description="tensors that must gain no zeros and no mask")
     dense: tuple[DenseGroup, ...] = ()
     events: tuple[PruneEvent, ...] = Field(default=(), description="none for `hold` and `release`")
+    scoring: int = Field(default=0, description="bytes that the method takes at the peak, beside weights and masks")
+    passes: int = Field(default=1, description="parts that oBERT takes the targets in, so that its matrices fit")
 
     @property
     def final(self) -> float:

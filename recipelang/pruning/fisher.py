@@ -12,57 +12,14 @@ others are as in a shorter block.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from recipelang.pruning.passes import Piece, chunk
+
 #: blocks inverted at once: their copies in double precision stay in a cache
 _SLAB = 256
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Weights `first..last-1` of a flattened target; `first` is where a block begins."""
-
-    target: int
-    first: int
-    last: int
-
-    def rows(self, block: int) -> int:
-        """How many blocks, the shorter one at the end of a tensor included."""
-        return -(-(self.last - self.first) // block)
-
-
-def chunk(block: int) -> int:
-    """Gradients gathered before a product: more are hardly faster, and take more memory than half the matrices."""
-    return max(4, block // 2)
-
-
-def weight_bytes(block: int) -> int:
-    """What the matrices and the gathered gradients take for one weight at the peak, in bytes."""
-    return 4 * (block + chunk(block))
-
-
-def passes(sizes: Sequence[int], block: int, most: int) -> list[list[Piece]]:
-    """Targets of these sizes in as few parts as hold at most `most` blocks each.
-
-    >>> passes([5, 3], block=2, most=4)
-    [[Piece(target=0, first=0, last=5), Piece(target=1, first=0, last=2)], [Piece(target=1, first=2, last=3)]]
-    """
-    parts: list[list[Piece]] = [[]]
-    room = most
-    for target, size in enumerate(sizes):
-        first = 0
-        while first < size:
-            if not room:
-                parts.append([])
-                room = most
-            piece = Piece(target, first, min(size, first + room * block))
-            parts[-1].append(piece)
-            room -= piece.rows(block)
-            first = piece.last
-    return parts
 
 
 def lay(tensors: Sequence[Tensor | None], pieces: Sequence[Piece], into: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from recipelang.pruning.masks import Masks
+    from recipelang.pruning.scores import Gradients
 
 
 @dataclass
@@ -29,8 +30,7 @@ class State:
     outputs: Any = None
     loss: torch.Tensor | None = None
     sparsity: float = 0.0  # the planned one in force, for the progress line
-    #: `(batches, examples of a batch, 0 = the stage's)`: after each, gradients of the task's loss lie in `.grad`
-    gradients: Callable[[int, int], Iterator[None]] = lambda batches, size: iter(())
+    gradients: Gradients = lambda batches, size, dense=False: iter(())
 
 
 class Modifier:

@@ -189,6 +189,17 @@ class PruneSpec(Spec):
         if pattern.kind == "N:M" and method.get("recomputations") not in (None, 1):
             help = "leave `recomputations` out: all groups of such a pattern change at once"
             return Conflict("method", "an N:M pattern is reached in one round", help)
+        if METHODS[method.name].regrows and method.get("scope") == "global":
+            help = "as many grow as are dropped in each tensor: write `erk`, `uniform` or `row`"
+            return Conflict("method", f"`{method.name}` does not rank over all targets", help)
+        if METHODS[method.name].regrows and pattern.kind == "N:M":
+            help = "prune single weights, or `block(r, c)`"
+            return Conflict("pattern", f"`{method.name}` does not swap weights of an N:M pattern", help)
+        if pattern.kind == "N:M" and method.get("scope") == "erk":
+            help = "write `scope = uniform`: such a pattern gives every tensor the same share"
+            return Conflict("method", "an N:M pattern has no densities to choose", help)
+        if method.get("fraction") == 0:
+            return Conflict("method", f"`{method.name}` swaps nothing with `fraction = 0%`", "write `fraction = 30%`")
         together = method.get("block")  # of oBERT
         if pattern.kind == "block" and isinstance(together, int) and together % pattern.b:
             help = f"write `block = {max(1, together // pattern.b) * pattern.b}`"

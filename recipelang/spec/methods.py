@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 from recipelang.source.suggest import closest
 from recipelang.values import aliases, kinds as k
@@ -31,6 +32,10 @@ class Signature:
     arguments: tuple[Argument, ...] = ()
     #: whether it zeroes weights over time, so that a block needs a `sparsity`
     scheduled: bool = True
+    #: what it looks at beside the weights: the `steps` of training, `gradients` of samples, `inputs` of layers
+    wants: Literal["", "steps", "gradients", "inputs"] = ""
+    #: whether masked weights may come back, so that a sparsity may fall and other sets be ranked
+    regrows: bool = False
 
     def default(self) -> Chosen:
         return Chosen(self.name, tuple((a.name, a.default) for a in self.arguments))
@@ -74,7 +79,29 @@ METHODS: dict[str, Signature] = {
     "magnitude": Signature("magnitude", "the weights of smallest absolute value go first", (_scope("uniform"),)),
     "random": Signature("random", "weights go in a random order drawn from the seed: a floor", (_scope("uniform"),)),
     "movement": Signature(
-        "movement", "weights that training moves towards zero go first (arXiv 2005.07683)", (_scope("uniform"),)
+        "movement",
+        "weights that training moves towards zero go first (arXiv 2005.07683)",
+        (_scope("uniform"),),
+        wants="steps",
+    ),
+    "soft_movement": Signature(
+        "soft_movement",
+        "weights go first whose score, learned with them, is lowest: soft movement (arXiv 2005.07683). As published the "
+        "penalty decides how many go, at every step, and they may return; here the schedule does, exactly and at its "
+        "events, and what is masked stays so",
+        (
+            Argument(
+                "learning_rate", k.number(0, above=True), Fraction(1, 100), "of the scores, all the time, in Adam"
+            ),
+            Argument(
+                "penalty",
+                k.number(0),
+                Fraction(5, 10**6),
+                "weight of Σ σ(S) over all scores; the published 400 is of means, 4.7e-6 of BERT-base's sum",
+            ),
+            _scope("uniform"),
+        ),
+        wants="steps",
     ),
     "snip": Signature(
         "snip",
@@ -83,6 +110,7 @@ METHODS: dict[str, Signature] = {
             Argument("batches", k.number(1, whole=True), 1, "mini-batches whose mean gradient is used"),
             _scope("global"),
         ),
+        wants="gradients",
     ),
     "obert": Signature(
         "obert",
@@ -93,8 +121,32 @@ METHODS: dict[str, Signature] = {
             Argument("batch", k.number(1, whole=True), 16, "examples of one gradient"),
             Argument("damp", k.number(0, above=True), Fraction(1, 10**7), "added to the diagonal"),
             Argument("recomputations", k.number(1, whole=True), 1, "rounds of an event, each with gradients anew"),
+            Argument(
+                "memory",
+                k.size(none=True),
+                None,
+                "what the matrices may take, in more passes to the same result; `none`: most of what is free then",
+            ),
             _scope("global"),
         ),
+        wants="gradients",
+    ),
+    "rigl": Signature(
+        "rigl",
+        "weights are swapped at every event: small ones for masked ones of large gradient (arXiv 1911.11134). It begins "
+        "with the masks in force, or with random ones; `constant(80%, over = start..90%, every = 100 steps)` keeps a sparsity",
+        (
+            Argument(
+                "fraction",
+                k.ratio(),
+                Fraction(3, 10),
+                "of the live weights swapped at first; 0 at last, a cosine between",
+            ),
+            Argument("batches", k.number(1, whole=True), 1, "mini-batches whose mean gradient is used"),
+            _scope("erk"),
+        ),
+        wants="gradients",
+        regrows=True,
     ),
     "hold": Signature("hold", "the zeros that the model came with stay, and no others come", (), scheduled=False),
     "release": Signature("release", "masks of earlier stages are taken off", (), scheduled=False),
@@ -102,10 +154,8 @@ METHODS: dict[str, Signature] = {
 
 #: methods of the language that this release cannot run yet
 LATER_METHODS = (
-    "soft_movement",
     "wanda",
     "sparsegpt",
-    "rigl",
 )
 
 OPTIMIZERS: dict[str, Signature] = {

@@ -27,6 +27,8 @@ SYMBOLS = _table(
         "adamw": "adam AdamW adamw_torch adamw_hf adamw_torch_fused",
         "magnitude": "gmp l1 l1_unstructured magnitude_pruning GMPruningModifier MagnitudePruningModifier global_magnitude",
         "movement": "MovementPruningModifier movement_pruning",
+        "soft_movement": "soft_movement_pruning smvp sigmoied_threshold",
+        "rigl": "RigLPruningModifier dynamic_sparse_training",
         "obert": "obs obc OBSPruningModifier second_order optimal_bert_surgeon",
         "sparsegpt": "SparseGPTModifier sparse_gpt",
         "wanda": "WandaPruningModifier",

@@ -258,14 +258,18 @@ def count(unit: str) -> Kind:
     return Kind(f"{unit}s", convert, doc=doc, within="at least 0", json={"$ref": f"#/$defs/{unit}s"})
 
 
-def size() -> Kind:
+def size(*, none: bool = False) -> Kind:
     def convert(value: object) -> object:
+        if none and value is None:
+            return None
         if not isinstance(value, Quantity) or value.unit != "byte":
             raise wrong(value, "a size in bytes", "write it as `5 GB` or `512 MiB`")
         return _whole(value.value, "bytes", 1)
 
     doc = "a size in whole bytes: `5 GB`, `512 MiB`"
-    return Kind("bytes", convert, doc=doc, within="at least 1 B", json={"$ref": "#/$defs/bytes"})
+    words = ("none",) if none else ()
+    json = _or_null({"$ref": "#/$defs/bytes"}, none)
+    return Kind("bytes" + (" or none" if none else ""), convert, words=words, doc=doc, within="at least 1 B", json=json)
 
 
 def one_of(*names: str) -> Kind:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 from torch import Tensor, nn
 
 from recipelang.pruning.selection import Scores
 
-#: `(batches, examples of a batch)` -> after each one the gradients of the task's loss lie in `.grad`, in eval mode;
-#: called again before the weights change, it gives the same ones
-Gradients = Callable[[int, int], Iterator[None]]
+
+class Gradients(Protocol):
+    """After each batch the mean gradients of the task's loss lie in `.grad`, in eval mode.
+
+    `size` is the examples of a batch, 0 for as many as an optimizer step has. Masked weights have none, unless they
+    are `dense`. Called again before the weights change, it gives the same ones.
+    """
+
+    def __call__(self, batches: int, size: int, dense: bool = False) -> Iterator[None]: ...
 
 
 class Score:
@@ -56,7 +63,7 @@ class Score:
 
 def make(method: str, args: Mapping[str, object], names: Sequence[str], seed: int) -> Score:
     """The score of a method by its name in a recipe."""
-    from recipelang.pruning.scores import magnitude, movement, obert, random, snip
+    from recipelang.pruning.scores import magnitude, movement, obert, random, rigl, snip, soft_movement
 
     table: dict[str, type[Score]] = {
         "magnitude": magnitude.Magnitude,
@@ -64,5 +71,7 @@ def make(method: str, args: Mapping[str, object], names: Sequence[str], seed: in
         "movement": movement.Movement,
         "snip": snip.Snip,
         "obert": obert.Obert,
+        "soft_movement": soft_movement.SoftMovement,
+        "rigl": rigl.Rigl,
     }
     return table[method](args, names, seed)

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from recipelang.pruning import fisher
-from recipelang.pruning.fisher import Piece
 from recipelang.pruning.free_memory import free_memory
+from recipelang.pruning.passes import Piece, within
 from recipelang.pruning.scores import Gradients, Score
 from recipelang.pruning.selection import Scores
 
@@ -117,8 +117,7 @@ class Obert(Score):
         """Parts that fit in memory, decided once an event."""
         given = self.args.get("memory")
         budget = int(_SHARE * free_memory(weights[0].device)) if given is None else int(given)  # type: ignore[call-overload]
-        most = max(1, budget // (self.block * fisher.weight_bytes(self.block)))
-        return fisher.passes([w.numel() for w in weights], self.block, most)
+        return within([w.numel() for w in weights], self.block, budget)
 
     def _pairs(self, weights: Sequence[nn.Parameter]) -> list[tuple[nn.Parameter, Tensor]]:
         return list(zip(weights, self._multipliers, strict=True))

@@ -11,6 +11,7 @@ from recipelang.modifiers.prune import Prune
 from recipelang.plan.types import PruneEvent, PrunePlan, Target
 from recipelang.pruning import fisher, patterns
 from recipelang.pruning.masks import Masks
+from recipelang.pruning.passes import passes
 from recipelang.pruning.scores import make
 from recipelang.runtime.state import State
 
@@ -261,7 +262,7 @@ def test_same_gradients_give_the_same_bits():
 def test_one_inversion_equals_the_published_rank_one_updates():
     case = Case(shapes=[(7, 11)], m=40)
     block, m = 10, 40
-    got = fisher.inverse(case.weights, fisher.passes([77], block, 100)[0], case.gradients(m, 5), block, DAMP)
+    got = fisher.inverse(case.weights, passes([77], block, 100)[0], case.gradients(m, 5), block, DAMP)
     want = torch.eye(block, dtype=torch.float64).repeat(8, 1, 1) / DAMP
     for (g,) in case.grads:
         padded = torch.cat([g.reshape(-1), torch.zeros(3, dtype=torch.float64)]).view(8, block)
@@ -277,7 +278,7 @@ def test_damping_lost_to_rounding_is_put_back():
     for i, one in enumerate(case.grads):
         one[0] = (direction * (100 + i)).view(1, 12)
         one[0][0, 3] = 0
-    inverse = fisher.inverse(case.weights, fisher.passes([12], 12, 1)[0], case.gradients(24, 5), 12, 1e-7)[0].double()
+    inverse = fisher.inverse(case.weights, passes([12], 12, 1)[0], case.gradients(24, 5), 12, 1e-7)[0].double()
     assert bool(inverse.isfinite().all())
     eigenvalues = torch.linalg.eigvalsh(inverse)
     assert float(eigenvalues[-1]) == pytest.approx(1e7, rel=1e-3)
@@ -303,7 +304,7 @@ def test_golden_figures(shared):
     with torch.no_grad():
         case.weights[0].copy_(torch.tensor(obs["w"]))
     case.grads = [[torch.tensor(g)] for g in obs["grads"]]
-    pieces = fisher.passes([8], obs["B"], 100)[0]
+    pieces = passes([8], obs["B"], 100)[0]
     inverse = fisher.inverse(case.weights, pieces, case.gradients(3, 5), obs["B"], obs["damp"])
     diagonal = inverse.diagonal(dim1=1, dim2=2).reshape(-1)
     torch.testing.assert_close(diagonal, torch.tensor(obs["diag"]), rtol=1e-5, atol=0)

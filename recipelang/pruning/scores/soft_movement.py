@@ -1,0 +1,77 @@
+"""Soft movement: scores that are learned with the weights (arXiv 2005.07683, soft movement pruning).
+
+Every weight has a score S, from 0 on. The forward pass is that of w · [σ(S) > τ], and the step function is taken
+for straight in the backward pass: ∂L/∂S = ∂L/∂w · w. A penalty λ Σ σ(S) pulls all scores down, and Adam moves them,
+at a rate of their own.
+
+As published τ is given, and λ decides how sparse a model becomes. Here the schedule says how many weights are zero,
+and τ is what makes it so: at an event the weights of lowest σ(S) go, exactly as many as are planned, until the next
+event. And a masked weight is zero and stays so, where the published form keeps its value for a return; its score
+learns nothing more and falls with the penalty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from recipelang.pruning.scores import Score
+from recipelang.pruning.selection import Scores
+
+
+def slope(learned: Tensor, weight: Tensor, gradient: Tensor | None, penalty: float) -> Tensor:
+    """∂/∂S of the loss, taken straight through the mask, and of `penalty` · Σ σ(S); shaped as `learned`."""
+    soft = learned.sigmoid()
+    pulled = (soft - soft * soft).mul_(penalty)
+    return pulled if gradient is None else pulled.addcmul_(gradient.to(pulled.dtype), weight.to(pulled.dtype))
+
+
+class SoftMovement(Score):
+    observes = True
+
+    def __init__(self, args: Mapping[str, object], names: Sequence[str], seed: int) -> None:
+        super().__init__(args, names, seed)
+        self.rate = float(args.get("learning_rate", 1e-2))  # type: ignore[arg-type]
+        self.penalty = float(args.get("penalty", 5e-6))  # type: ignore[arg-type]
+        self.learned: dict[str, Tensor] = {}  # no less than single precision
+        self.optimizer: torch.optim.Optimizer | None = None
+
+    @torch.no_grad()
+    def observe(self, weights: Sequence[nn.Parameter]) -> None:
+        if self.optimizer is None:
+            zeros = (torch.zeros_like(w, dtype=torch.promote_types(w.dtype, torch.float32)) for w in weights)
+            self.optimizer = self._take(dict(zip(self.names, zeros, strict=True)))
+        for name, weight in zip(self.names, weights, strict=True):
+            self.learned[name].grad = slope(self.learned[name], weight.detach(), weight.grad, self.penalty)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def scores(self, weights: Sequence[nn.Parameter]) -> list[Scores]:
+        """S itself: σ keeps the order, and rounds large scores to the same number."""
+        return [
+            self.learned.get(name, torch.zeros_like(weight)).detach().reshape(-1).clone
+            for name, weight in zip(self.names, weights, strict=True)
+        ]
+
+    def _take(self, learned: dict[str, Tensor]) -> torch.optim.Optimizer:
+        self.learned = {name: score.requires_grad_() for name, score in learned.items()}
+        return torch.optim.Adam(self.learned.values(), lr=self.rate, fused=True)
+
+    def state(self) -> dict[str, Tensor]:
+        if self.optimizer is None:
+            return {}
+        found = {name: score.detach() for name, score in self.learned.items()}
+        for name, score in self.learned.items():
+            found |= {f"{name}/{key}": value for key, value in self.optimizer.state[score].items()}
+        return found
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        if not state:
+            return
+        self.optimizer = self._take({name: state[name].clone() for name in self.names})
+        for where, value in state.items():
+            name, _, key = where.partition("/")
+            if key:
+                self.optimizer.state[self.learned[name]][key] = value

@@ -1,0 +1,75 @@
+"""The contract as a page: what every combination promises, or why the plan refuses it.
+
+A test checks the line of its own combination. `RECIPELANG_UPDATE_CONTRACT=1 pytest tests/contract` writes the page
+again from what it found, in one process and with every test of the folder.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from recipelang.spec.methods import METHODS
+
+PAGE = Path(__file__).parents[2] / "docs" / "contract.md"
+UPDATE = "RECIPELANG_UPDATE_CONTRACT" in os.environ
+PATTERNS = ("unstructured", "2:4", "block(2, 4)")
+
+HEAD = """# The contract
+
+What is promised of every method, pattern and scope. Written by the tests of `tests/contract`, which run every
+combination on a small model and check the page.
+
+- **exact**: after every step as many weights are zero as are planned, in the pattern; they, their gradients and
+  the optimizer's moments are 0.0.
+- **resumed**: interrupted and resumed is the same as uninterrupted, bit for bit on a CPU. So is doing it again.
+- A combination that cannot be kept is refused by `recipelang plan` with a code, before anything runs.
+
+`hold` and `release` rank nothing, so they have neither pattern nor scope.
+
+"""
+COLUMNS = ("method", "pattern", "scope", "exact", "resumed", "refused, or why it is so")
+
+
+@dataclass(frozen=True)
+class Combination:
+    method: str
+    pattern: str
+    scope: str  # empty: the method has none
+
+    def __str__(self) -> str:
+        return "-".join(filter(None, (self.method, self.pattern, self.scope)))
+
+
+def scopes(method: str) -> tuple[str, ...]:
+    """Every scope of the language, where the method takes one at all: what it does not take is refused."""
+    every = {s for m in METHODS.values() for a in m.arguments if a.name == "scope" for s in a.kind.symbols}
+    has = any(a.name == "scope" for a in METHODS[method].arguments)
+    return tuple(s for s in ("uniform", "global", "row", "erk") if s in every) if has else ("",)
+
+
+def combinations() -> list[Combination]:
+    methods = (name for name, signature in METHODS.items() if signature.scheduled)
+    return [Combination(m, p, s) for m in methods for p, s in itertools.product(PATTERNS, scopes(m))]
+
+
+def line(it: Combination, *, exact: bool = False, resumed: bool = False, why: str = "") -> str:
+    cells = [
+        f"`{it.method}`",
+        f"`{it.pattern}`",
+        f"`{it.scope}`" if it.scope else "",
+        *(_yes(x) for x in (exact, resumed)),
+        why,
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def page(lines: list[str]) -> str:
+    rows = [f"| {' | '.join(COLUMNS)} |", f"|{' --- |' * len(COLUMNS)}", *lines]
+    return HEAD + "\n".join(rows) + "\n"
+
+
+def _yes(kept: bool) -> str:
+    return "yes" if kept else "-"
