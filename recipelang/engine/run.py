@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -31,7 +32,7 @@ from recipelang.engine.records import RECORD, Interrupted, Measurements, Reporte
 from recipelang.engine.seeds import stream
 from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
 from recipelang.modifiers.distill import Running, asked
-from recipelang.plan.data import load_examples
+from recipelang.plan.data import load_split
 from recipelang.plan.facts import model_digest
 from recipelang.plan.types import DataPlan, DistillPlan, Plan, StagePlan
 from recipelang.pruning.masks import Masks
@@ -39,8 +40,7 @@ from recipelang.pruning.patterns import keeps_to
 from recipelang.runtime.state import Modifier, State
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.spec.claims import Verdict
-from recipelang.tasks import question_answering as task
-from recipelang.tasks.squad_format import Example
+from recipelang.tasks import Features, task_of
 
 _LOG_EVERY = 10
 
@@ -125,7 +125,8 @@ class _Run:
         self.checkpoints = out / "checkpoints"
         self.position = checkpoint.Position(plan.behaviour_digest)
         self.masks = Masks()
-        self.data: dict[tuple[str, str], tuple[tuple[Example, ...], task.Features]] = {}
+        self.task = task_of(plan.model.task)
+        self.data: dict[tuple[str, str], tuple[tuple[Any, ...], Features]] = {}
         self.log: EventLog | None = None
         self.needed = {d.teacher for s in plan.stages for d in s.distills if d.teacher.startswith("stage.")}
 
@@ -246,10 +247,10 @@ class _Run:
     # ------------------------------------------------------------------- pieces
     def _modifiers(self, stage: StagePlan) -> list[Modifier]:
         return acting(
-            stage, [self._kept(stage, d) if d.cache else self._running(d) for d in stage.distills], task.OUTPUTS
+            stage, [self._kept(stage, d) if d.cache else self._running(d) for d in stage.distills], self.task.OUTPUTS
         )
 
-    def _sampler(self, stage: StagePlan, state: State, features: task.Features) -> Callable[[int, int], Iterator[None]]:
+    def _sampler(self, stage: StagePlan, state: State, features: Features) -> Callable[[int, int], Iterator[None]]:
         """Gradients for scores, from examples drawn anew at every event."""
 
         def sample(batches: int, size: int) -> Iterator[None]:
@@ -274,10 +275,10 @@ class _Run:
         _, features = self._split(data, "train")
         until = min(stage.steps, self.plan.rehearsal or stage.steps)
         seed = stage.seed if data.seed is None else data.seed
-        named = [task.OUTPUTS if t.output == "logits" else (t.output,) for t in d.terms]
+        named = [self.task.OUTPUTS if t.output == "logits" else (t.output,) for t in d.terms]
         wanted = Wanted(
             teacher=model_digest(self._teacher_folder(d.teacher)),
-            features=features,
+            features=features,  # type: ignore[arg-type]
             rows=drawn(stage, len(features), data.shuffle, seed, until),
             outputs=tuple(sorted({name for names in named for name in names})),
             kept=d.cache or "fp16",
@@ -308,12 +309,10 @@ class _Run:
             return nullcontext
         return lambda: torch.autocast(self.accelerator.device.type, torch.bfloat16)  # type: ignore[return-value]
 
-    def _split(self, data: DataPlan, name: str) -> tuple[tuple[Example, ...], task.Features]:
+    def _split(self, data: DataPlan, name: str) -> tuple[tuple[Any, ...], Features]:
         key = (data.label, name)
         if key not in self.data:
-            examples = load_examples(data, name)
-            tokenizer = task.load_tokenizer(Path(self.plan.model.path))
-            self.data[key] = examples, task.featurize(examples, tokenizer, data.max_length, data.stride)
+            self.data[key] = load_split(data, name, Path(self.plan.model.path))
         return self.data[key]
 
     def _newest(self) -> checkpoint.Loaded | None:
