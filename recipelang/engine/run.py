@@ -25,6 +25,7 @@ from recipelang.engine.evaluate import evaluate
 from recipelang.engine.event_log import EventLog
 from recipelang.engine.gradients import gradients
 from recipelang.engine.interrupt import StopRequests
+from recipelang.engine.layers import Layers
 from recipelang.engine.loop import drawn, make_optimizer, train
 from recipelang.engine.memory import is_out_of_memory
 from recipelang.engine.models import load_model
@@ -37,7 +38,8 @@ from recipelang.plan.facts import model_digest
 from recipelang.plan.types import DataPlan, DistillPlan, Plan, StagePlan
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.patterns import keeps_to
-from recipelang.runtime.state import Modifier, State
+from recipelang.runtime.event import Event
+from recipelang.runtime.state import Modifier, State, fire
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.spec.claims import Verdict
 from recipelang.tasks import Features, task_of
@@ -142,8 +144,13 @@ class _Run:
         else:
             self.position.zeros_at_start = self._zeros(self.plan.never)
         self._open_log(resume)
+        if loaded is None:
+            self._measure_dense()
         for stage in self.plan.stages[self.position.stage :]:
-            self._stage(stage, stop, loaded)
+            if stage.mode == "one_shot":
+                self._one_shot(stage, loaded)
+            else:
+                self._stage(stage, stop, loaded)
             loaded = None
         if loaded is not None:  # every stage was done before the interruption
             checkpoint.restore(loaded, self.model, self.masks, None)
@@ -203,6 +210,50 @@ class _Run:
         self._end_stage(stage, before + time.monotonic() - began)
         if stop.received is not None:
             raise Interrupted(stop.received, self.checkpoints)
+
+    def _one_shot(self, stage: StagePlan, loaded: checkpoint.Loaded | None) -> None:
+        """No step is taken, so a stage that was interrupted begins again: `START` and `END` are all there is."""
+        if loaded is not None:
+            checkpoint.restore(loaded, self.model, self.masks, None)
+        began = time.monotonic()
+        optimizer = make_optimizer(stage, self.model)
+        state = State(self.model, optimizer, self.masks, steps=0)
+        of = stage.calibration.layers if stage.calibration else 0
+        self.reporter.stage_started(stage, of, 0)
+        if stage.calibration is not None:
+            data = next(d for d in self.plan.data if d.label == stage.data)
+            _, features = self._split(data, "train")
+            autocast = self._autocast(stage.precision)
+            state.gradients = self._sampler(stage, state, features)
+            state.layers = Layers(
+                self.model, features, self.task.LABELS, stage.micro_batch, autocast, self._between_layers(stage)
+            )
+        modifiers = self._modifiers(stage)
+        torch.manual_seed(stream(stage.seed, stage.name, "dropout"))
+        fire(Event.START, modifiers, state)
+        fire(Event.END, modifiers, state)
+        if self.log is not None:
+            self.log.add(sum(s.steps for s in self.plan.stages[: stage.index]), {"train/sparsity": state.sparsity})
+        self._end_stage(stage, time.monotonic() - began)
+        if self.stop.received is not None:
+            raise Interrupted(self.stop.received, self.checkpoints)
+
+    def _between_layers(self, stage: StagePlan) -> Callable[[int, int], None]:
+        def between(done: int, of: int) -> None:
+            self.reporter.layer_pruned(stage, done, of)
+            if self.stop.received is not None and done < of:
+                raise Interrupted(self.stop.received, self.checkpoints)
+
+        return between
+
+    def _measure_dense(self) -> None:
+        """What `compare = dense` asks for: the model that the first stage starts from."""
+        for evaluation in self.plan.evaluations:
+            if evaluation.dense:
+                metrics = self._measure(self.plan.stages[0], evaluation.name)
+                for metric, value in metrics.items():
+                    self.position.metrics[f"{evaluation.name}.dense.{metric}"] = value
+                self.reporter.evaluated(None, evaluation.name, metrics)
 
     def _end_stage(self, stage: StagePlan, seconds: float) -> None:
         self.position.seconds[stage.name] = seconds

@@ -182,6 +182,7 @@ class EvaluatePlan(Frozen):
     data: str = ""
     split: str
     metrics: tuple[str, ...]
+    dense: bool = Field(default=False, description="measured before the first stage as well")
     every: dict[str, int] = Field(default={}, description="stage -> steps between measurements inside it")
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from recipelang.pruning.inputs import Gathered
     from recipelang.pruning.masks import Masks
 
 
@@ -31,6 +32,9 @@ class State:
     sparsity: float = 0.0  # the planned one in force, for the progress line
     #: `(batches, examples of a batch, 0 = the stage's)`: after each, gradients of the task's loss lie in `.grad`
     gradients: Callable[[int, int], Iterator[None]] = lambda batches, size: iter(())
+    #: `(targets, what to gather, order)`: layer by layer, what was gathered of the inputs of the targets in it. What
+    #: is done to a layer before the next is asked for is what the next one sees, if the order is `sequential`
+    layers: Callable[[Sequence[str], type[Gathered], str], Iterator[dict[str, Gathered]]] = lambda *_: iter(())
 
 
 class Modifier:

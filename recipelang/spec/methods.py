@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 from recipelang.source.suggest import closest
 from recipelang.values import aliases, kinds as k
@@ -31,6 +32,8 @@ class Signature:
     arguments: tuple[Argument, ...] = ()
     #: whether it zeroes weights over time, so that a block needs a `sparsity`
     scheduled: bool = True
+    #: what it looks at beside the weights: the `steps` of training, `gradients` of samples, `inputs` of layers
+    wants: Literal["", "steps", "gradients", "inputs"] = ""
 
     def default(self) -> Chosen:
         return Chosen(self.name, tuple((a.name, a.default) for a in self.arguments))
@@ -70,11 +73,19 @@ def _scope(default: str) -> Argument:
     return Argument("scope", k.one_of("uniform", "global", "row", "erk"), default, doc)
 
 
+def _layerwise(*scopes: str) -> Argument:
+    doc = "what is ranked together: each row, each tensor; `erk` gives small tensors more. Layers go one after another"
+    return Argument("scope", k.one_of(*scopes), scopes[0], doc)
+
+
 METHODS: dict[str, Signature] = {
     "magnitude": Signature("magnitude", "the weights of smallest absolute value go first", (_scope("uniform"),)),
     "random": Signature("random", "weights go in a random order drawn from the seed: a floor", (_scope("uniform"),)),
     "movement": Signature(
-        "movement", "weights that training moves towards zero go first (arXiv 2005.07683)", (_scope("uniform"),)
+        "movement",
+        "weights that training moves towards zero go first (arXiv 2005.07683)",
+        (_scope("uniform"),),
+        wants="steps",
     ),
     "snip": Signature(
         "snip",
@@ -83,6 +94,7 @@ METHODS: dict[str, Signature] = {
             Argument("batches", k.number(1, whole=True), 1, "mini-batches whose mean gradient is used"),
             _scope("global"),
         ),
+        wants="gradients",
     ),
     "obert": Signature(
         "obert",
@@ -95,6 +107,24 @@ METHODS: dict[str, Signature] = {
             Argument("recomputations", k.number(1, whole=True), 1, "rounds of an event, each with gradients anew"),
             _scope("global"),
         ),
+        wants="gradients",
+    ),
+    "wanda": Signature(
+        "wanda",
+        "weights that are small times the inputs they meet go first, in one shot (arXiv 2306.11695)",
+        (_layerwise("row", "uniform", "erk"),),
+        wants="inputs",
+    ),
+    "sparsegpt": Signature(
+        "sparsegpt",
+        "weights whose absence, made up for by those right of them, changes a layer's outputs least go first, in one "
+        "shot (arXiv 2301.00774)",
+        (
+            Argument("block", k.number(1, whole=True), 128, "columns that are chosen among together"),
+            Argument("damp", k.number(0, above=True), Fraction(1, 100), "added to the diagonal, in shares of its mean"),
+            _layerwise("uniform", "erk"),
+        ),
+        wants="inputs",
     ),
     "hold": Signature("hold", "the zeros that the model came with stay, and no others come", (), scheduled=False),
     "release": Signature("release", "masks of earlier stages are taken off", (), scheduled=False),
@@ -103,8 +133,6 @@ METHODS: dict[str, Signature] = {
 #: methods of the language that this release cannot run yet
 LATER_METHODS = (
     "soft_movement",
-    "wanda",
-    "sparsegpt",
     "rigl",
 )
 
