@@ -58,8 +58,10 @@ def check(
     block = f"data.{stage.data}" if stage.data else "data"
     if data.samples is not None and read.samples < data.samples:
         message = f"the calibration has {read.samples:,} of {data.samples:,} samples"
-        notes = (f"a sample is a block of {read.length:,} tokens",) if data.task == "causal_lm" else ()
-        help = (f"write `samples = {read.samples:,} samples`, give more text, or a smaller `max_length`",)
+        blocks = data.task == "causal_lm"
+        notes = (f"a sample is a block of {read.length:,} tokens",) if blocks else ()
+        more = "give more text, or a smaller `max_length`" if blocks else "or give more examples"
+        help = (f"write `samples = {read.samples} samples`, {more}",)
         at = recipe.label(f"{block}.samples")
         found.add(Diagnostic("E078", message, at, notes=notes, help=help))
         return

@@ -104,9 +104,7 @@ class _Live(Resolver):
         path = f"stage.{stage.name}"
         if stage.mode == "one_shot":
             help = "`recipelang run` does it: there is no loop in it"
-            self._error(
-                "E055", "one-shot pruning in a loop of your own is not in this release yet", f"{path}.mode", help
-            )
+            self._error("E055", "one-shot pruning in your own loop is not in this release yet", f"{path}.mode", help)
         inner = [(f"{path}.prune.{p.name}", p) for p in stage.prunes] + [(f"{path}.distill", d) for d in stage.distills]
         for where, spec in inner:
             for name, attribute in spec.attributes().items():

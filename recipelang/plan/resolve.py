@@ -255,7 +255,8 @@ class Resolver:
             if METHODS[prune.method].wants == "inputs" and outside:
                 at = self.recipe.label(f"stage.{spec.name}.prune.{prune.name}.targets")
                 message = f"`{prune.method}` goes through layers, and `{outside[0]}` lies in none"
-                help = "write `@linear & @decoder`, or `@encoder`: what lies in layers"
+                role = "decoder" if any("decoder" in t.roles for t in self.facts.tensors) else "encoder"
+                help = f"write `@linear & @{role}`"
                 self.found.add(Diagnostic("E054", message, at, help=(help,)))
                 return False
         return True

@@ -324,8 +324,6 @@ class StageSpec(Spec):
                 return Conflict(f"{at}.sparsity", message, help)
         if not one_shot:
             return None
-        if not prunes:
-            return Conflict("mode", "one shot, and nothing to prune", "add `prune NAME { ... }`")
         if values.get("distills"):
             return Conflict("distill", "one shot learns from no teacher", "take `distill` out, or train")
         for name in _OF_TRAINING:

@@ -17,6 +17,6 @@ def check(it: Subject) -> Iterator[Finding]:
             data = f"data.{stage.data}" if stage.data else "data"
             yield Finding(
                 f"{data}.samples",
-                f"`{stage.name}` is calibrated on {read.samples:,} samples",
+                f"`{stage.name}` is calibrated on {read.samples:,} sample{'s' if read.samples > 1 else ''}",
                 f"give it {ENOUGH}, as published: what a layer sees is guessed from them",
             )

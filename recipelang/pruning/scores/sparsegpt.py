@@ -30,7 +30,7 @@ def factor(gram: Tensor, damp: float) -> Tensor:
     Raises:
         RecipeError: E082 where an input is not finite, E078 where H cannot be inverted for want of samples.
     """
-    h = gram.double()
+    h = gram.to(torch.float64, copy=True)
     mean = float(h.diagonal().mean())
     if not math.isfinite(mean):
         raise fail("E082", "the inputs of a layer are not finite", help="calibrate in fp32, or look at the weights")
