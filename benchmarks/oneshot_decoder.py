@@ -4,7 +4,7 @@ No real decoder is at hand without a network, so a small one of Llama's architec
 vocabulary and the weights are trained on passages of SQuAD, by a recipe. Then `recipes/oneshot/decoder-50.recipe`
 prunes it with each method and pattern. Perplexity is measured on passages of the dev set, which is of other articles.
 
-    RECIPELANG_SHARED=... python benchmarks/oneshot_decoder.py [--folder DIR] [--steps 300] [--samples 128]
+    RECIPELANG_SHARED=... python benchmarks/oneshot_decoder.py [--folder DIR] [--steps 800] [--samples 128]
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ model {{ base = "start", task = causal_lm }}
 data {{ train = "train.jsonl", validation = "dev.jsonl", max_length = {length} tokens }}
 stage dense {{
   length = {steps} steps
-  batch = 16
+  batch = 8
   precision = {precision}
   optimizer = adamw(betas = [0.9, 0.95], weight_decay = 0.1)
-  learning_rate = [linear(0 -> 2e-3, over = 0%..5%), cosine(2e-3 -> 1e-4, over = 5%..100%)]
+  learning_rate = [linear(0 -> 3e-3, over = 0%..5%), cosine(3e-3 -> 1e-4, over = 5%..100%)]
 }}
 evaluate dev {{ metrics = [perplexity], compare = dense }}
 """
@@ -126,7 +126,7 @@ def prune(folder: Path, method: str, structure: str, options: argparse.Namespace
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, help="kept; a model that was trained there is used again")
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--hidden", type=int, default=192)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--samples", type=int, default=128)

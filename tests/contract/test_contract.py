@@ -12,12 +12,13 @@ from recipelang.cli.plan import planned
 from recipelang.engine.records import Interrupted
 from recipelang.source import RecipeError
 from recipelang.spec.methods import METHODS
+from tests.decoders import make_decoder, make_text
 from tests.train.steps import StopAt, run, same, weights
 from tests.train.test_pruning import Watch, targets
 
 SCOPES = ("uniform", "global", "row", "erk")
 PATTERNS = ("unstructured", "2:4", "block(2, 4)")
-SCHEDULED = [name for name, signature in METHODS.items() if signature.scheduled]
+SCHEDULED = [name for name, signature in METHODS.items() if signature.scheduled and signature.wants != "inputs"]
 #: as little work as shows the method
 MORE = {"obert": ", block = 8, gradients = 8, batch = 4"}
 #: what the plan refuses, with its reason on the page of E054
@@ -116,3 +117,61 @@ def test_what_is_not_promised_is_refused(project, pattern):
 def test_every_scope_that_a_method_names_is_in_the_contract(method):
     (scope,) = [a for a in METHODS[method].arguments if a.name == "scope"]
     assert tuple(scope.kind.symbols) == SCOPES
+
+
+# ------------------------------------------------------------------------------------------------------- one shot
+#: methods that go layer by layer rank in their own scopes; the others as they do in training
+ONE_SHOT = [name for name, signature in METHODS.items() if signature.scheduled and signature.wants != "steps"]
+
+SHOT = """recipe 1 "contract"
+
+model {{ base = "model", task = {task} }}
+data {{ train = "{data}", max_length = 32 tokens, stride = 8 tokens, samples = 20 samples }}
+stage cut {{
+  mode = one_shot
+  prune weights {{
+    targets = @linear & @{part}
+    never = @embeddings | @head
+    method = {method}(scope = {scope}{more})
+    pattern = {pattern}
+    sparsity = 50%
+  }}
+}}
+expect pattern(@linear & @{part}) == {pattern}
+"""
+
+
+def shots() -> list[tuple[str, str, str]]:
+    found = []
+    for method in ONE_SHOT:
+        (scopes,) = [a.kind.symbols for a in METHODS[method].arguments if a.name == "scope"]
+        every = itertools.product([method], PATTERNS, scopes)
+        found += [c for c in every if c[1:] not in REFUSED and (c[1] != "2:4" or c[2] == scopes[0])]
+    return found
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+@pytest.mark.parametrize(("method", "pattern", "scope"), shots())
+def test_one_shot(project, tmp_path, part, method, pattern, scope):
+    """Exact counts, masks and weights agree, whole groups, and the same bits again."""
+    project()
+    task, data = "question_answering", "train.json"
+    if part == "decoder":
+        make_decoder(tmp_path / "model")
+        make_text(tmp_path / "train.jsonl", 60)
+        task, data = "causal_lm", "train.jsonl"
+    path = tmp_path / "shot.recipe"
+    more = MORE.get(method, "") or {"sparsegpt": ", block = 16"}.get(method, "")
+    path.write_text(
+        SHOT.format(task=task, data=data, part=part, method=method, scope=scope, more=more, pattern=pattern), "utf-8"
+    )
+    (prune,) = planned(str(path))[1].stages[0].prunes
+    for out in ("one", "two"):
+        assert not run(path, tmp_path / out).failed
+    found = weights(tmp_path / "one")
+    zeros = [int((found[t.name] == 0).sum()) for t in prune.targets]
+    event = prune.events[0].zeros
+    assert (sum(zeros) if len(event) == 1 else tuple(zeros)) == (event[0] if len(event) == 1 else event)
+    assert sum(event) > 0
+    _keeps_its_pattern({t.name: found[t.name] for t in prune.targets}, pattern)
+    assert same(found, weights(tmp_path / "two"))
