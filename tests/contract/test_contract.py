@@ -137,7 +137,6 @@ stage cut {{
     sparsity = 50%
   }}
 }}
-expect pattern(@linear & @{part}) == {pattern}
 """
 
 

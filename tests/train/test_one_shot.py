@@ -94,7 +94,7 @@ def load(folder, auto=AutoModelForCausalLM):
 
 def seen_by(model, names, features, labels):
     """Σ x xᵀ of every target in plain passes through the whole model, one item at a time, without padding."""
-    sums = {n: 0.0 for n in names}
+    sums = dict.fromkeys(names, 0.0)
 
     def look(name):
         def hook(module, args):
