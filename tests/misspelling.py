@@ -11,7 +11,7 @@ from recipelang.schedules.kinds import SHAPES
 from recipelang.source import Diagnostic, Span
 from recipelang.spec.blocks import BLOCKS
 from recipelang.spec.claims import FUNCTIONS, LATER_FUNCTIONS
-from recipelang.spec.methods import LATER_METHODS, METHODS, OPTIMIZERS
+from recipelang.spec.methods import METHODS, OPTIMIZERS
 from recipelang.spec.params import TYPES
 from recipelang.spec.selector import ROLES
 from recipelang.syntax import grammar, tree as t
@@ -34,7 +34,7 @@ def _vocabulary() -> frozenset[str]:
     kinds = {kind for table in BLOCKS.values() for kind in table}
     return frozenset(
         KEYWORDS | attributes | symbols | arguments | kinds | {"over", "every", "updates", "rewind", "at", "layers"}
-    ).union(UNITS, ROLES, SHAPES, TYPES, FUNCTIONS, LATER_FUNCTIONS, LATER_METHODS, ("start", "end", "one_of"))
+    ).union(UNITS, ROLES, SHAPES, TYPES, FUNCTIONS, LATER_FUNCTIONS, ("start", "end", "one_of"))
 
 
 VOCABULARY = _vocabulary()
@@ -48,8 +48,6 @@ class Word:
     role: str = "use"
     #: how many errors a slip in it makes: none where nothing uses what is renamed
     errors: int = 1
-    #: an argument of a method that this release has not
-    unread: bool = False
 
 
 def words(text: str) -> list[Word]:
@@ -57,19 +55,13 @@ def words(text: str) -> list[Word]:
     result, _ = parsed(text)
     assert result.recipe is not None
     given = _given(result.recipe)
-    unread = [
-        e.span
-        for e in _expressions(result.recipe.statements)
-        if isinstance(e, t.Call) and e.function.text in LATER_METHODS
-    ]
     found: list[Word] = []
     for token in grammar.lex(text):
         at = span_of(token)
         if token.type == "ROLE":
             found.append(Word(Span(at.start + 1, at.end), str(token)[1:]))
         elif token.type == "NAME" or str(token) in KEYWORDS:
-            inside = any(s.start < at.start < s.end for s in unread)
-            found.append(given.get(at) or Word(at, str(token), unread=inside))
+            found.append(given.get(at) or Word(at, str(token)))
         elif token.type in ("STRING", "MLSTRING"):
             for path in re.finditer(r"(?<!\\)\$\{([\w.]+)\}", str(token)):
                 for part in re.finditer(r"\w+", path[1]):

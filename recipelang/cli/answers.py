@@ -12,6 +12,7 @@ from typing import TypeVar
 import typer
 
 from recipelang.cli import screen
+from recipelang.cli.starter import TASKS
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Span, fail
 from recipelang.spec.blocks import ModelSpec
 from recipelang.spec.evaluate import Evaluator
@@ -65,11 +66,9 @@ def reference(what: str, beside: Path) -> Callable[[str], str]:
 def task(text: str) -> str:
     attribute = ModelSpec.attributes()["task"]
     value = str(_coerce(attribute.kind, Symbol(text), "--task", text))
-    if attribute.postponed(value):
-        have = [f"`{s}`" for s in attribute.kind.symbols if s not in attribute.later]
-        raise _refused(
-            "E055", f"`{text}` is not in this release yet", f"this release has {' and '.join(have)}", "--task", text
-        )
+    if value not in TASKS:
+        help = f"this release has {' and '.join(f'`{t}`' for t in TASKS)}; `docs/oneshot.md` has one for `causal_lm`"
+        raise _refused("E055", f"a first recipe for `{text}` is not in this release yet", help, "--task", text)
     return value
 
 

@@ -46,12 +46,16 @@ def full(recipe: Recipe, plan: Plan, width: int) -> RenderableType:
         table.add_row("params", _params(recipe))
     table.add_row("result", _result(plan))
     stages = f"{len(plan.stages)} stage{'s' if len(plan.stages) > 1 else ''}"
-    table.add_row("length", f"{plan.steps:,} optimizer steps in {stages}")
+    shots = sum(s.mode == "one_shot" for s in plan.stages)
+    once = f", {shots} of them in one shot" if 0 < shots < len(plan.stages) else ", in one shot" if shots else ""
+    table.add_row("length", f"{plan.steps:,} optimizer steps in {stages}{once}")
     table.add_row("memory", _memory(plan))
     parts: list[RenderableType] = [_title(plan), Padding(table, (0, 0, 0, 2))]
     for stage in plan.stages:
         parts += [Text(""), _stage_block(plan, stage)]
-    parts += [Text(""), *plot(plan, min(width, _WIDEST)), Text(""), _claims(plan)]
+    if plan.steps:
+        parts += [Text(""), *plot(plan, min(width, _WIDEST))]
+    parts += [Text(""), _claims(plan)]
     return Group(*parts)
 
 
@@ -76,9 +80,10 @@ def _data(plan: Plan) -> str:
     parts = []
     for data in plan.data:
         for name, split in data.splits.items():
-            windows = f" in {data.items[name]:,} windows" if data.items[name] != data.examples[name] else ""
+            what = "blocks" if data.task == "causal_lm" else "windows"
+            windows = f" in {data.items[name]:,} {what}" if data.items[name] != data.examples[name] else ""
             parts.append(f"{name} {data.examples[name]:,}{windows} ({clean(_tail(split.reference))})")
-    return "; ".join(parts) + f"; at most {plan.data[0].max_length} tokens"
+    return "; ".join(parts) + f"; at most {plan.data[0].max_length} tokens" if parts else "none is read"
 
 
 def _tail(reference: str) -> str:
@@ -143,11 +148,14 @@ def _memory(plan: Plan) -> str:
 def _stage_block(plan: Plan, stage: StagePlan) -> RenderableType:
     parts: list[RenderableType] = [Text.assemble((f"stage {clean(stage.name)}", "bold"), f"  {_steps(stage)}")]
     table = _grid()
-    table.add_row("train", f"{_training(stage)}; learning rate {_ends(stage.learning_rate)}")
+    if stage.mode == "one_shot":
+        table.add_row("calibrate", _calibration(plan, stage))
+    else:
+        table.add_row("train", f"{_training(stage)}; learning rate {_ends(stage.learning_rate)}")
     for distill in stage.distills:
         table.add_row("distill", _distill(distill))
     for prune in stage.prunes:
-        table.add_row(f"prune {clean(prune.name)}", _events(prune))
+        table.add_row(f"prune {clean(prune.name)}", _events(prune) if stage.steps else _at_once(prune))
         if prune.method == "obert":
             table.add_row("", _gradients(prune))
     parts.append(Padding(table, (0, 0, 0, 2)))
@@ -155,7 +163,26 @@ def _stage_block(plan: Plan, stage: StagePlan) -> RenderableType:
     return Group(*parts)
 
 
+def _calibration(plan: Plan, stage: StagePlan) -> str:
+    read = stage.calibration
+    if read is None:
+        return "no data: weights alone are looked at"
+    text = f"{read.samples:,} samples of at most {read.length:,} tokens, {stage.micro_batch} at a time"
+    if not read.layers:
+        return f"gradients of {read.samples:,} samples"
+    held = f"statistics of a layer {_bytes(read.statistics)}, states between layers {_bytes(read.states)}"
+    orders = dict.fromkeys(p.order for p in stage.prunes if p.method in ("wanda", "sparsegpt"))
+    order = " and ".join(f"{o}" for o in orders)
+    return f"{text}; {read.layers} layers, {order}; {held}"
+
+
+def _bytes(n: int) -> str:
+    return f"{n / 1e9:.1f} GB" if n >= 1e8 else f"{n / 1e6:.1f} MB"
+
+
 def _steps(stage: StagePlan) -> str:
+    if stage.mode == "one_shot":
+        return "one shot, no gradient step"
     epochs = f"{stage.epochs:.2f}".rstrip("0").rstrip(".")
     return f"{stage.steps:,} steps of {stage.batch} ({epochs} epochs of {stage.steps_per_epoch:,})"
 
@@ -167,6 +194,9 @@ def _stage(stage: StagePlan) -> str:
             text += f", {prune.method}"
             continue
         first, last = prune.events[0], prune.events[-1]
+        if stage.mode == "one_shot":
+            text += f", {prune.method} {last.sparsity:.0%}"
+            continue
         events = f"{len(prune.events)} event{'s' if len(prune.events) > 1 else ''}"
         text += f", {prune.method} {first.sparsity:.0%} -> {last.sparsity:.0%} in {events}"
     return text
@@ -211,6 +241,10 @@ def _term(term: TermPlan) -> str:
         parts.append(f"weight {_ends(term.weight)}")
     inside = "; ".join(filter(None, parts))
     return (term.output or term.kind) + (f" ({inside})" if inside else "")
+
+
+def _at_once(prune: PrunePlan) -> str:
+    return f"{prune.final:.2%} at once" if prune.events else _events(prune)
 
 
 def _events(prune: PrunePlan) -> str:

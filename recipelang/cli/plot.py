@@ -11,13 +11,17 @@ from recipelang.schedules.stepwise import at
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _RATE = "•"
+_FEWEST = 6  # columns of a stage, however short
 _SPARSITY_STYLE, _RATE_STYLE = "blue", "bold yellow"
 
 
 def plot(plan: Plan, width: int, height: int = 8) -> list[Text]:
     """Lines at most `width` wide: sparsity as bars from 0 to 100 %, learning rate as dots from 0 to its peak."""
     columns = _columns(plan.stages, width - 15)
-    rates = [[at(stage.learning_rate, k) for k in steps] for stage, steps in zip(plan.stages, columns, strict=True)]
+    rates = [
+        [at(stage.learning_rate, k) if stage.steps else 0.0 for k in steps]
+        for stage, steps in zip(plan.stages, columns, strict=True)
+    ]
     peak = max((r for stage in rates for r in stage), default=0.0) or 1.0
     lines = []
     for row in reversed(range(height)):
@@ -41,10 +45,13 @@ def _columns(stages: Sequence[StagePlan], width: int) -> list[list[int]]:
     """The steps that the columns of each stage stand for; every stage gets some columns, a long one more."""
     width -= len(stages) - 1
     total = sum(s.steps for s in stages)
+    short = [s for s in stages if width * s.steps < _FEWEST * total]
+    width -= _FEWEST * len(short)
+    total -= sum(s.steps for s in short)
     out = []
     for stage in stages:
-        n = max(6, round(width * stage.steps / total))
-        out.append([round(i * (stage.steps - 1) / (n - 1)) for i in range(n)])
+        n = _FEWEST if stage in short else max(_FEWEST, round(width * stage.steps / total))
+        out.append([round(i * max(0, stage.steps - 1) / (n - 1)) for i in range(n)])
     return out
 
 
@@ -52,7 +59,7 @@ def _below(plan: Plan, columns: list[list[int]]) -> list[Text]:
     """The axis, the stages under it, and the legend."""
     axis = "┴".join("─" * len(steps) for steps in columns)
     names = " ".join(
-        f"{stage.name}: {stage.steps:,} steps"[: len(steps)].center(len(steps))
+        (f"{stage.name}: {stage.steps:,} steps" if stage.steps else f"{stage.name}")[: len(steps)].center(len(steps))
         for stage, steps in zip(plan.stages, columns, strict=True)
     )
     legend = Text("         ").append("█", _SPARSITY_STYLE).append(" sparsity of the targets   ")
@@ -62,6 +69,6 @@ def _below(plan: Plan, columns: list[list[int]]) -> list[Text]:
 
 def _sparsity(plan: Plan, stage: StagePlan, step: int) -> float:
     """The largest one in force during a step, from earlier stages too; the event at the very end shows on the last."""
-    last = step + 1 if step == stage.steps - 1 else step
+    last = step + 1 if step >= stage.steps - 1 else step
     earlier = [p.final for s in plan.stages[: stage.index] for p in s.prunes]
     return max([*earlier, *(e.sparsity for p in stage.prunes for e in p.events if e.step <= last)], default=0.0)

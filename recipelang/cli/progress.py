@@ -20,6 +20,7 @@ from rich.text import Text
 from recipelang.engine.records import Result
 from recipelang.plan.types import StagePlan
 from recipelang.source.render import clean
+from recipelang.spec.claims import metric_text
 
 
 class Progress:
@@ -58,7 +59,9 @@ class Progress:
         self.mean, self.until = None, steps
         self.task = self.bars.add_task(clean(stage.name), total=steps, completed=at, now="")
         if not self.console.is_terminal:
-            self.console.print(f"{clean(stage.name)}: {steps:,} steps" + (f", from step {at:,}" if at else ""))
+            what = "steps" if stage.steps else "layers, one after another" if steps else "weights alone are looked at"
+            counted = f"{steps:,} {what}" if steps else what
+            self.console.print(f"{clean(stage.name)}: {counted}" + (f", from step {at:,}" if at else ""))
 
     def stepped(self, stage: StagePlan, step: int, loss: float, rate: float, sparsity: float) -> None:
         self.mean = loss if self.mean is None else 0.95 * self.mean + 0.05 * loss
@@ -69,12 +72,18 @@ class Progress:
         if not self.console.is_terminal and (step % max(1, self.until // 10) == 0 or step == self.until):
             self.console.print(f"  step {step:,}/{self.until:,}  {now}")
 
+    def layer_pruned(self, stage: StagePlan, done: int, of: int) -> None:
+        self.bars.update(self.task, total=of, completed=done)
+        if not self.console.is_terminal and done:
+            self.console.print(f"  layer {done:,}/{of:,}")
+
     def stage_ended(self, stage: StagePlan, seconds: float) -> None:
         pass
 
-    def evaluated(self, stage: str, name: str, metrics: dict[str, float]) -> None:
-        shown = "  ".join(f"{m} {v:.2%}" for m, v in metrics.items())
-        self.bars.console.print(f"  {clean(name)} after {clean(stage)}: {shown}")
+    def evaluated(self, stage: str | None, name: str, metrics: dict[str, float]) -> None:
+        shown = "  ".join(f"{m} {metric_text(m, v)}" for m, v in metrics.items())
+        when = f"after {clean(stage)}" if stage is not None else "of the dense start"
+        self.bars.console.print(f"  {clean(name)} {when}: {shown}")
 
     def message(self, text: str) -> None:
         self.bars.console.print(f"  {clean(text)}")

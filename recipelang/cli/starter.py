@@ -9,6 +9,8 @@ from recipelang.spec.blocks import METRICS
 from recipelang.spec.show import percent, string, time
 from recipelang.values.quantities import Time
 
+#: tasks that a first recipe can be written for
+TASKS = ("question_answering",)
 MODEL, DATA, TASK, TARGET = "hf://google-bert/bert-base-uncased", "hf://rajpurkar/squad", "question_answering", "90%"
 #: above this target, the second of two lengths: oBERT needs 30 epochs for 97 % where 10 lose more than a point of F1
 HIGH = Fraction(9, 10)

@@ -17,7 +17,7 @@ def acting(
 ) -> list[Modifier]:
     """`teachers` as the stage's `distills`; `outputs` are the names that `logits` stands for."""
     prunes = [pruner(p, stream(stage.seed, stage.name, p.name, "sample")) for p in stage.prunes]
-    rates = [LearningRate(stage.learning_rate)] if learning_rate else []
+    rates = [LearningRate(stage.learning_rate)] if learning_rate and stage.steps else []
     seed = stream(stage.seed, stage.name, "projection")
     distills = [Distill(d, teacher, outputs, seed) for d, teacher in zip(stage.distills, teachers, strict=True)]
     return [*prunes, *rates, *distills, KeepZeros()]

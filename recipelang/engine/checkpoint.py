@@ -68,7 +68,7 @@ def save(
                 assert isinstance(value, Tensor), f"{key} of the optimizer would be lost"
                 tensors[f"optimizer/{name}/{key}"] = value
     with files.new_folder(path) as part:
-        save_file(_contiguous(model.state_dict()), part / "model.safetensors")
+        save_file(_contiguous(_each_once(model)), part / "model.safetensors")
         save_file(_contiguous(tensors), part / "state.safetensors")
         body = {"format": FORMAT, **asdict(position), "python": _python_random()}
         (part / "state.json").write_text(json.dumps(body), "utf-8")
@@ -124,7 +124,8 @@ def restore(
 
     A checkpoint from between two stages has no optimizer, and the next stage seeds its own streams.
     """
-    model.load_state_dict(loaded.model)
+    assert loaded.model.keys() == _each_once(model).keys(), "the checkpoint is of another model"
+    model.load_state_dict(loaded.model, strict=False)  # a tied weight has two names, and is kept under one
     parameters = dict(model.named_parameters())
     masks.load({n[5:]: m for n, m in loaded.state.items() if n.startswith("mask/")}, parameters)
     if optimizer is not None:
@@ -172,6 +173,12 @@ def _python_random() -> list[Any]:
 
 def _set_python_random(state: list[Any]) -> None:
     random.setstate((state[0], tuple(state[1]), state[2]))
+
+
+def _each_once(model: nn.Module) -> dict[str, Tensor]:
+    """Weights and buffers, each under its first name: a decoder's embeddings may be its head as well."""
+    names = {n for n, _ in (*model.named_parameters(), *model.named_buffers())}
+    return {n: t for n, t in model.state_dict().items() if n in names}
 
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

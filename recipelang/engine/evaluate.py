@@ -2,32 +2,72 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from recipelang.plan.types import EvaluatePlan
-from recipelang.tasks import question_answering as task
+from recipelang.source import fail
+from recipelang.tasks import Features, question_answering as task
+from recipelang.tasks.causal_lm import Blocks
 from recipelang.tasks.squad_format import Example
 
 BATCH = 64
+#: of a language model, in one forward pass: the logits of a large vocabulary are what takes memory
+TOKENS = 4096
 
 
 @torch.no_grad()
 def evaluate(
     model: nn.Module,
     plan: EvaluatePlan,
+    examples: tuple[Any, ...],
+    features: Features,
+    device: torch.device,
+    autocast: Callable[[], AbstractContextManager[None]],
+) -> dict[str, float]:
+    """The plan's metrics; what is a share is given as a ratio."""
+    training = model.training
+    model.eval()
+    found = (
+        {"perplexity": _perplexity(model, features, device, autocast)}
+        if isinstance(features, Blocks)
+        else _answers(model, examples, features, device, autocast)  # type: ignore[arg-type]
+    )
+    model.train(training)
+    return {m: found[m] for m in plan.metrics}
+
+
+def _perplexity(
+    model: nn.Module, blocks: Blocks, device: torch.device, autocast: Callable[[], AbstractContextManager[None]]
+) -> float:
+    """The exponential of the mean loss of a predicted token, whatever block it stands in."""
+    lost = predicted = 0.0
+    size = max(1, TOKENS // blocks.input_ids.shape[1])
+    for first in range(0, len(blocks), size):
+        rows = np.arange(first, min(first + size, len(blocks)))
+        with autocast():
+            loss = model(**{k: torch.from_numpy(v).to(device) for k, v in blocks.batch(rows).items()}).loss
+        lost += float(loss) * blocks.predicted(rows)
+        predicted += blocks.predicted(rows)
+    if math.isnan(lost):
+        raise fail("E082", "the loss of an evaluation is not a number", help="look at the weights: one may be infinite")
+    return math.exp(min(lost / predicted, 700.0))  # beyond, a double has no number for it
+
+
+def _answers(
+    model: nn.Module,
     examples: tuple[Example, ...],
     features: task.Features,
     device: torch.device,
     autocast: Callable[[], AbstractContextManager[None]],
 ) -> dict[str, float]:
-    """The plan's metrics, as ratios. Rows are visited by length, so that padding costs little."""
-    training = model.training
-    model.eval()
+    """Rows are visited by length, so that padding costs little."""
     longest = features.input_ids.shape[1]
     start = np.full((len(features), longest), -np.inf, np.float32)
     end = np.full_like(start, -np.inf)
@@ -41,6 +81,4 @@ def evaluate(
         width = min(longest, outputs.start_logits.shape[1])
         start[rows, :width] = outputs.start_logits.float().cpu().numpy()[:, :width]
         end[rows, :width] = outputs.end_logits.float().cpu().numpy()[:, :width]
-    model.train(training)
-    found = task.score(task.decode(features, examples, start, end), examples)
-    return {m: found[m] for m in plan.metrics}
+    return task.score(task.decode(features, examples, start, end), examples)

@@ -12,6 +12,7 @@ from recipelang.engine import files
 from recipelang.engine.models import quiet
 from recipelang.plan.types import Plan
 from recipelang.source.render import clean
+from recipelang.spec.claims import metric_text
 
 _TOKENIZER = (
     "tokenizer.json",
@@ -65,7 +66,7 @@ def card(plan: Plan, record: dict) -> str:  # type: ignore[type-arg]
         lines += ["", f"**A rehearsal: only the first {plan.rehearsal} steps of every stage were run.**"]
     lines += ["", "## Measured", "", "| what | value |", "|---|---|"]
     for name, value in record["metrics"].items():
-        lines.append(f"| `{name}` | {value:.2%} |")
+        lines.append(f"| `{name}` | {metric_text(name, value)} |")
     sparsity = record["sparsity"]
     lines.append(f"| sparsity of the pruned tensors | {sparsity['targets']:.2%} |")
     lines.append(f"| sparsity of all parameters | {sparsity['all_parameters']:.2%} |")

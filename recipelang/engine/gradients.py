@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from recipelang.runtime.state import State
-from recipelang.tasks import question_answering as task
+from recipelang.tasks import Features
 
 
 def gradients(
     state: State,
-    features: task.Features,
+    features: Features,
     batches: int,
     size: int,
     part: int,
@@ -35,7 +35,7 @@ def gradients(
     try:
         for first in range(0, batches * size, size):
             rows = order[np.arange(first, first + size) % len(order)]
-            batch = {k: torch.from_numpy(v).to(device) for k, v in task.collate(features, rows).items()}
+            batch = {k: torch.from_numpy(v).to(device) for k, v in features.batch(rows).items()}
             state.model.zero_grad(set_to_none=True)
             for at in range(0, size, part):  # padded as one batch, then cut, as in training
                 cut = {k: v[at : at + part] for k, v in batch.items()}

@@ -16,7 +16,7 @@ from recipelang.plan.types import StagePlan
 from recipelang.runtime.event import Event
 from recipelang.runtime.state import Modifier, State, fire
 from recipelang.source import RecipeError, fail
-from recipelang.tasks import question_answering as task
+from recipelang.tasks import Features
 
 #: checkpoint at least this often, in seconds, where the recipe does not say
 CHECKPOINT_SECONDS = 600.0
@@ -53,7 +53,7 @@ def drawn(stage: StagePlan, items: int, shuffle: bool, seed: int, until: int) ->
 def train(
     stage: StagePlan,
     state: State,
-    features: task.Features,
+    features: Features,
     modifiers: Sequence[Modifier],
     accelerator: Accelerator,
     autocast: Callable[[], AbstractContextManager[None]],
@@ -77,7 +77,7 @@ def train(
         fire(Event.STEP_START, modifiers, state)
         loss = 0.0
         # padded as one batch, then cut: padding is part of the softmax over positions
-        whole = {k: torch.from_numpy(v).to(accelerator.device) for k, v in task.collate(features, rows).items()}
+        whole = {k: torch.from_numpy(v).to(accelerator.device) for k, v in features.batch(rows).items()}
         for first in range(0, len(rows), stage.micro_batch):
             state.batch = {k: v[first : first + stage.micro_batch] for k, v in whole.items()}
             state.rows = rows[first : first + stage.micro_batch]

@@ -14,7 +14,7 @@ from recipelang.engine.memory import is_out_of_memory
 from recipelang.engine.seeds import stream
 from recipelang.plan.types import ModelPlan
 from recipelang.source import fail
-from recipelang.tasks import question_answering
+from recipelang.tasks import task_of
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def load_model(folder: Path, plan: ModelPlan, seed: int) -> nn.Module:
             for name in key:
                 if value is not None and hasattr(config, name):
                     setattr(config, name, value)
-        auto = getattr(transformers, question_answering.AUTO_MODEL)
+        auto = getattr(transformers, task_of(plan.task).AUTO_MODEL)
         # a new head is expected, and the plan names it; drawing it leaves the run's own stream alone
         with quiet(), torch.random.fork_rng():
             torch.manual_seed(stream(seed, "head"))

@@ -22,9 +22,12 @@ class Reporter(Protocol):
 
     def stepped(self, stage: StagePlan, step: int, loss: float, rate: float, sparsity: float) -> None: ...
 
+    def layer_pruned(self, stage: StagePlan, done: int, of: int) -> None:
+        """In one shot: so many layers are done."""
+
     def stage_ended(self, stage: StagePlan, seconds: float) -> None: ...
 
-    def evaluated(self, stage: str, name: str, metrics: dict[str, float]) -> None: ...
+    def evaluated(self, stage: str | None, name: str, metrics: dict[str, float]) -> None: ...
 
     def message(self, text: str) -> None: ...
 
@@ -38,10 +41,13 @@ class Silent:
     def stepped(self, stage: StagePlan, step: int, loss: float, rate: float, sparsity: float) -> None:
         pass
 
+    def layer_pruned(self, stage: StagePlan, done: int, of: int) -> None:
+        pass
+
     def stage_ended(self, stage: StagePlan, seconds: float) -> None:
         pass
 
-    def evaluated(self, stage: str, name: str, metrics: dict[str, float]) -> None:
+    def evaluated(self, stage: str | None, name: str, metrics: dict[str, float]) -> None:
         pass
 
     def message(self, text: str) -> None:

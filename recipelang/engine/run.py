@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -24,6 +25,7 @@ from recipelang.engine.evaluate import evaluate
 from recipelang.engine.event_log import EventLog
 from recipelang.engine.gradients import gradients
 from recipelang.engine.interrupt import StopRequests
+from recipelang.engine.layers import Layers
 from recipelang.engine.loop import drawn, make_optimizer, train
 from recipelang.engine.memory import is_out_of_memory
 from recipelang.engine.models import load_model
@@ -31,17 +33,17 @@ from recipelang.engine.records import RECORD, Interrupted, Measurements, Reporte
 from recipelang.engine.seeds import stream
 from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
 from recipelang.modifiers.distill import Running, asked
-from recipelang.plan.data import load_examples
+from recipelang.plan.data import load_split
 from recipelang.plan.facts import model_digest
 from recipelang.plan.types import DataPlan, DistillPlan, Plan, StagePlan
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.patterns import keeps_to
 from recipelang.pruning.scores import Gradients
-from recipelang.runtime.state import Modifier, State
+from recipelang.runtime.event import Event
+from recipelang.runtime.state import Modifier, State, fire
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.spec.claims import Verdict
-from recipelang.tasks import question_answering as task
-from recipelang.tasks.squad_format import Example
+from recipelang.tasks import Features, task_of
 
 _LOG_EVERY = 10
 
@@ -126,7 +128,8 @@ class _Run:
         self.checkpoints = out / "checkpoints"
         self.position = checkpoint.Position(plan.behaviour_digest)
         self.masks = Masks()
-        self.data: dict[tuple[str, str], tuple[tuple[Example, ...], task.Features]] = {}
+        self.task = task_of(plan.model.task)
+        self.data: dict[tuple[str, str], tuple[tuple[Any, ...], Features]] = {}
         self.log: EventLog | None = None
         self.needed = {d.teacher for s in plan.stages for d in s.distills if d.teacher.startswith("stage.")}
 
@@ -142,8 +145,13 @@ class _Run:
         else:
             self.position.zeros_at_start = self._zeros(self.plan.never)
         self._open_log(resume)
+        if loaded is None:
+            self._measure_dense()
         for stage in self.plan.stages[self.position.stage :]:
-            self._stage(stage, stop, loaded)
+            if stage.mode == "one_shot":
+                self._one_shot(stage, loaded)
+            else:
+                self._stage(stage, stop, loaded)
             loaded = None
         if loaded is not None:  # every stage was done before the interruption
             checkpoint.restore(loaded, self.model, self.masks, None)
@@ -204,6 +212,50 @@ class _Run:
         if stop.received is not None:
             raise Interrupted(stop.received, self.checkpoints)
 
+    def _one_shot(self, stage: StagePlan, loaded: checkpoint.Loaded | None) -> None:
+        """No step is taken, so a stage that was interrupted begins again: `START` and `END` are all there is."""
+        if loaded is not None:
+            checkpoint.restore(loaded, self.model, self.masks, None)
+        began = time.monotonic()
+        optimizer = make_optimizer(stage, self.model)
+        state = State(self.model, optimizer, self.masks, steps=0)
+        of = stage.calibration.layers if stage.calibration else 0
+        self.reporter.stage_started(stage, of, 0)
+        if stage.calibration is not None:
+            data = next(d for d in self.plan.data if d.label == stage.data)
+            _, features = self._split(data, "train")
+            autocast = self._autocast(stage.precision)
+            state.gradients = self._sampler(stage, state, features)
+            state.layers = Layers(
+                self.model, features, self.task.LABELS, stage.micro_batch, autocast, self._between_layers(stage)
+            )
+        modifiers = self._modifiers(stage)
+        torch.manual_seed(stream(stage.seed, stage.name, "dropout"))
+        fire(Event.START, modifiers, state)
+        fire(Event.END, modifiers, state)
+        if self.log is not None:
+            self.log.add(sum(s.steps for s in self.plan.stages[: stage.index]), {"train/sparsity": state.sparsity})
+        self._end_stage(stage, time.monotonic() - began)
+        if self.stop.received is not None:
+            raise Interrupted(self.stop.received, self.checkpoints)
+
+    def _between_layers(self, stage: StagePlan) -> Callable[[int, int], None]:
+        def between(done: int, of: int) -> None:
+            self.reporter.layer_pruned(stage, done, of)
+            if self.stop.received is not None and done < of:
+                raise Interrupted(self.stop.received, self.checkpoints)
+
+        return between
+
+    def _measure_dense(self) -> None:
+        """What `compare = dense` asks for: the model that the first stage starts from."""
+        for evaluation in self.plan.evaluations:
+            if evaluation.dense:
+                metrics = self._measure(self.plan.stages[0], evaluation.name)
+                for metric, value in metrics.items():
+                    self.position.metrics[f"{evaluation.name}.dense.{metric}"] = value
+                self.reporter.evaluated(None, evaluation.name, metrics)
+
     def _end_stage(self, stage: StagePlan, seconds: float) -> None:
         self.position.seconds[stage.name] = seconds
         self.reporter.stage_ended(stage, seconds)
@@ -247,10 +299,10 @@ class _Run:
     # ------------------------------------------------------------------- pieces
     def _modifiers(self, stage: StagePlan) -> list[Modifier]:
         return acting(
-            stage, [self._kept(stage, d) if d.cache else self._running(d) for d in stage.distills], task.OUTPUTS
+            stage, [self._kept(stage, d) if d.cache else self._running(d) for d in stage.distills], self.task.OUTPUTS
         )
 
-    def _sampler(self, stage: StagePlan, state: State, features: task.Features) -> Gradients:
+    def _sampler(self, stage: StagePlan, state: State, features: Features) -> Gradients:
         """Gradients for scores, from examples drawn anew at every event."""
 
         def sample(batches: int, size: int, dense: bool = False) -> Iterator[None]:
@@ -276,10 +328,10 @@ class _Run:
         _, features = self._split(data, "train")
         until = min(stage.steps, self.plan.rehearsal or stage.steps)
         seed = stage.seed if data.seed is None else data.seed
-        named = [task.OUTPUTS if t.output == "logits" else (t.output,) for t in d.terms]
+        named = [self.task.OUTPUTS if t.output == "logits" else (t.output,) for t in d.terms]
         wanted = Wanted(
             teacher=model_digest(self._teacher_folder(d.teacher)),
-            features=features,
+            features=features,  # type: ignore[arg-type]
             rows=drawn(stage, len(features), data.shuffle, seed, until),
             outputs=tuple(sorted({name for names in named for name in names})),
             kept=d.cache or "fp16",
@@ -310,12 +362,10 @@ class _Run:
             return nullcontext
         return lambda: torch.autocast(self.accelerator.device.type, torch.bfloat16)  # type: ignore[return-value]
 
-    def _split(self, data: DataPlan, name: str) -> tuple[tuple[Example, ...], task.Features]:
+    def _split(self, data: DataPlan, name: str) -> tuple[tuple[Any, ...], Features]:
         key = (data.label, name)
         if key not in self.data:
-            examples = load_examples(data, name)
-            tokenizer = task.load_tokenizer(Path(self.plan.model.path))
-            self.data[key] = examples, task.featurize(examples, tokenizer, data.max_length, data.stride)
+            self.data[key] = load_split(data, name, Path(self.plan.model.path))
         return self.data[key]
 
     def _newest(self) -> checkpoint.Loaded | None:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from recipelang.plan.types import PruneEvent, PrunePlan
 from recipelang.pruning import patterns
-from recipelang.pruning.scores import Score, make
+from recipelang.pruning.inputs import Gathered
+from recipelang.pruning.scores import Score, Select, make
 from recipelang.pruning.scores.rigl import Rigl
 from recipelang.pruning.selection import Scores
 from recipelang.runtime.state import Modifier, State
@@ -57,10 +58,26 @@ class Prune(Modifier):
         weights = _weights(self.names, state)
         before = self._masked(weights, state)
         self._only_rises(before, event)
+        state.sparsity = event.sparsity
+        if self.score.gathers is not None:
+            return self._layer_by_layer(event, self.score.gathers, state)
         if self.score.rounds == 1:
             return self._round(event.zeros, weights, state)
         for zeros in towards(before, event.zeros, self.score.rounds):
             self._round(zeros, weights, state)
+
+    def _layer_by_layer(self, event: PruneEvent, gathers: type[Gathered], state: State) -> None:
+        """Every target as its layer is reached."""
+        parameters = dict(state.model.named_parameters())
+        zeros = dict(zip(self.names, event.zeros, strict=True))
+        select = Select(self.plan.pattern, self.plan.pattern_size, self.plan.scope)
+        for inputs in state.layers(self.names, gathers, self.plan.order):
+            for name, gathered in inputs.items():
+                weight = parameters[name]
+                with torch.no_grad():
+                    keep = self.score.fit(weight, gathered, zeros[name], state.masks.live(name, weight), select)
+                state.masks.set(name, weight, keep)
+        state.masks.clear_moments(state.optimizer)
 
     def _round(self, zeros: Sequence[int], weights: Sequence[nn.Parameter], state: State) -> None:
         self.score.prepare(weights, state.gradients)

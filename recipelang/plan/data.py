@@ -7,6 +7,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from recipelang.plan.facts import ModelFacts, cache_folder, file_digest
 from recipelang.plan.references import is_local, local_path
@@ -15,6 +16,7 @@ from recipelang.source import Diagnostic, RecipeError, at_label, fail
 from recipelang.spec.blocks import DataSpec
 from recipelang.spec.check import Recipe
 from recipelang.spec.references import is_split
+from recipelang.tasks import task_of
 
 DEFAULT_LENGTH = 384
 
@@ -23,6 +25,8 @@ def plan_data(recipe: Recipe, label: str, spec: DataSpec, used: set[str], facts:
     """One data set, with the sizes of the splits in use. E047, E074, E075 as they come."""
     length = spec.max_length or DEFAULT_LENGTH
     block = f"data.{label}" if label else "data"
+    task = recipe.model.task
+    _only_its_columns(recipe, block, spec, task)
     if spec.max_length and spec.max_length > facts.max_positions:
         limit = f"{facts.max_positions:,} tokens"
         message = f"`max_length` is more than the {limit} the model takes"
@@ -31,6 +35,7 @@ def plan_data(recipe: Recipe, label: str, spec: DataSpec, used: set[str], facts:
     splits = {name: _split(spec, name, beside) for name in sorted(used)}
     plan = DataPlan(
         label=label,
+        task=task,
         splits=splits,
         config=spec.config,
         columns=dict(spec.columns),
@@ -39,6 +44,7 @@ def plan_data(recipe: Recipe, label: str, spec: DataSpec, used: set[str], facts:
         samples=spec.samples,
         shuffle=spec.shuffle,
         seed=spec.seed,
+        draw_seed=recipe.seed if spec.seed is None else spec.seed,
     )
     sizes = {}
     for name in splits:
@@ -48,6 +54,15 @@ def plan_data(recipe: Recipe, label: str, spec: DataSpec, used: set[str], facts:
     return plan.model_copy(
         update={"examples": {n: s.examples for n, s in sizes.items()}, "items": {n: s.items for n, s in sizes.items()}}
     )
+
+
+def _only_its_columns(recipe: Recipe, block: str, spec: DataSpec, task: str) -> None:
+    for name, _ in spec.columns:
+        fields = task_of(task).FIELDS
+        if name not in fields:
+            at = recipe.label(f"{block}.columns.{name}")
+            help = (f"it reads {', '.join(f'`{f}`' for f in fields)}",)
+            raise RecipeError(Diagnostic("E054", f"{task} reads no column `{name}`", at, help=help))
 
 
 def _split(spec: DataSpec, name: str, beside: Path) -> SplitPlan:
@@ -82,8 +97,6 @@ class _Size:
 
 def _sizes(plan: DataPlan, name: str, model: Path) -> _Size:
     """Counted once per contents, tokenizer and lengths; remembered in the cache folder."""
-    from recipelang.tasks import question_answering as task
-
     split = plan.splits[name]
     local = "://" not in split.reference
     key = (
@@ -97,8 +110,7 @@ def _sizes(plan: DataPlan, name: str, model: Path) -> _Size:
             return _Size(**json.loads(note.read_text("utf-8")))
         except (OSError, ValueError, TypeError):
             pass
-    examples = load_examples(plan, name)
-    features = task.featurize(examples, task.load_tokenizer(model), plan.max_length, plan.stride)
+    examples, features = load_split(plan, name, model)
     size = _Size(len(examples), len(features))
     if note is not None:
         try:
@@ -127,14 +139,24 @@ def _key(plan: DataPlan, name: str, model: Path) -> str:
         plan.stride,
         samples,
         sorted(plan.columns.items()),
+        plan.task,
     ]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def load_examples(plan: DataPlan, name: str) -> tuple:  # type: ignore[type-arg]
-    """The examples of a split; `samples` cuts the training split only."""
-    from recipelang.tasks import question_answering as task
-
+    """The examples of a split. `samples` cuts the training split of questions; of texts it counts blocks."""
     split = plan.splits[name]
-    examples = task.open_split(split.reference, split.split, plan.columns, plan.config)
-    return examples[: plan.samples] if name == "train" and plan.samples else examples
+    examples = task_of(plan.task).open_split(split.reference, split.split, plan.columns, plan.config)
+    cut = name == "train" and plan.samples and plan.task != "causal_lm"
+    return examples[: plan.samples] if cut else examples
+
+
+def load_split(plan: DataPlan, name: str, model: Path) -> tuple[tuple[Any, ...], Any]:
+    """Examples of a split, and the model inputs made of them with the tokenizer of a model folder."""
+    task = task_of(plan.task)
+    examples = load_examples(plan, name)
+    features = task.featurize(examples, task.load_tokenizer(model), plan.max_length, plan.stride)
+    if plan.task == "causal_lm" and name == "train" and plan.samples:
+        features = features.some(plan.samples, plan.draw_seed if plan.shuffle else None)
+    return examples, features

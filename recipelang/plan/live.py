@@ -77,6 +77,7 @@ class _Live(Resolver):
         super().__init__(recipe, Path(), found, None)
         self.facts = live_facts(student, recipe.model.task)
         self.teacher = teacher
+        self.data = {}
         self.per_epoch = steps_per_epoch
 
     def stage(self, index: int) -> StagePlan | None:
@@ -101,8 +102,9 @@ class _Live(Resolver):
         """Of what this release lacks, only what would act here."""
         before = len(self.found)
         path = f"stage.{stage.name}"
-        if value := stage.attributes()["mode"].postponed(stage.mode):
-            self._refuse(path, "mode", stage.attributes()["mode"], value)
+        if stage.mode == "one_shot":
+            help = "`recipelang run` does it: there is no loop in it"
+            self._error("E055", "one-shot pruning in your own loop is not in this release yet", f"{path}.mode", help)
         inner = [(f"{path}.prune.{p.name}", p) for p in stage.prunes] + [(f"{path}.distill", d) for d in stage.distills]
         for where, spec in inner:
             for name, attribute in spec.attributes().items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from recipelang.plan.facts import ModelFacts
-from recipelang.plan.types import Plan
+from recipelang.plan.types import Plan, StagePlan
 from recipelang.pruning.passes import block_bytes, within
 
 
@@ -21,6 +21,9 @@ def peak_memory(plan: Plan, facts: ModelFacts) -> int:
     heads = config.get("num_attention_heads") or config.get("n_heads") or 12
     most = 0
     for stage in plan.stages:
+        if stage.mode == "one_shot":
+            most = max(most, parameters + _in_one_shot(stage, facts, hidden, heads))
+            continue
         moments = 2 if stage.optimizer == "adamw" else 1
         length = next(d.max_length for d in plan.data if d.label == stage.data)
         masks = sum(t.size for p in stage.prunes for t in p.targets)
@@ -31,6 +34,19 @@ def peak_memory(plan: Plan, facts: ModelFacts) -> int:
         activations = wide * facts.layers * (34 * b * s * hidden + 5 * b * s * s * heads)
         most = max(most, parameters * (2 + moments) + masks + methods + teachers + activations)
     return most
+
+
+def _in_one_shot(stage: StagePlan, facts: ModelFacts, hidden: int, heads: int) -> int:
+    """Masks, and for a calibration one layer's statistics, the states of all samples, one layer's forward pass."""
+    masks = sum(t.size for p in stage.prunes for t in p.targets)
+    methods = sum(p.scoring for p in stage.prunes)
+    if any(p.method in ("snip", "obert") for p in stage.prunes):
+        methods += 4 * facts.parameters  # gradients
+    read = stage.calibration
+    if read is None:
+        return masks + methods
+    b, s = stage.micro_batch, read.length
+    return masks + methods + read.statistics + read.states + 2 * (34 * b * s * hidden + 5 * b * s * s * heads)
 
 
 def scoring(method: str, args: Mapping[str, object], sizes: Sequence[int]) -> tuple[int, int]:

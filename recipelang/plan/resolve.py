@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
-from recipelang.plan import counts, match as matching, schedule
+from recipelang.plan import calibration, counts, match as matching, schedule
 from recipelang.plan.data import plan_data
 from recipelang.plan.distill import plan_term
 from recipelang.plan.facts import ModelFacts, model_digest, read_model_facts
@@ -71,7 +71,7 @@ class Resolver:
             return None
         self.facts = facts
         data = self._data()
-        if data is None:
+        if data is None or not self._measures_what_it_can():
             return None
         self.data = {d.label: d for d in data}
         stages = self._stages()
@@ -138,7 +138,8 @@ class Resolver:
     def _data(self) -> list[DataPlan] | None:
         used: dict[str, set[str]] = {}
         for stage in self.recipe.stages:
-            used.setdefault(stage.data, set()).add("train")
+            if stage.reads_data:
+                used.setdefault(stage.data, set()).add("train")
         for evaluation in self.recipe.evaluations:
             used.setdefault(evaluation.data, set()).add(evaluation.split)
         plans: list[DataPlan] = []
@@ -169,6 +170,9 @@ class Resolver:
 
     def _stage(self, index: int, spec: StageSpec, in_force: dict[str, Fraction]) -> StagePlan | None:
         path = f"stage.{spec.name}"
+        if spec.mode == "one_shot":
+            return self._one_shot(index, spec, in_force)
+        assert spec.batch is not None and spec.learning_rate is not None
         per_epoch = self._steps_per_epoch(spec)
         steps = spec.length.in_steps(per_epoch)
         if steps < 1:
@@ -211,7 +215,54 @@ class Resolver:
             distills=tuple(d for d in distills if d),
         )
 
+    def _one_shot(self, index: int, spec: StageSpec, in_force: dict[str, Fraction]) -> StagePlan | None:
+        """A stage of no steps: its events fall on its end, which is where it begins."""
+        path = f"stage.{spec.name}"
+        planned = [self._prune(path, prune, 0, 1, in_force) for prune in spec.prunes]
+        prunes = tuple(p for p in planned if p)
+        size = spec.micro_batch or calibration.BATCH
+        if not self._in_layers(spec, prunes):
+            return None
+        read = None
+        if spec.reads_data and self.data:
+            read = calibration.plan(prunes, self.facts, self.data[spec.data])
+            calibration.check(self.recipe, spec, prunes, self.data[spec.data], read, self.found)
+        return StagePlan(
+            name=spec.name,
+            index=index,
+            mode="one_shot",
+            steps=0,
+            steps_per_epoch=1,
+            epochs=0,
+            batch=size,
+            micro_batch=size,
+            accumulation=1,
+            optimizer="sgd",
+            learning_rate=(),
+            precision=spec.precision,  # type: ignore[arg-type]
+            data=spec.data,
+            seed=self.recipe.seed if spec.seed is None else spec.seed,
+            keep=spec.keep,
+            prunes=prunes,
+            calibration=read,
+        )
+
+    def _in_layers(self, spec: StageSpec, prunes: tuple[PrunePlan, ...]) -> bool:
+        """Inputs are gathered layer by layer, so a target must lie in one."""
+        layered = {t.name for t in self.facts.tensors if t.layer is not None}
+        for prune in prunes:
+            outside = [t.name for t in prune.targets if t.name not in layered]
+            if METHODS[prune.method].wants == "inputs" and outside:
+                at = self.recipe.label(f"stage.{spec.name}.prune.{prune.name}.targets")
+                message = f"`{prune.method}` goes through layers, and `{outside[0]}` lies in none"
+                role = "decoder" if any("decoder" in t.roles for t in self.facts.tensors) else "encoder"
+                help = f"write `@linear & @{role}`"
+                self.found.add(Diagnostic("E054", message, at, help=(help,)))
+                return False
+        return True
+
     def _steps_per_epoch(self, spec: StageSpec) -> int:
+        assert spec.batch is not None
         return -(-self.data[spec.data].items["train"] // spec.batch)
 
     def _warn_of_bf16(self, spec: StageSpec) -> None:
@@ -271,6 +322,7 @@ class Resolver:
             scope=scope,  # type: ignore[arg-type]
             pattern=spec.pattern.kind,  # type: ignore[arg-type]
             pattern_size=size,
+            order=spec.order,  # type: ignore[arg-type]
             targets=tuple(Target(name=n, shape=facts[n].shape, purpose=_purpose(facts[n])) for n in targets),
             never=never,
             dense=self._left_dense(set(targets), set(never)),
@@ -452,6 +504,9 @@ class Resolver:
         if spec.cache and inner:
             help = f"a cache keeps outputs only: take `{inner}` out, or the cache"
             self._error("E054", f"`cache` and `{inner}` exclude each other", f"{path}.cache", help)
+        if spec.cache and self.recipe.model.task == "causal_lm":
+            help = "take it out: the logits of every token are far larger than the text"
+            self._error("E055", "`cache` for a language model is not in this release yet", f"{path}.cache", help)
         if not all(terms):
             return None
         return DistillPlan(
@@ -544,17 +599,28 @@ class Resolver:
 
     # ---------------------------------------------------------------- the others
     def _evaluations(self, stages: list[StagePlan]) -> list[EvaluatePlan]:
-        per_epoch = {s.name: s.steps_per_epoch for s in stages}
+        per_epoch = {s.name: s.steps_per_epoch for s in stages if s.steps}
         return [
             EvaluatePlan(
                 name=e.name,
                 data=e.data,
                 split=e.split,
                 metrics=e.metrics or METRICS[self.recipe.model.task],
+                dense=e.compare == "dense",
                 every={} if e.every is None else {n: max(1, e.every.in_steps(k)) for n, k in per_epoch.items()},
             )
             for e in self.recipe.evaluations
         ]
+
+    def _measures_what_it_can(self) -> bool:
+        task = self.recipe.model.task
+        for e in self.recipe.evaluations:
+            if wrong := [m for m in e.metrics if m not in METRICS[task]]:
+                have = " and ".join(f"`{m}`" for m in METRICS[task])
+                path = f"evaluate.{e.name}.metrics"
+                self._error("E054", f"`{wrong[0]}` is not a metric of {task}", path, f"it has {have}")
+                return False
+        return True
 
     def _not_yet(self) -> bool:
         """What the language has and this release cannot run: said before anything is loaded."""

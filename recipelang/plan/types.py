@@ -39,6 +39,7 @@ class SplitPlan(Frozen):
 
 class DataPlan(Frozen):
     label: str = Field(description='"" is the default set')
+    task: str = Field(default="question_answering", description="how it is read")
     splits: dict[str, SplitPlan]
     config: str | None = None
     columns: dict[str, str] = {}
@@ -47,6 +48,7 @@ class DataPlan(Frozen):
     samples: int | None = None
     shuffle: bool = True
     seed: int | None = Field(default=None, description="of the order of examples; none: the stage's")
+    draw_seed: int = Field(default=0, description="of which blocks of a language model's text `samples` are")
     examples: dict[str, int] = Field(default={}, description="split -> examples (questions)")
     items: dict[str, int] = Field(default={}, description="split -> items a step draws from (features)")
 
@@ -103,6 +105,9 @@ class PrunePlan(Frozen):
     scope: Literal["uniform", "global", "row", "erk"] = "uniform"
     pattern: Literal["unstructured", "N:M", "block"] = "unstructured"
     pattern_size: tuple[int, int] = Field(default=(0, 0), description="N and M, or rows and columns of a block")
+    order: Literal["sequential", "parallel"] = Field(
+        default="sequential", description="one shot: layers see what pruned ones, or dense ones, give them"
+    )
     targets: tuple[Target, ...]
     never: tuple[str, ...] = Field(default=(), description="tensors that must gain no zeros and no mask")
     dense: tuple[DenseGroup, ...] = ()
@@ -136,6 +141,16 @@ class DistillPlan(Frozen):
     temperature: tuple[Segment, ...]
 
 
+class CalibrationPlan(Frozen):
+    """What a one-shot stage reads to judge weights by."""
+
+    samples: int
+    length: int = Field(description="tokens of a sample, at most")
+    layers: int = Field(description="how many of them are pruned")
+    statistics: int = Field(description="bytes that those of one layer take, with what is made of them")
+    states: int = Field(description="bytes of what goes from layer to layer, for all samples")
+
+
 class StagePlan(Frozen):
     name: str
     index: int
@@ -159,6 +174,7 @@ class StagePlan(Frozen):
     keep: int = 2
     prunes: tuple[PrunePlan, ...] = ()
     distills: tuple[DistillPlan, ...] = ()
+    calibration: CalibrationPlan | None = Field(default=None, description="of a one-shot stage that needs data")
 
     @property
     def scheduled(self) -> tuple[PrunePlan, ...]:
@@ -171,6 +187,7 @@ class EvaluatePlan(Frozen):
     data: str = ""
     split: str
     metrics: tuple[str, ...]
+    dense: bool = Field(default=False, description="measured before the first stage as well")
     every: dict[str, int] = Field(default={}, description="stage -> steps between measurements inside it")
 
 

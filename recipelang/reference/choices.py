@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from recipelang.reference.attributes import written
 from recipelang.reference.markdown import block, code, page, table
 from recipelang.spec.blocks import PruneSpec
-from recipelang.spec.methods import LATER_METHODS, METHODS, OPTIMIZERS, Signature
+from recipelang.spec.methods import METHODS, OPTIMIZERS, Signature
 from recipelang.spec.show import chosen
 from recipelang.values.composite import PATTERNS
 
@@ -18,7 +18,6 @@ def text() -> str:
         "A method or an optimizer is a name, alone or with arguments by name; what is left out has its default.",
         "## Methods\n\n`method` of a `prune` block: how weights are ranked.",
         *_signatures(METHODS),
-        f"Of the language, and refused with `E055` for now: {', '.join(map(code, sorted(LATER_METHODS)))}.",
         "## Optimizers\n\n`optimizer` of a stage.",
         *_signatures(OPTIMIZERS),
         "## Patterns\n\n`pattern` of a `prune` block: which weights may become zero together.",

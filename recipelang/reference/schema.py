@@ -34,7 +34,9 @@ def schema() -> Schema:
     stage = _block(
         StageSpec, name={"type": "string", "minLength": 1}, prune=prune, distill=_or_null(_block(DistillSpec))
     )
-    stage["required"] = ["name", *_listed(stage["required"])]
+    stage["required"] = ["name"]
+    stage["if"] = {"properties": {"mode": {"const": "one_shot"}}, "required": ["mode"]}
+    stage["else"] = {"required": _listed(StageSpec.wanted({}))}
     parts: Schema = {
         "recipe": {"const": "1", "description": "version of the language"},
         "seed": {"$ref": "#/$defs/int", "description": TopSpec.attributes()["seed"].doc},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from recipelang.pruning.inputs import Gathered
     from recipelang.pruning.masks import Masks
     from recipelang.pruning.scores import Gradients
 
@@ -30,7 +31,11 @@ class State:
     outputs: Any = None
     loss: torch.Tensor | None = None
     sparsity: float = 0.0  # the planned one in force, for the progress line
+    #: `(batches, examples of a batch, 0 = the stage's)`: after each, gradients of the task's loss lie in `.grad`
     gradients: Gradients = lambda batches, size, dense=False: iter(())
+    #: `(targets, what to gather, order)`: layer by layer, what was gathered of the inputs of the targets in it. What
+    #: is done to a layer before the next is asked for is what the next one sees, if the order is `sequential`
+    layers: Callable[[Sequence[str], type[Gathered], str], Iterator[dict[str, Gathered]]] = lambda *_: iter(())
 
 
 class Modifier:

@@ -335,7 +335,10 @@ def _length(block: t.Block, evaluator: Evaluator) -> object:
             quiet = evaluator.within({})
             value = quiet.value(statement.value)
             return value if isinstance(value, Time) else POISON
-    return POISON
+    modes = [s.value for s in block.body if isinstance(s, t.Attribute) and s.name == "mode"]
+    quiet = evaluator.within({})
+    one_shot = any(quiet.value(m) == Symbol("one_shot") for m in modes if not isinstance(m, t.Edited))
+    return Time() if one_shot else POISON  # one shot has no time: it begins where it ends
 
 
 def bind_data(binder: Binder, block: t.Block, evaluator: Evaluator, path: str) -> DataSpec | None:

@@ -28,7 +28,7 @@ TASKS = (
 )
 
 #: what `metrics` is when a recipe leaves it out
-METRICS = {"question_answering": ("f1", "exact_match")}
+METRICS = {"question_answering": ("f1", "exact_match"), "causal_lm": ("perplexity",)}
 
 
 class MetaSpec(Spec):
@@ -75,7 +75,7 @@ class ModelSpec(Spec):
             k.one_of(*TASKS),
             "what the model is trained for; decides head, loss and metrics",
             example="question_answering",
-            later=("sequence_classification", "multiple_choice", "token_classification", "masked_lm", "causal_lm"),
+            later=("sequence_classification", "multiple_choice", "token_classification", "masked_lm"),
         ),
     ]
     revision: Annotated[str | None, Attr(k.text(), "commit or tag of an `hf://` model", example='"v1.0"')] = None
@@ -116,7 +116,12 @@ class DataSpec(Spec):
         128
     )
     samples: Annotated[
-        int | None, Attr(k.count("sample"), "only the first N training examples; unset: all", example="10_000 samples")
+        int | None,
+        Attr(
+            k.count("sample"),
+            "only the first N training examples, or, of a language model, N blocks drawn from all; unset: all",
+            example="10_000 samples",
+        ),
     ] = None
     shuffle: Annotated[
         bool, Attr(k.boolean(), "draw training examples in a new order every epoch", example="false")
@@ -134,6 +139,7 @@ class ColumnsSpec(Spec):
     question: Annotated[str | None, Attr(k.text(), "the question", example='"q"')] = None
     context: Annotated[str | None, Attr(k.text(), "the passage that holds the answer", example='"passage"')] = None
     answers: Annotated[str | None, Attr(k.text(), "the answers, with their offsets", example='"spans"')] = None
+    text: Annotated[str | None, Attr(k.text(), "the text that a language model reads", example='"content"')] = None
 
 
 class PruneSpec(Spec):
@@ -183,6 +189,10 @@ class PruneSpec(Spec):
             for name in ("sparsity", "pattern"):
                 if values.get(name, SparsityPattern("unstructured")) != SparsityPattern("unstructured"):
                     return Conflict(name, f"`{method.name}` takes no `{name}`", "take it out")
+        together = method.get("block")  # of oBERT and SparseGPT
+        if method.name == "sparsegpt" and pattern.kind == "N:M" and isinstance(together, int) and together % pattern.b:
+            help = f"write `block = {max(1, together // pattern.b) * pattern.b}`"
+            return Conflict("method", f"`block = {together}` does not divide into groups of {pattern.b}", help)
         if pattern.kind == "block" and method.get("scope") == "row":
             help = "rank blocks in each tensor (`uniform`) or all together (`global`)"
             return Conflict("method", "blocks are not ranked by rows", help)
@@ -200,7 +210,6 @@ class PruneSpec(Spec):
             return Conflict("method", "an N:M pattern has no densities to choose", help)
         if method.get("fraction") == 0:
             return Conflict("method", f"`{method.name}` swaps nothing with `fraction = 0%`", "write `fraction = 30%`")
-        together = method.get("block")  # of oBERT
         if pattern.kind == "block" and isinstance(together, int) and together % pattern.b:
             help = f"write `block = {max(1, together // pattern.b) * pattern.b}`"
             return Conflict("method", f"`block = {together}` does not divide into rows of {pattern.b}", help)
@@ -247,27 +256,34 @@ class StageSpec(Spec):
         str,
         Attr(
             k.one_of("train", "one_shot"),
-            "train, or prune once without gradient steps",
+            "train, or prune once without a gradient step: then it has neither length, batch nor learning rate",
             example="train",
-            later=("one_shot",),
         ),
     ] = "train"
-    length: Annotated[Any, Attr(k.span(), "how long, in epochs or steps", example="2 epochs")]
+    length: Annotated[Any, Attr(k.span(), "how long, in epochs or steps; required to train", example="2 epochs")] = None
     batch: Annotated[
-        int, Attr(k.number(1, whole=True), "examples of an optimizer step, over all devices", example="16")
-    ]
+        int | None,
+        Attr(
+            k.number(1, whole=True), "examples of an optimizer step, over all devices; required to train", example="16"
+        ),
+    ] = None
     micro_batch: Annotated[
         int | None,
-        Attr(k.number(1, whole=True), "examples of one forward pass on a device; unset: all", "-", example="4"),
+        Attr(
+            k.number(1, whole=True),
+            "examples of one forward pass on a device; unset: all, or 8 in one shot",
+            "-",
+            example="4",
+        ),
     ] = None
     learning_rate: Annotated[
-        Schedule,
+        Schedule | None,
         Attr(
             schedule(k.number(0)),
-            "step size; must cover the whole stage",
+            "step size; must cover the whole stage; required to train",
             example="linear(8e-5 -> 0, over = start..end)",
         ),
-    ]
+    ] = None
     optimizer: Annotated[
         Chosen, Attr(chosen("optimizer", OPTIMIZERS), "fresh in every stage", example="adamw(weight_decay = 0.01)")
     ] = OPTIMIZERS["adamw"].default()
@@ -289,6 +305,47 @@ class StageSpec(Spec):
     keep: Annotated[int, Attr(k.number(1, whole=True), "checkpoints to keep", "-", example="3")] = 2
     prunes: tuple[PruneSpec, ...] = ()
     distills: tuple[DistillSpec, ...] = ()
+
+    @property
+    def reads_data(self) -> bool:
+        """One shot by magnitude, say, looks at weights alone."""
+        return self.mode == "train" or any(METHODS[p.method.name].wants for p in self.prunes)
+
+    @classmethod
+    def wanted(cls, values: Mapping[str, object]) -> tuple[str, ...]:
+        return () if values.get("mode") == "one_shot" else ("length", "batch", "learning_rate")
+
+    @classmethod
+    def conflict(cls, values: Mapping[str, object]) -> Conflict | None:
+        prunes = values.get("prunes", ())
+        assert isinstance(prunes, tuple)
+        one_shot = values.get("mode") == "one_shot"
+        for prune in prunes:
+            wants, method = METHODS[prune.method.name].wants, prune.method.name
+            at = f"prune.{prune.name}"
+            if wants == "inputs" and not one_shot:
+                return Conflict(
+                    f"{at}.method", f"`{method}` prunes in one shot", "write `mode = one_shot` in the stage"
+                )
+            if one_shot and (wants == "steps" or METHODS[method].regrows):
+                help = "choose another method, or train"
+                does = "swaps weights from step to step" if METHODS[method].regrows else "looks at steps"
+                return Conflict(f"{at}.method", f"`{method}` {does}, and one shot has none", help)
+            if one_shot and prune.sparsity is not None and prune.sparsity.plain is None:
+                message, help = "one shot has no time to spread a sparsity over", "write the final sparsity alone"
+                return Conflict(f"{at}.sparsity", message, help)
+        if not one_shot:
+            return None
+        if values.get("distills"):
+            return Conflict("distill", "one shot learns from no teacher", "take `distill` out, or train")
+        for name in _OF_TRAINING:
+            if values.get(name, cls.model_fields[name].default) != cls.model_fields[name].default:
+                return Conflict(name, f"one shot takes no `{name}`", "no step is taken: take it out")
+        return None
+
+
+#: attributes of a stage that say something of its steps only
+_OF_TRAINING = ("length", "batch", "learning_rate", "optimizer", "clip", "checkpoint_every", "keep")
 
 
 class EvaluateSpec(Spec):
@@ -313,13 +370,19 @@ class EvaluateSpec(Spec):
             "what to measure; unset: the task's",
             "s",
             example="[f1, exact_match]",
-            later=("accuracy", "matthews", "perplexity", "loss"),
+            later=("accuracy", "matthews", "loss"),
             unordered=True,
         ),
     ] = ()
     every: Annotated[Any, Attr(k.span(), "measure inside a stage too, this often", "s", example="1 epoch")] = None
     compare: Annotated[
-        str | None, Attr(k.one_of("dense"), "measure the dense start as well", "s", example="dense", later=("dense",))
+        str | None,
+        Attr(
+            k.one_of("dense"),
+            "measure the model that the run starts from as well: `dev.dense.f1`",
+            "s",
+            example="dense",
+        ),
     ] = None
 
 

@@ -383,7 +383,7 @@ class _Checker:
             earlier.append(stage.name)
 
     def _data_labels(self, recipe: Recipe) -> None:
-        users = [(f"stage.{s.name}.data", s.data) for s in recipe.stages]
+        users = [(f"stage.{s.name}.data", s.data) for s in recipe.stages if s.reads_data or s.data]
         users += [(f"evaluate.{e.name}.data", e.data) for e in recipe.evaluations if e.source is None]
         for path, name in users:
             if name in recipe.data:

@@ -205,6 +205,11 @@ def _metric(path: str, value: float) -> Quantity:
     return Quantity(Fraction(value), percent=path.rpartition(".")[2] in RATIO_METRICS)
 
 
+def metric_text(path: str, value: float) -> str:
+    """`87.31%`, or of what is no ratio `12.07`."""
+    return f"{value:.2%}" if path.rpartition(".")[2] in RATIO_METRICS else f"{value:,.2f}"
+
+
 def _unknown(source: Source, diagnostics: Diagnostics, node: t.Path, names: list[str]) -> Poison:
     code, message, at = "E091", f"`{node.text}` is not measured by this recipe", node.span
     word, options = node.text, names

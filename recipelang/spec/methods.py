@@ -75,6 +75,12 @@ def _scope(default: str) -> Argument:
     return Argument("scope", k.one_of("uniform", "global", "row", "erk"), default, doc)
 
 
+def _layerwise(*scopes: str) -> Argument:
+    rows = "each row, " if "row" in scopes else ""
+    doc = f"what is ranked together: {rows}each tensor; `erk` gives small tensors more. Layers go one after another"
+    return Argument("scope", k.one_of(*scopes), scopes[0], doc)
+
+
 METHODS: dict[str, Signature] = {
     "magnitude": Signature("magnitude", "the weights of smallest absolute value go first", (_scope("uniform"),)),
     "random": Signature("random", "weights go in a random order drawn from the seed: a floor", (_scope("uniform"),)),
@@ -148,15 +154,26 @@ METHODS: dict[str, Signature] = {
         wants="gradients",
         regrows=True,
     ),
+    "wanda": Signature(
+        "wanda",
+        "weights that are small times the inputs they meet go first, in one shot (arXiv 2306.11695)",
+        (_layerwise("row", "uniform", "erk"),),
+        wants="inputs",
+    ),
+    "sparsegpt": Signature(
+        "sparsegpt",
+        "weights whose absence, made up for by those right of them, changes a layer's outputs least go first, in one "
+        "shot (arXiv 2301.00774)",
+        (
+            Argument("block", k.number(1, whole=True), 128, "columns that are chosen among together"),
+            Argument("damp", k.number(0, above=True), Fraction(1, 100), "added to the diagonal, in shares of its mean"),
+            _layerwise("uniform", "erk"),
+        ),
+        wants="inputs",
+    ),
     "hold": Signature("hold", "the zeros that the model came with stay, and no others come", (), scheduled=False),
     "release": Signature("release", "masks of earlier stages are taken off", (), scheduled=False),
 }
-
-#: methods of the language that this release cannot run yet
-LATER_METHODS = (
-    "wanda",
-    "sparsegpt",
-)
 
 OPTIMIZERS: dict[str, Signature] = {
     "adamw": Signature(
@@ -187,15 +204,13 @@ def chosen(what: str, table: Mapping[str, Signature]) -> Kind:
         signature = _find(value.function, what, table)
         return _bind(value, signature)
 
-    later = LATER_METHODS if what == "method" else ()
-
     class _Choice(Kind):
         def unknown(self, value: Symbol) -> Mismatch:
             try:
                 _find(value.name, what, table)
             except Mismatch as mismatch:
                 if mismatch.code == "E022":
-                    mismatch.name, mismatch.known = value.name, (*table, *later)
+                    mismatch.name, mismatch.known = value.name, tuple(table)
                 return mismatch
             return super().unknown(value)
 
@@ -206,11 +221,7 @@ def chosen(what: str, table: Mapping[str, Signature]) -> Kind:
 def _find(name: str, what: str, table: Mapping[str, Signature]) -> Signature:
     if name in table:
         return table[name]
-    if what == "method" and name in LATER_METHODS:
-        have = ", ".join(f"`{n}`" for n in table)
-        raise Mismatch("E055", f"method `{name}` is not in this release yet", f"this release has {have}")
-    candidates = (*table, *(LATER_METHODS if what == "method" else ()))
-    near = closest(name, candidates) or aliases.meant(name, aliases.SYMBOLS, candidates)
+    near = closest(name, table) or aliases.meant(name, aliases.SYMBOLS, tuple(table))
     known = ", ".join(f"`{n}`" for n in table)
     hint = f"did you mean `{near}`?" if near else f"known here: {known}"
     raise Mismatch("E022", f"unknown {what} `{name}`", hint, near)

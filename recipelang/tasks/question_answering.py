@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recipelang.source import fail
-from recipelang.tasks.squad_format import Example, read_file, read_records
+from recipelang.tasks.reading import hub_rows, load_tokenizer
+from recipelang.tasks.squad_format import FIELDS, Example, read_file, read_records
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+__all__ = ["FIELDS", "load_tokenizer"]
 
 METRICS = ("f1", "exact_match")
 OUTPUTS = ("start_logits", "end_logits")
@@ -43,6 +46,9 @@ class Features:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def batch(self, rows: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
+        return collate(self, rows)
+
 
 def open_split(
     reference: str, split: str, columns: Mapping[str, str] | None = None, config: str | None = None
@@ -62,47 +68,8 @@ def open_split(
             )
         return read_records(generate(split), reference)
     if scheme == "hf":
-        return read_records(_hub(rest, split, config), reference, columns)
+        return read_records(hub_rows(rest, split, config), reference, columns)
     raise fail("E047", f"data cannot be read from `{scheme}://`", help="use `hf://owner/name`, `lib://facts` or a file")
-
-
-def _hub(name: str, split: str, config: str | None) -> list[dict[str, object]]:
-    import datasets
-
-    name, _, revision = name.partition("@")
-    try:
-        loaded = datasets.load_dataset(name, config, split=split, revision=revision or None)
-    except ValueError as error:
-        raise fail("E074", f"`hf://{name}` has no split `{split}`", notes=[str(error).splitlines()[0][:160]]) from None
-    except (OSError, datasets.exceptions.DatasetsError) as error:
-        raise fail(
-            "E047",
-            f"`hf://{name}` is neither cached nor reachable",
-            help="run once with a network, or name local files with `train = ...` and `validation = ...`",
-            notes=[str(error).splitlines()[0][:160]] if str(error) else [],
-        ) from None
-    return [dict(row) for row in loaded]
-
-
-def load_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer of a model folder, without the truncation and padding its file may ask for."""
-    from tokenizers import BertWordPieceTokenizer, Tokenizer
-
-    if (folder / "tokenizer.json").exists():
-        try:
-            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        except Exception as error:  # the library raises bare Exception
-            raise fail("E076", f"`{folder / 'tokenizer.json'}` cannot be read", notes=[str(error)[:160]]) from None
-    elif (folder / "vocab.txt").exists():
-        tokenizer = BertWordPieceTokenizer(str(folder / "vocab.txt"))._tokenizer
-    else:
-        there = ", ".join(sorted(p.name for p in folder.iterdir())[:12])
-        raise fail(
-            "E076", f"`{folder}` holds no tokenizer", notes=[f"it holds {there}"], help="tokenizer.json is needed"
-        )
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer
 
 
 def featurize(examples: Sequence[Example], tokenizer: Tokenizer, max_length: int, stride: int) -> Features:

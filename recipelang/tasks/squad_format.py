@@ -6,7 +6,6 @@ where its offset says. Nothing is repaired silently.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from recipelang.source import RecipeError, fail
-from recipelang.source.suggest import closest
+from recipelang.tasks.reading import is_text, read_json, read_text
 
 FIELDS = ("id", "question", "context", "answers")
 _FORMATS = "SQuAD files have `data` at the top; records have `id`, `question`, `context`, `answers`"
@@ -31,44 +30,7 @@ class Example:
 
 def read_file(path: Path, columns: Mapping[str, str] | None = None) -> tuple[Example, ...]:
     """Examples of a `.json` or `.jsonl` file. E074 for the file, E075 for an example."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        there = sorted(p.name for p in path.parent.glob("*.json*")) if path.parent.is_dir() else []
-        near = closest(path.name, there)
-        raise fail(
-            "E074",
-            f"there is no data file `{path}`",
-            help=f"did you mean `{near}`?" if near else "name a `.json` or `.jsonl` file",
-            notes=[f"beside it: {', '.join(there[:6])}"] if there else [],
-        ) from None
-    except IsADirectoryError:
-        raise fail("E074", f"`{path}` is a folder", help="name a file in it") from None
-    except UnicodeDecodeError:
-        raise fail("E074", f"`{path}` is not UTF-8", help="save the file as UTF-8") from None
-    except OSError as error:
-        raise fail("E074", f"`{path}` cannot be read", notes=[str(error.strerror or error)]) from None
-    if not text.strip():
-        raise fail("E074", f"`{path}` is empty", help=_FORMATS)
-    return read_records(_json(text, path), str(path.name), columns)
-
-
-def _json(text: str, path: Path) -> Any:
-    if path.suffix != ".jsonl":
-        return _value(text, path)
-    return [_value(line, path, before) for before, line in enumerate(text.split("\n")) if line.strip()]
-
-
-def _value(text: str, path: Path, before: int = 0) -> Any:
-    """One JSON value; `before` is how many lines of the file come before it."""
-    try:
-        return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        why = "nested too deeply"
-        if isinstance(error, json.JSONDecodeError):
-            why = f"line {before + error.lineno}: {error.msg[:1].lower()}{error.msg[1:]}"
-        help = "files of one record a line end in `.jsonl`" if path.suffix != ".jsonl" else "each line is one record"
-        raise fail("E074", f"`{path.name}` is not JSON", help=help, notes=[why]) from None
+    return read_records(read_json(read_text(path, (".json", ".jsonl"), _FORMATS), path), str(path.name), columns)
 
 
 def read_records(data: Any, name: str, columns: Mapping[str, str] | None = None) -> tuple[Example, ...]:
@@ -150,7 +112,7 @@ def _flat(row: Any, index: int, name: str, columns: dict[str, str]) -> Example:
 def _example(id: Any, question: Any, context: Any, texts: Sequence[Any], starts: Sequence[Any], name: str) -> Example:
     fields = [("the question", question), ("the passage", context), *(("an answer", text) for text in texts)]
     for what, value in fields:
-        if not isinstance(value, str) or not _is_text(value):
+        if not isinstance(value, str) or not is_text(value):
             found = "null" if value is None else "broken text" if isinstance(value, str) else type(value).__name__
             help = f"{what} is {found}: make it a string, or take the question out"
             raise fail("E075", f"question `{id}` of `{name}` is not all text", help=help)
@@ -161,11 +123,6 @@ def _example(id: Any, question: Any, context: Any, texts: Sequence[Any], starts:
         if start < 0 or context[start : start + len(answer)] != answer:
             raise _offset(str(id), name, answer, start, context)
     return Example(str(id), question, context, tuple(texts), tuple(starts))
-
-
-def _is_text(value: str) -> bool:
-    r"""JSON can spell half a character (`"\ud800"`), which no tokenizer takes."""
-    return value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value)
 
 
 def _offset(id: str, name: str, answer: str, start: int, context: str) -> RecipeError:

@@ -187,7 +187,7 @@ def test_document_that_is_none_is_coded_errors(here, what):
         (("model", "dtyp"), "fp32", "did you mean `dtype`?"),
         (("model", "dropout"), "0.1.2", "`model.dropout` has a value of another form"),
         (("stages", 0, "keep"), "2", "`keep` is not a part of `stages[0]`"),
-        (("stages", 0, "batch"), None, "`stages[0].batch` has a value of another form"),
+        (("stages", 0, "batch"), "x", "`stages[0].batch` has a value of another form"),
         (("stages", 0, "length"), {"n": "1", "u": "parsec"}, "`stages[0].length` has a value of another form"),
         (("stages", 0, "length"), {"n": "1", "u": "epoch", "x": "1"}, "`stages[0].length` has a value of another form"),
         (("stages", 0, "name"), None, "`stages[0].name` has a value of another form"),

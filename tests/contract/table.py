@@ -29,6 +29,15 @@ combination on a small model and check the page.
 
 `hold` and `release` rank nothing, so they have neither pattern nor scope.
 
+## While training
+
+"""
+IN_ONE_SHOT = """
+## In one shot
+
+With `mode = one_shot` no step is taken; what is promised is exact and the same bits again, on an encoder and on a
+decoder. Methods that look at steps do not go there, and `wanda` and `sparsegpt` nowhere else: `E054` says so.
+
 """
 COLUMNS = ("method", "pattern", "scope", "exact", "resumed", "refused, or why it is so")
 
@@ -38,6 +47,7 @@ class Combination:
     method: str
     pattern: str
     scope: str  # empty: the method has none
+    one_shot: bool = False
 
     def __str__(self) -> str:
         return "-".join(filter(None, (self.method, self.pattern, self.scope)))
@@ -50,9 +60,13 @@ def scopes(method: str) -> tuple[str, ...]:
     return tuple(s for s in ("uniform", "global", "row", "erk") if s in every) if has else ("",)
 
 
-def combinations() -> list[Combination]:
-    methods = (name for name, signature in METHODS.items() if signature.scheduled)
-    return [Combination(m, p, s) for m in methods for p, s in itertools.product(PATTERNS, scopes(m))]
+def combinations(one_shot: bool = False) -> list[Combination]:
+    """Those of training, or those of one shot."""
+    elsewhere = "steps" if one_shot else "inputs"
+    methods = (
+        m.name for m in METHODS.values() if m.scheduled and m.wants != elsewhere and not (one_shot and m.regrows)
+    )
+    return [Combination(m, p, s, one_shot) for m in methods for p, s in itertools.product(PATTERNS, scopes(m))]
 
 
 def line(it: Combination, *, exact: bool = False, resumed: bool = False, why: str = "") -> str:
@@ -60,15 +74,19 @@ def line(it: Combination, *, exact: bool = False, resumed: bool = False, why: st
         f"`{it.method}`",
         f"`{it.pattern}`",
         f"`{it.scope}`" if it.scope else "",
-        *(_yes(x) for x in (exact, resumed)),
+        *(_yes(x) for x in ((exact,) if it.one_shot else (exact, resumed))),
         why,
     ]
     return f"| {' | '.join(cells)} |"
 
 
-def page(lines: list[str]) -> str:
-    rows = [f"| {' | '.join(COLUMNS)} |", f"|{' --- |' * len(COLUMNS)}", *lines]
-    return HEAD + "\n".join(rows) + "\n"
+def page(training: list[str], one_shot: list[str]) -> str:
+    shot = tuple(c for c in COLUMNS if c != "resumed")
+    return HEAD + _table(COLUMNS, training) + IN_ONE_SHOT + _table(shot, one_shot)
+
+
+def _table(columns: tuple[str, ...], lines: list[str]) -> str:
+    return "\n".join([f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}", *lines]) + "\n"
 
 
 def _yes(kept: bool) -> str:

@@ -11,11 +11,12 @@ from recipelang.cli.plan import planned
 from recipelang.engine.records import Interrupted
 from recipelang.source import RecipeError
 from tests.contract.table import PAGE, UPDATE, Combination, combinations, line, page
+from tests.decoders import make_decoder, make_text
 from tests.train.steps import StopAt, run, same, weights
 from tests.train.test_pruning import Watch, targets
 
 #: as little work as shows the method
-MORE = {"obert": "block = 8, gradients = 8, batch = 4"}
+MORE = {"obert": "block = 8, gradients = 8, batch = 4", "sparsegpt": "block = 16"}
 
 RECIPE = """recipe 1 "contract"
 
@@ -45,12 +46,15 @@ found: dict[Combination, str] = {}
 
 
 def recipe(folder: Path, it: Combination) -> Path:
-    arguments = ", ".join(filter(None, (f"scope = {it.scope}" if it.scope else "", MORE.get(it.method, ""))))
     sparsity = JUMP if it.pattern == "2:4" else SWAPS if it.method == "rigl" else RAMP
     path = folder / "contract.recipe"
-    method = f"{it.method}({arguments})" if arguments else it.method
-    path.write_text(RECIPE.format(method=method, pattern=it.pattern, sparsity=sparsity), "utf-8")
+    path.write_text(RECIPE.format(method=written(it), pattern=it.pattern, sparsity=sparsity), "utf-8")
     return path
+
+
+def written(it: Combination) -> str:
+    arguments = ", ".join(filter(None, (f"scope = {it.scope}" if it.scope else "", MORE.get(it.method, ""))))
+    return f"{it.method}({arguments})" if arguments else it.method
 
 
 @pytest.fixture
@@ -69,8 +73,9 @@ def watch(monkeypatch):
 @pytest.fixture(scope="module", autouse=True)
 def _page():
     yield
-    if UPDATE and len(found) == len(combinations()):
-        PAGE.write_text(page([found[it] for it in combinations()]), "utf-8")
+    training, one_shot = combinations(), combinations(one_shot=True)
+    if UPDATE and len(found) == len(training) + len(one_shot):
+        PAGE.write_text(page([found[it] for it in training], [found[it] for it in one_shot]), "utf-8")
 
 
 @pytest.mark.parametrize("it", combinations(), ids=str)
@@ -136,12 +141,68 @@ def _keeps_its_pattern(found, pattern: str) -> None:
             assert set(tiles.view(-1).tolist()) <= {0, 8}
 
 
+# ------------------------------------------------------------------------------------------------------- one shot
+SHOT = """recipe 1 "contract"
+
+model {{ base = "model", task = {task} }}
+data {{ train = "{data}", max_length = 32 tokens, stride = 8 tokens, samples = 20 samples }}
+stage cut {{
+  mode = one_shot
+  prune weights {{
+    targets = @linear & @{part}
+    never = @embeddings | @head
+    method = {method}
+    pattern = {pattern}
+    sparsity = 50%
+  }}
+}}
+"""
+
+
+@pytest.mark.parametrize("it", combinations(one_shot=True), ids=str)
+def test_one_shot(project, tmp_path, it):
+    """Exact counts, masks and weights agree, whole groups, and the same bits again, on both kinds of model."""
+    project()
+    make_decoder(tmp_path / "decoder" / "model")
+    make_text(tmp_path / "decoder" / "train.jsonl", 60)
+    encoder = shot(tmp_path, it, part="encoder", task="question_answering", data="train.json")
+    decoder = shot(tmp_path / "decoder", it, part="decoder", task="causal_lm", data="train.jsonl")
+    refusal = refused(encoder)
+    assert refused(decoder) == refusal
+    found[it] = line(it, exact=not refusal, why=refusal)
+    if not refusal:
+        cuts_exactly(encoder, it.pattern)
+        cuts_exactly(decoder, it.pattern)
+    if not UPDATE:
+        assert found[it] in PAGE.read_text("utf-8").splitlines()
+
+
+def shot(folder: Path, it: Combination, **words: str) -> Path:
+    path = folder / "shot.recipe"
+    path.write_text(SHOT.format(method=written(it), pattern=it.pattern, **words), "utf-8")
+    return path
+
+
+def cuts_exactly(path: Path, pattern: str) -> None:
+    prune = plan_of(path)
+    for out in ("one", "two"):
+        assert not run(path, path.parent / out).failed
+    cut = weights(path.parent / "one")
+    zeros = [int((cut[t.name] == 0).sum()) for t in prune.targets]
+    event = prune.events[0].zeros
+    assert (sum(zeros) if len(event) == 1 else tuple(zeros)) == (event[0] if len(event) == 1 else event)
+    assert sum(event) > 0
+    _keeps_its_pattern({t.name: cut[t.name] for t in prune.targets}, pattern)
+    assert same(cut, weights(path.parent / "two"))
+
+
 @pytest.mark.skipif(UPDATE, reason="the page is being written")
 def test_the_page_has_every_combination_and_no_other():
     text = PAGE.read_text("utf-8")
     lines = [r for r in text.splitlines() if r.startswith("| `")]
-    assert [r.split(" | ")[:3] for r in lines] == [line(it).split(" | ")[:3] for it in combinations()]
-    assert text == page(lines)
+    training, one_shot = combinations(), combinations(one_shot=True)
+    assert [r.split(" | ")[:3] for r in lines] == [line(it).split(" | ")[:3] for it in (*training, *one_shot)]
+    assert text == page(lines[: len(training)], lines[len(training) :])
     for row in lines:
-        kept, why = " | yes | yes | " in row, row.split(" | ")[-1]
-        assert kept or why.startswith("E0"), f"neither kept nor refused: {row}"
+        kept, why = " | yes | " in row, row.split(" | ")[-1]
+        assert (kept and " | - | " not in row) or why.startswith("E0"), f"neither kept nor refused: {row}"

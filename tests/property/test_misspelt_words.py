@@ -42,7 +42,7 @@ def judged(name: str, text: str) -> list[Word]:
     before = errors(name, text)
     assert before == [] or not Path(name).is_relative_to(LIBRARY)
     hidden = [d.primary.span for d in before if d.primary]
-    return [w for w in words(text) if not w.unread and not any(s.start <= w.span.start < s.end for s in hidden)]
+    return [w for w in words(text) if not any(s.start <= w.span.start < s.end for s in hidden)]
 
 
 def new_errors(name: str, text: str, bad: str) -> list[Diagnostic]:

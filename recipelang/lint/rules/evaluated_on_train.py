@@ -11,23 +11,25 @@ CODE, NAME, LEVEL, NEEDS = "L082", "evaluated-on-train", "deny", "recipe"
 
 
 def check(it: Subject) -> Iterator[Finding]:
-    learnt = {_place(it.recipe.data[stage.data], "train") for stage in it.recipe.stages}
+    stages = [stage for stage in it.recipe.stages if stage.mode == "train"]
+    learnt = {place(it.recipe.data[stage.data], "train") for stage in stages}
     for evaluation in it.recipe.evaluations:
-        if _measured(it, evaluation) in learnt:
+        if measured(it, evaluation) in learnt:
             yield Finding(
-                *_where(it, evaluation), "measure examples that no stage has seen: these it may know by heart"
+                *where(it, evaluation, "trained on"),
+                "measure examples that no stage has seen: these it may know by heart",
             )
 
 
-def _measured(it: Subject, evaluation: EvaluateSpec) -> tuple[str, str]:
+def measured(it: Subject, evaluation: EvaluateSpec) -> tuple[str, str]:
     if evaluation.source is not None:
         return _located(evaluation.source, evaluation.split)
-    return _place(it.recipe.data[evaluation.data], evaluation.split)
+    return place(it.recipe.data[evaluation.data], evaluation.split)
 
 
-def _where(it: Subject, evaluation: EvaluateSpec) -> tuple[str, str]:
+def where(it: Subject, evaluation: EvaluateSpec, what: str) -> tuple[str, str]:
     """At the `split`, where it is `train`; otherwise two splits are one file, and that is said where they are named."""
-    message = f"`{evaluation.name}` measures what the model was trained on"
+    message = f"`{evaluation.name}` measures what the model was {what}"
     data = f"data.{evaluation.data}" if evaluation.data else "data"
     own = f"{data}.{evaluation.split}"
     if evaluation.split != "train" and evaluation.source is None and own in it.recipe.spans:
@@ -36,7 +38,7 @@ def _where(it: Subject, evaluation: EvaluateSpec) -> tuple[str, str]:
     return at, message
 
 
-def _place(data: DataSpec, split: str) -> tuple[str, str]:
+def place(data: DataSpec, split: str) -> tuple[str, str]:
     """Where the examples of a split come from, as the plan finds them."""
     own = getattr(data, split, None) if split in ("train", "validation", "test") else None
     if own is None:

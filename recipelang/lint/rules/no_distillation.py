@@ -12,6 +12,8 @@ FROM = 0.8
 
 def check(it: Subject) -> Iterator[Finding]:
     for stage in it.recipe.stages:
+        if stage.mode == "one_shot":
+            continue
         for prune in stage.prunes:
             final = float(prune.sparsity.segments[-1].end) if prune.sparsity else 0.0
             if final >= FROM and not stage.distills:

@@ -13,7 +13,7 @@ FROM, ENOUGH = 0.97, 30
 
 def check(it: Subject) -> Iterator[Finding]:
     stages = it.plan.stages
-    first = next((i for i, s in enumerate(stages) if s.scheduled), len(stages))
+    first = next((i for i, s in enumerate(stages) if s.scheduled and s.steps), len(stages))
     epochs = sum(s.epochs for s in stages[first:])
     for stage in stages[first:]:
         final = max((p.events[-1].sparsity for p in stage.scheduled), default=0)

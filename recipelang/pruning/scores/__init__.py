@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor, nn
 
+from recipelang.pruning import patterns
+from recipelang.pruning.inputs import Gathered
 from recipelang.pruning.selection import Scores
 
 
@@ -20,6 +23,30 @@ class Gradients(Protocol):
     def __call__(self, batches: int, size: int, dense: bool = False) -> Iterator[None]: ...
 
 
+@dataclass(frozen=True)
+class Select:
+    """Which weights of one matrix, or of some of its columns, go: as its pattern and scope have it."""
+
+    pattern: str
+    size: tuple[int, int]
+    scope: str
+
+    def __call__(self, score: Tensor, zeros: int, live: Tensor) -> Tensor:
+        """Keep-mask with exactly `zeros` false; all three have one shape, [outputs, inputs]."""
+        flat = [lambda: score.reshape(-1)]
+        return patterns.choose(self.pattern, self.size, self.scope, flat, [zeros], [live])[0]
+
+    @property
+    def group(self) -> int:
+        """M of an N:M pattern, whose groups stand on their own; else 0."""
+        return self.size[1] if self.pattern == "N:M" else 0
+
+    @property
+    def unit(self) -> int:
+        """How many weights go together."""
+        return self.size[0] * self.size[1] if self.pattern == "block" else 1
+
+
 class Score:
     """A method's scores over a set of targets. The largest stay.
 
@@ -29,6 +56,8 @@ class Score:
 
     #: whether `observe` wants the gradients of every step
     observes = False
+    #: what it gathers of the inputs of a layer, so that `fit` is called in place of all below, one target at a time
+    gathers: type[Gathered] | None = None
     #: an event is reached in so many equal rounds, each with scores of its own
     rounds = 1
 
@@ -36,6 +65,10 @@ class Score:
         self.args = args
         self.names = tuple(names)
         self.seed = seed
+
+    def fit(self, weight: nn.Parameter, inputs: Gathered, zeros: int, live: Tensor, select: Select) -> Tensor:
+        """The keep-mask of a target, from what was gathered of its inputs; weights that stay may change."""
+        raise NotImplementedError
 
     def observe(self, weights: Sequence[nn.Parameter]) -> None:
         """Look at the gradients of a step, before masked ones are zeroed."""
@@ -63,7 +96,17 @@ class Score:
 
 def make(method: str, args: Mapping[str, object], names: Sequence[str], seed: int) -> Score:
     """The score of a method by its name in a recipe."""
-    from recipelang.pruning.scores import magnitude, movement, obert, random, rigl, snip, soft_movement
+    from recipelang.pruning.scores import (
+        magnitude,
+        movement,
+        obert,
+        random,
+        rigl,
+        snip,
+        soft_movement,
+        sparsegpt,
+        wanda,
+    )
 
     table: dict[str, type[Score]] = {
         "magnitude": magnitude.Magnitude,
@@ -73,5 +116,7 @@ def make(method: str, args: Mapping[str, object], names: Sequence[str], seed: in
         "obert": obert.Obert,
         "soft_movement": soft_movement.SoftMovement,
         "rigl": rigl.Rigl,
+        "wanda": wanda.Wanda,
+        "sparsegpt": sparsegpt.Sparsegpt,
     }
     return table[method](args, names, seed)

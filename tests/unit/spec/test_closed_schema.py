@@ -37,13 +37,13 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
         "stride": (128, "b"),
         "shuffle": (True, "b"),
     },
-    "columns": dict.fromkeys(("id", "question", "context", "answers"), (None, "b")),
+    "columns": dict.fromkeys(("id", "question", "context", "answers", "text"), (None, "b")),
     "stage": {
         "mode": ("train", "b"),
-        "length": (REQUIRED, "b"),
-        "batch": (REQUIRED, "b"),
+        "length": (None, "b"),
+        "batch": (None, "b"),
         "micro_batch": (None, "-"),
-        "learning_rate": (REQUIRED, "b"),
+        "learning_rate": (None, "b"),
         "optimizer": (ADAMW, "b"),
         "clip": (Fraction(1), "b"),
         "precision": ("fp32", "b"),
@@ -188,7 +188,7 @@ def test_an_unknown_block_is_told_its_name_or_place(text, wrong, help):
 @pytest.mark.parametrize("block", ["freeze x { }", "drop layers { keep = [1] }"])
 def test_what_the_language_has_and_this_release_has_not(block):
     assert codes(in_stage(block)) == ["E055"]
-    assert codes(sound(("magnitude(scope = uniform)", "wanda"))) == ["E055"]
+    assert codes(sound(("magnitude(scope = uniform)", "rigl"))) == ["E055"]
 
 
 @pytest.mark.parametrize("statement", ["let a = 1", "param a: int = 1", "expect 1 == 1"])

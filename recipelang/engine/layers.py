@@ -1,0 +1,161 @@
+"""A model taken layer by layer over a calibration set: what one layer gives is what the next one sees.
+
+Only the states between two layers are kept, of all samples, and the sums gathered of one layer's inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recipelang.pruning.inputs import Gathered
+from recipelang.tasks import Features
+
+Autocast = Callable[[], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Some samples on their way: what the next layer is called with."""
+
+    states: Tensor  # [samples, tokens, width]
+    others: tuple[Any, ...]  # what follows the states in the call
+    named: dict[str, Any]
+    keep: Tensor | None  # bool [samples, tokens], false at padding; none: there is no padding
+
+
+class _Reached(Exception):
+    """The first layer was called: nothing after it is wanted."""
+
+
+@dataclass(frozen=True)
+class Layers:
+    """As `runtime.State.layers`. `between(done, of)` is called before each layer and at the end; it may stop the run."""
+
+    model: nn.Module
+    features: Features
+    labels: tuple[str, ...]
+    batch: int
+    autocast: Autocast
+    between: Callable[[int, int], None]
+
+    def __call__(self, names: Sequence[str], gathers: type[Gathered], order: str) -> Iterator[dict[str, Gathered]]:
+        layers, targets = _in_layers(self.model, names)
+        training = self.model.training
+        self.model.eval()
+        try:
+            portions = self._first(layers[0])
+            last = max(targets)
+            for number in range(last + 1):
+                self.between(number, last + 1)
+                layer, own = layers[number], targets.get(number, {})
+                given = portions
+                if own:
+                    inputs, portions = self._gather(layer, own, gathers, given)
+                    yield inputs
+                if number < last and (not own or order == "sequential"):
+                    portions = [self._through(layer, p) for p in given]
+            self.between(last + 1, last + 1)
+        finally:
+            self.model.train(training)
+
+    @torch.no_grad()
+    def _first(self, layer: nn.Module) -> list[Portion]:
+        """What the first layer is called with, for all samples."""
+        portions: list[Portion] = []
+        device = next(self.model.parameters()).device
+        keep: Tensor | None = None
+
+        def catch(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+            named = dict(named)
+            states = args[0] if args else named.pop("hidden_states")
+            portions.append(Portion(states, args[1:], named, keep))
+            raise _Reached
+
+        handle = layer.register_forward_pre_hook(catch, with_kwargs=True)
+        try:
+            with _without_cache(self.model):
+                for first in range(0, len(self.features), self.batch):
+                    rows = np.arange(first, min(first + self.batch, len(self.features)))
+                    batch = {k: torch.from_numpy(v).to(device) for k, v in self.features.batch(rows).items()}
+                    mask = batch["attention_mask"].bool()
+                    keep = None if bool(mask.all()) else mask
+                    try:
+                        with self.autocast():
+                            self.model(**{k: v for k, v in batch.items() if k not in self.labels})
+                    except _Reached:
+                        pass
+        finally:
+            handle.remove()
+        return portions
+
+    @torch.no_grad()
+    def _through(self, layer: nn.Module, portion: Portion) -> Portion:
+        with self.autocast():
+            out = layer(portion.states, *portion.others, **portion.named)
+        return replace(portion, states=out[0] if isinstance(out, tuple) else out)
+
+    @torch.no_grad()
+    def _gather(
+        self, layer: nn.Module, targets: dict[str, nn.Module], gathers: type[Gathered], portions: Sequence[Portion]
+    ) -> tuple[dict[str, Gathered], list[Portion]]:
+        """What was gathered for each target, and what the layer makes of the samples as it is now."""
+        seen: dict[str, Tensor] = {}
+
+        def look(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+            return lambda module, args: seen.__setitem__(name, args[0])
+
+        first: dict[str, str] = {}  # of those that read the very same tensor
+        sums: dict[str, Gathered] = {}
+        after = []
+        handles = [module.register_forward_pre_hook(look(name)) for name, module in targets.items()]
+        try:
+            for portion in portions:
+                after.append(self._through(layer, portion))
+                for name, x in seen.items():
+                    if name not in first:
+                        first[name] = next(n for n, other in seen.items() if other is x)
+                        if first[name] == name:
+                            sums[name] = gathers.empty(x.shape[-1], x.device)
+                    if first[name] == name:
+                        sums[name].add(x.flatten(0, -2) if portion.keep is None else x[portion.keep])
+                seen.clear()
+        finally:
+            for handle in handles:
+                handle.remove()
+        return {name: sums[first[name]] for name in targets}, after
+
+
+def _in_layers(model: nn.Module, names: Sequence[str]) -> tuple[nn.ModuleList, dict[int, dict[str, nn.Module]]]:
+    """The list of layers that the targets lie in, and for each layer its own, as modules by parameter name."""
+    layers: nn.ModuleList | None = None
+    found: dict[int, dict[str, nn.Module]] = {}
+    for name in names:
+        parts = name.split(".")
+        at = next(i for i, part in enumerate(parts) if part.isdigit())
+        inside = model.get_submodule(".".join(parts[:at]))
+        assert isinstance(inside, nn.ModuleList) and layers in (None, inside), name
+        layers = inside
+        found.setdefault(int(parts[at]), {})[name] = model.get_submodule(name.removesuffix(".weight"))
+    assert layers is not None
+    return layers, found
+
+
+@contextmanager
+def _without_cache(model: nn.Module) -> Iterator[None]:
+    """Keys and values of a decoder are for writing text: kept, they would grow with every layer."""
+    config: Any = getattr(model, "config", None)
+    before = getattr(config, "use_cache", None)
+    if before is not None:
+        config.use_cache = False
+    try:
+        yield
+    finally:
+        if before is not None:
+            config.use_cache = before

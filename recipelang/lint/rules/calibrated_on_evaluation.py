@@ -1,0 +1,19 @@
+"""L081: what a one-shot stage is calibrated on is what it is measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from recipelang.lint.rules.evaluated_on_train import measured, place, where
+from recipelang.lint.subject import Finding, Subject
+
+CODE, NAME, LEVEL, NEEDS = "L081", "calibrated-on-evaluation", "deny", "recipe"
+
+
+def check(it: Subject) -> Iterator[Finding]:
+    stages = [stage for stage in it.recipe.stages if stage.mode == "one_shot" and stage.reads_data]
+    read = {place(it.recipe.data[stage.data], "train") for stage in stages}
+    for evaluation in it.recipe.evaluations:
+        if measured(it, evaluation) in read:
+            help = "measure text that no stage has seen: weights were chosen to do well on this"
+            yield Finding(*where(it, evaluation, "calibrated on"), help)

@@ -1,0 +1,61 @@
+"""What is gathered of the inputs of a layer: sums over tokens, so that any number of them takes the same memory."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+
+class Gathered:
+    """Sums over the inputs of one matrix, or of several that read the same."""
+
+    def __init__(self, sums: Tensor) -> None:
+        self.sums = sums
+        self.tokens = 0
+
+    @classmethod
+    def empty(cls, inputs: int, device: torch.device) -> Gathered:
+        raise NotImplementedError
+
+    def add(self, inputs: Tensor) -> None:
+        """Some more tokens, [tokens, inputs]."""
+        raise NotImplementedError
+
+
+class Squares(Gathered):
+    """Σ x² of every input: [inputs]."""
+
+    @classmethod
+    def empty(cls, inputs: int, device: torch.device) -> Squares:
+        return cls(torch.zeros(inputs, dtype=torch.float64, device=device))
+
+    def add(self, inputs: Tensor) -> None:
+        self.tokens += len(inputs)
+        self.sums += inputs.float().square().sum(0, dtype=torch.float64)
+
+
+class Gram(Gathered):
+    """Σ x xᵀ of all pairs of inputs: [inputs, inputs]."""
+
+    #: products in fp32, on a GPU too: TF32 has too few digits for what is inverted afterwards
+    precision: ClassVar[str] = "highest"
+
+    def __init__(self, sums: Tensor) -> None:
+        super().__init__(sums)
+        self.factor: tuple[float, Tensor] | None = None  # the damping, and what was made with it
+
+    @classmethod
+    def empty(cls, inputs: int, device: torch.device) -> Gram:
+        return cls(torch.zeros(inputs, inputs, dtype=torch.float32, device=device))
+
+    def add(self, inputs: Tensor) -> None:
+        self.tokens += len(inputs)
+        x = inputs.float()
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision(self.precision)
+        try:
+            self.sums.addmm_(x.T, x)
+        finally:
+            torch.set_float32_matmul_precision(before)

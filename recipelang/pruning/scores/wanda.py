@@ -1,0 +1,24 @@
+"""Wanda: the score of a weight is |w_ij| · ‖x_j‖₂, its size times that of the inputs it meets (arXiv 2306.11695).
+
+The norm of input j is taken over all tokens of the calibration. Ranked within each row as published, which is to say
+among the weights that make one output. No weight that stays is changed.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from recipelang.pruning.inputs import Gathered, Squares
+from recipelang.pruning.scores import Score, Select
+
+
+def score(weight: Tensor, squares: Tensor) -> Tensor:
+    """|w_ij| · (Σ x_j²)^½: [outputs, inputs], of a weight of that shape and the sums [inputs]."""
+    return weight.abs() * squares.sqrt().to(weight.dtype)
+
+
+class Wanda(Score):
+    gathers = Squares
+
+    def fit(self, weight: nn.Parameter, inputs: Gathered, zeros: int, live: Tensor, select: Select) -> Tensor:
+        return select(score(weight.detach(), inputs.sums), zeros, live)

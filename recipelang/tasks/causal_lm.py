@@ -1,0 +1,192 @@
+"""Language modelling from left to right: texts are joined, cut into blocks of `max_length` tokens, and every next
+token is predicted.
+
+Texts stand one after another, each closed by the end token where the model has one; what is left of the last block
+is dropped, as there is nothing to fill it with, unless it is all there is. Numpy and `tokenizers` only.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recipelang.source import fail
+from recipelang.tasks import reading
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+METRICS = ("perplexity",)
+OUTPUTS = ("logits",)
+AUTO_MODEL = "AutoModelForCausalLM"
+LABELS = ("labels",)
+FIELDS = ("text",)
+
+ENDINGS = (".txt", ".json", ".jsonl", ".csv", ".parquet")
+_FORMATS = "a `.txt` file is one text; records of the others have a column `text`"
+_PORTION = 1 << 20  # characters encoded at a time
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """`items` rows of tokens, all of one length but for a single short one."""
+
+    input_ids: np.ndarray  # [items, length] int32
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.full(len(self), self.input_ids.shape[1], np.int32)
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    def batch(self, rows: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
+        ids = self.input_ids[np.asarray(rows)].astype(np.int64)
+        return {"input_ids": ids, "attention_mask": np.ones_like(ids), "labels": ids.copy()}
+
+    def some(self, count: int, seed: int | None) -> Blocks:
+        """`count` of the blocks, drawn from all of them and left in their order; without a seed the first."""
+        if count >= len(self):
+            return self
+        drawn = slice(count)
+        if seed is not None:
+            drawn = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])  # type: ignore[assignment]
+        return Blocks(self.input_ids[drawn])
+
+    def predicted(self, rows: Sequence[int] | np.ndarray) -> int:
+        """Tokens whose probability is asked for: all but the first of each row."""
+        return len(rows) * (self.input_ids.shape[1] - 1)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """The tokenizer of a model, and the token that ends a text."""
+
+    tokenizer: Tokenizer
+    end: int | None
+
+
+def open_split(
+    reference: str, split: str, columns: Mapping[str, str] | None = None, config: str | None = None
+) -> tuple[str, ...]:
+    """The texts of a data set: a file, or `hf://owner/name`. Empty ones are left out."""
+    scheme, separator, rest = reference.partition("://")
+    column = dict(columns or {}).get("text")
+    if not separator:
+        texts = _read_file(Path(reference), column)
+    elif scheme == "hf":
+        texts = _texts(reading.hub_rows(rest, split, config), reference, column)
+    else:
+        raise fail("E047", f"texts cannot be read from `{scheme}://`", help="use `hf://owner/name` or a file")
+    kept = tuple(t for t in texts if t.strip())
+    if not kept:
+        raise fail("E074", f"`{reference.rsplit('/', 1)[-1]}` holds no text", help=_FORMATS)
+    return kept
+
+
+def _read_file(path: Path, column: str | None) -> list[str]:
+    match path.suffix:
+        case ".parquet":
+            return _texts(_parquet(path), path.name, column)
+        case ".csv":
+            text = reading.read_text(path, ENDINGS, _FORMATS)
+            return _texts(list(csv.DictReader(io.StringIO(text, newline=""))), path.name, column)
+        case ".json" | ".jsonl":
+            found = reading.read_json(reading.read_text(path, ENDINGS, _FORMATS), path)
+            return _texts(found, path.name, column)
+    text = reading.read_text(path, ENDINGS, _FORMATS)
+    if column is not None:
+        raise fail("E074", f"`{path.name}` is one text, and has no columns", help="take `columns` out")
+    return [text]
+
+
+def _parquet(path: Path) -> list[Any]:
+    reading.read_bytes(path, ENDINGS)
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        return parquet.read_table(path).to_pylist()  # type: ignore[no-untyped-call,no-any-return]
+    except pyarrow.ArrowException as error:
+        raise fail("E074", f"`{path.name}` is not a parquet file", notes=[str(error).splitlines()[0][:160]]) from None
+
+
+def _texts(rows: Any, name: str, column: str | None) -> list[str]:
+    """The column of texts; of a list of strings, these."""
+    if not isinstance(rows, list):
+        raise fail("E074", f"`{name}` is not a list of records", help=_FORMATS)
+    if column is None and rows and all(isinstance(row, str) for row in rows):
+        return _sound(rows, name)
+    for index, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise fail("E074", f"record {index} of `{name}` is not an object", help=_FORMATS)
+    column = column or _column(rows[0] if rows else {}, name)
+    missing = next((i for i, row in enumerate(rows) if column not in row), None)
+    if missing is not None:
+        there = ", ".join(f"`{k}`" for k in rows[missing])
+        help = 'say which one it is: `columns { text = "..." }` in `data`'
+        raise fail("E074", f"`{name}` has no column `{column}`", help=help, notes=[f"its columns are {there}"])
+    return _sound([row[column] for row in rows], name)
+
+
+def _column(row: Mapping[str, object], name: str) -> str:
+    """`text`, or the only column that holds one."""
+    strings = [key for key, value in row.items() if isinstance(value, str)]
+    if "text" in row or len(strings) != 1:
+        return "text"
+    return strings[0]
+
+
+def _sound(values: Iterable[object], name: str) -> list[str]:
+    found = list(values)
+    for index, value in enumerate(found):
+        if not isinstance(value, str) or not reading.is_text(value):
+            what = "null" if value is None else "broken text" if isinstance(value, str) else type(value).__name__
+            help = f"it is {what}: make it a string, or take the record out"
+            raise fail("E075", f"record {index} of `{name}` is not text", help=help)
+    return found  # type: ignore[return-value]
+
+
+def load_tokenizer(folder: Path) -> Reader:
+    tokenizer = reading.load_tokenizer(folder)
+    end = json.loads((folder / "config.json").read_text("utf-8")).get("eos_token_id")
+    if isinstance(end, list):
+        end = end[0] if end else None
+    return Reader(tokenizer, end if isinstance(end, int) else None)
+
+
+def featurize(examples: Sequence[str], tokenizer: Reader, max_length: int, stride: int) -> Blocks:
+    """Blocks of `max_length` tokens. There are no windows, so `stride` says nothing here."""
+    parts: list[np.ndarray] = []
+    for some in _portions(examples):
+        for encoded in tokenizer.tokenizer.encode_batch(some, add_special_tokens=False):
+            ids = encoded.ids if tokenizer.end is None else [*encoded.ids, tokenizer.end]
+            parts.append(np.asarray(ids, np.int32))
+    tokens = np.concatenate(parts)
+    whole = len(tokens) // max_length
+    if whole:
+        return Blocks(tokens[: whole * max_length].reshape(whole, max_length))
+    if len(tokens) < 2:
+        raise fail("E074", "these texts have no two tokens", help="a language model predicts the next one")
+    return Blocks(tokens.reshape(1, -1))
+
+
+def _portions(texts: Sequence[str]) -> Iterable[list[str]]:
+    """A few texts at a time: encodings take far more memory than tokens."""
+    some: list[str] = []
+    size = 0
+    for text in texts:
+        some.append(text)
+        size += len(text)
+        if size > _PORTION:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some

@@ -1,0 +1,110 @@
+"""What tasks read: text files, JSON, data sets of the Hub, tokenizers. Findings are E074 for data, E076 for a tokenizer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recipelang.source import fail
+from recipelang.source.suggest import closest
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+def read_text(path: Path, endings: Sequence[str], formats: str) -> str:
+    """A file in UTF-8 that holds something; `formats` says what is wanted of an empty one."""
+    text = read_bytes(path, endings)
+    try:
+        decoded = text.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise fail("E074", f"`{path}` is not UTF-8", help="save the file as UTF-8") from None
+    if not decoded.strip():
+        raise fail("E074", f"`{path}` is empty", help=formats)
+    return decoded
+
+
+def read_bytes(path: Path, endings: Sequence[str]) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        beside = path.parent.iterdir() if path.parent.is_dir() else ()
+        there = sorted(p.name for p in beside if p.suffix in endings)
+        near = closest(path.name, there)
+        listed = " or ".join(filter(None, (", ".join(f"`{e}`" for e in endings[:-1]), f"`{endings[-1]}`")))
+        raise fail(
+            "E074",
+            f"there is no data file `{path}`",
+            help=f"did you mean `{near}`?" if near else f"name a {listed} file",
+            notes=[f"beside it: {', '.join(there[:6])}"] if there else [],
+        ) from None
+    except IsADirectoryError:
+        raise fail("E074", f"`{path}` is a folder", help="name a file in it") from None
+    except OSError as error:
+        raise fail("E074", f"`{path}` cannot be read", notes=[str(error.strerror or error)]) from None
+
+
+def read_json(text: str, path: Path) -> Any:
+    """One value, or of a `.jsonl` file a list of them, one a line."""
+    if path.suffix != ".jsonl":
+        return _value(text, path)
+    return [_value(line, path, before) for before, line in enumerate(text.split("\n")) if line.strip()]
+
+
+def _value(text: str, path: Path, before: int = 0) -> Any:
+    """One JSON value; `before` is how many lines of the file come before it."""
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        why = "nested too deeply"
+        if isinstance(error, json.JSONDecodeError):
+            why = f"line {before + error.lineno}: {error.msg[:1].lower()}{error.msg[1:]}"
+        help = "files of one record a line end in `.jsonl`" if path.suffix != ".jsonl" else "each line is one record"
+        raise fail("E074", f"`{path.name}` is not JSON", help=help, notes=[why]) from None
+
+
+def is_text(value: str) -> bool:
+    r"""JSON can spell half a character (`"\ud800"`), which no tokenizer takes."""
+    return value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value)
+
+
+def hub_rows(name: str, split: str, config: str | None) -> list[dict[str, object]]:
+    """The rows of `owner/name`, `@revision` after it or not."""
+    import datasets
+
+    name, _, revision = name.partition("@")
+    try:
+        loaded = datasets.load_dataset(name, config, split=split, revision=revision or None)
+    except ValueError as error:
+        raise fail("E074", f"`hf://{name}` has no split `{split}`", notes=[str(error).splitlines()[0][:160]]) from None
+    except (OSError, datasets.exceptions.DatasetsError) as error:
+        raise fail(
+            "E047",
+            f"`hf://{name}` is neither cached nor reachable",
+            help="run once with a network, or name local files with `train = ...` and `validation = ...`",
+            notes=[str(error).splitlines()[0][:160]] if str(error) else [],
+        ) from None
+    return [dict(row) for row in loaded]
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a model folder, without the truncation and padding its file may ask for."""
+    from tokenizers import BertWordPieceTokenizer, Tokenizer
+
+    if (folder / "tokenizer.json").exists():
+        try:
+            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        except Exception as error:  # the library raises bare Exception
+            raise fail("E076", f"`{folder / 'tokenizer.json'}` cannot be read", notes=[str(error)[:160]]) from None
+    elif (folder / "vocab.txt").exists():
+        tokenizer = BertWordPieceTokenizer(str(folder / "vocab.txt"))._tokenizer
+    else:
+        there = ", ".join(sorted(p.name for p in folder.iterdir())[:12])
+        raise fail(
+            "E076", f"`{folder}` holds no tokenizer", notes=[f"it holds {there}"], help="tokenizer.json is needed"
+        )
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
