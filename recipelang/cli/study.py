@@ -84,7 +84,7 @@ def study(
         news = Lines(console, found, made, wanted, outcomes, folder)
         from recipelang.study.execute import run_all
 
-        ended, stopped = run_all(folder, wanted, news, jobs=jobs, rehearsal=steps)
+        ended, stopped = run_all(folder, wanted, news, jobs=jobs, rehearsal=steps, drop_weights=found.drops_weights)
         outcomes |= ended
     from recipelang.cli.study_screen import shown
 

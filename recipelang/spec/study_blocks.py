@@ -48,6 +48,15 @@ class StudySpec(Spec):
         str | None,
         Attr(k.label(), "the varied parameter that plots have along them; unset: the first", "-", example="target"),
     ] = None
+    weights: Annotated[
+        str,
+        Attr(
+            k.one_of("keep", "drop"),
+            "whether finished runs keep their weights; what was measured stays in any case",
+            "-",
+            example="drop",
+        ),
+    ] = "keep"
 
 
 class ArmSpec(Spec):

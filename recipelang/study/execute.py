@@ -70,7 +70,13 @@ def recipe_of(out: Path, variant: Variant) -> Path:
 
 
 def run_all(
-    out: Path, variants: Sequence[Variant], news: News, *, jobs: int = 1, rehearsal: int | None = None
+    out: Path,
+    variants: Sequence[Variant],
+    news: News,
+    *,
+    jobs: int = 1,
+    rehearsal: int | None = None,
+    drop_weights: bool = False,
 ) -> tuple[dict[str, Outcome], int | None]:
     """Run what is not finished; the outcomes of these by name, and the signal that stopped it, if one did."""
     todo = [v for v in variants if outcome(out, v).status != "finished"]
@@ -83,6 +89,8 @@ def run_all(
                 stop.running.remove(run)
                 run.log.close()
                 found = _outcome(out, run)
+                if drop_weights and found.status == "finished":
+                    _drop(folder_of(out, run.variant))
                 ended[run.variant.name] = found
                 news.ended(found)
             time.sleep(0.1)
@@ -111,6 +119,13 @@ def _start(out: Path, variant: Variant, news: News, jobs: int, rehearsal: int | 
         start_new_session=True,  # Ctrl-C reaches it through this process, once
     )
     return _Running(variant, process, to)
+
+
+def _drop(folder: Path) -> None:
+    """Weights of the run and of its stages."""
+    for path in folder.glob("*.safetensors"):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(folder / "stages", ignore_errors=True)
 
 
 def _environment(jobs: int) -> dict[str, str]:

@@ -46,6 +46,7 @@ class Study:
     seeds_span: Span
     baseline: str | None
     against: str | None
+    drops_weights: bool
     vary: tuple[Vary, ...]
     arms: tuple[Arm, ...]
 
@@ -117,6 +118,7 @@ class _Reader:
             self.binder.spans.get("study.seeds", self.binder.spans["study"]),
             spec.baseline,
             spec.against,
+            spec.weights == "drop",
             vary,
             tuple(made),
         )
