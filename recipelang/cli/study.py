@@ -68,8 +68,8 @@ def study(
     from recipelang.study.results import outcome
     from recipelang.study.variants import chosen, same_runs
 
-    screen.show(same_runs(found, made))
     wanted = chosen(made, only)
+    screen.show(same_runs(found, wanted))
     if again and not (plan or table):
         _forget(folder, chosen(made, again))
     outcomes = {v.name: outcome(folder, v) for v in made}
@@ -89,6 +89,8 @@ def study(
     from recipelang.cli.study_screen import shown
 
     write(found, folder, [outcomes[v.name] for v in made])
+    if not sys.stdout.isatty():
+        console.width = 160  # a table in a pipe is better long than broken
     console.print(shown(found, [outcomes[v.name] for v in made], folder))
     if stopped is not None:
         name = signal.Signals(stopped).name

@@ -73,7 +73,7 @@ class ArmSpec(Spec):
     ] = ()
     arms: Annotated[
         tuple[str, ...],
-        Attr(k.list_of(k.label()), "arms whose changes come first", "-", example="[components, schedules]"),
+        Attr(k.labels(), "arms whose changes come first", "-", example="[components, schedules]"),
     ] = ()
 
 

@@ -77,6 +77,7 @@ class _Reader:
         self.binder = Binder(source, found, table=STUDY_BLOCKS, whole="a study")
         self.evaluator = Evaluator(source, found)
         self.files: dict[str, Source] = {}
+        self.circles: list[set[str]] = []
 
     def study(self) -> Study | None:
         self._only(self.tree.statements, (t.Block, t.Set, t.Patch), "a study holds blocks, `set` and `patch`")
@@ -141,14 +142,7 @@ class _Reader:
     def _order(self, name: str, arms: Mapping[str, tuple[t.Block, ArmSpec]], way: list[str]) -> list[str] | None:
         """The arms that this one is made of, itself last, each once. None after a finding."""
         if name in way:
-            circle = " -> ".join([*way[way.index(name) :], name])
-            at = Label(self.source, self.binder.spans[f"arm.{way[-1]}.arms"])
-            help = ("take one of them out of the list",)
-            self.found.add(
-                Diagnostic(
-                    "E021", "these arms are made of each other", at, notes=(f"the circle is {circle}",), help=help
-                )
-            )
+            self._circle(way[way.index(name) :])
             return None
         order: list[str] = []
         for other in arms[name][1].arms:
@@ -159,6 +153,15 @@ class _Reader:
                 return None
             order += [one for one in inner if one not in order]
         return [*order, name]
+
+    def _circle(self, way: list[str]) -> None:
+        """Told once, whichever of its arms was looked at first."""
+        if set(way) in self.circles:
+            return
+        self.circles.append(set(way))
+        at = Label(self.source, self.binder.spans[f"arm.{way[0]}.arms"])
+        notes, help = (f"the circle is {' -> '.join([*way, way[0]])}",), ("take one of them out of the list",)
+        self.found.add(Diagnostic("E021", "these arms are made of each other", at, notes=notes, help=help))
 
     def _changes(self, block: t.Block, spec: ArmSpec) -> Iterator[Source]:
         """Files first, then what the arm says itself."""
@@ -208,7 +211,7 @@ class _Reader:
     def _only(self, statements: Iterable[t.Statement], allowed: tuple[type, ...], message: str) -> None:
         for s in statements:
             if not isinstance(s, (*allowed, t.Broken)):
-                kind = s.kind if isinstance(s, t.Block | t.Claim) else word(s) if type(s) in _WORDED else ""
+                kind = s.kind if isinstance(s, t.Block | t.Claim) else _WORDS.get(type(s)) or word(s)
                 what = f"`{kind}`" if kind else "this"
                 self._error("E034", message, s.span, f"{what} belongs in the recipe; `set` and `patch` change it here")
 
@@ -240,4 +243,4 @@ class _Reader:
         self.found.add(Diagnostic(code, message, Label(self.source, span), help=(help,)))
 
 
-_WORDED = (t.Set, t.Unset, t.Patch, t.Extends, t.Use)
+_WORDS = {t.Param: "param", t.Let: "let"}

@@ -190,22 +190,21 @@ def check_study(study: Study, check: Check) -> Diagnostics:
 
 
 def same_runs(study: Study, made: Sequence[Variant]) -> Diagnostics:
-    """W120 where two variants would do the same, to the last bit: an arm without effect is a mistake of the study."""
-    found = Diagnostics()
+    """W120 for two arms that do the same, to the last bit: an arm without effect is a mistake of the study."""
     seen: dict[str, Variant] = {}
+    twins: dict[tuple[str, str], list[Variant]] = {}
     for variant in made:
         first = seen.setdefault(variant.plan.behaviour_digest, variant)
-        if first is not variant and first.point != variant.point and variant.seed == made[0].seed:
-            at = Label(study.source, variant.point.arm.span)
-            found.add(
-                Diagnostic(
-                    "W120",
-                    f"`{variant.point.name}` and `{first.point.name}` are the same run",
-                    at,
-                    notes=("nothing that decides the weights differs between them",),
-                    help=("look at what the arm sets and patches; `recipelang study --plan` lists the variants",),
-                )
-            )
+        if first is not variant and first.seed == variant.seed == made[0].seed:
+            twins.setdefault((variant.point.arm.name, first.point.arm.name), []).append(variant)
+    found = Diagnostics()
+    for (later, earlier), same in twins.items():
+        at = Label(study.source, same[0].point.arm.span)
+        where = ", ".join(v.point.at or "everywhere" for v in same)
+        notes = (f"at {where}: nothing that decides the weights differs",) if study.vary else ()
+        help = ("look at what the arm sets and patches, or leave these out",)
+        what = f"`{later}` and `{earlier}` are the same run" if later != earlier else f"`{later}` runs the same twice"
+        found.add(Diagnostic("W120", what, at, notes=notes, help=help))
     return found
 
 
