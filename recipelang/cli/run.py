@@ -128,6 +128,7 @@ def _execute(recipe: Recipe, plan: Plan, folder: Path, *, resume: bool) -> None:
             result = execute(plan, folder, progress, lambda m: judge(recipe, m), resume=resume)
         except Interrupted as stopped:
             progress.stop()
+            _report(plan, folder)
             name = signal.Signals(stopped.signal).name
             print(
                 f"\nstopped by {name}; nothing is lost. Go on with:\n\n  recipelang resume {shlex.quote(str(folder))}",
@@ -136,6 +137,7 @@ def _execute(recipe: Recipe, plan: Plan, folder: Path, *, resume: bool) -> None:
             raise typer.Exit(Exit.INTERRUPTED if stopped.signal == signal.SIGINT else Exit.TERMINATED) from None
     found = Diagnostics()
     found.extend(v.diagnostic for v in result.verdicts if v.diagnostic is not None)
+    _report(plan, folder)
     screen.console().print(closing(result))
     screen.show(found)
     if result.gained:
@@ -143,3 +145,14 @@ def _execute(recipe: Recipe, plan: Plan, folder: Path, *, resume: bool) -> None:
         raise fail("E071", f"protected tensors gained zeros: {names}")
     if result.failed:
         raise typer.Exit(Exit.EXPECT_FAILED)
+
+
+def _report(plan: Plan, folder: Path) -> None:
+    """The page of the run. The run is done: what goes wrong with its page is told, and fails nothing."""
+    from recipelang.cli.report import write
+    from recipelang.source import RecipeError
+
+    try:
+        write(folder, plan)
+    except RecipeError as error:
+        screen.show_error(error)
