@@ -133,7 +133,9 @@ def checked(source: Source) -> tuple[Diagnostics, str]:
 
 def write(study: Study, folder: Path, outcomes: Sequence[object]) -> None:
     """The table in three forms, the plots, the report."""
+    from recipelang.cli.report import write_pictures
     from recipelang.engine import files
+    from recipelang.report.study import pictures, text
     from recipelang.study import table
     from recipelang.study.results import document, rows
 
@@ -143,6 +145,8 @@ def write(study: Study, folder: Path, outcomes: Sequence[object]) -> None:
     files.write_json(folder / "study.json", document(study, outcomes))  # type: ignore[arg-type]
     files.write_text(folder / "study.md", table.markdown(study, made))
     files.write_text(folder / "study.csv", table.comma_separated(study, made))
+    files.write_text(folder / "report.html", text(study, outcomes))  # type: ignore[arg-type]
+    write_pictures(folder, pictures(study, outcomes))  # type: ignore[arg-type]
 
 
 def _name(study: Study) -> str:

@@ -56,6 +56,7 @@ class Chart:
     y: Axis = field(default_factory=Axis)
     parts: Sequence[tuple[float, str]] = ()
     level: float | None = None
+    apart: float = 0.0  # between series at one place, so that intervals do not hide each other
 
     @property
     def empty(self) -> bool:
@@ -168,7 +169,7 @@ def _legend_rows(named: Sequence[Series]) -> list[list[tuple[float, Series]]]:
     rows: list[list[tuple[float, Series]]] = [[]]
     at = float(LEFT)
     for series in named:
-        wide = 34 + 7.4 * len(series.name)
+        wide = 40 + 7.6 * len(series.name)
         if rows[-1] and at + wide > WIDTH:
             rows.append([])
             at = float(LEFT)
@@ -195,7 +196,7 @@ def _drawn(s: Series, chart: Chart, x: Scale, y: Scale, index: int) -> list[str]
     """Intervals first, then the line, then dots. Series with intervals stand a little apart."""
     if not s.points:
         return []
-    apart = (index - (len(chart.series) - 1) / 2) * 5 if s.spans or chart.x.names else 0.0
+    apart = (index - (len(chart.series) - 1) / 2) * chart.apart
     places = [(x(a) + apart, y(b)) for a, b in s.points]
     pale = ' opacity=".35"' if s.faint else ""
     out = [f'<g class="c{s.colour % 8}"{pale}>']

@@ -27,13 +27,13 @@ figcaption{{color:var(--quiet);font-size:13px;margin-top:4px}}
 svg.chart{{width:100%;height:auto;display:block}}svg.map{{width:100%;height:auto;display:block;min-width:420px}}
 .scroll{{overflow-x:auto}}table{{margin:0 0 14px}}
 table{{border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums}}
-th{{text-align:left;color:var(--quiet);font-weight:600;vertical-align:bottom}}
+td.text{{min-width:6ch}}th{{text-align:left;color:var(--quiet);font-weight:600;vertical-align:bottom}}
 th,td{{padding:5px 14px 5px 0;border-bottom:1px solid var(--line)}}td{{vertical-align:top}}
-td.number,th.number{{text-align:right;white-space:nowrap}}td.text{{max-width:60ch;overflow-wrap:anywhere}}
+td.number,th.number{{text-align:right;white-space:nowrap}}td.text{{max-width:60ch;overflow-wrap:break-word}}
 .yes{{color:var(--good);font-weight:600}}.no{{color:var(--bad);font-weight:600}}
 details{{margin:10px 0}}summary{{cursor:pointer;color:var(--link)}}
 pre{{background:var(--card);border-radius:8px;padding:12px 14px;overflow-x:auto;font:13px/1.45 ui-monospace,"DejaVu Sans Mono",monospace}}
-code{{font:13px ui-monospace,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}}
+code{{font:13px ui-monospace,"DejaVu Sans Mono",monospace;overflow-wrap:break-word}}
 {_LIGHT}
 @media (prefers-color-scheme:dark){{:root{{--ground:#0f141b;--card:#171d26;--ink:#e6eaf0;--quiet:#9aa4b2;--line:#343b46;
 --good:#3fcf9d;--bad:#ff8a80;--link:#5fb0f5}}{_DARK}}}

@@ -55,7 +55,12 @@ def pictures(plan: Plan, record: dict[str, Any], curves: dict[str, Points]) -> d
 
 # ---------------------------------------------------------------------- words
 def _below(record: dict[str, Any], plan: Plan) -> list[str]:
-    return [record.get("status", "no record"), f"recipe {plan.source}", f"seed {plan.seed}", record.get("time", "")]
+    return [
+        record.get("status", "no record"),
+        f"recipe {plan.source}",
+        f"seed {plan.seed}",
+        record.get("time", "")[:16].replace("T", " "),
+    ]
 
 
 def _warning(record: dict[str, Any], plan: Plan) -> str:
