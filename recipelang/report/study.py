@@ -42,9 +42,7 @@ def pictures(study: Study, outcomes: Sequence[Outcome]) -> dict[str, str]:
 
 
 def _file(title: str) -> str:
-    return (
-        "".join(c if c.isalnum() or c in ".=" else "-" for c in title.replace(" %", "")).strip("-").replace("--", "-")
-    )
+    return re.sub(r"[^\w.=]+", "-", title.replace("%", "")).strip("-")
 
 
 # ---------------------------------------------------------------------- plots
@@ -169,8 +167,8 @@ def _differences(baseline: str, of: str, metric: str, axis: _Along | None, lines
         spans = [(by * low, by * high) for low, high in ends]
         series.append(Series(name, points, i, spans, line=False))
     x = axis.axis if axis else Axis(names=[""])
-    points = " in points" if by == 100 else ""
-    return Chart(f"{of}: difference from {baseline}{points}", series, x, Axis(), level=0.0, apart=5.0)
+    unit = " in points" if by == 100 else ""
+    return Chart(f"{of}: difference from {baseline}{unit}", series, x, Axis(), level=0.0, apart=5.0)
 
 
 def _y(metric: str) -> Axis:
