@@ -15,6 +15,7 @@ from recipelang.cli import complete, options, screen
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.plan import beside, planned
 from recipelang.cli.read import read_around
+from recipelang.cli.several import together
 from recipelang.source import Diagnostics, fail
 from recipelang.spec.check import Recipe
 from recipelang.spec.claims import judge
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from recipelang.plan.types import Plan
 
 
+@together()
 def run(
     file: options.File,
     param: options.Param = [],  # noqa: B006 (typer copies it)
@@ -57,12 +59,17 @@ def run(
     paths = {r: str(local_path(r, beside(file))) for r in local_references(recipe)}
     screen.show(found.sorted())
     screen.console().print(short(plan))
-    from recipelang.engine.run import prepare_folder
+    from recipelang import processes
+    from recipelang.engine.run import may_start, prepare_folder
 
-    prepare_folder(folder, plan, effective(recipe, paths), overwrite=overwrite)
+    may_start(plan)
+    if processes.main():
+        prepare_folder(folder, plan, effective(recipe, paths), overwrite=overwrite)
+    processes.wait()
     _execute(recipe, plan, folder, resume=False)
 
 
+@together()
 def resume(
     folder: Path = typer.Argument(
         ..., metavar="DIR", help="The output folder of an interrupted run.", autocompletion=complete.runs
@@ -104,6 +111,9 @@ def resume(
             "what this run reads has changed since it began",
             help="a package or a data set of the Hub was updated; pin it, and start again with `run --overwrite`",
         )
+    from recipelang.engine.run import may_start
+
+    may_start(plan)
     _execute(recipe, plan, folder, resume=True)
 
 

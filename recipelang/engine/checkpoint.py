@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from recipelang import processes
 from recipelang.engine import files
 from recipelang.pruning.masks import Masks
 from recipelang.runtime.state import Modifier
@@ -39,6 +40,7 @@ class Position:
     metrics: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     zeros_at_start: dict[str, int] = field(default_factory=dict)
+    processes: int = 1  # that wrote it
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,14 @@ def save(
     tensors = {f"mask/{n}": m for n, m in masks.state().items()}
     tensors |= {f"{m.name}/{key}": value for m in modifiers for key, value in m.state().items()}
     tensors |= _random_states()
+    position.processes = processes.world()
     if optimizer is not None:
         for name, parameter in model.named_parameters():
             for key, value in optimizer.state.get(parameter, {}).items():
                 assert isinstance(value, Tensor), f"{key} of the optimizer would be lost"
                 tensors[f"optimizer/{name}/{key}"] = value
+    if not processes.main():
+        return path
     with files.new_folder(path) as part:
         save_file(_contiguous(model.state_dict()), part / "model.safetensors")
         save_file(_contiguous(tensors), part / "state.safetensors")
@@ -140,9 +145,11 @@ def restore(
         modifier.load({n: v.to(device) for n, v in own.items()})
     if not random_states:
         return
-    torch.set_rng_state(loaded.state["random/torch"])
-    if torch.cuda.is_available() and "random/cuda" in loaded.state:
-        torch.cuda.set_rng_state(loaded.state["random/cuda"])
+    mine = f"/{processes.rank()}" if processes.rank() else ""
+    if f"random/torch{mine}" in loaded.state:  # a process that was not there before keeps the stream of its own
+        torch.set_rng_state(loaded.state[f"random/torch{mine}"])
+    if torch.cuda.is_available() and f"random/cuda{mine}" in loaded.state:
+        torch.cuda.set_rng_state(loaded.state[f"random/cuda{mine}"])
     numbers = loaded.state["random/numpy"].numpy().view(np.uint32)
     np.random.set_state(("MT19937", numbers[:624], int(numbers[624]), 0, 0.0))
 
@@ -162,6 +169,9 @@ def _random_states() -> dict[str, Tensor]:
     states = {"random/torch": torch.get_rng_state(), "random/numpy": torch.from_numpy(numbers.view(np.int32).copy())}
     if torch.cuda.is_available():
         states["random/cuda"] = torch.cuda.get_rng_state()
+    for number, others in enumerate(processes.each({k: v for k, v in states.items() if k != "random/numpy"})):
+        if number:
+            states |= {f"{k}/{number}": v for k, v in others.items()}
     return states
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from recipelang import processes
 from recipelang.plan.types import EvaluatePlan
 from recipelang.tasks import question_answering as task
 from recipelang.tasks.squad_format import Example
@@ -32,8 +33,7 @@ def evaluate(
     start = np.full((len(features), longest), -np.inf, np.float32)
     end = np.full_like(start, -np.inf)
     order = np.argsort(features.lengths, kind="stable")
-    for first in range(0, len(order), BATCH):
-        rows = order[first : first + BATCH]
+    for rows in processes.dealt([order[first : first + BATCH] for first in range(0, len(order), BATCH)]):
         batch = task.collate(features, rows)
         inputs = {k: torch.from_numpy(v).to(device) for k, v in batch.items() if k not in task.LABELS}
         with autocast():
@@ -41,6 +41,7 @@ def evaluate(
         width = min(longest, outputs.start_logits.shape[1])
         start[rows, :width] = outputs.start_logits.float().cpu().numpy()[:, :width]
         end[rows, :width] = outputs.end_logits.float().cpu().numpy()[:, :width]
+    processes.largest([torch.from_numpy(start), torch.from_numpy(end)])  # what others computed is -inf here
     model.train(training)
     found = task.score(task.decode(features, examples, start, end), examples)
     return {m: found[m] for m in plan.metrics}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
+from recipelang import processes
 from recipelang.engine import files
 from recipelang.engine.models import quiet
 from recipelang.plan.types import Plan
@@ -25,6 +26,8 @@ _TOKENIZER = (
 
 def save_model(model: nn.Module, folder: Path, source: Path, max_shard: int, metadata: dict[str, str]) -> None:
     """Weights and config that `from_pretrained` loads, and the tokenizer of the model it came from."""
+    if not processes.main():
+        return
     with files.new_folder(folder) as part, quiet():
         model.save_pretrained(part, max_shard_size=max_shard)  # type: ignore[operator]
         for name in _TOKENIZER:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 import numpy as np
 import torch
 
+from recipelang import processes
 from recipelang.runtime.state import State
 from recipelang.tasks import question_answering as task
 
@@ -22,15 +23,15 @@ def gradients(
 ) -> Iterator[None]:
     """After each mini-batch its mean gradient lies in `.grad`, masked weights' zeroed; afterwards there is none.
 
-    Examples are drawn without replacement while they last.
+    Examples are drawn without replacement while they last. Of several processes each takes its share of the batches.
     """
     order = np.random.default_rng(seed).permutation(len(features))
     device = next(state.model.parameters()).device
     was_training = state.model.training
     state.model.eval()
     try:
-        for first in range(0, batches * size, size):
-            rows = order[np.arange(first, first + size) % len(order)]
+        for number in range(batches)[processes.mine(batches)]:
+            rows = order[np.arange(number * size, (number + 1) * size) % len(order)]
             batch = {k: torch.from_numpy(v).to(device) for k, v in task.collate(features, rows).items()}
             state.model.zero_grad(set_to_none=True)
             with torch.enable_grad(), autocast():

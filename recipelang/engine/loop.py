@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
+from recipelang import processes
 from recipelang.engine.seeds import stream
 from recipelang.plan.types import StagePlan
 from recipelang.runtime.event import Event
@@ -78,18 +79,19 @@ def train(
         loss = 0.0
         # padded as one batch, then cut: padding is part of the softmax over positions
         whole = {k: torch.from_numpy(v).to(accelerator.device) for k, v in task.collate(features, rows).items()}
-        for first in range(0, len(rows), stage.micro_batch):
-            state.batch = {k: v[first : first + stage.micro_batch] for k, v in whole.items()}
-            state.rows = rows[first : first + stage.micro_batch]
+        for part, share in processes.parts(len(rows), stage.micro_batch):  # shares of a mean, however it is cut
+            state.batch = {k: v[part] for k, v in whole.items()}
+            state.rows = rows[part]
             with autocast():
                 state.outputs = model(**state.batch, **asked)
                 state.loss = state.outputs.loss
                 fire(Event.LOSS, modifiers, state)
-            share = len(state.batch["input_ids"]) / len(rows)  # a mean over the batch, however it is cut
             accelerator.backward(state.loss * share)
             loss += float(state.loss.detach()) * share
+        (loss,) = processes.total(loss)
         if not math.isfinite(loss):
             raise _not_finite(f"the loss is {loss}", state.step, stage.name)
+        processes.add([p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None])
         fire(Event.GRADIENTS, modifiers, state)
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), math.inf if stage.clip is None else stage.clip)
         if not math.isfinite(norm):

@@ -16,7 +16,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from recipelang import __version__
+from recipelang import __version__, processes
 from recipelang.engine import checkpoint, export, files
 from recipelang.engine.acting import acting
 from recipelang.engine.attention_maps import show_maps
@@ -81,12 +81,25 @@ def _may_replace(out: Path, plan: Plan, overwrite: bool) -> None:
         )
 
 
+def may_start(plan: Plan) -> None:
+    """What several processes must agree on before one of them writes. E077, E088."""
+    for stage in plan.stages:
+        if stage.batch < processes.world():
+            notes = [f"stage `{stage.name}` has batches of {stage.batch}, there are {processes.world()} processes"]
+            help = f"start at most {stage.batch}, or change `batch`"
+            raise fail("E077", "a batch has fewer examples than there are processes", notes=notes, help=help)
+    seen = (plan.behaviour_digest, plan.model.digest, [(d.items, d.examples) for d in plan.data])
+    if any(other != seen for other in processes.each(seen)):
+        help = "give every process the same recipe, model and data"
+        raise fail("E088", "the processes of this run would do different things", help=help)
+
+
 def execute(plan: Plan, out: Path, reporter: Reporter, judge: Judge, *, resume: bool = False) -> Result:
     """Run a plan into a prepared folder, or go on from its newest good checkpoint.
 
     Raises `RecipeError` with a code, or `Interrupted` after a signal.
     """
-    with files.only_one(out):
+    with files.only_one(out) if processes.main() else nullcontext():
         return _execute(_Run(plan, out, reporter), judge, resume)
 
 
@@ -103,6 +116,8 @@ def _execute(run: _Run, judge: Judge, resume: bool) -> Result:
     except Exception as error:
         if is_out_of_memory(error):
             raise _out_of_memory(run) from None
+        if processes.is_gone(error):
+            raise RecipeError(map(run.with_last_good, processes.gone(error).diagnostics)) from None
         run.note("failed", {"error": [f"{type(error).__name__}: {error}"]})
         raise
 
@@ -157,11 +172,13 @@ class _Run:
         for modifier in modifiers:
             modifier.join(optimizer)
         show_maps(self.model, any("output_attentions" in m.asks for m in modifiers))
-        torch.manual_seed(stream(stage.seed, stage.name, "dropout"))
+        own = (processes.rank(), self.position.step) if processes.rank() else ()  # every process drops others
+        torch.manual_seed(stream(stage.seed, stage.name, "dropout", *own))
         if loaded is not None:
             inside = self.position.step > 0
-            own = modifiers if inside else ()
-            checkpoint.restore(loaded, self.model, self.masks, optimizer, modifiers=own, random_states=inside)
+            checkpoint.restore(
+                loaded, self.model, self.masks, optimizer, modifiers=modifiers if inside else (), random_states=inside
+            )
         earlier = [p.final for s in self.plan.stages[: stage.index] for p in s.prunes]
         state = State(self.model, optimizer, self.masks, stage.steps, step=self.position.step)
         state.gradients = self._sampler(stage, state, features)
@@ -178,14 +195,15 @@ class _Run:
                 scalars = {"loss": loss, "learning_rate": rate, "sparsity": state.sparsity}
                 self.log.add(first + state.step, {f"train/{name}": value for name, value in scalars.items()})
             self._evaluate_inside(stage, state.step, until)
-            if (due and state.step < until) or stop.received is not None:
+            stopped, due_somewhere = processes.most(stop.received or 0, due)
+            if (due_somewhere and state.step < until) or stopped:
                 self.position.step = state.step
                 self.position.seconds[stage.name] = before + time.monotonic() - began
                 path = checkpoint.save(
                     self.checkpoints, self.position, self.model, self.masks, optimizer, stage.keep, modifiers
                 )
-                if stop.received is not None and state.step < until:
-                    raise Interrupted(stop.received, path)
+                if stopped and state.step < until:
+                    raise Interrupted(stopped, path)
 
         train(
             stage,
@@ -200,8 +218,7 @@ class _Run:
             after_step=after_step,
         )
         self._end_stage(stage, before + time.monotonic() - began)
-        if stop.received is not None:
-            raise Interrupted(stop.received, self.checkpoints)
+        self._obey(stop)
 
     def _end_stage(self, stage: StagePlan, seconds: float) -> None:
         self.position.seconds[stage.name] = seconds
@@ -218,6 +235,7 @@ class _Run:
             export.save_model(
                 self.model, self._stage_folder(stage.name), source, self.plan.export.max_shard, self._stamp()
             )
+            processes.wait()  # the others read it
         self.position.stage, self.position.step = stage.index + 1, 0
         checkpoint.save(self.checkpoints, self.position, self.model, self.masks, None, stage.keep)
 
@@ -266,10 +284,6 @@ class _Run:
     def _kept(self, stage: StagePlan, d: DistillPlan) -> Kept:
         """The teacher's outputs beside the checkpoints: kept as long as a resumed run may need them."""
 
-        def between() -> None:
-            if self.stop.received is not None:
-                raise Interrupted(self.stop.received, self.checkpoints)
-
         data = next(p for p in self.plan.data if p.label == stage.data)
         _, features = self._split(data, "train")
         until = min(stage.steps, self.plan.rehearsal or stage.steps)
@@ -289,9 +303,15 @@ class _Run:
             lambda: self._teacher(d.teacher),
             self._autocast(stage.precision),
             stage.micro_batch,
-            between,
+            lambda: self._obey(self.stop),
             self.reporter.message,
         )
+
+    def _obey(self, stop: StopRequests) -> None:
+        """Between two pieces of work that are kept: a signal that reached any process stops them all."""
+        (stopped,) = processes.most(stop.received or 0)
+        if stopped:
+            raise Interrupted(stopped, self.checkpoints)
 
     def _teacher(self, where: str) -> nn.Module:
         return load_model(self._teacher_folder(where), self.plan.model, self.plan.seed).to(self.accelerator.device)
@@ -318,15 +338,26 @@ class _Run:
 
     def _newest(self) -> checkpoint.Loaded | None:
         """The newest checkpoint that is whole; a damaged one is named and passed over."""
-        for path in checkpoint.newest_first(self.checkpoints):
+        for path in processes.first(checkpoint.newest_first(self.checkpoints)):
             try:
-                return checkpoint.load(path, self.plan.behaviour_digest)
+                loaded = checkpoint.load(path, self.plan.behaviour_digest)
+                self._tell_of_others(loaded.position.processes)
+                return loaded
             except RecipeError as error:
                 if "damaged" not in error.diagnostics[0].message:
                     raise
                 self.reporter.message(f"{error.diagnostics[0].message}; the one before it is used")
         self.reporter.message("there is no checkpoint yet: the run begins anew")
         return None
+
+    def _tell_of_others(self, before: int) -> None:
+        """The clock is in steps, so any number of processes goes on; sums and dropout are not the same ones."""
+        now = processes.world()
+        if before != now:
+            self.reporter.message(
+                f"the checkpoint was written by {before} process{'es' * (before > 1)}, {now} go{'es' * (now == 1)} on:"
+                " the same steps and batches; sums are rounded otherwise, and other units are dropped"
+            )
 
     def _zeros(self, names: tuple[str, ...]) -> dict[str, int]:
         parameters = dict(self.model.named_parameters())
@@ -339,6 +370,8 @@ class _Run:
         return {n: tuple(p for p in sorted(planned) if keeps_to(parameters[n], *p)) for n in names} if planned else {}
 
     def _open_log(self, resume: bool) -> None:
+        if not processes.main():
+            return
         done = sum(s.steps for s in self.plan.stages[: self.position.stage]) + self.position.step
         self.log = EventLog(self.out / "tensorboard", resumed_at=done + 1 if resume else 0)
 
@@ -350,7 +383,8 @@ class _Run:
         """Weights are written before claims are judged: a failed claim loses nothing."""
         folder = self.out / "export"
         export.save_model(self.model, folder, Path(self.plan.model.path), self.plan.export.max_shard, self._stamp())
-        export.move_up(folder, self.out)
+        if processes.main():
+            export.move_up(folder, self.out)
         matrices = tuple(n for n, p in self.model.named_parameters() if p.dim() == 2)
         measured = Measurements(
             dict(self.position.metrics),
@@ -364,6 +398,8 @@ class _Run:
         verdicts = () if self.plan.rehearsal else judge(measured)
         result = Result(self.out, self.plan, measured, verdicts, time.monotonic() - started, gained)
         told = self._measured(result)
+        if not processes.main():
+            return result
         if self.plan.export.card:
             files.write_text(self.out / "README.md", export.card(self.plan, told))
         self.record("finished", told)
@@ -403,13 +439,15 @@ class _Run:
     def with_last_good(self, d: Diagnostic) -> Diagnostic:
         """Say what is left after a loss that is not finite, or a write that failed."""
         newest = checkpoint.newest_first(self.checkpoints)[:1]
-        if d.code not in ("E082", "E084") or not newest:
+        if d.code not in ("E082", "E084", "E088") or not newest:
             return d
-        again = f"; `recipelang resume {self.out}` goes on from it" if d.code == "E084" else ""
+        again = f"; `recipelang resume {self.out}` goes on from it" if d.code != "E082" else ""
         return replace(d, notes=(*d.notes, f"the last good checkpoint is `{newest[0].name}`{again}"))
 
     def record(self, status: str, more: dict) -> None:  # type: ignore[type-arg]
         """`run.json`: written at the start, and again at every end."""
+        if not processes.main():
+            return
         packages = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy")
         device = self.accelerator.device
         body = {
@@ -431,6 +469,7 @@ class _Run:
                 "device": torch.cuda.get_device_name(device)
                 if device.type == "cuda"
                 else f"{device.type} ({torch.get_num_threads()} threads)",
+                "processes": processes.world(),
                 **{p: version(p) for p in packages},
             },
             **more,

@@ -97,11 +97,6 @@ def unwrapped(model: nn.Module) -> nn.Module:
         model = inner
 
 
-def processes() -> int:
-    there = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return torch.distributed.get_world_size() if there else 1
-
-
 def _read(
     recipe: str | Path, params: Mapping[str, object], overlays: Sequence[str | Path]
 ) -> tuple[Recipe, Diagnostics]:
@@ -160,8 +155,6 @@ def _ask_for_what_a_loop_lacks(
             raise fail("E086", f"`{min(names)}` needs gradients of samples", help=help)
         if batches is not None and not names:
             raise fail("E086", "`batches=` is given, and no method of this stage takes any", help="leave it out")
-        if names and processes() > 1:
-            raise fail("E055", f"`{min(names)}` on several processes is not in this release yet")
         before = masked_before(recipe, index)
         if before and after is None:
             help = f'give `after=`, what `attach(stage="{before}")` returned'

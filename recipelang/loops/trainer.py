@@ -18,7 +18,8 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from recipelang.loops.attach import attach, processes
+from recipelang import processes
+from recipelang.loops.attach import attach
 from recipelang.loops.notices import told
 from recipelang.loops.pruning import Pruning
 from recipelang.loops.teacher import check_distillation
@@ -105,7 +106,7 @@ class RecipeCallback(TrainerCallback):
             if getattr(outputs, "loss", None) is None:
                 help = "let the model compute its loss: no `compute_loss_func` and no label smoothing"
                 raise fail("E086", "the model gives no loss to add the teacher's to", help=help)
-            if batch.get("num_items_in_batch") is not None and args.gradient_accumulation_steps * processes() > 1:
+            if batch.get("num_items_in_batch") is not None and args.gradient_accumulation_steps * processes.world() > 1:
                 help = "set `gradient_accumulation_steps=1`, on one process"
                 notes = ["this model's loss is a share of the whole batch, the teacher's term is a mean of its part"]
                 raise fail("E086", "the parts of a batch cannot be distilled", notes=notes, help=help)

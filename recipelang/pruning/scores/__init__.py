@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from recipelang.pruning.selection import Scores
 
 #: `(batches, examples of a batch)` -> after each one the gradients of the task's loss lie in `.grad`, in eval mode;
-#: called again before the weights change, it gives the same ones
+#: called again before the weights change, it gives the same ones. Of several processes each is given its part of
+#: them, and what is added up over them is then added up over the processes
 Gradients = Callable[[int, int], Iterator[None]]
 
 

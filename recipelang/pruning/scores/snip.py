@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from recipelang import processes
 from recipelang.pruning.scores import Gradients, Score
 from recipelang.pruning.selection import Scores
 
@@ -29,6 +30,7 @@ class Snip(Score):
             for total, weight in zip(sums, weights, strict=True):
                 if weight.grad is not None:
                     total += weight.grad
+        processes.add(sums)  # each process has drawn its part of the batches
         with torch.no_grad():
             effects = ((w * s / batches).abs_() for w, s in zip(weights, sums, strict=True))
             self.effect = dict(zip(self.names, effects, strict=True))
