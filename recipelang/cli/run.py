@@ -36,6 +36,7 @@ def run(
     steps: int | None = typer.Option(
         None, "--steps", min=1, metavar="N", help="Rehearse: only the first N steps of every stage."
     ),
+    shard: options.Shard = False,
 ) -> None:
     """Do what a recipe says: train, prune, evaluate, write the model, judge the claims.
 
@@ -49,6 +50,8 @@ def run(
       recipelang run squad.recipe -p target=80% -p base=./my-bert
 
       recipelang run squad.recipe --steps 20        (a rehearsal)
+
+      torchrun --nproc-per-node 2 -m recipelang run squad.recipe        (on two processes)
     """
     recipe, plan, found = planned(file, read_around(param, params, overlay), rehearsal=steps)
     folder = out or _default_folder(plan)
@@ -62,11 +65,11 @@ def run(
     from recipelang import processes
     from recipelang.engine.run import may_start, prepare_folder
 
-    may_start(plan)
+    may_start(plan, shard)
     if processes.main():
         prepare_folder(folder, plan, effective(recipe, paths), overwrite=overwrite)
     processes.wait()
-    _execute(recipe, plan, folder, resume=False)
+    _execute(recipe, plan, folder, resume=False, shard=shard)
 
 
 @together()
@@ -74,6 +77,7 @@ def resume(
     folder: Path = typer.Argument(
         ..., metavar="DIR", help="The output folder of an interrupted run.", autocompletion=complete.runs
     ),
+    shard: options.Shard = False,
 ) -> None:
     """Go on with a run from its newest good checkpoint, as if it had never stopped.
 
@@ -113,8 +117,8 @@ def resume(
         )
     from recipelang.engine.run import may_start
 
-    may_start(plan)
-    _execute(recipe, plan, folder, resume=True)
+    may_start(plan, shard)
+    _execute(recipe, plan, folder, resume=True, shard=shard)
 
 
 def _inputs(plan: Plan) -> object:
@@ -128,14 +132,14 @@ def _default_folder(plan: Plan) -> Path:
     return Path("runs") / f"{name}-{plan.spec_digest.removeprefix('sha256:')[:8]}"
 
 
-def _execute(recipe: Recipe, plan: Plan, folder: Path, *, resume: bool) -> None:
+def _execute(recipe: Recipe, plan: Plan, folder: Path, *, resume: bool, shard: bool) -> None:
     from recipelang.cli.progress import Progress, closing
     from recipelang.engine.records import Interrupted
     from recipelang.engine.run import execute
 
     with Progress(screen.console()) as progress:
         try:
-            result = execute(plan, folder, progress, lambda m: judge(recipe, m), resume=resume)
+            result = execute(plan, folder, progress, lambda m: judge(recipe, m), resume=resume, shard=shard)
         except Interrupted as stopped:
             progress.stop()
             name = signal.Signals(stopped.signal).name

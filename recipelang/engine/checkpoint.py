@@ -11,7 +11,7 @@ import hashlib
 import json
 import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from recipelang import processes
 from recipelang.engine import files
 from recipelang.pruning.masks import Masks
+from recipelang.pruning.shards import beside, whole
 from recipelang.runtime.state import Modifier
 from recipelang.source import fail
 
@@ -70,11 +71,12 @@ def save(
             for key, value in optimizer.state.get(parameter, {}).items():
                 assert isinstance(value, Tensor), f"{key} of the optimizer would be lost"
                 tensors[f"optimizer/{name}/{key}"] = value
+    weights, tensors = wholly(model.state_dict()), wholly(tensors)
     if not processes.main():
         return path
     with files.new_folder(path) as part:
-        save_file(_contiguous(model.state_dict()), part / "model.safetensors")
-        save_file(_contiguous(tensors), part / "state.safetensors")
+        save_file(weights, part / "model.safetensors")
+        save_file(tensors, part / "state.safetensors")
         body = {"format": FORMAT, **asdict(position), "python": _python_random()}
         (part / "state.json").write_text(json.dumps(body), "utf-8")
         digests = {f.name: _digest(f) for f in sorted(part.iterdir())}
@@ -129,7 +131,8 @@ def restore(
 
     A checkpoint from between two stages has no optimizer, and the next stage seeds its own streams.
     """
-    model.load_state_dict(loaded.model)
+    now = model.state_dict()
+    model.load_state_dict({n: beside(t, now[n]) if n in now else t for n, t in loaded.model.items()})
     parameters = dict(model.named_parameters())
     masks.load({n[5:]: m for n, m in loaded.state.items() if n.startswith("mask/")}, parameters)
     if optimizer is not None:
@@ -138,7 +141,7 @@ def restore(
                 name, key = where[len("optimizer/") :].rsplit("/", 1)
                 parameter = parameters[name]
                 home = torch.device("cpu") if key == "step" and not _fused_on_gpu(optimizer) else parameter.device
-                optimizer.state[parameter][key] = value.to(home)
+                optimizer.state[parameter][key] = beside(value.to(home), parameter)
     device = next(iter(parameters.values())).device
     for modifier in modifiers:
         own = {n.removeprefix(f"{modifier.name}/"): v for n, v in loaded.state.items() if _is_of(n, modifier)}
@@ -184,8 +187,14 @@ def _set_python_random(state: list[Any]) -> None:
     random.setstate((state[0], tuple(state[1]), state[2]))
 
 
-def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {n: t.detach().cpu().contiguous() for n, t in tensors.items()}
+def wholly(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Ready for a file, in the process that writes; of shards one tensor at a time is gathered."""
+    found = {}
+    for name, tensor in tensors.items():
+        full = whole(tensor)  # all processes take part
+        if processes.main():
+            found[name] = full.detach().cpu().contiguous()
+    return found
 
 
 def _digest(path: Path) -> str:

@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from recipelang import processes
 from recipelang.engine.seeds import stream
 from recipelang.plan.types import StagePlan
+from recipelang.pruning import shards
 from recipelang.runtime.event import Event
 from recipelang.runtime.state import Modifier, State, fire
 from recipelang.source import RecipeError, fail
@@ -91,9 +92,13 @@ def train(
         (loss,) = processes.total(loss)
         if not math.isfinite(loss):
             raise _not_finite(f"the loss is {loss}", state.step, stage.name)
-        processes.add([p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None])
+        processes.add(
+            [g for group in optimizer.param_groups for p in group["params"] if (g := _of_a_copy(p)) is not None]
+        )
         fire(Event.GRADIENTS, modifiers, state)
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), math.inf if stage.clip is None else stage.clip)
+        norm = shards.whole(
+            torch.nn.utils.clip_grad_norm_(model.parameters(), math.inf if stage.clip is None else stage.clip)
+        )
         if not math.isfinite(norm):
             raise _not_finite(f"the norm of the gradients is {float(norm)}", state.step, stage.name)
         optimizer.step()
@@ -108,6 +113,11 @@ def train(
         after_step(loss, due)
     if state.step == stage.steps:
         fire(Event.END, modifiers, state)
+
+
+def _of_a_copy(weight: torch.Tensor) -> torch.Tensor | None:
+    """Its gradient, of this process's part of the batch; that of a shard has been summed up on its way."""
+    return None if shards.is_shard(weight) else weight.grad
 
 
 def _not_finite(what: str, step: int, stage: str) -> RecipeError:

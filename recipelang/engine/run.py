@@ -31,9 +31,11 @@ from recipelang.engine.records import RECORD, Interrupted, Measurements, Reporte
 from recipelang.engine.seeds import stream
 from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
 from recipelang.modifiers.distill import Running, asked
+from recipelang.modifiers.prune import fits_shards
 from recipelang.plan.data import load_examples
 from recipelang.plan.facts import model_digest
 from recipelang.plan.types import DataPlan, DistillPlan, Plan, StagePlan
+from recipelang.pruning import shards
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.patterns import keeps_to
 from recipelang.runtime.state import Modifier, State
@@ -81,8 +83,11 @@ def _may_replace(out: Path, plan: Plan, overwrite: bool) -> None:
         )
 
 
-def may_start(plan: Plan) -> None:
+def may_start(plan: Plan, shard: bool = False) -> None:
     """What several processes must agree on before one of them writes. E077, E088."""
+    if shard and processes.world() == 1:
+        help = "start it as `torchrun --nproc-per-node 2 -m recipelang run ... --shard`, or leave `--shard` out"
+        raise fail("E088", "shards need several processes, this is one", help=help)
     for stage in plan.stages:
         if stage.batch < processes.world():
             notes = [f"stage `{stage.name}` has batches of {stage.batch}, there are {processes.world()} processes"]
@@ -94,13 +99,15 @@ def may_start(plan: Plan) -> None:
         raise fail("E088", "the processes of this run would do different things", help=help)
 
 
-def execute(plan: Plan, out: Path, reporter: Reporter, judge: Judge, *, resume: bool = False) -> Result:
+def execute(
+    plan: Plan, out: Path, reporter: Reporter, judge: Judge, *, resume: bool = False, shard: bool = False
+) -> Result:
     """Run a plan into a prepared folder, or go on from its newest good checkpoint.
 
     Raises `RecipeError` with a code, or `Interrupted` after a signal.
     """
     with files.only_one(out) if processes.main() else nullcontext():
-        return _execute(_Run(plan, out, reporter), judge, resume)
+        return _execute(_Run(plan, out, reporter, shard), judge, resume)
 
 
 def _execute(run: _Run, judge: Judge, resume: bool) -> Result:
@@ -132,10 +139,11 @@ def _out_of_memory(run: _Run) -> RecipeError:
 
 
 class _Run:
-    def __init__(self, plan: Plan, out: Path, reporter: Reporter) -> None:
+    def __init__(self, plan: Plan, out: Path, reporter: Reporter, shard: bool = False) -> None:
         self.plan = plan
         self.out = out
         self.reporter = reporter
+        self.shard = shard
         self.accelerator = Accelerator()
         self.checkpoints = out / "checkpoints"
         self.position = checkpoint.Position(plan.behaviour_digest)
@@ -150,6 +158,10 @@ class _Run:
         self.stop = stop
         self.record("running", {})
         self.model = load_model(Path(self.plan.model.path), self.plan.model, self.plan.seed).to(self.accelerator.device)
+        if self.shard:
+            shards.shard(self.model, self.accelerator.device)
+            for prune in (p for s in self.plan.stages for p in s.prunes):
+                fits_shards(prune, dict(self.model.named_parameters()))
         loaded = self._newest() if resume else None
         if loaded is not None:
             self.position = loaded.position
@@ -361,13 +373,16 @@ class _Run:
 
     def _zeros(self, names: tuple[str, ...]) -> dict[str, int]:
         parameters = dict(self.model.named_parameters())
-        return {n: int((parameters[n] == 0).sum()) for n in names}
+        return dict(zip(names, shards.zeros(parameters[n] for n in names), strict=True))
 
     def _patterns(self, names: tuple[str, ...]) -> dict[str, tuple[tuple[str, tuple[int, int]], ...]]:
         """For every matrix the patterns of the plan that it keeps to."""
         planned = {(p.pattern, p.pattern_size) for s in self.plan.stages for p in s.prunes} - {("unstructured", (0, 0))}
         parameters = dict(self.model.named_parameters())
-        return {n: tuple(p for p in sorted(planned) if keeps_to(parameters[n], *p)) for n in names} if planned else {}
+        if not planned:
+            return {}
+        each = ((n, shards.whole(parameters[n])) for n in names)
+        return {n: tuple(p for p in sorted(planned) if keeps_to(weight, *p)) for n, weight in each}
 
     def _open_log(self, resume: bool) -> None:
         if not processes.main():
@@ -470,6 +485,7 @@ class _Run:
                 if device.type == "cuda"
                 else f"{device.type} ({torch.get_num_threads()} threads)",
                 "processes": processes.world(),
+                "shards": self.shard,
                 **{p: version(p) for p in packages},
             },
             **more,

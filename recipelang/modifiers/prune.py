@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from recipelang.plan.types import PruneEvent, PrunePlan
 from recipelang.pruning import patterns
 from recipelang.pruning.scores import Score, make
+from recipelang.pruning.shards import is_shard, local, rows, sums
 from recipelang.runtime.state import Modifier, State
 from recipelang.source import fail
 
@@ -22,6 +23,20 @@ def pruner(plan: PrunePlan, seed: int) -> Modifier:
         case "release":
             return Release(plan)
     return Prune(plan, make(plan.method, plan.args, [t.name for t in plan.targets], seed), seed)
+
+
+def fits_shards(plan: PrunePlan, parameters: Mapping[str, nn.Parameter]) -> None:
+    """Whether a block can be done where processes hold the weights in shards. E055 where not."""
+    if plan.events and not make(plan.method, plan.args, [t.name for t in plan.targets], 0).shards:
+        help = "start without `--shard`: several processes then hold copies"
+        raise fail("E055", f"`{plan.method}` on weights in shards is not in this release yet", help=help)
+    height = plan.pattern_size[0] if plan.pattern == "block" else 1
+    for name in (t.name for t in plan.targets):
+        each = rows(parameters[name])
+        if each.start % height or (each.stop - each.start) % height:
+            help = "take fewer processes, or blocks of one row"
+            notes = [f"a process holds rows {each.start} to {each.stop - 1}"]
+            raise fail("E055", f"a block of `{name}` lies in two shards", notes=notes, help=help)
 
 
 class Prune(Modifier):
@@ -72,6 +87,7 @@ class Prune(Modifier):
                 self._live(weights, state),
                 seed=self.seed,
                 tiled=tiles is not None,
+                heights=[len(w) for w in weights] if is_shard(weights[0]) else None,
             )
             self.score.compensate(weights, keeps)
             for name, weight, keep in zip(self.names, weights, keeps, strict=True):
@@ -80,7 +96,7 @@ class Prune(Modifier):
 
     def _masked(self, weights: Sequence[nn.Parameter], state: State) -> list[int]:
         """Zeros in force, of each ranking set."""
-        dead = [int((~m).count_nonzero()) for m in self._live(weights, state)]
+        dead = sums((int((~m).count_nonzero()) for m in self._live(weights, state)), weights)
         return [sum(dead)] if self.plan.scope == "global" else dead
 
     def _only_rises(self, before: Sequence[int], event: PruneEvent) -> None:
@@ -122,7 +138,7 @@ class Hold(Modifier):
 
     def on_start(self, state: State) -> None:
         for name, weight in zip(self.names, _weights(self.names, state), strict=True):
-            state.masks.set(name, weight, weight.detach() != 0)
+            state.masks.set(name, weight, local(weight.detach()) != 0)
 
     def on_step_start(self, state: State) -> None:
         if self.held is None:

@@ -23,6 +23,8 @@ class Score:
 
     #: whether `observe` wants the gradients of every step
     observes = False
+    #: whether it ranks weights that processes hold in shards (`pruning.shards`), each by what is there
+    shards = False
     #: an event is reached in so many equal rounds, each with scores of its own
     rounds = 1
 
