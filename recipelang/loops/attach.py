@@ -16,8 +16,10 @@ from recipelang.loops.gradients import Sampler, loss_of
 from recipelang.loops.notices import told, warn
 from recipelang.loops.pruning import Pruning
 from recipelang.loops.teacher import handed, logits_of
+from recipelang.modifiers.prune import fits_shards
 from recipelang.plan.live import Live, chosen_stage, masked_before, resolve_stage
 from recipelang.plan.types import StagePlan
+from recipelang.pruning import shards
 from recipelang.pruning.masks import Masks
 from recipelang.runtime.state import State
 from recipelang.source import Diagnostics, RecipeError, Source, at_label, fail
@@ -72,6 +74,7 @@ def attach(
     planned = resolve_stage(checked, index, _live(bare), seen, _whole(steps_per_epoch), found)
     found.raise_errors()
     assert planned is not None
+    _check_shards(planned, bare, batches)
     warn(found.sorted(), stacklevel=3)
     _check_optimizer(planned, bare, optimizer, learning_rate)
     teachers = [handed(d, unwrapped(teacher)) for d in planned.distills if teacher is not None]
@@ -125,9 +128,8 @@ def _live(model: nn.Module) -> Live:
     config = getattr(model, "config", None)
     shapes = {}
     for name, parameter in model.named_parameters():
-        if hasattr(parameter, "device_mesh") or parameter.device.type == "meta":
-            help = "DistributedDataParallel keeps whole weights"
-            raise fail("E055", "pruning a model in shards is not in this release yet", help=help)
+        if parameter.device.type == "meta":
+            raise fail("E055", "a model without weights is not in this release yet", help="load its weights first")
         shapes[name] = tuple(parameter.shape)
     return Live(shapes, config.to_dict() if config is not None and hasattr(config, "to_dict") else None)
 
@@ -161,6 +163,19 @@ def _ask_for_what_a_loop_lacks(
             raise fail("E086", f"this stage goes on with the masks of `{before}`", help=help)
         if after is not None and after.model is not model:
             raise fail("E086", "`after=` belongs to another model", help="give the model that it was attached to")
+
+
+def _check_shards(stage: StagePlan, model: nn.Module, batches: object) -> None:
+    """A model in shards is one all over, and nothing here asks for what its processes do not hold."""
+    parameters = dict(model.named_parameters())
+    if not any(map(shards.is_shard, parameters.values())):
+        return
+    shards.check(model)
+    for prune in stage.prunes:
+        fits_shards(prune, parameters)
+    if batches is not None:
+        help = "`recipelang run --shard` has it; in a loop let every process hold a copy"
+        raise fail("E055", "gradients of samples of a model in shards are not in this release yet", help=help)
 
 
 def _check_optimizer(stage: StagePlan, model: nn.Module, optimizer: torch.optim.Optimizer, learning_rate: bool) -> None:

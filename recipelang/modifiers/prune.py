@@ -28,7 +28,7 @@ def pruner(plan: PrunePlan, seed: int) -> Modifier:
 def fits_shards(plan: PrunePlan, parameters: Mapping[str, nn.Parameter]) -> None:
     """Whether a block can be done where processes hold the weights in shards. E055 where not."""
     if plan.events and not make(plan.method, plan.args, [t.name for t in plan.targets], 0).shards:
-        help = "start without `--shard`: several processes then hold copies"
+        help = "let every process hold a copy: leave `--shard` out"
         raise fail("E055", f"`{plan.method}` on weights in shards is not in this release yet", help=help)
     height = plan.pattern_size[0] if plan.pattern == "block" else 1
     for name in (t.name for t in plan.targets):

@@ -85,6 +85,12 @@ def shard(model: nn.Module, device: torch.device) -> None:
     check(model)
 
 
+def rest(model: nn.Module) -> None:
+    """Back to shards, where a forward pass without a backward one has left whole weights."""
+    if callable(reshard := getattr(model, "reshard", None)):
+        reshard()
+
+
 def check(model: nn.Module) -> None:
     """Every weight is a shard by rows, over all processes. E055 for other layouts."""
     for name, weight in model.named_parameters():
