@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import time
@@ -88,6 +89,11 @@ def may_start(plan: Plan, shard: bool = False) -> None:
     if shard and processes.world() == 1:
         help = "start it as `torchrun --nproc-per-node 2 -m recipelang run ... --shard`, or leave `--shard` out"
         raise fail("E088", "shards need several processes, this is one", help=help)
+    if not shard and os.environ.get("ACCELERATE_USE_FSDP") == "true":
+        help = "write `--shard` behind `recipelang run`; without FSDP every process holds a copy"
+        raise fail("E088", "`accelerate` was asked for FSDP, and this run would hold copies", help=help)
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
+        raise fail("E055", "DeepSpeed is not in this release yet", help="take `torchrun`, with or without `--shard`")
     for stage in plan.stages:
         if stage.batch < processes.world():
             notes = [f"stage `{stage.name}` has batches of {stage.batch}, there are {processes.world()} processes"]

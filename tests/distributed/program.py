@@ -25,18 +25,27 @@ from recipelang.pruning.shards import is_shard, local, of_weight, shard, whole
 from recipelang.source import RecipeError
 from recipelang.spec.claims import judge
 from recipelang.spec.effective import effective
-from tests.contract.test_contract import RECIPE as CONTRACT, recipe as contract
+from tests.contract.test_contract import RECIPE as CONTRACT, combinations, recipe
 from tests.train.steps import StopAt
 from tests.train.test_attach import Net, net_recipe
 
 
-def run(recipe: Path, out: Path, reporter: Silent | None = None, *, resume: bool = False, shards: bool = False) -> None:
-    checked, plan, _ = planned(str(recipe))
+def run(path: Path, out: Path, reporter: Silent | None = None, *, resume: bool = False, shards: bool = False) -> None:
+    checked, plan, _ = planned(str(path))
     may_start(plan, shards)
     if processes.main() and not resume:
         prepare_folder(out, plan, effective(checked), overwrite=False)
     processes.wait()
     execute(plan, out, reporter or Silent(), lambda m: judge(checked, m), resume=resume, shard=shards)
+
+
+def contract(folder: Path, *what: str) -> Path:
+    """The recipe of the contract, written once."""
+    processes.wait()
+    if processes.main():
+        recipe(folder, *what)
+    processes.wait()
+    return folder / "contract.recipe"
 
 
 # ---------------------------------------------------------------------- scenarios
@@ -118,8 +127,10 @@ def resumed_on_as_many_is_uninterrupted(folder: Path) -> None:
     """With dropout, so the random streams of every process count; cut by a signal to one of them only."""
     path = folder / "dropout.recipe"
     text = CONTRACT.replace(", dropout = 0%, attention_dropout = 0%", "")
-    shape = {"method": "movement", "scope": "global", "more": "", "pattern": "unstructured"}
-    path.write_text(text.format(sparsity="linear(0% -> 60%, over = 1 step .. 7 steps, every = 2 steps)", **shape))
+    more = {"method": "movement", "scope": "global", "more": "", "pattern": "unstructured"}
+    if processes.main():
+        path.write_text(text.format(sparsity="linear(0% -> 60%, over = 1 step .. 7 steps, every = 2 steps)", **more))
+    processes.wait()
     run(path, folder / "whole")
     for name, shards in (("cut", False), ("cut-shards", True)):
         with contextlib.suppress(Interrupted):
@@ -216,6 +227,18 @@ def a_loop_of_ones_own_shares_gradients_of_samples(folder: Path) -> None:
     assert effect[kept].min() >= effect[~kept].max() and int(kept.sum()) == 48
 
 
+def the_whole_contract(folder: Path) -> None:
+    """`python -m tests.distributed.whole_contract` asks for it: minutes."""
+    for method, pattern, scope in combinations():
+        for shards in (False, True):
+            out = folder / f"{'shards' if shards else 'copies'} {method} {pattern} {scope}"
+            try:
+                run(contract(folder, method, pattern, scope), out, shards=shards)
+            except RecipeError as refused:
+                assert shards and refused.diagnostics[0].code == "E055", refused
+
+
+ON_DEMAND = {the_whole_contract.__name__: the_whole_contract}
 SCENARIOS = {
     f.__name__: f
     for f in (
@@ -238,7 +261,7 @@ def main(folder: Path, names: list[str]) -> None:
     results: dict[str, str] = {}
     for name in names or SCENARIOS:
         try:
-            SCENARIOS[name](folder)
+            (SCENARIOS | ON_DEMAND)[name](folder)
             here = "ok"
         except Exception:
             here = traceback.format_exc()
