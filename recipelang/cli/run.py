@@ -66,6 +66,9 @@ def run(
     from recipelang.engine.run import may_start, prepare_folder
 
     may_start(plan, shard)
+    if processes.world() > 1:
+        holds = "a part of the model" if shard else "a copy of the model"
+        screen.console().print(f"  {processes.world()} processes, each with {holds} and its share of every batch\n")
     if processes.main():
         prepare_folder(folder, plan, effective(recipe, paths), overwrite=overwrite)
     processes.wait()

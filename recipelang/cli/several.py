@@ -40,6 +40,9 @@ def together() -> Iterator[None]:
         if not processes.first_to_fail():
             raise typer.Exit(Exit.ERRORS) from None
         sys.stdout, sys.stderr = spoken
+        if isinstance(error, OSError):  # standard output takes no more, perhaps: the program itself knows
+            processes.told()
+            raise
         code = _tell(error)
         processes.told()
         raise typer.Exit(code) from None

@@ -106,7 +106,8 @@ def train(
         fire(Event.STEP_END, modifiers, state)
         state.step += 1
         due = state.step % (stage.checkpoint_every or stage.steps_per_epoch) == 0
-        if stage.checkpoint_every is None and time.monotonic() - saved > CHECKPOINT_SECONDS:
+        late = processes.main() and time.monotonic() - saved > CHECKPOINT_SECONDS  # one clock for all processes
+        if stage.checkpoint_every is None and late:
             due = True
         if due:
             saved = time.monotonic()

@@ -165,6 +165,13 @@ def _ask_for_what_a_loop_lacks(
             raise fail("E086", "`after=` belongs to another model", help="give the model that it was attached to")
 
 
+def refuse_shards(model: nn.Module, trainer: str) -> None:
+    """In a trainer, which saves and loads in its own ways, models in shards were not tried. E055."""
+    if any(map(shards.is_shard, model.parameters())):
+        help = "use `recipelang run --shard`, or `recipelang.attach` in a loop of your own"
+        raise fail("E055", f"a model in shards in the {trainer} is not in this release yet", help=help)
+
+
 def _check_shards(stage: StagePlan, model: nn.Module, batches: object) -> None:
     """A model in shards is one all over, and nothing here asks for what its processes do not hold."""
     parameters = dict(model.named_parameters())

@@ -19,7 +19,7 @@ from torch.utils.hooks import RemovableHandle
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from recipelang import processes
-from recipelang.loops.attach import attach
+from recipelang.loops.attach import attach, refuse_shards
 from recipelang.loops.notices import told
 from recipelang.loops.pruning import Pruning
 from recipelang.loops.teacher import check_distillation
@@ -45,6 +45,7 @@ class RecipeCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
     ) -> None:
+        refuse_shards(more["model"], "Trainer")
         options = {"steps_per_epoch": _steps_per_epoch(args, more.get("train_dataloader")), **self.options}
         pruning = self.pruning = attach(self.recipe, more["model"], more["optimizer"], **options)
         _check(args, state, pruning)
