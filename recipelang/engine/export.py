@@ -8,7 +8,9 @@ from pathlib import Path
 
 from torch import nn
 
+from recipelang import processes
 from recipelang.engine import files
+from recipelang.engine.checkpoint import wholly
 from recipelang.engine.models import quiet
 from recipelang.plan.types import Plan
 from recipelang.source.render import clean
@@ -26,8 +28,11 @@ _TOKENIZER = (
 
 def save_model(model: nn.Module, folder: Path, source: Path, max_shard: int, metadata: dict[str, str]) -> None:
     """Weights and config that `from_pretrained` loads, and the tokenizer of the model it came from."""
+    weights = wholly(model.state_dict())
+    if not processes.main():
+        return
     with files.new_folder(folder) as part, quiet():
-        model.save_pretrained(part, max_shard_size=max_shard)  # type: ignore[operator]
+        model.save_pretrained(part, state_dict=weights, max_shard_size=max_shard)  # type: ignore[operator]
         for name in _TOKENIZER:
             if (source / name).exists():
                 shutil.copyfile(source / name, part / name)

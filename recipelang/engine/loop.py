@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
+from recipelang import processes
 from recipelang.engine.seeds import stream
 from recipelang.plan.types import StagePlan
+from recipelang.pruning import shards
 from recipelang.runtime.event import Event
 from recipelang.runtime.state import Modifier, State, fire
 from recipelang.source import RecipeError, fail
@@ -78,20 +80,25 @@ def train(
         loss = 0.0
         # padded as one batch, then cut: padding is part of the softmax over positions
         whole = {k: torch.from_numpy(v).to(accelerator.device) for k, v in features.batch(rows).items()}
-        for first in range(0, len(rows), stage.micro_batch):
-            state.batch = {k: v[first : first + stage.micro_batch] for k, v in whole.items()}
-            state.rows = rows[first : first + stage.micro_batch]
+        for part, share in processes.parts(len(rows), stage.micro_batch):  # shares of a mean, however it is cut
+            state.batch = {k: v[part] for k, v in whole.items()}
+            state.rows = rows[part]
             with autocast():
                 state.outputs = model(**state.batch, **asked)
                 state.loss = state.outputs.loss
                 fire(Event.LOSS, modifiers, state)
-            share = len(state.batch["input_ids"]) / len(rows)  # a mean over the batch, however it is cut
             accelerator.backward(state.loss * share)
             loss += float(state.loss.detach()) * share
+        (loss,) = processes.total(loss)
         if not math.isfinite(loss):
             raise _not_finite(f"the loss is {loss}", state.step, stage.name)
+        processes.add(
+            [g for group in optimizer.param_groups for p in group["params"] if (g := _of_a_copy(p)) is not None]
+        )
         fire(Event.GRADIENTS, modifiers, state)
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), math.inf if stage.clip is None else stage.clip)
+        norm = shards.whole(
+            torch.nn.utils.clip_grad_norm_(model.parameters(), math.inf if stage.clip is None else stage.clip)
+        )
         if not math.isfinite(norm):
             raise _not_finite(f"the norm of the gradients is {float(norm)}", state.step, stage.name)
         optimizer.step()
@@ -99,13 +106,19 @@ def train(
         fire(Event.STEP_END, modifiers, state)
         state.step += 1
         due = state.step % (stage.checkpoint_every or stage.steps_per_epoch) == 0
-        if stage.checkpoint_every is None and time.monotonic() - saved > CHECKPOINT_SECONDS:
+        late = processes.main() and time.monotonic() - saved > CHECKPOINT_SECONDS  # one clock for all processes
+        if stage.checkpoint_every is None and late:
             due = True
         if due:
             saved = time.monotonic()
         after_step(loss, due)
     if state.step == stage.steps:
         fire(Event.END, modifiers, state)
+
+
+def _of_a_copy(weight: torch.Tensor) -> torch.Tensor | None:
+    """Its gradient, of this process's part of the batch; that of a shard has been summed up on its way."""
+    return None if shards.is_shard(weight) else weight.grad
 
 
 def _not_finite(what: str, step: int, stage: str) -> RecipeError:

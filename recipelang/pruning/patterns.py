@@ -28,6 +28,7 @@ def choose(
     *,
     seed: int = 0,
     tiled: bool = False,
+    heights: Sequence[int] | None = None,
 ) -> list[Tensor]:
     """Keep-masks (bool) of a set of weights, in the shapes of `live`.
 
@@ -39,6 +40,7 @@ def choose(
         zeros: how many become zero, per tensor, or one number for `global`.
         live: bool, false where a weight is masked already.
         tiled: the scores are of the tiles of a `block` already, one each.
+        heights: rows of the whole tensors, where `live` and the scores are of this process's shards.
     """
     match pattern:
         case "N:M":
@@ -54,16 +56,17 @@ def choose(
                     for s, m in zip(scores, live, strict=True)
                 ]
             area = size[0] * size[1]
-            kept = choose("unstructured", size, scope, scores, [n // area for n in zeros], tiles, seed=seed)
+            of_tiles = [n // area for n in zeros]
+            kept = choose("unstructured", size, scope, scores, of_tiles, tiles, seed=seed, heights=heights)
             return [expand(k, *size) for k in kept]
     if scope == "global":
-        return selection.smallest(scores, zeros[0], live, seed=seed)
+        return selection.smallest(scores, zeros[0], live, seed=seed, shards=heights is not None)
     if scope == "row":
         return [
-            rows(score().view(mask.shape), n // mask.shape[0], mask)
-            for score, n, mask in zip(scores, zeros, live, strict=True)
+            rows(score().view(mask.shape), n // height, mask)
+            for score, n, mask, height in zip(scores, zeros, live, heights or [len(m) for m in live], strict=True)
         ]
-    return selection.uniform(scores, zeros, live, seed=seed)
+    return selection.uniform(scores, zeros, live, seed=seed, shards=heights is not None)
 
 
 def n_of_m(score: Tensor, n: int, m: int, live: Tensor) -> Tensor:

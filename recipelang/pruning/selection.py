@@ -4,7 +4,9 @@ The threshold is bracketed from a sample; one pass over the scores counts
 what lies below and above the bracket, and the exact cut is made among the few
 candidates inside. The set is never sorted, gathered or concatenated, and scores
 are asked for one tensor at a time; the result does not depend on the seed. Ties
-go by tensor order, then by flat index.
+go by tensor order, then by flat index. Of tensors in shards every process gives
+what it holds and gets masks of that: counts, the sample and the candidates are
+all that is exchanged.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recipelang import processes
+
 #: a set smaller than this is all candidates
 _SMALL = 1 << 14
 
@@ -24,7 +28,9 @@ _SMALL = 1 << 14
 Scores = Callable[[], Tensor]
 
 
-def smallest(scores: Sequence[Scores], zeros: int, live: Sequence[Tensor], *, seed: int = 0) -> list[Tensor]:
+def smallest(
+    scores: Sequence[Scores], zeros: int, live: Sequence[Tensor], *, seed: int = 0, shards: bool = False
+) -> list[Tensor]:
     """Keep-masks (bool, true = kept) with exactly `zeros` false over the whole set.
 
     Args:
@@ -32,52 +38,91 @@ def smallest(scores: Sequence[Scores], zeros: int, live: Sequence[Tensor], *, se
         zeros: how many are dropped.
         live: bool, false where a weight is already masked: these are dropped first. The masks have its shapes.
         seed: where the sample begins; it changes the time taken, never the result.
+        shards: the tensors are what this process holds; `zeros` is of all.
 
     Raises:
         ValueError: a score is NaN, or `zeros` is more than there are.
     """
-    total = sum(m.numel() for m in live)
+    alive = [m.reshape(-1) for m in live]
+    total, living = _sum([sum(m.numel() for m in alive), sum(map(_count, alive))], shards)
     if not 0 <= zeros <= total:
         raise ValueError(f"cannot drop {zeros:,} of {total:,}")
-    alive = [m.reshape(-1) for m in live]
-    living = sum(_count(m) for m in alive)
     wanted = zeros - (total - living)
     if wanted == 0:
         return [m.clone() for m in live]
-    kept = _live_kept(scores, alive, wanted, living, seed) if wanted > 0 else _some_dead(alive, zeros)
+    if wanted > 0:
+        kept = _live_kept(scores, alive, wanted, _Set(total, living, seed, shards))
+    else:
+        kept = _some_dead(alive, zeros, shards)
     return [k.view(m.shape) for k, m in zip(kept, live, strict=True)]
 
 
-def uniform(scores: Sequence[Scores], zeros: Sequence[int], live: Sequence[Tensor], *, seed: int = 0) -> list[Tensor]:
+def uniform(
+    scores: Sequence[Scores], zeros: Sequence[int], live: Sequence[Tensor], *, seed: int = 0, shards: bool = False
+) -> list[Tensor]:
     """Each tensor to its own count."""
-    return [smallest([s], n, [m], seed=seed)[0] for s, n, m in zip(scores, zeros, live, strict=True)]
+    sets = zip(scores, zeros, live, strict=True)
+    return [smallest([s], n, [m], seed=seed, shards=shards)[0] for s, n, m in sets]
 
 
-def _some_dead(alive: list[Tensor], zeros: int) -> list[Tensor]:
+@dataclass(frozen=True)
+class _Set:
+    """What is ranked, wherever it is."""
+
+    total: int
+    living: int
+    seed: int
+    shards: bool
+
+
+def _sum(counts: list[int], shards: bool) -> list[int]:
+    return [int(n) for n in processes.total(*counts)] if shards else counts
+
+
+def _first(ties: int, equal: list[int], shards: bool) -> list[int]:
+    """How many of `ties` fall on each tensor here: tensors in order, in each the lower ranks first."""
+    everywhere = processes.each(equal) if shards else [equal]
+    rank = processes.rank() if shards else 0
+    here = []
+    for tensor in range(len(equal)):
+        for number, counts in enumerate(everywhere):
+            taken = min(ties, counts[tensor])
+            ties -= taken
+            if number == rank:
+                here.append(taken)
+    return here
+
+
+def _some_dead(alive: list[Tensor], zeros: int, shards: bool) -> list[Tensor]:
     """Fewer zeros than there are masked weights: the first of them, in order."""
-    out = []
-    for mask in alive:
-        drop = ~mask & ((~mask).cumsum(0) <= zeros)
-        zeros -= _count(drop)
-        out.append(~drop)
-    return out
+    here = _first(zeros, [m.numel() - _count(m) for m in alive], shards)
+    return [m | ((~m).cumsum(0) > n) for m, n in zip(alive, here, strict=True)]
 
 
-def _live_kept(scores: Sequence[Scores], alive: list[Tensor], wanted: int, living: int, seed: int) -> list[Tensor]:
+def _live_kept(scores: Sequence[Scores], alive: list[Tensor], wanted: int, known: _Set) -> list[Tensor]:
     """Drop `wanted` of the live weights and all others."""
-    low, high = _bracket(scores, alive, wanted, living, seed)
+    low, high = _bracket(scores, alive, wanted, known)
     while True:
         parts = [_split(score(), mask, low, high) for score, mask in zip(scores, alive, strict=True)]
-        below = sum(p.below for p in parts)
-        inside = sum(p.inside.numel() for p in parts)
+        counts = [sum(p.below for p in parts), sum(p.inside.numel() for p in parts)]
+        _only_numbers(parts, known.shards)
+        below, inside = _sum(counts, known.shards)
         if below <= wanted <= below + inside:
-            return _cut(parts, wanted - below)
+            return _cut(parts, wanted - below, known.shards)
         # the threshold is an end of the bracket, as with many equal scores, or the sample misled
         edge = low if wanted <= below else high
-        under, equal = _around(scores, alive, edge)
-        if sum(under) <= wanted <= sum(under) + sum(equal):
-            return _at(scores, alive, edge, wanted - sum(under), equal)
-        low, high = (-math.inf, edge) if wanted < sum(under) else (edge, math.inf)
+        less, equal = _around(scores, alive, edge)
+        under, level = _sum([sum(less), sum(equal)], known.shards)
+        if under <= wanted <= under + level:
+            return _at(scores, alive, edge, _first(wanted - under, equal, known.shards), equal)
+        low, high = (-math.inf, edge) if wanted < under else (edge, math.inf)
+
+
+def _only_numbers(parts: list[_Part], shards: bool) -> None:
+    """One that is not a number compares with nothing, so it lies in every bracket."""
+    (bad,) = _sum([sum(bool(p.values.isnan().any()) for p in parts)], shards)
+    if bad:
+        raise ValueError("a score is not a number")
 
 
 @dataclass
@@ -94,10 +139,7 @@ def _split(score: Tensor, alive: Tensor, low: float, high: float) -> _Part:
     below = (score <= low).logical_and_(alive)
     above = (score >= high).logical_and_(alive)
     inside = _positions(below.logical_or(above).logical_xor_(alive))
-    values = score[inside]
-    if bool(values.isnan().any()):  # it compares with nothing, so it lies in every bracket
-        raise ValueError("a score is not a number")
-    return _Part(above, _count(below), inside, values)
+    return _Part(above, _count(below), inside, score[inside])
 
 
 def _positions(mask: Tensor) -> Tensor:
@@ -111,17 +153,17 @@ def _count(mask: Tensor) -> int:
     return int(np.count_nonzero(mask.numpy())) if mask.device.type == "cpu" else int(mask.count_nonzero())
 
 
-def _cut(parts: list[_Part], rank: int) -> list[Tensor]:
+def _cut(parts: list[_Part], rank: int, shards: bool) -> list[Tensor]:
     """Among the candidates, drop the `rank` smallest."""
     candidates = torch.cat([p.values for p in parts])
+    if shards:
+        candidates = processes.joined(candidates)
     threshold = _order_statistics(candidates, rank - 1)[0] if rank else -math.inf
     ties = rank - int((candidates < threshold).count_nonzero())
-    for part in parts:
-        equal = part.inside[part.values == threshold]
-        here = min(ties, equal.numel())
-        ties -= here
+    equal = [part.inside[part.values == threshold] for part in parts]
+    for part, level, here in zip(parts, equal, _first(ties, [e.numel() for e in equal], shards), strict=True):
         part.keep[part.inside[part.values > threshold]] = True
-        part.keep[equal[here:]] = True
+        part.keep[level[here:]] = True
     return [p.keep for p in parts]
 
 
@@ -135,12 +177,10 @@ def _around(scores: Sequence[Scores], alive: list[Tensor], edge: float) -> tuple
     return under, equal
 
 
-def _at(scores: Sequence[Scores], alive: list[Tensor], edge: float, ties: int, equal: list[int]) -> list[Tensor]:
-    """Drop what is below `edge`, and the first `ties` of what equals it."""
+def _at(scores: Sequence[Scores], alive: list[Tensor], edge: float, ties: list[int], equal: list[int]) -> list[Tensor]:
+    """Drop what is below `edge`, and of each tensor the first `ties` of what equals it."""
     out = []
-    for score, mask, n in zip(scores, alive, equal, strict=True):
-        here = min(ties, n)
-        ties -= here
+    for score, mask, n, here in zip(scores, alive, equal, ties, strict=True):
         s = score()
         keep = (s > edge).logical_and_(mask)
         if here < n:
@@ -149,20 +189,21 @@ def _at(scores: Sequence[Scores], alive: list[Tensor], edge: float, ties: int, e
     return out
 
 
-def _bracket(scores: Sequence[Scores], alive: list[Tensor], wanted: int, living: int, seed: int) -> tuple[float, float]:
+def _bracket(scores: Sequence[Scores], alive: list[Tensor], wanted: int, known: _Set) -> tuple[float, float]:
     """Two values that the threshold lies between, almost surely: order statistics of a sample ± 4 sd."""
-    total = sum(m.numel() for m in alive)
-    if total <= _SMALL:
+    if known.total <= _SMALL:
         return -math.inf, math.inf
     # n^(2/3) looked at leave about as many candidates inside; every so many is far cheaper than at random
-    step = max(1, round(total ** (1 / 3))) | 1
+    step = max(1, round(known.total ** (1 / 3))) | 1
     parts = []
     for score, mask in zip(scores, alive, strict=True):
-        some = slice(seed % min(step, max(1, mask.numel())), None, step)
+        some = slice(known.seed % min(step, max(1, mask.numel())), None, step)
         parts.append(score()[some][mask[some]])
     sample = torch.cat(parts)
+    if known.shards:
+        sample = processes.joined(sample)
     m = sample.numel()
-    p = wanted / max(1, living)
+    p = wanted / max(1, known.living)
     spread = 4 * (m * p * (1 - p)) ** 0.5 + 2
     first, last = int(m * p - spread), int(m * p + spread) + 1
     low, high = _order_statistics(sample, max(first, 0), min(last, m - 1))

@@ -17,7 +17,8 @@ class Gradients(Protocol):
     """After each batch the mean gradients of the task's loss lie in `.grad`, in eval mode.
 
     `size` is the examples of a batch, 0 for as many as an optimizer step has. Masked weights have none, unless they
-    are `dense`. Called again before the weights change, it gives the same ones.
+    are `dense`. Called again before the weights change, it gives the same ones. Of several processes each is given
+    its part of them, and what is added up over them is then added up over the processes.
     """
 
     def __call__(self, batches: int, size: int, dense: bool = False) -> Iterator[None]: ...
@@ -58,6 +59,8 @@ class Score:
     observes = False
     #: what it gathers of the inputs of a layer, so that `fit` is called in place of all below, one target at a time
     gathers: type[Gathered] | None = None
+    #: whether it ranks weights that processes hold in shards (`pruning.shards`), each by what is there
+    shards = False
     #: an event is reached in so many equal rounds, each with scores of its own
     rounds = 1
 
