@@ -20,13 +20,16 @@ from recipelang import __version__
 from recipelang.engine import checkpoint, export, files
 from recipelang.engine.acting import acting
 from recipelang.engine.attention_maps import show_maps
+from recipelang.engine.depth import keep_layers
 from recipelang.engine.evaluate import evaluate
 from recipelang.engine.event_log import EventLog
 from recipelang.engine.gradients import gradients
+from recipelang.engine.groups import make_optimizer
 from recipelang.engine.interrupt import StopRequests
-from recipelang.engine.loop import drawn, make_optimizer, train
+from recipelang.engine.loop import train
 from recipelang.engine.memory import is_out_of_memory
 from recipelang.engine.models import load_model
+from recipelang.engine.order import drawn
 from recipelang.engine.records import RECORD, Interrupted, Measurements, Reporter, Result, read_record
 from recipelang.engine.seeds import stream
 from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
@@ -134,7 +137,9 @@ class _Run:
         started = time.monotonic()
         self.stop = stop
         self.record("running", {})
-        self.model = load_model(Path(self.plan.model.path), self.plan.model, self.plan.seed).to(self.accelerator.device)
+        model = load_model(Path(self.plan.model.path), self.plan.model, self.plan.seed)
+        model = model if self.plan.model.drop is None else keep_layers(model, self.plan.model.drop.keep)
+        self.model = model.to(self.accelerator.device)
         loaded = self._newest() if resume else None
         if loaded is not None:
             self.position = loaded.position
@@ -151,6 +156,7 @@ class _Run:
     def _stage(self, stage: StagePlan, stop: StopRequests, loaded: checkpoint.Loaded | None) -> None:
         data = next(d for d in self.plan.data if d.label == stage.data)
         _, features = self._split(data, "train")
+        self.model.requires_grad_(True)  # a rehearsal leaves what the stage before froze
         optimizer = make_optimizer(stage, self.model)
         until = min(stage.steps, self.plan.rehearsal or stage.steps)
         modifiers = self._modifiers(stage)
@@ -198,6 +204,7 @@ class _Run:
             order_seed=stage.seed if data.seed is None else data.seed,
             until=until,
             after_step=after_step,
+            by_length=data.group_by_length,
         )
         self._end_stage(stage, before + time.monotonic() - began)
         if stop.received is not None:
@@ -278,7 +285,14 @@ class _Run:
         wanted = Wanted(
             teacher=model_digest(self._teacher_folder(d.teacher)),
             features=features,
-            rows=drawn(stage, len(features), data.shuffle, seed, until),
+            rows=drawn(
+                stage,
+                len(features),
+                data.shuffle,
+                seed,
+                until,
+                features.lengths if data.group_by_length else None,
+            ),
             outputs=tuple(sorted({name for names in named for name in names})),
             kept=d.cache or "fp16",
             precision=stage.precision,

@@ -38,6 +38,7 @@ def plan_data(recipe: Recipe, label: str, spec: DataSpec, used: set[str], facts:
         stride=spec.stride,
         samples=spec.samples,
         shuffle=spec.shuffle,
+        group_by_length=spec.group_by_length,
         seed=spec.seed,
     )
     sizes = {}
