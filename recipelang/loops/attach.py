@@ -158,7 +158,7 @@ def _ask_for_what_a_loop_lacks(
     ):
         if blocks:
             with at_label(recipe.label(f"{path}.{kind}.{blocks[0].name}")):
-                raise fail("E055", f"`{kind}` in a loop of your own is not in this release yet", help=help)
+                raise fail("E055", f"`{kind}` in a loop is not in this release yet", help=help)
     with at_label(recipe.label(path)):
         if teacher is not None and not spec.distills:
             raise fail("E086", "`teacher=` is given, and this stage has no `distill`", help="leave it out")

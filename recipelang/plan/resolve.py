@@ -252,9 +252,11 @@ class Resolver:
             self._error("E054", "every parameter is frozen", f"{path}.freeze.{found[-1].name}", help)
         for prune in prunes:
             if name := controls.never_ranked(prune, held):
-                message = f"`{prune.method}` ranks by gradients, and `{name}` has none: it is frozen"
-                help = "prune it by `magnitude`, or freeze other parameters"
-                self._error("E054", message, f"{path}.prune.{prune.name}.method", help)
+                label = self.recipe.label(f"{path}.prune.{prune.name}.method")
+                notes = (f"`{name}` is frozen until its first mask, so it has none",)
+                helps = ("prune it by `magnitude`, or freeze other parameters",)
+                message = f"`{prune.method}` ranks by gradients"
+                self.found.add(Diagnostic("E054", message, label, notes=notes, help=helps))
         return tuple(found)
 
     def _groups(self, path: str, spec: StageSpec, steps: int, per_epoch: int) -> tuple[GroupPlan, ...]:

@@ -175,7 +175,7 @@ def test_shallow_student_of_the_whole_model(recipe, tmp_path):
         run(recipe(f"{extra}\n  {pairs}", still, quiet), tmp_path / name, steps)
         losses[name] = np.mean(steps.losses)
     assert losses["near"] == pytest.approx(0, abs=1e-9)  # the first layers are the teacher's own
-    assert losses["far"] > 1e-3
+    assert losses["far"] > 1e-4
     steps = Steps()
     run(recipe(f"{DROP}\n  {distill}", quiet), tmp_path / "learns", steps)
     plan = json.loads((tmp_path / "learns" / "recipe" / "plan.json").read_text("utf-8"))

@@ -99,8 +99,8 @@ GRADIENTS = ("method = magnitude", "method = movement")
             "E054",
             "every parameter is frozen",
         ),
-        ("freeze x { targets = layers(1) }", (GRADIENTS,), "E054", "`movement` ranks by gradients, and"),
-        ("freeze x { targets = layers(1), until = 6 steps }", (GRADIENTS,), "E054", "layer.1"),
+        ("freeze x { targets = layers(1) }", (GRADIENTS,), "E054", "`movement` ranks by gradients"),
+        ("freeze x { targets = layers(1), until = 6 steps }", (GRADIENTS,), "E054", "ranks by gradients"),
         (
             "freeze x { targets = layers(1), until = 7 steps }",
             (("method = magnitude", "method = snip"),),
