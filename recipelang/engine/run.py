@@ -46,6 +46,8 @@ from recipelang.tasks import question_answering as task
 from recipelang.tasks.squad_format import Example
 
 _LOG_EVERY = 10
+#: what is left of a run that was killed before it had its recipe
+_BEGUN = (".recipe.tmp", ".lock")
 
 Judge = Callable[[Measurements], tuple[Verdict, ...]]
 
@@ -53,13 +55,13 @@ Judge = Callable[[Measurements], tuple[Verdict, ...]]
 def prepare_folder(out: Path, plan: Plan, effective: str, *, overwrite: bool) -> None:
     """Make the output folder and put the recipe and the plan into it. E085 when it is taken."""
     with files.writing(out):
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if out.exists() and (not out.is_dir() or any(p.name not in _BEGUN for p in out.iterdir())):
             _may_replace(out, plan, overwrite)
             with files.only_one(out):
                 shutil.rmtree(out)
-        (out / "recipe").mkdir(parents=True, exist_ok=True)
-    files.write_text(out / "recipe" / "effective.recipe", effective)
-    files.write_text(out / "recipe" / "plan.json", plan.model_dump_json(indent=1) + "\n")
+    with files.new_folder(out / "recipe") as part:  # both or none: what `resume` needs, and what tells a run of ours
+        (part / "effective.recipe").write_text(effective, "utf-8")
+        (part / "plan.json").write_text(plan.model_dump_json(indent=1) + "\n", "utf-8")
 
 
 def _may_replace(out: Path, plan: Plan, overwrite: bool) -> None:
