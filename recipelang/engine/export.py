@@ -49,7 +49,20 @@ def _stamp(folder: Path, metadata: dict[str, str]) -> None:
             tensors = {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118 (not a mapping)
             own = file.metadata() or {}
         save_file(tensors, path, {**own, **metadata})
+        _in_order(path)
         shutil.copymode(folder / "config.json", path)  # the library makes it private
+
+
+def _in_order(path: Path) -> None:
+    """The library writes metadata in an order of chance: the same weights would have another digest each time."""
+    with open(path, "r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+        if len(text) <= size:  # the same characters in another order
+            file.seek(8)
+            file.write(text.ljust(size))
 
 
 def move_up(folder: Path, out: Path) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 
 from recipelang import processes
-from recipelang.engine.seeds import stream
+from recipelang.engine.order import batches
 from recipelang.plan.types import StagePlan
 from recipelang.pruning import shards
 from recipelang.runtime.event import Event
@@ -22,34 +21,6 @@ from recipelang.tasks import Features
 
 #: checkpoint at least this often, in seconds, where the recipe does not say
 CHECKPOINT_SECONDS = 600.0
-
-
-def make_optimizer(stage: StagePlan, model: torch.nn.Module) -> torch.optim.Optimizer:
-    """A fresh one for every stage; the learning rate is set at every step."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    arguments = dict(stage.optimizer_args)
-    if stage.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, lr=0.0, fused=True, **arguments)  # type: ignore[arg-type]
-    return torch.optim.SGD(parameters, lr=0.0, **arguments)  # type: ignore[arg-type]
-
-
-def batches(stage: StagePlan, items: int, shuffle: bool, seed: int, first: int, last: int) -> Iterator[np.ndarray]:
-    """Rows of steps `first..last-1`: a pure function of the step, so a resumed run draws the very next batch."""
-    epoch, order = -1, np.arange(items)
-    for step in range(first, last):
-        if step // stage.steps_per_epoch != epoch:
-            epoch = step // stage.steps_per_epoch
-            if shuffle:
-                order = np.random.default_rng(stream(seed, stage.name, "order", epoch)).permutation(items)
-        at = step % stage.steps_per_epoch * stage.batch
-        yield order[at : at + stage.batch]
-
-
-def drawn(stage: StagePlan, items: int, shuffle: bool, seed: int, until: int) -> np.ndarray:
-    """The rows that steps `0..until-1` draw, sorted."""
-    if until >= stage.steps_per_epoch:
-        return np.arange(items)
-    return np.unique(np.concatenate([*batches(stage, items, shuffle, seed, 0, until)]))
 
 
 def train(
@@ -64,6 +35,7 @@ def train(
     order_seed: int,
     until: int,
     after_step: Callable[[float, bool], None],
+    by_length: bool = False,
 ) -> None:
     """Steps `state.step..until-1`, then `END` when the stage is whole.
 
@@ -73,9 +45,11 @@ def train(
     saved = time.monotonic()
     asked = {name: True for m in modifiers for name in m.asks}
     model.train()
+    forward = torch.compile(model, dynamic=True) if stage.compile else model  # the same parameters under both
     if state.step == 0:
         fire(Event.START, modifiers, state)
-    for rows in batches(stage, len(features), shuffle, order_seed, state.step, until):
+    lengths = features.lengths if by_length else None
+    for rows in batches(stage, len(features), shuffle, order_seed, state.step, until, lengths):
         fire(Event.STEP_START, modifiers, state)
         loss = 0.0
         # padded as one batch, then cut: padding is part of the softmax over positions
@@ -84,7 +58,7 @@ def train(
             state.batch = {k: v[part] for k, v in whole.items()}
             state.rows = rows[part]
             with autocast():
-                state.outputs = model(**state.batch, **asked)
+                state.outputs = forward(**state.batch, **asked)
                 state.loss = state.outputs.loss
                 fire(Event.LOSS, modifiers, state)
             accelerator.backward(state.loss * share)

@@ -22,14 +22,17 @@ from recipelang import __version__, processes
 from recipelang.engine import checkpoint, export, files
 from recipelang.engine.acting import acting
 from recipelang.engine.attention_maps import show_maps
+from recipelang.engine.depth import keep_layers
 from recipelang.engine.evaluate import evaluate
 from recipelang.engine.event_log import EventLog
 from recipelang.engine.gradients import gradients
+from recipelang.engine.groups import make_optimizer
 from recipelang.engine.interrupt import StopRequests
 from recipelang.engine.layers import Layers
-from recipelang.engine.loop import drawn, make_optimizer, train
+from recipelang.engine.loop import train
 from recipelang.engine.memory import is_out_of_memory
 from recipelang.engine.models import load_model
+from recipelang.engine.order import drawn
 from recipelang.engine.records import RECORD, Interrupted, Measurements, Reporter, Result, read_record
 from recipelang.engine.seeds import stream
 from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
@@ -49,6 +52,8 @@ from recipelang.spec.claims import Verdict
 from recipelang.tasks import Features, task_of
 
 _LOG_EVERY = 10
+#: what is left of a run that was killed before it had its recipe
+_BEGUN = (".recipe.tmp", ".lock")
 
 Judge = Callable[[Measurements], tuple[Verdict, ...]]
 
@@ -56,13 +61,13 @@ Judge = Callable[[Measurements], tuple[Verdict, ...]]
 def prepare_folder(out: Path, plan: Plan, effective: str, *, overwrite: bool) -> None:
     """Make the output folder and put the recipe and the plan into it. E085 when it is taken."""
     with files.writing(out):
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if out.exists() and (not out.is_dir() or any(p.name not in _BEGUN for p in out.iterdir())):
             _may_replace(out, plan, overwrite)
             with files.only_one(out):
                 shutil.rmtree(out)
-        (out / "recipe").mkdir(parents=True, exist_ok=True)
-    files.write_text(out / "recipe" / "effective.recipe", effective)
-    files.write_text(out / "recipe" / "plan.json", plan.model_dump_json(indent=1) + "\n")
+    with files.new_folder(out / "recipe") as part:  # both or none: what `resume` needs, and what tells a run of ours
+        (part / "effective.recipe").write_text(effective, "utf-8")
+        (part / "plan.json").write_text(plan.model_dump_json(indent=1) + "\n", "utf-8")
 
 
 def _may_replace(out: Path, plan: Plan, overwrite: bool) -> None:
@@ -167,7 +172,9 @@ class _Run:
         started = time.monotonic()
         self.stop = stop
         self.record("running", {})
-        self.model = load_model(Path(self.plan.model.path), self.plan.model, self.plan.seed).to(self.accelerator.device)
+        model = load_model(Path(self.plan.model.path), self.plan.model, self.plan.seed)
+        model = model if self.plan.model.drop is None else keep_layers(model, self.plan.model.drop.keep)
+        self.model = model.to(self.accelerator.device)
         if self.shard:
             shards.shard(self.model, self.accelerator.device)
             for prune in (p for s in self.plan.stages for p in s.prunes):
@@ -193,6 +200,7 @@ class _Run:
     def _stage(self, stage: StagePlan, stop: StopRequests, loaded: checkpoint.Loaded | None) -> None:
         data = next(d for d in self.plan.data if d.label == stage.data)
         _, features = self._split(data, "train")
+        self.model.requires_grad_(True)  # a rehearsal leaves what the stage before froze
         optimizer = make_optimizer(stage, self.model)
         until = min(stage.steps, self.plan.rehearsal or stage.steps)
         modifiers = self._modifiers(stage)
@@ -243,6 +251,7 @@ class _Run:
             order_seed=stage.seed if data.seed is None else data.seed,
             until=until,
             after_step=after_step,
+            by_length=data.group_by_length,
         )
         self._end_stage(stage, before + time.monotonic() - began)
         self._obey(stop)
@@ -363,7 +372,14 @@ class _Run:
         wanted = Wanted(
             teacher=model_digest(self._teacher_folder(d.teacher)),
             features=features,  # type: ignore[arg-type]
-            rows=drawn(stage, len(features), data.shuffle, seed, until),
+            rows=drawn(
+                stage,
+                len(features),
+                data.shuffle,
+                seed,
+                until,
+                features.lengths if data.group_by_length else None,
+            ),
             outputs=tuple(sorted({name for names in named for name in names})),
             kept=d.cache or "fp16",
             precision=stage.precision,

@@ -150,6 +150,13 @@ def _ask_for_what_a_loop_lacks(
             raise fail("E055", "`cache` in a loop of your own is not in this release yet", help="take it out")
         if teacher is not None and unwrapped(teacher) is model:
             raise fail("E086", "the teacher is the model itself", help="give a copy: `copy.deepcopy(model)`")
+    for kind, blocks, help in (
+        ("drop", spec.drops, "take it out, and give a model of as many layers"),
+        ("group", spec.groups, "take it out, make the groups in your optimizer, and give `learning_rate=False`"),
+    ):
+        if blocks:
+            with at_label(recipe.label(f"{path}.{kind}.{blocks[0].name}")):
+                raise fail("E055", f"`{kind}` in a loop is not in this release yet", help=help)
     with at_label(recipe.label(path)):
         if teacher is not None and not spec.distills:
             raise fail("E086", "`teacher=` is given, and this stage has no `distill`", help="leave it out")

@@ -314,7 +314,7 @@ def bind_stage(binder: Binder, block: t.Block, evaluator: Evaluator) -> StageSpe
     path = f"stage.{block.labels[0]}"
     inner = evaluator.within({"start": Time(), "end": _length(block, evaluator)})
     sound = True
-    parts: dict[str, list[Spec]] = {"prune": [], "distill": []}
+    parts: dict[str, list[Spec]] = {kind: [] for kind in BLOCKS["stage"]}
     for child, spec in binder.children(block, path):
         label = f".{child.labels[0]}" if child.labels else ""
         extra = {"name": child.labels[0]} if spec.LABELS[0] else None
@@ -326,8 +326,7 @@ def bind_stage(binder: Binder, block: t.Block, evaluator: Evaluator) -> StageSpe
             parts[child.kind].append(bound)
     own: dict[str, object] = {
         "name": block.labels[0],
-        "prunes": tuple(parts["prune"]),
-        "distills": tuple(parts["distill"]),
+        **{f"{kind}s": tuple(specs) for kind, specs in parts.items()},
     }
     stage = binder.bind(block, StageSpec, inner, path, own)
     return stage if sound else None
