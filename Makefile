@@ -4,8 +4,10 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 WORKERS ?= 2
 SECONDS ?= 120
+KILLS ?= 30
+SEED ?= 1
 
-.PHONY: help setup demo test test-deps fuzz check format grammar docs bench picture clean
+.PHONY: help setup demo test test-deps fuzz faults distributed check format grammar docs bench picture clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -35,6 +37,12 @@ test: $(VENV)/.model ## every test
 
 fuzz: setup ## read random texts for a while: `make fuzz SECONDS=600`; a text that fails is kept in a file
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+distributed: setup ## the contract of every method on two processes, as a table (minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.distributed.whole_contract
+
+faults: setup ## kill, damage and starve runs, and compare what they end with: `make faults KILLS=100 SEED=2`
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults --kills $(KILLS) --seed $(SEED)
 
 check: setup ## lint, format, types, layers
 	$(BIN)/ruff check .

@@ -24,7 +24,8 @@ from accelerate import Accelerator
 
 from recipelang.cli.plan import planned
 from recipelang.cli.read import read_around
-from recipelang.engine.loop import make_optimizer, train
+from recipelang.engine.groups import make_optimizer
+from recipelang.engine.loop import train
 from recipelang.engine.models import load_model
 from recipelang.engine.teacher_cache import Wanted, teacher_outputs
 from recipelang.modifiers.distill import Distill, Running

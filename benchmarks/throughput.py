@@ -21,8 +21,10 @@ from accelerate import Accelerator
 
 from recipelang.cli.plan import planned
 from recipelang.cli.read import read_around
-from recipelang.engine.loop import batches, make_optimizer, train
+from recipelang.engine.groups import make_optimizer
+from recipelang.engine.loop import train
 from recipelang.engine.models import load_model
+from recipelang.engine.order import batches
 from recipelang.modifiers.distill import Distill, Running
 from recipelang.modifiers.distill_terms import kd_loss
 from recipelang.modifiers.learning_rate import LearningRate

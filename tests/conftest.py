@@ -60,6 +60,7 @@ def make_model(
     dropout: float = 0.1,
     labels: int = 2,
     words: int = 20,
+    intermediate: int = 0,
 ) -> Path:
     """A tiny BERT with random weights and a word tokenizer, saved as any model folder is."""
     import torch
@@ -83,7 +84,7 @@ def make_model(
         hidden_size=hidden,
         num_hidden_layers=layers,
         num_attention_heads=heads,
-        intermediate_size=2 * hidden,
+        intermediate_size=intermediate or 2 * hidden,
         max_position_embeddings=64,
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,

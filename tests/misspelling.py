@@ -78,6 +78,13 @@ def _given(recipe: t.Recipe) -> dict[Span, Word]:
     values = {
         a.value.text for a in _flat(recipe.statements) if isinstance(a, t.Attribute) and isinstance(a.value, t.Path)
     }
+    compared = {
+        side.text
+        for e in _expressions(recipe.statements)
+        if isinstance(e, t.Binary) and e.operator in ("==", "!=")
+        for side in (e.left, e.right)
+        if isinstance(side, t.Path)
+    }
     found: list[Word] = []
     for s in _flat(recipe.statements):
         match s:
@@ -92,10 +99,10 @@ def _given(recipe: t.Recipe) -> dict[Span, Word]:
                     for span, label in zip(s.label_spans, s.labels, strict=True)
                 ]
         if isinstance(s, t.Param) and isinstance(s.type, t.Call):
-            default = s.default.text if isinstance(s.default, t.Path) else ""
+            default = {s.default.text} if isinstance(s.default, t.Path) else set()
             for option in (a.value for a in s.type.arguments):
                 if isinstance(option, t.Path):
-                    used = option.text == default or s.name in values
+                    used = option.text in default | compared or s.name in values
                     found.append(Word(option.span, option.text, "option", int(used)))
     return {word.span: word for word in found}
 

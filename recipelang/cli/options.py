@@ -43,6 +43,10 @@ Overlay = Annotated[
         autocompletion=complete.recipes,
     ),
 ]
+Shard = Annotated[
+    bool,
+    typer.Option("--shard", help="Of several processes each holds a part of the model (FSDP), not a copy."),
+]
 Form = Annotated[
     Format,
     typer.Option(

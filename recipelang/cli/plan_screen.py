@@ -12,7 +12,18 @@ from rich.table import Table
 from rich.text import Text
 
 from recipelang.cli.plot import plot
-from recipelang.plan.types import DistillPlan, Plan, PruneEvent, PrunePlan, Segment, StagePlan, TermPlan
+from recipelang.plan.types import (
+    DistillPlan,
+    DropPlan,
+    FreezePlan,
+    GroupPlan,
+    Plan,
+    PruneEvent,
+    PrunePlan,
+    Segment,
+    StagePlan,
+    TermPlan,
+)
 from recipelang.source.render import clean
 from recipelang.spec.check import Recipe
 from recipelang.spec.show import show
@@ -73,7 +84,10 @@ def _title(plan: Plan) -> Text:
 
 def _model(plan: Plan) -> str:
     m = plan.model
-    return f"{clean(_tail(m.ref))} ({m.family}, {m.parameters / 1e6:.1f} M parameters), {m.task.replace('_', ' ')}"
+    size = f"{m.parameters / 1e6:.1f} M parameters"
+    if m.drop is not None:
+        size += f" in {len(m.drop.keep)} of {m.drop.layers} layers"
+    return f"{clean(_tail(m.ref))} ({m.family}, {size}), {m.task.replace('_', ' ')}"
 
 
 def _data(plan: Plan) -> str:
@@ -83,7 +97,8 @@ def _data(plan: Plan) -> str:
             what = "blocks" if data.task == "causal_lm" else "windows"
             windows = f" in {data.items[name]:,} {what}" if data.items[name] != data.examples[name] else ""
             parts.append(f"{name} {data.examples[name]:,}{windows} ({clean(_tail(split.reference))})")
-    return "; ".join(parts) + f"; at most {plan.data[0].max_length} tokens" if parts else "none is read"
+    alike = "; batches of like length" if any(d.group_by_length for d in plan.data) else ""
+    return "; ".join(parts) + f"; at most {plan.data[0].max_length} tokens{alike}" if parts else "none is read"
 
 
 def _tail(reference: str) -> str:
@@ -152,6 +167,12 @@ def _stage_block(plan: Plan, stage: StagePlan) -> RenderableType:
         table.add_row("calibrate", _calibration(plan, stage))
     else:
         table.add_row("train", f"{_training(stage)}; learning rate {_ends(stage.learning_rate)}")
+    if stage.index == 0 and plan.model.drop is not None:
+        table.add_row("drop layers", _drop(plan.model.drop, plan.model.parameters))
+    for group in stage.groups:
+        table.add_row(f"group {' & '.join(map(clean, group.names))}", _group(group))
+    for freeze in stage.freezes:
+        table.add_row(f"freeze {clean(freeze.name)}", _freeze(freeze, plan))
     for distill in stage.distills:
         table.add_row("distill", _distill(distill))
     for prune in stage.prunes:
@@ -207,7 +228,34 @@ def _training(stage: StagePlan) -> str:
     arguments = "".join(f", {k.replace('_', ' ')} {v:g}" for k, v in given.items())
     clip = f"clip {stage.clip:g}" if stage.clip is not None else "no clipping"
     parts = f", in {stage.accumulation} parts of {stage.micro_batch}" if stage.accumulation > 1 else ""
-    return f"{stage.optimizer}{arguments}, {clip}, {stage.precision}, seed {stage.seed}{parts}"
+    compiled = ", compiled" if stage.compile else ""
+    return f"{stage.optimizer}{arguments}, {clip}, {stage.precision}{compiled}, seed {stage.seed}{parts}"
+
+
+def _drop(drop: DropPlan, left: int) -> str:
+    """Runs of layers as ranges."""
+    keep = drop.keep
+    ends = [i for i in range(len(keep)) if i + 1 == len(keep) or keep[i + 1] > keep[i] + 1]
+    starts = [0, *(i + 1 for i in ends[:-1])]
+    runs = [f"{keep[i]}..{keep[j]}" if j > i else f"{keep[i]}" for i, j in zip(starts, ends, strict=True)]
+    stay = "stays" if len(keep) == 1 else "stay"
+    return f"{', '.join(runs)} of {drop.layers} {stay}, numbered anew; {drop.parameters:,} -> {left:,} parameters"
+
+
+def _group(group: GroupPlan) -> str:
+    own = [] if group.learning_rate is None else [f"learning rate {_ends(group.learning_rate)}"]
+    own += [] if group.weight_decay is None else [f"weight decay {group.weight_decay:g}"]
+    return f"{_many(group.targets, group.weights)}: {', '.join(own)}"
+
+
+def _freeze(freeze: FreezePlan, plan: Plan) -> str:
+    share = f"{freeze.weights / plan.model.parameters:.1%} of the model"
+    until = "the whole stage" if freeze.until is None else f"until step {freeze.until:,}"
+    return f"{_many(freeze.targets, freeze.weights)}, {share}: not trained, {until}"
+
+
+def _many(targets: Sequence[str], weights: int) -> str:
+    return f"{len(targets):,} tensor{'s' if len(targets) > 1 else ''} with {weights:,} weights"
 
 
 def _number(value: float) -> str:

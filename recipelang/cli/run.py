@@ -15,6 +15,7 @@ from recipelang.cli import complete, options, screen
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.plan import beside, planned
 from recipelang.cli.read import read_around
+from recipelang.cli.several import together
 from recipelang.source import Diagnostics, fail
 from recipelang.spec.check import Recipe
 from recipelang.spec.claims import judge
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from recipelang.plan.types import Plan
 
 
+@together()
 def run(
     file: options.File,
     param: options.Param = [],  # noqa: B006 (typer copies it)
@@ -34,6 +36,7 @@ def run(
     steps: int | None = typer.Option(
         None, "--steps", min=1, metavar="N", help="Rehearse: only the first N steps of every stage."
     ),
+    shard: options.Shard = False,
 ) -> None:
     """Do what a recipe says: train, prune, evaluate, write the model, judge the claims.
 
@@ -47,6 +50,8 @@ def run(
       recipelang run squad.recipe -p target=80% -p base=./my-bert
 
       recipelang run squad.recipe --steps 20        (a rehearsal)
+
+      torchrun --nproc-per-node 2 -m recipelang run squad.recipe        (on two processes)
     """
     recipe, plan, found = planned(file, read_around(param, params, overlay), rehearsal=steps)
     folder = out or _default_folder(plan)
@@ -57,16 +62,25 @@ def run(
     paths = {r: str(local_path(r, beside(file))) for r in local_references(recipe)}
     screen.show(found.sorted())
     screen.console().print(short(plan))
-    from recipelang.engine.run import prepare_folder
+    from recipelang import processes
+    from recipelang.engine.run import may_start, prepare_folder
 
-    prepare_folder(folder, plan, effective(recipe, paths), overwrite=overwrite)
-    _execute(recipe, plan, folder, resume=False)
+    may_start(plan, shard)
+    if processes.world() > 1:
+        holds = "a part of the model" if shard else "a copy of the model"
+        screen.console().print(f"  {processes.world()} processes, each with {holds} and its share of every batch\n")
+    if processes.main():
+        prepare_folder(folder, plan, effective(recipe, paths), overwrite=overwrite)
+    processes.wait()
+    _execute(recipe, plan, folder, resume=False, shard=shard)
 
 
+@together()
 def resume(
     folder: Path = typer.Argument(
         ..., metavar="DIR", help="The output folder of an interrupted run.", autocompletion=complete.runs
     ),
+    shard: options.Shard = False,
 ) -> None:
     """Go on with a run from its newest good checkpoint, as if it had never stopped.
 
@@ -104,7 +118,10 @@ def resume(
             "what this run reads has changed since it began",
             help="a package or a data set of the Hub was updated; pin it, and start again with `run --overwrite`",
         )
-    _execute(recipe, plan, folder, resume=True)
+    from recipelang.engine.run import may_start
+
+    may_start(plan, shard)
+    _execute(recipe, plan, folder, resume=True, shard=shard)
 
 
 def _inputs(plan: Plan) -> object:
@@ -118,14 +135,14 @@ def _default_folder(plan: Plan) -> Path:
     return Path("runs") / f"{name}-{plan.spec_digest.removeprefix('sha256:')[:8]}"
 
 
-def _execute(recipe: Recipe, plan: Plan, folder: Path, *, resume: bool) -> None:
+def _execute(recipe: Recipe, plan: Plan, folder: Path, *, resume: bool, shard: bool) -> None:
     from recipelang.cli.progress import Progress, closing
     from recipelang.engine.records import Interrupted
     from recipelang.engine.run import execute
 
     with Progress(screen.console()) as progress:
         try:
-            result = execute(plan, folder, progress, lambda m: judge(recipe, m), resume=resume)
+            result = execute(plan, folder, progress, lambda m: judge(recipe, m), resume=resume, shard=shard)
         except Interrupted as stopped:
             progress.stop()
             _report(plan, folder)
@@ -149,9 +166,12 @@ def _execute(recipe: Recipe, plan: Plan, folder: Path, *, resume: bool) -> None:
 
 def _report(plan: Plan, folder: Path) -> None:
     """The page of the run. The run is done: what goes wrong with its page is told, and fails nothing."""
+    from recipelang import processes
     from recipelang.cli.report import write
     from recipelang.source import RecipeError
 
+    if not processes.main():
+        return
     try:
         write(folder, plan)
     except RecipeError as error:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from recipelang.engine.seeds import stream
 from recipelang.modifiers.distill import Distill, Teacher
+from recipelang.modifiers.freeze import Freeze
 from recipelang.modifiers.learning_rate import LearningRate
 from recipelang.modifiers.prune import KeepZeros, pruner
+from recipelang.plan.controls import frozen
 from recipelang.plan.types import StagePlan
 from recipelang.runtime.state import Modifier
 
@@ -17,7 +19,10 @@ def acting(
 ) -> list[Modifier]:
     """`teachers` as the stage's `distills`; `outputs` are the names that `logits` stands for."""
     prunes = [pruner(p, stream(stage.seed, stage.name, p.name, "sample")) for p in stage.prunes]
-    rates = [LearningRate(stage.learning_rate)] if learning_rate and stage.steps else []
+    scheduled = learning_rate and stage.steps
+    rates = [LearningRate(stage.learning_rate, [g.learning_rate for g in stage.groups])] if scheduled else []
+    # before the masks: a score that samples gradients sees what is trained from this step on
+    freezes = [Freeze(held)] if (held := frozen(stage.freezes, stage.steps)) else []
     seed = stream(stage.seed, stage.name, "projection")
     distills = [Distill(d, teacher, outputs, seed) for d, teacher in zip(stage.distills, teachers, strict=True)]
-    return [*prunes, *rates, *distills, KeepZeros()]
+    return [*freezes, *prunes, *rates, *distills, KeepZeros()]

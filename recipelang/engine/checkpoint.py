@@ -11,7 +11,7 @@ import hashlib
 import json
 import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from recipelang import processes
 from recipelang.engine import files
 from recipelang.pruning.masks import Masks
+from recipelang.pruning.shards import beside, whole
 from recipelang.runtime.state import Modifier
 from recipelang.source import fail
 
@@ -39,6 +41,7 @@ class Position:
     metrics: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     zeros_at_start: dict[str, int] = field(default_factory=dict)
+    processes: int = 1  # that wrote it
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,18 @@ def save(
     tensors = {f"mask/{n}": m for n, m in masks.state().items()}
     tensors |= {f"{m.name}/{key}": value for m in modifiers for key, value in m.state().items()}
     tensors |= _random_states()
+    position.processes = processes.world()
     if optimizer is not None:
         for name, parameter in model.named_parameters():
             for key, value in optimizer.state.get(parameter, {}).items():
                 assert isinstance(value, Tensor), f"{key} of the optimizer would be lost"
                 tensors[f"optimizer/{name}/{key}"] = value
+    weights, tensors = wholly(_each_once(model)), wholly(tensors)
+    if not processes.main():
+        return path
     with files.new_folder(path) as part:
-        save_file(_contiguous(_each_once(model)), part / "model.safetensors")
-        save_file(_contiguous(tensors), part / "state.safetensors")
+        save_file(weights, part / "model.safetensors")
+        save_file(tensors, part / "state.safetensors")
         body = {"format": FORMAT, **asdict(position), "python": _python_random()}
         (part / "state.json").write_text(json.dumps(body), "utf-8")
         digests = {f.name: _digest(f) for f in sorted(part.iterdir())}
@@ -124,8 +131,10 @@ def restore(
 
     A checkpoint from between two stages has no optimizer, and the next stage seeds its own streams.
     """
-    assert loaded.model.keys() == _each_once(model).keys(), "the checkpoint is of another model"
-    model.load_state_dict(loaded.model, strict=False)  # a tied weight has two names, and is kept under one
+    now = _each_once(model)
+    assert loaded.model.keys() == now.keys(), "the checkpoint is of another model"
+    # a tied weight has two names, and is kept under one
+    model.load_state_dict({n: beside(t, now[n]) for n, t in loaded.model.items()}, strict=False)
     parameters = dict(model.named_parameters())
     masks.load({n[5:]: m for n, m in loaded.state.items() if n.startswith("mask/")}, parameters)
     if optimizer is not None:
@@ -134,16 +143,18 @@ def restore(
                 name, key = where[len("optimizer/") :].rsplit("/", 1)
                 parameter = parameters[name]
                 home = torch.device("cpu") if key == "step" and not _fused_on_gpu(optimizer) else parameter.device
-                optimizer.state[parameter][key] = value.to(home)
+                optimizer.state[parameter][key] = beside(value.to(home), parameter)
     device = next(iter(parameters.values())).device
     for modifier in modifiers:
         own = {n.removeprefix(f"{modifier.name}/"): v for n, v in loaded.state.items() if _is_of(n, modifier)}
         modifier.load({n: v.to(device) for n, v in own.items()})
     if not random_states:
         return
-    torch.set_rng_state(loaded.state["random/torch"])
-    if torch.cuda.is_available() and "random/cuda" in loaded.state:
-        torch.cuda.set_rng_state(loaded.state["random/cuda"])
+    mine = f"/{processes.rank()}" if processes.rank() else ""
+    if f"random/torch{mine}" in loaded.state:  # a process that was not there before keeps the stream of its own
+        torch.set_rng_state(loaded.state[f"random/torch{mine}"])
+    if torch.cuda.is_available() and f"random/cuda{mine}" in loaded.state:
+        torch.cuda.set_rng_state(loaded.state[f"random/cuda{mine}"])
     numbers = loaded.state["random/numpy"].numpy().view(np.uint32)
     np.random.set_state(("MT19937", numbers[:624], int(numbers[624]), 0, 0.0))
 
@@ -163,6 +174,9 @@ def _random_states() -> dict[str, Tensor]:
     states = {"random/torch": torch.get_rng_state(), "random/numpy": torch.from_numpy(numbers.view(np.int32).copy())}
     if torch.cuda.is_available():
         states["random/cuda"] = torch.cuda.get_rng_state()
+    for number, others in enumerate(processes.each({k: v for k, v in states.items() if k != "random/numpy"})):
+        if number:
+            states |= {f"{k}/{number}": v for k, v in others.items()}
     return states
 
 
@@ -181,8 +195,14 @@ def _each_once(model: nn.Module) -> dict[str, Tensor]:
     return {n: t for n, t in model.state_dict().items() if n in names}
 
 
-def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {n: t.detach().cpu().contiguous() for n, t in tensors.items()}
+def wholly(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Ready for a file, in the process that writes; of shards one tensor at a time is gathered."""
+    found = {}
+    for name, tensor in tensors.items():
+        full = whole(tensor)  # all processes take part
+        if processes.main():
+            found[name] = full.detach().cpu().contiguous()
+    return found
 
 
 def _digest(path: Path) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from recipelang import processes
 from recipelang.plan.types import EvaluatePlan
 from recipelang.source import fail
 from recipelang.tasks import Features, question_answering as task
@@ -47,17 +48,19 @@ def _perplexity(
     model: nn.Module, blocks: Blocks, device: torch.device, autocast: Callable[[], AbstractContextManager[None]]
 ) -> float:
     """The exponential of the mean loss of a predicted token, whatever block it stands in."""
-    lost = predicted = 0.0
     size = max(1, TOKENS // blocks.input_ids.shape[1])
-    for first in range(0, len(blocks), size):
-        rows = np.arange(first, min(first + size, len(blocks)))
+    batches = [np.arange(first, min(first + size, len(blocks))) for first in range(0, len(blocks), size)]
+    losses = np.full(len(batches), -np.inf)
+    for number in processes.dealt(range(len(batches))):
+        batch = {k: torch.from_numpy(v).to(device) for k, v in blocks.batch(batches[number]).items()}
         with autocast():
-            loss = model(**{k: torch.from_numpy(v).to(device) for k, v in blocks.batch(rows).items()}).loss
-        lost += float(loss) * blocks.predicted(rows)
-        predicted += blocks.predicted(rows)
+            losses[number] = float(model(**batch).loss)
+    processes.largest([torch.from_numpy(losses)])  # what others computed is -inf here
+    predicted = [blocks.predicted(rows) for rows in batches]
+    lost = sum(float(loss) * count for loss, count in zip(losses, predicted, strict=True))
     if math.isnan(lost):
         raise fail("E082", "the loss of an evaluation is not a number", help="look at the weights: one may be infinite")
-    return math.exp(min(lost / predicted, 700.0))  # beyond, a double has no number for it
+    return math.exp(min(lost / sum(predicted), 700.0))  # beyond, a double has no number for it
 
 
 def _answers(
@@ -72,8 +75,7 @@ def _answers(
     start = np.full((len(features), longest), -np.inf, np.float32)
     end = np.full_like(start, -np.inf)
     order = np.argsort(features.lengths, kind="stable")
-    for first in range(0, len(order), BATCH):
-        rows = order[first : first + BATCH]
+    for rows in processes.dealt([order[first : first + BATCH] for first in range(0, len(order), BATCH)]):
         batch = task.collate(features, rows)
         inputs = {k: torch.from_numpy(v).to(device) for k, v in batch.items() if k not in task.LABELS}
         with autocast():
@@ -81,4 +83,5 @@ def _answers(
         width = min(longest, outputs.start_logits.shape[1])
         start[rows, :width] = outputs.start_logits.float().cpu().numpy()[:, :width]
         end[rows, :width] = outputs.end_logits.float().cpu().numpy()[:, :width]
+    processes.largest([torch.from_numpy(start), torch.from_numpy(end)])  # what others computed is -inf here
     return task.score(task.decode(features, examples, start, end), examples)

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager
 import numpy as np
 import torch
 
+from recipelang import processes
+from recipelang.pruning.shards import is_shard
 from recipelang.runtime.state import State
 from recipelang.tasks import Features
 
@@ -26,23 +28,25 @@ def gradients(
     """After each mini-batch its mean gradient lies in `.grad`; afterwards there is none.
 
     Those of masked weights are zeroed, unless they are to be `dense`. Examples are drawn without replacement while
-    they last; no more than `part` of them are in one forward pass, which changes nothing but the memory taken.
+    they last; no more than `part` of them are in one forward pass, which changes nothing but the memory taken. Of
+    several processes each takes its share of the batches; where they hold a model in shards, its share of every batch.
     """
     order = np.random.default_rng(seed).permutation(len(features))
     device = next(state.model.parameters()).device
+    shards = is_shard(next(state.model.parameters()))
     was_training = state.model.training
     state.model.eval()
     try:
-        for first in range(0, batches * size, size):
-            rows = order[np.arange(first, first + size) % len(order)]
+        for number in range(batches) if shards else range(batches)[processes.mine(batches)]:
+            rows = order[np.arange(number * size, (number + 1) * size) % len(order)]
+            # padded as one batch, then cut, as in training
             batch = {k: torch.from_numpy(v).to(device) for k, v in features.batch(rows).items()}
             state.model.zero_grad(set_to_none=True)
-            for at in range(0, size, part):  # padded as one batch, then cut, as in training
-                cut = {k: v[at : at + part] for k, v in batch.items()}
+            for cut, share in processes.parts(size, part) if shards else processes.shares(size, part):
                 with torch.enable_grad():
                     with autocast():
-                        loss = state.model(**cut).loss
-                    (loss * (len(rows[at : at + part]) / size)).backward()
+                        loss = state.model(**{k: v[cut] for k, v in batch.items()}).loss
+                    (loss * share).backward()
             if not dense:
                 state.masks.apply_gradients()
             yield

@@ -7,6 +7,8 @@ import signal
 import threading
 from types import FrameType, TracebackType
 
+from recipelang import processes
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -25,6 +27,8 @@ class StopRequests:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None and processes.world() > 1:
+            return  # the launcher ends everybody when one has failed: what is to be said is said first
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 

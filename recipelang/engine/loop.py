@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 
-from recipelang.engine.seeds import stream
+from recipelang import processes
+from recipelang.engine.order import batches
 from recipelang.plan.types import StagePlan
+from recipelang.pruning import shards
 from recipelang.runtime.event import Event
 from recipelang.runtime.state import Modifier, State, fire
 from recipelang.source import RecipeError, fail
@@ -20,34 +21,6 @@ from recipelang.tasks import Features
 
 #: checkpoint at least this often, in seconds, where the recipe does not say
 CHECKPOINT_SECONDS = 600.0
-
-
-def make_optimizer(stage: StagePlan, model: torch.nn.Module) -> torch.optim.Optimizer:
-    """A fresh one for every stage; the learning rate is set at every step."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    arguments = dict(stage.optimizer_args)
-    if stage.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, lr=0.0, fused=True, **arguments)  # type: ignore[arg-type]
-    return torch.optim.SGD(parameters, lr=0.0, **arguments)  # type: ignore[arg-type]
-
-
-def batches(stage: StagePlan, items: int, shuffle: bool, seed: int, first: int, last: int) -> Iterator[np.ndarray]:
-    """Rows of steps `first..last-1`: a pure function of the step, so a resumed run draws the very next batch."""
-    epoch, order = -1, np.arange(items)
-    for step in range(first, last):
-        if step // stage.steps_per_epoch != epoch:
-            epoch = step // stage.steps_per_epoch
-            if shuffle:
-                order = np.random.default_rng(stream(seed, stage.name, "order", epoch)).permutation(items)
-        at = step % stage.steps_per_epoch * stage.batch
-        yield order[at : at + stage.batch]
-
-
-def drawn(stage: StagePlan, items: int, shuffle: bool, seed: int, until: int) -> np.ndarray:
-    """The rows that steps `0..until-1` draw, sorted."""
-    if until >= stage.steps_per_epoch:
-        return np.arange(items)
-    return np.unique(np.concatenate([*batches(stage, items, shuffle, seed, 0, until)]))
 
 
 def train(
@@ -62,6 +35,7 @@ def train(
     order_seed: int,
     until: int,
     after_step: Callable[[float, bool], None],
+    by_length: bool = False,
 ) -> None:
     """Steps `state.step..until-1`, then `END` when the stage is whole.
 
@@ -71,27 +45,34 @@ def train(
     saved = time.monotonic()
     asked = {name: True for m in modifiers for name in m.asks}
     model.train()
+    forward = torch.compile(model, dynamic=True) if stage.compile else model  # the same parameters under both
     if state.step == 0:
         fire(Event.START, modifiers, state)
-    for rows in batches(stage, len(features), shuffle, order_seed, state.step, until):
+    lengths = features.lengths if by_length else None
+    for rows in batches(stage, len(features), shuffle, order_seed, state.step, until, lengths):
         fire(Event.STEP_START, modifiers, state)
         loss = 0.0
         # padded as one batch, then cut: padding is part of the softmax over positions
         whole = {k: torch.from_numpy(v).to(accelerator.device) for k, v in features.batch(rows).items()}
-        for first in range(0, len(rows), stage.micro_batch):
-            state.batch = {k: v[first : first + stage.micro_batch] for k, v in whole.items()}
-            state.rows = rows[first : first + stage.micro_batch]
+        for part, share in processes.parts(len(rows), stage.micro_batch):  # shares of a mean, however it is cut
+            state.batch = {k: v[part] for k, v in whole.items()}
+            state.rows = rows[part]
             with autocast():
-                state.outputs = model(**state.batch, **asked)
+                state.outputs = forward(**state.batch, **asked)
                 state.loss = state.outputs.loss
                 fire(Event.LOSS, modifiers, state)
-            share = len(state.batch["input_ids"]) / len(rows)  # a mean over the batch, however it is cut
             accelerator.backward(state.loss * share)
             loss += float(state.loss.detach()) * share
+        (loss,) = processes.total(loss)
         if not math.isfinite(loss):
             raise _not_finite(f"the loss is {loss}", state.step, stage.name)
+        processes.add(
+            [g for group in optimizer.param_groups for p in group["params"] if (g := _of_a_copy(p)) is not None]
+        )
         fire(Event.GRADIENTS, modifiers, state)
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), math.inf if stage.clip is None else stage.clip)
+        norm = shards.whole(
+            torch.nn.utils.clip_grad_norm_(model.parameters(), math.inf if stage.clip is None else stage.clip)
+        )
         if not math.isfinite(norm):
             raise _not_finite(f"the norm of the gradients is {float(norm)}", state.step, stage.name)
         optimizer.step()
@@ -99,13 +80,19 @@ def train(
         fire(Event.STEP_END, modifiers, state)
         state.step += 1
         due = state.step % (stage.checkpoint_every or stage.steps_per_epoch) == 0
-        if stage.checkpoint_every is None and time.monotonic() - saved > CHECKPOINT_SECONDS:
+        late = processes.main() and time.monotonic() - saved > CHECKPOINT_SECONDS  # one clock for all processes
+        if stage.checkpoint_every is None and late:
             due = True
         if due:
             saved = time.monotonic()
         after_step(loss, due)
     if state.step == stage.steps:
         fire(Event.END, modifiers, state)
+
+
+def _of_a_copy(weight: torch.Tensor) -> torch.Tensor | None:
+    """Its gradient, of this process's part of the batch; that of a shard has been summed up on its way."""
+    return None if shards.is_shard(weight) else weight.grad
 
 
 def _not_finite(what: str, step: int, stage: str) -> RecipeError:

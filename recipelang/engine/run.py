@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import time
@@ -17,25 +18,30 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from recipelang import __version__
+from recipelang import __version__, processes
 from recipelang.engine import checkpoint, export, files
 from recipelang.engine.acting import acting
 from recipelang.engine.attention_maps import show_maps
+from recipelang.engine.depth import keep_layers
 from recipelang.engine.evaluate import evaluate
 from recipelang.engine.event_log import EventLog
 from recipelang.engine.gradients import gradients
+from recipelang.engine.groups import make_optimizer
 from recipelang.engine.interrupt import StopRequests
 from recipelang.engine.layers import Layers
-from recipelang.engine.loop import drawn, make_optimizer, train
+from recipelang.engine.loop import train
 from recipelang.engine.memory import is_out_of_memory
 from recipelang.engine.models import load_model
+from recipelang.engine.order import drawn
 from recipelang.engine.records import RECORD, Interrupted, Measurements, Reporter, Result, read_record
 from recipelang.engine.seeds import stream
 from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
 from recipelang.modifiers.distill import Running, asked
+from recipelang.modifiers.prune import fits_shards
 from recipelang.plan.data import load_split
 from recipelang.plan.facts import model_digest
 from recipelang.plan.types import DataPlan, DistillPlan, Plan, StagePlan
+from recipelang.pruning import shards
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.patterns import keeps_to
 from recipelang.pruning.scores import Gradients
@@ -46,6 +52,8 @@ from recipelang.spec.claims import Verdict
 from recipelang.tasks import Features, task_of
 
 _LOG_EVERY = 10
+#: what is left of a run that was killed before it had its recipe
+_BEGUN = (".recipe.tmp", ".lock")
 
 Judge = Callable[[Measurements], tuple[Verdict, ...]]
 
@@ -53,13 +61,13 @@ Judge = Callable[[Measurements], tuple[Verdict, ...]]
 def prepare_folder(out: Path, plan: Plan, effective: str, *, overwrite: bool) -> None:
     """Make the output folder and put the recipe and the plan into it. E085 when it is taken."""
     with files.writing(out):
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if out.exists() and (not out.is_dir() or any(p.name not in _BEGUN for p in out.iterdir())):
             _may_replace(out, plan, overwrite)
             with files.only_one(out):
                 shutil.rmtree(out)
-        (out / "recipe").mkdir(parents=True, exist_ok=True)
-    files.write_text(out / "recipe" / "effective.recipe", effective)
-    files.write_text(out / "recipe" / "plan.json", plan.model_dump_json(indent=1) + "\n")
+    with files.new_folder(out / "recipe") as part:  # both or none: what `resume` needs, and what tells a run of ours
+        (part / "effective.recipe").write_text(effective, "utf-8")
+        (part / "plan.json").write_text(plan.model_dump_json(indent=1) + "\n", "utf-8")
 
 
 def _may_replace(out: Path, plan: Plan, overwrite: bool) -> None:
@@ -84,13 +92,36 @@ def _may_replace(out: Path, plan: Plan, overwrite: bool) -> None:
         )
 
 
-def execute(plan: Plan, out: Path, reporter: Reporter, judge: Judge, *, resume: bool = False) -> Result:
+def may_start(plan: Plan, shard: bool = False) -> None:
+    """What several processes must agree on before one of them writes. E077, E088."""
+    if shard and processes.world() == 1:
+        help = "start it as `torchrun --nproc-per-node 2 -m recipelang run ... --shard`, or leave `--shard` out"
+        raise fail("E088", "shards need several processes, this is one", help=help)
+    if not shard and os.environ.get("ACCELERATE_USE_FSDP") == "true":
+        help = "write `--shard` behind `recipelang run`; without FSDP every process holds a copy"
+        raise fail("E088", "`accelerate` was asked for FSDP, and this run would hold copies", help=help)
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
+        raise fail("E055", "DeepSpeed is not in this release yet", help="take `torchrun`, with or without `--shard`")
+    for stage in plan.stages:
+        if stage.batch < processes.world():
+            notes = [f"stage `{stage.name}` has batches of {stage.batch}, there are {processes.world()} processes"]
+            help = f"start at most {stage.batch}, or change `batch`"
+            raise fail("E077", "a batch has fewer examples than there are processes", notes=notes, help=help)
+    seen = (plan.behaviour_digest, plan.model.digest, [(d.items, d.examples) for d in plan.data])
+    if any(other != seen for other in processes.each(seen)):
+        help = "give every process the same recipe, model and data"
+        raise fail("E088", "the processes of this run would do different things", help=help)
+
+
+def execute(
+    plan: Plan, out: Path, reporter: Reporter, judge: Judge, *, resume: bool = False, shard: bool = False
+) -> Result:
     """Run a plan into a prepared folder, or go on from its newest good checkpoint.
 
     Raises `RecipeError` with a code, or `Interrupted` after a signal.
     """
-    with files.only_one(out):
-        return _execute(_Run(plan, out, reporter), judge, resume)
+    with files.only_one(out) if processes.main() else nullcontext():
+        return _execute(_Run(plan, out, reporter, shard), judge, resume)
 
 
 def _execute(run: _Run, judge: Judge, resume: bool) -> Result:
@@ -106,6 +137,8 @@ def _execute(run: _Run, judge: Judge, resume: bool) -> Result:
     except Exception as error:
         if is_out_of_memory(error):
             raise _out_of_memory(run) from None
+        if processes.is_gone(error):
+            raise RecipeError(map(run.with_last_good, processes.gone(error).diagnostics)) from None
         run.note("failed", {"error": [f"{type(error).__name__}: {error}"]})
         raise
 
@@ -120,10 +153,11 @@ def _out_of_memory(run: _Run) -> RecipeError:
 
 
 class _Run:
-    def __init__(self, plan: Plan, out: Path, reporter: Reporter) -> None:
+    def __init__(self, plan: Plan, out: Path, reporter: Reporter, shard: bool = False) -> None:
         self.plan = plan
         self.out = out
         self.reporter = reporter
+        self.shard = shard
         self.accelerator = Accelerator()
         self.checkpoints = out / "checkpoints"
         self.position = checkpoint.Position(plan.behaviour_digest)
@@ -138,7 +172,13 @@ class _Run:
         started = time.monotonic()
         self.stop = stop
         self.record("running", {})
-        self.model = load_model(Path(self.plan.model.path), self.plan.model, self.plan.seed).to(self.accelerator.device)
+        model = load_model(Path(self.plan.model.path), self.plan.model, self.plan.seed)
+        model = model if self.plan.model.drop is None else keep_layers(model, self.plan.model.drop.keep)
+        self.model = model.to(self.accelerator.device)
+        if self.shard:
+            shards.shard(self.model, self.accelerator.device)
+            for prune in (p for s in self.plan.stages for p in s.prunes):
+                fits_shards(prune, dict(self.model.named_parameters()))
         loaded = self._newest() if resume else None
         if loaded is not None:
             self.position = loaded.position
@@ -160,17 +200,20 @@ class _Run:
     def _stage(self, stage: StagePlan, stop: StopRequests, loaded: checkpoint.Loaded | None) -> None:
         data = next(d for d in self.plan.data if d.label == stage.data)
         _, features = self._split(data, "train")
+        self.model.requires_grad_(True)  # a rehearsal leaves what the stage before froze
         optimizer = make_optimizer(stage, self.model)
         until = min(stage.steps, self.plan.rehearsal or stage.steps)
         modifiers = self._modifiers(stage)
         for modifier in modifiers:
             modifier.join(optimizer)
         show_maps(self.model, any("output_attentions" in m.asks for m in modifiers))
-        torch.manual_seed(stream(stage.seed, stage.name, "dropout"))
+        own = (processes.rank(), self.position.step) if processes.rank() else ()  # every process drops others
+        torch.manual_seed(stream(stage.seed, stage.name, "dropout", *own))
         if loaded is not None:
             inside = self.position.step > 0
-            own = modifiers if inside else ()
-            checkpoint.restore(loaded, self.model, self.masks, optimizer, modifiers=own, random_states=inside)
+            checkpoint.restore(
+                loaded, self.model, self.masks, optimizer, modifiers=modifiers if inside else (), random_states=inside
+            )
         earlier = [p.final for s in self.plan.stages[: stage.index] for p in s.prunes]
         state = State(self.model, optimizer, self.masks, stage.steps, step=self.position.step)
         state.gradients = self._sampler(stage, state, features)
@@ -187,14 +230,15 @@ class _Run:
                 scalars = {"loss": loss, "learning_rate": rate, "sparsity": state.sparsity}
                 self.log.add(first + state.step, {f"train/{name}": value for name, value in scalars.items()})
             self._evaluate_inside(stage, state.step, until)
-            if (due and state.step < until) or stop.received is not None:
+            stopped, due_somewhere = processes.most(stop.received or 0, due)
+            if (due_somewhere and state.step < until) or stopped:
                 self.position.step = state.step
                 self.position.seconds[stage.name] = before + time.monotonic() - began
                 path = checkpoint.save(
                     self.checkpoints, self.position, self.model, self.masks, optimizer, stage.keep, modifiers
                 )
-                if stop.received is not None and state.step < until:
-                    raise Interrupted(stop.received, path)
+                if stopped and state.step < until:
+                    raise Interrupted(stopped, path)
 
         train(
             stage,
@@ -207,10 +251,10 @@ class _Run:
             order_seed=stage.seed if data.seed is None else data.seed,
             until=until,
             after_step=after_step,
+            by_length=data.group_by_length,
         )
         self._end_stage(stage, before + time.monotonic() - began)
-        if stop.received is not None:
-            raise Interrupted(stop.received, self.checkpoints)
+        self._obey(stop)
 
     def _one_shot(self, stage: StagePlan, loaded: checkpoint.Loaded | None) -> None:
         """No step is taken, so a stage that was interrupted begins again: `START` and `END` are all there is."""
@@ -236,14 +280,13 @@ class _Run:
         if self.log is not None:
             self.log.add(sum(s.steps for s in self.plan.stages[: stage.index]), {"train/sparsity": state.sparsity})
         self._end_stage(stage, time.monotonic() - began)
-        if self.stop.received is not None:
-            raise Interrupted(self.stop.received, self.checkpoints)
+        self._obey(self.stop)
 
     def _between_layers(self, stage: StagePlan) -> Callable[[int, int], None]:
         def between(done: int, of: int) -> None:
             self.reporter.layer_pruned(stage, done, of)
-            if self.stop.received is not None and done < of:
-                raise Interrupted(self.stop.received, self.checkpoints)
+            if done < of:
+                self._obey(self.stop)
 
         return between
 
@@ -271,6 +314,7 @@ class _Run:
             export.save_model(
                 self.model, self._stage_folder(stage.name), source, self.plan.export.max_shard, self._stamp()
             )
+            processes.wait()  # the others read it
         self.position.stage, self.position.step = stage.index + 1, 0
         checkpoint.save(self.checkpoints, self.position, self.model, self.masks, None, stage.keep)
 
@@ -320,10 +364,6 @@ class _Run:
     def _kept(self, stage: StagePlan, d: DistillPlan) -> Kept:
         """The teacher's outputs beside the checkpoints: kept as long as a resumed run may need them."""
 
-        def between() -> None:
-            if self.stop.received is not None:
-                raise Interrupted(self.stop.received, self.checkpoints)
-
         data = next(p for p in self.plan.data if p.label == stage.data)
         _, features = self._split(data, "train")
         until = min(stage.steps, self.plan.rehearsal or stage.steps)
@@ -332,7 +372,14 @@ class _Run:
         wanted = Wanted(
             teacher=model_digest(self._teacher_folder(d.teacher)),
             features=features,  # type: ignore[arg-type]
-            rows=drawn(stage, len(features), data.shuffle, seed, until),
+            rows=drawn(
+                stage,
+                len(features),
+                data.shuffle,
+                seed,
+                until,
+                features.lengths if data.group_by_length else None,
+            ),
             outputs=tuple(sorted({name for names in named for name in names})),
             kept=d.cache or "fp16",
             precision=stage.precision,
@@ -343,9 +390,15 @@ class _Run:
             lambda: self._teacher(d.teacher),
             self._autocast(stage.precision),
             stage.micro_batch,
-            between,
+            lambda: self._obey(self.stop),
             self.reporter.message,
         )
+
+    def _obey(self, stop: StopRequests) -> None:
+        """Between two pieces of work that are kept: a signal that reached any process stops them all."""
+        (stopped,) = processes.most(stop.received or 0)
+        if stopped:
+            raise Interrupted(stopped, self.checkpoints)
 
     def _teacher(self, where: str) -> nn.Module:
         return load_model(self._teacher_folder(where), self.plan.model, self.plan.seed).to(self.accelerator.device)
@@ -370,9 +423,11 @@ class _Run:
 
     def _newest(self) -> checkpoint.Loaded | None:
         """The newest checkpoint that is whole; a damaged one is named and passed over."""
-        for path in checkpoint.newest_first(self.checkpoints):
+        for path in processes.first(checkpoint.newest_first(self.checkpoints)):
             try:
-                return checkpoint.load(path, self.plan.behaviour_digest)
+                loaded = checkpoint.load(path, self.plan.behaviour_digest)
+                self._tell_of_others(loaded.position.processes)
+                return loaded
             except RecipeError as error:
                 if "damaged" not in error.diagnostics[0].message:
                     raise
@@ -380,17 +435,31 @@ class _Run:
         self.reporter.message("there is no checkpoint yet: the run begins anew")
         return None
 
+    def _tell_of_others(self, before: int) -> None:
+        """The clock is in steps, so any number of processes goes on; sums and dropout are not the same ones."""
+        now = processes.world()
+        if before != now:
+            self.reporter.message(
+                f"the checkpoint was written by {before} process{'es' * (before > 1)}, {now} go{'es' * (now == 1)} on:"
+                " the same steps and batches; sums are rounded otherwise, and other units are dropped"
+            )
+
     def _zeros(self, names: tuple[str, ...]) -> dict[str, int]:
         parameters = dict(self.model.named_parameters())
-        return {n: int((parameters[n] == 0).sum()) for n in names}
+        return dict(zip(names, shards.zeros(parameters[n] for n in names), strict=True))
 
     def _patterns(self, names: tuple[str, ...]) -> dict[str, tuple[tuple[str, tuple[int, int]], ...]]:
         """For every matrix the patterns of the plan that it keeps to."""
         planned = {(p.pattern, p.pattern_size) for s in self.plan.stages for p in s.prunes} - {("unstructured", (0, 0))}
         parameters = dict(self.model.named_parameters())
-        return {n: tuple(p for p in sorted(planned) if keeps_to(parameters[n], *p)) for n in names} if planned else {}
+        if not planned:
+            return {}
+        each = ((n, shards.whole(parameters[n])) for n in names)
+        return {n: tuple(p for p in sorted(planned) if keeps_to(weight, *p)) for n, weight in each}
 
     def _open_log(self, resume: bool) -> None:
+        if not processes.main():
+            return
         done = sum(s.steps for s in self.plan.stages[: self.position.stage]) + self.position.step
         self.log = EventLog(self.out / "tensorboard", resumed_at=done + 1 if resume else 0)
 
@@ -402,7 +471,8 @@ class _Run:
         """Weights are written before claims are judged: a failed claim loses nothing."""
         folder = self.out / "export"
         export.save_model(self.model, folder, Path(self.plan.model.path), self.plan.export.max_shard, self._stamp())
-        export.move_up(folder, self.out)
+        if processes.main():
+            export.move_up(folder, self.out)
         matrices = tuple(n for n, p in self.model.named_parameters() if p.dim() == 2)
         measured = Measurements(
             dict(self.position.metrics),
@@ -416,6 +486,8 @@ class _Run:
         verdicts = () if self.plan.rehearsal else judge(measured)
         result = Result(self.out, self.plan, measured, verdicts, time.monotonic() - started, gained)
         told = self._measured(result)
+        if not processes.main():
+            return result
         if self.plan.export.card:
             files.write_text(self.out / "README.md", export.card(self.plan, told))
         self.record("finished", told)
@@ -455,13 +527,15 @@ class _Run:
     def with_last_good(self, d: Diagnostic) -> Diagnostic:
         """Say what is left after a loss that is not finite, or a write that failed."""
         newest = checkpoint.newest_first(self.checkpoints)[:1]
-        if d.code not in ("E082", "E084") or not newest:
+        if d.code not in ("E082", "E084", "E088") or not newest:
             return d
-        again = f"; `recipelang resume {self.out}` goes on from it" if d.code == "E084" else ""
+        again = f"; `recipelang resume {self.out}` goes on from it" if d.code != "E082" else ""
         return replace(d, notes=(*d.notes, f"the last good checkpoint is `{newest[0].name}`{again}"))
 
     def record(self, status: str, more: dict) -> None:  # type: ignore[type-arg]
         """`run.json`: written at the start, and again at every end."""
+        if not processes.main():
+            return
         packages = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy")
         device = self.accelerator.device
         body = {
@@ -483,6 +557,8 @@ class _Run:
                 "device": torch.cuda.get_device_name(device)
                 if device.type == "cuda"
                 else f"{device.type} ({torch.get_num_threads()} threads)",
+                "processes": processes.world(),
+                "shards": self.shard,
                 **{p: version(p) for p in packages},
             },
             **more,

@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from recipelang import processes
 from recipelang.engine import files
 from recipelang.modifiers.distill import inputs
 from recipelang.runtime.state import State
@@ -95,15 +96,17 @@ def teacher_outputs(
     for number, rows in wanted.shards():
         path = folder / f"items-{number:06d}.safetensors"
         found = _read(path, rows, wanted)
-        if found is None:
+        if processes.most(found is None)[0]:
             if path.exists():
                 tell(f"the teacher's outputs in `{path.name}` are damaged; they are computed again")
             if model is None:
                 tell(f"the teacher's outputs for {len(wanted.rows):,} items are computed once")
                 model = load().eval().requires_grad_(False)
             found = _compute(model, rows, wanted, autocast, batch)
-            _write(path, found, rows)
+            if processes.main():
+                _write(path, found, rows)
             between()
+        assert found is not None
         shards.append(found)
     return Kept(wanted.rows, shards)
 
@@ -118,13 +121,19 @@ def _compute(
     device = next(model.parameters()).device
     width = wanted.features.input_ids.shape[1]
     parts: dict[str, list[Tensor]] = {name: [] for name in wanted.outputs}
-    for first in range(0, len(rows), batch):
-        collated = task.collate(wanted.features, rows[first : first + batch], width)
+    mine = rows[processes.mine(len(rows))]
+    for first in range(0, max(1, len(mine)), batch):
+        collated = task.collate(wanted.features, (mine if len(mine) else rows[:1])[first : first + batch], width)
         with torch.no_grad(), autocast():
             outputs = model(**inputs({k: torch.from_numpy(v).to(device) for k, v in collated.items()}))
         for name, own in parts.items():
             own.append(_narrow(getattr(outputs, name), wanted.kept))
-    return {name: torch.cat(own) for name, own in parts.items()}
+    return {name: _of_all(torch.cat(own)[: len(mine)]) for name, own in parts.items()}
+
+
+def _of_all(mine: Tensor) -> Tensor:
+    """The items of every process, in their order."""
+    return processes.joined(mine.reshape(-1)).view(-1, *mine.shape[1:])
 
 
 def _narrow(logits: Tensor, kept: str) -> Tensor:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from recipelang.plan.facts import ModelFacts, read_model_facts
+from recipelang.plan.layers import with_layers
 from recipelang.plan.types import Plan
 from recipelang.source import Fix, Source, Span
 from recipelang.spec.check import Recipe
@@ -49,4 +50,6 @@ class Subject:
     @cached_property
     def facts(self) -> ModelFacts:
         """The names and layers of the planned model, read once more: a plan keeps only its targets."""
-        return read_model_facts(Path(self.plan.model.path), self.plan.model.task)
+        facts = read_model_facts(Path(self.plan.model.path), self.plan.model.task)
+        drop = self.plan.model.drop
+        return facts if drop is None else with_layers(facts, drop.keep)

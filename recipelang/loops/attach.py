@@ -16,8 +16,10 @@ from recipelang.loops.gradients import Sampler, loss_of
 from recipelang.loops.notices import told, warn
 from recipelang.loops.pruning import Pruning
 from recipelang.loops.teacher import handed, logits_of
+from recipelang.modifiers.prune import fits_shards
 from recipelang.plan.live import Live, chosen_stage, masked_before, resolve_stage
 from recipelang.plan.types import StagePlan
+from recipelang.pruning import shards
 from recipelang.pruning.masks import Masks
 from recipelang.runtime.state import State
 from recipelang.source import Diagnostics, RecipeError, Source, at_label, fail
@@ -73,6 +75,7 @@ def attach(
     planned = resolve_stage(checked, index, _live(bare), seen, _whole(steps_per_epoch), found)
     found.raise_errors()
     assert planned is not None
+    _check_shards(planned, bare, batches)
     warn(found.sorted(), stacklevel=3)
     _check_optimizer(planned, bare, optimizer, learning_rate)
     teachers = [handed(d, unwrapped(teacher)) for d in planned.distills if teacher is not None]
@@ -96,11 +99,6 @@ def unwrapped(model: nn.Module) -> nn.Module:
         if inner is None:
             return model
         model = inner
-
-
-def processes() -> int:
-    there = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return torch.distributed.get_world_size() if there else 1
 
 
 def _read(
@@ -131,9 +129,8 @@ def _live(model: nn.Module) -> Live:
     config = getattr(model, "config", None)
     shapes = {}
     for name, parameter in model.named_parameters():
-        if hasattr(parameter, "device_mesh") or parameter.device.type == "meta":
-            help = "DistributedDataParallel keeps whole weights"
-            raise fail("E055", "pruning a model in shards is not in this release yet", help=help)
+        if parameter.device.type == "meta":
+            raise fail("E055", "a model without weights is not in this release yet", help="load its weights first")
         shapes[name] = tuple(parameter.shape)
     return Live(shapes, config.to_dict() if config is not None and hasattr(config, "to_dict") else None)
 
@@ -153,6 +150,13 @@ def _ask_for_what_a_loop_lacks(
             raise fail("E055", "`cache` in a loop of your own is not in this release yet", help="take it out")
         if teacher is not None and unwrapped(teacher) is model:
             raise fail("E086", "the teacher is the model itself", help="give a copy: `copy.deepcopy(model)`")
+    for kind, blocks, help in (
+        ("drop", spec.drops, "take it out, and give a model of as many layers"),
+        ("group", spec.groups, "take it out, make the groups in your optimizer, and give `learning_rate=False`"),
+    ):
+        if blocks:
+            with at_label(recipe.label(f"{path}.{kind}.{blocks[0].name}")):
+                raise fail("E055", f"`{kind}` in a loop is not in this release yet", help=help)
     with at_label(recipe.label(path)):
         if teacher is not None and not spec.distills:
             raise fail("E086", "`teacher=` is given, and this stage has no `distill`", help="leave it out")
@@ -161,14 +165,32 @@ def _ask_for_what_a_loop_lacks(
             raise fail("E086", f"`{min(names)}` needs gradients of samples", help=help)
         if batches is not None and not names:
             raise fail("E086", "`batches=` is given, and no method of this stage takes any", help="leave it out")
-        if names and processes() > 1:
-            raise fail("E055", f"`{min(names)}` on several processes is not in this release yet")
         before = masked_before(recipe, index)
         if before and after is None:
             help = f'give `after=`, what `attach(stage="{before}")` returned'
             raise fail("E086", f"this stage goes on with the masks of `{before}`", help=help)
         if after is not None and after.model is not model:
             raise fail("E086", "`after=` belongs to another model", help="give the model that it was attached to")
+
+
+def refuse_shards(model: nn.Module, trainer: str) -> None:
+    """In a trainer, which saves and loads in its own ways, models in shards were not tried. E055."""
+    if any(map(shards.is_shard, model.parameters())):
+        help = "use `recipelang run --shard`, or `recipelang.attach` in a loop of your own"
+        raise fail("E055", f"a model in shards in the {trainer} is not in this release yet", help=help)
+
+
+def _check_shards(stage: StagePlan, model: nn.Module, batches: object) -> None:
+    """A model in shards is one all over, and nothing here asks for what its processes do not hold."""
+    parameters = dict(model.named_parameters())
+    if not any(map(shards.is_shard, parameters.values())):
+        return
+    shards.check(model)
+    for prune in stage.prunes:
+        fits_shards(prune, parameters)
+    if batches is not None:
+        help = "`recipelang run --shard` has it; in a loop let every process hold a copy"
+        raise fail("E055", "gradients of samples of a model in shards are not in this release yet", help=help)
 
 
 def _check_optimizer(stage: StagePlan, model: nn.Module, optimizer: torch.optim.Optimizer, learning_rate: bool) -> None:

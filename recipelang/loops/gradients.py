@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
+from recipelang import processes
 from recipelang.engine.seeds import stream
 from recipelang.plan.types import StagePlan
 from recipelang.runtime.state import State
@@ -28,7 +29,8 @@ class Sampler:
     """As `runtime.State.gradients`: of the task's loss alone, in eval mode, leaving no trace.
 
     An order that torch draws, as a `DataLoader(shuffle=True)` does, is drawn from the recipe's seed: anew at every
-    event, the same again within one. The loop's own random stream is as before.
+    event, the same again within one. The loop's own random stream is as before. Of several processes each takes its
+    share of the batches from what it was given, which are its own.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class Sampler:
         was_training = model.training
         model.eval()
         try:
-            for batch in self._drawn(batches):
+            for batch in self._drawn(len(range(batches)[processes.mine(batches)])):
                 if size and len(next(iter(batch.values()))) != size:
                     have = len(next(iter(batch.values())))
                     help = f"give batches of {size} (with `drop_last=True`), or write `batch = {have}` in the recipe"
@@ -66,7 +68,8 @@ class Sampler:
         """`count` batches; from the beginning again when there are fewer."""
         device = next(self.state.model.parameters()).device
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stream(self.stage.seed, self.stage.name, "gradients", self.state.step))
+            own = (processes.rank(),) if processes.rank() else ()  # loaders of the same data draw other orders
+            torch.manual_seed(stream(self.stage.seed, self.stage.name, "gradients", self.state.step, *own))
             order = iter(self.batches)
             for number in range(count):
                 batch = next(order, None)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from recipelang.loops.attach import attach
+from recipelang.loops.attach import attach, refuse_shards
 from recipelang.loops.notices import told
 from recipelang.loops.pruning import Pruning
 from recipelang.loops.teacher import check_distillation
@@ -41,6 +41,7 @@ class RecipeCallback(Callback):  # type: ignore[misc]
             raise fail("E086", "one optimizer that Lightning steps is needed", help=help)
         if str(trainer.precision).startswith("16"):
             raise fail("E055", "fp16 is not in this release yet", help='set `precision="bf16-mixed"`')
+        refuse_shards(model, "Trainer of Lightning")
         options = {"steps_per_epoch": _steps_per_epoch(trainer), **self.options}
         pruning = self.pruning = attach(self.recipe, model, trainer.optimizers[0], **options)
         check_distillation(pruning.plan)

@@ -12,12 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recipelang import processes
 from recipelang.engine.attention_maps import show_maps
 from recipelang.loops.notices import RecipeWarning, told
 from recipelang.loops.teacher import inputs_of, named
 from recipelang.modifiers.distill import Distill
 from recipelang.modifiers.prune import Prune
 from recipelang.plan.types import StagePlan
+from recipelang.pruning import shards
 from recipelang.pruning.masks import Masks
 from recipelang.runtime.event import Event
 from recipelang.runtime.state import Modifier, State, fire
@@ -89,6 +91,7 @@ class Pruning:
     def step_start(self) -> None:
         """Masks change where an event is planned, and the learning rate is set. Before the forward pass."""
         self._expect("step_start")
+        shards.rest(self.model)
         if self.step >= self.steps:
             raise self._wrong(
                 f"this stage has {self.steps:,} steps, the loop goes on",
@@ -158,6 +161,7 @@ class Pruning:
     def end(self) -> None:
         """After the last step: events that fall on the very end. A loop that ended early is warned of."""
         self._expect("step_start", "end")
+        shards.rest(self.model)
         if self._ended:
             return
         self._still_zero("masked weights are not zero any more", "weights were loaded or set behind the masks")
@@ -173,15 +177,16 @@ class Pruning:
     # --------------------------------------------------------------- checkpoints
     @told()
     def state_dict(self) -> dict[str, Any]:
-        """Between two steps. Model and optimizer are the loop's to save; they go with it."""
+        """Between two steps, in every process. Model and optimizer are the loop's to save; they go with it."""
         self._expect("step_start", "state_dict")
+        shards.rest(self.model)
         return {
             "plan": self._digest(),
             "step": self.step,
             "started": self._started,
             "ended": self._ended,
-            "masks": self.masks.state(),
-            "modifiers": {f"{m.name}/{k}": v for m in self._modifiers for k, v in m.state().items()},
+            "masks": {n: m.clone() for n, m in self.masks.state().items()},  # an event changes them in place
+            "modifiers": {f"{m.name}/{k}": shards.whole(v) for m in self._modifiers for k, v in m.state().items()},
         }
 
     @told()
@@ -190,6 +195,7 @@ class Pruning:
         if state["plan"] != self._digest():
             help = "attach the recipe, the stage and the `steps_per_epoch` that it was saved with"
             raise fail("E083", "this state belongs to another plan", help=help)
+        shards.rest(self.model)
         parameters = dict(self.model.named_parameters())
         self.masks.drop([n for n in self.masks.state() if n not in state["masks"]])
         self.masks.load(dict(state["masks"]), parameters)
@@ -203,10 +209,11 @@ class Pruning:
         self._next = "step_start"
 
     def report(self) -> Report:
-        """The sparsity of the targets and of all that is masked, counted now."""
+        """The sparsity of the targets and of all that is masked, counted now; of a model in shards by all processes."""
+        shards.rest(self.model)
         names = dict.fromkeys([t.name for p in self.plan.prunes for t in p.targets] + [*self.masks.state()])
         parameters = dict(self.model.named_parameters())
-        zeros = {n: int((parameters[n] == 0).sum()) for n in names}
+        zeros = dict(zip(names, shards.zeros(parameters[n] for n in names), strict=True))
         sizes = {n: parameters[n].numel() for n in names}
         last = self.step if self._ended else self.step - 1
         past = [e.sparsity for p in self.plan.scheduled for e in p.events if e.step <= last]
@@ -250,8 +257,12 @@ class Pruning:
         if not self._observed:
             return
         parameters = dict(self.model.named_parameters())
-        norms = [g.norm() for n in self._observed if (g := parameters[n].grad) is not None]
-        if norms and not math.isfinite(float(torch.stack(norms).sum())):
+        gradients = {n: g for n in self._observed if (g := parameters[n].grad) is not None}
+        norms = [shards.local(g).norm() for g in gradients.values()]
+        seen = float(torch.stack(norms).sum()) if norms else 0.0
+        if any(map(shards.is_shard, gradients.values())):
+            (seen,) = processes.total(seen)
+        if not math.isfinite(seen):
             help = "lower the learning rate; train in bf16 rather than with a scaler, which lets such steps pass"
             raise fail("E082", f"gradients are not finite at step {self.step:,}", help=help)
 

@@ -18,7 +18,8 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from recipelang.loops.attach import attach, processes
+from recipelang import processes
+from recipelang.loops.attach import attach, refuse_shards
 from recipelang.loops.notices import told
 from recipelang.loops.pruning import Pruning
 from recipelang.loops.teacher import check_distillation
@@ -44,6 +45,7 @@ class RecipeCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
     ) -> None:
+        refuse_shards(more["model"], "Trainer")
         options = {"steps_per_epoch": _steps_per_epoch(args, more.get("train_dataloader")), **self.options}
         pruning = self.pruning = attach(self.recipe, more["model"], more["optimizer"], **options)
         _check(args, state, pruning)
@@ -105,7 +107,7 @@ class RecipeCallback(TrainerCallback):
             if getattr(outputs, "loss", None) is None:
                 help = "let the model compute its loss: no `compute_loss_func` and no label smoothing"
                 raise fail("E086", "the model gives no loss to add the teacher's to", help=help)
-            if batch.get("num_items_in_batch") is not None and args.gradient_accumulation_steps * processes() > 1:
+            if batch.get("num_items_in_batch") is not None and args.gradient_accumulation_steps * processes.world() > 1:
                 help = "set `gradient_accumulation_steps=1`, on one process"
                 notes = ["this model's loss is a share of the whole batch, the teacher's term is a mean of its part"]
                 raise fail("E086", "the parts of a batch cannot be distilled", notes=notes, help=help)

@@ -13,6 +13,7 @@ from recipelang.pruning.inputs import Gathered
 from recipelang.pruning.scores import Score, Select, make
 from recipelang.pruning.scores.rigl import Rigl
 from recipelang.pruning.selection import Scores
+from recipelang.pruning.shards import is_shard, local, rows, sums
 from recipelang.runtime.state import Modifier, State
 from recipelang.source import fail
 
@@ -26,6 +27,20 @@ def pruner(plan: PrunePlan, seed: int) -> Modifier:
             return Release(plan)
     score = make(plan.method, plan.args, [t.name for t in plan.targets], seed)
     return Regrow(plan, score, seed) if isinstance(score, Rigl) else Prune(plan, score, seed)
+
+
+def fits_shards(plan: PrunePlan, parameters: Mapping[str, nn.Parameter]) -> None:
+    """Whether a block can be done where processes hold the weights in shards. E055 where not."""
+    if plan.events and not make(plan.method, plan.args, [t.name for t in plan.targets], 0).shards:
+        help = "let every process hold a copy: leave `--shard` out"
+        raise fail("E055", f"`{plan.method}` on weights in shards is not in this release yet", help=help)
+    height = plan.pattern_size[0] if plan.pattern == "block" else 1
+    for name in (t.name for t in plan.targets):
+        each = rows(parameters[name])
+        if each.start % height or (each.stop - each.start) % height:
+            help = "take fewer processes, or blocks of one row"
+            notes = [f"a process holds rows {each.start} to {each.stop - 1}"]
+            raise fail("E055", f"a block of `{name}` lies in two shards", notes=notes, help=help)
 
 
 class Prune(Modifier):
@@ -84,16 +99,32 @@ class Prune(Modifier):
         with torch.no_grad():
             tiles = self.score.tiles(weights, self.plan.pattern_size) if self.plan.pattern == "block" else None
             scores = self.score.scores(weights) if tiles is None else tiles
-            keeps = self._choose(scores, zeros, self._live(weights, state), tiled=tiles is not None)
+            heights = [len(w) for w in weights] if is_shard(weights[0]) else None
+            keeps = self._choose(scores, zeros, self._live(weights, state), heights, tiled=tiles is not None)
             self.score.compensate(weights, keeps)
             self._put(weights, keeps, state)
 
     def _choose(
-        self, scores: Sequence[Scores], zeros: Sequence[int], live: Sequence[Tensor], *, tiled: bool = False
+        self,
+        scores: Sequence[Scores],
+        zeros: Sequence[int],
+        live: Sequence[Tensor],
+        heights: Sequence[int] | None = None,
+        *,
+        tiled: bool = False,
     ) -> list[Tensor]:
+        """The masks in force become these."""
         how = self.plan
         return patterns.choose(
-            how.pattern, how.pattern_size, how.scope, scores, zeros, live, seed=self.seed, tiled=tiled
+            how.pattern,
+            how.pattern_size,
+            how.scope,
+            scores,
+            zeros,
+            live,
+            seed=self.seed,
+            tiled=tiled,
+            heights=heights,
         )
 
     def _put(self, weights: Sequence[nn.Parameter], keeps: Sequence[Tensor], state: State) -> None:
@@ -103,7 +134,7 @@ class Prune(Modifier):
 
     def _masked(self, weights: Sequence[nn.Parameter], state: State) -> list[int]:
         """Zeros in force, of each ranking set."""
-        dead = [int((~m).count_nonzero()) for m in self._live(weights, state)]
+        dead = sums((int((~m).count_nonzero()) for m in self._live(weights, state)), weights)
         return [sum(dead)] if self.plan.scope == "global" else dead
 
     def _only_rises(self, before: Sequence[int], event: PruneEvent) -> None:
@@ -155,10 +186,11 @@ class Regrow(Prune):
         with torch.no_grad():
             ranked = zip(drawn, self.score.start(weights), self.score.scores(weights), strict=True)
             dropped = [zeros + n for zeros, n in zip(event.zeros, grown, strict=True)]
+            before = [mask.clone() for mask in live]
             kept = self._choose([start if new else score for new, start, score in ranked], dropped, live)
             if any(grown):
                 # where masks of another kind leave fewer alive than are to be kept, all that live are kept
-                kept = [k & mask for k, mask in zip(kept, live, strict=True)]
+                kept = [k & mask for k, mask in zip(kept, before, strict=True)]
                 everything = [torch.ones_like(k) for k in kept]
                 kept = self._choose(self.score.grown(kept), event.zeros, everything)
             self._put(weights, kept, state)
@@ -173,7 +205,7 @@ class Hold(Modifier):
 
     def on_start(self, state: State) -> None:
         for name, weight in zip(self.names, _weights(self.names, state), strict=True):
-            state.masks.set(name, weight, weight.detach() != 0)
+            state.masks.set(name, weight, local(weight.detach()) != 0)
 
     def on_step_start(self, state: State) -> None:
         if self.held is None:

@@ -43,6 +43,7 @@ def plan_data(recipe: Recipe, label: str, spec: DataSpec, used: set[str], facts:
         stride=spec.stride,
         samples=spec.samples,
         shuffle=spec.shuffle,
+        group_by_length=spec.group_by_length,
         seed=spec.seed,
         draw_seed=recipe.seed if spec.seed is None else spec.seed,
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
-from recipelang.plan import calibration, counts, match as matching, schedule
+from recipelang.plan import calibration, controls, counts, match as matching, schedule
 from recipelang.plan.data import plan_data
 from recipelang.plan.distill import plan_term
 from recipelang.plan.facts import ModelFacts, model_digest, read_model_facts
 from recipelang.plan.families import TensorFact, label_count
 from recipelang.plan.identities import identities
+from recipelang.plan.layers import with_layers
 from recipelang.plan.memory import peak_memory, scoring
 from recipelang.plan.processor import emulates_bf16
 from recipelang.plan.references import locate_model
@@ -19,8 +20,11 @@ from recipelang.plan.types import (
     DataPlan,
     DenseGroup,
     DistillPlan,
+    DropPlan,
     EvaluatePlan,
     ExportPlan,
+    FreezePlan,
+    GroupPlan,
     ModelPlan,
     Plan,
     PruneEvent,
@@ -69,7 +73,7 @@ class Resolver:
         facts = self._guard("model.base", self._model)
         if facts is None:
             return None
-        self.facts = facts
+        self.facts, dropped = self._with_layers(facts)
         data = self._data()
         if data is None or not self._measures_what_it_can():
             return None
@@ -99,7 +103,8 @@ class Resolver:
                 attention_dropout=None if model.attention_dropout is None else float(model.attention_dropout),
                 digest=model_digest(facts.path),
                 family=facts.family,
-                parameters=facts.parameters,
+                parameters=self.facts.parameters,
+                drop=dropped,
                 fresh_head=any("head" in t.roles for t in facts.tensors if t.name in facts.fresh),
             ),
             data=tuple(data),
@@ -114,7 +119,7 @@ class Resolver:
             selections=selections,
             rehearsal=self.rehearsal,
         )
-        return plan.model_copy(update={"peak_memory": peak_memory(plan, facts)})
+        return plan.model_copy(update={"peak_memory": peak_memory(plan, self.facts)})
 
     # ---------------------------------------------------------------- references
     def _guard(self, path: str, call, code: str = "E076"):  # type: ignore[no-untyped-def]
@@ -134,6 +139,20 @@ class Resolver:
     def _model(self) -> ModelFacts:
         model = self.recipe.model
         return read_model_facts(locate_model(model.base, self.beside, model.revision), model.task)
+
+    def _with_layers(self, facts: ModelFacts) -> tuple[ModelFacts, DropPlan | None]:
+        """The model that is trained: all names and shapes from here on are its own."""
+        for stage in self.recipe.stages[1:]:
+            for drop in stage.drops:
+                message = "layers are dropped before the first stage only"
+                help = "move it to the first stage, or begin another recipe with what this one leaves"
+                self._error("E054", message, f"stage.{stage.name}.drop.{drop.name}", help)
+        for drop in self.recipe.stages[0].drops:
+            path = f"stage.{self.recipe.stages[0].name}.drop.{drop.name}.keep"
+            left = self._guard(path, lambda d=drop: with_layers(facts, d.keep))
+            if left is not None:
+                return left, DropPlan(keep=drop.keep, layers=facts.layers, parameters=facts.parameters)
+        return facts, None
 
     def _data(self) -> list[DataPlan] | None:
         used: dict[str, set[str]] = {}
@@ -191,6 +210,7 @@ class Resolver:
         self._warn_of_bf16(spec)
         prunes = [p for p in (self._prune(path, prune, steps, per_epoch, in_force) for prune in spec.prunes) if p]
         distills = [self._distill(path, d, steps, per_epoch) for d in spec.distills]
+        freezes = self._freezes(path, spec, steps, per_epoch, [p for p in prunes if p])
         every = spec.checkpoint_every
         return StagePlan(
             name=spec.name,
@@ -213,6 +233,9 @@ class Resolver:
             keep=spec.keep,
             prunes=tuple(prunes),
             distills=tuple(d for d in distills if d),
+            freezes=freezes,
+            groups=self._groups(path, spec, steps, per_epoch),
+            compile=spec.compile,
         )
 
     def _one_shot(self, index: int, spec: StageSpec, in_force: dict[str, Fraction]) -> StagePlan | None:
@@ -260,6 +283,48 @@ class Resolver:
                 self.found.add(Diagnostic("E054", message, at, help=(help,)))
                 return False
         return True
+
+    def _freezes(
+        self, path: str, spec: StageSpec, steps: int, per_epoch: int, prunes: list[PrunePlan]
+    ) -> tuple[FreezePlan, ...]:
+        found: list[FreezePlan] = []
+        for freeze in spec.freezes:
+            at = f"{path}.freeze.{freeze.name}"
+            targets = self._select(freeze.targets, f"{at}.targets", matrices_only=False)
+            until = None if freeze.until is None else freeze.until.in_steps(per_epoch)
+            planned = self._guard(
+                f"{at}.until",
+                lambda f=freeze, t=targets, u=until: controls.plan_freeze(f.name, t, u, steps, self.facts),
+            )
+            if targets and planned:
+                found.append(planned)
+        held = controls.frozen(found, steps)
+        if held and all(t.name in held for t in self.facts.tensors):
+            help = "leave something to train"
+            self._error("E054", "every parameter is frozen", f"{path}.freeze.{found[-1].name}", help)
+        for prune in prunes:
+            if name := controls.never_ranked(prune, held):
+                label = self.recipe.label(f"{path}.prune.{prune.name}.method")
+                notes = (f"`{name}` is frozen until its first mask, so it has none",)
+                helps = ("prune it by `magnitude`, or freeze other parameters",)
+                message = f"`{prune.method}` ranks by gradients"
+                self.found.add(Diagnostic("E054", message, label, notes=notes, help=helps))
+        return tuple(found)
+
+    def _groups(self, path: str, spec: StageSpec, steps: int, per_epoch: int) -> tuple[GroupPlan, ...]:
+        asked: list[controls.Asked] = []
+        for group in spec.groups:
+            at = f"{path}.group.{group.name}"
+            targets = self._select(group.targets, f"{at}.targets", matrices_only=False)
+            rate, decay = None, None if group.weight_decay is None else float(group.weight_decay)
+            if group.learning_rate is not None:
+                label = self.recipe.label(f"{at}.learning_rate")
+                rate = schedule.segments(group.learning_rate, steps, per_epoch, label, self.found)
+            if decay is not None and spec.optimizer.get("weight_decay") is None:
+                message = f"`{spec.optimizer.name}` has no weight decay"
+                self._error("E054", message, f"{at}.weight_decay", "use `adamw`, or take it out")
+            asked.append(controls.Asked(group.name, targets, rate, decay, self.recipe.label(f"{at}.targets")))
+        return self._guard(path, lambda: controls.plan_groups(asked, self.facts)) or ()
 
     def _steps_per_epoch(self, spec: StageSpec) -> int:
         assert spec.batch is not None

@@ -19,6 +19,14 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class DropPlan(Frozen):
+    """Layers that the model loses before it is trained."""
+
+    keep: tuple[int, ...] = Field(description="the layers that stay, by their numbers in the model that was read")
+    layers: int = Field(description="how many there were")
+    parameters: int = Field(description="of the model that was read")
+
+
 class ModelPlan(Frozen):
     ref: str = Field(description="as the recipe names it")
     path: str = Field(description="folder that holds config.json and the weights")
@@ -29,6 +37,7 @@ class ModelPlan(Frozen):
     digest: str = Field(default="", description="sha256 of the weights and the config")
     family: str = ""
     parameters: int = Field(default=0, description="parameters of the task model")
+    drop: DropPlan | None = Field(default=None, description="`parameters` and all names are those of what it leaves")
     fresh_head: bool = Field(default=False, description="the weights hold no head for this task: a new one is drawn")
 
 
@@ -47,6 +56,7 @@ class DataPlan(Frozen):
     stride: int
     samples: int | None = None
     shuffle: bool = True
+    group_by_length: bool = Field(default=False, description="batches hold inputs of like length")
     seed: int | None = Field(default=None, description="of the order of examples; none: the stage's")
     draw_seed: int = Field(default=0, description="of which blocks of a language model's text `samples` are")
     examples: dict[str, int] = Field(default={}, description="split -> examples (questions)")
@@ -151,6 +161,25 @@ class CalibrationPlan(Frozen):
     states: int = Field(description="bytes of what goes from layer to layer, for all samples")
 
 
+class FreezePlan(Frozen):
+    """Parameters that are not trained before step `until`, or in the whole stage."""
+
+    name: str
+    targets: tuple[str, ...]
+    weights: int
+    until: int | None = None
+
+
+class GroupPlan(Frozen):
+    """A group of the optimizer; what is none is the stage's. All that no group holds is one more."""
+
+    names: tuple[str, ...] = Field(description="the `group` blocks that its parameters are in")
+    targets: tuple[str, ...]
+    weights: int
+    learning_rate: tuple[Segment, ...] | None = None
+    weight_decay: float | None = None
+
+
 class StagePlan(Frozen):
     name: str
     index: int
@@ -174,6 +203,9 @@ class StagePlan(Frozen):
     keep: int = 2
     prunes: tuple[PrunePlan, ...] = ()
     distills: tuple[DistillPlan, ...] = ()
+    freezes: tuple[FreezePlan, ...] = ()
+    groups: tuple[GroupPlan, ...] = ()
+    compile: bool = False
     calibration: CalibrationPlan | None = Field(default=None, description="of a one-shot stage that needs data")
 
     @property

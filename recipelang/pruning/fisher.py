@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from recipelang import processes
 from recipelang.pruning.passes import Piece, chunk
 
 #: blocks inverted at once: their copies in double precision stay in a cache
@@ -71,9 +72,11 @@ def inverse(
             gram.baddbmm_(gathered.transpose(1, 2), gathered)
     if left := drawn % size:
         gram.baddbmm_(gathered[:, :left].transpose(1, 2), gathered[:, :left])
+    (drawn,) = map(int, processes.total(drawn))  # each process has drawn its part
     if not drawn:
         raise ValueError("no gradients were drawn")
     del gathered
+    processes.add([gram])
     for slab in gram.split(_SLAB):
         slab.copy_(_inverse(slab.double() / drawn, damp))
     return gram

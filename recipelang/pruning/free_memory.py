@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -9,11 +10,11 @@ import torch
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes; a guess of 8 GiB where the system does not tell."""
+    """Bytes; a guess of 8 GiB where the system does not tell. Processes of one run on one machine share it."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return min(_of_the_machine(), _of_the_container())
+    return min(_of_the_machine(), _of_the_container()) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def _of_the_machine() -> int:

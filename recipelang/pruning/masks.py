@@ -14,11 +14,13 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
+from recipelang.pruning.shards import beside, local, of_weight, whole
+
 _MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer")
 
 
 class Masks:
-    """Keep-masks by parameter name: `bool`, one byte a weight, on the parameter's device."""
+    """Keep-masks by parameter name: `bool`, one byte a weight, on the parameter's device; of a shard, of what is here."""
 
     def __init__(self) -> None:
         self._params: dict[str, nn.Parameter] = {}
@@ -39,14 +41,14 @@ class Masks:
     def live(self, name: str, parameter: Tensor) -> Tensor:
         """The mask of a parameter, all true where it has none yet."""
         known = self._masks.get(name)
-        return torch.ones_like(parameter, dtype=torch.bool) if known is None else known
+        return torch.ones_like(local(parameter), dtype=torch.bool) if known is None else known
 
     @torch.no_grad()
     def set(self, name: str, parameter: nn.Parameter, mask: Tensor) -> None:
         """Put a mask in force and zero the weights it drops."""
         self._params[name] = parameter
         self._masks[name] = mask
-        parameter.mul_(mask).add_(0.0)  # the sum makes -0.0 plain zero
+        local(parameter).mul_(mask).add_(0.0)  # the sum makes -0.0 plain zero
 
     def drop(self, names: Iterable[str]) -> None:
         """Take masks off."""
@@ -60,7 +62,7 @@ class Masks:
         for name, mask in self._masks.items():
             gradient = self._params[name].grad
             if gradient is not None:
-                gradient.mul_(mask)
+                local(gradient).mul_(mask)
 
     @torch.no_grad()
     def clear_moments(self, optimizer: torch.optim.Optimizer) -> None:
@@ -70,16 +72,18 @@ class Masks:
             for key in _MOMENTS:
                 moment = state.get(key)
                 if moment is not None:
-                    moment.masked_fill_(~mask, 0.0)
+                    local(moment).masked_fill_(~mask, 0.0)
 
     @torch.no_grad()
     def holds(self) -> bool:
         """Whether every masked weight is exactly zero."""
-        return all(not bool((p[~m] != 0).any()) for _, p, m in self)
+        return all(not bool((local(p)[~m] != 0).any()) for _, p, m in self)
 
     def state(self) -> dict[str, Tensor]:
-        return dict(self._masks)
+        """Whole masks, however many processes hold them."""
+        return {n: whole(beside(m, self._params[n])) for n, m in self._masks.items()}
 
     def load(self, state: dict[str, Tensor], parameters: dict[str, nn.Parameter]) -> None:
         for name, mask in state.items():
-            self.set(name, parameters[name], mask.to(parameters[name].device))
+            here = of_weight(mask, parameters[name]).to(parameters[name].device, copy=True)  # events change it in place
+            self.set(name, parameters[name], here)

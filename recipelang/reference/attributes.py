@@ -13,6 +13,15 @@ from recipelang.syntax.fmt import format
 from recipelang.values.kinds import Kind
 
 DIGEST = {"b": "both", "s": "spec", "-": ""}
+#: of blocks in examples
+NAMES = {
+    "prune": " weights",
+    "stage": " sparse",
+    "evaluate": " dev",
+    "freeze": " embeddings",
+    "group": " no_decay",
+    "drop": " layers",
+}
 #: kinds that have a page of their own, by how their names begin
 PAGES = {
     "schedule": "schedules.md",
@@ -122,7 +131,7 @@ def example(kind: str, spec: type[Spec]) -> str:
     lines = [f"{name} = {attribute.example}" for name, attribute in spec.attributes().items()]
     if not kind:
         return block("\n".join(lines))
-    name = {"prune": " weights", "stage": " sparse", "evaluate": " dev"}.get(kind, "")
+    name = NAMES.get(kind, "")
     return block(format("\n".join([f"{kind}{name} {{", *lines, "}"])))
 
 

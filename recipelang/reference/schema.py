@@ -11,6 +11,7 @@ from recipelang.reference.attributes import default
 from recipelang.schedules.kinds import SHAPES
 from recipelang.spec.attribute import Spec
 from recipelang.spec.blocks import (
+    BLOCKS,
     ColumnsSpec,
     DataSpec,
     DistillSpec,
@@ -34,6 +35,8 @@ def schema() -> Schema:
     stage = _block(
         StageSpec, name={"type": "string", "minLength": 1}, prune=prune, distill=_or_null(_block(DistillSpec))
     )
+    for kind in ("freeze", "group", "drop"):
+        stage["properties"][kind] = _object({}, (), _block(BLOCKS["stage"][kind]))  # type: ignore[index]
     stage["required"] = ["name"]
     stage["if"] = {"properties": {"mode": {"const": "one_shot"}}, "required": ["mode"]}
     stage["else"] = {"required": _listed(StageSpec.wanted({}))}

@@ -50,11 +50,13 @@ def nearest(word: str, candidates: Iterable[str], n: int = 3) -> list[str]:
 
 
 def closest(word: str, *groups: Iterable[str]) -> str | None:
-    """The nearest of the first group that has one: what fits best comes first."""
+    """The nearest of the first group that has one: what fits best comes first, unless a later one is much nearer."""
+    best: str | None = None
     for candidates in groups:
-        if found := nearest(word, candidates, 1):
-            return found[0]
-    return None
+        for found in nearest(word, candidates, 1):
+            if best is None or distance(word.lower(), found.lower()) + 1 < distance(word.lower(), best.lower()):
+                best = found
+    return best
 
 
 def respelling(word: str, span: Span, candidates: Iterable[str]) -> tuple[Fix, ...]:

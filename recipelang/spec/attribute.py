@@ -21,7 +21,8 @@ class Attr:
     `digest`: `b` also in the behaviour digest, `s` in the spec digest only, `-` in neither.
     `example` is a value as it is written. `later` lists values that are of the language, but not of
     this release: the plan refuses them; `ANY` stands for every value. `unordered`: a list whose order
-    means nothing.
+    means nothing. `added`: came after the first digests, and is in the canonical form only where it is not the
+    default, so that no digest changed.
     """
 
     kind: Kind
@@ -30,6 +31,7 @@ class Attr:
     example: str = field(kw_only=True)
     later: tuple[str, ...] = field(default=(), kw_only=True)
     unordered: bool = field(default=False, kw_only=True)
+    added: bool = field(default=False, kw_only=True)
 
     def postponed(self, value: object) -> object:
         """The part of a value that this release cannot run, if any."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -75,13 +76,18 @@ class Binder:
         self.spans[path] = block.header
         known = spec.attributes()
         values: dict[str, object] = dict(extra or {})
+        meant: dict[str, object] = {}
+        wrong: list[str] = []
         sound = True
         for name, attribute in self.attributes(block.body, known).items():
             self.spans[f"{path}.{name}"] = attribute.value.span
             if name not in known:
                 self._unknown_attribute(block.kind, spec, attribute)
                 if not isinstance(attribute.value, t.Edited):
-                    evaluator.value(attribute.value)  # a slip in its name does not hide one in its value
+                    value = evaluator.value(attribute.value)  # a slip in its name does not hide one in its value
+                    if word := _meant(name, known):
+                        with suppress(Mismatch):
+                            meant[word] = known[word].kind.coerce(value)
                 sound = False
                 continue
             value = self._value(attribute.value, spec.attributes()[name].kind, evaluator)
@@ -92,12 +98,13 @@ class Binder:
             if isinstance(value, Written):
                 value = self._relative(value, known[name].kind, name)
             if isinstance(value, Poison):
+                wrong.append(name)
                 sound = False
                 continue
             values[name] = value
         given = {s.name for s in block.body if isinstance(s, t.Attribute)}
         broken = any(isinstance(s, t.Broken) for s in block.body) or self._hides_text(block)
-        for name in spec.wanted(values):
+        for name in _wanted(spec, meant | values, wrong):
             if name not in values:
                 sound = False
                 if name not in given and not broken:
@@ -238,7 +245,7 @@ class Binder:
     def _unknown_attribute(self, kind: str, spec: type[Spec], attribute: t.Attribute) -> None:
         name = attribute.name
         here = spec.attributes()
-        word = closest(name, here) or (ALIASES.get(name) if ALIASES.get(name) in here else None)
+        word = _meant(name, here)
         where = f"`{kind}`" if kind else "the top of a recipe"
         message = f"unknown attribute `{name}` in {where}"
         fixes: tuple[Fix, ...] = ()
@@ -310,7 +317,7 @@ def bind_stage(binder: Binder, block: t.Block, evaluator: Evaluator) -> StageSpe
     path = f"stage.{block.labels[0]}"
     inner = evaluator.within({"start": Time(), "end": _length(block, evaluator)})
     sound = True
-    parts: dict[str, list[Spec]] = {"prune": [], "distill": []}
+    parts: dict[str, list[Spec]] = {kind: [] for kind in BLOCKS["stage"]}
     for child, spec in binder.children(block, path):
         label = f".{child.labels[0]}" if child.labels else ""
         extra = {"name": child.labels[0]} if spec.LABELS[0] else None
@@ -322,8 +329,7 @@ def bind_stage(binder: Binder, block: t.Block, evaluator: Evaluator) -> StageSpe
             parts[child.kind].append(bound)
     own: dict[str, object] = {
         "name": block.labels[0],
-        "prunes": tuple(parts["prune"]),
-        "distills": tuple(parts["distill"]),
+        **{f"{kind}s": tuple(specs) for kind, specs in parts.items()},
     }
     stage = binder.bind(block, StageSpec, inner, path, own)
     return stage if sound else None
@@ -402,6 +408,21 @@ def _branches(expr: t.Expr) -> list[t.Expr]:
         else:
             found.append(node)
     return found
+
+
+def _wanted(spec: type[Spec], values: Mapping[str, object], wrong: Sequence[str]) -> tuple[str, ...]:
+    """What is missing whichever value the wrong ones should have had."""
+    wanted = spec.wanted(values)
+    for name in wrong:
+        for symbol in spec.attributes()[name].kind.symbols:
+            also = spec.wanted({**values, name: symbol})
+            wanted = tuple(w for w in wanted if w in also)
+    return wanted
+
+
+def _meant(name: str, here: Mapping[str, object]) -> str | None:
+    """The attribute that a wrong name stands for."""
+    return closest(name, here) or (ALIASES.get(name) if ALIASES.get(name) in here else None)
 
 
 def _homes(name: str) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from recipelang.schedules.kinds import schedule
 from recipelang.spec.attribute import ANY, Attr, Conflict, Spec
+from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec
 from recipelang.spec.methods import METHODS, OPTIMIZERS, chosen
 from recipelang.spec.selector_kind import selector
 from recipelang.spec.terms import LOGITS, kept, terms
@@ -123,13 +124,30 @@ class DataSpec(Spec):
             example="10_000 samples",
         ),
     ] = None
-    shuffle: Annotated[
-        bool, Attr(k.boolean(), "draw training examples in a new order every epoch", example="false")
-    ] = True
+    shuffle: Annotated[bool, Attr(k.boolean(), "draw training examples in a new order every epoch", example="true")] = (
+        True
+    )
     seed: Annotated[int | None, Attr(k.number(0, whole=True), "seed of the order; unset: the stage's", example="7")] = (
         None
     )
+    group_by_length: Annotated[
+        bool,
+        Attr(
+            k.boolean(),
+            "draw batches of inputs of like length: less padding, other batches",
+            example="true",
+            added=True,
+        ),
+    ] = False
     columns: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def conflict(cls, values: Mapping[str, object]) -> Conflict | None:
+        if values.get("group_by_length") and values.get("shuffle") is False:
+            return Conflict(
+                "group_by_length", "`group_by_length` and `shuffle = false` exclude each other", "take one of them out"
+            )
+        return None
 
 
 class ColumnsSpec(Spec):
@@ -294,9 +312,7 @@ class StageSpec(Spec):
         str,
         Attr(k.one_of("fp32", "bf16", "fp16"), "type of the arithmetic (autocast)", example="bf16", later=("fp16",)),
     ] = "fp32"
-    compile: Annotated[
-        bool, Attr(k.boolean(), "compile the model with torch.compile", "-", example="false", later=("true",))
-    ] = False
+    compile: Annotated[bool, Attr(k.boolean(), "compile the model with torch.compile", "-", example="false")] = False
     data: Annotated[str, Attr(k.label(), "label of the data set; unset: the default one", example="calibration")] = ""
     seed: Annotated[int | None, Attr(k.number(0, whole=True), "seed; unset: the recipe's", example="7")] = None
     checkpoint_every: Annotated[
@@ -305,6 +321,9 @@ class StageSpec(Spec):
     keep: Annotated[int, Attr(k.number(1, whole=True), "checkpoints to keep", "-", example="3")] = 2
     prunes: tuple[PruneSpec, ...] = ()
     distills: tuple[DistillSpec, ...] = ()
+    freezes: tuple[FreezeSpec, ...] = ()
+    groups: tuple[GroupSpec, ...] = ()
+    drops: tuple[DropSpec, ...] = ()
 
     @property
     def reads_data(self) -> bool:
@@ -338,6 +357,9 @@ class StageSpec(Spec):
             return None
         if values.get("distills"):
             return Conflict("distill", "one shot learns from no teacher", "take `distill` out, or train")
+        for kind, parts in (("freeze", "freezes"), ("group", "groups")):
+            for part in values.get(parts, ()):  # type: ignore[attr-defined]
+                return Conflict(f"{kind}.{part.name}", f"one shot takes no `{kind}`", "no step is taken: take it out")
         for name in _OF_TRAINING:
             if values.get(name, cls.model_fields[name].default) != cls.model_fields[name].default:
                 return Conflict(name, f"one shot takes no `{name}`", "no step is taken: take it out")
@@ -345,7 +367,7 @@ class StageSpec(Spec):
 
 
 #: attributes of a stage that say something of its steps only
-_OF_TRAINING = ("length", "batch", "learning_rate", "optimizer", "clip", "checkpoint_every", "keep")
+_OF_TRAINING = ("length", "batch", "learning_rate", "optimizer", "clip", "checkpoint_every", "keep", "compile")
 
 
 class EvaluateSpec(Spec):
@@ -417,12 +439,18 @@ BLOCKS: dict[str, dict[str, type[Spec]]] = {
         "evaluate": EvaluateSpec,
         "export": ExportSpec,
     },
-    "stage": {"prune": PruneSpec, "distill": DistillSpec},
+    "stage": {
+        "prune": PruneSpec,
+        "distill": DistillSpec,
+        "freeze": FreezeSpec,
+        "group": GroupSpec,
+        "drop": DropSpec,
+    },
     "data": {"columns": ColumnsSpec},
 }
 
 #: in the language, not in this release: said plainly instead of "unknown"
-LATER_BLOCKS = {("stage", "freeze"), ("stage", "drop"), ("", "extension")}
+LATER_BLOCKS = {("", "extension")}
 
 #: what users of other tools write for an attribute
 ALIASES = {

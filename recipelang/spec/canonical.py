@@ -17,6 +17,7 @@ from recipelang.source import Diagnostic, Label, RecipeError
 from recipelang.spec.blocks import METRICS, Attr, EvaluateSpec, PruneSpec, Spec, StageSpec
 from recipelang.spec.check import Claim, Recipe
 from recipelang.spec.claim_form import claim_form
+from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec
 from recipelang.spec.effective import ClaimParts
 from recipelang.spec.references import references
 from recipelang.spec.selector import joined, to_json
@@ -91,11 +92,19 @@ class _Writer:
         prunes = {p.name: self.block(p, f"{path}.prune.{p.name}") for p in _by_name(stage.prunes)}
         form["prune"] = self.named(prunes, f"{path}.prune")
         form["distill"] = next((self.block(d, f"{path}.distill") for d in stage.distills), None)
+        controls: dict[str, tuple[FreezeSpec | GroupSpec | DropSpec, ...]]
+        controls = {"freeze": stage.freezes, "group": stage.groups, "drop": stage.drops}
+        for kind, specs in controls.items():
+            if specs:  # added to the language after the first digests, which do not change
+                blocks = {s.name: self.block(s, f"{path}.{kind}.{s.name}") for s in _by_name(specs)}
+                form[kind] = self.named(blocks, f"{path}.{kind}")
         return form
 
     def block(self, spec: Spec, path: str) -> dict[str, object]:
         form: dict[str, object] = {}
         for name, attribute in spec.attributes().items():
+            if attribute.added and getattr(spec, name) == type(spec).model_fields[name].default:
+                continue
             if attribute.digest in self.levels:
                 at = f"{path}.{name}"
                 form[name] = self.attribute(spec, name, attribute, at)
@@ -144,7 +153,7 @@ class _Writer:
             raise RecipeError(Diagnostic("E043", message, at, help=help))
 
 
-_Named = TypeVar("_Named", EvaluateSpec, PruneSpec)
+_Named = TypeVar("_Named", EvaluateSpec, PruneSpec, FreezeSpec | GroupSpec | DropSpec)
 
 
 def _by_name(specs: Iterable[_Named]) -> list[_Named]:

@@ -82,6 +82,9 @@ class Recipe:
                 yield f"stage.{stage.name}.prune.{prune.name}", prune
             for distill in stage.distills:
                 yield f"stage.{stage.name}.distill", distill
+            yield from ((f"stage.{stage.name}.freeze.{f.name}", f) for f in stage.freezes)
+            yield from ((f"stage.{stage.name}.group.{g.name}", g) for g in stage.groups)
+            yield from ((f"stage.{stage.name}.drop.{d.name}", d) for d in stage.drops)
         for evaluation in self.evaluations:
             yield f"evaluate.{evaluation.name}", evaluation
         yield "export", self.export

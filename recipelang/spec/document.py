@@ -10,6 +10,7 @@ from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Sourc
 from recipelang.source.diagnostic import LIMIT
 from recipelang.source.suggest import closest
 from recipelang.spec.blocks import (
+    BLOCKS,
     ColumnsSpec,
     DataSpec,
     DistillSpec,
@@ -155,10 +156,13 @@ class _Reader:
             inner += self.block(f"prune {string(label)}", PruneSpec, prune, f"{path}.prune.{label}")
         if block.get("distill") is not None:
             inner += self.block("distill", DistillSpec, block["distill"], f"{path}.distill")
+        for kind in ("freeze", "group", "drop"):
+            for label, own in self.labelled(block, kind, f"{path}."):
+                inner += self.block(f"{kind} {string(label)}", BLOCKS["stage"][kind], own, f"{path}.{kind}.{label}")
         name = block.get("name")
         if not isinstance(name, str):
             self.unfit(Unfit("a string", name), f"{path}.name")
-        return self.block(f"stage {string(str(name))}", StageSpec, block, path, inner, ("name", "prune", "distill"))
+        return self.block(f"stage {string(str(name))}", StageSpec, block, path, inner, ("name", *BLOCKS["stage"]))
 
     def claims(self, form: object) -> list[str]:
         lines: list[str] = []

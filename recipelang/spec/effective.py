@@ -38,6 +38,9 @@ def effective(recipe: Recipe, paths: Mapping[str, str] | None = None, params: Ma
     for stage in recipe.stages:
         inner = [line for p in stage.prunes for line in printer.block(f"prune {_label(p.name)}", p, 1)]
         inner += [line for d in stage.distills for line in printer.block("distill", d, 1)]
+        inner += [line for f in stage.freezes for line in printer.block(f"freeze {_label(f.name)}", f, 1)]
+        inner += [line for g in stage.groups for line in printer.block(f"group {_label(g.name)}", g, 1)]
+        inner += [line for d in stage.drops for line in printer.block(f"drop {_label(d.name)}", d, 1)]
         lines += printer.block(f"stage {_label(stage.name)}", stage, 0, inner)
     for evaluation in recipe.evaluations:
         lines += printer.block(f"evaluate {_label(evaluation.name)}", evaluation, 0)

@@ -85,6 +85,9 @@ BLOCKS = _table(
         "stage": "phase training train training_modifiers",
         "prune": "pruning pruner pruning_modifiers sparsify sparsity_modifiers",
         "distill": "distillation distillation_modifiers kd teacher",
+        "freeze": "frozen freezing freeze_modules",
+        "group": "param_group param_groups parameter_group parameter_groups parameters",
+        "drop": "layer_drop drop_layers LayerPruningModifier",
         "evaluate": "eval evaluation test validate",
         "export": "save output outputs",
     }

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from jsonschema import Draft202012Validator
 
-from recipelang.reference.attributes import blocks
+from recipelang.reference.attributes import NAMES, blocks
 from recipelang.spec.canonical import spec_form
 from recipelang.spec.methods import METHODS, OPTIMIZERS
 
@@ -30,13 +30,13 @@ def everything() -> str:
         ("meta", "", ()),
         ("model", "", ()),
         ("data", "", ("columns",)),
-        ("stage", "sparse", ("prune", "distill")),
+        ("stage", "sparse", ("prune", "distill", "freeze", "group", "drop")),
         ("evaluate", "dev", ()),
         ("export", "", ()),
     ):
         lines = list(inside[kind])
         for child in children:
-            lines.append(f"{child} {'weights ' if child == 'prune' else ''}{{\n" + "\n".join(inside[child]) + "\n}")
+            lines.append(f"{child}{NAMES.get(child, '')} {{\n" + "\n".join(inside[child]) + "\n}")
         text += f"{kind} {label} {{\n" + "\n".join(lines) + "\n}\n"
     return text + CLAIMS
 

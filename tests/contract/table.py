@@ -1,7 +1,8 @@
 """The contract as a page: what every combination promises, or why the plan refuses it.
 
 A test checks the line of its own combination. `RECIPELANG_UPDATE_CONTRACT=1 pytest tests/contract` writes the page
-again from what it found, in one process and with every test of the folder.
+again from what it found, with every test of the folder and without `-n`. What two processes do takes minutes:
+`make distributed` compares it with the page, and every run of the tests does so with some of the combinations.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ combination on a small model and check the page.
 - **exact**: after every step as many weights are zero as are planned, in the pattern; they, their gradients and
   the optimizer's moments are 0.0.
 - **resumed**: interrupted and resumed is the same as uninterrupted, bit for bit on a CPU. So is doing it again.
+- **copies**, **shards**: two processes, each with a copy of the model or, with `--shard`, with shards of it, end with
+  as many zeros as one process, at least 99.9 % of them at the same places. A `-` under shards is refused with `E055`.
 - A combination that cannot be kept is refused by `recipelang plan` with a code, before anything runs.
 
 `hold` and `release` rank nothing, so they have neither pattern nor scope.
@@ -39,7 +42,8 @@ With `mode = one_shot` no step is taken; what is promised is exact and the same 
 decoder. Methods that look at steps do not go there, and `wanda` and `sparsegpt` nowhere else: `E054` says so.
 
 """
-COLUMNS = ("method", "pattern", "scope", "exact", "resumed", "refused, or why it is so")
+COLUMNS = ("method", "pattern", "scope", "exact", "resumed", "copies", "shards", "refused, or why it is so")
+SHOT_COLUMNS = ("method", "pattern", "scope", "exact", "refused, or why it is so")
 
 
 @dataclass(frozen=True)
@@ -69,20 +73,38 @@ def combinations(one_shot: bool = False) -> list[Combination]:
     return [Combination(m, p, s, one_shot) for m in methods for p, s in itertools.product(PATTERNS, scopes(m))]
 
 
-def line(it: Combination, *, exact: bool = False, resumed: bool = False, why: str = "") -> str:
+def line(
+    it: Combination,
+    *,
+    exact: bool = False,
+    resumed: bool = False,
+    spread: tuple[str, str] = ("-", "-"),
+    why: str = "",
+) -> str:
+    """`spread`: the cells of copies and of shards."""
     cells = [
         f"`{it.method}`",
         f"`{it.pattern}`",
         f"`{it.scope}`" if it.scope else "",
-        *(_yes(x) for x in ((exact,) if it.one_shot else (exact, resumed))),
+        _yes(exact),
+        *(() if it.one_shot else (_yes(resumed), *spread)),
         why,
     ]
     return f"| {' | '.join(cells)} |"
 
 
 def page(training: list[str], one_shot: list[str]) -> str:
-    shot = tuple(c for c in COLUMNS if c != "resumed")
-    return HEAD + _table(COLUMNS, training) + IN_ONE_SHOT + _table(shot, one_shot)
+    return HEAD + _table(COLUMNS, training) + IN_ONE_SHOT + _table(SHOT_COLUMNS, one_shot)
+
+
+def spread_on_the_page() -> dict[Combination, tuple[str, str]]:
+    """Cells of copies and of shards, of what is not refused."""
+    rows = [r.split(" | ") for r in PAGE.read_text("utf-8").splitlines() if r.startswith("| `")]
+    return {
+        Combination(*(cell.strip("|` ") for cell in row[:3])): (row[5], row[6])
+        for row in rows
+        if len(row) == len(COLUMNS) and row[3] == "yes"
+    }
 
 
 def _table(columns: tuple[str, ...], lines: list[str]) -> str:

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from recipelang.cli.plan import planned
-from recipelang.engine.loop import batches
 from recipelang.engine.models import load_model
+from recipelang.engine.order import batches
 from recipelang.plan.data import load_examples
 from recipelang.plan.types import Plan
 from recipelang.tasks import question_answering as task

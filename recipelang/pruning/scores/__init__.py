@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from recipelang.pruning import patterns
@@ -17,7 +18,8 @@ class Gradients(Protocol):
     """After each batch the mean gradients of the task's loss lie in `.grad`, in eval mode.
 
     `size` is the examples of a batch, 0 for as many as an optimizer step has. Masked weights have none, unless they
-    are `dense`. Called again before the weights change, it gives the same ones.
+    are `dense`. Called again before the weights change, it gives the same ones. Of several processes each is given
+    its part of them, and what is added up over them is then added up over the processes.
     """
 
     def __call__(self, batches: int, size: int, dense: bool = False) -> Iterator[None]: ...
@@ -32,9 +34,10 @@ class Select:
     scope: str
 
     def __call__(self, score: Tensor, zeros: int, live: Tensor) -> Tensor:
-        """Keep-mask with exactly `zeros` false; all three have one shape, [outputs, inputs]."""
+        """A new keep-mask with exactly `zeros` false; all three have one shape, [outputs, inputs]."""
         flat = [lambda: score.reshape(-1)]
-        return patterns.choose(self.pattern, self.size, self.scope, flat, [zeros], [live])[0]
+        keep = live.clone(memory_format=torch.contiguous_format)
+        return patterns.choose(self.pattern, self.size, self.scope, flat, [zeros], [keep])[0]
 
     @property
     def group(self) -> int:
@@ -58,6 +61,8 @@ class Score:
     observes = False
     #: what it gathers of the inputs of a layer, so that `fit` is called in place of all below, one target at a time
     gathers: type[Gathered] | None = None
+    #: whether it ranks weights that processes hold in shards (`pruning.shards`), each by what is there
+    shards = False
     #: an event is reached in so many equal rounds, each with scores of its own
     rounds = 1
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from recipelang.pruning.scores import Score
 from recipelang.pruning.selection import Scores
+from recipelang.pruning.shards import local
 
 
 def scores(weights: Sequence[Tensor]) -> list[Callable[[], Tensor]]:
@@ -26,5 +27,7 @@ def scores(weights: Sequence[Tensor]) -> list[Callable[[], Tensor]]:
 
 
 class Magnitude(Score):
+    shards = True
+
     def scores(self, weights: Sequence[nn.Parameter]) -> list[Scores]:
-        return scores(weights)
+        return scores([local(w) for w in weights])

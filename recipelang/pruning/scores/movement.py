@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from recipelang.pruning.scores import Score
 from recipelang.pruning.selection import Scores
+from recipelang.pruning.shards import beside, local
 
 
 class Movement(Score):
+    shards = True
     observes = True
 
     def __init__(self, args: Mapping[str, object], names: Sequence[str], seed: int) -> None:
@@ -27,13 +29,17 @@ class Movement(Score):
     def observe(self, weights: Sequence[nn.Parameter]) -> None:
         for name, weight in zip(self.names, weights, strict=True):
             if weight.grad is not None:
-                moved = self.moved.setdefault(name, torch.zeros_like(weight))
-                moved.addcmul_(weight.detach(), weight.grad, value=-1.0)
+                moved = self._moved(name, weight)
+                local(moved).addcmul_(local(weight.detach()), local(weight.grad), value=-1.0)
+
+    def _moved(self, name: str, weight: nn.Parameter) -> Tensor:
+        known = self.moved.get(name)
+        self.moved[name] = torch.zeros_like(weight) if known is None else beside(known, weight)
+        return self.moved[name]
 
     def scores(self, weights: Sequence[nn.Parameter]) -> list[Scores]:
         return [
-            self.moved.get(name, torch.zeros_like(weight)).reshape(-1).clone
-            for name, weight in zip(self.names, weights, strict=True)
+            local(self._moved(name, weight)).reshape(-1).clone for name, weight in zip(self.names, weights, strict=True)
         ]
 
     def state(self) -> dict[str, Tensor]:

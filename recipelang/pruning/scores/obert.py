@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from recipelang import processes
 from recipelang.pruning import fisher
 from recipelang.pruning.free_memory import free_memory
 from recipelang.pruning.passes import Piece, within
@@ -117,6 +118,7 @@ class Obert(Score):
         """Parts that fit in memory, decided once an event."""
         given = self.args.get("memory")
         budget = int(_SHARE * free_memory(weights[0].device)) if given is None else int(given)  # type: ignore[call-overload]
+        budget = -processes.most(-budget)[0]  # the same parts in every process
         return within([w.numel() for w in weights], self.block, budget)
 
     def _pairs(self, weights: Sequence[nn.Parameter]) -> list[tuple[nn.Parameter, Tensor]]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from recipelang import processes
 from recipelang.pruning.scores import Gradients, Score, magnitude, random
 from recipelang.pruning.selection import Scores
 
@@ -34,6 +35,7 @@ class Rigl(Score):
             for total, weight in zip(self.slopes, weights, strict=True):
                 if weight.grad is not None:
                     total += weight.grad
+        processes.add(self.slopes)  # each process has drawn its part of the batches
 
     def scores(self, weights: Sequence[nn.Parameter]) -> list[Scores]:
         return magnitude.scores(weights)

@@ -11,11 +11,15 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from recipelang import processes
 from recipelang.pruning.scores import Gradients, Score
 from recipelang.pruning.selection import Scores
+from recipelang.pruning.shards import beside, is_shard, local
 
 
 class Snip(Score):
+    shards = True
+
     def __init__(self, args: Mapping[str, object], names: Sequence[str], seed: int) -> None:
         super().__init__(args, names, seed)
         self.effect: dict[str, Tensor] = {}
@@ -23,18 +27,21 @@ class Snip(Score):
     def prepare(self, weights: Sequence[nn.Parameter], gradients: Gradients) -> None:
         if self.effect:
             return
-        sums = [torch.zeros_like(w) for w in weights]
+        sums = [torch.zeros_like(local(w)) for w in weights]
         batches = int(self.args.get("batches", 1))  # type: ignore[call-overload]
         for _ in gradients(batches, 0):
             for total, weight in zip(sums, weights, strict=True):
                 if weight.grad is not None:
-                    total += weight.grad
+                    total += local(weight.grad)
+        # of copies, each process has drawn its part of the batches; of shards, each batch is drawn by all
+        processes.add([s for s, w in zip(sums, weights, strict=True) if not is_shard(w)])
         with torch.no_grad():
-            effects = ((w * s / batches).abs_() for w, s in zip(weights, sums, strict=True))
+            effects = (beside((local(w) * s / batches).abs_(), w) for w, s in zip(weights, sums, strict=True))
             self.effect = dict(zip(self.names, effects, strict=True))
 
     def scores(self, weights: Sequence[nn.Parameter]) -> list[Scores]:
-        return [self.effect[name].reshape(-1).clone for name in self.names]
+        effects = (beside(self.effect[n], w) for n, w in zip(self.names, weights, strict=True))
+        return [local(effect).reshape(-1).clone for effect in effects]
 
     def state(self) -> dict[str, Tensor]:
         return dict(self.effect)

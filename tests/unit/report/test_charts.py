@@ -63,7 +63,12 @@ def test_series_differ_in_shape_as_well_as_in_colour():
     chart = Chart("t", [Series(f"s{i}", [(0, i)], i, line=False) for i in range(8)])
     groups = [g for g in tree(svg(chart)).iter(f"{SVG}g") if g.get("class")]
     assert {g.get("class") for g in groups} == {f"c{i}" for i in range(8)}
-    marked = {(e.tag, e.get("fill"), "l4.6" in (e.get("d") or "")) for g in groups for e in g if e.tag not in (f"{SVG}title", f"{SVG}g")}
+    marked = {
+        (e.tag, e.get("fill"), "l4.6" in (e.get("d") or ""))
+        for g in groups
+        for e in g
+        if e.tag not in (f"{SVG}title", f"{SVG}g")
+    }
     assert len(marked) == 8
     assert texts(svg(chart))[:8] == [f"s{i}" for i in range(8)]
 

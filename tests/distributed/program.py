@@ -1,0 +1,283 @@
+"""What `torchrun` starts several times for the tests: scenarios by name, each a function that asserts.
+
+One start for all of them: importing torch takes longer than what is tested. The main process writes
+`results.json` into the folder, a scenario's name -> "ok", or what went wrong in which process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import traceback
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import recipelang
+from recipelang import processes
+from recipelang.cli.plan import planned
+from recipelang.engine.records import Interrupted, Silent
+from recipelang.engine.run import execute, may_start, prepare_folder
+from recipelang.pruning import patterns, selection
+from recipelang.pruning.shards import is_shard, local, of_weight, shard, whole
+from recipelang.source import RecipeError
+from recipelang.spec.claims import judge
+from recipelang.spec.effective import effective
+from tests.contract.table import Combination, combinations
+from tests.contract.test_contract import RECIPE as CONTRACT, recipe, refused
+from tests.train.steps import StopAt
+from tests.train.test_attach import Net, net_recipe
+
+
+def run(path: Path, out: Path, reporter: Silent | None = None, *, resume: bool = False, shards: bool = False) -> None:
+    checked, plan, _ = planned(str(path))
+    may_start(plan, shards)
+    if processes.main() and not resume:
+        prepare_folder(out, plan, effective(checked), overwrite=False)
+    processes.wait()
+    execute(plan, out, reporter or Silent(), lambda m: judge(checked, m), resume=resume, shard=shards)
+
+
+def contract(folder: Path, *what: str) -> Path:
+    """The recipe of the contract for a method, a pattern and a scope, written once."""
+    processes.wait()
+    if processes.main():
+        recipe(folder, Combination(*what))
+    processes.wait()
+    return folder / "contract.recipe"
+
+
+# ---------------------------------------------------------------------- scenarios
+def the_smallest_of_shards_are_those_of_the_whole(folder: Path) -> None:
+    """Counts and ties exactly, for sets that are all candidates and for those that are bracketed."""
+    generator = torch.Generator().manual_seed(processes.first(0))
+    for trial in range(30):
+        shapes = [(7, 5), (1, 9), (160, 130)] if trial % 2 else [(7, 5), (64, 3)]
+        levels = [2, 5, 1000, 10**6][trial % 4]  # few: nearly all scores are equal
+        scores = [torch.randint(levels, s, generator=generator).float() for s in shapes]
+        live = [torch.rand(s, generator=generator) > 0.3 for s in shapes]
+        total, dead = sum(m.numel() for m in live), sum(int((~m).sum()) for m in live)
+        mine = [Placed(s) for s in scores]
+        for zeros in {0, dead // 2, dead, dead + 1, (dead + total) // 2, total - 1, total}:
+            whole_masks = [k.clone() for k in live]
+            expected = selection.smallest([s.reshape(-1).clone for s in scores], zeros, whole_masks, seed=trial)
+            found = selection.smallest(
+                [m.cut(s).reshape(-1).clone for m, s in zip(mine, scores, strict=True)],
+                zeros,
+                [m.cut(k).clone() for m, k in zip(mine, live, strict=True)],
+                seed=trial,
+                shards=True,
+            )
+            for m, e, f in zip(mine, expected, found, strict=True):
+                assert torch.equal(m.cut(e), f), (trial, zeros)
+
+
+class Placed:
+    """Rows of a plain tensor that would lie here."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        each = -(-len(tensor) // processes.world())
+        first = min(processes.rank() * each, len(tensor))
+        self.rows = slice(first, min(first + each, len(tensor)))
+
+    def cut(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor[self.rows]
+
+
+def patterns_of_shards_are_those_of_the_whole(folder: Path) -> None:
+    generator = torch.Generator().manual_seed(5)
+    scores = [torch.rand(s, generator=generator) for s in [(8, 12), (16, 4)]]
+    live = [torch.ones_like(s, dtype=torch.bool) for s in scores]
+    mine = [Placed(s) for s in scores]
+    for pattern, size, scope, zeros in (
+        ("N:M", (2, 4), "uniform", [48, 32]),
+        ("block", (2, 4), "global", [80]),
+        ("block", (2, 4), "uniform", [48, 32]),
+        ("unstructured", (0, 0), "row", [40, 32]),
+        ("unstructured", (0, 0), "uniform", [41, 33]),
+    ):
+        whole_masks = [k.clone() for k in live]
+        expected = patterns.choose(pattern, size, scope, [s.reshape(-1).clone for s in scores], zeros, whole_masks)
+        found = patterns.choose(
+            pattern,
+            size,
+            scope,
+            [m.cut(s).reshape(-1).clone for m, s in zip(mine, scores, strict=True)],
+            zeros,
+            [m.cut(k).clone() for m, k in zip(mine, live, strict=True)],
+            heights=[len(s) for s in scores],
+        )
+        assert all(torch.equal(m.cut(e), f) for m, e, f in zip(mine, expected, found, strict=True)), (pattern, scope)
+
+
+def every_method_on_copies(folder: Path) -> None:
+    for method in ("magnitude", "movement", "snip", "obert"):
+        run(contract(folder, method, "unstructured", "global"), folder / f"copies-{method}")
+    for method in ("rigl", "soft_movement"):
+        run(contract(folder, method, "unstructured", "uniform"), folder / f"copies-{method}")
+
+
+def methods_on_shards(folder: Path) -> None:
+    for method, pattern, scope in (("magnitude", "unstructured", "global"), ("movement", "block(2, 4)", "uniform")):
+        run(contract(folder, method, pattern, scope), folder / f"shards-{method}", shards=True)
+
+
+def gradients_of_samples_in_shards_are_those_of_copies(folder: Path) -> None:
+    run(contract(folder, "snip", "unstructured", "uniform"), folder / "shards-snip", shards=True)
+
+
+def resumed_on_as_many_is_uninterrupted(folder: Path) -> None:
+    """With dropout, so the random streams of every process count; cut by a signal to one of them only."""
+    path = folder / "dropout.recipe"
+    text = CONTRACT.replace(", dropout = 0%, attention_dropout = 0%", "")
+    more = {"method": "movement(scope = global)", "pattern": "unstructured"}
+    if processes.main():
+        path.write_text(text.format(sparsity="linear(0% -> 60%, over = 1 step .. 7 steps, every = 2 steps)", **more))
+    processes.wait()
+    run(path, folder / "whole")
+    for name, shards in (("cut", False), ("cut-shards", True)):
+        with contextlib.suppress(Interrupted):
+            run(path, folder / name, StopAt(5) if processes.main() else None, shards=shards)
+            raise AssertionError("nobody stopped")
+    run(path, folder / "cut", resume=True)
+    run(path, folder / "cut-shards", resume=True)  # shards are copies now
+
+
+def resumed_on_more(folder: Path) -> None:
+    """`cut-by-one` was written by a single process."""
+    told: list[str] = []
+
+    class Listen(Silent):
+        def message(self, text: str) -> None:
+            told.append(text)
+
+    run(contract(folder, "movement", "unstructured", "global"), folder / "cut-by-one", Listen(), resume=True)
+    assert told[0].startswith("the checkpoint was written by 1 process, 2 go on:"), told
+    with contextlib.suppress(Interrupted):  # for one process to go on from
+        run(folder / "contract.recipe", folder / "cut-by-two", StopAt(5) if processes.main() else None)
+
+
+def what_is_not_there_is_refused_everywhere(folder: Path) -> None:
+    for method, pattern, message in (
+        ("obert", "unstructured", "E055: `obert` on weights in shards is not in this release yet"),
+        ("magnitude", "block(32, 1)", "E055: a block of .* lies in two shards"),
+    ):
+        path = contract(folder, method, pattern, "uniform")
+        try:
+            run(path, folder / f"refused-{method}", shards=True)
+        except RecipeError as error:
+            import re
+
+            assert re.match(message, str(error)), str(error)
+        else:
+            raise AssertionError(message)
+
+
+def a_loop_of_ones_own_with_shards(folder: Path) -> None:
+    """`fully_shard` by the user; the same steps on one whole model give the same weights, up to rounding."""
+    for method in ("magnitude", "movement"):
+        torch.manual_seed(0)
+        whole_net, net = Net(), Net()
+        net.load_state_dict(whole_net.state_dict())
+        shard(net, torch.device("cpu"))
+        assert all(is_shard(p) for p in net.parameters())
+        pairs = []
+        for model in (whole_net, net):
+            optimizer = torch.optim.AdamW(model.parameters())
+            text = net_recipe(method=method, sparsity="cubic(0% -> 75%, over = start..end, every = 2 steps)")
+            pairs.append((model, optimizer, recipelang.attach(text, model, optimizer, steps_per_epoch=4)))
+        for step in range(4):
+            x = torch.randn(8, 6, generator=torch.Generator().manual_seed(step))
+            for model, optimizer, pruning in pairs:
+                mine = processes.mine(8) if model is net else slice(None)
+                pruning.step_start()
+                pruning.loss(model(x[mine]).square().sum() / 24).backward()
+                pruning.gradients()
+                optimizer.step()
+                optimizer.zero_grad()
+                with torch.no_grad():
+                    model(x)  # leaves whole weights behind, and nobody minds
+                pruning.step_end()
+        for _, _, pruning in pairs:
+            pruning.end()
+        assert pairs[0][2].report() == pairs[1][2].report()
+        state = pairs[1][2].state_dict()
+        assert state["masks"]["inner.weight"].shape == (16, 6)
+        assert pairs[1][2].masks.get("inner.weight").shape == (8, 6), "a mask is as large as what is here"
+        for a, b in zip(whole_net.parameters(), net.parameters(), strict=True):
+            assert torch.allclose(a, whole(b), atol=1e-6), method
+            assert torch.equal(local(b) == 0, of_weight(a == 0, b)), method
+        pairs[1][2].load_state_dict(state)
+
+
+def a_loop_of_ones_own_shares_gradients_of_samples(folder: Path) -> None:
+    net = Net()
+    wrapped = nn.parallel.DistributedDataParallel(net)
+    data = [{"x": torch.randn(4, 6), "labels": torch.randint(3, (4,))} for _ in range(4)]
+    data = processes.first(data)
+    own = data[processes.mine(4)]
+
+    def loss(model, batch):
+        return nn.functional.cross_entropy(model(batch["x"]), batch["labels"])
+
+    expected = sum(torch.autograd.grad(loss(net, b), net.inner.weight)[0] for b in data)
+    effect = (net.inner.weight * expected).abs().flatten()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    text = net_recipe(method="snip(batches = 4)", sparsity="50%")
+    pruning = recipelang.attach(text, wrapped, optimizer, steps_per_epoch=4, batches=own, task_loss=loss)
+    pruning.step_start()
+    kept = (net.inner.weight.detach() != 0).flatten()
+    assert effect[kept].min() >= effect[~kept].max() and int(kept.sum()) == 48
+
+
+def the_whole_contract(folder: Path) -> None:
+    """`python -m tests.distributed.whole_contract` asks for it: minutes."""
+    for it in combinations():
+        path = contract(folder, it.method, it.pattern, it.scope)
+        if refused(path):
+            continue
+        for shards in (False, True):
+            try:
+                run(path, folder / f"{'shards' if shards else 'copies'} {it}", shards=shards)
+            except RecipeError as error:
+                assert shards and error.diagnostics[0].code == "E055", error
+
+
+ON_DEMAND = {the_whole_contract.__name__: the_whole_contract}
+SCENARIOS = {
+    f.__name__: f
+    for f in (
+        the_smallest_of_shards_are_those_of_the_whole,
+        patterns_of_shards_are_those_of_the_whole,
+        every_method_on_copies,
+        methods_on_shards,
+        gradients_of_samples_in_shards_are_those_of_copies,
+        resumed_on_as_many_is_uninterrupted,
+        resumed_on_more,
+        what_is_not_there_is_refused_everywhere,
+        a_loop_of_ones_own_with_shards,
+        a_loop_of_ones_own_shares_gradients_of_samples,
+    )
+}
+
+
+def main(folder: Path, names: list[str]) -> None:
+    processes.join()
+    results: dict[str, str] = {}
+    for name in names or SCENARIOS:
+        try:
+            (SCENARIOS | ON_DEMAND)[name](folder)
+            here = "ok"
+        except Exception:
+            here = traceback.format_exc()
+        everywhere = processes.each(here)
+        bad = [f"process {rank}: {text}" for rank, text in enumerate(everywhere) if text != "ok"]
+        results[name] = "\n".join(bad) or "ok"
+        if processes.main():
+            (folder / "results.json").write_text(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])

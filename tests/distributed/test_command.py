@@ -1,0 +1,82 @@
+"""The real command behind `torchrun`: one speaks, one writes, all end together."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from recipelang.engine.records import Interrupted
+from tests.cli.command import environment
+from tests.train.steps import StopAt, run, weights
+
+from .test_scenarios import LAUNCH
+
+STILL = ('base = "model"', 'dropout = 0%, attention_dropout = 0%, base = "model"')
+
+
+def launched(folder: Path, *arguments: object) -> subprocess.Popen[str]:
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([*LAUNCH, "-m", "recipelang", *map(str, arguments)], env=environment(), **streams)
+
+
+def checkpoint_in(out: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until the second stage has one."""
+    deadline = time.monotonic() + 150
+    while not list((out / "checkpoints").glob("stage-01-step-*[1-9]*")) and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+def workers(launcher: int) -> list[int]:
+    return [int(n) for n in Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()]
+
+
+def test_launcher_that_is_terminated_ends_with_a_checkpoint_that_one_process_goes_on_from(project, tmp_path):
+    recipe, out = project(length="8 epochs", replace=STILL), tmp_path / "out"
+    process = launched(tmp_path, "run", recipe, "-o", out, "--shard")
+    checkpoint_in(out, process)
+    process.terminate()
+    said, complained = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert said.count("sparse: 48 steps") == 1
+    assert complained.count("stopped by SIGTERM; nothing is lost") == 1
+    assert not (out / "model.safetensors").exists()
+    assert json.loads((out / "run.json").read_text())["status"] == "interrupted"
+    result = run(recipe, out, resume=True)
+    assert not result.failed, result.verdicts
+    assert not any(name.startswith("module.") for name in weights(out))
+
+
+def test_worker_that_is_killed_ends_the_run_with_one_coded_error(project, tmp_path):
+    recipe, out = project(length="200 epochs", replace=STILL), tmp_path / "out"
+    process = launched(tmp_path, "run", recipe, "-o", out)
+    checkpoint_in(out, process)
+    os.kill(workers(process.pid)[1], signal.SIGKILL)
+    killed = time.monotonic()
+    _, complained = process.communicate(timeout=60)
+    assert time.monotonic() - killed < 60
+    assert complained.count("error[E088]: a process of this run has ended") == 1
+    assert "goes on from it" in complained and "internal error" not in complained
+    with contextlib.suppress(Interrupted):
+        run(recipe, out, StopAt(2), resume=True)
+        raise AssertionError("nobody stopped")
+
+
+def test_error_of_all_is_told_once(project, tmp_path):
+    recipe = project(
+        replace=(
+            "batch = 8\n  precision = precision\n  learning_rate = linear(1e-3 -> 0",
+            "batch = 1\n  learning_rate = linear(1e-3 -> 0",
+        )
+    )
+    process = launched(tmp_path, "run", recipe, "-o", tmp_path / "out")
+    _, complained = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert complained.count("error[E077]: a batch has fewer examples than there are processes") == 1
+    assert complained.count("error[") == 1
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,64 @@
+"""The contract on two processes, as copies and in shards, beside the page: `make distributed`.
+
+Every method, pattern and scope that the plan does not refuse: as many zeros as with one process, and which share of
+the positions is the same. Exit code 1 where a count differs, less than 99.9 % agree, or the page says otherwise.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.cli.command import ROOT, environment
+from tests.contract.table import Combination, combinations, spread_on_the_page
+from tests.contract.test_contract import recipe, refused
+from tests.train.steps import run
+from tests.train.test_pruning import targets
+
+from ..conftest import make_data, make_model
+from .test_scenarios import LAUNCH
+
+
+def measured() -> dict[Combination, tuple[str, str]]:
+    """Cells of copies and of shards, told on the way; an `AssertionError` where two processes do something else."""
+    found: dict[Combination, tuple[str, str]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_model(folder / "model")
+        make_data(folder / "train.json", 44)
+        make_data(folder / "dev.json", 20, seed=1)
+        command = [*LAUNCH, "-m", "tests.distributed.program", str(folder), "the_whole_contract"]
+        subprocess.run(command, cwd=ROOT, env=environment(), check=True)
+        assert "ok" in (folder / "results.json").read_text(), (folder / "results.json").read_text()
+        for it in combinations():
+            path = recipe(folder, it)
+            if not refused(path):
+                run(path, folder / f"one {it}")
+                found[it] = (_cell(folder, "copies", it), _cell(folder, "shards", it))
+    return found
+
+
+def _cell(folder: Path, kind: str, it: Combination) -> str:
+    if not (folder / f"{kind} {it}" / "model.safetensors").exists():
+        print(f"{kind} {it}: refused", flush=True)
+        return "-"
+    one, found = targets(folder / f"one {it}"), targets(folder / f"{kind} {it}")
+    counts = [sum(int((w == 0).sum()) for w in ws.values()) for ws in (one, found)]
+    agree = sum(int(((one[n] == 0) == (found[n] == 0)).sum()) for n in one) / sum(w.numel() for w in one.values())
+    print(f"{kind} {it}: {counts[1]:,} zeros, {agree:.2%} at the same places", flush=True)
+    assert counts[0] == counts[1] and agree >= 0.999, f"{kind} {it}: one process has {counts[0]:,}"
+    return "yes"
+
+
+def main() -> int:
+    page, here = spread_on_the_page(), measured()
+    for it in sorted(page.keys() | here.keys(), key=str):
+        if page.get(it) != here.get(it):
+            print(f"{it}: the page has {page.get(it)}, two processes {here.get(it)}")
+    return 1 if page != here else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
