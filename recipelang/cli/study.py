@@ -81,10 +81,15 @@ def study(
         return
     stopped = None
     if not table:
-        news = Lines(console, found, made, wanted, outcomes, folder)
+        from recipelang.engine import files
         from recipelang.study.execute import run_all
 
-        ended, stopped = run_all(folder, wanted, news, jobs=jobs, rehearsal=steps, drop_weights=found.drops_weights)
+        with files.writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        with files.only_one(folder):
+            news = Lines(console, found, made, wanted, outcomes, folder)
+            drop = found.drops_weights
+            ended, stopped = run_all(folder, wanted, news, jobs=jobs, rehearsal=steps, drop_weights=drop)
         outcomes |= ended
     from recipelang.cli.study_screen import shown
 
