@@ -63,7 +63,7 @@ def study(
 
       recipelang study guidelines.recipe --only smc --only "*/seed-1"
     """
-    found, made = planned(file, read_around(param, params, overlay))
+    found, made = planned(file, read_around(param, params, overlay), steps)
     folder = out or Path("runs") / _name(found)
     from recipelang.study.results import outcome
     from recipelang.study.variants import chosen, same_runs
@@ -89,7 +89,7 @@ def study(
         with files.only_one(folder):
             news = Lines(console, found, made, wanted, outcomes, folder)
             drop = found.drops_weights
-            ended, stopped = run_all(folder, wanted, news, jobs=jobs, rehearsal=steps, drop_weights=drop)
+            ended, stopped = run_all(folder, wanted, news, jobs=jobs, drop_weights=drop)
         outcomes |= ended
     from recipelang.cli.study_screen import shown
 
@@ -107,7 +107,7 @@ def study(
         raise typer.Exit(Exit.EXPECT_FAILED)
 
 
-def planned(file: str, around: Around) -> tuple[Study, list[Variant]]:
+def planned(file: str, around: Around, rehearsal: int | None = None) -> tuple[Study, list[Variant]]:
     """A study file to its variants, each planned; every error of the way at once, then `RecipeError`."""
     from recipelang.study.variants import variants
 
@@ -116,7 +116,7 @@ def planned(file: str, around: Around) -> tuple[Study, list[Variant]]:
     def check(source: Source, given, overlays) -> Checked:  # type: ignore[no-untyped-def]
         return check_all(source, given, complete=True, overlays=overlays)
 
-    return found, variants(found, check, beside, around.given, around.overlays)
+    return found, variants(found, check, beside, around.given, around.overlays, rehearsal)
 
 
 def read(source: Source) -> Study:

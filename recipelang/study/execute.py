@@ -75,7 +75,6 @@ def run_all(
     news: News,
     *,
     jobs: int = 1,
-    rehearsal: int | None = None,
     drop_weights: bool = False,
 ) -> tuple[dict[str, Outcome], int | None]:
     """Run what is not finished; the outcomes of these by name, and the signal that stopped it, if one did."""
@@ -84,7 +83,7 @@ def run_all(
     with Stop() as stop:
         while (todo and stop.received is None) or stop.running:
             while todo and stop.received is None and len(stop.running) < jobs:
-                stop.running.append(_start(out, todo.pop(0), news, jobs, rehearsal))
+                stop.running.append(_start(out, todo.pop(0), news, jobs))
             for run in [r for r in stop.running if r.process.poll() is not None]:
                 stop.running.remove(run)
                 run.log.close()
@@ -97,7 +96,7 @@ def run_all(
         return ended, stop.received
 
 
-def _start(out: Path, variant: Variant, news: News, jobs: int, rehearsal: int | None) -> _Running:
+def _start(out: Path, variant: Variant, news: News, jobs: int) -> _Running:
     folder, recipe, log = folder_of(out, variant), recipe_of(out, variant), log_of(out, variant)
     with files.writing(recipe):
         for path in (folder, recipe, log):
@@ -107,7 +106,8 @@ def _start(out: Path, variant: Variant, news: News, jobs: int, rehearsal: int | 
             shutil.rmtree(folder, ignore_errors=True)
         files.write_text(recipe, variant.text)
         to = open(log, "ab" if resumed else "wb")  # noqa: SIM115 (closed when the run ends)
-    steps = ["--steps", str(rehearsal)] if rehearsal else []
+    first = variant.plan.rehearsal
+    steps = ["--steps", str(first)] if first else []
     words = ["resume", str(folder)] if resumed else ["run", str(recipe), "-o", str(folder), *steps]
     news.started(variant, resumed)
     process = subprocess.Popen(

@@ -85,20 +85,27 @@ def _is_told(name: str, variant: Variant, stages: Sequence[str]) -> bool:
 
 
 def _is_its_own(folder: Path, record: dict[str, Any], variant: Variant) -> None:
-    written = record.get("digests", {}).get("spec") if record else None
-    if written in (None, variant.plan.spec_digest):
+    if not record:
         return
+    written, rehearsal = record.get("digests", {}).get("spec", ""), record.get("rehearsal")
+    plan = variant.plan
+    if written == plan.spec_digest and rehearsal == plan.rehearsal:
+        return
+    if written != plan.spec_digest:
+        notes = [
+            "the study, its recipe, its data or what was given on the command line has changed since",
+            f"it is {written[:19]}, and should be {plan.spec_digest[:19]}",
+        ]
+    else:
+        notes = [f"it is {_rehearsed(rehearsal)}, and should be {_rehearsed(plan.rehearsal)}"]
+    help = f"give another folder with `-o`, or run it again with `--again {variant.name}`"
     raise RecipeError(
-        Diagnostic(
-            "E102",
-            f"`{folder}` holds another run than the study asks for",
-            notes=(
-                "the study, its recipe, its data or what was given on the command line has changed since",
-                f"it is {written[:19]}, and should be {variant.plan.spec_digest[:19]}",
-            ),
-            help=(f"give another folder with `-o`, or run it again with `--again {variant.name}`",),
-        )
+        Diagnostic("E102", f"`{folder}` holds another run than the study asks for", notes=tuple(notes), help=(help,))
     )
+
+
+def _rehearsed(steps: int | None) -> str:
+    return f"a rehearsal of {steps} steps a stage" if steps else "a whole run"
 
 
 def rows(study: Study, outcomes: Iterable[Outcome]) -> list[Row]:

@@ -81,7 +81,12 @@ def _slugs(study: Study, vary: Vary) -> list[str]:
 
 
 def variants(
-    study: Study, check: Check, beside: Callable[[str], Path], given: Mapping[str, Given], above: Sequence[Source]
+    study: Study,
+    check: Check,
+    beside: Callable[[str], Path],
+    given: Mapping[str, Given],
+    above: Sequence[Source],
+    rehearsal: int | None = None,
 ) -> list[Variant]:
     """All of them, in the order they run: first every arm and value with the first seed, then with the next.
 
@@ -100,6 +105,7 @@ def variants(
         plan = _planned(study, checked, beside(point.arm.of.name), found) if checked.recipe else None
         firsts[point] = checked, plan
     found.raise_errors()
+    firsts = {p: (c, plan and plan.model_copy(update={"rehearsal": rehearsal})) for p, (c, plan) in firsts.items()}
     made = [
         _variant(study, point, seed, firsts[point], check, beside(point.arm.of.name), given, above, found)
         for seed in study.seeds

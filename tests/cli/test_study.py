@@ -130,6 +130,34 @@ def test_changed_study_is_not_mixed_with_old_runs(study):
     assert files(study / "out") == before
 
 
+def test_rehearsal_is_not_taken_for_the_whole(study):
+    only = ["-o", "out", "--only", "plain/target-60/seed-1"]
+    assert command("study", "s.recipe", *only, "--steps", "2").code == 0
+    record = json.loads((study / "out/runs/plain/target-60/seed-1/run.json").read_text("utf-8"))
+    assert record["rehearsal"] == 2
+    assert command("study", "s.recipe", *only, "--steps", "2", "--plan").out.count("finished") == 1
+    ended = command("study", "s.recipe", *only)
+    assert (ended.code, ended.codes) == (1, ["E102"]) and "a rehearsal of 2 steps" in ended.err
+
+
+def test_study_from_standard_input_and_from_the_library(study):
+    ended = command("study", "-", "--plan", stdin=STUDY.encode())
+    assert ended.code == 0 and len(listed(ended.out)) == 8
+    given = [f"base={study}/model", f"train={study}/train.json", f"dev={study}/dev.json", "max_length=32 tokens"]
+    ended = command("study", "lib://studies/guidelines", "--plan", *(w for g in given for w in ("-p", g)))
+    assert ended.code == 0 and len(listed(ended.out)) == 90
+    assert command("validate", "-", stdin=STUDY.encode()).out.startswith("<stdin>: ok, a study (")
+
+
+def test_two_at_once_in_one_folder_are_refused(study):
+    from recipelang.engine.files import only_one
+
+    (study / "out").mkdir()
+    with only_one(study / "out"):
+        ended = command("study", "s.recipe", "-o", "out")
+    assert (ended.code, ended.codes) == (1, ["E085"])
+
+
 def test_run_that_dies_is_told_of_and_the_others_go_on(study):
     change(study, "arm plain {}", "arm broken {\n  patch stage sparse { learning_rate = 1e30 }\n}\n\narm plain {}")
     change(study, "[60%, 90%]", "[60%]")
