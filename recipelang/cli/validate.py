@@ -10,8 +10,8 @@ from recipelang.cli import options
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.files import read_source
 from recipelang.cli.findings import Format, Printer
-from recipelang.cli.read import Around, check_all, read_around
-from recipelang.source import Diagnostics, RecipeError, Source
+from recipelang.cli.read import Around, check_all, read_around, told_of_study
+from recipelang.source import RecipeError, Source
 from recipelang.source.diagnostic import Applicability
 from recipelang.source.report import Report
 from recipelang.spec.check import Checked
@@ -54,7 +54,7 @@ def validate(
         report = Report("<stdin>" if name == "-" else name)
         try:
             source = read_source(name)
-            if may_be_study(source) and (told := _study(source)) is not None:
+            if (told := told_of_study(source)) is not None:
                 printer.add(Report(report.name, told[0].sorted()), "" if told[0].errors else told[1])
                 continue
             checked = _checked(source, around, allowed)
@@ -66,23 +66,6 @@ def validate(
     printer.close()
     if printer.errors:
         raise typer.Exit(Exit.ERRORS)
-
-
-def may_be_study(source: Source) -> bool:
-    """Cheap: most files are recipes, and are parsed once."""
-    return "\nstudy" in source.text or "\r\nstudy" in source.text
-
-
-def _study(source: Source) -> tuple[Diagnostics, str] | None:
-    """What is wrong with a study, and a line of what it holds; none of a recipe."""
-    from recipelang.study.read import is_study
-    from recipelang.syntax import parse
-
-    if not is_study(parse(source, Diagnostics()).recipe):
-        return None
-    from recipelang.cli.study import checked
-
-    return checked(source)
 
 
 def _checked(source: Source, around: Around, allowed: set[Applicability]) -> Checked:

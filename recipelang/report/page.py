@@ -83,9 +83,12 @@ def figures(charts: Iterable[Chart | tuple[Chart, str]]) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[int] = (), raw: bool = False) -> str:
-    """`numbers`: columns set to the right. `raw`: cells are HTML already."""
-    rows, right = list(rows), set(numbers)
-    if not rows:
+    """`numbers`: columns set to the right. `raw`: cells are HTML already. A column with nothing in it is left out."""
+    rows = list(rows)
+    kept = [i for i in range(len(head)) if any(row[i] for row in rows)]
+    right = {kept.index(i) for i in numbers if i in kept}
+    head, rows = [head[i] for i in kept], [[row[i] for i in kept] for row in rows]
+    if not kept:
         return ""
 
     def cell(tag: str, i: int, text: str) -> str:

@@ -245,7 +245,10 @@ def _prune(block: Any) -> str:
     pattern = (
         "" if block.pattern == "unstructured" else f", {block.pattern} {block.pattern_size[0]}:{block.pattern_size[1]}"
     )
-    return f"{what} ({block.scope}{pattern}), {first.sparsity:.0%} to {last.sparsity:.0%} in {len(block.events)} events"
+    how = f"{what} ({block.scope}{pattern})"
+    if len(block.events) == 1:
+        return f"{how}, {last.sparsity:.0%} at once"
+    return f"{how}, {first.sparsity:.0%} to {last.sparsity:.0%} in {len(block.events)} events"
 
 
 def _events(block: Any) -> str:

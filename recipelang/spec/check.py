@@ -143,7 +143,7 @@ def check(
     """
     diagnostics = Diagnostics()
     parsed = parse(source, diagnostics)
-    if parsed.recipe is not None and (study := _study(parsed.recipe)) is not None:
+    if (study := study_of(parsed.recipe)) is not None:
         help = f"`recipelang study {source.name}` runs it"
         diagnostics.add(Diagnostic("E100", "this is a study, not a recipe", Label(source, study.header), help=(help,)))
         return Checked(parsed, None, diagnostics)
@@ -153,9 +153,9 @@ def check(
     return _Checker(parsed, composed, diagnostics, given or {}, complete).run()
 
 
-def _study(tree: t.Recipe) -> t.Block | None:
+def study_of(tree: t.Recipe | None) -> t.Block | None:
     """The block that makes a file a study: variants of a recipe, which is another file."""
-    return next((s for s in tree.statements if isinstance(s, t.Block) and s.kind == "study"), None)
+    return next((s for s in tree.statements if isinstance(s, t.Block) and s.kind == "study"), None) if tree else None
 
 
 class _Checker:

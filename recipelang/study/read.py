@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Span
 from recipelang.source.suggest import closest, instead
 from recipelang.spec.bind import Binder
+from recipelang.spec.check import study_of
 from recipelang.spec.compose import word
 from recipelang.spec.evaluate import Evaluator
 from recipelang.spec.study_blocks import STUDY_BLOCKS, ArmSpec, StudySpec
@@ -51,17 +52,13 @@ class Study:
     arms: tuple[Arm, ...]
 
 
-def is_study(recipe: t.Recipe | None) -> bool:
-    return recipe is not None and any(isinstance(s, t.Block) and s.kind == "study" for s in recipe.statements)
-
-
 def read_study(source: Source, load: Loader) -> Study:
     """`RecipeError` with every mistake in the study's own text; the recipes are not looked at yet."""
     found = Diagnostics()
     parsed = parse(source, found)
     found.raise_errors()
     assert parsed.recipe is not None
-    if not is_study(parsed.recipe):
+    if study_of(parsed.recipe) is None:
         at = Label(source, parsed.recipe.version_span)
         help = 'a study holds `study { of = "./recipe.recipe" }`; `recipelang run` runs a recipe'
         raise RecipeError(Diagnostic("E100", "this is no study", at, help=(help,)))

@@ -70,6 +70,7 @@ def test_study_is_validated_and_formatted_as_a_recipe_is(study):
     ended = command("validate", "s.recipe")
     assert (ended.code, ended.out) == (0, "s.recipe: ok, a study (two arms: plain, everything; 8 runs)\n")
     assert command("fmt", "--check", "s.recipe").code == 0
+    assert command("lint", "s.recipe").out == "s.recipe: a study, no findings\n"
     change(study, "targets = @linear", "targets = @linaer")
     ended = command("validate", "s.recipe")
     assert ended.code == 1 and ended.codes == ["E073"]
