@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -67,7 +68,10 @@ def read_params(options: Sequence[str]) -> dict[str, Given]:
 
 def told_of_study(source: Source) -> tuple[Diagnostics, str] | None:
     """What is wrong with a study, and a line of what it holds; none of a recipe, which most files are: they are cheap."""
-    if "\nstudy" not in source.text or study_of(parse(source, Diagnostics()).recipe) is None:
+    if (
+        not re.search(r"^(?:study|arm|vary)\b", source.text, re.M)
+        or study_of(parse(source, Diagnostics()).recipe) is None
+    ):
         return None
     from recipelang.cli.study import checked
 

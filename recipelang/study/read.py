@@ -207,10 +207,17 @@ class _Reader:
     # ----------------------------------------------------------------- messages
     def _only(self, statements: Iterable[t.Statement], allowed: tuple[type, ...], message: str) -> None:
         for s in statements:
-            if not isinstance(s, (*allowed, t.Broken)):
-                kind = s.kind if isinstance(s, t.Block | t.Claim) else _WORDS.get(type(s)) or word(s)
-                what = f"`{kind}`" if kind else "this"
-                self._error("E034", message, s.span, f"{what} belongs in the recipe; `set` and `patch` change it here")
+            if isinstance(s, (*allowed, t.Broken)):
+                continue
+            if isinstance(s, t.Block) and (near := closest(s.kind, ["patch"])):
+                fixes = instead(s.kind, near, s.kind_span)
+                at, help = Label(self.source, s.kind_span), (f"did you mean `{near}`?",)
+                self.found.add(Diagnostic("E052", f"unknown block `{s.kind}` here", at, help=help, fixes=fixes))
+                continue
+            kind = s.kind if isinstance(s, t.Block | t.Claim) else _WORDS.get(type(s)) or word(s)
+            what = f"`{kind}`" if kind else "this"
+            span = s.header if isinstance(s, t.Block) else s.span
+            self._error("E034", message, span, f"{what} belongs in the recipe; `set` and `patch` change it here")
 
     def _known(self, path: str, name: str | None, names: Iterable[str], what: str) -> bool:
         names = list(names)
