@@ -30,7 +30,7 @@ def listing(study: Study, wanted: Sequence[Variant], outcomes: Mapping[str, Outc
         state = outcomes[variant.name].status
         left += variant.plan.steps if state != "finished" else 0
         steps = " + ".join(f"{s.steps:,}" for s in variant.plan.stages)
-        grid.add_row(clean(variant.name), steps, state if state != "waiting" else "to run")
+        grid.add_row(Text(clean(variant.name)), steps, state if state != "waiting" else "to run")
     speed = seconds_per_step(outcomes.values())
     much = f", about {duration(left * speed)} at the speed of the finished ones" if speed and left else ""
     return Group(grid, Text(f"\n{len(wanted)} runs, {left:,} steps to go{much}; in {folder}"))
@@ -64,18 +64,17 @@ class Lines:
         self.outcomes = dict(outcomes)
         self.wanted = wanted
         kept = sum(1 for v in wanted if outcomes[v.name].status == "finished")
-        console.print(
-            f"{clean(study.name)}: {len(wanted)} runs in {folder}" + (f", {kept} of them finished" if kept else "")
-        )
+        more = f", {kept} of them finished" if kept else ""
+        console.print(Text(f"{clean(study.name)}: {len(wanted)} runs in {folder}{more}"))
 
     def started(self, variant: Variant, resumed: bool) -> None:
         how = "goes on" if resumed else "starts"
-        self.console.print(f"  {clean(variant.name)} {how}: {variant.plan.steps:,} steps", style="dim")
+        self.console.print(Text(f"  {clean(variant.name)} {how}: {variant.plan.steps:,} steps", "dim"))
 
     def ended(self, outcome: Outcome) -> None:
         self.outcomes[outcome.variant.name] = outcome
         done = sum(1 for v in self.wanted if self.outcomes[v.name].status == "finished")
-        self.console.print(f"{done}/{len(self.wanted)} {clean(outcome.variant.name)}: {_said(outcome)}")
+        self.console.print(Text(f"{done}/{len(self.wanted)} {clean(outcome.variant.name)}: {_said(outcome)}"))
         from recipelang.cli.study import write
 
         write(self.study, self.folder, [self.outcomes[v.name] for v in self.made])
@@ -96,8 +95,10 @@ def shown(study: Study, outcomes: Sequence[Outcome], folder: Path) -> Renderable
     heads, cells = table.heads(study, made, short=True), table.cells(study, made, short=True)
     kept = [i for i in range(len(heads)) if any(row[i] for row in cells)]
     for i in kept:
-        grid.add_column(clean(heads[i]), overflow="fold", no_wrap=heads[i] == "arm")
+        grid.add_column(Text(clean(heads[i])), overflow="fold", no_wrap=heads[i] == "arm")
     for row in cells:
-        grid.add_row(*(clean(row[i]) for i in kept))
-    failed = [Text(f"  {o.variant.name} failed: {o.error}", "red") for o in outcomes if o.status == "failed"]
+        grid.add_row(*(Text(clean(row[i])) for i in kept))
+    failed = [
+        Text(f"  {clean(o.variant.name)} failed: {clean(o.error)}", "red") for o in outcomes if o.status == "failed"
+    ]
     return Group(Text(""), grid, Text(f"\n{table.NOTE}", "dim"), *failed, Text(f"\neverything is in {folder}", "bold"))

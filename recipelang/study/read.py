@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -90,6 +91,7 @@ class _Reader:
             if isinstance(bound, StudySpec):
                 specs["study"] = bound
             elif isinstance(bound, ArmSpec):
+                self._can_be_a_folder(block)
                 self._only(block.body, (t.Attribute, t.Set, t.Patch), "an arm holds attributes, `set` and `patch`")
                 arms[block.labels[0]] = (block, bound)
         if "study" not in specs or self.found.errors:
@@ -122,7 +124,15 @@ class _Reader:
         )
 
     def _slug_of(self, spec: StudySpec) -> str:
-        return (spec.of or "recipe").rpartition("/")[2].removesuffix(".recipe")
+        name = (spec.of or "").rpartition("/")[2].removesuffix(".recipe")
+        return name if _NAME.fullmatch(name) else "recipe"
+
+    def _can_be_a_folder(self, block: t.Block) -> None:
+        """A name in quotes may be any text, and must not lead out of the study's folder."""
+        if not _NAME.fullmatch(block.labels[0]):
+            message = "an arm's name is that of a folder too"
+            help = "write letters, digits, `-` and `_`, beginning with a letter, at most 60"
+            self._error("E024", message, block.label_spans[0], help)
 
     def _arm(
         self, name: str, study: StudySpec, arms: Mapping[str, tuple[t.Block, ArmSpec]], below: tuple[Source, ...]
@@ -247,4 +257,5 @@ class _Reader:
         self.found.add(Diagnostic(code, message, Label(self.source, span), help=(help,)))
 
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,59}")
 _WORDS = {t.Param: "param", t.Let: "let"}
