@@ -179,7 +179,7 @@ def _y(metric: str) -> Axis:
 def _note(study: Study) -> str:
     said = "Bars are one standard deviation over seeds on either side of the mean (n - 1)."
     if study.baseline is not None:
-        said += " Of differences they are 95 % intervals: where one leaves out zero, the arm differs from the baseline."
+        said += " Of differences they are 95 % intervals: one that leaves out zero is a difference that seeds alone would seldom make."
     return f'<p class="quiet-text">{escape(said)}</p>'
 
 
