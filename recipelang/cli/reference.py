@@ -23,12 +23,20 @@ def pages() -> dict[str, str]:
         "values.md": ("how numbers, strings and names are written; types of parameters", values.text()),
         "commands.md": ("the help of every command", _commands()),
         "exit-codes.md": ("how a command ends", _exit_codes()),
-        "codes.md": ("every error, warning and advice", codes.text()),
+        "codes.md": ("every error, warning and rule, with the rules' levels", codes.text(_rules())),
     }
     listed = [f"- [{_title(text)}]({name}): {about}" for name, (about, text) in found.items()]
     note = "Written by `make docs` from the program itself: to change a page, change what it tells of."
     index = page("Reference of `.recipe`, language version 1", "\n".join(listed), note)
     return {"README.md": index, **{name: text for name, (_, text) in found.items()}}
+
+
+def _rules() -> dict[str, codes.RuleFacts]:
+    """What has a level: every rule, and the finding that tells which could not be judged."""
+    from recipelang.lint.registry import DEFAULTS, NOT_CHECKED, NOT_CHECKED_NAME, RULES
+
+    rules = {rule.CODE: codes.RuleFacts(rule.NAME, rule.LEVEL, rule.NEEDS) for rule in RULES}
+    return {NOT_CHECKED: codes.RuleFacts(NOT_CHECKED_NAME, DEFAULTS[NOT_CHECKED], ""), **rules}
 
 
 def _title(text: str) -> str:

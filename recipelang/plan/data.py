@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from recipelang.plan.facts import ModelFacts, cache_folder, file_digest
-from recipelang.plan.references import is_local, local_path
+from recipelang.plan.references import check_version, is_local, local_path
 from recipelang.plan.types import DataPlan, SplitPlan
 from recipelang.source import Diagnostic, RecipeError, at_label, fail
 from recipelang.spec.blocks import DataSpec
@@ -87,6 +87,7 @@ def _split(spec: DataSpec, name: str, beside: Path) -> SplitPlan:
 def _located(reference: str, split: str, beside: Path) -> SplitPlan:
     if is_local(reference):
         reference = str(local_path(reference, beside))
+    check_version(reference)
     return SplitPlan(reference=reference, split=split)
 
 
