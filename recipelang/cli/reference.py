@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from recipelang.cli.exit_codes import Exit
-from recipelang.reference import attributes, choices, codes, schedules, selectors, values
+from recipelang.reference import attributes, choices, claims, codes, composition, schedules, selectors, values
 from recipelang.reference.markdown import block, code, page, table
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
@@ -20,7 +20,12 @@ def pages() -> dict[str, str]:
         "schedules.md": ("shapes of values that change over time", schedules.text()),
         "choices.md": ("what `method`, `optimizer` and `pattern` may be", choices.text()),
         "selectors.md": ("how tensors are chosen", selectors.text()),
-        "values.md": ("how numbers, strings and names are written; types of parameters", values.text()),
+        "values.md": ("how numbers, strings and names are written; types, units, operators", values.text()),
+        "claims.md": ("what a recipe promises: functions, metrics, measured values", claims.text()),
+        "composition.md": (
+            "recipes made of recipes: `extends`, `patch`, overlays, files of parameters",
+            composition.text(),
+        ),
         "commands.md": ("the help of every command", _commands()),
         "exit-codes.md": ("how a command ends", _exit_codes()),
         "codes.md": ("every error, warning and rule, with the rules' levels", codes.text(_rules())),

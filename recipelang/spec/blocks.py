@@ -12,6 +12,7 @@ from recipelang.schedules.kinds import schedule
 from recipelang.spec.attribute import ANY, Attr, Conflict, Spec
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec
 from recipelang.spec.methods import METHODS, OPTIMIZERS, chosen
+from recipelang.spec.metrics import MEASURES
 from recipelang.spec.selector_kind import selector
 from recipelang.spec.terms import LOGITS, kept, terms
 from recipelang.values import kinds as k
@@ -388,7 +389,7 @@ class EvaluateSpec(Spec):
     metrics: Annotated[
         tuple[str, ...],
         Attr(
-            k.list_of(k.one_of("f1", "exact_match", "accuracy", "matthews", "perplexity", "loss")),
+            k.list_of(k.one_of(*MEASURES)),
             "what to measure; unset: the task's",
             "s",
             example="[f1, exact_match]",
