@@ -112,7 +112,7 @@ class DataSpec(Spec):
     ] = None
     config: Annotated[str | None, Attr(k.text(), "configuration of an `hf://` data set", example='"plain_text"')] = None
     max_length: Annotated[
-        int | None, Attr(k.count("token"), "longest input; unset: 384 or the model's limit", example="384 tokens")
+        int | None, Attr(k.count("token", 1), "longest input; unset: 384 or the model's limit", example="384 tokens")
     ] = None
     stride: Annotated[int, Attr(k.count("token"), "overlap of the windows of a long passage", example="128 tokens")] = (
         128
@@ -120,7 +120,7 @@ class DataSpec(Spec):
     samples: Annotated[
         int | None,
         Attr(
-            k.count("sample"),
+            k.count("sample", 1),
             "only the first N training examples, or, of a language model, N blocks drawn from all; unset: all",
             example="10_000 samples",
         ),

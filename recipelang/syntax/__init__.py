@@ -8,7 +8,7 @@ from recipelang.source import Diagnostic, Diagnostics, Label, Source
 from recipelang.syntax import tree as tree
 from recipelang.syntax.build import Builder
 from recipelang.syntax.parser import parse_tokens
-from recipelang.syntax.tokens import Tokens, span_of, tokenise
+from recipelang.syntax.tokens import MAX_TOKENS as MAX_TOKENS, Tokens, span_of, tokenise
 
 #: The version of the language that this release reads.
 LANGUAGE = (1, 0)
@@ -47,6 +47,12 @@ def parse(source: Source, diagnostics: Diagnostics) -> Parsed:
         diagnostics.add(Diagnostic("E042", message, at, help=("split it, or shorten it",)))
         recipe = None
     return Parsed(source, recipe, tokens)
+
+
+def size(parsed: Parsed) -> tuple[int, int]:
+    """How many statements and tokens a text has, for limits on several texts together."""
+    statements = len(_flat(parsed.recipe.statements)) if parsed.recipe is not None else 0
+    return statements, len(parsed.tokens.stream) if parsed.tokens is not None else 0
 
 
 def _flat(statements: tuple[tree.Statement, ...]) -> list[tree.Statement]:
