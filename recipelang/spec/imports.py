@@ -88,7 +88,8 @@ class Imports:
             self._error("E042", f"this recipe is made of more than {limit}", asked)
             return None
         found = Diagnostics()
-        parsed = parse(source, found)
+        parsed = parse(source, found, MAX_TOKENS - self.tokens)
+        self.full = any(d.code == "E042" for d in found)
         if not self.count(parsed, asked):
             return None
         placed = replace(source, base=self.files[-1].end + 1)
@@ -100,12 +101,11 @@ class Imports:
         """Whether all texts together are within the limits of one: many full libraries would take minutes to join."""
         statements, tokens = size(parsed)
         self.statements, self.tokens = self.statements + statements, self.tokens + tokens
-        if self.statements <= MAX_STATEMENTS and self.tokens <= MAX_TOKENS:
+        if self.statements <= MAX_STATEMENTS:
             return True
-        limit = f"{MAX_STATEMENTS:,} statements" if self.statements > MAX_STATEMENTS else f"{MAX_TOKENS:,} tokens"
         self.full = True
         help = "use less of other files: what is in them counts as if it stood here"
-        self._error("E042", f"this recipe is made of more than {limit}", asked, help)
+        self._error("E042", f"this recipe is made of more than {MAX_STATEMENTS:,} statements", asked, help)
         return False
 
     def _extends(self, file: File) -> t.Text | None:

@@ -23,8 +23,11 @@ class Parsed:
     tokens: Tokens | None
 
 
-def parse(source: Source, diagnostics: Diagnostics) -> Parsed:
-    """Parse one file; `recipe` is `None` only when a limit was broken or the version is unknown."""
+def parse(source: Source, diagnostics: Diagnostics, room: int = MAX_TOKENS) -> Parsed:
+    """Parse one file; `recipe` is `None` only when a limit was broken or the version is unknown.
+
+    `room`: how many tokens it may have, which is less where others belong to the same recipe.
+    """
     if len(source.text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         diagnostics.add(
             Diagnostic(
@@ -33,7 +36,7 @@ def parse(source: Source, diagnostics: Diagnostics) -> Parsed:
         )
         return Parsed(source, None, None)
     found = Diagnostics()
-    tokens = tokenise(source, found)
+    tokens = tokenise(source, found, room)
     if tokens is not None and not _version_is_known(tokens, source, diagnostics):
         return Parsed(source, None, tokens)  # what a newer language means is not for this one to judge
     diagnostics.extend(found)

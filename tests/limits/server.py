@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,12 +13,12 @@ from pathlib import Path
 
 #: of the processor, beyond a start of Python and its imports; and bytes in all
 SECONDS, BYTES = 1.0, 256 * 2**20
-#: what stops a process that has no limit of its own: the test then fails in seconds, and takes no machine with it
-HARD_SECONDS, HARD_BYTES = 20, 2 * 2**30
-
-#: a command is imported when it is asked for: here once, not in every child
+#: a command is imported when it is asked for: here once, not in every child. The limits of the system are wider than
+#: ours: what has no limit of its own fails in seconds, and takes no machine with it
 SERVER = """
-import json, os, sys
+import json, os, resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (2 * 2**30,) * 2)
+resource.setrlimit(resource.RLIMIT_CPU, (30, 30))
 from recipelang.cli.main import command_line, main
 command_line(["validate", "plan", "lint", "digest", "fmt"])
 import recipelang.plan.resolve, recipelang.lint, recipelang.cli.plan_screen, recipelang.tasks.question_answering
@@ -46,11 +45,6 @@ class Ended:
     err: str
 
 
-def _bound() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (HARD_BYTES, HARD_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (HARD_SECONDS, HARD_SECONDS))
-
-
 @contextmanager
 def commands(folder: Path) -> Iterator[Callable[..., Ended]]:
     """`recipelang` with the arguments given, in `folder`."""
@@ -58,7 +52,7 @@ def commands(folder: Path) -> Iterator[Callable[..., Ended]]:
     environment = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": root, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     start = [sys.executable, "-c", SERVER]
-    with subprocess.Popen(start, cwd=folder, env=environment, preexec_fn=_bound, **pipes) as server:
+    with subprocess.Popen(start, cwd=folder, env=environment, **pipes) as server:
 
         def run(*arguments: str) -> Ended:
             server.stdin.write(json.dumps(arguments) + "\n")
