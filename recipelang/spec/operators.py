@@ -146,6 +146,11 @@ def logic(ev: Evaluator, expr: t.Binary, left: object) -> object:
     if isinstance(left, Poison) or isinstance(right, Poison):
         return POISON
     for tree, value in ((expr.left, left), (expr.right, right)):
+        if isinstance(value, NODES):
+            sign = "&" if expr.operator == "and" else "|"
+            fixes = (Fix(f"write `{sign}`", (Edit(expr.operator_span, sign),)),)
+            message, help = f"`{expr.operator}` does not join selectors", f"write `{sign}`"
+            return ev.error("E024", message, expr.operator_span, help=help, fixes=fixes)
         if not isinstance(value, bool):
             return ev.operand(tree, value, "`true` or `false`", expr.operator)
     return right
