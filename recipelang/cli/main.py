@@ -72,7 +72,7 @@ COMMANDS = {
     "report": ("report", "Write the page of a run."),
     "study": ("study", "Run variants of a recipe, compare them."),
     "trace": ("trace", "Tell where a value came from."),
-    "schema": ("schema", "Print the JSON Schema of a recipe."),
+    "schema": ("schema", "Print the JSON Schema of recipes or findings."),
     "digest": ("digest", "Print what a recipe is, as digests."),
     "convert": ("convert", "Write a recipe as JSON or YAML, and back."),
     "explain": ("explain", "Tell what a code of a message means."),

@@ -33,6 +33,7 @@ class Task(Protocol):
     AUTO_MODEL: str
     LABELS: tuple[str, ...]
     FIELDS: tuple[str, ...]
+    SHORTEST: int  # tokens of an input that still holds something to learn from
 
     def open_split(
         self, reference: str, split: str, columns: Mapping[str, str] | None = None, config: str | None = None

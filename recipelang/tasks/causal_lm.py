@@ -28,6 +28,7 @@ OUTPUTS = ("logits",)
 AUTO_MODEL = "AutoModelForCausalLM"
 LABELS = ("labels",)
 FIELDS = ("text",)
+SHORTEST = 2
 
 ENDINGS = (".txt", ".json", ".jsonl", ".csv", ".parquet")
 _FORMATS = "a `.txt` file is one text; records of the others have a column `text`"

@@ -27,6 +27,7 @@ __all__ = ["FIELDS", "load_tokenizer"]
 METRICS = ("f1", "exact_match")
 OUTPUTS = ("start_logits", "end_logits")
 AUTO_MODEL = "AutoModelForQuestionAnswering"
+SHORTEST = 8  # windows of fewer tokens could not overlap
 LABELS = ("start_positions", "end_positions")
 
 
