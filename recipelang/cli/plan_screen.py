@@ -27,6 +27,7 @@ from recipelang.plan.types import (
 from recipelang.source.render import clean
 from recipelang.spec.check import Recipe
 from recipelang.spec.show import show
+from recipelang.tasks import task_of
 from recipelang.values.kinds import show_fraction
 
 #: the plot does not grow beyond this
@@ -94,7 +95,7 @@ def _data(plan: Plan) -> str:
     parts = []
     for data in plan.data:
         for name, split in data.splits.items():
-            what = "blocks" if data.task == "causal_lm" else "windows"
+            what = task_of(data.task).ITEMS
             windows = f" in {data.items[name]:,} {what}" if data.items[name] != data.examples[name] else ""
             parts.append(f"{name} {data.examples[name]:,}{windows} ({clean(_tail(split.reference))})")
     alike = "; batches of like length" if any(d.group_by_length for d in plan.data) else ""

@@ -46,11 +46,18 @@ def load_model(folder: Path, plan: ModelPlan, seed: int) -> nn.Module:
             for name in key:
                 if value is not None and hasattr(config, name):
                     setattr(config, name, value)
+        if plan.labels:
+            config.id2label = dict(enumerate(plan.labels))
+            config.label2id = {name: i for i, name in enumerate(plan.labels)}
+            config.problem_type = "single_label_classification"  # one of them is right; else dtypes would decide
         auto = getattr(transformers, task_of(plan.task).AUTO_MODEL)
         # a new head is expected, and the plan names it; drawing it leaves the run's own stream alone
         with quiet(), torch.random.fork_rng():
             torch.manual_seed(stream(seed, "head"))
-            return auto.from_pretrained(folder, config=config, use_safetensors=True, dtype=torch.float32)
+            # a head of another shape is drawn anew: the plan says so, and any other tensor it has compared already
+            return auto.from_pretrained(
+                folder, config=config, use_safetensors=True, dtype=torch.float32, ignore_mismatched_sizes=True
+            )
     except Exception as error:  # a config may be wrong in any way, and the library checks it in as many
         if is_out_of_memory(error):
             raise

@@ -127,7 +127,7 @@ class Distill(Modifier):
         return state.loss * 0.0  # every weight is 0 at this step
 
     def _inner(self, kind: str, number: int, pair: tuple[int, int], ours: Any, known: Any, state: State) -> Tensor:
-        mask = state.batch["attention_mask"]
+        mask = state.batch["attention_mask"].flatten(0, -2)  # choices of a question are items of their own
         student, teacher = pair
         if kind == "attention":
             return attention_loss(ours.attentions[student], known.attentions[teacher], mask)

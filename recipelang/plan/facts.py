@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,16 @@ class ModelFacts:
     config: dict[str, Any]
     tensors: tuple[TensorFact, ...]
     fresh: tuple[str, ...]  # parameters that the checkpoint does not hold
+    labels: tuple[str, ...] = ()  # names of the classes, of a task that has some
 
     @property
     def parameters(self) -> int:
         return sum(t.size for t in self.tensors)
+
+    @property
+    def has_head(self) -> bool:
+        """Whether the checkpoint holds a head for the task: a new one is drawn otherwise."""
+        return not any("head" in t.roles for t in self.tensors if t.name in self.fresh)
 
     @property
     def layers(self) -> int:
@@ -60,9 +66,11 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def read_model_facts(path: Path, task: str) -> ModelFacts:
-    """The task model that will be made from a folder. No weights are read."""
+def read_model_facts(path: Path, task: str, labels: Sequence[str] = ()) -> ModelFacts:
+    """The task model that will be made from a folder, for classes of these names. No weights are read."""
     config = read_config(path)
+    if labels:
+        config["id2label"] = {str(i): name for i, name in enumerate(labels)}
     if "model_type" not in config:
         raise fail("E076", f"`{path / 'config.json'}` does not say which `model_type` this is")
     family = str(config["model_type"])
@@ -102,7 +110,7 @@ def read_model_facts(path: Path, task: str) -> ModelFacts:
                 continue
             message = f"`{tensor.name}` has shape {found.shape}, the config says {tensor.shape}"
             raise fail("E076", message, help=_AGAIN, notes=[f"the folder is {path}"])
-    return ModelFacts(path, family, task, config, tensors, tuple(fresh))
+    return ModelFacts(path, family, task, config, tensors, tuple(fresh), tuple(labels))
 
 
 def _same_depth(path: Path, tensors: tuple[TensorFact, ...], header: Mapping[str, object]) -> None:

@@ -29,7 +29,12 @@ TASKS = (
 )
 
 #: what `metrics` is when a recipe leaves it out
-METRICS = {"question_answering": ("f1", "exact_match"), "causal_lm": ("perplexity",)}
+METRICS = {
+    "question_answering": ("f1", "exact_match"),
+    "sequence_classification": ("accuracy", "f1", "matthews"),
+    "multiple_choice": ("accuracy",),
+    "causal_lm": ("perplexity",),
+}
 
 
 class MetaSpec(Spec):
@@ -76,7 +81,7 @@ class ModelSpec(Spec):
             k.one_of(*TASKS),
             "what the model is trained for; decides head, loss and metrics",
             example="question_answering",
-            later=("sequence_classification", "multiple_choice", "token_classification", "masked_lm"),
+            later=("token_classification", "masked_lm"),
         ),
     ]
     revision: Annotated[str | None, Attr(k.text(), "commit or tag of an `hf://` model", example='"v1.0"')] = None
@@ -157,7 +162,13 @@ class ColumnsSpec(Spec):
     question: Annotated[str | None, Attr(k.text(), "the question", example='"q"')] = None
     context: Annotated[str | None, Attr(k.text(), "the passage that holds the answer", example='"passage"')] = None
     answers: Annotated[str | None, Attr(k.text(), "the answers, with their offsets", example='"spans"')] = None
-    text: Annotated[str | None, Attr(k.text(), "the text that a language model reads", example='"content"')] = None
+    text: Annotated[str | None, Attr(k.text(), "the text; of a pair the first", example='"content"')] = None
+    pair: Annotated[str | None, Attr(k.text(), "the second text of a pair", example='"hypothesis"')] = None
+    label: Annotated[str | None, Attr(k.text(), "the label of a text", example='"gold"')] = None
+    choices: Annotated[
+        str | None, Attr(k.text(), "the choices: a list, or `option` for `option1`, `option2`", example='"option"')
+    ] = None
+    answer: Annotated[str | None, Attr(k.text(), "which choice is right", example='"answerKey"')] = None
 
 
 class PruneSpec(Spec):
@@ -392,7 +403,7 @@ class EvaluateSpec(Spec):
             "what to measure; unset: the task's",
             "s",
             example="[f1, exact_match]",
-            later=("accuracy", "matthews", "loss"),
+            later=("loss",),
             unordered=True,
         ),
     ] = ()

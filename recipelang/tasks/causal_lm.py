@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,13 @@ from recipelang.tasks import reading
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-METRICS = ("perplexity",)
 OUTPUTS = ("logits",)
 AUTO_MODEL = "AutoModelForCausalLM"
 LABELS = ("labels",)
+ITEMS = "blocks"
+PER_TOKEN = True
+BLOCKS = True
+CLASSES = False
 FIELDS = ("text",)
 
 ENDINGS = (".txt", ".json", ".jsonl", ".csv", ".parquet")
@@ -39,15 +43,23 @@ class Blocks:
     """`items` rows of tokens, all of one length but for a single short one."""
 
     input_ids: np.ndarray  # [items, length] int32
+    sequences: int = 1
 
     @property
     def lengths(self) -> np.ndarray:
         return np.full(len(self), self.input_ids.shape[1], np.int32)
 
+    @property
+    def width(self) -> int:
+        return int(self.input_ids.shape[1])
+
     def __len__(self) -> int:
         return len(self.input_ids)
 
-    def batch(self, rows: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
+    def inputs(self) -> tuple[np.ndarray, ...]:
+        return (self.input_ids,)
+
+    def batch(self, rows: Sequence[int] | np.ndarray, width: int | None = None) -> dict[str, np.ndarray]:
         ids = self.input_ids[np.asarray(rows)].astype(np.int64)
         return {"input_ids": ids, "attention_mask": np.ones_like(ids), "labels": ids.copy()}
 
@@ -60,9 +72,9 @@ class Blocks:
             drawn = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])  # type: ignore[assignment]
         return Blocks(self.input_ids[drawn])
 
-    def predicted(self, rows: Sequence[int] | np.ndarray) -> int:
+    def predicted(self) -> int:
         """Tokens whose probability is asked for: all but the first of each row."""
-        return len(rows) * (self.input_ids.shape[1] - 1)
+        return len(self) * (self.width - 1)
 
 
 @dataclass(frozen=True)
@@ -162,7 +174,9 @@ def load_tokenizer(folder: Path) -> Reader:
     return Reader(tokenizer, end if isinstance(end, int) else None)
 
 
-def featurize(examples: Sequence[str], tokenizer: Reader, max_length: int, stride: int) -> Blocks:
+def featurize(
+    examples: Sequence[str], tokenizer: Reader, max_length: int, stride: int, names: Sequence[str] = ()
+) -> Blocks:
     """Blocks of `max_length` tokens. There are no windows, so `stride` says nothing here."""
     parts: list[np.ndarray] = []
     for some in _portions(examples):
@@ -190,3 +204,16 @@ def _portions(texts: Sequence[str]) -> Iterable[list[str]]:
             some, size = [], 0
     if some:
         yield some
+
+
+def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
+    """Of every row the sum of its losses."""
+    following = batch["labels"][:, 1:]
+    known = outputs.logits[:, :-1].float().log_softmax(-1).gather(-1, following.unsqueeze(-1)).squeeze(-1)
+    return {"loss": -known.sum(-1, keepdim=True)}
+
+
+def measure(kept: Mapping[str, np.ndarray], features: Blocks, examples: Sequence[str]) -> dict[str, float]:
+    """The exponential of the mean loss of a predicted token, whatever block it stands in."""
+    lost = math.fsum(kept["loss"][:, 0].tolist()) / features.predicted()
+    return {"perplexity": math.exp(min(lost, 700.0))}  # beyond, a double has no number for it
