@@ -185,7 +185,7 @@ class Pruning:
             "step": self.step,
             "started": self._started,
             "ended": self._ended,
-            "masks": self.masks.state(),
+            "masks": {n: m.clone() for n, m in self.masks.state().items()},  # an event changes them in place
             "modifiers": {f"{m.name}/{k}": shards.whole(v) for m in self._modifiers for k, v in m.state().items()},
         }
 

@@ -113,6 +113,7 @@ class Prune(Modifier):
         *,
         tiled: bool = False,
     ) -> list[Tensor]:
+        """The masks in force become these."""
         how = self.plan
         return patterns.choose(
             how.pattern,
@@ -185,10 +186,11 @@ class Regrow(Prune):
         with torch.no_grad():
             ranked = zip(drawn, self.score.start(weights), self.score.scores(weights), strict=True)
             dropped = [zeros + n for zeros, n in zip(event.zeros, grown, strict=True)]
+            before = [mask.clone() for mask in live]
             kept = self._choose([start if new else score for new, start, score in ranked], dropped, live)
             if any(grown):
                 # where masks of another kind leave fewer alive than are to be kept, all that live are kept
-                kept = [k & mask for k, mask in zip(kept, live, strict=True)]
+                kept = [k & mask for k, mask in zip(kept, before, strict=True)]
                 everything = [torch.ones_like(k) for k in kept]
                 kept = self._choose(self.score.grown(kept), event.zeros, everything)
             self._put(weights, kept, state)

@@ -9,10 +9,7 @@ from recipelang.plan.facts import ModelFacts
 from recipelang.plan.families import TensorFact
 from recipelang.plan.types import FreezePlan, GroupPlan, PrunePlan, Segment
 from recipelang.source import Diagnostic, Label, RecipeError, fail
-
-#: methods that look at gradients: in every step before an event, and at the event itself
-OBSERVING = ("movement", "soft_movement", "rigl")
-SAMPLING = ("snip", "obert")
+from recipelang.spec.methods import METHODS
 
 
 def plan_freeze(name: str, targets: tuple[str, ...], until: int | None, steps: int, facts: ModelFacts) -> FreezePlan:
@@ -38,11 +35,15 @@ def frozen(freezes: Sequence[FreezePlan], steps: int) -> dict[str, int]:
 
 def never_ranked(prune: PrunePlan, held: Mapping[str, int]) -> str | None:
     """A target that is frozen when its gradients are asked for, if any."""
-    first = next((e.step for e in prune.events if e.sparsity > 0), None)
-    if first is None or prune.method not in (*OBSERVING, *SAMPLING):
+    method = METHODS[prune.method]
+    if method.wants not in ("steps", "gradients"):
         return None
-    trained_by = first - (prune.method in OBSERVING)  # a step before the event, so that there is a gradient to see
-    return next((t.name for t in prune.targets if held.get(t.name, 0) > trained_by), None)
+    looks = (e for e in prune.events if (any(e.grown) if method.regrows else e.sparsity > 0))
+    first = next((e.step for e in looks), None)
+    if first is None:
+        return None
+    trained_by = first - (method.wants == "steps")  # a step before the event, so that there is a gradient to see
+    return next((t.name for t in prune.targets if held.get(t.name, -1) > trained_by), None)
 
 
 @dataclass(frozen=True)

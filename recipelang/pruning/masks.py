@@ -85,4 +85,5 @@ class Masks:
 
     def load(self, state: dict[str, Tensor], parameters: dict[str, nn.Parameter]) -> None:
         for name, mask in state.items():
-            self.set(name, parameters[name], of_weight(mask, parameters[name]).to(parameters[name].device))
+            here = of_weight(mask, parameters[name]).to(parameters[name].device, copy=True)  # events change it in place
+            self.set(name, parameters[name], here)

@@ -30,7 +30,7 @@ def choose(
     tiled: bool = False,
     heights: Sequence[int] | None = None,
 ) -> list[Tensor]:
-    """Keep-masks (bool) of a set of weights, in the shapes of `live`.
+    """Keep-masks (bool) of a set of weights: `live`, changed in place one tensor at a time.
 
     Args:
         pattern: `unstructured`, `N:M` or `block`.
@@ -38,16 +38,16 @@ def choose(
         scope: the ranking set: `uniform` and `erk` rank within a tensor, `row` within a row, `global` over all.
         scores: of each tensor, flat; the largest stay.
         zeros: how many become zero, per tensor, or one number for `global`.
-        live: bool, false where a weight is masked already.
+        live: bool, contiguous, false where a weight is masked already.
         tiled: the scores are of the tiles of a `block` already, one each.
         heights: rows of the whole tensors, where `live` and the scores are of this process's shards.
     """
     match pattern:
         case "N:M":
-            return [
-                n_of_m(score().view(mask.shape), *size, mask) if n else mask.clone()
-                for score, n, mask in zip(scores, zeros, live, strict=True)
-            ]
+            for score, n, mask in zip(scores, zeros, live, strict=True):
+                if n:
+                    mask.copy_(n_of_m(score().view(mask.shape), *size, mask))
+            return list(live)
         case "block":
             tiles = [tile_live(mask, *size) for mask in live]
             if not tiled:
@@ -58,12 +58,12 @@ def choose(
             area = size[0] * size[1]
             of_tiles = [n // area for n in zeros]
             kept = choose("unstructured", size, scope, scores, of_tiles, tiles, seed=seed, heights=heights)
-            return [expand(k, *size) for k in kept]
+            return [mask.copy_(expand(k, *size)) for k, mask in zip(kept, live, strict=True)]
     if scope == "global":
         return selection.smallest(scores, zeros[0], live, seed=seed, shards=heights is not None)
     if scope == "row":
         return [
-            rows(score().view(mask.shape), n // height, mask)
+            mask.copy_(rows(score().view(mask.shape), n // height, mask))
             for score, n, mask, height in zip(scores, zeros, live, heights or [len(m) for m in live], strict=True)
         ]
     return selection.uniform(scores, zeros, live, seed=seed, shards=heights is not None)
@@ -93,7 +93,7 @@ def n_of_m(score: Tensor, n: int, m: int, live: Tensor) -> Tensor:
 def rows(score: Tensor, zeros: int, live: Tensor) -> Tensor:
     """Each output row to exactly `zeros` zeros; of equal scores the first go. Shapes [out, in]."""
     if not zeros:
-        return live.clone() if bool(live.all()) else torch.ones_like(live)
+        return torch.ones_like(live)
     score = score.masked_fill(~live, -torch.inf)
     threshold = score.kthvalue(zeros, dim=1, keepdim=True).values
     missing = zeros - (score < threshold).sum(1, keepdim=True)

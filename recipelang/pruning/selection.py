@@ -2,8 +2,10 @@
 
 The threshold is bracketed from a sample; one pass over the scores counts
 what lies below and above the bracket, and the exact cut is made among the few
-candidates inside. The set is never sorted, gathered or concatenated, and scores
-are asked for one tensor at a time; the result does not depend on the seed. Ties
+candidates inside. The set is never sorted, gathered or concatenated, scores are
+asked for one tensor at a time, and a mask in force becomes the new one: between
+the passes it remembers in a bit of its own what lies above the bracket, so that
+nothing as large as the set is ever added. The result does not depend on the seed. Ties
 go by tensor order, then by flat index. Of tensors in shards every process gives
 what it holds and gets masks of that: counts, the sample and the candidates are
 all that is exchanged.
@@ -31,36 +33,40 @@ Scores = Callable[[], Tensor]
 def smallest(
     scores: Sequence[Scores], zeros: int, live: Sequence[Tensor], *, seed: int = 0, shards: bool = False
 ) -> list[Tensor]:
-    """Keep-masks (bool, true = kept) with exactly `zeros` false over the whole set.
+    """Keep-masks (bool, true = kept) with exactly `zeros` false over the whole set: `live`, changed in place.
 
     Args:
         scores: of each tensor; the largest stay.
         zeros: how many are dropped.
-        live: bool, false where a weight is already masked: these are dropped first. The masks have its shapes.
+        live: bool, contiguous, false where a weight is already masked: these are dropped first. After an error it is
+            as it was.
         seed: where the sample begins; it changes the time taken, never the result.
         shards: the tensors are what this process holds; `zeros` is of all.
 
     Raises:
         ValueError: a score is NaN, or `zeros` is more than there are.
     """
-    alive = [m.reshape(-1) for m in live]
+    alive = [m.view(-1) for m in live]
     total, living = _sum([sum(m.numel() for m in alive), sum(map(_count, alive))], shards)
     if not 0 <= zeros <= total:
         raise ValueError(f"cannot drop {zeros:,} of {total:,}")
     wanted = zeros - (total - living)
-    if wanted == 0:
-        return [m.clone() for m in live]
     if wanted > 0:
-        kept = _live_kept(scores, alive, wanted, _Set(total, living, seed, shards))
-    else:
-        kept = _some_dead(alive, zeros, shards)
-    return [k.view(m.shape) for k, m in zip(kept, live, strict=True)]
+        try:
+            _drop_live(scores, alive, wanted, _Set(total, living, seed, shards))
+        except BaseException:
+            for mask in alive:
+                _forget(mask)
+            raise
+    elif wanted < 0:
+        _revive(alive, zeros, shards)
+    return list(live)
 
 
 def uniform(
     scores: Sequence[Scores], zeros: Sequence[int], live: Sequence[Tensor], *, seed: int = 0, shards: bool = False
 ) -> list[Tensor]:
-    """Each tensor to its own count."""
+    """Each tensor to its own count, as `smallest`."""
     sets = zip(scores, zeros, live, strict=True)
     return [smallest([s], n, [m], seed=seed, shards=shards)[0] for s, n, m in sets]
 
@@ -93,14 +99,15 @@ def _first(ties: int, equal: list[int], shards: bool) -> list[int]:
     return here
 
 
-def _some_dead(alive: list[Tensor], zeros: int, shards: bool) -> list[Tensor]:
-    """Fewer zeros than there are masked weights: the first of them, in order."""
+def _revive(alive: list[Tensor], zeros: int, shards: bool) -> None:
+    """Fewer zeros than there are masked weights: the first of them, in order, stay."""
     here = _first(zeros, [m.numel() - _count(m) for m in alive], shards)
-    return [m | ((~m).cumsum(0) > n) for m, n in zip(alive, here, strict=True)]
+    for mask, n in zip(alive, here, strict=True):
+        mask.logical_or_((~mask).cumsum(0) > n)
 
 
-def _live_kept(scores: Sequence[Scores], alive: list[Tensor], wanted: int, known: _Set) -> list[Tensor]:
-    """Drop `wanted` of the live weights and all others."""
+def _drop_live(scores: Sequence[Scores], alive: list[Tensor], wanted: int, known: _Set) -> None:
+    """Drop `wanted` of the live weights as well."""
     low, high = _bracket(scores, alive, wanted, known)
     while True:
         parts = [_split(score(), mask, low, high) for score, mask in zip(scores, alive, strict=True)]
@@ -108,13 +115,15 @@ def _live_kept(scores: Sequence[Scores], alive: list[Tensor], wanted: int, known
         _only_numbers(parts, known.shards)
         below, inside = _sum(counts, known.shards)
         if below <= wanted <= below + inside:
-            return _cut(parts, wanted - below, known.shards)
+            return _cut(parts, alive, wanted - below, known.shards)
+        for mask in alive:
+            _forget(mask)
         # the threshold is an end of the bracket, as with many equal scores, or the sample misled
         edge = low if wanted <= below else high
         less, equal = _around(scores, alive, edge)
         under, level = _sum([sum(less), sum(equal)], known.shards)
         if under <= wanted <= under + level:
-            return _at(scores, alive, edge, _first(wanted - under, equal, known.shards), equal)
+            return _drop_below(scores, alive, edge, _first(wanted - under, equal, known.shards), equal)
         low, high = (-math.inf, edge) if wanted < under else (edge, math.inf)
 
 
@@ -129,17 +138,31 @@ def _only_numbers(parts: list[_Part], shards: bool) -> None:
 class _Part:
     """One tensor, seen from a bracket."""
 
-    keep: Tensor  # bool: live and at or above its upper end
     below: int  # live weights at or below its lower end
     inside: Tensor  # flat positions of live weights strictly inside
     values: Tensor  # their scores
 
 
 def _split(score: Tensor, alive: Tensor, low: float, high: float) -> _Part:
+    """What is live and at or above the upper end is marked in `alive`."""
     below = (score <= low).logical_and_(alive)
     above = (score >= high).logical_and_(alive)
     inside = _positions(below.logical_or(above).logical_xor_(alive))
-    return _Part(above, _count(below), inside, score[inside])
+    _mark(alive, above)
+    return _Part(_count(below), inside, score[inside])
+
+
+# a byte of a mask is 0 or 1; while a bracket is tried, 2 more says that the weight is above it
+def _mark(mask: Tensor, chosen: Tensor) -> None:
+    mask.view(torch.uint8).add_(chosen.view(torch.uint8), alpha=2)
+
+
+def _forget(mask: Tensor) -> None:
+    mask.view(torch.uint8).bitwise_and_(1)
+
+
+def _only_marked(mask: Tensor) -> None:
+    mask.view(torch.uint8).bitwise_right_shift_(1)
 
 
 def _positions(mask: Tensor) -> Tensor:
@@ -153,18 +176,19 @@ def _count(mask: Tensor) -> int:
     return int(np.count_nonzero(mask.numpy())) if mask.device.type == "cpu" else int(mask.count_nonzero())
 
 
-def _cut(parts: list[_Part], rank: int, shards: bool) -> list[Tensor]:
-    """Among the candidates, drop the `rank` smallest."""
+def _cut(parts: list[_Part], alive: list[Tensor], rank: int, shards: bool) -> None:
+    """What is marked stays, and of the candidates all but the `rank` smallest."""
     candidates = torch.cat([p.values for p in parts])
     if shards:
         candidates = processes.joined(candidates)
     threshold = _order_statistics(candidates, rank - 1)[0] if rank else -math.inf
     ties = rank - int((candidates < threshold).count_nonzero())
     equal = [part.inside[part.values == threshold] for part in parts]
-    for part, level, here in zip(parts, equal, _first(ties, [e.numel() for e in equal], shards), strict=True):
-        part.keep[part.inside[part.values > threshold]] = True
-        part.keep[level[here:]] = True
-    return [p.keep for p in parts]
+    dropped = _first(ties, [e.numel() for e in equal], shards)
+    for mask, part, level, here in zip(alive, parts, equal, dropped, strict=True):
+        _only_marked(mask)
+        mask[part.inside[part.values > threshold]] = True
+        mask[level[here:]] = True
 
 
 def _around(scores: Sequence[Scores], alive: list[Tensor], edge: float) -> tuple[list[int], list[int]]:
@@ -177,16 +201,14 @@ def _around(scores: Sequence[Scores], alive: list[Tensor], edge: float) -> tuple
     return under, equal
 
 
-def _at(scores: Sequence[Scores], alive: list[Tensor], edge: float, ties: list[int], equal: list[int]) -> list[Tensor]:
+def _drop_below(scores: Sequence[Scores], alive: list[Tensor], edge: float, ties: list[int], equal: list[int]) -> None:
     """Drop what is below `edge`, and of each tensor the first `ties` of what equals it."""
-    out = []
     for score, mask, n, here in zip(scores, alive, equal, ties, strict=True):
         s = score()
-        keep = (s > edge).logical_and_(mask)
-        if here < n:
-            keep[_positions((s == edge).logical_and_(mask))[here:]] = True
-        out.append(keep)
-    return out
+        level = _positions((s == edge).logical_and_(mask))[here:] if here < n else None
+        mask.logical_and_(s > edge)
+        if level is not None:
+            mask[level] = True
 
 
 def _bracket(scores: Sequence[Scores], alive: list[Tensor], wanted: int, known: _Set) -> tuple[float, float]:

@@ -61,11 +61,12 @@ def the_smallest_of_shards_are_those_of_the_whole(folder: Path) -> None:
         total, dead = sum(m.numel() for m in live), sum(int((~m).sum()) for m in live)
         mine = [Placed(s) for s in scores]
         for zeros in {0, dead // 2, dead, dead + 1, (dead + total) // 2, total - 1, total}:
-            expected = selection.smallest([s.reshape(-1).clone for s in scores], zeros, live, seed=trial)
+            whole_masks = [k.clone() for k in live]
+            expected = selection.smallest([s.reshape(-1).clone for s in scores], zeros, whole_masks, seed=trial)
             found = selection.smallest(
                 [m.cut(s).reshape(-1).clone for m, s in zip(mine, scores, strict=True)],
                 zeros,
-                [m.cut(k) for m, k in zip(mine, live, strict=True)],
+                [m.cut(k).clone() for m, k in zip(mine, live, strict=True)],
                 seed=trial,
                 shards=True,
             )
@@ -97,14 +98,15 @@ def patterns_of_shards_are_those_of_the_whole(folder: Path) -> None:
         ("unstructured", (0, 0), "row", [40, 32]),
         ("unstructured", (0, 0), "uniform", [41, 33]),
     ):
-        expected = patterns.choose(pattern, size, scope, [s.reshape(-1).clone for s in scores], zeros, live)
+        whole_masks = [k.clone() for k in live]
+        expected = patterns.choose(pattern, size, scope, [s.reshape(-1).clone for s in scores], zeros, whole_masks)
         found = patterns.choose(
             pattern,
             size,
             scope,
             [m.cut(s).reshape(-1).clone for m, s in zip(mine, scores, strict=True)],
             zeros,
-            [m.cut(k) for m, k in zip(mine, live, strict=True)],
+            [m.cut(k).clone() for m, k in zip(mine, live, strict=True)],
             heights=[len(s) for s in scores],
         )
         assert all(torch.equal(m.cut(e), f) for m, e, f in zip(mine, expected, found, strict=True)), (pattern, scope)

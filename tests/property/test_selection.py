@@ -10,7 +10,10 @@ from recipelang.pruning import selection
 def smallest(scores, zeros, dead=None, seed=0):
     """By plain tensors of scores and of what is already masked."""
     live = [torch.ones_like(s, dtype=torch.bool) for s in scores] if dead is None else [~d for d in dead]
-    return selection.smallest([lambda s=s: s.reshape(-1) for s in scores], zeros, live, seed=seed)
+    keeps = selection.smallest([lambda s=s: s.reshape(-1) for s in scores], zeros, live, seed=seed)
+    assert all(k is m for k, m in zip(keeps, live, strict=True)), "the masks in force become the new ones"
+    assert all(int(k.view(torch.uint8).max()) <= 1 for k in keeps), "a mark was left in a mask"
+    return keeps
 
 
 def reference(scores, zeros, dead):
@@ -95,3 +98,30 @@ def test_a_score_that_is_not_a_number_is_an_error(n):
 def test_more_zeros_than_weights_is_an_error():
     with pytest.raises(ValueError, match="cannot drop"):
         smallest([torch.rand(3)], 4)
+
+
+@pytest.mark.parametrize("size", [100, 1 << 17])
+def test_after_an_error_the_masks_are_as_they_were(size):
+    """The score of the second tensor is no number, when the first has been looked at already."""
+    good, bad = torch.rand(size), torch.rand(size)
+    bad[size // 2] = torch.nan
+    live = [torch.rand(size) < 0.9, torch.ones(size, dtype=torch.bool)]
+    before = [m.clone() for m in live]
+    with pytest.raises(ValueError, match="not a number"):
+        selection.smallest([good.clone, bad.clone], size, live)
+    assert all(torch.equal(a.view(torch.uint8), b.view(torch.uint8)) for a, b in zip(live, before, strict=True))
+
+
+def test_what_a_large_update_adds_is_small():
+    """Beside weights and masks no more than what one tensor's scores take, and a few candidates."""
+    generator = torch.Generator().manual_seed(0)
+    weights = [torch.randn(1 << 14, generator=generator) for _ in range(64)]
+    live = [torch.ones_like(w, dtype=torch.bool) for w in weights]
+    with torch.profiler.profile(profile_memory=True, activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+        selection.smallest([w.abs for w in weights], 900_000, live)
+    size = most = 0
+    for event in seen.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            size += event.nbytes()
+            most = max(most, size)
+    assert 0 < most < 0.1 * 5 * sum(w.numel() for w in weights)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from recipelang.pruning import patterns
@@ -33,9 +34,10 @@ class Select:
     scope: str
 
     def __call__(self, score: Tensor, zeros: int, live: Tensor) -> Tensor:
-        """Keep-mask with exactly `zeros` false; all three have one shape, [outputs, inputs]."""
+        """A new keep-mask with exactly `zeros` false; all three have one shape, [outputs, inputs]."""
         flat = [lambda: score.reshape(-1)]
-        return patterns.choose(self.pattern, self.size, self.scope, flat, [zeros], [live])[0]
+        keep = live.clone(memory_format=torch.contiguous_format)
+        return patterns.choose(self.pattern, self.size, self.scope, flat, [zeros], [keep])[0]
 
     @property
     def group(self) -> int:
