@@ -41,7 +41,7 @@ def evaluate(
     for rows in processes.dealt(_batches(task, features)):
         batch = {k: torch.from_numpy(v).to(device) for k, v in features.batch(rows).items()}
         with autocast():
-            outputs = model(**(batch if task.BLOCKS else {k: v for k, v in batch.items() if k not in task.LABELS}))
+            outputs = model(**{k: v for k, v in batch.items() if k not in task.LABELS})
         parts.append((rows, {name: _narrow(kept) for name, kept in task.kept(outputs, batch).items()}))
     model.train(training)
     found = task.measure(_joined(parts, len(features)), features, examples)

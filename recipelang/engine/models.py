@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -33,8 +34,8 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def load_model(folder: Path, plan: ModelPlan, seed: int) -> nn.Module:
-    """The task model of a folder, with the recipe's dropout."""
+def load_model(folder: Path, plan: ModelPlan, seed: int, redrawn: Sequence[str] = ()) -> nn.Module:
+    """The task model of a folder, with the recipe's dropout; the `redrawn` of its parameters as in a new head."""
     import transformers
 
     try:
@@ -55,11 +56,23 @@ def load_model(folder: Path, plan: ModelPlan, seed: int) -> nn.Module:
         with quiet(), torch.random.fork_rng():
             torch.manual_seed(stream(seed, "head"))
             # a head of another shape is drawn anew: the plan says so, and any other tensor it has compared already
-            return auto.from_pretrained(
+            model: nn.Module = auto.from_pretrained(
                 folder, config=config, use_safetensors=True, dtype=torch.float32, ignore_mismatched_sizes=True
             )
+            for name in redrawn:
+                _draw(model.get_parameter(name), config)
+            return model
     except Exception as error:  # a config may be wrong in any way, and the library checks it in as many
         if is_out_of_memory(error):
             raise
         why = textwrap.shorten(str(error), 200, placeholder=" …") or type(error).__name__
         raise fail("E076", f"`{folder}` cannot be loaded", notes=[why]) from None
+
+
+@torch.no_grad()
+def _draw(weight: nn.Parameter, config: Any) -> None:
+    """As the families' own new heads: normal with the config's deviation, biases 0."""
+    if weight.dim() < 2:
+        weight.zero_()
+    else:
+        weight.normal_(0.0, getattr(config, "initializer_range", 0.02))

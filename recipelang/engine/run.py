@@ -172,7 +172,7 @@ class _Run:
         started = time.monotonic()
         self.stop = stop
         self.record("running", {})
-        model = load_model(Path(self.plan.model.path), self.plan.model, self.plan.seed)
+        model = load_model(Path(self.plan.model.path), self.plan.model, self.plan.seed, self.plan.model.redrawn)
         model = model if self.plan.model.drop is None else keep_layers(model, self.plan.model.drop.keep)
         self.model = model.to(self.accelerator.device)
         if self.shard:

@@ -118,7 +118,7 @@ def with_labels(facts: ModelFacts, recipe: Recipe, label: str, spec: DataSpec, s
         )
     own = label_names(facts.config)
     keeps = facts.has_head and all(fits(name, own) is not None for name in names)
-    return read_model_facts(facts.path, facts.task, own if keeps else names)
+    return read_model_facts(facts.path, facts.task, own if keeps else names, new_head=not keeps)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ class ModelFacts:
     tensors: tuple[TensorFact, ...]
     fresh: tuple[str, ...]  # parameters that the checkpoint does not hold
     labels: tuple[str, ...] = ()  # names of the classes, of a task that has some
+    redrawn: tuple[str, ...] = ()  # of `fresh`, what the checkpoint does hold: a head of other classes or another task
 
     @property
     def parameters(self) -> int:
@@ -66,8 +67,19 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def read_model_facts(path: Path, task: str, labels: Sequence[str] = ()) -> ModelFacts:
-    """The task model that will be made from a folder, for classes of these names. No weights are read."""
+#: of tasks whose heads have one name and may have one shape
+_HEADS = {
+    "sequence_classification": "ForSequenceClassification",
+    "token_classification": "ForTokenClassification",
+    "multiple_choice": "ForMultipleChoice",
+}
+
+
+def read_model_facts(path: Path, task: str, labels: Sequence[str] = (), *, new_head: bool = False) -> ModelFacts:
+    """The task model that will be made from a folder, for classes of these names. No weights are read.
+
+    With a `new_head` one is drawn, even where the checkpoint holds one of the same shape.
+    """
     config = read_config(path)
     if labels:
         config["id2label"] = {str(i): name for i, name in enumerate(labels)}
@@ -90,7 +102,9 @@ def read_model_facts(path: Path, task: str, labels: Sequence[str] = ()) -> Model
         ) from None
     header = read_folder(path)
     _same_depth(path, tensors, header)
-    fresh = []
+    made = str(next(iter(config.get("architectures") or ()), ""))
+    new_head = new_head or (task in _HEADS and any(made.endswith(h) for t, h in _HEADS.items() if t != task))
+    fresh, redrawn = [], []
     for tensor in tensors:
         found = header.get(tensor.name) or header.get(tensor.name.partition(".")[2])
         if found is None:
@@ -110,7 +124,9 @@ def read_model_facts(path: Path, task: str, labels: Sequence[str] = ()) -> Model
                 continue
             message = f"`{tensor.name}` has shape {found.shape}, the config says {tensor.shape}"
             raise fail("E076", message, help=_AGAIN, notes=[f"the folder is {path}"])
-    return ModelFacts(path, family, task, config, tensors, tuple(fresh), tuple(labels))
+        elif new_head and "head" in tensor.roles:
+            redrawn.append(tensor.name)
+    return ModelFacts(path, family, task, config, tensors, (*fresh, *redrawn), tuple(labels), tuple(redrawn))
 
 
 def _same_depth(path: Path, tensors: tuple[TensorFact, ...], header: Mapping[str, object]) -> None:

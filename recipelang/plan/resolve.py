@@ -109,6 +109,7 @@ class Resolver:
                 parameters=self.facts.parameters,
                 drop=dropped,
                 fresh_head=not facts.has_head,
+                redrawn=facts.redrawn,
                 labels=facts.labels,
             ),
             data=tuple(data),
@@ -702,6 +703,12 @@ class Resolver:
                 path = f"evaluate.{e.name}.metrics"
                 self._error("E054", f"`{wrong[0]}` is not a metric of {task}", path, f"it has {have}")
                 return False
+            for metric in (e.metrics or METRICS[task]) if self.facts.labels else ():
+                if why := task_of(task).refuses(metric, self.facts.labels):
+                    others = ", ".join(m for m in METRICS[task] if m != metric)
+                    path = f"evaluate.{e.name}" + (".metrics" if e.metrics else "")
+                    self._error("E054", why, path, f"write `metrics = [{others}]`")
+                    return False
         return True
 
     def _not_yet(self) -> bool:

@@ -34,6 +34,9 @@ class ModelPlan(Frozen):
     dtype: Literal["fp32", "bf16"] = "fp32"
     dropout: float | None = None
     attention_dropout: float | None = None
+    redrawn: tuple[str, ...] = Field(
+        default=(), description="parameters that the weights hold for other classes, or another task: drawn anew"
+    )
     labels: tuple[str, ...] = Field(default=(), description="names of the classes, in the order of the head's outputs")
     digest: str = Field(default="", description="sha256 of the weights and the config")
     family: str = ""

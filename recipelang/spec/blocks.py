@@ -33,6 +33,8 @@ METRICS = {
     "question_answering": ("f1", "exact_match"),
     "sequence_classification": ("accuracy", "f1", "matthews"),
     "multiple_choice": ("accuracy",),
+    "token_classification": ("f1", "accuracy"),
+    "masked_lm": ("perplexity", "accuracy"),
     "causal_lm": ("perplexity",),
 }
 
@@ -81,7 +83,6 @@ class ModelSpec(Spec):
             k.one_of(*TASKS),
             "what the model is trained for; decides head, loss and metrics",
             example="question_answering",
-            later=("token_classification", "masked_lm"),
         ),
     ]
     revision: Annotated[str | None, Attr(k.text(), "commit or tag of an `hf://` model", example='"v1.0"')] = None
@@ -168,6 +169,8 @@ class ColumnsSpec(Spec):
     choices: Annotated[
         str | None, Attr(k.text(), "the choices: a list, or `option` for `option1`, `option2`", example='"option"')
     ] = None
+    tokens: Annotated[str | None, Attr(k.text(), "the words of a sentence", example='"words"')] = None
+    tags: Annotated[str | None, Attr(k.text(), "a tag for every word", example='"ner"')] = None
     answer: Annotated[str | None, Attr(k.text(), "which choice is right", example='"answerKey"')] = None
 
 

@@ -30,8 +30,11 @@ class Features(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, rows: Sequence[int] | np.ndarray, width: int | None = None) -> dict[str, np.ndarray]:
-        """What the model is called with for these rows, labels included; padded to `width`, or to the longest."""
+    def batch(self, rows: Sequence[int] | np.ndarray, width: int | None = None, draw: int = 0) -> dict[str, np.ndarray]:
+        """What the model is called with for these rows, labels included; padded to `width`, or to the longest.
+
+        What is drawn for them (the masked words of a masked language model) is drawn from `draw`.
+        """
         ...
 
     def inputs(self) -> tuple[np.ndarray, ...]:
@@ -59,6 +62,10 @@ class Task(Protocol):
         """Of the classes of a split, in order. Only where there are `CLASSES`."""
         ...
 
+    def refuses(self, metric: str, names: Sequence[str]) -> str | None:
+        """Why a metric cannot be had of these classes. Only where there are `CLASSES`."""
+        ...
+
     def load_tokenizer(self, folder: Path) -> Any: ...
 
     def featurize(
@@ -77,11 +84,20 @@ class Task(Protocol):
 
 
 def task_of(name: str) -> Task:
-    from recipelang.tasks import causal_lm, multiple_choice, question_answering, sequence_classification
+    from recipelang.tasks import (
+        causal_lm,
+        masked_lm,
+        multiple_choice,
+        question_answering,
+        sequence_classification,
+        token_classification,
+    )
 
     return {  # type: ignore[return-value]
         "question_answering": question_answering,
         "sequence_classification": sequence_classification,
         "multiple_choice": multiple_choice,
+        "token_classification": token_classification,
+        "masked_lm": masked_lm,
         "causal_lm": causal_lm,
     }[name]

@@ -7,8 +7,6 @@ is dropped, as there is nothing to fill it with, unless it is all there is. Nump
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recipelang.source import fail
-from recipelang.tasks import reading
+from recipelang.tasks import reading, records
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -33,7 +31,7 @@ BLOCKS = True
 CLASSES = False
 FIELDS = ("text",)
 
-ENDINGS = (".txt", ".json", ".jsonl", ".csv", ".parquet")
+ENDINGS = (".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet")
 _FORMATS = "a `.txt` file is one text; records of the others have a column `text`"
 _PORTION = 1 << 20  # characters encoded at a time
 
@@ -59,7 +57,7 @@ class Blocks:
     def inputs(self) -> tuple[np.ndarray, ...]:
         return (self.input_ids,)
 
-    def batch(self, rows: Sequence[int] | np.ndarray, width: int | None = None) -> dict[str, np.ndarray]:
+    def batch(self, rows: Sequence[int] | np.ndarray, width: int | None = None, draw: int = 0) -> dict[str, np.ndarray]:
         ids = self.input_ids[np.asarray(rows)].astype(np.int64)
         return {"input_ids": ids, "attention_mask": np.ones_like(ids), "labels": ids.copy()}
 
@@ -105,11 +103,8 @@ def open_split(
 
 def _read_file(path: Path, column: str | None) -> list[str]:
     match path.suffix:
-        case ".parquet":
-            return _texts(_parquet(path), path.name, column)
-        case ".csv":
-            text = reading.read_text(path, ENDINGS, _FORMATS)
-            return _texts(list(csv.DictReader(io.StringIO(text, newline=""))), path.name, column)
+        case ".parquet" | ".csv" | ".tsv":
+            return _texts(list(records.read_file(path).rows), path.name, column)
         case ".json" | ".jsonl":
             found = reading.read_json(reading.read_text(path, ENDINGS, _FORMATS), path)
             return _texts(found, path.name, column)
@@ -117,17 +112,6 @@ def _read_file(path: Path, column: str | None) -> list[str]:
     if column is not None:
         raise fail("E074", f"`{path.name}` is one text, and has no columns", help="take `columns` out")
     return [text]
-
-
-def _parquet(path: Path) -> list[Any]:
-    reading.read_bytes(path, ENDINGS)
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        return parquet.read_table(path).to_pylist()  # type: ignore[no-untyped-call,no-any-return]
-    except pyarrow.ArrowException as error:
-        raise fail("E074", f"`{path.name}` is not a parquet file", notes=[str(error).splitlines()[0][:160]]) from None
 
 
 def _texts(rows: Any, name: str, column: str | None) -> list[str]:
@@ -178,18 +162,23 @@ def featurize(
     examples: Sequence[str], tokenizer: Reader, max_length: int, stride: int, names: Sequence[str] = ()
 ) -> Blocks:
     """Blocks of `max_length` tokens. There are no windows, so `stride` says nothing here."""
+    return Blocks(joined_blocks(examples, tokenizer, max_length))
+
+
+def joined_blocks(texts: Sequence[str], reader: Reader, length: int) -> np.ndarray:
+    """Texts one behind the other in rows of `length` tokens, int32; a single shorter row where there is no more."""
     parts: list[np.ndarray] = []
-    for some in _portions(examples):
-        for encoded in tokenizer.tokenizer.encode_batch(some, add_special_tokens=False):
-            ids = encoded.ids if tokenizer.end is None else [*encoded.ids, tokenizer.end]
+    for some in _portions(texts):
+        for encoded in reader.tokenizer.encode_batch(some, add_special_tokens=False):
+            ids = encoded.ids if reader.end is None or not encoded.ids else [*encoded.ids, reader.end]
             parts.append(np.asarray(ids, np.int32))
     tokens = np.concatenate(parts)
-    whole = len(tokens) // max_length
+    whole = len(tokens) // length
     if whole:
-        return Blocks(tokens[: whole * max_length].reshape(whole, max_length))
+        return tokens[: whole * length].reshape(whole, length)
     if len(tokens) < 2:
-        raise fail("E074", "these texts have no two tokens", help="a language model predicts the next one")
-    return Blocks(tokens.reshape(1, -1))
+        raise fail("E074", "these texts have no two tokens", help="a language model predicts tokens from others")
+    return tokens.reshape(1, -1)
 
 
 def _portions(texts: Sequence[str]) -> Iterable[list[str]]:

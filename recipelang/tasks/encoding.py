@@ -53,9 +53,10 @@ class Rows:
     types: np.ndarray | None  # [all] int8
     starts: np.ndarray  # [items] or [items, choices] int64: where a sequence begins in `tokens`
     sizes: np.ndarray  # as starts, int32
-    labels: np.ndarray  # [items] int64, or [all] int32 where every token has its own
+    labels: np.ndarray  # [items] int64, or [all] where every token has its own
     pad_id: int
-    by_token: bool = False
+    words: np.ndarray | None = None  # [all] int32: the word that a token begins, -1: none. Every token has a label then
+    names: tuple[str, ...] = ()  # of the classes
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -77,7 +78,7 @@ class Rows:
         """All that the model reads."""
         return (self.tokens, *(() if self.types is None else (self.types,)), self.starts, self.sizes)
 
-    def batch(self, rows: Sequence[int] | np.ndarray, width: int | None = None) -> dict[str, np.ndarray]:
+    def batch(self, rows: Sequence[int] | np.ndarray, width: int | None = None, draw: int = 0) -> dict[str, np.ndarray]:
         """Padded to the longest row rounded up to a multiple of 8, or to `width`."""
         rows = np.asarray(rows)
         sizes = self.sizes[rows]
@@ -93,7 +94,7 @@ class Rows:
         found = {"input_ids": padded(self.tokens, self.pad_id), "attention_mask": mask.astype(np.int64)}
         if self.types is not None:
             found["token_type_ids"] = padded(self.types, 0)
-        found["labels"] = padded(self.labels, -100) if self.by_token else self.labels[rows].astype(np.int64)
+        found["labels"] = padded(self.labels, -100) if self.words is not None else self.labels[rows].astype(np.int64)
         return found
 
 
@@ -117,9 +118,18 @@ def rows_of(
         ids.append(np.asarray(encoding.ids, np.int32))
         if reader.types:
             types.append(np.asarray(encoding.type_ids, np.int8))
+    return joined(ids, types, np.asarray(labels, np.int64), reader.pad_id, choices)
+
+
+def joined(
+    ids: Sequence[np.ndarray],
+    types: Sequence[np.ndarray],
+    labels: np.ndarray,
+    pad_id: int,
+    choices: int | None = None,
+) -> Rows:
     sizes = np.array([len(i) for i in ids], np.int32)
     starts = np.concatenate([[0], np.cumsum(sizes[:-1], dtype=np.int64)])
     if choices is not None:
         starts, sizes = starts.reshape(-1, choices), sizes.reshape(-1, choices)
-    joined = np.concatenate(types) if types else None
-    return Rows(np.concatenate(ids), joined, starts, sizes, np.asarray(labels, np.int64), reader.pad_id)
+    return Rows(np.concatenate(ids), np.concatenate(types) if types else None, starts, sizes, labels, pad_id)

@@ -54,7 +54,7 @@ class Features:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def batch(self, rows: Sequence[int] | np.ndarray, width: int | None = None) -> dict[str, np.ndarray]:
+    def batch(self, rows: Sequence[int] | np.ndarray, width: int | None = None, draw: int = 0) -> dict[str, np.ndarray]:
         return collate(self, rows, width)
 
     def inputs(self) -> tuple[np.ndarray, ...]:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from recipelang.source import fail
@@ -66,7 +67,7 @@ def _listed(names: Iterable[str]) -> str:
 def read_table(reference: str, split: str, columns: Mapping[str, str] | None, config: str | None) -> Table:
     scheme, separator, rest = reference.partition("://")
     if not separator:
-        return _checked(_read_file(Path(reference), columns or {}))
+        return _checked(read_file(Path(reference), columns or {}))
     if scheme == "hf":
         rows, classes = reading.hub_table(rest, split, config)
         return _checked(Table(reference, rows, classes))
@@ -82,7 +83,7 @@ def _checked(table: Table) -> Table:
     return table
 
 
-def _read_file(path: Path, columns: Mapping[str, str]) -> Table:
+def read_file(path: Path, columns: Mapping[str, str] = MappingProxyType({})) -> Table:
     match path.suffix:
         case ".parquet":
             return _parquet(path)

@@ -95,6 +95,10 @@ def label_names(examples: Examples) -> tuple[str, ...]:
     return examples.names
 
 
+def refuses(metric: str, names: Sequence[str]) -> str | None:
+    return None
+
+
 def load_tokenizer(folder: Path) -> Reader:
     return encoding.load_reader(folder)
 
