@@ -41,7 +41,7 @@ class Table:
         notes = [f"its columns are {_listed(there)}"]
         if usual:
             notes.append(f"it would be found as {_listed(usual)}")
-        if self.name.endswith((".csv", ".tsv")):
+        if self.name.endswith((".csv", ".tsv")) and (column.isdecimal() or any(" " in c.strip() for c in there)):
             notes.append('where the first line is no header, columns have numbers: `"1"` is the first')
         if near and column != asked:
             help = f"did you mean `{near}`?"
