@@ -111,8 +111,9 @@ class Distill(Modifier):
         ours = state.outputs
         parts: list[Tensor] = []
         if self.outputs:
+            mask = state.batch.get("attention_mask")
             each = [
-                at(term.weight, state.step) * kd_loss(getattr(ours, name), getattr(known, name), temperature)
+                at(term.weight, state.step) * kd_loss(getattr(ours, name), getattr(known, name), temperature, mask)
                 for name, term in self.outputs
             ]
             parts.append(torch.stack(each).mean())
