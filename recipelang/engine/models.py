@@ -16,6 +16,7 @@ from recipelang.engine.seeds import stream
 from recipelang.plan.types import ModelPlan
 from recipelang.source import fail
 from recipelang.tasks import task_of
+from recipelang.tasks.encoding import load_reader
 
 
 @contextmanager
@@ -51,6 +52,8 @@ def load_model(folder: Path, plan: ModelPlan, seed: int, redrawn: Sequence[str] 
             config.id2label = dict(enumerate(plan.labels))
             config.label2id = {name: i for i, name in enumerate(plan.labels)}
             config.problem_type = "single_label_classification"  # one of them is right; else dtypes would decide
+            if config.pad_token_id is None:  # a decoder finds the last word of a text by it
+                config.pad_token_id = load_reader(folder).pad_id
         auto = getattr(transformers, task_of(plan.task).AUTO_MODEL)
         # a new head is expected, and the plan names it; drawing it leaves the run's own stream alone
         with quiet(), torch.random.fork_rng():

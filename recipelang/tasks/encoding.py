@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _AT_ONCE = 4096  # texts: encodings take far more memory than tokens
-_PADS = ("[PAD]", "<pad>", "<|pad|>", "<unk>")
+_PADS = ("[PAD]", "<pad>", "<|pad|>")
 
 
 @dataclass(frozen=True)
