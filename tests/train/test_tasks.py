@@ -1,6 +1,7 @@
 """Every task in whole runs: planned, trained, distilled, measured, resumed, cut into parts."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from recipelang.cli.plan import planned
 from recipelang.engine.records import Interrupted
 from recipelang.plan.data import load_split
+from recipelang.source import RecipeError
 
 from ..other_tasks import TASKS, make_task
 from .steps import Steps, StopAt, run, same, weights
@@ -133,6 +135,19 @@ def test_a_trained_head_keeps_its_order_of_classes(trained, tmp_path):
     assert not plan.model.fresh_head
     features = load_split(plan.data[0], "train", tmp_path / "out")[1]
     assert features.labels[:3].tolist() == [2, 1, 0]
+
+
+def test_a_teacher_with_its_classes_in_another_order_is_refused(trained, tmp_path):
+    shutil.copytree(tmp_path / "out", tmp_path / "teacher")
+    config = config_of(tmp_path / "teacher")
+    config["id2label"] = {"0": "no", "1": "yes", "2": "maybe"}
+    (tmp_path / "teacher" / "config.json").write_text(json.dumps(config), "utf-8")
+    relabel(tmp_path, ["maybe", "no", "yes"])
+    distill = 'distill { teacher = "teacher", hardness = 80%, temperature = 2 }\n\n  prune weights'
+    trained.write_text(trained.read_text("utf-8").replace("prune weights", distill), "utf-8")
+    with pytest.raises(RecipeError) as error:
+        planned(str(trained))
+    assert [d.code for d in error.value.diagnostics] == ["E080"]
 
 
 def test_a_head_of_other_classes_is_drawn_anew(trained, tmp_path):

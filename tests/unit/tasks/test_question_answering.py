@@ -148,6 +148,17 @@ def test_bad_data_is_a_coded_error_that_says_what_is_there(tmp_path, content, co
     assert said in " ".join((found.message, *found.help, *found.notes))
 
 
+def test_parquet_of_the_hub_is_read_and_a_table_of_text_refused(tmp_path):
+    import datasets
+
+    row = {"id": "7", "question": "who", "context": "it is me", "answers": {"text": ["me"], "answer_start": [6]}}
+    datasets.Dataset.from_list([row]).to_parquet(tmp_path / "d.parquet")
+    assert read_file(tmp_path / "d.parquet") == (Example("7", "who", "it is me", ("me",), (6,)),)
+    (tmp_path / "d.csv").write_text("id,question,context,answers\n", "utf-8")
+    with pytest.raises(RecipeError, match="cannot be read from `d.csv`"):
+        read_file(tmp_path / "d.csv")
+
+
 def test_columns_can_be_named(tmp_path):
     path = tmp_path / "d.jsonl"
     row = {"q": "who", "text": "it is me", "answer": [{"text": "me", "answer_start": 6}]}
