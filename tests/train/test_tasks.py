@@ -147,7 +147,7 @@ def test_a_teacher_with_its_classes_in_another_order_is_refused(trained, tmp_pat
     trained.write_text(trained.read_text("utf-8").replace("prune weights", distill), "utf-8")
     with pytest.raises(RecipeError) as error:
         planned(str(trained))
-    assert [d.code for d in error.value.diagnostics] == ["E080"]
+    assert [d.code for d in error.value.diagnostics if d.code != "W101"] == ["E080"]
 
 
 def test_a_head_of_other_classes_is_drawn_anew(trained, tmp_path):
