@@ -88,7 +88,15 @@ def _model(plan: Plan) -> str:
     size = f"{m.parameters / 1e6:.1f} M parameters"
     if m.drop is not None:
         size += f" in {len(m.drop.keep)} of {m.drop.layers} layers"
-    return f"{clean(_tail(m.ref))} ({m.family}, {size}), {m.task.replace('_', ' ')}"
+    head = ", a new head" if m.fresh_head else ""
+    return f"{clean(_tail(m.ref))} ({m.family}, {size}), {m.task.replace('_', ' ')}{_classes(m.labels)}{head}"
+
+
+def _classes(labels: Sequence[str]) -> str:
+    if not labels:
+        return ""
+    shown = ", ".join(clean(name[:24]) for name in labels[:5]) + (", …" if len(labels) > 5 else "")
+    return f" of {len(labels)} classes ({shown})"
 
 
 def _data(plan: Plan) -> str:
