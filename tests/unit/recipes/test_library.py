@@ -53,9 +53,9 @@ def test_quickstart_plans_without_advice():
 @pytest.mark.parametrize(
     ("name", "task"),
     [
-        ("glue/gmp-90", "sequence_classification"),
-        ("commonsenseqa/gmp-90", "multiple_choice"),
-        ("wikiann/gmp-90", "token_classification"),
+        ("glue/texts-90", "sequence_classification"),
+        ("commonsenseqa/choices-90", "multiple_choice"),
+        ("wikiann/tags-90", "token_classification"),
         ("upstream/mlm-90", "masked_lm"),
     ],
 )
