@@ -70,7 +70,7 @@ COMMANDS = {
     "run": ("run", "Train, prune, evaluate, judge the claims."),
     "resume": ("run", "Go on with an interrupted run."),
     "trace": ("trace", "Tell where a value came from."),
-    "schema": ("schema", "Print the JSON Schema of a recipe."),
+    "schema": ("schema", "Print the JSON Schema of recipes or findings."),
     "digest": ("digest", "Print what a recipe is, as digests."),
     "convert": ("convert", "Write a recipe as JSON or YAML, and back."),
     "explain": ("explain", "Tell what a code of a message means."),

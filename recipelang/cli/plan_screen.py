@@ -60,7 +60,8 @@ def full(recipe: Recipe, plan: Plan, width: int) -> RenderableType:
     stages = f"{len(plan.stages)} stage{'s' if len(plan.stages) > 1 else ''}"
     shots = sum(s.mode == "one_shot" for s in plan.stages)
     once = f", {shots} of them in one shot" if 0 < shots < len(plan.stages) else ", in one shot" if shots else ""
-    table.add_row("length", f"{plan.steps:,} optimizer steps in {stages}{once}")
+    steps = f"{plan.steps:,} optimizer steps" if plan.steps else "no optimizer step"
+    table.add_row("length", f"{steps} in {stages}{once}")
     table.add_row("memory", _memory(plan))
     parts: list[RenderableType] = [_title(plan), Padding(table, (0, 0, 0, 2))]
     for stage in plan.stages:
@@ -247,8 +248,9 @@ def _drop(drop: DropPlan, left: int) -> str:
     ends = [i for i in range(len(keep)) if i + 1 == len(keep) or keep[i + 1] > keep[i] + 1]
     starts = [0, *(i + 1 for i in ends[:-1])]
     runs = [f"{keep[i]}..{keep[j]}" if j > i else f"{keep[i]}" for i, j in zip(starts, ends, strict=True)]
-    stay = "stays" if len(keep) == 1 else "stay"
-    return f"{', '.join(runs)} of {drop.layers} {stay}, numbered anew; {drop.parameters:,} -> {left:,} parameters"
+    layers = "layer" if len(keep) == 1 else "layers"
+    kept = f"{layers} {', '.join(runs)} of {drop.layers} kept, numbered from 0"
+    return f"{kept}; {drop.parameters:,} -> {left:,} parameters"
 
 
 def _group(group: GroupPlan) -> str:

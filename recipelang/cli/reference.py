@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from recipelang.cli.exit_codes import Exit
-from recipelang.reference import attributes, choices, codes, schedules, selectors, values
+from recipelang.reference import attributes, choices, claims, codes, composition, schedules, selectors, values
 from recipelang.reference.markdown import block, code, page, table
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
@@ -20,15 +20,28 @@ def pages() -> dict[str, str]:
         "schedules.md": ("shapes of values that change over time", schedules.text()),
         "choices.md": ("what `method`, `optimizer` and `pattern` may be", choices.text()),
         "selectors.md": ("how tensors are chosen", selectors.text()),
-        "values.md": ("how numbers, strings and names are written; types of parameters", values.text()),
+        "values.md": ("how numbers, strings and names are written; types, units, operators", values.text()),
+        "claims.md": ("what a recipe promises: functions, metrics, measured values", claims.text()),
+        "composition.md": (
+            "recipes made of recipes: `extends`, `patch`, overlays, files of parameters",
+            composition.text(),
+        ),
         "commands.md": ("the help of every command", _commands()),
         "exit-codes.md": ("how a command ends", _exit_codes()),
-        "codes.md": ("every error, warning and advice", codes.text()),
+        "codes.md": ("every error, warning and rule, with the rules' levels", codes.text(_rules())),
     }
     listed = [f"- [{_title(text)}]({name}): {about}" for name, (about, text) in found.items()]
     note = "Written by `make docs` from the program itself: to change a page, change what it tells of."
     index = page("Reference of `.recipe`, language version 1", "\n".join(listed), note)
     return {"README.md": index, **{name: text for name, (_, text) in found.items()}}
+
+
+def _rules() -> dict[str, codes.RuleFacts]:
+    """What has a level: every rule, and the finding that tells which could not be judged."""
+    from recipelang.lint.registry import DEFAULTS, NOT_CHECKED, NOT_CHECKED_NAME, RULES
+
+    rules = {rule.CODE: codes.RuleFacts(rule.NAME, rule.LEVEL, rule.NEEDS) for rule in RULES}
+    return {NOT_CHECKED: codes.RuleFacts(NOT_CHECKED_NAME, DEFAULTS[NOT_CHECKED], ""), **rules}
 
 
 def _title(text: str) -> str:

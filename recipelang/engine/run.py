@@ -65,6 +65,7 @@ def prepare_folder(out: Path, plan: Plan, effective: str, *, overwrite: bool) ->
             _may_replace(out, plan, overwrite)
             with files.only_one(out):
                 shutil.rmtree(out)
+        out.mkdir(parents=True, exist_ok=True)
     with files.new_folder(out / "recipe") as part:  # both or none: what `resume` needs, and what tells a run of ours
         (part / "effective.recipe").write_text(effective, "utf-8")
         (part / "plan.json").write_text(plan.model_dump_json(indent=1) + "\n", "utf-8")

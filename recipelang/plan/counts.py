@@ -63,7 +63,8 @@ def zeros(pattern: str, size: tuple[int, int], scope: str, shapes: Sequence[Shap
             return [shape[0] * round(sparsity * (n // shape[0])) for shape, n in zip(shapes, groups, strict=True)]
         case "erk":
             return [n * area for n in erk(shapes, groups, sparsity)]
-    return [round(sparsity * n) * area for n in groups]
+    of = {n: round(sparsity * n) * area for n in set(groups)}  # few sizes, many tensors
+    return [of[n] for n in groups]
 
 
 def grown(

@@ -12,7 +12,7 @@ from typing import Any
 
 from recipelang.plan.facts import ModelFacts, cache_folder, file_digest, read_model_facts
 from recipelang.plan.families import label_names
-from recipelang.plan.references import is_local, local_path
+from recipelang.plan.references import check_version, is_local, local_path
 from recipelang.plan.types import DataPlan, SplitPlan
 from recipelang.source import Diagnostic, Label, RecipeError, at_label, fail
 from recipelang.spec.blocks import DataSpec
@@ -35,6 +35,10 @@ def plan_data(recipe: Recipe, label: str, spec: DataSpec, used: set[str], facts:
         message = f"`max_length` is more than the {limit} the model takes"
         at = recipe.label(f"{block}.max_length")
         raise RecipeError(Diagnostic("E038", message, at, help=(f"write at most `{facts.max_positions} tokens`",)))
+    if min(length, facts.max_positions) < (least := task_of(task).SHORTEST):
+        message = f"inputs of {min(length, facts.max_positions)} tokens are too short for {task}"
+        at = recipe.label(f"{block}.max_length") if spec.max_length else recipe.label("model.base")
+        raise RecipeError(Diagnostic("E038", message, at, help=(f"it needs {least} tokens at least",)))
     splits = {name: _split(spec, name, beside) for name in sorted(used)}
     plan = DataPlan(
         label=label,
@@ -99,6 +103,7 @@ def _split(spec: DataSpec, name: str, beside: Path) -> SplitPlan:
 def _located(reference: str, split: str, beside: Path) -> SplitPlan:
     if is_local(reference):
         reference = str(local_path(reference, beside))
+    check_version(reference)
     return SplitPlan(reference=reference, split=split)
 
 

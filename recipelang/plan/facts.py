@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from recipelang.plan.safetensors_header import read_folder, weight_files
 from recipelang.source import fail
 from recipelang.source.suggest import closest
 
+#: the largest known hold the names of thousands of classes, in less than one
+MAX_CONFIG = 4 * 2**20
+#: tensors that a model may have beyond those of its weights: a head, a pooler
+_FRESH = 64
 _AGAIN = "copy or download the model again"
 
 
@@ -55,12 +60,14 @@ def read_config(path: Path) -> dict[str, Any]:
         help = f"did you mean `{near}`?" if near else "name a folder that holds config.json and safetensors weights"
         raise fail("E076", f"there is no model folder `{path}`", help=help)
     try:
+        if (path / "config.json").stat().st_size > MAX_CONFIG:
+            raise fail("E076", f"`{path / 'config.json'}` is larger than {MAX_CONFIG // 2**20} MiB", help=_AGAIN)
         config = json.loads((path / "config.json").read_text("utf-8"))
     except FileNotFoundError:
         there = ", ".join(sorted(p.name for p in path.iterdir())[:12]) or "nothing"
         help = "name the folder that `save_pretrained` wrote"
         raise fail("E076", f"`{path}` holds no config.json", help=help, notes=[f"it holds {there}"]) from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # of numbers with too many digits as well
         raise fail("E076", f"`{path / 'config.json'}` is not JSON", help=_AGAIN) from None
     if not isinstance(config, dict):
         raise fail("E076", f"`{path / 'config.json'}` is not a JSON object", help=_AGAIN)
@@ -91,8 +98,9 @@ def read_model_facts(path: Path, task: str, labels: Sequence[str] = (), *, new_h
         raise fail("E076", f"models of type `{family}` are not known to this release", help=f"it knows {known}")
     if task not in TASKS[family]:
         raise fail("E073", f"`{family}` has no head for {task}", help=f"it has {', '.join(sorted(TASKS[family]))}")
-    try:
-        tensors = tuple(FAMILIES[family](config, task))
+    header = read_folder(path)
+    try:  # no more than the weights can hold: a config may speak of any number of layers
+        tensors = tuple(islice(FAMILIES[family](config, task), len(header) + _FRESH))
     except KeyError as error:
         raise fail("E076", f"`{path / 'config.json'}` lacks `{error.args[0]}`", help=_AGAIN) from None
     except (TypeError, ValueError, ArithmeticError) as error:
@@ -100,7 +108,6 @@ def read_model_facts(path: Path, task: str, labels: Sequence[str] = (), *, new_h
         raise fail(
             "E076", f"`{path / 'config.json'}` does not describe a `{family}`", help=_AGAIN, notes=[why]
         ) from None
-    header = read_folder(path)
     _same_depth(path, tensors, header)
     made = str(next(iter(config.get("architectures") or ()), ""))
     new_head = new_head or (task in _HEADS and any(made.endswith(h) for t, h in _HEADS.items() if t != task))

@@ -13,6 +13,9 @@ from typing import Any
 
 Config = dict[str, Any]
 
+#: more than any set of classes; a head is made, whatever the weights hold
+MAX_LABELS = 1_000_000
+
 
 @dataclass(frozen=True)
 class TensorFact:
@@ -52,7 +55,10 @@ def _table(name: str, rows: int, width: int) -> TensorFact:
 
 
 def label_count(config: Config) -> int:
-    return len(config["id2label"]) if "id2label" in config else int(config.get("num_labels", 2))
+    count = len(config["id2label"]) if "id2label" in config else int(config.get("num_labels", 2))
+    if not 0 < count <= MAX_LABELS:
+        raise ValueError(f"a head has 1 to {MAX_LABELS:,} labels")
+    return count
 
 
 def label_names(config: Config) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from recipelang.source import fail
 
 SCHEMES = ("hf", "package", "lib", "oci", "https", "file")
+#: longer ones make addresses that the Hub's client refuses to ask for
+MAX_VERSION = 255
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
 
@@ -33,9 +35,18 @@ def locate_model(reference: str, beside: Path, revision: str | None = None) -> P
         case "package":
             return _package(rest)
         case "hf":
+            check_version(reference, revision)
             return _hub(rest, revision)
     known = ", ".join(f"`{s}://`" for s in ("hf", "package")) + ", or a path"
     raise fail("E047", f"models cannot be read from `{scheme}://`", help=f"use {known}")
+
+
+def check_version(reference: str, revision: str | None = None) -> None:
+    """E047 for a commit, tag or branch of the Hub that can be none."""
+    version = revision or reference.partition("@")[2]
+    if reference.startswith("hf://") and len(version) > MAX_VERSION:
+        message = f"`{version[:16]}…`, {len(version):,} characters long, is no version of the Hub"
+        raise fail("E047", message, help="write a commit or a tag")
 
 
 def _package(rest: str) -> Path:

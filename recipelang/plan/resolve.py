@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 from recipelang.plan import calibration, controls, counts, match as matching, schedule
@@ -217,8 +218,9 @@ class Resolver:
             return None
         micro = spec.micro_batch or spec.batch
         if spec.batch % micro:
-            fitting = [n for n in range(1, min(micro, spec.batch) + 1) if spec.batch % n == 0][-3:]
-            help = f"write {' or '.join(map(str, fitting))}, or change `batch`, which is {spec.batch}"
+            help = (
+                f"write {' or '.join(map(str, _fitting(spec.batch, micro)))}, or change `batch`, which is {spec.batch}"
+            )
             self._error("E077", "`batch` is not a multiple of `micro_batch`", f"{path}.micro_batch", help)
             return None
         rate = schedule.segments(
@@ -731,6 +733,12 @@ class Resolver:
 
     def _error(self, code: str, message: str, path: str, help: str | None = None) -> None:
         self.found.add(Diagnostic(code, message, self.recipe.label(path), help=(help,) if help else ()))
+
+
+def _fitting(batch: int, micro: int) -> list[int]:
+    """The largest parts of a batch below `micro`; one that is far below is not looked for."""
+    below = range(min(batch, micro), 0, -1)[:10_000]
+    return sorted(islice((n for n in below if batch % n == 0), 3)) or [1]
 
 
 def _grown(

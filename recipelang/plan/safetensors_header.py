@@ -14,7 +14,10 @@ from pathlib import Path
 
 from recipelang.source import RecipeError, fail
 
-MAX_HEADER = 100_000_000
+#: of all weight files of a model together; a quarter of a million tensors take half of it
+MAX_HEADER = 32 * 2**20
+#: as many as torch has
+MAX_DIMENSIONS = 64
 ITEM_BYTES = {
     "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
     "I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
@@ -30,14 +33,13 @@ class Entry:
 def read_header(path: Path) -> dict[str, Entry]:
     """Tensor name -> type and shape. E076 when the file is not whole."""
     size = os.path.getsize(path)
+    length = header_length(path)
     with open(path, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > min(MAX_HEADER, size - 8):
-            raise _damaged(path, f"the header should have {length:,} bytes, the file has {size:,}")
+        file.seek(8)
         raw = file.read(length)
     try:
         header = json.loads(raw.decode("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # of numbers with too many digits as well
         raise _damaged(path, "the header is not JSON") from None
     if not isinstance(header, dict):
         raise _damaged(path, "the header is not a JSON object")
@@ -46,10 +48,23 @@ def read_header(path: Path) -> dict[str, Entry]:
     return entries
 
 
+def header_length(path: Path) -> int:
+    """Bytes of a header, from the file's first eight. E076 when they cannot be true, or are too many to read."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if size < 8 or length > size - 8:
+        raise _damaged(path, f"the header should have {length:,} bytes, the file has {size:,}")
+    if length > MAX_HEADER:
+        raise _too_large(path)
+    return length
+
+
 def _entry(path: Path, name: str, value: object, available: int) -> Entry:
     try:
         dtype, shape, (begin, end) = value["dtype"], value["shape"], value["data_offsets"]  # type: ignore[index]
-        whole = isinstance(dtype, str) and all(isinstance(n, int) and n >= 0 for n in (*shape, begin, end))
+        whole = isinstance(dtype, str) and len(shape) <= MAX_DIMENSIONS
+        whole = whole and all(isinstance(n, int) and n >= 0 for n in (*shape, begin, end))
     except (TypeError, KeyError, ValueError):
         raise _damaged(path, f"`{name}` has no type, shape or place") from None
     if not whole or not begin <= end <= available:
@@ -76,7 +91,10 @@ def read_folder(folder: Path) -> dict[str, Entry]:
     if single.exists():
         return read_header(single)
     found: dict[str, Entry] = {}
-    for name in weight_files(folder):
+    names = weight_files(folder)
+    if sum(header_length(folder / name) for name in names) > MAX_HEADER:
+        raise _too_large(folder / names[0])
+    for name in names:
         found.update(read_header(folder / name))
     return found
 
@@ -87,6 +105,8 @@ def weight_files(folder: Path) -> list[str]:
         return ["model.safetensors"]
     index = folder / "model.safetensors.index.json"
     if index.exists():
+        if index.stat().st_size > MAX_HEADER:
+            raise _too_large(index)
         try:
             names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
         except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
@@ -106,6 +126,13 @@ def weight_files(folder: Path) -> list[str]:
     help = "name the folder that `save_pretrained` wrote"
     notes = [f"it holds {', '.join(there) or 'nothing'}"]
     raise fail("E076", f"`{folder}` holds no safetensors weights", help=help, notes=notes)
+
+
+def _too_large(path: Path) -> RecipeError:
+    """More names than any model has: reading them would take the memory of a small machine."""
+    message = f"`{path.name}` names too many tensors"
+    help = "name a model of another source"
+    return fail("E076", message, help=help, notes=[f"headers have at most {MAX_HEADER // 2**20} MiB in all"])
 
 
 def _damaged(path: Path, why: str) -> RecipeError:

@@ -1,10 +1,11 @@
-"""Types of values, units, and the words of the language."""
+"""Types of values, units, operators, and the words of the language."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from recipelang.reference.markdown import block, code, page, table
+from recipelang.spec.operators import OPERATORS
 from recipelang.spec.params import TYPES
 from recipelang.syntax.tokens import KEYWORDS
 from recipelang.values.quantities import DIMENSIONS, UNITS
@@ -26,6 +27,9 @@ def text() -> str:
         "One without a default makes the recipe a base: `validate` accepts it, `plan` and `run` ask for a value.",
         "## Units\n\n" + table(("unit", "is", "what is counted"), _units()),
         "A rate is written `10 per epoch`. In a window, a percentage is a share of the stage: `10%..90%`.",
+        "## Operators\n\nFrom loose to tight; those of one row bind alike, from left to right. Parentheses group.",
+        table(("written", "gives", "example", "its value"), _operators()),
+        "Arithmetic keeps units: `epochs` are not added to plain numbers, nor multiplied by each other (`E023`).",
         "## Words of the language\n\nThese cannot be names of parameters, lets or attributes: "
         + ", ".join(map(code, sorted(KEYWORDS)))
         + ".",
@@ -36,6 +40,11 @@ def _types() -> Iterator[tuple[str, str]]:
     for name, kind in TYPES.items():
         yield code(name), kind.doc
     yield code("one_of(A, B)"), "one of the values listed: names, patterns, numbers"
+
+
+def _operators() -> Iterator[tuple[str, ...]]:
+    for _, written, gives, example, value in OPERATORS:
+        yield code(written), gives, code(example), code(value)
 
 
 def _units() -> Iterator[tuple[str, str, str]]:

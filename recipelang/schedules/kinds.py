@@ -53,6 +53,15 @@ SHAPES: dict[str, Shape] = {
     ),
 }
 
+#: what other tools call an argument, and how its value is written here
+ELSEWHERE = {
+    **dict.fromkeys(("start", "end", "start_epoch", "end_epoch", "begin", "window", "duration", "begin_step"), "over"),
+    **dict.fromkeys(("frequency", "update_frequency", "interval", "pruning_frequency", "delta_t"), "every"),
+    **dict.fromkeys(("cycle", "cycles", "cycle_epochs", "restart", "restarts", "period"), "rewind"),
+}
+EXAMPLES = {"over": "over = 2..28 epochs", "every": "every = 100 steps", "rewind": "rewind = 2 epochs"}
+
+
 #: argument of a shape -> its type and what it says
 ARGUMENTS: dict[str, tuple[str, str]] = {
     "over": ("window", "from when to when: `start..end`, `2..28 epochs`, `10%..90%` of the stage"),
@@ -122,12 +131,10 @@ def _call(call: Applied, kind: Kind, events: bool) -> ShapeSegment:
             change = value
         elif name not in allowed:
             near = closest(name, listed)
-            raise Mismatch(
-                "E051",
-                f"`{shape}` has no argument `{name}`",
-                f"did you mean `{near}`?" if near else f"it takes {', '.join(f'`{a}`' for a in listed)}",
-                near,
-            )
+            help = f"did you mean `{near}`?" if near else f"it takes {', '.join(f'`{a}`' for a in listed)}"
+            if not near and (meant := ELSEWHERE.get(name)) in listed:
+                help = f"`{meant}` says it, as in `{EXAMPLES[meant]}`"
+            raise Mismatch("E051", f"`{shape}` has no argument `{name}`", help, near)
         elif name in given:
             raise Mismatch("E026", f"argument `{name}` is given twice", "keep one of them")
         else:

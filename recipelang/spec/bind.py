@@ -79,7 +79,7 @@ class Binder:
         for name, attribute in self.attributes(block.body, known).items():
             self.spans[f"{path}.{name}"] = attribute.value.span
             if name not in known:
-                self._unknown_attribute(block.kind, spec, attribute)
+                self._unknown_attribute(block.kind, spec, attribute, evaluator)
                 if not isinstance(attribute.value, t.Edited):
                     value = evaluator.value(attribute.value)  # a slip in its name does not hide one in its value
                     if word := _meant(name, known):
@@ -239,7 +239,7 @@ class Binder:
         return False
 
     # ----------------------------------------------------------------- messages
-    def _unknown_attribute(self, kind: str, spec: type[Spec], attribute: t.Attribute) -> None:
+    def _unknown_attribute(self, kind: str, spec: type[Spec], attribute: t.Attribute, evaluator: Evaluator) -> None:
         name = attribute.name
         here = spec.attributes()
         word = _meant(name, here)
@@ -256,6 +256,10 @@ class Binder:
         elif homes := _homes(ALIASES.get(name, name)):
             home = ALIASES.get(name, name)
             help = f"`{home}` belongs in {' or '.join(f'`{h}`' for h in homes)}, not in {where}"
+        elif not kind:
+            help = f"a value of your own gets its name by `let {name} = ...`, or by `param {name}: TYPE = ...`"
+            if (defined := evaluator.definitions.get(name)) and defined.kind == "param":
+                help = f"`{name}` is a parameter: one that is inherited gets its value by `set {name} = ...`"
         else:
             help = f"it takes {', '.join(f'`{a}`' for a in here)}"
         self._error("E051", message, attribute.name_span, help=help, fixes=fixes)
@@ -278,6 +282,9 @@ class Binder:
         elif homes:
             inside = f"inside `{homes[0]}`" if homes[0] else "outside all blocks"
             help = f"`{block.kind}` belongs {inside}"
+        elif attributes := _homes(block.kind):
+            example = next(a for spec in _specs() for n, a in spec.attributes().items() if n == block.kind).example
+            help = f"`{block.kind}` is an attribute of `{attributes[0]}`: write `{block.kind} = {example}` there"
         else:
             help = f"{where} takes {', '.join(f'`{b}`' for b in table)}" if table else f"{where} takes no blocks"
         fixes = instead(block.kind, near, block.kind_span, table)
@@ -420,6 +427,10 @@ def _wanted(spec: type[Spec], values: Mapping[str, object], wrong: Sequence[str]
 def _meant(name: str, here: Mapping[str, object]) -> str | None:
     """The attribute that a wrong name stands for."""
     return closest(name, here) or (ALIASES.get(name) if ALIASES.get(name) in here else None)
+
+
+def _specs() -> list[type[Spec]]:
+    return [spec for table in BLOCKS.values() for spec in table.values()]
 
 
 def _homes(name: str) -> list[str]:

@@ -12,6 +12,7 @@ from recipelang.schedules.kinds import schedule
 from recipelang.spec.attribute import ANY, Attr, Conflict, Spec
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec
 from recipelang.spec.methods import METHODS, OPTIMIZERS, chosen
+from recipelang.spec.metrics import MEASURES
 from recipelang.spec.selector_kind import selector
 from recipelang.spec.terms import LOGITS, kept, terms
 from recipelang.values import kinds as k
@@ -117,7 +118,7 @@ class DataSpec(Spec):
     ] = None
     config: Annotated[str | None, Attr(k.text(), "configuration of an `hf://` data set", example='"plain_text"')] = None
     max_length: Annotated[
-        int | None, Attr(k.count("token"), "longest input; unset: 384 or the model's limit", example="384 tokens")
+        int | None, Attr(k.count("token", 1), "longest input; unset: 384 or the model's limit", example="384 tokens")
     ] = None
     stride: Annotated[int, Attr(k.count("token"), "overlap of the windows of a long passage", example="128 tokens")] = (
         128
@@ -125,7 +126,7 @@ class DataSpec(Spec):
     samples: Annotated[
         int | None,
         Attr(
-            k.count("sample"),
+            k.count("sample", 1),
             "only the first N training examples, or, of a language model, N blocks drawn from all; unset: all",
             example="10_000 samples",
         ),
@@ -402,7 +403,7 @@ class EvaluateSpec(Spec):
     metrics: Annotated[
         tuple[str, ...],
         Attr(
-            k.list_of(k.one_of("f1", "exact_match", "accuracy", "matthews", "perplexity", "loss")),
+            k.list_of(k.one_of(*MEASURES)),
             "what to measure; unset: the task's",
             "s",
             example="[f1, exact_match]",

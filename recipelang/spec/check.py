@@ -198,6 +198,8 @@ class _Checker:
                     if self._is_new(statement.name, statement.name_span):
                         lets.add(statement.name)
                         self._let(statement)
+                case t.Attribute() if statement.name not in TopSpec.attributes():
+                    self.evaluator.unread.add(statement.name)  # told where it stands: it may have been meant as a `let`
                 case t.Broken():
                     self.evaluator.unread.update(re.findall(r"^\s*\w+\s+([A-Za-z_]\w*)", statement.text))
         self.params.check_unknown(frozenset(lets))

@@ -17,6 +17,7 @@ from recipelang.source.suggest import closest, instead
 from recipelang.spec import selector as sel
 from recipelang.spec.check import Claim, Outline, Recipe
 from recipelang.spec.evaluate import Evaluator
+from recipelang.spec.metrics import MEASURES
 from recipelang.spec.operators import COMPARISONS
 from recipelang.spec.selector_kind import as_selector
 from recipelang.spec.show import show
@@ -26,11 +27,30 @@ from recipelang.values.composite import POISON, Between, Poison, SparsityPattern
 from recipelang.values.kinds import Mismatch, pattern
 from recipelang.values.quantities import Quantity
 
-FUNCTIONS = ("sparsity", "pattern", "params")
+#: the words that begin a claim: when each is judged, and what follows where it does not hold
+CLAIMS = {
+    "require": "of parameters and lets, before anything runs; otherwise the recipe has an error (`E050`)",
+    "expect": "of what was measured, after the run; otherwise it ends with exit code 3 (`E090`), and everything is kept",
+    "prefer": "of what was measured, after the run; otherwise a warning (`W102`)",
+}
+
+#: each takes one selector, and looks at its matrices in the final weights
+FUNCTIONS = {
+    "sparsity": "the share of weights that are exactly zero, a ratio",
+    "pattern": "the pattern that they all keep to, `2:4` or `block(4, 1)`; `unstructured` if there is none",
+    "params": "how many weights they have, zeros included",
+}
 #: in the language, not measurable by this release
 LATER_FUNCTIONS = ("size", "flops", "latency")
 
-RATIO_METRICS = ("f1", "exact_match", "accuracy", "matthews")
+RATIO_METRICS = tuple(name for name, metric in MEASURES.items() if metric.ratio)
+
+#: how a measured value is named, in the terms of `metric_names`
+PATHS = {
+    "dev.f1": "at the end of the run: the metric `f1` of the block `evaluate dev`",
+    "stage.dense.dev.f1": "the same as the stage `dense` left it",
+    "dev.dense.f1": "the same of the model that the run starts from, with `compare = dense` in the block",
+}
 
 
 class Measured(Protocol):

@@ -37,6 +37,7 @@ def compose(
     top = root(parsed)
     assert top is not None
     imports = Imports(top.source, diagnostics, load)
+    imports.count(parsed)
     chain = imports.chain(top)
     placed = [imports.place(overlay) for overlay in overlays]
     if chain is None or None in placed:

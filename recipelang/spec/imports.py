@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Sources, Span
-from recipelang.syntax import Parsed, parse, tree as t
+from recipelang.syntax import MAX_STATEMENTS, MAX_TOKENS, Parsed, parse, size, tree as t
 
 MAX_DEPTH = 8
 MAX_FILES = 32
@@ -38,6 +38,8 @@ class Imports:
         self.load = load
         self.files = [root]
         self.bytes = len(root.text)
+        self.statements = self.tokens = 0
+        self.full = False  # a limit is broken and told: nothing more is read
 
     @property
     def source(self) -> Source:
@@ -59,6 +61,8 @@ class Imports:
 
     def read(self, reference: t.Text, active: list[str]) -> File | None:
         """The file that a reference names. `active`: the files that wait for it."""
+        if self.full:
+            return None
         name = "".join(p for p in reference.parts if isinstance(p, str))
         if reference.parts not in ((), (name,)):
             self._error("E046", "a reference is a plain string", reference.span, "names cannot stand in it")
@@ -79,15 +83,30 @@ class Imports:
         """Parse a text, and give it its place behind the others."""
         self.bytes += len(source.text)
         if len(self.files) >= MAX_FILES or self.bytes > MAX_TOTAL:
+            self.full = True
             limit = f"{MAX_FILES} files" if len(self.files) >= MAX_FILES else f"{MAX_TOTAL // 1024} KiB"
             self._error("E042", f"this recipe is made of more than {limit}", asked)
             return None
         found = Diagnostics()
-        parsed = parse(source, found)
+        parsed = parse(source, found, MAX_TOKENS - self.tokens)
+        self.full = any(d.code == "E042" for d in found)
+        if not self.count(parsed, asked):
+            return None
         placed = replace(source, base=self.files[-1].end + 1)
         self.files.append(placed)
         self.diagnostics.extend(_moved(d, placed) for d in found)
         return File(placed, t.moved(parsed.recipe, placed.base)) if parsed.recipe is not None else None
+
+    def count(self, parsed: Parsed, asked: Span | None = None) -> bool:
+        """Whether all texts together are within the limits of one: many full libraries would take minutes to join."""
+        statements, tokens = size(parsed)
+        self.statements, self.tokens = self.statements + statements, self.tokens + tokens
+        if self.statements <= MAX_STATEMENTS:
+            return True
+        self.full = True
+        help = "use less of other files: what is in them counts as if it stood here"
+        self._error("E042", f"this recipe is made of more than {MAX_STATEMENTS:,} statements", asked, help)
+        return False
 
     def _extends(self, file: File) -> t.Text | None:
         found = [s for s in file.tree.statements if isinstance(s, t.Extends)]

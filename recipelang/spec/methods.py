@@ -200,7 +200,10 @@ def chosen(what: str, table: Mapping[str, Signature]) -> Kind:
         if isinstance(value, Symbol):
             return table[value.name].default()
         if not isinstance(value, Applied):
-            raise wrong(value, f"a {what}", f"one of {', '.join(f'`{n}`' for n in table)}")
+            mismatch = wrong(value, f"a {what}", f"one of {', '.join(f'`{n}`' for n in table)}")
+            if isinstance(value, str) and value in table:
+                mismatch.help, mismatch.replacement = f"write `{value}`, without quotes", value
+            raise mismatch
         signature = _find(value.function, what, table)
         return _bind(value, signature)
 

@@ -29,6 +29,28 @@ from recipelang.values.kinds import describe
 if TYPE_CHECKING:
     from recipelang.spec.evaluate import Evaluator
 
+#: how each is written -> what it gives, with an example and its value; from loose to tight, rows of one `level` alike
+OPERATORS: tuple[tuple[int, str, str, str, str], ...] = (
+    (0, "if C then A else B", "one of two; inside another expression it stands in parentheses",
+     "if 90% > 80% then 84.9% else 82.3%", "84.9%"),
+    (1, "A or B", "whether one holds", "1 > 2 or 2 > 1", "true"),
+    (2, "A and B", "whether both hold", "1 > 2 and 2 > 1", "false"),
+    (3, "not A", "whether it does not hold", "not 1 > 2", "true"),
+    (4, "A == B", "whether they are the same; `!=` whether not", "90% == 0.9", "true"),
+    (4, "A < B", "whether it is less; so `<=`, `>`, `>=`. One compares two values, not three", "2 epochs < 3 epochs", "true"),
+    (4, "A in B", "whether it lies in a range, ends included, or in a list", "2:4 in [1:4, 2:4]", "true"),
+    (5, "A ± B", "with `==`: as near as this; also `+/-`", "89.95% == 90% ± 0.1%", "true"),
+    (6, "A -> B", "a change, in a shape", "70% -> 97%", ""),
+    (7, "A .. B", "a range or a window; its left end takes the right one's unit", "2..28 epochs", "2 epochs..28 epochs"),
+    (8, "A except B", "of selectors: the left without the right", "@linear except @head", ""),
+    (9, "A | B", "of selectors: either", "@embeddings | @head", ""),
+    (10, "A & B", "of selectors: both", "@linear & @encoder", ""),
+    (11, "A + B", "sum; so `-`, difference. Epochs and steps add up to a span", "1 epoch - 0.5 epochs", "0.5 epochs"),
+    (12, "A * B", "product; so `/`, quotient. Division is exact", "3 epochs / 2 * 4", "6 epochs"),
+    (13, "-A", "the same below nought; `!A` of a selector: all else", "-2 + 3", "1"),
+    (14, "A per epoch", "a rate", "10 per epoch", ""),
+)  # fmt: skip
+
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
 
@@ -124,6 +146,11 @@ def logic(ev: Evaluator, expr: t.Binary, left: object) -> object:
     if isinstance(left, Poison) or isinstance(right, Poison):
         return POISON
     for tree, value in ((expr.left, left), (expr.right, right)):
+        if isinstance(value, NODES):
+            sign = "&" if expr.operator == "and" else "|"
+            fixes = (Fix(f"write `{sign}`", (Edit(expr.operator_span, sign),)),)
+            message, help = f"`{expr.operator}` does not join selectors", f"write `{sign}`"
+            return ev.error("E024", message, expr.operator_span, help=help, fixes=fixes)
         if not isinstance(value, bool):
             return ev.operand(tree, value, "`true` or `false`", expr.operator)
     return right

@@ -43,6 +43,8 @@ def as_selector(value: object) -> s.Selector:
             message = f"unknown selector `{value.function}(...)`"
             raise Mismatch("E022", message, help, near, span=value.function_span)
         return _layers(value)
+    if isinstance(value, tuple):
+        raise wrong(value, "a selector", "join its parts by `|`, as in `@query | @key`")
     raise wrong(value, "a selector", "write a role such as `@linear`, a glob in quotes, or `layers(0..5)`")
 
 

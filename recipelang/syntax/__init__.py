@@ -8,7 +8,7 @@ from recipelang.source import Diagnostic, Diagnostics, Label, Source
 from recipelang.syntax import tree as tree
 from recipelang.syntax.build import Builder
 from recipelang.syntax.parser import parse_tokens
-from recipelang.syntax.tokens import Tokens, span_of, tokenise
+from recipelang.syntax.tokens import MAX_TOKENS as MAX_TOKENS, Tokens, span_of, tokenise
 
 #: The version of the language that this release reads.
 LANGUAGE = (1, 0)
@@ -23,8 +23,11 @@ class Parsed:
     tokens: Tokens | None
 
 
-def parse(source: Source, diagnostics: Diagnostics) -> Parsed:
-    """Parse one file; `recipe` is `None` only when a limit was broken or the version is unknown."""
+def parse(source: Source, diagnostics: Diagnostics, room: int = MAX_TOKENS) -> Parsed:
+    """Parse one file; `recipe` is `None` only when a limit was broken or the version is unknown.
+
+    `room`: how many tokens it may have, which is less where others belong to the same recipe.
+    """
     if len(source.text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         diagnostics.add(
             Diagnostic(
@@ -33,7 +36,7 @@ def parse(source: Source, diagnostics: Diagnostics) -> Parsed:
         )
         return Parsed(source, None, None)
     found = Diagnostics()
-    tokens = tokenise(source, found)
+    tokens = tokenise(source, found, room)
     if tokens is not None and not _version_is_known(tokens, source, diagnostics):
         return Parsed(source, None, tokens)  # what a newer language means is not for this one to judge
     diagnostics.extend(found)
@@ -47,6 +50,12 @@ def parse(source: Source, diagnostics: Diagnostics) -> Parsed:
         diagnostics.add(Diagnostic("E042", message, at, help=("split it, or shorten it",)))
         recipe = None
     return Parsed(source, recipe, tokens)
+
+
+def size(parsed: Parsed) -> tuple[int, int]:
+    """How many statements and tokens a text has, for limits on several texts together."""
+    statements = len(_flat(parsed.recipe.statements)) if parsed.recipe is not None else 0
+    return statements, len(parsed.tokens.stream) if parsed.tokens is not None else 0
 
 
 def _flat(statements: tuple[tree.Statement, ...]) -> list[tree.Statement]:

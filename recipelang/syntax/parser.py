@@ -15,7 +15,7 @@ from lark.exceptions import UnexpectedToken
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
 from recipelang.source.diagnostic import LIMIT, Applicability
 from recipelang.source.suggest import closest, distance, nearest
-from recipelang.syntax import tokens as lexing
+from recipelang.syntax import hints, tokens as lexing
 from recipelang.syntax.expected import describe, describe_expected
 from recipelang.syntax.grammar import Machine
 from recipelang.syntax.tokens import KEYWORDS, Tokens, span_of
@@ -301,7 +301,10 @@ class _Driver:
             help.append(f"did you mean `{word}`?")
             fixes = (Fix(f"write `{word}`", (Edit(span_of(first), word),), "unsafe"),)
             token, expected = first, frozenset({"LET", "PARAM"})
-        if hint := _hint(token, before):
+        line = self._line_so_far()
+        if not help and line and line[0] in hints.FOREIGN:
+            token, expected = line[0], frozenset({"LET", "PARAM"})
+        if hint := (None if help else hints.of_line(line, token)) or _hint(token, before):
             help.append(hint)
         elif before is not None and before.type == "RBRACE" and "NL" in expected:
             help.append("what follows a block begins on a new line")
@@ -379,6 +382,13 @@ class _Driver:
         word = closest(str(first), _STATEMENTS)
         return (first, word) if word else None
 
+    def _line_so_far(self) -> list[Token]:
+        """What was read of the line at hand."""
+        start = self.index
+        while start and self.index - start < _LONGEST_LINE and self.stream[start - 1].type not in _LINE_ENDS:
+            start -= 1
+        return self.stream[start : self.index]
+
     @staticmethod
     def _keywords(expected: frozenset[str]) -> list[str]:
         return [t.lower() for t in expected if t.lower() in KEYWORDS]
@@ -391,6 +401,7 @@ class _Driver:
 _BACK, _LONGEST_LINE = 8, 200
 #: `extends` stands among the first tokens
 _TOP = 12
+_LINE_ENDS = ("NL", "LBRACE", "RBRACE")
 _STATEMENTS = ("extends", "use", "param", "let", "set", "unset", "require", "expect", "prefer", "patch")
 
 

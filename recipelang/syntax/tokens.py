@@ -92,12 +92,12 @@ def span_of(token: Token) -> Span:
     return Span(token.start_pos or 0, token.end_pos or 0)
 
 
-def tokenise(source: Source, diagnostics: Diagnostics) -> Tokens | None:
+def tokenise(source: Source, diagnostics: Diagnostics, room: int = MAX_TOKENS) -> Tokens | None:
     """`None` when the text breaks a limit: nothing after that would be cheap."""
     tokens = Tokens(grammar.lex(source.text))
     telling = [t for t in tokens.all if t.type not in _TRIVIA]
-    if len(tokens.all) > MAX_TOKENS * 2 or len(telling) > MAX_TOKENS:
-        at = Label(source, span_of((telling[MAX_TOKENS:] or tokens.all[MAX_TOKENS * 2 :])[0]), "one too many")
+    if len(tokens.all) > MAX_TOKENS * 2 or len(telling) > room:
+        at = Label(source, span_of((telling[room:] or tokens.all[MAX_TOKENS * 2 :])[0]), "one too many")
         message = f"a recipe has at most {MAX_TOKENS:,} tokens"
         diagnostics.add(Diagnostic("E042", message, at, help=("split it, or shorten it",)))
         return None

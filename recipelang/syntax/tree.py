@@ -190,7 +190,10 @@ class Block(Statement):
 
 @dataclass(frozen=True)
 class Param(Statement):
-    """`fixed`: where `set` gave it its value. `narrows`: the base's declaration, which holds as well."""
+    """`param NAME: TYPE in RANGE = VALUE`: a value that may be given from outside; in a child, narrower than the base's.
+
+    `fixed`: where `set` gave it its value. `narrows`: the base's declaration, which holds as well.
+    """
 
     name: str
     type: Expr

@@ -49,6 +49,7 @@ class Task(Protocol):
     AUTO_MODEL: str  #: the class of transformers that makes the model
     LABELS: tuple[str, ...]  #: what of a batch is no input
     FIELDS: tuple[str, ...]  #: columns that a recipe may name
+    SHORTEST: int  #: tokens of an input that still holds something to learn from
     ITEMS: str  #: what the rows are, where they are not the examples
     PER_TOKEN: bool  #: outputs are [items, tokens, ...]
     BLOCKS: bool  #: joined texts: `samples` counts rows, outputs are as wide as the vocabulary and are not kept

@@ -30,6 +30,7 @@ PER_TOKEN = True
 BLOCKS = True
 CLASSES = False
 FIELDS = ("text",)
+SHORTEST = 2
 
 ENDINGS = (".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet")
 _FORMATS = "a `.txt` file is one text; records of the others have a column `text`"

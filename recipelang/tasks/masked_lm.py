@@ -31,6 +31,7 @@ OUTPUTS = ("logits",)
 AUTO_MODEL = "AutoModelForMaskedLM"
 LABELS = ("labels",)
 FIELDS = ("text",)
+SHORTEST = 4
 ITEMS = "blocks"
 PER_TOKEN = True
 BLOCKS = True

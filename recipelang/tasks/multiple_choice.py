@@ -23,6 +23,7 @@ OUTPUTS = ("logits",)
 AUTO_MODEL = "AutoModelForMultipleChoice"
 LABELS = ("labels",)
 FIELDS = ("question", "choices", "answer")
+SHORTEST = 5  # a token of the question, and one of the choice
 ITEMS = "questions"
 PER_TOKEN = False
 BLOCKS = False

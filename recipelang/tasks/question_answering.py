@@ -26,6 +26,7 @@ __all__ = ["FIELDS", "load_tokenizer"]
 
 OUTPUTS = ("start_logits", "end_logits")
 AUTO_MODEL = "AutoModelForQuestionAnswering"
+SHORTEST = 8  # windows of fewer tokens could not overlap
 LABELS = ("start_positions", "end_positions")
 ITEMS = "windows"
 PER_TOKEN = True

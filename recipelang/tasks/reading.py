@@ -57,8 +57,8 @@ def _value(text: str, path: Path, before: int = 0) -> Any:
     """One JSON value; `before` is how many lines of the file come before it."""
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        why = "nested too deeply"
+    except (ValueError, RecursionError) as error:
+        why = "nested too deeply" if isinstance(error, RecursionError) else "a number has too many digits"
         if isinstance(error, json.JSONDecodeError):
             why = f"line {before + error.lineno}: {error.msg[:1].lower()}{error.msg[1:]}"
         help = "files of one record a line end in `.jsonl`" if path.suffix != ".jsonl" else "each line is one record"

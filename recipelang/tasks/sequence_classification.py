@@ -21,6 +21,7 @@ OUTPUTS = ("logits",)
 AUTO_MODEL = "AutoModelForSequenceClassification"
 LABELS = ("labels",)
 FIELDS = ("text", "pair", "label")
+SHORTEST = 5  # a token of each of two texts
 ITEMS = "texts"
 PER_TOKEN = False
 BLOCKS = False

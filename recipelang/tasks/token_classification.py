@@ -23,6 +23,7 @@ OUTPUTS = ("logits",)
 AUTO_MODEL = "AutoModelForTokenClassification"
 LABELS = ("labels",)
 FIELDS = ("tokens", "tags")
+SHORTEST = 3
 ITEMS = "sentences"
 PER_TOKEN = True
 BLOCKS = False

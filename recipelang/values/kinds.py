@@ -241,7 +241,7 @@ def span(unit: str = "") -> Kind:
     return Kind(unit or "span", convert, doc=doc, json={"$ref": "#/$defs/span"})
 
 
-def count(unit: str) -> Kind:
+def count(unit: str, least: int = 0) -> Kind:
     """A whole number of `unit`; a plain whole number is taken as one."""
 
     def convert(value: object) -> object:
@@ -252,10 +252,10 @@ def count(unit: str) -> Kind:
             or value.percent
         ):
             raise wrong(value, f"a number of {unit}s", f"write `128 {unit}s`")
-        return _whole(value.value, f"{unit}s", 0)
+        return _whole(value.value, f"{unit}s", least)
 
     doc = f"a whole number of {unit}s: `128 {unit}s`, or `128` alone"
-    return Kind(f"{unit}s", convert, doc=doc, within="at least 0", json={"$ref": f"#/$defs/{unit}s"})
+    return Kind(f"{unit}s", convert, doc=doc, within=f"at least {least}", json={"$ref": f"#/$defs/{unit}s"})
 
 
 def size(*, none: bool = False) -> Kind:

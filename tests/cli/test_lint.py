@@ -5,6 +5,8 @@ import socket
 
 import pytest
 
+from recipelang.lint import RULES
+
 from .command import command
 
 QUIET = ("--allow", "L071", "--allow", "L090", "--allow", "L091")
@@ -48,7 +50,8 @@ def test_the_network_is_never_asked(here, edit, monkeypatch):
     edit('train = "train.json", validation = "dev.json"', 'source = "hf://owner/data@0123abc"')
     ended = command("lint", "tiny.recipe", *QUIET)
     assert ended.code == 0
-    assert "info[L000]: 10 rules could not be checked" in ended.err
+    planned = sum(rule.NEEDS == "plan" for rule in RULES)
+    assert f"info[L000]: {planned} rules could not be checked" in ended.err
     assert "neither cached nor reachable" in ended.err
     assert command("lint", "tiny.recipe", "--deny", "not-checked").code == 1
 
@@ -212,3 +215,34 @@ def test_rules_are_completed(monkeypatch):
 
     assert ("L003", "no-never") in rules("l00")
     assert rules("L9") == []
+
+
+OBERT = "obert(block = 1, gradients = 256, batch = 8)"
+
+
+@pytest.mark.parametrize(
+    ("method", "pattern", "after"),
+    [
+        (OBERT, "unstructured", OBERT.replace("= 1,", "= 50,")),
+        (OBERT, "block(4, 1)", OBERT.replace("= 1,", "= 50,")),
+        (f"if micro == 8 then {OBERT} else magnitude", "2:4", f"if micro == 8 then {OBERT} else magnitude"),
+    ],
+)
+def test_bold_fix_writes_the_published_block(method, pattern, after, project, edit):
+    old = "if scope == uniform then magnitude(scope = uniform) else magnitude(scope = global)"
+    edit(f"method = {old}", f"method = {method}\n    pattern = {pattern}")
+    edit("cubic(50% -> target, over = 0%..80%, every = 2 steps)", "step(0% -> 50%, at = 2 steps)")
+    assert "L030" in command("lint", "tiny.recipe", "--fix", *QUIET).codes
+    command("lint", "tiny.recipe", "--unsafe-fixes", *QUIET)
+    assert f"method = {after.replace('= 1,', '= 50,')}\n" in (project / "tiny.recipe").read_text("utf-8")
+
+
+@pytest.mark.parametrize("given", ["", "seed = 7\n"])
+def test_bold_fix_lets_the_seed_be_chosen_and_changes_nothing_else(given, project, edit):
+    edit("prefer dev.f1 >= 0%", "prefer dev.f1 >= 1%")
+    edit("\nmodel {", f"\n{given}model {{")
+    before = command("digest", "tiny.recipe").out.splitlines()[:2]
+    assert "info[L040]" in command("lint", "tiny.recipe", "--fix", *QUIET).err
+    assert "[L040]" not in command("lint", "tiny.recipe", "--unsafe-fixes", *QUIET).err
+    assert command("digest", "tiny.recipe").out.splitlines()[:2] == before
+    assert command("digest", "tiny.recipe", "-p", "seed=8").out.splitlines()[:2] != before

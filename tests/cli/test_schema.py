@@ -1,4 +1,4 @@
-"""`recipelang schema`: it accepts every recipe with its values written out, and nothing beside."""
+"""`recipelang schema`: it accepts every recipe with its values written out, or all findings, and nothing beside."""
 
 import copy
 import json
@@ -11,7 +11,8 @@ from recipelang.reference.attributes import NAMES, blocks
 from recipelang.spec.canonical import spec_form
 from recipelang.spec.methods import METHODS, OPTIMIZERS
 
-from ..reading import SOUND, TEXTS, checked, recipe_of, sound
+from ..cases.test_diagnostics import CASES, read
+from ..reading import SOUND, TEXTS, checked, files_of, recipe_of, sound
 from .command import command
 
 SCHEMA = json.loads(command("schema").out)
@@ -145,3 +146,52 @@ def test_every_attribute_and_method_is_described():
                 assert f'"{name}"' in text and attribute.doc in text, f"{kind}.{name}"
     for signature in (*METHODS.values(), *OPTIMIZERS.values()):
         assert f'"{signature.name}"' in text and signature.doc in text
+
+
+# ------------------------------------------------------------------------ findings
+FINDINGS = json.loads(command("schema", "--of", "diagnostics").out)
+OF_FINDINGS = Draft202012Validator(FINDINGS)
+
+
+@pytest.fixture(scope="module")
+def findings(tmp_path_factory) -> dict:
+    """What `validate` and `lint` say of every recipe that a case file shows, in one document."""
+    folder = tmp_path_factory.mktemp("cases")
+    for path in CASES:
+        (folder / path.stem).mkdir()
+        files_of(read(path).recipe, folder / path.stem)
+    names = [str(folder / path.stem / "a.recipe") for path in CASES]
+    documents = [json.loads(command(c, "--format", "json", *names).out) for c in ("validate", "lint")]
+    return {"validate": documents[0], "lint": documents[1]}
+
+
+def test_schema_of_findings_is_one_and_says_which():
+    Draft202012Validator.check_schema(FINDINGS)
+    assert FINDINGS["$schema"] == SCHEMA["$schema"]
+    assert FINDINGS["$id"] == "https://recipelang.dev/schema/diagnostics-1.json"
+
+
+@pytest.mark.parametrize("by", ["validate", "lint"])
+def test_findings_of_every_case_are_accepted(by, findings):
+    assert [f"{e.json_path}: {e.message}" for e in OF_FINDINGS.iter_errors(findings[by])] == []
+    assert len({d["code"] for d in findings[by]["diagnostics"]}) > 40
+    assert {d["severity"] for d in findings["lint"]["diagnostics"]} == {"error", "warning", "info"}
+
+
+def test_unknown_key_among_findings_is_refused_wherever_it_stands(findings):
+    # one finding that has everything: another place, and a fix
+    (*_, full) = [d for d in findings["validate"]["diagnostics"] if d["secondary"] and d["fixes"]]
+    document = {**findings["validate"], "diagnostics": [full], "files": findings["validate"]["files"][:1]}
+    assert OF_FINDINGS.is_valid(document)
+    count = sum(isinstance(place, dict) for place in places(document))
+    assert count > 8
+    for index in range(count):
+        changed = copy.deepcopy(document)
+        [p for p in places(changed) if isinstance(p, dict)][index]["nonsense"] = "x"
+        assert not OF_FINDINGS.is_valid(changed), index
+
+
+def test_version_of_the_document_is_that_of_its_schema(findings):
+    first = findings["validate"]["format_version"].partition(".")[0]
+    assert FINDINGS["$id"].endswith(f"-{first}.json")
+    assert not OF_FINDINGS.is_valid({**findings["validate"], "format_version": "2.0"})

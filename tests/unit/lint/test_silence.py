@@ -21,6 +21,11 @@ CLAIM = "expect sparsity(@linear & @encoder) == target ± 0.1%"
         ("L013", "cubic(50% -> target, over = 0%..80%, every = 2 steps)", "step(0% -> target, at = 2 steps)"),
         ("L015", "rewind = 1 epoch", "rewind = 5 steps"),  # an event every two steps is always near
         ("L024", "", ""),  # a pruned stage learns from the dense one before
+        ("L030", "magnitude(scope = uniform)", "obert(block = 2)"),
+        ("L040", "", ""),  # every seed has more than nought
+        ("L040", "dev.f1 >= 0%", "dev.f1 >= 80%\nseed = micro"),
+        ("L040", "dev.f1 >= 0%", "dev.f1 >= 80%\nlet other = micro + 1\nseed = other"),
+        ("L040", "dev.f1 >= 0%", "params(@head) >= 66"),
         ("L042", CLAIM, "expect sparsity(@embeddings) == 0%\n" + CLAIM),
         ("L042", CLAIM, "expect params(@head) == 66\n" + CLAIM),
         ("L042", CLAIM, CLAIM + "\nexpect pattern(@linear) == unstructured"),

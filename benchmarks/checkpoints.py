@@ -1,0 +1,100 @@
+"""A checkpoint saved and loaded, against `torch.save` and `torch.load` of the same tensors.
+
+    python benchmarks/checkpoints.py [--base] [--rounds 9] [--folder DIR]
+
+Weights, two moments of AdamW and masks at 90 % of a BERT encoder of 6 x 384, with `--base` of BERT-base's size. Ours
+writes safetensors into a new folder and names it when all is on the disk, with a digest of every file; loading compares
+the digests. The floor writes one file and waits for the disk as well. Both in turns on the same disk; ratios are of
+medians. The share of the digests is given on its own: nothing else checks that what is read is what was written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from plans import acting, block
+from transformers import BertConfig, BertForQuestionAnswering
+
+from recipelang.engine import checkpoint
+from recipelang.engine.checkpoint import Position
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--base", action="store_true")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--folder", type=Path, default=None, help="on the disk to be measured; none: the temporary one")
+    arguments = parser.parse_args()
+    size = {} if arguments.base else {"hidden_size": 384, "num_hidden_layers": 6, "intermediate_size": 1536}
+    model = BertForQuestionAnswering(BertConfig(**size))
+    optimizer = torch.optim.AdamW(model.parameters())
+    for parameter in model.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    names = [n for n, p in model.named_parameters() if p.ndim == 2 and "encoder" in n]
+    prune, state = acting(model, optimizer, block(model, names, "global", [0.9]))
+    prune.on_step_start(state)
+    optimizer.step()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        measure(Path(name), model, state, optimizer, arguments.rounds)
+
+
+def measure(folder: Path, model: torch.nn.Module, state, optimizer: torch.optim.Optimizer, rounds: int) -> None:  # type: ignore[no-untyped-def]
+    ours, theirs = folder / "ours", folder / "theirs.pt"
+
+    def save_ours() -> None:
+        checkpoint.save(ours, Position("a"), model, state.masks, optimizer, 1)
+
+    def save_theirs() -> None:
+        body = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "masks": state.masks.state()}
+        with theirs.with_suffix(".tmp").open("wb") as file:
+            torch.save(body, file)
+            file.flush()
+            os.fsync(file.fileno())
+        theirs.with_suffix(".tmp").replace(theirs)
+
+    def load_ours() -> None:
+        (newest,) = checkpoint.newest_first(ours)
+        loaded = checkpoint.load(newest, "a")
+        checkpoint.restore(loaded, model, state.masks, optimizer, random_states=False)
+
+    def load_theirs() -> None:
+        body = torch.load(theirs, weights_only=True)
+        model.load_state_dict(body["model"])
+        optimizer.load_state_dict(body["optimizer"])
+        state.masks.load(body["masks"], dict(model.named_parameters()))
+
+    times: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for run in (save_ours, save_theirs, load_ours, load_theirs):
+            times.setdefault(run.__name__, []).append(timed(run))
+        (newest,) = checkpoint.newest_first(ours)
+        times.setdefault("digests", []).append(timed(lambda f=newest: [checkpoint._digest(p) for p in f.iterdir()]))
+        shutil.rmtree(ours)
+    (bytes_written,) = {theirs.stat().st_size}
+    medians = {name: statistics.median(t) for name, t in times.items()}
+    print(f"{bytes_written / 1e6:,.0f} MB, {rounds} rounds; of the digests {medians['digests'] * 1e3:.0f} ms")
+    for what in ("save", "load"):
+        mine, floor = medians[f"{what}_ours"], medians[f"{what}_theirs"]
+        rest = mine - medians["digests"]
+        print(
+            f"{what}: ours {mine * 1e3:.0f} ms, torch.{what} {floor * 1e3:.0f} ms: {mine / floor:.2f} times,"
+            f" without digests {rest / floor:.2f}"
+        )
+
+
+def timed(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

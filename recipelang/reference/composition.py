@@ -1,0 +1,145 @@
+"""How recipes are made of others: statements from `syntax/tree.py`, limits from `spec/imports.py`, types from `spec/params.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from recipelang.reference.codes import PAGES
+from recipelang.reference.markdown import block, code, page, table
+from recipelang.source.codes import codes, title
+from recipelang.spec.imports import MAX_DEPTH, MAX_FILES, MAX_TOTAL
+from recipelang.spec.params import NARROWER
+from recipelang.syntax import tree as t
+
+#: what may stand where, in the order of the page
+STATEMENTS = (t.Extends, t.Use, t.Param, t.Set, t.Patch, t.Unset)
+EDITS = {
+    "NAME = VALUE": "in a patch or a merged block: takes the place of the inherited value, a list as a whole",
+    "NAME += VALUE": "there: a list gets items, a selector gets alternatives (`|`)",
+    "NAME -= VALUE": "there: a list loses items, a selector loses what VALUE selects (`except`)",
+}
+
+#: sort of file -> how it is named, what it holds: read by a test as well
+FILES = {
+    "recipe": ("`FILE`", "everything; `extends` once", "a whole recipe, or a base with parameters to be given"),
+    "library": ('`use "FILE" as NAME`', "`let`, `use`, `meta`", "values that recipes share: `NAME.VALUE`"),
+    "overlay": ("`--overlay FILE`", "`set`, `patch`", "paths, batch sizes and precisions of one place"),
+    "parameters": ("`--params FILE`", "`set`", "one run's values, instead of many `-p`"),
+}
+
+#: files of one example; a test composes them
+EXAMPLE = {
+    "base.recipe": """recipe 1 "base"
+
+param target: ratio in 50%..99%  # no default: a child or `-p` gives it
+param length: epochs = 30 epochs
+
+model { base = "hf://owner/model", task = question_answering }
+data { source = "hf://owner/data" }
+
+stage gradual {
+  length        = length
+  batch         = 16
+  clip          = 0.5
+  learning_rate = linear(8e-5 -> 8e-6, over = start..end)
+
+  prune weights {
+    targets  = @linear & @encoder
+    never    = @embeddings | @head
+    method   = magnitude
+    sparsity = cubic(50% -> target, over = 10%..90%, updates = 10 per epoch)
+  }
+}
+
+evaluate dev { metrics = [f1, exact_match] }""",
+    "child.recipe": """recipe 1 "child"
+extends "./base.recipe"
+use "./shared.recipe" as shared
+
+# for good: nobody changes it any more
+set target = 90%
+# narrower than the base's
+param length: epochs in 10 epochs..40 epochs = 20 epochs
+
+patch stage gradual {
+  batch = shared.batch
+
+  prune weights {
+    never += @pooler
+  }
+}
+
+patch evaluate dev {
+  metrics -= exact_match
+}
+
+unset stage.gradual.clip
+
+expect sparsity(@linear & @encoder) == target ± 0.1%""",
+    "shared.recipe": """recipe 1 "shared"
+
+let batch = 32""",
+    "site.recipe": """recipe 1 "site"
+
+patch stage gradual {
+  micro_batch = 8
+}""",
+    "mine.recipe": """recipe 1 "mine"
+
+set length = 12 epochs""",
+}
+COMMAND = "recipelang validate child.recipe --overlay site.recipe --params mine.recipe"
+
+
+def text() -> str:
+    return page(
+        "Recipes made of recipes",
+        "A recipe may build on another one, and change only what differs. Everything is put together first and "
+        "computed afterwards: windows and lets of a base see what its child sets.",
+        "## Statements\n\n" + table(("written", "what it does"), _statements()),
+        "A block without a name (`model`, `meta`, `export`, `distill`, …) that the base has too is merged with it, "
+        "attribute by attribute. One with a name (`stage`, `prune`, `evaluate`, `data NAME`) needs `patch`, so that a "
+        "misspelt name neither adds nor changes anything: what is patched must exist (`E033`), and what is written "
+        "without `patch` must not (`E032`). Claims add up; a child cannot take a base's `require` back.",
+        "## Files\n\n" + table(("named by", "holds", "for"), FILES.values()),
+        "## What counts\n\nFrom weak to strong: the default of an attribute, the base, the child, overlays in the "
+        "order of the command line, `--params` (of several the last), `-p`. A parameter that a recipe has `set` is "
+        "final for all that follow (`E037`). `recipelang trace FILE PATH` tells which place wrote a value, and which "
+        "it took the place of.",
+        f"A child may declare a parameter of its base again with a smaller range, or as a narrower type: {_narrower()}.",
+        "## References\n\nThe path of a file, relative to the file that names it, or `lib://NAME`, a recipe of the "
+        "library that is installed with the program. A path stays below the folder of the recipe, or below the folder "
+        "above it that holds a `recipelang.toml` (`E045`). Reading never touches the network.",
+        f"At most {MAX_DEPTH} recipes stand on top of each other (`E041`), of {MAX_FILES} files and "
+        f"{MAX_TOTAL // 1024:,} KiB in all (`E042`).",
+        "## An example",
+        *(f"`{name}`:\n\n{block(content)}" for name, content in EXAMPLE.items()),
+        "All of it, as one recipe:",
+        block(COMMAND),
+        "## Messages\n\n" + table(("code", "means"), _messages()),
+    )
+
+
+def _statements() -> Iterator[tuple[str, str]]:
+    for statement in STATEMENTS:
+        yield _told(statement)
+    for written, does in EDITS.items():
+        yield code(written), does
+
+
+def _told(statement: type) -> tuple[str, str]:
+    """A class of statements begins its docstring with how it is written."""
+    told = " ".join((statement.__doc__ or "").partition("\n\n")[0].split())
+    written, _, does = told.partition("`: ")
+    return written + "`", does.rstrip(".")
+
+
+def _narrower() -> str:
+    pairs = sorted(NARROWER)
+    return ", ".join(f"{code(inner)} for {code(outer)}" for outer, inner in pairs)
+
+
+def _messages() -> Iterator[tuple[str, str]]:
+    for name in codes():
+        if "E031" <= name <= "E047" and name not in ("E039", "E043", "E044"):
+            yield f"[{name}]({PAGES}/{name}.md)", title(name)

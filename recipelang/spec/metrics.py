@@ -1,0 +1,25 @@
+"""What an `evaluate` block can measure: every metric of the language, whatever this release has of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A `ratio` is written and shown as a share: `dev.f1 >= 84.9%`; another metric is a plain number."""
+
+    doc: str
+    ratio: bool
+
+
+MEASURES: dict[str, Metric] = {
+    "f1": Metric(
+        "how far the words of an answer are those of its best reference, mean over questions, as SQuAD counts it", True
+    ),
+    "exact_match": Metric("questions answered as a reference has it, but for case, articles and punctuation", True),
+    "accuracy": Metric("examples of which the right class was told", True),
+    "matthews": Metric("Matthews correlation of told and right classes", True),
+    "perplexity": Metric("e to the mean loss of a token", False),
+    "loss": Metric("the mean loss", False),
+}

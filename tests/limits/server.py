@@ -1,0 +1,70 @@
+"""The command in processes of their own, and what each took: imports once, then a fork for each line of arguments."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+#: of the processor, beyond a start of Python and its imports; and bytes in all
+SECONDS, BYTES = 1.0, 256 * 2**20
+#: a command is imported when it is asked for: here once, not in every child. The limits of the system are wider than
+#: ours: what has no limit of its own fails in seconds, and takes no machine with it
+SERVER = """
+import json, os, resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (2 * 2**30,) * 2)
+resource.setrlimit(resource.RLIMIT_CPU, (30, 30))
+from recipelang.cli.main import command_line, main
+command_line(["validate", "plan", "lint", "digest", "fmt"])
+import recipelang.plan.resolve, recipelang.lint, recipelang.cli.plan_screen, recipelang.tasks.question_answering
+import rich.console, numpy, tokenizers
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        for number, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(name, os.O_CREAT | os.O_TRUNC | os.O_WRONLY), number)
+        sys.argv = ["recipelang", *json.loads(line)]
+        main()
+        sys.exit()
+    _, status, used = os.wait4(child, 0)
+    ended = os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
+    print(json.dumps(ended), flush=True)
+"""
+
+
+@dataclass
+class Ended:
+    status: int
+    seconds: float
+    bytes: int
+    err: str
+
+
+@contextmanager
+def commands(folder: Path) -> Iterator[Callable[..., Ended]]:
+    """`recipelang` with the arguments given, in `folder`."""
+    root = str(Path(__file__).parents[2])
+    environment = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": root, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    start = [sys.executable, "-c", SERVER]
+    with subprocess.Popen(start, cwd=folder, env=environment, **pipes) as server:
+
+        def run(*arguments: str) -> Ended:
+            server.stdin.write(json.dumps(arguments) + "\n")
+            server.stdin.flush()
+            return Ended(*json.loads(server.stdout.readline()), (folder / "err").read_text("utf-8"))
+
+        yield run
+
+
+def assert_bounded(ended: Ended, files: int = 1) -> None:
+    assert ended.status == 1
+    assert "Traceback" not in ended.err
+    assert "internal" not in ended.err
+    assert ended.seconds < SECONDS * files
+    assert ended.bytes < BYTES
