@@ -114,6 +114,9 @@ def _separated(path: Path, columns: Mapping[str, str]) -> list[Mapping[str, Any]
         header, body = numbers, lines
     else:
         body = lines[1:]
+    if len(set(header)) < len(header):
+        twice = next(c for c in header if header.count(c) > 1)
+        raise fail("E074", f"`{path.name}` has two columns `{twice[:40]}`", help="give every column a name of its own")
     for index, line in enumerate(body):
         if len(line) != len(header):
             notes = [f"record {index} has {len(line)} columns, the first line {len(header)}"]

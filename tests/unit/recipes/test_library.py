@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from recipelang.cli import starter
 from recipelang.cli.files import read_source
 from recipelang.cli.plan import planned
 from recipelang.cli.read import check_all, read_around
 from recipelang.lint import judge, levels_for, read_plan
+from recipelang.spec.blocks import METRICS
 from recipelang.spec.effective import effective
 from tests.other_tasks import make_task
 
@@ -48,6 +50,13 @@ def test_quickstart_plans_without_advice():
     assert sum(t.size for t in prune.targets) == 10_616_832
     assert {d.what: d.protected for d in prune.dense}["embeddings"]
     assert prune.events[-1].sparsity == 0.7 and effective(recipe).count("0.7") == 0
+
+
+def test_init_names_recipes_that_are_there_for_tasks_it_does_not_write():
+    assert {*starter.LIBRARY, *starter.TASKS} == set(METRICS)
+    for task, name in starter.LIBRARY.items():
+        checked = check_all(read_source(name), {})
+        assert checked.recipe is not None and checked.recipe.model.task == task
 
 
 @pytest.mark.parametrize(

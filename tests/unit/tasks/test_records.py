@@ -67,6 +67,7 @@ def test_columns_of_a_file_without_header_have_numbers(tmp_path):
     ("name", "text", "code", "said"),
     [
         ("d.tsv", "sentence\tlabel\na\t1\tb\n", "E074", "record 0 has 3 columns, the first line 2"),
+        ("d.tsv", "label\tlabel\na\t1\n", "E074", "two columns `label`"),
         ("d.csv", 'sentence,label\n"a,1\n', "E074", "is not CSV"),
         ("d.csv", "sentence,label\n", "E074", "holds no records"),
         ("d.jsonl", "[1]\n", "E074", "record 0 of `d.jsonl` is not an object"),
