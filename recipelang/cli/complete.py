@@ -42,6 +42,26 @@ def runs(incomplete: str) -> list[str]:
     return [name for name, path in found if read_record(path.parent).get("status") != "finished"]
 
 
+def every_run(incomplete: str) -> list[str]:
+    """Output folders of runs, finished or not."""
+    inside = [(name.removesuffix("/recipe"), entry) for name, entry in _below(incomplete) if name.endswith("/recipe")]
+    return [name for name, entry in inside if os.path.isfile(f"{entry.path}/plan.json")]
+
+
+def study_variants(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Arms of the study on the line, and its runs with the first seed below an arm that is typed."""
+    from recipelang.study.read import read_study
+    from recipelang.study.variants import points
+
+    try:
+        source = read_source(ctx.params.get("file") or "")
+        found = points(read_study(source, References(source).load))
+    except RecipeError:
+        return []
+    names = dict.fromkeys([p.arm.name for p in found] + [p.name for p in found])
+    return [n for n in names if n.startswith(incomplete)]
+
+
 def codes(incomplete: str) -> list[tuple[str, str]]:
     return [(code, title(code)) for code in known_codes() if code.startswith(incomplete.upper())]
 

@@ -17,7 +17,7 @@ from recipelang.cli.files import read_source
 from recipelang.cli.findings import Format, Printer
 from recipelang.cli.mend import mend_file
 from recipelang.cli.plan import beside
-from recipelang.cli.read import Around, check_all, read_around
+from recipelang.cli.read import Around, check_all, read_around, told_of_study
 from recipelang.source import Diagnostic, RecipeError, Source
 from recipelang.source.diagnostic import Applicability
 from recipelang.source.report import Report
@@ -89,7 +89,11 @@ def lint(
     for name in files:
         shown = "<stdin>" if name == "-" else name
         try:
-            found = mend_file(read_source(name), lambda text: _judged(text, settings), allowed).diagnostics.sorted()
+            source = read_source(name)
+            if (told := told_of_study(source)) is not None:  # the recipe that it varies is linted by itself
+                printer.add(Report(shown, told[0].sorted()), f"{shown}: a study, {_summary(told[0].sorted())}")
+                continue
+            found = mend_file(source, lambda text: _judged(text, settings), allowed).diagnostics.sorted()
         except RecipeError as error:
             printer.add(Report(shown, error.diagnostics))
             continue

@@ -69,6 +69,8 @@ COMMANDS = {
     "plan": ("plan", "Show what a run would do."),
     "run": ("run", "Train, prune, evaluate, judge the claims."),
     "resume": ("run", "Go on with an interrupted run."),
+    "report": ("report", "Write the page of a run."),
+    "study": ("study", "Run variants of a recipe, compare them."),
     "trace": ("trace", "Tell where a value came from."),
     "schema": ("schema", "Print the JSON Schema of recipes or findings."),
     "digest": ("digest", "Print what a recipe is, as digests."),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from recipelang.cli.files import References, read_source
 from recipelang.source import Diagnostics, Source, fail
-from recipelang.spec.check import Checked, check
+from recipelang.spec.check import Checked, check, study_of
 from recipelang.spec.claims import check_claims
 from recipelang.spec.params import Given, read_file
 from recipelang.syntax import parse
@@ -63,3 +64,15 @@ def read_params(options: Sequence[str]) -> dict[str, Given]:
             raise fail("E026", f"`-p {name}` is given twice", help="keep one of them")
         given[name] = Given(value.strip(), f"-p {name}")
     return given
+
+
+def told_of_study(source: Source) -> tuple[Diagnostics, str] | None:
+    """What is wrong with a study, and a line of what it holds; none of a recipe, which most files are: they are cheap."""
+    if (
+        not re.search(r"^(?:study|arm|vary)\b", source.text, re.M)
+        or study_of(parse(source, Diagnostics()).recipe) is None
+    ):
+        return None
+    from recipelang.cli.study import checked
+
+    return checked(source)

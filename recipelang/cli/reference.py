@@ -17,6 +17,7 @@ def pages() -> dict[str, str]:
     """Name of a file -> its text, the index included."""
     found = {
         "blocks.md": ("every block and attribute: type, default, an example", attributes.text()),
+        "studies.md": ("the blocks of a study", attributes.studies()),
         "schedules.md": ("shapes of values that change over time", schedules.text()),
         "choices.md": ("what `method`, `optimizer` and `pattern` may be", choices.text()),
         "selectors.md": ("how tensors are chosen", selectors.text()),

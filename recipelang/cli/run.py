@@ -145,6 +145,7 @@ def _execute(recipe: Recipe, plan: Plan, folder: Path, *, resume: bool, shard: b
             result = execute(plan, folder, progress, lambda m: judge(recipe, m), resume=resume, shard=shard)
         except Interrupted as stopped:
             progress.stop()
+            _report(plan, folder)
             name = signal.Signals(stopped.signal).name
             print(
                 f"\nstopped by {name}; nothing is lost. Go on with:\n\n  recipelang resume {shlex.quote(str(folder))}",
@@ -153,6 +154,7 @@ def _execute(recipe: Recipe, plan: Plan, folder: Path, *, resume: bool, shard: b
             raise typer.Exit(Exit.INTERRUPTED if stopped.signal == signal.SIGINT else Exit.TERMINATED) from None
     found = Diagnostics()
     found.extend(v.diagnostic for v in result.verdicts if v.diagnostic is not None)
+    _report(plan, folder)
     screen.console().print(closing(result))
     screen.show(found)
     if result.gained:
@@ -160,3 +162,17 @@ def _execute(recipe: Recipe, plan: Plan, folder: Path, *, resume: bool, shard: b
         raise fail("E071", f"protected tensors gained zeros: {names}")
     if result.failed:
         raise typer.Exit(Exit.EXPECT_FAILED)
+
+
+def _report(plan: Plan, folder: Path) -> None:
+    """The page of the run. The run is done: what goes wrong with its page is told, and fails nothing."""
+    from recipelang import processes
+    from recipelang.cli.report import write
+    from recipelang.source import RecipeError
+
+    if not processes.main():
+        return
+    try:
+        write(folder, plan)
+    except RecipeError as error:
+        screen.show_error(error)

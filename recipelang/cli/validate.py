@@ -10,7 +10,7 @@ from recipelang.cli import options
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.files import read_source
 from recipelang.cli.findings import Format, Printer
-from recipelang.cli.read import Around, check_all, read_around
+from recipelang.cli.read import Around, check_all, read_around, told_of_study
 from recipelang.source import RecipeError, Source
 from recipelang.source.diagnostic import Applicability
 from recipelang.source.report import Report
@@ -54,6 +54,9 @@ def validate(
         report = Report("<stdin>" if name == "-" else name)
         try:
             source = read_source(name)
+            if (told := told_of_study(source)) is not None:
+                printer.add(Report(report.name, told[0].sorted()), "" if told[0].errors else told[1])
+                continue
             checked = _checked(source, around, allowed)
         except RecipeError as error:
             printer.add(Report(report.name, error.diagnostics))

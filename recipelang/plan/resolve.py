@@ -584,6 +584,12 @@ class Resolver:
             )
             for term in spec.on
         ]
+        has = task_of(self.recipe.model.task).OUTPUTS
+        for term in spec.on:
+            if term.name not in (*INNER, "logits", *has):
+                message = f"a model for {self.recipe.model.task} gives no `{term.name}`"
+                self._error("E054", message, f"{path}.on", "write `logits`: every output of the task")
+                return None
         inner = next((term.name for term in spec.on if term.name in INNER), None)
         if spec.cache and inner:
             help = f"a cache keeps outputs only: take `{inner}` out, or the cache"

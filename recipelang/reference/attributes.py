@@ -9,6 +9,7 @@ from recipelang.reference.markdown import block, code, page, table
 from recipelang.spec.attribute import ANY, Attr, Spec
 from recipelang.spec.blocks import BLOCKS, LATER_BLOCKS, TopSpec
 from recipelang.spec.show import percent, show
+from recipelang.spec.study_blocks import STUDY_BLOCKS, VarySpec
 from recipelang.syntax.fmt import format
 from recipelang.values.kinds import Kind
 
@@ -21,6 +22,7 @@ NAMES = {
     "freeze": " embeddings",
     "group": " no_decay",
     "drop": " layers",
+    "arm": " ours",
 }
 #: kinds that have a page of their own, by how their names begin
 PAGES = {
@@ -53,11 +55,24 @@ def text() -> str:
     )
 
 
+def studies() -> str:
+    """The blocks of a study, but for `meta`, which is that of a recipe."""
+    table = {kind: spec for kind, spec in STUDY_BLOCKS[""].items() if kind != "meta"}
+    return page(
+        "Blocks of a study",
+        "A study is a file of its own, with these blocks, `meta` as in a recipe, and `set` and `patch` that hold for every "
+        "variant. [Studies](../studies.md) tells how one is run.",
+        *(_section("", kind, spec) for kind, spec in table.items()),
+    )
+
+
 def _section(parent: str, kind: str, spec: type[Spec]) -> str:
     title = f"## {header(kind, spec)}" if kind else "## At the top of the file"
     where = f"Stands inside `{parent}`." if parent else ""
     names = {0: "", 1: "It has a name of its own."}[spec.LABELS[0]] if spec.LABELS[1] else ""
     about = " ".join(filter(None, ((spec.__doc__ or "").strip(), where, names)))
+    if spec is VarySpec:  # its attributes are the parameters of a recipe
+        return "\n\n".join([title, about, block("vary {\n  target = [50%, 90%]\n  score  = [magnitude, obert]\n}")])
     rows = (_row(name, attribute, spec) for name, attribute in spec.attributes().items())
     return "\n\n".join(
         [title, about, table(("attribute", "type", "default", "digest", "what it says"), rows), example(kind, spec)]

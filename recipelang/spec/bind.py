@@ -33,6 +33,9 @@ class Binder:
     source: Source
     diagnostics: Diagnostics
     spans: dict[str, Span] = field(default_factory=dict)
+    #: which blocks there are, and what the whole file is called
+    table: Mapping[str, Mapping[str, type[Spec]]] = field(default_factory=lambda: BLOCKS)
+    whole: str = "a recipe"
 
     def attributes(self, statements: Iterable[t.Statement], known: Container[str]) -> dict[str, t.Attribute]:
         """Attributes by name; a second one of the same name is an error that shows both."""
@@ -184,7 +187,7 @@ class Binder:
         return self.known_blocks(block.body, block.kind)
 
     def known_blocks(self, statements: Iterable[t.Statement], parent: str) -> list[tuple[t.Block, type[Spec]]]:
-        table = BLOCKS.get(parent, {})
+        table = self.table.get(parent, {})
         found: list[tuple[t.Block, type[Spec]]] = []
         seen: dict[tuple[str, tuple[str, ...]], t.Block] = {}
         statements = tuple(statements)
@@ -266,17 +269,17 @@ class Binder:
 
     def _unknown_block(self, block: t.Block, parent: str) -> str | None:
         """Said with the kind that was meant, where that is clear: the block is then read as one of it."""
-        where = f"`{parent}`" if parent else "a recipe"
+        where = f"`{parent}`" if parent else self.whole
         if (parent, block.kind) in LATER_BLOCKS:
             self._error(
                 "E055", f"`{block.kind}` is not in this release yet", block.kind_span, help="take it out for now"
             )
             return None
-        table = BLOCKS.get(parent, {})
+        table = self.table.get(parent, {})
         near = closest(block.kind, table) or aliases.meant(block.kind, aliases.BLOCKS, table)
         if block.labels and block.labels[0] in table and (patch := closest(block.kind, ["patch"])):
             near = patch  # `ptach stage NAME { ... }` looks like a block with two names
-        homes = [p for p, inner in BLOCKS.items() if block.kind in inner]
+        homes = [p for p, inner in self.table.items() if block.kind in inner]
         if near:
             help = f"did you mean `{near}`?"
         elif homes:

@@ -25,7 +25,7 @@ from recipelang.spec.evaluate import Definition, Evaluator
 from recipelang.spec.imports import Loader, no_imports
 from recipelang.spec.params import Given, Param, Params
 from recipelang.syntax import Parsed, parse, tree as t
-from recipelang.values.composite import Poison, StageRef
+from recipelang.values.composite import Poison, StageRef, Symbol
 
 
 @dataclass(frozen=True)
@@ -143,10 +143,22 @@ def check(
     """
     diagnostics = Diagnostics()
     parsed = parse(source, diagnostics)
+    if (study := study_of(parsed.recipe)) is not None:
+        help = f"`recipelang study {source.name}` runs it"
+        diagnostics.add(Diagnostic("E100", "this is a study, not a recipe", Label(source, study.header), help=(help,)))
+        return Checked(parsed, None, diagnostics)
     composed = compose(parsed, diagnostics, load, overlays) if parsed.recipe is not None else None
     if composed is None:
         return Checked(parsed, None, diagnostics)
     return _Checker(parsed, composed, diagnostics, given or {}, complete).run()
+
+
+def study_of(tree: t.Recipe | None) -> t.Block | None:
+    """The block that makes a file a study, which varies a recipe of another file; it may be misspelt."""
+    blocks = {s.kind: s for s in reversed(tree.statements) if isinstance(s, t.Block)} if tree else {}
+    if "study" not in blocks and blocks.keys() & {"model", "data", "stage"}:
+        return None
+    return next((blocks[kind] for kind in ("study", "arm", "vary") if kind in blocks), None)
 
 
 class _Checker:
@@ -307,7 +319,8 @@ class _Checker:
         for block in self.tree.statements:
             for a in block.body if isinstance(block, t.Block) and block.kind == "model" else ():
                 if isinstance(a, t.Attribute) and a.name == "task" and isinstance(a.value, t.Path):
-                    task = a.value.text
+                    value = self.evaluator.value(a.value)
+                    task = value.name if isinstance(value, Symbol) else a.value.text
         metrics: dict[str, tuple[tuple[str, ...], bool]] = {}
         for e in evaluations:
             names = (e.metrics or METRICS.get(task)) if isinstance(e, EvaluateSpec) else ()

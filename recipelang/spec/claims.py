@@ -19,7 +19,7 @@ from recipelang.spec.check import Claim, Outline, Recipe
 from recipelang.spec.evaluate import Evaluator
 from recipelang.spec.metrics import MEASURES
 from recipelang.spec.operators import COMPARISONS
-from recipelang.spec.selector_kind import as_selector
+from recipelang.spec.selector_kind import selector
 from recipelang.spec.show import show
 from recipelang.syntax import tree as t
 from recipelang.values import aliases
@@ -307,14 +307,16 @@ def _call(
         diagnostics.add(Diagnostic("E024", f"`{name}` takes one selector", at, help=(f"write `{name}(@linear)`",)))
         return POISON
     argument = node.arguments[0].value
-    value = Evaluator(recipe.source, diagnostics, recipe.evaluator.definitions).value(argument)
+    evaluator = Evaluator(recipe.source, diagnostics, recipe.evaluator.definitions)
+    value = evaluator.value(argument)
     if isinstance(value, Poison):
         return POISON
+    kind = selector()
     try:
-        selector = as_selector(value)
+        chosen: sel.Selector = kind.coerce(value)  # type: ignore[assignment]
     except Mismatch as mismatch:
-        return Evaluator(recipe.source, diagnostics).mismatch(mismatch, argument.span)
-    found = answer(name, selector)
+        return evaluator.misfit(mismatch, argument, kind=kind)
+    found = answer(name, chosen)
     if name == "pattern" and not isinstance(found, SparsityPattern):
         return SparsityPattern("unstructured")  # before the run: something of its kind
     return found

@@ -359,6 +359,17 @@ def label() -> Kind:
     return _AnyName("label", convert, doc="the name of a block: bare, or in quotes", json={"type": "string"})
 
 
+def labels() -> Kind:
+    """Labels of other blocks, in brackets; one alone is a list of one."""
+    one = label()
+
+    def convert(value: object) -> object:
+        return tuple(one.coerce(item) for item in (value if isinstance(value, tuple) else (value,)))
+
+    json: dict[str, object] = {"type": "array", "items": one.json}
+    return _AnyName("list<label>", convert, doc="names of blocks in brackets, `[a, b]`", json=json)
+
+
 def list_of(inner: Kind) -> Kind:
     """A list; one value stands for a list of one."""
 

@@ -29,6 +29,20 @@ COMMANDS = {
     "plan": ["FILE", "--param", "--params", "--overlay", "--json"],
     "run": ["FILE", "--param", "--params", "--overlay", "--out", "--overwrite", "--steps"],
     "resume": ["DIR"],
+    "report": ["DIR", "--plots"],
+    "study": [
+        "FILE",
+        "--param",
+        "--params",
+        "--overlay",
+        "--out",
+        "--only",
+        "--again",
+        "--jobs",
+        "--plan",
+        "--table",
+        "--steps",
+    ],
     "trace": ["FILE", "PATH", "--param", "--params", "--overlay"],
     "schema": [],
     "digest": ["FILE", "--param", "--params", "--overlay", "--only", "--json"],
@@ -119,7 +133,7 @@ SHELLS = pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 @SHELLS
 def test_commands_and_options_are_completed(here, monkeypatch, shell):
     assert offered(monkeypatch, shell, "recipelang ") == list(COMMANDS)
-    assert offered(monkeypatch, shell, "recipelang re") == ["resume"]
+    assert offered(monkeypatch, shell, "recipelang re") == ["resume", "report"]
     assert {"--param", "--out", "--overwrite", "--steps"} <= set(offered(monkeypatch, shell, "recipelang run -"))
     assert offered(monkeypatch, shell, "recipelang run tiny.recipe --overw") == ["--overwrite"]
     assert offered(monkeypatch, shell, "recipelang validate --format ") == [

@@ -9,33 +9,69 @@ from recipelang.cli import starter
 from recipelang.cli.files import read_source
 from recipelang.cli.plan import planned
 from recipelang.cli.read import check_all, read_around
+from recipelang.cli.study import checked, planned as study_variants
 from recipelang.lint import judge, levels_for, read_plan
 from recipelang.spec.blocks import METRICS
 from recipelang.spec.effective import effective
 from tests.other_tasks import make_task
 
 LIBRARY = Path(__file__).parents[3] / "recipes"
-RECIPES = sorted(LIBRARY.rglob("*.recipe"))
+ALL = sorted(LIBRARY.rglob("*.recipe"))
+STUDIES = [path for path in ALL if "\nstudy {" in path.read_text("utf-8")]
+RECIPES = [path for path in ALL if path not in STUDIES]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
 def test_recipe_has_no_findings(path):
-    checked = check_all(read_source(str(path)), {})
-    assert [f"{d.code} {d.message}" for d in checked.diagnostics] == []
-    assert checked.recipe is not None
+    recipe = check_all(read_source(str(path)), {})
+    assert [f"{d.code} {d.message}" for d in recipe.diagnostics] == []
+    assert recipe.recipe is not None
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
 def test_recipe_keeps_the_rules(path):
-    checked = check_all(read_source(str(path)), {})
-    plan, absent = read_plan(checked.recipe, path.parent, checked.diagnostics)
-    found = judge(checked, plan, levels_for(path.parent, {}), absent)
+    recipe = check_all(read_source(str(path)), {})
+    plan, absent = read_plan(recipe.recipe, path.parent, recipe.diagnostics)
+    found = judge(recipe, plan, levels_for(path.parent, {}), absent)
     assert [f"{d.code} {d.message}" for d in found if d.code != "L000"] == []
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", ALL, ids=lambda p: p.stem)
 def test_recipe_is_in_the_table(path):
     assert f"({path.relative_to(LIBRARY)})" in (LIBRARY / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.stem)
+def test_study_has_no_findings(path):
+    said, summary = checked(read_source(str(path)))
+    assert [f"{d.code} {d.message}" for d in said] == []
+    assert ": ok, a study (" in summary
+
+
+def test_guidelines_differ_in_what_they_say(tiny):
+    """On a tiny model, since the encoder is not everywhere: what each arm changes in the plan, and nothing else."""
+    given = [
+        f"base={tiny / 'model'}",
+        f"train={tiny / 'train.json'}",
+        f"dev={tiny / 'dev.json'}",
+        "max_length=32 tokens",
+    ]
+    _, made = study_variants(str(LIBRARY / "studies" / "guidelines.recipe"), read_around(given))
+    arms = {v.point.arm.name: v.plan.stages[1] for v in made if v.name.endswith("target-90/seed-42")}
+    assert list(arms) == ["smc", "components", "schedules", "distillation", "all", "longer"]
+    smc, everything = arms["smc"], arms["all"]
+    assert {t.purpose for t in smc.prunes[0].targets} >= {"embeddings", "head"}
+    assert [e.step for e in smc.prunes[0].events] == [24, 66, 108, 150, 192]
+    assert smc.prunes[0].events[0].sparsity == 0 and smc.prunes[0].scope == "global" and not smc.distills
+    dense = {"components": True, "all": True}
+    for name, stage in arms.items():
+        purposes = {t.purpose for t in stage.prunes[0].targets}
+        assert ("embeddings" not in purposes) == dense.get(name, False)
+        assert bool(stage.distills) == (name in ("distillation", "all"))
+        assert stage.steps == (480 if name in ("schedules", "all", "longer") else 240)
+        assert stage.prunes[0].events[-1].sparsity == 0.9
+    rewinds = everything.learning_rate[0].cycles
+    assert len(rewinds) == 8 and {e.step for e in everything.prunes[0].events} <= set(rewinds)
 
 
 def test_quickstart_plans_without_advice():

@@ -1,0 +1,79 @@
+"""`recipelang report`: the page of a run, written from its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from recipelang.cli import complete
+from recipelang.source import fail
+
+if TYPE_CHECKING:
+    from recipelang.plan.types import Plan
+
+
+def report(
+    folder: Path = typer.Argument(
+        ..., metavar="DIR", help="The output folder of a run, finished or not.", autocompletion=complete.every_run
+    ),
+    plots: bool = typer.Option(False, "--plots", help="Write the plots as files too, into `DIR/plots`."),
+) -> None:
+    """Write `report.html` of a run again: curves, sparsity of every matrix, claims, the plan.
+
+    `run` writes it at its end; this does it from what an interrupted run has left, too.
+    The page needs no network and nothing beside it. Plots are SVG, and PNG where the
+    extra `recipelang[report]` is installed.
+
+    Examples:
+
+      recipelang report runs/first
+
+      recipelang report runs/first --plots
+    """
+    from recipelang.plan.types import Plan
+
+    try:
+        plan = Plan.model_validate_json((folder / "recipe" / "plan.json").read_text("utf-8"))
+    except OSError:
+        raise fail("E083", f"`{folder}` holds no run", help="name the output folder of `recipelang run`") from None
+    except ValueError:
+        raise fail("E083", f"the plan of `{folder}` is damaged", help="start again with `run --overwrite`") from None
+    print(write(folder, plan))
+    if plots:
+        from recipelang.engine.records import read_record
+        from recipelang.report.curves import read_curves
+        from recipelang.report.run import pictures
+
+        for path in write_pictures(folder, pictures(plan, read_record(folder), read_curves(folder / "tensorboard"))):
+            print(path)
+
+
+def write(folder: Path, plan: Plan) -> Path:
+    """`report.html` in the folder of a run."""
+    from recipelang.engine import files
+    from recipelang.report.run import NAME, text
+
+    files.write_text(folder / NAME, text(folder, plan))
+    return folder / NAME
+
+
+def write_pictures(folder: Path, pictures: dict[str, str]) -> list[Path]:
+    """Each as SVG, and as PNG if there is something to draw it with."""
+    from recipelang.engine import files
+    from recipelang.report.chart import alone
+    from recipelang.report.png import drawn
+
+    written = []
+    for name, picture in pictures.items():
+        path = folder / "plots" / f"{name}.svg"
+        with files.writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_text(path, alone(picture))
+        written.append(path)
+        if (data := drawn(alone(picture))) is not None:
+            with files.new_file(path.with_suffix(".png")) as part:
+                part.write_bytes(data)
+            written.append(path.with_suffix(".png"))
+    return written

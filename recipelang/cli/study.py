@@ -1,0 +1,173 @@
+"""`recipelang study`: one recipe in several variants, and what comes out, side by side."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from recipelang.cli import complete, options, screen
+from recipelang.cli.exit_codes import Exit
+from recipelang.cli.files import References, read_source
+from recipelang.cli.plan import beside
+from recipelang.cli.read import Around, check_all, read_around
+from recipelang.source import Diagnostics, Source
+from recipelang.spec.check import Checked
+
+if TYPE_CHECKING:
+    from recipelang.study.read import Study
+    from recipelang.study.variants import Variant
+
+
+def study(
+    file: options.File,
+    param: options.Param = [],  # noqa: B006 (typer copies it)
+    params: options.Params = [],  # noqa: B006
+    overlay: options.Overlay = [],  # noqa: B006
+    out: Path | None = typer.Option(None, "-o", "--out", metavar="DIR", help="Where everything is written."),
+    only: list[str] = typer.Option(
+        [],
+        "--only",
+        metavar="VARIANT",
+        help="Only these: a name or its beginning, as `smc/target-90`; `*` stands for anything.",
+        autocompletion=complete.study_variants,
+    ),
+    again: list[str] = typer.Option(
+        [], "--again", metavar="VARIANT", help="Throw away what these left, and run them anew."
+    ),
+    jobs: int = typer.Option(1, "--jobs", min=1, metavar="N", help="So many runs at once; they share the cores."),
+    plan: bool = typer.Option(False, "--plan", help="Only tell what would run, and what is finished."),
+    table: bool = typer.Option(False, "--table", help="Only write the table and the plots of what is finished."),
+    steps: int | None = typer.Option(
+        None, "--steps", min=1, metavar="N", help="Rehearse: only the first N steps of every stage."
+    ),
+) -> None:
+    """Run a recipe in several variants, and write what comes out as a table and plots.
+
+    Every variant is an ordinary run in a folder of its own below DIR, `runs/NAME` unless `-o`
+    says otherwise. Interrupted and typed again, it goes on where it was: finished runs are kept,
+    a half one goes on from its checkpoint, failed ones are tried again. Ctrl-C stops softly.
+
+    The table is `study.md`, `study.csv` and `study.json`, the plots are in `plots`, and
+    `report.html` holds all of it.
+
+    Examples:
+
+      recipelang study guidelines.recipe --plan
+
+      recipelang study guidelines.recipe -o runs/guidelines --jobs 2
+
+      recipelang study guidelines.recipe --only smc --only "*/seed-1"
+    """
+    found, made = planned(file, read_around(param, params, overlay), steps)
+    folder = out or Path("runs") / _name(found)
+    from recipelang.study.results import outcome
+    from recipelang.study.variants import chosen, same_runs
+
+    wanted = chosen(made, only)
+    screen.show(same_runs(found, wanted))
+    if again and not (plan or table):
+        _forget(folder, chosen(made, again))
+    outcomes = {v.name: outcome(folder, v) for v in made}
+    from recipelang.cli.study_screen import Lines, listing
+
+    console = screen.console()
+    if plan:
+        console.print(listing(found, wanted, outcomes, folder))
+        return
+    stopped = None
+    if not table:
+        from recipelang.engine import files
+        from recipelang.study.execute import run_all
+
+        with files.writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        with files.only_one(folder):
+            news = Lines(console, found, made, wanted, outcomes, folder)
+            drop = found.drops_weights
+            ended, stopped = run_all(folder, wanted, news, jobs=jobs, drop_weights=drop)
+        outcomes |= ended
+    from recipelang.cli.study_screen import shown
+
+    write(found, folder, [outcomes[v.name] for v in made])
+    if not sys.stdout.isatty():
+        console.width = 160  # a table in a pipe is better long than broken
+    console.print(shown(found, [outcomes[v.name] for v in made], folder))
+    if stopped is not None:
+        name = signal.Signals(stopped).name
+        print(f"\nstopped by {name}; nothing is lost. Type the same again to go on.", file=sys.stderr)
+        raise typer.Exit(Exit.INTERRUPTED if stopped == signal.SIGINT else Exit.TERMINATED)
+    if any(outcomes[v.name].status == "failed" for v in wanted):
+        raise typer.Exit(Exit.ERRORS)
+    if any(c.startswith("expect") for v in wanted for c in outcomes[v.name].unmet):
+        raise typer.Exit(Exit.EXPECT_FAILED)
+
+
+def planned(file: str, around: Around, rehearsal: int | None = None) -> tuple[Study, list[Variant]]:
+    """A study file to its variants, each planned; every error of the way at once, then `RecipeError`."""
+    from recipelang.study.variants import variants
+
+    found = read(read_source(file))
+
+    def check(source: Source, given, overlays) -> Checked:  # type: ignore[no-untyped-def]
+        return check_all(source, given, complete=True, overlays=overlays)
+
+    return found, variants(found, check, beside, around.given, around.overlays, rehearsal)
+
+
+def read(source: Source) -> Study:
+    from recipelang.study.read import read_study
+
+    return read_study(source, References(source).load)
+
+
+def checked(source: Source) -> tuple[Diagnostics, str]:
+    """For `validate`: what is wrong with a study, and a line of what it holds."""
+    from recipelang.study.variants import check_study, points
+
+    found = read(source)
+    said = check_study(found, lambda s, given, overlays: check_all(s, given, overlays=overlays))
+    arms = ", ".join(a.name for a in found.arms)
+    runs = len(points(found)) * len(found.seeds)
+    return said, f"{source.name}: ok, a study ({found.name}: {arms}; {runs} runs)"
+
+
+def write(study: Study, folder: Path, outcomes: Sequence[object]) -> None:
+    """The table in three forms, the plots, the report."""
+    from recipelang.cli.report import write_pictures
+    from recipelang.engine import files
+    from recipelang.report.study import pictures, text
+    from recipelang.study import table
+    from recipelang.study.results import document, rows
+
+    with files.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    made = rows(study, outcomes)  # type: ignore[arg-type]
+    files.write_json(folder / "study.json", document(study, outcomes))  # type: ignore[arg-type]
+    files.write_text(folder / "study.md", table.markdown(study, made))
+    files.write_text(folder / "study.csv", table.comma_separated(study, made))
+    files.write_text(folder / "report.html", text(study, outcomes))  # type: ignore[arg-type]
+    write_pictures(folder, pictures(study, outcomes))  # type: ignore[arg-type]
+
+
+def _name(study: Study) -> str:
+    import re
+
+    return re.sub(r"[^\w.-]+", "-", study.name)[:80].strip("-.") or "study"
+
+
+def _forget(folder: Path, variants: Sequence[Variant]) -> None:
+    import shutil
+
+    from recipelang.engine import files
+    from recipelang.study.results import folder_of
+
+    for variant in variants:
+        at = folder_of(folder, variant)
+        if at.is_dir():
+            with files.only_one(at):
+                shutil.rmtree(at)

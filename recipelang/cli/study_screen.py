@@ -1,0 +1,108 @@
+"""A study on the screen: what will run, how it goes, what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from recipelang.source.render import clean
+from recipelang.spec.claims import metric_text
+from recipelang.study import table
+from recipelang.study.results import Outcome, rows
+
+if TYPE_CHECKING:
+    from recipelang.study.read import Study
+    from recipelang.study.variants import Variant
+
+
+def listing(study: Study, wanted: Sequence[Variant], outcomes: Mapping[str, Outcome], folder: Path) -> RenderableType:
+    """`--plan`: every variant with its steps and state; time as far as finished runs tell it."""
+    grid = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for head in ("variant", "steps", "state"):
+        grid.add_column(head, justify="right" if head == "steps" else "left", overflow="fold")
+    left = 0
+    for variant in wanted:
+        state = outcomes[variant.name].status
+        left += variant.plan.steps if state != "finished" else 0
+        steps = " + ".join(f"{s.steps:,}" for s in variant.plan.stages)
+        grid.add_row(Text(clean(variant.name)), steps, state if state != "waiting" else "to run")
+    speed = seconds_per_step(outcomes.values())
+    much = f", about {duration(left * speed)} at the speed of the finished ones" if speed and left else ""
+    return Group(grid, Text(f"\n{len(wanted)} runs, {left:,} steps to go{much}; in {folder}"))
+
+
+def seconds_per_step(outcomes) -> float | None:  # type: ignore[no-untyped-def]
+    done = [o for o in outcomes if o.status == "finished" and o.seconds is not None and o.variant.plan.steps]
+    steps = sum(o.variant.plan.steps for o in done)
+    return sum(o.seconds for o in done) / steps if steps else None
+
+
+def duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
+
+
+class Lines:
+    """News as lines: where runs write their own screens to, a bar would tell nothing."""
+
+    def __init__(
+        self,
+        console: Console,
+        study: Study,
+        made: Sequence[Variant],
+        wanted: Sequence[Variant],
+        outcomes: Mapping[str, Outcome],
+        folder: Path,
+    ) -> None:
+        self.console, self.study, self.made, self.folder = console, study, made, folder
+        self.outcomes = dict(outcomes)
+        self.wanted = wanted
+        kept = sum(1 for v in wanted if outcomes[v.name].status == "finished")
+        more = f", {kept} of them finished" if kept else ""
+        console.print(Text(f"{clean(study.name)}: {len(wanted)} runs in {folder}{more}"))
+
+    def started(self, variant: Variant, resumed: bool) -> None:
+        how = "goes on" if resumed else "starts"
+        self.console.print(Text(f"  {clean(variant.name)} {how}: {variant.plan.steps:,} steps", "dim"))
+
+    def ended(self, outcome: Outcome) -> None:
+        self.outcomes[outcome.variant.name] = outcome
+        done = sum(1 for v in self.wanted if self.outcomes[v.name].status == "finished")
+        self.console.print(Text(f"{done}/{len(self.wanted)} {clean(outcome.variant.name)}: {_said(outcome)}"))
+        from recipelang.cli.study import write
+
+        write(self.study, self.folder, [self.outcomes[v.name] for v in self.made])
+
+
+def _said(outcome: Outcome) -> str:
+    if outcome.status != "finished":
+        return f"{outcome.status}" + (f", {clean(outcome.error)}" if outcome.error else "")
+    values = [f"{n} {metric_text(n, v)}" for n, v in outcome.metrics.items() if not n.startswith("stage.")]
+    unmet = f", {len(outcome.unmet)} claims unmet" if outcome.unmet else ""
+    return f"{'  '.join(values)}  zeros {outcome.targets:.1%}, {duration(outcome.seconds or 0)}{unmet}"
+
+
+def shown(study: Study, outcomes: Sequence[Outcome], folder: Path) -> RenderableType:
+    """The table at the end. The remarks say what is missing in it."""
+    every = rows(study, outcomes)
+    made = [r for r in every if r.n or r.failed]
+    left = len(every) - len(made)
+    grid = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    heads, cells = table.heads(study, made, short=True), table.cells(study, made, short=True)
+    kept = [i for i in range(len(heads)) if any(row[i] for row in cells)]
+    for i in kept:
+        grid.add_column(Text(clean(heads[i])), overflow="fold", no_wrap=heads[i] == "arm")
+    for row in cells:
+        grid.add_row(*(Text(clean(row[i])) for i in kept))
+    failed = [
+        Text(f"  {clean(o.variant.name)} failed: {clean(o.error)}", "red") for o in outcomes if o.status == "failed"
+    ]
+    nothing = [Text(f"  {left} rows with no finished run are left out", "dim")] if left else []
+    note = Text(f"\n{table.NOTE}", "dim")
+    return Group(Text(""), grid, *nothing, note, *failed, Text(f"\neverything is in {folder}", "bold"))

@@ -1,0 +1,267 @@
+"""The page of one run: what was planned, how it went, what came out, from what its folder holds."""
+
+from __future__ import annotations
+
+import itertools
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from recipelang.engine.records import read_record
+from recipelang.plan.types import Plan, StagePlan
+from recipelang.report import page as p
+from recipelang.report.chart import Axis, Chart, Series, svg
+from recipelang.report.curves import Points, read_curves, smoothed
+from recipelang.report.heat import heat
+from recipelang.schedules.stepwise import at
+from recipelang.source.render import clean
+from recipelang.spec.claims import RATIO_METRICS, metric_text
+
+NAME = "report.html"
+#: points of a planned curve in one stage
+_POINTS = 400
+
+
+def text(folder: Path, plan: Plan) -> str:
+    """The page, of a finished run or of one that was stopped."""
+    record = read_record(folder)
+    curves = read_curves(folder / "tensorboard")
+    try:
+        recipe = (folder / "recipe" / "effective.recipe").read_text("utf-8")
+    except OSError:
+        recipe = ""
+    return p.page(
+        clean(plan.name),
+        p.heading(clean(plan.name), _below(record, plan)),
+        p.paragraphs(_warning(record, plan)),
+        p.tiles(_tiles(record, plan)),
+        p.section("Claims", _claims(record, plan)),
+        p.section("Over the steps", p.figures(charts(plan, record, curves))),
+        p.section("Sparsity of every matrix", _map(record), _never(record)),
+        p.section("What was planned", *_planned(plan)),
+        p.section(
+            "How it was made", _made(record, plan), p.folded("the recipe, every value written out", p.listing(recipe))
+        ),
+    )
+
+
+def pictures(plan: Plan, record: dict[str, Any], curves: dict[str, Points]) -> dict[str, str]:
+    """The same plots by name, for files of their own."""
+    found = {c.title.replace(" ", "-"): svg(c, titled=True) for c in charts(plan, record, curves) if not c.empty}
+    if tensors := record.get("sparsity", {}).get("tensors"):
+        found["sparsity-of-every-matrix"] = heat(tensors)
+    return found
+
+
+# ---------------------------------------------------------------------- words
+def _below(record: dict[str, Any], plan: Plan) -> list[str]:
+    return [
+        record.get("status", "no record"),
+        f"recipe {plan.source}",
+        f"seed {plan.seed}",
+        record.get("time", "")[:16].replace("T", " "),
+    ]
+
+
+def _warning(record: dict[str, Any], plan: Plan) -> str:
+    if plan.rehearsal:
+        return f"A rehearsal: only the first {plan.rehearsal} steps of every stage were run."
+    match record.get("status"):
+        case "finished":
+            return ""
+        case "failed":
+            return "The run failed: " + "; ".join(clean(e) for e in record.get("error", ()))
+    return "The run is not finished: curves end where it stands, and nothing is judged yet."
+
+
+def _tiles(record: dict[str, Any], plan: Plan) -> list[tuple[str, str]]:
+    last = plan.stages[-1].name
+    metrics = {n: v for n, v in record.get("metrics", {}).items() if not n.startswith(f"stage.{last}.")}
+    ends = {n: v for n, v in metrics.items() if not n.startswith("stage.")}
+    earlier = {n: v for n, v in metrics.items() if n.startswith("stage.")}
+    found = [(clean(n), metric_text(n, v)) for n, v in (*ends.items(), *earlier.items())]
+    if "sparsity" in record:
+        found.append(("zeros of the pruned weights", f"{record['sparsity']['targets']:.2%}"))
+        found.append(("zeros of all parameters", f"{record['sparsity']['all_parameters']:.2%}"))
+    claims = [c for c in record.get("claims", ()) if c["met"] is not None]
+    if claims:
+        found.append(("claims met", f"{sum(c['met'] for c in claims)} of {len(claims)}"))
+    if seconds := sum(record.get("seconds", {}).values()):
+        found.append(("time of all stages", duration(seconds)))
+    return found
+
+
+def duration(seconds: float) -> str:
+    minutes, left = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {left} s"
+
+
+def _claims(record: dict[str, Any], plan: Plan) -> str:
+    judged = record.get("claims", ())
+    if judged:
+        rows = [
+            [_code(f"{c['kind']} {c['text']}"), escape(c["expected"]), escape(c["measured"]), p.met(c["met"])]
+            for c in judged
+        ]
+        return p.table(("claim", "expected", "measured", "met"), rows, raw=True)
+    rows = [[_code(f"{c.kind} {c.text}"), p.met(None)] for c in plan.claims]
+    return p.table(("claim", "met"), rows, raw=True)
+
+
+def _code(text: str) -> str:
+    return f"<code>{escape(clean(text))}</code>"
+
+
+def _map(record: dict[str, Any]) -> str:
+    tensors = record.get("sparsity", {}).get("tensors")
+    if not tensors:
+        return '<p class="quiet-text">Measured when the run is finished.</p>'
+    return f'<figure><div class="scroll">{heat(tensors)}</div><figcaption>percent of exact zeros</figcaption></figure>'
+
+
+def _never(record: dict[str, Any]) -> str:
+    never = record.get("never")
+    if not never or not never["tensors"]:
+        return ""
+    gained = never["gained_zeros"]
+    told = f"{len(gained)} gained zeros: {', '.join(gained)}" if gained else "gained no zeros"
+    return f"<p>{never['tensors']} protected tensors {escape(told)}.</p>"
+
+
+# ---------------------------------------------------------------------- plots
+def charts(plan: Plan, record: dict[str, Any], curves: dict[str, Points]) -> list[Chart]:
+    total = max(1, plan.steps)
+    x = Axis("optimizer step", within=(0, total))
+    starts = [0, *itertools.accumulate(s.steps for s in plan.stages)]
+    parts = [(float(a), clean(s.name)) for a, s in zip(starts, plan.stages, strict=False)] if plan.steps else []
+    loss = curves.get("train/loss", [])
+    dots = len(loss) < 3
+    found = [
+        Chart(
+            "loss",
+            [Series("", loss, faint=not dots, dots=dots), Series("", smoothed(loss), dots=dots)],
+            x,
+            Axis(),
+            parts,
+        ),
+        Chart("learning rate", [Series("", _rates(plan, starts), 1, dots=False)], x, Axis(within=(0, 0)), parts),
+        Chart(
+            "sparsity of the pruned weights",
+            _sparsities(plan, record, curves, starts),
+            x,
+            Axis(percent=True, within=(0, 0)),
+            parts,
+        ),
+    ]
+    return [*found, *_metrics(plan, curves, x, parts)] if plan.steps else []
+
+
+def _rates(plan: Plan, starts: list[int]) -> Points:
+    """At evenly spread steps, and on both sides of every jump."""
+    points: Points = []
+    for stage, start in zip(plan.stages, starts, strict=False):
+        if stage.steps:
+            points += [(float(start + k), at(stage.learning_rate, k)) for k in _looked_at(stage)]
+    return points
+
+
+def _looked_at(stage: StagePlan) -> list[int]:
+    spread = {round(i * (stage.steps - 1) / (_POINTS - 1)) for i in range(_POINTS)}
+    jumps = {k for s in stage.learning_rate for k in (s.first, s.last, *s.cycles)}
+    near = {k + d for k in jumps for d in (-1, 0)}
+    return sorted(k for k in spread | near if 0 <= k < stage.steps)
+
+
+def _sparsities(plan: Plan, record: dict[str, Any], curves: dict[str, Points], starts: list[int]) -> list[Series]:
+    """One line a prune block; before the end of the run also what was reached."""
+    found: list[Series] = []
+    blocks = [(start, s, b) for start, s in zip(starts, plan.stages, strict=False) for b in s.prunes if b.events]
+    for start, stage, block in blocks:
+        points = [(float(start + e.step), e.sparsity) for e in block.events]
+        points = [(points[0][0], 0.0), *points, (float(plan.steps), points[-1][1])]
+        name = clean(block.name if len(plan.stages) == 1 else f"{stage.name}, {block.name}") if len(blocks) > 1 else ""
+        found.append(Series(name, points, len(found) + 2, steps=True, dots=False))
+    if record.get("status") != "finished" and (reached := curves.get("train/sparsity")):
+        found = [Series(s.name or "planned", s.points, s.colour, steps=True, dots=False, dashed=True) for s in found]
+        found.append(Series("reached", reached, 0, dots=False, steps=True))
+    return found
+
+
+def _metrics(plan: Plan, curves: dict[str, Points], x: Axis, parts: list[tuple[float, str]]) -> list[Chart]:
+    """Of evaluations with more than two points; those at the ends of stages are told in numbers."""
+    found = []
+    for evaluation in plan.evaluations:
+        named = [(m, curves.get(f"{evaluation.name}/{m}", [])) for m in evaluation.metrics]
+        for share in (True, False):
+            lines = [Series(m, points, i) for i, (m, points) in enumerate(named) if (m in RATIO_METRICS) == share]
+            if any(len(s.points) > 2 for s in lines):
+                found.append(Chart(f"{clean(evaluation.name)}", lines, x, Axis(percent=share), parts))
+    return found
+
+
+# ----------------------------------------------------------------------- plan
+def _planned(plan: Plan) -> list[str]:
+    stages = [
+        [
+            clean(s.name),
+            f"{s.steps:,}" if s.steps else "one shot",
+            f"{s.epochs:.2f}".rstrip("0").rstrip(".") if s.steps else "",
+            f"{s.batch}" if s.steps else "",
+            f"{s.optimizer}, {s.precision}" if s.steps else s.precision,
+            "; ".join(_prune(b) for b in s.prunes) or "nothing is pruned",
+            "; ".join(f"from {clean(d.teacher_ref)}" for d in s.distills),
+        ]
+        for s in plan.stages
+    ]
+    heads = ("stage", "steps", "epochs", "batch", "optimizer", "prunes", "distils")
+    model = f"{plan.model.ref} ({plan.model.family}, {plan.model.parameters / 1e6:.1f} M parameters), {plan.model.task.replace('_', ' ')}"
+    data = [
+        [
+            clean(d.label or "data"),
+            n,
+            clean(s.reference),
+            f"{d.examples.get(n, 0):,}",
+            f"{d.items.get(n, 0):,}",
+            f"{d.max_length}",
+        ]
+        for d in plan.data
+        for n, s in d.splits.items()
+    ]
+    return [
+        f"<p>Model: <code>{escape(clean(model))}</code></p>",
+        p.table(heads, stages, numbers=(1, 2, 3)),
+        p.table(("data", "split", "from", "examples", "inputs", "tokens"), data, numbers=(3, 4, 5)),
+        *(p.folded(f"events of {clean(s.name)}, {clean(b.name)}", _events(b)) for s in plan.stages for b in s.prunes),
+    ]
+
+
+def _prune(block: Any) -> str:
+    weights = sum(t.size for t in block.targets)
+    what = f"{len(block.targets)} matrices, {weights:,} weights, by {block.method}"
+    if not block.events:
+        return what
+    first, last = block.events[0], block.events[-1]
+    pattern = (
+        "" if block.pattern == "unstructured" else f", {block.pattern} {block.pattern_size[0]}:{block.pattern_size[1]}"
+    )
+    how = f"{what} ({block.scope}{pattern})"
+    if len(block.events) == 1:
+        return f"{how}, {last.sparsity:.0%} at once"
+    return f"{how}, {first.sparsity:.0%} to {last.sparsity:.0%} in {len(block.events)} events"
+
+
+def _events(block: Any) -> str:
+    rows = [[f"{e.step:,}", f"{e.sparsity:.2%}", f"{sum(e.zeros):,}"] for e in block.events]
+    return p.table(("step", "sparsity", "zeros"), rows, numbers=(0, 1, 2))
+
+
+def _made(record: dict[str, Any], plan: Plan) -> str:
+    rows = [
+        ["spec digest", plan.spec_digest],
+        ["behaviour digest", plan.behaviour_digest],
+        ["model", plan.model.digest],
+    ]
+    rows += [[clean(n), clean(str(v))] for n, v in record.get("environment", {}).items()]
+    rows += [[f"time of {clean(n)}", duration(s)] for n, s in record.get("seconds", {}).items()]
+    return p.table(("what", "value"), rows)

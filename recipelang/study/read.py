@@ -1,0 +1,261 @@
+"""A study as it is written: the text read, its names known, its arms as overlays. No torch, no data, no model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Span
+from recipelang.source.suggest import closest, instead
+from recipelang.spec.bind import Binder
+from recipelang.spec.check import study_of
+from recipelang.spec.compose import word
+from recipelang.spec.evaluate import Evaluator
+from recipelang.spec.study_blocks import STUDY_BLOCKS, ArmSpec, StudySpec
+from recipelang.syntax import parse, tree as t
+
+#: a reference, and the text that names it -> the text it names, or `RecipeError`
+Loader = Callable[[str, Source], Source]
+
+
+@dataclass(frozen=True)
+class Vary:
+    """A parameter, and the values it takes, as they stand in the study."""
+
+    name: str
+    name_span: Span
+    values: tuple[t.Expr, ...]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """`overlays`: what is laid over the recipe `of`, the last on top."""
+
+    name: str
+    doc: str
+    of: Source
+    overlays: tuple[Source, ...]
+    span: Span
+
+
+@dataclass(frozen=True)
+class Study:
+    source: Source
+    name: str
+    doc: str
+    seeds: tuple[int | None, ...]
+    seeds_span: Span
+    baseline: str | None
+    against: str | None
+    drops_weights: bool
+    vary: tuple[Vary, ...]
+    arms: tuple[Arm, ...]
+
+
+def read_study(source: Source, load: Loader) -> Study:
+    """`RecipeError` with every mistake in the study's own text; the recipes are not looked at yet."""
+    found = Diagnostics()
+    parsed = parse(source, found)
+    found.raise_errors()
+    assert parsed.recipe is not None
+    if study_of(parsed.recipe) is None:
+        at = Label(source, parsed.recipe.version_span)
+        help = 'a study holds `study { of = "./recipe.recipe" }`; `recipelang run` runs a recipe'
+        raise RecipeError(Diagnostic("E100", "this is no study", at, help=(help,)))
+    study = _Reader(source, parsed.recipe, found, load).study()
+    found.raise_errors()
+    assert study is not None
+    return study
+
+
+class _Reader:
+    def __init__(self, source: Source, tree: t.Recipe, found: Diagnostics, load: Loader) -> None:
+        self.source, self.tree, self.found, self.load = source, tree, found, load
+        self.binder = Binder(source, found, table=STUDY_BLOCKS, whole="a study")
+        self.evaluator = Evaluator(source, found)
+        self.files: dict[str, Source] = {}
+        self.circles: list[set[str]] = []
+
+    def study(self) -> Study | None:
+        self._only(self.tree.statements, (t.Block, t.Set, t.Patch), "a study holds blocks, `set` and `patch`")
+        specs: dict[str, StudySpec] = {}
+        arms: dict[str, tuple[t.Block, ArmSpec]] = {}
+        vary: tuple[Vary, ...] = ()
+        for block, kind in self.binder.known_blocks(self.tree.statements, ""):
+            if block.kind == "vary":
+                vary = tuple(self._vary(block))
+                continue
+            extra = {"name": block.labels[0]} if block.labels else None
+            bound = self.binder.bind(block, kind, self.evaluator, ".".join((block.kind, *block.labels)), extra)
+            if isinstance(bound, StudySpec):
+                specs["study"] = bound
+            elif isinstance(bound, ArmSpec):
+                self._can_be_a_folder(block)
+                self._only(block.body, (t.Attribute, t.Set, t.Patch), "an arm holds attributes, `set` and `patch`")
+                arms[block.labels[0]] = (block, bound)
+        if "study" not in specs or self.found.errors:
+            return None
+        return self._made(specs["study"], arms, vary)
+
+    def _made(self, spec: StudySpec, arms: dict[str, tuple[t.Block, ArmSpec]], vary: tuple[Vary, ...]) -> Study | None:
+        self._known("study.baseline", spec.baseline, arms, "arm")
+        self._known("study.against", spec.against, [v.name for v in vary], "varied parameter")
+        common = [s for s in self.tree.statements if isinstance(s, t.Set | t.Patch)]
+        below = (self._overlay(common),) if common else ()
+        if not arms:  # the recipe itself is the only way
+            of = self._file("study.of", spec.of, self.binder.spans["study"])
+            made = [Arm(self._slug_of(spec), "", of, below, self.binder.spans["study"])] if of else []
+        else:
+            made = [arm for name in arms if (arm := self._arm(name, spec, arms, below)) is not None]
+        if self.found.errors:
+            return None
+        return Study(
+            self.source,
+            self.tree.name or "study",
+            self.tree.doc,
+            spec.seeds or (None,),
+            self.binder.spans.get("study.seeds", self.binder.spans["study"]),
+            spec.baseline,
+            spec.against,
+            spec.weights == "drop",
+            vary,
+            tuple(made),
+        )
+
+    def _slug_of(self, spec: StudySpec) -> str:
+        name = (spec.of or "").rpartition("/")[2].removesuffix(".recipe")
+        return name if _NAME.fullmatch(name) else "recipe"
+
+    def _can_be_a_folder(self, block: t.Block) -> None:
+        """A name in quotes may be any text, and must not lead out of the study's folder."""
+        if not _NAME.fullmatch(block.labels[0]):
+            message = "an arm's name is that of a folder too"
+            help = "write letters, digits, `-` and `_`, beginning with a letter, at most 60"
+            self._error("E024", message, block.label_spans[0], help)
+
+    def _arm(
+        self, name: str, study: StudySpec, arms: Mapping[str, tuple[t.Block, ArmSpec]], below: tuple[Source, ...]
+    ) -> Arm | None:
+        block, spec = arms[name]
+        path = f"arm.{name}.of" if spec.of is not None else "study.of"
+        of = self._file(path, spec.of or study.of, block.header)
+        order = self._order(name, arms, [])
+        if of is None or order is None:
+            return None
+        overlays = [o for one in order for o in self._changes(*arms[one])]
+        return Arm(name, block.doc, of, (*below, *overlays), block.header)
+
+    def _order(self, name: str, arms: Mapping[str, tuple[t.Block, ArmSpec]], way: list[str]) -> list[str] | None:
+        """The arms that this one is made of, itself last, each once. None after a finding."""
+        if name in way:
+            self._circle(way[way.index(name) :])
+            return None
+        order: list[str] = []
+        for other in arms[name][1].arms:
+            if not self._known(f"arm.{name}.arms", other, arms, "arm"):
+                return None
+            inner = self._order(other, arms, [*way, name])
+            if inner is None:
+                return None
+            order += [one for one in inner if one not in order]
+        return [*order, name]
+
+    def _circle(self, way: list[str]) -> None:
+        """Told once, whichever of its arms was looked at first."""
+        if set(way) in self.circles:
+            return
+        self.circles.append(set(way))
+        at = Label(self.source, self.binder.spans[f"arm.{way[0]}.arms"])
+        notes, help = (f"the circle is {' -> '.join([*way, way[0]])}",), ("take one of them out of the list",)
+        self.found.add(Diagnostic("E021", "these arms are made of each other", at, notes=notes, help=help))
+
+    def _changes(self, block: t.Block, spec: ArmSpec) -> Iterator[Source]:
+        """Files first, then what the arm says itself."""
+        for reference in spec.overlay:
+            if file := self._file(f"arm.{spec.name}.overlay", reference, block.header):
+                yield file
+        if own := [s for s in block.body if isinstance(s, t.Set | t.Patch)]:
+            yield self._overlay(own)
+
+    def _overlay(self, statements: Sequence[t.Statement]) -> Source:
+        """The study's text with nothing in it but its header and these statements, each at its own place."""
+        text = self.source.text
+        first = min(s.span.start for s in self.tree.statements)
+        keep = [Span(0, first), *(s.span for s in statements)]
+        blank = [c if c == "\n" else " " for c in text]
+        for span in keep:
+            blank[span.start : span.end] = text[span.start : span.end]
+        return Source(self.source.name, "".join(blank))
+
+    def _file(self, path: str, reference: str | None, otherwise: Span) -> Source | None:
+        at = Label(self.source, self.binder.spans.get(path, otherwise))
+        if reference is None:
+            help = 'name it: `of = "./NAME.recipe"`'
+            self.found.add(Diagnostic("E053", "no recipe is named", at, help=(help,)))
+            return None
+        if reference not in self.files:
+            try:
+                self.files[reference] = self.load(reference, self.source)
+            except RecipeError as error:
+                self.found.extend(replace(d, primary=d.primary or at) for d in error.diagnostics)
+                return None
+        return self.files[reference]
+
+    def _vary(self, block: t.Block) -> Iterator[Vary]:
+        self._only(block.body, (t.Attribute,), "`vary` holds `PARAMETER = [VALUE, ...]`")
+        for name, attribute in self.binder.attributes(block.body, ()).items():
+            values = attribute.value.items if isinstance(attribute.value, t.ListOf) else (attribute.value,)
+            texts = [self.source.slice(v.span) for v in values]
+            again = next((v for i, v in enumerate(values) if texts[i] in texts[:i]), None)
+            if again is not None:
+                self._error("E012", f"`{self.source.slice(again.span)}` is given twice", again.span, "keep one of them")
+            if not values:
+                self._error("E024", f"`{name}` takes no value here", attribute.value.span, "write one, or take it out")
+            yield Vary(name, attribute.name_span, tuple(values))
+
+    # ----------------------------------------------------------------- messages
+    def _only(self, statements: Iterable[t.Statement], allowed: tuple[type, ...], message: str) -> None:
+        for s in statements:
+            if isinstance(s, (*allowed, t.Broken)):
+                continue
+            if isinstance(s, t.Block) and (near := closest(s.kind, ["patch"])):
+                fixes = instead(s.kind, near, s.kind_span)
+                at, help = Label(self.source, s.kind_span), (f"did you mean `{near}`?",)
+                self.found.add(Diagnostic("E052", f"unknown block `{s.kind}` here", at, help=help, fixes=fixes))
+                continue
+            kind = s.kind if isinstance(s, t.Block | t.Claim) else _WORDS.get(type(s)) or word(s)
+            what = f"`{kind}`" if kind else "this"
+            span = s.header if isinstance(s, t.Block) else s.span
+            self._error("E034", message, span, f"{what} belongs in the recipe; `set` and `patch` change it here")
+
+    def _known(self, path: str, name: str | None, names: Iterable[str], what: str) -> bool:
+        names = list(names)
+        if name is None or name in names:
+            return True
+        span = self.binder.spans[path]
+        near = closest(name, names)
+        listed = ", ".join(f"`{n}`" for n in names)
+        help = f"did you mean `{near}`?" if near else f"there is {listed}" if names else f"the study has no {what}"
+        at = next((e.span for e in self._paths(path) if e.text == name), span)
+        fixes = instead(name, near, at, names)
+        self.found.add(
+            Diagnostic("E022", f"no {what} is named `{name}`", Label(self.source, at), help=(help,), fixes=fixes)
+        )
+        return False
+
+    def _paths(self, path: str) -> Iterator[t.Path]:
+        """Bare names in the value of an attribute."""
+        for statement in self.tree.statements:
+            if isinstance(statement, t.Block):
+                where = ".".join((statement.kind, *statement.labels))
+                for a in statement.body:
+                    if isinstance(a, t.Attribute) and f"{where}.{a.name}" == path:
+                        yield from (e for e in t.inside(a.value) if isinstance(e, t.Path))
+
+    def _error(self, code: str, message: str, span: Span, help: str) -> None:
+        self.found.add(Diagnostic(code, message, Label(self.source, span), help=(help,)))
+
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,59}")
+_WORDS = {t.Param: "param", t.Let: "let"}

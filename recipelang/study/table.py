@@ -1,0 +1,108 @@
+"""The table of a study as rows of text: the screen, Markdown and CSV show the same."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from recipelang.spec.claims import RATIO_METRICS
+from recipelang.study.read import Study
+from recipelang.study.results import Row
+from recipelang.study.statistics import Difference, Spread
+
+NOTE = (
+    "mean ± standard deviation over seeds (n - 1); a difference is ours less the baseline's, seed by seed, with its "
+    "95 % interval (Student's t); zeros are shares of the pruned weights and of all parameters"
+)
+
+
+def heads(study: Study, rows: Sequence[Row], *, short: bool = False) -> list[str]:
+    """`short`: the difference of the first metric only."""
+    found = ["arm", *(v.name for v in study.vary), "n"]
+    for i, name in enumerate(_metrics(rows)):
+        found.append(name)
+        if study.baseline is not None and not (short and i):
+            found.append(f"{name} - {study.baseline}")
+    return [*found, "zeros", "of all", "minutes", "remarks"]
+
+
+def cells(study: Study, rows: Sequence[Row], *, short: bool = False) -> list[list[str]]:
+    return [_cells(study, row, _metrics(rows), short) for row in rows]
+
+
+def _metrics(rows: Sequence[Row]) -> list[str]:
+    """Values at the end first, then those after a stage."""
+    names = dict.fromkeys(n for r in rows for n in r.metrics)
+    return sorted(names, key=lambda n: n.startswith("stage."))
+
+
+def _cells(study: Study, row: Row, metrics: Sequence[str], short: bool) -> list[str]:
+    line = [row.point.arm.name, *(text for _, text in row.point.values), f"{row.n}"]
+    for i, name in enumerate(metrics):
+        line.append(_spread(name, row.metrics.get(name)))
+        if study.baseline is not None and not (short and i):
+            line.append(difference(name, row.differences.get(name)))
+    return [
+        *line,
+        f"{row.targets.mean:.2%}" if row.targets else "",
+        f"{row.all_parameters.mean:.2%}" if row.all_parameters else "",
+        f"{row.seconds.mean / 60:.1f}" if row.seconds else "",
+        remarks(row),
+    ]
+
+
+def remarks(row: Row) -> str:
+    waiting = row.of - row.n - row.failed
+    said = [f"{waiting} to run"] if waiting else []
+    said += [f"{row.failed} failed"] if row.failed else []
+    said += [f"claims unmet in {row.unmet}"] if row.unmet else []
+    return ", ".join(said)
+
+
+def is_ratio(name: str) -> bool:
+    return name.rpartition(".")[2] in RATIO_METRICS
+
+
+def _spread(name: str, s: Spread | None) -> str:
+    if s is None:
+        return ""
+    by = 100 if is_ratio(name) else 1
+    return f"{by * s.mean:.2f}" + (f" ± {by * s.sd:.2f}" if s.sd is not None else "")
+
+
+def difference(name: str, d: Difference | None) -> str:
+    if d is None:
+        return ""
+    by = 100 if is_ratio(name) else 1
+    text = f"{by * d.mean:+.2f}"
+    return text if d.low is None or d.high is None else f"{text} [{by * d.low:+.2f}, {by * d.high:+.2f}]"
+
+
+def markdown(study: Study, rows: Sequence[Row]) -> str:
+    from recipelang.reference.markdown import line, page, table
+
+    own = 1 + len(study.vary)  # words of the study; the rest are numbers
+    body = [[*map(line, row[:own]), *row[own:]] for row in cells(study, rows)]
+    note = f"{NOTE[0].upper()}{NOTE[1:]}. Metrics that are shares are given in percent."
+    return page(line(study.name), line(study.doc), table(heads(study, rows), body), note)
+
+
+def comma_separated(study: Study, rows: Sequence[Row]) -> str:
+    """Numbers as they are, unrounded: one line a row."""
+    metrics = _metrics(rows)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    head = ["arm", *(v.name for v in study.vary), "n", "zeros_of_targets", "zeros_of_all", "seconds"]
+    for m in metrics:
+        head += [m, f"{m}_sd", f"{m}_difference", f"{m}_low", f"{m}_high"]
+    writer.writerow(head)
+    for r in rows:
+        line: list[object] = [r.point.arm.name, *(t for _, t in r.point.values), r.n]
+        line += [s.mean if s else "" for s in (r.targets, r.all_parameters, r.seconds)]
+        for m in metrics:
+            s, d = r.metrics.get(m), r.differences.get(m)
+            line += [s.mean, s.sd] if s else ["", ""]
+            line += [d.mean, d.low, d.high] if d else ["", "", ""]
+        writer.writerow(["" if v is None else v for v in line])
+    return out.getvalue()

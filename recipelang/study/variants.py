@@ -1,0 +1,232 @@
+"""The variants of a study: every arm with every value and every seed, checked, and planned without torch."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from recipelang.plan.identities import identities, local_references
+from recipelang.plan.references import local_path
+from recipelang.plan.resolve import resolve
+from recipelang.plan.types import Plan
+from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Span
+from recipelang.source.suggest import closest
+from recipelang.spec.canonical import behaviour_digest, spec_digest
+from recipelang.spec.check import Checked, Recipe
+from recipelang.spec.effective import effective
+from recipelang.spec.params import Given
+from recipelang.study.read import Arm, Study, Vary
+
+MAX_VARIANTS = 1_000
+
+#: a recipe, what is given to it, what is laid over it -> checked
+Check = Callable[[Source, Mapping[str, Given], Sequence[Source]], Checked]
+
+
+@dataclass(frozen=True)
+class Point:
+    """An arm with one value of each varied parameter, as written: what differs within it is the seed alone."""
+
+    arm: Arm
+    values: tuple[tuple[str, str], ...]
+    at: str = field(default="", compare=False)  # the values in the name of a folder
+
+    @property
+    def name(self) -> str:
+        return f"{self.arm.name}/{self.at}".rstrip("/")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One run. `text` is its recipe with every value written out."""
+
+    point: Point
+    seed: int | None
+    recipe: Recipe = field(compare=False, repr=False)
+    text: str = field(compare=False, repr=False)
+    plan: Plan = field(compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """`smc/target-90/seed-1`: where it lies below the study's folder."""
+        return f"{self.point.name}/seed-{self.seed}" if self.seed is not None else f"{self.point.name}/run"
+
+
+def slug(text: str) -> str:
+    """A value in the name of a folder: `90%` is `90`, `2 epochs` is `2-epochs`, a path its last part."""
+    text = text.strip("\"'").rstrip("/").rpartition("/")[2]
+    return re.sub(r"[^\w.]+", "-", text.replace("%", "")).strip("-.").lower()[:40] or "empty"
+
+
+def points(study: Study) -> list[Point]:
+    names = [_slugs(study, v) for v in study.vary]
+    found = []
+    for arm in study.arms:
+        for chosen in itertools.product(*(range(len(v.values)) for v in study.vary)):
+            values = tuple(
+                (v.name, study.source.slice(v.values[i].span)) for v, i in zip(study.vary, chosen, strict=True)
+            )
+            at = "_".join(f"{v.name}-{n[i]}" for v, n, i in zip(study.vary, names, chosen, strict=True))
+            found.append(Point(arm, values, at))
+    return found
+
+
+def _slugs(study: Study, vary: Vary) -> list[str]:
+    """One for each value: two that would look alike are numbered."""
+    plain = [slug(study.source.slice(v.span)) for v in vary.values]
+    return [p if plain.count(p) == 1 else f"{p}-{i + 1}" for i, p in enumerate(plain)]
+
+
+def variants(
+    study: Study,
+    check: Check,
+    beside: Callable[[str], Path],
+    given: Mapping[str, Given],
+    above: Sequence[Source],
+    rehearsal: int | None = None,
+) -> list[Variant]:
+    """All of them, in the order they run: first every arm and value with the first seed, then with the next.
+
+    `given` and `above` come from the command line. `RecipeError` with every mistake of every variant.
+    """
+    every = points(study)
+    total = len(every) * len(study.seeds)
+    if total > MAX_VARIANTS:
+        at = Label(study.source, study.seeds_span)
+        message = f"this study is of {total:,} runs; at most {MAX_VARIANTS:,} can be"
+        raise RecipeError(Diagnostic("E101", message, at, help=("vary less at once, or split it",)))
+    found = Diagnostics()
+    firsts: dict[Point, tuple[Checked, Plan | None]] = {}
+    for point in every:
+        checked = _checked(study, point, study.seeds[0], check, given, above, found)
+        plan = _planned(study, checked, beside(point.arm.of.name), found) if checked.recipe else None
+        firsts[point] = checked, plan
+    found.raise_errors()
+    firsts = {p: (c, plan and plan.model_copy(update={"rehearsal": rehearsal})) for p, (c, plan) in firsts.items()}
+    made = [
+        _variant(study, point, seed, firsts[point], check, beside(point.arm.of.name), given, above, found)
+        for seed in study.seeds
+        for point in every
+    ]
+    found.raise_errors()
+    return made
+
+
+def _variant(
+    study: Study,
+    point: Point,
+    seed: int | None,
+    first: tuple[Checked, Plan | None],
+    check: Check,
+    beside: Path,
+    given: Mapping[str, Given],
+    above: Sequence[Source],
+    found: Diagnostics,
+) -> Variant:
+    """What is planned does not depend on the seed: the first one's plan stands for all, with its own digests."""
+    checked, plan = first
+    if seed != study.seeds[0]:
+        checked = _checked(study, point, seed, check, given, above, found)
+        found.raise_errors()
+    recipe = checked.recipe
+    assert recipe is not None and plan is not None
+    known = identities(recipe, beside)
+    digests = {"spec_digest": spec_digest(recipe, known), "behaviour_digest": behaviour_digest(recipe, known)}
+    paths = {r: str(local_path(r, beside).absolute()) for r in local_references(recipe)}
+    return Variant(point, seed, recipe, effective(recipe, paths), plan.model_copy(update=digests))
+
+
+def _checked(
+    study: Study,
+    point: Point,
+    seed: int | None,
+    check: Check,
+    given: Mapping[str, Given],
+    above: Sequence[Source],
+    found: Diagnostics,
+) -> Checked:
+    everything = {**given, **_given(study, point)}
+    if seed is not None:
+        everything["seed"] = Given(str(seed), "seeds", source=study.source, name_span=study.seeds_span)
+    checked = check(point.arm.of, everything, (*point.arm.overlays, *above))
+    found.extend(_placed(study, d) for d in checked.diagnostics if d.severity == "error")
+    return checked
+
+
+def _given(study: Study, point: Point) -> dict[str, Given]:
+    chosen = dict(point.values)
+    found = {}
+    for vary in study.vary:
+        expr = next(e for e in vary.values if study.source.slice(e.span) == chosen[vary.name])
+        found[vary.name] = Given(chosen[vary.name], f"vary {vary.name}", expr, study.source, vary.name_span)
+    return found
+
+
+def _placed(study: Study, d: Diagnostic) -> Diagnostic:
+    """A finding in an arm, shown in the study's own text; its overlay has every word at the same place."""
+
+    def label(at: Label) -> Label:
+        if at.source.name != study.source.name:
+            return at
+        return Label(study.source, Span(at.span.start - at.source.base, at.span.end - at.source.base), at.text)
+
+    primary = label(d.primary) if d.primary else None
+    return replace(
+        d, primary=primary, secondary=tuple(map(label, d.secondary)), fixes=() if primary != d.primary else d.fixes
+    )
+
+
+def _planned(study: Study, checked: Checked, beside: Path, found: Diagnostics) -> Plan | None:
+    own = Diagnostics()
+    assert checked.recipe is not None
+    plan = resolve(checked.recipe, beside, own)
+    found.extend(_placed(study, d) for d in own.errors)
+    return plan
+
+
+def check_study(study: Study, check: Check) -> Diagnostics:
+    """Every variant as `validate` sees it: without model and data. A parameter that lacks a value is fine."""
+    found = Diagnostics()
+    for point in points(study):
+        _checked(study, point, study.seeds[0], check, {}, (), found)
+    return found
+
+
+def same_runs(study: Study, made: Sequence[Variant]) -> Diagnostics:
+    """W120 for two arms that do the same, to the last bit: an arm without effect is a mistake of the study."""
+    seen: dict[str, Variant] = {}
+    twins: dict[tuple[str, str], list[Variant]] = {}
+    for variant in made:
+        first = seen.setdefault(variant.plan.behaviour_digest, variant)
+        if first is not variant and first.seed == variant.seed == made[0].seed:
+            twins.setdefault((variant.point.arm.name, first.point.arm.name), []).append(variant)
+    found = Diagnostics()
+    for (later, earlier), same in twins.items():
+        at = Label(study.source, same[0].point.arm.span)
+        where = ", ".join(v.point.at or "everywhere" for v in same)
+        notes = (f"at {where}: nothing that decides the weights differs",) if study.vary else ()
+        help = ("look at what the arm sets and patches, or leave these out",)
+        what = f"`{later}` and `{earlier}` are the same run" if later != earlier else f"`{later}` runs the same twice"
+        found.add(Diagnostic("W120", what, at, notes=notes, help=help))
+    return found
+
+
+def chosen(made: Sequence[Variant], patterns: Sequence[str]) -> list[Variant]:
+    """The variants that a pattern names: a whole name, its beginning up to a `/`, or with `*`. E022 for none."""
+    if not patterns:
+        return list(made)
+    kept: set[str] = set()
+    for pattern in patterns:
+        regex = re.compile("".join(".*" if c == "*" else re.escape(c) for c in pattern.rstrip("/")) + "(/.*)?")
+        hits = {v.name for v in made if regex.fullmatch(v.name)}
+        if not hits:
+            parts = {v.name for v in made} | {v.point.name for v in made} | {v.point.arm.name for v in made}
+            near = closest(pattern, parts)
+            arms = ", ".join(f"`{a}`" for a in dict.fromkeys(v.point.arm.name for v in made))
+            help = f"did you mean `{near}`?" if near else f"the arms are {arms}; `--plan` lists all variants"
+            raise RecipeError(Diagnostic("E022", f"no variant is named `{pattern}`", help=(help,)))
+        kept |= hits
+    return [v for v in made if v.name in kept]
