@@ -173,7 +173,7 @@ class _Run:
         started = time.monotonic()
         self.stop = stop
         self.record("running", {})
-        model = load_model(Path(self.plan.model.path), self.plan.model, self.plan.seed)
+        model = load_model(Path(self.plan.model.path), self.plan.model, self.plan.seed, self.plan.model.redrawn)
         model = model if self.plan.model.drop is None else keep_layers(model, self.plan.model.drop.keep)
         self.model = model.to(self.accelerator.device)
         if self.shard:
@@ -339,7 +339,7 @@ class _Run:
         data = next(d for d in self.plan.data if d.label == evaluation.data)
         examples, features = self._split(data, evaluation.split)
         autocast = self._autocast(stage.precision)
-        return evaluate(self.model, evaluation, examples, features, self.accelerator.device, autocast)
+        return evaluate(self.model, self.task, evaluation, examples, features, self.accelerator.device, autocast)
 
     # ------------------------------------------------------------------- pieces
     def _modifiers(self, stage: StagePlan) -> list[Modifier]:
@@ -372,7 +372,8 @@ class _Run:
         named = [self.task.OUTPUTS if t.output == "logits" else (t.output,) for t in d.terms]
         wanted = Wanted(
             teacher=model_digest(self._teacher_folder(d.teacher)),
-            features=features,  # type: ignore[arg-type]
+            features=features,
+            per_token=self.task.PER_TOKEN,
             rows=drawn(
                 stage,
                 len(features),

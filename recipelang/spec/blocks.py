@@ -30,7 +30,14 @@ TASKS = (
 )
 
 #: what `metrics` is when a recipe leaves it out
-METRICS = {"question_answering": ("f1", "exact_match"), "causal_lm": ("perplexity",)}
+METRICS = {
+    "question_answering": ("f1", "exact_match"),
+    "sequence_classification": ("accuracy", "f1", "matthews"),
+    "multiple_choice": ("accuracy",),
+    "token_classification": ("f1", "accuracy"),
+    "masked_lm": ("perplexity", "accuracy"),
+    "causal_lm": ("perplexity",),
+}
 
 
 class MetaSpec(Spec):
@@ -77,7 +84,6 @@ class ModelSpec(Spec):
             k.one_of(*TASKS),
             "what the model is trained for; decides head, loss and metrics",
             example="question_answering",
-            later=("sequence_classification", "multiple_choice", "token_classification", "masked_lm"),
         ),
     ]
     revision: Annotated[str | None, Attr(k.text(), "commit or tag of an `hf://` model", example='"v1.0"')] = None
@@ -158,7 +164,15 @@ class ColumnsSpec(Spec):
     question: Annotated[str | None, Attr(k.text(), "the question", example='"q"')] = None
     context: Annotated[str | None, Attr(k.text(), "the passage that holds the answer", example='"passage"')] = None
     answers: Annotated[str | None, Attr(k.text(), "the answers, with their offsets", example='"spans"')] = None
-    text: Annotated[str | None, Attr(k.text(), "the text that a language model reads", example='"content"')] = None
+    text: Annotated[str | None, Attr(k.text(), "the text; of a pair the first", example='"content"')] = None
+    pair: Annotated[str | None, Attr(k.text(), "the second text of a pair", example='"hypothesis"')] = None
+    label: Annotated[str | None, Attr(k.text(), "the label of a text", example='"gold"')] = None
+    choices: Annotated[
+        str | None, Attr(k.text(), "the choices: a list, or `option` for `option1`, `option2`", example='"option"')
+    ] = None
+    tokens: Annotated[str | None, Attr(k.text(), "the words of a sentence", example='"words"')] = None
+    tags: Annotated[str | None, Attr(k.text(), "a tag for every word", example='"ner"')] = None
+    answer: Annotated[str | None, Attr(k.text(), "which choice is right", example='"answerKey"')] = None
 
 
 class PruneSpec(Spec):
@@ -393,7 +407,7 @@ class EvaluateSpec(Spec):
             "what to measure; unset: the task's",
             "s",
             example="[f1, exact_match]",
-            later=("accuracy", "matthews", "loss"),
+            later=("loss",),
             unordered=True,
         ),
     ] = ()

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from recipelang.cli import starter
 from recipelang.cli.files import read_source
 from recipelang.cli.plan import planned
 from recipelang.cli.read import check_all, read_around
 from recipelang.cli.study import checked, planned as study_variants
 from recipelang.lint import judge, levels_for, read_plan
+from recipelang.spec.blocks import METRICS
 from recipelang.spec.effective import effective
+from tests.other_tasks import make_task
 
 LIBRARY = Path(__file__).parents[3] / "recipes"
 ALL = sorted(LIBRARY.rglob("*.recipe"))
@@ -83,6 +86,35 @@ def test_quickstart_plans_without_advice():
     assert sum(t.size for t in prune.targets) == 10_616_832
     assert {d.what: d.protected for d in prune.dense}["embeddings"]
     assert prune.events[-1].sparsity == 0.7 and effective(recipe).count("0.7") == 0
+
+
+def test_init_names_recipes_that_are_there_for_tasks_it_does_not_write():
+    assert {*starter.LIBRARY, *starter.TASKS} == set(METRICS)
+    for task, name in starter.LIBRARY.items():
+        checked = check_all(read_source(name), {})
+        assert checked.recipe is not None and checked.recipe.model.task == task
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("glue/texts-90", "sequence_classification"),
+        ("commonsenseqa/choices-90", "multiple_choice"),
+        ("wikiann/tags-90", "token_classification"),
+        ("upstream/mlm-90", "masked_lm"),
+    ],
+)
+def test_recipe_of_a_task_plans_on_local_files(tmp_path, name, task):
+    make_task(tmp_path, task)
+    given = [f"base={tmp_path / 'model'}", f"train={tmp_path / 'train.jsonl'}", f"dev={tmp_path / 'dev.jsonl'}"]
+    given += ["max_length=24 tokens", "target=80%"]
+    recipe, plan, found = planned(str(LIBRARY / f"{name}.recipe"), read_around(given))
+    # an epoch of the tiny data has fewer steps than updates, and those of three epochs are few
+    assert {d.code for d in found} <= {"W101", "L010", "L011", "L012", "L014"}
+    assert recipe.model.task == task
+    (prune,) = plan.stages[1].prunes
+    assert prune.events[-1].sparsity == 0.8
+    assert {d.what for d in prune.dense if d.protected} == {"embeddings", "head"}
 
 
 def test_squad_recipe_plans_on_local_files(tiny):

@@ -38,7 +38,10 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
         "shuffle": (True, "b"),
         "group_by_length": (False, "b"),
     },
-    "columns": dict.fromkeys(("id", "question", "context", "answers", "text"), (None, "b")),
+    "columns": dict.fromkeys(
+        ("id", "question", "context", "answers", "text", "pair", "label", "choices", "tokens", "tags", "answer"),
+        (None, "b"),
+    ),
     "stage": {
         "mode": ("train", "b"),
         "length": (None, "b"),
