@@ -301,12 +301,12 @@ class _Checker:
         self.outline = self._outline(stages, found.get(EvaluateSpec, []))
         top = self._top()
         for kind in ("model", "stage"):
-            if kind not in kinds:
+            if kind not in kinds and not self._is_library:
                 sound = False
                 refused = any(isinstance(s, t.Block) and s.kind == kind for s in self.tree.statements)
                 if not refused and not self._nearly(kind):
                     self._missing_block(kind)
-        if not sound or top is None:
+        if not sound or top is None or not {"model", "stage"} <= kinds:
             return None
         recipe = self._recipe(found, data, top)
         self._stage_references(recipe)
@@ -337,6 +337,14 @@ class _Checker:
         statements = tuple(s for s in self.tree.statements if isinstance(s, t.Attribute))
         block = t.Block("", (), statements, span=header, kind_span=header)
         return self.binder.bind(block, TopSpec, self.evaluator, "top")
+
+    @property
+    def _is_library(self) -> bool:
+        """Only values, for other recipes to take: nothing to run, and nothing amiss while nobody runs it."""
+        ours = (t.Let, t.Param)
+        only = all(isinstance(s, ours) or (isinstance(s, t.Block) and s.kind == "meta") for s in self.tree.statements)
+        has = any(isinstance(s, t.Let) for s in self.tree.statements)
+        return only and has and not self.complete and not self.diagnostics.errors
 
     def _nearly(self, kind: str) -> bool:
         """A misspelt block was reported where it stands; a broken statement may have been the block."""

@@ -1,5 +1,6 @@
 """Every recipe of the library is sound, and plans."""
 
+import re
 from importlib import metadata
 from pathlib import Path
 
@@ -13,12 +14,15 @@ from recipelang.cli.study import checked, planned as study_variants
 from recipelang.lint import judge, levels_for, read_plan
 from recipelang.spec.blocks import METRICS
 from recipelang.spec.effective import effective
+from recipelang.syntax.fmt import format as formatted
 from tests.other_tasks import make_task
 
 LIBRARY = Path(__file__).parents[3] / "recipes"
 ALL = sorted(LIBRARY.rglob("*.recipe"))
 STUDIES = [path for path in ALL if "\nstudy {" in path.read_text("utf-8")]
-RECIPES = [path for path in ALL if path not in STUDIES]
+#: what others are built on: a parameter without a value, or nothing but values
+BASES = sorted((LIBRARY / "lib").glob("*.recipe"))
+RECIPES = [path for path in ALL if path not in (*STUDIES, *BASES)]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
@@ -34,6 +38,29 @@ def test_recipe_keeps_the_rules(path):
     plan, absent = read_plan(recipe.recipe, path.parent, recipe.diagnostics)
     found = judge(recipe, plan, levels_for(path.parent, {}), absent)
     assert [f"{d.code} {d.message}" for d in found if d.code != "L000"] == []
+
+
+@pytest.mark.parametrize("path", BASES, ids=lambda p: p.stem)
+def test_base_is_sound_and_waits_for_its_children(path):
+    checked = check_all(read_source(str(path)), {})
+    assert [f"{d.code} {d.message}" for d in checked.diagnostics] == []
+    assert checked.recipe is None
+    assert any(
+        f"lib://lib/{path.stem}" in p.read_text("utf-8") or f"./{path.name}" in p.read_text("utf-8") for p in ALL
+    )
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda p: p.stem)
+def test_recipe_is_formatted(path):
+    text = path.read_text("utf-8")
+    assert formatted(text) == text
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_recipe_says_who_wrote_it_and_what_it_rests_on(path):
+    meta = check_all(read_source(str(path)), {}).recipe.meta
+    assert meta.version and meta.authors and meta.license and meta.cites
+    assert all(re.search(r"arxiv:\d{4}\.\d{4,5}", said) for said in meta.reported)
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda p: p.stem)
