@@ -60,7 +60,7 @@ def test_recipe_is_formatted(path):
 def test_recipe_says_who_wrote_it_and_what_it_rests_on(path):
     meta = check_all(read_source(str(path)), {}).recipe.meta
     assert meta.version and meta.authors and meta.license and meta.cites
-    assert all(re.search(r"arxiv:\d{4}\.\d{4,5}", said) for said in meta.reported)
+    assert all(re.search(r"arxiv:\d{4}\.\d{4,5}|https://", said) for said in meta.reported)
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda p: p.stem)
