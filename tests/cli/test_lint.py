@@ -248,7 +248,7 @@ def test_bold_fix_lets_the_seed_be_chosen_and_changes_nothing_else(given, projec
     assert command("digest", "tiny.recipe", "-p", "seed=8").out.splitlines()[:2] != before
 
 
-def test_an_allow_of_a_base_may_be_for_another_child(command, tmp_path, monkeypatch):
+def test_an_allow_of_a_base_may_be_for_another_child(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     base = """recipe 1 "base"
 meta { license = "MIT", authors = ["A. Person"] }
