@@ -341,10 +341,8 @@ class _Checker:
     @property
     def _is_library(self) -> bool:
         """Only values, for other recipes to take: nothing to run, and nothing amiss while nobody runs it."""
-        ours = (t.Let, t.Param)
-        only = all(isinstance(s, ours) or (isinstance(s, t.Block) and s.kind == "meta") for s in self.tree.statements)
         has = any(isinstance(s, t.Let) for s in self.tree.statements)
-        return only and has and not self.complete and not self.diagnostics.errors
+        return has and not self.complete and all(map(_belongs_to_library, self.tree.statements))
 
     def _nearly(self, kind: str) -> bool:
         """A misspelt block was reported where it stands; a broken statement may have been the block."""
@@ -473,3 +471,12 @@ def _names(expr: t.Expr) -> set[str]:
             case t.ListOf() as node:
                 stack += node.items
     return found
+
+
+def _belongs_to_library(statement: t.Statement) -> bool:
+    match statement:
+        case t.Let() | t.Param() | t.Broken():
+            return True
+        case t.Block(kind=kind):
+            return kind == "meta" or closest(kind, ["meta"]) is not None
+    return False
