@@ -211,7 +211,8 @@ class PruneSpec(Spec):
     @classmethod
     def wanted(cls, values: Mapping[str, object]) -> tuple[str, ...]:
         method = values.get("method")
-        free = isinstance(method, Chosen) and not METHODS[method.name].scheduled
+        # a method that could not be read may have been one that takes none
+        free = not METHODS[method.name].scheduled if isinstance(method, Chosen) else "method" in values
         return cls.required() if free else (*cls.required(), "sparsity")
 
     @classmethod

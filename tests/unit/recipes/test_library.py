@@ -20,7 +20,7 @@ from tests.other_tasks import make_task
 LIBRARY = Path(__file__).parents[3] / "recipes"
 ALL = sorted(LIBRARY.rglob("*.recipe"))
 STUDIES = [path for path in ALL if "\nstudy {" in path.read_text("utf-8")]
-#: what others are built on: a parameter without a value, or nothing but values
+#: what others are built on
 BASES = sorted((LIBRARY / "lib").glob("*.recipe"))
 RECIPES = [path for path in ALL if path not in (*STUDIES, *BASES)]
 
@@ -41,7 +41,7 @@ def test_recipe_keeps_the_rules(path):
 
 
 @pytest.mark.parametrize("path", BASES, ids=lambda p: p.stem)
-def test_base_is_sound_and_waits_for_its_children(path):
+def test_base_is_sound_and_has_children(path):
     checked = check_all(read_source(str(path)), {})
     assert [f"{d.code} {d.message}" for d in checked.diagnostics] == []
     assert checked.recipe is None
