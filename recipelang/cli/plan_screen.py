@@ -108,6 +108,7 @@ def _data(plan: Plan) -> str:
             windows = f" in {data.items[name]:,} {what}" if data.items[name] != data.examples[name] else ""
             parts.append(f"{name} {data.examples[name]:,}{windows} ({clean(_tail(split.reference))})")
     alike = "; batches of like length" if any(d.group_by_length for d in plan.data) else ""
+    alike += "".join(f"; `{e.name}` takes the first {e.samples:,}" for e in plan.evaluations if e.samples)
     return "; ".join(parts) + f"; at most {plan.data[0].max_length} tokens{alike}" if parts else "none is read"
 
 

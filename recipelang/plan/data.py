@@ -178,11 +178,18 @@ def load_examples(plan: DataPlan, name: str) -> tuple[Any, ...]:
     return examples[: plan.samples] if name == "train" and plan.samples and not task.BLOCKS else examples
 
 
-def load_split(plan: DataPlan, name: str, model: Path) -> tuple[tuple[Any, ...], Features]:
-    """Examples of a split, and the model inputs made of them with the tokenizer of a model folder."""
+def load_split(plan: DataPlan, name: str, model: Path, first: int | None = None) -> tuple[tuple[Any, ...], Features]:
+    """Examples of a split, and the model inputs made of them with the tokenizer of a model folder.
+
+    `first`: no more than so many, as an evaluation asks for.
+    """
     task = task_of(plan.task)
     examples = load_examples(plan, name)
+    if first is not None and not task.BLOCKS:
+        examples = examples[:first]
     features = task.featurize(examples, task.load_tokenizer(model), plan.max_length, plan.stride, plan.labels)
     if task.BLOCKS and name == "train" and plan.samples:
         features = features.some(plan.samples, plan.draw_seed if plan.shuffle else None)
+    if task.BLOCKS and first is not None:
+        features = features.some(first, None)
     return examples, features

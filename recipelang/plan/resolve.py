@@ -696,6 +696,7 @@ class Resolver:
                 name=e.name,
                 data=e.data,
                 split=e.split,
+                samples=e.samples,
                 metrics=e.metrics or METRICS[self.recipe.model.task],
                 dense=e.compare == "dense",
                 every={} if e.every is None else {n: max(1, e.every.in_steps(k)) for n, k in per_epoch.items()},

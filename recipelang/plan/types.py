@@ -224,6 +224,7 @@ class EvaluatePlan(Frozen):
     name: str
     data: str = ""
     split: str
+    samples: int | None = Field(default=None, description="only the first so many; none: all")
     metrics: tuple[str, ...]
     dense: bool = Field(default=False, description="measured before the first stage as well")
     every: dict[str, int] = Field(default={}, description="stage -> steps between measurements inside it")

@@ -109,8 +109,9 @@ def _revive(alive: list[Tensor], zeros: int, shards: bool) -> None:
 def _drop_live(scores: Sequence[Scores], alive: list[Tensor], wanted: int, known: _Set) -> None:
     """Drop `wanted` of the live weights as well."""
     low, high = _bracket(scores, alive, wanted, known)
+    room = alive[0].new_empty(2, max(m.numel() for m in alive))
     while True:
-        parts = [_split(score(), mask, low, high) for score, mask in zip(scores, alive, strict=True)]
+        parts = [_split(score(), mask, low, high, room) for score, mask in zip(scores, alive, strict=True)]
         counts = [sum(p.below for p in parts), sum(p.inside.numel() for p in parts)]
         _only_numbers(parts, known.shards)
         below, inside = _sum(counts, known.shards)
@@ -143,13 +144,19 @@ class _Part:
     values: Tensor  # their scores
 
 
-def _split(score: Tensor, alive: Tensor, low: float, high: float) -> _Part:
-    """What is live and at or above the upper end is marked in `alive`."""
-    below = (score <= low).logical_and_(alive)
-    above = (score >= high).logical_and_(alive)
-    inside = _positions(below.logical_or(above).logical_xor_(alive))
+def _split(score: Tensor, alive: Tensor, low: float, high: float, room: Tensor) -> _Part:
+    """What is live and at or above the upper end is marked in `alive`.
+
+    `room` is used for every tensor: large and small allocations in turns would leave holes in the heap, as much of it
+    as there are masks.
+    """
+    below, above = room[:, : score.numel()]
+    torch.le(score, low, out=below).logical_and_(alive)
+    torch.ge(score, high, out=above).logical_and_(alive)
+    count = _count(below)
+    inside = _positions(below.logical_or_(above).logical_xor_(alive))
     _mark(alive, above)
-    return _Part(_count(below), inside, score[inside])
+    return _Part(count, inside, score[inside])
 
 
 # a byte of a mask is 0 or 1; while a bracket is tried, 2 more says that the weight is above it

@@ -401,6 +401,15 @@ class EvaluateSpec(Spec):
         str | None, Attr(k.text(), "configuration of an `hf://` source", "s", example='"plain_text"', later=(ANY,))
     ] = None
     split: Annotated[str, Attr(k.text(), "which part of the data", "s", example='"validation"')] = "validation"
+    samples: Annotated[
+        int | None,
+        Attr(
+            k.count("sample", 1),
+            "only the first N examples of it, or of a language model's text the first N blocks; unset: all",
+            "s",
+            example="1_000 samples",
+        ),
+    ] = None
     metrics: Annotated[
         tuple[str, ...],
         Attr(

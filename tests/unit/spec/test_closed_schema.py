@@ -79,6 +79,7 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
         **dict.fromkeys(("source", "config", "every", "compare"), (None, "s")),
         "data": ("", "s"),
         "split": ("validation", "s"),
+        "samples": (None, "s"),
         "metrics": ((), "s"),
     },
     "export": {"formats": (("safetensors",), "s"), "card": (True, "s"), "max_shard": (5_000_000_000, "s")},
