@@ -131,12 +131,12 @@ class SparseML(Tool):
             params=names, init_sparsity=0.0, final_sparsity=TARGET, start_epoch=0.0, end_epoch=1.0, update_frequency=0.5
         )
         self.modifier.initialize(model, epoch=0.0)
-        self.masks = self.modifier.module_masks
-        self.masks.enabled = True
+        self.held = self.modifier.module_masks
+        self.held.enabled = True
 
     def prune(self, sparsity: float) -> None:
-        self.masks.pre_optim_step_update()
-        self.masks.update_param_masks(target=[sparsity] * len(self.masks.layers))
+        self.held.pre_optim_step_update()
+        self.held.update_param_masks(target=[sparsity] * len(self.held.layers))
 
     def before_optimizer(self) -> None:
         self.modifier.optimizer_pre_step(self.model, self.optimizer, 0.1, 100)
