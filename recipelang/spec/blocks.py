@@ -58,6 +58,16 @@ class MetaSpec(Spec):
     requires: Annotated[
         tuple[str, ...], Attr(_strings, "plug-ins it needs, with versions", "-", example='["acme-prune >= 2, < 3"]')
     ] = ()
+    origin: Annotated[
+        str | None,
+        Attr(
+            k.text(),
+            "the file that it was migrated from, and how that was read",
+            "-",
+            example='"squad.yaml, read strictly"',
+            added=True,
+        ),
+    ] = None
 
 
 class ModelSpec(Spec):

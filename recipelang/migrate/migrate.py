@@ -1,0 +1,84 @@
+"""One file of another tool into a recipe and all that there is to say of it. Pure: text in, text and findings out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from recipelang.migrate import document as documents
+from recipelang.migrate.amounts import Unknown
+from recipelang.migrate.stages import IDLE, NOTHING, PARTLY, WHOLE, Fate, stages
+from recipelang.migrate.write import Writer
+from recipelang.source import Diagnostic, Diagnostics, RecipeError, Source
+from recipelang.spec.check import check
+
+
+@dataclass(frozen=True)
+class Migration:
+    """`text` none: nothing could be carried over, and `findings` say why.
+
+    `asks` are the parameters that need a value: what the old file left to a command line.
+    """
+
+    source: Source
+    dialect: str
+    text: str | None
+    findings: tuple[Diagnostic, ...]
+    fates: tuple[Fate, ...] = ()
+    asks: tuple[str, ...] = ()
+
+    @property
+    def lost(self) -> tuple[Diagnostic, ...]:
+        """What changes the result and did not come along."""
+        return tuple(d for d in self.findings if d.severity == "error")
+
+    @property
+    def outcome(self) -> str:
+        """In a word: `whole`, `partly`, or `refused`."""
+        if self.text is None:
+            return "refused"
+        return "partly" if self.lost else "whole"
+
+    def counted(self) -> dict[str, int]:
+        """How many modifiers came along, in part, not at all, and changed nothing anyway."""
+        every = [f.outcome for f in self.fates]
+        return {outcome: every.count(outcome) for outcome in (WHOLE, PARTLY, NOTHING, IDLE)}
+
+
+def migrate(source: Source) -> Migration:
+    found = Diagnostics()
+    try:
+        document = documents.read(source, found)
+    except RecipeError as error:
+        return Migration(source, "", None, error.diagnostics)
+    parts, fates = stages(document, found)
+    dialect = document.dialect
+    if not parts:
+        message = "nothing of this file can be carried over"
+        lost = ", ".join(dict.fromkeys(f"`{f.modifier.name}`" for f in fates if f.outcome == NOTHING))
+        notes = (f"it holds {lost}",) if lost else ()
+        found.add(Diagnostic("E111", message, notes=notes))
+        return Migration(source, dialect, None, found.sorted(), tuple(fates))
+    _beside(document, found)
+    try:
+        text = Writer(document, parts, found).run()
+    except Unknown as unknown:
+        help = ("give the variable a value in the file",)
+        label = document.label(unknown.amount.span)
+        found.add(Diagnostic("E114", "this has no value, and no single type to ask for", label, help=help))
+        return Migration(source, dialect, None, found.sorted(), tuple(fates))
+    checked = check(Source("migrated.recipe", text))
+    if wrong := checked.diagnostics.errors:
+        for finding in wrong:  # a value of the file that this language refuses
+            found.add(replace(finding, notes=(*finding.notes, "this is the recipe that the file became"), fixes=()))
+        return Migration(source, dialect, None, found.sorted(), tuple(fates))
+    return Migration(source, dialect, text, found.sorted(), tuple(fates), checked.missing)
+
+
+def _beside(document: documents.Document, found: Diagnostics) -> None:
+    """What the training command in a Markdown file did that its recipe does not say."""
+    teacher = document.command.get("distill_teacher")
+    if teacher and not any(m.name.endswith("DistillationModifier") for m in document.modifiers):
+        notes = ("early releases took teacher, hardness and temperature from the command line",)
+        help = ("add a `distill` block to the stage",)
+        message = "the training command distils, and this recipe does not say so"
+        found.add(Diagnostic("W132", message, notes=notes, help=help))
