@@ -18,7 +18,7 @@ from recipelang.values.quantities import Time
 #: names of this language, and of what every migrated recipe asks for
 _TAKEN = frozenset({
     "start", "end", "stage", "base", "task", "source", "teacher", "batch", "length", "learning_rate", "seed",
-    "peak", "low", "warm", "cycle", *KEYWORDS,
+    "peak", "low", "warm", "cycle", "pruned", *KEYWORDS,
 })  # fmt: skip
 TYPES: dict[Unit, str] = {"epochs": "span", "ratio": "ratio", "number": "number"}
 
@@ -125,12 +125,13 @@ class Amounts:
         return f"original_{name}" if name in _TAKEN or not name.isidentifier() or not name.isascii() else name
 
     def definitions(self) -> Iterator[tuple[str, str]]:
-        """Variable -> its `param` or `let`, what they need first."""
-        done: set[str] = set()
-        while todo := [n for n in self.used if n not in done]:
+        """Variable -> its `param` or `let`, in the order of the file; what the file does not define comes last."""
+        written: dict[str, str] = {}
+        while todo := [n for n in self.used if n not in written]:
             for name in todo:
-                done.add(name)
-                yield name, self._definition(name, self.used[name])
+                written[name] = self._definition(name, self.used[name])
+        order = {name: i for i, name in enumerate(self.document.variables)}
+        yield from sorted(written.items(), key=lambda item: order.get(item[0], len(order)))
 
     def _definition(self, name: str, unit: Unit) -> str:
         variable = self.document.variables.get(name)

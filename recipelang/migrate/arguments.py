@@ -130,16 +130,19 @@ class Arguments:
         label = self.document.label(self.span(key))
         self.found.add(Diagnostic("E113", message, label, help=(help,) if help else ()))
 
-    def note(self, key: str, message: str, why: str, code: str = "W132") -> None:
-        self.found.add(Diagnostic(code, message, self.document.label(self.span(key)), notes=(why,)))
+    def note(self, key: str, message: str, why: str) -> None:
+        """Something that means a little else here, or was meant otherwise than it was read (W132)."""
+        self.found.add(Diagnostic("W132", message, self.document.label(self.span(key)), notes=(why,)))
+
+    def changes_nothing(self, key: str, message: str, why: str) -> None:
+        self.document.without_effect(message, why, self.span(key))
 
     def idle(self, keys: Collection[str], why: str) -> None:
         """Arguments that change nothing of the result."""
         for key in keys:
             if key in self.modifier.arguments and key not in self.read:
                 self.read.add(key)
-                label = self.document.label(self.modifier.arguments[key].at)
-                self.found.add(Diagnostic("W131", f"`{key}` has no place here", label, notes=(why,)))
+                self.document.without_effect(f"`{key}` has no place here", why, self.modifier.arguments[key].at)
 
     def finish(self) -> None:
         """An argument that was not asked for may have changed the result: it is lost, and named."""

@@ -60,9 +60,23 @@ class Document:
     command: dict[str, str] = field(default_factory=dict)
     known: dict[str, Fraction] = field(default_factory=dict)
     anchored: dict[int, str] = field(default_factory=dict)  # a variable's node -> its name
+    idle: dict[tuple[str, str], list[Span]] = field(default_factory=dict)  # what changes nothing, why -> where
 
     def label(self, span: Span, text: str = "") -> Label:
         return Label(self.source, span, text)
+
+    def without_effect(self, message: str, why: str, span: Span) -> None:
+        """Told once, however often it stands in the file (W131)."""
+        self.idle.setdefault((message, why), []).append(span)
+
+    def tell(self, found: Diagnostics) -> None:
+        """What is told once for a file: traps of YAML, and what changes nothing."""
+        self.traps.tell(found)
+        for (message, why), spans in self.idle.items():
+            first, *more = sorted(set(spans))
+            also = tuple(self.label(span, "and here") for span in more[:3])
+            times = f" ({len(more) + 1} times)" if more else ""
+            found.add(Diagnostic("W131", message + times, self.label(first), also, (why,)))
 
 
 def read(source: Source, found: Diagnostics) -> Document:

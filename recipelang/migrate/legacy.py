@@ -95,7 +95,7 @@ def trainable(a: Arguments, stage: Stage) -> None:
     a.idle(("update_frequency",), "it was set once")
     window = _window(a)
     if on:
-        return a.note("trainable", "these parameters are trained already", "every parameter is", "W131")
+        return a.changes_nothing("trainable", "these parameters are trained already", "every parameter is")
     if window.start is not None and not (window.start.value is not None and window.start.value <= 0):
         return a.refuse("start_epoch", "a freeze that begins later is not carried over", "begin a stage there")
     stage.freezes.append(Freeze(*_part(a), targets, window.end))

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from recipelang.migrate.arguments import Arguments
 from recipelang.migrate.form import Prune, Sparsity, Stage, Targets, Window
-from recipelang.source import Diagnostic, Span
+from recipelang.source import Span
 from recipelang.spec.show import fraction
 
 #: llm-compressor's own name of what SparseML called `percdamp`
@@ -39,7 +39,7 @@ def _one_shot(a: Arguments, stage: Stage, method: str) -> None:
     a.idle(("target_ids", "sequential_targets", "offload_hessians", "layer_prefix"), _LAYERS)
     if a.flag("preserve_sparsity_mask", False):
         why = "masks of earlier stages stay in force here; zeros that the model came with rank lowest, and stay as well"
-        a.note("preserve_sparsity_mask", "masks are kept in any case", why, "W131")
+        a.changes_nothing("preserve_sparsity_mask", "masks are kept in any case", why)
     pattern = pruned_of(a)
     sparsity = a.amount("sparsity", "ratio")
     if a.inside("sparsity") is not None or pattern is None:
@@ -50,7 +50,7 @@ def _one_shot(a: Arguments, stage: Stage, method: str) -> None:
         return a.refuse("sparsity", f"a sparsity of {fraction(sparsity.value)} is no share of anything")
     targets = _targets(a)
     if sparsity.value == 0:
-        return a.note("sparsity", "it prunes nothing", "its sparsity is 0: it was there to quantise", "W131")
+        return a.changes_nothing("sparsity", "it prunes nothing", "its sparsity is 0: it was there to quantise")
     stage.mode = "one_shot"
     stage.prunes.append(Prune(*_part(a), method, targets, pattern, sparsity, order))
 
@@ -115,7 +115,7 @@ def _targets(a: Arguments) -> Targets:
 def renamed(reader: Callable[[Arguments, Stage], None], today: str) -> Callable[[Arguments, Stage], None]:
     def read(a: Arguments, stage: Stage) -> None:
         message = f"`{a.modifier.name}` is read as `{today}`"
-        a.found.add(Diagnostic("W131", message, a.document.label(a.modifier.span), notes=("it was renamed",)))
+        a.document.without_effect(message, "it was renamed", a.modifier.span)
         reader(a, stage)
 
     return read

@@ -32,14 +32,14 @@ def stages(document: Document, found: Diagnostics) -> tuple[list[Stage], list[Fa
         fates.append(Fate(modifier, _read(modifier, stage, document, found)))
     for stage in every.values():
         _settle_length(stage, document)
-    document.traps.tell(found)
+    document.tell(found)
     return [s for s in every.values() if _acts(s)], fates
 
 
 def _read(modifier: Modifier, stage: Stage, document: Document, found: Diagnostics) -> str:
     label = document.label(modifier.span)
     if modifier.name in lost.IDLE:
-        found.add(Diagnostic("W131", f"`{modifier.name}` has no place here", label, notes=(legacy.NO_EFFECT,)))
+        document.without_effect(f"`{modifier.name}` has no place here", legacy.NO_EFFECT, modifier.span)
         return IDLE
     table = legacy.READERS if document.dialect == LEGACY else newer.READERS
     if modifier.name not in table:

@@ -20,6 +20,8 @@ from recipelang.source import Diagnostic, Diagnostics
 from recipelang.source.render import line_of
 from recipelang.spec.show import fraction, string
 
+#: a selector that is longer than this is written once
+_LONG = 60
 _LAYER = re.compile(r"^(.*?\.)(\d+)$")
 #: a name that gives a task away
 _TASKS = (
@@ -38,14 +40,14 @@ class Writer:
         self.family = names.family_of(_names(stages))
         self.tensors = names.reference(self.family) if self.family else ()
         self.keep: tuple[int, ...] = ()
-        self.assumed: list[str] = []
+        self.selectors: dict[str, str] = {}  # let -> a long selector that stands twice
 
     def run(self) -> str:
         from recipelang.syntax.fmt import format
 
         model = self._model()
-        blocks = [self._stage(stage) for stage in self.stages]
         claims = self._claims()
+        blocks = [self._stage(stage) for stage in self.stages]
         parts = [self._head(), self._parameters(), model, *blocks, *claims]
         return format("\n\n".join(part for part in parts if part) + "\n")
 
@@ -62,12 +64,11 @@ class Writer:
         lines = []
         for name, statement in self.amounts.definitions():
             variable = self.document.variables.get(name)
-            doc = comments.lines(variable.comment) if variable else []
-            doc = doc or [f"`{name}` of the original{'' if variable else ', which left it to the command line'}."]
-            mark = "##" if statement.startswith("param") else "#"
-            lines += [*(f"{mark} {line}" for line in doc), statement]
+            lines += [f"# {line}" for line in comments.lines(variable.comment)] if variable else []
+            doc = f"`{name}` of the original{'' if variable else ', which left it to the command line'}."
+            lines += [f"## {doc}", statement] if statement.startswith("param") else [statement]
         asked = [line for doc, statement in self.params.values() for line in (f"## {doc}", statement)]
-        lets = [f"let {name} = {value}" for name, value in self.amounts.told.items()]
+        lets = [f"let {name} = {value}" for name, value in (*self.amounts.told.items(), *self.selectors.items())]
         return "\n\n".join("\n".join(group) for group in (asked, lines, lets) if group)
 
     def ask(self, name: str, type_: str, doc: str, default: str | None = None) -> str:
@@ -98,7 +99,7 @@ class Writer:
     def _task(self) -> str | None:
         if any("start_logits" in d.on for s in self.stages for d in s.distills):
             return "question_answering"
-        if self.family == "llama":
+        if self.family == "llama" or any(_layer_by_layer(s) for s in self.stages):
             return "causal_lm"
         text = " ".join([PurePath(self.document.source.name).name.lower(), *self.document.command.values()])
         script = self.document.source.text
@@ -171,7 +172,8 @@ class Writer:
         selector = self.selector(prune)
         if selector is None:
             return ""
-        lines = [f"targets = {selector}"]
+        named = next((let for let, text in self.selectors.items() if text == selector), selector)
+        lines = [f"targets = {named}"]
         if re.fullmatch(r".*@(encoder|decoder)", selector) and prune.method != "hold" and self.family:
             lines.append("never = @embeddings | @head")
         lines.append(f"method = {prune.method}")
@@ -250,7 +252,7 @@ class Writer:
             return None
 
     def _roles(self, part: Prune | Freeze, targets: Targets) -> str | None:
-        tensors = self.tensors or names.reference("bert")
+        tensors = self.tensors or names.reference("llama" if targets.modules else "bert")
         chosen = names.matched(targets, tensors)
         if not chosen:
             why = ("names are those of the usual model of this family",)
@@ -264,13 +266,16 @@ class Writer:
     def _claims(self) -> list[str]:
         """What the original reaches, as a promise that the run must keep."""
         prunes = [(s, p) for s in self.stages for p in s.prunes if p.sparsity is not None]
-        if len(prunes) != 1 or len({s.name for s, _ in prunes}) != 1:
+        if len(prunes) != 1:
             return []
-        stage, prune = prunes[0]
+        prune = prunes[0][1]
         selector = self.selector(prune)
         last = prune.sparsity.last if isinstance(prune.sparsity, Sparsity) else prune.sparsity
         if selector is None or last is None:
             return []
+        if len(selector) > _LONG:
+            self.selectors["pruned"] = selector
+            selector = "pruned"
         return [f"expect sparsity({selector}) == {self.amounts.text(last)} ± 0.1%"]
 
 
@@ -297,6 +302,11 @@ def _labels(prunes: list[Prune]) -> list[str]:
             stem = stem if stem.isidentifier() else "weights"
         found.append(stem if stem not in found else f"{stem}_{1 + sum(f.startswith(stem) for f in found)}")
     return found
+
+
+def _layer_by_layer(stage: Stage) -> bool:
+    """What is only ever done to decoders."""
+    return stage.mode == "one_shot" and any(p.method.startswith(("sparsegpt", "wanda")) for p in stage.prunes)
 
 
 def _looks_at_data(stage: Stage) -> bool:
