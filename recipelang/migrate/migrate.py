@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from recipelang.migrate import document as documents
 from recipelang.migrate.amounts import Unknown
+from recipelang.migrate.differences import differences
 from recipelang.migrate.stages import IDLE, NOTHING, PARTLY, WHOLE, Fate, stages
 from recipelang.migrate.write import Writer
 from recipelang.source import Diagnostic, Diagnostics, RecipeError, Source
@@ -25,6 +26,7 @@ class Migration:
     findings: tuple[Diagnostic, ...]
     fates: tuple[Fate, ...] = ()
     asks: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
 
     @property
     def lost(self) -> tuple[Diagnostic, ...]:
@@ -71,7 +73,8 @@ def migrate(source: Source) -> Migration:
         for finding in wrong:  # a value of the file that this language refuses
             found.add(replace(finding, notes=(*finding.notes, "this is the recipe that the file became"), fixes=()))
         return Migration(source, dialect, None, found.sorted(), tuple(fates))
-    return Migration(source, dialect, text, found.sorted(), tuple(fates), checked.missing)
+    told = differences(dialect, parts)
+    return Migration(source, dialect, text, found.sorted(), tuple(fates), checked.missing, told)
 
 
 def _beside(document: documents.Document, found: Diagnostics) -> None:
