@@ -171,7 +171,7 @@ def _tell(migration: Migration, written: str | None, printed: bool) -> None:
     lines = [f"{migration.source.name}: {migration.outcome} ({counted or 'no modifiers'})"]
     if written:
         lines.append(f"written: {written}")
-    lines += [f"note: {difference}" for difference in migration.differences]
+    lines += [f"differs: {difference}" for difference in migration.differences]
     if migration.asks:
         lines.append(f"it asks for {', '.join(f'`{a}`' for a in migration.asks)}: give them with `-p`")
     print("\n".join(line_of(line) for line in lines), file=sys.stderr)

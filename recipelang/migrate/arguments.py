@@ -33,6 +33,7 @@ class Arguments:
     def __init__(self, modifier: Modifier, document: Document, found: Diagnostics) -> None:
         self.modifier, self.document, self.found = modifier, document, found
         self.read: set[str] = set()
+        self.failed = False  # something was refused: what follows from it is not told as well
 
     def has(self, key: str) -> bool:
         node = self._node(key)
@@ -72,6 +73,7 @@ class Arguments:
         except x.NotRead as why:
             message = f"`{text.strip()[:60]}` is not read: {why}"
             help = ("names, numbers, `+ - * /` and brackets are read",)
+            self.failed = True
             self.found.add(Diagnostic("E114", message, self.document.label(span), help=help))
             return None
         return Amount(value, unit, span, formula if x.names(formula) else None)
@@ -127,6 +129,7 @@ class Arguments:
 
     def refuse(self, key: str, message: str, help: str | None = None) -> None:
         """Something that changes the result and has no place in the recipe (E113)."""
+        self.failed = True
         label = self.document.label(self.span(key))
         self.found.add(Diagnostic("E113", message, label, help=(help,) if help else ()))
 
@@ -146,6 +149,8 @@ class Arguments:
 
     def finish(self) -> None:
         """An argument that was not asked for may have changed the result: it is lost, and named."""
+        if self.failed:
+            return
         for key, entry in self.modifier.arguments.items():
             if key not in self.read:
                 label = self.document.label(entry.at)

@@ -30,5 +30,7 @@ def differences(dialect: str, stages: list[Stage]) -> tuple[str, ...]:
     if any(p.method.startswith("obert") for p in prunes):
         said.append("oBERT's gradients are drawn by the run's seed; SparseML took the next batches of a loader.")
     if any(s.weight_decay is None and s.mode == "train" for s in stages):
-        said.append("Optimizer, clipping and weight decay are those of this language unless written: the loaders took them from the trainer.")
+        said.append(
+            "Optimizer, clipping and weight decay are those of this language unless written: the loaders took them from the trainer."
+        )
     return tuple(said)

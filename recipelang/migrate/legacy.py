@@ -66,7 +66,7 @@ def learning_rate(a: Arguments, stage: Stage) -> None:
     if shape not in ("linear", "cosine", "cyclic_linear"):
         return a.refuse("lr_func", f"the learning rate `{shape}` is not known")
     if first is None or last is None:
-        return a.refuse("init_lr", "a learning rate needs `init_lr` and `final_lr`")
+        return None if a.failed else a.refuse("init_lr", "a learning rate needs `init_lr` and `final_lr`")
     shape = "linear" if rewind else shape
     stage.rates.append(Rate(*_part(a), shape, first, last, _window(a), rewind))
 
@@ -211,7 +211,7 @@ def _prune(a: Arguments, stage: Stage, method: str) -> None:
     if not targets.names and a.inside("final_sparsity") is None:
         return a.refuse("params", "no parameters are named")
     if window.end is None:
-        return a.refuse("end_epoch", "a ramp without an end never leaves its start")
+        return None if a.failed else a.refuse("end_epoch", "a ramp without an end never leaves its start")
     for names, last in _finals(a, targets):
         first = _first(a, last)
         if first is None or last is None:
@@ -247,7 +247,9 @@ def _check_ratio(a: Arguments, ramp: Sparsity, pattern: str) -> None:
         if amount.value is not None and not 0 <= amount.value <= 1:
             a.refuse(key, f"a sparsity of {fraction(amount.value)} is no share of anything")
     if ":" in pattern and ramp.first.value != ramp.last.value:
-        a.refuse("mask_type", f"`{pattern}` has one sparsity: it cannot grow over time", "set `init_sparsity` to it too")
+        a.refuse(
+            "mask_type", f"`{pattern}` has one sparsity: it cannot grow over time", "set `init_sparsity` to it too"
+        )
 
 
 def mask_pattern(a: Arguments, key: str) -> str | None:

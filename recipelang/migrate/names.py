@@ -31,7 +31,9 @@ _REFERENCE: dict[str, tuple[str, dict[str, object], str]] = {
     ),
 }  # fmt: skip
 #: names of blocks in models that have no family here
-_FOREIGN = re.compile(r"(re:)?(model\.decoder|encoder\.block|decoder\.block|question_encoder|ctx_encoder|transformer\.h)\b")
+_FOREIGN = re.compile(
+    r"(re:)?(model\.decoder|encoder\.block|decoder\.block|question_encoder|ctx_encoder|transformer\.h)\b"
+)
 
 
 def family_of(names: Iterable[str]) -> str | None:

@@ -16,10 +16,10 @@ _PAIR = re.compile(r"\d+:\d+")
 _TRUE, _FALSE = frozenset({"true", "yes", "on"}), frozenset({"false", "no", "off"})
 
 _TOLD = {
-    "exponent": ("YAML 1.1 reads `{}` as text, not as a number", "a number without a point is text there: `8.0e-5` is none"),
-    "pair": ("YAML 1.1 reads `{}` as a number in base 60", "`2:4` is 124 there; it is read as it was meant"),
-    "octal": ("YAML 1.1 reads `{}` as an octal number", "it is read as it was meant, in tens"),
-    "word": ("YAML 1.1 reads `{}` as true or false", "`yes`, `no`, `on` and `off` are no words there"),
+    "exponent": ("`{}` is text in YAML 1.1, not a number", "a number with an exponent needs a point there: `8.0e-5`"),
+    "pair": ("`{}` is a number in base 60 in YAML 1.1", "`2:4` is 124 there; it is read as it was meant"),
+    "octal": ("`{}` is an octal number in YAML 1.1", "`010` is 8 there; it is read as it was meant, in tens"),
+    "word": ("`{}` is a truth value in YAML 1.1", "`yes`, `no`, `on` and `off` are no words there"),
 }  # fmt: skip
 _PLACES = 3
 

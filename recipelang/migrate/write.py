@@ -152,7 +152,9 @@ class Writer:
             return ""
         self.keep = tuple(i for i in range(depth) if i not in dropped)
         why = (f"which layers stay depends on how many there are: {depth} in the usual model of this family",)
-        self.found.add(Diagnostic("W132", f"read for a model of {depth} layers", self.document.label(first.span), notes=why))
+        self.found.add(
+            Diagnostic("W132", f"read for a model of {depth} layers", self.document.label(first.span), notes=why)
+        )
         return f"{hashed(first.comment)}drop layers {{ keep = [{', '.join(map(str, self.keep))}] }}"
 
     def _prunes(self, stage: Stage) -> list[str]:
@@ -284,7 +286,9 @@ def _renumbered(
 ) -> tuple[tuple[TensorFact, ...], frozenset[str]]:
     """The model after layers went, numbered anew. Old names stay: only their layers matter here."""
     new = {old: i for i, old in enumerate(keep)}
-    left = tuple(replace(t, layer=new[t.layer]) if t.layer is not None else t for t in tensors if t.layer in (None, *keep))
+    left = tuple(
+        replace(t, layer=new[t.layer]) if t.layer is not None else t for t in tensors if t.layer in (None, *keep)
+    )
     return left, chosen & {t.name for t in left}
 
 
@@ -322,4 +326,3 @@ def _names(stages: list[Stage]) -> list[str]:
 def _hub(told: str, known: dict[str, str]) -> str | None:
     name = known.get(told, told)
     return string(f"hf://{name}") if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) and "$" not in name else None
-
