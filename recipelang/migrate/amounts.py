@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -105,8 +106,8 @@ class Amounts:
                 left, right = self._formula(formula.left, unit), self._formula(formula.right, unit)
                 if left is None or right is None:
                     return None
-                right = f"({right})" if isinstance(formula.right, x.Operation) else right
-                return f"{left} {sign} {right}"
+                sums = isinstance(formula.right, x.Operation) and formula.right.sign in ("+", "-")
+                return f"{left} {sign} ({right})" if sums else f"{left} {sign} {right}"
             case x.Operation(sign="*", left=x.Number() as factor):
                 inner = self._formula(formula.right, unit)
                 return inner and f"{fraction(factor.value)} * {self._bracket(inner, formula.right)}"
@@ -122,7 +123,8 @@ class Amounts:
     @staticmethod
     def name(name: str) -> str:
         """A variable's name as one of this language."""
-        return f"original_{name}" if name in _TAKEN or not name.isidentifier() or not name.isascii() else name
+        name = re.sub(r"\W", "_", name, flags=re.ASCII)
+        return f"original_{name}" if name in _TAKEN or not name.isidentifier() else name
 
     def definitions(self) -> Iterator[tuple[str, str]]:
         """Variable -> its `param` or `let`, in the order of the file; what the file does not define comes last."""
@@ -149,17 +151,23 @@ class Amounts:
         for role, values in (("peak", [r.first for r in stage.rates]), ("low", [r.last for r in stage.rates])):
             plain = Counter(v.value for v in values if v.formula is None and v.value)
             for value, times in plain.most_common(1):
-                if times > 1 and value is not None and role not in self.lets.values():
-                    self.lets[role, value] = role
+                if times > 1 and value is not None:
+                    self._call(role, value)
         ramps = [p.sparsity for p in stage.prunes if isinstance(p.sparsity, Sparsity)]
-        points = Counter(v for w in [r.window for r in [*stage.rates, *ramps]] for v in _values(w))
+        windows = [*(r.window for r in stage.rates), *(r.window for r in ramps)]
+        points = Counter(v for window in windows for v in _values(window))
         for ramp in ramps:
             first = ramp.window.start
             if first is not None and first.formula is None and first.value and points[first.value] > 1:
-                self.lets.setdefault(("warm", first.value), "warm") if "warm" not in self.lets.values() else None
+                self._call("warm", first.value)
             rewinds = {r.rewind.value for r in stage.rates if r.rewind and r.rewind.formula is None}
             if ramp.every and ramp.every.value in rewinds and ramp.every.formula is None and ramp.every.value:
-                self.lets.setdefault(("cycle", ramp.every.value), "cycle")
+                self._call("cycle", ramp.every.value)
+
+    def _call(self, name: str, value: Fraction) -> None:
+        """A name for a value; the first value keeps it."""
+        if name not in self.lets.values():
+            self.lets[name, value] = name
 
 
 class Unknown(ValueError):

@@ -55,12 +55,14 @@ class Arguments:
         if (name := variable_of(self.document, written)) is not None:
             return Amount(self.document.known.get(name), unit, written.span, x.Name(name))
         if not isinstance(node, Scalar):
-            return self.refuse(key, f"`{key}` is a number")
+            self.refuse(key, f"`{key}` is a number")
+            return None
         if (inner := x.inside_eval(node.text)) is not None:
             return self._formula(inner, unit, written.span)
         value = self.document.traps.number(node)
         if value is None:
-            return self.refuse(key, f"`{key} = {node.text[:40]}` is no number")
+            self.refuse(key, f"`{key} = {node.text[:40]}` is no number")
+            return None
         return Amount(value, unit, written.span)
 
     def _formula(self, text: str, unit: Unit, span: Span) -> Amount | None:

@@ -131,7 +131,7 @@ class _Reader:
         else:
             number = self.document.traps.number(value)
             formula = None if number is None else x.Number(number)
-        name = re.sub(r"\W", "_", entry.key)
+        name = re.sub(r"\W", "_", entry.key, flags=re.ASCII)
         self.document.variables[name] = Variable(name, entry.at, value, formula, comment)
         self.document.anchored[id(value)] = name
 

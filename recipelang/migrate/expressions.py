@@ -10,7 +10,7 @@ from fractions import Fraction
 #: longer or deeper ones are no formulas of a person
 MAX_TOKENS, MAX_DEPTH = 200, 20
 
-_TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d*)?(?:[eE][+-]?\d{1,2})?|\.\d+)|([A-Za-z_]\w*)|(.))", re.DOTALL)
+_TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d*)?(?:[eE][+-]?\d{1,2})?|\.\d+)|([A-Za-z_]\w*)|(.))", re.DOTALL | re.ASCII)
 
 
 class NotRead(ValueError):

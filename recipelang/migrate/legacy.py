@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -13,8 +14,8 @@ from recipelang.source import Span
 from recipelang.spec.show import fraction
 
 #: of every modifier, and without effect on what is learned
-_IDLE = ("log_types", "log_types_", "params_strict", "end_comparator", "min_start", "min_end")
-_NO_EFFECT = "it only decided what was logged or checked"
+IDLE = ("log_types", "params_strict")
+NO_EFFECT = "it only decided what was logged or checked"
 _CUBE_ROOT = "(1/3)"
 
 
@@ -73,7 +74,7 @@ def learning_rate(a: Arguments, stage: Stage) -> None:
 
 def set_learning_rate(a: Arguments, stage: Stage) -> None:
     rate = a.amount("learning_rate", "number")
-    a.idle(("constant_logging",), _NO_EFFECT)
+    a.idle(("constant_logging",), NO_EFFECT)
     if rate is not None:
         stage.rates.append(Rate(*_part(a), "constant", rate, rate, _window(a)))
 
@@ -252,18 +253,26 @@ def _check_ratio(a: Arguments, ramp: Sparsity, pattern: str) -> None:
         )
 
 
+def n_of_m(word: str) -> tuple[int, int] | None:
+    """`2:4` as numbers, the first of them smaller and neither 0."""
+    match = re.fullmatch(r"(\d{1,3}):(\d{1,3})", word, re.ASCII)
+    return (int(match[1]), int(match[2])) if match and 0 < int(match[1]) < int(match[2]) else None
+
+
 def mask_pattern(a: Arguments, key: str) -> str | None:
     """`unstructured`, `2:4` with the kept ones first, or blocks along the input."""
     if (pair := a.pair(key)) is not None:
-        return f"block({pair[0]}, {pair[1]})"
+        if min(pair) > 0:
+            return f"block({pair[0]}, {pair[1]})"
+        a.refuse(key, "a block has at least one row and one column")
+        return None
     word = a.text(key, "unstructured")
     if word in ("unstructured", "block4"):
         return {"block4": "block(1, 4)"}.get(word, word)
     if word == "tensorrt":
         return "2:4"
-    kept, colon, of = word.partition(":")
-    if colon and kept.isdigit() and of.isdigit() and 0 < int(kept) < int(of):
-        return word
+    if (pair := n_of_m(word)) is not None:
+        return f"{pair[0]}:{pair[1]}"
     a.refuse(key, f"the mask `{word}` is not carried over", "filters, channels and heads are not pruned here")
     return None
 
@@ -283,6 +292,3 @@ READERS: dict[str, Callable[[Arguments, Stage], None]] = {
     "OBSPruningModifier": second_order,
     "DistillationModifier": distillation,
 }
-
-IDLE = _IDLE
-NO_EFFECT = _NO_EFFECT

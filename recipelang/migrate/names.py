@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from recipelang.migrate.form import Targets
 from recipelang.plan.families import FAMILIES, TensorFact
-from recipelang.spec import patterns
+from recipelang.spec import patterns, selector
 from recipelang.values.kinds import Mismatch
 
 #: family -> the names that give it away, and the config of its usual size
@@ -30,6 +30,12 @@ _REFERENCE: dict[str, tuple[str, dict[str, object], str]] = {
         "causal_lm",
     ),
 }  # fmt: skip
+#: the first part of a name that is a number
+_NUMBERED = re.compile(r"((?:[^.]*[^.\d][^.]*\.)+)(\d{1,4})((?:\..*)?)", re.ASCII)
+#: the number of a layer in a name
+_IN_LAYER = re.compile(r"\blayers?\.(\d{1,3})\b", re.ASCII)
+#: what a name may be made of: anything else means something in a glob
+_PLAIN = re.compile(r"[\w.-]{1,200}", re.ASCII)
 #: names of blocks in models that have no family here
 _FOREIGN = re.compile(
     r"(re:)?(model\.decoder|encoder\.block|decoder\.block|question_encoder|ctx_encoder|transformer\.h)\b"
@@ -45,10 +51,12 @@ def family_of(names: Iterable[str]) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def reference(family: str) -> tuple[TensorFact, ...]:
-    """The matrices of the family's usual model: biases and norms are not pruned."""
+def reference(family: str, named: Iterable[str] = ()) -> tuple[TensorFact, ...]:
+    """The matrices of the family's usual model, with as many layers as are named: biases and norms are not pruned."""
     _, config, task = _REFERENCE[family]
-    return tuple(t for t in FAMILIES[family](dict(config), task) if len(t.shape) == 2)
+    last = max((int(n) for name in named for n in _IN_LAYER.findall(name)), default=0)
+    deep = {key: max(int(str(config[key])), last + 1) for key in ("num_hidden_layers", "n_layers") if key in config}
+    return tuple(t for t in FAMILIES[family]({**config, **deep}, task) if len(t.shape) == 2)
 
 
 class NotUnderstood(ValueError):
@@ -59,6 +67,11 @@ def matched(targets: Targets, tensors: tuple[TensorFact, ...]) -> frozenset[str]
     chosen = [_matches(name, targets.modules, tensors) for name in targets.names]
     ignored = [_matches(name, targets.modules, tensors) for name in targets.ignored]
     return frozenset().union(*chosen) - frozenset().union(*ignored)
+
+
+def unmatched(targets: Targets, tensors: tuple[TensorFact, ...]) -> list[str]:
+    """Names of targets that nothing in the model bears."""
+    return [name for name in targets.names if not _matches(name, targets.modules, tensors)]
 
 
 def _matches(name: str, modules: bool, tensors: tuple[TensorFact, ...]) -> frozenset[str]:
@@ -117,23 +130,32 @@ def _written(names: tuple[str, ...], modules: bool) -> str:
         elif name == "__BLOCKS__":
             roles += ["@linear & @decoder"]
         elif not name.startswith("re:"):
+            if not _PLAIN.fullmatch(name):
+                raise NotUnderstood(f"`{name[:60]}` is no name of a tensor")
             globs.append(f"{name}.**" if modules else name)
         elif (glob := _as_glob(name[3:])) is not None:
             globs.append(f"{glob}.**" if modules and not glob.endswith(".weight") else glob)
         else:
-            try:
-                patterns.regex(name[3:])
-            except Mismatch:
-                raise NotUnderstood(f"`{name}` is no regular expression that is read here") from None
-            regexes.append('re"' + name[3:].removesuffix("$").replace('"', '\\"') + '"')
-    quoted = [f'"{g}"' for g in folded(globs)]
+            regexes.append(_as_regex(name[3:]))
+    quoted = [selector.text(selector.Glob(g)) for g in folded(globs)]
     return " | ".join(dict.fromkeys([*roles, *quoted, *regexes]))
+
+
+def _as_regex(pattern: str) -> str:
+    """A pattern that a recipe can hold; it has to fit a whole name here."""
+    if not pattern.isprintable():
+        raise NotUnderstood("a pattern is one line of text")
+    try:
+        patterns.regex(pattern)
+    except Mismatch:
+        raise NotUnderstood(f"`{pattern[:60]}` is no regular expression that is read here") from None
+    return selector.text(selector.Regex(pattern.removesuffix("$")))
 
 
 def _as_glob(pattern: str) -> str | None:
     """`a.b.*.c` of names with plain dots; none for what needs a regular expression."""
     plain = pattern.replace("\\.", ".").removeprefix("^").removesuffix("$")
-    if re.fullmatch(r"(?:[\w.-]|\.\*)+", plain) is None:
+    if re.fullmatch(r"(?:[\w.-]|\.\*)+", plain, re.ASCII) is None:
         return None
     between = re.sub(r"(?<=\w)\.\*(?=\.|$)", "\0", plain)  # `layer.*.output`: whatever is between
     return between.replace(".*", "**").replace("\0", ".**")
@@ -145,17 +167,15 @@ def folded(names: list[str]) -> list[str]:
     >>> folded(["a.0.q.weight", "a.1.q.weight", "a.0.k.weight", "a.1.k.weight"])
     ['a.{0..1}.{q,k}.weight']
     """
-    numbers: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    numbers: dict[tuple[str, str], list[int]] = defaultdict(list)
     whole: dict[str, None] = {}
     for name in names:
-        parts = name.split(".")
-        at = next((i for i, p in enumerate(parts) if p.isdigit()), None)
-        if at is None:
-            whole[name] = None
+        if found := _NUMBERED.fullmatch(name):
+            numbers[found[1], found[3]].append(int(found[2]))
         else:
-            numbers[(*parts[:at], "\0", *parts[at + 1 :])].append(int(parts[at]))
-    for parts, found in numbers.items():
-        whole[".".join(_numbers(found) if p == "\0" else p for p in parts)] = None
+            whole[name] = None
+    for (head, ending), layers in numbers.items():
+        whole[f"{head}{_numbers(layers)}{ending}"] = None
     return _alternatives(list(whole))
 
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from recipelang.migrate.arguments import Arguments
 from recipelang.migrate.form import Prune, Sparsity, Stage, Targets, Window
+from recipelang.migrate.legacy import n_of_m
 from recipelang.source import Span
 from recipelang.spec.show import fraction
 
@@ -62,16 +63,17 @@ def pruned_of(a: Arguments) -> str | None:
         number = a.amount(old, "number")
         if number is not None and number.value:
             word = ":".join(fraction(number.value) if i == new else p for i, p in enumerate(word.split(":")))
-    pruned, colon, of = word.partition(":")
     if word in ("unstructured", "0:0"):
         return "unstructured"
-    if not colon or not pruned.isdigit() or not of.isdigit() or not 0 < int(pruned) < int(of):
+    pair = n_of_m(word)
+    if pair is None:
         a.refuse("mask_structure", f"the mask `{word}` is not carried over")
         return None
-    if 2 * int(pruned) != int(of):
+    pruned, of = pair
+    if 2 * pruned != of:
         why = f"there it meant that {pruned} of {of} are pruned, here a pattern says how many stay"
-        a.note("mask_structure", f"`{word}` is written `{int(of) - int(pruned)}:{of}`", why)
-    return f"{int(of) - int(pruned)}:{of}"
+        a.note("mask_structure", f"`{word}` is written `{of - pruned}:{of}`", why)
+    return f"{of - pruned}:{of}"
 
 
 def constant(a: Arguments, stage: Stage) -> None:

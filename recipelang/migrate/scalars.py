@@ -9,10 +9,10 @@ from fractions import Fraction
 from recipelang.migrate.nodes import Scalar
 from recipelang.source import Diagnostic, Diagnostics, Label, Source, Span
 
-_NUMBER = re.compile(r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d{1,2})?")
+_NUMBER = re.compile(r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d{1,2})?", re.ASCII)
 #: what YAML 1.1 makes a number of: a point, and a signed exponent
-_YAML_NUMBER = re.compile(r"[-+]?(?:\d[\d_]*|(?:\d[\d_]*\.[\d_]*|\.[\d_]+)(?:[eE][-+]\d+)?)")
-_PAIR = re.compile(r"\d+:\d+")
+_YAML_NUMBER = re.compile(r"[-+]?(?:\d[\d_]*|(?:\d[\d_]*\.[\d_]*|\.[\d_]+)(?:[eE][-+]\d+)?)", re.ASCII)
+_PAIR = re.compile(r"\d+:\d+", re.ASCII)
 _TRUE, _FALSE = frozenset({"true", "yes", "on"}), frozenset({"false", "no", "off"})
 
 _TOLD = {

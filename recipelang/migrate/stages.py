@@ -12,6 +12,7 @@ from recipelang.migrate.arguments import Amount, Arguments
 from recipelang.migrate.document import LEGACY, Document, Modifier
 from recipelang.migrate.form import Stage
 from recipelang.source import Diagnostic, Diagnostics
+from recipelang.syntax.tokens import KEYWORDS
 
 #: what happened to a modifier: all of it came along, a part, nothing, or it was without effect
 WHOLE, PARTLY, NOTHING, IDLE = "carried", "partly", "lost", "idle"
@@ -60,8 +61,8 @@ def _read(modifier: Modifier, stage: Stage, document: Document, found: Diagnosti
 def _name(key: str | None) -> str:
     if key is None:
         return "train"
-    name = re.sub(r"\W", "_", key).removesuffix("_stage") or "stage"
-    return name if not name[0].isdigit() else f"stage_{name}"
+    name = re.sub(r"\W", "_", key, flags=re.ASCII).removesuffix("_stage") or "stage"
+    return name if name.isidentifier() and name not in KEYWORDS else f"stage_{name}"
 
 
 def _mode(document: Document, key: str | None) -> str:

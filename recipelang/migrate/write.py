@@ -22,7 +22,7 @@ from recipelang.spec.show import fraction, string
 
 #: a selector that is longer than this is written once
 _LONG = 60
-_LAYER = re.compile(r"^(.*?\.)(\d+)$")
+_LAYER = re.compile(r"(.*\.)(\d{1,4})", re.ASCII)
 #: a name that gives a task away
 _TASKS = (
     (r"squad|\bqa\b|_qa|run_qa|qa_outputs|question_answering", "question_answering"),
@@ -37,8 +37,9 @@ class Writer:
         self.document, self.stages, self.found = document, stages, found
         self.amounts = Amounts(document, stages)
         self.params: dict[str, tuple[str, str]] = {}  # name -> its documentation, its statement
-        self.family = names.family_of(_names(stages))
-        self.tensors = names.reference(self.family) if self.family else ()
+        named = _names(stages)
+        self.family = names.family_of(named)
+        self.tensors = names.reference(self.family, named) if self.family else ()
         self.keep: tuple[int, ...] = ()
         self.selectors: dict[str, str] = {}  # let -> a long selector that stands twice
 
@@ -142,9 +143,9 @@ class Writer:
         if not stage.drops:
             return ""
         first = stage.drops[0]
-        dropped = sorted({int(m[2]) for d in stage.drops for name in d.layers if (m := _LAYER.match(name))})
+        dropped = sorted({int(m[2]) for d in stage.drops for name in d.layers if (m := _LAYER.fullmatch(name))})
         depth = 1 + max((t.layer for t in self.tensors if t.layer is not None), default=-1)
-        named = all(_LAYER.match(name) for d in stage.drops for name in d.layers)
+        named = all(_LAYER.fullmatch(name) for d in stage.drops for name in d.layers)
         if not named or not depth or dropped[-1] >= depth or len(dropped) == depth:
             label = self.document.label(first.span)
             help = ("write `drop layers { keep = [...] }` with the numbers of those that stay",)
@@ -255,11 +256,12 @@ class Writer:
 
     def _roles(self, part: Prune | Freeze, targets: Targets) -> str | None:
         tensors = self.tensors or names.reference("llama" if targets.modules else "bert")
+        for name in names.unmatched(targets, tensors):
+            why = ("its loader refused such a name; looked for in the usual model of the family",)
+            message = f"`{name[:80]}` names nothing in a `{self.family}` model"
+            self.found.add(Diagnostic("W132", message, self.document.label(part.span), notes=why))
         chosen = names.matched(targets, tensors)
         if not chosen:
-            why = ("names are those of the usual model of this family",)
-            message = f"`{part.source}` names nothing in a `{self.family}` model"
-            self.found.add(Diagnostic("W132", message, self.document.label(part.span), notes=why))
             return None
         if self.keep:
             tensors, chosen = _renumbered(tensors, chosen, self.keep)
@@ -318,7 +320,7 @@ def _looks_at_data(stage: Stage) -> bool:
 
 
 def _names(stages: list[Stage]) -> list[str]:
-    targets = [p.targets for s in stages for p in [*s.prunes, *s.freezes]]
+    targets = [t for s in stages for t in (*(p.targets for p in s.prunes), *(f.targets for f in s.freezes))]
     layers = [name for s in stages for d in s.drops for name in d.layers]
     return [n for t in targets for n in (*t.names, *t.ignored)] + layers
 
