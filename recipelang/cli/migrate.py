@@ -171,6 +171,7 @@ def _tell(migration: Migration, written: str | None, printed: bool) -> None:
     lines = [f"{migration.source.name}: {migration.outcome} ({counted or 'no modifiers'})"]
     if written:
         lines.append(f"written: {written}")
+    lines += [migration.loader.text] if migration.loader is not None else []
     lines += [f"differs: {difference}" for difference in migration.differences]
     if migration.asks:
         lines.append(f"it asks for {', '.join(f'`{a}`' for a in migration.asks)}: give them with `-p`")

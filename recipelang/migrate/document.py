@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from recipelang.migrate import expressions as x
 from recipelang.migrate.front_matter import front_matter, training_command
-from recipelang.migrate.nodes import Alias, Entry, List, Map, Node, Scalar, compose, plain, tagged
+from recipelang.migrate.nodes import Alias, Anchors, Entry, List, Map, Node, Scalar, compose, plain, tagged
 from recipelang.migrate.scalars import Traps, is_none
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Span
 
@@ -60,6 +60,8 @@ class Document:
     command: dict[str, str] = field(default_factory=dict)
     known: dict[str, Fraction] = field(default_factory=dict)
     anchored: dict[int, str] = field(default_factory=dict)  # a variable's node -> its name
+    passed_over: list[str] = field(default_factory=list)  # why the last loader of the dialect took nothing
+    anchor_twice: str | None = None
     idle: dict[tuple[str, str], list[Span]] = field(default_factory=dict)  # what changes nothing, why -> where
 
     def label(self, span: Span, text: str = "") -> Label:
@@ -88,9 +90,10 @@ def read(source: Source, found: Diagnostics) -> Document:
     if part is None and source.name.endswith(".md"):
         help = ("put it between two lines of `---`, as the tools expected it",)
         raise RecipeError(Diagnostic("E111", "this Markdown file holds no recipe", help=help))
-    root = compose(source, found, part)
+    anchors = Anchors()
+    root = compose(source, found, part, anchors)
     legacy = root is not None and any(True for _ in tagged(root))
-    document = Document(source, LEGACY if legacy else NEWER, Traps(source))
+    document = Document(source, LEGACY if legacy else NEWER, Traps(source), anchor_twice=anchors.twice)
     if part is not None:
         document.command = training_command(source, part)
     if root is not None:
@@ -194,6 +197,7 @@ class _Reader:
 
     def _silent(self, what: str, at: Span) -> None:
         notes = ("its last loader took no modifiers from it, without a word; here they are read as they were meant",)
+        self.document.passed_over.append(what)
         self.found.add(Diagnostic("W132", what, self.document.label(at), notes=notes))
 
     def _modifier(self, name: str, span: Span, value: Node, stage: str | None, group: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from recipelang.migrate import document as documents
 from recipelang.migrate.amounts import Unknown
 from recipelang.migrate.differences import differences
+from recipelang.migrate.loaders import Verdict, verdict
 from recipelang.migrate.stages import IDLE, NOTHING, PARTLY, WHOLE, Fate, stages
 from recipelang.migrate.write import Writer
 from recipelang.source import Diagnostic, Diagnostics, RecipeError, Source
@@ -17,7 +18,8 @@ from recipelang.spec.check import check
 class Migration:
     """`text` none: nothing could be carried over, and `findings` say why.
 
-    `asks` are the parameters that need a value: what the old file left to a command line.
+    `asks` are the parameters that need a value: what the old file left to a command line. `loader` is what the last
+    loader of the dialect says of the file, none where it was not read.
     """
 
     source: Source
@@ -27,6 +29,7 @@ class Migration:
     fates: tuple[Fate, ...] = ()
     asks: tuple[str, ...] = ()
     differences: tuple[str, ...] = ()
+    loader: Verdict | None = None
 
     @property
     def lost(self) -> tuple[Diagnostic, ...]:
@@ -53,13 +56,13 @@ def migrate(source: Source) -> Migration:
     except RecipeError as error:
         return Migration(source, "", None, error.diagnostics)
     parts, fates = stages(document, found)
-    dialect = document.dialect
+    dialect, said = document.dialect, verdict(document)
     if not parts:
         message = "nothing of this file can be carried over"
         lost = ", ".join(dict.fromkeys(f"`{f.modifier.name}`" for f in fates if f.outcome == NOTHING))
         notes = (f"it holds {lost}",) if lost else ()
         found.add(Diagnostic("E111", message, notes=notes))
-        return Migration(source, dialect, None, found.sorted(), tuple(fates))
+        return Migration(source, dialect, None, found.sorted(), tuple(fates), loader=said)
     _beside(document, found)
     try:
         text = Writer(document, parts, found).run()
@@ -67,14 +70,14 @@ def migrate(source: Source) -> Migration:
         help = ("give the variable a value in the file",)
         label = document.label(unknown.amount.span)
         found.add(Diagnostic("E114", "this has no value, and no single type to ask for", label, help=help))
-        return Migration(source, dialect, None, found.sorted(), tuple(fates))
+        return Migration(source, dialect, None, found.sorted(), tuple(fates), loader=said)
     checked = check(Source("migrated.recipe", text))
     if wrong := checked.diagnostics.errors:
         for finding in wrong:  # a value of the file that this language refuses
             found.add(replace(finding, notes=(*finding.notes, "this is the recipe that the file became"), fixes=()))
-        return Migration(source, dialect, None, found.sorted(), tuple(fates))
+        return Migration(source, dialect, None, found.sorted(), tuple(fates), loader=said)
     told = differences(dialect, parts)
-    return Migration(source, dialect, text, found.sorted(), tuple(fates), checked.missing, told)
+    return Migration(source, dialect, text, found.sorted(), tuple(fates), checked.missing, told, said)
 
 
 def _beside(document: documents.Document, found: Diagnostics) -> None:

@@ -80,7 +80,17 @@ class _Open:
     parts: list[Node] = field(default_factory=list)
 
 
-def compose(source: Source, found: Diagnostics, part: Span | None = None) -> Node | None:
+@dataclass
+class Anchors:
+    """Names of nodes. `twice`: the first that is defined twice, which the tools refused."""
+
+    known: dict[str, tuple[Node, Span]] = field(default_factory=dict)
+    twice: str | None = None
+
+
+def compose(
+    source: Source, found: Diagnostics, part: Span | None = None, anchors: Anchors | None = None
+) -> Node | None:
     """The first document of a text, or of a part of it; none when it is empty.
 
     Raises:
@@ -90,13 +100,13 @@ def compose(source: Source, found: Diagnostics, part: Span | None = None) -> Nod
         message = f"`{source.name}` is larger than {MAX_BYTES // 1024} KiB"
         raise RecipeError(Diagnostic("E042", message, help=("migrate a shorter file",)))
     text = source.text if part is None else source.slice(part)
-    return _Composer(source, found, part.start if part else source.base).run(text)
+    base = part.start if part else source.base
+    return _Composer(source, found, base, anchors or Anchors()).run(text)
 
 
 class _Composer:
-    def __init__(self, source: Source, found: Diagnostics, base: int) -> None:
-        self.source, self.found, self.base = source, found, base
-        self.anchors: dict[str, tuple[Node, Span]] = {}
+    def __init__(self, source: Source, found: Diagnostics, base: int, anchors: Anchors) -> None:
+        self.source, self.found, self.base, self.anchors = source, found, base, anchors
         self.open: list[_Open] = []
         self.sizes: dict[int, int] = {}
         self.root: Node | None = None
@@ -160,19 +170,20 @@ class _Composer:
 
     def _alias(self, event: Any) -> Alias:
         name, span = event.anchor, self._span(event)
-        if name not in self.anchors:
+        if name not in self.anchors.known:
             if any(o.anchor == name for o in self.open):
                 raise self._error("E110", f"`*{name}` stands inside what it names", span)
             raise self._error("E110", f"there is no anchor `&{name}` before this", span)
-        return Alias(span, name, plain(self.anchors[name][0]))
+        return Alias(span, name, plain(self.anchors.known[name][0]))
 
     def _put(self, node: Node, anchor: str | None) -> None:
         self._weigh(node)
         if anchor:
-            if anchor in self.anchors:
+            if anchor in self.anchors.known:
+                self.anchors.twice = self.anchors.twice or anchor
                 why = ("the last loaders of YAML refused this; the later definition counts from here on",)
-                self._say("W130", f"the anchor `&{anchor}` is defined twice", node.span, self.anchors[anchor][1], why)
-            self.anchors[anchor] = (node, node.span)
+                self._say("W130", f"the anchor `&{anchor}` is defined twice", node.span, self.anchors.known[anchor][1], why)
+            self.anchors.known[anchor] = (node, node.span)
         if self.open:
             self.open[-1].parts.append(node)
         elif self.root is None:

@@ -50,7 +50,8 @@ def markdown(migrations: Sequence[Migration]) -> str:
     lines += [f"| {' | '.join(_cell(c) for c in row(m))} |" for m in migrations]
     for migration in migrations:
         lines += ["", f"## {_cell(migration.source.name)}", ""]
-        lines += [_item(f) for f in migration.findings] or ["Nothing to tell."]
+        lines += [_item(f) for f in migration.findings]
+        lines += [f"- {migration.loader.text}"] if migration.loader is not None else []
         lines += [f"- {difference}" for difference in migration.differences]
         if migration.asks:
             lines += ["", f"It asks for {', '.join(f'`{a}`' for a in migration.asks)}."]
@@ -88,6 +89,7 @@ def as_json(migrations: Sequence[Migration], written: Sequence[str | None]) -> s
                 }
                 for f in m.fates
             ],
+            "loader": None if m.loader is None else {"accepts": m.loader.accepts, "why": m.loader.why or None},
             "asks": list(m.asks),
             "differences": list(m.differences),
             "diagnostics": form([Report(m.source.name, m.findings)])["diagnostics"],
