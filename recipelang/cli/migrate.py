@@ -173,6 +173,8 @@ def _tell(migration: Migration, written: str | None, printed: bool) -> None:
         lines.append(f"written: {written}")
     lines += [migration.loader.text] if migration.loader is not None else []
     lines += [f"differs: {difference}" for difference in migration.differences]
+    if migration.advice:
+        lines.append(f"`recipelang lint` advises on {', '.join(dict.fromkeys(d.code for d in migration.advice))}")
     if migration.asks:
         lines.append(f"it asks for {', '.join(f'`{a}`' for a in migration.asks)}: give them with `-p`")
     print("\n".join(line_of(line) for line in lines), file=sys.stderr)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from recipelang.lint.check import judge
+from recipelang.lint.registry import DEFAULTS, NOT_CHECKED
 from recipelang.migrate import document as documents
 from recipelang.migrate.amounts import Unknown
 from recipelang.migrate.differences import differences
@@ -19,7 +21,8 @@ class Migration:
     """`text` none: nothing could be carried over, and `findings` say why.
 
     `asks` are the parameters that need a value: what the old file left to a command line. `loader` is what the last
-    loader of the dialect says of the file, none where it was not read.
+    loader of the dialect says of the file, none where it was not read. `advice` is what `lint` says of the new recipe
+    as far as it can be judged without the model.
     """
 
     source: Source
@@ -30,6 +33,7 @@ class Migration:
     asks: tuple[str, ...] = ()
     differences: tuple[str, ...] = ()
     loader: Verdict | None = None
+    advice: tuple[Diagnostic, ...] = ()
 
     @property
     def lost(self) -> tuple[Diagnostic, ...]:
@@ -76,8 +80,9 @@ def migrate(source: Source) -> Migration:
         for finding in wrong:  # a value of the file that this language refuses
             found.add(replace(finding, notes=(*finding.notes, "this is the recipe that the file became"), fixes=()))
         return Migration(source, dialect, None, found.sorted(), tuple(fates), loader=said)
+    advice = tuple(d for d in judge(checked, None, DEFAULTS) if d.code != NOT_CHECKED)
     told = differences(dialect, parts)
-    return Migration(source, dialect, text, found.sorted(), tuple(fates), checked.missing, told, said)
+    return Migration(source, dialect, text, found.sorted(), tuple(fates), checked.missing, told, said, advice)
 
 
 def _beside(document: documents.Document, found: Diagnostics) -> None:

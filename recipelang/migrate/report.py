@@ -53,6 +53,7 @@ def markdown(migrations: Sequence[Migration]) -> str:
         lines += [_item(f) for f in migration.findings]
         lines += [f"- {migration.loader.text}"] if migration.loader is not None else []
         lines += [f"- {difference}" for difference in migration.differences]
+        lines += [f"- `lint` says {d.code}, {line_of(d.message)}" for d in migration.advice]
         if migration.asks:
             lines += ["", f"It asks for {', '.join(f'`{a}`' for a in migration.asks)}."]
     return "\n".join(lines) + "\n"
@@ -92,6 +93,7 @@ def as_json(migrations: Sequence[Migration], written: Sequence[str | None]) -> s
             "loader": None if m.loader is None else {"accepts": m.loader.accepts, "why": m.loader.why or None},
             "asks": list(m.asks),
             "differences": list(m.differences),
+            "advice": form([Report(path or "migrated.recipe", m.advice)])["diagnostics"],
             "diagnostics": form([Report(m.source.name, m.findings)])["diagnostics"],
         }
         for m, path in zip(migrations, written, strict=True)
