@@ -55,7 +55,9 @@ def reference(family: str, named: Iterable[str] = ()) -> tuple[TensorFact, ...]:
     """The matrices of the family's usual model, with as many layers as are named: biases and norms are not pruned."""
     _, config, task = _REFERENCE[family]
     last = max((int(n) for name in named for n in _IN_LAYER.findall(name)), default=0)
-    deep = {key: max(int(str(config[key])), last + 1) for key in ("num_hidden_layers", "n_layers") if key in config}
+    deep: dict[str, object] = {
+        key: max(int(str(config[key])), last + 1) for key in ("num_hidden_layers", "n_layers") if key in config
+    }
     return tuple(t for t in FAMILIES[family]({**config, **deep}, task) if len(t.shape) == 2)
 
 
@@ -63,35 +65,40 @@ class NotUnderstood(ValueError):
     """A name that is neither a name, a class, nor a regular expression."""
 
 
-def matched(targets: Targets, tensors: tuple[TensorFact, ...]) -> frozenset[str]:
-    chosen = [_matches(name, targets.modules, tensors) for name in targets.names]
-    ignored = [_matches(name, targets.modules, tensors) for name in targets.ignored]
-    return frozenset().union(*chosen) - frozenset().union(*ignored)
+class Body:
+    """The matrices of a model, looked up by name."""
 
+    def __init__(self, tensors: tuple[TensorFact, ...]) -> None:
+        self.tensors = tensors
+        self.every = frozenset(t.name for t in tensors)
+        self.linear = frozenset(t.name for t in tensors if "linear" in t.roles)
 
-def unmatched(targets: Targets, tensors: tuple[TensorFact, ...]) -> list[str]:
-    """Names of targets that nothing in the model bears."""
-    return [name for name in targets.names if not _matches(name, targets.modules, tensors)]
+    def matched(self, targets: Targets) -> frozenset[str]:
+        chosen = [self._matches(name, targets.modules) for name in targets.names]
+        ignored = [self._matches(name, targets.modules) for name in targets.ignored]
+        return frozenset().union(*chosen) - frozenset().union(*ignored)
 
+    def unmatched(self, targets: Targets) -> list[str]:
+        """Names of targets that nothing in the model bears."""
+        return [name for name in targets.names if not self._matches(name, targets.modules)]
 
-def _matches(name: str, modules: bool, tensors: tuple[TensorFact, ...]) -> frozenset[str]:
-    linear = frozenset(t.name for t in tensors if "linear" in t.roles)
-    match name:
-        case "__ALL__":
-            return linear if modules else frozenset(t.name for t in tensors)
-        case "__ALL_PRUNABLE__" | "Linear":
-            return linear
-        case "__BLOCKS__":
-            return frozenset(t.name for t in tensors if "linear" in t.roles and t.layer is not None)
-        case "Embedding":
-            return frozenset(t.name for t in tensors if "embeddings" in t.roles)
-    if not name.startswith("re:"):
-        below = frozenset(n for n in linear if n.startswith(f"{name}.")) if modules else frozenset()
-        return below | frozenset(t.name for t in tensors if t.name == name)
-    fits = _prefix(name[3:])
-    if not modules:
-        return frozenset(t.name for t in tensors if fits(t.name))
-    return frozenset(t.name for t in tensors if t.name in linear and (fits(t.name) or any(map(fits, _above(t.name)))))
+    def _matches(self, name: str, modules: bool) -> frozenset[str]:
+        match name:
+            case "__ALL__":
+                return self.linear if modules else self.every
+            case "__ALL_PRUNABLE__" | "Linear":
+                return self.linear
+            case "__BLOCKS__":
+                return frozenset(t.name for t in self.tensors if t.name in self.linear and t.layer is not None)
+            case "Embedding":
+                return frozenset(t.name for t in self.tensors if "embeddings" in t.roles)
+        if not name.startswith("re:"):
+            below = frozenset(n for n in self.linear if n.startswith(f"{name}.")) if modules else frozenset()
+            return below | (self.every & {name})
+        fits = _prefix(name[3:])
+        if not modules:
+            return frozenset(filter(fits, self.every))
+        return frozenset(n for n in self.linear if fits(n) or any(map(fits, _above(n))))
 
 
 def _above(name: str) -> list[str]:

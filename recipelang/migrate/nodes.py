@@ -182,7 +182,9 @@ class _Composer:
             if anchor in self.anchors.known:
                 self.anchors.twice = self.anchors.twice or anchor
                 why = ("the last loaders of YAML refused this; the later definition counts from here on",)
-                self._say("W130", f"the anchor `&{anchor}` is defined twice", node.span, self.anchors.known[anchor][1], why)
+                self._say(
+                    "W130", f"the anchor `&{anchor}` is defined twice", node.span, self.anchors.known[anchor][1], why
+                )
             self.anchors.known[anchor] = (node, node.span)
         if self.open:
             self.open[-1].parts.append(node)

@@ -256,11 +256,12 @@ class Writer:
 
     def _roles(self, part: Prune | Freeze, targets: Targets) -> str | None:
         tensors = self.tensors or names.reference("llama" if targets.modules else "bert")
-        for name in names.unmatched(targets, tensors):
+        body = names.Body(tensors)
+        for name in body.unmatched(targets):
             why = ("its loader refused such a name; looked for in the usual model of the family",)
             message = f"`{name[:80]}` names nothing in a `{self.family}` model"
             self.found.add(Diagnostic("W132", message, self.document.label(part.span), notes=why))
-        chosen = names.matched(targets, tensors)
+        chosen = body.matched(targets)
         if not chosen:
             return None
         if self.keep:

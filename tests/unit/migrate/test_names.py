@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from recipelang.migrate.form import Targets
-from recipelang.migrate.names import NotUnderstood, as_globs, family_of, folded, matched, reference, unmatched
+from recipelang.migrate.names import Body, NotUnderstood, as_globs, family_of, folded, reference
 from recipelang.migrate.roles import as_roles
 
 BERT, LLAMA = reference("bert"), reference("llama")
@@ -17,7 +17,7 @@ PARTS = (
 
 def roles(*names: str, modules: bool = False, ignored: tuple[str, ...] = ()) -> str | None:
     tensors = LLAMA if modules else BERT
-    return as_roles(matched(Targets(names, ignored, modules), tensors), tensors)
+    return as_roles(Body(tensors).matched(Targets(names, ignored, modules)), tensors)
 
 
 def test_six_regexes_are_the_encoder() -> None:
@@ -56,19 +56,19 @@ def test_modules(names: tuple[str, ...], ignored: tuple[str, ...], text: str) ->
 
 
 def test_layer_1_is_not_layer_10() -> None:
-    chosen = matched(Targets(("model.layers.1",), modules=True), LLAMA)
+    chosen = Body(LLAMA).matched(Targets(("model.layers.1",), modules=True))
     assert chosen and all(".layers.1." in name for name in chosen)
 
 
 def test_a_deeper_model_than_usual() -> None:
     names = [f"bert.encoder.layer.{i}.{p}.weight" for i in range(12, 24) for p in PARTS]
     tensors = reference("bert", names)
-    assert as_roles(matched(Targets(tuple(names)), tensors), tensors) == "@linear & layers(12..23)"
+    assert as_roles(Body(tensors).matched(Targets(tuple(names))), tensors) == "@linear & layers(12..23)"
 
 
 def test_what_names_nothing_is_found() -> None:
     targets = Targets(("bert.encoder.layer.0.output.dense.weight", "bert.encoder.layer.0.output.dence.weight"))
-    assert unmatched(targets, BERT) == ["bert.encoder.layer.0.output.dence.weight"]
+    assert Body(BERT).unmatched(targets) == ["bert.encoder.layer.0.output.dence.weight"]
 
 
 def test_families() -> None:
