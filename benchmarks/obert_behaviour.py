@@ -64,7 +64,7 @@ class Bench:
 
     def f1(self, model: torch.nn.Module) -> float:
         examples, features = self.sets[self.evaluation.split]
-        return evaluate(model, self.evaluation, examples, features, torch.device("cpu"), nullcontext)["f1"]
+        return evaluate(model, task, self.evaluation, examples, features, torch.device("cpu"), nullcontext)["f1"]
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from typing import TypeVar
 import typer
 
 from recipelang.cli import screen
-from recipelang.cli.starter import TASKS
+from recipelang.cli.starter import LIBRARY, TASKS
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Span, fail
 from recipelang.spec.blocks import ModelSpec
 from recipelang.spec.evaluate import Evaluator
@@ -67,7 +67,7 @@ def task(text: str) -> str:
     attribute = ModelSpec.attributes()["task"]
     value = str(_coerce(attribute.kind, Symbol(text), "--task", text))
     if value not in TASKS:
-        help = f"this release has {' and '.join(f'`{t}`' for t in TASKS)}; `docs/oneshot.md` has one for `causal_lm`"
+        help = f"begin with one of the library: `recipelang plan {LIBRARY[value]}`, or `extends` it"
         raise _refused("E055", f"a first recipe for `{text}` is not in this release yet", help, "--task", text)
     return value
 

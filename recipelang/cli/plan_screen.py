@@ -27,6 +27,7 @@ from recipelang.plan.types import (
 from recipelang.source.render import clean
 from recipelang.spec.check import Recipe
 from recipelang.spec.show import show
+from recipelang.tasks import task_of
 from recipelang.values.kinds import show_fraction
 
 #: the plot does not grow beyond this
@@ -88,17 +89,26 @@ def _model(plan: Plan) -> str:
     size = f"{m.parameters / 1e6:.1f} M parameters"
     if m.drop is not None:
         size += f" in {len(m.drop.keep)} of {m.drop.layers} layers"
-    return f"{clean(_tail(m.ref))} ({m.family}, {size}), {m.task.replace('_', ' ')}"
+    head = ", a new head" if m.fresh_head else ""
+    return f"{clean(_tail(m.ref))} ({m.family}, {size}), {m.task.replace('_', ' ')}{_classes(m.labels)}{head}"
+
+
+def _classes(labels: Sequence[str]) -> str:
+    if not labels:
+        return ""
+    shown = ", ".join(clean(name[:24]) for name in labels[:5]) + (", …" if len(labels) > 5 else "")
+    return f" of {len(labels)} classes ({shown})"
 
 
 def _data(plan: Plan) -> str:
     parts = []
     for data in plan.data:
         for name, split in data.splits.items():
-            what = "blocks" if data.task == "causal_lm" else "windows"
+            what = task_of(data.task).ITEMS
             windows = f" in {data.items[name]:,} {what}" if data.items[name] != data.examples[name] else ""
             parts.append(f"{name} {data.examples[name]:,}{windows} ({clean(_tail(split.reference))})")
     alike = "; batches of like length" if any(d.group_by_length for d in plan.data) else ""
+    alike += "".join(f"; `{e.name}` takes the first {e.samples:,}" for e in plan.evaluations if e.samples)
     return "; ".join(parts) + f"; at most {plan.data[0].max_length} tokens{alike}" if parts else "none is read"
 
 

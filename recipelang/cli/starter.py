@@ -11,6 +11,14 @@ from recipelang.values.quantities import Time
 
 #: tasks that a first recipe can be written for
 TASKS = ("question_answering",)
+#: of the other tasks, what the library has for them
+LIBRARY = {
+    "sequence_classification": "lib://glue/texts-90",
+    "multiple_choice": "lib://commonsenseqa/choices-90",
+    "token_classification": "lib://wikiann/tags-90",
+    "masked_lm": "lib://upstream/mlm-90",
+    "causal_lm": "lib://oneshot/decoder-50",
+}
 MODEL, DATA, TASK, TARGET = "hf://google-bert/bert-base-uncased", "hf://rajpurkar/squad", "question_answering", "90%"
 #: above this target, the second of two lengths: oBERT needs 30 epochs for 97 % where 10 lose more than a point of F1
 HIGH = Fraction(9, 10)

@@ -81,6 +81,8 @@ def _checked(source: Source, around: Around, allowed: set[Applicability]) -> Che
 
 def summary(name: str, checked: Checked) -> str:
     recipe = checked.recipe
+    if recipe is None and not checked.missing:
+        return f"{name}: ok, a library: values for other recipes"
     if recipe is None:
         needs = ", ".join(f"`{m}`" for m in checked.missing)
         return f"{name}: ok, a base: it needs {needs}"

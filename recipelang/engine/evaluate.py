@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from recipelang import processes
 from recipelang.plan.types import EvaluatePlan
 from recipelang.source import fail
-from recipelang.tasks import Features, question_answering as task
-from recipelang.tasks.causal_lm import Blocks
-from recipelang.tasks.squad_format import Example
+from recipelang.tasks import Features, Task
 
 BATCH = 64
 #: of a language model, in one forward pass: the logits of a large vocabulary are what takes memory
@@ -26,62 +23,53 @@ TOKENS = 4096
 @torch.no_grad()
 def evaluate(
     model: nn.Module,
+    task: Task,
     plan: EvaluatePlan,
     examples: tuple[Any, ...],
     features: Features,
     device: torch.device,
     autocast: Callable[[], AbstractContextManager[None]],
 ) -> dict[str, float]:
-    """The plan's metrics; what is a share is given as a ratio."""
+    """The plan's metrics; what is a share is given as a ratio.
+
+    Every batch is one process's, whole, and what is kept of a row is joined before anything is counted: any number
+    of processes gives the same bits.
+    """
     training = model.training
     model.eval()
-    found = (
-        {"perplexity": _perplexity(model, features, device, autocast)}
-        if isinstance(features, Blocks)
-        else _answers(model, examples, features, device, autocast)  # type: ignore[arg-type]
-    )
+    parts: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
+    for rows in processes.dealt(_batches(task, features)):
+        batch = {k: torch.from_numpy(v).to(device) for k, v in features.batch(rows).items()}
+        with autocast():
+            outputs = model(**{k: v for k, v in batch.items() if k not in task.LABELS})
+        parts.append((rows, {name: _narrow(kept) for name, kept in task.kept(outputs, batch).items()}))
     model.train(training)
+    found = task.measure(_joined(parts, len(features)), features, examples)
     return {m: found[m] for m in plan.metrics}
 
 
-def _perplexity(
-    model: nn.Module, blocks: Blocks, device: torch.device, autocast: Callable[[], AbstractContextManager[None]]
-) -> float:
-    """The exponential of the mean loss of a predicted token, whatever block it stands in."""
-    size = max(1, TOKENS // blocks.input_ids.shape[1])
-    batches = [np.arange(first, min(first + size, len(blocks))) for first in range(0, len(blocks), size)]
-    losses = np.full(len(batches), -np.inf)
-    for number in processes.dealt(range(len(batches))):
-        batch = {k: torch.from_numpy(v).to(device) for k, v in blocks.batch(batches[number]).items()}
-        with autocast():
-            losses[number] = float(model(**batch).loss)
-    processes.largest([torch.from_numpy(losses)])  # what others computed is -inf here
-    predicted = [blocks.predicted(rows) for rows in batches]
-    lost = sum(float(loss) * count for loss, count in zip(losses, predicted, strict=True))
-    if math.isnan(lost):
-        raise fail("E082", "the loss of an evaluation is not a number", help="look at the weights: one may be infinite")
-    return math.exp(min(lost / sum(predicted), 700.0))  # beyond, a double has no number for it
-
-
-def _answers(
-    model: nn.Module,
-    examples: tuple[Example, ...],
-    features: task.Features,
-    device: torch.device,
-    autocast: Callable[[], AbstractContextManager[None]],
-) -> dict[str, float]:
+def _batches(task: Task, features: Features) -> list[np.ndarray]:
     """Rows are visited by length, so that padding costs little."""
-    longest = features.input_ids.shape[1]
-    start = np.full((len(features), longest), -np.inf, np.float32)
-    end = np.full_like(start, -np.inf)
+    size = max(1, TOKENS // features.width if task.BLOCKS else BATCH // features.sequences)
     order = np.argsort(features.lengths, kind="stable")
-    for rows in processes.dealt([order[first : first + BATCH] for first in range(0, len(order), BATCH)]):
-        batch = task.collate(features, rows)
-        inputs = {k: torch.from_numpy(v).to(device) for k, v in batch.items() if k not in task.LABELS}
-        with autocast():
-            outputs = model(**inputs)
-        width = min(longest, outputs.start_logits.shape[1])
-        start[rows, :width] = outputs.start_logits.float().cpu().numpy()[:, :width]
-        end[rows, :width] = outputs.end_logits.float().cpu().numpy()[:, :width]
-    processes.largest([torch.from_numpy(start), torch.from_numpy(end)])  # what others computed is -inf here
-    return task.score(task.decode(features, examples, start, end), examples)
+    return [order[first : first + size] for first in range(0, len(order), size)]
+
+
+def _narrow(kept: Tensor) -> np.ndarray:
+    return kept.reshape(len(kept), -1).float().cpu().numpy()
+
+
+def _joined(parts: list[tuple[np.ndarray, dict[str, np.ndarray]]], items: int) -> dict[str, np.ndarray]:
+    """What was kept of all rows, [items, longest]. E082 for what is no number, in all processes at once."""
+    bad = any(np.isnan(kept).any() for _, each in parts for kept in each.values())
+    if processes.most(bad)[0]:
+        help = "look at the weights: one may be infinite"
+        raise fail("E082", "an evaluation gave what is not a number", help=help)
+    names = list(parts[0][1])
+    widths = processes.most(*(max(each[name].shape[1] for _, each in parts) for name in names))
+    joined = {name: np.full((items, width), -np.inf, np.float32) for name, width in zip(names, widths, strict=True)}
+    for rows, each in parts:
+        for name, kept in each.items():
+            joined[name][rows, : kept.shape[1]] = kept
+    processes.largest([torch.from_numpy(kept) for kept in joined.values()])  # what others computed is -inf here
+    return joined

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from recipelang import processes
+from recipelang.engine.shares import scaled, weights
 from recipelang.pruning.shards import is_shard
 from recipelang.runtime.state import State
 from recipelang.tasks import Features
@@ -40,12 +41,14 @@ def gradients(
         for number in range(batches) if shards else range(batches)[processes.mine(batches)]:
             rows = order[np.arange(number * size, (number + 1) * size) % len(order)]
             # padded as one batch, then cut, as in training
-            batch = {k: torch.from_numpy(v).to(device) for k, v in features.batch(rows).items()}
+            inputs = features.batch(rows, draw=seed + number)
+            counted = weights(inputs)
+            batch = {k: torch.from_numpy(v).to(device) for k, v in inputs.items()}
             state.model.zero_grad(set_to_none=True)
             for cut, share in processes.parts(size, part) if shards else processes.shares(size, part):
                 with torch.enable_grad():
                     with autocast():
-                        loss = state.model(**{k: v[cut] for k, v in batch.items()}).loss
+                        loss = scaled(state.model(**{k: v[cut] for k, v in batch.items()}).loss, counted, cut)
                     (loss * share).backward()
             if not dense:
                 state.masks.apply_gradients()

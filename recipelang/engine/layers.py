@@ -27,7 +27,7 @@ class Portion:
     states: Tensor  # [samples, tokens, width]
     others: tuple[Any, ...]  # what follows the states in the call
     named: dict[str, Any]
-    keep: Tensor | None  # bool [samples, tokens], false at padding; none: there is no padding
+    keep: Tensor | None  # bool [sequences, tokens], false at padding; none: there is no padding
 
 
 class _Reached(Exception):
@@ -85,7 +85,9 @@ class Layers:
                     rows = np.arange(first, min(first + self.batch, len(self.features)))
                     batch = {k: torch.from_numpy(v).to(device) for k, v in self.features.batch(rows).items()}
                     mask = batch["attention_mask"].bool()
-                    keep = None if bool(mask.all()) else mask
+                    keep = (
+                        None if bool(mask.all()) else mask.flatten(0, -2)
+                    )  # choices of a question are rows of the states
                     try:
                         with self.autocast():
                             self.model(**{k: v for k, v in batch.items() if k not in self.labels})

@@ -12,6 +12,8 @@ from accelerate import Accelerator
 
 from recipelang import processes
 from recipelang.engine.order import batches
+from recipelang.engine.seeds import stream
+from recipelang.engine.shares import scaled, weights
 from recipelang.plan.types import StagePlan
 from recipelang.pruning import shards
 from recipelang.runtime.event import Event
@@ -53,13 +55,15 @@ def train(
         fire(Event.STEP_START, modifiers, state)
         loss = 0.0
         # padded as one batch, then cut: padding is part of the softmax over positions
-        whole = {k: torch.from_numpy(v).to(accelerator.device) for k, v in features.batch(rows).items()}
+        inputs = features.batch(rows, draw=stream(order_seed, stage.name, "masked", state.step))
+        counted = weights(inputs)
+        whole = {k: torch.from_numpy(v).to(accelerator.device) for k, v in inputs.items()}
         for part, share in processes.parts(len(rows), stage.micro_batch):  # shares of a mean, however it is cut
             state.batch = {k: v[part] for k, v in whole.items()}
             state.rows = rows[part]
             with autocast():
                 state.outputs = forward(**state.batch, **asked)
-                state.loss = state.outputs.loss
+                state.loss = scaled(state.outputs.loss, counted, part)
                 fire(Event.LOSS, modifiers, state)
             accelerator.backward(state.loss * share)
             loss += float(state.loss.detach()) * share

@@ -164,7 +164,7 @@ class _Run:
         self.position = checkpoint.Position(plan.behaviour_digest)
         self.masks = Masks()
         self.task = task_of(plan.model.task)
-        self.data: dict[tuple[str, str], tuple[tuple[Any, ...], Features]] = {}
+        self.data: dict[tuple[str, str, int | None], tuple[tuple[Any, ...], Features]] = {}
         self.log: EventLog | None = None
         self.needed = {d.teacher for s in plan.stages for d in s.distills if d.teacher.startswith("stage.")}
 
@@ -173,7 +173,7 @@ class _Run:
         started = time.monotonic()
         self.stop = stop
         self.record("running", {})
-        model = load_model(Path(self.plan.model.path), self.plan.model, self.plan.seed)
+        model = load_model(Path(self.plan.model.path), self.plan.model, self.plan.seed, self.plan.model.redrawn)
         model = model if self.plan.model.drop is None else keep_layers(model, self.plan.model.drop.keep)
         self.model = model.to(self.accelerator.device)
         if self.shard:
@@ -337,9 +337,9 @@ class _Run:
     def _measure(self, stage: StagePlan, name: str) -> dict[str, float]:
         evaluation = next(e for e in self.plan.evaluations if e.name == name)
         data = next(d for d in self.plan.data if d.label == evaluation.data)
-        examples, features = self._split(data, evaluation.split)
+        examples, features = self._split(data, evaluation.split, evaluation.samples)
         autocast = self._autocast(stage.precision)
-        return evaluate(self.model, evaluation, examples, features, self.accelerator.device, autocast)
+        return evaluate(self.model, self.task, evaluation, examples, features, self.accelerator.device, autocast)
 
     # ------------------------------------------------------------------- pieces
     def _modifiers(self, stage: StagePlan) -> list[Modifier]:
@@ -372,7 +372,8 @@ class _Run:
         named = [self.task.OUTPUTS if t.output == "logits" else (t.output,) for t in d.terms]
         wanted = Wanted(
             teacher=model_digest(self._teacher_folder(d.teacher)),
-            features=features,  # type: ignore[arg-type]
+            features=features,
+            per_token=self.task.PER_TOKEN,
             rows=drawn(
                 stage,
                 len(features),
@@ -416,10 +417,10 @@ class _Run:
             return nullcontext
         return lambda: torch.autocast(self.accelerator.device.type, torch.bfloat16)  # type: ignore[return-value]
 
-    def _split(self, data: DataPlan, name: str) -> tuple[tuple[Any, ...], Features]:
-        key = (data.label, name)
+    def _split(self, data: DataPlan, name: str, first: int | None = None) -> tuple[tuple[Any, ...], Features]:
+        key = (data.label, name, first)
         if key not in self.data:
-            self.data[key] = load_split(data, name, Path(self.plan.model.path))
+            self.data[key] = load_split(data, name, Path(self.plan.model.path), first)
         return self.data[key]
 
     def _newest(self) -> checkpoint.Loaded | None:

@@ -25,7 +25,7 @@ from recipelang.engine import files
 from recipelang.modifiers.distill import inputs
 from recipelang.runtime.state import State
 from recipelang.source import fail
-from recipelang.tasks import question_answering as task
+from recipelang.tasks import Features
 
 FORMAT = 1
 SHARD = 1024  # items; a few MB of logits, seconds to minutes of work
@@ -37,7 +37,8 @@ class Wanted:
     """Which outputs of which items, in which type."""
 
     teacher: str  # digest of the teacher
-    features: task.Features
+    features: Features
+    per_token: bool  # outputs are [items, tokens, ...]
     rows: np.ndarray  # sorted, those that the stage will draw
     outputs: tuple[str, ...]
     kept: str
@@ -47,9 +48,8 @@ class Wanted:
         """What the outputs depend on: teacher, inputs (so data, tokenizer, lengths), items, arithmetic."""
         f = self.features
         parts = [FORMAT, torch.__version__, self.teacher, self.outputs, self.kept, self.precision]
-        parts += [f.input_ids.shape, f.pad_id]
-        total = hashlib.sha256(repr(parts).encode())
-        for array in (f.input_ids, f.token_type_ids, f.lengths, self.rows):
+        total = hashlib.sha256(repr([*parts, f.width, [a.shape for a in f.inputs()]]).encode())
+        for array in (*f.inputs(), self.rows):
             total.update(np.ascontiguousarray(array).data)
         return total.hexdigest()
 
@@ -61,17 +61,19 @@ class Wanted:
 class Kept:
     """A teacher that only remembers."""
 
-    def __init__(self, rows: np.ndarray, shards: list[dict[str, Tensor]]) -> None:
+    def __init__(self, rows: np.ndarray, shards: list[dict[str, Tensor]], per_token: bool = True) -> None:
         self.rows = rows
         self.shards = shards
+        self.per_token = per_token
 
     def __call__(self, state: State) -> SimpleNamespace:
         assert state.rows is not None
         ids = state.batch["input_ids"]
+        width = ids.shape[-1] if self.per_token else None
         places = [divmod(int(i), SHARD) for i in np.searchsorted(self.rows, state.rows)]
         return SimpleNamespace(
             **{
-                name: torch.stack([self.shards[s][name][i, : ids.shape[1]] for s, i in places]).to(ids.device)
+                name: torch.stack([self.shards[s][name][i, :width] for s, i in places]).to(ids.device)
                 for name in self.shards[0]
             }
         )
@@ -108,7 +110,7 @@ def teacher_outputs(
             between()
         assert found is not None
         shards.append(found)
-    return Kept(wanted.rows, shards)
+    return Kept(wanted.rows, shards, wanted.per_token)
 
 
 def _compute(
@@ -119,11 +121,11 @@ def _compute(
     batch: int,
 ) -> dict[str, Tensor]:
     device = next(model.parameters()).device
-    width = wanted.features.input_ids.shape[1]
     parts: dict[str, list[Tensor]] = {name: [] for name in wanted.outputs}
     mine = rows[processes.mine(len(rows))]
     for first in range(0, max(1, len(mine)), batch):
-        collated = task.collate(wanted.features, (mine if len(mine) else rows[:1])[first : first + batch], width)
+        some = (mine if len(mine) else rows[:1])[first : first + batch]
+        collated = wanted.features.batch(some, wanted.features.width)
         with torch.no_grad(), autocast():
             outputs = model(**inputs({k: torch.from_numpy(v).to(device) for k, v in collated.items()}))
         for name, own in parts.items():

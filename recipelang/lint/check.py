@@ -48,7 +48,8 @@ def judge(
     ran = [rule for rule in active if _can_run(rule, subject)]
     comments = suppressions(subject.source)
     found = list(_findings(ran, subject, levels))
-    if len(ran) < len(active) and levels[NOT_CHECKED] != "allow":
+    is_library = checked.recipe is None and not checked.missing and not checked.diagnostics.errors
+    if len(ran) < len(active) and not is_library and levels[NOT_CHECKED] != "allow":
         found.append(_not_checked([r for r in active if r not in ran], checked, absent, levels[NOT_CHECKED]))
     kept, used = _allowed(found, comments)
     judged = {rule.CODE for rule in ran if as_written}

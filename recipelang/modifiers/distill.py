@@ -111,8 +111,9 @@ class Distill(Modifier):
         ours = state.outputs
         parts: list[Tensor] = []
         if self.outputs:
+            mask = state.batch.get("attention_mask")
             each = [
-                at(term.weight, state.step) * kd_loss(getattr(ours, name), getattr(known, name), temperature)
+                at(term.weight, state.step) * kd_loss(getattr(ours, name), getattr(known, name), temperature, mask)
                 for name, term in self.outputs
             ]
             parts.append(torch.stack(each).mean())
@@ -127,7 +128,7 @@ class Distill(Modifier):
         return state.loss * 0.0  # every weight is 0 at this step
 
     def _inner(self, kind: str, number: int, pair: tuple[int, int], ours: Any, known: Any, state: State) -> Tensor:
-        mask = state.batch["attention_mask"]
+        mask = state.batch["attention_mask"].flatten(0, -2)  # choices of a question are items of their own
         student, teacher = pair
         if kind == "attention":
             return attention_loss(ours.attentions[student], known.attentions[teacher], mask)

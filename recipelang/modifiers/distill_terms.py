@@ -10,16 +10,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+def kd_loss(student: Tensor, teacher: Tensor, temperature: float, mask: Tensor | None = None) -> Tensor:
     """T²·KL(softmax(teacher/T) ‖ softmax(student/T)) over the last dimension, mean over the others; in fp32.
 
     Args:
-        student: logits [items, classes].
+        student: logits [items, classes], or [items, tokens, classes].
         teacher: logits of the same shape, no gradient.
+        mask: of logits of tokens; padding says nothing. The mean is over an item's tokens, then over items.
     """
     s = F.log_softmax(student.float() / temperature, dim=-1)
     t = F.log_softmax(teacher.float() / temperature, dim=-1)
-    return F.kl_div(s, t, reduction="none", log_target=True).sum(-1).mean() * temperature**2
+    apart = F.kl_div(s, t, reduction="none", log_target=True).sum(-1)
+    if mask is not None and student.dim() == 3 and not bool(mask.all()):
+        apart = (apart * mask).sum(-1) / mask.sum(-1)
+    return apart.mean() * temperature**2
 
 
 def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from recipelang.pruning import patterns
 from recipelang.pruning.inputs import Gathered
 from recipelang.pruning.scores import Score, Select, make
 from recipelang.pruning.scores.rigl import Rigl
-from recipelang.pruning.selection import Scores
+from recipelang.pruning.selection import Scores, count
 from recipelang.pruning.shards import is_shard, local, rows, sums
 from recipelang.runtime.state import Modifier, State
 from recipelang.source import fail
@@ -134,7 +134,7 @@ class Prune(Modifier):
 
     def _masked(self, weights: Sequence[nn.Parameter], state: State) -> list[int]:
         """Zeros in force, of each ranking set."""
-        dead = sums((int((~m).count_nonzero()) for m in self._live(weights, state)), weights)
+        dead = sums((m.numel() - count(m) for m in self._live(weights, state)), weights)
         return [sum(dead)] if self.plan.scope == "global" else dead
 
     def _only_rises(self, before: Sequence[int], event: PruneEvent) -> None:

@@ -11,6 +11,7 @@ from recipelang.source import Diagnostic, Diagnostics
 from recipelang.spec.blocks import StageSpec
 from recipelang.spec.check import Recipe
 from recipelang.spec.methods import METHODS
+from recipelang.tasks import task_of
 
 #: samples that go through a layer at once, where the recipe does not say
 BATCH = 8
@@ -23,7 +24,7 @@ def plan(prunes: Sequence[PrunePlan], facts: ModelFacts, data: DataPlan) -> Cali
     width = int(facts.config.get("hidden_size") or facts.config.get("dim") or 0)
     layers = _layers(prunes, facts)
     statistics = max((sum(_bytes(p.method, t) for p, t in readers) for readers in layers.values()), default=0)
-    states = 4 * samples * length * width if layers else 0
+    states = 4 * samples * data.sequences * length * width if layers else 0
     return CalibrationPlan(samples=samples, length=length, layers=len(layers), statistics=statistics, states=states)
 
 
@@ -58,7 +59,7 @@ def check(
     block = f"data.{stage.data}" if stage.data else "data"
     if data.samples is not None and read.samples < data.samples:
         message = f"the calibration has {read.samples:,} of {data.samples:,} samples"
-        blocks = data.task == "causal_lm"
+        blocks = task_of(data.task).BLOCKS
         notes = (f"a sample is a block of {read.length:,} tokens",) if blocks else ()
         more = "give more text, or a smaller `max_length`" if blocks else "or give more examples"
         help = (f"write `samples = {read.samples} samples`, {more}",)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipelang.plan.facts import ModelFacts, cache_folder, file_digest
+from recipelang.plan.facts import ModelFacts, cache_folder, file_digest, read_model_facts
+from recipelang.plan.families import label_names
 from recipelang.plan.references import check_version, is_local, local_path
 from recipelang.plan.types import DataPlan, SplitPlan
-from recipelang.source import Diagnostic, RecipeError, at_label, fail
+from recipelang.source import Diagnostic, Label, RecipeError, at_label, fail
 from recipelang.spec.blocks import DataSpec
 from recipelang.spec.check import Recipe
 from recipelang.spec.references import is_split
-from recipelang.tasks import task_of
+from recipelang.tasks import Features, task_of
+from recipelang.tasks.labels import fits
 
 DEFAULT_LENGTH = 384
 
@@ -50,15 +53,24 @@ def plan_data(recipe: Recipe, label: str, spec: DataSpec, used: set[str], facts:
         group_by_length=spec.group_by_length,
         seed=spec.seed,
         draw_seed=recipe.seed if spec.seed is None else spec.seed,
+        labels=facts.labels,
     )
     sizes = {}
     for name in splits:
-        own = name if getattr(spec, name, None) is not None else "source"
-        with at_label(recipe.label(f"{block}.{own}")):
+        with at_label(_named_at(recipe, block, spec, name)):
             sizes[name] = _sizes(plan, name, facts.path)
     return plan.model_copy(
-        update={"examples": {n: s.examples for n, s in sizes.items()}, "items": {n: s.items for n, s in sizes.items()}}
+        update={
+            "examples": {n: s.examples for n, s in sizes.items()},
+            "items": {n: s.items for n, s in sizes.items()},
+            "sequences": max(s.sequences for s in sizes.values()),
+        }
     )
+
+
+def _named_at(recipe: Recipe, block: str, spec: DataSpec, split: str) -> Label | None:
+    own = split if getattr(spec, split, None) is not None else "source"
+    return recipe.label(f"{block}.{own}")
 
 
 def _only_its_columns(recipe: Recipe, block: str, spec: DataSpec, task: str) -> None:
@@ -95,74 +107,89 @@ def _located(reference: str, split: str, beside: Path) -> SplitPlan:
     return SplitPlan(reference=reference, split=split)
 
 
+def with_labels(facts: ModelFacts, recipe: Recipe, label: str, spec: DataSpec, split: str, beside: Path) -> ModelFacts:
+    """The model as it will be for the classes of a split; its head is new where they are not its own. E074, E075."""
+    block = f"data.{label}" if label else "data"
+    _only_its_columns(recipe, block, spec, facts.task)
+    where = _split(spec, split, beside)
+    task = task_of(facts.task)
+    with at_label(_named_at(recipe, block, spec, split)):
+        names = _remembered(
+            ["labels", spec.config, sorted(dict(spec.columns).items()), facts.task],
+            where,
+            lambda: list(
+                task.label_names(task.open_split(where.reference, where.split, dict(spec.columns), spec.config))
+            ),
+        )
+    own = label_names(facts.config)
+    keeps = facts.has_head and all(fits(name, own) is not None for name in names)
+    return read_model_facts(facts.path, facts.task, own if keeps else names, new_head=not keeps)
+
+
 @dataclass(frozen=True)
 class _Size:
     examples: int
     items: int
+    sequences: int
 
 
 def _sizes(plan: DataPlan, name: str, model: Path) -> _Size:
-    """Counted once per contents, tokenizer and lengths; remembered in the cache folder."""
-    split = plan.splits[name]
-    local = "://" not in split.reference
-    key = (
-        _key(plan, name, model)
-        if (local and Path(split.reference).is_file()) or split.reference.startswith("lib://")
-        else None
-    )
-    note = cache_folder() / "sizes" / key if key else None
-    if note is not None:
-        try:
-            return _Size(**json.loads(note.read_text("utf-8")))
-        except (OSError, ValueError, TypeError):
-            pass
-    examples, features = load_split(plan, name, model)
-    size = _Size(len(examples), len(features))
-    if note is not None:
-        try:
-            note.parent.mkdir(parents=True, exist_ok=True)
-            part = note.with_suffix(f".{os.getpid()}")
-            part.write_text(json.dumps(size.__dict__), "utf-8")
-            part.replace(note)
-        except OSError:
-            pass  # a cache that cannot be written only costs time
-    return size
-
-
-def _key(plan: DataPlan, name: str, model: Path) -> str:
-    split = plan.splits[name]
-    where = split.reference if "://" in split.reference else file_digest(Path(split.reference))
     tokenizer = next((file_digest(model / f) for f in ("tokenizer.json", "vocab.txt") if (model / f).exists()), "")
+    samples = plan.samples if name == "train" else None
+    parts = [tokenizer, plan.max_length, plan.stride, samples, sorted(plan.columns.items()), plan.task, plan.labels]
+
+    def count() -> dict[str, int]:
+        examples, features = load_split(plan, name, model)
+        return {"examples": len(examples), "items": len(features), "sequences": features.sequences}
+
+    return _Size(**_remembered(parts, plan.splits[name], count))
+
+
+def _remembered(parts: list[object], split: SplitPlan, compute: Callable[[], Any]) -> Any:
+    """What was counted once of a file's contents, with all else that it depends on; kept in the cache folder."""
     from recipelang import __version__
 
-    samples = plan.samples if name == "train" else None
-    parts = [
-        __version__,
-        where,
-        split.split,
-        tokenizer,
-        plan.max_length,
-        plan.stride,
-        samples,
-        sorted(plan.columns.items()),
-        plan.task,
-    ]
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+    local = "://" not in split.reference
+    if not (local and Path(split.reference).is_file()) and not split.reference.startswith("lib://"):
+        return compute()
+    where = file_digest(Path(split.reference)) if local else split.reference
+    key = hashlib.sha256(repr([__version__, where, split.split, *parts]).encode()).hexdigest()
+    note = cache_folder() / "sizes" / key
+    try:
+        return json.loads(note.read_text("utf-8"))
+    except (OSError, ValueError):
+        pass
+    found = compute()
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        part = note.with_suffix(f".{os.getpid()}")
+        part.write_text(json.dumps(found), "utf-8")
+        part.replace(note)
+    except OSError:
+        pass  # a cache that cannot be written only costs time
+    return found
 
 
-def load_examples(plan: DataPlan, name: str) -> tuple:  # type: ignore[type-arg]
-    """The examples of a split. `samples` cuts the training split of questions; of texts it counts blocks."""
+def load_examples(plan: DataPlan, name: str) -> tuple[Any, ...]:
+    """The examples of a split. `samples` cuts the training split; of joined texts it counts blocks."""
     split = plan.splits[name]
-    examples = task_of(plan.task).open_split(split.reference, split.split, plan.columns, plan.config)
-    cut = name == "train" and plan.samples and plan.task != "causal_lm"
-    return examples[: plan.samples] if cut else examples
+    task = task_of(plan.task)
+    examples = task.open_split(split.reference, split.split, plan.columns, plan.config)
+    return examples[: plan.samples] if name == "train" and plan.samples and not task.BLOCKS else examples
 
 
-def load_split(plan: DataPlan, name: str, model: Path) -> tuple[tuple[Any, ...], Any]:
-    """Examples of a split, and the model inputs made of them with the tokenizer of a model folder."""
+def load_split(plan: DataPlan, name: str, model: Path, first: int | None = None) -> tuple[tuple[Any, ...], Features]:
+    """Examples of a split, and the model inputs made of them with the tokenizer of a model folder.
+
+    `first`: no more than so many, as an evaluation asks for.
+    """
     task = task_of(plan.task)
     examples = load_examples(plan, name)
-    features = task.featurize(examples, task.load_tokenizer(model), plan.max_length, plan.stride)
-    if plan.task == "causal_lm" and name == "train" and plan.samples:
+    if first is not None and not task.BLOCKS:
+        examples = examples[:first]
+    features = task.featurize(examples, task.load_tokenizer(model), plan.max_length, plan.stride, plan.labels)
+    if task.BLOCKS and name == "train" and plan.samples:
         features = features.some(plan.samples, plan.draw_seed if plan.shuffle else None)
+    if task.BLOCKS and first is not None:
+        features = features.some(first, None)
     return examples, features

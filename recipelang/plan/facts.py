@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -31,10 +31,17 @@ class ModelFacts:
     config: dict[str, Any]
     tensors: tuple[TensorFact, ...]
     fresh: tuple[str, ...]  # parameters that the checkpoint does not hold
+    labels: tuple[str, ...] = ()  # names of the classes, of a task that has some
+    redrawn: tuple[str, ...] = ()  # of `fresh`, what the checkpoint does hold: a head of other classes or another task
 
     @property
     def parameters(self) -> int:
         return sum(t.size for t in self.tensors)
+
+    @property
+    def has_head(self) -> bool:
+        """Whether the checkpoint holds a head for the task: a new one is drawn otherwise."""
+        return not any("head" in t.roles for t in self.tensors if t.name in self.fresh)
 
     @property
     def layers(self) -> int:
@@ -67,9 +74,22 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def read_model_facts(path: Path, task: str) -> ModelFacts:
-    """The task model that will be made from a folder. No weights are read."""
+#: of tasks whose heads have one name and may have one shape
+_HEADS = {
+    "sequence_classification": "ForSequenceClassification",
+    "token_classification": "ForTokenClassification",
+    "multiple_choice": "ForMultipleChoice",
+}
+
+
+def read_model_facts(path: Path, task: str, labels: Sequence[str] = (), *, new_head: bool = False) -> ModelFacts:
+    """The task model that will be made from a folder, for classes of these names. No weights are read.
+
+    With a `new_head` one is drawn, even where the checkpoint holds one of the same shape.
+    """
     config = read_config(path)
+    if labels:
+        config["id2label"] = {str(i): name for i, name in enumerate(labels)}
     if "model_type" not in config:
         raise fail("E076", f"`{path / 'config.json'}` does not say which `model_type` this is")
     family = str(config["model_type"])
@@ -89,7 +109,9 @@ def read_model_facts(path: Path, task: str) -> ModelFacts:
             "E076", f"`{path / 'config.json'}` does not describe a `{family}`", help=_AGAIN, notes=[why]
         ) from None
     _same_depth(path, tensors, header)
-    fresh = []
+    made = str(next(iter(config.get("architectures") or ()), ""))
+    new_head = new_head or (task in _HEADS and any(made.endswith(h) for t, h in _HEADS.items() if t != task))
+    fresh, redrawn = [], []
     for tensor in tensors:
         found = header.get(tensor.name) or header.get(tensor.name.partition(".")[2])
         if found is None:
@@ -109,7 +131,9 @@ def read_model_facts(path: Path, task: str) -> ModelFacts:
                 continue
             message = f"`{tensor.name}` has shape {found.shape}, the config says {tensor.shape}"
             raise fail("E076", message, help=_AGAIN, notes=[f"the folder is {path}"])
-    return ModelFacts(path, family, task, config, tensors, tuple(fresh))
+        elif new_head and "head" in tensor.roles:
+            redrawn.append(tensor.name)
+    return ModelFacts(path, family, task, config, tensors, (*fresh, *redrawn), tuple(labels), tuple(redrawn))
 
 
 def _same_depth(path: Path, tensors: tuple[TensorFact, ...], header: Mapping[str, object]) -> None:

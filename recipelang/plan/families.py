@@ -61,6 +61,12 @@ def label_count(config: Config) -> int:
     return count
 
 
+def label_names(config: Config) -> tuple[str, ...]:
+    """In the order of the head's outputs; transformers' own where the config has none."""
+    known = config.get("id2label") or {str(i): f"LABEL_{i}" for i in range(label_count(config))}
+    return tuple(str(known[i]) for i in sorted(known, key=int))
+
+
 def _bert_body(config: Config, prefix: str, positions: int) -> Iterator[TensorFact]:
     h, f = config["hidden_size"], config["intermediate_size"]
     yield _table(f"{prefix}.embeddings.word_embeddings", config["vocab_size"], h)

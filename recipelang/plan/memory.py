@@ -27,12 +27,12 @@ def peak_memory(plan: Plan, facts: ModelFacts) -> int:
         moments = 2 if stage.optimizer == "adamw" else 1
         never = {n for f in stage.freezes if f.until is None for n in f.targets}  # no gradient, no moments
         still = 4 * sum(t.size for t in facts.tensors if t.name in never)
-        length = next(d.max_length for d in plan.data if d.label == stage.data)
+        data = next(d for d in plan.data if d.label == stage.data)
         masks = sum(t.size for p in stage.prunes for t in p.targets)
         methods = sum(p.scoring for p in stage.prunes)
         teachers = sum(4 * d.teacher_parameters for d in stage.distills)
         wide = 1 if stage.precision != "fp32" else 2
-        b, s = stage.micro_batch, length
+        b, s = stage.micro_batch * data.sequences, data.max_length
         activations = wide * facts.layers * (34 * b * s * hidden + 5 * b * s * s * heads)
         trained = (parameters - still) * (1 + moments)
         most = max(most, parameters + trained + masks + methods + teachers + activations)

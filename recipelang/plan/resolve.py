@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
 from recipelang.plan import calibration, controls, counts, match as matching, schedule
-from recipelang.plan.data import plan_data
+from recipelang.plan.data import plan_data, with_labels
 from recipelang.plan.distill import plan_term
 from recipelang.plan.facts import ModelFacts, model_digest, read_model_facts
-from recipelang.plan.families import TensorFact, label_count
+from recipelang.plan.families import TensorFact, label_count, label_names
 from recipelang.plan.identities import identities
 from recipelang.plan.layers import with_layers
 from recipelang.plan.memory import peak_memory, scoring
@@ -43,6 +44,7 @@ from recipelang.spec.claims import selectors
 from recipelang.spec.methods import METHODS
 from recipelang.spec.show import percent, show
 from recipelang.spec.terms import INNER
+from recipelang.tasks import task_of
 from recipelang.values.composite import StageRef
 
 
@@ -72,6 +74,7 @@ class Resolver:
         if self._not_yet():
             return None
         facts = self._guard("model.base", self._model)
+        facts = facts and self._with_labels(facts)
         if facts is None:
             return None
         self.facts, dropped = self._with_layers(facts)
@@ -106,7 +109,9 @@ class Resolver:
                 family=facts.family,
                 parameters=self.facts.parameters,
                 drop=dropped,
-                fresh_head=any("head" in t.roles for t in facts.tensors if t.name in facts.fresh),
+                fresh_head=not facts.has_head,
+                redrawn=facts.redrawn,
+                labels=facts.labels,
             ),
             data=tuple(data),
             stages=tuple(stages),
@@ -140,6 +145,18 @@ class Resolver:
     def _model(self) -> ModelFacts:
         model = self.recipe.model
         return read_model_facts(locate_model(model.base, self.beside, model.revision), model.task)
+
+    def _with_labels(self, facts: ModelFacts) -> ModelFacts | None:
+        """A task of classes takes their names from the data of the first stage that reads some, or is measured on."""
+        if not task_of(facts.task).CLASSES:
+            return facts
+        stages = [(s.data, "train") for s in self.recipe.stages if s.reads_data]
+        reads = [*stages, *((e.data, e.split) for e in self.recipe.evaluations)]
+        if not reads:
+            return facts
+        label, split = reads[0]
+        path, spec = f"data.{label}" if label else "data", self.recipe.data[label]
+        return self._guard(path, lambda: with_labels(facts, self.recipe, label, spec, split, self.beside), "E074")
 
     def _with_layers(self, facts: ModelFacts) -> tuple[ModelFacts, DropPlan | None]:
         """The model that is trained: all names and shapes from here on are its own."""
@@ -567,11 +584,17 @@ class Resolver:
             )
             for term in spec.on
         ]
+        has = task_of(self.recipe.model.task).OUTPUTS
+        for term in spec.on:
+            if term.name not in (*INNER, "logits", *has):
+                message = f"a model for {self.recipe.model.task} gives no `{term.name}`"
+                self._error("E054", message, f"{path}.on", "write `logits`: every output of the task")
+                return None
         inner = next((term.name for term in spec.on if term.name in INNER), None)
         if spec.cache and inner:
             help = f"a cache keeps outputs only: take `{inner}` out, or the cache"
             self._error("E054", f"`cache` and `{inner}` exclude each other", f"{path}.cache", help)
-        if spec.cache and self.recipe.model.task == "causal_lm":
+        if spec.cache and task_of(self.recipe.model.task).BLOCKS:
             help = "take it out: the logits of every token are far larger than the text"
             self._error("E055", "`cache` for a language model is not in this release yet", f"{path}.cache", help)
         if not all(terms):
@@ -596,7 +619,8 @@ class Resolver:
         if theirs != ours:
             help, notes = "choose a teacher of the same task", [f"teacher {theirs}, student {ours} labels"]
             raise fail("E080", "teacher and student have different labels", help=help, notes=notes)
-        if any("head" in t.roles for t in facts.tensors if t.name in facts.fresh):
+        _same_order(label_names(facts.config), label_names(self.facts.config))
+        if not facts.has_head:
             help = "name a model fine-tuned for it, or `stage.NAME`: a new head would teach noise"
             raise fail("E080", f"the teacher has no head for {self.recipe.model.task}", help=help)
         longest = max(d.max_length for d in self.data.values())
@@ -672,6 +696,7 @@ class Resolver:
                 name=e.name,
                 data=e.data,
                 split=e.split,
+                samples=e.samples,
                 metrics=e.metrics or METRICS[self.recipe.model.task],
                 dense=e.compare == "dense",
                 every={} if e.every is None else {n: max(1, e.every.in_steps(k)) for n, k in per_epoch.items()},
@@ -687,6 +712,12 @@ class Resolver:
                 path = f"evaluate.{e.name}.metrics"
                 self._error("E054", f"`{wrong[0]}` is not a metric of {task}", path, f"it has {have}")
                 return False
+            for metric in (e.metrics or METRICS[task]) if self.facts.labels else ():
+                if why := task_of(task).refuses(metric, self.facts.labels):
+                    others = ", ".join(m for m in METRICS[task] if m != metric)
+                    path = f"evaluate.{e.name}" + (".metrics" if e.metrics else "")
+                    self._error("E054", why, path, f"write `metrics = [{others}]`")
+                    return False
         return True
 
     def _not_yet(self) -> bool:
@@ -726,6 +757,15 @@ def _grown(
     kind, size = spec.pattern.kind, (spec.pattern.a, spec.pattern.b)
     ways = [Fraction(step - steps[0], steps[-1] - steps[0]) for step in steps]
     return [counts.grown(kind, size, scope, shapes, n, fraction, x) for n, x in zip(zeros, ways, strict=True)]
+
+
+def _same_order(teacher: Sequence[str], student: Sequence[str]) -> None:
+    """Two models that call the same classes by other numbers teach each other nonsense."""
+    theirs, ours = ([n.casefold() for n in names] for names in (teacher, student))
+    if set(theirs) == set(ours) and theirs != ours:
+        notes = [f"teacher {', '.join(teacher)}; student {', '.join(student)}"]
+        help = "choose a teacher that was trained on this data"
+        raise fail("E080", "teacher and student have their labels in another order", help=help, notes=notes)
 
 
 def _purpose(tensor: TensorFact) -> str:

@@ -34,6 +34,10 @@ class ModelPlan(Frozen):
     dtype: Literal["fp32", "bf16"] = "fp32"
     dropout: float | None = None
     attention_dropout: float | None = None
+    redrawn: tuple[str, ...] = Field(
+        default=(), description="parameters that the weights hold for other classes, or another task: drawn anew"
+    )
+    labels: tuple[str, ...] = Field(default=(), description="names of the classes, in the order of the head's outputs")
     digest: str = Field(default="", description="sha256 of the weights and the config")
     family: str = ""
     parameters: int = Field(default=0, description="parameters of the task model")
@@ -59,7 +63,9 @@ class DataPlan(Frozen):
     group_by_length: bool = Field(default=False, description="batches hold inputs of like length")
     seed: int | None = Field(default=None, description="of the order of examples; none: the stage's")
     draw_seed: int = Field(default=0, description="of which blocks of a language model's text `samples` are")
-    examples: dict[str, int] = Field(default={}, description="split -> examples (questions)")
+    labels: tuple[str, ...] = Field(default=(), description="names of the classes, in the order of the head's outputs")
+    sequences: int = Field(default=1, description="that the model reads for an item: the choices of a question")
+    examples: dict[str, int] = Field(default={}, description="split -> examples (questions, texts)")
     items: dict[str, int] = Field(default={}, description="split -> items a step draws from (features)")
 
 
@@ -218,6 +224,7 @@ class EvaluatePlan(Frozen):
     name: str
     data: str = ""
     split: str
+    samples: int | None = Field(default=None, description="only the first so many; none: all")
     metrics: tuple[str, ...]
     dense: bool = Field(default=False, description="measured before the first stage as well")
     every: dict[str, int] = Field(default={}, description="stage -> steps between measurements inside it")

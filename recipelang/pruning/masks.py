@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from recipelang.pruning.shards import beside, local, of_weight, whole
 
 _MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer")
+_BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 class Masks:
@@ -48,7 +49,7 @@ class Masks:
         """Put a mask in force and zero the weights it drops."""
         self._params[name] = parameter
         self._masks[name] = mask
-        local(parameter).mul_(mask).add_(0.0)  # the sum makes -0.0 plain zero
+        zero(local(parameter), mask)
 
     def drop(self, names: Iterable[str]) -> None:
         """Take masks off."""
@@ -62,7 +63,7 @@ class Masks:
         for name, mask in self._masks.items():
             gradient = self._params[name].grad
             if gradient is not None:
-                local(gradient).mul_(mask)
+                zero(local(gradient), mask)
 
     @torch.no_grad()
     def clear_moments(self, optimizer: torch.optim.Optimizer) -> None:
@@ -72,7 +73,7 @@ class Masks:
             for key in _MOMENTS:
                 moment = state.get(key)
                 if moment is not None:
-                    local(moment).masked_fill_(~mask, 0.0)
+                    zero(local(moment), mask)
 
     @torch.no_grad()
     def holds(self) -> bool:
@@ -87,3 +88,13 @@ class Masks:
         for name, mask in state.items():
             here = of_weight(mask, parameters[name]).to(parameters[name].device, copy=True)  # events change it in place
             self.set(name, parameters[name], here)
+
+
+def zero(tensor: Tensor, mask: Tensor) -> None:
+    """Make plain 0.0 of what a mask drops, whatever it was, in place."""
+    bits = _BITS.get(tensor.element_size())
+    if tensor.device.type != "cpu" or bits is None:
+        tensor.masked_fill_(~mask, 0.0)
+        return
+    # on a CPU a product with a mask takes three times as long, and filling six times
+    tensor.detach().view(bits).bitwise_and_(mask.to(bits).neg_())

@@ -30,7 +30,14 @@ TASKS = (
 )
 
 #: what `metrics` is when a recipe leaves it out
-METRICS = {"question_answering": ("f1", "exact_match"), "causal_lm": ("perplexity",)}
+METRICS = {
+    "question_answering": ("f1", "exact_match"),
+    "sequence_classification": ("accuracy", "f1", "matthews"),
+    "multiple_choice": ("accuracy",),
+    "token_classification": ("f1", "accuracy"),
+    "masked_lm": ("perplexity", "accuracy"),
+    "causal_lm": ("perplexity",),
+}
 
 
 class MetaSpec(Spec):
@@ -87,7 +94,6 @@ class ModelSpec(Spec):
             k.one_of(*TASKS),
             "what the model is trained for; decides head, loss and metrics",
             example="question_answering",
-            later=("sequence_classification", "multiple_choice", "token_classification", "masked_lm"),
         ),
     ]
     revision: Annotated[str | None, Attr(k.text(), "commit or tag of an `hf://` model", example='"v1.0"')] = None
@@ -168,7 +174,15 @@ class ColumnsSpec(Spec):
     question: Annotated[str | None, Attr(k.text(), "the question", example='"q"')] = None
     context: Annotated[str | None, Attr(k.text(), "the passage that holds the answer", example='"passage"')] = None
     answers: Annotated[str | None, Attr(k.text(), "the answers, with their offsets", example='"spans"')] = None
-    text: Annotated[str | None, Attr(k.text(), "the text that a language model reads", example='"content"')] = None
+    text: Annotated[str | None, Attr(k.text(), "the text; of a pair the first", example='"content"')] = None
+    pair: Annotated[str | None, Attr(k.text(), "the second text of a pair", example='"hypothesis"')] = None
+    label: Annotated[str | None, Attr(k.text(), "the label of a text", example='"gold"')] = None
+    choices: Annotated[
+        str | None, Attr(k.text(), "the choices: a list, or `option` for `option1`, `option2`", example='"option"')
+    ] = None
+    tokens: Annotated[str | None, Attr(k.text(), "the words of a sentence", example='"words"')] = None
+    tags: Annotated[str | None, Attr(k.text(), "a tag for every word", example='"ner"')] = None
+    answer: Annotated[str | None, Attr(k.text(), "which choice is right", example='"answerKey"')] = None
 
 
 class PruneSpec(Spec):
@@ -207,7 +221,8 @@ class PruneSpec(Spec):
     @classmethod
     def wanted(cls, values: Mapping[str, object]) -> tuple[str, ...]:
         method = values.get("method")
-        free = isinstance(method, Chosen) and not METHODS[method.name].scheduled
+        # a method that could not be read may have been one that takes none
+        free = not METHODS[method.name].scheduled if isinstance(method, Chosen) else "method" in values
         return cls.required() if free else (*cls.required(), "sparsity")
 
     @classmethod
@@ -396,6 +411,15 @@ class EvaluateSpec(Spec):
         str | None, Attr(k.text(), "configuration of an `hf://` source", "s", example='"plain_text"', later=(ANY,))
     ] = None
     split: Annotated[str, Attr(k.text(), "which part of the data", "s", example='"validation"')] = "validation"
+    samples: Annotated[
+        int | None,
+        Attr(
+            k.count("sample", 1),
+            "only the first N examples of it, or of a language model's text the first N blocks; unset: all",
+            "s",
+            example="1_000 samples",
+        ),
+    ] = None
     metrics: Annotated[
         tuple[str, ...],
         Attr(
@@ -403,7 +427,7 @@ class EvaluateSpec(Spec):
             "what to measure; unset: the task's",
             "s",
             example="[f1, exact_match]",
-            later=("accuracy", "matthews", "loss"),
+            later=("loss",),
             unordered=True,
         ),
     ] = ()

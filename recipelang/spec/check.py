@@ -301,12 +301,12 @@ class _Checker:
         self.outline = self._outline(stages, found.get(EvaluateSpec, []))
         top = self._top()
         for kind in ("model", "stage"):
-            if kind not in kinds:
+            if kind not in kinds and not self._is_library:
                 sound = False
                 refused = any(isinstance(s, t.Block) and s.kind == kind for s in self.tree.statements)
                 if not refused and not self._nearly(kind):
                     self._missing_block(kind)
-        if not sound or top is None:
+        if not sound or top is None or not {"model", "stage"} <= kinds:
             return None
         recipe = self._recipe(found, data, top)
         self._stage_references(recipe)
@@ -337,6 +337,12 @@ class _Checker:
         statements = tuple(s for s in self.tree.statements if isinstance(s, t.Attribute))
         block = t.Block("", (), statements, span=header, kind_span=header)
         return self.binder.bind(block, TopSpec, self.evaluator, "top")
+
+    @property
+    def _is_library(self) -> bool:
+        """Only values, for other recipes to take: nothing to run, and nothing amiss while nobody runs it."""
+        has = any(isinstance(s, t.Let) for s in self.tree.statements)
+        return has and not self.complete and all(map(_belongs_to_library, self.tree.statements))
 
     def _nearly(self, kind: str) -> bool:
         """A misspelt block was reported where it stands; a broken statement may have been the block."""
@@ -465,3 +471,12 @@ def _names(expr: t.Expr) -> set[str]:
             case t.ListOf() as node:
                 stack += node.items
     return found
+
+
+def _belongs_to_library(statement: t.Statement) -> bool:
+    match statement:
+        case t.Let() | t.Param() | t.Broken():
+            return True
+        case t.Block(kind=kind):
+            return kind == "meta" or closest(kind, ["meta"]) is not None
+    return False

@@ -326,7 +326,11 @@ class Params:
         bounds = self.evaluator.within({}).value(node.within)
         if isinstance(bounds, Between) and isinstance(value, q.Numeric):
             return q.compare(bounds.low, value) <= 0 <= q.compare(bounds.high, value)  # type: ignore[arg-type]
-        return not isinstance(bounds, tuple) or value in bounds
+        if not isinstance(bounds, tuple):
+            return True
+        # `block(1, 4)` and `unstructured` in a list are names until the type reads them
+        kind = self._kind(node.type, node.default or node.within)
+        return value in (bounds if kind is None else map(kind.coerce, bounds))
 
 
 def _from(folder: str, text: str, kind: Kind) -> str:

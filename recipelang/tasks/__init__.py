@@ -15,36 +15,90 @@ class Features(Protocol):
 
     @property
     def lengths(self) -> np.ndarray:
-        """Tokens of each row."""
+        """Tokens of each row, padding aside."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Tokens of the longest row."""
+        ...
+
+    @property
+    def sequences(self) -> int:
+        """How many sequences the model reads for one row."""
         ...
 
     def __len__(self) -> int: ...
 
-    def batch(self, rows: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
-        """What the model is called with for these rows, labels included."""
+    def batch(self, rows: Sequence[int] | np.ndarray, width: int | None = None, draw: int = 0) -> dict[str, np.ndarray]:
+        """What the model is called with for these rows, labels included; padded to `width`, or to the longest.
+
+        What is drawn for them (the masked words of a masked language model) is drawn from `draw`.
+        """
+        ...
+
+    def inputs(self) -> tuple[np.ndarray, ...]:
+        """All that the model reads of all rows."""
         ...
 
 
 class Task(Protocol):
-    """A module of this room."""
+    """A module of this room. Its metrics are in `spec.blocks`."""
 
-    METRICS: tuple[str, ...]
-    OUTPUTS: tuple[str, ...]
-    AUTO_MODEL: str
-    LABELS: tuple[str, ...]
-    FIELDS: tuple[str, ...]
-    SHORTEST: int  # tokens of an input that still holds something to learn from
+    OUTPUTS: tuple[str, ...]  #: what `logits` stands for
+    AUTO_MODEL: str  #: the class of transformers that makes the model
+    LABELS: tuple[str, ...]  #: what of a batch is no input
+    FIELDS: tuple[str, ...]  #: columns that a recipe may name
+    SHORTEST: int  #: tokens of an input that still holds something to learn from
+    ITEMS: str  #: what the rows are, where they are not the examples
+    PER_TOKEN: bool  #: outputs are [items, tokens, ...]
+    BLOCKS: bool  #: joined texts: `samples` counts rows, outputs are as wide as the vocabulary and are not kept
+    CLASSES: bool  #: the outputs of the head have names, which data or model know
 
     def open_split(
         self, reference: str, split: str, columns: Mapping[str, str] | None = None, config: str | None = None
     ) -> tuple[Any, ...]: ...
 
+    def label_names(self, examples: Any) -> tuple[str, ...]:
+        """Of the classes of a split, in order. Only where there are `CLASSES`."""
+        ...
+
+    def refuses(self, metric: str, names: Sequence[str]) -> str | None:
+        """Why a metric cannot be had of these classes. Only where there are `CLASSES`."""
+        ...
+
     def load_tokenizer(self, folder: Path) -> Any: ...
 
-    def featurize(self, examples: Sequence[Any], tokenizer: Any, max_length: int, stride: int) -> Any: ...
+    def featurize(
+        self, examples: Sequence[Any], tokenizer: Any, max_length: int, stride: int, names: Sequence[str] = ()
+    ) -> Any:
+        """`names` are those of the classes, in the order of the head's outputs."""
+        ...
+
+    def kept(self, outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """What an evaluation keeps of a batch: tensors of one row an item, of finite numbers that fp32 holds."""
+        ...
+
+    def measure(self, kept: Mapping[str, np.ndarray], features: Any, examples: Sequence[Any]) -> dict[str, float]:
+        """Every metric, from what was kept of all rows; rows shorter than others end in -inf."""
+        ...
 
 
 def task_of(name: str) -> Task:
-    from recipelang.tasks import causal_lm, question_answering
+    from recipelang.tasks import (
+        causal_lm,
+        masked_lm,
+        multiple_choice,
+        question_answering,
+        sequence_classification,
+        token_classification,
+    )
 
-    return {"question_answering": question_answering, "causal_lm": causal_lm}[name]  # type: ignore[return-value]
+    return {  # type: ignore[return-value]
+        "question_answering": question_answering,
+        "sequence_classification": sequence_classification,
+        "multiple_choice": multiple_choice,
+        "token_classification": token_classification,
+        "masked_lm": masked_lm,
+        "causal_lm": causal_lm,
+    }[name]

@@ -7,9 +7,8 @@ is dropped, as there is nothing to fill it with, unless it is all there is. Nump
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,19 +17,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recipelang.source import fail
-from recipelang.tasks import reading
+from recipelang.tasks import reading, records
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-METRICS = ("perplexity",)
 OUTPUTS = ("logits",)
 AUTO_MODEL = "AutoModelForCausalLM"
 LABELS = ("labels",)
+ITEMS = "blocks"
+PER_TOKEN = True
+BLOCKS = True
+CLASSES = False
 FIELDS = ("text",)
 SHORTEST = 2
 
-ENDINGS = (".txt", ".json", ".jsonl", ".csv", ".parquet")
+ENDINGS = (".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet")
 _FORMATS = "a `.txt` file is one text; records of the others have a column `text`"
 _PORTION = 1 << 20  # characters encoded at a time
 
@@ -40,15 +42,23 @@ class Blocks:
     """`items` rows of tokens, all of one length but for a single short one."""
 
     input_ids: np.ndarray  # [items, length] int32
+    sequences: int = 1
 
     @property
     def lengths(self) -> np.ndarray:
         return np.full(len(self), self.input_ids.shape[1], np.int32)
 
+    @property
+    def width(self) -> int:
+        return int(self.input_ids.shape[1])
+
     def __len__(self) -> int:
         return len(self.input_ids)
 
-    def batch(self, rows: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
+    def inputs(self) -> tuple[np.ndarray, ...]:
+        return (self.input_ids,)
+
+    def batch(self, rows: Sequence[int] | np.ndarray, width: int | None = None, draw: int = 0) -> dict[str, np.ndarray]:
         ids = self.input_ids[np.asarray(rows)].astype(np.int64)
         return {"input_ids": ids, "attention_mask": np.ones_like(ids), "labels": ids.copy()}
 
@@ -61,9 +71,9 @@ class Blocks:
             drawn = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])  # type: ignore[assignment]
         return Blocks(self.input_ids[drawn])
 
-    def predicted(self, rows: Sequence[int] | np.ndarray) -> int:
+    def predicted(self) -> int:
         """Tokens whose probability is asked for: all but the first of each row."""
-        return len(rows) * (self.input_ids.shape[1] - 1)
+        return len(self) * (self.width - 1)
 
 
 @dataclass(frozen=True)
@@ -94,11 +104,8 @@ def open_split(
 
 def _read_file(path: Path, column: str | None) -> list[str]:
     match path.suffix:
-        case ".parquet":
-            return _texts(_parquet(path), path.name, column)
-        case ".csv":
-            text = reading.read_text(path, ENDINGS, _FORMATS)
-            return _texts(list(csv.DictReader(io.StringIO(text, newline=""))), path.name, column)
+        case ".parquet" | ".csv" | ".tsv":
+            return _texts(list(records.read_file(path).rows), path.name, column)
         case ".json" | ".jsonl":
             found = reading.read_json(reading.read_text(path, ENDINGS, _FORMATS), path)
             return _texts(found, path.name, column)
@@ -106,17 +113,6 @@ def _read_file(path: Path, column: str | None) -> list[str]:
     if column is not None:
         raise fail("E074", f"`{path.name}` is one text, and has no columns", help="take `columns` out")
     return [text]
-
-
-def _parquet(path: Path) -> list[Any]:
-    reading.read_bytes(path, ENDINGS)
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        return parquet.read_table(path).to_pylist()  # type: ignore[no-untyped-call,no-any-return]
-    except pyarrow.ArrowException as error:
-        raise fail("E074", f"`{path.name}` is not a parquet file", notes=[str(error).splitlines()[0][:160]]) from None
 
 
 def _texts(rows: Any, name: str, column: str | None) -> list[str]:
@@ -163,20 +159,27 @@ def load_tokenizer(folder: Path) -> Reader:
     return Reader(tokenizer, end if isinstance(end, int) else None)
 
 
-def featurize(examples: Sequence[str], tokenizer: Reader, max_length: int, stride: int) -> Blocks:
+def featurize(
+    examples: Sequence[str], tokenizer: Reader, max_length: int, stride: int, names: Sequence[str] = ()
+) -> Blocks:
     """Blocks of `max_length` tokens. There are no windows, so `stride` says nothing here."""
+    return Blocks(joined_blocks(examples, tokenizer, max_length))
+
+
+def joined_blocks(texts: Sequence[str], reader: Reader, length: int) -> np.ndarray:
+    """Texts one behind the other in rows of `length` tokens, int32; a single shorter row where there is no more."""
     parts: list[np.ndarray] = []
-    for some in _portions(examples):
-        for encoded in tokenizer.tokenizer.encode_batch(some, add_special_tokens=False):
-            ids = encoded.ids if tokenizer.end is None else [*encoded.ids, tokenizer.end]
+    for some in _portions(texts):
+        for encoded in reader.tokenizer.encode_batch(some, add_special_tokens=False):
+            ids = encoded.ids if reader.end is None or not encoded.ids else [*encoded.ids, reader.end]
             parts.append(np.asarray(ids, np.int32))
     tokens = np.concatenate(parts)
-    whole = len(tokens) // max_length
+    whole = len(tokens) // length
     if whole:
-        return Blocks(tokens[: whole * max_length].reshape(whole, max_length))
+        return tokens[: whole * length].reshape(whole, length)
     if len(tokens) < 2:
-        raise fail("E074", "these texts have no two tokens", help="a language model predicts the next one")
-    return Blocks(tokens.reshape(1, -1))
+        raise fail("E074", "these texts have no two tokens", help="a language model predicts tokens from others")
+    return tokens.reshape(1, -1)
 
 
 def _portions(texts: Sequence[str]) -> Iterable[list[str]]:
@@ -191,3 +194,16 @@ def _portions(texts: Sequence[str]) -> Iterable[list[str]]:
             some, size = [], 0
     if some:
         yield some
+
+
+def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
+    """Of every row the sum of its losses."""
+    following = batch["labels"][:, 1:]
+    known = outputs.logits[:, :-1].float().log_softmax(-1).gather(-1, following.unsqueeze(-1)).squeeze(-1)
+    return {"loss": -known.sum(-1, keepdim=True)}
+
+
+def measure(kept: Mapping[str, np.ndarray], features: Blocks, examples: Sequence[str]) -> dict[str, float]:
+    """The exponential of the mean loss of a predicted token, whatever block it stands in."""
+    lost = math.fsum(kept["loss"][:, 0].tolist()) / features.predicted()
+    return {"perplexity": math.exp(min(lost, 700.0))}  # beyond, a double has no number for it

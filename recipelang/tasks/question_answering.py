@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,11 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["FIELDS", "load_tokenizer"]
 
-METRICS = ("f1", "exact_match")
 OUTPUTS = ("start_logits", "end_logits")
 AUTO_MODEL = "AutoModelForQuestionAnswering"
 SHORTEST = 8  # windows of fewer tokens could not overlap
 LABELS = ("start_positions", "end_positions")
+ITEMS = "windows"
+PER_TOKEN = True
+BLOCKS = False
+CLASSES = False
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,20 @@ class Features:
     example_index: np.ndarray  # [items] int32
     offsets: np.ndarray  # [items, longest, 2] int32: characters of the passage; -1 outside it
     pad_id: int = 0
+    sequences: int = 1
+
+    @property
+    def width(self) -> int:
+        return int(self.input_ids.shape[1])
 
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def batch(self, rows: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
-        return collate(self, rows)
+    def batch(self, rows: Sequence[int] | np.ndarray, width: int | None = None, draw: int = 0) -> dict[str, np.ndarray]:
+        return collate(self, rows, width)
+
+    def inputs(self) -> tuple[np.ndarray, ...]:
+        return self.input_ids, self.token_type_ids, self.lengths
 
 
 def open_split(
@@ -73,7 +84,9 @@ def open_split(
     raise fail("E047", f"data cannot be read from `{scheme}://`", help="use `hf://owner/name`, `lib://facts` or a file")
 
 
-def featurize(examples: Sequence[Example], tokenizer: Tokenizer, max_length: int, stride: int) -> Features:
+def featurize(
+    examples: Sequence[Example], tokenizer: Tokenizer, max_length: int, stride: int, names: Sequence[str] = ()
+) -> Features:
     """Windows of at most `max_length` tokens; neighbours of a long passage share `stride` tokens."""
     questions = [e.question.strip() for e in examples]
     room = max(8, max_length // 2)
@@ -134,6 +147,14 @@ def collate(features: Features, rows: Sequence[int] | np.ndarray, width: int | N
         "start_positions": features.start_positions[rows].astype(np.int64),
         "end_positions": features.end_positions[rows].astype(np.int64),
     }
+
+
+def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
+    return {"start": outputs.start_logits, "end": outputs.end_logits}
+
+
+def measure(kept: Mapping[str, np.ndarray], features: Features, examples: Sequence[Example]) -> dict[str, float]:
+    return score(decode(features, examples, kept["start"], kept["end"]), examples)
 
 
 def decode(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,11 +72,27 @@ def is_text(value: str) -> bool:
 
 def hub_rows(name: str, split: str, config: str | None) -> list[dict[str, object]]:
     """The rows of `owner/name`, `@revision` after it or not."""
+    return [dict(row) for row in _load_hub(name, split, config)]
+
+
+def hub_table(name: str, split: str, config: str | None) -> tuple[list[Mapping[str, Any]], dict[str, tuple[str, ...]]]:
+    """As `hub_rows`, and for columns of numbered classes the names of these."""
+    loaded = _load_hub(name, split, config)
+    classes = {}
+    for column, feature in loaded.features.items():
+        while hasattr(feature, "feature"):
+            feature = feature.feature
+        if names := getattr(feature, "names", None):
+            classes[column] = tuple(names)
+    return [dict(row) for row in loaded], classes
+
+
+def _load_hub(name: str, split: str, config: str | None) -> Any:
     import datasets
 
     name, _, revision = name.partition("@")
     try:
-        loaded = datasets.load_dataset(name, config, split=split, revision=revision or None)
+        return datasets.load_dataset(name, config, split=split, revision=revision or None)
     except ValueError as error:
         raise fail("E074", f"`hf://{name}` has no split `{split}`", notes=[str(error).splitlines()[0][:160]]) from None
     except (OSError, datasets.exceptions.DatasetsError) as error:
@@ -86,7 +102,6 @@ def hub_rows(name: str, split: str, config: str | None) -> list[dict[str, object
             help="run once with a network, or name local files with `train = ...` and `validation = ...`",
             notes=[str(error).splitlines()[0][:160]] if str(error) else [],
         ) from None
-    return [dict(row) for row in loaded]
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:

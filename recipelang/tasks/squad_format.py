@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from recipelang.source import RecipeError, fail
+from recipelang.tasks import records
 from recipelang.tasks.reading import is_text, read_json, read_text
 
 FIELDS = ("id", "question", "context", "answers")
@@ -29,7 +30,13 @@ class Example:
 
 
 def read_file(path: Path, columns: Mapping[str, str] | None = None) -> tuple[Example, ...]:
-    """Examples of a `.json` or `.jsonl` file. E074 for the file, E075 for an example."""
+    """Examples of a `.json`, `.jsonl` or `.parquet` file. E074 for the file, E075 for an example."""
+    if path.suffix == ".parquet":
+        return read_records(list(records.read_file(path).rows), path.name, columns)
+    if path.suffix in (".csv", ".tsv"):
+        help = "write the questions to `.jsonl`, one record a line"
+        notes = ["its cells hold single values, and a question has answers with their offsets"]
+        raise fail("E074", f"questions cannot be read from `{path.name}`", help=help, notes=notes)
     return read_records(read_json(read_text(path, (".json", ".jsonl"), _FORMATS), path), str(path.name), columns)
 
 

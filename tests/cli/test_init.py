@@ -97,7 +97,7 @@ def test_place_that_cannot_be_written_is_told(here, place):
         ("--model", "", "E024", ""),
         ("--data", "", "E024", ""),
         ("--task", "question_answring", "E022", "did you mean `question_answering`?"),
-        ("--task", "causal_lm", "E055", "this release has `question_answering`"),
+        ("--task", "causal_lm", "E055", "`recipelang plan lib://oneshot/decoder-50`"),
     ],
 )
 def test_answer_that_does_not_fit_is_a_coded_error_at_the_option(here, option, value, code, help):

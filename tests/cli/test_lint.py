@@ -246,3 +246,21 @@ def test_bold_fix_lets_the_seed_be_chosen_and_changes_nothing_else(given, projec
     assert "[L040]" not in command("lint", "tiny.recipe", "--unsafe-fixes", *QUIET).err
     assert command("digest", "tiny.recipe").out.splitlines()[:2] == before
     assert command("digest", "tiny.recipe", "-p", "seed=8").out.splitlines()[:2] != before
+
+
+def test_an_allow_of_a_base_may_be_for_another_child(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    base = """recipe 1 "base"
+meta { license = "MIT", authors = ["A. Person"] }
+# recipe: allow(L050) whichever is newest
+param base: model = "hf://a/b"
+model { base = base, task = question_answering }
+data { source = "hf://a/c@0123abc" }
+stage dense { length = 4 epochs, batch = 8, learning_rate = linear(1e-3 -> 1e-4, over = start..end) }
+"""
+    (tmp_path / "base.recipe").write_text(base, "utf-8")
+    child = 'recipe 1 "child"\nextends "./base.recipe"\n\nset base = "hf://a/b@0123abc"\n'
+    (tmp_path / "child.recipe").write_text(child, "utf-8")
+    assert "W111" not in command("lint", "child.recipe").codes
+    (tmp_path / "child.recipe").write_text(child.replace("set", "# recipe: allow(L050) none\nset"), "utf-8")
+    assert "W111" in command("lint", "child.recipe").codes

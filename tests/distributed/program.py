@@ -12,21 +12,29 @@ import sys
 import traceback
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 
 import recipelang
 from recipelang import processes
 from recipelang.cli.plan import planned
+from recipelang.engine import evaluate as evaluation_module
+from recipelang.engine.evaluate import evaluate
+from recipelang.engine.models import load_model
 from recipelang.engine.records import Interrupted, Silent
 from recipelang.engine.run import execute, may_start, prepare_folder
+from recipelang.plan.data import load_split
 from recipelang.pruning import patterns, selection
 from recipelang.pruning.shards import is_shard, local, of_weight, shard, whole
 from recipelang.source import RecipeError
 from recipelang.spec.claims import judge
 from recipelang.spec.effective import effective
+from recipelang.tasks import task_of
+from tests.conftest import RECIPE as TINY
 from tests.contract.table import Combination, combinations
 from tests.contract.test_contract import RECIPE as CONTRACT, recipe, refused
+from tests.other_tasks import TASKS, make_task
 from tests.train.steps import StopAt
 from tests.train.test_attach import Net, net_recipe
 
@@ -159,6 +167,34 @@ def resumed_on_more(folder: Path) -> None:
         run(folder / "contract.recipe", folder / "cut-by-two", StopAt(5) if processes.main() else None)
 
 
+def every_task_is_measured_as_by_one_process(folder: Path) -> None:
+    """Of random models, bit for bit; the other process would count on its own what it did not compute."""
+    for task in (*TASKS, "question_answering"):
+        here = folder / task
+        if processes.main():
+            here.mkdir()
+            if task in TASKS:
+                make_task(here, task)
+            else:
+                (folder / "tiny.recipe").write_text(TINY.format(length="1 epoch", extra=""), "utf-8")
+        processes.wait()
+        path = here / "task.recipe" if task in TASKS else folder / "tiny.recipe"
+        _, plan, _ = planned(str(path))
+        (evaluation,), (data,) = plan.evaluations, plan.data
+        model = load_model(Path(plan.model.path), plan.model, 1)
+        examples, features = load_split(data, "validation", Path(plan.model.path))
+        given = (task_of(task), evaluation, examples, features, torch.device("cpu"), contextlib.nullcontext)
+        with pytest.MonkeyPatch.context() as alone:
+            alone.setattr(evaluation_module, "BATCH", 4)  # so that every process has several
+            found = evaluate(model, *given)
+            alone.setattr(evaluation_module.processes, "dealt", list)
+            alone.setattr(evaluation_module.processes, "most", lambda *values: [int(v) for v in values])
+            alone.setattr(evaluation_module.processes, "largest", lambda tensors: None)
+            expected = evaluate(model, *given)
+        assert found == expected, (task, found, expected)
+        assert processes.each(found) == [found] * processes.world()
+
+
 def what_is_not_there_is_refused_everywhere(folder: Path) -> None:
     for method, pattern, message in (
         ("obert", "unstructured", "E055: `obert` on weights in shards is not in this release yet"),
@@ -256,6 +292,7 @@ SCENARIOS = {
         gradients_of_samples_in_shards_are_those_of_copies,
         resumed_on_as_many_is_uninterrupted,
         resumed_on_more,
+        every_task_is_measured_as_by_one_process,
         what_is_not_there_is_refused_everywhere,
         a_loop_of_ones_own_with_shards,
         a_loop_of_ones_own_shares_gradients_of_samples,

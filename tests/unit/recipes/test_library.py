@@ -1,21 +1,28 @@
 """Every recipe of the library is sound, and plans."""
 
+import re
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+from recipelang.cli import starter
 from recipelang.cli.files import read_source
 from recipelang.cli.plan import planned
 from recipelang.cli.read import check_all, read_around
 from recipelang.cli.study import checked, planned as study_variants
 from recipelang.lint import judge, levels_for, read_plan
+from recipelang.spec.blocks import METRICS
 from recipelang.spec.effective import effective
+from recipelang.syntax.fmt import format as formatted
+from tests.other_tasks import make_task
 
 LIBRARY = Path(__file__).parents[3] / "recipes"
 ALL = sorted(LIBRARY.rglob("*.recipe"))
 STUDIES = [path for path in ALL if "\nstudy {" in path.read_text("utf-8")]
-RECIPES = [path for path in ALL if path not in STUDIES]
+#: what others are built on
+BASES = sorted((LIBRARY / "lib").glob("*.recipe"))
+RECIPES = [path for path in ALL if path not in (*STUDIES, *BASES)]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
@@ -31,6 +38,29 @@ def test_recipe_keeps_the_rules(path):
     plan, absent = read_plan(recipe.recipe, path.parent, recipe.diagnostics)
     found = judge(recipe, plan, levels_for(path.parent, {}), absent)
     assert [f"{d.code} {d.message}" for d in found if d.code != "L000"] == []
+
+
+@pytest.mark.parametrize("path", BASES, ids=lambda p: p.stem)
+def test_base_is_sound_and_has_children(path):
+    checked = check_all(read_source(str(path)), {})
+    assert [f"{d.code} {d.message}" for d in checked.diagnostics] == []
+    assert checked.recipe is None
+    assert any(
+        f"lib://lib/{path.stem}" in p.read_text("utf-8") or f"./{path.name}" in p.read_text("utf-8") for p in ALL
+    )
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda p: p.stem)
+def test_recipe_is_formatted(path):
+    text = path.read_text("utf-8")
+    assert formatted(text) == text
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_recipe_says_who_wrote_it_and_what_it_rests_on(path):
+    meta = check_all(read_source(str(path)), {}).recipe.meta
+    assert meta.version and meta.authors and meta.license and meta.cites
+    assert all(re.search(r"arxiv:\d{4}\.\d{4,5}|https://", said) for said in meta.reported)
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda p: p.stem)
@@ -83,6 +113,35 @@ def test_quickstart_plans_without_advice():
     assert sum(t.size for t in prune.targets) == 10_616_832
     assert {d.what: d.protected for d in prune.dense}["embeddings"]
     assert prune.events[-1].sparsity == 0.7 and effective(recipe).count("0.7") == 0
+
+
+def test_init_names_recipes_that_are_there_for_tasks_it_does_not_write():
+    assert {*starter.LIBRARY, *starter.TASKS} == set(METRICS)
+    for task, name in starter.LIBRARY.items():
+        checked = check_all(read_source(name), {})
+        assert checked.recipe is not None and checked.recipe.model.task == task
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("glue/texts-90", "sequence_classification"),
+        ("commonsenseqa/choices-90", "multiple_choice"),
+        ("wikiann/tags-90", "token_classification"),
+        ("upstream/mlm-90", "masked_lm"),
+    ],
+)
+def test_recipe_of_a_task_plans_on_local_files(tmp_path, name, task):
+    make_task(tmp_path, task)
+    given = [f"base={tmp_path / 'model'}", f"train={tmp_path / 'train.jsonl'}", f"dev={tmp_path / 'dev.jsonl'}"]
+    given += ["max_length=24 tokens", "target=80%"]
+    recipe, plan, found = planned(str(LIBRARY / f"{name}.recipe"), read_around(given))
+    # an epoch of the tiny data has fewer steps than updates, and those of three epochs are few
+    assert {d.code for d in found} <= {"W101", "L010", "L011", "L012", "L014"}
+    assert recipe.model.task == task
+    (prune,) = plan.stages[1].prunes
+    assert prune.events[-1].sparsity == 0.8
+    assert {d.what for d in prune.dense if d.protected} == {"embeddings", "head"}
 
 
 def test_squad_recipe_plans_on_local_files(tiny):

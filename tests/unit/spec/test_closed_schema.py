@@ -38,7 +38,10 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
         "shuffle": (True, "b"),
         "group_by_length": (False, "b"),
     },
-    "columns": dict.fromkeys(("id", "question", "context", "answers", "text"), (None, "b")),
+    "columns": dict.fromkeys(
+        ("id", "question", "context", "answers", "text", "pair", "label", "choices", "tokens", "tags", "answer"),
+        (None, "b"),
+    ),
     "stage": {
         "mode": ("train", "b"),
         "length": (None, "b"),
@@ -76,6 +79,7 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
         **dict.fromkeys(("source", "config", "every", "compare"), (None, "s")),
         "data": ("", "s"),
         "split": ("validation", "s"),
+        "samples": (None, "s"),
         "metrics": ((), "s"),
     },
     "export": {"formats": (("safetensors",), "s"), "card": (True, "s"), "max_shard": (5_000_000_000, "s")},

@@ -100,6 +100,8 @@ def test_a_split_given_from_outside_stays_a_name_and_a_source_becomes_a_path(mon
         ("one_of(2:4, 4:8) = 2:4", "1:4", "E024"),
         ("model = 'x'", "", "E024"),
         ("string in ['a', 'b'] = 'a'", "c", "E038"),
+        ("pattern in [unstructured, block(1, 4)] = unstructured", "block(4, 1)", "E038"),
+        ("pattern in [unstructured, block(1, 4)] = unstructured", "2:4", "E038"),
     ],
 )
 def test_a_value_from_outside_that_does_not_fit(declaration, typed, code):
@@ -196,3 +198,9 @@ def test_a_name_is_defined_once():
     (found,) = checked(text).diagnostics
     assert found.code == "E012"
     assert found.secondary[0].span.start == text.index("warm")
+
+
+@pytest.mark.parametrize("typed", ["unstructured", "block(1, 4)"])
+def test_a_list_of_patterns_holds_what_it_names(typed):
+    found = checked(sound(add="param p: pattern in [unstructured, block(1, 4)] = block(1, 4)\n"), p=typed)
+    assert list(found.diagnostics) == []

@@ -37,6 +37,25 @@ def test_labels_decode_to_the_answers_over_overlapping_windows(tmp_path, tokeniz
     assert said == {e.id: e.answers[0] for e in examples}
 
 
+def test_best_span_is_that_of_all_pairs_of_the_best_starts_and_ends(tmp_path, tokenizer):
+    """Beside a search of every pair, written out: of each window, and then over the windows of an example."""
+    examples = read_file(make_data(tmp_path / "d.json", 12))
+    features = qa.featurize(examples, tokenizer, 16, 4)
+    random = np.random.default_rng(1)
+    start, end = random.normal(size=(2, *features.input_ids.shape)).astype(np.float32)
+    for n_best, longest in ((20, 30), (3, 30), (20, 2)):
+        best: dict[str, tuple[float, str]] = {}
+        for row, at in enumerate(features.example_index):
+            inside = [i for i in range(features.width) if features.offsets[row, i, 0] >= 0]
+            starts = sorted(inside, key=lambda i: -start[row, i])[:n_best]
+            ends = sorted(inside, key=lambda i: -end[row, i])[:n_best]
+            for a, b in ((a, b) for a in starts for b in ends if a <= b < a + longest):
+                text = examples[at].context[features.offsets[row, a, 0] : features.offsets[row, b, 1]]
+                found = (float(start[row, a] + end[row, b]), text)
+                best[examples[at].id] = max(best.get(examples[at].id, (-1e9, "")), found)
+        assert qa.decode(features, examples, start, end, n_best, longest) == {i: t for i, (_, t) in best.items()}
+
+
 def test_batch_is_padded_to_its_longest_row_in_eights(tmp_path, tokenizer):
     features = qa.featurize(read_file(make_data(tmp_path / "d.json", 20)), tokenizer, 32, 8)
     batch = qa.collate(features, [0, 1, 2])
@@ -127,6 +146,17 @@ def test_bad_data_is_a_coded_error_that_says_what_is_there(tmp_path, content, co
     found = error.value.diagnostics[0]
     assert found.code == code
     assert said in " ".join((found.message, *found.help, *found.notes))
+
+
+def test_parquet_of_the_hub_is_read_and_a_table_of_text_refused(tmp_path):
+    import datasets
+
+    row = {"id": "7", "question": "who", "context": "it is me", "answers": {"text": ["me"], "answer_start": [6]}}
+    datasets.Dataset.from_list([row]).to_parquet(tmp_path / "d.parquet")
+    assert read_file(tmp_path / "d.parquet") == (Example("7", "who", "it is me", ("me",), (6,)),)
+    (tmp_path / "d.csv").write_text("id,question,context,answers\n", "utf-8")
+    with pytest.raises(RecipeError, match="questions cannot be read"):
+        read_file(tmp_path / "d.csv")
 
 
 def test_columns_can_be_named(tmp_path):

@@ -1,0 +1,135 @@
+"""Texts to rows of tokens, kept one behind the other, and batches of them, padded to their longest.
+
+Numpy and `tokenizers` only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recipelang.tasks import reading
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_AT_ONCE = 4096  # texts: encodings take far more memory than tokens
+_PADS = ("[PAD]", "<pad>", "<|pad|>")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """The tokenizer of a model, the token it pads with, and whether it tells the two texts of a pair apart."""
+
+    tokenizer: Tokenizer
+    pad_id: int
+    types: bool
+
+
+def load_reader(folder: Path) -> Reader:
+    tokenizer = reading.load_tokenizer(folder)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    types = config.get("type_vocab_size", 2 if config.get("model_type") == "bert" else 0) > 1
+    return Reader(tokenizer, pad_id(config, tokenizer), types)
+
+
+def pad_id(config: dict[str, Any], tokenizer: Tokenizer) -> int:
+    """The config's, else the tokenizer's by its usual names, else the end token: padding is masked, whatever it is."""
+    end = config.get("eos_token_id")
+    known = (config.get("pad_token_id"), *map(tokenizer.token_to_id, _PADS), end[0] if isinstance(end, list) else end)
+    return next((int(i) for i in known if isinstance(i, int)), 0)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Sequences of tokens: `items` of them, or `items` times `choices`."""
+
+    tokens: np.ndarray  # [all] int32
+    types: np.ndarray | None  # [all] int8
+    starts: np.ndarray  # [items] or [items, choices] int64: where a sequence begins in `tokens`
+    sizes: np.ndarray  # as starts, int32
+    labels: np.ndarray  # [items] int64, or [all] where every token has its own
+    pad_id: int
+    words: np.ndarray | None = None  # [all] int32: the word that a token begins, -1: none. Every token has a label then
+    names: tuple[str, ...] = ()  # of the classes
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return self.sizes if self.sizes.ndim == 1 else self.sizes.max(1)
+
+    @property
+    def width(self) -> int:
+        return int(self.sizes.max())
+
+    @property
+    def sequences(self) -> int:
+        """Of an item."""
+        return 1 if self.sizes.ndim == 1 else self.sizes.shape[1]
+
+    def inputs(self) -> tuple[np.ndarray, ...]:
+        """All that the model reads."""
+        return (self.tokens, *(() if self.types is None else (self.types,)), self.starts, self.sizes)
+
+    def batch(self, rows: Sequence[int] | np.ndarray, width: int | None = None, draw: int = 0) -> dict[str, np.ndarray]:
+        """Padded to the longest row rounded up to a multiple of 8, or to `width`."""
+        rows = np.asarray(rows)
+        sizes = self.sizes[rows]
+        width = width or -(-int(sizes.max()) // 8) * 8
+        mask = np.arange(width) < sizes[..., None]
+        places = (self.starts[rows][..., None] + np.arange(width))[mask]
+
+        def padded(values: np.ndarray, fill: int) -> np.ndarray:
+            out = np.full(mask.shape, fill, np.int64)
+            out[mask] = values[places]
+            return out
+
+        found = {"input_ids": padded(self.tokens, self.pad_id), "attention_mask": mask.astype(np.int64)}
+        if self.types is not None:
+            found["token_type_ids"] = padded(self.types, 0)
+        found["labels"] = padded(self.labels, -100) if self.words is not None else self.labels[rows].astype(np.int64)
+        return found
+
+
+def encode(reader: Reader, texts: Sequence[Any], max_length: int, *, words: bool = False) -> Iterator[Any]:
+    """Encodings of texts or pairs, or of lists of `words`, at most `max_length` tokens: the longer of a pair is cut."""
+    reader.tokenizer.enable_truncation(max_length=max_length, strategy="longest_first")
+    try:
+        for first in range(0, len(texts), _AT_ONCE):
+            yield from reader.tokenizer.encode_batch(texts[first : first + _AT_ONCE], is_pretokenized=words)
+    finally:
+        reader.tokenizer.no_truncation()
+
+
+def rows_of(
+    reader: Reader, texts: Sequence[Any], labels: Sequence[int], max_length: int, choices: int | None = None
+) -> Rows:
+    """One row a text, or `choices` neighbouring texts a row."""
+    ids: list[np.ndarray] = []
+    types: list[np.ndarray] = []
+    for encoding in encode(reader, texts, max_length):
+        ids.append(np.asarray(encoding.ids, np.int32))
+        if reader.types:
+            types.append(np.asarray(encoding.type_ids, np.int8))
+    return joined(ids, types, np.asarray(labels, np.int64), reader.pad_id, choices)
+
+
+def joined(
+    ids: Sequence[np.ndarray],
+    types: Sequence[np.ndarray],
+    labels: np.ndarray,
+    pad_id: int,
+    choices: int | None = None,
+) -> Rows:
+    sizes = np.array([len(i) for i in ids], np.int32)
+    starts = np.concatenate([[0], np.cumsum(sizes[:-1], dtype=np.int64)])
+    if choices is not None:
+        starts, sizes = starts.reshape(-1, choices), sizes.reshape(-1, choices)
+    return Rows(np.concatenate(ids), np.concatenate(types) if types else None, starts, sizes, labels, pad_id)

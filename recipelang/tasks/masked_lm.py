@@ -1,0 +1,149 @@
+"""Masked language modelling: texts are joined and cut into blocks, and 15 % of a block's tokens are to be guessed.
+
+Of these, 80 % are masked, 10 % replaced by any token, 10 % left as they are, as published (BERT, arXiv 1810.04805).
+They are drawn anew at every step of a training, from the run's seed; an evaluation always draws the same ones, so
+two models, and two runs, are asked the same. Every block has as many, so a mean over blocks is one over tokens.
+
+The perplexity is the exponential of the mean loss of a guessed token. It is not comparable with a causal model's, nor
+with a pseudo-perplexity that masks one token at a time, which takes a pass for every token.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recipelang.source import fail
+from recipelang.tasks import causal_lm, reading
+from recipelang.tasks.causal_lm import open_split
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+__all__ = ["open_split"]
+
+OUTPUTS = ("logits",)
+AUTO_MODEL = "AutoModelForMaskedLM"
+LABELS = ("labels",)
+FIELDS = ("text",)
+SHORTEST = 4
+ITEMS = "blocks"
+PER_TOKEN = True
+BLOCKS = True
+CLASSES = False
+
+GUESSED = 0.15
+MASKED, REPLACED = 0.8, 0.1
+_IGNORED = -100  # of transformers' losses
+_MASKS = ("[MASK]", "<mask>")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A tokenizer, and what stands before and behind every block; the latter also between two texts."""
+
+    tokenizer: Tokenizer
+    before: tuple[int, ...]
+    behind: tuple[int, ...]
+    mask: int
+
+    @property
+    def special(self) -> tuple[int, ...]:
+        return (*self.before, *self.behind, self.mask)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """`items` rows of tokens of one length, nothing masked yet."""
+
+    input_ids: np.ndarray  # [items, length] int32
+    mask: int
+    vocabulary: int
+    special: tuple[int, ...]
+    sequences: int = 1
+
+    @property
+    def width(self) -> int:
+        return int(self.input_ids.shape[1])
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.full(len(self), self.width, np.int32)
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    def inputs(self) -> tuple[np.ndarray, ...]:
+        return (self.input_ids,)
+
+    def some(self, count: int, seed: int | None) -> Blocks:
+        drawn = causal_lm.Blocks(self.input_ids).some(count, seed)
+        return replace(self, input_ids=drawn.input_ids)
+
+    def batch(self, rows: Sequence[int] | np.ndarray, width: int | None = None, draw: int = 0) -> dict[str, np.ndarray]:
+        """What is guessed in a row depends on `draw` and on the row alone."""
+        ids = self.input_ids[np.asarray(rows)].astype(np.int64)
+        labels = np.full_like(ids, _IGNORED)
+        for at, row in enumerate(np.asarray(rows).tolist()):
+            random = np.random.default_rng([draw, row])
+            places = self._places(ids[at], random)
+            labels[at, places] = ids[at, places]
+            how = random.random(len(places))
+            ids[at, places[how < MASKED]] = self.mask
+            other = places[(how >= MASKED) & (how < MASKED + REPLACED)]
+            ids[at, other] = random.integers(self.vocabulary, size=len(other))
+        return {"input_ids": ids, "attention_mask": np.ones_like(ids), "labels": labels}
+
+    def _places(self, ids: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        special = np.isin(ids, self.special)
+        words = random.permutation(np.flatnonzero(~special))
+        return np.sort(np.concatenate([words, np.flatnonzero(special)])[: self.guessed])  # a text may spell `[SEP]`
+
+    @property
+    def guessed(self) -> int:
+        """Tokens of a block: as in BERT, the share rounded, and one at least."""
+        return max(1, round(GUESSED * self.width))
+
+
+def load_tokenizer(folder: Path) -> Reader:
+    tokenizer = reading.load_tokenizer(folder)
+    mask = next((m for m in map(tokenizer.token_to_id, _MASKS) if m is not None), None)
+    if mask is None:
+        raise fail("E076", f"the tokenizer of `{folder}` has no mask token", help="take a masked language model's")
+    whole, bare = tokenizer.encode("a").ids, tokenizer.encode("a", add_special_tokens=False).ids
+    at = next(i for i in range(len(whole)) if whole[i : i + len(bare)] == bare)
+    return Reader(tokenizer, tuple(whole[:at]), tuple(whole[at + len(bare) :]), mask)
+
+
+def featurize(
+    examples: Sequence[str], tokenizer: Reader, max_length: int, stride: int, names: Sequence[str] = ()
+) -> Blocks:
+    """Blocks of `max_length` tokens with what stands around them. There are no windows: `stride` says nothing here."""
+    around = len(tokenizer.before) + len(tokenizer.behind)
+    end = tokenizer.behind[-1] if tokenizer.behind else None
+    room = max(2, max_length - around)
+    inner = causal_lm.joined_blocks(examples, causal_lm.Reader(tokenizer.tokenizer, end), room)
+    sides = [np.tile(np.array(ids, np.int32), (len(inner), 1)) for ids in (tokenizer.before, tokenizer.behind)]
+    blocks = np.concatenate([sides[0], inner, sides[1]], axis=1)
+    return Blocks(blocks, tokenizer.mask, tokenizer.tokenizer.get_vocab_size(), tokenizer.special)
+
+
+def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
+    """Of every row the sum of its losses, and how many tokens were guessed right."""
+    labels = batch["labels"]
+    places = labels != _IGNORED
+    asked, logits = labels[places], outputs.logits[places].float()
+    known = logits.log_softmax(-1).gather(-1, asked.unsqueeze(-1)).reshape(len(labels), -1)
+    right = (logits.argmax(-1) == asked).reshape(len(labels), -1)
+    return {"loss": -known.sum(-1), "right": right.sum(-1)}
+
+
+def measure(kept: Mapping[str, np.ndarray], features: Blocks, examples: Sequence[str]) -> dict[str, float]:
+    asked = len(features) * features.guessed
+    lost = math.fsum(kept["loss"][:, 0].tolist()) / asked
+    return {"perplexity": math.exp(min(lost, 700.0)), "accuracy": float(kept["right"].sum(dtype=np.float64)) / asked}

@@ -1,0 +1,149 @@
+"""Data sets as tables of records: `hf://owner/name`, or a file in JSON, JSONL, CSV, TSV or parquet. E047, E074.
+
+A column may hold numbers of classes whose names the data set carries: on the Hub, and in parquet files that came
+from there. A table without a header has its columns named by their numbers, from 1, in the recipe's `columns`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+from recipelang.source import fail
+from recipelang.source.suggest import closest
+from recipelang.tasks import reading
+
+ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".parquet")
+_FORMATS = "records are a JSON list, lines of `.jsonl`, rows of a `.csv` or `.tsv` file with a header, or parquet"
+_LARGEST_CELL = 1 << 27
+
+
+@dataclass(frozen=True)
+class Table:
+    name: str  # for messages: a file's own, or the reference
+    rows: Sequence[Mapping[str, Any]]
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # column -> names of its numbers
+
+    def columns(self) -> tuple[str, ...]:
+        return tuple(self.rows[0])
+
+    def lacks(self, column: str, asked: str, usual: Sequence[str] = ()) -> NoReturn:
+        """E074: `column` is not there; `asked` is what the recipe calls it."""
+        there = self.columns()
+        near = closest(column, there)
+        help = f'say which one it is: `columns {{ {asked} = "..." }}` in `data`'
+        notes = [f"its columns are {_listed(there)}"]
+        if usual:
+            notes.append(f"it would be found as {_listed(usual)}")
+        if self.name.endswith((".csv", ".tsv")) and (column.isdecimal() or any(" " in c.strip() for c in there)):
+            notes.append('where the first line is no header, columns have numbers: `"1"` is the first')
+        if near and column != asked:
+            help = f"did you mean `{near}`?"
+        raise fail("E074", f"`{self.name}` has no column `{column}`", help=help, notes=notes)
+
+    def text(self, row: int, column: str) -> str:
+        """A cell that must hold text. E075."""
+        return sound_text(self.rows[row].get(column), f"`{column}` of record {row}", self.name)
+
+
+def sound_text(value: object, what: str, name: str) -> str:
+    if isinstance(value, str) and reading.is_text(value):
+        return value
+    found = "null" if value is None else "broken text" if isinstance(value, str) else type(value).__name__
+    raise fail("E075", f"{what} of `{name}` is not text", help=f"it is {found}: make it a string, or take it out")
+
+
+def _listed(names: Iterable[str]) -> str:
+    shown = [f"`{n[:40]}`" for n in names]
+    return ", ".join(shown[:12]) + (f" and {len(shown) - 12} more" if len(shown) > 12 else "")
+
+
+def read_table(reference: str, split: str, columns: Mapping[str, str] | None, config: str | None) -> Table:
+    scheme, separator, rest = reference.partition("://")
+    if not separator:
+        return _checked(read_file(Path(reference), columns or {}))
+    if scheme == "hf":
+        rows, classes = reading.hub_table(rest, split, config)
+        return _checked(Table(reference, rows, classes))
+    raise fail("E047", f"data cannot be read from `{scheme}://`", help="use `hf://owner/name` or a file")
+
+
+def _checked(table: Table) -> Table:
+    if not table.rows:
+        raise fail("E074", f"`{table.name}` holds no records", help=_FORMATS)
+    for index, row in enumerate(table.rows):
+        if not isinstance(row, Mapping):
+            raise fail("E074", f"record {index} of `{table.name}` is not an object", help=_FORMATS)
+    return table
+
+
+def read_file(path: Path, columns: Mapping[str, str] = MappingProxyType({})) -> Table:
+    match path.suffix:
+        case ".parquet":
+            return _parquet(path)
+        case ".csv" | ".tsv":
+            return Table(path.name, _separated(path, columns))
+    found = reading.read_json(reading.read_text(path, ENDINGS, _FORMATS), path)
+    if isinstance(found, Mapping) and isinstance(found.get("data"), list):
+        found = found["data"]
+    if not isinstance(found, list):
+        raise fail("E074", f"`{path.name}` is not a list of records", help=_FORMATS)
+    return Table(path.name, found)
+
+
+def _separated(path: Path, columns: Mapping[str, str]) -> list[Mapping[str, Any]]:
+    """Rows of a `.csv` file, quoted as usual, or of a `.tsv` file, where a quote is a character like any other."""
+    text = reading.read_text(path, ENDINGS, _FORMATS)
+    csv.field_size_limit(_LARGEST_CELL)
+    if path.suffix == ".tsv":  # line ends as they come, and nothing else: a text may hold any other character
+        lines = [line.removesuffix("\r").split("\t") for line in text.split("\n") if line.strip()]
+    else:
+        try:
+            lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
+        except csv.Error as error:
+            raise fail("E074", f"`{path.name}` is not CSV", help=_FORMATS, notes=[str(error)]) from None
+    header = lines[0]
+    numbers = [str(n + 1) for n in range(len(header))]
+    if columns and set(columns.values()) <= set(numbers) - set(header):
+        header, body = numbers, lines
+    else:
+        body = lines[1:]
+    if len(set(header)) < len(header):
+        twice = next(c for c in header if header.count(c) > 1)
+        raise fail("E074", f"`{path.name}` has two columns `{twice[:40]}`", help="give every column a name of its own")
+    for index, line in enumerate(body):
+        if len(line) != len(header):
+            notes = [f"record {index} has {len(line)} columns, the first line {len(header)}"]
+            raise fail("E074", f"`{path.name}` has lines of other lengths", help=_FORMATS, notes=notes)
+    return [dict(zip(header, line, strict=True)) for line in body]
+
+
+def _parquet(path: Path) -> Table:
+    reading.read_bytes(path, ENDINGS)
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(path)  # type: ignore[no-untyped-call]
+    except pyarrow.ArrowException as error:
+        raise fail("E074", f"`{path.name}` is not a parquet file", notes=[str(error).splitlines()[0][:160]]) from None
+    try:
+        features = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+        classes = {c: names for c, f in features.items() if (names := _classes(f))}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        classes = {}
+    return Table(path.name, table.to_pylist(), classes)
+
+
+def _classes(feature: Any) -> tuple[str, ...]:
+    """Names in what the Hub writes of a column: of single numbers, or of lists of them."""
+    while isinstance(feature, Mapping) and "feature" in feature:
+        feature = feature["feature"]
+    names = feature.get("names") if isinstance(feature, Mapping) and feature.get("_type") == "ClassLabel" else None
+    return tuple(map(str, names)) if isinstance(names, list) else ()

@@ -1,0 +1,152 @@
+"""A tag for every word: names of people and places, parts of speech. F1 of entities, accuracy of words.
+
+A word's tag is that of its first token; its other tokens are neither trained nor measured. Words that `max_length`
+cuts off are measured all the same: as tagged wrongly, and as no entity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recipelang.source import fail
+from recipelang.tasks import encoding, entities
+from recipelang.tasks.encoding import Reader, Rows
+from recipelang.tasks.labels import Classes, label_text, names_of
+from recipelang.tasks.records import Table, read_table, sound_text
+
+OUTPUTS = ("logits",)
+AUTO_MODEL = "AutoModelForTokenClassification"
+LABELS = ("labels",)
+FIELDS = ("tokens", "tags")
+SHORTEST = 3
+ITEMS = "sentences"
+PER_TOKEN = True
+BLOCKS = False
+CLASSES = True
+
+TOKENS = ("tokens", "words")
+TAGS = ("ner_tags", "tags", "labels", "pos_tags")
+_IGNORED = -100  # of transformers' losses
+
+
+@dataclass(frozen=True)
+class Example:
+    words: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+class Examples(tuple[Example, ...]):
+    """With the names of the tags that may occur, in order."""
+
+    names: tuple[str, ...] = ()
+
+
+def open_split(
+    reference: str, split: str, columns: Mapping[str, str] | None = None, config: str | None = None
+) -> Examples:
+    table = read_table(reference, split, columns, config)
+    named, there = dict(columns or {}), table.columns()
+    chosen = {}
+    for field, usual in (("tokens", TOKENS), ("tags", TAGS)):
+        column = named.get(field) or next((c for c in usual if c in there), field)
+        if column not in there:
+            table.lacks(column, field, () if field in named else usual)
+        chosen[field] = column
+    found = Examples(_example(table, i, chosen["tokens"], chosen["tags"]) for i in range(len(table.rows)))
+    names = names_of((t for e in found for t in e.tags), table.classes.get(chosen["tags"], ()), table.name)
+    found.names = names if chosen["tags"] in table.classes else entities.completed(names)
+    return found
+
+
+def _example(table: Table, i: int, tokens: str, tags: str) -> Example:
+    words, own = (_listed(table, i, column) for column in (tokens, tags))
+    if not words or len(words) != len(own):
+        what = f"{len(words)} words and {len(own)} tags" if words else "no words"
+        raise fail("E075", f"record {i} of `{table.name}` has {what}", help="give every word its tag")
+    return Example(
+        tuple(sound_text(w, f"a word of record {i}", table.name) for w in words),
+        tuple(label_text(table, tags, t, i) for t in own),
+    )
+
+
+def _listed(table: Table, i: int, column: str) -> Sequence[Any]:
+    """A list, or in a table of texts what white space separates."""
+    value = table.rows[i].get(column)
+    if isinstance(value, str):
+        return value.split()
+    if not isinstance(value, Sequence):
+        found = "null" if value is None else type(value).__name__
+        raise fail("E075", f"`{column}` of record {i} of `{table.name}` is no list", help=f"it is {found}")
+    return value
+
+
+def label_names(examples: Examples) -> tuple[str, ...]:
+    return examples.names
+
+
+def refuses(metric: str, names: Sequence[str]) -> str | None:
+    """What a metric cannot count in these tags."""
+    odd = next((n for n in names if not entities.is_tag(n)), None)
+    return f"`f1` counts entities, and `{odd}` is no tag as `B-PER`" if metric == "f1" and odd else None
+
+
+def load_tokenizer(folder: Path) -> Reader:
+    reader = encoding.load_reader(folder)
+    before = reader.tokenizer.pre_tokenizer
+    if before is not None and type(before).__name__ == "ByteLevel":
+        before.add_prefix_space = True  # words come one by one, and in a text a space stands before each
+        reader.tokenizer.pre_tokenizer = before
+    return reader
+
+
+def featurize(
+    examples: Sequence[Example], tokenizer: Reader, max_length: int, stride: int, names: Sequence[str] = ()
+) -> Rows:
+    """One row a sentence, with the number of the word that a token begins; -1 elsewhere."""
+    classes = Classes(names)
+    ids, types, words, labels = [], [], [], []
+    encoded = encoding.encode(tokenizer, [list(e.words) for e in examples], max_length, words=True)
+    for i, (example, encoding_) in enumerate(zip(examples, encoded, strict=True)):
+        numbers = np.array([-1 if w is None else w for w in encoding_.word_ids])
+        first = np.concatenate([[True], numbers[1:] != numbers[:-1]]) & (numbers >= 0)
+        if not first.any():
+            raise fail("E075", f"record {i} has no word that the tokenizer knows", help="take it out")
+        right = np.array([classes.number(t, f"record {i} has it") for t in example.tags])
+        ids.append(np.asarray(encoding_.ids, np.int32))
+        types.append(np.asarray(encoding_.type_ids, np.int8))
+        words.append(np.where(first, numbers, -1).astype(np.int32))
+        labels.append(np.where(first, right[numbers], _IGNORED).astype(np.int64))
+    rows = encoding.joined(ids, types if tokenizer.types else [], np.concatenate(labels), tokenizer.pad_id)
+    return replace(rows, words=np.concatenate(words), names=tuple(names))
+
+
+def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
+    return {"said": outputs.logits.argmax(-1)}
+
+
+def measure(kept: Mapping[str, np.ndarray], features: Rows, examples: Sequence[Example]) -> dict[str, float]:
+    said = [_tags(features, row, e, kept["said"][row]) for row, e in enumerate(examples)]
+    right = [_folded(e.tags, features.names) for e in examples]
+    hits = sum(a == b for one, other in zip(said, right, strict=True) for a, b in zip(one, other, strict=True))
+    return {"f1": entities.f1(said, right), "accuracy": hits / sum(map(len, right))}
+
+
+def _tags(features: Rows, row: int, example: Example, said: np.ndarray) -> list[str]:
+    """Of all words; nothing is said of one that has no token here."""
+    assert features.words is not None
+    words = features.words[features.starts[row] :][: features.sizes[row]]
+    tags = [""] * len(example.words)
+    for at in np.flatnonzero(words >= 0):
+        tags[words[at]] = features.names[int(said[at])]
+    return tags
+
+
+def _folded(tags: Sequence[str], names: Sequence[str]) -> list[str]:
+    """As the model calls them."""
+    classes = Classes(names)
+    return [names[classes.number(t, "")] for t in tags]

@@ -1,0 +1,51 @@
+"""`samples` of an `evaluate` block: the first examples of the split, as if the file held no more."""
+
+from __future__ import annotations
+
+import json
+
+from recipelang.cli.plan import planned
+from tests.cli.command import command
+from tests.decoders import make_decoder, make_text
+
+from .steps import run
+
+
+def test_the_first_examples_are_measured_as_a_file_of_them_is(project):
+    path = project(
+        replace=(
+            "evaluate dev { metrics = [f1, exact_match] }",
+            'evaluate dev { }\nevaluate some { samples = 3 samples }\nevaluate few { split = "test" }',
+        )
+    )
+    folder = path.parent
+    path.write_text(
+        path.read_text("utf-8").replace('validation = "dev.json"', 'validation = "dev.json", test = "few.json"')
+    )
+    kept = json.loads((folder / "dev.json").read_text("utf-8"))["data"][0]["paragraphs"][:3]
+    (folder / "few.json").write_text(json.dumps({"data": [{"title": "t", "paragraphs": kept}]}), "utf-8")
+    found = run(path, folder / "out").measurements.metrics
+    assert [found[f"some.{m}"] for m in ("f1", "exact_match")] == [found[f"few.{m}"] for m in ("f1", "exact_match")]
+    assert "`some` takes the first 3" in " ".join(command("plan", str(path)).out.split())
+
+
+def test_the_first_blocks_of_a_text(tmp_path):
+    make_decoder(tmp_path / "model")
+    make_text(tmp_path / "train.jsonl", 40)
+    path = tmp_path / "text.recipe"
+    path.write_text(
+        'recipe 1 "text"\nmodel { base = "model", task = causal_lm }\n'
+        'data { train = "train.jsonl", validation = "train.jsonl", max_length = 32 tokens }\n'
+        "stage cut {\n  mode = one_shot\n  prune weights {\n    targets = @linear & @decoder\n"
+        "    method = magnitude(scope = uniform)\n    sparsity = 50%\n  }\n}\n"
+        "evaluate dev { }\nevaluate all { samples = 1_000 samples }\nevaluate one { samples = 1 sample }\n",
+        "utf-8",
+    )
+    found = run(path, tmp_path / "out").measurements.metrics
+    assert planned(str(path))[1].data[0].items["validation"] > 1
+    assert found["all.perplexity"] == found["dev.perplexity"] != found["one.perplexity"]
+
+
+def test_none_at_all_is_refused(project):
+    path = project(replace=("evaluate dev {", "evaluate dev { samples = 0 samples,"))
+    assert command("validate", str(path)).codes == ["E038"]

@@ -1,0 +1,107 @@
+"""Every recipe plans for models of full size, as far as their families go, and the plan keeps the rules."""
+
+import json
+
+import pytest
+
+from recipelang.cli.plan import beside
+from recipelang.cli.read import check_all, read_around, read_source
+from recipelang.lint import judge, levels_for, read_plan
+from tests.model_configs import make_config, pretend
+from tests.unit.recipes.test_library import LIBRARY, RECIPES
+
+#: an epoch of SQuAD at batch 16
+INPUTS = 88_524
+TASKS = [str(path.relative_to(LIBRARY).with_suffix("")) for path in RECIPES if path.stem != "quickstart"]
+DECODERS = ("oneshot/decoder-50", "oneshot/magnitude-50", "oneshot/sparsegpt-50", "oneshot/wanda-50")
+#: of every family: they ask for layers, whichever
+ANY = ("baselines/magnitude", "baselines/movement", "baselines/rigl", "baselines/soft-movement")
+CASES = [
+    *((name, model) for name in TASKS if name not in DECODERS for model in ("bert-base", "roberta-large")),
+    *((name, "llama-1b") for name in (*DECODERS, *ANY)),
+]
+#: what is said of models of 12 layers and more where a recipe is for 6: the first step
+SAID = {
+    "obert/squad-init30-90": {"L013"},
+    "obert/squad-init30-4block-90": {"L013"},
+    "studies/smc-way": {"L013"},
+    "studies/smc-guided": {"L013"},
+}
+PRUNES_NOTHING = {"obert/squad-dense"}
+ROW = {"sentence1": "a", "sentence2": "b", "label": 0, "tokens": ["a"], "ner_tags": ["B-X"], "question": "q"}
+
+
+def plan_of(name, model, tmp_path, monkeypatch, *extra):
+    """The plan of a recipe of the library for a model, and what the rules say of it."""
+    source = read_source(f"lib://{name}")
+    free = {p.name for p in check_all(source, {}).recipe.params}
+    task = check_all(source, {}).recipe.model.task
+    pretend(monkeypatch, INPUTS)
+    labels = (
+        ("no", "yes") if task == "sequence_classification" else ("O", "B-X") if task == "token_classification" else ()
+    )
+    folder = make_config(tmp_path / "model", model, task, labels)
+    rows = [ROW | {"label": label, "ner_tags": [tag]} for label, tag in ((0, "O"), (1, "B-X"))]
+    if labels == ("O", "B-X"):
+        rows = [{k: r[k] for k in ("tokens", "ner_tags")} for r in rows]
+    teacher = make_config(tmp_path / "teacher", model, task, labels)
+    values = {"base": folder, "teacher": teacher}
+    for part in ("train", "dev", "other"):
+        values[part] = tmp_path / f"{part}.jsonl"
+        values[part].write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    given = [f"{name}={value}" for name, value in values.items() if name in free]
+    checked = check_all(source, read_around([*given, *extra]).given, complete=True)
+    assert [f"{d.code} {d.message}" for d in checked.diagnostics] == []
+    plan, absent = read_plan(checked.recipe, beside(source.name), checked.diagnostics)
+    assert [d.code for d in checked.diagnostics] == ["W103"] * (name in PRUNES_NOTHING) and absent is None
+    return plan, judge(checked, plan, levels_for(beside(source.name), {}), as_written=False)
+
+
+@pytest.mark.parametrize(("name", "model"), CASES)
+def test_recipe_plans_and_keeps_the_rules(tmp_path, monkeypatch, name, model):
+    plan, found = plan_of(name, model, tmp_path, monkeypatch)
+    assert [f"{d.code} {d.message}" for d in found if d.code not in SAID.get(name, set())] == []
+    last = [p for p in plan.stages[-1].prunes if p.targets]
+    layers = {"bert-base": 12, "roberta-large": 24, "llama-1b": 16}[model]
+    everything = name in ("studies/smc-way", "commonsenseqa/smc")
+    if last and not everything:
+        assert {t.purpose for t in last[0].targets}.isdisjoint({"embeddings", "head"})
+        assert len(last[0].targets) == layers * (7 if model == "llama-1b" else 6)
+
+
+@pytest.mark.parametrize(
+    ("target", "layers", "epochs", "first", "events", "restarts"),
+    [
+        ("80%", 12, 10, 0.7, 13, [8]),
+        ("90%", 12, 10, 0.7, 13, [8]),
+        ("91%", 12, 30, 0.7, 7, [2, 6, 10, 14, 18, 22, 26]),
+        ("97%", 12, 30, 0.7, 7, [2, 6, 10, 14, 18, 22, 26]),
+        ("90%", 6, 10, 0.3, 13, [8]),
+        ("60%", 24, 10, 0.3, 13, [8]),
+        ("25%", 12, 10, 0.0, 13, [8]),
+    ],
+)
+def test_schedule_follows_target_and_depth(tmp_path, monkeypatch, target, layers, epochs, first, events, restarts):
+    extra = (f"target={target}", f"layers={layers}")
+    plan, _ = plan_of("scaled/squad", "bert-base", tmp_path, monkeypatch, *extra)
+    stage = plan.stages[1]
+    (prune,) = stage.prunes
+    assert stage.epochs == epochs and len(prune.events) == events
+    assert prune.events[0].sparsity == first and prune.events[0].step == 2 * stage.steps_per_epoch
+    assert f"{prune.events[-1].sparsity:.0%}" == target
+    assert [k / stage.steps_per_epoch for k in stage.learning_rate[1].cycles] == restarts
+
+
+def test_smc_has_the_four_events_of_its_code(tmp_path, monkeypatch):
+    """A cubic over steps 300..2400, looked at every 500: what is left of the target at the last is 99.31 %."""
+    plan, _ = plan_of("commonsenseqa/smc", "roberta-large", tmp_path, monkeypatch, "target=80%")
+    (stage,) = plan.stages
+    (prune,) = stage.prunes
+    steps = [500, 1000, 1500, 2000]
+    # what holds before the first `step` is said, too
+    happening = [e for e in prune.events if e.sparsity]
+    assert [e.step for e in happening] == steps and stage.steps == 3000
+    wanted = [0.8 * (1 - (1 - (k - 300) / 2100) ** 3) for k in steps]
+    assert [e.sparsity for e in happening] == pytest.approx(wanted, abs=1e-12)
+    assert {"embeddings", "head"} <= {t.purpose for t in prune.targets} and prune.scope == "global"
+    assert not stage.distills

@@ -1,0 +1,38 @@
+"""`docs/tasks.md` names what the tasks look for."""
+
+import re
+from pathlib import Path
+
+from recipelang.cli.read import check_all
+from recipelang.source import Source
+from recipelang.spec.blocks import METRICS
+from recipelang.tasks import multiple_choice as mc, sequence_classification as sc, task_of, token_classification as tc
+
+PAGE = (Path(__file__).parents[3] / "docs" / "tasks.md").read_text("utf-8")
+
+
+def row(column):
+    (found,) = re.findall(rf"^\| {re.escape(column)} \| (.*) \|$", PAGE, re.M)
+    return tuple(re.findall(r"`([^`]+)`", found))
+
+
+def test_usual_names_are_those_of_the_page():
+    assert row("`text` and `pair`") == tuple(name for pair in sc.PAIRS for name in pair)
+    assert row("`text` alone") == sc.SINGLE
+    assert row("`label`") == sc.LABEL
+    assert row("`question`") == mc.QUESTION
+    assert row("`answer`") == mc.ANSWER
+    assert (row("`tokens`"), row("`tags`")) == (tc.TOKENS, tc.TAGS)
+    assert tuple(dict.fromkeys(re.sub(r"\d$", "", name) for name in row("`choices`"))) == mc.CHOICES
+
+
+def test_every_task_has_its_metrics_on_the_page():
+    for task, metrics in METRICS.items():
+        (line,) = re.findall(rf"^\| `{task}` \|.*$", PAGE, re.M)
+        assert set(metrics) <= set(re.findall(r"`([^`]+)`", line))
+        assert task_of(task).FIELDS
+
+
+def test_its_recipe_has_no_findings():
+    (text,) = re.findall(r"^```\n(recipe 1 .*?)^```", PAGE, re.S | re.M)
+    assert [d.code for d in check_all(Source("page", text), {}).diagnostics] == []
