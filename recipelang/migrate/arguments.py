@@ -156,4 +156,5 @@ class Arguments:
         for key, entry in self.modifier.arguments.items():
             if key not in self.read:
                 label = self.document.label(entry.at)
+                self.document.refused.append(f"`{self.modifier.name}` has no `{key}`")
                 self.found.add(Diagnostic("E113", f"`{key}` of `{self.modifier.name}` is not known", label))

@@ -62,6 +62,7 @@ class Document:
     anchored: dict[int, str] = field(default_factory=dict)  # a variable's node -> its name
     passed_over: list[str] = field(default_factory=list)  # why the last loader of the dialect took nothing
     anchor_twice: str | None = None
+    refused: list[str] = field(default_factory=list)  # what no loader takes: unknown arguments, formulas in a circle
     idle: dict[tuple[str, str], list[Span]] = field(default_factory=dict)  # what changes nothing, why -> where
 
     def label(self, span: Span, text: str = "") -> Label:
@@ -158,6 +159,7 @@ class _Reader:
             if not ready:
                 name, variable = next(iter(open_.items()))
                 self._no_formula(variable.node.text, variable.span, "it needs its own value")
+                self.document.refused.append(f"`{name}` needs its own value")
                 return
             for name in ready:
                 variable = open_.pop(name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from recipelang.migrate import expressions, legacy, lost
 from recipelang.migrate.document import LEGACY, Document, Modifier
@@ -41,12 +42,17 @@ class Verdict:
     def text(self) -> str:
         if self.accepts is None:
             return f"its last loader takes no modifiers from it, without a word: {self.why}"
-        return "its last loader accepts it" if self.accepts else f"its last loader refuses it: {self.why}"
+        return (
+            "its last loader takes it, as far as its layout tells"
+            if self.accepts
+            else f"its last loader refuses it: {self.why}"
+        )
 
 
 def verdict(document: Document) -> Verdict:
+    """Of a document whose modifiers have been read."""
     reasons = _of_sparseml(document) if document.dialect == LEGACY else _of_llm_compressor(document)
-    why = next(reasons, None)
+    why = next(chain(reasons, document.refused), None)
     if why is not None:
         return Verdict(False, why)
     if document.passed_over:

@@ -19,7 +19,7 @@ ADAMW = Chosen(
 TABLE: dict[str, dict[str, tuple[object, str]]] = {
     "": {"seed": (42, "b")},
     "meta": {
-        **dict.fromkeys(("version", "license", "summary"), (None, "-")),
+        **dict.fromkeys(("version", "license", "summary", "origin"), (None, "-")),
         **dict.fromkeys(("authors", "cites", "tags", "reported", "requires"), ((), "-")),
     },
     "model": {
