@@ -15,12 +15,11 @@ import os
 import shutil
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from plans import acting, block
+from timing import timed
 from transformers import BertConfig, BertForQuestionAnswering
 
 from recipelang.engine import checkpoint
@@ -78,9 +77,8 @@ def measure(folder: Path, model: torch.nn.Module, state, optimizer: torch.optim.
         (newest,) = checkpoint.newest_first(ours)
         times.setdefault("digests", []).append(timed(lambda f=newest: [checkpoint._digest(p) for p in f.iterdir()]))
         shutil.rmtree(ours)
-    (bytes_written,) = {theirs.stat().st_size}
     medians = {name: statistics.median(t) for name, t in times.items()}
-    print(f"{bytes_written / 1e6:,.0f} MB, {rounds} rounds; of the digests {medians['digests'] * 1e3:.0f} ms")
+    print(f"{theirs.stat().st_size / 1e6:,.0f} MB, {rounds} rounds; of the digests {medians['digests'] * 1e3:.0f} ms")
     for what in ("save", "load"):
         mine, floor = medians[f"{what}_ours"], medians[f"{what}_theirs"]
         rest = mine - medians["digests"]
@@ -88,12 +86,6 @@ def measure(folder: Path, model: torch.nn.Module, state, optimizer: torch.optim.
             f"{what}: ours {mine * 1e3:.0f} ms, torch.{what} {floor * 1e3:.0f} ms: {mine / floor:.2f} times,"
             f" without digests {rest / floor:.2f}"
         )
-
-
-def timed(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -14,9 +14,10 @@ import argparse
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
+
+from timing import timed
 
 SIDE = 1024
 
@@ -78,12 +79,6 @@ def measured(run: Callable[[], object]) -> tuple[float, int]:
 def status(key: str) -> int:
     line = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith(key))
     return int(line.split()[1]) * 1024
-
-
-def timed(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
 
 import torch
+from timing import timed
 
 from recipelang.pruning import selection
 from recipelang.pruning.masks import Masks
@@ -107,12 +107,6 @@ def variants(scope: str, state: str, seed: int) -> list[tuple[str, Callable[[], 
 
     order = [("ours", lambda: ours(mine, masks, scope)), ("plain", lambda: plain(theirs, scope)), ("copy", copy)]
     return order if seed % 2 else order[::-1]
-
-
-def timed(run: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

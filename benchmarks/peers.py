@@ -17,13 +17,13 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 import venv
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import torch
+from timing import timed
 from torch import nn
 
 TARGET, LATE = 0.9, 0.89
@@ -277,12 +277,6 @@ def steps(tool: type[Tool], rounds: int) -> tuple[float, float, float]:
     draws = differences[torch.randint(rounds, (2_000, rounds), generator=torch.Generator().manual_seed(0))]
     low, high = draws.median(dim=1).values.quantile(torch.tensor([0.025, 0.975])).tolist()
     return float(differences.median()), (high - low) / 2, statistics.median(a for a, _ in pairs)
-
-
-def timed(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
 
 
 def measure(name: str, repeats: int, rounds: int) -> None:

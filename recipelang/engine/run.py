@@ -199,7 +199,7 @@ class _Run:
         return self._finish(judge, started)
 
     def _stage(self, stage: StagePlan, stop: StopRequests, loaded: checkpoint.Loaded | None) -> None:
-        data = next(d for d in self.plan.data if d.label == stage.data)
+        data = self._data(stage.data)
         _, features = self._split(data, "train")
         self.model.requires_grad_(True)  # a rehearsal leaves what the stage before froze
         optimizer = make_optimizer(stage, self.model)
@@ -267,7 +267,7 @@ class _Run:
         of = stage.calibration.layers if stage.calibration else 0
         self.reporter.stage_started(stage, of, 0)
         if stage.calibration is not None:
-            data = next(d for d in self.plan.data if d.label == stage.data)
+            data = self._data(stage.data)
             _, features = self._split(data, "train")
             autocast = self._autocast(stage.precision)
             state.gradients = self._sampler(stage, state, features)
@@ -336,7 +336,7 @@ class _Run:
 
     def _measure(self, stage: StagePlan, name: str) -> dict[str, float]:
         evaluation = next(e for e in self.plan.evaluations if e.name == name)
-        data = next(d for d in self.plan.data if d.label == evaluation.data)
+        data = self._data(evaluation.data)
         examples, features = self._split(data, evaluation.split, evaluation.samples)
         autocast = self._autocast(stage.precision)
         return evaluate(self.model, self.task, evaluation, examples, features, self.accelerator.device, autocast)
@@ -416,6 +416,9 @@ class _Run:
         if precision == "fp32":
             return nullcontext
         return lambda: torch.autocast(self.accelerator.device.type, torch.bfloat16)  # type: ignore[return-value]
+
+    def _data(self, label: str) -> DataPlan:
+        return next(d for d in self.plan.data if d.label == label)
 
     def _split(self, data: DataPlan, name: str, first: int | None = None) -> tuple[tuple[Any, ...], Features]:
         key = (data.label, name, first)

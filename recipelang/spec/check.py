@@ -201,13 +201,15 @@ class _Checker:
     # ------------------------------------------------------------ definitions
     def _define(self) -> None:
         lets: set[str] = set()
+        blocks = (s for s in self.tree.statements if isinstance(s, t.Block))
+        measured = frozenset(b.labels[0] for b in blocks if b.kind == "evaluate" and b.labels)
         for statement in self.tree.statements:
             match statement:
                 case t.Param():
-                    if self._is_new(statement.name, statement.name_span):
+                    if self._is_new(statement.name, statement.name_span, measured):
                         self.params.declare(statement)
                 case t.Let():
-                    if self._is_new(statement.name, statement.name_span):
+                    if self._is_new(statement.name, statement.name_span, measured):
                         lets.add(statement.name)
                         self._let(statement)
                 case t.Attribute() if statement.name not in TopSpec.attributes():
@@ -216,11 +218,8 @@ class _Checker:
                     self.evaluator.unread.update(re.findall(r"^\s*\w+\s+([A-Za-z_]\w*)", statement.text))
         self.params.check_unknown(frozenset(lets))
 
-    def _is_new(self, name: str, span: Span) -> bool:
+    def _is_new(self, name: str, span: Span, measured: frozenset[str]) -> bool:
         alias, dot, _ = name.partition(".")
-        measured = {
-            s.labels[0] for s in self.tree.statements if isinstance(s, t.Block) and s.kind == "evaluate" and s.labels
-        }
         if dot and (alias == "stage" or alias in measured):
             self.diagnostics.add(
                 Diagnostic(

@@ -24,10 +24,11 @@ def errors(path: Path, text: str) -> list[Diagnostic]:
 
 
 def slips(path: Path) -> Iterator[tuple[Word, str]]:
+    """One of every word, where it stands first: all arms are read for each."""
     text = path.read_text("utf-8")
     taken = VOCABULARY | {w.text for w in words(text)}
     rng = random.Random(path.stem)
-    for word in words(text):
+    for word in {w.text: w for w in reversed(words(text))}.values():
         if word.role != "label" and text.count(f" {word.text} {{}}") == 0:
             yield word, slip(word.text, rng, taken)
 

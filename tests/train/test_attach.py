@@ -37,6 +37,25 @@ def attached(loop, recipe, **more):
     return recipelang.attach(recipe, loop.model, loop.optimizer, **more)
 
 
+def cut_in_two(recipe, method, cut, folder):
+    """The model of a loop that saved everything after so many steps, and of another that went on from there."""
+    first = loop_of(recipe, f"method={method}")
+    pruning = attached(first, recipe, params={"method": method})
+    steps(first, pruning, until=cut)
+    pieces = (first.model.state_dict(), first.optimizer.state_dict(), pruning.state_dict())
+    torch.save(pieces, folder / "checkpoint.pt")
+
+    second = loop_of(recipe, f"method={method}")
+    pruning = attached(second, recipe, params={"method": method})
+    model, optimizer, state = torch.load(folder / "checkpoint.pt", weights_only=True)
+    second.model.load_state_dict(model)
+    second.optimizer.load_state_dict(optimizer)
+    pruning.load_state_dict(state)
+    steps(second, pruning, first=cut)
+    pruning.end()
+    return second.model
+
+
 def steps(loop, pruning, first=0, until=None):
     """The loop of the documentation, with accumulation over halves of a batch left out."""
     for batch in list(loop.batches(first))[: None if until is None else until - first]:
@@ -94,21 +113,7 @@ def test_saved_and_loaded_is_uninterrupted(recipe, tmp_path, cut):
     steps(whole, pruning)
     pruning.end()
 
-    first = loop_of(recipe, "method=movement")
-    pruning = attached(first, recipe, params={"method": "movement"})
-    steps(first, pruning, until=cut)
-    pieces = (first.model.state_dict(), first.optimizer.state_dict(), pruning.state_dict())
-    torch.save(pieces, tmp_path / "checkpoint.pt")
-
-    second = loop_of(recipe, "method=movement")
-    pruning = attached(second, recipe, params={"method": "movement"})
-    model, optimizer, state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    second.model.load_state_dict(model)
-    second.optimizer.load_state_dict(optimizer)
-    pruning.load_state_dict(state)
-    steps(second, pruning, first=cut)
-    pruning.end()
-    assert same(second.model, dict(whole.model.named_parameters()))
+    assert same(cut_in_two(recipe, "movement", cut, tmp_path), dict(whole.model.named_parameters()))
 
 
 def test_state_of_another_plan_is_refused(recipe):

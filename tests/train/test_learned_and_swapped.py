@@ -10,7 +10,7 @@ from recipelang.source import RecipeError
 
 from .loops import RECIPE, same, write
 from .steps import run, weights
-from .test_attach import attached, loop_of, steps
+from .test_attach import attached, cut_in_two, loop_of, steps
 from .test_pruning import targets
 
 SOFT = RECIPE.replace("movement", "soft_movement")
@@ -30,20 +30,7 @@ def recipe(project, tmp_path):
 def test_learned_scores_go_on_in_a_loop_as_in_the_engine(recipe, tmp_path, cut):
     recipe.write_text(SOFT, "utf-8")
     run(recipe, tmp_path / "out", params=("method=soft_movement",))
-    first = loop_of(recipe, "method=soft_movement")
-    pruning = attached(first, recipe, params={"method": "soft_movement"})
-    steps(first, pruning, until=cut)
-    kept = (first.model.state_dict(), first.optimizer.state_dict(), pruning.state_dict())
-    torch.save(kept, tmp_path / "checkpoint.pt")
-    second = loop_of(recipe, "method=soft_movement")
-    pruning = attached(second, recipe, params={"method": "soft_movement"})
-    model, optimizer, state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    second.model.load_state_dict(model)
-    second.optimizer.load_state_dict(optimizer)
-    pruning.load_state_dict(state)
-    steps(second, pruning, first=cut)
-    pruning.end()
-    assert same(second.model, weights(tmp_path / "out"))
+    assert same(cut_in_two(recipe, "soft_movement", cut, tmp_path), weights(tmp_path / "out"))
 
 
 def test_scores_are_not_a_group_of_the_optimizer_that_trains_the_weights(recipe):
