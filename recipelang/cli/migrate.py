@@ -15,7 +15,7 @@ from recipelang.cli import complete
 from recipelang.cli.exit_codes import Exit
 
 if TYPE_CHECKING:
-    from recipelang.migrate.migrate import Migration
+    from recipelang.migrate.migrate import Migration, Mode
     from recipelang.source import RecipeError
 
 
@@ -23,6 +23,11 @@ class Shown(StrEnum):
     text = "text"
     json = "json"
     markdown = "markdown"
+
+
+class Reading(StrEnum):
+    strict = "strict"
+    compat = "compat"
 
 
 #: what old recipes are kept in
@@ -41,6 +46,9 @@ def migrate(
     out: Path | None = typer.Option(
         None, "-o", "--out", metavar="PATH", help="A `.recipe` file for one recipe, else a folder for all of them."
     ),
+    mode: Reading = typer.Option(
+        Reading.strict, "--mode", help="Exact steps, or the clock, the rates and the ties of SparseML 1."
+    ),
     format: Shown = typer.Option(Shown.text, "--format", help="How the report is shown."),
     strict_exit: bool = typer.Option(False, "--strict-exit", help="End with 1 for anything lost or read otherwise."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace recipes that are there already."),
@@ -54,6 +62,9 @@ def migrate(
     The new recipe of one file goes to standard output, the report to standard error. Of several files
     there is a table; with `-o` they are written to a folder.
 
+    `--mode compat` writes `compat = sparseml_1` into the stages of what SparseML 1 ran: events drift as they
+    did there, rates end as they did, and the plan says where SparseML would have stopped with an exception.
+
     What the old recipe left to the command line of a training script, such as the model, the data and the
     batch, becomes a parameter to give with `-p`.
 
@@ -66,6 +77,8 @@ def migrate(
 
       recipelang migrate old.yaml -o new.recipe
 
+      recipelang migrate old.yaml --mode compat -o as-it-ran.recipe
+
       recipelang migrate recipes/ -o migrated/
 
       recipelang migrate recipes/ --format markdown > report.md
@@ -73,7 +86,7 @@ def migrate(
     from recipelang.migrate import report
 
     names, single = _gathered(files), len(files) == 1 and not os.path.isdir(files[0])
-    done = [_one(name) for name, _ in names]
+    done = [_one(name, mode.value) for name, _ in names]
     written: list[str | None] = [None] * len(done)
     if out is not None:
         written = _write(done, [inside for _, inside in names], out, single, overwrite)
@@ -109,14 +122,14 @@ def _gathered(files: Sequence[str]) -> list[tuple[str, str]]:
     return found
 
 
-def _one(name: str) -> Migration:
+def _one(name: str, mode: Mode) -> Migration:
     from recipelang.cli.files import read_source
     from recipelang.migrate.migrate import Migration, migrate as migrated
     from recipelang.migrate.nodes import MAX_BYTES
     from recipelang.source import RecipeError, Source
 
     try:
-        return migrated(read_source(name, MAX_BYTES))
+        return migrated(read_source(name, MAX_BYTES), mode)
     except RecipeError as error:  # a file that cannot be read does not stop the others
         return Migration(Source(name, ""), "", None, error.diagnostics)
 

@@ -218,7 +218,7 @@ def _prune(a: Arguments, stage: Stage, method: str) -> None:
         if first is None or last is None:
             continue
         ramp = Sparsity(shape, first, last, window, every, power)
-        _check_ratio(a, ramp, pattern)
+        ramp = _checked(a, ramp, pattern)
         stage.prunes.append(Prune(*_part(a), method, names, pattern, ramp))
 
 
@@ -243,14 +243,28 @@ def _finals(a: Arguments, targets: Targets) -> list[tuple[Targets, Amount | None
     return found
 
 
-def _check_ratio(a: Arguments, ramp: Sparsity, pattern: str) -> None:
+def _checked(a: Arguments, ramp: Sparsity, pattern: str) -> Sparsity:
+    """Sparsities are shares; that of an `N:M` pattern is its own, which the loader took to a hundredth."""
     for key, amount in (("init_sparsity", ramp.first), ("final_sparsity", ramp.last)):
         if amount.value is not None and not 0 <= amount.value <= 1:
             a.refuse(key, f"a sparsity of {fraction(amount.value)} is no share of anything")
-    if ":" in pattern and ramp.first.value != ramp.last.value:
-        a.refuse(
-            "mask_type", f"`{pattern}` has one sparsity: it cannot grow over time", "set `init_sparsity` to it too"
-        )
+    pair = n_of_m(pattern)
+    if pair is None:
+        return ramp
+    if ramp.first.value != ramp.last.value:
+        message = f"`{pattern}` has one sparsity: it cannot grow over time"
+        a.refuse("mask_type", message, "set `init_sparsity` to it too")
+        return ramp
+    share, told = 1 - Fraction(*pair), ramp.last.value
+    if told is None or told in (0, share):
+        return ramp
+    if abs(told - share) > Fraction(1, 100):
+        message = f"`{pattern}` has the sparsity {fraction(share)}, and not {fraction(told)}"
+        a.refuse("mask_type", message, f"write `final_sparsity: {fraction(share)}`; the loader stopped here")
+        return ramp
+    a.note("final_sparsity", f"it is {fraction(share)}, as `{pattern}` says", "the loader took what is near to it")
+    exact = Amount(share, "ratio", ramp.last.span)
+    return replace(ramp, first=exact, last=exact)
 
 
 def n_of_m(word: str) -> tuple[int, int] | None:
@@ -263,7 +277,10 @@ def mask_pattern(a: Arguments, key: str) -> str | None:
     """`unstructured`, `2:4` with the kept ones first, or blocks along the input."""
     if (pair := a.pair(key)) is not None:
         if min(pair) > 0:
-            return f"block({pair[0]}, {pair[1]})"
+            if pair[0] > 1:
+                why = "the loader took so many neighbours of a row, whatever the shape"
+                a.note(key, f"blocks of {pair[0]} by {pair[1]} are `block(1, {pair[0] * pair[1]})`", why)
+            return f"block(1, {pair[0] * pair[1]})"
         a.refuse(key, "a block has at least one row and one column")
         return None
     word = a.text(key, "unstructured")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from recipelang.lint.check import judge
 from recipelang.lint.registry import DEFAULTS, NOT_CHECKED
@@ -15,6 +16,9 @@ from recipelang.migrate.write import Writer
 from recipelang.source import Diagnostic, Diagnostics, RecipeError, Source
 from recipelang.spec.check import check
 
+#: exact steps, or the clock, the rates and the ties of SparseML 1
+Mode = Literal["strict", "compat"]
+
 
 @dataclass(frozen=True)
 class Migration:
@@ -22,7 +26,8 @@ class Migration:
 
     `asks` are the parameters that need a value: what the old file left to a command line. `loader` is what the last
     loader of the dialect says of the file, none where it was not read. `advice` is what `lint` says of the new recipe
-    as far as it can be judged without the model.
+    as far as it can be judged without the model. `mode` is how it was read: a file that SparseML 1 never read has no
+    `compat`.
     """
 
     source: Source
@@ -34,6 +39,7 @@ class Migration:
     differences: tuple[str, ...] = ()
     loader: Verdict | None = None
     advice: tuple[Diagnostic, ...] = ()
+    mode: Mode = "strict"
 
     @property
     def lost(self) -> tuple[Diagnostic, ...]:
@@ -53,7 +59,7 @@ class Migration:
         return {outcome: every.count(outcome) for outcome in (WHOLE, PARTLY, NOTHING, IDLE)}
 
 
-def migrate(source: Source) -> Migration:
+def migrate(source: Source, mode: Mode = "strict") -> Migration:
     found = Diagnostics()
     try:
         document = documents.read(source, found)
@@ -61,6 +67,10 @@ def migrate(source: Source) -> Migration:
         return Migration(source, "", None, error.diagnostics)
     parts, fates = stages(document, found)
     dialect, said = document.dialect, verdict(document)
+    if mode == "compat" and dialect != documents.LEGACY:
+        mode = "strict"
+        why = "`compat` is for what SparseML 1 ran"
+        found.add(Diagnostic("W132", "this file is read strictly", notes=(why,)))
     if not parts:
         message = "nothing of this file can be carried over"
         lost = ", ".join(dict.fromkeys(f"`{f.modifier.name}`" for f in fates if f.outcome == NOTHING))
@@ -69,7 +79,7 @@ def migrate(source: Source) -> Migration:
         return Migration(source, dialect, None, found.sorted(), tuple(fates), loader=said)
     _beside(document, found)
     try:
-        text = Writer(document, parts, found).run()
+        text = Writer(document, parts, found, compat=mode == "compat").run()
     except Unknown as unknown:
         help = ("give the variable a value in the file",)
         label = document.label(unknown.amount.span)
@@ -81,8 +91,8 @@ def migrate(source: Source) -> Migration:
             found.add(replace(finding, notes=(*finding.notes, "this is the recipe that the file became"), fixes=()))
         return Migration(source, dialect, None, found.sorted(), tuple(fates), loader=said)
     advice = tuple(d for d in judge(checked, None, DEFAULTS) if d.code != NOT_CHECKED)
-    told = differences(dialect, parts)
-    return Migration(source, dialect, text, found.sorted(), tuple(fates), checked.missing, told, said, advice)
+    told = differences(dialect, parts, compat=mode == "compat")
+    return Migration(source, dialect, text, found.sorted(), tuple(fates), checked.missing, told, said, advice, mode)
 
 
 def _beside(document: documents.Document, found: Diagnostics) -> None:

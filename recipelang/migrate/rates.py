@@ -42,13 +42,15 @@ class _Pieces:
         for rate, after in zip(self.rates, [*self.rates[1:], None], strict=True):
             self._reach(rate)
             self._add(rate, after)
-        if self.text != "end":
+        if self.text != "end" and not self.writer.compat:
             self.pieces.append(f"constant({self.held or self.writer.rate()}, over = {self.text}..end)")
         return self.pieces
 
     def _reach(self, rate: Rate) -> None:
         """Fill what lies before a piece."""
         start, begins = self._point(rate.window.start, "start"), _begins(rate)
+        if self.writer.compat and self.held:  # what was set last stays by itself
+            return
         if start != self.text and begins is not None and self.at is not None and begins > self.at:
             self.pieces.append(f"constant({self.held or self.writer.rate()}, over = {self.text}..{start})")
 

@@ -80,6 +80,7 @@ def as_json(migrations: Sequence[Migration], written: Sequence[str | None]) -> s
         {
             "file": m.source.name,
             "dialect": m.dialect or None,
+            "mode": m.mode,
             "outcome": m.outcome,
             "written": path,
             "modifiers": [

@@ -10,6 +10,7 @@ from pathlib import PurePath
 
 from recipelang.migrate import comments, names
 from recipelang.migrate.amounts import Amounts, literal, pruned_alike
+from recipelang.migrate.arguments import Amount
 from recipelang.migrate.comments import hashed
 from recipelang.migrate.document import Document
 from recipelang.migrate.form import Distill, Freeze, Prune, Sparsity, Stage, Targets
@@ -33,7 +34,8 @@ _TASKS = (
 
 
 class Writer:
-    def __init__(self, document: Document, stages: list[Stage], found: Diagnostics) -> None:
+    def __init__(self, document: Document, stages: list[Stage], found: Diagnostics, *, compat: bool = False) -> None:
+        self.compat = compat
         self.document, self.stages, self.found = document, stages, found
         self.amounts = Amounts(document, stages)
         self.params: dict[str, tuple[str, str]] = {}  # name -> its documentation, its statement
@@ -57,7 +59,8 @@ class Writer:
         source = self.document.source
         name = PurePath(source.name).name
         digest = hashlib.sha256(source.text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        told = string(f"{line_of(name)} (sha256:{digest}), {self.document.dialect}, read strictly")
+        how = "read with compat" if self.compat else "read strictly"
+        told = string(f"{line_of(name)} (sha256:{digest}), {self.document.dialect}, {how}")
         stem = re.sub(r"[^A-Za-z0-9.-]+", "-", name.rpartition(".")[0] or name).strip("-.")[:60] or "migrated"
         return f"recipe 1 {string(stem)}\n\nmeta {{\n  origin = {told}\n}}"
 
@@ -114,6 +117,7 @@ class Writer:
             body.append("mode = one_shot")
         else:
             body += [f"length = {self._length(stage)}", f"batch = {self._batch()}", learning_rate(stage, self)]
+            body += ["compat = sparseml_1"] if self.compat else []
             if stage.weight_decay is not None:
                 body.append(f"optimizer = adamw(weight_decay = {self.amounts.text(stage.weight_decay)})")
         blocks = [self._drop(stage), *self._prunes(stage)]
@@ -199,10 +203,22 @@ class Writer:
             at_start = start is None or start.value == 0
             return last if at_start else f"step(0% -> {last}, at = {self.amounts.point(start, stage.length, 'start')})"
         self._in_order(prune, ramp)
+        if self._ends_short(ramp, stage):
+            notes = ("SparseML 1 updated masks before a step, and the step at the window's end is behind the last one",)
+            message = "its last sparsity is never reached: the window ends with the training"
+            label = self.document.label(prune.span)
+            help = ("end the window an epoch earlier, or migrate with `--mode strict`",)
+            self.found.add(Diagnostic("W132", message, label, notes=notes, help=help))
         over = f"{self.amounts.point(start, stage.length, 'start')} .. {self.amounts.point(end, stage.length, 'end')}"
         power = f", power = {ramp.power}" if ramp.power else ""
         change = f"{self.amounts.text(ramp.first)} -> {last}"
         return f"{ramp.shape}({change}, over = {over}{power}, {self._events(ramp)})"
+
+    def _ends_short(self, sparsity: Sparsity | Amount | None, stage: Stage) -> bool:
+        if not (self.compat and isinstance(sparsity, Sparsity)) or sparsity.first.value == sparsity.last.value:
+            return False
+        end, length = sparsity.window.end, stage.length
+        return end is None or (length is not None and end.value == length.value)
 
     def _in_order(self, prune: Prune, ramp: Sparsity) -> None:
         start, end = ramp.window.start, ramp.window.end
@@ -271,7 +287,7 @@ class Writer:
     def _claims(self) -> list[str]:
         """What the original reaches, as a promise that the run must keep."""
         prunes = [(s, p) for s in self.stages for p in s.prunes if p.sparsity is not None]
-        if len(prunes) != 1:
+        if len(prunes) != 1 or self._ends_short(prunes[0][1].sparsity, prunes[0][0]):
             return []
         prune = prunes[0][1]
         selector = self.selector(prune)

@@ -56,6 +56,7 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
         "seed": (None, "b"),
         "checkpoint_every": (None, "-"),
         "keep": (2, "-"),
+        "compat": (None, "b"),
     },
     "prune": {
         "targets": (REQUIRED, "b"),

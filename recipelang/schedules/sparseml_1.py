@@ -7,7 +7,7 @@ rates pass their ends. Where the original crashed, `Crash` says why.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 #: of the original's interpolation: nearer to an end than this is the end
@@ -57,23 +57,13 @@ def updates(window: Window, per_epoch: int, steps: int) -> Iterator[tuple[int, f
             return
 
 
-def sparsities(
-    shape: str, first: float, last: float, window: Window, per_epoch: int, steps: int
-) -> list[tuple[int, float]]:
-    """`(step, sparsity)` wherever the applied sparsity changes."""
-    changes: list[tuple[int, float]] = []
-    for step, epoch in updates(window, per_epoch, steps):
-        value = between(shape, epoch, window, first, last)
-        if not changes or changes[-1][1] != value:
-            changes.append((step, value))
-    return changes
+#: of the sparsities that it had: `1 - (1 - x)^power`
+POWERS = {"linear": 1.0, "cubic": 3.0, "inverse_cubic": 1 / 3}
 
 
-def between(shape: str, epoch: float, window: Window, first: float, last: float) -> float:
-    if window.start == window.end:
-        raise Crash("ZeroDivisionError", "the window has no length")
-    x = (epoch - window.start) / (window.end - window.start)
-    y = _SHAPES[shape](x)
+def between(power: float, epoch: float, window: Window, first: float, last: float) -> float:
+    """The sparsity that an update at this epoch applies."""
+    y = _way(power, _share(epoch, window.start, window.end))
     if y <= _EPSILON:
         return first
     if y >= 1 - _EPSILON:
@@ -81,39 +71,27 @@ def between(shape: str, epoch: float, window: Window, first: float, last: float)
     return y * (last - first) + first
 
 
-def _inverse_cubic(x: float) -> float:
-    if x > 1:
-        raise Crash("TypeError", "an inverse cubic past its end is a complex number")
-    return 1 - math.pow(1 - x, 1 / 3)
+def _share(epoch: float, start: float, end: float) -> float:
+    if start == end:
+        raise Crash("ZeroDivisionError", "the window has no length")
+    return (epoch - start) / (end - start)
 
 
-_SHAPES: dict[str, Callable[[float], float]] = {
-    "linear": lambda x: x,
-    "cubic": lambda x: 1 - math.pow(1 - x, 3),
-    "inverse_cubic": _inverse_cubic,
-}
+def _way(power: float, x: float) -> float:
+    if power == 1:
+        return x
+    if x > 1 and power != int(power):
+        raise Crash("TypeError", "the last update lies past the window's end, where this shape is a complex number")
+    return 1 - math.pow(1 - x, power)
 
 
 # ------------------------------------------------------------------ learning rates
-def rates(
-    shape: str, first: float, last: float, window: Window, per_epoch: int, steps: int, base: float, cycle: float = 1.0
-) -> list[float]:
-    """The rate in force at every step; `base` before the window, what was set last after it."""
-    found: list[float] = []
-    now = base
-    due = dict(updates(window, per_epoch, steps))
-    for step in range(steps):
-        if step in due:
-            now = rate(shape, due[step], first, last, window, per_epoch, cycle)
-        found.append(now)
-    return found
-
-
 def rate(
     shape: str, epoch: float, first: float, last: float, window: Window, per_epoch: int, cycle: float = 1.0
 ) -> float:
+    """What an update at this epoch sets: `linear`, `cosine`, or `cyclic`, not clamped to the window."""
     start, end = max(window.start, 0.0), window.end
-    x = (epoch - start) / (end - start)
+    x = _share(epoch, start, end)
     match shape:
         case "linear":
             return first + x * (last - first)
