@@ -80,7 +80,7 @@ def _sound(
     for part in parts:
         if part.shape not in shapes:
             help = f"it had {', '.join(f'`{s}`' for s in shapes)}; without `compat` every shape can be used"
-            found.add(Diagnostic("E054", f"SparseML 1 had no `{part.shape}` here", label, help=(help,)))
+            found.add(Diagnostic("E054", f"`{part.shape}` was not known to SparseML 1 here", label, help=(help,)))
             return False
         if part.window is not None:
             first, last = (t.in_steps(per_epoch) for t in part.window)
@@ -92,7 +92,7 @@ def _sound(
 def _stopped(crash: Crash, label: Label | None) -> Diagnostic:
     notes = (f"it ended with a {crash.exception}: {crash}",)
     help = ("let the window end with an epoch, or take `compat` out",)
-    return Diagnostic("E065", "SparseML 1 could not run this schedule", label, notes=notes, help=help)
+    return Diagnostic("E065", "this schedule could not be run by SparseML 1", label, notes=notes, help=help)
 
 
 def _epochs(time: Time, per_epoch: int) -> float:
