@@ -84,15 +84,21 @@ def _stage(recipe: Recipe, stage: StageSpec, index: int, facts: ModelFacts, foun
         path = f"{at}.prune.{prune.name}"
         method = prune.method.name
         if method not in _MODIFIERS:
-            refuse(f"{path}.method", f"`{method}` has no modifier there", "`sparsegpt` and `wanda` have one")
+            refuse(
+                f"{path}.method", f"llm-compressor has no modifier for `{method}`", "`sparsegpt` and `wanda` have one"
+            )
         elif prune.method.get("scope") != _SCOPES[method]:
-            refuse(f"{path}.method", f"it ranks `{method}` in one scope only", f"write `scope = {_SCOPES[method]}`")
+            refuse(
+                f"{path}.method",
+                f"llm-compressor ranks `{method}` in one scope only",
+                f"write `scope = {_SCOPES[method]}`",
+            )
         elif prune.pattern.kind == "block":
-            refuse(f"{path}.pattern", "it prunes no blocks", "`unstructured` and `N:M` are known there")
+            refuse(f"{path}.pattern", "llm-compressor prunes no blocks", "`unstructured` and `N:M` are known there")
         elif prune.order == "parallel":
-            refuse(f"{path}.order", "it goes through layers one after another only", "take `order` out")
+            refuse(f"{path}.order", "llm-compressor goes through layers one after another only", "take `order` out")
         elif method in used:
-            refuse(path, "a stage there holds a modifier once", "prune them in two stages")
+            refuse(path, "a stage of llm-compressor holds a modifier once", "prune them in two stages")
         else:
             used.append(method)
             lines += _modifier(recipe, prune, path, bool(index), facts)

@@ -59,7 +59,7 @@ class _Arguments:
     def _length(self) -> dict[str, object]:
         length = self.stage.length
         if length.epochs and length.steps:
-            raise self._no("length", "a length there is in epochs or in steps", "write it in one of them")
+            raise self._no("length", "a Trainer's length is in epochs or in steps", "write it in one of them")
         return {"num_train_epochs": float(length.epochs)} if length.epochs else {"max_steps": int(length.steps)}
 
     def _checkpoints(self) -> dict[str, object]:
@@ -68,7 +68,9 @@ class _Arguments:
         if every is None or every == Time(epochs=Fraction(1)):
             return {"save_strategy": "epoch", **kept}
         if every.epochs:
-            raise self._no("checkpoint_every", "checkpoints there are some steps apart, or an epoch", "write steps")
+            raise self._no(
+                "checkpoint_every", "a Trainer's checkpoints are some steps apart, or an epoch", "write steps"
+            )
         return {"save_strategy": "steps", "save_steps": int(every.steps), **kept}
 
     def _optimizer(self) -> dict[str, object]:
@@ -93,7 +95,7 @@ class _Arguments:
             warm = {"warmup_steps": self._warmup(parts[0])}
             parts = parts[1:]
         if len(parts) != 1 or parts[0].rewind is not None or not self._reaches_the_end(parts[0]):
-            message = "its schedules are one shape, after a warm-up from 0 or at once"
+            message = "a Trainer's rate is one shape, after a warm-up at most"
             raise self._no("learning_rate", message, "write `linear`, `cosine` or `polynomial` over the stage")
         return {"learning_rate": float(parts[0].start), **self._shape(parts[0], bool(warm)), **warm}
 
@@ -102,7 +104,7 @@ class _Arguments:
         if part.shape == "constant" or first == last:
             return {"lr_scheduler_type": "constant_with_warmup" if warmed else "constant"}
         if last > first:
-            raise self._no("learning_rate", "its schedules do not rise after the warm-up")
+            raise self._no("learning_rate", "a Trainer's rate does not rise after the warm-up")
         match part.shape:
             case "linear" if not last:
                 return {"lr_scheduler_type": "linear"}
@@ -113,7 +115,7 @@ class _Arguments:
             case "linear" | "polynomial" | "cubic":
                 power = float(part.power or {"linear": 1, "cubic": 3}.get(part.shape, 1))
                 return {"lr_scheduler_type": "polynomial", "lr_scheduler_kwargs": {"lr_end": last, "power": power}}
-        raise self._no("learning_rate", f"it has no schedule like `{part.shape}`")
+        raise self._no("learning_rate", f"a Trainer has no schedule like `{part.shape}`")
 
     @staticmethod
     def _warms(first: ShapeSegment, second: ShapeSegment) -> bool:
@@ -128,7 +130,7 @@ class _Arguments:
             return int(end.steps)
         if start == Time() and end.pure and length.epochs:
             return float(end.epochs / length.epochs)
-        raise self._no("learning_rate", "a warm-up there begins at the start", "write `start..10%`")
+        raise self._no("learning_rate", "a Trainer's warm-up begins at the start", "write `start..10%`")
 
     def _reaches_the_end(self, part: ShapeSegment) -> bool:
         return part.window is None or part.window[1] == self.stage.length

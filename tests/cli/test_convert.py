@@ -249,3 +249,15 @@ def test_git_shows_changes_of_meaning_only(contents, monkeypatch):
     assert len(changed) == 2
     assert '"temperature": "2"' in changed[0]
     assert '"temperature": "3"' in changed[1]
+
+
+def test_training_arguments_say_what_they_leave_to_the_callback(contents):
+    ended = command("convert", "tiny.recipe", "--to", "training-arguments")
+    assert ended.code == 0 and json.loads(ended.out)["lr_scheduler_type"]
+    assert "left to `recipelang.loops.trainer.RecipeCallback`: `prune`" in ended.err
+
+
+def test_a_recipe_that_trains_is_none_for_llm_compressor(contents):
+    ended = command("convert", "tiny.recipe", "--to", "llm-compressor", "-o", "out.yaml")
+    assert ended.code == 1 and "error[E115]: llm-compressor does not train" in ended.err
+    assert not Path("out.yaml").exists()
