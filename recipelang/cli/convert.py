@@ -25,6 +25,9 @@ def convert(
         ..., metavar="FILE", help="A recipe or its JSON; `-` reads standard input.", autocompletion=complete.documents
     ),
     to: To = typer.Option(..., "--to", help="What to write."),
+    stage: str | None = typer.Option(
+        None, "--stage", metavar="NAME", help="The stage that `training-arguments` are of, where there are several."
+    ),
     param: options.Param = [],  # noqa: B006 (typer copies it)
     params: options.Params = [],  # noqa: B006
     overlay: options.Overlay = [],  # noqa: B006
@@ -82,8 +85,8 @@ def convert(
     elif to is To.training_arguments:
         from recipelang.migrate import to_training_arguments
 
-        text = to_training_arguments.convert(recipe)
-        if blocks := to_training_arguments.left(recipe):
+        text = to_training_arguments.convert(recipe, stage)
+        if blocks := to_training_arguments.left(to_training_arguments.chosen(recipe, stage)):
             listed = ", ".join(f"`{b}`" for b in blocks)
             print(f"left to `recipelang.loops.trainer.RecipeCallback`: {listed}", file=sys.stderr)
     else:

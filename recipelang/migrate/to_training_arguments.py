@@ -12,22 +12,32 @@ from recipelang.values.composite import Schedule, ShapeSegment
 from recipelang.values.quantities import Time
 
 
-def convert(recipe: Recipe) -> str:
+def convert(recipe: Recipe, stage: str | None = None) -> str:
     """JSON, in the order of the recipe.
+
+    Args:
+        stage: its name, where the recipe trains in several.
 
     Raises:
         RecipeError: E115, for what has no field there.
     """
-    training = [s for s in recipe.stages if s.mode == "train"]
-    if len(training) != 1:
-        message = f"arguments are of one stage of training, and this recipe has {len(training)}"
-        raise RecipeError(Diagnostic("E115", message, recipe.label("stage"), help=("keep one of them",)))
-    return json.dumps(_Arguments(recipe, training[0]).fields(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(_Arguments(recipe, chosen(recipe, stage)).fields(), indent=2, ensure_ascii=False) + "\n"
 
 
-def left(recipe: Recipe) -> tuple[str, ...]:
-    """Blocks of the stage that are no arguments: the callback does them, from the recipe itself."""
-    stage = next(s for s in recipe.stages if s.mode == "train")
+def chosen(recipe: Recipe, stage: str | None = None) -> StageSpec:
+    training = [s for s in recipe.stages if s.mode == "train" and stage in (None, s.name)]
+    if len(training) == 1:
+        return training[0]
+    names = ", ".join(f"`--stage {s.name}`" for s in recipe.stages if s.mode == "train")
+    label = recipe.label(f"stage.{recipe.stages[-1].name}")
+    if not names:
+        raise RecipeError(Diagnostic("E115", "this recipe trains in no stage", label))
+    message = f"no stage of training is called `{stage}`" if stage else "arguments are of one stage of training"
+    raise RecipeError(Diagnostic("E115", message, label, help=(f"say which: {names}",)))
+
+
+def left(stage: StageSpec) -> tuple[str, ...]:
+    """Blocks of a stage that are no arguments: the callback does them, from the recipe itself."""
     kinds = {"prune": stage.prunes, "distill": stage.distills, "freeze": stage.freezes, "group": stage.groups}
     return tuple(kind for kind, blocks in kinds.items() if blocks)
 

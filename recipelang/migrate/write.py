@@ -19,6 +19,7 @@ from recipelang.migrate.roles import as_roles
 from recipelang.plan.families import TensorFact
 from recipelang.source import Diagnostic, Diagnostics
 from recipelang.source.render import line_of
+from recipelang.spec.blocks import METRICS
 from recipelang.spec.show import fraction, string
 
 #: a selector that is longer than this is written once
@@ -51,7 +52,7 @@ class Writer:
         model = self._model()
         claims = self._claims()
         blocks = [self._stage(stage) for stage in self.stages]
-        parts = [self._head(), self._parameters(), model, *blocks, *claims]
+        parts = [self._head(), self._parameters(), model, *blocks, self._evaluate(), *claims]
         return format("\n\n".join(part for part in parts if part) + "\n")
 
     # -------------------------------------------------------------- around the stages
@@ -99,6 +100,14 @@ class Writer:
             ]
             lines.append("data {\n  " + "\n  ".join(["source = source", *rest]) + "\n}")
         return "\n\n".join(lines)
+
+    def _evaluate(self) -> str:
+        """What the training script measured after training, where it is known for what it trained."""
+        task = self._task()
+        if task is None or not any(s.mode == "train" for s in self.stages):
+            return ""
+        measured = METRICS[task] if task == "question_answering" else METRICS[task][:1]
+        return f"evaluate dev {{\n  metrics = [{', '.join(measured)}]\n}}"
 
     def _task(self) -> str | None:
         if any("start_logits" in d.on for s in self.stages for d in s.distills):

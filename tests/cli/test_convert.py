@@ -253,8 +253,14 @@ def test_git_shows_changes_of_meaning_only(contents, monkeypatch):
 
 def test_training_arguments_say_what_they_leave_to_the_callback(contents):
     ended = command("convert", "tiny.recipe", "--to", "training-arguments")
-    assert ended.code == 0 and json.loads(ended.out)["lr_scheduler_type"]
-    assert "left to `recipelang.loops.trainer.RecipeCallback`: `prune`" in ended.err
+    assert ended.code == 1 and "say which: `--stage dense`, `--stage sparse`" in ended.err
+    ended = command("convert", "tiny.recipe", "--to", "training-arguments", "--stage", "dense")
+    assert (ended.code, ended.err) == (0, "") and json.loads(ended.out)["lr_scheduler_type"]
+    text = Path("tiny.recipe").read_text("utf-8")
+    Path("tiny.recipe").write_text(text.replace(", rewind = 1 epoch", ""), "utf-8")
+    ended = command("convert", "tiny.recipe", "--to", "training-arguments", "--stage", "sparse")
+    assert ended.code == 0 and json.loads(ended.out)["lr_scheduler_type"] == "polynomial"
+    assert ended.err == "left to `recipelang.loops.trainer.RecipeCallback`: `prune`, `distill`\n"
 
 
 def test_a_recipe_that_trains_is_none_for_llm_compressor(contents):
