@@ -44,12 +44,14 @@ class Writer:
         self.family = names.family_of(named)
         self.tensors = names.reference(self.family, named) if self.family else ()
         self.keep: tuple[int, ...] = ()
+        self.drops: dict[str, str] = {}  # stage -> its block
         self.selectors: dict[str, str] = {}  # let -> a long selector that stands twice
 
     def run(self) -> str:
         from recipelang.syntax.fmt import format
 
         model = self._model()
+        self.drops = {stage.name: self._drop(stage) for stage in self.stages}  # selectors count what they leave
         claims = self._claims()
         blocks = [self._stage(stage) for stage in self.stages]
         parts = [self._head(), self._parameters(), model, *blocks, self._evaluate(), *claims]
@@ -129,7 +131,7 @@ class Writer:
             body += ["compat = sparseml_1"] if self.compat else []
             if stage.weight_decay is not None:
                 body.append(f"optimizer = adamw(weight_decay = {self.amounts.text(stage.weight_decay)})")
-        blocks = [self._drop(stage), *self._prunes(stage)]
+        blocks = [self.drops[stage.name], *self._prunes(stage)]
         blocks += [self._freeze(f, i) for i, f in enumerate(stage.freezes)]
         blocks += [self._distill(d, stage) for d in stage.distills]
         return "\n".join([f"stage {stage.name} {{", *body, *("\n" + b for b in blocks if b), "}"])
