@@ -18,8 +18,9 @@ def differences(dialect: str, stages: list[Stage], *, compat: bool = False) -> t
         )
     if any(p.sparsity is not None for p in prunes) and not compat:
         said.append(
-            "The number of zeros is exact, whatever the ties. The loaders rounded half to even, or down, and broke ties "
-            "by order or by a fixed seed."
+            "Of equal scores the first go. SparseML let the last go, and of the smallest some by a fixed shuffle."
+            if dialect == LEGACY
+            else "The number of zeros is exact, whatever the ties. The loaders rounded it down, and let all equal scores go."
         )
     rates = [r for s in stages for r in s.rates if r.shape != "constant"]
     if any(r.rewind is None for r in rates) and not compat:

@@ -58,7 +58,7 @@ def _counts_layers(selector: sel.Selector) -> bool:
 def _head(recipe: Recipe, facts: ModelFacts) -> Iterator[str]:
     yield f"# {line_of(recipe.name)}, written by recipelang\n"
     data = next((recipe.data[s.data] for s in recipe.stages if s.reads_data and s.data in recipe.data), None)
-    given = [f"model={json.dumps(recipe.model.base)}"]
+    given = [f"model={json.dumps(recipe.model.base.removeprefix('hf://'))}"]
     if data is not None:
         limits = (("num_calibration_samples", data.samples), ("max_seq_length", data.max_length))
         given += [f"{name}={value}" for name, value in limits if value is not None]

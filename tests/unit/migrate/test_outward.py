@@ -114,7 +114,7 @@ def test_it_comes_back_as_the_same_pruning(name: str) -> None:
 def test_the_text_is_this() -> None:
     assert to_llm_compressor.convert(checked(ONE_SHOT["pattern"]), Path()) == (
         "# a, written by recipelang\n"
-        '# the rest are arguments of its `oneshot(...)`: model="hf://a/llama"\n'
+        '# the rest are arguments of its `oneshot(...)`: model="a/llama"\n'
         "# names of layers are those of a Llama model\n"
         "sparse_stage:\n"
         "  pruning_modifiers:\n"
