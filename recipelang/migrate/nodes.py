@@ -110,6 +110,7 @@ class _Composer:
         self.open: list[_Open] = []
         self.sizes: dict[int, int] = {}
         self.root: Node | None = None
+        self.said: dict[tuple[str, str, tuple[str, ...]], list[tuple[Span, Span]]] = {}  # what, why -> its places
 
     def run(self, text: str) -> Node | None:
         try:
@@ -124,6 +125,8 @@ class _Composer:
         except yaml.reader.ReaderError as error:
             at = self.base + error.position
             raise self._error("E110", "this character is not allowed in YAML", Span(at, at + 1)) from None
+        finally:
+            self._tell()
         return self.root
 
     def _take(self, event: Any) -> None:
@@ -211,8 +214,18 @@ class _Composer:
         return Span(self.base + event.start_mark.index, self.base + event.end_mark.index)
 
     def _say(self, code: str, message: str, at: Span, first: Span, notes: tuple[str, ...]) -> None:
-        before = (Label(self.source, first, "first here"),)
-        self.found.add(Diagnostic(code, message, Label(self.source, at), before, notes))
+        self.said.setdefault((code, message, notes), []).append((at, first))
+
+    def _tell(self) -> None:
+        """Once for a file, however often a slip was copied in it."""
+        for (code, message, notes), places in self.said.items():
+            (at, first), *more = places
+            before = (
+                Label(self.source, first, "first here"),
+                *(Label(self.source, a, "and here") for a, _ in more[:1]),
+            )
+            times = f" ({len(places)} times)" if more else ""
+            self.found.add(Diagnostic(code, message + times, Label(self.source, at), before, notes))
 
     def _error(self, code: str, message: str, span: Span) -> RecipeError:
         return RecipeError(Diagnostic(code, message, Label(self.source, span)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from recipelang.migrate.migrate import Migration
@@ -44,19 +45,32 @@ def table(migrations: Sequence[Migration]) -> str:
 
 
 def markdown(migrations: Sequence[Migration]) -> str:
-    """A table, and below it every file with what was told of it."""
+    """A table, what holds for many files once, and every file with what was told of it."""
     lines = ["# Migrated recipes", "", f"{summary(migrations)}.", ""]
     lines += [f"| {' | '.join(COLUMNS)} |", f"|{' --- |' * len(COLUMNS)}"]
     lines += [f"| {' | '.join(_cell(c) for c in row(m))} |" for m in migrations]
+    lines += _shared("What the loaders did otherwise", [m.differences for m in migrations])
+    advice = [[f"{d.code}, {line_of(d.message)}" for d in m.advice] for m in migrations]
+    lines += _shared("What `lint` says of the new recipes", advice)
     for migration in migrations:
+        counted = ", ".join(f"{n} {outcome}" for outcome, n in migration.counted().items() if n)
+        how = ", read with `compat`" if migration.mode == "compat" else ""
         lines += ["", f"## {_cell(migration.source.name)}", ""]
+        lines += [f"{migration.outcome.capitalize()}: {counted or 'no modifiers'}{how}.", ""]
         lines += [_item(f) for f in migration.findings]
         lines += [f"- {migration.loader.text}"] if migration.loader is not None else []
-        lines += [f"- {difference}" for difference in migration.differences]
-        lines += [f"- `lint` says {d.code}, {line_of(d.message)}" for d in migration.advice]
         if migration.asks:
             lines += ["", f"It asks for {', '.join(f'`{a}`' for a in migration.asks)}."]
     return "\n".join(lines) + "\n"
+
+
+def _shared(title: str, told: Sequence[Sequence[str]]) -> list[str]:
+    """What is told of several files, once, with their number."""
+    counted = Counter(text for texts in told for text in dict.fromkeys(texts))
+    if not counted:
+        return []
+    lines = [f"- {text} ({n} file{'s' if n > 1 else ''})" for text, n in counted.most_common()]
+    return ["", f"## {title}", "", *lines]
 
 
 def _item(finding: Diagnostic) -> str:

@@ -68,10 +68,11 @@ class Writer:
         return f"recipe 1 {string(stem)}\n\nmeta {{\n  origin = {told}\n}}"
 
     def _parameters(self) -> str:
-        lines = []
+        lines: list[str] = []
         for name, statement in self.amounts.definitions():
             variable = self.document.variables.get(name)
-            lines += [f"# {line}" for line in comments.lines(variable.comment)] if variable else []
+            above = [f"# {line}" for line in comments.lines(variable.comment)] if variable else []
+            lines += [*([""] if lines and above else []), *above]
             doc = f"`{name}` of the original{'' if variable else ', which left it to the command line'}."
             lines += [f"## {doc}", statement] if statement.startswith("param") else [statement]
         asked = [line for doc, statement in self.params.values() for line in (f"## {doc}", statement)]
