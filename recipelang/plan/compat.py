@@ -150,7 +150,8 @@ def _rate(part: ShapeSegment, first: int, until: int, steps: int, per_epoch: int
     else:
         within = [k for k, e in due if e <= window.end]
         whole = (max(window.start, 0.0) * per_epoch, window.end * per_epoch)
-        values = [sparseml_1.rate(shape, due[-1][1], start, end, window, per_epoch)]
+        last = due[-1][1]
+        values = [end if last == window.end else sparseml_1.rate(shape, last, start, end, window, per_epoch)]
         planned = []
         if within:
             planned.append(Segment(shape=shape, start=start, end=end, first=within[0], last=within[-1], whole=whole))
