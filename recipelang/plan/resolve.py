@@ -259,6 +259,7 @@ class Resolver:
             freezes=freezes,
             groups=self._groups(path, spec, steps, per_epoch),
             compile=spec.compile,
+            compat=spec.compat,  # type: ignore[arg-type]
         )
 
     def _one_shot(self, index: int, spec: StageSpec, in_force: dict[str, Fraction]) -> StagePlan | None:

@@ -217,6 +217,7 @@ class StagePlan(Frozen):
     freezes: tuple[FreezePlan, ...] = ()
     groups: tuple[GroupPlan, ...] = ()
     compile: bool = False
+    compat: Literal["sparseml_1"] | None = Field(default=None, description="the tool whose clock this is")
     calibration: CalibrationPlan | None = Field(default=None, description="of a one-shot stage that needs data")
 
     @property
