@@ -267,3 +267,11 @@ def test_a_recipe_that_trains_is_none_for_llm_compressor(contents):
     ended = command("convert", "tiny.recipe", "--to", "llm-compressor", "-o", "out.yaml")
     assert ended.code == 1 and "error[E115]: llm-compressor does not train" in ended.err
     assert not Path("out.yaml").exists()
+
+
+def test_a_stage_with_the_clock_of_another_tool_comes_back(contents):
+    text = Path("tiny.recipe").read_text("utf-8").replace("stage sparse {", "stage sparse {\n  compat = sparseml_1")
+    Path("tiny.recipe").write_text(text, "utf-8")
+    Path("tiny.json").write_text(converted("pretty"), "utf-8")
+    assert "  compat        = sparseml_1\n" in converted("recipe")
+    assert json.loads(Path("tiny.json").read_text("utf-8"))["stages"][1]["compat"] == "sparseml_1"
