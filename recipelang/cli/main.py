@@ -75,6 +75,7 @@ COMMANDS = {
     "schema": ("schema", "Print the JSON Schema of recipes or findings."),
     "digest": ("digest", "Print what a recipe is, as digests."),
     "convert": ("convert", "Write a recipe as JSON or YAML, and back."),
+    "migrate": ("migrate", "Turn recipes of other tools into recipes."),
     "explain": ("explain", "Tell what a code of a message means."),
 }
 

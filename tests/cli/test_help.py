@@ -47,6 +47,7 @@ COMMANDS = {
     "schema": [],
     "digest": ["FILE", "--param", "--params", "--overlay", "--only", "--json"],
     "convert": ["FILE", "--to", "--param", "--params", "--overlay", "--out"],
+    "migrate": ["FILE", "--out", "--format", "--strict-exit", "--overwrite"],
     "explain": ["CODE"],
 }
 
