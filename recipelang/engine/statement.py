@@ -24,7 +24,7 @@ PREDICATE_TYPE = "https://recipelang.dev/run/v1"
 #: a longer recipe is not put into the header of weights
 MAX_SOURCE = 64 * 1024
 #: written after the statement, or changed by later commands: nothing of the model
-_LATER = ("report.html", "plots", "stages", "checkpoints", "export", ".lock")
+_LATER = ("report.html", "plots", "checkpoints", "export", ".lock")
 _CHUNK = 2**20
 
 Origin = Mapping[str, Any]
@@ -68,6 +68,8 @@ def stamps(plan: Plan, out: Path, run: str) -> dict[str, str]:
     portable = out / "recipe" / "portable.recipe"
     if portable.is_file() and portable.stat().st_size <= MAX_SOURCE:
         found["recipe.source"] = portable.read_text("utf-8")
+        if contents := origin.get("contents"):  # what the local names of that text stand for
+            found["recipe.contents"] = json.dumps(contents, sort_keys=True)
     return found
 
 
