@@ -132,7 +132,9 @@ def _rows(told: dict[str, Any]) -> list[tuple[str, str]]:
     rows += [(kind, digest) for kind, digest in told["digests"].items()]
     rows.append(("seed", told.get("seed")))
     environment = told.get("environment") or {}
-    rows.append(("ran in", ", ".join(f"{n} {environment[n]}" for n in ("recipelang", "torch", "device") if n in environment)))
+    rows.append(
+        ("ran in", ", ".join(f"{n} {environment[n]}" for n in ("recipelang", "torch", "device") if n in environment))
+    )
     rows.append(("at", told.get("time")))
     if told.get("sparsity") is not None:
         rows.append(("sparsity", f"{told['sparsity']:.2%} of all matrices"))
@@ -142,7 +144,7 @@ def _rows(told: dict[str, Any]) -> list[tuple[str, str]]:
     rows.append(("tensors", told.get("tensors")))
     files = told.get("files")
     rows.append(("files", ", ".join(map(str, files[:_MOST])) if isinstance(files, list) else files))
-    rows.append(("weights", ", ".join(told.get("weights", [])[:_MOST])))
+    rows.append(("model files", ", ".join(told.get("weights", [])[:_MOST])))
     rows.append(("cites", ", ".join(told.get("cites", []))))
     rows.append(("signature", told.get("signature")))
     return [(label, str(value)) for label, value in rows if value not in (None, "")]

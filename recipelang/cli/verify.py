@@ -26,12 +26,17 @@ class Form(StrEnum):
 
 def verify(
     where: Path = typer.Argument(
-        ..., metavar="DIR|FILE", help="The output folder of a run, or one weight file.", autocompletion=complete.every_run
+        ...,
+        metavar="DIR|FILE",
+        help="The output folder of a run, or one weight file.",
+        autocompletion=complete.every_run,
     ),
     key: Path | None = typer.Option(None, "--key", metavar="PUB", help="It must be signed by this public key (PEM)."),
     identity: str | None = typer.Option(None, "--identity", metavar="WHO", help="It must be signed by them, keyless."),
     issuer: str | None = typer.Option(None, "--issuer", metavar="URL", help="Who vouches for the identity."),
-    weights: bool = typer.Option(True, "--weights/--no-weights", help="Count zeros and patterns again, or leave it out."),
+    weights: bool = typer.Option(
+        True, "--weights/--no-weights", help="Count zeros and patterns again, or leave it out."
+    ),
     evaluate: bool = typer.Option(False, "--evaluate", help="Do the evaluations again. Needs the data, and time."),
     form: Form = typer.Option(Form.full, "--format", help="For people, or as JSON for programs."),
 ) -> None:

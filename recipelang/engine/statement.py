@@ -81,7 +81,9 @@ def sha256(path: Path) -> str:
     return total.hexdigest()
 
 
-def statement(plan: Plan, out: Path, record: Mapping[str, Any], more: Mapping[str, Any], record_text: str) -> dict[str, Any]:
+def statement(
+    plan: Plan, out: Path, record: Mapping[str, Any], more: Mapping[str, Any], record_text: str
+) -> dict[str, Any]:
     """`more`: what only the run knows, such as exact zeros by tensor; `record_text`: `run.json` as it will be."""
     files = _files(out)
     model = {n: d for n, d in files.items() if "/" not in n and n not in ("README.md", "run.json")}

@@ -35,7 +35,9 @@ def inspected(path: Path) -> Told | None:
         if weights:
             return {**_weights(weights[0]), "where": str(path), "files": len(weights)}
         if (path / "recipe" / "plan.json").is_file():
-            raise fail("E135", f"the run in `{line_of(str(path))}` is not finished", help="`recipelang resume` goes on with it")
+            raise fail(
+                "E135", f"the run in `{line_of(str(path))}` is not finished", help="`recipelang resume` goes on with it"
+            )
         help = "name the output folder of a run, a safetensors file, a recipe, or a packed recipe"
         raise fail("E135", f"`{line_of(str(path))}` does not tell how it was made", help=help)
     return _weights(path) if path.suffix in _ENDINGS else None
@@ -109,7 +111,9 @@ def _packed(path: Path) -> Told:
         "digests": {"manifest": first["digest"], "spec": config.get("digest") if isinstance(config, dict) else None},
         "annotations": annotations if isinstance(annotations, dict) else {},
         "files": [_title(layer) for layer in layers] if isinstance(layers, list) else [],
-        "size": sum(layer["size"] for layer in layers or [] if isinstance(layer, dict) and isinstance(layer.get("size"), int)),
+        "size": sum(
+            layer["size"] for layer in layers or [] if isinstance(layer, dict) and isinstance(layer.get("size"), int)
+        ),
     }
 
 
@@ -117,7 +121,9 @@ def _blob(path: Path, descriptor: object) -> Told:
     digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
     if not isinstance(digest, str) or not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
         raise fail("E137", "`index.json` names no manifest", help="copy or pull it again")
-    return parse_object(read_bytes(path / "blobs" / "sha256" / digest.removeprefix("sha256:"), _MAX_MANIFEST), "the manifest")
+    return parse_object(
+        read_bytes(path / "blobs" / "sha256" / digest.removeprefix("sha256:"), _MAX_MANIFEST), "the manifest"
+    )
 
 
 def _title(layer: object) -> str:

@@ -22,7 +22,9 @@ def evaluated(text: str, name: str) -> Recipe:
     except RecipeError as error:
         first = error.diagnostics[0]
         notes = [f"{first.code}: {first.message}"]
-        raise fail("E138", f"`{name}` is not a sound recipe", notes=notes, help="it was changed after the run") from None
+        raise fail(
+            "E138", f"`{name}` is not a sound recipe", notes=notes, help="it was changed after the run"
+        ) from None
     if checked.recipe is None:
         raise fail("E138", f"`{name}` is not a sound recipe")
     return checked.recipe

@@ -47,7 +47,7 @@ def parse_object(data: bytes, name: str) -> dict[str, Any]:
     try:
         found = json.loads(data.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        why = str(error)[:120] if not isinstance(error, UnicodeDecodeError) else "it is not UTF-8"
+        why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else f"as JSON: {str(error)[:120]}"
         raise fail("E137", f"`{name}` is damaged", notes=[why], help="copy or download it again") from None
     if not isinstance(found, dict):
         raise fail("E137", f"`{name}` is not a JSON object")

@@ -94,6 +94,7 @@ def keyless(bundle: str, identity: str, issuer: str) -> tuple[str, bytes]:
 
 # ------------------------------------------------------------------------ bundles
 
+
 def _there(folder: Path) -> Path:
     path = signature_path(folder)
     if not path.exists() and not path.is_symlink():
@@ -239,4 +240,3 @@ def _wrong(message: str, why: str = "") -> RecipeError:
 def _absent(package: str) -> RecipeError:
     extra = "sign" if package == "cryptography" else "sigstore"
     return fail("E144", f"signatures need the package `{package}`", help=f"`pip install 'recipelang[{extra}]'`")
-

@@ -76,7 +76,8 @@ class Verified:
 
     @property
     def findings(self) -> list[Diagnostic]:
-        return [d for c in self.checks for d in c.findings]
+        """Each once: a link can be in the way of several checks."""
+        return list(dict.fromkeys(d for c in self.checks for d in c.findings))
 
     def run(self, level: int, what: str, check: Callable[[], str]) -> bool:
         """One check: what it says when all is well, its findings otherwise."""
@@ -119,8 +120,8 @@ def _files(folder: Path, said: Statement) -> str:
             total += path.stat().st_size
             if sha256(path) != wanted:
                 message = f"`{line_of(name)}` is not the file that the run wrote"
-                note = f"the statement has sha256 {wanted[:16]}…"
-                bad.append(fail("E136", message, notes=[note], help="take it again from where it was published").diagnostics[0])
+                help = "take it again from where it was published"
+                bad.append(fail("E136", message, notes=["its sha256 is another one"], help=help).diagnostics[0])
         except RecipeError as error:
             bad += error.diagnostics
     if bad:
@@ -183,16 +184,16 @@ def _recipe(folder: Path, said: Statement) -> str:
     spec = said.digests["spec"]
     form = read_bytes(inside(folder, f"recipe/{SPEC}"))
     if f"sha256:{hashlib.sha256(form).hexdigest()}" != spec:
-        raise _other(f"`recipe/{SPEC}` is of another experiment", spec)
+        raise _other(f"`recipe/{SPEC}` is of another experiment")
     recipe = recipe_of(folder)
     if canonical(recipe, said.predicate["contents"]).encode("utf-8", "surrogatepass") != form:
-        raise _other(f"`recipe/{PORTABLE}` is of another experiment", spec)
+        raise _other(f"`recipe/{PORTABLE}` is of another experiment")
     origin = parse_object(read_bytes(inside(folder, f"recipe/{ORIGIN}")), ORIGIN)
     if origin.get("contents") != said.predicate["contents"]:
-        raise _other(f"`recipe/{ORIGIN}` names other contents", spec)
+        raise _other(f"`recipe/{ORIGIN}` names other contents")
     plan = plan_of(folder)
     if (plan.spec_digest, plan.behaviour_digest) != (spec, said.digests["behaviour"]):
-        raise _other("`recipe/plan.json` is of another experiment", spec)
+        raise _other("`recipe/plan.json` is of another experiment")
     return f"evaluates to spec {spec.removeprefix('sha256:')[:8]}"
 
 
@@ -208,9 +209,8 @@ def plan_of(folder: Path) -> Plan:
         raise fail("E137", "`recipe/plan.json` is damaged", help="take it again from where it was published") from None
 
 
-def _other(message: str, spec: str) -> RecipeError:
-    note = f"the run statement says {line_of(spec[:23])}"
-    return fail("E138", message, notes=[note], help="the recipe or the statement was changed after the run")
+def _other(message: str) -> RecipeError:
+    return fail("E138", message, help="the recipe or the statement was changed after the run")
 
 
 def _headers(folder: Path, said: Statement) -> str:
@@ -246,7 +246,7 @@ def verify_file(path: Path, done: Verified) -> None:
     def recipe() -> str:
         contents = parse_object(stamp.get("contents", "{}").encode("utf-8", "surrogatepass"), "recipe.contents")
         if digest_of_text(canonical(evaluated(stamp["source"], path.name), contents)) != stamp["spec"]:
-            raise _other(f"the recipe in the header of `{line_of(path.name)}` is another one", stamp["spec"])
+            raise _other(f"the recipe in the header of `{line_of(path.name)}` is another one")
         return "the recipe in the header evaluates to that digest"
 
     if done.run(1, "header", header) and "source" in stamp:
@@ -264,7 +264,8 @@ def verify_weights(folder: Path, said: Statement, done: Verified) -> Measurement
 
     def weights() -> str:
         plan = plan_of(folder)
-        planned = tuple({(p.pattern, p.pattern_size) for s in plan.stages for p in s.prunes if p.pattern != "unstructured"})
+        every = [p for s in plan.stages for p in s.prunes if p.pattern != "unstructured"]
+        planned = tuple(sorted({(p.pattern, p.pattern_size) for p in every}))
         counted = _count_all(folder, said, planned)
         _compare(counted, said.predicate)
         measured.append(_measurements(counted, plan, said.predicate["metrics"]))
@@ -341,7 +342,9 @@ class _Asked(Measurements):
         self._metrics = value
 
 
-def told_claims(recipe: Recipe, said: Statement, measured: Measurements | None, here: frozenset[str]) -> list[ClaimTold]:
+def told_claims(
+    recipe: Recipe, said: Statement, measured: Measurements | None, here: frozenset[str]
+) -> list[ClaimTold]:
     """Every claim, judged again by what was measured here; `here`: metrics that were. E140 is for the caller."""
     run = said.predicate["claims"]
     told = []
@@ -351,7 +354,9 @@ def told_claims(recipe: Recipe, said: Statement, measured: Measurements | None, 
             asked = _Asked(measured.metrics, measured.zeros, measured.sizes, measured.selections, measured.patterns)
             asked.elsewhere = False
             (verdict,) = judge(replace(recipe, claims=(claim,)), asked)
-            by: Source = "measured by the run" if asked.elsewhere and not _only(claim.text, here) else "re-measured here"
+            by: Source = (
+                "measured by the run" if asked.elsewhere and not _only(claim.text, here) else "re-measured here"
+            )
             told.append(ClaimTold(text, verdict.expected, verdict.measured, verdict.met, by))
         else:
             found = run[i] if i < len(run) else {}  # in the order of the recipe, under the names of its parameters
