@@ -102,7 +102,7 @@ def _order(recipe: Recipe) -> _Entry:
 
 
 def _measures(path: str) -> bool:
-    return path.split(".")[0] in ("evaluate", "export")
+    return path.split(".", maxsplit=1)[0] in ("evaluate", "export")
 
 
 def _form(recipe: Recipe, spec: Spec, name: str) -> str:
