@@ -65,7 +65,7 @@ def diff(a: Recipe, b: Recipe, known_a: Identities, known_b: Identities) -> Diff
         old, new = before.get(path), after.get(path)
         if old is None or new is None or old.form != new.form:
             group = (old or new).group  # type: ignore[union-attr]
-            changes.append(Change(group, path, old and old.side, new and new.side))
+            changes.append(Change(group, path, old.side if old else None, new.side if new else None))
     if digests[0] == digests[1]:  # one experiment: what is left is spelling, such as two names of one file
         changes = [c for c in changes if c.group == "metadata"]
     changes.sort(key=lambda c: GROUPS.index(c.group))

@@ -47,6 +47,10 @@ COMMANDS = {
     "schema": [],
     "digest": ["FILE", "--param", "--params", "--overlay", "--only", "--json"],
     "convert": ["FILE", "--to", "--param", "--params", "--overlay", "--out"],
+    "diff": ["A", "B", "--param", "--plan", "--format"],
+    "inspect": ["DIR|FILE", "--format"],
+    "verify": ["DIR|FILE", "--key", "--identity", "--issuer", "--weights", "--evaluate", "--format"],
+    "sign": ["DIR", "--key"],
     "explain": ["CODE"],
 }
 
