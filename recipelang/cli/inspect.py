@@ -72,11 +72,12 @@ def _recipe(where: str) -> dict[str, Any]:
 
     read = read_either(where, read_around())
     recipe = read.recipe
+    digests: dict[str, str | None] = {"spec": None, "behaviour": None}
     try:
         local = identities(recipe, beside(where), read.contents)
         digests = {"spec": spec_digest(recipe, local), "behaviour": behaviour_digest(recipe, local)}
     except RecipeError:
-        digests = {"spec": None, "behaviour": None}
+        pass  # a model or data set is not on this machine
     return {
         "kind": "recipe",
         "where": where,

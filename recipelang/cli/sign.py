@@ -25,11 +25,10 @@ def sign(
     A key with a password takes it from `RECIPELANG_KEY_PASSWORD`. Needs
     `pip install 'recipelang[sign]'`.
 
-    Examples:
+    `openssl genpkey -algorithm ed25519 -out key.pem` makes a key, and
+    `openssl pkey -in key.pem -pubout -out key.pub` its public half.
 
-      openssl genpkey -algorithm ed25519 -out key.pem
-
-      openssl pkey -in key.pem -pubout -out key.pub
+    Example:
 
       recipelang sign runs/first --key key.pem
     """

@@ -99,8 +99,7 @@ def _packed(path: Path) -> Told:
     """An OCI image layout: index, manifest, annotations. The blobs are read, not trusted."""
     index = read_object(path / "index.json", _MAX_MANIFEST)
     manifests = index.get("manifests")
-    first = manifests[0] if isinstance(manifests, list) and manifests else None
-    manifest = _blob(path, first)
+    digest, manifest = _manifest(path, manifests[0] if isinstance(manifests, list) and manifests else None)
     annotations = manifest.get("annotations")
     config = manifest.get("config")
     layers = manifest.get("layers")
@@ -108,7 +107,7 @@ def _packed(path: Path) -> Told:
         "kind": "packed recipe",
         "where": str(path),
         "artifact_type": manifest.get("artifactType"),
-        "digests": {"manifest": first["digest"], "spec": config.get("digest") if isinstance(config, dict) else None},
+        "digests": {"manifest": digest, "spec": config.get("digest") if isinstance(config, dict) else None},
         "annotations": annotations if isinstance(annotations, dict) else {},
         "files": [_title(layer) for layer in layers] if isinstance(layers, list) else [],
         "size": sum(
@@ -117,13 +116,12 @@ def _packed(path: Path) -> Told:
     }
 
 
-def _blob(path: Path, descriptor: object) -> Told:
+def _manifest(path: Path, descriptor: object) -> tuple[str, Told]:
     digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
     if not isinstance(digest, str) or not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
         raise fail("E137", "`index.json` names no manifest", help="copy or pull it again")
-    return parse_object(
-        read_bytes(path / "blobs" / "sha256" / digest.removeprefix("sha256:"), _MAX_MANIFEST), "the manifest"
-    )
+    data = read_bytes(path / "blobs" / "sha256" / digest.removeprefix("sha256:"), _MAX_MANIFEST)
+    return digest, parse_object(data, "the manifest")
 
 
 def _title(layer: object) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -144,7 +143,8 @@ def inside(folder: Path, name: str) -> Path:
 def _others(folder: Path, said: Statement, done: Verified) -> str:
     """What a loader would read although the statement does not name it."""
     known = {*said.files, *(p.relative_to(folder).as_posix() for p in _of_statement(folder))}
-    bad, told = [], []
+    bad: list[Diagnostic] = []
+    told: list[str] = []
     for path in walk(folder):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():
@@ -327,19 +327,16 @@ def _measurements(counted: Mapping[str, Counted], plan: Plan, metrics: Mapping[s
 
 
 # ------------------------------------------------------------------------- claims
-class _Asked(Measurements):
-    """What a claim asks for, and whether that was measured here."""
+class _Watched(dict[str, float]):
+    """Metrics, and which of them a claim looked at."""
 
-    elsewhere = False
+    def __init__(self, metrics: Mapping[str, float]) -> None:
+        super().__init__(metrics)
+        self.seen: set[object] = set()
 
-    @property
-    def metrics(self) -> Mapping[str, float]:  # type: ignore[override]
-        self.elsewhere = True
-        return self._metrics
-
-    @metrics.setter
-    def metrics(self, value: Mapping[str, float]) -> None:
-        self._metrics = value
+    def __contains__(self, name: object) -> bool:
+        self.seen.add(name)
+        return super().__contains__(name)
 
 
 def told_claims(
@@ -351,12 +348,9 @@ def told_claims(
     for i, claim in enumerate(recipe.claims):
         text = f"{claim.kind} {claim.text}"
         if measured is not None:
-            asked = _Asked(measured.metrics, measured.zeros, measured.sizes, measured.selections, measured.patterns)
-            asked.elsewhere = False
-            (verdict,) = judge(replace(recipe, claims=(claim,)), asked)
-            by: Source = (
-                "measured by the run" if asked.elsewhere and not _only(claim.text, here) else "re-measured here"
-            )
+            metrics = _Watched(measured.metrics)
+            (verdict,) = judge(replace(recipe, claims=(claim,)), replace(measured, metrics=metrics))
+            by: Source = "re-measured here" if metrics.seen <= here else "measured by the run"
             told.append(ClaimTold(text, verdict.expected, verdict.measured, verdict.met, by))
         else:
             found = run[i] if i < len(run) else {}  # in the order of the recipe, under the names of its parameters
@@ -364,12 +358,6 @@ def told_claims(
             values = (str(found.get("expected", "?")), str(found.get("measured", "?")))
             told.append(ClaimTold(text, *values, met if isinstance(met, bool) else None, "claimed"))
     return told
-
-
-def _only(text: str, here: frozenset[str]) -> bool:
-    """Whether every measured name of a claim is one that was measured here."""
-    names = set(re.findall(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", text))
-    return bool(names) and names <= here
 
 
 def judge_claims(
