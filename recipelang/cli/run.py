@@ -70,7 +70,10 @@ def run(
         holds = "a part of the model" if shard else "a copy of the model"
         screen.console().print(f"  {processes.world()} processes, each with {holds} and its share of every batch\n")
     if processes.main():
-        prepare_folder(folder, plan, effective(recipe, paths), overwrite=overwrite)
+        from recipelang.provenance.carried import carried
+
+        kept = carried(recipe, beside(file))
+        prepare_folder(folder, plan, effective(recipe, paths), overwrite=overwrite, carried=kept)
     processes.wait()
     _execute(recipe, plan, folder, resume=False, shard=shard)
 

@@ -31,6 +31,7 @@ import pytest
 
 from recipelang.cli.main import main
 from recipelang.source.codes import codes
+from tests.cases.finished import FINISHED
 
 FOLDER = Path(__file__).parent / "diagnostics"
 CASES = sorted(FOLDER.glob("*.case"))
@@ -176,6 +177,7 @@ CIRCUMSTANCES = {
     "a teacher of more heads": teacher_of_more_heads,
     "the data of an interrupted run changed": data_changed,
     "a checkpoint of another run": checkpoint_of_another_run,
+    **FINISHED,
 }
 
 
