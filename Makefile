@@ -61,6 +61,7 @@ check: setup ## lint, format, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cd benchmarks && $(abspath $(BIN))/mypy .
 	$(BIN)/lint-imports
 
 format: setup ## format the code
@@ -80,6 +81,10 @@ bench: $(VENV)/.model ## every figure, each as a ratio measured in one run (half
 	$(BIN)/python benchmarks/masked_steps.py
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/distill_cache.py
+	$(BIN)/python benchmarks/checkpoints.py
+	$(BIN)/python benchmarks/obert_event.py
+	$(BIN)/python benchmarks/mask_scaling.py
+	$(BIN)/python benchmarks/peers.py
 
 picture: $(VENV)/.model ## draw docs/plan.svg, the picture of the README, from a real plan
 	$(BIN)/python docs/picture.py
