@@ -22,7 +22,6 @@ _PIPELINES = {
     "question_answering": "question-answering",
     "sequence_classification": "text-classification",
     "token_classification": "token-classification",
-    "language_modeling": "text-generation",
     "causal_lm": "text-generation",
     "masked_lm": "fill-mask",
     "multiple_choice": "multiple-choice",
