@@ -3,8 +3,8 @@
 import json
 
 import pytest
-import yaml
 import torch
+import yaml
 
 import recipelang.engine.run as engine
 from recipelang.cli.plan import planned
