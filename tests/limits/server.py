@@ -54,10 +54,17 @@ def commands(folder: Path) -> Iterator[Callable[..., Ended]]:
     start = [sys.executable, "-c", SERVER]
     with subprocess.Popen(start, cwd=folder, env=environment, **pipes) as server:
 
-        def run(*arguments: str) -> Ended:
+        def once(arguments: tuple[str, ...]) -> Ended:
             server.stdin.write(json.dumps(arguments) + "\n")
             server.stdin.flush()
             return Ended(*json.loads(server.stdout.readline()), (folder / "err").read_text("utf-8"))
+
+        def run(*arguments: str) -> Ended:
+            ended = once(arguments)
+            if ended.seconds < SECONDS:
+                return ended
+            # two processes on one core count each other's waits as their own: what is too slow is so twice
+            return min(ended, once(arguments), key=lambda e: e.seconds)
 
         yield run
 
