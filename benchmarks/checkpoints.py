@@ -24,7 +24,7 @@ from plans import acting, block
 from timing import timed
 from transformers import BertConfig, BertForQuestionAnswering
 
-from recipelang.engine import checkpoint
+from recipelang.engine import checkpoint, files
 from recipelang.engine.checkpoint import Position
 
 
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def digests(folder: Path) -> list[str]:
-    return [checkpoint._digest(p) for p in folder.iterdir()]
+    return [files.sha256(p) for p in folder.iterdir()]
 
 
 def measure(folder: Path, model: torch.nn.Module, state, optimizer: torch.optim.Optimizer, rounds: int) -> None:  # type: ignore[no-untyped-def]

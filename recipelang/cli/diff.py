@@ -6,23 +6,17 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from recipelang.cli import complete, screen
+from recipelang.cli import complete, options, screen
 from recipelang.cli.exit_codes import Exit
 
 if TYPE_CHECKING:
     from recipelang.provenance.diff import Change, Diff, Side
     from recipelang.spec.check import Recipe
-
-
-class Form(StrEnum):
-    full = "full"
-    json = "json"
 
 
 def diff(
@@ -34,7 +28,7 @@ def diff(
         [], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value, in both."
     ),
     plan: bool = typer.Option(True, "--plan/--no-plan", help="Compute what follows for steps, events and weights."),
-    form: Form = typer.Option(Form.full, "--format", help="For people, or as JSON for programs."),
+    form: options.OrJson = options.FullOrJson.full,
 ) -> None:
     """Compare what two recipes mean: behaviour, claims, references, metadata.
 
@@ -63,7 +57,7 @@ def diff(
         known = _identities(first, a), _identities(second, b)
         found = compare(first, second, *known)
         follows, why = _consequences((first, a), (second, b)) if plan and not found.same else ([], "")
-    print(_json(found, follows, why)) if form is Form.json else _show(a, b, found, follows, why)
+    print(_json(found, follows, why)) if form is options.FullOrJson.json else _show(a, b, found, follows, why)
     if not found.same:
         raise typer.Exit(Exit.CHANGES)
 

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from recipelang.cli import complete, screen
+from recipelang.cli import complete, options, screen
 
 #: of a long table
 _MOST = 12
-
-
-class Form(StrEnum):
-    full = "full"
-    json = "json"
 
 
 def inspect(
@@ -27,7 +21,7 @@ def inspect(
         help="A run's output folder, a safetensors file, a recipe, or a packed recipe.",
         autocompletion=complete.every_run,
     ),
-    form: Form = typer.Option(Form.full, "--format", help="For people, or as JSON for programs."),
+    form: options.OrJson = options.FullOrJson.full,
 ) -> None:
     """Tell how a model was made, from whatever is at hand.
 
@@ -54,7 +48,7 @@ def inspect(
         raise fail("E135", f"there is nothing at `{where}`", help="name a run's folder, a weight file, or a recipe")
     told = None if where == "-" or "://" in where else inspected(path)
     told = _recipe(where) if told is None else told
-    if form is Form.json:
+    if form is options.FullOrJson.json:
         print(json.dumps({"format_version": "1.0", **told}, indent=2, ensure_ascii=True))
     else:
         _show(told)

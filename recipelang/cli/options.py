@@ -1,5 +1,6 @@
 """Options that several commands share, each worded once."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -7,6 +8,13 @@ import typer
 from recipelang.cli import complete
 from recipelang.cli.findings import Format
 
+
+class FullOrJson(StrEnum):
+    full = "full"
+    json = "json"
+
+
+OrJson = Annotated[FullOrJson, typer.Option("--format", help="For people, or as JSON for programs.")]
 File = Annotated[
     str,
     typer.Argument(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from recipelang.cli import complete, screen
+from recipelang.cli import complete, options, screen
 from recipelang.cli.exit_codes import Exit
 
 if TYPE_CHECKING:
@@ -17,11 +16,6 @@ if TYPE_CHECKING:
 
 _LEVELS = {1: "digests", 2: "signature", 3: "weights", 4: "evaluations"}
 _SIGNS = {"ok": "✓", "failed": "✗", "not done": "·"}
-
-
-class Form(StrEnum):
-    full = "full"
-    json = "json"
 
 
 def verify(
@@ -38,7 +32,7 @@ def verify(
         True, "--weights/--no-weights", help="Count zeros and patterns again, or leave it out."
     ),
     evaluate: bool = typer.Option(False, "--evaluate", help="Do the evaluations again. Needs the data, and time."),
-    form: Form = typer.Option(Form.full, "--format", help="For people, or as JSON for programs."),
+    form: options.OrJson = options.FullOrJson.full,
 ) -> None:
     """Check a run: its files, its signature, its weights, its evaluations.
 
@@ -78,7 +72,7 @@ def verify(
             _measure(where, done, weights, evaluate)
     else:
         verify_file(where, done)
-    print(_json(where, done)) if form is Form.json else _show(where, done)
+    print(_json(where, done)) if form is options.FullOrJson.json else _show(where, done)
     if not done.ok:
         raise typer.Exit(Exit.VERIFICATION_FAILED)
 

@@ -7,7 +7,6 @@ optimizer, what modifiers remember, random states), `state.json` (position, meas
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 import shutil
@@ -79,7 +78,7 @@ def save(
         save_file(tensors, part / "state.safetensors")
         body = {"format": FORMAT, **asdict(position), "python": _python_random()}
         (part / "state.json").write_text(json.dumps(body), "utf-8")
-        digests = {f.name: _digest(f) for f in sorted(part.iterdir())}
+        digests = {f.name: files.sha256(f) for f in sorted(part.iterdir())}
         (part / "manifest.json").write_text(json.dumps(digests, indent=1), "utf-8")
     every = newest_first(folder)
     here = every.index(path)  # what sorts before it was damaged and is being done again
@@ -96,7 +95,7 @@ def load(path: Path, behaviour: str) -> Loaded:
     """E083 when a file is missing or changed, or the checkpoint is another run's."""
     try:
         manifest = json.loads((path / "manifest.json").read_text("utf-8"))
-        bad = [n for n, d in manifest.items() if not (path / n).is_file() or _digest(path / n) != d]
+        bad = [n for n, d in manifest.items() if not (path / n).is_file() or files.sha256(path / n) != d]
         body = json.loads((path / "state.json").read_text("utf-8"))
     except (OSError, ValueError, AttributeError):
         bad, body = ["manifest.json"], {}
@@ -203,8 +202,3 @@ def wholly(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if processes.main():
             found[name] = full.detach().cpu().contiguous()
     return found
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from recipelang import __version__
+from recipelang.engine import files
 from recipelang.plan.types import Plan
 from recipelang.spec.canonical import digest
 
@@ -25,7 +26,6 @@ PREDICATE_TYPE = "https://recipelang.dev/run/v1"
 MAX_SOURCE = 64 * 1024
 #: written after the statement, or changed by later commands: nothing of the model
 _LATER = ("report.html", "plots", "checkpoints", "export", ".lock")
-_CHUNK = 2**20
 
 Origin = Mapping[str, Any]
 
@@ -41,7 +41,7 @@ def read_origin(out: Path) -> dict[str, Any]:
 
 def lock_digest(out: Path) -> str | None:
     path = out / "recipe" / "recipe.lock"
-    return "sha256:" + sha256(path) if path.is_file() else None
+    return "sha256:" + files.sha256(path) if path.is_file() else None
 
 
 def run_digest(plan: Plan, lock: str | None, device: str, versions: Mapping[str, str]) -> str:
@@ -73,21 +73,13 @@ def stamps(plan: Plan, out: Path, run: str) -> dict[str, str]:
     return found
 
 
-def sha256(path: Path) -> str:
-    total = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            total.update(chunk)
-    return total.hexdigest()
-
-
 def statement(
     plan: Plan, out: Path, record: Mapping[str, Any], more: Mapping[str, Any], record_text: str
 ) -> dict[str, Any]:
     """`more`: what only the run knows, such as exact zeros by tensor; `record_text`: `run.json` as it will be."""
-    files = _files(out)
-    model = {n: d for n, d in files.items() if "/" not in n and n not in ("README.md", "run.json")}
-    others = {n: d for n, d in files.items() if n not in model}
+    found = _files(out)
+    model = {n: d for n, d in found.items() if "/" not in n and n not in ("README.md", "run.json")}
+    others = {n: d for n, d in found.items() if n not in model}
     others["run.json"] = hashlib.sha256(record_text.encode("utf-8")).hexdigest()
     events = {n: d for n, d in others.items() if n.startswith("tensorboard/")}
     origin = read_origin(out)
@@ -125,5 +117,5 @@ def _files(out: Path) -> dict[str, str]:
         name = path.relative_to(out).as_posix()
         later = name.split("/")[0] in _LATER or name.startswith("recipe/statement.") or "/.recipe" in f"/{name}"
         if path.is_file() and not path.is_symlink() and not later:
-            found[name] = sha256(path)
+            found[name] = files.sha256(path)
     return found

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from recipelang.engine.files import sha256
 from recipelang.engine.records import Measurements
-from recipelang.engine.statement import sha256
 from recipelang.plan.types import Plan
 from recipelang.provenance.carried import ORIGIN, PORTABLE, SPEC
 from recipelang.provenance.recheck import canonical, evaluated

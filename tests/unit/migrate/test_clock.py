@@ -64,6 +64,19 @@ def codes(modifiers: str) -> set[str]:
     return {d.code for d in migrate(Source("old.yaml", f"modifiers:\n{modifiers}"), "compat").findings}
 
 
+def gradual(first: str, last: str, start: str, end: str, every: str, shape: str) -> str:
+    return _PRUNE.format(
+        mask="unstructured",
+        everywhere=False,
+        first=first,
+        last=last,
+        start=start,
+        end=end,
+        every=every,
+        shape=shape,
+    )
+
+
 def measured() -> dict[str, list[tuple[int, str]]]:
     cases: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for line in (GOLDEN / "sparseml_schedules.tsv").read_text("utf-8").splitlines()[1:]:
@@ -79,16 +92,7 @@ def planned(case: str, found: Diagnostics) -> list[tuple[int, float]]:
         first, last = rest[0].split("-")
         start, end = rest[1].split("-")
         every, per_epoch = rest[2].removeprefix("f"), int(rest[3].removeprefix("spe"))
-        text = _PRUNE.format(
-            mask="unstructured",
-            everywhere=False,
-            first=first,
-            last=last,
-            start=start,
-            end=end,
-            every=every,
-            shape=shape,
-        )
+        text = gradual(first, last, start, end, every, shape)
         spec = stage_of(text, 5, learning_rate="1e-4")
         (prune,) = spec.prunes
         assert prune.sparsity is not None
@@ -199,16 +203,7 @@ def test_strict_agrees_with_every_event_that_falls_on_an_exact_step() -> None:
         whole = all((Fraction(t) * per_epoch).denominator == 1 for t in (start, end, every if every != "-1" else "1"))
         if rest[2] not in _EXACT or not whole:
             continue
-        text = _PRUNE.format(
-            mask="unstructured",
-            everywhere=False,
-            first=first,
-            last=last,
-            start=start,
-            end=end,
-            every=every,
-            shape=shape,
-        )
+        text = gradual(first, last, start, end, every, shape)
         (prune,) = stage_of(text, 5, "strict", learning_rate="1e-4").prunes
         assert prune.sparsity is not None
         got = changes(schedule.events(prune.sparsity, 5 * per_epoch, per_epoch, None, Diagnostics()))
