@@ -22,8 +22,14 @@ from recipelang.source import RecipeError, fail
 ALLOW = "RECIPELANG_ALLOW_PRIVATE"
 
 
-def allowed_by_setting() -> bool:
-    return os.environ.get(ALLOW, "") == "1"
+def allowed_by_setting() -> frozenset[str]:
+    """Hosts that the user lets us reach though they are private: `registry.lan,storage.lan:9000`."""
+    return frozenset(filter(None, (h.strip().lower() for h in os.environ.get(ALLOW, "").split(","))))
+
+
+def is_allowed(allowed: frozenset[str], host: str, port: int) -> bool:
+    name = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return name in allowed or f"{name}:{port}" in allowed
 
 
 def is_loopback(host: str) -> bool:
@@ -40,16 +46,16 @@ def private(host: str) -> RecipeError:
     return fail(
         "E127",
         f"`{host[:80]}` is an address of this machine or its network",
-        help=f"if that is your own registry, allow it with `--allow-private` or `{ALLOW}=1`",
+        help=f"a registry of your own is allowed with `--allow-private`, other hosts with `{ALLOW}=HOST,HOST`",
         notes=["a recipe, or a server that forwards, could otherwise reach what only you can"],
     )
 
 
 class Guarded(httpcore2.NetworkBackend):
-    """Connects to public addresses, to others only when the user allows it. `deadline`: when this request must end."""
+    """Connects to public addresses, and to hosts that the user allows. `deadline`: when this request must end."""
 
-    def __init__(self, allow_private: bool) -> None:
-        self.allow_private = allow_private
+    def __init__(self, allowed: frozenset[str]) -> None:
+        self.allowed = allowed
         self.deadline = float("inf")
         self.inner = httpcore2.SyncBackend()
 
@@ -89,7 +95,7 @@ class Guarded(httpcore2.NetworkBackend):
         except (OSError, UnicodeError):
             raise httpcore2.ConnectError("its name has no address") from None
         addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
-        if not self.allow_private and not all(map(_is_public, addresses)):
+        if not is_allowed(self.allowed, host, port) and not all(map(_is_public, addresses)):
             raise private(host)
         return addresses
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpcore2
 
 from recipelang import __version__
-from recipelang.artifact.guard import Guarded, is_loopback, private
+from recipelang.artifact.guard import Guarded, is_allowed, is_loopback, private
 from recipelang.source import RecipeError, fail
 
 #: a step, a whole request, in seconds; how often one is tried, and the first pause
@@ -36,18 +36,20 @@ class Answer:
 
 
 class Http:
-    """`allow_private`: addresses of this machine and its network, over plain HTTP of this machine only."""
+    """`allowed`: hosts of this machine and its network that may be reached, over plain HTTP on this machine only."""
 
-    def __init__(self, allow_private: bool) -> None:
-        self.allow_private = allow_private
-        self.guard = Guarded(allow_private)
+    def __init__(self, allowed: frozenset[str]) -> None:
+        self.allowed = allowed
+        self.guard = Guarded(allowed)
         self.pool = httpcore2.ConnectionPool(
             ssl_context=_trusted(), network_backend=self.guard, max_connections=2, keepalive_expiry=5.0
         )
 
     def scheme(self, host: str) -> str:
         """Plain HTTP never leaves this machine."""
-        return "http" if self.allow_private and is_loopback(urlsplit(f"//{host}").hostname or "") else "https"
+        parts = urlsplit(f"//{host}")
+        name = parts.hostname or ""
+        return "http" if is_loopback(name) and is_allowed(self.allowed, name, parts.port or 80) else "https"
 
     def send(
         self,
@@ -121,10 +123,12 @@ class Http:
         if parts.username or parts.password:
             raise fail("E127", f"`{host[:80]}` is named with credentials", help="the server forwards to a wrong place")
         if parts.scheme == "http" and is_loopback(host):
-            if not self.allow_private:
+            if not is_allowed(self.allowed, host, parts.port or 80):
                 raise private(host)
         elif parts.scheme != "https":
-            raise fail("E127", f"`{host[:80]}` is not named with `https`", help="what is sent in the clear can be changed")
+            raise fail(
+                "E127", f"`{host[:80]}` is not named with `https`", help="what is sent in the clear can be changed"
+            )
 
 
 def unreachable(url: str, why: str) -> RecipeError:
@@ -159,4 +163,3 @@ def _trusted() -> ssl.SSLContext:
 
         _made.append(httpx2.create_ssl_context())
     return _made[0]
-

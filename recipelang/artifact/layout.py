@@ -109,7 +109,9 @@ def _read(path: Path, limit: int) -> bytes:
     except OSError as error:
         linked = path.is_symlink()
         why = "it is a link" if linked else str(error.strerror or error).lower()
-        raise fail("E123" if linked else "E125", f"`{path.name[:19]}` of the layout is not there", notes=[why]) from None
+        raise fail(
+            "E123" if linked else "E125", f"`{path.name[:19]}` of the layout is not there", notes=[why]
+        ) from None
     with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise fail("E123", f"`{path.name[:19]}` of the layout is no regular file")

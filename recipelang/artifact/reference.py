@@ -55,7 +55,9 @@ def parse_reference(text: str) -> Reference:
         )
     if len(text) > _LONGEST or not rest.isascii():
         why = "longer than any" if rest.isascii() else "written with letters that may look like others"
-        raise fail("E120", f"this reference is {why}", help="names elsewhere are plain ASCII letters, digits and `.-_/`")
+        raise fail(
+            "E120", f"this reference is {why}", help="names elsewhere are plain ASCII letters, digits and `.-_/`"
+        )
     return _oci(text, rest) if scheme == "oci" else _hub(text, rest)
 
 

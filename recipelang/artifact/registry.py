@@ -35,8 +35,8 @@ class Referrer:
 class Registry:
     """One repository of one registry."""
 
-    def __init__(self, reference: Reference, allow_private: bool = False) -> None:
-        self.http = Http(allow_private)
+    def __init__(self, reference: Reference, allowed: frozenset[str] = frozenset()) -> None:
+        self.http = Http(allowed)
         self.host, self.name = reference.host, reference.name
         self.base = f"{self.http.scheme(self.host)}://{self.host}/v2/{self.name}"
         self.tokens = Tokens(self.http, self.host)

@@ -46,7 +46,9 @@ class Tokens:
             )
         asked = {"service": service, "scope": scope}
         if own is not None and own.identity:
-            form = urlencode({**asked, "grant_type": "refresh_token", "refresh_token": own.identity, "client_id": "recipelang"})
+            form = urlencode(
+                {**asked, "grant_type": "refresh_token", "refresh_token": own.identity, "client_id": "recipelang"}
+            )
             head = {"Content-Type": "application/x-www-form-urlencoded"}
             answer = self.http.send("POST", realm, head, form.encode(), limit=_MAX_ANSWER)
         else:

@@ -1,0 +1,126 @@
+"""The lock of a recipe on the command line: where it is, what it holds a run to, and when it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from recipelang.cli.files import References, is_elsewhere, read_source
+from recipelang.cli.read import Around
+from recipelang.source import Diagnostic, Diagnostics, RecipeError, Source
+from recipelang.spec.check import Checked, Recipe
+from recipelang.spec.references import references
+
+# the modules of `artifact` are imported where they are used: most commands need none of them
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a run is held to. `path`: where a new lock is to be written; `text`: the lock that goes with the run."""
+
+    pins: Mapping[str, str]
+    text: str = ""
+    path: Path | None = None
+    why_not: str = ""
+
+
+def pins_of(file: str, recipe: Recipe) -> dict[str, str]:
+    """Reference -> commit, from the lock beside a recipe or the one that it brought along."""
+    lock = lock_of(file)
+    if lock is None:
+        return {}
+    known = lock.revisions
+    return {r: known[r] for path, r in references(recipe) if r in known and _asked(recipe, path, r) == _locked(lock, r)}
+
+
+def settle(file: str, checked: Checked, around: Around, beside: Path, *, locked: bool, found: Diagnostics) -> Settled:
+    """E132 where `locked` and the lock is missing or stale; else a stale one is told of, and a missing one made."""
+    from recipelang.artifact.lock import differences, lock_path, missing, stale
+    from recipelang.artifact.pinning import pinned
+
+    recipe = checked.recipe
+    assert recipe is not None
+    lock = lock_of(file)
+    name = lock_path(file).name if has_file(file) else "the lock"
+    if lock is None:
+        if locked:
+            raise missing(name, file)
+        try:
+            made = pinned(recipe, files_of(checked), beside, recipes_of(checked, None), ask=True)
+        except RecipeError as error:  # what is wrong will be said where it is needed
+            return Settled({}, why_not="; ".join(d.message for d in error.diagnostics))
+        return Settled(made.revisions, made.text(), lock_path(file) if has_file(file) else None)
+    now = pinned(recipe, files_of(checked), beside, recipes_of(checked, lock), lock, ask=False)
+    told = differences(lock, now, varied=bool(around.given or around.overlays))
+    if told and locked:
+        raise stale(name, told)
+    if told:
+        help = f"`recipelang lock {file}` renews it; `--locked` would have refused"
+        found.add(Diagnostic("W141", f"`{name}` is not of this recipe any more", notes=tuple(told[:6]), help=(help,)))
+    return Settled(pins_of(file, recipe), now.text())
+
+
+def lock_of(file: str):  # type: ignore[no-untyped-def]
+    """The lock of a recipe by the name on the command line, or none."""
+    from recipelang.artifact.lock import lock_path, read_lock
+
+    if is_elsewhere(file):
+        source = read_source(file)
+        return References(source).remote.lock(source)
+    return read_lock(lock_path(file)) if has_file(file) else None
+
+
+def has_file(file: str) -> bool:
+    return file != "-" and not file.startswith("lib://") and not is_elsewhere(file)
+
+
+def files_of(checked: Checked) -> tuple[Source, ...]:
+    """The texts that a recipe is made of, each once."""
+    whole = checked.composed.source if checked.composed is not None else checked.parsed.source
+    return tuple({f.name: f for f in getattr(whole, "files", (whole,))}.values())
+
+
+def recipes_of(checked: Checked, lock: object) -> dict[str, Mapping[str, object]]:
+    """Entries for the recipes elsewhere that the user's own files name."""
+    from recipelang.artifact import cache
+    from recipelang.artifact.reference import parse_reference
+
+    known = getattr(lock, "refs", {})
+    found: dict[str, Mapping[str, object]] = {}
+    for file in files_of(checked):
+        reference = file.name.partition("#")[0]
+        if not is_elsewhere(file.name) or checked.parsed.source.name.startswith(reference + "#"):
+            continue
+        if reference in known:
+            found[reference] = known[reference]
+        elif digest := parse_reference(reference).digest:
+            artifact = cache.stored(digest)
+            found[reference] = {"kind": "recipe", "manifest": digest, "spec": artifact.spec if artifact else ""}
+    return found
+
+
+def _asked(recipe: Recipe, path: str, reference: str) -> str:
+    own = recipe.model.revision if path == "model.base" else None
+    return own or reference.partition("@")[2]
+
+
+def _locked(lock, reference: str) -> str:  # type: ignore[no-untyped-def]
+    return str(lock.refs[reference].get("asked", ""))
+
+
+def check_new(settled: Settled) -> Diagnostics:
+    """Write the lock where it belongs. W140 when that cannot be: the run goes on without."""
+    from recipelang.engine.files import write_text
+
+    found = Diagnostics()
+    why = settled.why_not
+    if settled.path is not None:
+        try:
+            write_text(settled.path, settled.text)
+        except RecipeError as error:
+            why = error.diagnostics[0].message
+    if why:
+        help = ("`recipelang lock FILE` tries again",)
+        found.add(Diagnostic("W140", "no lock was written", notes=(why,), help=help))
+    return found
