@@ -49,6 +49,16 @@ class Fetching:
         cache.keep(artifact, *([] if wanted else [reference]))
         return artifact
 
+    def now(self, text: str) -> str:
+        """The digest that a tag of a registry names at this moment; empty when that cannot be learnt."""
+        reference = parse_reference(text)
+        if reference.scheme != "oci" or reference.digest:
+            return ""
+        try:
+            return Registry(reference, self.allowed).resolve(reference.version)
+        except RecipeError:
+            return ""
+
     def take(self, name: str, artifact: Artifact) -> Artifact:
         """Judge and keep an artifact that was read from a folder."""
         self._with_bases(name, artifact)

@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from recipelang.artifact.reference import DIGEST
@@ -19,7 +18,6 @@ from recipelang.source import RecipeError, fail
 
 MAX_BYTES = 2**20
 Entry = Mapping[str, Any]
-_NONE: Mapping[str, Entry] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -28,9 +26,9 @@ class Lock:
 
     recipe: str
     spec: str = ""
-    refs: Mapping[str, Entry] = field(default=_NONE)
+    refs: Mapping[str, Entry] = field(default_factory=dict)
     tools: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, Entry] = field(default=_NONE)
+    metrics: Mapping[str, Entry] = field(default_factory=dict)
 
     def text(self) -> str:
         head = ['"lock": 1', *(f'"{k}": {_line(v)}' for k, v in (("recipe", self.recipe), ("spec", self.spec)))]

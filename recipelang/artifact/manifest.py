@@ -46,7 +46,7 @@ class Descriptor:
     media_type: str
     digest: str
     size: int
-    annotations: Mapping[str, str] = field(default=_NOTHING)
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:

@@ -36,10 +36,10 @@ def read_either(file: str, around: Around) -> Read:
     checked.diagnostics.raise_errors()
     if checked.recipe is None:
         raise RecipeError(checked.diagnostics.sorted())
-    only_what_the_user_names(checked, around)
     read = checked.recipe.source
     lock = lock_of(file) if is_elsewhere(file) else None
     contents = lock.contents if lock is not None else {}
+    only_what_the_user_names(checked, around, contents)
     return Read(checked.recipe, read.files if isinstance(read, Sources) else (read,), contents)
 
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from recipelang.cli.files import References, is_elsewhere, read_source
-from recipelang.cli.read import Around
+from recipelang.cli.files import References, bundled, is_elsewhere, read_source
+from recipelang.cli.read import Around, check_all
 from recipelang.source import Diagnostic, Diagnostics, RecipeError, Source
 from recipelang.spec.check import Checked, Recipe
 from recipelang.spec.references import references
 
+if TYPE_CHECKING:
+    from recipelang.artifact.lock import Lock
+
 # the modules of `artifact` are imported where they are used: most commands need none of them
+
+
+def beside(file: str) -> Path:
+    """Where the paths of a recipe start."""
+    return Path(file).resolve().parent if has_file(file) else Path.cwd()
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,7 @@ def pins_of(file: str, recipe: Recipe) -> dict[str, str]:
     return {r: known[r] for path, r in references(recipe) if r in known and _asked(recipe, path, r) == _locked(lock, r)}
 
 
-def settle(file: str, checked: Checked, around: Around, beside: Path, *, locked: bool, found: Diagnostics) -> Settled:
+def settle(file: str, checked: Checked, around: Around, *, locked: bool, found: Diagnostics) -> Settled:
     """E132 where `locked` and the lock is missing or stale; else a stale one is told of, and a missing one made."""
     from recipelang.artifact.lock import differences, lock_path, missing, stale
     from recipelang.artifact.pinning import pinned
@@ -47,11 +56,11 @@ def settle(file: str, checked: Checked, around: Around, beside: Path, *, locked:
         if locked:
             raise missing(name, file)
         try:
-            made = pinned(recipe, files_of(checked), beside, recipes_of(checked, None), ask=True)
+            made = pinned(recipe, files_of(checked), beside(file), recipes_of(checked, None), ask=True)
         except RecipeError as error:  # what is wrong will be said where it is needed
             return Settled({}, why_not="; ".join(d.message for d in error.diagnostics))
         return Settled(made.revisions, made.text(), lock_path(file) if has_file(file) else None)
-    now = pinned(recipe, files_of(checked), beside, recipes_of(checked, lock), lock, ask=False)
+    now = pinned(recipe, files_of(checked), beside(file), recipes_of(checked, lock), lock, ask=False)
     told = differences(lock, now, varied=bool(around.given or around.overlays))
     if told and locked:
         raise stale(name, told)
@@ -61,7 +70,7 @@ def settle(file: str, checked: Checked, around: Around, beside: Path, *, locked:
     return Settled(pins_of(file, recipe), now.text())
 
 
-def lock_of(file: str):  # type: ignore[no-untyped-def]
+def lock_of(file: str) -> Lock | None:
     """The lock of a recipe by the name on the command line, or none."""
     from recipelang.artifact.lock import lock_path, read_lock
 
@@ -81,12 +90,12 @@ def files_of(checked: Checked) -> tuple[Source, ...]:
     return tuple({f.name: f for f in getattr(whole, "files", (whole,))}.values())
 
 
-def recipes_of(checked: Checked, lock: object) -> dict[str, Mapping[str, object]]:
+def recipes_of(checked: Checked, lock: Lock | None) -> dict[str, Mapping[str, object]]:
     """Entries for the recipes elsewhere that the user's own files name."""
     from recipelang.artifact import cache
     from recipelang.artifact.reference import parse_reference
 
-    known = getattr(lock, "refs", {})
+    known = lock.refs if lock is not None else {}
     found: dict[str, Mapping[str, object]] = {}
     for file in files_of(checked):
         reference = file.name.partition("#")[0]
@@ -105,7 +114,7 @@ def _asked(recipe: Recipe, path: str, reference: str) -> str:
     return own or reference.partition("@")[2]
 
 
-def _locked(lock, reference: str) -> str:  # type: ignore[no-untyped-def]
+def _locked(lock: Lock, reference: str) -> str:
     return str(lock.refs[reference].get("asked", ""))
 
 
@@ -124,3 +133,58 @@ def check_new(settled: Settled) -> Diagnostics:
         help = ("`recipelang lock FILE` tries again",)
         found.add(Diagnostic("W140", "no lock was written", notes=(why,), help=help))
     return found
+
+
+def make_lock(
+    file: str,
+    around: Around,
+    before: Lock | None,
+    upgrade: Sequence[str],
+    allow_private: bool,
+    found: Diagnostics,
+) -> Lock:
+    """A new lock; recipes elsewhere are fetched. W142 goes to `found` where a tag has moved since `before`."""
+    from recipelang.artifact.fetch import Fetching
+    from recipelang.artifact.lock import Lock
+    from recipelang.artifact.pinning import library, pinned
+
+    source = read_source(file)
+    fetching = Fetching(bundled, allowed_hosts())
+    entries: dict[str, Mapping[str, object]] = {}
+
+    def find(reference: str) -> str:
+        anew = bool({"all", reference} & set(upgrade))
+        known = "" if before is None or anew else before.recipes.get(reference, "")
+        if allow_private:
+            fetching.allowed |= {parse_host(reference)}
+        artifact = fetching.fetch(reference, known, upgrade=anew)
+        entries[reference] = {"kind": "recipe", "manifest": artifact.digest, "spec": artifact.spec}
+        if known and (now := fetching.now(reference)) not in ("", known):
+            notes = (f"the lock has {known[:19]}, which is used; now it names {now[:19]}",)
+            help = (f"`--upgrade {reference}` takes the new one",)
+            found.add(Diagnostic("W142", f"`{reference}` names another recipe by now", notes=notes, help=help))
+        return artifact.digest
+
+    checked = check_all(source, around.given, overlays=around.overlays, find=find)
+    checked.diagnostics.raise_errors()
+    recipe = checked.recipe
+    if recipe is None:  # a base or a library: it has recipes to refer to, and no models or data yet
+        tree = checked.parsed.recipe
+        return Lock((tree.name if tree is not None else None) or "", "", {**entries, **library(files_of(checked))})
+    anew = list(before.refs) if before is not None and "all" in upgrade else upgrade
+    return pinned(recipe, files_of(checked), beside(file), entries, before, ask=True, anew=anew)
+
+
+def allowed_hosts(reference: str = "", allow_private: bool = False) -> frozenset[str]:
+    """Private hosts that may be reached: those of the user's setting, and the one that is named, if it may be."""
+    from recipelang.artifact.guard import allowed_by_setting
+
+    return allowed_by_setting() | (
+        {parse_host(reference)} if allow_private and is_elsewhere(reference) else frozenset()
+    )
+
+
+def parse_host(reference: str) -> str:
+    from recipelang.artifact.reference import parse_reference
+
+    return parse_reference(reference).host

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from recipelang.cli import options, screen
 from recipelang.cli.exit_codes import Exit
+from recipelang.cli.locking import beside, pins_of
 from recipelang.cli.read import Around, read_around, read_recipe
 from recipelang.source import Diagnostics, RecipeError
 from recipelang.spec.check import Checked, Recipe
@@ -49,11 +49,6 @@ def plan(
     screen.show(found.sorted())
 
 
-def beside(file: str) -> Path:
-    """Where the paths of a recipe start."""
-    return Path.cwd() if file == "-" or "://" in file else Path(file).resolve().parent
-
-
 #: what holds a recipe's references to commits of the Hub
 Pinning = Callable[[Checked], Mapping[str, str]]
 
@@ -74,7 +69,6 @@ def planned(
     checked.diagnostics.raise_errors()
     if checked.recipe is None:
         raise RecipeError(checked.diagnostics.sorted())
-    from recipelang.cli.locking import pins_of
     from recipelang.cli.trust import only_what_the_user_names
     from recipelang.plan.resolve import resolve
 

@@ -14,8 +14,8 @@ import typer
 
 from recipelang.cli import complete, options, screen
 from recipelang.cli.exit_codes import Exit
-from recipelang.cli.locking import Settled, check_new, settle
-from recipelang.cli.plan import beside, planned
+from recipelang.cli.locking import Settled, beside, check_new, settle
+from recipelang.cli.plan import planned
 from recipelang.cli.read import read_around
 from recipelang.cli.several import together
 from recipelang.cli.trust import confirm
@@ -65,10 +65,11 @@ def run(
 
       torchrun --nproc-per-node 2 -m recipelang run squad.recipe        (on two processes)
     """
-    around, told, settled = read_around(param, params, overlay), Diagnostics(), []
+    around, told = read_around(param, params, overlay), Diagnostics()
+    settled: list[Settled] = []
 
     def pinning(checked: Checked) -> Mapping[str, str]:
-        settled.append(settle(file, checked, around, beside(file), locked=locked, found=told))
+        settled.append(settle(file, checked, around, locked=locked, found=told))
         return settled[0].pins
 
     recipe, plan, found = planned(file, around, rehearsal=steps, pinning=pinning)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Container
 
 from recipelang.cli.files import is_elsewhere
 from recipelang.cli.locking import files_of
@@ -12,8 +13,11 @@ from recipelang.spec.check import Checked
 from recipelang.spec.references import references
 
 
-def only_what_the_user_names(checked: Checked, around: Around) -> None:
-    """E131 for a model or data set named by a path that only a recipe from elsewhere speaks of."""
+def only_what_the_user_names(checked: Checked, around: Around, known: Container[str] = ()) -> None:
+    """E131 for a model or data set named by a path that only a recipe from elsewhere speaks of.
+
+    What is `known` by its contents is not looked at on this machine.
+    """
     from recipelang.plan.references import is_local
 
     recipe, files = checked.recipe, files_of(checked)
@@ -23,7 +27,7 @@ def only_what_the_user_names(checked: Checked, around: Around) -> None:
     given = {g.text.strip().strip('"') for g in around.given.values() if g.text}
     for path, reference in references(recipe):
         at = recipe.label(path)
-        if not is_local(reference) or (at is not None and not is_elsewhere(at.source.name)):
+        if not is_local(reference) or reference in known or (at is not None and not is_elsewhere(at.source.name)):
             continue
         if reference in given or any(f'"{reference}"' in text for text in own):
             continue

@@ -150,7 +150,9 @@ class Resolver:
 
     def _model(self) -> ModelFacts:
         model = self.recipe.model
-        return read_model_facts(locate_model(model.base, self.beside, self.pins.get(model.base) or model.revision), model.task)
+        return read_model_facts(
+            locate_model(model.base, self.beside, self.pins.get(model.base) or model.revision), model.task
+        )
 
     def _with_labels(self, facts: ModelFacts) -> ModelFacts | None:
         """A task of classes takes their names from the data of the first stage that reads some, or is measured on."""
@@ -162,7 +164,9 @@ class Resolver:
             return facts
         label, split = reads[0]
         path, spec = f"data.{label}" if label else "data", self.recipe.data[label]
-        return self._guard(path, lambda: with_labels(facts, self.recipe, label, spec, split, self.beside, self.pins), "E074")
+        return self._guard(
+            path, lambda: with_labels(facts, self.recipe, label, spec, split, self.beside, self.pins), "E074"
+        )
 
     def _with_layers(self, facts: ModelFacts) -> tuple[ModelFacts, DropPlan | None]:
         """The model that is trained: all names and shapes from here on are its own."""
@@ -190,7 +194,9 @@ class Resolver:
             path = f"data.{label}" if label else "data"
             spec = self.recipe.data[label]
             plan = self._guard(
-                path, lambda a=label, s=spec, u=splits: plan_data(self.recipe, a, s, u, self.facts, self.beside, self.pins), "E074"
+                path,
+                lambda a=label, s=spec, u=splits: plan_data(self.recipe, a, s, u, self.facts, self.beside, self.pins),
+                "E074",
             )
             if plan is None:
                 return None
