@@ -36,10 +36,10 @@ def write_layout(artifact: Artifact, folder: Path, tag: str) -> bool:
     for entry in entries:
         if tag and _tag(entry) == tag and entry.get("digest") != artifact.digest:
             raise published(f"`{folder}`", tag)
+    _write(folder / _MARK, write_json(_VERSION))  # first: what is cut off can be gone on with
     known = any(_tag(e) == tag and e.get("digest") == artifact.digest for e in entries)
     for digest, data in {**artifact.blobs, artifact.digest: artifact.data}.items():
         _write(_blob(folder, digest), data)
-    _write(folder / _MARK, write_json(_VERSION))
     if not known:
         form: dict[str, Any] = {
             "mediaType": m.MANIFEST,
@@ -78,6 +78,8 @@ def published(where: str, version: str) -> RecipeError:
 
 
 def _entries(folder: Path) -> list[dict[str, Any]]:
+    if not (folder / "index.json").exists():
+        return []  # begun, and cut off
     try:
         index = read_json(_read(folder / "index.json", _MAX_INDEX), _MAX_INDEX)
     except ValueError as error:

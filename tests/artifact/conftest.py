@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from recipelang.artifact.contents import Artifact
+
 from ..cli.conftest import contents, edit, here, project, text  # noqa: F401 (fixtures of the command line)
+from .liar import Liar
 
 _BINARY = shutil.which("docker-registry") or shutil.which("registry")
 _CONFIG = """version: 0.1
@@ -62,7 +65,9 @@ class RealRegistry:
 @pytest.fixture(scope="session")
 def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegistry]:
     if _BINARY is None:
-        pytest.skip("NO REGISTRY HERE: `make test-deps` installs docker-registry; sharing is NOT tested against a real one")
+        pytest.skip(
+            "NO REGISTRY HERE: `make test-deps` installs docker-registry; sharing is NOT tested against a real one"
+        )
     registry = RealRegistry(tmp_path_factory.mktemp("registry"))
     registry.start()
     yield registry
@@ -90,3 +95,18 @@ def published(contents: Path) -> Path:  # noqa: F811
     path = contents / "tiny.recipe"
     path.write_text(path.read_text("utf-8") + '\nmeta { version = "1.0.0", authors = ["A. Author"] }\n', "utf-8")
     return contents
+
+
+@pytest.fixture
+def artifact(published: Path) -> Artifact:
+    """What `push` would send of `tiny.recipe`."""
+    from recipelang.cli.packed import packed
+
+    return packed("tiny.recipe").artifact
+
+
+@pytest.fixture
+def liar(artifact: Artifact) -> Iterator[Liar]:
+    made = Liar(artifact)
+    yield made
+    made.close()
