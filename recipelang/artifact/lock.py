@@ -113,12 +113,15 @@ def write_lock(lock: Lock, path: Path) -> None:
     write_text(path, lock.text())
 
 
-def differences(locked: Lock, found: Lock, *, varied: bool) -> list[str]:
-    """What is not as it was locked, in words. `varied`: values were given on the command line, so the spec may differ."""
+def differences(locked: Lock, found: Lock, *, varied: bool, strict: bool = True) -> list[str]:
+    """What is not as it was locked, in words.
+
+    `varied`: values were given on the command line, so the spec may differ; unless `strict`, other references too.
+    """
     told = []
     for reference, entry in found.refs.items():
         if reference not in locked.refs:
-            told.append(f"`{reference}` is not in it")
+            told += [f"`{reference}` is not in it"] if strict or not varied else []
         elif dict(locked.refs[reference]) != dict(entry):
             told.append(f"`{reference}` is not what it was")
     told += [f"`{r}` is in it, and not in the recipe" for r in locked.refs if r not in found.refs and not varied]

@@ -61,11 +61,12 @@ def settle(file: str, checked: Checked, around: Around, *, locked: bool, found: 
             return Settled({}, why_not="; ".join(d.message for d in error.diagnostics))
         return Settled(made.revisions, made.text(), lock_path(file) if has_file(file) else None)
     now = pinned(recipe, files_of(checked), beside(file), recipes_of(checked, lock), lock, ask=False)
-    told = differences(lock, now, varied=bool(around.given or around.overlays))
+    told = differences(lock, now, varied=bool(around.given or around.overlays), strict=locked)
     if told and locked:
         raise stale(name, told)
     if told:
-        help = f"`recipelang lock {file}` renews it; `--locked` would have refused"
+        renew = f"`recipelang lock {file}` renews it; " if has_file(file) else ""
+        help = f"{renew}`--locked` would have refused"
         found.add(Diagnostic("W141", f"`{name}` is not of this recipe any more", notes=tuple(told[:6]), help=(help,)))
     return Settled(pins_of(file, recipe), now.text())
 
@@ -171,6 +172,9 @@ def make_lock(
     if recipe is None:  # a base or a library: it has recipes to refer to, and no models or data yet
         tree = checked.parsed.recipe
         return Lock((tree.name if tree is not None else None) or "", "", {**entries, **library(files_of(checked))})
+    from recipelang.cli.trust import only_what_the_user_names
+
+    only_what_the_user_names(checked, around)
     anew = list(before.refs) if before is not None and "all" in upgrade else upgrade
     return pinned(recipe, files_of(checked), beside(file), entries, before, ask=True, anew=anew)
 

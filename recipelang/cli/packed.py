@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from recipelang.cli.files import is_elsewhere, read_source
 from recipelang.cli.locking import beside, files_of, has_file, lock_of, make_lock, recipes_of
 from recipelang.cli.read import Around, check_all, read_recipe
+from recipelang.cli.trust import only_what_the_user_names
 from recipelang.source import Diagnostic, Diagnostics, Source, fail
 from recipelang.spec.check import Checked, Recipe
 from recipelang.spec.references import references
@@ -65,6 +66,7 @@ def _of_file(file: str) -> Packed:
     checked = read_recipe(file, Around())
     checked.diagnostics.raise_errors()
     if checked.recipe is not None:
+        only_what_the_user_names(checked, Around())
         now = pinned(checked.recipe, files_of(checked), beside(file), recipes_of(checked, lock), lock, ask=False)
         if told := differences(lock, now, varied=False):
             raise stale(lock_path(file).name, told)

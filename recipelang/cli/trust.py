@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Container
 
@@ -25,6 +26,7 @@ def only_what_the_user_names(checked: Checked, around: Around, known: Container[
         return
     own = [f.text for f in (*files, *around.overlays) if not is_elsewhere(f.name)]
     given = {g.text.strip().strip('"') for g in around.given.values() if g.text}
+    given |= {os.path.abspath(os.path.expanduser(g)) for g in given}
     for path, reference in references(recipe):
         at = recipe.label(path)
         if not is_local(reference) or reference in known or (at is not None and not is_elsewhere(at.source.name)):

@@ -150,14 +150,12 @@ def test_more_than_was_announced(liar: Liar):
     assert refused(liar) == ["E122"]
 
 
-def test_a_tag_moved_after_the_lock_is_told_of_and_not_followed(liar: Liar, artifact: Artifact):
+def test_a_tag_moved_after_the_lock_is_told_of_and_not_followed(liar: Liar):
+    artifact = liar.artifact = elsewhere('recipe 1 "values"\nlet x = 1 epoch\n')
     (Path("child.recipe")).write_text(f'recipe 1 "child"\nuse "{liar.reference}" as base\n', "utf-8")
     first = command("lock", "child.recipe", "--allow-private")
     assert first.code == 0, first.err
-    kinds = {d.title: d.media_type for d in artifact.manifest.layers}
-    files = [File(t, d, kinds[t]) for t, d in artifact.files().items()]
-    moved = pack(files, artifact.blobs[artifact.spec], {**artifact.manifest.annotations, "moved": "yes"})
-    liar.artifact = moved
+    moved = liar.artifact = elsewhere('recipe 1 "values"\nlet x = 2 epochs\n')
     second = command("lock", "child.recipe", "--allow-private")
     assert second.codes == ["W142"]
     assert artifact.digest in Path("child.recipe.lock").read_text("utf-8")

@@ -104,16 +104,26 @@ def test_a_version_is_published_once(published: Path, registry):
 def test_a_recipe_builds_on_one_elsewhere_through_its_lock(published: Path, registry, monkeypatch):
     base = f"oci://{registry.host}/bases/tiny"
     command("push", "tiny.recipe", base, "--allow-private")
-    (published / "child.recipe").write_text(
-        f'recipe 1 "child"\nextends "{base}:1.0.0"\nset target = 70%\nmeta {{ version = "2.0.0" }}\n', "utf-8"
-    )
+    child = f'recipe 1 "child"\nextends "{base}:1.0.0"\nset target = 70%\nmeta {{ version = "2.0.0" }}\n'
+    (published / "child.recipe").write_text(child.replace("meta", "patch meta"), "utf-8")
     monkeypatch.setenv("RECIPELANG_CACHE", str(published / "another-machine"))
     before = command("validate", "child.recipe")
     assert before.code == 1
     assert "error[E047]" in before.out + before.err
     assert "recipelang lock child.recipe" in before.out + before.err
+    assert command("lock", "child.recipe", "--allow-private").codes == ["E131"], "its paths are not the child's"
+    own = 'patch model { base = "model" }\npatch data {\n  train = "train.json"\n  validation = "dev.json"\n}\n'
+    (published / "child.recipe").write_text(child.replace("meta", "patch meta") + own, "utf-8")
     locked = command("lock", "child.recipe", "--allow-private")
-    assert locked.codes == ["E131"] or locked.code == 0, locked.err
+    assert locked.code == 0, locked.err
+    assert f"new      recipe   {base}:1.0.0" in locked.out
+    assert command("validate", "child.recipe").code == 0
+    pushed = command("push", "child.recipe", f"oci://{registry.host}/children/child", "--allow-private")
+    assert pushed.code == 0, pushed.err
+    monkeypatch.setenv("RECIPELANG_CACHE", str(published / "a-third-machine"))
+    pulled = command("pull", f"oci://{registry.host}/children/child:2.0.0", "--allow-private")
+    assert pulled.code == 0, pulled.err
+    assert _digest(pulled.out, "spec") == f"sha256:{command('digest', 'child.recipe', '--only', 'spec').out.strip()}"
 
 
 def test_a_lock_pins_contents_and_says_what_changed(published: Path):
