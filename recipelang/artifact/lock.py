@@ -128,20 +128,20 @@ def differences(locked: Lock, found: Lock, *, varied: bool, strict: bool = True)
     for metric, entry in found.metrics.items():
         if metric in locked.metrics and dict(locked.metrics[metric]) != dict(entry):
             told.append(f"`{metric}` is measured by other code")
-    if not varied and found.spec != locked.spec:
+    if not varied and not told and found.spec != locked.spec:
         told.append("the recipe says something else")
     return told
 
 
-def stale(name: str, told: list[str]) -> RecipeError:
-    return fail("E132", f"`{name}` is not the lock of this recipe any more", notes=told[:6], help=_RENEW)
+def stale(name: str, told: list[str], file: str = "FILE") -> RecipeError:
+    return fail("E132", f"`{name}` is not the lock of this recipe any more", notes=told[:6], help=_RENEW.format(file))
 
 
 def missing(name: str, file: str) -> RecipeError:
     return fail("E132", f"there is no `{name}`", help=f"`recipelang lock {file}` makes it")
 
 
-_RENEW = "`recipelang lock FILE` renews it, if what changed was meant to"
+_RENEW = "`recipelang lock {}` renews it, if what changed was meant to"
 
 
 def damaged(name: str, why: str) -> RecipeError:

@@ -63,7 +63,7 @@ def settle(file: str, checked: Checked, around: Around, *, locked: bool, found: 
     now = pinned(recipe, files_of(checked), beside(file), recipes_of(checked, lock), lock, ask=False)
     told = differences(lock, now, varied=bool(around.given or around.overlays), strict=locked)
     if told and locked:
-        raise stale(name, told)
+        raise stale(name, told, file)
     if told:
         renew = f"`recipelang lock {file}` renews it; " if has_file(file) else ""
         help = f"{renew}`--locked` would have refused"

@@ -69,7 +69,7 @@ def _of_file(file: str) -> Packed:
         only_what_the_user_names(checked, Around())
         now = pinned(checked.recipe, files_of(checked), beside(file), recipes_of(checked, lock), lock, ask=False)
         if told := differences(lock, now, varied=False):
-            raise stale(lock_path(file).name, told)
+            raise stale(lock_path(file).name, told, file)
         _warn_of_paths(checked.recipe, found)
     return Packed(pack_recipe(checked, lock), found)
 

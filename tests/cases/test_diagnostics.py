@@ -247,12 +247,18 @@ def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recipelang.artifact.http.PAUSE", 0.0)
 
 
-def model_by_absolute_path(monkeypatch: pytest.MonkeyPatch) -> None:
+def model_in_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
     text = Path("a.recipe").read_text("utf-8")
-    Path("a.recipe").write_text(text.replace('"model"', f'"{Path("model").resolve()}"'), "utf-8")
+    Path("a.recipe").write_text(text.replace('"model"', '"~/model"'), "utf-8")
+    monkeypatch.setenv("HOME", str(Path.cwd()))
+
+
+def recipe_is_called_con(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("a.recipe").rename("con.recipe")
 
 
 CIRCUMSTANCES = {
+    "the recipe is called `con.recipe`": recipe_is_called_con,
     "another recipe is published in `shared`": another_is_published,
     "a recipe is published in `shared`, and a file of it damaged": published_and_damaged,
     "a recipe is published in `shared`, with other files than its spec": published_with_other_files,
@@ -262,7 +268,7 @@ CIRCUMSTANCES = {
     "a base moved since the lock": base_moved,
     "a registry that wants a login": registry_wants_a_login,
     "no patience": no_patience,
-    "the recipe names its model by an absolute path": model_by_absolute_path,
+    "the recipe names its model in a home folder": model_in_a_home,
     "the model has a layer of somebody's own": model_has_an_adapter,
     "a model without a head": model_without_a_head,
     "a CPU without bf16": cpu_without_bf16,
