@@ -116,19 +116,22 @@ def write_lock(lock: Lock, path: Path) -> None:
 def differences(locked: Lock, found: Lock, *, varied: bool, strict: bool = True) -> list[str]:
     """What is not as it was locked, in words.
 
-    `varied`: values were given on the command line, so the spec may differ; unless `strict`, other references too.
+    `varied`: values were given on the command line, so the spec may differ. Unless `strict`, only what is in both is
+    compared: a recipe that is being written changes, and what it refers to should not.
     """
     told = []
     for reference, entry in found.refs.items():
         if reference not in locked.refs:
-            told += [f"`{reference}` is not in it"] if strict or not varied else []
+            told += [f"`{reference}` is not in it"] if strict else []
         elif dict(locked.refs[reference]) != dict(entry):
             told.append(f"`{reference}` is not what it was")
-    told += [f"`{r}` is in it, and not in the recipe" for r in locked.refs if r not in found.refs and not varied]
+    told += [
+        f"`{r}` is in it, and not in the recipe" for r in locked.refs if r not in found.refs and not varied and strict
+    ]
     for metric, entry in found.metrics.items():
         if metric in locked.metrics and dict(locked.metrics[metric]) != dict(entry):
             told.append(f"`{metric}` is measured by other code")
-    if not varied and not told and found.spec != locked.spec:
+    if strict and not varied and not told and found.spec != locked.spec:
         told.append("the recipe says something else")
     return told
 

@@ -67,7 +67,7 @@ def settle(file: str, checked: Checked, around: Around, *, locked: bool, found: 
     if told:
         renew = f"`recipelang lock {file}` renews it; " if has_file(file) else ""
         help = f"{renew}`--locked` would have refused"
-        found.add(Diagnostic("W141", f"`{name}` is not of this recipe any more", notes=tuple(told[:6]), help=(help,)))
+        found.add(Diagnostic("W141", f"what `{name}` holds has changed", notes=tuple(told[:6]), help=(help,)))
     return Settled(pins_of(file, recipe), now.text())
 
 
