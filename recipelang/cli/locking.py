@@ -15,6 +15,7 @@ from recipelang.spec.references import references
 
 if TYPE_CHECKING:
     from recipelang.artifact.lock import Lock
+    from recipelang.plan.types import Plan
 
 # the modules of `artifact` are imported where they are used: most commands need none of them
 
@@ -32,6 +33,18 @@ class Settled:
     text: str = ""
     path: Path | None = None
     why_not: str = ""
+
+
+def hold(settled: Settled, plan: Plan, file: str) -> None:
+    """E132 when a large file of the Hub, as it lies in the cache, is not the one that was locked."""
+    from recipelang.artifact.lock import parse_lock, stale
+    from recipelang.artifact.pinning import damaged_files
+
+    folders = {plan.model.ref: plan.model.path}
+    folders |= {d.teacher_ref: d.teacher for s in plan.stages for d in s.distills if d.teacher_ref}
+    lock = parse_lock(settled.text.encode("utf-8"), "the lock")
+    if told := damaged_files(lock, {r: Path(p) for r, p in folders.items() if r.startswith("hf://")}):
+        raise stale("the lock", told, file)
 
 
 def pins_of(file: str, recipe: Recipe) -> dict[str, str]:

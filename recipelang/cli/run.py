@@ -14,7 +14,7 @@ import typer
 
 from recipelang.cli import complete, options, screen
 from recipelang.cli.exit_codes import Exit
-from recipelang.cli.locking import Settled, beside, check_new, settle
+from recipelang.cli.locking import Settled, beside, check_new, hold, settle
 from recipelang.cli.plan import planned
 from recipelang.cli.read import read_around
 from recipelang.cli.several import together
@@ -74,6 +74,8 @@ def run(
 
     recipe, plan, found = planned(file, around, rehearsal=steps, pinning=pinning)
     found.extend(told)
+    if locked:
+        hold(settled[0], plan, file)
     folder = out or _default_folder(plan)
     from recipelang.cli.plan_screen import short
     from recipelang.plan.identities import local_references

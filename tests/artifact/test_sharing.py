@@ -176,3 +176,15 @@ def test_the_same_files_are_the_same_artifact(artifact):
 )
 def test_a_reference_is_plain(here: Path, wrong: str):
     assert command("pull", wrong).codes == ["E120"]
+
+
+def test_a_file_of_the_hub_that_was_exchanged_in_its_cache_is_noticed(tmp_path: Path):
+    from recipelang.artifact.lock import Lock
+    from recipelang.artifact.pinning import damaged_files
+
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    files = {"model.safetensors": {"sha256": hashlib.sha256(b"weights").hexdigest(), "size": 7}}
+    lock = Lock("a", refs={"hf://o/m": {"kind": "model", "revision": "0" * 40, "files": files}})
+    assert damaged_files(lock, {"hf://o/m": tmp_path}) == []
+    (tmp_path / "model.safetensors").write_bytes(b"others!")
+    assert damaged_files(lock, {"hf://o/m": tmp_path}) == ["`model.safetensors` of `hf://o/m` is not what it was"]
