@@ -6,11 +6,12 @@ WORKERS ?= 2
 SECONDS ?= 120
 KILLS ?= 30
 SEED ?= 1
+LLM_COMPRESSOR := build/llm-compressor
 
-.PHONY: help setup demo test test-deps fuzz faults distributed check format grammar docs bench picture clean
+.PHONY: help setup demo test test-deps fuzz faults distributed llm-compressor check format grammar docs bench picture clean
 
 help: ## show the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 # torch first and pinned, so that nothing pulls another build of it
 $(VENV)/.done: pyproject.toml constraints.txt
@@ -41,6 +42,18 @@ fuzz: setup ## read random texts for a while: `make fuzz SECONDS=600`; a text th
 distributed: setup ## the contract of every method on two processes, as a table (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.distributed.whole_contract
 
+# its package without the stack that it asks for, over what is in .venv: only its loader is wanted
+$(LLM_COMPRESSOR)/.done: $(VENV)/.done
+	$(PYTHON) -m venv $(LLM_COMPRESSOR)
+	$(LLM_COMPRESSOR)/bin/python -m pip install --quiet --no-deps llmcompressor==0.14.0.1 compressed-tensors==0.20.0 \
+		loguru==0.7.3 requests urllib3 idna certifi charset-normalizer
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+		> $$($(LLM_COMPRESSOR)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/over.pth
+	@touch $@
+
+llm-compressor: $(LLM_COMPRESSOR)/.done ## load converted recipes with the real llm-compressor
+	RECIPELANG_LLM_COMPRESSOR=$(LLM_COMPRESSOR)/bin/python $(BIN)/python -m pytest -q tests/unit/migrate/test_llm_compressor.py
+
 faults: setup ## kill, damage and starve runs, and compare what they end with: `make faults KILLS=100 SEED=2`
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults --kills $(KILLS) --seed $(SEED)
 
@@ -48,6 +61,7 @@ check: setup ## lint, format, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cd benchmarks && $(abspath $(BIN))/mypy .
 	$(BIN)/lint-imports
 
 format: setup ## format the code
@@ -67,6 +81,10 @@ bench: $(VENV)/.model ## every figure, each as a ratio measured in one run (half
 	$(BIN)/python benchmarks/masked_steps.py
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/distill_cache.py
+	$(BIN)/python benchmarks/checkpoints.py
+	$(BIN)/python benchmarks/obert_event.py
+	$(BIN)/python benchmarks/mask_scaling.py
+	$(BIN)/python benchmarks/peers.py
 
 picture: $(VENV)/.model ## draw docs/plan.svg, the picture of the README, from a real plan
 	$(BIN)/python docs/picture.py

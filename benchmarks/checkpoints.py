@@ -15,7 +15,9 @@ import os
 import shutil
 import statistics
 import tempfile
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from plans import acting, block
@@ -32,7 +34,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--folder", type=Path, default=None, help="on the disk to be measured; none: the temporary one")
     arguments = parser.parse_args()
-    size = {} if arguments.base else {"hidden_size": 384, "num_hidden_layers": 6, "intermediate_size": 1536}
+    size: dict[str, Any] = (
+        {} if arguments.base else {"hidden_size": 384, "num_hidden_layers": 6, "intermediate_size": 1536}
+    )
     model = BertForQuestionAnswering(BertConfig(**size))
     optimizer = torch.optim.AdamW(model.parameters())
     for parameter in model.parameters():
@@ -43,6 +47,10 @@ def main() -> None:
     optimizer.step()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         measure(Path(name), model, state, optimizer, arguments.rounds)
+
+
+def digests(folder: Path) -> list[str]:
+    return [checkpoint._digest(p) for p in folder.iterdir()]
 
 
 def measure(folder: Path, model: torch.nn.Module, state, optimizer: torch.optim.Optimizer, rounds: int) -> None:  # type: ignore[no-untyped-def]
@@ -75,7 +83,7 @@ def measure(folder: Path, model: torch.nn.Module, state, optimizer: torch.optim.
         for run in (save_ours, save_theirs, load_ours, load_theirs):
             times.setdefault(run.__name__, []).append(timed(run))
         (newest,) = checkpoint.newest_first(ours)
-        times.setdefault("digests", []).append(timed(lambda f=newest: [checkpoint._digest(p) for p in f.iterdir()]))
+        times.setdefault("digests", []).append(timed(partial(digests, newest)))
         shutil.rmtree(ours)
     medians = {name: statistics.median(t) for name, t in times.items()}
     print(f"{theirs.stat().st_size / 1e6:,.0f} MB, {rounds} rounds; of the digests {medians['digests'] * 1e3:.0f} ms")

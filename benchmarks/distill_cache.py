@@ -67,7 +67,15 @@ def main() -> None:
         return run
 
     with tempfile.TemporaryDirectory() as kept:
-        wanted = Wanted("", features, np.arange(len(features)), task.OUTPUTS, "fp16", "fp32")
+        wanted = Wanted(
+            teacher="",
+            features=features,
+            per_token=task.PER_TOKEN,
+            rows=np.arange(len(features)),
+            outputs=task.OUTPUTS,
+            kept="fp16",
+            precision="fp32",
+        )
         start = time.perf_counter()
         cache = teacher_outputs(
             Path(kept), wanted, load, nullcontext, stage.micro_batch, lambda: None, lambda text: None

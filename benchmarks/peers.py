@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -131,12 +131,12 @@ class SparseML(Tool):
             params=names, init_sparsity=0.0, final_sparsity=TARGET, start_epoch=0.0, end_epoch=1.0, update_frequency=0.5
         )
         self.modifier.initialize(model, epoch=0.0)
-        self.masks = self.modifier.module_masks
-        self.masks.enabled = True
+        self.held = self.modifier.module_masks
+        self.held.enabled = True
 
     def prune(self, sparsity: float) -> None:
-        self.masks.pre_optim_step_update()
-        self.masks.update_param_masks(target=[sparsity] * len(self.masks.layers))
+        self.held.pre_optim_step_update()
+        self.held.update_param_masks(target=[sparsity] * len(self.held.layers))
 
     def before_optimizer(self) -> None:
         self.modifier.optimizer_pre_step(self.model, self.optimizer, 0.1, 100)
@@ -186,6 +186,12 @@ class NeuralCompressor(Tool):
         pruner.masks = pruner.pattern.get_masks(pruner.criterion.scores, sparsity, pruner.masks)
         pruner.mask_weights()
 
+    def before_optimizer(self) -> None:
+        self.pruner.on_before_optimizer_step()
+
+    def after_optimizer(self) -> None:
+        self.pruner.on_after_optimizer_step()
+
 
 TOOLS: dict[str, type[Tool]] = {
     "recipelang": Recipelang,
@@ -215,7 +221,7 @@ def update(tool: type[Tool], scope: str, late: bool, repeats: int) -> tuple[floa
     return statistics.median(updates), statistics.median(copies), reached
 
 
-def copy(tensors: list[torch.Tensor], into: list[torch.Tensor]) -> None:
+def copy(tensors: Sequence[torch.Tensor], into: list[torch.Tensor]) -> None:
     for a, b in zip(into, tensors, strict=True):
         a.copy_(b.detach())
 
@@ -233,7 +239,7 @@ def seen_by_forward(model: nn.Module) -> list[torch.Tensor]:
         seen.append(weight)
         return original(x, weight, bias)
 
-    nn.functional.linear = spy
+    nn.functional.linear = spy  # type: ignore[assignment]
     try:
         with torch.no_grad():
             model(torch.zeros(1, 8, 384))

@@ -21,14 +21,13 @@ from accelerate import Accelerator
 
 from recipelang.cli.plan import planned
 from recipelang.cli.read import read_around
+from recipelang.engine.acting import acting
 from recipelang.engine.groups import make_optimizer
 from recipelang.engine.loop import train
 from recipelang.engine.models import load_model
 from recipelang.engine.order import batches
-from recipelang.modifiers.distill import Distill, Running
+from recipelang.modifiers.distill import Running
 from recipelang.modifiers.distill_terms import kd_loss
-from recipelang.modifiers.learning_rate import LearningRate
-from recipelang.modifiers.prune import KeepZeros, Prune
 from recipelang.plan.data import load_examples
 from recipelang.pruning.masks import Masks
 from recipelang.runtime.state import State
@@ -48,12 +47,7 @@ def main() -> None:
     features = task.featurize(load_examples(data, "train"), task.load_tokenizer(folder), data.max_length, data.stride)
     mine, bare, teacher = (load_model(folder, plan.model, plan.seed) for _ in range(3))
     state = State(mine, make_optimizer(stage, mine), Masks(), stage.steps)
-    modifiers = [
-        *(Prune(p, 0) for p in stage.prunes),
-        LearningRate(stage.learning_rate),
-        *(Distill(d, Running(teacher), task.OUTPUTS) for d in stage.distills),
-        KeepZeros(),
-    ]
+    modifiers = acting(stage, [Running(teacher)], task.OUTPUTS)
     accelerator = Accelerator()
     optimizer = make_optimizer(stage, bare)
     bare.train()

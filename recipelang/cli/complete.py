@@ -33,6 +33,11 @@ def documents(incomplete: str) -> list[str]:
     return [*recipes(incomplete), *(n for n, e in _below(incomplete) if n.endswith(".recipe.json") and e.is_file())]
 
 
+def old_recipes(incomplete: str) -> list[str]:
+    """What `migrate` reads: YAML, and Markdown that may hold it."""
+    return [n for n, e in _below(incomplete) if n.endswith((".yaml", ".yml", ".md")) and e.is_file()]
+
+
 def runs(incomplete: str) -> list[str]:
     """Output folders of runs that are not finished."""
     from recipelang.engine.records import read_record

@@ -1,4 +1,4 @@
-"""`recipelang convert`: a recipe as JSON or YAML, and back."""
+"""`recipelang convert`: a recipe as JSON or YAML, and back; and as what two other tools read."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ class To(StrEnum):
     pretty = "pretty"
     yaml = "yaml"
     recipe = "recipe"
+    llm_compressor = "llm-compressor"
+    training_arguments = "training-arguments"
 
 
 def convert(
@@ -23,6 +25,9 @@ def convert(
         ..., metavar="FILE", help="A recipe or its JSON; `-` reads standard input.", autocompletion=complete.documents
     ),
     to: To = typer.Option(..., "--to", help="What to write."),
+    stage: str | None = typer.Option(
+        None, "--stage", metavar="NAME", help="The stage that `training-arguments` are of, where there are several."
+    ),
     param: options.Param = [],  # noqa: B006 (typer copies it)
     params: options.Params = [],  # noqa: B006
     overlay: options.Overlay = [],  # noqa: B006
@@ -42,6 +47,11 @@ def convert(
     comments, `meta`, name or messages of claims, so they do not come back; and
     what it knows by its contents becomes a parameter to give with `-p`.
 
+    `llm-compressor` is YAML for that tool, of a recipe of one-shot stages; names of layers are those of the
+    model, where it is there. `training-arguments` is JSON for `TrainingArguments` of transformers, of one
+    stage of training; pruning and distillation are done by a callback, from the recipe itself. What has no
+    place there is an error.
+
     As a diff driver of git, which shows changes of meaning only:
 
       git config diff.recipe.textconv "recipelang convert --to pretty"
@@ -55,6 +65,8 @@ def convert(
       recipelang convert squad.recipe --to yaml -o squad.yaml
 
       recipelang convert squad.recipe.json --to recipe -o new.recipe
+
+      recipelang convert oneshot.recipe --to llm-compressor -o recipe.yaml
     """
     from recipelang.cli.documents import read_either
     from recipelang.cli.plan import beside
@@ -66,6 +78,17 @@ def convert(
         from recipelang.spec.document import recipe_text
 
         text = recipe_text(recipe, contents)
+    elif to is To.llm_compressor:
+        from recipelang.migrate import to_llm_compressor
+
+        text = to_llm_compressor.convert(recipe, beside(file))
+    elif to is To.training_arguments:
+        from recipelang.migrate import to_training_arguments
+
+        text = to_training_arguments.convert(recipe, stage)
+        if blocks := to_training_arguments.left(to_training_arguments.chosen(recipe, stage)):
+            listed = ", ".join(f"`{b}`" for b in blocks)
+            print(f"left to `recipelang.loops.trainer.RecipeCallback`: {listed}", file=sys.stderr)
     else:
         from recipelang.spec import canonical, layout
 

@@ -78,6 +78,11 @@ COMMANDS = {
     "pull": ("pull", "Bring a published recipe here."),
     "digest": ("digest", "Print what a recipe is, as digests."),
     "convert": ("convert", "Write a recipe as JSON or YAML, and back."),
+    "migrate": ("migrate", "Turn recipes of other tools into recipes."),
+    "diff": ("diff", "Tell what two recipes do otherwise."),
+    "inspect": ("inspect", "Tell how a model was made."),
+    "verify": ("verify", "Check a run: files, signature, weights."),
+    "sign": ("sign", "Sign the statement of a run."),
     "explain": ("explain", "Tell what a code of a message means."),
 }
 

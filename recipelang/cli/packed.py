@@ -136,7 +136,7 @@ def _portable(recipe: Recipe, text: Path, lock: Lock) -> tuple[Checked, Lock]:
 def _statement(folder: Path) -> bytes | None:
     """The in-toto statement of a run, where it has one."""
     try:
-        data = (folder / "recipe" / "run.json").read_bytes()
+        data = (folder / "recipe" / "statement.json").read_bytes()
         is_one = str(json.loads(data).get("_type", "")).startswith("https://in-toto.io/Statement/")
     except (OSError, ValueError, AttributeError):
         return None

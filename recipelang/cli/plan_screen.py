@@ -240,7 +240,8 @@ def _training(stage: StagePlan) -> str:
     clip = f"clip {stage.clip:g}" if stage.clip is not None else "no clipping"
     parts = f", in {stage.accumulation} parts of {stage.micro_batch}" if stage.accumulation > 1 else ""
     compiled = ", compiled" if stage.compile else ""
-    return f"{stage.optimizer}{arguments}, {clip}, {stage.precision}{compiled}, seed {stage.seed}{parts}"
+    clock = f", steps and ties as {stage.compat}" if stage.compat else ""
+    return f"{stage.optimizer}{arguments}, {clip}, {stage.precision}{compiled}, seed {stage.seed}{parts}{clock}"
 
 
 def _drop(drop: DropPlan, left: int) -> str:

@@ -93,18 +93,17 @@ def run(
         holds = "a part of the model" if shard else "a copy of the model"
         screen.console().print(f"  {processes.world()} processes, each with {holds} and its share of every batch\n")
     if processes.main():
-        prepare_folder(folder, plan, effective(recipe, paths), overwrite=overwrite)
-        _keep_lock(settled[0], folder)
+        from recipelang.provenance.carried import carried
+
+        kept = {**carried(recipe, beside(file)), **({"recipe.lock": settled[0].text} if settled[0].text else {})}
+        prepare_folder(folder, plan, effective(recipe, paths), overwrite=overwrite, carried=kept)
+        _tell_of_lock(settled[0])
     processes.wait()
     _execute(recipe, plan, folder, resume=False, shard=shard)
 
 
-def _keep_lock(settled: Settled, folder: Path) -> None:
-    """Beside the recipe, where it has none yet, and in the run's folder."""
-    from recipelang.engine.files import write_text
-
-    if settled.text:
-        write_text(folder / "recipe" / "recipe.lock", settled.text)
+def _tell_of_lock(settled: Settled) -> None:
+    """A new one is written beside the recipe; the run's folder has its own."""
     found = check_new(settled)
     screen.show(found)
     if settled.path is not None and not len(found):

@@ -1,4 +1,4 @@
-"""The output folder: weights, tokenizer, recipe, record, card."""
+"""The output folder: weights with metadata of their own, and the tokenizer."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ from recipelang import processes
 from recipelang.engine import files
 from recipelang.engine.checkpoint import wholly
 from recipelang.engine.models import quiet
-from recipelang.plan.types import Plan
-from recipelang.source.render import clean
-from recipelang.spec.claims import metric_text
 
 _TOKENIZER = (
     "tokenizer.json",
@@ -71,33 +68,3 @@ def move_up(folder: Path, out: Path) -> None:
         for path in sorted(folder.iterdir()):
             path.replace(out / path.name)
         folder.rmdir()
-
-
-def card(plan: Plan, record: dict) -> str:  # type: ignore[type-arg]
-    """A model card: front matter for the Hub, then what was done and measured."""
-    lines = ["---", "library_name: transformers"]
-    if plan.model.ref.startswith("hf://"):
-        lines.append(f"base_model: {json.dumps(plan.model.ref.removeprefix('hf://').partition('@')[0])}")
-    lines += ["tags:", "- recipelang", "- pruning", "---", "", f"# {_cell(plan.name)}", ""]
-    lines.append(f"Made from `{_cell(plan.model.ref)}` by recipelang; the recipe is in `recipe/`.")
-    if plan.rehearsal:
-        lines += ["", f"**A rehearsal: only the first {plan.rehearsal} steps of every stage were run.**"]
-    lines += ["", "## Measured", "", "| what | value |", "|---|---|"]
-    for name, value in record["metrics"].items():
-        lines.append(f"| `{name}` | {metric_text(name, value)} |")
-    sparsity = record["sparsity"]
-    lines.append(f"| sparsity of the pruned tensors | {sparsity['targets']:.2%} |")
-    lines.append(f"| sparsity of all parameters | {sparsity['all_parameters']:.2%} |")
-    if record["claims"]:
-        lines += ["", "## Claims", "", "| claim | expected | measured | met |", "|---|---|---|---|"]
-        for claim in record["claims"]:
-            met = {True: "yes", False: "no", None: "not judged"}[claim["met"]]
-            text = _cell(f"{claim['kind']} {claim['text']}")
-            lines.append(f"| `{text}` | {claim['expected']} | {claim['measured']} | {met} |")
-    lines += ["", f"Spec digest: `{plan.spec_digest}`", ""]
-    return "\n".join(lines)
-
-
-def _cell(text: str) -> str:
-    """Text of a recipe in a line or table of Markdown: it neither ends them nor hides."""
-    return clean(text).replace("|", "\\|").replace("`", "'").replace("\n", " ")

@@ -6,12 +6,14 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -22,6 +24,7 @@ from recipelang import __version__, processes
 from recipelang.engine import checkpoint, export, files
 from recipelang.engine.acting import acting
 from recipelang.engine.attention_maps import show_maps
+from recipelang.engine.card import card
 from recipelang.engine.depth import keep_layers
 from recipelang.engine.evaluate import evaluate
 from recipelang.engine.event_log import EventLog
@@ -35,6 +38,7 @@ from recipelang.engine.models import load_model
 from recipelang.engine.order import drawn
 from recipelang.engine.records import RECORD, Interrupted, Measurements, Reporter, Result, read_record
 from recipelang.engine.seeds import stream
+from recipelang.engine.statement import STATEMENT, lock_digest, run_digest, stamps, statement
 from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
 from recipelang.modifiers.distill import Running, asked
 from recipelang.modifiers.prune import fits_shards
@@ -58,8 +62,13 @@ _BEGUN = (".recipe.tmp", ".lock")
 Judge = Callable[[Measurements], tuple[Verdict, ...]]
 
 
-def prepare_folder(out: Path, plan: Plan, effective: str, *, overwrite: bool) -> None:
-    """Make the output folder and put the recipe and the plan into it. E085 when it is taken."""
+def prepare_folder(
+    out: Path, plan: Plan, effective: str, *, overwrite: bool, carried: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Make the output folder and put the recipe and the plan into it. E085 when it is taken.
+
+    `carried`: more of the recipe to keep, by its path in the folder `recipe`.
+    """
     with files.writing(out):
         if out.exists() and (not out.is_dir() or any(p.name not in _BEGUN for p in out.iterdir())):
             _may_replace(out, plan, overwrite)
@@ -69,6 +78,9 @@ def prepare_folder(out: Path, plan: Plan, effective: str, *, overwrite: bool) ->
     with files.new_folder(out / "recipe") as part:  # both or none: what `resume` needs, and what tells a run of ours
         (part / "effective.recipe").write_text(effective, "utf-8")
         (part / "plan.json").write_text(plan.model_dump_json(indent=1) + "\n", "utf-8")
+        for name, text in carried.items():
+            (part / name).parent.mkdir(parents=True, exist_ok=True)
+            (part / name).write_bytes(text.encode("utf-8", "surrogatepass"))
 
 
 def _may_replace(out: Path, plan: Plan, overwrite: bool) -> None:
@@ -469,7 +481,7 @@ class _Run:
         self.log = EventLog(self.out / "tensorboard", resumed_at=done + 1 if resume else 0)
 
     def _stamp(self) -> dict[str, str]:
-        return {"format": "pt", "recipe.name": self.plan.name, "recipe.spec": self.plan.spec_digest}
+        return stamps(self.plan, self.out, self.digest)
 
     # ---------------------------------------------------------------------- end
     def _finish(self, judge: Judge, started: float) -> Result:
@@ -494,8 +506,14 @@ class _Run:
         if not processes.main():
             return result
         if self.plan.export.card:
-            files.write_text(self.out / "README.md", export.card(self.plan, told))
-        self.record("finished", told)
+            files.write_text(self.out / "README.md", card(self.plan, told, self.out))
+        body = self.body("finished", told)
+        counted = {n: {"zeros": z, "size": measured.sizes[n]} for n, z in measured.zeros.items()}
+        patterns = {n: [_pattern_text(*p) for p in each] for n, each in measured.patterns.items() if each}
+        more = {"tensors": counted, "patterns": patterns, "never": {n: before[n] for n in self.plan.never}}
+        said = statement(self.plan, self.out, body, more, files.json_text(body))
+        files.write_json(self.out / "recipe" / STATEMENT, said)  # first: a finished run always has it
+        files.write_json(self.out / RECORD, body)
         shutil.rmtree(self.checkpoints, ignore_errors=True)  # the weights themselves are there now
         return result
 
@@ -539,11 +557,19 @@ class _Run:
 
     def record(self, status: str, more: dict) -> None:  # type: ignore[type-arg]
         """`run.json`: written at the start, and again at every end."""
-        if not processes.main():
-            return
+        if processes.main():
+            files.write_json(self.out / RECORD, self.body(status, more))
+
+    @cached_property
+    def digest(self) -> str:
+        """What makes two runs the same: `recipe.run` in the weights."""
+        versions = {name: version(name) for name in ("torch", "transformers")}
+        return run_digest(self.plan, lock_digest(self.out), self.accelerator.device.type, versions)
+
+    def body(self, status: str, more: dict) -> dict:  # type: ignore[type-arg]
         packages = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy")
         device = self.accelerator.device
-        body = {
+        return {
             "format_version": "1.0",
             "status": status,
             "recipe": self.plan.name,
@@ -552,6 +578,7 @@ class _Run:
                 "spec": self.plan.spec_digest,
                 "behaviour": self.plan.behaviour_digest,
                 "model": self.plan.model.digest,
+                "run": self.digest,
             },
             "seed": self.plan.seed,
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -568,4 +595,7 @@ class _Run:
             },
             **more,
         }
-        files.write_json(self.out / RECORD, body)
+
+
+def _pattern_text(kind: str, size: tuple[int, int]) -> str:
+    return f"{size[0]}:{size[1]}" if kind == "N:M" else f"{kind}({size[0]}, {size[1]})"

@@ -123,6 +123,7 @@ class Prune(Modifier):
             zeros,
             live,
             seed=self.seed,
+            ties=how.ties,
             tiled=tiled,
             heights=heights,
         )

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 
-from recipelang.plan import calibration, controls, counts, match as matching, schedule
+from recipelang.plan import calibration, compat, controls, counts, match as matching, schedule
 from recipelang.plan.data import plan_data, with_labels
 from recipelang.plan.distill import plan_term
 from recipelang.plan.facts import ModelFacts, model_digest, read_model_facts
@@ -235,11 +235,14 @@ class Resolver:
             )
             self._error("E077", "`batch` is not a multiple of `micro_batch`", f"{path}.micro_batch", help)
             return None
-        rate = schedule.segments(
+        clock = _clock(spec)
+        rate = clock.segments(
             spec.learning_rate, steps, per_epoch, self.recipe.label(f"{path}.learning_rate"), self.found
         )
         self._warn_of_bf16(spec)
-        prunes = [p for p in (self._prune(path, prune, steps, per_epoch, in_force) for prune in spec.prunes) if p]
+        prunes = [
+            p for p in (self._prune(path, prune, steps, per_epoch, in_force, clock) for prune in spec.prunes) if p
+        ]
         distills = [self._distill(path, d, steps, per_epoch) for d in spec.distills]
         freezes = self._freezes(path, spec, steps, per_epoch, [p for p in prunes if p])
         every = spec.checkpoint_every
@@ -267,6 +270,7 @@ class Resolver:
             freezes=freezes,
             groups=self._groups(path, spec, steps, per_epoch),
             compile=spec.compile,
+            compat=spec.compat,  # type: ignore[arg-type]
         )
 
     def _one_shot(self, index: int, spec: StageSpec, in_force: dict[str, Fraction]) -> StagePlan | None:
@@ -350,7 +354,7 @@ class Resolver:
             rate, decay = None, None if group.weight_decay is None else float(group.weight_decay)
             if group.learning_rate is not None:
                 label = self.recipe.label(f"{at}.learning_rate")
-                rate = schedule.segments(group.learning_rate, steps, per_epoch, label, self.found)
+                rate = _clock(spec).segments(group.learning_rate, steps, per_epoch, label, self.found)
             if decay is not None and spec.optimizer.get("weight_decay") is None:
                 message = f"`{spec.optimizer.name}` has no weight decay"
                 self._error("E054", message, f"{at}.weight_decay", "use `adamw`, or take it out")
@@ -371,7 +375,13 @@ class Resolver:
         self.found.add(Diagnostic("W104", "this CPU has no bf16 arithmetic", at, notes=notes, help=help))
 
     def _prune(
-        self, stage: str, spec: PruneSpec, steps: int, per_epoch: int, in_force: dict[str, Fraction]
+        self,
+        stage: str,
+        spec: PruneSpec,
+        steps: int,
+        per_epoch: int,
+        in_force: dict[str, Fraction],
+        clock: ModuleType = schedule,
     ) -> PrunePlan | None:
         path = f"{stage}.prune.{spec.name}"
         targets = self._select(spec.targets, f"{path}.targets", matrices_only=True)
@@ -396,7 +406,7 @@ class Resolver:
                     known.pop(name, None)  # type: ignore[attr-defined]
         elif spec.sparsity is not None:
             label = self.recipe.label(f"{path}.sparsity")
-            timed = schedule.events(spec.sparsity, steps, per_epoch, label, self.found)
+            timed = clock.events(spec.sparsity, steps, per_epoch, label, self.found)
             if not self._sound(spec, timed, path):
                 return None
             if self._keeps_to_its_set(targets, scope, stage, label, regrows) and not regrows:
@@ -419,6 +429,7 @@ class Resolver:
             pattern=spec.pattern.kind,  # type: ignore[arg-type]
             pattern_size=size,
             order=spec.order,  # type: ignore[arg-type]
+            ties="first" if clock is schedule else "sparseml_1",
             targets=tuple(Target(name=n, shape=facts[n].shape, purpose=_purpose(facts[n])) for n in targets),
             never=never,
             dense=self._left_dense(set(targets), set(never)),
@@ -752,6 +763,11 @@ class Resolver:
 
     def _error(self, code: str, message: str, path: str, help: str | None = None) -> None:
         self.found.add(Diagnostic(code, message, self.recipe.label(path), help=(help,) if help else ()))
+
+
+def _clock(stage: StageSpec) -> ModuleType:
+    """What turns schedules of a stage's rate and masks into steps."""
+    return schedule if stage.compat is None else compat
 
 
 def _fitting(batch: int, micro: int) -> list[int]:

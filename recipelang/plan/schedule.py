@@ -25,19 +25,19 @@ def segments(
         if part.window is not None:
             first, last = part.window[0].in_steps(per_epoch), part.window[1].in_steps(per_epoch) - 1
             if part.shape == "step":
-                if not _inside(first, first, steps, label, found):
+                if not inside(first, first, steps, label, found):
                     return ()
                 if expected:
                     help = "`step` also holds what comes before its point: write it alone, or use `constant`"
-                    found.add(_disjoint("E060", expected, label, help))
+                    found.add(disjoint("E060", expected, label, help))
                     return ()
                 planned += _step(part, first, steps)
                 expected = steps
                 continue
-        if not _inside(first, last + 1, steps, label, found):
+        if not inside(first, last + 1, steps, label, found):
             return ()
         if first != expected:
-            found.add(_disjoint("E060" if first < expected else "E061", min(first, expected), label))
+            found.add(disjoint("E060" if first < expected else "E061", min(first, expected), label))
             return ()
         if last >= first:
             cycles = _cycles(part, last, per_epoch)
@@ -123,16 +123,16 @@ def _adjacent(schedule: Schedule, steps: int, per_epoch: int, label: Label | Non
         if part.window is None:
             continue
         first, last = (t.exact_steps(per_epoch) for t in part.window)
-        if not _inside(round_half_up(first), round_half_up(last), steps, label, found):
+        if not inside(round_half_up(first), round_half_up(last), steps, label, found):
             return False
         if until is not None and (first < until or (first > until and part.shape != "step")):
-            found.add(_disjoint("E060" if first < until else "E061", round_half_up(min(first, until)), label))
+            found.add(disjoint("E060" if first < until else "E061", round_half_up(min(first, until)), label))
             return False
         until = last
     return True
 
 
-def _disjoint(
+def disjoint(
     code: str, step: int, label: Label | None, help: str = "each part must begin where the one before ends"
 ) -> Diagnostic:
     what = "overlap" if code == "E060" else "leave a gap"
@@ -159,7 +159,7 @@ def _times(part: ShapeSegment, per_epoch: int, *, first: bool) -> list[tuple[Fra
     return [(t, shapes.value(part.shape, part.start, part.end, (t - t0) / (t1 - t0), part.power)) for t in times]
 
 
-def _inside(first: int, last: int, steps: int, label: Label | None, found: Diagnostics) -> bool:
+def inside(first: int, last: int, steps: int, label: Label | None, found: Diagnostics) -> bool:
     if first >= 0 and last <= steps and first <= last:
         return True
     if first > last:

@@ -79,6 +79,10 @@ class Segment(Frozen):
     last: int
     power: float | None = None
     cycles: tuple[int, ...] = ()
+    whole: tuple[float, float] | None = Field(
+        default=None,
+        description="steps between which it goes from `start` to `end`, where they are not `first` and `last`",
+    )
 
 
 class Target(Frozen):
@@ -121,6 +125,7 @@ class PrunePlan(Frozen):
     scope: Literal["uniform", "global", "row", "erk"] = "uniform"
     pattern: Literal["unstructured", "N:M", "block"] = "unstructured"
     pattern_size: tuple[int, int] = Field(default=(0, 0), description="N and M, or rows and columns of a block")
+    ties: Literal["first", "sparseml_1"] = Field(default="first", description="which of equal scores go")
     order: Literal["sequential", "parallel"] = Field(
         default="sequential", description="one shot: layers see what pruned ones, or dense ones, give them"
     )
@@ -212,6 +217,7 @@ class StagePlan(Frozen):
     freezes: tuple[FreezePlan, ...] = ()
     groups: tuple[GroupPlan, ...] = ()
     compile: bool = False
+    compat: Literal["sparseml_1"] | None = Field(default=None, description="the tool whose clock this is")
     calibration: CalibrationPlan | None = Field(default=None, description="of a one-shot stage that needs data")
 
     @property

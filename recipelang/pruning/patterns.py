@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from recipelang.pruning import selection
-from recipelang.pruning.selection import Scores
+from recipelang.pruning.selection import Scores, Ties
 
 #: up to here the weights of a group are compared with each other; beyond it they are sorted
 _FEW = 16
@@ -27,6 +27,7 @@ def choose(
     live: Sequence[Tensor],
     *,
     seed: int = 0,
+    ties: Ties = "first",
     tiled: bool = False,
     heights: Sequence[int] | None = None,
 ) -> list[Tensor]:
@@ -39,6 +40,7 @@ def choose(
         scores: of each tensor, flat; the largest stay.
         zeros: how many become zero, per tensor, or one number for `global`.
         live: bool, contiguous, false where a weight is masked already.
+        ties: which of equal scores go, in an unstructured set and among blocks.
         tiled: the scores are of the tiles of a `block` already, one each.
         heights: rows of the whole tensors, where `live` and the scores are of this process's shards.
     """
@@ -57,16 +59,16 @@ def choose(
                 ]
             area = size[0] * size[1]
             of_tiles = [n // area for n in zeros]
-            kept = choose("unstructured", size, scope, scores, of_tiles, tiles, seed=seed, heights=heights)
+            kept = choose("unstructured", size, scope, scores, of_tiles, tiles, seed=seed, ties=ties, heights=heights)
             return [mask.copy_(expand(k, *size)) for k, mask in zip(kept, live, strict=True)]
     if scope == "global":
-        return selection.smallest(scores, zeros[0], live, seed=seed, shards=heights is not None)
+        return selection.smallest(scores, zeros[0], live, seed=seed, shards=heights is not None, ties=ties)
     if scope == "row":
         return [
             mask.copy_(rows(score().view(mask.shape), n // height, mask))
             for score, n, mask, height in zip(scores, zeros, live, heights or [len(m) for m in live], strict=True)
         ]
-    return selection.uniform(scores, zeros, live, seed=seed, shards=heights is not None)
+    return selection.uniform(scores, zeros, live, seed=seed, shards=heights is not None, ties=ties)
 
 
 def n_of_m(score: Tensor, n: int, m: int, live: Tensor) -> Tensor:

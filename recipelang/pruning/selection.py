@@ -14,8 +14,10 @@ all that is exchanged.
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -28,10 +30,18 @@ _SMALL = 1 << 14
 
 #: the scores of one tensor: floating point, flat. A new call may reuse the buffer of the last one.
 Scores = Callable[[], Tensor]
+#: which of equal scores go: the first; or the last, and of those that are the smallest of all some by a fixed shuffle
+Ties = Literal["first", "sparseml_1"]
 
 
 def smallest(
-    scores: Sequence[Scores], zeros: int, live: Sequence[Tensor], *, seed: int = 0, shards: bool = False
+    scores: Sequence[Scores],
+    zeros: int,
+    live: Sequence[Tensor],
+    *,
+    seed: int = 0,
+    shards: bool = False,
+    ties: Ties = "first",
 ) -> list[Tensor]:
     """Keep-masks (bool, true = kept) with exactly `zeros` false over the whole set: `live`, changed in place.
 
@@ -41,6 +51,7 @@ def smallest(
         live: bool, contiguous, false where a weight is already masked: these are dropped first. After an error it is
             as it was.
         seed: where the sample begins; it changes the time taken, never the result.
+        ties: which of equal scores go.
         shards: the tensors are what this process holds; `zeros` is of all.
 
     Raises:
@@ -53,7 +64,7 @@ def smallest(
     wanted = zeros - (total - living)
     if wanted > 0:
         try:
-            _drop_live(scores, alive, wanted, _Set(total, living, seed, shards))
+            _drop_live(scores, alive, wanted, _Set(total, living, seed, shards, ties))
         except BaseException:
             for mask in alive:
                 _forget(mask)
@@ -64,11 +75,17 @@ def smallest(
 
 
 def uniform(
-    scores: Sequence[Scores], zeros: Sequence[int], live: Sequence[Tensor], *, seed: int = 0, shards: bool = False
+    scores: Sequence[Scores],
+    zeros: Sequence[int],
+    live: Sequence[Tensor],
+    *,
+    seed: int = 0,
+    shards: bool = False,
+    ties: Ties = "first",
 ) -> list[Tensor]:
     """Each tensor to its own count, as `smallest`."""
     sets = zip(scores, zeros, live, strict=True)
-    return [smallest([s], n, [m], seed=seed, shards=shards)[0] for s, n, m in sets]
+    return [smallest([s], n, [m], seed=seed, shards=shards, ties=ties)[0] for s, n, m in sets]
 
 
 @dataclass(frozen=True)
@@ -79,6 +96,7 @@ class _Set:
     living: int
     seed: int
     shards: bool
+    ties: Ties
 
 
 def _sum(counts: list[int], shards: bool) -> list[int]:
@@ -99,6 +117,28 @@ def _first(ties: int, equal: list[int], shards: bool) -> list[int]:
     return here
 
 
+def _kept(tied: int, equal: list[int], known: _Set, lowest: bool) -> list[slice | Tensor]:
+    """Which of the equal scores of each tensor stay, by their order, when `tied` of all go."""
+    if known.ties == "first":
+        return [slice(n, None) for n in _first(tied, equal, known.shards)]
+    everywhere = processes.each(equal) if known.shards else [equal]
+    rank = processes.rank() if known.shards else 0
+    total = sum(map(sum, everywhere))
+    if not lowest:
+        return [slice(0, n) for n in _first(total - tied, equal, known.shards)]
+    order = list(range(total))
+    random.Random(42).shuffle(order)
+    going = torch.zeros(total, dtype=torch.bool)
+    going[order[:tied]] = True
+    kept: list[slice | Tensor] = []
+    begin = 0
+    for tensor, n in enumerate(equal):
+        mine = begin + sum(counts[tensor] for counts in everywhere[:rank])
+        kept.append((~going[mine : mine + n]).nonzero().squeeze(1))
+        begin += sum(counts[tensor] for counts in everywhere)
+    return kept
+
+
 def _revive(alive: list[Tensor], zeros: int, shards: bool) -> None:
     """Fewer zeros than there are masked weights: the first of them, in order, stay."""
     here = _first(zeros, [m.numel() - count(m) for m in alive], shards)
@@ -116,7 +156,7 @@ def _drop_live(scores: Sequence[Scores], alive: list[Tensor], wanted: int, known
         _only_numbers(parts, known.shards)
         below, inside = _sum(counts, known.shards)
         if below <= wanted <= below + inside:
-            return _cut(parts, alive, wanted - below, known.shards)
+            return _cut(parts, alive, wanted - below, known, not below)
         for mask in alive:
             _forget(mask)
         # the threshold is an end of the bracket, as with many equal scores, or the sample misled
@@ -124,7 +164,7 @@ def _drop_live(scores: Sequence[Scores], alive: list[Tensor], wanted: int, known
         less, equal = _around(scores, alive, edge)
         under, level = _sum([sum(less), sum(equal)], known.shards)
         if under <= wanted <= under + level:
-            return _drop_below(scores, alive, edge, _first(wanted - under, equal, known.shards), equal)
+            return _drop_below(scores, alive, edge, _kept(wanted - under, equal, known, not under), equal)
         low, high = (-math.inf, edge) if wanted < under else (edge, math.inf)
 
 
@@ -192,19 +232,20 @@ def count(mask: Tensor) -> int:
     return int(np.count_nonzero(mask.numpy())) if mask.device.type == "cpu" else int(mask.count_nonzero())
 
 
-def _cut(parts: list[_Part], alive: list[Tensor], rank: int, shards: bool) -> None:
+def _cut(parts: list[_Part], alive: list[Tensor], rank: int, known: _Set, all_inside: bool) -> None:
     """What is marked stays, and of the candidates all but the `rank` smallest."""
     candidates = torch.cat([p.values for p in parts])
-    if shards:
+    if known.shards:
         candidates = processes.joined(candidates)
     threshold = _order_statistics(candidates, rank - 1)[0] if rank else -math.inf
     ties = rank - int((candidates < threshold).count_nonzero())
     equal = [part.inside[part.values == threshold] for part in parts]
-    dropped = _first(ties, [e.numel() for e in equal], shards)
-    for mask, part, level, here in zip(alive, parts, equal, dropped, strict=True):
+    lowest = all_inside and ties == rank
+    kept = _kept(ties, [e.numel() for e in equal], known, lowest)
+    for mask, part, level, stay in zip(alive, parts, equal, kept, strict=True):
         _only_marked(mask)
         mask[part.inside[part.values > threshold]] = True
-        mask[level[here:]] = True
+        mask[level[stay]] = True
 
 
 def _around(scores: Sequence[Scores], alive: list[Tensor], edge: float) -> tuple[list[int], list[int]]:
@@ -217,11 +258,14 @@ def _around(scores: Sequence[Scores], alive: list[Tensor], edge: float) -> tuple
     return under, equal
 
 
-def _drop_below(scores: Sequence[Scores], alive: list[Tensor], edge: float, ties: list[int], equal: list[int]) -> None:
-    """Drop what is below `edge`, and of each tensor the first `ties` of what equals it."""
-    for score, mask, n, here in zip(scores, alive, equal, ties, strict=True):
+def _drop_below(
+    scores: Sequence[Scores], alive: list[Tensor], edge: float, kept: Sequence[slice | Tensor], equal: list[int]
+) -> None:
+    """Drop what is below `edge`, and of each tensor what equals it but for those `kept`."""
+    for score, mask, n, stay in zip(scores, alive, equal, kept, strict=True):
         s = score()
-        level = _positions((s == edge).logical_and_(mask))[here:] if here < n else None
+        some = len(range(n)[stay]) > 0 if isinstance(stay, slice) else stay.numel() > 0
+        level = _positions((s == edge).logical_and_(mask))[stay] if some else None
         mask.logical_and_(s > edge)
         if level is not None:
             mask[level] = True

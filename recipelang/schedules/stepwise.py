@@ -11,7 +11,10 @@ from recipelang.schedules import shapes
 
 
 class Planned(Protocol):
-    """A shape over steps `first..last`, both included, restarting at each of `cycles`."""
+    """A shape over steps `first..last`, both included, restarting at each of `cycles`.
+
+    `whole`: the shape's own ends, where only a part of it lies there.
+    """
 
     shape: str
     start: float
@@ -20,6 +23,7 @@ class Planned(Protocol):
     last: int
     power: float | None
     cycles: tuple[int, ...]
+    whole: tuple[float, float] | None
 
 
 def at(segments: Sequence[Planned], step: int) -> float:
@@ -28,6 +32,11 @@ def at(segments: Sequence[Planned], step: int) -> float:
     A window of one step gives the end, a rewound cycle of one step the start.
     """
     segment = next((s for s in segments if s.first <= step <= s.last), segments[-1])
+    if segment.whole is not None:
+        begin, end = map(Fraction, segment.whole)
+        return float(
+            shapes.value(segment.shape, Fraction(segment.start), Fraction(segment.end), (step - begin) / (end - begin))
+        )
     first, last = segment.first, segment.last
     if segment.cycles:
         i = bisect_right(segment.cycles, step) - 1

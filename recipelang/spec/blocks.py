@@ -65,6 +65,16 @@ class MetaSpec(Spec):
     requires: Annotated[
         tuple[str, ...], Attr(_strings, "plug-ins it needs, with versions", "-", example='["acme-prune >= 2, < 3"]')
     ] = ()
+    origin: Annotated[
+        str | None,
+        Attr(
+            k.text(),
+            "the file that it was migrated from, and how that was read",
+            "-",
+            example='"squad.yaml, read strictly"',
+            added=True,
+        ),
+    ] = None
 
 
 class ModelSpec(Spec):
@@ -335,6 +345,15 @@ class StageSpec(Spec):
         Any, Attr(k.span(), "unset: an epoch or ten minutes, the sooner", "-", example="500 steps")
     ] = None
     keep: Annotated[int, Attr(k.number(1, whole=True), "checkpoints to keep", "-", example="3")] = 2
+    compat: Annotated[
+        str | None,
+        Attr(
+            k.one_of("sparseml_1"),
+            "count epochs, set learning rates and break ties as this tool did; unset: exact steps",
+            example="sparseml_1",
+            added=True,
+        ),
+    ] = None
     prunes: tuple[PruneSpec, ...] = ()
     distills: tuple[DistillSpec, ...] = ()
     freezes: tuple[FreezeSpec, ...] = ()
@@ -383,7 +402,17 @@ class StageSpec(Spec):
 
 
 #: attributes of a stage that say something of its steps only
-_OF_TRAINING = ("length", "batch", "learning_rate", "optimizer", "clip", "checkpoint_every", "keep", "compile")
+_OF_TRAINING = (
+    "length",
+    "batch",
+    "learning_rate",
+    "optimizer",
+    "clip",
+    "checkpoint_every",
+    "keep",
+    "compile",
+    "compat",
+)
 
 
 class EvaluateSpec(Spec):

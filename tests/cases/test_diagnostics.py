@@ -1,8 +1,8 @@
 """What the user sees of every diagnostic. Write the cases again with `RECIPELANG_UPDATE_CASES=1 pytest tests/cases`.
 
 One `diagnostics/CODE-some-words.case` is one test: lines `key: value`, an empty line, the
-recipe, a line `-----`, and what the command prints to the error stream. A line `# NAME.recipe`
-begins another file beside the recipe. The keys:
+recipe, a line `-----`, and what the command prints to the error stream. A line `# NAME.recipe`, or
+`# NAME.yaml`, begins another file beside the recipe. The keys:
 
     command: plan a.recipe -p x=1    the command line; `validate a.recipe` unless given
     file NAME: TEXT                  a file of one line beside the recipe
@@ -31,6 +31,7 @@ import pytest
 
 from recipelang.cli.main import main
 from recipelang.source.codes import codes
+from tests.cases.finished import FINISHED
 
 FOLDER = Path(__file__).parent / "diagnostics"
 CASES = sorted(FOLDER.glob("*.case"))
@@ -282,6 +283,7 @@ CIRCUMSTANCES = {
     "a teacher of more heads": teacher_of_more_heads,
     "the data of an interrupted run changed": data_changed,
     "a checkpoint of another run": checkpoint_of_another_run,
+    **FINISHED,
 }
 
 
@@ -328,7 +330,7 @@ def prepare(case: Case, here: Path, tiny: Path | None, monkeypatch: pytest.Monke
     if tiny:
         shutil.copytree(tiny, here, dirs_exist_ok=True)
     times, _, text = case.value("repeat", "0 ").partition(" ")
-    recipe, *others = re.split(r"^# (\S+\.recipe)\n", case.recipe, flags=re.M)
+    recipe, *others = re.split(r"^# (\S+\.(?:recipe|yaml))\n", case.recipe, flags=re.M)
     for name, other in zip(others[::2], others[1::2], strict=True):
         (here / name).write_text(other, "utf-8")
     (here / "a.recipe").write_text(f"{recipe}\n" + int(times) * text.replace("\\n", "\n"), "utf-8")
@@ -351,7 +353,7 @@ def prepare(case: Case, here: Path, tiny: Path | None, monkeypatch: pytest.Monke
 def test_diagnostic_is_shown_as_written(path, here, monkeypatch, capsys, request):
     case = read(path)
     command = shlex.split(case.value("command", "validate a.recipe"))
-    tiny = request.getfixturevalue("tiny") if command[0] != "validate" else None
+    tiny = request.getfixturevalue("tiny") if command[0] not in ("validate", "migrate") else None
     prepare(case, here, tiny, monkeypatch)
     capsys.readouterr()
     execute(command, monkeypatch)

@@ -249,3 +249,29 @@ def test_git_shows_changes_of_meaning_only(contents, monkeypatch):
     assert len(changed) == 2
     assert '"temperature": "2"' in changed[0]
     assert '"temperature": "3"' in changed[1]
+
+
+def test_training_arguments_say_what_they_leave_to_the_callback(contents):
+    ended = command("convert", "tiny.recipe", "--to", "training-arguments")
+    assert ended.code == 1 and "say which: `--stage dense`, `--stage sparse`" in ended.err
+    ended = command("convert", "tiny.recipe", "--to", "training-arguments", "--stage", "dense")
+    assert (ended.code, ended.err) == (0, "") and json.loads(ended.out)["lr_scheduler_type"]
+    text = Path("tiny.recipe").read_text("utf-8")
+    Path("tiny.recipe").write_text(text.replace(", rewind = 1 epoch", ""), "utf-8")
+    ended = command("convert", "tiny.recipe", "--to", "training-arguments", "--stage", "sparse")
+    assert ended.code == 0 and json.loads(ended.out)["lr_scheduler_type"] == "polynomial"
+    assert ended.err == "left to `recipelang.loops.trainer.RecipeCallback`: `prune`, `distill`\n"
+
+
+def test_a_recipe_that_trains_is_none_for_llm_compressor(contents):
+    ended = command("convert", "tiny.recipe", "--to", "llm-compressor", "-o", "out.yaml")
+    assert ended.code == 1 and "error[E115]: llm-compressor does not train" in ended.err
+    assert not Path("out.yaml").exists()
+
+
+def test_a_stage_with_the_clock_of_another_tool_comes_back(contents):
+    text = Path("tiny.recipe").read_text("utf-8").replace("stage sparse {", "stage sparse {\n  compat = sparseml_1")
+    Path("tiny.recipe").write_text(text, "utf-8")
+    Path("tiny.json").write_text(converted("pretty"), "utf-8")
+    assert "  compat        = sparseml_1\n" in converted("recipe")
+    assert json.loads(Path("tiny.json").read_text("utf-8"))["stages"][1]["compat"] == "sparseml_1"

@@ -50,6 +50,11 @@ COMMANDS = {
     "pull": ["REF|DIR", "--out", "--upgrade", "--allow-private"],
     "digest": ["FILE", "--param", "--params", "--overlay", "--only", "--json"],
     "convert": ["FILE", "--to", "--param", "--params", "--overlay", "--out"],
+    "migrate": ["FILE", "--out", "--format", "--strict-exit", "--overwrite"],
+    "diff": ["A", "B", "--param", "--plan", "--format"],
+    "inspect": ["DIR|FILE", "--format"],
+    "verify": ["DIR|FILE", "--key", "--identity", "--issuer", "--weights", "--evaluate", "--format"],
+    "sign": ["DIR", "--key"],
     "explain": ["CODE"],
 }
 

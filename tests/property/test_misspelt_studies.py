@@ -1,6 +1,7 @@
 """A misspelt word of a study is one error, at the word, in the study's own text. Names of arms are free."""
 
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,9 +24,14 @@ def errors(path: Path, text: str) -> list[Diagnostic]:
     return list(told[0].errors)
 
 
+def short(path: Path) -> str:
+    """The study with the first of every list of numbers only: the same words in fewer variants."""
+    return re.sub(r"\[([\d.]+%?)(, [\d.]+%?)+\]", r"[\1]", path.read_text("utf-8"))
+
+
 def slips(path: Path) -> Iterator[tuple[Word, str]]:
     """One of every word, where it stands first: all arms are read for each."""
-    text = path.read_text("utf-8")
+    text = short(path)
     taken = VOCABULARY | {w.text for w in words(text)}
     rng = random.Random(path.stem)
     for word in {w.text: w for w in reversed(words(text))}.values():
@@ -35,7 +41,7 @@ def slips(path: Path) -> Iterator[tuple[Word, str]]:
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.stem)
 def test_a_misspelt_word_is_one_error_at_the_word(path):
-    text = path.read_text("utf-8")
+    text = short(path)
     wrong = []
     for word, new in slips(path):
         bad = text[: word.span.start] + new + text[word.span.end :]

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+import yaml
 
 import recipelang.engine.run as engine
 from recipelang.cli.plan import planned
@@ -164,7 +165,8 @@ def test_card_is_a_whole_table_whatever_the_claims_hold(project, tmp_path):
     assert r"`expect sparsity(@embeddings \| @head) <= 4%`" in card
     rows = [line.replace(r"\|", "") for line in card.splitlines() if line.startswith("| `expect")]
     assert rows and all(row.count("|") == 5 for row in rows)
-    assert card.startswith("---\nlibrary_name: transformers\ntags:")
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert front["library_name"] == "transformers" and front["tags"][:2] == ["recipelang", "pruning"]
 
 
 def test_weights_can_be_read_by_whoever_may_read_the_config(project, tmp_path):

@@ -19,7 +19,7 @@ ADAMW = Chosen(
 TABLE: dict[str, dict[str, tuple[object, str]]] = {
     "": {"seed": (42, "b")},
     "meta": {
-        **dict.fromkeys(("version", "license", "summary"), (None, "-")),
+        **dict.fromkeys(("version", "license", "summary", "origin"), (None, "-")),
         **dict.fromkeys(("authors", "cites", "tags", "reported", "requires"), ((), "-")),
     },
     "model": {
@@ -56,6 +56,7 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
         "seed": (None, "b"),
         "checkpoint_every": (None, "-"),
         "keep": (2, "-"),
+        "compat": (None, "b"),
     },
     "prune": {
         "targets": (REQUIRED, "b"),

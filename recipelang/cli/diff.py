@@ -1,0 +1,196 @@
+"""`recipelang diff`: what two recipes do otherwise."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from recipelang.cli import complete, screen
+from recipelang.cli.exit_codes import Exit
+
+if TYPE_CHECKING:
+    from recipelang.provenance.diff import Change, Diff, Side
+    from recipelang.spec.check import Recipe
+
+
+class Form(StrEnum):
+    full = "full"
+    json = "json"
+
+
+def diff(
+    a: str = typer.Argument(
+        ..., metavar="A", help="A recipe, its JSON, or the output folder of a run.", autocompletion=complete.documents
+    ),
+    b: str = typer.Argument(..., metavar="B", help="The other one; `-` reads it.", autocompletion=complete.documents),
+    param: list[str] = typer.Option(
+        [], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value, in both."
+    ),
+    plan: bool = typer.Option(True, "--plan/--no-plan", help="Compute what follows for steps, events and weights."),
+    form: Form = typer.Option(Form.full, "--format", help="For people, or as JSON for programs."),
+) -> None:
+    """Compare what two recipes mean: behaviour, claims, references, metadata.
+
+    Values are compared, not texts: `90%` is `0.9`, and comments, order, lets
+    and names of parameters are nothing. Every change shows where it stands in
+    each file. Where models and data are on this machine, it also shows what
+    follows: steps, events, weights that stay. Nothing is fetched.
+
+    Exit code 0: the same experiment, one spec digest; 4: another one. Changes
+    of `meta` alone are shown, and leave it 0.
+
+    In git, `recipelang convert --help` tells how `git diff` shows meanings.
+
+    Examples:
+
+      recipelang diff old.recipe new.recipe
+
+      recipelang diff runs/first squad.recipe --no-plan
+
+      git show HEAD~1:squad.recipe | recipelang diff squad.recipe -
+    """
+    from recipelang.provenance.diff import diff as compare
+
+    with _offline():
+        first, second = _read(a, param), _read(b, param)
+        known = _identities(first, a), _identities(second, b)
+        found = compare(first, second, *known)
+        follows, why = _consequences((first, a), (second, b)) if plan and not found.same else ([], "")
+    print(_json(found, follows, why)) if form is Form.json else _show(a, b, found, follows, why)
+    if not found.same:
+        raise typer.Exit(Exit.CHANGES)
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """Reading a recipe never touches the network, and planning it for a comparison does not either."""
+    names = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ |= dict.fromkeys(names, "1")
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+def _file(where: str) -> str:
+    """Of a run, the text that it was made from."""
+    kept = Path(where) / "recipe" / "effective.recipe"
+    return str(kept) if where != "-" and kept.is_file() else where
+
+
+def _read(where: str, param: list[str]) -> Recipe:
+    from recipelang.cli.documents import read_either
+    from recipelang.cli.read import read_around
+
+    return read_either(_file(where), read_around([] if _file(where) != where else param)).recipe
+
+
+def _identities(recipe: Recipe, where: str) -> dict[str, str]:
+    """Contents of what is here; what is not is compared by its name."""
+    from recipelang.cli.plan import beside
+    from recipelang.plan.identities import identities
+    from recipelang.source import RecipeError
+
+    try:
+        return identities(recipe, beside(_file(where)))
+    except RecipeError:
+        return {}
+
+
+def _consequences(*both: tuple[Recipe, str]) -> tuple[list[tuple[str, float, float]], str]:
+    """What follows, or why it is not told."""
+    from recipelang.cli.plan import beside
+    from recipelang.plan.resolve import resolve
+    from recipelang.provenance.diff import consequences
+    from recipelang.provenance.outcome import outcome
+    from recipelang.source import Diagnostics, RecipeError
+
+    found = []
+    for recipe, where in both:
+        try:
+            diagnostics = Diagnostics()
+            made = resolve(recipe, beside(_file(where)), diagnostics)
+            diagnostics.raise_errors()
+        except RecipeError as error:
+            return [], f"{where}: {error.diagnostics[0].message}"
+        if made is None:
+            return [], f"{where} cannot be planned here"
+        found.append(outcome(made))
+    return consequences(*found), ""
+
+
+# ------------------------------------------------------------------------- screen
+def _show(a: str, b: str, found: Diff, follows: list[tuple[str, float, float]], why: str) -> None:
+    from rich.text import Text
+
+    from recipelang.source.render import line_of
+
+    console = screen.console()
+
+    def put(*parts: str | tuple[str, str]) -> None:
+        console.print(Text.assemble(*parts), soft_wrap=True)
+
+    group = ""
+    for change in found.changes:
+        if change.group != group:
+            put(("\n" if group else "", ""), (change.group, "bold"))
+            group = change.group
+        put(f"  {line_of('' if change.path.startswith('claim ') else change.path)}".rstrip() or "  claim")
+        if change.before is not None:
+            put(("    - " + _side(change.before), "red"), (_place(change.before), "dim"))
+        if change.after is not None:
+            put(("    + " + _side(change.after), "green"), (_place(change.after), "dim"))
+    if follows:
+        put(("\nwhat follows", "bold"))
+        for name, before, after in follows:
+            put(f"  {name:<32} {before:>15,.0f} -> {after:,.0f}")
+    elif why:
+        put((f"\nwhat follows is not known here: {line_of(why)}", "dim"))
+    one, other = (d.removeprefix("sha256:")[:8] for d in found.digests)
+    end = f"the same experiment, spec {one}" if found.same else f"two experiments: spec {one} -> {other}"
+    put(("\n" if found.changes else "", ""), (end, "bold"))
+
+
+def _side(side: Side) -> str:
+    from recipelang.source.render import line_of
+
+    return line_of(side.text)
+
+
+def _place(side: Side) -> str:
+    from recipelang.source.render import line_of
+
+    if side.at is None:
+        return ""
+    return f"   {line_of(side.at.source.name)}:{side.at.source.position(side.at.span.start)[0]}"
+
+
+def _json(found: Diff, follows: list[tuple[str, float, float]], why: str) -> str:
+    def side(of: Side | None) -> object:
+        if of is None:
+            return None
+        at = of.at and {"file": of.at.source.name, "line": of.at.source.position(of.at.span.start)[0]}
+        return {"value": of.text, "at": at}
+
+    def change(c: Change) -> object:
+        path = None if c.path.startswith("claim ") else c.path
+        return {"group": c.group, "path": path, "before": side(c.before), "after": side(c.after)}
+
+    form = {
+        "format_version": "1.0",
+        "same": found.same,
+        "spec": list(found.digests),
+        "changes": [change(c) for c in found.changes],
+        "consequences": [{"what": n, "before": x, "after": y} for n, x, y in follows],
+        "consequences_unknown": why or None,
+    }
+    return json.dumps(form, indent=2, ensure_ascii=True)

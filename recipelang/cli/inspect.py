@@ -1,0 +1,151 @@
+"""`recipelang inspect`: how a model was made."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from recipelang.cli import complete, screen
+
+#: of a long table
+_MOST = 12
+
+
+class Form(StrEnum):
+    full = "full"
+    json = "json"
+
+
+def inspect(
+    where: str = typer.Argument(
+        ...,
+        metavar="DIR|FILE",
+        help="A run's output folder, a safetensors file, a recipe, or a packed recipe.",
+        autocompletion=complete.every_run,
+    ),
+    form: Form = typer.Option(Form.full, "--format", help="For people, or as JSON for programs."),
+) -> None:
+    """Tell how a model was made, from whatever is at hand.
+
+    Of an output folder: recipe, digests, what it ran in, claims as the run
+    measured them. Of one weight file: what its header says; weights are not
+    read. Of a recipe: its name and digests. Of a packed recipe (an OCI layout
+    on disk): its manifest.
+
+    All of it is what the thing says of itself; `recipelang verify` checks it.
+
+    Examples:
+
+      recipelang inspect runs/first
+
+      recipelang inspect model.safetensors
+
+      recipelang inspect runs/first --format json
+    """
+    from recipelang.provenance.inspected import inspected
+    from recipelang.source import fail
+
+    path = Path(where)
+    if where != "-" and "://" not in where and not path.exists():
+        raise fail("E135", f"there is nothing at `{where}`", help="name a run's folder, a weight file, or a recipe")
+    told = None if where == "-" or "://" in where else inspected(path)
+    told = _recipe(where) if told is None else told
+    if form is Form.json:
+        print(json.dumps({"format_version": "1.0", **told}, indent=2, ensure_ascii=True))
+    else:
+        _show(told)
+
+
+def _recipe(where: str) -> dict[str, Any]:
+    """A recipe by itself: its digests need the local models and data that it names."""
+    from recipelang.cli.documents import read_either
+    from recipelang.cli.plan import beside
+    from recipelang.cli.read import read_around
+    from recipelang.plan.identities import identities
+    from recipelang.source import RecipeError
+    from recipelang.spec.canonical import behaviour_digest, spec_digest
+    from recipelang.spec.show import show
+
+    read = read_either(where, read_around())
+    recipe = read.recipe
+    digests: dict[str, str | None] = {"spec": None, "behaviour": None}
+    try:
+        local = identities(recipe, beside(where), read.contents)
+        digests = {"spec": spec_digest(recipe, local), "behaviour": behaviour_digest(recipe, local)}
+    except RecipeError:
+        pass  # a model or data set is not on this machine
+    return {
+        "kind": "recipe",
+        "where": where,
+        "name": recipe.name,
+        "version": recipe.meta.version,
+        "digests": digests,
+        "base": recipe.model.base,
+        "parameters": {p.name: show(recipe.evaluator.definition_value(p.name)) for p in recipe.params},
+        "files": [f.name for f in read.files],
+        "cites": list(recipe.meta.cites),
+    }
+
+
+# ------------------------------------------------------------------------- screen
+def _show(told: dict[str, Any]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from recipelang.source.render import clean, line_of
+
+    console = screen.console()
+    name = told.get("name") or told.get("annotations", {}).get("org.opencontainers.image.title") or "?"
+    version = f" {line_of(str(told['version']))}" if told.get("version") else ""
+    head = f"{line_of(str(name))}{version}"
+    console.print(Text.assemble((head, "bold"), (f"  {told['kind']}, as it says of itself", "dim")), soft_wrap=True)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, text in _rows(told):
+        table.add_row(f"  {label}", Text(line_of(text)))
+    console.print(table)
+    if told.get("claims"):
+        claims = Table(box=None, padding=(0, 2, 0, 2), header_style="dim")
+        for column in ("claim", "expected", "measured by the run", "met"):
+            claims.add_column(column, overflow="fold")
+        for claim in told["claims"]:
+            met = {True: "yes", False: "no"}.get(claim.get("met"), "?")
+            cells = (f"{claim.get('kind')} {claim.get('text')}", claim.get("expected"), claim.get("measured"), met)
+            claims.add_row(*(Text(line_of(str(cell))) for cell in cells))
+        console.print()
+        console.print(claims)
+    if told.get("recipe"):
+        console.print()
+        console.print(Text(clean(told["recipe"]).rstrip()), soft_wrap=True)
+
+
+def _rows(told: dict[str, Any]) -> list[tuple[str, str]]:
+    """What there is, in an order that tells the story."""
+    rows = [("from", told.get("base"))]
+    if told.get("rehearsal"):
+        rows.append(("rehearsal", f"only the first {told['rehearsal']} steps of every stage"))
+    rows.append(("parameters", ", ".join(f"{n} = {v}" for n, v in told.get("parameters", {}).items())))
+    rows += [(kind, digest) for kind, digest in told["digests"].items()]
+    rows.append(("seed", told.get("seed")))
+    environment = told.get("environment") or {}
+    rows.append(
+        ("ran in", ", ".join(f"{n} {environment[n]}" for n in ("recipelang", "torch", "device") if n in environment))
+    )
+    rows.append(("at", told.get("time")))
+    if told.get("sparsity") is not None:
+        rows.append(("sparsity", f"{told['sparsity']:.2%} of all matrices"))
+    metrics = [(n, v) for n, v in told.get("metrics", {}).items() if not n.startswith("stage.")]
+    rows.append(("measured", ", ".join(f"{n} {v:.4f}" for n, v in metrics[:_MOST])))
+    rows += [(n.rpartition(".")[2], v) for n, v in told.get("annotations", {}).items()]
+    rows.append(("tensors", told.get("tensors")))
+    files = told.get("files")
+    rows.append(("files", ", ".join(map(str, files[:_MOST])) if isinstance(files, list) else files))
+    rows.append(("model files", ", ".join(told.get("weights", [])[:_MOST])))
+    rows.append(("cites", ", ".join(told.get("cites", []))))
+    rows.append(("signature", told.get("signature")))
+    return [(label, str(value)) for label, value in rows if value not in (None, "")]

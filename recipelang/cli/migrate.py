@@ -1,0 +1,193 @@
+"""`recipelang migrate`: recipes of SparseML and llm-compressor into recipes of this language."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import typer
+
+from recipelang.cli import complete
+from recipelang.cli.exit_codes import Exit
+
+if TYPE_CHECKING:
+    from recipelang.migrate.migrate import Migration, Mode
+    from recipelang.source import RecipeError
+
+
+class Shown(StrEnum):
+    text = "text"
+    json = "json"
+    markdown = "markdown"
+
+
+class Reading(StrEnum):
+    strict = "strict"
+    compat = "compat"
+
+
+#: what old recipes are kept in
+_SUFFIXES = (".yaml", ".yml", ".md")
+#: more files than this in a folder are no recipes
+_MOST = 5_000
+
+
+def migrate(
+    files: list[str] = typer.Argument(
+        ...,
+        metavar="FILE",
+        help="Old recipes in YAML or Markdown, or folders of them; `-` reads standard input.",
+        autocompletion=complete.old_recipes,
+    ),
+    out: Path | None = typer.Option(
+        None, "-o", "--out", metavar="PATH", help="A `.recipe` file for one recipe, else a folder for all of them."
+    ),
+    mode: Reading = typer.Option(
+        Reading.strict, "--mode", help="Exact steps, or the clock, the rates and the ties of SparseML 1."
+    ),
+    format: Shown = typer.Option(Shown.text, "--format", help="How the report is shown."),
+    strict_exit: bool = typer.Option(False, "--strict-exit", help="End with 1 for anything lost or read otherwise."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace recipes that are there already."),
+) -> None:
+    """Turn recipes of SparseML and llm-compressor into recipes that validate, and say what was lost.
+
+    Read are the `!Tag` lists of SparseML, also in stages or in the front matter of a Markdown file,
+    and the stages of modifiers of late SparseML and llm-compressor. Nothing in them is executed: formulas
+    in `eval(...)` become parameters.
+
+    The new recipe of one file goes to standard output, the report to standard error. Of several files
+    there is a table; with `-o` they are written to a folder.
+
+    `--mode compat` writes `compat = sparseml_1` into the stages of what SparseML 1 ran: events drift as they
+    did there, rates end as they did, and the plan says where SparseML would have stopped with an exception.
+
+    What the old recipe left to the command line of a training script, such as the model, the data and the
+    batch, becomes a parameter to give with `-p`.
+
+    Exit code 1: something that changes the result could not be carried over, such as quantisation.
+    Every such thing is named with its line.
+
+    Examples:
+
+      recipelang migrate old.yaml > new.recipe
+
+      recipelang migrate old.yaml -o new.recipe
+
+      recipelang migrate old.yaml --mode compat -o as-it-ran.recipe
+
+      recipelang migrate recipes/ -o migrated/
+
+      recipelang migrate recipes/ --format markdown > report.md
+    """
+    from recipelang.migrate import report
+
+    names, single = _gathered(files), len(files) == 1 and not os.path.isdir(files[0])
+    done = [_one(name, mode.value) for name, _ in names]
+    written: list[str | None] = [None] * len(done)
+    if out is not None:
+        written = _write(done, [inside for _, inside in names], out, single, overwrite)
+    if format is Shown.json:
+        sys.stdout.write(report.as_json(done, written))
+    elif format is Shown.markdown:
+        sys.stdout.write(report.markdown(done))
+    elif single:
+        _tell(done[0], written[0], out is None)
+    else:
+        print(report.table(done))
+    lost = any(m.lost for m in done)
+    told = any(d.code in ("W131", "W132") for m in done for d in m.findings)
+    if lost or (strict_exit and told):
+        raise typer.Exit(Exit.ERRORS)
+
+
+def _gathered(files: Sequence[str]) -> list[tuple[str, str]]:
+    """Every file, with its path inside the folder that was named."""
+    from recipelang.source import fail
+
+    found: list[tuple[str, str]] = []
+    for file in files:
+        if file == "-" or not os.path.isdir(file):
+            found.append((file, "stdin" if file == "-" else Path(file).name))
+            continue
+        inside = sorted(p for p in Path(file).rglob("*") if p.suffix in _SUFFIXES and p.is_file())
+        if not inside or len(inside) > _MOST:
+            help = f"recipes end in {', '.join(f'`{s}`' for s in _SUFFIXES)}"
+            number = "no recipes" if not inside else f"more than {_MOST:,} files"
+            raise fail("E046", f"the folder `{file}` holds {number}", help=help)
+        found += [(str(p), p.relative_to(file).as_posix()) for p in inside]
+    return found
+
+
+def _one(name: str, mode: Mode) -> Migration:
+    from recipelang.cli.files import read_source
+    from recipelang.migrate.migrate import Migration, migrate as migrated
+    from recipelang.migrate.nodes import MAX_BYTES
+    from recipelang.source import RecipeError, Source
+
+    try:
+        return migrated(read_source(name, MAX_BYTES), mode)
+    except RecipeError as error:  # a file that cannot be read does not stop the others
+        return Migration(Source(name, ""), "", None, error.diagnostics)
+
+
+def _write(
+    done: Sequence[Migration], inside: Sequence[str], out: Path, single: bool, overwrite: bool
+) -> list[str | None]:
+    """Where each recipe went. Nothing is written when one of them is there already."""
+    from recipelang.engine.files import write_text
+
+    if single and out.suffix == ".recipe":
+        paths = [out]
+    else:
+        paths = [out / PurePosixPath(name).with_suffix(".recipe") for name in inside]
+    taken = _taken(paths)
+    wanted = [(m, p) for m, p in zip(done, paths, strict=True) if m.text is not None]
+    for _, path in wanted:
+        if taken.get(path, 0) > 1 or (path.exists() and not overwrite):
+            raise _in_the_way(path, twice=taken.get(path, 0) > 1)
+    for migration, path in wanted:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assert migration.text is not None
+        write_text(path, migration.text)
+    return [str(p) if m.text is not None else None for m, p in zip(done, paths, strict=True)]
+
+
+def _taken(paths: Sequence[Path]) -> dict[Path, int]:
+    counted: dict[Path, int] = {}
+    for path in paths:
+        counted[path] = counted.get(path, 0) + 1
+    return counted
+
+
+def _in_the_way(path: Path, twice: bool) -> RecipeError:
+    from recipelang.source import fail
+
+    if twice:
+        return fail("E085", f"two files would become `{path}`", help="migrate them into two folders")
+    return fail("E085", f"`{path}` is there already", help="write `--overwrite` to replace it, or name another place")
+
+
+def _tell(migration: Migration, written: str | None, printed: bool) -> None:
+    """One file: the recipe to standard output, everything else beside it."""
+    from recipelang.cli import screen
+    from recipelang.source.render import line_of
+
+    if migration.text is not None and printed:
+        sys.stdout.write(migration.text)
+        sys.stdout.flush()
+    screen.show(migration.findings)
+    counted = ", ".join(f"{n} {outcome}" for outcome, n in migration.counted().items() if n)
+    lines = [f"{migration.source.name}: {migration.outcome} ({counted or 'no modifiers'})"]
+    if written:
+        lines.append(f"written: {written}")
+    lines += [migration.loader.text] if migration.loader is not None else []
+    lines += [f"differs: {difference}" for difference in migration.differences]
+    if migration.advice:
+        lines.append(f"`recipelang lint` advises on {', '.join(dict.fromkeys(d.code for d in migration.advice))}")
+    if migration.asks:
+        lines.append(f"it asks for {', '.join(f'`{a}`' for a in migration.asks)}: give them with `-p`")
+    print("\n".join(line_of(line) for line in lines), file=sys.stderr)

@@ -1,0 +1,188 @@
+"""`recipelang verify`: is this what was run, and does it hold what is claimed?"""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from recipelang.cli import complete, screen
+from recipelang.cli.exit_codes import Exit
+
+if TYPE_CHECKING:
+    from recipelang.provenance.verify import Check, Verified
+
+_LEVELS = {1: "digests", 2: "signature", 3: "weights", 4: "evaluations"}
+_SIGNS = {"ok": "✓", "failed": "✗", "not done": "·"}
+
+
+class Form(StrEnum):
+    full = "full"
+    json = "json"
+
+
+def verify(
+    where: Path = typer.Argument(
+        ...,
+        metavar="DIR|FILE",
+        help="The output folder of a run, or one weight file.",
+        autocompletion=complete.every_run,
+    ),
+    key: Path | None = typer.Option(None, "--key", metavar="PUB", help="It must be signed by this public key (PEM)."),
+    identity: str | None = typer.Option(None, "--identity", metavar="WHO", help="It must be signed by them, keyless."),
+    issuer: str | None = typer.Option(None, "--issuer", metavar="URL", help="Who vouches for the identity."),
+    weights: bool = typer.Option(
+        True, "--weights/--no-weights", help="Count zeros and patterns again, or leave it out."
+    ),
+    evaluate: bool = typer.Option(False, "--evaluate", help="Do the evaluations again. Needs the data, and time."),
+    form: Form = typer.Option(Form.full, "--format", help="For people, or as JSON for programs."),
+) -> None:
+    """Check a run: its files, its signature, its weights, its evaluations.
+
+    1 digests: every file is the one that the run statement names, the recipe
+    evaluates to the digest it names, and weight files are stamped with it.
+
+    2 signature: the statement is signed by the key or the identity that you
+    name. Without one, nothing is said of who made it.
+
+    3 weights: zeros, patterns and `never` are counted again in the weights,
+    piece by piece, and the claims are judged by that. No torch, no GPU.
+
+    4 evaluations (`--evaluate`): metrics are measured again.
+
+    Every claim tells who measured it. Of one weight file only its header is
+    checked. Exit code 5: something is not what it claims to be.
+
+    Examples:
+
+      recipelang verify runs/first
+
+      recipelang verify runs/first --key author.pub --evaluate
+
+      recipelang verify model.safetensors
+    """
+    from recipelang.provenance.verify import Verified, verify_digests, verify_file
+    from recipelang.source import fail
+
+    if (identity is None) != (issuer is None):
+        raise typer.BadParameter("--identity and --issuer go together")
+    if not where.exists() and not where.is_symlink():
+        raise fail("E135", f"there is nothing at `{where}`", help="name the output folder of a run, or a weight file")
+    done = Verified()
+    if where.is_dir():
+        if verify_digests(where, done) is not None:
+            _signature(where, done, key, identity, issuer)
+            _measure(where, done, weights, evaluate)
+    else:
+        verify_file(where, done)
+    print(_json(where, done)) if form is Form.json else _show(where, done)
+    if not done.ok:
+        raise typer.Exit(Exit.VERIFICATION_FAILED)
+
+
+def _signature(folder: Path, done: Verified, key: Path | None, identity: str | None, issuer: str | None) -> None:
+    from recipelang.provenance import signing
+    from recipelang.provenance.verify import Check
+
+    if key is not None:
+        done.run(2, "signature", lambda: signing.verify_key(folder, key))
+    if identity is not None and issuer is not None:
+        done.run(2, "signature", lambda: signing.verify_identity(folder, identity, issuer))
+    if key is None and identity is None:
+        there = signing.signature_path(folder).exists()
+        told = "there is one; `--key` or `--identity` says whose it must be" if there else "there is none"
+        done.checks.append(Check(2, "signature", "not done", told))
+
+
+def _measure(folder: Path, done: Verified, weights: bool, evaluate: bool) -> None:
+    from recipelang.provenance.verify import Check, judge_claims, plan_of, verify_weights
+
+    said = done.statement
+    assert said is not None
+    measured, here = None, dict[str, float]()
+    if weights:
+        measured = verify_weights(folder, said, done)
+    else:
+        done.checks.append(Check(3, "weights", "not done", "left out by `--no-weights`"))
+    if evaluate and any(c.outcome == "failed" for c in done.checks):
+        done.checks.append(Check(4, "evaluations", "not done", "what fails the checks before is not loaded"))
+    elif evaluate:
+        from recipelang.provenance.evaluations import compare, evaluate_again
+
+        def again() -> str:
+            here.update(evaluate_again(folder, plan_of(folder)))
+            return compare(here, said.predicate["metrics"])
+
+        done.run(4, "evaluations", again)
+    else:
+        done.checks.append(Check(4, "evaluations", "not done", "`--evaluate` does them again"))
+    judge_claims(folder, said, done, measured, here)
+
+
+# ------------------------------------------------------------------------- screen
+def _show(where: Path, done: Verified) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from recipelang.source.render import line_of
+
+    console = screen.console()
+    for level, name in _LEVELS.items():
+        checks = [c for c in done.checks if c.level == level]
+        for check in checks:
+            console.print(_line(level, name, check), soft_wrap=True)
+    for note in done.notes:
+        console.print(Text(f"  {note}", style="dim"), soft_wrap=True)
+    if done.claims:
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        for column in ("claim", "expected", "measured", "met", "who says so"):
+            table.add_column(column, overflow="fold")
+        for claim in done.claims:
+            met = {True: "yes", False: "no", None: "?"}[claim.met]
+            row = (claim.text, claim.expected, claim.measured, met, claim.by)
+            table.add_row(*(Text(line_of(cell)) for cell in row))
+        console.print()
+        console.print(table)
+    failed = sum(c.outcome == "failed" for c in done.checks)
+    passed = sum(c.outcome == "ok" for c in done.checks)
+    end = f"{failed} of {failed + passed} checks failed" if failed else f"all {passed} checks that were done hold"
+    console.print(Text(f"\n{line_of(str(where))}: {end}", style="bold red" if failed else "bold"), soft_wrap=True)
+    screen.show(done.findings)
+
+
+def _line(level: int, name: str, check: Check):  # type: ignore[no-untyped-def]
+    from rich.text import Text
+
+    from recipelang.source.render import line_of
+
+    style = {"ok": "green", "failed": "red", "not done": "dim"}[check.outcome]
+    what = name if check.what == name else f"{name}: {check.what}"
+    told = line_of(check.told) if check.outcome != "not done" else f"not done: {line_of(check.told)}"
+    return Text.assemble((f"{_SIGNS[check.outcome]} ", style), (f"{level} {what:<20} ", "dim"), told)
+
+
+def _json(where: Path, done: Verified) -> str:
+    found = {
+        "format_version": "1.0",
+        "verified": done.ok,
+        "where": str(where),
+        "checks": [
+            {
+                "level": c.level,
+                "what": c.what,
+                "outcome": c.outcome,
+                "told": c.told,
+                "findings": [{"code": d.code, "message": d.message} for d in c.findings],
+            }
+            for c in done.checks
+        ],
+        "claims": [
+            {"claim": c.text, "expected": c.expected, "measured": c.measured, "met": c.met, "by": c.by}
+            for c in done.claims
+        ],
+        "notes": done.notes,
+    }
+    return json.dumps(found, indent=2, ensure_ascii=True)

@@ -1,0 +1,156 @@
+"""The model card: front matter for the Hub, then what was done, claimed and measured.
+
+Only what was measured enters `model-index`; what papers report stands beside
+it in the table, as theirs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recipelang.engine.statement import STATEMENT, read_origin
+from recipelang.plan.types import Plan
+from recipelang.source.render import clean
+from recipelang.spec.claims import metric_text
+
+#: what the Hub calls a task -> ours
+_PIPELINES = {
+    "question_answering": "question-answering",
+    "sequence_classification": "text-classification",
+    "token_classification": "token-classification",
+    "causal_lm": "text-generation",
+    "masked_lm": "fill-mask",
+    "multiple_choice": "multiple-choice",
+}
+_ARXIV = re.compile(r"arxiv:(\d{4}\.\d{4,5})(?:v\d+)?", re.IGNORECASE)
+#: of a model with more matrices, those of the plan only
+_MOST_ROWS = 400
+
+
+def card(plan: Plan, record: Mapping[str, Any], out: Path) -> str:
+    origin = read_origin(out)
+    lines = [*_front(plan, record, origin), "", f"# {_cell(plan.name)}", ""]
+    if origin.get("summary"):
+        lines += [_cell(str(origin["summary"])), ""]
+    lines.append(f"Made from `{_cell(_base(plan, origin))}` by recipelang; the recipe is in `recipe/`.")
+    if plan.rehearsal:
+        lines += ["", f"**A rehearsal: only the first {plan.rehearsal} steps of every stage were run.**"]
+    lines += _measured(record) + _claims(record) + _reported(origin) + _layers(plan, record) + _recipe(out)
+    lines += ["", f"Spec digest: `{plan.spec_digest}`", ""]
+    return "\n".join(lines)
+
+
+# ------------------------------------------------------------------ front matter
+def _front(plan: Plan, record: Mapping[str, Any], origin: Mapping[str, Any]) -> list[str]:
+    """YAML whose every string is JSON, which YAML reads as it is."""
+    lines = ["---", "library_name: transformers"]
+    if plan.model.ref.startswith("hf://"):
+        lines.append(f"base_model: {_json(_hub_name(plan.model.ref))}")
+    if names := _datasets(plan):
+        lines += ["datasets:", *(f"- {_json(name)}" for name in names)]
+    if origin.get("license"):
+        lines.append(f"license: {_json(str(origin['license']).lower())}")
+    pipeline = _PIPELINES.get(plan.model.task)
+    if pipeline:
+        lines.append(f"pipeline_tag: {pipeline}")
+    papers = [f"arxiv:{m.group(1)}" for c in origin.get("cites", []) if (m := _ARXIV.fullmatch(str(c).strip()))]
+    own = [str(t) for t in origin.get("tags", [])]
+    tags = dict.fromkeys(["recipelang", "pruning", *own, *papers])
+    lines += ["tags:", *(f"- {tag if tag in ('recipelang', 'pruning') else _json(tag)}" for tag in tags)]
+    lines += _index(plan, record, pipeline)
+    return [*lines, "---"]
+
+
+def _index(plan: Plan, record: Mapping[str, Any], pipeline: str | None) -> list[str]:
+    """`model-index`: the measured metrics of every evaluation, with the run statement as their source."""
+    if plan.rehearsal or not record["metrics"]:
+        return []
+    lines = ["model-index:", f"- name: {_json(plan.name)}", "  results:"]
+    for evaluation in plan.evaluations:
+        data = next((d for d in plan.data if d.label == evaluation.data), None)
+        split = data.splits.get(evaluation.split) if data else None
+        where = split.reference if split else evaluation.data or evaluation.split
+        name = _hub_name(where) if where.startswith("hf://") else where.rstrip("/").rsplit("/", 1)[-1]
+        lines += ["  - task:", f"      type: {_json(pipeline or plan.model.task)}", "    dataset:"]
+        lines += [f"      name: {_json(name)}", f"      type: {_json(name)}", f"      split: {_json(evaluation.split)}"]
+        lines.append("    metrics:")
+        for metric in evaluation.metrics:
+            value = record["metrics"].get(f"{evaluation.name}.{metric}")
+            if value is not None:
+                lines += [f"    - type: {metric}", f"      value: {value!r}", f"      name: {_json(metric)}"]
+        lines += ["    source:", "      name: run statement", f"      url: recipe/{STATEMENT}"]
+    return lines
+
+
+def _datasets(plan: Plan) -> list[str]:
+    named = [s.reference for d in plan.data for s in d.splits.values() if s.reference.startswith("hf://")]
+    return list(dict.fromkeys(map(_hub_name, named)))
+
+
+def _hub_name(reference: str) -> str:
+    return reference.removeprefix("hf://").partition("@")[0]
+
+
+def _base(plan: Plan, origin: Mapping[str, Any]) -> str:
+    """As it can be named elsewhere: a path of this machine tells nobody anything."""
+    return str(origin.get("references", {}).get("model.base", plan.model.ref))
+
+
+def _json(text: str) -> str:
+    return json.dumps(text)
+
+
+# ------------------------------------------------------------------------- body
+def _measured(record: Mapping[str, Any]) -> list[str]:
+    lines = ["", "## Measured", "", "| what | value |", "|---|---|"]
+    lines += [f"| `{_cell(n)}` | {metric_text(n, v)} |" for n, v in record["metrics"].items()]
+    sparsity = record["sparsity"]
+    lines.append(f"| sparsity of the pruned tensors | {sparsity['targets']:.2%} |")
+    lines.append(f"| sparsity of all parameters | {sparsity['all_parameters']:.2%} |")
+    return lines
+
+
+def _claims(record: Mapping[str, Any]) -> list[str]:
+    if not record["claims"]:
+        return []
+    lines = ["", "## Claims", "", "| claim | expected | measured | met |", "|---|---|---|---|"]
+    for claim in record["claims"]:
+        met = {True: "yes", False: "no", None: "not judged"}[claim["met"]]
+        text = _cell(f"{claim['kind']} {claim['text']}")
+        lines.append(f"| `{text}` | {_cell(claim['expected'])} | {_cell(claim['measured'])} | {met} |")
+    return lines
+
+
+def _reported(origin: Mapping[str, Any]) -> list[str]:
+    reported = origin.get("reported") or []
+    if not reported:
+        return []
+    return ["", "Reported elsewhere, and not measured here:", "", *(f"- {_cell(str(r))}" for r in reported)]
+
+
+def _layers(plan: Plan, record: Mapping[str, Any]) -> list[str]:
+    """The sparsity of every pruned matrix."""
+    targets = dict.fromkeys(t.name for s in plan.stages for p in s.prunes for t in p.targets)
+    found = record["sparsity"]["tensors"]
+    rows = [f"| `{_cell(n)}` | {found[n]:.2%} |" for n in targets if n in found][:_MOST_ROWS]
+    head = ["", "## Sparsity by layer", "", "<details>", "", "| matrix | zeros |", "|---|---|"]
+    return [*head, *rows, "", "</details>"] if rows else []
+
+
+def _recipe(out: Path) -> list[str]:
+    """The recipe itself, in a fence that is longer than any inside."""
+    path = out / "recipe" / "portable.recipe"
+    if not path.is_file():
+        return []
+    text = clean(path.read_text("utf-8")).rstrip("\n")
+    fence = "`" * max(3, 1 + max((len(m) for m in re.findall(r"`+", text)), default=0))
+    return ["", "## Recipe", "", f"{fence}recipe", text, fence]
+
+
+def _cell(text: str) -> str:
+    """Text of a recipe in a line or table of Markdown: it neither ends them nor hides."""
+    return clean(text).replace("|", "\\|").replace("`", "'").replace("\n", " ")

@@ -1,0 +1,129 @@
+"""What a finished run says of itself: an in-toto statement whose subjects are the model's files.
+
+https://github.com/in-toto/attestation, Statement v1. The predicate tells what
+was run, in what, and what was measured; `files` holds the digests of everything
+else that the run left, so that one signature covers the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recipelang import __version__
+from recipelang.plan.types import Plan
+from recipelang.spec.canonical import digest
+
+#: in the folder `recipe/`
+STATEMENT = "statement.json"
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "https://recipelang.dev/run/v1"
+#: a longer recipe is not put into the header of weights
+MAX_SOURCE = 64 * 1024
+#: written after the statement, or changed by later commands: nothing of the model
+_LATER = ("report.html", "plots", "checkpoints", "export", ".lock")
+_CHUNK = 2**20
+
+Origin = Mapping[str, Any]
+
+
+def read_origin(out: Path) -> dict[str, Any]:
+    """`recipe/origin.json`; empty in a folder of an earlier release."""
+    try:
+        found = json.loads((out / "recipe" / "origin.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def lock_digest(out: Path) -> str | None:
+    path = out / "recipe" / "recipe.lock"
+    return "sha256:" + sha256(path) if path.is_file() else None
+
+
+def run_digest(plan: Plan, lock: str | None, device: str, versions: Mapping[str, str]) -> str:
+    """The same for two runs that must give the same weights, on machines of one kind. `device`: `cpu` or `cuda`."""
+    form = {
+        "spec": plan.spec_digest,
+        "lock": lock,
+        "model": plan.model.digest,
+        "engine": {"recipelang": __version__, **{n: versions[n] for n in ("torch", "transformers")}},
+        "plugins": {},
+        "seed": str(plan.seed),
+        "device": device,
+        "rehearsal": None if plan.rehearsal is None else str(plan.rehearsal),
+    }
+    return digest(form)
+
+
+def stamps(plan: Plan, out: Path, run: str) -> dict[str, str]:
+    """What every weight file says of itself in its own header."""
+    origin = read_origin(out)
+    found = {"format": "pt", "recipe.name": plan.name, "recipe.spec": plan.spec_digest, "recipe.run": run}
+    if origin.get("version"):
+        found["recipe.version"] = str(origin["version"])
+    portable = out / "recipe" / "portable.recipe"
+    if portable.is_file() and portable.stat().st_size <= MAX_SOURCE:
+        found["recipe.source"] = portable.read_text("utf-8")
+        if contents := origin.get("contents"):  # what the local names of that text stand for
+            found["recipe.contents"] = json.dumps(contents, sort_keys=True)
+    return found
+
+
+def sha256(path: Path) -> str:
+    total = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            total.update(chunk)
+    return total.hexdigest()
+
+
+def statement(
+    plan: Plan, out: Path, record: Mapping[str, Any], more: Mapping[str, Any], record_text: str
+) -> dict[str, Any]:
+    """`more`: what only the run knows, such as exact zeros by tensor; `record_text`: `run.json` as it will be."""
+    files = _files(out)
+    model = {n: d for n, d in files.items() if "/" not in n and n not in ("README.md", "run.json")}
+    others = {n: d for n, d in files.items() if n not in model}
+    others["run.json"] = hashlib.sha256(record_text.encode("utf-8")).hexdigest()
+    events = {n: d for n, d in others.items() if n.startswith("tensorboard/")}
+    origin = read_origin(out)
+    predicate = {
+        "format_version": "1.0",
+        "name": plan.name,
+        "version": origin.get("version"),
+        "status": record["status"],
+        "rehearsal": plan.rehearsal,
+        "digests": {**record["digests"], "lock": lock_digest(out), "event_log": digest(events)},
+        "seed": plan.seed,
+        "stage_seeds": {s.name: s.seed for s in plan.stages},
+        "parameters": origin.get("parameters", {}),
+        "references": origin.get("references", {}),
+        "contents": origin.get("contents", {}),
+        "environment": record["environment"],
+        "time": record["time"],
+        "metrics": record["metrics"],
+        "claims": record["claims"],
+        **more,
+        "files": dict(sorted(others.items())),
+    }
+    return {
+        "_type": STATEMENT_TYPE,
+        "subject": [{"name": n, "digest": {"sha256": d}} for n, d in sorted(model.items())],
+        "predicateType": PREDICATE_TYPE,
+        "predicate": predicate,
+    }
+
+
+def _files(out: Path) -> dict[str, str]:
+    """Path below the folder -> sha256, of all that the run has left; the statement itself is not there yet."""
+    found = {}
+    for path in sorted(out.rglob("*")):
+        name = path.relative_to(out).as_posix()
+        later = name.split("/")[0] in _LATER or name.startswith("recipe/statement.") or "/.recipe" in f"/{name}"
+        if path.is_file() and not path.is_symlink() and not later:
+            found[name] = sha256(path)
+    return found

@@ -1,0 +1,160 @@
+"""The arguments of one modifier, read by kind. What nobody asked for is told at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from recipelang.migrate import expressions as x
+from recipelang.migrate.document import Document, Modifier, variable_of
+from recipelang.migrate.nodes import List, Map, Node, Scalar, plain
+from recipelang.migrate.scalars import is_none
+from recipelang.source import Diagnostic, Diagnostics, Span
+
+Unit = Literal["epochs", "ratio", "number"]
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A number. `formula` when it was written with variables; `value` none when one of them has no value."""
+
+    value: Fraction | None
+    unit: Unit
+    span: Span
+    formula: x.Expression | None = None
+
+    def is_(self, number: Fraction | int) -> bool:
+        return self.value == number
+
+
+class Arguments:
+    def __init__(self, modifier: Modifier, document: Document, found: Diagnostics) -> None:
+        self.modifier, self.document, self.found = modifier, document, found
+        self.read: set[str] = set()
+        self.failed = False  # something was refused: what follows from it is not told as well
+
+    def has(self, key: str) -> bool:
+        node = self._node(key)
+        return node is not None and not (isinstance(node, Scalar) and is_none(node))
+
+    def span(self, key: str) -> Span:
+        entry = self.modifier.arguments.get(key)
+        return entry.value.span if entry else self.modifier.span
+
+    def amount(self, key: str, unit: Unit, default: Fraction | int | None = None) -> Amount | None:
+        entry = self.modifier.arguments.get(key)
+        self.read.add(key)
+        if entry is None or not self.has(key):
+            return None if default is None else Amount(Fraction(default), unit, self.modifier.span)
+        return self.number(entry.value, unit, key)
+
+    def number(self, written: Node, unit: Unit, key: str) -> Amount | None:
+        node = plain(written)
+        if (name := variable_of(self.document, written)) is not None:
+            return Amount(self.document.known.get(name), unit, written.span, x.Name(name))
+        if not isinstance(node, Scalar):
+            self.refuse(key, f"`{key}` is a number")
+            return None
+        if (inner := x.inside_eval(node.text)) is not None:
+            return self._formula(inner, unit, written.span)
+        value = self.document.traps.number(node)
+        if value is None:
+            self.refuse(key, f"`{key} = {node.text[:40]}` is no number")
+            return None
+        return Amount(value, unit, written.span)
+
+    def _formula(self, text: str, unit: Unit, span: Span) -> Amount | None:
+        try:
+            formula = x.read(text)
+            try:
+                value: Fraction | None = x.value(formula, self.document.known)
+            except KeyError:
+                value = None
+        except x.NotRead as why:
+            message = f"`{text.strip()[:60]}` is not read: {why}"
+            help = ("names, numbers, `+ - * /` and brackets are read",)
+            self.failed = True
+            self.found.add(Diagnostic("E114", message, self.document.label(span), help=help))
+            return None
+        return Amount(value, unit, span, formula if x.names(formula) else None)
+
+    def flag(self, key: str, default: bool) -> bool:
+        node = self._node(key)
+        if not isinstance(node, Scalar) or is_none(node):
+            return default
+        told = self.document.traps.flag(node)
+        return default if told is None else told
+
+    def text(self, key: str, default: str) -> str:
+        """A word; a variable that holds one stands for it."""
+        node = self._node(key)
+        if not isinstance(node, Scalar) or is_none(node):
+            return default
+        if (inner := x.inside_eval(node.text)) is not None and inner.strip() in self.document.variables:
+            node = self.document.variables[inner.strip()].node
+        return self.document.traps.text(node)
+
+    def words(self, key: str) -> list[tuple[str, Span]]:
+        """One word or a list of them, each with its place."""
+        entry = self.modifier.arguments.get(key)
+        self.read.add(key)
+        if entry is None:
+            return []
+        node = plain(entry.value)
+        items = node.items if isinstance(node, List) else (node,)
+        words = [(i.text.strip(), i.span) for i in map(plain, items) if isinstance(i, Scalar) and not is_none(i)]
+        if len(words) < len(items) and not (isinstance(node, Scalar) and is_none(node)):
+            self.refuse(key, f"`{key}` holds something else than names")
+        return words
+
+    def pair(self, key: str) -> tuple[int, int] | None:
+        """`[1, 4]`."""
+        node = self._node(key)
+        if not isinstance(node, List) or len(node.items) != 2:
+            return None
+        numbers = [self.document.traps.number(i) if isinstance(i, Scalar) else None for i in map(plain, node.items)]
+        first, second = numbers
+        if first is None or second is None or first.denominator != 1 or second.denominator != 1:
+            return None
+        return int(first), int(second)
+
+    def inside(self, key: str) -> Map | None:
+        node = self._node(key)
+        return node if isinstance(node, Map) else None
+
+    def _node(self, key: str) -> Scalar | List | Map | None:
+        entry = self.modifier.arguments.get(key)
+        self.read.add(key)
+        return plain(entry.value) if entry else None
+
+    def refuse(self, key: str, message: str, help: str | None = None) -> None:
+        """Something that changes the result and has no place in the recipe (E113)."""
+        self.failed = True
+        label = self.document.label(self.span(key))
+        self.found.add(Diagnostic("E113", message, label, help=(help,) if help else ()))
+
+    def note(self, key: str, message: str, why: str) -> None:
+        """Something that means a little else here, or was meant otherwise than it was read (W132)."""
+        self.found.add(Diagnostic("W132", message, self.document.label(self.span(key)), notes=(why,)))
+
+    def changes_nothing(self, key: str, message: str, why: str) -> None:
+        self.document.without_effect(message, why, self.span(key))
+
+    def idle(self, keys: Collection[str], why: str) -> None:
+        """Arguments that change nothing of the result."""
+        for key in keys:
+            if key in self.modifier.arguments and key not in self.read:
+                self.read.add(key)
+                self.document.without_effect(f"`{key}` has no place here", why, self.modifier.arguments[key].at)
+
+    def finish(self) -> None:
+        """An argument that was not asked for may have changed the result: it is lost, and named."""
+        if self.failed:
+            return
+        for key, entry in self.modifier.arguments.items():
+            if key not in self.read:
+                label = self.document.label(entry.at)
+                self.document.refused.append(f"`{self.modifier.name}` has no `{key}`")
+                self.found.add(Diagnostic("E113", f"`{key}` of `{self.modifier.name}` is not known", label))

@@ -1,0 +1,42 @@
+"""What a reading does otherwise than the loader did, for what a recipe uses."""
+
+from __future__ import annotations
+
+from recipelang.migrate.document import LEGACY
+from recipelang.migrate.form import Sparsity, Stage
+
+
+def differences(dialect: str, stages: list[Stage], *, compat: bool = False) -> tuple[str, ...]:
+    """Sentences for the report; none of them is a loss."""
+    said: list[str] = []
+    prunes = [p for s in stages for p in s.prunes]
+    ramps = [p.sparsity for p in prunes if isinstance(p.sparsity, Sparsity)]
+    if dialect == LEGACY and ramps and not compat:
+        said.append(
+            "Pruning events fall on exact steps. SparseML added an interval to the last event's epoch, a float, "
+            "so that events drifted behind their times."
+        )
+    if any(p.sparsity is not None for p in prunes) and not compat:
+        said.append(
+            "Of equal scores the first go. SparseML let the last go, and of the smallest some by a fixed shuffle."
+            if dialect == LEGACY
+            else "The number of zeros is exact, whatever the ties. The loaders rounded it down, and let all equal scores go."
+        )
+    rates = [r for s in stages for r in s.rates if r.shape != "constant"]
+    if any(r.rewind is None for r in rates) and not compat:
+        said.append(
+            "A learning rate reaches its last value at the last step of its window; SparseML's came one step short of it, "
+            "and could pass below 0 after a fractional end."
+        )
+    if any(r.rewind is not None for r in rates) and not compat:
+        said.append(
+            "A learning rate begins again at exact steps and reaches its last value at the last step of each cycle. "
+            "SparseML set its last step, behind the window, to the first value, or divided by zero there."
+        )
+    if any(p.method.startswith("obert") for p in prunes):
+        said.append("oBERT's gradients are drawn by the run's seed; SparseML took the next batches of a loader.")
+    if any(s.weight_decay is None and s.mode == "train" for s in stages):
+        said.append(
+            "Optimizer, clipping and weight decay are those of this language unless written: the loaders took them from the trainer."
+        )
+    return tuple(said)

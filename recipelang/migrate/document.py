@@ -1,0 +1,265 @@
+"""What a file holds: variables, stages, and modifiers with their places. The dialect is a matter of layout alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from recipelang.migrate import expressions as x
+from recipelang.migrate.front_matter import front_matter, training_command
+from recipelang.migrate.nodes import Alias, Anchors, Entry, List, Map, Node, Scalar, compose, plain, tagged
+from recipelang.migrate.scalars import Traps, is_none
+from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Span
+
+#: what the two dialects are called in reports
+LEGACY, NEWER = "SparseML 1, `!Tag` lists", "SparseML and llm-compressor, stages of modifiers"
+#: scalars beside the stages that are no variables
+_HEAD = ("version", "__metadata__", "metadata", "args", "recipe_version")
+
+
+@dataclass(frozen=True)
+class Modifier:
+    """`span` is where its name stands; `stage` the key that it stands under, none outside stages."""
+
+    name: str
+    span: Span
+    arguments: Mapping[str, Entry]
+    stage: str | None
+    group: str
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """`formula` over other variables, or a plain value; a text where it is neither."""
+
+    name: str
+    span: Span
+    node: Scalar
+    formula: x.Expression | None
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class StageKey:
+    key: str
+    span: Span
+    run_type: str | None
+
+
+@dataclass
+class Document:
+    source: Source
+    dialect: str
+    traps: Traps
+    modifiers: list[Modifier] = field(default_factory=list)
+    variables: dict[str, Variable] = field(default_factory=dict)
+    stages: dict[str, StageKey] = field(default_factory=dict)
+    command: dict[str, str] = field(default_factory=dict)
+    known: dict[str, Fraction] = field(default_factory=dict)
+    anchored: dict[int, str] = field(default_factory=dict)  # a variable's node -> its name
+    passed_over: list[str] = field(default_factory=list)  # why the last loader of the dialect took nothing
+    anchor_twice: str | None = None
+    refused: list[str] = field(default_factory=list)  # what no loader takes: unknown arguments, formulas in a circle
+    idle: dict[tuple[str, str], list[Span]] = field(default_factory=dict)  # what changes nothing, why -> where
+
+    def label(self, span: Span, text: str = "") -> Label:
+        return Label(self.source, span, text)
+
+    def without_effect(self, message: str, why: str, span: Span) -> None:
+        """Told once, however often it stands in the file (W131)."""
+        self.idle.setdefault((message, why), []).append(span)
+
+    def tell(self, found: Diagnostics) -> None:
+        """What is told once for a file: traps of YAML, and what changes nothing."""
+        self.traps.tell(found)
+        for (message, why), spans in self.idle.items():
+            first, *more = sorted(set(spans))
+            also = tuple(self.label(span, "and here") for span in more[:3])
+            times = f" ({len(more) + 1} times)" if more else ""
+            found.add(Diagnostic("W131", message + times, self.label(first), also, (why,)))
+
+
+def read(source: Source, found: Diagnostics) -> Document:
+    """
+    Raises:
+        RecipeError: what is no YAML (E110), or holds no modifiers (E111).
+    """
+    part = front_matter(source) if source.name.endswith(".md") or source.text.lstrip().startswith("<!--") else None
+    if part is None and source.name.endswith(".md"):
+        help = ("put it between two lines of `---`, as the tools expected it",)
+        raise RecipeError(Diagnostic("E111", "this Markdown file holds no recipe", help=help))
+    anchors = Anchors()
+    root = compose(source, found, part, anchors)
+    legacy = root is not None and any(True for _ in tagged(root))
+    document = Document(source, LEGACY if legacy else NEWER, Traps(source), anchor_twice=anchors.twice)
+    if part is not None:
+        document.command = training_command(source, part)
+    if root is not None:
+        _Reader(document, found).read(plain(root))
+    if not document.modifiers:
+        help = ("a modifier is `- !NAMEModifier` in a list, or `NAMEModifier:` in a group of a stage",)
+        raise RecipeError([*found, Diagnostic("E111", "this file holds no modifiers", help=help)])
+    return document
+
+
+class _Reader:
+    def __init__(self, document: Document, found: Diagnostics) -> None:
+        self.document, self.found = document, found
+
+    def read(self, root: Node) -> None:
+        if isinstance(root, List):  # a bare list of modifiers
+            return self._group("modifiers", root, None, root.span)
+        if not isinstance(root, Map):
+            return
+        for entry in root.entries:
+            value = plain(entry.value)
+            if isinstance(value, Scalar):
+                self._variable(entry, value)
+            elif entry.key in _HEAD:
+                continue
+            elif _is_group(value):
+                self._group(entry.key, value, None, entry.at)
+            elif isinstance(value, Map):
+                self._stage(entry, value)
+        self._evaluate()
+
+    def _variable(self, entry: Entry, value: Scalar) -> None:
+        if entry.key in _HEAD:
+            return
+        comment = comment_above(self.document.source, entry.at)
+        if (inner := x.inside_eval(value.text)) is not None:
+            formula: x.Expression | None = self.expression(inner, value.span)
+        else:
+            number = self.document.traps.number(value)
+            formula = None if number is None else x.Number(number)
+        name = re.sub(r"\W", "_", entry.key, flags=re.ASCII)
+        self.document.variables[name] = Variable(name, entry.at, value, formula, comment)
+        self.document.anchored[id(value)] = name
+
+    def expression(self, text: str, span: Span) -> x.Expression | None:
+        try:
+            return x.read(text)
+        except x.NotRead as why:
+            self._no_formula(text, span, str(why))
+            return None
+
+    def _no_formula(self, text: str, span: Span, why: str) -> None:
+        help = ("names, numbers, `+ - * /` and brackets are read",)
+        label = self.document.label(span)
+        self.found.add(Diagnostic("E114", f"`{text.strip()[:60]}` is not read: {why}", label, help=help))
+
+    def _evaluate(self) -> None:
+        """Values of variables; one that needs itself, or what has no value, stays without."""
+        open_ = {n: v for n, v in self.document.variables.items() if v.formula is not None}
+        while open_:
+            ready = [n for n, v in open_.items() if not set(x.names(v.formula)) & open_.keys()]  # type: ignore[arg-type]
+            if not ready:
+                name, variable = next(iter(open_.items()))
+                self._no_formula(variable.node.text, variable.span, "it needs its own value")
+                self.document.refused.append(f"`{name}` needs its own value")
+                return
+            for name in ready:
+                variable = open_.pop(name)
+                try:
+                    assert variable.formula is not None
+                    self.document.known[name] = x.value(variable.formula, self.document.known)
+                except KeyError:
+                    pass  # asked for where it is used
+                except x.NotRead as why:
+                    self._no_formula(variable.node.text, variable.span, str(why))
+
+    def _stage(self, entry: Entry, stage: Map) -> None:
+        run_type = next((plain(e.value) for e in stage.entries if e.key == "run_type"), None)
+        told = run_type.text.strip() if isinstance(run_type, Scalar) else None
+        before = len(self.document.modifiers)
+        for inner in stage.entries:
+            value = plain(inner.value)
+            if _is_group(value):
+                self._group(inner.key, value, entry.key, inner.at)
+            elif inner.key.endswith("Modifier"):
+                self._modifier(inner.key, inner.at, value, entry.key, "")
+            elif isinstance(value, Scalar) and inner.key not in ("run_type", *_HEAD):
+                self._variable(inner, value)
+        if len(self.document.modifiers) > before:
+            self.document.stages[entry.key] = StageKey(entry.key, entry.at, told)
+            if self.document.dialect == NEWER and not entry.key.endswith("_stage"):
+                self._silent(f"`{entry.key}` does not end in `_stage`", entry.at)
+
+    def _group(self, key: str, group: Node, stage: str | None, at: Span) -> None:
+        newer = self.document.dialect == NEWER
+        if newer and not key.endswith("_modifiers"):
+            self._silent(f"`{key}` does not end in `_modifiers`", at)
+        elif newer and isinstance(group, List):
+            self._silent(f"`{key}` is a list", at)
+        for name, span, value in _members(group, self.document.source):
+            self._modifier(name, span, value, stage, key)
+
+    def _silent(self, what: str, at: Span) -> None:
+        notes = ("its last loader took no modifiers from it, without a word; here they are read as they were meant",)
+        self.document.passed_over.append(what)
+        self.found.add(Diagnostic("W132", what, self.document.label(at), notes=notes))
+
+    def _modifier(self, name: str, span: Span, value: Node, stage: str | None, group: str) -> None:
+        value = plain(value)
+        if not isinstance(value, Map) and not (isinstance(value, Scalar) and is_none(value)):
+            label = self.document.label(value.span)
+            self.found.add(Diagnostic("E113", f"arguments of `{name}` are names with values", label))
+        arguments = {e.key: e for e in value.entries} if isinstance(value, Map) else {}
+        comment = comment_above(self.document.source, span)
+        self.document.modifiers.append(Modifier(name, span, arguments, stage, group, comment))
+
+
+def _is_group(value: Node) -> bool:
+    """A list with tags, or `NAMEModifier:` entries."""
+    if isinstance(value, List):
+        return any(plain(i).tag.endswith("Modifier") or _single(i) for i in value.items)
+    return isinstance(value, Map) and any(e.key.endswith("Modifier") for e in value.entries)
+
+
+def _single(node: Node) -> Entry | None:
+    """The entry of `- NAMEModifier: {...}`."""
+    node = plain(node)
+    if isinstance(node, Map) and not node.tag and len(node.entries) == 1 and node.entries[0].key.endswith("Modifier"):
+        return node.entries[0]
+    return None
+
+
+def _members(group: Node, source: Source) -> Iterator[tuple[str, Span, Node]]:
+    group = plain(group)
+    if isinstance(group, Map):
+        yield from ((e.key, e.at, e.value) for e in group.entries if e.key.endswith("Modifier"))
+    elif isinstance(group, List):
+        for item in group.items:
+            node = plain(item)
+            if node.tag:
+                at = source.slice(node.span).find("!" + node.tag)
+                start = node.span.start + max(at, 0)
+                yield node.tag, Span(start, start + len(node.tag) + 1), _untagged(node)
+            elif entry := _single(item):
+                yield entry.key, entry.at, entry.value
+
+
+def _untagged(node: Scalar | List | Map) -> Node:
+    return Scalar(node.span, node.text) if isinstance(node, Scalar) else node
+
+
+def comment_above(source: Source, span: Span) -> str:
+    """The `#` lines that stand directly above a place, and the comment behind its line."""
+    number = source.position(span.start)[0]
+    lines: list[str] = []
+    for above in range(number - 1, max(0, number - 12), -1):
+        text = source.line(above).strip()
+        if not text.startswith("#"):
+            break
+        lines.insert(0, text.lstrip("# ").strip())
+    if match := re.search(r"\s#\s*(.+)$", source.line(number)):
+        lines.append(match[1].strip())
+    return "\n".join(line for line in lines if line)
+
+
+def variable_of(document: Document, node: Node) -> str | None:
+    """The variable that an alias stands for."""
+    return document.anchored.get(id(node.node)) if isinstance(node, Alias) else None

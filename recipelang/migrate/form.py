@@ -1,0 +1,106 @@
+"""What an old recipe does, between its YAML and the new text: in epochs of its stage, as its loader meant it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from recipelang.migrate.arguments import Amount
+from recipelang.source import Span
+
+
+@dataclass(frozen=True)
+class Window:
+    """Epochs of the stage; none is the stage's own start or end."""
+
+    start: Amount | None = None
+    end: Amount | None = None
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Names as they were written. `modules`: they name layers and modules, not parameters."""
+
+    names: tuple[str, ...]
+    ignored: tuple[str, ...] = ()
+    modules: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """`source` is the modifier that it comes from."""
+
+    source: str
+    span: Span
+    comment: str
+
+
+@dataclass(frozen=True)
+class Sparsity:
+    """`every` none: at every step."""
+
+    shape: str
+    first: Amount
+    last: Amount
+    window: Window
+    every: Amount | None
+    power: str | None = None
+
+
+@dataclass(frozen=True)
+class Prune(Part):
+    """`method` as it is written in the new recipe; `sparsity` none with `hold`."""
+
+    method: str
+    targets: Targets
+    pattern: str = "unstructured"
+    sparsity: Sparsity | Amount | None = None
+    order: str = "sequential"
+
+
+@dataclass(frozen=True)
+class Rate(Part):
+    """A piece of the learning rate. `rewind`: it begins again after each such time."""
+
+    shape: str
+    first: Amount
+    last: Amount
+    window: Window
+    rewind: Amount | None = None
+
+
+@dataclass(frozen=True)
+class Distill(Part):
+    on: str
+    hardness: Amount
+    temperature: Amount
+    window: Window
+
+
+@dataclass(frozen=True)
+class Freeze(Part):
+    targets: Targets
+    until: Amount | None
+
+
+@dataclass(frozen=True)
+class Drop(Part):
+    """Layers that the model loses, by the names they had."""
+
+    layers: tuple[str, ...]
+
+
+@dataclass
+class Stage:
+    name: str
+    mode: str = "train"
+    length: Amount | None = None
+    prunes: list[Prune] = field(default_factory=list)
+    rates: list[Rate] = field(default_factory=list)
+    distills: list[Distill] = field(default_factory=list)
+    freezes: list[Freeze] = field(default_factory=list)
+    drops: list[Drop] = field(default_factory=list)
+    weight_decay: Amount | None = None
+
+    @property
+    def parts(self) -> list[Part]:
+        return [*self.drops, *self.rates, *self.prunes, *self.freezes, *self.distills]

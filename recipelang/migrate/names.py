@@ -1,0 +1,219 @@
+"""Names of tensors that an old recipe wrote, as tensors of the family's reference model, and as globs without one."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+
+from recipelang.migrate.form import Targets
+from recipelang.plan.families import FAMILIES, TensorFact
+from recipelang.spec import patterns, selector
+from recipelang.values.kinds import Mismatch
+
+#: family -> the names that give it away, and the config of its usual size
+_BERT = {"hidden_size": 768, "intermediate_size": 3072, "vocab_size": 30522, "max_position_embeddings": 512}
+_REFERENCE: dict[str, tuple[str, dict[str, object], str]] = {
+    "bert": (r"(re:)?bert\.", {**_BERT, "num_hidden_layers": 12}, "question_answering"),
+    "roberta": (r"(re:)?roberta\.", {**_BERT, "num_hidden_layers": 12}, "question_answering"),
+    "distilbert": (
+        r"(re:)?distilbert\.",
+        {"dim": 768, "hidden_dim": 3072, "vocab_size": 30522, "max_position_embeddings": 512, "n_layers": 6},
+        "question_answering",
+    ),
+    "llama": (
+        r"(re:)?(\^?model\\?\.layers|.*(q|k|v|o|gate|up|down)_proj|.*self_attn|.*lm_head)",
+        {
+            "hidden_size": 4096, "intermediate_size": 11008, "vocab_size": 32000, "num_attention_heads": 32,
+            "num_hidden_layers": 32, "tie_word_embeddings": False,
+        },
+        "causal_lm",
+    ),
+}  # fmt: skip
+#: the first part of a name that is a number
+_NUMBERED = re.compile(r"((?:[^.]*[^.\d][^.]*\.)+)(\d{1,4})((?:\..*)?)", re.ASCII)
+#: the number of a layer in a name
+_IN_LAYER = re.compile(r"\blayers?\.(\d{1,3})\b", re.ASCII)
+#: what a name may be made of: anything else means something in a glob
+_PLAIN = re.compile(r"[\w.-]{1,200}", re.ASCII)
+#: names of blocks in models that have no family here
+_FOREIGN = re.compile(
+    r"(re:)?(model\.decoder|encoder\.block|decoder\.block|question_encoder|ctx_encoder|transformer\.h)\b"
+)
+
+
+def family_of(names: Iterable[str]) -> str | None:
+    """The family that every telling name belongs to."""
+    told = list(names)
+    if any(_FOREIGN.match(n) for n in told):
+        return None
+    found = {family for family, (pattern, *_) in _REFERENCE.items() for n in told if re.match(pattern, n)}
+    return found.pop() if len(found) == 1 else None
+
+
+def reference(family: str, named: Iterable[str] = ()) -> tuple[TensorFact, ...]:
+    """The matrices of the family's usual model, with as many layers as are named: biases and norms are not pruned."""
+    _, config, task = _REFERENCE[family]
+    last = max((int(n) for name in named for n in _IN_LAYER.findall(name)), default=0)
+    deep: dict[str, object] = {
+        key: max(int(str(config[key])), last + 1) for key in ("num_hidden_layers", "n_layers") if key in config
+    }
+    return tuple(t for t in FAMILIES[family]({**config, **deep}, task) if len(t.shape) == 2)
+
+
+class NotUnderstood(ValueError):
+    """A name that is neither a name, a class, nor a regular expression."""
+
+
+class Body:
+    """The matrices of a model, looked up by name."""
+
+    def __init__(self, tensors: tuple[TensorFact, ...]) -> None:
+        self.tensors = tensors
+        self.every = frozenset(t.name for t in tensors)
+        self.linear = frozenset(t.name for t in tensors if "linear" in t.roles)
+
+    def matched(self, targets: Targets) -> frozenset[str]:
+        chosen = [self._matches(name, targets.modules) for name in targets.names]
+        ignored = [self._matches(name, targets.modules) for name in targets.ignored]
+        return frozenset().union(*chosen) - frozenset().union(*ignored)
+
+    def unmatched(self, targets: Targets) -> list[str]:
+        """Names of targets that nothing in the model bears."""
+        return [name for name in targets.names if not self._matches(name, targets.modules)]
+
+    def _matches(self, name: str, modules: bool) -> frozenset[str]:
+        match name:
+            case "__ALL__":
+                return self.linear if modules else self.every
+            case "__ALL_PRUNABLE__" | "Linear":
+                return self.linear
+            case "__BLOCKS__":
+                return frozenset(t.name for t in self.tensors if t.name in self.linear and t.layer is not None)
+            case "Embedding":
+                return frozenset(t.name for t in self.tensors if "embeddings" in t.roles)
+        if not name.startswith("re:"):
+            below = frozenset(n for n in self.linear if n.startswith(f"{name}.")) if modules else frozenset()
+            return below | (self.every & {name})
+        fits = _prefix(name[3:])
+        if not modules:
+            return frozenset(filter(fits, self.every))
+        return frozenset(n for n in self.linear if fits(n) or any(map(fits, _above(n))))
+
+
+def _above(name: str) -> list[str]:
+    """The modules that hold a tensor: `a.b` and `a` of `a.b.weight`."""
+    parts = name.split(".")
+    return [".".join(parts[:i]) for i in range(1, len(parts))]
+
+
+def _prefix(pattern: str) -> Callable[[str], bool]:
+    """`re.match` of the loaders: the beginning of a name is enough. By RE2, so that no pattern is slow."""
+    try:
+        inner = pattern.removesuffix("$").removesuffix(r"\Z")
+        whole = patterns.regex(f"(?:{inner})" if inner != pattern else f"(?:{inner}).*")
+    except Mismatch as mismatch:
+        raise NotUnderstood(str(mismatch.args[0] if mismatch.args else mismatch)) from None
+    return lambda name: whole.fullmatch(name) is not None
+
+
+# ------------------------------------------------------------------ without a family
+def as_globs(targets: Targets) -> str:
+    """Selectors from the written names alone."""
+    chosen = _written(targets.names, targets.modules)
+    ignored = _written(targets.ignored, targets.modules)
+    return f"{chosen} except {_bracket(ignored)}" if ignored else chosen
+
+
+def _bracket(text: str) -> str:
+    return f"({text})" if " | " in text else text
+
+
+def _written(names: tuple[str, ...], modules: bool) -> str:
+    roles, globs, regexes = [], [], []
+    for name in names:
+        if name in ("__ALL__", "__ALL_PRUNABLE__", "Linear"):
+            roles.append("@linear" if modules or name != "__ALL__" else '"**"')
+        elif name == "__BLOCKS__":
+            roles += ["@linear & @decoder"]
+        elif not name.startswith("re:"):
+            if not _PLAIN.fullmatch(name):
+                raise NotUnderstood(f"`{name[:60]}` is no name of a tensor")
+            globs.append(f"{name}.**" if modules else name)
+        elif (glob := _as_glob(name[3:])) is not None:
+            globs.append(f"{glob}.**" if modules and not glob.endswith(".weight") else glob)
+        else:
+            regexes.append(_as_regex(name[3:]))
+    quoted = [selector.text(selector.Glob(g)) for g in folded(globs)]
+    return " | ".join(dict.fromkeys([*roles, *quoted, *regexes]))
+
+
+def _as_regex(pattern: str) -> str:
+    """A pattern that a recipe can hold; it has to fit a whole name here."""
+    if not pattern.isprintable():
+        raise NotUnderstood("a pattern is one line of text")
+    try:
+        patterns.regex(pattern)
+    except Mismatch:
+        raise NotUnderstood(f"`{pattern[:60]}` is no regular expression that is read here") from None
+    return selector.text(selector.Regex(pattern.removesuffix("$")))
+
+
+def _as_glob(pattern: str) -> str | None:
+    """`a.b.*.c` of names with plain dots; none for what needs a regular expression."""
+    plain = pattern.replace("\\.", ".").removeprefix("^").removesuffix("$")
+    if re.fullmatch(r"(?:[\w.-]|\.\*)+", plain, re.ASCII) is None:
+        return None
+    between = re.sub(r"(?<=\w)\.\*(?=\.|$)", "\0", plain)  # `layer.*.output`: whatever is between
+    return between.replace(".*", "**").replace("\0", ".**")
+
+
+def folded(names: list[str]) -> list[str]:
+    """Names that differ in one number, or in what stands between them, as one glob.
+
+    >>> folded(["a.0.q.weight", "a.1.q.weight", "a.0.k.weight", "a.1.k.weight"])
+    ['a.{0..1}.{q,k}.weight']
+    """
+    numbers: dict[tuple[str, str], list[int]] = defaultdict(list)
+    whole: dict[str, None] = {}
+    for name in names:
+        if found := _NUMBERED.fullmatch(name):
+            numbers[found[1], found[3]].append(int(found[2]))
+        else:
+            whole[name] = None
+    for (head, ending), layers in numbers.items():
+        whole[f"{head}{_numbers(layers)}{ending}"] = None
+    return _alternatives(list(whole))
+
+
+def _numbers(found: list[int]) -> str:
+    found = sorted(set(found))
+    if len(found) == 1:
+        return str(found[0])
+    if found == list(range(found[0], found[-1] + 1)):
+        return f"{{{found[0]}..{found[-1]}}}"
+    return "{" + ",".join(map(str, found)) + "}"
+
+
+def _alternatives(names: list[str]) -> list[str]:
+    """Names that are alike at both ends, folded over their middles."""
+    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name in names:
+        head, ending = _ends(name)
+        groups[head, ending].append(name[len(head) : len(name) - len(ending)])
+    folded_: list[str] = []
+    for (head, ending), middles in groups.items():
+        if len(middles) == 1 or any(c in m for m in middles for c in "{}*,"):
+            folded_ += [f"{head}{m}{ending}" for m in middles]
+        else:
+            folded_.append(f"{head}{{{','.join(middles)}}}{ending}")
+    return folded_
+
+
+def _ends(name: str) -> tuple[str, str]:
+    """Up to the last star or brace, and from the last dot: what alternatives share."""
+    cut = max(name.rfind("}"), name.rfind("*")) + 1
+    if cut == 0 or not name[cut:].startswith("."):
+        return name, ""
+    last = name.rfind(".")
+    return (name[: cut + 1], name[last:]) if last > cut else (name, "")

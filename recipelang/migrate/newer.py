@@ -1,0 +1,133 @@
+"""Modifiers of the newer dialect, shared by late SparseML and llm-compressor: stages, one shot or trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+from recipelang.migrate.arguments import Arguments
+from recipelang.migrate.form import Prune, Sparsity, Stage, Targets, Window
+from recipelang.migrate.legacy import n_of_m
+from recipelang.source import Span
+from recipelang.spec.show import fraction
+
+#: llm-compressor's own name of what SparseML called `percdamp`
+_DAMP = ("dampening_frac", "percdamp")
+_LAYERS = "the samples of a calibration are those of `data` here"
+
+
+def sparsegpt(a: Arguments, stage: Stage) -> None:
+    block = a.amount("block_size", "number", 128)
+    damp = next((d for key in _DAMP if (d := a.amount(key, "number")) is not None), None)
+    written = [f"block = {fraction(block.value)}"] if block and block.value is not None else []
+    written.append(f"damp = {fraction(damp.value if damp and damp.value is not None else Fraction(1, 100))}")
+    if a.flag("quantize", False):
+        a.refuse("quantize", "it quantised as well, which is lost", "quantise the result with a tool for that")
+    _one_shot(a, stage, f"sparsegpt({', '.join(written)})")
+
+
+def wanda(a: Arguments, stage: Stage) -> None:
+    _one_shot(a, stage, "wanda(scope = row)")
+
+
+def _one_shot(a: Arguments, stage: Stage, method: str) -> None:
+    """What SparseGPT and Wanda share."""
+    order = "sequential" if a.flag("sequential_update", True) else "parallel"
+    profile = a.text("sparsity_profile", "none")
+    if profile != "none":
+        a.refuse("sparsity_profile", f"sparsities of layers by the profile `{profile}` are not carried over")
+    a.idle(("owl_m", "owl_lmbda"), "they belong to a profile")
+    a.idle(("target_ids", "sequential_targets", "offload_hessians", "layer_prefix"), _LAYERS)
+    if a.flag("preserve_sparsity_mask", False):
+        why = "masks of earlier stages stay in force here; zeros that the model came with rank lowest, and stay as well"
+        a.changes_nothing("preserve_sparsity_mask", "masks are kept in any case", why)
+    pattern = pruned_of(a)
+    sparsity = a.amount("sparsity", "ratio")
+    if a.inside("sparsity") is not None or pattern is None:
+        return None
+    if sparsity is None:
+        return a.refuse("sparsity", "one shot needs one `sparsity`")
+    if sparsity.value is not None and not 0 <= sparsity.value < 1:
+        return a.refuse("sparsity", f"a sparsity of {fraction(sparsity.value)} is no share of anything")
+    targets = _targets(a)
+    if sparsity.value == 0:
+        return a.changes_nothing("sparsity", "it prunes nothing", "its sparsity is 0: it was there to quantise")
+    stage.mode = "one_shot"
+    stage.prunes.append(Prune(*_part(a), method, targets, pattern, sparsity, order))
+
+
+def pruned_of(a: Arguments) -> str | None:
+    """`N:M` counts what is pruned there, and what is kept here: `1:4` becomes `3:4`."""
+    word = a.text("mask_structure", "0:0")
+    for old, new in (("prunen", 0), ("prunem", 1)):
+        number = a.amount(old, "number")
+        if number is not None and number.value:
+            word = ":".join(fraction(number.value) if i == new else p for i, p in enumerate(word.split(":")))
+    if word in ("unstructured", "0:0"):
+        return "unstructured"
+    pair = n_of_m(word)
+    if pair is None:
+        a.refuse("mask_structure", f"the mask `{word}` is not carried over")
+        return None
+    pruned, of = pair
+    if 2 * pruned != of:
+        why = f"there it meant that {pruned} of {of} are pruned, here a pattern says how many stay"
+        a.note("mask_structure", f"`{word}` is written `{of - pruned}:{of}`", why)
+    return f"{of - pruned}:{of}"
+
+
+def constant(a: Arguments, stage: Stage) -> None:
+    targets = _targets(a)
+    start = a.amount("start", "epochs", 0)
+    a.idle(("end", "update"), "zeros are held to the end of the stage")
+    if start is None or not start.is_(0):
+        a.note("start", "zeros are held from the stage's start", "the loader let weights grow until then")
+    stage.prunes.append(Prune(*_part(a), "hold", targets))
+
+
+def magnitude(a: Arguments, stage: Stage) -> None:
+    targets = _targets(a)
+    shape = a.text("update_scheduler", "cubic")
+    first, last = a.amount("init_sparsity", "ratio", 0), a.amount("final_sparsity", "ratio")
+    window = Window(a.amount("start", "epochs"), a.amount("end", "epochs"))
+    pattern = pruned_of(a) if a.has("mask_structure") else "unstructured"
+    a.idle(("update",), "the loader changed masks at every step, whatever it said")
+    if not a.flag("leave_enabled", True):
+        a.refuse("leave_enabled", "masks stay in force here", "add a stage with `method = release`")
+    if a.inside("update_scheduler") is not None or shape not in ("linear", "cubic"):
+        return a.refuse("update_scheduler", f"the shape `{shape}` is not carried over", "`linear` and `cubic` are")
+    if first is None or last is None or pattern is None:
+        return a.refuse("final_sparsity", "a ramp needs `final_sparsity`") if last is None else None
+    why = "the loader computed masks before a step and never reached the last value: .7125 of .8 in four steps"
+    a.note("final_sparsity", "the last value is reached here", why)
+    ramp = Sparsity(shape, first, last, window, None)
+    stage.prunes.append(Prune(*_part(a), "magnitude(scope = uniform)", targets, pattern, ramp))
+
+
+def _part(a: Arguments) -> tuple[str, Span, str]:
+    return a.modifier.name, a.modifier.span, a.modifier.comment
+
+
+def _targets(a: Arguments) -> Targets:
+    """Without `targets` a loader took the linear layers of every block."""
+    names = tuple(name for name, _ in a.words("targets")) or ("__BLOCKS__",)
+    return Targets(names, tuple(name for name, _ in a.words("ignore")), modules=True)
+
+
+def renamed(reader: Callable[[Arguments, Stage], None], today: str) -> Callable[[Arguments, Stage], None]:
+    def read(a: Arguments, stage: Stage) -> None:
+        message = f"`{a.modifier.name}` is read as `{today}`"
+        a.document.without_effect(message, "it was renamed", a.modifier.span)
+        reader(a, stage)
+
+    return read
+
+
+READERS: dict[str, Callable[[Arguments, Stage], None]] = {
+    "SparseGPTModifier": sparsegpt,
+    "SparseOPTModifier": renamed(sparsegpt, "SparseGPTModifier"),
+    "SparseLlamaModifier": renamed(sparsegpt, "SparseGPTModifier"),
+    "WandaPruningModifier": wanda,
+    "ConstantPruningModifier": constant,
+    "MagnitudePruningModifier": magnitude,
+}

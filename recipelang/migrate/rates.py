@@ -1,0 +1,97 @@
+"""Learning rates of an old recipe as one schedule that covers its stage."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from recipelang.migrate.arguments import Amount
+from recipelang.migrate.comments import hashed
+from recipelang.migrate.form import Rate, Stage
+from recipelang.source import Diagnostic
+
+if TYPE_CHECKING:
+    from recipelang.migrate.write import Writer
+
+_TRAINERS = "# the recipe had none of its own: its trainer let the rate fall to 0\n"
+
+
+def learning_rate(stage: Stage, writer: Writer) -> str:
+    """The attribute of a stage, as text."""
+    if not stage.rates:
+        return f"{_TRAINERS}learning_rate = linear({writer.rate()} -> 0, over = start..end)"
+    pieces = _Pieces(stage, writer).run()
+    if len(pieces) == 1:
+        *comment, piece = pieces[0].split("\n")
+        return "\n".join([*comment, f"learning_rate = {piece}"])
+    return "learning_rate = [\n" + "".join(f"{piece},\n" for piece in pieces) + "]"
+
+
+class _Pieces:
+    """Piece after piece, without a gap: before the first the trainer's own rate was in force, after one its last."""
+
+    def __init__(self, stage: Stage, writer: Writer) -> None:
+        self.stage, self.writer = stage, writer
+        self.rates = sorted(stage.rates, key=lambda r: _begins(r) or Fraction(0))
+        self.pieces: list[str] = []
+        self.at: Fraction | None = Fraction(0)  # as far as the pieces reach, and the same as text
+        self.text = "start"
+        self.held = ""
+
+    def run(self) -> list[str]:
+        for rate, after in zip(self.rates, [*self.rates[1:], None], strict=True):
+            self._reach(rate)
+            self._add(rate, after)
+        if self.text != "end" and not self.writer.compat:
+            self.pieces.append(f"constant({self.held or self.writer.rate()}, over = {self.text}..end)")
+        return self.pieces
+
+    def _reach(self, rate: Rate) -> None:
+        """Fill what lies before a piece."""
+        start, begins = self._point(rate.window.start, "start"), _begins(rate)
+        if self.writer.compat and self.held:  # what was set last stays by itself
+            return
+        if start != self.text and begins is not None and self.at is not None and begins > self.at:
+            self.pieces.append(f"constant({self.held or self.writer.rate()}, over = {self.text}..{start})")
+
+    def _add(self, rate: Rate, after: Rate | None) -> None:
+        begins = _begins(rate)
+        if begins is not None and self.at is not None and begins < self.at:
+            return self._refuse(rate, "two learning rates are in force at once")
+        end, until = self._until(rate, after)
+        if until is not None and begins is not None and until <= begins:
+            return self._refuse(rate, "this learning rate ends before it begins")
+        self.pieces.append(hashed(rate.comment) + self._piece(rate, self._point(rate.window.start, "start"), end))
+        self.held = self.writer.amounts.text(rate.last, "low")
+        self.at, self.text = until, end
+
+    def _until(self, rate: Rate, after: Rate | None) -> tuple[str, Fraction | None]:
+        """A rate that was set once stays until another one begins."""
+        if rate.shape != "constant":
+            end = rate.window.end
+            return self._point(end, "end"), end.value if end is not None else self._length()
+        if after is None:
+            return "end", self._length()
+        return self._point(after.window.start, "end"), _begins(after)
+
+    def _length(self) -> Fraction | None:
+        return self.stage.length.value if self.stage.length is not None else None
+
+    def _piece(self, rate: Rate, start: str, end: str) -> str:
+        text = self.writer.amounts.text
+        first, last = text(rate.first, "peak"), text(rate.last, "low")
+        if rate.shape == "constant":
+            return f"constant({last}, over = {start}..{end})"
+        rewind = f", rewind = {text(rate.rewind, 'cycle')}" if rate.rewind is not None else ""
+        return f"{rate.shape}({first} -> {last}, over = {start}..{end}{rewind})"
+
+    def _point(self, at: Amount | None, side: str) -> str:
+        return self.writer.amounts.point(at, self.stage.length, side)
+
+    def _refuse(self, rate: Rate, message: str) -> None:
+        self.writer.found.add(Diagnostic("E113", message, self.writer.document.label(rate.span)))
+
+
+def _begins(rate: Rate) -> Fraction | None:
+    start = rate.window.start
+    return Fraction(0) if start is None else start.value

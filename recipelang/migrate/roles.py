@@ -1,0 +1,98 @@
+"""A set of tensors as roles, when the roles select exactly the same on the family's reference model."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from recipelang.plan.families import TensorFact
+
+#: one word each for what a layer's matrices are
+_PARTS = ("query", "key", "value", "out", "gate", "up", "down")
+_ATTENTION = frozenset({"query", "key", "value", "out"})
+#: more terms than these are no easier to read than names
+_TERMS = 12
+
+
+def as_roles(chosen: frozenset[str], tensors: tuple[TensorFact, ...]) -> str | None:
+    """The shortest of what fits; none where no roles do."""
+    for text, names in _simple(tensors):
+        if names == chosen:
+            return text
+    return _by_layers(chosen, tensors)
+
+
+def _simple(tensors: tuple[TensorFact, ...]) -> Iterator[tuple[str, frozenset[str]]]:
+    linear = _having(tensors, "linear")
+    for body in ("encoder", "decoder"):
+        if part := _having(tensors, body) & linear:
+            yield f"@linear & @{body}", part
+    yield "@linear", linear
+    yield "@linear except @head", linear - _having(tensors, "head")
+    yield "@linear | @embeddings", linear | _having(tensors, "embeddings")
+    yield "@embeddings", _having(tensors, "embeddings")
+    yield "@head", _having(tensors, "head")
+
+
+def _having(tensors: tuple[TensorFact, ...], role: str) -> frozenset[str]:
+    return frozenset(t.name for t in tensors if role in t.roles)
+
+
+def _by_layers(chosen: frozenset[str], tensors: tuple[TensorFact, ...]) -> str | None:
+    """Layers that lose the same parts are one term: `(@query | @key) & layers(0..5)`."""
+    depth = 1 + max((t.layer for t in tensors if t.layer is not None), default=-1)
+    parts: dict[int, set[str]] = defaultdict(set)
+    terms: list[str] = []
+    for tensor in tensors:
+        if tensor.name not in chosen:
+            continue
+        if tensor.layer is not None and (part := next((p for p in _PARTS if p in tensor.roles), None)):
+            parts[tensor.layer].add(part)
+        elif "head" in tensor.roles and _having(tensors, "head") <= chosen:
+            terms.append("@head")
+        else:
+            return None
+    alike: dict[frozenset[str], list[int]] = defaultdict(list)
+    for layer, found in sorted(parts.items()):
+        alike[frozenset(found)].append(layer)
+    every = frozenset(p for p in _PARTS if any(p in t.roles for t in tensors))
+    body = next((b for b in ("encoder", "decoder") if _having(tensors, b)), None)
+    for found_, layers in alike.items():
+        terms += _term(found_, every, layers, depth, body)
+    terms = list(dict.fromkeys(terms))
+    return " | ".join(terms) if 0 < len(terms) <= _TERMS else None
+
+
+def _term(parts: frozenset[str], every: frozenset[str], layers: list[int], depth: int, body: str | None) -> list[str]:
+    runs = _runs(layers)
+    where = [] if layers == list(range(depth)) else [f"layers({a})" if a == b else f"layers({a}..{b})" for a, b in runs]
+    what = _what(parts, every)
+    if not where:
+        return [f"{what} & @{body}"] if what == "@linear" and body else [what]
+    at = where[0] if len(where) == 1 else f"({' | '.join(where)})"
+    return [f"({what}) & {at}" if " | " in what else f"{what} & {at}"]
+
+
+def _what(parts: frozenset[str], every: frozenset[str]) -> str:
+    """Parts of a layer. A role also takes biases along, which are not pruned."""
+    attention = _ATTENTION & every
+    if parts == every:
+        return "@linear"
+    if parts == attention:
+        return "@attention"
+    if parts == every - attention:
+        return "@ffn"
+    if parts > attention:
+        rest = [f"@{p}" for p in _PARTS if p in parts - attention]
+        return " | ".join(["@attention", *rest])
+    return " | ".join(f"@{p}" for p in _PARTS if p in parts)
+
+
+def _runs(layers: list[int]) -> list[tuple[int, int]]:
+    runs: list[tuple[int, int]] = []
+    for layer in layers:
+        if runs and runs[-1][1] == layer - 1:
+            runs[-1] = (runs[-1][0], layer)
+        else:
+            runs.append((layer, layer))
+    return runs

@@ -1,0 +1,359 @@
+"""Stages as recipe text: roles for names, windows relative to the stage, parameters for what was never in the file."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import PurePath
+
+from recipelang.migrate import comments, names
+from recipelang.migrate.amounts import Amounts, literal, pruned_alike
+from recipelang.migrate.arguments import Amount
+from recipelang.migrate.comments import hashed
+from recipelang.migrate.document import Document
+from recipelang.migrate.form import Distill, Freeze, Prune, Sparsity, Stage, Targets
+from recipelang.migrate.rates import learning_rate
+from recipelang.migrate.roles import as_roles
+from recipelang.plan.families import TensorFact
+from recipelang.source import Diagnostic, Diagnostics
+from recipelang.source.render import line_of
+from recipelang.spec.blocks import METRICS
+from recipelang.spec.show import fraction, string
+
+#: a selector that is longer than this is written once
+_LONG = 60
+_LAYER = re.compile(r"(.*\.)(\d{1,4})", re.ASCII)
+#: a name that gives a task away
+_TASKS = (
+    (r"squad|\bqa\b|_qa|run_qa|qa_outputs|question_answering", "question_answering"),
+    (r"mnli|qqp|sst2|run_glue|text_classification", "sequence_classification"),
+    (r"\bmlm\b|_mlm|run_mlm", "masked_lm"),
+    (r"conll|run_ner|token_classification", "token_classification"),
+)
+
+
+class Writer:
+    def __init__(self, document: Document, stages: list[Stage], found: Diagnostics, *, compat: bool = False) -> None:
+        self.compat = compat
+        self.document, self.stages, self.found = document, stages, found
+        self.amounts = Amounts(document, stages)
+        self.params: dict[str, tuple[str, str]] = {}  # name -> its documentation, its statement
+        named = _names(stages)
+        self.family = names.family_of(named)
+        self.tensors = names.reference(self.family, named) if self.family else ()
+        self.keep: tuple[int, ...] = ()
+        self.drops: dict[str, str] = {}  # stage -> its block
+        self.selectors: dict[str, str] = {}  # let -> a long selector that stands twice
+
+    def run(self) -> str:
+        from recipelang.syntax.fmt import format
+
+        model = self._model()
+        self.drops = {stage.name: self._drop(stage) for stage in self.stages}  # selectors count what they leave
+        claims = self._claims()
+        blocks = [self._stage(stage) for stage in self.stages]
+        parts = [self._head(), self._parameters(), model, *blocks, self._evaluate(), *claims]
+        return format("\n\n".join(part for part in parts if part) + "\n")
+
+    # -------------------------------------------------------------- around the stages
+    def _head(self) -> str:
+        source = self.document.source
+        name = PurePath(source.name).name
+        digest = hashlib.sha256(source.text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        how = "read with compat" if self.compat else "read strictly"
+        told = string(f"{line_of(name)} (sha256:{digest}), {self.document.dialect}, {how}")
+        stem = re.sub(r"[^A-Za-z0-9.-]+", "-", name.rpartition(".")[0] or name).strip("-.")[:60] or "migrated"
+        return f"recipe 1 {string(stem)}\n\nmeta {{\n  origin = {told}\n}}"
+
+    def _parameters(self) -> str:
+        lines: list[str] = []
+        for name, statement in self.amounts.definitions():
+            variable = self.document.variables.get(name)
+            above = [f"# {line}" for line in comments.lines(variable.comment)] if variable else []
+            lines += [*([""] if lines and above else []), *above]
+            doc = f"`{name}` of the original{'' if variable else ', which left it to the command line'}."
+            lines += [f"## {doc}", statement] if statement.startswith("param") else [statement]
+        asked = [line for doc, statement in self.params.values() for line in (f"## {doc}", statement)]
+        lets = [f"let {name} = {value}" for name, value in (*self.amounts.told.items(), *self.selectors.items())]
+        return "\n\n".join("\n".join(group) for group in (asked, lines, lets) if group)
+
+    def ask(self, name: str, type_: str, doc: str, default: str | None = None) -> str:
+        """A parameter for what the file does not say."""
+        self.params[name] = (doc, f"param {name}: {type_}" + (f" = {default}" if default else ""))
+        return name
+
+    def _model(self) -> str:
+        command = self.document.command
+        base = _hub(command.get("model_name_or_path", ""), {"bert-base-uncased": "google-bert/bert-base-uncased"})
+        self.ask("base", "model", "The model to start from, which the original left to the command line.", base)
+        task = self._task()
+        if task is None:
+            known = "question_answering, sequence_classification, token_classification, masked_lm, causal_lm"
+            task = self.ask("task", f"one_of({known})", "What the model is trained for: the original does not say.")
+        lines = [f"model {{\n  base = base\n  task = {task}\n}}"]
+        if any(s.mode == "train" or _looks_at_data(s) for s in self.stages):
+            source = _hub(command.get("dataset_name", ""), {"squad": "rajpurkar/squad"})
+            self.ask("source", "dataset", "The data, which the original left to the command line.", source)
+            rest = [
+                f"{ours} = {command[theirs]} tokens"
+                for ours, theirs in (("max_length", "max_seq_length"), ("stride", "doc_stride"))
+                if command.get(theirs, "").isdigit() and int(command[theirs]) > 0
+            ]
+            lines.append("data {\n  " + "\n  ".join(["source = source", *rest]) + "\n}")
+        return "\n\n".join(lines)
+
+    def _evaluate(self) -> str:
+        """What the training script measured after training, where it is known for what it trained."""
+        task = self._task()
+        if task is None or not any(s.mode == "train" for s in self.stages):
+            return ""
+        measured = METRICS[task] if task == "question_answering" else METRICS[task][:1]
+        return f"evaluate dev {{\n  metrics = [{', '.join(measured)}]\n}}"
+
+    def _task(self) -> str | None:
+        if any("start_logits" in d.on for s in self.stages for d in s.distills):
+            return "question_answering"
+        if self.family == "llama" or any(_layer_by_layer(s) for s in self.stages):
+            return "causal_lm"
+        text = " ".join([PurePath(self.document.source.name).name.lower(), *self.document.command.values()])
+        script = self.document.source.text
+        found = next((task for pattern, task in _TASKS if re.search(pattern, text.lower())), None)
+        return found or ("question_answering" if re.search(r"\brun_qa\.py|\bqa_outputs\b", script) else None)
+
+    # -------------------------------------------------------------- a stage
+    def _stage(self, stage: Stage) -> str:
+        body: list[str] = []
+        if stage.mode == "one_shot":
+            body.append("mode = one_shot")
+        else:
+            body += [f"length = {self._length(stage)}", f"batch = {self._batch()}", learning_rate(stage, self)]
+            body += ["compat = sparseml_1"] if self.compat else []
+            if stage.weight_decay is not None:
+                body.append(f"optimizer = adamw(weight_decay = {self.amounts.text(stage.weight_decay)})")
+        blocks = [self.drops[stage.name], *self._prunes(stage)]
+        blocks += [self._freeze(f, i) for i, f in enumerate(stage.freezes)]
+        blocks += [self._distill(d, stage) for d in stage.distills]
+        return "\n".join([f"stage {stage.name} {{", *body, *("\n" + b for b in blocks if b), "}"])
+
+    def _length(self, stage: Stage) -> str:
+        if stage.length is not None:
+            return self.amounts.text(stage.length)
+        name = "length" if len([s for s in self.stages if s.mode == "train"]) == 1 else f"length_{stage.name}"
+        return self.ask(name, "span", "Length of the training, which the original left to the command line.")
+
+    def _batch(self) -> str:
+        told = self.document.command.get("per_device_train_batch_size", "")
+        default = told if told.isdigit() and int(told) > 0 else None
+        return self.ask("batch", "int", "Examples of a step, which the original left to the command line.", default)
+
+    def rate(self) -> str:
+        told = self.document.command.get("learning_rate", "")
+        default = None
+        if re.fullmatch(r"\d+(\.\d+)?(e-?\d{1,2})?", told):
+            default = fraction(Fraction(told))
+        return self.ask("learning_rate", "number", "The rate that the original was given on the command line.", default)
+
+    def _drop(self, stage: Stage) -> str:
+        if not stage.drops:
+            return ""
+        first = stage.drops[0]
+        dropped = sorted({int(m[2]) for d in stage.drops for name in d.layers if (m := _LAYER.fullmatch(name))})
+        depth = 1 + max((t.layer for t in self.tensors if t.layer is not None), default=-1)
+        named = all(_LAYER.fullmatch(name) for d in stage.drops for name in d.layers)
+        if not named or not depth or dropped[-1] >= depth or len(dropped) == depth:
+            label = self.document.label(first.span)
+            help = ("write `drop layers { keep = [...] }` with the numbers of those that stay",)
+            self.found.add(Diagnostic("E113", "these layers cannot be counted", label, help=help))
+            return ""
+        self.keep = tuple(i for i in range(depth) if i not in dropped)
+        why = (f"which layers stay depends on how many there are: {depth} in the usual model of this family",)
+        self.found.add(
+            Diagnostic("W132", f"read for a model of {depth} layers", self.document.label(first.span), notes=why)
+        )
+        return f"{hashed(first.comment)}drop layers {{ keep = [{', '.join(map(str, self.keep))}] }}"
+
+    def _prunes(self, stage: Stage) -> list[str]:
+        joined: list[Prune] = []
+        for prune in stage.prunes:
+            same = next((i for i, p in enumerate(joined) if pruned_alike(p, prune)), None)
+            if same is None:
+                joined.append(prune)
+            else:
+                targets = joined[same].targets
+                both = replace(targets, names=tuple(dict.fromkeys([*targets.names, *prune.targets.names])))
+                joined[same] = replace(joined[same], targets=both)
+        labels = _labels(joined)
+        return [text for p, label in zip(joined, labels, strict=True) if (text := self._prune(p, label, stage))]
+
+    def _prune(self, prune: Prune, name: str, stage: Stage) -> str:
+        selector = self.selector(prune)
+        if selector is None:
+            return ""
+        named = next((let for let, text in self.selectors.items() if text == selector), selector)
+        lines = [f"targets = {named}"]
+        if re.fullmatch(r".*@(encoder|decoder)", selector) and prune.method != "hold" and self.family:
+            lines.append("never = @embeddings | @head")
+        lines.append(f"method = {prune.method}")
+        if prune.pattern != "unstructured":
+            lines.append(f"pattern = {prune.pattern}")
+        if prune.sparsity is not None:
+            lines.append(f"sparsity = {self._sparsity(prune, stage)}")
+        if prune.order != "sequential":
+            lines.append(f"order = {prune.order}")
+        return f"{hashed(prune.comment)}prune {name} {{\n" + "\n".join(lines) + "\n}"
+
+    def _sparsity(self, prune: Prune, stage: Stage) -> str:
+        ramp = prune.sparsity
+        assert ramp is not None
+        if not isinstance(ramp, Sparsity):
+            return self.amounts.text(ramp)
+        start, end = ramp.window.start, ramp.window.end
+        last = self.amounts.text(ramp.last)
+        if ramp.first.value is not None and ramp.first.value == ramp.last.value:
+            at_start = start is None or start.value == 0
+            return last if at_start else f"step(0% -> {last}, at = {self.amounts.point(start, stage.length, 'start')})"
+        self._in_order(prune, ramp)
+        if self._ends_short(ramp, stage):
+            notes = ("SparseML 1 updated masks before a step, and the step at the window's end is behind the last one",)
+            message = "its last sparsity is never reached: the window ends with the training"
+            label = self.document.label(prune.span)
+            help = ("end the window an epoch earlier, or migrate with `--mode strict`",)
+            self.found.add(Diagnostic("W132", message, label, notes=notes, help=help))
+        over = f"{self.amounts.point(start, stage.length, 'start')} .. {self.amounts.point(end, stage.length, 'end')}"
+        power = f", power = {ramp.power}" if ramp.power else ""
+        change = f"{self.amounts.text(ramp.first)} -> {last}"
+        return f"{ramp.shape}({change}, over = {over}{power}, {self._events(ramp)})"
+
+    def _ends_short(self, sparsity: Sparsity | Amount | None, stage: Stage) -> bool:
+        if not (self.compat and isinstance(sparsity, Sparsity)) or sparsity.first.value == sparsity.last.value:
+            return False
+        end, length = sparsity.window.end, stage.length
+        return end is None or (length is not None and end.value == length.value)
+
+    def _in_order(self, prune: Prune, ramp: Sparsity) -> None:
+        start, end = ramp.window.start, ramp.window.end
+        if end is None or end.value is None:
+            return
+        if end.value <= (start.value if start is not None and start.value is not None else 0):
+            label = self.document.label(end.span)
+            self.found.add(Diagnostic("E113", f"`{prune.source}` ends before it begins", label))
+
+    def _events(self, ramp: Sparsity) -> str:
+        every = ramp.every
+        if every is None or every.value == 0:
+            return "every = 1 step"
+        if every.formula is None and every.value is not None and every.value < 1 and (1 / every.value).denominator == 1:
+            return f"updates = {1 / every.value} per epoch"
+        return f"every = {self.amounts.text(every, 'cycle')}"
+
+    def _freeze(self, freeze: Freeze, index: int) -> str:
+        selector = self.selector(freeze)
+        until = f"\nuntil = {self.amounts.text(freeze.until)}" if freeze.until is not None else ""
+        name = "frozen" if index == 0 else f"frozen_{index + 1}"
+        return f"{hashed(freeze.comment)}freeze {name} {{\ntargets = {selector}{until}\n}}" if selector else ""
+
+    def _distill(self, distill: Distill, stage: Stage) -> str:
+        self.ask("teacher", "model", "The teacher, which the original left to the command line.")
+        hardness = self.amounts.text(distill.hardness)
+        window = distill.window
+        start = self.amounts.point(window.start, stage.length, "start")
+        end = self.amounts.point(window.end, stage.length, "end")
+        if (start, end) != ("start", "end"):
+            parts = [] if start == "start" else [f"constant(0%, over = start..{start})"]
+            parts.append(f"constant({hardness}, over = {start}..{end})")
+            parts += [] if end == "end" else [f"constant(0%, over = {end}..end)"]
+            hardness = f"[{', '.join(parts)}]"
+        lines = ["teacher = teacher", f"on = {distill.on}", f"hardness = {hardness}"]
+        lines.append(f"temperature = {self.amounts.text(distill.temperature)}")
+        return f"{hashed(distill.comment)}distill {{\n" + "\n".join(lines) + "\n}"
+
+    # -------------------------------------------------------------- selectors
+    def selector(self, part: Prune | Freeze) -> str | None:
+        targets = part.targets
+        try:
+            if self.family is not None or not any(n for n in targets.names if not n.startswith("__")):
+                found = self._roles(part, targets)
+                if found:
+                    return found
+            return names.as_globs(targets)
+        except names.NotUnderstood as why:
+            self.found.add(Diagnostic("E113", f"targets are not read: {why}", self.document.label(part.span)))
+            return None
+
+    def _roles(self, part: Prune | Freeze, targets: Targets) -> str | None:
+        tensors = self.tensors or names.reference("llama" if targets.modules else "bert")
+        body = names.Body(tensors)
+        for name in body.unmatched(targets):
+            why = ("its loader refused such a name; looked for in the usual model of the family",)
+            message = f"`{name[:80]}` names nothing in a `{self.family}` model"
+            self.found.add(Diagnostic("W132", message, self.document.label(part.span), notes=why))
+        chosen = body.matched(targets)
+        if not chosen:
+            return None
+        if self.keep:
+            tensors, chosen = _renumbered(tensors, chosen, self.keep)
+        return as_roles(chosen, tensors)
+
+    def _claims(self) -> list[str]:
+        """What the original reaches, as a promise that the run must keep."""
+        prunes = [(s, p) for s in self.stages for p in s.prunes if p.sparsity is not None]
+        if len(prunes) != 1 or self._ends_short(prunes[0][1].sparsity, prunes[0][0]):
+            return []
+        prune = prunes[0][1]
+        selector = self.selector(prune)
+        last = prune.sparsity.last if isinstance(prune.sparsity, Sparsity) else prune.sparsity
+        if selector is None or last is None:
+            return []
+        if len(selector) > _LONG:
+            self.selectors["pruned"] = selector
+            selector = "pruned"
+        return [f"expect sparsity({selector}) == {self.amounts.text(last)} ± 0.1%"]
+
+
+def _renumbered(
+    tensors: tuple[TensorFact, ...], chosen: frozenset[str], keep: tuple[int, ...]
+) -> tuple[tuple[TensorFact, ...], frozenset[str]]:
+    """The model after layers went, numbered anew. Old names stay: only their layers matter here."""
+    new = {old: i for i, old in enumerate(keep)}
+    left = tuple(
+        replace(t, layer=new[t.layer]) if t.layer is not None else t for t in tensors if t.layer in (None, *keep)
+    )
+    return left, chosen & {t.name for t in left}
+
+
+def _labels(prunes: list[Prune]) -> list[str]:
+    """`weights` alone; several by what they reach."""
+    if len(prunes) == 1:
+        return ["held" if prunes[0].method == "hold" else "weights"]
+    found: list[str] = []
+    for prune in prunes:
+        last = prune.sparsity.last if isinstance(prune.sparsity, Sparsity) else prune.sparsity
+        value = None if last is None else last.value
+        stem = "held" if prune.method == "hold" else "weights"
+        if value is not None and prune.method != "hold":
+            stem = "to_" + literal(value, "ratio").rstrip("%").replace(".", "_")
+            stem = stem if stem.isidentifier() else "weights"
+        found.append(stem if stem not in found else f"{stem}_{1 + sum(f.startswith(stem) for f in found)}")
+    return found
+
+
+def _layer_by_layer(stage: Stage) -> bool:
+    """What is only ever done to decoders."""
+    return stage.mode == "one_shot" and any(p.method.startswith(("sparsegpt", "wanda")) for p in stage.prunes)
+
+
+def _looks_at_data(stage: Stage) -> bool:
+    return any(p.method.startswith(("sparsegpt", "wanda", "obert", "snip")) for p in stage.prunes)
+
+
+def _names(stages: list[Stage]) -> list[str]:
+    targets = [t for s in stages for t in (*(p.targets for p in s.prunes), *(f.targets for f in s.freezes))]
+    layers = [name for s in stages for d in s.drops for name in d.layers]
+    return [n for t in targets for n in (*t.names, *t.ignored)] + layers
+
+
+def _hub(told: str, known: dict[str, str]) -> str | None:
+    name = known.get(told, told)
+    return string(f"hf://{name}") if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) and "$" not in name else None

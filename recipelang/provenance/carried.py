@@ -1,0 +1,96 @@
+"""What an output folder keeps of its recipe, beside the text that `resume` reads.
+
+`portable.recipe` is the evaluated recipe without a path of this machine,
+`spec.json` its canonical form (so that sha256 of it is the spec digest),
+`sources/` what was typed, `origin.json` what the form does not tell: contents of
+local models and data, parameters, licence, papers.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from recipelang.plan.identities import identities, local_references
+from recipelang.source import Source
+from recipelang.source.text import Sources
+from recipelang.spec.canonical import spec_form
+from recipelang.spec.check import Recipe
+from recipelang.spec.effective import effective
+from recipelang.spec.references import references
+from recipelang.spec.selector import to_json
+from recipelang.spec.show import show
+
+PORTABLE, SPEC, ORIGIN, SOURCES = "portable.recipe", "spec.json", "origin.json", "sources"
+
+
+def carried(recipe: Recipe, beside: Path) -> dict[str, str]:
+    """Path below `recipe/` -> text. Local references are relative to `beside`."""
+    contents = identities(recipe, beside)
+    moved = _portable(local_references(recipe))
+    origin = {
+        "name": recipe.name,
+        "version": recipe.meta.version,
+        "license": recipe.meta.license,
+        "authors": list(recipe.meta.authors),
+        "cites": list(recipe.meta.cites),
+        "tags": list(recipe.meta.tags),
+        "summary": recipe.meta.summary or recipe.doc.split("\n\n")[0] or None,
+        "reported": list(recipe.meta.reported),
+        "parameters": {p.name: show(recipe.evaluator.definition_value(p.name)) for p in recipe.params},
+        "references": {path: moved.get(named, named) for path, named in references(recipe)},
+        "contents": {moved.get(named, named): digest for named, digest in contents.items()},
+    }
+    return {
+        PORTABLE: effective(recipe, moved),
+        SPEC: to_json(spec_form(recipe, contents)),
+        ORIGIN: json.dumps(origin, indent=1, ensure_ascii=False) + "\n",
+        **{f"{SOURCES}/{name}": text for name, text in _sources(recipe.source).items()},
+    }
+
+
+def _portable(paths: list[str]) -> dict[str, str]:
+    """A path that only this machine has -> the last part of it, told apart where two are alike."""
+    moved: dict[str, str] = {}
+    taken = {p for p in paths if not _of_machine(p)}
+    for path in filter(_of_machine, paths):
+        last = re.split(r"[/\\]", path.rstrip("/\\"))[-1] or "here"
+        name, n = f"./{last}", 1
+        while name in taken:
+            n += 1
+            name = f"./{n}-{last}"
+        taken.add(name)
+        moved[path] = name
+    return moved
+
+
+def _of_machine(path: str) -> bool:
+    return bool(re.match(r"[/~\\]|file://|[A-Za-z]:[/\\]", path))
+
+
+def _sources(source: Source) -> Mapping[str, str]:
+    """Every file as typed, by a relative name: below the folder they have in common, the library's below `lib/`."""
+    files = source.files if isinstance(source, Sources) else (source,)
+    local = [posixpath.normpath(f.name.replace("\\", "/")) for f in files if "://" not in f.name and f.name[:1] != "<"]
+    absolute = [posixpath.normpath(posixpath.join(Path.cwd().as_posix(), name)) for name in local]
+    common = posixpath.commonpath([posixpath.dirname(p) for p in absolute]) if absolute else ""
+    names = dict(zip(local, (posixpath.relpath(p, common) for p in absolute), strict=True))
+    found: dict[str, str] = {}
+    for file in files:
+        scheme, separator, rest = file.name.partition("://")
+        if separator:
+            name = f"{scheme}/{rest.removesuffix('.recipe')}.recipe"
+        elif file.name[:1] == "<":
+            name = "stdin.recipe"
+        else:
+            name = names[posixpath.normpath(file.name.replace("\\", "/"))]
+        found["/".join(_safe(part) for part in name.split("/"))] = file.text
+    return found
+
+
+def _safe(part: str) -> str:
+    """A part of a path that is one everywhere."""
+    return re.sub(r"[^\w.@+-]+", "-", part).strip(".") or "-"

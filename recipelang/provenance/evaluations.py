@@ -1,0 +1,53 @@
+"""The evaluations of a run, done again with its weights and data: level 4. Loads torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from recipelang.plan.types import Plan
+from recipelang.source import RecipeError, fail
+from recipelang.source.render import line_of
+
+#: two machines sum in another order; a changed model differs by more
+TOLERANCE = 0.002  # of a ratio; of other metrics this share
+
+
+def evaluate_again(folder: Path, plan: Plan) -> dict[str, float]:
+    """`dev.f1` and the like, of the final weights. The data are where the plan, or its recipe, has them."""
+    from contextlib import nullcontext
+
+    import torch
+
+    from recipelang.engine.evaluate import evaluate
+    from recipelang.engine.models import load_model
+    from recipelang.plan.data import load_split
+    from recipelang.tasks import task_of
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = load_model(folder, plan.model, plan.seed).to(device)
+    precision = plan.stages[-1].precision if plan.stages else "fp32"
+
+    def cast():  # type: ignore[no-untyped-def]
+        return nullcontext() if precision == "fp32" else torch.autocast(device.type, torch.bfloat16)
+
+    found: dict[str, float] = {}
+    for evaluation in plan.evaluations:
+        data = next(d for d in plan.data if d.label == evaluation.data)
+        examples, features = load_split(data, evaluation.split, folder, evaluation.samples)
+        metrics = evaluate(model, task_of(plan.model.task), evaluation, examples, features, device, cast)
+        found |= {f"{evaluation.name}.{metric}": value for metric, value in metrics.items()}
+    return found
+
+
+def compare(found: Mapping[str, float], recorded: Mapping[str, float]) -> str:
+    """E141 for a metric that the run has otherwise."""
+    bad = []
+    for name, value in found.items():
+        said = recorded.get(name)
+        if said is None or abs(value - said) > TOLERANCE * max(1.0, abs(said)):
+            message = f"`{line_of(name)}` is {value:.4f}, the run says {said if said is None else format(said, '.4f')}"
+            bad.append(fail("E141", message, help="the data, or the code that counts, is another").diagnostics[0])
+    if bad:
+        raise RecipeError(bad)
+    return ", ".join(f"{line_of(n)} {v:.4f}" for n, v in found.items()) + ", as the run measured" if found else "none"

@@ -1,0 +1,129 @@
+"""How a model was made, told by whatever is at hand: a run's folder, a weight file, a recipe, a packed recipe.
+
+Nothing is checked here but sizes and types; `verify` does that. So all of it is
+what the thing says of itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recipelang.plan.safetensors_header import read_header
+from recipelang.provenance.safe_json import parse_object, read_bytes, read_object
+from recipelang.provenance.stamp import recipe_stamp
+from recipelang.provenance.statement import read_statement, statement_path
+from recipelang.source import fail
+from recipelang.source.render import line_of
+
+Told = dict[str, Any]
+_ENDINGS = (".safetensors",)
+#: of an OCI layout: its index, a manifest
+_MAX_MANIFEST = 4 * 2**20
+
+
+def inspected(path: Path) -> Told | None:
+    """`kind` and what is known; none for a file that may be a recipe. E135 for what tells nothing."""
+    if path.is_dir():
+        if statement_path(path).exists() or statement_path(path).is_symlink():
+            return _run(path)
+        if (path / "oci-layout").is_file():
+            return _packed(path)
+        weights = sorted(path.glob("*.safetensors"))
+        if weights:
+            return {**_weights(weights[0]), "where": str(path), "files": len(weights)}
+        if (path / "recipe" / "plan.json").is_file():
+            raise fail(
+                "E135", f"the run in `{line_of(str(path))}` is not finished", help="`recipelang resume` goes on with it"
+            )
+        help = "name the output folder of a run, a safetensors file, a recipe, or a packed recipe"
+        raise fail("E135", f"`{line_of(str(path))}` does not tell how it was made", help=help)
+    return _weights(path) if path.suffix in _ENDINGS else None
+
+
+def _run(path: Path) -> Told:
+    said = read_statement(path)
+    p = said.predicate
+    signed = statement_path(path).with_name("statement.sigstore.json").is_file()
+    return {
+        "kind": "run",
+        "where": str(path),
+        "name": p["name"],
+        "version": p.get("version"),
+        "status": p["status"],
+        "rehearsal": p.get("rehearsal"),
+        "digests": p["digests"],
+        "base": _text(p.get("references"), "model.base"),
+        "parameters": p["parameters"],
+        "seed": p.get("seed"),
+        "environment": p["environment"],
+        "time": p.get("time"),
+        "metrics": p["metrics"],
+        "claims": p["claims"],
+        "sparsity": _sparsity(p["tensors"]),
+        "weights": list(said.subjects),
+        "signature": "there, not checked" if signed else "none",
+    }
+
+
+def _text(found: object, key: str) -> str | None:
+    value = found.get(key) if isinstance(found, dict) else None
+    return value if isinstance(value, str) else None
+
+
+def _sparsity(tensors: Mapping[str, Mapping[str, int]]) -> float | None:
+    size = sum(t["size"] for t in tensors.values())
+    return sum(t["zeros"] for t in tensors.values()) / size if size else None
+
+
+def _weights(path: Path) -> Told:
+    stamp = recipe_stamp(path)
+    if "spec" not in stamp:
+        help = "only files that `recipelang run` wrote do"
+        raise fail("E135", f"`{line_of(path.name)}` does not tell how it was made", help=help)
+    entries = read_header(path)
+    return {
+        "kind": "weights",
+        "where": str(path),
+        "name": stamp.get("name"),
+        "version": stamp.get("version"),
+        "digests": {"spec": stamp["spec"], "run": stamp.get("run")},
+        "tensors": len(entries),
+        "recipe": stamp.get("source"),
+    }
+
+
+def _packed(path: Path) -> Told:
+    """An OCI image layout: index, manifest, annotations. The blobs are read, not trusted."""
+    index = read_object(path / "index.json", _MAX_MANIFEST)
+    manifests = index.get("manifests")
+    digest, manifest = _manifest(path, manifests[0] if isinstance(manifests, list) and manifests else None)
+    annotations = manifest.get("annotations")
+    config = manifest.get("config")
+    layers = manifest.get("layers")
+    return {
+        "kind": "packed recipe",
+        "where": str(path),
+        "artifact_type": manifest.get("artifactType"),
+        "digests": {"manifest": digest, "spec": config.get("digest") if isinstance(config, dict) else None},
+        "annotations": annotations if isinstance(annotations, dict) else {},
+        "files": [_title(layer) for layer in layers] if isinstance(layers, list) else [],
+        "size": sum(
+            layer["size"] for layer in layers or [] if isinstance(layer, dict) and isinstance(layer.get("size"), int)
+        ),
+    }
+
+
+def _manifest(path: Path, descriptor: object) -> tuple[str, Told]:
+    digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
+    if not isinstance(digest, str) or not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+        raise fail("E137", "`index.json` names no manifest", help="copy or pull it again")
+    data = read_bytes(path / "blobs" / "sha256" / digest.removeprefix("sha256:"), _MAX_MANIFEST)
+    return digest, parse_object(data, "the manifest")
+
+
+def _title(layer: object) -> str:
+    annotations = layer.get("annotations") if isinstance(layer, dict) else None
+    return _text(annotations, "org.opencontainers.image.title") or "?"

@@ -1,0 +1,31 @@
+"""What a plan comes to, in numbers that two recipes can be compared by."""
+
+from __future__ import annotations
+
+from recipelang.plan.types import Plan
+
+
+def outcome(plan: Plan) -> dict[str, float]:
+    """
+    `non-zeros` are of all matrices that are pruned by a schedule, at the end.
+    """
+    sizes = {t.name: t.size for s in plan.stages for p in s.prunes for t in p.targets}
+    zeros: dict[str, float] = {}
+    for stage in plan.stages:
+        for prune in stage.prunes:
+            if not prune.events:
+                continue
+            last = prune.events[-1].zeros
+            if len(last) == len(prune.targets):
+                zeros |= {t.name: float(n) for t, n in zip(prune.targets, last, strict=True)}
+            else:  # a global ranking tells one total: spread over its targets by size
+                total = sum(t.size for t in prune.targets)
+                zeros |= {t.name: sum(last) * t.size / total for t in prune.targets}
+    return {
+        "optimizer steps": plan.steps,
+        "pruning events": sum(len(p.events) for s in plan.stages for p in s.prunes),
+        "pruned tensors": len(sizes),
+        "non-zeros of the pruned tensors": round(sum(sizes.values()) - sum(zeros.values())),
+        "parameters": plan.model.parameters,
+        "peak memory, bytes": plan.peak_memory,
+    }

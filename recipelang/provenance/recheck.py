@@ -1,0 +1,35 @@
+"""The recipe of a folder or a weight file, evaluated again: does it give the digest that is claimed of it?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from recipelang.source import RecipeError, Source, fail
+from recipelang.spec.canonical import spec_form
+from recipelang.spec.check import Recipe, check
+from recipelang.spec.claims import check_claims
+from recipelang.spec.imports import no_imports
+from recipelang.spec.selector import to_json
+
+
+def evaluated(text: str, name: str) -> Recipe:
+    """A recipe that stands alone, without a look at any other file. E138 when it is none any more."""
+    checked = check(Source(name, text), {}, complete=True, load=no_imports)
+    if checked.outline is not None:
+        check_claims(checked.outline, checked.diagnostics)
+    try:
+        checked.diagnostics.raise_errors()
+    except RecipeError as error:
+        first = error.diagnostics[0]
+        notes = [f"{first.code}: {first.message}"]
+        raise fail(
+            "E138", f"`{name}` is not a sound recipe", notes=notes, help="it was changed after the run"
+        ) from None
+    if checked.recipe is None:
+        raise fail("E138", f"`{name}` is not a sound recipe")
+    return checked.recipe
+
+
+def canonical(recipe: Recipe, contents: Mapping[str, str]) -> str:
+    """The canonical form, with local references by the digests that were recorded for them."""
+    return to_json(spec_form(recipe, contents))

@@ -1,0 +1,242 @@
+"""Signatures of run statements: DSSE envelopes in Sigstore bundles (v0.3). All cryptography is the library's.
+
+With a local key (Ed25519 or ECDSA) nothing leaves the machine. A keyless
+bundle, made elsewhere, is checked by the `sigstore` library against an identity
+and its issuer.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+from recipelang.engine.files import write_json
+from recipelang.provenance.safe_json import parse_object, read_bytes
+from recipelang.provenance.statement import parse_statement, read_statement, statement_path
+from recipelang.provenance.verify import SIGNATURE
+from recipelang.source import RecipeError, fail
+from recipelang.source.render import line_of
+
+BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+#: of a password of a private key
+PASSWORD = "RECIPELANG_KEY_PASSWORD"
+_MAX_KEY = 64 * 1024
+_MAX_BUNDLE = 32 * 2**20
+
+
+def signature_path(folder: Path) -> Path:
+    return statement_path(folder).with_name(SIGNATURE)
+
+
+def sign(folder: Path, key: Path) -> str:
+    """Sign the statement of a run; gives the fingerprint of the key. E144, E145."""
+    said = read_statement(folder)
+    private = _private(key)
+    signature = _sign(private, _encoded(PAYLOAD_TYPE, said.raw))
+    spki = _spki(private.public_key())
+    bundle = {
+        "mediaType": BUNDLE_TYPE,
+        "verificationMaterial": {"publicKey": {"hint": _base64(hashlib.sha256(spki).digest())}, "tlogEntries": []},
+        "dsseEnvelope": {
+            "payload": _base64(said.raw),
+            "payloadType": PAYLOAD_TYPE,
+            "signatures": [{"sig": _base64(signature), "keyid": fingerprint(spki)}],
+        },
+    }
+    write_json(signature_path(folder), bundle)
+    return fingerprint(spki)
+
+
+def verify_key(folder: Path, key: Path) -> str:
+    """Who signed, for the screen. E142 for what this key did not sign, E143 without a signature."""
+    said = read_statement(folder)
+    public = _public(key)
+    payload, signatures = _envelope(_bundle(folder))
+    if payload != said.raw:
+        raise _wrong("the signature is of another statement")
+    if not any(_holds(public, signature, _encoded(PAYLOAD_TYPE, payload)) for signature in signatures):
+        raise _wrong(f"the statement is not signed by the key in `{line_of(key.name)}`")
+    return f"signed by the key {fingerprint(_spki(public))}"
+
+
+def verify_identity(folder: Path, identity: str, issuer: str) -> str:
+    """The same of a keyless bundle: certificate, transparency log and identity, by the `sigstore` library."""
+    said = read_statement(folder)
+    bundle = read_bytes(_there(folder), _MAX_BUNDLE)
+    parse_object(bundle, SIGNATURE)
+    kind, payload = keyless(bundle.decode("utf-8"), identity, issuer)
+    if kind != PAYLOAD_TYPE or payload != said.raw:
+        raise _wrong("the signature is of another statement")
+    return f"signed by {line_of(identity)}, as {line_of(issuer)} knows them"
+
+
+def keyless(bundle: str, identity: str, issuer: str) -> tuple[str, bytes]:
+    """Type and payload of a bundle that this identity signed. E142 otherwise."""
+    try:
+        from sigstore.models import Bundle
+        from sigstore.verify import Verifier, policy
+    except ImportError:
+        raise _absent("sigstore") from None
+    try:
+        verifier = Verifier.production(offline=True)
+        found: tuple[str, bytes] = verifier.verify_dsse(
+            Bundle.from_json(bundle), policy.Identity(identity=identity, issuer=issuer)
+        )
+        return found
+    except Exception as error:  # the library has an exception for every part that may be wrong
+        raise _wrong(f"the statement is not signed by {line_of(identity)}", str(error)) from None
+
+
+# ------------------------------------------------------------------------ bundles
+
+
+def _there(folder: Path) -> Path:
+    path = signature_path(folder)
+    if not path.exists() and not path.is_symlink():
+        raise fail("E143", "the run is not signed", help="`recipelang sign DIR --key FILE` signs it")
+    return path
+
+
+def _bundle(folder: Path) -> dict[str, Any]:
+    bundle = parse_object(read_bytes(_there(folder), _MAX_BUNDLE), SIGNATURE)
+    if bundle.get("mediaType") != BUNDLE_TYPE:
+        raise _wrong("the signature is no Sigstore bundle of version 0.3")
+    return bundle
+
+
+def _envelope(bundle: dict[str, Any]) -> tuple[bytes, list[bytes]]:
+    """The payload and its signatures."""
+    envelope = bundle.get("dsseEnvelope")
+    if not isinstance(envelope, dict) or envelope.get("payloadType") != PAYLOAD_TYPE:
+        raise _wrong("the signature is of no in-toto statement")
+    try:
+        payload = base64.b64decode(envelope["payload"], validate=True)
+        signatures = [base64.b64decode(s["sig"], validate=True) for s in envelope["signatures"]]
+    except (KeyError, TypeError, ValueError, binascii.Error):
+        raise _wrong("the signature is damaged") from None
+    parse_statement(payload)
+    return payload, signatures
+
+
+def _encoded(kind: str, payload: bytes) -> bytes:
+    """What DSSE signs: the pre-authentication encoding, which names the type and both lengths."""
+    name = kind.encode("utf-8")
+    return b"DSSEv1 %d %s %d %s" % (len(name), name, len(payload), payload)
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+# --------------------------------------------------------------------------- keys
+def fingerprint(spki: bytes) -> str:
+    return "SHA256:" + base64.b64encode(hashlib.sha256(spki).digest()).decode("ascii").rstrip("=")
+
+
+def _spki(public: Any) -> bytes:
+    from cryptography.hazmat.primitives import serialization as s
+
+    found: bytes = public.public_bytes(s.Encoding.DER, s.PublicFormat.SubjectPublicKeyInfo)
+    return found
+
+
+def _private(path: Path) -> Any:
+    data = _key_bytes(path)
+    password = os.environ.get(PASSWORD)
+    try:
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    except ImportError:
+        raise _absent("cryptography") from None
+    try:
+        return _known(load_pem_private_key(data, password.encode() if password else None), path)
+    except (ValueError, TypeError, _unsupported()) as error:
+        locked = "password" in str(error).lower()
+        help = f"put its password into the environment variable `{PASSWORD}`" if locked else _MAKE
+        raise fail("E145", f"`{line_of(path.name)}` is no private key that can be used", help=help) from None
+
+
+def _public(path: Path) -> Any:
+    data = _key_bytes(path)
+    try:
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    except ImportError:
+        raise _absent("cryptography") from None
+    try:
+        return _known(load_pem_public_key(data), path)
+    except (ValueError, TypeError, _unsupported()):
+        help = "name the public key: `openssl pkey -in key.pem -pubout -out key.pub` writes it"
+        raise fail("E145", f"`{line_of(path.name)}` is no public key that can be used", help=help) from None
+
+
+_MAKE = "`openssl genpkey -algorithm ed25519 -out key.pem` makes one"
+
+
+def _known(key: Any, path: Path) -> Any:
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+    kinds = (
+        ed25519.Ed25519PrivateKey, ed25519.Ed25519PublicKey, ec.EllipticCurvePrivateKey, ec.EllipticCurvePublicKey,
+    )  # fmt: skip
+    if not isinstance(key, kinds):
+        raise fail("E145", f"the key in `{line_of(path.name)}` is neither Ed25519 nor ECDSA", help=_MAKE)
+    return key
+
+
+def _unsupported() -> type[Exception]:
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    return UnsupportedAlgorithm
+
+
+def _key_bytes(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(_MAX_KEY)
+    except OSError as error:
+        why = [error.strerror or str(error)]
+        raise fail("E145", f"the key `{line_of(str(path))}` cannot be read", notes=why, help=_MAKE) from None
+
+
+def _sign(private: Any, message: bytes) -> bytes:
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+    if isinstance(private, ed25519.Ed25519PrivateKey):
+        return private.sign(message)
+    found: bytes = private.sign(message, ec.ECDSA(_hash(private.curve)))
+    return found
+
+
+def _holds(public: Any, signature: bytes, message: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+    try:
+        if isinstance(public, ed25519.Ed25519PublicKey):
+            public.verify(signature, message)
+        else:
+            public.verify(signature, message, ec.ECDSA(_hash(public.curve)))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _hash(curve: Any) -> Any:
+    """As Sigstore pairs them: a curve of 384 bits with SHA-384, of 521 with SHA-512."""
+    from cryptography.hazmat.primitives import hashes
+
+    return {384: hashes.SHA384, 521: hashes.SHA512}.get(curve.key_size, hashes.SHA256)()
+
+
+def _wrong(message: str, why: str = "") -> RecipeError:
+    help = "do not trust it; take it again from where it was published"
+    return fail("E142", message, notes=[line_of(why[:160])] if why else [], help=help)
+
+
+def _absent(package: str) -> RecipeError:
+    extra = "sign" if package == "cryptography" else "sigstore"
+    return fail("E144", f"signatures need the package `{package}`", help=f"`pip install 'recipelang[{extra}]'`")

@@ -1,0 +1,95 @@
+"""Exact zeros of a model's matrices, counted from its files piece by piece: no torch, never a whole model in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from recipelang.plan.safetensors_header import header_length, read_header
+
+#: type -> how its bits are looked at, and those that may be set in a zero: the sign of floats
+_BITS: dict[str, tuple[str, int]] = {
+    "F64": ("<u8", 1 << 63), "F32": ("<u4", 1 << 31), "F16": ("<u2", 1 << 15), "BF16": ("<u2", 1 << 15),
+    "F8_E4M3": ("u1", 1 << 7), "F8_E5M2": ("u1", 1 << 7), "I64": ("<u8", 0), "U64": ("<u8", 0), "I32": ("<u4", 0),
+    "U32": ("<u4", 0), "I16": ("<u2", 0), "U16": ("<u2", 0), "I8": ("u1", 0), "U8": ("u1", 0), "BOOL": ("u1", 0),
+}  # fmt: skip
+#: weights looked at at once
+_PIECE = 2**22
+
+Pattern = tuple[str, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Counted:
+    shape: tuple[int, ...]
+    zeros: int
+    patterns: tuple[Pattern, ...] = ()
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+def count(path: Path, patterns: tuple[Pattern, ...] = ()) -> Iterator[tuple[str, Counted]]:
+    """Every tensor of a safetensors file with its exact zeros, and those of the `patterns` that a matrix keeps to."""
+    entries = read_header(path)
+    start = 8 + header_length(path)
+    with open(path, "rb") as file:
+        file.seek(8)
+        places = json.loads(file.read(start - 8))
+    for name, entry in entries.items():
+        if entry.dtype not in _BITS:
+            continue
+        kind, sign = _BITS[entry.dtype]
+        size = int(np.prod(entry.shape, dtype=np.int64))
+        if not size:
+            yield name, Counted(entry.shape, 0)
+            continue
+        offset = start + places[name]["data_offsets"][0]
+        data = np.memmap(path, np.dtype(kind), "r", offset, (size,))
+        yield name, _counted(data, entry.shape, sign, patterns)
+
+
+def _counted(data: np.ndarray, shape: tuple[int, ...], sign: int, patterns: tuple[Pattern, ...]) -> Counted:
+    keep = data.dtype.type(~sign & (2 ** (8 * data.dtype.itemsize) - 1))
+    if len(shape) != 2:
+        pieces = (data[i : i + _PIECE] for i in range(0, len(data), _PIECE))
+        return Counted(shape, sum(int(((piece & keep) == 0).sum()) for piece in pieces))
+    height, width = shape
+    kept = {p: _Kept(p, height, width) for p in patterns}
+    tall = int(np.lcm.reduce([k.rows for k in kept.values()] or [1]))
+    rows = max(1, _PIECE // width // tall) * tall
+    zeros = 0
+    for top in range(0, height, rows):
+        zero = (data[top * width : (top + rows) * width].reshape(-1, width) & keep) == 0
+        zeros += int(zero.sum())
+        for each in kept.values():
+            each.see(zero)
+    return Counted(shape, zeros, tuple(p for p, k in kept.items() if k.holds(zeros)))
+
+
+class _Kept:
+    """Whether the zeros of a matrix are those of a pattern, seen rows at a time: as `pruning.patterns.keeps_to`."""
+
+    def __init__(self, pattern: Pattern, height: int, width: int) -> None:
+        self.kind, (first, second) = pattern
+        self.n = first
+        self.rows, self.columns = (1, second) if self.kind == "N:M" else (first, second)
+        self.fits = height % self.rows == 0 and width % self.columns == 0
+        self.whole = 0
+
+    def see(self, zero: np.ndarray) -> None:
+        if not self.fits:
+            return
+        if self.kind == "N:M":
+            self.fits = bool((zero.reshape(len(zero), -1, self.columns).sum(2) >= self.columns - self.n).all())
+        else:
+            tiles = zero.reshape(-1, self.rows, zero.shape[1] // self.columns, self.columns).all((1, 3))
+            self.whole += int(tiles.sum()) * self.rows * self.columns
+
+    def holds(self, zeros: int) -> bool:
+        return self.fits and (self.kind == "N:M" or (self.whole > 0 and self.whole >= 0.99 * zeros))

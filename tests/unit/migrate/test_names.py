@@ -1,0 +1,92 @@
+"""Names become roles when both select the same; otherwise globs that select the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from recipelang.migrate.form import Targets
+from recipelang.migrate.names import Body, NotUnderstood, as_globs, family_of, folded, reference
+from recipelang.migrate.roles import as_roles
+
+BERT, LLAMA = reference("bert"), reference("llama")
+PARTS = (
+    "attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense",
+    "intermediate.dense", "output.dense",
+)  # fmt: skip
+
+
+def roles(*names: str, modules: bool = False, ignored: tuple[str, ...] = ()) -> str | None:
+    tensors = LLAMA if modules else BERT
+    return as_roles(Body(tensors).matched(Targets(names, ignored, modules)), tensors)
+
+
+def test_six_regexes_are_the_encoder() -> None:
+    assert roles(*(f"re:bert.encoder.layer.*.{p}.weight" for p in PARTS)) == "@linear & @encoder"
+
+
+def test_five_regexes_may_be_all_six() -> None:
+    """`output.dense` also fits `attention.output.dense`: the peers' patterns take more than they seem to."""
+    five = [p for p in PARTS if p != "attention.output.dense"]
+    assert roles(*(f"re:bert.encoder.layer.*.{p}.weight" for p in five)) == "@linear & @encoder"
+
+
+def test_names_one_by_one() -> None:
+    names = [f"bert.encoder.layer.{i}.{p}.weight" for i in range(12) for p in PARTS]
+    assert roles(*names) == "@linear & @encoder"
+    assert roles(*names[:36]) == "@linear & layers(0..5)"
+    assert roles(*names[:3]) == "(@query | @key | @value) & layers(0)"
+    assert roles(*names, "qa_outputs.weight") == "@linear"
+
+
+@pytest.mark.parametrize(
+    ("names", "ignored", "text"),
+    [
+        (("Linear",), ("re:.*lm_head",), "@linear & @decoder"),
+        (("Linear",), (), "@linear"),
+        (("__BLOCKS__",), (), "@linear & @decoder"),
+        (("model.layers.0",), (), "@linear & layers(0)"),
+        (("model.layers.0", "model.layers.1", "lm_head"), (), "@head | @linear & layers(0..1)"),
+        ((r"re:model.layers.\d+$",), (), "@linear & @decoder"),
+        (("re:.*q_proj", "re:.*k_proj.weight"), (), "@query | @key"),
+        (("re:.*model.layers.1$",), (), "@linear & layers(1)"),
+    ],
+)
+def test_modules(names: tuple[str, ...], ignored: tuple[str, ...], text: str) -> None:
+    assert roles(*names, modules=True, ignored=ignored) == text
+
+
+def test_layer_1_is_not_layer_10() -> None:
+    chosen = Body(LLAMA).matched(Targets(("model.layers.1",), modules=True))
+    assert chosen and all(".layers.1." in name for name in chosen)
+
+
+def test_a_deeper_model_than_usual() -> None:
+    names = [f"bert.encoder.layer.{i}.{p}.weight" for i in range(12, 24) for p in PARTS]
+    tensors = reference("bert", names)
+    assert as_roles(Body(tensors).matched(Targets(tuple(names))), tensors) == "@linear & layers(12..23)"
+
+
+def test_what_names_nothing_is_found() -> None:
+    targets = Targets(("bert.encoder.layer.0.output.dense.weight", "bert.encoder.layer.0.output.dence.weight"))
+    assert Body(BERT).unmatched(targets) == ["bert.encoder.layer.0.output.dence.weight"]
+
+
+def test_families() -> None:
+    assert family_of(["re:bert.encoder.layer.*.output"]) == "bert"
+    assert family_of(["re:.*q_proj", "lm_head"]) == "llama"
+    assert family_of(["model.decoder.layers.0"]) is None
+    assert family_of(["Linear"]) is None
+
+
+def test_globs_without_a_family() -> None:
+    names = [f"encoder.block.{i}.layer.0.SelfAttention.{p}.weight" for i in range(12) for p in "qkvo"]
+    assert as_globs(Targets(tuple(names))).startswith('"encoder.block.{0..11}.{layer.0.SelfAttention.q,')
+    assert as_globs(Targets(("re:h.*.mlp",), modules=True)) == '"h.**.mlp.**"'
+    assert as_globs(Targets(("re:a.[01].b.weight",))) == 're"a.[01].b.weight"'
+    assert folded(["a.0.x.weight", "a.2.x.weight"]) == ["a.{0,2}.x.weight"]
+
+
+@pytest.mark.parametrize("name", ['a" | "b', "a\nb", "re:(?=x)", "re:a\nb(", "a*", "a{b,c}"])
+def test_a_name_cannot_become_more_than_a_name(name: str) -> None:
+    with pytest.raises(NotUnderstood):
+        as_globs(Targets((name,)))

@@ -1,0 +1,150 @@
+"""Recipes for llm-compressor and for transformers' `TrainingArguments`: what they say there, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import TrainingArguments, get_scheduler
+
+from recipelang.migrate import to_llm_compressor, to_training_arguments
+from recipelang.migrate.migrate import migrate
+from recipelang.plan.schedule import segments
+from recipelang.schedules.stepwise import at
+from recipelang.source import Diagnostics, RecipeError, Source
+from recipelang.spec.check import Recipe, check
+from tests.unit.migrate.outward import ONE_SHOT, PARTS
+
+HEAD = 'recipe 1 "a"\nmodel { base = "hf://a/llama", task = causal_lm }\ndata { source = "hf://a/set" }\n'
+
+
+def checked(body: str) -> Recipe:
+    found = check(Source("a.recipe", HEAD + body), complete=True)
+    assert found.recipe is not None, list(found.diagnostics)
+    return found.recipe
+
+
+def arguments(learning_rate: str, rest: str = "", length: str = "100 steps") -> dict[str, object]:
+    body = f"stage train {{ length = {length}, batch = 16\n learning_rate = {learning_rate}\n {rest} }}"
+    return json.loads(to_training_arguments.convert(checked(body)))
+
+
+# ------------------------------------------------------------------ transformers
+@pytest.mark.parametrize(
+    "written",
+    [
+        "1e-4",
+        "linear(1e-4 -> 0, over = start..end)",
+        "linear(1e-4 -> 1e-5, over = start..end)",
+        "cosine(1e-4 -> 0, over = start..end)",
+        "cosine(1e-4 -> 1e-5, over = start..end)",
+        "cubic(1e-4 -> 1e-6, over = start..end)",
+        "[linear(0 -> 1e-4, over = start..10 steps), linear(1e-4 -> 0, over = 10 steps..end)]",
+        "[linear(0 -> 1e-4, over = start..10%), cosine(1e-4 -> 0, over = 10%..end)]",
+        "[linear(0 -> 1e-4, over = start..10%), constant(1e-4, over = 10%..end)]",
+    ],
+)
+def test_its_scheduler_sets_the_same_rates_but_for_one_step(written: str, tmp_path: Path) -> None:
+    """Its shapes end one step behind the last: the same curve over n + 1 points."""
+    steps = 100
+    found = TrainingArguments(output_dir=str(tmp_path), use_cpu=True, **arguments(written))
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=found.learning_rate)
+    kwargs = found.lr_scheduler_kwargs or {}
+    scheduler = get_scheduler(
+        found.lr_scheduler_type, optimizer, found.get_warmup_steps(steps), steps, scheduler_specific_kwargs=kwargs
+    )
+    theirs = []
+    for _ in range(steps):
+        theirs.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    rate = checked(f"stage train {{ length = {steps} steps, batch = 16\n learning_rate = {written} }}").stages[0]
+    assert rate.learning_rate is not None
+    planned = segments(rate.learning_rate, steps, 50, None, Diagnostics())
+    ours = [at(planned, step) for step in range(steps)]
+    steepest = max(abs(a - b) for a, b in pairwise(ours))
+    assert max(abs(a - b) for a, b in zip(ours, theirs, strict=True)) <= 1.01 * steepest + 1e-12
+
+
+def test_every_field_is_one_of_the_installed_transformers(tmp_path: Path) -> None:
+    rest = """micro_batch = 4, clip = none, precision = fp32, keep = 3, checkpoint_every = 50 steps
+    optimizer = adamw(betas = [0.9, 0.98], weight_decay = 0.01), seed = 7"""
+    found = arguments("linear(8e-5 -> 0, over = start..end)", rest, "2.5 epochs")
+    TrainingArguments(output_dir=str(tmp_path), use_cpu=True, **found)
+    assert found == {
+        "num_train_epochs": 2.5, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 4,
+        "learning_rate": 8e-5, "lr_scheduler_type": "linear", "optim": "adamw_torch", "adam_beta1": 0.9,
+        "adam_beta2": 0.98, "adam_epsilon": 1e-8, "weight_decay": 0.01, "max_grad_norm": 0.0, "bf16": False,
+        "torch_compile": False, "seed": 7, "save_strategy": "steps", "save_steps": 50, "save_total_limit": 3,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("written", "rest"),
+    [
+        ("exponential(1e-3 -> 1e-5, over = start..end)", ""),
+        ("linear(1e-5 -> 1e-4, over = start..end)", ""),
+        ("linear(1e-4 -> 0, over = start..end, rewind = 10 steps)", ""),
+        ("[linear(1e-4 -> 5e-5, over = start..50%), linear(5e-5 -> 0, over = 50%..end)]", ""),
+        ("1e-4", "checkpoint_every = 2 epochs"),
+        ("1e-4", "micro_batch = 3"),
+    ],
+)
+def test_what_has_no_field_is_refused(written: str, rest: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        arguments(written, rest)
+    assert [d.code for d in error.value.diagnostics] == ["E115"]
+    assert error.value.diagnostics[0].primary is not None
+
+
+# ------------------------------------------------------------------ llm-compressor
+@pytest.mark.parametrize("name", ONE_SHOT)
+def test_it_comes_back_as_the_same_pruning(name: str) -> None:
+    """Written for llm-compressor and migrated again."""
+    recipe = checked(ONE_SHOT[name])
+    back = migrate(Source("recipe.yaml", to_llm_compressor.convert(recipe, Path())))
+    assert back.text is not None and not back.lost, back.findings
+    for line in PARTS[name]:
+        assert line in " ".join(back.text.split()), back.text
+
+
+def test_the_text_is_this() -> None:
+    assert to_llm_compressor.convert(checked(ONE_SHOT["pattern"]), Path()) == (
+        "# a, written by recipelang\n"
+        '# the rest are arguments of its `oneshot(...)`: model="a/llama"\n'
+        "# names of layers are those of a Llama model\n"
+        "sparse_stage:\n"
+        "  pruning_modifiers:\n"
+        "    SparseGPTModifier:\n"
+        "      sparsity: 0.75\n"
+        '      mask_structure: "3:4"\n'
+        "      block_size: 64\n"
+        "      dampening_frac: 0.1\n"
+        '      targets: ["Linear"]\n'
+        '      ignore: ["lm_head"]\n'
+    )
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "method = magnitude", "method = wanda(scope = uniform)", "method = sparsegpt(scope = erk)",
+        "method = sparsegpt\npattern = block(1, 4)", "method = sparsegpt\norder = parallel",
+    ],
+)  # fmt: skip
+def test_what_it_cannot_do_is_refused(part: str) -> None:
+    body = (
+        f"stage sparse {{ mode = one_shot\n prune weights {{ targets = @linear & @decoder\n{part}\nsparsity = 50% }} }}"
+    )
+    with pytest.raises(RecipeError) as error:
+        to_llm_compressor.convert(checked(body), Path())
+    assert [d.code for d in error.value.diagnostics] == ["E115"]
+
+
+def test_layers_are_not_guessed() -> None:
+    body = "stage sparse { mode = one_shot\n prune w { targets = @linear & layers(0..3), method = wanda, sparsity = 50% } }"
+    with pytest.raises(RecipeError, match="E115: these layers are counted"):
+        to_llm_compressor.convert(checked(body), Path())
