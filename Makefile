@@ -30,8 +30,8 @@ setup: $(VENV)/.done ## make .venv with everything pinned
 demo: $(VENV)/.model ## prune a real encoder in minutes, on this machine, once the packages are there
 	$(BIN)/recipelang run recipes/quickstart.recipe -o runs/quickstart --overwrite
 
-test-deps: ## system packages that only tests need (none so far)
-	@true
+test-deps: ## system packages that only tests need: a registry to share recipes with (as root)
+	@command -v docker-registry >/dev/null || (apt-get update -qq && apt-get install -qq -y docker-registry >/dev/null)
 
 test: $(VENV)/.model ## every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q

@@ -6,8 +6,10 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from recipelang.cli.files import read_source
+from recipelang.cli.files import is_elsewhere, read_source
+from recipelang.cli.locking import lock_of
 from recipelang.cli.read import Around, check_all
+from recipelang.cli.trust import only_what_the_user_names
 from recipelang.source import RecipeError, Source, fail
 from recipelang.source.text import Sources
 from recipelang.spec.check import Recipe
@@ -35,7 +37,10 @@ def read_either(file: str, around: Around) -> Read:
     if checked.recipe is None:
         raise RecipeError(checked.diagnostics.sorted())
     read = checked.recipe.source
-    return Read(checked.recipe, read.files if isinstance(read, Sources) else (read,))
+    lock = lock_of(file) if is_elsewhere(file) else None
+    contents = lock.contents if lock is not None else {}
+    only_what_the_user_names(checked, around, contents)
+    return Read(checked.recipe, read.files if isinstance(read, Sources) else (read,), contents)
 
 
 def _document(file: str, source: Source, around: Around) -> Read:

@@ -7,14 +7,22 @@ import posixpath
 import re
 import stat
 import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from recipelang.source import Diagnostic, Label, RecipeError, Source, Span, fail
 from recipelang.source.suggest import closest, nearest
 from recipelang.syntax import MAX_BYTES
 
+if TYPE_CHECKING:
+    from recipelang.artifact.remote import Remote
+
 SETTINGS = "recipelang.toml"
-_LATER = ("oci", "hf", "https")
+_ELSEWHERE = ("oci", "hf")
+_LATER = ("https",)
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)*")
 
 
@@ -24,6 +32,10 @@ def read_source(path: str, limit: int = MAX_BYTES) -> Source:
         return _decode("<stdin>", sys.stdin.buffer.read(limit + 1), limit)
     if path.startswith("lib://"):
         return bundled(path)
+    if is_elsewhere(path):
+        from recipelang.artifact.remote import Remote, from_cache
+
+        return from_cache(path, Remote(bundled))
     try:
         with open(path, "rb") as file:
             data = file.read(limit + 1)
@@ -34,6 +46,11 @@ def read_source(path: str, limit: int = MAX_BYTES) -> Source:
     except OSError as error:
         raise fail("E046", f"`{path}` cannot be read", notes=[str(error.strerror or error)]) from None
     return _decode(path, data, limit)
+
+
+def is_elsewhere(name: str) -> bool:
+    """Whether a recipe is one that was pulled: its name is a reference, and `#` with its file behind it."""
+    return name.partition("://")[0] in _ELSEWHERE and "://" in name
 
 
 def _neighbours(path: Path) -> str | None:
@@ -92,20 +109,35 @@ def bundled(reference: str) -> Source:
 
 # ------------------------------------------------------------------- references
 class References:
-    """What one recipe may read: files under its root, and the library. Never the network.
+    """What one recipe may read: files under its root, the library, and what its lock pins. Never the network.
 
     The root is the nearest folder above the recipe that holds a `recipelang.toml`, else the recipe's own.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, find: Callable[[str], str] | None = None) -> None:
+        """`find`: who looks for a recipe elsewhere, and gives its digest; the lock, unless one is given."""
+        self.source = source
+        self.find = find or self._locked
         self.is_bundled = source.name.startswith("lib://")
-        here = Path.cwd() if source.name == "<stdin>" or self.is_bundled else Path(source.name).absolute().parent
+        at_home = source.name == "<stdin>" or self.is_bundled or is_elsewhere(source.name)
+        here = Path.cwd() if at_home else Path(source.name).absolute().parent
         self.root = next((p for p in (here, *here.parents) if (p / SETTINGS).is_file()), here)
+
+    @cached_property
+    def remote(self) -> Remote:
+        from recipelang.artifact.remote import Remote, from_cache
+
+        remote = Remote(bundled)
+        if is_elsewhere(self.source.name):
+            from_cache(self.source.name.rpartition("#")[0], remote)
+        return remote
 
     def load(self, reference: str, by: Source) -> Source:
         """The text that a reference in the file `by` names."""
         if not reference.strip():
             raise fail("E046", "this reference is empty", help='name a file, as in `extends "./base.recipe"`')
+        if is_elsewhere(by.name):
+            return self.remote.load(reference, by)
         scheme, separator, rest = reference.partition("://")
         if not separator:
             return self._beside(reference, by)
@@ -114,18 +146,43 @@ class References:
                 return bundled(reference)
             case "file":
                 return self._beside(rest, by)
+            case "oci" | "hf":
+                return self._elsewhere(reference, by)
         if scheme in _LATER:
-            raise fail(
-                "E047",
-                f"`{reference}` is not in the lock",
-                help="copy the recipe beside this one, and name it by its path",
-                notes=["reading a recipe never touches the network"],
-            )
-        near = closest(scheme, ["lib", "file", *_LATER])
+            help = "publish it with `recipelang push`, or copy it beside this one"
+            raise fail("E047", f"recipes cannot be read from `{scheme}://`", help=help)
+        near = closest(scheme, ["lib", "file", *_ELSEWHERE])
         known = "a path, or `lib://NAME`"
         raise fail(
             "E047", f"unknown scheme `{scheme}://`", help=f"did you mean `{near}://`?" if near else f"use {known}"
         )
+
+    def _elsewhere(self, reference: str, by: Source) -> Source:
+        from recipelang.artifact.reference import parse_reference
+
+        try:
+            parse_reference(reference)
+            digest = self.find(reference)
+        except RecipeError as error:
+            raise RecipeError(_masked(d, reference, by) for d in error.diagnostics) from None
+        return self.remote.open(reference, digest)
+
+    def _locked(self, reference: str) -> str:
+        from recipelang.artifact.lock import lock_path, read_lock
+        from recipelang.artifact.reference import parse_reference
+
+        if digest := parse_reference(reference).digest:
+            return digest
+        name = self.source.name
+        lock = None if name == "<stdin>" or self.is_bundled else read_lock(lock_path(name))
+        if lock is None or reference not in lock.recipes:
+            raise fail(
+                "E047",
+                f"`{reference}` is not in the lock",
+                help=f"`recipelang lock {name}` looks it up, and pins what it finds",
+                notes=["reading a recipe never touches the network"],
+            )
+        return lock.recipes[reference]
 
     def _beside(self, reference: str, by: Source) -> Source:
         if re.match(r"[/~\\]|[A-Za-z]:", reference) or "\\" in reference or "\0" in reference:
@@ -152,3 +209,12 @@ class References:
         if not regular and not os.path.isdir(name):
             raise fail("E046", f"`{name}` is not a regular file")
         return read_source(name)
+
+
+def _masked(d: Diagnostic, reference: str, by: Source) -> Diagnostic:
+    """E121 shows where, and not what: the line of the file is shown without the credentials in it."""
+    at = by.text.find(reference)
+    if d.code != "E121" or at < 0:
+        return d
+    hidden = by.text.replace(reference, "*" * len(reference))
+    return replace(d, primary=Label(replace(by, text=hidden), Span(at + by.base, at + by.base + len(reference))))

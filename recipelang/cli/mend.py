@@ -29,7 +29,7 @@ class Mended:
 
 def mend_file(source: Source, check: Callable[[Source], Checked], allowed: Collection[Applicability]) -> Checked:
     """Make the allowed fixes of a file, write it, and say what was done. A recipe of the library stays as it is."""
-    if not allowed or source.name.startswith("lib://"):
+    if not allowed or source.name.startswith(("lib://", "oci://", "hf://")):
         return check(source)
     mended = mend(source, check, allowed)
     if source.name == "<stdin>":

@@ -19,7 +19,7 @@ File = Annotated[
     str,
     typer.Argument(
         metavar="FILE",
-        help="The recipe; `-` reads standard input, `lib://NAME` is one of the library.",
+        help="The recipe; `-` reads standard input, `lib://NAME` is one of the library, `oci://...` one that was pulled.",
         autocompletion=complete.recipes,
     ),
 ]
@@ -49,6 +49,17 @@ Overlay = Annotated[
         metavar="FILE",
         help="Lay a file of `set` and `patch` over the recipe, such as paths and batch sizes of a site.",
         autocompletion=complete.recipes,
+    ),
+]
+Locked = Annotated[
+    bool,
+    typer.Option("--locked", help="Refuse when `FILE.lock` is missing, or is not what the recipe refers to now."),
+]
+AllowPrivate = Annotated[
+    bool,
+    typer.Option(
+        "--allow-private",
+        help="The registry may be on this machine or its network; on this machine plain HTTP will do.",
     ),
 ]
 Shard = Annotated[

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import typer
 
 from recipelang.cli import options, screen
 from recipelang.cli.exit_codes import Exit
+from recipelang.cli.locking import beside, pins_of
 from recipelang.cli.read import Around, read_around, read_recipe
 from recipelang.source import Diagnostics, RecipeError
-from recipelang.spec.check import Recipe
+from recipelang.spec.check import Checked, Recipe
 
 if TYPE_CHECKING:
     from recipelang.plan.types import Plan
@@ -48,22 +49,32 @@ def plan(
     screen.show(found.sorted())
 
 
-def beside(file: str) -> Path:
-    """Where the paths of a recipe start."""
-    return Path.cwd() if file == "-" or file.startswith("lib://") else Path(file).resolve().parent
+#: what holds a recipe's references to commits of the Hub
+Pinning = Callable[[Checked], Mapping[str, str]]
 
 
 def planned(
-    file: str, around: Around = Around(), *, rehearsal: int | None = None, advice: bool = True
+    file: str,
+    around: Around = Around(),
+    *,
+    rehearsal: int | None = None,
+    advice: bool = True,
+    pinning: Pinning | None = None,
 ) -> tuple[Recipe, Plan, Diagnostics]:
-    """A recipe file to a plan, with advice on it; every error of the way at once, then `RecipeError`."""
+    """A recipe file to a plan, with advice on it; every error of the way at once, then `RecipeError`.
+
+    The lock beside the recipe pins what it refers to, unless `pinning` does.
+    """
     checked = read_recipe(file, around, complete=True)
     checked.diagnostics.raise_errors()
     if checked.recipe is None:
         raise RecipeError(checked.diagnostics.sorted())
+    from recipelang.cli.trust import only_what_the_user_names
     from recipelang.plan.resolve import resolve
 
-    made = resolve(checked.recipe, beside(file), checked.diagnostics, rehearsal=rehearsal)
+    only_what_the_user_names(checked, around)
+    pins = pinning(checked) if pinning is not None else pins_of(file, checked.recipe)
+    made = resolve(checked.recipe, beside(file), checked.diagnostics, rehearsal=rehearsal, pins=pins)
     checked.diagnostics.raise_errors()
     if made is None:
         raise typer.Exit(Exit.ERRORS)

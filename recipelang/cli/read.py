@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from recipelang.cli.files import References, read_source
@@ -34,10 +34,16 @@ def read_recipe(file: str, around: Around, *, complete: bool = False) -> Checked
 
 
 def check_all(
-    source: Source, given: Mapping[str, Given], *, complete: bool = False, overlays: Sequence[Source] = ()
+    source: Source,
+    given: Mapping[str, Given],
+    *,
+    complete: bool = False,
+    overlays: Sequence[Source] = (),
+    find: Callable[[str], str] | None = None,
 ) -> Checked:
-    """`check`, and the names and types of claims."""
-    checked = check(source, given, complete=complete, load=References(source).load, overlays=overlays)
+    """`check`, and the names and types of claims. `find` looks for recipes elsewhere, instead of the lock."""
+    load = References(source, find).load
+    checked = check(source, given, complete=complete, load=load, overlays=overlays)
     if checked.outline is not None:
         check_claims(checked.outline, checked.diagnostics)
     return checked

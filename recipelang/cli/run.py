@@ -6,6 +6,7 @@ import re
 import shlex
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,13 @@ import typer
 
 from recipelang.cli import complete, options, screen
 from recipelang.cli.exit_codes import Exit
-from recipelang.cli.plan import beside, planned
+from recipelang.cli.locking import Settled, beside, check_new, hold, settle
+from recipelang.cli.plan import planned
 from recipelang.cli.read import read_around
 from recipelang.cli.several import together
+from recipelang.cli.trust import confirm
 from recipelang.source import Diagnostics, fail
-from recipelang.spec.check import Recipe
+from recipelang.spec.check import Checked, Recipe
 from recipelang.spec.claims import judge
 from recipelang.spec.effective import effective
 
@@ -36,6 +39,8 @@ def run(
     steps: int | None = typer.Option(
         None, "--steps", min=1, metavar="N", help="Rehearse: only the first N steps of every stage."
     ),
+    locked: options.Locked = False,
+    yes: bool = typer.Option(False, "--yes", help="Do not ask before a recipe from elsewhere runs the first time."),
     shard: options.Shard = False,
 ) -> None:
     """Do what a recipe says: train, prune, evaluate, write the model, judge the claims.
@@ -43,9 +48,16 @@ def run(
     Everything goes to one folder, `runs/NAME-DIGEST` unless `-o` says otherwise.
     Ctrl-C finishes the step, writes a checkpoint and prints how to go on.
 
+    What the recipe refers to is noted in `FILE.lock`, which is written when it is not
+    there. `--locked` refuses to run anything else than what is noted.
+
     Examples:
 
       recipelang run squad.recipe -o runs/first
+
+      recipelang run squad.recipe --locked
+
+      recipelang run oci://registry.example.org/recipes/squad:1.0.0        (once it is pulled)
 
       recipelang run squad.recipe -p target=80% -p base=./my-bert
 
@@ -53,7 +65,17 @@ def run(
 
       torchrun --nproc-per-node 2 -m recipelang run squad.recipe        (on two processes)
     """
-    recipe, plan, found = planned(file, read_around(param, params, overlay), rehearsal=steps)
+    around, told = read_around(param, params, overlay), Diagnostics()
+    settled: list[Settled] = []
+
+    def pinning(checked: Checked) -> Mapping[str, str]:
+        settled.append(settle(file, checked, around, locked=locked, found=told))
+        return settled[0].pins
+
+    recipe, plan, found = planned(file, around, rehearsal=steps, pinning=pinning)
+    found.extend(told)
+    if locked:
+        hold(settled[0], plan, file)
     folder = out or _default_folder(plan)
     from recipelang.cli.plan_screen import short
     from recipelang.plan.identities import local_references
@@ -66,16 +88,26 @@ def run(
     from recipelang.engine.run import may_start, prepare_folder
 
     may_start(plan, shard)
+    confirm(file, yes, processes.world() > 1)
     if processes.world() > 1:
         holds = "a part of the model" if shard else "a copy of the model"
         screen.console().print(f"  {processes.world()} processes, each with {holds} and its share of every batch\n")
     if processes.main():
         from recipelang.provenance.carried import carried
 
-        kept = carried(recipe, beside(file))
+        kept = {**carried(recipe, beside(file)), **({"recipe.lock": settled[0].text} if settled[0].text else {})}
         prepare_folder(folder, plan, effective(recipe, paths), overwrite=overwrite, carried=kept)
+        _tell_of_lock(settled[0])
     processes.wait()
     _execute(recipe, plan, folder, resume=False, shard=shard)
+
+
+def _tell_of_lock(settled: Settled) -> None:
+    """A new one is written beside the recipe; the run's folder has its own."""
+    found = check_new(settled)
+    screen.show(found)
+    if settled.path is not None and not len(found):
+        print(f"  wrote {settled.path}: what this recipe refers to; keep it with the recipe\n")
 
 
 @together()

@@ -18,6 +18,7 @@ except ImportError:  # Windows has no such lock
 
 from recipelang.source import RecipeError, fail
 
+_ELSEWHERE = "choose another folder with `-o`"
 _SPACE = (errno.ENOSPC, errno.EDQUOT)
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -32,7 +33,7 @@ _REASONS = {
 
 
 @contextmanager
-def writing(path: Path, elsewhere: str = "choose another folder with `-o`") -> Iterator[None]:
+def writing(path: Path, elsewhere: str = _ELSEWHERE) -> Iterator[None]:
     """Turn a failed write into E084; libraries that wrap the system's error are looked through."""
     try:
         yield
@@ -108,10 +109,10 @@ def json_text(value: object) -> str:
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[Path]:
+def new_file(path: Path, elsewhere: str = _ELSEWHERE) -> Iterator[Path]:
     """A file that appears whole or not at all, in place of one of the same name; its folder is made."""
     part = path.with_name(f".{path.name}.tmp")
-    with writing(path):
+    with writing(path, elsewhere):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             yield part
@@ -124,10 +125,10 @@ def new_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path, elsewhere: str = _ELSEWHERE) -> Iterator[Path]:
     """A folder that appears whole or not at all; one of the same name is replaced at the end."""
     part = path.with_name(f".{path.name}.tmp")
-    with writing(path):
+    with writing(path, elsewhere):
         shutil.rmtree(part, ignore_errors=True)
         try:
             part.mkdir(parents=True)

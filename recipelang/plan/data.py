@@ -12,7 +12,7 @@ from typing import Any
 
 from recipelang.plan.facts import ModelFacts, cache_folder, file_digest, read_model_facts
 from recipelang.plan.families import label_names
-from recipelang.plan.references import check_version, is_local, local_path
+from recipelang.plan.references import Pins, check_version, is_local, local_path
 from recipelang.plan.types import DataPlan, SplitPlan
 from recipelang.source import Diagnostic, Label, RecipeError, at_label, fail
 from recipelang.spec.blocks import DataSpec
@@ -24,7 +24,9 @@ from recipelang.tasks.labels import fits
 DEFAULT_LENGTH = 384
 
 
-def plan_data(recipe: Recipe, label: str, spec: DataSpec, used: set[str], facts: ModelFacts, beside: Path) -> DataPlan:
+def plan_data(
+    recipe: Recipe, label: str, spec: DataSpec, used: set[str], facts: ModelFacts, beside: Path, pins: Pins
+) -> DataPlan:
     """One data set, with the sizes of the splits in use. E047, E074, E075 as they come."""
     length = spec.max_length or DEFAULT_LENGTH
     block = f"data.{label}" if label else "data"
@@ -39,7 +41,7 @@ def plan_data(recipe: Recipe, label: str, spec: DataSpec, used: set[str], facts:
         message = f"inputs of {min(length, facts.max_positions)} tokens are too short for {task}"
         at = recipe.label(f"{block}.max_length") if spec.max_length else recipe.label("model.base")
         raise RecipeError(Diagnostic("E038", message, at, help=(f"it needs {least} tokens at least",)))
-    splits = {name: _split(spec, name, beside) for name in sorted(used)}
+    splits = {name: _split(spec, name, beside, pins) for name in sorted(used)}
     plan = DataPlan(
         label=label,
         task=task,
@@ -82,7 +84,7 @@ def _only_its_columns(recipe: Recipe, block: str, spec: DataSpec, task: str) -> 
             raise RecipeError(Diagnostic("E054", f"{task} reads no column `{name}`", at, help=help))
 
 
-def _split(spec: DataSpec, name: str, beside: Path) -> SplitPlan:
+def _split(spec: DataSpec, name: str, beside: Path, pins: Pins) -> SplitPlan:
     """A split is a file of its own, another reference, or a part of the source."""
     own = getattr(spec, name, None)
     if own is None and spec.source is None:
@@ -94,24 +96,28 @@ def _split(spec: DataSpec, name: str, beside: Path) -> SplitPlan:
             notes=[f"given: {given}"],
         )
     if own is None:
-        return _located(spec.source or "", name, beside)
+        return _located(spec.source or "", name, beside, pins)
     if spec.source is not None and is_split(spec, own):
-        return _located(spec.source, own, beside)  # a name: another split of the source
-    return _located(own, name, beside)
+        return _located(spec.source, own, beside, pins)  # a name: another split of the source
+    return _located(own, name, beside, pins)
 
 
-def _located(reference: str, split: str, beside: Path) -> SplitPlan:
+def _located(reference: str, split: str, beside: Path, pins: Pins) -> SplitPlan:
     if is_local(reference):
         reference = str(local_path(reference, beside))
     check_version(reference)
+    if reference in pins:
+        reference = f"{reference.partition('@')[0]}@{pins[reference]}"
     return SplitPlan(reference=reference, split=split)
 
 
-def with_labels(facts: ModelFacts, recipe: Recipe, label: str, spec: DataSpec, split: str, beside: Path) -> ModelFacts:
+def with_labels(
+    facts: ModelFacts, recipe: Recipe, label: str, spec: DataSpec, split: str, beside: Path, pins: Pins
+) -> ModelFacts:
     """The model as it will be for the classes of a split; its head is new where they are not its own. E074, E075."""
     block = f"data.{label}" if label else "data"
     _only_its_columns(recipe, block, spec, facts.task)
-    where = _split(spec, split, beside)
+    where = _split(spec, split, beside, pins)
     task = task_of(facts.task)
     with at_label(_named_at(recipe, block, spec, split)):
         names = _remembered(

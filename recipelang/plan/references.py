@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import textwrap
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
 from recipelang.source import fail
+
+#: reference as written -> the commit of the Hub that a lock holds it to
+Pins = Mapping[str, str]
 
 SCHEMES = ("hf", "package", "lib", "oci", "https", "file")
 #: longer ones make addresses that the Hub's client refuses to ask for

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 from recipelang.plan import calibration, compat, controls, counts, match as matching, schedule
 from recipelang.plan.data import plan_data, with_labels
@@ -17,7 +17,7 @@ from recipelang.plan.identities import identities
 from recipelang.plan.layers import with_layers
 from recipelang.plan.memory import peak_memory, scoring
 from recipelang.plan.processor import emulates_bf16
-from recipelang.plan.references import locate_model
+from recipelang.plan.references import Pins, locate_model
 from recipelang.plan.types import (
     ClaimPlan,
     DataPlan,
@@ -49,9 +49,11 @@ from recipelang.tasks import task_of
 from recipelang.values.composite import StageRef
 
 
-def resolve(recipe: Recipe, beside: Path, found: Diagnostics, *, rehearsal: int | None = None) -> Plan | None:
+def resolve(
+    recipe: Recipe, beside: Path, found: Diagnostics, *, rehearsal: int | None = None, pins: Pins | None = None
+) -> Plan | None:
     """The plan, or none with errors in `found`. Local paths in the recipe are relative to `beside`."""
-    return Resolver(recipe, beside, found, rehearsal).run()
+    return Resolver(recipe, beside, found, rehearsal, pins or {}).run()
 
 
 #: a set of masks made with the first scope can be continued with the second: its sets hold whole ones of the first
@@ -61,7 +63,10 @@ COARSER = {("row", "uniform"), ("row", "global"), ("uniform", "global"), ("erk",
 class Resolver:
     """For a run; `plan.live` takes what it knows of a model from the model itself."""
 
-    def __init__(self, recipe: Recipe, beside: Path, found: Diagnostics, rehearsal: int | None) -> None:
+    def __init__(
+        self, recipe: Recipe, beside: Path, found: Diagnostics, rehearsal: int | None, pins: Pins = MappingProxyType({})
+    ) -> None:
+        self.pins = pins
         self.recipe = recipe
         self.beside = beside
         self.found = found
@@ -145,7 +150,9 @@ class Resolver:
 
     def _model(self) -> ModelFacts:
         model = self.recipe.model
-        return read_model_facts(locate_model(model.base, self.beside, model.revision), model.task)
+        return read_model_facts(
+            locate_model(model.base, self.beside, self.pins.get(model.base) or model.revision), model.task
+        )
 
     def _with_labels(self, facts: ModelFacts) -> ModelFacts | None:
         """A task of classes takes their names from the data of the first stage that reads some, or is measured on."""
@@ -157,7 +164,9 @@ class Resolver:
             return facts
         label, split = reads[0]
         path, spec = f"data.{label}" if label else "data", self.recipe.data[label]
-        return self._guard(path, lambda: with_labels(facts, self.recipe, label, spec, split, self.beside), "E074")
+        return self._guard(
+            path, lambda: with_labels(facts, self.recipe, label, spec, split, self.beside, self.pins), "E074"
+        )
 
     def _with_layers(self, facts: ModelFacts) -> tuple[ModelFacts, DropPlan | None]:
         """The model that is trained: all names and shapes from here on are its own."""
@@ -185,7 +194,9 @@ class Resolver:
             path = f"data.{label}" if label else "data"
             spec = self.recipe.data[label]
             plan = self._guard(
-                path, lambda a=label, s=spec, u=splits: plan_data(self.recipe, a, s, u, self.facts, self.beside), "E074"
+                path,
+                lambda a=label, s=spec, u=splits: plan_data(self.recipe, a, s, u, self.facts, self.beside, self.pins),
+                "E074",
             )
             if plan is None:
                 return None
@@ -622,7 +633,7 @@ class Resolver:
         )
 
     def _teacher(self, reference: str) -> ModelFacts:
-        facts = read_model_facts(locate_model(reference, self.beside), self.recipe.model.task)
+        facts = read_model_facts(locate_model(reference, self.beside, self.pins.get(reference)), self.recipe.model.task)
         theirs, ours = facts.config.get("vocab_size"), self.facts.config.get("vocab_size")
         if theirs != ours:
             help, notes = "choose a teacher with the student's tokenizer", [f"teacher {theirs}, student {ours} tokens"]

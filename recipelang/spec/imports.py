@@ -74,7 +74,7 @@ class Imports:
             for d in error.diagnostics:
                 self.diagnostics.add(replace(d, primary=d.primary or at))
             return None
-        if source.name in map(posixpath.normpath, active):
+        if source.name in map(_normal, active):
             self._circle(source.name, active, reference.span)
             return None
         return self.place(source, reference.span)
@@ -119,7 +119,7 @@ class Imports:
         return found[0].reference if found else None
 
     def _circle(self, name: str, active: list[str], span: Span) -> None:
-        way = active[[posixpath.normpath(a) for a in active].index(name) :]
+        way = active[[_normal(a) for a in active].index(name) :]
         note = f"the circle is {' -> '.join(posixpath.basename(n) for n in [*way, name])}"
         at = Label(self.source, span)
         help = ("take one of the references out",)
@@ -128,6 +128,11 @@ class Imports:
     def _error(self, code: str, message: str, span: Span | None, help: str = "write the values in fewer files") -> None:
         at = Label(self.source, span) if span else None
         self.diagnostics.add(Diagnostic(code, message, at, help=(help,)))
+
+
+def _normal(name: str) -> str:
+    """One name a file; `//` of a scheme is no part of a path."""
+    return name if "://" in name else posixpath.normpath(name)
 
 
 def root(parsed: Parsed) -> File | None:

@@ -163,7 +163,113 @@ def model_has_an_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Bert, "__init__", more)
 
 
+# ------------------------------------------------------------------- shared recipes
+def publish(monkeypatch: pytest.MonkeyPatch, place: str = "shared") -> None:
+    execute(["push", "a.recipe", place], monkeypatch)
+
+
+def another_is_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(monkeypatch)
+    Path("a.recipe.lock").unlink()
+    text = Path("a.recipe").read_text("utf-8")
+    Path("a.recipe").write_text(text.replace("batch = 8", "batch = 4"), "utf-8")
+
+
+def published_and_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(monkeypatch)
+    for blob in Path("shared/blobs/sha256").iterdir():
+        blob.write_bytes(blob.read_bytes().replace(b"magnitude", b"movement_"))
+
+
+def published_with_other_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    from recipelang.artifact.contents import File, pack
+    from recipelang.artifact.layout import write_layout
+    from recipelang.cli.packed import packed
+
+    made = packed("a.recipe").artifact
+    kinds = {d.title: d.media_type for d in made.manifest.layers}
+    files = [File(t, d.replace(b"90%", b"91%"), kinds[t]) for t, d in made.files().items()]
+    other = pack(files, made.blobs[made.spec], made.manifest.annotations)
+    write_layout(other, Path("shared"), "1.0.0")
+
+
+def pulled_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    from recipelang.artifact import cache
+    from recipelang.artifact.reference import parse_reference
+    from recipelang.cli.packed import packed
+
+    monkeypatch.setenv("RECIPELANG_CACHE", "own-cache")
+    cache.keep(packed("a.recipe").artifact, parse_reference("hf://owner/tiny"))
+
+
+def data_changed_since_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    execute(["lock", "a.recipe"], monkeypatch)
+    shutil.copyfile("dev.json", "train.json")
+
+
+def lock_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    from recipelang.engine import files
+
+    real = files.write_text
+
+    def write(path: Path, text: str) -> None:
+        if path.name == "a.recipe.lock":
+            with files.writing(path):
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        real(path, text)
+
+    monkeypatch.setattr(files, "write_text", write)
+
+
+def base_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    from recipelang.artifact.contents import File, pack
+    from recipelang.artifact.registry import Registry
+
+    first, second = (
+        pack([File("v.recipe", f'recipe 1 "values"\nlet warm = {n} epochs\n'.encode())], None, {}) for n in (2, 3)
+    )
+    monkeypatch.setenv("RECIPELANG_CACHE", "own-cache")
+    monkeypatch.setattr(Registry, "pull", lambda *_: first)
+    monkeypatch.setattr(Registry, "resolve", lambda *_: second.digest)
+    with monkeypatch.context() as before:
+        before.setattr(Registry, "resolve", lambda *_: first.digest)
+        execute(["lock", "a.recipe"], before)
+
+
+def registry_wants_a_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    from recipelang.artifact.http import Answer, Http
+
+    challenge = {"www-authenticate": 'Basic realm="x"'}
+    monkeypatch.setenv("DOCKER_CONFIG", "nowhere")
+    monkeypatch.setattr(Http, "send", lambda *_, **__: Answer(401, challenge, b""))
+
+
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recipelang.artifact.http.PAUSE", 0.0)
+
+
+def model_in_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = Path("a.recipe").read_text("utf-8")
+    Path("a.recipe").write_text(text.replace('"model"', '"~/model"'), "utf-8")
+    monkeypatch.setenv("HOME", str(Path.cwd()))
+
+
+def recipe_is_called_con(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("a.recipe").rename("con.recipe")
+
+
 CIRCUMSTANCES = {
+    "the recipe is called `con.recipe`": recipe_is_called_con,
+    "another recipe is published in `shared`": another_is_published,
+    "a recipe is published in `shared`, and a file of it damaged": published_and_damaged,
+    "a recipe is published in `shared`, with other files than its spec": published_with_other_files,
+    "the recipe was pulled as `hf://owner/tiny`": pulled_from_the_hub,
+    "the data changed since the lock": data_changed_since_the_lock,
+    "no lock can be written": lock_cannot_be_written,
+    "a base moved since the lock": base_moved,
+    "a registry that wants a login": registry_wants_a_login,
+    "no patience": no_patience,
+    "the recipe names its model in a home folder": model_in_a_home,
     "the model has a layer of somebody's own": model_has_an_adapter,
     "a model without a head": model_without_a_head,
     "a CPU without bf16": cpu_without_bf16,

@@ -27,7 +27,7 @@ COMMANDS = {
     "fmt": ["FILE", "--check", "--diff"],
     "doc": ["FILE"],
     "plan": ["FILE", "--param", "--params", "--overlay", "--json"],
-    "run": ["FILE", "--param", "--params", "--overlay", "--out", "--overwrite", "--steps"],
+    "run": ["FILE", "--param", "--params", "--overlay", "--out", "--overwrite", "--steps", "--locked", "--yes"],
     "resume": ["DIR"],
     "report": ["DIR", "--plots"],
     "study": [
@@ -45,6 +45,9 @@ COMMANDS = {
     ],
     "trace": ["FILE", "PATH", "--param", "--params", "--overlay"],
     "schema": [],
+    "lock": ["FILE", "--param", "--params", "--overlay", "--upgrade", "--allow-private"],
+    "push": ["FILE|DIR", "TARGET", "--allow-private"],
+    "pull": ["REF|DIR", "--out", "--upgrade", "--allow-private"],
     "digest": ["FILE", "--param", "--params", "--overlay", "--only", "--json"],
     "convert": ["FILE", "--to", "--param", "--params", "--overlay", "--out"],
     "migrate": ["FILE", "--out", "--format", "--strict-exit", "--overwrite"],
@@ -85,7 +88,7 @@ def test_help_of_a_command(name):
     ended = command(name, "--help")
     assert ended.code == 0
     assert fits(ended.out)
-    argument = f" [\\[{{]{COMMANDS[name][0]}[\\]}}]" if COMMANDS[name] else "\n"
+    argument = f" [\\[{{]{re.escape(COMMANDS[name][0])}[\\]}}]" if COMMANDS[name] else "\n"
     assert re.match(rf"Usage: recipelang {name} \[OPTIONS\]{argument}", ended.out)
     assert re.search(rf"Examples?:\n\n    recipelang {name} \S", ended.out)
     for word in COMMANDS[name]:

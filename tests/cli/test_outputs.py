@@ -111,7 +111,7 @@ def test_default_folder_lies_in_runs_whatever_the_recipe_is_called(project, edit
     edit('recipe 1 "tiny"', f'recipe 1 "{name}"')
     before = set(project.iterdir())
     assert command("run", "tiny.recipe", "--steps", "1").code == 0
-    assert set(project.iterdir()) == {*before, project / "runs"}
+    assert set(project.iterdir()) == {*before, project / "runs", project / "tiny.recipe.lock"}
     (run,) = (project / "runs").iterdir()
     assert (run / "model.safetensors").is_file()
     assert not run.name.startswith((".", "-"))

@@ -1,0 +1,106 @@
+"""What was pulled, kept on this machine: blobs by digest, what tags named, what was run. Reading needs no network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from recipelang.artifact import manifest as m
+from recipelang.artifact.contents import Artifact, unpack
+from recipelang.artifact.reference import DIGEST, Reference
+from recipelang.artifact.strict_json import read_json, write_json
+from recipelang.engine.files import writing
+from recipelang.plan.facts import cache_folder
+from recipelang.source import RecipeError
+
+_ELSEWHERE = "set `RECIPELANG_CACHE` to a folder with room"
+
+
+def keep(artifact: Artifact, *references: Reference) -> None:
+    """Keep an artifact, and that these references name it. The manifest comes last: with it the rest is there."""
+    for digest, data in artifact.blobs.items():
+        put(digest, data)
+    put(artifact.digest, artifact.data)
+    for reference in references:
+        if not reference.digest:
+            _write(_note(reference), write_json({"reference": str(reference), "manifest": artifact.digest}))
+
+
+def put(digest: str, data: bytes) -> None:
+    if get(digest) is None:  # a damaged one is written again
+        _write(_blob(digest), data)
+
+
+def get(digest: str) -> bytes | None:
+    """The bytes of a blob, if they are here and whole."""
+    try:
+        with open(_blob(digest), "rb") as file:
+            data = file.read(m.MAX_BLOB + 1)
+    except OSError:
+        return None
+    return data if m.sha256(data) == digest else None
+
+
+def stored(digest: str) -> Artifact | None:
+    """An artifact by the digest of its manifest; none when a part is missing or damaged."""
+    data = get(digest)
+    if data is None or len(data) > m.MAX_MANIFEST:
+        return None
+    try:
+        return unpack(data, digest, lambda d: get(d.digest) or b"")
+    except RecipeError as error:
+        if all(d.code == "E125" for d in error.diagnostics):
+            return None
+        raise
+
+
+def named(reference: Reference) -> str:
+    """The digest of the manifest that a reference named when it was pulled; empty when it never was."""
+    if reference.digest:
+        return reference.digest
+    try:
+        form = read_json(_note(reference).read_bytes(), 4096)
+        found = form["manifest"] if form["reference"] == str(reference) else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return found if isinstance(found, str) and DIGEST.fullmatch(found) else ""
+
+
+def was_run(digest: str) -> bool:
+    return _seen(digest).exists()
+
+
+def note_run(digest: str) -> None:
+    _write(_seen(digest), b"")
+
+
+def _root() -> Path:
+    return cache_folder() / "artifacts"
+
+
+def _blob(digest: str) -> Path:
+    return _root() / "blobs" / "sha256" / digest.removeprefix("sha256:")
+
+
+def _seen(digest: str) -> Path:
+    return _root() / "run" / digest.removeprefix("sha256:")
+
+
+def _note(reference: Reference) -> Path:
+    return _root() / "names" / m.sha256(str(reference).encode()).removeprefix("sha256:")
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Whole or not at all; several processes may write the same."""
+    part = path.with_name(f".{path.name[:16]}.{os.getpid()}")
+    with writing(path, _ELSEWHERE):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(part, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise

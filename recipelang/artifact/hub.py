@@ -1,0 +1,170 @@
+"""The Hugging Face Hub, through its own client: what models and data are at a moment, and recipes stored there.
+
+A recipe lies in `recipes/` of a repository: its files under their names, with the same manifest and spec as
+everywhere else, so that its digests are the same too, and nothing but git is needed to read it.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from recipelang.artifact import manifest as m
+from recipelang.artifact.contents import Artifact, unpack
+from recipelang.artifact.layout import published
+from recipelang.artifact.reference import Reference
+from recipelang.source import fail
+
+FOLDER = "recipes"
+#: no file of a recipe begins with a dot, so these are nobody's
+MANIFEST_FILE, SPEC_FILE = ".recipelang/manifest.json", ".recipelang/spec.json"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def model_entry(name: str, version: str | None) -> dict[str, object]:
+    """Commit and files of a model as the Hub has it now."""
+    with _told(name):
+        info = _api().model_info(name, revision=version, files_metadata=True)
+    files = {s.rfilename: _file(s) for s in info.siblings or () if _counts(s.rfilename)}
+    return {"kind": "model", "revision": info.sha, "files": files}
+
+
+def dataset_entry(name: str, version: str | None) -> dict[str, object]:
+    with _told(name):
+        info = _api().dataset_info(name, revision=version, files_metadata=True)
+    files = {s.rfilename: _file(s) for s in info.siblings or () if not s.rfilename.startswith(".")}
+    return {"kind": "dataset", "revision": info.sha, "files": files}
+
+
+def cached_revision(kind: str, name: str, version: str | None) -> str:
+    """The commit that the Hub's own cache would take, without asking; empty when it holds none."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.file_download import repo_folder_name
+
+    if version and _COMMIT.fullmatch(version):
+        return version
+    folder = Path(HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type=kind)
+    try:
+        found = (folder / "refs" / (version or "main")).read_text("ascii").strip()
+    except (OSError, ValueError):
+        return ""
+    return found if _COMMIT.fullmatch(found) else ""
+
+
+def pull(reference: Reference) -> tuple[Artifact, str]:
+    """A recipe and the commit it was read at. E122, E123, E125, E130."""
+    with _told(reference.name):
+        info = _api().model_info(reference.name, revision=reference.version or None, files_metadata=True)
+    commit = str(info.sha)
+    for file in info.siblings or ():  # before the Hub's client fetches it whole
+        if file.rfilename.startswith(f"{FOLDER}/") and (file.size or 0) > m.MAX_BLOB:
+            raise m.not_a_recipe(f"`{file.rfilename[:80]}` is larger than {m.MAX_BLOB // 2**20} MiB")
+    data = _read(reference.name, commit, MANIFEST_FILE, m.MAX_MANIFEST)
+    titles: dict[str, str] = {}
+    for layer in m.read_manifest(data).layers:
+        titles.setdefault(layer.digest, layer.title)
+
+    def fetch(wanted: m.Descriptor) -> bytes:
+        return _read(reference.name, commit, titles.get(wanted.digest, SPEC_FILE), wanted.size)
+
+    return unpack(data, "", fetch), commit
+
+
+def push(artifact: Artifact, reference: Reference, tag: str, card: str) -> bool:
+    """Whether it was new. E124 when the tag names another recipe. One commit brings all files, then the tag."""
+    from huggingface_hub import CommitOperationAdd
+    from huggingface_hub.errors import RevisionNotFoundError
+
+    api, name = _api(), reference.name
+    with _told(name):
+        api.create_repo(name, exist_ok=True)
+        try:
+            there = api.model_info(name, revision=tag).sha if tag else None
+        except RevisionNotFoundError:
+            there = None
+    if there is not None:
+        if m.sha256(_read(name, there, MANIFEST_FILE, m.MAX_MANIFEST)) != artifact.digest:
+            raise published(f"`{reference.name}`", tag)
+        return False
+    meaning = artifact.blobs[artifact.manifest.config.digest]
+    files = {MANIFEST_FILE: artifact.data, SPEC_FILE: meaning, **artifact.files()}
+    adds = [CommitOperationAdd(f"{FOLDER}/{title}", data) for title, data in files.items()]
+    with _told(name):
+        if card and not api.file_exists(name, "README.md"):
+            adds.append(CommitOperationAdd("README.md", card.encode("utf-8")))
+        done = api.create_commit(name, adds, commit_message=f"{artifact.name} {tag}".strip())
+        if tag:
+            api.create_tag(name, tag=tag, revision=done.oid)
+    return True
+
+
+def _read(name: str, commit: str, title: str, limit: int) -> bytes:
+    from huggingface_hub import hf_hub_download
+
+    with _told(name):
+        path = hf_hub_download(name, f"{FOLDER}/{title}", revision=commit)
+    with open(path, "rb") as file:
+        return file.read(limit + 1)
+
+
+def _api() -> Any:
+    from huggingface_hub import HfApi
+
+    return HfApi()
+
+
+def _counts(name: str) -> bool:
+    """Files of a model that decide what comes out, as `plan` fetches them."""
+    return name.endswith((".json", ".safetensors", ".txt", ".model")) and "/" not in name
+
+
+def _file(sibling: Any) -> dict[str, object]:
+    """Large files by sha256; for small ones the Hub knows git's own digest only, which the commit covers."""
+    if sibling.lfs is not None:
+        return {"sha256": sibling.lfs.sha256, "size": sibling.lfs.size}
+    return {"git": sibling.blob_id, "size": sibling.size}
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """What the Hub's client says, as ours: E129 not allowed, E130 not there, E128 anything else."""
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        yield
+    except GatedRepoError:
+        raise fail(
+            "E129", f"the Hub does not allow this for `{name}`", help="`hf auth login` keeps your token"
+        ) from None
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled):
+        raise fail("E128", "the Hub does not answer", help="try again with a network") from None
+    except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
+        what = "version" if isinstance(error, RevisionNotFoundError) else "recipe"
+        what = "repository" if isinstance(error, RepositoryNotFoundError) else what
+        raise fail("E130", f"the Hub has no such {what} of `{name}`", help="look whether the name is right") from None
+    except HfHubHTTPError as error:
+        status = getattr(error.response, "status_code", 0)
+        if status in (401, 403):
+            raise fail(
+                "E129", f"the Hub does not allow this for `{name}`", help="`hf auth login` keeps your token"
+            ) from None
+        raise fail("E128", "the Hub does not answer as it should", notes=[f"it answers {status}"]) from None
+    except (OSError, ValueError, RuntimeError) as error:
+        why = textwrap.shorten(type(error).__name__, 80)
+        raise fail("E128", "the Hub does not answer", help="try again with a network", notes=[why]) from None
+    except Exception as error:  # errors of its transport are of no common kind
+        if type(error).__module__.split(".")[0] not in ("httpx2", "httpcore2"):
+            raise
+        raise fail("E128", "the Hub does not answer", help="try again with a network") from None

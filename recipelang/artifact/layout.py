@@ -1,0 +1,120 @@
+"""An OCI image layout: a folder with `oci-layout`, `index.json` and blobs by their digest."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from recipelang.artifact import manifest as m
+from recipelang.artifact.contents import Artifact, unpack
+from recipelang.artifact.reference import DIGEST
+from recipelang.artifact.strict_json import read_json, write_json
+from recipelang.engine.files import new_file
+from recipelang.source import RecipeError, fail
+
+_MARK = "oci-layout"
+_VERSION = {"imageLayoutVersion": "1.0.0"}
+_NAME = "org.opencontainers.image.ref.name"
+_MAX_INDEX = 2**20
+_ELSEWHERE = "choose another folder"
+
+
+def is_layout(folder: Path) -> bool:
+    return (folder / _MARK).is_file()
+
+
+def write_layout(artifact: Artifact, folder: Path, tag: str) -> bool:
+    """Add a recipe to a layout, or begin one; whether it was new. E124 when the tag names other content.
+
+    Blobs first and the index last: what is cut off in between leaves a layout that does not know of it.
+    """
+    if folder.exists() and not is_layout(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise fail("E124", f"`{folder}` is not empty, and no layout of recipes", help="name a new or empty folder")
+    entries = _entries(folder) if is_layout(folder) else []
+    for entry in entries:
+        if tag and _tag(entry) == tag and entry.get("digest") != artifact.digest:
+            raise published(f"`{folder}`", tag)
+    _write(folder / _MARK, write_json(_VERSION))  # first: what is cut off can be gone on with
+    known = any(_tag(e) == tag and e.get("digest") == artifact.digest for e in entries)
+    for digest, data in {**artifact.blobs, artifact.digest: artifact.data}.items():
+        _write(_blob(folder, digest), data)
+    if not known:
+        form: dict[str, Any] = {
+            "mediaType": m.MANIFEST,
+            "artifactType": m.RECIPE,
+            "digest": artifact.digest,
+            "size": len(artifact.data),
+            **({"annotations": {_NAME: tag}} if tag else {}),
+        }
+        index = {"schemaVersion": 2, "mediaType": m.INDEX, "manifests": [*entries, form]}
+        _write(folder / "index.json", write_json(index))
+    return not known
+
+
+def read_layout(folder: Path, tag: str = "") -> Artifact:
+    """The recipe of this tag or digest; without one the only recipe there is. E122, E123, E125, E130."""
+    entries = [e for e in _entries(folder) if e.get("mediaType") == m.MANIFEST]
+    found = [e for e in entries if not tag or tag in (_tag(e), e.get("digest"))]
+    digests = list(dict.fromkeys(str(e.get("digest")) for e in found))
+    if len(digests) != 1:
+        there = ", ".join(f"`{_tag(e) or e.get('digest')}`"[:90] for e in entries[:8]) or "nothing"
+        message = f"`{folder}` holds no recipe `{tag}`" if tag else f"`{folder}` holds {len(digests)} recipes"
+        raise fail("E130", message, help="name one, as in `FOLDER:1.0.0`", notes=[f"it holds {there}"])
+    if not DIGEST.fullmatch(digests[0]):
+        raise m.not_a_recipe("the index names no sha256 digest")
+    data = _read(_blob(folder, digests[0]), m.MAX_MANIFEST)
+    return unpack(data, digests[0], lambda d: _read(_blob(folder, d.digest), d.size))
+
+
+def published(where: str, version: str) -> RecipeError:
+    return fail(
+        "E124",
+        f"{where} has another recipe as `{version}` already",
+        help="raise `version` in `meta`: what was published does not change",
+        notes=["others may have pinned it, and rely on what it says"],
+    )
+
+
+def _entries(folder: Path) -> list[dict[str, Any]]:
+    if not (folder / "index.json").exists():
+        return []  # begun, and cut off
+    try:
+        index = read_json(_read(folder / "index.json", _MAX_INDEX), _MAX_INDEX)
+    except ValueError as error:
+        raise m.not_a_recipe(f"the index of `{folder}` cannot be read: {str(error)[:100]}") from None
+    entries = index.get("manifests") if isinstance(index, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+        raise m.not_a_recipe(f"the index of `{folder}` lists no manifests")
+    return entries
+
+
+def _tag(entry: dict[str, Any]) -> str:
+    annotations = entry.get("annotations")
+    return str(annotations.get(_NAME, "")) if isinstance(annotations, dict) else ""
+
+
+def _blob(folder: Path, digest: str) -> Path:
+    return folder / "blobs" / "sha256" / digest.removeprefix("sha256:")
+
+
+def _write(path: Path, data: bytes) -> None:
+    with new_file(path, _ELSEWHERE) as part:
+        part.write_bytes(data)
+
+
+def _read(path: Path, limit: int) -> bytes:
+    """A regular file of a limited size: no link, pipe or device. One byte more than `limit` tells a longer one."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        linked = path.is_symlink()
+        why = "it is a link" if linked else str(error.strerror or error).lower()
+        raise fail(
+            "E123" if linked else "E125", f"`{path.name[:19]}` of the layout is not there", notes=[why]
+        ) from None
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise fail("E123", f"`{path.name[:19]}` of the layout is no regular file")
+        return file.read(limit + 1)

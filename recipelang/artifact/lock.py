@@ -1,0 +1,162 @@
+"""`FILE.lock`: everything that a recipe refers to, by digest or commit. Reading and writing it, and comparing two.
+
+JSON, sorted, one entry a line, no times: made to be committed and to be read in a diff.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recipelang.artifact.reference import DIGEST
+from recipelang.artifact.strict_json import read_json
+from recipelang.engine.files import write_text
+from recipelang.source import RecipeError, fail
+
+MAX_BYTES = 2**20
+Entry = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Lock:
+    """`refs`: reference as written -> what it was. `spec` is empty where a value was still missing."""
+
+    recipe: str
+    spec: str = ""
+    refs: Mapping[str, Entry] = field(default_factory=dict)
+    tools: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Entry] = field(default_factory=dict)
+
+    def text(self) -> str:
+        head = ['"lock": 1', *(f'"{k}": {_line(v)}' for k, v in (("recipe", self.recipe), ("spec", self.spec)))]
+        return (
+            "{" + ", ".join(head) + ",\n"
+            f' "refs": {_entries(self.refs)},\n "tools": {_line(self.tools)},\n "metrics": {_entries(self.metrics)}}}\n'
+        )
+
+    @property
+    def contents(self) -> dict[str, str]:
+        """Of models and data named by a path, the digest of what was there."""
+        return {
+            r: e["contents"] for r, e in self.refs.items() if "://" not in r.removeprefix("file://") and "contents" in e
+        }
+
+    @property
+    def revisions(self) -> dict[str, str]:
+        """Of models and data on the Hub, the commit."""
+        found = ((r, e) for r, e in self.refs.items() if e["kind"] != "recipe" and r.startswith("hf://"))
+        return {r: e["revision"] for r, e in found if "revision" in e}
+
+    @property
+    def recipes(self) -> dict[str, str]:
+        """Of recipes elsewhere, the digest of the manifest."""
+        return {r: e["manifest"] for r, e in self.refs.items() if e["kind"] == "recipe" and "manifest" in e}
+
+
+def lock_path(file: str) -> Path:
+    """`squad.recipe` has `squad.recipe.lock`; what a run keeps has `recipe.lock`."""
+    path = Path(file)
+    return path.with_name("recipe.lock") if path.name == "effective.recipe" else path.with_name(f"{path.name}.lock")
+
+
+def read_lock(path: Path) -> Lock | None:
+    """None where there is no file. E134 for one that is no lock."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise damaged(path.name, str(error.strerror or error).lower()) from None
+    return parse_lock(data, path.name)
+
+
+def parse_lock(data: bytes, name: str) -> Lock:
+    try:
+        form = read_json(data, MAX_BYTES)
+    except (ValueError, RecursionError) as error:
+        raise damaged(name, "it is not JSON" if isinstance(error, json.JSONDecodeError) else str(error)[:100]) from None
+    if not isinstance(form, dict):
+        raise damaged(name, "it is not a JSON object")
+    if form.get("lock") != 1:
+        raise damaged(name, "it is of another format, perhaps of a newer release")
+    recipe, spec, tools = form.get("recipe"), form.get("spec", ""), form.get("tools", {})
+    if not isinstance(recipe, str) or not isinstance(spec, str) or not isinstance(tools, dict):
+        raise damaged(name, "it does not say whose lock it is")
+    refs, metrics = form.get("refs", {}), form.get("metrics", {})
+    for entries in (refs, metrics):
+        if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
+            raise damaged(name, "its entries cannot be read")
+    for reference, entry in refs.items():
+        if not _sound(entry):
+            raise damaged(name, f"its entry for `{reference[:80]}` cannot be read")
+    return Lock(recipe, spec, refs, tools, metrics)
+
+
+def _sound(entry: Entry) -> bool:
+    digests = (entry.get(k) for k in ("manifest", "contents", "sha256"))
+    texts = (entry.get(k, "") for k in ("revision", "asked", "version", "spec"))
+    return (
+        entry.get("kind") in ("recipe", "model", "dataset")
+        and all(d is None or (isinstance(d, str) and DIGEST.fullmatch(d)) for d in digests)
+        and all(isinstance(t, str) for t in texts)
+        and isinstance(entry.get("files", {}), dict)
+        and all(isinstance(f, dict) for f in entry.get("files", {}).values())
+    )
+
+
+def write_lock(lock: Lock, path: Path) -> None:
+    """E084 when it cannot be written."""
+    write_text(path, lock.text())
+
+
+def differences(locked: Lock, found: Lock, *, varied: bool, strict: bool = True) -> list[str]:
+    """What is not as it was locked, in words.
+
+    `varied`: values were given on the command line, so the spec may differ. Unless `strict`, only what is in both is
+    compared: a recipe that is being written changes, and what it refers to should not.
+    """
+    told = []
+    for reference, entry in found.refs.items():
+        if reference not in locked.refs:
+            told += [f"`{reference}` is not in it"] if strict else []
+        elif dict(locked.refs[reference]) != dict(entry):
+            told.append(f"`{reference}` is not what it was")
+    told += [
+        f"`{r}` is in it, and not in the recipe" for r in locked.refs if r not in found.refs and not varied and strict
+    ]
+    for metric, entry in found.metrics.items():
+        if metric in locked.metrics and dict(locked.metrics[metric]) != dict(entry):
+            told.append(f"`{metric}` is measured by other code")
+    if strict and not varied and not told and found.spec != locked.spec:
+        told.append("the recipe says something else")
+    return told
+
+
+def stale(name: str, told: list[str], file: str = "FILE") -> RecipeError:
+    return fail("E132", f"`{name}` is not the lock of this recipe any more", notes=told[:6], help=_RENEW.format(file))
+
+
+def missing(name: str, file: str) -> RecipeError:
+    return fail("E132", f"there is no `{name}`", help=f"`recipelang lock {file}` makes it")
+
+
+_RENEW = "`recipelang lock {}` renews it, if what changed was meant to"
+
+
+def damaged(name: str, why: str) -> RecipeError:
+    return fail("E134", f"`{name}` is no lock", notes=[why], help="restore it, or delete it and lock again")
+
+
+def _entries(entries: Mapping[str, Entry]) -> str:
+    if not entries:
+        return "{}"
+    lines = (f"  {_line(name)}: {_line(entries[name])}" for name in sorted(entries))
+    return "{\n" + ",\n".join(lines) + "}"
+
+
+def _line(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=dict)

@@ -1,0 +1,223 @@
+"""An OCI registry: blobs first and the manifest last, so that a recipe is there whole or not at all.
+
+Speaks the distribution specification 1.1. Tokens go to the registry alone: redirects, which lead to storage, are
+followed without them, and uploads do not leave the host.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urljoin, urlsplit
+
+from recipelang.artifact import manifest as m
+from recipelang.artifact.contents import Artifact, not_the_same, unpack
+from recipelang.artifact.http import Answer, Http
+from recipelang.artifact.layout import published
+from recipelang.artifact.reference import DIGEST, Reference
+from recipelang.artifact.strict_json import read_json, write_json
+from recipelang.artifact.tokens import Tokens, denied
+from recipelang.source import RecipeError, fail
+
+_REDIRECTS = 5
+_MAX_ERROR = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Referrer:
+    """Something that speaks of a recipe, such as a signature: its type and its files, by media type."""
+
+    artifact_type: str
+    files: tuple[tuple[str, bytes], ...]
+
+
+class Registry:
+    """One repository of one registry."""
+
+    def __init__(self, reference: Reference, allowed: frozenset[str] = frozenset()) -> None:
+        self.http = Http(allowed)
+        self.host, self.name = reference.host, reference.name
+        self.base = f"{self.http.scheme(self.host)}://{self.host}/v2/{self.name}"
+        self.tokens = Tokens(self.http, self.host)
+
+    # ------------------------------------------------------------------ reading
+    def resolve(self, version: str) -> str:
+        """The digest of the manifest that a tag names; empty when there is none."""
+        data = self._manifest(version)
+        return m.sha256(data) if data is not None else ""
+
+    def pull(self, version: str, wanted: str = "") -> Artifact:
+        """By digest where one is wanted, else by tag. E130 when it is not there."""
+        data = self._manifest(wanted or version)
+        if data is None:
+            raise self._missing(wanted or version)
+        return unpack(data, wanted, self.blob)
+
+    def blob(self, wanted: m.Descriptor) -> bytes:
+        answer = self._get(f"{self.base}/blobs/{wanted.digest}", {}, wanted.size)
+        if answer.status != 200:
+            raise self._failed(answer, wanted.title or wanted.digest[:19])
+        return answer.body
+
+    def _manifest(self, version: str) -> bytes | None:
+        answer = self._get(f"{self.base}/manifests/{version}", {"Accept": f"{m.MANIFEST}, {m.INDEX}"}, m.MAX_MANIFEST)
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            raise self._failed(answer, version)
+        said = answer.headers.get("docker-content-digest", "")
+        if said.startswith("sha256:") and said != m.sha256(answer.body):
+            raise not_the_same("the manifest", said, m.sha256(answer.body))
+        return answer.body
+
+    def _get(self, url: str, headers: dict[str, str], limit: int) -> Answer:
+        """Follow redirects without a token; every address on the way is judged."""
+        answer = self._send("GET", url, headers, limit=limit, resume="/blobs/" in url)
+        for _ in range(_REDIRECTS):
+            if answer.status not in (301, 302, 303, 307, 308):
+                return answer
+            url = urljoin(url, answer.headers.get("location", ""))
+            answer = self.http.send("GET", url, {}, limit=limit, resume=True)
+        raise fail("E128", f"`{self.host[:80]}` forwards more than {_REDIRECTS} times")
+
+    # ------------------------------------------------------------------ writing
+    def push(self, artifact: Artifact, tag: str) -> bool:
+        """Whether it was new. E124 when the tag names another recipe: what is published does not change."""
+        there = self.resolve(tag) if tag else ""
+        if there and there != artifact.digest:
+            raise published(f"`{self.host}/{self.name}`", tag)
+        if there:
+            return False
+        for digest, data in artifact.blobs.items():
+            self._upload(digest, data)
+        self._put_manifest(tag or artifact.digest, artifact.data)
+        return True
+
+    def _upload(self, digest: str, data: bytes) -> None:
+        if self._send("HEAD", f"{self.base}/blobs/{digest}", {}, limit=_MAX_ERROR, push=True).status == 200:
+            return  # an earlier try, or another version, has brought it
+        begun = self._send("POST", f"{self.base}/blobs/uploads/", {}, limit=_MAX_ERROR, push=True)
+        if begun.status != 202:
+            raise self._failed(begun, "upload")
+        place = urljoin(f"{self.base}/blobs/uploads/", begun.headers.get("location", ""))
+        if urlsplit(place)[:2] != urlsplit(self.base)[:2]:
+            raise fail("E127", f"`{self.host[:80]}` wants the upload sent to `{urlsplit(place).netloc[:80]}`")
+        place += ("&" if urlsplit(place).query else "?") + urlencode({"digest": digest})
+        head = {"Content-Type": "application/octet-stream"}
+        done = self._send("PUT", place, head, data, limit=_MAX_ERROR, push=True)
+        if done.status != 201:
+            raise self._failed(done, "upload")
+
+    def _put_manifest(self, version: str, data: bytes, media_type: str = m.MANIFEST) -> Answer:
+        url = f"{self.base}/manifests/{version}"
+        done = self._send("PUT", url, {"Content-Type": media_type}, data, limit=_MAX_ERROR, push=True)
+        if done.status != 201:
+            raise self._failed(done, version)
+        return done
+
+    # ---------------------------------------------------------------- referrers
+    def attach(self, subject: Artifact, referrer: Referrer) -> str:
+        """Push something that speaks of a recipe; its digest. Where the registry keeps no list, a tag holds it."""
+        layers = [m.describe(media_type, data) for media_type, data in referrer.files]
+        empty = m.describe(m.EMPTY, b"{}")
+        subject_form = {"mediaType": m.MANIFEST, "digest": subject.digest, "size": len(subject.data)}
+        form = {
+            "schemaVersion": 2,
+            "mediaType": m.MANIFEST,
+            "artifactType": referrer.artifact_type,
+            "config": empty.form(),
+            "layers": [layer.form() for layer in layers],
+            "subject": subject_form,
+        }
+        data = write_json(form)
+        self._upload(empty.digest, b"{}")
+        for layer, (_, blob) in zip(layers, referrer.files, strict=True):
+            self._upload(layer.digest, blob)
+        done = self._put_manifest(m.sha256(data), data)
+        if done.headers.get("oci-subject") != subject.digest:  # an older registry, which keeps no list
+            entry = {**m.describe(m.MANIFEST, data).form(), "artifactType": referrer.artifact_type}
+            others = [e for e in self._listed(subject.digest) if e.get("digest") != entry["digest"]]
+            index = {"schemaVersion": 2, "mediaType": m.INDEX, "manifests": [*others, entry]}
+            self._put_manifest(_list_tag(subject.digest), write_json(index), m.INDEX)
+        return m.sha256(data)
+
+    def referrers(self, digest: str, artifact_type: str) -> list[Referrer]:
+        """What of this type speaks of a manifest. Everything is checked to be what its digest says."""
+        answer = self._get(f"{self.base}/referrers/{digest}", {"Accept": m.INDEX}, m.MAX_MANIFEST)
+        entries = self._entries(answer.body) if answer.status == 200 else self._listed(digest)
+        return [self._referrer(str(e.get("digest"))) for e in entries if e.get("artifactType") == artifact_type]
+
+    def _listed(self, digest: str) -> list[dict[str, Any]]:
+        data = self._manifest(_list_tag(digest))
+        return self._entries(data) if data is not None else []
+
+    def _entries(self, data: bytes) -> list[dict[str, Any]]:
+        entries = self._form(data).get("manifests")
+        return [e for e in entries if isinstance(e, dict)][: m.MAX_LAYERS] if isinstance(entries, list) else []
+
+    def _referrer(self, digest: str) -> Referrer:
+        data = self._manifest(digest) if DIGEST.fullmatch(digest) else None
+        if data is None:
+            raise self._missing(digest)
+        if m.sha256(data) != digest:
+            raise not_the_same("a referrer", digest, m.sha256(data))
+        form = self._form(data)
+        files = []
+        for layer in form.get("layers", [])[: m.MAX_LAYERS]:
+            wanted = m.read_descriptor(layer)
+            blob = self.blob(wanted)
+            if m.sha256(blob) != wanted.digest:
+                raise not_the_same("a referrer", wanted.digest, m.sha256(blob))
+            files.append((wanted.media_type, blob))
+        return Referrer(str(form.get("artifactType", "")), tuple(files))
+
+    def _form(self, data: bytes) -> dict[str, Any]:
+        try:
+            form = read_json(data, m.MAX_MANIFEST)
+        except (ValueError, RecursionError) as error:
+            raise m.not_a_recipe(str(error)[:120]) from None
+        return form if isinstance(form, dict) else {}
+
+    # ------------------------------------------------------------------ one call
+    def _send(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        body: bytes = b"",
+        *,
+        limit: int,
+        push: bool = False,
+        resume: bool = False,
+    ) -> Answer:
+        """With the token for it; asks for one when the registry does, once."""
+        scope = f"repository:{self.name}:{'pull,push' if push else 'pull'}"
+        known = self.tokens.kept.get(scope)
+        shown = {"Authorization": known} if known else {}
+        answer = self.http.send(method, url, {**headers, **shown}, body, limit=limit, resume=resume)
+        if answer.status != 401:
+            return answer
+        header = self.tokens.header(answer.headers.get("www-authenticate", ""), scope)
+        if header is None:
+            raise denied(self.host, known=False)
+        self.tokens.kept[scope] = header
+        return self.http.send(method, url, {**headers, "Authorization": header}, body, limit=limit, resume=resume)
+
+    def _missing(self, version: str) -> RecipeError:
+        where = f"{self.host}/{self.name}"[:80]
+        return fail("E130", f"`{where}` has no `{version[:80]}`", help="look whether name and version are right")
+
+    def _failed(self, answer: Answer, what: str) -> RecipeError:
+        """Of what a registry says only its codes are shown: its words may hold what it was sent."""
+        if answer.status in (401, 403):
+            return denied(self.host, known=True)
+        if answer.status == 404:
+            return self._missing(what)
+        codes = sorted(set(re.findall(rb'"code"\s*:\s*"([A-Z_]{2,40})"', answer.body[:_MAX_ERROR])))
+        notes = [f"it answers {answer.status}", *(c.decode("ascii") for c in codes[:3])]
+        return fail("E128", f"`{self.host[:80]}` does not answer as it should", notes=notes)
+
+
+def _list_tag(digest: str) -> str:
+    return digest.replace(":", "-")

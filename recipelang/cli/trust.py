@@ -1,0 +1,66 @@
+"""What a recipe from elsewhere may not do by itself: name paths of this machine, and run unasked."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Container
+
+from recipelang.cli.files import is_elsewhere
+from recipelang.cli.locking import files_of
+from recipelang.cli.read import Around
+from recipelang.source import Diagnostic, RecipeError, fail
+from recipelang.spec.check import Checked
+from recipelang.spec.references import references
+
+
+def only_what_the_user_names(checked: Checked, around: Around, known: Container[str] = ()) -> None:
+    """E131 for a model or data set named by a path that only a recipe from elsewhere speaks of.
+
+    What is `known` by its contents is not looked at on this machine.
+    """
+    from recipelang.plan.references import is_local
+
+    recipe, files = checked.recipe, files_of(checked)
+    if recipe is None or not any(is_elsewhere(f.name) for f in files):
+        return
+    own = [f.text for f in (*files, *around.overlays) if not is_elsewhere(f.name)]
+    given = {g.text.strip().strip('"') for g in around.given.values() if g.text}
+    given |= {os.path.abspath(os.path.expanduser(g)) for g in given}
+    for path, reference in references(recipe):
+        at = recipe.label(path)
+        if not is_local(reference) or reference in known or (at is not None and not is_elsewhere(at.source.name)):
+            continue
+        if reference in given or any(f'"{reference}"' in text for text in own):
+            continue
+        origin = files[0].name.partition("#")[0] if is_elsewhere(files[0].name) else "REFERENCE"
+        help = f"give it with `-p` where there is a parameter, or `recipelang pull {origin} -o DIR` and put it beside"
+        raise RecipeError(
+            Diagnostic("E131", f"`{reference[:120]}` is a path, and not one that you named", at, help=(help,))
+        )
+
+
+def confirm(file: str, yes: bool, several: bool) -> None:
+    """A recipe from elsewhere that was never run here is asked about once. E133 where nobody can be asked."""
+    from recipelang.artifact import cache
+    from recipelang.artifact.reference import parse_reference
+    from recipelang.source.render import line_of
+
+    if not is_elsewhere(file):
+        return
+    digest = cache.named(parse_reference(file))
+    artifact = cache.stored(digest)
+    if artifact is None or cache.was_run(digest):
+        return
+    notes = artifact.manifest.annotations
+    print(f"\n  from      {line_of(file)}\n  manifest  {digest}\n  spec      {artifact.spec or 'none'}", flush=True)
+    if authors := notes.get("org.opencontainers.image.authors"):
+        print(f"  authors   {line_of(authors)[:200]} (as it says itself)")
+    print("  signer    not checked: `recipelang verify` tells of signatures\n", flush=True)
+    if not yes:
+        if several or not sys.stdin.isatty():
+            help = "look at the plan (`recipelang plan`), then run it with `--yes`"
+            raise fail("E133", "this recipe from elsewhere was never run here", help=help)
+        if input("  run it? [y/N] ").strip().lower() not in ("y", "yes"):
+            raise fail("E133", "this recipe from elsewhere was not run", help="`--yes` runs it without asking")
+    cache.note_run(digest)
