@@ -66,6 +66,17 @@ def named(reference: Reference) -> str:
     return found if isinstance(found, str) and DIGEST.fullmatch(found) else ""
 
 
+def known() -> list[str]:
+    """Every reference that was pulled or pushed here, as it was typed."""
+    found = []
+    for note in sorted((_root() / "names").glob("*")):
+        try:
+            found.append(str(read_json(note.read_bytes(), 4096)["reference"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return sorted(found)
+
+
 def was_run(digest: str) -> bool:
     return _seen(digest).exists()
 

@@ -14,14 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from recipelang.artifact import manifest as m
-from recipelang.artifact.contents import Artifact, unpack
+from recipelang.artifact.contents import Artifact, not_the_same, unpack
 from recipelang.artifact.layout import published
 from recipelang.artifact.reference import Reference
+from recipelang.artifact.referrers import BUNDLE, MOST, STATEMENT, Referrer
 from recipelang.source import fail
 
 FOLDER = "recipes"
 #: no file of a recipe begins with a dot, so these are nobody's
 MANIFEST_FILE, SPEC_FILE = ".recipelang/manifest.json", ".recipelang/spec.json"
+#: what speaks of the recipes, under the digest of itself: a repository has one list for all its versions
+_SAID = ".recipelang/said"
+_ENDINGS = {STATEMENT: ".intoto.json", BUNDLE: ".sigstore.json"}
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -100,6 +104,36 @@ def push(artifact: Artifact, reference: Reference, tag: str, card: str) -> bool:
         if tag:
             api.create_tag(name, tag=tag, revision=done.oid)
     return True
+
+
+def attach(reference: Reference, referrer: Referrer) -> None:
+    """A commit with something that speaks of a recipe, which names the recipe itself."""
+    from huggingface_hub import CommitOperationAdd
+
+    title = f"{_SAID}/{m.sha256(referrer.data).removeprefix('sha256:')}{_ENDINGS[referrer.artifact_type]}"
+    with _told(reference.name):
+        if not _api().file_exists(reference.name, f"{FOLDER}/{title}"):
+            add = CommitOperationAdd(f"{FOLDER}/{title}", referrer.data)
+            _api().create_commit(reference.name, [add], commit_message="A word on a recipe")
+
+
+def referrers(reference: Reference) -> list[Referrer]:
+    """All that is said of any recipe of a repository: the reader sees of which."""
+    with _told(reference.name):
+        info = _api().model_info(reference.name, files_metadata=True)
+    found: list[Referrer] = []
+    for file in info.siblings or ():
+        folder, _, name = file.rfilename.removeprefix(f"{FOLDER}/").rpartition("/")
+        kind = next((k for k, ending in _ENDINGS.items() if name.endswith(ending)), None)
+        if folder != _SAID or kind is None or len(found) == MOST:
+            continue
+        if (file.size or 0) > m.MAX_BLOB:
+            raise m.not_a_recipe(f"`{name[:19]}` is larger than {m.MAX_BLOB // 2**20} MiB")
+        data = _read(reference.name, str(info.sha), f"{_SAID}/{name}", m.MAX_BLOB)
+        if m.sha256(data) != f"sha256:{name.partition('.')[0]}":
+            raise not_the_same("a referrer", f"sha256:{name}", m.sha256(data))
+        found.append(Referrer(kind, data))
+    return found
 
 
 def _read(name: str, commit: str, title: str, limit: int) -> bytes:

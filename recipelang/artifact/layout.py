@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from recipelang.artifact import manifest as m
-from recipelang.artifact.contents import Artifact, unpack
+from recipelang.artifact.contents import Artifact, not_the_same, unpack
 from recipelang.artifact.reference import DIGEST
+from recipelang.artifact.referrers import BUNDLE, MOST, STATEMENT, Referrer, read_referrer, write_referrer
 from recipelang.artifact.strict_json import read_json, write_json
 from recipelang.engine.files import new_file
 from recipelang.source import RecipeError, fail
@@ -37,25 +39,57 @@ def write_layout(artifact: Artifact, folder: Path, tag: str) -> bool:
         if tag and _tag(entry) == tag and entry.get("digest") != artifact.digest:
             raise published(f"`{folder}`", tag)
     _write(folder / _MARK, write_json(_VERSION))  # first: what is cut off can be gone on with
-    known = any(_tag(e) == tag and e.get("digest") == artifact.digest for e in entries)
-    for digest, data in {**artifact.blobs, artifact.digest: artifact.data}.items():
-        _write(_blob(folder, digest), data)
-    if not known:
-        form: dict[str, Any] = {
-            "mediaType": m.MANIFEST,
-            "artifactType": m.RECIPE,
-            "digest": artifact.digest,
-            "size": len(artifact.data),
-            **({"annotations": {_NAME: tag}} if tag else {}),
-        }
-        index = {"schemaVersion": 2, "mediaType": m.INDEX, "manifests": [*entries, form]}
-        _write(folder / "index.json", write_json(index))
-    return not known
+    return _add(folder, entries, artifact.data, artifact.blobs, m.RECIPE, tag)
+
+
+def attach(subject: Artifact, folder: Path, referrer: Referrer) -> None:
+    """Put something that speaks of a recipe beside it."""
+    data, blobs = write_referrer(subject, referrer)
+    _add(folder, _entries(folder), data, blobs, referrer.artifact_type, "")
+
+
+def referrers(folder: Path, subject: str) -> list[Referrer]:
+    """What speaks of a manifest, of the types that we know. E122, E123, E125."""
+    found = []
+    for digest in [str(e.get("digest")) for e in _entries(folder) if not _is_recipe(e)][:MOST]:
+        if not DIGEST.fullmatch(digest):
+            raise m.not_a_recipe("the index names no sha256 digest")
+        data = _read(_blob(folder, digest), m.MAX_MANIFEST)
+        if m.sha256(data) != digest:
+            raise not_the_same("a referrer", digest, m.sha256(data))
+        found.append(read_referrer(data, subject, lambda d: _read(_blob(folder, d.digest), d.size)))
+    return [r for r in found if r is not None and r.artifact_type in (STATEMENT, BUNDLE)]
+
+
+def _is_recipe(entry: dict[str, Any]) -> bool:
+    """Other tools leave the type out of the index; the manifest itself is asked when it is read."""
+    return entry.get("artifactType", m.RECIPE) == m.RECIPE
+
+
+def _add(
+    folder: Path, entries: list[dict[str, Any]], data: bytes, blobs: Mapping[str, bytes], kind: str, tag: str
+) -> bool:
+    """Whether it was new."""
+    digest = m.sha256(data)
+    for name, blob in {**blobs, digest: data}.items():
+        _write(_blob(folder, name), blob)
+    if any(_tag(e) == tag and e.get("digest") == digest for e in entries):
+        return False
+    form: dict[str, Any] = {
+        "mediaType": m.MANIFEST,
+        "artifactType": kind,
+        "digest": digest,
+        "size": len(data),
+        **({"annotations": {_NAME: tag}} if tag else {}),
+    }
+    index = {"schemaVersion": 2, "mediaType": m.INDEX, "manifests": [*entries, form]}
+    _write(folder / "index.json", write_json(index))
+    return True
 
 
 def read_layout(folder: Path, tag: str = "") -> Artifact:
     """The recipe of this tag or digest; without one the only recipe there is. E122, E123, E125, E130."""
-    entries = [e for e in _entries(folder) if e.get("mediaType") == m.MANIFEST]
+    entries = [e for e in _entries(folder) if e.get("mediaType") == m.MANIFEST and _is_recipe(e)]
     found = [e for e in entries if not tag or tag in (_tag(e), e.get("digest"))]
     digests = list(dict.fromkeys(str(e.get("digest")) for e in found))
     if len(digests) != 1:

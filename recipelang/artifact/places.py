@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from recipelang.artifact import cache, hub
+from recipelang.artifact import cache, hub, layout
 from recipelang.artifact.contents import Artifact
 from recipelang.artifact.fetch import Fetching
 from recipelang.artifact.layout import is_layout, read_layout, write_layout
 from recipelang.artifact.packing import tag_of
 from recipelang.artifact.reference import is_remote, parse_reference
-from recipelang.artifact.registry import Referrer, Registry
+from recipelang.artifact.referrers import Referrer
+from recipelang.artifact.registry import Registry
 from recipelang.source import fail
-
-#: of a statement of how a run went, as in-toto defines them
-STATEMENT = "application/vnd.in-toto+json"
 
 
 @dataclass(frozen=True)
@@ -26,13 +25,16 @@ class Pushed:
 
 
 def push(
-    artifact: Artifact, target: str, allowed: frozenset[str] = frozenset(), statement: bytes | None = None
+    artifact: Artifact, target: str, allowed: frozenset[str] = frozenset(), said: Sequence[Referrer] = ()
 ) -> Pushed:
-    """`target`: `FOLDER`, `oci://host/name[:tag]`, `hf://owner/name`. E120 to E130."""
+    """`target`: `FOLDER`, `oci://host/name[:tag]`, `hf://owner/name`; `said`: of this recipe. E120 to E130."""
     tag = tag_of(artifact)
     if not is_remote(target):
         folder = Path(target)
-        return Pushed(f"{folder}" + (f":{tag}" if tag else ""), artifact.digest, write_layout(artifact, folder, tag))
+        new = write_layout(artifact, folder, tag)
+        for referrer in said:
+            attach(artifact, target, referrer, allowed)
+        return Pushed(f"{folder}" + (f":{tag}" if tag else ""), artifact.digest, new)
     reference = parse_reference(target)
     if reference.digest:
         raise fail("E120", "a digest is what comes out, not where to push", help="name a version, or nothing")
@@ -45,21 +47,54 @@ def push(
         card = next((t.decode("utf-8") for n, t in artifact.files().items() if n == "README.md"), "")
         new = hub.push(artifact, reference, tag, card)
     else:
-        registry = Registry(reference, allowed)
-        new = registry.push(artifact, tag)
-        if statement is not None:
-            registry.attach(artifact, Referrer(STATEMENT, ((STATEMENT, statement),)))
+        new = Registry(reference, allowed).push(artifact, tag)
+    for referrer in said:
+        attach(artifact, target, referrer, allowed)
     cache.keep(artifact, place)
     pinned = replace(place, version="", digest=artifact.digest) if reference.scheme == "oci" else place
     return Pushed(str(place), str(pinned), new)
+
+
+def attach(artifact: Artifact, place: str, referrer: Referrer, allowed: frozenset[str] = frozenset()) -> None:
+    """Put something that speaks of a recipe to where the recipe is."""
+    if not is_remote(place):
+        layout.attach(artifact, _split(place)[0], referrer)
+    elif (reference := parse_reference(place)).scheme == "hf":
+        hub.attach(reference, referrer)
+    else:
+        Registry(reference, allowed).attach(artifact, referrer)
+
+
+def said_of(artifact: Artifact, place: str, allowed: frozenset[str] = frozenset()) -> list[Referrer]:
+    """What is said of a recipe where it is; nothing of it is believed yet."""
+    if not is_remote(place):
+        return layout.referrers(_split(place)[0], artifact.digest)
+    if (reference := parse_reference(place)).scheme == "hf":
+        return hub.referrers(reference)
+    return Registry(reference, allowed).referrers(artifact.digest)
+
+
+def is_packed(source: str) -> bool:
+    """Whether a name is that of a recipe that `push` has put somewhere."""
+    return is_remote(source) or is_layout(_split(source)[0])
+
+
+def read_folder(source: str) -> Artifact:
+    """`FOLDER`, or `FOLDER:TAG`. E130 for a folder that is none."""
+    folder, tag = _split(source)
+    if not is_layout(folder):
+        help = "name an `oci://` or `hf://` reference, or a folder that `recipelang push` made"
+        raise fail("E130", f"`{source[:120]}` is no folder of recipes", help=help)
+    return read_layout(folder, tag)
+
+
+def _split(source: str) -> tuple[Path, str]:
+    folder, _, tag = source.rpartition(":")
+    return (Path(source), "") if is_layout(Path(source)) or not folder else (Path(folder), tag)
 
 
 def get(source: str, fetching: Fetching, *, upgrade: bool = False) -> Artifact:
     """From where `push` has put it. A folder may be followed by `:TAG`."""
     if is_remote(source):
         return fetching.fetch(source, upgrade=upgrade)
-    folder, _, tag = (source, "", "") if is_layout(Path(source)) else source.rpartition(":")
-    if not folder or not is_layout(Path(folder)):
-        help = "name an `oci://` or `hf://` reference, or a folder that `recipelang push` made"
-        raise fail("E130", f"`{source[:120]}` is no folder of recipes", help=help)
-    return fetching.take(source, read_layout(Path(folder), tag))
+    return fetching.take(source, read_folder(source))

@@ -7,7 +7,6 @@ followed without them, and uploads do not leave the host.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
@@ -16,20 +15,13 @@ from recipelang.artifact.contents import Artifact, not_the_same, unpack
 from recipelang.artifact.http import Answer, Http
 from recipelang.artifact.layout import published
 from recipelang.artifact.reference import DIGEST, Reference
-from recipelang.artifact.strict_json import read_json, write_json
+from recipelang.artifact.referrers import BUNDLE, MOST, STATEMENT, Referrer, read_object, read_referrer, write_referrer
+from recipelang.artifact.strict_json import write_json
 from recipelang.artifact.tokens import Tokens, denied
 from recipelang.source import RecipeError, fail
 
 _REDIRECTS = 5
 _MAX_ERROR = 64 * 1024
-
-
-@dataclass(frozen=True)
-class Referrer:
-    """Something that speaks of a recipe, such as a signature: its type and its files, by media type."""
-
-    artifact_type: str
-    files: tuple[tuple[str, bytes], ...]
 
 
 class Registry:
@@ -117,67 +109,40 @@ class Registry:
         return done
 
     # ---------------------------------------------------------------- referrers
-    def attach(self, subject: Artifact, referrer: Referrer) -> str:
-        """Push something that speaks of a recipe; its digest. Where the registry keeps no list, a tag holds it."""
-        layers = [m.describe(media_type, data) for media_type, data in referrer.files]
-        empty = m.describe(m.EMPTY, b"{}")
-        subject_form = {"mediaType": m.MANIFEST, "digest": subject.digest, "size": len(subject.data)}
-        form = {
-            "schemaVersion": 2,
-            "mediaType": m.MANIFEST,
-            "artifactType": referrer.artifact_type,
-            "config": empty.form(),
-            "layers": [layer.form() for layer in layers],
-            "subject": subject_form,
-        }
-        data = write_json(form)
-        self._upload(empty.digest, b"{}")
-        for layer, (_, blob) in zip(layers, referrer.files, strict=True):
-            self._upload(layer.digest, blob)
+    def attach(self, subject: Artifact, referrer: Referrer) -> None:
+        """Push something that speaks of a recipe. Where the registry keeps no list of it, a tag holds one."""
+        data, blobs = write_referrer(subject, referrer)
+        for digest, blob in blobs.items():
+            self._upload(digest, blob)
         done = self._put_manifest(m.sha256(data), data)
         if done.headers.get("oci-subject") != subject.digest:  # an older registry, which keeps no list
             entry = {**m.describe(m.MANIFEST, data).form(), "artifactType": referrer.artifact_type}
             others = [e for e in self._listed(subject.digest) if e.get("digest") != entry["digest"]]
             index = {"schemaVersion": 2, "mediaType": m.INDEX, "manifests": [*others, entry]}
             self._put_manifest(_list_tag(subject.digest), write_json(index), m.INDEX)
-        return m.sha256(data)
 
-    def referrers(self, digest: str, artifact_type: str) -> list[Referrer]:
-        """What of this type speaks of a manifest. Everything is checked to be what its digest says."""
+    def referrers(self, digest: str) -> list[Referrer]:
+        """What speaks of a manifest, of the types that we know. Everything is checked to be what its digest says."""
         answer = self._get(f"{self.base}/referrers/{digest}", {"Accept": m.INDEX}, m.MAX_MANIFEST)
         entries = self._entries(answer.body) if answer.status == 200 else self._listed(digest)
-        return [self._referrer(str(e.get("digest"))) for e in entries if e.get("artifactType") == artifact_type]
+        known = [str(e.get("digest")) for e in entries if e.get("artifactType") in (STATEMENT, BUNDLE)]
+        return [r for r in (self._referrer(d, digest) for d in known) if r is not None]
 
     def _listed(self, digest: str) -> list[dict[str, Any]]:
         data = self._manifest(_list_tag(digest))
         return self._entries(data) if data is not None else []
 
     def _entries(self, data: bytes) -> list[dict[str, Any]]:
-        entries = self._form(data).get("manifests")
-        return [e for e in entries if isinstance(e, dict)][: m.MAX_LAYERS] if isinstance(entries, list) else []
+        entries = read_object(data).get("manifests")
+        return [e for e in entries if isinstance(e, dict)][:MOST] if isinstance(entries, list) else []
 
-    def _referrer(self, digest: str) -> Referrer:
+    def _referrer(self, digest: str, subject: str) -> Referrer | None:
         data = self._manifest(digest) if DIGEST.fullmatch(digest) else None
         if data is None:
             raise self._missing(digest)
         if m.sha256(data) != digest:
             raise not_the_same("a referrer", digest, m.sha256(data))
-        form = self._form(data)
-        files = []
-        for layer in form.get("layers", [])[: m.MAX_LAYERS]:
-            wanted = m.read_descriptor(layer)
-            blob = self.blob(wanted)
-            if m.sha256(blob) != wanted.digest:
-                raise not_the_same("a referrer", wanted.digest, m.sha256(blob))
-            files.append((wanted.media_type, blob))
-        return Referrer(str(form.get("artifactType", "")), tuple(files))
-
-    def _form(self, data: bytes) -> dict[str, Any]:
-        try:
-            form = read_json(data, m.MAX_MANIFEST)
-        except (ValueError, RecursionError) as error:
-            raise m.not_a_recipe(str(error)[:120]) from None
-        return form if isinstance(form, dict) else {}
+        return read_referrer(data, subject, self.blob)
 
     # ------------------------------------------------------------------ one call
     def _send(

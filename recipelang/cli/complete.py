@@ -23,9 +23,17 @@ _PLAIN = re.compile(r"[\w.%:/+@-]+")  # needs no quotes in any shell
 
 
 def recipes(incomplete: str) -> list[str]:
-    """`.recipe` files here and in the folders below; the copies that runs keep only when asked for."""
+    """`.recipe` files here and in the folders below; the copies that runs keep only when asked for. Those pulled."""
     found = [name for name, entry in _below(incomplete) if name.endswith(".recipe") and entry.is_file()]
-    return [n for n in found if not n.endswith("/recipe/effective.recipe") or "/recipe/" in incomplete]
+    own = [n for n in found if not n.endswith("/recipe/effective.recipe") or "/recipe/" in incomplete]
+    return own + pulled(incomplete)
+
+
+def pulled(incomplete: str) -> list[str]:
+    """References of recipes that are in the cache, once a scheme is begun."""
+    from recipelang.artifact.cache import known
+
+    return [r for r in known() if incomplete[:2] == r[:2] and r.startswith(incomplete)]
 
 
 def documents(incomplete: str) -> list[str]:
@@ -51,6 +59,11 @@ def every_run(incomplete: str) -> list[str]:
     """Output folders of runs, finished or not."""
     inside = [(name.removesuffix("/recipe"), entry) for name, entry in _below(incomplete) if name.endswith("/recipe")]
     return [name for name, entry in inside if os.path.isfile(f"{entry.path}/plan.json")]
+
+
+def what_tells(incomplete: str) -> list[str]:
+    """What `inspect`, `verify` and `sign` look at: runs, and recipes that were pulled."""
+    return every_run(incomplete) + pulled(incomplete)
 
 
 def study_variants(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -17,9 +17,9 @@ _MOST = 12
 def inspect(
     where: str = typer.Argument(
         ...,
-        metavar="DIR|FILE",
-        help="A run's output folder, a safetensors file, a recipe, or a packed recipe.",
-        autocompletion=complete.every_run,
+        metavar="DIR|FILE|REF",
+        help="A run's output folder, a safetensors file, a recipe, or one that was pushed or pulled.",
+        autocompletion=complete.what_tells,
     ),
     form: options.OrJson = options.FullOrJson.full,
 ) -> None:
@@ -27,8 +27,8 @@ def inspect(
 
     Of an output folder: recipe, digests, what it ran in, claims as the run
     measured them. Of one weight file: what its header says; weights are not
-    read. Of a recipe: its name and digests. Of a packed recipe (an OCI layout
-    on disk): its manifest.
+    read. Of a recipe: its name and digests. Of one that `push` has put into a folder,
+    or that was pulled: its manifest.
 
     All of it is what the thing says of itself; `recipelang verify` checks it.
 
@@ -40,14 +40,20 @@ def inspect(
 
       recipelang inspect runs/first --format json
     """
-    from recipelang.provenance.inspected import inspected
+    from recipelang.artifact.places import is_packed
+    from recipelang.cli.packed import pushed
+    from recipelang.provenance.inspected import inspected, told_of
     from recipelang.source import fail
 
     path = Path(where)
-    if where != "-" and "://" not in where and not path.exists():
+    if is_packed(where):
+        told = told_of(pushed(where), where)
+    elif where == "-" or where.startswith("lib://"):
+        told = _recipe(where)
+    elif path.exists():
+        told = inspected(path) or _recipe(where)
+    else:
         raise fail("E135", f"there is nothing at `{where}`", help="name a run's folder, a weight file, or a recipe")
-    told = None if where == "-" or "://" in where else inspected(path)
-    told = _recipe(where) if told is None else told
     if form is options.FullOrJson.json:
         print(json.dumps({"format_version": "1.0", **told}, indent=2, ensure_ascii=True))
     else:

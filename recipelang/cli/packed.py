@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,35 +18,36 @@ from recipelang.spec.references import references
 if TYPE_CHECKING:
     from recipelang.artifact.contents import Artifact
     from recipelang.artifact.lock import Lock
+    from recipelang.artifact.referrers import Referrer
 
 
 @dataclass(frozen=True)
 class Packed:
-    """`statement`: how a run of it went, if it came from a run's folder."""
+    """`said`: how a run of it went, and who signed that, if it came from a run's folder."""
 
     artifact: Artifact
     found: Diagnostics = field(default_factory=Diagnostics)
-    statement: bytes | None = None
+    said: tuple[Referrer, ...] = ()
 
 
 def packed(source: str) -> Packed:
-    from recipelang.artifact.layout import is_layout, read_layout
+    from recipelang.artifact.places import is_packed
 
-    if is_elsewhere(source):
-        return Packed(_pulled(source))
-    if is_layout(Path(source)):
-        return Packed(read_layout(Path(source)))
-    if Path(source).is_dir():
-        return _of_run(Path(source))
-    return _of_file(source)
+    if is_packed(source):
+        return Packed(pushed(source))
+    return _of_run(Path(source)) if Path(source).is_dir() else _of_file(source)
 
 
-def _pulled(reference: str) -> Artifact:
+def pushed(source: str) -> Artifact:
+    """What was pushed to a folder, or pulled to this machine; nothing is fetched. E047, E122 to E125, E130."""
     from recipelang.artifact import cache
+    from recipelang.artifact.places import read_folder
     from recipelang.artifact.reference import parse_reference
 
-    read_source(reference)  # says what is wrong
-    artifact = cache.stored(cache.named(parse_reference(reference)))
+    if not is_elsewhere(source):
+        return read_folder(source)
+    read_source(source)  # says what is wrong
+    artifact = cache.stored(cache.named(parse_reference(source)))
     assert artifact is not None
     return artifact
 
@@ -86,58 +87,43 @@ def _warn_of_paths(recipe: Recipe, found: Diagnostics) -> None:
 
 
 def _of_run(folder: Path) -> Packed:
-    """What ran, with the parameters it ran with; paths of this machine as the recipe wrote them."""
+    """What ran, with the parameters it ran with, its lock, and what the run says of itself."""
     from recipelang.artifact.lock import read_lock
     from recipelang.artifact.packing import pack_recipe
+    from recipelang.artifact.referrers import BUNDLE, STATEMENT, Referrer
+    from recipelang.provenance.carried import ORIGIN, PORTABLE
+    from recipelang.provenance.safe_json import read_bytes, read_object
+    from recipelang.provenance.signing import signature_path
+    from recipelang.provenance.statement import read_statement, statement_path
 
-    text, found = folder / "recipe" / "effective.recipe", Diagnostics()
-    lock = read_lock(folder / "recipe" / "recipe.lock")
+    text, lock = folder / "recipe" / PORTABLE, read_lock(folder / "recipe" / "recipe.lock")
     if not text.is_file() or lock is None:
         raise fail("E083", f"`{folder}` holds no run with a lock", help="name a recipe, or a newer run's folder")
-    checked = check_all(read_source(str(text)), {}, complete=True)
+    origin = read_object(folder / "recipe" / ORIGIN)
+    contents = {str(name): str(digest) for name, digest in dict(origin.get("contents", {})).items()}
+    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in str(origin.get("name"))).strip("-.") or "recipe"
+    checked = check_all(Source(f"{name}.recipe", read_bytes(text).decode("utf-8")), {}, complete=True)
     checked.diagnostics.raise_errors()
-    assert checked.recipe is not None
-    again, moved = _portable(checked.recipe, text, lock)
-    return Packed(pack_recipe(again, moved), found, _statement(folder))
+    said = []
+    if statement_path(folder).exists() and not (run := read_statement(folder)).predicate.get("rehearsal"):
+        said.append(Referrer(STATEMENT, run.raw))
+        if signature_path(folder).exists():
+            said.append(Referrer(BUNDLE, read_bytes(signature_path(folder))))
+    return Packed(pack_recipe(checked, _lock_of(checked, lock, contents)), said=tuple(said))
 
 
-def _portable(recipe: Recipe, text: Path, lock: Lock) -> tuple[Checked, Lock]:
+def _lock_of(checked: Checked, lock: Lock, contents: Mapping[str, str]) -> Lock:
+    """The lock of a run, for the recipe with its paths as they are written there."""
     from recipelang.artifact.lock import Lock
-    from recipelang.plan.identities import identities
     from recipelang.spec.canonical import spec_digest
-    from recipelang.spec.effective import effective
 
-    known = identities(recipe, text.parent)
-    written = {digest: reference for reference, digest in lock.contents.items()}
-    names: dict[str, str] = {}
-    for reference, digest in known.items():
-        name = written.get(digest, "")
-        is_portable = name and not name.startswith(("/", "~", "..", "file:"))
-        names[reference] = name if is_portable else Path(reference).name
-    if len(set(names.values())) != len(names):
-        raise fail("E123", "two inputs of this run have the same name", help="push the recipe instead of the run")
-    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in recipe.name).strip("-.") or "recipe"
-    source = Source(f"{name}.recipe", effective(recipe, names))
-    checked = check_all(source, {}, complete=True)
-    checked.diagnostics.raise_errors()
-    assert checked.recipe is not None
-    contents = {names[reference]: digest for reference, digest in known.items()}
-    refs = {}
-    for path, reference in references(checked.recipe):
-        kind = "model" if path.endswith((".base", ".teacher")) else "dataset"
+    recipe = checked.recipe
+    assert recipe is not None
+    refs: dict[str, Mapping[str, object]] = {}
+    for path, reference in references(recipe):
         if reference in contents:
+            kind = "model" if path.endswith((".base", ".teacher")) else "dataset"
             refs[reference] = {"kind": kind, "contents": contents[reference]}
         elif reference in lock.refs:
             refs[reference] = dict(lock.refs[reference])
-    spec = spec_digest(checked.recipe, contents)
-    return checked, Lock(checked.recipe.name, spec, refs, lock.tools, lock.metrics)
-
-
-def _statement(folder: Path) -> bytes | None:
-    """The in-toto statement of a run, where it has one."""
-    try:
-        data = (folder / "recipe" / "statement.json").read_bytes()
-        is_one = str(json.loads(data).get("_type", "")).startswith("https://in-toto.io/Statement/")
-    except (OSError, ValueError, AttributeError):
-        return None
-    return data if is_one else None
+    return Lock(recipe.name, spec_digest(recipe, contents), refs, lock.tools, lock.metrics)

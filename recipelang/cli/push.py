@@ -45,7 +45,7 @@ def push(
 
     ready = packed(source)
     screen.show(ready.found.sorted())
-    done = send(ready.artifact, target, allowed_hosts(target, allow_private), ready.statement)
-    print(f"{'pushed' if done.new else 'already there'}  {line_of(done.where)}")
+    done = send(ready.artifact, target, allowed_hosts(target, allow_private), ready.said)
+    print(f"{'pushed ' if done.new else 'already there'}  {line_of(done.where)}")
     print(f"pinned   {line_of(done.pinned)}")
     print(f"spec     {ready.artifact.spec or 'none: it leaves values open'}")

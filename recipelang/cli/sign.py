@@ -6,21 +6,29 @@ from pathlib import Path
 
 import typer
 
-from recipelang.cli import complete
+from recipelang.cli import complete, options
 
 
 def sign(
-    folder: Path = typer.Argument(
-        ..., metavar="DIR", help="The output folder of a finished run.", autocompletion=complete.every_run
+    where: str = typer.Argument(
+        ...,
+        metavar="DIR|REF",
+        help="The output folder of a finished run, or a recipe as `push` has put it somewhere.",
+        autocompletion=complete.what_tells,
     ),
     key: Path = typer.Option(..., "--key", metavar="FILE", help="A private key, PEM: Ed25519 or ECDSA."),
+    allow_private: options.AllowPrivate = False,
 ) -> None:
-    """Sign the statement of a run with a local key; nothing leaves this machine.
+    """Put a name under a run, or under a published recipe, with a local key.
 
     The statement (`recipe/statement.json`) holds the digest of every file of
     the run, so that one signature is of all of them. It is written beside it,
     as a Sigstore bundle (v0.3) with a DSSE envelope. Whoever has the public key
-    checks it with `recipelang verify DIR --key PUB`.
+    checks it with `recipelang verify DIR --key PUB`. Nothing leaves this machine.
+
+    Of a published recipe its manifest is signed, which names all its files. The
+    signature is attached to it where it is: `push` of a signed run attaches that
+    one by itself.
 
     A key with a password takes it from `RECIPELANG_KEY_PASSWORD`. Needs
     `pip install 'recipelang[sign]'`.
@@ -31,9 +39,31 @@ def sign(
     Example:
 
       recipelang sign runs/first --key key.pem
+
+      recipelang sign oci://ghcr.io/example/recipes/squad:1.0.0 --key key.pem
     """
+    from recipelang.artifact.places import is_packed
     from recipelang.provenance.signing import sign as put, signature_path
     from recipelang.source.render import line_of
 
-    fingerprint = put(folder, key)
-    print(f"signed by the key {fingerprint}\n{line_of(str(signature_path(folder)))}")
+    if is_packed(where):
+        print(f"signed by the key {_published(where, key, allow_private)}\n{line_of(where)}")
+        return
+    fingerprint = put(Path(where), key)
+    print(f"signed by the key {fingerprint}\n{line_of(str(signature_path(Path(where))))}")
+
+
+def _published(where: str, key: Path, allow_private: bool) -> str:
+    """Only what was checked is signed."""
+    from recipelang.artifact.fetch import Fetching
+    from recipelang.artifact.places import attach, get
+    from recipelang.cli.files import bundled
+    from recipelang.cli.locking import allowed_hosts
+    from recipelang.provenance.published import sign_published
+    from recipelang.provenance.signing import Policy
+
+    allowed = allowed_hosts(where, allow_private)
+    artifact = get(where, Fetching(bundled, allowed))
+    referrer, fingerprint = sign_published(artifact, Policy(key))
+    attach(artifact, where, referrer, allowed)
+    return fingerprint

@@ -10,20 +10,24 @@ import typer
 
 from recipelang.cli import complete, options, screen
 from recipelang.cli.exit_codes import Exit
+from recipelang.source import RecipeError
 
 if TYPE_CHECKING:
+    from recipelang.provenance.signing import Policy
     from recipelang.provenance.verify import Check, Verified
 
 _LEVELS = {1: "digests", 2: "signature", 3: "weights", 4: "evaluations"}
+#: of what was published: it is not what it says; other codes tell that it could not be looked at
+_NOT_SOUND = ("E122", "E123", "E124", "E125", "E126")
 _SIGNS = {"ok": "✓", "failed": "✗", "not done": "·"}
 
 
 def verify(
-    where: Path = typer.Argument(
+    where: str = typer.Argument(
         ...,
-        metavar="DIR|FILE",
-        help="The output folder of a run, or one weight file.",
-        autocompletion=complete.every_run,
+        metavar="DIR|FILE|REF",
+        help="The output folder of a run, one weight file, or a recipe as `push` has put it somewhere.",
+        autocompletion=complete.what_tells,
     ),
     key: Path | None = typer.Option(None, "--key", metavar="PUB", help="It must be signed by this public key (PEM)."),
     identity: str | None = typer.Option(None, "--identity", metavar="WHO", help="It must be signed by them, keyless."),
@@ -32,6 +36,7 @@ def verify(
         True, "--weights/--no-weights", help="Count zeros and patterns again, or leave it out."
     ),
     evaluate: bool = typer.Option(False, "--evaluate", help="Do the evaluations again. Needs the data, and time."),
+    allow_private: options.AllowPrivate = False,
     form: options.OrJson = options.FullOrJson.full,
 ) -> None:
     """Check a run: its files, its signature, its weights, its evaluations.
@@ -48,7 +53,8 @@ def verify(
     4 evaluations (`--evaluate`): metrics are measured again.
 
     Every claim tells who measured it. Of one weight file only its header is
-    checked. Exit code 5: something is not what it claims to be.
+    checked; of a published recipe its files, its signature, and what is attached
+    to it of runs. Exit code 5: something is not what it claims to be.
 
     Examples:
 
@@ -57,35 +63,64 @@ def verify(
       recipelang verify runs/first --key author.pub --evaluate
 
       recipelang verify model.safetensors
+
+      recipelang verify oci://ghcr.io/example/recipes/squad:1.0.0 --key author.pub
     """
+    from recipelang.artifact.places import is_packed
+    from recipelang.provenance.signing import Policy
     from recipelang.provenance.verify import Verified, verify_digests, verify_file
     from recipelang.source import fail
 
     if (identity is None) != (issuer is None):
         raise typer.BadParameter("--identity and --issuer go together")
-    if not where.exists() and not where.is_symlink():
-        raise fail("E135", f"there is nothing at `{where}`", help="name the output folder of a run, or a weight file")
-    done = Verified()
-    if where.is_dir():
-        if verify_digests(where, done) is not None:
-            _signature(where, done, key, identity, issuer)
-            _measure(where, done, weights, evaluate)
+    policies = [Policy(key)] if key is not None else []
+    if identity is not None and issuer is not None:
+        policies.append(Policy(None, identity, issuer))
+    path, done = Path(where), Verified()
+    if is_packed(where):
+        _published(where, done, policies, allow_private)
+    elif not path.exists() and not path.is_symlink():
+        help = "name the output folder of a run, a weight file, or where a recipe was pushed to"
+        raise fail("E135", f"there is nothing at `{where}`", help=help)
+    elif path.is_dir():
+        if verify_digests(path, done) is not None:
+            _signature(path, done, policies)
+            _measure(path, done, weights, evaluate)
     else:
-        verify_file(where, done)
+        verify_file(path, done)
     print(_json(where, done)) if form is options.FullOrJson.json else _show(where, done)
     if not done.ok:
         raise typer.Exit(Exit.VERIFICATION_FAILED)
 
 
-def _signature(folder: Path, done: Verified, key: Path | None, identity: str | None, issuer: str | None) -> None:
+def _published(where: str, done: Verified, policies: list[Policy], allow_private: bool) -> None:
+    """A recipe where it was pushed to; that is asked anew, whatever the cache holds."""
+    from recipelang.artifact.fetch import Fetching, means_what_it_says
+    from recipelang.artifact.places import get, said_of
+    from recipelang.cli.files import bundled
+    from recipelang.cli.locking import allowed_hosts
+    from recipelang.provenance.published import verify_published
+    from recipelang.provenance.verify import Check
+
+    allowed = allowed_hosts(where, allow_private)
+    try:
+        artifact = get(where, Fetching(bundled, allowed))
+        said = said_of(artifact, where, allowed)
+    except RecipeError as error:
+        if not any(d.code in _NOT_SOUND for d in error.diagnostics):
+            raise
+        done.checks.append(Check(1, "manifest", "failed", error.diagnostics[0].message, tuple(error.diagnostics)))
+        return
+    verify_published(artifact, means_what_it_says(where, artifact, bundled), said, policies, done)
+
+
+def _signature(folder: Path, done: Verified, policies: list[Policy]) -> None:
     from recipelang.provenance import signing
     from recipelang.provenance.verify import Check
 
-    if key is not None:
-        done.run(2, "signature", lambda: signing.verify_key(folder, key))
-    if identity is not None and issuer is not None:
-        done.run(2, "signature", lambda: signing.verify_identity(folder, identity, issuer))
-    if key is None and identity is None:
+    for policy in policies:
+        done.run(2, "signature", lambda policy=policy: signing.verify_run(folder, policy))  # type: ignore[misc]
+    if not policies:
         there = signing.signature_path(folder).exists()
         told = "there is one; `--key` or `--identity` says whose it must be" if there else "there is none"
         done.checks.append(Check(2, "signature", "not done", told))
@@ -117,7 +152,7 @@ def _measure(folder: Path, done: Verified, weights: bool, evaluate: bool) -> Non
 
 
 # ------------------------------------------------------------------------- screen
-def _show(where: Path, done: Verified) -> None:
+def _show(where: str, done: Verified) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -143,7 +178,7 @@ def _show(where: Path, done: Verified) -> None:
     failed = sum(c.outcome == "failed" for c in done.checks)
     passed = sum(c.outcome == "ok" for c in done.checks)
     end = f"{failed} of {failed + passed} checks failed" if failed else f"all {passed} checks that were done hold"
-    console.print(Text(f"\n{line_of(str(where))}: {end}", style="bold red" if failed else "bold"), soft_wrap=True)
+    console.print(Text(f"\n{line_of(where)}: {end}", style="bold red" if failed else "bold"), soft_wrap=True)
     screen.show(done.findings)
 
 
@@ -158,11 +193,11 @@ def _line(level: int, name: str, check: Check):  # type: ignore[no-untyped-def]
     return Text.assemble((f"{_SIGNS[check.outcome]} ", style), (f"{level} {what:<20} ", "dim"), told)
 
 
-def _json(where: Path, done: Verified) -> str:
+def _json(where: str, done: Verified) -> str:
     found = {
         "format_version": "1.0",
         "verified": done.ok,
-        "where": str(where),
+        "where": where,
         "checks": [
             {
                 "level": c.level,

@@ -6,13 +6,13 @@ what the thing says of itself.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recipelang.artifact.contents import Artifact
+from recipelang.artifact.manifest import RECIPE
 from recipelang.plan.safetensors_header import read_header
-from recipelang.provenance.safe_json import parse_object, read_bytes, read_object
 from recipelang.provenance.stamp import recipe_stamp
 from recipelang.provenance.statement import read_statement, statement_path
 from recipelang.source import fail
@@ -20,8 +20,6 @@ from recipelang.source.render import line_of
 
 Told = dict[str, Any]
 _ENDINGS = (".safetensors",)
-#: of an OCI layout: its index, a manifest
-_MAX_MANIFEST = 4 * 2**20
 
 
 def inspected(path: Path) -> Told | None:
@@ -29,8 +27,6 @@ def inspected(path: Path) -> Told | None:
     if path.is_dir():
         if statement_path(path).exists() or statement_path(path).is_symlink():
             return _run(path)
-        if (path / "oci-layout").is_file():
-            return _packed(path)
         weights = sorted(path.glob("*.safetensors"))
         if weights:
             return {**_weights(weights[0]), "where": str(path), "files": len(weights)}
@@ -95,35 +91,14 @@ def _weights(path: Path) -> Told:
     }
 
 
-def _packed(path: Path) -> Told:
-    """An OCI image layout: index, manifest, annotations. The blobs are read, not trusted."""
-    index = read_object(path / "index.json", _MAX_MANIFEST)
-    manifests = index.get("manifests")
-    digest, manifest = _manifest(path, manifests[0] if isinstance(manifests, list) and manifests else None)
-    annotations = manifest.get("annotations")
-    config = manifest.get("config")
-    layers = manifest.get("layers")
+def told_of(artifact: Artifact, where: str) -> Told:
+    """A recipe as it was pushed."""
     return {
         "kind": "packed recipe",
-        "where": str(path),
-        "artifact_type": manifest.get("artifactType"),
-        "digests": {"manifest": digest, "spec": config.get("digest") if isinstance(config, dict) else None},
-        "annotations": annotations if isinstance(annotations, dict) else {},
-        "files": [_title(layer) for layer in layers] if isinstance(layers, list) else [],
-        "size": sum(
-            layer["size"] for layer in layers or [] if isinstance(layer, dict) and isinstance(layer.get("size"), int)
-        ),
+        "where": where,
+        "artifact_type": RECIPE,
+        "digests": {"manifest": artifact.digest, "spec": artifact.spec or None},
+        "annotations": dict(artifact.manifest.annotations),
+        "files": [d.title for d in artifact.manifest.layers],
+        "size": sum(d.size for d in artifact.manifest.layers),
     }
-
-
-def _manifest(path: Path, descriptor: object) -> tuple[str, Told]:
-    digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
-    if not isinstance(digest, str) or not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
-        raise fail("E137", "`index.json` names no manifest", help="copy or pull it again")
-    data = read_bytes(path / "blobs" / "sha256" / digest.removeprefix("sha256:"), _MAX_MANIFEST)
-    return digest, parse_object(data, "the manifest")
-
-
-def _title(layer: object) -> str:
-    annotations = layer.get("annotations") if isinstance(layer, dict) else None
-    return _text(annotations, "org.opencontainers.image.title") or "?"

@@ -11,18 +11,18 @@ import base64
 import binascii
 import hashlib
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recipelang.artifact.referrers import BUNDLE as BUNDLE_TYPE, STATEMENT as PAYLOAD_TYPE
 from recipelang.engine.files import write_json
 from recipelang.provenance.safe_json import parse_object, read_bytes
-from recipelang.provenance.statement import parse_statement, read_statement, statement_path
+from recipelang.provenance.statement import read_statement, statement_path
 from recipelang.provenance.verify import SIGNATURE
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
 
-BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
-PAYLOAD_TYPE = "application/vnd.in-toto+json"
 #: of a password of a private key
 PASSWORD = "RECIPELANG_KEY_PASSWORD"
 _MAX_KEY = 64 * 1024
@@ -33,46 +33,61 @@ def signature_path(folder: Path) -> Path:
     return statement_path(folder).with_name(SIGNATURE)
 
 
+@dataclass(frozen=True)
+class Policy:
+    """Who must have signed: a key, or an identity that an issuer vouches for."""
+
+    key: Path | None = None
+    identity: str = ""
+    issuer: str = ""
+
+
 def sign(folder: Path, key: Path) -> str:
     """Sign the statement of a run; gives the fingerprint of the key. E144, E145."""
-    said = read_statement(folder)
+    bundle, signer = signed(read_statement(folder).raw, key)
+    write_json(signature_path(folder), bundle)
+    return signer
+
+
+def signed(payload: bytes, key: Path) -> tuple[dict[str, Any], str]:
+    """The bundle of an in-toto statement, and the fingerprint of the key. E144, E145."""
     private = _private(key)
-    signature = _sign(private, _encoded(PAYLOAD_TYPE, said.raw))
+    signature = _sign(private, _encoded(PAYLOAD_TYPE, payload))
     spki = _spki(private.public_key())
     bundle = {
         "mediaType": BUNDLE_TYPE,
         "verificationMaterial": {"publicKey": {"hint": _base64(hashlib.sha256(spki).digest())}, "tlogEntries": []},
         "dsseEnvelope": {
-            "payload": _base64(said.raw),
+            "payload": _base64(payload),
             "payloadType": PAYLOAD_TYPE,
             "signatures": [{"sig": _base64(signature), "keyid": fingerprint(spki)}],
         },
     }
-    write_json(signature_path(folder), bundle)
-    return fingerprint(spki)
+    return bundle, fingerprint(spki)
 
 
-def verify_key(folder: Path, key: Path) -> str:
-    """Who signed, for the screen. E142 for what this key did not sign, E143 without a signature."""
+def verify_run(folder: Path, policy: Policy) -> str:
+    """Who signed the statement of a run, for the screen. E142, E143 without a signature."""
     said = read_statement(folder)
-    public = _public(key)
-    payload, signatures = _envelope(_bundle(folder))
+    payload, signer = opened(read_bytes(_there(folder), _MAX_BUNDLE), policy)
     if payload != said.raw:
         raise _wrong("the signature is of another statement")
+    return f"signed by {signer}"
+
+
+def opened(bundle: bytes, policy: Policy) -> tuple[bytes, str]:
+    """What a bundle is of, and who signed it. E142 for what they did not sign."""
+    form = parse_object(bundle, SIGNATURE)
+    if policy.key is None:
+        kind, payload = keyless(bundle.decode("utf-8"), policy.identity, policy.issuer)
+        if kind != PAYLOAD_TYPE:
+            raise _wrong("the signature is of no in-toto statement")
+        return payload, f"{line_of(policy.identity)}, as {line_of(policy.issuer)} knows them"
+    public = _public(policy.key)
+    payload, signatures = _envelope(form)
     if not any(_holds(public, signature, _encoded(PAYLOAD_TYPE, payload)) for signature in signatures):
-        raise _wrong(f"the statement is not signed by the key in `{line_of(key.name)}`")
-    return f"signed by the key {fingerprint(_spki(public))}"
-
-
-def verify_identity(folder: Path, identity: str, issuer: str) -> str:
-    """The same of a keyless bundle: certificate, transparency log and identity, by the `sigstore` library."""
-    said = read_statement(folder)
-    bundle = read_bytes(_there(folder), _MAX_BUNDLE)
-    parse_object(bundle, SIGNATURE)
-    kind, payload = keyless(bundle.decode("utf-8"), identity, issuer)
-    if kind != PAYLOAD_TYPE or payload != said.raw:
-        raise _wrong("the signature is of another statement")
-    return f"signed by {line_of(identity)}, as {line_of(issuer)} knows them"
+        raise _wrong(f"the statement is not signed by the key in `{line_of(policy.key.name)}`")
+    return payload, f"the key {fingerprint(_spki(public))}"
 
 
 def keyless(bundle: str, identity: str, issuer: str) -> tuple[str, bytes]:
@@ -102,15 +117,10 @@ def _there(folder: Path) -> Path:
     return path
 
 
-def _bundle(folder: Path) -> dict[str, Any]:
-    bundle = parse_object(read_bytes(_there(folder), _MAX_BUNDLE), SIGNATURE)
-    if bundle.get("mediaType") != BUNDLE_TYPE:
-        raise _wrong("the signature is no Sigstore bundle of version 0.3")
-    return bundle
-
-
 def _envelope(bundle: dict[str, Any]) -> tuple[bytes, list[bytes]]:
     """The payload and its signatures."""
+    if bundle.get("mediaType") != BUNDLE_TYPE:
+        raise _wrong("the signature is no Sigstore bundle of version 0.3")
     envelope = bundle.get("dsseEnvelope")
     if not isinstance(envelope, dict) or envelope.get("payloadType") != PAYLOAD_TYPE:
         raise _wrong("the signature is of no in-toto statement")
@@ -119,7 +129,6 @@ def _envelope(bundle: dict[str, Any]) -> tuple[bytes, list[bytes]]:
         signatures = [base64.b64decode(s["sig"], validate=True) for s in envelope["signatures"]]
     except (KeyError, TypeError, ValueError, binascii.Error):
         raise _wrong("the signature is damaged") from None
-    parse_statement(payload)
     return payload, signatures
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from recipelang.artifact.contents import pack
 from recipelang.artifact.reference import parse_reference
-from recipelang.artifact.registry import Referrer, Registry
+from recipelang.artifact.referrers import BUNDLE, Referrer
+from recipelang.artifact.registry import Registry
 
 from ..cli.command import command
 
@@ -144,12 +145,10 @@ def test_locked_needs_a_lock(published: Path):
 def test_what_speaks_of_a_recipe_is_found_again_by_older_registries_too(artifact, registry):
     place = Registry(parse_reference(f"oci://{registry.host}/signed/tiny:1.0.0"), frozenset({registry.host}))
     place.push(artifact, "1.0.0")
-    kind = "application/vnd.dev.sigstore.bundle.v0.3+json"
     for text in (b"one", b"two"):
-        place.attach(artifact, Referrer(kind, ((kind, text),)))
-    found = place.referrers(artifact.digest, kind)
-    assert sorted(f.files[0][1] for f in found) == [b"one", b"two"]
-    assert place.referrers(artifact.digest, "application/other") == []
+        place.attach(artifact, Referrer(BUNDLE, text))
+    place.attach(artifact, Referrer(BUNDLE, b"two"))
+    assert sorted(f.data for f in place.referrers(artifact.digest)) == [b"one", b"two"]
 
 
 def test_a_library_and_a_base_without_values_can_be_shared(here: Path):

@@ -344,32 +344,6 @@ def test_keyless_bundle_is_judged_by_identity_against_a_fake(here, monkeypatch):
 
 
 # ---------------------------------------------------------------- inspect and diff
-def test_inspect_tells_of_a_packed_recipe_and_refuses_a_false_one(here):
-    blobs = here / "packed/blobs/sha256"
-    blobs.mkdir(parents=True)
-    manifest = json.dumps(
-        {
-            "artifactType": "application/vnd.recipelang.recipe.v1",
-            "config": {"digest": "sha256:" + "a" * 64},
-            "layers": [{"size": 3, "annotations": {"org.opencontainers.image.title": "a.recipe"}}],
-            "annotations": {"org.opencontainers.image.title": "tiny"},
-        }
-    ).encode()
-    digest = hashlib.sha256(manifest).hexdigest()
-    (blobs / digest).write_bytes(manifest)
-    (here / "packed/oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-    index = here / "packed/index.json"
-    index.write_text(json.dumps({"manifests": [{"digest": f"sha256:{digest}"}]}))
-    told = json.loads(command("inspect", "packed", "--format", "json").out)
-    assert (told["kind"], told["files"], told["digests"]["spec"]) == (
-        "packed recipe",
-        ["a.recipe"],
-        "sha256:" + "a" * 64,
-    )
-    index.write_text(json.dumps({"manifests": [{"digest": "sha256:../../../tiny.recipe"}]}))
-    assert command("inspect", "packed").codes == ["E137"]
-
-
 SAME = [("= 90%", "= 0.9"), ("model {", "# a remark\n\nmodel {"), ("1e-3 -> 0", "0.001 -> 0"), ("= scope", "=  scope")]
 OTHER = [
     ("= 90%", "= 80%", "behaviour", "stage.sparse.prune.weights.sparsity"),

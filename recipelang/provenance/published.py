@@ -1,0 +1,123 @@
+"""A published recipe: is it what its digests say, who put a name under it, and what do its runs say of themselves?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from recipelang.artifact.contents import Artifact
+from recipelang.artifact.lock import parse_lock
+from recipelang.artifact.referrers import BUNDLE, STATEMENT, Referrer
+from recipelang.engine.statement import STATEMENT_TYPE
+from recipelang.provenance.safe_json import parse_object
+from recipelang.provenance.signing import Policy, opened, signed
+from recipelang.provenance.statement import Statement, parse_statement
+from recipelang.provenance.verify import Check, Verified, told_claims
+from recipelang.source import RecipeError, fail
+from recipelang.source.render import line_of
+from recipelang.spec.check import Recipe
+
+#: of a statement of which recipe an artifact is
+PREDICATE_TYPE = "https://recipelang.dev/recipe/v1"
+
+
+def recipe_statement(artifact: Artifact) -> bytes:
+    """What a signature of a published recipe is of: an in-toto statement whose subject is its manifest."""
+    predicate = {"spec": artifact.spec or None, "name": artifact.name, "version": artifact.version or None}
+    form = {
+        "_type": STATEMENT_TYPE,
+        "subject": [{"name": artifact.entry, "digest": {"sha256": artifact.digest.removeprefix("sha256:")}}],
+        "predicateType": PREDICATE_TYPE,
+        "predicate": predicate,
+    }
+    return json.dumps(form, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+
+
+def sign_published(artifact: Artifact, policy: Policy) -> tuple[Referrer, str]:
+    """The signature to attach, and the fingerprint of the key. E144, E145."""
+    assert policy.key is not None
+    bundle, signer = signed(recipe_statement(artifact), policy.key)
+    return Referrer(BUNDLE, json.dumps(bundle, sort_keys=True, separators=(",", ":")).encode("utf-8")), signer
+
+
+def verify_published(
+    artifact: Artifact, recipe: Recipe | None, said: Sequence[Referrer], policies: Sequence[Policy], done: Verified
+) -> None:
+    """An artifact that was read from its place, which has compared every file with its digest."""
+    version = f" {line_of(artifact.version)}" if artifact.version else ""
+    count, size = len(artifact.manifest.layers), sum(d.size for d in artifact.manifest.blobs)
+    done.checks.append(Check(1, "manifest", "ok", f"of `{line_of(artifact.name)}`{version}, {artifact.digest[:19]}"))
+    done.checks.append(Check(1, "files", "ok", f"{count} files, {size / 1e3:,.1f} kB, each as the manifest has it"))
+    if artifact.spec:
+        told = f"its files evaluate to spec {artifact.spec.removeprefix('sha256:')[:8]}"
+    else:
+        told = "its files are sound; it leaves values open"
+    done.checks.append(Check(1, "recipe", "ok", told))
+    if artifact.lock is not None:
+        lock = artifact.lock
+        done.run(1, "lock", lambda: _lock(lock, artifact))
+    runs: list[Statement] = []
+    statements = [r.data for r in said if r.artifact_type == STATEMENT]
+    if statements:
+        done.run(1, "runs", lambda: _runs(statements, artifact, runs))
+    bundles = [r.data for r in said if r.artifact_type == BUNDLE]
+    for policy in policies:
+        done.run(2, "signature", lambda policy=policy: _signature(bundles, artifact, runs, policy))  # type: ignore[misc]
+    if not policies:
+        told = "there is one; `--key` or `--identity` says whose it must be" if bundles else "there is none"
+        done.checks.append(Check(2, "signature", "not done", told))
+    for level, what in ((3, "weights"), (4, "evaluations")):
+        done.checks.append(Check(level, what, "not done", "a recipe has none; `recipelang verify DIR` looks at a run"))  # type: ignore[arg-type]
+    for run in runs[-1:]:
+        if recipe is not None:
+            done.claims = told_claims(recipe, run, None, frozenset())
+
+
+def _lock(data: bytes, artifact: Artifact) -> str:
+    lock = parse_lock(data, "the lock of the artifact")
+    if lock.spec != artifact.spec:
+        raise fail("E138", "its lock is of another recipe", help="ask who published it to push it again")
+    return f"pins {len(lock.refs)} reference{'s' * (len(lock.refs) != 1)}"
+
+
+def _runs(statements: Sequence[bytes], artifact: Artifact, runs: list[Statement]) -> str:
+    """The oldest first. Those that the Hub lists may be of other versions."""
+    for data in statements:
+        found = parse_statement(data)
+        if found.digests["spec"] == artifact.spec:
+            runs.append(found)
+    runs.sort(key=lambda r: str(r.predicate.get("time")))
+    if not runs:
+        raise fail("E138", "what is said to be a run of it is of another recipe", help="do not believe its claims")
+    return f"{len(runs)} run{'s' * (len(runs) != 1)} of this recipe told of, by whoever ran it"
+
+
+def _signature(bundles: Sequence[bytes], artifact: Artifact, runs: Sequence[Statement], policy: Policy) -> str:
+    """Of the recipe itself, or of the statement of a run of it."""
+    if not bundles:
+        raise fail("E143", "the recipe is not signed", help="`recipelang sign REF --key FILE` signs it")
+    wrong: list[RecipeError] = []
+    for bundle in bundles:
+        try:
+            payload, signer = opened(bundle, policy)
+        except RecipeError as error:
+            wrong.append(error)
+            continue
+        if _names(payload, artifact):
+            return f"the recipe is signed by {signer}"
+        if any(payload == r.raw for r in runs):
+            return f"the statement of a run of it is signed by {signer}"
+    if len(wrong) == len(bundles):
+        raise wrong[0]
+    raise fail("E142", "the signature is of another recipe", help="do not trust it; ask who published it")
+
+
+def _names(payload: bytes, artifact: Artifact) -> bool:
+    form: dict[str, Any] = parse_object(payload, "the signed statement")
+    subjects = form.get("subject")
+    digests = [s.get("digest") for s in subjects if isinstance(s, dict)] if isinstance(subjects, list) else []
+    wanted = artifact.digest.removeprefix("sha256:")
+    return form.get("predicateType") == PREDICATE_TYPE and any(
+        isinstance(d, dict) and d.get("sha256") == wanted for d in digests
+    )
