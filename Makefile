@@ -8,7 +8,7 @@ KILLS ?= 30
 SEED ?= 1
 LLM_COMPRESSOR := build/llm-compressor
 
-.PHONY: help setup demo test test-deps fuzz faults distributed llm-compressor check format grammar docs bench picture clean
+.PHONY: help setup demo test test-deps fuzz faults misspelt distributed llm-compressor check format grammar docs bench picture clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ test: $(VENV)/.model ## every test
 
 fuzz: setup ## read random texts for a while: `make fuzz SECONDS=600`; a text that fails is kept in a file
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+misspelt: setup ## misspell every word of every recipe of the library, and read what is said (minutes)
+	RECIPELANG_WORDS=100000 $(BIN)/python -m pytest -n $(WORKERS) -q tests/property/test_misspelt_words.py
 
 distributed: setup ## the contract of every method on two processes, as a table (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.distributed.whole_contract

@@ -29,8 +29,20 @@ _ENDINGS = {STATEMENT: ".intoto.json", BUNDLE: ".sigstore.json"}
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
+def _check(name: str) -> None:
+    """E047 for what cannot be a name on the Hub."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        raise fail("E047", f"`hf://{name[:120]}` is not a name on the Hub", help="write `hf://owner/name`") from None
+
+
 def model_entry(name: str, version: str | None) -> dict[str, object]:
-    """Commit and files of a model as the Hub has it now."""
+    """Commit and files of a model as the Hub has it now. E047, E128 to E130."""
+    _check(name)
     with _told(name):
         info = _api().model_info(name, revision=version, files_metadata=True)
     files = {s.rfilename: _file(s) for s in info.siblings or () if _counts(s.rfilename)}
@@ -38,6 +50,7 @@ def model_entry(name: str, version: str | None) -> dict[str, object]:
 
 
 def dataset_entry(name: str, version: str | None) -> dict[str, object]:
+    _check(name)
     with _told(name):
         info = _api().dataset_info(name, revision=version, files_metadata=True)
     files = {s.rfilename: _file(s) for s in info.siblings or () if not s.rfilename.startswith(".")}
@@ -49,6 +62,7 @@ def cached_revision(kind: str, name: str, version: str | None) -> str:
     from huggingface_hub.constants import HF_HUB_CACHE
     from huggingface_hub.file_download import repo_folder_name
 
+    _check(name)
     if version and _COMMIT.fullmatch(version):
         return version
     folder = Path(HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type=kind)

@@ -76,6 +76,8 @@ def _on_the_hub(kind: str, rest: str, asked: str | None, known: Entry | None, as
             raise RecipeError(())
         found = hub.model_entry(name, wanted) if kind == "model" else hub.dataset_entry(name, wanted)
     except RecipeError as error:
+        if any(d.code == "E047" for d in error.diagnostics):
+            raise
         revision = hub.cached_revision(kind, name, wanted)
         if not revision:
             if ask:

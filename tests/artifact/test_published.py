@@ -157,6 +157,16 @@ def test_inspect_tells_of_what_was_pushed_and_pulled(published: Path, registry, 
         assert command("inspect", "shared").codes in (["E122"], ["E125"])
 
 
+def test_references_that_were_pulled_are_completed(published: Path, registry):
+    from recipelang.cli.complete import recipes, what_tells
+
+    reference = f"oci://{registry.host}/completed/tiny:1.0.0"
+    assert recipes("oci://") == []
+    command("push", "tiny.recipe", reference, "--allow-private")
+    assert recipes("oci://127") == what_tells("o") == [reference]
+    assert recipes("") == ["tiny.recipe"]
+
+
 _OCI = "application/vnd.oci.image.manifest.v1+json"
 
 

@@ -74,6 +74,7 @@ def test_from_a_run_to_a_clean_machine_and_the_same_weights(project: Path, regis
     assert command("push", "first", reference, "--allow-private").code == 0
     monkeypatch.setenv("RECIPELANG_CACHE", str(tmp_path / "another-machine"))
     assert command("pull", f"{reference}:1.0.0", "-o", "clean", "--allow-private").code == 0
+    assert command("verify", f"{reference}:1.0.0", "--allow-private").code == 0
     assert str(project) not in (project / "clean" / "tiny.recipe").read_text("utf-8")
     for name in ("train.json", "dev.json"):
         shutil.copy(project / name, project / "clean")

@@ -52,9 +52,9 @@ COMMANDS = {
     "convert": ["FILE", "--to", "--param", "--params", "--overlay", "--out"],
     "migrate": ["FILE", "--out", "--format", "--strict-exit", "--overwrite"],
     "diff": ["A", "B", "--param", "--plan", "--format"],
-    "inspect": ["DIR|FILE", "--format"],
-    "verify": ["DIR|FILE", "--key", "--identity", "--issuer", "--weights", "--evaluate", "--format"],
-    "sign": ["DIR", "--key"],
+    "inspect": ["DIR|FILE|REF", "--format"],
+    "verify": ["DIR|FILE|REF", "--key", "--identity", "--issuer", "--weights", "--evaluate", "--format"],
+    "sign": ["DIR|REF", "--key"],
     "explain": ["CODE"],
 }
 
