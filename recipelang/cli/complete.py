@@ -30,10 +30,10 @@ def recipes(incomplete: str) -> list[str]:
 
 
 def pulled(incomplete: str) -> list[str]:
-    """References of recipes that are in the cache, once a scheme is begun."""
+    """References of recipes that are in the cache, once one is begun."""
     from recipelang.artifact.cache import known
 
-    return [r for r in known() if incomplete[:2] == r[:2] and r.startswith(incomplete)]
+    return [r for r in known() if r.startswith(incomplete)] if incomplete else []
 
 
 def documents(incomplete: str) -> list[str]:
