@@ -8,7 +8,7 @@ KILLS ?= 30
 SEED ?= 1
 LLM_COMPRESSOR := build/llm-compressor
 
-.PHONY: help setup demo test test-deps fuzz faults misspelt distributed llm-compressor check format grammar docs bench picture clean
+.PHONY: help setup demo test test-deps fuzz faults misspelt distributed llm-compressor check format grammar docs evidence bench picture clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -76,6 +76,9 @@ grammar: setup ## regenerate the parse tables after a change of grammar/recipe.l
 
 docs: setup ## write docs/reference again after a change of what recipes may hold, or of a command
 	$(BIN)/python -c "from recipelang.cli.reference import main; main()"
+
+evidence: $(VENV)/.model ## run the experiments of docs/evidence.md again: `make evidence DATA=FOLDER` (hours; goes on where it was)
+	$(BIN)/python docs/evidence.py --data $(DATA)
 
 bench: $(VENV)/.model ## every figure, each as a ratio measured in one run (half an hour; nothing else should run)
 	$(BIN)/python benchmarks/cold_validate.py

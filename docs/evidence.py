@@ -66,7 +66,6 @@ EXPERIMENTS: Sequence[Study | Run] = (
             **SQUAD,
             "base": "{out}/squad-fine-tuned",
             "dense": "40 steps",
-            "length": "160 steps",
             "samples": "4_000 samples",
             "measured": "500 samples",
             "max_length": "128 tokens",
@@ -151,11 +150,11 @@ def _study(study: Study, out: Path) -> str | None:
     told += f"\n{len(finished)} runs, {minutes:.0f} minutes of training on {_machine(records)}."
     if dense:
         told += f" The dense models that they start from: {study.metrics[0]} {min(dense):.1%} to {max(dense):.1%}."
-    picture = folder / "plots" / f"{study.metrics[0]}-difference-from-{form['baseline']}-in-points.svg"
+    picture = folder / "plots" / f"{study.metrics[0]}-against-zeros-of-all-parameters.svg"
     if picture.is_file() and len(rows) > 1:
         PICTURES.mkdir(exist_ok=True)
         shutil.copyfile(picture, PICTURES / f"{study.name}.svg")
-        told += f"\n\n![differences from {form['baseline']}](evidence/{study.name}.svg)"
+        told += f"\n\n![{study.metrics[0]} against zeros of all parameters](evidence/{study.name}.svg)"
     return told + "\n"
 
 
