@@ -82,14 +82,13 @@ class _Live(Resolver):
 
     def stage(self, index: int) -> StagePlan | None:
         told, self.found = self.found, Diagnostics()  # other stages have batches of their own
-        in_force: dict = {}  # type: ignore[type-arg]
         for i, spec in enumerate(self.recipe.stages[:index]):
-            self._stage(i, spec, in_force)
+            self._stage(i, spec)
         self.found = told
         spec = self.recipe.stages[index]
         if self._postponed(spec):
             return None
-        planned = self._stage(index, spec, in_force)
+        planned = self._stage(index, spec)
         if (
             planned is not None
             and self.facts.family
@@ -104,7 +103,7 @@ class _Live(Resolver):
         path = f"stage.{stage.name}"
         if stage.mode == "one_shot":
             help = "`recipelang run` does it: there is no loop in it"
-            self._error("E055", "one-shot pruning in your own loop is not in this release yet", f"{path}.mode", help)
+            self.error("E055", "one-shot pruning in your own loop is not in this release yet", f"{path}.mode", help)
         inner = [(f"{path}.prune.{p.name}", p) for p in stage.prunes] + [(f"{path}.distill", d) for d in stage.distills]
         for where, spec in inner:
             for name, attribute in spec.attributes().items():
@@ -119,13 +118,11 @@ class _Live(Resolver):
     def _warn_of_bf16(self, spec: StageSpec) -> None:
         """The precision is the loop's."""
 
-    def _select(
-        self, selector: sel.Selector, path: str, *, matrices_only: bool, empty: bool = False
-    ) -> tuple[str, ...]:
+    def select(self, selector: sel.Selector, path: str, *, matrices_only: bool, empty: bool = False) -> tuple[str, ...]:
         if not self.facts.family and self._names_roles(selector):
-            self._guard(path, self._no_roles)
+            self.guard(path, self._no_roles)
             return ()
-        return super()._select(selector, path, matrices_only=matrices_only, empty=empty)
+        return super().select(selector, path, matrices_only=matrices_only, empty=empty)
 
     def _names_roles(self, *selectors: sel.Selector | None) -> bool:
         leaves = [leaf for s in selectors if s is not None for leaf in matching.leaves(s)]
@@ -159,16 +156,16 @@ class _Live(Resolver):
         path = f"{stage}.distill"
         if self.teacher is None:  # of a stage before this one, which is not planned for its own sake
             return None
-        facts = self._guard(f"{path}.teacher", lambda: self._teacher(""))
+        facts = self.guard(f"{path}.teacher", lambda: self._teacher(""))
         if facts is None:
             return None
         shapes = {t.name: t.shape for t in self.facts.tensors}
         if isinstance(spec.teacher, StageRef) and {t.name: t.shape for t in facts.tensors} != shapes:
             help = f"give the model as it was after stage `{spec.teacher.name}`, or name another teacher in the recipe"
-            self._error("E080", "the teacher is not an earlier form of this model", f"{path}.teacher", help)
+            self.error("E080", "the teacher is not an earlier form of this model", f"{path}.teacher", help)
             return None
         if any(term.name in INNER for term in spec.on) and not (self.facts.family and facts.family):
-            self._guard(f"{path}.on", self._no_roles)
+            self.guard(f"{path}.on", self._no_roles)
             return None
         return super()._distill(stage, spec, steps, per_epoch)
 
