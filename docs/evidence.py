@@ -13,6 +13,7 @@ import argparse
 import json
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -132,22 +133,23 @@ def _study(study: Study, out: Path) -> str | None:
         return None
     form = json.loads((folder / "study.json").read_text("utf-8"))
     rows = [r for r in form["table"] if r["finished"]]
+    finished = [r for r in form["runs"] if r["status"] == "finished"]
+    records = [json.loads((folder / "runs" / r["name"] / "run.json").read_text("utf-8")) for r in finished]
+    heads = _heads(folder, [r["name"] for r in finished], records)
     varied = list(form["vary"])
     head = ["arm", *varied, "seeds"]
     for metric in study.metrics:
         head += [metric, f"less {form['baseline']}, 95 % interval"]
-    table = [[*head, "zeros of all parameters", "minutes"]]
+    table = [[*head, "zeros of all parameters", "of the head"]]
     for row in rows:
         line = [row["arm"], *row["values"].values(), f"{row['finished']}"]
         for metric in study.metrics:
             line += [_spread(row["metrics"].get(metric)), _difference(row["differences"].get(metric))]
-        table.append([*line, f"{row['sparsity']['all_parameters']['mean']:.1%}", f"{row['seconds']['mean'] / 60:.1f}"])
-    finished = [r for r in form["runs"] if r["status"] == "finished"]
-    records = [json.loads((folder / "runs" / r["name"] / "run.json").read_text("utf-8")) for r in finished]
+        table.append([*line, f"{row['sparsity']['all_parameters']['mean']:.1%}", heads.get(row["arm"], "")])
     dense = [r["metrics"][m] for r in records for m in (f"stage.dense.{study.metrics[0]}",) if m in r["metrics"]]
-    minutes = sum(r["seconds"] for r in finished) / 60
+    minutes = statistics.median(r["seconds"] for r in finished) / 60  # one that was held up does not count
     told = _markdown(table)
-    told += f"\n{len(finished)} runs, {minutes:.0f} minutes of training on {_machine(records)}."
+    told += f"\n{len(finished)} runs, each about {minutes:.1f} minutes of training on {_machine(records)}."
     if dense:
         told += f" The dense models that they start from: {study.metrics[0]} {min(dense):.1%} to {max(dense):.1%}."
     picture = folder / "plots" / f"{study.metrics[0]}-against-zeros-of-all-parameters.svg"
@@ -156,6 +158,19 @@ def _study(study: Study, out: Path) -> str | None:
         shutil.copyfile(picture, PICTURES / f"{study.name}.svg")
         told += f"\n\n![{study.metrics[0]} against zeros of all parameters](evidence/{study.name}.svg)"
     return told + "\n"
+
+
+def _heads(folder: Path, names: Sequence[str], records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Arm -> the least and the most that its runs left zero of the head, which some arms prune and some do not."""
+    plans = [json.loads((folder / "runs" / name / "recipe/plan.json").read_text("utf-8")) for name in names]
+    targets = [t for p in plans for s in p["stages"] for prune in s["prunes"] for t in prune["targets"]]
+    head = {t["name"] for t in targets if t["purpose"] == "head"}
+    found: dict[str, list[float]] = {}
+    for name, record in zip(names, records, strict=True):
+        zeros = record["sparsity"]["tensors"]
+        found.setdefault(name.partition("/")[0], []).extend(zeros[n] for n in head)
+    ends = {arm: (f"{min(z):.1%}", f"{max(z):.1%}") for arm, z in found.items() if z}
+    return {arm: low if low == high else f"{low} to {high}" for arm, (low, high) in ends.items()}
 
 
 def _run(experiment: Run, out: Path) -> str | None:

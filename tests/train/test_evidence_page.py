@@ -65,16 +65,22 @@ def test_a_table_is_written_where_the_page_wants_it(evidence, tmp_path, monkeypa
     rows = [row, {**row, "arm": "all", "differences": {metric: difference}}, {**row, "arm": "longer", "finished": 0}]
     runs = [{"name": "smc/1", "status": "finished", "seconds": 120.0}, {"name": "smc/2", "status": "waiting"}]
     record = {"environment": {"device": "cpu", "torch": "2"}, "metrics": {f"stage.dense.{metric}": 0.75}}
+    record["sparsity"] = {"tensors": {"classifier.weight": 0.25, "other": 0.9}}
+    targets = [{"name": "classifier.weight", "purpose": "head"}, {"name": "other", "purpose": "other matrices"}]
     folder = tmp_path / "out" / study.name
     (folder / "runs/smc/1").mkdir(parents=True)
     (folder / "runs/smc/1/run.json").write_text(json.dumps(record), "utf-8")
+    plan = {"stages": [{"prunes": []}, {"prunes": [{"targets": targets}]}]}
+    (folder / "runs/smc/1/recipe").mkdir()
+    (folder / "runs/smc/1/recipe/plan.json").write_text(json.dumps(plan), "utf-8")
     form = {"baseline": "smc", "vary": {"target": ["90%"]}, "table": rows, "runs": runs}
     (folder / "study.json").write_text(json.dumps(form), "utf-8")
     for _ in range(2):  # once more changes nothing
         evidence.write(tmp_path / "out")
         written = evidence.PAGE.read_text("utf-8")
-        assert "| all | 90% | 2 | 50.0 ± 1.0 | +25.0 [+20.0, +30.0] | 90.0% | 1.5 |\n" in written
-        assert "\n1 runs, 2 minutes of training on cpu, torch 2. The dense models" in written
+        assert "| all | 90% | 2 | 50.0 ± 1.0 | +25.0 [+20.0, +30.0] | 90.0% |  |\n" in written
+        assert "\n1 runs, each about 2.0 minutes of training on cpu, torch 2. The dense models" in written
+        assert "| smc | 90% | 2 | 50.0 ± 1.0 |  | 90.0% | 25.0% |\n" in written
         assert "longer | 90%" not in written
     after = page.partition(f"<!-- {study.name} -->")[2].partition("<!-- end -->")[2]
     assert written.endswith(after)

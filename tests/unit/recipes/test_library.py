@@ -84,15 +84,16 @@ def test_guidelines_differ_in_what_they_say(tiny):
     ]
     _, made = study_variants(str(LIBRARY / "studies" / "guidelines.recipe"), read_around(given))
     arms = {v.point.arm.name: v.plan.stages[1] for v in made if v.name.endswith("target-90/seed-42")}
-    assert list(arms) == ["smc", "components", "schedules", "distillation", "all", "longer"]
+    controls = ["longer", "head_dense", "embeddings_dense"]
+    assert list(arms) == ["smc", "components", "schedules", "distillation", "all", *controls]
     smc, everything = arms["smc"], arms["all"]
     assert {t.purpose for t in smc.prunes[0].targets} >= {"embeddings", "head"}
     assert [e.step for e in smc.prunes[0].events] == [24, 66, 108, 150, 192]
     assert smc.prunes[0].events[0].sparsity == 0 and smc.prunes[0].scope == "global" and not smc.distills
-    dense = {"components": True, "all": True}
     for name, stage in arms.items():
         purposes = {t.purpose for t in stage.prunes[0].targets}
-        assert ("embeddings" not in purposes) == dense.get(name, False)
+        assert ("embeddings" not in purposes) == (name in ("components", "all", "embeddings_dense"))
+        assert ("head" not in purposes) == (name in ("components", "all", "head_dense"))
         assert bool(stage.distills) == (name in ("distillation", "all"))
         assert stage.steps == (480 if name in ("schedules", "all", "longer") else 240)
         assert stage.prunes[0].events[-1].sparsity == 0.9
