@@ -118,12 +118,16 @@ class Http:
             return Answer(200 if response.status == 206 else response.status, found, bytes(taken))
 
     def _may_go(self, url: str) -> None:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port
+            url.encode("ascii")
+        except ValueError:  # brackets that do not close, a port that is none, letters that no address has
+            raise fail("E127", f"`{url[:80]}` is no address", help="the server forwards to a wrong place") from None
         if parts.username or parts.password:
             raise fail("E127", f"`{host[:80]}` is named with credentials", help="the server forwards to a wrong place")
         if parts.scheme == "http" and is_loopback(host):
-            if not is_allowed(self.allowed, host, parts.port or 80):
+            if not is_allowed(self.allowed, host, port or 80):
                 raise private(host)
         elif parts.scheme != "https":
             raise fail(
@@ -150,7 +154,7 @@ def _told(error: Exception) -> str:
 
 
 def _seconds(text: str) -> float:
-    return float(text) if text.isdigit() and len(text) < 6 else 0.0
+    return float(text) if text.isdecimal() and len(text) < 6 else 0.0
 
 
 _made: list[ssl.SSLContext] = []

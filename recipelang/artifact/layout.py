@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from recipelang.artifact import manifest as m
 from recipelang.artifact.contents import Artifact, not_the_same, unpack
 from recipelang.artifact.reference import DIGEST
 from recipelang.artifact.referrers import BUNDLE, MOST, STATEMENT, Referrer, read_referrer, write_referrer
+from recipelang.artifact.regular_file import Irregular, read_regular
 from recipelang.artifact.strict_json import read_json, write_json
 from recipelang.engine.files import new_file
 from recipelang.source import RecipeError, fail
@@ -50,8 +49,9 @@ def attach(subject: Artifact, folder: Path, referrer: Referrer) -> None:
 
 def referrers(folder: Path, subject: str) -> list[Referrer]:
     """What speaks of a manifest, of the types that we know. E122, E123, E125."""
+    known = [e for e in _entries(folder) if e.get("artifactType") in (STATEMENT, BUNDLE)]
     found = []
-    for digest in [str(e.get("digest")) for e in _entries(folder) if not _is_recipe(e)][:MOST]:
+    for digest in [str(e.get("digest")) for e in known][:MOST]:
         if not DIGEST.fullmatch(digest):
             raise m.not_a_recipe("the index names no sha256 digest")
         data = _read(_blob(folder, digest), m.MAX_MANIFEST)
@@ -139,16 +139,11 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _read(path: Path, limit: int) -> bytes:
-    """A regular file of a limited size: no link, pipe or device. One byte more than `limit` tells a longer one."""
+    """A regular file; one byte more than `limit` tells a longer one. E123 for a link or pipe, E125 without one."""
     try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        return read_regular(path, limit)
+    except Irregular:
+        raise fail("E123", f"`{path.name[:19]}` of the layout is a link, or no regular file") from None
     except OSError as error:
-        linked = path.is_symlink()
-        why = "it is a link" if linked else str(error.strerror or error).lower()
-        raise fail(
-            "E123" if linked else "E125", f"`{path.name[:19]}` of the layout is not there", notes=[why]
-        ) from None
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise fail("E123", f"`{path.name[:19]}` of the layout is no regular file")
-        return file.read(limit + 1)
+        why = [str(error.strerror or error).lower()]
+        raise fail("E125", f"`{path.name[:19]}` of the layout is not there", notes=why) from None

@@ -69,9 +69,16 @@ class Registry:
         for _ in range(_REDIRECTS):
             if answer.status not in (301, 302, 303, 307, 308):
                 return answer
-            url = urljoin(url, answer.headers.get("location", ""))
+            url = self._leads_to(url, answer)
             answer = self.http.send("GET", url, {}, limit=limit, resume=True)
         raise fail("E128", f"`{self.host[:80]}` forwards more than {_REDIRECTS} times")
+
+    def _leads_to(self, url: str, answer: Answer) -> str:
+        """The address that an answer sends us to; whether we go there is judged later."""
+        try:
+            return urljoin(url, answer.headers.get("location", ""))
+        except ValueError:
+            raise fail("E127", f"`{self.host[:80]}` forwards to what is no address") from None
 
     # ------------------------------------------------------------------ writing
     def push(self, artifact: Artifact, tag: str) -> bool:
@@ -92,7 +99,7 @@ class Registry:
         begun = self._send("POST", f"{self.base}/blobs/uploads/", {}, limit=_MAX_ERROR, push=True)
         if begun.status != 202:
             raise self._failed(begun, "upload")
-        place = urljoin(f"{self.base}/blobs/uploads/", begun.headers.get("location", ""))
+        place = self._leads_to(f"{self.base}/blobs/uploads/", begun)
         if urlsplit(place)[:2] != urlsplit(self.base)[:2]:
             raise fail("E127", f"`{self.host[:80]}` wants the upload sent to `{urlsplit(place).netloc[:80]}`")
         place += ("&" if urlsplit(place).query else "?") + urlencode({"digest": digest})

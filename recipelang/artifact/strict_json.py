@@ -27,7 +27,8 @@ def write_json(form: object) -> bytes:
 
 def _depth(text: str) -> int:
     deep = most = 0
-    for c in re.findall(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
+    for found in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
+        c = found[0]
         if c in "[{":
             deep += 1
             most = max(most, deep)
@@ -48,6 +49,6 @@ def _none(name: str) -> Any:
 
 
 def _whole(digits: str) -> int:
-    if len(digits) > 18:
+    if len(digits) > 20:  # a seed may be of 64 bits
         raise ValueError("a number has too many digits")
     return int(digits)

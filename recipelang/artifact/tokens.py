@@ -37,7 +37,10 @@ class Tokens:
         return self.kept[scope]
 
     def _token(self, realm: str, service: str, scope: str, own: Credentials | None) -> str:
-        where = urlsplit(realm).hostname or ""
+        try:
+            where = urlsplit(realm).hostname or ""
+        except ValueError:
+            raise fail("E127", f"`{self.host[:80]}` names no address to ask for a token") from None
         if own is not None and not _belongs(where, urlsplit(f"//{self.host}").hostname or ""):
             raise fail(
                 "E127",

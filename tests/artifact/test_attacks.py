@@ -183,10 +183,29 @@ def test_a_name_that_leads_to_a_private_address(monkeypatch, address: str):
     assert caught.value.diagnostics[0].code == "E127"
 
 
-@pytest.mark.parametrize("place", ["http://127.0.0.1:1/x", "https://127.0.0.1:1/x", "https://10.0.0.1/x", "http://example.org/", "file:///etc/passwd", "https://user:pw@127.0.0.1:1/"])  # fmt: skip
+@pytest.mark.parametrize("place", ["http://127.0.0.1:1/x", "https://127.0.0.1:1/x", "https://10.0.0.1/x", "http://example.org/", "file:///etc/passwd", "https://user:pw@127.0.0.1:1/", "https://[", "https://127.0.0.1:99999/", "https://ex\xe4mple.org/"])  # fmt: skip
 def test_forwarded_to_where_it_may_not_go(liar: Liar, place: str):
     liar.lies["/blobs/"] = lambda _: (307, {"Location": place}, b"")
     assert refused(liar) == ["E127"]
+
+
+@pytest.mark.parametrize("realm", ["https://[", "https://127.0.0.1:99999/", "https://ex\xe4mple.org/"])
+def test_tokens_from_what_is_no_address(liar: Liar, realm: str):
+    liar.lies["/v2/"] = lambda _: (401, {"WWW-Authenticate": f'Bearer realm="{realm}"'}, b"")
+    assert refused(liar) == ["E127"]
+
+
+def test_an_upload_to_what_is_no_address(liar: Liar):
+    liar.lies["/manifests/"] = lambda _: (404, {}, b"")
+    liar.lies["/uploads/"] = lambda _: (202, {"Location": "https://["}, b"")
+    liar.lies["/blobs/sha256"] = lambda _: (404, {}, b"")
+    assert command("push", "tiny.recipe", f"oci://{liar.host}/team/tiny", "--allow-private").codes == ["E127"]
+
+
+@pytest.mark.parametrize("seconds", ["\xb2", "-1", "1e9", "soon"])
+def test_a_pause_that_is_no_number(liar: Liar, seconds: str):
+    liar.lies["/manifests/"] = lambda _: (503, {"Retry-After": seconds}, b"")
+    assert refused(liar) == ["E128"]
 
 
 def test_forwarded_in_a_circle(liar: Liar):
@@ -370,7 +389,7 @@ def test_a_recipe_from_elsewhere_is_asked_about_once(project: Path, monkeypatch)
     server.close()
 
 
-@pytest.mark.parametrize("kind", ["link", "pipe", "cut", "longer", "index"])
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder", "cut", "longer", "index"])
 def test_a_folder_that_lies(artifact: Artifact, kind: str):
     command("push", "tiny.recipe", "shared")
     blob = Path("shared/blobs/sha256") / artifact.manifest.layers[0].digest.removeprefix("sha256:")
@@ -382,6 +401,8 @@ def test_a_folder_that_lies(artifact: Artifact, kind: str):
             blob.symlink_to(Path("elsewhere").resolve())
         case "pipe":
             os.mkfifo(blob)
+        case "folder":
+            blob.mkdir()
         case "cut":
             blob.write_bytes(data[:-1])
         case "longer":
@@ -390,7 +411,7 @@ def test_a_folder_that_lies(artifact: Artifact, kind: str):
             blob.write_bytes(data)
             index = Path("shared/index.json")
             index.write_text(index.read_text().replace(artifact.digest, "sha256:../../../../elsewhere"))
-    expected = {"link": "E123", "pipe": "E123", "index": "E122"}.get(kind, "E125")
+    expected = {"link": "E123", "pipe": "E123", "folder": "E123", "index": "E122"}.get(kind, "E125")
     assert command("pull", "shared", "-o", "got").codes == [expected]
     assert not Path("got").exists()
 
