@@ -28,8 +28,11 @@ class Fetching:
     done: dict[str, Artifact] = field(default_factory=dict)
     revisions: dict[str, str] = field(default_factory=dict)  # of the Hub: reference -> commit
 
-    def fetch(self, text: str, wanted: str = "", *, upgrade: bool = False) -> Artifact:
-        """By digest where one is wanted. E124 when a tag names another recipe than the one pulled before."""
+    def fetch(self, text: str, wanted: str = "", *, upgrade: bool = False, anew: bool = False) -> Artifact:
+        """By digest where one is wanted. E124 when a tag names another recipe than the one pulled before.
+
+        `anew`: the place is asked, also for what is here by its digest.
+        """
         reference = parse_reference(text)
         wanted = wanted or reference.digest
         if reference.scheme == "oci" and not (reference.version or wanted):
@@ -38,7 +41,7 @@ class Fetching:
             return self.done[text]
         if len(self.done) >= _MOST:
             raise fail("E042", f"this recipe is made of more than {_MOST} others from elsewhere")
-        artifact = (cache.stored(wanted) if wanted else None) or self._get(reference, wanted)
+        artifact = (cache.stored(wanted) if wanted and not anew else None) or self._get(reference, wanted)
         if wanted and artifact.digest != wanted:
             raise not_the_same("the manifest", wanted, artifact.digest)
         before = "" if wanted or upgrade else cache.named(reference)

@@ -94,8 +94,11 @@ def read_layout(folder: Path, tag: str = "") -> Artifact:
     digests = list(dict.fromkeys(str(e.get("digest")) for e in found))
     if len(digests) != 1:
         there = ", ".join(f"`{_tag(e) or e.get('digest')}`"[:90] for e in entries[:8]) or "nothing"
-        message = f"`{folder}` holds no recipe `{tag}`" if tag else f"`{folder}` holds {len(digests)} recipes"
-        raise fail("E130", message, help="name one, as in `FOLDER:1.0.0`", notes=[f"it holds {there}"])
+        many = f"{len(digests)} recipes" if digests else "no recipe"
+        message = f"`{folder}` holds no recipe `{tag}`" if tag else f"`{folder}` holds {many}"
+        named = f"{folder}:{_tag(entries[0])}" if entries and _tag(entries[0]) else f"{folder}@sha256:..."
+        help = f"name one, as in `{named}`" if entries else "`recipelang push FILE` and this folder puts one there"
+        raise fail("E130", message, help=help, notes=[f"it holds {there}"])
     if not DIGEST.fullmatch(digests[0]):
         raise m.not_a_recipe("the index names no sha256 digest")
     data = _read(_blob(folder, digests[0]), m.MAX_MANIFEST)

@@ -1,4 +1,4 @@
-"""Where a recipe is pushed to: a folder, a registry, the Hub."""
+"""The places that a recipe can be pushed to, and read from: a folder, a registry, the Hub."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recipelang.artifact.contents import Artifact
 from recipelang.artifact.fetch import Fetching
 from recipelang.artifact.layout import is_layout, read_layout, write_layout
 from recipelang.artifact.packing import tag_of
-from recipelang.artifact.reference import is_remote, parse_reference
+from recipelang.artifact.reference import DIGEST, is_remote, parse_reference
 from recipelang.artifact.referrers import Referrer
 from recipelang.artifact.registry import Registry
 from recipelang.source import fail
@@ -34,7 +34,7 @@ def push(
         new = write_layout(artifact, folder, tag)
         for referrer in said:
             attach(artifact, target, referrer, allowed)
-        return Pushed(f"{folder}" + (f":{tag}" if tag else ""), artifact.digest, new)
+        return Pushed(f"{folder}" + (f":{tag}" if tag else ""), f"{folder}@{artifact.digest}", new)
     reference = parse_reference(target)
     if reference.digest:
         raise fail("E120", "a digest is what comes out, not where to push", help="name a version, or nothing")
@@ -43,6 +43,7 @@ def push(
         help = 'give it one: `meta { version = "1.0.0" }`, or name a tag behind the reference'
         raise fail("E120", "this recipe has no version to be published as", help=help)
     place = replace(reference, version=tag)
+    cache.keep(artifact)  # first: where that cannot be, nothing is published and then told as a failure
     if reference.scheme == "hf":
         card = next((t.decode("utf-8") for n, t in artifact.files().items() if n == "README.md"), "")
         new = hub.push(artifact, reference, tag, card)
@@ -80,7 +81,7 @@ def is_packed(source: str) -> bool:
 
 
 def read_folder(source: str) -> Artifact:
-    """`FOLDER`, or `FOLDER:TAG`. E130 for a folder that is none."""
+    """`FOLDER`, `FOLDER:TAG` or `FOLDER@sha256:...`. E130 for a folder that is none."""
     folder, tag = _split(source)
     if not is_layout(folder):
         help = "name an `oci://` or `hf://` reference, or a folder that `recipelang push` made"
@@ -89,12 +90,18 @@ def read_folder(source: str) -> Artifact:
 
 
 def _split(source: str) -> tuple[Path, str]:
+    """The folder, and the tag or digest behind it."""
+    if is_layout(Path(source)):
+        return Path(source), ""
+    folder, _, digest = source.rpartition("@")
+    if folder and DIGEST.fullmatch(digest):
+        return Path(folder), digest
     folder, _, tag = source.rpartition(":")
-    return (Path(source), "") if is_layout(Path(source)) or not folder else (Path(folder), tag)
+    return (Path(folder), tag) if folder else (Path(source), "")
 
 
-def get(source: str, fetching: Fetching, *, upgrade: bool = False) -> Artifact:
-    """From where `push` has put it. A folder may be followed by `:TAG`."""
+def get(source: str, fetching: Fetching, *, upgrade: bool = False, anew: bool = False) -> Artifact:
+    """From where `push` has put it. A folder may be followed by `:TAG` or `@sha256:...`."""
     if is_remote(source):
-        return fetching.fetch(source, upgrade=upgrade)
+        return fetching.fetch(source, upgrade=upgrade, anew=anew)
     return fetching.take(source, read_folder(source))

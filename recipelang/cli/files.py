@@ -29,7 +29,7 @@ _NAME = re.compile(r"[\w.-]+(/[\w.-]+)*")
 def read_source(path: str, limit: int = MAX_BYTES) -> Source:
     """A recipe file as text; `-` is standard input, `lib://NAME` a recipe of the library. Size is checked first."""
     if path == "-":
-        return _decode("<stdin>", sys.stdin.buffer.read(limit + 1), limit)
+        return decoded("<stdin>", sys.stdin.buffer.read(limit + 1), limit)
     if path.startswith("lib://"):
         return bundled(path)
     if is_elsewhere(path):
@@ -40,12 +40,19 @@ def read_source(path: str, limit: int = MAX_BYTES) -> Source:
         with open(path, "rb") as file:
             data = file.read(limit + 1)
     except FileNotFoundError:
-        raise fail("E046", f"there is no file `{path}`", help=_neighbours(Path(path))) from None
+        raise fail("E046", f"there is no file `{path}`", help=_pull(path) or _neighbours(Path(path))) from None
     except IsADirectoryError:
-        raise fail("E046", f"`{path}` is a folder", help="name a `.recipe` file in it") from None
+        raise fail("E046", f"`{path}` is a folder", help=_pull(path) or "name a `.recipe` file in it") from None
     except OSError as error:
         raise fail("E046", f"`{path}` cannot be read", notes=[str(error.strerror or error)]) from None
-    return _decode(path, data, limit)
+    return decoded(path, data, limit)
+
+
+def _pull(path: str) -> str | None:
+    """Of a folder that `push` made, perhaps with a version behind it, what brings its recipe out."""
+    from recipelang.artifact.places import is_packed
+
+    return f"`recipelang pull {path} -o DIR` writes its files" if is_packed(path) else None
 
 
 def is_elsewhere(name: str) -> bool:
@@ -62,7 +69,7 @@ def _neighbours(path: Path) -> str | None:
     return f"did you mean `{path.parent / near[0]}`?" if near else None
 
 
-def _decode(name: str, data: bytes, limit: int = MAX_BYTES) -> Source:
+def decoded(name: str, data: bytes, limit: int = MAX_BYTES) -> Source:
     if len(data) > limit:
         raise fail("E042", f"`{name}` is larger than {limit // 1024:,} KiB", help="split it, or shorten it")
     if b"\x00" in data[:1024]:
@@ -104,7 +111,7 @@ def bundled(reference: str) -> Source:
         listed = ", ".join(f"`lib://{n}`" for n in names[:8])
         help = f"did you mean `lib://{near}`?" if near else f"it has {listed}"
         raise fail("E046", f"the library has no recipe `{name}`", help=help)
-    return _decode(f"lib://{name}", (library() / f"{name}.recipe").read_bytes())
+    return decoded(f"lib://{name}", (library() / f"{name}.recipe").read_bytes())
 
 
 # ------------------------------------------------------------------- references

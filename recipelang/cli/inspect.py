@@ -99,7 +99,7 @@ def _show(told: dict[str, Any]) -> None:
     from recipelang.source.render import clean, line_of
 
     console = screen.console()
-    name = told.get("name") or told.get("annotations", {}).get("org.opencontainers.image.title") or "?"
+    name = told.get("name") or "?"
     version = f" {line_of(str(told['version']))}" if told.get("version") else ""
     head = f"{line_of(str(name))}{version}"
     console.print(Text.assemble((head, "bold"), (f"  {told['kind']}, as it says of itself", "dim")), soft_wrap=True)
@@ -141,7 +141,7 @@ def _rows(told: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("sparsity", f"{told['sparsity']:.2%} of all matrices"))
     metrics = [(n, v) for n, v in told.get("metrics", {}).items() if not n.startswith("stage.")]
     rows.append(("measured", ", ".join(f"{n} {v:.4f}" for n, v in metrics[:_MOST])))
-    rows += [(n.rpartition(".")[2], v) for n, v in told.get("annotations", {}).items()]
+    rows += [(_label(n), v) for n, v in told.get("annotations", {}).items() if _label(n) not in ("title", "version")]
     rows.append(("tensors", told.get("tensors")))
     files = told.get("files")
     rows.append(("files", ", ".join(map(str, files[:_MOST])) if isinstance(files, list) else files))
@@ -149,3 +149,8 @@ def _rows(told: dict[str, Any]) -> list[tuple[str, str]]:
     rows.append(("cites", ", ".join(told.get("cites", []))))
     rows.append(("signature", told.get("signature")))
     return [(label, str(value)) for label, value in rows if value not in (None, "")]
+
+
+def _label(annotation: str) -> str:
+    """Of an annotation, the part that says what it is; the start names whose vocabulary it is of."""
+    return annotation.removeprefix("org.opencontainers.image.").removeprefix("dev.recipelang.").replace(".", " ")

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipelang.cli.files import is_elsewhere, read_source
+from recipelang.cli.files import decoded, is_elsewhere, read_source
 from recipelang.cli.locking import beside, files_of, has_file, lock_of, make_lock, recipes_of
 from recipelang.cli.read import Around, check_all, read_recipe
 from recipelang.cli.trust import only_what_the_user_names
-from recipelang.source import Diagnostic, Diagnostics, Source, fail
+from recipelang.source import Diagnostic, Diagnostics, fail
 from recipelang.spec.check import Checked, Recipe
 from recipelang.spec.references import references
 
@@ -88,7 +88,7 @@ def _warn_of_paths(recipe: Recipe, found: Diagnostics) -> None:
 
 def _of_run(folder: Path) -> Packed:
     """What ran, with the parameters it ran with, its lock, and what the run says of itself."""
-    from recipelang.artifact.lock import read_lock
+    from recipelang.artifact.lock import MAX_BYTES, parse_lock
     from recipelang.artifact.packing import pack_recipe
     from recipelang.artifact.referrers import BUNDLE, STATEMENT, Referrer
     from recipelang.provenance.carried import ORIGIN, PORTABLE
@@ -96,20 +96,35 @@ def _of_run(folder: Path) -> Packed:
     from recipelang.provenance.signing import signature_path
     from recipelang.provenance.statement import read_statement, statement_path
 
-    text, lock = folder / "recipe" / PORTABLE, read_lock(folder / "recipe" / "recipe.lock")
-    if not text.is_file() or lock is None:
+    text, locked = folder / "recipe" / PORTABLE, folder / "recipe" / "recipe.lock"
+    if not text.exists() or not locked.exists():
         raise fail("E083", f"`{folder}` holds no run with a lock", help="name a recipe, or a newer run's folder")
+    lock = parse_lock(read_bytes(locked, MAX_BYTES), locked.name)
     origin = read_object(folder / "recipe" / ORIGIN)
-    contents = {str(name): str(digest) for name, digest in dict(origin.get("contents", {})).items()}
+    contents = _contents(origin.get("contents"))
     name = "".join(c if c.isalnum() or c in "._-" else "-" for c in str(origin.get("name"))).strip("-.") or "recipe"
-    checked = check_all(Source(f"{name}.recipe", read_bytes(text).decode("utf-8")), {}, complete=True)
+    checked = check_all(decoded(f"{name}.recipe", read_bytes(text)), {}, complete=True)
     checked.diagnostics.raise_errors()
+    artifact = pack_recipe(checked, _lock_of(checked, lock, contents))
     said = []
     if statement_path(folder).exists() and not (run := read_statement(folder)).predicate.get("rehearsal"):
+        if run.digests["spec"] != artifact.spec:
+            help = f"`recipelang verify {folder}` tells what was changed"
+            raise fail("E138", f"the recipe in `{folder}` is not the one that its statement names", help=help)
         said.append(Referrer(STATEMENT, run.raw))
         if signature_path(folder).exists():
             said.append(Referrer(BUNDLE, read_bytes(signature_path(folder))))
-    return Packed(pack_recipe(checked, _lock_of(checked, lock, contents)), said=tuple(said))
+    return Packed(artifact, said=tuple(said))
+
+
+def _contents(form: object) -> dict[str, str]:
+    """What local models and data were, by digest. E137."""
+    from recipelang.artifact.reference import DIGEST
+
+    found = form if isinstance(form, dict) else {}
+    if found is not form or not all(isinstance(d, str) and DIGEST.fullmatch(d) for d in found.values()):
+        raise fail("E137", "`origin.json` does not tell what the run used", help="copy or download it again")
+    return found
 
 
 def _lock_of(checked: Checked, lock: Lock, contents: Mapping[str, str]) -> Lock:

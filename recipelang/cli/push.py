@@ -15,7 +15,9 @@ def push(
         autocompletion=complete.recipes,
     ),
     target: str = typer.Argument(
-        ..., metavar="TARGET", help="A folder, `oci://HOST/NAME`, or `hf://OWNER/NAME`; `:TAG` or `@TAG` may follow."
+        ...,
+        metavar="TARGET",
+        help="A folder, `oci://HOST/NAME` or `oci://HOST/NAME:TAG`, `hf://OWNER/NAME` or `hf://OWNER/NAME@TAG`.",
     ),
     allow_private: options.AllowPrivate = False,
 ) -> None:
@@ -46,6 +48,13 @@ def push(
     ready = packed(source)
     screen.show(ready.found.sorted())
     done = send(ready.artifact, target, allowed_hosts(target, allow_private), ready.said)
-    print(f"{'pushed ' if done.new else 'already there'}  {line_of(done.where)}")
-    print(f"pinned   {line_of(done.pinned)}")
-    print(f"spec     {ready.artifact.spec or 'none: it leaves values open'}")
+    rows = [
+        ("pushed" if done.new else "already there", line_of(done.where)),
+        ("pinned", line_of(done.pinned)),
+        ("spec", ready.artifact.spec or "none: it leaves values open"),
+    ]
+    if ready.said:
+        rows.append(("attached", "the statement of the run" + ", and its signature" * (len(ready.said) > 1)))
+    width = max(len(label) for label, _ in rows)
+    for label, text in rows:
+        print(f"{label:<{width}}  {text}")

@@ -44,11 +44,15 @@ def sign(
     """
     from recipelang.artifact.places import is_packed
     from recipelang.provenance.signing import sign as put, signature_path
+    from recipelang.source import fail
     from recipelang.source.render import line_of
 
     if is_packed(where):
         print(f"signed by the key {_published(where, key, allow_private)}\n{line_of(where)}")
         return
+    if not Path(where).is_dir():
+        help = "name the output folder of a run; a recipe is signed where `recipelang push` has put it"
+        raise fail("E135", f"there is no folder `{where[:120]}`", help=help)
     fingerprint = put(Path(where), key)
     print(f"signed by the key {fingerprint}\n{line_of(str(signature_path(Path(where))))}")
 
@@ -60,10 +64,9 @@ def _published(where: str, key: Path, allow_private: bool) -> str:
     from recipelang.cli.files import bundled
     from recipelang.cli.locking import allowed_hosts
     from recipelang.provenance.published import sign_published
-    from recipelang.provenance.signing import Policy
 
     allowed = allowed_hosts(where, allow_private)
     artifact = get(where, Fetching(bundled, allowed))
-    referrer, fingerprint = sign_published(artifact, Policy(key))
+    referrer, fingerprint = sign_published(artifact, key)
     attach(artifact, where, referrer, allowed)
     return fingerprint

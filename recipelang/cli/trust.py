@@ -33,8 +33,10 @@ def only_what_the_user_names(checked: Checked, around: Around, known: Container[
             continue
         if reference in given or any(f'"{reference}"' in text for text in own):
             continue
-        origin = files[0].name.partition("#")[0] if is_elsewhere(files[0].name) else "REFERENCE"
-        help = f"give it with `-p` where there is a parameter, or `recipelang pull {origin} -o DIR` and put it beside"
+        by = at.source.name if at is not None else files[0].name
+        pull = f"`recipelang pull {by.partition('#')[0]} -o DIR` and put it beside"
+        patch = "" if is_elsewhere(files[0].name) else "name it in your own recipe with `patch`, or "
+        help = f"{patch}give it with `-p` where there is a parameter, or {pull}"
         raise RecipeError(
             Diagnostic("E131", f"`{reference[:120]}` is a path, and not one that you named", at, help=(help,))
         )

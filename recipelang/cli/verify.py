@@ -67,13 +67,16 @@ def verify(
       recipelang verify oci://ghcr.io/example/recipes/squad:1.0.0 --key author.pub
     """
     from recipelang.artifact.places import is_packed
-    from recipelang.provenance.signing import Policy
+    from recipelang.provenance.signing import Policy, check_key
     from recipelang.provenance.verify import Verified, verify_digests, verify_file
     from recipelang.source import fail
 
     if (identity is None) != (issuer is None):
         raise typer.BadParameter("--identity and --issuer go together")
-    policies = [Policy(key)] if key is not None else []
+    policies = []
+    if key is not None:
+        check_key(key)
+        policies.append(Policy(key))
     if identity is not None and issuer is not None:
         policies.append(Policy(None, identity, issuer))
     path, done = Path(where), Verified()
@@ -104,7 +107,7 @@ def _published(where: str, done: Verified, policies: list[Policy], allow_private
 
     allowed = allowed_hosts(where, allow_private)
     try:
-        artifact = get(where, Fetching(bundled, allowed))
+        artifact = get(where, Fetching(bundled, allowed), anew=True)
         said = said_of(artifact, where, allowed)
     except RecipeError as error:
         if not any(d.code in _NOT_SOUND for d in error.diagnostics):

@@ -96,6 +96,8 @@ def told_of(artifact: Artifact, where: str) -> Told:
     return {
         "kind": "packed recipe",
         "where": where,
+        "name": artifact.name,
+        "version": artifact.version or None,
         "artifact_type": RECIPE,
         "digests": {"manifest": artifact.digest, "spec": artifact.spec or None},
         "annotations": dict(artifact.manifest.annotations),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from recipelang.artifact.contents import Artifact
@@ -34,10 +35,9 @@ def recipe_statement(artifact: Artifact) -> bytes:
     return json.dumps(form, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
 
 
-def sign_published(artifact: Artifact, policy: Policy) -> tuple[Referrer, str]:
+def sign_published(artifact: Artifact, key: Path) -> tuple[Referrer, str]:
     """The signature to attach, and the fingerprint of the key. E144, E145."""
-    assert policy.key is not None
-    bundle, signer = signed(recipe_statement(artifact), policy.key)
+    bundle, signer = signed(recipe_statement(artifact), key)
     return Referrer(BUNDLE, json.dumps(bundle, sort_keys=True, separators=(",", ":")).encode("utf-8")), signer
 
 
@@ -46,7 +46,7 @@ def verify_published(
 ) -> None:
     """An artifact that was read from its place, which has compared every file with its digest."""
     version = f" {line_of(artifact.version)}" if artifact.version else ""
-    count, size = len(artifact.manifest.layers), sum(d.size for d in artifact.manifest.blobs)
+    count, size = len(artifact.manifest.layers), sum(d.size for d in artifact.manifest.layers)
     done.checks.append(Check(1, "manifest", "ok", f"of `{line_of(artifact.name)}`{version}, {artifact.digest[:19]}"))
     done.checks.append(Check(1, "files", "ok", f"{count} files, {size / 1e3:,.1f} kB, each as the manifest has it"))
     if artifact.spec:
@@ -62,16 +62,19 @@ def verify_published(
     if statements:
         done.run(1, "runs", lambda: _runs(statements, artifact, runs))
     bundles = [r.data for r in said if r.artifact_type == BUNDLE]
+    theirs: list[Statement] = []
     for policy in policies:
-        done.run(2, "signature", lambda policy=policy: _signature(bundles, artifact, runs, policy))  # type: ignore[misc]
+        done.run(2, "signature", lambda policy=policy: _signature(bundles, artifact, runs, policy, theirs))  # type: ignore[misc]
     if not policies:
         told = "there is one; `--key` or `--identity` says whose it must be" if bundles else "there is none"
         done.checks.append(Check(2, "signature", "not done", told))
     for level, what in ((3, "weights"), (4, "evaluations")):
         done.checks.append(Check(level, what, "not done", "a recipe has none; `recipelang verify DIR` looks at a run"))  # type: ignore[arg-type]
-    for run in runs[-1:]:
-        if recipe is not None:
-            done.claims = told_claims(recipe, run, None, frozenset())
+    if runs and recipe is not None:
+        told_by = [r for r in runs if r in theirs] or runs  # anybody who may push can attach a later run
+        done.claims = told_claims(recipe, told_by[-1], None, frozenset())
+        if policies and not theirs:
+            done.notes.append("the claims below are of a run whose statement nobody you named has signed")
 
 
 def _lock(data: bytes, artifact: Artifact) -> str:
@@ -93,11 +96,14 @@ def _runs(statements: Sequence[bytes], artifact: Artifact, runs: list[Statement]
     return f"{len(runs)} run{'s' * (len(runs) != 1)} of this recipe told of, by whoever ran it"
 
 
-def _signature(bundles: Sequence[bytes], artifact: Artifact, runs: Sequence[Statement], policy: Policy) -> str:
-    """Of the recipe itself, or of the statement of a run of it."""
+def _signature(
+    bundles: Sequence[bytes], artifact: Artifact, runs: Sequence[Statement], policy: Policy, theirs: list[Statement]
+) -> str:
+    """Of the recipe itself, or of the statement of a run of it: those go to `theirs`."""
     if not bundles:
         raise fail("E143", "the recipe is not signed", help="`recipelang sign REF --key FILE` signs it")
     wrong: list[RecipeError] = []
+    by_whom: dict[str, str] = {}
     for bundle in bundles:
         try:
             payload, signer = opened(bundle, policy)
@@ -105,9 +111,13 @@ def _signature(bundles: Sequence[bytes], artifact: Artifact, runs: Sequence[Stat
             wrong.append(error)
             continue
         if _names(payload, artifact):
-            return f"the recipe is signed by {signer}"
-        if any(payload == r.raw for r in runs):
-            return f"the statement of a run of it is signed by {signer}"
+            by_whom["the recipe"] = signer
+        elif of := [r for r in runs if r.raw == payload]:
+            by_whom["the statement of a run of it"] = signer
+            theirs += of
+    if by_whom:
+        both = " and ".join(sorted(by_whom))  # one policy, so one signer
+        return f"{both} {'are' if len(by_whom) > 1 else 'is'} signed by {next(iter(by_whom.values()))}"
     if len(wrong) == len(bundles):
         raise wrong[0]
     raise fail("E142", "the signature is of another recipe", help="do not trust it; ask who published it")

@@ -66,6 +66,11 @@ def signed(payload: bytes, key: Path) -> tuple[dict[str, Any], str]:
     return bundle, fingerprint(spki)
 
 
+def check_key(key: Path) -> None:
+    """E144, E145 for what no signature can be held to, before anything else is looked at."""
+    _public(key)
+
+
 def verify_run(folder: Path, policy: Policy) -> str:
     """Who signed the statement of a run, for the screen. E142, E143 without a signature."""
     said = read_statement(folder)
@@ -155,7 +160,7 @@ def _spki(public: Any) -> bytes:
 
 
 def _private(path: Path) -> Any:
-    data = _key_bytes(path)
+    data = _key_bytes(path, _MAKE)
     password = os.environ.get(PASSWORD)
     try:
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -170,7 +175,7 @@ def _private(path: Path) -> Any:
 
 
 def _public(path: Path) -> Any:
-    data = _key_bytes(path)
+    data = _key_bytes(path, _HALF)
     try:
         from cryptography.hazmat.primitives.serialization import load_pem_public_key
     except ImportError:
@@ -178,11 +183,11 @@ def _public(path: Path) -> Any:
     try:
         return _known(load_pem_public_key(data), path)
     except (ValueError, TypeError, _unsupported()):
-        help = "name the public key: `openssl pkey -in key.pem -pubout -out key.pub` writes it"
-        raise fail("E145", f"`{line_of(path.name)}` is no public key that can be used", help=help) from None
+        raise fail("E145", f"`{line_of(path.name)}` is no public key that can be used", help=_HALF) from None
 
 
 _MAKE = "`openssl genpkey -algorithm ed25519 -out key.pem` makes one"
+_HALF = "name the public key of who signed: `openssl pkey -in key.pem -pubout -out key.pub` writes it"
 
 
 def _known(key: Any, path: Path) -> Any:
@@ -202,13 +207,13 @@ def _unsupported() -> type[Exception]:
     return UnsupportedAlgorithm
 
 
-def _key_bytes(path: Path) -> bytes:
+def _key_bytes(path: Path, help: str) -> bytes:
     try:
         with open(path, "rb") as file:
             return file.read(_MAX_KEY)
     except OSError as error:
-        why = [error.strerror or str(error)]
-        raise fail("E145", f"the key `{line_of(str(path))}` cannot be read", notes=why, help=_MAKE) from None
+        why = [(error.strerror or str(error)).lower()]
+        raise fail("E145", f"the key `{line_of(str(path))}` cannot be read", notes=why, help=help) from None
 
 
 def _sign(private: Any, message: bytes) -> bytes:

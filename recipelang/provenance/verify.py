@@ -233,7 +233,10 @@ def _lock(folder: Path, said: Statement) -> str:
 
 
 def verify_file(path: Path, done: Verified) -> None:
-    """A weight file by itself: what its header says, and whether that fits together."""
+    """A weight file by itself: what its header says, and whether that fits together. E135 for another file."""
+    if path.suffix != ".safetensors":
+        help = "name a run's folder, a `.safetensors` file, or where a recipe was pushed to"
+        raise fail("E135", f"`{line_of(path.name)}` does not tell how it was made", help=help)
     stamp: dict[str, str] = {}
 
     def header() -> str:

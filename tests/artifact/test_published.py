@@ -102,9 +102,7 @@ def test_what_was_changed_in_a_folder_is_told(published: Path, key: Path):
 
 
 def test_a_run_that_was_pushed_is_told_of_with_its_claims(project: Path, registry, key: Path):
-    path = project / "tiny.recipe"
-    text = path.read_text("utf-8").replace("2 epochs", "1 epoch").replace("rewind = 1 epoch", "rewind = 3 steps")
-    path.write_text(text + '\nmeta { version = "1.0.0" }\n', "utf-8")
+    _short(project)
     assert command("run", "tiny.recipe", "-o", "first").code == 0
     files = json.loads((project / "first/recipe/statement.json").read_text("utf-8"))["predicate"]["files"]
     assert "recipe/recipe.lock" in files
@@ -124,6 +122,118 @@ def test_a_run_that_was_pushed_is_told_of_with_its_claims(project: Path, registr
     found = json.loads(told.out)
     assert found["claims"] and {c["by"] for c in found["claims"]} == {"claimed"}
     assert "a run of it is signed" in next(c["told"] for c in found["checks"] if c["what"] == "signature")
+
+
+def test_a_later_run_that_nobody_signed_does_not_speak_for_the_signed_one(project: Path, key: Path):
+    """Whoever may push can attach a statement with better figures and a later time."""
+    from recipelang.artifact.layout import attach, read_layout
+    from recipelang.artifact.referrers import Referrer
+
+    _short(project)
+    assert command("run", "tiny.recipe", "-o", "first").code == 0
+    assert command("sign", "first", "--key", key).code == 0
+    pushed = command("push", "first", "shared")
+    assert (pushed.code, "attached  the statement of the run, and its signature" in pushed.out) == (0, True), pushed.err
+    true = json.loads(command("verify", "shared", "--format", "json").out)["claims"]
+    form = json.loads((project / "first/recipe/statement.json").read_text("utf-8"))
+    form["predicate"]["time"] = "2999-01-01T00:00:00+00:00"
+    form["predicate"]["claims"][0]["measured"] = "99.99 %"
+    attach(read_layout(Path("shared")), Path("shared"), Referrer(STATEMENT, json.dumps(form).encode()))
+    assert json.loads(command("verify", "shared", "--format", "json").out)["claims"][0]["measured"] == "99.99 %"
+    told = json.loads(command("verify", "shared", "--key", "key.pub", "--format", "json").out)
+    assert (told["claims"], told["notes"]) == (true, [])
+    command("sign", "shared", "--key", key)
+    both = command("verify", "shared", "--key", "key.pub").out
+    assert "the recipe and the statement of a run of it are signed by" in both
+    _key(project, "other")
+    assert command("sign", "shared", "--key", "other.pem").code == 0
+    other = command("verify", "shared", "--key", "other.pub", "--format", "json")
+    assert other.code == 0 and "nobody you named has signed" in json.loads(other.out)["notes"][0]
+
+
+WRONG_RUNS = {
+    "a recipe that is not UTF-8": ("portable.recipe", b"\xff\xfe", "E002"),
+    "another recipe": ("portable.recipe", lambda data: data.replace(b"temperature = 2", b"temperature = 3"), "E138"),
+    "no digests": ("origin.json", b'{"name": "tiny", "contents": 5}', "E137"),
+    "words for digests": ("origin.json", b'{"name": "tiny", "contents": {"model": "none"}}', "E137"),
+    "a folder for a statement": ("statement.json", None, "E139"),
+    "a folder for a lock": ("recipe.lock", None, "E139"),
+    "a folder for a recipe": ("portable.recipe", None, "E139"),
+}
+
+
+def test_a_run_that_was_changed_is_not_pushed(project: Path):
+    _short(project)
+    assert command("run", "tiny.recipe", "-o", "first").code == 0
+    for name, (title, data, code) in WRONG_RUNS.items():
+        path = project / "first/recipe" / title
+        kept = path.read_bytes()
+        path.unlink()
+        if data is None:
+            path.mkdir()
+        else:
+            path.write_bytes(data(kept) if callable(data) else data)
+        assert (command("push", "first", "shared").codes, Path("shared").exists()) == ([code], False), name
+        path.rmdir() if data is None else path.unlink()
+        path.write_bytes(kept)
+    assert command("push", "first", "shared").code == 0
+
+
+def _short(project: Path) -> None:
+    path = project / "tiny.recipe"
+    text = path.read_text("utf-8").replace("2 epochs", "1 epoch").replace("rewind = 1 epoch", "rewind = 3 steps")
+    path.write_text(text + '\nmeta { version = "1.0.0" }\n', "utf-8")
+
+
+def test_what_is_pinned_in_a_folder_can_be_typed(published: Path):
+    pinned = next(
+        line.split()[1] for line in command("push", "tiny.recipe", "shared").out.splitlines() if "pinned" in line
+    )
+    for words in (["pull", pinned, "-o", "got"], ["verify", pinned], ["inspect", pinned]):
+        ended = command(*words)
+        assert ended.code == 0, ended.err
+    assert command("pull", f"shared@sha256:{'0' * 64}").codes == ["E130"]
+    told = command("validate", "shared:1.0.0")
+    assert "`recipelang pull shared:1.0.0 -o DIR`" in told.out + told.err
+
+
+def test_a_key_that_is_none_is_told_of_before_anything_is_checked(published: Path, key: Path):
+    command("push", "tiny.recipe", "shared")
+    for wrong in ("nowhere.pub", "key.pem"):
+        ended = command("verify", "shared", "--key", wrong)
+        assert (ended.code, ended.codes, ended.out) == (1, ["E145"], "")
+
+
+def test_a_recipe_file_is_no_weight_file(published: Path, key: Path):
+    told = command("verify", "tiny.recipe")
+    assert (told.code, told.codes, told.out) == (1, ["E135"], "")
+    signed = command("sign", "tiny.recipe", "--key", key)
+    assert (signed.codes, "push" in signed.err) == (["E135"], True)
+
+
+def test_verify_asks_the_place_also_for_a_digest(published: Path, registry):
+    place = f"oci://{registry.host}/gone/tiny"
+    command("push", "tiny.recipe", "shared")
+    digest = json.loads(command("inspect", "shared", "--format", "json").out)["digests"]["manifest"]
+    assert command("pull", "shared").code == 0, "it is in the cache by now"
+    assert command("verify", f"{place}@{digest}", "--allow-private").codes == ["E130"]
+
+
+def test_nothing_is_published_where_the_cache_cannot_be_written(published: Path, registry, monkeypatch):
+    monkeypatch.setenv("RECIPELANG_CACHE", str(published / "tiny.recipe"))  # a file
+    place = f"oci://{registry.host}/no-cache/tiny"
+    assert command("push", "tiny.recipe", place, "--allow-private").codes == ["E084"]
+    monkeypatch.setenv("RECIPELANG_CACHE", str(published / "cache"))
+    assert command("pull", f"{place}:1.0.0", "--allow-private").codes == ["E130"]
+
+
+def test_attachments_of_other_tools_are_passed_over(published: Path):
+    command("push", "tiny.recipe", "shared")
+    index = Path("shared/index.json")
+    form = json.loads(index.read_text("utf-8"))
+    other = {"mediaType": _OCI, "artifactType": "application/spdx+json", "digest": "sha256:" + "a" * 64, "size": 1}
+    index.write_text(json.dumps({**form, "manifests": [*form["manifests"], other]}))
+    assert command("verify", "shared").code == 0
 
 
 def test_a_run_of_another_recipe_is_not_believed(published: Path):
