@@ -27,12 +27,13 @@ def is_layout(folder: Path) -> bool:
 
 
 def write_layout(artifact: Artifact, folder: Path, tag: str) -> bool:
-    """Add a recipe to a layout, or begin one; whether it was new. E124 when the tag names other content.
+    """Add a recipe to a layout, or begin one; whether it was new. E124 when the tag names other content, E085
+    when the folder holds something else.
 
     Blobs first and the index last: what is cut off in between leaves a layout that does not know of it.
     """
     if folder.exists() and not is_layout(folder) and (not folder.is_dir() or any(folder.iterdir())):
-        raise fail("E124", f"`{folder}` is not empty, and no layout of recipes", help="name a new or empty folder")
+        raise fail("E085", f"`{folder}` is not empty, and no layout of recipes", help="name a new or empty folder")
     entries = _entries(folder) if is_layout(folder) else []
     for entry in entries:
         if tag and _tag(entry) == tag and entry.get("digest") != artifact.digest:

@@ -18,7 +18,7 @@ def pull(
     source: str = typer.Argument(
         ...,
         metavar="REF|DIR",
-        help="`oci://HOST/NAME:VERSION` or `@sha256:...`, `hf://OWNER/NAME`, or a folder that `push` made.",
+        help="`oci://HOST/NAME:VERSION` or `@sha256:...`, `hf://OWNER/NAME`, or a folder that `push` made, perhaps with `:VERSION`.",
     ),
     out: Path | None = typer.Option(None, "-o", "--out", metavar="DIR", help="Write the files to this new folder."),
     upgrade: bool = typer.Option(
@@ -32,7 +32,8 @@ def pull(
     against what the artifact says they mean. From then on `validate`, `plan`, `run` and
     the others take the reference as a file name, and need no network for it.
 
-    With `-o` the files are written to a folder, to be read and changed.
+    With `-o` the files are written to a folder, to be read and changed; what lies in a
+    folder of recipes is used in this way only.
 
     Examples:
 
@@ -40,7 +41,7 @@ def pull(
 
       recipelang pull hf://example/squad-recipe -o squad
 
-      recipelang pull shared-recipes
+      recipelang pull shared-recipes:1.0.0 -o squad
     """
     from recipelang.artifact.fetch import Fetching
     from recipelang.artifact.places import get
@@ -61,10 +62,9 @@ def pull(
 
 def _write(artifact: Artifact, out: Path) -> None:
     """All files or none; a folder that holds anything else is left alone."""
-    from recipelang.artifact import manifest as m
     from recipelang.engine.files import new_folder
 
-    wanted = artifact.files(m.SOURCE, m.LIBRARY, m.LOCK, m.README)
+    wanted = artifact.files()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if out.is_dir() and all(_holds(out / name, data) for name, data in wanted.items()):
             return
