@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from recipelang.artifact.packing import tag_of
 from recipelang.artifact.reference import DIGEST, is_remote, parse_reference
 from recipelang.artifact.referrers import Referrer
 from recipelang.artifact.registry import Registry
-from recipelang.source import fail
+from recipelang.source import RecipeError, fail
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,12 @@ def push(
     tag = tag_of(artifact)
     if not is_remote(target):
         folder = Path(target)
-        new = write_layout(artifact, folder, tag)
+        there, new = _send(
+            artifact, said, lambda: write_layout(artifact, folder, tag), lambda: read_layout(folder, tag)
+        )
         for referrer in said:
-            attach(artifact, target, referrer, allowed)
-        return Pushed(f"{folder}" + (f":{tag}" if tag else ""), f"{folder}@{artifact.digest}", new)
+            attach(there, target, referrer, allowed)
+        return Pushed(f"{folder}" + (f":{tag}" if tag else ""), f"{folder}@{there.digest}", new)
     reference = parse_reference(target)
     if reference.digest:
         raise fail("E120", "a digest is what comes out, not where to push", help="name a version, or nothing")
@@ -46,14 +48,35 @@ def push(
     cache.keep(artifact)  # first: where that cannot be, nothing is published and then told as a failure
     if reference.scheme == "hf":
         card = next((t.decode("utf-8") for n, t in artifact.files().items() if n == "README.md"), "")
-        new = hub.push(artifact, reference, tag, card)
+        there, new = _send(artifact, said, lambda: hub.push(artifact, reference, tag, card), lambda: hub.pull(place)[0])
     else:
-        new = Registry(reference, allowed).push(artifact, tag)
+        registry = Registry(reference, allowed)
+        there, new = _send(artifact, said, lambda: registry.push(artifact, tag), lambda: registry.pull(tag))
     for referrer in said:
-        attach(artifact, target, referrer, allowed)
-    cache.keep(artifact, place)
-    pinned = replace(place, version="", digest=artifact.digest) if reference.scheme == "oci" else place
+        attach(there, target, referrer, allowed)
+    if there is artifact:
+        cache.keep(artifact, place)
+    pinned = replace(place, version="", digest=there.digest) if reference.scheme == "oci" else place
     return Pushed(str(place), str(pinned), new)
+
+
+def _send(
+    artifact: Artifact, said: Sequence[Referrer], send: Callable[[], bool], read: Callable[[], Artifact]
+) -> tuple[Artifact, bool]:
+    """What is there now, and whether it is new. E124 when that is another recipe.
+
+    A run knows what its recipe says, not how it was written: what is said of it goes to the files that are there, when
+    they mean the same.
+    """
+    try:
+        return artifact, send()
+    except RecipeError as error:
+        if not said or any(d.code != "E124" for d in error.diagnostics):
+            raise
+        there = read()
+        if not artifact.spec or there.spec != artifact.spec:
+            raise
+        return there, False
 
 
 def attach(artifact: Artifact, place: str, referrer: Referrer, allowed: frozenset[str] = frozenset()) -> None:

@@ -162,9 +162,10 @@ WRONG_RUNS = {
 }
 
 
-def test_a_run_that_was_changed_is_not_pushed(project: Path):
+def test_a_run_that_was_changed_is_not_pushed(project: Path, registry):
     _short(project)
     assert command("run", "tiny.recipe", "-o", "first").code == 0
+    _goes_to_the_recipe_that_is_there(project, registry)
     for name, (title, data, code) in WRONG_RUNS.items():
         path = project / "first/recipe" / title
         kept = path.read_bytes()
@@ -177,6 +178,23 @@ def test_a_run_that_was_changed_is_not_pushed(project: Path):
         path.rmdir() if data is None else path.unlink()
         path.write_bytes(kept)
     assert command("push", "first", "shared").code == 0
+
+
+def _goes_to_the_recipe_that_is_there(project: Path, registry) -> None:
+    """The author pushed the recipe as it is written; a run of it is told of there, and one of another recipe is not."""
+    for place in ("there", f"oci://{registry.host}/there/tiny"):
+        where = f"{place}:1.0.0"
+        assert command("push", "tiny.recipe", place, "--allow-private").code == 0
+        before = command("inspect", where).out
+        pushed = command("push", "first", place, "--allow-private")
+        assert (pushed.code, pushed.out.split("  ")[0]) == (0, "already there"), pushed.err
+        assert command("inspect", where).out == before
+        assert _checks(command("verify", where, "--allow-private", "--format", "json").out)[1, "runs"] == "ok"
+    path = project / "tiny.recipe"
+    path.write_text(path.read_text("utf-8").replace("temperature = 2", "temperature = 3"), "utf-8")
+    command("lock", "tiny.recipe")
+    assert command("push", "tiny.recipe", "another").code == 0
+    assert command("push", "first", "another").codes == ["E124"]
 
 
 def _short(project: Path) -> None:
