@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ _ELSEWHERE = "choose another folder"
 
 
 def is_layout(folder: Path) -> bool:
-    return (folder / _MARK).is_file()
+    return os.path.isfile(folder / _MARK)  # `Path` fails for a name that is too long, or a folder that is closed
 
 
 def write_layout(artifact: Artifact, folder: Path, tag: str) -> bool:
@@ -32,7 +33,7 @@ def write_layout(artifact: Artifact, folder: Path, tag: str) -> bool:
 
     Blobs first and the index last: what is cut off in between leaves a layout that does not know of it.
     """
-    if folder.exists() and not is_layout(folder) and (not folder.is_dir() or any(folder.iterdir())):
+    if os.path.lexists(folder) and not is_layout(folder) and not is_empty(folder):
         raise fail("E085", f"`{folder}` is not empty, and no layout of recipes", help="name a new or empty folder")
     entries = _entries(folder) if is_layout(folder) else []
     for entry in entries:
@@ -40,6 +41,13 @@ def write_layout(artifact: Artifact, folder: Path, tag: str) -> bool:
             raise published(f"`{folder}`", tag)
     _write(folder / _MARK, write_json(_VERSION))  # first: what is cut off can be gone on with
     return _add(folder, entries, artifact.data, artifact.blobs, m.RECIPE, tag)
+
+
+def is_empty(folder: Path) -> bool:
+    try:
+        return not any(folder.iterdir())
+    except OSError:
+        return False  # a file, or closed to us
 
 
 def attach(subject: Artifact, folder: Path, referrer: Referrer) -> None:
@@ -116,7 +124,7 @@ def published(where: str, version: str) -> RecipeError:
 
 
 def _entries(folder: Path) -> list[dict[str, Any]]:
-    if not (folder / "index.json").exists():
+    if not os.path.lexists(folder / "index.json"):
         return []  # begun, and cut off
     try:
         index = read_json(_read(folder / "index.json", _MAX_INDEX), _MAX_INDEX)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +46,12 @@ def inspect(
     from recipelang.provenance.inspected import inspected, told_of
     from recipelang.source import fail
 
-    path = Path(where)
     if is_packed(where):
         told = told_of(pushed(where), where)
     elif where == "-" or where.startswith("lib://"):
         told = _recipe(where)
-    elif path.exists():
-        told = inspected(path) or _recipe(where)
+    elif os.path.exists(where):
+        told = inspected(Path(where)) or _recipe(where)
     else:
         raise fail("E135", f"there is nothing at `{where}`", help="name a run's folder, a weight file, or a recipe")
     if form is options.FullOrJson.json:

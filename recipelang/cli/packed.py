@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +36,7 @@ def packed(source: str) -> Packed:
 
     if is_packed(source):
         return Packed(pushed(source))
-    return _of_run(Path(source)) if Path(source).is_dir() else _of_file(source)
+    return _of_run(Path(source)) if os.path.isdir(source) else _of_file(source)
 
 
 def pushed(source: str) -> Artifact:
@@ -97,7 +98,7 @@ def _of_run(folder: Path) -> Packed:
     from recipelang.provenance.statement import read_statement, statement_path
 
     text, locked = folder / "recipe" / PORTABLE, folder / "recipe" / "recipe.lock"
-    if not text.exists() or not locked.exists():
+    if not os.path.lexists(text) or not os.path.lexists(locked):
         raise fail("E083", f"`{folder}` holds no run with a lock", help="name a recipe, or a newer run's folder")
     lock = parse_lock(read_bytes(locked, MAX_BYTES), locked.name)
     origin = read_object(folder / "recipe" / ORIGIN)
@@ -107,12 +108,12 @@ def _of_run(folder: Path) -> Packed:
     checked.diagnostics.raise_errors()
     artifact = pack_recipe(checked, _lock_of(checked, lock, contents))
     said = []
-    if statement_path(folder).exists() and not (run := read_statement(folder)).predicate.get("rehearsal"):
+    if os.path.lexists(statement_path(folder)) and not (run := read_statement(folder)).predicate.get("rehearsal"):
         if run.digests["spec"] != artifact.spec:
             help = f"`recipelang verify {folder}` tells what was changed"
             raise fail("E138", f"the recipe in `{folder}` is not the one that its statement names", help=help)
         said.append(Referrer(STATEMENT, run.raw))
-        if signature_path(folder).exists():
+        if os.path.lexists(signature_path(folder)):
             said.append(Referrer(BUNDLE, read_bytes(signature_path(folder))))
     return Packed(artifact, said=tuple(said))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,11 +63,12 @@ def pull(
 
 def _write(artifact: Artifact, out: Path) -> None:
     """All files or none; a folder that holds anything else is left alone."""
+    from recipelang.artifact.layout import is_empty
     from recipelang.engine.files import new_folder
 
     wanted = artifact.files()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        if out.is_dir() and all(_holds(out / name, data) for name, data in wanted.items()):
+    if not out.name or (os.path.lexists(out) and not is_empty(out)):  # `.` cannot be put in place at once
+        if os.path.isdir(out) and all(_holds(out / name, data) for name, data in wanted.items()):
             return
         raise fail("E085", f"`{out}` is there already", help="choose a new folder with `-o`")
     with new_folder(out) as part:
@@ -76,4 +78,7 @@ def _write(artifact: Artifact, out: Path) -> None:
 
 
 def _holds(path: Path, data: bytes) -> bool:
-    return path.is_file() and path.read_bytes() == data
+    try:
+        return path.read_bytes() == data
+    except OSError:
+        return False

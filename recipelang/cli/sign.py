@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import typer
@@ -50,7 +51,7 @@ def sign(
     if is_packed(where):
         print(f"signed by the key {_published(where, key, allow_private)}\n{line_of(where)}")
         return
-    if not Path(where).is_dir():
+    if not os.path.isdir(where):
         help = "name the output folder of a run; a recipe is signed where `recipelang push` has put it"
         raise fail("E135", f"there is no folder `{where[:120]}`", help=help)
     fingerprint = put(Path(where), key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,10 +83,10 @@ def verify(
     path, done = Path(where), Verified()
     if is_packed(where):
         _published(where, done, policies, allow_private)
-    elif not path.exists() and not path.is_symlink():
+    elif not os.path.lexists(where):
         help = "name the output folder of a run, a weight file, or where a recipe was pushed to"
         raise fail("E135", f"there is nothing at `{where}`", help=help)
-    elif path.is_dir():
+    elif os.path.isdir(where):
         if verify_digests(path, done) is not None:
             _signature(path, done, policies)
             _measure(path, done, weights, evaluate)
@@ -124,7 +125,7 @@ def _signature(folder: Path, done: Verified, policies: list[Policy]) -> None:
     for policy in policies:
         done.run(2, "signature", lambda policy=policy: signing.verify_run(folder, policy))  # type: ignore[misc]
     if not policies:
-        there = signing.signature_path(folder).exists()
+        there = os.path.lexists(signing.signature_path(folder))
         told = "there is one; `--key` or `--identity` says whose it must be" if there else "there is none"
         done.checks.append(Check(2, "signature", "not done", told))
 

@@ -6,6 +6,7 @@ what the thing says of itself.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,12 @@ _ENDINGS = (".safetensors",)
 def inspected(path: Path) -> Told | None:
     """`kind` and what is known; none for a file that may be a recipe. E135 for what tells nothing."""
     if path.is_dir():
-        if statement_path(path).exists() or statement_path(path).is_symlink():
+        if os.path.lexists(statement_path(path)):
             return _run(path)
         weights = sorted(path.glob("*.safetensors"))
         if weights:
             return {**_weights(weights[0]), "where": str(path), "files": len(weights)}
-        if (path / "recipe" / "plan.json").is_file():
+        if os.path.isfile(path / "recipe" / "plan.json"):
             raise fail(
                 "E135", f"the run in `{line_of(str(path))}` is not finished", help="`recipelang resume` goes on with it"
             )

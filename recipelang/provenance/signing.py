@@ -117,7 +117,7 @@ def keyless(bundle: str, identity: str, issuer: str) -> tuple[str, bytes]:
 
 def _there(folder: Path) -> Path:
     path = signature_path(folder)
-    if not path.exists() and not path.is_symlink():
+    if not os.path.lexists(path):
         raise fail("E143", "the run is not signed", help="`recipelang sign DIR --key FILE` signs it")
     return path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,9 +42,9 @@ def statement_path(folder: Path) -> Path:
 def read_statement(folder: Path) -> Statement:
     """E135 when there is none, E137 when it is damaged, E139 for a link in its place."""
     path = statement_path(folder)
-    if (folder / "recipe").is_symlink():
+    if os.path.islink(folder / "recipe"):
         raise fail("E139", "`recipe` is a symbolic link", help="copy the folder itself")
-    if not path.exists() and not path.is_symlink():
+    if not os.path.lexists(path):
         help = "name the output folder of a finished `recipelang run`"
         raise fail("E135", f"`{line_of(str(folder))}` holds no run statement", help=help)
     return parse_statement(read_bytes(path))

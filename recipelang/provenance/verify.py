@@ -85,8 +85,11 @@ class Verified:
             return True
         except RecipeError as error:
             found = tuple(error.diagnostics)
-            self.checks.append(Check(level, what, "failed", found[0].message, found))
-            return False
+        except OSError as error:  # closed to us, or gone in between
+            message = f"`{line_of(Path(str(error.filename)).name)}` cannot be read"
+            found = tuple(fail("E137", message, notes=[str(error.strerror or error).lower()]).diagnostics)
+        self.checks.append(Check(level, what, "failed", found[0].message, found))
+        return False
 
 
 # ---------------------------------------------------------------- level 1: digests
@@ -133,9 +136,9 @@ def inside(folder: Path, name: str) -> Path:
     path = folder
     for part in name.split("/"):
         path = path / part
-        if path.is_symlink():
+        if os.path.islink(path):
             raise link(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise fail("E136", f"`{line_of(name)}` is missing", help="take it again from where it was published")
     return path
 

@@ -12,6 +12,7 @@ import pytest
 from recipelang.artifact.referrers import BUNDLE, STATEMENT
 
 from ..cli.command import command
+from ..signing import make_key
 from .hub_server import Hub
 from .test_hub import hub, told  # noqa: F401 (a fixture)
 
@@ -22,14 +23,8 @@ def key(here: Path) -> Path:
 
 
 def _key(here: Path, name: str) -> Path:
-    from cryptography.hazmat.primitives import serialization as s
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    private, path = Ed25519PrivateKey.generate(), here / f"{name}.pem"
-    path.write_bytes(private.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption()))
-    public = private.public_key().public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo)
-    path.with_suffix(".pub").write_bytes(public)
-    return path
+    make_key(here / f"{name}.pem", here / f"{name}.pub")
+    return here / f"{name}.pem"
 
 
 def _checks(out: str) -> dict[tuple[int, str], str]:
@@ -213,6 +208,17 @@ def test_what_is_pinned_in_a_folder_can_be_typed(published: Path):
     assert command("pull", f"shared@sha256:{'0' * 64}").codes == ["E130"]
     told = command("validate", "shared:1.0.0")
     assert "`recipelang pull shared:1.0.0 -o DIR`" in told.out + told.err
+
+
+def test_a_folder_to_write_to_is_a_new_one(published: Path):
+    command("push", "tiny.recipe", "shared")
+    (published / "empty").mkdir()
+    assert command("pull", "shared", "-o", "empty").code == 0
+    assert command("pull", "shared", "-o", "empty").code == 0, "the same is there"
+    for taken in (".", "shared", "tiny.recipe"):
+        assert command("pull", "shared", "-o", taken).codes == ["E085"], taken
+    assert command("pull", "shared", "-o", "x" * 300).codes == ["E084"]
+    assert command("push", "tiny.recipe", "x" * 300).codes == ["E084"]
 
 
 def test_a_key_that_is_none_is_told_of_before_anything_is_checked(published: Path, key: Path):

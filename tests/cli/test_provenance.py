@@ -398,3 +398,32 @@ def test_consequences_are_computed_where_models_are_at_hand(here):
 
 def test_run_is_the_same_experiment_as_its_recipe(here):
     assert command("diff", "out", "tiny.recipe").code == 0
+
+
+def test_a_folder_in_the_place_of_the_statement(here):
+    path = Path("out", STATEMENT)
+    path.unlink()
+    path.mkdir()
+    make_key(here / "a.pem", here / "a.pub")
+    for words in (["verify", "out"], ["inspect", "out"], ["sign", "out", "--key", "a.pem"], ["push", "out", "shared"]):
+        assert command(*words).codes == ["E139"], words
+
+
+def test_a_file_that_is_closed_to_us_fails_its_check_and_no_other(here, monkeypatch):
+    """Tests may run as one who may read everything, so the system's refusal is put in its place."""
+
+    def refused(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("recipelang.provenance.verify.sha256", refused)
+    ended = command("verify", "out", "--format", "json")
+    checks = json.loads(ended.out)["checks"]
+    outcomes = {c["what"]: c["outcome"] for c in checks}
+    assert (ended.code, {f["code"] for c in checks for f in c["findings"]}) == (5, {"E137"})
+    assert (outcomes["files"], outcomes["recipe"], outcomes["weights"]) == ("failed", "ok", "ok")
+
+
+@pytest.mark.parametrize("words", [["verify"], ["inspect"], ["pull"], ["sign", "--key", "a.pem"]], ids=" ".join)
+def test_a_name_that_no_system_has(here, words):
+    make_key(here / "a.pem", here / "a.pub")
+    assert command(*words, "x" * 300).codes in (["E130"], ["E135"])
