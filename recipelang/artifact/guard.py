@@ -20,6 +20,7 @@ import httpcore2
 from recipelang.source import RecipeError, fail
 
 ALLOW = "RECIPELANG_ALLOW_PRIVATE"
+NO_ADDRESS = "its name has no address"
 
 
 def allowed_by_setting() -> frozenset[str]:
@@ -93,7 +94,7 @@ class Guarded(httpcore2.NetworkBackend):
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
-            raise httpcore2.ConnectError("its name has no address") from None
+            raise httpcore2.ConnectError(NO_ADDRESS) from None
         addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
         if not is_allowed(self.allowed, host, port) and not all(map(_is_public, addresses)):
             raise private(host)

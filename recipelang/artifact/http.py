@@ -12,13 +12,14 @@ from urllib.parse import urlsplit
 import httpcore2
 
 from recipelang import __version__
-from recipelang.artifact.guard import Guarded, is_allowed, is_loopback, private
+from recipelang.artifact.guard import NO_ADDRESS, Guarded, is_allowed, is_loopback, private
 from recipelang.source import RecipeError, fail
 
 #: a step, a whole request, in seconds; how often one is tried, and the first pause
 STEP, WHOLE, TRIES, PAUSE = 20.0, 60.0, 4, 0.5
 #: no server makes us wait longer between two tries
 LONGEST_PAUSE = 30.0
+NO_CONNECTION = "no connection can be made"
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
 _FAILURES = (
     httpcore2.TimeoutException,
@@ -137,6 +138,9 @@ class Http:
 
 def unreachable(url: str, why: str) -> RecipeError:
     host = urlsplit(url).netloc
+    if why in (NO_ADDRESS, NO_CONNECTION):
+        help = "look whether the name of the host is right and there is a network, then try again"
+        return fail("E128", f"`{host[:80]}` cannot be reached", notes=[why], help=help)
     help = "try again: what has arrived is kept, and only the rest is sent or asked for"
     return fail("E128", f"`{host[:80]}` does not answer as it should", notes=[why], help=help)
 
@@ -149,7 +153,7 @@ def _told(error: Exception) -> str:
     if isinstance(error, httpcore2.TimeoutException):
         return f"nothing came for too long, {STEP:g} s for a step or {WHOLE:g} s for all"
     if isinstance(error, httpcore2.ConnectError):
-        return "no connection can be made"
+        return NO_ADDRESS if str(error) == NO_ADDRESS else NO_CONNECTION
     return "the connection was cut off"
 
 

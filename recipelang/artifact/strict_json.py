@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
@@ -17,7 +18,7 @@ def read_json(data: bytes, limit: int) -> Any:
     text = data.decode("utf-8")
     if _depth(text) > _DEPTH:
         raise ValueError("it is nested too deeply")
-    return json.loads(text, object_pairs_hook=_once, parse_constant=_none, parse_int=_whole)
+    return json.loads(text, object_pairs_hook=_once, parse_constant=_none, parse_int=_whole, parse_float=_finite)
 
 
 def write_json(form: object) -> bytes:
@@ -46,6 +47,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _none(name: str) -> Any:
     raise ValueError(f"`{name}` is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number
 
 
 def _whole(digits: str) -> int:

@@ -126,6 +126,7 @@ BOMBS = {
     "deep": b"[" * 100_000,
     "deep and sound": b'{"a":' * 5_000 + b"1" + b"}" * 5_000,
     "a long number": b'{"schemaVersion": ' + b"9" * 5_000 + b"}",
+    "a number beyond numbers": b'{"schemaVersion": 2, "annotations": 1e999}',
     "a key twice": b'{"schemaVersion": 2, "schemaVersion": 2}',
     "not a number": b'{"schemaVersion": NaN}',
     "not UTF-8": b"\xff\xfe",
