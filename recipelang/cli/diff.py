@@ -13,10 +13,11 @@ import typer
 
 from recipelang.cli import complete, options, screen
 from recipelang.cli.exit_codes import Exit
+from recipelang.cli.files import is_elsewhere
 
 if TYPE_CHECKING:
+    from recipelang.cli.documents import Read
     from recipelang.provenance.diff import Change, Diff, Side
-    from recipelang.spec.check import Recipe
 
 
 def diff(
@@ -55,7 +56,7 @@ def diff(
     with _offline():
         first, second = _read(a, param), _read(b, param)
         known = _identities(first, a), _identities(second, b)
-        found = compare(first, second, *known)
+        found = compare(first.recipe, second.recipe, *known)
         follows, why = _consequences((first, a), (second, b)) if plan and not found.same else ([], "")
     print(_json(found, follows, why)) if form is options.FullOrJson.json else _show(a, b, found, follows, why)
     if not found.same:
@@ -78,41 +79,45 @@ def _offline() -> Iterator[None]:
 def _file(where: str) -> str:
     """Of a run, the text that it was made from."""
     kept = Path(where) / "recipe" / "effective.recipe"
-    return str(kept) if where != "-" and kept.is_file() else where
+    return str(kept) if where != "-" and os.path.isfile(kept) else where
 
 
-def _read(where: str, param: list[str]) -> Recipe:
+def _read(where: str, param: list[str]) -> Read:
     from recipelang.cli.documents import read_either
     from recipelang.cli.read import read_around
 
-    return read_either(_file(where), read_around([] if _file(where) != where else param)).recipe
+    return read_either(_file(where), read_around([] if _file(where) != where else param))
 
 
-def _identities(recipe: Recipe, where: str) -> dict[str, str]:
-    """Contents of what is here; what is not is compared by its name."""
+def _identities(read: Read, where: str) -> dict[str, str]:
+    """Contents of what is here, or as the lock of a published recipe has them; the rest is compared by its name."""
     from recipelang.cli.plan import beside
     from recipelang.plan.identities import identities
     from recipelang.source import RecipeError
 
     try:
-        return identities(recipe, beside(_file(where)))
+        return identities(read.recipe, beside(_file(where)), read.contents)
     except RecipeError:
         return {}
 
 
-def _consequences(*both: tuple[Recipe, str]) -> tuple[list[tuple[str, float, float]], str]:
+def _consequences(*both: tuple[Read, str]) -> tuple[list[tuple[str, float, float]], str]:
     """What follows, or why it is not told."""
     from recipelang.cli.plan import beside
+    from recipelang.plan.identities import local_references
     from recipelang.plan.resolve import resolve
     from recipelang.provenance.diff import consequences
     from recipelang.provenance.outcome import outcome
     from recipelang.source import Diagnostics, RecipeError
 
     found = []
-    for recipe, where in both:
+    for read, where in both:
+        if is_elsewhere(where) and any(r in read.contents for r in local_references(read.recipe)):
+            # paths of another machine: whatever has that name on this one is not read
+            return [], f"{where}: its models and data are those of who published it"
         try:
             diagnostics = Diagnostics()
-            made = resolve(recipe, beside(_file(where)), diagnostics)
+            made = resolve(read.recipe, beside(_file(where)), diagnostics)
             diagnostics.raise_errors()
         except RecipeError as error:
             return [], f"{where}: {error.diagnostics[0].message}"

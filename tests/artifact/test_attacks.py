@@ -363,6 +363,12 @@ def test_a_recipe_from_elsewhere_names_no_path_here(liar: Liar, project: Path):
     assert command("pull", liar.reference, "--allow-private").code == 0
     assert command("run", liar.reference, "--yes").codes == ["E131"]
     assert command("plan", liar.reference).codes == ["E131"]
+    text = Path("tiny.recipe").read_text("utf-8")
+    Path("other.recipe").write_text(text.replace("temperature = 2", "temperature = 3"), "utf-8")
+    Path("train.json").write_bytes(Path("dev.json").read_bytes())
+    told = command("diff", liar.reference, "other.recipe")
+    assert "are those of who published it" in told.out
+    assert f"spec {liar.artifact.spec.removeprefix('sha256:')[:8]} ->" in told.out
 
 
 def test_a_recipe_from_elsewhere_is_asked_about_once(project: Path, monkeypatch):
