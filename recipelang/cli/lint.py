@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -18,6 +19,7 @@ from recipelang.cli.findings import Format, Printer
 from recipelang.cli.mend import mend_file
 from recipelang.cli.plan import beside
 from recipelang.cli.read import Around, check_all, read_around, told_of_study
+from recipelang.cli.trust import only_what_the_user_names
 from recipelang.source import Diagnostic, RecipeError, Source
 from recipelang.source.diagnostic import Applicability
 from recipelang.source.report import Report
@@ -25,6 +27,7 @@ from recipelang.spec.check import Checked
 
 if TYPE_CHECKING:
     from recipelang.lint import Level
+    from recipelang.plan.types import Plan
 
 
 @dataclass(frozen=True)
@@ -115,14 +118,27 @@ def _judged(source: Source, settings: Settings) -> Checked:
     checked = check_all(source, around.given, overlays=around.overlays)
     if checked.diagnostics.errors:
         return checked
-    from recipelang.lint import judge, levels_for, read_plan
+    from recipelang.lint import judge, levels_for
 
     folder = beside("-" if source.name == "<stdin>" else source.name)
     levels = levels_for(folder, settings.levels)
-    plan, absent = read_plan(checked.recipe, folder, checked.diagnostics) if checked.recipe else (None, None)
+    plan, absent = _plan(checked, around, folder)
     as_written = not around.given and not around.overlays
     checked.diagnostics.extend(judge(checked, plan, levels, absent, as_written=as_written))
     return checked
+
+
+def _plan(checked: Checked, around: Around, folder: Path) -> tuple[Plan | None, Diagnostic | None]:
+    """The plan, or what keeps it from being made here: also that a recipe from elsewhere names paths of this machine."""
+    from recipelang.lint import read_plan
+
+    if checked.recipe is None:
+        return None, None
+    try:
+        only_what_the_user_names(checked, around)
+    except RecipeError as error:
+        return None, error.diagnostics[0]
+    return read_plan(checked.recipe, folder, checked.diagnostics)
 
 
 def _summary(found: Sequence[Diagnostic]) -> str:

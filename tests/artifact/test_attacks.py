@@ -366,6 +366,8 @@ def test_a_recipe_from_elsewhere_names_no_path_here(liar: Liar, project: Path):
     text = Path("tiny.recipe").read_text("utf-8")
     Path("other.recipe").write_text(text.replace("temperature = 2", "temperature = 3"), "utf-8")
     Path("train.json").write_bytes(Path("dev.json").read_bytes())
+    linted = command("lint", liar.reference)
+    assert "`model` is a path, and not one that you named" in linted.out + linted.err
     told = command("diff", liar.reference, "other.recipe")
     assert "are those of who published it" in told.out
     assert f"spec {liar.artifact.spec.removeprefix('sha256:')[:8]} ->" in told.out
