@@ -1,4 +1,4 @@
-"""`recipelang sign`: put a name under the statement of a run."""
+"""`recipelang sign`: put a name under the statement of a run, or under a published recipe."""
 
 from __future__ import annotations
 
