@@ -10,7 +10,8 @@ import typer
 from recipelang.cli import options, screen
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.files import read_source
-from recipelang.source import RecipeError
+from recipelang.cli.locking import has_file
+from recipelang.source import RecipeError, fail
 
 
 def fmt(
@@ -55,6 +56,9 @@ def fmt(
         elif check:
             print(f"{name}: would be changed")
         elif name != "-":
+            if not has_file(name):
+                help = "`--check` and `--diff` look at it; write it to a file of yours first"
+                raise fail("E084", f"`{name}` is not a file that can be changed", help=help)
             rewrite(Path(name), new)
             print(f"{name}: formatted")
     if failed:

@@ -299,6 +299,8 @@ def test_references_that_were_pulled_are_completed(published: Path, registry):
     command("push", "tiny.recipe", reference, "--allow-private")
     assert recipes("oci://127") == what_tells("o") == [reference]
     assert recipes("") == ["tiny.recipe"]
+    assert command("fmt", "--check", reference).code == 4
+    assert command("fmt", reference).codes == ["E084"], "what was pulled is not changed"
 
 
 _OCI = "application/vnd.oci.image.manifest.v1+json"
