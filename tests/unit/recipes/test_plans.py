@@ -27,7 +27,7 @@ SAID = {
     "studies/smc-way": {"L013"},
     "studies/smc-guided": {"L013"},
 }
-PRUNES_NOTHING = {"obert/squad-dense"}
+PRUNES_NOTHING = {"obert/squad-dense", "studies/fine-tuned"}
 ROW = {"sentence1": "a", "sentence2": "b", "label": 0, "tokens": ["a"], "ner_tags": ["B-X"], "question": "q"}
 
 
