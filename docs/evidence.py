@@ -179,8 +179,7 @@ def _run(experiment: Run, out: Path) -> str | None:
     if record.get("status") != "finished":
         return None
     metrics = ", ".join(f"{n} {v:.1%}" for n, v in record["metrics"].items() if not n.startswith("stage."))
-    minutes = sum(record["seconds"].values()) / 60
-    return f"{metrics}, after {minutes:.0f} minutes of training on {_machine([record])}.\n"
+    return f"{metrics}, trained on {_machine([record])}.\n"
 
 
 def _machine(records: Sequence[Mapping[str, Any]]) -> str:
