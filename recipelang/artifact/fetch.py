@@ -27,6 +27,7 @@ class Fetching:
     allowed: frozenset[str] = frozenset()
     done: dict[str, Artifact] = field(default_factory=dict)
     revisions: dict[str, str] = field(default_factory=dict)  # of the Hub: reference -> commit
+    recipes: dict[str, Recipe | None] = field(default_factory=dict)  # manifest -> what its files say
 
     def fetch(self, text: str, wanted: str = "", *, upgrade: bool = False, anew: bool = False) -> Artifact:
         """By digest where one is wanted. E124 when a tag names another recipe than the one pulled before.
@@ -73,7 +74,7 @@ class Fetching:
             for base, digest in parse_lock(artifact.lock, "the lock of the artifact").recipes.items():
                 if is_remote(base):
                     self.fetch(base, digest)
-        means_what_it_says(name, artifact, self.bundled)
+        self.recipes[artifact.digest] = means_what_it_says(name, artifact, self.bundled)
 
     def _get(self, reference: Reference, wanted: str) -> Artifact:
         if reference.scheme == "oci":

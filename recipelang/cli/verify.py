@@ -99,7 +99,7 @@ def verify(
 
 def _published(where: str, done: Verified, policies: list[Policy], allow_private: bool) -> None:
     """A recipe where it was pushed to; that is asked anew, whatever the cache holds."""
-    from recipelang.artifact.fetch import Fetching, means_what_it_says
+    from recipelang.artifact.fetch import Fetching
     from recipelang.artifact.places import get, said_of
     from recipelang.cli.files import bundled
     from recipelang.cli.locking import allowed_hosts
@@ -107,15 +107,16 @@ def _published(where: str, done: Verified, policies: list[Policy], allow_private
     from recipelang.provenance.verify import Check
 
     allowed = allowed_hosts(where, allow_private)
+    fetching = Fetching(bundled, allowed)
     try:
-        artifact = get(where, Fetching(bundled, allowed), anew=True)
+        artifact = get(where, fetching, anew=True)
         said = said_of(artifact, where, allowed)
     except RecipeError as error:
         if not any(d.code in _NOT_SOUND for d in error.diagnostics):
             raise
         done.checks.append(Check(1, "manifest", "failed", error.diagnostics[0].message, tuple(error.diagnostics)))
         return
-    verify_published(artifact, means_what_it_says(where, artifact, bundled), said, policies, done)
+    verify_published(artifact, fetching.recipes[artifact.digest], said, policies, done)
 
 
 def _signature(folder: Path, done: Verified, policies: list[Policy]) -> None:

@@ -95,10 +95,8 @@ def test_a_short_outage_is_waited_for(published: Path, own: RealRegistry, monkey
     assert command("push", "tiny.recipe", f"oci://{own.host}/waits/tiny", "--allow-private").code == 0
 
 
-@pytest.mark.parametrize("write", range(1, 7))
-def test_disk_full_while_pulling(published: Path, monkeypatch, write: int):
-    command("push", "tiny.recipe", "shared")
-    monkeypatch.setenv("RECIPELANG_CACHE", str(published / "another-machine"))
+def full_from(patched: pytest.MonkeyPatch, write: int) -> None:
+    """The disk is full from this write on, the first being 1."""
     real, left = os.fsync, write
 
     def fsync(handle: int) -> None:
@@ -108,8 +106,15 @@ def test_disk_full_while_pulling(published: Path, monkeypatch, write: int):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(handle)
 
+    patched.setattr(os, "fsync", fsync)
+
+
+@pytest.mark.parametrize("write", range(1, 7))
+def test_disk_full_while_pulling(published: Path, monkeypatch, write: int):
+    command("push", "tiny.recipe", "shared")
+    monkeypatch.setenv("RECIPELANG_CACHE", str(published / "another-machine"))
     with monkeypatch.context() as patched:
-        patched.setattr(os, "fsync", fsync)
+        full_from(patched, write)
         assert command("pull", "shared", "-o", "got").codes == ["E084"]
     assert not Path("got").exists()
     assert list((published / "another-machine").rglob(".*")) == []
@@ -120,17 +125,8 @@ def test_disk_full_while_pulling(published: Path, monkeypatch, write: int):
 @pytest.mark.parametrize("write", range(1, 8))
 def test_disk_full_while_pushing_to_a_folder(published: Path, monkeypatch, write: int):
     command("lock", "tiny.recipe")
-    real, left = os.fsync, write
-
-    def fsync(handle: int) -> None:
-        nonlocal left
-        left -= 1
-        if left <= 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real(handle)
-
     with monkeypatch.context() as patched:
-        patched.setattr(os, "fsync", fsync)
+        full_from(patched, write)
         assert command("push", "tiny.recipe", "shared").codes == ["E084"]
     assert command("pull", "shared").code == 1
     assert command("push", "tiny.recipe", "shared").code == 0, "what was begun is gone on with"
