@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from recipelang import __version__
 from recipelang.artifact.reference import DIGEST
 from recipelang.artifact.strict_json import read_json
 from recipelang.engine.files import write_text
@@ -86,6 +89,10 @@ def parse_lock(data: bytes, name: str) -> Lock:
     recipe, spec, tools = form.get("recipe"), form.get("spec", ""), form.get("tools", {})
     if not isinstance(recipe, str) or not isinstance(spec, str) or not isinstance(tools, dict):
         raise damaged(name, "it does not say whose lock it is")
+    try:
+        SpecifierSet(str(tools.get("recipelang", "")))
+    except InvalidSpecifier:
+        raise damaged(name, "it does not say which releases of recipelang it is for") from None
     refs, metrics = form.get("refs", {}), form.get("metrics", {})
     for entries in (refs, metrics):
         if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
@@ -131,6 +138,9 @@ def differences(locked: Lock, found: Lock, *, varied: bool, strict: bool = True)
     for metric, entry in found.metrics.items():
         if metric in locked.metrics and dict(locked.metrics[metric]) != dict(entry):
             told.append(f"`{metric}` is measured by other code")
+    releases = str(locked.tools.get("recipelang", ""))
+    if strict and not SpecifierSet(releases).contains(__version__, prereleases=True):
+        told.append(f"it is for recipelang {releases}, and this is {__version__}")
     if strict and not varied and not told and found.spec != locked.spec:
         told.append("the recipe says something else")
     return told

@@ -436,7 +436,9 @@ def test_a_damaged_cache_is_not_believed(liar: Liar, artifact: Artifact):
 
 
 def test_a_lock_that_is_none(published: Path):
-    for text in ("{", "[]", '{"lock": 2}', '{"lock": 1, "recipe": "a", "refs": {"x": {"kind": "spell"}}}', "[" * 9999):
+    entry, releases = '"refs": {"x": {"kind": "spell"}}', '"tools": {"recipelang": "any"}'
+    wrong = (f'{{"lock": 1, "recipe": "a", {told}}}' for told in (entry, releases))
+    for text in ("{", "[]", '{"lock": 2}', "[" * 9999, *wrong):
         Path("tiny.recipe.lock").write_text(text)
         assert command("run", "tiny.recipe", "--locked").codes == ["E134"], text[:20]
 

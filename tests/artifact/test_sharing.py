@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import urllib.request
 from pathlib import Path
 
 import pytest
 
+from recipelang import __version__
 from recipelang.artifact.contents import pack
 from recipelang.artifact.reference import parse_reference
 from recipelang.artifact.referrers import BUNDLE, Referrer
@@ -137,6 +139,18 @@ def test_a_lock_pins_contents_and_says_what_changed(published: Path):
     assert "`train.json` is not what it was" in stale.err
     again = command("lock", "tiny.recipe")
     assert "changed  dataset  train.json" in again.out
+
+
+def test_a_lock_for_other_releases_is_refused_where_it_is_to_be_kept(published: Path):
+    assert command("lock", "tiny.recipe").code == 0
+    path = published / "tiny.recipe.lock"
+    before = path.read_text("utf-8")
+    path.write_text(re.sub(r'(?<="recipelang": ")[^"]+', ">= 98.1, < 99", before), "utf-8")
+    stale = command("run", "tiny.recipe", "--locked")
+    assert stale.codes == ["E132"]
+    assert f"it is for recipelang >= 98.1, < 99, and this is {__version__}" in stale.err
+    assert command("lock", "tiny.recipe").code == 0
+    assert path.read_text("utf-8") == before
 
 
 def test_locked_needs_a_lock(published: Path):
