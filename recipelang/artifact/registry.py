@@ -22,6 +22,8 @@ from recipelang.source import RecipeError, fail
 
 _REDIRECTS = 5
 _MAX_ERROR = 64 * 1024
+#: of a list in pages, the next one (RFC 8288)
+_NEXT = re.compile(r'<([^<>]{1,2000})>\s*;[^,]*\brel="?next\b')
 
 
 class Registry:
@@ -75,10 +77,19 @@ class Registry:
 
     def _leads_to(self, url: str, answer: Answer) -> str:
         """The address that an answer sends us to; whether we go there is judged later."""
+        return self._joined(url, answer.headers.get("location", ""))
+
+    def _joined(self, url: str, further: str) -> str:
         try:
-            return urljoin(url, answer.headers.get("location", ""))
+            return urljoin(url, further)
         except ValueError:
             raise fail("E127", f"`{self.host[:80]}` forwards to what is no address") from None
+
+    def _on_this_host(self, url: str, what: str) -> str:
+        """Where a token may be shown."""
+        if urlsplit(url)[:2] != urlsplit(self.base)[:2]:
+            raise fail("E127", f"`{self.host[:80]}` wants {what} at `{urlsplit(url).netloc[:80]}`")
+        return url
 
     # ------------------------------------------------------------------ writing
     def push(self, artifact: Artifact, tag: str) -> bool:
@@ -99,9 +110,7 @@ class Registry:
         begun = self._send("POST", f"{self.base}/blobs/uploads/", {}, limit=_MAX_ERROR, push=True)
         if begun.status != 202:
             raise self._failed(begun, "upload")
-        place = self._leads_to(f"{self.base}/blobs/uploads/", begun)
-        if urlsplit(place)[:2] != urlsplit(self.base)[:2]:
-            raise fail("E127", f"`{self.host[:80]}` wants the upload sent to `{urlsplit(place).netloc[:80]}`")
+        place = self._on_this_host(self._leads_to(f"{self.base}/blobs/uploads/", begun), "the upload sent")
         place += ("&" if urlsplit(place).query else "?") + urlencode({"digest": digest})
         head = {"Content-Type": "application/octet-stream"}
         done = self._send("PUT", place, head, data, limit=_MAX_ERROR, push=True)
@@ -130,9 +139,19 @@ class Registry:
 
     def referrers(self, digest: str) -> list[Referrer]:
         """What speaks of a manifest, of the types that we know. Everything is checked to be what its digest says."""
-        answer = self._get(f"{self.base}/referrers/{digest}", {"Accept": m.INDEX}, m.MAX_MANIFEST)
+        url = f"{self.base}/referrers/{digest}"
+        answer = self._get(url, {"Accept": m.INDEX}, m.MAX_MANIFEST)
         entries = self._entries(answer.body) if answer.status == 200 else self._listed(digest)
-        known = [str(e.get("digest")) for e in entries if e.get("artifactType") in (STATEMENT, BUNDLE)]
+        for _ in range(MOST):  # pages: no registry makes us turn them without end
+            link = _NEXT.search(answer.headers.get("link", ""))
+            if answer.status != 200 or link is None or len(entries) >= MOST:
+                break
+            url = self._on_this_host(self._joined(url, link[1]), "the list read on")
+            answer = self._get(url, {"Accept": m.INDEX}, m.MAX_MANIFEST)
+            if answer.status != 200:
+                raise self._failed(answer, "referrers")
+            entries += self._entries(answer.body)
+        known = [str(e.get("digest")) for e in entries[:MOST] if e.get("artifactType") in (STATEMENT, BUNDLE)]
         return [r for r in (self._referrer(d, digest) for d in known) if r is not None]
 
     def _listed(self, digest: str) -> list[dict[str, Any]]:

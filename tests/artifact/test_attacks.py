@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from recipelang.artifact.fetch import Fetching
 from recipelang.artifact.guard import Guarded
 from recipelang.artifact.places import get
 from recipelang.artifact.reference import parse_reference
+from recipelang.artifact.referrers import BUNDLE, MOST, Referrer, write_referrer
+from recipelang.artifact.registry import Registry
 from recipelang.artifact.tokens import _belongs
 from recipelang.cli.files import bundled
 from recipelang.source import RecipeError
@@ -212,6 +215,48 @@ def test_a_pause_that_is_no_number(liar: Liar, seconds: str):
 def test_forwarded_in_a_circle(liar: Liar):
     liar.lies["/blobs/"] = lambda _: (307, {"Location": f"http://{liar.host}/v2/team/tiny/blobs/x"}, b"")
     assert refused(liar) == ["E128"]
+
+
+def _pages(liar: Liar, artifact: Artifact, following: Callable[[int], str]) -> Registry:
+    """A registry that lists one signature a page; `following`: the link from a page to the next."""
+    manifests: dict[str, bytes] = {}
+    stored: dict[str, bytes] = {}
+    for number in range(3):
+        data, blobs = write_referrer(artifact, Referrer(BUNDLE, f"signature {number}".encode()))
+        manifests[m.sha256(data)] = data
+        stored |= blobs
+    entries = [{"artifactType": BUNDLE, "digest": d} for d in manifests]
+
+    def page(handler):
+        number = int(handler.path.partition("last=")[2] or 0)
+        link = following(number)
+        headers = {"Link": f'<{link}>; rel="next"'} if link else {}
+        return 200, headers, json.dumps({"manifests": [entries[number % 3]]}).encode()
+
+    liar.lies["/referrers/"] = page
+    liar.lies["/manifests/"] = lambda handler: (200, {}, manifests[handler.path.rpartition("/")[2]])
+    liar.lies["/blobs/"] = lambda handler: (200, {}, stored[handler.path.rpartition("/")[2]])
+    return Registry(parse_reference(liar.reference), frozenset({liar.host}))
+
+
+def test_a_list_in_pages_is_read_to_its_end(liar: Liar, artifact: Artifact):
+    place = _pages(liar, artifact, lambda n: f"?last={n + 1}" if n < 2 else "")
+    found = [r.data for r in place.referrers(artifact.digest)]
+    assert sorted(found) == [b"signature 0", b"signature 1", b"signature 2"]
+
+
+def test_a_list_of_pages_without_end_is_given_up(liar: Liar, artifact: Artifact):
+    place = _pages(liar, artifact, lambda n: f"/v2/team/tiny/referrers/x?last={n + 1}")
+    assert len(place.referrers(artifact.digest)) == MOST
+    assert sum("/referrers/" in path for _, path, _ in liar.asked) == MOST
+
+
+def test_a_list_is_not_read_on_elsewhere(liar: Liar, artifact: Artifact):
+    for elsewhere in ("http://127.0.0.1:1/list", "https://["):
+        place = _pages(liar, artifact, lambda n, url=elsewhere: url)
+        with pytest.raises(RecipeError) as caught:
+            place.referrers(artifact.digest)
+        assert caught.value.diagnostics[0].code == "E127"
 
 
 def _log_in(host: str) -> str:

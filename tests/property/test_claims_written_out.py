@@ -69,7 +69,7 @@ class Writer:
         return f"(if {self.claim(depth + 1)} then {self.claim(depth + 1)} else {self.claim(depth + 1)})"
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_claims_of_the_effective_recipe_are_the_same(seed):
     writer, tried = Writer(seed), 0
     for _ in range(15):

@@ -304,7 +304,7 @@ def test_recipe_survives_its_json(hole, way):
     back_and_forth(written({**FIRST, hole: way}))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_claims_of_any_form_survive_their_json(seed):
     writer, tried = Writer(seed), 0
     for _ in range(8):

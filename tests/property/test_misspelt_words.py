@@ -32,7 +32,7 @@ SAMPLES = {
 }
 RECIPES = {**LIBRARY_TEXTS, **SAMPLES, "sound": SOUND}
 #: words of a recipe that are tried
-MOST = int(os.environ.get("RECIPELANG_WORDS", "40"))
+MOST = int(os.environ.get("RECIPELANG_WORDS", "16"))
 #: how much wider than the word an error may be: the path or call that the word is part of
 WIDER = 30
 
