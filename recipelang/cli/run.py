@@ -85,7 +85,7 @@ def run(
     screen.show(found.sorted())
     screen.console().print(short(plan))
     from recipelang import processes
-    from recipelang.engine.run import may_start, prepare_folder
+    from recipelang.engine.start import may_start, prepare_folder
 
     may_start(plan, shard)
     confirm(file, yes, processes.world() > 1)
@@ -153,7 +153,7 @@ def resume(
             "what this run reads has changed since it began",
             help="a package or a data set of the Hub was updated; pin it, and start again with `run --overwrite`",
         )
-    from recipelang.engine.run import may_start
+    from recipelang.engine.start import may_start
 
     may_start(plan, shard)
     _execute(recipe, plan, folder, resume=True, shard=shard)

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import nn
 
-from recipelang import __version__, processes
+from recipelang import processes
 from recipelang.engine import checkpoint, export, files
 from recipelang.engine.acting import acting
 from recipelang.engine.attention_maps import show_maps
@@ -36,7 +32,8 @@ from recipelang.engine.loop import train
 from recipelang.engine.memory import is_out_of_memory
 from recipelang.engine.models import load_model
 from recipelang.engine.order import drawn
-from recipelang.engine.records import RECORD, Interrupted, Measurements, Reporter, Result, read_record
+from recipelang.engine.records import RECORD, Interrupted, Measurements, Reporter, Result
+from recipelang.engine.run_record import body, counted, told_of
 from recipelang.engine.seeds import stream
 from recipelang.engine.statement import STATEMENT, lock_digest, run_digest, stamps, statement
 from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
@@ -56,74 +53,7 @@ from recipelang.spec.claims import Verdict
 from recipelang.tasks import Features, task_of
 
 _LOG_EVERY = 10
-#: what is left of a run that was killed before it had its recipe
-_BEGUN = (".recipe.tmp", ".lock")
-
 Judge = Callable[[Measurements], tuple[Verdict, ...]]
-
-
-def prepare_folder(
-    out: Path, plan: Plan, effective: str, *, overwrite: bool, carried: Mapping[str, str] = MappingProxyType({})
-) -> None:
-    """Make the output folder and put the recipe and the plan into it. E085 when it is taken.
-
-    `carried`: more of the recipe to keep, by its path in the folder `recipe`.
-    """
-    with files.writing(out):
-        if out.exists() and (not out.is_dir() or any(p.name not in _BEGUN for p in out.iterdir())):
-            _may_replace(out, plan, overwrite)
-            with files.only_one(out):
-                shutil.rmtree(out)
-        out.mkdir(parents=True, exist_ok=True)
-    with files.new_folder(out / "recipe") as part:  # both or none: what `resume` needs, and what tells a run of ours
-        (part / "effective.recipe").write_text(effective, "utf-8")
-        (part / "plan.json").write_text(plan.model_dump_json(indent=1) + "\n", "utf-8")
-        for name, text in carried.items():
-            (part / name).parent.mkdir(parents=True, exist_ok=True)
-            (part / name).write_bytes(text.encode("utf-8", "surrogatepass"))
-
-
-def _may_replace(out: Path, plan: Plan, overwrite: bool) -> None:
-    """Only a run of ours, only when asked to, and never what the new run reads."""
-    if not (out / RECORD).is_file() and not (out / "recipe" / "plan.json").is_file():
-        what = "is not empty, and holds no run" if out.is_dir() else "is a file"
-        raise fail("E085", f"`{out}` {what}", help="choose another folder with `-o`")
-    if not overwrite:
-        finished = read_record(out).get("status") == "finished"
-        help = "`--overwrite` replaces it" + ("" if finished else f", `recipelang resume {out}` goes on with it")
-        raise fail("E085", f"`{out}` holds a run already", help=help)
-    teachers = [d.teacher for s in plan.stages for d in s.distills]
-    splits = [s.reference for d in plan.data for s in d.splits.values()]
-    inputs = [r for r in (plan.model.path, *teachers, *splits) if Path(r).is_absolute()]
-    inside = [r for r in inputs if Path(r).is_relative_to(out.resolve())]
-    if inside:
-        raise fail(
-            "E085",
-            f"`{out}` holds what this run reads",
-            notes=[f"the recipe names {inside[0]}"],
-            help="choose another folder with `-o`",
-        )
-
-
-def may_start(plan: Plan, shard: bool = False) -> None:
-    """What several processes must agree on before one of them writes. E077, E088."""
-    if shard and processes.world() == 1:
-        help = "start it as `torchrun --nproc-per-node 2 -m recipelang run ... --shard`, or leave `--shard` out"
-        raise fail("E088", "shards need several processes, this is one", help=help)
-    if not shard and os.environ.get("ACCELERATE_USE_FSDP") == "true":
-        help = "write `--shard` behind `recipelang run`; without FSDP every process holds a copy"
-        raise fail("E088", "`accelerate` was asked for FSDP, and this run would hold copies", help=help)
-    if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
-        raise fail("E055", "DeepSpeed is not in this release yet", help="take `torchrun`, with or without `--shard`")
-    for stage in plan.stages:
-        if stage.batch < processes.world():
-            notes = [f"stage `{stage.name}` has batches of {stage.batch}, there are {processes.world()} processes"]
-            help = f"start at most {stage.batch}, or change `batch`"
-            raise fail("E077", "a batch has fewer examples than there are processes", notes=notes, help=help)
-    seen = (plan.behaviour_digest, plan.model.digest, [(d.items, d.examples) for d in plan.data])
-    if any(other != seen for other in processes.each(seen)):
-        help = "give every process the same recipe, model and data"
-        raise fail("E088", "the processes of this run would do different things", help=help)
 
 
 def execute(
@@ -502,45 +432,18 @@ class _Run:
         gained = {n: z - before[n] for n, z in self._zeros(self.plan.never).items() if z > before[n]}
         verdicts = () if self.plan.rehearsal else judge(measured)
         result = Result(self.out, self.plan, measured, verdicts, time.monotonic() - started, gained)
-        told = self._measured(result)
+        told = told_of(result, self.position.seconds, self._zeros(tuple(measured.sizes)))
         if not processes.main():
             return result
         if self.plan.export.card:
             files.write_text(self.out / "README.md", card(self.plan, told, self.out))
-        body = self.body("finished", told)
-        counted = {n: {"zeros": z, "size": measured.sizes[n]} for n, z in measured.zeros.items()}
-        patterns = {n: [_pattern_text(*p) for p in each] for n, each in measured.patterns.items() if each}
-        more = {"tensors": counted, "patterns": patterns, "never": {n: before[n] for n in self.plan.never}}
+        body = self._body("finished", told)
+        more = {**counted(measured), "never": {n: before[n] for n in self.plan.never}}
         said = statement(self.plan, self.out, body, more, files.json_text(body))
         files.write_json(self.out / "recipe" / STATEMENT, said)  # first: a finished run always has it
         files.write_json(self.out / RECORD, body)
         shutil.rmtree(self.checkpoints, ignore_errors=True)  # the weights themselves are there now
         return result
-
-    def _measured(self, result: Result) -> dict:  # type: ignore[type-arg]
-        m = result.measurements
-        targets = list(dict.fromkeys(t.name for s in self.plan.stages for p in s.prunes for t in p.targets))
-        zeros = sum(m.zeros[n] for n in targets)
-        return {
-            "metrics": m.metrics,
-            "seconds": self.position.seconds,
-            "sparsity": {
-                "targets": zeros / max(1, sum(m.sizes[n] for n in targets)),
-                "all_parameters": sum(self._zeros(tuple(m.sizes)).values()) / sum(m.sizes.values()),
-                "tensors": {n: m.zeros[n] / m.sizes[n] for n in m.zeros},
-            },
-            "never": {"tensors": len(self.plan.never), "gained_zeros": result.gained},
-            "claims": [
-                {
-                    "kind": v.claim.kind,
-                    "text": v.claim.text,
-                    "expected": v.expected,
-                    "measured": v.measured,
-                    "met": v.met,
-                }
-                for v in result.verdicts
-            ],
-        }
 
     def note(self, status: str, more: dict) -> None:  # type: ignore[type-arg]
         """`record` on the way out of a failure, which must not hide that failure."""
@@ -558,44 +461,13 @@ class _Run:
     def record(self, status: str, more: dict) -> None:  # type: ignore[type-arg]
         """`run.json`: written at the start, and again at every end."""
         if processes.main():
-            files.write_json(self.out / RECORD, self.body(status, more))
+            files.write_json(self.out / RECORD, self._body(status, more))
+
+    def _body(self, status: str, more: dict) -> dict:  # type: ignore[type-arg]
+        return body(self.plan, status, self.digest, self.accelerator.device, self.shard, more)
 
     @cached_property
     def digest(self) -> str:
         """What makes two runs the same: `recipe.run` in the weights."""
         versions = {name: version(name) for name in ("torch", "transformers")}
         return run_digest(self.plan, lock_digest(self.out), self.accelerator.device.type, versions)
-
-    def body(self, status: str, more: dict) -> dict:  # type: ignore[type-arg]
-        packages = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy")
-        device = self.accelerator.device
-        return {
-            "format_version": "1.0",
-            "status": status,
-            "recipe": self.plan.name,
-            "rehearsal": self.plan.rehearsal,
-            "digests": {
-                "spec": self.plan.spec_digest,
-                "behaviour": self.plan.behaviour_digest,
-                "model": self.plan.model.digest,
-                "run": self.digest,
-            },
-            "seed": self.plan.seed,
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "environment": {
-                "recipelang": __version__,
-                "python": platform.python_version(),
-                "platform": platform.platform(),
-                "device": torch.cuda.get_device_name(device)
-                if device.type == "cuda"
-                else f"{device.type} ({torch.get_num_threads()} threads)",
-                "processes": processes.world(),
-                "shards": self.shard,
-                **{p: version(p) for p in packages},
-            },
-            **more,
-        }
-
-
-def _pattern_text(kind: str, size: tuple[int, int]) -> str:
-    return f"{size[0]}:{size[1]}" if kind == "N:M" else f"{kind}({size[0]}, {size[1]})"

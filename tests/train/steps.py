@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from recipelang.cli.plan import planned
 from recipelang.cli.read import read_around
 from recipelang.engine.records import Result, Silent
-from recipelang.engine.run import execute, prepare_folder
+from recipelang.engine.run import execute
+from recipelang.engine.start import prepare_folder
 from recipelang.spec.claims import judge
 from recipelang.spec.effective import effective
 

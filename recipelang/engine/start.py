@@ -1,0 +1,82 @@
+"""Before a run: what several processes must agree on, and the folder that it writes into."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from recipelang import processes
+from recipelang.engine import files
+from recipelang.engine.records import RECORD, read_record
+from recipelang.plan.types import Plan
+from recipelang.source import fail
+
+#: what is left of a run that was killed before it had its recipe
+_BEGUN = (".recipe.tmp", ".lock")
+
+
+def prepare_folder(
+    out: Path, plan: Plan, effective: str, *, overwrite: bool, carried: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Make the output folder and put the recipe and the plan into it. E085 when it is taken.
+
+    `carried`: more of the recipe to keep, by its path in the folder `recipe`.
+    """
+    with files.writing(out):
+        if out.exists() and (not out.is_dir() or any(p.name not in _BEGUN for p in out.iterdir())):
+            _may_replace(out, plan, overwrite)
+            with files.only_one(out):
+                shutil.rmtree(out)
+        out.mkdir(parents=True, exist_ok=True)
+    with files.new_folder(out / "recipe") as part:  # both or none: what `resume` needs, and what tells a run of ours
+        (part / "effective.recipe").write_text(effective, "utf-8")
+        (part / "plan.json").write_text(plan.model_dump_json(indent=1) + "\n", "utf-8")
+        for name, text in carried.items():
+            (part / name).parent.mkdir(parents=True, exist_ok=True)
+            (part / name).write_bytes(text.encode("utf-8", "surrogatepass"))
+
+
+def _may_replace(out: Path, plan: Plan, overwrite: bool) -> None:
+    """Only a run of ours, only when asked to, and never what the new run reads."""
+    if not (out / RECORD).is_file() and not (out / "recipe" / "plan.json").is_file():
+        what = "is not empty, and holds no run" if out.is_dir() else "is a file"
+        raise fail("E085", f"`{out}` {what}", help="choose another folder with `-o`")
+    if not overwrite:
+        finished = read_record(out).get("status") == "finished"
+        help = "`--overwrite` replaces it" + ("" if finished else f", `recipelang resume {out}` goes on with it")
+        raise fail("E085", f"`{out}` holds a run already", help=help)
+    teachers = [d.teacher for s in plan.stages for d in s.distills]
+    splits = [s.reference for d in plan.data for s in d.splits.values()]
+    inputs = [r for r in (plan.model.path, *teachers, *splits) if Path(r).is_absolute()]
+    inside = [r for r in inputs if Path(r).is_relative_to(out.resolve())]
+    if inside:
+        raise fail(
+            "E085",
+            f"`{out}` holds what this run reads",
+            notes=[f"the recipe names {inside[0]}"],
+            help="choose another folder with `-o`",
+        )
+
+
+def may_start(plan: Plan, shard: bool = False) -> None:
+    """What several processes must agree on before one of them writes. E077, E088."""
+    if shard and processes.world() == 1:
+        help = "start it as `torchrun --nproc-per-node 2 -m recipelang run ... --shard`, or leave `--shard` out"
+        raise fail("E088", "shards need several processes, this is one", help=help)
+    if not shard and os.environ.get("ACCELERATE_USE_FSDP") == "true":
+        help = "write `--shard` behind `recipelang run`; without FSDP every process holds a copy"
+        raise fail("E088", "`accelerate` was asked for FSDP, and this run would hold copies", help=help)
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
+        raise fail("E055", "DeepSpeed is not in this release yet", help="take `torchrun`, with or without `--shard`")
+    for stage in plan.stages:
+        if stage.batch < processes.world():
+            notes = [f"stage `{stage.name}` has batches of {stage.batch}, there are {processes.world()} processes"]
+            help = f"start at most {stage.batch}, or change `batch`"
+            raise fail("E077", "a batch has fewer examples than there are processes", notes=notes, help=help)
+    seen = (plan.behaviour_digest, plan.model.digest, [(d.items, d.examples) for d in plan.data])
+    if any(other != seen for other in processes.each(seen)):
+        help = "give every process the same recipe, model and data"
+        raise fail("E088", "the processes of this run would do different things", help=help)
