@@ -105,7 +105,7 @@ def _coerce(kind: Kind, value: object, option: str, text: str) -> object:
     try:
         return kind.coerce(value)
     except Mismatch as mismatch:
-        raise _refused(mismatch.code, mismatch.message, mismatch.help, option, text) from None
+        raise _refused(mismatch.code, mismatch.message, kind.help_outside(mismatch), option, text) from None
 
 
 def _refused(code: str, message: str, help: str | None, option: str, text: str) -> RecipeError:

@@ -234,9 +234,8 @@ class Params:
             if m.name is not None and source is self.source and expr is not None:
                 return self.evaluator.misfit(m, expr, kind=kind)
             edit = mended(m, at.span)
-            self.diagnostics.add(
-                Diagnostic(m.code, m.message, at, declared, help=(m.help,) if m.help else (), fixes=edit)
-            )
+            help = kind.help_outside(m) if source is not self.source else m.help
+            self.diagnostics.add(Diagnostic(m.code, m.message, at, declared, help=(help,) if help else (), fixes=edit))
             return POISON
         held = node  # what an outer declaration allows holds as well
         while held.narrows is not None and not isinstance(value, Poison):

@@ -116,6 +116,12 @@ class Kind:
             "E022", f"unknown name `{value.name}`", hint, near, name=value.name, known=self.symbols + self.words
         )
 
+    def help_outside(self, mismatch: Mismatch) -> str | None:
+        """For a value that comes from outside a recipe, where no `let` defines a name."""
+        if mismatch.code == "E022" and mismatch.replacement is None and not self.symbols and self.doc:
+            return f"`{self.name}` is {self.doc}"
+        return mismatch.help
+
 
 def wrong(value: object, wanted: str, help: str | None = None) -> Mismatch:
     """Raises `Silent` at once for what could not be evaluated."""
