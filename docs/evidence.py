@@ -24,6 +24,9 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 PAGE, PICTURES = ROOT / "docs" / "evidence.md", ROOT / "docs" / "evidence"
 
+ALONE = ["smc", "components", "schedules", "distillation", "all"]
+CONTROLS = ["longer", "head_dense", "embeddings_dense"]
+WITHOUT = ["without_schedules", "without_distillation"]
 SST2 = {"task": "sequence_classification", "train": "{data}/sst2/train.tsv", "dev": "{data}/sst2/dev.tsv"}
 SQUAD = {"train": "{data}/squad/train-v1.1-44articles.json", "dev": "{data}/squad/dev-v1.1.json"}
 
@@ -57,7 +60,7 @@ EXPERIMENTS: Sequence[Study | Run] = (
         "recipes/studies/guidelines.recipe",
         {**SST2, "samples": "4_000 samples", "max_length": "64 tokens"},
         ["dev.accuracy"],
-        of=["*/target-90"],
+        of=[f"{arm}/target-90" for arm in (*ALONE, *CONTROLS)],
     ),
     FINE_TUNED,
     Study(
@@ -72,7 +75,7 @@ EXPERIMENTS: Sequence[Study | Run] = (
             "max_length": "128 tokens",
         },
         ["dev.f1", "dev.exact_match"],
-        of=["*/target-90"],
+        of=[f"{arm}/target-90" for arm in (*ALONE, *WITHOUT)],
     ),
 )
 

@@ -172,7 +172,7 @@ def test_study_from_standard_input_and_from_the_library(study):
     assert ended.code == 0 and len(listed(ended.out)) == 8
     given = [f"base={study}/model", f"train={study}/train.json", f"dev={study}/dev.json", "max_length=32 tokens"]
     ended = command("study", "lib://studies/guidelines", "--plan", *(w for g in given for w in ("-p", g)))
-    assert ended.code == 0 and len(listed(ended.out)) == 120
+    assert ended.code == 0 and len(listed(ended.out)) == 165
     assert command("validate", "-", stdin=STUDY.encode()).out.startswith("<stdin>: ok, a study (")
 
 

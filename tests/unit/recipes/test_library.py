@@ -85,17 +85,20 @@ def test_guidelines_differ_in_what_they_say(tiny):
     _, made = study_variants(str(LIBRARY / "studies" / "guidelines.recipe"), read_around(given))
     arms = {v.point.arm.name: v.plan.stages[1] for v in made if v.name.endswith("target-90/seed-42")}
     controls = ["longer", "head_dense", "embeddings_dense"]
-    assert list(arms) == ["smc", "components", "schedules", "distillation", "all", *controls]
+    guidelines = ["components", "schedules", "distillation"]
+    assert list(arms) == ["smc", *guidelines, "all", *(f"without_{g}" for g in guidelines), *controls]
     smc, everything = arms["smc"], arms["all"]
     assert {t.purpose for t in smc.prunes[0].targets} >= {"embeddings", "head"}
     assert [e.step for e in smc.prunes[0].events] == [24, 66, 108, 150, 192]
     assert smc.prunes[0].events[0].sparsity == 0 and smc.prunes[0].scope == "global" and not smc.distills
     for name, stage in arms.items():
+        without = name.removeprefix("without_")
+        a, b, c = (name in (g, "all") or without not in (name, g) for g in guidelines)
         purposes = {t.purpose for t in stage.prunes[0].targets}
-        assert ("embeddings" not in purposes) == (name in ("components", "all", "embeddings_dense"))
-        assert ("head" not in purposes) == (name in ("components", "all", "head_dense"))
-        assert bool(stage.distills) == (name in ("distillation", "all"))
-        assert stage.steps == (480 if name in ("schedules", "all", "longer") else 240)
+        assert ("embeddings" not in purposes) == (a or name == "embeddings_dense")
+        assert ("head" not in purposes) == (a or name == "head_dense")
+        assert bool(stage.distills) == c
+        assert stage.steps == (480 if b or name == "longer" else 240)
         assert stage.prunes[0].events[-1].sparsity == 0.9
     rewinds = everything.learning_rate[0].cycles
     assert len(rewinds) == 8 and {e.step for e in everything.prunes[0].events} <= set(rewinds)
