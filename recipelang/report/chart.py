@@ -232,8 +232,9 @@ def _told(value: float, axis: Axis) -> str:
     return f"{value:.2%}" if axis.percent else f"{value:.5g}"
 
 
-def _dot(shape: int, x: float, y: float) -> str:
-    """Circle, square, triangle, diamond, and the same hollow."""
+def _dot(series: int, x: float, y: float) -> str:
+    """Circle, square, triangle, diamond, and the same hollow; where colours begin again, with another shape each."""
+    shape = series + series // 8
     fill = 'fill="currentColor"' if shape % 8 < 4 else 'fill="none" stroke="currentColor" stroke-width="2"'
     match shape % 4:
         case 0:

@@ -107,10 +107,13 @@ def _axis(study: Study) -> _Along | None:
 
 
 def _panels(study: Study, made: Sequence[Row], axis: _Along | None) -> dict[str, dict[str, list[Row]]]:
-    """Charts by the values of the other parameters, each with a line an arm; of one arm, a line a value instead."""
+    """Charts by the values of the other parameters, each with a line an arm; of one arm, a line a value instead.
+
+    What has no finished run is left out, as it is in the table.
+    """
     one = len({r.point.arm.name for r in made}) == 1
     found: dict[str, dict[str, list[Row]]] = {}
-    for row in made:
+    for row in (r for r in made if r.n):
         others = [f"{n} = {v}" for n, v in row.point.values if axis is None or n != axis.name]
         rest = clean(", ".join(others))
         panel, line = ("", rest or row.point.arm.name) if one else (rest, row.point.arm.name)

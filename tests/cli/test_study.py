@@ -137,6 +137,8 @@ def test_typed_again_it_keeps_what_is_finished(inline):
     only = ["--only", "plain/target-60/seed-1"]
     assert command("study", "s.recipe", "-o", "out", *only).code == 0
     before = (study / "out/runs/plain/target-60/seed-1/run.json").stat().st_mtime_ns
+    drawn = (study / "out/plots/dev.f1-against-target.svg").read_text("utf-8")
+    assert "plain" in drawn and "everything" not in drawn
     ended = command("study", "s.recipe", "-o", "out", "--only", "plain/target-60")
     assert ended.code == 0
     assert "2 runs in out, 1 of them finished" in ended.out

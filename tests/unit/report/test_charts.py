@@ -59,6 +59,18 @@ def test_points_stand_where_their_values_are():
     assert ticks["0"] == pytest.approx(x0) and ticks["10"] == pytest.approx(x1)
 
 
+def test_where_colours_begin_again_shapes_are_others():
+    chart = Chart("t", [Series(f"s{i}", [(0, i)], i, line=False) for i in range(24)])
+    marked = {
+        (g.get("class"), e.tag, e.get("fill"), "l4.6" in (e.get("d") or ""))
+        for g in tree(svg(chart)).iter(f"{SVG}g")
+        if g.get("class")
+        for e in g
+        if e.tag not in (f"{SVG}title", f"{SVG}g")
+    }
+    assert len(marked) == 24
+
+
 def test_series_differ_in_shape_as_well_as_in_colour():
     chart = Chart("t", [Series(f"s{i}", [(0, i)], i, line=False) for i in range(8)])
     groups = [g for g in tree(svg(chart)).iter(f"{SVG}g") if g.get("class")]
