@@ -90,9 +90,7 @@ def _said(outcome: Outcome) -> str:
 
 def shown(study: Study, outcomes: Sequence[Outcome], folder: Path) -> RenderableType:
     """The table at the end. The remarks say what is missing in it."""
-    every = rows(study, outcomes)
-    made = [r for r in every if r.n or r.failed]
-    left = len(every) - len(made)
+    made, left = table.telling(rows(study, outcomes))
     grid = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     heads, cells = table.heads(study, made, short=True), table.cells(study, made, short=True)
     kept = [i for i in range(len(heads)) if any(row[i] for row in cells)]
@@ -103,6 +101,6 @@ def shown(study: Study, outcomes: Sequence[Outcome], folder: Path) -> Renderable
     failed = [
         Text(f"  {clean(o.variant.name)} failed: {clean(o.error)}", "red") for o in outcomes if o.status == "failed"
     ]
-    nothing = [Text(f"  {left} rows with no finished run are left out", "dim")] if left else []
+    nothing = [Text(f"  {left}", "dim")] if left else []
     note = Text(f"\n{table.NOTE}", "dim")
     return Group(Text(""), grid, *nothing, note, *failed, Text(f"\neverything is in {folder}", "bold"))

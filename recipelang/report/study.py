@@ -19,7 +19,7 @@ Value = tuple[tuple[str, str], ...]
 
 
 def text(study: Study, outcomes: Sequence[Outcome]) -> str:
-    made = rows(study, outcomes)
+    made, left = table.telling(rows(study, outcomes))
     heads, own = table.heads(study, made), 1 + len(study.vary)
     done = [o for o in outcomes if o.status == "finished"]
     return p.page(
@@ -28,7 +28,7 @@ def text(study: Study, outcomes: Sequence[Outcome]) -> str:
         p.paragraphs(clean(study.doc)),
         p.section("What came out", p.figures(charts(study, made)), _note(study)),
         p.section(
-            "The table", p.table(heads, table.cells(study, made), numbers=range(own, len(heads) - 1)), _explained()
+            "The table", p.table(heads, table.cells(study, made), numbers=range(own, len(heads) - 1)), _explained(left)
         ),
         p.section("Every run", p.table(*_runs(outcomes), numbers=(3, 4, 5), raw=True)),
         p.section("How it was made", p.folded("the study", p.listing(study.source.text)), *_recipes(study)),
@@ -186,11 +186,11 @@ def _note(study: Study) -> str:
     return f'<p class="quiet-text">{escape(said)}</p>'
 
 
-def _explained() -> str:
+def _explained(left: str) -> str:
     return (
         f'<p class="quiet-text">{escape(table.NOTE[0].upper() + table.NOTE[1:])}. Shares are in percent. The interval '
         "is mean(d) ± t · sd(d) / √n over the differences d, with the 97.5 % quantile t of Student's distribution "
-        "with n - 1 degrees of freedom; of one pair there is none.</p>"
+        f"with n - 1 degrees of freedom; of one pair there is none.{f' {left}.' if left else ''}</p>"
     )
 
 

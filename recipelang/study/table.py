@@ -17,6 +17,15 @@ NOTE = (
 )
 
 
+def telling(rows: Sequence[Row]) -> tuple[list[Row], str]:
+    """The rows that people are shown, and what is said of the others, if there are any."""
+    shown = [r for r in rows if r.n or r.failed]
+    left = len(rows) - len(shown)
+    return shown, f"{left} row{'s' * (left > 1)} with no finished run {'are' if left > 1 else 'is'} left out" * bool(
+        left
+    )
+
+
 def heads(study: Study, rows: Sequence[Row], *, short: bool = False) -> list[str]:
     """`short`: the difference of the first metric only."""
     found = ["arm", *(v.name for v in study.vary), "n"]
@@ -83,9 +92,10 @@ def markdown(study: Study, rows: Sequence[Row]) -> str:
     from recipelang.reference.markdown import line, page, table
 
     own = 1 + len(study.vary)  # words of the study; the rest are numbers
-    body = [[*map(line, row[:own]), *row[own:]] for row in cells(study, rows)]
-    note = f"{NOTE[0].upper()}{NOTE[1:]}. Metrics that are shares are given in percent."
-    return page(line(study.name), line(study.doc), table(heads(study, rows), body), note)
+    shown, left = telling(rows)
+    body = [[*map(line, row[:own]), *row[own:]] for row in cells(study, shown)]
+    note = f"{NOTE[0].upper()}{NOTE[1:]}. Metrics that are shares are given in percent.{f' {left}.' if left else ''}"
+    return page(line(study.name), line(study.doc), table(heads(study, shown), body) if shown else "", note)
 
 
 def comma_separated(study: Study, rows: Sequence[Row]) -> str:

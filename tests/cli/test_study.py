@@ -124,7 +124,9 @@ def test_runs_are_ordinary_ones_and_the_table_tells_of_them(inline):
     table = (study / "out" / "study.md").read_text("utf-8")
     assert "| everything | 90%    | 2 |" in table and "± " in table
     assert len(list(csv.DictReader((study / "out" / "study.csv").open()))) == 4
-    assert "2 rows with no finished run are left out" in ended.out and "claims unmet in 2" in ended.out
+    left = "2 rows with no finished run are left out"
+    assert left in table and "60%" not in table and left in (study / "out" / "report.html").read_text("utf-8")
+    assert left in ended.out and "claims unmet in 2" in ended.out
     # each can be gone over by hand: its recipe is there with every value written out
     alone = command("run", "out/recipes/plain/target-90/seed-2.recipe", "-o", "again")
     assert alone.code == 0
