@@ -134,6 +134,12 @@ def test_runs_are_ordinary_ones_and_the_table_tells_of_them(inline):
     assert record["metrics"]["dev.f1"] == done["plain/target-90/seed-2"]["metrics"]["dev.f1"]
 
 
+def test_table_of_nothing_says_so(study):
+    assert command("study", "s.recipe", "--table", "-o", "out").code == 0
+    written = (study / "out" / "study.md").read_text("utf-8")
+    assert "4 rows with no finished run are left out" in written and "|" not in written
+
+
 def test_typed_again_it_keeps_what_is_finished(inline):
     study = inline
     only = ["--only", "plain/target-60/seed-1"]
