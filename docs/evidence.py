@@ -152,7 +152,7 @@ def _study(study: Study, out: Path) -> str | None:
     dense = [r["metrics"][m] for r in records for m in (f"stage.dense.{study.metrics[0]}",) if m in r["metrics"]]
     minutes = statistics.median(r["seconds"] for r in finished) / 60  # one that was held up does not count
     told = _markdown(table)
-    told += f"\n{len(finished)} runs, each about {minutes:.1f} minutes of training on {_machine(records)}."
+    told += f"\n{len(finished)} runs, {minutes:.1f} minutes of training in the median, on {_machine(records)}."
     if dense:
         told += f" The dense models that they start from: {study.metrics[0]} {min(dense):.1%} to {max(dense):.1%}."
     picture = folder / "plots" / f"{study.metrics[0]}-against-zeros-of-all-parameters.svg"
@@ -187,7 +187,7 @@ def _run(experiment: Run, out: Path) -> str | None:
 
 def _machine(records: Sequence[Mapping[str, Any]]) -> str:
     kinds = {f"{r['environment']['device']}, torch {r['environment']['torch']}" for r in records}
-    return " and ".join(sorted(kinds))
+    return " and ".join(sorted(kinds)).replace("(1 threads)", "(1 thread)")  # as records had it once
 
 
 def _spread(found: Mapping[str, Any] | None) -> str:

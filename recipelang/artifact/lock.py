@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import Version
 
 from recipelang import __version__
 from recipelang.artifact.reference import DIGEST
@@ -139,7 +140,7 @@ def differences(locked: Lock, found: Lock, *, varied: bool, strict: bool = True)
         if metric in locked.metrics and dict(locked.metrics[metric]) != dict(entry):
             told.append(f"`{metric}` is measured by other code")
     releases = str(locked.tools.get("recipelang", ""))
-    if strict and not SpecifierSet(releases).contains(__version__, prereleases=True):
+    if strict and Version(__version__).base_version not in SpecifierSet(releases):  # a candidate counts as its release
         told.append(f"it is for recipelang {releases}, and this is {__version__}")
     if strict and not varied and not told and found.spec != locked.spec:
         told.append("the recipe says something else")

@@ -22,8 +22,8 @@ from recipelang.source import RecipeError, fail
 
 _REDIRECTS = 5
 _MAX_ERROR = 64 * 1024
-#: of a list in pages, the next one (RFC 8288)
-_NEXT = re.compile(r'<([^<>]{1,2000})>\s*;[^,]*\brel="?next\b')
+#: of a list in pages, the next one (RFC 8288); in so much of the header
+_NEXT, _MAX_LINK = re.compile(r'<([^<>]{1,2000})>\s*;[^,<]*\brel="?next\b'), 8 * 1024
 
 
 class Registry:
@@ -141,26 +141,21 @@ class Registry:
         """What speaks of a manifest, of the types that we know. Everything is checked to be what its digest says."""
         url = f"{self.base}/referrers/{digest}"
         answer = self._get(url, {"Accept": m.INDEX}, m.MAX_MANIFEST)
-        entries = self._entries(answer.body) if answer.status == 200 else self._listed(digest)
+        known = _known(_entries(answer.body) if answer.status == 200 else self._listed(digest))
         for _ in range(MOST):  # pages: no registry makes us turn them without end
-            link = _NEXT.search(answer.headers.get("link", ""))
-            if answer.status != 200 or link is None or len(entries) >= MOST:
+            link = _NEXT.search(answer.headers.get("link", "")[:_MAX_LINK])
+            if answer.status != 200 or link is None or len(known) >= MOST:
                 break
             url = self._on_this_host(self._joined(url, link[1]), "the list read on")
             answer = self._get(url, {"Accept": m.INDEX}, m.MAX_MANIFEST)
             if answer.status != 200:
                 raise self._failed(answer, "referrers")
-            entries += self._entries(answer.body)
-        known = [str(e.get("digest")) for e in entries[:MOST] if e.get("artifactType") in (STATEMENT, BUNDLE)]
-        return [r for r in (self._referrer(d, digest) for d in known) if r is not None]
+            known += _known(_entries(answer.body))
+        return [r for r in (self._referrer(d, digest) for d in known[:MOST]) if r is not None]
 
     def _listed(self, digest: str) -> list[dict[str, Any]]:
         data = self._manifest(_list_tag(digest))
-        return self._entries(data) if data is not None else []
-
-    def _entries(self, data: bytes) -> list[dict[str, Any]]:
-        entries = read_object(data).get("manifests")
-        return [e for e in entries if isinstance(e, dict)][:MOST] if isinstance(entries, list) else []
+        return _entries(data) if data is not None else []
 
     def _referrer(self, digest: str, subject: str) -> Referrer | None:
         data = self._manifest(digest) if DIGEST.fullmatch(digest) else None
@@ -208,6 +203,16 @@ class Registry:
         codes = sorted(set(re.findall(rb'"code"\s*:\s*"([A-Z_]{2,40})"', answer.body[:_MAX_ERROR])))
         notes = [f"it answers {answer.status}", *(c.decode("ascii") for c in codes[:3])]
         return fail("E128", f"`{self.host[:80]}` does not answer as it should", notes=notes)
+
+
+def _entries(data: bytes) -> list[dict[str, Any]]:
+    entries = read_object(data).get("manifests")
+    return [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
+
+
+def _known(entries: list[dict[str, Any]]) -> list[str]:
+    """Digests of what we read; other tools attach other things."""
+    return [str(e.get("digest")) for e in entries if e.get("artifactType") in (STATEMENT, BUNDLE)]
 
 
 def _list_tag(digest: str) -> str:

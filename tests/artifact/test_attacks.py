@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from recipelang.artifact.guard import Guarded
 from recipelang.artifact.places import get
 from recipelang.artifact.reference import parse_reference
 from recipelang.artifact.referrers import BUNDLE, MOST, Referrer, write_referrer
-from recipelang.artifact.registry import Registry
+from recipelang.artifact.registry import _NEXT, Registry
 from recipelang.artifact.tokens import _belongs
 from recipelang.cli.files import bundled
 from recipelang.source import RecipeError
@@ -226,12 +227,13 @@ def _pages(liar: Liar, artifact: Artifact, following: Callable[[int], str]) -> R
         manifests[m.sha256(data)] = data
         stored |= blobs
     entries = [{"artifactType": BUNDLE, "digest": d} for d in manifests]
+    others = [{"artifactType": "application/spdx+json", "digest": "sha256:" + "a" * 64}] * MOST
 
     def page(handler):
         number = int(handler.path.partition("last=")[2] or 0)
         link = following(number)
         headers = {"Link": f'<{link}>; rel="next"'} if link else {}
-        return 200, headers, json.dumps({"manifests": [entries[number % 3]]}).encode()
+        return 200, headers, json.dumps({"manifests": [*others, entries[number % 3]]}).encode()
 
     liar.lies["/referrers/"] = page
     liar.lies["/manifests/"] = lambda handler: (200, {}, manifests[handler.path.rpartition("/")[2]])
@@ -249,6 +251,13 @@ def test_a_list_of_pages_without_end_is_given_up(liar: Liar, artifact: Artifact)
     place = _pages(liar, artifact, lambda n: f"/v2/team/tiny/referrers/x?last={n + 1}")
     assert len(place.referrers(artifact.digest)) == MOST
     assert sum("/referrers/" in path for _, path, _ in liar.asked) == MOST
+
+
+def test_a_header_of_links_is_read_in_no_time():
+    began = time.monotonic()
+    assert _NEXT.search("<a>;" * 25_000) is None
+    assert time.monotonic() - began < 2
+    assert _NEXT.search('<a>; rel="first", <b?n=2>; title="x"; rel="next"')[1] == "b?n=2"
 
 
 def test_a_list_is_not_read_on_elsewhere(liar: Liar, artifact: Artifact):

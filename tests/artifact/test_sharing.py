@@ -13,6 +13,8 @@ import pytest
 
 from recipelang import __version__
 from recipelang.artifact.contents import pack
+from recipelang.artifact.lock import Lock, differences
+from recipelang.artifact.pinning import _compatible
 from recipelang.artifact.reference import parse_reference
 from recipelang.artifact.referrers import BUNDLE, Referrer
 from recipelang.artifact.registry import Registry
@@ -151,6 +153,14 @@ def test_a_lock_for_other_releases_is_refused_where_it_is_to_be_kept(published: 
     assert f"it is for recipelang >= 98.1, < 99, and this is {__version__}" in stale.err
     assert command("lock", "tiny.recipe").code == 0
     assert path.read_text("utf-8") == before
+
+
+@pytest.mark.parametrize("ours", ["2.3.0rc1", "2.3.0.dev4", "2.3.0", "2.9.1"])
+def test_a_lock_is_for_the_release_that_wrote_it_and_its_candidates(ours: str, monkeypatch):
+    monkeypatch.setattr("recipelang.artifact.pinning.__version__", ours)
+    monkeypatch.setattr("recipelang.artifact.lock.__version__", ours)
+    lock = Lock("a", tools={"recipelang": _compatible()})
+    assert differences(lock, lock, varied=False) == []
 
 
 def test_locked_needs_a_lock(published: Path):
