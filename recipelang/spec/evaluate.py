@@ -403,9 +403,8 @@ class Evaluator:
             near = closest(mismatch.name, mismatch.known, self.locals, self.definitions)
             message = mismatch.message if mismatch.code == "E022" else None
             if near or mismatch.replacement is None:
-                hint = None if mismatch.help and mismatch.help.startswith("define it") else mismatch.help
                 return self.unknown(
-                    path, hint, known=mismatch.known, kind=kind if path is expr else None, message=message
+                    path, mismatch.help, known=mismatch.known, kind=kind if path is expr else None, message=message
                 )
         return self.mismatch(mismatch, at or expr.span)
 

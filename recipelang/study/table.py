@@ -21,8 +21,11 @@ def telling(rows: Sequence[Row]) -> tuple[list[Row], str]:
     """The rows that people are shown, and what is said of the others, if there are any."""
     shown = [r for r in rows if r.n or r.failed]
     left = len(rows) - len(shown)
-    return shown, f"{left} row{'s' * (left > 1)} with no finished run {'are' if left > 1 else 'is'} left out" * bool(
-        left
+    if not left:
+        return shown, ""
+    return (
+        shown,
+        f"{left} {'row' if left == 1 else 'rows'} with no finished run {'is' if left == 1 else 'are'} left out",
     )
 
 

@@ -104,23 +104,19 @@ class Kind:
         return self.convert(value)
 
     def unknown(self, value: Symbol) -> Mismatch:
+        """Without help where nothing is near and nothing known: who shows it knows whether a `let` could be written."""
         near = closest(value.name, self.symbols, self.words)
         near = near or aliases.meant(value.name, aliases.SYMBOLS, self.symbols + self.words)
         known = ", ".join(f"`{s}`" for s in self.symbols[:12])
-        hint = f"did you mean `{near}`?" if near else (f"known here: {known}" if known else _define(value.name))
+        hint = f"did you mean `{near}`?" if near else (f"known here: {known}" if known else None)
         return Mismatch(
             "E022", f"unknown name `{value.name}`", hint, near, name=value.name, known=self.symbols + self.words
         )
 
     def help_outside(self, mismatch: Mismatch) -> str | None:
         """For a value that comes from outside a recipe, where no `let` defines a name."""
-        if mismatch.name is not None and mismatch.help == _define(mismatch.name) and self.doc:
-            return f"`{self.name}` is {self.doc}"
-        return mismatch.help
-
-
-def _define(name: str) -> str:
-    return f"define it with `let {name} = ...`"
+        of_type = f"`{self.name}` is {self.doc}" if mismatch.code == "E022" and self.doc else None
+        return mismatch.help or of_type
 
 
 def wrong(value: object, wanted: str, help: str | None = None) -> Mismatch:
