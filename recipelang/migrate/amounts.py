@@ -12,6 +12,7 @@ from recipelang.migrate import expressions as x
 from recipelang.migrate.arguments import Amount, Unit
 from recipelang.migrate.document import Document
 from recipelang.migrate.form import Prune, Sparsity, Stage, Window
+from recipelang.source import Span
 from recipelang.spec.show import fraction, percent, time
 from recipelang.syntax.tokens import KEYWORDS
 from recipelang.values.quantities import Time
@@ -45,6 +46,7 @@ class Amounts:
         self.used: dict[str, Unit] = {}  # variables that stand in the text
         self.lets: dict[tuple[str, Fraction], str] = {}
         self.told: dict[str, str] = {}  # let -> its value
+        self.computed: dict[Span, str] = {}  # formulas that became plain numbers
         for stage in stages:
             self._repeated(stage)
 
@@ -59,17 +61,22 @@ class Amounts:
             case x.Operation(sign="+" | "-"):
                 self._learn(formula.left, unit)
                 self._learn(formula.right, unit)
-            case x.Operation(left=x.Number()):
+            case x.Operation(sign="*", left=x.Number()):
                 self._learn(formula.right, unit)
-            case x.Operation(right=x.Number()):
+            case x.Operation(sign="*" | "/", right=x.Number()):
                 self._learn(formula.left, unit)
 
     def text(self, amount: Amount, role: str = "") -> str:
         """`role` says where it stands, for a value that has a name of its own there."""
-        if amount.formula is not None and (written := self._formula(amount.formula, amount.unit)) is not None:
-            return written
+        if amount.formula is not None:
+            used = dict(self.used)
+            if (written := self._formula(amount.formula, amount.unit)) is not None:
+                return written
+            self.used = used
         if amount.value is None:
             raise Unknown(amount)
+        if amount.formula is not None:
+            self.computed.setdefault(amount.span, literal(amount.value, amount.unit))
         return self._let(role, amount.value) or literal(amount.value, amount.unit)
 
     def _let(self, role: str, value: Fraction) -> str | None:
@@ -111,7 +118,7 @@ class Amounts:
             case x.Operation(sign="*", left=x.Number() as factor):
                 inner = self._formula(formula.right, unit)
                 return inner and f"{fraction(factor.value)} * {self._bracket(inner, formula.right)}"
-            case x.Operation(right=x.Number() as factor):
+            case x.Operation(sign="*" | "/", right=x.Number() as factor):
                 inner = self._formula(formula.left, unit)
                 return inner and f"{self._bracket(inner, formula.left)} {formula.sign} {fraction(factor.value)}"
         return None

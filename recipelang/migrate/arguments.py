@@ -74,7 +74,7 @@ class Arguments:
                 value = None
         except x.NotRead as why:
             message = f"`{text.strip()[:60]}` is not read: {why}"
-            help = ("names, numbers, `+ - * /` and brackets are read",)
+            help = (x.READ,)
             self.failed = True
             self.found.add(Diagnostic("E114", message, self.document.label(span), help=help))
             return None

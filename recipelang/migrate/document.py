@@ -147,7 +147,7 @@ class _Reader:
             return None
 
     def _no_formula(self, text: str, span: Span, why: str) -> None:
-        help = ("names, numbers, `+ - * /` and brackets are read",)
+        help = (x.READ,)
         label = self.document.label(span)
         self.found.add(Diagnostic("E114", f"`{text.strip()[:60]}` is not read: {why}", label, help=help))
 

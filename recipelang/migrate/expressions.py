@@ -1,16 +1,29 @@
-"""`eval(...)` of old recipes as a small tree: names, numbers, `+ - * /` and brackets. Nothing is evaluated as code."""
+"""`eval(...)` of old recipes as a small tree: what SparseML's own evaluator knew. Nothing is evaluated as code.
+
+That is names, numbers, `+ - * / // % **`, brackets, and the functions in `FUNCTIONS`.
+"""
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isfinite
 
 #: longer or deeper ones are no formulas of a person
 MAX_TOKENS, MAX_DEPTH = 200, 20
+#: of a value, in bits of its numerator or denominator, and of a power
+MAX_BITS, MAX_POWER = 256, 64
+#: name -> the fewest and the most arguments
+FUNCTIONS = {"abs": (1, 1), "float": (1, 1), "int": (1, 1), "max": (2, 9), "min": (2, 9), "round": (1, 2)}
+#: for the help of what is not read
+READ = "names, numbers, `+ - * / // % **`, brackets, and `abs float int max min round` are read"
 
-_TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d*)?(?:[eE][+-]?\d{1,2})?|\.\d+)|([A-Za-z_]\w*)|(.))", re.DOTALL | re.ASCII)
+_TOKEN = re.compile(
+    r"\s*(?:(\d+(?:\.\d*)?(?:[eE][+-]?\d{1,2})?|\.\d+)|([A-Za-z_]\w*)|(\*\*|//|.))", re.DOTALL | re.ASCII
+)
 
 
 class NotRead(ValueError):
@@ -34,7 +47,13 @@ class Operation:
     right: Expression
 
 
-Expression = Number | Name | Operation
+@dataclass(frozen=True)
+class Call:
+    function: str
+    arguments: tuple[Expression, ...]
+
+
+Expression = Number | Name | Operation | Call
 
 _EVAL = re.compile(r"\s*eval\((.*)\)\s*", re.DOTALL)
 
@@ -77,36 +96,62 @@ class _Reader:
         return found
 
     def _product(self) -> Expression:
-        found = self._single()
-        while (sign := self._sign()) in ("*", "/"):
+        found = self._signed()
+        while (sign := self._sign()) in ("*", "/", "//", "%"):
             self.at += 1
-            found = Operation(str(sign), found, self._single())
+            found = Operation(str(sign), found, self._signed())
         return found
+
+    def _signed(self) -> Expression:
+        """A power binds tighter than a minus before it, and looser than one behind it."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise NotRead("it is nested too deep")
+        try:
+            if self._sign() == "-":
+                self.at += 1
+                return Operation("-", Number(Fraction(0)), self._signed())
+            found = self._single()
+            if self._sign() == "**":
+                self.at += 1
+                found = Operation("**", found, self._signed())
+            return found
+        finally:
+            self.depth -= 1
 
     def _single(self) -> Expression:
         if self.at >= len(self.tokens):
             raise NotRead("it ends too early")
         token = self.tokens[self.at]
         self.at += 1
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise NotRead("it is nested too deep")
-        try:
-            if token[1]:
-                return Number(Fraction(token[1]))
-            if token[2]:
-                return Name(token[2])
-            if token[3] == "-":
-                return Operation("-", Number(Fraction(0)), self._single())
-            if token[3] == "(":
-                found = self._sum()
-                if self._sign() != ")":
-                    raise NotRead("a bracket is not closed")
-                self.at += 1
-                return found
-        finally:
-            self.depth -= 1
+        if token[1]:
+            return Number(Fraction(token[1]))
+        if token[2]:
+            return self._call(token[2]) if self._sign() == "(" else Name(token[2])
+        if token[3] == "(":
+            found = self._sum()
+            self._close()
+            return found
         raise NotRead(f"`{token[3]}` is not understood")
+
+    def _call(self, function: str) -> Expression:
+        if function not in FUNCTIONS:
+            raise NotRead(f"there is no function `{function}`")
+        self.at += 1
+        arguments = [self._sum()]
+        while self._sign() == ",":
+            self.at += 1
+            arguments.append(self._sum())
+        self._close()
+        fewest, most = FUNCTIONS[function]
+        if not fewest <= len(arguments) <= most:
+            raise NotRead(f"`{function}` takes {fewest if fewest == most else f'{fewest} to {most}'} arguments")
+        return Call(function, tuple(arguments))
+
+    def _close(self) -> None:
+        if self._sign() != ")":
+            raise NotRead("a bracket is not closed")
+        self.at += 1
 
     def _sign(self) -> str | None:
         return self.tokens[self.at][3] if self.at < len(self.tokens) else None
@@ -123,27 +168,93 @@ def _names(expression: Expression) -> Iterator[str]:
         case Operation():
             yield from _names(expression.left)
             yield from _names(expression.right)
+        case Call():
+            for argument in expression.arguments:
+                yield from _names(argument)
 
 
 def value(expression: Expression, known: Mapping[str, Fraction]) -> Fraction:
-    """Exactly. `KeyError` for a name that has no value, `NotRead` for a division by zero."""
+    """Exactly, except where a value jumps: below `int`, `round`, `//` and `%` in floats, as the tool computed it.
+
+    So `int(0.29 * 100)` is 28.
+
+    Raises:
+        KeyError: a name that has no value.
+        NotRead: a division by zero, and what is too large.
+    """
     match expression:
         case Number():
             return expression.value
         case Name():
             return known[expression.name]
-    left, right = value(expression.left, known), value(expression.right, known)
-    match expression.sign:
-        case "+":
-            found = left + right
-        case "-":
-            found = left - right
-        case "*":
-            found = left * right
-        case _:
-            if right == 0:
-                raise NotRead("it divides by zero")
-            found = left / right
-    if max(found.numerator.bit_length(), found.denominator.bit_length()) > 256:
+        case Operation(sign="//" | "%") | Call(function="int" | "round"):
+            found = _decimal(_floated(expression, known))
+        case Operation():
+            found = _operation(expression.sign, value(expression.left, known), value(expression.right, known))
+        case Call():
+            found = _SMOOTH[expression.function](*(value(a, known) for a in expression.arguments))
+    if max(found.numerator.bit_length(), found.denominator.bit_length()) > MAX_BITS:
         raise NotRead("its value is too large")
     return found
+
+
+_SMOOTH: dict[str, Callable[..., Fraction]] = {"abs": abs, "max": max, "min": min, "float": Fraction}
+
+
+def _operation(sign: str, left: Fraction, right: Fraction) -> Fraction:
+    match sign:
+        case "+":
+            return left + right
+        case "-":
+            return left - right
+        case "*":
+            return left * right
+        case "/":
+            if right == 0:
+                raise NotRead("it divides by zero")
+            return left / right
+    if abs(right) > MAX_POWER:
+        raise NotRead("its value is too large")
+    if left == 0 and right < 0:
+        raise NotRead("it divides by zero")
+    if left < 0 and right.denominator != 1:
+        raise NotRead("a root of a negative number has no value")
+    return left ** int(right) if right.denominator == 1 else _decimal(float(left) ** float(right))
+
+
+def _decimal(number: float) -> Fraction:
+    """As Python prints it: 0.3 and not the binary fraction beside it."""
+    if not isfinite(number):
+        raise NotRead("its value is too large")
+    return Fraction(repr(number))
+
+
+def _floated(expression: Expression, known: Mapping[str, Fraction]) -> float:
+    """The value as Python's floats have it."""
+    try:
+        match expression:
+            case Number() | Name() | Operation(sign="**"):
+                return float(value(expression, known))
+            case Operation():
+                left, right = _floated(expression.left, known), _floated(expression.right, known)
+                return float(_PYTHON[expression.sign](left, right))
+            case Call(function="round", arguments=(number, digits)):
+                places = value(digits, known)
+                if places.denominator != 1 or abs(places) > MAX_POWER:
+                    raise NotRead("`round` is to a number of digits")
+                return float(round(_floated(number, known), int(places)))
+            case Call():
+                return float(_JUMPING[expression.function](*(_floated(a, known) for a in expression.arguments)))
+    except ZeroDivisionError:
+        raise NotRead("it divides by zero") from None
+    except OverflowError:
+        raise NotRead("its value is too large") from None
+
+
+_PYTHON: dict[str, Callable[[float, float], float]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
+    "//": operator.floordiv, "%": operator.mod,
+}  # fmt: skip
+_JUMPING: dict[str, Callable[..., float]] = {
+    "abs": abs, "max": max, "min": min, "float": float, "int": int, "round": round,
+}  # fmt: skip

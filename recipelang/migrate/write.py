@@ -55,6 +55,7 @@ class Writer:
         claims = self._claims()
         blocks = [self._stage(stage) for stage in self.stages]
         parts = [self._head(), self._parameters(), model, *blocks, self._evaluate(), *claims]
+        self._tell_computed()
         return format("\n\n".join(part for part in parts if part) + "\n")
 
     # -------------------------------------------------------------- around the stages
@@ -66,6 +67,13 @@ class Writer:
         told = string(f"{line_of(name)} (sha256:{digest}), {self.document.dialect}, {how}")
         stem = re.sub(r"[^A-Za-z0-9.-]+", "-", name.rpartition(".")[0] or name).strip("-.")[:60] or "migrated"
         return f"recipe 1 {string(stem)}\n\nmeta {{\n  origin = {told}\n}}"
+
+    def _tell_computed(self) -> None:
+        """Formulas that are plain numbers here do not follow their variables any more."""
+        for span, value in sorted(self.amounts.computed.items()):
+            message = f"this formula is `{value}` here, a plain number"
+            notes = ("it cannot be written with the parameters: change the number too where a variable changes",)
+            self.found.add(Diagnostic("W132", message, self.document.label(span), notes=notes))
 
     def _parameters(self) -> str:
         lines: list[str] = []
