@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from recipelang.artifact import manifest as m
 from recipelang.artifact.contents import Artifact, unpack
 from recipelang.artifact.reference import DIGEST, Reference
-from recipelang.artifact.strict_json import read_json, write_json
-from recipelang.engine.files import writing
 from recipelang.plan.facts import cache_folder
 from recipelang.source import RecipeError
+from recipelang.storage.reading import Unreadable, read_bytes, read_json
+from recipelang.storage.strict_json import canonical_json
+from recipelang.storage.writing import write_bytes
 
+#: a reference and a digest
+_MAX_NOTE = 4096
 _ELSEWHERE = "set `RECIPELANG_CACHE` to a folder with room"
 
 
@@ -23,7 +25,7 @@ def keep(artifact: Artifact, *references: Reference) -> None:
     put(artifact.digest, artifact.data)
     for reference in references:
         if not reference.digest:
-            _write(_note(reference), write_json({"reference": str(reference), "manifest": artifact.digest}))
+            _write(_note(reference), canonical_json({"reference": str(reference), "manifest": artifact.digest}))
 
 
 def put(digest: str, data: bytes) -> None:
@@ -34,9 +36,8 @@ def put(digest: str, data: bytes) -> None:
 def get(digest: str) -> bytes | None:
     """The bytes of a blob, if they are here and whole."""
     try:
-        with open(_blob(digest), "rb") as file:
-            data = file.read(m.MAX_BLOB + 1)
-    except OSError:
+        data = read_bytes(_blob(digest), m.MAX_BLOB)
+    except Unreadable:
         return None
     return data if m.sha256(data) == digest else None
 
@@ -59,9 +60,9 @@ def named(reference: Reference) -> str:
     if reference.digest:
         return reference.digest
     try:
-        form = read_json(_note(reference).read_bytes(), 4096)
+        form = read_json(_note(reference), _MAX_NOTE)
         found = form["manifest"] if form["reference"] == str(reference) else ""
-    except (OSError, ValueError, KeyError, TypeError):
+    except (Unreadable, KeyError, TypeError):
         return ""
     return found if isinstance(found, str) and DIGEST.fullmatch(found) else ""
 
@@ -71,8 +72,8 @@ def known() -> list[str]:
     found = []
     for note in sorted((_root() / "names").glob("*")):
         try:
-            found.append(str(read_json(note.read_bytes(), 4096)["reference"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            found.append(str(read_json(note, _MAX_NOTE)["reference"]))
+        except (Unreadable, KeyError, TypeError):
             continue
     return sorted(found)
 
@@ -102,16 +103,4 @@ def _note(reference: Reference) -> Path:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all; several processes may write the same."""
-    part = path.with_name(f".{path.name[:16]}.{os.getpid()}")
-    with writing(path, _ELSEWHERE):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(part, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+    write_bytes(path, data, elsewhere=_ELSEWHERE)

@@ -11,10 +11,10 @@ from recipelang.artifact import manifest as m
 from recipelang.artifact.contents import Artifact, not_the_same, unpack
 from recipelang.artifact.reference import DIGEST
 from recipelang.artifact.referrers import BUNDLE, MOST, STATEMENT, Referrer, read_referrer, write_referrer
-from recipelang.artifact.regular_file import Irregular, read_regular
-from recipelang.artifact.strict_json import read_json, write_json
-from recipelang.engine.files import new_file
 from recipelang.source import RecipeError, fail
+from recipelang.storage.reading import Unreadable, Why, open_regular
+from recipelang.storage.strict_json import canonical_json, parse_json
+from recipelang.storage.writing import write_bytes
 
 _MARK = "oci-layout"
 _VERSION = {"imageLayoutVersion": "1.0.0"}
@@ -39,7 +39,7 @@ def write_layout(artifact: Artifact, folder: Path, tag: str) -> bool:
     for entry in entries:
         if tag and _tag(entry) == tag and entry.get("digest") != artifact.digest:
             raise published(f"`{folder}`", tag)
-    _write(folder / _MARK, write_json(_VERSION))  # first: what is cut off can be gone on with
+    _write(folder, folder / _MARK, canonical_json(_VERSION))  # first: what is cut off can be gone on with
     return _add(folder, entries, artifact.data, artifact.blobs, m.RECIPE, tag)
 
 
@@ -63,10 +63,10 @@ def referrers(folder: Path, subject: str) -> list[Referrer]:
     for digest in [str(e.get("digest")) for e in known][:MOST]:
         if not DIGEST.fullmatch(digest):
             raise m.not_a_recipe("the index names no sha256 digest")
-        data = _read(_blob(folder, digest), m.MAX_MANIFEST)
+        data = _read(folder, _blob(folder, digest), m.MAX_MANIFEST)
         if m.sha256(data) != digest:
             raise not_the_same("a referrer", digest, m.sha256(data))
-        found.append(read_referrer(data, subject, lambda d: _read(_blob(folder, d.digest), d.size)))
+        found.append(read_referrer(data, subject, lambda d: _read(folder, _blob(folder, d.digest), d.size)))
     return [r for r in found if r is not None and r.artifact_type in (STATEMENT, BUNDLE)]
 
 
@@ -81,7 +81,7 @@ def _add(
     """Whether it was new."""
     digest = m.sha256(data)
     for name, blob in {**blobs, digest: data}.items():
-        _write(_blob(folder, name), blob)
+        _write(folder, _blob(folder, name), blob)
     if any(_tag(e) == tag and e.get("digest") == digest for e in entries):
         return False
     form: dict[str, Any] = {
@@ -92,7 +92,7 @@ def _add(
         **({"annotations": {_NAME: tag}} if tag else {}),
     }
     index = {"schemaVersion": 2, "mediaType": m.INDEX, "manifests": [*entries, form]}
-    _write(folder / "index.json", write_json(index))
+    _write(folder, folder / "index.json", canonical_json(index))
     return True
 
 
@@ -110,8 +110,8 @@ def read_layout(folder: Path, tag: str = "") -> Artifact:
         raise fail("E130", message, help=help, notes=[f"it holds {there}"])
     if not DIGEST.fullmatch(digests[0]):
         raise m.not_a_recipe("the index names no sha256 digest")
-    data = _read(_blob(folder, digests[0]), m.MAX_MANIFEST)
-    return unpack(data, digests[0], lambda d: _read(_blob(folder, d.digest), d.size))
+    data = _read(folder, _blob(folder, digests[0]), m.MAX_MANIFEST)
+    return unpack(data, digests[0], lambda d: _read(folder, _blob(folder, d.digest), d.size))
 
 
 def published(where: str, version: str) -> RecipeError:
@@ -127,7 +127,7 @@ def _entries(folder: Path) -> list[dict[str, Any]]:
     if not os.path.lexists(folder / "index.json"):
         return []  # begun, and cut off
     try:
-        index = read_json(_read(folder / "index.json", _MAX_INDEX), _MAX_INDEX)
+        index = parse_json(_read(folder, folder / "index.json", _MAX_INDEX), _MAX_INDEX)
     except ValueError as error:
         raise m.not_a_recipe(f"the index of `{folder}` cannot be read: {str(error)[:100]}") from None
     entries = index.get("manifests") if isinstance(index, dict) else None
@@ -145,17 +145,20 @@ def _blob(folder: Path, digest: str) -> Path:
     return folder / "blobs" / "sha256" / digest.removeprefix("sha256:")
 
 
-def _write(path: Path, data: bytes) -> None:
-    with new_file(path, _ELSEWHERE) as part:
-        part.write_bytes(data)
+def _write(folder: Path, path: Path, data: bytes) -> None:
+    write_bytes(path, data, inside=folder, elsewhere=_ELSEWHERE)
 
 
-def _read(path: Path, limit: int) -> bytes:
+def _read(folder: Path, path: Path, limit: int) -> bytes:
     """A regular file; one byte more than `limit` tells a longer one. E123 for a link or pipe, E125 without one."""
     try:
-        return read_regular(path, limit)
-    except Irregular:
-        raise fail("E123", f"`{path.name[:19]}` of the layout is a link, or no regular file") from None
-    except OSError as error:
-        why = [str(error.strerror or error).lower()]
-        raise fail("E125", f"`{path.name[:19]}` of the layout is not there", notes=why) from None
+        with open_regular(path, inside=folder) as file:
+            return file.read(limit + 1)
+    except Unreadable as error:
+        if error.why in (Why.LINK, Why.IRREGULAR, Why.FOLDER):
+            raise fail("E123", f"`{path.name[:19]}` of the layout is a link, or no regular file") from None
+        raise fail(
+            "E125",
+            f"`{path.name[:19]}` of the layout is not there",
+            notes=[error.reason or "no such file or directory"],
+        ) from None

@@ -16,9 +16,10 @@ from packaging.version import Version
 
 from recipelang import __version__
 from recipelang.artifact.reference import DIGEST
-from recipelang.artifact.strict_json import read_json
-from recipelang.engine.files import write_text
 from recipelang.source import RecipeError, fail
+from recipelang.storage.reading import Unreadable, Why, read_bytes
+from recipelang.storage.strict_json import parse_json
+from recipelang.storage.writing import write_text
 
 MAX_BYTES = 2**20
 Entry = Mapping[str, Any]
@@ -69,18 +70,17 @@ def lock_path(file: str) -> Path:
 def read_lock(path: Path) -> Lock | None:
     """None where there is no file. E134 for one that is no lock."""
     try:
-        with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise damaged(path.name, str(error.strerror or error).lower()) from None
+        data = read_bytes(path, MAX_BYTES)
+    except Unreadable as error:
+        if error.why is Why.MISSING:
+            return None
+        raise damaged(path.name, error.reason or f"it is {error.why.value}") from None
     return parse_lock(data, path.name)
 
 
 def parse_lock(data: bytes, name: str) -> Lock:
     try:
-        form = read_json(data, MAX_BYTES)
+        form = parse_json(data, MAX_BYTES)
     except (ValueError, RecursionError) as error:
         raise damaged(name, "it is not JSON" if isinstance(error, json.JSONDecodeError) else str(error)[:100]) from None
     if not isinstance(form, dict):

@@ -9,9 +9,9 @@ from types import MappingProxyType
 from typing import Any
 
 from recipelang.artifact.reference import DIGEST
-from recipelang.artifact.strict_json import read_json, write_json
 from recipelang.artifact.titles import check_titles
 from recipelang.source import RecipeError, fail
+from recipelang.storage.strict_json import canonical_json, parse_json
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -82,13 +82,13 @@ def write_manifest(config: Descriptor, layers: Sequence[Descriptor], annotations
         "layers": [layer.form() for layer in layers],
         "annotations": dict(annotations),
     }
-    return write_json(form)
+    return canonical_json(form)
 
 
 def read_manifest(data: bytes) -> Manifest:
     """E122 for what is no recipe, or larger than recipes are; E123 for names of files that are not safe."""
     try:
-        form = read_json(data, MAX_MANIFEST)
+        form = parse_json(data, MAX_MANIFEST)
     except (ValueError, RecursionError) as error:
         raise not_a_recipe(f"its manifest cannot be read: {_reason(error)}") from None
     if not isinstance(form, dict) or form.get("schemaVersion") != 2:

@@ -10,7 +10,7 @@ from typing import Any
 
 from recipelang.artifact import manifest as m
 from recipelang.artifact.contents import Artifact, Fetch, checked
-from recipelang.artifact.strict_json import read_json, write_json
+from recipelang.storage.strict_json import canonical_json, parse_json
 
 #: a statement, as in-toto defines them
 STATEMENT = "application/vnd.in-toto+json"
@@ -39,7 +39,7 @@ def write_referrer(subject: Artifact, referrer: Referrer) -> tuple[bytes, dict[s
         "layers": [layer.form()],
         "subject": {"mediaType": m.MANIFEST, "digest": subject.digest, "size": len(subject.data)},
     }
-    return write_json(form), {empty.digest: b"{}", layer.digest: referrer.data}
+    return canonical_json(form), {empty.digest: b"{}", layer.digest: referrer.data}
 
 
 def read_referrer(data: bytes, subject: str, fetch: Fetch) -> Referrer | None:
@@ -58,7 +58,7 @@ def read_referrer(data: bytes, subject: str, fetch: Fetch) -> Referrer | None:
 def read_object(data: bytes) -> dict[str, Any]:
     """A manifest or an index. E122."""
     try:
-        form = read_json(data, m.MAX_MANIFEST)
+        form = parse_json(data, m.MAX_MANIFEST)
     except (ValueError, RecursionError) as error:
         raise m.not_a_recipe(str(error)[:120]) from None
     return form if isinstance(form, dict) else {}

@@ -16,9 +16,9 @@ from recipelang.artifact.http import Answer, Http
 from recipelang.artifact.layout import published
 from recipelang.artifact.reference import DIGEST, Reference
 from recipelang.artifact.referrers import BUNDLE, MOST, STATEMENT, Referrer, read_object, read_referrer, write_referrer
-from recipelang.artifact.strict_json import write_json
 from recipelang.artifact.tokens import Tokens, denied
 from recipelang.source import RecipeError, fail
+from recipelang.storage.strict_json import canonical_json
 
 _REDIRECTS = 5
 _MAX_ERROR = 64 * 1024
@@ -135,7 +135,7 @@ class Registry:
             entry = {**m.describe(m.MANIFEST, data).form(), "artifactType": referrer.artifact_type}
             others = [e for e in self._listed(subject.digest) if e.get("digest") != entry["digest"]]
             index = {"schemaVersion": 2, "mediaType": m.INDEX, "manifests": [*others, entry]}
-            self._put_manifest(_list_tag(subject.digest), write_json(index), m.INDEX)
+            self._put_manifest(_list_tag(subject.digest), canonical_json(index), m.INDEX)
 
     def referrers(self, digest: str) -> list[Referrer]:
         """What speaks of a manifest, of the types that we know. Everything is checked to be what its digest says."""

@@ -9,8 +9,8 @@ from urllib.parse import urlencode, urlsplit
 from recipelang.artifact.credentials import Credentials, credentials_of
 from recipelang.artifact.guard import is_loopback
 from recipelang.artifact.http import Http
-from recipelang.artifact.strict_json import read_json
 from recipelang.source import RecipeError, fail
+from recipelang.storage.strict_json import parse_json
 
 _MAX_ANSWER = 64 * 1024
 
@@ -59,7 +59,7 @@ class Tokens:
             mark = "&" if urlsplit(realm).query else "?"
             answer = self.http.send("GET", f"{realm}{mark}{urlencode(asked)}", head, limit=_MAX_ANSWER)
         try:
-            form_read = read_json(answer.body, _MAX_ANSWER)
+            form_read = parse_json(answer.body, _MAX_ANSWER)
             token = form_read.get("token") or form_read.get("access_token")
         except (ValueError, AttributeError, RecursionError):
             token = None

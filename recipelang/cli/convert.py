@@ -102,7 +102,7 @@ def convert(
     if out is None:
         _print(text)
     else:
-        from recipelang.engine.files import write_text
+        from recipelang.storage.writing import write_text
 
         write_text(out, text)
 

@@ -30,7 +30,7 @@ def fmt(
 
       recipelang fmt --check recipes/*.recipe
     """
-    from recipelang.cli.rewrite import rewrite
+    from recipelang.storage.writing import rewrite
     from recipelang.syntax.fmt import format
 
     changed = 0

@@ -69,7 +69,7 @@ def init(
     if path is None:
         sys.stdout.write(text)
         return
-    from recipelang.engine.files import write_text
+    from recipelang.storage.writing import write_text
 
     write_text(path, text)
     print(f"{file}: written; see what it would do with `recipelang plan {file}`")

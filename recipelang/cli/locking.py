@@ -134,7 +134,7 @@ def _locked(lock: Lock, reference: str) -> str:
 
 def check_new(settled: Settled) -> Diagnostics:
     """Write the lock where it belongs. W140 when that cannot be: the run goes on without."""
-    from recipelang.engine.files import write_text
+    from recipelang.storage.writing import write_text
 
     found = Diagnostics()
     why = settled.why_not

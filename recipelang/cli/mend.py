@@ -35,7 +35,7 @@ def mend_file(source: Source, check: Callable[[Source], Checked], allowed: Colle
     if source.name == "<stdin>":
         sys.stdout.write(mended.source.text)
     elif mended.made:
-        from recipelang.cli.rewrite import rewrite
+        from recipelang.storage.writing import rewrite
 
         rewrite(Path(source.name), mended.source.text)
     for line in mended.made:

@@ -138,7 +138,7 @@ def _write(
     done: Sequence[Migration], inside: Sequence[str], out: Path, single: bool, overwrite: bool
 ) -> list[str | None]:
     """Where each recipe went. Nothing is written when one of them is there already."""
-    from recipelang.engine.files import write_text
+    from recipelang.storage.writing import write_text
 
     if single and out.suffix == ".recipe":
         paths = [out]

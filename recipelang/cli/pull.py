@@ -64,7 +64,7 @@ def pull(
 def _write(artifact: Artifact, out: Path) -> None:
     """All files or none; a folder that holds anything else is left alone."""
     from recipelang.artifact.layout import is_empty
-    from recipelang.engine.files import new_folder
+    from recipelang.storage.writing import new_folder
 
     wanted = artifact.files()
     if not out.name or (os.path.lexists(out) and not is_empty(out)):  # `.` cannot be put in place at once

@@ -52,28 +52,28 @@ def report(
 
 def write(folder: Path, plan: Plan) -> Path:
     """`report.html` in the folder of a run."""
-    from recipelang.engine import files
     from recipelang.report.run import NAME, text
+    from recipelang.storage.writing import write_text
 
-    files.write_text(folder / NAME, text(folder, plan))
+    write_text(folder / NAME, text(folder, plan))
     return folder / NAME
 
 
 def write_pictures(folder: Path, pictures: dict[str, str]) -> list[Path]:
     """Each as SVG, and as PNG if there is something to draw it with."""
-    from recipelang.engine import files
     from recipelang.report.chart import alone
     from recipelang.report.png import drawn
+    from recipelang.storage.writing import new_file, write_text, writing
 
     written = []
     for name, picture in pictures.items():
         path = folder / "plots" / f"{name}.svg"
-        with files.writing(path):
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        files.write_text(path, alone(picture))
+        write_text(path, alone(picture))
         written.append(path)
         if (data := drawn(alone(picture))) is not None:
-            with files.new_file(path.with_suffix(".png")) as part:
+            with new_file(path.with_suffix(".png")) as part:
                 part.write_bytes(data)
             written.append(path.with_suffix(".png"))
     return written

@@ -81,12 +81,13 @@ def study(
         return
     stopped = None
     if not table:
-        from recipelang.engine import files
+        from recipelang.engine.files import only_one
+        from recipelang.storage.writing import writing
         from recipelang.study.execute import run_all
 
-        with files.writing(folder):
+        with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        with files.only_one(folder):
+        with only_one(folder):
             news = Lines(console, found, made, wanted, outcomes, folder)
             drop = found.drops_weights
             ended, stopped = run_all(folder, wanted, news, jobs=jobs, drop_weights=drop)
@@ -139,18 +140,18 @@ def checked(source: Source) -> tuple[Diagnostics, str]:
 def write(study: Study, folder: Path, outcomes: Sequence[object]) -> None:
     """The table in three forms, the plots, the report."""
     from recipelang.cli.report import write_pictures
-    from recipelang.engine import files
     from recipelang.report.study import pictures, text
+    from recipelang.storage.writing import write_json, write_text, writing
     from recipelang.study import table
     from recipelang.study.results import document, rows
 
-    with files.writing(folder):
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     made = rows(study, outcomes)  # type: ignore[arg-type]
-    files.write_json(folder / "study.json", document(study, outcomes))  # type: ignore[arg-type]
-    files.write_text(folder / "study.md", table.markdown(study, made))
-    files.write_text(folder / "study.csv", table.comma_separated(study, made))
-    files.write_text(folder / "report.html", text(study, outcomes))  # type: ignore[arg-type]
+    write_json(folder / "study.json", document(study, outcomes))  # type: ignore[arg-type]
+    write_text(folder / "study.md", table.markdown(study, made))
+    write_text(folder / "study.csv", table.comma_separated(study, made))
+    write_text(folder / "report.html", text(study, outcomes))  # type: ignore[arg-type]
     write_pictures(folder, pictures(study, outcomes))  # type: ignore[arg-type]
 
 
@@ -163,11 +164,11 @@ def _name(study: Study) -> str:
 def _forget(folder: Path, variants: Sequence[Variant]) -> None:
     import shutil
 
-    from recipelang.engine import files
+    from recipelang.engine.files import only_one
     from recipelang.study.results import folder_of
 
     for variant in variants:
         at = folder_of(folder, variant)
         if at.is_dir():
-            with files.only_one(at):
+            with only_one(at):
                 shutil.rmtree(at)

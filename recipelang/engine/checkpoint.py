@@ -21,11 +21,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from recipelang import processes
-from recipelang.engine import files
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.shards import beside, whole
 from recipelang.runtime.state import Modifier
 from recipelang.source import fail
+from recipelang.storage.reading import sha256
+from recipelang.storage.writing import new_folder
 
 FORMAT = 1
 
@@ -73,12 +74,12 @@ def save(
     weights, tensors = wholly(_each_once(model)), wholly(tensors)
     if not processes.main():
         return path
-    with files.new_folder(path) as part:
+    with new_folder(path) as part:
         save_file(weights, part / "model.safetensors")
         save_file(tensors, part / "state.safetensors")
         body = {"format": FORMAT, **asdict(position), "python": _python_random()}
         (part / "state.json").write_text(json.dumps(body), "utf-8")
-        digests = {f.name: files.sha256(f) for f in sorted(part.iterdir())}
+        digests = {f.name: sha256(f) for f in sorted(part.iterdir())}
         (part / "manifest.json").write_text(json.dumps(digests, indent=1), "utf-8")
     every = newest_first(folder)
     here = every.index(path)  # what sorts before it was damaged and is being done again
@@ -95,7 +96,7 @@ def load(path: Path, behaviour: str) -> Loaded:
     """E083 when a file is missing or changed, or the checkpoint is another run's."""
     try:
         manifest = json.loads((path / "manifest.json").read_text("utf-8"))
-        bad = [n for n, d in manifest.items() if not (path / n).is_file() or files.sha256(path / n) != d]
+        bad = [n for n, d in manifest.items() if not (path / n).is_file() or sha256(path / n) != d]
         body = json.loads((path / "state.json").read_text("utf-8"))
     except (OSError, ValueError, AttributeError):
         bad, body = ["manifest.json"], {}

@@ -9,9 +9,9 @@ from pathlib import Path
 from torch import nn
 
 from recipelang import processes
-from recipelang.engine import files
 from recipelang.engine.checkpoint import wholly
 from recipelang.engine.models import quiet
+from recipelang.storage.writing import new_folder, writing
 
 _TOKENIZER = (
     "tokenizer.json",
@@ -28,7 +28,7 @@ def save_model(model: nn.Module, folder: Path, source: Path, max_shard: int, met
     weights = wholly(model.state_dict())
     if not processes.main():
         return
-    with files.new_folder(folder) as part, quiet():
+    with new_folder(folder) as part, quiet():
         model.save_pretrained(part, state_dict=weights, max_shard_size=max_shard)  # type: ignore[operator]
         for name in _TOKENIZER:
             if (source / name).exists():
@@ -64,7 +64,7 @@ def _in_order(path: Path) -> None:
 
 def move_up(folder: Path, out: Path) -> None:
     """Every file of a finished export into the output folder, each by one rename."""
-    with files.writing(out):
+    with writing(out):
         for path in sorted(folder.iterdir()):
             path.replace(out / path.name)
         folder.rmdir()

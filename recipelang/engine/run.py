@@ -17,13 +17,14 @@ from accelerate import Accelerator
 from torch import nn
 
 from recipelang import processes
-from recipelang.engine import checkpoint, export, files
+from recipelang.engine import checkpoint, export
 from recipelang.engine.acting import acting
 from recipelang.engine.attention_maps import show_maps
 from recipelang.engine.card import card
 from recipelang.engine.depth import keep_layers
 from recipelang.engine.evaluate import evaluate
 from recipelang.engine.event_log import EventLog
+from recipelang.engine.files import only_one
 from recipelang.engine.gradients import gradients
 from recipelang.engine.groups import make_optimizer
 from recipelang.engine.interrupt import StopRequests
@@ -50,6 +51,7 @@ from recipelang.runtime.event import Event
 from recipelang.runtime.state import Modifier, State, fire
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.spec.claims import Verdict
+from recipelang.storage.writing import json_text, write_json, write_text
 from recipelang.tasks import Features, task_of
 
 _LOG_EVERY = 10
@@ -63,7 +65,7 @@ def execute(
 
     Raises `RecipeError` with a code, or `Interrupted` after a signal.
     """
-    with files.only_one(out) if processes.main() else nullcontext():
+    with only_one(out) if processes.main() else nullcontext():
         return _execute(_Run(plan, out, reporter, shard), judge, resume)
 
 
@@ -436,12 +438,12 @@ class _Run:
         if not processes.main():
             return result
         if self.plan.export.card:
-            files.write_text(self.out / "README.md", card(self.plan, told, self.out))
+            write_text(self.out / "README.md", card(self.plan, told, self.out))
         body = self._body("finished", told)
         more = {**counted(measured), "never": {n: before[n] for n in self.plan.never}}
-        said = statement(self.plan, self.out, body, more, files.json_text(body))
-        files.write_json(self.out / "recipe" / STATEMENT, said)  # first: a finished run always has it
-        files.write_json(self.out / RECORD, body)
+        said = statement(self.plan, self.out, body, more, json_text(body))
+        write_json(self.out / "recipe" / STATEMENT, said)  # first: a finished run always has it
+        write_json(self.out / RECORD, body)
         shutil.rmtree(self.checkpoints, ignore_errors=True)  # the weights themselves are there now
         return result
 
@@ -461,7 +463,7 @@ class _Run:
     def record(self, status: str, more: dict) -> None:  # type: ignore[type-arg]
         """`run.json`: written at the start, and again at every end."""
         if processes.main():
-            files.write_json(self.out / RECORD, self._body(status, more))
+            write_json(self.out / RECORD, self._body(status, more))
 
     def _body(self, status: str, more: dict) -> dict:  # type: ignore[type-arg]
         return body(self.plan, status, self.digest, self.accelerator.device, self.shard, more)

@@ -9,10 +9,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from recipelang import processes
-from recipelang.engine import files
+from recipelang.engine.files import only_one
 from recipelang.engine.records import RECORD, read_record
 from recipelang.plan.types import Plan
 from recipelang.source import fail
+from recipelang.storage.writing import new_folder, writing
 
 #: what is left of a run that was killed before it had its recipe
 _BEGUN = (".recipe.tmp", ".lock")
@@ -25,13 +26,13 @@ def prepare_folder(
 
     `carried`: more of the recipe to keep, by its path in the folder `recipe`.
     """
-    with files.writing(out):
+    with writing(out):
         if out.exists() and (not out.is_dir() or any(p.name not in _BEGUN for p in out.iterdir())):
             _may_replace(out, plan, overwrite)
-            with files.only_one(out):
+            with only_one(out):
                 shutil.rmtree(out)
         out.mkdir(parents=True, exist_ok=True)
-    with files.new_folder(out / "recipe") as part:  # both or none: what `resume` needs, and what tells a run of ours
+    with new_folder(out / "recipe") as part:  # both or none: what `resume` needs, and what tells a run of ours
         (part / "effective.recipe").write_text(effective, "utf-8")
         (part / "plan.json").write_text(plan.model_dump_json(indent=1) + "\n", "utf-8")
         for name, text in carried.items():

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from recipelang import __version__
-from recipelang.engine import files
 from recipelang.plan.types import Plan
 from recipelang.spec.canonical import digest
+from recipelang.storage.reading import sha256
 
 #: in the folder `recipe/`
 STATEMENT = "statement.json"
@@ -41,7 +41,7 @@ def read_origin(out: Path) -> dict[str, Any]:
 
 def lock_digest(out: Path) -> str | None:
     path = out / "recipe" / "recipe.lock"
-    return "sha256:" + files.sha256(path) if path.is_file() else None
+    return "sha256:" + sha256(path) if path.is_file() else None
 
 
 def run_digest(plan: Plan, lock: str | None, device: str, versions: Mapping[str, str]) -> str:
@@ -117,5 +117,5 @@ def _files(out: Path) -> dict[str, str]:
         name = path.relative_to(out).as_posix()
         later = name.split("/")[0] in _LATER or name.startswith("recipe/statement.") or "/.recipe" in f"/{name}"
         if path.is_file() and not path.is_symlink() and not later:
-            found[name] = files.sha256(path)
+            found[name] = sha256(path)
     return found

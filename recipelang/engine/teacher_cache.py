@@ -21,10 +21,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from recipelang import processes
-from recipelang.engine import files
 from recipelang.modifiers.distill import inputs
 from recipelang.runtime.state import State
 from recipelang.source import fail
+from recipelang.storage.writing import new_file
 from recipelang.tasks import Features
 
 FORMAT = 1
@@ -148,7 +148,7 @@ def _narrow(logits: Tensor, kept: str) -> Tensor:
 
 def _write(path: Path, tensors: dict[str, Tensor], rows: np.ndarray) -> None:
     metadata = {"digest": _digest(tensors, rows)}
-    with files.new_file(path) as part:
+    with new_file(path) as part:
         save_file(tensors, part, metadata)
 
 

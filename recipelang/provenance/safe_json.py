@@ -5,32 +5,39 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from recipelang.artifact.regular_file import Irregular, read_regular
-from recipelang.artifact.strict_json import read_json
 from recipelang.source import RecipeError, fail
+from recipelang.storage import reading
+from recipelang.storage.reading import Unreadable, Why
+from recipelang.storage.strict_json import parse_json
 
 #: of a statement; one of a model with a million tensors would be smaller than its plan
-MAX_BYTES = 16 * 2**20
+MAX_BYTES = reading.MAX_RECORD
 
 
 def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
     """A regular file, whole. E139 for a link or a device, E137 when it is too large."""
     try:
-        data = read_regular(path, limit)
-    except FileNotFoundError:
-        raise fail("E135", f"there is no file `{path}`") from None
-    except Irregular:
-        raise link(path) if path.is_symlink() else fail("E139", f"`{path.name}` is not a regular file") from None
-    except OSError as error:
-        raise fail("E137", f"`{path.name}` cannot be read", notes=[error.strerror or str(error)]) from None
-    if len(data) > limit:
-        raise fail("E137", f"`{path.name}` is larger than {limit // 2**20} MiB", help="this is not what a run writes")
-    return data
+        return reading.read_bytes(path, limit, inside=path.parent)
+    except Unreadable as error:
+        raise _coded(error) from None
+
+
+def _coded(error: Unreadable) -> RecipeError:
+    name = error.path.name
+    match error.why:
+        case Why.MISSING:
+            return error.coded("E135")
+        case Why.LINK:
+            return link(error.path)
+        case Why.FOLDER | Why.IRREGULAR:
+            return fail("E139", f"`{name}` is not a regular file")
+        case Why.TOO_LARGE:
+            return error.coded("E137", name=name, help="this is not what a run writes")
+    return error.coded("E137", name=name)
 
 
 def link(path: Path) -> RecipeError:
-    help = "a link can lead anywhere, and to something else tomorrow; copy the file itself"
-    return fail("E139", f"`{path.name}` is a symbolic link", help=help)
+    return Unreadable(path, Why.LINK).coded("E139", name=path.name)
 
 
 def read_object(path: Path, limit: int = MAX_BYTES) -> dict[str, Any]:
@@ -40,10 +47,9 @@ def read_object(path: Path, limit: int = MAX_BYTES) -> dict[str, Any]:
 def parse_object(data: bytes, name: str) -> dict[str, Any]:
     """A JSON object. E137 for what is none, nests too deeply, or says a name twice."""
     try:
-        found = read_json(data, len(data))
-    except (ValueError, RecursionError) as error:
-        why = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else f"as JSON: {str(error)[:120]}"
-        raise fail("E137", f"`{name}` is damaged", notes=[why], help="copy or download it again") from None
+        found = parse_json(data)
+    except ValueError as error:
+        raise Unreadable(Path(name), Why.DAMAGED, str(error)[:120]).coded("E137") from None
     if not isinstance(found, dict):
         raise fail("E137", f"`{name}` is not a JSON object")
     return found

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from recipelang.artifact.referrers import BUNDLE as BUNDLE_TYPE, STATEMENT as PAYLOAD_TYPE
-from recipelang.engine.files import write_json
 from recipelang.provenance.safe_json import parse_object, read_bytes
 from recipelang.provenance.statement import read_statement, statement_path
 from recipelang.provenance.verify import SIGNATURE
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
+from recipelang.storage.writing import write_json
 
 #: of a password of a private key
 PASSWORD = "RECIPELANG_KEY_PASSWORD"

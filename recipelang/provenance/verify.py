@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from recipelang.engine.files import sha256
 from recipelang.engine.records import Measurements
 from recipelang.plan.types import Plan
 from recipelang.provenance.carried import ORIGIN, PORTABLE, SPEC
@@ -27,6 +26,7 @@ from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.spec.check import Recipe
 from recipelang.spec.claims import judge
+from recipelang.storage.reading import sha256
 
 #: beside the statement
 SIGNATURE = "statement.sigstore.json"

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Protocol
 
-from recipelang.engine import files
+from recipelang.storage.writing import write_text, writing
 from recipelang.study.results import Outcome, folder_of, outcome
 from recipelang.study.variants import Variant
 
@@ -98,13 +98,13 @@ def run_all(
 
 def _start(out: Path, variant: Variant, news: News, jobs: int) -> _Running:
     folder, recipe, log = folder_of(out, variant), recipe_of(out, variant), log_of(out, variant)
-    with files.writing(recipe):
+    with writing(recipe):
         for path in (folder, recipe, log):
             path.parent.mkdir(parents=True, exist_ok=True)
         resumed = (folder / "recipe" / "plan.json").is_file()
         if not resumed:  # a run that was cut before it had a plan left nothing worth keeping
             shutil.rmtree(folder, ignore_errors=True)
-        files.write_text(recipe, variant.text)
+        write_text(recipe, variant.text)
         to = open(log, "ab" if resumed else "wb")  # noqa: SIM115 (closed when the run ends)
     first = variant.plan.rehearsal
     steps = ["--steps", str(first)] if first else []

@@ -134,17 +134,17 @@ def test_disk_full_while_pushing_to_a_folder(published: Path, monkeypatch, write
 
 
 def test_a_lock_that_cannot_be_written_stops_no_run(project: Path, monkeypatch):
-    from recipelang.engine import files
+    from recipelang.storage import writing
 
-    real = files.write_text
+    real = writing.write_text
 
-    def write(path: Path, text: str) -> None:
+    def write(path: Path, text: str, **more: object) -> None:
         if path.suffix == ".lock" and path.resolve().parent == project:
-            with files.writing(path):
+            with writing.writing(path):
                 raise OSError(errno.EROFS, "read-only")
-        real(path, text)
+        real(path, text, **more)
 
-    monkeypatch.setattr(files, "write_text", write)
+    monkeypatch.setattr(writing, "write_text", write)
     ended = command("run", "tiny.recipe", "--steps", "1", "-o", "out")
     assert "W140" in ended.codes
     assert (project / "out" / "recipe" / "recipe.lock").is_file()

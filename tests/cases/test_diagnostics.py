@@ -208,17 +208,17 @@ def data_changed_since_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lock_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    from recipelang.engine import files
+    from recipelang.storage import writing
 
-    real = files.write_text
+    real = writing.write_text
 
-    def write(path: Path, text: str) -> None:
+    def write(path: Path, text: str, **more: object) -> None:
         if path.name == "a.recipe.lock":
-            with files.writing(path):
+            with writing.writing(path):
                 raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-        real(path, text)
+        real(path, text, **more)
 
-    monkeypatch.setattr(files, "write_text", write)
+    monkeypatch.setattr(writing, "write_text", write)
 
 
 def base_moved(monkeypatch: pytest.MonkeyPatch) -> None:
