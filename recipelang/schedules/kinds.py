@@ -11,7 +11,7 @@ from recipelang.source import Span
 from recipelang.source.suggest import closest
 from recipelang.values import aliases
 from recipelang.values.composite import Applied, Arrow, Between, Poison, Schedule, ShapeSegment, Symbol
-from recipelang.values.kinds import Kind, Mismatch, Silent, wrong
+from recipelang.values.kinds import Kind, Mismatch, Silent, misnamed, wrong
 from recipelang.values.quantities import Quantity, Rate, Time
 
 
@@ -130,11 +130,10 @@ def _call(call: Applied, kind: Kind, events: bool) -> ShapeSegment:
                 raise Mismatch("E024", f"`{shape}` takes one change, then named arguments", help, span=span)
             change = value
         elif name not in allowed:
-            near = closest(name, listed)
-            help = f"did you mean `{near}`?" if near else f"it takes {', '.join(f'`{a}`' for a in listed)}"
-            if not near and (meant := ELSEWHERE.get(name)) in listed:
-                help = f"`{meant}` says it, as in `{EXAMPLES[meant]}`"
-            raise Mismatch("E051", f"`{shape}` has no argument `{name}`", help, near)
+            takes = f"it takes {', '.join(f'`{a}`' for a in listed)}"
+            if (meant := ELSEWHERE.get(name)) in listed:
+                takes = f"`{meant}` says it, as in `{EXAMPLES[meant]}`"
+            raise misnamed(f"`{shape}` has no argument `{name}`", closest(name, listed), call, takes)
         elif name in given:
             raise Mismatch("E026", f"argument `{name}` is given twice", "keep one of them")
         else:

@@ -82,7 +82,7 @@ class Binder:
         for name, attribute in self.attributes(block.body, known).items():
             self.spans[f"{path}.{name}"] = attribute.value.span
             if name not in known:
-                self._unknown_attribute(block.kind, spec, attribute, evaluator)
+                self._unknown_attribute(block, spec, attribute, evaluator)
                 if not isinstance(attribute.value, t.Edited):
                     value = evaluator.value(attribute.value)  # a slip in its name does not hide one in its value
                     if word := _meant(name, known):
@@ -203,7 +203,7 @@ class Binder:
             if not isinstance(statement, t.Block):
                 continue
             if statement.kind not in table:
-                meant = self._unknown_block(statement, parent)
+                meant = self._unknown_block(statement, parent, statements)
                 if meant is None or (meant, statement.labels) in whole:
                     continue
                 statement = replace(statement, kind=meant)
@@ -242,17 +242,23 @@ class Binder:
         return False
 
     # ----------------------------------------------------------------- messages
-    def _unknown_attribute(self, kind: str, spec: type[Spec], attribute: t.Attribute, evaluator: Evaluator) -> None:
-        name = attribute.name
+    def _unknown_attribute(
+        self, block: t.Block, spec: type[Spec], attribute: t.Attribute, evaluator: Evaluator
+    ) -> None:
+        name, kind = attribute.name, block.kind
         here = spec.attributes()
         word = _meant(name, here)
         where = f"`{kind}`" if kind else "the top of a recipe"
         message = f"unknown attribute `{name}` in {where}"
         fixes: tuple[Fix, ...] = ()
-        if word:
+        if word and name in OTHER_VALUES:
+            help = f"say it by `{word}`: {OTHER_VALUES[name] or f'{here[word].doc}, as in `{word} = {here[word].example}`'}"
+        elif word and self._stands_first(word, attribute, block, here):
+            help = f"`{word}` is given already: take one of the two out"
+        elif word:
             help = f"did you mean `{word}`?"
             fixes = instead(name, word, attribute.name_span, here)
-            if name in ALIASES and name not in OTHER_VALUES:
+            if name in ALIASES:
                 fixes = (replace(fixes[0], applicability="safe"),)
         elif name in BLOCKS.get(kind, {}):
             help = f"`{name}` is a block: write `{name} {{ ... }}`"
@@ -267,8 +273,23 @@ class Binder:
             help = f"it takes {', '.join(f'`{a}`' for a in here)}"
         self._error("E051", message, attribute.name_span, help=help, fixes=fixes)
 
-    def _unknown_block(self, block: t.Block, parent: str) -> str | None:
-        """Said with the kind that was meant, where that is clear: the block is then read as one of it."""
+    def _stands_first(self, word: str, attribute: t.Attribute, block: t.Block, here: Mapping[str, object]) -> bool:
+        """Whether the file gives the block that attribute, or has a wrong name for it before this one: two would be
+        too many."""
+        named = [s for s in block.body if isinstance(s, t.Attribute) and self._same_file(s, attribute)]
+        return any(
+            s.name == word or (s.name not in here and s.span < attribute.span and _meant(s.name, here) == word)
+            for s in named
+        )
+
+    def _same_file(self, a: t.Statement, b: t.Statement) -> bool:
+        return self.source.file(a.span) is self.source.file(b.span)
+
+    def _unknown_block(self, block: t.Block, parent: str, beside: Iterable[t.Statement]) -> str | None:
+        """Said with the kind that was meant, where that is clear: the block is then read as one of it.
+
+        `beside`: what stands there as well; no fix writes a block that its file has already.
+        """
         where = f"`{parent}`" if parent else self.whole
         if (parent, block.kind) in LATER_BLOCKS:
             self._error(
@@ -290,7 +311,9 @@ class Binder:
             help = f"`{block.kind}` is an attribute of `{attributes[0]}`: write `{block.kind} = {example}` there"
         else:
             help = f"{where} takes {', '.join(f'`{b}`' for b in table)}" if table else f"{where} takes no blocks"
-        fixes = instead(block.kind, near, block.kind_span, table)
+        there = (s for s in beside if isinstance(s, t.Block) and self._same_file(s, block))
+        twice = any((s.kind, s.labels) == (near, block.labels) for s in there)
+        fixes = () if twice else instead(block.kind, near, block.kind_span, table)
         self._error("E052", f"unknown block `{block.kind}` in {where}", block.kind_span, help=help, fixes=fixes)
         return near if closest(block.kind, table) == near else None
 

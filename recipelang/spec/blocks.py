@@ -578,13 +578,24 @@ ALIASES = {
     "random_seed": "seed",
 }
 
-#: of these, those whose value is written otherwise here: putting the name right is not the whole of it
-OTHER_VALUES = frozenset(
-    {
-        *("init_lr", "warmup", "warmup_steps", "warmup_ratio", "lr_scheduler_type", "lr_func", "max_steps"),
-        *("per_device_train_batch_size", "per_device_batch_size", "gradient_accumulation_steps", "accumulate"),
-        *("final_sparsity", "init_sparsity", "start_epoch", "end_epoch", "update_frequency", "inter_func"),
-        *("global_sparsity", "score_type", "pruner", "block_size", "distill_output_keys", "weight_decay", "optim"),
-        *("bf16", "fp16", "mask_type", "mask_structure", "save_steps", "eval_steps", "dataset", "path", "alpha"),
-    }
+_WARMED_UP = (
+    "a list begins with it, `[linear(0 -> 5e-5, over = start..1 epoch), linear(5e-5 -> 0, over = 1 epoch..end)]`"
 )
+_ACCUMULATED = "`batch` is of a whole optimizer step; passes of `micro_batch` examples are added up to it"
+_DEVICES = "examples of one pass; `batch` is all of an optimizer step, over passes and devices"
+
+#: of these, those whose value means or is written something else here, so that no fix puts the name right alone; and
+#: what to write, where the attribute's own example does not say it
+OTHER_VALUES: dict[str, str] = {
+    **dict.fromkeys(("warmup", "warmup_steps", "warmup_ratio"), _WARMED_UP),
+    **dict.fromkeys(("gradient_accumulation_steps", "accumulate"), _ACCUMULATED),
+    **dict.fromkeys(("per_device_train_batch_size", "per_device_batch_size"), _DEVICES),
+    "max_steps": "with its unit, as in `length = 100 steps`",
+    "update_frequency": "how often it changes, as in `cubic(0% -> 90%, over = 10%..90%, every = 100 steps)`",
+    "weight_decay": "as in `optimizer = adamw(weight_decay = 0.01)`",
+    **dict.fromkeys(("init_lr", "lr_scheduler_type", "lr_func", "optim"), ""),
+    **dict.fromkeys(("final_sparsity", "init_sparsity", "start_epoch", "end_epoch", "inter_func"), ""),
+    **dict.fromkeys(("global_sparsity", "score_type", "pruner", "block_size", "distill_output_keys"), ""),
+    **dict.fromkeys(("bf16", "fp16", "mask_type", "mask_structure", "save_steps", "eval_steps", "alpha"), ""),
+    **dict.fromkeys(("dataset", "path"), ""),
+}

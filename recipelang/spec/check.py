@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from recipelang.source import Diagnostic, Diagnostics, Label, Source, Span
 from recipelang.source.suggest import closest
+from recipelang.spec import vocabulary
 from recipelang.spec.bind import Binder, bind_data, bind_stage
 from recipelang.spec.blocks import (
     METRICS,
@@ -25,7 +26,7 @@ from recipelang.spec.evaluate import Definition, Evaluator
 from recipelang.spec.imports import Loader, no_imports
 from recipelang.spec.params import Given, Param, Params
 from recipelang.syntax import Parsed, parse, tree as t
-from recipelang.values.composite import Poison, StageRef, Symbol
+from recipelang.values.composite import POISON, Poison, StageRef, Symbol
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,8 @@ class _Checker:
         empty = not self.tree.statements and bool(self.diagnostics.errors)  # no header, and nothing else
         recipe = None if empty else self._bind()
         self._require(sound=recipe is not None and not abstract)
+        if not self.diagnostics.errors:
+            vocabulary.check_arguments(self.tree, self.evaluator)
         sound = recipe is not None and not abstract and not self.diagnostics.errors
         missing = tuple(self.params.missing)
         return Checked(
@@ -256,7 +259,11 @@ class _Checker:
     def _let(self, node: t.Let) -> None:
         def compute() -> object:
             value = self.evaluator.within({}).value(node.value)
-            return value
+            return (
+                value
+                if isinstance(value, Poison) or vocabulary.is_known(node.value, self.tree, self.evaluator)
+                else POISON
+            )
 
         self.evaluator.definitions[node.name] = Definition(node.name, "let", compute, node.name_span)
 

@@ -59,6 +59,7 @@ class _Composer:
         self.statements: list[t.Statement] = []
         self.replaced: dict[str, list[t.Statement]] = {}
         self.unread: set[str] = set()
+        self.laid_over: set[str] = set()  # names of the overlays so far
 
     def add(self, file: File) -> None:
         """A file's statements on top of what it inherits."""
@@ -82,6 +83,7 @@ class _Composer:
         self.statements += own
 
     def overlay(self, file: File) -> None:
+        self.laid_over.add(file.source.name)
         for statement in file.tree.statements:
             match statement:
                 case t.Set() | t.Patch():
@@ -128,11 +130,18 @@ class _Composer:
         self.statements[index] = replace(param, default=statement.value, fixed=statement.path.span)
 
     def _is_fixed(self, param: t.Param, span: Span) -> bool:
+        """What a recipe has `set` is final; what an overlay has, a later overlay may set anew."""
+        if param.fixed is not None and self._later_overlay(param.fixed, span):
+            return False
         if param.fixed is not None:
             set_here = Label(self.imports.source, param.fixed, "set here, for good")
             help = "change it there, or take this line out"
             self._error("E037", f"`{param.name}` is set already", span, help=help, secondary=(set_here,))
         return param.fixed is not None
+
+    def _later_overlay(self, before: Span, now: Span) -> bool:
+        names = {self.imports.source.file(before).name, self.imports.source.file(now).name}
+        return len(names) == 2 and names <= self.laid_over
 
     def _no_parameter(self, statement: t.Set, own: tuple[t.Statement, ...]) -> None:
         name = statement.path.text

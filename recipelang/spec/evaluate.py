@@ -197,7 +197,7 @@ class Evaluator:
             value = self.value(part)
             if self.is_unread(value):
                 return POISON
-            if isinstance(value, Symbol):
+            if self.is_bare(part, value):
                 return self.unknown(part)
             from recipelang.spec.show import show
 

@@ -14,7 +14,7 @@ from typing import Literal
 from recipelang.source.suggest import closest
 from recipelang.values import aliases, kinds as k
 from recipelang.values.composite import Applied, Chosen, Symbol
-from recipelang.values.kinds import Kind, Mismatch, Silent, wrong
+from recipelang.values.kinds import Kind, Mismatch, Silent, misnamed, wrong
 
 
 @dataclass(frozen=True)
@@ -242,14 +242,9 @@ def _bind(call: Applied, signature: Signature) -> Chosen:
         if name in given:
             raise Mismatch("E026", f"argument `{name}` is given twice", "keep one of them")
         if name not in kinds:
-            near = closest(name, kinds)
             known = ", ".join(f"`{n}`" for n in kinds) or "no arguments"
-            raise Mismatch(
-                "E051",
-                f"`{signature.name}` has no argument `{name}`",
-                f"did you mean `{near}`?" if near else f"it takes {known}",
-                near,
-            )
+            message = f"`{signature.name}` has no argument `{name}`"
+            raise misnamed(message, closest(name, kinds), call, f"it takes {known}")
         given.add(name)
         try:
             values[name] = kinds[name].coerce(value)

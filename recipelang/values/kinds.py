@@ -127,6 +127,15 @@ def wrong(value: object, wanted: str, help: str | None = None) -> Mismatch:
     return Mismatch("E024", f"expected {wanted}, found {describe(value)}", help, name=name)
 
 
+def misnamed(message: str, near: str | None, call: Applied, otherwise: str) -> Mismatch:
+    """E051 for a name that is no argument; mended by the nearest one, unless the call has that already."""
+    if near is None:
+        return Mismatch("E051", message, otherwise)
+    if any(given == near for given, _, _ in call.arguments):
+        return Mismatch("E051", message, f"`{near}` is given already: take one of the two out")
+    return Mismatch("E051", message, f"did you mean `{near}`?", near)
+
+
 def _ends(value: object) -> tuple[object, ...]:
     match value:
         case Arrow(a, b) | Between(a, b) | Tolerance(a, b):

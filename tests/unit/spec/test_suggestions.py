@@ -2,6 +2,10 @@
 
 import pytest
 
+from recipelang.cli.mend import mend
+from recipelang.cli.read import check_all
+from recipelang.source import Source
+from recipelang.spec.blocks import ALIASES, BLOCKS, OTHER_VALUES
 from tests.reading import checked, codes, sound
 
 
@@ -47,10 +51,31 @@ def test_a_block_of_another_tool_is_named():
     assert [d.help[0] for d in checked(text).diagnostics if d.code == "E052"] == ["did you mean `evaluate`?"]
 
 
-@pytest.mark.parametrize("name", ["warmup_ratio", "gradient_accumulation_steps", "max_steps"])
-def test_an_attribute_whose_value_is_written_otherwise_is_not_mended_without_asking(name):
-    (fix,) = only(sound(("  batch         = 16", f"  batch = 16\n  {name} = 4"))).fixes
-    assert fix.applicability == "unsafe"
+@pytest.mark.parametrize("name", sorted(OTHER_VALUES))
+def test_an_attribute_whose_value_means_something_else_here_is_explained_and_never_mended(name):
+    kinds = {**BLOCKS[""], **BLOCKS["stage"]}
+    home = next(kind for kind, spec in kinds.items() if ALIASES[name] in spec.attributes())
+    block = f"{home} {'more ' * kinds[home].LABELS[0]}{{\n  {name} = 4\n}}\n"
+    text = 'recipe 1 "a"\n' + (block if home in BLOCKS[""] else f"stage s {{\n{block}}}\n")
+    (found,) = (d for d in checked(text).diagnostics if d.code == "E051")
+    assert found.fixes == ()
+    assert f"`{ALIASES[name]}`" in found.help[0]
+
+
+DOUBLES = (
+    ("  batch         = 16", "  batch = 16\n  lenght = 3 epochs"),
+    ("  batch         = 16", "  batch = 16\n  num_epochs = 3 epochs"),
+    ("  batch         = 16", "  batch_size = 16\n  train_batch_size = 8"),
+    ("method   = magnitude(scope = uniform)", "method = obert(damp = 1e-7, dmap = 1e-6)"),
+    ("evaluate dev {", "eval dev { metrics = [f1] }\nevaluate dev {"),
+)
+
+
+@pytest.mark.parametrize(("old", "new"), DOUBLES)
+def test_no_fix_writes_a_second_one_of_what_is_there_already(old, new):
+    text = sound((old, new))
+    mended = mend(Source("a", text), lambda source: check_all(source, {}), {"safe", "unsafe"})
+    assert {d.code for d in mended.checked.diagnostics} & {"E012", "E026"} == set()
 
 
 def test_a_renamed_definition_is_one_finding_with_every_use():
