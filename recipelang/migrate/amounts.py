@@ -205,7 +205,7 @@ def _amounts(found: object) -> Iterator[Amount]:
 def pruned_alike(a: Prune, b: Prune) -> bool:
     """Two modifiers that one block says: ranked apart anyway, at the same times, to the same share."""
     apart = "scope = global" not in a.method and a.targets.ignored == b.targets.ignored
-    same = (a.method, a.pattern, a.order, a.targets.modules) == (b.method, b.pattern, b.order, b.targets.modules)
+    same = (a.method, a.pattern, a.targets.modules) == (b.method, b.pattern, b.targets.modules)
     return apart and same and _key(a.sparsity) == _key(b.sparsity)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
@@ -28,10 +28,24 @@ class Amount:
     def is_(self, number: Fraction | int) -> bool:
         return self.value == number
 
+    def minus(self, other: Amount) -> Amount:
+        """The difference, as a formula where this is one; of equal amounts plain 0."""
+        if self.value is not None and other.value is not None:
+            left = self.value - other.value
+            if self.formula is None or left == 0:
+                return replace(self, value=left, formula=None)
+            return replace(self, value=left, formula=x.less(self.formula, x.Number(other.value)))
+        mine, theirs = (a.formula or x.Number(a.value or Fraction(0)) for a in (self, other))
+        if mine == theirs:
+            return replace(self, value=Fraction(0), formula=None)
+        return replace(self, value=None, formula=x.less(mine, theirs))
+
 
 class Arguments:
-    def __init__(self, modifier: Modifier, document: Document, found: Diagnostics) -> None:
-        self.modifier, self.document, self.found = modifier, document, found
+    """`since`: the epoch that the modifier's stage begins with, of a file whose epochs count through all stages."""
+
+    def __init__(self, modifier: Modifier, document: Document, found: Diagnostics, since: Amount | None = None) -> None:
+        self.modifier, self.document, self.found, self.since = modifier, document, found, since
         self.read: set[str] = set()
         self.failed = False  # something was refused: what follows from it is not told as well
 
@@ -50,6 +64,13 @@ class Arguments:
             return None if default is None else Amount(Fraction(default), unit, self.modifier.span)
         return self.number(entry.value, unit, key)
 
+    def epoch(self, key: str, default: int | None = None) -> Amount | None:
+        """An epoch of the modifier's stage. What lies before 0 has a meaning of its own, and stays."""
+        at = self.amount(key, "epochs", default)
+        if at is None or self.since is None or (at.value is not None and at.value < 0):
+            return at
+        return at.minus(self.since)
+
     def number(self, written: Node, unit: Unit, key: str) -> Amount | None:
         node = plain(written)
         if (name := variable_of(self.document, written)) is not None:
@@ -67,7 +88,7 @@ class Arguments:
 
     def _formula(self, text: str, unit: Unit, span: Span) -> Amount | None:
         try:
-            formula = x.read(text)
+            formula = self.document.scoped(x.read(text), self.modifier.stage)
             try:
                 value: Fraction | None = x.value(formula, self.document.known)
             except KeyError:
@@ -81,20 +102,47 @@ class Arguments:
         return Amount(value, unit, span, formula if x.names(formula) else None)
 
     def flag(self, key: str, default: bool) -> bool:
+        """A truth value, also of a variable or a formula; the default is for what is not there, never a guess."""
         node = self._node(key)
-        if not isinstance(node, Scalar) or is_none(node):
+        if node is None or (isinstance(node, Scalar) and is_none(node)):
             return default
-        told = self.document.traps.flag(node)
-        return default if told is None else told
+        node = self._behind(node) if isinstance(node, Scalar) else node
+        told = self.document.traps.flag(node) if isinstance(node, Scalar) else None
+        if told is None and isinstance(node, Scalar) and (inner := x.inside_eval(node.text)) is not None:
+            amount = self._formula(inner, "number", self.span(key))
+            if amount is None:
+                return default  # told already
+            told = None if amount.value is None else amount.value != 0
+        if told is None:
+            self.refuse(key, f"`{key}` is neither true nor false", "write `true` or `false`")
+            return default
+        return told
 
     def text(self, key: str, default: str) -> str:
         """A word; a variable that holds one stands for it."""
         node = self._node(key)
         if not isinstance(node, Scalar) or is_none(node):
             return default
-        if (inner := x.inside_eval(node.text)) is not None and inner.strip() in self.document.variables:
-            node = self.document.variables[inner.strip()].node
+        node = self._behind(node)
+        if x.inside_eval(node.text) is not None:
+            self.refuse(key, f"`{key} = {node.text[:40]}` is no word that the file tells", "write the word itself")
+            return default
         return self.document.traps.text(node)
+
+    def says(self, key: str, word: str) -> bool:
+        """Whether it is this word, in capitals or not; a number or a formula is another thing."""
+        node = self._node(key)
+        return isinstance(node, Scalar) and self._behind(node).text.strip().upper() == word
+
+    def _behind(self, node: Scalar) -> Scalar:
+        """What `eval(name)` stands for where the variable holds a word; variables of variables are followed."""
+        for _ in self.document.variables:
+            inner = x.inside_eval(node.text)
+            variable = None if inner is None else self.document.variable(inner.strip(), self.modifier.stage)
+            if variable is None:
+                break
+            node = variable.node
+        return node
 
     def words(self, key: str) -> list[tuple[str, Span]]:
         """One word or a list of them, each with its place."""

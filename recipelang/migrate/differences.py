@@ -35,6 +35,13 @@ def differences(dialect: str, stages: list[Stage], *, compat: bool = False) -> t
         )
     if any(p.method.startswith("obert") for p in prunes):
         said.append("oBERT's gradients are drawn by the run's seed; SparseML took the next batches of a loader.")
+    if any(p.method.startswith(("sparsegpt", "wanda")) for p in prunes):
+        said.append(
+            "Layers are pruned one after another, each for what pruned ones give it, as llm-compressor does since February "
+            "2025. Before, and in SparseML, it saw what dense ones give it unless `sequential_update` was true."
+        )
+    if sum(s.trains for s in stages) > 1 and dialect == LEGACY:
+        said.append("Every stage begins with an optimizer of its own; that of SparseML went on through all stages.")
     if any(s.weight_decay is None and s.mode == "train" for s in stages):
         said.append(
             "Optimizer, clipping and weight decay are those of this language unless written: the loaders took them from the trainer."

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from recipelang.migrate import expressions as x
@@ -12,6 +13,7 @@ from recipelang.migrate.front_matter import front_matter, training_command
 from recipelang.migrate.nodes import Alias, Anchors, Entry, List, Map, Node, Scalar, compose, plain, tagged
 from recipelang.migrate.scalars import Traps, is_none
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Span
+from recipelang.syntax.tokens import KEYWORDS
 
 #: what the two dialects are called in reports
 LEGACY, NEWER = "SparseML 1, `!Tag` lists", "SparseML and llm-compressor, stages of modifiers"
@@ -33,13 +35,17 @@ class Modifier:
 
 @dataclass(frozen=True)
 class Variable:
-    """`formula` over other variables, or a plain value; a text where it is neither."""
+    """`formula` over other variables, or a plain value; a text where it is neither.
+
+    `name` as it was written; `stage` is the one that it belongs to, none: the file.
+    """
 
     name: str
     span: Span
     node: Scalar
     formula: x.Expression | None
     comment: str = ""
+    stage: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,8 @@ class Document:
     dialect: str
     traps: Traps
     modifiers: list[Modifier] = field(default_factory=list)
-    variables: dict[str, Variable] = field(default_factory=dict)
+    variables: dict[str, Variable] = field(default_factory=dict)  # by names that no two share
+    scopes: dict[str | None, dict[str, str]] = field(default_factory=dict)  # stage -> name as written -> its own
     stages: dict[str, StageKey] = field(default_factory=dict)
     command: dict[str, str] = field(default_factory=dict)
     known: dict[str, Fraction] = field(default_factory=dict)
@@ -67,6 +74,19 @@ class Document:
 
     def label(self, span: Span, text: str = "") -> Label:
         return Label(self.source, span, text)
+
+    def own_name(self, written: str, stage: str | None) -> str:
+        """The variable that a name means in a stage: SparseML 1 asked the stage first, the newer loaders the file."""
+        order = (stage, None) if self.dialect == LEGACY else (None, stage)
+        found = (self.scopes.get(scope, {}).get(written) for scope in order)
+        return next((name for name in found if name is not None), written)
+
+    def variable(self, written: str, stage: str | None) -> Variable | None:
+        return self.variables.get(self.own_name(written, stage))
+
+    def scoped(self, formula: x.Expression, stage: str | None) -> x.Expression:
+        """The formula with names that no two variables share."""
+        return x.renamed(formula, lambda name: self.own_name(name, stage))
 
     def without_effect(self, message: str, why: str, span: Span) -> None:
         """Told once, however often it stands in the file (W131)."""
@@ -108,6 +128,7 @@ def read(source: Source, found: Diagnostics) -> Document:
 class _Reader:
     def __init__(self, document: Document, found: Diagnostics) -> None:
         self.document, self.found = document, found
+        self.variables: list[Variable] = []
 
     def read(self, root: Node) -> None:
         if isinstance(root, List):  # a bare list of modifiers
@@ -126,7 +147,7 @@ class _Reader:
                 self._stage(entry, value)
         self._evaluate()
 
-    def _variable(self, entry: Entry, value: Scalar) -> None:
+    def _variable(self, entry: Entry, value: Scalar, stage: str | None = None) -> None:
         if entry.key in _HEAD:
             return
         comment = comment_above(self.document.source, entry.at)
@@ -136,8 +157,31 @@ class _Reader:
             number = self.document.traps.number(value)
             formula = None if number is None else x.Number(number)
         name = re.sub(r"\W", "_", entry.key, flags=re.ASCII)
-        self.document.variables[name] = Variable(name, entry.at, value, formula, comment)
-        self.document.anchored[id(value)] = name
+        self.variables.append(Variable(name, entry.at, value, formula, comment, stage))
+
+    def _scopes(self) -> None:
+        """Names that no two variables share: one that several stages define gets its stage in front."""
+        defined = Counter(variable.name for variable in self.variables)
+        of_file = {variable.name for variable in self.variables if variable.stage is None}
+        taken = set(defined)
+        for variable in self.variables:
+            name = variable.name
+            if self.document.dialect == NEWER and variable.stage is not None and name in of_file:
+                why = "the file defines it as well, and its loader took that one"
+                self.document.without_effect(f"`{name}` of a stage has no effect", why, variable.span)
+                continue
+            if defined[name] > 1 and variable.stage is not None:
+                name = f"{stage_name(variable.stage)}_{name}"
+                while name in taken:
+                    name += "_"
+                taken.add(name)
+            self.document.scopes.setdefault(variable.stage, {})[variable.name] = name
+            self.document.variables[name] = variable
+            self.document.anchored[id(variable.node)] = name
+        for name, variable in self.document.variables.items():
+            if variable.formula is not None:
+                formula = self.document.scoped(variable.formula, variable.stage)
+                self.document.variables[name] = replace(variable, formula=formula)
 
     def expression(self, text: str, span: Span) -> x.Expression | None:
         try:
@@ -153,6 +197,7 @@ class _Reader:
 
     def _evaluate(self) -> None:
         """Values of variables; one that needs itself, or what has no value, stays without."""
+        self._scopes()
         open_ = {n: v for n, v in self.document.variables.items() if v.formula is not None}
         while open_:
             ready = [n for n, v in open_.items() if not set(x.names(v.formula)) & open_.keys()]  # type: ignore[arg-type]
@@ -182,7 +227,7 @@ class _Reader:
             elif inner.key.endswith("Modifier"):
                 self._modifier(inner.key, inner.at, value, entry.key, "")
             elif isinstance(value, Scalar) and inner.key not in ("run_type", *_HEAD):
-                self._variable(inner, value)
+                self._variable(inner, value, entry.key)
         if len(self.document.modifiers) > before:
             self.document.stages[entry.key] = StageKey(entry.key, entry.at, told)
             if self.document.dialect == NEWER and not entry.key.endswith("_stage"):
@@ -210,6 +255,12 @@ class _Reader:
         arguments = {e.key: e for e in value.entries} if isinstance(value, Map) else {}
         comment = comment_above(self.document.source, span)
         self.document.modifiers.append(Modifier(name, span, arguments, stage, group, comment))
+
+
+def stage_name(key: str) -> str:
+    """A stage's key as a name of this language."""
+    name = re.sub(r"\W", "_", key, flags=re.ASCII).removesuffix("_stage") or "stage"
+    return name if name.isidentifier() and name not in KEYWORDS else f"stage_{name}"
 
 
 def _is_group(value: Node) -> bool:

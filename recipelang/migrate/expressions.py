@@ -173,6 +173,26 @@ def _names(expression: Expression) -> Iterator[str]:
                 yield from _names(argument)
 
 
+def renamed(expression: Expression, new: Callable[[str], str]) -> Expression:
+    match expression:
+        case Name():
+            return Name(new(expression.name))
+        case Operation():
+            return Operation(expression.sign, renamed(expression.left, new), renamed(expression.right, new))
+        case Call():
+            return Call(expression.function, tuple(renamed(a, new) for a in expression.arguments))
+    return expression
+
+
+def less(expression: Expression, by: Expression) -> Expression:
+    """The difference; of a sum that ends in a number and another number, that number is a smaller one."""
+    match expression, by:
+        case Operation(sign="+" | "-" as sign, left=left, right=Number(value=last)), Number(value=less):
+            rest = (last if sign == "+" else -last) - less
+            return Operation("+" if rest > 0 else "-", left, Number(abs(rest))) if rest else left
+    return Operation("-", expression, by)
+
+
 def value(expression: Expression, known: Mapping[str, Fraction]) -> Fraction:
     """Exactly, except where a value jumps: below `int`, `round`, `//` and `%` in floats, as the tool computed it.
 

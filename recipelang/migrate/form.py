@@ -54,7 +54,6 @@ class Prune(Part):
     targets: Targets
     pattern: str = "unstructured"
     sparsity: Sparsity | Amount | None = None
-    order: str = "sequential"
 
 
 @dataclass(frozen=True)
@@ -100,6 +99,11 @@ class Stage:
     freezes: list[Freeze] = field(default_factory=list)
     drops: list[Drop] = field(default_factory=list)
     weight_decay: Amount | None = None
+    before: Rate | None = None  # the rate that the stages before leave in force
+
+    @property
+    def trains(self) -> bool:
+        return self.mode == "train"
 
     @property
     def parts(self) -> list[Part]:

@@ -40,17 +40,9 @@ def _teacher(a: Arguments) -> None:
 
 
 def epochs(a: Arguments, stage: Stage) -> None:
-    a.amount("start_epoch", "epochs", 0)
-    end = a.amount("end_epoch", "epochs")
-    if end is not None and not end.is_(-1):
-        stage.length = longest(stage.length, end)
-
-
-def longest(a: Amount | None, b: Amount) -> Amount:
-    """Of equal lengths the first, unless only the second is written with variables."""
-    if a is None or a.value is None or b.value is None or b.value > a.value:
-        return b
-    return b if a.value == b.value and a.formula is None else a
+    """`clock.py` has read how long a stage is."""
+    a.epoch("start_epoch")
+    a.epoch("end_epoch")
 
 
 def learning_rate(a: Arguments, stage: Stage) -> None:
@@ -81,7 +73,7 @@ def set_learning_rate(a: Arguments, stage: Stage) -> None:
 
 def weight_decay(a: Arguments, stage: Stage) -> None:
     decay = a.amount("weight_decay", "number")
-    start = a.amount("start_epoch", "epochs", -1)
+    start = a.epoch("start_epoch", -1)
     a.idle(("end_epoch", "constant_logging", "update_frequency"), "it was set once")
     if a.has("param_groups"):
         return a.refuse("param_groups", "a weight decay of some parameters only is not carried over")
@@ -177,7 +169,7 @@ def _part(a: Arguments) -> tuple[str, Span, str]:
 
 def _window(a: Arguments) -> Window:
     """-1 is the start, or no end."""
-    start, end = a.amount("start_epoch", "epochs"), a.amount("end_epoch", "epochs")
+    start, end = a.epoch("start_epoch"), a.epoch("end_epoch")
     return Window(_unless_open(start), _unless_open(end))
 
 
@@ -223,7 +215,7 @@ def _prune(a: Arguments, stage: Stage, method: str) -> None:
 
 
 def _first(a: Arguments, last: Amount | None) -> Amount | None:
-    if a.text("init_sparsity", "").upper() == "__FROM_PARAM__":
+    if a.says("init_sparsity", "__FROM_PARAM__"):
         a.refuse("init_sparsity", "a start at each tensor's own sparsity is not known before the run", "write a ratio")
         return None
     return a.amount("init_sparsity", "ratio", last.value if last and last.value is not None else 0)
@@ -294,6 +286,24 @@ def mask_pattern(a: Arguments, key: str) -> str | None:
     return None
 
 
+#: without which the loader stopped: no value is made up for them
+_RAMP = ("init_sparsity", "final_sparsity", "start_epoch", "end_epoch", "update_frequency")
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "EpochRangeModifier": ("start_epoch", "end_epoch"),
+    "LearningRateFunctionModifier": ("lr_func", "init_lr", "final_lr", "start_epoch", "end_epoch"),
+    "SetLearningRateModifier": ("learning_rate",),
+    "SetWeightDecayModifier": ("weight_decay",),
+    "TrainableParamsModifier": ("params", "trainable"),
+    "ConstantPruningModifier": ("params",),
+    "LayerPruningModifier": ("layers",),
+    **dict.fromkeys(
+        (
+            "GMPruningModifier", "MagnitudePruningModifier", "GlobalMagnitudePruningModifier",
+            "MovementPruningModifier", "OBSPruningModifier",
+        ),
+        _RAMP,
+    ),
+}  # fmt: skip
 READERS: dict[str, Callable[[Arguments, Stage], None]] = {
     "EpochRangeModifier": epochs,
     "LearningRateFunctionModifier": learning_rate,

@@ -13,6 +13,9 @@ from recipelang.spec.show import fraction
 
 #: llm-compressor's own name of what SparseML called `percdamp`
 _DAMP = ("dampening_frac", "percdamp")
+_ONE_AFTER_ANOTHER = (
+    "llm-compressor reads it as true since February 2025; before, every layer saw what dense layers gave it"
+)
 _LAYERS = "the samples of a calibration are those of `data` here"
 
 
@@ -32,7 +35,8 @@ def wanda(a: Arguments, stage: Stage) -> None:
 
 def _one_shot(a: Arguments, stage: Stage, method: str) -> None:
     """What SparseGPT and Wanda share."""
-    order = "sequential" if a.flag("sequential_update", True) else "parallel"
+    if not a.flag("sequential_update", True):
+        a.note("sequential_update", "layers are pruned one after another, whatever it says", _ONE_AFTER_ANOTHER)
     profile = a.text("sparsity_profile", "none")
     if profile != "none":
         a.refuse("sparsity_profile", f"sparsities of layers by the profile `{profile}` are not carried over")
@@ -53,7 +57,7 @@ def _one_shot(a: Arguments, stage: Stage, method: str) -> None:
     if sparsity.value == 0:
         return a.changes_nothing("sparsity", "it prunes nothing", "its sparsity is 0: it was there to quantise")
     stage.mode = "one_shot"
-    stage.prunes.append(Prune(*_part(a), method, targets, pattern, sparsity, order))
+    stage.prunes.append(Prune(*_part(a), method, targets, pattern, sparsity))
 
 
 def pruned_of(a: Arguments) -> str | None:
@@ -88,7 +92,7 @@ def constant(a: Arguments, stage: Stage) -> None:
 def magnitude(a: Arguments, stage: Stage) -> None:
     targets = _targets(a)
     shape = a.text("update_scheduler", "cubic")
-    first, last = a.amount("init_sparsity", "ratio", 0), a.amount("final_sparsity", "ratio")
+    first, last = a.amount("init_sparsity", "ratio"), a.amount("final_sparsity", "ratio")
     window = Window(a.amount("start", "epochs"), a.amount("end", "epochs"))
     pattern = pruned_of(a) if a.has("mask_structure") else "unstructured"
     a.idle(("update",), "the loader changed masks at every step, whatever it said")
@@ -97,7 +101,7 @@ def magnitude(a: Arguments, stage: Stage) -> None:
     if a.inside("update_scheduler") is not None or shape not in ("linear", "cubic"):
         return a.refuse("update_scheduler", f"the shape `{shape}` is not carried over", "`linear` and `cubic` are")
     if first is None or last is None or pattern is None:
-        return a.refuse("final_sparsity", "a ramp needs `final_sparsity`") if last is None else None
+        return None  # told already
     why = "the loader computed masks before a step and never reached the last value: .7125 of .8 in four steps"
     a.note("final_sparsity", "the last value is reached here", why)
     ramp = Sparsity(shape, first, last, window, None)
@@ -123,6 +127,11 @@ def renamed(reader: Callable[[Arguments, Stage], None], today: str) -> Callable[
     return read
 
 
+#: without which the loaders stopped: no value is made up for them
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "ConstantPruningModifier": ("targets",),
+    "MagnitudePruningModifier": ("targets", "init_sparsity", "final_sparsity"),
+}
 READERS: dict[str, Callable[[Arguments, Stage], None]] = {
     "SparseGPTModifier": sparsegpt,
     "SparseOPTModifier": renamed(sparsegpt, "SparseGPTModifier"),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from recipelang.migrate.arguments import Amount
 from recipelang.migrate.comments import hashed
+from recipelang.migrate.document import LEGACY
 from recipelang.migrate.form import Rate, Stage
 from recipelang.source import Diagnostic
+from recipelang.spec.show import fraction
 
 if TYPE_CHECKING:
     from recipelang.migrate.write import Writer
@@ -19,12 +22,38 @@ _TRAINERS = "# the recipe had none of its own: its trainer let the rate fall to 
 def learning_rate(stage: Stage, writer: Writer) -> str:
     """The attribute of a stage, as text."""
     if not stage.rates:
-        return f"{_TRAINERS}learning_rate = linear({writer.rate()} -> 0, over = start..end)"
+        return _without(stage, writer)
     pieces = _Pieces(stage, writer).run()
     if len(pieces) == 1:
         *comment, piece = pieces[0].split("\n")
         return "\n".join([*comment, f"learning_rate = {piece}"])
     return "learning_rate = [\n" + "".join(f"{piece},\n" for piece in pieces) + "]"
+
+
+def _without(stage: Stage, writer: Writer) -> str:
+    """What an earlier stage left, or the trainer's own: that fell to 0 over all stages, unless one of them sets rates."""
+    if stage.before is not None:
+        return f"learning_rate = constant({writer.amounts.text(stage.before.last, 'low')}, over = start..end)"
+    if any(s.rates for s in writer.stages):
+        return f"learning_rate = constant({writer.rate()}, over = start..end)"
+    rate = writer.rate()
+    # the newer tools started a trainer for each stage, SparseML 1 had one for all of them
+    trained = [s for s in writer.stages if s.trains] if writer.document.dialect == LEGACY else [stage]
+    lengths = [None if s.length is None else s.length.value for s in trained]
+    if None in lengths and len(trained) > 1:
+        label = writer.document.label(next(s.span for s in writer.document.stages.values()))
+        notes = ("equal parts are written, because the file does not tell how long its stages are",)
+        writer.found.add(Diagnostic("W132", "the trainer's rate fell over all stages", label, notes=notes))
+    index, told = trained.index(stage), [Fraction(1) if None in lengths else n or Fraction(0) for n in lengths]
+    ends = list(accumulate((n / sum(told) for n in told), initial=Fraction(0)))
+    first, last = (_of(1 - ends[i], rate) for i in (index, index + 1))
+    return f"{_TRAINERS}learning_rate = linear({first} -> {last}, over = start..end)"
+
+
+def _of(part: Fraction, rate: str) -> str:
+    if part in (0, 1):
+        return rate if part else "0"
+    return f"{fraction(part)} * {rate}"
 
 
 class _Pieces:
@@ -36,7 +65,7 @@ class _Pieces:
         self.pieces: list[str] = []
         self.at: Fraction | None = Fraction(0)  # as far as the pieces reach, and the same as text
         self.text = "start"
-        self.held = ""
+        self.held = "" if stage.before is None else writer.amounts.text(stage.before.last, "low")
 
     def run(self) -> list[str]:
         for rate, after in zip(self.rates, [*self.rates[1:], None], strict=True):
@@ -49,7 +78,7 @@ class _Pieces:
     def _reach(self, rate: Rate) -> None:
         """Fill what lies before a piece."""
         start, begins = self._point(rate.window.start, "start"), _begins(rate)
-        if self.writer.compat and self.held:  # what was set last stays by itself
+        if self.writer.compat and self.pieces:  # what was set last stays by itself
             return
         if start != self.text and begins is not None and self.at is not None and begins > self.at:
             self.pieces.append(f"constant({self.held or self.writer.rate()}, over = {self.text}..{start})")

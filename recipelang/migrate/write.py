@@ -81,7 +81,10 @@ class Writer:
             variable = self.document.variables.get(name)
             above = [f"# {line}" for line in comments.lines(variable.comment)] if variable else []
             lines += [*([""] if lines and above else []), *above]
-            doc = f"`{name}` of the original{'' if variable else ', which left it to the command line'}."
+            doc = f"`{variable.name if variable else name}` of the original"
+            doc += ", which left it to the command line." if variable is None else "."
+            if variable is not None and variable.stage is not None:
+                doc = f"`{variable.name}` of the original's `{line_of(variable.stage)}`."
             lines += [f"## {doc}", statement] if statement.startswith("param") else [statement]
         asked = [line for doc, statement in self.params.values() for line in (f"## {doc}", statement)]
         lets = [f"let {name} = {value}" for name, value in (*self.amounts.told.items(), *self.selectors.items())]
@@ -208,8 +211,6 @@ class Writer:
             lines.append(f"pattern = {prune.pattern}")
         if prune.sparsity is not None:
             lines.append(f"sparsity = {self._sparsity(prune, stage)}")
-        if prune.order != "sequential":
-            lines.append(f"order = {prune.order}")
         return f"{hashed(prune.comment)}prune {name} {{\n" + "\n".join(lines) + "\n}"
 
     def _sparsity(self, prune: Prune, stage: Stage) -> str:

@@ -125,6 +125,7 @@ def test_variables_become_parameters_of_their_kind() -> None:
             end_epoch: eval(epochs - 2 * warm)
             init_sparsity: eval(0.5 * last)
             final_sparsity: eval(last)
+            update_frequency: 1
     """)
     assert "param epochs: span = 10 epochs" in text
     assert "param last: ratio = 90%" in text
@@ -143,6 +144,7 @@ def test_a_variable_of_two_kinds_is_written_out() -> None:
             end_epoch: 2
             init_sparsity: 0.1
             final_sparsity: eval(half)
+            update_frequency: 1
     """)
     assert "half" not in text.replace("half:", "") and "10% -> 50%" in text
 
@@ -174,8 +176,8 @@ def test_stages_keep_their_names_and_order() -> None:
             - !SetLearningRateModifier {start_epoch: 0, learning_rate: 0.1}
         use_stage:
           pruning_modifiers:
-            - !EpochRangeModifier {start_epoch: 0, end_epoch: 3}
-            - !ConstantPruningModifier {params: __ALL_PRUNABLE__, start_epoch: 0}
+            - !EpochRangeModifier {start_epoch: 2, end_epoch: 5}
+            - !ConstantPruningModifier {params: __ALL_PRUNABLE__, start_epoch: 2}
     """)
     assert text.index("stage dense {") < text.index("stage stage_use {")
 
@@ -191,6 +193,7 @@ def test_layers_that_stay_are_numbered_anew() -> None:
             end_epoch: 1
             init_sparsity: 0
             final_sparsity: 0.5
+            update_frequency: 1
     """)
     assert "drop layers { keep = [2, 3, 4, 5, 6, 7, 8, 9, 10, 11] }" in text
     assert "targets  = @linear & layers(0..1)" in text
