@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recipelang.source import fail
-from recipelang.tasks import reading, records
+from recipelang.tasks import hub, reading, records
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -93,7 +93,7 @@ def open_split(
     if not separator:
         texts = _read_file(Path(reference), column)
     elif scheme == "hf":
-        texts = _texts(reading.hub_rows(rest, split, config), reference, column)
+        texts = _texts(hub.hub_rows(rest, split, config), reference, column)
     else:
         raise fail("E047", f"texts cannot be read from `{scheme}://`", help="use `hf://owner/name` or a file")
     kept = tuple(t for t in texts if t.strip())

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recipelang.source import fail
-from recipelang.tasks.reading import hub_rows, load_tokenizer
+from recipelang.tasks.hub import hub_rows
+from recipelang.tasks.reading import load_tokenizer
 from recipelang.tasks.squad_format import FIELDS, Example, read_file, read_records
 
 if TYPE_CHECKING:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recipelang.source import fail
 from recipelang.source.suggest import closest
+from recipelang.storage.reading import Unreadable, Why, open_regular
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -28,8 +29,11 @@ def read_text(path: Path, endings: Sequence[str], formats: str) -> str:
 
 def read_bytes(path: Path, endings: Sequence[str]) -> bytes:
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
+        with open_regular(path) as file:
+            return file.read()
+    except Unreadable as error:
+        if error.why is not Why.MISSING:
+            raise error.coded("E074", help="name a file in it" if error.why is Why.FOLDER else "") from None
         beside = path.parent.iterdir() if path.parent.is_dir() else ()
         there = sorted(p.name for p in beside if p.suffix in endings)
         near = closest(path.name, there)
@@ -40,8 +44,6 @@ def read_bytes(path: Path, endings: Sequence[str]) -> bytes:
             help=f"did you mean `{near}`?" if near else f"name a {listed} file",
             notes=[f"beside it: {', '.join(there[:6])}"] if there else [],
         ) from None
-    except IsADirectoryError:
-        raise fail("E074", f"`{path}` is a folder", help="name a file in it") from None
     except OSError as error:
         raise fail("E074", f"`{path}` cannot be read", notes=[str(error.strerror or error)]) from None
 
@@ -68,40 +70,6 @@ def _value(text: str, path: Path, before: int = 0) -> Any:
 def is_text(value: str) -> bool:
     r"""JSON can spell half a character (`"\ud800"`), which no tokenizer takes."""
     return value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value)
-
-
-def hub_rows(name: str, split: str, config: str | None) -> list[dict[str, object]]:
-    """The rows of `owner/name`, `@revision` after it or not."""
-    return [dict(row) for row in _load_hub(name, split, config)]
-
-
-def hub_table(name: str, split: str, config: str | None) -> tuple[list[Mapping[str, Any]], dict[str, tuple[str, ...]]]:
-    """As `hub_rows`, and for columns of numbered classes the names of these."""
-    loaded = _load_hub(name, split, config)
-    classes = {}
-    for column, feature in loaded.features.items():
-        while hasattr(feature, "feature"):
-            feature = feature.feature
-        if names := getattr(feature, "names", None):
-            classes[column] = tuple(names)
-    return [dict(row) for row in loaded], classes
-
-
-def _load_hub(name: str, split: str, config: str | None) -> Any:
-    import datasets
-
-    name, _, revision = name.partition("@")
-    try:
-        return datasets.load_dataset(name, config, split=split, revision=revision or None)
-    except ValueError as error:
-        raise fail("E074", f"`hf://{name}` has no split `{split}`", notes=[str(error).splitlines()[0][:160]]) from None
-    except (OSError, datasets.exceptions.DatasetsError) as error:
-        raise fail(
-            "E047",
-            f"`hf://{name}` is neither cached nor reachable",
-            help="run once with a network, or name local files with `train = ...` and `validation = ...`",
-            notes=[str(error).splitlines()[0][:160]] if str(error) else [],
-        ) from None
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from recipelang.source import fail
 from recipelang.source.suggest import closest
-from recipelang.tasks import reading
+from recipelang.tasks import hub, reading
 
 ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".parquet")
 _FORMATS = "records are a JSON list, lines of `.jsonl`, rows of a `.csv` or `.tsv` file with a header, or parquet"
@@ -69,7 +69,7 @@ def read_table(reference: str, split: str, columns: Mapping[str, str] | None, co
     if not separator:
         return _checked(read_file(Path(reference), columns or {}))
     if scheme == "hf":
-        rows, classes = reading.hub_table(rest, split, config)
+        rows, classes = hub.hub_table(rest, split, config)
         return _checked(Table(reference, rows, classes))
     raise fail("E047", f"data cannot be read from `{scheme}://`", help="use `hf://owner/name` or a file")
 

@@ -1,0 +1,105 @@
+"""Data sets of the Hub: `owner/name`, from there or from its cache, and from nowhere else. E047, E074.
+
+The library behind it reads local folders and built-in readers under the same names, files that a data set's card
+names by an absolute path or an address, and, without a network, whatever version was cached last. None of that is
+what a recipe says when it names a data set of the Hub.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from recipelang.source import fail
+from recipelang.source.render import line_of
+
+#: as the Hub has it; the owner is needed, for a lone name is also that of a built-in reader
+_NAME = re.compile(r"(?!.*(?:\.\.|--))[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}(?<![.-])", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_LOCAL = "name local files with `train = ...` and `validation = ...`"
+
+
+def hub_rows(name: str, split: str, config: str | None) -> list[dict[str, object]]:
+    """The rows of `owner/name`, `@revision` after it or not."""
+    return [dict(row) for row in _load(name, split, config)]
+
+
+def hub_table(name: str, split: str, config: str | None) -> tuple[list[Mapping[str, Any]], dict[str, tuple[str, ...]]]:
+    """As `hub_rows`, and for columns of numbered classes the names of these."""
+    loaded = _load(name, split, config)
+    classes = {}
+    for column, feature in loaded.features.items():
+        while hasattr(feature, "feature"):
+            feature = feature.feature
+        if names := getattr(feature, "names", None):
+            classes[column] = tuple(names)
+    return [dict(row) for row in loaded], classes
+
+
+def check_name(reference: str) -> tuple[str, str]:
+    """`owner/name` and the revision behind `@`, empty without one. E047 for what is no data set of the Hub."""
+    name, _, revision = reference.partition("@")
+    if not _NAME.fullmatch(name) or name.endswith((".py", ".git", ".ipynb")):
+        shown = line_of(name)[:80]
+        raise fail(
+            "E047",
+            f"`hf://{shown}` names no data set of the Hub",
+            help="write `hf://owner/name`; a file is named by its path alone",
+        )
+    return name, revision
+
+
+def _load(reference: str, split: str, config: str | None) -> Any:
+    import datasets
+
+    name, revision = check_name(reference)
+    try:  # the long form is read from the Hub or its cache only, whatever lies in the working folder
+        builder = datasets.load_dataset_builder(f"hf://datasets/{name}", config, revision=revision or None)
+        _own_files(name, builder.config.data_files)
+        _same_revision(name, revision, builder)
+        builder.download_and_prepare()
+        return builder.as_dataset(split=split)
+    except ValueError as error:
+        raise fail("E074", f"`hf://{name}` has no split `{split}`", notes=_line(error)) from None
+    except (OSError, datasets.exceptions.DatasetsError) as error:
+        raise fail(
+            "E047",
+            f"`hf://{name}` is neither cached nor reachable",
+            help=f"run once with a network, or {_LOCAL}",
+            notes=_line(error),
+        ) from None
+    except (RuntimeError, ImportError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        why = _line(error) or [type(error).__name__]
+        raise fail("E074", f"`hf://{name}` cannot be read", notes=why, help=_LOCAL) from None
+
+
+def _own_files(name: str, files: Mapping[str, Iterable[object]] | None) -> None:
+    """A card may name files anywhere: on this machine, or at an address."""
+    own = f"hf://datasets/{name}@"
+    for file in (str(f) for some in (files or {}).values() for f in some):
+        if not file.startswith(own) or ".." in file.split("/"):
+            raise fail(
+                "E047",
+                f"`hf://{name}` names a file outside its own repository",
+                notes=[f"its card names `{line_of(file)[:120]}`"],
+                help=_LOCAL,
+            )
+
+
+def _same_revision(name: str, revision: str, builder: Any) -> None:
+    """Without a network the library takes what was cached last, whatever revision was asked for."""
+    if not revision or not type(builder).__module__.endswith("packaged_modules.cache.cache"):
+        return
+    if not _COMMIT.fullmatch(revision) or builder.hash != revision:
+        raise fail(
+            "E047",
+            f"`hf://{name}` is not cached at revision `{revision[:48]}`",
+            help="run once with a network",
+            notes=[f"what is cached is `{str(builder.hash)[:48]}`"],
+        )
+
+
+def _line(error: Exception) -> list[str]:
+    lines = str(error).splitlines()
+    return [line_of(lines[0])[:160]] if lines else []

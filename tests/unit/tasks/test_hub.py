@@ -1,0 +1,105 @@
+"""Data sets of the Hub come from there or from its cache: no folder, built-in reader or card leads elsewhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from recipelang.source import RecipeError
+from recipelang.tasks import hub
+
+COMMIT = "0123456789abcdef" * 2 + "01234567"
+
+
+@pytest.fixture
+def cached(tmp_path: Path, monkeypatch) -> Path:
+    """`own/name` as the library caches it, of one commit."""
+    import datasets
+    from datasets import config
+
+    folder = tmp_path / "cache" / "own___name" / "default" / "0.0.0" / COMMIT
+    rows = datasets.Dataset.from_dict({"text": ["a", "b"], "label": [0, 1]})
+    rows = rows.cast_column("label", datasets.ClassLabel(names=["no", "yes"]))
+    folder.mkdir(parents=True)
+    with datasets.arrow_writer.ArrowWriter(path=str(folder / "name-train.arrow"), features=rows.features) as writer:
+        for row in rows:
+            writer.write(row)
+        writer.finalize()
+    info = datasets.DatasetInfo(
+        features=rows.features,
+        dataset_name="name",
+        config_name="default",
+        version="0.0.0",
+        splits={"train": {"name": "train", "num_bytes": 1, "num_examples": 2, "dataset_name": "name"}},
+    )
+    info.write_to_directory(str(folder))
+    monkeypatch.setattr(config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(config, "HF_HUB_OFFLINE", True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def codes(call, *arguments: object) -> list[str]:
+    with pytest.raises(RecipeError) as caught:
+        call(*arguments)
+    return [d.code for d in caught.value.diagnostics]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "", "/", "@x", "own", "json", "csv", "text", "parquet", "imagefolder", "/etc", "/home/you/private", "//x/y",
+        "own/name.py", "own/../name", "../x", "./x", "own/na me", "own/name/more", "own\\name", "~/x", "file://x",
+        "hf://own/name", "own/name\0", "own/\x1b[31m", "own/.name", "-own/name", "https://x/y", "buckets/own/name",
+    ],
+)  # fmt: skip
+def test_what_is_no_name_of_the_hub_is_refused(name: str, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data.json").write_text('[{"text": "secret"}]')
+    assert codes(hub.hub_rows, name, "train", None) == ["E047"]
+
+
+def test_a_folder_of_the_same_name_is_not_read(cached: Path):
+    (cached / "own" / "name").mkdir(parents=True)
+    (cached / "own" / "name" / "train.jsonl").write_text('{"text": "secret"}\n')
+    assert [r["text"] for r in hub.hub_rows("own/name", "train", None)] == ["a", "b"]
+    (cached / "own" / "other").mkdir()
+    (cached / "own" / "other" / "train.jsonl").write_text('{"text": "secret"}\n')
+    assert codes(hub.hub_rows, "own/other", "train", None) == ["E047"]
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../../secret.jsonl", "http://127.0.0.1:1/x.json", ".jsonl"])
+def test_a_card_in_a_folder_of_that_name_is_not_read_either(path: str, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own" / "card").mkdir(parents=True)
+    files = {"configs": [{"config_name": "default", "data_files": [{"split": "train", "path": path}]}]}
+    (tmp_path / "own" / "card" / "README.md").write_text(f"---\n{json.dumps(files)}\n---\n")
+    (tmp_path / "secret.jsonl").write_text('{"text": "secret"}\n')
+    assert codes(hub.hub_rows, "own/card", "train", None) == ["E047"]
+
+
+def test_classes_of_a_cached_data_set_keep_their_names(cached: Path):
+    rows, classes = hub.hub_table("own/name", "train", None)
+    assert len(rows) == 2
+    assert classes == {"label": ("no", "yes")}
+
+
+def test_what_is_cached_is_taken_only_for_its_own_commit(cached: Path):
+    assert len(hub.hub_rows(f"own/name@{COMMIT}", "train", None)) == 2
+    assert codes(hub.hub_rows, f"own/name@{'f' * 40}", "train", None) == ["E047"]
+    assert codes(hub.hub_rows, "own/name@v1", "train", None) == ["E047"]
+
+
+def test_a_split_that_is_not_there_is_named(cached: Path):
+    assert codes(hub.hub_rows, "own/name", "dev", None) == ["E074"]
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["/etc/passwd", "https://x/y.json", "hf://datasets/own/other@main/a.json", "hf://datasets/own/name@1/../../a", "a"],
+)
+def test_files_outside_the_repository_are_refused(file: str):
+    assert codes(hub._own_files, "own/name", {"train": [file]}) == ["E047"]
+    hub._own_files("own/name", {"train": ["hf://datasets/own/name@1/data/a.parquet"]})
