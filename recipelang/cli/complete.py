@@ -48,11 +48,11 @@ def old_recipes(incomplete: str) -> list[str]:
 
 def runs(incomplete: str) -> list[str]:
     """Output folders of runs that are not finished."""
-    from recipelang.engine.records import read_record
+    from recipelang.engine.records import status_of
 
     inside = [(name.removesuffix("/recipe"), entry) for name, entry in _below(incomplete) if name.endswith("/recipe")]
     found = [(name, Path(entry.path)) for name, entry in inside if os.path.isfile(f"{entry.path}/effective.recipe")]
-    return [name for name, path in found if read_record(path.parent).get("status") != "finished"]
+    return [name for name, path in found if status_of(path.parent) != "finished"]
 
 
 def every_run(incomplete: str) -> list[str]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from recipelang.cli import complete
-from recipelang.source import fail
 
 if TYPE_CHECKING:
     from recipelang.plan.types import Plan
@@ -32,14 +31,9 @@ def report(
 
       recipelang report runs/first --plots
     """
-    from recipelang.plan.types import Plan
+    from recipelang.engine.records import read_plan
 
-    try:
-        plan = Plan.model_validate_json((folder / "recipe" / "plan.json").read_text("utf-8"))
-    except OSError:
-        raise fail("E083", f"`{folder}` holds no run", help="name the output folder of `recipelang run`") from None
-    except ValueError:
-        raise fail("E083", f"the plan of `{folder}` is damaged", help="start again with `run --overwrite`") from None
+    plan = read_plan(folder, "E083")
     print(write(folder, plan))
     if plots:
         from recipelang.engine.records import read_record
@@ -55,7 +49,7 @@ def write(folder: Path, plan: Plan) -> Path:
     from recipelang.report.run import NAME, text
     from recipelang.storage.writing import write_text
 
-    write_text(folder / NAME, text(folder, plan))
+    write_text(folder / NAME, text(folder, plan), inside=folder)
     return folder / NAME
 
 
@@ -63,17 +57,14 @@ def write_pictures(folder: Path, pictures: dict[str, str]) -> list[Path]:
     """Each as SVG, and as PNG if there is something to draw it with."""
     from recipelang.report.chart import alone
     from recipelang.report.png import drawn
-    from recipelang.storage.writing import new_file, write_text, writing
+    from recipelang.storage.writing import write_bytes, write_text
 
     written = []
     for name, picture in pictures.items():
         path = folder / "plots" / f"{name}.svg"
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, alone(picture))
+        write_text(path, alone(picture), inside=folder)
         written.append(path)
         if (data := drawn(alone(picture))) is not None:
-            with new_file(path.with_suffix(".png")) as part:
-                part.write_bytes(data)
+            write_bytes(path.with_suffix(".png"), data, inside=folder)
             written.append(path.with_suffix(".png"))
     return written

@@ -126,19 +126,13 @@ def resume(
     text = folder / "recipe" / "effective.recipe"
     if not text.is_file():
         raise fail("E083", f"`{folder}` holds no run", help="name the output folder of an earlier `recipelang run`")
-    from recipelang.engine.records import read_record
+    from recipelang.engine.records import read_plan, read_record
 
     record = read_record(folder)
     if record.get("status") == "finished":
         print(f"{folder}: this run is finished")
         raise typer.Exit(Exit.OK)
-    from recipelang.plan.types import Plan
-
-    try:
-        written = Plan.model_validate_json((folder / "recipe" / "plan.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        message = f"the plan of `{folder}` is missing or damaged"
-        raise fail("E083", message, help="start again with `run --overwrite`") from None
+    written = read_plan(folder, "E083")
     recipe, plan, _ = planned(str(text), rehearsal=written.rehearsal, advice=False)
     if written.behaviour_digest != plan.behaviour_digest:
         raise fail(

@@ -162,13 +162,15 @@ def _name(study: Study) -> str:
 
 
 def _forget(folder: Path, variants: Sequence[Variant]) -> None:
-    import shutil
-
     from recipelang.engine.files import only_one
+    from recipelang.engine.leavings import check_only_a_run, remove_run
     from recipelang.study.results import folder_of
+
+    for variant in variants:  # all are looked at before one is removed
+        check_only_a_run(folder_of(folder, variant))
 
     for variant in variants:
         at = folder_of(folder, variant)
         if at.is_dir():
             with only_one(at):
-                shutil.rmtree(at)
+                remove_run(at)

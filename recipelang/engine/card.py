@@ -16,6 +16,7 @@ from recipelang.engine.statement import STATEMENT, read_origin
 from recipelang.plan.types import Plan
 from recipelang.source.render import clean
 from recipelang.spec.claims import metric_text
+from recipelang.storage.reading import MAX_RECORD, Unreadable, read_text
 
 #: what the Hub calls a task -> ours
 _PIPELINES = {
@@ -143,10 +144,10 @@ def _layers(plan: Plan, record: Mapping[str, Any]) -> list[str]:
 
 def _recipe(out: Path) -> list[str]:
     """The recipe itself, in a fence that is longer than any inside."""
-    path = out / "recipe" / "portable.recipe"
-    if not path.is_file():
+    try:
+        text = clean(read_text(out / "recipe" / "portable.recipe", MAX_RECORD, inside=out)).rstrip("\n")
+    except Unreadable:
         return []
-    text = clean(path.read_text("utf-8")).rstrip("\n")
     fence = "`" * max(3, 1 + max((len(m) for m in re.findall(r"`+", text)), default=0))
     return ["", "## Recipe", "", f"{fence}recipe", text, fence]
 

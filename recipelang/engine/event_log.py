@@ -13,7 +13,7 @@ from pathlib import Path
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from recipelang.storage.writing import writing
+from recipelang.storage.writing import make_folder, open_to_append, writing
 
 
 class EventLog:
@@ -22,8 +22,7 @@ class EventLog:
     def __init__(self, folder: Path, resumed_at: int = 0) -> None:
         """`resumed_at`: what earlier files say from this step on is told again, or was not kept; 0 for a new run."""
         self.path = folder / f"events.out.tfevents.{time.time():.0f}.{os.getpid()}.{time.monotonic_ns()}"
-        with writing(self.path):
-            folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder, inside=folder.parent)
         self._write(event_pb2.Event(file_version="brain.Event:2"))
         if resumed_at:
             start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
@@ -35,5 +34,5 @@ class EventLog:
 
     def _write(self, event: event_pb2.Event) -> None:
         event.wall_time = time.time()
-        with writing(self.path), open(self.path, "ab") as file:
+        with writing(self.path), open_to_append(self.path, inside=self.path.parents[1]) as file:
             RecordWriter(file).write(event.SerializeToString())

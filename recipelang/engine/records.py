@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from recipelang.plan.types import Plan, StagePlan
+from recipelang.source import RecipeError, fail
 from recipelang.spec import selector as sel
 from recipelang.spec.claims import Verdict
+from recipelang.storage.reading import Unreadable, Why, read_model
 
 RECORD = "run.json"
+#: of a model with a million tensors, every event with its counts
+MAX_PLAN = 256 * 2**20
 
 
 class Reporter(Protocol):
@@ -97,13 +100,36 @@ class Result:
         return any(v.met is not True for v in self.verdicts if v.claim.kind == "expect")
 
 
-def read_record(out: Path) -> dict:  # type: ignore[type-arg]
-    """`run.json` of an output folder; empty when there is none that can be read."""
+def read_record(out: Path) -> dict[str, Any]:
+    """`run.json` of an output folder; empty when there is none. E137 for one that is none of ours."""
+    from recipelang.engine.record_form import RecordForm
+
     try:
-        record = json.loads((out / RECORD).read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
+        form = read_model(out / RECORD, RecordForm, inside=out)
+    except Unreadable as error:
+        if error.why is Why.MISSING:
+            return {}
+        raise error.coded("E137") from None
+    return form.model_dump(exclude_unset=True)
+
+
+def status_of(out: Path) -> str:
+    """`status` of the record; empty without one that can be read, whose reader says what is wrong."""
+    try:
+        return str(read_record(out).get("status", ""))
+    except RecipeError:
+        return ""
+
+
+def read_plan(out: Path, code: str = "E137") -> Plan:
+    """`recipe/plan.json` of an output folder. A coded error when it is missing, damaged, or nobody's plan."""
+    try:
+        return read_model(out / "recipe" / "plan.json", Plan, MAX_PLAN, inside=out)
+    except Unreadable as error:
+        if error.why is Why.MISSING:
+            help = "name the output folder of an earlier `recipelang run`"
+            raise fail(code, f"`{out}` holds no run", help=help) from None
+        raise error.coded(code, help="start again with `run --overwrite`") from None
 
 
 class Interrupted(Exception):

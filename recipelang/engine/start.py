@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 from recipelang import processes
 from recipelang.engine.files import only_one
-from recipelang.engine.records import RECORD, read_record
+from recipelang.engine.leavings import check_only_a_run, remove_run
+from recipelang.engine.records import RECORD, status_of
 from recipelang.plan.types import Plan
 from recipelang.source import fail
-from recipelang.storage.writing import new_folder, writing
+from recipelang.storage.writing import is_part, new_folder, sweep, write_bytes, writing
 
-#: what is left of a run that was killed before it had its recipe
-_BEGUN = (".recipe.tmp", ".lock")
+
+def _is_begun(name: str) -> bool:
+    """What is left of a run that was killed before it had its recipe."""
+    return name == ".lock" or is_part(name)
 
 
 def prepare_folder(
@@ -27,17 +29,16 @@ def prepare_folder(
     `carried`: more of the recipe to keep, by its path in the folder `recipe`.
     """
     with writing(out):
-        if out.exists() and (not out.is_dir() or any(p.name not in _BEGUN for p in out.iterdir())):
+        if out.exists() and (not out.is_dir() or any(not _is_begun(p.name) for p in out.iterdir())):
             _may_replace(out, plan, overwrite)
             with only_one(out):
-                shutil.rmtree(out)
+                remove_run(out)
         out.mkdir(parents=True, exist_ok=True)
-    with new_folder(out / "recipe") as part:  # both or none: what `resume` needs, and what tells a run of ours
-        (part / "effective.recipe").write_text(effective, "utf-8")
-        (part / "plan.json").write_text(plan.model_dump_json(indent=1) + "\n", "utf-8")
-        for name, text in carried.items():
-            (part / name).parent.mkdir(parents=True, exist_ok=True)
-            (part / name).write_bytes(text.encode("utf-8", "surrogatepass"))
+        sweep(out)
+    kept = {"effective.recipe": effective, "plan.json": plan.model_dump_json(indent=1) + "\n", **carried}
+    with new_folder(out / "recipe", inside=out) as part:  # all or none: what `resume` needs, what tells a run of ours
+        for name, text in kept.items():
+            write_bytes(part / name, text.encode("utf-8", "surrogatepass"), inside=part)
 
 
 def _may_replace(out: Path, plan: Plan, overwrite: bool) -> None:
@@ -46,9 +47,10 @@ def _may_replace(out: Path, plan: Plan, overwrite: bool) -> None:
         what = "is not empty, and holds no run" if out.is_dir() else "is a file"
         raise fail("E085", f"`{out}` {what}", help="choose another folder with `-o`")
     if not overwrite:
-        finished = read_record(out).get("status") == "finished"
+        finished = status_of(out) == "finished"
         help = "`--overwrite` replaces it" + ("" if finished else f", `recipelang resume {out}` goes on with it")
         raise fail("E085", f"`{out}` holds a run already", help=help)
+    check_only_a_run(out)
     teachers = [d.teacher for s in plan.stages for d in s.distills]
     splits = [s.reference for d in plan.data for s in d.splits.values()]
     inputs = [r for r in (plan.model.path, *teachers, *splits) if Path(r).is_absolute()]

@@ -16,7 +16,7 @@ from typing import Any
 from recipelang import __version__
 from recipelang.plan.types import Plan
 from recipelang.spec.canonical import digest
-from recipelang.storage.reading import sha256
+from recipelang.storage.reading import Unreadable, read_object, read_text, sha256
 
 #: in the folder `recipe/`
 STATEMENT = "statement.json"
@@ -33,15 +33,14 @@ Origin = Mapping[str, Any]
 def read_origin(out: Path) -> dict[str, Any]:
     """`recipe/origin.json`; empty in a folder of an earlier release."""
     try:
-        found = json.loads((out / "recipe" / "origin.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        return read_object(out / "recipe" / "origin.json", inside=out)
+    except Unreadable:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def lock_digest(out: Path) -> str | None:
     path = out / "recipe" / "recipe.lock"
-    return "sha256:" + sha256(path) if path.is_file() else None
+    return "sha256:" + sha256(path, inside=out) if path.is_file() else None
 
 
 def run_digest(plan: Plan, lock: str | None, device: str, versions: Mapping[str, str]) -> str:
@@ -67,7 +66,7 @@ def stamps(plan: Plan, out: Path, run: str) -> dict[str, str]:
         found["recipe.version"] = str(origin["version"])
     portable = out / "recipe" / "portable.recipe"
     if portable.is_file() and portable.stat().st_size <= MAX_SOURCE:
-        found["recipe.source"] = portable.read_text("utf-8")
+        found["recipe.source"] = read_text(portable, MAX_SOURCE, inside=out)
         if contents := origin.get("contents"):  # what the local names of that text stand for
             found["recipe.contents"] = json.dumps(contents, sort_keys=True)
     return found
@@ -117,5 +116,5 @@ def _files(out: Path) -> dict[str, str]:
         name = path.relative_to(out).as_posix()
         later = name.split("/")[0] in _LATER or name.startswith("recipe/statement.") or "/.recipe" in f"/{name}"
         if path.is_file() and not path.is_symlink() and not later:
-            found[name] = sha256(path)
+            found[name] = sha256(path, inside=out)
     return found

@@ -24,6 +24,7 @@ from recipelang import processes
 from recipelang.modifiers.distill import inputs
 from recipelang.runtime.state import State
 from recipelang.source import fail
+from recipelang.storage.reading import Unreadable, check_regular
 from recipelang.storage.writing import new_file
 from recipelang.tasks import Features
 
@@ -155,10 +156,11 @@ def _write(path: Path, tensors: dict[str, Tensor], rows: np.ndarray) -> None:
 def _read(path: Path, rows: np.ndarray, wanted: Wanted) -> dict[str, Tensor] | None:
     """None when there is no such file, or it is not what was written."""
     try:
+        check_regular(path)
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in wanted.outputs}
             metadata = file.metadata() or {}
-    except (OSError, SafetensorError):
+    except (Unreadable, OSError, SafetensorError):
         return None
     return tensors if metadata.get("digest") == _digest(tensors, rows) else None
 

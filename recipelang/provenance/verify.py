@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from recipelang.engine.records import Measurements
+from recipelang.engine.records import Measurements, read_plan
 from recipelang.plan.types import Plan
 from recipelang.provenance.carried import ORIGIN, PORTABLE, SPEC
 from recipelang.provenance.recheck import canonical, evaluated
@@ -206,10 +206,8 @@ def recipe_of(folder: Path) -> Recipe:
 
 
 def plan_of(folder: Path) -> Plan:
-    try:
-        return Plan.model_validate_json(read_bytes(inside(folder, "recipe/plan.json"), 256 * 2**20))
-    except ValueError:
-        raise fail("E137", "`recipe/plan.json` is damaged", help="take it again from where it was published") from None
+    inside(folder, "recipe/plan.json")
+    return read_plan(folder)
 
 
 def _other(message: str) -> RecipeError:

@@ -16,6 +16,7 @@ from recipelang.report.heat import heat
 from recipelang.schedules.stepwise import at
 from recipelang.source.render import clean
 from recipelang.spec.claims import RATIO_METRICS, metric_text
+from recipelang.storage.reading import MAX_RECORD, Unreadable, read_text
 
 NAME = "report.html"
 #: points of a planned curve in one stage
@@ -27,8 +28,8 @@ def text(folder: Path, plan: Plan) -> str:
     record = read_record(folder)
     curves = read_curves(folder / "tensorboard")
     try:
-        recipe = (folder / "recipe" / "effective.recipe").read_text("utf-8")
-    except OSError:
+        recipe = read_text(folder / "recipe" / "effective.recipe", MAX_RECORD, inside=folder)
+    except Unreadable:
         recipe = ""
     return p.page(
         clean(plan.name),

@@ -126,6 +126,11 @@ def read_bytes(path: Path, limit: int, *, inside: Path | None = None) -> bytes:
     return data
 
 
+def check_regular(path: Path, *, inside: Path | None = None) -> None:
+    """`Unreadable` for what `open_regular` refuses; for files that a library opens by name right after."""
+    open_regular(path, inside=inside).close()
+
+
 def read_text(path: Path, limit: int, *, inside: Path | None = None) -> str:
     data = read_bytes(path, limit, inside=inside)
     try:

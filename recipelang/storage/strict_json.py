@@ -37,9 +37,9 @@ def parse_model(text: str | bytes, model: type[M], *, depth: int = DEPTH) -> M:
     """Strict JSON as a pydantic model. `ValueError` names the first field that is wrong, and what is wrong with it."""
     from pydantic import ValidationError
 
-    found = parse_json(text, depth=depth)
+    parse_json(text, depth=depth)
     try:
-        return model.model_validate_json(json.dumps(found))
+        return model.model_validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole"

@@ -195,10 +195,23 @@ def remove_folder(path: Path, *, inside: Path) -> None:
         _rmtree(path, folder)
 
 
+def remove_empty_folders(folder: Path) -> None:
+    """Remove the folders below one that hold nothing but empty folders; links are not entered."""
+    for below, _, _ in sorted(os.walk(folder), reverse=True):
+        if below != str(folder):
+            with suppress(OSError), _parent(Path(below), folder, make=False) as parent:
+                os.rmdir(Path(below).name, dir_fd=parent) if parent >= 0 else os.rmdir(below)
+
+
+def is_part(name: str) -> bool:
+    """Whether a name is one of ours for a file or folder that is being written."""
+    return _PART.fullmatch(name) is not None
+
+
 def sweep(folder: Path) -> None:
     """Remove what a process that was killed had begun to write in a folder: temporary names of ours, no links."""
     for path in folder.iterdir() if folder.is_dir() else ():
-        if _PART.fullmatch(path.name) and not path.is_symlink():
+        if is_part(path.name) and not path.is_symlink():
             with suppress(OSError):
                 remove_folder(path, inside=folder) if path.is_dir() else remove(path, inside=folder)
 

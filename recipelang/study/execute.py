@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +14,9 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Protocol
 
-from recipelang.storage.writing import write_text, writing
+from recipelang.engine.leavings import remove_run
+from recipelang.storage.reading import MAX_RECORD, Unreadable, read_bytes
+from recipelang.storage.writing import make_folder, open_to_append, remove, remove_folder, write_text, writing
 from recipelang.study.results import Outcome, folder_of, outcome
 from recipelang.study.variants import Variant
 
@@ -100,12 +101,12 @@ def _start(out: Path, variant: Variant, news: News, jobs: int) -> _Running:
     folder, recipe, log = folder_of(out, variant), recipe_of(out, variant), log_of(out, variant)
     with writing(recipe):
         for path in (folder, recipe, log):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent, inside=out)
         resumed = (folder / "recipe" / "plan.json").is_file()
         if not resumed:  # a run that was cut before it had a plan left nothing worth keeping
-            shutil.rmtree(folder, ignore_errors=True)
-        write_text(recipe, variant.text)
-        to = open(log, "ab" if resumed else "wb")  # noqa: SIM115 (closed when the run ends)
+            remove_run(folder)
+        write_text(recipe, variant.text, inside=out)
+        to = open_to_append(log, inside=out, anew=not resumed)
     first = variant.plan.rehearsal
     steps = ["--steps", str(first)] if first else []
     words = ["resume", str(folder)] if resumed else ["run", str(recipe), "-o", str(folder), *steps]
@@ -124,8 +125,8 @@ def _start(out: Path, variant: Variant, news: News, jobs: int) -> _Running:
 def _drop(folder: Path) -> None:
     """Weights of the run and of its stages."""
     for path in folder.glob("*.safetensors"):
-        path.unlink(missing_ok=True)
-    shutil.rmtree(folder / "stages", ignore_errors=True)
+        remove(path, inside=folder)
+    remove_folder(folder / "stages", inside=folder)
 
 
 def _environment(jobs: int) -> dict[str, str]:
@@ -152,8 +153,8 @@ def _how(code: int) -> str:
 def _last_error(log: Path) -> str:
     """The headline of the last error on a run's screen."""
     try:
-        text = log.read_text("utf-8", "replace")
-    except OSError:
+        text = read_bytes(log, MAX_RECORD).decode("utf-8", "replace")
+    except Unreadable:
         return ""
     found = re.findall(r"^error\[(\w+)\]: (.*)$", text, re.MULTILINE)
     return ": ".join(found[-1]) if found else ""

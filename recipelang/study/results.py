@@ -55,7 +55,10 @@ def folder_of(out: Path, variant: Variant) -> Path:
 def outcome(out: Path, variant: Variant) -> Outcome:
     """E102 when the folder holds another run than the study now asks for."""
     folder = folder_of(out, variant)
-    record = read_record(folder)
+    try:
+        record = read_record(folder)
+    except RecipeError as error:
+        return Outcome(variant, "failed", {}, error=error.diagnostics[0].message)
     _is_its_own(folder, record, variant)
     status: Status = "waiting"
     if record or (folder / "recipe" / "plan.json").is_file():

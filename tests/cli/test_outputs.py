@@ -172,8 +172,8 @@ def plan_gone(project: Path) -> None:
         (model_changed, "what this run would do has changed"),
         (data_changed, "what this run would do has changed"),
         (recipe_changed, "what this run would do has changed"),
-        (plan_damaged, "the plan of `out` is missing or damaged"),
-        (plan_gone, "the plan of `out` is missing or damaged"),
+        (plan_damaged, "`out/recipe/plan.json` is damaged"),
+        (plan_gone, "`out` holds no run"),
     ],
 )
 def test_resume_of_what_is_no_longer_the_same_run(project, interrupted, change, said):
@@ -236,3 +236,36 @@ def test_two_processes_do_not_run_in_one_folder(interrupted):
         assert contents(interrupted) == before
     assert command("resume", "out").code == 0
     assert not (interrupted / ".lock").exists()
+
+
+def somebodys_folder(out: Path) -> None:
+    out.mkdir()
+    (out / "run.json").write_text("{}")
+    (out / "thesis.tex").write_text("precious")
+
+
+def notes_in_a_run(out: Path) -> None:
+    (out / "recipe").mkdir(parents=True)
+    (out / "recipe" / "plan.json").write_text("{}")
+    (out / "notes").mkdir()
+    (out / "notes" / "lab.md").write_text("precious")
+
+
+def linked_checkpoints(out: Path) -> None:
+    (out / "recipe").mkdir(parents=True)
+    (out / "recipe" / "plan.json").write_text("{}")
+    outside = out.parent / "outside" / "stage-00-step-00000001"
+    outside.mkdir(parents=True)
+    (outside / "model.safetensors").write_text("precious")
+    (out / "checkpoints").symlink_to(out.parent / "outside")
+
+
+@pytest.mark.parametrize("make", [somebodys_folder, notes_in_a_run, linked_checkpoints])
+def test_overwrite_deletes_only_what_a_run_wrote(project, tmp_path, make):
+    make(tmp_path / "out")
+    before = contents(tmp_path)
+    ended = command("run", "tiny.recipe", "-o", "out", "--overwrite", "--steps", "1")
+    assert ended.codes[-1:] == ["E085"]
+    assert "files that no run wrote" in ended.err
+    changed = {n for n, data in contents(tmp_path).items() if before.get(n) != data}
+    assert changed <= {"tiny.recipe.lock"}

@@ -1,0 +1,85 @@
+"""Which files of an output folder a run wrote. Only these are ever deleted, and a folder with others is not replaced.
+
+A finished run lists most of them in its statement; the rest go by names that nobody else gives to a file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from recipelang.source import RecipeError, fail
+from recipelang.source.render import line_of
+from recipelang.storage.reading import Unreadable, read_object
+from recipelang.storage.writing import is_part, remove, remove_empty_folders
+
+STATEMENT = "recipe/statement.json"
+#: below the folder, of everything that a run may leave whether or not it came to its statement
+_MODEL = (
+    r"(?:config|generation_config|tokenizer|tokenizer_config|vocab|special_tokens_map|added_tokens|preprocessor_config"
+    r"|processor_config|model\.safetensors\.index)\.json|model(?:-\d{5}-of-\d{5})?\.safetensors|vocab\.txt|merges\.txt"
+    r"|chat_template\.(?:jinja|json)|(?:tokenizer|spiece|sentencepiece(?:\.bpe)?)\.model"
+)
+_OURS = re.compile(
+    rf"run\.json|README\.md|report\.html|\.lock|{_MODEL}"
+    r"|recipe/(?:effective\.recipe|portable\.recipe|plan\.json|spec\.json|origin\.json|recipe\.lock|statement\.json"
+    r"|statement\.sigstore\.json|sources/.+)"
+    r"|checkpoints/stage-\d+-step-\d+/(?:model\.safetensors|state\.safetensors|state\.json|manifest\.json)"
+    r"|tensorboard/events\.out\.tfevents\.[\d.]+|plots/[\w -]+\.(?:svg|png)"
+    rf"|(?:export|stages/[^/]+)/(?:{_MODEL})"
+)
+_LISTED = 12
+
+
+def files_of_a_run(out: Path) -> tuple[list[str], list[str]]:
+    """What lies below a folder, as names relative to it: what a run wrote, and everything else (links among it)."""
+    listed = _listed(out)
+    ours: list[str] = []
+    others: list[str] = []
+    for folder, below, names in os.walk(out):
+        here = Path(folder)
+        for name in (*names, *(b for b in below if (here / b).is_symlink())):
+            path = here / name
+            relative = path.relative_to(out).as_posix()
+            of_a_run = relative in listed or _OURS.fullmatch(relative) or any(is_part(p) for p in relative.split("/"))
+            (ours if of_a_run and not path.is_symlink() else others).append(relative)
+    return sorted(ours), sorted(others)
+
+
+def check_only_a_run(out: Path) -> None:
+    """E085 when a folder that is to be replaced holds what no run wrote."""
+    _, others = files_of_a_run(out)
+    if others:
+        raise _holds_more(out, others)
+
+
+def remove_run(out: Path) -> None:
+    """Remove what a run wrote, and the folders that are empty then. E085, and nothing is removed, if there is more."""
+    ours, others = files_of_a_run(out)
+    if others:
+        raise _holds_more(out, others)
+    for name in ours:
+        remove(out / name, inside=out)
+    remove_empty_folders(out)
+
+
+def _holds_more(out: Path, others: list[str]) -> RecipeError:
+    shown = ", ".join(f"`{line_of(n)[:80]}`" for n in others[:_LISTED])
+    more = f" and {len(others) - _LISTED} more" if len(others) > _LISTED else ""
+    return fail(
+        "E085",
+        f"`{out}` holds files that no run wrote",
+        notes=[f"they are {shown}{more}"],
+        help="move them away, or choose another folder with `-o`",
+    )
+
+
+def _listed(out: Path) -> set[str]:
+    """What the statement of a finished run names; nothing of one that cannot be read."""
+    try:
+        found = read_object(out / STATEMENT, inside=out)
+        subjects = [s["name"] for s in found["subject"]]
+        return {n for n in (*subjects, *found["predicate"]["files"]) if isinstance(n, str)}
+    except (Unreadable, KeyError, TypeError):
+        return set()
