@@ -48,6 +48,9 @@ def load_model(folder: Path, plan: ModelPlan, seed: int, redrawn: Sequence[str] 
             for name in key:
                 if value is not None and hasattr(config, name):
                     setattr(config, name, value)
+        config.return_dict, config.chunk_size_feed_forward = True, 0  # forms and parts of the same numbers
+        if plan.task == "question_answering":
+            config.num_labels = 2  # a start and an end, whatever the folder was trained for
         if plan.labels:
             config.id2label = dict(enumerate(plan.labels))
             config.label2id = {name: i for i, name in enumerate(plan.labels)}

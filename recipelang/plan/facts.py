@@ -6,11 +6,13 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from recipelang.plan.accounting import account
+from recipelang.plan.config_fields import check_fields
 from recipelang.plan.families import FAMILIES, TASKS, TensorFact
 from recipelang.plan.safetensors_header import read_folder, weight_files
 from recipelang.source import fail
@@ -33,6 +35,10 @@ class ModelFacts:
     fresh: tuple[str, ...]  # parameters that the checkpoint does not hold
     labels: tuple[str, ...] = ()  # names of the classes, of a task that has some
     redrawn: tuple[str, ...] = ()  # of `fresh`, what the checkpoint does hold: a head of other classes or another task
+    stored: Mapping[str, str] = field(default_factory=dict)  # parameter -> its name in the weights
+    copies: tuple[tuple[str, str], ...] = ()  # stored copies of tied tensors, and what each is a copy of
+    left_out: tuple[str, ...] = ()  # what the weights hold of other heads, and what follows from the config
+    strangers: tuple[str, ...] = ()  # what they hold that no model of the family has
 
     @property
     def parameters(self) -> int:
@@ -50,7 +56,10 @@ class ModelFacts:
     @property
     def max_positions(self) -> int:
         n = int(self.config.get("max_position_embeddings", 512))
-        return n - 2 if self.family == "roberta" else n  # RoBERTa's positions start after its padding index
+        if self.family != "roberta":
+            return n
+        pad = self.config.get("pad_token_id", 1)
+        return n - 1 - (pad if pad is not None and pad >= 0 else 1)  # RoBERTa's positions start after its padding index
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -90,6 +99,7 @@ def read_model_facts(path: Path, task: str, labels: Sequence[str] = (), *, new_h
     config = read_config(path)
     if labels:
         config["id2label"] = {str(i): name for i, name in enumerate(labels)}
+        config.pop("num_labels", None)
     if "model_type" not in config:
         raise fail("E076", f"`{path / 'config.json'}` does not say which `model_type` this is")
     family = str(config["model_type"])
@@ -98,53 +108,19 @@ def read_model_facts(path: Path, task: str, labels: Sequence[str] = (), *, new_h
         raise fail("E076", f"models of type `{family}` are not known to this release", help=f"it knows {known}")
     if task not in TASKS[family]:
         raise fail("E073", f"`{family}` has no head for {task}", help=f"it has {', '.join(sorted(TASKS[family]))}")
+    check_fields(path / "config.json", family, config)
     header = read_folder(path)
     try:  # no more than the weights can hold: a config may speak of any number of layers
         tensors = tuple(islice(FAMILIES[family](config, task), len(header) + _FRESH))
     except KeyError as error:
         raise fail("E076", f"`{path / 'config.json'}` lacks `{error.args[0]}`", help=_AGAIN) from None
-    except (TypeError, ValueError, ArithmeticError) as error:
-        why = str(error)
-        raise fail(
-            "E076", f"`{path / 'config.json'}` does not describe a `{family}`", help=_AGAIN, notes=[why]
-        ) from None
-    _same_depth(path, tensors, header)
-    made = str(next(iter(config.get("architectures") or ()), ""))
+    made = next(iter(config.get("architectures") or ()), "")
     new_head = new_head or (task in _HEADS and any(made.endswith(h) for t, h in _HEADS.items() if t != task))
-    fresh, redrawn = [], []
-    for tensor in tensors:
-        found = header.get(tensor.name) or header.get(tensor.name.partition(".")[2])
-        if found is None:
-            if "head" not in tensor.roles and "pooler" not in tensor.roles:
-                # older checkpoints call the two parameters of a norm gamma and beta
-                old = tensor.name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
-                    "LayerNorm.bias", "LayerNorm.beta"
-                )
-                if old not in header and old.partition(".")[2] not in header:
-                    notes = [f"the folder is {path}"]
-                    raise fail("E076", f"the weights lack `{tensor.name}`", help=_AGAIN, notes=notes)
-            else:
-                fresh.append(tensor.name)
-        elif found.shape != tensor.shape:
-            if "head" in tensor.roles:
-                fresh.append(tensor.name)
-                continue
-            message = f"`{tensor.name}` has shape {found.shape}, the config says {tensor.shape}"
-            raise fail("E076", message, help=_AGAIN, notes=[f"the folder is {path}"])
-        elif new_head and "head" in tensor.roles:
-            redrawn.append(tensor.name)
-    return ModelFacts(path, family, task, config, tensors, (*fresh, *redrawn), tuple(labels), tuple(redrawn))
-
-
-def _same_depth(path: Path, tensors: tuple[TensorFact, ...], header: Mapping[str, object]) -> None:
-    """A layer that the weights hold and the config does not would be dropped without a word."""
-    last = max((t.layer for t in tensors if t.layer is not None), default=-1)
-    for tensor in tensors:
-        if tensor.layer == last >= 0:
-            above = tensor.name.replace(f".{last}.", f".{last + 1}.", 1)
-            if above in header or above.partition(".")[2] in header:
-                note = f"the weights hold `{above}`; the folder is {path}"
-                raise fail("E076", f"the weights have more than the {last + 1} layers of the config", notes=[note])
+    found = account(path, family, task, config, tensors, header, new_head)
+    return ModelFacts(
+        path, family, task, config, tensors, (*found.fresh, *found.redrawn), tuple(labels), found.redrawn,
+        stored=found.stored, copies=found.copies, left_out=found.left_out, strangers=found.strangers,
+    )  # fmt: skip
 
 
 def model_digest(path: Path) -> str:

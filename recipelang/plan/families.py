@@ -27,6 +27,16 @@ class TensorFact:
     layer: int | None = None
 
     @property
+    def tied(self) -> bool:
+        """One matrix for the embeddings and for the head of a language model."""
+        return {"embeddings", "head"} <= self.roles
+
+    @property
+    def drawn(self) -> bool:
+        """Made anew where the weights lack it."""
+        return bool(self.roles & {"head", "pooler"}) and "embeddings" not in self.roles
+
+    @property
     def size(self) -> int:
         n = 1
         for d in self.shape:
@@ -50,12 +60,26 @@ def _norm(name: str, width: int, roles: str, layer: int | None = None, bias: boo
         yield TensorFact(f"{name}.bias", (width,), words, layer)
 
 
-def _table(name: str, rows: int, width: int) -> TensorFact:
-    return TensorFact(f"{name}.weight", (rows, width), frozenset({"embeddings"}))
+def _table(name: str, rows: int, width: int, roles: str = "embeddings") -> TensorFact:
+    return TensorFact(f"{name}.weight", (rows, width), frozenset(roles.split()))
+
+
+#: families whose language models share one matrix between embeddings and head, unless the config says otherwise
+_TIES = ("bert", "roberta", "distilbert")
+
+
+def is_tied(config: Config, task: str) -> bool:
+    """Whether the matrix of the word embeddings is the head's as well: one tensor with both roles."""
+    default = config.get("model_type") in _TIES
+    return task in ("masked_lm", "causal_lm") and bool(config.get("tie_word_embeddings", default))
+
+
+def _words(name: str, config: Config, width: int, task: str) -> TensorFact:
+    return _table(name, config["vocab_size"], width, "embeddings head" if is_tied(config, task) else "embeddings")
 
 
 def label_count(config: Config) -> int:
-    count = len(config["id2label"]) if "id2label" in config else int(config.get("num_labels", 2))
+    count = len(config["id2label"]) if config.get("id2label") else int(config.get("num_labels") or 2)
     if not 0 < count <= MAX_LABELS:
         raise ValueError(f"a head has 1 to {MAX_LABELS:,} labels")
     return count
@@ -67,9 +91,9 @@ def label_names(config: Config) -> tuple[str, ...]:
     return tuple(str(known[i]) for i in sorted(known, key=int))
 
 
-def _bert_body(config: Config, prefix: str, positions: int) -> Iterator[TensorFact]:
+def _bert_body(config: Config, prefix: str, positions: int, task: str) -> Iterator[TensorFact]:
     h, f = config["hidden_size"], config["intermediate_size"]
-    yield _table(f"{prefix}.embeddings.word_embeddings", config["vocab_size"], h)
+    yield _words(f"{prefix}.embeddings.word_embeddings", config, h, task)
     yield _table(f"{prefix}.embeddings.position_embeddings", positions, h)
     yield _table(f"{prefix}.embeddings.token_type_embeddings", config.get("type_vocab_size", 2), h)
     yield from _norm(f"{prefix}.embeddings.LayerNorm", h, "embeddings")
@@ -86,12 +110,12 @@ def _bert_body(config: Config, prefix: str, positions: int) -> Iterator[TensorFa
 
 def bert(config: Config, task: str) -> Iterator[TensorFact]:
     h = config["hidden_size"]
-    yield from _bert_body(config, "bert", config["max_position_embeddings"])
+    yield from _bert_body(config, "bert", config["max_position_embeddings"], task)
     if task in ("sequence_classification", "multiple_choice"):
         yield from _linear("bert.pooler.dense", h, h, "pooler")
     match task:
         case "question_answering":
-            yield from _linear("qa_outputs", label_count(config), h, "head")
+            yield from _linear("qa_outputs", 2, h, "head")
         case "sequence_classification" | "token_classification":
             yield from _linear("classifier", label_count(config), h, "head")
         case "multiple_choice":
@@ -100,16 +124,18 @@ def bert(config: Config, task: str) -> Iterator[TensorFact]:
             yield TensorFact("cls.predictions.bias", (config["vocab_size"],), frozenset({"head", "bias"}))
             yield from _linear("cls.predictions.transform.dense", h, h, "head")
             yield from _norm("cls.predictions.transform.LayerNorm", h, "head")
+            if not is_tied(config, task):
+                yield from _linear("cls.predictions.decoder", config["vocab_size"], h, "head")
 
 
 def roberta(config: Config, task: str) -> Iterator[TensorFact]:
     h = config["hidden_size"]
-    yield from _bert_body(config, "roberta", config["max_position_embeddings"])
+    yield from _bert_body(config, "roberta", config["max_position_embeddings"], task)
     if task == "multiple_choice":
         yield from _linear("roberta.pooler.dense", h, h, "pooler")
     match task:
         case "question_answering":
-            yield from _linear("qa_outputs", label_count(config), h, "head")
+            yield from _linear("qa_outputs", 2, h, "head")
         case "sequence_classification":
             yield from _linear("classifier.dense", h, h, "head")
             yield from _linear("classifier.out_proj", label_count(config), h, "head")
@@ -121,11 +147,13 @@ def roberta(config: Config, task: str) -> Iterator[TensorFact]:
             yield TensorFact("lm_head.bias", (config["vocab_size"],), frozenset({"head", "bias"}))
             yield from _linear("lm_head.dense", h, h, "head")
             yield from _norm("lm_head.layer_norm", h, "head")
+            if not is_tied(config, task):
+                yield from _linear("lm_head.decoder", config["vocab_size"], h, "head")
 
 
 def distilbert(config: Config, task: str) -> Iterator[TensorFact]:
     h, f = config["dim"], config["hidden_dim"]
-    yield _table("distilbert.embeddings.word_embeddings", config["vocab_size"], h)
+    yield _words("distilbert.embeddings.word_embeddings", config, h, task)
     yield _table("distilbert.embeddings.position_embeddings", config["max_position_embeddings"], h)
     yield from _norm("distilbert.embeddings.LayerNorm", h, "embeddings")
     parts = {"q_lin": "query", "k_lin": "key", "v_lin": "value", "out_lin": "out"}
@@ -151,7 +179,10 @@ def distilbert(config: Config, task: str) -> Iterator[TensorFact]:
         case "masked_lm":
             yield from _linear("vocab_transform", h, h, "head")
             yield from _norm("vocab_layer_norm", h, "head")
-            yield TensorFact("vocab_projector.bias", (config["vocab_size"],), frozenset({"head", "bias"}))
+            if is_tied(config, task):
+                yield TensorFact("vocab_projector.bias", (config["vocab_size"],), frozenset({"head", "bias"}))
+            else:
+                yield from _linear("vocab_projector", config["vocab_size"], h, "head")
 
 
 def llama(config: Config, task: str) -> Iterator[TensorFact]:
@@ -161,7 +192,7 @@ def llama(config: Config, task: str) -> Iterator[TensorFact]:
     kv = (config.get("num_key_value_heads") or heads) * width
     bias, mlp_bias = bool(config.get("attention_bias")), bool(config.get("mlp_bias"))
     prefix = "transformer" if task == "question_answering" else "model"
-    yield _table(f"{prefix}.embed_tokens", config["vocab_size"], h)
+    yield _words(f"{prefix}.embed_tokens", config, h, task)
     for i in range(config["num_hidden_layers"]):
         at = f"{prefix}.layers.{i}"
         shapes = {"q_proj": ("query", heads * width, h), "k_proj": ("key", kv, h), "v_proj": ("value", kv, h)}
@@ -173,7 +204,7 @@ def llama(config: Config, task: str) -> Iterator[TensorFact]:
         yield from _norm(f"{at}.post_attention_layernorm", h, "decoder", i, bias=False)
     yield from _norm(f"{prefix}.norm", h, "", bias=False)
     match task:
-        case "causal_lm" if not config.get("tie_word_embeddings"):
+        case "causal_lm" if not is_tied(config, task):
             yield from _linear("lm_head", config["vocab_size"], h, "head", bias=False)
         case "question_answering":
             yield from _linear("qa_outputs", 2, h, "head")

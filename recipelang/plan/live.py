@@ -36,7 +36,7 @@ def live_facts(live: Live, task: str) -> ModelFacts:
     """Roles are those of the family in the config; without one, names are all there is."""
     config = dict(live.config or {})
     family = str(config.get("model_type", ""))
-    known = _roles(family, config, live.shapes)
+    known = _roles(family, config, live.shapes, task)
     tensors = tuple(
         TensorFact(name, shape, known[name].roles, known[name].layer)
         if name in known
@@ -46,10 +46,14 @@ def live_facts(live: Live, task: str) -> ModelFacts:
     return ModelFacts(Path(), family if known else "", task, config, tensors, ())
 
 
-def _roles(family: str, config: dict[str, Any], names: Mapping[str, object]) -> dict[str, TensorFact]:
-    """What the family's heads for all tasks call their parameters; a model without a head has no prefix."""
+def _roles(family: str, config: dict[str, Any], names: Mapping[str, object], task: str) -> dict[str, TensorFact]:
+    """What the family's heads for all tasks call their parameters; a model without a head has no prefix.
+
+    Of two roles of one name those for this task count: the embeddings of a language model may be its head.
+    """
     try:
-        every = [t for task in sorted(TASKS.get(family, ())) for t in FAMILIES[family](config, task)]
+        tasks = sorted(TASKS.get(family, ()), key=lambda t: (t == task, t))
+        every = [t for each in tasks for t in FAMILIES[family](config, each)]
     except (KeyError, TypeError, ValueError, ArithmeticError):
         return {}
     whole = {t.name: t for t in every}

@@ -260,13 +260,16 @@ class Prunes:
             return True
         never_label = self.context.recipe.label(f"{path}.never", "protects them")
         shown = ", ".join(f"`{n}`" for n in both[:3]) + (f" and {len(both) - 3} more" if len(both) > 3 else "")
+        tied = [t.name for t in self.context.facts.tensors if t.name in set(both) and t.tied]
+        notes = [f"they share {shown}"]
+        notes += [f"`{n}` is one tensor that is both the embeddings and the head: the config ties them" for n in tied]
         self.context.found.add(
             Diagnostic(
                 "E071",
                 f"`targets` meets `never` in {len(both)} tensor{'s' if len(both) > 1 else ''}",
                 self.context.recipe.label(f"{path}.targets", "selects them"),
                 (never_label,) if never_label else (),
-                notes=(f"they share {shown}",),
+                notes=tuple(notes),
                 help=("add `except ...` to `targets`, or take them out of `never`",),
             )
         )
@@ -285,6 +288,8 @@ def _grown(
 
 
 def _purpose(tensor: TensorFact) -> str:
+    if tensor.tied:
+        return "embeddings and head"
     for role in ("embeddings", "head", "pooler"):
         if role in tensor.roles:
             return role

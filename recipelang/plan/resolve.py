@@ -33,6 +33,7 @@ from recipelang.plan.types import (
     PrunePlan,
     StagePlan,
 )
+from recipelang.plan.weights import check_weights
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, at_label, fail
 from recipelang.spec import selector as sel
 from recipelang.spec.attribute import ANY, Attr
@@ -124,9 +125,11 @@ class Resolver(Context):
     # ---------------------------------------------------------------- references
     def _model(self) -> ModelFacts:
         model = self.recipe.model
-        return read_model_facts(
+        facts = read_model_facts(
             locate_model(model.base, self.beside, self.pins.get(model.base) or model.revision), model.task
         )
+        check_weights(facts)
+        return facts
 
     def _with_labels(self, facts: ModelFacts) -> ModelFacts | None:
         """A task of classes takes their names from the data of the first stage that reads some, or is measured on."""
@@ -414,6 +417,7 @@ class Resolver(Context):
         if longest > facts.max_positions:
             notes = [f"the teacher takes {facts.max_positions:,} tokens, windows have {longest:,}"]
             raise fail("E080", "the teacher cannot read windows this long", help="shorten `max_length`", notes=notes)
+        check_weights(facts)
         return facts
 
     def _selections(self) -> dict[str, tuple[str, ...]]:

@@ -18,6 +18,7 @@ from recipelang.source import RecipeError, fail
 MAX_HEADER = 32 * 2**20
 #: as many as torch has
 MAX_DIMENSIONS = 64
+INDEX = "model.safetensors.index.json"
 ITEM_BYTES = {
     "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
     "I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
@@ -28,6 +29,8 @@ ITEM_BYTES = {
 class Entry:
     dtype: str
     shape: tuple[int, ...]
+    file: str = ""  # its name in the folder
+    start: int = 0  # of its bytes in the file
 
 
 def read_header(path: Path) -> dict[str, Entry]:
@@ -43,7 +46,7 @@ def read_header(path: Path) -> dict[str, Entry]:
         raise _damaged(path, "the header is not JSON") from None
     if not isinstance(header, dict):
         raise _damaged(path, "the header is not a JSON object")
-    entries = {n: _entry(path, n, value, size - 8 - length) for n, value in header.items() if n != "__metadata__"}
+    entries = {n: _entry(path, n, value, 8 + length, size) for n, value in header.items() if n != "__metadata__"}
     _cover(path, header, size - 8 - length)
     return entries
 
@@ -60,18 +63,19 @@ def header_length(path: Path) -> int:
     return length
 
 
-def _entry(path: Path, name: str, value: object, available: int) -> Entry:
+def _entry(path: Path, name: str, value: object, data: int, size: int) -> Entry:
+    """`data` is where the bytes of the tensors begin in a file of `size` bytes."""
     try:
         dtype, shape, (begin, end) = value["dtype"], value["shape"], value["data_offsets"]  # type: ignore[index]
         whole = isinstance(dtype, str) and len(shape) <= MAX_DIMENSIONS
         whole = whole and all(isinstance(n, int) and n >= 0 for n in (*shape, begin, end))
     except (TypeError, KeyError, ValueError):
         raise _damaged(path, f"`{name}` has no type, shape or place") from None
-    if not whole or not begin <= end <= available:
+    if not whole or not begin <= end <= size - data:
         raise _damaged(path, f"`{name}` lies outside the file")
     if dtype in ITEM_BYTES and math.prod(shape) * ITEM_BYTES[dtype] != end - begin:
         raise _damaged(path, f"`{name}` does not have the size of its shape")
-    return Entry(str(dtype), tuple(shape))
+    return Entry(str(dtype), tuple(shape), path.name, data + begin)
 
 
 def _cover(path: Path, header: dict[str, dict[str, list[int]]], available: int) -> None:
@@ -95,7 +99,15 @@ def read_folder(folder: Path) -> dict[str, Entry]:
     if sum(header_length(folder / name) for name in names) > MAX_HEADER:
         raise _too_large(folder / names[0])
     for name in names:
-        found.update(read_header(folder / name))
+        for tensor, entry in read_header(folder / name).items():
+            if tensor in found:
+                why = f"`{found[tensor].file}` and `{name}` both hold `{tensor}`"
+                raise _damaged(folder / INDEX, why)
+            found[tensor] = entry
+    listed = set(_weight_map(folder / INDEX))
+    if odd := sorted(listed.symmetric_difference(found)):
+        why = "no file holds it" if odd[0] in listed else f"`{found[odd[0]].file}` holds it"
+        raise _damaged(folder / INDEX, f"it {'lists' if odd[0] in listed else 'does not list'} `{odd[0]}`, and {why}")
     return found
 
 
@@ -103,16 +115,11 @@ def weight_files(folder: Path) -> list[str]:
     """The safetensors files that hold the weights, in a fixed order."""
     if (folder / "model.safetensors").exists():
         return ["model.safetensors"]
-    index = folder / "model.safetensors.index.json"
+    index = folder / INDEX
     if index.exists():
-        if index.stat().st_size > MAX_HEADER:
-            raise _too_large(index)
-        try:
-            names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
-            raise _damaged(index, "the index cannot be read") from None
+        names = sorted(set(_weight_map(index).values()))
         for name in names:
-            if not isinstance(name, str) or "/" in name or "\\" in name or not (folder / name).is_file():
+            if "/" in name or "\\" in name or not (folder / name).is_file():
                 raise _damaged(index, f"the index names `{name}`, which is not there")
         return names
     there = sorted(p.name for p in folder.iterdir())[:12]
@@ -126,6 +133,19 @@ def weight_files(folder: Path) -> list[str]:
     help = "name the folder that `save_pretrained` wrote"
     notes = [f"it holds {', '.join(there) or 'nothing'}"]
     raise fail("E076", f"`{folder}` holds no safetensors weights", help=help, notes=notes)
+
+
+def _weight_map(index: Path) -> dict[str, str]:
+    """Tensor -> the file that holds it."""
+    if index.stat().st_size > MAX_HEADER:
+        raise _too_large(index)
+    try:
+        found = json.loads(index.read_text("utf-8"))["weight_map"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
+        raise _damaged(index, "the index cannot be read")
+    return found
 
 
 def _too_large(path: Path) -> RecipeError:

@@ -88,7 +88,7 @@ class Segment(Frozen):
 class Target(Frozen):
     name: str
     shape: tuple[int, ...]
-    purpose: str = Field(default="", description="embeddings, head, pooler, or another matrix")
+    purpose: str = Field(default="", description="embeddings, head, both (tied), pooler, or another matrix")
 
     @property
     def size(self) -> int:

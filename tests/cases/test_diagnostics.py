@@ -32,6 +32,7 @@ import pytest
 from recipelang.cli.main import main
 from recipelang.source.codes import codes
 from tests.cases.finished import FINISHED
+from tests.cases.unsound_models import UNSOUND
 
 FOLDER = Path(__file__).parent / "diagnostics"
 CASES = sorted(FOLDER.glob("*.case"))
@@ -284,6 +285,7 @@ CIRCUMSTANCES = {
     "the data of an interrupted run changed": data_changed,
     "a checkpoint of another run": checkpoint_of_another_run,
     **FINISHED,
+    **UNSOUND,
 }
 
 

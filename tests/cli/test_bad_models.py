@@ -84,11 +84,8 @@ def test_config_that_is_missing_or_a_folder(model):
         ({"model_type": ["bert"]}, "are not known"),
         ({"hidden_size": None}, "lacks `hidden_size`"),
         ({"hidden_size": 48}, "has shape (24, 32), the config says (24, 48)"),
-        ({"hidden_size": "big"}, "the config says (24, 'big')"),
-        ({"num_hidden_layers": "two"}, "does not describe a `bert`"),
         ({"num_hidden_layers": 3}, "the weights lack `bert.encoder.layer.2."),
         ({"num_hidden_layers": 1}, "more than the 1 layers of the config"),
-        ({"id2label": None, "num_labels": "x"}, "does not describe a `bert`"),
     ],
 )
 def test_config_that_does_not_fit_the_weights(model, changes, said):
@@ -97,7 +94,7 @@ def test_config_that_does_not_fit_the_weights(model, changes, said):
 
 
 def test_config_that_only_transformers_can_judge_is_refused_when_it_loads(model):
-    config(model, num_attention_heads=0)
+    config(model, attn_implementation="nope")
     ended = command("run", "tiny.recipe", "-o", "out")
     assert (ended.code, ended.codes) == (1, ["E076"])
     assert json.loads(Path("out/run.json").read_text("utf-8"))["status"] == "failed"
@@ -154,7 +151,7 @@ def test_header_that_lies(model, change, said):
         ("{}", "the index cannot be read"),
         ('{"weight_map": []}', "the index cannot be read"),
         ('{"weight_map": {"a": ["x"]}}', "the index cannot be read"),
-        ('{"weight_map": {"a": 3}}', "the index names `3`, which is not there"),
+        ('{"weight_map": {"a": 3}}', "the index cannot be read"),
         ('{"weight_map": {"a": "1.safetensors"}}', "the index names `1.safetensors`, which is not there"),
         ('{"weight_map": {"a": "../model/config.json"}}', "which is not there"),
     ],
