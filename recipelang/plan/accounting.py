@@ -112,7 +112,9 @@ def account(
     for name in stored.values():
         if header[name].dtype not in FLOATS:
             raise _codes(folder, [f"`{name}` holds numbers of type {header[name].dtype}, which are codes"])
-    pairs = tuple((n, stored[w]) for n in copies if (w := _tied_to(n, family, tensors)) and stored.get(w) not in (n, None))
+    pairs = tuple(
+        (n, stored[w]) for n in copies if (w := _tied_to(n, family, tensors)) and stored.get(w) not in (n, None)
+    )
     return Accounts(stored, tuple(fresh), tuple(redrawn), pairs, tuple(left_out), tuple(strangers))
 
 
@@ -171,7 +173,7 @@ def _plain_names(folder: Path, header: Mapping[str, Entry]) -> None:
             raise fail("E182", f"the names of the weights hold `{wrapper}.`", help=help, notes=notes)
     if parts := [n for n in header if _PARTS.fullmatch(n)]:
         masked = any(n.endswith(("_orig", "_mask")) for n in parts)
-        help = "apply each mask where it was made (`prune.remove(module, \"weight\")`), and save the model again"
+        help = 'apply each mask where it was made (`prune.remove(module, "weight")`), and save the model again'
         if not masked:
             help = "remove the parametrisation where it was made, and save the model again"
         notes = [f"the weights hold {_listed(parts)}", f"the folder is {folder}"]
@@ -186,7 +188,9 @@ def _no_prefix(folder: Path, prefix: str, body: list[TensorFact], header: Mappin
         for found in (n.removesuffix(first) for n in header if n.endswith(f".{first}")):
             if all(found + spelling(t.name) in header for t in body):
                 notes = [f"they are those of this model with `{found}` in front", f"the folder is {folder}"]
-                help = "save the model itself with `save_pretrained`; or rename the tensors, see `recipelang explain E182`"
+                help = (
+                    "save the model itself with `save_pretrained`; or rename the tensors, see `recipelang explain E182`"
+                )
                 if spelling(first) != body[-1].name:
                     notes[0] = f"here the names of this model begin with `{prefix}`"
                 raise fail("E182", f"the names of the weights begin with `{found}`", help=help, notes=notes)
@@ -227,8 +231,13 @@ def _left(
     for task in TASKS[family]:
         heads |= {t.name for t in FAMILIES[family]({**config, "tie_word_embeddings": False}, task) if t.drawn}
     heads |= {n.removeprefix(prefix) for n in heads}
-    modules = {spelling.rpartition(".")[0] for t in tensors if t.name not in fresh for spelling in _spellings(t.name, prefix)}
-    inside = {prefix, *(t.name.removeprefix(prefix).partition(".")[0] + "." for t in tensors if t.name.startswith(prefix))}
+    modules = {
+        spelling.rpartition(".")[0] for t in tensors if t.name not in fresh for spelling in _spellings(t.name, prefix)
+    }
+    inside = {
+        prefix,
+        *(t.name.removeprefix(prefix).partition(".")[0] + "." for t in tensors if t.name.startswith(prefix)),
+    }
     left_out, strangers, surplus = [], [], []
     for name in rest:
         if name in heads or _BUFFERS.fullmatch(name):
@@ -241,7 +250,7 @@ def _left(
         notes = [f"they hold {_listed(surplus)}; without {'them' if len(surplus) > 1 else 'it'} this is another model"]
         bias = "attention_bias" if ".self_attn." in surplus[0] else "mlp_bias"
         if family == "llama" and surplus[0].endswith("_proj.bias"):
-            notes.append(f"config.json may lack `\"{bias}\": true`")
+            notes.append(f'config.json may lack `"{bias}": true`')
         notes.append(f"the folder is {folder}")
         help = "take config.json from the place where the weights came from"
         count = f"{len(surplus):,} tensor{'s' * (len(surplus) > 1)}"

@@ -21,8 +21,30 @@ MOST = 2**31 - 1
 MAX_LABELS = 1_000_000
 #: of transformers' activations, those without parameters of their own; a test compares
 ACTIVATIONS = frozenset(
-    "gelu gelu_10 gelu_fast gelu_new gelu_python gelu_pytorch_tanh gelu_python_tanh gelu_accurate hardswish laplace"
-    " leaky_relu linear mish quick_gelu relu relu2 relu6 sigmoid silu sqrtsoftplus swish tanh".split()
+    [
+        "gelu",
+        "gelu_10",
+        "gelu_fast",
+        "gelu_new",
+        "gelu_python",
+        "gelu_pytorch_tanh",
+        "gelu_python_tanh",
+        "gelu_accurate",
+        "hardswish",
+        "laplace",
+        "leaky_relu",
+        "linear",
+        "mish",
+        "quick_gelu",
+        "relu",
+        "relu2",
+        "relu6",
+        "sigmoid",
+        "silu",
+        "sqrtsoftplus",
+        "swish",
+        "tanh",
+    ]
 )
 _DTYPES = ("float32", "float16", "bfloat16", "float64", "float", "half", "double", "auto")
 _PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
@@ -58,7 +80,9 @@ FLAG = Kind("true or false", lambda v: isinstance(v, bool))
 NAME = Kind("a string", lambda v: isinstance(v, str))
 ACTIVATION = Kind("the name of an activation", lambda v: isinstance(v, str) and v in ACTIVATIONS)
 MAYBE_NAME = Kind("a string", NAME.holds, nothing=True)
-DTYPE = Kind("the name of a type of floating-point numbers", lambda v: isinstance(v, str) and v in _DTYPES, nothing=True)
+DTYPE = Kind(
+    "the name of a type of floating-point numbers", lambda v: isinstance(v, str) and v in _DTYPES, nothing=True
+)
 PROBLEM = Kind(f"one of {', '.join(_PROBLEMS)}", lambda v: isinstance(v, str) and v in _PROBLEMS, nothing=True)
 MAYBE_FLAG = Kind(FLAG.expected, FLAG.holds, nothing=True)
 FROM_ZERO = Kind("a whole number of at least 0", lambda v: _whole(v, 0))

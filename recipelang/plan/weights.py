@@ -6,8 +6,8 @@ Files are looked at piece by piece, without torch, and once: what was found is r
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,9 @@ from pydantic import TypeAdapter
 
 from recipelang.plan.facts import ModelFacts, cache_folder, file_digest
 from recipelang.plan.safetensors_header import ITEM_BYTES, Entry, read_folder
-from recipelang.source import fail
+from recipelang.source import RecipeError, fail
+from recipelang.storage.reading import MAX_RECORD, Unreadable, read_bytes
+from recipelang.storage.writing import write_bytes
 
 #: weights looked at at once
 _PIECE = 2**22
@@ -39,7 +41,10 @@ def check_weights(facts: ModelFacts) -> None:
             entry = header[name]
             place = ", ".join(map(str, np.unravel_index(first, entry.shape))) if entry.shape else ""
             size = int(np.prod(entry.shape, dtype=np.int64))
-            notes = [f"{count:,} of its {size:,} weights, the first at [{place}]", f"the file is {facts.path / entry.file}"]
+            notes = [
+                f"{count:,} of its {size:,} weights, the first at [{place}]",
+                f"the file is {facts.path / entry.file}",
+            ]
             help = "name a checkpoint from before the weights diverged, or copy the model again"
             raise fail("E187", f"`{parameter}` holds NaN or infinity", help=help, notes=notes)
     for copy, name in facts.copies:
@@ -96,15 +101,10 @@ def _remembered(what: str, look: Callable[[], dict[str, tuple[int, int]]]) -> di
     """`what` names the contents that are looked at. A damaged note is not believed, and written again."""
     note = cache_folder() / "weights" / hashlib.sha256(f"1 {what}".encode()).hexdigest()
     try:
-        return _NOTE.validate_json(note.read_bytes())
-    except (OSError, ValueError):
+        return _NOTE.validate_json(read_bytes(note, MAX_RECORD))
+    except (Unreadable, ValueError):
         pass
     found = look()
-    try:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        part = note.with_suffix(f".{os.getpid()}")
-        part.write_bytes(_NOTE.dump_json(found))
-        part.replace(note)
-    except OSError:
-        pass  # a cache that cannot be written only costs time
+    with suppress(RecipeError):  # a cache that cannot be written only costs time
+        write_bytes(note, _NOTE.dump_json(found))
     return found

@@ -248,7 +248,9 @@ def test_weights_are_finite(tmp_path, value, dtype):
 
 def test_number_beyond_fp32_is_refused(tmp_path):
     folder = make_folder(tmp_path / "m", "llama", "causal_lm")
-    changed(folder, lambda w: {n: v.astype(np.float64) for n, v in w.items()} | {"lm_head.weight": np.full((24, 8), 1e39)})
+    changed(
+        folder, lambda w: {n: v.astype(np.float64) for n, v in w.items()} | {"lm_head.weight": np.full((24, 8), 1e39)}
+    )
     assert code_of(folder, "causal_lm")[0] == "E187"
 
 

@@ -40,7 +40,9 @@ SMALL = {
 
 
 @pytest.mark.parametrize("family, task", [(f, t) for f in FAMILIES for t in sorted(TASKS[f])])
-@pytest.mark.parametrize("more", [{}, {"tie_word_embeddings": True}, {"tie_word_embeddings": False}, {"num_labels": 5}], ids=str)
+@pytest.mark.parametrize(
+    "more", [{}, {"tie_word_embeddings": True}, {"tie_word_embeddings": False}, {"num_labels": 5}], ids=str
+)
 def test_family_equals_a_meta_device_instantiation(family, task, more):
     import torch
     import transformers
