@@ -14,11 +14,11 @@ from recipelang.artifact.lock import Entry, Lock
 from recipelang.plan.facts import file_digest, model_digest
 from recipelang.plan.identities import identities
 from recipelang.plan.references import is_local, locate_model
-from recipelang.source import RecipeError, Source
+from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source
 from recipelang.spec.blocks import METRICS
 from recipelang.spec.canonical import spec_digest
 from recipelang.spec.check import Recipe
-from recipelang.spec.references import references
+from recipelang.spec.references import references, used
 from recipelang.tasks import task_of
 
 
@@ -31,13 +31,16 @@ def pinned(
     *,
     ask: bool,
     anew: Collection[str] = (),
+    found: Diagnostics | None = None,
 ) -> Lock:
     """The lock of an evaluated recipe.
 
     `recipes`: the recipes elsewhere that it builds on. What `before` knows of the Hub is kept, but for references in
     `anew`. `ask`: whether the Hub may be asked; what it is not asked for, and its cache does not know, is left out.
+    So is what nothing uses and the Hub does not give; `found` is told of that.
     """
     local = identities(recipe, beside)
+    needed = {r for path, r in references(recipe) if path in used(recipe)}
     refs: dict[str, Entry] = {**recipes, **library(files)}
     for path, reference in references(recipe):
         kind = "model" if path.endswith((".base", ".teacher")) else "dataset"
@@ -53,11 +56,24 @@ def pinned(
         elif scheme == "hf":
             asked = recipe.model.revision if path == "model.base" else None
             known = before.refs.get(reference) if before is not None and reference not in anew else None
-            entry = _on_the_hub(kind, rest, asked, known, ask)
+            try:
+                entry = _on_the_hub(kind, rest, asked, known, ask)
+            except RecipeError as error:
+                if reference in needed:
+                    raise
+                entry = None
+                if found is not None:
+                    found.add(_left_out(reference, recipe.label(path), error))
             if entry is not None:
                 refs[reference] = entry
     tools = {"recipelang": _compatible(), "plugins": {}}
     return Lock(recipe.name, spec_digest(recipe, local), refs, tools, _metrics(recipe))
+
+
+def _left_out(reference: str, at: Label | None, error: RecipeError) -> Diagnostic:
+    notes = tuple(d.message for d in error.diagnostics)
+    help = ("take it out of the recipe, or let a stage or an evaluation read it",)
+    return Diagnostic("W163", f"`{reference[:120]}` is not locked: nothing uses it", at, notes=notes, help=help)
 
 
 def library(files: Iterable[Source]) -> dict[str, Entry]:

@@ -22,6 +22,11 @@ def inspect(
         help="A run's output folder, a safetensors file, a recipe, or one that was pushed or pulled.",
         autocompletion=complete.what_tells,
     ),
+    allow_private: bool = typer.Option(
+        False,
+        "--allow-private",
+        help="Ask the registry for a recipe that was not pulled; it may be on this machine or its network.",
+    ),
     form: options.OrJson = options.FullOrJson.full,
 ) -> None:
     """Tell how a model was made, from whatever is at hand.
@@ -47,7 +52,7 @@ def inspect(
     from recipelang.source import fail
 
     if is_packed(where):
-        told = told_of(pushed(where), where)
+        told = told_of(pushed(where, allow_private), where)
     elif where == "-" or where.startswith("lib://"):
         told = _recipe(where)
     elif os.path.exists(where):

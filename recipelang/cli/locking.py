@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipelang.cli.files import References, bundled, is_elsewhere, read_source
+from recipelang.cli.files import References, bundled, is_elsewhere, library, read_source
 from recipelang.cli.read import Around, check_all
 from recipelang.source import Diagnostic, Diagnostics, RecipeError, Source
 from recipelang.spec.check import Checked, Recipe
@@ -69,10 +71,13 @@ def settle(file: str, checked: Checked, around: Around, *, locked: bool, found: 
         if locked:
             raise missing(name, file)
         try:
-            made = pinned(recipe, files_of(checked), beside(file), recipes_of(checked, None), ask=True)
+            made = pinned(recipe, files_of(checked), beside(file), recipes_of(checked, None), ask=True, found=found)
         except RecipeError as error:  # what is wrong will be said where it is needed
             return Settled({}, why_not="; ".join(d.message for d in error.diagnostics))
-        return Settled(made.revisions, made.text(), lock_path(file) if has_file(file) else None)
+        if not has_file(file) or is_bundled(file):
+            return Settled(made.revisions, made.text())
+        why = no_place(file)
+        return Settled(made.revisions, made.text(), None if why else lock_path(file), why)
     now = pinned(recipe, files_of(checked), beside(file), recipes_of(checked, lock), lock, ask=False)
     told = differences(lock, now, varied=bool(around.given or around.overlays), strict=locked)
     if told and locked:
@@ -96,6 +101,24 @@ def lock_of(file: str) -> Lock | None:
 
 def has_file(file: str) -> bool:
     return file != "-" and not file.startswith("lib://") and not is_elsewhere(file)
+
+
+def is_bundled(file: str) -> bool:
+    """Whether a path leads to a recipe of the installed library."""
+    return has_file(file) and Path(file).resolve().is_relative_to(library().resolve())
+
+
+def no_place(file: str) -> str:
+    """Why no lock belongs beside a recipe; empty where one does."""
+    if not has_file(file):
+        return "it has no file"
+    if is_bundled(file):
+        return "it is a recipe of the installed library, which stays as it is"
+    path = Path(file)
+    with suppress(OSError):  # reading it says what is wrong
+        if not path.stat().st_mode & 0o222 or not os.access(path, os.W_OK):
+            return "the recipe is read-only, so nothing is written beside it"
+    return ""
 
 
 def files_of(checked: Checked) -> tuple[Source, ...]:
@@ -189,7 +212,7 @@ def make_lock(
 
     only_what_the_user_names(checked, around)
     anew = list(before.refs) if before is not None and "all" in upgrade else upgrade
-    return pinned(recipe, files_of(checked), beside(file), entries, before, ask=True, anew=anew)
+    return pinned(recipe, files_of(checked), beside(file), entries, before, ask=True, anew=anew, found=found)
 
 
 def allowed_hosts(reference: str = "", allow_private: bool = False) -> frozenset[str]:

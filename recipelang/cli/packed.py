@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipelang.cli.files import decoded, is_elsewhere, read_source
-from recipelang.cli.locking import beside, files_of, has_file, lock_of, make_lock, recipes_of
+from recipelang.cli.files import bundled, decoded, is_elsewhere, read_source
+from recipelang.cli.locking import allowed_hosts, beside, files_of, has_file, lock_of, make_lock, no_place, recipes_of
 from recipelang.cli.read import Around, check_all, read_recipe
 from recipelang.cli.trust import only_what_the_user_names
 from recipelang.source import Diagnostic, Diagnostics, fail
@@ -31,29 +31,38 @@ class Packed:
     said: tuple[Referrer, ...] = ()
 
 
-def packed(source: str) -> Packed:
+def packed(source: str, allow_private: bool = False) -> Packed:
+    """`allow_private`: whether recipes that it builds on may be fetched from this machine or its network."""
     from recipelang.artifact.places import is_packed
 
     if is_packed(source):
         return Packed(pushed(source))
-    return _of_run(Path(source)) if os.path.isdir(source) else _of_file(source)
+    return _of_run(Path(source)) if os.path.isdir(source) else _of_file(source, allow_private)
 
 
-def pushed(source: str) -> Artifact:
-    """What was pushed to a folder, or pulled to this machine; nothing is fetched. E047, E122 to E125, E130."""
+def pushed(source: str, allow_private: bool = False) -> Artifact:
+    """What was pushed to a folder, or pulled to this machine. E047, E122 to E125, E130.
+
+    `allow_private`: what was not pulled is fetched, also from this machine and its network; else nothing is.
+    """
     from recipelang.artifact import cache
     from recipelang.artifact.places import read_folder
     from recipelang.artifact.reference import parse_reference
 
     if not is_elsewhere(source):
         return read_folder(source)
+    if allow_private and not cache.named(parse_reference(source)):
+        from recipelang.artifact.fetch import Fetching
+        from recipelang.artifact.places import get
+
+        return get(source, Fetching(bundled, allowed_hosts(source, allow_private)))
     read_source(source)  # says what is wrong
     artifact = cache.stored(cache.named(parse_reference(source)))
     assert artifact is not None
     return artifact
 
 
-def _of_file(file: str) -> Packed:
+def _of_file(file: str, allow_private: bool) -> Packed:
     from recipelang.artifact.lock import differences, lock_path, stale, write_lock
     from recipelang.artifact.packing import pack_recipe
     from recipelang.artifact.pinning import pinned
@@ -63,8 +72,11 @@ def _of_file(file: str) -> Packed:
     found = Diagnostics()
     lock = lock_of(file)
     if lock is None:
-        lock = make_lock(file, Around(), None, (), False, found)
-        write_lock(lock, lock_path(file))
+        lock = make_lock(file, Around(), None, (), allow_private, found)
+        if why := no_place(file):
+            found.add(Diagnostic("W140", "no lock was written", notes=(why,)))
+        else:
+            write_lock(lock, lock_path(file))
     checked = read_recipe(file, Around())
     checked.diagnostics.raise_errors()
     if checked.recipe is not None:

@@ -45,7 +45,7 @@ def push(
     from recipelang.cli.packed import packed
     from recipelang.source.render import line_of
 
-    ready = packed(source)
+    ready = packed(source, allow_private)
     screen.show(ready.found.sorted())
     done = send(ready.artifact, target, allowed_hosts(target, allow_private), ready.said)
     rows = [

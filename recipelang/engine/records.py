@@ -30,7 +30,8 @@ class Reporter(Protocol):
 
     def stage_ended(self, stage: StagePlan, seconds: float) -> None: ...
 
-    def evaluated(self, stage: str | None, name: str, metrics: dict[str, float]) -> None: ...
+    def evaluated(self, stage: str | None, name: str, metrics: dict[str, float], step: int | None = None) -> None:
+        """At the end of a stage, or after a step of it; without a stage, of the model that the run starts from."""
 
     def message(self, text: str) -> None: ...
 
@@ -50,7 +51,7 @@ class Silent:
     def stage_ended(self, stage: StagePlan, seconds: float) -> None:
         pass
 
-    def evaluated(self, stage: str | None, name: str, metrics: dict[str, float]) -> None:
+    def evaluated(self, stage: str | None, name: str, metrics: dict[str, float], step: int | None = None) -> None:
         pass
 
     def message(self, text: str) -> None:

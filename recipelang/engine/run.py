@@ -159,10 +159,10 @@ class _Run:
             checkpoint.restore(
                 loaded, self.model, self.masks, optimizer, modifiers=modifiers if inside else (), random_states=inside
             )
-        earlier = [p.final for s in self.plan.stages[: stage.index] for p in s.prunes]
-        state = State(self.model, optimizer, self.masks, stage.steps, step=self.position.step)
+        state = State(
+            self.model, optimizer, self.masks, stage.steps, step=self.position.step, prunable=self._prunable(stage)
+        )
         state.gradients = self._sampler(stage, state, features)
-        state.sparsity = max(earlier, default=0.0)
         before = self.position.seconds.get(stage.name, 0.0)
         began = time.monotonic()
         first = sum(s.steps for s in self.plan.stages[: stage.index])
@@ -207,7 +207,7 @@ class _Run:
             checkpoint.restore(loaded, self.model, self.masks, None)
         began = time.monotonic()
         optimizer = make_optimizer(stage, self.model)
-        state = State(self.model, optimizer, self.masks, steps=0)
+        state = State(self.model, optimizer, self.masks, steps=0, prunable=self._prunable(stage))
         of = stage.calibration.layers if stage.calibration else 0
         self.reporter.stage_started(stage, of, 0)
         if stage.calibration is not None:
@@ -226,6 +226,11 @@ class _Run:
             self.log.add(sum(s.steps for s in self.plan.stages[: stage.index]), {"train/sparsity": state.sparsity})
         self._end_stage(stage, time.monotonic() - began)
         self._obey(self.stop)
+
+    def _prunable(self, stage: StagePlan) -> int:
+        """Weights of all targets of this stage and of those before it, each once."""
+        sizes = {t.name: t.size for s in self.plan.stages[: stage.index + 1] for p in s.prunes for t in p.targets}
+        return sum(sizes.values())
 
     def _between_layers(self, stage: StagePlan) -> Callable[[int, int], None]:
         def between(done: int, of: int) -> None:
@@ -271,7 +276,7 @@ class _Run:
                 metrics = self._measure(stage, evaluation.name)
                 torch.set_rng_state(random_state)
                 self._log_metrics(stage, step, evaluation.name, metrics)
-                self.reporter.evaluated(stage.name, evaluation.name, metrics)
+                self.reporter.evaluated(stage.name, evaluation.name, metrics, step)
 
     def _log_metrics(self, stage: StagePlan, step: int, name: str, metrics: dict[str, float]) -> None:
         if self.log is not None:

@@ -216,11 +216,10 @@ class Pruning:
         zeros = dict(zip(names, shards.zeros(parameters[n] for n in names), strict=True))
         sizes = {n: parameters[n].numel() for n in names}
         last = self.step if self._ended else self.step - 1
-        past = [e.sparsity for p in self.plan.scheduled for e in p.events if e.step <= last]
         return Report(
             self.step,
             self.steps,
-            past[-1] if past else 0.0,
+            _planned_by(self.plan, last),
             sum(zeros.values()) / max(1, sum(sizes.values())),
             {n: zeros[n] / sizes[n] for n in names},
         )
@@ -269,3 +268,14 @@ class Pruning:
     def _digest(self) -> str:
         kept = {"checkpoint_every", "keep", "index"}
         return hashlib.sha256(self.plan.model_dump_json(exclude=kept).encode()).hexdigest()
+
+
+def _planned_by(plan: StagePlan, step: int) -> float:
+    """The share of zeros that is planned in all blocks together after a step."""
+    reached = [
+        (next((e.sparsity for e in reversed(p.events) if e.step <= step), 0.0), sum(t.size for t in p.targets))
+        for p in plan.scheduled
+    ]
+    if len({sparsity for sparsity, _ in reached}) == 1:
+        return reached[0][0]  # not through a quotient, which would round
+    return sum(sparsity * size for sparsity, size in reached) / max(1, sum(size for _, size in reached))

@@ -57,9 +57,6 @@ class Prune(Modifier):
     def on_step_start(self, state: State) -> None:
         if event := self.events.get(state.step):
             self._prune(event, state)
-        past = [e.sparsity for e in self.plan.events if e.step <= state.step]
-        if past:
-            state.sparsity = past[-1]
 
     def on_gradients(self, state: State) -> None:
         if self.score.observes and state.step < self.plan.events[-1].step:  # after it nothing is ranked any more
@@ -73,7 +70,6 @@ class Prune(Modifier):
         weights = _weights(self.names, state)
         before = self._masked(weights, state)
         self._only_rises(before, event)
-        state.sparsity = event.sparsity
         if self.score.gathers is not None:
             return self._layer_by_layer(event, self.score.gathers, state)
         if self.score.rounds == 1:
@@ -202,18 +198,10 @@ class Hold(Modifier):
 
     def __init__(self, plan: PrunePlan) -> None:
         self.names = [t.name for t in plan.targets]
-        self.held: float | None = None  # a share of the targets
 
     def on_start(self, state: State) -> None:
         for name, weight in zip(self.names, _weights(self.names, state), strict=True):
             state.masks.set(name, weight, local(weight.detach()) != 0)
-
-    def on_step_start(self, state: State) -> None:
-        if self.held is None:
-            weights = _weights(self.names, state)
-            live = [state.masks.live(n, w) for n, w in zip(self.names, weights, strict=True)]
-            self.held = 1 - sum(int(m.sum()) for m in live) / sum(m.numel() for m in live)
-        state.sparsity = self.held
 
 
 class Release(Modifier):

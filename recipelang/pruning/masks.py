@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
-from recipelang.pruning.shards import beside, local, of_weight, whole
+from recipelang.pruning.shards import beside, local, of_weight, sums, whole
 
 _MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer")
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -26,6 +26,7 @@ class Masks:
     def __init__(self) -> None:
         self._params: dict[str, nn.Parameter] = {}
         self._masks: dict[str, Tensor] = {}
+        self._dead: int | None = None  # counted when somebody asks, and again after a change
 
     def __len__(self) -> int:
         return len(self._masks)
@@ -39,6 +40,19 @@ class Masks:
     def get(self, name: str) -> Tensor | None:
         return self._masks.get(name)
 
+    @property
+    def size(self) -> int:
+        """Weights that have a mask, over all processes."""
+        return sum(p.numel() for p in self._params.values())
+
+    @property
+    def dead(self) -> int:
+        """Masked weights, over all processes. All have to ask."""
+        if self._dead is None:
+            here = (m.numel() - int(m.count_nonzero()) for m in self._masks.values())
+            self._dead = sum(sums(here, self._params.values()))
+        return self._dead
+
     def live(self, name: str, parameter: Tensor) -> Tensor:
         """The mask of a parameter, all true where it has none yet."""
         known = self._masks.get(name)
@@ -49,10 +63,12 @@ class Masks:
         """Put a mask in force and zero the weights it drops."""
         self._params[name] = parameter
         self._masks[name] = mask
+        self._dead = None
         zero(local(parameter), mask)
 
     def drop(self, names: Iterable[str]) -> None:
         """Take masks off."""
+        self._dead = None
         for name in names:
             self._masks.pop(name, None)
             self._params.pop(name, None)

@@ -141,7 +141,7 @@ def charts(plan: Plan, record: dict[str, Any], curves: dict[str, Points]) -> lis
     found = [
         Chart(
             "loss",
-            [Series("", loss, faint=not dots, dots=dots), Series("", smoothed(loss), dots=dots)],
+            [Series("", loss, faint=not dots, dots=dots), Series("", _smoothed(loss, starts), dots=dots)],
             x,
             Axis(),
             parts,
@@ -156,6 +156,14 @@ def charts(plan: Plan, record: dict[str, Any], curves: dict[str, Points]) -> lis
         ),
     ]
     return [*found, *_metrics(plan, curves, x, parts)] if plan.steps else []
+
+
+def _smoothed(loss: Points, starts: list[int]) -> Points:
+    """Each stage by itself: another loss may be trained in it. A point at `starts[i]` is the last of the stage before."""
+    found: Points = []
+    for first, last in itertools.pairwise([float("-inf"), *map(float, starts[1:-1]), float("inf")]):
+        found += smoothed([(x, y) for x, y in loss if first < x <= last])
+    return found
 
 
 def _rates(plan: Plan, starts: list[int]) -> Points:

@@ -30,12 +30,17 @@ class State:
     rows: np.ndarray | None = None  # of the data set: the items of the micro-batch
     outputs: Any = None
     loss: torch.Tensor | None = None
-    sparsity: float = 0.0  # the planned one in force, for the progress line
+    prunable: int = 0  # weights in the targets of this stage and of earlier ones
     #: `(batches, examples of a batch, 0 = the stage's)`: after each, gradients of the task's loss lie in `.grad`
     gradients: Gradients = lambda batches, size, dense=False: iter(())
     #: `(targets, what to gather, order)`: layer by layer, what was gathered of the inputs of the targets in it. What
     #: is done to a layer before the next is asked for is what the next one sees, if the order is `sequential`
     layers: Callable[[Sequence[str], type[Gathered], str], Iterator[dict[str, Gathered]]] = lambda *_: iter(())
+
+    @property
+    def sparsity(self) -> float:
+        """Which share of all prunable weights is masked now. All processes have to ask."""
+        return self.masks.dead / max(self.prunable, self.masks.size, 1)
 
 
 class Modifier:

@@ -215,7 +215,8 @@ class PruneSpec(Spec):
         ),
     ] = None
     order: Annotated[
-        str, Attr(k.one_of("sequential", "parallel"), "order of layers in one-shot pruning", example="sequential")
+        str,
+        Attr(k.one_of("sequential", "parallel"), "order of layers, of `wanda` and `sparsegpt`", example="sequential"),
     ] = "sequential"
 
     @classmethod
@@ -385,6 +386,9 @@ class StageSpec(Spec):
                 help = "choose another method, or train"
                 does = "swaps weights from step to step" if METHODS[method].regrows else "looks at steps"
                 return Conflict(f"{at}.method", f"`{method}` {does}, and one shot has none", help)
+            if prune.order != "sequential" and wants != "inputs":
+                help = "take it out: it is for methods that look at the inputs of layers, `wanda` and `sparsegpt`"
+                return Conflict(f"{at}.order", f"`{method}` prunes in no order of layers", help)
             if one_shot and prune.sparsity is not None and prune.sparsity.plain is None:
                 message, help = "one shot has no time to spread a sparsity over", "write the final sparsity alone"
                 return Conflict(f"{at}.sparsity", message, help)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from recipelang.source import Diagnostic, Diagnostics, Label, Source, Span
 from recipelang.source.suggest import closest
@@ -259,13 +260,16 @@ class _Checker:
     def _let(self, node: t.Let) -> None:
         def compute() -> object:
             value = self.evaluator.within({}).value(node.value)
-            return (
-                value
-                if isinstance(value, Poison) or vocabulary.is_known(node.value, self.tree, self.evaluator)
-                else POISON
-            )
+            return value if isinstance(value, Poison) or self._words_known(node.value) else POISON
 
         self.evaluator.definitions[node.name] = Definition(node.name, "let", compute, node.name_span)
+
+    @cached_property
+    def _words(self) -> tuple[frozenset[str], list[str]]:
+        return vocabulary.names_of(self.tree, self.evaluator), vocabulary.stages_of(self.tree)
+
+    def _words_known(self, value: t.Expr) -> bool:
+        return vocabulary.is_known(value, *self._words, self.evaluator)
 
     def _ask_for_missing(self) -> None:
         for name in self.params.missing:

@@ -25,6 +25,20 @@ def references(recipe: Recipe) -> Iterator[tuple[str, str]]:
             yield f"evaluate.{evaluation.name}.source", evaluation.source
 
 
+def used(recipe: Recipe) -> set[str]:
+    """Of these paths those that a run of the recipe looks at: data that no stage and no evaluation reads is not."""
+    found = {path for path, _ in references(recipe) if not path.startswith("data.")}
+    splits = [(s.data, "train") for s in recipe.stages if s.reads_data]
+    splits += [(e.data, e.split) for e in recipe.evaluations if e.source is None]
+    for label, name in splits:
+        data = recipe.data.get(label)
+        own = getattr(data, name, None)
+        if data is not None:
+            here = name if own is not None and not is_split(data, own) else "source"
+            found.add(f"data.{label}.{here}" if label else f"data.{here}")
+    return found
+
+
 def is_split(data: DataSpec, own: str) -> bool:
     """A plain word beside a `source` is one of the source's own splits."""
     return data.source is not None and "://" not in own and "." not in own and "/" not in own

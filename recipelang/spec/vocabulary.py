@@ -5,6 +5,7 @@ A let that no attribute takes is judged by no attribute's kind, so its words are
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 
 from recipelang.schedules.kinds import ARGUMENTS, SHAPES
@@ -35,12 +36,14 @@ def functions() -> dict[str, frozenset[str]]:
     return {"block": frozenset(), "layers": frozenset(), **found}
 
 
-def is_known(value: t.Expr, tree: t.Recipe, evaluator: Evaluator) -> bool:
+def names_of(tree: t.Recipe, evaluator: Evaluator) -> frozenset[str]:
+    """Names that may stand for themselves in a recipe: those of the language, of its blocks, and of `one_of`."""
+    options = (name for d in evaluator.definitions.values() for name in d.symbols or ())
+    return symbols().union(_labels(tree), options)
+
+
+def is_known(value: t.Expr, names: Collection[str], stages: Collection[str], evaluator: Evaluator) -> bool:
     """Whether every name and function in the value of a let means something; those that do not are told. E022."""
-    names = symbols() | set(_labels(tree))
-    for definition in evaluator.definitions.values():
-        names |= set(definition.symbols or ())
-    stages = _labels(tree, "stage")
     found = list(t.inside(value))
     units = [n.right for n in found if isinstance(n, t.Binary) and n.operator == "per"]
     known = True
@@ -78,6 +81,10 @@ def check_arguments(tree: t.Recipe, evaluator: Evaluator) -> None:
 
 def _is_defined(node: t.Path, evaluator: Evaluator) -> bool:
     return node.names[0] in evaluator.unread or (not node.library and node.text in evaluator.definitions)
+
+
+def stages_of(tree: t.Recipe) -> list[str]:
+    return _labels(tree, "stage")
 
 
 def _labels(tree: t.Recipe, kind: str = "") -> list[str]:

@@ -14,7 +14,7 @@ from recipelang.plan.resolve import resolve
 from recipelang.plan.types import Plan
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Span
 from recipelang.source.suggest import closest
-from recipelang.spec.canonical import behaviour_digest, spec_digest
+from recipelang.spec.canonical import behaviour_digest, spec_digest, spec_form
 from recipelang.spec.check import Checked, Recipe
 from recipelang.spec.effective import effective
 from recipelang.spec.params import Given
@@ -126,7 +126,7 @@ def _variant(
     above: Sequence[Source],
     found: Diagnostics,
 ) -> Variant:
-    """What is planned does not depend on the seed: the first one's plan stands for all, with its own digests."""
+    """Where nothing but the seeds differs, the first one's plan stands for all; else each has its own."""
     checked, plan = first
     if seed != study.seeds[0]:
         checked = _checked(study, point, seed, check, given, above, found)
@@ -134,9 +134,39 @@ def _variant(
     recipe = checked.recipe
     assert recipe is not None and plan is not None
     known = identities(recipe, beside)
+    if checked is not first[0]:
+        assert first[0].recipe is not None
+        if _without_seeds(recipe, known) == _without_seeds(first[0].recipe, known):
+            plan = _seeded(plan, recipe)
+        else:
+            own = _planned(study, checked, beside, found)
+            found.raise_errors()
+            assert own is not None
+            plan = own.model_copy(update={"rehearsal": plan.rehearsal})
     digests = {"spec_digest": spec_digest(recipe, known), "behaviour_digest": behaviour_digest(recipe, known)}
     paths = {r: str(local_path(r, beside).absolute()) for r in local_references(recipe)}
     return Variant(point, seed, recipe, effective(recipe, paths), plan.model_copy(update=digests))
+
+
+def _without_seeds(recipe: Recipe, known: Mapping[str, str]) -> dict[str, object]:
+    """All that a recipe says, but for its seeds."""
+    stages = tuple(s.model_copy(update={"seed": None}) for s in recipe.stages)
+    data = {label: d.model_copy(update={"seed": None}) for label, d in recipe.data.items()}
+    return spec_form(replace(recipe, top=recipe.top.model_copy(update={"seed": 0}), stages=stages, data=data), known)
+
+
+def _seeded(plan: Plan, recipe: Recipe) -> Plan:
+    """A plan with the seeds of a recipe that is the same otherwise."""
+
+    def seed(own: int | None) -> int:
+        return recipe.seed if own is None else own
+
+    stages = tuple(p.model_copy(update={"seed": seed(s.seed)}) for p, s in zip(plan.stages, recipe.stages, strict=True))
+    data = tuple(
+        d.model_copy(update={"seed": recipe.data[d.label].seed, "draw_seed": seed(recipe.data[d.label].seed)})
+        for d in plan.data
+    )
+    return plan.model_copy(update={"seed": recipe.seed, "stages": stages, "data": data})
 
 
 def _checked(
@@ -191,7 +221,8 @@ def check_study(study: Study, check: Check) -> Diagnostics:
     """Every variant as `validate` sees it: without model and data. A parameter that lacks a value is fine."""
     found = Diagnostics()
     for point in points(study):
-        _checked(study, point, study.seeds[0], check, {}, (), found)
+        for seed in study.seeds:
+            _checked(study, point, seed, check, {}, (), found)
     return found
 
 

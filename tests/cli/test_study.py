@@ -12,6 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from recipelang.cli.read import read_around
+from recipelang.cli.study import planned
+
 from .command import command, files, process
 
 STUDY = """recipe 1 "two arms"
@@ -86,6 +89,22 @@ def test_plan_lists_every_variant_with_its_steps_and_writes_nothing(study):
     assert list(listed(ended.out)) == names
     assert "6 + 12" in ended.out and "8 runs, 144 steps to go" in ended.out
     assert not (study / "out").exists()
+
+
+def test_every_seed_has_the_plan_that_its_recipe_gives(study, edit):
+    edit("length = 2 epochs", "length = if seed == 1 then 1 epoch else 3 epochs")
+    _, made = planned("s.recipe", read_around(), 4)
+    assert {(v.seed, v.plan.seed, v.plan.stages[1].seed, v.plan.stages[1].steps) for v in made} == {
+        (1, 1, 1, 6),
+        (2, 2, 2, 18),
+    }
+    assert {v.plan.rehearsal for v in made} == {4}
+
+
+def test_what_only_a_later_seed_gets_wrong_is_told(study, edit):
+    edit("model {", 'require seed < 2, "one seed only"\nmodel {')
+    assert command("validate", "s.recipe").codes == ["E050"]
+    assert command("study", "s.recipe", "--plan").codes == ["E050"]
 
 
 def test_study_is_validated_and_formatted_as_a_recipe_is(study):

@@ -365,3 +365,23 @@ def test_attributes_never_see_each_other():
 )
 def test_what_a_method_cannot_do_in_a_pattern(method):
     assert codes(sound(("magnitude(scope = uniform)", method))) == ["E054"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "method", "refused"),
+    [
+        ("train", "magnitude", True),
+        ("train", "obert", True),
+        ("one_shot", "magnitude", True),
+        ("one_shot", "wanda", False),
+        ("one_shot", "sparsegpt", False),
+    ],
+)
+def test_an_order_of_layers_is_refused_where_it_would_do_nothing(mode, method, refused):
+    of_training = "length = 1 epoch\nbatch = 8\nlearning_rate = 1e-4\n" if mode == "train" else "mode = one_shot\n"
+    text = (
+        'recipe 1 "a"\nmodel { base = "m", task = causal_lm }\ndata { source = "d" }\n'
+        f"stage s {{\n{of_training}prune w {{ targets = @linear, method = {method}, sparsity = 50%, order = ORDER }}\n}}\n"
+    )
+    assert codes(text.replace("ORDER", "sequential")) == []
+    assert codes(text.replace("ORDER", "parallel")) == (["E054"] if refused else [])
