@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 from recipelang.migrate.form import Targets
-from recipelang.plan.families import FAMILIES, TensorFact
+from recipelang.plan.families import FAMILIES, TASKS, TensorFact
 from recipelang.spec import patterns, selector
 from recipelang.values.kinds import Mismatch
 
@@ -51,14 +51,35 @@ def family_of(names: Iterable[str]) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def reference(family: str, named: Iterable[str] = ()) -> tuple[TensorFact, ...]:
-    """The matrices of the family's usual model, with as many layers as are named: biases and norms are not pruned."""
-    _, config, task = _REFERENCE[family]
+def config_of(family: str, named: Iterable[str] = ()) -> dict[str, object]:
+    """Of the family's usual model, with as many layers as are named."""
+    _, config, _ = _REFERENCE[family]
     last = max((int(n) for name in named for n in _IN_LAYER.findall(name)), default=0)
     deep: dict[str, object] = {
         key: max(int(str(config[key])), last + 1) for key in ("num_hidden_layers", "n_layers") if key in config
     }
-    return tuple(t for t in FAMILIES[family]({**config, **deep}, task) if len(t.shape) == 2)
+    return {"model_type": family, **config, **deep}
+
+
+def reference(family: str, named: Iterable[str] = (), task: str | None = None) -> tuple[TensorFact, ...]:
+    """Every tensor of the family's usual model for a task. Where none is told, with the heads of all tasks."""
+    config = config_of(family, named)
+    if task in TASKS[family]:
+        return tuple(FAMILIES[family](config, task))
+    usual = tuple(FAMILIES[family](config, usual_task(family)))
+    others = [t for other in sorted(TASKS[family]) for t in FAMILIES[family](config, other)]
+    heads = {t.name: t for t in (*usual, *others) if t.roles & {"head", "pooler"}}
+    return (*(t for t in usual if t.name not in heads), *heads.values())
+
+
+def usual_task(family: str) -> str:
+    """What recipes for this family were mostly for."""
+    return _REFERENCE[family][2]
+
+
+def matrices(tensors: tuple[TensorFact, ...]) -> tuple[TensorFact, ...]:
+    """What is pruned: biases and norms are not."""
+    return tuple(t for t in tensors if len(t.shape) == 2)
 
 
 class NotUnderstood(ValueError):
@@ -66,7 +87,7 @@ class NotUnderstood(ValueError):
 
 
 class Body:
-    """The matrices of a model, looked up by name."""
+    """Tensors of a model, looked up by name."""
 
     def __init__(self, tensors: tuple[TensorFact, ...]) -> None:
         self.tensors = tensors
@@ -117,6 +138,27 @@ def _prefix(pattern: str) -> Callable[[str], bool]:
     return lambda name: whole.fullmatch(name) is not None
 
 
+def exactly(targets: Targets, chosen: frozenset[str], tensors: tuple[TensorFact, ...]) -> str:
+    """The written names as globs where those select the same on these tensors, else the tensors' own names."""
+    try:
+        globs = [_plain_globs(names, targets.modules) for names in (targets.names, targets.ignored)]
+    except NotUnderstood:
+        globs = [None]
+    if None not in globs:
+        fits = [[patterns.glob(g).fullmatch for g in found or ()] for found in globs]
+        taken, left = (frozenset(t.name for t in tensors if any(fit(t.name) for fit in found)) for found in fits)
+        if taken - left == chosen:
+            return as_globs(targets)
+    found = folded([t.name for t in tensors if t.name in chosen])
+    return " | ".join(selector.text(selector.Glob(glob)) for glob in found)
+
+
+def _plain_globs(names: tuple[str, ...], modules: bool) -> list[str] | None:
+    """None where roles or regular expressions are needed as well."""
+    found = [_glob_of(name, modules) for name in names]
+    return None if None in found else [glob for glob in found if glob is not None]
+
+
 # ------------------------------------------------------------------ without a family
 def as_globs(targets: Targets) -> str:
     """Selectors from the written names alone."""
@@ -136,27 +178,41 @@ def _written(names: tuple[str, ...], modules: bool) -> str:
             roles.append("@linear" if modules or name != "__ALL__" else '"**"')
         elif name == "__BLOCKS__":
             roles += ["@linear & @decoder"]
-        elif not name.startswith("re:"):
-            if not _PLAIN.fullmatch(name):
-                raise NotUnderstood(f"`{name[:60]}` is no name of a tensor")
-            globs.append(f"{name}.**" if modules else name)
-        elif (glob := _as_glob(name[3:])) is not None:
-            globs.append(f"{glob}.**" if modules and not glob.endswith(".weight") else glob)
+        elif (glob := _glob_of(name, modules)) is not None:
+            globs.append(glob)
         else:
             regexes.append(_as_regex(name[3:]))
     quoted = [selector.text(selector.Glob(g)) for g in folded(globs)]
     return " | ".join(dict.fromkeys([*roles, *quoted, *regexes]))
 
 
+def _glob_of(name: str, modules: bool) -> str | None:
+    """A name, or what a pattern says as the beginning of one; none for what only a regular expression says."""
+    if name in ("__ALL__", "__ALL_PRUNABLE__", "Linear", "__BLOCKS__"):
+        return None
+    if not name.startswith("re:"):
+        if not _PLAIN.fullmatch(name):
+            raise NotUnderstood(f"`{name[:60]}` is no name of a tensor")
+        return f"{name}.**" if modules else name
+    glob = _as_glob(name[3:])
+    if glob is None or glob.endswith((".weight", ".bias", "**")):
+        return glob
+    if name.endswith("$"):
+        return f"{glob}.**" if modules else glob
+    return f"{glob}.**" if modules and not glob[-1].isdigit() else f"{glob}**"
+
+
 def _as_regex(pattern: str) -> str:
-    """A pattern that a recipe can hold; it has to fit a whole name here."""
+    """A pattern that a recipe can hold: the loaders took the beginning of a name, here it has to fit a whole one."""
     if not pattern.isprintable():
         raise NotUnderstood("a pattern is one line of text")
+    open_ = not pattern.endswith(("$", ".*", "weight", "bias"))
+    whole = pattern.removesuffix("$") + (".*" if open_ else "")
     try:
-        patterns.regex(pattern)
+        patterns.regex(whole)
     except Mismatch:
         raise NotUnderstood(f"`{pattern[:60]}` is no regular expression that is read here") from None
-    return selector.text(selector.Regex(pattern.removesuffix("$")))
+    return selector.text(selector.Regex(whole))
 
 
 def _as_glob(pattern: str) -> str | None:

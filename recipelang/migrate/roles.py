@@ -22,6 +22,24 @@ def as_roles(chosen: frozenset[str], tensors: tuple[TensorFact, ...]) -> str | N
     return _by_layers(chosen, tensors)
 
 
+def as_parts(chosen: frozenset[str], tensors: tuple[TensorFact, ...]) -> str | None:
+    """Parts of a model with all that belongs to them, biases and norms; none where these do not fit."""
+    if chosen == frozenset(t.name for t in tensors):
+        return '"**"'
+    terms: list[str] = []
+    left = chosen
+    for role in ("embeddings", "encoder", "decoder", "pooler", "head", "linear", "norm", "bias"):
+        names = _having(tensors, role)
+        if names and names <= chosen and names & left:
+            terms.append(f"@{role}")
+            left -= names
+    layers = sorted({t.layer for t in tensors if t.name in left and t.layer is not None})
+    whole = [i for i in layers if frozenset(t.name for t in tensors if t.layer == i) <= chosen]
+    terms += [f"layers({a})" if a == b else f"layers({a}..{b})" for a, b in _runs(whole)]
+    left -= frozenset(t.name for t in tensors if t.layer in whole)
+    return " | ".join(terms) if terms and not left else None
+
+
 def _simple(tensors: tuple[TensorFact, ...]) -> Iterator[tuple[str, frozenset[str]]]:
     linear = _having(tensors, "linear")
     for body in ("encoder", "decoder"):

@@ -48,7 +48,9 @@ def _facts(recipe: Recipe, beside: Path) -> ModelFacts:
         if layered is not None:
             help = "fetch it, or name a folder: `-p base=DIR`"
             raise fail("E115", "these layers are counted in the model, and it is not here", help=help) from None
-        return ModelFacts(Path(), "llama", "causal_lm", {}, names.reference("llama"), ())
+        return ModelFacts(
+            Path(), "llama", "causal_lm", {}, names.matrices(names.reference("llama", task="causal_lm")), ()
+        )
 
 
 def _counts_layers(selector: sel.Selector) -> bool:

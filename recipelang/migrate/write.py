@@ -13,10 +13,10 @@ from recipelang.migrate.amounts import Amounts, literal, pruned_alike
 from recipelang.migrate.arguments import Amount
 from recipelang.migrate.comments import hashed
 from recipelang.migrate.document import Document
-from recipelang.migrate.form import Distill, Freeze, Prune, Sparsity, Stage, Targets
+from recipelang.migrate.form import Distill, Freeze, Prune, Sparsity, Stage
 from recipelang.migrate.rates import learning_rate
-from recipelang.migrate.roles import as_roles
-from recipelang.plan.families import TensorFact
+from recipelang.migrate.targets import Selectors
+from recipelang.migrate.task import told
 from recipelang.source import Diagnostic, Diagnostics
 from recipelang.source.render import line_of
 from recipelang.spec.blocks import METRICS
@@ -25,13 +25,6 @@ from recipelang.spec.show import fraction, string
 #: a selector that is longer than this is written once
 _LONG = 60
 _LAYER = re.compile(r"(.*\.)(\d{1,4})", re.ASCII)
-#: a name that gives a task away
-_TASKS = (
-    (r"squad|\bqa\b|_qa|run_qa|qa_outputs|question_answering", "question_answering"),
-    (r"mnli|qqp|sst2|run_glue|text_classification", "sequence_classification"),
-    (r"\bmlm\b|_mlm|run_mlm", "masked_lm"),
-    (r"conll|run_ner|token_classification", "token_classification"),
-)
 
 
 class Writer:
@@ -41,9 +34,9 @@ class Writer:
         self.amounts = Amounts(document, stages)
         self.params: dict[str, tuple[str, str]] = {}  # name -> its documentation, its statement
         named = _names(stages)
-        self.family = names.family_of(named)
-        self.tensors = names.reference(self.family, named) if self.family else ()
-        self.keep: tuple[int, ...] = ()
+        family = names.family_of(named)
+        self.task = told(document, stages, family, named)
+        self.targets = Selectors(document, family, named, self.task, found)
         self.drops: dict[str, str] = {}  # stage -> its block
         self.selectors: dict[str, str] = {}  # let -> a long selector that stands twice
 
@@ -99,7 +92,7 @@ class Writer:
         command = self.document.command
         base = _hub(command.get("model_name_or_path", ""), {"bert-base-uncased": "google-bert/bert-base-uncased"})
         self.ask("base", "model", "The model to start from, which the original left to the command line.", base)
-        task = self._task()
+        task = self.task
         if task is None:
             known = "question_answering, sequence_classification, token_classification, masked_lm, causal_lm"
             task = self.ask("task", f"one_of({known})", "What the model is trained for: the original does not say.")
@@ -117,21 +110,11 @@ class Writer:
 
     def _evaluate(self) -> str:
         """What the training script measured after training, where it is known for what it trained."""
-        task = self._task()
+        task = self.task
         if task is None or not any(s.mode == "train" for s in self.stages):
             return ""
         measured = METRICS[task] if task == "question_answering" else METRICS[task][:1]
         return f"evaluate dev {{\n  metrics = [{', '.join(measured)}]\n}}"
-
-    def _task(self) -> str | None:
-        if any("start_logits" in d.on for s in self.stages for d in s.distills):
-            return "question_answering"
-        if self.family == "llama" or any(_layer_by_layer(s) for s in self.stages):
-            return "causal_lm"
-        text = " ".join([PurePath(self.document.source.name).name.lower(), *self.document.command.values()])
-        script = self.document.source.text
-        found = next((task for pattern, task in _TASKS if re.search(pattern, text.lower())), None)
-        return found or ("question_answering" if re.search(r"\brun_qa\.py|\bqa_outputs\b", script) else None)
 
     # -------------------------------------------------------------- a stage
     def _stage(self, stage: Stage) -> str:
@@ -171,19 +154,19 @@ class Writer:
             return ""
         first = stage.drops[0]
         dropped = sorted({int(m[2]) for d in stage.drops for name in d.layers if (m := _LAYER.fullmatch(name))})
-        depth = 1 + max((t.layer for t in self.tensors if t.layer is not None), default=-1)
+        depth = self.targets.depth
         named = all(_LAYER.fullmatch(name) for d in stage.drops for name in d.layers)
         if not named or not depth or dropped[-1] >= depth or len(dropped) == depth:
             label = self.document.label(first.span)
             help = ("write `drop layers { keep = [...] }` with the numbers of those that stay",)
             self.found.add(Diagnostic("E113", "these layers cannot be counted", label, help=help))
             return ""
-        self.keep = tuple(i for i in range(depth) if i not in dropped)
+        self.targets.keep = tuple(i for i in range(depth) if i not in dropped)
         why = (f"which layers stay depends on how many there are: {depth} in the usual model of this family",)
         self.found.add(
             Diagnostic("W132", f"read for a model of {depth} layers", self.document.label(first.span), notes=why)
         )
-        return f"{hashed(first.comment)}drop layers {{ keep = [{', '.join(map(str, self.keep))}] }}"
+        return f"{hashed(first.comment)}drop layers {{ keep = [{', '.join(map(str, self.targets.keep))}] }}"
 
     def _prunes(self, stage: Stage) -> list[str]:
         joined: list[Prune] = []
@@ -199,12 +182,12 @@ class Writer:
         return [text for p, label in zip(joined, labels, strict=True) if (text := self._prune(p, label, stage))]
 
     def _prune(self, prune: Prune, name: str, stage: Stage) -> str:
-        selector = self.selector(prune)
+        selector = self.targets.text(prune)
         if selector is None:
             return ""
         named = next((let for let, text in self.selectors.items() if text == selector), selector)
         lines = [f"targets = {named}"]
-        if re.fullmatch(r".*@(encoder|decoder)", selector) and prune.method != "hold" and self.family:
+        if re.fullmatch(r".*@(encoder|decoder)", selector) and prune.method != "hold" and self.targets.family:
             lines.append("never = @embeddings | @head")
         lines.append(f"method = {prune.method}")
         if prune.pattern != "unstructured":
@@ -258,7 +241,7 @@ class Writer:
         return f"every = {self.amounts.text(every, 'cycle')}"
 
     def _freeze(self, freeze: Freeze, index: int) -> str:
-        selector = self.selector(freeze)
+        selector = self.targets.text(freeze)
         until = f"\nuntil = {self.amounts.text(freeze.until)}" if freeze.until is not None else ""
         name = "frozen" if index == 0 else f"frozen_{index + 1}"
         return f"{hashed(freeze.comment)}freeze {name} {{\ntargets = {selector}{until}\n}}" if selector else ""
@@ -278,40 +261,13 @@ class Writer:
         lines.append(f"temperature = {self.amounts.text(distill.temperature)}")
         return f"{hashed(distill.comment)}distill {{\n" + "\n".join(lines) + "\n}"
 
-    # -------------------------------------------------------------- selectors
-    def selector(self, part: Prune | Freeze) -> str | None:
-        targets = part.targets
-        try:
-            if self.family is not None or not any(n for n in targets.names if not n.startswith("__")):
-                found = self._roles(part, targets)
-                if found:
-                    return found
-            return names.as_globs(targets)
-        except names.NotUnderstood as why:
-            self.found.add(Diagnostic("E113", f"targets are not read: {why}", self.document.label(part.span)))
-            return None
-
-    def _roles(self, part: Prune | Freeze, targets: Targets) -> str | None:
-        tensors = self.tensors or names.reference("llama" if targets.modules else "bert")
-        body = names.Body(tensors)
-        for name in body.unmatched(targets):
-            why = ("its loader refused such a name; looked for in the usual model of the family",)
-            message = f"`{name[:80]}` names nothing in a `{self.family}` model"
-            self.found.add(Diagnostic("W132", message, self.document.label(part.span), notes=why))
-        chosen = body.matched(targets)
-        if not chosen:
-            return None
-        if self.keep:
-            tensors, chosen = _renumbered(tensors, chosen, self.keep)
-        return as_roles(chosen, tensors)
-
     def _claims(self) -> list[str]:
         """What the original reaches, as a promise that the run must keep."""
         prunes = [(s, p) for s in self.stages for p in s.prunes if p.sparsity is not None]
         if len(prunes) != 1 or self._ends_short(prunes[0][1].sparsity, prunes[0][0]):
             return []
         prune = prunes[0][1]
-        selector = self.selector(prune)
+        selector = self.targets.text(prune)
         last = prune.sparsity.last if isinstance(prune.sparsity, Sparsity) else prune.sparsity
         if selector is None or last is None:
             return []
@@ -319,17 +275,6 @@ class Writer:
             self.selectors["pruned"] = selector
             selector = "pruned"
         return [f"expect sparsity({selector}) == {self.amounts.text(last)} ± 0.1%"]
-
-
-def _renumbered(
-    tensors: tuple[TensorFact, ...], chosen: frozenset[str], keep: tuple[int, ...]
-) -> tuple[tuple[TensorFact, ...], frozenset[str]]:
-    """The model after layers went, numbered anew. Old names stay: only their layers matter here."""
-    new = {old: i for i, old in enumerate(keep)}
-    left = tuple(
-        replace(t, layer=new[t.layer]) if t.layer is not None else t for t in tensors if t.layer in (None, *keep)
-    )
-    return left, chosen & {t.name for t in left}
 
 
 def _labels(prunes: list[Prune]) -> list[str]:
@@ -346,11 +291,6 @@ def _labels(prunes: list[Prune]) -> list[str]:
             stem = stem if stem.isidentifier() else "weights"
         found.append(stem if stem not in found else f"{stem}_{1 + sum(f.startswith(stem) for f in found)}")
     return found
-
-
-def _layer_by_layer(stage: Stage) -> bool:
-    """What is only ever done to decoders."""
-    return stage.mode == "one_shot" and any(p.method.startswith(("sparsegpt", "wanda")) for p in stage.prunes)
 
 
 def _looks_at_data(stage: Stage) -> bool:

@@ -197,3 +197,50 @@ def test_layers_go_one_after_another_whatever_the_file_says() -> None:
     assert migration.text is not None and "parallel" not in migration.text
     assert "W132" in {d.code for d in migration.findings}
     assert any("one after another" in text for text in migration.differences)
+
+
+_FREEZE = """
+modifiers:
+  - !EpochRangeModifier {{start_epoch: 0, end_epoch: 10}}
+  - !TrainableParamsModifier {{params: {names}, trainable: False}}
+  - !ConstantPruningModifier {{params: __ALL_PRUNABLE__, start_epoch: 0}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "selector"),
+    [
+        ('["re:bert.embeddings.*"]', "@embeddings"),
+        ('["re:bert.encoder.layer.0.*"]', "layers(0)"),
+        ('["re:.*LayerNorm"]', '"**LayerNorm**"'),
+        ('["bert.encoder.layer.3.output.dense.bias"]', '"bert.encoder.layer.3.output.dense.bias"'),
+        ('["re:classifier.*", "re:bert.pooler.*"]', '"classifier.**" | "bert.pooler.**"'),
+        ("__ALL__", '"**"'),
+    ],
+)
+def test_what_was_frozen_is_frozen(names: str, selector: str) -> None:
+    migration = migrated(_FREEZE.format(names=names))
+    assert migration.text is not None and f"targets = {selector}\n" in migration.text
+    assert not [d for d in migration.findings if d.code == "W132"]
+
+
+@pytest.mark.parametrize("name", ["squad.yaml", "mnli_qa.yaml", "conll-mlm.yaml"])
+def test_what_a_file_is_called_tells_no_task(name: str) -> None:
+    migration = migrated(flat("", ""), name)
+    assert "task" in migration.asks
+
+
+@pytest.mark.parametrize(
+    ("text", "task"),
+    [
+        ("# python run_qa.py --do_train\n", "question_answering"),
+        ("# python run_glue.py --task_name mnli\n", "sequence_classification"),
+        ("# sparseml.transformers.token_classification --x\n", "token_classification"),
+        ("# run_glue.py and run_qa.py\n", None),
+        ("# squad\n", None),
+    ],
+)
+def test_a_script_tells_a_task(text: str, task: str | None) -> None:
+    migration = migrated(text + flat("", ""))
+    assert migration.text is not None
+    assert ("task" in migration.asks) if task is None else (f"task = {task}\n" in migration.text)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from recipelang.migrate.form import Targets
-from recipelang.migrate.names import Body, NotUnderstood, as_globs, family_of, folded, reference
-from recipelang.migrate.roles import as_roles
+from recipelang.migrate.names import Body, NotUnderstood, as_globs, exactly, family_of, folded, matrices, reference
+from recipelang.migrate.roles import as_parts, as_roles
 
-BERT, LLAMA = reference("bert"), reference("llama")
+BERT = matrices(reference("bert", task="question_answering"))
+LLAMA = matrices(reference("llama", task="causal_lm"))
 PARTS = (
     "attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense",
     "intermediate.dense", "output.dense",
@@ -62,7 +63,7 @@ def test_layer_1_is_not_layer_10() -> None:
 
 def test_a_deeper_model_than_usual() -> None:
     names = [f"bert.encoder.layer.{i}.{p}.weight" for i in range(12, 24) for p in PARTS]
-    tensors = reference("bert", names)
+    tensors = matrices(reference("bert", names))
     assert as_roles(Body(tensors).matched(Targets(tuple(names))), tensors) == "@linear & layers(12..23)"
 
 
@@ -76,6 +77,44 @@ def test_families() -> None:
     assert family_of(["re:.*q_proj", "lm_head"]) == "llama"
     assert family_of(["model.decoder.layers.0"]) is None
     assert family_of(["Linear"]) is None
+
+
+ALL = reference("bert")
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (("re:bert.embeddings.*",), "@embeddings"),
+        (("re:bert.encoder.*",), "@encoder"),
+        (("re:bert.encoder.layer.[0-3][.].*",), "layers(0..3)"),
+        (("re:bert.embeddings", "re:bert.encoder.layer.(0|11)[.]"), "@embeddings | layers(0) | layers(11)"),
+        (("re:.*LayerNorm", "re:bert.embeddings.*"), "@embeddings | @norm"),
+        (("__ALL__",), '"**"'),
+        (("re:.*",), '"**"'),
+        (("bert.encoder.layer.0.output.dense.weight",), None),
+        (("re:bert.encoder.layer.0.output",), None),
+    ],
+)
+def test_what_is_frozen_is_all_that_the_names_mean(names: tuple[str, ...], text: str | None) -> None:
+    """Biases and norms too; a role only where everything that it means is meant."""
+    assert as_parts(Body(ALL).matched(Targets(names)), ALL) == text
+
+
+def test_a_pattern_is_the_beginning_of_a_name() -> None:
+    targets = Targets(("re:bert.encoder.layer.*.output",))
+    assert exactly(targets, Body(ALL).matched(targets), ALL) == '"bert.encoder.layer.**.output**"'
+    assert as_globs(Targets(("re:a.[01]",))) == 're"a.[01].*"'
+    assert as_globs(Targets(("re:a.[01]$",))) == 're"a.[01]"'
+    assert as_globs(Targets(("re:.*layers.1",), modules=True)) == '"**layers.1**"'
+
+
+def test_globs_that_take_too_much_are_names() -> None:
+    """`layer.1` is a beginning of `layer.10` for a loader; where a glob says something else, names do."""
+    targets = Targets(("bert.encoder.layer.0", "re:bert.encoder.layer.1[.]output[.]dense[.]"))
+    chosen = Body(ALL).matched(targets)
+    dense = "bert.encoder.layer.1.output.dense"
+    assert exactly(targets, chosen, ALL) == f'"{dense}.weight" | "{dense}.bias"'
 
 
 def test_globs_without_a_family() -> None:
