@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import re
 import shutil
@@ -11,6 +10,9 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from recipelang.storage.reading import Unreadable, read_object
+from recipelang.storage.strict_json import parse_json
 
 _HELPER = re.compile(r"[A-Za-z0-9._-]+")
 _SECONDS = 20
@@ -27,18 +29,22 @@ class Credentials:
         return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode("ascii")
 
 
+#: of `docker login`, with the hosts of a lifetime
+_MAX_CONFIG = 2**20
+
+
 def credentials_of(host: str) -> Credentials | None:
     """For exactly this host, port included; a configuration that cannot be read holds none."""
     folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     try:
-        form = json.loads((folder / "config.json").read_text("utf-8"))
+        form = read_object(folder / "config.json", _MAX_CONFIG)
         helper = form.get("credHelpers", {}).get(host) or form.get("credsStore")
         if isinstance(helper, str) and _HELPER.fullmatch(helper):
             found = _asked(helper, host)
             if found is not None:
                 return found
         return _written(form.get("auths", {}).get(host))
-    except (OSError, ValueError, AttributeError):
+    except (Unreadable, ValueError, AttributeError):
         return None
 
 
@@ -64,6 +70,6 @@ def _asked(helper: str, host: str) -> Credentials | None:
         return None
     if done.returncode != 0:
         return None
-    form = json.loads(done.stdout)
+    form = parse_json(done.stdout, _MAX_CONFIG)
     user, secret = str(form.get("Username", "")), str(form.get("Secret", ""))
     return Credentials(identity=secret) if user == "<token>" else Credentials(user, secret)

@@ -19,6 +19,7 @@ from recipelang.artifact.layout import published
 from recipelang.artifact.reference import Reference
 from recipelang.artifact.referrers import BUNDLE, MOST, STATEMENT, Referrer
 from recipelang.source import fail
+from recipelang.storage.reading import Unreadable, open_regular, read_text
 
 FOLDER = "recipes"
 #: no file of a recipe begins with a dot, so these are nobody's
@@ -67,8 +68,8 @@ def cached_revision(kind: str, name: str, version: str | None) -> str:
         return version
     folder = Path(HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type=kind)
     try:
-        found = (folder / "refs" / (version or "main")).read_text("ascii").strip()
-    except (OSError, ValueError):
+        found = read_text(folder / "refs" / (version or "main"), 1024).strip()
+    except (Unreadable, ValueError):
         return ""
     return found if _COMMIT.fullmatch(found) else ""
 
@@ -155,7 +156,7 @@ def _read(name: str, commit: str, title: str, limit: int) -> bytes:
 
     with _told(name):
         path = hf_hub_download(name, f"{FOLDER}/{title}", revision=commit)
-    with open(path, "rb") as file:
+    with open_regular(Path(path)) as file:  # one byte more than the limit tells a longer one
         return file.read(limit + 1)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-import stat
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from recipelang.source import Diagnostic, Label, RecipeError, Source, Span, fail
 from recipelang.source.suggest import closest, nearest
+from recipelang.storage.reading import Unreadable, Why, read_bytes
 from recipelang.syntax import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -37,15 +37,20 @@ def read_source(path: str, limit: int = MAX_BYTES) -> Source:
 
         return from_cache(path, Remote(bundled))
     try:
-        with open(path, "rb") as file:
-            data = file.read(limit + 1)
-    except FileNotFoundError:
-        raise fail("E046", f"there is no file `{path}`", help=_pull(path) or _neighbours(Path(path))) from None
-    except IsADirectoryError:
-        raise fail("E046", f"`{path}` is a folder", help=_pull(path) or "name a `.recipe` file in it") from None
-    except OSError as error:
-        raise fail("E046", f"`{path}` cannot be read", notes=[str(error.strerror or error)]) from None
-    return decoded(path, data, limit)
+        return decoded(path, read_bytes(Path(path), limit), limit)
+    except Unreadable as error:
+        match error.why:
+            case Why.TOO_LARGE:
+                raise _too_large(path, limit) from None
+            case Why.MISSING:
+                help = _pull(path) or _neighbours(Path(path))
+            case Why.FOLDER:
+                help = _pull(path) or "name a `.recipe` file in it"
+            case Why.IRREGULAR:
+                help = "write `-` to read a recipe from standard input"
+            case _:
+                help = None
+        raise error.coded("E046", name=path, help=help or "") from None
 
 
 def _pull(path: str) -> str | None:
@@ -71,7 +76,7 @@ def _neighbours(path: Path) -> str | None:
 
 def decoded(name: str, data: bytes, limit: int = MAX_BYTES) -> Source:
     if len(data) > limit:
-        raise fail("E042", f"`{name}` is larger than {limit // 1024:,} KiB", help="split it, or shorten it")
+        raise _too_large(name, limit)
     if b"\x00" in data[:1024]:
         raise fail("E002", f"`{name}` is not a text file", help="a recipe is plain text in UTF-8")
     try:
@@ -88,6 +93,10 @@ def decoded(name: str, data: bytes, limit: int = MAX_BYTES) -> Source:
             )
         ) from None
     return Source(name, text)
+
+
+def _too_large(name: str, limit: int) -> RecipeError:
+    return fail("E042", f"`{name}` is larger than {limit // 1024:,} KiB", help="split it, or shorten it")
 
 
 # ------------------------------------------------------------------ the library
@@ -111,7 +120,7 @@ def bundled(reference: str) -> Source:
         listed = ", ".join(f"`lib://{n}`" for n in names[:8])
         help = f"did you mean `lib://{near}`?" if near else f"it has {listed}"
         raise fail("E046", f"the library has no recipe `{name}`", help=help)
-    return decoded(f"lib://{name}", (library() / f"{name}.recipe").read_bytes())
+    return decoded(f"lib://{name}", read_bytes(library() / f"{name}.recipe", MAX_BYTES))
 
 
 # ------------------------------------------------------------------- references
@@ -209,12 +218,6 @@ class References:
                 help=f"move it there, or put a `{SETTINGS}` into the folder that holds both",
                 notes=["what a recipe refers to lies below its own folder, so that a recipe cannot read elsewhere"],
             )
-        try:
-            regular = stat.S_ISREG(os.stat(name).st_mode)
-        except OSError:
-            regular = True  # reading it says what is wrong
-        if not regular and not os.path.isdir(name):
-            raise fail("E046", f"`{name}` is not a regular file")
         return read_source(name)
 
 

@@ -150,7 +150,6 @@ def _write(
         if taken.get(path, 0) > 1 or (path.exists() and not overwrite):
             raise _in_the_way(path, twice=taken.get(path, 0) > 1)
     for migration, path in wanted:
-        path.parent.mkdir(parents=True, exist_ok=True)
         assert migration.text is not None
         write_text(path, migration.text)
     return [str(p) if m.text is not None else None for m, p in zip(done, paths, strict=True)]

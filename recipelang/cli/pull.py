@@ -64,7 +64,7 @@ def pull(
 def _write(artifact: Artifact, out: Path) -> None:
     """All files or none; a folder that holds anything else is left alone."""
     from recipelang.artifact.layout import is_empty
-    from recipelang.storage.writing import new_folder
+    from recipelang.storage.writing import new_folder, write_bytes
 
     wanted = artifact.files()
     if not out.name or (os.path.lexists(out) and not is_empty(out)):  # `.` cannot be put in place at once
@@ -73,12 +73,13 @@ def _write(artifact: Artifact, out: Path) -> None:
         raise fail("E085", f"`{out}` is there already", help="choose a new folder with `-o`")
     with new_folder(out) as part:
         for name, data in wanted.items():
-            (part / name).parent.mkdir(parents=True, exist_ok=True)
-            (part / name).write_bytes(data)
+            write_bytes(part / name, data, inside=part)
 
 
 def _holds(path: Path, data: bytes) -> bool:
+    from recipelang.storage.reading import Unreadable, read_bytes
+
     try:
-        return path.read_bytes() == data
-    except OSError:
+        return read_bytes(path, len(data)) == data
+    except Unreadable:
         return False

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recipelang.source import RecipeError, fail
+from recipelang.storage.reading import Unreadable, open_regular
+from recipelang.storage.strict_json import parse_json
 
 #: of all weight files of a model together; a quarter of a million tensors take half of it
 MAX_HEADER = 32 * 2**20
@@ -35,15 +37,11 @@ class Entry:
 
 def read_header(path: Path) -> dict[str, Entry]:
     """Tensor name -> type and shape. E076 when the file is not whole."""
-    size = os.path.getsize(path)
-    length = header_length(path)
-    with open(path, "rb") as file:
-        file.seek(8)
-        raw = file.read(length)
+    size, length, raw = _raw(path)
     try:
-        header = json.loads(raw.decode("utf-8"))
-    except (ValueError, RecursionError):  # of numbers with too many digits as well
-        raise _damaged(path, "the header is not JSON") from None
+        header = parse_json(raw)
+    except ValueError as error:
+        raise _damaged(path, f"the header: {error}") from None
     if not isinstance(header, dict):
         raise _damaged(path, "the header is not a JSON object")
     entries = {n: _entry(path, n, value, 8 + length, size) for n, value in header.items() if n != "__metadata__"}
@@ -53,14 +51,22 @@ def read_header(path: Path) -> dict[str, Entry]:
 
 def header_length(path: Path) -> int:
     """Bytes of a header, from the file's first eight. E076 when they cannot be true, or are too many to read."""
-    size = os.path.getsize(path)
-    with open(path, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-    if size < 8 or length > size - 8:
-        raise _damaged(path, f"the header should have {length:,} bytes, the file has {size:,}")
-    if length > MAX_HEADER:
-        raise _too_large(path)
-    return length
+    return _raw(path, with_header=False)[1]
+
+
+def _raw(path: Path, *, with_header: bool = True) -> tuple[int, int, bytes]:
+    """Bytes of the file, those of its header, and the header itself."""
+    try:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > size - 8:
+                raise _damaged(path, f"the header should have {length:,} bytes, the file has {size:,}")
+            if length > MAX_HEADER:
+                raise _too_large(path)
+            return size, length, file.read(length) if with_header else b""
+    except Unreadable as error:
+        raise error.coded("E076") from None
 
 
 def _entry(path: Path, name: str, value: object, data: int, size: int) -> Entry:

@@ -21,6 +21,7 @@ from recipelang.provenance.statement import read_statement, statement_path
 from recipelang.provenance.verify import SIGNATURE
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
+from recipelang.storage import reading
 from recipelang.storage.writing import write_json
 
 #: of a password of a private key
@@ -45,7 +46,7 @@ class Policy:
 def sign(folder: Path, key: Path) -> str:
     """Sign the statement of a run; gives the fingerprint of the key. E144, E145."""
     bundle, signer = signed(read_statement(folder).raw, key)
-    write_json(signature_path(folder), bundle)
+    write_json(signature_path(folder), bundle, inside=folder)
     return signer
 
 
@@ -209,11 +210,12 @@ def _unsupported() -> type[Exception]:
 
 def _key_bytes(path: Path, help: str) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return file.read(_MAX_KEY)
-    except OSError as error:
-        why = [(error.strerror or str(error)).lower()]
-        raise fail("E145", f"the key `{line_of(str(path))}` cannot be read", notes=why, help=help) from None
+        return reading.read_bytes(path, _MAX_KEY)
+    except reading.Unreadable as error:
+        why = error.reason or (
+            "no such file or directory" if error.why is reading.Why.MISSING else f"it is {error.why.value}"
+        )
+        raise fail("E145", f"the key `{line_of(str(path))}` cannot be read", notes=[why], help=help) from None
 
 
 def _sign(private: Any, message: bytes) -> bytes:

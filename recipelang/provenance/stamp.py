@@ -7,6 +7,7 @@ from pathlib import Path
 from recipelang.plan.safetensors_header import header_length, read_header
 from recipelang.provenance.safe_json import link, parse_object
 from recipelang.source import fail
+from recipelang.storage.reading import open_regular
 
 #: of all strings together
 MAX_METADATA = 2**20
@@ -17,7 +18,7 @@ def read_stamp(path: Path) -> dict[str, str]:
     if path.is_symlink():
         raise link(path)
     read_header(path)
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         length = header_length(path)
         file.seek(8)
         header = parse_object(file.read(length), path.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from recipelang.plan.safetensors_header import header_length, read_header
+from recipelang.storage.reading import open_regular
+from recipelang.storage.strict_json import parse_json
 
 #: type -> how its bits are looked at, and those that may be set in a zero: the sign of floats
 _BITS: dict[str, tuple[str, int]] = {
@@ -38,9 +39,9 @@ def count(path: Path, patterns: tuple[Pattern, ...] = ()) -> Iterator[tuple[str,
     """Every tensor of a safetensors file with its exact zeros, and those of the `patterns` that a matrix keeps to."""
     entries = read_header(path)
     start = 8 + header_length(path)
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         file.seek(8)
-        places = json.loads(file.read(start - 8))
+        places = parse_json(file.read(start - 8))
     for name, entry in entries.items():
         if entry.dtype not in _BITS:
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -53,15 +54,8 @@ def canonical_json(form: object) -> bytes:
 
 def nesting(text: str) -> int:
     """The most brackets that are open at once, strings left out."""
-    deep = most = 0
-    for found in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
-        c = found[0]
-        if c in "[{":
-            deep += 1
-            most = max(most, deep)
-        elif c in "]}":
-            deep -= 1
-    return most
+    brackets = re.sub(r"[^\[\]{}]+", "", re.sub(r'"(?:[^"\\]|\\.)*"', "", text))
+    return max(accumulate(1 if c in "[{" else -1 for c in brackets), default=0)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
