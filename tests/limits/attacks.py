@@ -21,7 +21,7 @@ ATTACKS = {
     "3,000 chained definitions": (lets(3000, "P + 1"), "E042"),
     "2,000 parentheses": ("let a = " + "(" * 2000 + "1" + ")" * 2000 + "\n", "E044"),
     "doubling strings": (lets(60, '"${P}${P}"', '"xxxxxxxxxxxxxxxx"'), "E043"),
-    "doubling calls": (lets(60, "f(P, P)"), "E043"),
+    "doubling calls": (lets(60, "magnitude(P, P)"), "E043"),
     "doubling changes": (lets(60, "P -> P"), "E043"),
     "doubling ranges": (lets(60, "P..P"), "E043"),
     "doubling selectors": (lets(60, "P & P", "@linear"), "E043"),
