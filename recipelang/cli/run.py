@@ -127,12 +127,17 @@ def resume(
     if not text.is_file():
         raise fail("E083", f"`{folder}` holds no run", help="name the output folder of an earlier `recipelang run`")
     from recipelang.engine.records import read_plan, read_record
+    from recipelang.plan.types import FORMAT_VERSION
 
     record = read_record(folder)
     if record.get("status") == "finished":
         print(f"{folder}: this run is finished")
         raise typer.Exit(Exit.OK)
     written = read_plan(folder, "E083")
+    if written.format_version != FORMAT_VERSION:
+        from recipelang.engine.checkpoint import older
+
+        raise older(f"the run in `{folder}`")
     recipe, plan, _ = planned(str(text), rehearsal=written.rehearsal, advice=False)
     if written.behaviour_digest != plan.behaviour_digest:
         raise fail(

@@ -24,11 +24,12 @@ from recipelang import processes
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.shards import beside, whole
 from recipelang.runtime.state import Modifier
-from recipelang.source import fail
+from recipelang.source import RecipeError, fail
 from recipelang.storage.reading import sha256
 from recipelang.storage.writing import new_folder
 
-FORMAT = 1
+#: 2: the same recipe means other weights than before, see `older`
+FORMAT = 2
 
 
 @dataclass
@@ -92,6 +93,19 @@ def newest_first(folder: Path) -> list[Path]:
     return sorted((p for p in folder.glob("stage-*-step-*") if p.is_dir()), reverse=True) if folder.is_dir() else []
 
 
+def older(what: str) -> RecipeError:
+    """Of a run that another version began, in which recipes meant something else."""
+    return fail(
+        "E083",
+        f"{what} is of another version of recipelang",
+        notes=[
+            "since format 2 a learning rate, a temperature and a hardness are read at the start of their step and end "
+            "after the last one, and weight decay spares norms and biases: going on would mix two runs",
+        ],
+        help="start again with `run --overwrite`; `ends = last` and `no_decay = nothing` give the earlier meaning",
+    )
+
+
 def load(path: Path, behaviour: str) -> Loaded:
     """E083 when a file is missing or changed, or the checkpoint is another run's."""
     try:
@@ -102,6 +116,8 @@ def load(path: Path, behaviour: str) -> Loaded:
         bad, body = ["manifest.json"], {}
     if bad:
         raise fail("E083", f"the checkpoint `{path.name}` is damaged", notes=[f"{bad[0]} is missing or has changed"])
+    if body.get("format") != FORMAT:
+        raise older(f"the checkpoint `{path.name}`")
     if body["behaviour"] != behaviour:
         raise fail(
             "E083",

@@ -25,13 +25,14 @@ def differences(dialect: str, stages: list[Stage], *, compat: bool = False) -> t
     rates = [r for s in stages for r in s.rates if r.shape != "constant"]
     if any(r.rewind is None for r in rates) and not compat:
         said.append(
-            "A learning rate reaches its last value at the last step of its window; SparseML's came one step short of it, "
-            "and could pass below 0 after a fractional end."
+            "A learning rate is SparseML's at every step of a window of whole steps; after a fractional end SparseML's "
+            "could pass its last value, and below 0."
         )
     if any(r.rewind is not None for r in rates) and not compat:
         said.append(
-            "A learning rate begins again at exact steps and reaches its last value at the last step of each cycle. "
-            "SparseML set its last step, behind the window, to the first value, or divided by zero there."
+            "A learning rate begins again at exact steps, with its last value on the last step of each cycle "
+            "(`ends = last`) as SparseML's. SparseML set its last step, behind the window, to the first value, or divided "
+            "by zero there."
         )
     if any(p.method.startswith("obert") for p in prunes):
         said.append("oBERT's gradients are drawn by the run's seed; SparseML took the next batches of a loader.")

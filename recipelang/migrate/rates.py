@@ -111,7 +111,8 @@ class _Pieces:
         first, last = text(rate.first, "peak"), text(rate.last, "low")
         if rate.shape == "constant":
             return f"constant({last}, over = {start}..{end})"
-        rewind = f", rewind = {text(rate.rewind, 'cycle')}" if rate.rewind is not None else ""
+        # a cycle of the original had its last value on its last step, a decay that did not restart would have it after
+        rewind = f", rewind = {text(rate.rewind, 'cycle')}, ends = last" if rate.rewind is not None else ""
         return f"{rate.shape}({first} -> {last}, over = {start}..{end}{rewind})"
 
     def _point(self, at: Amount | None, side: str) -> str:

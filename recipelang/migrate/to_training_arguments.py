@@ -100,6 +100,9 @@ class _Arguments:
         schedule = self.stage.learning_rate
         assert isinstance(schedule, Schedule)
         parts = schedule.segments
+        if any(part.ends == "last" for part in parts):
+            message = "a Trainer's rate is at its end after the last step"
+            raise self._no("learning_rate", message, "take `ends = last` out")
         warm: dict[str, object] = {}
         if len(parts) == 2 and self._warms(parts[0], parts[1]):
             warm = {"warmup_steps": self._warmup(parts[0])}

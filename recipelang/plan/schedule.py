@@ -78,6 +78,7 @@ def _segment(part: ShapeSegment, first: int, last: int, cycles: tuple[int, ...])
         last=last,
         power=None if part.power is None else float(part.power),
         cycles=cycles,
+        ends=part.ends or "after",
     )
 
 

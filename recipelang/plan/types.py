@@ -12,7 +12,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FORMAT_VERSION = "1.0"
+#: 1.1: rates are read at the start of their step, weight decay spares norms and biases
+FORMAT_VERSION = "1.1"
 
 
 class Frozen(BaseModel):
@@ -79,6 +80,10 @@ class Segment(Frozen):
     last: int
     power: float | None = None
     cycles: tuple[int, ...] = ()
+    ends: Literal["after", "last"] = Field(
+        default="last",
+        description="whether it is at `end` behind `last` (or its cycle) or on it; of older plans: on it",
+    )
     whole: tuple[float, float] | None = Field(
         default=None,
         description="steps between which it goes from `start` to `end`, where they are not `first` and `last`",

@@ -20,8 +20,11 @@ def text() -> str:
         "A value that stays is written alone: `90%`, `5.5`. One that changes is written as a shape with a change "
         "`a -> b` and a window; a list `[linear(...), linear(...)]` joins several in time. The window is `over`, "
         "relative to the stage: `start..end` is all of it, `10%..90%` a share, `start + 2 epochs .. end` begins late.",
-        "The last value of a schedule is reached exactly, and stays after its window. A sparsity changes at pruning "
-        "events only, so its window needs `every` or `updates`; a learning rate or temperature changes at every step.",
+        "A sparsity changes at pruning events only, so its window needs `every` or `updates`; both ends of the window are "
+        "events, the last one has the last value exactly, and that stays. A learning rate or temperature changes at every "
+        "step, is read at the start of its step, and is at its last value after the last step of its window: warm-up and "
+        "decay are those of transformers' schedulers, and no step is spent at a rate of 0. `ends = last` puts the last "
+        "value on the window's, or the cycle's, last step instead, as SparseML's restarted decays have it.",
         "## Shapes\n\n" + table(("shape", "what it does", "value at x"), map(_shape, SHAPES)),
         block("\n".join(shape.example for shape in SHAPES.values())),
         "## On the way\n\n" + f"What each shape has come to on the way from {_percent(START)} to {_percent(END)}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from recipelang.reference.attributes import default
-from recipelang.schedules.kinds import SHAPES
+from recipelang.schedules.kinds import ENDS, SHAPES
 from recipelang.spec.attribute import Spec
 from recipelang.spec.blocks import (
     BLOCKS,
@@ -95,7 +95,7 @@ def _definitions() -> Schema:
     span, number, whole, selector = (_ref(name) for name in ("span", "number", "int", "selector"))
     epochs, steps = _measure(number, "epoch"), _measure(number, "step")
     segment: Schema = {"shape": {"enum": [*SHAPES]}, "from": number, "to": number, "over": _array(span, 2)}
-    segment |= {"at": span, "every": span, "rewind": span, "power": number}
+    segment |= {"at": span, "every": span, "rewind": span, "power": number, "ends": {**ENDS.json}}
     layers = _array(whole, 2)
     content: Schema = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}
     block = _object({"block": _array(whole, 2)}, ("block",))

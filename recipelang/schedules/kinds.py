@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 from recipelang.source import Span
 from recipelang.source.suggest import closest
-from recipelang.values import aliases
+from recipelang.values import aliases, kinds as k
 from recipelang.values.composite import Applied, Arrow, Between, Poison, Schedule, ShapeSegment, Symbol
 from recipelang.values.kinds import Kind, Mismatch, Silent, misnamed, wrong
 from recipelang.values.quantities import Quantity, Rate, Time
@@ -59,6 +60,8 @@ ELSEWHERE = {
     **dict.fromkeys(("frequency", "update_frequency", "interval", "pruning_frequency", "delta_t"), "every"),
     **dict.fromkeys(("cycle", "cycles", "cycle_epochs", "restart", "restarts", "period"), "rewind"),
 }
+#: where a value that changes at every step has its end: as transformers' schedulers, or on the window's last step
+ENDS = k.one_of("after", "last")
 EXAMPLES = {"over": "over = 2..28 epochs", "every": "every = 100 steps", "rewind": "rewind = 2 epochs"}
 
 
@@ -70,6 +73,12 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     "updates": ("rate", "pruning events per epoch, as `10 per epoch`, instead of `every`; for `sparsity` only"),
     "rewind": ("span", "begin again from `a` after each such time, as a learning rate does in cycles"),
     "power": ("number", "the exponent of `polynomial`, above 0"),
+    "ends": (
+        ENDS.name,
+        "when a value that changes at every step is at `b`: `after` its window (or cycle), as transformers' schedulers "
+        "have it, so that no step is spent at a rate of 0; or on the `last` step of it. Unset: `after`, or `last` in a "
+        "stage with `compat`",
+    ),
 }
 
 
@@ -119,8 +128,8 @@ def _segment(value: object, kind: Kind, events: bool) -> ShapeSegment:
 
 def _call(call: Applied, kind: Kind, events: bool) -> ShapeSegment:
     shape = call.function
-    allowed = {"over", "every", "updates", "rewind", "at", *SHAPES[shape].arguments}
-    listed = sorted(allowed - ({"at"} if shape != "step" else set()) - (set() if events else {"every", "updates"}))
+    allowed = {"over", "every", "updates", "rewind", "at", "ends", *SHAPES[shape].arguments}
+    listed = sorted(allowed - ({"at"} if shape != "step" else set()) - ({"ends"} if events else {"every", "updates"}))
     given: dict[str, object] = {}
     change: object = None
     for index, (name, value, span) in enumerate(call.arguments):
@@ -130,10 +139,10 @@ def _call(call: Applied, kind: Kind, events: bool) -> ShapeSegment:
                 raise Mismatch("E024", f"`{shape}` takes one change, then named arguments", help, span=span)
             change = value
         elif name not in allowed:
-            takes = f"it takes {', '.join(f'`{a}`' for a in listed)}"
-            if (meant := ELSEWHERE.get(name)) in listed:
-                takes = f"`{meant}` says it, as in `{EXAMPLES[meant]}`"
-            raise misnamed(f"`{shape}` has no argument `{name}`", closest(name, listed), call, takes)
+            takes, near = f"it takes {', '.join(f'`{a}`' for a in listed)}", closest(name, listed)
+            if (meant := ELSEWHERE.get(name)) in listed:  # `end` of other tools is no slip of `ends`
+                takes, near = f"`{meant}` says it, as in `{EXAMPLES[meant]}`", None
+            raise misnamed(f"`{shape}` has no argument `{name}`", near, call, takes)
         elif name in given:
             raise Mismatch("E026", f"argument `{name}` is given twice", "keep one of them")
         else:
@@ -141,8 +150,8 @@ def _call(call: Applied, kind: Kind, events: bool) -> ShapeSegment:
     spans = {name: span for name, _, span in call.arguments if name}
     unread = change is not None and _unread(change)
     start, end = (Fraction(0), Fraction(0)) if unread else _change(change, shape, kind)
-    window, every, rewind, power = None, None, None, None
-    for names in (("over", "at"), ("every", "updates"), ("rewind",), ("power",)):
+    window, every, rewind, power, ends = None, None, None, None, None
+    for names in (("over", "at"), ("every", "updates"), ("rewind",), ("power",), ("ends",)):
         if any(_unread(given.get(name)) for name in names):
             unread = True
             continue
@@ -154,13 +163,15 @@ def _call(call: Applied, kind: Kind, events: bool) -> ShapeSegment:
                     every = _every(given, shape, window, events)
                 case "rewind":
                     rewind = _rewind(given, shape, events)
+                case "ends":
+                    ends = _reading(given, shape, events)
                 case _:
                     power = _power(given)
     if unread:
         raise Silent
     if "power" in SHAPES[shape].arguments and "power" not in given:
         raise Mismatch("E053", f"`{shape}` needs `power`", f"write `{shape}(a -> b, power = 2, over = start..end)`")
-    return ShapeSegment(shape, start, end, window, every, rewind, power)
+    return ShapeSegment(shape, start, end, window, every, rewind, power, ends)
 
 
 def _unread(value: object) -> bool:
@@ -249,6 +260,15 @@ def _rewind(given: dict[str, object], shape: str, events: bool) -> Time | None:
         why = "weights once masked stay masked" if events else f"`{shape}` has no way to begin again"
         raise Mismatch("E051", "`rewind` has no meaning here", f"leave it out: {why}")
     return _time(given, "rewind")
+
+
+def _reading(given: dict[str, object], shape: str, events: bool) -> Literal["after", "last"] | None:
+    if "ends" not in given:
+        return None
+    if events or shape in ("step", "constant"):
+        why = "the last event of a sparsity has its end exactly" if events else f"`{shape}` goes to no end"
+        raise Mismatch("E051", "`ends` has no meaning here", f"leave it out: {why}")
+    return ENDS.coerce(given["ends"])  # type: ignore[return-value]
 
 
 def _time(given: dict[str, object], name: str) -> Time | None:

@@ -15,6 +15,7 @@ from recipelang.source.suggest import closest, instead
 from recipelang.spec import selector as sel
 from recipelang.spec.blocks import ALIASES, BLOCKS, LATER_BLOCKS, OTHER_VALUES, ColumnsSpec, DataSpec, Spec, StageSpec
 from recipelang.spec.compose import word
+from recipelang.spec.ends import settled
 from recipelang.spec.evaluate import NAMES, Evaluator
 from recipelang.spec.selector_kind import as_selector
 from recipelang.syntax import tree as t
@@ -362,7 +363,7 @@ def bind_stage(binder: Binder, block: t.Block, evaluator: Evaluator) -> StageSpe
         **{f"{kind}s": tuple(specs) for kind, specs in parts.items()},
     }
     stage = binder.bind(block, StageSpec, inner, path, own)
-    return stage if sound else None
+    return settled(stage) if sound and stage is not None else None
 
 
 def _length(block: t.Block, evaluator: Evaluator) -> object:

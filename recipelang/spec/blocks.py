@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from recipelang.schedules.kinds import schedule
 from recipelang.spec.attribute import ANY, Attr, Conflict, Spec
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec
+from recipelang.spec.ends import against_compat
 from recipelang.spec.methods import METHODS, OPTIMIZERS, chosen
 from recipelang.spec.metrics import MEASURES
 from recipelang.spec.selector_kind import selector
@@ -392,6 +393,9 @@ class StageSpec(Spec):
             if one_shot and prune.sparsity is not None and prune.sparsity.plain is None:
                 message, help = "one shot has no time to spread a sparsity over", "write the final sparsity alone"
                 return Conflict(f"{at}.sparsity", message, help)
+        if values.get("compat") and (name := against_compat(values)):
+            message = "`ends = after` and `compat` exclude each other"
+            return Conflict(name, message, "leave `ends` out: the rate follows the clock of that tool")
         if not one_shot:
             return None
         if values.get("distills"):

@@ -295,9 +295,9 @@ def _schedule(form: object) -> str:
 def _segment(form: object) -> str:
     if not isinstance(form, dict) or "shape" not in form or "to" not in form:
         raise Unfit("a shape, with `shape` and `to`", form)
-    strange = form.keys() - {"shape", "from", "to", "over", *_NAMED}
+    strange = form.keys() - {"shape", "from", "to", "over", "ends", *_NAMED}
     if strange:
-        raise Unfit("a part of a shape: `from`, `to`, `over`, `at`, `every`, `rewind`, `power`", min(strange))
+        raise Unfit("a part of a shape: `from`, `to`, `over`, `at`, `every`, `rewind`, `power`, `ends`", min(strange))
     change = _number(form["to"])
     parts = [f"{_number(form['from'])} -> {change}" if "from" in form else change]
     if "over" in form:
@@ -306,4 +306,6 @@ def _segment(form: object) -> str:
     for name in _NAMED:
         if name in form:
             parts.append(f"{name} = {_number(form[name]) if name == 'power' else _measure(form[name])}")
+    if "ends" in form:
+        parts.append(f"ends = {word(form['ends'])}")
     return f"{word(form['shape'])}({', '.join(parts)})"

@@ -114,6 +114,8 @@ def _segment(value: ShapeSegment, of_ratio: bool) -> str:
     for name, span in (("every", value.every), ("rewind", value.rewind)):
         if span is not None:
             arguments.append(f"{name} = {time(span)}")
+    if value.ends is not None:
+        arguments.append(f"ends = {value.ends}")
     return f"{value.shape}({', '.join(arguments)})"
 
 

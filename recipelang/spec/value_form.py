@@ -104,4 +104,6 @@ def _segment(value: ShapeSegment) -> dict[str, object]:
         part = getattr(value, name)
         if part is not None:
             form[name] = value_form(part)
+    if value.ends is not None:
+        form["ends"] = value.ends
     return form

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 from recipelang.source import Span
 from recipelang.values.quantities import Time
@@ -96,7 +97,9 @@ class Applied:
 class ShapeSegment:
     """One shape of a schedule over a window of a stage; times are exact.
 
-    `window` is none for a plain value. `every` is the time between events.
+    `window` is none for a plain value. `every` is the time between events. `ends`: of what changes at every step,
+    whether it is at `end` `after` its window or at the window's `last` step; none where it does not change so, and
+    until the stage decides.
     """
 
     shape: str
@@ -106,6 +109,7 @@ class ShapeSegment:
     every: Time | None = None
     rewind: Time | None = None
     power: Fraction | None = None
+    ends: Literal["after", "last"] | None = None
 
 
 @dataclass(frozen=True)

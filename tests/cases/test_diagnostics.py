@@ -140,6 +140,14 @@ def checkpoint_of_another_run(monkeypatch: pytest.MonkeyPatch) -> None:
     manifest.write_text(json.dumps(digests))
 
 
+def run_of_an_older_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    import json
+
+    run_was_interrupted(monkeypatch)
+    plan = Path("out/recipe/plan.json")
+    plan.write_text(json.dumps({**json.loads(plan.read_text()), "format_version": "1.0"}))
+
+
 def model_without_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
     from safetensors.torch import load_file, save_file
 
@@ -284,6 +292,7 @@ CIRCUMSTANCES = {
     "a teacher of more heads": teacher_of_more_heads,
     "the data of an interrupted run changed": data_changed,
     "a checkpoint of another run": checkpoint_of_another_run,
+    "a run of an older version was interrupted": run_of_an_older_version,
     **FINISHED,
     **UNSOUND,
 }

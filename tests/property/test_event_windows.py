@@ -36,15 +36,22 @@ def test_events_of_a_window(shape, a, b, begin, length, every, per_epoch):
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
-@given(st.integers(1, 300), st.fractions(min_value=Fraction(1, 8), max_value=5, max_denominator=8), st.integers(1, 60))
-def test_rewound_cycles_begin_on_a_and_end_on_b(steps, period, per_epoch):
+@given(
+    st.integers(1, 300),
+    st.fractions(min_value=Fraction(1, 8), max_value=5, max_denominator=8),
+    st.integers(1, 60),
+    st.sampled_from(["after", "last"]),
+)
+def test_rewound_cycles_begin_on_a_and_end_on_b_or_would_a_step_later(steps, period, per_epoch, ends):
     window = (Time(), Time(steps=Fraction(steps)))
-    schedule = Schedule((ShapeSegment("linear", Fraction(9), Fraction(1), window, None, Time(epochs=period)),))
+    shape = ShapeSegment("linear", Fraction(9), Fraction(1), window, None, Time(epochs=period), ends=ends)
+    schedule = Schedule((shape,))
     planned = segments(schedule, steps, per_epoch, None, Diagnostics())
     starts = [*planned[0].cycles, steps]
     assert starts[0] == 0
     for first, after in itertools.pairwise(starts):
         values = [at(planned, k) for k in range(first, after)]
         assert values[0] == 9.0
-        assert len(values) == 1 or values[-1] == 1.0
+        n = len(values)
+        assert n == 1 or values[-1] == (1.0 if ends == "last" else float(1 + Fraction(8, n)))
         assert values == sorted(values, reverse=True)

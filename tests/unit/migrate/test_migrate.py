@@ -97,7 +97,7 @@ def test_a_gap_between_rates_is_filled_with_what_was_in_force() -> None:
 
 def test_cycles() -> None:
     text = recipe(RATES.format(rates=rate(0, 10, "lr_func: cyclic_linear, cycle_epochs: 2.5")))
-    assert "learning_rate = linear(0.1 -> 0.01, over = start..end, rewind = 2.5 epochs)" in text
+    assert "learning_rate = linear(0.1 -> 0.01, over = start..end, rewind = 2.5 epochs, ends = last)" in text
 
 
 def test_a_rate_that_is_set_stays() -> None:

@@ -4,6 +4,8 @@ from fractions import Fraction
 from math import cos, isclose, pi
 
 import pytest
+import torch
+from transformers import get_scheduler
 
 from recipelang.plan.schedule import MAX_EVENTS, events, segments
 from recipelang.schedules import shapes
@@ -217,23 +219,46 @@ def test_the_number_of_events_is_limited():
 
 
 # -------------------------------------------------------- what changes at every step
-def test_a_learning_rate_ends_exactly_on_its_last_value():
+def test_a_learning_rate_is_read_at_the_start_of_its_step_and_ends_after_the_last_one():
     values, codes = rate("linear(1e-3 -> 1e-4, over = start..end)")
+    assert (values[0], values[-1], len(values), codes) == (1e-3, pytest.approx(1.03e-4, rel=1e-14), 300, [])
+    assert values == sorted(values, reverse=True)
+    assert values == rate("linear(1e-3 -> 1e-4, over = start..end, ends = after)")[0]
+
+
+@pytest.mark.parametrize("shape", ["linear", "cosine", "cubic"])
+@pytest.mark.parametrize("rewind", ["", ", rewind = 2 epochs", ", rewind = 7 steps"])
+def test_no_step_is_spent_at_a_rate_of_nought(shape, rewind):
+    assert min(rate(f"{shape}(1e-3 -> 0, over = start..end{rewind})")[0]) > 0
+    assert min(rate(f"{shape}(1e-3 -> 0, over = start..end{rewind}, ends = last)")[0]) == 0
+
+
+def test_with_ends_last_a_learning_rate_ends_exactly_on_its_last_value():
+    values, codes = rate("linear(1e-3 -> 1e-4, over = start..end, ends = last)")
     assert (values[0], values[-1], len(values), codes) == (1e-3, 1e-4, 300, [])
     assert values == sorted(values, reverse=True)
 
 
-def test_a_rewound_rate_ends_each_cycle_on_b_and_begins_the_next_on_a():
+def test_a_rewound_rate_comes_to_b_after_each_cycle_where_it_begins_again_on_a():
     values, _ = rate("linear(8e-5 -> 8e-6, over = start..end, rewind = 2 epochs)")
+    for cycle in range(0, 300, 20):
+        expected = [8e-5 - k / 20 * (8e-5 - 8e-6) for k in range(20)]
+        assert values[cycle : cycle + 20] == pytest.approx(expected, rel=1e-12)
+
+
+def test_with_ends_last_a_rewound_rate_ends_each_cycle_on_b_and_begins_the_next_on_a():
+    values, _ = rate("linear(8e-5 -> 8e-6, over = start..end, rewind = 2 epochs, ends = last)")
     assert [values[k] for k in range(19, 300, 20)] == [8e-6] * 15
     assert [values[k] for k in range(0, 300, 20)] == [8e-5] * 15
     assert values[10] == pytest.approx(8e-5 - 10 / 19 * (8e-5 - 8e-6), rel=1e-12)
 
 
-def test_a_shorter_last_cycle_is_rescaled_to_its_own_length():
-    values, _ = rate("linear(9e-5 -> 1e-5, over = start..end, rewind = 4 epochs)")
-    assert (values[280], values[299]) == (9e-5, 1e-5)
-    assert values[290] == pytest.approx(9e-5 - 10 / 19 * 8e-5, rel=1e-12)
+@pytest.mark.parametrize(("ends", "length"), [("after", 20), ("last", 19)])
+def test_a_shorter_last_cycle_is_rescaled_to_its_own_length(ends, length):
+    values, _ = rate(f"linear(9e-5 -> 1e-5, over = start..end, rewind = 4 epochs, ends = {ends})")
+    assert [values[280 + k] for k in range(20)] == pytest.approx(
+        [9e-5 - k / length * 8e-5 for k in range(20)], rel=1e-12
+    )
 
 
 def test_cycles_that_are_no_whole_number_of_steps_begin_half_up():
@@ -241,8 +266,9 @@ def test_cycles_that_are_no_whole_number_of_steps_begin_half_up():
     assert [k for k, v in enumerate(values) if v == 9e-5] == [0, 3, 5, 8]
 
 
-def test_a_cycle_of_one_step_has_the_first_value():
-    values, _ = rate("linear(9e-5 -> 1e-5, over = start..end, rewind = 1 step)", epochs=1)
+@pytest.mark.parametrize("ends", ["after", "last"])
+def test_a_cycle_of_one_step_has_the_first_value(ends):
+    values, _ = rate(f"linear(9e-5 -> 1e-5, over = start..end, rewind = 1 step, ends = {ends})", epochs=1)
     assert values == [9e-5] * 10
 
 
@@ -259,17 +285,18 @@ def test_more_cycles_than_can_be_written_down_are_an_error():
     assert [d.code for d in found] == ["E063"]
 
 
-def test_a_window_of_one_step_has_the_last_value():
-    text = "[linear(9e-5 -> 1e-5, over = 0..1 step), linear(7e-5 -> 3e-5, over = 1 step..end)]"
+@pytest.mark.parametrize(("ends", "value"), [("after", 9e-5), ("last", 1e-5)])
+def test_a_window_of_one_step_has_its_first_value_or_with_ends_last_its_last(ends, value):
+    text = f"[linear(9e-5 -> 1e-5, over = 0..1 step, ends = {ends}), linear(7e-5 -> 3e-5, over = 1 step..end)]"
     values, codes = rate(text, epochs=1)
-    assert (values[:2], values[-1], codes) == ([1e-5, 7e-5], 3e-5, [])
+    assert (values[:2], codes) == ([value, 7e-5], [])
 
 
 def test_rewinds_count_from_the_beginning_of_their_window():
     text = "[linear(8e-5 -> 8e-6, over = 0..2 epochs), linear(6e-5 -> 6e-6, over = 2 epochs..end, rewind = 4 epochs)]"
     values, _ = rate(text)
     assert [k for k, v in enumerate(values) if v == 6e-5] == list(range(20, 300, 40))
-    assert [k for k, v in enumerate(values) if v == 6e-6] == list(range(59, 300, 40))
+    assert values[299] == pytest.approx(6e-6 + 54e-6 / 40, rel=1e-12)
 
 
 def test_a_rate_that_jumps():
@@ -304,7 +331,39 @@ def test_a_learning_rate_covers_its_stage_without_gap_or_overlap(text, codes):
 def test_temperature_and_hardness_are_schedules_too():
     text = sound(("temperature = 5.5", "temperature = linear(8 -> 2, over = start..end)"))
     planned = segments(recipe_of(text).stages[0].distills[0].temperature, 300, 10, None, Diagnostics())
-    assert (at(planned, 0), at(planned, 299)) == (8.0, 2.0)
+    assert [at(planned, k) for k in (0, 150, 299)] == [8.0, 5.0, 2.02]
+
+
+# -------------------------------------------------------- as transformers has them
+WARMED = "[linear(0 -> 1e-4, over = start..{w} steps), {shape}(1e-4 -> {low}, over = {w} steps..end{more})]"
+
+
+@pytest.mark.parametrize("steps", [30, 160])
+@pytest.mark.parametrize("warm", [0, 1, 10])
+@pytest.mark.parametrize(
+    ("name", "shape", "low", "more", "kwargs"),
+    [
+        ("linear", "linear", "0", "", {}),
+        ("cosine", "cosine", "0", "", {}),
+        ("cosine_with_min_lr", "cosine", "1e-5", "", {"min_lr": 1e-5}),
+        ("polynomial", "polynomial", "1e-7", ", power = 2", {"lr_end": 1e-7, "power": 2.0}),
+        ("constant_with_warmup", "linear", "1e-4", "", {}),
+    ],
+)
+def test_warm_up_and_decay_are_those_of_transformers(name, shape, low, more, kwargs, warm, steps):
+    """To 1e-15 of the peak: its own formulas lose more than that of a value near nought."""
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1e-4)
+    scheduler = get_scheduler(name, optimizer, warm, steps, scheduler_specific_kwargs=kwargs)
+    text = WARMED.format(w=warm, shape=shape, low=low, more=more)
+    text = text if warm else f"{shape}(1e-4 -> {low}, over = start..end{more})"
+    stage = recipe_of(sound((RATE, text)), length="1 epoch").stages[0]
+    planned = segments(stage.learning_rate, steps, steps, None, Diagnostics())
+    for step in range(steps):
+        theirs = optimizer.param_groups[0]["lr"]
+        assert abs(at(planned, step) - theirs) <= 1e-15 * (theirs if name == "linear" else 1e-4), step
+        optimizer.step()
+        scheduler.step()
 
 
 # --------------------------------------------------------------- how they are written
@@ -331,6 +390,7 @@ def test_temperature_and_hardness_are_schedules_too():
         ("cubic(0% -> 90%, over = start..end, every = 1 epoch, every = 2 epochs)", "E026"),
         ("cubic(0% -> 90%, ovr = start..end, every = 1 epoch)", "E051"),
         ("cubic(0% -> 90%, over = start..end, every = 1 epoch, rewind = 2 epochs)", "E051"),
+        ("cubic(0% -> 90%, over = start..end, every = 1 epoch, ends = last)", "E051"),
         ("cubc(0% -> 90%, over = start..end, every = 1 epoch)", "E022"),
         ("exponential(0% -> 90%, over = start..end, every = 1 epoch)", "E038"),
         ("cubic(0% -> 190%, over = start..end, every = 1 epoch)", "E038"),

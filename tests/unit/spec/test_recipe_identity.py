@@ -9,7 +9,7 @@ import pytest
 from recipelang.source import Source
 from recipelang.spec.canonical import behaviour_digest, spec_digest, spec_form, to_json
 from recipelang.spec.effective import effective
-from tests.reading import SOUND, TEXTS, checked, recipe_of, sound
+from tests.reading import SOUND, TEXTS, checked, codes, recipe_of, sound
 
 LIBRARY = [n for n, text in TEXTS.items() if n in ("quickstart", "gmp-90", "first-steps")]
 
@@ -62,6 +62,7 @@ SAME = {
         ("magnitude(scope = uniform)", "magnitude\n    pattern = unstructured"),
     ),
     "the default optimizer": sound(("batch         = 16", "batch = 16\n  optimizer = adamw(eps = 1e-8)")),
+    "ends written": sound(("rewind = 2 epochs", "rewind = 2 epochs, ends = after")),
     "how it runs": sound(("batch         = 16", "batch = 16, micro_batch = 4, keep = 9, checkpoint_every = 5 steps")),
     "messages of claims": sound(("87%", '87%, "as reported"'), ('"leave room"', '"room"')),
     "decomposed letters": sound(("owner/model", "owner/mode\u0301l")).replace("mode\u0301l", "model"),
@@ -78,6 +79,8 @@ OTHER = {
     "window": sound(("end - warm", "end - 3 epochs")),
     "updates": sound(("10 per epoch", "5 per epoch")),
     "rewind": sound(("rewind = 2 epochs", "rewind = 3 epochs")),
+    "ends": sound(("rewind = 2 epochs", "rewind = 2 epochs, ends = last")),
+    "ends of a temperature": sound(("5.5", "linear(5.5 -> 5.5, over = start..end, ends = last)")),
     "scope": sound(("scope = uniform", "scope = global")),
     "optimizer": sound(("batch         = 16", "batch = 16, optimizer = sgd")),
     "data": sound(('"hf://owner/data"', '"hf://owner/data", max_length = 64')),
@@ -142,6 +145,41 @@ def test_the_canonical_form_has_no_white_space_no_numbers_and_sorted_keys():
     assert numbers(json.loads(text)) == []
     assert text == json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     assert '"recipe":"1"' in text
+
+
+CHANGING = sound(
+    (
+        "hardness = 100%, temperature = 5.5",
+        "hardness = linear(1 -> 0.5, over = start..end), temperature = cosine(8 -> 2, over = start..end)\n"
+        "on = [logits, hidden(1, weight = linear(1 -> 0, over = start..end))]",
+    ),
+    (
+        "  prune weights",
+        "  group head { targets = @head, learning_rate = linear(1 -> 0, over = start..end) }\n  prune weights",
+    ),
+)
+
+
+@pytest.mark.parametrize(("compat", "ends"), [("", "after"), ("  compat = sparseml_1\n", "last")])
+def test_the_canonical_form_says_when_every_value_ends(compat, ends):
+    """With `compat` a value is read as it always was."""
+    form = to_json(spec_form(recipe_of(CHANGING.replace("  batch  ", compat + "  batch  ")), {}))
+    assert form.count('"ends":"') == form.count(f'"ends":"{ends}"') == 5
+
+
+def test_what_does_not_change_at_every_step_has_no_ends():
+    text = sound(("linear(8e-5 -> 8e-6, over = start..end, rewind = 2 epochs)", "step(8e-5 -> 8e-6, at = 2 epochs)"))
+    assert '"ends"' not in to_json(spec_form(recipe_of(text), {}))
+
+
+@pytest.mark.parametrize(
+    "where", ["learning_rate = linear(8e-5", "temperature = cosine(8", "hidden(1, weight = linear(1"]
+)
+def test_compat_reads_no_value_as_ending_after_its_window(where):
+    text = re.sub(rf"({re.escape(where).replace(' = ', r' *= ')} -> [^)]*)\)", r"\1, ends = after)", CHANGING)
+    assert text != CHANGING
+    assert codes(text) == []
+    assert codes(text.replace("  batch  ", "  compat = sparseml_1\n  batch  ")) == ["E054"]
 
 
 # -------------------------------------------------------------------- effective recipes
