@@ -33,7 +33,12 @@ def _vocabulary() -> frozenset[str]:
     }
     kinds = {kind for table in BLOCKS.values() for kind in table}
     return frozenset(
-        KEYWORDS | attributes | symbols | arguments | kinds | {"over", "every", "updates", "rewind", "at", "layers"}
+        KEYWORDS
+        | attributes
+        | symbols
+        | arguments
+        | kinds
+        | {"over", "every", "updates", "rewind", "at", "ends", "after", "last", "layers"}
     ).union(UNITS, ROLES, SHAPES, TYPES, FUNCTIONS, LATER_FUNCTIONS, ("start", "end", "one_of"))
 
 

@@ -23,7 +23,7 @@ def test_a_recipe_that_keeps_the_guidelines_gets_no_advice(project):
         ("targets = @linear & @encoder\n    never = @embeddings | @head", "targets = @linear & @head", "L002"),
         ("never = @embeddings | @head", "", "L003"),
         ("over = 0%..80%", "over = 0%..100%", "L012"),
-        ("1e-3 -> 1e-4, over = start..end, rewind = 1 epoch", "1e-3 -> 1e-6, over = start..end", "L014"),
+        ("linear(1e-3 -> 1e-4, over = start..end, rewind = 1 epoch", "cubic(1e-3 -> 1e-6, over = start..end", "L014"),
         ("distill { teacher = stage.dense, hardness = 80%, temperature = 2 }", "", "L020"),
         ("temperature = 2", "temperature = 1", "L021"),
         ("hardness = 80%", "hardness = 40%", "L022"),
