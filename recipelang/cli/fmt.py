@@ -38,11 +38,11 @@ def fmt(
     for name in files:
         try:
             text = read_source(name).text
+            new = format(text)
         except RecipeError as error:
             screen.show_error(error)
             failed = True
             continue
-        new = format(text)
         if name == "-" and not (check or diff):
             sys.stdout.write(new)
         if new == text:

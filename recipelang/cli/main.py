@@ -14,9 +14,10 @@ from importlib import import_module
 import typer
 
 from recipelang import __version__
+from recipelang.cli import machine
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.screen import show_error
-from recipelang.source import RecipeError, fail
+from recipelang.source import RecipeError, fail, suggest
 
 #: the disk is full, or the quota used up
 SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -106,8 +107,21 @@ def command_line(names: Iterable[str] = COMMANDS) -> typer.Typer:
 
 def main() -> None:
     """The entry point: every expected failure is a coded error, every other one a crash report."""
-    _open_streams()
     try:
+        _open_streams()
+        _answer()
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)
+    except Exception as error:  # also one on the way of saying what was wrong
+        from recipelang.cli.crash import report
+
+        sys.exit(report(error))
+
+
+def _answer() -> None:
+    suggest.limit_work()
+    try:
+        machine.has_docstrings()
         try:
             asked = sys.argv[1] if len(sys.argv) > 1 else ""
             alone = asked in COMMANDS and "_RECIPELANG_COMPLETE" not in os.environ  # TAB may ask for any command
@@ -121,15 +135,14 @@ def main() -> None:
     except RecipeError as error:
         show_error(error)
         sys.exit(Exit.ERRORS)
-    except KeyboardInterrupt:
-        sys.exit(Exit.INTERRUPTED)
     except Exception as error:
-        if isinstance(error, OSError) and error.filename is None and error.errno in (*SPACE, errno.EIO, errno.EPIPE):
+        if isinstance(error, OSError) and error.filename is None and error.errno in (*SPACE, errno.EIO):
             _give_up_output(error)
-            sys.exit(Exit.ERRORS)
-        from recipelang.cli.crash import report
-
-        sys.exit(report(error))
+        elif (expected := machine.limit_of_the_machine(error)) is not None:
+            show_error(expected)
+        else:
+            raise
+        sys.exit(Exit.ERRORS)
 
 
 def _open_streams() -> None:
@@ -138,13 +151,34 @@ def _open_streams() -> None:
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (for as long as we live)
+        elif stream is getattr(sys, f"__{name}__") and isinstance(stream, io.TextIOWrapper):
+            setattr(sys, name, _outlasting(stream))
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115
+
+
+class _Outlasting(io.FileIO):
+    """Where a reader may leave, as `head` does: what nobody reads is dropped, and the command goes on to its end."""
+
+    def write(self, data) -> int:  # type: ignore[no-untyped-def]
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            return len(data)
+
+
+def _outlasting(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    stream.flush()
+    raw = io.BufferedWriter(_Outlasting(stream.fileno(), "w", closefd=False))  # type: ignore[arg-type]
+    kind = {"encoding": stream.encoding, "errors": "backslashreplace"}
+    return io.TextIOWrapper(raw, line_buffering=stream.line_buffering, **kind)  # type: ignore[arg-type]
 
 
 def _give_up_output(error: OSError) -> None:
-    """Standard output takes no more: say so, unless a reader such as `head` simply had enough."""
-    if error.errno != errno.EPIPE:
-        show_error(fail("E084", f"cannot write to standard output: {(error.strerror or str(error)).lower()}"))
+    """Standard output takes no more."""
+    show_error(fail("E084", f"cannot write to standard output: {(error.strerror or str(error)).lower()}"))
     with suppress(OSError, ValueError):  # what is still buffered would fail once more on the way out
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -128,13 +128,12 @@ def read(source: Source) -> Study:
 
 def checked(source: Source) -> tuple[Diagnostics, str]:
     """For `validate`: what is wrong with a study, and a line of what it holds."""
-    from recipelang.study.variants import check_study, points
+    from recipelang.study.variants import check_study
 
     found = read(source)
     said = check_study(found, lambda s, given, overlays: check_all(s, given, overlays=overlays))
     arms = ", ".join(a.name for a in found.arms)
-    runs = len(points(found)) * len(found.seeds)
-    return said, f"{source.name}: ok, a study ({found.name}: {arms}; {runs} runs)"
+    return said, f"{source.name}: ok, a study ({found.name}: {arms}; {found.runs} runs)"
 
 
 def write(study: Study, folder: Path, outcomes: Sequence[object]) -> None:

@@ -13,6 +13,7 @@ from recipelang.engine.leavings import check_only_a_run, remove_run
 from recipelang.engine.records import RECORD, status_of
 from recipelang.plan.types import Plan
 from recipelang.source import fail
+from recipelang.source.names import is_text, not_utf8
 from recipelang.storage.writing import is_part, new_folder, sweep, write_bytes, writing
 
 
@@ -24,10 +25,12 @@ def _is_begun(name: str) -> bool:
 def prepare_folder(
     out: Path, plan: Plan, effective: str, *, overwrite: bool, carried: Mapping[str, str] = MappingProxyType({})
 ) -> None:
-    """Make the output folder and put the recipe and the plan into it. E085 when it is taken.
+    """Make the output folder and put the recipe and the plan into it. E085 when it is taken, E167.
 
     `carried`: more of the recipe to keep, by its path in the folder `recipe`.
     """
+    if not is_text(str(out.absolute())):
+        raise not_utf8(str(out.absolute()))
     with writing(out):
         if out.exists() and (not out.is_dir() or any(not _is_begun(p.name) for p in out.iterdir())):
             _may_replace(out, plan, overwrite)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 
 from recipelang.plan.facts import ModelFacts
@@ -54,6 +55,10 @@ def _layers(layers: s.Layers, facts: ModelFacts) -> frozenset[str]:
     return frozenset(t.name for t in facts.tensors if t.layer is not None and first <= t.layer <= last)
 
 
+#: so many names, those that begin most like what is written, are compared letter by letter
+_COMPARED = 200
+
+
 def nearest(selector: s.Selector, facts: ModelFacts, n: int = 3) -> list[str]:
     """Names that a glob or regular expression may have meant."""
     written = [p.pattern for p in leaves(selector) if isinstance(p, s.Glob | s.Regex)]
@@ -63,10 +68,13 @@ def nearest(selector: s.Selector, facts: ModelFacts, n: int = 3) -> list[str]:
     plain = re.sub(r"[\\*?{}()\[\]|^$+]", "", written[0])
     begins = re.split(r"[\\*?{(\[|^$+]", written[0], maxsplit=1)[0]
 
+    def begin(name: str) -> tuple[int, str]:
+        return -_shared(begins, name), name
+
     def apart(name: str) -> tuple[int, int, str]:
         return -_shared(begins, name), distance(plain[:80], name[:80]), name
 
-    return sorted(names, key=apart)[:n]
+    return sorted(heapq.nsmallest(_COMPARED, names, begin), key=apart)[:n]
 
 
 def _shared(a: str, b: str) -> int:

@@ -7,46 +7,74 @@ the word may differ, and at least one letter always may.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from recipelang.source.diagnostic import Edit, Fix
 from recipelang.source.text import Span
 
+#: a longer word is no slip of the finger, and a longer name is not suggested for one
+LONGEST = 80
+#: of all candidates that are compared in one report: about a fifth of a second
+LETTERS = 100_000
+
+
+class _Work:
+    left: float = math.inf
+
 
 def distance(a: str, b: str) -> int:
     """Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`.
 
+    One column of the table at a time, as two bits a letter of `a` (Hyyrö, "A bit-vector algorithm for computing
+    Levenshtein and Damerau edit distances", 2003): `rises` and `falls` are where a cell is one more, one less, than the
+    cell above it.
+
     >>> distance("sparsty", "sparsity"), distance("adma", "adam")
     (1, 1)
     """
-    rows = [list(range(len(b) + 1))]
-    for i, x in enumerate(a, 1):
-        row = [i]
-        for j, y in enumerate(b, 1):
-            best = min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (x != y))
-            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
-                best = min(best, rows[-2][j - 2] + 1)
-            row.append(best)
-        rows.append(row)
-    return rows[-1][-1]
+    if not a or not b:
+        return len(a) + len(b)
+    places: dict[str, int] = {}
+    for i, letter in enumerate(a):
+        places[letter] = places.get(letter, 0) | 1 << i
+    full, last = (1 << len(a)) - 1, 1 << len(a) - 1
+    rises, falls, level, before, far = full, 0, 0, 0, len(a)
+    for letter in b:
+        here = places.get(letter, 0)
+        swapped = ((~level & here) << 1) & before
+        level = ((((here & rises) + rises) ^ rises) | here | falls | swapped) & full
+        more = falls | (full & ~(level | rises))
+        less = level & rises
+        far += (more & last > 0) - (less & last > 0)
+        more, less = (more << 1 | 1) & full, less << 1 & full
+        rises, falls, before = less | (full & ~(level | more)), more & level, here
+    return far
+
+
+def limit_work() -> None:
+    """From now on so many letters are compared, then nothing is suggested: a text can hold thousands of slips."""
+    _Work.left = LETTERS
 
 
 def nearest(word: str, candidates: Iterable[str], n: int = 3) -> list[str]:
     """Up to `n` candidates close enough to be meant: nearest first; of equals, one of the same letters."""
+    if len(word) > LONGEST or _Work.left < 0:
+        return []
     folded = word.lower()
     limit = max(1, len(word) // 3)
-    scored = [
-        (
-            distance(folded, c.lower()),
-            sorted(c.lower()) != sorted(folded),
-            c[:1] != word[:1],
-            abs(len(c) - len(word)),
-            c,
-        )
-        for c in set(candidates)
-        if c != word and abs(len(c) - len(word)) <= limit
-    ]
-    return [c for d, *_, c in sorted(scored) if d <= limit and d < max(len(word), len(c))][:n]
+    scored = []
+    for c in set(candidates):
+        near = c != word and len(c) <= LONGEST and abs(len(c) - len(word)) <= limit
+        _Work.left -= 1 + len(c) * near
+        if _Work.left < 0:
+            return []
+        if not near:
+            continue
+        apart = distance(folded, c.lower())
+        if apart <= limit and apart < max(len(word), len(c)):
+            scored.append((apart, sorted(c.lower()) != sorted(folded), c[:1] != word[:1], abs(len(c) - len(word)), c))
+    return [c for *_, c in sorted(scored)][:n]
 
 
 def closest(word: str, *groups: Iterable[str]) -> str | None:

@@ -60,7 +60,8 @@ def recipe_text(recipe: Recipe, contents: Iterable[str] = ()) -> str:
     again = check(Source("the recipe written out", text))
     again.diagnostics.raise_errors()
     assert again.recipe is not None
-    assert spec_form(again.recipe, {}) == spec_form(recipe, {}), "the recipe written out would be another"
+    if spec_form(again.recipe, {}) != spec_form(recipe, {}):
+        raise AssertionError("the recipe written out would be another")
     params = _params(recipe, set(contents))
     if not params:
         return text

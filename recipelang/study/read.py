@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,13 @@ from recipelang.spec.compose import word
 from recipelang.spec.evaluate import Evaluator
 from recipelang.spec.study_blocks import STUDY_BLOCKS, ArmSpec, StudySpec
 from recipelang.syntax import parse, tree as t
+
+#: runs of a study
+MAX_VARIANTS = 1_000
+#: arms that one is made of
+MAX_MADE_OF = 16
+#: recipes and overlays that a study names, and the characters in them
+MAX_FILES, MAX_TEXT = 64, 1024 * 1024
 
 #: a reference, and the text that names it -> the text it names, or `RecipeError`
 Loader = Callable[[str, Source], Source]
@@ -38,6 +46,11 @@ class Arm:
     overlays: tuple[Source, ...]
     span: Span
 
+    @property
+    def size(self) -> int:
+        """Characters that checking it reads; what is blank in an overlay costs little."""
+        return sum(len(source.text) - source.text.count(" ") for source in (self.of, *self.overlays))
+
 
 @dataclass(frozen=True)
 class Study:
@@ -51,6 +64,10 @@ class Study:
     drops_weights: bool
     vary: tuple[Vary, ...]
     arms: tuple[Arm, ...]
+
+    @property
+    def runs(self) -> int:
+        return math.prod((len(self.arms), len(self.seeds), *(len(v.values) for v in self.vary)))
 
 
 def read_study(source: Source, load: Loader) -> Study:
@@ -76,6 +93,9 @@ class _Reader:
         self.evaluator = Evaluator(source, found)
         self.files: dict[str, Source] = {}
         self.circles: list[set[str]] = []
+        self.orders: dict[str, list[str] | None] = {}
+        self.overlays: dict[str, Source] = {}
+        self.too_many = False
 
     def study(self) -> Study | None:
         self._only(self.tree.statements, (t.Block, t.Set, t.Patch), "a study holds blocks, `set` and `patch`")
@@ -108,6 +128,9 @@ class _Reader:
             made = [Arm(self._slug_of(spec), "", of, below, self.binder.spans["study"])] if of else []
         else:
             made = [arm for name in arms if (arm := self._arm(name, spec, arms, below)) is not None]
+        seeds = self.binder.spans.get("study.seeds", self.binder.spans["study"])
+        if not self.found.errors:
+            self._count(len(made), vary, len(spec.seeds or (None,)), seeds)
         if self.found.errors:
             return None
         return Study(
@@ -115,13 +138,25 @@ class _Reader:
             self.tree.name or "study",
             self.tree.doc,
             spec.seeds or (None,),
-            self.binder.spans.get("study.seeds", self.binder.spans["study"]),
+            seeds,
             spec.baseline,
             spec.against,
             spec.weights == "drop",
             vary,
             tuple(made),
         )
+
+    def _count(self, arms: int, vary: Sequence[Vary], seeds: int, at: Span) -> None:
+        """E101 before any of the runs is made: a few lines can ask for more of them than there are atoms."""
+        total = arms * seeds
+        for varied in vary:
+            total *= len(varied.values)
+            if total > 10**12:
+                break
+        if total > MAX_VARIANTS:
+            runs = f"{total:,}" if total <= 10**12 else "more than 10^12"
+            message = f"this study is of {runs} runs; at most {MAX_VARIANTS:,} can be"
+            self._error("E101", message, at, "vary less at once, or split it")
 
     def _slug_of(self, spec: StudySpec) -> str:
         name = (spec.of or "").rpartition("/")[2].removesuffix(".recipe")
@@ -151,15 +186,31 @@ class _Reader:
         if name in way:
             self._circle(way[way.index(name) :])
             return None
-        order: list[str] = []
-        for other in arms[name][1].arms:
+        if name not in self.orders:
+            self.orders[name] = self._made_of(name, arms, [*way, name])
+        return self.orders[name]
+
+    def _made_of(self, name: str, arms: Mapping[str, tuple[t.Block, ArmSpec]], way: list[str]) -> list[str] | None:
+        order: dict[str, None] = {}
+        for other in dict.fromkeys(arms[name][1].arms):
             if not self._known(f"arm.{name}.arms", other, arms, "arm"):
                 return None
-            inner = self._order(other, arms, [*way, name])
-            if inner is None:
+            inner = self._order(other, arms, way) if len(way) <= MAX_MADE_OF else None
+            if len(way) > MAX_MADE_OF or (inner is not None and len(order) + len(inner) > MAX_MADE_OF):
+                self._made_of_too_many(way[0])
+            if inner is None or self.too_many:
                 return None
-            order += [one for one in inner if one not in order]
+            order |= dict.fromkeys(inner)
         return [*order, name]
+
+    def _made_of_too_many(self, name: str) -> None:
+        """Told once: the others hang on the same arms."""
+        if self.too_many:
+            return
+        self.too_many = True
+        span = self.binder.spans[f"arm.{name}.arms"]
+        message = f"arm `{name}` is made of more than {MAX_MADE_OF} others"
+        self._error("E101", message, span, "write what they change into fewer arms, or into a file named by `overlay`")
 
     def _circle(self, way: list[str]) -> None:
         """Told once, whichever of its arms was looked at first."""
@@ -176,7 +227,9 @@ class _Reader:
             if file := self._file(f"arm.{spec.name}.overlay", reference, block.header):
                 yield file
         if own := [s for s in block.body if isinstance(s, t.Set | t.Patch)]:
-            yield self._overlay(own)
+            if spec.name not in self.overlays:
+                self.overlays[spec.name] = self._overlay(own)
+            yield self.overlays[spec.name]
 
     def _overlay(self, statements: Sequence[t.Statement]) -> Source:
         """The study's text with nothing in it but its header and these statements, each at its own place."""
@@ -200,14 +253,18 @@ class _Reader:
             except RecipeError as error:
                 self.found.extend(replace(d, primary=d.primary or at) for d in error.diagnostics)
                 return None
+            if len(self.files) > MAX_FILES or sum(len(f.text) for f in self.files.values()) > MAX_TEXT:
+                message = f"this study names more than {MAX_FILES} files or {MAX_TEXT // 1024:,} KiB"
+                self.found.add(Diagnostic("E042", message, at, help=("split it",)))
+                self.found.raise_errors()
         return self.files[reference]
 
     def _vary(self, block: t.Block) -> Iterator[Vary]:
         self._only(block.body, (t.Attribute,), "`vary` holds `PARAMETER = [VALUE, ...]`")
         for name, attribute in self.binder.attributes(block.body, ()).items():
             values = attribute.value.items if isinstance(attribute.value, t.ListOf) else (attribute.value,)
-            texts = [self.source.slice(v.span) for v in values]
-            again = next((v for i, v in enumerate(values) if texts[i] in texts[:i]), None)
+            seen: set[str] = set()
+            again = next((v for v in values if (text := self.source.slice(v.span)) in seen or seen.add(text)), None)  # type: ignore[func-returns-value]
             if again is not None:
                 self._error("E012", f"`{self.source.slice(again.span)}` is given twice", again.span, "keep one of them")
             if not values:

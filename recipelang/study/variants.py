@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +21,8 @@ from recipelang.spec.effective import effective
 from recipelang.spec.params import Given
 from recipelang.study.read import Arm, Study, Vary
 
-MAX_VARIANTS = 1_000
+#: `validate` checks so many variants, or as many as hold so many characters
+_CHECKED, _CHARACTERS = 100, 160 * 1024
 
 #: a recipe, what is given to it, what is laid over it -> checked
 Check = Callable[[Source, Mapping[str, Given], Sequence[Source]], Checked]
@@ -32,6 +34,7 @@ class Point:
 
     arm: Arm
     values: tuple[tuple[str, str], ...]
+    chosen: tuple[int, ...] = field(compare=False)  # which of its values each parameter has
     at: str = field(default="", compare=False)  # the values in the name of a folder
 
     @property
@@ -70,14 +73,15 @@ def points(study: Study) -> list[Point]:
                 (v.name, study.source.slice(v.values[i].span)) for v, i in zip(study.vary, chosen, strict=True)
             )
             at = "_".join(f"{v.name}-{n[i]}" for v, n, i in zip(study.vary, names, chosen, strict=True))
-            found.append(Point(arm, values, at))
+            found.append(Point(arm, values, chosen, at))
     return found
 
 
 def _slugs(study: Study, vary: Vary) -> list[str]:
     """One for each value: two that would look alike are numbered."""
     plain = [slug(study.source.slice(v.span)) for v in vary.values]
-    return [p if plain.count(p) == 1 else f"{p}-{i + 1}" for i, p in enumerate(plain)]
+    times = Counter(plain)
+    return [p if times[p] == 1 else f"{p}-{i + 1}" for i, p in enumerate(plain)]
 
 
 def variants(
@@ -93,11 +97,6 @@ def variants(
     `given` and `above` come from the command line. `RecipeError` with every mistake of every variant.
     """
     every = points(study)
-    total = len(every) * len(study.seeds)
-    if total > MAX_VARIANTS:
-        at = Label(study.source, study.seeds_span)
-        message = f"this study is of {total:,} runs; at most {MAX_VARIANTS:,} can be"
-        raise RecipeError(Diagnostic("E101", message, at, help=("vary less at once, or split it",)))
     found = Diagnostics()
     firsts: dict[Point, tuple[Checked, Plan | None]] = {}
     for point in every:
@@ -187,12 +186,10 @@ def _checked(
 
 
 def _given(study: Study, point: Point) -> dict[str, Given]:
-    chosen = dict(point.values)
-    found = {}
-    for vary in study.vary:
-        expr = next(e for e in vary.values if study.source.slice(e.span) == chosen[vary.name])
-        found[vary.name] = Given(chosen[vary.name], f"vary {vary.name}", expr, study.source, vary.name_span)
-    return found
+    return {
+        vary.name: Given(text, f"vary {vary.name}", vary.values[i], study.source, vary.name_span)
+        for vary, i, (_, text) in zip(study.vary, point.chosen, point.values, strict=True)
+    }
 
 
 def _placed(study: Study, d: Diagnostic) -> Diagnostic:
@@ -218,12 +215,28 @@ def _planned(study: Study, checked: Checked, beside: Path, found: Diagnostics) -
 
 
 def check_study(study: Study, check: Check) -> Diagnostics:
-    """Every variant as `validate` sees it: without model and data. A parameter that lacks a value is fine."""
+    """Variants as `validate` sees them: without model and data. A parameter that lacks a value is fine.
+
+    A study can ask for minutes of this: first come all arms and all values, one at a time, and W160 says where it ends.
+    """
     found = Diagnostics()
-    for point in points(study):
-        for seed in study.seeds:
-            _checked(study, point, seed, check, {}, (), found)
+    every = [(point, seed) for seed in study.seeds for point in points(study)]
+    sizes = {arm.name: arm.size for arm in study.arms}
+    characters = 0
+    for number, (point, seed) in enumerate(sorted(every, key=lambda one: _apart(study, *one))):
+        characters += sizes[point.arm.name]
+        if number and (number >= _CHECKED or characters > _CHARACTERS):
+            help = f"`recipelang study {study.source.name} --plan` checks all of them"
+            message = f"only {number:,} of {len(every):,} variants were checked"
+            found.add(Diagnostic("W160", message, Label(study.source, study.seeds_span), help=(help,)))
+            break
+        _checked(study, point, seed, check, {}, (), found)
     return found
+
+
+def _apart(study: Study, point: Point, seed: int | None) -> int:
+    """In how many choices a variant differs from the first one."""
+    return (point.arm is not study.arms[0]) + (seed != study.seeds[0]) + sum(i > 0 for i in point.chosen)
 
 
 def same_runs(study: Study, made: Sequence[Variant]) -> Diagnostics:

@@ -14,10 +14,13 @@ from functools import cache
 
 from lark import Token
 
-from recipelang.source import Diagnostics, Source
-from recipelang.syntax import grammar, parse
+from recipelang.source import Diagnostics, Source, fail
+from recipelang.syntax import MAX_BYTES, MAX_TOKENS, grammar, parse
+from recipelang.syntax.tokens import one_too_many
 
 INDENT = "  "
+#: a longer name, and a longer line before a comment, is aligned with nothing: others would move far to the right
+LONG_NAME, LONG_LINE = 40, 120
 _OPEN, _CLOSE = {"LPAR", "LSQB", "LBRACE"}, {"RPAR", "RSQB", "RBRACE"}
 _ASSIGN = {"EQUAL", "ADDS", "TAKES"}
 #: after these (or at the start of a line) `-` is a sign
@@ -38,8 +41,14 @@ def format(text: str) -> str:
 
     Raises:
         NotTheSame: the result would mean something else, or would not be stable.
+        RecipeError: E042, it has more tokens than a recipe may have, or so would the result have bytes.
     """
+    if one_too_many(grammar.lex(text)) is not None:
+        raise fail("E042", f"a recipe has at most {MAX_TOKENS:,} tokens", help="split it, or shorten it")
     out = _format(text)
+    if len(out.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        help = "split it, nest less, or shorten the lines that others are aligned with"
+        raise fail("E042", f"formatted, this recipe is larger than {MAX_BYTES // 1024} KiB", help=help)
     if _meaning(out) != _meaning(text) or _format(out) != out:
         raise NotTheSame
     return out
@@ -121,9 +130,9 @@ def _align_assignments(lines: list[_Line]) -> None:
 
 
 def _put_together(run: list[_Line]) -> None:
-    width = max((len(a.name) + len(a.operator) for a in run), default=0)
+    width = max((len(a.name) + len(a.operator) for a in run if len(a.name) <= LONG_NAME), default=0)
     for a in run:
-        a.code = f"{a.name}{' ' * (width - len(a.name) - len(a.operator) + 1)}{a.operator} {a.code}"
+        a.code = f"{a.name}{' ' * (max(0, width - len(a.name) - len(a.operator)) + 1)}{a.operator} {a.code}"
 
 
 def _align_comments(lines: list[_Line]) -> None:
@@ -133,19 +142,20 @@ def _align_comments(lines: list[_Line]) -> None:
         if line.comment and line.code and not line.raw:
             run.append(line)
             continue
-        width = max((len(INDENT) * a.depth + len(a.code.rpartition("\n")[2]) for a in run), default=0)
-        for a in run:
-            gap = width - len(INDENT) * a.depth - len(a.code.rpartition("\n")[2])
-            a.comment = " " * (gap + 2) + a.comment
+        lengths = [len(INDENT) * a.depth + len(a.code.rpartition("\n")[2]) for a in run]
+        width = max((length for length in lengths if length <= LONG_LINE), default=0)
+        for a, length in zip(run, lengths, strict=True):
+            a.comment = " " * (max(0, width - length) + 2) + a.comment
         run = []
 
 
 def _joined(tokens: list[Token], after: Token | None = None) -> str:
     text = ""
+    airy = _ranges_of_sums(tokens)
     sign = False  # whether the token before is a sign, which clings to its number
     for i, token in enumerate(tokens):
         before = tokens[i - 1] if i else None
-        if before is not None and ((not sign and _spaced(tokens, i)) or _fuse(_written(before), _written(token))):
+        if before is not None and ((not sign and _spaced(tokens, i, airy)) or _fuse(_written(before), _written(token))):
             text += " "
         text += _written(token)
         last = before or after
@@ -167,7 +177,7 @@ def _written(token: Token) -> str:
     return str(token).replace("\r\n", "\n")
 
 
-def _spaced(tokens: list[Token], i: int) -> bool:
+def _spaced(tokens: list[Token], i: int, airy: set[int]) -> bool:
     """Whether a space stands before `tokens[i]`."""
     a, b = tokens[i - 1].type, tokens[i].type
     if b in ("COMMA", "RPAR", "RSQB", "COLON", "DOT") or a in ("LPAR", "LSQB"):
@@ -181,22 +191,26 @@ def _spaced(tokens: list[Token], i: int) -> bool:
     if a == "DOT" and b in ("NUMBER", "PERCENT", "NM"):
         return True  # in `2. 5` the two numbers would become one
     if "DOTS" in (a, b):
-        return _ends_in_a_sum(tokens, i if b == "DOTS" else i - 1)
+        return (i if b == "DOTS" else i - 1) in airy
     return True
 
 
-def _ends_in_a_sum(tokens: list[Token], at: int) -> bool:
-    """Whether one end of the range `..` at this place is a sum, which then needs air around the dots."""
-    for step in (-1, 1):
-        depth, i = 0, at + step
-        while 0 <= i < len(tokens):
-            kind = tokens[i].type
-            inward, outward = (_CLOSE, _OPEN) if step < 0 else (_OPEN, _CLOSE)
-            depth += (kind in inward) - (kind in outward)
-            if depth < 0 or (depth == 0 and kind in _AROUND_RANGE):
-                break
-            before = tokens[i - 1].type if i else ""
-            if depth == 0 and (kind == "PLUS" or (kind == "MINUS" and i and before not in _BEFORE_SIGN)):
-                return True
-            i += step
-    return False
+def _ranges_of_sums(tokens: list[Token]) -> set[int]:
+    """Where ranges `..` stand of which one end is a sum: they need air around the dots."""
+    sums: list[list[bool]] = [[False]]  # one for each open bracket: whether what stands there now is a sum
+    ranges: list[tuple[int, list[bool], list[bool]]] = []
+    for i, token in enumerate(tokens):
+        kind = token.type
+        if kind in _OPEN:
+            sums.append([False])
+        elif kind in _CLOSE:
+            sums.pop()
+            sums = sums or [[False]]
+        elif kind == "DOTS":
+            before, sums[-1] = sums[-1], [False]
+            ranges.append((i, before, sums[-1]))
+        elif kind in _AROUND_RANGE:
+            sums[-1] = [False]
+        elif kind == "PLUS" or (kind == "MINUS" and i and tokens[i - 1].type not in _BEFORE_SIGN):
+            sums[-1][0] = True
+    return {i for i, *ends in ranges if any(is_sum for (is_sum,) in ends)}

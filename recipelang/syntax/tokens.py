@@ -95,9 +95,8 @@ def span_of(token: Token) -> Span:
 def tokenise(source: Source, diagnostics: Diagnostics, room: int = MAX_TOKENS) -> Tokens | None:
     """`None` when the text breaks a limit: nothing after that would be cheap."""
     tokens = Tokens(grammar.lex(source.text))
-    telling = [t for t in tokens.all if t.type not in _TRIVIA]
-    if len(tokens.all) > MAX_TOKENS * 2 or len(telling) > room:
-        at = Label(source, span_of((telling[room:] or tokens.all[MAX_TOKENS * 2 :])[0]), "one too many")
+    if (excess := one_too_many(tokens.all, room)) is not None:
+        at = Label(source, span_of(excess), "one too many")
         message = f"a recipe has at most {MAX_TOKENS:,} tokens"
         diagnostics.add(Diagnostic("E042", message, at, help=("split it, or shorten it",)))
         return None
@@ -105,6 +104,12 @@ def tokenise(source: Source, diagnostics: Diagnostics, room: int = MAX_TOKENS) -
     significant = _significant(tokens, source, diagnostics)
     tokens.stream = _fold(significant)
     return tokens if _within_limits(tokens.stream, source, diagnostics) else None
+
+
+def one_too_many(tokens: list[Token], room: int = MAX_TOKENS) -> Token | None:
+    """The first token beyond the limit; twice as many may stand where white space and comments are counted too."""
+    telling = [t for t in tokens if t.type not in _TRIVIA]
+    return next(iter(telling[room:] or tokens[MAX_TOKENS * 2 :]), None)
 
 
 def _characters(source: Source, diagnostics: Diagnostics) -> None:

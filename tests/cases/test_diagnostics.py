@@ -26,6 +26,7 @@ import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -80,6 +81,23 @@ def memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
         raise MemoryError
 
     monkeypatch.setattr("recipelang.engine.run.train", train)
+
+
+def no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*args: object, **named: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("recipelang.cli.validate.told_of_study", read)
+
+
+def no_docstrings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recipelang.cli.machine.sys", SimpleNamespace(flags=SimpleNamespace(optimize=2)))
+
+
+def folder_of_odd_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(os.fsdecode(b"gr\xf6sse"))
+    shutil.copytree(Path.cwd(), folder)
+    monkeypatch.chdir(folder)
 
 
 def weights_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,6 +303,9 @@ CIRCUMSTANCES = {
     "the recipe is saved as Latin-1": latin,
     "the disk is full": disk_is_full,
     "memory is short": memory_is_short,
+    "no memory": no_memory,
+    "a Python without docstrings": no_docstrings,
+    "a folder whose name is not UTF-8": folder_of_odd_bytes,
     "the weights are cut off": weights_are_cut,
     "the weights are pickled": weights_are_pickled,
     "a teacher of three labels": teacher_of_three_labels,

@@ -1,0 +1,23 @@
+"""Names of files that are no text: records are JSON in UTF-8, and cannot hold them."""
+
+from __future__ import annotations
+
+from recipelang.source.diagnostic import RecipeError, fail
+
+
+def not_utf8(name: str) -> RecipeError:
+    """E167, with the part of the path that is meant, where it is known. Raise the result."""
+    part = next((p for p in name.replace("\\", "/").split("/") if not is_text(p)), "")
+    help = "rename it, or work in another folder"
+    notes = ["records are text, and this name has bytes that are none"]
+    shown = f" `{part}`" if part else ""
+    return fail("E167", f"the name of a file or folder{shown} is not UTF-8", help=help, notes=notes)
+
+
+def is_text(name: str) -> bool:
+    """Whether a name is text as it stands: bytes that are not UTF-8 reach Python as halves of surrogate pairs."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
