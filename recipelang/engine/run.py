@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -51,7 +50,7 @@ from recipelang.runtime.event import Event
 from recipelang.runtime.state import Modifier, State, fire
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.spec.claims import Verdict
-from recipelang.storage.writing import json_text, write_json, write_text
+from recipelang.storage.writing import json_text, remove_folder, write_json, write_text
 from recipelang.tasks import Features, task_of
 
 _LOG_EVERY = 10
@@ -443,13 +442,13 @@ class _Run:
         if not processes.main():
             return result
         if self.plan.export.card:
-            write_text(self.out / "README.md", card(self.plan, told, self.out))
+            write_text(self.out / "README.md", card(self.plan, told, self.out), inside=self.out)
         body = self._body("finished", told)
         more = {**counted(measured), "never": {n: before[n] for n in self.plan.never}}
         said = statement(self.plan, self.out, body, more, json_text(body))
-        write_json(self.out / "recipe" / STATEMENT, said)  # first: a finished run always has it
-        write_json(self.out / RECORD, body)
-        shutil.rmtree(self.checkpoints, ignore_errors=True)  # the weights themselves are there now
+        write_json(self.out / "recipe" / STATEMENT, said, inside=self.out)  # first: a finished run always has it
+        write_json(self.out / RECORD, body, inside=self.out)
+        remove_folder(self.checkpoints, inside=self.out)  # the weights themselves are there now
         return result
 
     def note(self, status: str, more: dict) -> None:  # type: ignore[type-arg]
@@ -468,7 +467,7 @@ class _Run:
     def record(self, status: str, more: dict) -> None:  # type: ignore[type-arg]
         """`run.json`: written at the start, and again at every end."""
         if processes.main():
-            write_json(self.out / RECORD, self._body(status, more))
+            write_json(self.out / RECORD, self._body(status, more), inside=self.out)
 
     def _body(self, status: str, more: dict) -> dict:  # type: ignore[type-arg]
         return body(self.plan, status, self.digest, self.accelerator.device, self.shard, more)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 from torch.utils.hooks import RemovableHandle
@@ -24,6 +24,8 @@ from recipelang.loops.notices import told
 from recipelang.loops.pruning import Pruning
 from recipelang.loops.teacher import check_distillation
 from recipelang.source import fail
+from recipelang.storage.reading import Unreadable, check_regular
+from recipelang.storage.strict_json import parse_json
 
 #: beside the Trainer's own files in its checkpoints
 FILE = "recipelang.safetensors"
@@ -160,9 +162,15 @@ def _load(path: Path, pruning: Pruning) -> None:
     if not path.is_file():
         help = "go on from a checkpoint that was written with this callback, in `output_dir`"
         raise fail("E083", f"there is no `{path}`", help=help)
-    with safe_open(path, "pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        body = json.loads(file.metadata()["state"])
+    try:
+        check_regular(path)
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            body = parse_json(file.metadata()["state"])
+    except (Unreadable, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise fail(
+            "E083", f"`{path}` is damaged", notes=[str(error)[:160]], help="take an earlier checkpoint"
+        ) from None
     for kind in ("masks", "modifiers"):
         body[kind] = {n.removeprefix(f"{kind}/"): t for n, t in tensors.items() if n.startswith(f"{kind}/")}
     pruning.load_state_dict(body)

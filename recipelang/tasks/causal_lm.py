@@ -7,7 +7,6 @@ is dropped, as there is nothing to fill it with, unless it is all there is. Nump
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -153,7 +152,7 @@ def _sound(values: Iterable[object], name: str) -> list[str]:
 
 def load_tokenizer(folder: Path) -> Reader:
     tokenizer = reading.load_tokenizer(folder)
-    end = json.loads((folder / "config.json").read_text("utf-8")).get("eos_token_id")
+    end = reading.model_config(folder).get("eos_token_id")
     if isinstance(end, list):
         end = end[0] if end else None
     return Reader(tokenizer, end if isinstance(end, int) else None)

@@ -5,7 +5,6 @@ Numpy and `tokenizers` only.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +32,7 @@ class Reader:
 
 def load_reader(folder: Path) -> Reader:
     tokenizer = reading.load_tokenizer(folder)
-    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config = reading.model_config(folder)
     types = config.get("type_vocab_size", 2 if config.get("model_type") == "bert" else 0) > 1
     return Reader(tokenizer, pad_id(config, tokenizer), types)
 

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from recipelang.source import fail
 from recipelang.source.suggest import closest
+from recipelang.storage import reading as storage
 from recipelang.storage.reading import Unreadable, Why, open_regular
+
+#: the largest known hold the names of thousands of classes, in less than one
+MAX_CONFIG = 4 * 2**20
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -70,6 +74,14 @@ def _value(text: str, path: Path, before: int = 0) -> Any:
 def is_text(value: str) -> bool:
     r"""JSON can spell half a character (`"\ud800"`), which no tokenizer takes."""
     return value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value)
+
+
+def model_config(folder: Path) -> dict[str, Any]:
+    """`config.json` of a model folder, whose fields the plan has looked at. E076."""
+    try:
+        return storage.read_object(folder / "config.json", MAX_CONFIG)
+    except Unreadable as error:
+        raise error.coded("E076") from None
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, NoReturn
 
 from recipelang.source import fail
 from recipelang.source.suggest import closest
+from recipelang.storage.strict_json import parse_json
 from recipelang.tasks import hub, reading
 
 ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".parquet")
@@ -134,7 +134,7 @@ def _parquet(path: Path) -> Table:
     except pyarrow.ArrowException as error:
         raise fail("E074", f"`{path.name}` is not a parquet file", notes=[str(error).splitlines()[0][:160]]) from None
     try:
-        features = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+        features = parse_json((table.schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
         classes = {c: names for c, f in features.items() if (names := _classes(f))}
     except (ValueError, KeyError, TypeError, AttributeError):
         classes = {}
