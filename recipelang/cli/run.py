@@ -85,9 +85,11 @@ def run(
     screen.show(found.sorted())
     screen.console().print(short(plan))
     from recipelang import processes
+    from recipelang.engine.models import check_models
     from recipelang.engine.start import may_start, prepare_folder
 
     may_start(plan, shard)
+    check_models(plan)
     confirm(file, yes, processes.world() > 1)
     if processes.world() > 1:
         holds = "a part of the model" if shard else "a copy of the model"

@@ -1,39 +1,63 @@
-"""The output folder: weights with metadata of their own, and the tokenizer."""
+"""The output folder: weights with metadata of their own, and all else that belongs to the model."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from recipelang import processes
 from recipelang.engine.checkpoint import wholly
 from recipelang.engine.models import quiet
-from recipelang.storage.writing import new_folder, writing
+from recipelang.plan.belongings import belongings
+from recipelang.storage.reading import Unreadable, read_bytes
+from recipelang.storage.writing import new_folder, remove_folder, write_bytes, writing
 
-_TOKENIZER = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "special_tokens_map.json",
-)
+#: more than any tokenizer takes
+_MOST = 2**30
 
 
 def save_model(model: nn.Module, folder: Path, source: Path, max_shard: int, metadata: dict[str, str]) -> None:
-    """Weights and config that `from_pretrained` loads, and the tokenizer of the model it came from."""
+    """Weights and config that `from_pretrained` loads, and all else that belongs to the model it came from."""
     weights = wholly(model.state_dict())
     if not processes.main():
         return
-    with new_folder(folder) as part, quiet():
+    carried = belongings(source)
+    with new_folder(folder) as part, quiet(), _plain_generation(model):
         model.save_pretrained(part, state_dict=weights, max_shard_size=max_shard)  # type: ignore[operator]
-        for name in _TOKENIZER:
-            if (source / name).exists():
-                shutil.copyfile(source / name, part / name)
+        for name in carried:
+            _carry(source / name, part / name)
         _stamp(part, metadata)
+
+
+def _carry(source: Path, target: Path) -> None:
+    """A file of the model as it is, with the rights of a new one."""
+    try:
+        write_bytes(target, read_bytes(source, _MOST))
+    except Unreadable as error:
+        raise error.coded("E076") from None
+
+
+@contextmanager
+def _plain_generation(model: nn.Module) -> Iterator[None]:
+    """The library refuses to write some settings that it reads: of those the numbers of tokens are left to write."""
+    before: Any = getattr(model, "generation_config", None)
+    try:
+        if before is not None:
+            before.validate(strict=True)
+    except ValueError:
+        tokens = {n: getattr(before, n) for n in ("bos_token_id", "eos_token_id", "pad_token_id")}
+        model.generation_config = type(before)(**tokens)
+    try:
+        yield
+    finally:
+        if before is not None:
+            model.generation_config = before
 
 
 def _stamp(folder: Path, metadata: dict[str, str]) -> None:
@@ -66,5 +90,7 @@ def move_up(folder: Path, out: Path) -> None:
     """Every file of a finished export into the output folder, each by one rename."""
     with writing(out):
         for path in sorted(folder.iterdir()):
+            if path.is_dir() and (out / path.name).is_dir():  # a folder takes no other's place
+                remove_folder(out / path.name, inside=out)
             path.replace(out / path.name)
         folder.rmdir()

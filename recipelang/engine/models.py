@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from torch import nn
 
 from recipelang.engine.memory import is_out_of_memory
 from recipelang.engine.seeds import stream
-from recipelang.plan.types import ModelPlan
-from recipelang.source import fail
+from recipelang.plan.facts import read_model_facts
+from recipelang.plan.types import ModelPlan, Plan
+from recipelang.source import RecipeError, fail
 from recipelang.tasks import task_of
 from recipelang.tasks.encoding import load_reader
 
@@ -35,44 +36,103 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+def check_models(plan: Plan) -> None:
+    """That transformers makes of every folder the model that was planned, before anything is written. E076, E191.
+
+    Models are made without weights, on no device.
+    """
+    teachers = [d.teacher for s in plan.stages for d in s.distills if not d.teacher.startswith("stage.")]
+    for folder in dict.fromkeys([plan.model.path, *teachers]):
+        facts = read_model_facts(Path(folder), plan.model.task, plan.model.labels)
+        with _loading(Path(folder)), quiet(), torch.device("meta"):
+            model = _auto(plan.model).from_config(_config(Path(folder), plan.model))
+        real = {n: tuple(p.shape) for n, p in model.named_parameters()}
+        planned = {t.name: t.shape for t in facts.tensors}
+        odd = sorted(set(real.items()) ^ set(planned.items()))
+        if odd:
+            names = sorted({name for name, _ in odd})
+            notes = [f"`{n}` is {_said(real, n)}, planned was {_said(planned, n)}" for n in names[:3]]
+            raise _another_model(Path(folder), notes)
+
+
+def _said(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
+    return str(shapes[name]) if name in shapes else "nothing"
+
+
 def load_model(folder: Path, plan: ModelPlan, seed: int, redrawn: Sequence[str] = ()) -> nn.Module:
     """The task model of a folder, with the recipe's dropout; the `redrawn` of its parameters as in a new head."""
-    import transformers
-
-    try:
-        config = transformers.AutoConfig.from_pretrained(folder)
-        for key, value in (
-            (("hidden_dropout_prob", "dropout", "resid_pdrop"), plan.dropout),
-            (("attention_probs_dropout_prob", "attention_dropout"), plan.attention_dropout),
-        ):
-            for name in key:
-                if value is not None and hasattr(config, name):
-                    setattr(config, name, value)
-        config.return_dict, config.chunk_size_feed_forward = True, 0  # forms and parts of the same numbers
-        if plan.task == "question_answering":
-            config.num_labels = 2  # a start and an end, whatever the folder was trained for
-        if plan.labels:
-            config.id2label = dict(enumerate(plan.labels))
-            config.label2id = {name: i for i, name in enumerate(plan.labels)}
-            config.problem_type = "single_label_classification"  # one of them is right; else dtypes would decide
-            if config.pad_token_id is None:  # a decoder finds the last word of a text by it
-                config.pad_token_id = load_reader(folder).pad_id
-        auto = getattr(transformers, task_of(plan.task).AUTO_MODEL)
+    facts = read_model_facts(folder, plan.task, plan.labels)
+    with _loading(folder):
+        config = _config(folder, plan)
         # a new head is expected, and the plan names it; drawing it leaves the run's own stream alone
         with quiet(), torch.random.fork_rng():
             torch.manual_seed(stream(seed, "head"))
             # a head of another shape is drawn anew: the plan says so, and any other tensor it has compared already
-            model: nn.Module = auto.from_pretrained(
-                folder, config=config, use_safetensors=True, dtype=torch.float32, ignore_mismatched_sizes=True
+            model, read = _auto(plan).from_pretrained(
+                folder,
+                config=config,
+                use_safetensors=True,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
             )
             for name in redrawn:
                 _draw(model.get_parameter(name), config)
-            return model
+    if lost := sorted(set(read["missing_keys"]) - set(facts.fresh)):
+        raise _another_model(folder, [f"`{n}` was planned to be read, and would be drawn at random" for n in lost[:3]])
+    expected = {*facts.left_out, *facts.strangers, *(copy for copy, _ in facts.copies)}
+    if lost := sorted(set(read["unexpected_keys"]) - expected):
+        raise _another_model(folder, [f"`{n}` was planned to be used, and would be dropped" for n in lost[:3]])
+    return model  # type: ignore[no-any-return]
+
+
+def _another_model(folder: Path, notes: Sequence[str]) -> RecipeError:
+    help = "install the releases that were tested together: `pip install --constraint constraints.txt recipelang`"
+    message = "transformers makes another model of this folder"
+    return fail("E191", message, help=help, notes=[*notes, f"the folder is {folder}"])
+
+
+@contextmanager
+def _loading(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:  # a config may be wrong in any way, and the library checks it in as many
-        if is_out_of_memory(error):
+        if is_out_of_memory(error) or isinstance(error, RecipeError):
             raise
         why = textwrap.shorten(str(error), 200, placeholder=" …") or type(error).__name__
         raise fail("E076", f"`{folder}` cannot be loaded", notes=[why]) from None
+
+
+def _auto(plan: ModelPlan) -> Any:
+    import transformers
+
+    return getattr(transformers, task_of(plan.task).AUTO_MODEL)
+
+
+def _config(folder: Path, plan: ModelPlan) -> Any:
+    """The folder's config, with what the plan changes of it."""
+    import transformers
+
+    config = transformers.AutoConfig.from_pretrained(folder)
+    for key, value in (
+        (("hidden_dropout_prob", "dropout", "resid_pdrop"), plan.dropout),
+        (("attention_probs_dropout_prob", "attention_dropout"), plan.attention_dropout),
+    ):
+        for name in key:
+            if value is not None and hasattr(config, name):
+                setattr(config, name, value)
+    config.return_dict, config.chunk_size_feed_forward = True, 0  # forms and parts of the same numbers
+    if config.pad_token_id is not None and config.pad_token_id < 0:
+        config.pad_token_id = None  # written by older tools for "there is none"
+    if plan.task == "question_answering":
+        config.num_labels = 2  # a start and an end, whatever the folder was trained for
+    if plan.labels:
+        config.id2label = dict(enumerate(plan.labels))
+        config.label2id = {name: i for i, name in enumerate(plan.labels)}
+        config.problem_type = "single_label_classification"  # one of them is right; else dtypes would decide
+        if config.pad_token_id is None:  # a decoder finds the last word of a text by it
+            config.pad_token_id = load_reader(folder).pad_id
+    return config
 
 
 @torch.no_grad()

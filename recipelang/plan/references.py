@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
+from recipelang.plan.belongings import FOLDERS, NEVER, PATTERNS
 from recipelang.source import fail
 
 #: reference as written -> the commit of the Hub that a lock holds it to
@@ -16,7 +17,15 @@ Pins = Mapping[str, str]
 SCHEMES = ("hf", "package", "lib", "oci", "https", "file")
 #: longer ones make addresses that the Hub's client refuses to ask for
 MAX_VERSION = 255
-_HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
+_HUB_FILES = [
+    "*.json",
+    "*.safetensors",
+    "*.txt",
+    *PATTERNS,
+    *map(str.upper, PATTERNS),
+    *(f"{n}/*.jinja" for n in FOLDERS),
+]
+_NOT_FROM_THE_HUB = [f"*{ending}" for ending in NEVER if ending != ".safetensors"]
 
 
 def is_local(reference: str) -> bool:
@@ -89,7 +98,8 @@ def _hub(rest: str, revision: str | None) -> Path:
 
     version = revision or pinned or None
     try:
-        return Path(snapshot_download(name, revision=version, allow_patterns=_HUB_FILES))
+        found = snapshot_download(name, revision=version, allow_patterns=_HUB_FILES, ignore_patterns=_NOT_FROM_THE_HUB)
+        return Path(found)
     except (RepositoryNotFoundError, RevisionNotFoundError):
         raise fail("E047", f"the Hub has no model `{name}`" + (f" at `{version}`" if version else "")) from None
     except HFValidationError:

@@ -1,0 +1,71 @@
+"""All that belongs to a model reaches the output; weights, code and pickles beside it do not."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from recipelang.engine.export import move_up, save_model
+from recipelang.plan.belongings import belongings
+
+KEPT = [
+    "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model",
+    "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "chat_template.jinja",
+    "chat_template.json", "qwen.tiktoken", "preprocessor_config.json", "processor_config.json", "LICENSE",
+    "LICENSE.txt", "NOTICE", "USE_POLICY.md", "additional_chat_templates/tool_use.jinja",
+]  # fmt: skip
+LEFT = [
+    "tokenizer.pkl", "tokenizer.py", "vocab.bin", "pytorch_model.bin", "training_args.bin", "modeling_x.py",
+    "model.safetensors.index.json", "run.json", "README.md", "trainer_state.json", "optimizer.pt",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    size = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    return LlamaForCausalLM(LlamaConfig(vocab_size=9, **size))
+
+
+@pytest.fixture
+def source(tmp_path):
+    for name in (*KEPT, *LEFT):
+        (tmp_path / "m" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "m" / name).write_text(f"this is {name}")
+    return tmp_path / "m"
+
+
+def test_files_are_copied_as_they_are(tmp_path, source, model):
+    assert belongings(source) == sorted(KEPT)
+    save_model(model, tmp_path / "out", source, 10**9, {"format": "pt"})
+    for name in KEPT:
+        assert (tmp_path / "out" / name).read_text() == f"this is {name}"
+    assert not [name for name in LEFT if (tmp_path / "out" / name).exists()]
+    assert torch.equal(load_file(tmp_path / "out" / "model.safetensors")["lm_head.weight"], model.lm_head.weight)
+
+
+def test_settings_of_generation_are_kept_even_where_the_library_would_not_write_them(tmp_path, source, model):
+    text = json.dumps({"do_sample": False, "temperature": 0.6, "top_p": 0.9})
+    (source / "generation_config.json").write_text(text)
+    before = model.generation_config
+    model.generation_config.do_sample, model.generation_config.temperature = False, 0.6
+    save_model(model, tmp_path / "out", source, 10**9, {"format": "pt"})
+    assert (tmp_path / "out" / "generation_config.json").read_text() == text
+    assert model.generation_config is before
+
+
+def test_what_is_no_file_is_passed_over(source):
+    import os
+
+    os.mkfifo(source / "license.md")
+    assert "license.md" not in belongings(source)
+
+
+def test_folder_of_templates_replaces_one_of_an_attempt_before(tmp_path, source, model):
+    (tmp_path / "out" / "additional_chat_templates").mkdir(parents=True)
+    (tmp_path / "out" / "additional_chat_templates" / "old.jinja").write_text("old")
+    save_model(model, tmp_path / "out" / "export", source, 10**9, {"format": "pt"})
+    move_up(tmp_path / "out" / "export", tmp_path / "out")
+    assert [p.name for p in (tmp_path / "out" / "additional_chat_templates").iterdir()] == ["tool_use.jinja"]
