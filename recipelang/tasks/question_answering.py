@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recipelang.source import fail
+from recipelang.tasks.answers import LONGEST, N_BEST, answers
 from recipelang.tasks.hub import hub_rows
 from recipelang.tasks.reading import load_tokenizer
 from recipelang.tasks.squad_format import FIELDS, Example, read_file, read_records
@@ -163,37 +164,12 @@ def decode(
     examples: Sequence[Example],
     start_logits: np.ndarray,
     end_logits: np.ndarray,
-    n_best: int = 20,
-    max_answer_length: int = 30,
+    n_best: int = N_BEST,
+    max_answer_length: int = LONGEST,
 ) -> dict[str, str]:
-    """The best span of every example over all its windows.
-
-    Logits are [items, longest]. As in the usual practice for SQuAD: the `n_best`
-    starts and ends of a window are paired, spans of at most `max_answer_length`
-    tokens inside the passage compete by the sum of their logits.
-    """
-    inside = features.offsets[:, :, 0] >= 0
-    low = np.finfo(np.float32).min / 4
-    start = np.where(inside, start_logits[:, : inside.shape[1]], low).astype(np.float32)
-    end = np.where(inside, end_logits[:, : inside.shape[1]], low).astype(np.float32)
-    k = min(n_best, start.shape[1])
-    s = np.argpartition(-start, k - 1, axis=1)[:, :k]
-    e = np.argpartition(-end, k - 1, axis=1)[:, :k]
-    total = np.take_along_axis(start, s, 1)[:, :, None] + np.take_along_axis(end, e, 1)[:, None, :]
-    length = e[:, None, :] - s[:, :, None]
-    total = np.where((length >= 0) & (length < max_answer_length), total, 2 * low)
-    flat = total.reshape(len(total), -1)
-    best = flat.argmax(axis=1)
-    rows = np.arange(len(flat))
-    score = flat[rows, best]
-    found: dict[str, tuple[float, str]] = {}
-    for row in rows:
-        example = examples[features.example_index[row]]
-        a, b = s[row, best[row] // k], e[row, best[row] % k]
-        text = example.context[features.offsets[row, a, 0] : features.offsets[row, b, 1]] if score[row] > low else ""
-        if example.id not in found or score[row] > found[example.id][0]:
-            found[example.id] = (float(score[row]), text)
-    return {id: text for id, (_, text) in found.items()}
+    """The text that answers every example; there always is one."""
+    found = answers(features, examples, start_logits, end_logits, n_best, max_answer_length)
+    return {id: answer.text for id, answer in found.items()}
 
 
 def score(predictions: Mapping[str, str], examples: Sequence[Example]) -> dict[str, float]:

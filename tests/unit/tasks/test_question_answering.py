@@ -8,6 +8,7 @@ import pytest
 
 from recipelang.source import RecipeError
 from recipelang.tasks import question_answering as qa
+from recipelang.tasks.answers import answers
 from recipelang.tasks.facts import generate
 from recipelang.tasks.squad_format import Example, read_file, read_records
 from tests.conftest import make_data, make_model
@@ -37,23 +38,51 @@ def test_labels_decode_to_the_answers_over_overlapping_windows(tmp_path, tokeniz
     assert said == {e.id: e.answers[0] for e in examples}
 
 
-def test_best_span_is_that_of_all_pairs_of_the_best_starts_and_ends(tmp_path, tokenizer):
-    """Beside a search of every pair, written out: of each window, and then over the windows of an example."""
+def run_qa(features, examples, start, end, n_best, longest):
+    """What transformers' example script says, written out pair by pair: text, score and null score by identifier."""
+    spans: dict[str, list[tuple[float, str]]] = {e.id: [] for e in examples}
+    nulls: dict[str, list[float]] = {e.id: [] for e in examples}
+    for row, at in enumerate(features.example_index):
+        id, tokens = examples[at].id, range(features.lengths[row])
+        nulls[id].append(float(start[row, 0] + end[row, 0]))
+        starts = sorted(tokens, key=lambda i: -start[row, i])[:n_best]
+        ends = sorted(tokens, key=lambda i: -end[row, i])[:n_best]
+        for a, b in ((a, b) for a in starts for b in ends):
+            offsets = features.offsets[row]
+            if offsets[a, 0] >= 0 and offsets[b, 0] >= 0 and a <= b < a + longest:
+                text = examples[at].context[offsets[a, 0] : offsets[b, 1]]
+                spans[id].append((float(start[row, a] + end[row, b]), text))
+    best = {id: max(found, key=lambda s: s[0], default=(-np.inf, "")) for id, found in spans.items()}
+    return {id: (text, score, min(nulls[id])) for id, (score, text) in best.items()}
+
+
+@pytest.mark.parametrize(("n_best", "longest"), [(20, 30), (3, 30), (20, 2), (1, 1), (2, 5)])
+def test_answers_are_those_of_run_qa(tmp_path, tokenizer, n_best, longest):
     examples = read_file(make_data(tmp_path / "d.json", 12))
     features = qa.featurize(examples, tokenizer, 16, 4)
     random = np.random.default_rng(1)
     start, end = random.normal(size=(2, *features.input_ids.shape)).astype(np.float32)
-    for n_best, longest in ((20, 30), (3, 30), (20, 2)):
-        best: dict[str, tuple[float, str]] = {}
-        for row, at in enumerate(features.example_index):
-            inside = [i for i in range(features.width) if features.offsets[row, i, 0] >= 0]
-            starts = sorted(inside, key=lambda i: -start[row, i])[:n_best]
-            ends = sorted(inside, key=lambda i: -end[row, i])[:n_best]
-            for a, b in ((a, b) for a in starts for b in ends if a <= b < a + longest):
-                text = examples[at].context[features.offsets[row, a, 0] : features.offsets[row, b, 1]]
-                found = (float(start[row, a] + end[row, b]), text)
-                best[examples[at].id] = max(best.get(examples[at].id, (-1e9, "")), found)
-        assert qa.decode(features, examples, start, end, n_best, longest) == {i: t for i, (_, t) in best.items()}
+    found = answers(features, examples, start, end, n_best, longest)
+    expected = run_qa(features, examples, start, end, n_best, longest)
+    assert {id: (a.text, a.score, a.null) for id, a in found.items()} == expected
+    assert n_best > 1 or any(a.text == "" for a in found.values())
+    assert qa.decode(features, examples, start, end, n_best, longest) == {i: t for i, (t, _, _) in expected.items()}
+
+
+def test_tokens_of_the_question_take_places_among_the_best_and_padding_takes_none(tmp_path, tokenizer):
+    examples = read_file(make_data(tmp_path / "d.json", 12))
+    features = qa.featurize(examples, tokenizer, 32, 8)
+    start, end = gold(features)
+    outside = features.offsets[:, :, 0] < 0
+    tokens = np.arange(features.width) < features.lengths[:, None]
+    crowd = int((outside & tokens).sum(1).min())
+    for logits in (start, end):
+        logits[outside & ~tokens] = 99
+    assert qa.decode(features, examples, start, end, crowd) == {e.id: e.answers[0] for e in examples}
+    for logits in (start, end):
+        logits[outside & tokens] = 99
+    assert set(qa.decode(features, examples, start, end, crowd).values()) == {""}
+    assert qa.decode(features, examples, start, end, 99) == {e.id: e.answers[0] for e in examples}
 
 
 def test_batch_is_padded_to_its_longest_row_in_eights(tmp_path, tokenizer):
