@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 
 from recipelang.cli.plan import planned
 from recipelang.cli.read import read_around
+from recipelang.engine.environment import chosen_device
 from recipelang.engine.groups import make_optimizer
 from recipelang.engine.loop import train
 from recipelang.engine.models import load_model
@@ -47,10 +47,10 @@ def main() -> None:
     stage, data = plan.stages[1], plan.data[0]
     folder, distill = Path(plan.model.path), stage.distills[0]
     features = task.featurize(load_examples(data, "train"), task.load_tokenizer(folder), data.max_length, data.stride)
-    accelerator = Accelerator()
+    device = chosen_device()
 
     def load() -> torch.nn.Module:
-        return load_model(folder, plan.model, plan.seed).to(accelerator.device)
+        return load_model(folder, plan.model, plan.seed).to(device)
 
     def chunks(*modifiers: Modifier) -> Callable[[int], float]:
         model = load()
@@ -59,7 +59,7 @@ def main() -> None:
         def run(first: int) -> float:
             start = time.perf_counter()
             train(
-                stage, state, features, [LearningRate(stage.learning_rate), *modifiers], accelerator, nullcontext,
+                stage, state, features, [LearningRate(stage.learning_rate), *modifiers], device, nullcontext,
                 shuffle=True, order_seed=stage.seed, until=first + CHUNK, after_step=lambda loss, due: None,
             )  # fmt: skip
             return time.perf_counter() - start
@@ -96,7 +96,7 @@ def main() -> None:
             for name in names[i % 4 :] + names[: i % 4]:
                 times[name].append(arms[name](i * CHUNK) / CHUNK)
     print(
-        f"{accelerator.device}, {torch.get_num_threads()} threads, {rounds} rounds of {CHUNK} steps, batch "
+        f"{device}, {torch.get_num_threads()} threads, {rounds} rounds of {CHUNK} steps, batch "
         f"{stage.batch} x {features.input_ids.shape[1]} tokens, torch {torch.__version__}"
     )
     print(f"cache: {len(features):,} items in {filled:.1f} s, {size / 1e6:.2f} MB")

@@ -17,11 +17,11 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 
 from recipelang.cli.plan import planned
 from recipelang.cli.read import read_around
 from recipelang.engine.acting import acting
+from recipelang.engine.environment import chosen_device
 from recipelang.engine.groups import make_optimizer
 from recipelang.engine.loop import train
 from recipelang.engine.models import load_model
@@ -48,7 +48,7 @@ def main() -> None:
     mine, bare, teacher = (load_model(folder, plan.model, plan.seed) for _ in range(3))
     state = State(mine, make_optimizer(stage, mine), Masks(), stage.steps)
     modifiers = acting(stage, [Running(teacher)], task.OUTPUTS)
-    accelerator = Accelerator()
+    device = chosen_device()
     optimizer = make_optimizer(stage, bare)
     bare.train()
     hardness, temperature = stage.distills[0].hardness[0].start, stage.distills[0].temperature[0].start
@@ -56,7 +56,7 @@ def main() -> None:
     def ours(first: int) -> float:
         start = time.perf_counter()
         train(
-            stage, state, features, modifiers, accelerator, nullcontext,
+            stage, state, features, modifiers, device, nullcontext,
             shuffle=True, order_seed=stage.seed, until=first + CHUNK, after_step=lambda loss, due: None,
         )  # fmt: skip
         return time.perf_counter() - start

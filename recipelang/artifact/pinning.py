@@ -11,9 +11,10 @@ from typing import Any
 from recipelang import __version__
 from recipelang.artifact import hub
 from recipelang.artifact.lock import Entry, Lock
-from recipelang.plan.facts import file_digest, model_digest
+from recipelang.plan.facts import model_digest
 from recipelang.plan.identities import identities
 from recipelang.plan.references import is_local, locate_model
+from recipelang.plan.remembered import file_digest
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source
 from recipelang.spec.blocks import METRICS
 from recipelang.spec.canonical import spec_digest
@@ -32,14 +33,16 @@ def pinned(
     ask: bool,
     anew: Collection[str] = (),
     found: Diagnostics | None = None,
+    hashed: bool = False,
 ) -> Lock:
     """The lock of an evaluated recipe.
 
     `recipes`: the recipes elsewhere that it builds on. What `before` knows of the Hub is kept, but for references in
     `anew`. `ask`: whether the Hub may be asked; what it is not asked for, and its cache does not know, is left out.
-    So is what nothing uses and the Hub does not give; `found` is told of that.
+    So is what nothing uses and the Hub does not give; `found` is told of that. `hashed`: every local file is read,
+    whatever is remembered of it.
     """
-    local = identities(recipe, beside)
+    local = identities(recipe, beside, anew=hashed)
     needed = {r for path, r in references(recipe) if path in used(recipe)}
     refs: dict[str, Entry] = {**recipes, **library(files)}
     for path, reference in references(recipe):
@@ -50,7 +53,7 @@ def pinned(
         elif scheme == "package" and separator:
             folder = locate_model(reference, beside)
             version = metadata.version(rest.partition("/")[0])
-            refs[reference] = {"kind": kind, "version": version, "contents": model_digest(folder)}
+            refs[reference] = {"kind": kind, "version": version, "contents": model_digest(folder, anew=hashed)}
         elif scheme == "lib":
             refs[reference] = {"kind": kind, "contents": _code("recipelang.tasks.facts")}
         elif scheme == "hf":
@@ -112,7 +115,7 @@ def damaged_files(lock: Lock, folder_of: Mapping[str, Path]) -> list[str]:
         files: Mapping[str, Any] = lock.refs.get(reference, {}).get("files", {})
         for name, wanted in files.items():
             path = folder / name
-            if wanted.get("sha256") and path.is_file() and file_digest(path) != wanted["sha256"]:
+            if wanted.get("sha256") and path.is_file() and file_digest(path, anew=True) != wanted["sha256"]:
                 told.append(f"`{name}` of `{reference}` is not what it was")
     return told
 

@@ -78,7 +78,7 @@ def settle(file: str, checked: Checked, around: Around, *, locked: bool, found: 
             return Settled(made.revisions, made.text())
         why = no_place(file)
         return Settled(made.revisions, made.text(), None if why else lock_path(file), why)
-    now = pinned(recipe, files_of(checked), beside(file), recipes_of(checked, lock), lock, ask=False)
+    now = pinned(recipe, files_of(checked), beside(file), recipes_of(checked, lock), lock, ask=False, hashed=locked)
     told = differences(lock, now, varied=bool(around.given or around.overlays), strict=locked)
     if told and locked:
         raise stale(name, told, file)

@@ -168,7 +168,7 @@ def _final_zeros(plan: Plan) -> dict[str, float | None]:
 
 
 def _memory(plan: Plan) -> str:
-    return f"about {plan.peak_memory / 1e9:.1f} GB at the peak (an upper estimate)"
+    return f"about {plan.peak_memory / 1e9:.1f} GB at the peak (an estimate)"
 
 
 def _stage_block(plan: Plan, stage: StagePlan) -> RenderableType:

@@ -17,8 +17,10 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from recipelang.cli import screen
 from recipelang.engine.records import Result
 from recipelang.plan.types import StagePlan
+from recipelang.source import Diagnostics
 from recipelang.source.render import clean
 from recipelang.spec.claims import metric_text
 
@@ -89,6 +91,9 @@ class Progress:
 
     def message(self, text: str) -> None:
         self.bars.console.print(f"  {clean(text)}")
+
+    def found(self, findings: Diagnostics) -> None:
+        screen.show(findings.sorted())
 
 
 def closing(result: Result) -> RenderableType:

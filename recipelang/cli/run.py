@@ -17,7 +17,7 @@ from recipelang.cli.exit_codes import Exit
 from recipelang.cli.locking import Settled, beside, check_new, hold, settle
 from recipelang.cli.plan import planned
 from recipelang.cli.read import read_around
-from recipelang.cli.several import together
+from recipelang.cli.several import holding, together
 from recipelang.cli.trust import confirm
 from recipelang.source import Diagnostics, fail
 from recipelang.spec.check import Checked, Recipe
@@ -85,23 +85,28 @@ def run(
     screen.show(found.sorted())
     screen.console().print(short(plan))
     from recipelang import processes
+    from recipelang.engine.environment import without_effect
     from recipelang.engine.models import check_models
-    from recipelang.engine.start import may_start, prepare_folder
+    from recipelang.engine.start import fill_folder, may_start, may_take
 
     may_start(plan, shard)
+    screen.show(without_effect())
     check_models(plan)
     confirm(file, yes, processes.world() > 1)
     if processes.world() > 1:
         holds = "a part of the model" if shard else "a copy of the model"
         screen.console().print(f"  {processes.world()} processes, each with {holds} and its share of every batch\n")
     if processes.main():
-        from recipelang.provenance.carried import carried
+        may_take(folder, plan, overwrite)  # before a lock makes the folder
+    with holding(folder):
+        if processes.main():
+            from recipelang.provenance.carried import carried
 
-        kept = {**carried(recipe, beside(file)), **({"recipe.lock": settled[0].text} if settled[0].text else {})}
-        prepare_folder(folder, plan, effective(recipe, paths), overwrite=overwrite, carried=kept)
-        _tell_of_lock(settled[0])
-    processes.wait()
-    _execute(recipe, plan, folder, resume=False, shard=shard)
+            kept = {**carried(recipe, beside(file)), **({"recipe.lock": settled[0].text} if settled[0].text else {})}
+            fill_folder(folder, plan, effective(recipe, paths), overwrite=overwrite, carried=kept)
+            _tell_of_lock(settled[0])
+        processes.wait()
+        _execute(recipe, plan, folder, shard=shard)
 
 
 def _tell_of_lock(settled: Settled) -> None:
@@ -118,8 +123,15 @@ def resume(
         ..., metavar="DIR", help="The output folder of an interrupted run.", autocompletion=complete.runs
     ),
     shard: options.Shard = False,
+    exact: bool = typer.Option(
+        False, "--exact", help="Refuse to continue where threads, processes, packages or variables would change bits."
+    ),
 ) -> None:
-    """Go on with a run from its newest good checkpoint, as if it had never stopped.
+    """Continue a run from its newest good checkpoint, as if it had never stopped.
+
+    On a CPU the result has the same bits as without the stop, as long as threads,
+    processes and packages are the same; a warning lists what is not, and `--exact`
+    refuses.
 
     Example:
 
@@ -128,6 +140,12 @@ def resume(
     text = folder / "recipe" / "effective.recipe"
     if not text.is_file():
         raise fail("E083", f"`{folder}` holds no run", help="name the output folder of an earlier `recipelang run`")
+    with holding(folder):
+        _resume(folder, text, shard, exact)
+
+
+def _resume(folder: Path, text: Path, shard: bool, exact: bool) -> None:
+    """With the folder locked: whoever ran in it before is done."""
     from recipelang.engine.records import read_plan, read_record
     from recipelang.plan.types import FORMAT_VERSION
 
@@ -148,21 +166,38 @@ def resume(
             notes=[f"it began as {written.behaviour_digest[:19]}, now it is {plan.behaviour_digest[:19]}"],
             help="a model or data file, or the recipe in the folder, was edited; start again with `run --overwrite`",
         )
-    if _inputs(written) != _inputs(plan):
+    if told := _changed(written, plan):
         raise fail(
             "E083",
             "what this run reads has changed since it began",
-            help="a package or a data set of the Hub was updated; pin it, and start again with `run --overwrite`",
+            notes=told,
+            help="restore the files, or pin what comes from the Hub; or start again with `run --overwrite`",
         )
+    from recipelang.engine.environment import without_effect
     from recipelang.engine.start import may_start
 
     may_start(plan, shard)
-    _execute(recipe, plan, folder, resume=True, shard=shard)
+    screen.show(without_effect())
+    _execute(recipe, plan, folder, resume=True, shard=shard, exact=exact)
 
 
-def _inputs(plan: Plan) -> object:
-    """What is named from outside and enters the behaviour digest by its name only."""
-    return plan.model.digest, [(d.label, d.examples, d.items) for d in plan.data], [s.steps for s in plan.stages]
+def _changed(before: Plan, now: Plan) -> list[str]:
+    """What a run reads that is not what it was, in words: the behaviour digest knows some of it by name only."""
+    told = [] if before.model.digest == now.model.digest else [f"the model `{now.model.ref}`"]
+    for old, new in zip(_teachers(before), _teachers(now), strict=True):
+        told += [] if old == new else [f"the teacher `{new[0]}`"]
+    was = {(d.label, name): (s.digest, d.examples, d.items) for d in before.data for name, s in d.splits.items()}
+    for data in now.data:
+        for name, split in data.splits.items():
+            if was.get((data.label, name)) != (split.digest, data.examples, data.items):
+                told.append(f"the split `{name}` of the data" + (f" `{data.label}`" if data.label else ""))
+    if [s.steps for s in before.stages] != [s.steps for s in now.stages] and not told:
+        told.append("the stages have other numbers of steps")
+    return told
+
+
+def _teachers(plan: Plan) -> list[tuple[str, str]]:
+    return [(d.teacher_ref, d.teacher_digest) for s in plan.stages for d in s.distills]
 
 
 def _default_folder(plan: Plan) -> Path:
@@ -171,14 +206,26 @@ def _default_folder(plan: Plan) -> Path:
     return Path("runs") / f"{name}-{plan.spec_digest.removeprefix('sha256:')[:8]}"
 
 
-def _execute(recipe: Recipe, plan: Plan, folder: Path, *, resume: bool, shard: bool) -> None:
+def _execute(
+    recipe: Recipe, plan: Plan, folder: Path, *, shard: bool, resume: bool = False, exact: bool = False
+) -> None:
+    """In a folder whose lock is held."""
     from recipelang.cli.progress import Progress, closing
     from recipelang.engine.records import Interrupted
     from recipelang.engine.run import execute
 
     with Progress(screen.console()) as progress:
         try:
-            result = execute(plan, folder, progress, lambda m: judge(recipe, m), resume=resume, shard=shard)
+            result = execute(
+                plan,
+                folder,
+                progress,
+                lambda m: judge(recipe, m),
+                resume=resume,
+                shard=shard,
+                exact=exact,
+                held=True,
+            )
         except Interrupted as stopped:
             progress.stop()
             _report(plan, folder)

@@ -6,7 +6,6 @@ import gc
 import os
 import sys
 
-
 _NO_MEMORY = b"error[E081]: out of memory\n  = help: give the process more memory (`ulimit -v` shows a limit)\n"
 
 

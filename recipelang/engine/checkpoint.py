@@ -11,38 +11,32 @@ import json
 import random
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from recipelang import processes
+from recipelang.engine.position import FORMAT, Position, Saved, masked, misplaced, saved
+from recipelang.plan.types import Plan
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.shards import beside, whole
 from recipelang.runtime.state import Modifier
 from recipelang.source import RecipeError, fail
-from recipelang.storage.reading import sha256
+from recipelang.storage.reading import Unreadable, read_bytes, sha256
 from recipelang.storage.writing import new_folder
 
-#: 2: the same recipe means other weights than before, see `older`
-FORMAT = 2
-
-
-@dataclass
-class Position:
-    """Where the run goes on: the next step of a stage, and what was measured until then."""
-
-    behaviour: str
-    stage: int = 0
-    step: int = 0
-    metrics: dict[str, float] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    zeros_at_start: dict[str, int] = field(default_factory=dict)
-    processes: int = 1  # that wrote it
+_FILES = ("model.safetensors", "state.json", "state.safetensors")
+#: of `manifest.json` and of `state.json`, which names every protected tensor
+_MOST_BYTES = 64 * 2**20
+#: what an optimizer remembers of a parameter, all of it or nothing
+_MEMORIES = ({"exp_avg", "exp_avg_sq", "step"}, {"momentum_buffer"})
 
 
 @dataclass(frozen=True)
@@ -50,6 +44,11 @@ class Loaded:
     position: Position
     model: dict[str, Tensor]
     state: dict[str, Tensor]
+    python: tuple[Any, ...]  # the random state of Python
+
+
+class Damaged(Exception):
+    """A checkpoint that cannot be used, and why; the one before it can."""
 
 
 def save(
@@ -66,7 +65,6 @@ def save(
     tensors = {f"mask/{n}": m for n, m in masks.state().items()}
     tensors |= {f"{m.name}/{key}": value for m in modifiers for key, value in m.state().items()}
     tensors |= _random_states()
-    position.processes = processes.world()
     if optimizer is not None:
         for name, parameter in model.named_parameters():
             for key, value in optimizer.state.get(parameter, {}).items():
@@ -78,8 +76,7 @@ def save(
     with new_folder(path) as part:
         save_file(weights, part / "model.safetensors")
         save_file(tensors, part / "state.safetensors")
-        body = {"format": FORMAT, **asdict(position), "python": _python_random()}
-        (part / "state.json").write_text(json.dumps(body), "utf-8")
+        (part / "state.json").write_text(saved(position), "utf-8")
         digests = {f.name: sha256(f) for f in sorted(part.iterdir())}
         (part / "manifest.json").write_text(json.dumps(digests, indent=1), "utf-8")
     every = newest_first(folder)
@@ -106,32 +103,133 @@ def older(what: str) -> RecipeError:
     )
 
 
-def load(path: Path, behaviour: str) -> Loaded:
-    """E083 when a file is missing or changed, or the checkpoint is another run's."""
+def read(path: Path) -> Saved:
+    """What a checkpoint says of itself, once its files are as they were written. `Damaged`, or E083 of another release."""
+    _undamaged(path)
     try:
-        manifest = json.loads((path / "manifest.json").read_text("utf-8"))
-        bad = [n for n, d in manifest.items() if not (path / n).is_file() or sha256(path / n) != d]
-        body = json.loads((path / "state.json").read_text("utf-8"))
-    except (OSError, ValueError, AttributeError):
-        bad, body = ["manifest.json"], {}
-    if bad:
-        raise fail("E083", f"the checkpoint `{path.name}` is damaged", notes=[f"{bad[0]} is missing or has changed"])
-    if body.get("format") != FORMAT:
-        raise older(f"the checkpoint `{path.name}`")
-    if body["behaviour"] != behaviour:
+        text = _small(path / "state.json")
+        body = Saved.model_validate_json(text)
+        random.Random().setstate(_python_state(body))
+    except ValidationError as error:
+        _refuse_other_formats(path, text)
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])[:80] or "the whole"
+        raise Damaged(f"`{where}` of its state.json is not as it was written") from None
+    except (ValueError, TypeError):
+        raise Damaged("its state.json is not as it was written") from None
+    return body
+
+
+def load(path: Path, plan: Plan, model: nn.Module) -> Loaded:
+    """`Damaged` when a file is missing, changed, or does not fit the model; E083 when it is another run's."""
+    body = read(path)
+    if body.behaviour != plan.behaviour_digest:
         raise fail(
             "E083",
             f"the checkpoint `{path.name}` belongs to another run",
-            notes=[f"its behaviour digest is {body['behaviour'][:19]}, the recipe's {behaviour[:19]}"],
+            notes=[f"its behaviour digest is {body.behaviour[:19]}, the recipe's {plan.behaviour_digest[:19]}"],
             help="what decides the weights has changed since; start again with `run --overwrite`",
         )
-    fields = Position.__dataclass_fields__
-    _set_python_random(body["python"])
-    return Loaded(
-        Position(**{k: v for k, v in body.items() if k in fields}),
-        load_file(path / "model.safetensors"),
-        load_file(path / "state.safetensors"),
-    )
+    if why := misplaced(body, plan):
+        raise Damaged(why)
+    try:
+        weights, tensors = load_file(path / "model.safetensors"), load_file(path / "state.safetensors")
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise Damaged(f"its tensors cannot be read: {str(error)[:120]}") from None
+    if why := _other_weights(weights, model) or _other_state(tensors, model, masked(plan, body)):
+        raise Damaged(why)
+    position = Position(**body.model_dump(exclude={"format", "python"}))
+    return Loaded(position, weights, tensors, _python_state(body))
+
+
+def _python_state(body: Saved) -> tuple[Any, ...]:
+    version, numbers, gauss = body.python
+    return version, tuple(numbers), gauss
+
+
+def _small(path: Path) -> bytes:
+    try:
+        return read_bytes(path, _MOST_BYTES, inside=path.parent)
+    except Unreadable as error:
+        raise Damaged(f"{path.name} is {error.reason or error.why.value}") from None
+
+
+def _undamaged(path: Path) -> None:
+    """Every file is there, no other is, and each is as it was written."""
+    try:
+        manifest = json.loads(_small(path / "manifest.json"))
+    except (ValueError, RecursionError):
+        raise Damaged("manifest.json is not JSON") from None
+    named = manifest if isinstance(manifest, dict) else {}
+    there = {p.name for p in path.iterdir()} - {"manifest.json"}
+    if odd := sorted(there ^ set(_FILES)):
+        raise Damaged(f"{odd[0]} {'is missing' if odd[0] in _FILES else 'does not belong there'}")
+    if odd := sorted(map(str, set(_FILES) ^ named.keys())):
+        raise Damaged(f"manifest.json {'lacks' if odd[0] in _FILES else 'names'} {odd[0][:80]}")
+    for name, digest in named.items():
+        try:
+            sound = sha256(path / name, inside=path) == digest
+        except Unreadable:
+            sound = False
+        if not sound:
+            raise Damaged(f"{name} is missing or has changed")
+
+
+def _refuse_other_formats(path: Path, text: bytes) -> None:
+    """E083 where another release wrote a checkpoint: what it holds may mean something else here."""
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return
+    number = body.get("format") if isinstance(body, dict) else None
+    if isinstance(number, int) and not isinstance(number, bool) and number != FORMAT:
+        raise older(f"the checkpoint `{path.name}`")
+
+
+def _other_weights(weights: Mapping[str, Tensor], model: nn.Module) -> str | None:
+    now = _each_once(model)
+    if odd := sorted(weights.keys() ^ now.keys()):
+        return f"`{odd[0]}` is {'not one of the model' if odd[0] in weights else 'missing'}"
+    for name, tensor in weights.items():
+        if tensor.shape != now[name].shape or tensor.dtype != now[name].dtype:
+            return f"`{name}` is {tensor.dtype} of shape {tuple(tensor.shape)}, which the model's is not"
+    return None
+
+
+def _other_state(state: Mapping[str, Tensor], model: nn.Module, masks: set[str]) -> str | None:
+    """Masks of exactly the parameters that are pruned by now, whole memories, random states of their sizes."""
+    parameters = dict(model.named_parameters())
+    numbers = state.get("random/numpy")
+    if numbers is None or numbers.dtype != torch.int32 or numbers.shape != (625,):
+        return "the random state of numpy is not there"
+    if "random/torch" not in state:
+        return "the random state of torch is not there"
+    for name, value in state.items():
+        bytes_ = name.startswith(("random/torch", "random/cuda"))
+        if bytes_ and (value.dtype != torch.uint8 or value.dim() != 1):
+            return f"`{name}` is no random state"
+        if name.split("/")[:2] == ["random", "torch"] and value.shape != torch.get_rng_state().shape:
+            return f"`{name}` is no random state"
+    masked_now = {n.removeprefix("mask/") for n in state if n.startswith("mask/")}
+    if odd := sorted(masked_now ^ masks):
+        return f"the mask of `{odd[0]}` {'is missing' if odd[0] in masks else 'is one too many'}"
+    for name in masks:
+        mask = state[f"mask/{name}"]
+        if name not in parameters or mask.dtype != torch.bool or mask.shape != parameters[name].shape:
+            return f"the mask of `{name}` does not fit it"
+    kept: dict[str, set[str]] = {}
+    for where, value in state.items():
+        if not where.startswith("optimizer/"):
+            continue
+        name, _, key = where.removeprefix("optimizer/").rpartition("/")
+        if name not in parameters or (
+            value.shape != parameters[name].shape and not (key == "step" and value.dim() == 0)
+        ):
+            return f"`{where}` does not fit the model"
+        kept.setdefault(name, set()).add(key)
+    if odd := sorted(n for n, keys in kept.items() if keys not in _MEMORIES):
+        return f"a part of what the optimizer remembers of `{odd[0]}` is missing"
+    return None
 
 
 def restore(
@@ -148,7 +246,6 @@ def restore(
     A checkpoint from between two stages has no optimizer, and the next stage seeds its own streams.
     """
     now = _each_once(model)
-    assert loaded.model.keys() == now.keys(), "the checkpoint is of another model"
     # a tied weight has two names, and is kept under one
     model.load_state_dict({n: beside(t, now[n]) for n, t in loaded.model.items()}, strict=False)
     parameters = dict(model.named_parameters())
@@ -163,7 +260,11 @@ def restore(
     device = next(iter(parameters.values())).device
     for modifier in modifiers:
         own = {n.removeprefix(f"{modifier.name}/"): v for n, v in loaded.state.items() if _is_of(n, modifier)}
-        modifier.load({n: v.to(device) for n, v in own.items()})
+        try:
+            modifier.load({n: v.to(device) for n, v in own.items()})
+        except (KeyError, ValueError, RuntimeError, TypeError) as error:
+            raise _unfit(modifier.name, error) from None
+    random.setstate(loaded.python)
     if not random_states:
         return
     mine = f"/{processes.rank()}" if processes.rank() else ""
@@ -173,6 +274,13 @@ def restore(
         torch.cuda.set_rng_state(loaded.state[f"random/cuda{mine}"])
     numbers = loaded.state["random/numpy"].numpy().view(np.uint32)
     np.random.set_state(("MT19937", numbers[:624], int(numbers[624]), 0, 0.0))
+
+
+def _unfit(name: str, error: Exception) -> RecipeError:
+    """Found when everything else is in place already, so the one before is not tried."""
+    why = [f"what `{name}` remembers does not fit: {str(error)[:120]}"]
+    help = "remove the newest folder in `checkpoints` and resume again, or start again with `run --overwrite`"
+    return fail("E083", "the checkpoint is damaged", notes=why, help=help)
 
 
 def _is_of(name: str, modifier: Modifier) -> bool:
@@ -194,15 +302,6 @@ def _random_states() -> dict[str, Tensor]:
         if number:
             states |= {f"{k}/{number}": v for k, v in others.items()}
     return states
-
-
-def _python_random() -> list[Any]:
-    version, numbers, gauss = random.getstate()
-    return [version, list(numbers), gauss]
-
-
-def _set_python_random(state: list[Any]) -> None:
-    random.setstate((state[0], tuple(state[1]), state[2]))
 
 
 def _each_once(model: nn.Module) -> dict[str, Tensor]:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import torch
-from accelerate import Accelerator
 
 from recipelang import processes
 from recipelang.engine.order import batches
@@ -30,7 +29,7 @@ def train(
     state: State,
     features: Features,
     modifiers: Sequence[Modifier],
-    accelerator: Accelerator,
+    device: torch.device,
     autocast: Callable[[], AbstractContextManager[None]],
     *,
     shuffle: bool,
@@ -57,7 +56,7 @@ def train(
         # padded as one batch, then cut: padding is part of the softmax over positions
         inputs = features.batch(rows, draw=stream(order_seed, stage.name, "masked", state.step))
         counted = weights(inputs)
-        whole = {k: torch.from_numpy(v).to(accelerator.device) for k, v in inputs.items()}
+        whole = {k: torch.from_numpy(v).to(device) for k, v in inputs.items()}
         for part, share in processes.parts(len(rows), stage.micro_batch):  # shares of a mean, however it is cut
             state.batch = {k: v[part] for k, v in whole.items()}
             state.rows = rows[part]
@@ -65,7 +64,7 @@ def train(
                 state.outputs = forward(**state.batch, **asked)
                 state.loss = scaled(state.outputs.loss, counted, part)
                 fire(Event.LOSS, modifiers, state)
-            accelerator.backward(state.loss * share)
+            (state.loss * share).backward()
             loss += float(state.loss.detach()) * share
         (loss,) = processes.total(loss)
         if not math.isfinite(loss):

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from recipelang.engine.position import Session
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
 
@@ -45,6 +47,7 @@ class RecordForm(_Form):
     seed: int = 0
     time: str = ""
     environment: dict[str, str | int | float | bool | dict[str, str] | list[str] | None] = {}
+    sessions: list[Session] = []
     error: list[str] = []
     metrics: dict[str, float] = {}
     seconds: dict[str, Seconds] = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from recipelang.plan.types import Plan, StagePlan
-from recipelang.source import RecipeError, fail
+from recipelang.source import Diagnostics, RecipeError, fail
 from recipelang.spec import selector as sel
 from recipelang.spec.claims import Verdict
 from recipelang.storage.reading import Unreadable, Why, read_model
@@ -35,6 +35,9 @@ class Reporter(Protocol):
 
     def message(self, text: str) -> None: ...
 
+    def found(self, findings: Diagnostics) -> None:
+        """Warnings of a run that has begun."""
+
 
 class Silent:
     """A reporter that says nothing."""
@@ -55,6 +58,9 @@ class Silent:
         pass
 
     def message(self, text: str) -> None:
+        pass
+
+    def found(self, findings: Diagnostics) -> None:
         pass
 
 

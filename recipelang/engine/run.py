@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
-from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import nn
 
 from recipelang import processes
@@ -21,9 +19,10 @@ from recipelang.engine.acting import acting
 from recipelang.engine.attention_maps import show_maps
 from recipelang.engine.card import card
 from recipelang.engine.depth import keep_layers
+from recipelang.engine.environment import chosen_device, environment
 from recipelang.engine.evaluate import evaluate
 from recipelang.engine.event_log import EventLog
-from recipelang.engine.files import only_one
+from recipelang.engine.files import moved, only_one, same_folder
 from recipelang.engine.gradients import gradients
 from recipelang.engine.groups import make_optimizer
 from recipelang.engine.interrupt import StopRequests
@@ -32,9 +31,12 @@ from recipelang.engine.loop import train
 from recipelang.engine.memory import is_out_of_memory
 from recipelang.engine.models import load_model
 from recipelang.engine.order import drawn
+from recipelang.engine.position import Position, Session
 from recipelang.engine.records import RECORD, Interrupted, Measurements, Reporter, Result
 from recipelang.engine.run_record import body, counted, told_of
 from recipelang.engine.seeds import stream
+from recipelang.engine.sessions import environments, resumed, session
+from recipelang.engine.sources import same_data, same_model, unchanged
 from recipelang.engine.statement import STATEMENT, lock_digest, run_digest, stamps, statement
 from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
 from recipelang.modifiers.distill import Running, asked
@@ -58,14 +60,23 @@ Judge = Callable[[Measurements], tuple[Verdict, ...]]
 
 
 def execute(
-    plan: Plan, out: Path, reporter: Reporter, judge: Judge, *, resume: bool = False, shard: bool = False
+    plan: Plan,
+    out: Path,
+    reporter: Reporter,
+    judge: Judge,
+    *,
+    resume: bool = False,
+    shard: bool = False,
+    exact: bool = False,
+    held: bool = False,
 ) -> Result:
-    """Run a plan into a prepared folder, or go on from its newest good checkpoint.
+    """Run a plan into a prepared folder, or continue from its newest good checkpoint.
 
+    `exact`: refuse to resume where other bits could come out. `held`: the caller has locked the folder.
     Raises `RecipeError` with a code, or `Interrupted` after a signal.
     """
-    with only_one(out) if processes.main() else nullcontext():
-        return _execute(_Run(plan, out, reporter, shard), judge, resume)
+    with only_one(out) if processes.main() and not held else nullcontext():
+        return _execute(_Run(plan, out, reporter, shard, exact), judge, resume)
 
 
 def _execute(run: _Run, judge: Judge, resume: bool) -> Result:
@@ -76,9 +87,11 @@ def _execute(run: _Run, judge: Judge, resume: bool) -> Result:
         run.note("interrupted", {})
         raise
     except RecipeError as error:
+        run.check_place()
         run.note("failed", {"error": [f"{d.code}: {d.message}" for d in error.diagnostics]})
         raise RecipeError(map(run.with_last_good, error.diagnostics)) from None
     except Exception as error:
+        run.check_place()
         if is_out_of_memory(error):
             raise _out_of_memory(run) from None
         if processes.is_gone(error):
@@ -92,19 +105,22 @@ def _out_of_memory(run: _Run) -> RecipeError:
     batch = max(s.micro_batch for s in run.plan.stages)
     help = "use a machine with more memory, or a smaller `max_length`"
     if batch > 1:
-        help = f"set `micro_batch` below {batch}: the result is the same"
+        help = f"set `micro_batch` below {batch}: the same steps in less memory"
     return fail("E081", "out of memory", help=help)
 
 
 class _Run:
-    def __init__(self, plan: Plan, out: Path, reporter: Reporter, shard: bool = False) -> None:
+    def __init__(self, plan: Plan, out: Path, reporter: Reporter, shard: bool = False, exact: bool = False) -> None:
         self.plan = plan
         self.out = out
         self.reporter = reporter
         self.shard = shard
-        self.accelerator = Accelerator()
+        self.exact = exact
+        self.place = os.stat(out)
+        self.device = chosen_device()
+        self.around = environment(self.device, shard)
         self.checkpoints = out / "checkpoints"
-        self.position = checkpoint.Position(plan.behaviour_digest)
+        self.position = Position(behaviour=plan.behaviour_digest)
         self.masks = Masks()
         self.task = task_of(plan.model.task)
         self.data: dict[tuple[str, str, int | None], tuple[tuple[Any, ...], Features]] = {}
@@ -115,19 +131,24 @@ class _Run:
     def go(self, stop: StopRequests, judge: Judge, resume: bool) -> Result:
         started = time.monotonic()
         self.stop = stop
-        self.record("running", {})
+        self.position.sessions = [self._session()]
+        if not resume:
+            self.record("running", {})
+        unchanged(self.plan)
         model = load_model(Path(self.plan.model.path), self.plan.model, self.plan.seed, self.plan.model.redrawn)
         model = model if self.plan.model.drop is None else keep_layers(model, self.plan.model.drop.keep)
-        self.model = model.to(self.accelerator.device)
+        self.model = model.to(self.device)
         if self.shard:
-            shards.shard(self.model, self.accelerator.device)
+            shards.shard(self.model, self.device)
             for prune in (p for s in self.plan.stages for p in s.prunes):
                 fits_shards(prune, dict(self.model.named_parameters()))
         loaded = self._newest() if resume else None
         if loaded is not None:
-            self.position = loaded.position
+            self._continue(loaded.position)
         else:
             self.position.zeros_at_start = self._zeros(self.plan.never)
+        if resume:
+            self.record("running", {})
         self._open_log(resume)
         if loaded is None:
             self._measure_dense()
@@ -140,6 +161,25 @@ class _Run:
         if loaded is not None:  # every stage was done before the interruption
             checkpoint.restore(loaded, self.model, self.masks, None)
         return self._finish(judge, started)
+
+    def _session(self) -> Session:
+        return session(self.plan, self.around, self.device.type, self.position)
+
+    def _continue(self, position: Position) -> None:
+        """Go on from there, and say what is not as it was."""
+        self.position = position
+        now = self._session()
+        self.reporter.found(resumed(position.sessions[-1], now, exact=self.exact))
+        position.sessions.append(now)
+
+    def _same_model(self) -> None:
+        model = self.plan.model
+        same_model(Path(model.path), model.digest, f"the model `{model.ref}`")
+
+    def check_place(self) -> None:
+        """E194 when the output folder is not the one that the run began in."""
+        if not same_folder(self.out, self.place):
+            raise moved(self.out)
 
     def _stage(self, stage: StagePlan, stop: StopRequests, loaded: checkpoint.Loaded | None) -> None:
         data = self._data(stage.data)
@@ -168,6 +208,7 @@ class _Run:
         self.reporter.stage_started(stage, until, state.step)
 
         def after_step(loss: float, due: bool) -> None:
+            self.check_place()
             rate = optimizer.param_groups[0]["lr"]
             self.reporter.stepped(stage, state.step, loss, rate, state.sparsity)
             if self.log is not None and (state.step % _LOG_EVERY == 0 or state.step == until):
@@ -189,7 +230,7 @@ class _Run:
             state,
             features,
             modifiers,
-            self.accelerator,
+            self.device,
             self._autocast(stage.precision),
             shuffle=data.shuffle,
             order_seed=stage.seed if data.seed is None else data.seed,
@@ -249,6 +290,7 @@ class _Run:
                 self.reporter.evaluated(None, evaluation.name, metrics)
 
     def _end_stage(self, stage: StagePlan, seconds: float) -> None:
+        self.check_place()
         self.position.seconds[stage.name] = seconds
         self.reporter.stage_ended(stage, seconds)
         for evaluation in self.plan.evaluations:
@@ -264,6 +306,7 @@ class _Run:
                 self.model, self._stage_folder(stage.name), source, self.plan.export.max_shard, self._stamp()
             )
             processes.wait()  # the others read it
+            self.position.stage_models[stage.name] = model_digest(self._stage_folder(stage.name))
         self.position.stage, self.position.step = stage.index + 1, 0
         checkpoint.save(self.checkpoints, self.position, self.model, self.masks, None, stage.keep)
 
@@ -287,7 +330,7 @@ class _Run:
         data = self._data(evaluation.data)
         examples, features = self._split(data, evaluation.split, evaluation.samples)
         autocast = self._autocast(stage.precision)
-        return evaluate(self.model, self.task, evaluation, examples, features, self.accelerator.device, autocast)
+        return evaluate(self.model, self.task, evaluation, examples, features, self.device, autocast)
 
     # ------------------------------------------------------------------- pieces
     def _modifiers(self, stage: StagePlan) -> list[Modifier]:
@@ -306,7 +349,7 @@ class _Run:
         return sample
 
     def _running(self, d: DistillPlan) -> Running:
-        model = self._teacher(d.teacher)
+        model = self._teacher(d)
         show_maps(model, "output_attentions" in asked(d))
         return Running(model, asked(d))
 
@@ -319,7 +362,7 @@ class _Run:
         seed = stage.seed if data.seed is None else data.seed
         named = [self.task.OUTPUTS if t.output == "logits" else (t.output,) for t in d.terms]
         wanted = Wanted(
-            teacher=model_digest(self._teacher_folder(d.teacher)),
+            teacher=model_digest(self._teacher_folder(d)),
             features=features,
             per_token=self.task.PER_TOKEN,
             rows=drawn(
@@ -337,7 +380,7 @@ class _Run:
         return teacher_outputs(
             self.checkpoints / "teacher",
             wanted,
-            lambda: self._teacher(d.teacher),
+            lambda: self._teacher(d),
             self._autocast(stage.precision),
             stage.micro_batch,
             lambda: self._obey(self.stop),
@@ -350,12 +393,18 @@ class _Run:
         if stopped:
             raise Interrupted(stopped, self.checkpoints)
 
-    def _teacher(self, where: str) -> nn.Module:
-        return load_model(self._teacher_folder(where), self.plan.model, self.plan.seed).to(self.accelerator.device)
+    def _teacher(self, d: DistillPlan) -> nn.Module:
+        return load_model(self._teacher_folder(d), self.plan.model, self.plan.seed).to(self.device)
 
-    def _teacher_folder(self, where: str) -> Path:
-        own = where.startswith("stage.")
-        return self._stage_folder(where.removeprefix("stage.")) if own else Path(where)
+    def _teacher_folder(self, d: DistillPlan) -> Path:
+        """E195 when it does not hold the teacher that was planned, or that a stage left."""
+        if not d.teacher.startswith("stage."):
+            same_model(Path(d.teacher), d.teacher_digest, f"the teacher `{d.teacher_ref}`")
+            return Path(d.teacher)
+        name = d.teacher.removeprefix("stage.")
+        folder = self._stage_folder(name)
+        same_model(folder, self.position.stage_models[name], f"the model that stage `{name}` left")
+        return folder
 
     def _stage_folder(self, name: str) -> Path:
         return self.out / "stages" / name
@@ -363,7 +412,7 @@ class _Run:
     def _autocast(self, precision: str) -> Callable[[], AbstractContextManager[None]]:
         if precision == "fp32":
             return nullcontext
-        return lambda: torch.autocast(self.accelerator.device.type, torch.bfloat16)  # type: ignore[return-value]
+        return lambda: torch.autocast(self.device.type, torch.bfloat16)  # type: ignore[return-value]
 
     def _data(self, label: str) -> DataPlan:
         return next(d for d in self.plan.data if d.label == label)
@@ -372,30 +421,24 @@ class _Run:
         key = (data.label, name, first)
         if key not in self.data:
             self.data[key] = load_split(data, name, Path(self.plan.model.path), first)
+            same_data(data.splits[name])
         return self.data[key]
 
     def _newest(self) -> checkpoint.Loaded | None:
         """The newest checkpoint that is whole; a damaged one is named and passed over."""
         for path in processes.first(checkpoint.newest_first(self.checkpoints)):
             try:
-                loaded = checkpoint.load(path, self.plan.behaviour_digest)
-                self._tell_of_others(loaded.position.processes)
-                return loaded
-            except RecipeError as error:
-                if "damaged" not in error.diagnostics[0].message:
-                    raise
-                self.reporter.message(f"{error.diagnostics[0].message}; the one before it is used")
-        self.reporter.message("there is no checkpoint yet: the run begins anew")
-        return None
-
-    def _tell_of_others(self, before: int) -> None:
-        """The clock is in steps, so any number of processes goes on; sums and dropout are not the same ones."""
-        now = processes.world()
-        if before != now:
-            self.reporter.message(
-                f"the checkpoint was written by {before} process{'es' * (before > 1)}, {now} go{'es' * (now == 1)} on:"
-                " the same steps and batches; sums are rounded otherwise, and other units are dropped"
+                loaded = checkpoint.load(path, self.plan, self.model)
+            except checkpoint.Damaged as why:
+                self.reporter.message(f"the checkpoint `{path.name}` is damaged, and the one before is used: {why}")
+                continue
+            return loaded
+        if self.exact:
+            raise fail(
+                "E196", "there is no checkpoint that this run can continue from", help="resume without `--exact`"
             )
+        self.reporter.message("there is no checkpoint that can be used: the run begins anew")
+        return None
 
     def _zeros(self, names: tuple[str, ...]) -> dict[str, int]:
         parameters = dict(self.model.named_parameters())
@@ -422,6 +465,8 @@ class _Run:
     # ---------------------------------------------------------------------- end
     def _finish(self, judge: Judge, started: float) -> Result:
         """Weights are written before claims are judged: a failed claim loses nothing."""
+        self.check_place()
+        self._same_model()  # the tokenizer is copied from there
         folder = self.out / "export"
         export.save_model(self.model, folder, Path(self.plan.model.path), self.plan.export.max_shard, self._stamp())
         if processes.main():
@@ -454,6 +499,7 @@ class _Run:
     def note(self, status: str, more: dict) -> None:  # type: ignore[type-arg]
         """`record` on the way out of a failure, which must not hide that failure."""
         with suppress(RecipeError):
+            self.check_place()  # another folder of that name is not written to
             self.record(status, more)
 
     def with_last_good(self, d: Diagnostic) -> Diagnostic:
@@ -470,10 +516,11 @@ class _Run:
             write_json(self.out / RECORD, self._body(status, more), inside=self.out)
 
     def _body(self, status: str, more: dict) -> dict:  # type: ignore[type-arg]
-        return body(self.plan, status, self.digest, self.accelerator.device, self.shard, more)
+        past = self.position.sessions if len(self.position.sessions) > 1 else []
+        more = {**({"sessions": [s.model_dump() for s in past]} if past else {}), **more}
+        return body(self.plan, status, self.digest, self.around, more)
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """What makes two runs the same: `recipe.run` in the weights."""
-        versions = {name: version(name) for name in ("torch", "transformers")}
-        return run_digest(self.plan, lock_digest(self.out), self.accelerator.device.type, versions)
+        return run_digest(self.plan, lock_digest(self.out), environments(self.position.sessions))

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
-import torch
-
-from recipelang import __version__, processes
 from recipelang.engine.records import Measurements, Result
 from recipelang.plan.types import Plan
 
-_PACKAGES = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy")
 
+def body(plan: Plan, status: str, digest: str, around: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """`status`: running, interrupted, failed or finished. `digest`: of the run. `around`: its environment.
 
-def body(
-    plan: Plan, status: str, digest: str, device: torch.device, shards: bool, more: Mapping[str, Any]
-) -> dict[str, Any]:
-    """`status`: running, interrupted, failed or finished. `digest`: of the run. `more`: how it went, if it did."""
+    `more`: how it went, if it did.
+    """
     return {
         "format_version": "1.0",
         "status": status,
@@ -34,24 +28,9 @@ def body(
         },
         "seed": plan.seed,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "environment": {
-            "recipelang": __version__,
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            "device": _named(device),
-            "processes": processes.world(),
-            "shards": shards,
-            **{p: version(p) for p in _PACKAGES},
-        },
+        "environment": dict(around),
         **more,
     }
-
-
-def _named(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    return f"{device.type} ({threads} thread{'s' * (threads > 1)})"
 
 
 def told_of(result: Result, seconds: Mapping[str, float], zeros: Mapping[str, int]) -> dict[str, Any]:

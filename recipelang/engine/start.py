@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from recipelang import processes
+from recipelang.engine.environment import chosen_device, refuse_other_engines
 from recipelang.engine.files import only_one
 from recipelang.engine.leavings import check_only_a_run, remove_run
 from recipelang.engine.records import RECORD, status_of
@@ -29,14 +30,27 @@ def prepare_folder(
 
     `carried`: more of the recipe to keep, by its path in the folder `recipe`.
     """
+    may_take(out, plan, overwrite)
+    with only_one(out):
+        fill_folder(out, plan, effective, overwrite=overwrite, carried=carried)
+
+
+def may_take(out: Path, plan: Plan, overwrite: bool) -> None:
+    """E085 unless a run may begin in a folder, as it is now."""
     if not is_text(str(out.absolute())):
         raise not_utf8(str(out.absolute()))
     with writing(out):
         if out.exists() and (not out.is_dir() or any(not _is_begun(p.name) for p in out.iterdir())):
             _may_replace(out, plan, overwrite)
-            with only_one(out):
-                remove_run(out)
-        out.mkdir(parents=True, exist_ok=True)
+
+
+def fill_folder(
+    out: Path, plan: Plan, effective: str, *, overwrite: bool, carried: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """`prepare_folder` for one who holds the lock of the folder, which is emptied and stays the same one."""
+    may_take(out, plan, overwrite)
+    with writing(out):
+        remove_run(out)
         sweep(out)
     kept = {"effective.recipe": effective, "plan.json": plan.model_dump_json(indent=1) + "\n", **carried}
     with new_folder(out / "recipe", inside=out) as part:  # all or none: what `resume` needs, what tells a run of ours
@@ -68,15 +82,15 @@ def _may_replace(out: Path, plan: Plan, overwrite: bool) -> None:
 
 
 def may_start(plan: Plan, shard: bool = False) -> None:
-    """What several processes must agree on before one of them writes. E077, E088."""
+    """What several processes must agree on before one of them writes. E055, E077, E088, E193."""
     if shard and processes.world() == 1:
         help = "start it as `torchrun --nproc-per-node 2 -m recipelang run ... --shard`, or leave `--shard` out"
         raise fail("E088", "shards need several processes, this is one", help=help)
     if not shard and os.environ.get("ACCELERATE_USE_FSDP") == "true":
         help = "write `--shard` behind `recipelang run`; without FSDP every process holds a copy"
         raise fail("E088", "`accelerate` was asked for FSDP, and this run would hold copies", help=help)
-    if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
-        raise fail("E055", "DeepSpeed is not in this release yet", help="take `torchrun`, with or without `--shard`")
+    refuse_other_engines()
+    chosen_device()  # before a folder is taken for a run that cannot begin
     for stage in plan.stages:
         if stage.batch < processes.world():
             notes = [f"stage `{stage.name}` has batches of {stage.batch}, there are {processes.world()} processes"]

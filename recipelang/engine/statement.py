@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recipelang import __version__
 from recipelang.plan.types import Plan
 from recipelang.spec.canonical import digest
 from recipelang.storage.reading import Unreadable, read_object, read_text, sha256
@@ -43,17 +42,19 @@ def lock_digest(out: Path) -> str | None:
     return "sha256:" + sha256(path, inside=out) if path.is_file() else None
 
 
-def run_digest(plan: Plan, lock: str | None, device: str, versions: Mapping[str, str]) -> str:
-    """The same for two runs that must give the same weights, on machines of one kind. `device`: `cpu` or `cuda`."""
-    form = {
+def run_digest(plan: Plan, lock: str | None, environments: Sequence[Mapping[str, Any]]) -> str:
+    """The same for two runs that must give the same weights, on machines of one kind.
+
+    `environments`: of every part of the run that was done in another one, the first with nothing else.
+    """
+    form: dict[str, object] = {
         "spec": plan.spec_digest,
         "lock": lock,
         "model": plan.model.digest,
-        "engine": {"recipelang": __version__, **{n: versions[n] for n in ("torch", "transformers")}},
         "plugins": {},
         "seed": str(plan.seed),
-        "device": device,
         "rehearsal": None if plan.rehearsal is None else str(plan.rehearsal),
+        "environments": environments,
     }
     return digest(form)
 

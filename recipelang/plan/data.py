@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from recipelang.plan.facts import ModelFacts, cache_folder, file_digest, read_model_facts
+from recipelang import __version__
+from recipelang.plan.facts import ModelFacts, read_model_facts
 from recipelang.plan.families import label_names
 from recipelang.plan.references import Pins, check_version, is_local, local_path
+from recipelang.plan.remembered import file_digest, remembered
 from recipelang.plan.types import DataPlan, SplitPlan
 from recipelang.source import Diagnostic, Label, RecipeError, at_label, fail
 from recipelang.spec.blocks import DataSpec
@@ -103,12 +103,14 @@ def _split(spec: DataSpec, name: str, beside: Path, pins: Pins) -> SplitPlan:
 
 
 def _located(reference: str, split: str, beside: Path, pins: Pins) -> SplitPlan:
+    digest = ""
     if is_local(reference):
-        reference = str(local_path(reference, beside))
+        path = local_path(reference, beside)
+        reference, digest = str(path), f"sha256:{file_digest(path)}" if path.is_file() else ""
     check_version(reference)
     if reference in pins:
         reference = f"{reference.partition('@')[0]}@{pins[reference]}"
-    return SplitPlan(reference=reference, split=split)
+    return SplitPlan(reference=reference, split=split, digest=digest)
 
 
 def with_labels(
@@ -123,6 +125,7 @@ def with_labels(
         names = _remembered(
             ["labels", spec.config, sorted(dict(spec.columns).items()), facts.task],
             where,
+            _are_names,
             lambda: list(
                 task.label_names(task.open_split(where.reference, where.split, dict(spec.columns), spec.config))
             ),
@@ -140,40 +143,44 @@ class _Size:
 
 
 def _sizes(plan: DataPlan, name: str, model: Path) -> _Size:
-    tokenizer = next((file_digest(model / f) for f in ("tokenizer.json", "vocab.txt") if (model / f).exists()), "")
-    samples = plan.samples if name == "train" else None
-    parts = [tokenizer, plan.max_length, plan.stride, samples, sorted(plan.columns.items()), plan.task, plan.labels]
+    """Counted once of everything that decides it: the split, how the plan reads it, and all that the folder of the
+    model says of tokens."""
+    how = plan.model_dump_json(exclude={"splits", "examples", "items", "sequences"})
 
     def count() -> dict[str, int]:
         examples, features = load_split(plan, name, model)
         return {"examples": len(examples), "items": len(features), "sequences": features.sequences}
 
-    return _Size(**_remembered(parts, plan.splits[name], count))
+    return _Size(**_remembered([how, name, _about_tokens(model)], plan.splits[name], _are_sizes, count))
 
 
-def _remembered(parts: list[object], split: SplitPlan, compute: Callable[[], Any]) -> Any:
-    """What was counted once of a file's contents, with all else that it depends on; kept in the cache folder."""
-    from recipelang import __version__
+def _about_tokens(model: Path) -> list[tuple[str, str]]:
+    """Every file of a model folder but its weights, by digest: tokenizers are described in many, and by the config."""
+    small = (p for p in sorted(model.iterdir()) if p.suffix in (".json", ".txt", ".model", ".jinja") and p.is_file())
+    return [(p.name, file_digest(p)) for p in small]
 
-    local = "://" not in split.reference
-    if not (local and Path(split.reference).is_file()) and not split.reference.startswith("lib://"):
+
+def _are_sizes(found: object) -> bool:
+    names = {"examples", "items", "sequences"}
+    return (
+        isinstance(found, dict)
+        and found.keys() == names
+        and all(type(n) is int and n >= (k == "sequences") for k, n in found.items())
+    )
+
+
+def _are_names(found: object) -> bool:
+    return isinstance(found, list) and all(isinstance(name, str) for name in found)
+
+
+def _remembered(parts: list[object], split: SplitPlan, sound: Callable[[Any], bool], compute: Callable[[], Any]) -> Any:
+    """What was counted once of a file's contents, with all else that it depends on."""
+    if not split.digest and not split.reference.startswith("lib://"):
         return compute()
-    where = file_digest(Path(split.reference)) if local else split.reference
-    key = hashlib.sha256(repr([__version__, where, split.split, *parts]).encode()).hexdigest()
-    note = cache_folder() / "sizes" / key
-    try:
-        return json.loads(note.read_text("utf-8"))
-    except (OSError, ValueError):
-        pass
-    found = compute()
-    try:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        part = note.with_suffix(f".{os.getpid()}")
-        part.write_text(json.dumps(found), "utf-8")
-        part.replace(note)
-    except OSError:
-        pass  # a cache that cannot be written only costs time
-    return found
+    software = [__version__, *(version(name) for name in ("tokenizers", "numpy"))]
+    where = split.digest or split.reference
+    kind = Path(split.reference).suffix if split.digest else ""  # decides how a file is read
+    return remembered("sizes", [*software, where, kind, split.split, *parts], sound, compute)
 
 
 def load_examples(plan: DataPlan, name: str) -> tuple[Any, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,6 +13,7 @@ from typing import Any
 from recipelang.plan.accounting import account
 from recipelang.plan.config_fields import check_fields
 from recipelang.plan.families import FAMILIES, TASKS, TensorFact
+from recipelang.plan.remembered import file_digest
 from recipelang.plan.safetensors_header import read_folder, weight_files
 from recipelang.source import fail
 from recipelang.source.suggest import closest
@@ -123,40 +123,10 @@ def read_model_facts(path: Path, task: str, labels: Sequence[str] = (), *, new_h
     )  # fmt: skip
 
 
-def model_digest(path: Path) -> str:
-    """sha256 over config, weights and tokenizer: all that decides what comes out."""
+def model_digest(path: Path, *, anew: bool = False) -> str:
+    """sha256 over config, weights and tokenizer: all that decides what comes out. `anew`: nothing remembered is used."""
     total = hashlib.sha256()
     tokenizer = [n for n in ("tokenizer.json", "vocab.txt") if (path / n).is_file()]
     for name in ("config.json", *weight_files(path), *tokenizer):
-        total.update(f"{name}\0{file_digest(path / name)}\n".encode())
+        total.update(f"{name}\0{file_digest(path / name, anew=anew)}\n".encode())
     return "sha256:" + total.hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file; large ones are hashed once and remembered in the cache folder."""
-    stat = path.stat()
-    key = hashlib.sha256(f"{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}".encode()).hexdigest()
-    note = cache_folder() / "digests" / key
-    if stat.st_size > 1_000_000:
-        try:
-            known = note.read_text("ascii")
-            if len(known) == 64:
-                return known
-        except (OSError, UnicodeDecodeError):
-            pass
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if stat.st_size > 1_000_000:
-        try:
-            note.parent.mkdir(parents=True, exist_ok=True)
-            part = note.with_suffix(f".{os.getpid()}")
-            part.write_text(found, "ascii")
-            part.replace(note)
-        except OSError:
-            pass  # a cache that cannot be written only costs time
-    return found
-
-
-def cache_folder() -> Path:
-    chosen = os.environ.get("RECIPELANG_CACHE")
-    return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "recipelang"

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from recipelang.plan.facts import file_digest, model_digest, read_config
+from recipelang.plan.facts import model_digest, read_config
 from recipelang.plan.references import is_local, local_path
+from recipelang.plan.remembered import file_digest
 from recipelang.source import Diagnostics, RecipeError, fail
 from recipelang.source.suggest import closest
 from recipelang.spec.check import Recipe
@@ -19,10 +20,12 @@ def local_references(recipe: Recipe) -> list[str]:
     return [r for r in dict.fromkeys(reference for _, reference in references(recipe)) if is_local(r)]
 
 
-def identities(recipe: Recipe, beside: Path, known: Mapping[str, str] | None = None) -> dict[str, str]:
+def identities(
+    recipe: Recipe, beside: Path, known: Mapping[str, str] | None = None, *, anew: bool = False
+) -> dict[str, str]:
     """Local reference as written -> digest of what is there. E074 and E076, every one that is missing at once.
 
-    What is `known` is not looked at.
+    What is `known` is not looked at. `anew`: every file is read, whatever is remembered of it.
     """
     known = dict(known or {})
     found = Diagnostics()
@@ -31,21 +34,21 @@ def identities(recipe: Recipe, beside: Path, known: Mapping[str, str] | None = N
             continue
         is_model = path.endswith((".base", ".teacher"))
         try:
-            known[reference] = _contents(local_path(reference, beside), is_model)
+            known[reference] = _contents(local_path(reference, beside), is_model, anew)
         except RecipeError as error:
             found.extend(replace(d, primary=d.primary or recipe.label(path)) for d in error.diagnostics)
     found.raise_errors()
     return known
 
 
-def _contents(path: Path, is_model: bool) -> str:
+def _contents(path: Path, is_model: bool, anew: bool) -> str:
     try:
         if is_model:
             read_config(path)  # says what is wrong with a folder better than a missing file does
-            return model_digest(path)
+            return model_digest(path, anew=anew)
         if path.is_dir():
             raise fail("E074", f"`{path}` is a folder", help="name a data file in it")
-        return "sha256:" + file_digest(path)
+        return "sha256:" + file_digest(path, anew=anew)
     except FileNotFoundError:
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         near = closest(path.name, beside)

@@ -119,6 +119,9 @@ class _Live(Resolver):
     def _steps_per_epoch(self, spec: StageSpec) -> int:
         return self.per_epoch
 
+    def stored_zeros(self) -> dict[str, int]:
+        return {}
+
     def _warn_of_bf16(self, spec: StageSpec) -> None:
         """The precision is the loop's."""
 

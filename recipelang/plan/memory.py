@@ -1,4 +1,4 @@
-"""How much memory a run needs at its peak: an upper estimate, from shapes alone."""
+"""How much memory a run needs at its peak: an estimate from shapes alone, not a bound."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from types import ModuleType
 
@@ -18,6 +19,8 @@ from recipelang.spec.show import percent, show
 
 #: a set of masks made with the first scope can be continued with the second: its sets hold whole ones of the first
 COARSER = {("row", "uniform"), ("row", "global"), ("uniform", "global"), ("erk", "global")}
+#: the share of a tensor by which other tools miss a sparsity when they round
+_ROUNDED = 1e-3
 
 
 class Prunes:
@@ -28,6 +31,8 @@ class Prunes:
         self.in_force: dict[str, Fraction] = {}  # tensor -> the sparsity asked of it so far
         self.patterned: dict[str, str] = {}  # tensor -> the pattern of its mask
         self.masked: dict[str, int] = {}  # tensor -> its zeros, where they are known
+        self.held: set[str] = set()  # tensors whose zeros are those of the model's files, not counted yet
+        self.trained = False  # whether a stage before this one has moved weights
         self.acts: dict[str, tuple[str, bool]] = {}  # tensor -> the last stage that named it, whether to release it
         self.ranked: dict[str, tuple[tuple[str, tuple[str, ...]], str]] = {}  # tensor -> its last ranking set, stage
 
@@ -56,7 +61,10 @@ class Prunes:
         timed: list[tuple[int, Fraction]] = []
         if not self._released_alone(spec, targets, stage, path) or not self._keeps_its_pattern(spec, targets, path):
             return None
+        if spec.method.name == "hold" and not self.trained:
+            self.held |= {n for n in targets if n not in self.masked}
         if spec.method.name == "release":
+            self.held -= set(targets)
             for name in targets:
                 for known in (self.in_force, self.ranked, self.patterned, self.masked):
                     known.pop(name, None)  # type: ignore[attr-defined]
@@ -74,6 +82,8 @@ class Prunes:
             self.masked |= dict(zip(targets, zeros[-1], strict=True))
             grown = _grown(spec, scope, shapes, [k for k, _ in timed], zeros)
         elif zeros:
+            if not self._keeps_what_is_held(targets, zeros, path):
+                return None
             zeros = self._not_below(targets, zeros)
         args = {n: float(v) if isinstance(v, Fraction) else v for n, v in spec.method.arguments if v is not None}
         memory, passes = scoring(spec.method.name, args, [facts[n].size for n in targets])
@@ -134,6 +144,35 @@ class Prunes:
         if len(zeros[0]) == len(targets):
             self.masked |= dict(zip(targets, raised[-1], strict=True))
         return raised
+
+    def _keeps_what_is_held(self, targets: tuple[str, ...], zeros: list[tuple[int, ...]], path: str) -> bool:
+        """The zeros that `hold` keeps are counted in the model's files: an event that asks for fewer would revive some.
+
+        A little more than what is asked for, as tools that round otherwise leave it, is kept by `_not_below`.
+        """
+        if not self.held.intersection(targets):
+            return True
+        found = self.context.guard(f"{path}.targets", self.context.stored_zeros)
+        if found is None:
+            return False
+        for name in self.held.intersection(targets):
+            self.masked[name] = max(self.masked.get(name, 0), found.get(name, 0))
+            self.held.discard(name)
+        sizes = {t.name: t.size for t in self.context.facts.tensors}
+        sets = [(n,) for n in targets] if len(zeros[0]) == len(targets) else [targets]
+        for names, wanted in zip(sets, zeros[0], strict=True):
+            have, size = sum(self.masked.get(n, 0) for n in names), sum(sizes[n] for n in names)
+            if have - wanted > size * _ROUNDED:
+                what = f"`{names[0]}`" if len(names) == 1 else "these tensors together"
+                message = f"an event asks for fewer zeros than {what} came with"
+                notes = (f"{have:,} of {size:,} weights are zero and held, {wanted:,} zeros are asked for",)
+                help = (
+                    f"begin at {math.ceil(1000 * have / size) / 10:g} % or above, or release them in a stage before",
+                )
+                at = self.context.recipe.label(f"{path}.sparsity")
+                self.context.found.add(Diagnostic("E064", message, at, notes=notes, help=help))
+                return False
+        return True
 
     def _released_alone(self, spec: PruneSpec, targets: tuple[str, ...], stage: str, path: str) -> bool:
         """Masks are taken off as a stage starts, so no other block of it can have to do with these tensors."""

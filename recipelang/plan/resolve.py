@@ -34,6 +34,7 @@ from recipelang.plan.types import (
     StagePlan,
 )
 from recipelang.plan.weights import check_weights
+from recipelang.plan.zeros import stored_zeros as zeros_of_folder
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, at_label, fail
 from recipelang.spec import selector as sel
 from recipelang.spec.attribute import ANY, Attr
@@ -63,6 +64,7 @@ class Resolver(Context):
     ) -> None:
         super().__init__(recipe, beside, found, pins)
         self.rehearsal = rehearsal
+        self.dropped: DropPlan | None = None
         self.prunes = Prunes(self)
 
     def run(self) -> Plan | None:
@@ -72,7 +74,7 @@ class Resolver(Context):
         facts = facts and self._with_labels(facts)
         if facts is None:
             return None
-        self.facts, dropped = self._with_layers(facts)
+        self.facts, self.dropped = self._with_layers(facts)
         data = self._data()
         if data is None or not self._measures_what_it_can():
             return None
@@ -103,7 +105,7 @@ class Resolver(Context):
                 digest=model_digest(facts.path),
                 family=facts.family,
                 parameters=self.facts.parameters,
-                drop=dropped,
+                drop=self.dropped,
                 fresh_head=not facts.has_head,
                 redrawn=facts.redrawn,
                 labels=facts.labels,
@@ -180,6 +182,16 @@ class Resolver(Context):
             plans.append(plan)
         return plans
 
+    def stored_zeros(self) -> dict[str, int]:
+        stored = zeros_of_folder(self.facts.path)
+        found = {}
+        for tensor in self.facts.tensors:
+            name = tensor.name
+            if tensor.layer is not None and self.dropped is not None:  # it had another number in the files
+                name = name.replace(f".{tensor.layer}.", f".{self.dropped.keep[tensor.layer]}.", 1)
+            found[tensor.name] = stored.get(self.facts.stored.get(name, name), 0)  # 0 of what is drawn anew
+        return found
+
     # -------------------------------------------------------------------- stages
     def _stages(self) -> list[StagePlan]:
         planned: list[StagePlan] = []
@@ -187,6 +199,7 @@ class Resolver(Context):
             stage = self._stage(index, spec)
             if stage is not None:
                 planned.append(stage)
+            self.prunes.trained |= spec.mode == "train"
         if not any(s.prunes for s in planned) and not self.found.errors:
             at = self.recipe.label(f"stage.{self.recipe.stages[-1].name}")
             help = "add `prune NAME { targets = @linear & @encoder ... }` if weights should become zero"
@@ -356,13 +369,13 @@ class Resolver(Context):
         )
         if isinstance(spec.teacher, StageRef):
             where = reference = f"stage.{spec.teacher.name}"
-            facts = self.facts
+            facts, digest = self.facts, ""
         else:
             reference = spec.teacher
             facts = self.guard(f"{path}.teacher", lambda: self._teacher(reference))
             if facts is None:
                 return None
-            where = str(facts.path)
+            where, digest = str(facts.path), model_digest(facts.path)
         teacher = facts
         at = self.recipe.label(f"{path}.on")
         terms = [
@@ -393,6 +406,7 @@ class Resolver(Context):
             teacher=where,
             teacher_ref=reference,
             teacher_parameters=teacher.parameters,
+            teacher_digest=digest,
             terms=tuple(terms),
             cache="fp16" if spec.cache is True else spec.cache or None,  # type: ignore[arg-type]
             hardness=hardness,

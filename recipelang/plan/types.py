@@ -49,6 +49,7 @@ class ModelPlan(Frozen):
 class SplitPlan(Frozen):
     reference: str = Field(description="a file, or a reference with a scheme")
     split: str
+    digest: str = Field(default="", description="sha256 of a file that is named by a path")
 
 
 class DataPlan(Frozen):
@@ -161,6 +162,7 @@ class DistillPlan(Frozen):
     teacher: str = Field(description="folder of a model, or `stage.NAME`")
     teacher_ref: str
     teacher_parameters: int = 0
+    teacher_digest: str = Field(default="", description="sha256 of the weights and the config; none of `stage.NAME`")
     terms: tuple[TermPlan, ...]
     cache: Literal["fp16", "fp32"] | None = Field(default=None, description="how the teacher's outputs are kept")
     hardness: tuple[Segment, ...]
@@ -273,7 +275,7 @@ class Plan(Frozen):
     selections: dict[str, tuple[str, ...]] = Field(
         default={}, description="selector text in a claim -> the matrices it stands for"
     )
-    peak_memory: int = Field(default=0, description="bytes, an upper estimate")
+    peak_memory: int = Field(default=0, description="bytes, an estimate")
     rehearsal: int | None = Field(default=None, description="only the first N steps of every stage")
 
     @property

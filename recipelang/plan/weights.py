@@ -5,19 +5,15 @@ Files are looked at piece by piece, without torch, and once: what was found is r
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from pydantic import TypeAdapter
 
-from recipelang.plan.facts import ModelFacts, cache_folder, file_digest
+from recipelang.plan.facts import ModelFacts
+from recipelang.plan.remembered import file_digest, remembered
 from recipelang.plan.safetensors_header import ITEM_BYTES, Entry, read_folder
-from recipelang.source import RecipeError, fail
-from recipelang.storage.reading import MAX_RECORD, Unreadable, read_bytes
-from recipelang.storage.writing import write_bytes
+from recipelang.source import fail
 
 #: weights looked at at once
 _PIECE = 2**22
@@ -25,8 +21,6 @@ _PIECE = 2**22
 _EXPONENTS = {"F32": ("<u4", 0x7F800000), "F16": ("<u2", 0x7C00), "BF16": ("<u2", 0x7F80)}
 #: what is rounded to infinity in fp32, which models are loaded in
 _TOO_LARGE = 3.4028235677973366e38
-
-_NOTE = TypeAdapter(dict[str, tuple[int, int]])
 
 
 def check_weights(facts: ModelFacts) -> None:
@@ -98,13 +92,11 @@ def _alike(folder: Path, a: Entry, b: Entry) -> bool:
 
 
 def _remembered(what: str, look: Callable[[], dict[str, tuple[int, int]]]) -> dict[str, tuple[int, int]]:
-    """`what` names the contents that are looked at. A damaged note is not believed, and written again."""
-    note = cache_folder() / "weights" / hashlib.sha256(f"1 {what}".encode()).hexdigest()
-    try:
-        return _NOTE.validate_json(read_bytes(note, MAX_RECORD))
-    except (Unreadable, ValueError):
-        pass
-    found = look()
-    with suppress(RecipeError):  # a cache that cannot be written only costs time
-        write_bytes(note, _NOTE.dump_json(found))
-    return found
+    """`what` names the contents that are looked at."""
+    return remembered("weights", [1, what], _are_pairs, look)
+
+
+def _are_pairs(found: object) -> bool:
+    return isinstance(found, dict) and all(
+        isinstance(p, list) and [type(n) for n in p] == [int, int] for p in found.values()
+    )

@@ -27,5 +27,5 @@ def outcome(plan: Plan) -> dict[str, float]:
         "pruned tensors": len(sizes),
         "non-zeros of the pruned tensors": round(sum(sizes.values()) - sum(zeros.values())),
         "parameters": plan.model.parameters,
-        "peak memory, bytes": plan.peak_memory,
+        "estimated peak memory, bytes": plan.peak_memory,
     }

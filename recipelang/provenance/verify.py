@@ -16,12 +16,12 @@ from typing import Any, Literal
 
 from recipelang.engine.records import Measurements, read_plan
 from recipelang.plan.types import Plan
+from recipelang.plan.zeros import Counted, Pattern, count
 from recipelang.provenance.carried import ORIGIN, PORTABLE, SPEC
 from recipelang.provenance.recheck import canonical, evaluated
 from recipelang.provenance.safe_json import link, parse_object, read_bytes
 from recipelang.provenance.stamp import recipe_stamp
 from recipelang.provenance.statement import Statement, read_statement, statement_path
-from recipelang.provenance.weights import Counted, Pattern, count
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.spec.check import Recipe

@@ -3,7 +3,7 @@
 UTF-8 JSON, keys sorted, no white space, every number a string (an exact
 decimal, else `p/q`), so comments, order, `let`s and spelling leave no trace.
 `spec` covers the experiment with its claims; `behaviour` only what decides the
-weights. Local models and data enter as the digest of their contents.
+weights, without data that is only measured on. Local models and data enter as the digest of their contents.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from recipelang.source import Diagnostic, Label, RecipeError
-from recipelang.spec.blocks import METRICS, Attr, EvaluateSpec, PruneSpec, Spec, StageSpec
+from recipelang.spec.blocks import METRICS, SPLITS_APART, Attr, EvaluateSpec, PruneSpec, Spec, StageSpec
 from recipelang.spec.check import Claim, Recipe
 from recipelang.spec.claim_form import claim_form
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec
@@ -43,7 +43,7 @@ def spec_form(recipe: Recipe, identities: Identities) -> dict[str, object]:
 
 
 def behaviour_form(recipe: Recipe, identities: Identities) -> dict[str, object]:
-    """The same without `expect`, `prefer`, `evaluate` and `export`."""
+    """The same without `expect`, `prefer`, `evaluate`, `export`, and data that decides no weights."""
     return _Writer(recipe, identities, "b").form()
 
 
@@ -62,13 +62,14 @@ class _Writer:
         self.recipe = recipe
         self.levels = levels
         self.size = 0
+        self.deciding = _deciding(recipe)
         self.contents = {path: identities[named] for path, named in references(recipe) if named in identities}
 
     def form(self) -> dict[str, object]:
         recipe = self.recipe
         whole = "s" in self.levels
         form: dict[str, object] = {"recipe": "1", "seed": str(recipe.seed), "model": self.block(recipe.model, "model")}
-        data = {label: self.data(label) for label in sorted(recipe.data)}
+        data = {label: self.data(label) for label in sorted(recipe.data) if whole or label in self.deciding}
         form["data"] = self.named(data, "data")
         form["stages"] = [self.stage(stage) for stage in recipe.stages]
         if whole:
@@ -83,7 +84,9 @@ class _Writer:
 
     def data(self, label: str) -> dict[str, object]:
         spec = self.recipe.data[label]
-        return {**self.block(spec, f"data.{label}" if label else "data"), "columns": self.tidy(dict(spec.columns))}
+        form = {**self.block(spec, f"data.{label}" if label else "data"), "columns": self.tidy(dict(spec.columns))}
+        left_out = set() if "s" in self.levels else {"validation", "test"} - self.deciding[label]
+        return {name: value for name, value in form.items() if name not in left_out}
 
     def stage(self, stage: StageSpec) -> dict[str, object]:
         path = f"stage.{stage.name}"
@@ -151,6 +154,16 @@ class _Writer:
             message = f"with every value written out, the recipe is larger than {MAX_BYTES // 1024:,} KiB"
             help = ("a long value counts each time it is used",)
             raise RecipeError(Diagnostic("E043", message, at, help=help))
+
+
+def _deciding(recipe: Recipe) -> dict[str, set[str]]:
+    """Data set -> its splits that decide weights: those that stages read, and where classes or choices are told
+    apart those that are measured on as well."""
+    found: dict[str, set[str]] = {stage.data: {"train"} for stage in recipe.stages if stage.reads_data}
+    if recipe.model.task not in SPLITS_APART:
+        for evaluation in recipe.evaluations:
+            found.setdefault(evaluation.data, set()).add(evaluation.split)
+    return found
 
 
 _Named = TypeVar("_Named", EvaluateSpec, PruneSpec, FreezeSpec | GroupSpec | DropSpec)

@@ -33,6 +33,7 @@ import pytest
 from recipelang.cli.main import main
 from recipelang.source.codes import codes
 from tests.cases.finished import FINISHED
+from tests.cases.resumed import RESUMED
 from tests.cases.unsound_models import UNSOUND
 
 FOLDER = Path(__file__).parent / "diagnostics"
@@ -316,6 +317,7 @@ CIRCUMSTANCES = {
     "a run of an older version was interrupted": run_of_an_older_version,
     **FINISHED,
     **UNSOUND,
+    **RESUMED,
 }
 
 

@@ -28,7 +28,7 @@ from recipelang.engine.start import may_start, prepare_folder
 from recipelang.plan.data import load_split
 from recipelang.pruning import patterns, selection
 from recipelang.pruning.shards import is_shard, local, of_weight, shard, whole
-from recipelang.source import RecipeError
+from recipelang.source import Diagnostics, RecipeError
 from recipelang.spec.claims import judge
 from recipelang.spec.effective import effective
 from recipelang.tasks import task_of
@@ -159,11 +159,11 @@ def resumed_on_more(folder: Path) -> None:
     told: list[str] = []
 
     class Listen(Silent):
-        def message(self, text: str) -> None:
-            told.append(text)
+        def found(self, findings: Diagnostics) -> None:
+            told.extend(note for d in findings for note in d.notes)
 
     run(contract(folder, "movement", "unstructured", "global"), folder / "cut-by-one", Listen(), resume=True)
-    assert told[0].startswith("the checkpoint was written by 1 process, 2 go on:"), told
+    assert "processes: 1 before, 2 now" in told, told
     with contextlib.suppress(Interrupted):  # for one process to go on from
         run(folder / "contract.recipe", folder / "cut-by-two", StopAt(5) if processes.main() else None)
 

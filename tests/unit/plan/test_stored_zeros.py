@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from recipelang.provenance import weights
+from recipelang.plan import zeros as weights
 from recipelang.pruning.patterns import keeps_to
 
 PATTERNS = (("N:M", (2, 4)), ("block", (4, 1)), ("block", (2, 2)), ("block", (1, 4)))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from recipelang.plan.safetensors_header import header_length, read_header
+from recipelang.plan.remembered import file_digest, remembered
+from recipelang.plan.safetensors_header import header_length, read_header, weight_files
 from recipelang.storage.reading import open_regular
 from recipelang.storage.strict_json import parse_json
 
@@ -33,6 +34,23 @@ class Counted:
     @property
     def size(self) -> int:
         return int(np.prod(self.shape, dtype=np.int64))
+
+
+def stored_zeros(folder: Path) -> dict[str, int]:
+    """Tensor of a model folder -> its exact zeros, by the names in its files; each file is counted once."""
+    found: dict[str, int] = {}
+    for name in weight_files(folder):
+        path = folder / name
+
+        def look(path: Path = path) -> dict[str, int]:
+            return {tensor: counted.zeros for tensor, counted in count(path)}
+
+        found |= remembered("zeros", [1, file_digest(path)], _are_counts, look)
+    return found
+
+
+def _are_counts(found: object) -> bool:
+    return isinstance(found, dict) and all(type(n) is int and n >= 0 for n in found.values())
 
 
 def count(path: Path, patterns: tuple[Pattern, ...] = ()) -> Iterator[tuple[str, Counted]]:

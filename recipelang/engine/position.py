@@ -1,0 +1,101 @@
+"""Where a run is: what `state.json` of a checkpoint holds, and what of it must agree with the plan."""
+
+from __future__ import annotations
+
+import random
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from recipelang.plan.types import Plan
+
+#: of the files of a checkpoint; one that an earlier release wrote is refused
+FORMAT = 2
+
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
+#: an infinite perplexity is written as a text: JSON has no word for it
+Measured = Annotated[float, Field(strict=False, allow_inf_nan=True)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="strings")
+
+
+class Session(_Strict):
+    """One start of a run, the first or a resume: what decided its bits, and what was claimed of its result."""
+
+    started: str
+    stage: Count = 0
+    step: Count = 0
+    environment: dict[str, Any]
+    spec: Digest
+    claims: list[str] = []
+
+
+class Position(_Strict):
+    """Where the run goes on: the next step of a stage, and what was measured until then."""
+
+    behaviour: Digest
+    stage: Count = 0
+    step: Count = 0
+    metrics: dict[str, Measured] = {}
+    seconds: dict[str, Measured] = {}
+    zeros_at_start: dict[str, Count] = {}
+    stage_models: dict[str, Digest] = Field(
+        default={}, description="of stages that teach, the digest of what they left"
+    )
+    sessions: list[Session] = []
+
+
+class Saved(Position):
+    """A position as it lies in a checkpoint, with the random state of Python."""
+
+    format: Literal[2]
+    python: tuple[Literal[3], Annotated[list[Count], Field(min_length=625, max_length=625)], float | None]
+
+
+def saved(position: Position) -> str:
+    version, numbers, gauss = random.getstate()
+    body = Saved(**position.model_dump(), format=FORMAT, python=(version, list(numbers), gauss))  # type: ignore[arg-type]
+    return body.model_dump_json()
+
+
+def misplaced(position: Position, plan: Plan) -> str | None:
+    """Why a position is none of this plan, if it is not."""
+    if position.stage > len(plan.stages):
+        return f"it says stage {position.stage}, and there are {len(plan.stages)}"
+    here = plan.stages[position.stage] if position.stage < len(plan.stages) else None
+    if position.step > (here.steps if here is not None else 0):
+        return f"it says step {position.step:,} of a stage of {here.steps if here is not None else 0:,}"
+    if position.zeros_at_start.keys() != set(plan.never):
+        return "it counts the zeros of other tensors than the protected ones"
+    taught = {
+        d.teacher.removeprefix("stage.") for s in plan.stages for d in s.distills if d.teacher.startswith("stage.")
+    }
+    if not {s.name for s in plan.stages[: position.stage]} & taught <= position.stage_models.keys():
+        return "it does not say what its stages left for their students"
+    if not position.sessions:
+        return "it does not say what wrote it"
+    return None
+
+
+def masked(plan: Plan, position: Position) -> set[str]:
+    """The parameters that have a mask there: those of every event before, unless they were released since."""
+    found: set[str] = set()
+    for stage in plan.stages[: position.stage + 1]:
+        whole = min(stage.steps, plan.rehearsal or stage.steps)
+        done = position.step if stage.index == position.stage else whole
+        if stage.index == position.stage and done == 0:
+            break
+        for prune in stage.prunes:
+            names = {t.name for t in prune.targets}
+            if prune.method == "release":
+                found -= names
+            elif (
+                prune.method == "hold"
+                or any(e.step < done for e in prune.events)
+                or (stage.index < position.stage and whole == stage.steps and prune.events)
+            ):
+                found |= names
+    return found

@@ -1,0 +1,74 @@
+"""The starts of a run: its first and every resume, each with what decided its bits and what was claimed then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from recipelang.engine.environment import deciding, differences
+from recipelang.engine.position import Position, Session
+from recipelang.plan.types import Plan
+from recipelang.source import Diagnostic, Diagnostics, fail
+
+#: lines of a message; the rest is counted
+_SHOWN = 6
+
+
+def session(plan: Plan, around: Mapping[str, Any], device: str, position: Position) -> Session:
+    """The start that happens now. `around`: of `environment`; `device`: `cpu` or `cuda`."""
+    return Session(
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        stage=position.stage,
+        step=position.step,
+        environment={**deciding(around, device), "stages": _attributes(plan)},
+        spec=plan.spec_digest,
+        claims=[f"{c.kind} {c.text}" for c in plan.claims],
+    )
+
+
+def _attributes(plan: Plan) -> dict[str, dict[str, str]]:
+    """What a recipe may change without being another experiment, and what yet changes bits: rounding, dropout."""
+    found = {}
+    for stage in plan.stages:
+        caches = [d.cache for d in stage.distills if d.cache]
+        own = {"micro_batch": str(stage.micro_batch), "compile": str(stage.compile).lower()}
+        found[stage.name] = own | ({"cache": caches[0]} if caches else {})
+    return found
+
+
+def resumed(before: Session, now: Session, *, exact: bool) -> Diagnostics:
+    """W176 and W177 for what is not as it was; E196 in place of W176 when the same bits are asked for."""
+    found = Diagnostics()
+    if told := differences(before.environment, now.environment):
+        notes = [*told[:_SHOWN], *([f"and {len(told) - _SHOWN} more"] if len(told) > _SHOWN else [])]
+        if exact:
+            way_out = "restore what was there before, or resume without `--exact`"
+            raise fail("E196", "this run cannot continue with the same bits", notes=notes, help=way_out)
+        help = ("restore what was there before for the same bits; `--exact` refuses other ones",)
+        message = "this run continues in another environment"
+        found.add(Diagnostic("W176", message, notes=(*notes, "`run.json` records both"), help=help))
+    if before.spec != now.spec:
+        gone = [f"before: {text}" for text in before.claims if text not in now.claims]
+        new = [f"now: {text}" for text in now.claims if text not in before.claims]
+        told = [*gone, *new] or ["evaluations, exports, or what they read were edited"]
+        message = "the claims of this run have changed since it began"
+        if not gone and not new:
+            message = "what this run measures or exports has changed since it began"
+        help = ("nothing, if that was meant: `run.json` records both sets",)
+        found.add(Diagnostic("W177", message, notes=tuple(told[: 2 * _SHOWN]), help=help))
+    return found
+
+
+def environments(sessions: Sequence[Session]) -> list[dict[str, Any]]:
+    """For the run digest: the environment of each part of the run, with where it began; one for a run of one kind."""
+    found: list[dict[str, Any]] = []
+    for one in sessions:
+        if found and (one.stage, one.step) == (found[-1]["stage"], found[-1]["step"]):
+            found.pop()  # it left nothing
+        if not found or one.environment != found[-1]["environment"]:
+            found.append({"stage": one.stage, "step": one.step, "environment": one.environment})
+    return [
+        {**part, "stage": str(part["stage"]), "step": str(part["step"])} if i else {"environment": part["environment"]}
+        for i, part in enumerate(found)
+    ]

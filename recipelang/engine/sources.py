@@ -1,0 +1,50 @@
+"""Models and data of a plan, looked at again when they are read: a run is of what was planned, or it stops."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from recipelang.plan.facts import model_digest
+from recipelang.plan.remembered import file_digest
+from recipelang.plan.types import Plan, SplitPlan
+from recipelang.source import RecipeError, fail
+
+_HELP = "restore what was there, and `recipelang resume` the run; or start again with `run --overwrite`"
+
+
+def unchanged(plan: Plan) -> None:
+    """E195 when the model, a teacher or a data file is not the one that was planned."""
+    if plan.model.digest:
+        same_model(Path(plan.model.path), plan.model.digest, f"the model `{plan.model.ref}`")
+    for d in (d for stage in plan.stages for d in stage.distills):
+        if d.teacher_digest:
+            same_model(Path(d.teacher), d.teacher_digest, f"the teacher `{d.teacher_ref}`")
+    for split in (s for data in plan.data for s in data.splits.values()):
+        same_data(split)
+
+
+def same_model(folder: Path, digest: str, what: str) -> None:
+    """E195 when a folder does not hold the model of this digest."""
+    try:
+        now = model_digest(folder)
+    except (RecipeError, OSError):
+        raise _changed(f"{what} is gone", folder) from None
+    if now != digest:
+        raise _changed(f"{what} has changed during the run", folder)
+
+
+def same_data(split: SplitPlan) -> None:
+    """E195 when a file of data is not the one that was planned."""
+    if not split.digest:
+        return
+    path = Path(split.reference)
+    try:
+        now = "sha256:" + file_digest(path)
+    except OSError:
+        raise _changed(f"the data file `{path.name}` is gone", path) from None
+    if now != split.digest:
+        raise _changed(f"the data file `{path.name}` has changed during the run", path)
+
+
+def _changed(message: str, path: Path) -> RecipeError:
+    return fail("E195", message, notes=[f"the place is {path}"], help=_HELP)
