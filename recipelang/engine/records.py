@@ -134,7 +134,7 @@ def read_plan(out: Path, code: str = "E137") -> Plan:
         return read_model(out / "recipe" / "plan.json", Plan, MAX_PLAN, inside=out)
     except Unreadable as error:
         if error.why is Why.MISSING:
-            help = "name the output folder of an earlier `recipelang run`"
+            help = "name the folder of an earlier `recipelang run`, or start again with `run --overwrite`"
             raise fail(code, f"`{out}` holds no run", help=help) from None
         raise error.coded(code, help="start again with `run --overwrite`") from None
 
