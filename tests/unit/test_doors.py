@@ -33,7 +33,7 @@ ALLOWED = {
     "engine/teacher_cache.py": "safetensors, after `check_regular`",
     "engine/export.py": "weights that it has just written, in a folder of its own",
     "loops/trainer.py": "safetensors, after `check_regular`",
-    "provenance/weights.py": "weights mapped into memory, after their header was read through `storage`",
+    "plan/zeros.py": "weights mapped into memory, after their header was read through `storage`",
     "cli/crash.py": "its report, in the system's folder for such files",
     "cli/main.py": "the null device",
     "plan/weights.py": "weights mapped into memory, after their header was read through `storage`",
