@@ -50,7 +50,7 @@ $(LLM_COMPRESSOR)/.done: $(VENV)/.done
 	$(PYTHON) -m venv $(LLM_COMPRESSOR)
 	$(LLM_COMPRESSOR)/bin/python -m pip install --quiet --no-deps llmcompressor==0.14.0.1 compressed-tensors==0.20.0 \
 		loguru==0.7.3 requests urllib3 idna certifi charset-normalizer
-	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+	$(BIN)/python -c "import sys; print(*(p for p in sys.path if p.endswith('site-packages')), sep='\n')" \
 		> $$($(LLM_COMPRESSOR)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/over.pth
 	@touch $@
 

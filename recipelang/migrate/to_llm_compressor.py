@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from recipelang.migrate import names
+from recipelang.migrate.oneshot_arguments import comments
 from recipelang.plan import match as matching
 from recipelang.plan.facts import ModelFacts, read_model_facts
 from recipelang.plan.references import locate_model
@@ -20,9 +21,18 @@ from recipelang.spec.blocks import PruneSpec, StageSpec
 from recipelang.spec.check import Recipe
 
 _MODIFIERS = {"sparsegpt": "SparseGPTModifier", "wanda": "WandaPruningModifier"}
+#: what it has, and does in training alone: `oneshot(...)` sets masks, and never applies them to the weights
+_IN_TRAINING = {"magnitude": "MagnitudePruningModifier", "hold": "ConstantPruningModifier"}
 #: the ranking set of each there
 _SCOPES = {"sparsegpt": "uniform", "wanda": "row"}
-_IN_LAYER = re.compile(r"(?:.*\.)?layers\.(\d+)\.(.+)\.weight", re.ASCII)
+_IN_LAYER = re.compile(r"(?:.*\.)?(layers?)\.(\d+)\.(.+)\.weight", re.ASCII)
+#: heads that share the embeddings' matrix: modules there, no tensors of their own here
+_TIED = {
+    ("llama", "causal_lm"): "lm_head",
+    ("bert", "masked_lm"): "cls.predictions.decoder",
+    ("roberta", "masked_lm"): "lm_head.decoder",
+    ("distilbert", "masked_lm"): "vocab_projector",
+}
 
 
 def convert(recipe: Recipe, beside: Path) -> str:
@@ -59,12 +69,7 @@ def _counts_layers(selector: sel.Selector) -> bool:
 
 def _head(recipe: Recipe, facts: ModelFacts) -> Iterator[str]:
     yield f"# {line_of(recipe.name)}, written by recipelang\n"
-    data = next((recipe.data[s.data] for s in recipe.stages if s.reads_data and s.data in recipe.data), None)
-    given = [f"model={json.dumps(recipe.model.base.removeprefix('hf://'))}"]
-    if data is not None:
-        limits = (("num_calibration_samples", data.samples), ("max_seq_length", data.max_length))
-        given += [f"{name}={value}" for name, value in limits if value is not None]
-    yield f"# the rest are arguments of its `oneshot(...)`: {', '.join(given)}\n"
+    yield from comments(recipe, facts)
     if facts.path == Path():
         yield "# names of layers are those of a Llama model\n"
 
@@ -72,8 +77,9 @@ def _head(recipe: Recipe, facts: ModelFacts) -> Iterator[str]:
 def _stage(recipe: Recipe, stage: StageSpec, index: int, facts: ModelFacts, found: Diagnostics) -> str:
     at = f"stage.{stage.name}"
 
-    def refuse(where: str, message: str, help: str | None = None) -> None:
-        found.add(Diagnostic("E115", message, recipe.label(where), help=(help,) if help else ()))
+    def refuse(where: str, message: str, help: str | None = None, why: str | None = None) -> None:
+        notes = (why,) if why else ()
+        found.add(Diagnostic("E115", message, recipe.label(where), notes=notes, help=(help,) if help else ()))
 
     if stage.mode != "one_shot":
         refuse(at, "llm-compressor does not train", "convert a recipe of one-shot stages")
@@ -85,7 +91,14 @@ def _stage(recipe: Recipe, stage: StageSpec, index: int, facts: ModelFacts, foun
     for prune in stage.prunes:
         path = f"{at}.prune.{prune.name}"
         method = prune.method.name
-        if method not in _MODIFIERS:
+        if its := _IN_TRAINING.get(method):
+            refuse(
+                f"{path}.method",
+                f"llm-compressor does not prune by `{method}` in one shot",
+                "`sparsegpt` and `wanda` are done there",
+                f"its `{its}` sets masks, and applies them at steps of an optimizer only",
+            )
+        elif method not in _MODIFIERS:
             refuse(
                 f"{path}.method", f"llm-compressor has no modifier for `{method}`", "`sparsegpt` and `wanda` have one"
             )
@@ -111,43 +124,67 @@ def _modifier(recipe: Recipe, prune: PruneSpec, path: str, later: bool, facts: M
     chosen = matching.matrices(matching.match(prune.targets, facts), facts)
     if not chosen:
         raise matching.nothing(prune.targets, facts, recipe.label(f"{path}.targets"))
-    targets, ignore = _named({t.name for t in chosen}, facts)
+    method = prune.method.name
+    if table := next((t for t in chosen if "linear" not in t.roles), None):
+        message = f"llm-compressor leaves `{table.name}` dense with `{method}`"
+        help = ("it prunes linear layers alone: write `except @embeddings`",)
+        raise RecipeError(Diagnostic("E115", message, recipe.label(f"{path}.targets"), help=help))
     assert prune.sparsity is not None and prune.sparsity.plain is not None
     values: dict[str, object] = {"sparsity": float(prune.sparsity.plain)}
     if prune.pattern.kind == "N:M":  # there the first number is of those that go
         values["mask_structure"] = f"{prune.pattern.b - prune.pattern.a}:{prune.pattern.b}"
-    if prune.method.name == "sparsegpt":
+    if method == "sparsegpt":
         block, damp = prune.method.get("block"), prune.method.get("damp")
         assert isinstance(damp, Fraction)
         values |= {"block_size": block, "dampening_frac": float(damp)}
         if later:
             values["preserve_sparsity_mask"] = True
-    values["targets"] = targets
-    if ignore:
-        values["ignore"] = ignore
-    return [f"    {_MODIFIERS[prune.method.name]}:", *(f"      {k}: {json.dumps(v)}" for k, v in values.items())]
+    targets = [t.name for t in chosen]
+    if ignore := _all_but(set(targets), facts):
+        values |= {"targets": ["Linear"], "ignore": ignore}
+    else:
+        values["targets"] = _patterns(targets, facts.layers)
+    return [f"    {_MODIFIERS[method]}:", *(f"      {k}: {json.dumps(v)}" for k, v in values.items())]
 
 
-def _named(chosen: set[str], facts: ModelFacts) -> tuple[list[str], list[str]]:
-    """Modules by class where that is all of them, else by regular expressions over names."""
+def _all_but(chosen: set[str], facts: ModelFacts) -> list[str]:
+    """What is ignored where the chosen are all linear layers of all blocks; nothing where they are not.
+
+    SparseGPT and Wanda ask for a module that is a target itself by its name and a dot, `lm_head.`: a plain name is
+    never that, and ignores nothing.
+    """
     linear = {t.name for t in facts.tensors if "linear" in t.roles and len(t.shape) == 2}
-    outside = sorted(n.removesuffix(".weight") for n in linear - chosen)
-    if chosen <= linear and not any(_IN_LAYER.fullmatch(n) for n in linear - chosen):
-        return ["Linear"], outside
-    layers: dict[str, set[int]] = defaultdict(set)
-    plain: list[str] = []
+    if any(_IN_LAYER.fullmatch(n) for n in linear - chosen):
+        return []
+    outside = {n.removesuffix(".weight") for n in linear - chosen}
+    if tied := _TIED.get((facts.family, facts.task)):
+        outside |= {tied} - {n.removesuffix(".weight") for n in chosen}
+    return [_ignored(name, chosen) for name in sorted(outside)]
+
+
+def _ignored(name: str, chosen: set[str]) -> str:
+    pattern = rf".*{re.escape(name)}"
+    if any(re.match(pattern, c.removesuffix("weight")) for c in chosen):
+        pattern = rf"{re.escape(name)}\.?$"
+    return f"re:{pattern}"
+
+
+def _patterns(chosen: list[str], depth: int) -> list[str]:
+    """Regular expressions over the names of modules."""
+    layers: dict[tuple[str, str], set[int]] = defaultdict(set)
+    found: list[str] = []
     for name in sorted(chosen):
-        if found := _IN_LAYER.fullmatch(name):
-            layers[found[2]].add(int(found[1]))
+        if match := _IN_LAYER.fullmatch(name):
+            layers[match[1], match[3]].add(int(match[2]))
         else:
-            plain.append(name.removesuffix(".weight"))
-    alike: dict[frozenset[int], list[str]] = defaultdict(list)
-    for part, where in layers.items():
-        alike[frozenset(where)].append(part)
-    return [_regex(parts, where, facts.layers) for where, parts in alike.items()] + plain, []
+            found.append(name.removesuffix(".weight"))
+    alike: dict[tuple[str, frozenset[int]], list[str]] = defaultdict(list)
+    for (word, part), where in layers.items():
+        alike[word, frozenset(where)].append(part)
+    return [_regex(word, parts, where, depth) for (word, where), parts in alike.items()] + found
 
 
-def _regex(parts: list[str], layers: frozenset[int], depth: int) -> str:
+def _regex(word: str, parts: list[str], layers: frozenset[int], depth: int) -> str:
     at = r"\d+" if len(layers) == depth else "(" + "|".join(map(str, sorted(layers))) + ")"
     what = "|".join(re.escape(p) for p in parts)
-    return rf"re:.*layers\.{at}\.({what})$"
+    return rf"re:.*{word}\.{at}\.({what})$"

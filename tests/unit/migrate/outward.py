@@ -13,6 +13,15 @@ ONE_SHOT = {
     "head": _stage("sparse", "targets = (@linear & @decoder) except @down", "method = sparsegpt", "sparsity = 50%"),
     "two": _stage("first", _BODY, "method = sparsegpt", "sparsity = 50%")
     + _stage("second", "targets = @ffn & @decoder", "method = sparsegpt", "sparsity = 70%"),
+    "mixed": _stage("first", _BODY, "method = wanda", "sparsity = 30%")
+    + _stage("second", "targets = @ffn & @decoder", "method = sparsegpt", "sparsity = 70%"),
+}
+#: a model of full size, its task, and targets that are all linear layers but the head
+PRUNES_ALL_BUT = {
+    "tied": ("llama-1b", "causal_lm", "@linear & @decoder"),
+    "answers": ("bert-base", "question_answering", "@linear & @encoder"),
+    "masked": ("bert-base", "masked_lm", "@linear & @encoder"),
+    "parts": ("bert-base", "question_answering", "@ffn & @encoder"),
 }
 PARTS = {
     "plain": ["stage sparse {", "targets = @linear & @decoder", "method = wanda(scope = row) sparsity = 60%"],
@@ -20,4 +29,5 @@ PARTS = {
     "parts": ["targets = @attention method = wanda(scope = row) pattern = 2:4 sparsity = 50%"],
     "head": ["targets = @attention | @gate | @up method = sparsegpt(block = 128, damp = 0.01) sparsity = 50%"],
     "two": ["stage first {", "stage second {", "targets = @ffn method = sparsegpt"],
+    "mixed": ["stage first {", "stage second {", "targets = @ffn method = sparsegpt(block = 128, damp = 0.01)"],
 }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from transformers import TrainingArguments, get_scheduler
 
 from recipelang.migrate import to_llm_compressor, to_training_arguments
@@ -16,13 +18,17 @@ from recipelang.plan.schedule import segments
 from recipelang.schedules.stepwise import at
 from recipelang.source import Diagnostics, RecipeError, Source
 from recipelang.spec.check import Recipe, check
-from tests.unit.migrate.outward import ONE_SHOT, PARTS
+from tests.model_configs import make_config
+from tests.unit.migrate.outward import ONE_SHOT, PARTS, PRUNES_ALL_BUT
 
-HEAD = 'recipe 1 "a"\nmodel { base = "hf://a/llama", task = causal_lm }\ndata { source = "hf://a/set" }\n'
+HEAD = 'recipe 1 "a"\nmodel {{ base = "{base}", task = {task} }}\ndata {{ {data} }}\n'
 
 
-def checked(body: str) -> Recipe:
-    found = check(Source("a.recipe", HEAD + body), complete=True)
+def checked(
+    body: str, base: str = "hf://a/llama", task: str = "causal_lm", data: str = 'source = "hf://a/set"'
+) -> Recipe:
+    text = HEAD.format(base=base, task=task, data=data) + body
+    found = check(Source("a.recipe", text), complete=True)
     assert found.recipe is not None, list(found.diagnostics)
     return found.recipe
 
@@ -114,7 +120,11 @@ def test_it_comes_back_as_the_same_pruning(name: str) -> None:
 def test_the_text_is_this() -> None:
     assert to_llm_compressor.convert(checked(ONE_SHOT["pattern"]), Path()) == (
         "# a, written by recipelang\n"
-        '# the rest are arguments of its `oneshot(...)`: model="a/llama"\n'
+        '# the rest are arguments of its `oneshot(...)`: model="a/llama", precision="float32", '
+        'dataset=load_dataset("a/set", split="train"), num_calibration_samples=None, max_seq_length=384, '
+        "concatenate_data=True\n"
+        "# calibrated on hf://a/set, split train, which it cuts and draws its own way: other samples than here\n"
+        "# it has no seed of its own: call `torch.manual_seed(42)` before it\n"
         "# names of layers are those of a Llama model\n"
         "sparse_stage:\n"
         "  pruning_modifiers:\n"
@@ -124,21 +134,84 @@ def test_the_text_is_this() -> None:
         "      block_size: 64\n"
         "      dampening_frac: 0.1\n"
         '      targets: ["Linear"]\n'
-        '      ignore: ["lm_head"]\n'
+        '      ignore: ["re:.*lm_head"]\n'
     )
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (
+            'source = "hf://Salesforce/wikitext", config = "wikitext-2-raw-v1", samples = 128 samples, seed = 7',
+            [
+                'dataset="wikitext", dataset_config_name="wikitext-2-raw-v1", splits="train", num_calibration_samples=128',
+                "hf://Salesforce/wikitext, configuration wikitext-2-raw-v1, split train",
+                "torch.manual_seed(7)",
+            ],
+        ),
+        (
+            'source = "hf://a/set@v2", config = "b", train = "test"',
+            ['dataset=load_dataset("a/set", "b", split="test", revision="v2")'],
+        ),
+        (
+            'train = "texts/train.jsonl", max_length = 64 tokens, shuffle = false\n columns { text = "body" }',
+            [
+                'dataset=load_dataset("json", data_files="texts/train.jsonl", split="train"), text_column="body"',
+                "shuffle_calibration_samples=False, max_seq_length=64, concatenate_data=True",
+            ],
+        ),
+        ('source = "a.tsv"', ['load_dataset("csv", data_files="a.tsv", split="train", delimiter="\\t")']),
+        ('train = "all.txt"', ['load_dataset("text", data_files="all.txt", split="train", sample_by="document")']),
+    ],
+)
+def test_model_data_and_seed_are_arguments_beside_it(data: str, said: list[str]) -> None:
+    text = to_llm_compressor.convert(checked(ONE_SHOT["plain"], data=data), Path())
+    assert [part for part in said if part not in text] == []
+    assert all(line.startswith("#") for line in text.partition("sparse_stage")[0].splitlines())
+
+
+def test_a_revision_is_an_argument() -> None:
+    text = to_llm_compressor.convert(checked(ONE_SHOT["plain"], base="hf://a/llama@v1"), Path())
+    assert 'model="a/llama", model_revision="v1"' in text
+
+
+def test_what_a_recipe_measures_and_promises_is_said_to_stay() -> None:
+    more = "evaluate dev { metrics = [perplexity] }\nexpect sparsity(@linear & @decoder) == 60% ± 1%"
+    text = to_llm_compressor.convert(checked(ONE_SHOT["plain"] + more), Path())
+    assert "# not said here: what the recipe's `evaluate` and `expect` measure and promise\n" in text
+
+
+@pytest.mark.parametrize("model", PRUNES_ALL_BUT)
+def test_what_is_ignored_is_a_pattern(model: str, tmp_path: Path) -> None:
+    """SparseGPT and Wanda ask for `lm_head.`, with a dot, which a plain name never is; a tied head is a module as well."""
+    config, task, targets = PRUNES_ALL_BUT[model]
+    folder = make_config(tmp_path / "model", config, task)
+    body = (
+        f"stage sparse {{ mode = one_shot\n prune weights {{ targets = {targets}, method = wanda, sparsity = 50% }} }}"
+    )
+    found = yaml.safe_load(to_llm_compressor.convert(checked(body, base=str(folder), task=task), tmp_path))
+    ((_, its),) = found["sparse_stage"]["pruning_modifiers"].items()
+    heads = {"tied": ["lm_head"], "answers": ["qa_outputs"], "masked": ["decoder", "dense"], "parts": []}[model]
+    assert all(pattern.startswith("re:") for pattern in its.get("ignore", ()))
+    for head in heads:
+        assert any(re.match(p[3:], f"{_FULL.get(head, head)}.") for p in its["ignore"])
+    inner = "model.layers.3.mlp.up_proj." if config == "llama-1b" else "bert.encoder.layer.3.output.dense."
+    assert not any(re.match(pattern[3:], inner) for pattern in its.get("ignore", ()))
+
+
+_FULL = {"decoder": "cls.predictions.decoder", "dense": "cls.predictions.transform.dense"}
 
 
 @pytest.mark.parametrize(
     "part",
     [
-        "method = magnitude", "method = wanda(scope = uniform)", "method = sparsegpt(scope = erk)",
-        "method = sparsegpt\npattern = block(1, 4)", "method = sparsegpt\norder = parallel",
+        "method = magnitude", "method = random", "method = hold", "method = wanda(scope = uniform)",
+        "method = sparsegpt(scope = erk)", "method = sparsegpt\npattern = block(1, 4)", "method = sparsegpt\norder = parallel",
     ],
 )  # fmt: skip
 def test_what_it_cannot_do_is_refused(part: str) -> None:
-    body = (
-        f"stage sparse {{ mode = one_shot\n prune weights {{ targets = @linear & @decoder\n{part}\nsparsity = 50% }} }}"
-    )
+    sparsity = "" if "hold" in part else "sparsity = 50%"
+    body = f"stage sparse {{ mode = one_shot\n prune weights {{ targets = @linear & @decoder\n{part}\n{sparsity} }} }}"
     with pytest.raises(RecipeError) as error:
         to_llm_compressor.convert(checked(body), Path())
     assert [d.code for d in error.value.diagnostics] == ["E115"]
@@ -148,3 +221,25 @@ def test_layers_are_not_guessed() -> None:
     body = "stage sparse { mode = one_shot\n prune w { targets = @linear & layers(0..3), method = wanda, sparsity = 50% } }"
     with pytest.raises(RecipeError, match="E115: these layers are counted"):
         to_llm_compressor.convert(checked(body), Path())
+
+
+@pytest.mark.parametrize(
+    ("data", "targets", "more"),
+    [
+        ('source = "lib://facts"', "@linear & @decoder", ""),
+        ('source = "a.arrow"', "@linear & @decoder", ""),
+        ('source = "hf://a/set"', "(@linear & @decoder) | @embeddings", ""),
+        (
+            'source = "hf://a/set"',
+            "@linear & @decoder",
+            'data b { source = "hf://a/b" }\nstage more { mode = one_shot, data = b\n'
+            "prune w { targets = @linear & @decoder, method = wanda, sparsity = 70% } }",
+        ),
+    ],
+)
+def test_what_it_cannot_load_or_reach_is_refused(data: str, targets: str, more: str) -> None:
+    body = f"stage sparse {{ mode = one_shot\n prune w {{ targets = {targets}, method = wanda, sparsity = 50% }} }}\n"
+    with pytest.raises(RecipeError) as error:
+        to_llm_compressor.convert(checked(body + more, data=data), Path())
+    assert [d.code for d in error.value.diagnostics] == ["E115"]
+    assert error.value.diagnostics[0].primary is not None

@@ -1,0 +1,135 @@
+"""What llm-compressor's `oneshot(...)` is called with beside a recipe: model, data, samples, lengths, seed.
+
+Its recipes hold modifiers alone, so this becomes comments. Names and defaults are those of its release 0.14.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+
+from recipelang.plan.data import DEFAULT_LENGTH
+from recipelang.plan.facts import ModelFacts
+from recipelang.source import Diagnostic, RecipeError
+from recipelang.source.render import line_of
+from recipelang.spec.blocks import DataSpec, StageSpec
+from recipelang.spec.check import Recipe
+from recipelang.spec.references import is_split
+
+#: data sets of the Hub that it knows by a word and reads as plain text; of other words it makes dialogues
+_WORDS = {"salesforce/wikitext": "wikitext", "wikitext": "wikitext", "allenai/c4": "c4"}
+#: ending -> the loader of `datasets`, and what it has to know
+_FILES = {
+    ".json": ("json", ""),
+    ".jsonl": ("json", ""),
+    ".csv": ("csv", ""),
+    ".tsv": ("csv", ', delimiter="\\t"'),
+    ".parquet": ("parquet", ""),
+    ".txt": ("text", ', sample_by="document"'),
+}
+#: task -> transformers' class: by a name alone it loads a causal language model
+_CLASSES = {
+    "question_answering": "AutoModelForQuestionAnswering",
+    "sequence_classification": "AutoModelForSequenceClassification",
+    "token_classification": "AutoModelForTokenClassification",
+    "multiple_choice": "AutoModelForMultipleChoice",
+    "masked_lm": "AutoModelForMaskedLM",
+}
+
+
+def comments(recipe: Recipe, facts: ModelFacts) -> Iterator[str]:
+    """Lines of a YAML comment.
+
+    Raises:
+        RecipeError: E115, for data that it cannot load, and for stages that read several.
+    """
+    reading = [stage for stage in recipe.stages if stage.reads_data and stage.data in recipe.data]
+    given = [*_model(recipe)]
+    told: list[str] = []
+    if reading:
+        _all_read_the_same(recipe, reading)
+        data = recipe.data[reading[0].data]
+        told = [f"# calibrated on {_named(data)}, which it cuts and draws its own way: other samples than here\n"]
+        given += _data(recipe, reading[0], data, facts)
+        if recipe.model.task != "causal_lm":
+            number = f"{data.samples} examples" if data.samples else "all examples"
+            told.append(f"# LOADER is a DataLoader of your own, of {number}: by itself it reads plain texts only\n")
+        seed = next(s for s in (data.seed, reading[0].seed, recipe.seed) if s is not None)
+        told.append(f"# it has no seed of its own: call `torch.manual_seed({seed})` before it\n")
+    yield f"# the rest are arguments of its `oneshot(...)`: {', '.join(given)}\n"
+    yield from told
+    if left := [name for name, blocks in (("evaluate", recipe.evaluations), ("expect", recipe.claims)) if blocks]:
+        yield f"# not said here: what the recipe's {' and '.join(f'`{b}`' for b in left)} measure and promise\n"
+
+
+def _all_read_the_same(recipe: Recipe, reading: list[StageSpec]) -> None:
+    if other := next((stage for stage in reading if stage.data != reading[0].data), None):
+        message = "llm-compressor calibrates all stages on the same data"
+        label = recipe.label(f"stage.{other.name}.data")
+        raise RecipeError(Diagnostic("E115", message, label, help=("convert a recipe for each data set",)))
+
+
+def _model(recipe: Recipe) -> Iterator[str]:
+    name, _, version = recipe.model.base.removeprefix("hf://").partition("@")
+    version = recipe.model.revision or version
+    if recipe.model.task == "causal_lm":
+        yield f"model={json.dumps(name)}"
+        if version:
+            yield f"model_revision={json.dumps(version)}"
+    else:
+        revision = f", revision={json.dumps(version)}" if version else ""
+        yield f"model={_CLASSES[recipe.model.task]}.from_pretrained({json.dumps(name)}{revision})"
+        yield f"tokenizer={json.dumps(name)}"
+    yield 'precision="float32"'
+
+
+def _where(data: DataSpec) -> tuple[str, str]:
+    """The reference of the training split, and the split's name there."""
+    if data.train is None or (data.source is not None and is_split(data, data.train)):
+        return data.source or "", data.train or "train"
+    return data.train, "train"
+
+
+def _named(data: DataSpec) -> str:
+    reference, split = _where(data)
+    config = f", configuration {line_of(data.config)}" if data.config else ""
+    return f"{line_of(reference)}{config}, split {line_of(split)}"
+
+
+def _data(recipe: Recipe, stage: StageSpec, data: DataSpec, facts: ModelFacts) -> Iterator[str]:
+    if recipe.model.task != "causal_lm":  # it makes plain texts of everything else
+        yield "dataset=LOADER"
+        return
+    yield from _dataset(recipe, stage, data)
+    if column := dict(data.columns).get("text"):
+        yield f"text_column={json.dumps(column)}"
+    yield f"num_calibration_samples={data.samples}"
+    if not data.shuffle:
+        yield "shuffle_calibration_samples=False"
+    limit = facts.max_positions if facts.path != Path() else DEFAULT_LENGTH
+    yield f"max_seq_length={data.max_length or min(DEFAULT_LENGTH, limit)}"
+    yield "concatenate_data=True"
+
+
+def _dataset(recipe: Recipe, stage: StageSpec, data: DataSpec) -> Iterator[str]:
+    reference, split = _where(data)
+    scheme, _, rest = reference.rpartition("://")
+    name, _, version = rest.partition("@")
+    if scheme == "hf" and not version and name.lower() in _WORDS:
+        yield f"dataset={json.dumps(_WORDS[name.lower()])}"
+        if data.config:
+            yield f"dataset_config_name={json.dumps(data.config)}"
+        yield f"splits={json.dumps(split)}"
+    elif scheme == "hf":
+        config = f", {json.dumps(data.config)}" if data.config else ""
+        revision = f", revision={json.dumps(version)}" if version else ""
+        yield f"dataset=load_dataset({json.dumps(name)}{config}, split={json.dumps(split)}{revision})"
+    elif not scheme and (found := _FILES.get(PurePath(reference).suffix.lower())):
+        loader, more = found
+        yield f'dataset=load_dataset("{loader}", data_files={json.dumps(reference)}, split="train"{more})'
+    else:
+        at = f"data.{stage.data}" if stage.data else "data"
+        label = recipe.label(f"{at}.{'source' if reference == data.source else 'train'}")
+        help = ("name a data set of the Hub, or a file of texts",)
+        raise RecipeError(Diagnostic("E115", f"llm-compressor cannot load `{reference[:80]}`", label, help=help))
