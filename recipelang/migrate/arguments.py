@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
@@ -145,17 +145,43 @@ class Arguments:
         return node
 
     def words(self, key: str) -> list[tuple[str, Span]]:
-        """One word or a list of them, each with its place."""
+        """One word or a list of them, each with its place; a variable stands for what it holds."""
         entry = self.modifier.arguments.get(key)
         self.read.add(key)
-        if entry is None:
+        if entry is None or not self.has(key):
             return []
-        node = plain(entry.value)
-        items = node.items if isinstance(node, List) else (node,)
-        words = [(i.text.strip(), i.span) for i in map(plain, items) if isinstance(i, Scalar) and not is_none(i)]
-        if len(words) < len(items) and not (isinstance(node, Scalar) and is_none(node)):
-            self.refuse(key, f"`{key}` holds something else than names")
+        words: list[tuple[str, Span]] = []
+        for item in self._items(plain(entry.value)):
+            if not isinstance(item, Scalar):
+                self.refuse(key, f"`{key}` holds something else than names")
+                break
+            if x.inside_eval(item.text) is not None:
+                self.refuse(key, f"`{item.text.strip()[:40]}` stands for no name that the file tells")
+                break
+            if not is_none(item):
+                words.append((item.text.strip(), item.span))
         return words
+
+    def named(self, key: str) -> tuple[str, ...] | None:
+        """The words of an argument that is there; none, and told, where it names nothing that can be read."""
+        errors = len(self.found.errors)
+        words = self.words(key)
+        if len(self.found.errors) > errors:
+            return None
+        if not words and key in self.modifier.arguments:
+            self.refuse(key, f"`{key}` names nothing")
+            return None
+        return tuple(word for word, _ in words)
+
+    def _items(self, node: Scalar | List | Map) -> Iterator[Scalar | List | Map]:
+        """Items of a list, or the one that stands alone; of a variable what it holds."""
+        for item in map(plain, node.items) if isinstance(node, List) else (node,):
+            inner = x.inside_eval(item.text) if isinstance(item, Scalar) else None
+            listed = None if inner is None else self.document.listed(inner.strip(), self.modifier.stage)
+            if listed is not None:
+                yield from map(plain, listed.items)
+            else:
+                yield self._behind(item) if isinstance(item, Scalar) else item
 
     def pair(self, key: str) -> tuple[int, int] | None:
         """`[1, 4]`."""
@@ -196,6 +222,12 @@ class Arguments:
             if key in self.modifier.arguments and key not in self.read:
                 self.read.add(key)
                 self.document.without_effect(f"`{key}` has no place here", why, self.modifier.arguments[key].at)
+
+    def only(self, key: str, value: bool | None, why: str, help: str | None = None) -> None:
+        """An argument that is carried over with its default alone; none is `null`."""
+        held = self.flag(key, value) if value is not None else (None if not self.has(key) else "")
+        if held != value and not self.failed:
+            self.refuse(key, why, help)
 
     def finish(self) -> None:
         """An argument that was not asked for may have changed the result: it is lost, and named."""

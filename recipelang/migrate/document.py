@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from recipelang.migrate import expressions as x
+from recipelang.migrate import expressions as x, foreign
 from recipelang.migrate.front_matter import front_matter, training_command
 from recipelang.migrate.nodes import Alias, Anchors, Entry, List, Map, Node, Scalar, compose, plain, tagged
 from recipelang.migrate.scalars import Traps, is_none
@@ -19,6 +19,10 @@ from recipelang.syntax.tokens import KEYWORDS
 LEGACY, NEWER = "SparseML 1, `!Tag` lists", "SparseML and llm-compressor, stages of modifiers"
 #: scalars beside the stages that are no variables
 _HEAD = ("version", "__metadata__", "metadata", "args", "recipe_version")
+
+
+#: of a stage, in the newer loaders
+_UNREAD = ("enabled", "exclude_default", "group", "index")
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Document:
     modifiers: list[Modifier] = field(default_factory=list)
     variables: dict[str, Variable] = field(default_factory=dict)  # by names that no two share
     scopes: dict[str | None, dict[str, str]] = field(default_factory=dict)  # stage -> name as written -> its own
+    lists: dict[tuple[str | None, str], List] = field(default_factory=dict)  # stage, name -> what a variable lists
     stages: dict[str, StageKey] = field(default_factory=dict)
     command: dict[str, str] = field(default_factory=dict)
     known: dict[str, Fraction] = field(default_factory=dict)
@@ -83,6 +88,11 @@ class Document:
 
     def variable(self, written: str, stage: str | None) -> Variable | None:
         return self.variables.get(self.own_name(written, stage))
+
+    def listed(self, written: str, stage: str | None) -> List | None:
+        """The list that a variable of this name holds."""
+        order = (stage, None) if self.dialect == LEGACY else (None, stage)
+        return next((self.lists[scope, written] for scope in order if (scope, written) in self.lists), None)
 
     def scoped(self, formula: x.Expression, stage: str | None) -> x.Expression:
         """The formula with names that no two variables share."""
@@ -112,16 +122,22 @@ def read(source: Source, found: Diagnostics) -> Document:
         help = ("put it between two lines of `---`, as the tools expected it",)
         raise RecipeError(Diagnostic("E111", "this Markdown file holds no recipe", help=help))
     anchors = Anchors()
-    root = compose(source, found, part, anchors)
-    legacy = root is not None and any(True for _ in tagged(root))
+    try:
+        root = compose(source, found, part, anchors)
+    except RecipeError as error:
+        other = foreign.told(source) if error.diagnostics[0].code == "E110" else None
+        raise (RecipeError(other) if other else error) from None
+    legacy = root is not None and any(node.tag.endswith("Modifier") for node in tagged(root))
     document = Document(source, LEGACY if legacy else NEWER, Traps(source), anchor_twice=anchors.twice)
     if part is not None:
         document.command = training_command(source, part)
     if root is not None:
         _Reader(document, found).read(plain(root))
     if not document.modifiers:
+        notes = (f"{foreign.READS}",)
         help = ("a modifier is `- !NAMEModifier` in a list, or `NAMEModifier:` in a group of a stage",)
-        raise RecipeError([*found, Diagnostic("E111", "this file holds no modifiers", help=help)])
+        none = Diagnostic("E111", "this file holds no modifiers", notes=notes, help=help)
+        raise RecipeError([*found, foreign.told(source) or none])
     return document
 
 
@@ -139,13 +155,29 @@ class _Reader:
             value = plain(entry.value)
             if isinstance(value, Scalar):
                 self._variable(entry, value)
+            elif entry.key == "args" and isinstance(value, Map):
+                self._arguments(value, None)
             elif entry.key in _HEAD:
                 continue
-            elif _is_group(value):
+            elif _is_group(value) and not (isinstance(value, Map) and entry.key.endswith("_stage")):
                 self._group(entry.key, value, None, entry.at)
+            elif entry.key.endswith("Modifier"):
+                self._silent(f"`{entry.key}` stands outside of a stage", entry.at)
+                self._modifier(entry.key, entry.at, value, None, "")
+            elif isinstance(value, List):
+                self.document.lists[None, entry.key] = value
             elif isinstance(value, Map):
                 self._stage(entry, value)
         self._evaluate()
+
+    def _arguments(self, block: Map, stage: str | None) -> None:
+        """Variables below `args:`."""
+        for entry in block.entries:
+            value = plain(entry.value)
+            if isinstance(value, Scalar):
+                self._variable(entry, value, stage)
+            elif isinstance(value, List):
+                self.document.lists[stage, entry.key] = value
 
     def _variable(self, entry: Entry, value: Scalar, stage: str | None = None) -> None:
         if entry.key in _HEAD:
@@ -225,21 +257,29 @@ class _Reader:
             if _is_group(value):
                 self._group(inner.key, value, entry.key, inner.at)
             elif inner.key.endswith("Modifier"):
+                self._silent(f"`{inner.key}` stands outside of a group", inner.at)
                 self._modifier(inner.key, inner.at, value, entry.key, "")
+            elif inner.key == "args" and isinstance(value, Map):
+                self._arguments(value, entry.key)
+            elif self.document.dialect == NEWER and inner.key in _UNREAD:
+                self.document.without_effect(f"`{inner.key}` has no place here", "no loader asked for it", inner.at)
             elif isinstance(value, Scalar) and inner.key not in ("run_type", *_HEAD):
                 self._variable(inner, value, entry.key)
+            elif isinstance(value, List):
+                self.document.lists[entry.key, inner.key] = value
         if len(self.document.modifiers) > before:
             self.document.stages[entry.key] = StageKey(entry.key, entry.at, told)
             if self.document.dialect == NEWER and not entry.key.endswith("_stage"):
                 self._silent(f"`{entry.key}` does not end in `_stage`", entry.at)
 
     def _group(self, key: str, group: Node, stage: str | None, at: Span) -> None:
-        newer = self.document.dialect == NEWER
+        members = list(_members(group, self.document.source))
+        newer = self.document.dialect == NEWER and bool(members)
         if newer and not key.endswith("_modifiers"):
             self._silent(f"`{key}` does not end in `_modifiers`", at)
         elif newer and isinstance(group, List):
             self._silent(f"`{key}` is a list", at)
-        for name, span, value in _members(group, self.document.source):
+        for name, span, value in members:
             self._modifier(name, span, value, stage, key)
 
     def _silent(self, what: str, at: Span) -> None:

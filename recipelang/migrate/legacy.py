@@ -17,6 +17,8 @@ from recipelang.spec.show import fraction
 IDLE = ("log_types", "params_strict")
 NO_EFFECT = "it only decided what was logged or checked"
 _CUBE_ROOT = "(1/3)"
+#: of V:N:M
+COLUMNS_TOO = "it prunes columns as well: `N:M` alone is `pattern = N:M`"
 
 
 def distillation(a: Arguments, stage: Stage) -> None:
@@ -27,6 +29,7 @@ def distillation(a: Arguments, stage: Stage) -> None:
     hardness = a.amount("hardness", "ratio", Fraction(1, 2))
     temperature = a.amount("temperature", "number", 2)
     a.idle(("update_frequency",), "the loader took it and did nothing with it")
+    a.only("teacher_input_keys", None, "a teacher that reads some of the inputs only is not carried over")
     _teacher(a)
     if hardness and temperature:
         text = on[0] if len(on) == 1 else f"[{', '.join(on)}]" if on else "logits"
@@ -67,6 +70,7 @@ def learning_rate(a: Arguments, stage: Stage) -> None:
 def set_learning_rate(a: Arguments, stage: Stage) -> None:
     rate = a.amount("learning_rate", "number")
     a.idle(("constant_logging",), NO_EFFECT)
+    a.only("param_groups", None, "a learning rate of some parameters only is not carried over")
     if rate is not None:
         stage.rates.append(Rate(*_part(a), "constant", rate, rate, _window(a)))
 
@@ -91,7 +95,8 @@ def trainable(a: Arguments, stage: Stage) -> None:
         return a.changes_nothing("trainable", "these parameters are trained already", "every parameter is")
     if window.start is not None and not (window.start.value is not None and window.start.value <= 0):
         return a.refuse("start_epoch", "a freeze that begins later is not carried over", "begin a stage there")
-    stage.freezes.append(Freeze(*_part(a), targets, window.end))
+    if targets is not None:
+        stage.freezes.append(Freeze(*_part(a), targets, window.end))
 
 
 def constant_pruning(a: Arguments, stage: Stage) -> None:
@@ -101,18 +106,20 @@ def constant_pruning(a: Arguments, stage: Stage) -> None:
     if window.start is not None and window.start.value is not None and window.start.value > 0:
         a.note("start_epoch", "zeros are held from the stage's start", "the loader let weights grow until this epoch")
     _stays(a, "its zeros are held to the end of the stage")
-    stage.prunes.append(Prune(*_part(a), "hold", targets))
+    if targets is not None:
+        stage.prunes.append(Prune(*_part(a), "hold", targets))
 
 
 def layer_pruning(a: Arguments, stage: Stage) -> None:
-    layers = tuple(name for name, _ in a.words("layers"))
+    layers = a.named("layers")
     window = _window(a)
     a.idle(("update_frequency",), "layers went once")
     if window.start is not None and not (window.start.value is not None and window.start.value <= 0):
         return a.refuse("start_epoch", "layers are dropped before a stage, not inside it", "begin a stage there")
     if window.end is not None and window.end.value != -1:
         a.note("end_epoch", "dropped layers stay away", "the loader put them back after this epoch")
-    stage.drops.append(Drop(*_part(a), layers))
+    if layers is not None:
+        stage.drops.append(Drop(*_part(a), layers))
 
 
 def magnitude(a: Arguments, stage: Stage) -> None:
@@ -128,6 +135,7 @@ def global_magnitude(a: Arguments, stage: Stage) -> None:
 
 
 def _score(a: Arguments) -> None:
+    a.only("phased", False, "phases of dense and sparse training are not carried over")
     kind = a.text("score_type", "magnitude")
     if kind != "magnitude":
         a.refuse("score_type", f"the score `{kind}` is not carried over from this modifier")
@@ -177,8 +185,9 @@ def _unless_open(at: Amount | None) -> Amount | None:
     return None if at is None or (at.value is not None and at.value < 0) else at
 
 
-def _targets(a: Arguments) -> Targets:
-    return Targets(tuple(name for name, _ in a.words("params")))
+def _targets(a: Arguments) -> Targets | None:
+    names = a.named("params")
+    return None if names is None else Targets(names)
 
 
 def _stays(a: Arguments, instead: str) -> None:
@@ -187,7 +196,11 @@ def _stays(a: Arguments, instead: str) -> None:
 
 
 def _prune(a: Arguments, stage: Stage, method: str) -> None:
-    targets = _targets(a)
+    if a.inside("final_sparsity") is None:
+        targets = _targets(a)
+    else:  # names stand there, each with its sparsity
+        targets = Targets(())
+        a.read.add("params")
     shape, power = a.text("inter_func", "cubic"), None
     window = _window(a)
     every = a.amount("update_frequency", "epochs", -1)
@@ -197,7 +210,7 @@ def _prune(a: Arguments, stage: Stage, method: str) -> None:
     pattern = mask_pattern(a, "mask_type")
     if shape == "inverse_cubic":
         shape, power = "polynomial", _CUBE_ROOT
-    if pattern is None:
+    if pattern is None or targets is None:
         return
     if shape not in ("linear", "cubic", "polynomial"):
         return a.refuse("inter_func", f"the shape `{shape}` is not carried over")
@@ -282,7 +295,10 @@ def mask_pattern(a: Arguments, key: str) -> str | None:
         return "2:4"
     if (pair := n_of_m(word)) is not None:
         return f"{pair[0]}:{pair[1]}"
-    a.refuse(key, f"the mask `{word}` is not carried over", "filters, channels and heads are not pruned here")
+    if re.fullmatch(r"\d+:\d+:\d+", word, re.ASCII):
+        a.refuse(key, f"the V:N:M pattern `{word}` is not carried over", COLUMNS_TOO)
+    else:
+        a.refuse(key, f"the mask `{word}` is not carried over", "filters, channels and heads are not pruned here")
     return None
 
 
@@ -318,4 +334,10 @@ READERS: dict[str, Callable[[Arguments, Stage], None]] = {
     "MovementPruningModifier": movement,
     "OBSPruningModifier": second_order,
     "DistillationModifier": distillation,
+}
+#: what other releases called them, with the same arguments
+RENAMED = {
+    "LegacyGMPruningModifier": "GMPruningModifier",
+    "GradualKSModifier": "GMPruningModifier",
+    "ConstantKSModifier": "ConstantPruningModifier",
 }

@@ -27,8 +27,6 @@ _REMOVED = {
     "QuantizationModifier": ("post_oneshot_calibration", "scheme_overrides", "sequential_update", "actorder"),
     "AWQModifier": ("ignore", "targets", "scheme", "config_groups", "smooth_layer_quantization"),
 }
-#: gone from SparseML before its end
-_GONE = ("GradualKSModifier",)
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def _of_sparseml(document: Document) -> Iterator[str]:
     if document.anchor_twice:
         yield f"the anchor `&{document.anchor_twice}` is defined twice"
     for modifier in document.modifiers:
-        if modifier.name in _GONE or modifier.name not in (*legacy.READERS, *lost.LOST, *lost.IDLE):
+        if modifier.name in lost.NEWER or modifier.name not in (*legacy.READERS, *lost.LOST, *lost.IDLE):
             yield f"it has no `{modifier.name}`"
 
 

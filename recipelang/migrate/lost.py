@@ -30,12 +30,21 @@ LOST: dict[str, tuple[str, str | None]] = {
     "PowerpropagationModifier": ("weights are not trained as powers here", None),
     "StructuredPruningModifier": ("filters and channels are not pruned here", "`drop layers` takes whole layers"),
     "LayerThinningModifier": ("filters and channels are not pruned here", None),
-    "GradualKSModifier": ("SparseML itself removed it", "`GMPruningModifier` took its place"),
+    "REAPPruningModifier": ("experts of a mixture are not pruned here", None),
+    "ASRegModifier": ("activations are not regularised here", None),
+    "MFACGlobalPruningModifier": ("M-FAC has no place here", "`method = obert(...)` is the nearest second-order method"),
     "LearningRateModifier": ("schedules of torch by class are not carried over", "write `learning_rate = [...]`"),
     "SetParamModifier": ("it set the values of parameters", None),
     "GradualParamModifier": ("it set the values of parameters", None),
     "TrainableBatchNormModifier": _IMAGES,
 }  # fmt: skip
+
+#: of these, what SparseML's last loader of `!Tag` lists does not have
+NEWER = frozenset({
+    "vLLMQuantizationModifier", "GPTQModifier", "AWQModifier", "AutoRoundModifier", "QuIPModifier", "SpinQuantModifier",
+    "SmoothQuantModifier", "LogarithmicEqualizationModifier", "OutputDistillationModifier", "REAPPruningModifier",
+    "MFACGlobalPruningModifier",
+})  # fmt: skip
 
 #: what only logged
 IDLE = ("SparsificationLoggingModifier", "LoggingModifier")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 
 from recipelang.migrate.arguments import Arguments
 from recipelang.migrate.form import Prune, Sparsity, Stage, Targets, Window
-from recipelang.migrate.legacy import n_of_m
+from recipelang.migrate.legacy import COLUMNS_TOO, n_of_m
 from recipelang.source import Span
 from recipelang.spec.show import fraction
 
@@ -19,21 +20,32 @@ _ONE_AFTER_ANOTHER = (
 _LAYERS = "the samples of a calibration are those of `data` here"
 
 
-def sparsegpt(a: Arguments, stage: Stage) -> None:
+def sparsegpt(a: Arguments, stage: Stage, half: bool = False) -> None:
+    """`half`: what is pruned where nothing is said."""
     block = a.amount("block_size", "number", 128)
     damp = next((d for key in _DAMP if (d := a.amount(key, "number")) is not None), None)
     written = [f"block = {fraction(block.value)}"] if block and block.value is not None else []
     written.append(f"damp = {fraction(damp.value if damp and damp.value is not None else Fraction(1, 100))}")
-    if a.flag("quantize", False):
+    if "quantize" not in a.read and a.flag("quantize", False):
         a.refuse("quantize", "it quantised as well, which is lost", "quantise the result with a tool for that")
-    _one_shot(a, stage, f"sparsegpt({', '.join(written)})")
+    _one_shot(a, stage, f"sparsegpt({', '.join(written)})", Fraction(1, 2) if half else None)
+
+
+def tagged(a: Arguments, stage: Stage) -> None:
+    """Of the end of 2023: every linear layer of every block, half of the weights unless it says more."""
+    stage.name = "prune" if stage.name == "train" else stage.name
+    if (bits := a.amount("num_bits", "number", 16)) is not None and not bits.is_(16):
+        a.refuse("num_bits", "it quantised as well, which is lost", "quantise the result with a tool for that")
+    elif a.has("num_bits"):
+        a.idle(("quantize",), "weights of 16 bits are not quantised")
+    sparsegpt(a, stage, half=True)
 
 
 def wanda(a: Arguments, stage: Stage) -> None:
     _one_shot(a, stage, "wanda(scope = row)")
 
 
-def _one_shot(a: Arguments, stage: Stage, method: str) -> None:
+def _one_shot(a: Arguments, stage: Stage, method: str, usual: Fraction | None = None) -> None:
     """What SparseGPT and Wanda share."""
     if not a.flag("sequential_update", True):
         a.note("sequential_update", "layers are pruned one after another, whatever it says", _ONE_AFTER_ANOTHER)
@@ -41,12 +53,14 @@ def _one_shot(a: Arguments, stage: Stage, method: str) -> None:
     if profile != "none":
         a.refuse("sparsity_profile", f"sparsities of layers by the profile `{profile}` are not carried over")
     a.idle(("owl_m", "owl_lmbda"), "they belong to a profile")
+    a.idle(("index", "group"), "it only names the modifier")
+    a.idle(("start", "end", "update"), "one shot has no times")
     a.idle(("target_ids", "sequential_targets", "offload_hessians", "layer_prefix"), _LAYERS)
     if a.flag("preserve_sparsity_mask", False):
         why = "masks of earlier stages stay in force here; zeros that the model came with rank lowest, and stay as well"
         a.changes_nothing("preserve_sparsity_mask", "masks are kept in any case", why)
     pattern = pruned_of(a)
-    sparsity = a.amount("sparsity", "ratio")
+    sparsity = a.amount("sparsity", "ratio", usual)
     if a.inside("sparsity") is not None or pattern is None:
         return None
     if sparsity is None:
@@ -54,6 +68,8 @@ def _one_shot(a: Arguments, stage: Stage, method: str) -> None:
     if sparsity.value is not None and not 0 <= sparsity.value < 1:
         return a.refuse("sparsity", f"a sparsity of {fraction(sparsity.value)} is no share of anything")
     targets = _targets(a)
+    if targets is None:
+        return None
     if sparsity.value == 0:
         return a.changes_nothing("sparsity", "it prunes nothing", "its sparsity is 0: it was there to quantise")
     stage.mode = "one_shot"
@@ -71,7 +87,9 @@ def pruned_of(a: Arguments) -> str | None:
         return "unstructured"
     pair = n_of_m(word)
     if pair is None:
-        a.refuse("mask_structure", f"the mask `{word}` is not carried over")
+        columns_too = re.fullmatch(r"\d+:\d+:\d+", word, re.ASCII)
+        kind, help = ("V:N:M pattern", COLUMNS_TOO) if columns_too else ("mask", None)
+        a.refuse("mask_structure", f"the {kind} `{word}` is not carried over", help)
         return None
     pruned, of = pair
     if 2 * pruned != of:
@@ -84,9 +102,11 @@ def constant(a: Arguments, stage: Stage) -> None:
     targets = _targets(a)
     start = a.amount("start", "epochs", 0)
     a.idle(("end", "update"), "zeros are held to the end of the stage")
+    a.idle(("index", "group"), "it only names the modifier")
     if start is None or not start.is_(0):
         a.note("start", "zeros are held from the stage's start", "the loader let weights grow until then")
-    stage.prunes.append(Prune(*_part(a), "hold", targets))
+    if targets is not None:
+        stage.prunes.append(Prune(*_part(a), "hold", targets))
 
 
 def magnitude(a: Arguments, stage: Stage) -> None:
@@ -96,11 +116,15 @@ def magnitude(a: Arguments, stage: Stage) -> None:
     window = Window(a.amount("start", "epochs"), a.amount("end", "epochs"))
     pattern = pruned_of(a) if a.has("mask_structure") else "unstructured"
     a.idle(("update",), "the loader changed masks at every step, whatever it said")
+    a.idle(("index", "group"), "it only names the modifier")
+    a.only("apply_globally", False, "the loader had no global pruning, and stopped")
+    if (more := a.inside("scheduler_args")) is not None and more.entries:
+        a.refuse("scheduler_args", "arguments of a shape are not carried over")
     if not a.flag("leave_enabled", True):
         a.refuse("leave_enabled", "masks stay in force here", "add a stage with `method = release`")
     if a.inside("update_scheduler") is not None or shape not in ("linear", "cubic"):
         return a.refuse("update_scheduler", f"the shape `{shape}` is not carried over", "`linear` and `cubic` are")
-    if first is None or last is None or pattern is None:
+    if first is None or last is None or pattern is None or targets is None:
         return None  # told already
     why = "the loader computed masks before a step and never reached the last value: .7125 of .8 in four steps"
     a.note("final_sparsity", "the last value is reached here", why)
@@ -112,19 +136,13 @@ def _part(a: Arguments) -> tuple[str, Span, str]:
     return a.modifier.name, a.modifier.span, a.modifier.comment
 
 
-def _targets(a: Arguments) -> Targets:
-    """Without `targets` a loader took the linear layers of every block."""
-    names = tuple(name for name, _ in a.words("targets")) or ("__BLOCKS__",)
-    return Targets(names, tuple(name for name, _ in a.words("ignore")), modules=True)
-
-
-def renamed(reader: Callable[[Arguments, Stage], None], today: str) -> Callable[[Arguments, Stage], None]:
-    def read(a: Arguments, stage: Stage) -> None:
-        message = f"`{a.modifier.name}` is read as `{today}`"
-        a.document.without_effect(message, "it was renamed", a.modifier.span)
-        reader(a, stage)
-
-    return read
+def _targets(a: Arguments) -> Targets | None:
+    """Without `targets` a loader took the linear layers of every block; none, and told, where they are not read."""
+    names = a.named("targets") if a.has("targets") else ("__BLOCKS__",)
+    a.read.add("targets")
+    ignored = a.named("ignore") if a.has("ignore") else ()
+    a.read.add("ignore")
+    return None if names is None or ignored is None else Targets(names, ignored, modules=True)
 
 
 #: without which the loaders stopped: no value is made up for them
@@ -134,9 +152,13 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 }
 READERS: dict[str, Callable[[Arguments, Stage], None]] = {
     "SparseGPTModifier": sparsegpt,
-    "SparseOPTModifier": renamed(sparsegpt, "SparseGPTModifier"),
-    "SparseLlamaModifier": renamed(sparsegpt, "SparseGPTModifier"),
     "WandaPruningModifier": wanda,
     "ConstantPruningModifier": constant,
     "MagnitudePruningModifier": magnitude,
 }
+#: what other releases called them, with the same arguments
+RENAMED = {"SparseOPTModifier": "SparseGPTModifier", "SparseLlamaModifier": "SparseGPTModifier"}
+#: the same in the `!Tag` lists of SparseML's first one shot
+TAGGED: dict[str, Callable[[Arguments, Stage], None]] = dict.fromkeys(
+    ("SparseGPTModifier", "SparseOPTModifier", "SparseLlamaModifier", "SparseMPTModifier"), tagged
+)

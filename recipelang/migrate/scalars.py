@@ -12,7 +12,7 @@ from recipelang.source import Diagnostic, Diagnostics, Label, Source, Span
 _NUMBER = re.compile(r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d{1,2})?", re.ASCII)
 #: what YAML 1.1 makes a number of: a point, and a signed exponent
 _YAML_NUMBER = re.compile(r"[-+]?(?:\d[\d_]*|(?:\d[\d_]*\.[\d_]*|\.[\d_]+)(?:[eE][-+]\d+)?)", re.ASCII)
-_PAIR = re.compile(r"\d+:\d+", re.ASCII)
+_PAIR = re.compile(r"\d+(?::\d+)+", re.ASCII)
 _TRUE, _FALSE = frozenset({"true", "yes", "on"}), frozenset({"false", "no", "off"})
 
 _TOLD = {

@@ -42,22 +42,26 @@ def _read(modifier: Modifier, stage: Stage, document: Document, found: Diagnosti
     if modifier.name in lost.IDLE:
         document.without_effect(f"`{modifier.name}` has no place here", legacy.NO_EFFECT, modifier.span)
         return IDLE
-    table = legacy.READERS if document.dialect == LEGACY else newer.READERS
-    if modifier.name not in table:
-        why, instead = lost.reason(modifier.name, tuple(table))
+    dialect = legacy if document.dialect == LEGACY else newer
+    name = dialect.RENAMED.get(modifier.name, modifier.name)
+    reader = dialect.READERS.get(name) or (newer.TAGGED.get(modifier.name) if dialect is legacy else None)
+    if reader is None:
+        why, instead = lost.reason(modifier.name, tuple(dialect.READERS))
         help = (instead,) if instead else ()
         found.add(Diagnostic("E112", f"`{modifier.name}` is lost: {why}", label, help=help))
         return NOTHING
     errors, parts = len(found.errors), len(stage.parts)
     arguments = Arguments(modifier, document, found, since)
-    required = (legacy if document.dialect == LEGACY else newer).REQUIRED.get(modifier.name, ())
+    if name != modifier.name:
+        document.without_effect(f"`{modifier.name}` is read as `{name}`", "it was renamed", modifier.span)
+    required = dialect.REQUIRED.get(name, ())
     if missing := [key for key in required if not arguments.has(key)]:
         document.refused.append(f"`{modifier.name}` lacks `{missing[0]}`")
         message = f"`{missing[0]}` of `{modifier.name}` is missing"
         notes = ("its loader stops without it, and no value is made up here",)
         found.add(Diagnostic("E113", message, label, notes=notes, help=(f"write `{missing[0]}: ...` below it",)))
         return NOTHING
-    table[modifier.name](arguments, stage)
+    reader(arguments, stage)
     arguments.idle(legacy.IDLE, legacy.NO_EFFECT)
     arguments.finish()
     if len(found.errors) == errors:

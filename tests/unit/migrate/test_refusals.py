@@ -1,0 +1,236 @@
+"""What is refused is refused for its true reason; what needs no refusal is read."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from recipelang.migrate.document import LEGACY
+from recipelang.migrate.migrate import Migration, migrate
+from recipelang.source import Source
+from tests.unit.migrate.test_migrate import migrated, prune, recipe
+
+ONE_SHOT = """
+    sparsity_stage:
+      {scalars}
+      sparsity_modifiers:
+        SparseGPTModifier:
+          sparsity: {sparsity}
+          targets: {targets}
+          ignore: ["re:.*lm_head"]
+          {more}
+"""
+
+
+def one_shot(
+    sparsity: str = "0.5", targets: str = "[Linear]", more: str = "", scalars: str = "run_type: oneshot"
+) -> str:
+    return ONE_SHOT.format(sparsity=sparsity, targets=targets, more=more, scalars=scalars)
+
+
+def only(migration: Migration) -> tuple[str, str]:
+    """Code and headline of the one error."""
+    (error,) = migration.lost
+    return error.code, error.message
+
+
+# ------------------------------------------------------------------ files of other tools
+@pytest.mark.parametrize(
+    ("name", "text", "tool"),
+    [
+        ("a.json", '{"compression": {"algorithm": "magnitude_sparsity"}}', "NNCF"),
+        ("a.json", '{ // levels\n "input_info": {"sample_size": [1]},\n "compression": [] }', "NNCF"),
+        ("a.yaml", "- op_types: [Linear]\n  sparse_ratio: 0.8\n", "nni"),
+        (
+            "a.yaml",
+            "pruning:\n  approach:\n    x:\n      pruners:\n        - !Pruner {pattern: '2:4'}\n",
+            "Neural Compressor",
+        ),
+        ("a.yaml", "version: 1\npruners:\n  a: {class: X}\npolicies:\n  - x\n", "Distiller"),
+        ("a.yaml", "base_model: a/b\ndatasets:\n  - path: c\n", "Axolotl"),
+        (
+            "a.yaml",
+            "base_model: a/b\nllmcompressor:\n  recipe:\n    a_stage:\n      b_modifiers: {ConstantPruningModifier: {}}\n",
+            "Axolotl",
+        ),
+        ("a.yaml", "model_name_or_path: a/b\nfinetuning_type: lora\n", "LLaMA-Factory"),
+        ("a.json", '{"compression_training": {"sparse_pruning": {}}}', "DeepSpeed"),
+        ("a.yaml", "quantize:\n  $import: configs/fp8\n", "Model Optimizer"),
+        ("a.yaml", "model:\n  _component_: torchtune.models.llama3\n", "torchtune"),
+        ("a.json", '{"model_type": "bert", "architectures": ["BertModel"]}', "the config of a model"),
+        ("a.py", 'recipe = """\na_stage:\n  b: {c: 1}\n"""\n', "Python"),
+        ("a.yaml", "from llmcompressor import oneshot\noneshot(model=x)\n", "Python"),
+        ("a.recipe", 'recipe 1 "a"\nmodel { base = "x" }\n', "a recipe of this language"),
+    ],
+)
+def test_files_of_other_tools_are_told_which_are_read(name: str, text: str, tool: str) -> None:
+    migration = migrate(Source(name, text))
+    code, message = only(migration)
+    assert code == "E111" and tool in message
+    assert "`migrate` reads SparseML and llm-compressor" in message or tool == "a recipe of this language"
+    (error,) = migration.lost
+    assert error.primary is not None and error.help
+    assert not any(d.code == "W132" for d in migration.findings)
+
+
+@pytest.mark.parametrize("text", ["a: 1\n", "- 1\n- 2\n", "", "a: {b: [1, 2]}\n", "x"])
+def test_files_that_nobody_knows_are_told_as_well(text: str) -> None:
+    (error,) = migrate(Source("a.yaml", text)).lost
+    assert error.message == "this file holds no modifiers"
+    assert error.notes == ("`migrate` reads SparseML and llm-compressor",)
+
+
+@pytest.mark.parametrize(
+    "text", ["\n" * 60_000, "a = " * 15_000, "compression " * 5_000, " " * 60_000 + "x: [", "import " * 9_000]
+)
+def test_looking_for_other_tools_takes_no_time(text: str) -> None:
+    assert migrate(Source("a.yaml", text)).lost
+
+
+# ------------------------------------------------------------------ names
+@pytest.mark.parametrize("name", ["LegacyGMPruningModifier", "GradualKSModifier"])
+def test_old_names_with_the_same_arguments_are_read(name: str) -> None:
+    text = prune(more="log_types: __ALL__").replace("GMPruningModifier", name)
+    migration = migrated(text)
+    assert migration.outcome == "whole" and migration.text is not None
+    assert "method   = magnitude(scope = uniform)" in migration.text
+    assert migration.loader is not None and migration.loader.why == f"it has no `{name}`"
+    assert [d.code for d in migration.findings if name in d.message] == ["W131"]
+
+
+@pytest.mark.parametrize("name", ["SparseGPTModifier", "SparseOPTModifier", "SparseLlamaModifier", "SparseMPTModifier"])
+def test_one_shot_in_tagged_lists(name: str) -> None:
+    migration = migrated(f"modifiers:\n  - !{name}\n    block_size: 64\n    quantize: True\n    num_bits: 16\n")
+    assert migration.dialect == LEGACY and migration.outcome == "whole" and migration.text is not None
+    for part in ("stage prune {", "mode = one_shot", "sparsegpt(block = 64, damp = 0.01)", "sparsity = 50%"):
+        assert part in migration.text
+    assert only(migrated(f"modifiers:\n  - !{name}\n    sparsity: 0.5\n    num_bits: 8\n"))[0] == "E113"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("a_stage:\n  b_modifiers:\n    REAPPruningModifier: {targets: ['re:.*mlp']}\n", "experts of a mixture"),
+        ("modifiers:\n  - !ASRegModifier\n    alpha: 1\n", "activations are not"),
+        ("modifiers:\n  - !MFACGlobalPruningModifier\n    x: 1\n", "M-FAC has no place"),
+    ],
+)
+def test_what_is_lost_is_lost_for_its_own_reason(text: str, why: str) -> None:
+    errors = migrated(text).lost
+    assert [e.code for e in errors] == ["E112", "E111"]
+    assert why in errors[0].message and not any("did you mean" in h for h in errors[0].help)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "SparseGPTModifier:\n  sparsity: 0.5\n  ignore: ['re:.*lm_head']\n",
+            "`SparseGPTModifier` stands outside of a stage",
+        ),
+        (
+            "a_stage:\n  SparseGPTModifier:\n    sparsity: 0.5\n    ignore: ['re:.*lm_head']\n",
+            "`SparseGPTModifier` stands outside of a group",
+        ),
+    ],
+)
+def test_modifiers_outside_of_groups_are_read_and_told(text: str, said: str) -> None:
+    migration = migrated(text)
+    assert migration.outcome == "whole"
+    assert [d.message for d in migration.findings if d.code == "W132"] == [said]
+    assert migration.loader is not None and migration.loader.accepts is None
+
+
+# ------------------------------------------------------------------ arguments
+@pytest.mark.parametrize("more", ["phased: False", "phased: eval(flat)\nflat: False", "score_type: magnitude"])
+def test_known_arguments_at_their_defaults_say_nothing(more: str) -> None:
+    argument, _, rest = more.partition("\n")
+    migration = migrated(textwrap.dedent(prune(more=argument)) + rest)
+    assert migration.outcome == "whole" and migration.findings == ()
+
+
+DISTILL = """
+      - !DistillationModifier
+        distill_output_keys: [logits]
+        teacher_input_keys: {keys}
+"""
+
+
+def test_inputs_of_a_teacher_are_all_or_refused() -> None:
+    assert "distill {" in recipe(prune() + DISTILL.format(keys="null"))
+    assert only(migrated(prune() + DISTILL.format(keys="[input_ids]")))[0] == "E113"
+
+
+@pytest.mark.parametrize("more", ["phased: True", "score_type: movement", "mask_type: '64:2:4'"])
+def test_known_arguments_at_other_values_are_lost(more: str) -> None:
+    error = migrated(prune(more=more)).lost[0]
+    assert error.code == "E113" and "is not known" not in error.message
+
+
+@pytest.mark.parametrize("more", ["group: sparsity", "index: 0", "start: 0.0", "end: null", "update: null"])
+def test_arguments_of_every_modifier_change_nothing(more: str) -> None:
+    migration = migrated(one_shot(more=more))
+    assert migration.outcome == "whole"
+    assert {d.code for d in migration.findings} <= {"W131"}
+
+
+@pytest.mark.parametrize("word", ['"64:2:4"', "64:2:4"])
+def test_patterns_of_columns_are_called_by_their_name(word: str) -> None:
+    migration = migrated(one_shot(more=f"mask_structure: {word}"))
+    assert migration.lost[0].message == "the V:N:M pattern `64:2:4` is not carried over"
+
+
+# ------------------------------------------------------------------ variables
+@pytest.mark.parametrize(
+    "text",
+    [
+        "args:\n  wanted: 0.6\n" + textwrap.dedent(one_shot("eval(wanted)")),
+        one_shot("eval(wanted)", scalars="args: {wanted: 0.6}"),
+        "args:\n  wanted: eval(part * 2)\n  part: 0.3\n" + textwrap.dedent(one_shot("eval(wanted)")),
+    ],
+)
+def test_variables_below_args_have_their_values(text: str) -> None:
+    migration = migrated(text)
+    assert migration.outcome == "whole" and migration.text is not None
+    assert "param wanted: ratio = 60%" in migration.text or "let wanted" in migration.text
+    assert "wanted" not in migration.asks
+
+
+@pytest.mark.parametrize(
+    ("variable", "targets"),
+    [
+        ("these: ['re:.*mlp.down_proj', 're:.*mlp.up_proj']", "eval(these)"),
+        ("these: 're:.*mlp.down_proj'", "[eval(these), 're:.*mlp.up_proj']"),
+        ("args: {these: ['re:.*mlp.down_proj', 're:.*mlp.up_proj']}", "eval(these)"),
+    ],
+)
+def test_variables_may_be_lists(variable: str, targets: str) -> None:
+    assert "targets  = @up | @down" in recipe(f"{variable}\n" + textwrap.dedent(one_shot(targets=targets)))
+
+
+def test_a_list_of_the_stage_hides_that_of_the_file() -> None:
+    text = textwrap.dedent(prune()).replace('["re:bert.encoder.layer.*.weight"]', "eval(names)")
+    assert "targets  = @down" in recipe(
+        'names: ["bert.encoder.layer.0.output.dense.weight"]\na_stage:\n'
+        '  names: ["re:bert.encoder.layer.[0-9]+.output.dense.weight"]\n' + textwrap.indent(text, "  ")
+    )
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        ("eval(these)", "`eval(these)` stands for no name that the file tells"),
+        ("[]", "`targets` names nothing"),
+        ("[{a: b}]", "`targets` holds something else than names"),
+    ],
+)
+def test_targets_that_nobody_tells_are_refused_and_not_made_up(targets: str, message: str) -> None:
+    migration = migrated(one_shot(targets=targets))
+    assert [e.code for e in migration.lost] == ["E113", "E111"]
+    assert migration.lost[0].message == message
+
+
+def test_keys_of_a_stage_that_no_loader_reads_are_no_variables() -> None:
+    migration = migrated(one_shot(scalars="enabled: false"))
+    assert migration.outcome == "whole" and [d.code for d in migration.findings] == ["W131"]
