@@ -18,6 +18,7 @@ modifiers:
     final_sparsity: 0.5
     start_epoch: 0
     end_epoch: 2
+    update_frequency: 0.5
 """
 PARTLY = WHOLE + "  - !QuantizationModifier {start_epoch: 3}\n"
 TOLD = WHOLE + "    log_types: __ALL__\n"
