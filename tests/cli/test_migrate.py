@@ -89,7 +89,7 @@ def test_json() -> None:
     read = json.loads(ended.out)
     partly, refused, whole = read["files"]
     assert (partly["outcome"], refused["outcome"], whole["outcome"]) == ("partly", "refused", "whole")
-    assert partly["modifiers"][-1] == {"name": "QuantizationModifier", "line": 9, "outcome": "lost"}
+    assert partly["modifiers"][-1] == {"name": "QuantizationModifier", "line": 10, "outcome": "lost"}
     assert [d["code"] for d in refused["diagnostics"]] == ["E112", "E111"]
     assert whole["loader"] == {"accepts": True, "why": None}
 
@@ -97,7 +97,7 @@ def test_json() -> None:
 def test_markdown() -> None:
     out = command("migrate", "old", "--format", "markdown").out
     assert "| old/deep/partly.yml | partly | 3 | 2 | 0 | 1 | E112 |" in out
-    assert "- line 9: error E112, `QuantizationModifier` is lost" in out
+    assert "- line 10: error E112, `QuantizationModifier` is lost" in out
 
 
 def test_a_file_that_cannot_be_read_does_not_stop_the_others(here: Path) -> None:
