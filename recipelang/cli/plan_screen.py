@@ -237,6 +237,7 @@ def _stage(stage: StagePlan) -> str:
 def _training(stage: StagePlan) -> str:
     given = {k: v for k, v in stage.optimizer_args.items() if k == "momentum" or (k == "weight_decay" and v)}
     arguments = "".join(f", {k.replace('_', ' ')} {v:g}" for k, v in given.items())
+    arguments += " (not of norms and biases)" if stage.undecayed else ""
     clip = f"clip {stage.clip:g}" if stage.clip is not None else "no clipping"
     parts = f", in {stage.accumulation} parts of {stage.micro_batch}" if stage.accumulation > 1 else ""
     compiled = ", compiled" if stage.compile else ""

@@ -88,6 +88,9 @@ class _Arguments:
         if chosen.name == "adamw":
             betas, eps, decay = (chosen.get(n) for n in ("betas", "eps", "weight_decay"))
             assert isinstance(betas, tuple) and isinstance(eps, Fraction) and isinstance(decay, Fraction | int)
+            if decay and chosen.get("no_decay") != "norms_and_biases":
+                message = "a Trainer's weight decay spares norms and biases"
+                raise self._no("optimizer", message, "take `no_decay = nothing` out")
             names = {"adam_beta1": betas[0], "adam_beta2": betas[1], "adam_epsilon": eps, "weight_decay": decay}
             return {"optim": "adamw_torch", **{n: float(v) for n, v in names.items()}}
         momentum = chosen.get("momentum")

@@ -125,7 +125,8 @@ class Writer:
             body += [f"length = {self._length(stage)}", f"batch = {self._batch()}", learning_rate(stage, self)]
             body += ["compat = sparseml_1"] if self.compat else []
             if stage.weight_decay is not None:
-                body.append(f"optimizer = adamw(weight_decay = {self.amounts.text(stage.weight_decay)})")
+                decay = self.amounts.text(stage.weight_decay)  # which it set in every group of the optimizer
+                body.append(f"optimizer = adamw(weight_decay = {decay}, no_decay = nothing)")
         blocks = [self.drops[stage.name], *self._prunes(stage)]
         blocks += [self._freeze(f, i) for i, f in enumerate(stage.freezes)]
         blocks += [self._distill(d, stage) for d in stage.distills]

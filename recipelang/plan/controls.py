@@ -10,6 +10,7 @@ from recipelang.plan.families import TensorFact
 from recipelang.plan.types import FreezePlan, GroupPlan, PrunePlan, Segment
 from recipelang.source import Diagnostic, Label, RecipeError, fail
 from recipelang.spec.methods import METHODS
+from recipelang.values.composite import Chosen
 
 
 def plan_freeze(name: str, targets: tuple[str, ...], until: int | None, steps: int, facts: ModelFacts) -> FreezePlan:
@@ -75,6 +76,21 @@ def plan_groups(blocks: Sequence[Asked], facts: ModelFacts) -> tuple[GroupPlan, 
             members.setdefault(tuple(b.name for b in own), []).append(tensor)
     by_name = {b.name: b for b in blocks}
     return tuple(_group([by_name[n] for n in names], tensors) for names, tensors in members.items())
+
+
+def undecayed(optimizer: Chosen, facts: ModelFacts, groups: Sequence[GroupPlan]) -> tuple[str, ...]:
+    """Norms and biases that the optimizer's weight decay spares, as transformers' Trainer does.
+
+    A group that gives a decay gives it to all that it names.
+    """
+    if not optimizer.get("weight_decay") or optimizer.get("no_decay") != "norms_and_biases":
+        return ()
+    own = {name for group in groups if group.weight_decay is not None for name in group.targets}
+    return tuple(t.name for t in facts.tensors if spared(t) and t.name not in own)
+
+
+def spared(tensor: TensorFact) -> bool:
+    return bool(tensor.roles & {"norm", "bias"})
 
 
 def _group(blocks: Sequence[Asked], tensors: Sequence[TensorFact]) -> GroupPlan:

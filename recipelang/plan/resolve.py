@@ -232,6 +232,7 @@ class Resolver(Context):
         prunes = [p for p in (self.prunes.plan(path, prune, steps, per_epoch, clock) for prune in spec.prunes) if p]
         distills = [self._distill(path, d, steps, per_epoch) for d in spec.distills]
         freezes = self._freezes(path, spec, steps, per_epoch, [p for p in prunes if p])
+        groups = self._groups(path, spec, steps, per_epoch)
         every = spec.checkpoint_every
         return StagePlan(
             name=spec.name,
@@ -244,7 +245,8 @@ class Resolver(Context):
             micro_batch=micro,
             accumulation=spec.batch // micro,
             optimizer=spec.optimizer.name,
-            optimizer_args={n: _double(v) for n, v in spec.optimizer.arguments},
+            optimizer_args={n: _double(v) for n, v in spec.optimizer.arguments if n != "no_decay"},
+            undecayed=controls.undecayed(spec.optimizer, self.facts, groups),
             learning_rate=rate,
             clip=None if spec.clip is None else float(spec.clip),
             precision=spec.precision,  # type: ignore[arg-type]
@@ -255,7 +257,7 @@ class Resolver(Context):
             prunes=tuple(prunes),
             distills=tuple(d for d in distills if d),
             freezes=freezes,
-            groups=self._groups(path, spec, steps, per_epoch),
+            groups=groups,
             compile=spec.compile,
             compat=spec.compat,  # type: ignore[arg-type]
         )
@@ -345,8 +347,20 @@ class Resolver(Context):
             if decay is not None and spec.optimizer.get("weight_decay") is None:
                 message = f"`{spec.optimizer.name}` has no weight decay"
                 self.error("E054", message, f"{at}.weight_decay", "use `adamw`, or take it out")
+            if decay and spec.optimizer.get("no_decay") == "norms_and_biases":
+                self._warn_of_decay(f"{at}.targets", targets)
             asked.append(controls.Asked(group.name, targets, rate, decay, self.recipe.label(f"{at}.targets")))
         return self.guard(path, lambda: controls.plan_groups(asked, self.facts)) or ()
+
+    def _warn_of_decay(self, path: str, targets: tuple[str, ...]) -> None:
+        """A group by a part of the model has its norms and biases too, which the optimizer's decay would spare."""
+        chosen = [t for t in self.facts.tensors if t.name in set(targets)]
+        with_it = [t.name for t in chosen if controls.spared(t)]
+        if with_it and len(with_it) < len(chosen):
+            notes = (f"such as `{with_it[0]}`: the optimizer's own `weight_decay` spares them",)
+            help = ("add `except (@norm | @bias)` to the selector, or make them a group of their own",)
+            message = "this group's weight decay is on norms and biases as well"
+            self.found.add(Diagnostic("W144", message, self.recipe.label(path), notes=notes, help=help))
 
     def _steps_per_epoch(self, spec: StageSpec) -> int:
         assert spec.batch is not None

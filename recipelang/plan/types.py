@@ -210,6 +210,7 @@ class StagePlan(Frozen):
     accumulation: int
     optimizer: str
     optimizer_args: dict[str, float | tuple[float, ...]] = {}
+    undecayed: tuple[str, ...] = Field(default=(), description="norms and biases, which `weight_decay` spares")
     learning_rate: tuple[Segment, ...]
     clip: float | None = 1.0
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"

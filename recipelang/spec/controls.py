@@ -77,7 +77,12 @@ class GroupSpec(Spec):
         ),
     ] = None
     weight_decay: Annotated[
-        Fraction | None, Attr(k.number(0), "decoupled weight decay; unset: the optimizer's", example="0")
+        Fraction | None,
+        Attr(
+            k.number(0),
+            "decoupled weight decay of all of them, norms and biases too; unset: the optimizer's",
+            example="0",
+        ),
     ] = None
 
     @classmethod

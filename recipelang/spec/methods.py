@@ -183,6 +183,12 @@ OPTIMIZERS: dict[str, Signature] = {
             Argument("betas", _pair(), (Fraction(9, 10), Fraction(999, 1000)), "decay of the two moments"),
             Argument("eps", k.number(0, above=True), Fraction(1, 10**8), "added to the denominator"),
             Argument("weight_decay", k.number(0), Fraction(0), "decoupled weight decay"),
+            Argument(
+                "no_decay",
+                k.one_of("norms_and_biases", "nothing"),
+                "norms_and_biases",
+                "which parameters have no weight decay; those of a `group` with a decay of its own have that",
+            ),
         ),
     ),
     "sgd": Signature(

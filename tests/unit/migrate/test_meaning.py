@@ -125,7 +125,7 @@ def test_what_a_stage_leaves_in_force_goes_on() -> None:
     second = text[text.index("stage s1 ") :]
     assert "learning_rate = constant(0.5, over = start..end)" in second
     assert "hardness    = 50%" in second.replace("= 0.5", "= 50%") and "constant(0%" not in second
-    assert "freeze frozen {" in second and "adamw(weight_decay = 0.25)" in second
+    assert "freeze frozen {" in second and "adamw(weight_decay = 0.25, no_decay = nothing)" in second
 
 
 def test_the_rate_of_the_trainer_falls_over_all_stages() -> None:

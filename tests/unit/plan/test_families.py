@@ -2,6 +2,7 @@
 
 import pytest
 
+from recipelang.plan.controls import spared
 from recipelang.plan.families import FAMILIES, TASKS
 
 AUTO = {
@@ -55,3 +56,17 @@ def test_family_equals_a_meta_device_instantiation(family, task, more):
     real = {n: tuple(p.shape) for n, p in model.named_parameters()}
     ours = {t.name: t.shape for t in FAMILIES[family](config.to_dict(), task)}
     assert ours == real
+
+
+@pytest.mark.parametrize("family, task", [(f, t) for f in FAMILIES for t in sorted(TASKS[f])])
+def test_weight_decay_spares_what_transformers_trainer_spares(family, task):
+    import torch
+    import transformers
+
+    config = transformers.AutoConfig.for_model(family, **SMALL[family])
+    with torch.device("meta"):
+        model = getattr(transformers, AUTO[task]).from_config(config)
+    decayed = transformers.Trainer.get_decay_parameter_names(None, model)
+    facts = FAMILIES[family](config.to_dict(), task)
+    named = {n for n, _ in model.named_parameters()}
+    assert {t.name for t in facts if not spared(t)} == named & set(decayed)

@@ -138,6 +138,40 @@ def test_groups_are_a_partition_of_what_they_name(plan):
     assert [g.learning_rate[0].start if g.learning_rate else None for g in groups] == [None, 0.1, 0.1]
 
 
+NOTHING = ("weight_decay = 0.01", "weight_decay = 0.01, no_decay = nothing")
+
+
+def test_weight_decay_spares_norms_and_biases_unless_said_otherwise(plan):
+    names = plan("group all { targets = @bias | @norm, learning_rate = 1 }").stages[0].groups[0].targets
+    assert plan("").stages[0].undecayed == names
+    assert len(names) == 2 + 6 * 10 + 1
+    for change in (NOTHING, ("weight_decay = 0.01", "weight_decay = 0"), ("adamw(weight_decay = 0.01)", "sgd")):
+        assert plan("", change).stages[0].undecayed == ()
+
+
+def test_a_group_with_a_decay_of_its_own_has_it_for_all_that_it_names(plan):
+    first = plan("group a { targets = layers(0), weight_decay = 0.1 }").stages[0]
+    assert not any(".layer.0." in name for name in first.undecayed)
+    assert any(".layer.1." in name for name in first.undecayed)
+    assert any(".layer.0." in n for n in plan("group a { targets = layers(0), learning_rate = 1 }").stages[0].undecayed)
+
+
+@pytest.mark.parametrize(
+    ("extra", "codes"),
+    [
+        ("group a { targets = layers(0), weight_decay = 0.1 }", ["W144"]),
+        ("group a { targets = layers(0) except (@norm | @bias), weight_decay = 0.1 }", []),
+        ("group a { targets = @norm | @bias, weight_decay = 0.1 }", []),
+        ("group a { targets = layers(0), weight_decay = 0 }", []),
+        ("group a { targets = layers(0), learning_rate = 1 }", []),
+    ],
+)
+def test_a_group_that_decays_norms_beside_matrices_is_warned_of(folder, plan, extra, codes):
+    plan(extra)
+    found = planned(str(folder / "a.recipe"), read_around([]), advice=False)[2]
+    assert [d.code for d in found if d.code == "W144"] == codes
+
+
 @pytest.mark.parametrize(
     ("extra", "changes", "code", "said"),
     [

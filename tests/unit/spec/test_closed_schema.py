@@ -12,7 +12,12 @@ from tests.reading import checked, codes, recipe_of, sound
 REQUIRED = object()
 ADAMW = Chosen(
     "adamw",
-    (("betas", (Fraction("0.9"), Fraction("0.999"))), ("eps", Fraction("1e-8")), ("weight_decay", Fraction(0))),
+    (
+        ("betas", (Fraction("0.9"), Fraction("0.999"))),
+        ("eps", Fraction("1e-8")),
+        ("weight_decay", Fraction(0)),
+        ("no_decay", "norms_and_biases"),
+    ),
 )
 
 #: block -> attribute -> (default, digest)
