@@ -8,12 +8,17 @@ task model's `named_parameters()`.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 #: 1.1: rates are read at the start of their step, weight decay spares norms and biases
 FORMAT_VERSION = "1.1"
+
+
+#: a plan is read back from a run's folder as well, where somebody may have changed it
+Count = Annotated[int, Field(ge=0)]
+Some = Annotated[int, Field(ge=1)]
 
 
 class Frozen(BaseModel):
@@ -58,17 +63,17 @@ class DataPlan(Frozen):
     splits: dict[str, SplitPlan]
     config: str | None = None
     columns: dict[str, str] = {}
-    max_length: int
-    stride: int
-    samples: int | None = None
+    max_length: Some
+    stride: Count
+    samples: Some | None = None
     shuffle: bool = True
     group_by_length: bool = Field(default=False, description="batches hold inputs of like length")
     seed: int | None = Field(default=None, description="of the order of examples; none: the stage's")
     draw_seed: int = Field(default=0, description="of which blocks of a language model's text `samples` are")
     labels: tuple[str, ...] = Field(default=(), description="names of the classes, in the order of the head's outputs")
-    sequences: int = Field(default=1, description="that the model reads for an item: the choices of a question")
-    examples: dict[str, int] = Field(default={}, description="split -> examples (questions, texts)")
-    items: dict[str, int] = Field(default={}, description="split -> items a step draws from (features)")
+    sequences: Some = Field(default=1, description="that the model reads for an item: the choices of a question")
+    examples: dict[str, Count] = Field(default={}, description="split -> examples (questions, texts)")
+    items: dict[str, Count] = Field(default={}, description="split -> items a step draws from (features)")
 
 
 class Segment(Frozen):
@@ -93,7 +98,7 @@ class Segment(Frozen):
 
 class Target(Frozen):
     name: str
-    shape: tuple[int, ...]
+    shape: tuple[Count, ...]
     purpose: str = Field(default="", description="embeddings, head, both (tied), pooler, or another matrix")
 
     @property
@@ -107,10 +112,10 @@ class Target(Frozen):
 class PruneEvent(Frozen):
     """At `STEP_START` of `step` (of `END` when it equals the stage's steps)."""
 
-    step: int
+    step: Count
     sparsity: float
-    zeros: tuple[int, ...] = Field(description="exact zeros: per target, or one total (global)")
-    grown: tuple[int, ...] = Field(
+    zeros: tuple[Count, ...] = Field(description="exact zeros: per target, or one total (global)")
+    grown: tuple[Count, ...] = Field(
         default=(), description="of a method that takes weights back: how many are swapped, per target"
     )
 
@@ -200,14 +205,14 @@ class GroupPlan(Frozen):
 
 class StagePlan(Frozen):
     name: str
-    index: int
+    index: Count
     mode: Literal["train", "one_shot"] = "train"
-    steps: int
-    steps_per_epoch: int
+    steps: Count
+    steps_per_epoch: Some
     epochs: float
-    batch: int
-    micro_batch: int
-    accumulation: int
+    batch: Some
+    micro_batch: Some
+    accumulation: Some
     optimizer: str
     optimizer_args: dict[str, float | tuple[float, ...]] = {}
     undecayed: tuple[str, ...] = Field(default=(), description="norms and biases, which `weight_decay` spares")
@@ -216,10 +221,10 @@ class StagePlan(Frozen):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     data: str = ""
     seed: int
-    checkpoint_every: int | None = Field(
+    checkpoint_every: Some | None = Field(
         default=None, description="steps; none means an epoch or ten minutes, the sooner"
     )
-    keep: int = 2
+    keep: Some = 2
     prunes: tuple[PrunePlan, ...] = ()
     distills: tuple[DistillPlan, ...] = ()
     freezes: tuple[FreezePlan, ...] = ()
@@ -238,10 +243,10 @@ class EvaluatePlan(Frozen):
     name: str
     data: str = ""
     split: str
-    samples: int | None = Field(default=None, description="only the first so many; none: all")
+    samples: Some | None = Field(default=None, description="only the first so many; none: all")
     metrics: tuple[str, ...]
     dense: bool = Field(default=False, description="measured before the first stage as well")
-    every: dict[str, int] = Field(default={}, description="stage -> steps between measurements inside it")
+    every: dict[str, Some] = Field(default={}, description="stage -> steps between measurements inside it")
 
 
 class ClaimPlan(Frozen):
@@ -268,7 +273,7 @@ class Plan(Frozen):
     seed: int
     model: ModelPlan
     data: tuple[DataPlan, ...]
-    stages: tuple[StagePlan, ...]
+    stages: Annotated[tuple[StagePlan, ...], Field(min_length=1)]
     evaluations: tuple[EvaluatePlan, ...] = ()
     export: ExportPlan = ExportPlan()
     claims: tuple[ClaimPlan, ...] = ()
@@ -277,7 +282,21 @@ class Plan(Frozen):
         default={}, description="selector text in a claim -> the matrices it stands for"
     )
     peak_memory: int = Field(default=0, description="bytes, an estimate")
-    rehearsal: int | None = Field(default=None, description="only the first N steps of every stage")
+    rehearsal: Some | None = Field(default=None, description="only the first N steps of every stage")
+
+    @model_validator(mode="after")
+    def _refers_to_itself(self) -> Self:
+        """What is named in it is in it, so that nobody who reads it has to ask."""
+        splits = {d.label: d.splits for d in self.data}
+        if [s.index for s in self.stages] != list(range(len(self.stages))):
+            raise ValueError("its stages are not in their order")
+        for stage in self.stages:
+            if (stage.steps or stage.calibration) and "train" not in splits.get(stage.data, {}):
+                raise ValueError(f"stage `{stage.name[:80]}` reads data that the plan does not have")
+        for evaluation in self.evaluations:
+            if evaluation.split not in splits.get(evaluation.data, {}):
+                raise ValueError(f"evaluation `{evaluation.name[:80]}` reads data that the plan does not have")
+        return self
 
     @property
     def steps(self) -> int:

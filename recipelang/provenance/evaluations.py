@@ -14,13 +14,17 @@ TOLERANCE = 0.002  # of a ratio; of other metrics this share
 
 
 def evaluate_again(folder: Path, plan: Plan) -> dict[str, float]:
-    """`dev.f1` and the like, of the final weights. The data are where the plan, or its recipe, has them."""
+    """`dev.f1` and the like, of the final weights. The data are where the plan, or its recipe, has them.
+
+    E195 when they are not those that were measured on.
+    """
     from contextlib import nullcontext
 
     import torch
 
     from recipelang.engine.evaluate import evaluate
     from recipelang.engine.models import load_model
+    from recipelang.engine.sources import same_data
     from recipelang.plan.data import load_split
     from recipelang.tasks import task_of
 
@@ -34,6 +38,7 @@ def evaluate_again(folder: Path, plan: Plan) -> dict[str, float]:
     found: dict[str, float] = {}
     for evaluation in plan.evaluations:
         data = next(d for d in plan.data if d.label == evaluation.data)
+        same_data(data.splits[evaluation.split])
         examples, features = load_split(data, evaluation.split, folder, evaluation.samples)
         metrics = evaluate(model, task_of(plan.model.task), evaluation, examples, features, device, cast)
         found |= {f"{evaluation.name}.{metric}": value for metric, value in metrics.items()}

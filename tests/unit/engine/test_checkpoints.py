@@ -18,7 +18,8 @@ from recipelang.engine import checkpoint
 from recipelang.engine.environment import environment
 from recipelang.engine.models import load_model
 from recipelang.engine.position import Position
-from recipelang.engine.sessions import session
+from recipelang.engine.sessions import environments, session
+from recipelang.engine.statement import run_digest
 from recipelang.plan.types import Plan
 from recipelang.pruning.masks import Masks
 from recipelang.source import RecipeError
@@ -190,3 +191,23 @@ def test_a_folder_that_is_not_what_its_manifest_lists_is_damage(made, copy, name
     MANIFESTS[name](copy)
     with pytest.raises(checkpoint.Damaged):
         checkpoint.load(copy, plan, model)
+
+
+def test_what_rounds_or_drops_differently_enters_the_run_digest_and_nothing_else(made):
+    """`micro_batch`, `cache` and `compile` leave the experiment and its steps what they are."""
+    plan, *_ = made
+    dense, sparse = plan.stages
+    cached = tuple(d.model_copy(update={"cache": "fp16"}) for d in sparse.distills)
+    others = [
+        (dense.model_copy(update={"micro_batch": 4, "accumulation": 2}), sparse),
+        (dense, sparse.model_copy(update={"distills": cached})),
+        (dense, sparse.model_copy(update={"compile": True})),
+    ]
+    plans = [plan, *(plan.model_copy(update={"stages": stages}) for stages in others)]
+    around = environment(torch.device("cpu"), False)
+    position = Position(behaviour=plan.behaviour_digest)
+    digests = {run_digest(p, None, environments([session(p, around, "cpu", position)])) for p in plans}
+    assert len(digests) == len(plans)
+    more = {**around, "threads": around["threads"] + 1}, {**around, "processes": 2}
+    digests |= {run_digest(plan, None, environments([session(plan, a, "cpu", position)])) for a in more}
+    assert len(digests) == len(plans) + 2

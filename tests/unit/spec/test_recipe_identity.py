@@ -96,6 +96,8 @@ CLAIMS = {
     "metrics": sound(("[f1, exact_match]", "[f1]")),
     "split": sound(("[f1, exact_match]", '[f1, exact_match], split = "test"')),
     "export": sound(add="export { card = false }\n"),
+    "data to measure on": sound(('"hf://owner/data"', '"hf://owner/data", validation = "hf://owner/other"')),
+    "a set to measure on": sound(add='data more { source = "hf://owner/more" }\nevaluate more { data = more }\n'),
 }
 
 
@@ -314,3 +316,14 @@ def test_a_claim_is_printed_with_its_values():
 def test_findings_in_an_effective_recipe_name_no_parameter():
     source = Source("effective.recipe", effective(recipe_of(SOUND)))
     assert re.findall(r"\b(param|let|target|warm)\b", source.text) == []
+
+
+@pytest.mark.parametrize("task", ["sequence_classification", "token_classification", "multiple_choice"])
+def test_data_to_measure_on_decides_weights_where_the_splits_decide_together_what_classes_are(task):
+    parts = [("question_answering", task), ("metrics = [f1, exact_match]", ""), ("prefer dev.f1 >= 87%\n", "")]
+    text = sound(*parts)
+    given = sound(*parts, ('"hf://owner/data"', '"hf://owner/data", validation = "hf://owner/other"'))
+    assert digests(given)[1] != digests(text)[1]
+    unused = sound(*parts, ('"hf://owner/data"', '"hf://owner/data", test = "hf://owner/other"'))
+    assert digests(unused)[1] == digests(text)[1]
+    assert digests(unused)[0] != digests(text)[0]
