@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
 from rich.text import Text
 
@@ -22,16 +24,17 @@ def plot(plan: Plan, width: int, height: int = 8) -> list[Text]:
         [at(stage.learning_rate, k) if stage.steps else 0.0 for k in steps]
         for stage, steps in zip(plan.stages, columns, strict=True)
     ]
+    sparsities = [_sparsities(plan, stage, steps) for stage, steps in zip(plan.stages, columns, strict=True)]
     peak = max((r for stage in rates for r in stage), default=0.0) or 1.0
     lines = []
     for row in reversed(range(height)):
         left = "100 %" if row == height - 1 else "0 %" if row == 0 else ""
         line = Text(f"  {left:>5} ┤")
-        for stage, steps, rate in zip(plan.stages, columns, rates, strict=True):
+        for stage, sparsity, rate in zip(plan.stages, sparsities, rates, strict=True):
             if stage is not plan.stages[0]:
                 line.append("│", "dim")
-            for step, r in zip(steps, rate, strict=True):
-                eighths = min(8, max(0, round((_sparsity(plan, stage, step) * height - row) * 8)))
+            for s, r in zip(sparsity, rate, strict=True):
+                eighths = min(8, max(0, round((s * height - row) * 8)))
                 if min(height - 1, int(r / peak * height)) == row:
                     line.append(_RATE, _RATE_STYLE + (f" on {_SPARSITY_STYLE}" if eighths > 4 else ""))
                 else:
@@ -67,8 +70,10 @@ def _below(plan: Plan, columns: list[list[int]]) -> list[Text]:
     return [Text(f"        └{axis}┘"), Text(f"         {names}"), legend]
 
 
-def _sparsity(plan: Plan, stage: StagePlan, step: int) -> float:
-    """The largest one in force during a step, from earlier stages too; the event at the very end shows on the last."""
-    last = step + 1 if step >= stage.steps - 1 else step
-    earlier = [p.final for s in plan.stages[: stage.index] for p in s.prunes]
-    return max([*earlier, *(e.sparsity for p in stage.prunes for e in p.events if e.step <= last)], default=0.0)
+def _sparsities(plan: Plan, stage: StagePlan, steps: Sequence[int]) -> list[float]:
+    """The largest one in force during each step, from earlier stages too; the event at the very end shows on the last."""
+    before = max((p.final for s in plan.stages[: stage.index] for p in s.prunes), default=0.0)
+    events = sorted((e.step, e.sparsity) for p in stage.prunes for e in p.events)
+    at = [step for step, _ in events]
+    largest = list(accumulate((s for _, s in events), max, initial=before))
+    return [largest[bisect_right(at, step + 1 if step >= stage.steps - 1 else step)] for step in steps]

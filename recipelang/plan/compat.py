@@ -8,9 +8,10 @@ on the first step at or behind the window's end, which a window that ends with t
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from fractions import Fraction
 
-from recipelang.plan.schedule import MAX_EVENTS, disjoint, inside
+from recipelang.plan.schedule import MAX_EVENTS, disjoint, inside, too_many
 from recipelang.plan.types import Segment
 from recipelang.schedules import sparseml_1
 from recipelang.schedules.sparseml_1 import Crash, Window, epoch_of
@@ -28,6 +29,10 @@ def segments(
     """The learning rate in force at every step."""
     parts = schedule.segments
     if not _sound(parts, ("constant", "linear", "cosine"), steps, per_epoch, label, found):
+        return ()
+    if work(parts, steps) > MAX_EVENTS:
+        message = "this stage has too many steps for the clock of SparseML 1"
+        found.add(Diagnostic("E063", message, label, help=("take `compat` out, or shorten the stage",)))
         return ()
     begins = [_first_at(_start(part, per_epoch), steps, per_epoch) for part in parts]
     if begins[0] > 0:
@@ -48,11 +53,19 @@ def segments(
     return tuple(planned)
 
 
+def work(parts: Sequence[ShapeSegment], steps: int) -> int:
+    """What it takes to go through all steps, in events: where the next one falls hangs on the one before."""
+    return steps // 20 * sum(p.window is not None and p.shape not in ("constant", "step") for p in parts)
+
+
 def events(
-    schedule: Schedule, steps: int, per_epoch: int, label: Label | None, found: Diagnostics
+    schedule: Schedule, steps: int, per_epoch: int, label: Label | None, found: Diagnostics, room: int = MAX_EVENTS
 ) -> list[tuple[int, Fraction]]:
-    """`(step, sparsity)` of every update of the masks."""
+    """`(step, sparsity)` of every update of the masks; `room` as in `schedule.events`."""
     parts = schedule.segments
+    if work(parts, steps) > room:
+        found.add(too_many(label))
+        return []
     if not _sound(parts, ("constant", "step", "linear", "cubic", "polynomial"), steps, per_epoch, label, found):
         return []
     out: dict[int, Fraction] = {}
@@ -62,9 +75,8 @@ def events(
         except Crash as crash:
             found.add(_stopped(crash, label))
             return []
-        if len(out) > MAX_EVENTS:
-            message = f"more than {MAX_EVENTS:,} pruning events"
-            found.add(Diagnostic("E063", message, label, help=("prune less often",)))
+        if len(out) > room:
+            found.add(too_many(label))
             return []
     return sorted(out.items())
 

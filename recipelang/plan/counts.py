@@ -21,11 +21,15 @@ def over_time(
 ) -> list[tuple[int, ...]]:
     """`zeros` at every event; of a schedule that `rises` no tensor's count ever falls, whatever rounding would do."""
     out: list[tuple[int, ...]] = []
+    before: tuple[int, int] | None = None
+    groups = _groups(pattern, size, shapes)
     for sparsity in sparsities:
-        now = zeros(pattern, size, scope, shapes, sparsity)
-        if out and scope == "erk" and rises:
-            now = _not_below(out[-1], now)
-        out.append(tuple(now))
+        if (ratio := sparsity.as_integer_ratio()) != before:  # all of them are, but for a schedule that is constant
+            now = _zeros(pattern, size, scope, shapes, groups, sparsity)
+            if out and scope == "erk" and rises:
+                now = _not_below(out[-1], now)
+        before = ratio
+        out.append(out[-1] if out and list(out[-1]) == now else tuple(now))
     return out
 
 
@@ -51,20 +55,46 @@ def zeros(pattern: str, size: tuple[int, int], scope: str, shapes: Sequence[Shap
     >>> zeros("block", (2, 2), "global", [(4, 4), (2, 4)], Fraction(1, 2))
     [12]
     """
+    return _zeros(pattern, size, scope, shapes, _groups(pattern, size, shapes), sparsity)
+
+
+def _groups(pattern: str, size: tuple[int, int], shapes: Sequence[Shape]) -> list[int]:
+    """How many weights, or blocks of them, each tensor has."""
     area = size[0] * size[1] if pattern == "block" else 1
-    groups = [_count(shape) // area for shape in shapes]
+    return [_count(shape) // area for shape in shapes]
+
+
+def _zeros(
+    pattern: str, size: tuple[int, int], scope: str, shapes: Sequence[Shape], groups: list[int], sparsity: Fraction
+) -> list[int]:
+    area = size[0] * size[1] if pattern == "block" else 1
     if pattern == "N:M":
         share = 1 - Fraction(*size)
         return [int(share * n) if sparsity else 0 for n in groups]
     match scope:
         case "global":
-            return [round(sparsity * sum(groups)) * area]
+            return [_share(sparsity, sum(groups)) * area]
         case "row":
-            return [shape[0] * round(sparsity * (n // shape[0])) for shape, n in zip(shapes, groups, strict=True)]
+            return [shape[0] * _share(sparsity, n // shape[0]) for shape, n in zip(shapes, groups, strict=True)]
         case "erk":
             return [n * area for n in erk(shapes, groups, sparsity)]
-    of = {n: round(sparsity * n) * area for n in set(groups)}  # few sizes, many tensors
+    of: dict[int, int] = {}  # few sizes, many tensors
+    for n in groups:
+        if n not in of:
+            of[n] = _share(sparsity, n) * area
     return [of[n] for n in groups]
+
+
+def _share(sparsity: Fraction, n: int) -> int:
+    """`round(sparsity * n)`, half to even, without fractions in between: a plan may count very often.
+
+    >>> _share(Fraction(1, 2), 5), _share(Fraction(1, 2), 7), _share(Fraction(1, 3), 5)
+    (2, 4, 2)
+    """
+    numerator, denominator = sparsity.as_integer_ratio()
+    whole, rest = divmod(numerator * n, denominator)
+    rest *= 2
+    return whole + (rest > denominator or (rest == denominator and whole % 2))
 
 
 def grown(

@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 from types import ModuleType
 
-from recipelang.plan import counts, match as matching, schedule
+from recipelang.plan import compat, counts, match as matching, schedule
 from recipelang.plan.context import Context
 from recipelang.plan.families import TensorFact
 from recipelang.plan.memory import scoring
@@ -21,6 +21,10 @@ from recipelang.spec.show import percent, show
 COARSER = {("row", "uniform"), ("row", "global"), ("uniform", "global"), ("erk", "global")}
 #: the share of a tensor by which other tools miss a sparsity when they round
 _ROUNDED = 1e-3
+#: numbers of zeros in a plan: of every tensor at every event
+MAX_NUMBERS = 2_000_000
+#: a number counts as so many where it takes more than a multiplication
+_COSTLY = 20
 
 
 class Prunes:
@@ -28,6 +32,7 @@ class Prunes:
 
     def __init__(self, context: Context) -> None:
         self.context = context
+        self.room, self.numbers = schedule.MAX_EVENTS, MAX_NUMBERS  # that the blocks to come may still have
         self.in_force: dict[str, Fraction] = {}  # tensor -> the sparsity asked of it so far
         self.patterned: dict[str, str] = {}  # tensor -> the pattern of its mask
         self.masked: dict[str, int] = {}  # tensor -> its zeros, where they are known
@@ -70,7 +75,20 @@ class Prunes:
                     known.pop(name, None)  # type: ignore[attr-defined]
         elif spec.sparsity is not None:
             label = self.context.recipe.label(f"{path}.sparsity")
-            timed = clock.events(spec.sparsity, steps, per_epoch, label, self.context.found)
+            timed = clock.events(spec.sparsity, steps, per_epoch, label, self.context.found, self.room)
+            numbers = (
+                (1 if scope == "global" else len(targets)) * len(timed) * (_COSTLY if scope == "erk" or regrows else 1)
+            )
+            if numbers > self.numbers:
+                help = "prune less often, or rank all targets together: `scope = global`"
+                message = f"this plan counts zeros more than {MAX_NUMBERS:,} times"
+                notes = (
+                    "once for every tensor at every event; with ERK densities, or where weights grow, it counts as twenty",
+                )
+                self.context.found.add(Diagnostic("E063", message, label, notes=notes, help=(help,)))
+                return None
+            self.room -= len(timed) + (0 if clock is schedule else compat.work(spec.sparsity.segments, steps))
+            self.numbers -= numbers
             if not self._sound(spec, timed, path):
                 return None
             if self._keeps_to_its_set(targets, scope, stage, label, regrows) and not regrows:
@@ -100,7 +118,7 @@ class Prunes:
             never=never,
             dense=self._left_dense(set(targets), set(never)),
             events=tuple(
-                PruneEvent(step=k, sparsity=float(s), zeros=n, grown=g)
+                PruneEvent(k, s.numerator / s.denominator, n, g)
                 for (k, s), n, g in zip(timed, zeros, grown, strict=True)
             ),
             scoring=memory,
@@ -138,7 +156,7 @@ class Prunes:
         floor = [self.masked.get(n, 0) for n in targets]
         if len(zeros[0]) != len(targets):
             floor = [sum(floor)]
-        raised = [tuple(map(max, event, floor)) for event in zeros]
+        raised = [tuple(map(max, event, floor)) for event in zeros] if any(floor) else zeros
         for name in targets:
             self.masked.pop(name, None)
         if len(zeros[0]) == len(targets):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import ceil
+from math import ceil, lcm
 
 from recipelang.plan.types import Segment
 from recipelang.schedules import shapes
@@ -11,7 +11,10 @@ from recipelang.source import Diagnostic, Diagnostics, Label
 from recipelang.values.composite import Schedule, ShapeSegment
 from recipelang.values.quantities import round_half_up
 
+#: pruning events of a plan, all blocks together
 MAX_EVENTS = 100_000
+#: an event whose sparsity takes many digits to find counts as so many
+_COSTLY = 10
 
 
 def segments(
@@ -89,21 +92,22 @@ def _step(part: ShapeSegment, at: int, steps: int) -> list[Segment]:
 
 
 def events(
-    schedule: Schedule, steps: int, per_epoch: int, label: Label | None, found: Diagnostics
+    schedule: Schedule, steps: int, per_epoch: int, label: Label | None, found: Diagnostics, room: int = MAX_EVENTS
 ) -> list[tuple[int, Fraction]]:
-    """`(step, sparsity)` of every pruning event; both ends of a window are events, the last one exact."""
+    """`(step, sparsity)` of every pruning event; both ends of a window are events, the last one exact.
+
+    `room`: how many there may be; other blocks have had the others.
+    """
     if not _adjacent(schedule, steps, per_epoch, label, found):
         return []
     out: list[tuple[int, Fraction]] = []
     merged = 0
     for number, part in enumerate(schedule.segments):
-        times = _times(part, per_epoch, first=number == 0)
-        if times is None or len(out) + len(times) > MAX_EVENTS:
-            message = f"more than {MAX_EVENTS:,} pruning events"
-            found.add(Diagnostic("E063", message, label, help=("prune less often",)))
+        times = _times(part, per_epoch, room - len(out), first=number == 0)
+        if times is None or len(out) + len(times) > room:
+            found.add(too_many(label))
             return []
-        for index, (time, sparsity) in enumerate(times):
-            step = round_half_up(time)
+        for index, (step, sparsity) in enumerate(times):
             if out and out[-1][0] == step:
                 merged += index > 0  # where one part ends the next begins: one event, as written
                 out[-1] = (step, sparsity)
@@ -115,6 +119,12 @@ def events(
         help = "prune less often: an epoch here has fewer steps than updates"
         found.add(Diagnostic("W101", message, label, help=(help,)))
     return out
+
+
+def too_many(label: Label | None) -> Diagnostic:
+    message = f"this plan has more than {MAX_EVENTS:,} pruning events"
+    notes = ("events of all blocks count, and one of a shape that is no fraction, as `cosine`, counts as ten",)
+    return Diagnostic("E063", message, label, notes=notes, help=("prune less often",))
 
 
 def _adjacent(schedule: Schedule, steps: int, per_epoch: int, label: Label | None, found: Diagnostics) -> bool:
@@ -141,23 +151,27 @@ def disjoint(
     return Diagnostic(code, message, label, help=(help,))
 
 
-def _times(part: ShapeSegment, per_epoch: int, *, first: bool) -> list[tuple[Fraction, Fraction]] | None:
-    """The exact times of a part's events, with their values; none when there are too many to write down.
+def _times(part: ShapeSegment, per_epoch: int, room: int, *, first: bool) -> list[tuple[int, Fraction]] | None:
+    """The steps of a part's events, with their values; none when there are too many to write down.
 
     What holds before a `step` is an event only where nothing else came `first`.
     """
     if part.window is None:
-        return [(Fraction(0), part.end)]
+        return [(0, part.end)]
     t0, t1 = (t.exact_steps(per_epoch) for t in part.window)
     if part.shape == "step" or part.every is None or t1 <= t0:
-        before = [(Fraction(0), part.start)] if first and part.shape == "step" and part.start and t0 > 0 else []
-        return [*before, (t0, part.end)]
+        before = [(0, part.start)] if first and part.shape == "step" and part.start and t0 > 0 else []
+        return [*before, (round_half_up(t0), part.end)]
     period = part.every.exact_steps(per_epoch)
     intervals = ceil((t1 - t0) / period)
-    if intervals >= MAX_EVENTS:
+    if intervals * (1 if shapes.is_cheap(part.shape, part.power) else _COSTLY) >= room:
         return None
-    times = [*(t0 + i * period for i in range(intervals)), t1]
-    return [(t, shapes.value(part.shape, part.start, part.end, (t - t0) / (t1 - t0), part.power)) for t in times]
+    # in whole numbers over one denominator: fractions would be reduced again and again, for every event
+    unit = lcm(t0.denominator, t1.denominator, period.denominator)
+    begin, whole, each = (int(t * unit) for t in (t0, t1 - t0, period))
+    steps = (((begin + i * each) * 2 + unit) // (2 * unit) for i in range(intervals))
+    values = shapes.values(part.shape, part.start, part.end, range(0, intervals * each, each), whole, part.power)
+    return [*zip(steps, values, strict=True), (round_half_up(t1), part.end)]
 
 
 def inside(first: int, last: int, steps: int, label: Label | None, found: Diagnostics) -> bool:

@@ -8,7 +8,8 @@ task model's `named_parameters()`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -109,15 +110,17 @@ class Target(Frozen):
         return n
 
 
-class PruneEvent(Frozen):
-    """At `STEP_START` of `step` (of `END` when it equals the stage's steps)."""
+@dataclass(frozen=True, slots=True)
+class PruneEvent:
+    """At `STEP_START` of `step` (of `END` when it equals the stage's steps). Small: a plan may hold very many."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     step: Count
     sparsity: float
-    zeros: tuple[Count, ...] = Field(description="exact zeros: per target, or one total (global)")
-    grown: tuple[Count, ...] = Field(
-        default=(), description="of a method that takes weights back: how many are swapped, per target"
-    )
+    zeros: Annotated[tuple[Count, ...], Field(description="exact zeros: per target, or one total (global)")]
+    grown: Annotated[
+        tuple[Count, ...], Field(description="of a method that takes weights back: how many are swapped, per target")
+    ] = ()
 
 
 class DenseGroup(Frozen):

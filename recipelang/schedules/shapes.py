@@ -6,8 +6,10 @@ evaluated with 50 decimal digits. Doubles are made by whoever needs them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from math import lcm
 
 _DIGITS = 50
 _PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459")
@@ -40,6 +42,30 @@ def value(shape: str, a: Fraction, b: Fraction, x: Fraction, power: Fraction | N
         case "exponential":
             return a * _power(b / a, x)
     raise KeyError(shape)
+
+
+def is_cheap(shape: str, power: Fraction | None = None) -> bool:
+    """Whether values are fractions of few digits."""
+    return shape in ("constant", "step", "linear", "cubic") or (shape == "polynomial" and (power or 1) in (1, 2, 3, 4))
+
+
+def values(
+    shape: str, a: Fraction, b: Fraction, ways: Iterable[int], whole: int, power: Fraction | None = None
+) -> Iterator[Fraction]:
+    """`value` at each of the shares `way / whole`, all between 0 and 1, with one denominator for all.
+
+    >>> [str(v) for v in values("cubic", Fraction(1, 2), Fraction(9, 10), (0, 5, 10), 10)]
+    ['1/2', '17/20', '9/10']
+    """
+    if not is_cheap(shape, power) or shape in ("constant", "step"):
+        yield from (value(shape, a, b, Fraction(way, whole), power) for way in ways)
+        return
+    n = {"linear": 1, "cubic": 3}.get(shape) or int(power or 1)
+    unit = lcm(a.denominator, b.denominator)
+    end, fall = int(b * unit), int((a - b) * unit)
+    scale = whole**n
+    for way in ways:
+        yield Fraction(end * scale + fall * (whole - way) ** n, unit * scale)
 
 
 def _power(base: Fraction, exponent: Fraction) -> Fraction:

@@ -25,6 +25,15 @@ SCHEDULES = {
         [(SPARSITY, "cosine(50% -> 90%, over = start..end, updates = 1e50 per epoch)")],
         ["E063"],
     ),
+    "a clock of SparseML 1 over a billion steps": (
+        [("length = 2 epochs", "length = 1_000_000_000 steps, compat = sparseml_1"), ("rewind = 1 epoch", "rewind = 9 epochs")],
+        ["E063", "E063"],
+    ),
+    "ERK densities at 9,600 events": (
+        [("length = 2 epochs", "length = 12_000 steps"), (SPARSITY, SPARSITY.replace("2 steps", "1 step")),
+         ("scope = uniform", "scope = erk")],
+        ["E063"],
+    ),
     "a rate that restarts at every step": (
         [("length = 2 epochs", "length = 1e50 steps"), ("rewind = 1 epoch", "rewind = 1 step"),
          (SPARSITY, "step(0% -> 50%, at = 5 steps)")],
@@ -80,6 +89,35 @@ def test_schedule_ends_in_its_code_within_its_bounds(name, plan):
     changes, found = SCHEDULES[name]
     ended = plan(*changes)
     assert codes(ended) == found
+    assert_bounded(ended)
+
+
+def block(name: str, targets: str, every: str, shape: str = "cubic") -> str:
+    return f"""
+  prune {name} {{
+    targets = {targets}
+    never = @embeddings
+    method = magnitude(scope = uniform)
+    sparsity = {shape}(0% -> 90%, over = start..end, every = {every})
+  }}
+"""
+
+
+def many_events(*blocks: str, steps: int) -> str:
+    return TEXT[: TEXT.index("  prune")].replace("2 epochs", f"{steps} steps") + "".join(blocks) + "}\n"
+
+
+def test_very_many_events_are_planned_within_the_bounds(folder, command):
+    (folder / "a.recipe").write_text(many_events(block("a", "@linear & @encoder", "1 step"), steps=80_000), "utf-8")
+    assert_bounded(command("plan", "a.recipe"), status=0)
+
+
+@pytest.mark.parametrize(("shape", "steps"), [("cubic", 60_000), ("cosine", 6_000)])
+def test_events_of_all_blocks_are_counted_together(shape, steps, folder, command):
+    blocks = [block("a", "@query", "1 step", shape), block("b", "@key", "1 step", shape)]
+    (folder / "a.recipe").write_text(many_events(*blocks, steps=steps), "utf-8")
+    ended = command("plan", "a.recipe")
+    assert codes(ended) == ["E063"]
     assert_bounded(ended)
 
 
