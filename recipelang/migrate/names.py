@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from recipelang.migrate.form import Targets
 from recipelang.plan.families import FAMILIES, TASKS, TensorFact
@@ -22,7 +23,7 @@ _REFERENCE: dict[str, tuple[str, dict[str, object], str]] = {
         "question_answering",
     ),
     "llama": (
-        r"(re:)?(\^?model\\?\.layers|.*(q|k|v|o|gate|up|down)_proj|.*self_attn|.*lm_head)",
+        r"(re:)?(\^?model\\?\.layers|.*(q|k|v|o|gate|up|down)_proj|.*self_attn|.*lm_head|.*\bmlp\b|.*layers\\?\.|Llama[A-Z])",
         {
             "hidden_size": 4096, "intermediate_size": 11008, "vocab_size": 32000, "num_attention_heads": 32,
             "num_hidden_layers": 32, "tie_word_embeddings": False,
@@ -36,6 +37,21 @@ _NUMBERED = re.compile(r"((?:[^.]*[^.\d][^.]*\.)+)(\d{1,4})((?:\..*)?)", re.ASCI
 _IN_LAYER = re.compile(r"\blayers?\.(\d{1,3})\b", re.ASCII)
 #: what a name may be made of: anything else means something in a glob
 _PLAIN = re.compile(r"[\w.-]{1,200}", re.ASCII)
+#: classes of modules -> what they hold, of layers; the first that fits counts
+_HOLDS: tuple[tuple[str, frozenset[str]], ...] = (
+    (r"(Bert|Roberta)(Sdpa)?SelfAttention|MultiHeadSelfAttention", frozenset({"query", "key", "value"})),
+    (r"(Bert|Roberta)SelfOutput", frozenset({"out"})),
+    (r"(Bert|Roberta)Intermediate", frozenset({"up"})),
+    (r"(Bert|Roberta)Output", frozenset({"down"})),
+    (r"\w*Attention2?", frozenset({"attention"})),
+    (r"\w*MLP|FFN|\w*FeedForward", frozenset({"ffn"})),
+    (r"\w*(Layer|Block)", frozenset({"encoder", "decoder"})),
+    (r"\w*(Model|Encoder|Decoder)|Transformer|ModuleList", frozenset({"encoder", "decoder"})),
+    (r"\w+For[A-Z]\w+|Module", frozenset({"linear"})),
+)
+#: classes that no family has: lists of llm-compressor name them beside `Linear`
+_NOWHERE = ("Conv1d", "Conv2d", "Conv3d")
+_CLASS = re.compile(r"[A-Z][A-Za-z0-9]*", re.ASCII)
 #: names of blocks in models that have no family here
 _FOREIGN = re.compile(
     r"(re:)?(model\.decoder|encoder\.block|decoder\.block|question_encoder|ctx_encoder|transformer\.h)\b"
@@ -82,6 +98,34 @@ def matrices(tensors: tuple[TensorFact, ...]) -> tuple[TensorFact, ...]:
     return tuple(t for t in tensors if len(t.shape) == 2)
 
 
+def is_class(name: str) -> bool:
+    """Whether a name is that of a class of modules, and of no module."""
+    return _CLASS.fullmatch(name) is not None
+
+
+def known_class(name: str) -> bool:
+    """Whether modules of a class hold linear layers in a family."""
+    return name in ("Linear", "Embedding", *_NOWHERE) or any(re.fullmatch(p, name, re.ASCII) for p, _ in _HOLDS)
+
+
+def is_kind(name: str) -> bool:
+    """Whether a name is a kind of layer, which models of every family have."""
+    return name.startswith("__") or is_class(name)
+
+
+def usual(targets: Targets) -> bool:
+    """Whether names of modules that give no family away all fit the usual language model."""
+    if not targets.modules or any(_FOREIGN.match(name) for name in targets.names):
+        return False
+    return not Body(reference("llama", targets.names)).unmatched(replace(targets, ignored=()))
+
+
+def takes_head(names: Iterable[str]) -> bool:
+    """Whether modules by these names are, or hold, the head of a language model."""
+    head = TensorFact("lm_head.weight", (1, 1), frozenset({"head", "linear"}))
+    return bool(Body((head,)).matched(Targets(tuple(names), modules=True)))
+
+
 class NotUnderstood(ValueError):
     """A name that is neither a name, a class, nor a regular expression."""
 
@@ -100,8 +144,9 @@ class Body:
         return frozenset().union(*chosen) - frozenset().union(*ignored)
 
     def unmatched(self, targets: Targets) -> list[str]:
-        """Names of targets that nothing in the model bears."""
-        return [name for name in targets.names if not self._matches(name, targets.modules)]
+        """Names, of targets and of what is ignored, that nothing in the model bears."""
+        every = [n for n in (*targets.names, *targets.ignored) if n not in _NOWHERE and not n.startswith("__")]
+        return [name for name in every if not self._matches(name, targets.modules)]
 
     def _matches(self, name: str, modules: bool) -> frozenset[str]:
         match name:
@@ -111,8 +156,12 @@ class Body:
                 return self.linear
             case "__BLOCKS__":
                 return frozenset(t.name for t in self.tensors if t.name in self.linear and t.layer is not None)
+            case "__HEAD__":
+                return frozenset(t.name for t in self.tensors if t.name in self.linear and "head" in t.roles)
             case "Embedding":
                 return frozenset(t.name for t in self.tensors if "embeddings" in t.roles)
+        if modules and is_class(name):
+            return self._held(name)
         if not name.startswith("re:"):
             below = frozenset(n for n in self.linear if n.startswith(f"{name}.")) if modules else frozenset()
             return below | (self.every & {name})
@@ -120,6 +169,13 @@ class Body:
         if not modules:
             return frozenset(filter(fits, self.every))
         return frozenset(n for n in self.linear if fits(n) or any(map(fits, _above(n))))
+
+    def _held(self, class_: str) -> frozenset[str]:
+        """Linear layers inside modules of a class."""
+        if class_ in _NOWHERE:
+            return frozenset()
+        roles = next((roles for pattern, roles in _HOLDS if re.fullmatch(pattern, class_, re.ASCII)), frozenset[str]())
+        return frozenset(t.name for t in self.tensors if t.name in self.linear and t.roles & roles)
 
 
 def _above(name: str) -> list[str]:
@@ -134,7 +190,7 @@ def _prefix(pattern: str) -> Callable[[str], bool]:
         inner = pattern.removesuffix("$").removesuffix(r"\Z")
         whole = patterns.regex(f"(?:{inner})" if inner != pattern else f"(?:{inner}).*")
     except Mismatch as mismatch:
-        raise NotUnderstood(str(mismatch.args[0] if mismatch.args else mismatch)) from None
+        raise NotUnderstood(mismatch.message) from None
     return lambda name: whole.fullmatch(name) is not None
 
 
@@ -178,6 +234,12 @@ def _written(names: tuple[str, ...], modules: bool) -> str:
             roles.append("@linear" if modules or name != "__ALL__" else '"**"')
         elif name == "__BLOCKS__":
             roles += ["@linear & @decoder"]
+        elif name == "__HEAD__":
+            roles += ["@head"]
+        elif name in _NOWHERE:
+            continue
+        elif modules and is_class(name):
+            raise NotUnderstood(f"what a `{name[:60]}` holds is not known without a family")
         elif (glob := _glob_of(name, modules)) is not None:
             globs.append(glob)
         else:
@@ -188,7 +250,7 @@ def _written(names: tuple[str, ...], modules: bool) -> str:
 
 def _glob_of(name: str, modules: bool) -> str | None:
     """A name, or what a pattern says as the beginning of one; none for what only a regular expression says."""
-    if name in ("__ALL__", "__ALL_PRUNABLE__", "Linear", "__BLOCKS__"):
+    if name.startswith("__") or (modules and is_class(name)):
         return None
     if not name.startswith("re:"):
         if not _PLAIN.fullmatch(name):

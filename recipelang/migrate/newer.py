@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 
+from recipelang.migrate import names
 from recipelang.migrate.arguments import Arguments
 from recipelang.migrate.form import Prune, Sparsity, Stage, Targets, Window
 from recipelang.migrate.legacy import COLUMNS_TOO, n_of_m
@@ -16,6 +18,10 @@ from recipelang.spec.show import fraction
 _DAMP = ("dampening_frac", "percdamp")
 _ONE_AFTER_ANOTHER = (
     "llm-compressor reads it as true since February 2025; before, every layer saw what dense layers gave it"
+)
+_HEAD = "prune it in a stage of training, or with `magnitude`"
+_LEFT_OUT = (
+    "llm-compressor left `lm_head` out of itself until February 2025, and prunes it since where it is not ignored"
 )
 _LAYERS = "the samples of a calibration are those of `data` here"
 
@@ -72,8 +78,23 @@ def _one_shot(a: Arguments, stage: Stage, method: str, usual: Fraction | None = 
         return None
     if sparsity.value == 0:
         return a.changes_nothing("sparsity", "it prunes nothing", "its sparsity is 0: it was there to quantise")
-    stage.mode = "one_shot"
-    stage.prunes.append(Prune(*_part(a), method, targets, pattern, sparsity))
+    body = _body(a, targets)
+    if body is not None:
+        stage.mode = "one_shot"
+        stage.prunes.append(Prune(*_part(a), method, body, pattern, sparsity))
+
+
+def _body(a: Arguments, targets: Targets) -> Targets | None:
+    """Without the head, which is no layer: the loaders left it out until February 2025 where it was not ignored."""
+    if not names.takes_head(targets.names) or names.takes_head(targets.ignored):
+        return targets
+    named = tuple(name for name in targets.names if "head" in name)
+    if named:
+        a.refuse("targets", "layers are pruned one after another, and the head is none of them", _HEAD)
+        rest = tuple(name for name in targets.names if name not in named)
+        return replace(targets, names=rest, ignored=(*targets.ignored, "__HEAD__")) if rest else None
+    a.note("targets", "the head stays dense: it is no layer", _LEFT_OUT)
+    return replace(targets, ignored=(*targets.ignored, "__HEAD__"))
 
 
 def pruned_of(a: Arguments) -> str | None:
@@ -138,11 +159,21 @@ def _part(a: Arguments) -> tuple[str, Span, str]:
 
 def _targets(a: Arguments) -> Targets | None:
     """Without `targets` a loader took the linear layers of every block; none, and told, where they are not read."""
-    names = a.named("targets") if a.has("targets") else ("__BLOCKS__",)
+    named = a.named("targets") if a.has("targets") else ("__BLOCKS__",)
     a.read.add("targets")
     ignored = a.named("ignore") if a.has("ignore") else ()
     a.read.add("ignore")
-    return None if names is None or ignored is None else Targets(names, ignored, modules=True)
+    if named is None or ignored is None:
+        return None
+    if foreign := [n for n in named if names.is_class(n) and not names.known_class(n)]:
+        a.refuse("targets", f"`{foreign[0][:60]}` is a class of no family that is known here")
+        return None
+    try:
+        names.takes_head((*named, *ignored))
+    except names.NotUnderstood as why:
+        a.refuse("targets", f"targets are not read: {why}")
+        return None
+    return Targets(named, ignored, modules=True)
 
 
 #: without which the loaders stopped: no value is made up for them

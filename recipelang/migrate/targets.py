@@ -21,6 +21,7 @@ class Selectors:
         self.document, self.family, self.found = document, family, found
         self.every = names.reference(self.family, named, task) if self.family else ()
         self.keep: tuple[int, ...] = ()
+        self.told: set[tuple[int, str]] = set()
 
     @property
     def depth(self) -> int:
@@ -30,25 +31,35 @@ class Selectors:
         """Of what the loader would have chosen; none, and told, where that is not read."""
         targets = part.targets
         try:
-            if self.family is not None or not any(n for n in targets.names if not n.startswith("__")):
+            if self.family is not None or all(map(names.is_kind, targets.names)) or names.usual(targets):
                 found = self._on_reference(part, targets)
                 if found:
                     return found
             return names.as_globs(targets)
         except names.NotUnderstood as why:
-            self.found.add(Diagnostic("E113", f"targets are not read: {why}", self.document.label(part.span)))
+            self._tell("E113", part, f"targets are not read: {why}")
             return None
+
+    def _tell(self, code: str, part: Prune | Freeze, message: str, why: str | None = None) -> None:
+        """Once, however often the selector of a part is asked for."""
+        if (part.span.start, message) not in self.told:
+            self.told.add((part.span.start, message))
+            notes = (why,) if why else ()
+            self.found.add(Diagnostic(code, message, self.document.label(part.span), notes=notes))
 
     def _on_reference(self, part: Prune | Freeze, targets: Targets) -> str | None:
         """Weights are pruned as matrices; what is frozen has biases and norms as well."""
-        tensors = self.every or names.reference("llama" if targets.modules else "bert")
-        if isinstance(part, Prune):
-            tensors = names.matrices(tensors)
+        every = self.every or names.reference("llama" if targets.modules else "bert")
+        tensors = names.matrices(every) if isinstance(part, Prune) else every
         body = names.Body(tensors)
         for name in body.unmatched(targets):
-            why = ("its loader refused such a name; looked for in the usual model of the family",)
-            message = f"`{name[:80]}` names nothing in a `{self.family}` model"
-            self.found.add(Diagnostic("W132", message, self.document.label(part.span), notes=why))
+            if names.Body(every).unmatched(Targets((name,), modules=targets.modules)):
+                message = f"`{name[:80]}` names nothing in a `{self.family or 'llama'}` model"
+                self._tell(
+                    "W132", part, message, "looked for in the usual model of the family; loaders refused it, or went on"
+                )
+        if isinstance(part, Prune):
+            self._beyond_matrices(part, every, tensors)
         chosen = body.matched(targets)
         if not chosen:
             return None
@@ -58,6 +69,25 @@ class Selectors:
         if found is None and not self.keep:  # names as they were written say it for models of every depth
             found = names.exactly(targets, chosen, tensors)
         return found
+
+    def _beyond_matrices(self, part: Prune, every: tuple[TensorFact, ...], tensors: tuple[TensorFact, ...]) -> None:
+        """Biases and norms that a loader would have taken as well: a loss, unless zeros are only held."""
+        targets = part.targets
+        if targets.modules:  # its one-shot methods look at linear layers alone
+            held = part.method == "hold" or part.method.startswith("magnitude")
+            beyond = "embeddings and norms" if held and "__ALL__" in targets.names else ""
+        else:
+            left = names.Body(every).matched(targets) - {t.name for t in tensors}
+            beyond = "biases and norms" if left else ""
+        if not beyond:
+            return
+        if part.method == "hold":
+            self._tell("W132", part, f"zeros of {beyond} are not held", "masks are on matrices here")
+        elif "__ALL__" in targets.names:
+            self._tell("E113", part, f"`__ALL__` names {beyond} too, which are not pruned here")
+        else:
+            why = "its pattern takes them as well, and its loader masked them"
+            self._tell("W132", part, f"{beyond} that it names are not pruned here", why)
 
 
 def _renumbered(

@@ -9,7 +9,7 @@ import pytest
 from recipelang.migrate.document import LEGACY
 from recipelang.migrate.migrate import Migration, migrate
 from recipelang.source import Source
-from tests.unit.migrate.test_migrate import migrated, prune, recipe
+from tests.unit.migrate.test_migrate import migrated, prune as broadly, recipe
 
 ONE_SHOT = """
     sparsity_stage:
@@ -21,6 +21,13 @@ ONE_SHOT = """
           ignore: ["re:.*lm_head"]
           {more}
 """
+
+
+def prune(more: str = "") -> str:
+    """Of matrices alone."""
+    return broadly(more=more).replace(
+        "re:bert.encoder.layer.*.weight", "re:bert.encoder.layer.*(query|key|value|dense).weight"
+    )
 
 
 def one_shot(
@@ -210,7 +217,7 @@ def test_variables_may_be_lists(variable: str, targets: str) -> None:
 
 
 def test_a_list_of_the_stage_hides_that_of_the_file() -> None:
-    text = textwrap.dedent(prune()).replace('["re:bert.encoder.layer.*.weight"]', "eval(names)")
+    text = textwrap.dedent(prune()).replace('["re:bert.encoder.layer.*(query|key|value|dense).weight"]', "eval(names)")
     assert "targets  = @down" in recipe(
         'names: ["bert.encoder.layer.0.output.dense.weight"]\na_stage:\n'
         '  names: ["re:bert.encoder.layer.[0-9]+.output.dense.weight"]\n' + textwrap.indent(text, "  ")
@@ -234,3 +241,84 @@ def test_targets_that_nobody_tells_are_refused_and_not_made_up(targets: str, mes
 def test_keys_of_a_stage_that_no_loader_reads_are_no_variables() -> None:
     migration = migrated(one_shot(scalars="enabled: false"))
     assert migration.outcome == "whole" and [d.code for d in migration.findings] == ["W131"]
+
+
+# ------------------------------------------------------------------ targets
+@pytest.mark.parametrize(
+    ("targets", "more", "written"),
+    [
+        ("[Linear]", "", "@linear & @decoder"),
+        ("[Linear, Conv1d]", "", "@linear & @decoder"),
+        ("__ALL__", "", "@linear & @decoder"),
+        ("['re:.*']", "", "@linear & @decoder"),
+        ("LlamaForCausalLM", "", "@linear & @decoder"),
+        ("[LlamaDecoderLayer]", None, "@linear & @decoder"),
+        ("['re:model.layers.\\d+$']", None, "@linear & @decoder"),
+        ("['re:.*mlp.*']", None, "@ffn"),
+        ("[LlamaMLP]", None, "@ffn"),
+        ("[MistralAttention]", None, "@attention"),
+        ("['re:.*self_attn$', LlamaMLP]", None, "@linear & @decoder"),
+        ("['model.layers.0', 'model.layers.1']", None, "@linear & layers(0..1)"),
+    ],
+)
+def test_modules_and_classes_are_what_they_hold(targets: str, more: str | None, written: str) -> None:
+    """Where the head would be one of them it stays dense, which is told."""
+    text = textwrap.dedent(one_shot(targets=targets)).replace('  ignore: ["re:.*lm_head"]\n', "")
+    migration = migrated(text)
+    assert migration.outcome == "whole" and migration.text is not None, migration.findings
+    assert f"targets  = {written}" in migration.text
+    said = [] if more is None else ["the head stays dense: it is no layer"]
+    assert [d.message for d in migration.findings if d.code == "W132"] == said
+
+
+@pytest.mark.parametrize("head", ["lm_head", "re:.*lm_head", "re:.*head.*"])
+def test_a_head_that_is_named_is_refused(head: str) -> None:
+    text = textwrap.dedent(one_shot(targets=f"[Linear, '{head}']")).replace('  ignore: ["re:.*lm_head"]\n', "")
+    migration = migrated(text)
+    assert only(migration) == ("E113", "layers are pruned one after another, and the head is none of them")
+    assert migration.text is not None and "targets  = @linear & @decoder" in migration.text
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        ("[Foo]", "`Foo` is a class of no family that is known here"),
+        ("['re:(a']", "targets are not read: this regular expression cannot be used"),
+    ],
+)
+def test_targets_of_no_family_are_refused(targets: str, message: str) -> None:
+    assert migrated(one_shot(targets=targets)).lost[0].message == message
+
+
+def test_names_that_are_ignored_and_not_there_are_told() -> None:
+    migration = migrated(one_shot().replace('"re:.*lm_head"', '"re:.*lm_head", "re:.*no_such"'))
+    assert [d.message for d in migration.findings] == ["`re:.*no_such` names nothing in a `llama` model"]
+
+
+ALL = """
+    modifiers:
+      - !EpochRangeModifier {{start_epoch: 0, end_epoch: 4}}
+      - {modifier}
+"""
+RAMP = "{init_sparsity: 0.1, final_sparsity: 0.5, start_epoch: 0, end_epoch: 2, update_frequency: 0.5, params: %s}"
+
+
+@pytest.mark.parametrize(
+    ("modifier", "code", "message"),
+    [
+        (
+            f"!GMPruningModifier {RAMP % '__ALL__'}",
+            "E113",
+            "`__ALL__` names biases and norms too, which are not pruned here",
+        ),
+        ("!ConstantPruningModifier {params: __ALL__}", "W132", "zeros of biases and norms are not held"),
+        (
+            f"!GMPruningModifier {RAMP % 're:bert.encoder.layer.*'}",
+            "W132",
+            "biases and norms that it names are not pruned here",
+        ),
+    ],
+)
+def test_what_is_named_beyond_matrices_is_told(modifier: str, code: str, message: str) -> None:
+    found = [d for d in migrated(ALL.format(modifier=modifier)).findings if d.code in ("E113", "W132")]
+    assert [(d.code, d.message) for d in found] == [(code, message)]
