@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import torch
+from torch import nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from recipelang import processes
 from recipelang.engine.order import batches
@@ -73,9 +75,7 @@ def train(
             [g for group in optimizer.param_groups for p in group["params"] if (g := _of_a_copy(p)) is not None]
         )
         fire(Event.GRADIENTS, modifiers, state)
-        norm = shards.whole(
-            torch.nn.utils.clip_grad_norm_(model.parameters(), math.inf if stage.clip is None else stage.clip)
-        )
+        norm = _clip(_trained(model, optimizer), math.inf if stage.clip is None else stage.clip)
         if not math.isfinite(norm):
             raise _not_finite(f"the norm of the gradients is {float(norm)}", state.step, stage.name)
         optimizer.step()
@@ -91,6 +91,24 @@ def train(
         after_step(loss, due)
     if state.step == stage.steps:
         fire(Event.END, modifiers, state)
+
+
+def _trained(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """Of the model, then what is trained beside it: projections onto a teacher's states."""
+    own = dict.fromkeys(model.parameters())
+    return [*own, *(p for group in optimizer.param_groups for p in group["params"] if p not in own)]
+
+
+def _clip(weights: list[nn.Parameter], most: float) -> torch.Tensor:
+    """Scale all gradients so that their common norm is `most` at the most; the norm before. Shards have it summed up."""
+    kinds = [[w for w in weights if shards.is_shard(w)], [w for w in weights if not shards.is_shard(w)]]
+    if not all(kinds):
+        return shards.whole(torch.nn.utils.clip_grad_norm_(weights, most))
+    norms = [shards.whole(get_total_norm([w.grad for w in kind if w.grad is not None])) for kind in kinds]
+    norm = torch.stack(norms).norm()
+    for kind in kinds:
+        clip_grads_with_norm_(kind, most, norm)
+    return norm
 
 
 def _of_a_copy(weight: torch.Tensor) -> torch.Tensor | None:

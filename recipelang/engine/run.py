@@ -246,6 +246,7 @@ class _Run:
         if loaded is not None:
             checkpoint.restore(loaded, self.model, self.masks, None)
         began = time.monotonic()
+        self.model.requires_grad_(True)  # a rehearsal leaves what the stage before froze
         optimizer = make_optimizer(stage, self.model)
         state = State(self.model, optimizer, self.masks, steps=0, prunable=self._prunable(stage))
         of = stage.calibration.layers if stage.calibration else 0

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -74,10 +75,16 @@ class Kept:
         places = [divmod(int(i), SHARD) for i in np.searchsorted(self.rows, state.rows)]
         return SimpleNamespace(
             **{
-                name: torch.stack([self.shards[s][name][i, :width] for s, i in places]).to(ids.device)
+                name: _as_wide(torch.stack([self.shards[s][name][i, :width] for s, i in places]), width).to(ids.device)
                 for name in self.shards[0]
             }
         )
+
+
+def _as_wide(outputs: Tensor, width: int | None) -> Tensor:
+    """[items, tokens, ...] of a batch that is padded past the longest row of the data; padding says nothing."""
+    missing = 0 if width is None else width - outputs.shape[1]
+    return outputs if missing <= 0 else F.pad(outputs, (0, 0) * (outputs.dim() - 2) + (0, missing))
 
 
 def teacher_outputs(

@@ -21,6 +21,7 @@ from recipelang.plan.live import Live, chosen_stage, masked_before, resolve_stag
 from recipelang.plan.types import StagePlan
 from recipelang.pruning import shards
 from recipelang.pruning.masks import Masks
+from recipelang.pruning.turned import inputs_first
 from recipelang.runtime.state import State
 from recipelang.source import Diagnostics, RecipeError, Source, at_label, fail
 from recipelang.spec.check import Recipe
@@ -84,7 +85,8 @@ def attach(
         modifier.join(optimizer)
     if any("output_attentions" in m.asks for m in modifiers):
         show_maps(bare, True)
-    state = State(bare, optimizer, Masks() if after is None else after.masks, planned.steps)
+    masks = Masks() if after is None else after.masks
+    state = State(bare, optimizer, masks, planned.steps, inputs_first=inputs_first(bare))
     if batches is not None:
         state.gradients = Sampler(state, batches, task_loss or loss_of, planned)
     return Pruning(planned, state, modifiers)
@@ -127,11 +129,12 @@ def _whole(steps_per_epoch: int) -> int:
 
 def _live(model: nn.Module) -> Live:
     config = getattr(model, "config", None)
-    shapes = {}
+    shapes, stored_turned = {}, inputs_first(model)
     for name, parameter in model.named_parameters():
         if parameter.device.type == "meta":
             raise fail("E055", "a model without weights is not in this release yet", help="load its weights first")
-        shapes[name] = tuple(parameter.shape)
+        # shapes of a plan are outputs × inputs, as most modules store them
+        shapes[name] = tuple(reversed(parameter.shape)) if name in stored_turned else tuple(parameter.shape)
     return Live(shapes, config.to_dict() if config is not None and hasattr(config, "to_dict") else None)
 
 
@@ -186,6 +189,9 @@ def _check_shards(stage: StagePlan, model: nn.Module, batches: object) -> None:
     if not any(map(shards.is_shard, parameters.values())):
         return
     shards.check(model)
+    if any(t.name in inputs_first(model) for p in stage.prunes for t in p.targets):
+        help = "let every process hold a copy"
+        raise fail("E055", "weights stored inputs first, in shards, are not in this release yet", help=help)
     for prune in stage.prunes:
         fits_shards(prune, parameters)
     if batches is not None:

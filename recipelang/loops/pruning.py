@@ -21,6 +21,7 @@ from recipelang.modifiers.prune import Prune
 from recipelang.plan.types import StagePlan
 from recipelang.pruning import shards
 from recipelang.pruning.masks import Masks
+from recipelang.pruning.scores import precise
 from recipelang.runtime.event import Event
 from recipelang.runtime.state import Modifier, State, fire
 from recipelang.source import RecipeError, fail
@@ -69,9 +70,8 @@ class Pruning:
         #: what the model is called with beside a batch
         self.asks = {name: True for m in modifiers for name in m.asks}
         self._distills = any(isinstance(m, Distill) for m in modifiers)
-        self._observed = [
-            t.name for m in modifiers if isinstance(m, Prune) and m.score.observes for t in m.plan.targets
-        ]
+        seen = {t.name for m in modifiers if isinstance(m, Prune) and m.score.observes for t in m.plan.targets}
+        self._observed = [p for n, p in state.model.named_parameters() if n in seen]
 
     @property
     def step(self) -> int:
@@ -142,7 +142,7 @@ class Pruning:
         self._expect("gradients")
         if self._distills and not self._losses:
             raise self._wrong("the loop never asked for the distilled loss", "call `pruning.loss` before `backward`")
-        self._only_finite()
+        self._state.skipped = not self._finite([p.grad for p in self._observed if p.grad is not None])
         fire(Event.GRADIENTS, self._modifiers, self._state)
         self._next = "step_end"
 
@@ -151,6 +151,9 @@ class Pruning:
         """After the optimizer's step."""
         self._expect("step_end")
         fire(Event.STEP_END, self._modifiers, self._state)
+        if self._state.skipped and not self._finite([p.detach() for p in self._observed]):
+            help = "lower the learning rate, or scale the loss and let the scaler skip such steps"
+            raise fail("E082", f"gradients are not finite at step {self.step:,}", help=help)
         self._state.step += 1
         if self._fresh:  # what an optimizer does to a masked weight it does at once
             self._still_zero("the optimizer moves masked weights", f"it is a {type(self._state.optimizer).__name__}")
@@ -251,19 +254,13 @@ class Pruning:
             help = "take another optimizer, or load weights before `attach`"
             raise fail("E086", message, notes=[f"step {self.step:,} of stage `{self.plan.name}`; {note}"], help=help)
 
-    def _only_finite(self) -> None:
-        """A score that adds gradients up would not forget one that is not finite."""
-        if not self._observed:
-            return
-        parameters = dict(self.model.named_parameters())
-        gradients = {n: g for n in self._observed if (g := parameters[n].grad) is not None}
-        norms = [shards.local(g).norm() for g in gradients.values()]
+    def _finite(self, tensors: Sequence[Tensor]) -> bool:
+        """A score that adds gradients up would not forget one that is not finite, as of a step that a scaler skips."""
+        norms = [shards.local(t).norm(dtype=precise(t)) for t in tensors]
         seen = float(torch.stack(norms).sum()) if norms else 0.0
-        if any(map(shards.is_shard, gradients.values())):
+        if any(map(shards.is_shard, tensors)):
             (seen,) = processes.total(seen)
-        if not math.isfinite(seen):
-            help = "lower the learning rate; train in bf16 rather than with a scaler, which lets such steps pass"
-            raise fail("E082", f"gradients are not finite at step {self.step:,}", help=help)
+        return math.isfinite(seen)
 
     def _digest(self) -> str:
         kept = {"checkpoint_every", "keep", "index"}

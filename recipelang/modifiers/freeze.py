@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import nn
 
 from recipelang.runtime.state import Modifier, State
+
+
+def _with_momentum(parameter: nn.Parameter, optimizer: torch.optim.Optimizer) -> None:
+    """Fused SGD wants all buffers of a group or none. One that is zero gives the first step that none would give."""
+    for group in optimizer.param_groups:
+        mine = group.get("fused") and group.get("momentum") and any(p is parameter for p in group["params"])
+        if mine and optimizer.state[parameter].get("momentum_buffer") is None:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 class Freeze(Modifier):
@@ -22,6 +31,8 @@ class Freeze(Modifier):
             self._held = {n: p for n, p in named if n in self.until and p.requires_grad}
         for name, parameter in self._held.items():
             trained = state.step >= self.until[name]
+            if trained:
+                _with_momentum(parameter, state.optimizer)
             parameter.requires_grad_(trained)
             if not trained:
                 parameter.grad = None  # of a loop that only zeroes gradients: an optimizer would still move it

@@ -14,6 +14,7 @@ from recipelang.pruning.scores import Score, Select, make
 from recipelang.pruning.scores.rigl import Rigl
 from recipelang.pruning.selection import Scores, count
 from recipelang.pruning.shards import is_shard, local, rows, sums
+from recipelang.pruning.turned import Turned, as_stored, turned
 from recipelang.runtime.state import Modifier, State
 from recipelang.source import fail
 
@@ -59,7 +60,9 @@ class Prune(Modifier):
             self._prune(event, state)
 
     def on_gradients(self, state: State) -> None:
-        if self.score.observes and state.step < self.plan.events[-1].step:  # after it nothing is ranked any more
+        if (
+            self.score.observes and not state.skipped and state.step < self.plan.events[-1].step
+        ):  # after it nothing is ranked any more
             self.score.observe(_weights(self.names, state))
 
     def on_end(self, state: State) -> None:
@@ -126,7 +129,10 @@ class Prune(Modifier):
 
     def _put(self, weights: Sequence[nn.Parameter], keeps: Sequence[Tensor], state: State) -> None:
         for name, weight, keep in zip(self.names, weights, keeps, strict=True):
-            state.masks.set(name, weight, keep)
+            if isinstance(weight, Turned):
+                state.masks.set(name, weight.stored, as_stored(keep))
+            else:
+                state.masks.set(name, weight, keep)
         state.masks.clear_moments(state.optimizer)
 
     def _masked(self, weights: Sequence[nn.Parameter], state: State) -> list[int]:
@@ -146,7 +152,10 @@ class Prune(Modifier):
                 )
 
     def _live(self, weights: Sequence[nn.Parameter], state: State) -> list[Tensor]:
-        return [state.masks.live(n, w) for n, w in zip(self.names, weights, strict=True)]
+        return [
+            as_stored(state.masks.live(n, w.stored)) if isinstance(w, Turned) else state.masks.live(n, w)
+            for n, w in zip(self.names, weights, strict=True)
+        ]
 
     def state(self) -> dict[str, Tensor]:
         return self.score.state()
@@ -200,8 +209,9 @@ class Hold(Modifier):
         self.names = [t.name for t in plan.targets]
 
     def on_start(self, state: State) -> None:
-        for name, weight in zip(self.names, _weights(self.names, state), strict=True):
-            state.masks.set(name, weight, local(weight.detach()) != 0)
+        parameters = dict(state.model.named_parameters())
+        for name in self.names:
+            state.masks.set(name, parameters[name], local(parameters[name].detach()) != 0)
 
 
 class Release(Modifier):
@@ -222,5 +232,6 @@ class KeepZeros(Modifier):
 
 
 def _weights(names: Sequence[str], state: State) -> list[nn.Parameter]:
+    """As outputs × inputs, however they are stored."""
     parameters = dict(state.model.named_parameters())
-    return [parameters[n] for n in names]
+    return [turned(parameters[n]) if n in state.inputs_first else parameters[n] for n in names]

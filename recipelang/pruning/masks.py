@@ -56,13 +56,16 @@ class Masks:
     def live(self, name: str, parameter: Tensor) -> Tensor:
         """The mask of a parameter, all true where it has none yet."""
         known = self._masks.get(name)
-        return torch.ones_like(local(parameter), dtype=torch.bool) if known is None else known
+        if known is not None:
+            return known
+        here = local(parameter)  # whose rows may not lie one behind the other; those of a mask do
+        return torch.ones(here.shape, dtype=torch.bool, device=here.device)
 
     @torch.no_grad()
     def set(self, name: str, parameter: nn.Parameter, mask: Tensor) -> None:
         """Put a mask in force and zero the weights it drops."""
         self._params[name] = parameter
-        self._masks[name] = mask
+        self._masks[name] = mask = mask.contiguous()
         self._dead = None
         zero(local(parameter), mask)
 

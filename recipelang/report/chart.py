@@ -6,8 +6,9 @@ of its own of a chart, with the light ones inside.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 
 from recipelang.report.scale import Scale, bounds, marks, written
@@ -64,7 +65,8 @@ class Chart:
 
 
 def svg(chart: Chart, *, titled: bool = False) -> str:
-    """The chart as an `svg` element for a page."""
+    """The chart as an `svg` element for a page. Values that are not finite have no place in it, and are counted."""
+    chart, missing = _finite(chart)
     named = [s for s in chart.series if s.name]
     rows = _legend_rows(named) if len(named) > 1 else []
     top = TOP + (24 if titled else 0) + _ROW * len(rows) + (14 if chart.parts else 0)
@@ -75,6 +77,7 @@ def svg(chart: Chart, *, titled: bool = False) -> str:
         *_parts(chart, x, top),
         *_grid(chart, x, y, top),
         *(line for i, s in enumerate(chart.series) for line in _drawn(s, chart, x, y, i)),
+        *_left_out(missing, top),
     ]
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT + top - TOP}" role="img" '
@@ -104,6 +107,27 @@ def style(colours: Sequence[str], ink: str, quiet: str, grid: str) -> str:
 
 
 # --------------------------------------------------------------------- pieces
+def _finite(chart: Chart) -> tuple[Chart, int]:
+    """The chart without values that are no finite numbers, and how many points those are."""
+
+    def kept(s: Series) -> Series:
+        spans = [*s.spans, *[(0.0, 0.0)] * (len(s.points) - len(s.spans))]
+        both = [(p, e) for p, e in zip(s.points, spans, strict=True) if all(map(math.isfinite, (*p, *e)))]
+        return replace(s, points=[p for p, _ in both], spans=[e for _, e in both][: len(s.spans)])
+
+    series = [kept(s) for s in chart.series]
+    return replace(chart, series=series), sum(
+        len(a.points) - len(b.points) for a, b in zip(chart.series, series, strict=True)
+    )
+
+
+def _left_out(missing: int, top: int) -> list[str]:
+    if not missing:
+        return []
+    text = f"{missing:,} value{'s are' if missing > 1 else ' is'} not finite, and not shown"
+    return [f'<text class="quiet" x="{WIDTH - RIGHT}" y="{top + 14}" text-anchor="end">{text}</text>']
+
+
 def _scales(chart: Chart, top: int) -> tuple[Scale, Scale]:
     xs = [p[0] for s in chart.series for p in s.points]
     ys = [p[1] for s in chart.series for p in s.points] + [v for s in chart.series for span in s.spans for v in span]
@@ -113,7 +137,7 @@ def _scales(chart: Chart, top: int) -> tuple[Scale, Scale]:
     else:
         low, high = bounds([*xs, *(chart.x.within or ())], room=0.0 if chart.x.within else 0.04)
     bottom, ceiling = bounds([*ys, *(chart.y.within or ())], room=0.06)
-    if chart.y.within and bottom < chart.y.within[0] <= min(ys):
+    if chart.y.within and bottom < chart.y.within[0] <= min(ys, default=math.inf):
         bottom = chart.y.within[0]
     return (
         Scale(low, high, LEFT, WIDTH - RIGHT),

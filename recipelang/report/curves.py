@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,10 +53,12 @@ def _records(file: Path) -> Iterator[bytes]:
 
 
 def smoothed(points: Points, keep: float = 0.8) -> Points:
-    """A running mean that forgets, corrected for its start."""
+    """A running mean that forgets, corrected for its start; of finite values alone."""
     total = weight = 0.0
     out = []
     for x, y in points:
+        if not math.isfinite(y):
+            continue
         total, weight = keep * total + (1 - keep) * y, keep * weight + (1 - keep)
         out.append((x, total / weight))
     return out

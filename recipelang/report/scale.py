@@ -35,7 +35,9 @@ def marks(low: float, high: float, about: int = 5) -> list[float]:
 
 
 def bounds(values: list[float], *, room: float = 0.05) -> tuple[float, float]:
-    """A little more than the values take; something even where they are all one."""
+    """A little more than the values take; something even where they are all one, or none."""
+    if not values:
+        return 0.0, 1.0
     low, high = min(values), max(values)
     if high - low < 1e-12:
         room_abs = abs(high) * 0.1 or 1.0

@@ -26,11 +26,13 @@ class State:
     masks: Masks
     steps: int
     step: int = 0
+    inputs_first: frozenset[str] = frozenset()  # weights stored as inputs × outputs (`pruning.turned`)
     batch: dict[str, torch.Tensor] = field(default_factory=dict)
     rows: np.ndarray | None = None  # of the data set: the items of the micro-batch
     outputs: Any = None
     loss: torch.Tensor | None = None
     prunable: int = 0  # weights in the targets of this stage and of earlier ones
+    skipped: bool = False  # gradients are not finite, and a scaler will not let the optimizer take this step
     #: `(batches, examples of a batch, 0 = the stage's)`: after each, gradients of the task's loss lie in `.grad`
     gradients: Gradients = lambda batches, size, dense=False: iter(())
     #: `(targets, what to gather, order)`: layer by layer, what was gathered of the inputs of the targets in it. What

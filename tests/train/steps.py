@@ -39,9 +39,15 @@ class Steps(Silent):
 
 
 def run(
-    recipe: Path, out: Path, reporter: Silent | None = None, *, resume: bool = False, params: tuple[str, ...] = ()
+    recipe: Path,
+    out: Path,
+    reporter: Silent | None = None,
+    *,
+    resume: bool = False,
+    params: tuple[str, ...] = (),
+    rehearsal: int | None = None,
 ) -> Result:
-    checked, plan, _ = planned(str(recipe), read_around(list(params)))
+    checked, plan, _ = planned(str(recipe), read_around(list(params)), rehearsal=rehearsal)
     if not resume:
         prepare_folder(out, plan, effective(checked), overwrite=False)
     return execute(plan, out, reporter or Silent(), lambda m: judge(checked, m), resume=resume)

@@ -60,6 +60,32 @@ def cut_and_resumed(recipe, out, step: int) -> dict[str, torch.Tensor]:
 
 
 # -------------------------------------------------------------------------- freeze
+SNIP = """stage once {
+  mode = one_shot
+  prune weights { targets = @linear & @encoder, method = snip(scope = uniform), sparsity = 50% }
+}
+"""
+
+
+def test_a_rehearsal_that_stops_while_something_is_frozen_leaves_gradients_to_the_next_stage(recipe, tmp_path):
+    path = recipe("freeze e { targets = @encoder | @embeddings, until = 1 epoch }")
+    path.write_text(path.read_text("utf-8") + SNIP, "utf-8")
+    run(path, tmp_path / "out", rehearsal=2)
+    pruned = [w for n, w in weights(tmp_path / "out").items() if ".layer." in n and w.dim() == 2]
+    rows = [(w == 0).sum(1) for w in pruned]
+    assert all(int(r.sum()) == w.numel() // 2 for r, w in zip(rows, pruned, strict=True))
+    assert not any(set(r.tolist()) == {0, w.shape[1]} for r, w in zip(rows, pruned, strict=True)), "by order alone"
+
+
+@pytest.mark.parametrize("momentum", ["", "(momentum = 0.9)"])
+def test_sgd_trains_what_is_frozen_only_at_first(recipe, tmp_path, momentum):
+    path = recipe(
+        f"freeze e {{ targets = @embeddings, until = 3 steps }}\n  optimizer = sgd{momentum}", ("2 epochs", "5 steps")
+    )
+    run(path, tmp_path / "out")
+    assert unchanged(weights(tmp_path / "out"), before(tmp_path)) <= {"bert.embeddings.position_ids"}
+
+
 def test_frozen_parameters_keep_every_bit_and_the_others_move(recipe, tmp_path):
     path = recipe("freeze e { targets = @embeddings | layers(0) }\n  optimizer = adamw(weight_decay = 0.1)")
     run(path, tmp_path / "out")

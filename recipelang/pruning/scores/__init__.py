@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from recipelang import processes
 from recipelang.pruning import patterns
 from recipelang.pruning.inputs import Gathered
 from recipelang.pruning.selection import Scores
+from recipelang.source import fail
 
 
 class Gradients(Protocol):
@@ -48,6 +50,33 @@ class Select:
     def unit(self) -> int:
         """How many weights go together."""
         return self.size[0] * self.size[1] if self.pattern == "block" else 1
+
+
+def precise(weight: Tensor) -> torch.dtype:
+    """No less than single precision: a sum in a narrow type stops growing long before it is done."""
+    return torch.promote_types(weight.dtype, torch.float32)
+
+
+class Reached:
+    """Whether gradients reach all targets: without any, all scores are 0, and the order of weights would decide."""
+
+    def __init__(self, names: Sequence[str], weights: Sequence[nn.Parameter]) -> None:
+        self.names, self.weights = names, weights
+        self.seen = [0] * len(weights)
+
+    def watch(self, draws: Iterable[None]) -> Iterator[None]:
+        """The same draws; after the last one, E086 where some target never had a gradient, in any process."""
+        drawn = 0
+        for _ in draws:
+            drawn += 1
+            self.seen = [n + (w.grad is not None) for n, w in zip(self.seen, self.weights, strict=True)]
+            yield
+        drawn, *seen = (int(n) for n in processes.total(drawn, *self.seen))
+        missing = [name for name, n in zip(self.names, seen, strict=True) if not n]
+        if missing and drawn:
+            notes = [f"{len(missing)} of {len(seen)} targets of this block have none"]
+            help = "let the loss depend on them, and do not freeze them before they are ranked"
+            raise fail("E086", f"no gradient reaches `{missing[0]}`", notes=notes, help=help)
 
 
 class Score:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from recipelang.pruning.scores import Score
+from recipelang.pruning.scores import Score, precise
 from recipelang.pruning.selection import Scores
 from recipelang.pruning.shards import beside, local
 
@@ -30,11 +30,12 @@ class Movement(Score):
         for name, weight in zip(self.names, weights, strict=True):
             if weight.grad is not None:
                 moved = self._moved(name, weight)
-                local(moved).addcmul_(local(weight.detach()), local(weight.grad), value=-1.0)
+                here = local(moved)
+                here.addcmul_(local(weight.detach()).to(here.dtype), local(weight.grad).to(here.dtype), value=-1.0)
 
     def _moved(self, name: str, weight: nn.Parameter) -> Tensor:
         known = self.moved.get(name)
-        self.moved[name] = torch.zeros_like(weight) if known is None else beside(known, weight)
+        self.moved[name] = torch.zeros_like(weight, dtype=precise(weight)) if known is None else beside(known, weight)
         return self.moved[name]
 
     def scores(self, weights: Sequence[nn.Parameter]) -> list[Scores]:

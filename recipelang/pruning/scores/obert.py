@@ -24,7 +24,7 @@ from recipelang import processes
 from recipelang.pruning import fisher
 from recipelang.pruning.free_memory import free_memory
 from recipelang.pruning.passes import Piece, within
-from recipelang.pruning.scores import Gradients, Score
+from recipelang.pruning.scores import Gradients, Score, precise
 from recipelang.pruning.selection import Scores
 
 #: of the memory that is free, what the matrices may take
@@ -81,7 +81,7 @@ class Obert(Score):
 
         def score(weight: Tensor, multiplier: Tensor) -> Tensor:
             of_weights = weight.detach() * multiplier.view(weight.shape)
-            tiled = of_weights.view(weight.shape[0] // height, height, weight.shape[1] // width, width)
+            tiled = of_weights.reshape(weight.shape[0] // height, height, weight.shape[1] // width, width)
             return tiled.sum((1, 3)).div_(2).reshape(-1)
 
         return [lambda w=w, m=m: score(w, m) for w, m in self._pairs(weights)]  # type: ignore[misc]
@@ -89,7 +89,7 @@ class Obert(Score):
     @torch.no_grad()
     def compensate(self, weights: Sequence[nn.Parameter], keep: Sequence[Tensor]) -> None:
         # the gradients of later parts belong to the weights as they are: none changes before all are known
-        changed = [torch.empty_like(w, dtype=m.dtype).view(-1) for w, m in self._pairs(weights)]
+        changed = [torch.empty(w.numel(), dtype=m.dtype, device=w.device) for w, m in self._pairs(weights)]
         for pieces in reversed(self._parts):
             inverse = self._inverse(weights, pieces) if self._last is None else self._last
             self._last = None
@@ -103,7 +103,7 @@ class Obert(Score):
     def _look(self, weights: Sequence[nn.Parameter], width: int) -> None:
         """Fill in the multipliers of all weights; the last part's inverse stays for the update."""
         self._parts = self._cut(weights)
-        self._multipliers = [torch.empty_like(w, dtype=_precision(w)).view(-1) for w in weights]
+        self._multipliers = [torch.empty(w.numel(), dtype=precise(w), device=w.device) for w in weights]
         for pieces in self._parts:
             self._last = None  # before the next one grows
             self._last = self._inverse(weights, pieces)
@@ -131,8 +131,3 @@ class Obert(Score):
 def _laid(tensors: Sequence[Tensor], pieces: Sequence[Piece], inverse: Tensor) -> Tensor:
     """One row for each of these blocks, in their precision."""
     return fisher.lay(tensors, pieces, inverse.new_zeros(inverse.shape[:2]))
-
-
-def _precision(weight: Tensor) -> torch.dtype:
-    """No less than single."""
-    return torch.promote_types(weight.dtype, torch.float32)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from recipelang import processes
-from recipelang.pruning.scores import Gradients, Score, magnitude, random
+from recipelang.pruning.scores import Gradients, Reached, Score, magnitude, precise, random
 from recipelang.pruning.selection import Scores
 
 
@@ -30,8 +30,9 @@ class Rigl(Score):
 
     def prepare(self, weights: Sequence[nn.Parameter], gradients: Gradients) -> None:
         """The gradients of all weights, masked ones too."""
-        self.slopes = [torch.zeros_like(w) for w in weights]
-        for _ in gradients(int(self.args.get("batches", 1)), 0, dense=True):  # type: ignore[call-overload]
+        self.slopes = [torch.zeros_like(w, dtype=precise(w)) for w in weights]
+        draws = gradients(int(self.args.get("batches", 1)), 0, dense=True)  # type: ignore[call-overload]
+        for _ in Reached(self.names, weights).watch(draws):
             for total, weight in zip(self.slopes, weights, strict=True):
                 if weight.grad is not None:
                     total += weight.grad

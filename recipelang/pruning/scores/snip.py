@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from recipelang import processes
-from recipelang.pruning.scores import Gradients, Score
+from recipelang.pruning.scores import Gradients, Reached, Score, precise
 from recipelang.pruning.selection import Scores
 from recipelang.pruning.shards import beside, is_shard, local
 
@@ -27,9 +27,9 @@ class Snip(Score):
     def prepare(self, weights: Sequence[nn.Parameter], gradients: Gradients) -> None:
         if self.effect:
             return
-        sums = [torch.zeros_like(local(w)) for w in weights]
+        sums = [torch.zeros_like(local(w), dtype=precise(w)) for w in weights]
         batches = int(self.args.get("batches", 1))  # type: ignore[call-overload]
-        for _ in gradients(batches, 0):
+        for _ in Reached(self.names, weights).watch(gradients(batches, 0)):
             for total, weight in zip(sums, weights, strict=True):
                 if weight.grad is not None:
                     total += local(weight.grad)

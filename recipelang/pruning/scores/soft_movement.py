@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from recipelang.pruning.scores import Score
+from recipelang.pruning.scores import Score, precise
 from recipelang.pruning.selection import Scores
 
 
@@ -41,7 +41,7 @@ class SoftMovement(Score):
     @torch.no_grad()
     def observe(self, weights: Sequence[nn.Parameter]) -> None:
         if self.optimizer is None:
-            zeros = (torch.zeros_like(w, dtype=torch.promote_types(w.dtype, torch.float32)) for w in weights)
+            zeros = (torch.zeros(w.shape, dtype=precise(w), device=w.device) for w in weights)
             self.optimizer = self._take(dict(zip(self.names, zeros, strict=True)))
         for name, weight in zip(self.names, weights, strict=True):
             self.learned[name].grad = slope(self.learned[name], weight.detach(), weight.grad, self.penalty)

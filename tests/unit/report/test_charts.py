@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from recipelang.report.chart import Axis, Chart, Series, alone, svg
+from recipelang.report.curves import smoothed
 from recipelang.report.heat import heat
 from recipelang.report.png import drawn
 from recipelang.report.scale import marks, written
@@ -140,3 +141,17 @@ def test_png_of_a_picture():
     if data is None:
         pytest.skip("the extra `recipelang[report]` is not installed")
     assert data.startswith(b"\x89PNG") and len(data) > 2_000
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_values_that_are_not_finite_are_counted_and_not_drawn(bad):
+    points = [(0.0, 1.0), (1.0, bad), (2.0, 3.0)]
+    spans = [(0.5, 1.5), (1.0, 2.0), (2.0, bad)]
+    picture = svg(Chart("loss", [Series("a", points), Series("b", points, 1, spans)]))
+    assert "nan" not in picture and "inf" not in picture.replace("infer", "")
+    assert "3 values are not finite, and not shown" in texts(picture)
+    assert svg(Chart("loss", [Series("", [(0.0, bad)])])) and svg(Chart("loss", [Series("", [(bad, 1.0)])]))
+
+
+def test_the_mean_goes_on_behind_a_value_that_is_not_finite():
+    assert smoothed([(0, 1.0), (1, float("nan")), (2, 1.0)]) == [(0, 1.0), (2, pytest.approx(1.0))]
