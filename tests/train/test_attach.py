@@ -63,7 +63,8 @@ def steps(loop, pruning, first=0, until=None):
         outputs = loop.model(**batch, **pruning.asks)
         pruning.loss(outputs.loss, outputs, batch).backward()
         pruning.gradients()
-        nn.utils.clip_grad_norm_(loop.model.parameters(), 0.5)
+        trained = [p for group in loop.optimizer.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(trained, 0.5)
         loop.optimizer.step()
         loop.optimizer.zero_grad()
         pruning.step_end()
