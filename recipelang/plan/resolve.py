@@ -375,6 +375,9 @@ class Resolver(Context):
         help = ("choose `fp32` here; bf16 is for GPUs and for CPUs that list avx512_bf16, amx_bf16 or bf16",)
         self.found.add(Diagnostic("W104", "this CPU has no bf16 arithmetic", at, notes=notes, help=help))
 
+    def _digest_of(self, teacher: ModelFacts) -> str:
+        return model_digest(teacher.path)
+
     def _distill(self, stage: str, spec: DistillSpec, steps: int, per_epoch: int) -> DistillPlan | None:
         path = f"{stage}.distill"
         hardness, temperature = (
@@ -389,7 +392,7 @@ class Resolver(Context):
             facts = self.guard(f"{path}.teacher", lambda: self._teacher(reference))
             if facts is None:
                 return None
-            where, digest = str(facts.path), model_digest(facts.path)
+            where, digest = str(facts.path), self._digest_of(facts)
         teacher = facts
         at = self.recipe.label(f"{path}.on")
         terms = [
