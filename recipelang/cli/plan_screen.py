@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 
 from rich.console import Group, RenderableType
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from recipelang.cli.plot import plot
 from recipelang.plan.types import (
+    DataPlan,
     DistillPlan,
     DropPlan,
     FreezePlan,
@@ -54,6 +55,9 @@ def full(recipe: Recipe, plan: Plan, width: int) -> RenderableType:
     table = _grid()
     table.add_row("model", _model(plan))
     table.add_row("data", _data(plan))
+    for data in plan.data:
+        for name, told in _meaning(plan, data):
+            table.add_row(name, told)
     if recipe.params:
         table.add_row("params", _params(recipe))
     table.add_row("result", _result(plan))
@@ -110,6 +114,51 @@ def _data(plan: Plan) -> str:
     alike = "; batches of like length" if any(d.group_by_length for d in plan.data) else ""
     alike += "".join(f"; `{e.name}` takes the first {e.samples:,}" for e in plan.evaluations if e.samples)
     return "; ".join(parts) + f"; at most {plan.data[0].max_length} tokens{alike}" if parts else "none is read"
+
+
+def _meaning(plan: Plan, data: DataPlan) -> Iterator[tuple[str, str]]:
+    """How a data set is read, and how what comes of it is counted."""
+    m = data.meaning
+    more = f" of {clean(data.label)}" if data.label else ""
+    if m.columns:
+        fields = (f for f in task_of(data.task).FIELDS if f in m.columns)
+        read = ", ".join(f"{field} = {clean(m.columns[field][:40])}" for field in fields)
+        yield "reads" + more, read + (f"; not read: {_some(m.unused)}" if m.unused else "")
+    told = []
+    if m.left_out:
+        counts = ", ".join(f"{n:,} of {split}" for split, n in m.left_out.items())
+        told.append(f"left out as labelled {_some(m.unlabelled)}: {counts}")
+    if m.answers:
+        told.append(_ANSWERS[m.answers])
+    if m.causes:
+        told.append("`cause` and `effect` are asked in words")
+    if m.has_unanswerable:
+        told.append("without an answer: " + ", ".join(f"{n:,} of {split}" for split, n in m.unanswerable.items()))
+    if data.lost:
+        told.append("answer in no window: " + ", ".join(f"{n:,} of {split}" for split, n in data.lost.items()))
+    if data.task == "question_answering" and any(data.items[n] > data.examples[n] for n in data.items):
+        told.append(f"windows share {data.stride} tokens")
+    for e in plan.evaluations:
+        if e.data == data.label and e.positive is not None and "f1" in e.metrics:
+            told.append(f"{clean(e.name)}.f1 is that of {clean(e.positive[:40])}")
+        if e.data == data.label and e.null_threshold is not None:
+            told.append(f"{clean(e.name)}: no answer where it scores above the best by {e.null_threshold:g}")
+    if told:
+        yield "means" + more, "; ".join(told)
+
+
+_ANSWERS = {
+    "key": "answers are keys of choices",
+    "letter": "answers are letters of choices",
+    "text": "answers are the texts of choices",
+    "place": "answers count choices from 0",
+    "number": "answers count choices from 1",
+}
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(clean(name[:40]) for name in names[:12])
+    return shown + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
 def _tail(reference: str) -> str:

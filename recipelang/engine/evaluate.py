@@ -44,7 +44,7 @@ def evaluate(
             outputs = model(**{k: v for k, v in batch.items() if k not in task.LABELS})
         parts.append((rows, {name: _narrow(kept) for name, kept in task.kept(outputs, batch).items()}))
     model.train(training)
-    found = task.measure(_joined(parts, len(features)), features, examples)
+    found = task.measure(_joined(parts, len(features)), features, examples, plan)
     return {m: found[m] for m in plan.metrics}
 
 

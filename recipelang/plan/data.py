@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from recipelang import __version__
 from recipelang.plan.facts import ModelFacts, read_model_facts
@@ -19,19 +21,58 @@ from recipelang.spec.blocks import DataSpec
 from recipelang.spec.check import Recipe
 from recipelang.spec.references import is_split
 from recipelang.tasks import Features, task_of
-from recipelang.tasks.labels import fits
+from recipelang.tasks.labels import fits, say_nothing
+from recipelang.tasks.meaning import Meaning
+from recipelang.tasks.squad_format import overlap
 
 DEFAULT_LENGTH = 384
+_WINDOWED = "question_answering"
+
+
+def understand(
+    recipe: Recipe, label: str, spec: DataSpec, used: Collection[str], task_name: str, beside: Path, pins: Pins
+) -> Meaning:
+    """What the splits in use mean, decided over all of them. E047, E074, E075, E148 as they come."""
+    block = f"data.{label}" if label else "data"
+    _only_its_columns(recipe, block, spec, task_name)
+    task = task_of(task_name)
+    wanted = Meaning(
+        columns=dict(spec.columns),
+        classes=spec.classes,
+        unlabelled=spec.unlabelled,
+        answers=spec.answer_is,  # type: ignore[arg-type]
+    )
+    splits = {}
+    for name in sorted(used, key=lambda n: (n != "train", n)):  # what is read first is taken for right
+        with at_label(_named_at(recipe, block, spec, name)):
+            splits[name] = _split(spec, name, beside, pins)
+
+    def decide() -> dict[str, Any]:
+        found = {}
+        for name, split in splits.items():
+            with at_label(_named_at(recipe, block, spec, name)):
+                found[name] = task.read(split.reference, split.split, wanted.columns, spec.config)
+        return task.decide(found, wanted).model_dump()
+
+    parts = ["meaning", task_name, spec.config, wanted.model_dump()]
+    known = _remembered(parts, list(splits.values()), _is_meaning, decide)
+    return Meaning.model_validate({k: dict(sorted(v.items())) if isinstance(v, dict) else v for k, v in known.items()})
 
 
 def plan_data(
-    recipe: Recipe, label: str, spec: DataSpec, used: set[str], facts: ModelFacts, beside: Path, pins: Pins
+    recipe: Recipe,
+    label: str,
+    spec: DataSpec,
+    used: set[str],
+    facts: ModelFacts,
+    meaning: Meaning,
+    beside: Path,
+    pins: Pins,
 ) -> DataPlan:
     """One data set, with the sizes of the splits in use. E047, E074, E075 as they come."""
     length = spec.max_length or DEFAULT_LENGTH
     block = f"data.{label}" if label else "data"
     task = recipe.model.task
-    _only_its_columns(recipe, block, spec, task)
     if spec.max_length and spec.max_length > facts.max_positions:
         limit = f"{facts.max_positions:,} tokens"
         message = f"`max_length` is more than the {limit} the model takes"
@@ -48,8 +89,9 @@ def plan_data(
         splits=splits,
         config=spec.config,
         columns=dict(spec.columns),
+        meaning=meaning,
         max_length=min(length, facts.max_positions),
-        stride=spec.stride,
+        stride=_stride(recipe, block, spec, min(length, facts.max_positions)) if task == _WINDOWED else spec.stride,
         samples=spec.samples,
         shuffle=spec.shuffle,
         group_by_length=spec.group_by_length,
@@ -65,9 +107,22 @@ def plan_data(
         update={
             "examples": {n: s.examples for n, s in sizes.items()},
             "items": {n: s.items for n, s in sizes.items()},
+            "lost": {n: s.lost for n, s in sizes.items() if s.lost},
             "sequences": max(s.sequences for s in sizes.values()),
         }
     )
+
+
+def _stride(recipe: Recipe, block: str, spec: DataSpec, length: int) -> int:
+    """As written; the default, or what windows of this length can share. E038 for more than that."""
+    most = overlap(length)
+    if spec.stride > most and spec.stride != DataSpec.model_fields["stride"].default:
+        message = f"windows of {length} tokens cannot share {spec.stride}"
+        at = recipe.label(f"{block}.stride")
+        help = (f"write at most `{most} tokens`, or lengthen `max_length`",)
+        notes = ("half of a window is kept for the question, and each must hold something new",)
+        raise RecipeError(Diagnostic("E038", message, at, notes=notes, help=help))
+    return min(spec.stride, most)
 
 
 def _named_at(recipe: Recipe, block: str, spec: DataSpec, split: str) -> Label | None:
@@ -113,26 +168,61 @@ def _located(reference: str, split: str, beside: Path, pins: Pins) -> SplitPlan:
     return SplitPlan(reference=reference, split=split, digest=digest)
 
 
+@dataclass(frozen=True)
+class ClassFacts:
+    """The classes of a model, as data and model have them together."""
+
+    facts: ModelFacts
+    data: tuple[str, ...]  # as the data call them
+    counts: dict[str, int]  # examples of each in the split that decides, by the model's names
+    own: tuple[str, ...] = ()  # what the model calls them
+    replaced: str | None = None  # a label for which the model's own head goes
+    ordered: bool = False  # the data set, the recipe, or a trained head gives the order
+
+
 def with_labels(
-    facts: ModelFacts, recipe: Recipe, label: str, spec: DataSpec, split: str, beside: Path, pins: Pins
-) -> ModelFacts:
+    facts: ModelFacts,
+    recipe: Recipe,
+    label: str,
+    spec: DataSpec,
+    split: str,
+    meaning: Meaning,
+    beside: Path,
+    pins: Pins,
+) -> ClassFacts:
     """The model as it will be for the classes of a split; its head is new where they are not its own. E074, E075."""
     block = f"data.{label}" if label else "data"
-    _only_its_columns(recipe, block, spec, facts.task)
     where = _split(spec, split, beside, pins)
     task = task_of(facts.task)
+
+    def names() -> dict[str, Any]:
+        examples = task.open_split(where.reference, where.split, dict(spec.columns), spec.config, meaning)
+        return {
+            "names": list(task.label_names(examples)),
+            "counts": task.label_counts(examples),
+            "known": bool(examples.known),  # type: ignore[attr-defined]
+        }
+
+    parts = ["labels", spec.config, sorted(dict(spec.columns).items()), facts.task, meaning.model_dump()]
     with at_label(_named_at(recipe, block, spec, split)):
-        names = _remembered(
-            ["labels", spec.config, sorted(dict(spec.columns).items()), facts.task],
-            where,
-            _are_names,
-            lambda: list(
-                task.label_names(task.open_split(where.reference, where.split, dict(spec.columns), spec.config))
-            ),
-        )
-    own = label_names(facts.config)
-    keeps = facts.has_head and all(fits(name, own) is not None for name in names)
-    return read_model_facts(facts.path, facts.task, own if keeps else names, new_head=not keeps)
+        found = _remembered(parts, [where], _are_labels, names)
+    data, own = tuple(found["names"]), label_names(facts.config)
+    strange = next((name for name in data if fits(name, own) is None), None)
+    if strange is None and meaning.labels.get(split) == "both" and not all(n.casefold() in _folded(own) for n in data):
+        strange = next(name for name in data if name.isdecimal())  # among names, a number is one
+    keeps = facts.has_head and strange is None
+    made = read_model_facts(facts.path, facts.task, own if keeps else data, new_head=not keeps)
+    counts: dict[str, int] = {}
+    for name, n in found["counts"].items():
+        place = fits(name, made.labels)
+        if place is not None:
+            counts[made.labels[place]] = counts.get(made.labels[place], 0) + n
+    ordered = (keeps and not say_nothing(own)) or found["known"]
+    return ClassFacts(made, data, counts, own, strange if facts.has_head and not keeps else None, ordered)
+
+
+def _folded(names: Sequence[str]) -> set[str]:
+    return {name.casefold() for name in names}
 
 
 @dataclass(frozen=True)
@@ -140,18 +230,20 @@ class _Size:
     examples: int
     items: int
     sequences: int
+    lost: int = 0
 
 
 def _sizes(plan: DataPlan, name: str, model: Path) -> _Size:
     """Counted once of everything that decides it: the split, how the plan reads it, and all that the folder of the
     model says of tokens."""
-    how = plan.model_dump_json(exclude={"splits", "examples", "items", "sequences"})
+    how = plan.model_dump_json(exclude={"splits", "examples", "items", "sequences", "lost"})
 
     def count() -> dict[str, int]:
         examples, features = load_split(plan, name, model)
-        return {"examples": len(examples), "items": len(features), "sequences": features.sequences}
+        lost = len(getattr(features, "lost", ()))
+        return {"examples": len(examples), "items": len(features), "sequences": features.sequences, "lost": lost}
 
-    return _Size(**_remembered([how, name, _about_tokens(model)], plan.splits[name], _are_sizes, count))
+    return _Size(**_remembered([how, name, _about_tokens(model)], [plan.splits[name]], _are_sizes, count))
 
 
 def _about_tokens(model: Path) -> list[tuple[str, str]]:
@@ -161,7 +253,7 @@ def _about_tokens(model: Path) -> list[tuple[str, str]]:
 
 
 def _are_sizes(found: object) -> bool:
-    names = {"examples", "items", "sequences"}
+    names = {"examples", "items", "sequences", "lost"}
     return (
         isinstance(found, dict)
         and found.keys() == names
@@ -169,25 +261,42 @@ def _are_sizes(found: object) -> bool:
     )
 
 
-def _are_names(found: object) -> bool:
-    return isinstance(found, list) and all(isinstance(name, str) for name in found)
+def _are_labels(found: object) -> bool:
+    if not isinstance(found, dict) or found.keys() != {"names", "counts", "known"}:
+        return False
+    names, counts = found["names"], found["counts"]
+    return (
+        isinstance(names, list)
+        and all(isinstance(name, str) for name in names)
+        and isinstance(counts, dict)
+        and all(type(n) is int for n in counts.values())
+    )
 
 
-def _remembered(parts: list[object], split: SplitPlan, sound: Callable[[Any], bool], compute: Callable[[], Any]) -> Any:
-    """What was counted once of a file's contents, with all else that it depends on."""
-    if not split.digest and not split.reference.startswith("lib://"):
+def _is_meaning(found: object) -> bool:
+    try:
+        return bool(Meaning.model_validate(found))
+    except ValidationError:
+        return False
+
+
+def _remembered(
+    parts: Sequence[object], splits: Sequence[SplitPlan], sound: Callable[[Any], bool], compute: Callable[[], Any]
+) -> Any:
+    """What was counted once of files' contents, with all else that it depends on."""
+    if any(not split.digest and not split.reference.startswith("lib://") for split in splits):
         return compute()
     software = [__version__, *(version(name) for name in ("tokenizers", "numpy"))]
-    where = split.digest or split.reference
-    kind = Path(split.reference).suffix if split.digest else ""  # decides how a file is read
-    return remembered("sizes", [*software, where, kind, split.split, *parts], sound, compute)
+    # the ending of its name decides how a file is read
+    read = [(s.digest or s.reference, Path(s.reference).suffix if s.digest else "", s.split) for s in splits]
+    return remembered("sizes", [*software, read, *parts], sound, compute)
 
 
 def load_examples(plan: DataPlan, name: str) -> tuple[Any, ...]:
     """The examples of a split. `samples` cuts the training split; of joined texts it counts blocks."""
     split = plan.splits[name]
     task = task_of(plan.task)
-    examples = task.open_split(split.reference, split.split, plan.columns, plan.config)
+    examples = task.open_split(split.reference, split.split, plan.columns, plan.config, plan.meaning)
     return examples[: plan.samples] if name == "train" and plan.samples and not task.BLOCKS else examples
 
 
@@ -201,6 +310,8 @@ def load_split(plan: DataPlan, name: str, model: Path, first: int | None = None)
     if first is not None and not task.BLOCKS:
         examples = examples[:first]
     features = task.featurize(examples, task.load_tokenizer(model), plan.max_length, plan.stride, plan.labels)
+    if plan.task == _WINDOWED and name == "train":
+        features = features.learnable(examples)
     if task.BLOCKS and name == "train" and plan.samples:
         features = features.some(plan.samples, plan.draw_seed if plan.shuffle else None)
     if task.BLOCKS and first is not None:

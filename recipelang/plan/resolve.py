@@ -7,9 +7,9 @@ from itertools import islice
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 
-from recipelang.plan import calibration, compat, controls, match as matching, schedule
+from recipelang.plan import calibration, compat, controls, match as matching, reading, schedule
 from recipelang.plan.context import Context
-from recipelang.plan.data import plan_data, with_labels
+from recipelang.plan.data import ClassFacts, plan_data, understand, with_labels
 from recipelang.plan.distill import plan_term
 from recipelang.plan.facts import ModelFacts, model_digest, read_model_facts
 from recipelang.plan.families import label_count, label_names
@@ -38,7 +38,7 @@ from recipelang.plan.zeros import stored_zeros as zeros_of_folder
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, at_label, fail
 from recipelang.spec import selector as sel
 from recipelang.spec.attribute import ANY, Attr
-from recipelang.spec.blocks import METRICS, DistillSpec, StageSpec
+from recipelang.spec.blocks import METRICS, MORE_METRICS, DistillSpec, EvaluateSpec, StageSpec
 from recipelang.spec.canonical import behaviour_digest, spec_digest
 from recipelang.spec.check import Recipe
 from recipelang.spec.claims import selectors
@@ -46,6 +46,7 @@ from recipelang.spec.methods import METHODS
 from recipelang.spec.show import show
 from recipelang.spec.terms import INNER
 from recipelang.tasks import task_of
+from recipelang.tasks.meaning import Meaning
 from recipelang.values.composite import StageRef
 
 
@@ -71,14 +72,20 @@ class Resolver(Context):
         if self._not_yet():
             return None
         facts = self.guard("model.base", self._model)
-        facts = facts and self._with_labels(facts)
+        if facts is None or not self._understands():
+            return None
+        facts = self._with_labels(facts)
         if facts is None:
             return None
         self.facts, self.dropped = self._with_layers(facts)
         data = self._data()
-        if data is None or not self._measures_what_it_can():
+        if data is None:
             return None
         self.data = {d.label: d for d in data}
+        if self.classes is not None and self.recipe.model.task == "sequence_classification":
+            reading.judge_positive(self.recipe, self.classes, self.found)
+        if not self._measures_what_it_can():
+            return None
         stages = self._stages()
         selections = self._selections()
         if self.found.errors:
@@ -133,8 +140,37 @@ class Resolver(Context):
         check_weights(facts)
         return facts
 
+    def _used(self) -> dict[str, set[str]]:
+        """Label of a data set -> its splits that are read."""
+        used: dict[str, set[str]] = {}
+        for stage in self.recipe.stages:
+            if stage.reads_data:
+                used.setdefault(stage.data, set()).add("train")
+        for evaluation in self.recipe.evaluations:
+            used.setdefault(evaluation.data, set()).add(evaluation.split)
+        return used
+
+    def _understands(self) -> bool:
+        """What the data mean, each set over all its splits."""
+        task = self.recipe.model.task
+        self.meanings: dict[str, Meaning] = {}
+        for label, splits in self._used().items():
+            path = f"data.{label}" if label else "data"
+            found = self.guard(
+                path,
+                lambda a=label, u=splits: understand(
+                    self.recipe, a, self.recipe.data[a], u, task, self.beside, self.pins
+                ),
+                "E074",
+            )
+            if found is None:
+                return False
+            self.meanings[label] = found
+        return True
+
     def _with_labels(self, facts: ModelFacts) -> ModelFacts | None:
         """A task of classes takes their names from the data of the first stage that reads some, or is measured on."""
+        self.classes: ClassFacts | None = None
         if not task_of(facts.task).CLASSES:
             return facts
         stages = [(s.data, "train") for s in self.recipe.stages if s.reads_data]
@@ -143,9 +179,14 @@ class Resolver(Context):
             return facts
         label, split = reads[0]
         path, spec = f"data.{label}" if label else "data", self.recipe.data[label]
-        return self.guard(
-            path, lambda: with_labels(facts, self.recipe, label, spec, split, self.beside, self.pins), "E074"
+        meaning = self.meanings[label]
+        self.classes = self.guard(
+            path, lambda: with_labels(facts, self.recipe, label, spec, split, meaning, self.beside, self.pins), "E074"
         )
+        if self.classes is None:
+            return None
+        reading.judge(self.recipe, self.meanings, self.classes, self.found)
+        return self.classes.facts if not self.found.errors else None
 
     def _with_layers(self, facts: ModelFacts) -> tuple[ModelFacts, DropPlan | None]:
         """The model that is trained: all names and shapes from here on are its own."""
@@ -162,23 +203,20 @@ class Resolver(Context):
         return facts, None
 
     def _data(self) -> list[DataPlan] | None:
-        used: dict[str, set[str]] = {}
-        for stage in self.recipe.stages:
-            if stage.reads_data:
-                used.setdefault(stage.data, set()).add("train")
-        for evaluation in self.recipe.evaluations:
-            used.setdefault(evaluation.data, set()).add(evaluation.split)
         plans: list[DataPlan] = []
-        for label, splits in used.items():
+        for label, splits in self._used().items():
             path = f"data.{label}" if label else "data"
             spec = self.recipe.data[label]
             plan = self.guard(
                 path,
-                lambda a=label, s=spec, u=splits: plan_data(self.recipe, a, s, u, self.facts, self.beside, self.pins),
+                lambda a=label, s=spec, u=splits: plan_data(
+                    self.recipe, a, s, u, self.facts, self.meanings[a], self.beside, self.pins
+                ),
                 "E074",
             )
             if plan is None:
                 return None
+            reading.tell(self.recipe, plan, self.found)
             plans.append(plan)
         return plans
 
@@ -477,19 +515,29 @@ class Resolver(Context):
                 split=e.split,
                 samples=e.samples,
                 metrics=e.metrics or METRICS[self.recipe.model.task],
+                positive=self._positive(e),
+                null_threshold=reading.null_threshold(e, self.meanings[e.data], self.recipe.model.task),
                 dense=e.compare == "dense",
                 every={} if e.every is None else {n: max(1, e.every.in_steps(k)) for n, k in per_epoch.items()},
             )
             for e in self.recipe.evaluations
         ]
 
+    def _positive(self, e: EvaluateSpec) -> str | None:
+        if self.classes is None or self.recipe.model.task != "sequence_classification":
+            return None
+        return reading.positive_class(self.recipe.data[e.data].positive, self.classes)[0]
+
     def _measures_what_it_can(self) -> bool:
         task = self.recipe.model.task
+        known = (*METRICS[task], *MORE_METRICS.get(task, ()))
         for e in self.recipe.evaluations:
-            if wrong := [m for m in e.metrics if m not in METRICS[task]]:
-                have = " and ".join(f"`{m}`" for m in METRICS[task])
+            if wrong := [m for m in e.metrics if m not in known]:
+                have = " and ".join(filter(None, (", ".join(f"`{m}`" for m in known[:-1]), f"`{known[-1]}`")))
                 path = f"evaluate.{e.name}.metrics"
                 self.error("E054", f"`{wrong[0]}` is not a metric of {task}", path, f"it has {have}")
+                return False
+            if not reading.null_fits(self.recipe, e, self.data[e.data], self.found):
                 return False
             for metric in (e.metrics or METRICS[task]) if self.facts.labels else ():
                 if why := task_of(task).refuses(metric, self.facts.labels):

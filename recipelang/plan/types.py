@@ -13,6 +13,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from recipelang.tasks.meaning import Meaning
+
 #: 1.1: rates are read at the start of their step, weight decay spares norms and biases
 FORMAT_VERSION = "1.1"
 
@@ -64,6 +66,7 @@ class DataPlan(Frozen):
     splits: dict[str, SplitPlan]
     config: str | None = None
     columns: dict[str, str] = {}
+    meaning: Meaning = Field(default=Meaning(), description="what columns, labels and answers mean, over all splits")
     max_length: Some
     stride: Count
     samples: Some | None = None
@@ -75,6 +78,7 @@ class DataPlan(Frozen):
     sequences: Some = Field(default=1, description="that the model reads for an item: the choices of a question")
     examples: dict[str, Count] = Field(default={}, description="split -> examples (questions, texts)")
     items: dict[str, Count] = Field(default={}, description="split -> items a step draws from (features)")
+    lost: dict[str, Some] = Field(default={}, description="split -> questions with an answer that no window holds")
 
 
 class Segment(Frozen):
@@ -248,6 +252,10 @@ class EvaluatePlan(Frozen):
     split: str
     samples: Some | None = Field(default=None, description="only the first so many; none: all")
     metrics: tuple[str, ...]
+    positive: str | None = Field(default=None, description="the class whose F1 is meant; none: the mean of all")
+    null_threshold: float | None = Field(
+        default=None, description="how far no answer must score above the best one; none: there is always an answer"
+    )
     dense: bool = Field(default=False, description="measured before the first stage as well")
     every: dict[str, Some] = Field(default={}, description="stage -> steps between measurements inside it")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recipelang.reference.markdown import block, code, page, table
-from recipelang.spec.blocks import METRICS, EvaluateSpec
+from recipelang.spec.blocks import METRICS, MORE_METRICS, EvaluateSpec
 from recipelang.spec.claims import CLAIMS, FUNCTIONS, LATER_FUNCTIONS, PATHS
 from recipelang.spec.metrics import MEASURES
 
@@ -49,6 +49,6 @@ def _paths() -> Iterator[tuple[str, ...]]:
 def _metrics() -> Iterator[tuple[str, ...]]:
     later = EvaluateSpec.attributes()["metrics"].later
     for name, metric in MEASURES.items():
-        tasks = ", ".join(code(task) for task, names in METRICS.items() if name in names)
+        tasks = ", ".join(code(t) for t, names in METRICS.items() if name in (*names, *MORE_METRICS.get(t, ())))
         now = "not in this release yet" if name in later else ""
         yield code(name), metric.doc, "a ratio" if metric.ratio else "a number", tasks, now

@@ -30,6 +30,9 @@ TASKS = (
     "causal_lm",
 )
 
+#: what can be measured beside `METRICS`, where it is asked for
+MORE_METRICS = {"question_answering": ("has_answer_f1", "has_answer_exact_match", "no_answer")}
+
 #: what `metrics` is when a recipe leaves it out
 METRICS = {
     "question_answering": ("f1", "exact_match"),
@@ -134,9 +137,14 @@ class DataSpec(Spec):
     max_length: Annotated[
         int | None, Attr(k.count("token", 1), "longest input; unset: 384 or the model's limit", example="384 tokens")
     ] = None
-    stride: Annotated[int, Attr(k.count("token"), "overlap of the windows of a long passage", example="128 tokens")] = (
-        128
-    )
+    stride: Annotated[
+        int,
+        Attr(
+            k.count("token"),
+            "overlap of the windows of a long passage; where 128 are too many, as many as fit",
+            example="128 tokens",
+        ),
+    ] = 128
     samples: Annotated[
         int | None,
         Attr(
@@ -151,6 +159,46 @@ class DataSpec(Spec):
     seed: Annotated[int | None, Attr(k.number(0, whole=True), "seed of the order; unset: the stage's", example="7")] = (
         None
     )
+    classes: Annotated[
+        tuple[str, ...],
+        Attr(
+            _strings,
+            "names of numbered classes, from 0; unset: those that the data set carries",
+            example='["entailment", "neutral", "contradiction"]',
+            added=True,
+        ),
+    ] = ()
+    unlabelled: Annotated[
+        tuple[str, ...],
+        Attr(
+            _strings,
+            "labels that stand for none: such examples are left out; unset: `-` among words or numbers",
+            example='["-", "-1"]',
+            unordered=True,
+            added=True,
+        ),
+    ] = ()
+    positive: Annotated[
+        str | None,
+        Attr(
+            k.text(),
+            "the class whose F1 is `f1`; unset, of two classes: the one that the other denies, the second of an order "
+            "that is given, or the rarer one",
+            "s",
+            example='"hate"',
+            added=True,
+        ),
+    ] = None
+    answer_is: Annotated[
+        str | None,
+        Attr(
+            k.one_of("key", "letter", "text", "place", "number"),
+            "how an answer names its choice: the choice's key, letter, text, place from 0 or number from 1; unset: as "
+            "all answers can be read",
+            example="place",
+            added=True,
+        ),
+    ] = None
     group_by_length: Annotated[
         bool,
         Attr(
@@ -176,7 +224,7 @@ class ColumnsSpec(Spec):
 
     id: Annotated[str | None, Attr(k.text(), "identifier of an example", example='"qid"')] = None
     question: Annotated[str | None, Attr(k.text(), "the question", example='"q"')] = None
-    context: Annotated[str | None, Attr(k.text(), "the passage that holds the answer", example='"passage"')] = None
+    context: Annotated[str | None, Attr(k.text(), "the passage that a question is about", example='"passage"')] = None
     answers: Annotated[str | None, Attr(k.text(), "the answers, with their offsets", example='"spans"')] = None
     text: Annotated[str | None, Attr(k.text(), "the text; of a pair the first", example='"content"')] = None
     pair: Annotated[str | None, Attr(k.text(), "the second text of a pair", example='"hypothesis"')] = None
@@ -461,6 +509,17 @@ class EvaluateSpec(Spec):
             unordered=True,
         ),
     ] = ()
+    null_threshold: Annotated[
+        Fraction | None,
+        Attr(
+            k.number(),
+            "a question gets no answer where that scores above the best one by more than this; unset: 0 where the data "
+            "hold questions without an answer, else there is always one",
+            "s",
+            example="0",
+            added=True,
+        ),
+    ] = None
     every: Annotated[Any, Attr(k.span(), "measure inside a stage too, this often", "s", example="1 epoch")] = None
     compare: Annotated[
         str | None,

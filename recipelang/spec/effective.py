@@ -20,7 +20,7 @@ from recipelang.values.composite import Between, Poison, Schedule, Tolerance
 from recipelang.values.kinds import pattern
 from recipelang.values.quantities import Quantity, Rate, Time
 
-_BARE = ("task", "dtype", "mode", "precision", "compare", "compat", "order", "cache")
+_BARE = ("task", "dtype", "mode", "precision", "compare", "compat", "order", "cache", "answer_is")
 _RATIOS = ("dropout", "attention_dropout")
 _UNITS = {"max_length": "tokens", "stride": "tokens", "samples": "samples", "max_shard": "B"}
 

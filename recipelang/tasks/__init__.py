@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import numpy as np
 
+    from recipelang.tasks.meaning import Meaning
+
 
 class Features(Protocol):
     """Model inputs of a split, one row an item."""
@@ -42,6 +44,20 @@ class Features(Protocol):
         ...
 
 
+class Counting(Protocol):
+    """What an evaluation's plan says of how its metrics are counted."""
+
+    @property
+    def positive(self) -> str | None:
+        """The class whose F1 is meant; none: the mean of all."""
+        ...
+
+    @property
+    def null_threshold(self) -> float | None:
+        """How far no answer must score above the best one to be given; none: there is always an answer."""
+        ...
+
+
 class Task(Protocol):
     """A module of this room. Its metrics are in `spec.blocks`."""
 
@@ -55,12 +71,31 @@ class Task(Protocol):
     BLOCKS: bool  #: joined texts: `samples` counts rows, outputs are as wide as the vocabulary and are not kept
     CLASSES: bool  #: the outputs of the head have names, which data or model know
 
+    def read(self, reference: str, split: str, columns: Mapping[str, str] | None, config: str | None) -> Any:
+        """A split as it is written, for `decide`."""
+        ...
+
+    def decide(self, splits: Mapping[str, Any], wanted: Meaning) -> Meaning:
+        """What was read means, over all splits; `wanted` holds what the recipe sets."""
+        ...
+
     def open_split(
-        self, reference: str, split: str, columns: Mapping[str, str] | None = None, config: str | None = None
-    ) -> tuple[Any, ...]: ...
+        self,
+        reference: str,
+        split: str,
+        columns: Mapping[str, str] | None = None,
+        config: str | None = None,
+        decided: Meaning | None = None,
+    ) -> tuple[Any, ...]:
+        """The examples; without what is `decided`, that is decided over this split alone."""
+        ...
 
     def label_names(self, examples: Any) -> tuple[str, ...]:
-        """Of the classes of a split, in order. Only where there are `CLASSES`."""
+        """Of the classes of a split, in order. Only where there are `CLASSES`. E074 where they are no classes."""
+        ...
+
+    def label_counts(self, examples: Any) -> dict[str, int]:
+        """How often each label occurs. Only where there are `CLASSES`."""
         ...
 
     def refuses(self, metric: str, names: Sequence[str]) -> str | None:
@@ -79,7 +114,9 @@ class Task(Protocol):
         """What an evaluation keeps of a batch: tensors of one row an item, of finite numbers that fp32 holds."""
         ...
 
-    def measure(self, kept: Mapping[str, np.ndarray], features: Any, examples: Sequence[Any]) -> dict[str, float]:
+    def measure(
+        self, kept: Mapping[str, np.ndarray], features: Any, examples: Sequence[Any], how: Counting | None = None
+    ) -> dict[str, float]:
         """Every metric, from what was kept of all rows; rows shorter than others end in -inf."""
         ...
 

@@ -16,10 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recipelang.source import fail
-from recipelang.tasks import hub, reading, records
+from recipelang.tasks import hub, meaning, reading, records
+from recipelang.tasks.meaning import Meaning
+from recipelang.tasks.records import Table
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+    from recipelang.tasks import Counting
 
 OUTPUTS = ("logits",)
 AUTO_MODEL = "AutoModelForCausalLM"
@@ -83,39 +87,57 @@ class Reader:
     end: int | None
 
 
-def open_split(
-    reference: str, split: str, columns: Mapping[str, str] | None = None, config: str | None = None
-) -> tuple[str, ...]:
-    """The texts of a data set: a file, or `hf://owner/name`. Empty ones are left out."""
+def read(reference: str, split: str, columns: Mapping[str, str] | None, config: str | None) -> Table | list[str]:
+    """A table, or texts without columns: one of a `.txt` file, or a list of strings. E074."""
     scheme, separator, rest = reference.partition("://")
     column = dict(columns or {}).get("text")
     if not separator:
-        texts = _read_file(Path(reference), column)
-    elif scheme == "hf":
-        texts = _texts(hub.hub_rows(rest, split, config), reference, column)
-    else:
-        raise fail("E047", f"texts cannot be read from `{scheme}://`", help="use `hf://owner/name` or a file")
+        return _read_file(Path(reference), column)
+    if scheme == "hf":
+        return _table(hub.hub_rows(rest, split, config), reference, column)
+    raise fail("E047", f"texts cannot be read from `{scheme}://`", help="use `hf://owner/name` or a file")
+
+
+def decide(splits: Mapping[str, Table | list[str]], wanted: Meaning) -> Meaning:
+    """The column of the texts, where there are columns."""
+    tables = [t for t in splits.values() if isinstance(t, Table)]
+    if not tables:
+        return wanted
+    column = wanted.columns.get("text") or _column(tables)
+    return wanted.model_copy(update={"columns": {"text": column}, "unused": meaning.unused(tables, [column])})
+
+
+def open_split(
+    reference: str,
+    split: str,
+    columns: Mapping[str, str] | None = None,
+    config: str | None = None,
+    decided: Meaning | None = None,
+) -> tuple[str, ...]:
+    """The texts of a data set: a file, or `hf://owner/name`. Empty ones are left out."""
+    found = read(reference, split, None if decided else columns, config)
+    decided = decided or decide({split: found}, Meaning(columns=dict(columns or {})))
+    texts = _texts(found, decided.columns.get("text", "text")) if isinstance(found, Table) else found
     kept = tuple(t for t in texts if t.strip())
     if not kept:
         raise fail("E074", f"`{reference.rsplit('/', 1)[-1]}` holds no text", help=_FORMATS)
     return kept
 
 
-def _read_file(path: Path, column: str | None) -> list[str]:
+def _read_file(path: Path, column: str | None) -> Table | list[str]:
     match path.suffix:
         case ".parquet" | ".csv" | ".tsv":
-            return _texts(list(records.read_file(path).rows), path.name, column)
+            return records.read_file(path)
         case ".json" | ".jsonl":
             found = reading.read_json(reading.read_text(path, ENDINGS, _FORMATS), path)
-            return _texts(found, path.name, column)
+            return _table(found, path.name, column)
     text = reading.read_text(path, ENDINGS, _FORMATS)
     if column is not None:
         raise fail("E074", f"`{path.name}` is one text, and has no columns", help="take `columns` out")
     return [text]
 
 
-def _texts(rows: Any, name: str, column: str | None) -> list[str]:
-    """The column of texts; of a list of strings, these."""
+def _table(rows: Any, name: str, column: str | None) -> Table | list[str]:
     if not isinstance(rows, list):
         raise fail("E074", f"`{name}` is not a list of records", help=_FORMATS)
     if column is None and rows and all(isinstance(row, str) for row in rows):
@@ -123,21 +145,23 @@ def _texts(rows: Any, name: str, column: str | None) -> list[str]:
     for index, row in enumerate(rows):
         if not isinstance(row, Mapping):
             raise fail("E074", f"record {index} of `{name}` is not an object", help=_FORMATS)
-    column = column or _column(rows[0] if rows else {}, name)
-    missing = next((i for i, row in enumerate(rows) if column not in row), None)
+    return Table(name, rows or [{}])
+
+
+def _column(tables: Sequence[Table]) -> str:
+    """`text`, or the only column of all splits that holds one."""
+    first = tables[0].rows[0] if tables[0].rows else {}
+    strings = [key for key in meaning.common(tables) if isinstance(first[key], str)]
+    return strings[0] if "text" not in first and len(strings) == 1 else "text"
+
+
+def _texts(table: Table, column: str) -> list[str]:
+    missing = next((row for row in table.rows if column not in row), None)
     if missing is not None:
-        there = ", ".join(f"`{k}`" for k in rows[missing])
+        there = ", ".join(f"`{k}`" for k in missing)
         help = 'say which one it is: `columns { text = "..." }` in `data`'
-        raise fail("E074", f"`{name}` has no column `{column}`", help=help, notes=[f"its columns are {there}"])
-    return _sound([row[column] for row in rows], name)
-
-
-def _column(row: Mapping[str, object], name: str) -> str:
-    """`text`, or the only column that holds one."""
-    strings = [key for key, value in row.items() if isinstance(value, str)]
-    if "text" in row or len(strings) != 1:
-        return "text"
-    return strings[0]
+        raise fail("E074", f"`{table.name}` has no column `{column}`", help=help, notes=[f"its columns are {there}"])
+    return _sound([row[column] for row in table.rows], table.name)
 
 
 def _sound(values: Iterable[object], name: str) -> list[str]:
@@ -202,7 +226,9 @@ def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
     return {"loss": -known.sum(-1, keepdim=True)}
 
 
-def measure(kept: Mapping[str, np.ndarray], features: Blocks, examples: Sequence[str]) -> dict[str, float]:
+def measure(
+    kept: Mapping[str, np.ndarray], features: Blocks, examples: Sequence[str], how: Counting | None = None
+) -> dict[str, float]:
     """The exponential of the mean loss of a predicted token, whatever block it stands in."""
     lost = math.fsum(kept["loss"][:, 0].tolist()) / features.predicted()
     return {"perplexity": math.exp(min(lost, 700.0))}  # beyond, a double has no number for it

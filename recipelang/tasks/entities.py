@@ -50,10 +50,14 @@ def f1(said: Iterable[Sequence[str]], right: Iterable[Sequence[str]]) -> float:
 
 
 def completed(tags: Iterable[str]) -> tuple[str, ...]:
-    """A kind that begins in one split may go on in another: every kind with every letter that there is."""
+    """A kind that begins in one split may go on in another: every kind with every letter that there is.
+
+    What are no tags of entities stay as they are, in their order.
+    """
+    tags = tuple(tags)
     given = set(tags)
     if not all(map(is_tag, given)):
-        return tuple(sorted(given))
+        return tags
     pairs = [t.split("-", 1) for t in given if "-" in t]
     letters, kinds = {p[0] for p in pairs}, {p[1] for p in pairs}
     return tuple(sorted(given | {f"{letter}-{kind}" for letter in letters for kind in kinds}))

@@ -1,58 +1,95 @@
-"""Names of classes: in the order of the head's outputs, and which of them a label of the data means.
+"""Names of classes: in the order of the head's outputs, which of them a label of the data means, which one F1 counts.
 
-A label is text here; a number of a class is its name where the data set carries names, and else its digits.
+A label is text here; a number of a class is its name where the data set or the recipe gives names, and else its digits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 from recipelang.source import fail
 from recipelang.source.suggest import closest
+from recipelang.tasks.meaning import written
 from recipelang.tasks.records import Table
 
-_MOST = 1000  # a column of free text, or of measured numbers, is not one of labels
+_MOST = 1000  # a column of free text is not one of labels
+_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
+_NO_CONSENSUS = "-"  # of SNLI and MNLI: those who were asked did not agree
 
 
-def label_text(table: Table, column: str, value: object, record: int) -> str:
-    """E075 for what is no label; -1 is what public test sets hold instead."""
-    names = table.classes.get(column, ())
-    match value:
-        case bool():
-            return str(value).lower()
-        case int() if names and 0 <= value < len(names):
-            return names[value]
-        case int() if value >= 0:
-            return str(value)
-        case str() if value.strip() and value.strip() != "-1":
-            return value.strip()
-        case float() if value.is_integer() and value >= 0:
-            return str(int(value))
+def label_text(table: Table, column: str, value: object, record: int, classes: Sequence[str] = ()) -> str:
+    """E075 for what is no label, -1 among it: public test sets hold it. E149 for a measured value, in every format."""
+    names = tuple(classes) or table.classes.get(column, ())
+    number = _number(value)
+    if number is not None and not float(number).is_integer():
+        notes = [f"record {record} has `{value}`"]
+        help = "make classes of them, or choose a data set of classes: regression is not in this release"
+        raise fail("E149", f"`{column}` of `{table.name}` holds measured values, not classes", help=help, notes=notes)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if number is not None and number >= 0:
+        if not names:
+            return value.strip() if isinstance(value, str) and value.strip().isdecimal() else str(int(number))
+        if number < len(names):
+            return names[int(number)]
+        help = f"name as many classes as there are numbers; given are {len(names)}"
+        raise fail("E075", f"record {record} of `{table.name}` has a class beyond the names", help=help)
+    if number is None and isinstance(value, str) and value.strip():
+        return value.strip()
     shown = "null" if value is None else f"`{str(value)[:40]}`"
-    help = "a split without labels cannot be trained or measured on: name another, or take such records out"
-    if isinstance(value, float) or (isinstance(value, str) and value.strip()[:1].isdigit()):
-        help = "labels are names or whole numbers: measured values are not in this release"
+    help = f'name another split, or leave such examples out: `unlabelled = ["{written(value)[:40]}"]` in `data`'
     raise fail("E075", f"record {record} of `{table.name}` has no label", help=help, notes=[f"`{column}` is {shown}"])
 
 
-def names_of(labels: Iterable[str], known: Sequence[str], name: str) -> tuple[str, ...]:
-    """Of all labels that occur; `known` are names that the data set carries. E074 where they make no classes."""
+def _number(value: object) -> int | float | None:
+    """Of numbers, and of text that is one; a decimal comma makes a fraction of it, whatever comes behind."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if not isinstance(value, str):
+        return value if math.isfinite(value) else -1
+    text = value.strip()
+    if text.isdecimal():
+        return int(text) if len(text) < 300 else None
+    if not _NUMBER.fullmatch(text):
+        return None
+    found = 0.5 if "," in text else float(text)
+    return found if math.isfinite(found) else -1
+
+
+def form(texts: Iterable[str]) -> Literal["names", "numbers", "both"]:
+    """How the labels of a split are written."""
+    kinds = {text.isdecimal() for text in texts}
+    return "both" if len(kinds) == 2 else "numbers" if True in kinds else "names"
+
+
+def stand_for_none(values: Iterable[str]) -> tuple[str, ...]:
+    """`-` is no label among words and numbers, as in SNLI's own files; beside other signs, as `+`, it is one."""
+    there = set(values)
+    others = there - {_NO_CONSENSUS}
+    named = others and all(any(c.isalnum() for c in value) for value in others)
+    return (_NO_CONSENSUS,) if _NO_CONSENSUS in there and named else ()
+
+
+def names_of(labels: Iterable[str], known: Sequence[str] = ()) -> tuple[str, ...]:
+    """Of all labels that occur, by number or alphabet; `known` are names that the data set carries, in its order."""
     found = set(labels)
     if known and found <= set(known):
         return tuple(known)
     numbers = all(label.isdecimal() for label in found)
-    if len(found) < 2:
-        raise fail(
-            "E074", f"`{name}` has one label only: `{next(iter(found))[:40]}`", help="two are needed to tell apart"
-        )
-    if len(found) > _MOST:
-        raise fail(
-            "E074",
-            f"`{name}` has {len(found):,} different labels",
-            help='name their column: `columns { label = "..." }`',
-        )
     return tuple(sorted(found, key=lambda n: (int(n), n) if numbers else n))  # type: ignore[arg-type, return-value]
+
+
+def make_classes(names: Sequence[str], what: str) -> None:
+    """E074 where names make no classes."""
+    if len(names) < 2:
+        label = f": `{names[0][:40]}`" if names else ""
+        raise fail("E074", f"{what} has one label only{label}", help="two are needed to tell apart")
+    if len(names) > _MOST:
+        help = 'name their column: `columns { label = "..." }`'
+        raise fail("E074", f"{what} has {len(names):,} different labels", help=help)
 
 
 def fits(label: str, names: Sequence[str]) -> int | None:
@@ -65,6 +102,36 @@ def fits(label: str, names: Sequence[str]) -> int | None:
     if label.isdecimal() and int(label) < len(names) and not any(n.isdecimal() for n in names):
         return int(label)
     return None
+
+
+def say_nothing(names: Sequence[str]) -> bool:
+    """`LABEL_0` and the like: what transformers calls classes that nobody named."""
+    return all(re.fullmatch(r"LABEL_\d+", name) for name in names)
+
+
+#: words of which the first denies the second
+_DENIALS = {("no", "yes"), ("n", "y"), ("false", "true"), ("f", "t"), ("negative", "positive"), ("neg", "pos")}
+_PREFIXES = ("not", "non", "no", "un", "in")
+
+
+def positive(names: Sequence[str], counts: Mapping[str, int], *, ordered: bool) -> tuple[str, bool]:
+    """Of two classes the one whose F1 is meant, and whether names or their order say so.
+
+    That which the other denies (`hate` of `nothate`, `yes` of `no`); else the second of an order that is given, by
+    numbers, by the data set, or by the model; else that of fewer training examples, or of as many the second.
+    """
+    first, second = names
+    for one, other in ((first, second), (second, first)):
+        if _denies(one, other):
+            return other, True
+    if ordered or (first.isdecimal() and second.isdecimal()):
+        return second, True
+    return (first if counts.get(first, 0) < counts.get(second, 0) else second), False
+
+
+def _denies(one: str, other: str) -> bool:
+    a, b = (re.sub(r"[\s_-]+", "", name.casefold()) for name in (one, other))
+    return (a, b) in _DENIALS or any(a == prefix + b for prefix in _PREFIXES)
 
 
 class Classes:

@@ -20,12 +20,14 @@ import numpy as np
 
 from recipelang.source import fail
 from recipelang.tasks import causal_lm, reading
-from recipelang.tasks.causal_lm import open_split
+from recipelang.tasks.causal_lm import decide, open_split, read
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["open_split"]
+    from recipelang.tasks import Counting
+
+__all__ = ["decide", "open_split", "read"]
 
 OUTPUTS = ("logits",)
 AUTO_MODEL = "AutoModelForMaskedLM"
@@ -143,7 +145,9 @@ def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
     return {"loss": -known.sum(-1), "right": right.sum(-1)}
 
 
-def measure(kept: Mapping[str, np.ndarray], features: Blocks, examples: Sequence[str]) -> dict[str, float]:
+def measure(
+    kept: Mapping[str, np.ndarray], features: Blocks, examples: Sequence[str], how: Counting | None = None
+) -> dict[str, float]:
     asked = len(features) * features.guessed
     lost = math.fsum(kept["loss"][:, 0].tolist()) / asked
     return {"perplexity": math.exp(min(lost, 700.0)), "accuracy": float(kept["right"].sum(dtype=np.float64)) / asked}

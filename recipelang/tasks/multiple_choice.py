@@ -1,37 +1,49 @@
 """One of several answers to a question: every answer is read behind the question, and the highest score wins.
 
 Read are CommonsenseQA and what is of its shape (`question`, `choices`, `answerKey`, nested or flat), WinoGrande
-(`sentence` with a gap `_`, `option1`, `option2`), SWAG (`sent1`, `sent2`, `ending0` ...) and PIQA (`goal`, `sol1`).
+(`sentence` with a gap `_`, `option1`, `option2`), SWAG (`sent1`, `sent2`, `ending0` ...), PIQA (`goal`, `sol1`), RACE
+(`article`, `question`, `options`, or several questions of an article in a record) and COPA (`premise`, `choice1`,
+`choice2`, and the word `cause` or `effect` as the question).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from recipelang.source import fail
-from recipelang.tasks import encoding
+from recipelang.source import RecipeError, fail
+from recipelang.tasks import encoding, meaning
 from recipelang.tasks.encoding import Reader, Rows
+from recipelang.tasks.meaning import Answers, Meaning, written
 from recipelang.tasks.records import Table, read_table, sound_text
+
+if TYPE_CHECKING:
+    from recipelang.tasks import Counting
 
 OUTPUTS = ("logits",)
 AUTO_MODEL = "AutoModelForMultipleChoice"
 LABELS = ("labels",)
-FIELDS = ("question", "choices", "answer")
+FIELDS = ("question", "context", "choices", "answer")
 SHORTEST = 5  # a token of the question, and one of the choice
 ITEMS = "questions"
 PER_TOKEN = False
 BLOCKS = False
 CLASSES = False
 
-QUESTION = ("question", "sentence", "sent1", "ctx", "goal", "stem")
-CHOICES = ("choices", "endings", "options", "option", "ending", "sol", "choice")
+QUESTION = ("question", "sentence", "sent1", "ctx", "goal", "stem", "query")
+CONTEXT = ("article", "passage", "premise", "context")
+CHOICES = ("choices", "endings", "options", "option", "ending", "sol", "choice", "answers")
 ANSWER = ("answerKey", "answer", "label")
+
+#: of numbered columns that count from 1: what an answer `1` of a published set means where the data leave it open
+_NUMBERED = ("option",)
+#: as the authors of SuperGLUE ask
+_CAUSES = {"cause": "What was the cause of this?", "effect": "What happened as a result?"}
 
 
 @dataclass(frozen=True)
@@ -41,66 +53,165 @@ class Example:
     answer: int
 
 
+def read(reference: str, split: str, columns: Mapping[str, str] | None, config: str | None) -> Table:
+    return _flat(read_table(reference, split, columns, config))
+
+
+def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:
+    """The columns, how answers name their choices, and whether questions are the two words of COPA. E148.
+
+    What is missing `open_split` refuses.
+    """
+    several = list(tables.values())
+    columns = _columns(several, wanted.columns)
+    choices, question = columns["choices"], columns["question"]
+    numbered = _numbered(choices, several[0].columns())
+    asked = {str(row.get(question)).strip().casefold() for table in several for row in table.rows}
+    read = [*columns.values(), *numbered, *(["sent2"] if question == "sent1" else [])]
+    left = {n: len(t.rows) - len(meaning.without(t, columns["answer"], wanted.unlabelled)) for n, t in tables.items()}
+    return wanted.model_copy(
+        update={
+            "columns": columns,
+            "unused": meaning.unused(several, read),
+            "left_out": meaning.counted(left),
+            "answers": wanted.answers or _answers(several, columns, wanted.unlabelled),
+            "causes": "context" in columns and asked <= set(_CAUSES),
+        }
+    )
+
+
+def _columns(tables: Sequence[Table], named: Mapping[str, str]) -> dict[str, str]:
+    context = named.get("context") or meaning.found(tables, CONTEXT)
+    question = named.get("question") or meaning.found(tables, QUESTION)
+    if question is None and context is not None:  # a passage that the choices go on with
+        question, context = context, None
+    for there in (meaning.common(tables), tables[0].columns()):
+        choices = named.get("choices") or next((c for c in CHOICES if c in there or _numbered(c, there)), None)
+        if choices is not None:
+            break
+    answer = named.get("answer") or meaning.found(tables, ANSWER)
+    found = {"question": question or "question", "choices": choices or "choices", "answer": answer or "answer"}
+    return found if context is None or context == question else {**found, "context": context}
+
+
+def _answers(tables: Sequence[Table], columns: Mapping[str, str], nothing: Sequence[str]) -> Answers | None:
+    """The one way in which all answers of all splits name a choice; none where there is none. E148 for several."""
+    fitting: list[Answers] = list(get_args(Answers))
+    seen: dict[tuple[tuple[Answers, int], ...], str] = {}  # every way to read an answer, with one so read
+    for table in tables:
+        for i in meaning.without(table, columns["answer"], nothing):
+            try:
+                texts, keys = _choices(table, i, columns["choices"])
+            except RecipeError:
+                continue  # `open_split` refuses it
+            said = written(table.rows[i].get(columns["answer"]))
+            places = {way: place for way in fitting if (place := _place(said, way, texts, keys)) is not None}
+            fitting = list(places)
+            seen.setdefault(tuple(places.items()), said)
+    if not fitting or not seen:
+        return None
+    disputed = next((said for each, said in seen.items() if len({p for w, p in each if w in fitting}) > 1), None)
+    if "key" in fitting or disputed is None:
+        return fitting[0]
+    if set(fitting) == {"place", "number"}:
+        return "number" if columns["choices"] in _NUMBERED else "place"
+    help = f"say which: {' or '.join(f'`answer_is = {way}`' for way in fitting)} in `data`"
+    notes = [f"`{disputed[:40]}` may be the {' or the '.join(fitting)} of a choice"]
+    raise fail("E148", f"the answers of `{tables[0].name}` can be read in two ways", help=help, notes=notes)
+
+
+def _place(said: str, way: Answers, texts: Sequence[str], keys: Sequence[str]) -> int | None:
+    """Of the choice that an answer names."""
+    match way:
+        case "key":
+            names: Sequence[str] = keys
+        case "letter":
+            names = [chr(ord("A") + i) for i in range(len(texts))]
+        case "text":
+            names = [text.strip() for text in texts]
+        case "place" | "number":
+            names = [str(i + (way == "number")) for i in range(len(texts))]
+    return list(names).index(said) if said in names else None
+
+
 def open_split(
-    reference: str, split: str, columns: Mapping[str, str] | None = None, config: str | None = None
+    reference: str,
+    split: str,
+    columns: Mapping[str, str] | None = None,
+    config: str | None = None,
+    decided: Meaning | None = None,
 ) -> tuple[Example, ...]:
-    table = _flat(read_table(reference, split, columns, config))
-    named = dict(columns or {})
-    there = table.columns()
-    question = named.get("question") or next((c for c in QUESTION if c in there), "question")
-    choices = named.get("choices") or next((c for c in CHOICES if c in there or _numbered(c, there)), "choices")
-    answer = named.get("answer") or next((c for c in ANSWER if c in there), "answer")
-    for field, column, usual in (("question", question, QUESTION), ("answer", answer, ANSWER)):
+    table = read(reference, split, columns, config)
+    decided = decided or decide({split: table}, Meaning(columns=dict(columns or {})))
+    named, there = dict(columns or {}), table.columns()
+    usual = {"question": QUESTION, "context": CONTEXT, "answer": ANSWER}
+    for field, column in decided.columns.items():
+        if field == "choices" and _numbered(column, there):
+            continue
         if column not in there:
-            table.lacks(column, field, () if field in named else usual)
-    if choices not in there and not _numbered(choices, there):
-        table.lacks(choices, "choices", () if "choices" in named else ("choices", "option1", "ending0"))
-    keys = _keys(table, choices, answer)
-    return tuple(_example(table, i, question, choices, answer, keys) for i in range(len(table.rows)))
+            known = usual.get(field, ("choices", "option1", "ending0"))
+            table.lacks(column, field, () if field in named else known)
+    rows = meaning.without(table, decided.columns["answer"], decided.unlabelled)
+    if not rows:
+        raise fail("E074", f"no question of `{table.name}` has an answer", help="name another split")
+    return tuple(_example(table, i, decided) for i in rows)
 
 
 def _flat(table: Table) -> Table:
-    """CommonsenseQA's own files nest stem and choices in `question`."""
-    if not isinstance(table.rows[0].get("question"), Mapping):
-        return table
-    rows = []
-    for i, row in enumerate(table.rows):
-        inner = row.get("question")
-        if not isinstance(inner, Mapping) or not {"stem", "choices"} <= set(inner):
-            raise fail("E075", f"the question of record {i} of `{table.name}` lacks `stem` or `choices`")
-        rows.append({**row, "question": inner["stem"], "choices": inner["choices"]})
-    return Table(table.name, rows, table.classes)
+    """CommonsenseQA's own files nest stem and choices in `question`; RACE's own hold all questions of an article."""
+    first = table.rows[0]
+    if isinstance(first.get("question"), Mapping):
+        return Table(table.name, [_inner(table, i) for i in range(len(table.rows))], table.classes)
+    if {"article", "questions", "options", "answers"} <= set(first):
+        return Table(table.name, [row for i in range(len(table.rows)) for row in _asked(table, i)], table.classes)
+    return table
+
+
+def _inner(table: Table, i: int) -> dict[str, Any]:
+    inner = table.rows[i].get("question")
+    if not isinstance(inner, Mapping) or not {"stem", "choices"} <= set(inner):
+        raise fail("E075", f"the question of record {i} of `{table.name}` lacks `stem` or `choices`")
+    return {**table.rows[i], "question": inner["stem"], "choices": inner["choices"]}
+
+
+def _asked(table: Table, i: int) -> Iterator[dict[str, Any]]:
+    row = table.rows[i]
+    lists = [row.get(name) for name in ("questions", "options", "answers")]
+    if not all(isinstance(x, Sequence) for x in lists) or len({len(x) for x in lists}) != 1:  # type: ignore[arg-type]
+        help = "give every question its options and its answer"
+        raise fail("E075", f"record {i} of `{table.name}` has lists of other lengths", help=help)
+    rest = {k: v for k, v in row.items() if k not in ("questions", "options", "answers")}
+    for question, options, answer in zip(*lists, strict=True):  # type: ignore[arg-type]
+        yield {**rest, "question": question, "options": options, "answer": answer}
 
 
 def _numbered(prefix: str, there: Sequence[str]) -> list[str]:
-    """`option1`, `option2` for `option`, in the order of their numbers."""
+    """`option1`, `option2` for `option`, in the order of their numbers; `answerA`, `answerB` for `answers`."""
     found = [c for c in there if re.fullmatch(re.escape(prefix) + r"_?\d", c)]
-    return sorted(found, key=lambda c: int(c[-1])) if len(found) > 1 else []
+    if not found and prefix == "answers":
+        found = [c for c in there if re.fullmatch(r"answer_?[0-9A-E]", c)]
+    return sorted(found, key=lambda c: c[-1]) if len(found) > 1 else []
 
 
-def _keys(table: Table, choices: str, answer: str) -> tuple[str, ...]:
-    """What answers name numbered columns by: their numbers, unless an answer is none of these; then places from 0."""
-    columns = _numbered(choices, table.columns())
-    numbers = tuple(c[-1] for c in columns)
-    said = {str(row.get(answer)).strip() for row in table.rows}
-    return numbers if said <= set(numbers) else tuple(map(str, range(len(columns))))
-
-
-def _example(table: Table, i: int, question: str, choices: str, answer: str, keys: tuple[str, ...]) -> Example:
-    row = table.rows[i]
+def _example(table: Table, i: int, decided: Meaning) -> Example:
+    row, columns = table.rows[i], decided.columns
+    question, answer = columns["question"], columns["answer"]
     first = table.text(i, question)
-    given = row.get(choices)
-    if given is None:
-        texts = tuple(table.text(i, c) for c in _numbered(choices, table.columns()))
-    else:
-        texts, keys = _listed(given, i, table.name)
+    texts, keys = _choices(table, i, columns["choices"])
     if len(texts) < 2:
         raise fail("E075", f"record {i} of `{table.name}` has no two choices", help="one of several is asked for")
-    right = _answer(row.get(answer), texts, keys)
+    said = written(row.get(answer))
+    ways = (decided.answers,) if decided.answers else get_args(Answers)
+    right = next((p for way in ways if (p := _place(said, way, texts, keys)) is not None), None)
     if right is None:
-        notes = [f"`{answer}` is `{str(row.get(answer))[:40]}`", f"choices are {', '.join(f'`{k}`' for k in keys)}"]
+        listed = keys or [str(n) for n in range(len(texts))]
+        notes = [f"`{answer}` is `{said[:40]}`", f"choices are {', '.join(f'`{k[:40]}`' for k in listed)}"]
+        if decided.answers and decided.answers != "key":
+            notes = [notes[0], f"answers are read as the {decided.answers} of a choice"]
         help = "a split without answers cannot be trained or measured on"
         raise fail("E075", f"the answer of record {i} of `{table.name}` is none of its choices", help=help, notes=notes)
+    if "context" in columns:
+        return _of_passage(table.text(i, columns["context"]), first, texts, right, decided.causes)
     if "_" in first and question == "sentence":  # the gap and all behind it differ from choice to choice
         first, _, rest = first.partition("_")
         return Example(first.strip(), tuple((t + rest).strip() for t in texts), right)
@@ -109,24 +220,29 @@ def _example(table: Table, i: int, question: str, choices: str, answer: str, key
     return Example(first, texts, right)
 
 
-def _listed(given: object, i: int, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Texts and the keys of these, of a list, of a list of objects, or of two lists under one name."""
+def _of_passage(passage: str, question: str, texts: Sequence[str], right: int, causes: bool) -> Example:
+    """The passage first; question and choice behind it, or the choice in the question's gap, as RACE is read."""
+    if causes:
+        question = _CAUSES[question.strip().casefold()]
+    if "_" in question:
+        return Example(passage, tuple(question.replace("_", t) for t in texts), right)
+    return Example(passage, tuple(f"{question} {t}" for t in texts), right)
+
+
+def _choices(table: Table, i: int, column: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Texts and the keys that the data give them, if any. E075."""
+    given, name = table.rows[i].get(column), table.name
+    if given is None:
+        return tuple(table.text(i, c) for c in _numbered(column, table.columns())), ()
     where = f"a choice of record {i}"
     if isinstance(given, Mapping) and isinstance(given.get("text"), Sequence):
         given = [{"text": t, "label": k} for t, k in zip(given["text"], given.get("label", ()), strict=False)]
     if not isinstance(given, Sequence) or isinstance(given, str):
         help = "give a list of strings, or `text` and `label` of each"
         raise fail("E075", f"the choices of record {i} of `{name}` are {type(given).__name__}, not a list", help=help)
-    if all(isinstance(c, Mapping) and {"text", "label"} <= set(c) for c in given):
-        return tuple(sound_text(c["text"], where, name) for c in given), tuple(str(c["label"]) for c in given)
-    return tuple(sound_text(c, where, name) for c in given), tuple(map(str, range(len(given))))
-
-
-def _answer(value: object, texts: Sequence[str], keys: Sequence[str]) -> int | None:
-    """By its key, its letter, or its text."""
-    said = str(value).strip()
-    letters = [chr(ord("A") + i) for i in range(len(texts))]
-    return next((list(names).index(said) for names in (keys, letters, texts) if said in names), None)
+    if given and all(isinstance(c, Mapping) and {"text", "label"} <= set(c) for c in given):
+        return tuple(sound_text(c["text"], where, name) for c in given), tuple(written(c["label"]) for c in given)
+    return tuple(sound_text(c, where, name) for c in given), ()
 
 
 def load_tokenizer(folder: Path) -> Reader:
@@ -151,5 +267,7 @@ def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
     return {"logits": outputs.logits}
 
 
-def measure(kept: Mapping[str, np.ndarray], features: Rows, examples: Sequence[Example]) -> dict[str, float]:
+def measure(
+    kept: Mapping[str, np.ndarray], features: Rows, examples: Sequence[Example], how: Counting | None = None
+) -> dict[str, float]:
     return {"accuracy": int((kept["logits"].argmax(1) == features.labels).sum()) / len(features)}

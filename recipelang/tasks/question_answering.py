@@ -5,24 +5,30 @@ Numpy and `tokenizers` only; torch and transformers are the engine's business.
 
 from __future__ import annotations
 
+import itertools
 import re
-import string
-from collections import Counter
+import sys
+import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recipelang.source import fail
+from recipelang.tasks import squad_scores
 from recipelang.tasks.answers import LONGEST, N_BEST, answers
 from recipelang.tasks.hub import hub_rows
+from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.reading import load_tokenizer
-from recipelang.tasks.squad_format import FIELDS, Example, read_file, read_records
+from recipelang.tasks.squad_format import FIELDS, Example, Examples, overlap, read_file, read_records
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+    from recipelang.tasks import Counting
 
 __all__ = ["FIELDS", "load_tokenizer"]
 
@@ -49,10 +55,31 @@ class Features:
     offsets: np.ndarray  # [items, longest, 2] int32: characters of the passage; -1 outside it
     pad_id: int = 0
     sequences: int = 1
+    lost: tuple[str, ...] = ()  # questions with an answer that no window holds
 
     @property
     def width(self) -> int:
         return int(self.input_ids.shape[1])
+
+    def learnable(self, examples: Sequence[Example]) -> Features:
+        """Without the windows of questions that are `lost`: they would teach that there is no answer. E075."""
+        if not self.lost:
+            return self
+        lost = set(self.lost)
+        rows = np.flatnonzero([examples[i].id not in lost for i in self.example_index])
+        if not len(rows):
+            help = "lengthen `max_length`, or look at what the tokenizer makes of an answer"
+            raise fail("E075", "no window holds the answer of any question", help=help)
+        names = (
+            "input_ids",
+            "token_type_ids",
+            "lengths",
+            "start_positions",
+            "end_positions",
+            "example_index",
+            "offsets",
+        )
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -64,9 +91,7 @@ class Features:
         return self.input_ids, self.token_type_ids, self.lengths
 
 
-def open_split(
-    reference: str, split: str, columns: Mapping[str, str] | None = None, config: str | None = None
-) -> tuple[Example, ...]:
+def read(reference: str, split: str, columns: Mapping[str, str] | None, config: str | None) -> Examples:
     """Examples of a data set: a file, `lib://facts`, or `hf://owner/name`."""
     scheme, separator, rest = reference.partition("://")
     if not separator:
@@ -86,10 +111,42 @@ def open_split(
     raise fail("E047", f"data cannot be read from `{scheme}://`", help="use `hf://owner/name`, `lib://facts` or a file")
 
 
+def decide(splits: Mapping[str, Examples], wanted: Meaning) -> Meaning:
+    """Columns have one name each; questions without an answer are counted."""
+    flat = any(e.flat for e in splits.values())
+    none = {name: sum(not e.answers for e in examples) for name, examples in splits.items()}
+    return wanted.model_copy(
+        update={
+            "columns": {field: wanted.columns.get(field, field) for field in FIELDS} if flat else {},
+            "unused": tuple(dict.fromkeys(c for e in splits.values() for c in e.unused)),
+            "unanswerable": none if any(none.values()) else {},
+        }
+    )
+
+
+def open_split(
+    reference: str,
+    split: str,
+    columns: Mapping[str, str] | None = None,
+    config: str | None = None,
+    decided: Meaning | None = None,
+) -> Examples:
+    examples = read(reference, split, columns, config)
+    if not examples.marked and not any(e.answers for e in examples):
+        name = reference.rsplit("/", 1)[-1]
+        help = "name a split that holds answers; SQuAD 2 marks questions without one as `is_impossible`"
+        raise fail("E074", f"no question of `{name}` has an answer", help=help)
+    return examples
+
+
 def featurize(
     examples: Sequence[Example], tokenizer: Tokenizer, max_length: int, stride: int, names: Sequence[str] = ()
 ) -> Features:
-    """Windows of at most `max_length` tokens; neighbours of a long passage share `stride` tokens."""
+    """Windows of at most `max_length` tokens; neighbours of a long passage share `stride` tokens, at most `overlap`'s.
+
+    The target of a window without the answer, and of a question without one, is its first token.
+    """
+    assert stride <= overlap(max_length), "the plan knows how much windows can share"
     questions = [e.question.strip() for e in examples]
     room = max(8, max_length // 2)
     tokenizer.enable_truncation(max_length=room)
@@ -97,7 +154,7 @@ def featurize(
         q if len(enc.ids) < room else q[: max((o[1] for o in enc.offsets), default=0)]
         for q, enc in zip(questions, tokenizer.encode_batch(questions), strict=True)
     ]
-    tokenizer.enable_truncation(max_length=max_length, stride=_stride(stride, max_length), strategy="only_second")
+    tokenizer.enable_truncation(max_length=max_length, stride=stride, strategy="only_second")
     encoded = tokenizer.encode_batch(list(zip(questions, (e.context for e in examples), strict=True)))
     tokenizer.no_truncation()
     windows = [(i, w) for i, first in enumerate(encoded) for w in (first, *first.overflowing)]
@@ -108,27 +165,64 @@ def featurize(
     offsets = np.full((n, longest, 2), -1, np.int32)
     lengths = np.empty(n, np.int32)
     starts, ends = np.zeros(n, np.int32), np.zeros(n, np.int32)
-    for row, (i, window) in enumerate(windows):
+    for row, (_, window) in enumerate(windows):
         length = lengths[row] = len(window.ids)
         ids[row, :length] = window.ids
         types[row, :length] = window.type_ids
         inside = np.array([s == 1 for s in window.sequence_ids])
         offsets[row, :length][inside] = np.asarray(window.offsets, np.int32)[inside]
-        starts[row], ends[row] = _answer(examples[i], offsets[row, :length])
     index = np.array([i for i, _ in windows], np.int32)
-    return Features(ids, types, lengths, starts, ends, index, offsets, tokenizer.token_to_id("[PAD]") or 0)
+    bounds = [0, *(np.flatnonzero(np.diff(index)) + 1).tolist(), n]
+    lost: list[str] = []
+    for first, behind in itertools.pairwise(bounds):
+        example, its = examples[index[first]], offsets[first:behind]
+        _with_marks(example.context, its)
+        if not example.answers:
+            continue
+        span = example.starts[0], example.starts[0] + len(example.answers[0])
+        spans = _spans(span, its)
+        if not any(end for _, end in spans):
+            nearest = _nearest(span, its)
+            spans = _spans(nearest, its) if nearest else spans
+        starts[first:behind], ends[first:behind] = zip(*spans, strict=True)
+        if not any(end for _, end in spans):
+            lost.append(example.id)
+    pad = tokenizer.token_to_id("[PAD]") or 0
+    return Features(ids, types, lengths, starts, ends, index, offsets, pad, lost=tuple(lost))
 
 
-def _stride(stride: int, max_length: int) -> int:
-    """The overlap must leave room for new tokens in every window."""
-    return min(stride, max_length // 2 - 4)
+@cache
+def _marks() -> re.Pattern[str]:
+    """Characters that belong to the one before them: accents that combine, dependent vowels, tones."""
+    several = "".join(c for c in map(chr, range(sys.maxunicode)) if unicodedata.category(c)[0] == "M")
+    return re.compile(f"[{several}]+")
 
 
-def _answer(example: Example, offsets: np.ndarray) -> tuple[int, int]:
-    """First and last token of the first answer in one window; (0, 0) when it is not all inside."""
-    if not example.answers or not example.answers[0]:
-        return 0, 0
-    begin, end = example.starts[0], example.starts[0] + len(example.answers[0])
+def _with_marks(context: str, offsets: np.ndarray) -> None:
+    """Marks that the tokenizer drops behind a token are part of the text that the token stands for."""
+    if context.isascii():
+        return
+    for mark in _marks().finditer(context):
+        begin, end = mark.span()
+        if not ((offsets[..., 0] <= begin) & (offsets[..., 1] > begin)).any():
+            offsets[..., 1][(offsets[..., 1] == begin) & (offsets[..., 0] >= 0) & (offsets[..., 0] < begin)] = end
+
+
+def _nearest(span: tuple[int, int], offsets: np.ndarray) -> tuple[int, int] | None:
+    """What the tokens of all windows hold of an answer whose ends the tokenizer drops; none where no token does."""
+    begin, end = span
+    inside = (offsets[..., 0] >= 0) & (offsets[..., 0] < end) & (offsets[..., 1] > begin)
+    if not inside.any():
+        return None
+    return max(begin, int(offsets[..., 0][inside].min())), min(end, int(offsets[..., 1][inside].max()))
+
+
+def _spans(span: tuple[int, int], windows: np.ndarray) -> list[tuple[int, int]]:
+    return [_tokens(*span, offsets) for offsets in windows]
+
+
+def _tokens(begin: int, end: int, offsets: np.ndarray) -> tuple[int, int]:
+    """First and last token of an answer in one window; (0, 0) when it is not all inside."""
     first = np.flatnonzero((offsets[:, 0] <= begin) & (offsets[:, 1] > begin))
     last = np.flatnonzero((offsets[:, 0] < end) & (offsets[:, 1] >= end) & (offsets[:, 0] >= 0))
     if not len(first) or not len(last) or offsets[first[0], 0] < 0:
@@ -155,8 +249,15 @@ def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
     return {"start": outputs.start_logits, "end": outputs.end_logits}
 
 
-def measure(kept: Mapping[str, np.ndarray], features: Features, examples: Sequence[Example]) -> dict[str, float]:
-    return score(decode(features, examples, kept["start"], kept["end"]), examples)
+def measure(
+    kept: Mapping[str, np.ndarray], features: Features, examples: Sequence[Example], how: Counting | None = None
+) -> dict[str, float]:
+    found = answers(features, examples, kept["start"], kept["end"])
+    threshold = how.null_threshold if how else None
+    if threshold is None:
+        return squad_scores.version_1({id: answer.text for id, answer in found.items()}, examples)
+    said = {id: "" if answer.null - answer.score > threshold else answer.text for id, answer in found.items()}
+    return squad_scores.version_2(said, examples)
 
 
 def decode(
@@ -170,31 +271,3 @@ def decode(
     """The text that answers every example; there always is one."""
     found = answers(features, examples, start_logits, end_logits, n_best, max_answer_length)
     return {id: answer.text for id, answer in found.items()}
-
-
-def score(predictions: Mapping[str, str], examples: Sequence[Example]) -> dict[str, float]:
-    """F1 and exact match as SQuAD v1.1 defines them, as ratios: the best over the answers given, then the mean."""
-    f1 = exact = 0.0
-    for example in examples:
-        said = predictions.get(example.id, "")
-        answers = example.answers or ("",)
-        f1 += max(_f1(said, a) for a in answers)
-        exact += max(float(normalise(said) == normalise(a)) for a in answers)
-    return {"f1": f1 / len(examples), "exact_match": exact / len(examples)}
-
-
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
-
-
-def normalise(text: str) -> str:
-    """Lower case, without punctuation, articles and extra white space (SQuAD v1.1)."""
-    return " ".join(re.sub(r"\b(a|an|the)\b", " ", text.lower().translate(_PUNCTUATION)).split())
-
-
-def _f1(said: str, answer: str) -> float:
-    a, b = normalise(said).split(), normalise(answer).split()
-    common = sum((Counter(a) & Counter(b)).values())
-    if not common:
-        return 0.0
-    precision, recall = common / len(a), common / len(b)
-    return 2 * precision * recall / (precision + recall)

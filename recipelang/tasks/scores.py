@@ -18,12 +18,15 @@ def accuracy(counts: np.ndarray) -> float:
     return int(np.trace(counts)) / int(counts.sum())
 
 
-def f1(counts: np.ndarray) -> float:
-    """Of two classes that of the second (as GLUE has it); of more the mean over those that occur, said or right."""
+def f1(counts: np.ndarray, positive: int | None = None) -> float:
+    """That of the `positive` class; with none, the mean over those that occur, said or right, of two the second's."""
     right, said, hits = counts.sum(1), counts.sum(0), np.diag(counts)
+    if positive is None and len(counts) == 2:
+        positive = 1
+    if positive is not None:
+        together = int(right[positive] + said[positive])
+        return 2 * int(hits[positive]) / together if together else 0.0
     each = [2 * int(h) / int(r + s) for h, r, s in zip(hits, right, said, strict=True) if r + s]
-    if len(counts) == 2:
-        return 2 * int(hits[1]) / int(right[1] + said[1]) if right[1] + said[1] else 0.0
     return sum(each) / len(each)
 
 

@@ -5,17 +5,23 @@ Numpy and `tokenizers` only.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recipelang.tasks import encoding, scores
+from recipelang.source import fail
+from recipelang.tasks import encoding, labels, meaning, scores
 from recipelang.tasks.encoding import Reader, Rows
-from recipelang.tasks.labels import Classes, label_text, names_of
+from recipelang.tasks.labels import Classes, label_text, make_classes, names_of
+from recipelang.tasks.meaning import Meaning, written
 from recipelang.tasks.records import Table, read_table
+
+if TYPE_CHECKING:
+    from recipelang.tasks import Counting
 
 OUTPUTS = ("logits",)
 AUTO_MODEL = "AutoModelForSequenceClassification"
@@ -46,54 +52,91 @@ class Example:
     text: str
     pair: str | None
     label: str
+    record: int = 0  # its number in the file
 
 
 class Examples(tuple[Example, ...]):
-    """With the names of the classes that occur, in order."""
+    """With the name of the data, and of the classes that it carries, in order."""
 
-    names: tuple[str, ...] = ()
+    name: str = ""
+    known: tuple[str, ...] = ()
+
+
+read = read_table
+
+
+def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:
+    """The columns of text, pair and label, and which labels stand for none. What is missing `open_split` refuses."""
+    columns = _columns(list(tables.values()), wanted.columns)
+    label = columns["label"]
+    values = {name: [written(row.get(label)) for row in table.rows] for name, table in tables.items()}
+    nothing = wanted.unlabelled or labels.stand_for_none({v for each in values.values() for v in each})
+    kept = {name: {v for v in each if v not in nothing} for name, each in values.items()}
+    named = {name for name, table in tables.items() if wanted.classes or label in table.classes}
+    return wanted.model_copy(
+        update={
+            "columns": columns,
+            "unused": meaning.unused(tables.values(), columns.values()),
+            "unlabelled": nothing,
+            "left_out": meaning.counted({n: sum(v in nothing for v in each) for n, each in values.items()}),
+            "labels": {name: "names" if name in named else labels.form(each) for name, each in kept.items()},
+        }
+    )
+
+
+def _columns(tables: Sequence[Table], named: Mapping[str, str]) -> dict[str, str]:
+    """Of the text, of the other one of a pair, and of the label. A pair is looked for where no text is named."""
+    text, pair = named.get("text"), named.get("pair")
+    if text is None:
+        for there in (meaning.common(tables), tables[0].columns()):
+            known = next((p for p in PAIRS if p[0] in there and (p[1] in there or pair is not None)), None)
+            text = known[0] if known else next((c for c in SINGLE if c in there), None)
+            if text is not None:
+                pair = pair or (known[1] if known else None)
+                break
+    label = named.get("label") or meaning.found(tables, LABEL) or "label"
+    return {"text": text or "text", **({"pair": pair} if pair else {}), "label": label}
 
 
 def open_split(
-    reference: str, split: str, columns: Mapping[str, str] | None = None, config: str | None = None
+    reference: str,
+    split: str,
+    columns: Mapping[str, str] | None = None,
+    config: str | None = None,
+    decided: Meaning | None = None,
 ) -> Examples:
     table = read_table(reference, split, columns, config)
-    first, second, label = _columns(table, dict(columns or {}))
+    decided = decided or decide({split: table}, Meaning(columns=dict(columns or {})))
+    first, second, label = (decided.columns.get(field) for field in FIELDS)
+    assert first is not None and label is not None
+    usual = {"text": (*SINGLE, *(a for a, _ in PAIRS)), "label": LABEL}
+    for field, column in decided.columns.items():
+        if column not in table.columns():
+            table.lacks(column, field, () if field in (columns or {}) else usual.get(field, ()))
+    rows = meaning.without(table, label, decided.unlabelled)
+    if not rows:
+        raise fail("E074", f"no example of `{table.name}` has a label", help="name another split")
     found = Examples(
         Example(
             table.text(i, first),
             None if second is None else table.text(i, second),
-            label_text(table, label, row.get(label), i),
+            label_text(table, label, table.rows[i].get(label), i, decided.classes),
+            i,
         )
-        for i, row in enumerate(table.rows)
+        for i in rows
     )
-    found.names = names_of((e.label for e in found), table.classes.get(label, ()), table.name)
+    found.name, found.known = table.name, decided.classes or table.classes.get(label, ())
     return found
 
 
-def _columns(table: Table, named: dict[str, str]) -> tuple[str, str | None, str]:
-    """Of the text, of the other one of a pair, and of the label. A pair is looked for where no text is named."""
-    there = table.columns()
-    for field, column in named.items():
-        if column not in there:
-            table.lacks(column, field)
-    text, pair = named.get("text"), named.get("pair")
-    if text is None:
-        known = [p for p in PAIRS if p[0] in there and (p[1] in there or pair is not None)]
-        if known:
-            text, pair = known[0][0], pair or known[0][1]
-        else:
-            text = next((c for c in SINGLE if c in there), None)
-    if text is None:
-        table.lacks("text", "text", (*SINGLE, *(a for a, _ in PAIRS)))
-    label = named.get("label") or next((c for c in LABEL if c in there), None)
-    if label is None:
-        table.lacks("label", "label", LABEL)
-    return text, pair, label
-
-
 def label_names(examples: Examples) -> tuple[str, ...]:
-    return examples.names
+    names = names_of((e.label for e in examples), examples.known)
+    make_classes(names, f"`{examples.name}`")
+    return names
+
+
+def label_counts(examples: Sequence[Example]) -> dict[str, int]:
+    return dict(Counter(e.label for e in examples))
 
 
 def refuses(metric: str, names: Sequence[str]) -> str | None:
@@ -110,15 +153,20 @@ def featurize(
     """One row a text; what is longer than `max_length` is cut, of a pair the longer text first."""
     classes = Classes(names)
     texts = [e.text if e.pair is None else (e.text, e.pair) for e in examples]
-    labels = [classes.number(e.label, f"record {i} has it") for i, e in enumerate(examples)]
-    return encoding.rows_of(tokenizer, texts, labels, max_length)
+    right = [classes.number(e.label, f"record {e.record} has it") for e in examples]
+    return replace(encoding.rows_of(tokenizer, texts, right, max_length), names=tuple(names))
 
 
 def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
     return {"logits": outputs.logits}
 
 
-def measure(kept: Mapping[str, np.ndarray], features: Rows, examples: Sequence[Example]) -> dict[str, float]:
+def measure(
+    kept: Mapping[str, np.ndarray], features: Rows, examples: Sequence[Example], how: Counting | None = None
+) -> dict[str, float]:
     logits = kept["logits"]
     counts = scores.confusion(logits.argmax(1), features.labels, logits.shape[1])
-    return {"accuracy": scores.accuracy(counts), "f1": scores.f1(counts), "matthews": scores.matthews(counts)}
+    named = how.positive if how else None
+    positive = None if named is None else Classes(features.names).number(named, "it is `positive`")
+    f1 = scores.f1(counts, positive)
+    return {"accuracy": scores.accuracy(counts), "f1": f1, "matthews": scores.matthews(counts)}

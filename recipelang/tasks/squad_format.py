@@ -17,6 +17,7 @@ from recipelang.tasks import records
 from recipelang.tasks.reading import is_text, read_json, read_text
 
 FIELDS = ("id", "question", "context", "answers")
+_MARK = "is_impossible"
 _FORMATS = "SQuAD files have `data` at the top; records have `id`, `question`, `context`, `answers`"
 
 
@@ -25,11 +26,24 @@ class Example:
     id: str
     question: str
     context: str
-    answers: tuple[str, ...]
+    answers: tuple[str, ...]  # none: the passage does not answer the question
     starts: tuple[int, ...]  # offsets of the answers, in code points
 
 
-def read_file(path: Path, columns: Mapping[str, str] | None = None) -> tuple[Example, ...]:
+class Examples(tuple[Example, ...]):
+    """With what is known of the data beside."""
+
+    unused: tuple[str, ...] = ()  #: columns that are not read
+    flat: bool = False  #: records, not SQuAD's own nesting
+    marked: bool = False  #: `is_impossible` says which questions have no answer
+
+
+def overlap(max_length: int) -> int:
+    """How many tokens windows can share: every one must have room for new ones behind the longest question."""
+    return max_length // 2 - 4
+
+
+def read_file(path: Path, columns: Mapping[str, str] | None = None) -> Examples:
     """Examples of a `.json`, `.jsonl` or `.parquet` file. E074 for the file, E075 for an example."""
     if path.suffix == ".parquet":
         return read_records(list(records.read_file(path).rows), path.name, columns)
@@ -40,12 +54,18 @@ def read_file(path: Path, columns: Mapping[str, str] | None = None) -> tuple[Exa
     return read_records(read_json(read_text(path, (".json", ".jsonl"), _FORMATS), path), str(path.name), columns)
 
 
-def read_records(data: Any, name: str, columns: Mapping[str, str] | None = None) -> tuple[Example, ...]:
+def read_records(data: Any, name: str, columns: Mapping[str, str] | None = None) -> Examples:
     """Examples from parsed JSON, or rows of a data set."""
     if isinstance(data, dict) and isinstance(data.get("data"), list):
-        examples = tuple(_nested(data["data"], name))
+        examples = Examples(_nested(data["data"], name))
+        examples.marked = _MARK in next(_questions(data["data"]), {})
     elif isinstance(data, list):
-        examples = tuple(_flat(row, i, name, dict(columns or {})) for i, row in enumerate(data))
+        named = dict(columns or {})
+        examples = Examples(_flat(row, i, name, named) for i, row in enumerate(data))
+        read = {*(named.get(field, field) for field in FIELDS), _MARK}
+        keys = dict.fromkeys(str(key) for row in data for key in row)
+        examples.flat, examples.unused = True, tuple(key for key in keys if key not in read)
+        examples.marked = _MARK in keys
     else:
         found = ", ".join(f"`{k}`" for k in list(data)[:8]) if isinstance(data, dict) else type(data).__name__
         raise fail(
@@ -63,6 +83,11 @@ def read_records(data: Any, name: str, columns: Mapping[str, str] | None = None)
     return examples
 
 
+def _questions(articles: list[Any]) -> Iterator[Any]:
+    """Of articles that were read."""
+    return (qa for article in articles for paragraph in article["paragraphs"] for qa in paragraph["qas"])
+
+
 def _nested(articles: list[Any], name: str) -> Iterator[Example]:
     try:
         for article in articles:
@@ -76,6 +101,7 @@ def _nested(articles: list[Any], name: str) -> Iterator[Example]:
                         [a["text"] for a in answers],
                         [a["answer_start"] for a in answers],
                         name,
+                        qa.get(_MARK),
                     )
     except (KeyError, TypeError, AttributeError) as error:
         missing = f"a part lacks {error}" if isinstance(error, KeyError) else "a part has another shape"
@@ -113,10 +139,21 @@ def _flat(row: Any, index: int, name: str, columns: dict[str, str]) -> Example:
             raise fail("E074", f"the answers of record {index} of `{name}` lack `text` or `answer_start`") from None
     else:
         raise fail("E074", f"the answers of record {index} of `{name}` are {type(answers).__name__}, not a list")
-    return _example(values["id"], values["question"], values["context"], texts, starts, name)
+    return _example(values["id"], values["question"], values["context"], texts, starts, name, row.get(_MARK))
 
 
-def _example(id: Any, question: Any, context: Any, texts: Sequence[Any], starts: Sequence[Any], name: str) -> Example:
+def _example(
+    id: Any,
+    question: Any,
+    context: Any,
+    texts: Sequence[Any],
+    starts: Sequence[Any],
+    name: str,
+    impossible: object = None,
+) -> Example:
+    """`impossible`: what SQuAD 2 says of a question; where nothing says so, one without answers has none."""
+    if texts and not any(texts) and all(isinstance(text, str) for text in texts):
+        texts, starts = (), ()  # an empty answer stands for none, wherever it begins
     fields = [("the question", question), ("the passage", context), *(("an answer", text) for text in texts)]
     for what, value in fields:
         if not isinstance(value, str) or not is_text(value):
@@ -126,7 +163,16 @@ def _example(id: Any, question: Any, context: Any, texts: Sequence[Any], starts:
     if not all(isinstance(x, int) for x in starts) or len(starts) != len(texts):
         help = "give each answer its `answer_start`: where it begins in the passage, in characters"
         raise fail("E075", f"question `{id}` of `{name}` has answers without an offset", help=help)
+    if impossible is not None and bool(impossible) == bool(texts):
+        what = (
+            "is marked as impossible, and has an answer" if texts else "has no answer, and is not marked as impossible"
+        )
+        help = f"put `{_MARK}` or the answers right: answers that are plausible only are `plausible_answers`"
+        raise fail("E075", f"question `{id}` {what}", help=help, notes=[f"the file is `{name}`"])
     for answer, start in zip(texts, starts, strict=True):
+        if not answer.strip():
+            help = "take it out: a question has answers, or none"
+            raise fail("E075", f"an answer of question `{id}` of `{name}` is blank", help=help)
         if start < 0 or context[start : start + len(answer)] != answer:
             raise _offset(str(id), name, answer, start, context)
     return Example(str(id), question, context, tuple(texts), tuple(starts))

@@ -6,18 +6,23 @@ cuts off are measured all the same: as tagged wrongly, and as no entity.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recipelang.source import fail
-from recipelang.tasks import encoding, entities
+from recipelang.tasks import encoding, entities, labels, meaning
 from recipelang.tasks.encoding import Reader, Rows
-from recipelang.tasks.labels import Classes, label_text, names_of
+from recipelang.tasks.labels import Classes, label_text, make_classes, names_of
+from recipelang.tasks.meaning import Meaning, written
 from recipelang.tasks.records import Table, read_table, sound_text
+
+if TYPE_CHECKING:
+    from recipelang.tasks import Counting
 
 OUTPUTS = ("logits",)
 AUTO_MODEL = "AutoModelForTokenClassification"
@@ -41,36 +46,64 @@ class Example:
 
 
 class Examples(tuple[Example, ...]):
-    """With the names of the tags that may occur, in order."""
+    """With the name of the data, and of the tags that it carries, in order."""
 
-    names: tuple[str, ...] = ()
+    name: str = ""
+    known: tuple[str, ...] = ()
 
 
-def open_split(
-    reference: str, split: str, columns: Mapping[str, str] | None = None, config: str | None = None
-) -> Examples:
-    table = read_table(reference, split, columns, config)
-    named, there = dict(columns or {}), table.columns()
-    chosen = {}
-    for field, usual in (("tokens", TOKENS), ("tags", TAGS)):
-        column = named.get(field) or next((c for c in usual if c in there), field)
-        if column not in there:
-            table.lacks(column, field, () if field in named else usual)
-        chosen[field] = column
-    found = Examples(_example(table, i, chosen["tokens"], chosen["tags"]) for i in range(len(table.rows)))
-    names = names_of((t for e in found for t in e.tags), table.classes.get(chosen["tags"], ()), table.name)
-    found.names = names if chosen["tags"] in table.classes else entities.completed(names)
+read = read_table
+
+
+def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:
+    """The columns of words and tags. What is missing `open_split` refuses."""
+    several = list(tables.values())
+    columns = {
+        field: wanted.columns.get(field) or meaning.found(several, usual) or field
+        for field, usual in (("tokens", TOKENS), ("tags", TAGS))
+    }
+    column = columns["tags"]
+    named = {name for name, table in tables.items() if wanted.classes or column in table.classes}
+    forms = {n: "names" if n in named else labels.form(_written(table, column)) for n, table in tables.items()}
+    unused = meaning.unused(several, columns.values())
+    return wanted.model_copy(update={"columns": columns, "unused": unused, "labels": forms})
+
+
+def _written(table: Table, column: str) -> set[str]:
+    found: set[str] = set()
+    for row in table.rows:
+        value = row.get(column)
+        if isinstance(value, Sequence):
+            found.update(map(written, value.split() if isinstance(value, str) else value))
     return found
 
 
-def _example(table: Table, i: int, tokens: str, tags: str) -> Example:
+def open_split(
+    reference: str,
+    split: str,
+    columns: Mapping[str, str] | None = None,
+    config: str | None = None,
+    decided: Meaning | None = None,
+) -> Examples:
+    table = read_table(reference, split, columns, config)
+    decided = decided or decide({split: table}, Meaning(columns=dict(columns or {})))
+    tokens, tags = (decided.columns[field] for field in FIELDS)
+    for field, column, usual in (("tokens", tokens, TOKENS), ("tags", tags, TAGS)):
+        if column not in table.columns():
+            table.lacks(column, field, () if field in (columns or {}) else usual)
+    found = Examples(_example(table, i, tokens, tags, decided.classes) for i in range(len(table.rows)))
+    found.name, found.known = table.name, decided.classes or table.classes.get(tags, ())
+    return found
+
+
+def _example(table: Table, i: int, tokens: str, tags: str, classes: Sequence[str]) -> Example:
     words, own = (_listed(table, i, column) for column in (tokens, tags))
     if not words or len(words) != len(own):
         what = f"{len(words)} words and {len(own)} tags" if words else "no words"
         raise fail("E075", f"record {i} of `{table.name}` has {what}", help="give every word its tag")
     return Example(
         tuple(sound_text(w, f"a word of record {i}", table.name) for w in words),
-        tuple(label_text(table, tags, t, i) for t in own),
+        tuple(label_text(table, tags, t, i, classes) for t in own),
     )
 
 
@@ -86,7 +119,14 @@ def _listed(table: Table, i: int, column: str) -> Sequence[Any]:
 
 
 def label_names(examples: Examples) -> tuple[str, ...]:
-    return examples.names
+    """Those that the data set carries, else all that occur, completed; numbers in their order."""
+    names = names_of((t for e in examples for t in e.tags), examples.known)
+    make_classes(names, f"`{examples.name}`")
+    return names if examples.known else entities.completed(names)
+
+
+def label_counts(examples: Sequence[Example]) -> dict[str, int]:
+    return dict(Counter(t for e in examples for t in e.tags))
 
 
 def refuses(metric: str, names: Sequence[str]) -> str | None:
@@ -109,7 +149,7 @@ def featurize(
 ) -> Rows:
     """One row a sentence, with the number of the word that a token begins; -1 elsewhere."""
     classes = Classes(names)
-    ids, types, words, labels = [], [], [], []
+    ids, types, words, tags = [], [], [], []
     encoded = encoding.encode(tokenizer, [list(e.words) for e in examples], max_length, words=True)
     for i, (example, encoding_) in enumerate(zip(examples, encoded, strict=True)):
         numbers = np.array([-1 if w is None else w for w in encoding_.word_ids])
@@ -120,8 +160,8 @@ def featurize(
         ids.append(np.asarray(encoding_.ids, np.int32))
         types.append(np.asarray(encoding_.type_ids, np.int8))
         words.append(np.where(first, numbers, -1).astype(np.int32))
-        labels.append(np.where(first, right[numbers], _IGNORED).astype(np.int64))
-    rows = encoding.joined(ids, types if tokenizer.types else [], np.concatenate(labels), tokenizer.pad_id)
+        tags.append(np.where(first, right[numbers], _IGNORED).astype(np.int64))
+    rows = encoding.joined(ids, types if tokenizer.types else [], np.concatenate(tags), tokenizer.pad_id)
     return replace(rows, words=np.concatenate(words), names=tuple(names))
 
 
@@ -129,7 +169,9 @@ def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
     return {"said": outputs.logits.argmax(-1)}
 
 
-def measure(kept: Mapping[str, np.ndarray], features: Rows, examples: Sequence[Example]) -> dict[str, float]:
+def measure(
+    kept: Mapping[str, np.ndarray], features: Rows, examples: Sequence[Example], how: Counting | None = None
+) -> dict[str, float]:
     said = [_tags(features, row, e, kept["said"][row]) for row, e in enumerate(examples)]
     right = [_folded(e.tags, features.names) for e in examples]
     hits = sum(a == b for one, other in zip(said, right, strict=True) for a, b in zip(one, other, strict=True))

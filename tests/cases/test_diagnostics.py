@@ -167,6 +167,19 @@ def run_of_an_older_version(monkeypatch: pytest.MonkeyPatch) -> None:
     plan.write_text(json.dumps({**json.loads(plan.read_text()), "format_version": "1.0"}))
 
 
+def model_of_two_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The head of the model beside is that of a classification."""
+    import json
+
+    from safetensors.torch import load_file, save_file
+
+    weights, config = Path("model/model.safetensors"), Path("model/config.json")
+    named = {n.replace("qa_outputs", "classifier"): t for n, t in load_file(weights).items()}
+    save_file(named, weights, {"format": "pt"})
+    classes = {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "bad", "1": "good"}}
+    config.write_text(json.dumps({**json.loads(config.read_text("utf-8")), **classes}), "utf-8")
+
+
 def model_without_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
     from safetensors.torch import load_file, save_file
 
@@ -300,6 +313,7 @@ CIRCUMSTANCES = {
     "the recipe names its model in a home folder": model_in_a_home,
     "the model has a layer of somebody's own": model_has_an_adapter,
     "a model without a head": model_without_a_head,
+    "a model of two classes": model_of_two_classes,
     "a CPU without bf16": cpu_without_bf16,
     "the recipe is saved as Latin-1": latin,
     "the disk is full": disk_is_full,

@@ -41,6 +41,10 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
         ),
         "stride": (128, "b"),
         "shuffle": (True, "b"),
+        "classes": ((), "b"),
+        "unlabelled": ((), "b"),
+        "positive": (None, "s"),
+        "answer_is": (None, "b"),
         "group_by_length": (False, "b"),
     },
     "columns": dict.fromkeys(
@@ -82,7 +86,7 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
     "group": {"targets": (REQUIRED, "b"), "learning_rate": (None, "b"), "weight_decay": (None, "b")},
     "drop": {"keep": (REQUIRED, "b")},
     "evaluate": {
-        **dict.fromkeys(("source", "config", "every", "compare"), (None, "s")),
+        **dict.fromkeys(("source", "config", "every", "compare", "null_threshold"), (None, "s")),
         "data": ("", "s"),
         "split": ("validation", "s"),
         "samples": (None, "s"),

@@ -54,9 +54,9 @@ def test_texts_are_found_by_their_usual_names_or_as_named(tmp_path, row, columns
 
 
 def test_names_of_classes_are_in_the_order_of_numbers_or_of_the_alphabet():
-    assert names_of(["10", "9", "0"], (), "d") == ("0", "9", "10")
-    assert names_of(["neutral", "entailment"], (), "d") == ("entailment", "neutral")
-    assert names_of(["no"], ("yes", "no", "maybe"), "d") == ("yes", "no", "maybe")
+    assert names_of(["10", "9", "0"], ()) == ("0", "9", "10")
+    assert names_of(["neutral", "entailment"], ()) == ("entailment", "neutral")
+    assert names_of(["no"], ("yes", "no", "maybe")) == ("yes", "no", "maybe")
 
 
 def test_labels_mean_a_class_by_name_whatever_its_case_or_by_number():
@@ -154,7 +154,7 @@ def test_a_question_is_one_row_of_several_sequences(tmp_path, model):
         ({"question": "q", "choices": ["x", "y"], "answer": ""}, "E075", "without answers"),
         ({"question": "q", "choices": "x", "answer": "A"}, "E075", "are str, not a list"),
         ({"question": "q", "choices": ["x"], "answer": "A"}, "E075", "no two choices"),
-        ({"query": "q", "choices": ["x", "y"], "answer": "A"}, "E074", "its columns are `query`"),
+        ({"asked": "q", "choices": ["x", "y"], "answer": "A"}, "E074", "its columns are `asked`"),
         ({"question": "q", "alternatives": ["x", "y"], "answer": "A"}, "E074", "no column `choices`"),
     ],
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from recipelang.cli.read import check_all
 from recipelang.source import Source
-from recipelang.spec.blocks import METRICS
+from recipelang.spec.blocks import METRICS, MORE_METRICS
 from recipelang.tasks import multiple_choice as mc, sequence_classification as sc, task_of, token_classification as tc
 
 PAGE = (Path(__file__).parents[3] / "docs" / "tasks.md").read_text("utf-8")
@@ -21,6 +21,7 @@ def test_usual_names_are_those_of_the_page():
     assert row("`text` alone") == sc.SINGLE
     assert row("`label`") == sc.LABEL
     assert row("`question`") == mc.QUESTION
+    assert row("`context`") == mc.CONTEXT
     assert row("`answer`") == mc.ANSWER
     assert (row("`tokens`"), row("`tags`")) == (tc.TOKENS, tc.TAGS)
     assert tuple(dict.fromkeys(re.sub(r"\d$", "", name) for name in row("`choices`"))) == mc.CHOICES
@@ -29,7 +30,7 @@ def test_usual_names_are_those_of_the_page():
 def test_every_task_has_its_metrics_on_the_page():
     for task, metrics in METRICS.items():
         (line,) = re.findall(rf"^\| `{task}` \|.*$", PAGE, re.M)
-        assert set(metrics) <= set(re.findall(r"`([^`]+)`", line))
+        assert {*metrics, *MORE_METRICS.get(task, ())} <= set(re.findall(r"`([^`]+)`", line))
         assert task_of(task).FIELDS
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from recipelang.source import RecipeError
-from recipelang.tasks import question_answering as qa
+from recipelang.tasks import question_answering as qa, squad_scores
 from recipelang.tasks.answers import answers
 from recipelang.tasks.facts import generate
 from recipelang.tasks.squad_format import Example, read_file, read_records
@@ -106,7 +106,7 @@ def test_scores_equal_torchmetrics_on_random_answers():
         predictions.append({"id": str(i), "prediction_text": said[str(i)]})
         targets.append({"id": str(i), "answers": {"text": list(answers), "answer_start": [0] * len(answers)}})
     theirs = SQuAD()(predictions, targets)
-    ours = qa.score(said, examples)
+    ours = squad_scores.version_1(said, examples)
     assert ours["f1"] * 100 == pytest.approx(float(theirs["f1"]), abs=1e-3)
     assert ours["exact_match"] * 100 == pytest.approx(float(theirs["exact_match"]), abs=1e-3)
 
@@ -114,7 +114,7 @@ def test_scores_equal_torchmetrics_on_random_answers():
 def test_answer_of_an_article_alone_scores_as_the_official_script_scores_it():
     # evaluate-v1.1.py: no common word after normalisation, so F1 is 0 although the texts are equal
     example = Example("1", "q", "a", ("a",), (0,))
-    assert qa.score({"1": "a"}, [example]) == {"f1": 0.0, "exact_match": 1.0}
+    assert squad_scores.version_1({"1": "a"}, [example]) == {"f1": 0.0, "exact_match": 1.0}
 
 
 def test_real_squad_is_read_and_its_labels_decode(shared):
@@ -194,3 +194,166 @@ def test_columns_can_be_named(tmp_path):
     path.write_text(json.dumps(row) + "\n", "utf-8")
     found = read_file(path, {"question": "q", "context": "text", "answers": "answer"})
     assert found[0].answers == ("me",)
+
+
+# ------------------------------------------------------- questions without an answer
+PASSAGE = "the gold of peru"
+
+
+def question(id, **more):
+    return {"id": id, "question": "what", "context": PASSAGE, **more}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"answers": []},
+        {"answers": {"text": [], "answer_start": []}},
+        {"answers": {"text": [""], "answer_start": [-1]}},
+        {"answers": [], "is_impossible": True, "plausible_answers": [{"text": "gold", "answer_start": 4}]},
+    ],
+)
+def test_a_question_has_no_answer_in_every_usual_way_to_say_so(more, tokenizer):
+    (example,) = read_records([question("1", **more)], "d")
+    assert example.answers == ()
+    features = qa.featurize([example], tokenizer, 16, 4)
+    assert (features.start_positions[0], features.end_positions[0], features.lost) == (0, 0, ())
+    assert len(features.learnable([example])) == 1
+
+
+def test_marks_that_contradict_the_answers_are_refused():
+    answers = [{"text": "gold", "answer_start": 4}]
+    for marked, given in ((True, answers), (False, [])):
+        with pytest.raises(RecipeError) as error:
+            read_records([question("1", answers=given, is_impossible=marked)], "d")
+        assert error.value.diagnostics[0].code == "E075"
+
+
+def test_a_split_whose_answers_are_hidden_is_refused_and_one_of_marked_questions_is_not(tmp_path):
+    path = tmp_path / "d.json"
+    path.write_text(json.dumps([question("1", answers=[])]), "utf-8")
+    with pytest.raises(RecipeError) as error:
+        qa.open_split(str(path), "test")
+    assert error.value.diagnostics[0].code == "E074"
+    path.write_text(json.dumps([question("1", answers=[], is_impossible=True)]), "utf-8")
+    assert len(qa.open_split(str(path), "test")) == 1
+
+
+def official(predictions, examples):
+    """The evaluation of SQuAD 2.0, as its script goes: raw scores, then means over all, answerable, unanswerable."""
+    exact, f1 = {}, {}
+    for e in examples:
+        gold = [a for a in e.answers if squad_scores.normalise(a)] or [""]
+        said = squad_scores.normalise(predictions[e.id]).split()
+        each = []
+        for answer in (squad_scores.normalise(a).split() for a in gold):
+            same = sum(min(said.count(w), answer.count(w)) for w in set(said))
+            if not said or not answer:
+                each.append(float(said == answer))
+            else:
+                p, r = same / len(said), same / len(answer)
+                each.append(2 * p * r / (p + r) if same else 0.0)
+        f1[e.id] = max(each)
+        exact[e.id] = max(float(squad_scores.normalise(predictions[e.id]) == squad_scores.normalise(a)) for a in gold)
+    has = [e.id for e in examples if e.answers]
+    none = [e.id for e in examples if not e.answers]
+
+    def mean(of, ids):
+        return sum(of[i] for i in ids) / len(ids)
+
+    return {
+        "f1": mean(f1, has + none),
+        "exact_match": mean(exact, has + none),
+        "has_answer_f1": mean(f1, has),
+        "has_answer_exact_match": mean(exact, has),
+        "no_answer": mean(exact, none),
+    }
+
+
+def test_figures_of_squad_2_are_those_of_its_evaluation():
+    rng = random.Random(5)
+    words = ["the", "gold", "of", "a", "Peru!", "42"]
+    examples, said = [], {}
+    for i in range(300):
+        answers = tuple(" ".join(rng.choices(words, k=rng.randint(1, 3))) for _ in range(rng.choice([0, 1, 2])))
+        examples.append(Example(str(i), "q", "c", answers, (0,) * len(answers)))
+        said[str(i)] = "" if rng.random() < 0.4 else " ".join(rng.choices(words, k=rng.randint(1, 3)))
+    assert squad_scores.version_2(said, examples) == pytest.approx(official(said, examples))
+    perfect = {e.id: max(e.answers, key=lambda a: len(squad_scores.normalise(a)), default="") for e in examples}
+    assert set(squad_scores.version_2(perfect, examples).values()) == {1.0}
+
+
+class Threshold:
+    positive = None
+
+    def __init__(self, null_threshold):
+        self.null_threshold = null_threshold
+
+
+@pytest.mark.parametrize(("threshold", "said"), [(None, "gold"), (0.0, ""), (0.99, ""), (1.0, "gold"), (3.0, "gold")])
+def test_no_answer_is_given_where_it_scores_above_the_best_by_more_than_the_threshold(tokenizer, threshold, said):
+    """The least of all windows counts: here 7, and the best answer 6."""
+    example = Example("1", "what", f"{PASSAGE} {PASSAGE} is", ("gold",), (4,))
+    features = qa.featurize([example], tokenizer, 12, 2)
+    assert len(features) > 1
+    start = np.full(features.input_ids.shape, -9, np.float32)
+    end = start.copy()
+    start[:, 0], end[:, 0] = 4, 5
+    start[0, 0], end[0, 0] = 3, 4
+    place = int(features.start_positions[0])
+    start[0, place] = end[0, place] = 3
+    measured = qa.measure({"start": start, "end": end}, features, [example], Threshold(threshold))
+    assert measured["exact_match"] == float(said == "gold")
+
+
+# ------------------------------------------------------------ what a tokenizer drops
+@pytest.fixture(scope="module")
+def stripping():
+    """A tokenizer as BERT's that lowers: it drops accents that combine, and characters of no width."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)] + list("กที.")
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters, *("##" + c for c in letters)]
+    found = Tokenizer(models.WordPiece({w: i for i, w in enumerate(dict.fromkeys(pieces))}, unk_token="[UNK]"))
+    found.normalizer = normalizers.BertNormalizer(lowercase=True)
+    found.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    found.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("context", "answer"),
+    [
+        ("he is in malmo\u0308 now", "malmo\u0308"),  # an accent that combines
+        ("he is in malm\u00f6 now", "malm\u00f6"),
+        ("he is in orle\u0301\u0323 now", "orle\u0301\u0323"),
+        ("he is in malmo\u0308", "malmo\u0308"),  # at the end of the passage
+        ("he is in \u0e01\u0e17\u0e35 now", "\u0e01\u0e17\u0e35"),  # a vowel above its letter
+        ("he is in \u200bmalmo\u200b now", "\u200bmalmo\u200b"),  # characters of no width
+        ("he is in malmo\u00ad now", "malmo\u00ad"),
+        ("he is in  malmo  now", " malmo "),
+        ("he is in malmo\u0308 now", " malmo\u0308 "),
+        ("he is in the bo\u0308bo\u0308 now", "bo\u0308bo"),  # inside a word
+    ],
+)
+@pytest.mark.parametrize("length", [40, 18])
+def test_an_answer_whose_ends_are_dropped_is_learnt_and_can_be_right(stripping, context, answer, length):
+    example = Example("1", "q", context, (answer,), (context.index(answer),))
+    features = qa.featurize([example], stripping, length, 5)
+    assert features.lost == ()
+    said = qa.decode(features, [example], *gold(features))
+    assert squad_scores.version_1(said, [example])["f1"] == 1.0 or answer == "bo\u0308bo"
+
+
+def test_answers_that_no_window_holds_are_named_and_not_learnt(stripping):
+    examples = [
+        Example("dropped", "q", "ab \u200b cd", ("\u200b",), (3,)),
+        Example("long", "q", "abcdefghijklmnopqrstuvwxyz", ("abcdefghijklmnopqrstuvwxyz",), (0,)),
+        Example("none", "q", "ab cd", (), ()),
+        Example("sound", "q", "ab cd", ("cd",), (3,)),
+    ]
+    features = qa.featurize(examples, stripping, 14, 3)
+    assert features.lost == ("dropped", "long")
+    assert {examples[i].id for i in features.learnable(examples).example_index} == {"none", "sound"}
+    with pytest.raises(RecipeError):
+        qa.featurize(examples[:2], stripping, 14, 3).learnable(examples[:2])

@@ -76,14 +76,14 @@ def test_columns_of_a_file_without_header_have_numbers(tmp_path):
         ("d.tsv", "sentence\tlabels_\na\t1\nb\t0\n", "E074", "`sentence`, `labels_`"),
         ("d.json", '[{"sentence": null, "label": 1}, {"sentence": "a", "label": 0}]', "E075", "it is null"),
         ("d.json", '[{"sentence": "a", "label": -1}, {"sentence": "a", "label": 0}]', "E075", "`label` is `-1`"),
-        ("d.json", '[{"sentence": "a", "label": 2.5}, {"sentence": "a", "label": 3.1}]', "E075", "measured values"),
+        ("d.json", '[{"sentence": "a", "label": 2.5}, {"sentence": "a", "label": 3.1}]', "E149", "measured values"),
         ("d.json", '[{"sentence": "a", "label": 1}, {"sentence": "b", "label": 1}]', "E074", "one label only"),
     ],
 )
 def test_what_cannot_be_read_says_what_is_there(tmp_path, name, text, code, said):
     (tmp_path / name).write_text(text, "utf-8")
     with pytest.raises(RecipeError) as error:
-        sequence_classification.open_split(str(tmp_path / name), "train")
+        sequence_classification.label_names(sequence_classification.open_split(str(tmp_path / name), "train"))
     found = error.value.diagnostics[0]
     assert found.code == code
     assert said in " ".join((found.message, *found.help, *found.notes))

@@ -1,0 +1,122 @@
+"""What is said of how data are read: which labels a head takes, which class F1 counts, what is left out, what is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from recipelang.plan.data import ClassFacts, load_examples
+from recipelang.plan.types import DataPlan
+from recipelang.source import Diagnostic, Diagnostics
+from recipelang.spec.blocks import METRICS, MORE_METRICS, EvaluateSpec
+from recipelang.spec.check import Recipe
+from recipelang.tasks.labels import fits, positive, say_nothing
+from recipelang.tasks.meaning import Meaning
+
+
+def judge(recipe: Recipe, meanings: Mapping[str, Meaning], classes: ClassFacts, found: Diagnostics) -> None:
+    """Of the classes: E150 for splits that write them in two ways, W147 for a head that goes, W149 for their order."""
+    names = classes.facts.labels
+    places = classes.own and names == classes.own and not any(n.isdecimal() for n in names)  # numbers would be places
+    for label, meaning in meanings.items():
+        block = f"data.{label}" if label else "data"
+        numbers = [split for split, form in meaning.labels.items() if form == "numbers"]
+        if numbers and not any(n.isdecimal() for n in names) and not places:
+            message = f"`{numbers[0]}` numbers its labels, and the classes have names"
+            notes = (f"they are {_listed(names)}: which number is which, nothing says",)
+            help = ("name them in the order of their numbers: `classes = [...]` in `data`",)
+            found.add(Diagnostic("E150", message, recipe.label(f"{block}.{numbers[0]}"), notes=notes, help=help))
+        elif numbers and places and not say_nothing(names):
+            message = "numbered labels are read in the model's order of classes"
+            notes = (", ".join(f"{i} is `{n[:40]}`" for i, n in enumerate(names[:12])),)
+            help = ("if the data have another order, give it: `classes = [...]` in `data`",)
+            found.add(Diagnostic("W149", message, recipe.label(f"{block}.{numbers[0]}"), notes=notes, help=help))
+    if classes.replaced is not None:
+        message = "the model's own head is replaced by a new one"
+        notes = (f"`{classes.replaced[:40]}` is none of its classes, which are {_listed(classes.own)}",)
+        help = ("to keep it, leave such examples out, or write labels as the model calls them",)
+        found.add(Diagnostic("W147", message, recipe.label("model.base"), notes=notes, help=help))
+
+
+def judge_positive(recipe: Recipe, classes: ClassFacts, found: Diagnostics) -> None:
+    """E054 for a positive class that is none, W148 for one that neither recipe nor names give."""
+    for label in dict.fromkeys(e.data for e in recipe.evaluations if "f1" in (e.metrics or METRICS[recipe.model.task])):
+        asked = recipe.data[label].positive
+        path = f"data.{label}.positive" if label else "data.positive"
+        if asked is not None and fits(asked, classes.facts.labels) is None:
+            message = f"`{asked[:40]}` is none of the classes"
+            help = (f"write one of {_listed(classes.facts.labels)}",)
+            found.add(Diagnostic("E054", message, recipe.label(path), help=help))
+            continue
+        chosen, sure = positive_class(asked, classes)
+        if chosen is not None and not sure:
+            counts = ", ".join(f"{classes.counts.get(n, 0):,} of `{n[:40]}`" for n in classes.facts.labels)
+            alike = len({classes.counts.get(n, 0) for n in classes.facts.labels}) == 1
+            notes = (f"it is the {'second by alphabet' if alike else 'rarer one'}: there are {counts}",)
+            help = (f'say which class is meant: `positive = "{chosen[:40]}"` in `data`',)
+            found.add(
+                Diagnostic("W148", f"`f1` is that of `{chosen[:40]}`", recipe.label(path), notes=notes, help=help)
+            )
+
+
+def positive_class(asked: str | None, classes: ClassFacts) -> tuple[str | None, bool]:
+    """The class whose F1 is `f1`, by the model's name of it, and whether recipe or names say so; none of many."""
+    names = classes.facts.labels
+    if asked is not None:
+        place = fits(asked, names)
+        return (None if place is None else names[place]), True
+    if len(names) != 2:
+        return None, True
+    return positive(names, classes.counts, ordered=classes.ordered)
+
+
+def tell(recipe: Recipe, plan: DataPlan, found: Diagnostics) -> None:
+    """W145 for answers that no window holds, W146 for labels that stand for none."""
+    block = f"data.{plan.label}" if plan.label else "data"
+    for split, count in plan.lost.items():
+        s, is_are = ("", "is") if count == 1 else ("s", "are")
+        message = f"{count:,} answer{s} of `{split}` {is_are} in no window"
+        notes: tuple[str, ...] = ("the tokenizer drops all of such an answer, or it is longer than a window",)
+        if split == "train":
+            notes = (*notes, "these questions are left out: they would teach that there is no answer")
+        help = ("lengthen `max_length` or `stride`, or take the questions out",)
+        found.add(Diagnostic("W145", message, recipe.label(f"{block}.{split}"), notes=notes, help=help))
+    if plan.meaning.left_out and not recipe.data[plan.label].unlabelled:
+        counts = ", ".join(f"{n:,} of `{split}`" for split, n in plan.meaning.left_out.items())
+        shown = " and ".join(f"`{v}`" for v in plan.meaning.unlabelled)
+        help = ('if that is right, say so: `unlabelled = ["-"]` in `data`',)
+        notes = (f"left out: {counts}",)
+        message = f"examples labelled {shown} are left out"
+        found.add(Diagnostic("W146", message, recipe.label(f"{block}.columns.label"), notes=notes, help=help))
+
+
+def null_threshold(e: EvaluateSpec, meaning: Meaning, task: str) -> float | None:
+    """As written, else 0 where the data hold questions without an answer."""
+    if e.null_threshold is not None:
+        return float(e.null_threshold)
+    return 0.0 if task == "question_answering" and meaning.has_unanswerable else None
+
+
+def null_fits(recipe: Recipe, e: EvaluateSpec, plan: DataPlan, found: Diagnostics) -> bool:
+    """E054 for a threshold, or a metric, of which the task or the examples have nothing."""
+    path = f"evaluate.{e.name}"
+    if e.null_threshold is not None and recipe.model.task != "question_answering":
+        message = f"{recipe.model.task} has no questions without an answer"
+        found.add(Diagnostic("E054", message, recipe.label(f"{path}.null_threshold"), help=("take it out",)))
+        return False
+    asked = [m for m in e.metrics if m in MORE_METRICS.get(recipe.model.task, ())]
+    if not asked:
+        return True
+    answered = [bool(x.answers) for x in load_examples(plan, e.split)[: e.samples]]
+    for metric, there in (("no_answer", not all(answered)), ("has_answer_", any(answered))):
+        wrong = next((m for m in asked if m.startswith(metric)), None)
+        if wrong and not there:
+            kind = "without an answer" if metric == "no_answer" else "with an answer"
+            message = f"`{e.name}` has no question {kind}"
+            help = (f"take `{wrong}` out",)
+            found.add(Diagnostic("E054", message, recipe.label(f"{path}.metrics"), help=help))
+            return False
+    return True
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{n[:40]}`" for n in names[:12]) + (" ..." if len(names) > 12 else "")

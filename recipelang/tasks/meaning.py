@@ -1,0 +1,78 @@
+"""What columns, labels and answers mean: decided once over all splits of a data set, shown and kept by the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from recipelang.tasks.records import Table
+
+#: how an answer names its choice
+Answers = Literal["key", "letter", "text", "place", "number"]
+
+
+class Meaning(BaseModel):
+    """Of one data set. What a recipe sets is filled in before, all else by a task's `decide`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    columns: dict[str, str] = Field(default={}, description="field -> the column it is read from")
+    unused: tuple[str, ...] = Field(default=(), description="columns that are not read")
+    classes: tuple[str, ...] = Field(default=(), description="names of numbered classes, from 0, that the recipe gives")
+    unlabelled: tuple[str, ...] = Field(default=(), description="labels that stand for none: examples are left out")
+    left_out: dict[str, int] = Field(default={}, description="split -> examples left out for their label")
+    labels: dict[str, Literal["names", "numbers", "both"]] = Field(
+        default={}, description="split -> how its labels are written"
+    )
+    answers: Answers | None = Field(default=None, description="how an answer names its choice")
+    causes: bool = Field(default=False, description="questions are the words `cause` and `effect`")
+    unanswerable: dict[str, int] = Field(default={}, description="split -> questions without an answer, where some are")
+
+    @property
+    def has_unanswerable(self) -> bool:
+        return any(self.unanswerable.values())
+
+
+def common(tables: Iterable[Table]) -> tuple[str, ...]:
+    """Columns of every split, in the order of the first."""
+    first, *others = [table.columns() for table in tables]
+    return tuple(c for c in first if all(c in there for there in others))
+
+
+def found(tables: Iterable[Table], usual: Sequence[str]) -> str | None:
+    """The first usual name that is in all splits, else in the first split: the others are then refused for its lack."""
+    several = list(tables)
+    shared, first = common(several), several[0].columns()
+    return next((c for there in (shared, first) for c in usual if c in there), None)
+
+
+def unused(tables: Iterable[Table], read: Iterable[str]) -> tuple[str, ...]:
+    """Columns of any record that are not read, in their order."""
+    known = set(read)
+    keys = dict.fromkeys(key for table in tables for row in table.rows for key in row)
+    return tuple(str(key) for key in keys if key not in known)
+
+
+def without(table: Table, column: str, values: Sequence[str]) -> list[int]:
+    """Places of the records whose value is none of these."""
+    refused = set(values)
+    return [i for i, row in enumerate(table.rows) if not refused or written(row.get(column)) not in refused]
+
+
+def written(value: object) -> str:
+    """A value as a recipe would name it."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case float() if value.is_integer():
+            return str(int(value))
+    return str(value).strip()
+
+
+def counted(left: Mapping[str, int]) -> dict[str, int]:
+    return {name: n for name, n in left.items() if n}

@@ -1,0 +1,229 @@
+"""What columns, labels and answers mean, decided over all splits together."""
+
+import json
+
+import pytest
+
+from recipelang.source import RecipeError
+from recipelang.tasks import (
+    causal_lm as lm,
+    multiple_choice as mc,
+    scores,
+    sequence_classification as sc,
+    token_classification as tc,
+)
+from recipelang.tasks.labels import positive
+from recipelang.tasks.meaning import Meaning
+
+
+def decided(task, folder, wanted=None, **splits):
+    """The meaning of splits, and their examples read by it."""
+    wanted = wanted or Meaning()
+    for name, rows in splits.items():
+        (folder / f"{name}.json").write_text(json.dumps(rows), "utf-8")
+    paths = {name: str(folder / f"{name}.json") for name in splits}
+    meaning = task.decide({n: task.read(p, n, wanted.columns, None) for n, p in paths.items()}, wanted)
+    return meaning, {n: task.open_split(p, n, wanted.columns, None, meaning) for n, p in paths.items()}
+
+
+def refusal(call):
+    with pytest.raises(RecipeError) as error:
+        call()
+    (found,) = error.value.diagnostics
+    return found.code, " ".join((found.message, *found.help, *found.notes))
+
+
+# --------------------------------------------------------------------- columns
+def test_a_column_is_chosen_that_all_splits_have(tmp_path):
+    train = [{"sentence": "other", "text": "meant", "label": 0, "idx": 1}]
+    meaning, found = decided(sc, tmp_path, train=train, validation=[{"text": "meant", "label": 1, "source": "s"}])
+    assert meaning.columns == {"text": "text", "label": "label"}
+    assert meaning.unused == ("sentence", "idx", "source")
+    assert {e.text for split in found.values() for e in split} == {"meant"}
+
+
+@pytest.mark.parametrize(
+    ("task", "row"),
+    [
+        (sc, {"sentence": "a", "label": 0}),
+        (mc, {"question": "q", "choices": ["x", "y"], "answer": "A"}),
+        (tc, {"tokens": ["a"], "tags": ["O"]}),
+        (lm, {"text": "a"}),
+    ],
+)
+def test_a_split_that_lacks_a_column_of_the_others_is_refused(tmp_path, task, row):
+    other = {f"my {key}" if i == 0 else key: value for i, (key, value) in enumerate(row.items())}
+    code, said = refusal(lambda: decided(task, tmp_path, train=[row], validation=[other]))
+    assert code == "E074"
+    assert "`validation.json` has no column" in said
+
+
+# ---------------------------------------------------------------------- labels
+@pytest.mark.parametrize("ending", [".json", ".jsonl", ".csv", ".tsv", ".parquet"])
+@pytest.mark.parametrize("text", ["2.4", "0.25", "1e-1", "2,4"])
+def test_scores_are_refused_as_classes_in_every_format(tmp_path, ending, text):
+    path = tmp_path / f"d{ending}"
+    value = text if "," in text or ending in (".csv", ".tsv") else float(text)
+    rows = [{"sentence": "a", "label": 1}, {"sentence": "b", "label": value}]
+    rows = [{**r, "label": type(value)(r["label"])} for r in rows]
+    separator = "\t" if ending == ".tsv" else ","
+    match ending:
+        case ".json":
+            path.write_text(json.dumps(rows), "utf-8")
+        case ".jsonl":
+            path.write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")
+        case ".parquet":
+            import pyarrow
+            from pyarrow import parquet
+
+            parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+        case _:
+            lines = [["sentence", "label"], *([r["sentence"], f'"{r["label"]}"'] for r in rows)]
+            text = "\n".join(separator.join(line) for line in lines)
+            path.write_text(text if ending == ".csv" else text.replace('"', ""), "utf-8")
+    assert refusal(lambda: sc.open_split(str(path), "train"))[0] == "E149"
+
+
+@pytest.mark.parametrize("one", [1, 1.0, "1", "1.0", "1."])
+def test_a_whole_number_is_one_class_however_it_is_written(tmp_path, one):
+    _, found = decided(sc, tmp_path, train=[{"text": "a", "label": one}, {"text": "b", "label": 0}])
+    assert [e.label for e in found["train"]] == ["1", "0"]
+
+
+def test_no_consensus_is_no_label_and_keeps_its_number(tmp_path):
+    train = [{"gold_label": g, "sentence1": "a", "sentence2": "b"} for g in ("neutral", "-", "entailment", "-")]
+    dev = [{"gold_label": "-", "sentence1": "a", "sentence2": "b"}, train[0]]
+    meaning, found = decided(sc, tmp_path, train=train, validation=dev)
+    assert (meaning.unlabelled, meaning.left_out) == (("-",), {"train": 2, "validation": 1})
+    assert sc.label_names(found["train"]) == ("entailment", "neutral")
+    assert [e.record for e in found["train"]] == [0, 2]
+
+
+def test_a_sign_beside_other_signs_is_a_label(tmp_path):
+    meaning, found = decided(sc, tmp_path, train=[{"text": "a", "label": "+"}, {"text": "b", "label": "-"}])
+    assert (meaning.left_out, sc.label_names(found["train"])) == ({}, ("+", "-"))
+
+
+@pytest.mark.parametrize(("value", "name"), [(-1, "-1"), (None, "null"), ("", ""), ("unknown", "unknown")])
+def test_a_recipe_says_which_labels_are_none(tmp_path, value, name):
+    rows = [{"text": "a", "label": value}, {"text": "b", "label": 0}, {"text": "c", "label": 1}]
+    meaning, found = decided(sc, tmp_path, Meaning(unlabelled=(name,)), train=rows)
+    assert (meaning.left_out, len(found["train"])) == ({"train": 1}, 2)
+    only = refusal(lambda: decided(sc, tmp_path, Meaning(unlabelled=(name,)), train=rows[:1]))
+    assert only == ("E074", "no example of `train.json` has a label name another split")
+
+
+def test_a_split_of_one_class_is_read_and_is_no_set_of_classes(tmp_path):
+    _, found = decided(sc, tmp_path, validation=[{"text": "a", "label": 1}])
+    assert len(found["validation"]) == 1
+    assert refusal(lambda: sc.label_names(found["validation"]))[0] == "E074"
+
+
+def test_how_labels_are_written_is_known_of_every_split(tmp_path):
+    rows = [{"text": "a", "label": "yes"}, {"text": "b", "label": "no"}]
+    numbers = [{"text": "a", "label": 1}]
+    meaning, _ = decided(sc, tmp_path, train=rows, validation=numbers, test=[*rows, *numbers])
+    assert meaning.labels == {"train": "names", "validation": "numbers", "test": "both"}
+    meaning, found = decided(sc, tmp_path, Meaning(classes=("no", "yes")), train=rows, validation=numbers)
+    assert meaning.labels == {"train": "names", "validation": "names"}
+    assert [e.label for e in found["validation"]] == ["yes"]
+
+
+def test_numbers_beyond_the_names_are_refused(tmp_path):
+    rows = [{"text": "a", "label": 2}]
+    assert refusal(lambda: decided(sc, tmp_path, Meaning(classes=("no", "yes")), train=rows))[0] == "E075"
+
+
+def test_numbered_tags_are_in_the_order_of_their_numbers(tmp_path):
+    rows = [{"tokens": ["a"] * 12, "tags": list(range(12))}]
+    assert tc.label_names(decided(tc, tmp_path, train=rows)[1]["train"]) == tuple(map(str, range(12)))
+
+
+# -------------------------------------------------------------- the class of F1
+@pytest.mark.parametrize(
+    ("names", "counts", "ordered", "expected"),
+    [
+        (("hate", "nothate"), {"hate": 9, "nothate": 1}, False, ("hate", True)),
+        (("entailment", "not_entailment"), {}, True, ("entailment", True)),
+        (("non-toxic", "toxic"), {}, False, ("toxic", True)),
+        (("yes", "no"), {}, True, ("yes", True)),
+        (("negative", "positive"), {}, False, ("positive", True)),
+        (("0", "1"), {"0": 1, "1": 9}, False, ("1", True)),
+        (("spam", "ham"), {"spam": 1, "ham": 9}, True, ("ham", True)),
+        (("mail", "spam"), {"mail": 9, "spam": 1}, False, ("spam", False)),
+        (("abuse", "mail"), {"abuse": 1, "mail": 9}, False, ("abuse", False)),
+        (("a", "b"), {"a": 3, "b": 3}, False, ("b", False)),
+    ],
+)
+def test_the_positive_class_has_a_rule(names, counts, ordered, expected):
+    assert positive(names, counts, ordered=ordered) == expected
+
+
+def test_f1_is_that_of_the_positive_class():
+    counts = scores.confusion([0, 0, 1, 1, 0, 2, 2, 1], [0, 0, 0, 1, 1, 2, 2, 2], 3)
+    assert [scores.f1(counts, cls) for cls in range(3)] == [4 / 6, 2 / 5, 4 / 5]
+    assert scores.f1(counts) == pytest.approx((4 / 6 + 2 / 5 + 4 / 5) / 3)
+
+
+# --------------------------------------------------------------------- answers
+RACE = {"example_id": "h1", "article": "it is red", "question": "what?", "options": ["red", "blue"], "answer": "A"}
+
+
+def test_race_reads_its_article_in_single_questions_and_in_its_own_records(tmp_path):
+    gap = {**RACE, "question": "it is _ .", "answer": "B"}
+    meaning, found = decided(mc, tmp_path, train=[RACE, gap])
+    assert (meaning.answers, meaning.unused) == ("letter", ("example_id",))
+    expected = (
+        mc.Example("it is red", ("what? red", "what? blue"), 0),
+        mc.Example("it is red", ("it is red .", "it is blue ."), 1),
+    )
+    assert found["train"] == expected
+    own = {"id": "h1", "article": "it is red", "questions": ["what?", "it is _ ."], "answers": ["A", "B"]}
+    own["options"] = [RACE["options"]] * 2
+    assert decided(mc, tmp_path, train=[own])[1]["train"] == expected
+
+
+def test_copa_reads_its_premise_and_asks_in_words(tmp_path):
+    rows = [
+        {"premise": "p", "choice1": "x", "choice2": "y", "question": kind, "label": i, "idx": i}
+        for i, kind in enumerate(("cause", "effect"))
+    ]
+    meaning, found = decided(mc, tmp_path, train=rows, validation=rows[1:])
+    assert (meaning.answers, meaning.causes, meaning.unused) == ("place", True, ("idx",))
+    assert found["train"][0] == mc.Example("p", tuple(f"What was the cause of this? {c}" for c in "xy"), 0)
+    assert found["validation"][0] == mc.Example("p", tuple(f"What happened as a result? {c}" for c in "xy"), 1)
+
+
+@pytest.mark.parametrize(
+    ("names", "values", "expected"),
+    [
+        (("sol1", "sol2"), ([0, 1], [1]), "place"),  # PIQA
+        (("sol1", "sol2"), ([1, 2], [1]), "number"),
+        (("option1", "option2"), (["1"], ["1"]), "number"),  # WinoGrande
+        (("choice1", "choice2"), ([1], [1]), "place"),  # COPA
+        (("ending0", "ending1"), ([1], [0]), "place"),  # SWAG
+    ],
+)
+def test_an_answer_means_the_same_in_every_split(tmp_path, names, values, expected):
+    train, dev = ([{"goal": "g", names[0]: "x", names[1]: "y", "label": v} for v in each] for each in values)
+    meaning, found = decided(mc, tmp_path, train=train, validation=dev)
+    assert meaning.answers == expected
+    first = 0 if expected == "place" else 1
+    for split, each in zip(found.values(), values, strict=True):
+        assert [e.answer for e in split] == [int(v) - first for v in each]
+
+
+def test_answers_that_can_be_read_in_two_ways_are_refused_until_one_is_said(tmp_path):
+    rows = [{"question": "q", "choices": ["1", "2", "3"], "answer": "2"}]
+    code, said = refusal(lambda: decided(mc, tmp_path, train=rows))
+    assert code == "E148"
+    assert "`answer_is = text`" in said
+    for way, place in (("text", 1), ("place", 2), ("number", 1)):
+        assert decided(mc, tmp_path, Meaning(answers=way), train=rows)[1]["train"][0].answer == place
+
+
+def test_keys_of_the_data_come_before_all_other_readings(tmp_path):
+    choices = {"label": ["2", "1"], "text": ["1", "2"]}
+    rows = [{"question": "q", "choices": choices, "answerKey": k} for k in ("1", "2")]
+    meaning, found = decided(mc, tmp_path, train=rows)
+    assert (meaning.answers, [e.answer for e in found["train"]]) == ("key", [1, 0])
