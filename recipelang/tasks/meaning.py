@@ -31,6 +31,10 @@ class Meaning(BaseModel):
     causes: bool = Field(default=False, description="questions are the words `cause` and `effect`")
     unanswerable: dict[str, int] = Field(default={}, description="split -> questions without an answer, where some are")
 
+    def tells(self, *fields: str) -> bool:
+        """Whether the columns of these fields are decided: a plan that was read back may have been changed."""
+        return self.columns.keys() >= set(fields)
+
     @property
     def has_unanswerable(self) -> bool:
         return any(self.unanswerable.values())

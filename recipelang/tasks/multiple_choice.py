@@ -142,7 +142,8 @@ def open_split(
     decided: Meaning | None = None,
 ) -> tuple[Example, ...]:
     table = read(reference, split, columns, config)
-    decided = decided or decide({split: table}, Meaning(columns=dict(columns or {})))
+    if decided is None or not decided.tells("question", "choices", "answer"):
+        decided = decide({split: table}, Meaning(columns=dict(columns or {})))
     named, there = dict(columns or {}), table.columns()
     usual = {"question": QUESTION, "context": CONTEXT, "answer": ANSWER}
     for field, column in decided.columns.items():
@@ -223,7 +224,7 @@ def _example(table: Table, i: int, decided: Meaning) -> Example:
 def _of_passage(passage: str, question: str, texts: Sequence[str], right: int, causes: bool) -> Example:
     """The passage first; question and choice behind it, or the choice in the question's gap, as RACE is read."""
     if causes:
-        question = _CAUSES[question.strip().casefold()]
+        question = _CAUSES.get(question.strip().casefold(), question)
     if "_" in question:
         return Example(passage, tuple(question.replace("_", t) for t in texts), right)
     return Example(passage, tuple(f"{question} {t}" for t in texts), right)

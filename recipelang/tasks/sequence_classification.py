@@ -106,7 +106,8 @@ def open_split(
     decided: Meaning | None = None,
 ) -> Examples:
     table = read_table(reference, split, columns, config)
-    decided = decided or decide({split: table}, Meaning(columns=dict(columns or {})))
+    if decided is None or not decided.tells("text", "label"):
+        decided = decide({split: table}, Meaning(columns=dict(columns or {})))
     first, second, label = (decided.columns.get(field) for field in FIELDS)
     assert first is not None and label is not None
     usual = {"text": (*SINGLE, *(a for a, _ in PAIRS)), "label": LABEL}

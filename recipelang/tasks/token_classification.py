@@ -86,7 +86,8 @@ def open_split(
     decided: Meaning | None = None,
 ) -> Examples:
     table = read_table(reference, split, columns, config)
-    decided = decided or decide({split: table}, Meaning(columns=dict(columns or {})))
+    if decided is None or not decided.tells("tokens", "tags"):
+        decided = decide({split: table}, Meaning(columns=dict(columns or {})))
     tokens, tags = (decided.columns[field] for field in FIELDS)
     for field, column, usual in (("tokens", tokens, TOKENS), ("tags", tags, TAGS)):
         if column not in table.columns():
