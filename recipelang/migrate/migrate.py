@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from recipelang.lint.check import judge
 from recipelang.lint.registry import DEFAULTS, NOT_CHECKED
-from recipelang.migrate import document as documents
-from recipelang.migrate.amounts import Unknown
+from recipelang.migrate import compared, document as documents, names
+from recipelang.migrate.amounts import Amounts, Unknown
 from recipelang.migrate.differences import differences
 from recipelang.migrate.loaders import Verdict, verdict
+from recipelang.migrate.planned import place, planned
 from recipelang.migrate.stages import IDLE, NOTHING, PARTLY, WHOLE, Fate, stages
 from recipelang.migrate.write import Writer
 from recipelang.source import Diagnostic, Diagnostics, RecipeError, Source
@@ -79,7 +81,8 @@ def migrate(source: Source, mode: Mode = "strict") -> Migration:
         return Migration(source, dialect, None, found.sorted(), tuple(fates), loader=said)
     _beside(document, found)
     try:
-        text = Writer(document, parts, found, compat=mode == "compat").run()
+        writer = Writer(document, parts, found, compat=mode == "compat")
+        text = writer.run()
     except Unknown as unknown:
         help = ("give the variable a value in the file",)
         label = document.label(unknown.amount.span)
@@ -90,9 +93,44 @@ def migrate(source: Source, mode: Mode = "strict") -> Migration:
         for finding in wrong:  # a value of the file that this language refuses
             found.add(replace(finding, notes=(*finding.notes, "this is the recipe that the file became"), fixes=()))
         return Migration(source, dialect, None, found.sorted(), tuple(fates), loader=said)
+    if not found.errors and (wrong := tuple(examined(text, writer))):
+        found.extend(wrong)
+        if writer.targets.family or not names.specific(writer.named):  # of a strange family every modifier came along
+            spans = {d.primary.span for d in wrong if d.primary is not None}
+            fates = [Fate(f.modifier, PARTLY) if f.modifier.span in spans and f.outcome == WHOLE else f for f in fates]
     advice = tuple(d for d in judge(checked, None, DEFAULTS) if d.code != NOT_CHECKED)
     told = differences(dialect, parts, compat=mode == "compat")
     return Migration(source, dialect, text, found.sorted(), tuple(fates), checked.missing, told, said, advice, mode)
+
+
+def examined(text: str, writer: Writer) -> Iterator[Diagnostic]:
+    """The recipe planned on the usual model of its family (E156), and beside what its loader did (E157)."""
+    document, named = writer.document, writer.named
+    family = writer.targets.family or ("llama" if document.dialect == documents.NEWER else "bert")
+    done = planned(text, family, named)
+    first = next((p for s in writer.stages for p in (*s.prunes, *s.parts)), None)
+    foreign = () if writer.targets.family or not names.specific(named) else (names.known_families(),)
+    for error in done.wrong:
+        offset = error.primary.span.start if error.primary is not None else 0
+        stage, kind, name = place(text, offset)
+        part = writer.places.get((stage, kind, name)) or next(
+            (p for s in writer.stages if s.name == stage for p in s.parts), first
+        )
+        label = None if part is None else document.label(part.span)
+        what = "what this file became" if part is None else f"what `{part.source}` became"
+        notes = (f"{error.code}: {error.message}", *error.notes, *foreign, f"planned on the usual `{family}` model")
+        yield Diagnostic("E156", f"`plan` refuses {what}", label, notes=notes, help=error.help)
+    if done.plan is None:
+        return
+    whole = names.reference(family, named, done.plan.facts.task)
+    known = {**document.known, **{n: v for n in writer.amounts.used if (v := done.values.get(Amounts.name(n)))}}
+    for difference in compared.differences(writer.stages, done.plan, whole, known, compat=writer.compat):
+        part = difference.part or next((p for s in writer.stages if s.name == difference.stage for p in s.parts), first)
+        label = None if part is None else document.label(part.span)
+        what = "this file" if difference.part is None or part is None else f"`{part.source}`"
+        notes = (difference.why, f"planned on the usual `{family}` model")
+        help = ("correct the new recipe by hand, and report this as a fault of `migrate`",)
+        yield Diagnostic("E157", f"{what} would act otherwise in the new recipe", label, notes=notes, help=help)
 
 
 def _beside(document: documents.Document, found: Diagnostics) -> None:

@@ -67,6 +67,15 @@ def family_of(names: Iterable[str]) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
+def specific(names: Iterable[str]) -> bool:
+    """Whether any of them names a tensor or a module of a certain model, and not a kind of layer."""
+    return any("." in name for name in names)
+
+
+def known_families() -> str:
+    return f"its names are of no family that this release knows: {', '.join(_REFERENCE)}"
+
+
 def config_of(family: str, named: Iterable[str] = ()) -> dict[str, object]:
     """Of the family's usual model, with as many layers as are named."""
     _, config, _ = _REFERENCE[family]

@@ -13,7 +13,7 @@ from recipelang.migrate.amounts import Amounts, literal, pruned_alike
 from recipelang.migrate.arguments import Amount
 from recipelang.migrate.comments import hashed
 from recipelang.migrate.document import Document
-from recipelang.migrate.form import Distill, Freeze, Prune, Sparsity, Stage
+from recipelang.migrate.form import Distill, Freeze, Part, Prune, Sparsity, Stage
 from recipelang.migrate.rates import learning_rate
 from recipelang.migrate.targets import Selectors
 from recipelang.migrate.task import told
@@ -33,11 +33,12 @@ class Writer:
         self.document, self.stages, self.found = document, stages, found
         self.amounts = Amounts(document, stages)
         self.params: dict[str, tuple[str, str]] = {}  # name -> its documentation, its statement
-        named = _names(stages)
+        self.named = named = _names(stages)
         family = names.family_of(named)
         self.task = told(document, stages, family, named)
         self.targets = Selectors(document, family, named, self.task, found)
         self.drops: dict[str, str] = {}  # stage -> its block
+        self.places: dict[tuple[str, str, str], Part] = {}  # stage, kind and name of a block -> what it comes from
         self.selectors: dict[str, str] = {}  # let -> a long selector that stands twice
 
     def run(self) -> str:
@@ -128,7 +129,10 @@ class Writer:
                 decay = self.amounts.text(stage.weight_decay)  # which it set in every group of the optimizer
                 body.append(f"optimizer = adamw(weight_decay = {decay}, no_decay = nothing)")
         blocks = [self.drops[stage.name], *self._prunes(stage)]
-        blocks += [self._freeze(f, i) for i, f in enumerate(stage.freezes)]
+        blocks += [self._freeze(f, i, stage) for i, f in enumerate(stage.freezes)]
+        for kind, parts in (("learning_rate", stage.rates), ("distill", stage.distills), ("drop", stage.drops)):
+            if parts:
+                self.places[stage.name, kind, ""] = parts[0]
         blocks += [self._distill(d, stage) for d in stage.distills]
         return "\n".join([f"stage {stage.name} {{", *body, *("\n" + b for b in blocks if b), "}"])
 
@@ -180,6 +184,7 @@ class Writer:
                 both = replace(targets, names=tuple(dict.fromkeys([*targets.names, *prune.targets.names])))
                 joined[same] = replace(joined[same], targets=both)
         labels = _labels(joined)
+        self.places |= {(stage.name, "prune", label): p for p, label in zip(joined, labels, strict=True)}
         return [text for p, label in zip(joined, labels, strict=True) if (text := self._prune(p, label, stage))]
 
     def _prune(self, prune: Prune, name: str, stage: Stage) -> str:
@@ -241,10 +246,11 @@ class Writer:
             return f"updates = {1 / every.value} per epoch"
         return f"every = {self.amounts.text(every, 'cycle')}"
 
-    def _freeze(self, freeze: Freeze, index: int) -> str:
+    def _freeze(self, freeze: Freeze, index: int, stage: Stage) -> str:
         selector = self.targets.text(freeze)
         until = f"\nuntil = {self.amounts.text(freeze.until)}" if freeze.until is not None else ""
         name = "frozen" if index == 0 else f"frozen_{index + 1}"
+        self.places[stage.name, "freeze", name] = freeze
         return f"{hashed(freeze.comment)}freeze {name} {{\ntargets = {selector}{until}\n}}" if selector else ""
 
     def _distill(self, distill: Distill, stage: Stage) -> str:

@@ -299,7 +299,12 @@ def recipe_is_called_con(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("a.recipe").rename("con.recipe")
 
 
+def wrong_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recipelang.migrate.targets.as_roles", lambda chosen, tensors: "@attention")
+
+
 CIRCUMSTANCES = {
+    "a migration that finds the wrong tensors": wrong_tensors,
     "the recipe is called `con.recipe`": recipe_is_called_con,
     "another recipe is published in `shared`": another_is_published,
     "a recipe is published in `shared`, and a file of it damaged": published_and_damaged,

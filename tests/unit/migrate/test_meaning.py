@@ -6,12 +6,12 @@ import pytest
 
 from tests.unit.migrate.test_migrate import migrated, recipe
 
-_RAMP = """{{params: ["re:bert.encoder.layer.*.output.dense.weight"], init_sparsity: 0.05, final_sparsity: 0.8,
+_RAMP = """{{params: ["re:bert.encoder.layer.*.output.dense.weight"], init_sparsity: {first}, final_sparsity: {last},
         start_epoch: {start}, end_epoch: {end}, update_frequency: 1.0{more}}}"""
 
 
-def ramp(start: str = "2", end: str = "8", more: str = "") -> str:
-    return _RAMP.format(start=start, end=end, more=more and f", {more}")
+def ramp(start: str = "2", end: str = "8", more: str = "", first: float = 0.05, last: float = 0.8) -> str:
+    return _RAMP.format(start=start, end=end, more=more and f", {more}", first=first, last=last)
 
 
 def flat(variables: str, more: str, end: str = "8") -> str:
@@ -65,7 +65,9 @@ def stage(begins: str, ends: str, *modifiers: str, variables: str = "") -> str:
 
 def test_variables_of_a_stage_hold_in_that_stage_and_rank_above_the_file() -> None:
     one = stage("0", "eval(n)", "GMPruningModifier " + ramp("0", "'eval(max(n, 1) - 2)'"), variables="n: 10")
-    two = stage("10", "eval(n)", f"GMPruningModifier {ramp('10', '12')}", variables="n: 14\nrate: eval(n)")
+    two = stage(
+        "10", "eval(n)", f"GMPruningModifier {ramp('10', '12', first=0.8, last=0.9)}", variables="n: 14\nrate: eval(n)"
+    )
     text = recipe(staged(one, two, file="n: 99"))
     assert "length        = s0_n\n" in text and "param s0_n: span = 10 epochs" in text
     assert "over = start..8 epochs" in text
@@ -75,7 +77,7 @@ def test_variables_of_a_stage_hold_in_that_stage_and_rank_above_the_file() -> No
 
 def test_variables_of_the_file_hold_in_every_stage() -> None:
     one = stage("0", "eval(n)", f"GMPruningModifier {ramp('0', 'eval(n)')}")
-    two = stage("eval(n)", "eval(n + 5)", f"GMPruningModifier {ramp('eval(n)', 'eval(n + 2)')}")
+    two = stage("eval(n)", "eval(n + 5)", f"GMPruningModifier {ramp('eval(n)', 'eval(n + 2)', first=0.8, last=0.9)}")
     text = recipe(staged(one, two, file="n: 10"))
     assert "param n: span = 10 epochs" in text and "length        = n\n" in text
     assert "length        = n - 5 epochs" in text and "over = start .. n - 8 epochs" in text

@@ -236,7 +236,7 @@ def test_n_of_m_counts_what_stays() -> None:
     text = recipe("""
         a_stage:
           a_modifiers:
-            SparseGPTModifier: {sparsity: 0.25, mask_structure: "1:4", targets: [Linear], percdamp: 0.1}
+            SparseGPTModifier: {sparsity: 0.25, mask_structure: "1:4", targets: ["re:.*q_proj"], percdamp: 0.1}
     """)
     assert "pattern  = 3:4" in text and "damp = 0.1" in text and "mode = one_shot" in text
 
