@@ -95,7 +95,9 @@ def test_the_newer_loaders_let_the_file_rank_above_its_stages() -> None:
     assert "W131" in {d.code for d in migration.findings}
 
 
-_HOLD = 'ConstantPruningModifier {params: ["re:bert.encoder.layer.*.weight"], start_epoch: 30, end_epoch: 32}'
+_HOLD = (
+    'ConstantPruningModifier {params: ["re:bert.encoder.layer.*.output.dense.weight"], start_epoch: 30, end_epoch: 32}'
+)
 _RATE = "LearningRateFunctionModifier {start_epoch: 30, end_epoch: 32, lr_func: linear, init_lr: 0.1, final_lr: 0.0}"
 
 
