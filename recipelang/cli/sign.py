@@ -25,7 +25,8 @@ def sign(
     The statement (`recipe/statement.json`) holds the digest of every file of
     the run, so that one signature is of all of them. It is written beside it,
     as a Sigstore bundle (v0.3) with a DSSE envelope. Whoever has the public key
-    checks it with `recipelang verify DIR --key PUB`. Nothing leaves this machine.
+    checks it with `recipelang verify DIR --key PUB`. Nothing leaves this machine. A folder
+    that `verify` would not pass is not signed.
 
     Of a published recipe its manifest is signed, which names all its files. The
     signature is attached to it where it is: `push` of a signed run attaches that
@@ -54,7 +55,12 @@ def sign(
     if not os.path.isdir(where):
         help = "name the output folder of a run; a recipe is signed where `recipelang push` has put it"
         raise fail("E135", f"there is no folder `{where[:120]}`", help=help)
+    from recipelang.provenance.verify import check_signable
+
+    done = check_signable(Path(where))
     fingerprint = put(Path(where), key)
+    for note in done.notes:
+        print(line_of(note))
     print(f"signed by the key {fingerprint}\n{line_of(str(signature_path(Path(where))))}")
 
 

@@ -14,8 +14,8 @@ from recipelang.cli.exit_codes import Exit
 from recipelang.source import RecipeError
 
 if TYPE_CHECKING:
+    from recipelang.provenance.checks import Check, Verified
     from recipelang.provenance.signing import Policy
-    from recipelang.provenance.verify import Check, Verified
 
 _LEVELS = {1: "digests", 2: "signature", 3: "weights", 4: "evaluations"}
 #: of what was published: it is not what it says; other codes tell that it could not be looked at
@@ -68,8 +68,10 @@ def verify(
       recipelang verify oci://ghcr.io/example/recipes/squad:1.0.0 --key author.pub
     """
     from recipelang.artifact.places import is_packed
+    from recipelang.provenance.checks import Verified
+    from recipelang.provenance.contents import verify_digests
     from recipelang.provenance.signing import Policy, check_key
-    from recipelang.provenance.verify import Verified, verify_digests, verify_file
+    from recipelang.provenance.verify import verify_file
     from recipelang.source import fail
 
     if (identity is None) != (issuer is None):
@@ -103,8 +105,8 @@ def _published(where: str, done: Verified, policies: list[Policy], allow_private
     from recipelang.artifact.places import get, said_of
     from recipelang.cli.files import bundled
     from recipelang.cli.locking import allowed_hosts
+    from recipelang.provenance.checks import Check
     from recipelang.provenance.published import verify_published
-    from recipelang.provenance.verify import Check
 
     allowed = allowed_hosts(where, allow_private)
     fetching = Fetching(bundled, allowed)
@@ -121,18 +123,19 @@ def _published(where: str, done: Verified, policies: list[Policy], allow_private
 
 def _signature(folder: Path, done: Verified, policies: list[Policy]) -> None:
     from recipelang.provenance import signing
-    from recipelang.provenance.verify import Check
 
     for policy in policies:
         done.run(2, "signature", lambda policy=policy: signing.verify_run(folder, policy))  # type: ignore[misc]
     if not policies:
         there = os.path.lexists(signing.signature_path(folder))
         told = "there is one; `--key` or `--identity` says whose it must be" if there else "there is none"
-        done.checks.append(Check(2, "signature", "not done", told))
+        done.not_done(2, "signature", told)
 
 
 def _measure(folder: Path, done: Verified, weights: bool, evaluate: bool) -> None:
-    from recipelang.provenance.verify import Check, judge_claims, plan_of, verify_weights
+    from recipelang.provenance.contents import plan_of, recipe_of
+    from recipelang.provenance.recount import verify_weights
+    from recipelang.provenance.verify import judge_claims
 
     said = done.statement
     assert said is not None
@@ -140,19 +143,19 @@ def _measure(folder: Path, done: Verified, weights: bool, evaluate: bool) -> Non
     if weights:
         measured = verify_weights(folder, said, done)
     else:
-        done.checks.append(Check(3, "weights", "not done", "left out by `--no-weights`"))
+        done.not_done(3, "weights", "left out by `--no-weights`")
     if evaluate and any(c.outcome == "failed" for c in done.checks):
-        done.checks.append(Check(4, "evaluations", "not done", "what fails the checks before is not loaded"))
+        done.not_done(4, "evaluations", "what fails the checks before is not loaded")
     elif evaluate:
         from recipelang.provenance.evaluations import compare, evaluate_again
 
         def again() -> str:
-            here.update(evaluate_again(folder, plan_of(folder)))
+            here.update(evaluate_again(folder, plan_of(folder), recipe_of(folder), said.predicate["contents"]))
             return compare(here, said.predicate["metrics"])
 
         done.run(4, "evaluations", again)
     else:
-        done.checks.append(Check(4, "evaluations", "not done", "`--evaluate` does them again"))
+        done.not_done(4, "evaluations", "`--evaluate` does them again")
     judge_claims(folder, said, done, measured, here)
 
 
@@ -183,6 +186,8 @@ def _show(where: str, done: Verified) -> None:
     failed = sum(c.outcome == "failed" for c in done.checks)
     passed = sum(c.outcome == "ok" for c in done.checks)
     end = f"{failed} of {failed + passed} checks failed" if failed else f"all {passed} checks that were done hold"
+    if done.open:
+        end += f"; not checked: {'; '.join(done.open)}"
     console.print(Text(f"\n{line_of(where)}: {end}", style="bold red" if failed else "bold"), soft_wrap=True)
     screen.show(done.findings)
 
@@ -218,5 +223,6 @@ def _json(where: str, done: Verified) -> str:
             for c in done.claims
         ],
         "notes": done.notes,
+        "not_checked": done.open,
     }
     return json.dumps(found, indent=2, ensure_ascii=True)

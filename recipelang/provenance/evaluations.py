@@ -8,15 +8,18 @@ from pathlib import Path
 from recipelang.plan.types import Plan
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
+from recipelang.spec.blocks import DataSpec
+from recipelang.spec.check import Recipe
+from recipelang.storage.reading import sha256
 
 #: two machines sum in another order; a changed model differs by more
 TOLERANCE = 0.002  # of a ratio; of other metrics this share
 
 
-def evaluate_again(folder: Path, plan: Plan) -> dict[str, float]:
-    """`dev.f1` and the like, of the final weights. The data are where the plan, or its recipe, has them.
+def evaluate_again(folder: Path, plan: Plan, recipe: Recipe, contents: Mapping[str, str]) -> dict[str, float]:
+    """`dev.f1` and the like, of the final weights. The data are where the plan has them, and by `contents` the same.
 
-    E195 when they are not those that were measured on.
+    E195 for a file that is another one than the run read.
     """
     from contextlib import nullcontext
 
@@ -24,7 +27,6 @@ def evaluate_again(folder: Path, plan: Plan) -> dict[str, float]:
 
     from recipelang.engine.evaluate import evaluate
     from recipelang.engine.models import load_model
-    from recipelang.engine.sources import same_data
     from recipelang.plan.data import load_split
     from recipelang.tasks import task_of
 
@@ -38,11 +40,19 @@ def evaluate_again(folder: Path, plan: Plan) -> dict[str, float]:
     found: dict[str, float] = {}
     for evaluation in plan.evaluations:
         data = next(d for d in plan.data if d.label == evaluation.data)
-        same_data(data.splits[evaluation.split])
+        _same_data(data.splits[evaluation.split].reference, recipe.data[data.label], evaluation.split, contents)
         examples, features = load_split(data, evaluation.split, folder, evaluation.samples)
         metrics = evaluate(model, task_of(plan.model.task), evaluation, examples, features, device, cast)
         found |= {f"{evaluation.name}.{metric}": value for metric, value in metrics.items()}
     return found
+
+
+def _same_data(reference: str, spec: DataSpec, split: str, contents: Mapping[str, str]) -> None:
+    named = getattr(spec, split, None) or ""
+    wanted = contents.get(named) or contents.get(spec.source or "")
+    if "://" not in reference and f"sha256:{sha256(Path(reference))}" != wanted:
+        message = f"`{line_of(Path(reference).name)}` is not the data that the run was measured on"
+        raise fail("E195", message, notes=["its sha256 is another one"], help="evaluate where those data are")
 
 
 def compare(found: Mapping[str, float], recorded: Mapping[str, float]) -> str:

@@ -11,10 +11,11 @@ from recipelang.artifact.contents import Artifact
 from recipelang.artifact.lock import parse_lock
 from recipelang.artifact.referrers import BUNDLE, STATEMENT, Referrer
 from recipelang.engine.statement import STATEMENT_TYPE
+from recipelang.provenance.checks import Check, Verified
 from recipelang.provenance.safe_json import parse_object
 from recipelang.provenance.signing import Policy, opened, signed
 from recipelang.provenance.statement import Statement, parse_statement
-from recipelang.provenance.verify import Check, Verified, told_claims
+from recipelang.provenance.verify import told_claims
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.spec.check import Recipe

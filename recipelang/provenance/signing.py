@@ -17,8 +17,7 @@ from typing import Any
 
 from recipelang.artifact.referrers import BUNDLE as BUNDLE_TYPE, STATEMENT as PAYLOAD_TYPE
 from recipelang.provenance.safe_json import parse_object, read_bytes
-from recipelang.provenance.statement import read_statement, statement_path
-from recipelang.provenance.verify import SIGNATURE
+from recipelang.provenance.statement import SIGNATURE, read_statement, statement_path
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.storage import reading
@@ -44,7 +43,7 @@ class Policy:
 
 
 def sign(folder: Path, key: Path) -> str:
-    """Sign the statement of a run; gives the fingerprint of the key. E144, E145."""
+    """Sign the statement of a run that `check_signable` let pass; gives the fingerprint of the key. E144, E145."""
     bundle, signer = signed(read_statement(folder).raw, key)
     write_json(signature_path(folder), bundle, inside=folder)
     return signer

@@ -15,6 +15,8 @@ from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
 
 _HEX = re.compile(r"[0-9a-f]{64}")
+#: beside the statement
+SIGNATURE = "statement.sigstore.json"
 #: files that one statement may name
 MAX_FILES = 10_000
 
@@ -68,6 +70,8 @@ def parse_statement(data: bytes) -> Statement:
     for name, digest in (*named.items(), *predicate["files"].items()):
         if not isinstance(digest, str) or not _HEX.fullmatch(digest):
             raise _damaged(f"`{line_of(name[:60])}` has no sha256")
+        if name in named and name in predicate["files"]:
+            raise _damaged(f"it names `{line_of(name[:60])}` twice")
         if not plain(name):
             raise fail("E139", f"the statement names `{line_of(name[:60])}`, which leads out of the folder")
     if len(named) + len(predicate["files"]) > MAX_FILES:

@@ -1,0 +1,284 @@
+"""Level 1: the files of a run's folder against its statement, and all of them against each other.
+
+Nothing is believed because it is written down. What a run writes after its statement, its page and its plots, is
+drawn again from the files that the statement names, and has to be the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recipelang import __version__
+from recipelang.engine.records import read_plan, read_record
+from recipelang.plan.types import Plan
+from recipelang.provenance.carried import ORIGIN, PORTABLE, SPEC
+from recipelang.provenance.checks import Verified
+from recipelang.provenance.compiled import Compiled, check_plan, compiled
+from recipelang.provenance.recheck import canonical, evaluated
+from recipelang.provenance.safe_json import link, parse_object, read_bytes
+from recipelang.provenance.stamp import recipe_stamp
+from recipelang.provenance.statement import SIGNATURE, Statement, read_statement, statement_path
+from recipelang.source import Diagnostic, RecipeError, fail
+from recipelang.source.render import line_of
+from recipelang.spec.canonical import digest
+from recipelang.spec.check import Recipe
+from recipelang.storage.reading import read_bytes as read_whole, sha256
+
+#: not named by a statement, and yet read by those who load a folder, wherever they lie
+_LOADED = (
+    ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack", ".gguf", ".onnx", ".ot",
+    ".npz", ".npy", ".joblib", ".pb", ".tflite", ".py", ".pyc", ".so", ".json", ".model", ".txt", ".jinja", ".xml",
+)  # fmt: skip
+#: written after the statement, and drawn again
+_PAGE, _PLOTS = "report.html", "plots"
+_MAX_PAGE = 256 * 2**20
+_TAKE_AGAIN = "take it again from where it was published"
+_CHANGED = "the recipe or the statement was changed after the run"
+
+
+def verify_digests(folder: Path, done: Verified) -> Statement | None:
+    """Files, recipe, plan, record and headers against the statement, which is given back when it can be used."""
+    found: list[Statement] = []
+
+    def read() -> str:
+        found.append(read_statement(folder))
+        status = found[0].predicate["status"]
+        if status != "finished":
+            raise fail("E140", f"the run of this folder did not finish: its statement says `{line_of(status)}`")
+        return f"of `{line_of(found[0].predicate['name'])}`, {len(found[0].files)} files"
+
+    done.run(1, "statement", read)
+    if not found:
+        return None
+    said = done.statement = found[0]
+    done.run(1, "files", lambda: _files(folder, said))
+    done.run(1, "others", lambda: _others(folder, said, done))
+    done.run(1, "recipe", lambda: _recipe(folder, said))
+    done.run(1, "plan", lambda: _plan(folder, said, done))
+    done.run(1, "record", lambda: _record(folder, said))
+    done.run(1, "headers", lambda: _headers(folder, said))
+    if (folder / "recipe" / "recipe.lock").exists() or said.digests.get("lock") is not None:
+        done.run(1, "lock", lambda: _lock(folder, said))
+    _drawn(folder, said, done)
+    if said.predicate.get("rehearsal") is not None:
+        steps = said.predicate["rehearsal"]
+        done.notes.append(f"a rehearsal: only the first {steps} steps of every stage were run, and no claim was judged")
+    return said
+
+
+# ------------------------------------------------------------------------- files
+def _files(folder: Path, said: Statement) -> str:
+    bad: list[Diagnostic] = []
+    total = 0
+    for name, wanted in said.files.items():
+        try:
+            path = inside(folder, name)
+            total += path.stat().st_size
+            if sha256(path, inside=folder) != wanted:
+                message = f"`{line_of(name)}` is not the file that the run wrote"
+                bad.append(fail("E136", message, notes=["its sha256 is another one"], help=_TAKE_AGAIN).diagnostics[0])
+        except RecipeError as error:
+            bad += error.diagnostics
+    for name in ("config.json", "run.json", "recipe/plan.json", f"recipe/{PORTABLE}", f"recipe/{SPEC}"):
+        if name not in said.files:
+            bad.append(fail("E136", f"the statement does not name `{name}`", help=_CHANGED).diagnostics[0])
+    if bad:
+        raise RecipeError(bad)
+    return f"{len(said.files)} files, {total / 1e6:,.1f} MB, each as the statement has it"
+
+
+def inside(folder: Path, name: str) -> Path:
+    """A regular file of the folder, reached through no link. E136 when it is missing, E139 for a link."""
+    path = folder
+    for part in name.split("/"):
+        path = path / part
+        if os.path.islink(path):
+            raise link(path)
+    if not os.path.isfile(path):
+        raise fail("E136", f"`{line_of(name)}` is missing", help=_TAKE_AGAIN)
+    return path
+
+
+def _others(folder: Path, said: Statement, done: Verified) -> str:
+    """Every file that the statement does not name: a finding where somebody would load it, else named."""
+    known = {*said.files, *(p.relative_to(folder).as_posix() for p in _of_statement(folder)), _PAGE, ".lock"}
+    bad: list[Diagnostic] = []
+    more: list[str] = []
+    for path in walk(folder):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            bad += link(path).diagnostics
+        elif name in known or (name.startswith(f"{_PLOTS}/") and path.suffix in (".svg", ".png")):
+            continue
+        elif not path.is_file() or path.suffix.lower() in _LOADED or name.startswith(("checkpoints/", "recipe/")):
+            message = f"`{line_of(name)}` is not of this run"
+            note = "the statement does not name it, and whoever loads this folder may read it"
+            bad.append(fail("E136", message, notes=[note], help="move it elsewhere").diagnostics[0])
+        else:
+            more.append(name)
+    if bad:
+        raise RecipeError(bad)
+    if more:
+        shown = ", ".join(line_of(n) for n in more[:12]) + (f" and {len(more) - 12} more" if len(more) > 12 else "")
+        done.notes.append(f"not covered by the statement: {shown}")
+        done.unchecked.append(f"{len(more)} file{'s' * (len(more) > 1)} beside the run's")
+    return "nothing in the folder pretends to be of the run"
+
+
+def walk(folder: Path) -> list[Path]:
+    """Every file and link below, without following one."""
+    found = []
+    for here, folders, names in os.walk(folder, followlinks=False):
+        found += [Path(here, n) for n in names]
+        found += [Path(here, n) for n in folders if Path(here, n).is_symlink()]
+    return sorted(found)
+
+
+def _of_statement(folder: Path) -> list[Path]:
+    path = statement_path(folder)
+    return [path, path.with_name(SIGNATURE)]
+
+
+# ---------------------------------------------------------------- recipe and plan
+def _recipe(folder: Path, said: Statement) -> str:
+    """The recipe, the canonical form and the digest name one experiment, and the rest of `recipe/` agrees."""
+    spec = said.digests["spec"]
+    form = read_bytes(inside(folder, f"recipe/{SPEC}"))
+    if f"sha256:{hashlib.sha256(form).hexdigest()}" != spec:
+        raise _other(f"`recipe/{SPEC}` is of another experiment")
+    recipe = recipe_of(folder)
+    if canonical(recipe, said.predicate["contents"]).encode("utf-8", "surrogatepass") != form:
+        raise _other(f"`recipe/{PORTABLE}` is of another experiment")
+    origin = parse_object(read_bytes(inside(folder, f"recipe/{ORIGIN}")), ORIGIN)
+    for field in ("contents", "parameters", "references"):
+        if origin.get(field) != said.predicate.get(field):
+            raise _other(f"`recipe/{ORIGIN}` names other {field}")
+    if (origin.get("name"), origin.get("version")) != (recipe.name, recipe.meta.version):
+        raise _other(f"`recipe/{ORIGIN}` has another name or version than the recipe")
+    if (said.predicate["name"], said.predicate.get("version")) != (recipe.name, recipe.meta.version):
+        raise _other("the statement has another name or version than the recipe")
+    return f"evaluates to spec {spec.removeprefix('sha256:')[:8]}"
+
+
+def recipe_of(folder: Path) -> Recipe:
+    data = read_bytes(inside(folder, f"recipe/{PORTABLE}"))
+    return evaluated(data.decode("utf-8", "replace"), f"recipe/{PORTABLE}")
+
+
+def plan_of(folder: Path) -> Plan:
+    inside(folder, "recipe/plan.json")
+    return read_plan(folder)
+
+
+def compiled_of(folder: Path) -> Compiled:
+    return compiled(folder, recipe_of(folder))
+
+
+def _plan(folder: Path, said: Statement, done: Verified) -> str:
+    """The plan is of this experiment, and says nothing else than the recipe, compiled again on this model."""
+    plan = plan_of(folder)
+    if (plan.spec_digest, plan.behaviour_digest) != (said.digests["spec"], said.digests["behaviour"]):
+        raise _other("`recipe/plan.json` is of another experiment")
+    if plan.rehearsal != said.predicate.get("rehearsal"):
+        raise _other("`recipe/plan.json` and the statement differ in whether this was a rehearsal")
+    if plan.model.digest != said.digests.get("model"):
+        raise _other("`recipe/plan.json` began from another model than the statement names")
+    recipe = recipe_of(folder)
+    again = compiled_of(folder)
+    check_plan(plan, recipe, again)
+    return f"as the recipe comes to on this model: {len(again.facts.tensors)} tensors, {len(again.never)} protected"
+
+
+def _other(message: str) -> RecipeError:
+    return fail("E138", message, help=_CHANGED)
+
+
+def _record(folder: Path, said: Statement) -> str:
+    """`run.json` and the statement tell of one run."""
+    inside(folder, "run.json")
+    record = read_record(folder)
+    p = said.predicate
+    for field in ("status", "rehearsal", "seed", "time", "metrics", "claims", "environment"):
+        if _plain(record.get(field)) != _plain(p.get(field)):
+            raise _other(f"`run.json` and the statement have other {field}")
+    if any(record.get("digests", {}).get(k) != v for k, v in said.digests.items() if k not in ("lock", "event_log")):
+        raise _other("`run.json` and the statement have other digests")
+    events = {n: d for n, d in p["files"].items() if n.startswith("tensorboard/")}
+    if said.digests.get("event_log") != digest(events):
+        raise _other("the statement has another digest of its curves than of their files")
+    if p["name"] != record.get("recipe"):
+        raise _other("`run.json` and the statement are of other recipes")
+    return "tells what the statement tells"
+
+
+def _plain(value: Any) -> Any:
+    """Lists and tuples are one thing in JSON."""
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _headers(folder: Path, said: Statement) -> str:
+    names = [n for n in said.subjects if n.endswith(".safetensors")]
+    if not names:
+        raise fail("E137", "the statement names no weights")
+    for name in names:
+        stamp = recipe_stamp(inside(folder, name))
+        for key in ("spec", "run"):
+            if stamp.get(key) != said.digests[key]:
+                message = f"the header of `{line_of(name)}` names another {key}"
+                raise fail("E138", message, help="the weights and the statement are of different runs")
+    return f"{len(names)} weight file{'s' * (len(names) > 1)}, stamped with this run"
+
+
+def _lock(folder: Path, said: Statement) -> str:
+    if f"sha256:{sha256(inside(folder, 'recipe/recipe.lock'))}" != said.digests.get("lock"):
+        raise fail("E136", "`recipe/recipe.lock` is not the lock of this run")
+    return "the lock of this run"
+
+
+# ------------------------------------------------------- what is drawn from the rest
+def _drawn(folder: Path, said: Statement, done: Verified) -> None:
+    """Card, page and plots hold what this release writes from plan and record; other releases draw otherwise."""
+    theirs = said.predicate["environment"].get("recipelang")
+    if theirs != __version__:
+        shown = line_of(str(theirs))[:20]
+        done.not_done(1, "page and card", f"they were written by recipelang {shown}, this is {__version__}")
+        return
+    if any(c.outcome == "failed" and c.what in ("recipe", "plan", "record", "files") for c in done.checks):
+        done.not_done(1, "page and card", "they are drawn from files that failed their checks")
+        return
+    done.run(1, "page and card", lambda: _same_words(folder, said, done))
+
+
+def _same_words(folder: Path, said: Statement, done: Verified) -> str:
+    from recipelang.engine.card import card
+    from recipelang.report.curves import read_curves
+    from recipelang.report.run import pictures, text
+
+    plan, record = plan_of(folder), read_record(folder)
+    wanted: dict[str, str] = {}
+    if "README.md" in said.files:
+        wanted["README.md"] = card(plan, record, folder)
+    if os.path.lexists(folder / _PAGE):
+        wanted[_PAGE] = text(folder, plan)
+    there = sorted((folder / _PLOTS).glob("*.svg")) if (folder / _PLOTS).is_dir() else []
+    if there:
+        from recipelang.report.chart import alone
+
+        drawn = pictures(plan, record, read_curves(folder / "tensorboard"))
+        wanted |= {f"{_PLOTS}/{name}.svg": alone(picture) for name, picture in drawn.items()}
+        wanted |= {f"{_PLOTS}/{p.name}": "" for p in there if p.stem not in drawn}
+    for name, words in wanted.items():
+        if not os.path.lexists(folder / name):
+            continue
+        if read_whole(inside(folder, name), _MAX_PAGE, inside=folder) != words.encode("utf-8"):
+            help = "`recipelang report DIR` writes it again" if name != "README.md" else _TAKE_AGAIN
+            raise fail("E136", f"`{line_of(name)}` is not what this run's record comes to", help=help)
+    if any((folder / _PLOTS).glob("*.png")):
+        done.unchecked.append("plots as PNG")
+    return f"{len(wanted)} drawn again from the record, each the same" if wanted else "there are none"

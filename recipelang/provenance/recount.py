@@ -1,0 +1,143 @@
+"""Level 3: zeros, patterns and protected tensors, counted again in the weights, by the recipe compiled again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recipelang.engine.records import Measurements
+from recipelang.plan.facts import model_digest, read_model_facts
+from recipelang.plan.weights import check_weights
+from recipelang.plan.zeros import Counted, Pattern, count, stored_zeros
+from recipelang.provenance.checks import Verified
+from recipelang.provenance.compiled import Compiled, wanted
+from recipelang.provenance.contents import compiled_of, inside, plan_of, recipe_of
+from recipelang.provenance.statement import Statement
+from recipelang.source import Diagnostic, RecipeError, fail
+from recipelang.source.render import line_of
+
+_OTHERS = "these are not the weights that the run measured"
+
+
+def verify_weights(folder: Path, said: Statement, done: Verified) -> Measurements | None:
+    """Zeros, patterns and `never` counted again; what claims are judged by comes back."""
+    measured: list[Measurements] = []
+    again: list[Compiled] = []
+
+    def weights() -> str:
+        again.append(compiled_of(folder))
+        check_weights(again[0].facts)  # NaN, infinities
+        counted = _count_all(folder, said, tuple(sorted(again[0].patterns)))
+        _compare(counted, said.predicate, again[0])
+        measured.append(_measurements(counted, again[0], said.predicate["metrics"]))
+        zeros, size = sum(c.zeros for c in counted.values()), sum(c.size for c in counted.values())
+        return f"{len(counted)} tensors, {zeros / max(1, size):.2%} of all weights are zero, as the run counted"
+
+    if not done.run(3, "weights", weights):
+        return None
+    if said.predicate.get("rehearsal") is None:
+        done.run(3, "schedules", lambda: _reached(folder, again[0], measured[0]))
+    done.run(3, "never", lambda: _never(folder, said, again[0], measured[0], done))
+    return measured[0]
+
+
+def _count_all(folder: Path, said: Statement, patterns: tuple[Pattern, ...]) -> dict[str, Counted]:
+    found: dict[str, Counted] = {}
+    for name in said.subjects:
+        if name.endswith(".safetensors"):
+            found.update(count(inside(folder, name), patterns))
+    return found
+
+
+def _compare(counted: Mapping[str, Counted], predicate: Mapping[str, Any], again: Compiled) -> None:
+    bad: list[Diagnostic] = []
+    claimed = predicate["tensors"]
+    for matrix in (t.name for t in again.facts.tensors if len(t.shape) == 2):
+        if matrix in counted and matrix not in claimed:
+            message = f"the statement says nothing of the zeros of `{line_of(matrix)}`"
+            bad.append(fail("E140", message, help="it was changed after the run").diagnostics[0])
+    for name, numbers in claimed.items():
+        one = counted.get(name)
+        if one is None:
+            bad.append(fail("E140", f"the weights lack `{line_of(name)}`").diagnostics[0])
+        elif (one.zeros, one.size) != (numbers["zeros"], numbers["size"]):
+            message = f"`{line_of(name)}` has {one.zeros:,} zeros, claimed are {numbers['zeros']:,}"
+            bad.append(fail("E140", message, help=_OTHERS).diagnostics[0])
+    for name, patterns in predicate["patterns"].items():
+        kept = {pattern_text(*p) for p in counted[name].patterns} if name in counted else set()
+        if not set(patterns) <= kept:
+            message = f"`{line_of(name)}` does not keep to {line_of(', '.join(patterns))}, as is claimed"
+            bad.append(fail("E140", message).diagnostics[0])
+    if bad:
+        raise RecipeError(bad)
+
+
+def pattern_text(kind: str, size: tuple[int, int]) -> str:
+    return f"{size[0]}:{size[1]}" if kind == "N:M" else f"{kind}({size[0]}, {size[1]})"
+
+
+def _measurements(counted: Mapping[str, Counted], again: Compiled, metrics: Mapping[str, float]) -> Measurements:
+    return Measurements(
+        dict(metrics),
+        {n: c.zeros for n, c in counted.items()},
+        {n: c.size for n, c in counted.items()},
+        dict(again.selections),
+        {n: c.patterns for n, c in counted.items()},
+    )
+
+
+def _reached(folder: Path, again: Compiled, measured: Measurements) -> str:
+    """Every block's last event was reached: at least so many zeros are there."""
+    blocks = wanted(plan_of(folder), recipe_of(folder), again)
+    for block in blocks:
+        here = [measured.zeros.get(n, 0) for n in block.targets]
+        if len(block.zeros) == len(here):
+            short = [(n, h, z) for n, h, z in zip(block.targets, here, block.zeros, strict=True) if h < z]
+        else:
+            short = [(block.targets[0], sum(here), sum(block.zeros))] if sum(here) < sum(block.zeros) else []
+        if short:
+            name, found, asked = short[0]
+            message = f"`{line_of(name)}` has {found:,} zeros, the recipe asks for {asked:,}"
+            raise fail("E140", message, notes=[f"in `{line_of(block.block)}`"], help=_OTHERS)
+    return f"{len(blocks)} prune block{'s' * (len(blocks) != 1)} reached the zeros that the recipe asks for"
+
+
+def _never(folder: Path, said: Statement, again: Compiled, measured: Measurements, done: Verified) -> str:
+    """Protected tensors by the recipe; zeros that they had before by the base model, where it is here."""
+    before = said.predicate["never"]
+    missing = [n for n in again.never if n not in before]
+    if missing:
+        message = f"the statement does not say how many zeros `{line_of(missing[0])}` had before the run"
+        raise fail("E140", message, help="it was changed after the run")
+    gained = [n for n in again.never if measured.zeros.get(n, 0) > before[n]]
+    if gained:
+        raise fail("E140", f"`{line_of(gained[0])}` is protected by `never`, and gained zeros")
+    if not again.never:
+        return "the recipe protects nothing"
+    plan = plan_of(folder)
+    base = Path(plan.model.path)
+    if plan.model.drop is not None or not base.is_dir() or _digest(base) != said.digests.get("model"):
+        done.unchecked.append("zeros of protected tensors before the run (its base model is not here)")
+        return f"{len(again.never)} protected tensors gained no zeros, by the zeros that the statement says they had"
+    for name, zeros in _zeros_before(base, plan.model.task, plan.model.labels).items():
+        if name in again.never and before[name] > zeros:
+            message = f"`{line_of(name)}` had {zeros:,} zeros before the run, claimed are {before[name]:,}"
+            raise fail("E140", message, help="the statement was changed after the run")
+    return f"{len(again.never)} protected tensors gained no zeros"
+
+
+def _digest(base: Path) -> str:
+    try:
+        return model_digest(base)
+    except (RecipeError, OSError):
+        return ""
+
+
+def _zeros_before(base: Path, task: str, labels: tuple[str, ...]) -> dict[str, int]:
+    """Of the tensors that a base model holds; those that were drawn anew are not there."""
+    facts = read_model_facts(base, task, labels)
+    counted = stored_zeros(base)
+    fresh = set(facts.fresh)
+    names = ((t.name, facts.stored.get(t.name, t.name)) for t in facts.tensors if t.name not in fresh)
+    return {name: counted[stored] for name, stored in names if stored in counted}

@@ -1,0 +1,264 @@
+"""A forger who may rewrite every file of a run, and refits every digest, is still found out, or told of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.command import command
+from tests.cli.test_provenance import STATEMENT, here, made, rewrite  # noqa: F401 (fixtures)
+from tests.signing import make_key
+
+HEAD = "qa_outputs.weight"
+DENSE = "bert.encoder.layer.0.output.dense.weight"
+
+
+def refit(out: Path, change: Callable[[dict], object] = lambda body: None) -> None:
+    """Change the statement, and make every digest in it true of the files as they are now."""
+    body = json.loads((out / STATEMENT).read_text("utf-8"))
+    change(body)
+    for subject in body["subject"]:
+        if (out / subject["name"]).is_file():
+            subject["digest"]["sha256"] = hashlib.sha256((out / subject["name"]).read_bytes()).hexdigest()
+    for name in body["predicate"]["files"]:
+        if (out / name).is_file():
+            body["predicate"]["files"][name] = hashlib.sha256((out / name).read_bytes()).hexdigest()
+    (out / STATEMENT).write_text(json.dumps(body), "utf-8")
+
+
+def weights(out: Path, change: Callable[[str, np.ndarray], None]) -> None:
+    """Every tensor of the weight file, to be changed in place."""
+    path = out / "model.safetensors"
+    data = bytearray(path.read_bytes())
+    (length,) = struct.unpack("<Q", data[:8])
+    for name, entry in json.loads(data[8 : 8 + length]).items():
+        if name != "__metadata__":
+            begin, end = (8 + length + at for at in entry["data_offsets"])
+            values = np.frombuffer(data, "<f4", (end - begin) // 4, begin)
+            change(name, values)
+    path.write_bytes(data)
+
+
+def dense(name: str, values: np.ndarray) -> None:
+    values[values == 0] = 0.5
+
+
+def zeros_of(out: Path) -> dict[str, int]:
+    found: dict[str, int] = {}
+    weights(out, lambda name, values: found.update({name: int((values == 0).sum())}))
+    return found
+
+
+def recount(out: Path) -> Callable[[dict], None]:
+    """Zeros in the statement as they are now."""
+    zeros = zeros_of(out)
+
+    def change(body: dict) -> None:
+        for name, told in body["predicate"]["tensors"].items():
+            told["zeros"] = zeros[name]
+
+    return change
+
+
+def made_dense_and_emptied(out: Path) -> None:
+    weights(out, dense)
+    refit(out, lambda b: b["predicate"].update(tensors={}, claims=[], patterns={}))
+    rewrite(out / "run.json", lambda b: b.update(claims=[]))
+    refit(out)
+
+
+def made_dense_and_counted(out: Path) -> None:
+    weights(out, dense)
+    refit(out, recount(out))
+
+
+def selection_rewritten(out: Path) -> None:
+    """All but one matrix are dense, and the plan says that the claim means that one."""
+    weights(out, lambda n, v: None if n == DENSE else dense(n, v))
+
+    def narrow(plan: dict) -> None:
+        plan["selections"] = {s: [DENSE] for s in plan["selections"]}
+
+    rewrite(out / "recipe/plan.json", narrow)
+    refit(out, recount(out))
+
+
+def head_zeroed(out: Path) -> None:
+    weights(out, lambda n, v: v.fill(0) if n == HEAD else None)
+
+
+def head_zeroed_and_never_emptied(out: Path) -> None:
+    head_zeroed(out)
+    rewrite(out / "recipe/plan.json", lambda b: b.update(never=[]))
+    refit(out, lambda b: (recount(out)(b), b["predicate"].update(never={})))
+
+
+def head_zeroed_before(out: Path) -> None:
+    head_zeroed(out)
+    refit(out, lambda b: (recount(out)(b), b["predicate"]["never"].update({HEAD: zeros_of(out)[HEAD]})))
+
+
+def not_a_number(out: Path) -> None:
+    def spoil(name: str, values: np.ndarray) -> None:
+        values[values != 0] = np.nan if name == DENSE else values[values != 0]
+
+    weights(out, spoil)
+    refit(out)
+
+
+def fewer_layers(out: Path) -> None:
+    rewrite(out / "config.json", lambda b: b.update(num_hidden_layers=1))
+    refit(out)
+
+
+def no_config(out: Path) -> None:
+    (out / "config.json").unlink()
+    refit(out, lambda b: b.update(subject=[s for s in b["subject"] if s["name"] != "config.json"]))
+
+
+def said_to_have_failed(out: Path) -> None:
+    rewrite(out / "run.json", lambda b: b.update(status="failed"))
+    refit(out, lambda b: b["predicate"].update(status="failed"))
+
+
+def better_in_the_record(out: Path) -> None:
+    rewrite(out / "run.json", lambda b: b["metrics"].update({"dev.f1": 0.99}))
+    refit(out)
+
+
+def better_on_the_card(out: Path) -> None:
+    text = (out / "README.md").read_text("utf-8")
+    (out / "README.md").write_text(text.replace("# tiny", "# tiny, 99 % accurate"), "utf-8")
+    refit(out)
+
+
+def another_page(out: Path) -> None:
+    (out / "report.html").write_text("<script>alert(1)</script>", "utf-8")
+
+
+def another_plot(out: Path) -> None:
+    (out / "plots").mkdir()
+    (out / "plots" / "loss.svg").write_text("<svg/>", "utf-8")
+
+
+def added(name: str) -> Callable[[Path], None]:
+    def add(out: Path) -> None:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_bytes(b"\x80\x04.")
+
+    return add
+
+
+def one_name_twice(out: Path) -> None:
+    refit(out, lambda b: b["predicate"]["files"].update({"model.safetensors": "0" * 64}))
+
+
+def no_such_tensor(out: Path) -> None:
+    rewrite(out / "recipe/plan.json", lambda b: b.update(selections={s: ["no.such"] for s in b["selections"]}))
+    refit(out)
+
+
+def other_block(out: Path) -> None:
+    def change(plan: dict) -> None:
+        plan["stages"][-1]["prunes"][0]["method"] = "hold"
+
+    rewrite(out / "recipe/plan.json", change)
+    refit(out)
+
+
+def other_evaluation(out: Path) -> None:
+    rewrite(out / "recipe/plan.json", lambda b: b["evaluations"][0].update(samples=1))
+    refit(out)
+
+
+def not_a_rehearsal(out: Path) -> None:
+    rewrite(out / "recipe/plan.json", lambda b: b.update(rehearsal=1))
+    refit(out)
+
+
+def other_curves(out: Path) -> None:
+    (curve,) = (out / "tensorboard").iterdir()
+    curve.write_bytes(curve.read_bytes()[:100])
+    refit(out)
+
+
+FORGED = {
+    "made dense, and what was counted emptied": (made_dense_and_emptied, "E140"),
+    "made dense, and counted anew": (made_dense_and_counted, "E140"),
+    "selection rewritten": (selection_rewritten, "E138"),
+    "head zeroed, never emptied": (head_zeroed_and_never_emptied, "E138"),
+    "head zeroed, and said to have been": (head_zeroed_before, "E140"),
+    "weights that are no numbers": (not_a_number, "E187"),
+    "fewer layers": (fewer_layers, "E076"),
+    "no config": (no_config, "E136"),
+    "failed": (said_to_have_failed, "E140"),
+    "better in the record": (better_in_the_record, "E138"),
+    "better on the card": (better_on_the_card, "E136"),
+    "another page": (another_page, "E136"),
+    "another plot": (another_plot, "E136"),
+    "pickle among checkpoints": (added("checkpoints/pytorch_model.bin"), "E136"),
+    "anything among checkpoints": (added("checkpoints/notes"), "E136"),
+    "graph beside": (added("onnx/model.onnx"), "E136"),
+    "second weights": (added("model-00001-of-00001.safetensors"), "E136"),
+    "second weights below": (added("best/model.safetensors"), "E136"),
+    "weights in plots": (added("plots/model.bin"), "E136"),
+    "one name twice": (one_name_twice, "E137"),
+    "selection of no tensor": (no_such_tensor, "E138"),
+    "another method": (other_block, "E138"),
+    "fewer samples": (other_evaluation, "E138"),
+    "called a rehearsal": (not_a_rehearsal, "E138"),
+    "other curves": (other_curves, "E138"),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_forged_run_is_found_out_and_not_signed(name: str, here: Path):  # noqa: F811
+    forge, code = FORGED[name]
+    forge(here / "out")
+    ended = command("verify", "out")
+    assert (ended.code, code in ended.codes) == (5, True), ended.codes
+    make_key(here / "a.pem", here / "a.pub")
+    assert command("sign", "out", "--key", "a.pem").code == 1
+    assert not (here / "out/recipe/statement.sigstore.json").exists()
+
+
+def with_its_own_inputs(here: Path, made: Path) -> None:  # noqa: F811
+    """The plan's paths, which only this machine has, lead to the copy."""
+    path = here / "out/recipe/plan.json"
+    path.write_text(path.read_text("utf-8").replace(str(made), str(here)), "utf-8")
+    assert command("report", "out").code == 0  # the page shows them
+    refit(here / "out")
+
+
+def test_the_last_line_says_what_was_not_checked(here: Path, made: Path):  # noqa: F811
+    with_its_own_inputs(here, made)
+    (here / "out/notes.md").write_text("mine", "utf-8")
+    ended = command("verify", "out")
+    assert ended.code == 0
+    last = ended.out.strip().splitlines()[-1]
+    for words in ("signature", "evaluations", "1 file beside the run's"):
+        assert words in last, last
+    shutil.rmtree(here / "model")
+    assert "before the run" in command("verify", "out").out
+
+
+def test_evaluations_are_of_the_data_that_the_run_read(here: Path, made: Path):  # noqa: F811
+    with_its_own_inputs(here, made)
+    shutil.copy(here / "train.json", here / "dev.json")
+    ended = command("verify", "out", "--evaluate")
+    assert (ended.code, ended.codes) == (5, ["E195"])
+    assert "is not the data" in ended.err
+
+
+def test_a_rehearsal_is_called_one(here: Path):  # noqa: F811
+    assert command("run", "tiny.recipe", "-o", "short", "--steps", "1").code == 0
+    ended = command("verify", "short")
+    assert ended.code == 0
+    assert "a rehearsal" in ended.out.replace("\n", " ")
