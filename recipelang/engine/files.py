@@ -14,6 +14,7 @@ except ImportError:  # Windows has no such lock
     fcntl = None  # type: ignore[assignment]
 
 from recipelang.source import RecipeError, fail
+from recipelang.source.names import is_text, not_utf8
 from recipelang.storage.writing import writing
 
 
@@ -23,8 +24,11 @@ def only_one(folder: Path) -> Iterator[None]:
 
     What is locked is the folder itself, so that there is no file whose removal would let a second process in. A file
     system that locks no folders (NFS) gets a file `.lock`. E085 when another process holds it; the system frees the
-    lock of one that died. E194 when the folder is another one by the time the lock is held.
+    lock of one that died. E194 when the folder is another one by the time the lock is held, E167 for a name that is
+    no text, which libraries refuse at the end of a run.
     """
+    if not is_text(str(folder.absolute())):
+        raise not_utf8(str(folder.absolute()))
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if not folder.is_dir():

@@ -44,6 +44,11 @@ def test_a_file_in_its_place_is_refused(tmp_path):
     assert refused(tmp_path / "out") == "E084"
 
 
+def test_a_name_that_is_no_text_is_refused(tmp_path):
+    assert refused(tmp_path / os.fsdecode(b"out\xff")) == "E167"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_is_replaced_before_the_lock_is_held_is_refused(tmp_path, monkeypatch):
     lock = fcntl.flock
 
