@@ -34,8 +34,11 @@ _store: dist.Store | None = None
 
 
 def launched() -> int:
-    """How many processes were started, before they know of each other."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    """How many processes were started, before they know of each other. E193 for what is no number of them."""
+    value = os.environ.get("WORLD_SIZE") or "1"
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", value):
+        raise _not_started(f"`WORLD_SIZE={value[:40]}` is no number of processes")
+    return int(value)
 
 
 def join() -> None:
@@ -45,8 +48,16 @@ def join() -> None:
         return
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "cpu:gloo"
     with _coded():
-        _store, rank, world = next(iter(dist.rendezvous("env://")))
+        try:
+            _store, rank, world = next(iter(dist.rendezvous("env://")))
+        except ValueError as error:  # a variable is missing, or no number
+            raise _not_started(str(error)[:160]) from None
         dist.init_process_group(backend, store=dist.PrefixStore("recipelang", _store), rank=rank, world_size=world)
+
+
+def _not_started(why: str) -> RecipeError:
+    help = "start the processes with `torchrun`, or unset `WORLD_SIZE` for one process"
+    return fail("E193", "the processes of this run cannot meet", notes=[why], help=help)
 
 
 def world() -> int:

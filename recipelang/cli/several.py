@@ -51,7 +51,7 @@ def together() -> Iterator[None]:
 
 def alone() -> bool:
     """Whether this is the only process, seen without loading torch."""
-    return os.environ.get("WORLD_SIZE", "1") == "1"
+    return (os.environ.get("WORLD_SIZE") or "1") == "1"
 
 
 @contextmanager

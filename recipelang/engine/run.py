@@ -50,6 +50,7 @@ from recipelang.pruning.patterns import keeps_to
 from recipelang.pruning.scores import Gradients
 from recipelang.runtime.event import Event
 from recipelang.runtime.state import Modifier, State, fire
+from recipelang.schedules.stepwise import at
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.spec.claims import Verdict
 from recipelang.storage.writing import json_text, remove_folder, write_json, write_text
@@ -209,7 +210,7 @@ class _Run:
 
         def after_step(loss: float, due: bool) -> None:
             self.check_place()
-            rate = optimizer.param_groups[0]["lr"]
+            rate = at(stage.learning_rate, state.step - 1)  # groups of the optimizer may have others
             self.reporter.stepped(stage, state.step, loss, rate, state.sparsity)
             if self.log is not None and (state.step % _LOG_EVERY == 0 or state.step == until):
                 scalars = {"loss": loss, "learning_rate": rate, "sparsity": state.sparsity}

@@ -42,9 +42,6 @@ METRICS = {
     "masked_lm": ("perplexity", "accuracy"),
     "causal_lm": ("perplexity",),
 }
-#: tasks whose training data mean the same whatever the others hold; of the others the splits decide together what
-#: classes and choices are
-SPLITS_APART = ("question_answering", "masked_lm", "causal_lm")
 
 
 class MetaSpec(Spec):

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from recipelang.source import Diagnostic, Label, RecipeError
-from recipelang.spec.blocks import METRICS, SPLITS_APART, Attr, EvaluateSpec, PruneSpec, Spec, StageSpec
+from recipelang.spec.blocks import METRICS, Attr, DataSpec, EvaluateSpec, PruneSpec, Spec, StageSpec
 from recipelang.spec.check import Claim, Recipe
 from recipelang.spec.claim_form import claim_form
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec
@@ -157,13 +157,21 @@ class _Writer:
 
 
 def _deciding(recipe: Recipe) -> dict[str, set[str]]:
-    """Data set -> its splits that decide weights: those that stages read, and where classes or choices are told
-    apart those that are measured on as well."""
+    """Data set -> its splits that decide weights: what stages read, and what is measured on where all splits together
+    decide what columns, classes and choices mean."""
     found: dict[str, set[str]] = {stage.data: {"train"} for stage in recipe.stages if stage.reads_data}
-    if recipe.model.task not in SPLITS_APART:
-        for evaluation in recipe.evaluations:
+    for evaluation in recipe.evaluations:
+        if not _read_apart(recipe.model.task, recipe.data[evaluation.data]):
             found.setdefault(evaluation.data, set()).add(evaluation.split)
     return found
+
+
+def _read_apart(task: str, data: DataSpec) -> bool:
+    """Whether training data mean the same whatever is measured on: fields with fixed names, or nothing but texts."""
+    if task in ("causal_lm", "masked_lm"):
+        files = [f for f in (data.source, data.train, data.validation, data.test) if f]
+        return "text" in dict(data.columns) or all(f.endswith(".txt") for f in files)
+    return task == "question_answering"
 
 
 _Named = TypeVar("_Named", EvaluateSpec, PruneSpec, FreezeSpec | GroupSpec | DropSpec)

@@ -1,11 +1,14 @@
 """Variables of the environment that change numbers: without effect, refused, or recorded and part of the run digest."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from recipelang import processes
 from recipelang.engine.environment import (
+    chosen_device,
     computes,
     deciding,
     differences,
@@ -124,3 +127,30 @@ def test_changed_claims_are_shown_with_both_sets():
     (found,) = resumed(at(0, 0), now, exact=True)
     assert found.code == "W177"
     assert found.notes == ("before: expect a", "now: expect b")
+
+
+@pytest.mark.parametrize("value", ["abc", "0", "-1", "1.5", "10000000"])
+def test_a_number_of_processes_that_is_none_is_refused(monkeypatch, value):
+    monkeypatch.setenv("WORLD_SIZE", value)
+    with pytest.raises(RecipeError) as error:
+        processes.launched()
+    assert error.value.diagnostics[0].code == "E193"
+
+
+def test_processes_that_do_not_know_where_to_meet_are_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(RecipeError) as error:
+        processes.join()
+    assert error.value.diagnostics[0].code == "E193"
+
+
+@pytest.mark.parametrize("name", ["nosuch", "meta"])
+def test_a_device_that_cannot_compute_is_refused(monkeypatch, name):
+    monkeypatch.setattr(
+        "recipelang.engine.environment.PartialState", lambda: SimpleNamespace(device=torch.device(name))
+    )
+    with pytest.raises(RecipeError) as error:
+        chosen_device()
+    assert error.value.diagnostics[0].code == "E193"

@@ -327,3 +327,27 @@ def test_data_to_measure_on_decides_weights_where_the_splits_decide_together_wha
     unused = sound(*parts, ('"hf://owner/data"', '"hf://owner/data", test = "hf://owner/other"'))
     assert digests(unused)[1] == digests(text)[1]
     assert digests(unused)[0] != digests(text)[0]
+
+
+@pytest.mark.parametrize(
+    ("files", "more", "decides"),
+    [
+        ('train = "a.txt", validation = {}', "", False),
+        ('train = "a.jsonl", validation = {}', "", True),
+        ('train = "a.jsonl", validation = {}', 'columns { text = "body" }', False),
+    ],
+)
+def test_texts_to_measure_on_decide_weights_where_their_column_is_looked_for(files, more, decides):
+    def text(name: str) -> str:
+        data = ('source = "hf://owner/data"', f"{files.format(name)}\n{more}")
+        parts = [
+            ("question_answering", "causal_lm"),
+            ("metrics = [f1, exact_match]", ""),
+            ("prefer dev.f1 >= 87%\n", ""),
+        ]
+        return sound(*parts, data)
+
+    suffix = ".txt" if ".txt" in files else ".jsonl"
+    one, other = (digests(text(f'"{name}{suffix}"')) for name in ("b", "c"))
+    assert one[0] != other[0]
+    assert (one[1] != other[1]) == decides
