@@ -27,6 +27,8 @@ def body(plan: Plan, status: str, digest: str, around: Mapping[str, Any], more: 
             "run": digest,
         },
         "seed": plan.seed,
+        "data": {d.label or "data": d.meaning.told() for d in plan.data},
+        "counted": {e.name: {"positive": e.positive, "null_threshold": e.null_threshold} for e in plan.evaluations},
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "environment": dict(around),
         **more,

@@ -35,6 +35,7 @@ def understand(
     """What the splits in use mean, decided over all of them. E047, E074, E075, E148 as they come."""
     block = f"data.{label}" if label else "data"
     _only_its_columns(recipe, block, spec, task_name)
+    _only_what_it_reads(recipe, block, spec, task_name)
     task = task_of(task_name)
     wanted = Meaning(
         columns=dict(spec.columns),
@@ -137,6 +138,23 @@ def _only_its_columns(recipe: Recipe, block: str, spec: DataSpec, task: str) -> 
             at = recipe.label(f"{block}.columns.{name}")
             help = (f"it reads {', '.join(f'`{f}`' for f in fields)}",)
             raise RecipeError(Diagnostic("E054", f"{task} reads no column `{name}`", at, help=help))
+
+
+#: attributes of data that mean something for some tasks only
+_OF_TASKS = {
+    "classes": ("sequence_classification", "token_classification"),
+    "unlabelled": ("sequence_classification", "multiple_choice"),
+    "positive": ("sequence_classification",),
+    "answer_is": ("multiple_choice",),
+}
+
+
+def _only_what_it_reads(recipe: Recipe, block: str, spec: DataSpec, task: str) -> None:
+    for name, tasks in _OF_TASKS.items():
+        if getattr(spec, name) and task not in tasks:
+            message = f"`{name}` says nothing of {task}"
+            help = (f"take it out: it is for {' and '.join(tasks)}",)
+            raise RecipeError(Diagnostic("E054", message, recipe.label(f"{block}.{name}"), help=help))
 
 
 def _split(spec: DataSpec, name: str, beside: Path, pins: Pins) -> SplitPlan:

@@ -38,10 +38,20 @@ def label_text(table: Table, column: str, value: object, record: int, classes: S
         help = f"name as many classes as there are numbers; given are {len(names)}"
         raise fail("E075", f"record {record} of `{table.name}` has a class beyond the names", help=help)
     if number is None and isinstance(value, str) and value.strip():
-        return value.strip()
+        return value.strip() if not classes else _named(value.strip(), classes, f"record {record} of `{table.name}`")
     shown = "null" if value is None else f"`{str(value)[:40]}`"
     help = f'name another split, or leave such examples out: `unlabelled = ["{written(value)[:40]}"]` in `data`'
     raise fail("E075", f"record {record} of `{table.name}` has no label", help=help, notes=[f"`{column}` is {shown}"])
+
+
+def _named(label: str, classes: Sequence[str], where: str) -> str:
+    """As the recipe writes it, whatever the case."""
+    place = next((i for i, name in enumerate(classes) if name.casefold() == label.casefold()), None)
+    if place is None:
+        near = closest(label, classes)
+        help = f"did you mean `{near}`?" if near else "name every class in `classes`, or take it out"
+        raise fail("E075", f"`{label[:40]}` is none of `classes`", help=help, notes=[f"{where} has it"])
+    return classes[place]
 
 
 def _number(value: object) -> int | float | None:
@@ -124,7 +134,7 @@ def positive(names: Sequence[str], counts: Mapping[str, int], *, ordered: bool) 
     for one, other in ((first, second), (second, first)):
         if _denies(one, other):
             return other, True
-    if ordered or (first.isdecimal() and second.isdecimal()):
+    if ordered or (first.isdecimal() and second.isdecimal()) or say_nothing(names):
         return second, True
     return (first if counts.get(first, 0) < counts.get(second, 0) else second), False
 

@@ -35,6 +35,10 @@ class Meaning(BaseModel):
         """Whether the columns of these fields are decided: a plan that was read back may have been changed."""
         return self.columns.keys() >= set(fields)
 
+    def told(self) -> dict[str, object]:
+        """What there is to say, for a record."""
+        return {name: value for name, value in self.model_dump(mode="json").items() if value}
+
     @property
     def has_unanswerable(self) -> bool:
         return any(self.unanswerable.values())

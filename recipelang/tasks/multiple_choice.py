@@ -150,12 +150,22 @@ def open_split(
         if field == "choices" and _numbered(column, there):
             continue
         if column not in there:
+            if field == "answer" and "answer" not in named:
+                _labels_apart(Path(reference))
             known = usual.get(field, ("choices", "option1", "ending0"))
             table.lacks(column, field, () if field in named else known)
     rows = meaning.without(table, decided.columns["answer"], decided.unlabelled)
     if not rows:
         raise fail("E074", f"no question of `{table.name}` has an answer", help="name another split")
     return tuple(_example(table, i, decided) for i in rows)
+
+
+def _labels_apart(path: Path) -> None:
+    """E074 for PIQA's own files, whose labels lie beside: what is read has one digest, and is one file."""
+    beside = path.with_name(f"{path.stem}-labels.lst")
+    if beside.is_file():
+        help = f"write each line of `{beside.name}` into its record as `label`"
+        raise fail("E074", f"the answers of `{path.name}` are in another file", help=help)
 
 
 def _flat(table: Table) -> Table:

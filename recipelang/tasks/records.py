@@ -19,8 +19,9 @@ from recipelang.source.suggest import closest
 from recipelang.storage.strict_json import parse_json
 from recipelang.tasks import hub, reading
 
-ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".parquet")
+ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".txt", ".parquet")
 _FORMATS = "records are a JSON list, lines of `.jsonl`, rows of a `.csv` or `.tsv` file with a header, or parquet"
+_TABBED = (".tsv", ".txt")  # SNLI's and MNLI's own tables are `.txt`
 _LARGEST_CELL = 1 << 27
 
 
@@ -41,7 +42,7 @@ class Table:
         notes = [f"its columns are {_listed(there)}"]
         if usual:
             notes.append(f"it would be found as {_listed(usual)}")
-        if self.name.endswith((".csv", ".tsv")) and (column.isdecimal() or any(" " in c.strip() for c in there)):
+        if self.name.endswith((".csv", *_TABBED)) and (column.isdecimal() or any(" " in c.strip() for c in there)):
             notes.append('where the first line is no header, columns have numbers: `"1"` is the first')
         if near and column != asked:
             help = f"did you mean `{near}`?"
@@ -87,7 +88,7 @@ def read_file(path: Path, columns: Mapping[str, str] = MappingProxyType({})) -> 
     match path.suffix:
         case ".parquet":
             return _parquet(path)
-        case ".csv" | ".tsv":
+        case ".csv" | ".tsv" | ".txt":
             return Table(path.name, _separated(path, columns))
     found = reading.read_json(reading.read_text(path, ENDINGS, _FORMATS), path)
     if isinstance(found, Mapping) and isinstance(found.get("data"), list):
@@ -98,10 +99,10 @@ def read_file(path: Path, columns: Mapping[str, str] = MappingProxyType({})) -> 
 
 
 def _separated(path: Path, columns: Mapping[str, str]) -> list[Mapping[str, Any]]:
-    """Rows of a `.csv` file, quoted as usual, or of a `.tsv` file, where a quote is a character like any other."""
+    """Rows of a `.csv` file, quoted as usual, or of one with tabs, where a quote is a character like any other."""
     text = reading.read_text(path, ENDINGS, _FORMATS)
     csv.field_size_limit(_LARGEST_CELL)
-    if path.suffix == ".tsv":  # line ends as they come, and nothing else: a text may hold any other character
+    if path.suffix in _TABBED:  # line ends as they come, and nothing else: a text may hold any other character
         lines = [line.removesuffix("\r").split("\t") for line in text.split("\n") if line.strip()]
     else:
         try:

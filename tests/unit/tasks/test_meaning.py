@@ -149,6 +149,7 @@ def test_numbered_tags_are_in_the_order_of_their_numbers(tmp_path):
         (("yes", "no"), {}, True, ("yes", True)),
         (("negative", "positive"), {}, False, ("positive", True)),
         (("0", "1"), {"0": 1, "1": 9}, False, ("1", True)),
+        (("LABEL_0", "LABEL_1"), {"LABEL_0": 1, "LABEL_1": 9}, False, ("LABEL_1", True)),
         (("spam", "ham"), {"spam": 1, "ham": 9}, True, ("ham", True)),
         (("mail", "spam"), {"mail": 9, "spam": 1}, False, ("spam", False)),
         (("abuse", "mail"), {"abuse": 1, "mail": 9}, False, ("abuse", False)),
@@ -227,3 +228,32 @@ def test_keys_of_the_data_come_before_all_other_readings(tmp_path):
     rows = [{"question": "q", "choices": choices, "answerKey": k} for k in ("1", "2")]
     meaning, found = decided(mc, tmp_path, train=rows)
     assert (meaning.answers, [e.answer for e in found["train"]]) == ("key", [1, 0])
+
+
+def test_labels_in_a_file_beside_are_named(tmp_path):
+    (tmp_path / "train-labels.lst").write_text("0\n", "utf-8")
+    (tmp_path / "train.jsonl").write_text(json.dumps({"goal": "g", "sol1": "x", "sol2": "y"}), "utf-8")
+    code, said = refusal(lambda: mc.open_split(str(tmp_path / "train.jsonl"), "train"))
+    assert code == "E074"
+    assert "write each line of `train-labels.lst` into its record as `label`" in said
+
+
+def test_snli_s_own_table_is_read(tmp_path):
+    lines = [
+        "gold_label\tsentence1_parse\tsentence1\tsentence2\tlabel1",
+        'neutral\t(ROOT "x)\ta "man"\tsits\tneutral',
+        "-\t(ROOT)\ta\tb\tneutral",
+        "entailment\t(ROOT)\ta\tb\tentailment",
+    ]
+    (tmp_path / "snli_1.0_dev.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    found = sc.open_split(str(tmp_path / "snli_1.0_dev.txt"), "validation")
+    assert [(e.text, e.pair, e.label) for e in found] == [('a "man"', "sits", "neutral"), ("a", "b", "entailment")]
+
+
+def test_a_label_that_is_none_of_the_classes_given_is_refused(tmp_path):
+    rows = [{"text": "a", "label": "YES"}, {"text": "b", "label": 0}]
+    wanted = Meaning(classes=("no", "yes"))
+    assert [e.label for e in decided(sc, tmp_path, wanted, train=rows)[1]["train"]] == ["yes", "no"]
+    code, said = refusal(lambda: decided(sc, tmp_path, wanted, train=[*rows, {"text": "c", "label": "maybe"}]))
+    assert code == "E075"
+    assert "`maybe` is none of `classes`" in said

@@ -24,7 +24,7 @@ def write(folder, ending):
                 writer = csv.DictWriter(file, ["sentence", "label"])
                 writer.writeheader()
                 writer.writerows(ROWS)
-        case ".tsv":
+        case ".tsv" | ".txt":
             lines = ["sentence\tlabel", *("\t".join(r.values()) for r in ROWS)]
             path.write_text("\r\n".join(lines) + "\r\n", "utf-8")
         case ".parquet":
