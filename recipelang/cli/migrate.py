@@ -99,7 +99,7 @@ def migrate(
     else:
         print(report.table(done))
     lost = any(m.lost for m in done)
-    told = any(d.code in ("W131", "W132") for m in done for d in m.findings)
+    told = any(d.code in ("W131", "W132", "W150") for m in done for d in m.findings)
     if lost or (strict_exit and told):
         raise typer.Exit(Exit.ERRORS)
 

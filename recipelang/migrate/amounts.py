@@ -20,7 +20,7 @@ from recipelang.values.quantities import Time
 #: names of this language, and of what every migrated recipe asks for
 _TAKEN = frozenset({
     "start", "end", "stage", "base", "task", "source", "teacher", "batch", "length", "learning_rate", "seed",
-    "peak", "low", "warm", "cycle", "pruned", *KEYWORDS,
+    "hardness", "temperature", "peak", "low", "warm", "cycle", "pruned", *KEYWORDS,
 })  # fmt: skip
 TYPES: dict[Unit, str] = {"epochs": "span", "ratio": "ratio", "number": "number"}
 

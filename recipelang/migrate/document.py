@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from recipelang.migrate import expressions as x, foreign
-from recipelang.migrate.front_matter import front_matter, training_command
+from recipelang.migrate.command import Command, training_command
+from recipelang.migrate.front_matter import front_matter
 from recipelang.migrate.nodes import Alias, Anchors, Entry, List, Map, Node, Scalar, compose, plain, tagged
 from recipelang.migrate.scalars import Traps, is_none
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Span
@@ -69,7 +70,7 @@ class Document:
     scopes: dict[str | None, dict[str, str]] = field(default_factory=dict)  # stage -> name as written -> its own
     lists: dict[tuple[str | None, str], List] = field(default_factory=dict)  # stage, name -> what a variable lists
     stages: dict[str, StageKey] = field(default_factory=dict)
-    command: dict[str, str] = field(default_factory=dict)
+    command: Command = field(default_factory=Command)
     known: dict[str, Fraction] = field(default_factory=dict)
     anchored: dict[int, str] = field(default_factory=dict)  # a variable's node -> its name
     passed_over: list[str] = field(default_factory=list)  # why the last loader of the dialect took nothing
@@ -145,6 +146,7 @@ class _Reader:
     def __init__(self, document: Document, found: Diagnostics) -> None:
         self.document, self.found = document, found
         self.variables: list[Variable] = []
+        self.overrides = document.command.overrides()
 
     def read(self, root: Node) -> None:
         if isinstance(root, List):  # a bare list of modifiers
@@ -183,6 +185,8 @@ class _Reader:
         if entry.key in _HEAD:
             return
         comment = comment_above(self.document.source, entry.at)
+        if entry.key in self.overrides:  # `--recipe_args` set it in every stage
+            value = Scalar(value.span, self.overrides[entry.key])
         if (inner := x.inside_eval(value.text)) is not None:
             formula: x.Expression | None = self.expression(inner, value.span)
         else:

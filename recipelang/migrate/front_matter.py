@@ -16,25 +16,3 @@ def front_matter(source: Source) -> Span | None:
     if first is None or second is None:
         return None
     return Span(source.base + first.end(), source.base + second.start())
-
-
-def training_command(source: Source, after: Span) -> dict[str, str]:
-    """`--name value` of the first training command that the text shows after its recipe.
-
-    The tools took the model, the data and the batch from the command line, so it is the only place that tells.
-    """
-    text = source.text[after.end - source.base :]
-    start = re.search(r"^\s*(?:python\d?|accelerate|sparseml\.\S+)\s.*$", text, re.MULTILINE)
-    if start is None:
-        return {}
-    lines = []
-    for line in text[start.start() :].lstrip("\n").splitlines():
-        lines.append(line.rstrip().rstrip("\\"))
-        if not line.rstrip().endswith("\\"):
-            break
-    words = " ".join(lines).split()
-    options: dict[str, str] = {}
-    for word, value in zip(words, [*words[1:], "--"], strict=True):
-        if word.startswith("--") and not value.startswith("--"):
-            options.setdefault(word[2:], value)
-    return options

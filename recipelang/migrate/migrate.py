@@ -16,6 +16,7 @@ from recipelang.migrate.planned import place, planned
 from recipelang.migrate.stages import IDLE, NOTHING, PARTLY, WHOLE, Fate, stages
 from recipelang.migrate.write import Writer
 from recipelang.source import Diagnostic, Diagnostics, RecipeError, Source
+from recipelang.source.render import line_of
 from recipelang.spec.check import check
 
 #: exact steps, or the clock, the rates and the ties of SparseML 1
@@ -79,7 +80,6 @@ def migrate(source: Source, mode: Mode = "strict") -> Migration:
         notes = (f"it holds {lost}",) if lost else ()
         found.add(Diagnostic("E111", message, notes=notes))
         return Migration(source, dialect, None, found.sorted(), tuple(fates), loader=said)
-    _beside(document, found)
     try:
         writer = Writer(document, parts, found, compat=mode == "compat")
         text = writer.run()
@@ -88,6 +88,7 @@ def migrate(source: Source, mode: Mode = "strict") -> Migration:
         label = document.label(unknown.amount.span)
         found.add(Diagnostic("E114", "this has no value, and no single type to ask for", label, help=help))
         return Migration(source, dialect, None, found.sorted(), tuple(fates), loader=said)
+    _beside(document, found)
     checked = check(Source("migrated.recipe", text))
     if wrong := checked.diagnostics.errors:
         for finding in wrong:  # a value of the file that this language refuses
@@ -134,10 +135,14 @@ def examined(text: str, writer: Writer) -> Iterator[Diagnostic]:
 
 
 def _beside(document: documents.Document, found: Diagnostics) -> None:
-    """What the training command in a Markdown file did that its recipe does not say."""
-    teacher = document.command.get("distill_teacher")
-    if teacher and not any(m.name.endswith("DistillationModifier") for m in document.modifiers):
-        notes = ("early releases took teacher, hardness and temperature from the command line",)
-        help = ("add a `distill` block to the stage",)
-        message = "the training command distils, and this recipe does not say so"
-        found.add(Diagnostic("W132", message, notes=notes, help=help))
+    """What the training command in a Markdown file did that the new recipe does not say (W150)."""
+    left = list(document.command.left())
+    if not left:
+        return
+    labels = [document.label(span) for _, span in left]
+    notes: tuple[str, ...] = ("not carried over: " + ", ".join(f"`{line_of(text)[:60]}`" for text, _ in left[:12]),)
+    if any(text.startswith("--fp16") for text, _ in left):
+        notes = (*notes, "`fp16` is not in this release yet; `precision = bf16` is")
+    help = ("look at each of them, and write into the new recipe what matters",)
+    message = "the training command says more than the new recipe"
+    found.add(Diagnostic("W150", message, labels[0], tuple(labels[1:4]), notes, help))

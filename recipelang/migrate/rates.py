@@ -6,6 +6,7 @@ from fractions import Fraction
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from recipelang.migrate import commanded
 from recipelang.migrate.arguments import Amount
 from recipelang.migrate.comments import hashed
 from recipelang.migrate.document import LEGACY
@@ -23,6 +24,7 @@ def learning_rate(stage: Stage, writer: Writer) -> str:
     """The attribute of a stage, as text."""
     if not stage.rates:
         return _without(stage, writer)
+    commanded.replaced(writer.document.command)
     pieces = _Pieces(stage, writer).run()
     if len(pieces) == 1:
         *comment, piece = pieces[0].split("\n")
@@ -37,6 +39,8 @@ def _without(stage: Stage, writer: Writer) -> str:
     if any(s.rates for s in writer.stages):
         return f"learning_rate = constant({writer.rate()}, over = start..end)"
     rate = writer.rate()
+    if sum(s.trains for s in writer.stages) == 1 and (own := commanded.rate(stage, writer)) is not None:
+        return f"# from the training command: the recipe had none of its own\nlearning_rate = {own}"
     # the newer tools started a trainer for each stage, SparseML 1 had one for all of them
     trained = [s for s in writer.stages if s.trains] if writer.document.dialect == LEGACY else [stage]
     lengths = [None if s.length is None else s.length.value for s in trained]

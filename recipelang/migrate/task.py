@@ -31,7 +31,7 @@ def told(document: Document, stages: Sequence[Stage], family: str | None, named:
     found |= {task for pattern, task in _HEADS if any(re.match(pattern, name) for name in named)}
     if not found:
         found = {task for pattern, task in _SCRIPTS if re.search(pattern, document.source.text)}
-    if "sequence_classification" in found and document.command.get("task_name", "").lower() in _REGRESSION:
+    if "sequence_classification" in found and document.command.peek("task_name").lower() in _REGRESSION:
         return None
     return found.pop() if len(found) == 1 else None
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import PurePath
 
-from recipelang.migrate import comments, names
+from recipelang.migrate import commanded, comments, names
 from recipelang.migrate.amounts import Amounts, literal, pruned_alike
 from recipelang.migrate.arguments import Amount
 from recipelang.migrate.comments import hashed
@@ -24,6 +24,8 @@ from recipelang.spec.show import fraction, string
 
 #: a selector that is longer than this is written once
 _LONG = 60
+#: what a folder of models or data is called, and no owner on the Hub
+_FOLDERS = ("checkpoints", "data", "dense", "local", "model", "models", "output", "outputs", "results", "runs", "tmp")
 _LAYER = re.compile(r"(.*\.)(\d{1,4})", re.ASCII)
 
 
@@ -48,7 +50,8 @@ class Writer:
         self.drops = {stage.name: self._drop(stage) for stage in self.stages}  # selectors count what they leave
         claims = self._claims()
         blocks = [self._stage(stage) for stage in self.stages]
-        parts = [self._head(), self._parameters(), model, *blocks, self._evaluate(), *claims]
+        seed = commanded.seed(self)
+        parts = [self._head(), self._parameters(), seed, model, *blocks, self._evaluate(), *claims]
         self._tell_computed()
         return format("\n\n".join(part for part in parts if part) + "\n")
 
@@ -91,7 +94,7 @@ class Writer:
 
     def _model(self) -> str:
         command = self.document.command
-        base = _hub(command.get("model_name_or_path", ""), {"bert-base-uncased": "google-bert/bert-base-uncased"})
+        base = self._hub("model_name_or_path", {"bert-base-uncased": "google-bert/bert-base-uncased"})
         self.ask("base", "model", "The model to start from, which the original left to the command line.", base)
         task = self.task
         if task is None:
@@ -99,13 +102,15 @@ class Writer:
             task = self.ask("task", f"one_of({known})", "What the model is trained for: the original does not say.")
         lines = [f"model {{\n  base = base\n  task = {task}\n}}"]
         if any(s.mode == "train" or _looks_at_data(s) for s in self.stages):
-            source = _hub(command.get("dataset_name", ""), {"squad": "rajpurkar/squad"})
+            source = self._hub("dataset_name", {"squad": "rajpurkar/squad"})
             self.ask("source", "dataset", "The data, which the original left to the command line.", source)
             rest = [
-                f"{ours} = {command[theirs]} tokens"
+                f"{ours} = {told} tokens"
                 for ours, theirs in (("max_length", "max_seq_length"), ("stride", "doc_stride"))
-                if command.get(theirs, "").isdigit() and int(command[theirs]) > 0
+                if (told := command.whole(theirs)) is not None
             ]
+            if re.fullmatch(r"[\w.-]+", config := command.get("dataset_config_name"), re.ASCII):
+                rest.insert(0, f"config = {string(config)}")
             lines.append("data {\n  " + "\n  ".join(["source = source", *rest]) + "\n}")
         return "\n\n".join(lines)
 
@@ -125,6 +130,7 @@ class Writer:
         else:
             body += [f"length = {self._length(stage)}", f"batch = {self._batch()}", learning_rate(stage, self)]
             body += ["compat = sparseml_1"] if self.compat else []
+            body += commanded.settings(stage, self.document.command)
             if stage.weight_decay is not None:
                 decay = self.amounts.text(stage.weight_decay)  # which it set in every group of the optimizer
                 body.append(f"optimizer = adamw(weight_decay = {decay}, no_decay = nothing)")
@@ -134,25 +140,42 @@ class Writer:
             if parts:
                 self.places[stage.name, kind, ""] = parts[0]
         blocks += [self._distill(d, stage) for d in stage.distills]
+        blocks += [commanded.distillation(self)] if stage.trains else []
         return "\n".join([f"stage {stage.name} {{", *body, *("\n" + b for b in blocks if b), "}"])
 
     def _length(self, stage: Stage) -> str:
         if stage.length is not None:
+            self.document.command.get("num_train_epochs")  # the recipe's own length replaced it
             return self.amounts.text(stage.length)
         name = "length" if len([s for s in self.stages if s.mode == "train"]) == 1 else f"length_{stage.name}"
-        return self.ask(name, "span", "Length of the training, which the original left to the command line.")
+        doc = "Length of the training, which the original left to the command line."
+        return self.ask(name, "span", doc, commanded.length(self) if name == "length" else None)
 
     def _batch(self) -> str:
-        told = self.document.command.get("per_device_train_batch_size", "")
-        default = told if told.isdigit() and int(told) > 0 else None
+        default = commanded.batch(self.document.command)
         return self.ask("batch", "int", "Examples of a step, which the original left to the command line.", default)
 
     def rate(self) -> str:
-        told = self.document.command.get("learning_rate", "")
-        default = None
-        if re.fullmatch(r"\d+(\.\d+)?(e-?\d{1,2})?", told):
-            default = fraction(Fraction(told))
+        told = self.document.command.number("learning_rate")
+        default = None if told is None else fraction(Fraction(told))
         return self.ask("learning_rate", "number", "The rate that the original was given on the command line.", default)
+
+    def _hub(self, option: str, known: dict[str, str]) -> str | None:
+        """A name of the Hub in the training command; a path on somebody's machine is asked for."""
+        told = self.document.command.get(option)
+        name = known.get(told, told)
+        owner = name.partition("/")[0]
+        if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) and not owner.isupper() and owner.lower() not in _FOLDERS:
+            return string(f"hf://{name}")
+        return None
+
+    def teacher(self) -> None:
+        self.ask(
+            "teacher",
+            "model",
+            "The teacher, which the original left to the command line.",
+            self._hub("distill_teacher", {}),
+        )
 
     def _drop(self, stage: Stage) -> str:
         if not stage.drops:
@@ -254,7 +277,7 @@ class Writer:
         return f"{hashed(freeze.comment)}freeze {name} {{\ntargets = {selector}{until}\n}}" if selector else ""
 
     def _distill(self, distill: Distill, stage: Stage) -> str:
-        self.ask("teacher", "model", "The teacher, which the original left to the command line.")
+        self.teacher()
         hardness = self.amounts.text(distill.hardness)
         window = distill.window
         start = self.amounts.point(window.start, stage.length, "start")
@@ -308,8 +331,3 @@ def _names(stages: list[Stage]) -> list[str]:
     targets = [t for s in stages for t in (*(p.targets for p in s.prunes), *(f.targets for f in s.freezes))]
     layers = [name for s in stages for d in s.drops for name in d.layers]
     return [n for t in targets for n in (*t.names, *t.ignored)] + layers
-
-
-def _hub(told: str, known: dict[str, str]) -> str | None:
-    name = known.get(told, told)
-    return string(f"hf://{name}") if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) and "$" not in name else None
