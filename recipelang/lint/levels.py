@@ -11,9 +11,12 @@ from typing import cast
 from recipelang.lint.registry import CODES, DEFAULTS, LEVELS, Level, code_of
 from recipelang.source import Diagnostic, Label, RecipeError, Source, Span, fail
 from recipelang.source.suggest import closest
+from recipelang.storage.reading import Unreadable, read_bytes
 
 FILE = "recipelang.toml"
 MAX_BYTES = 64 * 1024
+#: in a line
+_DOTS = 16
 
 
 def levels_for(beside: Path, chosen: Mapping[str, Level]) -> dict[str, Level]:
@@ -38,12 +41,11 @@ def choose(options: Mapping[Level, Iterable[str]]) -> dict[str, Level]:
 
 def _read(file: Path) -> dict[str, Level]:
     try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise fail("E095", f"`{file}` cannot be read", notes=[str(error.strerror or error)]) from None
-    if len(data) > MAX_BYTES:
-        raise fail("E095", f"`{file}` is larger than {MAX_BYTES // 1024} KiB", help="it holds levels of rules only")
+        data = read_bytes(file, MAX_BYTES)
+    except Unreadable as error:
+        raise error.coded("E095", help="it holds levels of rules only") from None
     source = Source(file.name, data.decode("utf-8", "replace").replace("\r\n", "\n"))
+    _not_deep(source)
     try:
         table = tomllib.loads(source.text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -55,6 +57,15 @@ def _read(file: Path) -> dict[str, Level]:
     if not isinstance(rules, dict):
         raise _wrong(_key(source, "lint"), "`lint` is a table", 'write `[lint]`, and below it `L020 = "deny"`')
     return dict(_level(source, word, level) for word, level in rules.items())
+
+
+def _not_deep(source: Source) -> None:
+    """Levels are two names deep; a key of very many parts takes tomllib gigabytes."""
+    start = 0
+    for line in source.text.splitlines(keepends=True):
+        if line.partition("#")[0].count(".") > _DOTS:
+            raise _wrong(Label(source, Span(start, start + len(line.rstrip()))), "this key has too many parts")
+        start += len(line)
 
 
 def _level(source: Source, word: str, level: object) -> tuple[str, Level]:
