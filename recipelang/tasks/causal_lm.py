@@ -37,7 +37,10 @@ SHORTEST = 2
 
 ENDINGS = (".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet")
 _FORMATS = "a `.txt` file is one text; records of the others have a column `text`"
-_PORTION = 1 << 20  # characters encoded at a time
+#: characters encoded at a time, and of a longer text those around a portion that its tokens may hang on
+_PORTION, _AROUND = 1 << 18, 2_000
+#: tokens before and behind a seam that both portions must agree on
+_AGREE = 16
 
 
 @dataclass(frozen=True)
@@ -193,9 +196,15 @@ def joined_blocks(texts: Sequence[str], reader: Reader, length: int) -> np.ndarr
     """Texts one behind the other in rows of `length` tokens, int32; a single shorter row where there is no more."""
     parts: list[np.ndarray] = []
     for some in _portions(texts):
-        for encoded in reader.tokenizer.encode_batch(some, add_special_tokens=False):
-            ids = encoded.ids if reader.end is None or not encoded.ids else [*encoded.ids, reader.end]
-            parts.append(np.asarray(ids, np.int32))
+        if len(some) == 1 and len(some[0]) > _PORTION:
+            found = [_long_text(some[0], reader.tokenizer)]
+        else:
+            encodings = reader.tokenizer.encode_batch(some, add_special_tokens=False)
+            found = [np.asarray(encoded.ids, np.int32) for encoded in encodings]
+        for ids in found:
+            parts.append(ids)
+            if reader.end is not None and len(ids):
+                parts.append(np.asarray([reader.end], np.int32))
     tokens = np.concatenate(parts)
     whole = len(tokens) // length
     if whole:
@@ -205,11 +214,55 @@ def joined_blocks(texts: Sequence[str], reader: Reader, length: int) -> np.ndarr
     return tokens.reshape(1, -1)
 
 
+def _long_text(text: str, tokenizer: Tokenizer) -> np.ndarray:
+    """The tokens of a text, a portion at a time: an encoding takes 200 bytes a character.
+
+    A portion is encoded with some text around it, and tokens are taken by where they begin. Where the tokens around a
+    seam are not the same in both portions, the text is encoded as a whole.
+    """
+    kept: list[np.ndarray] = []
+    before: tuple[np.ndarray, np.ndarray] | None = None
+    for begin, end in _seams(text):
+        low = max(0, begin - _AROUND)
+        encoded = tokenizer.encode(text[low : end + _AROUND], add_special_tokens=False)
+        ids = np.asarray(encoded.ids, np.int32)
+        starts = np.asarray([start for start, _ in encoded.offsets], np.int64) + low
+        del encoded
+        first, last = np.searchsorted(starts, (begin, end))
+        around = _around(ids, starts, first, begin)
+        agree = before is None or all(np.array_equal(a, b) for a, b in zip(before, around, strict=True))
+        if not agree or (np.diff(starts) < 0).any():
+            return np.asarray(tokenizer.encode(text, add_special_tokens=False).ids, np.int32)
+        before = _around(ids, starts, last, end)
+        kept.append(ids[first:last])
+    return np.concatenate(kept)
+
+
+def _around(ids: np.ndarray, starts: np.ndarray, at: int, place: int) -> tuple[np.ndarray, np.ndarray]:
+    near = slice(max(0, at - _AGREE), at + _AGREE)
+    return ids[near], starts[near] - place
+
+
+def _seams(text: str) -> Iterable[tuple[int, int]]:
+    """Portions that end with a line, or else with a word."""
+    begin = 0
+    while len(text) - begin > _PORTION:
+        to = begin + _PORTION
+        end = max(text.rfind("\n", begin + _PORTION // 2, to), 0) or max(text.rfind(" ", begin + _PORTION // 2, to), 0)
+        end = end + 1 if end else to
+        yield begin, end
+        begin = end
+    yield begin, len(text)
+
+
 def _portions(texts: Sequence[str]) -> Iterable[list[str]]:
     """A few texts at a time: encodings take far more memory than tokens."""
     some: list[str] = []
     size = 0
     for text in texts:
+        if some and len(text) > _PORTION:  # it is taken apart by itself
+            yield some
+            some, size = [], 0
         some.append(text)
         size += len(text)
         if size > _PORTION:
