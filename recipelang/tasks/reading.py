@@ -11,6 +11,7 @@ from recipelang.source import fail
 from recipelang.source.suggest import closest
 from recipelang.storage import reading as storage
 from recipelang.storage.reading import Unreadable, Why, open_regular
+from recipelang.tasks.tokenizer_rules import MAX_FILE, check_rules
 
 #: the largest known hold the names of thousands of classes, in less than one
 MAX_CONFIG = 4 * 2**20
@@ -90,9 +91,17 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
     if (folder / "tokenizer.json").exists():
         try:
+            storage.check_regular(folder / "tokenizer.json")
+        except Unreadable as error:
+            raise error.coded("E076") from None
+        if (folder / "tokenizer.json").stat().st_size > MAX_FILE:
+            message = f"`{folder / 'tokenizer.json'}` is larger than {MAX_FILE // 2**20} MiB"
+            raise fail("E076", message, help="take it from its source again")
+        try:
             tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         except Exception as error:  # the library raises bare Exception
             raise fail("E076", f"`{folder / 'tokenizer.json'}` cannot be read", notes=[str(error)[:160]]) from None
+        check_rules(tokenizer, str(folder / "tokenizer.json"))
     elif (folder / "vocab.txt").exists():
         tokenizer = BertWordPieceTokenizer(str(folder / "vocab.txt"))._tokenizer
     else:
