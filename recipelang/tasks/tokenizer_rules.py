@@ -7,13 +7,13 @@ memory. How much longer they can make a text is bounded here before any text is 
 from __future__ import annotations
 
 import base64
-import json
 import re
 import struct
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from recipelang.source import RecipeError, fail
+from recipelang.storage.strict_json import parse_json
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -36,7 +36,11 @@ _PIECES = re.compile(r"\\.|\[(?:\\.|[^\]\\])+\]|\((?:\?[^:()]*:)?|[*+]|\{\d*,\}|
 
 def check_rules(tokenizer: Tokenizer, name: str) -> None:
     """E168 for rules that could take all memory or time, whatever the text."""
-    steps = [*_steps(tokenizer.normalizer), *_steps(tokenizer.pre_tokenizer), *_steps(tokenizer.post_processor)]
+    parts = (tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.post_processor)
+    try:
+        steps = [step for part in parts for step in _steps(part)]
+    except ValueError as error:
+        raise _refused(name, str(error)) from None
     longer, added = 1, 0
     tables = 0
     for step in steps:
@@ -70,7 +74,7 @@ def _steps(part: Any) -> Iterator[dict[str, Any]]:
     """The single rules of a normalizer, a pre-tokenizer or a post-processor, in their order."""
     if part is None:
         return
-    waiting = [json.loads(part.__getstate__())]
+    waiting = [parse_json(part.__getstate__())]
     while waiting:
         step = waiting.pop()
         inner = next((step[key] for key in ("normalizers", "pretokenizers", "processors") if key in step), None)
