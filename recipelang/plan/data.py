@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from recipelang import __version__
 from recipelang.plan.facts import ModelFacts, read_model_facts
 from recipelang.plan.families import label_names
+from recipelang.plan.probe import encoding_fails, fitted
 from recipelang.plan.references import Pins, check_version, is_local, local_path
 from recipelang.plan.remembered import file_digest, remembered
 from recipelang.plan.types import DataPlan, SplitPlan
@@ -327,11 +328,14 @@ def load_split(plan: DataPlan, name: str, model: Path, first: int | None = None)
     examples = load_examples(plan, name)
     if first is not None and not task.BLOCKS:
         examples = examples[:first]
-    features = task.featurize(examples, task.load_tokenizer(model), plan.max_length, plan.stride, plan.labels)
+    tokenizer = task.load_tokenizer(model)
+    with encoding_fails(model):
+        features = task.featurize(examples, tokenizer, plan.max_length, plan.stride, plan.labels)
+    fitting: Any = fitted(features, tokenizer, model, plan.task)
     if plan.task == _WINDOWED and name == "train":
-        features = features.learnable(examples)
+        fitting = fitting.learnable(examples)
     if task.BLOCKS and name == "train" and plan.samples:
-        features = features.some(plan.samples, plan.draw_seed if plan.shuffle else None)
+        fitting = fitting.some(plan.samples, plan.draw_seed if plan.shuffle else None)
     if task.BLOCKS and first is not None:
-        features = features.some(first, None)
-    return examples, features
+        fitting = fitting.some(first, None)
+    return examples, fitting

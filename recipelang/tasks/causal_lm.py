@@ -182,7 +182,7 @@ def load_tokenizer(folder: Path) -> Reader:
     end = reading.model_config(folder).get("eos_token_id")
     if isinstance(end, list):
         end = end[0] if end else None
-    return Reader(tokenizer, end if isinstance(end, int) else None)
+    return Reader(tokenizer, end if isinstance(end, int) and end >= 0 else None)
 
 
 def featurize(

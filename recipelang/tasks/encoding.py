@@ -40,8 +40,9 @@ def load_reader(folder: Path) -> Reader:
 def pad_id(config: dict[str, Any], tokenizer: Tokenizer) -> int:
     """The config's, else the tokenizer's by its usual names, else the end token: padding is masked, whatever it is."""
     end = config.get("eos_token_id")
-    known = (config.get("pad_token_id"), *map(tokenizer.token_to_id, _PADS), end[0] if isinstance(end, list) else end)
-    return next((int(i) for i in known if isinstance(i, int)), 0)
+    own = config.get("pad_token_id", 1 if config.get("model_type") == "roberta" else None)  # it counts positions by it
+    known = (own, *map(tokenizer.token_to_id, _PADS), *(end if isinstance(end, list) else [end]))
+    return next((int(i) for i in known if isinstance(i, int) and i >= 0), 0)  # older tools write -1 for none
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Rows:
     pad_id: int
     words: np.ndarray | None = None  # [all] int32: the word that a token begins, -1: none. Every token has a label then
     names: tuple[str, ...] = ()  # of the classes
+    limit: int = 0  # tokens that a batch is never wider than; 0: as wide as a multiple of 8
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -78,10 +80,11 @@ class Rows:
         return (self.tokens, *(() if self.types is None else (self.types,)), self.starts, self.sizes)
 
     def batch(self, rows: Sequence[int] | np.ndarray, width: int | None = None, draw: int = 0) -> dict[str, np.ndarray]:
-        """Padded to the longest row rounded up to a multiple of 8, or to `width`."""
+        """Padded to the longest row rounded up to a multiple of 8, though not beyond `limit`, or to `width`."""
         rows = np.asarray(rows)
         sizes = self.sizes[rows]
-        width = width or -(-int(sizes.max()) // 8) * 8
+        longest = int(sizes.max())
+        width = width or min(-(-longest // 8) * 8, max(longest, self.limit or longest + 8))
         mask = np.arange(width) < sizes[..., None]
         places = (self.starts[rows][..., None] + np.arange(width))[mask]
 
@@ -117,7 +120,7 @@ def rows_of(
         ids.append(np.asarray(encoding.ids, np.int32))
         if reader.types:
             types.append(np.asarray(encoding.type_ids, np.int8))
-    return joined(ids, types, np.asarray(labels, np.int64), reader.pad_id, choices)
+    return joined(ids, types, np.asarray(labels, np.int64), reader.pad_id, choices, max_length)
 
 
 def joined(
@@ -126,9 +129,11 @@ def joined(
     labels: np.ndarray,
     pad_id: int,
     choices: int | None = None,
+    limit: int = 0,
 ) -> Rows:
     sizes = np.array([len(i) for i in ids], np.int32)
     starts = np.concatenate([[0], np.cumsum(sizes[:-1], dtype=np.int64)])
     if choices is not None:
         starts, sizes = starts.reshape(-1, choices), sizes.reshape(-1, choices)
-    return Rows(np.concatenate(ids), np.concatenate(types) if types else None, starts, sizes, labels, pad_id)
+    kinds = np.concatenate(types) if types else None
+    return Rows(np.concatenate(ids), kinds, starts, sizes, labels, pad_id, limit=limit)

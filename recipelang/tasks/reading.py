@@ -12,6 +12,7 @@ from recipelang.source.suggest import closest
 from recipelang.storage import reading as storage
 from recipelang.storage.reading import Unreadable, Why, open_regular
 from recipelang.tasks.tokenizer_rules import MAX_FILE, check_rules
+from recipelang.tasks.wordpiece import from_vocabulary
 
 #: the largest known hold the names of thousands of classes, in less than one
 MAX_CONFIG = 4 * 2**20
@@ -87,28 +88,34 @@ def model_config(folder: Path) -> dict[str, Any]:
 
 def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer of a model folder, without the truncation and padding its file may ask for."""
-    from tokenizers import BertWordPieceTokenizer, Tokenizer
-
     if (folder / "tokenizer.json").exists():
-        try:
-            storage.check_regular(folder / "tokenizer.json")
-        except Unreadable as error:
-            raise error.coded("E076") from None
-        if (folder / "tokenizer.json").stat().st_size > MAX_FILE:
-            message = f"`{folder / 'tokenizer.json'}` is larger than {MAX_FILE // 2**20} MiB"
-            raise fail("E076", message, help="take it from its source again")
-        try:
-            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        except Exception as error:  # the library raises bare Exception
-            raise fail("E076", f"`{folder / 'tokenizer.json'}` cannot be read", notes=[str(error)[:160]]) from None
-        check_rules(tokenizer, str(folder / "tokenizer.json"))
+        tokenizer = _from_json(folder / "tokenizer.json")
     elif (folder / "vocab.txt").exists():
-        tokenizer = BertWordPieceTokenizer(str(folder / "vocab.txt"))._tokenizer
+        tokenizer = from_vocabulary(folder)
     else:
         there = ", ".join(sorted(p.name for p in folder.iterdir())[:12])
         raise fail(
             "E076", f"`{folder}` holds no tokenizer", notes=[f"it holds {there}"], help="tokenizer.json is needed"
         )
+    largest = max(tokenizer.get_vocab().values(), default=0)
+    if largest >= 2**31:
+        notes = [f"one has the number {largest:,}", f"the folder is {folder}"]
+        raise fail("E189", "a token has a number beyond 32 bits", help="copy or download the model again", notes=notes)
     tokenizer.no_padding()
     tokenizer.no_truncation()
+    return tokenizer
+
+
+def _from_json(path: Path) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_buffer(storage.read_bytes(path, MAX_FILE))
+    except Unreadable as error:
+        raise error.coded("E076", help="take it from its source again") from None
+    except BaseException as error:  # the library raises bare Exception, and panics beside it
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise fail("E076", f"`{path}` cannot be read", notes=[str(error)[:160]]) from None
+    check_rules(tokenizer, str(path))
     return tokenizer

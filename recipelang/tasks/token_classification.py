@@ -163,7 +163,7 @@ def featurize(
         words.append(np.where(first, numbers, -1).astype(np.int32))
         tags.append(np.where(first, right[numbers], _IGNORED).astype(np.int64))
     rows = encoding.joined(ids, types if tokenizer.types else [], np.concatenate(tags), tokenizer.pad_id)
-    return replace(rows, words=np.concatenate(words), names=tuple(names))
+    return replace(rows, words=np.concatenate(words), names=tuple(names), limit=max_length)
 
 
 def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:

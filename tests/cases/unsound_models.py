@@ -83,6 +83,22 @@ def two_heads(monkeypatch: pytest.MonkeyPatch) -> None:
     configured(tie_word_embeddings=True)(monkeypatch)
 
 
+def one_more_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after `add_tokens`, without a resized table."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file("model/tokenizer.json")
+    tokenizer.add_tokens(["lima"[:2]])
+    tokenizer.save("model/tokenizer.json")
+
+
+def vocabulary_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `vocab.txt` that is not the one that added tokens were numbered for."""
+    Path("model/tokenizer.json").unlink()
+    Path("model/vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\ngold\n", "utf-8")
+    Path("model/added_tokens.json").write_text('{"<city>": 24}', "utf-8")
+
+
 UNSOUND: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "a masked language model": masked_lm,
     "the config gives its width as a list": configured(hidden_size=[32]),
@@ -95,4 +111,6 @@ UNSOUND: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "the weights hold two heads": two_heads,
     "a weight is not a number": weights(not_a_number),
     "the model folder holds an adapter": with_adapter,
+    "the tokenizer has one token more": one_more_token,
+    "the vocabulary is another model's": vocabulary_of_another,
 }
