@@ -54,6 +54,8 @@ def full(recipe: Recipe, plan: Plan, width: int) -> RenderableType:
     """All that `recipelang plan` prints, for a terminal of `width` columns."""
     table = _grid()
     table.add_row("model", _model(plan))
+    if plan.model.left_out:
+        table.add_row("left out", f"{len(plan.model.left_out):,} of the weights' tensors: {_some(plan.model.left_out)}")
     table.add_row("data", _data(plan))
     for data in plan.data:
         for name, told in _meaning(plan, data):
@@ -95,6 +97,10 @@ def _model(plan: Plan) -> str:
         size += f" in {len(m.drop.keep)} of {m.drop.layers} layers"
     head = ", a new head" if m.fresh_head else ""
     return f"{clean(_tail(m.ref))} ({m.family}, {size}), {m.task.replace('_', ' ')}{_classes(m.labels)}{head}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(clean(n[:60]) for n in names[:3]) + (", …" if len(names) > 3 else "")
 
 
 def _classes(labels: Sequence[str]) -> str:

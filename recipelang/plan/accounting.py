@@ -152,7 +152,7 @@ def _whole_numbers(folder: Path, config: Mapping[str, Any], header: Mapping[str,
     if beside:
         raise _codes(folder, [f"the folder holds {beside[0]}"])
     if codes := [n for n in header if _CODES.fullmatch(n)]:
-        raise _codes(folder, [f"the weights hold {_listed(codes)}: scales or codes of quantised weights"])
+        raise _codes(folder, [f"the weights hold {listed(codes)}: scales or codes of quantised weights"])
 
 
 def _codes(folder: Path, notes: list[str], field: str = "") -> RecipeError:
@@ -176,7 +176,7 @@ def _plain_names(folder: Path, header: Mapping[str, Entry]) -> None:
         help = 'apply each mask where it was made (`prune.remove(module, "weight")`), and save the model again'
         if not masked:
             help = "remove the parametrisation where it was made, and save the model again"
-        notes = [f"the weights hold {_listed(parts)}", f"the folder is {folder}"]
+        notes = [f"the weights hold {listed(parts)}", f"the folder is {folder}"]
         message = "the weights are stored apart from their masks" if masked else "the weights are stored in factors"
         raise fail("E183", message, help=help, notes=notes)
 
@@ -213,7 +213,7 @@ def _has_words(
     """A language model whose head is drawn at random says nothing: E185."""
     if not fresh:
         return
-    notes = [f"they lack {_listed(fresh)}", f"the folder is {folder}"]
+    notes = [f"they lack {listed(fresh)}", f"the folder is {folder}"]
     help = f"name a model that was saved with its head, or another task than `{task}`"
     if any(n.endswith(("lm_head.weight", "decoder.weight", "vocab_projector.weight")) for n in fresh):
         help = 'if the head is the embeddings, say so: `"tie_word_embeddings": true` in config.json'
@@ -247,7 +247,7 @@ def _left(
         else:
             strangers.append(name)
     if surplus:
-        notes = [f"they hold {_listed(surplus)}; without {'them' if len(surplus) > 1 else 'it'} this is another model"]
+        notes = [f"they hold {listed(surplus)}; without {'them' if len(surplus) > 1 else 'it'} this is another model"]
         bias = "attention_bias" if ".self_attn." in surplus[0] else "mlp_bias"
         if family == "llama" and surplus[0].endswith("_proj.bias"):
             notes.append(f'config.json may lack `"{bias}": true`')
@@ -258,6 +258,7 @@ def _left(
     return left_out, strangers
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """The first three of them, and how many more there are."""
     more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
     return ", ".join(f"`{n[:100]}`" for n in names[:3]) + more

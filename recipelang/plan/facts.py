@@ -126,7 +126,10 @@ def read_model_facts(path: Path, task: str, labels: Sequence[str] = (), *, new_h
 def model_digest(path: Path, *, anew: bool = False) -> str:
     """sha256 over config, weights and tokenizer: all that decides what comes out. `anew`: nothing remembered is used."""
     total = hashlib.sha256()
-    tokenizer = [n for n in ("tokenizer.json", "vocab.txt") if (path / n).is_file()]
+    names = ["tokenizer.json", "vocab.txt"]
+    if not (path / "tokenizer.json").exists():  # a vocabulary alone does not say how texts are read
+        names += ["tokenizer_config.json", "added_tokens.json"]
+    tokenizer = [n for n in names if (path / n).is_file()]
     for name in ("config.json", *weight_files(path), *tokenizer):
         total.update(f"{name}\0{file_digest(path / name, anew=anew)}\n".encode())
     return "sha256:" + total.hexdigest()

@@ -19,6 +19,7 @@ from recipelang.plan.memory import peak_memory
 from recipelang.plan.processor import emulates_bf16
 from recipelang.plan.prunes import Prunes
 from recipelang.plan.references import Pins, locate_model
+from recipelang.plan.remarks import remarks
 from recipelang.plan.types import (
     ClaimPlan,
     DataPlan,
@@ -115,6 +116,8 @@ class Resolver(Context):
                 drop=self.dropped,
                 fresh_head=not facts.has_head,
                 redrawn=facts.redrawn,
+                left_out=(*facts.left_out, *facts.strangers),
+                tied=next((t.name for t in self.facts.tensors if t.tied), None),
                 labels=facts.labels,
             ),
             data=tuple(data),
@@ -138,6 +141,7 @@ class Resolver(Context):
             locate_model(model.base, self.beside, self.pins.get(model.base) or model.revision), model.task
         )
         check_weights(facts)
+        self.found.extend(remarks(facts, self.recipe.label("model.base")))
         return facts
 
     def _used(self) -> dict[str, set[str]]:
@@ -474,6 +478,11 @@ class Resolver(Context):
         if theirs != ours:
             help, notes = "choose a teacher with the student's tokenizer", [f"teacher {theirs}, student {ours} tokens"]
             raise fail("E080", "teacher and student have different vocabularies", help=help, notes=notes)
+        theirs, ours = (f.config.get("type_vocab_size", 2) for f in (facts, self.facts))
+        if facts.family in ("bert", "roberta") and self.facts.family in ("bert", "roberta") and theirs < ours:
+            notes = [f"teacher {theirs}, student {ours} kinds: the first and the second of a pair are two"]
+            help = "choose a teacher of the student's family"
+            raise fail("E080", "the teacher knows fewer kinds of text", help=help, notes=notes)
         theirs, ours = label_count(facts.config), label_count(self.facts.config)
         if theirs != ours:
             help, notes = "choose a teacher of the same task", [f"teacher {theirs}, student {ours} labels"]

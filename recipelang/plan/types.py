@@ -46,6 +46,8 @@ class ModelPlan(Frozen):
     redrawn: tuple[str, ...] = Field(
         default=(), description="parameters that the weights hold for other classes, or another task: drawn anew"
     )
+    left_out: tuple[str, ...] = Field(default=(), description="tensors of the weights that the model has no use for")
+    tied: str | None = Field(default=None, description="the matrix that is both the embeddings and the head")
     labels: tuple[str, ...] = Field(default=(), description="names of the classes, in the order of the head's outputs")
     digest: str = Field(default="", description="sha256 of the weights and the config")
     family: str = ""

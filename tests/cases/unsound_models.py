@@ -83,6 +83,10 @@ def two_heads(monkeypatch: pytest.MonkeyPatch) -> None:
     configured(tie_word_embeddings=True)(monkeypatch)
 
 
+def another_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("model/consolidated.safetensors").write_bytes(WEIGHTS.read_bytes())
+
+
 def one_more_token(monkeypatch: pytest.MonkeyPatch) -> None:
     """As after `add_tokens`, without a resized table."""
     from tokenizers import Tokenizer
@@ -111,6 +115,9 @@ UNSOUND: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "the weights hold two heads": two_heads,
     "a weight is not a number": weights(not_a_number),
     "the model folder holds an adapter": with_adapter,
+    "the config has no padding token": configured(pad_token_id=-1),
+    "the config names code": configured(auto_map={"AutoModel": "modeling_mine.Mine"}),
+    "another copy of the weights": another_copy,
     "the tokenizer has one token more": one_more_token,
     "the vocabulary is another model's": vocabulary_of_another,
 }

@@ -15,7 +15,25 @@ from recipelang.tasks.squad_format import Example
 from tests.model_folders import configure, make_folder
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-VOCABULARY = [*SPECIAL, "a", "b", "é", "e", "E", "É", "##e", "##é", "hello", "Hello", "中", "<", ">", "tag", "\u2028", "x"]
+VOCABULARY = [
+    *SPECIAL,
+    "a",
+    "b",
+    "é",
+    "e",
+    "E",
+    "É",
+    "##e",
+    "##é",
+    "hello",
+    "Hello",
+    "中",
+    "<",
+    ">",
+    "tag",
+    "\u2028",
+    "x",
+]
 TEXTS = ["Hello hello É é e", "aé [MASK] b", "中中 a", "hello<tag>b x <t> x", "\u2028 a", "", "  a  "]
 
 
@@ -44,7 +62,11 @@ def token(content, **flags):
         {"tokenize_chinese_chars": False},
         {"cls_token": "<", "sep_token": ">"},
         {"added_tokens_decoder": {str(len(VOCABULARY)): token("<tag>")}},
-        {"added_tokens_decoder": {str(len(VOCABULARY) + i): token(t, special=i == 0) for i, t in enumerate(["<t>", "lo"])}},
+        {
+            "added_tokens_decoder": {
+                str(len(VOCABULARY) + i): token(t, special=i == 0) for i, t in enumerate(["<t>", "lo"])
+            }
+        },
         {"added_tokens_decoder": {"13": token("hello", rstrip=True)}},
     ],
     ids=str,
@@ -107,7 +129,10 @@ def test_tokenizers_that_cannot_be_read(tmp_path):
     assert code("tokenizer.json", lambda p: p.write_text("{}")) == "E076"
     assert code("tokenizer.json", lambda p: p.write_text("[" * 100_000)) == "E076"
     assert code("vocab.txt", lambda p: p.write_bytes(b"\xff\xfe")) == "E076"
-    far = {"version": "1.0", "model": {"type": "WordLevel", "vocab": {"[UNK]": 1, "far": 2**32 - 1}, "unk_token": "[UNK]"}}
+    far = {
+        "version": "1.0",
+        "model": {"type": "WordLevel", "vocab": {"[UNK]": 1, "far": 2**32 - 1}, "unk_token": "[UNK]"},
+    }
     assert code("tokenizer.json", lambda p: p.write_text(json.dumps(far))) == "E189"
 
 
@@ -166,7 +191,7 @@ def test_one_kind_of_text_takes_pairs(bert):
     """A table of one row: the second text of a pair is of the only kind there is."""
     words(bert, numbered("a"))
     configure(bert, type_vocab_size=1)
-    features, reader = rows(bert, [("a", "a")])
+    features, _ = rows(bert, [("a", "a")])
     assert features.types is None
     tokenizer = reading.load_tokenizer(bert)
     made = question_answering.featurize([Example("1", "a a", "a", ("a",), (0,))], tokenizer, 16, 4)
