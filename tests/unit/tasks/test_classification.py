@@ -206,7 +206,7 @@ def test_a_word_is_judged_by_its_first_token_and_cut_words_are_missed(tmp_path, 
     assert names == ("B-LOC", "O")
     features = tc.featurize(found, tc.load_tokenizer(model), 7, 0, names)
     labels = features.batch([0])["labels"][0].tolist()
-    assert labels == [-100, 1, 0, -100, -100, 1, -100, -100]  # `seine-paris` has three tokens, `peru` no room
+    assert labels == [-100, 1, 0, -100, -100, 1, -100]  # `seine-paris` has three tokens, `peru` no room
     said = np.full((2, 8), -np.inf, np.float32)
     said[:, :7] = [[9, 1, 0, 9, 9, 1, 9], [9, 1, 9, 9, 9, 9, 9]]
     assert tc.measure({"said": said}, features, found) == {"f1": 2 / 3, "accuracy": 4 / 5}
