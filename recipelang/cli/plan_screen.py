@@ -55,7 +55,9 @@ def full(recipe: Recipe, plan: Plan, width: int) -> RenderableType:
     table = _grid()
     table.add_row("model", _model(plan))
     if plan.model.left_out:
-        table.add_row("left out", f"{len(plan.model.left_out):,} of the weights' tensors: {_some(plan.model.left_out)}")
+        table.add_row(
+            "left out", f"{len(plan.model.left_out):,} of the weights' tensors: {_first(plan.model.left_out)}"
+        )
     table.add_row("data", _data(plan))
     for data in plan.data:
         for name, told in _meaning(plan, data):
@@ -99,7 +101,7 @@ def _model(plan: Plan) -> str:
     return f"{clean(_tail(m.ref))} ({m.family}, {size}), {m.task.replace('_', ' ')}{_classes(m.labels)}{head}"
 
 
-def _some(names: Sequence[str]) -> str:
+def _first(names: Sequence[str]) -> str:
     return ", ".join(clean(n[:60]) for n in names[:3]) + (", …" if len(names) > 3 else "")
 
 

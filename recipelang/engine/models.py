@@ -13,6 +13,7 @@ from torch import nn
 
 from recipelang.engine.memory import is_out_of_memory
 from recipelang.engine.seeds import stream
+from recipelang.plan.accounting import COPIES
 from recipelang.plan.facts import read_model_facts
 from recipelang.plan.types import ModelPlan, Plan
 from recipelang.source import RecipeError, fail
@@ -78,7 +79,8 @@ def load_model(folder: Path, plan: ModelPlan, seed: int, redrawn: Sequence[str] 
             )
             for name in redrawn:
                 _draw(model.get_parameter(name), config)
-    if lost := sorted(set(read["missing_keys"]) - set(facts.fresh)):
+    tied = COPIES[facts.family] if any(t.tied for t in facts.tensors) else ()
+    if lost := sorted(set(read["missing_keys"]) - {*facts.fresh, *tied}):
         raise _another_model(folder, [f"`{n}` was planned to be read, and would be drawn at random" for n in lost[:3]])
     expected = {*facts.left_out, *facts.strangers, *(copy for copy, _ in facts.copies)}
     if lost := sorted(set(read["unexpected_keys"]) - expected):

@@ -22,7 +22,7 @@ FLOATS = ("F64", "F32", "F16", "BF16")
 #: what the names of a family's body begin with; a folder saved without a head leaves it out
 _BODY = {"bert": "bert", "roberta": "roberta", "distilbert": "distilbert", "llama": "model"}
 #: matrices that language models tie to their word embeddings, and biases tied to others, where they are stored as well
-_COPIES = {
+COPIES = {
     "bert": ("cls.predictions.decoder.weight", "cls.predictions.decoder.bias"),
     "roberta": ("lm_head.decoder.weight", "lm_head.decoder.bias"),
     "distilbert": ("vocab_projector.weight",),
@@ -75,7 +75,7 @@ def account(
     _whole_numbers(folder, config, header)
     _plain_names(folder, header)
     tied = is_tied(config, task)
-    copies = [n for n in _COPIES[family] if n in header] if tied else []
+    copies = [n for n in COPIES[family] if n in header] if tied else []
     stored: dict[str, str] = {}
     for tensor in tensors:
         names = _spellings(tensor.name, prefix)
@@ -104,8 +104,7 @@ def account(
             del stored[tensor.name]
         elif new_head and "head" in tensor.roles and tensor.drawn:
             redrawn.append(tensor.name)
-    if task in ("causal_lm", "masked_lm"):
-        _has_words(folder, family, task, tensors, fresh)
+    _has_words(folder, fresh)
     used = {*stored.values(), *copies}
     rest = [n for n in header if n not in used]
     left_out, strangers = _left(folder, family, config, prefix, tensors, rest, set(fresh))
@@ -207,17 +206,19 @@ def _same_depth(folder: Path, tensors: tuple[TensorFact, ...], header: Mapping[s
                 raise fail("E076", f"the weights have more than the {last + 1} layers of the config", notes=[note])
 
 
-def _has_words(
-    folder: Path, family: str, task: str, tensors: tuple[TensorFact, ...], fresh: list[str]
-) -> None:  # fmt: skip
-    """A language model whose head is drawn at random says nothing: E185."""
-    if not fresh:
-        return
-    notes = [f"they lack {listed(fresh)}", f"the folder is {folder}"]
-    help = f"name a model that was saved with its head, or another task than `{task}`"
-    if any(n.endswith(("lm_head.weight", "decoder.weight", "vocab_projector.weight")) for n in fresh):
-        help = 'if the head is the embeddings, say so: `"tie_word_embeddings": true` in config.json'
-    raise fail("E185", "the weights hold no head of a language model", help=help, notes=notes)
+#: what turns hidden states into words, where it is a matrix of its own
+_WORDS = ("lm_head.weight", "decoder.weight", "vocab_projector.weight")
+
+
+def _has_words(folder: Path, fresh: list[str]) -> None:
+    """E185 for a language model whose matrix from states to words would be drawn at random, and would say nothing.
+
+    What stands before a tied matrix may be new, as the head of any task.
+    """
+    if lost := [n for n in fresh if n.endswith(_WORDS)]:
+        notes = [f"they lack `{lost[0]}`", f"the folder is {folder}"]
+        help = 'name a model saved with its head; if that is the embeddings, write `"tie_word_embeddings": true` in config.json'
+        raise fail("E185", "the weights hold no head of a language model", help=help, notes=notes)
 
 
 def _left(
@@ -227,7 +228,7 @@ def _left(
     """What the files hold beyond the model, if that may be left out: heads of other tasks, and what is no part of it."""
     if not rest:
         return [], []
-    heads = {*_OTHER_HEADS, *_COPIES[family]}
+    heads = {*_OTHER_HEADS, *COPIES[family]}
     for task in TASKS[family]:
         heads |= {t.name for t in FAMILIES[family]({**config, "tie_word_embeddings": False}, task) if t.drawn}
     heads |= {n.removeprefix(prefix) for n in heads}

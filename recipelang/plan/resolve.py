@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 
 from recipelang.plan import calibration, compat, controls, match as matching, reading, schedule
+from recipelang.plan.accounting import listed
 from recipelang.plan.context import Context
 from recipelang.plan.data import ClassFacts, plan_data, understand, with_labels
 from recipelang.plan.distill import plan_term
@@ -88,6 +89,7 @@ class Resolver(Context):
         if not self._measures_what_it_can():
             return None
         stages = self._stages()
+        self._warn_of_random_head()
         selections = self._selections()
         if self.found.errors:
             return None
@@ -247,6 +249,17 @@ class Resolver(Context):
             help = "add `prune NAME { targets = @linear & @encoder ... }` if weights should become zero"
             self.found.add(Diagnostic("W103", "this recipe prunes nothing", at, help=(help,)))
         return planned
+
+    def _warn_of_random_head(self) -> None:
+        """One shot changes no head, so a new one leaves the run as it was drawn."""
+        if self.facts.has_head or any(s.mode != "one_shot" for s in self.recipe.stages):
+            return
+        names = [t.name for t in self.facts.tensors if "head" in t.roles and t.name in self.facts.fresh]
+        notes = (f"the weights hold no {listed(names)} for {self.facts.task.replace('_', ' ')}",)
+        help = ("name a model that was fine-tuned for the task, or train the head in a stage before",)
+        at = self.recipe.label("model.base")
+        message = "the head is drawn at random, and no stage trains it"
+        self.found.add(Diagnostic("W173", message, at, notes=notes, help=help))
 
     def _stage(self, index: int, spec: StageSpec) -> StagePlan | None:
         path = f"stage.{spec.name}"

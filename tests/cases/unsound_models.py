@@ -106,6 +106,7 @@ def vocabulary_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
 UNSOUND: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "a masked language model": masked_lm,
     "the config gives its width as a list": configured(hidden_size=[32]),
+    "the config unties the head": configured(tie_word_embeddings=False),
     "the config has three heads": configured(num_attention_heads=3),
     "the weights are quantised": weights(quantised),
     "the weights are those of a compiled model": weights(prefixed),
