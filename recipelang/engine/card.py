@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recipelang.engine.run_record import EMPTY, emptied, measured_on
 from recipelang.engine.statement import STATEMENT, read_origin
 from recipelang.plan.types import Plan
 from recipelang.source.render import clean
@@ -40,7 +41,7 @@ def card(plan: Plan, record: Mapping[str, Any], out: Path) -> str:
     lines.append(f"Made from `{_cell(_base(plan, origin))}` by recipelang; the recipe is in `recipe/`.")
     if plan.rehearsal:
         lines += ["", f"**A rehearsal: only the first {plan.rehearsal} steps of every stage were run.**"]
-    lines += _measured(record) + _claims(record) + _reported(origin) + _layers(plan, record) + _recipe(out)
+    lines += _measured(plan, record) + _claims(record) + _reported(origin) + _layers(plan, record) + _recipe(out)
     lines += ["", f"Spec digest: `{plan.spec_digest}`", ""]
     return "\n".join(lines)
 
@@ -82,7 +83,9 @@ def _index(plan: Plan, record: Mapping[str, Any], pipeline: str | None) -> list[
         for metric in evaluation.metrics:
             value = record["metrics"].get(f"{evaluation.name}.{metric}")
             if value is not None:
-                lines += [f"    - type: {metric}", f"      value: {value!r}", f"      name: {_json(metric)}"]
+                on = measured_on(plan, f"{evaluation.name}.{metric}")
+                named = f"{metric}, on {on}" if on else metric
+                lines += [f"    - type: {metric}", f"      value: {value!r}", f"      name: {_json(named)}"]
         lines += ["    source:", "      name: run statement", f"      url: recipe/{STATEMENT}"]
     return lines
 
@@ -106,12 +109,16 @@ def _json(text: str) -> str:
 
 
 # ------------------------------------------------------------------------- body
-def _measured(record: Mapping[str, Any]) -> list[str]:
+def _measured(plan: Plan, record: Mapping[str, Any]) -> list[str]:
     lines = ["", "## Measured", "", "| what | value |", "|---|---|"]
-    lines += [f"| `{_cell(n)}` | {metric_text(n, v)} |" for n, v in record["metrics"].items()]
+    for name, value in record["metrics"].items():
+        on = measured_on(plan, name)
+        lines.append(f"| `{_cell(name)}`{f', on {on}' if on else ''} | {metric_text(name, value)} |")
     sparsity = record["sparsity"]
     lines.append(f"| sparsity of the pruned tensors | {sparsity['targets']:.2%} |")
     lines.append(f"| sparsity of all parameters | {sparsity['all_parameters']:.2%} |")
+    if names := emptied(plan.stages, sparsity["tensors"]):
+        lines.append(f"| pruned matrices that are at least {EMPTY:.0%} zero | {len(names):,} |")
     return lines
 
 

@@ -72,7 +72,7 @@ class Measurements:
     zeros: dict[str, int] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     selections: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    #: tensor -> the patterns of the plan that its zeros keep to, each with its size
+    #: tensor -> the patterns that its zeros keep to, each with its size: those of the plan, then the usual ones
     patterns: dict[str, tuple[tuple[str, tuple[int, int]], ...]] = field(default_factory=dict)
 
     def _names(self, selector: sel.Selector) -> tuple[str, ...]:
@@ -85,9 +85,9 @@ class Measurements:
 
     def pattern(self, selector: sel.Selector) -> tuple[str, tuple[int, int]]:
         """The pattern that all matrices of a selector keep to; `unstructured` when there is none."""
-        kept = [set(self.patterns.get(n, ())) for n in self._names(selector)]
-        common = set.intersection(*kept) if kept else set()
-        return min(common, default=("unstructured", (0, 0)))
+        kept = [self.patterns.get(n, ()) for n in self._names(selector)] or [()]
+        common = set.intersection(*map(set, kept))
+        return next((p for p in kept[0] if p in common), ("unstructured", (0, 0)))
 
     def parameters(self, selector: sel.Selector) -> int:
         return sum(self.sizes[n] for n in self._names(selector))

@@ -33,7 +33,7 @@ from recipelang.engine.models import load_model
 from recipelang.engine.order import drawn
 from recipelang.engine.position import Position, Session
 from recipelang.engine.records import RECORD, Interrupted, Measurements, Reporter, Result
-from recipelang.engine.run_record import body, counted, told_of
+from recipelang.engine.run_record import body, counted, emptied, told_of, warn_of_emptied
 from recipelang.engine.seeds import stream
 from recipelang.engine.sessions import environments, resumed, session
 from recipelang.engine.sources import same_data, same_model, unchanged
@@ -44,9 +44,9 @@ from recipelang.modifiers.prune import fits_shards
 from recipelang.plan.data import load_split
 from recipelang.plan.facts import model_digest
 from recipelang.plan.types import DataPlan, DistillPlan, Plan, StagePlan
+from recipelang.plan.zeros import Pattern, patterns_of
 from recipelang.pruning import shards
 from recipelang.pruning.masks import Masks
-from recipelang.pruning.patterns import keeps_to
 from recipelang.pruning.scores import Gradients
 from recipelang.runtime.event import Event
 from recipelang.runtime.state import Modifier, State, fire
@@ -446,14 +446,12 @@ class _Run:
         parameters = dict(self.model.named_parameters())
         return dict(zip(names, shards.zeros(parameters[n] for n in names), strict=True))
 
-    def _patterns(self, names: tuple[str, ...]) -> dict[str, tuple[tuple[str, tuple[int, int]], ...]]:
-        """For every matrix the patterns of the plan that it keeps to."""
+    def _patterns(self, names: tuple[str, ...]) -> dict[str, tuple[Pattern, ...]]:
+        """For every matrix the patterns of the plan that it keeps to, then the usual ones: a model may come with them."""
         planned = {(p.pattern, p.pattern_size) for s in self.plan.stages for p in s.prunes} - {("unstructured", (0, 0))}
         parameters = dict(self.model.named_parameters())
-        if not planned:
-            return {}
-        each = ((n, shards.whole(parameters[n])) for n in names)
-        return {n: tuple(p for p in sorted(planned) if keeps_to(weight, *p)) for n, weight in each}
+        each = ((n, (shards.whole(parameters[n]).detach() != 0).cpu().numpy()) for n in names)
+        return {n: patterns_of(live, tuple(sorted(planned))) for n, live in each}
 
     def _open_log(self, resume: bool) -> None:
         if not processes.main():
@@ -488,6 +486,8 @@ class _Run:
         told = told_of(result, self.position.seconds, self._zeros(tuple(measured.sizes)))
         if not processes.main():
             return result
+        shares = told["sparsity"]["tensors"]
+        self.reporter.found(warn_of_emptied(emptied(self.plan.stages, shares), shares))
         if self.plan.export.card:
             write_text(self.out / "README.md", card(self.plan, told, self.out), inside=self.out)
         body = self._body("finished", told)

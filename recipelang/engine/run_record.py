@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from recipelang.engine.records import Measurements, Result
-from recipelang.plan.types import Plan
+from recipelang.plan.types import Plan, StagePlan
+from recipelang.source import Diagnostic, Diagnostics
+from recipelang.tasks import task_of
 
 
 def body(plan: Plan, status: str, digest: str, around: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,8 +41,10 @@ def told_of(result: Result, seconds: Mapping[str, float], zeros: Mapping[str, in
     """Of a finished run. `seconds`: by stage; `zeros`: of every parameter."""
     m = result.measurements
     targets = list(dict.fromkeys(t.name for s in result.plan.stages for p in s.prunes for t in p.targets))
+    partial = {n: on for n in m.metrics if (on := measured_on(result.plan, n))}
     return {
         "metrics": m.metrics,
+        **({"measured_on": partial} if partial else {}),
         "seconds": seconds,
         "sparsity": {
             "targets": sum(m.zeros[n] for n in targets) / max(1, sum(m.sizes[n] for n in targets)),
@@ -53,6 +57,42 @@ def told_of(result: Result, seconds: Mapping[str, float], zeros: Mapping[str, in
             for v in result.verdicts
         ],
     }
+
+
+def measured_on(plan: Plan, metric: str) -> str:
+    """`50 of 10,570 examples`, where a measured value is of a part of its data; empty where it is of all."""
+    names = metric.split(".")
+    name = names[2] if names[0] == "stage" and len(names) > 3 else names[0]
+    evaluation = next((e for e in plan.evaluations if e.name == name), None)
+    data = next((d for d in plan.data if evaluation is not None and d.label == evaluation.data), None)
+    if evaluation is None or data is None or evaluation.samples is None:
+        return ""
+    blocks = task_of(data.task).BLOCKS
+    total = (data.items if blocks else data.examples).get(evaluation.split, 0)
+    what = "blocks" if blocks else "examples"
+    return f"{evaluation.samples:,} of {total:,} {what}" if evaluation.samples < total else ""
+
+
+#: the share of zeros from which on a matrix passes next to nothing on
+EMPTY = 0.99
+
+
+def emptied(stages: Iterable[StagePlan], shares: Mapping[str, float]) -> list[str]:
+    """Targets that end nearly empty, although their block asks for less. `shares`: zeros of each matrix."""
+    blocks = [p for s in stages for p in s.scheduled if p.final < EMPTY]
+    return [n for n in dict.fromkeys(t.name for p in blocks for t in p.targets) if shares.get(n, 0.0) >= EMPTY]
+
+
+def warn_of_emptied(names: Sequence[str], shares: Mapping[str, float]) -> Diagnostics:
+    """W164, if there are any."""
+    found = Diagnostics()
+    if names:
+        many = "a pruned matrix ends" if len(names) == 1 else f"{len(names):,} pruned matrices end"
+        notes = [f"`{n}`: {shares[n]:.2%}" for n in names[:6]]
+        notes += [f"and {len(names) - 6:,} more"] if len(names) > 6 else []
+        help = "give each matrix a share of its own, with `scope = uniform` or `erk`, or take these out"
+        found.add(Diagnostic("W164", f"{many} almost empty", notes=tuple(notes), help=(help,)))
+    return found
 
 
 def counted(m: Measurements) -> dict[str, Any]:

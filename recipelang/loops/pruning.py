@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from recipelang import processes
 from recipelang.engine.attention_maps import show_maps
-from recipelang.loops.notices import RecipeWarning, told
+from recipelang.engine.run_record import emptied, warn_of_emptied
+from recipelang.loops.notices import RecipeWarning, told, warn
 from recipelang.loops.teacher import inputs_of, named
 from recipelang.modifiers.distill import Distill
 from recipelang.modifiers.prune import Prune
@@ -176,6 +177,8 @@ class Pruning:
         if "output_attentions" in self.asks:
             show_maps(self.model, False)
         self._ended = True
+        shares = self.report().tensors
+        warn(warn_of_emptied(emptied([self.plan], shares), shares).sorted(), stacklevel=3)
 
     # --------------------------------------------------------------- checkpoints
     @told()

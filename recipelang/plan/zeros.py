@@ -24,6 +24,15 @@ _PIECE = 2**22
 
 Pattern = tuple[str, tuple[int, int]]
 
+#: patterns that are looked for whatever the recipe says, the tightest first: a model may have come with them
+STANDARD: tuple[Pattern, ...] = (
+    *(("N:M", size) for size in ((1, 8), (1, 4), (2, 8), (1, 2), (2, 4), (4, 8), (3, 4), (6, 8))),
+    *(("block", (n, n)) for n in (32, 16, 8, 4)),
+    *(("block", size) for size in ((1, 16), (16, 1), (1, 8), (8, 1), (1, 4), (4, 1), (2, 2))),
+)
+#: rows that tell at once of most patterns that a matrix does not keep to them
+_PROBE = 64
+
 
 @dataclass(frozen=True)
 class Counted:
@@ -54,7 +63,10 @@ def _are_counts(found: object) -> bool:
 
 
 def count(path: Path, patterns: tuple[Pattern, ...] = ()) -> Iterator[tuple[str, Counted]]:
-    """Every tensor of a safetensors file with its exact zeros, and those of the `patterns` that a matrix keeps to."""
+    """Every tensor of a safetensors file with its exact zeros, and the patterns that a matrix keeps to.
+
+    `patterns` are those that a recipe prunes to: they come first, then those of `STANDARD`.
+    """
     entries = read_header(path)
     start = 8 + header_length(path)
     with open_regular(path) as file:
@@ -73,11 +85,43 @@ def count(path: Path, patterns: tuple[Pattern, ...] = ()) -> Iterator[tuple[str,
         yield name, _counted(data, entry.shape, sign, patterns)
 
 
+def patterns_of(live: np.ndarray, planned: tuple[Pattern, ...]) -> tuple[Pattern, ...]:
+    """The patterns that a matrix in memory keeps to, as `count` finds them; `live` (bool) is false where it is zero."""
+    return _counted(np.ascontiguousarray(live).reshape(-1).view(np.uint8), live.shape, 0, planned).patterns
+
+
 def _counted(data: np.ndarray, shape: tuple[int, ...], sign: int, patterns: tuple[Pattern, ...]) -> Counted:
     keep = data.dtype.type(~sign & (2 ** (8 * data.dtype.itemsize) - 1))
     if len(shape) != 2:
         pieces = (data[i : i + _PIECE] for i in range(0, len(data), _PIECE))
         return Counted(shape, sum(int(((piece & keep) == 0).sum()) for piece in pieces))
+    zeros, kept = _look(data, shape, keep, patterns)
+    others = tuple(p for p in standard(shape, zeros) if p not in patterns)
+    if others:
+        first = data[: _PROBE * shape[1]]
+        others = _look(first, (len(first) // shape[1], shape[1]), keep, others, least=0.5)[1]
+        others = _look(data, shape, keep, others)[1]
+    return Counted(shape, zeros, (*kept, *others))
+
+
+def standard(shape: tuple[int, ...], zeros: int) -> tuple[Pattern, ...]:
+    """The usual patterns that a matrix with so many zeros may keep to: of N:M it has the share, to a hundredth."""
+    height, width = shape
+    size = height * width
+    found = []
+    for kind, (a, b) in STANDARD:
+        rows, columns = (1, b) if kind == "N:M" else (a, b)
+        fits = height % rows == 0 and width % columns == 0
+        share = abs(zeros - size * (b - a) / b) <= 0.01 * size if kind == "N:M" else 0.01 * size <= zeros < size
+        if fits and share:
+            found.append((kind, (a, b)))
+    return tuple(found)
+
+
+def _look(
+    data: np.ndarray, shape: tuple[int, int], keep: np.generic, patterns: tuple[Pattern, ...], least: float = 0.99
+) -> tuple[int, tuple[Pattern, ...]]:
+    """The zeros of a matrix, and the patterns that they are of, in pieces of whole groups of rows."""
     height, width = shape
     kept = {p: _Kept(p, height, width) for p in patterns}
     tall = int(np.lcm.reduce([k.rows for k in kept.values()] or [1]))
@@ -88,11 +132,14 @@ def _counted(data: np.ndarray, shape: tuple[int, ...], sign: int, patterns: tupl
         zeros += int(zero.sum())
         for each in kept.values():
             each.see(zero)
-    return Counted(shape, zeros, tuple(p for p, k in kept.items() if k.holds(zeros)))
+    return zeros, tuple(p for p, k in kept.items() if k.holds(zeros, least))
 
 
 class _Kept:
-    """Whether the zeros of a matrix are those of a pattern, seen rows at a time: as `pruning.patterns.keeps_to`."""
+    """Whether the zeros of a matrix are those of a pattern, seen rows at a time: N:M in every group, or whole blocks.
+
+    A weight that is zero by chance in a block that stays does not count against it.
+    """
 
     def __init__(self, pattern: Pattern, height: int, width: int) -> None:
         self.kind, (first, second) = pattern
@@ -110,5 +157,8 @@ class _Kept:
             tiles = zero.reshape(-1, self.rows, zero.shape[1] // self.columns, self.columns).all((1, 3))
             self.whole += int(tiles.sum()) * self.rows * self.columns
 
-    def holds(self, zeros: int) -> bool:
-        return self.fits and (self.kind == "N:M" or (self.whole > 0 and self.whole >= 0.99 * zeros))
+    def holds(self, zeros: int, least: float = 0.99) -> bool:
+        """`least`: the share of the zeros that lie in whole blocks. Where there are none, nothing speaks against it."""
+        if not zeros and least < 0.99:
+            return self.fits
+        return self.fits and (self.kind == "N:M" or (self.whole > 0 and self.whole >= least * zeros))

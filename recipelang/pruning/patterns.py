@@ -113,22 +113,6 @@ def tile_live(live: Tensor, height: int, width: int) -> Tensor:
     return live.view(live.shape[0] // height, height, live.shape[1] // width, width).any(3).any(1)
 
 
-def keeps_to(weight: Tensor, pattern: str, size: tuple[int, int]) -> bool:
-    """Whether the zeros of a matrix are those of a pattern: N:M in every group, or whole blocks, and some at all.
-
-    A weight that is zero by chance in a block that stays does not count against it.
-    """
-    height, width = (1, size[1]) if pattern == "N:M" else size
-    if weight.shape[0] % height or weight.shape[1] % width:
-        return False
-    zero = weight.detach() == 0
-    if pattern == "N:M":
-        return bool((zero.view(weight.shape[0], -1, width).sum(2) >= width - size[0]).all())
-    tiles = zero.view(weight.shape[0] // height, height, -1, width).sum((1, 3))
-    whole = int((tiles == height * width).sum()) * height * width
-    return whole > 0 and whole >= 0.99 * int(zero.sum())
-
-
 def expand(tiles: Tensor, height: int, width: int) -> Tensor:
     """A mask of tiles as one of weights."""
     return tiles.repeat_interleave(height, 0).repeat_interleave(width, 1)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from recipelang.engine.records import read_record
+from recipelang.engine.run_record import measured_on
 from recipelang.plan.types import Plan, StagePlan
 from recipelang.report import page as p
 from recipelang.report.chart import Axis, Chart, Series, svg
@@ -48,7 +50,12 @@ def text(folder: Path, plan: Plan) -> str:
 
 def pictures(plan: Plan, record: dict[str, Any], curves: dict[str, Points]) -> dict[str, str]:
     """The same plots by name, for files of their own."""
-    found = {c.title.replace(" ", "-"): svg(c, titled=True) for c in charts(plan, record, curves) if not c.empty}
+    rehearsed = ", a rehearsal" if plan.rehearsal else ""
+    found = {
+        c.title.replace(" ", "-"): svg(replace(c, title=c.title + rehearsed), titled=True)
+        for c in charts(plan, record, curves)
+        if not c.empty
+    }
     if tensors := record.get("sparsity", {}).get("tensors"):
         found["sparsity-of-every-matrix"] = heat(tensors)
     return found
@@ -57,7 +64,7 @@ def pictures(plan: Plan, record: dict[str, Any], curves: dict[str, Points]) -> d
 # ---------------------------------------------------------------------- words
 def _below(record: dict[str, Any], plan: Plan) -> list[str]:
     return [
-        record.get("status", "no record"),
+        record.get("status", "no record") + (", a rehearsal" if plan.rehearsal else ""),
         f"recipe {plan.source}",
         f"seed {plan.seed}",
         record.get("time", "")[:16].replace("T", " "),
@@ -80,7 +87,8 @@ def _tiles(record: dict[str, Any], plan: Plan) -> list[tuple[str, str]]:
     metrics = {n: v for n, v in record.get("metrics", {}).items() if not n.startswith(f"stage.{last}.")}
     ends = {n: v for n, v in metrics.items() if not n.startswith("stage.")}
     earlier = {n: v for n, v in metrics.items() if n.startswith("stage.")}
-    found = [(clean(n), metric_text(n, v)) for n, v in (*ends.items(), *earlier.items())]
+    both = (*ends.items(), *earlier.items())
+    found = [(clean(", on ".join(filter(None, (n, measured_on(plan, n))))), metric_text(n, v)) for n, v in both]
     if "sparsity" in record:
         found.append(("zeros of the pruned weights", f"{record['sparsity']['targets']:.2%}"))
         found.append(("zeros of all parameters", f"{record['sparsity']['all_parameters']:.2%}"))

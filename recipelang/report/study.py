@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from html import escape
 
 from recipelang.report import page as p
@@ -25,6 +26,7 @@ def text(study: Study, outcomes: Sequence[Outcome]) -> str:
     return p.page(
         clean(study.name),
         p.heading(clean(study.name), [f"{len(done)} of {len(outcomes)} runs finished", *_devices(done)]),
+        p.paragraphs(_rehearsed(outcomes)),
         p.paragraphs(clean(study.doc)),
         p.section("What came out", p.figures(charts(study, made)), _note(study)),
         p.section(
@@ -38,7 +40,13 @@ def text(study: Study, outcomes: Sequence[Outcome]) -> str:
 def pictures(study: Study, outcomes: Sequence[Outcome]) -> dict[str, str]:
     """The plots by name, for files of their own."""
     found = charts(study, rows(study, outcomes))
-    return {_file(c.title): svg(c, titled=True) for c in found if not c.empty}
+    more = ", a rehearsal" if _rehearsed(outcomes) else ""
+    return {_file(c.title): svg(replace(c, title=c.title + more), titled=True) for c in found if not c.empty}
+
+
+def _rehearsed(outcomes: Sequence[Outcome]) -> str:
+    steps = next((o.variant.plan.rehearsal for o in outcomes), None)
+    return f"Rehearsals: only the first {steps:,} steps of every stage of every run were run." if steps else ""
 
 
 def _file(title: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from recipelang.engine.records import read_record
+from recipelang.engine.run_record import measured_on
 from recipelang.source import Diagnostic, RecipeError
 from recipelang.study.read import Study
 from recipelang.study.statistics import Difference, Spread, paired, spread
@@ -46,6 +47,8 @@ class Row:
     seconds: Spread | None
     unmet: int
     failed: int
+    rehearsal: int | None = None  # only the first so many steps of every stage
+    measured_on: tuple[str, ...] = ()  # metrics that are of a part of their data, and of which
 
 
 def folder_of(out: Path, variant: Variant) -> Path:
@@ -142,7 +145,14 @@ def _row(point: Point, found: list[Outcome], baseline: list[Outcome] | None) -> 
         spread([o.seconds for o in done if o.seconds is not None]),
         sum(1 for o in done if o.unmet),
         sum(1 for o in found if o.status == "failed"),
+        next((o.variant.plan.rehearsal for o in found), None),
+        tuple(dict.fromkeys(_partial(o.variant, n) for o in done for n in o.metrics if _partial(o.variant, n))),
     )
+
+
+def _partial(variant: Variant, metric: str) -> str:
+    on = measured_on(variant.plan, metric)
+    return f"`{metric.rpartition('.')[0]}` on {on}" if on else ""
 
 
 def _by_seed(outcomes: Iterable[Outcome], metric: str) -> dict[int | None, float]:
@@ -169,10 +179,12 @@ def _run(o: Outcome) -> dict[str, Any]:
         "arm": v.point.arm.name,
         "values": dict(v.point.values),
         "seed": v.seed,
+        "rehearsal": v.plan.rehearsal,
         "status": o.status,
         "spec": v.plan.spec_digest,
         "steps": v.plan.steps,
         "metrics": o.metrics,
+        "measured_on": {n: on for n in o.metrics if (on := measured_on(v.plan, n))},
         "sparsity": {"targets": o.targets, "all_parameters": o.all_parameters},
         "seconds": o.seconds,
         "unmet_claims": list(o.unmet),
@@ -188,6 +200,7 @@ def _line(r: Row) -> dict[str, Any]:
     return {
         "arm": r.point.arm.name,
         "values": dict(r.point.values),
+        "rehearsal": r.rehearsal,
         "runs": r.of,
         "finished": r.n,
         "failed": r.failed,

@@ -66,9 +66,11 @@ def _cells(study: Study, row: Row, metrics: Sequence[str], short: bool) -> list[
 
 def remarks(row: Row) -> str:
     waiting = row.of - row.n - row.failed
-    said = [f"{waiting} to run"] if waiting else []
+    said = [f"a rehearsal of {row.rehearsal:,} step{'s' * (row.rehearsal > 1)} a stage"] if row.rehearsal else []
+    said += [f"{waiting} to run"] if waiting else []
     said += [f"{row.failed} failed"] if row.failed else []
     said += [f"claims unmet in {row.unmet}"] if row.unmet else []
+    said += row.measured_on
     return ", ".join(said)
 
 
@@ -106,12 +108,12 @@ def comma_separated(study: Study, rows: Sequence[Row]) -> str:
     metrics = _metrics(rows)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    head = ["arm", *(v.name for v in study.vary), "n", "zeros_of_targets", "zeros_of_all", "seconds"]
+    head = ["arm", *(v.name for v in study.vary), "n", "rehearsal", "zeros_of_targets", "zeros_of_all", "seconds"]
     for m in metrics:
         head += [m, f"{m}_sd", f"{m}_difference", f"{m}_low", f"{m}_high"]
     writer.writerow(head)
     for r in rows:
-        line: list[object] = [r.point.arm.name, *(t for _, t in r.point.values), r.n]
+        line: list[object] = [r.point.arm.name, *(t for _, t in r.point.values), r.n, r.rehearsal]
         line += [s.mean if s else "" for s in (r.targets, r.all_parameters, r.seconds)]
         for m in metrics:
             s, d = r.metrics.get(m), r.differences.get(m)

@@ -191,6 +191,13 @@ def test_rehearsal_is_not_taken_for_the_whole(inline):
     assert command("study", "s.recipe", *only, "--steps", "2").code == 0
     record = json.loads((study / "out/runs/plain/target-60/seed-1/run.json").read_text("utf-8"))
     assert record["rehearsal"] == 2
+    assert "a rehearsal of 2 steps a stage" in (study / "out/study.md").read_text("utf-8")
+    row = next(csv.DictReader((study / "out/study.csv").open(encoding="utf-8")))
+    assert row["rehearsal"] == "2"
+    told = json.loads((study / "out/study.json").read_text("utf-8"))
+    assert {r["rehearsal"] for r in (*told["runs"], *told["table"])} == {2}
+    assert "only the first 2 steps of every stage" in (study / "out/report.html").read_text("utf-8")
+    assert all("a rehearsal" in p.read_text("utf-8") for p in (study / "out/plots").glob("*.svg"))
     assert command("study", "s.recipe", *only, "--steps", "2", "--plan").out.count("finished") == 1
     ended = command("study", "s.recipe", *only)
     assert (ended.code, ended.codes) == (1, ["E102"]) and "a rehearsal of 2 steps" in ended.err

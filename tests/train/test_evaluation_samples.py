@@ -26,6 +26,15 @@ def test_the_first_examples_are_measured_as_a_file_of_them_is(project):
     (folder / "few.json").write_text(json.dumps({"data": [{"title": "t", "paragraphs": kept}]}), "utf-8")
     found = run(path, folder / "out").measurements.metrics
     assert [found[f"some.{m}"] for m in ("f1", "exact_match")] == [found[f"few.{m}"] for m in ("f1", "exact_match")]
+    card = (folder / "out" / "README.md").read_text("utf-8")
+    total = len(json.loads((folder / "dev.json").read_text("utf-8"))["data"][0]["paragraphs"])
+    assert f"| `some.f1`, on 3 of {total} examples |" in card and "| `dev.f1` |" in card
+    assert f'name: "f1, on 3 of {total} examples"' in card and 'name: "f1"' in card
+    record = json.loads((folder / "out" / "run.json").read_text("utf-8"))
+    assert set(record["measured_on"].values()) == {f"3 of {total} examples"}
+    assert all(".some." in f".{n}" for n in record["measured_on"])
+    assert command("report", str(folder / "out")).code == 0
+    assert f"some.f1, on 3 of {total} examples" in (folder / "out" / "report.html").read_text("utf-8")
     assert "`some` takes the first 3" in " ".join(command("plan", str(path)).out.split())
 
 
@@ -42,7 +51,10 @@ def test_the_first_blocks_of_a_text(tmp_path):
         "utf-8",
     )
     found = run(path, tmp_path / "out").measurements.metrics
-    assert planned(str(path))[1].data[0].items["validation"] > 1
+    total = planned(str(path))[1].data[0].items["validation"]
+    assert total > 1
+    card = (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert f"| `one.perplexity`, on 1 of {total} blocks |" in card and "| `all.perplexity` |" in card
     assert found["all.perplexity"] == found["dev.perplexity"] != found["one.perplexity"]
 
 

@@ -123,3 +123,25 @@ def test_the_effective_recipe_of_hold_and_release_is_the_same_run(sparse, tmp_pa
     (path.parent / "again.recipe").write_text(text, "utf-8")
     again = planned(str(path.parent / "again.recipe"))[1]
     assert again.spec_digest == planned(str(path))[1].spec_digest
+
+
+def test_a_pattern_that_the_model_came_with_is_found_by_the_run_and_by_verify(sparse, monkeypatch):
+    _, write = sparse
+    path = write(HOLD, HOLD)
+    folder = path.parent
+    weights = folder / "model" / "model.safetensors"
+    tensors = load_file(weights)
+    for name, weight in tensors.items():
+        if "encoder.layer" in name and weight.dim() == 2:
+            groups = torch.randn(weight.shape, generator=torch.Generator().manual_seed(2)).view(len(weight), -1, 4)
+            groups[..., :2] = 0
+            tensors[name] = groups.view(weight.shape).contiguous()
+    save_file(tensors, weights, {"format": "pt"})
+    text = path.read_text("utf-8").replace("length = 1 epoch", "length = 1 step")
+    path.write_text(
+        text + "expect pattern(@linear & @encoder) == 2:4\nexpect pattern(@head) == unstructured\n", "utf-8"
+    )
+    monkeypatch.chdir(folder)
+    assert command("run", path, "-o", "out").code == 0
+    assert "2:4" in command("verify", "out").out
+    assert command("verify", "out").code == 0

@@ -127,3 +127,20 @@ def test_momentum_of_what_was_frozen_begins_with_its_training(fused):
     expected = trained(text, {"foreach": False})
     for ours, theirs in zip(trained(text, {"fused": fused}), expected, strict=True):
         assert torch.allclose(ours, theirs, rtol=1e-6)
+
+
+def test_a_matrix_that_ends_almost_empty_is_warned_of():
+    model = nn.Sequential(nn.Linear(64, 64), nn.Linear(64, 64))
+    model[0].weight.data *= 1e-3
+    text = RECIPE.replace('"0.weight"', '"*.weight"').replace("METHOD", "magnitude(scope = global)")
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-12)
+    pruning = recipelang.attach(text, model, optimizer, steps_per_epoch=4, learning_rate=False)
+    for _ in range(4):
+        pruning.step_start()
+        model(torch.ones(2, 64)).sum().backward()
+        pruning.gradients()
+        optimizer.step()
+        optimizer.zero_grad()
+        pruning.step_end()
+    with pytest.warns(recipelang.loops.notices.RecipeWarning, match=r"W164(.|\n)*`0.weight`: 99"):
+        pruning.end()
