@@ -86,9 +86,12 @@ def convert(
         from recipelang.migrate import to_training_arguments
 
         text = to_training_arguments.convert(recipe, stage)
-        if blocks := to_training_arguments.left(to_training_arguments.chosen(recipe, stage)):
+        chosen = to_training_arguments.chosen(recipe, stage)
+        if blocks := to_training_arguments.left(chosen):
             listed = ", ".join(f"`{b}`" for b in blocks)
             print(f"left to `recipelang.loops.trainer.RecipeCallback`: {listed}", file=sys.stderr)
+        if to_training_arguments.rounds_up(recipe, chosen):
+            print("a warm-up that ends inside a step: rounded up by a Trainer, to the nearest here", file=sys.stderr)
     else:
         from recipelang.spec import canonical, layout
 

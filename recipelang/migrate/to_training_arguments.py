@@ -38,8 +38,13 @@ def chosen(recipe: Recipe, stage: str | None = None) -> StageSpec:
 
 def left(stage: StageSpec) -> tuple[str, ...]:
     """Blocks of a stage that are no arguments: the callback does them, from the recipe itself."""
-    kinds = {"prune": stage.prunes, "distill": stage.distills, "freeze": stage.freezes, "group": stage.groups}
+    kinds = {"prune": stage.prunes, "distill": stage.distills, "freeze": stage.freezes}
     return tuple(kind for kind, blocks in kinds.items() if blocks)
+
+
+def rounds_up(recipe: Recipe, stage: StageSpec) -> bool:
+    """Whether the warm-up is a share of the training: of a part of a step a Trainer makes a whole one."""
+    return isinstance(_Arguments(recipe, stage).rate().get("warmup_steps"), float)
 
 
 class _Arguments:
@@ -50,6 +55,10 @@ class _Arguments:
     def fields(self) -> dict[str, object]:
         stage = self.stage
         assert stage.batch is not None
+        for kind, blocks in (("group", stage.groups), ("drop", stage.drops)):
+            for block in blocks:  # type: ignore[attr-defined]
+                does = "has groups of its own" if kind == "group" else "trains all layers of a model"
+                raise self._no(f"{kind}.{block.name}", f"a Trainer {does}", f"take `{kind}` out: do it to yours")
         micro = stage.micro_batch or stage.batch
         seed = self.recipe.seed if stage.seed is None else stage.seed
         data = self.recipe.data.get(stage.data)
@@ -57,7 +66,7 @@ class _Arguments:
         if stage.batch % micro:
             raise self._no("micro_batch", "`batch` is not a multiple of `micro_batch`")
         fields["gradient_accumulation_steps"] = stage.batch // micro
-        fields |= {**self._rate(), **self._optimizer()}
+        fields |= {**self.rate(), **self._optimizer()}
         fields["max_grad_norm"] = 0.0 if stage.clip is None else float(stage.clip)
         fields |= {"bf16": stage.precision == "bf16", "torch_compile": stage.compile, "seed": seed}
         if data is not None and data.seed is not None:
@@ -98,12 +107,14 @@ class _Arguments:
         return {"optim": "sgd", "weight_decay": 0.0, **args}
 
     # -------------------------------------------------------------- learning rate
-    def _rate(self) -> dict[str, object]:
+    def rate(self) -> dict[str, object]:
         """One of its named schedules, which all warm up from 0, or hold, and then fall to the end of training."""
         schedule = self.stage.learning_rate
         assert isinstance(schedule, Schedule)
         parts = schedule.segments
         if any(part.ends == "last" for part in parts):
+            if self.stage.compat:
+                raise self._no("compat", "a Trainer has the clock of no other tool", "take `compat` out")
             message = "a Trainer's rate is at its end after the last step"
             raise self._no("learning_rate", message, "take `ends = last` out")
         warm: dict[str, object] = {}

@@ -222,9 +222,12 @@ def test_strict_rates_are_those_of_every_step_of_a_window() -> None:
     compared = set()
     for case, rows in measured().items():
         kind, shape, *rest = case.split("|")
+        if kind != "lr" or rows[0][0] == -1:
+            continue
         start, end = rest[0].split("-")
-        if kind != "lr" or rows[0][0] == -1 or Fraction(end) * int(rest[2].removeprefix("spe")) % 1:
-            continue  # a window that ends inside a step is the one difference that is left
+        times = [end, rest[1].removeprefix("cycle")] if shape == "cyclic_linear" else [end]
+        if any(Fraction(time) * int(rest[2].removeprefix("spe")) % 1 for time in times):
+            continue  # what ends inside a step is the one difference that is left
         per_epoch, base = int(rest[2].removeprefix("spe")), rest[3].removeprefix("base")
         text = _RATE.format(shape=shape, cycle=rest[1].removeprefix("cycle"), start=start, end=end) + _HELD
         spec = stage_of(text, 4, "strict", learning_rate=base)

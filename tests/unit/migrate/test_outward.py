@@ -72,6 +72,19 @@ def test_its_scheduler_sets_the_same_rates(written: str, tmp_path: Path) -> None
     assert max(abs(a - b) for a, b in zip(ours, theirs, strict=True)) <= 1e-15 * 1e-4
 
 
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("[linear(0 -> 1e-4, over = start..10%), linear(1e-4 -> 0, over = 10%..end)]", True),
+        ("[linear(0 -> 1e-4, over = start..10 steps), linear(1e-4 -> 0, over = 10 steps..end)]", False),
+        ("1e-4", False),
+    ],
+)
+def test_a_warm_up_that_may_end_inside_a_step_is_told_of(written: str, told: bool) -> None:
+    recipe = checked(f"stage train {{ length = 3 epochs, batch = 16\n learning_rate = {written} }}")
+    assert to_training_arguments.rounds_up(recipe, recipe.stages[0]) is told
+
+
 def test_where_nothing_decays_it_does_not_matter_what_would_be_spared() -> None:
     assert arguments("1e-4", "optimizer = adamw(no_decay = nothing)")["weight_decay"] == 0.0
 
@@ -98,6 +111,9 @@ def test_every_field_is_one_of_the_installed_transformers(tmp_path: Path) -> Non
         ("[linear(1e-4 -> 5e-5, over = start..50%), linear(5e-5 -> 0, over = 50%..end)]", ""),
         ("1e-4", "checkpoint_every = 2 epochs"),
         ("1e-4", "micro_batch = 3"),
+        ("1e-4", "group head { targets = @head, learning_rate = 1e-3 }"),
+        ("1e-4", "drop layers { keep = [0, 1] }"),
+        ("linear(1e-4 -> 0, over = start..end)", "compat = sparseml_1"),
         ("1e-4", "optimizer = adamw(weight_decay = 0.01, no_decay = nothing)"),
         ("linear(1e-4 -> 0, over = start..end, ends = last)", ""),
     ],
