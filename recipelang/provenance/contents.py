@@ -14,7 +14,7 @@ from typing import Any
 
 from recipelang import __version__
 from recipelang.engine.records import read_plan, read_record
-from recipelang.plan.types import Plan
+from recipelang.plan.types import FORMAT_VERSION, Plan
 from recipelang.provenance.carried import ORIGIN, PORTABLE, SPEC
 from recipelang.provenance.checks import Verified
 from recipelang.provenance.compiled import Compiled, check_plan, compiled
@@ -150,6 +150,10 @@ def _recipe(folder: Path, said: Statement) -> str:
     form = read_bytes(inside(folder, f"recipe/{SPEC}"))
     if f"sha256:{hashlib.sha256(form).hexdigest()}" != spec:
         raise _other(f"`recipe/{SPEC}` is of another experiment")
+    if plan_of(folder).format_version != FORMAT_VERSION:
+        notes = ["when a learning rate ends and what weight decay spares has changed since: the digests are others"]
+        help = "verify it with the release that made it: `run.json` names it"
+        raise fail("E138", "the run is of another version of recipelang", notes=notes, help=help)
     recipe = recipe_of(folder)
     if canonical(recipe, said.predicate["contents"]).encode("utf-8", "surrogatepass") != form:
         raise _other(f"`recipe/{PORTABLE}` is of another experiment")

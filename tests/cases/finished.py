@@ -44,6 +44,16 @@ def recipe_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     say(files={"recipe/portable.recipe": hashlib.sha256(text.encode()).hexdigest()})
 
 
+def planned_by_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    finished(monkeypatch)
+    import hashlib
+    import json
+
+    path = Path("out/recipe/plan.json")
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "format_version": "1.0"}), "utf-8")
+    say(files={"recipe/plan.json": hashlib.sha256(path.read_bytes()).hexdigest()})
+
+
 def weights_are_a_link(monkeypatch: pytest.MonkeyPatch) -> None:
     finished(monkeypatch)
     shutil.move("out/config.json", "config.json")
@@ -92,6 +102,7 @@ FINISHED = {
     "a finished run": finished,
     "a finished run with changed weights": weights_changed,
     "a finished run with a changed recipe": recipe_changed,
+    "a finished run of another version": planned_by_another_version,
     "a finished run with a link": weights_are_a_link,
     "a run that claims more zeros": claims_more_zeros,
     "a run that claims more accuracy": claims_more_accuracy,
