@@ -26,6 +26,7 @@ from recipelang.plan.types import (
     TermPlan,
 )
 from recipelang.source.render import clean
+from recipelang.spec.blocks import DataSpec
 from recipelang.spec.check import Recipe
 from recipelang.spec.show import show
 from recipelang.tasks import task_of
@@ -144,7 +145,8 @@ def _meaning(plan: Plan, data: DataPlan) -> Iterator[tuple[str, str]]:
         told.append("without an answer: " + ", ".join(f"{n:,} of {split}" for split, n in m.unanswerable.items()))
     if data.lost:
         told.append("answer in no window: " + ", ".join(f"{n:,} of {split}" for split, n in data.lost.items()))
-    if data.task == "question_answering" and any(data.items[n] > data.examples[n] for n in data.items):
+    several = any(data.items[n] > data.examples[n] for n in data.items)
+    if data.task == "question_answering" and (several or data.stride != DataSpec.model_fields["stride"].default):
         told.append(f"windows share {data.stride} tokens")
     for e in plan.evaluations:
         if e.data == data.label and e.positive is not None and "f1" in e.metrics:

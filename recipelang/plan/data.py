@@ -22,7 +22,7 @@ from recipelang.spec.blocks import DataSpec
 from recipelang.spec.check import Recipe
 from recipelang.spec.references import is_split
 from recipelang.tasks import Features, task_of
-from recipelang.tasks.labels import fits, say_nothing
+from recipelang.tasks.labels import differ, fits, say_nothing
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.squad_format import overlap
 
@@ -230,6 +230,9 @@ def with_labels(
     if strange is None and meaning.labels.get(split) == "both" and not all(n.casefold() in _folded(own) for n in data):
         strange = next(name for name in data if name.isdecimal())  # among names, a number is one
     keeps = facts.has_head and strange is None
+    if not keeps and not found["known"]:
+        with at_label(_named_at(recipe, block, spec, split)):
+            differ(data)
     made = read_model_facts(facts.path, facts.task, own if keeps else data, new_head=not keeps)
     counts: dict[str, int] = {}
     for name, n in found["counts"].items():

@@ -46,6 +46,8 @@ def label_text(table: Table, column: str, value: object, record: int, classes: S
 
 def _named(label: str, classes: Sequence[str], where: str) -> str:
     """As the recipe writes it, whatever the case."""
+    if label in classes:
+        return label
     place = next((i for i, name in enumerate(classes) if name.casefold() == label.casefold()), None)
     if place is None:
         near = closest(label, classes)
@@ -90,6 +92,17 @@ def names_of(labels: Iterable[str], known: Sequence[str] = ()) -> tuple[str, ...
         return tuple(known)
     numbers = all(label.isdecimal() for label in found)
     return tuple(sorted(found, key=lambda n: (int(n), n) if numbers else n))  # type: ignore[arg-type, return-value]
+
+
+def differ(names: Sequence[str]) -> None:
+    """E151 where two of the names are one but for case."""
+    folded: dict[str, str] = {}
+    for name in names:
+        twin = folded.setdefault(name.casefold(), name)
+        if twin != name:
+            shown = ", ".join(f'"{n}"' for n in names[:6])
+            help = f"write one of them everywhere; if they are two classes, say so: `classes = [{shown}]` in `data`"
+            raise fail("E151", f"labels differ in case only: `{twin[:40]}`, `{name[:40]}`", help=help)
 
 
 def make_classes(names: Sequence[str], what: str) -> None:

@@ -79,7 +79,8 @@ def written(value: object) -> str:
             return str(value).lower()
         case float() if value.is_integer():
             return str(int(value))
-    return str(value).strip()
+    text = str(value).strip()
+    return text[:-2] if text.endswith(".0") and text[:-2].removeprefix("-").isdecimal() else text
 
 
 def counted(left: Mapping[str, int]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from recipelang.tasks import (
     sequence_classification as sc,
     token_classification as tc,
 )
-from recipelang.tasks.labels import positive
+from recipelang.tasks.labels import differ, positive
 from recipelang.tasks.meaning import Meaning
 
 
@@ -257,3 +257,18 @@ def test_a_label_that_is_none_of_the_classes_given_is_refused(tmp_path):
     code, said = refusal(lambda: decided(sc, tmp_path, wanted, train=[*rows, {"text": "c", "label": "maybe"}]))
     assert code == "E075"
     assert "`maybe` is none of `classes`" in said
+
+
+@pytest.mark.parametrize(
+    ("task", "rows"),
+    [
+        (sc, [{"text": "a", "label": label} for label in ("good", "bad", "Good")]),
+        (tc, [{"tokens": ["a", "b", "c"], "tags": ["NN", "VB", "Nn"]}]),
+    ],
+)
+def test_labels_that_differ_in_case_only_are_refused_unless_they_are_named(tmp_path, task, rows):
+    _, found = decided(task, tmp_path, train=rows)
+    assert refusal(lambda: differ(task.label_names(found["train"])))[0] == "E151"
+    names = tuple(dict.fromkeys(r["label"] for r in rows)) if task is sc else tuple(rows[0]["tags"])
+    _, found = decided(task, tmp_path, Meaning(classes=names), train=rows)
+    assert task.label_names(found["train"]) == names
