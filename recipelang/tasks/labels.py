@@ -24,7 +24,7 @@ def label_text(table: Table, column: str, value: object, record: int, classes: S
     """E075 for what is no label, -1 among it: public test sets hold it. E149 for a measured value, in every format."""
     names = tuple(classes) or table.classes.get(column, ())
     number = _number(value)
-    if number is not None and not float(number).is_integer():
+    if isinstance(number, float) and not number.is_integer():
         notes = [f"record {record} has `{value}`"]
         help = "make classes of them, or choose a data set of classes: regression is not in this release"
         raise fail("E149", f"`{column}` of `{table.name}` holds measured values, not classes", help=help, notes=notes)
@@ -40,6 +40,11 @@ def label_text(table: Table, column: str, value: object, record: int, classes: S
     if number is None and isinstance(value, str) and value.strip():
         return value.strip() if not classes else _named(value.strip(), classes, f"record {record} of `{table.name}`")
     shown = "null" if value is None else f"`{str(value)[:40]}`"
+    if isinstance(value, list | tuple | dict):
+        help = "a label is a word or a whole number, and one alone"
+        raise fail(
+            "E075", f"record {record} of `{table.name}` has no single label", help=help, notes=[f"it is {shown}"]
+        )
     help = f'name another split, or leave such examples out: `unlabelled = ["{written(value)[:40]}"]` in `data`'
     raise fail("E075", f"record {record} of `{table.name}` has no label", help=help, notes=[f"`{column}` is {shown}"])
 
@@ -60,7 +65,9 @@ def _number(value: object) -> int | float | None:
     """Of numbers, and of text that is one; a decimal comma makes a fraction of it, whatever comes behind."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
-    if not isinstance(value, str):
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
         return value if math.isfinite(value) else -1
     text = value.strip()
     if text.isdecimal():

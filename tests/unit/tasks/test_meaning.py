@@ -129,6 +129,17 @@ def test_how_labels_are_written_is_known_of_every_split(tmp_path):
     assert [e.label for e in found["validation"]] == ["yes"]
 
 
+@pytest.mark.parametrize(
+    ("value", "code"), [(10**400, None), ("9" * 400, None), ([1], "E075"), ({"a": 1}, "E075"), (float("nan"), "E075")]
+)
+def test_a_value_of_any_kind_is_a_label_or_refused(tmp_path, value, code):
+    rows = [{"text": "a", "label": value}, {"text": "b", "label": 1}]
+    if code:
+        assert refusal(lambda: decided(sc, tmp_path, train=rows))[0] == code
+    else:
+        assert decided(sc, tmp_path, train=rows)[1]["train"][0].label == str(value)
+
+
 def test_numbers_beyond_the_names_are_refused(tmp_path):
     rows = [{"text": "a", "label": 2}]
     assert refusal(lambda: decided(sc, tmp_path, Meaning(classes=("no", "yes")), train=rows))[0] == "E075"
