@@ -121,9 +121,14 @@ def _rounded_up(end: Amount | None) -> Amount | None:
     return Amount(Fraction(ceil(end.value)), "epochs", end.span)
 
 
-def carry_on(stages: Sequence[Stage]) -> None:
+def carry_on(stages: Sequence[Stage], document: Document, found: Diagnostics) -> None:
     """What stays in force when a stage ends: rates, weight decay, and what was given no end."""
     for before, stage in pairwise(stages):
+        lifted = next((p for p in before.prunes if p.lifted), None)
+        if lifted is not None and stage.trains and not stage.prunes:
+            label = document.label(lifted.span)
+            help = (f"add a block with `method = release` to the stage `{stage.name}`",)
+            found.add(Diagnostic("E113", "masks stay in force in the stages behind it", label, help=help))
         stage.before = max(before.rates, key=_begins, default=before.before)
         if stage.weight_decay is None:
             stage.weight_decay = before.weight_decay

@@ -48,12 +48,13 @@ class Sparsity:
 
 @dataclass(frozen=True)
 class Prune(Part):
-    """`method` as it is written in the new recipe; `sparsity` none with `hold`."""
+    """`method` as it is written in the new recipe; `sparsity` none with `hold`. `lifted`: weights grew again after it."""
 
     method: str
     targets: Targets
     pattern: str = "unstructured"
     sparsity: Sparsity | Amount | None = None
+    lifted: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ class Stage:
     rates: list[Rate] = field(default_factory=list)
     distills: list[Distill] = field(default_factory=list)
     freezes: list[Freeze] = field(default_factory=list)
+    thaws: list[Freeze] = field(default_factory=list)  # what was said to be trained
     drops: list[Drop] = field(default_factory=list)
     weight_decay: Amount | None = None
     before: Rate | None = None  # the rate that the stages before leave in force

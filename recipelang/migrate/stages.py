@@ -33,7 +33,7 @@ def stages(document: Document, found: Diagnostics) -> tuple[list[Stage], list[Fa
         fates.append(Fate(modifier, _read(modifier, every[at.name], document, found, at.since)))
     document.tell(found)
     acting = [s for s in every.values() if s.parts or s.weight_decay is not None or (s.trains and s.length is not None)]
-    carry_on(acting)
+    carry_on(acting, document, found)
     return (acting if any(s.parts or s.weight_decay is not None for s in acting) else []), fates
 
 

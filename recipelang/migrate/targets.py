@@ -47,6 +47,21 @@ class Selectors:
             notes = (why,) if why else ()
             self.found.add(Diagnostic(code, message, self.document.label(part.span), notes=notes))
 
+    def thaw(self, thaw: Freeze, freezes: list[Freeze]) -> None:
+        """What is trained anyway needs no word; what another modifier freezes would have been trained (E113)."""
+        label = self.document.label(thaw.span)
+        body = names.Body(self.every)
+        try:
+            frozen = frozenset().union(*(body.matched(f.targets) for f in freezes)) & body.matched(thaw.targets)
+        except names.NotUnderstood:
+            frozen = frozenset()
+        if freezes and (frozen or not self.every):
+            help = ("name in the other one only what stays frozen",)
+            self.found.add(Diagnostic("E113", "it trains what another modifier freezes", label, help=help))
+        else:
+            notes = ("every parameter is",)
+            self.found.add(Diagnostic("W131", "these parameters are trained already", label, notes=notes))
+
     def _on_reference(self, part: Prune | Freeze, targets: Targets) -> str | None:
         """Weights are pruned as matrices; what is frozen has biases and norms as well."""
         every = self.every or names.reference("llama" if targets.modules else "bert")

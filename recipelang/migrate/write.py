@@ -136,6 +136,8 @@ class Writer:
                 body.append(f"optimizer = adamw(weight_decay = {decay}, no_decay = nothing)")
         blocks = [self.drops[stage.name], *self._prunes(stage)]
         blocks += [self._freeze(f, i, stage) for i, f in enumerate(stage.freezes)]
+        for thaw in stage.thaws:
+            self.targets.thaw(thaw, stage.freezes)
         for kind, parts in (("learning_rate", stage.rates), ("distill", stage.distills), ("drop", stage.drops)):
             if parts:
                 self.places[stage.name, kind, ""] = parts[0]

@@ -133,7 +133,7 @@ def test_what_a_stage_leaves_in_force_goes_on() -> None:
 
 
 def test_the_rate_of_the_trainer_falls_over_all_stages() -> None:
-    text = recipe(staged(stage("0", "30", f"GMPruningModifier {ramp()}"), stage("30", "40", _HOLD)))
+    text = recipe(staged(stage("0", "30", f"GMPruningModifier {ramp()}"), stage("30", "40", _HOLD.replace("32", "40"))))
     assert "linear(learning_rate -> 0.25 * learning_rate, over = start..end)" in text
     assert "linear(0.25 * learning_rate -> 0, over = start..end)" in text
 
@@ -248,3 +248,25 @@ def test_a_script_tells_a_task(text: str, task: str | None) -> None:
     migration = migrated(text + flat("", ""))
     assert migration.text is not None
     assert ("task" in migration.asks) if task is None else (f"task = {task}\n" in migration.text)
+
+
+def test_zeros_that_grew_again_are_not_held_without_a_word() -> None:
+    names = 'params: ["re:bert.encoder.*.output.dense.weight"], start_epoch: 0'
+    flat_ = f"""
+modifiers:
+  - !EpochRangeModifier {{start_epoch: 0, end_epoch: 10}}
+  - !ConstantPruningModifier {{{names}, end_epoch: 5}}
+"""
+    assert [d.code for d in migrated(flat_).lost] == ["E113"]
+    assert not migrated(flat_.replace("end_epoch: 5", "end_epoch: 10")).lost
+    rate = "SetLearningRateModifier {start_epoch: 30, learning_rate: 0.5}"
+    one = stage("0", "30", f"ConstantPruningModifier {{{names}, end_epoch: 30}}")
+    assert [d.code for d in migrated(staged(one, stage("30", "32", rate))).lost] == ["E113"]
+    assert not migrated(staged(one, stage("30", "32", _HOLD))).lost
+
+
+@pytest.mark.parametrize(("trained", "codes"), [("bert.embeddings", ["E113"]), ("bert.encoder", [])])
+def test_what_one_modifier_freezes_and_another_trains_is_refused(trained: str, codes: list[str]) -> None:
+    more = f'  - !TrainableParamsModifier {{params: ["re:{trained}.*"], trainable: True}}\n'
+    migration = migrated(_FREEZE.format(names='["re:bert.embeddings.*"]') + more)
+    assert [d.code for d in migration.lost] == codes
