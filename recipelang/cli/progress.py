@@ -82,12 +82,14 @@ class Progress:
     def stage_ended(self, stage: StagePlan, seconds: float) -> None:
         pass
 
-    def evaluated(self, stage: str | None, name: str, metrics: dict[str, float], step: int | None = None) -> None:
+    def evaluated(
+        self, stage: str | None, name: str, metrics: dict[str, float], step: int | None = None, on: str = ""
+    ) -> None:
         shown = "  ".join(f"{m} {metric_text(m, v)}" for m, v in metrics.items())
         when = f"after {clean(stage)}" if stage is not None else "of the dense start"
         if step is not None:
             when = f"after step {step:,} of {clean(stage or '')}"
-        self.bars.console.print(f"  {clean(name)} {when}: {shown}")
+        self.bars.console.print(f"  {clean(name)} {when}: {shown}" + (f"  (on {on})" if on else ""))
 
     def message(self, text: str) -> None:
         self.bars.console.print(f"  {clean(text)}")

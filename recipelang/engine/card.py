@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recipelang.engine.run_record import EMPTY, emptied, measured_on
+from recipelang.engine.run_record import EMPTY, claimed_on, emptied, measured_on
 from recipelang.engine.statement import STATEMENT, read_origin
 from recipelang.plan.types import Plan
 from recipelang.source.render import clean
@@ -41,7 +41,7 @@ def card(plan: Plan, record: Mapping[str, Any], out: Path) -> str:
     lines.append(f"Made from `{_cell(_base(plan, origin))}` by recipelang; the recipe is in `recipe/`.")
     if plan.rehearsal:
         lines += ["", f"**A rehearsal: only the first {plan.rehearsal} steps of every stage were run.**"]
-    lines += _measured(plan, record) + _claims(record) + _reported(origin) + _layers(plan, record) + _recipe(out)
+    lines += _measured(plan, record) + _claims(plan, record) + _reported(origin) + _layers(plan, record) + _recipe(out)
     lines += ["", f"Spec digest: `{plan.spec_digest}`", ""]
     return "\n".join(lines)
 
@@ -122,14 +122,16 @@ def _measured(plan: Plan, record: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _claims(record: Mapping[str, Any]) -> list[str]:
+def _claims(plan: Plan, record: Mapping[str, Any]) -> list[str]:
     if not record["claims"]:
         return []
     lines = ["", "## Claims", "", "| claim | expected | measured | met |", "|---|---|---|---|"]
     for claim in record["claims"]:
         met = {True: "yes", False: "no", None: "not judged"}[claim["met"]]
         text = _cell(f"{claim['kind']} {claim['text']}")
-        lines.append(f"| `{text}` | {_cell(claim['expected'])} | {_cell(claim['measured'])} | {met} |")
+        on = claimed_on(plan, claim["text"])
+        measured = _cell(claim["measured"]) + (f", on {on}" if on else "")
+        lines.append(f"| `{text}` | {_cell(claim['expected'])} | {measured} | {met} |")
     return lines
 
 

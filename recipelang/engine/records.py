@@ -30,8 +30,13 @@ class Reporter(Protocol):
 
     def stage_ended(self, stage: StagePlan, seconds: float) -> None: ...
 
-    def evaluated(self, stage: str | None, name: str, metrics: dict[str, float], step: int | None = None) -> None:
-        """At the end of a stage, or after a step of it; without a stage, of the model that the run starts from."""
+    def evaluated(
+        self, stage: str | None, name: str, metrics: dict[str, float], step: int | None = None, on: str = ""
+    ) -> None:
+        """At the end of a stage, or after a step of it; without a stage, of the model that the run starts from.
+
+        `on`: of how much of its data, where that is not all.
+        """
 
     def message(self, text: str) -> None: ...
 
@@ -54,7 +59,9 @@ class Silent:
     def stage_ended(self, stage: StagePlan, seconds: float) -> None:
         pass
 
-    def evaluated(self, stage: str | None, name: str, metrics: dict[str, float], step: int | None = None) -> None:
+    def evaluated(
+        self, stage: str | None, name: str, metrics: dict[str, float], step: int | None = None, on: str = ""
+    ) -> None:
         pass
 
     def message(self, text: str) -> None:

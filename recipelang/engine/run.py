@@ -33,7 +33,7 @@ from recipelang.engine.models import load_model
 from recipelang.engine.order import drawn
 from recipelang.engine.position import Position, Session
 from recipelang.engine.records import RECORD, Interrupted, Measurements, Reporter, Result
-from recipelang.engine.run_record import body, counted, emptied, told_of, warn_of_emptied
+from recipelang.engine.run_record import body, counted, emptied, measured_on, told_of, warn_of_emptied
 from recipelang.engine.seeds import stream
 from recipelang.engine.sessions import environments, resumed, session
 from recipelang.engine.sources import same_data, same_model, unchanged
@@ -289,7 +289,7 @@ class _Run:
                 metrics = self._measure(self.plan.stages[0], evaluation.name)
                 for metric, value in metrics.items():
                     self.position.metrics[f"{evaluation.name}.dense.{metric}"] = value
-                self.reporter.evaluated(None, evaluation.name, metrics)
+                self.reporter.evaluated(None, evaluation.name, metrics, on=measured_on(self.plan, evaluation.name))
 
     def _end_stage(self, stage: StagePlan, seconds: float) -> None:
         self.check_place()
@@ -301,7 +301,7 @@ class _Run:
                 self.position.metrics[f"stage.{stage.name}.{evaluation.name}.{metric}"] = value
                 self.position.metrics[f"{evaluation.name}.{metric}"] = value
             self._log_metrics(stage, stage.steps, evaluation.name, metrics)
-            self.reporter.evaluated(stage.name, evaluation.name, metrics)
+            self.reporter.evaluated(stage.name, evaluation.name, metrics, on=measured_on(self.plan, evaluation.name))
         if f"stage.{stage.name}" in self.needed:
             source = Path(self.plan.model.path)
             export.save_model(
@@ -320,7 +320,9 @@ class _Run:
                 metrics = self._measure(stage, evaluation.name)
                 torch.set_rng_state(random_state)
                 self._log_metrics(stage, step, evaluation.name, metrics)
-                self.reporter.evaluated(stage.name, evaluation.name, metrics, step)
+                self.reporter.evaluated(
+                    stage.name, evaluation.name, metrics, step, measured_on(self.plan, evaluation.name)
+                )
 
     def _log_metrics(self, stage: StagePlan, step: int, name: str, metrics: dict[str, float]) -> None:
         if self.log is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -71,6 +72,12 @@ def measured_on(plan: Plan, metric: str) -> str:
     total = (data.items if blocks else data.examples).get(evaluation.split, 0)
     what = "blocks" if blocks else "examples"
     return f"{evaluation.samples:,} of {total:,} {what}" if evaluation.samples < total else ""
+
+
+def claimed_on(plan: Plan, text: str) -> str:
+    """The same of a claim, by the measured values that its text names."""
+    parts = (measured_on(plan, name) for name in re.findall(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", text))
+    return ", ".join(dict.fromkeys(filter(None, parts)))
 
 
 #: the share of zeros from which on a matrix passes next to nothing on

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recipelang.engine.records import read_record
-from recipelang.engine.run_record import measured_on
+from recipelang.engine.run_record import claimed_on, measured_on
 from recipelang.plan.types import Plan, StagePlan
 from recipelang.report import page as p
 from recipelang.report.chart import Axis, Chart, Series, svg
@@ -110,7 +110,12 @@ def _claims(record: dict[str, Any], plan: Plan) -> str:
     judged = record.get("claims", ())
     if judged:
         rows = [
-            [_code(f"{c['kind']} {c['text']}"), escape(c["expected"]), escape(c["measured"]), p.met(c["met"])]
+            [
+                _code(f"{c['kind']} {c['text']}"),
+                escape(c["expected"]),
+                escape(c["measured"]) + (f", on {on}" if (on := claimed_on(plan, c["text"])) else ""),
+                p.met(c["met"]),
+            ]
             for c in judged
         ]
         return p.table(("claim", "expected", "measured", "met"), rows, raw=True)

@@ -15,7 +15,7 @@ def test_the_first_examples_are_measured_as_a_file_of_them_is(project):
     path = project(
         replace=(
             "evaluate dev { metrics = [f1, exact_match] }",
-            'evaluate dev { }\nevaluate some { samples = 3 samples }\nevaluate few { split = "test" }',
+            'prefer some.f1 >= 0%\nprefer dev.f1 >= 0%\nevaluate dev { }\nevaluate some { samples = 3 samples }\nevaluate few { split = "test" }',
         )
     )
     folder = path.parent
@@ -30,6 +30,8 @@ def test_the_first_examples_are_measured_as_a_file_of_them_is(project):
     total = len(json.loads((folder / "dev.json").read_text("utf-8"))["data"][0]["paragraphs"])
     assert f"| `some.f1`, on 3 of {total} examples |" in card and "| `dev.f1` |" in card
     assert f'name: "f1, on 3 of {total} examples"' in card and 'name: "f1"' in card
+    claims = [line for line in card.splitlines() if "prefer" in line and line.startswith("|")]
+    assert [f", on 3 of {total} examples |" in line for line in claims] == ["some" in line for line in claims]
     record = json.loads((folder / "out" / "run.json").read_text("utf-8"))
     assert set(record["measured_on"].values()) == {f"3 of {total} examples"}
     assert all(".some." in f".{n}" for n in record["measured_on"])
