@@ -94,7 +94,8 @@ def migrate(source: Source, mode: Mode = "strict") -> Migration:
         for finding in wrong:  # a value of the file that this language refuses
             found.add(replace(finding, notes=(*finding.notes, "this is the recipe that the file became"), fixes=()))
         return Migration(source, dialect, None, found.sorted(), tuple(fates), loader=said)
-    if not found.errors and (wrong := tuple(examined(text, writer))):
+    # what a lost modifier did is told already, and the rest is planned without it
+    if all(d.code == "E112" for d in found.errors) and (wrong := tuple(examined(text, writer))):
         found.extend(wrong)
         if writer.targets.family or not names.specific(writer.named):  # of a strange family every modifier came along
             spans = {d.primary.span for d in wrong if d.primary is not None}
