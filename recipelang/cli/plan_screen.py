@@ -214,7 +214,8 @@ def _final_zeros(plan: Plan) -> dict[str, float | None]:
             if prune.method == "release":
                 zeros |= dict.fromkeys((t.name for t in prune.targets), 0.0)
             if prune.method == "hold":
-                zeros |= {t.name: zeros.get(t.name) for t in prune.targets}
+                kept = prune.held or [zeros.get(t.name) for t in prune.targets]
+                zeros |= {t.name: n for t, n in zip(prune.targets, kept, strict=True)}
             if not prune.events:
                 continue
             last = prune.events[-1]
@@ -286,11 +287,16 @@ def _stage(stage: StagePlan) -> str:
             continue
         first, last = prune.events[0], prune.events[-1]
         if stage.mode == "one_shot":
-            text += f", {prune.method} {last.sparsity:.0%}"
+            text += f", {prune.method} {_share(last.sparsity)}"
             continue
         events = f"{len(prune.events)} event{'s' if len(prune.events) > 1 else ''}"
-        text += f", {prune.method} {first.sparsity:.0%} -> {last.sparsity:.0%} in {events}"
+        text += f", {prune.method} {_share(first.sparsity)} -> {_share(last.sparsity)} in {events}"
     return text
+
+
+def _share(sparsity: float) -> str:
+    """`90%`, `97.5%`, `99.99%`: rounded to the hundredth of a percent, never up to what is not there."""
+    return f"{100 * sparsity:.2f}".rstrip("0").rstrip(".") + "%"
 
 
 def _training(stage: StagePlan) -> str:
@@ -374,8 +380,10 @@ def _events(prune: PrunePlan) -> str:
 
     events = prune.events
     if not events:
+        size = sum(t.size for t in prune.targets)
+        share = f" ({sum(prune.held) / size:.2%} of the weights)" if prune.held and size else ""
         return {
-            "hold": "the zeros that the model came with stay, and no others come",
+            "hold": f"the zeros that the model came with{share} stay, and no others come",
             "release": "masks of earlier stages are taken off",
         }[prune.method]
     jumps = [b.sparsity - a.sparsity for a, b in itertools.pairwise(events)]

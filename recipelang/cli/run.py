@@ -146,11 +146,10 @@ def resume(
 
 def _resume(folder: Path, text: Path, shard: bool, exact: bool) -> None:
     """With the folder locked: whoever ran in it before is done."""
-    from recipelang.engine.records import read_plan, read_record
+    from recipelang.engine.records import read_plan, status_of
     from recipelang.plan.types import FORMAT_VERSION
 
-    record = read_record(folder)
-    if record.get("status") == "finished":
+    if status_of(folder) == "finished":
         print(f"{folder}: this run is finished")
         raise typer.Exit(Exit.OK)
     written = read_plan(folder, "E083")

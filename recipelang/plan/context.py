@@ -50,9 +50,9 @@ class Context:
             self.found.extend(error.diagnostics)
         return chosen
 
-    def stored_zeros(self) -> dict[str, int]:
+    def stored_zeros(self) -> dict[str, int] | None:
         """Parameter -> its exact zeros in the model's files; none of a model that is in memory only."""
-        return {}
+        return None
 
     def error(self, code: str, message: str, path: str, help: str | None = None) -> None:
         self.found.add(Diagnostic(code, message, self.recipe.label(path), help=(help,) if help else ()))

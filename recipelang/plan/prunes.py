@@ -36,7 +36,7 @@ class Prunes:
         self.in_force: dict[str, Fraction] = {}  # tensor -> the sparsity asked of it so far
         self.patterned: dict[str, str] = {}  # tensor -> the pattern of its mask
         self.masked: dict[str, int] = {}  # tensor -> its zeros, where they are known
-        self.held: set[str] = set()  # tensors whose zeros are those of the model's files, not counted yet
+        self.held: set[str] = set()  # tensors of which these are the zeros that the model came with
         self.trained = False  # whether a stage before this one has moved weights
         self.acts: dict[str, tuple[str, bool]] = {}  # tensor -> the last stage that named it, whether to release it
         self.ranked: dict[str, tuple[tuple[str, tuple[str, ...]], str]] = {}  # tensor -> its last ranking set, stage
@@ -66,10 +66,10 @@ class Prunes:
         timed: list[tuple[int, Fraction]] = []
         if not self._released_alone(spec, targets, stage, path) or not self._keeps_its_pattern(spec, targets, path):
             return None
-        if spec.method.name == "hold" and not self.trained:
-            self.held |= {n for n in targets if n not in self.masked}
+        held: tuple[int, ...] = ()
+        if spec.method.name == "hold":
+            held = self._held(targets, path)
         if spec.method.name == "release":
-            self.held -= set(targets)
             for name in targets:
                 for known in (self.in_force, self.ranked, self.patterned, self.masked):
                     known.pop(name, None)  # type: ignore[attr-defined]
@@ -123,6 +123,7 @@ class Prunes:
             ),
             scoring=memory,
             passes=passes,
+            held=held,
         )
 
     def _sound(self, spec: PruneSpec, timed: list[tuple[int, Fraction]], path: str) -> bool:
@@ -163,19 +164,31 @@ class Prunes:
             self.masked |= dict(zip(targets, raised[-1], strict=True))
         return raised
 
+    def _held(self, targets: tuple[str, ...], path: str) -> tuple[int, ...]:
+        """The zeros of each target as its stage begins, counted in the model's files; none once weights have moved."""
+        if self.trained:
+            return ()
+        stored = self.context.guard(f"{path}.targets", self.context.stored_zeros)
+        if stored is None:
+            return ()
+        for name in targets:
+            self.masked.setdefault(name, stored[name])
+            self.held.add(name)
+        counted = tuple(self.masked[name] for name in targets)
+        if not any(counted):
+            notes = ("none of their weights is zero, so the stage trains them densely",)
+            help = ("name a sparse model, or prune by another method",)
+            at = self.context.recipe.label(f"{path}.method")
+            self.context.found.add(Diagnostic("W178", "`hold` has no zeros to keep", at, notes=notes, help=help))
+        return counted
+
     def _keeps_what_is_held(self, targets: tuple[str, ...], zeros: list[tuple[int, ...]], path: str) -> bool:
-        """The zeros that `hold` keeps are counted in the model's files: an event that asks for fewer would revive some.
+        """An event that asks for fewer zeros than `hold` keeps would revive some.
 
         A little more than what is asked for, as tools that round otherwise leave it, is kept by `_not_below`.
         """
-        if not self.held.intersection(targets):
+        if not any(n in self.held for n in targets):
             return True
-        found = self.context.guard(f"{path}.targets", self.context.stored_zeros)
-        if found is None:
-            return False
-        for name in self.held.intersection(targets):
-            self.masked[name] = max(self.masked.get(name, 0), found.get(name, 0))
-            self.held.discard(name)
         sizes = {t.name: t.size for t in self.context.facts.tensors}
         sets = [(n,) for n in targets] if len(zeros[0]) == len(targets) else [targets]
         for names, wanted in zip(sets, zeros[0], strict=True):

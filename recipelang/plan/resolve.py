@@ -226,7 +226,7 @@ class Resolver(Context):
             plans.append(plan)
         return plans
 
-    def stored_zeros(self) -> dict[str, int]:
+    def stored_zeros(self) -> dict[str, int] | None:
         stored = zeros_of_folder(self.facts.path)
         found = {}
         for tensor in self.facts.tensors:

@@ -154,6 +154,9 @@ class PrunePlan(Frozen):
     dense: tuple[DenseGroup, ...] = ()
     events: tuple[PruneEvent, ...] = Field(default=(), description="none for `hold` and `release`")
     scoring: int = Field(default=0, description="bytes that the method takes at the peak, beside weights and masks")
+    held: tuple[Count, ...] = Field(
+        default=(), description="of `hold`: the zeros that each target came with; none where only the run can tell"
+    )
     passes: int = Field(default=1, description="parts that oBERT takes the targets in, so that its matrices fit")
 
     @property

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -226,14 +227,16 @@ def test_two_processes_do_not_run_in_one_folder(interrupted):
     import fcntl
 
     before = contents(interrupted)
-    with open(interrupted / ".lock", "w", encoding="ascii") as other:
+    other = os.open(interrupted, os.O_RDONLY)  # the folder itself: there is no file whose removal lets another in
+    try:
         fcntl.flock(other, fcntl.LOCK_EX)
         for arguments in (("resume", "out"), ("run", "tiny.recipe", "-o", "out", "--overwrite")):
             ended = command(*arguments)
             assert (ended.code, ended.codes) == (1, ["E085"])
             assert "another process runs in `out`" in ended.err
-        (interrupted / ".lock").unlink()
         assert contents(interrupted) == before
+    finally:
+        os.close(other)
     assert command("resume", "out").code == 0
     assert not (interrupted / ".lock").exists()
 

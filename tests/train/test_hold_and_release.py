@@ -75,14 +75,15 @@ def test_hold_keeps_exactly_the_zeros_that_came(sparse, tmp_path):
         assert torch.equal(weight == 0, before[name])
 
 
-def test_held_zeros_are_shown_while_the_stage_runs_and_not_promised_before(sparse, tmp_path):
+def test_held_zeros_are_counted_before_and_shown_while_the_stage_runs(sparse, tmp_path):
     before, write = sparse
     path, shown = write(HOLD, HOLD), Sparsities()
     run(path, tmp_path / "out", shown)
     zeros, weights = sum(int(z.sum()) for z in before.values()), sum(z.numel() for z in before.values())
     assert shown.seen == pytest.approx([zeros / weights] * len(shown.seen))
     screen = command("plan", path).out
-    assert f"in {weights:,} weights the zeros that the model came with: not known before the run" in screen
+    assert f"the zeros that the model came with ({zeros / weights:.2%} of the weights) stay" in screen
+    assert f"zero: {zeros / weights:.1%} of the targets" in screen
 
 
 def test_what_is_pruned_after_hold_is_known_before(sparse):
