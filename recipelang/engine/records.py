@@ -14,8 +14,8 @@ from recipelang.spec.claims import Verdict
 from recipelang.storage.reading import Unreadable, Why, read_model
 
 RECORD = "run.json"
-#: of a model with a million tensors, every event with its counts
-MAX_PLAN = 256 * 2**20
+#: the most events that there may be, each with its counts, take about 25 MiB
+MAX_PLAN = 32 * 2**20
 
 
 class Reporter(Protocol):

@@ -235,15 +235,25 @@ class _Reader:
         """Values of variables; one that needs itself, or what has no value, stays without."""
         self._scopes()
         open_ = {n: v for n, v in self.document.variables.items() if v.formula is not None}
+        needs = {n: set(x.names(v.formula)) & open_.keys() for n, v in open_.items() if v.formula is not None}
+        users: dict[str, list[str]] = {}
+        for name, needed in needs.items():
+            for other in needed:
+                users.setdefault(other, []).append(name)
+        ready = [n for n, needed in needs.items() if not needed]
         while open_:
-            ready = [n for n, v in open_.items() if not set(x.names(v.formula)) & open_.keys()]  # type: ignore[arg-type]
             if not ready:
                 name, variable = next(iter(open_.items()))
                 self._no_formula(variable.node.text, variable.span, "it needs its own value")
                 self.document.refused.append(f"`{name}` needs its own value")
                 return
-            for name in ready:
+            now, ready = ready, []
+            for name in now:
                 variable = open_.pop(name)
+                for user in users.get(name, ()):
+                    needs[user].discard(name)
+                    if not needs[user]:
+                        ready.append(user)
                 try:
                     assert variable.formula is not None
                     self.document.known[name] = x.value(variable.formula, self.document.known)

@@ -22,9 +22,9 @@ COARSER = {("row", "uniform"), ("row", "global"), ("uniform", "global"), ("erk",
 #: the share of a tensor by which other tools miss a sparsity when they round
 _ROUNDED = 1e-3
 #: numbers of zeros in a plan: of every tensor at every event
-MAX_NUMBERS = 2_000_000
+MAX_NUMBERS = 1_000_000
 #: a number counts as so many where it takes more than a multiplication
-_COSTLY = 20
+_COSTLY = 10
 
 
 class Prunes:
@@ -83,7 +83,7 @@ class Prunes:
                 help = "prune less often, or rank all targets together: `scope = global`"
                 message = f"this plan counts zeros more than {MAX_NUMBERS:,} times"
                 notes = (
-                    "once for every tensor at every event; with ERK densities, or where weights grow, it counts as twenty",
+                    "once for every tensor at every event; with ERK densities, or where weights grow, it counts as ten",
                 )
                 self.context.found.add(Diagnostic("E063", message, label, notes=notes, help=(help,)))
                 return None

@@ -244,10 +244,8 @@ def _drawn(s: Series, chart: Chart, x: Scale, y: Scale, index: int) -> list[str]
 
 
 def _stairs(places: Sequence[tuple[float, float]]) -> str:
-    out = f"{places[0][0]:.1f} {places[0][1]:.1f}"
-    for px, py in places[1:]:
-        out += f"H{px:.1f}V{py:.1f}"
-    return out
+    (x, y), *others = places
+    return f"{x:.1f} {y:.1f}" + "".join(f"H{px:.1f}V{py:.1f}" for px, py in others)
 
 
 def _told(value: float, axis: Axis) -> str:

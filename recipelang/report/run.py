@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -23,6 +24,8 @@ from recipelang.storage.reading import MAX_RECORD, Unreadable, read_text
 NAME = "report.html"
 #: points of a planned curve in one stage
 _POINTS = 400
+#: of a block, in its table and in the chart
+_EVENTS = 1_000
 
 
 def text(folder: Path, plan: Plan) -> str:
@@ -200,7 +203,7 @@ def _sparsities(plan: Plan, record: dict[str, Any], curves: dict[str, Points], s
     found: list[Series] = []
     blocks = [(start, s, b) for start, s in zip(starts, plan.stages, strict=False) for b in s.prunes if b.events]
     for start, stage, block in blocks:
-        points = [(float(start + e.step), e.sparsity) for e in block.events]
+        points = [(float(start + e.step), e.sparsity) for e in thinned(block.events)]
         points = [(points[0][0], 0.0), *points, (float(plan.steps), points[-1][1])]
         name = clean(block.name if len(plan.stages) == 1 else f"{stage.name}, {block.name}") if len(blocks) > 1 else ""
         found.append(Series(name, points, len(found) + 2, steps=True, dots=False))
@@ -274,8 +277,19 @@ def _prune(block: Any) -> str:
 
 
 def _events(block: Any) -> str:
-    rows = [[f"{e.step:,}", f"{e.sparsity:.2%}", f"{sum(e.zeros):,}"] for e in block.events]
-    return p.table(("step", "sparsity", "zeros"), rows, numbers=(0, 1, 2))
+    shown = thinned(block.events)
+    rows = [[f"{e.step:,}", f"{e.sparsity:.2%}", f"{sum(e.zeros):,}"] for e in shown]
+    table = p.table(("step", "sparsity", "zeros"), rows, numbers=(0, 1, 2))
+    told = f"{len(shown):,} of {len(block.events):,} events, evenly" if len(shown) < len(block.events) else ""
+    return table + (f"<p>{told}</p>" if told else "")
+
+
+def thinned(events: Sequence[Any]) -> Sequence[Any]:
+    """At most `_EVENTS` of them, evenly, the first and the last among them: more make no page that can be read."""
+    last = len(events) - 1
+    if last < _EVENTS:
+        return events
+    return [events[round(i * last / (_EVENTS - 1))] for i in range(_EVENTS)]
 
 
 def _made(record: dict[str, Any], plan: Plan) -> str:

@@ -82,6 +82,7 @@ class Diagnostics:
     def __init__(self) -> None:
         self._items: list[Diagnostic] = []
         self._seen: set[tuple[str, str, Span | None]] = set()
+        self._errors: tuple[Diagnostic, ...] | None = ()  # none until somebody asks for them again
         self._named: dict[tuple[object, ...], int] = {}  # an unknown name -> where its finding is in the list
 
     def add(self, diagnostic: Diagnostic) -> None:
@@ -90,6 +91,8 @@ class Diagnostics:
         if key in self._seen:
             return
         self._seen.add(key)
+        if diagnostic.severity == "error":
+            self._errors = None
         if diagnostic.code in _NAMES and diagnostic.primary:
             name = (diagnostic.code, diagnostic.message, diagnostic.help, diagnostic.primary.source.name)
             index = self._named.setdefault(name, len(self._items))
@@ -110,7 +113,9 @@ class Diagnostics:
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
-        return tuple(d for d in self._items if d.severity == "error")
+        if self._errors is None:
+            self._errors = tuple(d for d in self._items if d.severity == "error")
+        return self._errors
 
     def sorted(self) -> tuple[Diagnostic, ...]:
         """In reading order; findings without a place come last."""

@@ -124,3 +124,38 @@ def test_text_full_of_one_thing_is_formatted_in_time(piece, folder, command):
     ended = command("fmt", "--check", "piece.recipe")
     assert ended.status in (0, 1, 4)
     assert_bounded(ended, status=ended.status)
+
+
+# --------------------------------------------------------------------------- settings, recipes of other tools
+SETTINGS = {
+    "a key of 30,000 parts": "[lint]\n" + ".".join(["a"] * 30_000) + " = 1\n",
+    "tables in tables": "".join(f"[{'.'.join(['a'] * 16)}.b{i}]\n" for i in range(1_000)),
+    "lists in lists": "a = " + "[" * 30_000 + "\n",
+    "one long word": "a" * 60_000 + " = 1\n",
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_end_in_their_code(name, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("settings")
+    (folder / "a.recipe").write_text(sound(), "utf-8")
+    (folder / "recipelang.toml").write_text(SETTINGS[name], "utf-8")
+    with commands(folder) as command:
+        ended = command("lint", "a.recipe")
+    assert codes(ended) == ["E095"]
+    assert_bounded(ended)
+
+
+YAML = {
+    "formulas on each other": "v0: 1\n" + "".join(f"v{i}: eval(v{i - 1} + 1)\n" for i in range(1, 1_500)),
+    "formulas that double": "v0: 1\n" + "".join(f"v{i}: eval(v{i - 1} + v{i - 1})\n" for i in range(1, 1_300)),
+    "aliases of aliases": "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [{f'*a{i - 1}, ' * 9}]\n" for i in range(1, 12)),
+    "very many modifiers": "modifiers:\n"
+    + "".join(f"  - !SetWeightDecayModifier {{start_epoch: {i}, weight_decay: 0}}\n" for i in range(1_000)),
+}
+
+
+@pytest.mark.parametrize("name", YAML)
+def test_recipe_of_another_tool_is_refused_in_time(name, folder, command):
+    (folder / "old.yaml").write_text(YAML[name], "utf-8")
+    assert_bounded(command("migrate", "old.yaml"))

@@ -116,3 +116,10 @@ def test_every_reason_can_be_said_with_a_code(why: Why):
     error = Unreadable(Path("a"), why, "larger than 1 KiB").coded("E137")
     assert isinstance(error, RecipeError)
     assert "`a`" in error.diagnostics[0].message
+
+
+@pytest.mark.parametrize("piece", ["[],", "{},", "0,"])
+def test_json_of_very_many_values_is_refused_before_it_is_built(piece, tmp_path):
+    (tmp_path / "a.json").write_text("[" + piece * reading.MAX_VALUES + "0]", "utf-8")
+    with pytest.raises(Unreadable, match="more than 2,000,000 values"):
+        reading.read_json(tmp_path / "a.json")
