@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from recipelang.migrate.arguments import Amount
 from recipelang.source import Span
@@ -14,6 +15,25 @@ class Window:
 
     start: Amount | None = None
     end: Amount | None = None
+
+    @property
+    def begins(self) -> Fraction:
+        """As an epoch, 0 where that is not known."""
+        return Fraction(0) if self.start is None or self.start.value is None else self.start.value
+
+    @property
+    def order(self) -> tuple[bool, Fraction]:
+        """To sort by: what begins at a time that is not known comes last."""
+        return self.start is not None and self.start.value is None, self.begins
+
+    def ends_before(self, other: Window) -> bool:
+        """Whether it is known to be over when another one begins."""
+        end, start = self.end, other.start
+        if end is None or start is None:
+            return False
+        if end.value is None or start.value is None:
+            return end.formula is not None and end.formula == start.formula
+        return end.value <= start.value
 
 
 @dataclass(frozen=True)
@@ -48,12 +68,16 @@ class Sparsity:
 
 @dataclass(frozen=True)
 class Prune(Part):
-    """`method` as it is written in the new recipe; `sparsity` none with `hold`. `lifted`: weights grew again after it."""
+    """`method` as it is written in the new recipe; `sparsity` none with `hold`.
+
+    `then`: ramps that follow it. `lifted`: weights grew again after it.
+    """
 
     method: str
     targets: Targets
     pattern: str = "unstructured"
     sparsity: Sparsity | Amount | None = None
+    then: tuple[Sparsity, ...] = ()
     lifted: bool = False
 
 

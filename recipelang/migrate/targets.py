@@ -27,11 +27,26 @@ class Selectors:
     def depth(self) -> int:
         return 1 + max((t.layer for t in self.every if t.layer is not None), default=-1)
 
+    def _known(self, targets: Targets) -> bool:
+        """Whether a reference model tells what they mean."""
+        return self.family is not None or all(map(names.is_kind, targets.names)) or names.usual(targets)
+
+    def _reference(self, part: Prune | Freeze) -> tuple[TensorFact, ...]:
+        every = self.every or names.reference("llama" if part.targets.modules else "bert")
+        return names.matrices(every) if isinstance(part, Prune) else every
+
+    def chosen(self, part: Prune | Freeze) -> frozenset[str] | None:
+        """Tensors of the usual model, before layers go; none where names alone do not tell."""
+        try:
+            return names.Body(self._reference(part)).matched(part.targets) if self._known(part.targets) else None
+        except names.NotUnderstood:
+            return None
+
     def text(self, part: Prune | Freeze) -> str | None:
         """Of what the loader would have chosen; none, and told, where that is not read."""
         targets = part.targets
         try:
-            if self.family is not None or all(map(names.is_kind, targets.names)) or names.usual(targets):
+            if self._known(targets):
                 found = self._on_reference(part, targets)
                 if found:
                     return found
@@ -65,7 +80,7 @@ class Selectors:
     def _on_reference(self, part: Prune | Freeze, targets: Targets) -> str | None:
         """Weights are pruned as matrices; what is frozen has biases and norms as well."""
         every = self.every or names.reference("llama" if targets.modules else "bert")
-        tensors = names.matrices(every) if isinstance(part, Prune) else every
+        tensors = self._reference(part)
         body = names.Body(tensors)
         for name in body.unmatched(targets):
             if names.Body(every).unmatched(Targets((name,), modules=targets.modules)):

@@ -9,11 +9,13 @@ from fractions import Fraction
 from pathlib import PurePath
 
 from recipelang.migrate import commanded, comments, names
-from recipelang.migrate.amounts import Amounts, literal, pruned_alike
+from recipelang.migrate.amounts import Amounts, literal
 from recipelang.migrate.arguments import Amount
 from recipelang.migrate.comments import hashed
+from recipelang.migrate.distilling import distillation
 from recipelang.migrate.document import Document
-from recipelang.migrate.form import Distill, Freeze, Part, Prune, Sparsity, Stage
+from recipelang.migrate.form import Freeze, Part, Prune, Sparsity, Stage
+from recipelang.migrate.one_block import order, settle
 from recipelang.migrate.rates import learning_rate
 from recipelang.migrate.targets import Selectors
 from recipelang.migrate.task import told
@@ -33,12 +35,14 @@ class Writer:
     def __init__(self, document: Document, stages: list[Stage], found: Diagnostics, *, compat: bool = False) -> None:
         self.compat = compat
         self.document, self.stages, self.found = document, stages, found
-        self.amounts = Amounts(document, stages)
         self.params: dict[str, tuple[str, str]] = {}  # name -> its documentation, its statement
         self.named = named = _names(stages)
         family = names.family_of(named)
         self.task = told(document, stages, family, named)
         self.targets = Selectors(document, family, named, self.task, found)
+        for stage in stages:
+            settle(stage, self.targets)
+        self.amounts = Amounts(document, stages)
         self.drops: dict[str, str] = {}  # stage -> its block
         self.places: dict[tuple[str, str, str], Part] = {}  # stage, kind and name of a block -> what it comes from
         self.selectors: dict[str, str] = {}  # let -> a long selector that stands twice
@@ -141,7 +145,7 @@ class Writer:
         for kind, parts in (("learning_rate", stage.rates), ("distill", stage.distills), ("drop", stage.drops)):
             if parts:
                 self.places[stage.name, kind, ""] = parts[0]
-        blocks += [self._distill(d, stage) for d in stage.distills]
+        blocks.append(distillation(stage, self))
         blocks += [commanded.distillation(self)] if stage.trains else []
         return "\n".join([f"stage {stage.name} {{", *body, *("\n" + b for b in blocks if b), "}"])
 
@@ -198,19 +202,20 @@ class Writer:
         )
         return f"{hashed(first.comment)}drop layers {{ keep = [{', '.join(map(str, self.targets.keep))}] }}"
 
-    def _prunes(self, stage: Stage) -> list[str]:
-        joined: list[Prune] = []
+    def _blocks(self, stage: Stage) -> list[Prune]:
+        """Ramps of the same tensors, one after another, are one block."""
+        groups: dict[tuple[object, ...], list[Prune]] = {}
         for prune in stage.prunes:
-            same = next((i for i, p in enumerate(joined) if pruned_alike(p, prune)), None)
-            if same is None:
-                joined.append(prune)
-            else:
-                targets = joined[same].targets
-                both = replace(targets, names=tuple(dict.fromkeys([*targets.names, *prune.targets.names])))
-                joined[same] = replace(joined[same], targets=both)
-        labels = _labels(joined)
-        self.places |= {(stage.name, "prune", label): p for p, label in zip(joined, labels, strict=True)}
-        return [text for p, label in zip(joined, labels, strict=True) if (text := self._prune(p, label, stage))]
+            alone = not isinstance(prune.sparsity, Sparsity)
+            key = (prune.span,) if alone else (self.targets.text(prune), prune.method, prune.pattern)
+            groups.setdefault(key, []).append(prune)
+        return [_followed(sorted(group, key=order)) for group in groups.values()]
+
+    def _prunes(self, stage: Stage) -> list[str]:
+        blocks = self._blocks(stage)
+        labels = _labels(blocks)
+        self.places |= {(stage.name, "prune", label): p for p, label in zip(blocks, labels, strict=True)}
+        return [text for p, label in zip(blocks, labels, strict=True) if (text := self._prune(p, label, stage))]
 
     def _prune(self, prune: Prune, name: str, stage: Stage) -> str:
         selector = self.targets.text(prune)
@@ -228,15 +233,25 @@ class Writer:
         return f"{hashed(prune.comment)}prune {name} {{\n" + "\n".join(lines) + "\n}"
 
     def _sparsity(self, prune: Prune, stage: Stage) -> str:
-        ramp = prune.sparsity
-        assert ramp is not None
-        if not isinstance(ramp, Sparsity):
-            return self.amounts.text(ramp)
+        if not isinstance(prune.sparsity, Sparsity):
+            assert prune.sparsity is not None
+            return self.amounts.text(prune.sparsity)
+        pieces = [self._ramp(prune, prune.sparsity, stage, "0%" if prune.then else None)]
+        before = prune.sparsity
+        for ramp in prune.then:
+            if not before.last.value == ramp.first.value == ramp.last.value or before.last.value is None:
+                pieces.append(self._ramp(prune, ramp, stage, self.amounts.text(before.last)))
+            before = ramp
+        return pieces[0] if len(pieces) == 1 else "[\n" + "".join(f"{piece},\n" for piece in pieces) + "]"
+
+    def _ramp(self, prune: Prune, ramp: Sparsity, stage: Stage, before: str | None) -> str:
+        """`before`: what is in force until it begins; none is nothing, and no other piece."""
         start, end = ramp.window.start, ramp.window.end
         last = self.amounts.text(ramp.last)
         if ramp.first.value is not None and ramp.first.value == ramp.last.value:
-            at_start = start is None or start.value == 0
-            return last if at_start else f"step(0% -> {last}, at = {self.amounts.point(start, stage.length, 'start')})"
+            if before is None and (start is None or start.value == 0):
+                return last
+            return f"step({before or '0%'} -> {last}, at = {self.amounts.point(start, stage.length, 'start')})"
         self._in_order(prune, ramp)
         if self._ends_short(ramp, stage):
             notes = ("SparseML 1 updated masks before a step, and the step at the window's end is behind the last one",)
@@ -278,29 +293,17 @@ class Writer:
         self.places[stage.name, "freeze", name] = freeze
         return f"{hashed(freeze.comment)}freeze {name} {{\ntargets = {selector}{until}\n}}" if selector else ""
 
-    def _distill(self, distill: Distill, stage: Stage) -> str:
-        self.teacher()
-        hardness = self.amounts.text(distill.hardness)
-        window = distill.window
-        start = self.amounts.point(window.start, stage.length, "start")
-        end = self.amounts.point(window.end, stage.length, "end")
-        if (start, end) != ("start", "end"):
-            parts = [] if start == "start" else [f"constant(0%, over = start..{start})"]
-            parts.append(f"constant({hardness}, over = {start}..{end})")
-            parts += [] if end == "end" else [f"constant(0%, over = {end}..end)"]
-            hardness = f"[{', '.join(parts)}]"
-        lines = ["teacher = teacher", f"on = {distill.on}", f"hardness = {hardness}"]
-        lines.append(f"temperature = {self.amounts.text(distill.temperature)}")
-        return f"{hashed(distill.comment)}distill {{\n" + "\n".join(lines) + "\n}"
-
     def _claims(self) -> list[str]:
         """What the original reaches, as a promise that the run must keep."""
-        prunes = [(s, p) for s in self.stages for p in s.prunes if p.sparsity is not None]
-        if len(prunes) != 1 or self._ends_short(prunes[0][1].sparsity, prunes[0][0]):
+        blocks = [(s, p) for s in self.stages for p in self._blocks(s) if p.sparsity is not None]
+        if len(blocks) != 1:
             return []
-        prune = prunes[0][1]
+        stage, prune = blocks[0]
+        ends = prune.then[-1] if prune.then else prune.sparsity
+        if self._ends_short(ends, stage):
+            return []
         selector = self.targets.text(prune)
-        last = prune.sparsity.last if isinstance(prune.sparsity, Sparsity) else prune.sparsity
+        last = ends.last if isinstance(ends, Sparsity) else ends
         if selector is None or last is None:
             return []
         if len(selector) > _LONG:
@@ -309,13 +312,21 @@ class Writer:
         return [f"expect sparsity({selector}) == {self.amounts.text(last)} ± 0.1%"]
 
 
+def _followed(prunes: list[Prune]) -> Prune:
+    """Ramps in their order as one."""
+    first, *more = prunes
+    comment = "\n".join(p.comment for p in prunes if p.comment)
+    return replace(first, then=tuple(p.sparsity for p in more if isinstance(p.sparsity, Sparsity)), comment=comment)
+
+
 def _labels(prunes: list[Prune]) -> list[str]:
     """`weights` alone; several by what they reach."""
     if len(prunes) == 1:
         return ["held" if prunes[0].method == "hold" else "weights"]
     found: list[str] = []
     for prune in prunes:
-        last = prune.sparsity.last if isinstance(prune.sparsity, Sparsity) else prune.sparsity
+        ends = prune.then[-1] if prune.then else prune.sparsity
+        last = ends.last if isinstance(ends, Sparsity) else ends
         value = None if last is None else last.value
         stem = "held" if prune.method == "hold" else "weights"
         if value is not None and prune.method != "hold":
