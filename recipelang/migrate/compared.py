@@ -112,22 +112,25 @@ class _Stage:
         if planned.method != prune.method.partition("(")[0]:
             return f"its method would be `{planned.method}`"
         if isinstance(prune.sparsity, Sparsity):
-            return self._ramp(prune.sparsity, planned) if self.stage.trains and not self.compat else None
+            return self._ramp(prune, prune.sparsity, planned) if self.stage.trains and not self.compat else None
         final = self._value(prune.sparsity)
         if final is not None and abs(planned.final - float(final)) > _TINY:
             return f"it would end at {planned.final:.4g} instead of {float(final):.4g}"
         return None
 
-    def _ramp(self, ramp: Sparsity, planned: PrunePlan) -> str | None:
+    def _ramp(self, prune: Prune, ramp: Sparsity, planned: PrunePlan) -> str | None:
         """What is in force where the ramp ends and at its middle, and when it begins."""
         first, last, (start, end) = self._value(ramp.first), self._value(ramp.last), self._window(ramp.window)
         if first is None or last is None or start is None or end is None:
             return None
         end = min(end, self.plan.steps)
-        inside = [e for e in planned.events if start - 1 <= e.step <= end + 1]
-        reached = inside[-1].sparsity if inside else 0.0
-        if abs(reached - float(last)) > _TINY:
+        sofar = [e for e in planned.events if e.step <= end + 1]
+        inside = [e for e in sofar if e.step >= start - 1]
+        reached = sofar[-1].sparsity if sofar else 0.0
+        if all(abs(reached - float(value)) > _TINY for value in (last, *self._goes_on(prune, end))):
             return f"it would be at {reached:.4g} at epoch {end / STEPS:g} instead of {float(last):.4g}"
+        if not inside:  # it stays at what another ramp reached
+            return None
         if first > 0 and abs(inside[0].step - start) > 1:
             return f"it would begin at epoch {inside[0].step / STEPS:g} instead of {start / STEPS:g}"
         shape = {"linear": lambda p: p, "cubic": lambda p: 1 - (1 - p) ** 3}.get(ramp.shape)
@@ -138,6 +141,19 @@ class _Stage:
                 epoch = middle.step / STEPS
                 return f"it would be at {middle.sparsity:.4g} at epoch {epoch:g} instead of {meant:.4g}"
         return None
+
+    def _goes_on(self, prune: Prune, end: int) -> Iterator[Fraction]:
+        """With what another ramp of the same tensors begins where this one ends."""
+        for other in self.stage.prunes:
+            if (
+                other is prune
+                or not isinstance(other.sparsity, Sparsity)
+                or not self._named(other) & self._named(prune)
+            ):
+                continue
+            first, (start, _) = self._value(other.sparsity.first), self._window(other.sparsity.window)
+            if first is not None and start == end:
+                yield first
 
     def _freezes(self) -> Iterator[tuple[Part | None, str]]:
         held: dict[str, int] = {}

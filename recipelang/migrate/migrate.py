@@ -108,7 +108,9 @@ def migrate(source: Source, mode: Mode = "strict") -> Migration:
 def examined(text: str, writer: Writer) -> Iterator[Diagnostic]:
     """The recipe planned on the usual model of its family (E156), and beside what its loader did (E157)."""
     document, named = writer.document, writer.named
-    family = writer.targets.family or ("llama" if document.dialect == documents.NEWER else "bert")
+    family = writer.targets.family or (
+        "llama" if any(p.targets.modules for s in writer.stages for p in s.prunes) else "bert"
+    )
     done = planned(text, family, named)
     first = next((p for s in writer.stages for p in (*s.prunes, *s.parts)), None)
     foreign = () if writer.targets.family or not names.specific(named) else (names.known_families(),)

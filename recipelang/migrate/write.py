@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import PurePath
 
 from recipelang.migrate import commanded, comments, names
@@ -236,22 +238,34 @@ class Writer:
         if not isinstance(prune.sparsity, Sparsity):
             assert prune.sparsity is not None
             return self.amounts.text(prune.sparsity)
-        pieces = [self._ramp(prune, prune.sparsity, stage, "0%" if prune.then else None)]
-        before = prune.sparsity
-        for ramp in prune.then:
-            if not before.last.value == ramp.first.value == ramp.last.value or before.last.value is None:
-                pieces.append(self._ramp(prune, ramp, stage, self.amounts.text(before.last)))
-            before = ramp
-        return pieces[0] if len(pieces) == 1 else "[\n" + "".join(f"{piece},\n" for piece in pieces) + "]"
+        ramps = [prune.sparsity]
+        ramps += [r for before, r in pairwise((prune.sparsity, *prune.then)) if not _stays(before, r)]
+        if len(ramps) > 1:
+            pieces = [
+                piece for r, after in pairwise([*ramps, None]) if r for piece in self._piece(prune, r, after, stage)
+            ]
+            return "[\n" + "".join(f"{piece},\n" for piece in pieces) + "]"
+        ramp = ramps[0]
+        if _constant(ramp):
+            last, start = self.amounts.text(ramp.last), ramp.window.start
+            at_start = start is None or start.value == 0
+            return last if at_start else f"step(0% -> {last}, at = {self.amounts.point(start, stage.length, 'start')})"
+        return self._ramp(prune, ramp, stage)
 
-    def _ramp(self, prune: Prune, ramp: Sparsity, stage: Stage, before: str | None) -> str:
-        """`before`: what is in force until it begins; none is nothing, and no other piece."""
+    def _piece(self, prune: Prune, ramp: Sparsity, after: Sparsity | None, stage: Stage) -> Iterator[str]:
+        """A ramp, and what it reached up to the next: pieces of a schedule have no gap between them."""
+        point, last = self.amounts.point, self.amounts.text(ramp.last)
+        start, end = point(ramp.window.start, stage.length, "start"), point(ramp.window.end, stage.length, "end")
+        until = point(after.window.start, stage.length, "start") if after else end
+        if _constant(ramp):
+            yield f"constant({last}, over = {start} .. {until if after else 'end'})"
+            return
+        yield self._ramp(prune, ramp, stage)
+        if until != end:
+            yield f"constant({last}, over = {end} .. {until})"
+
+    def _ramp(self, prune: Prune, ramp: Sparsity, stage: Stage) -> str:
         start, end = ramp.window.start, ramp.window.end
-        last = self.amounts.text(ramp.last)
-        if ramp.first.value is not None and ramp.first.value == ramp.last.value:
-            if before is None and (start is None or start.value == 0):
-                return last
-            return f"step({before or '0%'} -> {last}, at = {self.amounts.point(start, stage.length, 'start')})"
         self._in_order(prune, ramp)
         if self._ends_short(ramp, stage):
             notes = ("SparseML 1 updated masks before a step, and the step at the window's end is behind the last one",)
@@ -261,7 +275,7 @@ class Writer:
             self.found.add(Diagnostic("W132", message, label, notes=notes, help=help))
         over = f"{self.amounts.point(start, stage.length, 'start')} .. {self.amounts.point(end, stage.length, 'end')}"
         power = f", power = {ramp.power}" if ramp.power else ""
-        change = f"{self.amounts.text(ramp.first)} -> {last}"
+        change = f"{self.amounts.text(ramp.first)} -> {self.amounts.text(ramp.last)}"
         return f"{ramp.shape}({change}, over = {over}{power}, {self._events(ramp)})"
 
     def _ends_short(self, sparsity: Sparsity | Amount | None, stage: Stage) -> bool:
@@ -310,6 +324,15 @@ class Writer:
             self.selectors["pruned"] = selector
             selector = "pruned"
         return [f"expect sparsity({selector}) == {self.amounts.text(last)} ± 0.1%"]
+
+
+def _constant(ramp: Sparsity) -> bool:
+    return ramp.first.value is not None and ramp.first.value == ramp.last.value
+
+
+def _stays(before: Sparsity, ramp: Sparsity) -> bool:
+    """Whether a ramp goes on with what another reached, and changes nothing."""
+    return _constant(ramp) and before.last.value == ramp.last.value
 
 
 def _followed(prunes: list[Prune]) -> Prune:

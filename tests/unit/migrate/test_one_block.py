@@ -61,8 +61,12 @@ def test_ramps_that_follow_each_other_are_one_schedule() -> None:
     [
         ((ramp(0.5, 0.8, 5, 8), ramp(0.05, 0.5, 2, 4)), ["cubic(5% -> 50%", "cubic(50% -> 80%"]),  # in any order
         ((ramp(0.05, 0.5, 2, 4), ramp(0.6, 0.8, 4, 8)), ["cubic(5% -> 50%", "cubic(60% -> 80%"]),  # with a jump
-        ((ramp(0.5, 0.5, 0, 4), ramp(0.5, 0.8, 4, 8)), ["step(0% -> 50%, at = start)", "cubic(50% -> 80%"]),
-        ((ramp(0.05, 0.5, 2, 4), ramp(0.8, 0.8, 4, 8)), ["cubic(5% -> 50%", "step(50% -> 80%, at = "]),
+        ((ramp(0.5, 0.5, 0, 4), ramp(0.5, 0.8, 4, 8)), ["constant(50%, over = start..warm)", "cubic(50% -> 80%"]),
+        ((ramp(0.05, 0.5, 2, 4), ramp(0.8, 0.8, 4, 8)), ["cubic(5% -> 50%", "constant(80%, over = warm..end)"]),
+        (
+            (ramp(0.05, 0.5, 2, 4), ramp(0.5, 0.8, 6, 8)),
+            ["cubic(5% -> 50%", "constant(50%, over = 4 epochs .. end - 4 epochs)", "cubic(50% -> 80%"],
+        ),
         (
             (ramp(0.05, 0.5, 2, 4), ramp(0.5, 0.7, 4, 6), ramp(0.7, 0.8, 6, 8)),
             ["cubic(5% -> 50%", "cubic(50% -> 70%", "cubic(70% -> 80%"],
