@@ -18,7 +18,11 @@ from tests.unit.migrate.corpus import migrated, needs_corpus
 
 pytestmark = needs_corpus
 
-_ROWS = {"sentence1": "a", "sentence2": "b", "label": "yes"}
+_ROWS: dict[str, list[dict[str, object]]] = {
+    "question_answering": [{"question": "a", "context": "b", "answers": {"text": ["b"], "answer_start": [0]}}],
+    "sequence_classification": [{"sentence1": "a", "sentence2": "b", "label": label} for label in ("yes", "no")],
+    "masked_lm": [{"text": "a"}],
+}
 
 
 @pytest.mark.parametrize("mode", ["strict", "compat"])
@@ -27,8 +31,8 @@ def test_legacy_recipes_without_losses_can_be_planned(
 ) -> None:
     """What may still be wrong is told by a code, and is known."""
     pretend(monkeypatch, 16 * 100)
-    (tmp_path / "data.jsonl").write_text(json.dumps(_ROWS) + "\n" + json.dumps({**_ROWS, "label": "no"}), "utf-8")
-    for task in ("question_answering", "sequence_classification", "masked_lm"):
+    for task, rows in _ROWS.items():
+        (tmp_path / f"{task}.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
         make_config(tmp_path / task, "bert-base", task, ("no", "yes") if task == "sequence_classification" else ())
     seen: dict[str, list[str]] = {}
     planned = 0
@@ -44,7 +48,7 @@ def test_legacy_recipes_without_losses_can_be_planned(
         assert done.text is not None, name
         task = next((t for t in ("sequence_classification", "masked_lm") if f"task = {t}" in done.text), "")
         task = task or "question_answering"
-        model, data = str(tmp_path / task), str(tmp_path / "data.jsonl")
+        model, data = str(tmp_path / task), str(tmp_path / f"{task}.jsonl")
         given = {"base": model, "task": task, "source": data, "teacher": model, "batch": "16"}
         given |= {"learning_rate": "5e-5", "length": "30 epochs"}
         asked = {n: Given(v, "-p") for n, v in given.items() if f"param {n}:" in done.text}
