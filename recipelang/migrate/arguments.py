@@ -194,6 +194,10 @@ class Arguments:
             return None
         return int(first), int(second)
 
+    def several(self, key: str) -> bool:
+        """Whether an argument is a list."""
+        return isinstance(self._node(key), List)
+
     def inside(self, key: str) -> Map | None:
         node = self._node(key)
         return node if isinstance(node, Map) else None
@@ -221,7 +225,16 @@ class Arguments:
         for key in keys:
             if key in self.modifier.arguments and key not in self.read:
                 self.read.add(key)
-                self.document.without_effect(f"`{key}` has no place here", why, self.modifier.arguments[key].at)
+                if not self._open(key):
+                    self.document.without_effect(f"`{key}` has no place here", why, self.modifier.arguments[key].at)
+
+    def _open(self, key: str) -> bool:
+        """Whether an argument says nothing: `null`, or -1, as the loaders wrote what was not given."""
+        node = self._node(key)
+        if not isinstance(node, Scalar):
+            return False
+        number = self.document.traps.number(node)
+        return is_none(node) or (number is not None and number < 0)
 
     def only(self, key: str, value: bool | None, why: str, help: str | None = None) -> None:
         """An argument that is carried over with its default alone; none is `null`."""

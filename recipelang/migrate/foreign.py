@@ -12,6 +12,7 @@ READS = "`migrate` reads SparseML and llm-compressor"
 #: tool -> texts that its files hold, all of them; the first that fits counts
 _TOOLS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Axolotl", (r"^base_model\s*:", r"^(datasets|llmcompressor|adapter|micro_batch_size)\s*:")),
+    ("Axolotl", (r"^llmcompressor\s*:",)),
     ("LLaMA-Factory", (r"^model_name_or_path\s*:", r"^(finetuning_type|template|stage)\s*:")),
     ("NNCF", (r"\bcompression['\"]?\s*:", r"\balgorithm['\"]?\s*:")),
     ("NNCF", (r"\b(nncf_config|input_info)['\"]?\s*:",)),

@@ -70,7 +70,8 @@ class Sparsity:
 class Prune(Part):
     """`method` as it is written in the new recipe; `sparsity` none with `hold`.
 
-    `then`: ramps that follow it. `lifted`: weights grew again after it.
+    `then`: ramps that follow it. `since`: from when the loader held zeros; none is the start. `lifted`: weights grew
+    again after it.
     """
 
     method: str
@@ -78,6 +79,7 @@ class Prune(Part):
     pattern: str = "unstructured"
     sparsity: Sparsity | Amount | None = None
     then: tuple[Sparsity, ...] = ()
+    since: Amount | None = None
     lifted: bool = False
 
 

@@ -105,15 +105,14 @@ def constant_pruning(a: Arguments, stage: Stage) -> None:
     targets = _targets(a)
     window = _window(a)
     a.idle(("update_frequency",), "the zeros were read again, and were the same")
-    if window.start is not None and not window.start.is_(0):
-        a.note("start_epoch", "zeros are held from the stage's start", "the loader let weights grow until this epoch")
     _stays(a, "its zeros are held to the end of the stage")
     ends, length = window.end, None if stage.length is None else stage.length.value
     if ends is not None and ends.value is not None and length is not None and ends.value < length:
         help = "end the stage there, and add one with `method = release`"
         a.refuse("end_epoch", "zeros are held to the stage's end, and grew again after this epoch", help)
     if targets is not None:
-        stage.prunes.append(Prune(*_part(a), "hold", targets, lifted=ends is not None))
+        lifted = ends is not None
+        stage.prunes.append(Prune(*_part(a), "hold", targets, since=window.start, lifted=lifted))
 
 
 def layer_pruning(a: Arguments, stage: Stage) -> None:

@@ -155,7 +155,16 @@ class Body:
     def unmatched(self, targets: Targets) -> list[str]:
         """Names, of targets and of what is ignored, that nothing in the model bears."""
         every = [n for n in (*targets.names, *targets.ignored) if n not in _NOWHERE and not n.startswith("__")]
-        return [name for name in every if not self._matches(name, targets.modules)]
+        return [name for name in every if not self._matches(name, targets.modules) and not self._there(name, targets)]
+
+    def _there(self, name: str, targets: Targets) -> bool:
+        """Whether something of the model is ignored by a name that is no linear layer: a norm, a table."""
+        if name in targets.names:
+            return False
+        if is_class(name):
+            return "Norm" in name or "Embedding" in name
+        every = {n for t in self.tensors for n in (t.name, *_above(t.name))}
+        return any(map(_prefix(name[3:]), every)) if name.startswith("re:") else name in every
 
     def _matches(self, name: str, modules: bool) -> frozenset[str]:
         match name:

@@ -61,11 +61,16 @@ def _one_shot(a: Arguments, stage: Stage, method: str, usual: Fraction | None = 
     a.idle(("owl_m", "owl_lmbda"), "they belong to a profile")
     a.idle(("index", "group"), "it only names the modifier")
     a.idle(("start", "end", "update"), "one shot has no times")
-    a.idle(("target_ids", "sequential_targets", "offload_hessians", "layer_prefix"), _LAYERS)
+    a.idle(("offload_hessians",), "it only decided where sums are kept")
+    a.idle(("target_ids", "sequential_targets", "layer_prefix"), _LAYERS)
     if a.flag("preserve_sparsity_mask", False):
         why = "masks of earlier stages stay in force here; zeros that the model came with rank lowest, and stay as well"
         a.changes_nothing("preserve_sparsity_mask", "masks are kept in any case", why)
     pattern = pruned_of(a)
+    if a.several("sparsity"):
+        return a.refuse(
+            "sparsity", "a sparsity for each layer is not carried over", "write a modifier for each of them"
+        )
     sparsity = a.amount("sparsity", "ratio", usual)
     if a.inside("sparsity") is not None or pattern is None:
         return None
@@ -124,10 +129,8 @@ def constant(a: Arguments, stage: Stage) -> None:
     start = a.amount("start", "epochs", 0)
     a.idle(("end", "update"), "zeros are held to the end of the stage")
     a.idle(("index", "group"), "it only names the modifier")
-    if start is None or not start.is_(0):
-        a.note("start", "zeros are held from the stage's start", "the loader let weights grow until then")
     if targets is not None:
-        stage.prunes.append(Prune(*_part(a), "hold", targets))
+        stage.prunes.append(Prune(*_part(a), "hold", targets, since=start))
 
 
 def magnitude(a: Arguments, stage: Stage) -> None:

@@ -10,10 +10,11 @@ from dataclasses import replace
 from fractions import Fraction
 
 from recipelang.migrate.amounts import pruned_alike
-from recipelang.migrate.form import Prune, Sparsity, Stage
+from recipelang.migrate.form import Prune, Sparsity, Stage, Window
 from recipelang.migrate.targets import Selectors
 from recipelang.source import Diagnostic
 
+_START = (False, Fraction(0))
 _STAGES = "write two stages: a block is alone with its tensors in a stage"
 
 
@@ -84,14 +85,17 @@ def _same(a: Prune, b: Prune, selectors: Selectors) -> bool | None:
 
 def _held(hold: Prune, taken: list[Prune], selectors: Selectors) -> Prune | None:
     """What is left to hold, as masks of pruned tensors stay anyway."""
+    held = Window(hold.since)
     shared = [t for t in taken if _same(hold, t, selectors) is not None]
     if not shared:
+        if held.order > _START:
+            why = "the loader let weights grow until then"
+            _say("W132", hold, "zeros are held from the stage's start", selectors, why=why)
         return hold
-    later = [t for t in shared if order(t) > (False, Fraction(0))]
-    why = "masks stay in force, so that zeros are held in any case"
-    if later:
+    if any(order(t) > max(held.order, _START) for t in shared):
         _say("W132", hold, "zeros are held from where these tensors are pruned", selectors, why="before, they may grow")
     else:
+        why = "masks stay in force, so that zeros are held in any case"
         _say("W131", hold, "zeros of pruned tensors are held anyway", selectors, why=why)
     names = tuple(dict.fromkeys(name for t in shared for name in t.targets.names))
     rest = replace(hold, targets=replace(hold.targets, ignored=(*hold.targets.ignored, *names)))

@@ -82,12 +82,9 @@ class Selectors:
         every = self.every or names.reference("llama" if targets.modules else "bert")
         tensors = self._reference(part)
         body = names.Body(tensors)
-        for name in body.unmatched(targets):
-            if names.Body(every).unmatched(Targets((name,), modules=targets.modules)):
-                message = f"`{name[:80]}` names nothing in a `{self.family or 'llama'}` model"
-                self._tell(
-                    "W132", part, message, "looked for in the usual model of the family; loaders refused it, or went on"
-                )
+        for name in names.Body(every).unmatched(targets):
+            why = "looked for in the usual model of the family; loaders refused it, or went on"
+            self._tell("W132", part, f"`{name[:80]}` names nothing in a `{self.family or 'llama'}` model", why)
         if isinstance(part, Prune):
             self._beyond_matrices(part, every, tensors)
         chosen = body.matched(targets)

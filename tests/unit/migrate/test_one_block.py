@@ -135,16 +135,22 @@ def test_apart_they_are_two_blocks() -> None:
 
 # ------------------------------------------------------------------ zeros that are held
 @pytest.mark.parametrize(
-    ("start", "code", "message"),
+    ("start", "since", "code", "message"),
     [
-        (2, "W132", "zeros are held from where these tensors are pruned"),
-        (0, "W131", "zeros of pruned tensors are held anyway"),
+        (2, 0, "W132", "zeros are held from where these tensors are pruned"),
+        (2, 8, "W131", "zeros of pruned tensors are held anyway"),
+        (0, 0, "W131", "zeros of pruned tensors are held anyway"),
     ],
 )
-def test_zeros_of_pruned_tensors_need_no_block(start: int, code: str, message: str) -> None:
-    migration = done(ramp(0.05, 0.8, start, 8), hold())
+def test_zeros_of_pruned_tensors_need_no_block(start: int, since: float, code: str, message: str) -> None:
+    migration = done(ramp(0.05, 0.8, start, 8), hold(start=since))
     assert migration.outcome == "whole" and migration.text is not None
     assert "held" not in migration.text and [(d.code, d.message) for d in migration.findings] == [(code, message)]
+
+
+@pytest.mark.parametrize(("since", "said"), [(0, []), (3, ["zeros are held from the stage's start"])])
+def test_zeros_alone_are_held_from_the_start(since: float, said: list[str]) -> None:
+    assert [d.message for d in done(hold(start=since)).findings] == said
 
 
 def test_the_rest_is_held() -> None:

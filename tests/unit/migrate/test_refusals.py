@@ -175,11 +175,22 @@ def test_known_arguments_at_other_values_are_lost(more: str) -> None:
     assert error.code == "E113" and "is not known" not in error.message
 
 
-@pytest.mark.parametrize("more", ["group: sparsity", "index: 0", "start: 0.0", "end: null", "update: null"])
+@pytest.mark.parametrize("more", ["group: sparsity", "index: 0", "start: 0.0", "offload_hessians: true"])
 def test_arguments_of_every_modifier_change_nothing(more: str) -> None:
     migration = migrated(one_shot(more=more))
     assert migration.outcome == "whole"
-    assert {d.code for d in migration.findings} <= {"W131"}
+    assert [d.code for d in migration.findings] == ["W131"]
+
+
+@pytest.mark.parametrize("more", ["end: null", "update: -1", "owl_m: null", "sparsity_profile: null", "index: ~"])
+def test_what_was_not_given_says_nothing(more: str) -> None:
+    migration = migrated(one_shot(more=more))
+    assert migration.outcome == "whole" and migration.findings == ()
+
+
+def test_a_sparsity_for_each_layer_is_one_refusal() -> None:
+    assert migrated(one_shot("[0.5, 0.6]")).lost[0].message == "a sparsity for each layer is not carried over"
+    assert len(migrated(one_shot("[0.5, 0.6]")).lost) == 2  # and nothing is left of the file
 
 
 @pytest.mark.parametrize("word", ['"64:2:4"', "64:2:4"])
@@ -291,7 +302,11 @@ def test_targets_of_no_family_are_refused(targets: str, message: str) -> None:
 
 
 def test_names_that_are_ignored_and_not_there_are_told() -> None:
-    migration = migrated(one_shot().replace('"re:.*lm_head"', '"re:.*lm_head", "re:.*no_such"'))
+    migration = migrated(
+        one_shot().replace(
+            '"re:.*lm_head"', '"re:.*lm_head", "re:.*no_such", "re:.*norm", LlamaRMSNorm, "model.embed_tokens"'
+        )
+    )
     assert [d.message for d in migration.findings] == ["`re:.*no_such` names nothing in a `llama` model"]
 
 
