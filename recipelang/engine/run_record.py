@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from recipelang.engine.records import Measurements, Result
-from recipelang.plan.types import Plan, StagePlan
+from recipelang.plan.types import DataPlan, EvaluatePlan, Plan, StagePlan
 from recipelang.source import Diagnostic, Diagnostics
 from recipelang.tasks import task_of
 
@@ -61,17 +61,34 @@ def told_of(result: Result, seconds: Mapping[str, float], zeros: Mapping[str, in
 
 
 def measured_on(plan: Plan, metric: str) -> str:
-    """`50 of 10,570 examples`, where a measured value is of a part of its data; empty where it is of all."""
+    """`50 of 10,570 examples, class hate`: of which part of its data, and of which class, a measured value is.
+
+    Empty where it is of all.
+    """
     names = metric.split(".")
     name = names[2] if names[0] == "stage" and len(names) > 3 else names[0]
     evaluation = next((e for e in plan.evaluations if e.name == name), None)
     data = next((d for d in plan.data if evaluation is not None and d.label == evaluation.data), None)
-    if evaluation is None or data is None or evaluation.samples is None:
+    if evaluation is None or data is None:
         return ""
+    counted = _class_of(evaluation, data) if names[-1] == "f1" else ""
+    if evaluation.samples is None:
+        return counted
     blocks = task_of(data.task).BLOCKS
     total = (data.items if blocks else data.examples).get(evaluation.split, 0)
     what = "blocks" if blocks else "examples"
-    return f"{evaluation.samples:,} of {total:,} {what}" if evaluation.samples < total else ""
+    part = f"{evaluation.samples:,} of {total:,} {what}" if evaluation.samples < total else ""
+    return ", ".join(filter(None, (part, counted)))
+
+
+def _class_of(evaluation: EvaluatePlan, data: DataPlan) -> str:
+    """The class whose F1 it is: its name, which comes from elsewhere, where that is a plain word, else its number."""
+    if evaluation.positive is None:
+        return ""
+    plain = re.fullmatch(r"\w[\w .+-]{0,39}", evaluation.positive)
+    if not plain and evaluation.positive not in data.labels:
+        return ""
+    return f"class {evaluation.positive if plain else data.labels.index(evaluation.positive)}"
 
 
 def claimed_on(plan: Plan, text: str) -> str:
