@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from recipelang.source import Source, Span
+from recipelang.storage.strict_json import parse_json
 
 _START = re.compile(r"^[ \t]*(?:\w+=\S+[ \t]+)*(?:python\d?(?:\.\d+)?|accelerate|torchrun|sparseml\.\S+)[ \t].*$", re.M)
 _WORD = re.compile(r"""(?:[^\s'"\\]|'[^']*'|"[^"]*"|\\(?!\s*\n))+""")
@@ -80,8 +80,8 @@ class Command:
         if not told:
             return {}
         try:
-            found = json.loads(told)
-        except (ValueError, RecursionError):
+            found = parse_json(told)
+        except ValueError:
             pairs = [part.partition("=") for part in told.replace(":", "=").split(",")]
             found = {name.strip(): value.strip() for name, equals, value in pairs if equals}
         if not isinstance(found, dict):
