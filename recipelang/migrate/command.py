@@ -91,19 +91,22 @@ class Command:
 
 
 def training_command(source: Source, after: Span) -> Command:
-    """The first training command that the text shows after its recipe.
+    """The training command that the text shows after its recipe: the first with a recipe, or that trains, or at all.
 
     The tools took the model, the data and the batch from the command line, so it is the only place that tells.
     """
-    start = _START.search(source.text, after.end - source.base)
-    if start is None:
-        return Command()
-    end = start.start()
-    for line in source.text[start.start() :].splitlines(keepends=True):
+    found = [_options(source, start.start()) for start in _START.finditer(source.text, after.end - source.base)]
+    wanted = (c for option in ("recipe", "do_train") for c in found if option in c.options)
+    return next(wanted, found[0] if found else Command())
+
+
+def _options(source: Source, begins: int) -> Command:
+    end = begins
+    for line in source.text[begins:].splitlines(keepends=True):
         end += len(line)
         if not line.rstrip().endswith("\\"):
             break
-    words = [m for m in _WORD.finditer(source.text, start.start(), end) if m[0] != "\\"]
+    words = [m for m in _WORD.finditer(source.text, begins, end) if m[0] != "\\"]
     command = Command()
     for word, after_it in zip(words, [*words[1:], None], strict=True):
         name, equals, value = word[0].partition("=")

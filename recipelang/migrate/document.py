@@ -234,6 +234,8 @@ class _Reader:
     def _evaluate(self) -> None:
         """Values of variables; one that needs itself, or what has no value, stays without."""
         self._scopes()
+        if self.overrides.keys() - {variable.name for variable in self.variables}:  # of no variable of the file
+            self.document.command.leave("recipe_args")
         open_ = {n: v for n, v in self.document.variables.items() if v.formula is not None}
         needs = {n: set(x.names(v.formula)) & open_.keys() for n, v in open_.items() if v.formula is not None}
         users: dict[str, list[str]] = {}

@@ -128,6 +128,17 @@ def test_arguments_of_the_recipe_rank_above_its_variables(told: str) -> None:
     )
 
 
+def test_arguments_of_no_variable_are_named() -> None:
+    found = [d for d in held("--recipe_args 'other=3'").findings if d.code == "W150"]
+    assert [note for d in found for note in d.notes] == ["not carried over: `--recipe_args other=3`"]
+
+
+def test_the_command_that_names_the_recipe_counts() -> None:
+    teacher = "python run_qa.py --do_train --seed 1\n```\n```\npython -m pip install --upgrade x\n"
+    text = migrated(_HELD.format(options="--recipe r.md --seed 2", more="", before=teacher), "old.md").text
+    assert text is not None and "seed = 2\n" in text
+
+
 def test_a_folder_is_no_name_of_the_hub() -> None:
     migration = held("--distill_teacher MODELS_DIR/teacher --distill_hardness 1 --distill_temperature 2")
     assert "teacher" in migration.asks
