@@ -350,7 +350,8 @@ def _ends(segments: Sequence[Segment], number: Callable[[float], str] = _number)
     first, last = segments[0].start, segments[-1].end
     text = number(first) if first == last and len(segments) == 1 else f"{number(first)} -> {number(last)}"
     times = max(len(s.cycles) for s in segments)
-    return text + (f", {times} times" if times > 1 else "")
+    exactly = any(s.ends == "last" and s.start != s.end and s.whole is None for s in segments)
+    return text + (f", {times} times" if times > 1 else "") + (", ends on the last step" if exactly else "")
 
 
 def _distill(distill: DistillPlan) -> str:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import get_scheduler
 
+from recipelang.cli.plan_screen import _ends
 from recipelang.plan.schedule import MAX_EVENTS, events, segments
 from recipelang.schedules import shapes
 from recipelang.schedules.stepwise import at
@@ -332,6 +333,20 @@ def test_temperature_and_hardness_are_schedules_too():
     text = sound(("temperature = 5.5", "temperature = linear(8 -> 2, over = start..end)"))
     planned = segments(recipe_of(text).stages[0].distills[0].temperature, 300, 10, None, Diagnostics())
     assert [at(planned, k) for k in (0, 150, 299)] == [8.0, 5.0, 2.02]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("1e-4", "1e-4"),
+        ("linear(8e-5 -> 8e-6, over = start..end)", "8e-5 -> 8e-6"),
+        ("linear(8e-5 -> 8e-6, over = start..end, ends = last)", "8e-5 -> 8e-6, ends on the last step"),
+        (f"{RATE[:-1]}, ends = last)", "8e-5 -> 8e-6, 15 times, ends on the last step"),
+    ],
+)
+def test_the_plan_says_which_reading_it_has(text, shown):
+    stage = recipe_of(sound((RATE, text))).stages[0]
+    assert _ends(segments(stage.learning_rate, 300, 10, None, Diagnostics())) == shown
 
 
 # -------------------------------------------------------- as transformers has them

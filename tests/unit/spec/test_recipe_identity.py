@@ -184,6 +184,17 @@ def test_compat_reads_no_value_as_ending_after_its_window(where):
     assert codes(text.replace("  batch  ", "  compat = sparseml_1\n  batch  ")) == ["E054"]
 
 
+#: neither a value that changes at every step nor weight decay
+NEITHER = sound(
+    ("batch         = 16", "batch = 16, optimizer = sgd(momentum = 0.9)"),
+    ("linear(8e-5 -> 8e-6, over = start..end, rewind = 2 epochs)", "step(1e-3 -> 1e-4, at = 10 epochs)"),
+)
+
+
+def test_a_recipe_without_what_was_given_rules_has_the_digest_it_always_had():
+    assert digests(NEITHER)[0] == "sha256:8b8dc80a1eb4c8ec4954c8ce173441c91249022e62b1f8d4c0d6b6240c2e99b3"
+
+
 # -------------------------------------------------------------------- effective recipes
 def again(text: str, **given: str) -> None:
     """The effective recipe has no findings, no parameters, the same digests, and is its own effective recipe."""
