@@ -264,8 +264,9 @@ class _Run:
         torch.manual_seed(stream(stage.seed, stage.name, "dropout"))
         fire(Event.START, modifiers, state)
         fire(Event.END, modifiers, state)
+        sparsity = state.sparsity  # asked for by all processes
         if self.log is not None:
-            self.log.add(sum(s.steps for s in self.plan.stages[: stage.index]), {"train/sparsity": state.sparsity})
+            self.log.add(sum(s.steps for s in self.plan.stages[: stage.index]), {"train/sparsity": sparsity})
         self._end_stage(stage, time.monotonic() - began)
         self._obey(self.stop)
 
