@@ -42,7 +42,7 @@ def teachers(monkeypatch):
     """How often a teacher was loaded."""
     loaded = []
     original = engine._Run._teacher
-    monkeypatch.setattr(engine._Run, "_teacher", lambda self, where: loaded.append(where) or original(self, where))
+    monkeypatch.setattr(engine._Run, "_teacher", lambda self, d: loaded.append(d.teacher) or original(self, d))
     return loaded
 
 
