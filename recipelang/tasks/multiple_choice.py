@@ -9,6 +9,7 @@ Read are CommonsenseQA and what is of its shape (`question`, `choices`, `answerK
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,9 +96,13 @@ def _columns(tables: Sequence[Table], named: Mapping[str, str]) -> dict[str, str
 
 
 def _answers(tables: Sequence[Table], columns: Mapping[str, str], nothing: Sequence[str]) -> Answers | None:
-    """The one way in which all answers of all splits name a choice; none where there is none. E148 for several."""
-    fitting: list[Answers] = list(get_args(Answers))
+    """The one way in which all answers of all splits name a choice; where none does, the one in which most do.
+
+    E148 where there are several, and they name different choices.
+    """
     seen: dict[tuple[tuple[Answers, int], ...], str] = {}  # every way to read an answer, with one so read
+    fits: Counter[Answers] = Counter()
+    read = 0
     for table in tables:
         for i in meaning.without(table, columns["answer"], nothing):
             try:
@@ -105,14 +110,17 @@ def _answers(tables: Sequence[Table], columns: Mapping[str, str], nothing: Seque
             except RecipeError:
                 continue  # `open_split` refuses it
             said = written(table.rows[i].get(columns["answer"]))
-            places = {way: place for way in fitting if (place := _place(said, way, texts, keys)) is not None}
-            fitting = list(places)
-            seen.setdefault(tuple(places.items()), said)
-    if not fitting or not seen:
-        return None
+            ways: tuple[Answers, ...] = get_args(Answers)
+            places = tuple((way, p) for way in ways if (p := _place(said, way, texts, keys)) is not None)
+            seen.setdefault(places, said)
+            fits.update(way for way, _ in places)
+            read += 1
+    fitting = [way for way, n in fits.items() if n == read]
+    if not fitting:
+        return fits.most_common(1)[0][0] if fits else None
     disputed = next((said for each, said in seen.items() if len({p for w, p in each if w in fitting}) > 1), None)
     if "key" in fitting or disputed is None:
-        return fitting[0]
+        return "key" if "key" in fitting else fitting[0]
     if set(fitting) == {"place", "number"}:
         return "number" if columns["choices"] in _NUMBERED else "place"
     help = f"say which: {' or '.join(f'`answer_is = {way}`' for way in fitting)} in `data`"
@@ -126,7 +134,7 @@ def _place(said: str, way: Answers, texts: Sequence[str], keys: Sequence[str]) -
         case "key":
             names: Sequence[str] = keys
         case "letter":
-            names = [chr(ord("A") + i) for i in range(len(texts))]
+            names, said = [chr(ord("A") + i) for i in range(len(texts))], said.upper()
         case "text":
             names = [text.strip() for text in texts]
         case "place" | "number":

@@ -163,6 +163,9 @@ def _example(
     if not all(isinstance(x, int) for x in starts) or len(starts) != len(texts):
         help = "give each answer its `answer_start`: where it begins in the passage, in characters"
         raise fail("E075", f"question `{id}` of `{name}` has answers without an offset", help=help)
+    if impossible is not None and impossible not in (True, False):
+        help = "write true or false"
+        raise fail("E075", f"`{_MARK}` of question `{id}` of `{name}` is {type(impossible).__name__}", help=help)
     if impossible is not None and bool(impossible) == bool(texts):
         what = (
             "is marked as impossible, and has an answer" if texts else "has no answer, and is not marked as impossible"

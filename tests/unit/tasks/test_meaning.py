@@ -283,3 +283,17 @@ def test_labels_that_differ_in_case_only_are_refused_unless_they_are_named(tmp_p
     names = tuple(dict.fromkeys(r["label"] for r in rows)) if task is sc else tuple(rows[0]["tags"])
     _, found = decided(task, tmp_path, Meaning(classes=names), train=rows)
     assert task.label_names(found["train"]) == names
+
+
+@pytest.mark.parametrize("answers", [(0, 2), ("A", 1), ("x", "B"), (1, 0, 2)])
+def test_answers_are_not_read_each_in_its_own_way(tmp_path, answers):
+    rows = [{"question": "q", "choices": ["x", "y"], "answer": a} for a in answers]
+    code, said = refusal(lambda: decided(mc, tmp_path, train=rows))
+    assert code == "E075"
+    assert "is none of its choices" in said
+
+
+def test_letters_are_letters_in_either_case(tmp_path):
+    rows = [{"question": "q", "choices": ["x", "y"], "answer": a} for a in ("a", "B")]
+    meaning, found = decided(mc, tmp_path, train=rows)
+    assert (meaning.answers, [e.answer for e in found["train"]]) == ("letter", [0, 1])

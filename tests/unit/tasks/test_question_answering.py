@@ -223,7 +223,7 @@ def test_a_question_has_no_answer_in_every_usual_way_to_say_so(more, tokenizer):
 
 def test_marks_that_contradict_the_answers_are_refused():
     answers = [{"text": "gold", "answer_start": 4}]
-    for marked, given in ((True, answers), (False, [])):
+    for marked, given in ((True, answers), (False, []), ("no", answers)):
         with pytest.raises(RecipeError) as error:
             read_records([question("1", answers=given, is_impossible=marked)], "d")
         assert error.value.diagnostics[0].code == "E075"
