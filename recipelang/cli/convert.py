@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from recipelang.cli import complete, options
+from recipelang.cli import complete, options, screen
 
 
 class To(StrEnum):
@@ -89,9 +89,11 @@ def convert(
         chosen = to_training_arguments.chosen(recipe, stage)
         if blocks := to_training_arguments.left(chosen):
             listed = ", ".join(f"`{b}`" for b in blocks)
-            print(f"left to `recipelang.loops.trainer.RecipeCallback`: {listed}", file=sys.stderr)
+            screen.tell(f"left to `recipelang.loops.trainer.RecipeCallback`: {listed}", to_errors=True)
         if to_training_arguments.rounds_up(recipe, chosen):
-            print("a warm-up that ends inside a step: rounded up by a Trainer, to the nearest here", file=sys.stderr)
+            screen.tell(
+                "a warm-up that ends inside a step: rounded up by a Trainer, to the nearest here", to_errors=True
+            )
     else:
         from recipelang.spec import canonical, layout
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 
 import typer
 
-from recipelang.cli import complete, options
+from recipelang.cli import complete, options, screen
 
 
 class Which(StrEnum):
@@ -70,7 +69,7 @@ def digest(
             "sources": [{"file": name, "digest": of} for name, of in sources],
             "contents": [{"reference": reference, "digest": of} for reference, of in named.items()],
         }
-        print(json.dumps(found, indent=2, ensure_ascii=False))
+        print(screen.json_text(found))
     else:
         _table([*((kind, of, "") for kind, of in digests.items()), *(("source", of, name) for name, of in sources)])
         _table([("contents", of, reference) for reference, of in named.items()])
@@ -80,7 +79,7 @@ def _table(rows: list[tuple[str, str, str]]) -> None:
     from recipelang.source.render import line_of
 
     for kind, of, name in rows:
-        print(f"{kind:<9}  {of}  {line_of(name)}".rstrip())
+        screen.tell(f"{kind:<9}  {of}  {line_of(name)}".rstrip())
 
 
 def _sha256(text: str) -> str:

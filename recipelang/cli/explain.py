@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
-from recipelang.cli import complete
+from recipelang.cli import complete, screen
 from recipelang.cli.exit_codes import Exit
 from recipelang.source.codes import codes, page, rule_names
 from recipelang.source.suggest import closest
@@ -32,6 +30,6 @@ def explain(
     if found is None:
         near = closest(code.upper(), codes()) or closest(code, rule_names())
         hint = f"; did you mean {near}?" if near else ""
-        print(f"recipelang: there is no code `{code}`{hint}", file=sys.stderr)
+        screen.tell(f"recipelang: there is no code `{code}`{hint}", to_errors=True)
         raise typer.Exit(Exit.USAGE)
     print(found)

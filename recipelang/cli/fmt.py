@@ -54,13 +54,13 @@ def fmt(
             lines = difflib.unified_diff(text.splitlines(True), new.splitlines(True), name, f"{name} (formatted)")
             sys.stdout.writelines(lines)
         elif check:
-            print(f"{name}: would be changed")
+            screen.tell(f"{name}: would be changed")
         elif name != "-":
             if not has_file(name):
                 help = "`--check` and `--diff` look at it; write it to a file of yours first"
                 raise fail("E084", f"`{name}` is not a file that can be changed", help=help)
             rewrite(Path(name), new)
-            print(f"{name}: formatted")
+            screen.tell(f"{name}: formatted")
     if failed:
         raise typer.Exit(Exit.ERRORS)
     if changed and (check or diff):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from recipelang.cli import screen
 from recipelang.cli.starter import DATA, LENGTHS, MODEL, TARGET, TASK
 
 
@@ -72,4 +73,4 @@ def init(
     from recipelang.storage.writing import write_text
 
     write_text(path, text)
-    print(f"{file}: written; see what it would do with `recipelang plan {file}`")
+    screen.tell(f"{file}: written; see what it would do with `recipelang plan {file}`")

@@ -51,7 +51,7 @@ def lock(
     _known(upgrade, set(made.refs) | set(before.refs if before else ()))
     screen.show(found.sorted())
     if before == made and lock_path(file).is_file():
-        print(f"{lock_path(file)}: nothing changed ({len(made.refs)} references)")
+        screen.tell(f"{lock_path(file)}: nothing changed ({len(made.refs)} references)")
         return
     write_lock(made, Path(lock_path(file)))
     from recipelang.source.render import line_of
@@ -59,8 +59,8 @@ def lock(
     for reference in sorted(made.refs):
         old = None if before is None else before.refs.get(reference)
         state = "new" if old is None else "same" if dict(old) == dict(made.refs[reference]) else "changed"
-        print(f"  {state:<8} {made.refs[reference]['kind']:<8} {line_of(reference)}")
-    print(f"wrote {lock_path(file)}")
+        screen.tell(f"  {state:<8} {made.refs[reference]['kind']:<8} {line_of(reference)}")
+    screen.tell(f"wrote {lock_path(file)}")
 
 
 def _known(upgrade: list[str], references: set[str]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from recipelang.cli import screen
 from recipelang.source import Diagnostics, Source
 from recipelang.source.diagnostic import Applicability
 from recipelang.source.fixes import Chosen, choose, edited
@@ -39,9 +40,9 @@ def mend_file(source: Source, check: Callable[[Source], Checked], allowed: Colle
 
         rewrite(Path(source.name), mended.source.text)
     for line in mended.made:
-        print(line_of(line), file=sys.stderr)
+        screen.tell(line_of(line), to_errors=True)
     if mended.made:
-        print(f"fixed {len(mended.made)} in {line_of(source.name)}", file=sys.stderr)
+        screen.tell(f"fixed {len(mended.made)} in {source.name}", to_errors=True)
     return mended.checked
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from recipelang.cli import complete
+from recipelang.cli import complete, screen
 from recipelang.cli.exit_codes import Exit
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def migrate(
     elif single:
         _tell(done[0], written[0], out is None)
     else:
-        print(report.table(done))
+        screen.tell(report.table(done))
     lost = any(m.lost for m in done)
     told = any(d.code in ("W131", "W132", "W150") for m in done for d in m.findings)
     if lost or (strict_exit and told):
@@ -189,4 +189,4 @@ def _tell(migration: Migration, written: str | None, printed: bool) -> None:
         lines.append(f"`recipelang lint` advises on {', '.join(dict.fromkeys(d.code for d in migration.advice))}")
     if migration.asks:
         lines.append(f"it asks for {', '.join(f'`{a}`' for a in migration.asks)}: give them with `-p`")
-    print("\n".join(line_of(line) for line in lines), file=sys.stderr)
+    screen.tell("\n".join(line_of(line) for line in lines), to_errors=True)

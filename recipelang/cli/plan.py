@@ -38,7 +38,7 @@ def plan(
     """
     recipe, made, found = planned(file, read_around(param, params, overlay))
     if as_json:
-        print(made.model_dump_json(indent=2))
+        print(screen.json_text(made.model_dump(mode="json")))
     else:
         from recipelang.cli.plan_screen import full
 

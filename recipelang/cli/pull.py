@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from recipelang.cli import options
+from recipelang.cli import options, screen
 from recipelang.source import fail
 
 if TYPE_CHECKING:
@@ -52,13 +52,13 @@ def pull(
 
     artifact = get(source, Fetching(bundled, allowed_hosts(source, allow_private)), upgrade=upgrade)
     title = line_of(" ".join(filter(None, (artifact.name, artifact.version))))[:120]
-    print(f"pulled    {title or line_of(artifact.entry)}")
-    print(f"manifest  {artifact.digest}")
-    print(f"spec      {artifact.spec or 'none: it leaves values open'}")
+    screen.tell(f"pulled    {title or line_of(artifact.entry)}")
+    screen.tell(f"manifest  {artifact.digest}")
+    screen.tell(f"spec      {artifact.spec or 'none: it leaves values open'}")
     if out is not None:
         _write(artifact, out)
     for name in artifact.files():
-        print(f"  {line_of(str(out / name) if out else name)}")
+        screen.tell(f"  {line_of(str(out / name) if out else name)}")
 
 
 def _write(artifact: Artifact, out: Path) -> None:

@@ -57,4 +57,4 @@ def push(
         rows.append(("attached", "the statement of the run" + ", and its signature" * (len(ready.said) > 1)))
     width = max(len(label) for label, _ in rows)
     for label, text in rows:
-        print(f"{label:<{width}}  {text}")
+        screen.tell(f"{label:<{width}}  {text}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from recipelang.cli import complete
+from recipelang.cli import complete, screen
 
 if TYPE_CHECKING:
     from recipelang.plan.types import Plan
@@ -34,14 +34,14 @@ def report(
     from recipelang.engine.records import read_plan
 
     plan = read_plan(folder, "E083")
-    print(write(folder, plan))
+    screen.tell(str(write(folder, plan)))
     if plots:
         from recipelang.engine.records import read_record
         from recipelang.report.curves import read_curves
         from recipelang.report.run import pictures
 
         for path in write_pictures(folder, pictures(plan, read_record(folder), read_curves(folder / "tensorboard"))):
-            print(path)
+            screen.tell(str(path))
 
 
 def write(folder: Path, plan: Plan) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import signal
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -114,7 +113,7 @@ def _tell_of_lock(settled: Settled) -> None:
     found = check_new(settled)
     screen.show(found)
     if settled.path is not None and not len(found):
-        print(f"  wrote {settled.path}: what this recipe refers to; keep it with the recipe\n")
+        screen.tell(f"  wrote {settled.path}: what this recipe refers to; keep it with the recipe\n")
 
 
 @together()
@@ -150,7 +149,7 @@ def _resume(folder: Path, text: Path, shard: bool, exact: bool) -> None:
     from recipelang.plan.types import FORMAT_VERSION
 
     if status_of(folder) == "finished":
-        print(f"{folder}: this run is finished")
+        screen.tell(f"{folder}: this run is finished")
         raise typer.Exit(Exit.OK)
     written = read_plan(folder, "E083")
     if written.format_version != FORMAT_VERSION:
@@ -229,10 +228,10 @@ def _execute(
             progress.stop()
             _report(plan, folder)
             name = signal.Signals(stopped.signal).name
-            print(
-                f"\nstopped by {name}; nothing is lost. Go on with:\n\n  recipelang resume {shlex.quote(str(folder))}",
-                file=sys.stderr,
+            words = (
+                f"\nstopped by {name}; nothing is lost. Go on with:\n\n  recipelang resume {shlex.quote(str(folder))}"
             )
+            screen.tell(words, to_errors=True)
             raise typer.Exit(Exit.INTERRUPTED if stopped.signal == signal.SIGINT else Exit.TERMINATED) from None
     found = Diagnostics()
     found.extend(v.diagnostic for v in result.verdicts if v.diagnostic is not None)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 
 from recipelang.source import Diagnostic, RecipeError
-from recipelang.source.render import render
+from recipelang.source.render import clean, render
 
 
 def colour(stream: object = None) -> bool:
@@ -26,8 +26,24 @@ def show_error(error: RecipeError) -> None:
     show(error.diagnostics)
 
 
+def tell(text: str = "", *, to_errors: bool = False, flush: bool = False) -> None:
+    """Print lines for a person: control characters of names and paths are spelt out. Line ends are the caller's."""
+    print(clean(text), file=sys.stderr if to_errors else sys.stdout, flush=flush)
+
+
+def json_text(form: object) -> str:
+    """JSON for a program that is also looked at: characters that a terminal obeys are written as escapes."""
+    import json
+
+    return json.dumps(form, indent=2, ensure_ascii=True)
+
+
 def console():  # type: ignore[no-untyped-def]
-    """The rich console for results: as wide as the terminal, 100 columns in a pipe."""
+    """The rich console for results: as wide as the terminal, 100 columns in a pipe; see `Cleaned`."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    from recipelang.cli.cleaned import Cleaned
+
+    made = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    made.push_render_hook(Cleaned())
+    return made

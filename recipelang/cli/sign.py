@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from recipelang.cli import complete, options
+from recipelang.cli import complete, options, screen
 
 
 def sign(
@@ -50,7 +50,7 @@ def sign(
     from recipelang.source.render import line_of
 
     if is_packed(where):
-        print(f"signed by the key {_published(where, key, allow_private)}\n{line_of(where)}")
+        screen.tell(f"signed by the key {_published(where, key, allow_private)}\n{line_of(where)}")
         return
     if not os.path.isdir(where):
         help = "name the output folder of a run; a recipe is signed where `recipelang push` has put it"
@@ -60,8 +60,8 @@ def sign(
     done = check_signable(Path(where))
     fingerprint = put(Path(where), key)
     for note in done.notes:
-        print(line_of(note))
-    print(f"signed by the key {fingerprint}\n{line_of(str(signature_path(Path(where))))}")
+        screen.tell(line_of(note))
+    screen.tell(f"signed by the key {fingerprint}\n{line_of(str(signature_path(Path(where))))}")
 
 
 def _published(where: str, key: Path, allow_private: bool) -> str:

@@ -100,7 +100,7 @@ def study(
     console.print(shown(found, [outcomes[v.name] for v in made], folder))
     if stopped is not None:
         name = signal.Signals(stopped).name
-        print(f"\nstopped by {name}; nothing is lost. Type the same again to go on.", file=sys.stderr)
+        screen.tell(f"\nstopped by {name}; nothing is lost. Type the same again to go on.", to_errors=True)
         raise typer.Exit(Exit.INTERRUPTED if stopped == signal.SIGINT else Exit.TERMINATED)
     if any(outcomes[v.name].status == "failed" for v in wanted):
         raise typer.Exit(Exit.ERRORS)

@@ -51,7 +51,7 @@ def trace(
     known = known_paths(checked)
     found = traced(checked, around.given, path) if path else None
     if found is not None:
-        print("\n".join(_lines(found, "")))
+        screen.tell("\n".join(_lines(found, "")))
     elif path:
         near = closest(path, known)
         help = f"did you mean `{near}`?" if near else "`recipelang trace FILE` lists all there are"
@@ -60,7 +60,7 @@ def trace(
         every = [short for one in known if (short := traced(checked, around.given, one)) is not None]
         width = min(WIDTH, max(len(_head(short)) for short in every))
         for short in every:
-            print(f"{_head(short):<{width}}  # {_from(short.links[-1])}")
+            screen.tell(f"{_head(short):<{width}}  # {_from(short.links[-1])}")
     if checked.diagnostics.errors:
         print(file=sys.stderr)
         raise typer.Exit(Exit.ERRORS)

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Container
 
+from recipelang.cli import screen
 from recipelang.cli.files import is_elsewhere
 from recipelang.cli.locking import files_of
 from recipelang.cli.read import Around
@@ -55,10 +56,12 @@ def confirm(file: str, yes: bool, several: bool) -> None:
     if artifact is None or cache.was_run(digest):
         return
     notes = artifact.manifest.annotations
-    print(f"\n  from      {line_of(file)}\n  manifest  {digest}\n  spec      {artifact.spec or 'none'}", flush=True)
+    screen.tell(
+        f"\n  from      {line_of(file)}\n  manifest  {digest}\n  spec      {artifact.spec or 'none'}", flush=True
+    )
     if authors := notes.get("org.opencontainers.image.authors"):
-        print(f"  authors   {line_of(authors)[:200]} (as it says itself)")
-    print("  signer    not checked: `recipelang verify` tells of signatures\n", flush=True)
+        screen.tell(f"  authors   {line_of(authors)[:200]} (as it says itself)")
+    screen.tell("  signer    not checked: `recipelang verify` tells of signatures\n", flush=True)
     if not yes:
         if several or not sys.stdin.isatty():
             help = "look at the plan (`recipelang plan`), then run it with `--yes`"

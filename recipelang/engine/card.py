@@ -15,6 +15,7 @@ from typing import Any
 from recipelang.engine.run_record import EMPTY, claimed_on, emptied, measured_on
 from recipelang.engine.statement import STATEMENT, read_origin
 from recipelang.plan.types import Plan
+from recipelang.source.markup import markdown, markdown_code
 from recipelang.source.render import clean
 from recipelang.spec.claims import metric_text
 from recipelang.storage.reading import MAX_RECORD, Unreadable, read_text
@@ -35,10 +36,10 @@ _MOST_ROWS = 400
 
 def card(plan: Plan, record: Mapping[str, Any], out: Path) -> str:
     origin = read_origin(out)
-    lines = [*_front(plan, record, origin), "", f"# {_cell(plan.name)}", ""]
+    lines = [*_front(plan, record, origin), "", f"# {markdown(plan.name)}", ""]
     if origin.get("summary"):
-        lines += [_cell(str(origin["summary"])), ""]
-    lines.append(f"Made from `{_cell(_base(plan, origin))}` by recipelang; the recipe is in `recipe/`.")
+        lines += [markdown(str(origin["summary"])), ""]
+    lines.append(f"Made from {markdown_code(_base(plan, origin))} by recipelang; the recipe is in `recipe/`.")
     if plan.rehearsal:
         lines += ["", f"**A rehearsal: only the first {plan.rehearsal} steps of every stage were run.**"]
     lines += _measured(plan, record) + _claims(plan, record) + _reported(origin) + _layers(plan, record) + _recipe(out)
@@ -113,7 +114,7 @@ def _measured(plan: Plan, record: Mapping[str, Any]) -> list[str]:
     lines = ["", "## Measured", "", "| what | value |", "|---|---|"]
     for name, value in record["metrics"].items():
         on = measured_on(plan, name)
-        lines.append(f"| `{_cell(name)}`{f', on {on}' if on else ''} | {metric_text(name, value)} |")
+        lines.append(f"| {markdown_code(name)}{f', on {on}' if on else ''} | {metric_text(name, value)} |")
     sparsity = record["sparsity"]
     lines.append(f"| sparsity of the pruned tensors | {sparsity['targets']:.2%} |")
     lines.append(f"| sparsity of all parameters | {sparsity['all_parameters']:.2%} |")
@@ -128,10 +129,10 @@ def _claims(plan: Plan, record: Mapping[str, Any]) -> list[str]:
     lines = ["", "## Claims", "", "| claim | expected | measured | met |", "|---|---|---|---|"]
     for claim in record["claims"]:
         met = {True: "yes", False: "no", None: "not judged"}[claim["met"]]
-        text = _cell(f"{claim['kind']} {claim['text']}")
+        text = markdown_code(f"{claim['kind']} {claim['text']}")
         on = claimed_on(plan, claim["text"])
-        measured = _cell(claim["measured"]) + (f", on {on}" if on else "")
-        lines.append(f"| `{text}` | {_cell(claim['expected'])} | {measured} | {met} |")
+        measured = markdown(claim["measured"]) + (f", on {on}" if on else "")
+        lines.append(f"| {text} | {markdown(claim['expected'])} | {measured} | {met} |")
     return lines
 
 
@@ -139,14 +140,14 @@ def _reported(origin: Mapping[str, Any]) -> list[str]:
     reported = origin.get("reported") or []
     if not reported:
         return []
-    return ["", "Reported elsewhere, and not measured here:", "", *(f"- {_cell(str(r))}" for r in reported)]
+    return ["", "Reported elsewhere, and not measured here:", "", *(f"- {markdown(str(r))}" for r in reported)]
 
 
 def _layers(plan: Plan, record: Mapping[str, Any]) -> list[str]:
     """The sparsity of every pruned matrix."""
     targets = dict.fromkeys(t.name for s in plan.stages for p in s.prunes for t in p.targets)
     found = record["sparsity"]["tensors"]
-    rows = [f"| `{_cell(n)}` | {found[n]:.2%} |" for n in targets if n in found][:_MOST_ROWS]
+    rows = [f"| {markdown_code(n)} | {found[n]:.2%} |" for n in targets if n in found][:_MOST_ROWS]
     head = ["", "## Sparsity by layer", "", "<details>", "", "| matrix | zeros |", "|---|---|"]
     return [*head, *rows, "", "</details>"] if rows else []
 
@@ -159,8 +160,3 @@ def _recipe(out: Path) -> list[str]:
         return []
     fence = "`" * max(3, 1 + max((len(m) for m in re.findall(r"`+", text)), default=0))
     return ["", "## Recipe", "", f"{fence}recipe", text, fence]
-
-
-def _cell(text: str) -> str:
-    """Text of a recipe in a line or table of Markdown: it neither ends them nor hides."""
-    return clean(text).replace("|", "\\|").replace("`", "'").replace("\n", " ")

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from html import escape
 
 from recipelang.report.scale import Scale, bounds, marks, written
+from recipelang.source.markup import escape
 
 WIDTH, HEIGHT = 460, 280
 LEFT, RIGHT, BOTTOM, TOP = 56, 18, 44, 12

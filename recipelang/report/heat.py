@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
+
+from recipelang.source.markup import escape
 
 WIDE, HIGH = 54, 24
 TOP = 26

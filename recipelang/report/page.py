@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 
 from recipelang.report.chart import DARK, LIGHT, Chart, style, svg
+from recipelang.source.markup import escape
 
 _LIGHT = style(LIGHT, "#1c2128", "#626b77", "#dfe3e8")
 _DARK = style(DARK, "#e6eaf0", "#9aa4b2", "#343b46").replace(".pale{fill:#ffffff}", ".pale{fill:#0f141b}")

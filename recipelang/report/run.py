@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from recipelang.report.chart import Axis, Chart, Series, svg
 from recipelang.report.curves import Points, read_curves, smoothed
 from recipelang.report.heat import heat
 from recipelang.schedules.stepwise import at
+from recipelang.source.markup import escape
 from recipelang.source.render import clean
 from recipelang.spec.claims import RATIO_METRICS, metric_text
 from recipelang.storage.reading import MAX_RECORD, Unreadable, read_text
@@ -127,7 +127,7 @@ def _claims(record: dict[str, Any], plan: Plan) -> str:
 
 
 def _code(text: str) -> str:
-    return f"<code>{escape(clean(text))}</code>"
+    return f"<code>{escape(text)}</code>"
 
 
 def _map(record: dict[str, Any]) -> str:
@@ -254,7 +254,7 @@ def _planned(plan: Plan) -> list[str]:
         for n, s in d.splits.items()
     ]
     return [
-        f"<p>Model: <code>{escape(clean(model))}</code></p>",
+        f"<p>Model: <code>{escape(model)}</code></p>",
         p.table(heads, stages, numbers=(1, 2, 3)),
         p.table(("data", "split", "from", "examples", "inputs", "tokens"), data, numbers=(3, 4, 5)),
         *(p.folded(f"events of {clean(s.name)}, {clean(b.name)}", _events(b)) for s in plan.stages for b in s.prunes),

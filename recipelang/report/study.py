@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from html import escape
 
 from recipelang.report import page as p
 from recipelang.report.chart import Axis, Chart, Series, svg
 from recipelang.report.run import NAME, duration
+from recipelang.source.markup import escape
 from recipelang.source.render import clean
 from recipelang.spec.claims import metric_text
 from recipelang.study import table
@@ -210,15 +210,13 @@ def _runs(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]:
     lines = []
     for o in outcomes:
         metrics = ", ".join(f"{n} {metric_text(n, v)}" for n, v in o.metrics.items() if not n.startswith("stage."))
-        name = escape(clean(o.variant.name))
+        name = escape(o.variant.name)
         link = f'<a href="runs/{name}/{NAME}">{name}</a>' if o.status == "finished" else name
         said = "; ".join([*([o.error] if o.error else []), *(f"unmet: {c}" for c in o.unmet)])
         state = "to run" if o.status == "waiting" else o.status
         zeros = f"{o.targets:.2%}" if o.targets is not None else ""
         took = duration(o.seconds) if o.seconds is not None else ""
-        lines.append(
-            [link, escape(state), escape(clean(metrics)), zeros, f"{o.variant.plan.steps:,}", took, escape(clean(said))]
-        )
+        lines.append([link, escape(state), escape(metrics), zeros, f"{o.variant.plan.steps:,}", took, escape(said)])
     return ["run", "state", "measured", "zeros", "steps", "time", "remarks"], lines
 
 

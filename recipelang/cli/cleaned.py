@@ -1,0 +1,29 @@
+"""What rich prints, with the control characters of names and paths spelt out, whatever put them there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook
+from rich.segment import Segment
+
+from recipelang.source.render import clean
+
+
+class Cleaned(RenderHook):
+    """Colours and cursor movements are rich's own segments; text is cleaned when it has become segments."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Clean(r) for r in renderables]
+
+
+class _Clean:
+    def __init__(self, renderable: ConsoleRenderable) -> None:
+        self.renderable = renderable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterable[Segment]:
+        for segment in console.render(self.renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                yield Segment(clean(segment.text), segment.style)
