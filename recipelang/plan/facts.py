@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,6 +16,7 @@ from recipelang.plan.remembered import file_digest
 from recipelang.plan.safetensors_header import read_folder, weight_files
 from recipelang.source import fail
 from recipelang.source.suggest import closest
+from recipelang.storage.reading import Unreadable, Why, read_object
 
 #: the largest known hold the names of thousands of classes, in less than one
 MAX_CONFIG = 4 * 2**20
@@ -69,18 +69,13 @@ def read_config(path: Path) -> dict[str, Any]:
         help = f"did you mean `{near}`?" if near else "name a folder that holds config.json and safetensors weights"
         raise fail("E076", f"there is no model folder `{path}`", help=help)
     try:
-        if (path / "config.json").stat().st_size > MAX_CONFIG:
-            raise fail("E076", f"`{path / 'config.json'}` is larger than {MAX_CONFIG // 2**20} MiB", help=_AGAIN)
-        config = json.loads((path / "config.json").read_text("utf-8"))
-    except FileNotFoundError:
+        return read_object(path / "config.json", MAX_CONFIG)
+    except Unreadable as error:
+        if error.why is not Why.MISSING:
+            raise error.coded("E076", help=_AGAIN) from None
         there = ", ".join(sorted(p.name for p in path.iterdir())[:12]) or "nothing"
         help = "name the folder that `save_pretrained` wrote"
         raise fail("E076", f"`{path}` holds no config.json", help=help, notes=[f"it holds {there}"]) from None
-    except (ValueError, RecursionError):  # of numbers with too many digits as well
-        raise fail("E076", f"`{path / 'config.json'}` is not JSON", help=_AGAIN) from None
-    if not isinstance(config, dict):
-        raise fail("E076", f"`{path / 'config.json'}` is not a JSON object", help=_AGAIN)
-    return config
 
 
 #: of tasks whose heads have one name and may have one shape

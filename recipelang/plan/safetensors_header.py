@@ -6,14 +6,13 @@ Every number in the header is checked against the file before it is believed.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from recipelang.source import RecipeError, fail
-from recipelang.storage.reading import Unreadable, open_regular
+from recipelang.storage.reading import Unreadable, Why, open_regular, read_object
 from recipelang.storage.strict_json import parse_json
 
 #: of all weight files of a model together; a quarter of a million tensors take half of it
@@ -143,12 +142,10 @@ def weight_files(folder: Path) -> list[str]:
 
 def _weight_map(index: Path) -> dict[str, str]:
     """Tensor -> the file that holds it."""
-    if index.stat().st_size > MAX_HEADER:
-        raise _too_large(index)
     try:
-        found = json.loads(index.read_text("utf-8"))["weight_map"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        found = None
+        found = read_object(index, MAX_HEADER).get("weight_map")
+    except Unreadable as error:
+        raise _too_large(index) if error.why is Why.TOO_LARGE else error.coded("E076", name=index.name) from None
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
         raise _damaged(index, "the index cannot be read")
     return found

@@ -59,8 +59,8 @@ def test_missing_folder(model):
     ("content", "said"),
     [
         (b"{nope", "is not JSON"),
-        (b"\xff\xfe", "is not JSON"),
-        (b"[" * 100_000, "is not JSON"),
+        (b"\xff\xfe", "is not UTF-8"),
+        (b"[" * 100_000, "nested too deeply"),
         (b"[1]", "is not a JSON object"),
         (b"{}", "does not say which `model_type`"),
     ],
@@ -74,7 +74,7 @@ def test_config_that_is_missing_or_a_folder(model):
     (model / "config.json").unlink()
     refused("E076", "holds no config.json", "it holds model.safetensors, tokenizer.json")
     (model / "config.json").mkdir()
-    refused("E076", "cannot be read")
+    refused("E076", "is a folder")
 
 
 @pytest.mark.parametrize(
@@ -114,8 +114,8 @@ def test_no_weights_and_pickles_only(model):
         (lambda d: d[:4], "the file has 4"),
         (lambda d: b"", "the file has 0"),
         (lambda d: struct.pack("<Q", 2**63) + d[8:], "the header should have 9,223,372,036,854,775,808 bytes"),
-        (lambda d: struct.pack("<Q", 100) + d[8:], "the header is not JSON"),
-        (lambda d: d[:8] + b"x" * (len(d) - 8), "the header is not JSON"),
+        (lambda d: struct.pack("<Q", 100) + d[8:], "the header: it is not"),
+        (lambda d: d[:8] + b"x" * (len(d) - 8), "the header: it is not"),
         (lambda d: d + b"more", "bytes that belong to no tensor"),
     ],
 )
@@ -146,8 +146,8 @@ def test_header_that_lies(model, change, said):
 @pytest.mark.parametrize(
     ("index", "said"),
     [
-        ("nope", "the index cannot be read"),
-        ("[]", "the index cannot be read"),
+        ("nope", "it is not JSON"),
+        ("[]", "is not a JSON object"),
         ("{}", "the index cannot be read"),
         ('{"weight_map": []}', "the index cannot be read"),
         ('{"weight_map": {"a": ["x"]}}', "the index cannot be read"),
@@ -165,7 +165,7 @@ def test_bad_index_of_shards(model, index, said):
 def test_weights_that_are_a_folder(model):
     (model / SAFETENSORS).unlink()
     (model / SAFETENSORS).mkdir()
-    refused("E076", "cannot be read")
+    refused("E076", "is a folder")
 
 
 def test_no_tokenizer_and_a_broken_one(model):

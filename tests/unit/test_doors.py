@@ -72,13 +72,7 @@ def _has_mode(call: ast.Call) -> bool:
 MODULES = sorted(p.relative_to(ROOT).as_posix() for p in ROOT.rglob("*.py") if "storage" not in p.parts)
 
 
-#: not yet brought here
-WAITING = {
-    "engine/files.py", "plan/data.py", "plan/facts.py", "plan/safetensors_header.py",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("module", [m for m in MODULES if m not in ALLOWED and m not in WAITING])
+@pytest.mark.parametrize("module", [m for m in MODULES if m not in ALLOWED])
 def test_a_module_touches_no_file_by_itself(module: str):
     assert touching(ROOT / module) == [], "read and write through `recipelang.storage`"
 
