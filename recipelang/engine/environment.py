@@ -111,23 +111,6 @@ def deciding(found: Mapping[str, Any], device: str) -> dict[str, Any]:
     }
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any], under: str = "") -> list[str]:
-    """What of `deciding` is not as it was, in words.
-
-    >>> differences({"threads": "1", "variables": {}}, {"threads": "4", "variables": {"MKL_CBWR": "AVX2"}})
-    ['threads: 1 before, 4 now', 'variables MKL_CBWR: unset before, AVX2 now']
-    """
-    told = []
-    for name in sorted({*before, *now}):
-        old, new = before.get(name), now.get(name)
-        if isinstance(old, dict) or isinstance(new, dict):
-            told += differences(old or {}, new or {}, f"{under}{name} ")
-        elif old != new:
-            shown = ("unset" if v is None else str(v) for v in (old, new))
-            told.append("{}{}: {} before, {} now".format(under, name, *shown))
-    return told
-
-
 def computes(name: str) -> bool:
     """Whether a variable of the environment changes what the libraries compute."""
     return name in _COMPUTES or (name.startswith(_COMPUTE) and not name.endswith(_COMPUTE_NOT))

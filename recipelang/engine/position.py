@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,6 +32,23 @@ class Session(_Strict):
     environment: dict[str, Any]
     spec: Digest
     claims: list[str] = []
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], under: str = "") -> list[str]:
+    """What decides the bits of a session that is not as it was in another, in words.
+
+    >>> differences({"threads": "1", "variables": {}}, {"threads": "4", "variables": {"MKL_CBWR": "AVX2"}})
+    ['threads: 1 before, 4 now', 'variables MKL_CBWR: unset before, AVX2 now']
+    """
+    told = []
+    for name in sorted({*before, *now}):
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, dict) or isinstance(new, dict):
+            told += differences(old or {}, new or {}, f"{under}{name} ")
+        elif old != new:
+            shown = ("unset" if v is None else str(v) for v in (old, new))
+            told.append("{}{}: {} before, {} now".format(under, name, *shown))
+    return told
 
 
 class Position(_Strict):

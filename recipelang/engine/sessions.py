@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from recipelang.engine.environment import deciding, differences
-from recipelang.engine.position import Position, Session
+from recipelang.engine.environment import deciding
+from recipelang.engine.position import Position, Session, differences
 from recipelang.plan.types import Plan
 from recipelang.source import Diagnostic, Diagnostics, fail
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from recipelang.engine.position import differences
 from recipelang.engine.records import read_record
 from recipelang.engine.run_record import claimed_on, measured_on
 from recipelang.plan.types import Plan, StagePlan
@@ -292,12 +293,30 @@ def thinned(events: Sequence[Any]) -> Sequence[Any]:
     return [events[round(i * last / (_EVENTS - 1))] for i in range(_EVENTS)]
 
 
+def _one_line(value: object) -> str:
+    return ", ".join(f"{n} {v}" for n, v in value.items()) if isinstance(value, dict) else str(value)
+
+
+def _sessions(sessions: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Every resume: where the run went on, what was not as before, and the claims that were replaced."""
+    rows = []
+    for before, now in itertools.pairwise(sessions):
+        told = [f"{clean(now['started'])}, at step {now['step']:,} of stage {now['stage'] + 1}"]
+        told += map(clean, differences(before["environment"], now["environment"]))
+        told += [f"claimed before: {clean(c)}" for c in before["claims"] if c not in now["claims"]]
+        told += [f"claimed now: {clean(c)}" for c in now["claims"] if c not in before["claims"]]
+        rows.append(["resumed", "; ".join(told)])
+    return rows
+
+
 def _made(record: dict[str, Any], plan: Plan) -> str:
     rows = [
         ["spec digest", plan.spec_digest],
         ["behaviour digest", plan.behaviour_digest],
         ["model", plan.model.digest],
     ]
-    rows += [[clean(n), clean(str(v))] for n, v in record.get("environment", {}).items()]
+    rows += [[clean(n), clean(_one_line(v))] for n, v in record.get("environment", {}).items()]
+    rows += [["run digest", clean(str(record.get("digests", {}).get("run", "")))]]
+    rows += _sessions(record.get("sessions", []))
     rows += [[f"time of {clean(n)}", duration(s)] for n, s in record.get("seconds", {}).items()]
     return p.table(("what", "value"), rows)

@@ -11,12 +11,11 @@ from recipelang.engine.environment import (
     chosen_device,
     computes,
     deciding,
-    differences,
     environment,
     refuse_other_engines,
     without_effect,
 )
-from recipelang.engine.position import Session
+from recipelang.engine.position import Session, differences
 from recipelang.engine.sessions import environments, resumed
 from recipelang.source import RecipeError
 
