@@ -161,7 +161,10 @@ def _undamaged(path: Path) -> None:
     except (ValueError, RecursionError):
         raise Damaged("manifest.json is not JSON") from None
     named = manifest if isinstance(manifest, dict) else {}
-    there = {p.name for p in path.iterdir()} - {"manifest.json"}
+    try:
+        there = {p.name for p in path.iterdir()} - {"manifest.json"}
+    except OSError as error:
+        raise Damaged(f"it cannot be read: {error.strerror or error}") from None
     if odd := sorted(there ^ set(_FILES)):
         raise Damaged(f"{odd[0]} {'is missing' if odd[0] in _FILES else 'does not belong there'}")
     if odd := sorted(map(str, set(_FILES) ^ named.keys())):

@@ -23,13 +23,17 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="strings")
 
 
+#: of a session's environment: words, and words by name, to the settings of a stage
+Word = str | bool
+
+
 class Session(_Strict):
     """One start of a run, the first or a resume: what decided its bits, and what was claimed of its result."""
 
     started: str
     stage: Count = 0
     step: Count = 0
-    environment: dict[str, Any]
+    environment: dict[str, Word | dict[str, Word | dict[str, Word]]]
     spec: Digest
     claims: list[str] = []
 
@@ -43,7 +47,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], under: str = 
     told = []
     for name in sorted({*before, *now}):
         old, new = before.get(name), now.get(name)
-        if isinstance(old, dict) or isinstance(new, dict):
+        if all(v is None or isinstance(v, dict) for v in (old, new)):
             told += differences(old or {}, new or {}, f"{under}{name} ")
         elif old != new:
             shown = ("unset" if v is None else str(v) for v in (old, new))

@@ -27,7 +27,7 @@ def session(plan: Plan, around: Mapping[str, Any], device: str, position: Positi
     )
 
 
-def _attributes(plan: Plan) -> dict[str, dict[str, str]]:
+def _attributes(plan: Plan) -> dict[str, Any]:
     """What a recipe may change without being another experiment, and what yet changes bits: rounding, dropout."""
     found = {}
     for stage in plan.stages:

@@ -113,6 +113,17 @@ def test_a_position_of_another_plan_is_damage(made, copy, change):
         checkpoint.load(copy, plan, model)
 
 
+@pytest.mark.parametrize("environment", [None, [], {"threads": 1}, {"settings": []}, {"a": {"b": {"c": {"d": "e"}}}}])
+def test_a_session_of_other_types_is_damage(made, copy, environment):
+    plan, model, _ = made
+    body = json.loads((copy / "state.json").read_text())
+    body["sessions"][0]["environment"] = environment
+    (copy / "state.json").write_text(json.dumps(body))
+    sealed(copy)
+    with pytest.raises(checkpoint.Damaged):
+        checkpoint.load(copy, plan, model)
+
+
 def test_another_release_is_no_damage(made, copy):
     """Passing it over would begin the run anew."""
     plan, model, _ = made

@@ -102,6 +102,13 @@ def test_settings_of_torch_are_seen_whoever_made_them(monkeypatch):
     assert differences(before, decided()) == ["settings float32_matmul_precision: highest before, medium now"]
 
 
+def test_differences_take_any_words():
+    assert differences({"a": "x", "b": {"c": "d"}}, {"a": {"c": "d"}, "b": {}}) == [
+        "a: x before, {'c': 'd'} now",
+        "b c: d before, unset now",
+    ]
+
+
 def at(stage: int, step: int, **more: object) -> Session:
     return Session(started="now", stage=stage, step=step, environment=more, spec=DIGEST, claims=["expect a"])
 

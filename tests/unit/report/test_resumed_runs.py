@@ -14,7 +14,12 @@ def test_a_run_without_a_stop_has_no_row():
 def test_what_changed_between_two_starts_is_shown_with_both_values():
     ((name, told),) = _sessions([at(0, "1", "expect a"), at(7, "4", "expect b")])
     assert name == "resumed"
-    for part in ("at step 7 of stage 2", "threads: 1 before, 4 now", "claimed before: expect a", "claimed now: expect b"):
+    for part in (
+        "at step 7 of stage 2",
+        "threads: 1 before, 4 now",
+        "claimed before: expect a",
+        "claimed now: expect b",
+    ):
         assert part in told
 
 
