@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -89,6 +89,7 @@ def migrate(source: Source, mode: Mode = "strict") -> Migration:
         found.add(Diagnostic("E114", "this has no value, and no single type to ask for", label, help=help))
         return Migration(source, dialect, None, found.sorted(), tuple(fates), loader=said)
     _beside(document, found)
+    fates = _lessened(fates, found.errors)
     checked = check(Source("migrated.recipe", text))
     if wrong := checked.diagnostics.errors:
         for finding in wrong:  # a value of the file that this language refuses
@@ -98,11 +99,16 @@ def migrate(source: Source, mode: Mode = "strict") -> Migration:
     if all(d.code == "E112" for d in found.errors) and (wrong := tuple(examined(text, writer))):
         found.extend(wrong)
         if writer.targets.family or not names.specific(writer.named):  # of a strange family every modifier came along
-            spans = {d.primary.span for d in wrong if d.primary is not None}
-            fates = [Fate(f.modifier, PARTLY) if f.modifier.span in spans and f.outcome == WHOLE else f for f in fates]
+            fates = _lessened(fates, wrong)
     advice = tuple(d for d in judge(checked, None, DEFAULTS) if d.code != NOT_CHECKED)
     told = differences(dialect, parts, compat=mode == "compat")
     return Migration(source, dialect, text, found.sorted(), tuple(fates), checked.missing, told, said, advice, mode)
+
+
+def _lessened(fates: list[Fate], errors: Sequence[Diagnostic]) -> list[Fate]:
+    """Of what seemed to come along, a part did where an error is at the modifier."""
+    spans = {error.primary.span for error in errors if error.primary is not None}
+    return [Fate(f.modifier, PARTLY) if f.modifier.span in spans and f.outcome == WHOLE else f for f in fates]
 
 
 def examined(text: str, writer: Writer) -> Iterator[Diagnostic]:

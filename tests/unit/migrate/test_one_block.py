@@ -123,6 +123,7 @@ def test_what_one_block_cannot_say_is_refused_at_its_modifier(second: str, messa
     migration = done(ramp(0.05, 0.5, 2, 4), second)
     (error,) = migration.lost
     assert (error.code, error.message) == ("E113", message)
+    assert [fate.outcome for fate in migration.fates] == ["carried", "carried", "partly"]
     assert error.primary is not None and error.primary.source.position(error.primary.span.start)[0] == 4
     assert migration.text is not None and migration.text.count("  prune ") == 1
 
