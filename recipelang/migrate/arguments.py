@@ -31,14 +31,13 @@ class Amount:
     def minus(self, other: Amount) -> Amount:
         """The difference, as a formula where this is one; of equal amounts plain 0."""
         if self.value is not None and other.value is not None:
-            left = self.value - other.value
-            if self.formula is None or left == 0:
-                return replace(self, value=left, formula=None)
-            return replace(self, value=left, formula=x.less(self.formula, x.Number(other.value)))
-        mine, theirs = (a.formula or x.Number(a.value or Fraction(0)) for a in (self, other))
-        if mine == theirs:
-            return replace(self, value=Fraction(0), formula=None)
-        return replace(self, value=None, formula=x.less(mine, theirs))
+            left: Fraction | None = self.value - other.value
+            rest = self.formula and x.less(self.formula, x.Number(other.value))
+        else:
+            mine, theirs = (a.formula or x.Number(a.value or Fraction(0)) for a in (self, other))
+            rest = x.less(mine, theirs)
+            left = rest.value if isinstance(rest, x.Number) else None
+        return replace(self, value=left, formula=None if left == 0 or isinstance(rest, x.Number) else rest)
 
 
 class Arguments:

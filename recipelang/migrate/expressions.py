@@ -185,12 +185,44 @@ def renamed(expression: Expression, new: Callable[[str], str]) -> Expression:
 
 
 def less(expression: Expression, by: Expression) -> Expression:
-    """The difference; of a sum that ends in a number and another number, that number is a smaller one."""
-    match expression, by:
-        case Operation(sign="+" | "-" as sign, left=left, right=Number(value=last)), Number(value=less):
-            rest = (last if sign == "+" else -last) - less
-            return Operation("+" if rest > 0 else "-", left, Number(abs(rest))) if rest else left
-    return Operation("-", expression, by)
+    """The difference, without what both have: `n + 5` less `n` is 5."""
+    ours, theirs = _linear(expression), _linear(by)
+    if ours is None or theirs is None:
+        return Operation("-", expression, by)
+    left = {name: ours.get(name, Fraction(0)) - theirs.get(name, Fraction(0)) for name in {**ours, **theirs}}
+    names_ = [(name, factor) for name, factor in left.items() if name and factor]
+    rest = left.get("", Fraction(0))
+    if any(factor < 0 for _, factor in names_):
+        return Operation("-", expression, by)
+    found: Expression | None = None
+    for name, factor in names_:
+        term = Name(name) if factor == 1 else Operation("*", Number(factor), Name(name))
+        found = term if found is None else Operation("+", found, term)
+    if found is None:
+        return Number(rest)
+    return Operation("+" if rest > 0 else "-", found, Number(abs(rest))) if rest else found
+
+
+def _linear(expression: Expression) -> dict[str, Fraction] | None:
+    """Factors of the names, and of none: the number that is added. None for what is no such sum."""
+    match expression:
+        case Number():
+            return {"": expression.value}
+        case Name():
+            return {expression.name: Fraction(1)}
+        case Operation(sign="+" | "-" as sign):
+            left, right = _linear(expression.left), _linear(expression.right)
+            if left is None or right is None:
+                return None
+            one = 1 if sign == "+" else -1
+            return {n: left.get(n, Fraction(0)) + one * right.get(n, Fraction(0)) for n in {**left, **right}}
+        case (
+            Operation(sign="*", left=Number() as factor, right=inner)
+            | Operation(sign="*", left=inner, right=Number() as factor)
+        ):
+            found = _linear(inner)
+            return found and {name: factor.value * value for name, value in found.items()}
+    return None
 
 
 def value(expression: Expression, known: Mapping[str, Fraction]) -> Fraction:

@@ -84,7 +84,7 @@ class _Pieces:
         start, begins = self._point(rate.window.start, "start"), _begins(rate)
         if self.writer.compat and self.pieces:  # what was set last stays by itself
             return
-        if start != self.text and begins is not None and self.at is not None and begins > self.at:
+        if start != self.text and (begins is None or self.at is None or begins > self.at):
             self.pieces.append(f"constant({self.held or self.writer.rate()}, over = {self.text}..{start})")
 
     def _add(self, rate: Rate, after: Rate | None) -> None:

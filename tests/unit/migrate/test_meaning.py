@@ -270,3 +270,12 @@ def test_what_one_modifier_freezes_and_another_trains_is_refused(trained: str, c
     more = f'  - !TrainableParamsModifier {{params: ["re:{trained}.*"], trainable: True}}\n'
     migration = migrated(_FREEZE.format(names='["re:bert.embeddings.*"]') + more)
     assert [d.code for d in migration.lost] == codes
+
+
+def test_epochs_of_a_later_stage_lose_what_they_have_in_common_with_its_start() -> None:
+    one = stage("0", "eval(a)", f"GMPruningModifier {ramp('1', 'eval(a - 1)')}")
+    rate = "LearningRateFunctionModifier {start_epoch: eval(a + 1), end_epoch: eval(2 * a + 5), lr_func: linear, "
+    two = stage("eval(a)", "eval(2 * a + 5)", f"{rate}init_lr: 0.1, final_lr: 0.0}}")
+    text = recipe(staged(one, two))
+    assert "length = a + 5 epochs\n" in text
+    assert "constant(learning_rate, over = start..1 epoch)" in text and "over = 1 epoch .. a + 5 epochs" in text
