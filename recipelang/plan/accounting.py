@@ -68,9 +68,12 @@ def body_prefix(family: str, task: str) -> str:
 
 def account(
     folder: Path, family: str, task: str, config: Config, tensors: tuple[TensorFact, ...],
-    header: Mapping[str, Entry], new_head: bool,
+    header: Mapping[str, Entry], new_head: bool, own_head: bool = False,
 ) -> Accounts:  # fmt: skip
-    """`tensors` are those of the model that will be made; with a `new_head` those of its head are drawn anew."""
+    """`tensors` are those of the model that will be made; with a `new_head` those of its head are drawn anew.
+
+    With its `own_head` the config says that the files hold the head for this task.
+    """
     prefix = body_prefix(family, task)
     _whole_numbers(folder, config, header)
     _plain_names(folder, header)
@@ -97,7 +100,7 @@ def account(
                 raise fail("E076", f"the weights lack `{tensor.name}`", help=_AGAIN, notes=notes)
             fresh.append(tensor.name)
         elif header[name].shape != tensor.shape:
-            if not tensor.drawn or "pooler" in tensor.roles or task in ("causal_lm", "masked_lm"):
+            if not tensor.drawn or own_head or "pooler" in tensor.roles or task in ("causal_lm", "masked_lm"):
                 message = f"`{tensor.name}` has shape {header[name].shape}, the config says {tensor.shape}"
                 raise fail("E076", message, help=_AGAIN, notes=[f"the folder is {folder}"])
             fresh.append(tensor.name)

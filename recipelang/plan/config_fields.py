@@ -67,9 +67,10 @@ def _number(value: Any, least: float, most: float = math.inf) -> bool:
 
 
 def _labels(value: Any) -> bool:
-    """`{"0": name, "1": name, ...}`, one for every output of the head."""
+    """`{"0": name, "1": name, ...}`, one for every output of the head; a name of two classes would join them."""
     numbered = isinstance(value, dict) and 0 < len(value) <= MAX_LABELS
-    return numbered and all(isinstance(value.get(str(i)), str) for i in range(len(value)))
+    named = numbered and all(isinstance(value.get(str(i)), str) for i in range(len(value)))
+    return named and len(set(value.values())) == len(value)
 
 
 COUNT = Kind("a whole number of at least 1", _whole)
@@ -88,7 +89,11 @@ MAYBE_FLAG = Kind(FLAG.expected, FLAG.holds, nothing=True)
 FROM_ZERO = Kind("a whole number of at least 0", lambda v: _whole(v, 0))
 NAMES = Kind("a list of strings", lambda v: isinstance(v, list) and all(isinstance(i, str) for i in v), nothing=True)
 OBJECT = Kind("an object", lambda v: isinstance(v, dict), nothing=True)
-LABELS = Kind('an object of names, keyed "0", "1", and so on', _labels, nothing=True)
+LABELS = Kind('an object of different names, keyed "0", "1", and so on', _labels, nothing=True)
+ABSOLUTE = Kind("`absolute`, the only positions that transformers still has", lambda v: v == "absolute", nothing=True)
+EMPTY = Kind(
+    "empty: heads that are left out when a model is read are not in this release", lambda v: v == {}, nothing=True
+)
 MAYBE_COUNT = Kind(COUNT.expected, COUNT.holds, nothing=True)
 MAYBE_SHARE = Kind(SHARE.expected, SHARE.holds, nothing=True)
 TOKEN = Kind("the number of a token", lambda v: _whole(v, -MOST), nothing=True)
@@ -110,7 +115,7 @@ _BERT = {
     **_EVERY, "hidden_size": COUNT, "num_hidden_layers": COUNT, "num_attention_heads": COUNT,
     "intermediate_size": COUNT, "type_vocab_size": COUNT, "hidden_act": ACTIVATION, "hidden_dropout_prob": SHARE,
     "attention_probs_dropout_prob": SHARE, "classifier_dropout": MAYBE_SHARE, "layer_norm_eps": POSITIVE,
-    "is_decoder": FLAG, "add_cross_attention": FLAG,
+    "is_decoder": FLAG, "add_cross_attention": FLAG, "position_embedding_type": ABSOLUTE, "pruned_heads": EMPTY,
 }  # fmt: skip
 FIELDS: dict[str, Mapping[str, Kind]] = {
     "bert": _BERT,

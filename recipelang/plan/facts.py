@@ -110,8 +110,9 @@ def read_model_facts(path: Path, task: str, labels: Sequence[str] = (), *, new_h
     except KeyError as error:
         raise fail("E076", f"`{path / 'config.json'}` lacks `{error.args[0]}`", help=_AGAIN) from None
     made = next(iter(config.get("architectures") or ()), "")
+    own_head = task in _HEADS and made.endswith(_HEADS[task]) and not new_head
     new_head = new_head or (task in _HEADS and any(made.endswith(h) for t, h in _HEADS.items() if t != task))
-    found = account(path, family, task, config, tensors, header, new_head)
+    found = account(path, family, task, config, tensors, header, new_head, own_head)
     return ModelFacts(
         path, family, task, config, tensors, (*found.fresh, *found.redrawn), tuple(labels), found.redrawn,
         stored=found.stored, copies=found.copies, left_out=found.left_out, strangers=found.strangers,

@@ -1,6 +1,7 @@
 """Every tensor of a model folder is used, tied, left out and listed, or refused by a code that gives the true reason."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -307,7 +308,8 @@ def test_every_field_is_checked(tmp_path, family):
     "field, value",
     [
         ("id2label", ["a", "b"]), ("id2label", {"a": 0}), ("id2label", {"0": 1}), ("id2label", {"1": "a", "2": "b"}),
-        ("id2label", {"0": "a", "-1": "b"}), ("id2label", {}), ("id2label", "a"), ("architectures", 5),
+        ("id2label", {"0": "a", "-1": "b"}), ("id2label", {"0": "a", "1": "a"}),
+        ("position_embedding_type", "relative_key"), ("pruned_heads", {"0": [1]}), ("id2label", {}), ("id2label", "a"), ("architectures", 5),
         ("architectures", [1]), ("architectures", "Bert"), ("label2id", []), ("num_labels", "two"),
         ("pad_token_id", "0"), ("eos_token_id", ["1"]), ("eos_token_id", {}), ("tie_word_embeddings", "yes"),
         ("hidden_act", "no-such"), ("hidden_act", 1), ("hidden_dropout_prob", 2), ("hidden_dropout_prob", "0.1"),
@@ -339,6 +341,25 @@ def test_sizes_that_contradict_each_other(tmp_path, family, config, pair):
         check_fields(tmp_path / "config.json", family, {"model_type": family, **CONFIGS[family], **config})
     (d,) = refused.value.diagnostics
     assert d.code == "E180" and all(f"`{name}`" in d.message for name in pair)
+
+
+@pytest.mark.parametrize("made, refused", [("BertForSequenceClassification", True), ("BertForMaskedLM", False)])
+def test_head_of_other_classes_than_its_own_config_names(tmp_path, made, refused):
+    folder = make_folder(tmp_path / "m", "bert", "sequence_classification", architectures=[made])
+    configure(folder, id2label={"0": "a", "1": "b", "2": "c"})
+    if refused:
+        assert code_of(folder, "sequence_classification")[0] == "E076"
+        facts = read_model_facts(folder, "sequence_classification", ("x", "y", "z"), new_head=True)
+    else:
+        facts = read_model_facts(folder, "sequence_classification")
+    assert facts.fresh == ("classifier.weight", "classifier.bias")
+
+
+def test_config_that_is_a_pipe_is_not_waited_for(tmp_path):
+    folder = make_folder(tmp_path / "m", "llama", "causal_lm")
+    (folder / "config.json").unlink()
+    os.mkfifo(folder / "config.json")
+    assert code_of(folder, "causal_lm")[0] == "E076"
 
 
 def test_activations_are_those_of_transformers():
