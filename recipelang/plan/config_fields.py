@@ -170,6 +170,10 @@ def _agree(path: Path, family: str, config: Mapping[str, Any]) -> None:
     pad, words = config.get("pad_token_id"), config.get("vocab_size")
     if pad is not None and words is not None and pad >= words:
         raise _contradiction(path, config, "pad_token_id", "vocab_size", "tokens are numbered from 0")
+    for name in ("bos_token_id", "eos_token_id") if family == "llama" else ():  # of encoders they are in no use
+        tokens = config.get(name)
+        if any(t >= (words or MOST) for t in (tokens if isinstance(tokens, list) else [tokens]) if t is not None):
+            raise _contradiction(path, config, name, "vocab_size", "tokens are numbered from 0")
     if family == "roberta" and (pad is None or pad >= 0):
         offset = 2 if pad is None else pad + 1
         if config.get("max_position_embeddings", offset + 1) <= offset:

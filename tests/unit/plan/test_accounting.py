@@ -333,6 +333,8 @@ def test_field_of_a_wrong_type(tmp_path, field, value):
         ("llama", {"head_dim": 3}, ("head_dim", "num_attention_heads")),
         ("bert", {"num_labels": 2, "id2label": {"0": "a"}}, ("id2label", "num_labels")),
         ("bert", {"pad_token_id": 24}, ("pad_token_id", "vocab_size")),
+        ("llama", {"eos_token_id": [1, 24]}, ("eos_token_id", "vocab_size")),
+        ("llama", {"bos_token_id": 999}, ("bos_token_id", "vocab_size")),
         ("roberta", {"pad_token_id": 20}, ("max_position_embeddings", "pad_token_id")),
     ],
 )
