@@ -155,7 +155,7 @@ class _Reader:
                 break
         if total > MAX_VARIANTS:
             runs = f"{total:,}" if total <= 10**12 else "more than 10^12"
-            message = f"this study is of {runs} runs; at most {MAX_VARIANTS:,} can be"
+            message = f"this study has {runs} runs; at most {MAX_VARIANTS:,} can be"
             self._error("E101", message, at, "vary less at once, or split it")
 
     def _slug_of(self, spec: StudySpec) -> str:
