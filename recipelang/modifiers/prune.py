@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from recipelang import processes
 from recipelang.plan.types import PruneEvent, PrunePlan
 from recipelang.pruning import patterns
 from recipelang.pruning.inputs import Gathered
@@ -71,6 +72,7 @@ class Prune(Modifier):
 
     def _prune(self, event: PruneEvent, state: State) -> None:
         weights = _weights(self.names, state)
+        _finite(self.names, weights)
         before = self._masked(weights, state)
         self._only_rises(before, event)
         if self.score.gathers is not None:
@@ -183,6 +185,7 @@ class Regrow(Prune):
 
     def _prune(self, event: PruneEvent, state: State) -> None:
         weights = _weights(self.names, state)
+        _finite(self.names, weights)
         live = self._live(weights, state)
         first = event is self.plan.events[0]
         drawn = [first and bool(mask.all()) for mask in live]
@@ -235,3 +238,12 @@ def _weights(names: Sequence[str], state: State) -> list[nn.Parameter]:
     """As outputs × inputs, however they are stored."""
     parameters = dict(state.model.named_parameters())
     return [turned(parameters[n]) if n in state.inputs_first else parameters[n] for n in names]
+
+
+def _finite(names: Sequence[str], weights: Sequence[nn.Parameter]) -> None:
+    """E187: what is no number has no rank, and would be kept or zeroed by chance."""
+    bad = next((i for i, w in enumerate(weights) if not bool(local(w).isfinite().all())), -1)
+    (bad,) = processes.most(bad)
+    if bad >= 0:
+        help = "lower the learning rate, or begin from a checkpoint before the weights diverged"
+        raise fail("E187", f"`{names[bad]}` holds NaN or infinity", help=help, notes=["it is to be pruned now"])
