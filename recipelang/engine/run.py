@@ -510,9 +510,9 @@ class _Run:
     def with_last_good(self, d: Diagnostic) -> Diagnostic:
         """Say what is left after a loss that is not finite, or a write that failed."""
         newest = checkpoint.newest_first(self.checkpoints)[:1]
-        if d.code not in ("E082", "E084", "E088") or not newest:
+        if d.code not in ("E082", "E084", "E088", "E187") or not newest:
             return d
-        again = f"; `recipelang resume {self.out}` goes on from it" if d.code != "E082" else ""
+        again = f"; `recipelang resume {self.out}` goes on from it" if d.code not in ("E082", "E187") else ""
         return replace(d, notes=(*d.notes, f"the last good checkpoint is `{newest[0].name}`{again}"))
 
     def record(self, status: str, more: dict) -> None:  # type: ignore[type-arg]
