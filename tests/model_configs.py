@@ -76,6 +76,6 @@ def pretend(monkeypatch: pytest.MonkeyPatch, inputs: int) -> None:
     """As many training inputs as wanted, and no gigabytes of nothing to hash."""
     monkeypatch.setattr(data, "_sizes", lambda *_: data._Size(inputs, inputs, inputs))
     monkeypatch.setattr(resolve, "check_weights", lambda facts: None)
-    monkeypatch.setattr(resolve, "zeros_of_folder", lambda path: SimpleNamespace(get=lambda name, default: 1))
+    monkeypatch.setattr(resolve, "zeros_of_folder", lambda path: SimpleNamespace(get=lambda name, default: (1, 1)))
     monkeypatch.setattr(resolve, "model_digest", lambda path, **_: f"sha256:{path.name}")
     monkeypatch.setattr("recipelang.plan.identities.model_digest", lambda path, **_: f"sha256:{path.name}")

@@ -75,6 +75,7 @@ class Prune(Modifier):
         _finite(self.names, weights)
         before = self._masked(weights, state)
         self._only_rises(before, event)
+        self._groups_only_rise(weights, self._live(weights, state), event)
         if self.score.gathers is not None:
             return self._layer_by_layer(event, self.score.gathers, state)
         if self.score.rounds == 1:
@@ -153,6 +154,23 @@ class Prune(Modifier):
                     help="let the schedule begin at the sparsity that the model came with",
                 )
 
+    def _groups_only_rise(self, weights: Sequence[nn.Parameter], live: Sequence[Tensor], event: PruneEvent) -> None:
+        """Rows and groups of a pattern are ranked each by itself: one that holds more zeros than it is to have, or a
+        part of a block, would get some back."""
+        how = self.plan
+        if how.pattern == "unstructured" and how.scope != "row":
+            return
+        wanted = event.zeros if len(event.zeros) == len(live) else [sum(event.zeros)] * len(live)
+        bad = any(n and _would_revive(how, ~mask, n, len(w)) for w, mask, n in zip(weights, live, wanted, strict=True))
+        if processes.most(bad)[0]:
+            what = "row" if how.pattern == "unstructured" else "group"
+            raise fail(
+                "E064",
+                f"a {what} holds more zeros than an event of `{how.name}` asks for",
+                notes=[f"the zeros that are held are not the same number in every {what}"],
+                help="begin at the sparsity of the fullest one, rank by `uniform`, or release them in a stage before",
+            )
+
     def _live(self, weights: Sequence[nn.Parameter], state: State) -> list[Tensor]:
         return [
             as_stored(state.masks.live(n, w.stored)) if isinstance(w, Turned) else state.masks.live(n, w)
@@ -164,6 +182,18 @@ class Prune(Modifier):
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         self.score.load(state)
+
+
+def _would_revive(how: PrunePlan, dead: Tensor, zeros: int, height: int) -> bool:
+    """`dead`: of this process's rows; `height`: of the whole tensor."""
+    first, second = how.pattern_size
+    match how.pattern:
+        case "N:M":
+            return bool((dead.reshape(len(dead), -1, second).sum(-1) > second - first).any())
+        case "block":
+            tiles = dead.reshape(len(dead) // first, first, -1, second)
+            return bool((tiles.any(3).any(1) & ~tiles.all(3).all(1)).any())
+    return bool((dead.sum(1) > zeros // height).any())
 
 
 def towards(before: Sequence[int], after: Sequence[int], rounds: int) -> list[list[int]]:

@@ -50,8 +50,8 @@ class Context:
             self.found.extend(error.diagnostics)
         return chosen
 
-    def stored_zeros(self) -> dict[str, int] | None:
-        """Parameter -> its exact zeros in the model's files; none of a model that is in memory only."""
+    def stored_zeros(self) -> dict[str, tuple[int, int]] | None:
+        """Parameter -> its exact zeros in the model's files and the most in a row; none of a model that is in memory only."""
         return None
 
     def error(self, code: str, message: str, path: str, help: str | None = None) -> None:

@@ -37,6 +37,7 @@ class Prunes:
         self.patterned: dict[str, str] = {}  # tensor -> the pattern of its mask
         self.masked: dict[str, int] = {}  # tensor -> its zeros, where they are known
         self.held: set[str] = set()  # tensors of which these are the zeros that the model came with
+        self.fullest: dict[str, int] = {}  # tensor -> the most zeros in one of its rows, of those held
         self.trained = False  # whether a stage before this one has moved weights
         self.acts: dict[str, tuple[str, bool]] = {}  # tensor -> the last stage that named it, whether to release it
         self.ranked: dict[str, tuple[tuple[str, tuple[str, ...]], str]] = {}  # tensor -> its last ranking set, stage
@@ -100,7 +101,7 @@ class Prunes:
             self.masked |= dict(zip(targets, zeros[-1], strict=True))
             grown = _grown(spec, scope, shapes, [k for k, _ in timed], zeros)
         elif zeros:
-            if not self._keeps_what_is_held(targets, zeros, path):
+            if not self._keeps_what_is_held(targets, zeros, path, scope):
                 return None
             zeros = self._not_below(targets, zeros)
         args = {n: float(v) if isinstance(v, Fraction) else v for n, v in spec.method.arguments if v is not None}
@@ -172,7 +173,8 @@ class Prunes:
         if stored is None:
             return ()
         for name in targets:
-            self.masked.setdefault(name, stored[name])
+            zeros, self.fullest[name] = stored[name]
+            self.masked.setdefault(name, zeros)
             self.held.add(name)
         counted = tuple(self.masked[name] for name in targets)
         if not any(counted):
@@ -182,7 +184,9 @@ class Prunes:
             self.context.found.add(Diagnostic("W178", "`hold` has no zeros to keep", at, notes=notes, help=help))
         return counted
 
-    def _keeps_what_is_held(self, targets: tuple[str, ...], zeros: list[tuple[int, ...]], path: str) -> bool:
+    def _keeps_what_is_held(
+        self, targets: tuple[str, ...], zeros: list[tuple[int, ...]], path: str, scope: str
+    ) -> bool:
         """An event that asks for fewer zeros than `hold` keeps would revive some.
 
         A little more than what is asked for, as tools that round otherwise leave it, is kept by `_not_below`.
@@ -200,6 +204,22 @@ class Prunes:
                 help = (
                     f"begin at {math.ceil(1000 * have / size) / 10:g} % or above, or release them in a stage before",
                 )
+                at = self.context.recipe.label(f"{path}.sparsity")
+                self.context.found.add(Diagnostic("E064", message, at, notes=notes, help=help))
+                return False
+        return scope != "row" or self._keeps_rows(targets, zeros[0], path)
+
+    def _keeps_rows(self, targets: tuple[str, ...], zeros: tuple[int, ...], path: str) -> bool:
+        """With `scope = row` every row has as many zeros, so the fullest one decides. Of matrices that are stored inputs
+        first the rows are the columns of the files, and the run looks at them."""
+        shapes = {t.name: t.shape for t in self.context.facts.tensors}
+        for name, wanted in zip(targets, zeros, strict=True):
+            rows, width = shapes[name]
+            full = self.fullest.get(name, 0) if self.context.facts.family != "gpt2" else 0
+            if full > wanted // rows:
+                message = f"a row of `{name}` holds more zeros than an event asks for"
+                notes = (f"{full:,} of {width:,} weights are zero and held there, {wanted // rows:,} are asked for",)
+                help = ("rank by `uniform`, or release them in a stage before",)
                 at = self.context.recipe.label(f"{path}.sparsity")
                 self.context.found.add(Diagnostic("E064", message, at, notes=notes, help=help))
                 return False

@@ -226,14 +226,14 @@ class Resolver(Context):
             plans.append(plan)
         return plans
 
-    def stored_zeros(self) -> dict[str, int] | None:
+    def stored_zeros(self) -> dict[str, tuple[int, int]] | None:
         stored = zeros_of_folder(self.facts.path)
         found = {}
         for tensor in self.facts.tensors:
             name = tensor.name
             if tensor.layer is not None and self.dropped is not None:  # it had another number in the files
                 name = name.replace(f".{tensor.layer}.", f".{self.dropped.keep[tensor.layer]}.", 1)
-            found[tensor.name] = stored.get(self.facts.stored.get(name, name), 0)  # 0 of what is drawn anew
+            found[tensor.name] = stored.get(self.facts.stored.get(name, name), (0, 0))  # 0 of what is drawn anew
         return found
 
     # -------------------------------------------------------------------- stages

@@ -39,27 +39,30 @@ class Counted:
     shape: tuple[int, ...]
     zeros: int
     patterns: tuple[Pattern, ...] = ()
+    fullest: int = 0  # the most zeros in a row of a matrix
 
     @property
     def size(self) -> int:
         return int(np.prod(self.shape, dtype=np.int64))
 
 
-def stored_zeros(folder: Path) -> dict[str, int]:
-    """Tensor of a model folder -> its exact zeros, by the names in its files; each file is counted once."""
-    found: dict[str, int] = {}
+def stored_zeros(folder: Path) -> dict[str, tuple[int, int]]:
+    """Tensor of a model folder -> its exact zeros and the most in a row, by the names in its files, each counted once."""
+    found: dict[str, tuple[int, int]] = {}
     for name in weight_files(folder):
         path = folder / name
 
-        def look(path: Path = path) -> dict[str, int]:
-            return {tensor: counted.zeros for tensor, counted in count(path)}
+        def look(path: Path = path) -> dict[str, tuple[int, int]]:
+            return {tensor: (counted.zeros, counted.fullest) for tensor, counted in count(path)}
 
-        found |= remembered("zeros", [1, file_digest(path)], _are_counts, look)
+        known = remembered("zeros", [2, file_digest(path)], _are_counts, look)
+        found |= {tensor: (zeros, fullest) for tensor, (zeros, fullest) in known.items()}
     return found
 
 
 def _are_counts(found: object) -> bool:
-    return isinstance(found, dict) and all(type(n) is int and n >= 0 for n in found.values())
+    pairs = found.values() if isinstance(found, dict) else [None]
+    return all(isinstance(p, list) and [type(n) for n in p] == [int, int] and min(p) >= 0 for p in pairs)
 
 
 def count(path: Path, patterns: tuple[Pattern, ...] = ()) -> Iterator[tuple[str, Counted]]:
@@ -95,13 +98,13 @@ def _counted(data: np.ndarray, shape: tuple[int, ...], sign: int, patterns: tupl
     if len(shape) != 2:
         pieces = (data[i : i + _PIECE] for i in range(0, len(data), _PIECE))
         return Counted(shape, sum(int(((piece & keep) == 0).sum()) for piece in pieces))
-    zeros, kept = _look(data, shape, keep, patterns)
+    zeros, kept, fullest = _look(data, shape, keep, patterns)
     others = tuple(p for p in standard(shape, zeros) if p not in patterns)
     if others:
         first = data[: _PROBE * shape[1]]
         others = _look(first, (len(first) // shape[1], shape[1]), keep, others, least=0.5)[1]
         others = _look(data, shape, keep, others)[1]
-    return Counted(shape, zeros, (*kept, *others))
+    return Counted(shape, zeros, (*kept, *others), fullest)
 
 
 def standard(shape: tuple[int, ...], zeros: int) -> tuple[Pattern, ...]:
@@ -120,19 +123,20 @@ def standard(shape: tuple[int, ...], zeros: int) -> tuple[Pattern, ...]:
 
 def _look(
     data: np.ndarray, shape: tuple[int, int], keep: np.generic, patterns: tuple[Pattern, ...], least: float = 0.99
-) -> tuple[int, tuple[Pattern, ...]]:
-    """The zeros of a matrix, and the patterns that they are of, in pieces of whole groups of rows."""
+) -> tuple[int, tuple[Pattern, ...], int]:
+    """The zeros of a matrix, the patterns that they are of, and the most in a row, in pieces of whole groups of rows."""
     height, width = shape
     kept = {p: _Kept(p, height, width) for p in patterns}
     tall = int(np.lcm.reduce([k.rows for k in kept.values()] or [1]))
     rows = max(1, _PIECE // width // tall) * tall
-    zeros = 0
+    zeros = fullest = 0
     for top in range(0, height, rows):
         zero = (data[top * width : (top + rows) * width].reshape(-1, width) & keep) == 0
-        zeros += int(zero.sum())
+        in_rows = zero.sum(1)
+        zeros, fullest = zeros + int(in_rows.sum()), max(fullest, int(in_rows.max()))
         for each in kept.values():
             each.see(zero)
-    return zeros, tuple(p for p, k in kept.items() if k.holds(zeros, least))
+    return zeros, tuple(p for p, k in kept.items() if k.holds(zeros, least)), fullest
 
 
 class _Kept:

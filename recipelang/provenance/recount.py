@@ -140,4 +140,4 @@ def _zeros_before(base: Path, task: str, labels: tuple[str, ...]) -> dict[str, i
     counted = stored_zeros(base)
     fresh = set(facts.fresh)
     names = ((t.name, facts.stored.get(t.name, t.name)) for t in facts.tensors if t.name not in fresh)
-    return {name: counted[stored] for name, stored in names if stored in counted}
+    return {name: counted[stored][0] for name, stored in names if stored in counted}
