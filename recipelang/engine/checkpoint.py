@@ -94,12 +94,12 @@ def older(what: str) -> RecipeError:
     """Of a run that another version began, in which recipes meant something else."""
     return fail(
         "E083",
-        f"{what} is of another version of recipelang",
+        f"{what} was made by another version of recipelang",
         notes=[
-            "since format 2 a learning rate, a temperature and a hardness are read at the start of their step and end "
-            "after the last one, and weight decay spares norms and biases: going on would mix two runs",
+            "since format 2, learning rate, temperature and hardness are read at the start of a step and reach their end "
+            "after the last step, and weight decay skips norms and biases; continuing would mix two runs",
         ],
-        help="start again with `run --overwrite`; `ends = last` and `no_decay = nothing` give the earlier meaning",
+        help="start again with `run --overwrite`; `ends = last` and `no_decay = nothing` restore the earlier meaning",
     )
 
 
@@ -204,18 +204,18 @@ def _other_state(state: Mapping[str, Tensor], model: nn.Module, masks: set[str])
     parameters = dict(model.named_parameters())
     numbers = state.get("random/numpy")
     if numbers is None or numbers.dtype != torch.int32 or numbers.shape != (625,):
-        return "the random state of numpy is not there"
+        return "the random state of numpy is missing"
     if "random/torch" not in state:
-        return "the random state of torch is not there"
+        return "the random state of torch is missing"
     for name, value in state.items():
         bytes_ = name.startswith(("random/torch", "random/cuda"))
         if bytes_ and (value.dtype != torch.uint8 or value.dim() != 1):
-            return f"`{name}` is no random state"
+            return f"`{name}` is not a random state"
         if name.split("/")[:2] == ["random", "torch"] and value.shape != torch.get_rng_state().shape:
-            return f"`{name}` is no random state"
+            return f"`{name}` is not a random state"
     masked_now = {n.removeprefix("mask/") for n in state if n.startswith("mask/")}
     if odd := sorted(masked_now ^ masks):
-        return f"the mask of `{odd[0]}` {'is missing' if odd[0] in masks else 'is one too many'}"
+        return f"the mask of `{odd[0]}` {'is missing' if odd[0] in masks else 'does not belong there'}"
     for name in masks:
         mask = state[f"mask/{name}"]
         if name not in parameters or mask.dtype != torch.bool or mask.shape != parameters[name].shape:
@@ -231,7 +231,7 @@ def _other_state(state: Mapping[str, Tensor], model: nn.Module, masks: set[str])
             return f"`{where}` does not fit the model"
         kept.setdefault(name, set()).add(key)
     if odd := sorted(n for n, keys in kept.items() if keys not in _MEMORIES):
-        return f"a part of what the optimizer remembers of `{odd[0]}` is missing"
+        return f"part of the optimizer state of `{odd[0]}` is missing"
     return None
 
 
@@ -281,7 +281,7 @@ def restore(
 
 def _unfit(name: str, error: Exception) -> RecipeError:
     """Found when everything else is in place already, so the one before is not tried."""
-    why = [f"what `{name}` remembers does not fit: {str(error)[:120]}"]
+    why = [f"the state of `{name}` does not fit: {str(error)[:120]}"]
     help = "remove the newest folder in `checkpoints` and resume again, or start again with `run --overwrite`"
     return fail("E083", "the checkpoint is damaged", notes=why, help=help)
 

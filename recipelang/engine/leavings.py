@@ -70,7 +70,7 @@ def _holds_more(out: Path, others: list[str]) -> RecipeError:
     return fail(
         "E085",
         f"`{out}` holds files that no run wrote",
-        notes=[f"they are {shown}{more}"],
+        notes=[f"found {shown}{more}"],
         help="move them away, or choose another folder with `-o`",
     )
 

@@ -52,7 +52,7 @@ def check_models(plan: Plan) -> None:
         odd = sorted(set(real.items()) ^ set(planned.items()))
         if odd:
             names = sorted({name for name, _ in odd})
-            notes = [f"`{n}` is {_said(real, n)}, planned was {_said(planned, n)}" for n in names[:3]]
+            notes = [f"`{n}`: found {_said(real, n)}, planned {_said(planned, n)}" for n in names[:3]]
             raise _another_model(Path(folder), notes)
 
 
@@ -81,16 +81,16 @@ def load_model(folder: Path, plan: ModelPlan, seed: int, redrawn: Sequence[str] 
                 _draw(model.get_parameter(name), config)
     tied = COPIES[facts.family] if any(t.tied for t in facts.tensors) else ()
     if lost := sorted(set(read["missing_keys"]) - {*facts.fresh, *tied}):
-        raise _another_model(folder, [f"`{n}` was planned to be read, and would be drawn at random" for n in lost[:3]])
+        raise _another_model(folder, [f"`{n}` should be read, but would be drawn at random" for n in lost[:3]])
     expected = {*facts.left_out, *facts.strangers, *(copy for copy, _ in facts.copies)}
     if lost := sorted(set(read["unexpected_keys"]) - expected):
-        raise _another_model(folder, [f"`{n}` was planned to be used, and would be dropped" for n in lost[:3]])
+        raise _another_model(folder, [f"`{n}` should be used, but would be dropped" for n in lost[:3]])
     return model  # type: ignore[no-any-return]
 
 
 def _another_model(folder: Path, notes: Sequence[str]) -> RecipeError:
     help = "install the releases that were tested together: `pip install --constraint constraints.txt recipelang`"
-    message = "transformers makes another model of this folder"
+    message = "transformers builds a different model than planned"
     return fail("E191", message, help=help, notes=[*notes, f"the folder is {folder}"])
 
 

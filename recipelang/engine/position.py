@@ -86,17 +86,17 @@ def saved(position: Position) -> str:
 def misplaced(position: Position, plan: Plan) -> str | None:
     """Why a position is none of this plan, if it is not."""
     if position.stage > len(plan.stages):
-        return f"it says stage {position.stage}, and there are {len(plan.stages)}"
+        return f"it is at stage {position.stage}, but the plan has {len(plan.stages)}"
     here = plan.stages[position.stage] if position.stage < len(plan.stages) else None
     if position.step > (here.steps if here is not None else 0):
-        return f"it says step {position.step:,} of a stage of {here.steps if here is not None else 0:,}"
+        return f"it is at step {position.step:,} of a stage of {here.steps if here is not None else 0:,}"
     if position.zeros_at_start.keys() != set(plan.never):
         return "it counts the zeros of other tensors than the protected ones"
     taught = {
         d.teacher.removeprefix("stage.") for s in plan.stages for d in s.distills if d.teacher.startswith("stage.")
     }
     if not {s.name for s in plan.stages[: position.stage]} & taught <= position.stage_models.keys():
-        return "it does not say what its stages left for their students"
+        return "it does not record which models its stages left for their students"
     if not position.sessions:
         return "it does not say what wrote it"
     return None

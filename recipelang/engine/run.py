@@ -435,14 +435,14 @@ class _Run:
             try:
                 loaded = checkpoint.load(path, self.plan, self.model)
             except checkpoint.Damaged as why:
-                self.reporter.message(f"the checkpoint `{path.name}` is damaged, and the one before is used: {why}")
+                self.reporter.message(f"the checkpoint `{path.name}` is damaged, so the one before it is used: {why}")
                 continue
             return loaded
         if self.exact:
             raise fail(
                 "E196", "there is no checkpoint that this run can continue from", help="resume without `--exact`"
             )
-        self.reporter.message("there is no checkpoint that can be used: the run begins anew")
+        self.reporter.message("no checkpoint can be used, so the run starts again")
         return None
 
     def _zeros(self, names: tuple[str, ...]) -> dict[str, int]:
@@ -512,7 +512,7 @@ class _Run:
         newest = checkpoint.newest_first(self.checkpoints)[:1]
         if d.code not in ("E082", "E084", "E088", "E187") or not newest:
             return d
-        again = f"; `recipelang resume {self.out}` goes on from it" if d.code not in ("E082", "E187") else ""
+        again = f"; `recipelang resume {self.out}` continues from it" if d.code not in ("E082", "E187") else ""
         return replace(d, notes=(*d.notes, f"the last good checkpoint is `{newest[0].name}`{again}"))
 
     def record(self, status: str, more: dict) -> None:  # type: ignore[type-arg]

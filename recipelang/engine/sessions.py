@@ -43,10 +43,10 @@ def resumed(before: Session, now: Session, *, exact: bool) -> Diagnostics:
     if told := differences(before.environment, now.environment):
         notes = [*told[:_SHOWN], *([f"and {len(told) - _SHOWN} more"] if len(told) > _SHOWN else [])]
         if exact:
-            way_out = "restore what was there before, or resume without `--exact`"
+            way_out = "restore the earlier environment, or resume without `--exact`"
             raise fail("E196", "this run cannot continue with the same bits", notes=notes, help=way_out)
-        help = ("restore what was there before for the same bits; `--exact` refuses other ones",)
-        message = "this run continues in another environment"
+        help = ("restore the earlier environment for the same bits; `--exact` refuses any other",)
+        message = "this run continues in a different environment"
         found.add(Diagnostic("W176", message, notes=(*notes, "`run.json` records both"), help=help))
     if before.spec != now.spec:
         gone = [f"before: {text}" for text in before.claims if text not in now.claims]
@@ -55,7 +55,7 @@ def resumed(before: Session, now: Session, *, exact: bool) -> Diagnostics:
         message = "the claims of this run have changed since it began"
         if not gone and not new:
             message = "what this run measures or exports has changed since it began"
-        help = ("nothing, if that was meant: `run.json` records both sets",)
+        help = ("if you meant the change, do nothing: `run.json` records both versions",)
         found.add(Diagnostic("W177", message, notes=tuple(told[: 2 * _SHOWN]), help=help))
     return found
 

@@ -9,7 +9,7 @@ from recipelang.plan.remembered import file_digest
 from recipelang.plan.types import Plan, SplitPlan
 from recipelang.source import RecipeError, fail
 
-_HELP = "restore what was there, and `recipelang resume` the run; or start again with `run --overwrite`"
+_HELP = "restore it and run `recipelang resume`, or start again with `run --overwrite`"
 
 
 def unchanged(plan: Plan) -> None:
@@ -30,7 +30,7 @@ def same_model(folder: Path, digest: str, what: str) -> None:
     except (RecipeError, OSError):
         raise _changed(f"{what} is gone", folder) from None
     if now != digest:
-        raise _changed(f"{what} is not the one that was planned", folder)
+        raise _changed(f"{what} has changed since it was planned", folder)
 
 
 def same_data(split: SplitPlan) -> None:
@@ -43,7 +43,7 @@ def same_data(split: SplitPlan) -> None:
     except OSError:
         raise _changed(f"the data file `{path.name}` is gone", path) from None
     if now != split.digest:
-        raise _changed(f"the data file `{path.name}` is not the one that was planned", path)
+        raise _changed(f"the data file `{path.name}` has changed since it was planned", path)
 
 
 def _changed(message: str, path: Path) -> RecipeError:

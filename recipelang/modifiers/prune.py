@@ -167,8 +167,8 @@ class Prune(Modifier):
             raise fail(
                 "E064",
                 f"a {what} holds more zeros than an event of `{how.name}` asks for",
-                notes=[f"the zeros that are held are not the same number in every {what}"],
-                help="begin at the sparsity of the fullest one, rank by `uniform`, or release them in a stage before",
+                notes=[f"the number of held zeros differs from {what} to {what}"],
+                help="start at the highest of these sparsities, use `scope = uniform`, or release the zeros in an earlier stage",
             )
 
     def _live(self, weights: Sequence[nn.Parameter], state: State) -> list[Tensor]:
@@ -276,4 +276,4 @@ def _finite(names: Sequence[str], weights: Sequence[nn.Parameter]) -> None:
     (bad,) = processes.most(bad)
     if bad >= 0:
         help = "lower the learning rate, or begin from a checkpoint before the weights diverged"
-        raise fail("E187", f"`{names[bad]}` holds NaN or infinity", help=help, notes=["it is to be pruned now"])
+        raise fail("E187", f"`{names[bad]}` holds NaN or infinity", help=help, notes=["it was about to be pruned"])

@@ -46,8 +46,8 @@ _WRAPPERS = {
     "_orig_mod": ("`torch.compile`", "`model._orig_mod.save_pretrained(folder)`"),
     "module": ("`DataParallel` or `DistributedDataParallel`", "`model.module.save_pretrained(folder)`"),
     "_fsdp_wrapped_module": ("FSDP", "`accelerator.get_state_dict(model)` given to `save_pretrained`"),
-    "_checkpoint_wrapped_module": ("activation checkpointing", "the model that was wrapped"),
-    "_forward_module": ("Lightning", "the model that was wrapped"),
+    "_checkpoint_wrapped_module": ("activation checkpointing", "with `save_pretrained`"),
+    "_forward_module": ("Lightning", "with `save_pretrained`"),
 }
 
 
@@ -140,7 +140,7 @@ def _tied_to(copy: str, family: str, tensors: Iterable[TensorFact]) -> str | Non
 def _whole_numbers(folder: Path, config: Mapping[str, Any], header: Mapping[str, Entry]) -> None:
     """E181 for weights that are stored as codes, E190 for a folder of an adapter."""
     if (folder / "adapter_config.json").exists() or any(_ADAPTER.fullmatch(n) for n in header):
-        help = "merge it where it was trained: `model.merge_and_unload().save_pretrained(folder)`"
+        help = "merge the adapter into its model: `model.merge_and_unload().save_pretrained(folder)`"
         notes = ["an adapter changes the weights of another model", f"the folder is {folder}"]
         if (folder / "adapter_config.json").exists():
             notes.insert(1, "if the folder holds a whole model, remove adapter_config.json")
@@ -158,10 +158,10 @@ def _whole_numbers(folder: Path, config: Mapping[str, Any], header: Mapping[str,
 
 
 def _codes(folder: Path, notes: list[str], field: str = "") -> RecipeError:
-    help = "name the model in full precision, or dequantise this one where it was made and save it again"
+    help = "name the full-precision model, or dequantise this one with the tool that made it, and save it"
     if field:
-        notes = [*notes, f"if the weights are in full precision after all, take `{field}` out of config.json"]
-    why = "a pruned code is no pruned weight: codes are turned into weights by scales, which this release does not read"
+        notes = [*notes, f"if the weights are in full precision, take `{field}` out of config.json"]
+    why = "codes become weights only through their scales, which this release does not read"
     return fail("E181", f"the weights of `{folder.name}` are quantised", help=help, notes=[*notes, why])
 
 
@@ -170,16 +170,16 @@ def _plain_names(folder: Path, header: Mapping[str, Entry]) -> None:
     for name in header:
         if wrapper := next((w for w in _WRAPPERS if w in name.split(".")), None):
             who, how = _WRAPPERS[wrapper]
-            notes = [f"{who} adds it, as in `{name}`", f"the folder is {folder}"]
-            help = f"save again what was wrapped: {how}; or rename the tensors, see `recipelang explain E182`"
-            raise fail("E182", f"the names of the weights hold `{wrapper}.`", help=help, notes=notes)
+            notes = [f"{who} adds this prefix, as in `{name}`", f"the folder is {folder}"]
+            help = f"save the unwrapped model ({how}), or rename the tensors: see `recipelang explain E182`"
+            raise fail("E182", f"tensor names contain `{wrapper}.`", help=help, notes=notes)
     if parts := [n for n in header if _PARTS.fullmatch(n)]:
         masked = any(n.endswith(("_orig", "_mask")) for n in parts)
-        help = 'apply each mask where it was made (`prune.remove(module, "weight")`), and save the model again'
+        help = 'apply each mask with `prune.remove(module, "weight")`, and save the model again'
         if not masked:
-            help = "remove the parametrisation where it was made, and save the model again"
+            help = "remove the parametrisation in the code that made it, and save the model again"
         notes = [f"the weights hold {listed(parts)}", f"the folder is {folder}"]
-        message = "the weights are stored apart from their masks" if masked else "the weights are stored in factors"
+        message = "weights and masks are stored separately" if masked else "the weights are stored as factors"
         raise fail("E183", message, help=help, notes=notes)
 
 
@@ -189,13 +189,13 @@ def _no_prefix(folder: Path, prefix: str, body: list[TensorFact], header: Mappin
         first = spelling(body[-1].name)
         for found in (n.removesuffix(first) for n in header if n.endswith(f".{first}")):
             if all(found + spelling(t.name) in header for t in body):
-                notes = [f"they are those of this model with `{found}` in front", f"the folder is {folder}"]
+                notes = [f"behind `{found}` the names are those of this model", f"the folder is {folder}"]
                 help = (
-                    "save the model itself with `save_pretrained`; or rename the tensors, see `recipelang explain E182`"
+                    "save the model itself with `save_pretrained`, or rename the tensors: see `recipelang explain E182`"
                 )
                 if spelling(first) != body[-1].name:
-                    notes[0] = f"here the names of this model begin with `{prefix}`"
-                raise fail("E182", f"the names of the weights begin with `{found}`", help=help, notes=notes)
+                    notes[0] = f"names of this model begin with `{prefix}`"
+                raise fail("E182", f"tensor names begin with `{found}`", help=help, notes=notes)
 
 
 def _same_depth(folder: Path, tensors: tuple[TensorFact, ...], header: Mapping[str, object]) -> None:
@@ -206,7 +206,7 @@ def _same_depth(folder: Path, tensors: tuple[TensorFact, ...], header: Mapping[s
             above = tensor.name.replace(f".{last}.", f".{last + 1}.", 1)
             if above in header or above.partition(".")[2] in header:
                 note = f"the weights hold `{above}`; the folder is {folder}"
-                raise fail("E076", f"the weights have more than the {last + 1} layers of the config", notes=[note])
+                raise fail("E076", f"the weights have more layers than the {last + 1} of config.json", notes=[note])
 
 
 #: what turns hidden states into words, where it is a matrix of its own
@@ -219,9 +219,9 @@ def _has_words(folder: Path, fresh: list[str]) -> None:
     What stands before a tied matrix may be new, as the head of any task.
     """
     if lost := [n for n in fresh if n.endswith(_WORDS)]:
-        notes = [f"they lack `{lost[0]}`", f"the folder is {folder}"]
-        help = 'name a model saved with its head; if that is the embeddings, write `"tie_word_embeddings": true` in config.json'
-        raise fail("E185", "the weights hold no head of a language model", help=help, notes=notes)
+        notes = [f"`{lost[0]}` is missing", f"the folder is {folder}"]
+        help = 'name a model saved with its head; if the embeddings are the head, write `"tie_word_embeddings": true` in config.json'
+        raise fail("E185", "the weights hold no language-model head", help=help, notes=notes)
 
 
 def _left(
@@ -251,14 +251,16 @@ def _left(
         else:
             strangers.append(name)
     if surplus:
-        notes = [f"they hold {listed(surplus)}; without {'them' if len(surplus) > 1 else 'it'} this is another model"]
+        notes = [
+            f"found {listed(surplus)}; without {'them' if len(surplus) > 1 else 'it'} the model computes something else"
+        ]
         bias = "attention_bias" if ".self_attn." in surplus[0] else "mlp_bias"
         if family == "llama" and surplus[0].endswith("_proj.bias"):
             notes.append(f'config.json may lack `"{bias}": true`')
         notes.append(f"the folder is {folder}")
-        help = "take config.json from the place where the weights came from"
+        help = "take config.json from where the weights came from"
         count = f"{len(surplus):,} tensor{'s' * (len(surplus) > 1)}"
-        raise fail("E184", f"the weights hold {count} that the model does not take", help=help, notes=notes)
+        raise fail("E184", f"the weights hold {count} that the config does not declare", help=help, notes=notes)
     return left_out, strangers
 
 

@@ -81,19 +81,17 @@ FLAG = Kind("true or false", lambda v: isinstance(v, bool))
 NAME = Kind("a string", lambda v: isinstance(v, str))
 ACTIVATION = Kind("the name of an activation", lambda v: isinstance(v, str) and v in ACTIVATIONS)
 MAYBE_NAME = Kind("a string", NAME.holds, nothing=True)
-DTYPE = Kind(
-    "the name of a type of floating-point numbers", lambda v: isinstance(v, str) and v in _DTYPES, nothing=True
-)
+DTYPE = Kind("the name of a floating-point type", lambda v: isinstance(v, str) and v in _DTYPES, nothing=True)
 PROBLEM = Kind(f"one of {', '.join(_PROBLEMS)}", lambda v: isinstance(v, str) and v in _PROBLEMS, nothing=True)
 MAYBE_FLAG = Kind(FLAG.expected, FLAG.holds, nothing=True)
 FROM_ZERO = Kind("a whole number of at least 0", lambda v: _whole(v, 0))
 NAMES = Kind("a list of strings", lambda v: isinstance(v, list) and all(isinstance(i, str) for i in v), nothing=True)
 OBJECT = Kind("an object", lambda v: isinstance(v, dict), nothing=True)
 LABELS = Kind('an object of different names, keyed "0", "1", and so on', _labels, nothing=True)
-ABSOLUTE = Kind("`absolute`, the only positions that transformers still has", lambda v: v == "absolute", nothing=True)
-EMPTY = Kind(
-    "empty: heads that are left out when a model is read are not in this release", lambda v: v == {}, nothing=True
+ABSOLUTE = Kind(
+    "`absolute`, the only positions that transformers still supports", lambda v: v == "absolute", nothing=True
 )
+EMPTY = Kind("empty: heads removed at load are not supported in this release", lambda v: v == {}, nothing=True)
 MAYBE_COUNT = Kind(COUNT.expected, COUNT.holds, nothing=True)
 MAYBE_SHARE = Kind(SHARE.expected, SHARE.holds, nothing=True)
 TOKEN = Kind("the number of a token", lambda v: _whole(v, -MOST), nothing=True)
@@ -159,10 +157,10 @@ def _agree(path: Path, family: str, config: Mapping[str, Any]) -> None:
     if family == "llama":
         groups = config.get("num_key_value_heads") or count
         if count % groups:
-            why = "each head of keys and values serves as many heads of queries as every other"
+            why = "every key-value head must serve the same number of query heads"
             raise _contradiction(path, config, heads, "num_key_value_heads", why)
         if (config.get("head_dim") or config.get(width, 0) // count) % 2:
-            why = "rotary positions turn the two halves of a head, so its width must be even"
+            why = "rotary embeddings rotate the two halves of a head, so its width must be even"
             raise _contradiction(path, config, "head_dim" if config.get("head_dim") else width, heads, why)
     labels, number = config.get("id2label"), config.get("num_labels")
     if labels and number and len(labels) != number:
@@ -177,7 +175,7 @@ def _agree(path: Path, family: str, config: Mapping[str, Any]) -> None:
     if family == "roberta" and (pad is None or pad >= 0):
         offset = 2 if pad is None else pad + 1
         if config.get("max_position_embeddings", offset + 1) <= offset:
-            why = "positions begin after the number of the padding token, so none is left"
+            why = "positions start after the number of the padding token, so no position is left"
             raise _contradiction(path, config, "max_position_embeddings", "pad_token_id", why)
 
 

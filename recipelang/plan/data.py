@@ -119,10 +119,10 @@ def _stride(recipe: Recipe, block: str, spec: DataSpec, length: int) -> int:
     """As written; the default, or what windows of this length can share. E038 for more than that."""
     most = overlap(length)
     if spec.stride > most and spec.stride != DataSpec.model_fields["stride"].default:
-        message = f"windows of {length} tokens cannot share {spec.stride}"
+        message = f"windows of {length} tokens cannot overlap by {spec.stride}"
         at = recipe.label(f"{block}.stride")
-        help = (f"write at most `{most} tokens`, or lengthen `max_length`",)
-        notes = ("half of a window is kept for the question, and each must hold something new",)
+        help = (f"write at most `{most} tokens`, or raise `max_length`",)
+        notes = ("half of a window is reserved for the question, and every window must hold new tokens",)
         raise RecipeError(Diagnostic("E038", message, at, notes=notes, help=help))
     return min(spec.stride, most)
 
@@ -153,7 +153,7 @@ _OF_TASKS = {
 def _only_what_it_reads(recipe: Recipe, block: str, spec: DataSpec, task: str) -> None:
     for name, tasks in _OF_TASKS.items():
         if getattr(spec, name) and task not in tasks:
-            message = f"`{name}` says nothing of {task}"
+            message = f"`{name}` does not apply to {task}"
             help = (f"take it out: it is for {' and '.join(tasks)}",)
             raise RecipeError(Diagnostic("E054", message, recipe.label(f"{block}.{name}"), help=help))
 

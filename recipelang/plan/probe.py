@@ -35,10 +35,10 @@ def fitted(features: Features, tokenizer: Any, folder: Path, task: str) -> Featu
     )
     if (width := batch["input_ids"].shape[-1]) > facts.max_positions:
         notes = [f"a batch is {width:,} tokens wide, the model has {facts.max_positions:,} positions"]
-        raise fail("E188", "a batch is wider than the model has positions", help="shorten `max_length`", notes=notes)
+        raise fail("E188", "a batch needs more positions than the model has", help="shorten `max_length`", notes=notes)
     kinds = batch.get("token_type_ids")
     if kinds is not None and facts.family in ("bert", "roberta"):
-        _in_table("kind of text", int(kinds.max()), int(kinds.min()), config.get("type_vocab_size", 2), None)
+        _in_table("token type", int(kinds.max()), int(kinds.min()), config.get("type_vocab_size", 2), None)
     return features
 
 
@@ -51,7 +51,7 @@ def encoding_fails(folder: Path) -> Iterator[None]:
         if type(error) is not Exception and type(error).__name__ != "PanicException":
             raise
         notes = [f"it says: {str(error)[:160]}", f"the folder is {folder}"]
-        help = "name a model whose tokenizer has a token for what is unknown, or change the data"
+        help = "name a model whose tokenizer has an unknown token, or change the data"
         raise fail("E189", "the tokenizer cannot encode this data", help=help, notes=notes) from None
 
 
@@ -75,7 +75,7 @@ def _in_table(what: str, most: int, least: int, rows: int, tokenizer: Any) -> No
         return
     tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
     name = tokenizer.id_to_token(number) if tokenizer is not None and number >= 0 else None
-    notes = [f"the tokenizer gives {f'`{name[:40]}`' if name else 'one'} the number {number:,}"]
-    notes.append(f"the model's table has the rows 0 to {rows - 1:,}")
-    help = "take tokenizer and weights from the same place; after tokens were added, resize the embeddings"
-    raise fail("E188", f"a {what} of this data lies beyond the model's table", help=help, notes=notes)
+    notes = [f"the tokenizer gives {f'`{name[:40]}`' if name else f'a {what}'} the number {number:,}"]
+    notes.append(f"the model's table has rows 0 to {rows - 1:,}")
+    help = "take tokenizer and weights from the same place, or resize the embeddings after adding tokens"
+    raise fail("E188", f"a {what} of this data is outside the model's table", help=help, notes=notes)

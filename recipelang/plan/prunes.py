@@ -83,9 +83,7 @@ class Prunes:
             if numbers > self.numbers:
                 help = "prune less often, or rank all targets together: `scope = global`"
                 message = f"this plan counts zeros more than {MAX_NUMBERS:,} times"
-                notes = (
-                    "once for every tensor at every event; with ERK densities, or where weights grow, it counts as ten",
-                )
+                notes = ("each tensor counts once at each event, and ten times with ERK densities or growing weights",)
                 self.context.found.add(Diagnostic("E063", message, label, notes=notes, help=(help,)))
                 return None
             self.room -= len(timed) + (0 if clock is schedule else compat.work(spec.sparsity.segments, steps))
@@ -178,7 +176,7 @@ class Prunes:
             self.held.add(name)
         counted = tuple(self.masked[name] for name in targets)
         if not any(counted):
-            notes = ("none of their weights is zero, so the stage trains them densely",)
+            notes = ("none of the selected weights is zero, so the stage trains a dense model",)
             help = ("name a sparse model, or prune by another method",)
             at = self.context.recipe.label(f"{path}.method")
             self.context.found.add(Diagnostic("W178", "`hold` has no zeros to keep", at, notes=notes, help=help))
@@ -199,10 +197,10 @@ class Prunes:
             have, size = sum(self.masked.get(n, 0) for n in names), sum(sizes[n] for n in names)
             if have - wanted > size * _ROUNDED:
                 what = f"`{names[0]}`" if len(names) == 1 else "these tensors together"
-                message = f"an event asks for fewer zeros than {what} came with"
-                notes = (f"{have:,} of {size:,} weights are zero and held, {wanted:,} zeros are asked for",)
+                message = f"an event asks for fewer zeros than {what} started with"
+                notes = (f"{have:,} of {size:,} weights are zero and held; the event asks for {wanted:,} zeros",)
                 help = (
-                    f"begin at {math.ceil(1000 * have / size) / 10:g} % or above, or release them in a stage before",
+                    f"start at {math.ceil(1000 * have / size) / 10:g} % or above, or release the zeros in an earlier stage",
                 )
                 at = self.context.recipe.label(f"{path}.sparsity")
                 self.context.found.add(Diagnostic("E064", message, at, notes=notes, help=help))
@@ -218,8 +216,10 @@ class Prunes:
             full = self.fullest.get(name, 0) if self.context.facts.family != "gpt2" else 0
             if full > wanted // rows:
                 message = f"a row of `{name}` holds more zeros than an event asks for"
-                notes = (f"{full:,} of {width:,} weights are zero and held there, {wanted // rows:,} are asked for",)
-                help = ("rank by `uniform`, or release them in a stage before",)
+                notes = (
+                    f"{full:,} of {width:,} weights are zero and held there; the event asks for {wanted // rows:,}",
+                )
+                help = ("use `scope = uniform`, or release the zeros in an earlier stage",)
                 at = self.context.recipe.label(f"{path}.sparsity")
                 self.context.found.add(Diagnostic("E064", message, at, notes=notes, help=help))
                 return False
@@ -352,7 +352,7 @@ class Prunes:
         shown = ", ".join(f"`{n}`" for n in both[:3]) + (f" and {len(both) - 3} more" if len(both) > 3 else "")
         tied = [t.name for t in self.context.facts.tensors if t.name in set(both) and t.tied]
         notes = [f"they share {shown}"]
-        notes += [f"`{n}` is one tensor that is both the embeddings and the head: the config ties them" for n in tied]
+        notes += [f"`{n}` is both the embeddings and the head, because config.json ties them" for n in tied]
         self.context.found.add(
             Diagnostic(
                 "E071",

@@ -21,19 +21,19 @@ def judge(recipe: Recipe, meanings: Mapping[str, Meaning], classes: ClassFacts, 
         block = f"data.{label}" if label else "data"
         numbers = [split for split, form in meaning.labels.items() if form == "numbers"]
         if numbers and not any(n.isdecimal() for n in names) and not places:
-            message = f"`{numbers[0]}` numbers its labels, and the classes have names"
-            notes = (f"they are {_listed(names)}: which number is which, nothing says",)
-            help = ("name them in the order of their numbers: `classes = [...]` in `data`",)
+            message = f"`{numbers[0]}` has numeric labels, but the classes have names"
+            notes = (f"the classes are {_listed(names)}; nothing says which number is which",)
+            help = ("list the names in the order of their numbers: `classes = [...]` in `data`",)
             found.add(Diagnostic("E150", message, recipe.label(f"{block}.{numbers[0]}"), notes=notes, help=help))
         elif numbers and places and not say_nothing(names):
-            message = "numbered labels are read in the model's order of classes"
+            message = "numeric labels are read in the model's class order"
             notes = (", ".join(f"{i} is `{n[:40]}`" for i, n in enumerate(names[:12])),)
-            help = ("if the data have another order, give it: `classes = [...]` in `data`",)
+            help = ("if the data use another order, write `classes = [...]` in `data`",)
             found.add(Diagnostic("W149", message, recipe.label(f"{block}.{numbers[0]}"), notes=notes, help=help))
     if classes.replaced is not None:
         message = "the model's own head is replaced by a new one"
-        notes = (f"`{classes.replaced[:40]}` is none of its classes, which are {_listed(classes.own)}",)
-        help = ("to keep it, leave such examples out, or write labels as the model calls them",)
+        notes = (f"the head has no class `{classes.replaced[:40]}`, only {_listed(classes.own)}",)
+        help = ("to keep the head, leave out examples with this label, or use the model's label names",)
         found.add(Diagnostic("W147", message, recipe.label("model.base"), notes=notes, help=help))
 
 
@@ -43,7 +43,7 @@ def judge_positive(recipe: Recipe, classes: ClassFacts, found: Diagnostics) -> N
         asked = recipe.data[label].positive
         path = f"data.{label}.positive" if label else "data.positive"
         if asked is not None and fits(asked, classes.facts.labels) is None:
-            message = f"`{asked[:40]}` is none of the classes"
+            message = f"`{asked[:40]}` is not a class of this data"
             help = (f"write one of {_listed(classes.facts.labels)}",)
             found.add(Diagnostic("E054", message, recipe.label(path), help=help))
             continue
@@ -51,10 +51,18 @@ def judge_positive(recipe: Recipe, classes: ClassFacts, found: Diagnostics) -> N
         if chosen is not None and not sure:
             counts = ", ".join(f"{classes.counts.get(n, 0):,} of `{n[:40]}`" for n in classes.facts.labels)
             alike = len({classes.counts.get(n, 0) for n in classes.facts.labels}) == 1
-            notes = (f"it is the {'second by alphabet' if alike else 'rarer one'}: there are {counts}",)
-            help = (f'say which class is meant: `positive = "{chosen[:40]}"` in `data`',)
+            notes = (
+                f"it is the {'second class by alphabet' if alike else 'rarer class'} in the training data: {counts}",
+            )
+            help = (f'to confirm this class, write `positive = "{chosen[:40]}"` in `data`',)
             found.add(
-                Diagnostic("W148", f"`f1` is that of `{chosen[:40]}`", recipe.label(path), notes=notes, help=help)
+                Diagnostic(
+                    "W148",
+                    f"`f1` counts `{chosen[:40]}` as the positive class",
+                    recipe.label(path),
+                    notes=notes,
+                    help=help,
+                )
             )
 
 
@@ -73,17 +81,17 @@ def tell(recipe: Recipe, plan: DataPlan, found: Diagnostics) -> None:
     """W145 for answers that no window holds, W146 for labels that stand for none."""
     block = f"data.{plan.label}" if plan.label else "data"
     for split, count in plan.lost.items():
-        s, is_are = ("", "is") if count == 1 else ("s", "are")
-        message = f"{count:,} answer{s} of `{split}` {is_are} in no window"
-        notes: tuple[str, ...] = ("the tokenizer drops all of such an answer, or it is longer than a window",)
+        s, fit = ("", "fits") if count == 1 else ("s", "fit")
+        message = f"{count:,} answer{s} of `{split}` {fit} in no window"
+        notes: tuple[str, ...] = ("the answer is longer than a window, or the tokenizer drops all of it",)
         if split == "train":
-            notes = (*notes, "these questions are left out: they would teach that there is no answer")
-        help = ("lengthen `max_length` or `stride`, or take the questions out",)
+            notes = (*notes, "training leaves these questions out: they would teach that there is no answer")
+        help = ("raise `max_length` or `stride`, or take the questions out",)
         found.add(Diagnostic("W145", message, recipe.label(f"{block}.{split}"), notes=notes, help=help))
     if plan.meaning.left_out and not recipe.data[plan.label].unlabelled:
         counts = ", ".join(f"{n:,} of `{split}`" for split, n in plan.meaning.left_out.items())
         shown = " and ".join(f"`{v}`" for v in plan.meaning.unlabelled)
-        help = ('if that is right, say so: `unlabelled = ["-"]` in `data`',)
+        help = ('to confirm this, write `unlabelled = ["-"]` in `data`',)
         notes = (f"left out: {counts}",)
         message = f"examples labelled {shown} are left out"
         found.add(Diagnostic("W146", message, recipe.label(f"{block}.columns.label"), notes=notes, help=help))

@@ -256,9 +256,9 @@ class Resolver(Context):
             return
         names = [t.name for t in self.facts.tensors if "head" in t.roles and t.name in self.facts.fresh]
         notes = (f"the weights hold no {listed(names)} for {self.facts.task.replace('_', ' ')}",)
-        help = ("name a model that was fine-tuned for the task, or train the head in a stage before",)
+        help = ("name a model that was fine-tuned for the task, or train the head in an earlier stage",)
         at = self.recipe.label("model.base")
-        message = "the head is drawn at random, and no stage trains it"
+        message = "the head is random, and no stage trains it"
         self.found.add(Diagnostic("W173", message, at, notes=notes, help=help))
 
     def _stage(self, index: int, spec: StageSpec) -> StagePlan | None:
@@ -412,9 +412,9 @@ class Resolver(Context):
         chosen = [t for t in self.facts.tensors if t.name in set(targets)]
         with_it = [t.name for t in chosen if controls.spared(t)]
         if with_it and len(with_it) < len(chosen):
-            notes = (f"such as `{with_it[0]}`: the optimizer's own `weight_decay` spares them",)
+            notes = (f"one of them is `{with_it[0]}`; the optimizer's own `weight_decay` skips norms and biases",)
             help = ("add `except (@norm | @bias)` to the selector, or make them a group of their own",)
-            message = "this group's weight decay is on norms and biases as well"
+            message = "this group applies weight decay to norms and biases too"
             self.found.add(Diagnostic("W144", message, self.recipe.label(path), notes=notes, help=help))
 
     def _steps_per_epoch(self, spec: StageSpec) -> int:

@@ -123,7 +123,7 @@ def events(
 
 def too_many(label: Label | None) -> Diagnostic:
     message = f"this plan has more than {MAX_EVENTS:,} pruning events"
-    notes = ("events of all blocks count, and one of a shape that is no fraction, as `cosine`, counts as ten",)
+    notes = ("events of all blocks count; an event of an inexact shape, such as `cosine`, counts as ten",)
     return Diagnostic("E063", message, label, notes=notes, help=("prune less often",))
 
 

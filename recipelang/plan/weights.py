@@ -36,16 +36,19 @@ def check_weights(facts: ModelFacts) -> None:
             place = ", ".join(map(str, np.unravel_index(first, entry.shape))) if entry.shape else ""
             size = int(np.prod(entry.shape, dtype=np.int64))
             notes = [
-                f"{count:,} of its {size:,} weights, the first at [{place}]",
+                f"affected: {count:,} of its {size:,} weights, the first at [{place}]",
                 f"the file is {facts.path / entry.file}",
             ]
             help = "name a checkpoint from before the weights diverged, or copy the model again"
             raise fail("E187", f"`{parameter}` holds NaN or infinity", help=help, notes=notes)
     for copy, name in facts.copies:
         if not _alike(facts.path, header[copy], header[name]):
-            notes = [f"`{copy}` and `{name}` differ", "the config ties them, so that one would be dropped"]
+            notes = [
+                f"`{copy}` and `{name}` differ",
+                "`tie_word_embeddings` makes them one matrix, so one of the two would be dropped",
+            ]
             help = 'write `"tie_word_embeddings": false` in config.json, if both belong to the model'
-            raise fail("E186", "the weights hold two matrices where the config says one", help=help, notes=notes)
+            raise fail("E186", "the weights hold two matrices, but the config ties them", help=help, notes=notes)
 
 
 def _not_finite(path: Path, entries: Mapping[str, Entry]) -> dict[str, tuple[int, int]]:

@@ -75,8 +75,8 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     "power": ("number", "the exponent of `polynomial`, above 0"),
     "ends": (
         ENDS.name,
-        "when a value that changes at every step is at `b`: `after` its window (or cycle), as transformers' schedulers "
-        "have it, so that no step is spent at a rate of 0; or on the `last` step of it. Unset: `after`, or `last` in a "
+        "when a value that changes at every step reaches `b`: `after` its window or cycle, as in transformers' "
+        "schedulers, so that no step has a rate of 0; or on the `last` step. Unset: `after`, or `last` in a "
         "stage with `compat`",
     ),
 }
@@ -266,7 +266,7 @@ def _reading(given: dict[str, object], shape: str, events: bool) -> Literal["aft
     if "ends" not in given:
         return None
     if events or shape in ("step", "constant"):
-        why = "the last event of a sparsity has its end exactly" if events else f"`{shape}` goes to no end"
+        why = "the last pruning event always reaches the end value" if events else f"`{shape}` has no end value"
         raise Mismatch("E051", "`ends` has no meaning here", f"leave it out: {why}")
     return ENDS.coerce(given["ends"])  # type: ignore[return-value]
 

@@ -9,7 +9,7 @@ def not_utf8(name: str) -> RecipeError:
     """E167, with the part of the path that is meant, where it is known. Raise the result."""
     part = next((p for p in name.replace("\\", "/").split("/") if not is_text(p)), "")
     help = "rename it, or work in another folder"
-    notes = ["records are text, and this name has bytes that are none"]
+    notes = ["records are text, and this name has bytes that are not UTF-8"]
     shown = f" `{part}`" if part else ""
     return fail("E167", f"the name of a file or folder{shown} is not UTF-8", help=help, notes=notes)
 

@@ -138,7 +138,7 @@ class DataSpec(Spec):
         int,
         Attr(
             k.count("token"),
-            "overlap of the windows of a long passage; where 128 are too many, as many as fit",
+            "overlap of the windows of a long passage; unset: 128, or as many as fit",
             example="128 tokens",
         ),
     ] = 128
@@ -160,7 +160,7 @@ class DataSpec(Spec):
         tuple[str, ...],
         Attr(
             _strings,
-            "names of numbered classes, from 0; unset: those that the data set carries",
+            "names of the classes for numeric labels, from 0; unset: the names in the data set",
             example='["entailment", "neutral", "contradiction"]',
             added=True,
         ),
@@ -169,7 +169,7 @@ class DataSpec(Spec):
         tuple[str, ...],
         Attr(
             _strings,
-            "labels that stand for none: such examples are left out; unset: `-` among words or numbers",
+            "labels that mean 'no label': examples with one are left out; unset: `-` next to words or numbers",
             example='["-", "-1"]',
             unordered=True,
             added=True,
@@ -179,8 +179,8 @@ class DataSpec(Spec):
         str | None,
         Attr(
             k.text(),
-            "the class whose F1 is `f1`; unset, of two classes: the one that the other denies, the second of an order "
-            "that is given, or the rarer one",
+            "the class that `f1` counts; unset, with two classes: the one that the other negates, the second of a given "
+            "order, or the rarer one",
             "s",
             example='"hate"',
             added=True,
@@ -190,8 +190,8 @@ class DataSpec(Spec):
         str | None,
         Attr(
             k.one_of("key", "letter", "text", "place", "number"),
-            "how an answer names its choice: the choice's key, letter, text, place from 0 or number from 1; unset: as "
-            "all answers can be read",
+            "how an answer names its choice: by key, letter, text, place from 0 or number from 1; unset: the reading "
+            "that fits every answer",
             example="place",
             added=True,
         ),
@@ -265,7 +265,9 @@ class PruneSpec(Spec):
     ] = None
     order: Annotated[
         str,
-        Attr(k.one_of("sequential", "parallel"), "order of layers, of `wanda` and `sparsegpt`", example="sequential"),
+        Attr(
+            k.one_of("sequential", "parallel"), "order of the layers for `wanda` and `sparsegpt`", example="sequential"
+        ),
     ] = "sequential"
 
     @classmethod
@@ -436,14 +438,14 @@ class StageSpec(Spec):
                 does = "swaps weights from step to step" if METHODS[method].regrows else "looks at steps"
                 return Conflict(f"{at}.method", f"`{method}` {does}, and one shot has none", help)
             if prune.order != "sequential" and wants != "inputs":
-                help = "take it out: it is for methods that look at the inputs of layers, `wanda` and `sparsegpt`"
-                return Conflict(f"{at}.order", f"`{method}` prunes in no order of layers", help)
+                help = "take it out: only `wanda` and `sparsegpt` prune layer by layer"
+                return Conflict(f"{at}.order", f"`order` has no effect with `{method}`", help)
             if one_shot and prune.sparsity is not None and prune.sparsity.plain is None:
                 message, help = "one shot has no time to spread a sparsity over", "write the final sparsity alone"
                 return Conflict(f"{at}.sparsity", message, help)
         if values.get("compat") and (name := against_compat(values)):
             message = "`ends = after` and `compat` exclude each other"
-            return Conflict(name, message, "leave `ends` out: the rate follows the clock of that tool")
+            return Conflict(name, message, "leave `ends` out: with `compat` the rate follows that tool's clock")
         if not one_shot:
             return None
         if values.get("distills"):
@@ -510,8 +512,8 @@ class EvaluateSpec(Spec):
         Fraction | None,
         Attr(
             k.number(),
-            "a question gets no answer where that scores above the best one by more than this; unset: 0 where the data "
-            "hold questions without an answer, else there is always one",
+            "give no answer if its score exceeds the best answer's by more than this; unset: 0 if the data hold "
+            "unanswerable questions, otherwise every question gets an answer",
             "s",
             example="0",
             added=True,
@@ -649,11 +651,9 @@ ALIASES = {
     "random_seed": "seed",
 }
 
-_WARMED_UP = (
-    "a list begins with it, `[linear(0 -> 5e-5, over = start..1 epoch), linear(5e-5 -> 0, over = 1 epoch..end)]`"
-)
-_ACCUMULATED = "`batch` is of a whole optimizer step; passes of `micro_batch` examples are added up to it"
-_DEVICES = "examples of one pass; `batch` is all of an optimizer step, over passes and devices"
+_WARMED_UP = "warm-up is the first part of a list, `[linear(0 -> 5e-5, over = start..1 epoch), linear(5e-5 -> 0, over = 1 epoch..end)]`"
+_ACCUMULATED = "`batch` counts the examples of a whole optimizer step; `micro_batch` splits it into passes"
+_DEVICES = "examples of one pass; `batch` counts the whole optimizer step, over all passes and devices"
 
 #: of these, those whose value means or is written something else here, so that no fix puts the name right alone; and
 #: what to write, where the attribute's own example does not say it

@@ -80,7 +80,7 @@ class GroupSpec(Spec):
         Fraction | None,
         Attr(
             k.number(0),
-            "decoupled weight decay of all of them, norms and biases too; unset: the optimizer's",
+            "decoupled weight decay of the whole group, norms and biases too; unset: the optimizer's",
             example="0",
         ),
     ] = None

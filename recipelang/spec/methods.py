@@ -187,7 +187,7 @@ OPTIMIZERS: dict[str, Signature] = {
                 "no_decay",
                 k.one_of("norms_and_biases", "nothing"),
                 "norms_and_biases",
-                "which parameters have no weight decay; those of a `group` with a decay of its own have that",
+                "which parameters have no weight decay; a `group` with its own `weight_decay` overrides it",
             ),
         ),
     ),

@@ -20,7 +20,7 @@ MEASURES: dict[str, Metric] = {
     "exact_match": Metric("questions answered as a reference has it, but for case, articles and punctuation", True),
     "has_answer_f1": Metric("`f1` over the questions that have an answer", True),
     "has_answer_exact_match": Metric("`exact_match` over the questions that have an answer", True),
-    "no_answer": Metric("questions without an answer that get none", True),
+    "no_answer": Metric("share of unanswerable questions that get no answer", True),
     "accuracy": Metric("examples of which the right class was told", True),
     "matthews": Metric("Matthews correlation of told and right classes", True),
     "perplexity": Metric("e to the mean loss of a token", False),

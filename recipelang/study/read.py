@@ -155,7 +155,7 @@ class _Reader:
                 break
         if total > MAX_VARIANTS:
             runs = f"{total:,}" if total <= 10**12 else "more than 10^12"
-            message = f"this study has {runs} runs; at most {MAX_VARIANTS:,} can be"
+            message = f"this study has {runs} runs; at most {MAX_VARIANTS:,} are allowed"
             self._error("E101", message, at, "vary less at once, or split it")
 
     def _slug_of(self, spec: StudySpec) -> str:
@@ -209,7 +209,7 @@ class _Reader:
             return
         self.too_many = True
         span = self.binder.spans[f"arm.{name}.arms"]
-        message = f"arm `{name}` is made of more than {MAX_MADE_OF} others"
+        message = f"arm `{name}` is made of more than {MAX_MADE_OF} other arms"
         self._error("E101", message, span, "write what they change into fewer arms, or into a file named by `overlay`")
 
     def _circle(self, way: list[str]) -> None:

@@ -47,8 +47,8 @@ def format(text: str) -> str:
         raise fail("E042", f"a recipe has at most {MAX_TOKENS:,} tokens", help="split it, or shorten it")
     out = _format(text)
     if len(out.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        help = "split it, nest less, or shorten the lines that others are aligned with"
-        raise fail("E042", f"formatted, this recipe is larger than {MAX_BYTES // 1024} KiB", help=help)
+        help = "split it, nest blocks less, or shorten long lines, with which others are aligned"
+        raise fail("E042", f"the formatted recipe would be larger than {MAX_BYTES // 1024} KiB", help=help)
     if _meaning(out) != _meaning(text) or _format(out) != out:
         raise NotTheSame
     return out

@@ -26,8 +26,8 @@ def label_text(table: Table, column: str, value: object, record: int, classes: S
     number = _number(value)
     if isinstance(number, float) and not number.is_integer():
         notes = [f"record {record} has `{value}`"]
-        help = "make classes of them, or choose a data set of classes: regression is not in this release"
-        raise fail("E149", f"`{column}` of `{table.name}` holds measured values, not classes", help=help, notes=notes)
+        help = "turn the scores into classes, or choose another data set: this release has no regression"
+        raise fail("E149", f"`{column}` of `{table.name}` holds scores, not classes", help=help, notes=notes)
     if isinstance(value, bool):
         return str(value).lower()
     if number is not None and number >= 0:
@@ -35,13 +35,13 @@ def label_text(table: Table, column: str, value: object, record: int, classes: S
             return value.strip() if isinstance(value, str) and value.strip().isdecimal() else str(int(number))
         if number < len(names):
             return names[int(number)]
-        help = f"name as many classes as there are numbers; given are {len(names)}"
-        raise fail("E075", f"record {record} of `{table.name}` has a class beyond the names", help=help)
+        help = f"name a class for every number: `classes` has {len(names)}"
+        raise fail("E075", f"record {record} of `{table.name}` has a label beyond the named classes", help=help)
     if number is None and isinstance(value, str) and value.strip():
         return value.strip() if not classes else _named(value.strip(), classes, f"record {record} of `{table.name}`")
     shown = "null" if value is None else f"`{str(value)[:40]}`"
     if isinstance(value, list | tuple | dict):
-        help = "a label is a word or a whole number, and one alone"
+        help = "a label is a single word or whole number"
         raise fail(
             "E075", f"record {record} of `{table.name}` has no single label", help=help, notes=[f"it is {shown}"]
         )
@@ -56,8 +56,8 @@ def _named(label: str, classes: Sequence[str], where: str) -> str:
     place = next((i for i, name in enumerate(classes) if name.casefold() == label.casefold()), None)
     if place is None:
         near = closest(label, classes)
-        help = f"did you mean `{near}`?" if near else "name every class in `classes`, or take it out"
-        raise fail("E075", f"`{label[:40]}` is none of `classes`", help=help, notes=[f"{where} has it"])
+        help = f"did you mean `{near}`?" if near else "name every class in `classes`, or take `classes` out"
+        raise fail("E075", f"`{label[:40]}` is not in `classes`", help=help, notes=[f"{where} has it"])
     return classes[place]
 
 
@@ -108,15 +108,15 @@ def differ(names: Sequence[str]) -> None:
         twin = folded.setdefault(name.casefold(), name)
         if twin != name:
             shown = ", ".join(f'"{n}"' for n in names[:6])
-            help = f"write one of them everywhere; if they are two classes, say so: `classes = [{shown}]` in `data`"
-            raise fail("E151", f"labels differ in case only: `{twin[:40]}`, `{name[:40]}`", help=help)
+            help = f"use one spelling everywhere, or list them as two classes: `classes = [{shown}]` in `data`"
+            raise fail("E151", f"labels differ only in case: `{twin[:40]}`, `{name[:40]}`", help=help)
 
 
 def make_classes(names: Sequence[str], what: str) -> None:
     """E074 where names make no classes."""
     if len(names) < 2:
         label = f": `{names[0][:40]}`" if names else ""
-        raise fail("E074", f"{what} has one label only{label}", help="two are needed to tell apart")
+        raise fail("E074", f"{what} has one label only{label}", help="a classifier needs at least two labels")
     if len(names) > _MOST:
         help = 'name their column: `columns { label = "..." }`'
         raise fail("E074", f"{what} has {len(names):,} different labels", help=help)

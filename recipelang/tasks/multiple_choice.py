@@ -123,9 +123,9 @@ def _answers(tables: Sequence[Table], columns: Mapping[str, str], nothing: Seque
         return "key" if "key" in fitting else fitting[0]
     if set(fitting) == {"place", "number"}:
         return "number" if columns["choices"] in _NUMBERED else "place"
-    help = f"say which: {' or '.join(f'`answer_is = {way}`' for way in fitting)} in `data`"
+    help = f"write which one is meant: {' or '.join(f'`answer_is = {way}`' for way in fitting)} in `data`"
     notes = [f"`{disputed[:40]}` may be the {' or the '.join(fitting)} of a choice"]
-    raise fail("E148", f"the answers of `{tables[0].name}` can be read in two ways", help=help, notes=notes)
+    raise fail("E148", f"the answers of `{tables[0].name}` can be read in several ways", help=help, notes=notes)
 
 
 def _place(said: str, way: Answers, texts: Sequence[str], keys: Sequence[str]) -> int | None:
@@ -198,7 +198,7 @@ def _asked(table: Table, i: int) -> Iterator[dict[str, Any]]:
     lists = [row.get(name) for name in ("questions", "options", "answers")]
     if not all(isinstance(x, Sequence) for x in lists) or len({len(x) for x in lists}) != 1:  # type: ignore[arg-type]
         help = "give every question its options and its answer"
-        raise fail("E075", f"record {i} of `{table.name}` has lists of other lengths", help=help)
+        raise fail("E075", f"record {i} of `{table.name}` has lists of different lengths", help=help)
     rest = {k: v for k, v in row.items() if k not in ("questions", "options", "answers")}
     for question, options, answer in zip(*lists, strict=True):  # type: ignore[arg-type]
         yield {**rest, "question": question, "options": options, "answer": answer}

@@ -68,7 +68,7 @@ class Features:
         lost = set(self.lost)
         rows = np.flatnonzero([examples[i].id not in lost for i in self.example_index])
         if not len(rows):
-            help = "lengthen `max_length`, or look at what the tokenizer makes of an answer"
+            help = "raise `max_length`, or check how the tokenizer splits an answer"
             raise fail("E075", "no window holds the answer of any question", help=help)
         names = (
             "input_ids",
@@ -134,7 +134,7 @@ def open_split(
     examples = read(reference, split, columns, config)
     if not examples.marked and not any(e.answers for e in examples):
         name = reference.rsplit("/", 1)[-1]
-        help = "name a split that holds answers; SQuAD 2 marks questions without one as `is_impossible`"
+        help = "name a split that holds answers; SQuAD 2 marks unanswerable questions with `is_impossible`"
         raise fail("E074", f"no question of `{name}` has an answer", help=help)
     return examples
 

@@ -99,7 +99,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         )
     largest = max(tokenizer.get_vocab().values(), default=0)
     if largest >= 2**31:
-        notes = [f"one has the number {largest:,}", f"the folder is {folder}"]
+        notes = [f"the largest number is {largest:,}", f"the folder is {folder}"]
         raise fail("E189", "a token has a number beyond 32 bits", help="copy or download the model again", notes=notes)
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -112,7 +112,7 @@ def _from_json(path: Path) -> Tokenizer:
     try:
         tokenizer = Tokenizer.from_buffer(storage.read_bytes(path, MAX_FILE))
     except Unreadable as error:
-        raise error.coded("E076", help="take it from its source again") from None
+        raise error.coded("E076", help="download the file again from its source") from None
     except BaseException as error:  # the library raises bare Exception, and panics beside it
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise

@@ -167,10 +167,8 @@ def _example(
         help = "write true or false"
         raise fail("E075", f"`{_MARK}` of question `{id}` of `{name}` is {type(impossible).__name__}", help=help)
     if impossible is not None and bool(impossible) == bool(texts):
-        what = (
-            "is marked as impossible, and has an answer" if texts else "has no answer, and is not marked as impossible"
-        )
-        help = f"put `{_MARK}` or the answers right: answers that are plausible only are `plausible_answers`"
+        what = "is marked as impossible but has an answer" if texts else "has no answer but is not marked as impossible"
+        help = f"correct `{_MARK}` or the answers; answers that are only plausible belong in `plausible_answers`"
         raise fail("E075", f"question `{id}` {what}", help=help, notes=[f"the file is `{name}`"])
     for answer, start in zip(texts, starts, strict=True):
         if not answer.strip():

@@ -52,21 +52,24 @@ def check_rules(tokenizer: Tokenizer, name: str) -> None:
         added += len(str(step.get("prepend") or "")) + _added(step)
         pattern = _pattern(step)
         if len(pattern) > _PATTERN or searches_without_end(pattern):
-            raise _refused(name, "a pattern of it could search without end")
+            raise _refused(name, "one of its patterns could search forever")
         if longer > _LONGER:
             raise _refused(name, f"its rules can make a text more than {_LONGER} times longer")
         if added > _ADDED:
             raise _refused(name, f"it adds more than {_ADDED} tokens to every text")
     model = tokenizer.model
     if len(getattr(model, "continuing_subword_prefix", None) or "") > _ADDED:
-        raise _refused(name, "its prefix of parts of words is longer than any word")
+        raise _refused(name, f"its word-piece prefix has more than {_ADDED} characters")
     if (getattr(model, "max_input_chars_per_word", None) or 0) > _WORD:
-        raise _refused(name, f"it takes words of more than {_WORD:,} letters apart")
+        raise _refused(name, f"it splits words of more than {_WORD:,} letters")
 
 
 def _refused(name: str, why: str) -> RecipeError:
     return fail(
-        "E168", f"the rules of `{name}` are not safe to apply", notes=[why], help="take it from its source again"
+        "E168",
+        f"the rules of `{name}` are not safe to apply",
+        notes=[why],
+        help="download the file again from its source",
     )
 
 

@@ -72,7 +72,7 @@ def _special(folder: Path, settings: dict[str, Any], name: str) -> str:
     if value is None:
         return f"[{name.removesuffix('_token').upper()}]"
     if not isinstance(value, str):
-        raise _wrong(folder / "tokenizer_config.json", f"`{name}` is no string")
+        raise _wrong(folder / "tokenizer_config.json", f"`{name}` is not a string")
     return value
 
 
@@ -106,11 +106,11 @@ def _add(tokenizer: Tokenizer, number: int, token: AddedToken, folder: Path) -> 
     given = tokenizer.token_to_id(token.content)
     if given != number:
         notes = [
-            f"it is listed with the number {number:,}, and `vocab.txt` leaves {given} for it",
+            f"it is listed as number {number:,}, but after `vocab.txt` it gets number {given}",
             f"the folder is {folder}",
         ]
         help = "take all files of the tokenizer from the same place"
-        raise fail("E189", f"the added token `{token.content[:40]}` has another number", help=help, notes=notes)
+        raise fail("E189", f"the added token `{token.content[:40]}` has a wrong number", help=help, notes=notes)
 
 
 def _wrong(path: Path, why: str) -> RecipeError:

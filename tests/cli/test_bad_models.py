@@ -85,7 +85,7 @@ def test_config_that_is_missing_or_a_folder(model):
         ({"hidden_size": None}, "lacks `hidden_size`"),
         ({"hidden_size": 48}, "has shape (24, 32), the config says (24, 48)"),
         ({"num_hidden_layers": 3}, "the weights lack `bert.encoder.layer.2."),
-        ({"num_hidden_layers": 1}, "more than the 1 layers of the config"),
+        ({"num_hidden_layers": 1}, "more layers than the 1 of config.json"),
     ],
 )
 def test_config_that_does_not_fit_the_weights(model, changes, said):

@@ -61,7 +61,7 @@ def test_worker_that_is_killed_ends_the_run_with_one_coded_error(project, tmp_pa
     _, complained = process.communicate(timeout=60)
     assert time.monotonic() - killed < 60
     assert complained.count("error[E088]: a process of this run has ended") == 1
-    assert "goes on from it" in complained and "internal error" not in complained
+    assert "continues from it" in complained and "internal error" not in complained
     with contextlib.suppress(Interrupted):
         run(recipe, out, StopAt(2), resume=True)
         raise AssertionError("nobody stopped")

@@ -74,7 +74,7 @@ class Reached:
         drawn, *seen = (int(n) for n in processes.total(drawn, *self.seen))
         missing = [name for name, n in zip(self.names, seen, strict=True) if not n]
         if missing and drawn:
-            notes = [f"{len(missing)} of {len(seen)} targets of this block have none"]
+            notes = [f"{len(missing)} of {len(seen)} targets of this block have no gradient"]
             help = "let the loss depend on them, and do not freeze them before they are ranked"
             raise fail("E086", f"no gradient reaches `{missing[0]}`", notes=notes, help=help)
 
