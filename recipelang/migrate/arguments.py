@@ -124,7 +124,7 @@ class Arguments:
             return default
         node = self._behind(node)
         if x.inside_eval(node.text) is not None:
-            self.refuse(key, f"`{key} = {node.text[:40]}` is no word that the file tells", "write the word itself")
+            self.refuse(key, f"`{key} = {node.text[:40]}` is not a word that the file gives", "write the word itself")
             return default
         return self.document.traps.text(node)
 
@@ -152,10 +152,10 @@ class Arguments:
         words: list[tuple[str, Span]] = []
         for item in self._items(plain(entry.value)):
             if not isinstance(item, Scalar):
-                self.refuse(key, f"`{key}` holds something else than names")
+                self.refuse(key, f"`{key}` must hold names only")
                 break
             if x.inside_eval(item.text) is not None:
-                self.refuse(key, f"`{item.text.strip()[:40]}` stands for no name that the file tells")
+                self.refuse(key, f"`{item.text.strip()[:40]}` stands for no name that the file gives")
                 break
             if not is_none(item):
                 words.append((item.text.strip(), item.span))

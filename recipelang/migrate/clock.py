@@ -128,7 +128,7 @@ def carry_on(stages: Sequence[Stage], document: Document, found: Diagnostics) ->
         if lifted is not None and stage.trains and not stage.prunes:
             label = document.label(lifted.span)
             help = (f"add a block with `method = release` to the stage `{stage.name}`",)
-            found.add(Diagnostic("E113", "masks stay in force in the stages behind it", label, help=help))
+            found.add(Diagnostic("E113", "masks stay in force in later stages", label, help=help))
         stage.before = max(before.rates, key=_begins, default=before.before)
         if stage.weight_decay is None:
             stage.weight_decay = before.weight_decay

@@ -105,7 +105,7 @@ def distillation(writer: Writer) -> str:
         return ""
     writer.teacher()
     told = {name: command.number(f"distill_{name}") for name in ("hardness", "temperature")}
-    doc = "Of the distillation, which the original left to the command line."
+    doc = "For the distillation; the original left it to the command line."
     hardness = told["hardness"] and literal(Fraction(told["hardness"]), "ratio")
     temperature = told["temperature"] and fraction(Fraction(told["temperature"]))
     lines = [

@@ -25,24 +25,24 @@ def differences(dialect: str, stages: list[Stage], *, compat: bool = False) -> t
     rates = [r for s in stages for r in s.rates if r.shape != "constant"]
     if any(r.rewind is None for r in rates) and not compat:
         said.append(
-            "A learning rate is SparseML's at every step of a window of whole steps; after a fractional end SparseML's "
-            "could pass its last value, and below 0."
+            "A learning rate equals SparseML's at every step of a window of whole steps; after a fractional end, SparseML's "
+            "could go past its last value, and below 0."
         )
     if any(r.rewind is not None for r in rates) and not compat:
         said.append(
-            "A learning rate begins again at exact steps, with its last value on the last step of each cycle "
-            "(`ends = last`) as SparseML's. SparseML set its last step, behind the window, to the first value, or divided "
-            "by zero there."
+            "A learning rate restarts at exact steps, and reaches its last value on the last step of each cycle "
+            "(`ends = last`), as in SparseML. On the step after the window, SparseML set the first value again, or divided "
+            "by zero."
         )
     if any(p.method.startswith("obert") for p in prunes):
         said.append("oBERT's gradients are drawn by the run's seed; SparseML took the next batches of a loader.")
     if any(p.method.startswith(("sparsegpt", "wanda")) for p in prunes):
         said.append(
-            "Layers are pruned one after another, each for what pruned ones give it, as llm-compressor does since February "
-            "2025. Before, and in SparseML, it saw what dense ones give it unless `sequential_update` was true."
+            "Layers are pruned one after another, each on the outputs of pruned layers, as llm-compressor does since February "
+            "2025. Earlier, and in SparseML, a layer saw the outputs of dense layers unless `sequential_update` was true."
         )
     if sum(s.trains for s in stages) > 1 and dialect == LEGACY:
-        said.append("Every stage begins with an optimizer of its own; that of SparseML went on through all stages.")
+        said.append("Every stage starts with a new optimizer; SparseML kept one optimizer through all stages.")
     if any(s.weight_decay is None and s.mode == "train" for s in stages):
         said.append(
             "Optimizer, clipping and weight decay are those of this language unless written: the loaders took them from the trainer."

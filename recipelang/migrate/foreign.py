@@ -57,7 +57,7 @@ def told(source: Source) -> Diagnostic | None:
         message = f"this is a configuration of {tool}; {READS}"
         help = "write the recipe by hand: `recipelang init` asks for what it needs"
         if re.search(r"\brecipe\s*:", text) and "Modifier" in text:
-            help = "copy what stands below `recipe:` to a file of its own"
+            help = "copy the text below `recipe:` to a separate file"
     assert at is not None
     span = Span(source.base + at.start(), source.base + at.end())
     return Diagnostic("E111", message, Label(source, span), help=(help,))

@@ -29,7 +29,7 @@ def distillation(a: Arguments, stage: Stage) -> None:
     hardness = a.amount("hardness", "ratio", Fraction(1, 2))
     temperature = a.amount("temperature", "number", 2)
     a.idle(("update_frequency",), "the loader took it and did nothing with it")
-    a.only("teacher_input_keys", None, "a teacher that reads some of the inputs only is not carried over")
+    a.only("teacher_input_keys", None, "a teacher that reads only some of the inputs is not carried over")
     _teacher(a)
     if hardness and temperature:
         text = on[0] if len(on) == 1 else f"[{', '.join(on)}]" if on else "logits"
@@ -58,7 +58,7 @@ def learning_rate(a: Arguments, stage: Stage) -> None:
         a.idle(("cycle_epochs",), f"`{shape}` has no cycles")
     a.idle(("update_frequency",), "the rate was set at every step")
     if a.has("param_groups"):
-        return a.refuse("param_groups", "a learning rate of some parameters only is not carried over")
+        return a.refuse("param_groups", "a learning rate for only some parameters is not carried over")
     if shape not in ("linear", "cosine", "cyclic_linear"):
         return a.refuse("lr_func", f"the learning rate `{shape}` is not known")
     if first is None or last is None:
@@ -70,7 +70,7 @@ def learning_rate(a: Arguments, stage: Stage) -> None:
 def set_learning_rate(a: Arguments, stage: Stage) -> None:
     rate = a.amount("learning_rate", "number")
     a.idle(("constant_logging",), NO_EFFECT)
-    a.only("param_groups", None, "a learning rate of some parameters only is not carried over")
+    a.only("param_groups", None, "a learning rate for only some parameters is not carried over")
     if rate is not None:
         stage.rates.append(Rate(*_part(a), "constant", rate, rate, _window(a)))
 

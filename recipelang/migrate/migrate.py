@@ -127,7 +127,7 @@ def examined(text: str, writer: Writer) -> Iterator[Diagnostic]:
             (p for s in writer.stages if s.name == stage for p in s.parts), first
         )
         label = None if part is None else document.label(part.span)
-        what = "what this file became" if part is None else f"what `{part.source}` became"
+        what = "the recipe made of this file" if part is None else f"what `{part.source}` became"
         notes = (f"{error.code}: {error.message}", *error.notes, *foreign, f"planned on the usual `{family}` model")
         yield Diagnostic("E156", f"`plan` refuses {what}", label, notes=notes, help=error.help)
     if done.plan is None:
@@ -139,8 +139,8 @@ def examined(text: str, writer: Writer) -> Iterator[Diagnostic]:
         label = None if part is None else document.label(part.span)
         what = "this file" if difference.part is None or part is None else f"`{part.source}`"
         notes = (difference.why, f"planned on the usual `{family}` model")
-        help = ("correct the new recipe by hand, and report this as a fault of `migrate`",)
-        yield Diagnostic("E157", f"{what} would act otherwise in the new recipe", label, notes=notes, help=help)
+        help = ("correct the new recipe by hand, and report this as a bug in `migrate`",)
+        yield Diagnostic("E157", f"{what} would behave differently in the new recipe", label, notes=notes, help=help)
 
 
 def _beside(document: documents.Document, found: Diagnostics) -> None:
@@ -152,6 +152,6 @@ def _beside(document: documents.Document, found: Diagnostics) -> None:
     notes: tuple[str, ...] = ("not carried over: " + ", ".join(f"`{line_of(text)[:60]}`" for text, _ in left[:12]),)
     if any(text.startswith("--fp16") for text, _ in left):
         notes = (*notes, "`fp16` is not in this release yet; `precision = bf16` is")
-    help = ("look at each of them, and write into the new recipe what matters",)
-    message = "the training command says more than the new recipe"
+    help = ("check each option, and write those that matter into the new recipe",)
+    message = "the training command has options that the new recipe lacks"
     found.add(Diagnostic("W150", message, labels[0], tuple(labels[1:4]), notes, help))

@@ -21,7 +21,7 @@ _ONE_AFTER_ANOTHER = (
 )
 _HEAD = "prune it in a stage of training, or with `magnitude`"
 _LEFT_OUT = (
-    "llm-compressor left `lm_head` out of itself until February 2025, and prunes it since where it is not ignored"
+    "llm-compressor skipped `lm_head` until February 2025; since then it prunes `lm_head` unless `ignore` names it"
 )
 _LAYERS = "the samples of a calibration are those of `data` here"
 
@@ -69,7 +69,7 @@ def _one_shot(a: Arguments, stage: Stage, method: str, usual: Fraction | None = 
     pattern = pruned_of(a)
     if a.several("sparsity"):
         return a.refuse(
-            "sparsity", "a sparsity for each layer is not carried over", "write a modifier for each of them"
+            "sparsity", "a sparsity for each layer is not carried over", "write a modifier for each layer"
         )
     sparsity = a.amount("sparsity", "ratio", usual)
     if a.inside("sparsity") is not None or pattern is None:
@@ -95,10 +95,10 @@ def _body(a: Arguments, targets: Targets) -> Targets | None:
         return targets
     named = tuple(name for name in targets.names if "head" in name)
     if named:
-        a.refuse("targets", "layers are pruned one after another, and the head is none of them", _HEAD)
+        a.refuse("targets", "layers are pruned one after another, and the head is not one of them", _HEAD)
         rest = tuple(name for name in targets.names if name not in named)
         return replace(targets, names=rest, ignored=(*targets.ignored, "__HEAD__")) if rest else None
-    a.note("targets", "the head stays dense: it is no layer", _LEFT_OUT)
+    a.note("targets", "the head stays dense: it is not one of the layers", _LEFT_OUT)
     return replace(targets, ignored=(*targets.ignored, "__HEAD__"))
 
 

@@ -50,17 +50,17 @@ def comments(recipe: Recipe, facts: ModelFacts) -> Iterator[str]:
     if reading:
         _all_read_the_same(recipe, reading)
         data = recipe.data[reading[0].data]
-        told = [f"# calibrated on {_named(data)}, which it cuts and draws its own way: other samples than here\n"]
+        told = [f"# calibrated on {_named(data)}, which it cuts and samples in its own way: the samples differ from recipelang's\n"]
         given += _data(recipe, reading[0], data, facts)
         if recipe.model.task != "causal_lm":
             number = f"{data.samples} examples" if data.samples else "all examples"
-            told.append(f"# LOADER is a DataLoader of your own, of {number}: by itself it reads plain texts only\n")
+            told.append(f"# LOADER is a DataLoader of your own, of {number}: without it, only plain texts are read\n")
         seed = next(s for s in (data.seed, reading[0].seed, recipe.seed) if s is not None)
-        told.append(f"# it has no seed of its own: call `torch.manual_seed({seed})` before it\n")
+        told.append(f"# it sets no seed: call `torch.manual_seed({seed})` before it\n")
     yield f"# the rest are arguments of its `oneshot(...)`: {', '.join(given)}\n"
     yield from told
     if left := [name for name, blocks in (("evaluate", recipe.evaluations), ("expect", recipe.claims)) if blocks]:
-        yield f"# not said here: what the recipe's {' and '.join(f'`{b}`' for b in left)} measure and promise\n"
+        yield f"# left out: what the recipe's {' and '.join(f'`{b}`' for b in left)} measure and check\n"
 
 
 def _all_read_the_same(recipe: Recipe, reading: list[StageSpec]) -> None:

@@ -46,8 +46,8 @@ def _without(stage: Stage, writer: Writer) -> str:
     lengths = [None if s.length is None else s.length.value for s in trained]
     if None in lengths and len(trained) > 1:
         label = writer.document.label(next(s.span for s in writer.document.stages.values()))
-        notes = ("equal parts are written, because the file does not tell how long its stages are",)
-        writer.found.add(Diagnostic("W132", "the trainer's rate fell over all stages", label, notes=notes))
+        notes = ("equal parts are written, because the file does not say how long its stages are",)
+        writer.found.add(Diagnostic("W132", "the trainer's rate decayed over all stages", label, notes=notes))
     index, told = trained.index(stage), [Fraction(1) if None in lengths else n or Fraction(0) for n in lengths]
     ends = list(accumulate((n / sum(told) for n in told), initial=Fraction(0)))
     first, last = (_of(1 - ends[i], rate) for i in (index, index + 1))

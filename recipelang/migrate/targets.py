@@ -71,7 +71,7 @@ class Selectors:
         except names.NotUnderstood:
             frozen = frozenset()
         if freezes and (frozen or not self.every):
-            help = ("name in the other one only what stays frozen",)
+            help = ("in the other modifier, name only what stays frozen",)
             self.found.add(Diagnostic("E113", "it trains what another modifier freezes", label, help=help))
         else:
             notes = ("every parameter is",)
@@ -109,12 +109,12 @@ class Selectors:
         if not beyond:
             return
         if part.method == "hold":
-            self._tell("W132", part, f"zeros of {beyond} are not held", "masks are on matrices here")
+            self._tell("W132", part, f"zeros of {beyond} are not held", "only matrices have masks here")
         elif "__ALL__" in targets.names:
             self._tell("E113", part, f"`__ALL__` names {beyond} too, which are not pruned here")
         else:
-            why = "its pattern takes them as well, and its loader masked them"
-            self._tell("W132", part, f"{beyond} that it names are not pruned here", why)
+            why = "its pattern matches them too, and its loader masked them"
+            self._tell("W132", part, f"{beyond} that it matches are not pruned here", why)
 
 
 def _renumbered(

@@ -95,8 +95,8 @@ def _stage(recipe: Recipe, stage: StageSpec, index: int, facts: ModelFacts, foun
             refuse(
                 f"{path}.method",
                 f"llm-compressor does not prune by `{method}` in one shot",
-                "`sparsegpt` and `wanda` are done there",
-                f"its `{its}` sets masks, and applies them at steps of an optimizer only",
+                "use `sparsegpt` or `wanda`",
+                f"its `{its}` sets masks, and applies them only at optimizer steps",
             )
         elif method not in _MODIFIERS:
             refuse(
@@ -127,7 +127,7 @@ def _modifier(recipe: Recipe, prune: PruneSpec, path: str, later: bool, facts: M
     method = prune.method.name
     if table := next((t for t in chosen if "linear" not in t.roles), None):
         message = f"llm-compressor leaves `{table.name}` dense with `{method}`"
-        help = ("it prunes linear layers alone: write `except @embeddings`",)
+        help = ("it prunes linear layers only: write `except @embeddings`",)
         raise RecipeError(Diagnostic("E115", message, recipe.label(f"{path}.targets"), help=help))
     assert prune.sparsity is not None and prune.sparsity.plain is not None
     values: dict[str, object] = {"sparsity": float(prune.sparsity.plain)}

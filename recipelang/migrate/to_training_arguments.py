@@ -58,7 +58,7 @@ class _Arguments:
         for kind, blocks in (("group", stage.groups), ("drop", stage.drops)):
             for block in blocks:  # type: ignore[attr-defined]
                 does = "has groups of its own" if kind == "group" else "trains all layers of a model"
-                raise self._no(f"{kind}.{block.name}", f"a Trainer {does}", f"take `{kind}` out: do it to yours")
+                raise self._no(f"{kind}.{block.name}", f"a Trainer {does}", f"take `{kind}` out, and do this in your own code")
         micro = stage.micro_batch or stage.batch
         seed = self.recipe.seed if stage.seed is None else stage.seed
         data = self.recipe.data.get(stage.data)
@@ -98,7 +98,7 @@ class _Arguments:
             betas, eps, decay = (chosen.get(n) for n in ("betas", "eps", "weight_decay"))
             assert isinstance(betas, tuple) and isinstance(eps, Fraction) and isinstance(decay, Fraction | int)
             if decay and chosen.get("no_decay") != "norms_and_biases":
-                message = "a Trainer's weight decay spares norms and biases"
+                message = "a Trainer's weight decay skips norms and biases"
                 raise self._no("optimizer", message, "take `no_decay = nothing` out")
             names = {"adam_beta1": betas[0], "adam_beta2": betas[1], "adam_epsilon": eps, "weight_decay": decay}
             return {"optim": "adamw_torch", **{n: float(v) for n, v in names.items()}}
@@ -114,8 +114,8 @@ class _Arguments:
         parts = schedule.segments
         if any(part.ends == "last" for part in parts):
             if self.stage.compat:
-                raise self._no("compat", "a Trainer has the clock of no other tool", "take `compat` out")
-            message = "a Trainer's rate is at its end after the last step"
+                raise self._no("compat", "a Trainer cannot follow another tool's clock", "take `compat` out")
+            message = "a Trainer's rate reaches its end after the last step"
             raise self._no("learning_rate", message, "take `ends = last` out")
         warm: dict[str, object] = {}
         if len(parts) == 2 and self._warms(parts[0], parts[1]):

@@ -74,8 +74,8 @@ class Writer:
     def _tell_computed(self) -> None:
         """Formulas that are plain numbers here do not follow their variables any more."""
         for span, value in sorted(self.amounts.computed.items()):
-            message = f"this formula is `{value}` here, a plain number"
-            notes = ("it cannot be written with the parameters: change the number too where a variable changes",)
+            message = f"this formula became the plain number `{value}`"
+            notes = ("parameters cannot express it: if you change a variable, change the number too",)
             self.found.add(Diagnostic("W132", message, self.document.label(span), notes=notes))
 
     def _parameters(self) -> str:

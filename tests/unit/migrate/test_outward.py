@@ -142,8 +142,8 @@ def test_the_text_is_this() -> None:
         '# the rest are arguments of its `oneshot(...)`: model="a/llama", precision="float32", '
         'dataset=load_dataset("a/set", split="train"), num_calibration_samples=None, max_seq_length=384, '
         "concatenate_data=True\n"
-        "# calibrated on hf://a/set, split train, which it cuts and draws its own way: other samples than here\n"
-        "# it has no seed of its own: call `torch.manual_seed(42)` before it\n"
+        "# calibrated on hf://a/set, split train, which it cuts and samples in its own way: the samples differ from recipelang's\n"
+        "# it sets no seed: call `torch.manual_seed(42)` before it\n"
         "# names of layers are those of a Llama model\n"
         "sparse_stage:\n"
         "  pruning_modifiers:\n"
@@ -197,7 +197,7 @@ def test_a_revision_is_an_argument() -> None:
 def test_what_a_recipe_measures_and_promises_is_said_to_stay() -> None:
     more = "evaluate dev { metrics = [perplexity] }\nexpect sparsity(@linear & @decoder) == 60% ± 1%"
     text = to_llm_compressor.convert(checked(ONE_SHOT["plain"] + more), Path())
-    assert "# not said here: what the recipe's `evaluate` and `expect` measure and promise\n" in text
+    assert "# left out: what the recipe's `evaluate` and `expect` measure and check\n" in text
 
 
 @pytest.mark.parametrize("model", PRUNES_ALL_BUT)

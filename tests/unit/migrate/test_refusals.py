@@ -238,9 +238,9 @@ def test_a_list_of_the_stage_hides_that_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
-        ("eval(these)", "`eval(these)` stands for no name that the file tells"),
+        ("eval(these)", "`eval(these)` stands for no name that the file gives"),
         ("[]", "`targets` names nothing"),
-        ("[{a: b}]", "`targets` holds something else than names"),
+        ("[{a: b}]", "`targets` must hold names only"),
     ],
 )
 def test_targets_that_nobody_tells_are_refused_and_not_made_up(targets: str, message: str) -> None:
@@ -278,7 +278,7 @@ def test_modules_and_classes_are_what_they_hold(targets: str, more: str | None, 
     migration = migrated(text)
     assert migration.outcome == "whole" and migration.text is not None, migration.findings
     assert f"targets  = {written}" in migration.text
-    said = [] if more is None else ["the head stays dense: it is no layer"]
+    said = [] if more is None else ["the head stays dense: it is not one of the layers"]
     assert [d.message for d in migration.findings if d.code == "W132"] == said
 
 
@@ -286,7 +286,7 @@ def test_modules_and_classes_are_what_they_hold(targets: str, more: str | None, 
 def test_a_head_that_is_named_is_refused(head: str) -> None:
     text = textwrap.dedent(one_shot(targets=f"[Linear, '{head}']")).replace('  ignore: ["re:.*lm_head"]\n', "")
     migration = migrated(text)
-    assert only(migration) == ("E113", "layers are pruned one after another, and the head is none of them")
+    assert only(migration) == ("E113", "layers are pruned one after another, and the head is not one of them")
     assert migration.text is not None and "targets  = @linear & @decoder" in migration.text
 
 
@@ -330,7 +330,7 @@ RAMP = "{init_sparsity: 0.1, final_sparsity: 0.5, start_epoch: 0, end_epoch: 2, 
         (
             f"!GMPruningModifier {RAMP % 're:bert.encoder.layer.*'}",
             "W132",
-            "biases and norms that it names are not pruned here",
+            "biases and norms that it matches are not pruned here",
         ),
     ],
 )
