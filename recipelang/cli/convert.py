@@ -92,7 +92,7 @@ def convert(
             screen.tell(f"left to `recipelang.loops.trainer.RecipeCallback`: {listed}", to_errors=True)
         if to_training_arguments.rounds_up(recipe, chosen):
             screen.tell(
-                "a warm-up that ends inside a step: rounded up by a Trainer, to the nearest here", to_errors=True
+                "a warm-up ends inside a step: a Trainer rounds up, recipelang to the nearest step", to_errors=True
             )
     else:
         from recipelang.spec import canonical, layout

@@ -25,7 +25,7 @@ def inspect(
     allow_private: bool = typer.Option(
         False,
         "--allow-private",
-        help="Ask the registry for a recipe that was not pulled; it may be on this machine or its network.",
+        help="If the recipe is not pulled, ask its registry, which may be on this machine or its network.",
     ),
     form: options.OrJson = options.FullOrJson.full,
 ) -> None:

@@ -38,4 +38,4 @@ def has_docstrings() -> None:
     """E166 under `python -OO`: the help is made of them, and transformers loads no model without."""
     if sys.flags.optimize > 1:
         help = "unset PYTHONOPTIMIZE, or set it to 1; leave `-OO` out"
-        raise fail("E166", "this Python keeps no docstrings, and models cannot be loaded", help=help)
+        raise fail("E166", "this Python runs without docstrings, so models cannot be loaded", help=help)

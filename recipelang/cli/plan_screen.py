@@ -140,19 +140,21 @@ def _meaning(plan: Plan, data: DataPlan) -> Iterator[tuple[str, str]]:
     if m.answers:
         told.append(_ANSWERS[m.answers])
     if m.causes:
-        told.append("`cause` and `effect` are asked in words")
+        told.append("`cause` and `effect` become questions in words")
     if m.has_unanswerable:
         told.append("without an answer: " + ", ".join(f"{n:,} of {split}" for split, n in m.unanswerable.items()))
     if data.lost:
         told.append("answer in no window: " + ", ".join(f"{n:,} of {split}" for split, n in data.lost.items()))
     several = any(data.items[n] > data.examples[n] for n in data.items)
     if data.task == "question_answering" and (several or data.stride != DataSpec.model_fields["stride"].default):
-        told.append(f"windows share {data.stride} tokens")
+        told.append(f"windows overlap by {data.stride} tokens")
     for e in plan.evaluations:
         if e.data == data.label and e.positive is not None and "f1" in e.metrics:
-            told.append(f"{clean(e.name)}.f1 is that of {clean(e.positive[:40])}")
+            told.append(f"{clean(e.name)}.f1 counts {clean(e.positive[:40])}")
         if e.data == data.label and e.null_threshold is not None:
-            told.append(f"{clean(e.name)}: no answer where it scores above the best by {e.null_threshold:g}")
+            told.append(
+                f"{clean(e.name)}: no answer if its score exceeds the best answer's by more than {e.null_threshold:g}"
+            )
     if told:
         yield "means" + more, "; ".join(told)
 
@@ -161,8 +163,8 @@ _ANSWERS = {
     "key": "answers are keys of choices",
     "letter": "answers are letters of choices",
     "text": "answers are the texts of choices",
-    "place": "answers count choices from 0",
-    "number": "answers count choices from 1",
+    "place": "answers number the choices from 0",
+    "number": "answers number the choices from 1",
 }
 
 

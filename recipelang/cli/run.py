@@ -123,7 +123,7 @@ def resume(
     ),
     shard: options.Shard = False,
     exact: bool = typer.Option(
-        False, "--exact", help="Refuse to continue where threads, processes, packages or variables would change bits."
+        False, "--exact", help="Refuse to continue if threads, processes, packages or variables would change the bits."
     ),
 ) -> None:
     """Continue a run from its newest good checkpoint, as if it had never stopped.
@@ -190,7 +190,7 @@ def _changed(before: Plan, now: Plan) -> list[str]:
             if was.get((data.label, name)) != (split.digest, data.examples, data.items):
                 told.append(f"the split `{name}` of the data" + (f" `{data.label}`" if data.label else ""))
     if [s.steps for s in before.stages] != [s.steps for s in now.stages] and not told:
-        told.append("the stages have other numbers of steps")
+        told.append("the stages have different numbers of steps")
     return told
 
 

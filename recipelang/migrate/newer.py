@@ -68,9 +68,7 @@ def _one_shot(a: Arguments, stage: Stage, method: str, usual: Fraction | None = 
         a.changes_nothing("preserve_sparsity_mask", "masks are kept in any case", why)
     pattern = pruned_of(a)
     if a.several("sparsity"):
-        return a.refuse(
-            "sparsity", "a sparsity for each layer is not carried over", "write a modifier for each layer"
-        )
+        return a.refuse("sparsity", "a sparsity for each layer is not carried over", "write a modifier for each layer")
     sparsity = a.amount("sparsity", "ratio", usual)
     if a.inside("sparsity") is not None or pattern is None:
         return None

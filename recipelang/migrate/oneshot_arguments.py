@@ -50,7 +50,9 @@ def comments(recipe: Recipe, facts: ModelFacts) -> Iterator[str]:
     if reading:
         _all_read_the_same(recipe, reading)
         data = recipe.data[reading[0].data]
-        told = [f"# calibrated on {_named(data)}, which it cuts and samples in its own way: the samples differ from recipelang's\n"]
+        told = [
+            f"# calibrated on {_named(data)}, which it cuts and samples in its own way: the samples differ from recipelang's\n"
+        ]
         given += _data(recipe, reading[0], data, facts)
         if recipe.model.task != "causal_lm":
             number = f"{data.samples} examples" if data.samples else "all examples"

@@ -58,7 +58,9 @@ class _Arguments:
         for kind, blocks in (("group", stage.groups), ("drop", stage.drops)):
             for block in blocks:  # type: ignore[attr-defined]
                 does = "has groups of its own" if kind == "group" else "trains all layers of a model"
-                raise self._no(f"{kind}.{block.name}", f"a Trainer {does}", f"take `{kind}` out, and do this in your own code")
+                raise self._no(
+                    f"{kind}.{block.name}", f"a Trainer {does}", f"take `{kind}` out, and do this in your own code"
+                )
         micro = stage.micro_batch or stage.batch
         seed = self.recipe.seed if stage.seed is None else stage.seed
         data = self.recipe.data.get(stage.data)

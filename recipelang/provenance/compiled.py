@@ -97,7 +97,7 @@ def check_plan(plan: Plan, recipe: Recipe, again: Compiled) -> None:
 
 
 def _differs(what: str) -> RecipeError:
-    return fail("E138", f"`recipe/plan.json` has other {line_of(what)} than the recipe", help=_HELP)
+    return fail("E138", f"`recipe/plan.json` differs from the recipe in {line_of(what)}", help=_HELP)
 
 
 def wanted(plan: Plan, recipe: Recipe, again: Compiled) -> list[Wanted]:

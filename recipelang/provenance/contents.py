@@ -80,7 +80,7 @@ def _files(folder: Path, said: Statement) -> str:
             total += path.stat().st_size
             if sha256(path, inside=folder) != wanted:
                 message = f"`{line_of(name)}` is not the file that the run wrote"
-                bad.append(fail("E136", message, notes=["its sha256 is another one"], help=_TAKE_AGAIN).diagnostics[0])
+                bad.append(fail("E136", message, notes=["its sha256 differs"], help=_TAKE_AGAIN).diagnostics[0])
         except RecipeError as error:
             bad += error.diagnostics
     for name in ("config.json", "run.json", "recipe/plan.json", f"recipe/{PORTABLE}", f"recipe/{SPEC}"):
@@ -115,8 +115,8 @@ def _others(folder: Path, said: Statement, done: Verified) -> str:
         elif name in known or (name.startswith(f"{_PLOTS}/") and path.suffix in (".svg", ".png")):
             continue
         elif not path.is_file() or path.suffix.lower() in _LOADED or name.startswith(("checkpoints/", "recipe/")):
-            message = f"`{line_of(name)}` is not of this run"
-            note = "the statement does not name it, and whoever loads this folder may read it"
+            message = f"`{line_of(name)}` does not belong to this run"
+            note = "the statement does not list it, but a program that loads this folder may read it"
             bad.append(fail("E136", message, notes=[note], help="move it elsewhere").diagnostics[0])
         else:
             more.append(name)
@@ -126,7 +126,7 @@ def _others(folder: Path, said: Statement, done: Verified) -> str:
         shown = ", ".join(line_of(n) for n in more[:12]) + (f" and {len(more) - 12} more" if len(more) > 12 else "")
         done.notes.append(f"not covered by the statement: {shown}")
         done.unchecked.append(f"{len(more)} file{'s' * (len(more) > 1)} beside the run's")
-    return "nothing in the folder pretends to be of the run"
+    return "no other file looks like part of the run"
 
 
 def walk(folder: Path) -> list[Path]:
@@ -149,22 +149,22 @@ def _recipe(folder: Path, said: Statement) -> str:
     spec = said.digests["spec"]
     form = read_bytes(inside(folder, f"recipe/{SPEC}"))
     if f"sha256:{hashlib.sha256(form).hexdigest()}" != spec:
-        raise _other(f"`recipe/{SPEC}` is of another experiment")
+        raise _other(f"`recipe/{SPEC}` belongs to another experiment")
     if plan_of(folder).format_version != FORMAT_VERSION:
-        notes = ["when a learning rate ends and what weight decay spares has changed since: the digests are others"]
-        help = "verify it with the release that made it: `run.json` names it"
-        raise fail("E138", "the run is of another version of recipelang", notes=notes, help=help)
+        notes = ["learning rates and weight decay have changed their meaning since then, so the digests differ"]
+        help = "verify it with the release that made it, which `run.json` names"
+        raise fail("E138", "the run was made by another version of recipelang", notes=notes, help=help)
     recipe = recipe_of(folder)
     if canonical(recipe, said.predicate["contents"]).encode("utf-8", "surrogatepass") != form:
-        raise _other(f"`recipe/{PORTABLE}` is of another experiment")
+        raise _other(f"`recipe/{PORTABLE}` belongs to another experiment")
     origin = parse_object(read_bytes(inside(folder, f"recipe/{ORIGIN}")), ORIGIN)
     for field in ("contents", "parameters", "references"):
         if origin.get(field) != said.predicate.get(field):
-            raise _other(f"`recipe/{ORIGIN}` names other {field}")
+            raise _other(f"`recipe/{ORIGIN}` names different {field}")
     if (origin.get("name"), origin.get("version")) != (recipe.name, recipe.meta.version):
-        raise _other(f"`recipe/{ORIGIN}` has another name or version than the recipe")
+        raise _other(f"`recipe/{ORIGIN}` differs from the recipe in name or version")
     if (said.predicate["name"], said.predicate.get("version")) != (recipe.name, recipe.meta.version):
-        raise _other("the statement has another name or version than the recipe")
+        raise _other("the statement differs from the recipe in name or version")
     return f"evaluates to spec {spec.removeprefix('sha256:')[:8]}"
 
 
@@ -186,15 +186,15 @@ def _plan(folder: Path, said: Statement, done: Verified) -> str:
     """The plan is of this experiment, and says nothing else than the recipe, compiled again on this model."""
     plan = plan_of(folder)
     if (plan.spec_digest, plan.behaviour_digest) != (said.digests["spec"], said.digests["behaviour"]):
-        raise _other("`recipe/plan.json` is of another experiment")
+        raise _other("`recipe/plan.json` belongs to another experiment")
     if plan.rehearsal != said.predicate.get("rehearsal"):
         raise _other("`recipe/plan.json` and the statement differ in whether this was a rehearsal")
     if plan.model.digest != said.digests.get("model"):
-        raise _other("`recipe/plan.json` began from another model than the statement names")
+        raise _other("`recipe/plan.json` starts from another model than the statement names")
     recipe = recipe_of(folder)
     again = compiled_of(folder)
     check_plan(plan, recipe, again)
-    return f"as the recipe comes to on this model: {len(again.facts.tensors)} tensors, {len(again.never)} protected"
+    return f"as compiled again on this model: {len(again.facts.tensors)} tensors, {len(again.never)} protected"
 
 
 def _other(message: str) -> RecipeError:
@@ -208,15 +208,15 @@ def _record(folder: Path, said: Statement) -> str:
     p = said.predicate
     for field in ("status", "rehearsal", "seed", "time", "metrics", "claims", "environment"):
         if _plain(record.get(field)) != _plain(p.get(field)):
-            raise _other(f"`run.json` and the statement have other {field}")
+            raise _other(f"`run.json` and the statement differ in {field}")
     if any(record.get("digests", {}).get(k) != v for k, v in said.digests.items() if k not in ("lock", "event_log")):
-        raise _other("`run.json` and the statement have other digests")
+        raise _other("`run.json` and the statement differ in their digests")
     events = {n: d for n, d in p["files"].items() if n.startswith("tensorboard/")}
     if said.digests.get("event_log") != digest(events):
-        raise _other("the statement has another digest of its curves than of their files")
+        raise _other("the digest of the curves in the statement does not match their files")
     if p["name"] != record.get("recipe"):
-        raise _other("`run.json` and the statement are of other recipes")
-    return "tells what the statement tells"
+        raise _other("`run.json` and the statement name different recipes")
+    return "agrees with the statement"
 
 
 def _plain(value: Any) -> Any:
@@ -282,7 +282,7 @@ def _same_words(folder: Path, said: Statement, done: Verified) -> str:
             continue
         if read_whole(inside(folder, name), _MAX_PAGE, inside=folder) != words.encode("utf-8"):
             help = "`recipelang report DIR` writes it again" if name != "README.md" else _TAKE_AGAIN
-            raise fail("E136", f"`{line_of(name)}` is not what this run's record comes to", help=help)
+            raise fail("E136", f"`{line_of(name)}` does not match this run's record", help=help)
     if any((folder / _PLOTS).glob("*.png")):
         done.unchecked.append("plots as PNG")
-    return f"{len(wanted)} drawn again from the record, each the same" if wanted else "there are none"
+    return f"{len(wanted)} drawn again from the record, all identical" if wanted else "there are none"

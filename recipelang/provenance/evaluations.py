@@ -52,7 +52,7 @@ def _same_data(reference: str, spec: DataSpec, split: str, contents: Mapping[str
     wanted = contents.get(named) or contents.get(spec.source or "")
     if "://" not in reference and f"sha256:{sha256(Path(reference))}" != wanted:
         message = f"`{line_of(Path(reference).name)}` is not the data that the run was measured on"
-        raise fail("E195", message, notes=["its sha256 is another one"], help="evaluate where those data are")
+        raise fail("E195", message, notes=["its sha256 differs"], help="run the evaluation where the original data are")
 
 
 def compare(found: Mapping[str, float], recorded: Mapping[str, float]) -> str:

@@ -62,12 +62,12 @@ def _compare(counted: Mapping[str, Counted], predicate: Mapping[str, Any], again
         if one is None:
             bad.append(fail("E140", f"the weights lack `{line_of(name)}`").diagnostics[0])
         elif (one.zeros, one.size) != (numbers["zeros"], numbers["size"]):
-            message = f"`{line_of(name)}` has {one.zeros:,} zeros, claimed are {numbers['zeros']:,}"
+            message = f"`{line_of(name)}` has {one.zeros:,} zeros, but the statement claims {numbers['zeros']:,}"
             bad.append(fail("E140", message, help=_OTHERS).diagnostics[0])
     for name, patterns in predicate["patterns"].items():
         kept = {pattern_text(*p) for p in counted[name].patterns} if name in counted else set()
         if not set(patterns) <= kept:
-            message = f"`{line_of(name)}` does not keep to {line_of(', '.join(patterns))}, as is claimed"
+            message = f"`{line_of(name)}` does not follow {line_of(', '.join(patterns))}, which the statement claims"
             bad.append(fail("E140", message).diagnostics[0])
     if bad:
         raise RecipeError(bad)
@@ -98,7 +98,7 @@ def _reached(folder: Path, again: Compiled, measured: Measurements) -> str:
             short = [(block.targets[0], sum(here), sum(block.zeros))] if sum(here) < sum(block.zeros) else []
         if short:
             name, found, asked = short[0]
-            message = f"`{line_of(name)}` has {found:,} zeros, the recipe asks for {asked:,}"
+            message = f"`{line_of(name)}` has {found:,} zeros, but the recipe asks for {asked:,}"
             raise fail("E140", message, notes=[f"in `{line_of(block.block)}`"], help=_OTHERS)
     return f"{len(blocks)} prune block{'s' * (len(blocks) != 1)} reached the zeros that the recipe asks for"
 
@@ -122,7 +122,7 @@ def _never(folder: Path, said: Statement, again: Compiled, measured: Measurement
         return f"{len(again.never)} protected tensors gained no zeros, by the zeros that the statement says they had"
     for name, zeros in _zeros_before(base, plan.model.task, plan.model.labels).items():
         if name in again.never and before[name] > zeros:
-            message = f"`{line_of(name)}` had {zeros:,} zeros before the run, claimed are {before[name]:,}"
+            message = f"`{line_of(name)}` had {zeros:,} zeros before the run, but the statement claims {before[name]:,}"
             raise fail("E140", message, help="the statement was changed after the run")
     return f"{len(again.never)} protected tensors gained no zeros"
 

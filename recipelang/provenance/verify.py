@@ -134,7 +134,9 @@ def check_signable(folder: Path) -> Verified:
     judge_claims(folder, said, done, verify_weights(folder, said, done), {})
     if not done.ok:
         first = fail(
-            "E203", f"`{line_of(str(folder))}` is not signed: it does not hold", help="see `recipelang verify`"
+            "E203",
+            f"`{line_of(str(folder))}` is not signed: it does not verify",
+            help="`recipelang verify` shows all checks",
         )
         raise RecipeError([*first.diagnostics, *done.findings])
     return done
