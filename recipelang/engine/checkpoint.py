@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from recipelang.pruning.shards import beside, whole
 from recipelang.runtime.state import Modifier
 from recipelang.source import RecipeError, fail
 from recipelang.storage.reading import Unreadable, read_bytes, sha256
-from recipelang.storage.writing import new_folder
+from recipelang.storage.writing import new_folder, remove_folder, write_text
 
 _FILES = ("model.safetensors", "state.json", "state.safetensors")
 #: of `manifest.json` and of `state.json`, which names every protected tensor
@@ -73,16 +73,17 @@ def save(
     weights, tensors = wholly(_each_once(model)), wholly(tensors)
     if not processes.main():
         return path
-    with new_folder(path) as part:
+    with new_folder(path, inside=folder.parent) as part:
         save_file(weights, part / "model.safetensors")
         save_file(tensors, part / "state.safetensors")
-        (part / "state.json").write_text(saved(position), "utf-8")
+        write_text(part / "state.json", saved(position), inside=part)
         digests = {f.name: sha256(f) for f in sorted(part.iterdir())}
-        (part / "manifest.json").write_text(json.dumps(digests, indent=1), "utf-8")
+        write_text(part / "manifest.json", json.dumps(digests, indent=1), inside=part)
     every = newest_first(folder)
     here = every.index(path)  # what sorts before it was damaged and is being done again
     for old in (*every[:here], *every[here + keep :]):
-        shutil.rmtree(old, ignore_errors=True)
+        with suppress(RecipeError):  # an old one that stays only costs room
+            remove_folder(old, inside=folder.parent)
     return path
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
-from recipelang.storage.reading import Unreadable, read_object
+from recipelang.storage.reading import Unreadable, Why, read_object
 from recipelang.storage.writing import is_part, remove, remove_empty_folders
 
 STATEMENT = "recipe/statement.json"
@@ -45,6 +45,16 @@ def files_of_a_run(out: Path) -> tuple[list[str], list[str]]:
             of_a_run = relative in listed or _OURS.fullmatch(relative) or any(is_part(p) for p in relative.split("/"))
             (ours if of_a_run and not path.is_symlink() else others).append(relative)
     return sorted(ours), sorted(others)
+
+
+def check_no_links(out: Path) -> None:
+    """E139 for a link anywhere in a run's folder: a run writes none, and through one it would write elsewhere."""
+    for folder, below, names in os.walk(out):
+        for name in (*below, *names):
+            path = Path(folder, name)
+            if path.is_symlink():
+                relative = path.relative_to(out).as_posix()
+                raise Unreadable(path, Why.LINK).coded("E139", name=line_of(relative))
 
 
 def check_only_a_run(out: Path) -> None:

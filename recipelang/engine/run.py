@@ -27,6 +27,7 @@ from recipelang.engine.gradients import gradients
 from recipelang.engine.groups import make_optimizer
 from recipelang.engine.interrupt import StopRequests
 from recipelang.engine.layers import Layers
+from recipelang.engine.leavings import check_no_links
 from recipelang.engine.loop import train
 from recipelang.engine.memory import is_out_of_memory
 from recipelang.engine.models import load_model
@@ -53,7 +54,7 @@ from recipelang.runtime.state import Modifier, State, fire
 from recipelang.schedules.stepwise import at
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.spec.claims import Verdict
-from recipelang.storage.writing import json_text, remove_folder, write_json, write_text
+from recipelang.storage.writing import json_text, remove_folder, sweep, write_json, write_text
 from recipelang.tasks import Features, task_of
 
 _LOG_EVERY = 10
@@ -77,6 +78,10 @@ def execute(
     Raises `RecipeError` with a code, or `Interrupted` after a signal.
     """
     with only_one(out) if processes.main() and not held else nullcontext():
+        if processes.main():
+            check_no_links(out)
+            for folder in (out, out / "recipe", out / "checkpoints", out / "stages"):
+                sweep(folder)
         return _execute(_Run(plan, out, reporter, shard, exact), judge, resume)
 
 

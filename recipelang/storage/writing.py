@@ -183,15 +183,13 @@ def make_folder(path: Path, *, inside: Path | None = None, elsewhere: str = _ELS
 
 def remove(path: Path, *, inside: Path) -> None:
     """Remove one file or link below a folder, if it is there; of a link the link, never what it leads to."""
-    with suppress(FileNotFoundError), _parent(path, inside, make=False) as folder:
+    with writing(path), suppress(FileNotFoundError), _parent(path, inside, make=False) as folder:
         _unlink(path, folder)
 
 
 def remove_folder(path: Path, *, inside: Path) -> None:
-    """Remove a folder below another with all that it holds, if it is there. A link in its place is not followed:
-    `OSError`.
-    """
-    with suppress(FileNotFoundError), _parent(path, inside, make=False) as folder:
+    """Remove a folder below another with all that it holds, if it is there. A link in its place is not followed: E084."""
+    with writing(path), suppress(FileNotFoundError), _parent(path, inside, make=False) as folder:
         _rmtree(path, folder)
 
 
@@ -212,7 +210,7 @@ def sweep(folder: Path) -> None:
     """Remove what a process that was killed had begun to write in a folder: temporary names of ours, no links."""
     for path in folder.iterdir() if folder.is_dir() else ():
         if is_part(path.name) and not path.is_symlink():
-            with suppress(OSError):
+            with suppress(RecipeError):
                 remove_folder(path, inside=folder) if path.is_dir() else remove(path, inside=folder)
 
 
