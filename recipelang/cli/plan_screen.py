@@ -57,7 +57,8 @@ def full(recipe: Recipe, plan: Plan, width: int) -> RenderableType:
     table.add_row("model", _model(plan))
     if plan.model.left_out:
         table.add_row(
-            "left out", f"{len(plan.model.left_out):,} of the weights' tensors: {_first(plan.model.left_out)}"
+            "left out",
+            f"{len(plan.model.left_out):,} tensor{'s' * (len(plan.model.left_out) > 1)} of the weights: {_first(plan.model.left_out)}",
         )
     table.add_row("data", _data(plan))
     for data in plan.data:
@@ -150,13 +151,13 @@ def _meaning(plan: Plan, data: DataPlan) -> Iterator[tuple[str, str]]:
         told.append(f"windows overlap by {data.stride} tokens")
     for e in plan.evaluations:
         if e.data == data.label and e.positive is not None and "f1" in e.metrics:
-            told.append(f"{clean(e.name)}.f1 counts {clean(e.positive[:40])}")
+            told.append(f"{clean(e.name)}.f1 counts {clean(e.positive[:40])} as positive")
         if e.data == data.label and e.null_threshold is not None:
             told.append(
                 f"{clean(e.name)}: no answer if its score exceeds the best answer's by more than {e.null_threshold:g}"
             )
     if told:
-        yield "means" + more, "; ".join(told)
+        yield "notes" + more, "; ".join(told)
 
 
 _ANSWERS = {

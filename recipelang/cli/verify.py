@@ -128,7 +128,7 @@ def _signature(folder: Path, done: Verified, policies: list[Policy]) -> None:
         done.run(2, "signature", lambda policy=policy: signing.verify_run(folder, policy))  # type: ignore[misc]
     if not policies:
         there = os.path.lexists(signing.signature_path(folder))
-        told = "there is one; `--key` or `--identity` says whose it must be" if there else "there is none"
+        told = "name its signer with `--key` or `--identity`" if there else "the run is not signed"
         done.not_done(2, "signature", told)
 
 
@@ -155,7 +155,7 @@ def _measure(folder: Path, done: Verified, weights: bool, evaluate: bool) -> Non
 
         done.run(4, "evaluations", again)
     else:
-        done.not_done(4, "evaluations", "`--evaluate` does them again")
+        done.not_done(4, "evaluations", "`--evaluate` repeats them")
     judge_claims(folder, said, done, measured, here)
 
 
@@ -185,7 +185,7 @@ def _show(where: str, done: Verified) -> None:
         console.print(table)
     failed = sum(c.outcome == "failed" for c in done.checks)
     passed = sum(c.outcome == "ok" for c in done.checks)
-    end = f"{failed} of {failed + passed} checks failed" if failed else f"all {passed} checks that were done hold"
+    end = f"{failed} of {failed + passed} checks failed" if failed else f"all {passed} checks passed"
     if done.open:
         end += f"; not checked: {'; '.join(done.open)}"
     console.print(Text(f"\n{line_of(where)}: {end}", style="bold red" if failed else "bold"), soft_wrap=True)

@@ -88,7 +88,7 @@ def _files(folder: Path, said: Statement) -> str:
             bad.append(fail("E136", f"the statement does not name `{name}`", help=_CHANGED).diagnostics[0])
     if bad:
         raise RecipeError(bad)
-    return f"{len(said.files)} files, {total / 1e6:,.1f} MB, each as the statement has it"
+    return f"{len(said.files)} files, {total / 1e6:,.1f} MB, all match the statement"
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -251,12 +251,12 @@ def _drawn(folder: Path, said: Statement, done: Verified) -> None:
     theirs = said.predicate["environment"].get("recipelang")
     if theirs != __version__:
         shown = line_of(str(theirs))[:20]
-        done.not_done(1, "page and card", f"they were written by recipelang {shown}, this is {__version__}")
+        done.not_done(1, "page, card", f"they were written by recipelang {shown}, this is {__version__}")
         return
     if any(c.outcome == "failed" and c.what in ("recipe", "plan", "record", "files") for c in done.checks):
-        done.not_done(1, "page and card", "they are drawn from files that failed their checks")
+        done.not_done(1, "page, card", "they are drawn from files that failed their checks")
         return
-    done.run(1, "page and card", lambda: _same_words(folder, said, done))
+    done.run(1, "page, card", lambda: _same_words(folder, said, done))
 
 
 def _same_words(folder: Path, said: Statement, done: Verified) -> str:

@@ -49,7 +49,7 @@ def verify_published(
     version = f" {line_of(artifact.version)}" if artifact.version else ""
     count, size = len(artifact.manifest.layers), sum(d.size for d in artifact.manifest.layers)
     done.checks.append(Check(1, "manifest", "ok", f"of `{line_of(artifact.name)}`{version}, {artifact.digest[:19]}"))
-    done.checks.append(Check(1, "files", "ok", f"{count} files, {size / 1e3:,.1f} kB, each as the manifest has it"))
+    done.checks.append(Check(1, "files", "ok", f"{count} files, {size / 1e3:,.1f} kB, all match the manifest"))
     if artifact.spec:
         told = f"its files evaluate to spec {artifact.spec.removeprefix('sha256:')[:8]}"
     else:
@@ -67,7 +67,7 @@ def verify_published(
     for policy in policies:
         done.run(2, "signature", lambda policy=policy: _signature(bundles, artifact, runs, policy, theirs))  # type: ignore[misc]
     if not policies:
-        told = "there is one; `--key` or `--identity` says whose it must be" if bundles else "there is none"
+        told = "name its signer with `--key` or `--identity`" if bundles else "the recipe is not signed"
         done.checks.append(Check(2, "signature", "not done", told))
     for level, what in ((3, "weights"), (4, "evaluations")):
         done.checks.append(Check(level, what, "not done", "a recipe has none; `recipelang verify DIR` looks at a run"))  # type: ignore[arg-type]

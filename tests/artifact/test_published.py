@@ -48,7 +48,7 @@ def test_a_published_recipe_is_signed_and_verified_where_it_is(published: Path, 
     assert (signed.code, "signed by the key SHA256:" in signed.out) == (0, True), signed.err
     after = command("verify", where, "--allow-private", "--key", "key.pub")
     assert (after.code, "the recipe is signed by the key SHA256:" in after.out) == (0, True), after.err
-    assert "there is one" in command("verify", where, "--allow-private").out
+    assert "name its signer" in command("verify", where, "--allow-private").out
     _key(published, "other")
     other = command("verify", where, "--allow-private", "--key", "other.pub")
     assert (other.code, other.codes) == (5, ["E142"])
