@@ -107,6 +107,9 @@ class Amounts:
             case x.Name():
                 if self.units[formula.name] != {unit}:
                     return None  # of two kinds at once: a plain number in each place
+                value = self.document.known.get(formula.name)
+                if unit == "ratio" and value is not None and not 0 <= value <= 1:
+                    return None  # `90` of `eval(percent / 100)` is no ratio itself
                 self.used[formula.name] = unit
                 return self.name(formula.name)
             case x.Operation(sign="+" | "-" as sign):

@@ -118,9 +118,12 @@ class Arguments:
         return told
 
     def text(self, key: str, default: str) -> str:
-        """A word; a variable that holds one stands for it."""
+        """A word; a variable that holds one stands for it. The default is for what is not there, never a guess."""
         node = self._node(key)
-        if not isinstance(node, Scalar) or is_none(node):
+        if node is None or (isinstance(node, Scalar) and is_none(node)):
+            return default
+        if not isinstance(node, Scalar):
+            self.refuse(key, f"`{key}` is one word", "write the word itself, without brackets")
             return default
         node = self._behind(node)
         if x.inside_eval(node.text) is not None:
@@ -161,13 +164,16 @@ class Arguments:
                 words.append((item.text.strip(), item.span))
         return words
 
-    def named(self, key: str) -> tuple[str, ...] | None:
-        """The words of an argument that is there; none, and told, where it names nothing that can be read."""
+    def named(self, key: str, *, few: int = 1) -> tuple[str, ...] | None:
+        """The words of an argument that is there; none, and told, where it names nothing that can be read.
+
+        `few`: 0 where an empty list is what it says.
+        """
         errors = len(self.found.errors)
         words = self.words(key)
         if len(self.found.errors) > errors:
             return None
-        if not words and key in self.modifier.arguments:
+        if len(words) < few and key in self.modifier.arguments:
             self.refuse(key, f"`{key}` names nothing")
             return None
         return tuple(word for word, _ in words)
@@ -200,6 +206,12 @@ class Arguments:
     def inside(self, key: str) -> Map | None:
         node = self._node(key)
         return node if isinstance(node, Map) else None
+
+    def table(self, key: str) -> Map | None:
+        """Names with values; anything else that is there is refused."""
+        if self.has(key) and self.inside(key) is None:
+            self.refuse(key, f"`{key}` holds names with values", "write `name: value` below it")
+        return self.inside(key)
 
     def _node(self, key: str) -> Scalar | List | Map | None:
         entry = self.modifier.arguments.get(key)

@@ -14,6 +14,7 @@ from recipelang.migrate.front_matter import front_matter
 from recipelang.migrate.nodes import Alias, Anchors, Entry, List, Map, Node, Scalar, compose, plain, tagged
 from recipelang.migrate.scalars import Traps, is_none
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Span
+from recipelang.source.render import line_of
 from recipelang.syntax.tokens import KEYWORDS
 
 #: what the two dialects are called in reports
@@ -290,6 +291,8 @@ class _Reader:
 
     def _group(self, key: str, group: Node, stage: str | None, at: Span) -> None:
         members = list(_members(group, self.document.source))
+        for word, place in _others(group) if members else ():
+            self._no_modifier(word, place)
         newer = self.document.dialect == NEWER and bool(members)
         if newer and not key.endswith("_modifiers"):
             self._silent(f"`{key}` does not end in `_modifiers`", at)
@@ -297,6 +300,13 @@ class _Reader:
             self._silent(f"`{key}` is a list", at)
         for name, span, value in members:
             self._modifier(name, span, value, stage, key)
+
+    def _no_modifier(self, what: str, at: Span) -> None:
+        self.document.refused.append(f"`{what}` is no modifier")
+        notes = ("a group holds modifiers alone, and loaders stopped at anything else",)
+        help = ("take it out, or write the modifier's whole name",)
+        label = self.document.label(at)
+        self.found.add(Diagnostic("E113", f"`{what}` is no modifier", label, notes=notes, help=help))
 
     def _silent(self, what: str, at: Span) -> None:
         notes = ("its last loader took no modifiers from it, without a word; here they are read as they were meant",)
@@ -347,6 +357,25 @@ def _members(group: Node, source: Source) -> Iterator[tuple[str, Span, Node]]:
                 yield node.tag, Span(start, start + len(node.tag) + 1), _untagged(node)
             elif entry := _single(item):
                 yield entry.key, entry.at, entry.value
+
+
+def _others(group: Node) -> Iterator[tuple[str, Span]]:
+    """What stands in a group, and is no modifier: its word and its place."""
+    group = plain(group)
+    if isinstance(group, Map):
+        yield from ((line_of(e.key)[:60], e.at) for e in group.entries if not e.key.endswith("Modifier"))
+    elif isinstance(group, List):
+        for node in map(plain, group.items):
+            if node.tag or _single(node) or (isinstance(node, Scalar) and is_none(node)):
+                continue
+            word = (
+                node.text
+                if isinstance(node, Scalar)
+                else node.entries[0].key
+                if isinstance(node, Map) and node.entries
+                else "[]"
+            )
+            yield line_of(word)[:60], node.span
 
 
 def _untagged(node: Scalar | List | Map) -> Node:

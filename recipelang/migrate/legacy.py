@@ -63,8 +63,13 @@ def learning_rate(a: Arguments, stage: Stage) -> None:
         return a.refuse("lr_func", f"the learning rate `{shape}` is not known")
     if first is None or last is None:
         return None if a.failed else a.refuse("init_lr", "a learning rate needs `init_lr` and `final_lr`")
+    window = _window(a)
+    if window.end is None and not a.failed:
+        return a.refuse(
+            "end_epoch", "a learning rate that falls needs an end", "write the epoch; its loader stopped here"
+        )
     shape = "linear" if rewind else shape
-    stage.rates.append(Rate(*_part(a), shape, first, last, _window(a), rewind))
+    stage.rates.append(Rate(*_part(a), shape, first, last, window, rewind))
 
 
 def set_learning_rate(a: Arguments, stage: Stage) -> None:
@@ -154,7 +159,7 @@ def movement(a: Arguments, stage: Stage) -> None:
 def second_order(a: Arguments, stage: Stage) -> None:
     """oBERT. The loader's defaults are not ours: blocks of one weight, and the batch of its sampler."""
     scope = "global" if a.flag("global_sparsity", True) else "uniform"
-    sampler = a.inside("grad_sampler_kwargs")
+    sampler = a.table("grad_sampler_kwargs")
     batch = None
     if sampler is not None:
         for entry in sampler.entries:
@@ -205,7 +210,9 @@ def _prune(a: Arguments, stage: Stage, method: str) -> None:
         targets = _targets(a)
     else:  # names stand there, each with its sparsity
         targets = Targets(())
-        a.read.add("params")
+        if a.words("params"):
+            help = "write `params: []`; its loader stopped here"
+            a.refuse("params", "names stand below `final_sparsity` already", help)
     shape, power = a.text("inter_func", "cubic"), None
     window = _window(a)
     every = a.amount("update_frequency", "epochs", -1)
@@ -227,6 +234,10 @@ def _prune(a: Arguments, stage: Stage, method: str) -> None:
         first = _first(a, last)
         if first is None or last is None:
             continue
+        if window.start is None and first.value != last.value and (at := a.epoch("start_epoch")) is not None:
+            message = f"a ramp from epoch {fraction(at.value or Fraction(0))} is not carried over"
+            help = "write `start_epoch: 0`; the loader had gone a part of the way at the first step"
+            a.refuse("start_epoch", message, help)
         ramp = Sparsity(shape, first, last, window, every, power)
         ramp = _checked(a, ramp, pattern)
         stage.prunes.append(Prune(*_part(a), method, names, pattern, ramp))

@@ -23,7 +23,11 @@ _HEAD = "prune it in a stage of training, or with `magnitude`"
 _LEFT_OUT = (
     "llm-compressor skipped `lm_head` until February 2025; since then it prunes `lm_head` unless `ignore` names it"
 )
-_LAYERS = "the samples of a calibration are those of `data` here"
+_LAYERS = "it named the layers that are calibrated one after another; here they are the model's own"
+_DOTTED = (
+    "since February 2025 llm-compressor asks for a linear layer by its name and a dot, which this does not match, "
+    "and prunes it"
+)
 
 
 def sparsegpt(a: Arguments, stage: Stage, half: bool = False) -> None:
@@ -89,6 +93,8 @@ def _one_shot(a: Arguments, stage: Stage, method: str, usual: Fraction | None = 
 
 def _body(a: Arguments, targets: Targets) -> Targets | None:
     """Without the head, which is no layer: the loaders left it out until February 2025 where it was not ignored."""
+    if missed := _missed(targets):
+        a.note("ignore", f"what `{missed[:60]}` names stays dense here", _DOTTED)
     if not names.takes_head(targets.names) or names.takes_head(targets.ignored):
         return targets
     named = tuple(name for name in targets.names if "head" in name)
@@ -98,6 +104,21 @@ def _body(a: Arguments, targets: Targets) -> Targets | None:
         return replace(targets, names=rest, ignored=(*targets.ignored, "__HEAD__")) if rest else None
     a.note("targets", "the head stays dense: it is not one of the layers", _LEFT_OUT)
     return replace(targets, ignored=(*targets.ignored, "__HEAD__"))
+
+
+def _missed(targets: Targets) -> str | None:
+    """The first ignored name of linear layers that llm-compressor matches with none, where such are the targets.
+
+    It asks for `lm_head.` there, with what stands below a layer behind the dot: nothing.
+    """
+    if not {"Linear", "__BLOCKS__"} & set(targets.names):
+        return None
+    body = names.Body(names.reference("llama", targets.names))
+    for word in targets.ignored:
+        missed = word.endswith(("$", r"\Z")) if word.startswith("re:") else not names.is_class(word)
+        if missed and body.matched(Targets((word,), modules=True)):
+            return word
+    return None
 
 
 def pruned_of(a: Arguments) -> str | None:
@@ -125,7 +146,15 @@ def pruned_of(a: Arguments) -> str | None:
 def constant(a: Arguments, stage: Stage) -> None:
     targets = _targets(a)
     start = a.amount("start", "epochs", 0)
-    a.idle(("end", "update"), "zeros are held to the end of the stage")
+    ends, length = a.amount("end", "epochs"), None if stage.length is None else stage.length.value
+    if (
+        ends is not None
+        and (ends.value is None or ends.value >= 0)
+        and (length is None or ends.value is None or ends.value < length)
+    ):
+        help = "take `end` out where it is the end of the training; else end the stage there"
+        a.refuse("end", "zeros are held to the stage's end, and grew again after this epoch", help)
+    a.idle(("update",), "the zeros were read again, and were the same")
     a.idle(("index", "group"), "it only names the modifier")
     if targets is not None:
         stage.prunes.append(Prune(*_part(a), "hold", targets, since=start))
@@ -140,11 +169,11 @@ def magnitude(a: Arguments, stage: Stage) -> None:
     a.idle(("update",), "the loader changed masks at every step, whatever it said")
     a.idle(("index", "group"), "it only names the modifier")
     a.only("apply_globally", False, "the loader had no global pruning, and stopped")
-    if (more := a.inside("scheduler_args")) is not None and more.entries:
+    if (more := a.table("scheduler_args")) is not None and more.entries:
         a.refuse("scheduler_args", "arguments of a shape are not carried over")
     if not a.flag("leave_enabled", True):
         a.refuse("leave_enabled", "masks stay in force here", "add a stage with `method = release`")
-    if a.inside("update_scheduler") is not None or shape not in ("linear", "cubic"):
+    if shape not in ("linear", "cubic"):
         return a.refuse("update_scheduler", f"the shape `{shape}` is not carried over", "`linear` and `cubic` are")
     if first is None or last is None or pattern is None or targets is None:
         return None  # told already
@@ -162,7 +191,7 @@ def _targets(a: Arguments) -> Targets | None:
     """Without `targets` a loader took the linear layers of every block; none, and told, where they are not read."""
     named = a.named("targets") if a.has("targets") else ("__BLOCKS__",)
     a.read.add("targets")
-    ignored = a.named("ignore") if a.has("ignore") else ()
+    ignored = a.named("ignore", few=0) if a.has("ignore") else ()
     a.read.add("ignore")
     if named is None or ignored is None:
         return None

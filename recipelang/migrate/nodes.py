@@ -71,6 +71,13 @@ def plain(node: Node) -> Scalar | List | Map:
     return node.node if isinstance(node, Alias) else node
 
 
+#: tags of YAML itself, and the types by them that the loaders made
+_OF_YAML = "tag:yaml.org,2002:"
+_TYPES = frozenset({
+    "binary", "bool", "float", "int", "map", "null", "omap", "pairs", "seq", "set", "str", "timestamp",
+})  # fmt: skip
+
+
 @dataclass
 class _Open:
     """A collection that is being read."""
@@ -114,10 +121,14 @@ class _Composer:
 
     def run(self, text: str) -> Node | None:
         try:
+            ended = False
             for event in yaml.parse(text, Loader=yaml.SafeLoader):
-                if isinstance(event, yaml.DocumentEndEvent):
-                    break
-                self._take(event)
+                if ended and isinstance(event, yaml.NodeEvent) and getattr(event, "value", None) != "":
+                    why = ("the loaders took one document of a file",)
+                    raise self._error("E110", "a second document begins here", self._span(event), why)
+                ended = ended or isinstance(event, yaml.DocumentEndEvent)
+                if not ended:
+                    self._take(event)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             at = self.base + min(mark.index if mark else 0, max(len(text) - 1, 0))
@@ -130,6 +141,11 @@ class _Composer:
         return self.root
 
     def _take(self, event: Any) -> None:
+        if (tag := getattr(event, "tag", None) or "").startswith(_OF_YAML) and tag.removeprefix(_OF_YAML) not in _TYPES:
+            why = ("the loaders made no objects of a file's choice",)
+            raise self._error(
+                "E110", f"the tag `!!{tag.removeprefix(_OF_YAML)[:60]}` is not read", self._span(event), why
+            )
         match event:
             case yaml.ScalarEvent():
                 quoted = event.style is not None
@@ -154,16 +170,29 @@ class _Composer:
     def _entries(self, parts: list[Node]) -> tuple[Entry, ...]:
         """Pairs of key and value. Of a key that stands twice the last counts, at the place of the first."""
         entries: dict[str, Entry] = {}
+        merged: dict[str, Entry] = {}
         for key, value in zip(parts[::2], parts[1::2], strict=True):
             name = plain(key)
             if not isinstance(name, Scalar):
                 raise self._error("E110", "a key is a single word here", key.span)
             if name.text == "<<" and not name.quoted:
-                raise self._error("E110", "`<<` merges are not read", key.span)
+                merged = {**self._merged(key, value), **merged}
+                continue
             if before := entries.get(name.text):
                 self._twice(name.text, before, key.span, value)
             entries[name.text] = Entry(name.text, key.span, value)
-        return tuple(entries.values())
+        return tuple({**merged, **entries}.values())
+
+    def _merged(self, key: Node, value: Node) -> dict[str, Entry]:
+        """What `<<` takes over from one mapping or several, of which the first counts; what is written counts more."""
+        value = plain(value)
+        maps = [plain(item) for item in value.items] if isinstance(value, List) else [value]
+        found: dict[str, Entry] = {}
+        for one in maps:
+            if not isinstance(one, Map):
+                raise self._error("E110", "`<<` takes mappings alone", key.span)
+            found = {**{entry.key: entry for entry in one.entries}, **found}
+        return found
 
     def _twice(self, name: str, before: Entry, at: Span, value: Node) -> None:
         if _same(before.value, value):
@@ -227,8 +256,8 @@ class _Composer:
             times = f" ({len(places)} times)" if more else ""
             self.found.add(Diagnostic(code, message + times, Label(self.source, at), before, notes))
 
-    def _error(self, code: str, message: str, span: Span) -> RecipeError:
-        return RecipeError(Diagnostic(code, message, Label(self.source, span)))
+    def _error(self, code: str, message: str, span: Span, notes: tuple[str, ...] = ()) -> RecipeError:
+        return RecipeError(Diagnostic(code, message, Label(self.source, span), notes=notes))
 
 
 def _tag(event: Any) -> str:

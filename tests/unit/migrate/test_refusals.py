@@ -337,3 +337,112 @@ RAMP = "{init_sparsity: 0.1, final_sparsity: 0.5, start_epoch: 0, end_epoch: 2, 
 def test_what_is_named_beyond_matrices_is_told(modifier: str, code: str, message: str) -> None:
     found = [d for d in migrated(ALL.format(modifier=modifier)).findings if d.code in ("E113", "W132")]
     assert [(d.code, d.message) for d in found] == [(code, message)]
+
+
+# ------------------------------------------------------------------ what is there is not read as if it were not
+@pytest.mark.parametrize(
+    ("more", "key"),
+    [
+        ("inter_func: [linear]", "inter_func"),
+        ("inter_func: {a: linear}", "inter_func"),
+        ("mask_type: [1, 4, 4]", "mask_type"),
+        ("score_type: [movement]", "score_type"),
+    ],
+)
+def test_a_list_where_a_word_belongs_is_not_the_default(more: str, key: str) -> None:
+    assert only(migrated(prune(more=more))) == ("E113", f"`{key}` is one word")
+
+
+@pytest.mark.parametrize(("key", "value"), [("mask_structure", '["2:4"]'), ("sparsity_profile", "[owl]")])
+def test_nor_is_one_of_one_shot(key: str, value: str) -> None:
+    assert only(migrated(one_shot(more=f"{key}: {value}"))) == ("E113", f"`{key}` is one word")
+
+
+def test_a_list_where_names_with_values_belong_is_told() -> None:
+    text = prune(more="grad_sampler_kwargs: [batch_size, 4]").replace("GMPruning", "OBSPruning")
+    assert only(migrated(text)) == ("E113", "`grad_sampler_kwargs` holds names with values")
+
+
+@pytest.mark.parametrize("ignore", ["[]", "~", "[~]"])
+def test_an_empty_list_of_what_is_ignored_ignores_nothing(ignore: str) -> None:
+    text = one_shot(targets="[LlamaDecoderLayer]").replace('["re:.*lm_head"]', ignore)
+    assert not migrated(text).lost
+
+
+def test_a_ramp_from_before_the_start_is_no_ramp_from_the_start() -> None:
+    """SparseML counted from -1, so that a part of the ramp was over at the first step."""
+    text = prune().replace("start_epoch: 2", "start_epoch: -1")
+    assert only(migrated(text)) == ("E113", "a ramp from epoch -1 is not carried over")
+    flat = text.replace("init_sparsity: 0.05", "init_sparsity: 0.8")
+    assert not migrated(flat).lost
+
+
+def test_a_learning_rate_without_an_end_is_not_guessed() -> None:
+    rate = """
+      modifiers:
+        - !EpochRangeModifier {start_epoch: 0, end_epoch: 10}
+        - !LearningRateFunctionModifier
+            {start_epoch: 0, end_epoch: -1, lr_func: linear, init_lr: 1.0e-4, final_lr: 0.0}
+    """
+    assert ("E113", "a learning rate that falls needs an end") in {(d.code, d.message) for d in migrated(rate).lost}
+
+
+def test_names_beside_a_table_of_sparsities_are_told() -> None:
+    text = prune().replace("final_sparsity: 0.8", 'final_sparsity: {0.8: ["re:bert.encoder.layer.0.*query.weight"]}')
+    assert only(migrated(text)) == ("E113", "names stand below `final_sparsity` already")
+
+
+@pytest.mark.parametrize("other", ["- text", "- {a: 1}", "- [1]"])
+def test_what_is_no_modifier_in_a_list_is_told(other: str) -> None:
+    code, message = only(migrated(prune() + f"      {other}\n"))
+    assert code == "E113" and message.endswith("is no modifier")
+
+
+def test_what_is_no_modifier_in_a_group_is_told() -> None:
+    text = one_shot().replace(
+        "        SparseGPTModifier:", "        WandaPruning: {sparsity: 0.5}\n        SparseGPTModifier:"
+    )
+    migration = migrated(text)
+    assert only(migration) == ("E113", "`WandaPruning` is no modifier")
+    assert migration.loader is not None and migration.loader.accepts is False
+
+
+@pytest.mark.parametrize(
+    ("targets", "ignore", "told"),
+    [
+        ("[Linear]", "lm_head", "lm_head"),
+        ("[Linear]", "re:.*lm_head$", "re:.*lm_head$"),
+        ("[Linear]", "re:.*lm_head", None),
+        ("[Linear]", "model.embed_tokens", None),
+        ("[LlamaDecoderLayer]", "lm_head", None),
+    ],
+)
+def test_ignored_names_that_the_tool_matches_with_no_layer_are_told(
+    targets: str, ignore: str, told: str | None
+) -> None:
+    text = one_shot(targets=targets).replace('["re:.*lm_head"]', f'["re:.*lm_head", "{ignore}"]')
+    found = [d.message for d in migrated(text).findings]
+    assert found == ([f"what `{told}` names stays dense here"] if told else [])
+
+
+@pytest.mark.parametrize(("end", "held"), [("end: -1", True), ("", True), ("end: 2", False)])
+def test_zeros_that_grew_again_after_an_epoch_are_not_held(end: str, held: bool) -> None:
+    text = f"""
+      a_stage:
+        a_modifiers:
+          ConstantPruningModifier:
+            targets: ["re:.*(q|k)_proj.weight"]
+            start: 0
+            {end}
+    """
+    found = [d.message for d in migrated(text).lost]
+    assert found == ([] if held else ["zeros are held to the stage's end, and grew again after this epoch"])
+
+
+def test_a_variable_in_percent_is_no_ratio_itself() -> None:
+    text = (
+        prune()
+        .replace("final_sparsity: 0.8", "final_sparsity: eval(percent / 100)")
+        .replace("    modifiers:", "    percent: 80\n    modifiers:")
+    )
+    assert "sparsity = cubic(5% -> 80%" in recipe(text)
