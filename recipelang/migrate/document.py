@@ -302,11 +302,11 @@ class _Reader:
             self._modifier(name, span, value, stage, key)
 
     def _no_modifier(self, what: str, at: Span) -> None:
-        self.document.refused.append(f"`{what}` is no modifier")
-        notes = ("a group holds modifiers alone, and loaders stopped at anything else",)
+        self.document.refused.append(f"`{what}` is not a modifier")
+        notes = ("a group holds only modifiers; loaders stopped at anything else",)
         help = ("take it out, or write the modifier's whole name",)
         label = self.document.label(at)
-        self.found.add(Diagnostic("E113", f"`{what}` is no modifier", label, notes=notes, help=help))
+        self.found.add(Diagnostic("E113", f"`{what}` is not a modifier", label, notes=notes, help=help))
 
     def _silent(self, what: str, at: Span) -> None:
         notes = ("its last loader took no modifiers from it, without a word; here they are read as they were meant",)

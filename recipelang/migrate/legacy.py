@@ -236,7 +236,7 @@ def _prune(a: Arguments, stage: Stage, method: str) -> None:
             continue
         if window.start is None and first.value != last.value and (at := a.epoch("start_epoch")) is not None:
             message = f"a ramp from epoch {fraction(at.value or Fraction(0))} is not carried over"
-            help = "write `start_epoch: 0`; the loader had gone a part of the way at the first step"
+            help = "write `start_epoch: 0`; the loader had already done part of the ramp at the first step"
             a.refuse("start_epoch", message, help)
         ramp = Sparsity(shape, first, last, window, every, power)
         ramp = _checked(a, ramp, pattern)

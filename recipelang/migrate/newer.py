@@ -25,8 +25,8 @@ _LEFT_OUT = (
 )
 _LAYERS = "it named the layers that are calibrated one after another; here they are the model's own"
 _DOTTED = (
-    "since February 2025 llm-compressor asks for a linear layer by its name and a dot, which this does not match, "
-    "and prunes it"
+    "since February 2025 llm-compressor matches a linear layer by its name and a dot; this does not match, so the "
+    "layer is pruned"
 )
 
 
@@ -152,7 +152,7 @@ def constant(a: Arguments, stage: Stage) -> None:
         and (ends.value is None or ends.value >= 0)
         and (length is None or ends.value is None or ends.value < length)
     ):
-        help = "take `end` out where it is the end of the training; else end the stage there"
+        help = "if it is the end of the training, take `end` out; otherwise end the stage there"
         a.refuse("end", "zeros are held to the stage's end, and grew again after this epoch", help)
     a.idle(("update",), "the zeros were read again, and were the same")
     a.idle(("index", "group"), "it only names the modifier")

@@ -124,7 +124,7 @@ class _Composer:
             ended = False
             for event in yaml.parse(text, Loader=yaml.SafeLoader):
                 if ended and isinstance(event, yaml.NodeEvent) and getattr(event, "value", None) != "":
-                    why = ("the loaders took one document of a file",)
+                    why = ("the loaders read only one document of a file",)
                     raise self._error("E110", "a second document begins here", self._span(event), why)
                 ended = ended or isinstance(event, yaml.DocumentEndEvent)
                 if not ended:
@@ -142,7 +142,7 @@ class _Composer:
 
     def _take(self, event: Any) -> None:
         if (tag := getattr(event, "tag", None) or "").startswith(_OF_YAML) and tag.removeprefix(_OF_YAML) not in _TYPES:
-            why = ("the loaders made no objects of a file's choice",)
+            why = ("the loaders create no objects that a file asks for",)
             raise self._error(
                 "E110", f"the tag `!!{tag.removeprefix(_OF_YAML)[:60]}` is not read", self._span(event), why
             )
@@ -190,7 +190,7 @@ class _Composer:
         found: dict[str, Entry] = {}
         for one in maps:
             if not isinstance(one, Map):
-                raise self._error("E110", "`<<` takes mappings alone", key.span)
+                raise self._error("E110", "`<<` takes only mappings", key.span)
             found = {**{entry.key: entry for entry in one.entries}, **found}
         return found
 

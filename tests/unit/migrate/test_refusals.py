@@ -395,7 +395,7 @@ def test_names_beside_a_table_of_sparsities_are_told() -> None:
 @pytest.mark.parametrize("other", ["- text", "- {a: 1}", "- [1]"])
 def test_what_is_no_modifier_in_a_list_is_told(other: str) -> None:
     code, message = only(migrated(prune() + f"      {other}\n"))
-    assert code == "E113" and message.endswith("is no modifier")
+    assert code == "E113" and message.endswith("is not a modifier")
 
 
 def test_what_is_no_modifier_in_a_group_is_told() -> None:
@@ -403,7 +403,7 @@ def test_what_is_no_modifier_in_a_group_is_told() -> None:
         "        SparseGPTModifier:", "        WandaPruning: {sparsity: 0.5}\n        SparseGPTModifier:"
     )
     migration = migrated(text)
-    assert only(migration) == ("E113", "`WandaPruning` is no modifier")
+    assert only(migration) == ("E113", "`WandaPruning` is not a modifier")
     assert migration.loader is not None and migration.loader.accepts is False
 
 
