@@ -173,6 +173,8 @@ def magnitude(a: Arguments, stage: Stage) -> None:
         a.refuse("scheduler_args", "arguments of a shape are not carried over")
     if not a.flag("leave_enabled", True):
         a.refuse("leave_enabled", "masks stay in force here", "add a stage with `method = release`")
+    elif window.end is not None and not a.has("leave_enabled"):
+        a.note("end", "masks stay in force after this epoch", "the loader lifted them there, if it trained on")
     if shape not in ("linear", "cubic"):
         return a.refuse("update_scheduler", f"the shape `{shape}` is not carried over", "`linear` and `cubic` are")
     if first is None or last is None or pattern is None or targets is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -49,6 +49,12 @@ def convert(recipe: Recipe, beside: Path) -> str:
     return "".join([*_head(recipe, facts), *blocks])
 
 
+_COUNTED, _FETCH = (
+    "these layers are counted in the model, and it is not here",
+    "fetch it, or name a folder: `-p base=DIR`",
+)
+
+
 def _facts(recipe: Recipe, beside: Path) -> ModelFacts:
     """The model itself where it lies here, else the usual one of the family that such tools prune."""
     try:
@@ -56,8 +62,7 @@ def _facts(recipe: Recipe, beside: Path) -> ModelFacts:
     except (RecipeError, OSError):
         layered = next((p for s in recipe.stages for p in s.prunes if _counts_layers(p.targets)), None)
         if layered is not None:
-            help = "fetch it, or name a folder: `-p base=DIR`"
-            raise fail("E115", "these layers are counted in the model, and it is not here", help=help) from None
+            raise fail("E115", _COUNTED, help=_FETCH) from None
         return ModelFacts(
             Path(), "llama", "causal_lm", {}, names.matrices(names.reference("llama", task="causal_lm")), ()
         )
@@ -140,6 +145,8 @@ def _modifier(recipe: Recipe, prune: PruneSpec, path: str, later: bool, facts: M
         if later:
             values["preserve_sparsity_mask"] = True
     targets = [t.name for t in chosen]
+    if facts.path == Path() and not _in_every_layer(targets, facts.layers):  # the usual model has layers of its own
+        raise RecipeError(Diagnostic("E115", _COUNTED, recipe.label(f"{path}.targets"), help=(_FETCH,)))
     if ignore := _all_but(set(targets), facts):
         values |= {"targets": ["Linear"], "ignore": ignore}
     else:
@@ -167,6 +174,12 @@ def _ignored(name: str, chosen: set[str]) -> str:
     if any(re.match(pattern, c.removesuffix("weight")) for c in chosen):
         pattern = rf"{re.escape(name)}\.?$"
     return f"re:{pattern}"
+
+
+def _in_every_layer(chosen: list[str], depth: int) -> bool:
+    """Whether what is chosen of one layer is chosen of all, as names like `model.layers.0.**` do not say."""
+    parts = Counter((match[1], match[3]) for name in chosen if (match := _IN_LAYER.fullmatch(name)))
+    return set(parts.values()) <= {depth}
 
 
 def _patterns(chosen: list[str], depth: int) -> list[str]:

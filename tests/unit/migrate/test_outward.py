@@ -236,8 +236,16 @@ def test_what_it_cannot_do_is_refused(part: str) -> None:
     assert [d.code for d in error.value.diagnostics] == ["E115"]
 
 
-def test_layers_are_not_guessed() -> None:
-    body = "stage sparse { mode = one_shot\n prune w { targets = @linear & layers(0..3), method = wanda, sparsity = 50% } }"
+@pytest.mark.parametrize(
+    "targets",
+    [
+        "@linear & layers(0..3)",
+        '"model.layers.0.**.weight" & @linear',
+        '(@linear & @decoder) except "model.layers.0.mlp.**"',
+    ],
+)
+def test_layers_are_not_guessed(targets: str) -> None:
+    body = f"stage sparse {{ mode = one_shot\n prune w {{ targets = {targets}, method = wanda, sparsity = 50% }} }}"
     with pytest.raises(RecipeError, match="E115: these layers are counted"):
         to_llm_compressor.convert(checked(body), Path())
 

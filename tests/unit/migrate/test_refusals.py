@@ -446,3 +446,15 @@ def test_a_variable_in_percent_is_no_ratio_itself() -> None:
         .replace("    modifiers:", "    percent: 80\n    modifiers:")
     )
     assert "sparsity = cubic(5% -> 80%" in recipe(text)
+
+
+@pytest.mark.parametrize(("more", "told"), [("", True), ("leave_enabled: true", False)])
+def test_masks_that_were_lifted_at_their_end_are_told(more: str, told: bool) -> None:
+    text = f"""
+      a_stage:
+        a_modifiers:
+          MagnitudePruningModifier:
+            {{init_sparsity: 0, final_sparsity: 0.5, start: 0, end: 2, targets: [Linear]{more and ", " + more}}}
+    """
+    found = [d.message for d in migrated(text).findings]
+    assert ("masks stay in force after this epoch" in found) == told
