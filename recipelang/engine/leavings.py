@@ -9,6 +9,7 @@ import os
 import re
 from pathlib import Path
 
+from recipelang.plan.belongings import belongs
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.storage.reading import Unreadable, Why, read_object
@@ -29,6 +30,8 @@ _OURS = re.compile(
     r"|tensorboard/events\.out\.tfevents\.[\d.]+|plots/[\w -]+\.(?:svg|png)"
     rf"|(?:export|stages/[^/]+)/(?:{_MODEL})"
 )
+#: the model of a stage lies in a folder of its own
+_OF_STAGE = re.compile(r"stages/[^/]+/")
 _LISTED = 12
 
 
@@ -42,7 +45,8 @@ def files_of_a_run(out: Path) -> tuple[list[str], list[str]]:
         for name in (*names, *(b for b in below if (here / b).is_symlink())):
             path = here / name
             relative = path.relative_to(out).as_posix()
-            of_a_run = relative in listed or _OURS.fullmatch(relative) or any(is_part(p) for p in relative.split("/"))
+            of_a_run = bool(_OURS.fullmatch(relative)) or any(is_part(p) for p in relative.split("/"))
+            of_a_run = of_a_run or (relative in listed and written_by_runs(relative))
             (ours if of_a_run and not path.is_symlink() else others).append(relative)
     return sorted(ours), sorted(others)
 
@@ -55,6 +59,11 @@ def check_no_links(out: Path) -> None:
             if path.is_symlink():
                 relative = path.relative_to(out).as_posix()
                 raise Unreadable(path, Why.LINK).coded("E139", name=line_of(relative))
+
+
+def written_by_runs(name: str) -> bool:
+    """Whether a run writes files of this path: what it makes, and all that belongs to the model it began from."""
+    return bool(_OURS.fullmatch(name)) or belongs(_OF_STAGE.sub("", name))
 
 
 def check_only_a_run(out: Path) -> None:

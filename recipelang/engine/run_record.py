@@ -30,11 +30,18 @@ def body(plan: Plan, status: str, digest: str, around: Mapping[str, Any], more: 
             "run": digest,
         },
         "seed": plan.seed,
-        "data": {d.label or "data": d.meaning.told() for d in plan.data},
-        "counted": {e.name: {"positive": e.positive, "null_threshold": e.null_threshold} for e in plan.evaluations},
+        **understood(plan),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "environment": dict(around),
         **more,
+    }
+
+
+def understood(plan: Plan) -> dict[str, Any]:
+    """What columns and labels were taken to mean, and what an evaluation counts by."""
+    return {
+        "data": {d.label or "data": d.meaning.told() for d in plan.data},
+        "counted": {e.name: {"positive": e.positive, "null_threshold": e.null_threshold} for e in plan.evaluations},
     }
 
 

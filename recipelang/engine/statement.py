@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from recipelang.engine.leavings import written_by_runs
 from recipelang.plan.types import Plan
 from recipelang.spec.canonical import digest
 from recipelang.storage.reading import Unreadable, read_object, read_text, sha256
@@ -111,11 +112,14 @@ def statement(
 
 
 def _files(out: Path) -> dict[str, str]:
-    """Path below the folder -> sha256, of all that the run has left; the statement itself is not there yet."""
+    """Path below the folder -> sha256, of all that the run has left and nothing else that somebody put there.
+
+    The statement itself is not there yet.
+    """
     found = {}
     for path in sorted(out.rglob("*")):
         name = path.relative_to(out).as_posix()
         later = name.split("/")[0] in _LATER or name.startswith("recipe/statement.") or "/.recipe" in f"/{name}"
-        if path.is_file() and not path.is_symlink() and not later:
+        if path.is_file() and not path.is_symlink() and not later and written_by_runs(name):
             found[name] = sha256(path, inside=out)
     return found

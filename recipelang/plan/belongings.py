@@ -23,9 +23,14 @@ NEVER = (
 
 def belongings(folder: Path) -> list[str]:
     """Their paths in the folder, in order."""
-    found = [p for p in folder.iterdir() if any(fnmatch(p.name.lower(), pattern) for pattern in PATTERNS)]
-    for name in FOLDERS:
-        if (folder / name).is_dir():
-            found += (folder / name).glob("*.jinja")
-    kept = (p for p in found if p.is_file() and p.suffix.lower() not in NEVER)
-    return sorted(p.relative_to(folder).as_posix() for p in kept)
+    found = [p for name in ("", *FOLDERS) if (folder / name).is_dir() for p in (folder / name).iterdir()]
+    names = ((p, p.relative_to(folder).as_posix()) for p in found)
+    return sorted(name for p, name in names if belongs(name) and p.is_file())
+
+
+def belongs(name: str) -> bool:
+    """Whether a file at this path in a model folder is passed on with the model."""
+    folder, _, last = name.lower().rpartition("/")
+    if folder:
+        return folder in FOLDERS and last.endswith(".jinja")
+    return any(fnmatch(last, pattern) for pattern in PATTERNS) and not last.endswith(NEVER)

@@ -101,3 +101,9 @@ def _group(blocks: Sequence[Asked], tensors: Sequence[TensorFact]) -> GroupPlan:
         learning_rate=next((b.learning_rate for b in blocks if b.learning_rate is not None), None),
         weight_decay=next((b.weight_decay for b in blocks if b.weight_decay is not None), None),
     )
+
+
+def doubles(value: object) -> float | tuple[float, ...]:
+    if isinstance(value, tuple):
+        return tuple(float(v) for v in value)
+    return float(value)  # type: ignore[arg-type]

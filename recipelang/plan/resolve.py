@@ -300,7 +300,7 @@ class Resolver(Context):
             micro_batch=micro,
             accumulation=spec.batch // micro,
             optimizer=spec.optimizer.name,
-            optimizer_args={n: _double(v) for n, v in spec.optimizer.arguments if n != "no_decay"},
+            optimizer_args={n: controls.doubles(v) for n, v in spec.optimizer.arguments if n != "no_decay"},
             undecayed=controls.undecayed(spec.optimizer, self.facts, groups),
             learning_rate=rate,
             clip=None if spec.clip is None else float(spec.clip),
@@ -606,9 +606,3 @@ def _same_order(teacher: Sequence[str], student: Sequence[str]) -> None:
         notes = [f"teacher {', '.join(teacher)}; student {', '.join(student)}"]
         help = "choose a teacher that was trained on this data"
         raise fail("E080", "teacher and student have their labels in another order", help=help, notes=notes)
-
-
-def _double(value: object) -> float | tuple[float, ...]:
-    if isinstance(value, tuple):
-        return tuple(float(v) for v in value)
-    return float(value)  # type: ignore[arg-type]

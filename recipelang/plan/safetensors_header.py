@@ -109,10 +109,15 @@ def read_folder(folder: Path) -> dict[str, Entry]:
                 why = f"`{found[tensor].file}` and `{name}` both hold `{tensor}`"
                 raise _damaged(folder / INDEX, why)
             found[tensor] = entry
-    listed = set(_weight_map(folder / INDEX))
+    places = _weight_map(folder / INDEX)
+    listed = set(places)
     if odd := sorted(listed.symmetric_difference(found)):
         why = "no file holds it" if odd[0] in listed else f"`{found[odd[0]].file}` holds it"
         raise _damaged(folder / INDEX, f"it {'lists' if odd[0] in listed else 'does not list'} `{odd[0]}`, and {why}")
+    for tensor, entry in found.items():
+        if places[tensor] != entry.file:
+            why = f"it says that `{places[tensor]}` holds `{tensor}`, and `{entry.file}` does"
+            raise _damaged(folder / INDEX, why)
     return found
 
 

@@ -8,11 +8,14 @@ task model's `named_parameters()`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from recipelang.schedules.kinds import SHAPES
 from recipelang.tasks.meaning import Meaning
 
 #: 1.1: rates are read at the start of their step, weight decay spares norms and biases
@@ -101,6 +104,16 @@ class Segment(Frozen):
         default=None,
         description="steps between which it goes from `start` to `end`, where they are not `first` and `last`",
     )
+
+    @model_validator(mode="after")
+    def _has_values(self) -> Self:
+        """At every step: a plan is also read from folders that others made."""
+        whole = self.whole is None or self.whole[0] < self.whole[1]
+        cycles = all(a < b for a, b in pairwise((self.first - 1, *self.cycles, self.last + 1)))
+        known = self.shape in SHAPES and (self.shape != "exponential" or (self.start > 0 and self.end > 0))
+        if not (known and whole and cycles and math.isfinite(self.start + self.end + (self.power or 0))):
+            raise ValueError("a schedule has no value at some step")
+        return self
 
 
 class Target(Frozen):
@@ -244,6 +257,12 @@ class StagePlan(Frozen):
     compile: bool = False
     compat: Literal["sparseml_1"] | None = Field(default=None, description="the tool whose clock this is")
     calibration: CalibrationPlan | None = Field(default=None, description="of a one-shot stage that needs data")
+
+    @model_validator(mode="after")
+    def _has_a_rate(self) -> Self:
+        if self.mode == "train" and not self.learning_rate:
+            raise ValueError(f"stage `{self.name[:80]}` trains, and has no learning rate")
+        return self
 
     @property
     def scheduled(self) -> tuple[PrunePlan, ...]:

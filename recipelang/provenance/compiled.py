@@ -9,13 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipelang.plan import counts, match as matching, schedule
+from recipelang.plan import compat, counts, match as matching, schedule
+from recipelang.plan.controls import doubles
 from recipelang.plan.facts import ModelFacts, read_model_facts
-from recipelang.plan.types import Plan
+from recipelang.plan.families import label_names
+from recipelang.plan.safetensors_header import read_folder
+from recipelang.plan.types import Plan, StagePlan
 from recipelang.source import Diagnostics, RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.spec import selector as sel
-from recipelang.spec.blocks import METRICS, PruneSpec
+from recipelang.spec.blocks import METRICS, PruneSpec, StageSpec
 from recipelang.spec.check import Recipe
 from recipelang.spec.claims import selectors
 from recipelang.spec.methods import METHODS
@@ -76,6 +79,7 @@ def check_plan(plan: Plan, recipe: Recipe, again: Compiled) -> None:
         raise _differs("protected tensors")
     for spec in recipe.stages:
         stage = stages[spec.name]
+        _check_stage(stage, spec, recipe.seed)
         if [p.name for p in stage.prunes] != [p.name for p in spec.prunes]:
             raise _differs(f"prune blocks of `{spec.name}`")
         for asked, block in zip(spec.prunes, stage.prunes, strict=True):
@@ -94,10 +98,49 @@ def check_plan(plan: Plan, recipe: Recipe, again: Compiled) -> None:
         raise _differs("evaluations")
     if (plan.name, plan.model.task, plan.seed) != (recipe.name, recipe.model.task, recipe.seed):
         raise _differs("name, task or seed")
+    for data in plan.data:
+        asked_of = recipe.data[data.label]
+        given = (asked_of.config, asked_of.samples, asked_of.shuffle, asked_of.group_by_length, asked_of.seed)
+        if given != (data.config, data.samples, data.shuffle, data.group_by_length, data.seed):
+            raise _differs("how data are read")
+        if asked_of.max_length not in (None, data.max_length) or data.stride > asked_of.stride:
+            raise _differs("lengths of inputs")
+    if plan.model.labels and plan.model.labels != label_names(again.facts.config):
+        raise _differs("classes", "`config.json`")
 
 
-def _differs(what: str) -> RecipeError:
-    return fail("E138", f"`recipe/plan.json` differs from the recipe in {line_of(what)}", help=_HELP)
+def _check_stage(stage: StagePlan, spec: StageSpec, seed: int) -> None:
+    """What steers training, where the recipe alone decides it."""
+    mode = (spec.mode, spec.data, seed if spec.seed is None else spec.seed, spec.precision, spec.compat)
+    if (stage.mode, stage.data, stage.seed, stage.precision, stage.compat) != mode:
+        raise _differs(f"mode, data, seed or precision of `{spec.name}`")
+    if spec.mode != "train" or spec.batch is None or spec.learning_rate is None:
+        return
+    clock = schedule if spec.compat is None else compat
+    rate = clock.segments(spec.learning_rate, stage.steps, stage.steps_per_epoch, None, Diagnostics())
+    clip = None if spec.clip is None else float(spec.clip)
+    micro = spec.micro_batch or spec.batch
+    told = (stage.steps, stage.batch, stage.micro_batch, stage.accumulation, stage.clip, stage.learning_rate)
+    if told != (
+        spec.length.in_steps(stage.steps_per_epoch), spec.batch, micro, spec.batch // micro, clip, tuple(rate)
+    ):  # fmt: skip
+        raise _differs(f"steps, batch, clip or learning rate of `{spec.name}`")
+    arguments = {n: doubles(v) for n, v in spec.optimizer.arguments if n != "no_decay"}
+    if (stage.optimizer, dict(stage.optimizer_args)) != (spec.optimizer.name, arguments):
+        raise _differs(f"the optimizer of `{spec.name}`")
+
+
+def check_master(again: Compiled) -> None:
+    """E140 for weights of another type than those that a run trains and writes: `dtype = fp32` is all that there is."""
+    header = read_folder(again.facts.path)
+    for name in again.facts.stored.values():
+        if name in header and header[name].dtype != "F32":
+            notes = [f"its numbers are of type {line_of(header[name].dtype)}, and those of a run are F32"]
+            raise fail("E140", f"`{line_of(name)}` was converted after the run", notes=notes, help=_HELP)
+
+
+def _differs(what: str, than: str = "the recipe") -> RecipeError:
+    return fail("E138", f"`recipe/plan.json` differs from {than} in {line_of(what)}", help=_HELP)
 
 
 def wanted(plan: Plan, recipe: Recipe, again: Compiled) -> list[Wanted]:

@@ -13,20 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from recipelang import __version__
+from recipelang.engine.leavings import written_by_runs
 from recipelang.engine.records import read_plan, read_record
+from recipelang.engine.run_record import understood
+from recipelang.engine.statement import stamps
+from recipelang.plan.belongings import belongings
+from recipelang.plan.facts import model_digest
 from recipelang.plan.types import FORMAT_VERSION, Plan
-from recipelang.provenance.carried import ORIGIN, PORTABLE, SPEC
+from recipelang.provenance.carried import ORIGIN, PORTABLE, SOURCES, SPEC
 from recipelang.provenance.checks import Verified
-from recipelang.provenance.compiled import Compiled, check_plan, compiled
+from recipelang.provenance.compiled import Compiled, check_master, check_plan, compiled
 from recipelang.provenance.recheck import canonical, evaluated
 from recipelang.provenance.safe_json import link, parse_object, read_bytes
-from recipelang.provenance.stamp import recipe_stamp
+from recipelang.provenance.stamp import read_stamp
 from recipelang.provenance.statement import SIGNATURE, Statement, read_statement, statement_path
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.spec.canonical import digest
 from recipelang.spec.check import Recipe
 from recipelang.storage.reading import read_bytes as read_whole, sha256
+from recipelang.tasks import task_of
 
 #: not named by a statement, and yet read by those who load a folder, wherever they lie
 _LOADED = (
@@ -59,10 +65,13 @@ def verify_digests(folder: Path, done: Verified) -> Statement | None:
     done.run(1, "others", lambda: _others(folder, said, done))
     done.run(1, "recipe", lambda: _recipe(folder, said))
     done.run(1, "plan", lambda: _plan(folder, said, done))
+    done.run(1, "tokenizer", lambda: _tokenizer(folder, said))
     done.run(1, "record", lambda: _record(folder, said))
     done.run(1, "headers", lambda: _headers(folder, said))
     if (folder / "recipe" / "recipe.lock").exists() or said.digests.get("lock") is not None:
         done.run(1, "lock", lambda: _lock(folder, said))
+    if any(n.startswith(f"recipe/{SOURCES}/") for n in said.files):
+        done.unchecked.append("what was typed")
     _drawn(folder, said, done)
     if said.predicate.get("rehearsal") is not None:
         steps = said.predicate["rehearsal"]
@@ -83,6 +92,11 @@ def _files(folder: Path, said: Statement) -> str:
                 bad.append(fail("E136", message, notes=["its sha256 differs"], help=_TAKE_AGAIN).diagnostics[0])
         except RecipeError as error:
             bad += error.diagnostics
+    for name in said.files:
+        if not written_by_runs(name):
+            notes = ["the statement names it, and no run writes such a file"]
+            message = f"`{line_of(name)}` is not of this run"
+            bad.append(fail("E136", message, notes=notes, help=_TAKE_AGAIN).diagnostics[0])
     for name in ("config.json", "run.json", "recipe/plan.json", f"recipe/{PORTABLE}", f"recipe/{SPEC}"):
         if name not in said.files:
             bad.append(fail("E136", f"the statement does not name `{name}`", help=_CHANGED).diagnostics[0])
@@ -191,10 +205,38 @@ def _plan(folder: Path, said: Statement, done: Verified) -> str:
         raise _other("`recipe/plan.json` and the statement differ in whether this was a rehearsal")
     if plan.model.digest != said.digests.get("model"):
         raise _other("`recipe/plan.json` starts from another model than the statement names")
+    if not {s.digest for d in plan.data for s in d.splits.values() if s.digest} <= {
+        *said.predicate["contents"].values()
+    }:
+        raise _other("`recipe/plan.json` reads other data than the statement names")
     recipe = recipe_of(folder)
     again = compiled_of(folder)
     check_plan(plan, recipe, again)
+    check_master(again)
     return f"as compiled again on this model: {len(again.facts.tensors)} tensors, {len(again.never)} protected"
+
+
+def _tokenizer(folder: Path, said: Statement) -> str:
+    """It can be read; and with all else that is passed on as it is, it is the base model's, where that is here."""
+    plan = plan_of(folder)
+    for name in said.subjects:
+        inside(folder, name)
+    task_of(plan.model.task).load_tokenizer(folder)
+    base = Path(plan.model.path)
+    if not is_base(base, said):
+        return "can be read"
+    for name in belongings(base):
+        if sha256(base / name) != said.files.get(name):
+            raise fail("E136", f"`{line_of(name)}` is not that of the base model", help=_TAKE_AGAIN)
+    return "as the base model has it"
+
+
+def is_base(folder: Path, said: Statement) -> bool:
+    """Whether the model that a run began from lies in this folder."""
+    try:
+        return folder.is_dir() and model_digest(folder) == said.digests.get("model")
+    except (RecipeError, OSError):
+        return False
 
 
 def _other(message: str) -> RecipeError:
@@ -204,11 +246,16 @@ def _other(message: str) -> RecipeError:
 def _record(folder: Path, said: Statement) -> str:
     """`run.json` and the statement tell of one run."""
     inside(folder, "run.json")
-    record = read_record(folder)
+    record, plan = read_record(folder), plan_of(folder)
     p = said.predicate
     for field in ("status", "rehearsal", "seed", "time", "metrics", "claims", "environment"):
         if _plain(record.get(field)) != _plain(p.get(field)):
             raise _other(f"`run.json` and the statement differ in {field}")
+    if (p.get("seed"), p.get("stage_seeds")) != (plan.seed, {s.name: s.seed for s in plan.stages}):
+        raise _other("the statement and the plan differ in seeds")
+    for field, planned in understood(plan).items():
+        if _plain(record.get(field)) != _plain(planned):
+            raise _other(f"`run.json` and the plan differ in {field}")
     if any(record.get("digests", {}).get(k) != v for k, v in said.digests.items() if k not in ("lock", "event_log")):
         raise _other("`run.json` and the statement differ in their digests")
     events = {n: d for n, d in p["files"].items() if n.startswith("tensorboard/")}
@@ -230,11 +277,13 @@ def _headers(folder: Path, said: Statement) -> str:
     names = [n for n in said.subjects if n.endswith(".safetensors")]
     if not names:
         raise fail("E137", "the statement names no weights")
+    wanted = stamps(plan_of(folder), folder, said.digests["run"])
     for name in names:
-        stamp = recipe_stamp(inside(folder, name))
-        for key in ("spec", "run"):
-            if stamp.get(key) != said.digests[key]:
-                message = f"the header of `{line_of(name)}` names another {key}"
+        stamp = read_stamp(inside(folder, name))
+        told = {k for k in stamp if k.startswith("recipe.")}
+        for key in sorted(told | wanted.keys()):
+            if stamp.get(key) != wanted.get(key):
+                message = f"the header of `{line_of(name)}` names another {line_of(key.removeprefix('recipe.'))}"
                 raise fail("E138", message, help="the weights and the statement are of different runs")
     return f"{len(names)} weight file{'s' * (len(names) > 1)}, stamped with this run"
 
@@ -266,7 +315,9 @@ def _same_words(folder: Path, said: Statement, done: Verified) -> str:
 
     plan, record = plan_of(folder), read_record(folder)
     wanted: dict[str, str] = {}
-    if "README.md" in said.files:
+    if plan.export.card:
+        if "README.md" not in said.files:
+            raise fail("E136", "the statement does not name `README.md`", help=_CHANGED)
         wanted["README.md"] = card(plan, record, folder)
     if os.path.lexists(folder / _PAGE):
         wanted[_PAGE] = text(folder, plan)

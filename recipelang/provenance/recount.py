@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from recipelang.engine.records import Measurements
-from recipelang.plan.facts import model_digest, read_model_facts
+from recipelang.plan.facts import read_model_facts
 from recipelang.plan.weights import check_weights
 from recipelang.plan.zeros import Counted, Pattern, count, stored_zeros
 from recipelang.provenance.checks import Verified
 from recipelang.provenance.compiled import Compiled, wanted
-from recipelang.provenance.contents import compiled_of, inside, plan_of, recipe_of
+from recipelang.provenance.contents import compiled_of, inside, is_base, plan_of, recipe_of
 from recipelang.provenance.statement import Statement
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.source.render import line_of
@@ -62,13 +62,19 @@ def _compare(counted: Mapping[str, Counted], predicate: Mapping[str, Any], again
         if one is None:
             bad.append(fail("E140", f"the weights lack `{line_of(name)}`").diagnostics[0])
         elif (one.zeros, one.size) != (numbers["zeros"], numbers["size"]):
-            message = f"`{line_of(name)}` has {one.zeros:,} zeros, but the statement claims {numbers['zeros']:,}"
+            here = f"{one.zeros:,} zeros of {one.size:,}"
+            claims = f"{numbers['zeros']:,} of {numbers['size']:,}"
+            message = f"`{line_of(name)}` has {here}, but the statement claims {claims}"
             bad.append(fail("E140", message, help=_OTHERS).diagnostics[0])
-    for name, patterns in predicate["patterns"].items():
+    kept_to: dict[str, list[str]] = {n: [] for n in claimed if n in counted and counted[n].patterns}
+    for name, patterns in {**kept_to, **predicate["patterns"]}.items():
         kept = {pattern_text(*p) for p in counted[name].patterns} if name in counted else set()
         if not set(patterns) <= kept:
             message = f"`{line_of(name)}` does not follow {line_of(', '.join(patterns))}, which the statement claims"
             bad.append(fail("E140", message).diagnostics[0])
+        elif more := kept - set(patterns):
+            message = f"the statement does not say that `{line_of(name)}` keeps to {', '.join(sorted(more))}"
+            bad.append(fail("E140", message, help="it was changed after the run").diagnostics[0])
     if bad:
         raise RecipeError(bad)
 
@@ -117,7 +123,7 @@ def _never(folder: Path, said: Statement, again: Compiled, measured: Measurement
         return "the recipe protects nothing"
     plan = plan_of(folder)
     base = Path(plan.model.path)
-    if plan.model.drop is not None or not base.is_dir() or _digest(base) != said.digests.get("model"):
+    if plan.model.drop is not None or not is_base(base, said):
         done.unchecked.append("zeros of protected tensors before the run (its base model is not here)")
         return f"{len(again.never)} protected tensors gained no zeros, by the zeros that the statement says they had"
     for name, zeros in _zeros_before(base, plan.model.task, plan.model.labels).items():
@@ -125,13 +131,6 @@ def _never(folder: Path, said: Statement, again: Compiled, measured: Measurement
             message = f"`{line_of(name)}` had {zeros:,} zeros before the run, but the statement claims {before[name]:,}"
             raise fail("E140", message, help="the statement was changed after the run")
     return f"{len(again.never)} protected tensors gained no zeros"
-
-
-def _digest(base: Path) -> str:
-    try:
-        return model_digest(base)
-    except (RecipeError, OSError):
-        return ""
 
 
 def _zeros_before(base: Path, task: str, labels: tuple[str, ...]) -> dict[str, int]:

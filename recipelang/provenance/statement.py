@@ -65,6 +65,8 @@ def parse_statement(data: bytes) -> Statement:
         name = subject.get("name") if isinstance(subject, dict) else None
         if not isinstance(digest, dict) or not isinstance(name, str) or name in named:
             raise _damaged("a subject has no name of its own, or no digest")
+        if digest.keys() - {"sha256"}:
+            raise _damaged(f"`{line_of(name[:60])}` has more digests than the sha256, and no run writes them")
         named[name] = digest.get("sha256")  # type: ignore[assignment]
     _check(predicate)
     for name, digest in (*named.items(), *predicate["files"].items()):
@@ -87,6 +89,8 @@ def plain(name: str) -> bool:
 
 def _check(predicate: dict[str, Any]) -> None:
     """Types of all that is used; numbers within what they count."""
+    if predicate.get("format_version") != "1.0":
+        raise _damaged("it is of another format, or does not say of which")
     for key in ("digests", "parameters", "contents", "environment", "metrics", "tensors", "patterns", "never", "files"):
         if not isinstance(predicate.get(key), dict):
             raise _damaged(f"`{key}` is missing")

@@ -162,6 +162,19 @@ def test_bad_index_of_shards(model, index, said):
     refused("E076", "`model.safetensors.index.json` is damaged", said)
 
 
+def test_index_that_names_another_file(model):
+    from safetensors.numpy import load_file, save_file
+
+    tensors = load_file(model / SAFETENSORS)
+    (model / SAFETENSORS).unlink()
+    first, *others = sorted(tensors)
+    save_file({first: tensors[first]}, model / "1.safetensors")
+    save_file({n: tensors[n] for n in others}, model / "2.safetensors")
+    places = dict.fromkeys(others, "2.safetensors") | {first: "1.safetensors", others[0]: "1.safetensors"}
+    (model / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}), "utf-8")
+    refused("E076", "`model.safetensors.index.json` is damaged", "it says that `1.safetensors` holds")
+
+
 def test_weights_that_are_a_folder(model):
     (model / SAFETENSORS).unlink()
     (model / SAFETENSORS).mkdir()

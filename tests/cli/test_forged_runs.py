@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from tests.cli.command import command
 from tests.cli.test_provenance import STATEMENT, here, made, rewrite  # noqa: F401 (fixtures)
@@ -189,7 +191,96 @@ def other_curves(out: Path) -> None:
     refit(out)
 
 
+def listed(name: str) -> Callable[[Path], None]:
+    """As `added`, and named by the statement as well."""
+
+    def add(out: Path) -> None:
+        added(name)(out)
+        refit(out, lambda b: b["predicate"]["files"].update({name: ""}))
+
+    return add
+
+
+def planned(change: Callable[[dict], object]) -> Callable[[Path], None]:
+    def forge(out: Path) -> None:
+        rewrite(out / "recipe/plan.json", change)
+        refit(out)
+
+    return forge
+
+
+def told(change: Callable[[dict], object]) -> Callable[[Path], None]:
+    """In the statement alone."""
+    return lambda out: refit(out, lambda b: change(b["predicate"]))
+
+
+def stamped(key: str) -> Callable[[Path], None]:
+    """Other words of the same length in the header of the weights."""
+
+    def forge(out: Path) -> None:
+        path = out / "model.safetensors"
+        data = path.read_bytes()
+        (length,) = struct.unpack("<Q", data[:8])
+        header = json.loads(data[8 : 8 + length])
+        header["__metadata__"][key] = "x" * len(header["__metadata__"].get(key, "forged"))
+        text = json.dumps(header, ensure_ascii=False).encode("utf-8")
+        path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
+        refit(out)
+
+    return forge
+
+
+def other_seed(out: Path) -> None:
+    rewrite(out / "run.json", lambda b: b.update(seed=7))
+    refit(out, lambda b: b["predicate"].update(seed=7))
+
+
+def other_columns(out: Path) -> None:
+    rewrite(out / "run.json", lambda b: b.update(counted={}))
+    refit(out)
+
+
+def in_half_precision(out: Path) -> None:
+    path = out / "model.safetensors"
+    with safe_open(path, "np") as file:
+        tensors = {n: file.get_tensor(n).astype(np.float16) for n in file.keys()}  # noqa: SIM118
+        stamp = file.metadata()
+    save_file(tensors, path, stamp)
+    refit(out)
+
+
+def no_tokenizer(out: Path) -> None:
+    (out / "tokenizer.json").unlink()
+    refit(out, lambda b: b.update(subject=[s for s in b["subject"] if s["name"] != "tokenizer.json"]))
+
+
+def no_card(out: Path) -> None:
+    (out / "README.md").unlink()
+    refit(out, lambda b: b["predicate"]["files"].pop("README.md"))
+
+
 FORGED = {
+    "pickle that is listed": (listed("pytorch_model.bin"), "E136"),
+    "code that is listed": (listed("modeling_tiny.py"), "E136"),
+    "checkpoint that is listed": (listed("checkpoints/x.pt"), "E136"),
+    "another seed": (other_seed, "E138"),
+    "other seeds of stages": (told(lambda p: p.update(stage_seeds={})), "E138"),
+    "another format": (told(lambda p: p.update(format_version="2.0")), "E137"),
+    "counted by nothing": (other_columns, "E138"),
+    "another name in the header": (stamped("recipe.name"), "E138"),
+    "another recipe in the header": (stamped("recipe.source"), "E138"),
+    "more in the header": (stamped("recipe.certified"), "E138"),
+    "no format in the header": (stamped("format"), "E138"),
+    "half precision": (in_half_precision, "E140"),
+    "no tokenizer": (no_tokenizer, "E076"),
+    "no card": (no_card, "E136"),
+    "another batch": (planned(lambda p: p["stages"][0].update(batch=3, micro_batch=3)), "E138"),
+    "another rate": (planned(lambda p: p["stages"][0]["learning_rate"][0].update(start=0.5)), "E138"),
+    "a shape that nobody knows": (planned(lambda p: p["stages"][0]["learning_rate"][0].update(shape="x")), "E137"),
+    "no rate": (planned(lambda p: p["stages"][0].update(learning_rate=[])), "E137"),
+    "another optimizer": (planned(lambda p: p["stages"][0].update(optimizer_args={})), "E138"),
+    "another order": (planned(lambda p: p["data"][0].update(shuffle=False)), "E138"),
+    "other data": (planned(lambda p: p["data"][0]["splits"]["train"].update(digest="sha256:" + "0" * 64)), "E138"),
     "made dense, and what was counted emptied": (made_dense_and_emptied, "E140"),
     "made dense, and counted anew": (made_dense_and_counted, "E140"),
     "selection rewritten": (selection_rewritten, "E138"),
@@ -247,6 +338,16 @@ def test_the_last_line_says_what_was_not_checked(here: Path, made: Path):  # noq
         assert words in last, last
     shutil.rmtree(here / "model")
     assert "before the run" in command("verify", "out").out
+
+
+def test_a_tokenizer_is_the_base_models_where_that_is_here(here: Path, made: Path):  # noqa: F811
+    with_its_own_inputs(here, made)
+    with (here / "out/tokenizer.json").open("a", encoding="utf-8") as file:
+        file.write(" ")
+    refit(here / "out")
+    ended = command("verify", "out")
+    assert (ended.code, ended.codes) == (5, ["E136"])
+    assert "base model" in ended.err
 
 
 def test_evaluations_are_of_the_data_that_the_run_read(here: Path, made: Path):  # noqa: F811
