@@ -99,7 +99,7 @@ def test_card_has_front_matter_with_what_was_measured(here):
     values = {m["type"]: m["value"] for m in result["metrics"]}
     record = json.loads(Path("out/run.json").read_text("utf-8"))
     assert values == {m: record["metrics"][f"dev.{m}"] for m in ("f1", "exact_match")}
-    assert "f1 = 85 \\| <b>" in text and "Reported elsewhere" in text
+    assert "f1 = 85 \\| &lt;b&gt;" in text and "Reported elsewhere" in text
     assert 'recipe 1 "tiny"' in text
 
 
