@@ -22,7 +22,7 @@ from recipelang.spec.blocks import DataSpec
 from recipelang.spec.check import Recipe
 from recipelang.spec.references import is_split
 from recipelang.tasks import Features, task_of
-from recipelang.tasks.labels import differ, fits, say_nothing
+from recipelang.tasks.labels import differ, fits, fold, say_nothing
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.squad_format import overlap
 
@@ -58,7 +58,9 @@ def understand(
 
     parts = ["meaning", task_name, spec.config, wanted.model_dump()]
     known = _remembered(parts, list(splits.values()), _is_meaning, decide)
-    return Meaning.model_validate({k: dict(sorted(v.items())) if isinstance(v, dict) else v for k, v in known.items()})
+    found = Meaning.model_validate({k: dict(sorted(v.items())) if isinstance(v, dict) else v for k, v in known.items()})
+    _each_read_once(recipe, block, found)
+    return found
 
 
 def plan_data(
@@ -141,18 +143,32 @@ def _only_its_columns(recipe: Recipe, block: str, spec: DataSpec, task: str) -> 
             raise RecipeError(Diagnostic("E054", f"{task} reads no column `{name}`", at, help=help))
 
 
+def _each_read_once(recipe: Recipe, block: str, meaning: Meaning) -> None:
+    """E054 for a column that would be two things: a text that is its own label is learnt without learning anything."""
+    read: dict[str, str] = {}
+    for field, column in meaning.columns.items():
+        other = read.setdefault(column, field)
+        if other != field:
+            message = f"`{column[:40]}` is read as `{other}` and as `{field}`"
+            named = next((f for f in (field, other) if f"{block}.columns.{f}" in recipe.spans), field)
+            at = recipe.label(f"{block}.columns.{named}")
+            help = ("name another column for one of them",)
+            raise RecipeError(Diagnostic("E054", message, at, help=help))
+
+
 #: attributes of data that mean something for some tasks only
 _OF_TASKS = {
     "classes": ("sequence_classification", "token_classification"),
     "unlabelled": ("sequence_classification", "multiple_choice"),
     "positive": ("sequence_classification",),
     "answer_is": ("multiple_choice",),
+    "stride": ("question_answering",),
 }
 
 
 def _only_what_it_reads(recipe: Recipe, block: str, spec: DataSpec, task: str) -> None:
     for name, tasks in _OF_TASKS.items():
-        if getattr(spec, name) and task not in tasks:
+        if getattr(spec, name) != DataSpec.model_fields[name].default and task not in tasks:
             message = f"`{name}` does not apply to {task}"
             help = (f"take it out: it is for {' and '.join(tasks)}",)
             raise RecipeError(Diagnostic("E054", message, recipe.label(f"{block}.{name}"), help=help))
@@ -226,8 +242,14 @@ def with_labels(
     with at_label(_named_at(recipe, block, spec, split)):
         found = _remembered(parts, [where], _are_labels, names)
     data, own = tuple(found["names"]), label_names(facts.config)
+    if len(set(data)) < len(data):
+        twice = next(name for name in data if data.count(name) > 1)
+        help = "give every class a name of its own: `classes = [...]` in `data`"
+        at = recipe.label(f"{block}.classes") if spec.classes else _named_at(recipe, block, spec, split)
+        with at_label(at):
+            raise fail("E074", f"two classes are called `{twice[:40]}`", help=help)
     strange = next((name for name in data if fits(name, own) is None), None)
-    if strange is None and meaning.labels.get(split) == "both" and not all(n.casefold() in _folded(own) for n in data):
+    if strange is None and meaning.labels.get(split) == "both" and not all(fold(n) in _folded(own) for n in data):
         strange = next(name for name in data if name.isdecimal())  # among names, a number is one
     keeps = facts.has_head and strange is None
     if not keeps and not found["known"]:
@@ -244,7 +266,7 @@ def with_labels(
 
 
 def _folded(names: Sequence[str]) -> set[str]:
-    return {name.casefold() for name in names}
+    return {fold(name) for name in names}
 
 
 @dataclass(frozen=True)

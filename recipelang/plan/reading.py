@@ -20,6 +20,12 @@ def judge(recipe: Recipe, meanings: Mapping[str, Meaning], classes: ClassFacts, 
     for label, meaning in meanings.items():
         block = f"data.{label}" if label else "data"
         numbers = [split for split, form in meaning.labels.items() if form == "numbers"]
+        mixed = [split for split, form in meaning.labels.items() if form == "both"]
+        if mixed and not (classes.ordered and any(n.isdecimal() for n in names)):  # digits beside words are no places
+            message = f"labels of `{mixed[0]}` are numbers and names"
+            notes = ("which number is which name, nothing says",)
+            help = ("write them alike; if each is a class of its own, name all: `classes = [...]` in `data`",)
+            found.add(Diagnostic("E150", message, recipe.label(f"{block}.{mixed[0]}"), notes=notes, help=help))
         if numbers and not any(n.isdecimal() for n in names) and not places:
             message = f"`{numbers[0]}` has numeric labels, but the classes have names"
             notes = (f"the classes are {_listed(names)}; nothing says which number is which",)
@@ -78,7 +84,7 @@ def positive_class(asked: str | None, classes: ClassFacts) -> tuple[str | None, 
 
 
 def tell(recipe: Recipe, plan: DataPlan, found: Diagnostics) -> None:
-    """W145 for answers that no window holds, W146 for labels that stand for none."""
+    """W145 for answers that no window holds, W146 for labels that stand for none, W165 where the recipe's do not occur."""
     block = f"data.{plan.label}" if plan.label else "data"
     for split, count in plan.lost.items():
         s, fit = ("", "fits") if count == 1 else ("s", "fit")
@@ -95,6 +101,13 @@ def tell(recipe: Recipe, plan: DataPlan, found: Diagnostics) -> None:
         notes = (f"left out: {counts}",)
         message = f"examples labelled {shown} are left out"
         found.add(Diagnostic("W146", message, recipe.label(f"{block}.columns.label"), notes=notes, help=help))
+
+    unlabelled = recipe.data[plan.label].unlabelled
+    if unlabelled and not plan.meaning.left_out:
+        message = "no example has a label of `unlabelled`"
+        notes = (f"it names {_listed(tuple(unlabelled))}",)
+        help = ("write it as the data do, or take it out",)
+        found.add(Diagnostic("W165", message, recipe.label(f"{block}.unlabelled"), notes=notes, help=help))
 
 
 def null_threshold(e: EvaluateSpec, meaning: Meaning, task: str) -> float | None:

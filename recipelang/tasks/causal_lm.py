@@ -153,17 +153,16 @@ def _table(rows: Any, name: str, column: str | None) -> Table | list[str]:
 
 def _column(tables: Sequence[Table]) -> str:
     """`text`, or the only column of all splits that holds one."""
-    first = tables[0].rows[0] if tables[0].rows else {}
+    if not tables[0].rows or any("text" in row for table in tables for row in table.rows):
+        return "text"
+    first = tables[0].rows[0]
     strings = [key for key in meaning.common(tables) if isinstance(first[key], str)]
-    return strings[0] if "text" not in first and len(strings) == 1 else "text"
+    return strings[0] if len(strings) == 1 else "text"
 
 
 def _texts(table: Table, column: str) -> list[str]:
-    missing = next((row for row in table.rows if column not in row), None)
-    if missing is not None:
-        there = ", ".join(f"`{k}`" for k in missing)
-        help = 'say which one it is: `columns { text = "..." }` in `data`'
-        raise fail("E074", f"`{table.name}` has no column `{column}`", help=help, notes=[f"its columns are {there}"])
+    if any(column not in row for row in table.rows):
+        table.lacks(column, "text")
     return _sound([row[column] for row in table.rows], table.name)
 
 

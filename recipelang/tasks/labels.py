@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Literal
 
 from recipelang.source import fail
@@ -17,11 +19,15 @@ from recipelang.tasks.records import Table
 
 _MOST = 1000  # a column of free text is not one of labels
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
+_UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff]")  # of no width, and no part of any word
 _NO_CONSENSUS = "-"  # of SNLI and MNLI: those who were asked did not agree
 
 
 def label_text(table: Table, column: str, value: object, record: int, classes: Sequence[str] = ()) -> str:
-    """E075 for what is no label, -1 among it: public test sets hold it. E149 for a measured value, in every format."""
+    """E075 for what is no label, -1 among it: public test sets hold it. E149 for a measured value, in every format.
+
+    `classes` are those of the recipe: names of numbers from 0; where one is a number itself, labels are what is written.
+    """
     names = tuple(classes) or table.classes.get(column, ())
     number = _number(value)
     if isinstance(number, float) and not number.is_integer():
@@ -31,8 +37,11 @@ def label_text(table: Table, column: str, value: object, record: int, classes: S
     if isinstance(value, bool):
         return str(value).lower()
     if number is not None and number >= 0:
+        text = value.strip() if isinstance(value, str) and value.strip().isdecimal() else str(int(number))
         if not names:
-            return value.strip() if isinstance(value, str) and value.strip().isdecimal() else str(int(number))
+            return text
+        if any(name.isdecimal() for name in classes):
+            return _named(text, classes, f"record {record} of `{table.name}`")
         if number < len(names):
             return names[int(number)]
         help = f"name a class for every number: `classes` has {len(names)}"
@@ -40,20 +49,23 @@ def label_text(table: Table, column: str, value: object, record: int, classes: S
     if number is None and isinstance(value, str) and value.strip():
         return value.strip() if not classes else _named(value.strip(), classes, f"record {record} of `{table.name}`")
     shown = "null" if value is None else f"`{str(value)[:40]}`"
-    if isinstance(value, list | tuple | dict):
+    if not isinstance(value, str | int | float | Decimal | None):
         help = "a label is a single word or whole number"
         raise fail(
             "E075", f"record {record} of `{table.name}` has no single label", help=help, notes=[f"it is {shown}"]
         )
     help = f'name another split, or leave such examples out: `unlabelled = ["{written(value)[:40]}"]` in `data`'
-    raise fail("E075", f"record {record} of `{table.name}` has no label", help=help, notes=[f"`{column}` is {shown}"])
+    notes = [f"`{column}` is {shown}"]
+    if number is not None and number < 0:
+        notes.append("in public test sets such a number stands for no label; a class needs a word, or a number from 0")
+    raise fail("E075", f"record {record} of `{table.name}` has no label", help=help, notes=notes)
 
 
 def _named(label: str, classes: Sequence[str], where: str) -> str:
     """As the recipe writes it, whatever the case."""
     if label in classes:
         return label
-    place = next((i for i, name in enumerate(classes) if name.casefold() == label.casefold()), None)
+    place = next((i for i, name in enumerate(classes) if fold(name) == fold(label)), None)
     if place is None:
         near = closest(label, classes)
         help = f"did you mean `{near}`?" if near else "name every class in `classes`, or take `classes` out"
@@ -63,6 +75,8 @@ def _named(label: str, classes: Sequence[str], where: str) -> str:
 
 def _number(value: object) -> int | float | None:
     """Of numbers, and of text that is one; a decimal comma makes a fraction of it, whatever comes behind."""
+    if isinstance(value, Decimal):
+        value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, int):
@@ -101,15 +115,25 @@ def names_of(labels: Iterable[str], known: Sequence[str] = ()) -> tuple[str, ...
     return tuple(sorted(found, key=lambda n: (int(n), n) if numbers else n))  # type: ignore[arg-type, return-value]
 
 
+def fold(name: str) -> str:
+    """What two spellings of a name have in common: case, blanks, how accents are stored and what is unseen aside."""
+    return " ".join(
+        _UNSEEN.sub("", unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())).split()
+    )
+
+
 def differ(names: Sequence[str]) -> None:
-    """E151 where two of the names are one but for case."""
+    """E151 where two of the names are one but for case, or look alike."""
     folded: dict[str, str] = {}
     for name in names:
-        twin = folded.setdefault(name.casefold(), name)
+        twin = folded.setdefault(fold(name), name)
         if twin != name:
             shown = ", ".join(f'"{n}"' for n in names[:6])
             help = f"use one spelling everywhere, or list them as two classes: `classes = [{shown}]` in `data`"
-            raise fail("E151", f"labels differ only in case: `{twin[:40]}`, `{name[:40]}`", help=help)
+            if name.casefold() == twin.casefold():
+                raise fail("E151", f"labels differ only in case: `{twin[:40]}`, `{name[:40]}`", help=help)
+            notes = [f"they are {twin[:40]!a} and {name[:40]!a}"]
+            raise fail("E151", f"labels look alike: `{twin[:40]}`, `{name[:40]}`", help=help, notes=notes)
 
 
 def make_classes(names: Sequence[str], what: str) -> None:
@@ -126,9 +150,9 @@ def fits(label: str, names: Sequence[str]) -> int | None:
     """The class that a label means: by its name, whatever the case, or by its number where names are no numbers."""
     if label in names:
         return list(names).index(label)
-    folded = [n.casefold() for n in names]
-    if label.casefold() in folded:
-        return folded.index(label.casefold())
+    folded = [fold(n) for n in names]
+    if fold(label) in folded:
+        return folded.index(fold(label))
     if label.isdecimal() and int(label) < len(names) and not any(n.isdecimal() for n in names):
         return int(label)
     return None

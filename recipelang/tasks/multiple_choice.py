@@ -129,17 +129,22 @@ def _answers(tables: Sequence[Table], columns: Mapping[str, str], nothing: Seque
 
 
 def _place(said: str, way: Answers, texts: Sequence[str], keys: Sequence[str]) -> int | None:
-    """Of the choice that an answer names."""
+    """Of the one choice that an answer names."""
+    names, said = _names(way, texts, keys), said.upper() if way == "letter" else said
+    return names.index(said) if names.count(said) == 1 else None
+
+
+def _names(way: Answers, texts: Sequence[str], keys: Sequence[str]) -> list[str]:
+    """Of the choices, as answers may write them."""
     match way:
         case "key":
-            names: Sequence[str] = keys
+            return list(keys)
         case "letter":
-            names, said = [chr(ord("A") + i) for i in range(len(texts))], said.upper()
+            return [chr(ord("A") + i) for i in range(len(texts))]
         case "text":
-            names = [text.strip() for text in texts]
+            return [text.strip() for text in texts]
         case "place" | "number":
-            names = [str(i + (way == "number")) for i in range(len(texts))]
-    return list(names).index(said) if said in names else None
+            return [str(i + (way == "number")) for i in range(len(texts))]
 
 
 def open_split(
@@ -155,7 +160,8 @@ def open_split(
     named, there = dict(columns or {}), table.columns()
     usual = {"question": QUESTION, "context": CONTEXT, "answer": ANSWER}
     for field, column in decided.columns.items():
-        if field == "choices" and _numbered(column, there):
+        if field == "choices" and (numbered := _numbered(column, there)):
+            _without_gaps(table, numbered)
             continue
         if column not in there:
             if field == "answer" and "answer" not in named:
@@ -204,12 +210,22 @@ def _asked(table: Table, i: int) -> Iterator[dict[str, Any]]:
         yield {**rest, "question": question, "options": options, "answer": answer}
 
 
-def _numbered(prefix: str, there: Sequence[str]) -> list[str]:
+def _numbered(prefix: str, there: Sequence[str]) -> dict[str, int]:
     """`option1`, `option2` for `option`, in the order of their numbers; `answerA`, `answerB` for `answers`."""
-    found = [c for c in there if re.fullmatch(re.escape(prefix) + r"_?\d", c)]
+    found = {c: int(m[1]) for c in there if (m := re.fullmatch(re.escape(prefix) + r"_?(\d{1,4})", c))}
     if not found and prefix == "answers":
-        found = [c for c in there if re.fullmatch(r"answer_?[0-9A-E]", c)]
-    return sorted(found, key=lambda c: c[-1]) if len(found) > 1 else []
+        letters = {c: re.fullmatch(r"answer_?(\d|[A-E])", c) for c in there}
+        found = {c: int(m[1]) if m[1].isdigit() else ord(m[1]) - ord("@") for c, m in letters.items() if m}
+    return dict(sorted(found.items(), key=lambda item: item[1])) if len(found) > 1 else {}
+
+
+def _without_gaps(table: Table, columns: Mapping[str, int]) -> None:
+    """E074 for choices of which one is missing, or there twice: places and numbers would be of others."""
+    numbers = list(columns.values())
+    if numbers[0] > 1 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        help = "give all choices columns whose numbers, from 0 or 1, have no gap"
+        notes = [f"its choices are {', '.join(f'`{c}`' for c in list(columns)[:12])}"]
+        raise fail("E074", f"a column of choices is missing in `{table.name}`", help=help, notes=notes)
 
 
 def _example(table: Table, i: int, decided: Meaning) -> Example:
@@ -223,8 +239,10 @@ def _example(table: Table, i: int, decided: Meaning) -> Example:
     ways = (decided.answers,) if decided.answers else get_args(Answers)
     right = next((p for way in ways if (p := _place(said, way, texts, keys)) is not None), None)
     if right is None:
-        listed = keys or [str(n) for n in range(len(texts))]
-        notes = [f"`{answer}` is `{said[:40]}`", f"choices are {', '.join(f'`{k[:40]}`' for k in listed)}"]
+        notes = [f"`{answer}` is `{said[:40]}`", f"choices are {', '.join(f'`{k[:40]}`' for k in keys or texts)}"]
+        if any(said in _names(way, texts, keys) for way in ways):
+            what = f"the answer of record {i} of `{table.name}` names two choices"
+            raise fail("E075", what, help="give every choice a text of its own", notes=notes)
         if decided.answers and decided.answers != "key":
             notes = [notes[0], f"answers are read as the {decided.answers} of a choice"]
         help = "a split without answers cannot be trained or measured on"
@@ -260,7 +278,11 @@ def _choices(table: Table, i: int, column: str) -> tuple[tuple[str, ...], tuple[
         help = "give a list of strings, or `text` and `label` of each"
         raise fail("E075", f"the choices of record {i} of `{name}` are {type(given).__name__}, not a list", help=help)
     if given and all(isinstance(c, Mapping) and {"text", "label"} <= set(c) for c in given):
-        return tuple(sound_text(c["text"], where, name) for c in given), tuple(written(c["label"]) for c in given)
+        keys = [written(c["label"]) for c in given]
+        if (twice := next((key for key in keys if keys.count(key) > 1), None)) is not None:
+            help = "give every choice a key of its own"
+            raise fail("E075", f"two choices of record {i} of `{name}` have the key `{twice[:40]}`", help=help)
+        return tuple(sound_text(c["text"], where, name) for c in given), tuple(keys)
     return tuple(sound_text(c, where, name) for c in given), ()
 
 

@@ -114,10 +114,11 @@ def read(reference: str, split: str, columns: Mapping[str, str] | None, config: 
 def decide(splits: Mapping[str, Examples], wanted: Meaning) -> Meaning:
     """Columns have one name each; questions without an answer are counted."""
     flat = any(e.flat for e in splits.values())
+    fields = [f for f in FIELDS if f != "id" or any(e.flat and e.with_ids for e in splits.values())]
     none = {name: sum(not e.answers for e in examples) for name, examples in splits.items()}
     return wanted.model_copy(
         update={
-            "columns": {field: wanted.columns.get(field, field) for field in FIELDS} if flat else {},
+            "columns": {field: wanted.columns.get(field, field) for field in fields} if flat else {},
             "unused": tuple(dict.fromkeys(c for e in splits.values() for c in e.unused)),
             "unanswerable": none if any(none.values()) else {},
         }

@@ -37,6 +37,10 @@ class Table:
     def lacks(self, column: str, asked: str, usual: Sequence[str] = ()) -> NoReturn:
         """E074: `column` is not there; `asked` is what the recipe calls it."""
         there = self.columns()
+        if any(column in row for row in self.rows):
+            lacking = next(i for i, row in enumerate(self.rows) if column not in row)
+            message = f"record {lacking} of `{self.name}` has no `{column}`, and others have"
+            raise fail("E074", message, help="give it to every record, or take such records out")
         near = closest(column, there)
         help = f'say which one it is: `columns {{ {asked} = "..." }}` in `data`'
         notes = [f"its columns are {_listed(there)}"]
@@ -115,14 +119,18 @@ def _separated(path: Path, columns: Mapping[str, str]) -> list[Mapping[str, Any]
         header, body = numbers, lines
     else:
         body = lines[1:]
-    if len(set(header)) < len(header):
-        twice = next(c for c in header if header.count(c) > 1)
-        raise fail("E074", f"`{path.name}` has two columns `{twice[:40]}`", help="give every column a name of its own")
+    _differ(header, path)
     for index, line in enumerate(body):
         if len(line) != len(header):
             notes = [f"record {index} has {len(line)} columns, the first line {len(header)}"]
             raise fail("E074", f"`{path.name}` has lines of other lengths", help=_FORMATS, notes=notes)
     return [dict(zip(header, line, strict=True)) for line in body]
+
+
+def _differ(header: Sequence[str], path: Path) -> None:
+    if len(set(header)) < len(header):
+        twice = next(c for c in header if header.count(c) > 1)
+        raise fail("E074", f"`{path.name}` has two columns `{twice[:40]}`", help="give every column a name of its own")
 
 
 def _parquet(path: Path) -> Table:
@@ -131,6 +139,7 @@ def _parquet(path: Path) -> Table:
     from pyarrow import parquet
 
     try:
+        _differ(parquet.read_schema(path).names, path)  # type: ignore[no-untyped-call]
         table = parquet.read_table(path)  # type: ignore[no-untyped-call]
     except pyarrow.ArrowException as error:
         raise fail("E074", f"`{path.name}` is not a parquet file", notes=[str(error).splitlines()[0][:160]]) from None

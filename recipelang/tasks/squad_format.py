@@ -35,6 +35,7 @@ class Examples(tuple[Example, ...]):
 
     unused: tuple[str, ...] = ()  #: columns that are not read
     flat: bool = False  #: records, not SQuAD's own nesting
+    with_ids: bool = True  #: else ids are numbers of records
     marked: bool = False  #: `is_impossible` says which questions have no answer
 
 
@@ -66,6 +67,7 @@ def read_records(data: Any, name: str, columns: Mapping[str, str] | None = None)
         keys = dict.fromkeys(str(key) for row in data for key in row)
         examples.flat, examples.unused = True, tuple(key for key in keys if key not in read)
         examples.marked = _MARK in keys
+        examples.with_ids = named.get("id", "id") in keys
     else:
         found = ", ".join(f"`{k}`" for k in list(data)[:8]) if isinstance(data, dict) else type(data).__name__
         raise fail(
@@ -93,11 +95,15 @@ def _nested(articles: list[Any], name: str) -> Iterator[Example]:
         for article in articles:
             for paragraph in article["paragraphs"]:
                 for qa in paragraph["qas"]:
+                    id, question, context = qa["id"], qa["question"], paragraph["context"]
+                    if "answers" not in qa and qa.get(_MARK) is not True:
+                        help = "write `answers: []` of a question without an answer, or name a split that has them"
+                        raise fail("E075", f"question `{id}` of `{name}` has no `answers`", help=help)
                     answers = qa.get("answers", [])
                     yield _example(
-                        qa["id"],
-                        qa["question"],
-                        paragraph["context"],
+                        id,
+                        question,
+                        context,
                         [a["text"] for a in answers],
                         [a["answer_start"] for a in answers],
                         name,
@@ -160,7 +166,7 @@ def _example(
             found = "null" if value is None else "broken text" if isinstance(value, str) else type(value).__name__
             help = f"{what} is {found}: make it a string, or take the question out"
             raise fail("E075", f"question `{id}` of `{name}` is not all text", help=help)
-    if not all(isinstance(x, int) for x in starts) or len(starts) != len(texts):
+    if not all(isinstance(x, int) and not isinstance(x, bool) for x in starts) or len(starts) != len(texts):
         help = "give each answer its `answer_start`: where it begins in the passage, in characters"
         raise fail("E075", f"question `{id}` of `{name}` has answers without an offset", help=help)
     if impossible is not None and impossible not in (True, False):

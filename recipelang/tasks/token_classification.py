@@ -112,6 +112,9 @@ def _listed(table: Table, i: int, column: str) -> Sequence[Any]:
     """A list, or in a table of texts what white space separates."""
     value = table.rows[i].get(column)
     if isinstance(value, str):
+        if len(value) > 2 and value.startswith("['") and value.endswith("']"):
+            help = "write the words with spaces between them, or the records to `.jsonl`"
+            raise fail("E075", f"`{column}` of record {i} of `{table.name}` is a list written as text", help=help)
         return value.split()
     if not isinstance(value, Sequence):
         found = "null" if value is None else type(value).__name__

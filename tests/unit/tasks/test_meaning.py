@@ -1,6 +1,8 @@
 """What columns, labels and answers mean, decided over all splits together."""
 
+import datetime
 import json
+from decimal import Decimal
 
 import pytest
 
@@ -12,8 +14,9 @@ from recipelang.tasks import (
     sequence_classification as sc,
     token_classification as tc,
 )
-from recipelang.tasks.labels import differ, positive
+from recipelang.tasks.labels import differ, fits, label_text, positive
 from recipelang.tasks.meaning import Meaning
+from recipelang.tasks.records import Table
 
 
 def decided(task, folder, wanted=None, **splits):
@@ -297,3 +300,108 @@ def test_letters_are_letters_in_either_case(tmp_path):
     rows = [{"question": "q", "choices": ["x", "y"], "answer": a} for a in ("a", "B")]
     meaning, found = decided(mc, tmp_path, train=rows)
     assert (meaning.answers, [e.answer for e in found["train"]]) == ("letter", [0, 1])
+
+
+@pytest.mark.parametrize("other", ["cafe\u0301", "Cafe\u0301", "caf\u00e9\u200b", "\ufeffcaf\u00e9", " caf\u00e9"])
+def test_labels_that_look_alike_are_one_label_or_refused(tmp_path, other):
+    rows = [{"text": "a", "label": label} for label in ("caf\u00e9", "bar", other)]
+    _, found = decided(sc, tmp_path, train=rows)
+    names = sc.label_names(found["train"])
+    if len(names) > 2:
+        assert refusal(lambda: differ(names))[0] == "E151"
+    assert fits(other, ("bar", "caf\u00e9")) == 1
+
+
+def test_labels_that_look_alike_are_told_as_they_are_stored():
+    assert "'cafe\\u0301' and 'caf\\xe9'" in refusal(lambda: differ(["cafe\u0301", "caf\u00e9"]))[1]
+    differ(["New York", "Newark", "\u2764", "\u2764\ufe0f\u200d\U0001f525"])  # others are others
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+@pytest.mark.parametrize(
+    ("classes", "labels", "expected"),
+    [
+        (("1", "0"), (0, 1), ["0", "1"]),  # an order, and no exchange
+        (("0", "1"), (0, 1), ["0", "1"]),
+        (("1", "2", "3"), (1, 3), ["1", "3"]),
+        (("1", "2", "unknown"), (1, 2), ["1", "2"]),
+        (("1", "2"), (0, 1), None),
+        (("no", "yes"), (0, 1), ["no", "yes"]),
+    ],
+)
+def test_classes_that_are_numbers_are_matched_by_name(tmp_path, classes, labels, expected, as_text):
+    rows = [{"text": "a", "label": str(label) if as_text else label} for label in labels]
+    if expected is None:
+        assert refusal(lambda: decided(sc, tmp_path, Meaning(classes=classes), train=rows))[0] == "E075"
+        return
+    found = decided(sc, tmp_path, Meaning(classes=classes), train=rows)[1]["train"]
+    assert ([e.label for e in found], sc.label_names(found)) == (expected, classes)
+
+
+def test_a_negative_number_is_not_said_to_be_nothing_only(tmp_path):
+    rows = [{"text": "a", "label": label} for label in (1, -1)]
+    assert "a class needs a word" in refusal(lambda: decided(sc, tmp_path, train=rows))[1]
+
+
+@pytest.mark.parametrize(
+    ("value", "code"), [(Decimal("1.50"), "E149"), (datetime.date(2020, 1, 1), "E075"), (b"yes", "E075")]
+)
+def test_values_of_other_kinds_are_no_labels(value, code):
+    table = Table("t.parquet", [{"label": value}])
+    found, said = refusal(lambda: label_text(table, "label", value, 0))
+    assert (found, "unlabelled" in said) == (code, False)
+    assert label_text(table, "label", Decimal("2.0"), 0) == "2"
+
+
+@pytest.mark.parametrize(
+    ("choices", "answer", "why"),
+    [
+        (["man", "man", "red"], "man", "names two choices"),
+        ({"text": ["man", "dog"], "label": ["A", "A"]}, "A", "have the key `A`"),
+    ],
+)
+def test_an_answer_that_two_choices_have_names_none(tmp_path, choices, answer, why):
+    rows = [{"question": "q", "choices": choices, "answer": answer}]
+    code, said = refusal(lambda: decided(mc, tmp_path, train=rows))
+    assert code == "E075"
+    assert why in said
+
+
+@pytest.mark.parametrize("many", [2, 10, 12])
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("spelling", ["option{}", "choice_{}"])
+def test_all_numbered_choices_are_read_in_their_order(tmp_path, many, first, spelling):
+    names = [spelling.format(n) for n in range(first, first + many)]
+    row = {"question": "q", **{c: f"text of {c}" for c in reversed(names)}, "answer": f"text of {names[-1]}"}
+    meaning, found = decided(mc, tmp_path, train=[row])
+    assert found["train"][0].choices == tuple(f"text of {c}" for c in names)
+    assert (found["train"][0].answer, meaning.unused) == (many - 1, ())
+
+
+@pytest.mark.parametrize("names", [("option1", "option3"), ("option2", "option3"), ("option1", "option_1", "option2")])
+def test_a_missing_column_of_choices_is_named(tmp_path, names):
+    rows = [{"question": "q", **dict.fromkeys(names, "x"), "answer": 0}]
+    code, said = refusal(lambda: decided(mc, tmp_path, train=rows))
+    assert (code, names[-1] in said) == ("E074", True)
+
+
+def test_choices_are_listed_where_an_answer_is_none(tmp_path):
+    rows = [{"question": "q", "choices": ["Man", "dog"], "answer": "man"}]
+    assert "choices are `Man`, `dog`" in refusal(lambda: decided(mc, tmp_path, train=rows))[1]
+
+
+def test_a_list_written_as_text_is_no_list_of_tags(tmp_path):
+    rows = [{"tokens": "the man", "tags": "['O', 'B-PER']"}]
+    code, said = refusal(lambda: decided(tc, tmp_path, train=rows))
+    assert code == "E075"
+    assert "a list written as text" in said
+
+
+@pytest.mark.parametrize("task", [sc, mc, tc, lm])
+def test_a_record_that_lacks_a_column_of_others_is_named(tmp_path, task):
+    row = {"text": "a", "label": 0, "question": "q", "choices": ["x", "y"], "answer": 0, "tokens": ["a"], "tags": ["O"]}
+    lacking = {sc: "label", mc: "answer", tc: "tags", lm: "text"}[task]
+    first = {k: v for k, v in row.items() if k != lacking and not (task is mc and k == "label")}
+    code, said = refusal(lambda: decided(task, tmp_path, train=[first, row]))
+    assert code == "E074"
+    assert f"record 0 of `train.json` has no `{lacking}`" in said

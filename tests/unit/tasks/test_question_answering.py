@@ -10,6 +10,7 @@ from recipelang.source import RecipeError
 from recipelang.tasks import question_answering as qa, squad_scores
 from recipelang.tasks.answers import answers
 from recipelang.tasks.facts import generate
+from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.squad_format import Example, read_file, read_records
 from tests.conftest import make_data, make_model
 
@@ -237,6 +238,35 @@ def test_a_split_whose_answers_are_hidden_is_refused_and_one_of_marked_questions
     assert error.value.diagnostics[0].code == "E074"
     path.write_text(json.dumps([question("1", answers=[], is_impossible=True)]), "utf-8")
     assert len(qa.open_split(str(path), "test")) == 1
+
+
+def test_a_question_without_the_word_answers_is_not_one_without_an_answer():
+    asked = [
+        {"id": "1", "question": "who", "answers": [{"text": "gold", "answer_start": 4}]},
+        {"id": "2", "question": "q"},
+    ]
+    data = {"data": [{"paragraphs": [{"context": "all gold", "qas": asked}]}]}
+    with pytest.raises(RecipeError) as error:
+        read_records(data, "d")
+    assert "question `2` of `d` has no `answers`" in error.value.diagnostics[0].message
+    asked[1]["is_impossible"] = True
+    assert [e.answers for e in read_records(data, "d")] == [("gold",), ()]
+
+
+@pytest.mark.parametrize("start", [True, False, 4.0, "4", None])
+def test_an_offset_is_a_whole_number(start):
+    with pytest.raises(RecipeError) as error:
+        read_records([question("1", answers={"text": ["gold"], "answer_start": [start]})], "d")
+    assert "without an offset" in error.value.diagnostics[0].message
+
+
+def test_ids_that_no_record_has_are_not_said_to_be_read(tmp_path):
+    path = tmp_path / "d.json"
+    for more, expected in (({}, True), ({"id": None}, False)):
+        row = question("1", answers={"text": ["gold"], "answer_start": [4]}) | more
+        path.write_text(json.dumps([{k: v for k, v in row.items() if v is not None}]), "utf-8")
+        meaning = qa.decide({"train": qa.read(str(path), "train", None, None)}, Meaning())
+        assert ("id" in meaning.columns) is expected
 
 
 def official(predictions, examples):

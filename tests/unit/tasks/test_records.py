@@ -56,6 +56,16 @@ def test_names_of_classes_come_with_parquet_files_of_the_hub(tmp_path):
     assert table.classes == {"label": ("no", "yes"), "ner_tags": ("O", "B-X")}
 
 
+def test_two_columns_of_a_name_are_refused_in_parquet_too(tmp_path):
+    from pyarrow import Table as Arrow, parquet
+
+    path = tmp_path / "d.parquet"
+    parquet.write_table(Arrow.from_arrays([["a"], [0], [1]], names=["text", "label", "label"]), path)
+    with pytest.raises(RecipeError) as error:
+        records.read_file(path)
+    assert "two columns `label`" in error.value.diagnostics[0].message
+
+
 def test_columns_of_a_file_without_header_have_numbers(tmp_path):
     path = tmp_path / "d.tsv"
     path.write_text("yes\tit is\tit was\nno\tit is\tit rains\n", "utf-8")
