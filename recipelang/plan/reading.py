@@ -22,9 +22,9 @@ def judge(recipe: Recipe, meanings: Mapping[str, Meaning], classes: ClassFacts, 
         numbers = [split for split, form in meaning.labels.items() if form == "numbers"]
         mixed = [split for split, form in meaning.labels.items() if form == "both"]
         if mixed and not (classes.ordered and any(n.isdecimal() for n in names)):  # digits beside words are no places
-            message = f"labels of `{mixed[0]}` are numbers and names"
-            notes = ("which number is which name, nothing says",)
-            help = ("write them alike; if each is a class of its own, name all: `classes = [...]` in `data`",)
+            message = f"`{mixed[0]}` mixes numbers and names as labels"
+            notes = ("nothing says which number belongs to which name",)
+            help = ("write all labels alike, or list every class if they are different: `classes = [...]` in `data`",)
             found.add(Diagnostic("E150", message, recipe.label(f"{block}.{mixed[0]}"), notes=notes, help=help))
         if numbers and not any(n.isdecimal() for n in names) and not places:
             message = f"`{numbers[0]}` has numeric labels, but the classes have names"
@@ -104,9 +104,9 @@ def tell(recipe: Recipe, plan: DataPlan, found: Diagnostics) -> None:
 
     unlabelled = recipe.data[plan.label].unlabelled
     if unlabelled and not plan.meaning.left_out:
-        message = "no example has a label of `unlabelled`"
-        notes = (f"it names {_listed(tuple(unlabelled))}",)
-        help = ("write it as the data do, or take it out",)
+        message = "`unlabelled` matches no example"
+        notes = (f"it lists {_listed(tuple(unlabelled))}",)
+        help = ("write the label as the data do, or take `unlabelled` out",)
         found.add(Diagnostic("W165", message, recipe.label(f"{block}.unlabelled"), notes=notes, help=help))
 
 

@@ -57,7 +57,9 @@ def label_text(table: Table, column: str, value: object, record: int, classes: S
     help = f'name another split, or leave such examples out: `unlabelled = ["{written(value)[:40]}"]` in `data`'
     notes = [f"`{column}` is {shown}"]
     if number is not None and number < 0:
-        notes.append("in public test sets such a number stands for no label; a class needs a word, or a number from 0")
+        notes.append(
+            "in public test sets a negative number means no label: name a class by a word, or number it from 0"
+        )
     raise fail("E075", f"record {record} of `{table.name}` has no label", help=help, notes=notes)
 
 
