@@ -270,7 +270,7 @@ def test_a_label_that_is_none_of_the_classes_given_is_refused(tmp_path):
     assert [e.label for e in decided(sc, tmp_path, wanted, train=rows)[1]["train"]] == ["yes", "no"]
     code, said = refusal(lambda: decided(sc, tmp_path, wanted, train=[*rows, {"text": "c", "label": "maybe"}]))
     assert code == "E075"
-    assert "`maybe` is none of `classes`" in said
+    assert "`maybe` is not in `classes`" in said
 
 
 @pytest.mark.parametrize(
