@@ -86,7 +86,7 @@ def test_columns_of_a_file_without_header_have_numbers(tmp_path):
         ("d.tsv", "sentence\tlabels_\na\t1\nb\t0\n", "E074", "`sentence`, `labels_`"),
         ("d.json", '[{"sentence": null, "label": 1}, {"sentence": "a", "label": 0}]', "E075", "it is null"),
         ("d.json", '[{"sentence": "a", "label": -1}, {"sentence": "a", "label": 0}]', "E075", "`label` is `-1`"),
-        ("d.json", '[{"sentence": "a", "label": 2.5}, {"sentence": "a", "label": 3.1}]', "E149", "measured values"),
+        ("d.json", '[{"sentence": "a", "label": 2.5}, {"sentence": "a", "label": 3.1}]', "E149", "holds scores"),
         ("d.json", '[{"sentence": "a", "label": 1}, {"sentence": "b", "label": 1}]', "E074", "one label only"),
     ],
 )
