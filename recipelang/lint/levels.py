@@ -48,7 +48,10 @@ def _read(file: Path) -> dict[str, Level]:
     _not_deep(source)
     try:
         table = tomllib.loads(source.text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # numbers of thousands of digits and impossible dates are no TOML error
         raise _wrong(_at(source, str(error)), f"`{FILE}` is not TOML", notes=[str(error).lower()]) from None
     for word in table:
         if word != "lint":

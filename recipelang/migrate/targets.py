@@ -9,7 +9,10 @@ from recipelang.migrate.document import Document
 from recipelang.migrate.form import Freeze, Prune, Targets
 from recipelang.migrate.roles import as_parts, as_roles
 from recipelang.plan.families import TensorFact
-from recipelang.source import Diagnostic, Diagnostics
+from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Span
+
+#: patterns times tensors; a list of every matrix of a model of 80 layers is no pattern, and does not count
+MAX_COMPARED = 100_000
 
 
 class Selectors:
@@ -20,8 +23,19 @@ class Selectors:
     ) -> None:
         self.document, self.family, self.found = document, family, found
         self.every = names.reference(self.family, named, task) if self.family else ()
+        self._not_too_many(sum(name.startswith("re:") for name in named))
         self.keep: tuple[int, ...] = ()
         self.told: set[tuple[int, str]] = set()
+
+    def _not_too_many(self, patterns: int) -> None:
+        """Each pattern is compared with each tensor of a model as deep as the deepest layer that is named."""
+        if patterns * len(self.every) > MAX_COMPARED:
+            message = "this file has too many patterns for a model this deep"
+            note = f"{patterns:,} patterns, each for {len(self.every):,} tensors: more than {MAX_COMPARED:,} in all"
+            help = "write one pattern with `.*` in place of the numbers of layers"
+            raise RecipeError(
+                Diagnostic("E043", message, Label(self.document.source, Span(0, 0)), notes=(note,), help=(help,))
+            )
 
     @property
     def depth(self) -> int:

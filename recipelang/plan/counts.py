@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from math import lcm
 
 from recipelang.schedules.shapes import value
 
@@ -132,20 +133,23 @@ def erk(shapes: Sequence[Shape], groups: Sequence[int], sparsity: Fraction) -> l
     exactly; what rounding leaves goes to the largest remainders, the first of equal ones.
     """
     total = round(sparsity * sum(groups))
-    ratio = [Fraction(sum(shape), _count(shape)) for shape in shapes]
+    # in whole numbers over one denominator: a plan may count very often
+    unit = lcm(*map(_count, shapes))
+    ratio = [sum(shape) * (unit // _count(shape)) for shape in shapes]
     full: set[int] = set()
     while True:
         rest = [i for i in range(len(shapes)) if i not in full]
         kept = sum(groups) - total - sum(groups[i] for i in full)
         raw = sum(ratio[i] * groups[i] for i in rest)
-        scale = kept / raw if raw else Fraction(0)
-        over = {i for i in rest if ratio[i] * scale > 1}
+        if not raw:
+            kept, raw = 0, 1
+        over = {i for i in rest if ratio[i] * kept > raw}
         if not over:
             break
         full |= over
-    exact = [Fraction(0) if i in full else groups[i] * (1 - ratio[i] * scale) for i in range(len(shapes))]
-    counts = [int(e) for e in exact]
-    by_remainder = sorted(range(len(shapes)), key=lambda i: (counts[i] - exact[i], i))
+    parts = [divmod(0 if i in full else n * (raw - ratio[i] * kept), raw) for i, n in enumerate(groups)]
+    counts = [whole for whole, _ in parts]
+    by_remainder = sorted(range(len(shapes)), key=lambda i: (-parts[i][1], i))
     for i in by_remainder[: total - sum(counts)]:
         counts[i] += 1
     return counts

@@ -123,7 +123,7 @@ def events(
 
 def too_many(label: Label | None) -> Diagnostic:
     message = f"this plan has more than {MAX_EVENTS:,} pruning events"
-    notes = ("events of all blocks count; an event of an inexact shape, such as `cosine`, counts as ten",)
+    notes = ("events of all blocks count; an event of `cosine` counts as ten, one of another inexact shape as thirty",)
     return Diagnostic("E063", message, label, notes=notes, help=("prune less often",))
 
 
@@ -164,7 +164,7 @@ def _times(part: ShapeSegment, per_epoch: int, room: int, *, first: bool) -> lis
         return [*before, (round_half_up(t0), part.end)]
     period = part.every.exact_steps(per_epoch)
     intervals = ceil((t1 - t0) / period)
-    if intervals * (1 if shapes.is_cheap(part.shape, part.power) else _COSTLY) >= room:
+    if intervals * _cost(part) >= room:
         return None
     # in whole numbers over one denominator: fractions would be reduced again and again, for every event
     unit = lcm(t0.denominator, t1.denominator, period.denominator)
@@ -172,6 +172,13 @@ def _times(part: ShapeSegment, per_epoch: int, room: int, *, first: bool) -> lis
     steps = (((begin + i * each) * 2 + unit) // (2 * unit) for i in range(intervals))
     values = shapes.values(part.shape, part.start, part.end, range(0, intervals * each, each), whole, part.power)
     return [*zip(steps, values, strict=True), (round_half_up(t1), part.end)]
+
+
+def _cost(part: ShapeSegment) -> int:
+    """Of an event, against one whose value is a fraction of few digits; powers take logarithms."""
+    if shapes.is_cheap(part.shape, part.power):
+        return 1
+    return _COSTLY if part.shape == "cosine" else 3 * _COSTLY
 
 
 def inside(first: int, last: int, steps: int, label: Label | None, found: Diagnostics) -> bool:

@@ -132,6 +132,8 @@ SETTINGS = {
     "tables in tables": "".join(f"[{'.'.join(['a'] * 16)}.b{i}]\n" for i in range(1_000)),
     "lists in lists": "a = " + "[" * 30_000 + "\n",
     "one long word": "a" * 60_000 + " = 1\n",
+    "a number of 60,000 digits": "a = " + "9" * 60_000 + "\n",
+    "a day that does not exist": "a = 2025-02-30\n",
 }
 
 
@@ -150,6 +152,9 @@ YAML = {
     "formulas on each other": "v0: 1\n" + "".join(f"v{i}: eval(v{i - 1} + 1)\n" for i in range(1, 1_500)),
     "formulas that double": "v0: 1\n" + "".join(f"v{i}: eval(v{i - 1} + v{i - 1})\n" for i in range(1, 1_300)),
     "aliases of aliases": "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [{f'*a{i - 1}, ' * 9}]\n" for i in range(1, 12)),
+    "patterns for a very deep model": "modifiers:\n  - !GMPruningModifier\n    params: ["
+    + ", ".join(f"'re:bert.encoder.layer.{i}.x'" for i in range(200))
+    + "]\n    init_sparsity: 0.1\n    final_sparsity: 0.9\n    start_epoch: 0\n    end_epoch: 2\n    update_frequency: 1\n",
     "very many modifiers": "modifiers:\n"
     + "".join(f"  - !SetWeightDecayModifier {{start_epoch: {i}, weight_decay: 0}}\n" for i in range(1_000)),
 }
