@@ -124,6 +124,7 @@ def _config(folder: Path, plan: ModelPlan) -> Any:
             if value is not None and hasattr(config, name):
                 setattr(config, name, value)
     config.return_dict, config.chunk_size_feed_forward = True, 0  # forms and parts of the same numbers
+    config.output_attentions = config.output_hidden_states = False  # what a stage needs of them it asks for itself
     if config.pad_token_id is not None and config.pad_token_id < 0:
         config.pad_token_id = None  # written by older tools for "there is none"
     if plan.task == "question_answering":

@@ -46,6 +46,13 @@ ACTIVATIONS = frozenset(
         "tanh",
     ]
 )
+#: transformers' rotary positions, and what each must be told; a test compares
+ROTATIONS: Mapping[str, tuple[str, ...]] = {
+    "default": (), "linear": ("factor",), "dynamic": ("factor",), "yarn": ("factor",), "proportional": (),
+    "longrope": ("short_factor", "long_factor"), "llama3": ("factor", "low_freq_factor", "high_freq_factor"),
+}  # fmt: skip
+_ROTATION_NUMBERS = ("rope_theta", "factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
+_ROTATION_LISTS = ("short_factor", "long_factor")
 _DTYPES = ("float32", "float16", "bfloat16", "float64", "float", "half", "double", "auto")
 _PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
 
@@ -73,6 +80,17 @@ def _labels(value: Any) -> bool:
     return named and len(set(value.values())) == len(value)
 
 
+def _rotation(value: Any) -> bool:
+    """Of rotary positions: a type of transformers, under its new or its old key, with what is not made up for it."""
+    if not isinstance(value, dict):
+        return False
+    sort = value.get("rope_type", value.get("type", "default"))
+    needed = ROTATIONS.get(sort) if isinstance(sort, str) else None
+    given = [value[n] for n in _ROTATION_NUMBERS if value.get(n) is not None]
+    given += [i for n in _ROTATION_LISTS for i in (value[n] if isinstance(value.get(n), list) else ())]
+    return needed is not None and all(value.get(n) for n in needed) and all(_number(v, 5e-324) for v in given)
+
+
 COUNT = Kind("a whole number of at least 1", _whole)
 SHARE = Kind("a number from 0 to 1", lambda v: _number(v, 0, 1))
 POSITIVE = Kind("a number above 0", lambda v: _number(v, 5e-324))
@@ -92,6 +110,9 @@ ABSOLUTE = Kind(
     "`absolute`, the only positions that transformers still supports", lambda v: v == "absolute", nothing=True
 )
 EMPTY = Kind("empty: heads removed at load are not supported in this release", lambda v: v == {}, nothing=True)
+ALONE = Kind("false: cross-attention is not supported in this release", lambda v: v is False)
+ATTENTION = Kind("`eager` or `sdpa`: others need extra packages", lambda v: v in ("eager", "sdpa"), nothing=True)
+ROTATION = Kind("a `rope_type` of transformers with positive numbers for all it needs", _rotation, nothing=True)
 MAYBE_COUNT = Kind(COUNT.expected, COUNT.holds, nothing=True)
 MAYBE_SHARE = Kind(SHARE.expected, SHARE.holds, nothing=True)
 TOKEN = Kind("the number of a token", lambda v: _whole(v, -MOST), nothing=True)
@@ -108,12 +129,13 @@ _EVERY = {
     "dtype": DTYPE, "torch_dtype": DTYPE, "auto_map": OBJECT, "use_cache": FLAG,
     "transformers_version": MAYBE_NAME, "return_dict": MAYBE_FLAG, "output_hidden_states": MAYBE_FLAG,
     "output_attentions": MAYBE_FLAG, "is_encoder_decoder": FLAG, "chunk_size_feed_forward": FROM_ZERO,
+    "attn_implementation": ATTENTION, "_attn_implementation": ATTENTION,
 }  # fmt: skip
 _BERT = {
     **_EVERY, "hidden_size": COUNT, "num_hidden_layers": COUNT, "num_attention_heads": COUNT,
     "intermediate_size": COUNT, "type_vocab_size": COUNT, "hidden_act": ACTIVATION, "hidden_dropout_prob": SHARE,
     "attention_probs_dropout_prob": SHARE, "classifier_dropout": MAYBE_SHARE, "layer_norm_eps": POSITIVE,
-    "is_decoder": FLAG, "add_cross_attention": FLAG, "position_embedding_type": ABSOLUTE, "pruned_heads": EMPTY,
+    "is_decoder": FLAG, "add_cross_attention": ALONE, "position_embedding_type": ABSOLUTE, "pruned_heads": EMPTY,
 }  # fmt: skip
 FIELDS: dict[str, Mapping[str, Kind]] = {
     "bert": _BERT,
@@ -127,7 +149,7 @@ FIELDS: dict[str, Mapping[str, Kind]] = {
         **_EVERY, "hidden_size": COUNT, "num_hidden_layers": COUNT, "num_attention_heads": COUNT,
         "num_key_value_heads": MAYBE_COUNT, "head_dim": MAYBE_COUNT, "intermediate_size": COUNT,
         "hidden_act": ACTIVATION, "rms_norm_eps": POSITIVE, "attention_bias": FLAG, "mlp_bias": FLAG,
-        "attention_dropout": MAYBE_SHARE, "rope_theta": POSITIVE, "rope_scaling": OBJECT, "rope_parameters": OBJECT,
+        "attention_dropout": MAYBE_SHARE, "rope_theta": POSITIVE, "rope_scaling": ROTATION, "rope_parameters": ROTATION,
         "pretraining_tp": MAYBE_COUNT,
     },
 }  # fmt: skip

@@ -8,7 +8,10 @@ from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from recipelang.engine.export import move_up, save_model
+from recipelang.engine.models import load_model
 from recipelang.plan.belongings import belongings
+from recipelang.plan.types import ModelPlan
+from tests.model_folders import make_folder
 
 KEPT = [
     "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model",
@@ -69,3 +72,12 @@ def test_folder_of_templates_replaces_one_of_an_attempt_before(tmp_path, source,
     save_model(model, tmp_path / "out" / "export", source, 10**9, {"format": "pt"})
     move_up(tmp_path / "out" / "export", tmp_path / "out")
     assert [p.name for p in (tmp_path / "out" / "additional_chat_templates").iterdir()] == ["tool_use.jinja"]
+
+
+def test_what_a_model_shows_beside_its_outputs_is_no_part_of_it(tmp_path):
+    """A config may ask for attention maps; transformers refuses to write it for the fast attention, which keeps none."""
+    asked = {"output_attentions": True, "output_hidden_states": True, "return_dict": False}
+    folder = make_folder(tmp_path / "m", "llama", "causal_lm", **asked)
+    model = load_model(folder, ModelPlan(ref="m", path=str(folder), task="causal_lm"), 0)
+    save_model(model, tmp_path / "out", folder, 10**9, {"format": "pt"})
+    assert not json.loads((tmp_path / "out" / "config.json").read_text()).get("output_attentions")

@@ -1,12 +1,13 @@
 """Every tensor of a model folder is used, tied, left out and listed, or refused by a code that gives the true reason."""
 
 import json
+import math
 import os
 
 import numpy as np
 import pytest
 
-from recipelang.plan.config_fields import ACTIVATIONS, FIELDS, check_fields
+from recipelang.plan.config_fields import ACTIVATIONS, FIELDS, ROTATIONS, check_fields
 from recipelang.plan.facts import read_model_facts
 from recipelang.plan.families import FAMILIES, TASKS
 from recipelang.plan.weights import check_weights
@@ -314,6 +315,7 @@ def test_every_field_is_checked(tmp_path, family):
         ("pad_token_id", "0"), ("eos_token_id", ["1"]), ("eos_token_id", {}), ("tie_word_embeddings", "yes"),
         ("hidden_act", "no-such"), ("hidden_act", 1), ("hidden_dropout_prob", 2), ("hidden_dropout_prob", "0.1"),
         ("layer_norm_eps", 0), ("layer_norm_eps", "small"), ("initializer_range", -1), ("is_decoder", 1),
+        ("add_cross_attention", True), ("attn_implementation", "flash_attention_2"), ("_attn_implementation", 2),
     ],
     ids=str,
 )  # fmt: skip
@@ -362,6 +364,43 @@ def test_config_that_is_a_pipe_is_not_waited_for(tmp_path):
     (folder / "config.json").unlink()
     os.mkfifo(folder / "config.json")
     assert code_of(folder, "causal_lm")[0] == "E076"
+
+
+@pytest.mark.parametrize("field", ["rope_scaling", "rope_parameters"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"rope_type": "foo"}, {"type": "foo"}, {"rope_type": 3}, {"rope_theta": 0}, {"rope_theta": "10000"},
+        {"rope_type": "linear"}, {"rope_type": "linear", "factor": 0}, {"type": "linear", "factor": "2"},
+        {"rope_type": "llama3", "factor": 8}, {"rope_type": "dynamic", "factor": math.inf},
+        {"rope_type": "longrope", "short_factor": [1, 0], "long_factor": [1, 1]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_rotary_positions_that_transformers_cannot_make(tmp_path, field, value):
+    with pytest.raises(RecipeError) as refused:
+        check_fields(tmp_path / "config.json", "llama", {"model_type": "llama", **CONFIGS["llama"], field: value})
+    (d,) = refused.value.diagnostics
+    assert d.code == "E179" and f"`{field}`" in d.message
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, {}, {"rope_type": "default", "rope_theta": 1e4}, {"type": "linear", "factor": 2}, {"rope_theta": 5e5},
+        {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0},
+        {"rope_type": "longrope", "short_factor": [1.0], "long_factor": [2.0]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_rotary_positions(tmp_path, value):
+    check_fields(tmp_path / "config.json", "llama", {"model_type": "llama", **CONFIGS["llama"], "rope_scaling": value})
+
+
+def test_rotary_positions_are_those_of_transformers():
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+    assert {"default", *ROPE_INIT_FUNCTIONS} == {*ROTATIONS}
 
 
 def test_activations_are_those_of_transformers():
