@@ -176,7 +176,24 @@ def _resume(folder: Path, text: Path, shard: bool, exact: bool) -> None:
 
     may_start(plan, shard)
     screen.show(without_effect())
+    if written.spec_digest != plan.spec_digest:
+        _carry_anew(folder, recipe, plan)
     _execute(recipe, plan, folder, resume=True, shard=shard, exact=exact)
+
+
+def _carry_anew(folder: Path, recipe: Recipe, plan: Plan) -> None:
+    """What the folder says of its recipe, once its claims, evaluations or export were edited: else it contradicts itself."""
+    from recipelang import processes
+    from recipelang.engine.statement import read_origin
+    from recipelang.provenance.carried import carried_anew
+    from recipelang.storage.writing import write_text
+
+    if processes.main():
+        here = folder / "recipe"
+        texts = carried_anew(recipe, here, read_origin(folder)) | {"plan.json": plan.model_dump_json(indent=1) + "\n"}
+        for name, text in texts.items():
+            write_text(here / name, text, inside=folder)
+    processes.wait()
 
 
 def _changed(before: Plan, now: Plan) -> list[str]:

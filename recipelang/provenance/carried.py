@@ -13,6 +13,7 @@ import posixpath
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from recipelang.plan.identities import identities, local_references
 from recipelang.source import Source
@@ -49,6 +50,31 @@ def carried(recipe: Recipe, beside: Path) -> dict[str, str]:
         SPEC: to_json(spec_form(recipe, contents)),
         ORIGIN: json.dumps(origin, indent=1, ensure_ascii=False) + "\n",
         **{f"{SOURCES}/{name}": text for name, text in _sources(recipe.source).items()},
+    }
+
+
+def carried_anew(recipe: Recipe, beside: Path, origin: Mapping[str, Any]) -> dict[str, str]:
+    """The same of a run that goes on with other claims: what was typed stays, and so do names and parameters.
+
+    `origin`: of the first start. The recipe is the one that `resume` reads, in which local references are whole paths.
+    """
+    named = origin.get("references")
+    first = (
+        {full: str(named[path]) for path, full in references(recipe) if path in named}
+        if isinstance(named, dict)
+        else {}
+    )
+    local = local_references(recipe)
+    moved = _portable([path for path in local if path not in first]) | {p: n for p, n in first.items() if p in local}
+    contents = identities(recipe, beside)
+    more = {
+        "references": {path: moved.get(full, full) for path, full in references(recipe)},
+        "contents": {moved.get(full, full): digest for full, digest in contents.items()},
+    }
+    return {
+        PORTABLE: effective(recipe, moved),
+        SPEC: to_json(spec_form(recipe, contents)),
+        ORIGIN: json.dumps({**origin, **more}, indent=1, ensure_ascii=False) + "\n",
     }
 
 
