@@ -11,7 +11,7 @@ from recipelang.plan.remembered import cache_folder
 from recipelang.source import RecipeError
 from recipelang.storage.reading import Unreadable, read_bytes, read_json
 from recipelang.storage.strict_json import canonical_json
-from recipelang.storage.writing import write_bytes
+from recipelang.storage.writing import make_folder, write_bytes
 
 #: a reference and a digest
 _MAX_NOTE = 4096
@@ -103,4 +103,5 @@ def _note(reference: Reference) -> Path:
 
 
 def _write(path: Path, data: bytes) -> None:
+    make_folder(path.parent, elsewhere=_ELSEWHERE)
     write_bytes(path, data, elsewhere=_ELSEWHERE)

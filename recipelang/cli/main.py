@@ -109,7 +109,8 @@ def main() -> None:
     """The entry point: every expected failure is a coded error, every other one a crash report."""
     try:
         _open_streams()
-        _answer()
+        with suggest.limited_work():
+            _answer()
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
     except Exception as error:  # also one on the way of saying what was wrong
@@ -119,7 +120,6 @@ def main() -> None:
 
 
 def _answer() -> None:
-    suggest.limit_work()
     try:
         machine.has_docstrings()
         try:

@@ -138,7 +138,7 @@ def _write(
     done: Sequence[Migration], inside: Sequence[str], out: Path, single: bool, overwrite: bool
 ) -> list[str | None]:
     """Where each recipe went. Nothing is written when one of them is there already."""
-    from recipelang.storage.writing import write_text
+    from recipelang.storage.writing import make_folder, write_text
 
     if single and out.suffix == ".recipe":
         paths = [out]
@@ -151,6 +151,7 @@ def _write(
             raise _in_the_way(path, twice=taken.get(path, 0) > 1)
     for migration, path in wanted:
         assert migration.text is not None
+        make_folder(path.parent)
         write_text(path, migration.text)
     return [str(p) if m.text is not None else None for m, p in zip(done, paths, strict=True)]
 

@@ -64,7 +64,7 @@ def pull(
 def _write(artifact: Artifact, out: Path) -> None:
     """All files or none; a folder that holds anything else is left alone."""
     from recipelang.artifact.layout import is_empty
-    from recipelang.storage.writing import new_folder, write_bytes
+    from recipelang.storage.writing import fill, new_folder
 
     wanted = artifact.files()
     if not out.name or (os.path.lexists(out) and not is_empty(out)):  # `.` cannot be put in place at once
@@ -72,8 +72,7 @@ def _write(artifact: Artifact, out: Path) -> None:
             return
         raise fail("E085", f"`{out}` is there already", help="choose a new folder with `-o`")
     with new_folder(out) as part:
-        for name, data in wanted.items():
-            write_bytes(part / name, data, inside=part)
+        fill(part, wanted)
 
 
 def _holds(path: Path, data: bytes) -> bool:

@@ -15,7 +15,7 @@ from recipelang.engine.records import RECORD, status_of
 from recipelang.plan.types import Plan
 from recipelang.source import fail
 from recipelang.source.names import is_text, not_utf8
-from recipelang.storage.writing import is_part, new_folder, sweep, write_bytes, writing
+from recipelang.storage.writing import fill, is_part, new_folder, sweep, writing
 
 
 def _is_begun(name: str) -> bool:
@@ -54,8 +54,7 @@ def fill_folder(
         sweep(out)
     kept = {"effective.recipe": effective, "plan.json": plan.model_dump_json(indent=1) + "\n", **carried}
     with new_folder(out / "recipe", inside=out) as part:  # all or none: what `resume` needs, what tells a run of ours
-        for name, text in kept.items():
-            write_bytes(part / name, text.encode("utf-8", "surrogatepass"), inside=part)
+        fill(part, {name: text.encode("utf-8", "surrogatepass") for name, text in kept.items()})
 
 
 def _may_replace(out: Path, plan: Plan, overwrite: bool) -> None:

@@ -21,6 +21,7 @@ from recipelang.values.quantities import Time
 _TAKEN = frozenset({
     "start", "end", "stage", "base", "task", "source", "teacher", "batch", "length", "learning_rate", "seed",
     "hardness", "temperature", "peak", "low", "warm", "cycle", "pruned", *KEYWORDS,
+    "after", "last", "nothing",
 })  # fmt: skip
 TYPES: dict[Unit, str] = {"epochs": "span", "ratio": "ratio", "number": "number"}
 

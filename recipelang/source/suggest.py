@@ -8,7 +8,8 @@ the word may differ, and at least one letter always may.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from recipelang.source.diagnostic import Edit, Fix
 from recipelang.source.text import Span
@@ -52,9 +53,14 @@ def distance(a: str, b: str) -> int:
     return far
 
 
-def limit_work() -> None:
-    """From now on so many letters are compared, then nothing is suggested: a text can hold thousands of slips."""
-    _Work.left = LETTERS
+@contextmanager
+def limited_work() -> Iterator[None]:
+    """Within this so many letters are compared, then nothing is suggested: a text can hold thousands of slips."""
+    before, _Work.left = _Work.left, LETTERS
+    try:
+        yield
+    finally:
+        _Work.left = before
 
 
 def nearest(word: str, candidates: Iterable[str], n: int = 3) -> list[str]:

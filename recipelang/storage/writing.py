@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -70,8 +70,8 @@ def _number(error: BaseException) -> int | None:
 
 # ------------------------------------------------------------------------ whole files
 def write_bytes(path: Path, data: bytes, *, inside: Path | None = None, elsewhere: str = _ELSEWHERE) -> None:
-    """A file that appears whole or not at all, in place of one of the same name; its folder is made."""
-    with writing(path, elsewhere), _parent(path, inside) as folder:
+    """A file that appears whole or not at all, in place of one of the same name. Folders below `inside` are made."""
+    with writing(path, elsewhere), _parent(path, inside, make=inside is not None) as folder:
         part = _part(path)
         try:
             with _made(part, folder) as file:
@@ -127,6 +127,14 @@ def new_folder(path: Path, elsewhere: str = _ELSEWHERE, *, inside: Path | None =
             with suppress(OSError):
                 _rmtree(part, folder)
             raise
+
+
+def fill(part: Path, files: Mapping[str, bytes]) -> None:
+    """Files of a folder that is being made, by their names below it; `OSError` is for `new_folder` to tell of."""
+    for name, data in files.items():
+        path = part / name
+        with _parent(path, part) as folder, _made(path, folder) as file:
+            file.write(data)
 
 
 def rewrite(path: Path, text: str) -> None:

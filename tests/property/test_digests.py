@@ -251,6 +251,7 @@ def test_a_number_is_an_exact_decimal_or_a_quotient():
                 "from": "16/3",
                 "to": "0.125",
                 "over": [{"n": "0", "u": "epoch"}, {"n": "30", "u": "epoch"}],
+                "ends": "after",
             }
         ],
     }

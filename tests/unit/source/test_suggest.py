@@ -38,9 +38,9 @@ def test_only_words_of_a_length_that_is_typed_are_suggested(length):
 
 
 @pytest.fixture
-def limited(monkeypatch):
-    monkeypatch.setattr(suggest._Work, "left", suggest._Work.left)
-    suggest.limit_work()
+def limited():
+    with suggest.limited_work():
+        yield
 
 
 def test_work_of_one_report_ends_and_slips_of_a_person_are_all_answered(limited):
