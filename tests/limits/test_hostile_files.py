@@ -60,4 +60,4 @@ def test_bytes_that_are_no_recipe_end_in_their_code(content, code, validate):
 def test_an_endless_file_is_not_read_to_its_end():
     command = [sys.executable, "-m", "recipelang", "validate", "/dev/zero"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=60)
-    assert (done.returncode, "error[E042]" in done.stderr) == (1, True)
+    assert (done.returncode, "error[E046]" in done.stderr) == (1, True)

@@ -144,7 +144,9 @@ def test_recipe_of_a_task_plans_on_local_files(tmp_path, name, task):
     assert recipe.model.task == task
     (prune,) = plan.stages[1].prunes
     assert prune.events[-1].sparsity == 0.8
-    protected = {"embeddings", "head"} | ({"embeddings and head"} if task == "masked_lm" else set())  # tied: one is both
+    protected = {"embeddings", "head"} | (
+        {"embeddings and head"} if task == "masked_lm" else set()
+    )  # tied: one is both
     assert {d.what for d in prune.dense if d.protected} == protected
 
 
