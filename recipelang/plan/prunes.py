@@ -86,7 +86,9 @@ class Prunes:
                 notes = ("each tensor counts once at each event, and ten times with ERK densities or growing weights",)
                 self.context.found.add(Diagnostic("E063", message, label, notes=notes, help=(help,)))
                 return None
-            self.room -= len(timed) + (0 if clock is schedule else compat.work(spec.sparsity.segments, steps))
+            parts = spec.sparsity.segments
+            more = schedule.work(parts, per_epoch) if clock is schedule else compat.work(parts, steps)
+            self.room -= len(timed) + more
             self.numbers -= numbers
             if not self._sound(spec, timed, path):
                 return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from math import ceil, lcm
 
@@ -102,8 +103,10 @@ def events(
         return []
     out: list[tuple[int, Fraction]] = []
     merged = 0
+    more = 0
     for number, part in enumerate(schedule.segments):
-        times = _times(part, per_epoch, room - len(out), first=number == 0)
+        times = _times(part, per_epoch, room - len(out) - more, first=number == 0)
+        more += work((part,), per_epoch)
         if times is None or len(out) + len(times) > room:
             found.add(too_many(label))
             return []
@@ -159,11 +162,11 @@ def _times(part: ShapeSegment, per_epoch: int, room: int, *, first: bool) -> lis
     if part.window is None:
         return [(0, part.end)]
     t0, t1 = (t.exact_steps(per_epoch) for t in part.window)
-    if part.shape == "step" or part.every is None or t1 <= t0:
+    intervals = _intervals(part, per_epoch)
+    if part.every is None or not intervals:
         before = [(0, part.start)] if first and part.shape == "step" and part.start and t0 > 0 else []
         return [*before, (round_half_up(t0), part.end)]
     period = part.every.exact_steps(per_epoch)
-    intervals = ceil((t1 - t0) / period)
     if intervals * _cost(part) >= room:
         return None
     # in whole numbers over one denominator: fractions would be reduced again and again, for every event
@@ -172,6 +175,19 @@ def _times(part: ShapeSegment, per_epoch: int, room: int, *, first: bool) -> lis
     steps = (((begin + i * each) * 2 + unit) // (2 * unit) for i in range(intervals))
     values = shapes.values(part.shape, part.start, part.end, range(0, intervals * each, each), whole, part.power)
     return [*zip(steps, values, strict=True), (round_half_up(t1), part.end)]
+
+
+def work(parts: Sequence[ShapeSegment], per_epoch: int) -> int:
+    """What costly events take beyond the others, in events."""
+    return sum((_cost(part) - 1) * _intervals(part, per_epoch) for part in parts)
+
+
+def _intervals(part: ShapeSegment, per_epoch: int) -> int:
+    """From one event of a part to the next; 0 where it jumps or stays."""
+    if part.window is None or part.shape == "step" or part.every is None:
+        return 0
+    t0, t1 = (t.exact_steps(per_epoch) for t in part.window)
+    return ceil((t1 - t0) / part.every.exact_steps(per_epoch)) if t1 > t0 else 0
 
 
 def _cost(part: ShapeSegment) -> int:

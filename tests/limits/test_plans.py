@@ -98,7 +98,7 @@ def block(name: str, targets: str, every: str, shape: str = "cubic") -> str:
     targets = {targets}
     never = @embeddings
     method = magnitude(scope = uniform)
-    sparsity = {shape}(0% -> 90%, over = start..end, every = {every})
+    sparsity = {shape}(10% -> 90%, over = start..end, every = {every})
   }}
 """
 
