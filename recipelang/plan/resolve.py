@@ -288,6 +288,8 @@ class Resolver(Context):
         distills = [self._distill(path, d, steps, per_epoch) for d in spec.distills]
         freezes = self._freezes(path, spec, steps, per_epoch, [p for p in prunes if p])
         groups = self._groups(path, spec, steps, per_epoch)
+        if not rate:
+            return None  # why is told by its schedule
         every = spec.checkpoint_every
         return StagePlan(
             name=spec.name,
