@@ -128,9 +128,9 @@ def test_variables_become_parameters_of_their_kind() -> None:
             update_frequency: 1
     """)
     assert "param epochs: span = 10 epochs" in text
-    assert "param last: ratio = 90%" in text
+    assert "param original_last: ratio = 90%" in text
     assert "param original_warm: span = 2 epochs" in text  # the migration uses `warm` itself
-    assert "cubic(0.5 * last -> last, over = original_warm .. epochs - 2 * original_warm" in text
+    assert "cubic(0.5 * original_last -> original_last, over = original_warm .. epochs - 2 * original_warm" in text
 
 
 def test_a_variable_of_two_kinds_is_written_out() -> None:

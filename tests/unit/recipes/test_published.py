@@ -44,6 +44,13 @@ TASKS = {"squad": "question_answering", "mlm": "masked_lm"}
 BATCH = {"squad": 16, "mlm": 256}
 
 
+PAIRS = [{"sentence1": "a", "sentence2": "b", "label": label} for label in LABELS]
+ROWS = {
+    "squad": [{"id": "1", "question": "a", "context": "b", "answers": {"text": ["b"], "answer_start": [0]}}],
+    "mlm": [{"text": "a b"}],
+}
+
+
 def original(shared, name):
     (file,) = (shared / "corpus" / "files").glob(f"*-{name}.yaml")
     return modifiers(file)
@@ -55,8 +62,7 @@ def stage_of(name, per_epoch, tmp_path, monkeypatch):
     task = TASKS.get(kind, "sequence_classification")
     pretend(monkeypatch, per_epoch * BATCH.get(kind, 32))
     model = make_config(tmp_path / "model", "bert-base", task, LABELS if kind in ("mnli", "qqp") else ())
-    rows = [json.dumps({"sentence1": "a", "sentence2": "b", "label": label}) + "\n" for label in LABELS]
-    (tmp_path / "data.jsonl").write_text("".join(rows), "utf-8")
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS.get(kind, PAIRS)), "utf-8")
     data = tmp_path / "data.jsonl"
     given = [f"base={model}", f"teacher={model}", f"train={data}", f"dev={data}"]
     given += [f"other={data}"] if kind == "mnli" else []
