@@ -31,14 +31,14 @@ def save_model(model: nn.Module, folder: Path, source: Path, max_shard: int, met
     with new_folder(folder) as part, quiet(), _plain_generation(model):
         model.save_pretrained(part, state_dict=weights, max_shard_size=max_shard)  # type: ignore[operator]
         for name in carried:
-            _carry(source / name, part / name)
+            _carry(source / name, part / name, part)
         _stamp(part, metadata)
 
 
-def _carry(source: Path, target: Path) -> None:
+def _carry(source: Path, target: Path, part: Path) -> None:
     """A file of the model as it is, with the rights of a new one."""
     try:
-        write_bytes(target, read_bytes(source, _MOST))
+        write_bytes(target, read_bytes(source, _MOST), inside=part)
     except Unreadable as error:
         raise error.coded("E076") from None
 

@@ -93,10 +93,10 @@ def test_config_that_does_not_fit_the_weights(model, changes, said):
     refused("E076", said)
 
 
-def test_config_that_only_transformers_can_judge_is_refused_before_anything_is_written(model):
+def test_config_that_names_an_attention_of_its_own_is_refused_before_anything_is_written(model):
     config(model, attn_implementation="nope")
     ended = command("run", "tiny.recipe", "-o", "out")
-    assert (ended.code, ended.codes) == (1, ["E076"])
+    assert (ended.code, ended.codes) == (1, ["E179"])
     assert not Path("out").exists()
 
 

@@ -95,7 +95,7 @@ def test_write_that_fails_leaves_what_was_there_and_resume_completes(
     assert record(out)["status"] == "failed"
     if left:
         assert checkpoints(out) == left
-        assert f"the last good checkpoint is `{left[-1]}`; `recipelang resume out` goes on" in ended.err
+        assert f"the last good checkpoint is `{left[-1]}`; `recipelang resume out` continues" in ended.err
     assert command("resume", "out").code == 0
     assert same(weights(out), whole)
 

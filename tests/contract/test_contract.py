@@ -156,7 +156,7 @@ def _keeps_its_pattern(found, pattern: str) -> None:
 SHOT = """recipe 1 "contract"
 
 model {{ base = "model", task = {task} }}
-data {{ train = "{data}", max_length = 32 tokens, stride = 8 tokens, samples = 20 samples }}
+data {{ train = "{data}", max_length = 32 tokens, samples = 20 samples }}
 stage cut {{
   mode = one_shot
   prune weights {{

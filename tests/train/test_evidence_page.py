@@ -26,7 +26,7 @@ def data(tmp_path):
     (tmp_path / "sst2").mkdir()
     (tmp_path / "squad").mkdir()
     for name in ("train", "dev"):
-        (tmp_path / f"sst2/{name}.tsv").write_text("sentence\tlabel\ngold is\t1\nriver in\t0\n" * 40, "utf-8")
+        (tmp_path / f"sst2/{name}.tsv").write_text("sentence\tlabel\n" + "gold is\t1\nriver in\t0\n" * 40, "utf-8")
     make_data(tmp_path / "squad/train-v1.1-44articles.json", 44)
     make_data(tmp_path / "squad/dev-v1.1.json", 20)
     make_model(tmp_path / "model")
