@@ -124,7 +124,7 @@ def _check_stage(stage: StagePlan, spec: StageSpec, seed: int) -> None:
     if told != (
         spec.length.in_steps(stage.steps_per_epoch), spec.batch, micro, spec.batch // micro, clip, tuple(rate)
     ):  # fmt: skip
-        raise _differs(f"steps, batch, clip or learning rate of `{spec.name}`")
+        raise _differs(f"the clock or rate of `{spec.name}`")
     arguments = {n: doubles(v) for n, v in spec.optimizer.arguments if n != "no_decay"}
     if (stage.optimizer, dict(stage.optimizer_args)) != (spec.optimizer.name, arguments):
         raise _differs(f"the optimizer of `{spec.name}`")

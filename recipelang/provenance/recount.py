@@ -64,7 +64,7 @@ def _compare(counted: Mapping[str, Counted], predicate: Mapping[str, Any], again
         elif (one.zeros, one.size) != (numbers["zeros"], numbers["size"]):
             here = f"{one.zeros:,} zeros of {one.size:,}"
             claims = f"{numbers['zeros']:,} of {numbers['size']:,}"
-            message = f"`{line_of(name)}` has {here}, but the statement claims {claims}"
+            message = f"`{line_of(name)}` has {here}; claimed are {claims}"
             bad.append(fail("E140", message, help=_OTHERS).diagnostics[0])
     kept_to: dict[str, list[str]] = {n: [] for n in claimed if n in counted and counted[n].patterns}
     for name, patterns in {**kept_to, **predicate["patterns"]}.items():
