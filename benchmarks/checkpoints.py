@@ -24,8 +24,9 @@ from plans import acting, block
 from timing import timed
 from transformers import BertConfig, BertForQuestionAnswering
 
-from recipelang.engine import checkpoint, files
+from recipelang.engine import checkpoint
 from recipelang.engine.checkpoint import Position
+from recipelang.storage.reading import sha256
 
 
 def main() -> None:
@@ -50,7 +51,7 @@ def main() -> None:
 
 
 def digests(folder: Path) -> list[str]:
-    return [files.sha256(p) for p in folder.iterdir()]
+    return [sha256(p) for p in folder.iterdir()]
 
 
 def measure(folder: Path, model: torch.nn.Module, state, optimizer: torch.optim.Optimizer, rounds: int) -> None:  # type: ignore[no-untyped-def]

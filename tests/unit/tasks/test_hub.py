@@ -50,7 +50,7 @@ def codes(call, *arguments: object) -> list[str]:
 @pytest.mark.parametrize(
     "name",
     [
-        "", "/", "@x", "own", "json", "csv", "text", "parquet", "imagefolder", "/etc", "/home/you/private", "//x/y",
+        "", "/", "@x", "own", "json", "csv", "text", "parquet", "imagefolder", "/etc", "/srv/private", "//x/y",
         "own/name.py", "own/../name", "../x", "./x", "own/na me", "own/name/more", "own\\name", "~/x", "file://x",
         "hf://own/name", "own/name\0", "own/\x1b[31m", "own/.name", "-own/name", "https://x/y", "buckets/own/name",
     ],
