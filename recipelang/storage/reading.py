@@ -179,11 +179,6 @@ def sha256(path: Path, *, inside: Path | None = None) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def packaged(path: Path) -> str:
-    """A text that ships inside this package, beside the module that asks for it."""
-    return path.read_text("utf-8")
-
-
 def bytes_text(n: int) -> str:
     """A limit as it is told: `64 KiB`, `16 MiB`."""
     return f"{n // 2**20:,} MiB" if n >= 2**20 else f"{n // 1024:,} KiB" if n >= 1024 else f"{n:,} bytes"
