@@ -146,6 +146,10 @@ def _meaning(plan: Plan, data: DataPlan) -> Iterator[tuple[str, str]]:
         told.append("without an answer: " + ", ".join(f"{n:,} of {split}" for split, n in m.unanswerable.items()))
     if data.lost:
         told.append("answer in no window: " + ", ".join(f"{n:,} of {split}" for split, n in data.lost.items()))
+    if data.cut:
+        shares = (f"{n:,} of {split} ({n / data.examples[split]:.1%})" for split, n in data.cut.items())
+        what = "question longer than half of" if data.task == "question_answering" else "cut by"
+        told.append(f"{what} `max_length`: " + ", ".join(shares))
     several = any(data.items[n] > data.examples[n] for n in data.items)
     if data.task == "question_answering" and (several or data.stride != DataSpec.model_fields["stride"].default):
         told.append(f"windows overlap by {data.stride} tokens")

@@ -56,7 +56,7 @@ def understand(
                 found[name] = task.read(split.reference, split.split, wanted.columns, spec.config)
         return task.decide(found, wanted).model_dump()
 
-    parts = ["meaning", task_name, spec.config, wanted.model_dump()]
+    parts = ["meaning 2", task_name, spec.config, wanted.model_dump()]
     known = _remembered(parts, list(splits.values()), _is_meaning, decide)
     found = Meaning.model_validate({k: dict(sorted(v.items())) if isinstance(v, dict) else v for k, v in known.items()})
     _each_read_once(recipe, block, found)
@@ -111,7 +111,7 @@ def plan_data(
         update={
             "examples": {n: s.examples for n, s in sizes.items()},
             "items": {n: s.items for n, s in sizes.items()},
-            "lost": {n: s.lost for n, s in sizes.items() if s.lost},
+            **{what: {n: v for n, s in sizes.items() if (v := getattr(s, what))} for what in _COUNTED},
             "sequences": max(s.sequences for s in sizes.values()),
         }
     )
@@ -269,25 +269,35 @@ def _folded(names: Sequence[str]) -> set[str]:
     return {fold(name) for name in names}
 
 
+#: what features count of what is lost on the way from data to inputs
+_COUNTED = ("lost", "cut", "tokenless")
+
+
 @dataclass(frozen=True)
 class _Size:
     examples: int
     items: int
     sequences: int
     lost: int = 0
+    cut: int = 0
+    tokenless: int = 0
 
 
 def _sizes(plan: DataPlan, name: str, model: Path) -> _Size:
     """Counted once of everything that decides it: the split, how the plan reads it, and all that the folder of the
     model says of tokens."""
-    how = plan.model_dump_json(exclude={"splits", "examples", "items", "sequences", "lost"})
+    how = plan.model_dump_json(exclude={"splits", "examples", "items", "sequences", *_COUNTED})
 
     def count() -> dict[str, int]:
         examples, features = load_split(plan, name, model)
-        lost = len(getattr(features, "lost", ()))
-        return {"examples": len(examples), "items": len(features), "sequences": features.sequences, "lost": lost}
+        return _counts(examples, features)
 
     return _Size(**_remembered([how, name, _about_tokens(model)], [plan.splits[name]], _are_sizes, count))
+
+
+def _counts(examples: Sequence[Any], features: Features) -> dict[str, int]:
+    counted = {what: getattr(features, what, 0) for what in _COUNTED} | {"lost": len(getattr(features, "lost", ()))}
+    return {"examples": len(examples), "items": len(features), "sequences": features.sequences, **counted}
 
 
 def _about_tokens(model: Path) -> list[tuple[str, str]]:
@@ -297,7 +307,7 @@ def _about_tokens(model: Path) -> list[tuple[str, str]]:
 
 
 def _are_sizes(found: object) -> bool:
-    names = {"examples", "items", "sequences", "lost"}
+    names = {"examples", "items", "sequences", *_COUNTED}
     return (
         isinstance(found, dict)
         and found.keys() == names

@@ -44,14 +44,20 @@ def judge(recipe: Recipe, meanings: Mapping[str, Meaning], classes: ClassFacts, 
 
 
 def judge_positive(recipe: Recipe, classes: ClassFacts, found: Diagnostics) -> None:
-    """E054 for a positive class that is none, W148 for one that neither recipe nor names give."""
-    for label in dict.fromkeys(e.data for e in recipe.evaluations if "f1" in (e.metrics or METRICS[recipe.model.task])):
+    """E054 for a positive class that is none, W148 for one that neither recipe nor names give, W151 for one unused."""
+    count = dict.fromkeys(e.data for e in recipe.evaluations if "f1" in (e.metrics or METRICS[recipe.model.task]))
+    for label in dict.fromkeys([*count, *(name for name, spec in recipe.data.items() if spec.positive is not None)]):
         asked = recipe.data[label].positive
         path = f"data.{label}.positive" if label else "data.positive"
         if asked is not None and fits(asked, classes.facts.labels) is None:
             message = f"`{asked[:40]}` is not a class of this data"
             help = (f"write one of {_listed(classes.facts.labels)}",)
             found.add(Diagnostic("E054", message, recipe.label(path), help=help))
+            continue
+        if label not in count:
+            notes = ("it is the class that `f1` counts, and no evaluation of these data measures `f1`",)
+            help = ("add `f1` to the `metrics` of an evaluation, or take `positive` out",)
+            found.add(Diagnostic("W151", "`positive` has no effect", recipe.label(path), notes=notes, help=help))
             continue
         chosen, sure = positive_class(asked, classes)
         if chosen is not None and not sure:
@@ -84,7 +90,7 @@ def positive_class(asked: str | None, classes: ClassFacts) -> tuple[str | None, 
 
 
 def tell(recipe: Recipe, plan: DataPlan, found: Diagnostics) -> None:
-    """W145 for answers that no window holds, W146 for labels that stand for none, W165 where the recipe's do not occur."""
+    """W145 for answers that no window holds, W152 for words without a token, W146 for labels that stand for none, W165 where the recipe's do not occur."""
     block = f"data.{plan.label}" if plan.label else "data"
     for split, count in plan.lost.items():
         s, fit = ("", "fits") if count == 1 else ("s", "fit")
@@ -94,6 +100,12 @@ def tell(recipe: Recipe, plan: DataPlan, found: Diagnostics) -> None:
             notes = (*notes, "training leaves these questions out: they would teach that there is no answer")
         help = ("raise `max_length` or `stride`, or take the questions out",)
         found.add(Diagnostic("W145", message, recipe.label(f"{block}.{split}"), notes=notes, help=help))
+    for split, count in plan.tokenless.items():
+        message = f"{count:,} tagged word{'s' * (count > 1)} of `{split}` give{'s' * (count == 1)} no token"
+        notes = ("the tokenizer drops every character of them, or they are empty",)
+        notes += ("training skips their tags",) if split == "train" else ("an evaluation counts their tags as missed",)
+        help = ("correct such words, or take them out with their tags",)
+        found.add(Diagnostic("W152", message, recipe.label(f"{block}.{split}"), notes=notes, help=help))
     if plan.meaning.left_out and not recipe.data[plan.label].unlabelled:
         counts = ", ".join(f"{n:,} of `{split}`" for split, n in plan.meaning.left_out.items())
         shown = " and ".join(f"`{v}`" for v in plan.meaning.unlabelled)
@@ -102,11 +114,11 @@ def tell(recipe: Recipe, plan: DataPlan, found: Diagnostics) -> None:
         message = f"examples labelled {shown} are left out"
         found.add(Diagnostic("W146", message, recipe.label(f"{block}.columns.label"), notes=notes, help=help))
 
-    unlabelled = recipe.data[plan.label].unlabelled
-    if unlabelled and not plan.meaning.left_out:
-        message = "`unlabelled` matches no example"
-        notes = (f"it lists {_listed(tuple(unlabelled))}",)
-        help = ("write the label as the data do, or take `unlabelled` out",)
+    if unmatched := plan.meaning.unmatched:
+        part = "part of `unlabelled`" if plan.meaning.left_out else "`unlabelled`"
+        message = f"{part} matches no example"
+        notes = (f"no example has {_listed(unmatched)}",)
+        help = ("write each label as the data do, or take it out",)
         found.add(Diagnostic("W165", message, recipe.label(f"{block}.unlabelled"), notes=notes, help=help))
 
 

@@ -84,6 +84,8 @@ class DataPlan(Frozen):
     examples: dict[str, Count] = Field(default={}, description="split -> examples (questions, texts)")
     items: dict[str, Count] = Field(default={}, description="split -> items a step draws from (features)")
     lost: dict[str, Some] = Field(default={}, description="split -> questions with an answer that no window holds")
+    cut: dict[str, Some] = Field(default={}, description="split -> examples of which `max_length` cuts something off")
+    tokenless: dict[str, Some] = Field(default={}, description="split -> tagged words that give no token")
 
 
 class Segment(Frozen):

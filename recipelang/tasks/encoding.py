@@ -6,7 +6,7 @@ Numpy and `tokenizers` only.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,8 @@ class Rows:
     words: np.ndarray | None = None  # [all] int32: the word that a token begins, -1: none. Every token has a label then
     names: tuple[str, ...] = ()  # of the classes
     limit: int = 0  # tokens that a batch is never wider than; 0: as wide as a multiple of 8
+    cut: int = 0  # items of which `max_length` has cut something off
+    tokenless: int = 0  # words with a label that the tokenizer makes no token of
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -116,11 +118,20 @@ def rows_of(
     """One row a text, or `choices` neighbouring texts a row."""
     ids: list[np.ndarray] = []
     types: list[np.ndarray] = []
-    for encoding in encode(reader, texts, max_length):
+    cut: list[int] = []
+    for number, encoding in enumerate(encode(reader, texts, max_length)):
         ids.append(np.asarray(encoding.ids, np.int32))
+        if is_cut(encoding, max_length):
+            cut.append(number)
         if reader.types:
             types.append(np.asarray(encoding.type_ids, np.int8))
-    return joined(ids, types, np.asarray(labels, np.int64), reader.pad_id, choices, max_length)
+    rows = joined(ids, types, np.asarray(labels, np.int64), reader.pad_id, choices, max_length)
+    return replace(rows, cut=len({number // (choices or 1) for number in cut}))
+
+
+def is_cut(encoding: Any, max_length: int) -> bool:
+    """What was cut off is kept beside an encoding; looking there is not free."""
+    return len(encoding.ids) >= max_length and bool(encoding.overflowing)
 
 
 def joined(

@@ -28,7 +28,7 @@ def label_text(table: Table, column: str, value: object, record: int, classes: S
 
     `classes` are those of the recipe: names of numbers from 0; where one is a number itself, labels are what is written.
     """
-    names = tuple(classes) or table.classes.get(column, ())
+    names = tuple(classes) or table.names(column)
     number = _number(value)
     if isinstance(number, float) and not number.is_integer():
         notes = [f"record {record} has `{value}`"]
@@ -138,14 +138,18 @@ def differ(names: Sequence[str]) -> None:
             raise fail("E151", f"labels look alike: `{twin[:40]}`, `{name[:40]}`", help=help, notes=notes)
 
 
-def make_classes(names: Sequence[str], what: str) -> None:
-    """E074 where names make no classes."""
+def make_classes(names: Sequence[str], what: str, field: str, column: str, known: Sequence[str]) -> None:
+    """E074 where names make no classes. `known` are those that the data set or the recipe gives: these may be many."""
     if len(names) < 2:
         label = f": `{names[0][:40]}`" if names else ""
         raise fail("E074", f"{what} has one label only{label}", help="a classifier needs at least two labels")
-    if len(names) > _MOST:
-        help = 'name their column: `columns { label = "..." }`'
-        raise fail("E074", f"{what} has {len(names):,} different labels", help=help)
+    if len(names) > _MOST and not known:
+        help = f'if they are in another column, name that: `columns {{ {field} = "..." }}` in `data`'
+        notes = [
+            f"they are read from `{column[:40]}`, as {', '.join(f'`{n[:40]}`' for n in names[:3])}",
+            f"more than {_MOST:,} are taken only where the data set or `classes` lists them",
+        ]
+        raise fail("E074", f"{what} has {len(names):,} different labels", help=help, notes=notes)
 
 
 def fits(label: str, names: Sequence[str]) -> int | None:

@@ -23,6 +23,7 @@ class Meaning(BaseModel):
     unused: tuple[str, ...] = Field(default=(), description="columns that are not read")
     classes: tuple[str, ...] = Field(default=(), description="names of numbered classes, from 0, that the recipe gives")
     unlabelled: tuple[str, ...] = Field(default=(), description="labels that stand for none: examples are left out")
+    unmatched: tuple[str, ...] = Field(default=(), description="labels of the recipe's `unlabelled` that do not occur")
     left_out: dict[str, int] = Field(default={}, description="split -> examples left out for their label")
     labels: dict[str, Literal["names", "numbers", "both"]] = Field(
         default={}, description="split -> how its labels are written"
@@ -81,6 +82,12 @@ def written(value: object) -> str:
             return str(int(value))
     text = str(value).strip()
     return text[:-2] if text.endswith(".0") and text[:-2].removeprefix("-").isdecimal() else text
+
+
+def unmatched(labels: Iterable[str], values: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    """Of these labels those that no split has."""
+    there = {value for each in values for value in each}
+    return tuple(label for label in labels if label not in there)
 
 
 def counted(left: Mapping[str, int]) -> dict[str, int]:

@@ -70,11 +70,13 @@ def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:
     asked = {str(row.get(question)).strip().casefold() for table in several for row in table.rows}
     read = [*columns.values(), *numbered, *(["sent2"] if question == "sent1" else [])]
     left = {n: len(t.rows) - len(meaning.without(t, columns["answer"], wanted.unlabelled)) for n, t in tables.items()}
+    said = ((written(row.get(columns["answer"])) for row in table.rows) for table in several)
     return wanted.model_copy(
         update={
             "columns": columns,
             "unused": meaning.unused(several, read),
             "left_out": meaning.counted(left),
+            "unmatched": meaning.unmatched(wanted.unlabelled, said),
             "answers": wanted.answers or _answers(several, columns, wanted.unlabelled),
             "causes": "context" in columns and asked <= set(_CAUSES),
         }

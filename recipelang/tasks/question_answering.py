@@ -6,6 +6,7 @@ Numpy and `tokenizers` only; torch and transformers are the engine's business.
 from __future__ import annotations
 
 import itertools
+import operator
 import re
 import sys
 import unicodedata
@@ -56,6 +57,7 @@ class Features:
     pad_id: int = 0
     sequences: int = 1
     lost: tuple[str, ...] = ()  # questions with an answer that no window holds
+    cut: int = 0  # questions of which something was cut off; a passage is read in windows, and whole
 
     @property
     def width(self) -> int:
@@ -151,10 +153,12 @@ def featurize(
     questions = [e.question.strip() for e in examples]
     room = max(8, max_length // 2)
     tokenizer.enable_truncation(max_length=room)
+    whole = questions
     questions = [
         q if len(enc.ids) < room else q[: max((o[1] for o in enc.offsets), default=0)]
         for q, enc in zip(questions, tokenizer.encode_batch(questions), strict=True)
     ]
+    cut = sum(map(operator.ne, whole, questions))
     tokenizer.enable_truncation(max_length=max_length, stride=stride, strategy="only_second")
     encoded = tokenizer.encode_batch(list(zip(questions, (e.context for e in examples), strict=True)))
     tokenizer.no_truncation()
@@ -189,7 +193,7 @@ def featurize(
         if not any(end for _, end in spans):
             lost.append(example.id)
     pad = tokenizer.token_to_id("[PAD]") or 0
-    return Features(ids, types, lengths, starts, ends, index, offsets, pad, lost=tuple(lost))
+    return Features(ids, types, lengths, starts, ends, index, offsets, pad, lost=tuple(lost), cut=cut)
 
 
 @cache

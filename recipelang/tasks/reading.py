@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,10 +62,45 @@ def read_json(text: str, path: Path) -> Any:
     return [_value(line, path, before) for before, line in enumerate(text.split("\n")) if line.strip()]
 
 
+class _TwiceError(Exception):
+    """An object has a key twice."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _TwiceError(next(key for key in keys if keys.count(key) > 1))
+    return found
+
+
+def _line_of_twice(text: str) -> int:
+    """The line on which the object with a key twice begins: read again, slowly, with places."""
+    decoder, known = json.JSONDecoder(object_pairs_hook=_once), json.decoder.JSONObject  # type: ignore[attr-defined]
+    at = -1
+
+    def placed(text_and_end: tuple[str, int], *more: Any) -> Any:
+        nonlocal at
+        try:
+            return known(text_and_end, *more)
+        except _TwiceError:
+            at = text_and_end[1] if at < 0 else at  # the innermost is the first to know
+            raise
+
+    decoder.parse_object = placed  # type: ignore[attr-defined]
+    with contextlib.suppress(_TwiceError, RecursionError):
+        json.scanner.py_make_scanner(decoder)(text, len(text) - len(text.lstrip()))  # type: ignore[attr-defined]
+    return 1 + text.count("\n", 0, max(at, 0))
+
+
 def _value(text: str, path: Path, before: int = 0) -> Any:
-    """One JSON value; `before` is how many lines of the file come before it."""
+    """One JSON value; `before` is how many lines of the file come before it. A key that is there twice means nothing."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_once)
+    except _TwiceError as twice:
+        message = f"a record of `{path.name}` has the key `{str(twice)[:40]}` twice"
+        notes = [f"its object begins on line {before + _line_of_twice(text)}"]
+        raise fail("E074", message, help="keep one of the two", notes=notes) from None
     except (ValueError, RecursionError) as error:
         why = "nested too deeply" if isinstance(error, RecursionError) else "a number has too many digits"
         if isinstance(error, json.JSONDecodeError):

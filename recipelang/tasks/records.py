@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -30,6 +30,16 @@ class Table:
     name: str  # for messages: a file's own, or the reference
     rows: Sequence[Mapping[str, Any]]
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # column -> names of its numbers
+    unclear: Collection[str] = ()  # columns whose names of numbers the data set carries in a form that nobody knows
+
+    def names(self, column: str) -> tuple[str, ...]:
+        """Of its numbers, where the data set carries them. E074."""
+        if column in self.unclear:
+            message = f"the class names of `{column[:40]}` in `{self.name}` cannot be read"
+            help = "list the names in the order of their numbers: `classes = [...]` in `data`"
+            notes = ["the file carries them in its `huggingface` metadata, in another form than `datasets` writes"]
+            raise fail("E074", message, help=help, notes=notes)
+        return self.classes.get(column, ())
 
     def columns(self) -> tuple[str, ...]:
         return tuple(self.rows[0])
@@ -144,16 +154,37 @@ def _parquet(path: Path) -> Table:
     except pyarrow.ArrowException as error:
         raise fail("E074", f"`{path.name}` is not a parquet file", notes=[str(error).splitlines()[0][:160]]) from None
     try:
-        features = parse_json((table.schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
-        classes = {c: names for c, f in features.items() if (names := _classes(f))}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        classes = {}
-    return Table(path.name, table.to_pylist(), classes)
+        rows = table.to_pylist()
+    except ValueError as error:  # a field of a struct that is there twice
+        raise fail("E074", f"`{path.name}` cannot be read", notes=[str(error).splitlines()[0][:160]]) from None
+    numbered = [f.name for f in table.schema if "int" in str(f.type)]
+    classes, unclear = _carried((table.schema.metadata or {}).get(b"huggingface"), numbered)
+    return Table(path.name, rows, classes, unclear)
 
 
-def _classes(feature: Any) -> tuple[str, ...]:
-    """Names in what the Hub writes of a column: of single numbers, or of lists of them."""
+def _carried(metadata: bytes | None, columns: Sequence[str]) -> tuple[dict[str, tuple[str, ...]], set[str]]:
+    """Column -> names of its classes, as `datasets` writes them into parquet files; columns of which it is not clear."""
+    if metadata is None:
+        return {}, set()
+    try:
+        described = parse_json(metadata)
+        features = described.get("info", {}).get("features") or {}
+        found = {c: _classes(features[c]) for c in columns if c in features}
+    except (ValueError, TypeError, AttributeError):
+        return {}, set(columns)
+    return {c: names for c, names in found.items() if names}, {c for c, names in found.items() if names is None}
+
+
+def _classes(feature: Any) -> tuple[str, ...] | None:
+    """Names in what is written of a column: of single numbers, or of lists of them. None where their form is unknown."""
     while isinstance(feature, Mapping) and "feature" in feature:
         feature = feature["feature"]
-    names = feature.get("names") if isinstance(feature, Mapping) and feature.get("_type") == "ClassLabel" else None
-    return tuple(map(str, names)) if isinstance(names, list) else ()
+    while isinstance(feature, list) and len(feature) == 1:  # of older releases: a list of what is in brackets
+        feature = feature[0]
+    if not isinstance(feature, Mapping) or feature.get("_type") != "ClassLabel":
+        return ()
+    names = feature.get("names")
+    if isinstance(names, Mapping) and list(names) == [str(i) for i in range(len(names))]:
+        names = list(names.values())
+    sound = isinstance(names, list) and names and all(isinstance(n, str) for n in names)
+    return tuple(names) if sound else None  # type: ignore[arg-type]

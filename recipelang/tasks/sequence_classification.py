@@ -56,9 +56,10 @@ class Example:
 
 
 class Examples(tuple[Example, ...]):
-    """With the name of the data, and of the classes that it carries, in order."""
+    """With the name of the data, of the column of labels, and of the classes that it carries, in order."""
 
     name: str = ""
+    column: str = ""
     known: tuple[str, ...] = ()
 
 
@@ -72,13 +73,14 @@ def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:
     values = {name: [written(row.get(label)) for row in table.rows] for name, table in tables.items()}
     nothing = wanted.unlabelled or labels.stand_for_none({v for each in values.values() for v in each})
     kept = {name: {v for v in each if v not in nothing} for name, each in values.items()}
-    named = {name for name, table in tables.items() if wanted.classes or label in table.classes}
+    named = {name for name, table in tables.items() if wanted.classes or table.names(label)}
     return wanted.model_copy(
         update={
             "columns": columns,
             "unused": meaning.unused(tables.values(), columns.values()),
             "unlabelled": nothing,
             "left_out": meaning.counted({n: sum(v in nothing for v in each) for n, each in values.items()}),
+            "unmatched": meaning.unmatched(wanted.unlabelled, values.values()),
             "labels": {name: "names" if name in named else labels.form(each) for name, each in kept.items()},
         }
     )
@@ -126,13 +128,13 @@ def open_split(
         )
         for i in rows
     )
-    found.name, found.known = table.name, decided.classes or table.classes.get(label, ())
+    found.name, found.column, found.known = table.name, label, decided.classes or table.names(label)
     return found
 
 
 def label_names(examples: Examples) -> tuple[str, ...]:
     names = names_of((e.label for e in examples), examples.known)
-    make_classes(names, f"`{examples.name}`")
+    make_classes(names, f"`{examples.name}`", "label", examples.column, examples.known)
     return names
 
 

@@ -46,9 +46,10 @@ class Example:
 
 
 class Examples(tuple[Example, ...]):
-    """With the name of the data, and of the tags that it carries, in order."""
+    """With the name of the data, of the column of tags, and of the tags that it carries, in order."""
 
     name: str = ""
+    column: str = ""
     known: tuple[str, ...] = ()
 
 
@@ -63,7 +64,7 @@ def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:
         for field, usual in (("tokens", TOKENS), ("tags", TAGS))
     }
     column = columns["tags"]
-    named = {name for name, table in tables.items() if wanted.classes or column in table.classes}
+    named = {name for name, table in tables.items() if wanted.classes or table.names(column)}
     forms = {n: "names" if n in named else labels.form(_written(table, column)) for n, table in tables.items()}
     unused = meaning.unused(several, columns.values())
     return wanted.model_copy(update={"columns": columns, "unused": unused, "labels": forms})
@@ -93,7 +94,7 @@ def open_split(
         if column not in table.columns():
             table.lacks(column, field, () if field in (columns or {}) else usual)
     found = Examples(_example(table, i, tokens, tags, decided.classes) for i in range(len(table.rows)))
-    found.name, found.known = table.name, decided.classes or table.classes.get(tags, ())
+    found.name, found.column, found.known = table.name, tags, decided.classes or table.names(tags)
     return found
 
 
@@ -125,7 +126,7 @@ def _listed(table: Table, i: int, column: str) -> Sequence[Any]:
 def label_names(examples: Examples) -> tuple[str, ...]:
     """Those that the data set carries, else all that occur, completed; numbers in their order."""
     names = names_of((t for e in examples for t in e.tags), examples.known)
-    make_classes(names, f"`{examples.name}`")
+    make_classes(names, f"`{examples.name}`", "tags", examples.column, examples.known)
     return names if examples.known else entities.completed(names)
 
 
@@ -154,19 +155,26 @@ def featurize(
     """One row a sentence, with the number of the word that a token begins; -1 elsewhere."""
     classes = Classes(names)
     ids, types, words, tags = [], [], [], []
+    cut = tokenless = 0
     encoded = encoding.encode(tokenizer, [list(e.words) for e in examples], max_length, words=True)
     for i, (example, encoding_) in enumerate(zip(examples, encoded, strict=True)):
         numbers = np.array([-1 if w is None else w for w in encoding_.word_ids])
         first = np.concatenate([[True], numbers[1:] != numbers[:-1]]) & (numbers >= 0)
         if not first.any():
             raise fail("E075", f"record {i} has no word that the tokenizer knows", help="take it out")
+        shortened = encoding.is_cut(encoding_, max_length)
+        behind = (
+            int(numbers.max()) + 1 if shortened else len(example.words)
+        )  # of words that are cut off nothing is known
+        cut, tokenless = cut + shortened, tokenless + behind - len(np.unique(numbers[numbers >= 0]))
         right = np.array([classes.number(t, f"record {i} has it") for t in example.tags])
         ids.append(np.asarray(encoding_.ids, np.int32))
         types.append(np.asarray(encoding_.type_ids, np.int8))
         words.append(np.where(first, numbers, -1).astype(np.int32))
         tags.append(np.where(first, right[numbers], _IGNORED).astype(np.int64))
     rows = encoding.joined(ids, types if tokenizer.types else [], np.concatenate(tags), tokenizer.pad_id)
-    return replace(rows, words=np.concatenate(words), names=tuple(names), limit=max_length)
+    rows = replace(rows, words=np.concatenate(words), names=tuple(names), limit=max_length)
+    return replace(rows, cut=cut, tokenless=tokenless)
 
 
 def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
