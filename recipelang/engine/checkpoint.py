@@ -23,7 +23,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from recipelang import processes
-from recipelang.engine.position import FORMAT, Position, Saved, masked, misplaced, saved
+from recipelang.engine.fitting import each_once, numpy_state, unfit
+from recipelang.engine.position import FORMAT, Position, Saved, misplaced, saved
 from recipelang.plan.types import Plan
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.shards import beside, whole
@@ -35,8 +36,6 @@ from recipelang.storage.writing import new_folder, remove_folder, write_text
 _FILES = ("model.safetensors", "state.json", "state.safetensors")
 #: of `manifest.json` and of `state.json`, which names every protected tensor
 _MOST_BYTES = 64 * 2**20
-#: what an optimizer remembers of a parameter, all of it or nothing
-_MEMORIES = ({"exp_avg", "exp_avg_sq", "step"}, {"momentum_buffer"})
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def save(
             for key, value in optimizer.state.get(parameter, {}).items():
                 assert isinstance(value, Tensor), f"{key} of the optimizer would be lost"
                 tensors[f"optimizer/{name}/{key}"] = value
-    weights, tensors = wholly(_each_once(model)), wholly(tensors)
+    weights, tensors = wholly(each_once(model)), wholly(tensors)
     if not processes.main():
         return path
     with new_folder(path, inside=folder.parent) as part:
@@ -116,7 +115,7 @@ def read(path: Path) -> Saved:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])[:80] or "the whole"
         raise Damaged(f"`{where}` of its state.json is not as it was written") from None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise Damaged("its state.json is not as it was written") from None
     return body
 
@@ -137,7 +136,7 @@ def load(path: Path, plan: Plan, model: nn.Module) -> Loaded:
         weights, tensors = load_file(path / "model.safetensors"), load_file(path / "state.safetensors")
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise Damaged(f"its tensors cannot be read: {str(error)[:120]}") from None
-    if why := _other_weights(weights, model) or _other_state(tensors, model, masked(plan, body)):
+    if why := unfit(weights, tensors, model, plan, body):
         raise Damaged(why)
     position = Position(**body.model_dump(exclude={"format", "python"}))
     return Loaded(position, weights, tensors, _python_state(body))
@@ -190,52 +189,6 @@ def _refuse_other_formats(path: Path, text: bytes) -> None:
         raise older(f"the checkpoint `{path.name}`")
 
 
-def _other_weights(weights: Mapping[str, Tensor], model: nn.Module) -> str | None:
-    now = _each_once(model)
-    if odd := sorted(weights.keys() ^ now.keys()):
-        return f"`{odd[0]}` is {'not one of the model' if odd[0] in weights else 'missing'}"
-    for name, tensor in weights.items():
-        if tensor.shape != now[name].shape or tensor.dtype != now[name].dtype:
-            return f"`{name}` is {tensor.dtype} of shape {tuple(tensor.shape)}, which the model's is not"
-    return None
-
-
-def _other_state(state: Mapping[str, Tensor], model: nn.Module, masks: set[str]) -> str | None:
-    """Masks of exactly the parameters that are pruned by now, whole memories, random states of their sizes."""
-    parameters = dict(model.named_parameters())
-    numbers = state.get("random/numpy")
-    if numbers is None or numbers.dtype != torch.int32 or numbers.shape != (625,):
-        return "the random state of numpy is missing"
-    if "random/torch" not in state:
-        return "the random state of torch is missing"
-    for name, value in state.items():
-        bytes_ = name.startswith(("random/torch", "random/cuda"))
-        if bytes_ and (value.dtype != torch.uint8 or value.dim() != 1):
-            return f"`{name}` is not a random state"
-        if name.split("/")[:2] == ["random", "torch"] and value.shape != torch.get_rng_state().shape:
-            return f"`{name}` is not a random state"
-    masked_now = {n.removeprefix("mask/") for n in state if n.startswith("mask/")}
-    if odd := sorted(masked_now ^ masks):
-        return f"the mask of `{odd[0]}` {'is missing' if odd[0] in masks else 'does not belong there'}"
-    for name in masks:
-        mask = state[f"mask/{name}"]
-        if name not in parameters or mask.dtype != torch.bool or mask.shape != parameters[name].shape:
-            return f"the mask of `{name}` does not fit it"
-    kept: dict[str, set[str]] = {}
-    for where, value in state.items():
-        if not where.startswith("optimizer/"):
-            continue
-        name, _, key = where.removeprefix("optimizer/").rpartition("/")
-        if name not in parameters or (
-            value.shape != parameters[name].shape and not (key == "step" and value.dim() == 0)
-        ):
-            return f"`{where}` does not fit the model"
-        kept.setdefault(name, set()).add(key)
-    if odd := sorted(n for n, keys in kept.items() if keys not in _MEMORIES):
-        return f"part of the optimizer state of `{odd[0]}` is missing"
-    return None
-
-
 def restore(
     loaded: Loaded,
     model: nn.Module,
@@ -245,11 +198,11 @@ def restore(
     modifiers: Sequence[Modifier] = (),
     random_states: bool = True,
 ) -> None:
-    """Weights, masks, optimizer and random states, bit for bit.
+    """Weights, masks, optimizer and random states, bit for bit, of what `load` has judged.
 
     A checkpoint from between two stages has no optimizer, and the next stage seeds its own streams.
     """
-    now = _each_once(model)
+    now = each_once(model)
     # a tied weight has two names, and is kept under one
     model.load_state_dict({n: beside(t, now[n]) for n, t in loaded.model.items()}, strict=False)
     parameters = dict(model.named_parameters())
@@ -264,10 +217,7 @@ def restore(
     device = next(iter(parameters.values())).device
     for modifier in modifiers:
         own = {n.removeprefix(f"{modifier.name}/"): v for n, v in loaded.state.items() if _is_of(n, modifier)}
-        try:
-            modifier.load({n: v.to(device) for n, v in own.items()})
-        except (KeyError, ValueError, RuntimeError, TypeError) as error:
-            raise _unfit(modifier.name, error) from None
+        modifier.load({n: v.to(device) for n, v in own.items()})
     random.setstate(loaded.python)
     if not random_states:
         return
@@ -276,15 +226,7 @@ def restore(
         torch.set_rng_state(loaded.state[f"random/torch{mine}"])
     if torch.cuda.is_available() and f"random/cuda{mine}" in loaded.state:
         torch.cuda.set_rng_state(loaded.state[f"random/cuda{mine}"])
-    numbers = loaded.state["random/numpy"].numpy().view(np.uint32)
-    np.random.set_state(("MT19937", numbers[:624], int(numbers[624]), 0, 0.0))
-
-
-def _unfit(name: str, error: Exception) -> RecipeError:
-    """Found when everything else is in place already, so the one before is not tried."""
-    why = [f"the state of `{name}` does not fit: {str(error)[:120]}"]
-    help = "remove the newest folder in `checkpoints` and resume again, or start again with `run --overwrite`"
-    return fail("E083", "the checkpoint is damaged", notes=why, help=help)
+    np.random.set_state(numpy_state(loaded.state["random/numpy"]))
 
 
 def _is_of(name: str, modifier: Modifier) -> bool:
@@ -306,12 +248,6 @@ def _random_states() -> dict[str, Tensor]:
         if number:
             states |= {f"{k}/{number}": v for k, v in others.items()}
     return states
-
-
-def _each_once(model: nn.Module) -> dict[str, Tensor]:
-    """Weights and buffers, each under its first name: a decoder's embeddings may be its head as well."""
-    names = {n for n, _ in (*model.named_parameters(), *model.named_buffers())}
-    return {n: t for n, t in model.state_dict().items() if n in names}
 
 
 def wholly(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ trained beside the model, in a group of the optimizer of its own; it is in check
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from recipelang.modifiers.distill_terms import attention_loss, hidden_loss, kd_loss
 from recipelang.plan.types import DistillPlan, TermPlan
-from recipelang.runtime.state import Modifier, State
+from recipelang.runtime.state import Modifier, State, misshapen
 from recipelang.schedules.stepwise import at
 
 #: the teacher's outputs for the micro-batch of a state: attributes as the model itself gives them
@@ -96,6 +96,28 @@ class Distill(Modifier):
                 weight.data.copy_(value)
             elif self.optimizer is not None:
                 self.optimizer.state[weight][moment] = value
+
+    def misfit(
+        self, state: Mapping[str, Tensor], step: int, trained: Collection[str], moments: Collection[str]
+    ) -> str | None:
+        shapes = {
+            _key(number, pair): term.widths[::-1]
+            for number, term in enumerate(self.plan.terms)
+            if term.widths is not None
+            for pair in term.layers
+        }
+        followed = bool(trained) and any(at(self.plan.hardness, s) != 0 for s in range(step))
+        for key in shapes:
+            kept = {where for where in state if where.partition("/")[0] == key and where != key}
+            if key not in state or kept not in ([{f"{key}/{m}" for m in moments}] if followed else [set()]):
+                return f"`{key}` is missing, or part of it"
+        for where, value in state.items():
+            key, _, moment = where.partition("/")
+            if key not in shapes:
+                return f"`{where}` does not belong there"
+            if why := misshapen(where, value, () if moment == "step" else shapes[key], torch.float32):
+                return why
+        return None
 
     # --------------------------------------------------------------------- loss
     def on_loss(self, state: State) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from recipelang.pruning.scores.rigl import Rigl
 from recipelang.pruning.selection import Scores, count
 from recipelang.pruning.shards import is_shard, local, rows, sums
 from recipelang.pruning.turned import Turned, as_stored, turned
-from recipelang.runtime.state import Modifier, State
+from recipelang.runtime.state import Modifier, State, misshapen
 from recipelang.source import fail
 
 
@@ -182,6 +182,19 @@ class Prune(Modifier):
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         self.score.load(state)
+
+    def misfit(
+        self, state: Mapping[str, Tensor], step: int, trained: Collection[str], moments: Collection[str]
+    ) -> str | None:
+        first, last = self.plan.events[0].step, self.plan.events[-1].step
+        wanted, possible = self.score.remembered(first < step, self.score.observes and min(step, last) > 0)
+        wanted = {*wanted, *(set(possible) & set(trained))}
+        if odd := sorted((wanted - state.keys()) | (state.keys() - wanted - set(possible))):
+            return f"`{odd[0]}` {'is missing' if odd[0] in wanted else 'does not belong there'}"
+        shapes = {t.name: t.shape for t in self.plan.targets}
+        each = ((key, *key.partition("/")[::2]) for key in state)
+        whys = (misshapen(k, state[k], () if what == "step" else shapes[n], torch.float32) for k, n, what in each)
+        return next(filter(None, whys), None)
 
 
 def _would_revive(how: PrunePlan, dead: Tensor, zeros: int, height: int) -> bool:

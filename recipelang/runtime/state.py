@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,23 @@ class Modifier:
 
     def load(self, state: Mapping[str, torch.Tensor]) -> None:
         pass
+
+    def misfit(
+        self, state: Mapping[str, torch.Tensor], step: int, trained: Collection[str], moments: Collection[str]
+    ) -> str | None:
+        """Why tensors of a checkpoint are not what `state` gives after so many steps, if they are not.
+
+        Asked before `join` and `load`. `trained`: parameters that the optimizer remembers; `moments`: what it
+        remembers of each.
+        """
+        return f"`{min(state)}` does not belong there" if state else None
+
+
+def misshapen(name: str, tensor: torch.Tensor, shape: Sequence[int], dtype: torch.dtype) -> str | None:
+    """Why a tensor that was read is none of this shape and type, if it is not."""
+    if tensor.dtype == dtype and tuple(tensor.shape) == tuple(shape):
+        return None
+    return f"`{name}` is {tensor.dtype} of shape {tuple(tensor.shape)}, not {dtype} of shape {tuple(shape)}"
 
 
 def fire(event: Event, modifiers: Sequence[Modifier], state: State) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -126,6 +126,14 @@ class Score:
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         pass
+
+    def remembered(self, ranked: bool, observed: bool) -> tuple[Collection[str], Collection[str]]:
+        """Keys that `state` has, and those that it may have beside them; each is of single precision.
+
+        A key is the name of a target, or `NAME/WHAT`; all but `step` have its shape. `ranked`: after the first event;
+        `observed`: after a step whose gradients were looked at.
+        """
+        return (), ()
 
 
 def make(method: str, args: Mapping[str, object], names: Sequence[str], seed: int) -> Score:

@@ -7,7 +7,7 @@ it gathers nothing more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,10 @@ class Movement(Score):
 
     def state(self) -> dict[str, Tensor]:
         return dict(self.moved)
+
+    def remembered(self, ranked: bool, observed: bool) -> tuple[Collection[str], Collection[str]]:
+        """A target that no gradient has reached is there once it was ranked."""
+        return (self.names, ()) if ranked else ((), self.names if observed else ())
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         self.moved = dict(state)

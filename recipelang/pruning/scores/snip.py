@@ -6,7 +6,7 @@ before the first event; later events keep the same scores.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,9 @@ class Snip(Score):
 
     def state(self) -> dict[str, Tensor]:
         return dict(self.effect)
+
+    def remembered(self, ranked: bool, observed: bool) -> tuple[Collection[str], Collection[str]]:
+        return self.names if ranked else (), ()
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         self.effect = dict(state)

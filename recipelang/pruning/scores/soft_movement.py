@@ -12,7 +12,7 @@ learns nothing more and falls with the penalty.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +66,10 @@ class SoftMovement(Score):
         for name, score in self.learned.items():
             found |= {f"{name}/{key}": value for key, value in self.optimizer.state[score].items()}
         return found
+
+    def remembered(self, ranked: bool, observed: bool) -> tuple[Collection[str], Collection[str]]:
+        moments = (f"{name}/{key}" for name in self.names for key in ("exp_avg", "exp_avg_sq", "step"))
+        return (*self.names, *moments) if observed else (), ()
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         if not state:

@@ -20,7 +20,9 @@ from recipelang.engine.models import load_model
 from recipelang.engine.position import Position
 from recipelang.engine.sessions import environments, session
 from recipelang.engine.statement import run_digest
-from recipelang.plan.types import Plan
+from recipelang.modifiers.distill import Distill
+from recipelang.modifiers.prune import Prune, pruner
+from recipelang.plan.types import DistillPlan, Plan, PruneEvent, PrunePlan, Segment, Target, TermPlan
 from recipelang.pruning.masks import Masks
 from recipelang.source import RecipeError
 from tests.conftest import RECIPE
@@ -135,6 +137,19 @@ def test_another_release_is_no_damage(made, copy):
     assert error.value.diagnostics[0].code == "E083"
 
 
+@pytest.mark.parametrize(
+    "change", [lambda s: s[1].__setitem__(0, 2**70), lambda s: s[1].__setitem__(-1, 625), lambda s: s[1].__setitem__(-1, 2**70)]
+)  # fmt: skip
+def test_a_random_state_that_python_does_not_take_is_damage(made, copy, change):
+    plan, model, _ = made
+    body = json.loads((copy / "state.json").read_text())
+    change(body["python"])
+    (copy / "state.json").write_text(json.dumps(body))
+    sealed(copy)
+    with pytest.raises(checkpoint.Damaged):
+        checkpoint.load(copy, plan, model)
+
+
 def rewritten(name: str, change: Callable[[dict[str, torch.Tensor]], None]) -> Callable[[Path], None]:
     def apply(path: Path) -> None:
         tensors = load_file(path / name)
@@ -153,6 +168,18 @@ def reshape(tensors: dict[str, torch.Tensor], start: str) -> None:
     tensors[name] = tensors[name].flatten()[:3].clone()
 
 
+def retyped(tensors: dict[str, torch.Tensor], start: str) -> None:
+    tensors |= {n: t.double() for n, t in tensors.items() if n.startswith(start)}
+
+
+def momentum(tensors: dict[str, torch.Tensor]) -> None:
+    """As `sgd` would leave them."""
+    for name in [n for n in tensors if n.startswith("optimizer/")]:
+        moment = tensors.pop(name)
+        if name.endswith("/exp_avg"):
+            tensors[f"{name.removesuffix('exp_avg')}momentum_buffer"] = moment
+
+
 TENSORS: dict[str, Callable[[Path], None]] = {
     "no mask": rewritten("state.safetensors", lambda t: drop(t, "mask/")),
     "a mask of numbers": rewritten("state.safetensors", lambda t: t.update({n: v.float() for n, v in t.items() if n.startswith("mask/")})),
@@ -163,6 +190,20 @@ TENSORS: dict[str, Callable[[Path], None]] = {
     "no random state": rewritten("state.safetensors", lambda t: drop(t, "random/torch")),
     "another random state": rewritten("state.safetensors", lambda t: reshape(t, "random/numpy")),
     "a short random state": rewritten("state.safetensors", lambda t: reshape(t, "random/torch")),
+    "a random state of nothing": rewritten("state.safetensors", lambda t: t.update({"random/torch": torch.zeros_like(t["random/torch"])})),
+    "a random state beyond its end": rewritten("state.safetensors", lambda t: t["random/numpy"][624:].fill_(625)),
+    "a random state before its start": rewritten("state.safetensors", lambda t: t["random/numpy"][624:].fill_(-1)),
+    "a random state of no process": rewritten("state.safetensors", lambda t: t.update({"random/torch/1": t["random/torch"].clone()})),
+    "a random state of something else": rewritten("state.safetensors", lambda t: t.update({"random/jax": t["random/torch"].clone()})),
+    "a random state of a GPU, of numbers": rewritten("state.safetensors", lambda t: t.update({"random/cuda": torch.ones(16)})),
+    "no optimizer": rewritten("state.safetensors", lambda t: [t.pop(n) for n in list(t) if n.startswith("optimizer/")]),
+    "moments of another optimizer": rewritten("state.safetensors", momentum),
+    "moments of no parameter": rewritten("state.safetensors", lambda t: t.update({"optimizer/more/step": torch.tensor(1.0)})),
+    "moments in fp64": rewritten("state.safetensors", lambda t: retyped(t, "optimizer/")),
+    "a modifier that does not act": rewritten("state.safetensors", lambda t: t.update({"prune/weights/x": torch.ones(1)})),
+    "a projection of no term": rewritten("state.safetensors", lambda t: t.update({"distill/projection-0-0-0": torch.ones(2, 2)})),
+    "of nobody": rewritten("state.safetensors", lambda t: t.update({"more": torch.ones(1)})),
+    "a weight where its mask has none": rewritten("model.safetensors", lambda t: t.update({n: v + 1 for n, v in t.items()})),
     "a weight less": rewritten("model.safetensors", lambda t: drop(t, "bert.")),
     "a weight more": rewritten("model.safetensors", lambda t: t.update({"more": torch.ones(1)})),
     "a smaller weight": rewritten("model.safetensors", lambda t: reshape(t, "bert.")),
@@ -222,3 +263,64 @@ def test_what_rounds_or_drops_differently_enters_the_run_digest_and_nothing_else
     more = {**around, "threads": around["threads"] + 1}, {**around, "processes": 2}
     digests |= {run_digest(plan, None, environments([session(plan, a, "cpu", position)])) for a in more}
     assert len(digests) == len(plans) + 2
+
+
+# -------------------------------------------------------------- what modifiers remember
+NAME = "bert.encoder.layer.0.attention.self.query.weight"
+SHAPE = (4, 8)
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+def prune(method: str, *steps: int) -> Prune:
+    events = tuple(PruneEvent(step, 0.5, (16,)) for step in steps)
+    plan = PrunePlan(name="weights", method=method, targets=(Target(name=NAME, shape=SHAPE),), events=events)
+    made = pruner(plan, 0)
+    assert isinstance(made, Prune)
+    return made
+
+
+def distill(hardness: float) -> Distill:
+    constant = (Segment(shape="constant", start=hardness, end=hardness, first=0, last=9),)
+    term = TermPlan(kind="hidden", layers=((0, 1),), widths=(8, 4), weight=constant)
+    plan = DistillPlan(teacher="t", teacher_ref="t", terms=(term,), hardness=constant, temperature=constant)
+    return Distill(plan, lambda state: None, ())
+
+
+def of(shape: tuple[int, ...], *names: str) -> dict[str, torch.Tensor]:
+    return {n: torch.zeros(() if n.endswith("/step") else shape) for n in names}
+
+
+LEARNED = of(SHAPE, NAME, *(f"{NAME}/{m}" for m in MOMENTS))
+KEY = "projection-0-0-1"
+PROJECTION = of(SHAPE, KEY, *(f"{KEY}/{m}" for m in MOMENTS))
+REMEMBERED = {
+    "magnitude": (prune("magnitude", 0, 4), 3, {}),
+    "movement, ranked": (prune("movement", 2, 8), 3, of(SHAPE, NAME)),
+    "movement, observed": (prune("movement", 6, 8), 3, of(SHAPE, NAME)),
+    "snip, before its event": (prune("snip", 4), 3, {}),
+    "snip, after it": (prune("snip", 0), 3, of(SHAPE, NAME)),
+    "soft movement": (prune("soft_movement", 6), 3, LEARNED),
+    "projection": (distill(0.5), 3, PROJECTION),
+    "projection, not followed": (distill(0.0), 3, of(SHAPE, KEY)),
+}
+
+
+@pytest.mark.parametrize("case", REMEMBERED)
+def test_what_a_modifier_remembers_is_judged_by_name_type_and_shape(case):
+    modifier, step, state = REMEMBERED[case]
+
+    def judged(found: dict[str, torch.Tensor]) -> str | None:
+        return modifier.misfit(found, step, {NAME}, MOMENTS)
+
+    assert judged(state) is None
+    assert judged({**state, "more": torch.zeros(SHAPE)})
+    for name, tensor in state.items():
+        assert judged({n: t for n, t in state.items() if n != name}), name
+        assert judged({**state, name: tensor.double()}), name
+        assert judged({**state, name: tensor.reshape(-1)[:1].repeat(3)}), name
+    if not state:
+        assert judged(of(SHAPE, NAME))
+
+
+def test_what_no_gradient_has_reached_may_be_missing():
+    assert prune("movement", 6, 8).misfit({}, 3, set(), MOMENTS) is None

@@ -72,6 +72,10 @@ def test_another_engine_is_refused(monkeypatch, name):
         "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "CUBLAS_WORKSPACE_CONFIG", "TORCHDYNAMO_DISABLE", "TORCHINDUCTOR_USE_FAST_MATH",
         "TRANSFORMERS_SDPA_FORCE_GQA", "FLASH_ATTENTION_DETERMINISTIC", "USE_HUB_KERNELS", "MKL_NUM_THREADS",
         "TORCH_BLAS_PREFER_CUBLASLT", "PYTORCH_TUNABLEOP_ENABLED", "NCCL_ALGO", "OPENBLAS_CORETYPE", "KMP_BLOCKTIME",
+        "TORCH_COMPILE_DISABLE", "TORCH_COMPILE_BACKEND", "TORCH_COMPILE_OVERRIDE_BACKENDS", "TORCH_DYNAMO_AUTOMATIC_DYNAMIC_SHAPES",
+        "TORCH_COMPILER_COLLECTIVES", "TRITON_INTERPRET", "TORCH_DISABLE_NATIVE_JIT", "PYTORCH_JIT_DISABLE",
+        "PYTORCH_TENSOREXPR_FALLBACK", "TENSORIFY_PYTHON_SCALARS", "CUTLASS_EPILOGUE_FUSION", "PYTORCH_MIOPEN_SUGGEST_NHWC",
+        "ENABLE_PERSISTENT_TMA_MATMUL", "TRANSFORMERS_DISABLE_DEEPGEMM_LINEAR", "USE_TORCH_XLA",
     ],
 )  # fmt: skip
 def test_what_changes_how_libraries_compute_is_recorded_and_decides_the_run_digest(monkeypatch, name):
@@ -81,7 +85,7 @@ def test_what_changes_how_libraries_compute_is_recorded_and_decides_the_run_dige
     assert decided() != before
 
 
-@pytest.mark.parametrize("name", ["TORCHINDUCTOR_CACHE_DIR", "PATH", "HOME", "TOKENIZERS_PARALLELISM", "MKL_VERBOSE"])
+@pytest.mark.parametrize("name", ["TORCHINDUCTOR_CACHE_DIR", "PATH", "HOME", "TOKENIZERS_PARALLELISM", "MKL_VERBOSE", "TORCH_COMPILE_DEBUG", "TRITON_CACHE_DIR"])
 def test_what_changes_no_number_is_not(monkeypatch, name):
     before = decided()
     monkeypatch.setenv(name, "x")
