@@ -149,9 +149,10 @@ def _resume(folder: Path, text: Path, shard: bool, exact: bool) -> None:
     from recipelang.plan.types import FORMAT_VERSION
 
     if status_of(folder) == "finished":
-        screen.tell(f"{folder}: this run is finished")
+        screen.tell(f"{folder}: {_finished(folder)}")
         raise typer.Exit(Exit.OK)
     written = read_plan(folder, "E083")
+    _check_carried(folder, written)
     if written.format_version != FORMAT_VERSION:
         from recipelang.engine.checkpoint import older
 
@@ -176,9 +177,58 @@ def _resume(folder: Path, text: Path, shard: bool, exact: bool) -> None:
 
     may_start(plan, shard)
     screen.show(without_effect())
-    if written.spec_digest != plan.spec_digest:
+    if written.spec_digest != plan.spec_digest or not _is_whole(folder):
         _carry_anew(folder, recipe, plan)
-    _execute(recipe, plan, folder, resume=True, shard=shard, exact=exact)
+    _execute(recipe, plan, folder, resume=True, shard=shard, exact=exact, written=written)
+
+
+def _finished(folder: Path) -> str:
+    """Of a rehearsal also that it is one, and how the whole run is started."""
+    from recipelang.engine.records import read_record
+
+    steps = read_record(folder).get("rehearsal")
+    if steps is None:
+        return "this run is finished"
+    each = f"the first {steps:,} steps" if steps > 1 else "the first step"
+    recipe = shlex.quote(str(folder / "recipe" / "effective.recipe"))
+    return (
+        f"this rehearsal is finished: {each} of every stage, and no claim was judged\n\n"
+        f"A rehearsal cannot be continued. Run the whole recipe with:\n\n  recipelang run {recipe} -o NEW-DIR"
+    )
+
+
+def _check_carried(folder: Path, written: Plan) -> None:
+    """E083 where what the folder says of its recipe is not of this run: the model would carry it on."""
+    from recipelang.engine.statement import read_origin
+    from recipelang.provenance.carried import PORTABLE, SPEC
+    from recipelang.provenance.recheck import canonical, digest_of_text, evaluated
+    from recipelang.source import RecipeError
+    from recipelang.storage.reading import MAX_RECORD, Unreadable, Why, read_text
+
+    origin = read_origin(folder, "E083")
+    help = "restore it, or remove it and resume; or start again with `run --overwrite`"
+    for name in (SPEC, PORTABLE) if origin else (SPEC,):  # without it, both are written anew
+        path = folder / "recipe" / name
+        try:
+            text = read_text(path, MAX_RECORD, inside=folder)
+            form = text if name == SPEC else canonical(evaluated(text, name), origin["contents"])
+        except Unreadable as error:
+            if error.why is Why.MISSING:
+                continue
+            raise error.coded("E083", help=help) from None
+        except RecipeError as error:
+            raise fail("E083", f"`{path}` is damaged", notes=[error.diagnostics[0].message], help=help) from None
+        if digest_of_text(form) != written.spec_digest:
+            raise fail(
+                "E083", f"`{path}` belongs to another experiment", notes=["it was edited after the start"], help=help
+            )
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether the folder says what its recipe is."""
+    from recipelang.provenance.carried import ORIGIN, PORTABLE, SPEC
+
+    return all((folder / "recipe" / name).is_file() for name in (ORIGIN, PORTABLE, SPEC))
 
 
 def _carry_anew(folder: Path, recipe: Recipe, plan: Plan) -> None:
@@ -222,9 +272,16 @@ def _default_folder(plan: Plan) -> Path:
 
 
 def _execute(
-    recipe: Recipe, plan: Plan, folder: Path, *, shard: bool, resume: bool = False, exact: bool = False
+    recipe: Recipe,
+    plan: Plan,
+    folder: Path,
+    *,
+    shard: bool,
+    resume: bool = False,
+    exact: bool = False,
+    written: Plan | None = None,
 ) -> None:
-    """In a folder whose lock is held."""
+    """In a folder whose lock is held. `written`: the plan of the start before."""
     from recipelang.cli.progress import Progress, closing
     from recipelang.engine.records import Interrupted
     from recipelang.engine.run import execute
@@ -240,6 +297,7 @@ def _execute(
                 shard=shard,
                 exact=exact,
                 held=True,
+                written=written,
             )
         except Interrupted as stopped:
             progress.stop()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -17,11 +17,10 @@ import torch
 from accelerate import PartialState
 
 from recipelang import __version__, processes
+from recipelang.engine.variables import computes
 from recipelang.source import Diagnostic, Diagnostics, fail
 
 _PACKAGES = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy")
-#: of these, what computes: another version may give other bits
-_COMPUTING = ("recipelang", "torch", "transformers", "tokenizers", "numpy")
 
 #: set by `accelerate launch` or by hand for other loops than ours -> the values that ask for nothing
 _WITHOUT_EFFECT = {
@@ -43,28 +42,6 @@ _NOT_HERE = {
     "ACCELERATE_USE_PARALLELISM_CONFIG": "tensor, context or sequence parallelism",
     "ACCELERATE_USE_SAGEMAKER": "SageMaker's data parallelism",
 }
-#: which kernels compute, in which precision, and in which order they add
-_COMPUTES = (
-    "ATEN_CPU_CAPABILITY", "CUBLAS_WORKSPACE_CONFIG", "CUBLASLT_WORKSPACE_SIZE", "DISABLE_ADDMM_CUDA_LT",
-    "DISABLE_KERNEL_MAPPING", "ENABLE_PERSISTENT_TMA_MATMUL", "ENABLE_TEMPLATE_TMA_STORE",
-    "ENABLE_TMA_LOAD_FOR_TEMPLATE_EPILOGUE", "FLASH_ATTENTION_DETERMINISTIC", "GOTO_NUM_THREADS",
-    "NVIDIA_TF32_OVERRIDE", "OMP_DYNAMIC", "OMP_SCHEDULE", "OMP_THREAD_LIMIT", "PYTORCH_ENABLE_MPS_FALLBACK",
-    "PYTORCH_JIT", "PYTORCH_JIT_DISABLE", "PYTORCH_MPS_FAST_MATH", "PYTORCH_MPS_PREFER_METAL",
-    "TENSORIFY_PYTHON_SCALARS", "TORCH_DISABLE_NATIVE_JIT", "TORCH_JIT_DISABLE_NEW_EXECUTOR",
-    "TRANSFORMERS_DISABLE_DEEPGEMM_LINEAR", "TRANSFORMERS_SDPA_FORCE_GQA", "USE_HUB_KERNELS", "USE_TORCH_XLA",
-)  # fmt: skip
-_COMPUTE = (
-    "BLIS_", "CUDNN_", "CUTEDSL_", "CUTLASS_", "DNNL_", "HCCL_DETERMINISTIC", "HIPBLASLT_", "HIPBLAS_", "KMP_",
-    "MIOPEN_", "MKL_", "NCCL_ALGO", "NCCL_NVLS", "NCCL_PROTO", "NPY_", "ONEDNN_", "OPENBLAS_", "PYTORCH_MIOPEN_",
-    "PYTORCH_TENSOREXPR", "PYTORCH_TUNABLEOP_", "ROCBLAS_", "TORCHDYNAMO_", "TORCHINDUCTOR_", "TORCH_ALLOW_TF32_",
-    "TORCH_BLAS_", "TORCH_COMPILER_", "TORCH_COMPILE_", "TORCH_CUDNN_", "TORCH_DYNAMO_", "TORCH_LINALG_",
-    "TORCH_LINEAR_", "TORCH_MKLDNN_", "TORCH_PYTHON_NATIVE_", "TORCH_ROCM_", "TRITON_", "VECLIB_",
-)  # fmt: skip
-#: places, lengths of logs, and limits that change no number
-_COMPUTE_NOT = (
-    "_CACHE", "_CACHE_DIR", "_COMPILE_THREADS", "_DIR", "_FILE", "_FILENAME", "_LOGLEVEL", "_LOGDEST", "_LOG_LEVEL",
-    "_PATH", "_VERBOSE", "_DUPLICATE_LIB_OK", "_DEBUG", "_DEBUG_SAVE_REAL", "_CPROFILE", "_PROFILER", "_STROBELIGHT",
-)  # fmt: skip
 #: where models and data come from
 _SOURCES = ("HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 
@@ -101,24 +78,6 @@ def environment(device: torch.device, shards: bool) -> dict[str, Any]:
     }
     variables = {n: v for n, v in sorted(os.environ.items()) if computes(n) or n in _SOURCES}
     return found | ({"variables": {n: _told(v) for n, v in variables.items()}} if variables else {})
-
-
-def deciding(found: Mapping[str, Any], device: str) -> dict[str, Any]:
-    """The part of it that decides bits, on machines of one kind. `device`: `cpu` or `cuda`."""
-    variables = {n: v for n, v in found.get("variables", {}).items() if computes(n)}
-    return {
-        "device": device,
-        **{name: str(found[name]) for name in ("threads", "processes")},
-        "shards": found["shards"],
-        "packages": {name: found[name] for name in _COMPUTING},
-        "settings": found["settings"],
-        "variables": variables,
-    }
-
-
-def computes(name: str) -> bool:
-    """Whether a variable of the environment changes what the libraries compute."""
-    return name in _COMPUTES or (name.startswith(_COMPUTE) and not name.endswith(_COMPUTE_NOT))
 
 
 def without_effect() -> Diagnostics:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -53,6 +53,20 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], under: str = 
             shown = ("unset" if v is None else str(v) for v in (old, new))
             told.append("{}{}: {} before, {} now".format(under, name, *shown))
     return told
+
+
+def environments(sessions: Sequence[Session]) -> list[dict[str, Any]]:
+    """For the run digest: the environment of each part of the run, with where it began; one for a run of one kind."""
+    found: list[dict[str, Any]] = []
+    for one in sessions:
+        if found and (one.stage, one.step) == (found[-1]["stage"], found[-1]["step"]):
+            found.pop()  # it left nothing
+        if not found or one.environment != found[-1]["environment"]:
+            found.append({"stage": one.stage, "step": one.step, "environment": one.environment})
+    return [
+        {**part, "stage": str(part["stage"]), "step": str(part["step"])} if i else {"environment": part["environment"]}
+        for i, part in enumerate(found)
+    ]
 
 
 class Position(_Strict):

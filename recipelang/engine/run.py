@@ -32,11 +32,11 @@ from recipelang.engine.loop import train
 from recipelang.engine.memory import is_out_of_memory
 from recipelang.engine.models import load_model
 from recipelang.engine.order import drawn
-from recipelang.engine.position import Position, Session
+from recipelang.engine.position import Position, Session, environments
 from recipelang.engine.records import RECORD, Interrupted, Measurements, Reporter, Result
 from recipelang.engine.run_record import body, counted, emptied, measured_on, told_of, warn_of_emptied
 from recipelang.engine.seeds import stream
-from recipelang.engine.sessions import environments, resumed, session
+from recipelang.engine.sessions import earlier, reclaimed, resumed, session, told_claims
 from recipelang.engine.sources import same_data, same_model, unchanged
 from recipelang.engine.statement import STATEMENT, lock_digest, run_digest, stamps, statement
 from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
@@ -71,10 +71,12 @@ def execute(
     shard: bool = False,
     exact: bool = False,
     held: bool = False,
+    written: Plan | None = None,
 ) -> Result:
     """Run a plan into a prepared folder, or continue from its newest good checkpoint.
 
-    `exact`: refuse to resume where other bits could come out. `held`: the caller has locked the folder.
+    `exact`: refuse to resume where other bits could come out. `held`: the caller has locked the folder. `written`: the
+    plan of the start before this one.
     Raises `RecipeError` with a code, or `Interrupted` after a signal.
     """
     with only_one(out) if processes.main() and not held else nullcontext():
@@ -82,7 +84,7 @@ def execute(
             check_no_links(out)
             for folder in (out, out / "recipe", out / "checkpoints", out / "stages"):
                 sweep(folder)
-        return _execute(_Run(plan, out, reporter, shard, exact), judge, resume)
+        return _execute(_Run(plan, out, reporter, shard, exact, written or plan), judge, resume)
 
 
 def _execute(run: _Run, judge: Judge, resume: bool) -> Result:
@@ -116,8 +118,9 @@ def _out_of_memory(run: _Run) -> RecipeError:
 
 
 class _Run:
-    def __init__(self, plan: Plan, out: Path, reporter: Reporter, shard: bool = False, exact: bool = False) -> None:
+    def __init__(self, plan: Plan, out: Path, reporter: Reporter, shard: bool, exact: bool, written: Plan) -> None:
         self.plan = plan
+        self.written = written
         self.out = out
         self.reporter = reporter
         self.shard = shard
@@ -137,7 +140,8 @@ class _Run:
     def go(self, stop: StopRequests, judge: Judge, resume: bool) -> Result:
         started = time.monotonic()
         self.stop = stop
-        self.position.sessions = [self._session()]
+        past = earlier(self.out) if resume else []
+        self.position.sessions = [*past, self._session()]
         if not resume:
             self.record("running", {})
         unchanged(self.plan)
@@ -153,6 +157,8 @@ class _Run:
             self._continue(loaded.position)
         else:
             self.position.zeros_at_start = self._zeros(self.plan.never)
+        if resume and loaded is None:
+            self._begin_again()
         if resume:
             self.record("running", {})
         self._open_log(resume)
@@ -177,6 +183,12 @@ class _Run:
         now = self._session()
         self.reporter.found(resumed(position.sessions[-1], now, exact=self.exact))
         position.sessions.append(now)
+
+    def _begin_again(self) -> None:
+        """Nothing is left of what earlier starts did but what they claimed."""
+        now = self.position.sessions[-1]
+        self.position.sessions = [s for s in self.position.sessions if (s.stage, s.step) == (now.stage, now.step)]
+        self.reporter.found(reclaimed(self.written.spec_digest, told_claims(self.written), now))
 
     def _same_model(self) -> None:
         model = self.plan.model
@@ -526,8 +538,7 @@ class _Run:
             write_json(self.out / RECORD, self._body(status, more), inside=self.out)
 
     def _body(self, status: str, more: dict) -> dict:  # type: ignore[type-arg]
-        past = self.position.sessions if len(self.position.sessions) > 1 else []
-        more = {**({"sessions": [s.model_dump() for s in past]} if past else {}), **more}
+        more = {"sessions": [s.model_dump() for s in self.position.sessions], **more}
         return body(self.plan, status, self.digest, self.around, more)
 
     @property

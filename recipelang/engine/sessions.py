@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from recipelang.engine.environment import deciding
 from recipelang.engine.position import Position, Session, differences
+from recipelang.engine.records import read_record
+from recipelang.engine.variables import deciding
 from recipelang.plan.types import Plan
-from recipelang.source import Diagnostic, Diagnostics, fail
+from recipelang.source import Diagnostic, Diagnostics, RecipeError, fail
 
 #: lines of a message; the rest is counted
 _SHOWN = 6
@@ -23,7 +25,7 @@ def session(plan: Plan, around: Mapping[str, Any], device: str, position: Positi
         step=position.step,
         environment={**deciding(around, device), "stages": _attributes(plan)},
         spec=plan.spec_digest,
-        claims=[f"{c.kind} {c.text}" for c in plan.claims],
+        claims=told_claims(plan),
     )
 
 
@@ -48,27 +50,33 @@ def resumed(before: Session, now: Session, *, exact: bool) -> Diagnostics:
         help = ("restore the earlier environment for the same bits; `--exact` refuses any other",)
         message = "this run continues in a different environment"
         found.add(Diagnostic("W176", message, notes=(*notes, "`run.json` records both"), help=help))
-    if before.spec != now.spec:
-        gone = [f"before: {text}" for text in before.claims if text not in now.claims]
-        new = [f"now: {text}" for text in now.claims if text not in before.claims]
-        told = [*gone, *new] or ["evaluations, exports, or what they read were edited"]
-        message = "the claims of this run have changed since it began"
-        if not gone and not new:
-            message = "what this run measures or exports has changed since it began"
-        help = ("if you meant the change, do nothing: `run.json` records both versions",)
-        found.add(Diagnostic("W177", message, notes=tuple(told[: 2 * _SHOWN]), help=help))
+    found.extend(reclaimed(before.spec, before.claims, now))
     return found
 
 
-def environments(sessions: Sequence[Session]) -> list[dict[str, Any]]:
-    """For the run digest: the environment of each part of the run, with where it began; one for a run of one kind."""
-    found: list[dict[str, Any]] = []
-    for one in sessions:
-        if found and (one.stage, one.step) == (found[-1]["stage"], found[-1]["step"]):
-            found.pop()  # it left nothing
-        if not found or one.environment != found[-1]["environment"]:
-            found.append({"stage": one.stage, "step": one.step, "environment": one.environment})
-    return [
-        {**part, "stage": str(part["stage"]), "step": str(part["step"])} if i else {"environment": part["environment"]}
-        for i, part in enumerate(found)
-    ]
+def reclaimed(spec: str, claims: Sequence[str], now: Session) -> Diagnostics:
+    """W177 where a run goes on, or begins again, with another `spec` and other claims than these."""
+    found = Diagnostics()
+    if spec == now.spec:
+        return found
+    gone = [f"before: {text}" for text in claims if text not in now.claims]
+    new = [f"now: {text}" for text in now.claims if text not in claims]
+    told = [*gone, *new] or ["evaluations, exports, or what they read were edited"]
+    message = "the claims of this run have changed since it began"
+    if not gone and not new:
+        message = "what this run measures or exports has changed since it began"
+    help = ("if you meant the change, do nothing: `run.json` records both versions",)
+    found.add(Diagnostic("W177", message, notes=tuple(told[: 2 * _SHOWN]), help=help))
+    return found
+
+
+def told_claims(plan: Plan) -> list[str]:
+    return [f"{c.kind} {c.text}" for c in plan.claims]
+
+
+def earlier(out: Path) -> list[Session]:
+    """The starts that `run.json` tells of; none where it cannot be read, of which others speak."""
+    try:
+        return [Session.model_validate(s) for s in read_record(out).get("sessions", [])]
+    except RecipeError:
+        return []

@@ -13,10 +13,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from recipelang.engine.leavings import written_by_runs
 from recipelang.plan.types import Plan
 from recipelang.spec.canonical import digest
-from recipelang.storage.reading import Unreadable, read_object, read_text, sha256
+from recipelang.storage.reading import Unreadable, Why, read_model, read_text, sha256
 
 #: in the folder `recipe/`
 STATEMENT = "statement.json"
@@ -30,12 +32,32 @@ _LATER = ("report.html", "plots", "checkpoints", "export", ".lock")
 Origin = Mapping[str, Any]
 
 
-def read_origin(out: Path) -> dict[str, Any]:
-    """`recipe/origin.json`; empty in a folder of an earlier release."""
+class OriginForm(BaseModel):
+    """`recipe/origin.json`, as `provenance.carried` writes it."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    name: str
+    version: str | None
+    license: str | None
+    authors: list[str]
+    cites: list[str]
+    tags: list[str]
+    summary: str | None
+    reported: list[str]
+    parameters: dict[str, str]
+    references: dict[str, str]
+    contents: dict[str, str]
+
+
+def read_origin(out: Path, code: str = "E137") -> dict[str, Any]:
+    """`recipe/origin.json`; empty where there is none, which some early runs lack. A coded error for a damaged one."""
     try:
-        return read_object(out / "recipe" / "origin.json", inside=out)
-    except Unreadable:
-        return {}
+        return read_model(out / "recipe" / "origin.json", OriginForm, inside=out).model_dump()
+    except Unreadable as error:
+        if error.why is Why.MISSING:
+            return {}
+        help = "restore it, or start again with `run --overwrite`" if code == "E083" else ""
+        raise error.coded(code, help=help) from None
 
 
 def lock_digest(out: Path) -> str | None:

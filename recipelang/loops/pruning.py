@@ -154,6 +154,8 @@ class Pruning:
         fire(Event.STEP_END, self._modifiers, self._state)
         if self._state.skipped and not self._finite([p.detach() for p in self._observed]):
             help = "lower the learning rate, or scale the loss and let the scaler skip such steps"
+            if self.step == 0:  # no update was made yet
+                help = "look at the weights and the data, or scale the loss and let the scaler skip such steps"
             raise fail("E082", f"gradients are not finite at step {self.step:,}", help=help)
         self._state.step += 1
         if self._fresh:  # what an optimizer does to a masked weight it does at once

@@ -33,15 +33,7 @@ def carried(recipe: Recipe, beside: Path) -> dict[str, str]:
     contents = identities(recipe, beside)
     moved = _portable(local_references(recipe))
     origin = {
-        "name": recipe.name,
-        "version": recipe.meta.version,
-        "license": recipe.meta.license,
-        "authors": list(recipe.meta.authors),
-        "cites": list(recipe.meta.cites),
-        "tags": list(recipe.meta.tags),
-        "summary": recipe.meta.summary or recipe.doc.split("\n\n")[0] or None,
-        "reported": list(recipe.meta.reported),
-        "parameters": {p.name: show(recipe.evaluator.definition_value(p.name)) for p in recipe.params},
+        **_told(recipe),
         "references": {path: moved.get(named, named) for path, named in references(recipe)},
         "contents": {moved.get(named, named): digest for named, digest in contents.items()},
     }
@@ -53,10 +45,24 @@ def carried(recipe: Recipe, beside: Path) -> dict[str, str]:
     }
 
 
+def _told(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "name": recipe.name,
+        "version": recipe.meta.version,
+        "license": recipe.meta.license,
+        "authors": list(recipe.meta.authors),
+        "cites": list(recipe.meta.cites),
+        "tags": list(recipe.meta.tags),
+        "summary": recipe.meta.summary or recipe.doc.split("\n\n")[0] or None,
+        "reported": list(recipe.meta.reported),
+        "parameters": {p.name: show(recipe.evaluator.definition_value(p.name)) for p in recipe.params},
+    }
+
+
 def carried_anew(recipe: Recipe, beside: Path, origin: Mapping[str, Any]) -> dict[str, str]:
     """The same of a run that goes on with other claims: what was typed stays, and so do names and parameters.
 
-    `origin`: of the first start. The recipe is the one that `resume` reads, in which local references are whole paths.
+    `origin`: of the first start, empty where it left none. The recipe is the one that `resume` reads, in which local references are whole paths.
     """
     named = origin.get("references")
     first = (
@@ -74,7 +80,7 @@ def carried_anew(recipe: Recipe, beside: Path, origin: Mapping[str, Any]) -> dic
     return {
         PORTABLE: effective(recipe, moved),
         SPEC: to_json(spec_form(recipe, contents)),
-        ORIGIN: json.dumps({**origin, **more}, indent=1, ensure_ascii=False) + "\n",
+        ORIGIN: json.dumps({**(origin or _told(recipe)), **more}, indent=1, ensure_ascii=False) + "\n",
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 from recipelang.source import RecipeError, Source, fail
@@ -33,3 +34,7 @@ def evaluated(text: str, name: str) -> Recipe:
 def canonical(recipe: Recipe, contents: Mapping[str, str]) -> str:
     """The canonical form, with local references by the digests that were recorded for them."""
     return to_json(spec_form(recipe, contents))
+
+
+def digest_of_text(text: str) -> str:
+    return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

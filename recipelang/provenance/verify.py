@@ -7,7 +7,6 @@ check that fails is a finding with a code; those after it still run.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 from recipelang.engine.records import Measurements
 from recipelang.provenance.checks import ClaimTold, Source, Verified
 from recipelang.provenance.contents import recipe_of, verify_digests
-from recipelang.provenance.recheck import canonical, evaluated
+from recipelang.provenance.recheck import canonical, digest_of_text, evaluated
 from recipelang.provenance.recount import verify_weights
 from recipelang.provenance.safe_json import parse_object
 from recipelang.provenance.stamp import recipe_stamp
@@ -49,10 +48,6 @@ def verify_file(path: Path, done: Verified) -> None:
 
     if done.run(1, "header", header) and "source" in stamp:
         done.run(1, "recipe", recipe)
-
-
-def digest_of_text(text: str) -> str:
-    return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 # ------------------------------------------------------------------------- claims

@@ -17,8 +17,8 @@ from recipelang.cli.read import read_around
 from recipelang.engine import checkpoint
 from recipelang.engine.environment import environment
 from recipelang.engine.models import load_model
-from recipelang.engine.position import Position
-from recipelang.engine.sessions import environments, session
+from recipelang.engine.position import Position, environments
+from recipelang.engine.sessions import session
 from recipelang.engine.statement import run_digest
 from recipelang.modifiers.distill import Distill
 from recipelang.modifiers.prune import Prune, pruner

@@ -9,14 +9,13 @@ import torch
 from recipelang import processes
 from recipelang.engine.environment import (
     chosen_device,
-    computes,
-    deciding,
     environment,
     refuse_other_engines,
     without_effect,
 )
-from recipelang.engine.position import Session, differences
-from recipelang.engine.sessions import environments, resumed
+from recipelang.engine.position import Session, differences, environments
+from recipelang.engine.sessions import resumed
+from recipelang.engine.variables import computes, deciding
 from recipelang.source import RecipeError
 
 CPU = torch.device("cpu")
@@ -85,7 +84,18 @@ def test_what_changes_how_libraries_compute_is_recorded_and_decides_the_run_dige
     assert decided() != before
 
 
-@pytest.mark.parametrize("name", ["TORCHINDUCTOR_CACHE_DIR", "PATH", "HOME", "TOKENIZERS_PARALLELISM", "MKL_VERBOSE", "TORCH_COMPILE_DEBUG", "TRITON_CACHE_DIR"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "TORCHINDUCTOR_CACHE_DIR",
+        "PATH",
+        "HOME",
+        "TOKENIZERS_PARALLELISM",
+        "MKL_VERBOSE",
+        "TORCH_COMPILE_DEBUG",
+        "TRITON_CACHE_DIR",
+    ],
+)
 def test_what_changes_no_number_is_not(monkeypatch, name):
     before = decided()
     monkeypatch.setenv(name, "x")
