@@ -30,6 +30,7 @@ from recipelang.spec.blocks import DataSpec
 from recipelang.spec.check import Recipe
 from recipelang.spec.show import show
 from recipelang.tasks import task_of
+from recipelang.tasks.meaning import Meaning
 from recipelang.values.kinds import show_fraction
 
 #: the plot does not grow beyond this
@@ -135,6 +136,10 @@ def _meaning(plan: Plan, data: DataPlan) -> Iterator[tuple[str, str]]:
         read = ", ".join(f"{field} = {clean(m.columns[field][:40])}" for field in fields)
         yield "reads" + more, read + (f"; not read: {_some(m.unused)}" if m.unused else "")
     told = []
+    if data.task == "multiple_choice" and m.columns:
+        yield "inputs" + more, _put_together(m)
+    if m.choices:
+        told.append(f"{m.choices[0]} to {m.choices[1]} choices a question")
     if m.left_out:
         counts = ", ".join(f"{n:,} of {split}" for split, n in m.left_out.items())
         told.append(f"left out as labelled {_some(m.unlabelled)}: {counts}")
@@ -162,6 +167,16 @@ def _meaning(plan: Plan, data: DataPlan) -> Iterator[tuple[str, str]]:
             )
     if told:
         yield "notes" + more, "; ".join(told)
+
+
+def _put_together(m: Meaning) -> str:
+    """How the text of a choice is made of columns; `+` is where the first text of a pair ends."""
+    question, context = (clean(m.columns.get(field, "")[:40]) for field in ("question", "context"))
+    if context:
+        return f"{context} + {question} and choice, or {question} with the choice for its gap `_`"
+    if question == "sentence":
+        return f"{question} + choice, or {question} split at its gap `_` + choice and the rest"
+    return f"{question} + {clean(m.before)} and choice" if m.before else f"{question} + choice"
 
 
 _ANSWERS = {

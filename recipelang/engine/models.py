@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from recipelang.engine.absent import leave_out_absent
 from recipelang.engine.memory import is_out_of_memory
 from recipelang.engine.seeds import stream
 from recipelang.plan.accounting import COPIES
@@ -85,6 +86,8 @@ def load_model(folder: Path, plan: ModelPlan, seed: int, redrawn: Sequence[str] 
     expected = {*facts.left_out, *facts.strangers, *(copy for copy, _ in facts.copies)}
     if lost := sorted(set(read["unexpected_keys"]) - expected):
         raise _another_model(folder, [f"`{n}` should be used, but would be dropped" for n in lost[:3]])
+    if plan.task == "multiple_choice":
+        leave_out_absent(model)
     return model  # type: ignore[no-any-return]
 
 

@@ -148,7 +148,7 @@ def _of_all(mine: Tensor) -> Tensor:
 
 def _narrow(logits: Tensor, kept: str) -> Tensor:
     narrow = logits.to(_TYPES[kept]).cpu()
-    if not bool(narrow.isfinite().all()):
+    if not bool((narrow.isfinite() | logits.cpu().isneginf()).all()):  # -inf: a choice that a question lacks
         help = "write `cache = fp32`" if kept == "fp16" else "look at the teacher"
         raise fail("E082", f"the teacher's outputs are not finite in {kept}", help=help)
     return narrow

@@ -14,31 +14,39 @@ def kd_loss(student: Tensor, teacher: Tensor, temperature: float, mask: Tensor |
     """T²·KL(softmax(teacher/T) ‖ softmax(student/T)) over the last dimension, mean over the others; in fp32.
 
     Args:
-        student: logits [items, classes], or [items, tokens, classes].
+        student: logits [items, classes], or [items, tokens, classes]. Where the teacher's are -inf (a choice that an
+            item lacks), nothing is compared.
         teacher: logits of the same shape, no gradient.
         mask: of logits of tokens; padding says nothing. The mean is over an item's tokens, then over items.
     """
     s = F.log_softmax(student.float() / temperature, dim=-1)
     t = F.log_softmax(teacher.float() / temperature, dim=-1)
-    apart = F.kl_div(s, t, reduction="none", log_target=True).sum(-1)
+    apart = F.kl_div(s, t, reduction="none", log_target=True)
+    if student.dim() == 2:
+        apart = apart.masked_fill(t.isneginf(), 0.0)
+    apart = apart.sum(-1)
     if mask is not None and student.dim() == 3 and not bool(mask.all()):
         apart = (apart * mask).sum(-1) / mask.sum(-1)
     return apart.mean() * temperature**2
 
 
 def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
-    """‖s - t‖² / ‖t‖² of an item's tokens, mean over items. States are [items, tokens, width]."""
+    """‖s - t‖² / ‖t‖² of an item's tokens, mean over items. States are [items, tokens, width].
+
+    An item without tokens, as a choice that a question lacks, adds nothing.
+    """
     keep = mask.unsqueeze(-1).float()
     s, t = student.float() * keep, teacher.float() * keep
-    return ((s - t).square().sum((1, 2)) / t.square().sum((1, 2))).mean()
+    return ((s - t).square().sum((1, 2)) / t.square().sum((1, 2)).clamp_min(torch.finfo(torch.float32).tiny)).mean()
 
 
 def attention_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """KL(teacher ‖ student) of where a token attends to, mean over heads and tokens, then over items.
 
-    Maps are [items, heads, queries, keys], rows that add up to 1; padding as a key has 0 in both.
+    Maps are [items, heads, queries, keys], rows that add up to 1; padding as a key has 0 in both. An item
+    without tokens adds nothing.
     """
     s, t = student.float(), teacher.float()
     apart = torch.xlogy(t, t) - t * s.clamp_min(torch.finfo(torch.float32).tiny).log()
     keep = mask.unsqueeze(1).float()
-    return ((apart.sum(-1) * keep).mean(1).sum(-1) / mask.sum(-1)).mean()
+    return ((apart.sum(-1) * keep).mean(1).sum(-1) / mask.sum(-1).clamp_min(1)).mean()

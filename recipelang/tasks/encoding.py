@@ -52,7 +52,7 @@ class Rows:
     tokens: np.ndarray  # [all] int32
     types: np.ndarray | None  # [all] int8
     starts: np.ndarray  # [items] or [items, choices] int64: where a sequence begins in `tokens`
-    sizes: np.ndarray  # as starts, int32
+    sizes: np.ndarray  # as starts, int32; 0 of a choice that an item lacks and others have
     labels: np.ndarray  # [items] int64, or [all] where every token has its own
     pad_id: int
     words: np.ndarray | None = None  # [all] int32: the word that a token begins, -1: none. Every token has a label then
@@ -113,9 +113,9 @@ def encode(reader: Reader, texts: Sequence[Any], max_length: int, *, words: bool
 
 
 def rows_of(
-    reader: Reader, texts: Sequence[Any], labels: Sequence[int], max_length: int, choices: int | None = None
+    reader: Reader, texts: Sequence[Any], labels: Sequence[int], max_length: int, choices: Sequence[int] | None = None
 ) -> Rows:
-    """One row a text, or `choices` neighbouring texts a row."""
+    """One row a text, or of neighbouring texts as many a row as `choices` says."""
     ids: list[np.ndarray] = []
     types: list[np.ndarray] = []
     cut: list[int] = []
@@ -126,7 +126,8 @@ def rows_of(
         if reader.types:
             types.append(np.asarray(encoding.type_ids, np.int8))
     rows = joined(ids, types, np.asarray(labels, np.int64), reader.pad_id, choices, max_length)
-    return replace(rows, cut=len({number // (choices or 1) for number in cut}))
+    of = np.arange(len(texts)) if choices is None else np.repeat(np.arange(len(choices)), choices)
+    return replace(rows, cut=len(np.unique(of[cut])))
 
 
 def is_cut(encoding: Any, max_length: int) -> bool:
@@ -139,12 +140,15 @@ def joined(
     types: Sequence[np.ndarray],
     labels: np.ndarray,
     pad_id: int,
-    choices: int | None = None,
+    choices: Sequence[int] | None = None,
     limit: int = 0,
 ) -> Rows:
     sizes = np.array([len(i) for i in ids], np.int32)
     starts = np.concatenate([[0], np.cumsum(sizes[:-1], dtype=np.int64)])
     if choices is not None:
-        starts, sizes = starts.reshape(-1, choices), sizes.reshape(-1, choices)
+        many = np.asarray(choices)[:, None]
+        place = np.arange(many.max())
+        at = np.where(place < many, np.cumsum(many)[:, None] - many + place, 0)  # [items, choices]
+        starts, sizes = starts[at], np.where(place < many, sizes[at], np.int32(0))
     kinds = np.concatenate(types) if types else None
     return Rows(np.concatenate(ids), kinds, starts, sizes, labels, pad_id, limit=limit)

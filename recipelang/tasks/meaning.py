@@ -29,6 +29,10 @@ class Meaning(BaseModel):
         default={}, description="split -> how its labels are written"
     )
     answers: Answers | None = Field(default=None, description="how an answer names its choice")
+    before: str = Field(default="", description="the column that stands before every choice")
+    choices: tuple[int, int] | None = Field(
+        default=None, description="fewest and most choices of a question, where they are not all as many"
+    )
     causes: bool = Field(default=False, description="questions are the words `cause` and `effect`")
     unanswerable: dict[str, int] = Field(default={}, description="split -> questions without an answer, where some are")
 

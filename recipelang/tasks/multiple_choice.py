@@ -3,11 +3,12 @@
 Read are CommonsenseQA and what is of its shape (`question`, `choices`, `answerKey`, nested or flat), WinoGrande
 (`sentence` with a gap `_`, `option1`, `option2`), SWAG (`sent1`, `sent2`, `ending0` ...), PIQA (`goal`, `sol1`), RACE
 (`article`, `question`, `options`, or several questions of an article in a record) and COPA (`premise`, `choice1`,
-`choice2`, and the word `cause` or `effect` as the question).
+`choice2`, and the word `cause` or `effect` as the question). Questions need not have equal numbers of choices.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,6 +44,8 @@ ANSWER = ("answerKey", "answer", "label")
 
 #: of numbered columns that count from 1: what an answer `1` of a published set means where the data leave it open
 _NUMBERED = ("option",)
+#: SWAG's: a question is one sentence, and the beginning of a second one that every choice ends
+_BEFORE = {"sent1": "sent2"}
 #: as the authors of SuperGLUE ask
 _CAUSES = {"cause": "What was the cause of this?", "effect": "What happened as a result?"}
 
@@ -68,8 +71,12 @@ def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:
     choices, question = columns["choices"], columns["question"]
     numbered = _numbered(choices, several[0].columns())
     asked = {str(row.get(question)).strip().casefold() for table in several for row in table.rows}
-    read = [*columns.values(), *numbered, *(["sent2"] if question == "sent1" else [])]
+    before = _BEFORE.get(question, "")
+    before = before if before in meaning.common(several) else ""
+    read = [*columns.values(), *numbered, *([before] if before else [])]
     left = {n: len(t.rows) - len(meaning.without(t, columns["answer"], wanted.unlabelled)) for n, t in tables.items()}
+    asked_of = [(t, i, c) for t in several for i, c in _all_choices(t, columns, wanted.unlabelled)]
+    many = {len(texts) for _, _, (texts, _) in asked_of}
     said = ((written(row.get(columns["answer"])) for row in table.rows) for table in several)
     return wanted.model_copy(
         update={
@@ -77,7 +84,9 @@ def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:
             "unused": meaning.unused(several, read),
             "left_out": meaning.counted(left),
             "unmatched": meaning.unmatched(wanted.unlabelled, said),
-            "answers": wanted.answers or _answers(several, columns, wanted.unlabelled),
+            "answers": wanted.answers or _answers(asked_of, columns),
+            "before": before,
+            "choices": (min(many), max(many)) if len(many) > 1 else None,
             "causes": "context" in columns and asked <= set(_CAUSES),
         }
     )
@@ -97,27 +106,30 @@ def _columns(tables: Sequence[Table], named: Mapping[str, str]) -> dict[str, str
     return found if context is None or context == question else {**found, "context": context}
 
 
-def _answers(tables: Sequence[Table], columns: Mapping[str, str], nothing: Sequence[str]) -> Answers | None:
+#: texts of a choice, and the keys that the data give them, if any
+_Choices = tuple[tuple[str, ...], tuple[str, ...]]
+
+
+def _all_choices(table: Table, columns: Mapping[str, str], nothing: Sequence[str]) -> Iterator[tuple[int, _Choices]]:
+    for i in meaning.without(table, columns["answer"], nothing):
+        with contextlib.suppress(RecipeError):  # `open_split` refuses it
+            yield i, _choices(table, i, columns["choices"])
+
+
+def _answers(asked: Sequence[tuple[Table, int, _Choices]], columns: Mapping[str, str]) -> Answers | None:
     """The one way in which all answers of all splits name a choice; where none does, the one in which most do.
 
     E148 where there are several, and they name different choices.
     """
     seen: dict[tuple[tuple[Answers, int], ...], str] = {}  # every way to read an answer, with one so read
     fits: Counter[Answers] = Counter()
-    read = 0
-    for table in tables:
-        for i in meaning.without(table, columns["answer"], nothing):
-            try:
-                texts, keys = _choices(table, i, columns["choices"])
-            except RecipeError:
-                continue  # `open_split` refuses it
-            said = written(table.rows[i].get(columns["answer"]))
-            ways: tuple[Answers, ...] = get_args(Answers)
-            places = tuple((way, p) for way in ways if (p := _place(said, way, texts, keys)) is not None)
-            seen.setdefault(places, said)
-            fits.update(way for way, _ in places)
-            read += 1
-    fitting = [way for way, n in fits.items() if n == read]
+    for table, i, (texts, keys) in asked:
+        said = written(table.rows[i].get(columns["answer"]))
+        ways: tuple[Answers, ...] = get_args(Answers)
+        places = tuple((way, p) for way in ways if (p := _place(said, way, texts, keys)) is not None)
+        seen.setdefault(places, said)
+        fits.update(way for way, _ in places)
+    fitting = [way for way, n in fits.items() if n == len(asked)]
     if not fitting:
         return fits.most_common(1)[0][0] if fits else None
     disputed = next((said for each, said in seen.items() if len({p for w, p in each if w in fitting}) > 1), None)
@@ -127,7 +139,7 @@ def _answers(tables: Sequence[Table], columns: Mapping[str, str], nothing: Seque
         return "number" if columns["choices"] in _NUMBERED else "place"
     help = f"write which one is meant: {' or '.join(f'`answer_is = {way}`' for way in fitting)} in `data`"
     notes = [f"`{disputed[:40]}` may be the {' or the '.join(fitting)} of a choice"]
-    raise fail("E148", f"the answers of `{tables[0].name}` can be read in several ways", help=help, notes=notes)
+    raise fail("E148", f"the answers of `{asked[0][0].name}` can be read in several ways", help=help, notes=notes)
 
 
 def _place(said: str, way: Answers, texts: Sequence[str], keys: Sequence[str]) -> int | None:
@@ -254,8 +266,8 @@ def _example(table: Table, i: int, decided: Meaning) -> Example:
     if "_" in first and question == "sentence":  # the gap and all behind it differ from choice to choice
         first, _, rest = first.partition("_")
         return Example(first.strip(), tuple((t + rest).strip() for t in texts), right)
-    if question == "sent1" and isinstance(row.get("sent2"), str):
-        texts = tuple(f"{row['sent2']} {t}" for t in texts)
+    if decided.before:
+        texts = tuple(f"{table.text(i, decided.before)} {t}" for t in texts)
     return Example(first, texts, right)
 
 
@@ -268,14 +280,20 @@ def _of_passage(passage: str, question: str, texts: Sequence[str], right: int, c
     return Example(passage, tuple(f"{question} {t}" for t in texts), right)
 
 
-def _choices(table: Table, i: int, column: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _choices(table: Table, i: int, column: str) -> _Choices:
     """Texts and the keys that the data give them, if any. E075."""
     given, name = table.rows[i].get(column), table.name
     if given is None:
-        return tuple(table.text(i, c) for c in _numbered(column, table.columns())), ()
+        return _of_columns(table, i, list(_numbered(column, table.columns()))), ()
     where = f"a choice of record {i}"
     if isinstance(given, Mapping) and isinstance(given.get("text"), Sequence):
-        given = [{"text": t, "label": k} for t, k in zip(given["text"], given.get("label", ()), strict=False)]
+        texts, keys = given["text"], given.get("label")
+        if keys is not None and (not isinstance(keys, Sequence) or len(keys) != len(texts)):
+            help = "give every choice a `text` and a `label`"
+            raise fail(
+                "E075", f"the choices of record {i} of `{name}` have texts and labels of other number", help=help
+            )
+        given = texts if keys is None else [{"text": t, "label": k} for t, k in zip(texts, keys, strict=True)]
     if not isinstance(given, Sequence) or isinstance(given, str):
         help = "give a list of strings, or `text` and `label` of each"
         raise fail("E075", f"the choices of record {i} of `{name}` are {type(given).__name__}, not a list", help=help)
@@ -288,6 +306,18 @@ def _choices(table: Table, i: int, column: str) -> tuple[tuple[str, ...], tuple[
     return tuple(sound_text(c, where, name) for c in given), ()
 
 
+def _of_columns(table: Table, i: int, columns: Sequence[str]) -> tuple[str, ...]:
+    """Of numbered columns; the last ones are empty where a question has fewer choices than others."""
+    row = table.rows[i]
+    there = [k for k, c in enumerate(columns) if row.get(c) is not None and str(row[c]).strip()]
+    columns = columns[: there[-1] + 1 if there else 0]
+    if len(there) < len(columns):
+        empty = next(c for k, c in enumerate(columns) if k not in there)
+        help = "leave only the last choices of a question empty"
+        raise fail("E075", f"the choice `{empty}` of record {i} of `{table.name}` is empty", help=help)
+    return tuple(table.text(i, c) for c in columns)
+
+
 def load_tokenizer(folder: Path) -> Reader:
     return encoding.load_reader(folder)
 
@@ -295,14 +325,9 @@ def load_tokenizer(folder: Path) -> Reader:
 def featurize(
     examples: Sequence[Example], tokenizer: Reader, max_length: int, stride: int, names: Sequence[str] = ()
 ) -> Rows:
-    """One row a question, of as many sequences as there are choices."""
-    many = len(examples[0].choices)
-    for i, example in enumerate(examples):
-        if len(example.choices) != many:
-            notes = [f"record {i} has {len(example.choices)}, the first {many}"]
-            help = "this release reads questions that have the same number of choices"
-            raise fail("E075", "questions have different numbers of choices", help=help, notes=notes)
+    """One row a question, of as many sequences as it has choices, and empty ones where others have more."""
     pairs = [(e.first, c) for e in examples for c in e.choices]
+    many = [len(e.choices) for e in examples]
     return encoding.rows_of(tokenizer, pairs, [e.answer for e in examples], max_length, many)
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from recipelang.cli.plan_screen import _put_together
 from recipelang.source import RecipeError
 from recipelang.tasks import (
     causal_lm as lm,
@@ -405,3 +406,71 @@ def test_a_record_that_lacks_a_column_of_others_is_named(tmp_path, task):
     code, said = refusal(lambda: decided(task, tmp_path, train=[first, row]))
     assert code == "E074"
     assert f"record 0 of `train.json` has no `{lacking}`" in said
+
+
+# ------------------------------------------------------- choices, some of them absent
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [
+            {"choices": {"text": list("xyz"), "label": list("ABC")}},
+            {"choices": {"text": list("xy"), "label": ["1", "2"]}},
+        ],
+        [{"choices": {"text": list("xyz")}}, {"choices": {"text": list("xy")}}],
+        [{"choices": list("xyz")}, {"choices": list("xy")}],
+        [{"option1": "x", "option2": "y", "option3": "z"}, {"option1": "x", "option2": "y", "option3": None}],
+        [{"option1": "x", "option2": "y", "option3": "z"}, {"option1": "x", "option2": "y", "option3": " "}],
+    ],
+)
+def test_questions_may_have_unequal_numbers_of_choices(tmp_path, rows):
+    keyed = "label" in rows[0].get("choices", ())
+    rows = [{"question": "q", **row, "answer": a} for row, a in zip(rows, ("C", "1" if keyed else "A"), strict=True)]
+    meaning, found = decided(mc, tmp_path, train=rows)
+    assert [(e.choices, e.answer) for e in found["train"]] == [(("x", "y", "z"), 2), (("x", "y"), 0)]
+    assert meaning.choices == (2, 3)
+    assert decided(mc, tmp_path, train=rows[:1])[0].choices is None
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"choices": {"text": ["x", "y", "z"], "label": ["A", "B"]}}, "of other number"),
+        ({"choices": {"text": ["x", "y"], "label": 3}}, "of other number"),
+        ({"option1": "", "option2": "x", "option3": "y"}, "`option1` of record 0 of `train.json` is empty"),
+        ({"option1": "x", "option2": None, "option3": "y"}, "`option2` of record 0 of `train.json` is empty"),
+        ({"option1": "x", "option2": None}, "no two choices"),
+        ({"option1": "x", "option2": "y", "option3": 3}, "is not text"),
+    ],
+)
+def test_choices_that_are_missing_elsewhere_are_refused(tmp_path, row, said):
+    code, told = refusal(lambda: decided(mc, tmp_path, train=[{"question": "q", **row, "answer": "A"}]))
+    assert code == "E075" and said in told
+
+
+def test_what_stands_before_every_choice_is_decided_for_all_splits(tmp_path):
+    row = {"sent1": "a", "sent2": "b", "ending0": "x", "ending1": "y", "label": 1}
+    meaning, found = decided(mc, tmp_path, train=[row], validation=[row])
+    assert (meaning.before, meaning.unused) == ("sent2", ())
+    assert found["train"][0].choices == ("b x", "b y")
+    without = {k: v for k, v in row.items() if k != "sent2"}
+    meaning, found = decided(mc, tmp_path, train=[row], validation=[without])
+    assert (meaning.before, meaning.unused) == ("", ("sent2",))
+    assert found["train"][0].choices == ("x", "y")
+    assert refusal(lambda: decided(mc, tmp_path, train=[row, {**row, "sent2": None}]))[0] == "E075"
+
+
+@pytest.mark.parametrize(
+    ("row", "shown"),
+    [
+        ({"sent1": "a", "sent2": "b"}, "sent1 + sent2 and choice"),
+        ({"sentence": "a _ b"}, "sentence + choice, or sentence split at its gap `_` + choice and the rest"),
+        (
+            {"passage": "p", "question": "q"},
+            "passage + question and choice, or question with the choice for its gap `_`",
+        ),
+        ({"question": "q"}, "question + choice"),
+    ],
+)
+def test_how_a_text_is_put_together_is_shown(tmp_path, row, shown):
+    meaning, _ = decided(mc, tmp_path, train=[{**row, "choices": ["x", "y"], "label": 1}])
+    assert _put_together(meaning) == shown
