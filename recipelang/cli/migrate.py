@@ -181,7 +181,7 @@ def _tell(migration: Migration, written: str | None, printed: bool) -> None:
         sys.stdout.flush()
     screen.show(migration.findings)
     counted = ", ".join(f"{n} {outcome}" for outcome, n in migration.counted().items() if n)
-    lines = [f"{migration.source.name}: {migration.outcome} ({counted or 'no modifiers'})"]
+    lines = [f"{migration.source.name}: {migration.outcome}" + (f" ({counted})" if counted else "")]
     if written:
         lines.append(f"written: {written}")
     lines += [migration.loader.text] if migration.loader is not None else []

@@ -13,6 +13,7 @@ from recipelang.migrate.command import Command, training_command
 from recipelang.migrate.front_matter import front_matter
 from recipelang.migrate.nodes import Alias, Anchors, Entry, List, Map, Node, Scalar, compose, plain, tagged
 from recipelang.migrate.scalars import Traps, is_none
+from recipelang.migrate.unread import tag_span, unread
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Span
 from recipelang.source.render import line_of
 from recipelang.syntax.tokens import KEYWORDS
@@ -23,6 +24,7 @@ LEGACY, NEWER = "SparseML 1, `!Tag` lists", "SparseML and llm-compressor, stages
 _HEAD = ("version", "__metadata__", "metadata", "args", "recipe_version")
 
 
+_NO_GROUP = "it holds no modifiers"
 #: of a stage, in the newer loaders
 _UNREAD = ("enabled", "exclude_default", "group", "index")
 
@@ -135,12 +137,25 @@ def read(source: Source, found: Diagnostics) -> Document:
         document.command = training_command(source, part)
     if root is not None:
         _Reader(document, found).read(plain(root))
+    other = None if document.modifiers else foreign.told(source)
+    if root is not None and other is None:
+        _tell_unread(document, root, found)
     if not document.modifiers:
         notes = (f"{foreign.READS}",)
         help = ("a modifier is `- !NAMEModifier` in a list, or `NAMEModifier:` in a group of a stage",)
         none = Diagnostic("E111", "this file holds no modifiers", notes=notes, help=help)
-        raise RecipeError([*found, foreign.told(source) or none])
+        raise RecipeError([*found, other or none])
     return document
+
+
+def _tell_unread(document: Document, root: Node, found: Diagnostics) -> None:
+    places = {modifier.span for modifier in document.modifiers}
+    for name, place in unread(document.source, root, places, _HEAD):
+        document.passed_over.append(f"`{line_of(name)[:60]}` stands outside of a group")
+        notes = ("modifiers are read in lists and groups, of the file or of a stage",)
+        help = ("put it into a list `modifiers:`, or into a group such as `pruning_modifiers:` of a stage",)
+        message = f"`{line_of(name)[:60]}` stands where no modifiers are read"
+        found.add(Diagnostic("E113", message, document.label(place), notes=notes, help=help))
 
 
 class _Reader:
@@ -156,7 +171,11 @@ class _Reader:
             return
         for entry in root.entries:
             value = plain(entry.value)
-            if isinstance(value, Scalar):
+            if _empty_group(entry.key, value):
+                self._nothing_in(entry.key, value)
+            elif self._word_for_stage(entry, value):
+                continue
+            elif isinstance(value, Scalar):
                 self._variable(entry, value)
             elif entry.key == "args" and isinstance(value, Map):
                 self._arguments(value, None)
@@ -271,7 +290,9 @@ class _Reader:
         before = len(self.document.modifiers)
         for inner in stage.entries:
             value = plain(inner.value)
-            if _is_group(value):
+            if _empty_group(inner.key, value):
+                self._nothing_in(inner.key, value)
+            elif _is_group(value):
                 self._group(inner.key, value, entry.key, inner.at)
             elif inner.key.endswith("Modifier"):
                 self._silent(f"`{inner.key}` stands outside of a group", inner.at)
@@ -284,6 +305,8 @@ class _Reader:
                 self._variable(inner, value, entry.key)
             elif isinstance(value, List):
                 self.document.lists[entry.key, inner.key] = value
+            elif isinstance(value, Map) and inner.key not in _HEAD:
+                self.document.without_effect(f"`{line_of(inner.key)[:60]}` has no place here", _NO_GROUP, inner.at)
         if len(self.document.modifiers) > before:
             self.document.stages[entry.key] = StageKey(entry.key, entry.at, told)
             if self.document.dialect == NEWER and not entry.key.endswith("_stage"):
@@ -300,6 +323,23 @@ class _Reader:
             self._silent(f"`{key}` is a list", at)
         for name, span, value in members:
             self._modifier(name, span, value, stage, key)
+
+    def _word_for_stage(self, entry: Entry, value: Scalar | List | Map) -> bool:
+        """`pruning_stage: word` of the newer loaders is no variable; a number may be one."""
+        if self.document.dialect == LEGACY or not entry.key.endswith("_stage") or isinstance(value, Map):
+            return False
+        if isinstance(value, Scalar) and self.document.traps.number(value) is not None:
+            return False
+        if not (isinstance(value, Scalar) and is_none(value)):
+            self.document.without_effect(f"`{line_of(entry.key)[:60]}` has no place here", _NO_GROUP, entry.at)
+        return True
+
+    def _nothing_in(self, key: str, group: Scalar | List | Map) -> None:
+        """A group without modifiers: what stands there instead."""
+        if isinstance(group, Scalar) and not group.tag:
+            return None if is_none(group) else self._no_modifier(line_of(group.text)[:60], group.span)
+        for word, place in _others(group):
+            self._no_modifier(word, place)
 
     def _no_modifier(self, what: str, at: Span) -> None:
         self.document.refused.append(f"`{what}` is not a modifier")
@@ -329,6 +369,11 @@ def stage_name(key: str) -> str:
     return name if name.isidentifier() and name not in KEYWORDS else f"stage_{name}"
 
 
+def _empty_group(key: str, value: Node) -> bool:
+    """What is called a group and holds no modifiers: a word, a list of words, names with values."""
+    return (key == "modifiers" or key.endswith("_modifiers")) and not _is_group(value)
+
+
 def _is_group(value: Node) -> bool:
     """A list with tags, or `NAMEModifier:` entries."""
     if isinstance(value, List):
@@ -352,9 +397,7 @@ def _members(group: Node, source: Source) -> Iterator[tuple[str, Span, Node]]:
         for item in group.items:
             node = plain(item)
             if node.tag:
-                at = source.slice(node.span).find("!" + node.tag)
-                start = node.span.start + max(at, 0)
-                yield node.tag, Span(start, start + len(node.tag) + 1), _untagged(node)
+                yield node.tag, tag_span(source, node), _untagged(node)
             elif entry := _single(item):
                 yield entry.key, entry.at, entry.value
 

@@ -50,7 +50,7 @@ def epochs(a: Arguments, stage: Stage) -> None:
 
 def learning_rate(a: Arguments, stage: Stage) -> None:
     shape = a.text("lr_func", "linear")
-    first, last = a.amount("init_lr", "number"), a.amount("final_lr", "number")
+    first, last = _rate(a, "init_lr"), _rate(a, "final_lr")
     rewind = None
     if shape == "cyclic_linear":
         rewind = a.amount("cycle_epochs", "epochs", 1)
@@ -73,11 +73,22 @@ def learning_rate(a: Arguments, stage: Stage) -> None:
 
 
 def set_learning_rate(a: Arguments, stage: Stage) -> None:
-    rate = a.amount("learning_rate", "number")
+    rate = _rate(a, "learning_rate")
+    if rate is not None and rate.value == 0:
+        return a.refuse("learning_rate", "a learning rate of 0 is not carried over", "its loader stopped here")
     a.idle(("constant_logging",), NO_EFFECT)
     a.only("param_groups", None, "a learning rate for only some parameters is not carried over")
     if rate is not None:
         stage.rates.append(Rate(*_part(a), "constant", rate, rate, _window(a)))
+
+
+def _rate(a: Arguments, key: str) -> Amount | None:
+    """Its loader took rates from 0 to 1 only."""
+    rate = a.amount(key, "number")
+    if rate is None or rate.value is None or 0 <= rate.value <= 1:
+        return rate
+    a.refuse(key, f"a learning rate of {fraction(rate.value)} is not carried over", "its loader took rates from 0 to 1")
+    return None
 
 
 def weight_decay(a: Arguments, stage: Stage) -> None:

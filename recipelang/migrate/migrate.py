@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from recipelang.lint.check import judge
 from recipelang.lint.registry import DEFAULTS, NOT_CHECKED
 from recipelang.migrate import compared, document as documents, names
 from recipelang.migrate.amounts import Amounts, Unknown
+from recipelang.migrate.blamed import blamed
 from recipelang.migrate.differences import differences
 from recipelang.migrate.loaders import Verdict, verdict
 from recipelang.migrate.planned import place, planned
@@ -92,8 +93,7 @@ def migrate(source: Source, mode: Mode = "strict") -> Migration:
     fates = _lessened(fates, found.errors)
     checked = check(Source("migrated.recipe", text))
     if wrong := checked.diagnostics.errors:
-        for finding in wrong:  # a value of the file that this language refuses
-            found.add(replace(finding, notes=(*finding.notes, "this is the recipe that the file became"), fixes=()))
+        found.extend(tuple(blamed(text, writer, wrong, found.errors)))  # values that this language refuses
         return Migration(source, dialect, None, found.sorted(), tuple(fates), loader=said)
     # what a lost modifier did is told already, and the rest is planned without it
     if all(d.code == "E112" for d in found.errors) and (wrong := tuple(examined(text, writer))):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 from recipelang.migrate.form import Targets
 from recipelang.plan.families import FAMILIES, TASKS, TensorFact
@@ -31,8 +32,9 @@ _REFERENCE: dict[str, tuple[str, dict[str, object], str]] = {
         "causal_lm",
     ),
 }  # fmt: skip
-#: the first part of a name that is a number
-_NUMBERED = re.compile(r"((?:[^.]*[^.\d][^.]*\.)+)(\d{1,4})((?:\..*)?)", re.ASCII)
+FAMILY_NAMES = tuple(_REFERENCE)
+#: a part of a name that is the number of a layer
+_NUMBER = re.compile(r"\d{1,4}", re.ASCII)
 #: the number of a layer in a name
 _IN_LAYER = re.compile(r"\blayers?\.(\d{1,3})\b", re.ASCII)
 #: what a name may be made of: anything else means something in a glob
@@ -67,28 +69,42 @@ def family_of(names: Iterable[str]) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
+def families_with(name: str) -> list[str]:
+    """The families whose usual model has something by a name of a module."""
+    return [f for f in _REFERENCE if not Body(reference(f, (name,))).unmatched(Targets((), (name,), modules=True))]
+
+
 def specific(names: Iterable[str]) -> bool:
     """Whether any of them names a tensor or a module of a certain model, and not a kind of layer."""
     return any("." in name for name in names)
 
 
 def known_families() -> str:
-    return f"its names are of no family that this release knows: {', '.join(_REFERENCE)}"
+    return f"its names are of no family that this release knows: {', '.join(FAMILY_NAMES)}"
 
 
 def config_of(family: str, named: Iterable[str] = ()) -> dict[str, object]:
     """Of the family's usual model, with as many layers as are named."""
     _, config, _ = _REFERENCE[family]
-    last = max((int(n) for name in named for n in _IN_LAYER.findall(name)), default=0)
+    last = max(_layers(named), default=0)
     deep: dict[str, object] = {
         key: max(int(str(config[key])), last + 1) for key in ("num_hidden_layers", "n_layers") if key in config
     }
     return {"model_type": family, **config, **deep}
 
 
+def _layers(named: Iterable[str]) -> Iterator[int]:
+    return (int(n) for name in named for n in _IN_LAYER.findall(name))
+
+
 def reference(family: str, named: Iterable[str] = (), task: str | None = None) -> tuple[TensorFact, ...]:
     """Every tensor of the family's usual model for a task. Where none is told, with the heads of all tasks."""
-    config = config_of(family, named)
+    return _tensors(family, max(_layers(named), default=0), task)
+
+
+@lru_cache(maxsize=16)
+def _tensors(family: str, last: int, task: str | None) -> tuple[TensorFact, ...]:
+    config = config_of(family, (f"layer.{last}",))
     if task in TASKS[family]:
         return tuple(FAMILIES[family](config, task))
     usual = tuple(FAMILIES[family](config, usual_task(family)))
@@ -146,11 +162,21 @@ class Body:
         self.tensors = tensors
         self.every = frozenset(t.name for t in tensors)
         self.linear = frozenset(t.name for t in tensors if "linear" in t.roles)
+        self.found: dict[tuple[str, bool], frozenset[str]] = {}  # what was looked up before
 
     def matched(self, targets: Targets) -> frozenset[str]:
         chosen = [self._matches(name, targets.modules) for name in targets.names]
         ignored = [self._matches(name, targets.modules) for name in targets.ignored]
         return frozenset().union(*chosen) - frozenset().union(*ignored)
+
+    def layers(self, name: str) -> frozenset[str]:
+        """Linear layers that a name of modules means themselves, and not as part of a module that holds them."""
+        if name in ("Linear", "__BLOCKS__"):
+            return self._matches(name, True)
+        if name.startswith("re:"):
+            fits = _prefix(name[3:])
+            return frozenset(n for n in self.linear if fits(n.rpartition(".")[0]))
+        return self.linear & {f"{name}.weight"}
 
     def unmatched(self, targets: Targets) -> list[str]:
         """Names, of targets and of what is ignored, that nothing in the model bears."""
@@ -167,6 +193,11 @@ class Body:
         return any(map(_prefix(name[3:]), every)) if name.startswith("re:") else name in every
 
     def _matches(self, name: str, modules: bool) -> frozenset[str]:
+        if (name, modules) not in self.found:
+            self.found[name, modules] = self._looked_up(name, modules)
+        return self.found[name, modules]
+
+    def _looked_up(self, name: str, modules: bool) -> frozenset[str]:
         match name:
             case "__ALL__":
                 return self.linear if modules else self.every
@@ -313,13 +344,22 @@ def folded(names: list[str]) -> list[str]:
     numbers: dict[tuple[str, str], list[int]] = defaultdict(list)
     whole: dict[str, None] = {}
     for name in names:
-        if found := _NUMBERED.fullmatch(name):
-            numbers[found[1], found[3]].append(int(found[2]))
+        if found := _numbered(name):
+            numbers[found[0], found[2]].append(found[1])
         else:
             whole[name] = None
     for (head, ending), layers in numbers.items():
         whole[f"{head}{_numbers(layers)}{ending}"] = None
     return _alternatives(list(whole))
+
+
+def _numbered(name: str) -> tuple[str, int, str] | None:
+    """What stands before the first part of a name that is a number, the number, and what is behind it."""
+    parts = name.split(".")
+    at = next((i for i, part in enumerate(parts) if _NUMBER.fullmatch(part)), 0)
+    if at == 0:
+        return None
+    return ".".join(parts[:at]) + ".", int(parts[at]), "".join(f".{part}" for part in parts[at + 1 :])
 
 
 def _numbers(found: list[int]) -> str:

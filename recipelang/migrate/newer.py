@@ -107,16 +107,17 @@ def _body(a: Arguments, targets: Targets) -> Targets | None:
 
 
 def _missed(targets: Targets) -> str | None:
-    """The first ignored name of linear layers that llm-compressor matches with none, where such are the targets.
+    """The first ignored name of linear layers that llm-compressor matches with none, where a target is such a layer.
 
-    It asks for `lm_head.` there, with what stands below a layer behind the dot: nothing.
+    Of a layer that is a target itself it asks for `lm_head.`: the name, a dot, and what stands below, which is nothing.
+    Layers inside of a target have their plain names.
     """
-    if not {"Linear", "__BLOCKS__"} & set(targets.names):
-        return None
-    body = names.Body(names.reference("llama", targets.names))
+    named = (*targets.names, *targets.ignored)
+    body = names.Body(names.reference(names.family_of(named) or "llama", named))
+    themselves = frozenset().union(*(body.layers(name) for name in targets.names))
     for word in targets.ignored:
         missed = word.endswith(("$", r"\Z")) if word.startswith("re:") else not names.is_class(word)
-        if missed and body.matched(Targets((word,), modules=True)):
+        if missed and body.matched(Targets((word,), modules=True)) & themselves:
             return word
     return None
 
@@ -145,26 +146,22 @@ def pruned_of(a: Arguments) -> str | None:
 
 def constant(a: Arguments, stage: Stage) -> None:
     targets = _targets(a)
-    start = a.amount("start", "epochs", 0)
-    ends, length = a.amount("end", "epochs"), None if stage.length is None else stage.length.value
-    if (
-        ends is not None
-        and (ends.value is None or ends.value >= 0)
-        and (length is None or ends.value is None or ends.value < length)
-    ):
+    window = _window(a)
+    ends, length = window.end, None if stage.length is None else stage.length.value
+    if ends is not None and (length is None or ends.value is None or ends.value < length) and not a.failed:
         help = "if it is the end of the training, take `end` out; otherwise end the stage there"
         a.refuse("end", "zeros are held to the stage's end, and grew again after this epoch", help)
     a.idle(("update",), "the zeros were read again, and were the same")
     a.idle(("index", "group"), "it only names the modifier")
     if targets is not None:
-        stage.prunes.append(Prune(*_part(a), "hold", targets, since=start))
+        stage.prunes.append(Prune(*_part(a), "hold", targets, since=window.start))
 
 
 def magnitude(a: Arguments, stage: Stage) -> None:
     targets = _targets(a)
     shape = a.text("update_scheduler", "cubic")
     first, last = a.amount("init_sparsity", "ratio"), a.amount("final_sparsity", "ratio")
-    window = Window(a.amount("start", "epochs"), a.amount("end", "epochs"))
+    window = _window(a)
     pattern = pruned_of(a) if a.has("mask_structure") else "unstructured"
     a.idle(("update",), "the loader changed masks at every step, whatever it said")
     a.idle(("index", "group"), "it only names the modifier")
@@ -177,12 +174,26 @@ def magnitude(a: Arguments, stage: Stage) -> None:
         a.note("end", "masks stay in force after this epoch", "the loader lifted them there, if it trained on")
     if shape not in ("linear", "cubic"):
         return a.refuse("update_scheduler", f"the shape `{shape}` is not carried over", "`linear` and `cubic` are")
-    if first is None or last is None or pattern is None or targets is None:
+    if first is None or last is None or pattern is None or targets is None or None in (window.start, window.end):
         return None  # told already
     why = "the loader computed masks before a step and never reached the last value: .7125 of .8 in four steps"
     a.note("final_sparsity", "the last value is reached here", why)
     ramp = Sparsity(shape, first, last, window, None)
     stage.prunes.append(Prune(*_part(a), "magnitude(scope = uniform)", targets, pattern, ramp))
+
+
+def _window(a: Arguments) -> Window:
+    """From `start` to `end`; none, and told, where one lies before 0: -1 was no word for `open` in these loaders."""
+    start, end = a.amount("start", "epochs"), a.amount("end", "epochs")
+    if start is not None and start.value is not None and start.value < 0:
+        message = f"a start at epoch {fraction(start.value)} is not carried over"
+        a.refuse("start", message, "write `start: 0`, if it was meant to act from the first step")
+        start = None
+    if end is not None and end.value is not None and end.value < 0:
+        message = f"an end at epoch {fraction(end.value)} is not carried over"
+        a.refuse("end", message, "write the last epoch; its loader never began what ends before 0")
+        end = None
+    return Window(start, end)
 
 
 def _part(a: Arguments) -> tuple[str, Span, str]:
@@ -211,8 +222,10 @@ def _targets(a: Arguments) -> Targets | None:
 #: without which the loaders stopped: no value is made up for them
 REQUIRED: dict[str, tuple[str, ...]] = {
     "ConstantPruningModifier": ("targets",),
-    "MagnitudePruningModifier": ("targets", "init_sparsity", "final_sparsity"),
+    "MagnitudePruningModifier": ("targets", "init_sparsity", "final_sparsity", "end"),
 }
+#: without which they never began: such a modifier did nothing, without a word
+BEGUN_BY: dict[str, str] = {"ConstantPruningModifier": "start", "MagnitudePruningModifier": "start"}
 READERS: dict[str, Callable[[Arguments, Stage], None]] = {
     "SparseGPTModifier": sparsegpt,
     "WandaPruningModifier": wanda,

@@ -56,7 +56,7 @@ def markdown(migrations: Sequence[Migration]) -> str:
         counted = ", ".join(f"{n} {outcome}" for outcome, n in migration.counted().items() if n)
         how = ", read with `compat`" if migration.mode == "compat" else ""
         lines += ["", f"## {_cell(migration.source.name)}", ""]
-        lines += [f"{migration.outcome.capitalize()}: {counted or 'no modifiers'}{how}.", ""]
+        lines += [f"{migration.outcome.capitalize()}{': ' if counted else ''}{counted}{how}.", ""]
         lines += [_item(f) for f in migration.findings]
         lines += [f"- {migration.loader.text}"] if migration.loader is not None else []
         if migration.asks:

@@ -61,6 +61,12 @@ def _read(modifier: Modifier, stage: Stage, document: Document, found: Diagnosti
         notes = ("its loader stops without it, and no value is made up here",)
         found.add(Diagnostic("E113", message, label, notes=notes, help=(f"write `{missing[0]}: ...` below it",)))
         return NOTHING
+    if (begins := newer.BEGUN_BY.get(name)) and dialect is newer and not arguments.has(begins):
+        message = f"`{begins}` of `{modifier.name}` is missing"
+        notes = ("its loader never began it: nothing was pruned or held",)
+        help = (f"write `{begins}: 0` below it, if it was meant to act",)
+        found.add(Diagnostic("E113", message, label, notes=notes, help=help))
+        return NOTHING
     reader(arguments, stage)
     arguments.idle(legacy.IDLE, legacy.NO_EFFECT)
     arguments.finish()

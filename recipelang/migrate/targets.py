@@ -26,6 +26,7 @@ class Selectors:
         self._not_too_many(sum(name.startswith("re:") for name in named))
         self.keep: tuple[int, ...] = ()
         self.told: set[tuple[int, str]] = set()
+        self.bodies: dict[tuple[bool, bool], names.Body] = {}
 
     def _not_too_many(self, patterns: int) -> None:
         """Each pattern is compared with each tensor of a model as deep as the deepest layer that is named."""
@@ -45,14 +46,18 @@ class Selectors:
         """Whether a reference model tells what they mean."""
         return self.family is not None or all(map(names.is_kind, targets.names)) or names.usual(targets)
 
-    def _reference(self, part: Prune | Freeze) -> tuple[TensorFact, ...]:
-        every = self.every or names.reference("llama" if part.targets.modules else "bert")
-        return names.matrices(every) if isinstance(part, Prune) else every
+    def _body(self, part: Prune | Freeze, *, whole: bool = False) -> names.Body:
+        """The usual model; without `whole` only what the part acts on: weights are pruned as matrices."""
+        key = (part.targets.modules, isinstance(part, Prune) and not whole)
+        if key not in self.bodies:
+            every = self.every or names.reference("llama" if key[0] else "bert")
+            self.bodies[key] = names.Body(names.matrices(every) if key[1] else every)
+        return self.bodies[key]
 
     def chosen(self, part: Prune | Freeze) -> frozenset[str] | None:
         """Tensors of the usual model, before layers go; none where names alone do not tell."""
         try:
-            return names.Body(self._reference(part)).matched(part.targets) if self._known(part.targets) else None
+            return self._body(part).matched(part.targets) if self._known(part.targets) else None
         except names.NotUnderstood:
             return None
 
@@ -93,14 +98,12 @@ class Selectors:
 
     def _on_reference(self, part: Prune | Freeze, targets: Targets) -> str | None:
         """Weights are pruned as matrices; what is frozen has biases and norms as well."""
-        every = self.every or names.reference("llama" if targets.modules else "bert")
-        tensors = self._reference(part)
-        body = names.Body(tensors)
-        for name in names.Body(every).unmatched(targets):
-            why = "looked for in the usual model of the family; loaders refused it, or went on"
-            self._tell("W132", part, f"`{name[:80]}` names nothing in a `{self.family or 'llama'}` model", why)
+        whole, body = self._body(part, whole=True), self._body(part)
+        tensors = body.tensors
+        for name in whole.unmatched(targets):
+            self._tell_unknown(part, name)
         if isinstance(part, Prune):
-            self._beyond_matrices(part, every, tensors)
+            self._beyond_matrices(part, whole, body)
         chosen = body.matched(targets)
         if not chosen:
             return None
@@ -111,14 +114,22 @@ class Selectors:
             found = names.exactly(targets, chosen, tensors)
         return found
 
-    def _beyond_matrices(self, part: Prune, every: tuple[TensorFact, ...], tensors: tuple[TensorFact, ...]) -> None:
+    def _tell_unknown(self, part: Prune | Freeze, name: str) -> None:
+        """A name that the usual model lacks; without a family it is one of no model that is known, or of another."""
+        if self.family is None and part.targets.modules and not names.families_with(name):
+            why = f"known are {', '.join(names.FAMILY_NAMES)}; it selects nothing here, and is left out of the recipe"
+            return self._tell("W132", part, f"`{name[:80]}` is a name of no family that is known here", why)
+        why = "looked for in the usual model of the family; loaders refused it, or went on"
+        return self._tell("W132", part, f"`{name[:80]}` names nothing in a `{self.family or 'llama'}` model", why)
+
+    def _beyond_matrices(self, part: Prune, whole: names.Body, body: names.Body) -> None:
         """Biases and norms that a loader would have taken as well: a loss, unless zeros are only held."""
         targets = part.targets
         if targets.modules:  # its one-shot methods look at linear layers alone
             held = part.method == "hold" or part.method.startswith("magnitude")
             beyond = "embeddings and norms" if held and "__ALL__" in targets.names else ""
         else:
-            left = names.Body(every).matched(targets) - {t.name for t in tensors}
+            left = whole.matched(targets) - body.every
             beyond = "biases and norms" if left else ""
         if not beyond:
             return

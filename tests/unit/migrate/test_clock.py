@@ -6,6 +6,7 @@ import json
 import os
 from collections import defaultdict
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,7 @@ _RATE = """\
 """
 
 
+@cache  # the figures of one recipe were measured at several lengths of an epoch
 def stage_of(modifiers: str, epochs: float, mode: Mode = "compat", **given: str) -> StageSpec:
     """The stage that old modifiers become."""
     text = f"modifiers:\n  - !EpochRangeModifier\n    start_epoch: 0\n    end_epoch: {epochs}\n{modifiers}"

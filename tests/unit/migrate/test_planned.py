@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from recipelang.migrate.document import LEGACY
-from recipelang.migrate.migrate import Mode, migrate
+from recipelang.migrate.migrate import Migration, Mode, migrate
 from recipelang.plan.resolve import resolve
 from recipelang.source import Diagnostics, Source
 from recipelang.spec.check import check
@@ -25,6 +26,18 @@ _ROWS: dict[str, list[dict[str, object]]] = {
 }
 
 
+def _different() -> Iterator[tuple[str, Migration]]:
+    """Recipes of BERT without losses, of those that differ in their heads alone the first."""
+    seen: set[str] = set()
+    for name, strict in migrated().items():
+        whole = strict.dialect == LEGACY and strict.outcome == "whole" and "bert." in strict.source.text
+        if whole and strict.text is not None:
+            body = strict.text.partition("}")[2]
+            if body not in seen:
+                seen.add(body)
+                yield name, strict
+
+
 @pytest.mark.parametrize("mode", ["strict", "compat"])
 def test_legacy_recipes_without_losses_can_be_planned(
     mode: Mode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -36,14 +49,7 @@ def test_legacy_recipes_without_losses_can_be_planned(
         make_config(tmp_path / task, "bert-base", task, ("no", "yes") if task == "sequence_classification" else ())
     seen: dict[str, list[str]] = {}
     planned = 0
-    for name, strict in migrated().items():
-        if (
-            strict.dialect != LEGACY
-            or strict.outcome != "whole"
-            or strict.text is None
-            or "bert." not in strict.source.text
-        ):
-            continue
+    for name, strict in _different():
         done = strict if mode == "strict" else migrate(strict.source, mode)
         assert done.text is not None, name
         task = next((t for t in ("sequence_classification", "masked_lm") if f"task = {t}" in done.text), "")
