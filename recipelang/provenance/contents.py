@@ -24,6 +24,7 @@ from recipelang.provenance.carried import ORIGIN, PORTABLE, SOURCES, SPEC
 from recipelang.provenance.checks import Verified
 from recipelang.provenance.compiled import Compiled, check_master, check_plan, compiled
 from recipelang.provenance.recheck import canonical, evaluated
+from recipelang.provenance.replanned import difference
 from recipelang.provenance.safe_json import link, parse_object, read_bytes
 from recipelang.provenance.stamp import read_stamp
 from recipelang.provenance.statement import SIGNATURE, Statement, read_statement, statement_path
@@ -212,6 +213,10 @@ def _plan(folder: Path, said: Statement, done: Verified) -> str:
     recipe = recipe_of(folder)
     again = compiled_of(folder)
     check_plan(plan, recipe, again)
+    differs, open_ = difference(plan, recipe, again.facts)
+    done.unchecked += open_
+    if differs is not None:
+        raise _other(f"`recipe/plan.json` differs from the recipe in `{line_of(differs)[:80]}`")
     check_master(again)
     return f"as compiled again on this model: {len(again.facts.tensors)} tensors, {len(again.never)} protected"
 

@@ -1,0 +1,125 @@
+"""The plan of a folder against its recipe, planned again on the model that lies there: every field that follows from them.
+
+What only the base model, a teacher or the data tell is taken from the plan itself, and named where it was not checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from recipelang.plan.facts import ModelFacts, model_digest, read_model_facts
+from recipelang.plan.memory import peak_memory
+from recipelang.plan.resolve import Resolver
+from recipelang.plan.types import DistillPlan, ExportPlan, Plan
+from recipelang.source import Diagnostics, RecipeError
+from recipelang.spec.blocks import DistillSpec, EvaluateSpec
+from recipelang.spec.check import Recipe
+from recipelang.values.composite import StageRef
+
+
+class _Again(Resolver):
+    """The model is the one that the run left, with the numbers of the data as the plan has them."""
+
+    def __init__(self, recipe: Recipe, facts: ModelFacts, plan: Plan) -> None:
+        super().__init__(recipe, Path(), Diagnostics(), plan.rehearsal)
+        self.facts, self.dropped, self.plan = facts, plan.model.drop, plan
+        self.data = {d.label: d for d in plan.data}
+        self.meanings = {d.label: d.meaning for d in plan.data}
+        self.classes = None
+        self.teacher: ModelFacts | None = None
+        self.unchecked: list[str] = []
+
+    def stored_zeros(self) -> dict[str, tuple[int, int]] | None:
+        """Those that the plan says `hold` found: of the base model, which need not be here."""
+        held = (
+            (t.name, (zeros, 0))
+            for stage in self.plan.stages
+            for prune in stage.prunes
+            for t, zeros in zip(prune.targets, prune.held, strict=False)
+        )
+        return dict(held) or None
+
+    def _teacher(self, reference: str) -> ModelFacts:
+        assert self.teacher is not None
+        return self.teacher
+
+    def _digest_of(self, teacher: ModelFacts) -> str:
+        return model_digest(teacher.path)
+
+    def _distill(self, stage: str, spec: DistillSpec, steps: int, per_epoch: int) -> DistillPlan | None:
+        planned = {f"stage.{s.name}": s.distills for s in self.plan.stages}.get(stage, ())
+        if isinstance(spec.teacher, StageRef) or len(planned) != 1:
+            return super()._distill(stage, spec, steps, per_epoch)
+        (said,) = planned
+        self.teacher = _teacher_of(said, self.recipe.model.task)
+        if self.teacher is not None:
+            made = super()._distill(stage, spec, steps, per_epoch)
+            return made and made.model_copy(update={"teacher": said.teacher, "teacher_ref": said.teacher_ref})
+        self.unchecked.append("layers that are compared with the teacher's (it is not here)")
+        self.teacher = self.facts  # for all that does not depend on it
+        made = super()._distill(stage, spec, steps, per_epoch)
+        kept = ("teacher", "teacher_ref", "teacher_parameters", "teacher_digest", "terms")
+        return made and made.model_copy(update={n: getattr(said, n) for n in kept})
+
+    def _positive(self, e: EvaluateSpec) -> str | None:
+        return next((p.positive for p in self.plan.evaluations if p.name == e.name), None)
+
+
+def _teacher_of(said: DistillPlan, task: str) -> ModelFacts | None:
+    """Of the folder that the plan names, if the teacher is in it."""
+    folder = Path(said.teacher)
+    try:
+        here = folder.is_dir() and model_digest(folder) == said.teacher_digest
+        return read_model_facts(folder, task) if here else None
+    except (RecipeError, OSError):
+        return None
+
+
+def difference(plan: Plan, recipe: Recipe, facts: ModelFacts) -> tuple[str | None, list[str]]:
+    """Where a plan says something else than its recipe comes to, as a path in it; and what could not be compared."""
+    again = _Again(recipe, facts, plan)
+    stages = again._stages()
+    evaluations = again._evaluations(stages) if len(stages) == len(plan.stages) else []
+    model = recipe.model
+    wanted: dict[str, Any] = {
+        "stages": [s.model_dump() for s in stages],
+        "evaluations": [e.model_dump() for e in evaluations],
+        "export": ExportPlan(**{n: getattr(recipe.export, n) for n in ("formats", "card", "max_shard")}).model_dump(),
+        "claims": [{"kind": c.kind, "id": i, "message": c.message} for i, c in enumerate(recipe.claims)],
+        "model": {
+            "dtype": model.dtype,
+            "dropout": None if model.dropout is None else float(model.dropout),
+            "attention_dropout": None if model.attention_dropout is None else float(model.attention_dropout),
+            "family": facts.family,
+            "parameters": facts.parameters,
+            "tied": next((t.name for t in facts.tensors if t.tied), None),
+        },
+        "data": [
+            {"draw_seed": recipe.seed if recipe.data[d.label].seed is None else recipe.data[d.label].seed}
+            for d in plan.data
+        ],
+        "peak_memory": peak_memory(plan, facts),
+    }
+    drops = [d.keep for s in recipe.stages for d in s.drops]
+    if [plan.model.drop.keep] if plan.model.drop else drops != []:
+        return "model.drop", again.unchecked
+    return next(_differences(wanted, plan.model_dump(), ""), None), again.unchecked
+
+
+def _differences(wanted: Any, there: Any, path: str) -> Iterator[str]:
+    """Paths of values that are not as wanted; of objects only the keys that are wanted."""
+    if isinstance(wanted, Mapping) and isinstance(there, Mapping):
+        for key, value in wanted.items():
+            yield from _differences(value, there.get(key), f"{path}.{key}".lstrip("."))
+        if path.rpartition(".")[2] in ("optimizer_args", "args", "every") and (odd := there.keys() - wanted.keys()):
+            yield f"{path}.{min(odd)}"
+    elif isinstance(wanted, list | tuple) and isinstance(there, list | tuple):
+        if len(wanted) != len(there):
+            yield path
+        else:
+            for i, (one, other) in enumerate(zip(wanted, there, strict=True)):
+                yield from _differences(one, other, f"{path}[{i}]")
+    elif wanted != there:
+        yield path
