@@ -55,6 +55,17 @@ def join() -> None:
         dist.init_process_group(backend, store=dist.PrefixStore("recipelang", _store), rank=rank, world_size=world)
 
 
+def leave() -> None:
+    """Wait for the others, then give up what connects them: its threads may not outlive the interpreter."""
+    global _store
+    if _store is None:
+        return
+    wait()
+    _control.cache_clear()
+    dist.destroy_process_group()
+    _store = None
+
+
 def _not_started(why: str) -> RecipeError:
     help = "start the processes with `torchrun`, or unset `WORLD_SIZE` for one process"
     return fail("E193", "the processes of this run cannot meet", notes=[why], help=help)

@@ -32,10 +32,10 @@ def together() -> Iterator[None]:
         if not processes.main():
             sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (to the end)
         yield
-        processes.wait()
+        processes.leave()
     except typer.Exit:
         with suppress(RecipeError):
-            processes.wait()
+            processes.leave()
         raise
     except Exception as error:
         if not processes.first_to_fail():

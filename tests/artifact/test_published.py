@@ -268,6 +268,7 @@ def test_a_run_of_another_recipe_is_not_believed(published: Path):
     command("push", "tiny.recipe", "shared")
     empty = ("parameters", "contents", "environment", "metrics", "tensors", "patterns", "never", "files")
     predicate = {name: {} for name in empty} | {"claims": [], "name": "tiny", "status": "finished"}
+    predicate["format_version"] = "1.0"
     predicate["digests"] = dict.fromkeys(("spec", "behaviour", "run"), "sha256:" + "0" * 64)
     subject = [{"name": "model.safetensors", "digest": {"sha256": "0" * 64}}]
     form = {"_type": STATEMENT_TYPE, "predicateType": PREDICATE_TYPE, "subject": subject, "predicate": predicate}

@@ -441,6 +441,7 @@ pruning.end()
 both = [torch.empty_like(net.inner.weight) for _ in range(2)]
 dist.all_gather(both, net.inner.weight.detach())
 assert torch.equal(*both) and int((both[0] == 0).sum()) == 72, both
+dist.destroy_process_group()
 """
 
 
