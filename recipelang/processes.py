@@ -57,7 +57,7 @@ def join() -> None:
 
 def leave() -> None:
     """Wait for the others, then give up what connects them: its threads may not outlive the interpreter."""
-    global _store
+    global _store  # noqa: PLW0603
     if _store is None:
         return
     wait()

@@ -7,16 +7,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from recipelang.schedules.kinds import SHAPES
+from recipelang.kinds.schedule import SHAPES
 from recipelang.source import Diagnostic, Span
 from recipelang.spec.blocks import BLOCKS
 from recipelang.spec.claims import FUNCTIONS, LATER_FUNCTIONS
 from recipelang.spec.methods import METHODS, OPTIMIZERS
 from recipelang.spec.params import TYPES
-from recipelang.spec.selector import ROLES
 from recipelang.syntax import grammar, tree as t
 from recipelang.syntax.tokens import KEYWORDS, span_of
 from recipelang.values.quantities import UNITS
+from recipelang.values.selector import ROLES
 from tests.reading import parsed
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

@@ -14,7 +14,7 @@ from recipelang.plan.identities import local_references
 from recipelang.source import RecipeError, fail
 from recipelang.spec.canonical import spec_form
 from recipelang.spec.check import Recipe, check
-from recipelang.spec.selector import to_json
+from recipelang.values.selector import to_json
 
 _MOST = 32
 

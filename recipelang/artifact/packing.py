@@ -15,8 +15,8 @@ from recipelang.reference.recipe import text as page_of
 from recipelang.source import Source, fail
 from recipelang.spec.canonical import spec_form
 from recipelang.spec.check import Checked, Recipe
-from recipelang.spec.selector import to_json
 from recipelang.syntax import tree as t
+from recipelang.values.selector import to_json
 
 _OCI, _OWN = "org.opencontainers.image", "dev.recipelang"
 

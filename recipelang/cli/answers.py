@@ -13,13 +13,14 @@ import typer
 
 from recipelang.cli import screen
 from recipelang.cli.starter import LIBRARY, TASKS
+from recipelang.kinds.base import Kind, Mismatch
+from recipelang.kinds.measures import Stretch
+from recipelang.kinds.plain import Ratio, Reference
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Span, fail
 from recipelang.spec.blocks import ModelSpec
 from recipelang.spec.evaluate import Evaluator
 from recipelang.spec.params import literal
-from recipelang.values import kinds as k
 from recipelang.values.composite import Poison, Symbol
-from recipelang.values.kinds import Kind, Mismatch
 from recipelang.values.quantities import Time
 
 T = TypeVar("T")
@@ -55,7 +56,7 @@ def reference(what: str, beside: Path) -> Callable[[str], str]:
     """A model or data set; a path typed here is written as it is found from the recipe's own folder."""
 
     def read(text: str) -> str:
-        value = str(_coerce(k.reference(what), text, f"--{'data' if what == 'dataset' else what}", text))
+        value = str(_coerce(Reference(what), text, f"--{'data' if what == 'dataset' else what}", text))
         if "://" in value or value.startswith("~") or os.path.isabs(value):
             return value
         return os.path.relpath(value, beside)
@@ -73,7 +74,7 @@ def task(text: str) -> str:
 
 
 def target(text: str) -> Fraction:
-    value = _value(k.ratio(), "--target", text)
+    value = _value(Ratio(), "--target", text)
     assert isinstance(value, Fraction)
     if not Fraction(1, 100) <= value <= Fraction(99, 100):
         raise _refused("E038", f"{text} is outside 1%..99%", "90% is a good start", "--target", text)
@@ -81,7 +82,7 @@ def target(text: str) -> Fraction:
 
 
 def length(text: str) -> Time:
-    value = _value(k.span(), "--length", text)
+    value = _value(Stretch(), "--length", text)
     assert isinstance(value, Time)
     if value.epochs < 0 or value.steps < 0 or not (value.epochs or value.steps):
         raise _refused(
@@ -103,7 +104,7 @@ def _value(kind: Kind, option: str, text: str) -> object:
 
 def _coerce(kind: Kind, value: object, option: str, text: str) -> object:
     try:
-        return kind.coerce(value)
+        return kind.read(value)
     except Mismatch as mismatch:
         raise _refused(mismatch.code, mismatch.message, kind.help_outside(mismatch), option, text) from None
 

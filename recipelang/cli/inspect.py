@@ -70,10 +70,10 @@ def _recipe(where: str) -> dict[str, Any]:
     from recipelang.cli.documents import read_either
     from recipelang.cli.plan import beside
     from recipelang.cli.read import read_around
+    from recipelang.kinds.text import show
     from recipelang.plan.identities import identities
     from recipelang.source import RecipeError
     from recipelang.spec.canonical import behaviour_digest, spec_digest
-    from recipelang.spec.show import show
 
     read = read_either(where, read_around())
     recipe = read.recipe

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recipelang.cli.plot import plot
+from recipelang.kinds.text import show
 from recipelang.plan.types import (
     DataPlan,
     DistillPlan,
@@ -28,10 +29,9 @@ from recipelang.plan.types import (
 from recipelang.source.render import clean
 from recipelang.spec.blocks import DataSpec
 from recipelang.spec.check import Recipe
-from recipelang.spec.show import show
 from recipelang.tasks import task_of
 from recipelang.tasks.meaning import Meaning
-from recipelang.values.kinds import show_fraction
+from recipelang.values.quantities import show_fraction
 
 #: the plot does not grow beyond this
 _WIDEST = 100

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from recipelang.kinds.text import percent, string, time
 from recipelang.spec.blocks import METRICS
-from recipelang.spec.show import percent, string, time
 from recipelang.values.quantities import Time
 
 #: tasks that a first recipe can be written for

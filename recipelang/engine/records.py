@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from recipelang.plan.types import Plan, StagePlan
 from recipelang.source import Diagnostics, RecipeError, fail
-from recipelang.spec import selector as sel
 from recipelang.spec.claims import Verdict
 from recipelang.storage.reading import Unreadable, Why, read_model
+from recipelang.values import selector as sel
 
 RECORD = "run.json"
 #: the most events that there may be, each with its counts, take about 25 MiB

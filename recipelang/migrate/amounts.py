@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from fractions import Fraction
 
+from recipelang.kinds.text import fraction, percent, time
 from recipelang.migrate import expressions as x
 from recipelang.migrate.arguments import Amount, Unit
 from recipelang.migrate.document import Document
 from recipelang.migrate.form import Prune, Sparsity, Stage, Window
 from recipelang.source import Span
-from recipelang.spec.show import fraction, percent, time
 from recipelang.syntax.tokens import KEYWORDS
 from recipelang.values.quantities import Time
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from recipelang.kinds.text import fraction
 from recipelang.migrate.amounts import literal
 from recipelang.migrate.command import Command
 from recipelang.migrate.form import Stage
-from recipelang.spec.show import fraction
 
 if TYPE_CHECKING:
     from recipelang.migrate.write import Writer

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
+from recipelang.kinds.text import fraction
 from recipelang.migrate.arguments import Amount, Arguments
 from recipelang.migrate.form import Distill, Drop, Freeze, Prune, Rate, Sparsity, Stage, Targets, Window
 from recipelang.migrate.nodes import List, Scalar, plain
 from recipelang.source import Span
-from recipelang.spec.show import fraction
 
 #: of every modifier, and without effect on what is learned
 IDLE = ("log_types", "params_strict")

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 
+from recipelang.kinds import globs as patterns
+from recipelang.kinds.base import Mismatch
 from recipelang.migrate.form import Targets
 from recipelang.plan.families import FAMILIES, TASKS, TensorFact
-from recipelang.spec import patterns, selector
-from recipelang.values.kinds import Mismatch
+from recipelang.values import selector
 
 #: family -> the names that give it away, and the config of its usual size
 _BERT = {"hidden_size": 768, "intermediate_size": 3072, "vocab_size": 30522, "max_position_embeddings": 512}

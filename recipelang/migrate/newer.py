@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
+from recipelang.kinds.text import fraction
 from recipelang.migrate import names
 from recipelang.migrate.arguments import Arguments
 from recipelang.migrate.form import Prune, Sparsity, Stage, Targets, Window
 from recipelang.migrate.legacy import COLUMNS_TOO, n_of_m
 from recipelang.source import Span
-from recipelang.spec.show import fraction
 
 #: llm-compressor's own name of what SparseML called `percdamp`
 _DAMP = ("dampening_frac", "percdamp")

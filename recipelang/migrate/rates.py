@@ -6,13 +6,13 @@ from fractions import Fraction
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from recipelang.kinds.text import fraction
 from recipelang.migrate import commanded
 from recipelang.migrate.arguments import Amount
 from recipelang.migrate.comments import hashed
 from recipelang.migrate.document import LEGACY
 from recipelang.migrate.form import Rate, Stage
 from recipelang.source import Diagnostic
-from recipelang.spec.show import fraction
 
 if TYPE_CHECKING:
     from recipelang.migrate.write import Writer

@@ -16,9 +16,9 @@ from recipelang.plan.facts import ModelFacts, read_model_facts
 from recipelang.plan.references import locate_model
 from recipelang.source import Diagnostic, Diagnostics, RecipeError, fail
 from recipelang.source.render import line_of
-from recipelang.spec import selector as sel
 from recipelang.spec.blocks import PruneSpec, StageSpec
 from recipelang.spec.check import Recipe
+from recipelang.values import selector as sel
 
 _MODIFIERS = {"sparsegpt": "SparseGPTModifier", "wanda": "WandaPruningModifier"}
 #: what it has, and does in training alone: `oneshot(...)` sets masks, and never applies them to the weights

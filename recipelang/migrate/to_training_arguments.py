@@ -79,6 +79,7 @@ class _Arguments:
 
     def _length(self) -> dict[str, object]:
         length = self.stage.length
+        assert length is not None
         if length.epochs and length.steps:
             raise self._no("length", "a Trainer's length is in epochs or in steps", "write it in one of them")
         return {"num_train_epochs": float(length.epochs)} if length.epochs else {"max_steps": int(length.steps)}
@@ -155,6 +156,7 @@ class _Arguments:
         assert part.window is not None
         start, end = part.window
         length = self.stage.length
+        assert length is not None
         if start == Time() and not end.epochs:
             return int(end.steps)
         if start == Time() and end.pure and length.epochs:

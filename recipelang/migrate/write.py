@@ -10,6 +10,7 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import PurePath
 
+from recipelang.kinds.text import fraction, string
 from recipelang.migrate import commanded, comments, names
 from recipelang.migrate.amounts import Amounts, literal
 from recipelang.migrate.arguments import Amount
@@ -24,7 +25,6 @@ from recipelang.migrate.task import told
 from recipelang.source import Diagnostic, Diagnostics
 from recipelang.source.render import line_of
 from recipelang.spec.blocks import METRICS
-from recipelang.spec.show import fraction, string
 
 #: a selector that is longer than this is written once
 _LONG = 60

@@ -11,8 +11,8 @@ from recipelang.plan import match as matching
 from recipelang.plan.facts import ModelFacts
 from recipelang.plan.references import Pins
 from recipelang.source import Diagnostic, Diagnostics, RecipeError, fail
-from recipelang.spec import selector as sel
 from recipelang.spec.check import Recipe
+from recipelang.values import selector as sel
 
 
 class Context:

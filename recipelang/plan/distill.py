@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from recipelang.kinds.terms import INNER
 from recipelang.plan.facts import ModelFacts
 from recipelang.plan.types import Segment, TermPlan
 from recipelang.source import fail
-from recipelang.spec.terms import INNER
 from recipelang.values.composite import LayerPairs, Schedule, Term
 
 Segments = Callable[[Schedule], tuple[Segment, ...]]

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recipelang.kinds.terms import INNER
 from recipelang.plan import match as matching
 from recipelang.plan.facts import ModelFacts
 from recipelang.plan.families import FAMILIES, TASKS, TensorFact, label_count
 from recipelang.plan.resolve import Resolver
 from recipelang.plan.types import DistillPlan, StagePlan
 from recipelang.source import Diagnostic, Diagnostics, RecipeError, fail
-from recipelang.spec import selector as sel
 from recipelang.spec.blocks import DistillSpec, StageSpec
 from recipelang.spec.check import Recipe
-from recipelang.spec.terms import INNER
+from recipelang.values import selector as sel
 from recipelang.values.composite import StageRef
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import heapq
 import re
 
+from recipelang.kinds import globs
 from recipelang.plan.facts import ModelFacts
 from recipelang.plan.families import TensorFact
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.source.suggest import distance
-from recipelang.spec import patterns, selector as s
+from recipelang.values import selector as s
 
 
 def match(selector: s.Selector, facts: ModelFacts) -> tuple[str, ...]:
@@ -24,9 +25,9 @@ def _match(selector: s.Selector, facts: ModelFacts) -> frozenset[str]:
         case s.Role():
             return _role(selector, facts)
         case s.Glob():
-            return frozenset(n for n in everything if patterns.glob(selector.pattern).fullmatch(n))
+            return frozenset(n for n in everything if globs.glob(selector.pattern).fullmatch(n))
         case s.Regex():
-            return frozenset(n for n in everything if patterns.regex(selector.pattern).fullmatch(n))
+            return frozenset(n for n in everything if globs.regex(selector.pattern).fullmatch(n))
         case s.Layers():
             return _layers(selector, facts)
         case s.And():

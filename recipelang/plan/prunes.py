@@ -6,16 +6,16 @@ import math
 from fractions import Fraction
 from types import ModuleType
 
+from recipelang.kinds.text import percent, show
 from recipelang.plan import compat, counts, match as matching, schedule
 from recipelang.plan.context import Context
 from recipelang.plan.families import TensorFact
 from recipelang.plan.memory import scoring
 from recipelang.plan.types import DenseGroup, PruneEvent, PrunePlan, Target
 from recipelang.source import Diagnostic, Label
-from recipelang.spec import selector as sel
 from recipelang.spec.blocks import PruneSpec
 from recipelang.spec.methods import METHODS
-from recipelang.spec.show import percent, show
+from recipelang.values import selector as sel
 
 #: a set of masks made with the first scope can be continued with the second: its sets hold whole ones of the first
 COARSER = {("row", "uniform"), ("row", "global"), ("uniform", "global"), ("erk", "global")}

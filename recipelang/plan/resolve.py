@@ -7,6 +7,8 @@ from itertools import islice
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 
+from recipelang.kinds.terms import INNER
+from recipelang.kinds.text import show
 from recipelang.plan import calibration, compat, controls, match as matching, reading, schedule
 from recipelang.plan.accounting import listed
 from recipelang.plan.context import Context
@@ -38,17 +40,15 @@ from recipelang.plan.types import (
 from recipelang.plan.weights import check_weights
 from recipelang.plan.zeros import stored_zeros as zeros_of_folder
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, at_label, fail
-from recipelang.spec import selector as sel
 from recipelang.spec.attribute import ANY, Attr
 from recipelang.spec.blocks import METRICS, MORE_METRICS, DistillSpec, EvaluateSpec, StageSpec
 from recipelang.spec.canonical import behaviour_digest, spec_digest
 from recipelang.spec.check import Recipe
 from recipelang.spec.claims import selectors
 from recipelang.spec.methods import METHODS
-from recipelang.spec.show import show
-from recipelang.spec.terms import INNER
 from recipelang.tasks import task_of
 from recipelang.tasks.meaning import Meaning
+from recipelang.values import selector as sel
 from recipelang.values.composite import StageRef
 
 
@@ -265,7 +265,7 @@ class Resolver(Context):
         path = f"stage.{spec.name}"
         if spec.mode == "one_shot":
             return self._one_shot(index, spec)
-        assert spec.batch is not None and spec.learning_rate is not None
+        assert spec.batch is not None and spec.learning_rate is not None and spec.length is not None
         per_epoch = self._steps_per_epoch(spec)
         steps = spec.length.in_steps(per_epoch)
         if steps < 1:

@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from recipelang.schedules.kinds import SHAPES
+from recipelang.kinds.schedule import SHAPES
 from recipelang.tasks.meaning import Meaning
 
 #: 1.1: rates are read at the start of their step, weight decay spares norms and biases

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recipelang.kinds.text import show
 from recipelang.plan.identities import identities, local_references
 from recipelang.source import Source
 from recipelang.source.text import Sources
@@ -22,8 +23,7 @@ from recipelang.spec.canonical import spec_form
 from recipelang.spec.check import Recipe
 from recipelang.spec.effective import effective
 from recipelang.spec.references import references
-from recipelang.spec.selector import to_json
-from recipelang.spec.show import show
+from recipelang.values.selector import to_json
 
 PORTABLE, SPEC, ORIGIN, SOURCES = "portable.recipe", "spec.json", "origin.json", "sources"
 

@@ -17,11 +17,11 @@ from recipelang.plan.safetensors_header import read_folder
 from recipelang.plan.types import Plan, StagePlan
 from recipelang.source import Diagnostics, RecipeError, fail
 from recipelang.source.render import line_of
-from recipelang.spec import selector as sel
 from recipelang.spec.blocks import METRICS, PruneSpec, StageSpec
 from recipelang.spec.check import Recipe
 from recipelang.spec.claims import selectors
 from recipelang.spec.methods import METHODS
+from recipelang.values import selector as sel
 
 Pattern = tuple[str, tuple[int, int]]
 _HELP = "the plan or the recipe was changed after the run"
@@ -114,7 +114,7 @@ def _check_stage(stage: StagePlan, spec: StageSpec, seed: int) -> None:
     mode = (spec.mode, spec.data, seed if spec.seed is None else spec.seed, spec.precision, spec.compat)
     if (stage.mode, stage.data, stage.seed, stage.precision, stage.compat) != mode:
         raise _differs(f"mode, data, seed or precision of `{spec.name}`")
-    if spec.mode != "train" or spec.batch is None or spec.learning_rate is None:
+    if spec.mode != "train" or spec.batch is None or spec.learning_rate is None or spec.length is None:
         return
     clock = schedule if spec.compat is None else compat
     rate = clock.segments(spec.learning_rate, stage.steps, stage.steps_per_epoch, None, Diagnostics())

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from recipelang.kinds.form import value_form
 from recipelang.source import Label
 from recipelang.spec.blocks import METRICS, EvaluateSpec, MetaSpec, Spec, StageSpec
 from recipelang.spec.canonical import Identities, spec_digest
@@ -17,8 +18,7 @@ from recipelang.spec.check import Recipe
 from recipelang.spec.claim_form import claim_form
 from recipelang.spec.effective import ClaimParts, claim_text, shown
 from recipelang.spec.references import references
-from recipelang.spec.selector import to_json
-from recipelang.spec.value_form import value_form
+from recipelang.values.selector import to_json
 
 Group = Literal["behaviour", "claims", "references", "metadata"]
 GROUPS: tuple[Group, ...] = ("behaviour", "claims", "references", "metadata")

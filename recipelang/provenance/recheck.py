@@ -10,7 +10,7 @@ from recipelang.spec.canonical import spec_form
 from recipelang.spec.check import Recipe, check
 from recipelang.spec.claims import check_claims
 from recipelang.spec.imports import no_imports
-from recipelang.spec.selector import to_json
+from recipelang.values.selector import to_json
 
 
 def evaluated(text: str, name: str) -> Recipe:

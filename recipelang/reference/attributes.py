@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 
+from recipelang.kinds.base import Kind
+from recipelang.kinds.choice import Choice
+from recipelang.kinds.plain import ListOf, OneOf, OrNone, Ratio
+from recipelang.kinds.schedule import ScheduleOf
+from recipelang.kinds.tensors import Pattern, Selector
 from recipelang.reference.markdown import block, code, page, table
 from recipelang.spec.attribute import ANY, Attr, Spec
 from recipelang.spec.blocks import BLOCKS, LATER_BLOCKS, TopSpec
-from recipelang.spec.show import percent, show
 from recipelang.spec.study_blocks import STUDY_BLOCKS, VarySpec
 from recipelang.syntax.fmt import format
-from recipelang.values.kinds import Kind
 
 DIGEST = {"b": "both", "s": "spec", "-": ""}
 #: of blocks in examples
@@ -24,13 +26,12 @@ NAMES = {
     "drop": " layers",
     "arm": " ours",
 }
-#: kinds that have a page of their own, by how their names begin
+#: kinds that have a page of their own
 PAGES = {
-    "schedule": "schedules.md",
-    "selector": "selectors.md",
-    "method": "choices.md#methods",
-    "optimizer": "choices.md#optimizers",
-    "pattern": "choices.md#patterns",
+    ScheduleOf: "schedules.md",
+    Selector: "selectors.md",
+    Choice: "choices.md#{}s",
+    Pattern: "choices.md#patterns",
 }
 
 
@@ -90,18 +91,24 @@ def _row(name: str, attribute: Attr, spec: type[Spec]) -> tuple[str, ...]:
 def type_of(attribute: Attr) -> str:
     """The type, with its page; names to choose from stand in the last column."""
     kind = attribute.kind
-    begins = kind.name.partition("<")[0]
-    if begins in PAGES:
-        return f"[{code(kind.name)}]({PAGES[begins]})" + (f", {kind.within}" if kind.within else "")
+    if target := _page(kind):
+        return f"[{code(kind.name)}]({target})" + (f", {kind.within}" if kind.within else "")
     if names(attribute):
-        return "`list<name>`" if begins == "list" else "`name`"
-    return code(kind.name) + (f", {kind.within}" if kind.within and kind.name != "ratio" else "")
+        return "`list<name>`" if isinstance(kind, ListOf) else "`name`"
+    return code(kind.name) + (f", {kind.within}" if kind.within and not isinstance(kind, Ratio) else "")
+
+
+def _page(kind: Kind) -> str | None:
+    kind = kind.inner if isinstance(kind, OrNone) else kind
+    return PAGES[type(kind)].format(kind.name) if type(kind) in PAGES else None
 
 
 def names(attribute: Attr) -> tuple[str, ...]:
     """The names to choose from, where the type is just that."""
-    own = attribute.kind.name.partition("<")[0] in PAGES or " or " in attribute.kind.name
-    return () if own else attribute.kind.symbols
+    kind = attribute.kind
+    return (
+        kind.symbols if isinstance(kind, OneOf) or (isinstance(kind, ListOf) and isinstance(kind.inner, OneOf)) else ()
+    )
 
 
 def default(name: str, attribute: Attr, spec: type[Spec]) -> str:
@@ -109,23 +116,7 @@ def default(name: str, attribute: Attr, spec: type[Spec]) -> str:
     if name in spec.required():
         return "**required**"
     value = spec.model_fields[name].default
-    return "" if value in (None, "", ()) else code(written(value, attribute.kind))
-
-
-def written(value: object, kind: Kind) -> str:
-    """A converted value as recipe text."""
-    match value:
-        case tuple():
-            return f"[{', '.join(written(v, kind) for v in value)}]"
-        case str() if value in kind.symbols:
-            return value
-        case int() if kind.name == "bytes":
-            return f"{value // 10**9} GB"
-        case int() if kind.name in ("tokens", "samples"):
-            return f"{value} {kind.name}"
-        case Fraction() if kind.name == "ratio":
-            return percent(value)
-    return show(value)
+    return "" if value in (None, "", ()) else code(attribute.kind.text(value))
 
 
 def says(attribute: Attr) -> str:

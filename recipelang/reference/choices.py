@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from recipelang.reference.attributes import written
+from recipelang.kinds.choice import Signature
+from recipelang.kinds.text import chosen
 from recipelang.reference.markdown import block, code, page, table
 from recipelang.spec.blocks import PruneSpec
-from recipelang.spec.methods import METHODS, OPTIMIZERS, Signature
-from recipelang.spec.show import chosen
+from recipelang.spec.methods import METHODS, OPTIMIZERS
 from recipelang.values.composite import PATTERNS
 
 
@@ -28,7 +28,7 @@ def text() -> str:
 def _signatures(table_of: Mapping[str, Signature]) -> Iterator[str]:
     for signature in table_of.values():
         rows = (
-            (code(a.name), _type(a.kind.symbols, a.kind.name, a.kind.within), code(written(a.default, a.kind)), a.doc)
+            (code(a.name), _type(a.kind.symbols, a.kind.name, a.kind.within), code(a.kind.text(a.default)), a.doc)
             for a in signature.arguments
         )
         yield f"### {signature.name}\n\n{signature.doc[0].upper()}{signature.doc[1:]}."

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from recipelang.kinds.schedule import ARGUMENTS, SHAPES
 from recipelang.reference.markdown import block, code, page, table
-from recipelang.schedules.kinds import ARGUMENTS, SHAPES
 from recipelang.schedules.shapes import value
 
 #: shares of the way at which the table shows a shape

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from recipelang.kinds.schedule import ENDS, SHAPES
 from recipelang.reference.attributes import default
-from recipelang.schedules.kinds import ENDS, SHAPES
 from recipelang.spec.attribute import Spec
 from recipelang.spec.blocks import (
     BLOCKS,

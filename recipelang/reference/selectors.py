@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from recipelang.reference.markdown import block, code, page, table
-from recipelang.spec.selector import ROLES, Selector
+from recipelang.values.selector import ROLES, Selector
 
 
 def text() -> str:

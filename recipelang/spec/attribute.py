@@ -1,14 +1,25 @@
 """What a block is made of: a Spec with attributes, each written once with all there is to know of it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
+from recipelang.kinds.base import Evaluated, Kind, Mismatch
 from recipelang.values.composite import SparsityPattern
-from recipelang.values.kinds import Kind
 
 #: stands in `Attr.later` for every value
 ANY = "any value"
@@ -33,6 +44,12 @@ class Attr:
     unordered: bool = field(default=False, kw_only=True)
     added: bool = field(default=False, kw_only=True)
 
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return self.kind.__get_pydantic_core_schema__(source, handler)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**self.kind.__get_pydantic_json_schema__(schema, handler), "description": self.doc}
+
     def postponed(self, value: object) -> object:
         """The part of a value that this release cannot run, if any."""
         if value in (None, "", ()):
@@ -47,12 +64,9 @@ def _word(value: object) -> str:
     return value.kind if isinstance(value, SparsityPattern) else str(value)
 
 
-class Conflict(NamedTuple):
-    """E054 at an attribute."""
-
-    attribute: str
-    message: str
-    help: str
+def conflict(attribute: str, message: str, help: str) -> PydanticCustomError:
+    """E054, to be raised by a model's validator: attributes that contradict each other, shown at one of them."""
+    return PydanticCustomError("E054", "{message}", {"message": message, "attribute": attribute, "help": help})
 
 
 class Spec(BaseModel):
@@ -80,7 +94,55 @@ class Spec(BaseModel):
         """Attributes that must be written, given the others."""
         return cls.required()
 
+    @model_validator(mode="wrap")
     @classmethod
-    def conflict(cls, values: Mapping[str, object]) -> Conflict | None:
-        """Attributes that contradict each other."""
-        return None
+    def _complete(cls, values: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        """What has to be written is missed beside what is wrong in the rest, not after it."""
+        if not isinstance(values, dict):
+            return handler(values)
+        try:
+            spec, errors, known = (made := handler(values)), list[InitErrorDetails](), dict(made)
+        except ValidationError as error:
+            spec, errors, known = None, [*_again(error)], dict(cls._readable(values, info))
+        for name in cls._wanted(known, values, info):
+            if values.get(name) is None and not any(e["loc"] == (name,) for e in errors):
+                missing = PydanticCustomError("E053", "`{name}` is missing", {"name": name})
+                errors.append(InitErrorDetails(type=missing, loc=(name,), input=None))
+        if errors:
+            raise ValidationError.from_exception_data(cls.__name__, errors)
+        return spec
+
+    @classmethod
+    def _readable(cls, values: Mapping[str, object], info: ValidationInfo) -> Iterator[tuple[str, object]]:
+        for name, value in values.items():
+            with suppress(Mismatch):
+                kind = cls.attributes()[name].kind if name in cls.attributes() else None
+                if kind is not None and isinstance(info.context, Evaluated):
+                    value = kind.read(value)
+                elif kind is not None:
+                    kind.check(value)
+                yield name, value
+
+    @classmethod
+    def _wanted(
+        cls, known: Mapping[str, object], values: Mapping[str, object], info: ValidationInfo
+    ) -> tuple[str, ...]:
+        """What is missing whichever value the wrong ones should have had."""
+        meant = info.context.meant if isinstance(info.context, Evaluated) else {}
+        wanted = cls.wanted({**meant, **known})
+        for name in values.keys() & cls.attributes().keys() - known.keys():
+            for symbol in cls.attributes()[name].kind.symbols:
+                also = cls.wanted({**meant, **known, name: symbol})
+                wanted = tuple(w for w in wanted if w in also)
+        return wanted
+
+
+def _again(error: ValidationError) -> Iterator[InitErrorDetails]:
+    """The errors of one validation, to be raised again with others."""
+    for item in error.errors(include_url=False):
+        kind: Any = item["type"]
+        if kind == "missing":
+            found = PydanticCustomError("E053", "`{name}` is missing", {"name": str(item["loc"][-1])})
+        else:
+            found = PydanticCustomError(kind, "{message}", {"message": item["msg"], **item.get("ctx", {})})
+        yield InitErrorDetails(type=found, loc=item["loc"], input=item["input"])

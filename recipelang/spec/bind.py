@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from pydantic import ValidationError
 
+from recipelang.kinds.base import Evaluated, Kind, Mismatch
+from recipelang.kinds.plain import Reference
 from recipelang.source import Diagnostic, Diagnostics, Fix, Label, Source, Span
 from recipelang.source.suggest import closest, instead
-from recipelang.spec import selector as sel
 from recipelang.spec.blocks import ALIASES, BLOCKS, LATER_BLOCKS, OTHER_VALUES, ColumnsSpec, DataSpec, Spec, StageSpec
 from recipelang.spec.compose import word
 from recipelang.spec.ends import settled
 from recipelang.spec.evaluate import NAMES, Evaluator
-from recipelang.spec.selector_kind import as_selector
 from recipelang.syntax import tree as t
 from recipelang.values import aliases
 from recipelang.values.composite import POISON, Poison, Symbol, Written
-from recipelang.values.kinds import Kind, Mismatch, describe
 from recipelang.values.quantities import Time
 
 S = TypeVar("S", bound=Spec)
@@ -77,8 +76,8 @@ class Binder:
         self.spans[path] = block.header
         known = spec.attributes()
         values: dict[str, object] = dict(extra or {})
+        written: dict[str, t.Attribute] = {}
         meant: dict[str, object] = {}
-        wrong: list[str] = []
         sound = True
         for name, attribute in self.attributes(block.body, known).items():
             self.spans[f"{path}.{name}"] = attribute.value.span
@@ -88,33 +87,45 @@ class Binder:
                     value = evaluator.value(attribute.value)  # a slip in its name does not hide one in its value
                     if word := _meant(name, known):
                         with suppress(Mismatch):
-                            meant[word] = known[word].kind.coerce(value)
+                            meant[word] = known[word].kind.read(value)
                 sound = False
                 continue
-            value = self._value(attribute.value, spec.attributes()[name].kind, evaluator)
+            written[name] = attribute
+            value = self._value(attribute.value, known[name].kind, evaluator)
             if not isinstance(value, Poison):
-                value = self._coerce(attribute, spec, value, evaluator)
                 self._options(attribute, known[name].kind, evaluator)
             self._look_over(attribute, spec, evaluator)
-            if isinstance(value, Written):
-                value = self._relative(value, known[name].kind, name)
-            if isinstance(value, Poison):
-                wrong.append(name)
-                sound = False
-                continue
-            values[name] = value
+            values[name] = self._relative(value, known[name].kind, name) if isinstance(value, Written) else value
+        try:
+            bound = spec.model_validate(values, context=Evaluated(meant))
+        except ValidationError as error:
+            self._refused(error, block, spec, path, written, evaluator)
+            return None
+        return bound if sound else None
+
+    def _refused(
+        self,
+        error: ValidationError,
+        block: t.Block,
+        spec: type[Spec],
+        path: str,
+        written: Mapping[str, t.Attribute],
+        evaluator: Evaluator,
+    ) -> None:
+        """Everything that pydantic found in a block, with its code, at its place."""
         given = {s.name for s in block.body if isinstance(s, t.Attribute)}
         broken = any(isinstance(s, t.Broken) for s in block.body) or self._hides_text(block)
-        for name in _wanted(spec, meant | values, wrong):
-            if name not in values:
-                sound = False
+        found = error.errors(include_url=False)
+        for item in found:
+            name, facts = str(item["loc"][0]) if item["loc"] else "", item.get("ctx", {})
+            if "mismatch" in facts:
+                self._misfit(facts["mismatch"], written[name], spec, evaluator)
+            elif item["type"] == "E053":
                 if name not in given and not broken:
-                    self._missing(block, name, known[name].doc)
-        if sound and (conflict := spec.conflict(values)) is not None:
-            at = self.spans.get(f"{path}.{conflict.attribute}", block.header)
-            self._error("E054", conflict.message, at, help=conflict.help)
-            sound = False
-        return self._construct(spec, values, block) if sound else None
+                    self._missing(block, name, spec.attributes()[name].doc)
+            elif len(found) == 1:  # attributes may only contradict each other where each is right
+                at = self.spans.get(f"{path}.{facts.get('attribute')}", block.header)
+                self._error("E054", item["msg"], at, help=facts.get("help"))
 
     def _hides_text(self, block: t.Block) -> bool:
         """An open string in the block may have swallowed attributes."""
@@ -132,7 +143,7 @@ class Binder:
         if isinstance(value, Poison) or isinstance(change, Poison):
             return POISON
         try:
-            return edited(kind, value, expr.operator, change)
+            return kind.edit(value, expr.operator, change)
         except Mismatch as mismatch:
             return evaluator.mismatch(mismatch, expr.change.span)
 
@@ -141,19 +152,16 @@ class Binder:
         path = name == "source" or "/" in value or "." in value  # else it may be a split of the source
         if value.folder is not None:
             return posixpath.join(value.folder, value) if path else str(value)
-        is_path = kind.name == "model" or (kind.name == "dataset" and path)
+        is_path = isinstance(kind, Reference) and (kind.what == "model" or path)
         file = self.source.file(value.span)
         if not is_path or "://" in value + file.name or value[:1] in "~/" or file.name == self.source.name:
             return str(value)
         here, there = (posixpath.dirname(s.name) for s in (self.source, file))
         return posixpath.relpath(posixpath.join(there, value), here or ".")
 
-    def _coerce(self, attribute: t.Attribute, spec: type[Spec], value: object, evaluator: Evaluator) -> object:
-        try:
-            return spec.attributes()[attribute.name].kind.coerce(value)
-        except Mismatch as mismatch:
-            at = _innermost(attribute.value, mismatch, evaluator)
-            return evaluator.misfit(mismatch, attribute.value, at, spec.attributes()[attribute.name].kind)
+    def _misfit(self, mismatch: Mismatch, attribute: t.Attribute, spec: type[Spec], evaluator: Evaluator) -> None:
+        at = _innermost(attribute.value, mismatch, evaluator)
+        evaluator.misfit(mismatch, attribute.value, at, spec.attributes()[attribute.name].kind)
 
     def _options(self, attribute: t.Attribute, kind: Kind, evaluator: Evaluator) -> None:
         """Every name that a `one_of` parameter may be must do where the parameter is the value."""
@@ -170,17 +178,11 @@ class Binder:
         quiet = Evaluator(self.source, Diagnostics(), evaluator.definitions, evaluator.locals, unread=evaluator.unread)
         for branch in _branches(attribute.value):
             value = quiet.value(branch)
-            if not isinstance(value, Poison):
-                self._coerce(replace(attribute, value=branch), spec, value, quiet)
+            try:
+                spec.attributes()[attribute.name].kind.read(value)
+            except Mismatch as mismatch:
+                self._misfit(mismatch, replace(attribute, value=branch), spec, quiet)
         self.diagnostics.extend(d for d in quiet.diagnostics if d.code in (*NAMES, "E051"))
-
-    def _construct(self, spec: type[S], values: dict[str, object], block: t.Block) -> S | None:
-        try:
-            return spec(**values)
-        except ValidationError as error:
-            for item in error.errors():
-                self._error("E054", str(item["msg"]).lower(), block.header)
-            return None
 
     # ---------------------------------------------------------------- structure
     def children(self, block: t.Block, path: str) -> list[tuple[t.Block, type[Spec]]]:
@@ -390,32 +392,6 @@ def bind_data(binder: Binder, block: t.Block, evaluator: Evaluator, path: str) -
     return binder.bind(block, DataSpec, evaluator, path, {"columns": columns})
 
 
-def edited(kind: Kind, value: object, operator: str, change: object) -> object:
-    """`+=` and `-=`: union and difference of selectors, items added to a list and taken from it."""
-    adds = operator == "+="
-    if kind.name == "selector":
-        if value is None:
-            return change if adds else None
-        sides = as_selector(value), as_selector(change)
-        return sel.Or(sides) if adds else sel.Except(*sides)
-    if not kind.name.startswith("list"):
-        raise Mismatch("E031", f"`{operator}` edits lists and selectors only", "write `=` and the whole value")
-    items = value if isinstance(value, tuple) else (value,)
-    changes = change if isinstance(change, tuple) else (change,)
-    if adds:
-        return (*items, *changes)
-    for item in changes:
-        if item not in items:
-            near = (
-                closest(item.name, [i.name for i in items if isinstance(i, Symbol)])
-                if isinstance(item, Symbol)
-                else None
-            )
-            help = f"did you mean `{near}`?" if near else "it has nothing to take out"
-            raise Mismatch("E031", f"{describe(item)} is not in the inherited list", help)
-    return tuple(item for item in items if item not in changes)
-
-
 def _keyword(statement: t.Statement) -> str | None:
     """The word that begins a statement which stands at the top of a file only."""
     match statement:
@@ -439,16 +415,6 @@ def _branches(expr: t.Expr) -> list[t.Expr]:
         else:
             found.append(node)
     return found
-
-
-def _wanted(spec: type[Spec], values: Mapping[str, object], wrong: Sequence[str]) -> tuple[str, ...]:
-    """What is missing whichever value the wrong ones should have had."""
-    wanted = spec.wanted(values)
-    for name in wrong:
-        for symbol in spec.attributes()[name].kind.symbols:
-            also = spec.wanted({**values, name: symbol})
-            wanted = tuple(w for w in wanted if w in also)
-    return wanted
 
 
 def _meant(name: str, here: Mapping[str, object]) -> str | None:

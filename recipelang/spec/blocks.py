@@ -6,20 +6,26 @@ the reference pages come from it. A default is part of version 1 for good.
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated, Self
 
-from recipelang.schedules.kinds import schedule
-from recipelang.spec.attribute import ANY, Attr, Conflict, Spec
+from pydantic import model_validator
+
+from recipelang.kinds.choice import Choice
+from recipelang.kinds.measures import Count, Size, Stretch
+from recipelang.kinds.plain import BlockLabel, Boolean, ListOf, Number, OneOf, OrNone, Ratio, Reference, Text
+from recipelang.kinds.schedule import ScheduleOf
+from recipelang.kinds.tensors import Pattern, Selector
+from recipelang.kinds.terms import LOGITS, Kept, Terms
+from recipelang.spec.attribute import ANY, Attr, Spec, conflict
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec
 from recipelang.spec.ends import against_compat
-from recipelang.spec.methods import METHODS, OPTIMIZERS, chosen
+from recipelang.spec.methods import METHODS, OPTIMIZERS
 from recipelang.spec.metrics import MEASURES
-from recipelang.spec.selector_kind import selector
-from recipelang.spec.terms import LOGITS, kept, terms
-from recipelang.values import kinds as k
-from recipelang.values.composite import Chosen, Schedule, SparsityPattern, Term
+from recipelang.values import selector as sel
+from recipelang.values.composite import Chosen, Schedule, SparsityPattern, StageRef, Term
+from recipelang.values.quantities import Time
 
-_strings = k.list_of(k.text())
+_strings = ListOf(Text())
 
 TASKS = (
     "question_answering",
@@ -47,15 +53,15 @@ METRICS = {
 class MetaSpec(Spec):
     """Who wrote the recipe, under which licence, and what it rests on."""
 
-    version: Annotated[str | None, Attr(k.text(), "version of this recipe", "-", example='"1.0.0"')] = None
+    version: Annotated[str | None, Attr(Text(), "version of this recipe", "-", example='"1.0.0"')] = None
     authors: Annotated[tuple[str, ...], Attr(_strings, "who wrote it", "-", example='["A. Author"]')] = ()
-    license: Annotated[str | None, Attr(k.text(), "SPDX name of its licence", "-", example='"Apache-2.0"')] = None
+    license: Annotated[str | None, Attr(Text(), "SPDX name of its licence", "-", example='"Apache-2.0"')] = None
     cites: Annotated[
         tuple[str, ...], Attr(_strings, "papers it rests on, as `arxiv:ID`", "-", example='["arxiv:2312.13547"]')
     ] = ()
     tags: Annotated[tuple[str, ...], Attr(_strings, "words to find it by", "-", example='["bert", "squad"]')] = ()
     summary: Annotated[
-        str | None, Attr(k.text(), "what it does, in one line", "-", example='"BERT-base to 90 % on SQuAD"')
+        str | None, Attr(Text(), "what it does, in one line", "-", example='"BERT-base to 90 % on SQuAD"')
     ] = None
     reported: Annotated[
         tuple[str, ...],
@@ -72,7 +78,7 @@ class MetaSpec(Spec):
     origin: Annotated[
         str | None,
         Attr(
-            k.text(),
+            Text(),
             "the file that it was migrated from, and how that was read",
             "-",
             example='"squad.yaml, read strictly"',
@@ -87,7 +93,7 @@ class ModelSpec(Spec):
     base: Annotated[
         str,
         Attr(
-            k.reference("model"),
+            Reference("model"),
             "`hf://`, `package://DIST/PATH`, or a folder",
             example='"hf://google-bert/bert-base-uncased"',
         ),
@@ -95,20 +101,20 @@ class ModelSpec(Spec):
     task: Annotated[
         str,
         Attr(
-            k.one_of(*TASKS),
+            OneOf(*TASKS),
             "what the model is trained for; decides head, loss and metrics",
             example="question_answering",
         ),
     ]
-    revision: Annotated[str | None, Attr(k.text(), "commit or tag of an `hf://` model", example='"v1.0"')] = None
+    revision: Annotated[str | None, Attr(Text(), "commit or tag of an `hf://` model", example='"v1.0"')] = None
     dtype: Annotated[
-        str, Attr(k.one_of("fp32", "bf16"), "type of the master weights", example="fp32", later=("bf16",))
+        str, Attr(OneOf("fp32", "bf16"), "type of the master weights", example="fp32", later=("bf16",))
     ] = "fp32"
-    dropout: Annotated[
-        Fraction | None, Attr(k.ratio(), "dropout of hidden layers; unset: the model's", example="0%")
-    ] = None
+    dropout: Annotated[Fraction | None, Attr(Ratio(), "dropout of hidden layers; unset: the model's", example="0%")] = (
+        None
+    )
     attention_dropout: Annotated[
-        Fraction | None, Attr(k.ratio(), "dropout of attention weights; unset: the model's", example="10%")
+        Fraction | None, Attr(Ratio(), "dropout of attention weights; unset: the model's", example="10%")
     ] = None
 
 
@@ -117,27 +123,27 @@ class DataSpec(Spec):
 
     LABELS = (0, 1)
     source: Annotated[
-        str | None, Attr(k.reference("dataset"), "`hf://`, `lib://facts`, or a file", example='"hf://rajpurkar/squad"')
+        str | None, Attr(Reference("dataset"), "`hf://`, `lib://facts`, or a file", example='"hf://rajpurkar/squad"')
     ] = None
     train: Annotated[
         str | None,
-        Attr(k.reference("dataset"), "a file of its own, or a split of the source", example='"train-v1.1.json"'),
+        Attr(Reference("dataset"), "a file of its own, or a split of the source", example='"train-v1.1.json"'),
     ] = None
     validation: Annotated[
         str | None,
-        Attr(k.reference("dataset"), "a file of its own, or a split of the source", example='"dev-v1.1.json"'),
+        Attr(Reference("dataset"), "a file of its own, or a split of the source", example='"dev-v1.1.json"'),
     ] = None
     test: Annotated[
-        str | None, Attr(k.reference("dataset"), "a file of its own, or a split of the source", example='"test.json"')
+        str | None, Attr(Reference("dataset"), "a file of its own, or a split of the source", example='"test.json"')
     ] = None
-    config: Annotated[str | None, Attr(k.text(), "configuration of an `hf://` data set", example='"plain_text"')] = None
+    config: Annotated[str | None, Attr(Text(), "configuration of an `hf://` data set", example='"plain_text"')] = None
     max_length: Annotated[
-        int | None, Attr(k.count("token", 1), "longest input; unset: 384 or the model's limit", example="384 tokens")
+        int | None, Attr(Count("token", 1), "longest input; unset: 384 or the model's limit", example="384 tokens")
     ] = None
     stride: Annotated[
         int,
         Attr(
-            k.count("token"),
+            Count("token"),
             "overlap of the windows of a long passage; unset: 128, or as many as fit",
             example="128 tokens",
         ),
@@ -145,15 +151,15 @@ class DataSpec(Spec):
     samples: Annotated[
         int | None,
         Attr(
-            k.count("sample", 1),
+            Count("sample", 1),
             "only the first N training examples, or, of a language model, N blocks drawn from all; unset: all",
             example="10_000 samples",
         ),
     ] = None
-    shuffle: Annotated[bool, Attr(k.boolean(), "draw training examples in a new order every epoch", example="true")] = (
+    shuffle: Annotated[bool, Attr(Boolean(), "draw training examples in a new order every epoch", example="true")] = (
         True
     )
-    seed: Annotated[int | None, Attr(k.number(0, whole=True), "seed of the order; unset: the stage's", example="7")] = (
+    seed: Annotated[int | None, Attr(Number(0, whole=True), "seed of the order; unset: the stage's", example="7")] = (
         None
     )
     classes: Annotated[
@@ -178,7 +184,7 @@ class DataSpec(Spec):
     positive: Annotated[
         str | None,
         Attr(
-            k.text(),
+            Text(),
             "the class that `f1` counts; unset, with two classes: the one that the other negates, the second of a given "
             "order, or the rarer one",
             "s",
@@ -189,7 +195,7 @@ class DataSpec(Spec):
     answer_is: Annotated[
         str | None,
         Attr(
-            k.one_of("key", "letter", "text", "place", "number"),
+            OneOf("key", "letter", "text", "place", "number"),
             "how an answer names its choice: by key, letter, text, place from 0 or number from 1; unset: the reading "
             "that fits every answer",
             example="place",
@@ -199,7 +205,7 @@ class DataSpec(Spec):
     group_by_length: Annotated[
         bool,
         Attr(
-            k.boolean(),
+            Boolean(),
             "draw batches of inputs of like length: less padding, other batches",
             example="true",
             added=True,
@@ -207,31 +213,30 @@ class DataSpec(Spec):
     ] = False
     columns: tuple[tuple[str, str], ...] = ()
 
-    @classmethod
-    def conflict(cls, values: Mapping[str, object]) -> Conflict | None:
-        if values.get("group_by_length") and values.get("shuffle") is False:
-            return Conflict(
-                "group_by_length", "`group_by_length` and `shuffle = false` exclude each other", "take one of them out"
-            )
-        return None
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.group_by_length and not self.shuffle:
+            message = "`group_by_length` and `shuffle = false` exclude each other"
+            raise conflict("group_by_length", message, "take one of them out")
+        return self
 
 
 class ColumnsSpec(Spec):
     """Names of the columns, where they are not the usual ones."""
 
-    id: Annotated[str | None, Attr(k.text(), "identifier of an example", example='"qid"')] = None
-    question: Annotated[str | None, Attr(k.text(), "the question", example='"q"')] = None
-    context: Annotated[str | None, Attr(k.text(), "the passage that a question is about", example='"passage"')] = None
-    answers: Annotated[str | None, Attr(k.text(), "the answers, with their offsets", example='"spans"')] = None
-    text: Annotated[str | None, Attr(k.text(), "the text; of a pair the first", example='"content"')] = None
-    pair: Annotated[str | None, Attr(k.text(), "the second text of a pair", example='"hypothesis"')] = None
-    label: Annotated[str | None, Attr(k.text(), "the label of a text", example='"gold"')] = None
+    id: Annotated[str | None, Attr(Text(), "identifier of an example", example='"qid"')] = None
+    question: Annotated[str | None, Attr(Text(), "the question", example='"q"')] = None
+    context: Annotated[str | None, Attr(Text(), "the passage that a question is about", example='"passage"')] = None
+    answers: Annotated[str | None, Attr(Text(), "the answers, with their offsets", example='"spans"')] = None
+    text: Annotated[str | None, Attr(Text(), "the text; of a pair the first", example='"content"')] = None
+    pair: Annotated[str | None, Attr(Text(), "the second text of a pair", example='"hypothesis"')] = None
+    label: Annotated[str | None, Attr(Text(), "the label of a text", example='"gold"')] = None
     choices: Annotated[
-        str | None, Attr(k.text(), "the choices: a list, or `option` for `option1`, `option2`", example='"option"')
+        str | None, Attr(Text(), "the choices: a list, or `option` for `option1`, `option2`", example='"option"')
     ] = None
-    tokens: Annotated[str | None, Attr(k.text(), "the words of a sentence", example='"words"')] = None
-    tags: Annotated[str | None, Attr(k.text(), "a tag for every word", example='"ner"')] = None
-    answer: Annotated[str | None, Attr(k.text(), "which choice is right", example='"answerKey"')] = None
+    tokens: Annotated[str | None, Attr(Text(), "the words of a sentence", example='"words"')] = None
+    tags: Annotated[str | None, Attr(Text(), "a tag for every word", example='"ner"')] = None
+    answer: Annotated[str | None, Attr(Text(), "which choice is right", example='"answerKey"')] = None
 
 
 class PruneSpec(Spec):
@@ -239,35 +244,33 @@ class PruneSpec(Spec):
 
     LABELS = (1, 1)
     name: str
-    targets: Annotated[Any, Attr(selector(), "the tensors to prune", example="@linear & @encoder")]
+    targets: Annotated[sel.Selector, Attr(Selector(), "the tensors to prune", example="@linear & @encoder")]
     never: Annotated[
-        Any,
+        sel.Selector | None,
         Attr(
-            selector(none=True),
+            OrNone(Selector()),
             "tensors that must stay dense: an error when `targets` meets them",
             example="@embeddings | @head",
         ),
     ] = None
     method: Annotated[
-        Chosen, Attr(chosen("method", METHODS), "how weights are ranked", example="magnitude(scope = uniform)")
+        Chosen, Attr(Choice("method", METHODS), "how weights are ranked", example="magnitude(scope = uniform)")
     ]
     pattern: Annotated[
         SparsityPattern,
-        Attr(k.pattern(), "unstructured, `N:M` (N kept) or `block(r, c)`", example="2:4"),
+        Attr(Pattern(), "unstructured, `N:M` (N kept) or `block(r, c)`", example="2:4"),
     ] = SparsityPattern("unstructured")
     sparsity: Annotated[
         Schedule | None,
         Attr(
-            schedule(k.ratio(), events=True),
+            ScheduleOf(Ratio(), events=True),
             "share of the targets that is zero, over time; none with `hold` and `release`",
             example="cubic(70% -> 90%, over = 10%..90%, updates = 10 per epoch)",
         ),
     ] = None
     order: Annotated[
         str,
-        Attr(
-            k.one_of("sequential", "parallel"), "order of the layers for `wanda` and `sparsegpt`", example="sequential"
-        ),
+        Attr(OneOf("sequential", "parallel"), "order of the layers for `wanda` and `sparsegpt`", example="sequential"),
     ] = "sequential"
 
     @classmethod
@@ -277,65 +280,64 @@ class PruneSpec(Spec):
         free = not METHODS[method.name].scheduled if isinstance(method, Chosen) else "method" in values
         return cls.required() if free else (*cls.required(), "sparsity")
 
-    @classmethod
-    def conflict(cls, values: Mapping[str, object]) -> Conflict | None:
-        method, pattern = values["method"], values.get("pattern", SparsityPattern("unstructured"))
-        assert isinstance(method, Chosen) and isinstance(pattern, SparsityPattern)
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        method, pattern = self.method, self.pattern
         if not METHODS[method.name].scheduled:
-            for name in ("sparsity", "pattern"):
-                if values.get(name, SparsityPattern("unstructured")) != SparsityPattern("unstructured"):
-                    return Conflict(name, f"`{method.name}` takes no `{name}`", "take it out")
+            for name, given in (("sparsity", self.sparsity is not None), ("pattern", pattern.kind != "unstructured")):
+                if given:
+                    raise conflict(name, f"`{method.name}` takes no `{name}`", "take it out")
         together = method.get("block")  # of oBERT and SparseGPT
         if method.name == "sparsegpt" and pattern.kind == "N:M" and isinstance(together, int) and together % pattern.b:
             help = f"write `block = {max(1, together // pattern.b) * pattern.b}`"
-            return Conflict("method", f"`block = {together}` does not divide into groups of {pattern.b}", help)
+            raise conflict("method", f"`block = {together}` does not divide into groups of {pattern.b}", help)
         if pattern.kind == "block" and method.get("scope") == "row":
             help = "rank blocks in each tensor (`uniform`) or all together (`global`)"
-            return Conflict("method", "blocks are not ranked by rows", help)
+            raise conflict("method", "blocks are not ranked by rows", help)
         if pattern.kind == "N:M" and method.get("recomputations") not in (None, 1):
             help = "leave `recomputations` out: all groups of such a pattern change at once"
-            return Conflict("method", "an N:M pattern is reached in one round", help)
+            raise conflict("method", "an N:M pattern is reached in one round", help)
         if METHODS[method.name].regrows and method.get("scope") == "global":
             help = "as many grow as are dropped in each tensor: write `erk`, `uniform` or `row`"
-            return Conflict("method", f"`{method.name}` does not rank over all targets", help)
+            raise conflict("method", f"`{method.name}` does not rank over all targets", help)
         if METHODS[method.name].regrows and pattern.kind == "N:M":
             help = "prune single weights, or `block(r, c)`"
-            return Conflict("pattern", f"`{method.name}` does not swap weights of an N:M pattern", help)
+            raise conflict("pattern", f"`{method.name}` does not swap weights of an N:M pattern", help)
         if pattern.kind == "N:M" and method.get("scope") == "erk":
             help = "write `scope = uniform`: such a pattern gives every tensor the same share"
-            return Conflict("method", "an N:M pattern has no densities to choose", help)
+            raise conflict("method", "an N:M pattern has no densities to choose", help)
         if method.get("fraction") == 0:
-            return Conflict("method", f"`{method.name}` swaps nothing with `fraction = 0%`", "write `fraction = 30%`")
+            raise conflict("method", f"`{method.name}` swaps nothing with `fraction = 0%`", "write `fraction = 30%`")
         if pattern.kind == "block" and isinstance(together, int) and together % pattern.b:
             help = f"write `block = {max(1, together // pattern.b) * pattern.b}`"
-            return Conflict("method", f"`block = {together}` does not divide into rows of {pattern.b}", help)
-        return None
+            raise conflict("method", f"`block = {together}` does not divide into rows of {pattern.b}", help)
+        return self
 
 
 class DistillSpec(Spec):
     """Learn from a teacher's outputs as well as from the labels."""
 
     teacher: Annotated[
-        Any,
-        Attr(k.reference("model", stages=True), "a model, or `stage.NAME`: an earlier stage's", example="stage.dense"),
+        str | StageRef,
+        Attr(Reference("model", stages=True), "a model, or `stage.NAME`: an earlier stage's", example="stage.dense"),
     ]
     on: Annotated[
         tuple[Term, ...],
         Attr(
-            terms(),
+            Terms(),
             "what to match, each with a `weight`; layers count from 0 and are written `3`, `0..5` (the teacher's at the "
             "same depth) or `1 -> 3`; none: the last for `hidden`, all for `attention`",
             example="[logits, hidden(0 -> 1, 2 -> 5, weight = 0.1)]",
         ),
     ] = LOGITS
-    hardness: Annotated[Schedule, Attr(schedule(k.ratio()), "weight of the teacher against the labels", example="100%")]
+    hardness: Annotated[Schedule, Attr(ScheduleOf(Ratio()), "weight of the teacher against the labels", example="100%")]
     temperature: Annotated[
-        Schedule, Attr(schedule(k.number(0, above=True)), "softening of both distributions", example="5.5")
+        Schedule, Attr(ScheduleOf(Number(0, above=True)), "softening of both distributions", example="5.5")
     ]
     cache: Annotated[
         bool | str,
         Attr(
-            kept(),
+            Kept(),
             "keep the teacher's outputs instead of running it again: `true` in fp16, `fp32` in full; outputs only",
             "-",
             example="false",
@@ -351,22 +353,22 @@ class StageSpec(Spec):
     mode: Annotated[
         str,
         Attr(
-            k.one_of("train", "one_shot"),
+            OneOf("train", "one_shot"),
             "train, or prune once without a gradient step: then it has neither length, batch nor learning rate",
             example="train",
         ),
     ] = "train"
-    length: Annotated[Any, Attr(k.span(), "how long, in epochs or steps; required to train", example="2 epochs")] = None
+    length: Annotated[
+        Time | None, Attr(Stretch(), "how long, in epochs or steps; required to train", example="2 epochs")
+    ] = None
     batch: Annotated[
         int | None,
-        Attr(
-            k.number(1, whole=True), "examples of an optimizer step, over all devices; required to train", example="16"
-        ),
+        Attr(Number(1, whole=True), "examples of an optimizer step, over all devices; required to train", example="16"),
     ] = None
     micro_batch: Annotated[
         int | None,
         Attr(
-            k.number(1, whole=True),
+            Number(1, whole=True),
             "examples of one forward pass on a device; unset: all, or 8 in one shot",
             "-",
             example="4",
@@ -375,32 +377,34 @@ class StageSpec(Spec):
     learning_rate: Annotated[
         Schedule | None,
         Attr(
-            schedule(k.number(0)),
+            ScheduleOf(Number(0)),
             "step size; must cover the whole stage; required to train",
             example="linear(8e-5 -> 0, over = start..end)",
         ),
     ] = None
     optimizer: Annotated[
-        Chosen, Attr(chosen("optimizer", OPTIMIZERS), "fresh in every stage", example="adamw(weight_decay = 0.01)")
+        Chosen, Attr(Choice("optimizer", OPTIMIZERS), "fresh in every stage", example="adamw(weight_decay = 0.01)")
     ] = OPTIMIZERS["adamw"].default()
     clip: Annotated[
-        Fraction | None, Attr(k.number(0, none=True, above=True), "largest gradient norm, or `none`", example="none")
+        Fraction | None, Attr(OrNone(Number(0, above=True)), "largest gradient norm, or `none`", example="none")
     ] = Fraction(1)
     precision: Annotated[
         str,
-        Attr(k.one_of("fp32", "bf16", "fp16"), "type of the arithmetic (autocast)", example="bf16", later=("fp16",)),
+        Attr(OneOf("fp32", "bf16", "fp16"), "type of the arithmetic (autocast)", example="bf16", later=("fp16",)),
     ] = "fp32"
-    compile: Annotated[bool, Attr(k.boolean(), "compile the model with torch.compile", "-", example="false")] = False
-    data: Annotated[str, Attr(k.label(), "label of the data set; unset: the default one", example="calibration")] = ""
-    seed: Annotated[int | None, Attr(k.number(0, whole=True), "seed; unset: the recipe's", example="7")] = None
+    compile: Annotated[bool, Attr(Boolean(), "compile the model with torch.compile", "-", example="false")] = False
+    data: Annotated[str, Attr(BlockLabel(), "label of the data set; unset: the default one", example="calibration")] = (
+        ""
+    )
+    seed: Annotated[int | None, Attr(Number(0, whole=True), "seed; unset: the recipe's", example="7")] = None
     checkpoint_every: Annotated[
-        Any, Attr(k.span(), "unset: an epoch or ten minutes, the sooner", "-", example="500 steps")
+        Time | None, Attr(Stretch(), "unset: an epoch or ten minutes, the sooner", "-", example="500 steps")
     ] = None
-    keep: Annotated[int, Attr(k.number(1, whole=True), "checkpoints to keep", "-", example="3")] = 2
+    keep: Annotated[int, Attr(Number(1, whole=True), "checkpoints to keep", "-", example="3")] = 2
     compat: Annotated[
         str | None,
         Attr(
-            k.one_of("sparseml_1"),
+            OneOf("sparseml_1"),
             "count epochs, set learning rates and break ties as this tool did; unset: exact steps",
             example="sparseml_1",
             added=True,
@@ -421,42 +425,38 @@ class StageSpec(Spec):
     def wanted(cls, values: Mapping[str, object]) -> tuple[str, ...]:
         return () if values.get("mode") == "one_shot" else ("length", "batch", "learning_rate")
 
-    @classmethod
-    def conflict(cls, values: Mapping[str, object]) -> Conflict | None:
-        prunes = values.get("prunes", ())
-        assert isinstance(prunes, tuple)
-        one_shot = values.get("mode") == "one_shot"
-        for prune in prunes:
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        one_shot = self.mode == "one_shot"
+        for prune in self.prunes:
             wants, method = METHODS[prune.method.name].wants, prune.method.name
             at = f"prune.{prune.name}"
             if wants == "inputs" and not one_shot:
-                return Conflict(
-                    f"{at}.method", f"`{method}` prunes in one shot", "write `mode = one_shot` in the stage"
-                )
+                raise conflict(f"{at}.method", f"`{method}` prunes in one shot", "write `mode = one_shot` in the stage")
             if one_shot and (wants == "steps" or METHODS[method].regrows):
                 help = "choose another method, or train"
                 does = "swaps weights from step to step" if METHODS[method].regrows else "looks at steps"
-                return Conflict(f"{at}.method", f"`{method}` {does}, and one shot has none", help)
+                raise conflict(f"{at}.method", f"`{method}` {does}, and one shot has none", help)
             if prune.order != "sequential" and wants != "inputs":
                 help = "take it out: only `wanda` and `sparsegpt` prune layer by layer"
-                return Conflict(f"{at}.order", f"`order` has no effect with `{method}`", help)
+                raise conflict(f"{at}.order", f"`order` has no effect with `{method}`", help)
             if one_shot and prune.sparsity is not None and prune.sparsity.plain is None:
                 message, help = "one shot has no time to spread a sparsity over", "write the final sparsity alone"
-                return Conflict(f"{at}.sparsity", message, help)
-        if values.get("compat") and (name := against_compat(values)):
+                raise conflict(f"{at}.sparsity", message, help)
+        if self.compat and (name := against_compat(self)):
             message = "`ends = after` and `compat` exclude each other"
-            return Conflict(name, message, "leave `ends` out: with `compat` the rate follows that tool's clock")
+            raise conflict(name, message, "leave `ends` out: with `compat` the rate follows that tool's clock")
         if not one_shot:
-            return None
-        if values.get("distills"):
-            return Conflict("distill", "one shot learns from no teacher", "take `distill` out, or train")
-        for kind, parts in (("freeze", "freezes"), ("group", "groups")):
-            for part in values.get(parts, ()):  # type: ignore[attr-defined]
-                return Conflict(f"{kind}.{part.name}", f"one shot takes no `{kind}`", "no step is taken: take it out")
+            return self
+        if self.distills:
+            raise conflict("distill", "one shot learns from no teacher", "take `distill` out, or train")
+        for kind, parts in (("freeze", self.freezes), ("group", self.groups)):
+            for part in parts:
+                raise conflict(f"{kind}.{part.name}", f"one shot takes no `{kind}`", "no step is taken: take it out")
         for name in _OF_TRAINING:
-            if values.get(name, cls.model_fields[name].default) != cls.model_fields[name].default:
-                return Conflict(name, f"one shot takes no `{name}`", "no step is taken: take it out")
-        return None
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise conflict(name, f"one shot takes no `{name}`", "no step is taken: take it out")
+        return self
 
 
 #: attributes of a stage that say something of its steps only
@@ -479,19 +479,19 @@ class EvaluateSpec(Spec):
     LABELS = (1, 1)
     name: str
     source: Annotated[
-        str | None, Attr(k.reference("dataset"), "data of its own", "s", example='"hf://rajpurkar/squad"', later=(ANY,))
+        str | None, Attr(Reference("dataset"), "data of its own", "s", example='"hf://rajpurkar/squad"', later=(ANY,))
     ] = None
-    data: Annotated[str, Attr(k.label(), "label of a data set; unset: the default one", "s", example="calibration")] = (
-        ""
-    )
+    data: Annotated[
+        str, Attr(BlockLabel(), "label of a data set; unset: the default one", "s", example="calibration")
+    ] = ""
     config: Annotated[
-        str | None, Attr(k.text(), "configuration of an `hf://` source", "s", example='"plain_text"', later=(ANY,))
+        str | None, Attr(Text(), "configuration of an `hf://` source", "s", example='"plain_text"', later=(ANY,))
     ] = None
-    split: Annotated[str, Attr(k.text(), "which part of the data", "s", example='"validation"')] = "validation"
+    split: Annotated[str, Attr(Text(), "which part of the data", "s", example='"validation"')] = "validation"
     samples: Annotated[
         int | None,
         Attr(
-            k.count("sample", 1),
+            Count("sample", 1),
             "only the first N examples of it, or of a language model's text the first N blocks; unset: all",
             "s",
             example="1_000 samples",
@@ -500,7 +500,7 @@ class EvaluateSpec(Spec):
     metrics: Annotated[
         tuple[str, ...],
         Attr(
-            k.list_of(k.one_of(*MEASURES)),
+            ListOf(OneOf(*MEASURES)),
             "what to measure; unset: the task's",
             "s",
             example="[f1, exact_match]",
@@ -511,7 +511,7 @@ class EvaluateSpec(Spec):
     null_threshold: Annotated[
         Fraction | None,
         Attr(
-            k.number(),
+            Number(),
             "give no answer if its score exceeds the best answer's by more than this; unset: 0 if the data hold "
             "unanswerable questions, otherwise every question gets an answer",
             "s",
@@ -519,11 +519,13 @@ class EvaluateSpec(Spec):
             added=True,
         ),
     ] = None
-    every: Annotated[Any, Attr(k.span(), "measure inside a stage too, this often", "s", example="1 epoch")] = None
+    every: Annotated[Time | None, Attr(Stretch(), "measure inside a stage too, this often", "s", example="1 epoch")] = (
+        None
+    )
     compare: Annotated[
         str | None,
         Attr(
-            k.one_of("dense"),
+            OneOf("dense"),
             "measure the model that the run starts from as well: `dev.dense.f1`",
             "s",
             example="dense",
@@ -536,20 +538,16 @@ class ExportSpec(Spec):
 
     formats: Annotated[
         tuple[str, ...],
-        Attr(
-            k.list_of(k.one_of("safetensors")), "formats of the weights", "s", example="[safetensors]", unordered=True
-        ),
+        Attr(ListOf(OneOf("safetensors")), "formats of the weights", "s", example="[safetensors]", unordered=True),
     ] = ("safetensors",)
-    card: Annotated[bool, Attr(k.boolean(), "write a model card", "s", example="false")] = True
-    max_shard: Annotated[int, Attr(k.size(), "largest weight file", "s", example="5 GB")] = 5_000_000_000
+    card: Annotated[bool, Attr(Boolean(), "write a model card", "s", example="false")] = True
+    max_shard: Annotated[int, Attr(Size(), "largest weight file", "s", example="5 GB")] = 5_000_000_000
 
 
 class TopSpec(Spec):
     """Attributes outside all blocks."""
 
-    seed: Annotated[
-        int, Attr(k.number(0, whole=True), "every random stream of the run comes from it", example="42")
-    ] = 42
+    seed: Annotated[int, Attr(Number(0, whole=True), "every random stream of the run comes from it", example="42")] = 42
 
 
 #: kinds of blocks by where they may stand: the parent's kind ("" is the file)

@@ -20,17 +20,13 @@ from recipelang.spec.claim_form import claim_form
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec
 from recipelang.spec.effective import ClaimParts
 from recipelang.spec.references import references
-from recipelang.spec.selector import joined, to_json
-from recipelang.spec.value_form import number, value_form
+from recipelang.values.selector import joined, to_json
 
 #: reference as written -> digest of the contents, for things that live on this machine
 Identities = Mapping[str, str]
 
 #: of the canonical JSON, in bytes; counted as it is built
 MAX_BYTES = 1024 * 1024
-
-#: kinds of whole numbers whose unit need not be written -> that unit
-_UNITS = {"tokens": "token", "samples": "sample", "bytes": "byte"}
 
 
 def digest(form: object) -> str:
@@ -122,9 +118,7 @@ class _Writer:
             value = value or METRICS.get(self.recipe.model.task, ())
         if attribute.unordered:
             value = tuple(sorted(set(value)))
-        if attribute.kind.name in _UNITS and value is not None:
-            return number(value, _UNITS[attribute.kind.name])
-        return self.tidy(value_form(value))
+        return self.tidy(None if value is None else attribute.kind.form(value))
 
     def claim(self, claim: Claim) -> object:
         form = self.tidy({claim.kind: claim_form(ClaimParts(self.recipe, claim), claim.condition)})

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from recipelang.spec import selector as sel
+from recipelang.kinds.form import value_form
+from recipelang.kinds.tensors import Pattern, as_selector
 from recipelang.spec.effective import ClaimParts
 from recipelang.spec.operators import COMPARISONS
-from recipelang.spec.selector import joined
-from recipelang.spec.selector_kind import as_selector
-from recipelang.spec.value_form import value_form
 from recipelang.syntax import tree as t
-from recipelang.values.kinds import pattern
+from recipelang.values import selector as sel
+from recipelang.values.selector import joined
 
 
 def claim_form(parts: ClaimParts, node: t.Expr) -> object:
@@ -37,7 +36,7 @@ def claim_form(parts: ClaimParts, node: t.Expr) -> object:
         case t.Call() if node.function.text == "layers":
             return sel.canonical(as_selector(parts.evaluator.value(node)))
         case t.Call() if node.function.text == "block":
-            return value_form(pattern().coerce(parts.evaluator.value(node)))
+            return value_form(Pattern().read(parts.evaluator.value(node)))
         case t.Call():
             (argument,) = node.arguments
             return {"measured": node.function.text, "of": sel.canonical(parts.selector(argument))}

@@ -12,19 +12,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
+from recipelang.kinds.base import Mismatch
+from recipelang.kinds.tensors import Pattern, Selector
+from recipelang.kinds.text import show
 from recipelang.source import Diagnostic, Diagnostics, Fix, Label, Source, Span
 from recipelang.source.suggest import closest, instead
-from recipelang.spec import selector as sel
 from recipelang.spec.check import Claim, Outline, Recipe
 from recipelang.spec.evaluate import Evaluator
 from recipelang.spec.metrics import MEASURES
 from recipelang.spec.operators import COMPARISONS
-from recipelang.spec.selector_kind import selector
-from recipelang.spec.show import show
 from recipelang.syntax import tree as t
-from recipelang.values import aliases
+from recipelang.values import aliases, selector as sel
 from recipelang.values.composite import POISON, Between, Poison, SparsityPattern, Tolerance
-from recipelang.values.kinds import Mismatch, pattern
 from recipelang.values.quantities import Quantity
 
 #: the words that begin a claim: when each is judged, and what follows where it does not hold
@@ -288,7 +287,7 @@ def _call(
         if name == "layers" or isinstance(value, Poison):
             return value
         try:
-            return pattern().coerce(value)
+            return Pattern().read(value)
         except Mismatch as mismatch:
             return Evaluator(recipe.source, diagnostics).mismatch(mismatch, node.span)
     if name not in FUNCTIONS:
@@ -311,9 +310,9 @@ def _call(
     value = evaluator.value(argument)
     if isinstance(value, Poison):
         return POISON
-    kind = selector()
+    kind = Selector()
     try:
-        chosen: sel.Selector = kind.coerce(value)  # type: ignore[assignment]
+        chosen: sel.Selector = kind.read(value)  # type: ignore[assignment]
     except Mismatch as mismatch:
         return evaluator.misfit(mismatch, argument, kind=kind)
     found = answer(name, chosen)

@@ -2,53 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated, Self
 
-from recipelang.schedules.kinds import schedule
-from recipelang.spec.attribute import Attr, Conflict, Spec
-from recipelang.spec.selector_kind import selector
-from recipelang.values import kinds as k
-from recipelang.values.composite import Between, Schedule
-from recipelang.values.kinds import Kind, Mismatch, wrong
-from recipelang.values.quantities import Quantity
+from pydantic import model_validator
 
-#: no model has more; keeps a range from becoming a long list
-_MOST = 10_000
-_WRITTEN = "write the layers that stay, counted from 0: `[1, 3, 5, 7, 9, 11]` are six of twelve"
-
-
-def layers() -> Kind:
-    """Numbers of layers in rising order; a range stands for the layers in it."""
-
-    def convert(value: object) -> object:
-        if not isinstance(value, tuple | Between):
-            raise wrong(value, "a list of layers", _WRITTEN)
-        found: list[int] = []
-        for item in value if isinstance(value, tuple) else (value,):
-            ends = (item.low, item.high) if isinstance(item, Between) else (item, item)
-            first, last = map(_layer, ends)
-            if last < first or (found and first <= found[-1]):
-                raise Mismatch(
-                    "E024", "layers are not in their order", "they stay as they are: write each once, rising"
-                )
-            found += range(first, last + 1)
-        if not found:
-            raise Mismatch("E024", "no layer would be left", _WRITTEN)
-        return tuple(found)
-
-    doc = "numbers of layers, counted from 0, in brackets; a range stands for those in it: `[0..2, 9..11]`"
-    json = {"type": "array", "items": {"$ref": "#/$defs/int"}, "minItems": 1}
-    return Kind("list<int>", convert, doc=doc, json=json)
-
-
-def _layer(value: object) -> int:
-    if not isinstance(value, Quantity) or value.unit is not None or value.percent or value.value.denominator != 1:
-        raise wrong(value, "the number of a layer", _WRITTEN)
-    if not 0 <= value.value < _MOST:
-        raise Mismatch("E038", f"there is no layer {value.value}", "layers count from 0")
-    return int(value.value)
+from recipelang.kinds.measures import Stretch
+from recipelang.kinds.plain import Number
+from recipelang.kinds.schedule import ScheduleOf
+from recipelang.kinds.tensors import LayerNumbers, Selector
+from recipelang.spec.attribute import Attr, Spec, conflict
+from recipelang.values import selector as sel
+from recipelang.values.composite import Schedule
+from recipelang.values.quantities import Time
 
 
 class FreezeSpec(Spec):
@@ -56,9 +22,10 @@ class FreezeSpec(Spec):
 
     LABELS = (1, 1)
     name: str
-    targets: Annotated[Any, Attr(selector(), "the parameters that stay as they are", example="@embeddings")]
+    targets: Annotated[sel.Selector, Attr(Selector(), "the parameters that stay as they are", example="@embeddings")]
     until: Annotated[
-        Any, Attr(k.span(), "trained from here on, counted from the stage's start; unset: never", example="1 epoch")
+        Time | None,
+        Attr(Stretch(), "trained from here on, counted from the stage's start; unset: never", example="1 epoch"),
     ] = None
 
 
@@ -67,11 +34,11 @@ class GroupSpec(Spec):
 
     LABELS = (1, 1)
     name: str
-    targets: Annotated[Any, Attr(selector(), "the parameters of the group", example="@bias | @norm")]
+    targets: Annotated[sel.Selector, Attr(Selector(), "the parameters of the group", example="@bias | @norm")]
     learning_rate: Annotated[
         Schedule | None,
         Attr(
-            schedule(k.number(0)),
+            ScheduleOf(Number(0)),
             "must cover the whole stage; unset: the stage's",
             example="linear(8e-4 -> 0, over = start..end)",
         ),
@@ -79,17 +46,18 @@ class GroupSpec(Spec):
     weight_decay: Annotated[
         Fraction | None,
         Attr(
-            k.number(0),
+            Number(0),
             "decoupled weight decay of the whole group, norms and biases too; unset: the optimizer's",
             example="0",
         ),
     ] = None
 
-    @classmethod
-    def conflict(cls, values: Mapping[str, object]) -> Conflict | None:
-        if values.get("learning_rate") is None and values.get("weight_decay") is None:
-            return Conflict("targets", "this group sets nothing", "add `learning_rate = ...` or `weight_decay = ...`")
-        return None
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.learning_rate is None and self.weight_decay is None:
+            help = "add `learning_rate = ...` or `weight_decay = ...`"
+            raise conflict("targets", "this group sets nothing", help)
+        return self
 
 
 class DropSpec(Spec):
@@ -97,10 +65,12 @@ class DropSpec(Spec):
 
     LABELS = (1, 1)
     name: str
-    keep: Annotated[tuple[int, ...], Attr(layers(), "the layers that stay, in order", example="[1, 3, 5, 7, 9, 11]")]
+    keep: Annotated[
+        tuple[int, ...], Attr(LayerNumbers(), "the layers that stay, in order", example="[1, 3, 5, 7, 9, 11]")
+    ]
 
-    @classmethod
-    def conflict(cls, values: Mapping[str, object]) -> Conflict | None:
-        if values["name"] != "layers":
-            return Conflict("", "only layers can be dropped", "write `drop layers { keep = [...] }`")
-        return None
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.name != "layers":
+            raise conflict("", "only layers can be dropped", "write `drop layers { keep = [...] }`")
+        return self

@@ -6,6 +6,9 @@ import json
 import re
 from collections.abc import Iterable
 
+from recipelang.kinds.from_form import Unfit, expression
+from recipelang.kinds.plain import BlockLabel, OrNone
+from recipelang.kinds.text import string
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Span, fail
 from recipelang.source.diagnostic import LIMIT
 from recipelang.source.suggest import closest
@@ -26,9 +29,7 @@ from recipelang.spec.canonical import spec_form
 from recipelang.spec.check import Recipe, check
 from recipelang.spec.claims import check_claims
 from recipelang.spec.effective import effective
-from recipelang.spec.form_text import Unfit, attribute_text, expression
 from recipelang.spec.references import references
-from recipelang.spec.show import string
 
 _TOP = ("recipe", "seed", "model", "data", "stages", "evaluate", "export", "claims")
 
@@ -202,11 +203,11 @@ class _Reader:
         """The text of one value; nothing where it is left to its default."""
         kind = spec.attributes()[name].kind
         field = spec.model_fields[name]
-        unset = form is None and field.default is None and not kind.name.endswith(" or none")
-        if unset or (form == "" and kind.name == "label"):
+        unset = form is None and field.default is None and not isinstance(kind, OrNone)
+        if unset or (form == "" and isinstance(kind, BlockLabel)):
             return ""
         try:
-            return attribute_text(kind, form)
+            return kind.written(form)
         except Unfit as error:
             self.unfit(error, path)
             return ""

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from fractions import Fraction
 
+from recipelang.kinds.plain import Reference
+from recipelang.kinds.tensors import Pattern, as_selector
+from recipelang.kinds.text import LEVELS, show, string
 from recipelang.source import Diagnostics
-from recipelang.spec import selector as sel
 from recipelang.spec.blocks import Spec
 from recipelang.spec.check import Claim, Recipe
 from recipelang.spec.evaluate import Evaluator
 from recipelang.spec.operators import COMPARISONS
-from recipelang.spec.selector_kind import NODES, as_selector
-from recipelang.spec.show import fraction, percent, schedule, show, string, time
 from recipelang.syntax import tree as t
 from recipelang.syntax.tokens import KEYWORDS
-from recipelang.values.composite import Between, Poison, Schedule, Tolerance
-from recipelang.values.kinds import pattern
+from recipelang.values import selector as sel
+from recipelang.values.composite import Between, Poison, Tolerance
 from recipelang.values.quantities import Quantity, Rate, Time
-
-_BARE = ("task", "dtype", "mode", "precision", "compare", "compat", "order", "cache", "answer_is")
-_RATIOS = ("dropout", "attention_dropout")
-_UNITS = {"max_length": "tokens", "stride": "tokens", "samples": "samples", "max_shard": "B"}
 
 
 def effective(recipe: Recipe, paths: Mapping[str, str] | None = None, params: Mapping[str, str] | None = None) -> str:
@@ -58,7 +53,7 @@ def shown(spec: Spec, name: str) -> str:
         return "none"
     if value == "":
         return '""'
-    return _Printer({}, {}).value(name, value, "ratio" in spec.attributes()[name].kind.name) if value != () else "[]"
+    return spec.attributes()[name].kind.text(value)
 
 
 class _Printer:
@@ -73,14 +68,13 @@ class _Printer:
         lines: list[str] = []
         for name, attribute in spec.attributes().items():
             value = getattr(spec, name)
-            if value is None and name != "clip":
+            default = type(spec).model_fields[name].default
+            if value == default and (skip_defaults or value in (None, "", ())):
                 continue
-            if value == type(spec).model_fields[name].default and (skip_defaults or value in ("", ())):
-                continue
-            if isinstance(value, str) and attribute.kind.name in ("model", "dataset"):
+            if isinstance(value, str) and isinstance(attribute.kind, Reference):
                 shown = self.params.get(value) or string(self.paths.get(value, value))
             else:
-                shown = self.value(name, value, "ratio" in attribute.kind.name).replace("\n", f"\n{pad}  ")
+                shown = attribute.kind.text(value).replace("\n", f"\n{pad}  ")
             lines.append(f"{pad}  {name} = {shown}")
         if columns := getattr(spec, "columns", ()):
             lines.append(f"{pad}  columns {{ " + ", ".join(f"{k} = {string(v)}" for k, v in columns) + " }")
@@ -88,24 +82,8 @@ class _Printer:
             lines += ["", *inner[:-1]]
         return [f"{pad}{header} {{", *lines, f"{pad}}}", ""] if lines else []
 
-    def value(self, name: str, value: object, ratio: bool) -> str:
-        if isinstance(value, Schedule):
-            return schedule(value, ratio)
-        if isinstance(value, Fraction):
-            return percent(value) if name in _RATIOS else fraction(value)
-        if isinstance(value, int) and not isinstance(value, bool) and name in _UNITS:
-            return f"{value} {_UNITS[name]}"
-        if isinstance(value, str):
-            return value if name in _BARE else string(value)
-        if name in ("metrics", "formats") and isinstance(value, tuple):
-            return "[" + ", ".join(map(str, value)) + "]"
-        return time(value) if isinstance(value, Time) else show(value)
 
-
-LEVELS = {"or": 1, "and": 2, "not": 3, "±": 5, "->": 6, "..": 7, "except": 8, "|": 9, "&": 10}
-LEVELS |= dict.fromkeys(("==", "!=", "<", "<=", ">", ">=", "in"), 4)
 _NO_CHAIN = (4, 8)
-LEVELS |= {"+": 11, "-": 11, "*": 12, "/": 12, "per": 14}
 
 
 def _label(name: str) -> str:
@@ -206,7 +184,7 @@ class ClaimParts:
                 if node.function.text == "layers":
                     return sel.text(as_selector(self.evaluator.value(node)))
                 if node.function.text == "block":
-                    return show(pattern().coerce(self.evaluator.value(node)))
+                    return show(Pattern().read(self.evaluator.value(node)))
                 arguments = ", ".join(sel.text(self.selector(a)) for a in node.arguments)
                 return f"{node.function.text}({arguments})"
             case t.ListOf():
@@ -231,4 +209,4 @@ def _stays(value: object) -> bool:
             return all(map(_stays, value))
         case Between(low, high) | Tolerance(low, high):
             return _stays(low) and _stays(high)
-    return isinstance(value, (bool, Quantity, Time, Rate, Poison, *NODES))
+    return isinstance(value, (bool, Quantity, Time, Rate, Poison, *sel.NODES))

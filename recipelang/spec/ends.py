@@ -6,7 +6,7 @@ what both mean. A sparsity changes at events, the last of which has its end exac
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -31,16 +31,13 @@ def settled(stage: StageSpec) -> StageSpec:
     return _block(stage, ends).model_copy(update=parts)
 
 
-def against_compat(values: Mapping[str, object]) -> str | None:
-    """The attribute of a stage's values with an `ends = after`, which `compat` never read so."""
-    blocks = [("", values)]
-    for kind in ("groups", "distills"):
-        for block in values.get(kind, ()):  # type: ignore[attr-defined]
-            path = f"group.{block.name}." if kind == "groups" else "distill."
-            blocks.append((path, dict(block)))
+def against_compat(stage: StageSpec) -> str | None:
+    """The attribute of a stage with an `ends = after`, which `compat` never read so."""
+    blocks: list[tuple[str, Spec]] = [("", stage), *((f"group.{g.name}.", g) for g in stage.groups)]
+    blocks += [("distill.", d) for d in stage.distills]
     for path, block in blocks:
         for name in (*_STEPWISE, "on"):
-            if any(s.ends == "after" for schedule in _schedules(block.get(name)) for s in schedule.segments):
+            if any(s.ends == "after" for schedule in _schedules(getattr(block, name, None)) for s in schedule.segments):
                 return f"{path}{name}"
     return None
 

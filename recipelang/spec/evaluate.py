@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
+from recipelang.kinds import globs
+from recipelang.kinds.base import Kind, Mismatch, Silent, describe
+from recipelang.kinds.tensors import as_selector
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, RecipeError, Source, Sources, Span
 from recipelang.source.suggest import closest, instead
-from recipelang.spec import operators, patterns, selector as sel
-from recipelang.spec.selector_kind import as_selector
+from recipelang.spec import operators
 from recipelang.syntax import tree as t
-from recipelang.values import aliases, quantities as q
+from recipelang.values import aliases, quantities as q, selector as sel
 from recipelang.values.composite import (
     POISON,
     Applied,
@@ -29,7 +31,6 @@ from recipelang.values.composite import (
     Tolerance,
     Written,
 )
-from recipelang.values.kinds import Kind, Mismatch, Silent, describe
 
 MAX_PARTS = 20_000
 MAX_CHAIN = 64
@@ -137,7 +138,7 @@ class Evaluator:
             case t.Text():
                 return self._text(expr)
             case t.Pattern():
-                patterns.regex(expr.regex)
+                globs.regex(expr.regex)
                 return sel.Regex(expr.regex, span=expr.span)
             case t.Constant():
                 return expr.value
@@ -199,7 +200,7 @@ class Evaluator:
                 return POISON
             if self.is_bare(part, value):
                 return self.unknown(part)
-            from recipelang.spec.show import show
+            from recipelang.kinds.text import show
 
             parts += self._size(value)
             if parts > MAX_PARTS:
@@ -276,7 +277,7 @@ class Evaluator:
     def _fits(self, name: str, kind: Kind) -> bool:
         value = self._values.get(name, POISON)  # one that is being computed is no candidate
         try:
-            return not isinstance(value, Poison) and kind.coerce(value) is not POISON
+            return not isinstance(value, Poison) and kind.read(value) is not POISON
         except Mismatch:
             return False
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from recipelang.kinds.base import describe
+from recipelang.kinds.tensors import as_selector, role_hint
 from recipelang.source import Edit, Fix, Label, Span
 from recipelang.source.suggest import closest, instead
-from recipelang.spec import selector as sel
-from recipelang.spec.selector_kind import NODES, as_selector, role_hint
 from recipelang.syntax import tree as t
-from recipelang.values import quantities as q
+from recipelang.values import quantities as q, selector as sel
 from recipelang.values.composite import (
     POISON,
     Applied,
@@ -24,7 +24,6 @@ from recipelang.values.composite import (
     Symbol,
     Tolerance,
 )
-from recipelang.values.kinds import describe
 
 if TYPE_CHECKING:
     from recipelang.spec.evaluate import Evaluator
@@ -126,7 +125,7 @@ def select(ev: Evaluator, operator: str, expr: t.Binary, left: object, right: ob
     for tree, value in ((expr.left, left), (expr.right, right)):
         if ev.is_bare(tree, value):
             return ev.unknown(tree, role_hint(tree.text))
-        if not isinstance(value, NODES) and not isinstance(value, str | Applied):
+        if not isinstance(value, sel.NODES) and not isinstance(value, str | Applied):
             return ev.operand(tree, value, "a selector", operator)
         sides.append(as_selector(value))
     if operator == "except":
@@ -146,7 +145,7 @@ def logic(ev: Evaluator, expr: t.Binary, left: object) -> object:
     if isinstance(left, Poison) or isinstance(right, Poison):
         return POISON
     for tree, value in ((expr.left, left), (expr.right, right)):
-        if isinstance(value, NODES):
+        if isinstance(value, sel.NODES):
             sign = "&" if expr.operator == "and" else "|"
             fixes = (Fix(f"write `{sign}`", (Edit(expr.operator_span, sign),)),)
             message, help = f"`{expr.operator}` does not join selectors", f"write `{sign}`"
@@ -335,7 +334,7 @@ _SORTS: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
     "number": (q.Quantity, q.Time, q.Rate),
     "name": (Symbol, SparsityPattern),
-    "selector": NODES,
+    "selector": sel.NODES,
 }
 
 

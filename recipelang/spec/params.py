@@ -4,61 +4,69 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from recipelang.kinds.base import Kind, Mismatch, Silent, wrong
+from recipelang.kinds.measures import Count, PerEpoch, Size, Stretch
+from recipelang.kinds.plain import Boolean, Number, Ratio, Reference, Text
+from recipelang.kinds.tensors import Pattern, Selector
+from recipelang.kinds.text import show
 from recipelang.source import Diagnostic, Diagnostics, Fix, Label, Source, Span
 from recipelang.source.suggest import closest, instead, nearest
 from recipelang.spec.evaluate import Definition, Evaluator, mended
-from recipelang.spec.selector_kind import selector
-from recipelang.spec.show import show
 from recipelang.syntax import Parsed, parse, tree as t
-from recipelang.values import aliases, kinds as k, quantities as q
+from recipelang.values import aliases, quantities as q
 from recipelang.values.composite import POISON, Between, Poison, Symbol, Written
-from recipelang.values.kinds import Kind, Mismatch, Silent, wrong
-
-#: types whose value from the command line is raw text, not a literal of the grammar
-RAW = ("model", "dataset", "string")
 
 
-def _rate() -> Kind:
-    def convert(value: object) -> object:
-        if not isinstance(value, q.Rate):
-            raise wrong(value, "a rate", "write `10 per epoch`")
+class Kept(Kind):
+    """Checked by a kind, but kept as the value itself, with its unit and its way of writing."""
+
+    def __init__(self, inner: Kind) -> None:
+        self.inner, self.name, self.symbols, self.words = inner, inner.name, inner.symbols, inner.words
+        self.doc, self.within, self.json = inner.doc, inner.within, inner.json
+
+    def _read(self, value: object) -> object:
+        self.inner._read(value)
         return value
 
-    return Kind("rate", convert, doc="how many in an epoch: `10 per epoch`")
 
+class _Listed(Kind):
+    """One of the values that a `one_of(...)` of a recipe lists."""
 
-def _keep(kind: Kind) -> Kind:
-    """Check by a kind, but keep the value itself, with its unit and its way of writing."""
+    name = "one_of"
 
-    def convert(value: object) -> object:
-        kind.convert(value)
+    def __init__(self, values: tuple[object, ...], symbols: tuple[str, ...]) -> None:
+        self.values, self.symbols = values, symbols
+
+    def _read(self, value: object) -> object:
+        if value not in self.values:
+            mismatch = wrong(value, f"one of {', '.join(f'`{show(v)}`' for v in self.values)}")
+            mismatch.known = self.symbols
+            raise mismatch
         return value
-
-    return replace(kind, convert=convert)
 
 
 #: a child may declare a parameter of the first type as one of the second
 NARROWER = {("span", "epochs"), ("span", "steps"), ("number", "int"), ("number", "ratio")}
 
 TYPES: dict[str, Kind] = {
-    "bool": k.boolean(),
-    "int": _keep(k.number(whole=True)),
-    "number": _keep(k.number()),
-    "ratio": _keep(k.ratio()),
-    "span": k.span(),
-    "epochs": k.span("epochs"),
-    "steps": k.span("steps"),
-    "samples": _keep(k.count("sample")),
-    "tokens": _keep(k.count("token")),
-    "bytes": _keep(k.size()),
-    "rate": _rate(),
-    "pattern": k.pattern(),
-    "selector": selector(),
-    "model": k.reference("model"),
-    "dataset": k.reference("dataset"),
-    "string": k.text(),
+    "bool": Boolean(),
+    "int": Kept(Number(whole=True)),
+    "number": Kept(Number()),
+    "ratio": Kept(Ratio()),
+    "span": Stretch(),
+    "epochs": Stretch("epochs"),
+    "steps": Stretch("steps"),
+    "samples": Kept(Count("sample")),
+    "tokens": Kept(Count("token")),
+    "bytes": Kept(Size()),
+    "rate": PerEpoch(),
+    "pattern": Pattern(),
+    "selector": Selector(),
+    "model": Reference("model"),
+    "dataset": Reference("dataset"),
+    "string": Text(),
 }
 
 
@@ -167,7 +175,7 @@ class Params:
 
         def fits(kind: Kind) -> bool:
             try:
-                return kind.coerce(value) is not POISON
+                return kind.read(value) is not POISON
             except Mismatch:
                 return False
 
@@ -193,14 +201,7 @@ class Params:
         values = [v for v in values if not isinstance(v, Poison)]
         symbols = tuple(v.name for v in values if isinstance(v, Symbol))
 
-        def convert(value: object) -> object:
-            if value not in values:
-                mismatch = wrong(value, f"one of {', '.join(f'`{show(v)}`' for v in values)}")
-                mismatch.known = symbols
-                raise mismatch
-            return value
-
-        return Kind("one_of", convert, symbols)
+        return _Listed(tuple(values), symbols)
 
     def _from_outside(self, node: t.Param, kind: Kind, given: Given) -> object:
         if given.expr is not None and given.source is not None:
@@ -208,7 +209,7 @@ class Params:
             if isinstance(value, str):
                 value = _from(os.path.dirname(given.source.name), value, kind)
             return self._typed(node, kind, value, given.source, given.expr)
-        if kind.name in RAW:
+        if kind.raw:
             value = _from("", given.text, kind)  # paths typed on the command line start where it was typed
             return self._typed(node, kind, value, Source(given.origin, given.text), None)
         source = Source(given.origin, given.text)
@@ -227,7 +228,7 @@ class Params:
             (Label(self.source, node.name_span, f"declared as `{written}`"),) if source is not self.source else ()
         )
         try:
-            value = kind.coerce(value)
+            value = kind.read(value)
         except Silent:
             return POISON
         except Mismatch as m:
@@ -282,7 +283,7 @@ class Params:
         sound = True
         for expr, value in ends:
             try:
-                kind.coerce(value)
+                kind.read(value)
             except Mismatch as mismatch:
                 self.evaluator.misfit(mismatch, expr)
                 sound = False
@@ -329,14 +330,14 @@ class Params:
             return True
         # `block(1, 4)` and `unstructured` in a list are names until the type reads them
         kind = self._kind(node.type, node.default or node.within)
-        return value in (bounds if kind is None else map(kind.coerce, bounds))
+        return value in (bounds if kind is None else map(kind.read, bounds))
 
 
 def _from(folder: str, text: str, kind: Kind) -> str:
     """A path from outside the recipe, made absolute; what may also name a split waits for its attribute."""
-    if kind.name == "string" or not text or "://" in text:
+    if not isinstance(kind, Reference) or not text or "://" in text:
         return text
-    if kind.name == "dataset" and not set("/.~") & set(text):
+    if kind.what == "dataset" and not set("/.~") & set(text):
         return Written(text, Span(0, 0), os.path.abspath(folder))
     return os.path.abspath(os.path.join(folder, os.path.expanduser(text)))
 

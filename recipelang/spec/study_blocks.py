@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from recipelang.kinds.base import Kind
+from recipelang.kinds.plain import BlockLabel, ListOf, Number, OneOf, Text
 from recipelang.spec.attribute import Attr, Spec
 from recipelang.spec.blocks import MetaSpec
-from recipelang.values import kinds as k
-from recipelang.values.kinds import Kind
 from recipelang.values.quantities import Quantity
 
 MAX_SEEDS = 1_000
 
 
-def _seeds() -> Kind:
-    whole = k.number(0, whole=True)
+class Seeds(Kind):
+    """How many, counted from 1, or the seeds themselves."""
 
-    def convert(value: object) -> object:
+    name = "int or list<int>"
+    doc = "how many, counted from 1; or the seeds themselves, in brackets"
+    seeds = ListOf(Number(0, whole=True))
+
+    def _read(self, value: object) -> object:
         if isinstance(value, Quantity):
-            return tuple(range(1, int(k.number(1, MAX_SEEDS, whole=True).coerce(value)) + 1))  # type: ignore[call-overload]
-        return tuple(whole.coerce(item) for item in value) if isinstance(value, tuple) else whole.coerce(value)
+            return tuple(range(1, Number(1, MAX_SEEDS, whole=True).read(value) + 1))
+        return self.seeds.read(value)
 
-    return Kind("int or list<int>", convert, doc="how many, counted from 1; or the seeds themselves, in brackets")
+    def check(self, value: object) -> None:
+        self.seeds.check(value)
 
 
 class StudySpec(Spec):
@@ -29,12 +34,12 @@ class StudySpec(Spec):
 
     of: Annotated[
         str | None,
-        Attr(k.text(), "the recipe: a path beside the study, or `lib://NAME`", "-", example='"./squad.recipe"'),
+        Attr(Text(), "the recipe: a path beside the study, or `lib://NAME`", "-", example='"./squad.recipe"'),
     ] = None
     seeds: Annotated[
         tuple[int, ...] | None,
         Attr(
-            _seeds(),
+            Seeds(),
             "values of the recipe's parameter `seed`: `3` stands for `[1, 2, 3]`; unset: the recipe's own",
             "-",
             example="[1, 2, 3]",
@@ -42,16 +47,16 @@ class StudySpec(Spec):
     ] = None
     baseline: Annotated[
         str | None,
-        Attr(k.label(), "the arm that the others are compared with, seed by seed", "-", example="ours"),
+        Attr(BlockLabel(), "the arm that the others are compared with, seed by seed", "-", example="ours"),
     ] = None
     against: Annotated[
         str | None,
-        Attr(k.label(), "the varied parameter that plots have along them; unset: the first", "-", example="target"),
+        Attr(BlockLabel(), "the varied parameter that plots have along them; unset: the first", "-", example="target"),
     ] = None
     weights: Annotated[
         str,
         Attr(
-            k.one_of("keep", "drop"),
+            OneOf("keep", "drop"),
             "whether finished runs keep their weights; what was measured stays in any case",
             "-",
             example="drop",
@@ -64,16 +69,19 @@ class ArmSpec(Spec):
 
     LABELS = (1, 1)
     name: str
-    of: Annotated[str | None, Attr(k.text(), "another recipe than the study's", "-", example='"./oneshot.recipe"')] = (
-        None
-    )
+    of: Annotated[str | None, Attr(Text(), "another recipe than the study's", "-", example='"./oneshot.recipe"')] = None
     overlay: Annotated[
         tuple[str, ...],
-        Attr(k.list_of(k.text()), "files of `set` and `patch`, laid below its own", "-", example='"smc.recipe"'),
+        Attr(ListOf(Text()), "files of `set` and `patch`, laid below its own", "-", example='"smc.recipe"'),
     ] = ()
     arms: Annotated[
         tuple[str, ...],
-        Attr(k.labels(), "arms whose changes come first", "-", example="[components, schedules]"),
+        Attr(
+            ListOf(BlockLabel(), "names of blocks in brackets, `[a, b]`"),
+            "arms whose changes come first",
+            "-",
+            example="[components, schedules]",
+        ),
     ] = ()
 
 

@@ -6,12 +6,12 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from recipelang.kinds.text import show
 from recipelang.source import Source, Span
 from recipelang.spec.check import Checked
 from recipelang.spec.compose import paths
 from recipelang.spec.effective import shown
 from recipelang.spec.params import Given
-from recipelang.spec.show import show
 from recipelang.syntax import tree as t
 from recipelang.values.composite import Poison
 

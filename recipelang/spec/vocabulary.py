@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from functools import cache
 
-from recipelang.schedules.kinds import ARGUMENTS, SHAPES
+from recipelang.kinds.schedule import ARGUMENTS, SHAPES
+from recipelang.kinds.terms import NAMES
 from recipelang.source.suggest import closest, instead
 from recipelang.spec.blocks import BLOCKS
 from recipelang.spec.evaluate import Evaluator
 from recipelang.spec.methods import METHODS, OPTIMIZERS
-from recipelang.spec.terms import NAMES
 from recipelang.syntax import tree as t
 
 

@@ -213,3 +213,30 @@ def _plain(a: Numeric) -> bool:
 def _single(a: Numeric) -> Fraction:
     assert not isinstance(a, Time)
     return a.value
+
+
+def show_fraction(value: Fraction) -> str:
+    """An exact decimal where there is one, else `p/q`.
+
+    >>> show_fraction(Fraction(9, 10)), show_fraction(Fraction(8, 100000)), show_fraction(Fraction(1, 3))
+    ('0.9', '8e-5', '1/3')
+    """
+    numerator, denominator = value.numerator, value.denominator
+    twos = fives = 0
+    while denominator % 2 == 0:
+        denominator, twos = denominator // 2, twos + 1
+    while denominator % 5 == 0:
+        denominator, fives = denominator // 5, fives + 1
+    if denominator != 1:
+        return f"{numerator}/{value.denominator}"
+    places = max(twos, fives)
+    if places == 0:
+        return str(numerator)
+    digits = str(abs(numerator) * 10**places // value.denominator).rjust(places + 1, "0")
+    sign = "-" if numerator < 0 else ""
+    whole, fraction = digits[:-places], digits[-places:]
+    if whole == "0" and len(fraction) - len(fraction.lstrip("0")) >= 3:
+        significant = fraction.lstrip("0")
+        mantissa = significant[0] + ("." + significant[1:] if len(significant) > 1 else "")
+        return f"{sign}{mantissa}e-{len(fraction) - len(significant) + 1}"
+    return f"{sign}{whole}.{fraction}"

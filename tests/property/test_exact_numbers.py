@@ -5,12 +5,11 @@ from fractions import Fraction
 
 from hypothesis import given, settings, strategies as st
 
+from recipelang.kinds.text import show
 from recipelang.source import Diagnostics, Source
 from recipelang.spec.evaluate import Evaluator
-from recipelang.spec.show import show
 from recipelang.syntax import parse
-from recipelang.values.kinds import show_fraction
-from recipelang.values.quantities import Quantity, round_half_up
+from recipelang.values.quantities import Quantity, round_half_up, show_fraction
 
 OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
 

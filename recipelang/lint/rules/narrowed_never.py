@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from recipelang.kinds.base import Mismatch
+from recipelang.kinds.tensors import as_selector
 from recipelang.lint.subject import Finding, Subject
 from recipelang.lint.walk import attribute
 from recipelang.source import Diagnostics, Span
-from recipelang.spec import selector as sel
 from recipelang.spec.evaluate import Evaluator
-from recipelang.spec.selector_kind import as_selector
 from recipelang.syntax import tree as t
+from recipelang.values import selector as sel
 from recipelang.values.composite import Poison
-from recipelang.values.kinds import Mismatch
 
 CODE, NAME, LEVEL, NEEDS = "L004", "narrowed-never", "warn", "recipe"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from recipelang.lint.subject import Finding, Subject
 from recipelang.lint.walk import attribute
 from recipelang.source import Edit, Fix, Span
-from recipelang.spec import selector as sel
+from recipelang.values import selector as sel
 
 CODE, NAME, LEVEL, NEEDS = "L003", "no-never", "warn", "recipe"
 _NEVER = "never = @embeddings | @head"

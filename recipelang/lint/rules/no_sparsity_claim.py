@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from recipelang.lint.subject import Finding, Subject
 from recipelang.lint.walk import claims, nodes
-from recipelang.spec.selector import text
 from recipelang.syntax import tree as t
-from recipelang.values.kinds import show_fraction
+from recipelang.values.quantities import show_fraction
+from recipelang.values.selector import text
 
 CODE, NAME, LEVEL, NEEDS = "L041", "no-sparsity-claim", "info", "recipe"
 

@@ -7,7 +7,7 @@ from itertools import combinations
 
 from recipelang.lint.subject import Finding, Subject
 from recipelang.plan.match import leaves, match
-from recipelang.spec import selector as sel
+from recipelang.values import selector as sel
 
 CODE, NAME, LEVEL, NEEDS = "L060", "overlapping-patterns", "warn", "plan"
 

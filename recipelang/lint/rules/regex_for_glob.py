@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from recipelang.lint.subject import Finding, Subject
 from recipelang.plan.match import leaves
 from recipelang.source import Edit, Fix
-from recipelang.spec import selector as sel
+from recipelang.values import selector as sel
 
 CODE, NAME, LEVEL, NEEDS = "L061", "regex-for-glob", "warn", "recipe"
 _PART = re.compile(

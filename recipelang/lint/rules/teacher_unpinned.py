@@ -14,7 +14,7 @@ CODE, NAME, LEVEL, NEEDS = "L023", "teacher-unpinned", "warn", "recipe"
 def check(it: Subject) -> Iterator[Finding]:
     for stage in it.recipe.stages:
         for distill in stage.distills:
-            if is_unpinned(distill.teacher):
+            if isinstance(distill.teacher, str) and is_unpinned(distill.teacher):
                 path = f"stage.{stage.name}.distill.teacher"
                 message = f"`{distill.teacher}` does not say which version teaches"
                 help = "add the commit (`@COMMIT` at its end), or distil from a stage: `teacher = stage.NAME`"

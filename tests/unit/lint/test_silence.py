@@ -106,7 +106,7 @@ def test_glob_of_a_regular_expression(regex, glob):
 def test_exact_globs_match_what_the_expression_matched():
     import re
 
-    from recipelang.spec import patterns
+    from recipelang.kinds import globs
 
     names = [
         "bert.encoder.layer.0.attention.self.query.weight",
@@ -116,7 +116,7 @@ def test_exact_globs_match_what_the_expression_matched():
         "bert.encoder..weight",
     ]
     for regex in (r"bert\.encoder\.[^.]*\.weight", r".*\.(query|key)\.weight", r"bert\.encoder\..*"):
-        glob = patterns.glob(glob_of(regex)[0])
+        glob = globs.glob(glob_of(regex)[0])
         assert [bool(re.fullmatch(regex, n)) for n in names] == [bool(glob.fullmatch(n)) for n in names]
 
 

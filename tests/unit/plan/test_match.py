@@ -2,13 +2,13 @@
 
 import pytest
 
+from recipelang.kinds.tensors import as_selector
 from recipelang.plan.facts import read_model_facts
 from recipelang.plan.match import match, matrices
 from recipelang.source import Diagnostics, RecipeError, Source
 from recipelang.spec.evaluate import Evaluator
 from recipelang.spec.params import literal
-from recipelang.spec.selector import text
-from recipelang.spec.selector_kind import as_selector
+from recipelang.values.selector import text
 from tests.conftest import make_model
 from tests.reading import checked, sound
 

@@ -5,16 +5,17 @@ from fractions import Fraction
 import pytest
 
 from recipelang.cli.reference import FOLDER, pages
+from recipelang.kinds.base import Kind, Mismatch
+from recipelang.kinds.plain import Ratio
+from recipelang.kinds.schedule import ARGUMENTS, SHAPES, ScheduleOf
 from recipelang.reference.attributes import blocks
 from recipelang.reference.markdown import code, plain, table
-from recipelang.schedules.kinds import ARGUMENTS, SHAPES, schedule
 from recipelang.schedules.shapes import value
 from recipelang.source import Diagnostics, Source
 from recipelang.spec.blocks import METRICS, MORE_METRICS, TASKS, EvaluateSpec, ModelSpec
 from recipelang.spec.evaluate import Evaluator
 from recipelang.spec.params import TYPES
 from recipelang.syntax import parse
-from recipelang.values import kinds as k
 from recipelang.values.quantities import DIMENSIONS, UNITS, Time
 
 PAGES = pages()
@@ -30,13 +31,13 @@ def test_folder_holds_no_other_page():
     assert {p.name for p in FOLDER.iterdir()} == set(PAGES)
 
 
-def bound(example: str, kind: k.Kind) -> object:
+def bound(example: str, kind: Kind) -> object:
     """A value as a recipe writes it, inside a stage of ten epochs."""
     found = Diagnostics()
     source = Source("example", f"recipe 1\nit = {example}")
     (statement,) = parse(source, found).recipe.statements
     evaluator = Evaluator(source, found, locals={"start": Time(), "end": Time(epochs=Fraction(10))})
-    result = kind.coerce(evaluator.value(statement.value))
+    result = kind.read(evaluator.value(statement.value))
     assert list(found) == []
     return result
 
@@ -56,7 +57,7 @@ def test_attribute_is_told_of(block, name, attribute):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_example_of_a_shape_is_a_schedule(shape):
-    (segment,) = bound(SHAPES[shape].example, schedule(k.ratio(), events="updates" in SHAPES[shape].example)).segments
+    (segment,) = bound(SHAPES[shape].example, ScheduleOf(Ratio(), events="updates" in SHAPES[shape].example)).segments
     assert segment.shape == shape
 
 
@@ -74,8 +75,8 @@ def test_formula_of_a_shape_is_what_it_computes(shape):
 
 def test_every_argument_of_a_shape_is_told_of():
     assert {a for s in SHAPES.values() for a in s.arguments} <= set(ARGUMENTS)
-    with pytest.raises(k.Mismatch) as raised:
-        bound("linear(0 -> 1, over = start..end, nothing = 1)", schedule(k.ratio(), events=True))
+    with pytest.raises(Mismatch) as raised:
+        bound("linear(0 -> 1, over = start..end, nothing = 1)", ScheduleOf(Ratio(), events=True))
     listed = {a.strip("` ") for a in raised.value.help.removeprefix("it takes ").split(",")}
     assert listed <= set(ARGUMENTS)
 

@@ -5,8 +5,8 @@ from fractions import Fraction
 
 import pytest
 
-from recipelang.spec import selector as sel
 from recipelang.spec.claims import judge, metric_names, selectors
+from recipelang.values import selector as sel
 from tests.reading import SOUND, checked, recipe_of
 
 DENSE = "stage dense { length = 1 epoch, batch = 8, learning_rate = 1e-4 }\n\nstage gradual {"
@@ -194,8 +194,8 @@ expect if dev.f1 >= 50% then sparsity(@linear) >= 10% else OTHER
 def test_both_branches_of_an_if_are_known_before_the_run():
     from recipelang.cli.read import check_all
     from recipelang.source import Source
-    from recipelang.spec import selector
     from recipelang.spec.claims import selectors
+    from recipelang.values import selector
 
     checked = check_all(Source("a", BRANCHES.replace("OTHER", "sparsity(@query) >= 1%")), {})
     assert list(checked.diagnostics) == []

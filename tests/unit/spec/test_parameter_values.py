@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from recipelang.kinds.text import show
 from recipelang.source import Diagnostics, Source
 from recipelang.spec.check import check
 from recipelang.spec.params import Given, read_file
-from recipelang.spec.show import show
 from recipelang.syntax import parse
 from tests.reading import checked, codes, recipe_of, sound
 

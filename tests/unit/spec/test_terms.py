@@ -2,11 +2,11 @@
 
 import pytest
 
+from recipelang.kinds.from_form import Unfit
+from recipelang.kinds.text import show
 from recipelang.spec.blocks import DistillSpec
 from recipelang.spec.canonical import behaviour_form
 from recipelang.spec.effective import effective
-from recipelang.spec.form_text import Unfit, attribute_text
-from recipelang.spec.show import show
 from recipelang.values.composite import LayerPairs, Term
 from tests.reading import codes, recipe_of, sound
 
@@ -90,7 +90,7 @@ def test_what_is_shown_reads_back(on):
 def test_canonical_form_reads_back(on):
     (stage,) = behaviour_form(recipe_of(recipe(on)), TEACHER)["stages"]
     kind = DistillSpec.attributes()["on"].kind
-    assert terms(attribute_text(kind, stage["distill"]["on"])) == terms(on)
+    assert terms(kind.written(stage["distill"]["on"])) == terms(on)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_canonical_form_reads_back(on):
 )
 def test_other_forms_are_not_read(form):
     with pytest.raises(Unfit):
-        attribute_text(DistillSpec.attributes()["on"].kind, [form])
+        DistillSpec.attributes()["on"].kind.written([form])
 
 
 @pytest.mark.parametrize("cache", ["true", "false", "fp32"])

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from recipelang.spec.show import show
+from recipelang.kinds.text import show
 from tests.reading import checked, codes, sound, value_of
 
 

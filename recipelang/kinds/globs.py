@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from recipelang.values.kinds import Mismatch
+from recipelang.kinds.base import Mismatch
 
 MAX_ALTERNATIVES = 1_000
 MAX_STARS = 16

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from recipelang.source import Span
@@ -95,6 +95,18 @@ class Except(_Node):
 
 
 Selector = Role | Glob | Regex | Layers | And | Or | Not | Except
+NODES = (Role, Glob, Regex, Layers, And, Or, Not, Except)
+
+
+def inside(selector: Selector) -> Iterator[Selector]:
+    """It, and every selector in it."""
+    yield selector
+    parts = {And: "items", Or: "items", Not: "item", Except: "left right"}.get(type(selector), "")
+    for name in parts.split():
+        part = getattr(selector, name)
+        for item in part if isinstance(part, tuple) else (part,):
+            yield from inside(item)
+
 
 # precedence, loose to tight
 _EXCEPT, _OR, _AND, _UNARY = range(4)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from recipelang.spec import selector as sel
-from recipelang.spec.selector_kind import NODES
+from recipelang.values import selector as sel
 from recipelang.values.composite import (
     Applied,
     Arrow,
@@ -21,8 +20,12 @@ from recipelang.values.composite import (
     Term,
     Tolerance,
 )
-from recipelang.values.kinds import show_fraction
-from recipelang.values.quantities import Quantity, Rate, Time
+from recipelang.values.quantities import Quantity, Rate, Time, show_fraction
+
+#: how tightly operators bind, from loose to tight
+LEVELS = {"or": 1, "and": 2, "not": 3, "±": 5, "->": 6, "..": 7, "except": 8, "|": 9, "&": 10}
+LEVELS |= dict.fromkeys(("==", "!=", "<", "<=", ">", ">=", "in"), 4)
+LEVELS |= {"+": 11, "-": 11, "*": 12, "/": 12, "per": 14}
 
 #: what one literal of the grammar holds
 _DIGITS, _EXPONENT = 40, 60
@@ -181,6 +184,6 @@ def show(value: object) -> str:
         case Applied():
             arguments = (f"{n} = {show(v)}" if n else show(v) for n, v, _ in value.arguments)
             return f"{value.function}({', '.join(arguments)})"
-    if isinstance(value, NODES):
+    if isinstance(value, sel.NODES):
         return sel.text(value)
     raise TypeError(f"no recipe text for {type(value).__name__}")

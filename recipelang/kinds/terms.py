@@ -6,14 +6,16 @@ In brackets stand pairs of layers, counted from 0, and a weight: `hidden(1 -> 3,
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from fractions import Fraction
 
-from recipelang.schedules.kinds import schedule
+from recipelang.kinds import from_form
+from recipelang.kinds.base import Kind, Mismatch, wrong
+from recipelang.kinds.plain import Number, OneOf, edit_list
+from recipelang.kinds.schedule import ScheduleOf
 from recipelang.source import Span
 from recipelang.source.suggest import closest
-from recipelang.values import kinds as k
 from recipelang.values.composite import Applied, Arrow, Between, LayerPairs, Schedule, Symbol, Term
-from recipelang.values.kinds import Kind, Mismatch, wrong
 from recipelang.values.quantities import Quantity
 
 OUTPUTS = ("logits", "start_logits", "end_logits")
@@ -23,27 +25,49 @@ NAMES = (*OUTPUTS, *INNER)
 
 LOGITS = (Term("logits"),)
 
-_WEIGHT = schedule(k.number(0))
+_WEIGHT = ScheduleOf(Number(0))
 _WRITTEN = "layers are written `3`, `0..5`, or `1 -> 3` from the student's to the teacher's"
 
 
-def terms() -> Kind:
+class Terms(Kind):
     """A list of terms; one stands for a list of one."""
 
-    def convert(value: object) -> object:
+    name = "list<term>"
+    symbols = NAMES
+    doc = "what to match, one or a list: outputs by name, `hidden(1 -> 3, weight = 0.1)`, `attention(0..5)`"
+
+    @property
+    def json(self) -> Mapping[str, object]:  # type: ignore[override]
+        pair = {"type": "array", "items": {"$ref": "#/$defs/int"}, "minItems": 2, "maxItems": 2}
+        layers = {"anyOf": [_object({sign: pair}, sign) for sign in ("->", "layers")]}
+        inside = _object({"layers": {"type": "array", "items": layers}, "weight": dict(_WEIGHT.json)}, "layers")
+        term = {"anyOf": [{"enum": [*NAMES]}, *(_object({name: inside}, name) for name in NAMES)]}
+        return {"type": "array", "items": term, "minItems": 1}
+
+    def _read(self, value: object) -> object:
         found = tuple(_term(item) for item in (value if isinstance(value, tuple) else (value,)))
         if not found:
             raise Mismatch("E024", "there is nothing to match", "write `logits`, or take `on` out")
         _not_twice(Counter(term.name for term in found if term.name in OUTPUTS))
         return found
 
-    pair = {"type": "array", "items": {"$ref": "#/$defs/int"}, "minItems": 2, "maxItems": 2}
-    layers = {"anyOf": [_object({sign: pair}, sign) for sign in ("->", "layers")]}
-    inside = _object({"layers": {"type": "array", "items": layers}, "weight": dict(_WEIGHT.json)}, "layers")
-    term = {"anyOf": [{"enum": [*NAMES]}, *(_object({name: inside}, name) for name in NAMES)]}
-    json = {"type": "array", "items": term, "minItems": 1}
-    doc = "what to match, one or a list: outputs by name, `hidden(1 -> 3, weight = 0.1)`, `attention(0..5)`"
-    return Kind("list<term>", convert, NAMES, doc=doc, json=json)
+    def check(self, value: object) -> None:
+        if not isinstance(value, tuple) or not value or not all(isinstance(term, Term) for term in value):
+            raise wrong(value, "a list of terms")
+        for term in value:
+            if term.name not in NAMES:
+                raise Mismatch("E022", f"unknown name `{term.name}`")
+            if term.layers and term.name in OUTPUTS:
+                raise Mismatch("E024", f"`{term.name}` has no layers")
+            if term.weight is not None:
+                _WEIGHT.check(term.weight)
+        _not_twice(Counter(term.name for term in value if term.name in OUTPUTS))
+
+    def written(self, form: object) -> str:
+        return "[" + ", ".join(map(from_form.term, from_form.items(form))) + "]"
+
+    def edit(self, value: object, operator: str, change: object) -> object:
+        return edit_list(value, operator, change)
 
 
 def _object(properties: dict[str, object], required: str) -> dict[str, object]:
@@ -61,7 +85,7 @@ def _not_twice(outputs: Counter[str]) -> None:
 
 def _term(value: object) -> Term:
     if isinstance(value, Symbol):
-        return Term(str(k.one_of(*NAMES).coerce(value)))
+        return Term(str(OneOf(*NAMES).read(value)))
     if not isinstance(value, Applied):
         raise wrong(value, "an output, `hidden` or `attention`", "write `logits` or `hidden(3, weight = 0.1)`")
     if value.function not in NAMES:
@@ -85,7 +109,7 @@ def _term(value: object) -> Term:
 
 def _weight(value: object, span: Span) -> Schedule | None:
     try:
-        weight = _WEIGHT.coerce(value)
+        weight = _WEIGHT.read(value)
     except Mismatch as mismatch:
         mismatch.span = mismatch.span or span
         raise
@@ -116,15 +140,27 @@ def _layer(value: object, span: Span) -> int:
     return int(value.value)
 
 
-def kept() -> Kind:
+class Kept(Kind):
     """Whether and how a teacher's outputs are kept."""
 
-    def convert(value: object) -> object:
+    name = "bool or fp32"
+    symbols = ("fp32",)
+    doc = "`true`, `false` or `fp32`"
+    json: Mapping[str, object] = {"anyOf": [{"type": "boolean"}, {"const": "fp32"}]}
+
+    def _read(self, value: object) -> object:
         if isinstance(value, bool):
             return value
         if value == Symbol("fp32"):
             return "fp32"
         raise wrong(value, "`true`, `false` or `fp32`")
 
-    json = {"anyOf": [{"type": "boolean"}, {"const": "fp32"}]}
-    return Kind("bool or fp32", convert, ("fp32",), doc="`true`, `false` or `fp32`", json=json)
+    def check(self, value: object) -> None:
+        if not isinstance(value, bool) and value != "fp32":
+            raise wrong(value, "`true`, `false` or `fp32`")
+
+    def text(self, value: object) -> str:
+        return "fp32" if value == "fp32" else super().text(value)
+
+    def written(self, form: object) -> str:
+        return from_form.boolean(form) if isinstance(form, bool) else from_form.word(form)

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from recipelang.kinds import from_form
+from recipelang.kinds.base import Kind, Mismatch, Silent, misnamed, wrong
+from recipelang.kinds.plain import OneOf, Ratio
+from recipelang.kinds.text import schedule
 from recipelang.source import Span
 from recipelang.source.suggest import closest
-from recipelang.values import aliases, kinds as k
+from recipelang.values import aliases
 from recipelang.values.composite import Applied, Arrow, Between, Poison, Schedule, ShapeSegment, Symbol
-from recipelang.values.kinds import Kind, Mismatch, Silent, misnamed, wrong
 from recipelang.values.quantities import Quantity, Rate, Time
 
 
@@ -61,7 +64,7 @@ ELSEWHERE = {
     **dict.fromkeys(("cycle", "cycles", "cycle_epochs", "restart", "restarts", "period"), "rewind"),
 }
 #: where a value that changes at every step has its end: as transformers' schedulers, or on the window's last step
-ENDS = k.one_of("after", "last")
+ENDS = OneOf("after", "last")
 EXAMPLES = {"over": "over = 2..28 epochs", "every": "every = 100 steps", "rewind": "rewind = 2 epochs"}
 
 
@@ -82,31 +85,58 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
 }
 
 
-def schedule(value_kind: Kind, *, events: bool = False) -> Kind:
-    """`events`: values change at events, so a window needs `every` or `updates` (sparsity)."""
+class ScheduleOf(Kind):
+    """A value of `inner` over time. `events`: it changes at events, so a window needs `every` or `updates`."""
 
-    def convert(value: object) -> object:
+    doc = "a value that stays, a change over time such as `linear(a -> b, over = start..end)`, or a list of them"
+
+    def __init__(self, inner: Kind, *, events: bool = False) -> None:
+        self.inner, self.events = inner, events
+        self.name, self.within = f"schedule<{inner.name}>", inner.within
+        changes = {"type": "array", "items": {"$ref": "#/$defs/segment"}, "minItems": 1}
+        self.json = {"anyOf": [inner.json, changes]}
+
+    def _read(self, value: object) -> object:
         items = value if isinstance(value, tuple) else (value,)
         if not items:
             raise Mismatch("E024", "a schedule needs at least one value")
         if len(items) > 1 and not all(isinstance(item, Applied) for item in items):
             raise Mismatch("E024", "a list of schedules holds calls only", "write `[linear(...), linear(...)]`")
-        return Schedule(segments(items))
-
-    def segments(items: tuple[object, ...]) -> tuple[ShapeSegment, ...]:
-        """One that could not be evaluated does not hide what is wrong with the next."""
         found: list[ShapeSegment] = []
         for item in items:
-            with suppress(Silent):
-                found.append(_segment(item, value_kind, events))
+            with suppress(Silent):  # one that could not be evaluated does not hide what is wrong with the next
+                found.append(_segment(item, self.inner, self.events))
         if len(found) < len(items):
             raise Silent
-        return tuple(found)
+        return Schedule(tuple(found))
 
-    doc = "a value that stays, a change over time such as `linear(a -> b, over = start..end)`, or a list of them"
-    changes = {"type": "array", "items": {"$ref": "#/$defs/segment"}, "minItems": 1}
-    json = {"anyOf": [value_kind.json, changes]}
-    return Kind(f"schedule<{value_kind.name}>", convert, doc=doc, within=value_kind.within, json=json)
+    def check(self, value: object) -> None:
+        if not isinstance(value, Schedule) or not value.segments:
+            raise wrong(value, "a schedule")
+        for segment in value.segments:
+            if segment.shape not in SHAPES:
+                raise Mismatch("E022", f"unknown shape `{segment.shape}`")
+            self.inner.check(segment.start)
+            self.inner.check(segment.end)
+            if segment.shape == "exponential" and (segment.start <= 0 or segment.end <= 0):
+                raise _above_zero()
+            if segment.window is None and segment.shape != "constant":
+                raise Mismatch("E053", f"`{segment.shape}` needs a window")
+            if ("power" in SHAPES[segment.shape].arguments) != (segment.power is not None):
+                raise Mismatch("E053", f"`power` belongs to `{segment.shape}` or does not")
+            if segment.power is not None and segment.power <= 0:
+                raise Mismatch("E038", "`power` must be above 0")
+            if segment.ends not in (None, *ENDS.symbols):
+                raise Mismatch("E022", f"unknown name `{segment.ends}`")
+            for name, time in (("every", segment.every), ("rewind", segment.rewind)):
+                if time is not None:
+                    _longer(name, time)
+
+    def text(self, value: object) -> str:
+        return schedule(value, isinstance(self.inner, Ratio))  # type: ignore[arg-type]
+
+    def written(self, form: object) -> str:
+        return from_form.schedule(form)
 
 
 def _segment(value: object, kind: Kind, events: bool) -> ShapeSegment:
@@ -196,9 +226,7 @@ def _change(change: object, shape: str, kind: Kind) -> tuple[Fraction, Fraction]
     if isinstance(change, Arrow):
         start, end = _value(change.start, kind), _value(change.end, kind)
         if shape == "exponential" and (start <= 0 or end <= 0):
-            raise Mismatch(
-                "E038", "`exponential` needs two values above zero", "it cannot reach 0; use `linear` or `cubic`"
-            )
+            raise _above_zero()
         return start, end
     if change is None:
         raise Mismatch("E053", f"`{shape}` needs a change", f"write `{shape}(a -> b, over = start..end)`")
@@ -268,7 +296,7 @@ def _reading(given: dict[str, object], shape: str, events: bool) -> Literal["aft
     if events or shape in ("step", "constant"):
         why = "the last pruning event always reaches the end value" if events else f"`{shape}` has no end value"
         raise Mismatch("E051", "`ends` has no meaning here", f"leave it out: {why}")
-    return ENDS.coerce(given["ends"])  # type: ignore[return-value]
+    return ENDS.read(given["ends"])  # type: ignore[return-value]
 
 
 def _time(given: dict[str, object], name: str) -> Time | None:
@@ -277,9 +305,19 @@ def _time(given: dict[str, object], name: str) -> Time | None:
         return None
     if not isinstance(value, Time):
         raise wrong(value, f"a number of epochs or steps for `{name}`", f"write `{name} = 2 epochs`")
-    if name != "at" and (value.epochs < 0 or value.steps < 0 or not (value.epochs or value.steps)):
-        raise Mismatch("E038", f"`{name}` must be longer than nothing", f"write `{name} = 1 epoch`")
+    if name != "at":
+        _longer(name, value)
     return value
+
+
+def _longer(name: str, value: Time) -> None:
+    if value.epochs < 0 or value.steps < 0 or not (value.epochs or value.steps):
+        raise Mismatch("E038", f"`{name}` must be longer than nothing", f"write `{name} = 1 epoch`")
+
+
+def _above_zero() -> Mismatch:
+    help = "it cannot reach 0; use `linear` or `cubic`"
+    return Mismatch("E038", "`exponential` needs two values above zero", help)
 
 
 def _power(given: dict[str, object]) -> Fraction | None:
@@ -292,6 +330,6 @@ def _power(given: dict[str, object]) -> Fraction | None:
 
 
 def _value(value: object, kind: Kind) -> Fraction:
-    result = kind.coerce(value)
+    result = kind.read(value)
     assert isinstance(result, Fraction)
     return result

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from recipelang.spec import selector as sel
-from recipelang.spec.selector_kind import NODES
+from recipelang.values import selector as sel
 from recipelang.values.composite import (
     Arrow,
     Between,
@@ -22,8 +21,7 @@ from recipelang.values.composite import (
     Term,
     Tolerance,
 )
-from recipelang.values.kinds import show_fraction
-from recipelang.values.quantities import Quantity, Rate, Time
+from recipelang.values.quantities import Quantity, Rate, Time, show_fraction
 
 
 def value_form(value: object) -> object:
@@ -67,7 +65,7 @@ def value_form(value: object) -> object:
         case Schedule():
             plain = value.plain
             return [_segment(s) for s in value.segments] if plain is None else show_fraction(plain)
-    assert isinstance(value, NODES)
+    assert isinstance(value, sel.NODES)
     return sel.canonical(value)
 
 

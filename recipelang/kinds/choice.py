@@ -1,0 +1,174 @@
+"""Names that take arguments, chosen from a table: pruning methods and optimizers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from recipelang.kinds import from_form
+from recipelang.kinds.base import Kind, Mismatch, Silent, misnamed, quoted, wrong
+from recipelang.kinds.from_form import Unfit
+from recipelang.kinds.plain import Number
+from recipelang.source.suggest import closest
+from recipelang.values import aliases
+from recipelang.values.composite import Applied, Chosen, Symbol
+
+
+@dataclass(frozen=True)
+class Argument:
+    name: str
+    kind: Kind
+    default: object
+    doc: str
+
+
+@dataclass(frozen=True)
+class Signature:
+    name: str
+    doc: str
+    arguments: tuple[Argument, ...] = ()
+    #: whether it zeroes weights over time, so that a block needs a `sparsity`
+    scheduled: bool = True
+    #: what it looks at beside the weights: the `steps` of training, `gradients` of samples, `inputs` of layers
+    wants: Literal["", "steps", "gradients", "inputs"] = ""
+    #: whether masked weights may come back, so that a sparsity may fall and other sets be ranked
+    regrows: bool = False
+
+    def default(self) -> Chosen:
+        return Chosen(self.name, tuple((a.name, a.default) for a in self.arguments))
+
+    def json(self) -> dict[str, object]:
+        """JSON Schema of a choice: `{NAME: {ARGUMENT: value}}` with every argument."""
+        arguments = {a.name: dict(a.kind.json) for a in self.arguments}
+        call = {
+            "type": "object",
+            "properties": arguments,
+            "required": list(arguments),
+            "additionalProperties": False,
+        }
+        return {
+            "type": "object",
+            "description": self.doc,
+            "properties": {self.name: call},
+            "required": [self.name],
+            "additionalProperties": False,
+        }
+
+
+class Choice(Kind):
+    """A name from `table`, alone or called with arguments; plain data has every argument."""
+
+    def __init__(self, what: str, table: Mapping[str, Signature]) -> None:
+        self.name, self.table, self.symbols = what, table, tuple(table)
+        self.doc = f"the name of a {what}, alone or with arguments"
+        self.json = {"oneOf": [signature.json() for signature in table.values()]}
+
+    def _read(self, value: object) -> object:
+        if isinstance(value, Symbol):
+            return self.table[value.name].default()
+        if not isinstance(value, Applied):
+            known = f"one of {', '.join(f'`{n}`' for n in self.table)}"
+            raise quoted(value, f"a {self.name}", self.symbols, known)
+        return _bind(value, _find(value.function, self.name, self.table))
+
+    def check(self, value: object) -> None:
+        if not isinstance(value, Chosen):
+            raise wrong(value, f"a {self.name}")
+        if value.name not in self.table:
+            raise Mismatch("E022", f"unknown {self.name} `{value.name}`")
+        given, arguments = dict(value.arguments), self.table[value.name].arguments
+        if [*given] != [a.name for a in arguments]:
+            raise Mismatch("E051", f"`{value.name}` has other arguments")
+        for argument in arguments:
+            try:
+                argument.kind.check(given[argument.name])
+            except Mismatch as mismatch:
+                mismatch.message = f"`{argument.name}`: {mismatch.message}"
+                raise
+
+    def written(self, form: object) -> str:
+        if not isinstance(form, dict) or len(form) != 1:
+            raise Unfit(f"a {self.name} with its arguments", form)
+        ((name, arguments),) = form.items()
+        if not isinstance(arguments, dict):
+            raise Unfit("the arguments by their names", arguments, name)
+        kinds = {a.name: a.kind for a in self.table[name].arguments} if name in self.table else {}
+        parts = []
+        for key, value in arguments.items():
+            try:
+                text = kinds[key].written(value) if key in kinds else from_form.expression(value)
+                parts.append(f"{from_form.word(key)} = {text}")
+            except Unfit as error:
+                raise Unfit(error.wanted, error.found, f"{name}.{key}") from None
+        return f"{from_form.word(name)}({', '.join(parts)})" if parts else from_form.word(name)
+
+    def unknown(self, value: Symbol) -> Mismatch:
+        try:
+            _find(value.name, self.name, self.table)
+        except Mismatch as mismatch:
+            if mismatch.code == "E022":
+                mismatch.name, mismatch.known = value.name, self.symbols
+            return mismatch
+        return super().unknown(value)
+
+
+class Pair(Kind):
+    """Two numbers from 0 to 1."""
+
+    name = "[number, number]"
+    doc = "two numbers in brackets"
+    inner = Number(0, 1)
+    within = inner.within
+    json: Mapping[str, object] = {"type": "array", "prefixItems": [inner.json] * 2, "items": False, "minItems": 2}
+
+    def _read(self, value: object) -> object:
+        if not isinstance(value, tuple) or len(value) != 2:
+            raise wrong(value, "two numbers", "write `betas = [0.9, 0.999]`")
+        return tuple(self.inner.read(v) for v in value)
+
+    def check(self, value: object) -> None:
+        if not isinstance(value, tuple) or len(value) != 2:
+            raise wrong(value, "two numbers")
+        for item in value:
+            self.inner.check(item)
+
+    def written(self, form: object) -> str:
+        return "[" + ", ".join(map(from_form.number, from_form.items(form))) + "]"
+
+
+def _find(name: str, what: str, table: Mapping[str, Signature]) -> Signature:
+    if name in table:
+        return table[name]
+    near = closest(name, table) or aliases.meant(name, aliases.SYMBOLS, tuple(table))
+    known = ", ".join(f"`{n}`" for n in table)
+    hint = f"did you mean `{near}`?" if near else f"known here: {known}"
+    raise Mismatch("E022", f"unknown {what} `{name}`", hint, near)
+
+
+def _bind(call: Applied, signature: Signature) -> Chosen:
+    values = {a.name: a.default for a in signature.arguments}
+    kinds = {a.name: a.kind for a in signature.arguments}
+    given: set[str] = set()
+    unread = False  # a value that could not be evaluated does not hide a wrong name after it
+    for name, value, span in call.arguments:
+        if name is None:
+            example = f", as in `{signature.name}({next(iter(kinds))} = ...)`" if kinds else ""
+            raise Mismatch("E024", f"arguments of `{signature.name}` are written with their names{example}")
+        if name in given:
+            raise Mismatch("E026", f"argument `{name}` is given twice", "keep one of them")
+        if name not in kinds:
+            known = ", ".join(f"`{n}`" for n in kinds) or "no arguments"
+            message = f"`{signature.name}` has no argument `{name}`"
+            raise misnamed(message, closest(name, kinds), call, f"it takes {known}")
+        given.add(name)
+        try:
+            values[name] = kinds[name].read(value)
+        except Silent:
+            unread = True
+        except Mismatch as mismatch:
+            mismatch.span = span
+            raise
+    if unread:
+        raise Silent
+    return Chosen(signature.name, tuple(values.items()))

@@ -1,0 +1,325 @@
+"""Plain values: texts, numbers, names, references, and lists of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar
+
+from recipelang.kinds import from_form
+from recipelang.kinds.base import Kind, Mismatch, bounds, check_whole, describe, quoted, wrong
+from recipelang.kinds.text import fraction, percent, show, string
+from recipelang.source.suggest import closest
+from recipelang.values.composite import StageRef, Symbol
+from recipelang.values.quantities import Quantity, show_fraction
+
+
+class Text(Kind):
+    name = "string"
+    doc = "text in quotes; `${NAME}` inside stands for a parameter or let"
+    json: Mapping[str, object] = {"type": "string"}
+    raw = True
+
+    def _read(self, value: object) -> object:
+        self.check(value)
+        return value
+
+    def check(self, value: object) -> None:
+        if not isinstance(value, str):
+            raise wrong(value, "a string", 'strings are written `"..."`')
+
+    def written(self, form: object) -> str:
+        return string(from_form.string(form))
+
+    def hint(self, name: str) -> str:
+        return f'a string is written in quotes: `"{name}"`'
+
+
+class Boolean(Kind):
+    name = "bool"
+    words = ("true", "false")
+    doc = "`true` or `false`"
+    json: Mapping[str, object] = {"type": "boolean"}
+
+    def _read(self, value: object) -> object:
+        self.check(value)
+        return value
+
+    def check(self, value: object) -> None:
+        if not isinstance(value, bool):
+            raise wrong(value, "`true` or `false`")
+
+    def written(self, form: object) -> str:
+        return from_form.boolean(form)
+
+    def hint(self, name: str) -> str:
+        return "write `true` or `false`"
+
+
+@dataclass(frozen=True)
+class Number(Kind):
+    """An exact number; `above` leaves out the lower bound itself, `whole` makes it an `int`."""
+
+    low: Fraction | int | None = None
+    high: Fraction | int | None = None
+    whole: bool = False
+    above: bool = False
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return "int" if self.whole else "number"
+
+    @property
+    def doc(self) -> str:  # type: ignore[override]
+        return "a whole number: `42`, `1_000`" if self.whole else "an exact number: `0.5`, `8e-5`, `1_000`"
+
+    @property
+    def within(self) -> str:  # type: ignore[override]
+        least = [f"{'above' if self.above else 'at least'} {self.low}"] if self.low is not None else []
+        return " and ".join([*least, *([f"at most {self.high}"] if self.high is not None else [])])
+
+    @property
+    def json(self) -> Mapping[str, object]:  # type: ignore[override]
+        return {"$ref": f"#/$defs/{self.name}"}
+
+    def _read(self, value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, Quantity) or value.unit is not None:
+            mismatch = wrong(value, "a whole number" if self.whole else "a plain number")
+            if isinstance(value, str) and value.isdecimal():
+                mismatch.help, mismatch.replacement = f"write `{value}`, without quotes", value
+            raise mismatch
+        if self.whole and value.value.denominator != 1:
+            raise Mismatch("E024", f"expected a whole number, found {show_fraction(value.value)}")
+        bounds(value.value, self.low, self.high, self.above)
+        return int(value.value) if self.whole else value.value
+
+    def check(self, value: object) -> None:
+        if self.whole:
+            check_whole(value, "a whole number", None)
+        elif not isinstance(value, Fraction):
+            raise wrong(value, "an exact fraction")
+        bounds(value, self.low, self.high, self.above)  # type: ignore[arg-type]
+
+    def text(self, value: object) -> str:
+        return str(value) if self.whole else fraction(value)  # type: ignore[arg-type]
+
+    def written(self, form: object) -> str:
+        return from_form.number(form)
+
+
+class Ratio(Kind):
+    name = "ratio"
+    doc = "a share from `0%` to `100%`; `90%` and `0.9` are the same"
+    within = "0%..100%"
+    json: Mapping[str, object] = {"$ref": "#/$defs/ratio"}
+
+    def _read(self, value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, Quantity) or value.unit is not None:
+            raise wrong(value, "a ratio", "write it as `90%` or `0.9`")
+        if not 0 <= value.value <= 1:
+            plain = show_fraction(value.value)
+            fits = 1 < value.value <= 100 and not value.percent
+            raise Mismatch(
+                "E038",
+                f"{show_fraction(value.value * 100)}% is outside 0%..100%"
+                if value.percent
+                else f"{plain} is outside 0%..100%",
+                f"did you mean `{plain}%`?" if fits else "a ratio lies between `0%` and `100%`",
+                f"{plain}%" if fits else None,
+            )
+        return value.value
+
+    def check(self, value: object) -> None:
+        if not isinstance(value, Fraction):
+            raise wrong(value, "an exact fraction")
+        self._read(Quantity(value))
+
+    def text(self, value: object) -> str:
+        return percent(value)  # type: ignore[arg-type]
+
+    def written(self, form: object) -> str:
+        return from_form.number(form)
+
+
+class OneOf(Kind):
+    """One of some names; plain data is the name."""
+
+    doc = "one of these names, without quotes"
+
+    def __init__(self, *names: str) -> None:
+        self.symbols = names
+        self.name = " | ".join(names)
+        self.json = {"enum": [*names]}
+
+    def _read(self, value: object) -> object:
+        if not isinstance(value, Symbol):
+            raise quoted(value, self._wanted(), self.symbols)
+        return value.name
+
+    def check(self, value: object) -> None:
+        if not isinstance(value, str) or value not in self.symbols:
+            found = f"`{value}`" if isinstance(value, str) else describe(value)
+            raise Mismatch("E024", f"expected {self._wanted()}, found {found}")
+
+    def _wanted(self) -> str:
+        return "one of " + ", ".join(f"`{n}`" for n in self.symbols)
+
+    def text(self, value: object) -> str:
+        return str(value)
+
+    def written(self, form: object) -> str:
+        return from_form.word(form)
+
+
+@dataclass(frozen=True)
+class Reference(Kind):
+    """A `model` or a `dataset`: a string with a scheme or a path; `stage.NAME` where stages count."""
+
+    what: str
+    stages: bool = False
+    raw: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self.what
+
+    @property
+    def doc(self) -> str:  # type: ignore[override]
+        doc = {
+            "model": '`"hf://OWNER/NAME"`, `"package://DISTRIBUTION/PATH"`, or the path of a folder, in quotes',
+            "dataset": '`"hf://OWNER/NAME"`, `"lib://NAME"`, or the path of a file, in quotes',
+        }[self.what]
+        return doc + ("; `stage.NAME` is the model as an earlier stage left it" if self.stages else "")
+
+    @property
+    def json(self) -> Mapping[str, object]:  # type: ignore[override]
+        stage = [{"$ref": "#/$defs/stage"}] if self.stages else []
+        return {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/content"}, *stage]}
+
+    def _read(self, value: object) -> object:
+        self.check(value)
+        return value
+
+    def check(self, value: object) -> None:
+        if not isinstance(value, str) and not (self.stages and isinstance(value, StageRef)):
+            help = 'write a reference such as `"hf://owner/name"` or a path, in quotes'
+            raise wrong(value, f"a {self.what}", help)
+        if value == "":
+            raise Mismatch("E024", f"the {self.what} is an empty string")
+
+    def written(self, form: object) -> str:
+        return from_form.reference(form)
+
+    def hint(self, name: str) -> str:
+        stage = f"an earlier stage is written `stage.{name}`; " if self.stages else ""
+        return f'{stage}a {self.what} is written in quotes: `"{name}"`'
+
+
+class BlockLabel(Kind):
+    """The label of another block: a bare name or a string."""
+
+    name = "label"
+    doc = "the name of a block: bare, or in quotes"
+    json: Mapping[str, object] = {"type": "string"}
+    bare = True
+
+    def _read(self, value: object) -> object:
+        if isinstance(value, Symbol):
+            return value.name
+        self.check(value)
+        return value
+
+    def check(self, value: object) -> None:
+        if not isinstance(value, str):
+            raise wrong(value, "a label")
+
+    def written(self, form: object) -> str:
+        return string(from_form.string(form))
+
+
+class ListOf(Kind):
+    """A list; one value stands for a list of one."""
+
+    doc = "values in brackets, `[a, b]`; one value alone is a list of one"
+
+    def __init__(self, inner: Kind, doc: str = "") -> None:
+        self.inner = inner
+        self.name, self.symbols, self.words, self.within = (
+            f"list<{inner.name}>",
+            inner.symbols,
+            inner.words,
+            inner.within,
+        )
+        self.json = {"type": "array", "items": inner.json}
+        self.doc = doc or self.doc
+        self.bare = inner.bare  # type: ignore[misc]
+
+    def _read(self, value: object) -> object:
+        return tuple(self.inner.read(item) for item in (value if isinstance(value, tuple) else (value,)))
+
+    def check(self, value: object) -> None:
+        if not isinstance(value, tuple):
+            raise wrong(value, "a list")
+        for item in value:
+            self.inner.check(item)
+
+    def text(self, value: object) -> str:
+        return "[" + ", ".join(map(self.inner.text, value)) + "]"  # type: ignore[call-overload]
+
+    def form(self, value: object) -> object:
+        return [self.inner.form(item) for item in value]  # type: ignore[attr-defined]
+
+    def written(self, form: object) -> str:
+        return "[" + ", ".join(self.inner.written(item) for item in from_form.items(form)) + "]"
+
+    def edit(self, value: object, operator: str, change: object) -> object:
+        return edit_list(value, operator, change)
+
+
+def edit_list(value: object, operator: str, change: object) -> object:
+    """Items added to a list, or taken from it."""
+    items = value if isinstance(value, tuple) else (value,)
+    changes = change if isinstance(change, tuple) else (change,)
+    if operator == "+=":
+        return (*items, *changes)
+    for item in changes:
+        if item not in items:
+            names = [i.name for i in items if isinstance(i, Symbol)]
+            near = closest(item.name, names) if isinstance(item, Symbol) else None
+            help = f"did you mean `{near}`?" if near else "it has nothing to take out"
+            raise Mismatch("E031", f"{describe(item)} is not in the inherited list", help)
+    return tuple(item for item in items if item not in changes)
+
+
+class OrNone(Kind):
+    """`none` is a value too, whatever the default is."""
+
+    def __init__(self, inner: Kind) -> None:
+        self.inner = inner
+        self.name, self.doc, self.within = f"{inner.name} or none", inner.doc, inner.within
+        self.symbols, self.words = inner.symbols, (*inner.words, "none")
+        self.json = {"anyOf": [inner.json, {"type": "null"}]}
+        self.sign = inner.sign  # type: ignore[misc]
+
+    def _read(self, value: object) -> object:
+        return None if value is None else self.inner._read(value)
+
+    def check(self, value: object) -> None:
+        if value is not None:
+            self.inner.check(value)
+
+    def text(self, value: object) -> str:
+        return show(None) if value is None else self.inner.text(value)
+
+    def form(self, value: object) -> object:
+        return None if value is None else self.inner.form(value)
+
+    def written(self, form: object) -> str:
+        return "none" if form is None else self.inner.written(form)
+
+    def hint(self, name: str) -> str | None:
+        return self.inner.hint(name)
+
+    def edit(self, value: object, operator: str, change: object) -> object:
+        return self.inner.edit(value, operator, change)
