@@ -36,8 +36,9 @@ test-deps: ## system packages that only tests need: a registry to share recipes 
 test: $(VENV)/.model ## every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q
 
-fuzz: setup ## read random texts for a while: `make fuzz SECONDS=600`; a text that fails is kept in a file
+fuzz: setup ## read random texts for a while (`make fuzz SECONDS=600`; a text that fails is kept), then other examples of every property
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+	RECIPELANG_SEARCH=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q tests/property tests/unit/migrate/test_expressions.py
 
 misspelt: setup ## misspell every word of every recipe of the library, and read what is said (minutes)
 	RECIPELANG_WORDS=100000 $(BIN)/python -m pytest -n $(WORKERS) -q tests/property/test_misspelt_words.py

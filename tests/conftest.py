@@ -8,9 +8,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+# the same examples every time, so that a change is judged by itself; `make fuzz` looks for others
+settings.register_profile("suite", derandomize=not os.environ.get("RECIPELANG_SEARCH"), deadline=None)
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")

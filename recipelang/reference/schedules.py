@@ -1,4 +1,4 @@
-"""The shapes of values that change over time, from `schedules/kinds.py`."""
+"""The shapes of values that change over time, from `kinds/schedule.py`."""
 
 from __future__ import annotations
 

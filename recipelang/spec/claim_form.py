@@ -1,4 +1,4 @@
-"""A claim as JSON data: the other half of the canonical form. `spec/form_text` reads it back."""
+"""A claim as JSON data: the other half of the canonical form. `kinds/from_form` reads it back."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ RATIOS = st.one_of(st.integers(1, 99).map("{}%".format), st.integers(10, 990).ma
 SPANS = st.tuples(st.integers(1, 5000), st.sampled_from(["epochs", "steps"])).map(lambda t: f"{t[0]} {t[1]}")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.fixed_dictionaries(
         {},

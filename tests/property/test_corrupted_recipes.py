@@ -53,7 +53,7 @@ def test_corrupted_recipes_are_read_without_loss_and_with_few_findings(seed):
             assert 0 <= d.primary.span.start <= d.primary.span.end <= len(text)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(st.lists(st.sampled_from(PIECES), max_size=60))
 def test_any_sequence_of_pieces_is_read_without_loss(pieces):
     text = "recipe 1\n" + "".join(pieces)

@@ -20,7 +20,7 @@ from recipelang.syntax.fmt import format
 from tests.property.test_claims_written_out import BEFORE, Writer
 from tests.reading import SOUND, TEXTS, checked, recipe_of, sound
 
-FEW = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 #: a recipe with holes: in each stands one of several ways to write the same
 RECIPE = """@header

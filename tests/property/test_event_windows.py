@@ -15,7 +15,7 @@ percents = st.integers(0, 1000).map(lambda n: Fraction(n, 1000))
 spans = st.fractions(min_value=0, max_value=20, max_denominator=12)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(st.sampled_from(["linear", "cubic", "cosine"]), percents, percents, spans, spans, spans, st.integers(1, 400))
 def test_events_of_a_window(shape, a, b, begin, length, every, per_epoch):
     every, length = every + Fraction(1, 12), length + Fraction(1, 12)
@@ -35,7 +35,7 @@ def test_events_of_a_window(shape, a, b, begin, length, every, per_epoch):
     assert values == sorted(values, reverse=a > b)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(
     st.integers(1, 300),
     st.fractions(min_value=Fraction(1, 8), max_value=5, max_denominator=8),

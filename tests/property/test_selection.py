@@ -38,7 +38,7 @@ def cases(draw):
     return scores, dead, draw(st.integers(0, total))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(cases())
 def test_small_sets_equal_a_sort(case):
     scores, dead, zeros = case

@@ -122,6 +122,7 @@ def test_values_are_those_of_python(text: str) -> None:
     try:
         ours = x.value(x.read(text), {"e": Fraction(30)})
     except x.NotRead as refused:
-        assert "too large" in str(refused) or isinstance(theirs, complex)
+        # of a complex number on the way Python's `abs` makes a float again
+        assert "too large" in str(refused) or "negative number" in str(refused) or isinstance(theirs, complex)
         return
     assert float(ours) == pytest.approx(float(theirs))

@@ -293,7 +293,7 @@ def reports(draw):
 
 
 @given(st.lists(reports(), min_size=1, max_size=3))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_hostile_names_and_texts_leave_every_format_well_formed(made):
     for text in (json_form.write(made), sarif.write(made), junit.write(made)):
         assert text.isascii()
