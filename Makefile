@@ -41,7 +41,7 @@ fuzz: setup ## read random texts for a while (`make fuzz SECONDS=600`; a text th
 	RECIPELANG_SEARCH=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q tests/property tests/unit/migrate/test_expressions.py
 
 misspelt: setup ## misspell every word of every recipe of the library, and read what is said (minutes)
-	RECIPELANG_WORDS=100000 $(BIN)/python -m pytest -n $(WORKERS) -q tests/property/test_misspelt_words.py
+	RECIPELANG_WORDS=100000 $(BIN)/python -m pytest -n $(WORKERS) -q tests/property/test_misspelt_words.py tests/property/test_misspelt_studies.py
 
 distributed: setup ## the contract of every method on two processes, as a table (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.distributed.whole_contract

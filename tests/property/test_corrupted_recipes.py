@@ -8,6 +8,7 @@ from hypothesis import given, settings, strategies as st
 from recipelang.source.codes import codes
 from recipelang.source.diagnostic import LIMIT
 from recipelang.source.render import concise, render
+from tests.property.examples import examples
 from tests.reading import TEXTS, checked, parsed
 
 PIECES = [
@@ -37,7 +38,7 @@ def corrupted(text: str, rng: random.Random) -> str:
     return text
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(examples(2)))
 def test_corrupted_recipes_are_read_without_loss_and_with_few_findings(seed):
     rng = random.Random(seed)
     texts = list(TEXTS.values())
@@ -53,7 +54,7 @@ def test_corrupted_recipes_are_read_without_loss_and_with_few_findings(seed):
             assert 0 <= d.primary.span.start <= d.primary.span.end <= len(text)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(50))
 @given(st.lists(st.sampled_from(PIECES), max_size=60))
 def test_any_sequence_of_pieces_is_read_without_loss(pieces):
     text = "recipe 1\n" + "".join(pieces)
@@ -62,7 +63,7 @@ def test_any_sequence_of_pieces_is_read_without_loss(pieces):
     assert "".join(result.tokens.all) == text
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(examples(1)))
 def test_corrupted_recipes_are_checked_and_shown_without_a_crash(seed):
     rng = random.Random(100 + seed)
     texts = list(TEXTS.values())

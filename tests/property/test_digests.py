@@ -17,10 +17,11 @@ from recipelang.spec import layout
 from recipelang.spec.canonical import behaviour_digest, digest, spec_digest, spec_form, to_json
 from recipelang.spec.document import read_document, recipe_text
 from recipelang.syntax.fmt import format
+from tests.property.examples import examples
 from tests.property.test_claims_written_out import BEFORE, Writer
 from tests.reading import SOUND, TEXTS, checked, recipe_of, sound
 
-FEW = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=examples(20), suppress_health_check=[HealthCheck.too_slow])
 
 #: a recipe with holes: in each stands one of several ways to write the same
 RECIPE = """@header
@@ -225,7 +226,7 @@ def test_no_two_different_recipes_share_a_digest():
     assert len({digests(text)[0] for text in texts}) == len(texts)
 
 
-@settings(FEW, max_examples=20)
+@settings(FEW, max_examples=examples(8))
 @given(
     st.fractions(min_value=0, max_value=1, max_denominator=10**6),
     st.fractions(min_value=0, max_value=1, max_denominator=10**6),
@@ -308,12 +309,12 @@ def test_recipe_survives_its_json(hole, way):
 @pytest.mark.parametrize("seed", range(2))
 def test_claims_of_any_form_survive_their_json(seed):
     writer, tried = Writer(seed), 0
-    for _ in range(8):
+    for _ in range(examples(3)):
         text = sound(add=BEFORE + "".join(f"expect {writer.claim()}\n" for _ in range(2)))
         if "E030" not in {d.code for d in checked(text).diagnostics}:
             back_and_forth(text)
             tried += 1
-    assert tried > 4
+    assert tried > examples(1)
 
 
 STRANGE = {
@@ -348,7 +349,7 @@ DOCUMENT = json.dumps(spec_form(recipe_of(SOUND), {}))
 LEAVES = [m.span() for m in re.finditer(r'"[^"]*"|null|true|\{|\}|\[|\]', DOCUMENT)]
 
 
-@settings(FEW, max_examples=120)
+@settings(FEW, max_examples=examples(40))
 @given(
     st.sampled_from(LEAVES),
     st.one_of(

@@ -10,12 +10,13 @@ from recipelang.schedules.stepwise import at
 from recipelang.source import Diagnostics
 from recipelang.values.composite import Schedule, ShapeSegment
 from recipelang.values.quantities import Time, round_half_up
+from tests.property.examples import examples
 
 percents = st.integers(0, 1000).map(lambda n: Fraction(n, 1000))
 spans = st.fractions(min_value=0, max_value=20, max_denominator=12)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(60))
 @given(st.sampled_from(["linear", "cubic", "cosine"]), percents, percents, spans, spans, spans, st.integers(1, 400))
 def test_events_of_a_window(shape, a, b, begin, length, every, per_epoch):
     every, length = every + Fraction(1, 12), length + Fraction(1, 12)
@@ -35,7 +36,7 @@ def test_events_of_a_window(shape, a, b, begin, length, every, per_epoch):
     assert values == sorted(values, reverse=a > b)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(40))
 @given(
     st.integers(1, 300),
     st.fractions(min_value=Fraction(1, 8), max_value=5, max_denominator=8),

@@ -10,6 +10,7 @@ from recipelang.source import Diagnostics, Source
 from recipelang.spec.evaluate import Evaluator
 from recipelang.syntax import parse
 from recipelang.values.quantities import Quantity, round_half_up, show_fraction
+from tests.property.examples import examples
 
 OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
 
@@ -42,27 +43,27 @@ def evaluated(text: str) -> object:
     return value
 
 
-@settings(max_examples=250)
+@settings(max_examples=examples(80))
 @given(expressions)
 def test_arithmetic_is_exact(pair):
     text, expected = pair
     assert evaluated(text) == Quantity(expected)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(50))
 @given(expressions)
 def test_a_printed_number_reads_back_as_itself(pair):
     value = Quantity(pair[1])
     assert evaluated(show(value)) == value
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(60))
 @given(st.fractions(max_denominator=10**6))
 def test_fractions_are_written_exactly(value):
     assert Fraction(show_fraction(value)) == value
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(60))
 @given(st.fractions(max_denominator=1000))
 def test_rounding_is_to_the_nearest_and_half_goes_up(value):
     step = round_half_up(value)

@@ -32,7 +32,7 @@ SAMPLES = {
 }
 RECIPES = {**LIBRARY_TEXTS, **SAMPLES, "sound": SOUND}
 #: words of a recipe that are tried
-MOST = int(os.environ.get("RECIPELANG_WORDS", "16"))
+MOST = int(os.environ.get("RECIPELANG_WORDS", "8"))
 #: how much wider than the word an error may be: the path or call that the word is part of
 WIDER = 30
 
@@ -98,4 +98,4 @@ def test_a_misspelt_word_is_one_error_at_the_word_with_the_right_one_proposed(na
             wrong.append(f"line {line}: `{word.text}` as `{new}`: {said}")
         hits += hit
     assert wrong == []
-    assert hits >= 0.9 * len(tried)
+    assert len(tried) - hits <= max(1, len(tried) // 10)

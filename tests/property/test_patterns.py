@@ -2,9 +2,10 @@
 
 import numpy as np
 import torch
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from recipelang.pruning import patterns
+from tests.property.examples import examples
 
 
 @st.composite
@@ -24,6 +25,7 @@ def plain(score, live, zeros):
     return keep
 
 
+@settings(max_examples=examples(30))
 @given(cases(width=4), st.sampled_from([(1, 4), (2, 4), (3, 4), (1, 2)]))
 def test_n_of_m_keeps_n_of_every_m_neighbours(case, size):
     score, live = case
@@ -33,6 +35,7 @@ def test_n_of_m_keeps_n_of_every_m_neighbours(case, size):
         assert got.tolist() == plain(s, a, m - n).tolist()
 
 
+@settings(max_examples=examples(30))
 @given(cases(width=32))
 def test_large_groups_are_sorted_and_agree(case):
     score, live = case
@@ -41,6 +44,7 @@ def test_large_groups_are_sorted_and_agree(case):
         assert got.tolist() == plain(s, a, 24).tolist()
 
 
+@settings(max_examples=examples(30))
 @given(cases(), st.data())
 def test_rows_have_their_own_count(case, data):
     score, live = case
@@ -50,6 +54,7 @@ def test_rows_have_their_own_count(case, data):
         assert got.tolist() == plain(s, a, zeros).tolist()
 
 
+@settings(max_examples=examples(30))
 @given(cases(height=2, width=3), st.data())
 def test_blocks_go_as_a_whole_by_their_mean(case, data):
     score, live = case
@@ -64,6 +69,7 @@ def test_blocks_go_as_a_whole_by_their_mean(case, data):
     assert per_tile.any(1).tolist() == plain(means, alive, gone).tolist()
 
 
+@settings(max_examples=examples(30))
 @given(cases(), cases(), st.data())
 def test_one_ranking_over_several_tensors(first, second, data):
     sizes = [first[0].numel(), second[0].numel()]

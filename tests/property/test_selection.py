@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 from recipelang.pruning import selection
+from tests.property.examples import examples
 
 
 def smallest(scores, zeros, dead=None, seed=0):
@@ -38,7 +39,7 @@ def cases(draw):
     return scores, dead, draw(st.integers(0, total))
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(50))
 @given(cases())
 def test_small_sets_equal_a_sort(case):
     scores, dead, zeros = case
