@@ -178,7 +178,7 @@ def _show(where: str, done: Verified) -> None:
         for column in ("claim", "expected", "measured", "met", "who says so"):
             table.add_column(column, overflow="fold")
         for claim in done.claims:
-            met = {True: "yes", False: "no", None: "?"}[claim.met]
+            met = {True: "yes", False: "no", None: "not judged" if done.rehearsed else "?"}[claim.met]
             row = (claim.text, claim.expected, claim.measured, met, claim.by)
             table.add_row(*(Text(line_of(cell)) for cell in row))
         console.print()

@@ -23,13 +23,13 @@ def session(plan: Plan, around: Mapping[str, Any], device: str, position: Positi
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         stage=position.stage,
         step=position.step,
-        environment={**deciding(around, device), "stages": _attributes(plan)},
+        environment={**deciding(around, device), "stages": attributes(plan)},
         spec=plan.spec_digest,
         claims=told_claims(plan),
     )
 
 
-def _attributes(plan: Plan) -> dict[str, Any]:
+def attributes(plan: Plan) -> dict[str, Any]:
     """What a recipe may change without being another experiment, and what yet changes bits: rounding, dropout."""
     found = {}
     for stage in plan.stages:

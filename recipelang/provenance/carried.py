@@ -119,8 +119,13 @@ def _sources(source: Source) -> Mapping[str, str]:
             name = "stdin.recipe"
         else:
             name = names[posixpath.normpath(file.name.replace("\\", "/"))]
-        found["/".join(_safe(part) for part in name.split("/"))] = file.text
+        found[safe_name(name)] = file.text
     return found
+
+
+def safe_name(name: str) -> str:
+    """The path below `sources/` for a file of this name."""
+    return "/".join(_safe(part) for part in name.split("/"))
 
 
 def _safe(part: str) -> str:

@@ -49,6 +49,10 @@ class Verified:
         return all(c.outcome != "failed" for c in self.checks)
 
     @property
+    def rehearsed(self) -> bool:
+        return self.statement is not None and self.statement.predicate.get("rehearsal") is not None
+
+    @property
     def open(self) -> list[str]:
         """What was not checked, each in a few words."""
         return [*dict.fromkeys((*(c.what for c in self.checks if c.outcome == "not done"), *self.unchecked))]

@@ -50,6 +50,9 @@ def compiled(folder: Path, recipe: Recipe) -> Compiled:
     facts = read_model_facts(folder, recipe.model.task)
     if facts.fresh:
         raise fail("E140", f"the weights lack `{line_of(facts.fresh[0])}`", help=_HELP)
+    if facts.strangers:
+        message = f"the weights hold `{line_of(facts.strangers[0])}`, which this model does not have"
+        raise fail("E140", message, help=_HELP)
     targets: dict[tuple[str, str], tuple[str, ...]] = {}
     never: dict[str, None] = {}
     patterns: set[Pattern] = set()

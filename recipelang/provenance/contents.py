@@ -14,11 +14,15 @@ from typing import Any
 
 from recipelang import __version__
 from recipelang.engine.leavings import written_by_runs
+from recipelang.engine.position import Session, environments
 from recipelang.engine.records import read_plan, read_record
 from recipelang.engine.run_record import understood
-from recipelang.engine.statement import stamps
+from recipelang.engine.sessions import attributes, told_claims
+from recipelang.engine.statement import lock_digest, run_digest, stamps
+from recipelang.engine.variables import deciding
 from recipelang.plan.belongings import belongings
 from recipelang.plan.facts import model_digest
+from recipelang.plan.safetensors_header import INDEX, weight_files
 from recipelang.plan.types import FORMAT_VERSION, Plan
 from recipelang.provenance.carried import ORIGIN, PORTABLE, SOURCES, SPEC
 from recipelang.provenance.checks import Verified
@@ -28,11 +32,13 @@ from recipelang.provenance.replanned import difference
 from recipelang.provenance.safe_json import link, parse_object, read_bytes
 from recipelang.provenance.stamp import read_stamp
 from recipelang.provenance.statement import SIGNATURE, Statement, read_statement, statement_path
+from recipelang.provenance.typed import NotKept, check_typed, comes_to
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.spec.canonical import digest
 from recipelang.spec.check import Recipe
 from recipelang.storage.reading import read_bytes as read_whole, sha256
+from recipelang.syntax import MAX_BYTES
 from recipelang.tasks import task_of
 
 #: not named by a statement, and yet read by those who load a folder, wherever they lie
@@ -71,8 +77,7 @@ def verify_digests(folder: Path, done: Verified) -> Statement | None:
     done.run(1, "headers", lambda: _headers(folder, said))
     if (folder / "recipe" / "recipe.lock").exists() or said.digests.get("lock") is not None:
         done.run(1, "lock", lambda: _lock(folder, said))
-    if any(n.startswith(f"recipe/{SOURCES}/") for n in said.files):
-        done.unchecked.append("what was typed")
+    done.run(1, "sources", lambda: _sources(folder, said, done))
     _drawn(folder, said, done)
     if said.predicate.get("rehearsal") is not None:
         steps = said.predicate["rehearsal"]
@@ -98,7 +103,8 @@ def _files(folder: Path, said: Statement) -> str:
             notes = ["the statement names it, and no run writes such a file"]
             message = f"`{line_of(name)}` is not of this run"
             bad.append(fail("E136", message, notes=notes, help=_TAKE_AGAIN).diagnostics[0])
-    for name in ("config.json", "run.json", "recipe/plan.json", f"recipe/{PORTABLE}", f"recipe/{SPEC}"):
+    kept = ("plan.json", "effective.recipe", PORTABLE, SPEC, ORIGIN)
+    for name in ("config.json", "run.json", *(f"recipe/{n}" for n in kept)):
         if name not in said.files:
             bad.append(fail("E136", f"the statement does not name `{name}`", help=_CHANGED).diagnostics[0])
     if bad:
@@ -183,6 +189,40 @@ def _recipe(folder: Path, said: Statement) -> str:
     return f"evaluates to spec {spec.removeprefix('sha256:')[:8]}"
 
 
+def _sources(folder: Path, said: Statement, done: Verified) -> str:
+    """What was typed, and what `resume` reads, come to the experiment that the statement names."""
+    origin = parse_object(read_bytes(inside(folder, f"recipe/{ORIGIN}")), ORIGIN)
+    contents, spec = said.predicate["contents"], said.digests["spec"]
+    kept = evaluated(_text(folder, "recipe/effective.recipe"), "recipe/effective.recipe")
+    if comes_to(kept, origin, contents) != spec:
+        raise _other("`recipe/effective.recipe` belongs to another experiment")
+    start = f"recipe/{SOURCES}/"
+    texts = {n.removeprefix(start): _text(folder, n) for n in said.files if n.startswith(start)}
+    if not texts:
+        raise fail("E136", "the statement names no file of what was typed", help=_CHANGED)
+    starts = sessions_of(folder)
+    edited = bool(starts) and starts[0].spec != spec
+    try:
+        check_typed(texts, kept.name, origin, contents, starts[0].spec if edited else spec)
+    except NotKept as why:
+        done.unchecked.append(f"what was typed ({why})")
+        return "what `resume` reads comes to that spec"
+    except RecipeError:
+        if not edited:
+            raise
+        done.unchecked.append("what was typed (the run was resumed with other claims)")
+        return "what `resume` reads comes to that spec"
+    return f"{len(texts)} file{'s' * (len(texts) > 1)} as typed, which come to that spec"
+
+
+def _text(folder: Path, name: str) -> str:
+    return read_bytes(inside(folder, name), MAX_BYTES).decode("utf-8", "replace")
+
+
+def sessions_of(folder: Path) -> list[Session]:
+    return [Session.model_validate(s) for s in read_record(folder).get("sessions", [])]
+
+
 def recipe_of(folder: Path) -> Recipe:
     data = read_bytes(inside(folder, f"recipe/{PORTABLE}"))
     return evaluated(data.decode("utf-8", "replace"), f"recipe/{PORTABLE}")
@@ -263,12 +303,31 @@ def _record(folder: Path, said: Statement) -> str:
             raise _other(f"`run.json` and the plan differ in {field}")
     if any(record.get("digests", {}).get(k) != v for k, v in said.digests.items() if k not in ("lock", "event_log")):
         raise _other("`run.json` and the statement differ in their digests")
+    _starts(folder, said, plan)
     events = {n: d for n, d in p["files"].items() if n.startswith("tensorboard/")}
     if said.digests.get("event_log") != digest(events):
         raise _other("the digest of the curves in the statement does not match their files")
     if p["name"] != record.get("recipe"):
         raise _other("`run.json` and the statement name different recipes")
     return "agrees with the statement"
+
+
+def _starts(folder: Path, said: Statement, plan: Plan) -> None:
+    """The starts of the run that `run.json` lists end with the one that finished it, and give its digest."""
+    starts = sessions_of(folder)
+    if not starts:
+        raise _other("`run.json` does not list the starts of the run")
+    last = starts[-1]
+    if (last.spec, last.claims) != (said.digests["spec"], told_claims(plan)):
+        raise _other("the last start in `run.json` has another recipe or other claims")
+    try:
+        around = deciding(said.predicate["environment"], str(last.environment.get("device")))
+    except KeyError:
+        raise _other("the statement does not say in which environment the run ran") from None
+    if last.environment != {**around, "stages": attributes(plan)}:
+        raise _other("the last start in `run.json` and the statement differ in environment")
+    if run_digest(plan, lock_digest(folder), environments(starts)) != said.digests["run"]:
+        raise _other("the run digest is not that of the recipe and the starts in `run.json`")
 
 
 def _plain(value: Any) -> Any:
@@ -279,9 +338,16 @@ def _plain(value: Any) -> Any:
 
 
 def _headers(folder: Path, said: Statement) -> str:
-    names = [n for n in said.subjects if n.endswith(".safetensors")]
+    names = sorted(n for n in said.subjects if n.endswith(".safetensors"))
     if not names:
         raise fail("E137", "the statement names no weights")
+    loaded = weight_files(folder)
+    beside = sorted(
+        {*names, *(n for n in said.subjects if n == INDEX)} - {*loaded, *([INDEX] if len(loaded) > 1 else [])}
+    )
+    if beside or names != sorted(loaded):
+        odd = (beside or sorted(set(loaded) ^ set(names)))[0]
+        raise fail("E136", f"`{line_of(odd)}` is not part of the model's weights", help="move it elsewhere")
     wanted = stamps(plan_of(folder), folder, said.digests["run"])
     for name in names:
         stamp = read_stamp(inside(folder, name))

@@ -95,6 +95,8 @@ def judge_claims(
     if measured is not None:
         measured.metrics = {**measured.metrics, **here}
     done.claims = told_claims(recipe, said, measured, frozenset(here))
+    if said.predicate.get("rehearsal") is not None:
+        done.claims = [replace(told, met=None) for told in done.claims]
     if measured is None:
         return
     run = said.predicate["claims"]
@@ -103,6 +105,8 @@ def judge_claims(
         if run and [c.get("kind") for c in run] != [t.text.partition(" ")[0] for t in done.claims]:
             raise fail("E140", "the statement judges other claims than the recipe makes")
         rehearsed = said.predicate.get("rehearsal") is not None
+        if run and rehearsed:
+            raise fail("E140", "the statement judges claims of a rehearsal, which judges none")
         if not run and not rehearsed:
             raise fail("E140", "the statement judges none of the claims that the recipe makes")
         for was, told in zip(run, done.claims, strict=False):

@@ -20,7 +20,7 @@ from recipelang.schedules.stepwise import at
 from recipelang.source.markup import escape
 from recipelang.source.render import clean
 from recipelang.spec.claims import RATIO_METRICS, metric_text
-from recipelang.storage.reading import MAX_RECORD, Unreadable, read_text
+from recipelang.storage.reading import MAX_RECORD, Unreadable, Why, read_text
 
 NAME = "report.html"
 #: points of a planned curve in one stage
@@ -35,8 +35,10 @@ def text(folder: Path, plan: Plan) -> str:
     curves = read_curves(folder / "tensorboard")
     try:
         recipe = read_text(folder / "recipe" / "effective.recipe", MAX_RECORD, inside=folder)
-    except Unreadable:
-        recipe = ""
+    except Unreadable as error:
+        if error.why is not Why.MISSING:
+            raise error.coded("E137") from None
+        recipe = "# recipe/effective.recipe is missing"
     return p.page(
         clean(plan.name),
         p.heading(clean(plan.name), _below(record, plan)),

@@ -259,7 +259,98 @@ def no_card(out: Path) -> None:
     refit(out, lambda b: b["predicate"]["files"].pop("README.md"))
 
 
+def typed(name: str, old: str, new: str) -> Callable[[Path], None]:
+    """Other words in a text of the recipe."""
+
+    def forge(out: Path) -> None:
+        text = (out / "recipe" / name).read_text("utf-8")
+        assert old in text
+        (out / "recipe" / name).write_text(text.replace(old, new), "utf-8")
+        refit(out)
+
+    return forge
+
+
+def nothing_typed(out: Path) -> None:
+    shutil.rmtree(out / "recipe/sources")
+    refit(out, lambda b: b["predicate"]["files"].pop("recipe/sources/tiny.recipe"))
+
+
+def no_effective(out: Path) -> None:
+    (out / "recipe/effective.recipe").unlink()
+    (out / "recipe/effective.recipe").mkdir()
+    refit(out, lambda b: b["predicate"]["files"].pop("recipe/effective.recipe"))
+
+
+def another_parameter(out: Path) -> None:
+    """In the two places that name them."""
+    rewrite(out / "recipe/origin.json", lambda b: b["parameters"].update(target="99%"))
+    refit(out, lambda b: b["predicate"]["parameters"].update(target="99%"))
+
+
+def started(change: Callable[[dict], object]) -> Callable[[Path], None]:
+    def forge(out: Path) -> None:
+        rewrite(out / "run.json", change)
+        refit(out)
+
+    return forge
+
+
+def another_digest(out: Path) -> None:
+    """Of the run, wherever it is named but in the weights."""
+    rewrite(out / "run.json", lambda b: b["digests"].update(run="sha256:" + "0" * 64))
+    refit(out, lambda b: b["predicate"]["digests"].update(run="sha256:" + "0" * 64))
+
+
+def other_threads(out: Path) -> None:
+    rewrite(out / "run.json", lambda b: b["environment"].update(threads=64))
+    refit(out, lambda b: b["predicate"]["environment"].update(threads=64))
+
+
+def listed_weights(name: str) -> Callable[[Path], None]:
+    def forge(out: Path) -> None:
+        shutil.copy(out / "model.safetensors", out / name)
+        refit(out, lambda b: b["subject"].append({"name": name, "digest": {"sha256": ""}}))
+
+    return forge
+
+
+def one_tensor_more(out: Path) -> None:
+    path = out / "model.safetensors"
+    with safe_open(path, "np") as file:
+        tensors = {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118
+        stamp = file.metadata()
+    save_file({**tensors, "extra.weight": np.ones((2, 2), np.float32)}, path, stamp)
+    refit(out)
+
+
+def judged_rehearsal(out: Path) -> None:
+    refit(out, lambda b: b["predicate"].update(rehearsal=1))
+    rewrite(out / "run.json", lambda b: b.update(rehearsal=1))
+    rewrite(out / "recipe/plan.json", lambda b: b.update(rehearsal=1))
+    refit(out)
+
+
 FORGED = {
+    "another word typed": (typed("sources/tiny.recipe", "batch = 8", "batch = 4"), "E138"),
+    "no recipe typed": (typed("sources/tiny.recipe", "recipe 1", "recipe one"), "E138"),
+    "another name typed": (typed("sources/tiny.recipe", '"tiny"', '"huge"'), "E138"),
+    "another word for resume": (typed("effective.recipe", "batch = 8", "batch = 4"), "E138"),
+    "nothing typed": (nothing_typed, "E136"),
+    "nothing for resume": (no_effective, "E136"),
+    "another parameter": (another_parameter, "E138"),
+    "no start": (started(lambda b: b.update(sessions=[])), "E138"),
+    "a start with other claims": (started(lambda b: b["sessions"][0].update(claims=[])), "E138"),
+    "a start in another environment": (started(lambda b: b["sessions"][0]["environment"].update(threads="64")), "E138"),
+    "one start more": (
+        started(lambda b: b["sessions"].insert(0, {**b["sessions"][0], "environment": {}, "step": 1})),
+        "E138",
+    ),
+    "another run digest": (another_digest, "E138"),
+    "other threads": (other_threads, "E138"),
+    "a shard that is listed": (listed_weights("model-00001-of-00002.safetensors"), "E136"),
+    "one tensor more": (one_tensor_more, "E140"),
+    "judged, and called a rehearsal": (judged_rehearsal, "E140"),
     "pickle that is listed": (listed("pytorch_model.bin"), "E136"),
     "code that is listed": (listed("modeling_tiny.py"), "E136"),
     "checkpoint that is listed": (listed("checkpoints/x.pt"), "E136"),
@@ -392,3 +483,5 @@ def test_a_rehearsal_is_called_one(here: Path):  # noqa: F811
     ended = command("verify", "short")
     assert ended.code == 0
     assert "a rehearsal" in ended.out.replace("\n", " ")
+    claims = [line for line in ended.out.splitlines() if line.startswith(("expect ", "prefer "))]
+    assert len(claims) == 3 and all("not judged" in line for line in claims)
