@@ -212,7 +212,7 @@ def _sources(folder: Path, said: Statement, done: Verified) -> str:
             raise
         done.unchecked.append("what was typed (the run was resumed with other claims)")
         return "what `resume` reads comes to that spec"
-    return f"{len(texts)} file{'s' * (len(texts) > 1)} as typed, which come to that spec"
+    return "what was typed and what `resume` reads come to that spec"
 
 
 def _text(folder: Path, name: str) -> str:
