@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping
 from itertools import islice, permutations
 from typing import Any
 
+from recipelang.kinds.text import show
 from recipelang.provenance.carried import safe_name
 from recipelang.provenance.recheck import canonical, digest_of_text
 from recipelang.source import Diagnostics, RecipeError, Source, fail
 from recipelang.spec.check import Checked, Recipe, check
 from recipelang.spec.params import Given
 from recipelang.spec.references import references
-from recipelang.spec.show import show
 from recipelang.syntax import parse, tree as t
 from recipelang.values.composite import Poison
 
