@@ -36,6 +36,8 @@ class Binder:
     #: which blocks there are, and what the whole file is called
     table: Mapping[str, Mapping[str, type[Spec]]] = field(default_factory=lambda: BLOCKS)
     whole: str = "a recipe"
+    #: parameters that are one of some names, and the names that an attribute takes: judged once
+    _options_judged: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)
 
     def attributes(self, statements: Iterable[t.Statement], known: Container[str]) -> dict[str, t.Attribute]:
         """Attributes by name; a second one of the same name is an error that shows both."""
@@ -168,9 +170,11 @@ class Binder:
         defined = evaluator.definitions.get(attribute.value.text) if isinstance(attribute.value, t.Path) else None
         if defined is None or not kind.symbols:
             return
+        if (defined.name, kind.symbols) in self._options_judged:
+            return  # the findings would be the same, at the same places
+        self._options_judged.add((defined.name, kind.symbols))
         for name, span in zip(defined.symbols or (), defined.places, strict=False):
-            mismatch = kind.unknown(Symbol(name))
-            if name not in kind.symbols and mismatch.code == "E022":
+            if name not in kind.symbols and (mismatch := kind.unknown(Symbol(name))).code == "E022":
                 evaluator.mismatch(mismatch, span)
 
     def _look_over(self, attribute: t.Attribute, spec: type[Spec], evaluator: Evaluator) -> None:

@@ -111,6 +111,7 @@ def check_claims(recipe: Outline, diagnostics: Diagnostics) -> None:
             help = (f"`{claim.kind}` takes a comparison, as in `{claim.kind} dev.f1 >= 85%`",)
             diagnostics.add(Diagnostic("E024", "a claim must be true or false", at, help=help))
         _visit_logic(claim.condition, evaluator)
+    recipe.evaluator.count_no_more()  # the last that is checked of a recipe
 
 
 def selectors(recipe: Recipe) -> list[tuple[sel.Selector, Span]]:
@@ -128,8 +129,10 @@ def selectors(recipe: Recipe) -> list[tuple[sel.Selector, Span]]:
         return _call(recipe, Diagnostics(), node, note)
 
     for claim in recipe.claims:
-        quiet = Evaluator(recipe.source, Diagnostics(), recipe.evaluator.definitions, measured=collect)
-        _visit(claim.condition, quiet)
+        quiet = recipe.evaluator.apart(Diagnostics(), collect)
+        for node in t.inside(claim.condition):  # every call, whatever `and`, `or` and `if` decide
+            if isinstance(node, t.Call):
+                quiet.value(node)
     return found
 
 
@@ -158,7 +161,7 @@ def _judge(recipe: Recipe, claim: Claim, measured: Measured) -> Verdict:
         return _call(recipe, diagnostics, node, function)
 
     base = recipe.evaluator
-    evaluator = Evaluator(recipe.source, diagnostics, base.definitions, measured=look_up, _values=base._values)
+    evaluator = base.apart(diagnostics, look_up)
     value = evaluator.value(claim.condition)
     expected, found = _sides(claim.condition, evaluator)
     if isinstance(value, Poison):
@@ -283,7 +286,7 @@ def _call(
     name = node.function.text
     at = Label(recipe.source, node.function.span)
     if name in ("layers", "block"):
-        value = Evaluator(recipe.source, diagnostics, recipe.evaluator.definitions).value(node)
+        value = recipe.evaluator.apart(diagnostics).value(node)
         if name == "layers" or isinstance(value, Poison):
             return value
         try:
@@ -306,7 +309,7 @@ def _call(
         diagnostics.add(Diagnostic("E024", f"`{name}` takes one selector", at, help=(f"write `{name}(@linear)`",)))
         return POISON
     argument = node.arguments[0].value
-    evaluator = Evaluator(recipe.source, diagnostics, recipe.evaluator.definitions)
+    evaluator = recipe.evaluator.apart(diagnostics)
     value = evaluator.value(argument)
     if isinstance(value, Poison):
         return POISON
@@ -328,7 +331,9 @@ def _visit_logic(expr: t.Expr, evaluator: Evaluator) -> None:
         match stack.pop():
             case t.Binary(operator="and" | "or") as node:
                 for side in (node.left, node.right):
-                    evaluator.value(side)
+                    # the left of a chain is one itself: its own sides are evaluated, each once
+                    if side is node.right or not (isinstance(side, t.Binary) and side.operator in ("and", "or")):
+                        evaluator.value(side)
                     stack.append(side)
             case t.Unary(operator="not") as node:
                 stack.append(node.operand)
@@ -336,17 +341,3 @@ def _visit_logic(expr: t.Expr, evaluator: Evaluator) -> None:
                 for side in (node.condition, node.then, node.other):
                     evaluator.value(side)
                     stack.append(side)
-
-
-def _visit(expr: t.Expr, evaluator: Evaluator) -> None:
-    """Evaluate every part, so that every call is seen whatever `and`, `or` and `if` decide."""
-    evaluator.value(expr)
-    match expr:
-        case t.Binary():
-            _visit(expr.left, evaluator)
-            _visit(expr.right, evaluator)
-        case t.Unary():
-            _visit(expr.operand, evaluator)
-        case t.If():
-            for part in (expr.condition, expr.then, expr.other):
-                _visit(part, evaluator)

@@ -33,6 +33,8 @@ from recipelang.values.composite import (
 )
 
 MAX_PARTS = 20_000
+#: of parts of values that are used by name, each time anew: what is made of a value takes time for every part of it
+MAX_USED = 100_000
 MAX_CHAIN = 64
 #: of expressions inside each other, definitions included; far below what Python's own stack holds
 MAX_DEPTH = 160
@@ -72,6 +74,7 @@ class Evaluator:
     _below: list[int] = field(default_factory=list)  # the longest chain met so far under each active definition
     _depth: list[int] = field(default_factory=lambda: [0])
     _sizes: dict[int, tuple[object, int, int, bool]] = field(default_factory=dict)
+    _used: list[float] = field(default_factory=lambda: [0])
 
     def within(self, locals: Mapping[str, object]) -> Evaluator:
         """The same definitions, seen from a stage."""
@@ -88,12 +91,17 @@ class Evaluator:
             self._below,
             self._depth,
             self._sizes,
+            self._used,
         )
 
     def claims(self, measured: Callable[[t.Path | t.Call], object]) -> Evaluator:
         """The same definitions, with measured names, as claims see them."""
+        return self.apart(self.diagnostics, measured)
+
+    def apart(self, diagnostics: Diagnostics, measured: Callable[[t.Path | t.Call], object] | None = None) -> Evaluator:
+        """The same definitions and what they came to, with findings of its own, outside any stage."""
         inner = self.within({})
-        inner.measured = measured
+        inner.diagnostics, inner.measured = diagnostics, measured
         return inner
 
     def definition_value(self, name: str) -> object:
@@ -292,7 +300,23 @@ class Evaluator:
             self._compute(definition)
         if self._below:
             self._below[-1] = max(self._below[-1], self._chains.get(name, 0))
-        return self._values[name]
+        return self._counted(self._values[name], span)
+
+    def _counted(self, value: object, span: Span) -> object:
+        """The value, unless too much has been used by name: said once, the rest is silent."""
+        before = self._used[0]
+        # a text is copied, not walked over
+        self._used[0] += len(value) // 256 if isinstance(value, str) else self._size(value) - 1
+        if self._used[0] <= MAX_USED:
+            return value
+        if before > MAX_USED:
+            return POISON
+        message = f"values used by name have more than {MAX_USED:,} parts in all"
+        return self.error("E043", message, span, help="a value counts each time it is used: use large ones less often")
+
+    def count_no_more(self) -> None:
+        """What was checked within its limit may be evaluated again."""
+        self._used[0] = float("-inf")
 
     def _circle(self, definition: Definition) -> Poison:
         name = definition.name

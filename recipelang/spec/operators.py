@@ -232,7 +232,7 @@ def not_one_of(ev: Evaluator, tree: t.Path, other_tree: t.Expr, other: object) -
         return ev.unknown(tree)
     near = closest(tree.text, known, ev.definitions)
     fixes = instead(tree.text, near, tree.span, (*known, *ev.definitions))
-    help = f"did you mean `{near}`?" if near else f"it is one of {', '.join(f'`{n}`' for n in known)}"
+    help = f"did you mean `{near}`?" if near else f"it is one of {', '.join(f'`{n}`' for n in known[:12])}"
     return ev.error("E022", f"unknown name `{tree.text}`", tree.span, help=help, fixes=fixes)
 
 

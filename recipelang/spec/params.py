@@ -37,11 +37,11 @@ class _Listed(Kind):
     name = "one_of"
 
     def __init__(self, values: tuple[object, ...], symbols: tuple[str, ...]) -> None:
-        self.values, self.symbols = values, symbols
+        self.values, self.symbols, self.known = values, symbols, frozenset(values)
 
     def _read(self, value: object) -> object:
-        if value not in self.values:
-            mismatch = wrong(value, f"one of {', '.join(f'`{show(v)}`' for v in self.values)}")
+        if value not in self.known:
+            mismatch = wrong(value, f"one of {', '.join(f'`{show(v)}`' for v in self.values[:12])}")
             mismatch.known = self.symbols
             raise mismatch
         return value
@@ -105,6 +105,7 @@ class Params:
         self.given = dict(given)
         self.declared: list[Param] = []
         self.missing: list[str] = []
+        self._bounds: dict[int, object] = {}
 
     def declare(self, node: t.Param) -> None:
         name = node.name
@@ -128,7 +129,7 @@ class Params:
 
         symbols = kind.symbols if kind is not None and type_name == "one_of" else None
         self.evaluator.definitions[name] = Definition(
-            name, "param", compute, node.name_span, symbols=symbols, places=_places(node.type, symbols or ())
+            name, "param", compute, node.name_span, symbols=symbols, places=_places(node.type, frozenset(symbols or ()))
         )
 
     def _place(self, span: Span) -> str:
@@ -145,7 +146,7 @@ class Params:
         return node.fixed is not None
 
     def check_unknown(self, lets: frozenset[str]) -> None:
-        names = [p.name for p in self.declared]
+        names = {p.name: None for p in self.declared}
         for name, given in self.given.items():
             if name in names:
                 continue
@@ -200,7 +201,6 @@ class Params:
         values = [self.evaluator.within({}).value(a.value) for a in node.arguments]
         values = [v for v in values if not isinstance(v, Poison)]
         symbols = tuple(v.name for v in values if isinstance(v, Symbol))
-
         return _Listed(tuple(values), symbols)
 
     def _from_outside(self, node: t.Param, kind: Kind, given: Given) -> object:
@@ -310,11 +310,9 @@ class Params:
         if inner == "one_of" and isinstance(node.type, t.Call):
             exprs += [a.value for a in node.type.arguments]
         values = [self.evaluator.within({}).value(e) for e in exprs]
+        allowed_kind = self._kind(base.type, base.default or base.within) or kind
         return not any(
-            isinstance(
-                self._typed(base, self._kind(base.type, base.default or base.within) or kind, value, self.source, expr),
-                Poison,
-            )
+            isinstance(self._typed(base, allowed_kind, value, self.source, expr), Poison)
             for value, expr in zip(values, exprs, strict=True)
         )
 
@@ -323,14 +321,22 @@ class Params:
 
     def _inside(self, node: t.Param, value: object) -> bool:
         assert node.within is not None
-        bounds = self.evaluator.within({}).value(node.within)
+        if id(node) not in self._bounds:
+            self._bounds[id(node)] = self._allowed_values(node)
+        bounds = self._bounds[id(node)]
         if isinstance(bounds, Between) and isinstance(value, q.Numeric):
             return q.compare(bounds.low, value) <= 0 <= q.compare(bounds.high, value)  # type: ignore[arg-type]
+        return not isinstance(bounds, frozenset) or value in bounds
+
+    def _allowed_values(self, node: t.Param) -> object:
+        """What `in` names: a range, or a set. Once for a declaration, however many values it is asked about."""
+        assert node.within is not None
+        bounds = self.evaluator.within({}).value(node.within)
         if not isinstance(bounds, tuple):
-            return True
+            return bounds
         # `block(1, 4)` and `unstructured` in a list are names until the type reads them
         kind = self._kind(node.type, node.default or node.within)
-        return value in (bounds if kind is None else map(kind.read, bounds))
+        return frozenset(bounds if kind is None else map(kind.read, bounds))
 
 
 def _from(folder: str, text: str, kind: Kind) -> str:
@@ -342,7 +348,7 @@ def _from(folder: str, text: str, kind: Kind) -> str:
     return os.path.abspath(os.path.join(folder, os.path.expanduser(text)))
 
 
-def _places(type: t.Expr, symbols: tuple[str, ...]) -> tuple[Span, ...]:
+def _places(type: t.Expr, symbols: frozenset[str]) -> tuple[Span, ...]:
     """Where the names of a `one_of` stand."""
     values = [argument.value for argument in type.arguments] if isinstance(type, t.Call) else []
     return tuple(value.span for value in values if isinstance(value, t.Path) and value.text in symbols)

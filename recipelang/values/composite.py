@@ -90,7 +90,7 @@ class Applied:
     function_span: Span
 
     def __hash__(self) -> int:
-        return hash((self.function, len(self.arguments)))
+        return hash((self.function, self.function_span))
 
 
 @dataclass(frozen=True)

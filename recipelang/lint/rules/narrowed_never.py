@@ -9,7 +9,6 @@ from recipelang.kinds.tensors import as_selector
 from recipelang.lint.subject import Finding, Subject
 from recipelang.lint.walk import attribute
 from recipelang.source import Diagnostics, Span
-from recipelang.spec.evaluate import Evaluator
 from recipelang.syntax import tree as t
 from recipelang.values import selector as sel
 from recipelang.values.composite import Poison
@@ -58,7 +57,7 @@ def _lost(it: Subject, path: str, found: t.Attribute) -> Span | None:
 
 
 def _parts(it: Subject, expr: t.Expr) -> set[str]:
-    quiet = Evaluator(it.source, Diagnostics(), it.recipe.evaluator.definitions)
+    quiet = it.recipe.evaluator.apart(Diagnostics())
     value = quiet.value(expr)
     if isinstance(value, Poison) or value is None:
         return set()
