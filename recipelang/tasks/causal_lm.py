@@ -18,7 +18,7 @@ import numpy as np
 from recipelang.source import fail
 from recipelang.tasks import hub, meaning, reading, records
 from recipelang.tasks.meaning import Meaning
-from recipelang.tasks.records import Table
+from recipelang.tasks.records import Table, opener
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -110,21 +110,16 @@ def decide(splits: Mapping[str, Table | list[str]], wanted: Meaning) -> Meaning:
     return wanted.model_copy(update={"columns": {"text": column}, "unused": meaning.unused(tables, [column])})
 
 
-def open_split(
-    reference: str,
-    split: str,
-    columns: Mapping[str, str] | None = None,
-    config: str | None = None,
-    decided: Meaning | None = None,
-) -> tuple[str, ...]:
-    """The texts of a data set: a file, or `hf://owner/name`. Empty ones are left out."""
-    found = read(reference, split, None if decided else columns, config)
-    decided = decided or decide({split: found}, Meaning(columns=dict(columns or {})))
+def _examples(found: Table | list[str], decided: Meaning, named: Mapping[str, str], reference: str) -> tuple[str, ...]:
+    """Texts that hold something."""
     texts = _texts(found, decided.columns.get("text", "text")) if isinstance(found, Table) else found
     kept = tuple(t for t in texts if t.strip())
     if not kept:
         raise fail("E074", f"`{reference.rsplit('/', 1)[-1]}` holds no text", help=_FORMATS)
     return kept
+
+
+open_split = opener(read, decide, _examples)
 
 
 def _read_file(path: Path, column: str | None) -> Table | list[str]:

@@ -22,7 +22,7 @@ from recipelang.source import RecipeError, fail
 from recipelang.tasks import encoding, meaning
 from recipelang.tasks.encoding import Reader, Rows
 from recipelang.tasks.meaning import Answers, Meaning, written
-from recipelang.tasks.records import Table, read_table, sound_text
+from recipelang.tasks.records import Table, opener, read_table, sound_text
 
 if TYPE_CHECKING:
     from recipelang.tasks import Counting
@@ -161,31 +161,22 @@ def _names(way: Answers, texts: Sequence[str], keys: Sequence[str]) -> list[str]
             return [str(i + (way == "number")) for i in range(len(texts))]
 
 
-def open_split(
-    reference: str,
-    split: str,
-    columns: Mapping[str, str] | None = None,
-    config: str | None = None,
-    decided: Meaning | None = None,
-) -> tuple[Example, ...]:
-    table = read(reference, split, columns, config)
-    if decided is None or not decided.tells("question", "choices", "answer"):
-        decided = decide({split: table}, Meaning(columns=dict(columns or {})))
-    named, there = dict(columns or {}), table.columns()
-    usual = {"question": QUESTION, "context": CONTEXT, "answer": ANSWER}
-    for field, column in decided.columns.items():
-        if field == "choices" and (numbered := _numbered(column, there)):
-            _without_gaps(table, numbered)
-            continue
-        if column not in there:
-            if field == "answer" and "answer" not in named:
-                _labels_apart(Path(reference))
-            known = usual.get(field, ("choices", "option1", "ending0"))
-            table.lacks(column, field, () if field in named else known)
+def _examples(table: Table, decided: Meaning, named: Mapping[str, str], reference: str) -> tuple[Example, ...]:
+    columns = dict(decided.columns)
+    if numbered := _numbered(columns["choices"], table.columns()):
+        _without_gaps(table, numbered)
+        del columns["choices"]
+    if columns["answer"] not in table.columns():
+        _labels_apart(Path(reference))
+    choices = ("choices", "option1", "ending0")
+    table.needs(columns, named, {"question": QUESTION, "context": CONTEXT, "choices": choices, "answer": ANSWER})
     rows = meaning.without(table, decided.columns["answer"], decided.unlabelled)
     if not rows:
         raise fail("E074", f"no question of `{table.name}` has an answer", help="name another split")
     return tuple(_example(table, i, decided) for i in rows)
+
+
+open_split = opener(read, decide, _examples, ("question", "choices", "answer"))
 
 
 def _labels_apart(path: Path) -> None:

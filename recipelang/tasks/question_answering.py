@@ -20,10 +20,11 @@ import numpy as np
 
 from recipelang.source import fail
 from recipelang.tasks import squad_scores
-from recipelang.tasks.answers import LONGEST, N_BEST, answers
+from recipelang.tasks.answers import answers
 from recipelang.tasks.hub import hub_rows
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.reading import load_tokenizer
+from recipelang.tasks.records import opener
 from recipelang.tasks.squad_format import FIELDS, Example, Examples, overlap, read_file, read_records
 
 if TYPE_CHECKING:
@@ -127,19 +128,15 @@ def decide(splits: Mapping[str, Examples], wanted: Meaning) -> Meaning:
     )
 
 
-def open_split(
-    reference: str,
-    split: str,
-    columns: Mapping[str, str] | None = None,
-    config: str | None = None,
-    decided: Meaning | None = None,
-) -> Examples:
-    examples = read(reference, split, columns, config)
+def _examples(examples: Examples, decided: Meaning, named: Mapping[str, str], reference: str) -> Examples:
     if not examples.marked and not any(e.answers for e in examples):
         name = reference.rsplit("/", 1)[-1]
         help = "name a split that holds answers; SQuAD 2 marks unanswerable questions with `is_impossible`"
         raise fail("E074", f"no question of `{name}` has an answer", help=help)
     return examples
+
+
+open_split = opener(read, decide, _examples)
 
 
 def featurize(
@@ -263,16 +260,3 @@ def measure(
         return squad_scores.version_1({id: answer.text for id, answer in found.items()}, examples)
     said = {id: "" if answer.null - answer.score > threshold else answer.text for id, answer in found.items()}
     return squad_scores.version_2(said, examples)
-
-
-def decode(
-    features: Features,
-    examples: Sequence[Example],
-    start_logits: np.ndarray,
-    end_logits: np.ndarray,
-    n_best: int = N_BEST,
-    max_answer_length: int = LONGEST,
-) -> dict[str, str]:
-    """The text that answers every example; there always is one."""
-    found = answers(features, examples, start_logits, end_logits, n_best, max_answer_length)
-    return {id: answer.text for id, answer in found.items()}

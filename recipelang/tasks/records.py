@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from recipelang.source import fail
 from recipelang.source.suggest import closest
 from recipelang.storage.strict_json import parse_json
 from recipelang.tasks import hub, reading
+from recipelang.tasks.meaning import Meaning
+
+R = TypeVar("R")  # what a task reads of a split
+E = TypeVar("E")  # its examples
 
 ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".txt", ".parquet")
 _FORMATS = "records are a JSON list, lines of `.jsonl`, rows of a `.csv` or `.tsv` file with a header, or parquet"
@@ -65,6 +69,39 @@ class Table:
     def text(self, row: int, column: str) -> str:
         """A cell that must hold text. E075."""
         return sound_text(self.rows[row].get(column), f"`{column}` of record {row}", self.name)
+
+    def needs(self, columns: Mapping[str, str], named: Mapping[str, str], usual: Mapping[str, Sequence[str]]) -> None:
+        """E074 where a field's column is not there. `named`: those that the recipe names; `usual`: names of the others."""
+        for asked, column in columns.items():
+            if column not in self.columns():
+                self.lacks(column, asked, () if asked in named else usual.get(asked, ()))
+
+
+def opener(
+    read: Callable[[str, str, Mapping[str, str] | None, str | None], R],
+    decide: Callable[[Mapping[str, R], Meaning], Meaning],
+    examples: Callable[[R, Meaning, Mapping[str, str], str], E],
+    needs: Sequence[str] = (),
+) -> Callable[..., E]:
+    """A task's `open_split`: what is read becomes examples, by what was decided over all splits, else over this one.
+
+    `examples` is given what was read, its meaning, the columns that the recipe names, and the reference. `needs` are
+    fields whose columns a meaning must tell: one that was read back from a file may not.
+    """
+
+    def open_split(
+        reference: str,
+        split: str,
+        columns: Mapping[str, str] | None = None,
+        config: str | None = None,
+        decided: Meaning | None = None,
+    ) -> E:
+        found, named = read(reference, split, columns, config), dict(columns or {})
+        if decided is None or not decided.tells(*needs):
+            decided = decide({split: found}, Meaning(columns=named))
+        return examples(found, decided, named, reference)
+
+    return open_split
 
 
 def sound_text(value: object, what: str, name: str) -> str:

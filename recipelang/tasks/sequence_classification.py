@@ -18,7 +18,7 @@ from recipelang.tasks import encoding, labels, meaning, scores
 from recipelang.tasks.encoding import Reader, Rows
 from recipelang.tasks.labels import Classes, label_text, make_classes, names_of
 from recipelang.tasks.meaning import Meaning, written
-from recipelang.tasks.records import Table, read_table
+from recipelang.tasks.records import Table, opener, read_table
 
 if TYPE_CHECKING:
     from recipelang.tasks import Counting
@@ -100,22 +100,10 @@ def _columns(tables: Sequence[Table], named: Mapping[str, str]) -> dict[str, str
     return {"text": text or "text", **({"pair": pair} if pair else {}), "label": label}
 
 
-def open_split(
-    reference: str,
-    split: str,
-    columns: Mapping[str, str] | None = None,
-    config: str | None = None,
-    decided: Meaning | None = None,
-) -> Examples:
-    table = read_table(reference, split, columns, config)
-    if decided is None or not decided.tells("text", "label"):
-        decided = decide({split: table}, Meaning(columns=dict(columns or {})))
+def _examples(table: Table, decided: Meaning, named: Mapping[str, str], reference: str) -> Examples:
     first, second, label = (decided.columns.get(field) for field in FIELDS)
     assert first is not None and label is not None
-    usual = {"text": (*SINGLE, *(a for a, _ in PAIRS)), "label": LABEL}
-    for field, column in decided.columns.items():
-        if column not in table.columns():
-            table.lacks(column, field, () if field in (columns or {}) else usual.get(field, ()))
+    table.needs(decided.columns, named, {"text": (*SINGLE, *(a for a, _ in PAIRS)), "label": LABEL})
     rows = meaning.without(table, label, decided.unlabelled)
     if not rows:
         raise fail("E074", f"no example of `{table.name}` has a label", help="name another split")
@@ -130,6 +118,9 @@ def open_split(
     )
     found.name, found.column, found.known = table.name, label, decided.classes or table.names(label)
     return found
+
+
+open_split = opener(read, decide, _examples, ("text", "label"))
 
 
 def label_names(examples: Examples) -> tuple[str, ...]:

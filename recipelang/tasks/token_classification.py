@@ -19,7 +19,7 @@ from recipelang.tasks import encoding, entities, labels, meaning
 from recipelang.tasks.encoding import Reader, Rows
 from recipelang.tasks.labels import Classes, label_text, make_classes, names_of
 from recipelang.tasks.meaning import Meaning, written
-from recipelang.tasks.records import Table, read_table, sound_text
+from recipelang.tasks.records import Table, opener, read_table, sound_text
 
 if TYPE_CHECKING:
     from recipelang.tasks import Counting
@@ -79,23 +79,15 @@ def _written(table: Table, column: str) -> set[str]:
     return found
 
 
-def open_split(
-    reference: str,
-    split: str,
-    columns: Mapping[str, str] | None = None,
-    config: str | None = None,
-    decided: Meaning | None = None,
-) -> Examples:
-    table = read_table(reference, split, columns, config)
-    if decided is None or not decided.tells("tokens", "tags"):
-        decided = decide({split: table}, Meaning(columns=dict(columns or {})))
+def _examples(table: Table, decided: Meaning, named: Mapping[str, str], reference: str) -> Examples:
     tokens, tags = (decided.columns[field] for field in FIELDS)
-    for field, column, usual in (("tokens", tokens, TOKENS), ("tags", tags, TAGS)):
-        if column not in table.columns():
-            table.lacks(column, field, () if field in (columns or {}) else usual)
+    table.needs({"tokens": tokens, "tags": tags}, named, {"tokens": TOKENS, "tags": TAGS})
     found = Examples(_example(table, i, tokens, tags, decided.classes) for i in range(len(table.rows)))
     found.name, found.column, found.known = table.name, tags, decided.classes or table.names(tags)
     return found
+
+
+open_split = opener(read, decide, _examples, FIELDS)
 
 
 def _example(table: Table, i: int, tokens: str, tags: str, classes: Sequence[str]) -> Example:
