@@ -189,7 +189,7 @@ _ANSWERS = {
 
 
 def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(clean(name[:40]) for name in names[:12])
+    shown = ", ".join(clean(name[:40]) or "(empty)" for name in names[:12])
     return shown + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 

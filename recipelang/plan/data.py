@@ -212,6 +212,7 @@ class ClassFacts:
     counts: dict[str, int]  # examples of each in the split that decides, by the model's names
     own: tuple[str, ...] = ()  # what the model calls them
     replaced: str | None = None  # a label for which the model's own head goes
+    listed: bool = False  # the data set or the recipe names them
     ordered: bool = False  # the data set, the recipe, or a trained head gives the order
 
 
@@ -262,7 +263,8 @@ def with_labels(
         if place is not None:
             counts[made.labels[place]] = counts.get(made.labels[place], 0) + n
     ordered = (keeps and not say_nothing(own)) or found["known"]
-    return ClassFacts(made, data, counts, own, strange if facts.has_head and not keeps else None, ordered)
+    replaced = strange if facts.has_head and not keeps else None
+    return ClassFacts(made, data, counts, own, replaced, listed=found["known"], ordered=ordered)
 
 
 def _folded(names: Sequence[str]) -> set[str]:
@@ -270,7 +272,7 @@ def _folded(names: Sequence[str]) -> set[str]:
 
 
 #: what features count of what is lost on the way from data to inputs
-_COUNTED = ("lost", "cut", "tokenless")
+_COUNTED = ("lost", "blank", "cut", "tokenless")
 
 
 @dataclass(frozen=True)
@@ -279,6 +281,7 @@ class _Size:
     items: int
     sequences: int
     lost: int = 0
+    blank: int = 0
     cut: int = 0
     tokenless: int = 0
 

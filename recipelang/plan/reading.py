@@ -9,12 +9,13 @@ from recipelang.plan.types import DataPlan
 from recipelang.source import Diagnostic, Diagnostics
 from recipelang.spec.blocks import METRICS, MORE_METRICS, EvaluateSpec
 from recipelang.spec.check import Recipe
-from recipelang.tasks.labels import fits, positive, say_nothing
+from recipelang.tasks.labels import fits, looks_missing, positive, say_nothing
 from recipelang.tasks.meaning import Meaning
 
 
 def judge(recipe: Recipe, meanings: Mapping[str, Meaning], classes: ClassFacts, found: Diagnostics) -> None:
-    """Of the classes: E150 for splits that write them in two ways, W147 for a head that goes, W149 for their order."""
+    """Of the classes: E150 for splits that write them in two ways, W147 for a head that goes, W149 for their order,
+    W153 for one that is none."""
     names = classes.facts.labels
     places = classes.own and names == classes.own and not any(n.isdecimal() for n in names)  # numbers would be places
     for label, meaning in meanings.items():
@@ -36,6 +37,17 @@ def judge(recipe: Recipe, meanings: Mapping[str, Meaning], classes: ClassFacts, 
             notes = (", ".join(f"{i} is `{n[:40]}`" for i, n in enumerate(names[:12])),)
             help = ("if the data use another order, write `classes = [...]` in `data`",)
             found.add(Diagnostic("W149", message, recipe.label(f"{block}.{numbers[0]}"), notes=notes, help=help))
+    missing = looks_missing(classes.data)
+    if missing is not None and not classes.listed:
+        message = f"the class `{missing[:40]}` looks like a missing value"
+        notes = (f"the classes are {_listed(classes.data)}",)
+        confirm = ", ".join(f'"{n[:40]}"' for n in classes.data[:6]) + (", ..." if len(classes.data) > 6 else "")
+        remedies = [f"if it is a class, list every class: `classes = [{confirm}]` in `data`"]
+        if recipe.model.task == "sequence_classification":
+            remedies.insert(0, f'to leave such examples out, write `unlabelled = ["{missing[:40]}"]` in `data`')
+        first = next(iter(meanings))
+        at = recipe.label(f"data.{first}" if first else "data")
+        found.add(Diagnostic("W153", message, at, notes=notes, help=tuple(remedies)))
     if classes.replaced is not None:
         message = "the model's own head is replaced by a new one"
         notes = (f"the head has no class `{classes.replaced[:40]}`, only {_listed(classes.own)}",)
@@ -90,7 +102,7 @@ def positive_class(asked: str | None, classes: ClassFacts) -> tuple[str | None, 
 
 
 def tell(recipe: Recipe, plan: DataPlan, found: Diagnostics) -> None:
-    """W145 for answers that no window holds, W152 for words without a token, W146 for labels that stand for none, W165 where the recipe's do not occur."""
+    """W145 for answers that no window holds, W152 for words without a token, W154 for blank texts, W146 for labels that stand for none, W165 where the recipe's do not occur."""
     block = f"data.{plan.label}" if plan.label else "data"
     for split, count in plan.lost.items():
         s, fit = ("", "fits") if count == 1 else ("s", "fit")
@@ -100,6 +112,11 @@ def tell(recipe: Recipe, plan: DataPlan, found: Diagnostics) -> None:
             notes = (*notes, "training leaves these questions out: they would teach that there is no answer")
         help = ("raise `max_length` or `stride`, or take the questions out",)
         found.add(Diagnostic("W145", message, recipe.label(f"{block}.{split}"), notes=notes, help=help))
+    for split, count in plan.blank.items():
+        message = f"{count:,} example{'s' * (count > 1)} of `{split}` {'have' if count > 1 else 'has'} a blank text"
+        notes = ("a model can learn only how often such examples have which answer",)
+        help = ("fill the text in, or take such examples out",)
+        found.add(Diagnostic("W154", message, recipe.label(f"{block}.{split}"), notes=notes, help=help))
     for split, count in plan.tokenless.items():
         message = f"{count:,} tagged word{'s' * (count > 1)} of `{split}` give{'s' * (count == 1)} no token"
         notes = ("the tokenizer drops every character of them, or they are empty",)

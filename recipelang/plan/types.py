@@ -85,6 +85,7 @@ class DataPlan(Frozen):
     items: dict[str, Count] = Field(default={}, description="split -> items a step draws from (features)")
     lost: dict[str, Some] = Field(default={}, description="split -> questions with an answer that no window holds")
     cut: dict[str, Some] = Field(default={}, description="split -> examples of which `max_length` cuts something off")
+    blank: dict[str, Some] = Field(default={}, description="split -> examples with a blank text")
     tokenless: dict[str, Some] = Field(default={}, description="split -> tagged words that give no token")
 
 

@@ -58,6 +58,7 @@ class Rows:
     words: np.ndarray | None = None  # [all] int32: the word that a token begins, -1: none. Every token has a label then
     names: tuple[str, ...] = ()  # of the classes
     limit: int = 0  # tokens that a batch is never wider than; 0: as wide as a multiple of 8
+    blank: int = 0  # examples with a text of nothing but white space
     cut: int = 0  # items of which `max_length` has cut something off
     tokenless: int = 0  # words with a label that the tokenizer makes no token of
 

@@ -20,14 +20,20 @@ from recipelang.tasks.records import Table
 _MOST = 1000  # a column of free text is not one of labels
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 _UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff]")  # of no width, and no part of any word
+_MISSING = {"null", "none", "na", "n/a", "#n/a", "<na>"}  # as tables of text write that there is nothing
 _NO_CONSENSUS = "-"  # of SNLI and MNLI: those who were asked did not agree
 
 
-def label_text(table: Table, column: str, value: object, record: int, classes: Sequence[str] = ()) -> str:
+def label_text(
+    table: Table, column: str, value: object, record: int, classes: Sequence[str] = (), *, left_out: bool = True
+) -> str:
     """E075 for what is no label, -1 among it: public test sets hold it. E149 for a measured value, in every format.
 
     `classes` are those of the recipe: names of numbers from 0; where one is a number itself, labels are what is written.
+    `left_out`: whether a recipe may leave out examples for their label.
     """
+    if classes and written(value) in classes:
+        return written(value)
     names = tuple(classes) or table.names(column)
     number = _number(value)
     if isinstance(number, float) and not number.is_integer():
@@ -55,11 +61,12 @@ def label_text(table: Table, column: str, value: object, record: int, classes: S
             "E075", f"record {record} of `{table.name}` has no single label", help=help, notes=[f"it is {shown}"]
         )
     help = f'name another split, or leave such examples out: `unlabelled = ["{written(value)[:40]}"]` in `data`'
+    if not left_out:
+        help = "give the word a tag, or take it out"
     notes = [f"`{column}` is {shown}"]
-    if number is not None and number < 0:
-        notes.append(
-            "in public test sets a negative number means no label: name a class by a word, or number it from 0"
-        )
+    if number is not None and written(value).startswith("-"):
+        notes.append("in public test sets a negative number means no label")
+        notes.append(f'if it is a class, list every class: `classes = ["{written(value)[:40]}", ...]` in `data`')
     raise fail("E075", f"record {record} of `{table.name}` has no label", help=help, notes=notes)
 
 
@@ -86,6 +93,8 @@ def _number(value: object) -> int | float | None:
     if isinstance(value, float):
         return value if math.isfinite(value) else -1
     text = value.strip()
+    if text.casefold() == "nan":  # as a number of JSON or parquet is read
+        return -1
     if text.isdecimal():
         return int(text) if len(text) < 300 else None
     if not _NUMBER.fullmatch(text):
@@ -162,6 +171,11 @@ def fits(label: str, names: Sequence[str]) -> int | None:
     if label.isdecimal() and int(label) < len(names) and not any(n.isdecimal() for n in names):
         return int(label)
     return None
+
+
+def looks_missing(names: Iterable[str]) -> str | None:
+    """A class that is likely none: what tables of text hold where there was no value."""
+    return next((name for name in names if fold(name) in _MISSING), None)
 
 
 def say_nothing(names: Sequence[str]) -> bool:

@@ -12,7 +12,7 @@ import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -44,6 +44,8 @@ ANSWER = ("answerKey", "answer", "label")
 
 #: of numbered columns that count from 1: what an answer `1` of a published set means where the data leave it open
 _NUMBERED = ("option",)
+#: what published sets without answers hold instead
+_NO_ANSWER = ("", "-1", "null", "nan", "?")
 #: SWAG's: a question is one sentence, and the beginning of a second one that every choice ends
 _BEFORE = {"sent1": "sent2"}
 #: as the authors of SuperGLUE ask
@@ -167,7 +169,7 @@ def _examples(table: Table, decided: Meaning, named: Mapping[str, str], referenc
         _without_gaps(table, numbered)
         del columns["choices"]
     if columns["answer"] not in table.columns():
-        _labels_apart(Path(reference))
+        _labels_apart(Path(reference), named.get("answer", "label"))
     choices = ("choices", "option1", "ending0")
     table.needs(columns, named, {"question": QUESTION, "context": CONTEXT, "choices": choices, "answer": ANSWER})
     rows = meaning.without(table, decided.columns["answer"], decided.unlabelled)
@@ -179,11 +181,11 @@ def _examples(table: Table, decided: Meaning, named: Mapping[str, str], referenc
 open_split = opener(read, decide, _examples, ("question", "choices", "answer"))
 
 
-def _labels_apart(path: Path) -> None:
+def _labels_apart(path: Path, column: str) -> None:
     """E074 for PIQA's own files, whose labels lie beside: what is read has one digest, and is one file."""
     beside = path.with_name(f"{path.stem}-labels.lst")
     if beside.is_file():
-        help = f"write each line of `{beside.name}` into its record as `label`"
+        help = f"write each line of `{beside.name}` into its record as `{column}`"
         raise fail("E074", f"the answers of `{path.name}` are in another file", help=help)
 
 
@@ -248,9 +250,11 @@ def _example(table: Table, i: int, decided: Meaning) -> Example:
         if any(said in _names(way, texts, keys) for way in ways):
             what = f"the answer of record {i} of `{table.name}` names two choices"
             raise fail("E075", what, help="give every choice a text of its own", notes=notes)
+        help = f'name another split, or leave such questions out: `unlabelled = ["{said[:40]}"]` in `data`'
         if decided.answers and decided.answers != "key":
             notes = [notes[0], f"answers are read as the {decided.answers} of a choice"]
-        help = "a split without answers cannot be trained or measured on"
+        if said not in _NO_ANSWER:
+            help = "write all answers in one way: as the key, the letter, the text, the place or the number of a choice"
         raise fail("E075", f"the answer of record {i} of `{table.name}` is none of its choices", help=help, notes=notes)
     if "context" in columns:
         return _of_passage(table.text(i, columns["context"]), first, texts, right, decided.causes)
@@ -319,7 +323,8 @@ def featurize(
     """One row a question, of as many sequences as it has choices, and empty ones where others have more."""
     pairs = [(e.first, c) for e in examples for c in e.choices]
     many = [len(e.choices) for e in examples]
-    return encoding.rows_of(tokenizer, pairs, [e.answer for e in examples], max_length, many)
+    blank = sum(not all(c.strip() for c in e.choices) for e in examples)
+    return replace(encoding.rows_of(tokenizer, pairs, [e.answer for e in examples], max_length, many), blank=blank)
 
 
 def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:

@@ -58,6 +58,7 @@ class Features:
     pad_id: int = 0
     sequences: int = 1
     lost: tuple[str, ...] = ()  # questions with an answer that no window holds
+    blank: int = 0  # questions, or passages, of nothing but white space
     cut: int = 0  # questions of which something was cut off; a passage is read in windows, and whole
 
     @property
@@ -156,6 +157,7 @@ def featurize(
         for q, enc in zip(questions, tokenizer.encode_batch(questions), strict=True)
     ]
     cut = sum(map(operator.ne, whole, questions))
+    blank = sum(not q or not e.context.strip() for q, e in zip(whole, examples, strict=True))
     tokenizer.enable_truncation(max_length=max_length, stride=stride, strategy="only_second")
     encoded = tokenizer.encode_batch(list(zip(questions, (e.context for e in examples), strict=True)))
     tokenizer.no_truncation()
@@ -190,7 +192,7 @@ def featurize(
         if not any(end for _, end in spans):
             lost.append(example.id)
     pad = tokenizer.token_to_id("[PAD]") or 0
-    return Features(ids, types, lengths, starts, ends, index, offsets, pad, lost=tuple(lost), cut=cut)
+    return Features(ids, types, lengths, starts, ends, index, offsets, pad, lost=tuple(lost), cut=cut, blank=blank)
 
 
 @cache

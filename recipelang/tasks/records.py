@@ -56,11 +56,15 @@ class Table:
             message = f"record {lacking} of `{self.name}` has no `{column}`, and others have"
             raise fail("E074", message, help="give it to every record, or take such records out")
         near = closest(column, there)
-        help = f'say which one it is: `columns {{ {asked} = "..." }}` in `data`'
+        known = {name.casefold() for name in usual}
+        meant = next((c for c in there if c.strip().casefold() in known), "...")
+        help = f'say which one it is: `columns {{ {asked} = "{meant}" }}` in `data`'
         notes = [f"its columns are {_listed(there)}"]
         if usual:
             notes.append(f"it would be found as {_listed(usual)}")
-        if self.name.endswith((".csv", *_TABBED)) and (column.isdecimal() or any(" " in c.strip() for c in there)):
+        if self.name.endswith(".csv") and len(there) == 1 and any(c in there[0] for c in ";\t|"):
+            notes.append("a `.csv` file has commas between its cells; one with tabs is named `.tsv`")
+        elif self.name.endswith((".csv", *_TABBED)) and (column.isdecimal() or any(" " in c.strip() for c in there)):
             notes.append('where the first line is no header, columns have numbers: `"1"` is the first')
         if near and column != asked:
             help = f"did you mean `{near}`?"
@@ -153,13 +157,17 @@ def _separated(path: Path, columns: Mapping[str, str]) -> list[Mapping[str, Any]
     """Rows of a `.csv` file, quoted as usual, or of one with tabs, where a quote is a character like any other."""
     text = reading.read_text(path, ENDINGS, _FORMATS)
     csv.field_size_limit(_LARGEST_CELL)
+    numbered: list[tuple[int, list[str]]] = []  # the line that a record ends on, and its cells
     if path.suffix in _TABBED:  # line ends as they come, and nothing else: a text may hold any other character
-        lines = [line.removesuffix("\r").split("\t") for line in text.split("\n") if line.strip()]
+        each = enumerate(text.split("\n"), 1)
+        numbered = [(n, line.removesuffix("\r").split("\t")) for n, line in each if line.strip()]
     else:
         try:
-            lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
+            reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+            numbered = [(reader.line_num, line) for line in reader if line]
         except csv.Error as error:
             raise fail("E074", f"`{path.name}` is not CSV", help=_FORMATS, notes=[str(error)]) from None
+    lines = [line for _, line in numbered]
     header = lines[0]
     numbers = [str(n + 1) for n in range(len(header))]
     if columns and set(columns.values()) <= set(numbers) - set(header):
@@ -169,8 +177,13 @@ def _separated(path: Path, columns: Mapping[str, str]) -> list[Mapping[str, Any]
     _differ(header, path)
     for index, line in enumerate(body):
         if len(line) != len(header):
-            notes = [f"record {index} has {len(line)} columns, the first line {len(header)}"]
-            raise fail("E074", f"`{path.name}` has lines of other lengths", help=_FORMATS, notes=notes)
+            at = numbered[index + len(lines) - len(body)][0]
+            cells = f"{len(line)} cell{'s' * (len(line) != 1)}"
+            notes = [f"the record that ends on line {at} has {cells}, the first line has {len(header)}"]
+            help = "give every record all cells; in a `.csv` file, quote cells that hold a comma or a line end"
+            if path.suffix in _TABBED:
+                help = "give every record all cells: no text may hold a tab or a line end"
+            raise fail("E074", f"records of `{path.name}` have different numbers of cells", help=help, notes=notes)
     return [dict(zip(header, line, strict=True)) for line in body]
 
 

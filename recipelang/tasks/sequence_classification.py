@@ -103,7 +103,9 @@ def _columns(tables: Sequence[Table], named: Mapping[str, str]) -> dict[str, str
 def _examples(table: Table, decided: Meaning, named: Mapping[str, str], reference: str) -> Examples:
     first, second, label = (decided.columns.get(field) for field in FIELDS)
     assert first is not None and label is not None
-    table.needs(decided.columns, named, {"text": (*SINGLE, *(a for a, _ in PAIRS)), "label": LABEL})
+    table.needs(
+        decided.columns, named, {"text": tuple(dict.fromkeys((*SINGLE, *(a for a, _ in PAIRS)))), "label": LABEL}
+    )
     rows = meaning.without(table, label, decided.unlabelled)
     if not rows:
         raise fail("E074", f"no example of `{table.name}` has a label", help="name another split")
@@ -148,7 +150,8 @@ def featurize(
     classes = Classes(names)
     texts = [e.text if e.pair is None else (e.text, e.pair) for e in examples]
     right = [classes.number(e.label, f"record {e.record} has it") for e in examples]
-    return replace(encoding.rows_of(tokenizer, texts, right, max_length), names=tuple(names))
+    blank = sum(not e.text.strip() or (e.pair is not None and not e.pair.strip()) for e in examples)
+    return replace(encoding.rows_of(tokenizer, texts, right, max_length), names=tuple(names), blank=blank)
 
 
 def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ where its offset says. Nothing is repaired silently.
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from recipelang.tasks.reading import is_text, read_json, read_text
 
 FIELDS = ("id", "question", "context", "answers")
 _MARK = "is_impossible"
+_ANSWERS = 'write `{"text": ["..."], "answer_start": [0]}`, with empty lists where there is no answer'
 _FORMATS = "SQuAD files have `data` at the top; records have `id`, `question`, `context`, `answers`"
 
 
@@ -137,14 +139,16 @@ def _flat(row: Any, index: int, name: str, columns: dict[str, str]) -> Example:
     if isinstance(answers, Mapping):
         texts, starts = answers.get("text", []), answers.get("answer_start", [])
         if not isinstance(texts, Sequence) or not isinstance(starts, Sequence) or isinstance(texts, str):
-            raise fail("E074", f"`text` and `answer_start` of record {index} of `{name}` are not lists")
+            message = f"`text` and `answer_start` of record {index} of `{name}` are not lists"
+            raise fail("E074", message, help=_ANSWERS)
     elif isinstance(answers, list):
         try:
             texts, starts = [a["text"] for a in answers], [a["answer_start"] for a in answers]
         except (TypeError, KeyError):
             raise fail("E074", f"the answers of record {index} of `{name}` lack `text` or `answer_start`") from None
     else:
-        raise fail("E074", f"the answers of record {index} of `{name}` are {type(answers).__name__}, not a list")
+        found = "null" if answers is None else type(answers).__name__
+        raise fail("E074", f"the answers of record {index} of `{name}` are {found}, not a list", help=_ANSWERS)
     return _example(values["id"], values["question"], values["context"], texts, starts, name, row.get(_MARK))
 
 
@@ -193,9 +197,9 @@ def _offset(id: str, name: str, answer: str, start: int, context: str) -> Recipe
         if right >= 0
         else "the passage does not hold it: mend the answer, or take the question out"
     )
-    return fail(
-        "E075",
-        f"an answer of question `{id}` is not at its offset",
-        help=help,
-        notes=[f"`{name}` says `{answer[:60]}` at {start}; there stands `{stands[:60]}`"],
-    )
+    notes = [f"`{name}` says `{answer[:60]}` at {start}; there stands `{stands[:60]}`"]
+    if right < 0 and unicodedata.normalize("NFC", answer) in unicodedata.normalize("NFC", context):
+        notes.append(
+            "their accents are stored in two ways: bring both into one Unicode normal form, and offsets with them"
+        )
+    return fail("E075", f"an answer of question `{id}` is not at its offset", help=help, notes=notes)

@@ -89,7 +89,7 @@ def test_wrong_columns_are_answered_with_the_real_ones(train, edit):
 @pytest.mark.parametrize(
     ("row", "code", "said"),
     [
-        ({"answers": None}, "E074", "are NoneType, not a list"),
+        ({"answers": None}, "E074", "are null, not a list"),
         ({"answers": "gold"}, "E074", "are str, not a list"),
         ({"answers": [1]}, "E074", "lack `text` or `answer_start`"),
         ({"answers": {"text": 3, "answer_start": 4}}, "E074", "are not lists"),

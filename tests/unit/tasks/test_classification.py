@@ -151,7 +151,7 @@ def test_a_question_is_one_row_of_several_sequences(tmp_path, model):
     ("row", "code", "said"),
     [
         ({"question": "q", "choices": ["x", "y"], "answer": "C"}, "E075", "none of its choices"),
-        ({"question": "q", "choices": ["x", "y"], "answer": ""}, "E075", "without answers"),
+        ({"question": "q", "choices": ["x", "y"], "answer": ""}, "E075", "leave such questions out"),
         ({"question": "q", "choices": "x", "answer": "A"}, "E075", "are str, not a list"),
         ({"question": "q", "choices": ["x"], "answer": "A"}, "E075", "no two choices"),
         ({"asked": "q", "choices": ["x", "y"], "answer": "A"}, "E074", "its columns are `asked`"),
@@ -220,7 +220,7 @@ def test_tags_are_completed_so_that_a_split_may_go_on_with_what_another_begins(t
 
 
 def test_words_and_tags_must_be_as_many(tmp_path):
-    assert "2 words and 1 tags" in refused(tc, tmp_path, {"tokens": ["a", "b"], "tags": ["O"]})[1]
+    assert "2 words and 1 tag give" in refused(tc, tmp_path, {"tokens": ["a", "b"], "tags": ["O"]})[1]
 
 
 # --------------------------------------------------------------------- real files

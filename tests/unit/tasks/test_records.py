@@ -76,7 +76,7 @@ def test_columns_of_a_file_without_header_have_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "code", "said"),
     [
-        ("d.tsv", "sentence\tlabel\na\t1\tb\n", "E074", "record 0 has 3 columns, the first line 2"),
+        ("d.tsv", "sentence\tlabel\na\t1\tb\n", "E074", "on line 2 has 3 cells, the first line has 2"),
         ("d.tsv", "label\tlabel\na\t1\n", "E074", "two columns `label`"),
         ("d.csv", 'sentence,label\n"a,1\n', "E074", "is not CSV"),
         ("d.csv", "sentence,label\n", "E074", "holds no records"),

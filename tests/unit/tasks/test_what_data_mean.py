@@ -341,7 +341,7 @@ def test_classes_that_are_numbers_are_matched_by_name(tmp_path, classes, labels,
 
 def test_a_negative_number_is_not_said_to_be_nothing_only(tmp_path):
     rows = [{"text": "a", "label": label} for label in (1, -1)]
-    assert "name a class by a word" in refusal(lambda: decided(sc, tmp_path, train=rows))[1]
+    assert '`classes = ["-1", ...]`' in refusal(lambda: decided(sc, tmp_path, train=rows))[1]
 
 
 @pytest.mark.parametrize(

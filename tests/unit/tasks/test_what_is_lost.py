@@ -14,7 +14,7 @@ from recipelang.tasks import (
     sequence_classification as sc,
     token_classification as tc,
 )
-from recipelang.tasks.labels import make_classes
+from recipelang.tasks.labels import looks_missing, make_classes
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.records import read_table
 from recipelang.tasks.squad_format import Example
@@ -178,4 +178,98 @@ def test_what_is_counted_of_features_is_kept_by_the_plan(model):
         "lost": 1,
         "cut": 2,
         "tokenless": 0,
+        "blank": 0,
     }
+
+
+# ---------------------------------------------------------------- missing values
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".json"])
+@pytest.mark.parametrize("value", ["NaN", "nan", "-1", "-2.0", ""])
+def test_a_missing_label_is_refused_in_every_format_and_can_be_left_out(tmp_path, ending, value):
+    path = tmp_path / f"d{ending}"
+    rows = [("text", "label"), ("gold", "no"), ("peru", value), ("of", "yes")]
+    if ending == ".json":
+        path.write_text(json.dumps([dict(zip(rows[0], row, strict=True)) for row in rows[1:]]), "utf-8")
+    else:
+        path.write_text("".join(("," if ending == ".csv" else "\t").join(row) + "\n" for row in rows), "utf-8")
+    code, said = refusal(lambda: sc.open_split(str(path), "train"))
+    assert code == "E075"
+    shown = "-2" if value == "-2.0" else value
+    assert f'unlabelled = ["{shown}"]' in said and ("public test sets" in said) == value.startswith("-")
+    meant = sc.decide({"train": sc.read(str(path), "train", None, None)}, Meaning(unlabelled=(shown,)))
+    assert [e.label for e in sc.open_split(str(path), "train", None, None, meant)] == ["no", "yes"]
+
+
+@pytest.mark.parametrize("classes", [("-1", "1"), ("1", "-1"), ("-1", "0", "1")])
+@pytest.mark.parametrize("kind", [int, str, float])
+def test_negative_numbers_are_classes_where_they_are_listed(tmp_path, classes, kind):
+    (tmp_path / "d.json").write_text(json.dumps([{"text": "a", "label": kind(n)} for n in (-1, 1)]), "utf-8")
+    table = sc.read(str(tmp_path / "d.json"), "train", None, None)
+    meant = sc.decide({"train": table}, Meaning(classes=classes))
+    found = sc.open_split(str(tmp_path / "d.json"), "train", None, None, meant)
+    assert [e.label for e in found] == ["-1", "1"]
+    assert sc.label_names(found) == classes
+
+
+@pytest.mark.parametrize("tag", [None, -100, "", "nan"])
+def test_the_remedy_for_a_missing_tag_is_one_that_works(tmp_path, tag):
+    (tmp_path / "d.json").write_text(json.dumps([{"tokens": ["a", "b"], "tags": ["O", tag]}]), "utf-8")
+    code, said = refusal(lambda: tc.open_split(str(tmp_path / "d.json"), "train"))
+    assert code == "E075" and "unlabelled" not in said and "take it out" in said
+
+
+@pytest.mark.parametrize(
+    ("answer", "remedy"),
+    [
+        (None, '`unlabelled = ["null"]`'),
+        (-1, '`unlabelled = ["-1"]`'),
+        ("", '`unlabelled = [""]`'),
+        ("7", "in one way"),
+        ("A", "in one way"),
+    ],
+)
+def test_the_remedy_for_a_missing_answer_is_one_that_works(tmp_path, answer, remedy):
+    rows = [{"question": "q", "choices": ["x", "y"], "answer": a} for a in (0, 1, answer)]
+    (tmp_path / "d.json").write_text(json.dumps(rows), "utf-8")
+    code, said = refusal(lambda: mc.open_split(str(tmp_path / "d.json"), "train"))
+    assert code == "E075" and remedy in said
+
+
+@pytest.mark.parametrize(("names", "found"), [(["None", "a"], "None"), (["n/a", "b"], "n/a"), (["no", "nan"], None)])
+def test_classes_that_look_like_missing_values_are_known(names, found):
+    assert looks_missing(names) == found
+
+
+def test_blank_texts_are_counted(model):
+    reader = sc.load_tokenizer(model)
+    pairs = [sc.Example(*texts, "a") for texts in (("gold", " "), ("", "of"), ("gold", "of"), ("gold", None))]
+    assert sc.featurize(pairs, reader, 16, 0, ("a", "b")).blank == 2
+    asked = [mc.Example("", ("gold", "of"), 0), mc.Example("gold", ("of", ""), 0)]
+    assert mc.featurize(asked, reader, 16, 0).blank == 1
+    questions = [
+        Example(str(i), q, c, (), ()) for i, (q, c) in enumerate([("", "gold"), ("gold", " "), ("gold", "of")])
+    ]
+    assert qa.featurize(questions, qa.load_tokenizer(model), 32, 4).blank == 2
+
+
+# ----------------------------------------------------------------- what is said
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("d.csv", 'text,label\n"go\nld",no\nperu\n', "on line 4 has 1 cell, the first line has 2"),
+        ("d.tsv", "text\tlabel\n\ngold\tno\tx\n", "on line 3 has 3 cells, the first line has 2"),
+        ("d.csv", "text;label\ngold;no\n", "commas between its cells"),
+        ("d.csv", "Text, Label\ngold,no\n", '`columns { text = "Text" }`'),
+    ],
+)
+def test_a_table_that_cannot_be_read_says_where_and_what_to_write(tmp_path, name, text, said):
+    (tmp_path / name).write_text(text, "utf-8")
+    code, told = refusal(lambda: sc.open_split(str(tmp_path / name), "train"))
+    assert code == "E074" and said in told
+
+
+def test_accents_that_are_stored_in_two_ways_are_named(tmp_path):
+    row = {"question": "q", "context": "caf\u00e9 gold", "answers": {"text": ["cafe\u0301"], "answer_start": [0]}}
+    (tmp_path / "d.json").write_text(json.dumps([row]), "utf-8")
+    code, said = refusal(lambda: qa.open_split(str(tmp_path / "d.json"), "train"))
+    assert code == "E075" and "normal form" in said
