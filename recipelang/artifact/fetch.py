@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from recipelang.artifact import cache, hub, manifest as m
 from recipelang.artifact.contents import Artifact, not_the_same
 from recipelang.artifact.lock import parse_lock
+from recipelang.artifact.packing import told_of
 from recipelang.artifact.reference import Reference, is_remote, parse_reference
 from recipelang.artifact.registry import Registry
 from recipelang.artifact.remote import Bundled, Remote
@@ -103,12 +104,17 @@ def means_what_it_says(reference: str, artifact: Artifact, bundled: Bundled) -> 
     form = to_json(spec_form(checked.recipe, known)).encode("utf-8", "surrogatepass")
     if m.sha256(form) != artifact.spec:
         raise _differs(artifact, [f"they say {m.sha256(form)[:19]}, the spec is {artifact.spec[:19]}"])
+    for key, true in told_of(checked.recipe).items():
+        told = artifact.manifest.annotations.get(key, true)
+        if told != true:
+            notes = [f"{key.rpartition('.')[2]}: `{told[:60]}` by the manifest, `{true[:60]}` by its files"]
+            raise _differs(artifact, notes, "manifest")
     return checked.recipe
 
 
-def _differs(artifact: Artifact, notes: list[str]) -> RecipeError:
+def _differs(artifact: Artifact, notes: list[str], other: str = "spec") -> RecipeError:
     help = "it was put together by hand, or made by another release: do not use it before you know which"
-    return fail("E126", f"the files of `{artifact.name[:60]}` do not say what its spec says", notes=notes, help=help)
+    return fail("E126", f"the files of `{artifact.name[:60]}` do not say what its {other} says", notes=notes, help=help)
 
 
 def moved(reference: Reference, before: str, now: str) -> RecipeError:

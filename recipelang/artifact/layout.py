@@ -11,6 +11,7 @@ from recipelang.artifact import manifest as m
 from recipelang.artifact.contents import Artifact, not_the_same, unpack
 from recipelang.artifact.reference import DIGEST
 from recipelang.artifact.referrers import BUNDLE, MOST, STATEMENT, Referrer, read_referrer, write_referrer
+from recipelang.engine.files import only_one
 from recipelang.source import RecipeError, fail
 from recipelang.storage.reading import Unreadable, Why, open_regular
 from recipelang.storage.strict_json import canonical_json, parse_json
@@ -21,6 +22,8 @@ _VERSION = {"imageLayoutVersion": "1.0.0"}
 _NAME = "org.opencontainers.image.ref.name"
 _MAX_INDEX = 2**20
 _ELSEWHERE = "choose another folder"
+#: what an entry of the index says of a manifest
+_TOLD = ("mediaType", "artifactType", "digest", "size")
 
 
 def is_layout(folder: Path) -> bool:
@@ -32,15 +35,18 @@ def write_layout(artifact: Artifact, folder: Path, tag: str) -> bool:
     when the folder holds something else.
 
     Blobs first and the index last: what is cut off in between leaves a layout that does not know of it.
+    Others may push into the same folder: one waits for the other, or the index would lose a version. E085 when one
+    is at it.
     """
     if os.path.lexists(folder) and not is_layout(folder) and not is_empty(folder):
         raise fail("E085", f"`{folder}` is not empty, and no layout of recipes", help="name a new or empty folder")
-    entries = _entries(folder) if is_layout(folder) else []
-    for entry in entries:
-        if tag and _tag(entry) == tag and entry.get("digest") != artifact.digest:
-            raise published(f"`{folder}`", tag)
-    _write(folder, folder / _MARK, canonical_json(_VERSION))  # first: what is cut off can be gone on with
-    return _add(folder, entries, artifact.data, artifact.blobs, m.RECIPE, tag)
+    with only_one(folder, _ELSEWHERE):
+        entries = _entries(folder) if is_layout(folder) else []
+        for entry in entries:
+            if tag and _tag(entry) == tag and entry.get("digest") != artifact.digest:
+                raise published(f"`{folder}`", tag)
+        _write(folder, folder / _MARK, canonical_json(_VERSION))  # first: what is cut off can be gone on with
+        return _add(folder, entries, artifact.data, artifact.blobs, m.RECIPE, tag)
 
 
 def is_empty(folder: Path) -> bool:
@@ -53,7 +59,8 @@ def is_empty(folder: Path) -> bool:
 def attach(subject: Artifact, folder: Path, referrer: Referrer) -> None:
     """Put something that speaks of a recipe beside it."""
     data, blobs = write_referrer(subject, referrer)
-    _add(folder, _entries(folder), data, blobs, referrer.artifact_type, "")
+    with only_one(folder, _ELSEWHERE):
+        _add(folder, _entries(folder), data, blobs, referrer.artifact_type, "")
 
 
 def referrers(folder: Path, subject: str) -> list[Referrer]:
@@ -78,12 +85,10 @@ def _is_recipe(entry: dict[str, Any]) -> bool:
 def _add(
     folder: Path, entries: list[dict[str, Any]], data: bytes, blobs: Mapping[str, bytes], kind: str, tag: str
 ) -> bool:
-    """Whether it was new."""
+    """Whether it was new. An entry of this content that tells another type or size than it has gives way."""
     digest = m.sha256(data)
     for name, blob in {**blobs, digest: data}.items():
         _write(folder, _blob(folder, name), blob)
-    if any(_tag(e) == tag and e.get("digest") == digest for e in entries):
-        return False
     form: dict[str, Any] = {
         "mediaType": m.MANIFEST,
         "artifactType": kind,
@@ -91,7 +96,12 @@ def _add(
         "size": len(data),
         **({"annotations": {_NAME: tag}} if tag else {}),
     }
-    index = {"schemaVersion": 2, "mediaType": m.INDEX, "manifests": [*entries, form]}
+    same = [e for e in entries if _tag(e) == tag and e.get("digest") == digest]
+    true = [e for e in same if all({"artifactType": kind, **e}.get(k) == form[k] for k in _TOLD)]
+    if true and len(true) == len(same):
+        return False
+    others = [e for e in entries if e not in same]
+    index = {"schemaVersion": 2, "mediaType": m.INDEX, "manifests": [*others, form]}
     _write(folder, folder / "index.json", canonical_json(index))
     return True
 
@@ -111,6 +121,8 @@ def read_layout(folder: Path, tag: str = "") -> Artifact:
     if not DIGEST.fullmatch(digests[0]):
         raise m.not_a_recipe("the index names no sha256 digest")
     data = _read(folder, _blob(folder, digests[0]), m.MAX_MANIFEST)
+    if any(type(e.get("size")) is not int or e["size"] != len(data) for e in found):
+        raise m.not_a_recipe(f"its manifest has {len(data):,} bytes, and another size by the index")
     return unpack(data, digests[0], lambda d: _read(folder, _blob(folder, d.digest), d.size))
 
 
@@ -124,16 +136,25 @@ def published(where: str, version: str) -> RecipeError:
 
 
 def _entries(folder: Path) -> list[dict[str, Any]]:
+    mark = _form(folder, _MARK)
+    if not isinstance(mark, dict) or mark.get("imageLayoutVersion") != _VERSION["imageLayoutVersion"]:
+        raise m.not_a_recipe(f"`{folder}` is a layout of another version")
     if not os.path.lexists(folder / "index.json"):
         return []  # begun, and cut off
-    try:
-        index = parse_json(_read(folder, folder / "index.json", _MAX_INDEX), _MAX_INDEX)
-    except ValueError as error:
-        raise m.not_a_recipe(f"the index of `{folder}` cannot be read: {str(error)[:100]}") from None
+    index = _form(folder, "index.json")
     entries = index.get("manifests") if isinstance(index, dict) else None
     if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
         raise m.not_a_recipe(f"the index of `{folder}` lists no manifests")
+    if index.get("schemaVersion") != 2 or index.get("mediaType", m.INDEX) != m.INDEX:
+        raise m.not_a_recipe(f"the index of `{folder}` is of another kind or version")
     return entries
+
+
+def _form(folder: Path, name: str) -> Any:
+    try:
+        return parse_json(_read(folder, folder / name, _MAX_INDEX), _MAX_INDEX)
+    except ValueError as error:
+        raise m.not_a_recipe(f"`{name}` of `{folder}` cannot be read: {str(error)[:100]}") from None
 
 
 def _tag(entry: dict[str, Any]) -> str:

@@ -65,21 +65,28 @@ def _annotations(checked: Checked, lock: Lock) -> dict[str, str]:
     if recipe is None:
         header = checked.parsed.recipe
         return {m.TITLE: _name(header) if header is not None else "", f"{_OWN}.language": "1"}
-    meta = recipe.meta
     base = _base(checked)
     found = {
+        **told_of(recipe),
+        f"{_OCI}.base.name": base,
+        f"{_OCI}.base.digest": lock.recipes.get(base, "") if base else "",
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def told_of(recipe: Recipe) -> dict[str, str]:
+    """What a manifest says of a recipe beside its files; a text is empty where the recipe says nothing."""
+    meta = recipe.meta
+    return {
         m.TITLE: recipe.name,
         f"{_OCI}.version": meta.version or "",
         f"{_OCI}.licenses": meta.license or "",
         f"{_OCI}.authors": ", ".join(meta.authors),
         f"{_OCI}.description": meta.summary or "",
-        f"{_OCI}.base.name": base,
-        f"{_OCI}.base.digest": lock.recipes.get(base, "") if base else "",
         f"{_OWN}.language": recipe.version,
         f"{_OWN}.task": recipe.model.task,
         f"{_OWN}.method": _methods(recipe),
     }
-    return {key: value for key, value in found.items() if value}
 
 
 def _name(header: t.Recipe) -> str:

@@ -152,7 +152,7 @@ def _open_streams() -> None:
         if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (for as long as we live)
         elif stream is getattr(sys, f"__{name}__") and isinstance(stream, io.TextIOWrapper):
-            setattr(sys, name, _outlasting(stream))
+            setattr(sys, name, _outlasting(stream, errors=name == "stderr"))
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     if sys.stdin is None:
@@ -160,19 +160,28 @@ def _open_streams() -> None:
 
 
 class _Outlasting(io.FileIO):
-    """Where a reader may leave, as `head` does: what nobody reads is dropped, and the command goes on to its end."""
+    """Where a reader may leave, as `head` does, or a terminal be closed: what nobody reads is dropped, and the command
+    goes on to its end. So is what standard error does not take, for want of a place to say it.
+    """
+
+    def __init__(self, number: int, errors: bool) -> None:
+        super().__init__(number, "w", closefd=False)
+        self._all = errors
+        self._lost = (errno.EPIPE, errno.EIO) if self.isatty() else (errno.EPIPE,)  # once closed, it is no terminal
 
     def write(self, data) -> int:  # type: ignore[no-untyped-def]
         try:
             return super().write(data)
-        except BrokenPipeError:
+        except OSError as error:
+            if error.errno not in self._lost and not self._all:
+                raise
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
             return len(data)
 
 
-def _outlasting(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+def _outlasting(stream: io.TextIOWrapper, *, errors: bool) -> io.TextIOWrapper:
     stream.flush()
-    raw = io.BufferedWriter(_Outlasting(stream.fileno(), "w", closefd=False))  # type: ignore[arg-type]
+    raw = io.BufferedWriter(_Outlasting(stream.fileno(), errors))  # type: ignore[arg-type]
     kind = {"encoding": stream.encoding, "errors": "backslashreplace"}
     return io.TextIOWrapper(raw, line_buffering=stream.line_buffering, **kind)  # type: ignore[arg-type]
 

@@ -11,9 +11,10 @@ from recipelang.source.render import clean, render
 
 
 def colour(stream: object = None) -> bool:
-    """Colour on a terminal, unless `NO_COLOR` says otherwise."""
+    """Colour on a terminal that knows it, unless `NO_COLOR` says otherwise."""
     stream = stream or sys.stderr
-    return "NO_COLOR" not in os.environ and getattr(stream, "isatty", lambda: False)()
+    plain = "NO_COLOR" in os.environ or os.environ.get("TERM") in ("dumb", "unknown")
+    return not plain and getattr(stream, "isatty", lambda: False)()
 
 
 def show(diagnostics: Iterable[Diagnostic]) -> None:

@@ -19,7 +19,7 @@ from recipelang.storage.writing import writing
 
 
 @contextmanager
-def only_one(folder: Path) -> Iterator[None]:
+def only_one(folder: Path, elsewhere: str = "choose another folder with `-o`") -> Iterator[None]:
     """Nothing else of ours runs in this folder meanwhile; it is made when it is missing.
 
     What is locked is the folder itself, so that there is no file whose removal would let a second process in. A file
@@ -42,9 +42,9 @@ def only_one(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(handles[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise _taken(folder) from None
+            raise _taken(folder, elsewhere) from None
         except OSError:
-            handles.append(_lock_file(folder))
+            handles.append(_lock_file(folder, elsewhere))
         if not same_folder(folder, os.fstat(handles[0])):
             raise moved(folder)
         yield
@@ -53,7 +53,7 @@ def only_one(folder: Path) -> Iterator[None]:
             os.close(handle)
 
 
-def _lock_file(folder: Path) -> int:
+def _lock_file(folder: Path, elsewhere: str) -> int:
     path = folder / ".lock"
     with writing(path):
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
@@ -64,15 +64,14 @@ def _lock_file(folder: Path) -> int:
             raise BlockingIOError
     except (BlockingIOError, FileNotFoundError):
         os.close(handle)
-        raise _taken(folder) from None
+        raise _taken(folder, elsewhere) from None
     except OSError:
         pass  # a file system without any lock
     return handle
 
 
-def _taken(folder: Path) -> RecipeError:
-    help = "wait for it, or choose another folder with `-o`"
-    return fail("E085", f"another process runs in `{folder}`", help=help)
+def _taken(folder: Path, elsewhere: str) -> RecipeError:
+    return fail("E085", f"another process runs in `{folder}`", help=f"wait for it, or {elsewhere}")
 
 
 def moved(folder: Path) -> RecipeError:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first asks to stop after the step, the second stops at once."""
+"""SIGINT, SIGTERM and SIGHUP: the first asks to stop after the step, the second stops at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from types import FrameType, TracebackType
 
 from recipelang import processes
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: of a terminal that is closed; Windows has none
+_HANG_UP = getattr(signal, "SIGHUP", None)
+
+
+def answered() -> list[int]:
+    """The signals that ask to stop. `nohup` has a hang-up ignored, and so it stays."""
+    heard = _HANG_UP is not None and signal.getsignal(_HANG_UP) is not signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([_HANG_UP] if heard and _HANG_UP is not None else [])]
 
 
 class StopRequests:
@@ -21,7 +28,7 @@ class StopRequests:
 
     def __enter__(self) -> StopRequests:
         if threading.current_thread() is threading.main_thread():
-            self._before = {s: signal.signal(s, self._note) for s in _SIGNALS}
+            self._before = {s: signal.signal(s, self._note) for s in answered()}
         return self
 
     def __exit__(
@@ -34,5 +41,7 @@ class StopRequests:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
+            if number == _HANG_UP:  # the system and the shell both tell of a closed terminal: nobody is impatient
+                return
             os._exit(128 + number)  # the last complete checkpoint is still good
         self.received = number

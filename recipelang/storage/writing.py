@@ -22,7 +22,12 @@ from recipelang.source import RecipeError, fail
 from recipelang.storage.folders import HAS_FOLDERS, IsALink, opened_folder
 
 _ELSEWHERE = "choose another folder with `-o`"
-_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_ROOM = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EFBIG: "raise the limit (`ulimit -f` shows it)",
+    errno.EMFILE: "raise the limit (`ulimit -n` shows it)",
+}
 _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -30,6 +35,7 @@ _REASONS = {
     errno.EPERM: "permission is denied",
     errno.EROFS: "the file system is read-only",
     errno.EFBIG: "the file would be larger than is allowed here",
+    errno.EMFILE: "too many files are open",
     errno.ENOTDIR: "a part of the path is a file",
     errno.ENAMETOOLONG: "the name is too long",
     errno.ELOOP: "a part of the path is a symbolic link",
@@ -40,8 +46,8 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | get
 
 
 @contextmanager
-def writing(path: Path, elsewhere: str = _ELSEWHERE) -> Iterator[None]:
-    """Turn a failed write into E084; libraries that wrap the system's error are looked through."""
+def writing(path: Path, elsewhere: str = _ELSEWHERE, *, doing: str = "write") -> Iterator[None]:
+    """Turn a failed write into E084, or a failed removal; libraries that wrap the system's error are looked through."""
     try:
         yield
     except RecipeError:
@@ -51,12 +57,13 @@ def writing(path: Path, elsewhere: str = _ELSEWHERE) -> Iterator[None]:
         if number is None:
             raise
         reason = _REASONS.get(number) or os.strerror(number).lower()
-        room = "free some space, or " if number in _SPACE else ""
+        help = ", or ".join(filter(None, (_ROOM.get(number), elsewhere)))
+        untouched = ["what was there before is untouched"] if doing == "write" else []
         raise fail(
             "E084",
-            f"cannot write `{path.name[:60]}{'…' * (len(path.name) > 60)}`: {reason}",
-            notes=[f"the place is {path.parent}", "what was there before is untouched"],
-            help=f"{room}{elsewhere}",
+            f"cannot {doing} `{path.name[:60]}{'…' * (len(path.name) > 60)}`: {reason}",
+            notes=[f"the place is {path.parent}", *untouched],
+            help=help,
         ) from None
 
 
@@ -191,13 +198,13 @@ def make_folder(path: Path, *, inside: Path | None = None, elsewhere: str = _ELS
 
 def remove(path: Path, *, inside: Path) -> None:
     """Remove one file or link below a folder, if it is there; of a link the link, never what it leads to."""
-    with writing(path), suppress(FileNotFoundError), _parent(path, inside, make=False) as folder:
+    with writing(path, doing="remove"), suppress(FileNotFoundError), _parent(path, inside, make=False) as folder:
         _unlink(path, folder)
 
 
 def remove_folder(path: Path, *, inside: Path) -> None:
     """Remove a folder below another with all that it holds, if it is there. A link in its place is not followed: E084."""
-    with writing(path), suppress(FileNotFoundError), _parent(path, inside, make=False) as folder:
+    with writing(path, doing="remove"), suppress(FileNotFoundError), _parent(path, inside, make=False) as folder:
         _rmtree(path, folder)
 
 

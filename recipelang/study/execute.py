@@ -14,13 +14,13 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Protocol
 
+from recipelang.engine.interrupt import answered
 from recipelang.engine.leavings import remove_run
 from recipelang.storage.reading import MAX_RECORD, Unreadable, read_bytes
 from recipelang.storage.writing import make_folder, open_to_append, remove, remove_folder, write_text, writing
 from recipelang.study.results import Outcome, folder_of, outcome
 from recipelang.study.variants import Variant
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 #: how a run ends that did what it was told, and one that was stopped and can go on
 DONE, STOPPED = (0, 3), (130, 143)
 
@@ -49,7 +49,7 @@ class Stop:
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Stop:
-        self._before = {s: signal.signal(s, self._note) for s in _SIGNALS}
+        self._before = {s: signal.signal(s, self._note) for s in answered()}
         return self
 
     def __exit__(self, *_: object) -> None:

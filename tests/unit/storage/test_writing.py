@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -152,3 +153,25 @@ def test_folders_are_made_through_no_link(run: Path, outside: Path):
     with pytest.raises(RecipeError):
         writing.make_folder(run / "stages" / "dense", inside=run)
     assert untouched(outside)
+
+
+@pytest.mark.parametrize(
+    ("number", "help"), [(errno.EMFILE, "`ulimit -n`"), (errno.EFBIG, "`ulimit -f`"), (errno.ENOSPC, "free some space")]
+)
+def test_what_to_do_is_said_by_the_cause(tmp_path: Path, number: int, help: str):
+    with pytest.raises(RecipeError) as caught, writing.writing(tmp_path / "a"):
+        raise OSError(number, os.strerror(number))
+    assert help in str(caught.value.diagnostics[0].help)
+
+
+def test_a_failed_removal_does_not_say_that_all_is_as_before(run: Path, monkeypatch: pytest.MonkeyPatch):
+    def busy(path: Path, folder: int) -> None:
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+    (run / "run.json").write_text("{}")
+    monkeypatch.setattr(writing, "_unlink", busy)
+    with pytest.raises(RecipeError) as caught:
+        writing.remove(run / "run.json", inside=run)
+    found = caught.value.diagnostics[0]
+    assert found.message == "cannot remove `run.json`: device or resource busy"
+    assert not any("untouched" in str(n) for n in found.notes)
