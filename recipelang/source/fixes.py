@@ -53,15 +53,22 @@ def overlap(a: Edit, b: Edit) -> bool:
 
 
 def choose(findings: Iterable[Diagnostic], source: Source, allowed: Container[Applicability]) -> list[Chosen]:
-    """The fixes of this text that can be made together: of those that overlap, the first. One fix a finding."""
+    """The fixes of this text that can be made together: of those that overlap, the first. One fix a finding.
+
+    None on a line that defines something a second time: which of the two is meant, only the writer knows.
+    """
     chosen: list[Chosen] = []
     taken: list[Edit] = []
+    findings = list(findings)
+    doubled = {_line(source, d.primary.span.start - source.base) for d in findings if d.primary and d.code == "E012"}
     for d in findings:
         fix = next((f for f in d.fixes if f.applicability in allowed), None)
         places = placed(d, fix) if fix else []
         if fix is None or not places or any((at.name, at.text) != (source.name, source.text) for at, _ in places):
             continue
         edits = tuple(Edit(Span(e.span.start - at.base, e.span.end - at.base), e.text) for at, e in places)
+        if d.code != "E012" and any(_line(source, e.span.start) in doubled for e in edits):
+            continue
         if not _clash([*taken, *edits]):
             taken += edits
             chosen.append(Chosen(d, fix, edits))
@@ -83,6 +90,10 @@ def placed(d: Diagnostic, fix: Fix) -> list[tuple[Source, Edit]]:
             return []
         found.append((source, edit))
     return found
+
+
+def _line(source: Source, offset: int) -> int:
+    return source.text.count("\n", 0, max(offset, 0))
 
 
 def _clash(edits: list[Edit]) -> bool:

@@ -59,7 +59,8 @@ class _Composer:
         self.statements: list[t.Statement] = []
         self.replaced: dict[str, list[t.Statement]] = {}
         self.unread: set[str] = set()
-        self.laid_over: set[str] = set()  # names of the overlays so far
+        self.overlays = 0  # so far
+        self.set_by: dict[str, int] = {}  # parameter -> the overlay that has set it, 0: the recipe
 
     def add(self, file: File) -> None:
         """A file's statements on top of what it inherits."""
@@ -83,7 +84,7 @@ class _Composer:
         self.statements += own
 
     def overlay(self, file: File) -> None:
-        self.laid_over.add(file.source.name)
+        self.overlays += 1
         for statement in file.tree.statements:
             match statement:
                 case t.Set() | t.Patch():
@@ -127,21 +128,18 @@ class _Composer:
         if self._is_fixed(param, statement.path.span):
             return
         self._note(param.name, param)
+        self.set_by[param.name] = self.overlays
         self.statements[index] = replace(param, default=statement.value, fixed=statement.path.span)
 
     def _is_fixed(self, param: t.Param, span: Span) -> bool:
         """What a recipe has `set` is final; what an overlay has, a later overlay may set anew."""
-        if param.fixed is not None and self._later_overlay(param.fixed, span):
+        if param.fixed is not None and 0 < self.set_by.get(param.name, 0) < self.overlays:
             return False
         if param.fixed is not None:
             set_here = Label(self.imports.source, param.fixed, "set here, for good")
             help = "change it there, or take this line out"
             self._error("E037", f"`{param.name}` is set already", span, help=help, secondary=(set_here,))
         return param.fixed is not None
-
-    def _later_overlay(self, before: Span, now: Span) -> bool:
-        names = {self.imports.source.file(before).name, self.imports.source.file(now).name}
-        return len(names) == 2 and names <= self.laid_over
 
     def _no_parameter(self, statement: t.Set, own: tuple[t.Statement, ...]) -> None:
         name = statement.path.text

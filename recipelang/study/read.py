@@ -129,6 +129,11 @@ class _Reader:
         else:
             made = [arm for name in arms if (arm := self._arm(name, spec, arms, below)) is not None]
         seeds = self.binder.spans.get("study.seeds", self.binder.spans["study"])
+        if (
+            spec.seeds
+            and (again := next((s for i, s in enumerate(spec.seeds) if s in spec.seeds[:i]), None)) is not None
+        ):
+            self._error("E012", f"the seed `{again}` is given twice", seeds, "keep one: a run again is no other result")
         if not self.found.errors:
             self._count(len(made), vary, len(spec.seeds or (None,)), seeds)
         if self.found.errors:

@@ -21,6 +21,8 @@ from recipelang.spec.effective import effective
 from recipelang.spec.params import Given
 from recipelang.study.read import Arm, Study, Vary
 
+#: what a seed of a study is called where it is given to a recipe
+_SEEDS = "seeds"
 #: `validate` checks so many variants, or as many as hold so many characters
 _CHECKED, _CHARACTERS = 100, 160 * 1024
 
@@ -179,7 +181,7 @@ def _checked(
 ) -> Checked:
     everything = {**given, **_given(study, point)}
     if seed is not None:
-        everything["seed"] = Given(str(seed), "seeds", source=study.source, name_span=study.seeds_span)
+        everything["seed"] = Given(str(seed), _SEEDS, source=study.source, name_span=study.seeds_span)
     checked = check(point.arm.of, everything, (*point.arm.overlays, *above))
     found.extend(_placed(study, d) for d in checked.diagnostics if d.severity == "error")
     return checked
@@ -196,6 +198,8 @@ def _placed(study: Study, d: Diagnostic) -> Diagnostic:
     """A finding in an arm, shown in the study's own text; its overlay has every word at the same place."""
 
     def label(at: Label) -> Label:
+        if at.source.name == _SEEDS:
+            return Label(study.source, study.seeds_span, at.text)
         if at.source.name != study.source.name:
             return at
         return Label(study.source, Span(at.span.start - at.source.base, at.span.end - at.source.base), at.text)

@@ -156,6 +156,12 @@ def writes(start: int, end: int, text: str) -> Fix:
     return Fix(f"write `{text}`", (Edit(Span(start, end), text),))
 
 
+@pytest.mark.parametrize("line", ["parm seed: int = 2", "lt seed = 3", "praam goal: ratio = 80%"])
+def test_a_fix_writes_no_second_definition(line):
+    text = f'recipe 1 "a"\nparam seed: int = 1\nlet goal = 90%\n{line}\n'
+    assert mend(Source("a", text), lambda source: check_all(source, {}), {"safe", "unsafe"}).source.text == text
+
+
 GOOD = 'recipe 1 "a"\nseed = 1\n'
 
 

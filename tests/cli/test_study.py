@@ -107,6 +107,21 @@ def test_what_only_a_later_seed_gets_wrong_is_told(study, edit):
     assert command("study", "s.recipe", "--plan").codes == ["E050"]
 
 
+@pytest.mark.parametrize("seeds", ["[1, 1]", "[1, 2, 2]", "[0, 7, 0]"])
+def test_a_seed_that_is_given_twice_is_refused(study, seeds):
+    change(study, "[1, 2]", seeds)
+    ended = command("validate", "s.recipe")
+    assert ended.code == 1 and "error[E012]" in ended.err and "is given twice" in ended.err
+
+
+def test_a_seed_out_of_range_is_told_at_the_seeds_of_the_study(study, edit):
+    edit("param seed: int = 42", "param seed: int in 1..2 = 1")
+    change(study, "[1, 2]", "3")
+    ended = command("validate", "--format", "json", "s.recipe")
+    (found,) = [d for d in json.loads(ended.out)["diagnostics"] if d["code"] == "E038"]
+    assert "s.recipe" in json.dumps(found) and ended.code == 1
+
+
 def test_study_is_validated_and_formatted_as_a_recipe_is(study):
     ended = command("validate", "s.recipe")
     assert (ended.code, ended.out) == (0, "s.recipe: ok, a study (two arms: plain, everything; 8 runs)\n")

@@ -114,6 +114,18 @@ def test_the_last_overlay_is_on_top():
     assert target("set target = 80%", "set target = 70%", "set target = 60%") == 60
 
 
+def test_an_overlay_may_be_laid_over_again():
+    """What counts is the order of overlays, and not which files they are."""
+    again = "set target = 80%\nset length = 12 epochs"
+    layers = [
+        Source(name, f'recipe 1 "site"\n{text}')
+        for name, text in (("a", again), ("b", "set target = 70%"), ("a", again))
+    ]
+    checked = check(Source("a.recipe", BASE), {}, overlays=layers)
+    assert [d.message for d in checked.diagnostics] == []
+    assert codes("", "set target = 80%\nset target = 70%") == ["E037"]
+
+
 def test_a_file_of_parameters_gives_values_with_their_place():
     source = Source("mine.recipe", 'recipe 1 "mine"\nset target = 99.5%\nset length = 12 epochs\n')
     found = Diagnostics()
