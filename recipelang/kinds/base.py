@@ -8,7 +8,7 @@ from fractions import Fraction
 from types import NoneType
 from typing import Any, ClassVar, get_args
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic import GetCoreSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from recipelang.kinds.form import value_form
@@ -163,9 +163,6 @@ class Kind:
 
         out = core_schema.plain_serializer_function_ser_schema(self.form, when_used="json")
         return core_schema.with_info_plain_validator_function(validate, serialization=out)
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return dict(self.json)
 
 
 # ----------------------------------------------------------------------- messages

@@ -288,8 +288,10 @@ class Resolver(Context):
         distills = [self._distill(path, d, steps, per_epoch) for d in spec.distills]
         freezes = self._freezes(path, spec, steps, per_epoch, [p for p in prunes if p])
         groups = self._groups(path, spec, steps, per_epoch)
-        if not rate:
-            return None  # why is told by its schedule
+        told = [(d.hardness, d.temperature, *(t.weight for t in d.terms)) for d in distills if d]
+        own = [g.learning_rate for g in groups if g.learning_rate is not None]
+        if not all((rate, *own, *(schedule for schedules in told for schedule in schedules))):
+            return None  # why is told by the schedule that has no steps
         every = spec.checkpoint_every
         return StagePlan(
             name=spec.name,

@@ -9,13 +9,18 @@ task model's `named_parameters()`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
 from itertools import pairwise
-from typing import Annotated, ClassVar, Literal, Self
+from math import prod
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic.dataclasses import dataclass
 
 from recipelang.kinds.schedule import SHAPES
+from recipelang.spec.blocks import MORE_METRICS, TASKS
+from recipelang.spec.methods import METHODS, OPTIMIZERS
+from recipelang.spec.metrics import MEASURES
 from recipelang.tasks.meaning import Meaning
 
 #: 1.1: rates are read at the start of their step, weight decay spares norms and biases
@@ -25,36 +30,58 @@ FORMAT_VERSION = "1.1"
 #: a plan is read back from a run's folder as well, where somebody may have changed it
 Count = Annotated[int, Field(ge=0)]
 Some = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Digest = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _known(*names: str) -> AfterValidator:
+    """Only these names."""
+
+    def known(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"`{name[:80]}` is none of {', '.join(f'`{n}`' for n in names)}")
+        return name
+
+    return AfterValidator(known)
 
 
 class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class DropPlan(Frozen):
     """Layers that the model loses before it is trained."""
 
-    keep: tuple[int, ...] = Field(description="the layers that stay, by their numbers in the model that was read")
-    layers: int = Field(description="how many there were")
-    parameters: int = Field(description="of the model that was read")
+    keep: tuple[Count, ...] = Field(
+        min_length=1, description="the layers that stay, by their numbers in the model that was read"
+    )
+    layers: Some = Field(description="how many there were")
+    parameters: Some = Field(description="of the model that was read")
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if not all(a < b for a, b in pairwise((*self.keep, self.layers))):
+            raise ValueError("`keep` is not in order, or names no layer of the model")
+        return self
 
 
 class ModelPlan(Frozen):
     ref: str = Field(description="as the recipe names it")
     path: str = Field(description="folder that holds config.json and the weights")
-    task: str
+    task: Annotated[str, _known(*TASKS)]
     dtype: Literal["fp32", "bf16"] = "fp32"
-    dropout: float | None = None
-    attention_dropout: float | None = None
+    dropout: Share | None = None
+    attention_dropout: Share | None = None
     redrawn: tuple[str, ...] = Field(
         default=(), description="parameters that the weights hold for other classes, or another task: drawn anew"
     )
     left_out: tuple[str, ...] = Field(default=(), description="tensors of the weights that the model has no use for")
     tied: str | None = Field(default=None, description="the matrix that is both the embeddings and the head")
     labels: tuple[str, ...] = Field(default=(), description="names of the classes, in the order of the head's outputs")
-    digest: str = Field(default="", description="sha256 of the weights and the config")
+    digest: Digest = Field(default="", description="sha256 of the weights and the config")
     family: str = ""
-    parameters: int = Field(default=0, description="parameters of the task model")
+    parameters: Count = Field(default=0, description="parameters of the task model")
     drop: DropPlan | None = Field(default=None, description="`parameters` and all names are those of what it leaves")
     fresh_head: bool = Field(default=False, description="the weights hold no head for this task: a new one is drawn")
 
@@ -62,12 +89,12 @@ class ModelPlan(Frozen):
 class SplitPlan(Frozen):
     reference: str = Field(description="a file, or a reference with a scheme")
     split: str
-    digest: str = Field(default="", description="sha256 of a file that is named by a path")
+    digest: Digest = Field(default="", description="sha256 of a file that is named by a path")
 
 
 class DataPlan(Frozen):
     label: str = Field(description='"" is the default set')
-    task: str = Field(default="question_answering", description="how it is read")
+    task: Annotated[str, _known(*TASKS)] = Field(default="question_answering", description="how it is read")
     splits: dict[str, SplitPlan]
     config: str | None = None
     columns: dict[str, str] = {}
@@ -92,18 +119,18 @@ class DataPlan(Frozen):
 class Segment(Frozen):
     """One shape over steps `first..last` (inclusive); `cycles` are the steps at which it restarts."""
 
-    shape: str
-    start: float
-    end: float
-    first: int
-    last: int
-    power: float | None = None
-    cycles: tuple[int, ...] = ()
+    shape: Annotated[str, _known(*SHAPES)]
+    start: Finite
+    end: Finite
+    first: Count
+    last: Count
+    power: Annotated[Finite, Field(gt=0)] | None = None
+    cycles: tuple[Count, ...] = ()
     ends: Literal["after", "last"] = Field(
         default="last",
         description="whether it is at `end` behind `last` (or its cycle) or on it; of older plans: on it",
     )
-    whole: tuple[float, float] | None = Field(
+    whole: tuple[Finite, Finite] | None = Field(
         default=None,
         description="steps between which it goes from `start` to `end`, where they are not `first` and `last`",
     )
@@ -111,12 +138,24 @@ class Segment(Frozen):
     @model_validator(mode="after")
     def _has_values(self) -> Self:
         """At every step: a plan is also read from folders that others made."""
-        whole = self.whole is None or self.whole[0] < self.whole[1]
-        cycles = all(a < b for a, b in pairwise((self.first - 1, *self.cycles, self.last + 1)))
-        known = self.shape in SHAPES and (self.shape != "exponential" or (self.start > 0 and self.end > 0))
-        if not (known and whole and cycles and math.isfinite(self.start + self.end + (self.power or 0))):
-            raise ValueError("a schedule has no value at some step")
+        if self.first > self.last:
+            raise ValueError("`last` comes before `first`")
+        if self.shape == "exponential" and not (self.start > 0 and self.end > 0):
+            raise ValueError("an exponential schedule has a value that is not above zero")
+        if self.whole is not None and self.whole[0] >= self.whole[1]:
+            raise ValueError("`whole` ends before it begins")
+        if not all(a < b for a, b in pairwise((self.first - 1, *self.cycles, self.last + 1))):
+            raise ValueError("`cycles` are not steps of it in their order")
         return self
+
+
+def _covers(schedule: tuple[Segment, ...], steps: int, low: float, high: float, what: str) -> None:
+    """Every step of a stage has one value, within bounds."""
+    firsts, lasts = [s.first for s in schedule], [s.last for s in schedule]
+    if [0, *(last + 1 for last in lasts)] != [*firsts, steps]:
+        raise ValueError(f"`{what}` does not cover the steps of its stage, each once")
+    if not all(low <= value <= high for s in schedule for value in (s.start, s.end)):
+        raise ValueError(f"`{what}` has a value outside {low:g}..{high:g}")
 
 
 class Target(Frozen):
@@ -126,19 +165,15 @@ class Target(Frozen):
 
     @property
     def size(self) -> int:
-        n = 1
-        for d in self.shape:
-            n *= d
-        return n
+        return prod(self.shape)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid", strict=True))
 class PruneEvent:
     """At `STEP_START` of `step` (of `END` when it equals the stage's steps). Small: a plan may hold very many."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     step: Count
-    sparsity: float
+    sparsity: Share
     zeros: Annotated[tuple[Count, ...], Field(description="exact zeros: per target, or one total (global)")]
     grown: Annotated[
         tuple[Count, ...], Field(description="of a method that takes weights back: how many are swapped, per target")
@@ -149,18 +184,18 @@ class DenseGroup(Frozen):
     """Parameters that a prune block leaves alone, by what they are for."""
 
     what: str
-    tensors: int
-    weights: int
+    tensors: Some
+    weights: Count
     protected: bool = Field(description="by `never`, all of them")
 
 
 class PrunePlan(Frozen):
     name: str
-    method: str
-    args: dict[str, float | int | str | bool] = {}
+    method: Annotated[str, _known(*METHODS)]
+    args: dict[str, Finite | int | str | bool] = {}
     scope: Literal["uniform", "global", "row", "erk"] = "uniform"
     pattern: Literal["unstructured", "N:M", "block"] = "unstructured"
-    pattern_size: tuple[int, int] = Field(default=(0, 0), description="N and M, or rows and columns of a block")
+    pattern_size: tuple[Count, Count] = Field(default=(0, 0), description="N and M, or rows and columns of a block")
     ties: Literal["first", "sparseml_1"] = Field(default="first", description="which of equal scores go")
     order: Literal["sequential", "parallel"] = Field(
         default="sequential", description="one shot: layers see what pruned ones, or dense ones, give them"
@@ -169,11 +204,33 @@ class PrunePlan(Frozen):
     never: tuple[str, ...] = Field(default=(), description="tensors that must gain no zeros and no mask")
     dense: tuple[DenseGroup, ...] = ()
     events: tuple[PruneEvent, ...] = Field(default=(), description="none for `hold` and `release`")
-    scoring: int = Field(default=0, description="bytes that the method takes at the peak, beside weights and masks")
+    scoring: Count = Field(default=0, description="bytes that the method takes at the peak, beside weights and masks")
     held: tuple[Count, ...] = Field(
         default=(), description="of `hold`: the zeros that each target came with; none where only the run can tell"
     )
-    passes: int = Field(default=1, description="parts that oBERT takes the targets in, so that its matrices fit")
+    passes: Some = Field(default=1, description="parts that oBERT takes the targets in, so that its matrices fit")
+
+    @model_validator(mode="after")
+    def _counts(self) -> Self:
+        """Zeros of every event fit into the targets, and events are in their order."""
+        sizes = [t.size for t in self.targets]
+        most = [sum(sizes)] if self.scope == "global" else sizes
+        for event in self.events:
+            for name, counts in (("zeros", event.zeros), ("grown", event.grown or (0,) * len(most))):
+                if len(counts) != len(most) or any(n > size for n, size in zip(counts, most, strict=True)):
+                    raise ValueError(f"`{name}` of an event are not those of its targets")
+        if not all(a.step < b.step for a, b in pairwise(self.events)):
+            raise ValueError("`events` are not in the order of their steps")
+        if self.held and (
+            len(self.held) != len(sizes) or any(n > size for n, size in zip(self.held, sizes, strict=True))
+        ):
+            raise ValueError("`held` are not zeros of its targets")
+        m, n = self.pattern_size
+        if not {"unstructured": m == n == 0, "N:M": 0 < m <= n, "block": m > 0 and n > 0}[self.pattern]:
+            raise ValueError("`pattern_size` is not of its pattern")
+        if METHODS[self.method].scheduled != bool(self.events):
+            raise ValueError(f"`{self.method}` {'has' if self.events else 'needs'} events")
+        return self
 
     @property
     def final(self) -> float:
@@ -186,17 +243,19 @@ class TermPlan(Frozen):
 
     kind: Literal["output", "hidden", "attention"]
     output: str = Field(default="", description="its name; `logits` stands for every output of the task")
-    layers: tuple[tuple[int, int], ...] = Field(default=(), description="the student's and the teacher's, from 0")
-    widths: tuple[int, int] | None = Field(default=None, description="the student's and the teacher's, if they differ")
+    layers: tuple[tuple[Count, Count], ...] = Field(default=(), description="the student's and the teacher's, from 0")
+    widths: tuple[Some, Some] | None = Field(
+        default=None, description="the student's and the teacher's, if they differ"
+    )
     weight: tuple[Segment, ...]
 
 
 class DistillPlan(Frozen):
     teacher: str = Field(description="folder of a model, or `stage.NAME`")
     teacher_ref: str
-    teacher_parameters: int = 0
-    teacher_digest: str = Field(default="", description="sha256 of the weights and the config; none of `stage.NAME`")
-    terms: tuple[TermPlan, ...]
+    teacher_parameters: Count = 0
+    teacher_digest: Digest = Field(default="", description="sha256 of the weights and the config; none of `stage.NAME`")
+    terms: tuple[TermPlan, ...] = Field(min_length=1)
     cache: Literal["fp16", "fp32"] | None = Field(default=None, description="how the teacher's outputs are kept")
     hardness: tuple[Segment, ...]
     temperature: tuple[Segment, ...]
@@ -205,11 +264,11 @@ class DistillPlan(Frozen):
 class CalibrationPlan(Frozen):
     """What a one-shot stage reads to judge weights by."""
 
-    samples: int
-    length: int = Field(description="tokens of a sample, at most")
-    layers: int = Field(description="how many of them are pruned")
-    statistics: int = Field(description="bytes that those of one layer take, with what is made of them")
-    states: int = Field(description="bytes of what goes from layer to layer, for all samples")
+    samples: Some
+    length: Some = Field(description="tokens of a sample, at most")
+    layers: Count = Field(description="how many of them are pruned")
+    statistics: Count = Field(description="bytes that those of one layer take, with what is made of them")
+    states: Count = Field(description="bytes of what goes from layer to layer, for all samples")
 
 
 class FreezePlan(Frozen):
@@ -217,8 +276,8 @@ class FreezePlan(Frozen):
 
     name: str
     targets: tuple[str, ...]
-    weights: int
-    until: int | None = None
+    weights: Count
+    until: Count | None = None
 
 
 class GroupPlan(Frozen):
@@ -226,9 +285,9 @@ class GroupPlan(Frozen):
 
     names: tuple[str, ...] = Field(description="the `group` blocks that its parameters are in")
     targets: tuple[str, ...]
-    weights: int
+    weights: Count
     learning_rate: tuple[Segment, ...] | None = None
-    weight_decay: float | None = None
+    weight_decay: Annotated[Finite, Field(ge=0)] | None = None
 
 
 class StagePlan(Frozen):
@@ -237,18 +296,18 @@ class StagePlan(Frozen):
     mode: Literal["train", "one_shot"] = "train"
     steps: Count
     steps_per_epoch: Some
-    epochs: float
+    epochs: Annotated[Finite, Field(ge=0)]
     batch: Some
     micro_batch: Some
     accumulation: Some
-    optimizer: str
-    optimizer_args: dict[str, float | tuple[float, ...]] = {}
+    optimizer: Annotated[str, _known(*OPTIMIZERS)]
+    optimizer_args: dict[str, Finite | tuple[Finite, ...]] = {}
     undecayed: tuple[str, ...] = Field(default=(), description="norms and biases, which `weight_decay` spares")
     learning_rate: tuple[Segment, ...]
-    clip: float | None = 1.0
+    clip: Annotated[Finite, Field(gt=0)] | None = 1.0
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     data: str = ""
-    seed: int
+    seed: Count
     checkpoint_every: Some | None = Field(
         default=None, description="steps; none means an epoch or ten minutes, the sooner"
     )
@@ -264,8 +323,31 @@ class StagePlan(Frozen):
     @model_validator(mode="after")
     def _has_a_rate(self) -> Self:
         if self.mode == "train" and not self.learning_rate:
-            raise ValueError(f"stage `{self.name[:80]}` trains, and has no learning rate")
+            raise ValueError(f"stage `{self.name[:80]}` trains, and `learning_rate` is empty")
         return self
+
+    @model_validator(mode="after")
+    def _fits_its_steps(self) -> Self:
+        if self.mode == "train":
+            for what, schedule in self._rates():
+                _covers(schedule, self.steps, 0, math.inf, what)
+            for distill in self.distills:
+                _covers(distill.hardness, self.steps, 0, 1, "hardness")
+                _covers(distill.temperature, self.steps, math.ulp(0), math.inf, "temperature")
+                for term in distill.terms:
+                    _covers(term.weight, self.steps, 0, math.inf, "weight")
+        for prune in self.prunes:
+            if prune.events and prune.events[-1].step > self.steps:
+                raise ValueError(f"`events` of `{prune.name[:80]}` come after the end of the stage")
+        if any(f.until is not None and f.until > self.steps for f in self.freezes):
+            raise ValueError("`until` comes after the end of the stage")
+        return self
+
+    def _rates(self) -> Iterable[tuple[str, tuple[Segment, ...]]]:
+        yield "learning_rate", self.learning_rate
+        for group in self.groups:
+            if group.learning_rate is not None:
+                yield "learning_rate", group.learning_rate
 
     @property
     def scheduled(self) -> tuple[PrunePlan, ...]:
@@ -278,9 +360,9 @@ class EvaluatePlan(Frozen):
     data: str = ""
     split: str
     samples: Some | None = Field(default=None, description="only the first so many; none: all")
-    metrics: tuple[str, ...]
+    metrics: tuple[Annotated[str, _known(*MEASURES, *(m for more in MORE_METRICS.values() for m in more))], ...]
     positive: str | None = Field(default=None, description="the class whose F1 is meant; none: the mean of all")
-    null_threshold: float | None = Field(
+    null_threshold: Finite | None = Field(
         default=None, description="how far no answer must score above the best one; none: there is always an answer"
     )
     dense: bool = Field(default=False, description="measured before the first stage as well")
@@ -291,24 +373,24 @@ class ClaimPlan(Frozen):
     """`kind`: `expect` fails the run, `prefer` warns. `id` finds the expression in the checked recipe."""
 
     kind: Literal["expect", "prefer"]
-    id: int
+    id: Count
     text: str
     message: str | None = None
 
 
 class ExportPlan(Frozen):
-    formats: tuple[str, ...] = ("safetensors",)
+    formats: tuple[Literal["safetensors"], ...] = ("safetensors",)
     card: bool = True
-    max_shard: int = 5_000_000_000
+    max_shard: Some = 5_000_000_000
 
 
 class Plan(Frozen):
     format_version: str = FORMAT_VERSION
     name: str
     source: str = Field(description="the recipe file's name, without its folder")
-    spec_digest: str
-    behaviour_digest: str
-    seed: int
+    spec_digest: Digest
+    behaviour_digest: Digest
+    seed: Count
     model: ModelPlan
     data: tuple[DataPlan, ...]
     stages: Annotated[tuple[StagePlan, ...], Field(min_length=1)]
@@ -319,7 +401,7 @@ class Plan(Frozen):
     selections: dict[str, tuple[str, ...]] = Field(
         default={}, description="selector text in a claim -> the matrices it stands for"
     )
-    peak_memory: int = Field(default=0, description="bytes, an estimate")
+    peak_memory: Count = Field(default=0, description="bytes, an estimate")
     rehearsal: Some | None = Field(default=None, description="only the first N steps of every stage")
 
     @model_validator(mode="after")

@@ -10,7 +10,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
     ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
@@ -46,9 +45,6 @@ class Attr:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return self.kind.__get_pydantic_core_schema__(source, handler)
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {**self.kind.__get_pydantic_json_schema__(schema, handler), "description": self.doc}
 
     def postponed(self, value: object) -> object:
         """The part of a value that this release cannot run, if any."""

@@ -17,7 +17,7 @@ Answers = Literal["key", "letter", "text", "place", "number"]
 class Meaning(BaseModel):
     """Of one data set. What a recipe sets is filled in before, all else by a task's `decide`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     columns: dict[str, str] = Field(default={}, description="field -> the column it is read from")
     unused: tuple[str, ...] = Field(default=(), description="columns that are not read")

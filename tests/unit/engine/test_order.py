@@ -13,7 +13,8 @@ def stage(items: int = 1003, batch: int = 8) -> StagePlan:
     per_epoch = -(-items // batch)
     return StagePlan(
         name="s", index=0, steps=3 * per_epoch, steps_per_epoch=per_epoch, epochs=3, batch=batch, micro_batch=batch,
-        accumulation=1, optimizer="sgd", learning_rate=(Segment(shape="constant", start=1e-3, end=1e-3, first=0, last=0),), seed=1,
+        accumulation=1, optimizer="sgd", seed=1,
+        learning_rate=(Segment(shape="constant", start=1e-3, end=1e-3, first=0, last=3 * per_epoch - 1),),
     )  # fmt: skip
 
 

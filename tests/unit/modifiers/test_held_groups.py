@@ -9,7 +9,7 @@ from recipelang.plan.types import PrunePlan, Target
 
 def plan(pattern: str, size: tuple[int, int], scope: str = "uniform") -> PrunePlan:
     target = Target(name="w", shape=(4, 8))
-    return PrunePlan(name="p", method="magnitude", scope=scope, pattern=pattern, pattern_size=size, targets=(target,))
+    return PrunePlan(name="p", method="hold", scope=scope, pattern=pattern, pattern_size=size, targets=(target,))
 
 
 def dead(*places: tuple[int, int]) -> torch.Tensor:

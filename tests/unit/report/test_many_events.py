@@ -1,12 +1,12 @@
 """A page of a plan with very many events shows some of them, evenly."""
 
-from recipelang.plan.types import PruneEvent, PrunePlan
+from recipelang.plan.types import PruneEvent, PrunePlan, Target
 from recipelang.report.run import _EVENTS, _events, thinned
 
 
 def block(n: int) -> PrunePlan:
     events = tuple(PruneEvent(i, i / max(1, n), (i,)) for i in range(n))
-    return PrunePlan(name="a", method="magnitude", targets=(), events=events)
+    return PrunePlan(name="a", method="magnitude", targets=(Target(name="w", shape=(n,)),), events=events)
 
 
 def test_few_events_are_all_shown():

@@ -1,0 +1,163 @@
+"""The worst values of every model of a plan: refused when it is made, and when a run's `plan.json` was changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from recipelang.engine.records import read_plan
+from recipelang.plan import types
+from recipelang.source import RecipeError
+
+from .whole_plan import constant, target, whole
+
+NAN, INF = float("nan"), float("inf")
+PRUNE, HOLD = "stages.0.prunes.0", "stages.0.prunes.1"
+
+#: where the model stands in the plan, the model, and what is written there instead: a field to a value
+BAD: list[tuple[str, str, dict[str, list[Any]]]] = [
+    ("model.drop", "DropPlan", {
+        "keep": [[], [2, 0], [0, 0], [0, 4], [-1, 0], ["0"], None, [0.5]], "layers": [0, -4, "4", None], "parameters": [0, -1]
+    }),
+    ("model", "ModelPlan", {
+        "task": ["", "poetry", 3], "dtype": ["fp8"], "dropout": [1.5, -0.1, NAN], "parameters": [-1, 0.5],
+        "digest": ["sha256:", "a" * 64, 3], "labels": ["a", [1]], "fresh_head": ["yes"], "surplus": [1],
+    }),
+    ("data.0.splits.train", "SplitPlan", {
+        "reference": [None, 3, ["a"]], "split": [None, 3, ["a"]], "digest": ["sha256:12", "md5:" + "a" * 32, 3], "rows": [1]
+    }),
+    ("data.0.meaning", "Meaning", {
+        "columns": [3, ["text"], {"text": 3}], "left_out": [{"train": "1"}, {"train": 0.5}], "choices": [[2], [2, 3, 4], "2"],
+        "answers": ["colour"], "causes": ["no"], "labels": [{"train": "words"}],
+    }),
+    ("data.0", "DataPlan", {
+        "task": ["", "poetry"], "splits": [[], None], "max_length": [0, -1, "64", None], "stride": [-1], "samples": [0, -3],
+        "examples": [{"train": -1}], "sequences": [0], "seed": ["7"], "shuffle": [1], "lost": [{"train": 0}],
+    }),
+    ("stages.0.learning_rate.0", "Segment", {
+        "shape": ["wiggle", "", None], "start": [NAN, INF, "1"], "end": [-INF], "first": [-1, 13, 0.5], "last": [-1, "11"],
+        "power": [0, -2], "cycles": [[0, 0], [5, 3], [-1], [99]], "ends": ["never"], "whole": [[3, 3], [4.0, 1.0]],
+    }),
+    (f"{PRUNE}.targets.0", "Target", {
+        "name": [None, 3, ["a"]], "shape": [None, [-4, 8], ["4"], 32, [4.5]], "purpose": [None, 3], "dtype": ["fp8"]
+    }),
+    (f"{PRUNE}.events.0", "PruneEvent", {
+        "step": [-1, 0.5, "2", None], "sparsity": [-0.1, 1.01, NAN, 50], "zeros": [[-1, 8], ["8", 8], None], "grown": [[-3]],
+        "late": [1],
+    }),
+    (f"{PRUNE}.dense.0", "DenseGroup", {
+        "what": [None, 3], "tensors": [0, -1, "1"], "weights": [-1, 0.5, None], "protected": ["yes", 1, None]
+    }),
+    (PRUNE, "PrunePlan", {
+        "method": ["", "magnitudes", 3], "scope": ["all"], "pattern": ["2:4", "N:M"], "pattern_size": [[-2, 4], [2, 4]],
+        "order": ["random"], "events": [[]], "scoring": [-1], "passes": [0], "ties": ["last"], "args": [{"scope": NAN}],
+        "held": [[-1], [1, 2, 3], [33, 0]], "targets": [[target("a")], None],
+    }),
+    ("stages.0.distills.0.terms.0", "TermPlan", {
+        "kind": ["words", None], "output": [3], "layers": [[[-1, 0]], [[0]], [["0", "1"]], 3], "widths": [[0, 64], [32], "32"],
+        "weight": [None, 1.0],
+    }),
+    ("stages.0.distills.0", "DistillPlan", {
+        "teacher": [None, 3], "teacher_ref": [None], "teacher_parameters": [-1], "teacher_digest": ["sha256:zz", 3],
+        "terms": [[], None], "cache": ["fp8", True], "hardness": [None], "temperature": [None],
+    }),
+    ("stages.1.calibration", "CalibrationPlan", {
+        "samples": [0, -1, "16", None], "length": [0, -64], "layers": [-1, 0.5], "statistics": [-1], "states": [-1, None]
+    }),
+    ("stages.0.freezes.0", "FreezePlan", {
+        "name": [None, 3], "targets": [None, "d", [3]], "weights": [-1, "32", 0.5], "until": [-1, "3", 0.5]
+    }),
+    ("stages.0.groups.0", "GroupPlan", {
+        "names": [None, "own"], "targets": [None, [3]], "weights": [-1, 0.5], "weight_decay": [-0.1, NAN, INF, "0"],
+        "learning_rate": [3],
+    }),
+    ("stages.0", "StagePlan", {
+        "index": [-1, "0"], "mode": ["both"], "steps": [-1, 11, 13], "steps_per_epoch": [0], "epochs": [-1.0, NAN],
+        "batch": [0, -8], "micro_batch": [0], "accumulation": [0], "optimizer": ["adam2", ""], "clip": [0, -1.0],
+        "learning_rate": [[], constant(1e-3, 11), constant(1e-3) * 2, constant(-1e-3)], "seed": [-1], "precision": ["fp8"],
+        "keep": [0], "checkpoint_every": [0], "compat": ["sparseml_9"], "optimizer_args": [{"eps": NAN}],
+    }),
+    ("evaluations.0", "EvaluatePlan", {
+        "name": [None], "split": [None, 3], "samples": [0, -1], "metrics": [["beauty"], [3], None], "null_threshold": [NAN],
+        "every": [{"sparse": 0}, {"sparse": -6}], "dense": ["no"],
+    }),
+    ("claims.0", "ClaimPlan", {
+        "kind": ["require", "", None, 3], "id": [-1, "0", 0.5, None], "text": [None, 3], "message": [3], "met": [True]
+    }),
+    ("export", "ExportPlan", {
+        "formats": [["pickle"], "safetensors", [3], None], "card": ["yes", 1, None], "max_shard": [0, -1, "5 GB", None]
+    }),
+    ("", "Plan", {
+        "name": [None, 3], "source": [None], "spec_digest": ["sha256:", "x"], "behaviour_digest": [3], "seed": [-1, "42"],
+        "data": [[], None], "stages": [[], None], "peak_memory": [-1], "rehearsal": [0], "evaluations": [[{}]], "extra": [1],
+    }),
+]  # fmt: skip
+
+CASES = [
+    pytest.param(at, model, name, value, id=f"{model}.{name}={json.dumps(value)[:24]}")
+    for at, model, fields in BAD
+    for name, values in fields.items()
+    for value in values
+]
+
+
+def inside(form: Any, path: str) -> Any:
+    for part in path.split(".") if path else ():
+        form = form[int(part)] if isinstance(form, list) else form[part]
+    return form
+
+
+def tuples(form: object) -> object:
+    """As Python code would write it: strict models take no lists."""
+    match form:
+        case {"zeros": _}:  # a plain dataclass, for there may be very many
+            return types.PruneEvent(**{name: tuples(value) for name, value in form.items()})
+        case dict():
+            return {name: tuples(value) for name, value in form.items()}
+        case list():
+            return tuple(tuples(item) for item in form)
+    return form
+
+
+def test_the_whole_plan_is_one(tmp_path: Path) -> None:
+    assert written(tmp_path, whole()).stages[0].prunes[0].events[1].zeros == (16, 16)
+    assert types.Plan.model_validate(tuples(whole())).steps == 12
+
+
+def test_every_model_has_its_ten_worst() -> None:
+    models = {m.__name__ for m in vars(types).values() if isinstance(m, type) and issubclass(m, types.Frozen)}
+    counted = {model: sum(map(len, fields.values())) for _, model, fields in BAD}
+    assert models - {"Frozen"} | {"PruneEvent", "Meaning"} == counted.keys()
+    assert min(counted.values()) >= 10, counted
+
+
+@pytest.mark.parametrize(("at", "model", "name", "value"), CASES)
+def test_a_bad_value_is_refused_where_it_is_made(at: str, model: str, name: str, value: Any) -> None:
+    form = whole()
+    inside(form, at)[name] = value
+    with pytest.raises(ValidationError) as refused:
+        types.Plan.model_validate(tuples(form))
+    assert name in str(refused.value)
+
+
+@pytest.mark.parametrize(("at", "model", "name", "value"), CASES)
+def test_a_bad_value_is_refused_in_a_plan_that_was_changed(
+    at: str, model: str, name: str, value: Any, tmp_path: Path
+) -> None:
+    form = whole()
+    inside(form, at)[name] = value
+    with pytest.raises(RecipeError) as refused:
+        written(tmp_path, form)
+    (found,) = refused.value.diagnostics
+    said = " ".join((found.message, *found.notes))
+    assert found.code == "E137" and (name in said or "is not JSON" in said), found
+
+
+def written(folder: Path, form: dict[str, Any]) -> types.Plan:
+    (folder / "recipe").mkdir()
+    (folder / "recipe" / "plan.json").write_text(json.dumps(form))
+    return read_plan(folder)
