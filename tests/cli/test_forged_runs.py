@@ -169,7 +169,7 @@ def no_such_tensor(out: Path) -> None:
 
 def other_block(out: Path) -> None:
     def change(plan: dict) -> None:
-        plan["stages"][-1]["prunes"][0]["method"] = "hold"
+        plan["stages"][-1]["prunes"][0].update(method="hold", events=[])
 
     rewrite(out / "recipe/plan.json", change)
     refit(out)
@@ -383,7 +383,7 @@ FORGED = {
         planned(lambda p: p["stages"][1]["distills"][0]["temperature"][0].update(start=9.0)),
         "E138",
     ),
-    "another hardness": (planned(lambda p: p["stages"][1]["distills"][0].update(hardness=[])), "E138"),
+    "another hardness": (planned(lambda p: p["stages"][1]["distills"][0]["hardness"][0].update(start=0.5)), "E138"),
     "no distillation": (planned(lambda p: p["stages"][1].update(distills=[])), "E138"),
     "a group": (
         planned(lambda p: p["stages"][0].update(groups=[{"names": ["x"], "targets": [HEAD], "weights": 1}])),
