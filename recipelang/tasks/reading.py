@@ -74,8 +74,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _line_of_twice(text: str) -> int:
-    """The line on which the object with a key twice begins: read again, slowly, with places."""
+def _line_of_twice(text: str) -> int | None:
+    """The line on which the object with a key twice begins: read again, slowly, with places. None too deep down."""
     decoder, known = json.JSONDecoder(object_pairs_hook=_once), json.decoder.JSONObject  # type: ignore[attr-defined]
     at = -1
 
@@ -88,9 +88,9 @@ def _line_of_twice(text: str) -> int:
             raise
 
     decoder.parse_object = placed  # type: ignore[attr-defined]
-    with contextlib.suppress(_TwiceError, RecursionError):
+    with contextlib.suppress(_TwiceError, RecursionError, ValueError):
         json.scanner.py_make_scanner(decoder)(text, len(text) - len(text.lstrip()))  # type: ignore[attr-defined]
-    return 1 + text.count("\n", 0, max(at, 0))
+    return None if at < 0 else 1 + text.count("\n", 0, at)
 
 
 def _value(text: str, path: Path, before: int = 0) -> Any:
@@ -99,7 +99,8 @@ def _value(text: str, path: Path, before: int = 0) -> Any:
         return json.loads(text, object_pairs_hook=_once)
     except _TwiceError as twice:
         message = f"a record of `{path.name}` has the key `{str(twice)[:40]}` twice"
-        notes = [f"its object begins on line {before + _line_of_twice(text)}"]
+        line = _line_of_twice(text)
+        notes = [] if line is None else [f"its object begins on line {before + line}"]
         raise fail("E074", message, help="keep one of the two", notes=notes) from None
     except (ValueError, RecursionError) as error:
         why = "nested too deeply" if isinstance(error, RecursionError) else "a number has too many digits"

@@ -54,6 +54,12 @@ def test_a_key_that_is_there_twice_is_refused_where_it_is(tmp_path, name, text, 
     assert f"`{name}`" in said and "twice" in said and said.endswith(f"line {line}")
 
 
+def test_a_key_that_is_there_twice_far_down_is_refused_too(tmp_path):
+    (tmp_path / "d.json").write_text("[" * 900 + '{"a": 1, "a": 1}' + "]" * 900, "utf-8")
+    code, said = refusal(lambda: read_table(str(tmp_path / "d.json"), "train", None, None))
+    assert code == "E074" and "twice" in said
+
+
 # ------------------------------------------------------------- names of classes
 def parquet(path, described, **columns):
     import pyarrow
