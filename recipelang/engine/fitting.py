@@ -36,6 +36,7 @@ def unfit(weights: Tensors, state: Tensors, model: nn.Module, plan: Plan, positi
     return (
         _other_weights(weights, model)
         or _other_masks(_below(_MASK, state), weights, model, masked(plan, position))
+        or _other_counts(_below(_MASK, state), plan, position)
         or _other_randomness(_below(_RANDOM, state), position)
         or _other_memories(_below(_OPTIMIZER, state), model, inside)
         or _of_modifiers(state, inside, position.step)
@@ -67,6 +68,36 @@ def _other_masks(masks: Tensors, weights: Tensors, model: nn.Module, wanted: set
         if name in weights and bool(weights[name][~mask].any()):
             return f"`{name}` is not zero where its mask is"
     return None
+
+
+def _other_counts(masks: Tensors, plan: Plan, position: Position) -> str | None:
+    """The last event of every block left exactly the zeros that it plans."""
+    for names, zeros in reached(plan, position).items():
+        dead = [int(masks[n].numel() - masks[n].count_nonzero()) for n in names]
+        here = dead if len(zeros) == len(names) else [sum(dead)]
+        odd = next(((n, h, z) for n, h, z in zip(names, here, zeros, strict=False) if h != z), None)
+        if odd is not None:
+            return f"the mask of `{odd[0]}` has {odd[1]:,} zeros, and the plan has {odd[2]:,}"
+    return None
+
+
+def reached(plan: Plan, position: Position) -> dict[tuple[str, ...], tuple[int, ...]]:
+    """Targets -> the zeros that the last event before a position left them, where no later block has changed them."""
+    found: dict[tuple[str, ...], tuple[int, ...]] = {}
+    for stage in plan.stages[: position.stage + 1]:
+        inside = stage.index == position.stage
+        done = position.step if inside else min(stage.steps, plan.rehearsal or stage.steps)
+        if inside and done == 0:
+            break
+        ended = not inside and done == stage.steps  # `END` has an event of its own
+        for prune in stage.prunes:
+            names = tuple(t.name for t in prune.targets)
+            past = [e for e in prune.events if e.step < done or ended]
+            if past or not prune.events:
+                found = {n: z for n, z in found.items() if not set(n) & set(names)}
+            if past:
+                found[names] = past[-1].zeros
+    return found
 
 
 # ------------------------------------------------------------------------- randomness

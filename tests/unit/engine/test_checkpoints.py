@@ -38,8 +38,10 @@ def made(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, to
     model = load_model(Path(plan.model.path), plan.model, plan.seed)
     parameters = dict(model.named_parameters())
     masks = Masks()
-    for target in plan.stages[1].prunes[0].targets:
-        masks.set(target.name, parameters[target.name], torch.rand(target.shape) > 0.5)
+    (prune,) = plan.stages[1].prunes
+    for target, zeros in zip(prune.targets, [e for e in prune.events if e.step < 3][-1].zeros, strict=True):
+        order = torch.randperm(target.size).reshape(target.shape)
+        masks.set(target.name, parameters[target.name], order >= zeros)
     optimizer = torch.optim.AdamW(model.parameters())
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
@@ -184,6 +186,7 @@ TENSORS: dict[str, Callable[[Path], None]] = {
     "no mask": rewritten("state.safetensors", lambda t: drop(t, "mask/")),
     "a mask of numbers": rewritten("state.safetensors", lambda t: t.update({n: v.float() for n, v in t.items() if n.startswith("mask/")})),
     "a smaller mask": rewritten("state.safetensors", lambda t: reshape(t, "mask/")),
+    "a mask of fewer zeros": rewritten("state.safetensors", lambda t: t.update({n: v | (torch.arange(v.shape[0]) == 0)[:, None] for n, v in t.items() if n.startswith("mask/")})),
     "a mask too many": rewritten("state.safetensors", lambda t: t.update({"mask/qa_outputs.weight": torch.ones(2, 32, dtype=torch.bool)})),
     "a smaller moment": rewritten("state.safetensors", lambda t: reshape(t, "optimizer/bert.encoder.layer.0.attention.self.query.weight/exp_avg")),
     "half of the moments": rewritten("state.safetensors", lambda t: drop(t, "optimizer/")),
