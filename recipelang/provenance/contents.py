@@ -16,7 +16,7 @@ from recipelang import __version__
 from recipelang.engine.leavings import written_by_runs
 from recipelang.engine.position import Session, environments
 from recipelang.engine.records import read_plan, read_record
-from recipelang.engine.run_record import understood
+from recipelang.engine.run_record import measured_on, understood
 from recipelang.engine.sessions import attributes, told_claims
 from recipelang.engine.statement import lock_digest, run_digest, stamps
 from recipelang.engine.variables import deciding
@@ -304,12 +304,27 @@ def _record(folder: Path, said: Statement) -> str:
     if any(record.get("digests", {}).get(k) != v for k, v in said.digests.items() if k not in ("lock", "event_log")):
         raise _other("`run.json` and the statement differ in their digests")
     _starts(folder, said, plan)
+    partial = {n: on for n in p["metrics"] if (on := measured_on(plan, n))}
+    if record.get("measured_on", {}) != partial:
+        raise _other("`run.json` and the plan differ in how much of the data was measured")
+    if odd := sorted(p["metrics"].keys() ^ _metrics(plan)):
+        what = "has a metric that no evaluation gives" if odd[0] in p["metrics"] else "lacks a metric of an evaluation"
+        raise _other(f"`run.json` {what}: `{line_of(odd[0])[:60]}`")
     events = {n: d for n, d in p["files"].items() if n.startswith("tensorboard/")}
     if said.digests.get("event_log") != digest(events):
         raise _other("the digest of the curves in the statement does not match their files")
     if p["name"] != record.get("recipe"):
         raise _other("`run.json` and the statement name different recipes")
     return "agrees with the statement"
+
+
+def _metrics(plan: Plan) -> set[str]:
+    """The names of all that a finished run has measured."""
+    found: set[str] = set()
+    for e in plan.evaluations:
+        under = [e.name, *(f"stage.{s.name}.{e.name}" for s in plan.stages), *([f"{e.name}.dense"] if e.dense else [])]
+        found |= {f"{where}.{metric}" for where in under for metric in e.metrics}
+    return found
 
 
 def _starts(folder: Path, said: Statement, plan: Plan) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from math import isclose
 from pathlib import Path
 from typing import Any
 
-from recipelang.engine.records import Measurements
+from recipelang.engine.records import Measurements, read_record
 from recipelang.plan.facts import read_model_facts
 from recipelang.plan.weights import check_weights
 from recipelang.plan.zeros import Counted, Pattern, count, stored_zeros
@@ -36,6 +37,7 @@ def verify_weights(folder: Path, said: Statement, done: Verified) -> Measurement
 
     if not done.run(3, "weights", weights):
         return None
+    done.run(3, "record", lambda: _record(folder, again[0], measured[0]))
     if said.predicate.get("rehearsal") is None:
         done.run(3, "schedules", lambda: _reached(folder, again[0], measured[0]))
     done.run(3, "never", lambda: _never(folder, said, again[0], measured[0], done))
@@ -91,6 +93,32 @@ def _measurements(counted: Mapping[str, Counted], again: Compiled, metrics: Mapp
         dict(again.selections),
         {n: c.patterns for n, c in counted.items()},
     )
+
+
+def _record(folder: Path, again: Compiled, measured: Measurements) -> str:
+    """The shares of zeros in `run.json`, which page and card show, are those of the weights."""
+    plan, record = plan_of(folder), read_record(folder)
+    told = record.get("sparsity") or {}
+    targets = list(dict.fromkeys(t.name for s in plan.stages for p in s.prunes for t in p.targets))
+    stored = {t.name: again.facts.stored.get(t.name, t.name) for t in again.facts.tensors}
+    wanted = {
+        "targets": share_of(measured, [stored.get(n, n) for n in targets]),
+        "all_parameters": share_of(measured, stored.values()),
+    }
+    wrong = next((n for n, share in wanted.items() if not isclose(told.get(n, -1.0), share, abs_tol=1e-9)), None)
+    for name, share in told.get("tensors", {}).items():
+        if name not in measured.sizes or not isclose(share, share_of(measured, [name]), abs_tol=1e-9):
+            wrong = wrong or name
+    if wrong is not None:
+        raise fail("E140", f"the share of zeros that `run.json` has for `{line_of(wrong)}` is wrong", help=_OTHERS)
+    if record.get("never") != {"tensors": len(plan.never), "gained_zeros": {}}:
+        raise fail("E140", "`run.json` differs from the weights in what `never` protected", help=_OTHERS)
+    return "the shares of zeros in `run.json` are those of the weights"
+
+
+def share_of(measured: Measurements, names: Iterable[str]) -> float:
+    each = list(names)
+    return sum(measured.zeros.get(n, 0) for n in each) / max(1, sum(measured.sizes.get(n, 0) for n in each))
 
 
 def _reached(folder: Path, again: Compiled, measured: Measurements) -> str:

@@ -14,6 +14,9 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from recipelang.engine.card import card
+from recipelang.engine.records import read_plan, read_record
+from recipelang.report.run import text
 from tests.cli.command import command
 from tests.cli.test_provenance import STATEMENT, here, made, rewrite  # noqa: F401 (fixtures)
 from tests.signing import make_key
@@ -331,7 +334,28 @@ def judged_rehearsal(out: Path) -> None:
     refit(out)
 
 
+def drawn_again(change: Callable[[dict], object]) -> Callable[[Path], None]:
+    """Other figures in the record, with card and page drawn from them."""
+
+    def forge(out: Path) -> None:
+        rewrite(out / "run.json", change)
+        record, plan = read_record(out), read_plan(out)
+        refit(out, lambda b: b["predicate"].update(metrics=record["metrics"]))
+        (out / "README.md").write_text(card(plan, record, out), "utf-8")
+        (out / "report.html").write_text(text(out, plan), "utf-8")
+        refit(out)
+
+    return forge
+
+
 FORGED = {
+    "a higher share of zeros": (drawn_again(lambda b: b["sparsity"].update(targets=0.99)), "E140"),
+    "more zeros in all": (drawn_again(lambda b: b["sparsity"].update(all_parameters=0.99)), "E140"),
+    "more zeros in a matrix": (drawn_again(lambda b: b["sparsity"]["tensors"].update({DENSE: 0.99})), "E140"),
+    "fewer protected": (drawn_again(lambda b: b["never"].update(tensors=1)), "E140"),
+    "another metric": (drawn_again(lambda b: b["metrics"].update({"dev.accuracy": 1.0})), "E138"),
+    "a metric less": (drawn_again(lambda b: b["metrics"].pop("dev.f1")), "E138"),
+    "measured on all": (drawn_again(lambda b: b.update(measured_on={"dev.f1": "all"})), "E138"),
     "another word typed": (typed("sources/tiny.recipe", "batch = 8", "batch = 4"), "E138"),
     "no recipe typed": (typed("sources/tiny.recipe", "recipe 1", "recipe one"), "E138"),
     "another name typed": (typed("sources/tiny.recipe", '"tiny"', '"huge"'), "E138"),
