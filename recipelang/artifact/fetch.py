@@ -86,13 +86,18 @@ class Fetching:
 
 
 def means_what_it_says(reference: str, artifact: Artifact, bundled: Bundled) -> Recipe | None:
-    """E126 when the files of an artifact do not say what its spec says: a reader may look at either."""
+    """E126 when the files of an artifact do not say what its spec says: a reader may look at either. E122 when it
+    brings more than the recipe is made of, which nobody has judged.
+    """
     remote = Remote(bundled)
     source = remote.enter(reference, artifact)
     checked = check(source, load=remote.load)
     if checked.diagnostics.errors:
         first = checked.diagnostics.errors[0]
         raise _differs(artifact, [f"{first.code}: {first.message}"])
+    read = {i.title for i in remote.inside.values() if i.artifact is artifact}
+    if unread := [t for kind in (m.SOURCE, m.LIBRARY) for t in artifact.files(kind) if t not in read]:
+        raise m.not_a_recipe(f"it brings `{unread[0][:80]}`, which the recipe does not use")
     if checked.recipe is None or not artifact.spec:
         if artifact.spec:
             raise _differs(artifact, ["its files leave values open"])

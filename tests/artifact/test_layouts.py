@@ -8,6 +8,7 @@ import pytest
 
 from recipelang.artifact.contents import Artifact
 from recipelang.artifact.layout import read_layout, write_layout
+from recipelang.artifact.manifest import TITLE
 from recipelang.engine.files import only_one
 from recipelang.source import RecipeError
 
@@ -99,3 +100,13 @@ def test_a_size_in_the_manifest_that_a_file_does_not_have(artifact: Artifact):
     ended = command("pull", "shared", "-o", "got")
     assert ended.codes == ["E125"]
     assert "it should have 3 bytes, and has more" in ended.err
+
+
+@pytest.mark.parametrize("title", ["conftest.py", "other.recipe", "lib/squad/gmp-90.recipe"])
+def test_a_file_that_the_recipe_does_not_use(artifact: Artifact, title: str):
+    more = {**artifact.manifest.layers[0].form(), "annotations": {TITLE: title}}
+    write_layout(changed(artifact, lambda f: f["layers"].append(more)), Path("shared"), "1.0.0")
+    ended = command("pull", "shared", "-o", "got")
+    assert ended.codes == ["E122"]
+    assert f"it brings `{title}`" in ended.err
+    assert not Path("got").exists()
