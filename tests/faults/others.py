@@ -32,7 +32,7 @@ def flipped_byte(runs: Runs, file: str, chance: random.Random) -> Fault:
     data[place] ^= 1
     (newest / file).write_bytes(data)
     code, said = Child(runs.folder, "resume", out).end()
-    told = re.search(rf"the checkpoint `{newest.name}` is damaged; the one before it is used", said)
+    told = re.search(rf"the checkpoint `{newest.name}` is damaged, so the one before it\s+is used", said)
     assert (code, bool(told)) == (0, True), said
     assert runs.same("magnitude", out)
     return Fault(
