@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.limits.attacks import PIECES, filled
-from tests.limits.server import assert_bounded, commands
+from tests.limits.server import assert_bounded
 from tests.reading import sound
 
 FORMATTED = ["..", "# x\n", "stage a { ", "1..(1+"]
@@ -17,12 +17,6 @@ def folder(tmp_path_factory):
     parameters = "".join(f"param p{i}: int = 1\n" for i in range(10))
     (folder / "b.recipe").write_text(sound(add=parameters), "utf-8")
     return folder
-
-
-@pytest.fixture(scope="module")
-def command(folder):
-    with commands(folder) as run:
-        yield run
 
 
 def codes(ended):
@@ -138,12 +132,11 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_settings_end_in_their_code(name, tmp_path_factory):
+def test_settings_end_in_their_code(name, tmp_path_factory, command_in):
     folder = tmp_path_factory.mktemp("settings")
     (folder / "a.recipe").write_text(sound(), "utf-8")
     (folder / "recipelang.toml").write_text(SETTINGS[name], "utf-8")
-    with commands(folder) as command:
-        ended = command("lint", "a.recipe")
+    ended = command_in(folder, "lint", "a.recipe")
     assert codes(ended) == ["E095"]
     assert_bounded(ended)
 

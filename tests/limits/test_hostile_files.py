@@ -1,29 +1,25 @@
 """The command on hostile files, in a process of its own: one coded error, little time, little memory, no traceback."""
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from recipelang.syntax import MAX_BYTES
 from tests.limits.attacks import ATTACKS, PIECES, attack, filled
-from tests.limits.server import Ended, assert_bounded, commands
+from tests.limits.server import Ended, assert_bounded
 
 
 @pytest.fixture(scope="module")
-def validate(tmp_path_factory):
+def validate(tmp_path_factory, command_in):
     """`recipelang validate` on files of the contents given, and what it took."""
     folder = tmp_path_factory.mktemp("files")
-    with commands(folder) as command:
 
-        def run(*contents: bytes) -> Ended:
-            for number, content in enumerate(contents):
-                (folder / f"{number}.recipe").write_bytes(content)
-            return command("validate", *(f"{n}.recipe" for n in range(len(contents))))
+    def run(*contents: bytes) -> Ended:
+        for number, content in enumerate(contents):
+            (folder / f"{number}.recipe").write_bytes(content)
+        return command_in(folder, "validate", *(f"{n}.recipe" for n in range(len(contents))))
 
-        yield run
+    return run
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -57,7 +53,7 @@ def test_bytes_that_are_no_recipe_end_in_their_code(content, code, validate):
     assert_bounded(ended)
 
 
-def test_an_endless_file_is_not_read_to_its_end():
-    command = [sys.executable, "-m", "recipelang", "validate", "/dev/zero"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=60)
-    assert (done.returncode, "error[E046]" in done.stderr) == (1, True)
+def test_an_endless_file_is_not_read_to_its_end(tmp_path, command_in):
+    ended = command_in(tmp_path, "validate", "/dev/zero")
+    assert "error[E046]" in ended.err
+    assert_bounded(ended)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.limits.server import assert_bounded, commands
+from tests.limits.server import assert_bounded
 from tests.reading import SOUND
 
 HEAD = 'recipe 1 "x"\n'
@@ -50,12 +50,6 @@ ATTACKS = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("files")
-
-
-@pytest.fixture(scope="module")
-def command(folder):
-    with commands(folder) as run:
-        yield run
 
 
 @pytest.mark.parametrize("name", ATTACKS)
