@@ -115,3 +115,10 @@ def test_completion_offers_old_recipes() -> None:
     from recipelang.cli.complete import old_recipes
 
     assert old_recipes("old/") == ["old/whole.yaml", "old/deep/partly.yml", "old/deep/refused.yaml"]
+
+
+@pytest.mark.parametrize("text", ["modifiers:\n  - !GMPruningModifier {params: [a}\n", "a: &a [*a]\nmodifiers: []\n"])
+def test_a_file_that_is_not_read_is_not_said_to_hold_nothing(here: Path, text: str) -> None:
+    (here / "old.yaml").write_text(text, "utf-8")
+    ended = command("migrate", "old.yaml")
+    assert ended.code == 1 and ended.err.splitlines()[-1] == "old.yaml: refused"
