@@ -51,6 +51,8 @@ class Mismatch(Exception):
     help: str | None = None
     replacement: str | None = None
     span: Span | None = None
+    #: the name of the part that is meant: a value, a function or an argument
+    subject: str | None = None
     #: the bare name that was met, and the names that would do
     name: str | None = None
     known: tuple[str, ...] = ()
@@ -135,12 +137,13 @@ class Kind:
         message = f"unknown name `{value.name}`"
         if hint := self.hint(value.name):
             mended = self.sign + value.name if self.sign else None
-            return Mismatch("E022", message, hint, mended, name=value.name, known=self.words)
+            return Mismatch("E022", message, hint, mended, subject=value.name, name=value.name, known=self.words)
         near = closest(value.name, self.symbols, self.words)
         near = near or aliases.meant(value.name, aliases.SYMBOLS, self.symbols + self.words)
         known = ", ".join(f"`{s}`" for s in self.symbols[:12])
         hint = f"did you mean `{near}`?" if near else (f"known here: {known}" if known else None)
-        return Mismatch("E022", message, hint, near, name=value.name, known=self.symbols + self.words)
+        known_here = self.symbols + self.words
+        return Mismatch("E022", message, hint, near, subject=value.name, name=value.name, known=known_here)
 
     def help_outside(self, mismatch: Mismatch) -> str | None:
         """For a value that comes from outside a recipe, where no `let` defines a name."""
@@ -199,7 +202,7 @@ def wrong(value: object, wanted: str, help: str | None = None) -> Mismatch:
     if isinstance(value, Poison) or any(isinstance(end, Poison) for end in _ends(value)):
         raise Silent
     name = value.name if isinstance(value, Symbol) else None
-    return Mismatch("E024", f"expected {wanted}, found {describe(value)}", help, name=name)
+    return Mismatch("E024", f"expected {wanted}, found {describe(value)}", help, subject=name, name=name)
 
 
 def quoted(value: object, wanted: str, names: tuple[str, ...], help: str | None = None) -> Mismatch:
@@ -210,13 +213,13 @@ def quoted(value: object, wanted: str, names: tuple[str, ...], help: str | None 
     return mismatch
 
 
-def misnamed(message: str, near: str | None, call: Applied, otherwise: str) -> Mismatch:
+def misnamed(message: str, name: str, near: str | None, call: Applied, otherwise: str) -> Mismatch:
     """E051 for a name that is no argument; mended by the nearest one, unless the call has that already."""
     if near is None:
-        return Mismatch("E051", message, otherwise)
+        return Mismatch("E051", message, otherwise, subject=name)
     if any(given == near for given, _, _ in call.arguments):
-        return Mismatch("E051", message, f"`{near}` is given already: take one of the two out")
-    return Mismatch("E051", message, f"did you mean `{near}`?", near)
+        return Mismatch("E051", message, f"`{near}` is given already: take one of the two out", subject=name)
+    return Mismatch("E051", message, f"did you mean `{near}`?", near, subject=name)
 
 
 def _ends(value: object) -> tuple[object, ...]:

@@ -143,7 +143,7 @@ def _find(name: str, what: str, table: Mapping[str, Signature]) -> Signature:
     near = closest(name, table) or aliases.meant(name, aliases.SYMBOLS, tuple(table))
     known = ", ".join(f"`{n}`" for n in table)
     hint = f"did you mean `{near}`?" if near else f"known here: {known}"
-    raise Mismatch("E022", f"unknown {what} `{name}`", hint, near)
+    raise Mismatch("E022", f"unknown {what} `{name}`", hint, near, subject=name)
 
 
 def _bind(call: Applied, signature: Signature) -> Chosen:
@@ -156,11 +156,11 @@ def _bind(call: Applied, signature: Signature) -> Chosen:
             example = f", as in `{signature.name}({next(iter(kinds))} = ...)`" if kinds else ""
             raise Mismatch("E024", f"arguments of `{signature.name}` are written with their names{example}")
         if name in given:
-            raise Mismatch("E026", f"argument `{name}` is given twice", "keep one of them")
+            raise Mismatch("E026", f"argument `{name}` is given twice", "keep one of them", subject=name)
         if name not in kinds:
             known = ", ".join(f"`{n}`" for n in kinds) or "no arguments"
             message = f"`{signature.name}` has no argument `{name}`"
-            raise misnamed(message, closest(name, kinds), call, f"it takes {known}")
+            raise misnamed(message, name, closest(name, kinds), call, f"it takes {known}")
         given.add(name)
         try:
             values[name] = kinds[name].read(value)

@@ -150,9 +150,8 @@ def _segment(value: object, kind: Kind, events: bool) -> ShapeSegment:
     if value.function not in SHAPES:
         near = closest(value.function, SHAPES) or aliases.meant(value.function, aliases.SYMBOLS, SHAPES)
         known = ", ".join(f"`{s}`" for s in SHAPES)
-        raise Mismatch(
-            "E022", f"unknown shape `{value.function}`", f"did you mean `{near}`?" if near else f"shapes: {known}", near
-        )
+        help = f"did you mean `{near}`?" if near else f"shapes: {known}"
+        raise Mismatch("E022", f"unknown shape `{value.function}`", help, near, subject=value.function)
     return _call(value, kind, events)
 
 
@@ -172,9 +171,9 @@ def _call(call: Applied, kind: Kind, events: bool) -> ShapeSegment:
             takes, near = f"it takes {', '.join(f'`{a}`' for a in listed)}", closest(name, listed)
             if (meant := ELSEWHERE.get(name)) in listed:  # `end` of other tools is no slip of `ends`
                 takes, near = f"`{meant}` says it, as in `{EXAMPLES[meant]}`", None
-            raise misnamed(f"`{shape}` has no argument `{name}`", near, call, takes)
+            raise misnamed(f"`{shape}` has no argument `{name}`", name, near, call, takes)
         elif name in given:
-            raise Mismatch("E026", f"argument `{name}` is given twice", "keep one of them")
+            raise Mismatch("E026", f"argument `{name}` is given twice", "keep one of them", subject=name)
         else:
             given[name] = value
     spans = {name: span for name, _, span in call.arguments if name}
@@ -239,7 +238,8 @@ def _change(change: object, shape: str, kind: Kind) -> tuple[Fraction, Fraction]
 def _window(given: dict[str, object], shape: str) -> tuple[Time, Time] | None:
     if "at" in given:
         if shape != "step":
-            raise Mismatch("E051", f"`{shape}` has no argument `at`", "`at` belongs to `step`; use `over` here")
+            help = "`at` belongs to `step`; use `over` here"
+            raise Mismatch("E051", f"`{shape}` has no argument `at`", help, subject="at")
         if "over" in given:
             raise Mismatch("E054", "`at` and `over` exclude each other", "keep one of them")
         at = _time(given, "at")
@@ -266,9 +266,8 @@ def _every(given: dict[str, object], shape: str, window: object, events: bool) -
     if not events:
         for name in ("every", "updates"):
             if name in given:
-                raise Mismatch(
-                    "E051", f"`{name}` has no meaning here", "leave it out: this value changes at every step"
-                )
+                help = "leave it out: this value changes at every step"
+                raise Mismatch("E051", f"`{name}` has no meaning here", help, subject=name)
         return None
     if every is not None and updates is not None:
         raise Mismatch("E054", "`every` and `updates` exclude each other", "keep one of them")
@@ -286,7 +285,7 @@ def _every(given: dict[str, object], shape: str, window: object, events: bool) -
 def _rewind(given: dict[str, object], shape: str, events: bool) -> Time | None:
     if "rewind" in given and (events or shape in ("step", "constant")):
         why = "weights once masked stay masked" if events else f"`{shape}` has no way to begin again"
-        raise Mismatch("E051", "`rewind` has no meaning here", f"leave it out: {why}")
+        raise Mismatch("E051", "`rewind` has no meaning here", f"leave it out: {why}", subject="rewind")
     return _time(given, "rewind")
 
 
@@ -295,7 +294,7 @@ def _reading(given: dict[str, object], shape: str, events: bool) -> Literal["aft
         return None
     if events or shape in ("step", "constant"):
         why = "the last pruning event always reaches the end value" if events else f"`{shape}` has no end value"
-        raise Mismatch("E051", "`ends` has no meaning here", f"leave it out: {why}")
+        raise Mismatch("E051", "`ends` has no meaning here", f"leave it out: {why}", subject="ends")
     return ENDS.read(given["ends"])  # type: ignore[return-value]
 
 

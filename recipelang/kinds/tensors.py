@@ -62,7 +62,7 @@ def as_selector(value: object) -> s.Selector:
             near = closest(value.function, ["layers"])
             help = "did you mean `layers`?" if near else "a selector that is called is `layers(0..5)`"
             message = f"unknown selector `{value.function}(...)`"
-            raise Mismatch("E022", message, help, near, span=value.function_span)
+            raise Mismatch("E022", message, help, near, span=value.function_span, subject=value.function)
         return _layers(value)
     if isinstance(value, tuple):
         raise wrong(value, "a selector", "join its parts by `|`, as in `@query | @key`")

@@ -77,10 +77,11 @@ def _object(properties: dict[str, object], required: str) -> dict[str, object]:
 def _not_twice(outputs: Counter[str]) -> None:
     for name, times in outputs.items():
         if times > 1:
-            raise Mismatch("E026", f"`{name}` is given twice", "keep one of them")
+            raise Mismatch("E026", f"`{name}` is given twice", "keep one of them", subject=name)
     if "logits" in outputs and len(outputs) > 1:
         other = next(name for name in outputs if name != "logits")
-        raise Mismatch("E054", f"`logits` and `{other}` exclude each other", "`logits` is every output of the task")
+        message = f"`logits` and `{other}` exclude each other"
+        raise Mismatch("E054", message, "`logits` is every output of the task", subject=other)
 
 
 def _term(value: object) -> Term:
@@ -92,16 +93,17 @@ def _term(value: object) -> Term:
         near = closest(value.function, NAMES)
         known = ", ".join(f"`{n}`" for n in NAMES)
         hint = f"did you mean `{near}`?" if near else f"known here: {known}"
-        raise Mismatch("E022", f"unknown name `{value.function}`", hint, near)
+        raise Mismatch("E022", f"unknown name `{value.function}`", hint, near, subject=value.function)
     layers: list[LayerPairs] = []
     weights: list[Schedule | None] = []
     for name, argument, span in value.arguments:
         if name is None:
             layers.append(_layers(value.function, argument, span))
         elif name != "weight":
-            raise Mismatch("E051", f"`{value.function}` has no argument `{name}`", "it takes layers and `weight`")
+            message = f"`{value.function}` has no argument `{name}`"
+            raise Mismatch("E051", message, "it takes layers and `weight`", subject=name)
         elif weights:
-            raise Mismatch("E026", "argument `weight` is given twice", "keep one of them")
+            raise Mismatch("E026", "argument `weight` is given twice", "keep one of them", subject="weight")
         else:
             weights.append(_weight(argument, span))
     return Term(value.function, tuple(layers), weights[0] if weights else None)

@@ -436,17 +436,16 @@ def _homes(name: str) -> list[str]:
 
 
 def _innermost(expr: t.Expr, mismatch: Mismatch, evaluator: Evaluator) -> Span | None:
-    """The part of a value that a mismatch speaks of: a named thing in backticks, or the replaced number."""
-    quoted = mismatch.message.split("`")[1::2]
+    """The part of a value that a mismatch speaks of: what it names, or the number that it replaces."""
     for node in t.inside(expr):
         match node:
-            case t.Path() if node.text in quoted[-1:]:
+            case t.Path() if node.text == mismatch.subject:
                 return node.span
             case t.Call():
-                if mismatch.code == "E022" and node.function.text in quoted[-1:]:
+                if mismatch.code == "E022" and node.function.text == mismatch.subject:
                     return node.function.span
                 for argument in reversed(node.arguments):  # of two with one name, the second is meant
-                    if mismatch.code in ("E051", "E026") and argument.name in quoted and argument.name_span:
+                    if mismatch.code in ("E051", "E026") and argument.name == mismatch.subject and argument.name_span:
                         return argument.name_span
             case t.Number() if mismatch.code == "E038" and mismatch.replacement and node.unit is None:
                 if mismatch.replacement.rstrip("%") == evaluator.source.slice(node.span):

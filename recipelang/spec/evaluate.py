@@ -509,8 +509,8 @@ def mended(mismatch: Mismatch, span: Span) -> tuple[Fix, ...]:
     """The fix of a value that does not fit; a word is only replaced unasked where it is clear which was meant."""
     if mismatch.replacement is None:
         return ()
-    if mismatch.code in ("E022", "E051"):
-        return instead(mismatch.message.split("`")[-2], mismatch.replacement, span, mismatch.known)
+    if mismatch.code in ("E022", "E051") and mismatch.subject is not None:
+        return instead(mismatch.subject, mismatch.replacement, span, mismatch.known)
     return (Fix(f"write `{mismatch.replacement}`", (Edit(span, mismatch.replacement),)),)
 
 
