@@ -103,7 +103,8 @@ def difference(plan: Plan, recipe: Recipe, facts: ModelFacts) -> tuple[str | Non
         "peak_memory": peak_memory(plan, facts),
     }
     drops = [d.keep for s in recipe.stages for d in s.drops]
-    if [plan.model.drop.keep] if plan.model.drop else drops != []:
+    dropped = [] if plan.model.drop is None else [plan.model.drop.keep]
+    if dropped != drops:
         return "model.drop", again.unchecked
     return next(_differences(wanted, plan.model_dump(), ""), None), again.unchecked
 

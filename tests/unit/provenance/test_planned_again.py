@@ -10,6 +10,7 @@ import pytest
 from recipelang.cli.plan import planned
 from recipelang.cli.read import read_around
 from recipelang.plan.facts import read_model_facts
+from recipelang.plan.layers import with_layers
 from recipelang.plan.types import Plan
 from recipelang.provenance.recheck import evaluated
 from recipelang.provenance.replanned import difference
@@ -71,6 +72,7 @@ RECIPES = {
         + '  distill { teacher = "teacher", on = [logits, hidden], hardness = 50%, temperature = 2 }\n'
     ),
     "one shot": SHOT,
+    "a layer less": pruned("movement").replace("prune weights", "drop layers { keep = [0] }\n  prune weights"),
 }
 
 
@@ -95,7 +97,11 @@ def test_a_plan_that_nobody_changed_is_what_its_recipe_comes_to(name, here):
     plan, text = made(here, RECIPES[name])
     recipe = evaluated(text, "portable.recipe")
     facts = read_model_facts(Path(plan.model.path), plan.model.task, plan.model.labels)
+    facts = facts if plan.model.drop is None else with_layers(facts, plan.model.drop.keep)
     assert difference(plan, recipe, facts) == (None, [])
+    if plan.model.drop is not None:
+        kept = plan.model.model_copy(update={"drop": plan.model.drop.model_copy(update={"keep": (1,)})})
+        assert difference(plan.model_copy(update={"model": kept}), recipe, facts)[0] == "model.drop"
     back = Plan.model_validate_json(plan.model_dump_json())
     assert difference(back, recipe, facts) == (None, [])
 
