@@ -6,6 +6,7 @@ import pstats
 import pytest
 
 from recipelang.cli.read import check_all
+from recipelang.kinds.globs import MAX_STARS, glob
 from recipelang.source import Source
 from recipelang.spec.evaluate import MAX_USED
 from tests.reading import checked, codes, sound
@@ -80,3 +81,9 @@ def test_child_may_narrow_thousands_of_values(allowed, tmp_path):
         return pstats.Stats(profile).total_calls
 
     assert counted(800) < 4.5 * counted(200)
+
+
+def test_glob_of_many_stars_takes_time_in_proportion():
+    """A matcher that goes back would try some 10^12 ways."""
+    assert glob("**" * MAX_STARS + "z").fullmatch("a" * 500) is None
+    assert glob("**a" * MAX_STARS).fullmatch("a" * 500)
