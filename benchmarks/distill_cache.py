@@ -30,7 +30,7 @@ from recipelang.engine.models import load_model
 from recipelang.engine.teacher_cache import Wanted, teacher_outputs
 from recipelang.modifiers.distill import Distill, Running
 from recipelang.modifiers.learning_rate import LearningRate
-from recipelang.plan.data import load_examples
+from recipelang.planning.data import load_examples
 from recipelang.pruning.masks import Masks
 from recipelang.runtime.state import Modifier, State
 from recipelang.tasks import question_answering as task

@@ -19,8 +19,8 @@ from recipelang.engine.evaluate import evaluate
 from recipelang.engine.gradients import gradients
 from recipelang.engine.models import load_model
 from recipelang.modifiers.prune import pruner
-from recipelang.plan.data import load_examples
-from recipelang.plan.types import Plan, PruneEvent, PrunePlan
+from recipelang.planning.data import load_examples
+from recipelang.planning.types import Plan, PruneEvent, PrunePlan
 from recipelang.pruning.masks import Masks
 from recipelang.runtime.state import State
 from recipelang.tasks import question_answering as task

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from recipelang.modifiers.prune import Prune
-from recipelang.plan.types import PruneEvent, PrunePlan, Target
+from recipelang.planning.types import PruneEvent, PrunePlan, Target
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.scores import make
 from recipelang.runtime.state import State

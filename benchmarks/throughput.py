@@ -28,7 +28,7 @@ from recipelang.engine.models import load_model
 from recipelang.engine.order import batches
 from recipelang.modifiers.distill import Running
 from recipelang.modifiers.distill_terms import kd_loss
-from recipelang.plan.data import load_examples
+from recipelang.planning.data import load_examples
 from recipelang.pruning.masks import Masks
 from recipelang.runtime.state import State
 from recipelang.tasks import question_answering as task

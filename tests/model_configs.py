@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from recipelang.plan import data, resolve
-from recipelang.plan.families import FAMILIES
+from recipelang.planning import data, resolve
+from recipelang.planning.families import FAMILIES
 
 CONFIGS: dict[str, dict[str, object]] = {
     "bert-base": {
@@ -78,4 +78,4 @@ def pretend(monkeypatch: pytest.MonkeyPatch, inputs: int) -> None:
     monkeypatch.setattr(resolve, "check_weights", lambda facts: None)
     monkeypatch.setattr(resolve, "zeros_of_folder", lambda path: SimpleNamespace(get=lambda name, default: (1, 1)))
     monkeypatch.setattr(resolve, "model_digest", lambda path, **_: f"sha256:{path.name}")
-    monkeypatch.setattr("recipelang.plan.identities.model_digest", lambda path, **_: f"sha256:{path.name}")
+    monkeypatch.setattr("recipelang.planning.identities.model_digest", lambda path, **_: f"sha256:{path.name}")

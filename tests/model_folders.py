@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from recipelang.plan.families import FAMILIES
+from recipelang.planning.families import FAMILIES
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "bert": {

@@ -7,7 +7,7 @@ from pathlib import Path
 from recipelang.artifact import manifest as m
 from recipelang.artifact.contents import Artifact, unpack
 from recipelang.artifact.reference import DIGEST, Reference
-from recipelang.plan.remembered import cache_folder
+from recipelang.planning.remembered import cache_folder
 from recipelang.source import RecipeError
 from recipelang.storage.reading import Unreadable, read_bytes, read_json
 from recipelang.storage.strict_json import canonical_json

@@ -11,7 +11,7 @@ from recipelang.artifact.packing import told_of
 from recipelang.artifact.reference import Reference, is_remote, parse_reference
 from recipelang.artifact.registry import Registry
 from recipelang.artifact.remote import Bundled, Remote
-from recipelang.plan.identities import local_references
+from recipelang.planning.identities import local_references
 from recipelang.source import RecipeError, fail
 from recipelang.spec.canonical import spec_form
 from recipelang.spec.check import Recipe, check

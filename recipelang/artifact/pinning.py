@@ -11,10 +11,10 @@ from typing import Any
 from recipelang import __version__
 from recipelang.artifact import hub
 from recipelang.artifact.lock import Entry, Lock
-from recipelang.plan.facts import model_digest
-from recipelang.plan.identities import identities
-from recipelang.plan.references import is_local, locate_model
-from recipelang.plan.remembered import file_digest
+from recipelang.planning.facts import model_digest
+from recipelang.planning.identities import identities
+from recipelang.planning.references import is_local, locate_model
+from recipelang.planning.remembered import file_digest
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source
 from recipelang.spec.blocks import METRICS
 from recipelang.spec.canonical import spec_digest

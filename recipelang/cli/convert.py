@@ -99,7 +99,7 @@ def convert(
 
         local = contents
         if to is To.json:
-            from recipelang.plan.identities import identities
+            from recipelang.planning.identities import identities
 
             local = identities(recipe, beside(file), contents)
         form = canonical.spec_form(recipe, local)

@@ -92,7 +92,7 @@ def _read(where: str, param: list[str]) -> Read:
 def _identities(read: Read, where: str) -> dict[str, str]:
     """Contents of what is here, or as the lock of a published recipe has them; the rest is compared by its name."""
     from recipelang.cli.plan import beside
-    from recipelang.plan.identities import identities
+    from recipelang.planning.identities import identities
     from recipelang.source import RecipeError
 
     try:
@@ -104,8 +104,8 @@ def _identities(read: Read, where: str) -> dict[str, str]:
 def _consequences(*both: tuple[Read, str]) -> tuple[list[tuple[str, float, float]], str]:
     """What follows, or why it is not told."""
     from recipelang.cli.plan import beside
-    from recipelang.plan.identities import local_references
-    from recipelang.plan.resolve import resolve
+    from recipelang.planning.identities import local_references
+    from recipelang.planning.resolve import resolve
     from recipelang.provenance.diff import consequences
     from recipelang.provenance.outcome import outcome
     from recipelang.source import Diagnostics, RecipeError

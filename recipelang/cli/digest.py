@@ -48,7 +48,7 @@ def digest(
     from recipelang.cli.documents import read_either
     from recipelang.cli.plan import beside
     from recipelang.cli.read import read_around
-    from recipelang.plan.identities import identities
+    from recipelang.planning.identities import identities
     from recipelang.spec.canonical import behaviour_digest, spec_digest
 
     read = read_either(file, read_around(param, params, overlay))

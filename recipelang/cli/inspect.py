@@ -71,7 +71,7 @@ def _recipe(where: str) -> dict[str, Any]:
     from recipelang.cli.plan import beside
     from recipelang.cli.read import read_around
     from recipelang.kinds.text import show
-    from recipelang.plan.identities import identities
+    from recipelang.planning.identities import identities
     from recipelang.source import RecipeError
     from recipelang.spec.canonical import behaviour_digest, spec_digest
 

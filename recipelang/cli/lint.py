@@ -27,7 +27,7 @@ from recipelang.spec.check import Checked
 
 if TYPE_CHECKING:
     from recipelang.lint import Level
-    from recipelang.plan.types import Plan
+    from recipelang.planning.types import Plan
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from recipelang.spec.references import references
 
 if TYPE_CHECKING:
     from recipelang.artifact.lock import Lock
-    from recipelang.plan.types import Plan
+    from recipelang.planning.types import Plan
 
 # the modules of `artifact` are imported where they are used: most commands need none of them
 

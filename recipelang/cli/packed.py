@@ -89,7 +89,7 @@ def _of_file(file: str, allow_private: bool) -> Packed:
 
 
 def _warn_of_paths(recipe: Recipe, found: Diagnostics) -> None:
-    from recipelang.plan.references import is_local
+    from recipelang.planning.references import is_local
 
     for path, reference in references(recipe):
         plain = reference.removeprefix("file://")

@@ -15,7 +15,7 @@ from recipelang.source import Diagnostics, RecipeError
 from recipelang.spec.check import Checked, Recipe
 
 if TYPE_CHECKING:
-    from recipelang.plan.types import Plan
+    from recipelang.planning.types import Plan
 
 
 def plan(
@@ -70,7 +70,7 @@ def planned(
     if checked.recipe is None:
         raise RecipeError(checked.diagnostics.sorted())
     from recipelang.cli.trust import only_what_the_user_names
-    from recipelang.plan.resolve import resolve
+    from recipelang.planning.resolve import resolve
 
     only_what_the_user_names(checked, around)
     pins = pinning(checked) if pinning is not None else pins_of(file, checked.recipe)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from recipelang.cli.plot import plot
 from recipelang.kinds.text import show
-from recipelang.plan.types import (
+from recipelang.planning.types import (
     DataPlan,
     DistillPlan,
     DropPlan,

@@ -8,7 +8,7 @@ from itertools import accumulate
 
 from rich.text import Text
 
-from recipelang.plan.types import Plan, StagePlan
+from recipelang.planning.types import Plan, StagePlan
 from recipelang.schedules.stepwise import at
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"

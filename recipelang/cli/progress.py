@@ -19,7 +19,7 @@ from rich.text import Text
 
 from recipelang.cli import screen
 from recipelang.engine.records import Result
-from recipelang.plan.types import StagePlan
+from recipelang.planning.types import StagePlan
 from recipelang.source import Diagnostics
 from recipelang.source.render import clean
 from recipelang.spec.claims import metric_text

@@ -10,7 +10,7 @@ import typer
 from recipelang.cli import complete, screen
 
 if TYPE_CHECKING:
-    from recipelang.plan.types import Plan
+    from recipelang.planning.types import Plan
 
 
 def report(

@@ -24,7 +24,7 @@ from recipelang.spec.claims import judge
 from recipelang.spec.effective import effective
 
 if TYPE_CHECKING:
-    from recipelang.plan.types import Plan
+    from recipelang.planning.types import Plan
 
 
 @together()
@@ -77,8 +77,8 @@ def run(
         hold(settled[0], plan, file)
     folder = out or _default_folder(plan)
     from recipelang.cli.plan_screen import short
-    from recipelang.plan.identities import local_references
-    from recipelang.plan.references import local_path
+    from recipelang.planning.identities import local_references
+    from recipelang.planning.references import local_path
 
     paths = {r: str(local_path(r, beside(file))) for r in local_references(recipe)}
     screen.show(found.sorted())
@@ -146,7 +146,7 @@ def resume(
 def _resume(folder: Path, text: Path, shard: bool, exact: bool) -> None:
     """With the folder locked: whoever ran in it before is done."""
     from recipelang.engine.records import read_plan, status_of
-    from recipelang.plan.types import FORMAT_VERSION
+    from recipelang.planning.types import FORMAT_VERSION
 
     if status_of(folder) == "finished":
         screen.tell(f"{folder}: {_finished(folder)}")

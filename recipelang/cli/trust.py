@@ -20,7 +20,7 @@ def only_what_the_user_names(checked: Checked, around: Around, known: Container[
 
     What is `known` by its contents is not looked at on this machine.
     """
-    from recipelang.plan.references import is_local
+    from recipelang.planning.references import is_local
 
     recipe, files = checked.recipe, files_of(checked)
     if recipe is None or not any(is_elsewhere(f.name) for f in files):

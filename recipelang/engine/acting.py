@@ -9,8 +9,8 @@ from recipelang.modifiers.distill import Distill, Teacher
 from recipelang.modifiers.freeze import Freeze
 from recipelang.modifiers.learning_rate import LearningRate
 from recipelang.modifiers.prune import KeepZeros, pruner
-from recipelang.plan.controls import frozen
-from recipelang.plan.types import StagePlan
+from recipelang.planning.controls import frozen
+from recipelang.planning.types import StagePlan
 from recipelang.runtime.state import Modifier
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from recipelang.engine.run_record import EMPTY, claimed_on, emptied, measured_on
 from recipelang.engine.statement import STATEMENT, read_origin
-from recipelang.plan.types import Plan
+from recipelang.planning.types import Plan
 from recipelang.source.markup import markdown, markdown_code
 from recipelang.source.render import clean
 from recipelang.spec.claims import metric_text

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from recipelang import processes
 from recipelang.engine.fitting import each_once, numpy_state, unfit
 from recipelang.engine.position import FORMAT, Position, Saved, misplaced, saved
-from recipelang.plan.types import Plan
+from recipelang.planning.types import Plan
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.shards import beside, whole
 from recipelang.runtime.state import Modifier

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from recipelang.plan.layers import config_with_layers
+from recipelang.planning.layers import config_with_layers
 
 #: the number of a layer in the name of a parameter, in every family
 _LAYER = re.compile(r"\.(layers?)\.(\d+)\.")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from recipelang import processes
-from recipelang.plan.types import EvaluatePlan
+from recipelang.planning.types import EvaluatePlan
 from recipelang.source import fail
 from recipelang.tasks import Features, Task
 

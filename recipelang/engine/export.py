@@ -14,7 +14,7 @@ from torch import nn
 from recipelang import processes
 from recipelang.engine.checkpoint import wholly
 from recipelang.engine.models import quiet
-from recipelang.plan.belongings import belongings
+from recipelang.planning.belongings import belongings
 from recipelang.storage.reading import Unreadable, read_bytes
 from recipelang.storage.writing import new_folder, remove_folder, write_bytes, writing
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from recipelang.engine.acting import acting
 from recipelang.engine.position import Position, masked
-from recipelang.plan.controls import frozen
-from recipelang.plan.types import Plan, StagePlan
+from recipelang.planning.controls import frozen
+from recipelang.planning.types import Plan, StagePlan
 from recipelang.runtime.state import misshapen
 
 Tensors = Mapping[str, Tensor]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from recipelang.plan.types import StagePlan
+from recipelang.planning.types import StagePlan
 
 
 def make_optimizer(stage: StagePlan, model: nn.Module) -> torch.optim.Optimizer:

@@ -9,7 +9,7 @@ import os
 import re
 from pathlib import Path
 
-from recipelang.plan.belongings import belongs
+from recipelang.planning.belongings import belongs
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.storage.reading import Unreadable, Why, read_object

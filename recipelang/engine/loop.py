@@ -15,7 +15,7 @@ from recipelang import processes
 from recipelang.engine.order import batches
 from recipelang.engine.seeds import stream
 from recipelang.engine.shares import scaled, weights
-from recipelang.plan.types import StagePlan
+from recipelang.planning.types import StagePlan
 from recipelang.pruning import shards
 from recipelang.runtime.event import Event
 from recipelang.runtime.state import Modifier, State, fire

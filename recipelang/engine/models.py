@@ -14,9 +14,9 @@ from torch import nn
 from recipelang.engine.absent import leave_out_absent
 from recipelang.engine.memory import is_out_of_memory
 from recipelang.engine.seeds import stream
-from recipelang.plan.accounting import COPIES
-from recipelang.plan.facts import read_model_facts
-from recipelang.plan.types import ModelPlan, Plan
+from recipelang.planning.accounting import COPIES
+from recipelang.planning.facts import read_model_facts
+from recipelang.planning.types import ModelPlan, Plan
 from recipelang.source import RecipeError, fail
 from recipelang.tasks import task_of
 from recipelang.tasks.encoding import load_reader

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from recipelang.engine.seeds import stream
-from recipelang.plan.types import StagePlan
+from recipelang.planning.types import StagePlan
 
 #: batches of like length are cut from the items of so many batches, as transformers' sampler of this name does
 _TOGETHER = 50

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from recipelang.plan.types import Plan
+from recipelang.planning.types import Plan
 
 #: of the files of a checkpoint; one that an earlier release wrote is refused
 FORMAT = 2

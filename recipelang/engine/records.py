@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
-from recipelang.plan.types import Plan, StagePlan
+from recipelang.planning.types import Plan, StagePlan
 from recipelang.source import Diagnostics, RecipeError, fail
 from recipelang.spec.claims import Verdict
 from recipelang.storage.reading import Unreadable, Why, read_model

@@ -42,10 +42,10 @@ from recipelang.engine.statement import STATEMENT, lock_digest, run_digest, stam
 from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
 from recipelang.modifiers.distill import Running, asked
 from recipelang.modifiers.prune import fits_shards
-from recipelang.plan.data import load_split
-from recipelang.plan.facts import model_digest
-from recipelang.plan.types import DataPlan, DistillPlan, Plan, StagePlan
-from recipelang.plan.zeros import Pattern, patterns_of
+from recipelang.planning.data import load_split
+from recipelang.planning.facts import model_digest
+from recipelang.planning.types import DataPlan, DistillPlan, Plan, StagePlan
+from recipelang.planning.zeros import Pattern, patterns_of
 from recipelang.pruning import shards
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.scores import Gradients

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from recipelang.engine.records import Measurements, Result
-from recipelang.plan.types import DataPlan, EvaluatePlan, Plan, StagePlan
+from recipelang.planning.types import DataPlan, EvaluatePlan, Plan, StagePlan
 from recipelang.source import Diagnostic, Diagnostics
 from recipelang.tasks import task_of
 

@@ -10,7 +10,7 @@ from typing import Any
 from recipelang.engine.position import Position, Session, differences
 from recipelang.engine.records import read_record
 from recipelang.engine.variables import deciding
-from recipelang.plan.types import Plan
+from recipelang.planning.types import Plan
 from recipelang.source import Diagnostic, Diagnostics, RecipeError, fail
 
 #: lines of a message; the rest is counted

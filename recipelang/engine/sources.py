@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recipelang.plan.facts import model_digest
-from recipelang.plan.remembered import file_digest
-from recipelang.plan.types import Plan, SplitPlan
+from recipelang.planning.facts import model_digest
+from recipelang.planning.remembered import file_digest
+from recipelang.planning.types import Plan, SplitPlan
 from recipelang.source import RecipeError, fail
 
 _HELP = "restore it and run `recipelang resume`, or start again with `run --overwrite`"

@@ -12,7 +12,7 @@ from recipelang.engine.environment import chosen_device, refuse_other_engines
 from recipelang.engine.files import only_one
 from recipelang.engine.leavings import check_only_a_run, remove_run
 from recipelang.engine.records import RECORD, status_of
-from recipelang.plan.types import Plan
+from recipelang.planning.types import Plan
 from recipelang.source import fail
 from recipelang.source.names import is_text, not_utf8
 from recipelang.storage.writing import fill, is_part, new_folder, sweep, writing

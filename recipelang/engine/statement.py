@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from recipelang.engine.leavings import written_by_runs
-from recipelang.plan.types import Plan
+from recipelang.planning.types import Plan
 from recipelang.spec.canonical import digest
 from recipelang.storage.reading import Unreadable, Why, read_model, read_text, sha256
 

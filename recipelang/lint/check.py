@@ -9,7 +9,7 @@ from recipelang.lint.levels import levels_for
 from recipelang.lint.registry import DEFAULTS, NOT_CHECKED, RULES, Level, Rule
 from recipelang.lint.subject import Finding, Subject
 from recipelang.lint.suppress import Suppression, covering, doubtful, suppressions
-from recipelang.plan.types import Plan
+from recipelang.planning.types import Plan
 from recipelang.source import Diagnostic, Diagnostics, Label
 from recipelang.source.diagnostic import Severity
 from recipelang.spec.check import Checked, Recipe
@@ -22,7 +22,7 @@ _ELSEWHERE = ("E046", "E047", "E074", "E075", "E076")
 
 def read_plan(recipe: Recipe, beside: Path, found: Diagnostics) -> tuple[Plan | None, Diagnostic | None]:
     """The plan, or why there is none: a model or data that cannot be read here. Other errors go to `found`."""
-    from recipelang.plan.resolve import resolve
+    from recipelang.planning.resolve import resolve
 
     mine = Diagnostics()
     plan = resolve(recipe, beside, mine)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from recipelang.plan.facts import ModelFacts, read_model_facts
-from recipelang.plan.layers import with_layers
-from recipelang.plan.types import Plan
+from recipelang.planning.facts import ModelFacts, read_model_facts
+from recipelang.planning.layers import with_layers
+from recipelang.planning.types import Plan
 from recipelang.source import Fix, Source, Span
 from recipelang.spec.check import Recipe
 from recipelang.syntax import tree as t

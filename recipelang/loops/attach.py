@@ -17,8 +17,8 @@ from recipelang.loops.notices import told, warn
 from recipelang.loops.pruning import Pruning
 from recipelang.loops.teacher import handed, logits_of
 from recipelang.modifiers.prune import fits_shards
-from recipelang.plan.live import Live, chosen_stage, masked_before, resolve_stage
-from recipelang.plan.types import StagePlan
+from recipelang.planning.live import Live, chosen_stage, masked_before, resolve_stage
+from recipelang.planning.types import StagePlan
 from recipelang.pruning import shards
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.turned import inputs_first

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recipelang import processes
 from recipelang.engine.seeds import stream
-from recipelang.plan.types import StagePlan
+from recipelang.planning.types import StagePlan
 from recipelang.runtime.state import State
 from recipelang.source import fail
 

@@ -19,7 +19,7 @@ from recipelang.loops.notices import RecipeWarning, told, warn
 from recipelang.loops.teacher import inputs_of, named
 from recipelang.modifiers.distill import Distill
 from recipelang.modifiers.prune import Prune
-from recipelang.plan.types import StagePlan
+from recipelang.planning.types import StagePlan
 from recipelang.pruning import shards
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.scores import precise

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from recipelang.engine.attention_maps import show_maps
 from recipelang.modifiers.distill import Running, asked
-from recipelang.plan.types import DistillPlan, StagePlan
+from recipelang.planning.types import DistillPlan, StagePlan
 from recipelang.source import fail
 from recipelang.tasks.question_answering import OUTPUTS
 

@@ -15,9 +15,9 @@ from fractions import Fraction
 from recipelang.migrate import expressions as x, names
 from recipelang.migrate.arguments import Amount
 from recipelang.migrate.form import Distill, Freeze, Part, Prune, Rate, Sparsity, Stage, Window
-from recipelang.plan.families import TensorFact
-from recipelang.plan.imagined import STEPS, Imagined
-from recipelang.plan.types import PrunePlan, StagePlan
+from recipelang.planning.families import TensorFact
+from recipelang.planning.imagined import STEPS, Imagined
+from recipelang.planning.types import PrunePlan, StagePlan
 from recipelang.schedules.stepwise import at
 
 #: a number of the layer in a tensor's name

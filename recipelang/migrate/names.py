@@ -11,7 +11,7 @@ from functools import lru_cache
 from recipelang.kinds import globs as patterns
 from recipelang.kinds.base import Mismatch
 from recipelang.migrate.form import Targets
-from recipelang.plan.families import FAMILIES, TASKS, TensorFact
+from recipelang.planning.families import FAMILIES, TASKS, TensorFact
 from recipelang.values import selector
 
 #: family -> the names that give it away, and the config of its usual size

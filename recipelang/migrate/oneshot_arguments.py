@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
-from recipelang.plan.data import DEFAULT_LENGTH
-from recipelang.plan.facts import ModelFacts
+from recipelang.planning.data import DEFAULT_LENGTH
+from recipelang.planning.facts import ModelFacts
 from recipelang.source import Diagnostic, RecipeError
 from recipelang.source.render import line_of
 from recipelang.spec.blocks import DataSpec, StageSpec

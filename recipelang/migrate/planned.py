@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from recipelang.migrate import names
-from recipelang.plan.families import TASKS
-from recipelang.plan.imagined import Imagined, resolve_imagined
+from recipelang.planning.families import TASKS
+from recipelang.planning.imagined import Imagined, resolve_imagined
 from recipelang.source import Diagnostic, Diagnostics, Source
 from recipelang.spec.check import check
 from recipelang.spec.params import Given

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from recipelang.plan.families import TensorFact
+from recipelang.planning.families import TensorFact
 
 #: one word each for what a layer's matrices are
 _PARTS = ("query", "key", "value", "out", "gate", "up", "down")

@@ -8,7 +8,7 @@ from recipelang.migrate import names
 from recipelang.migrate.document import Document
 from recipelang.migrate.form import Freeze, Prune, Targets
 from recipelang.migrate.roles import as_parts, as_roles
-from recipelang.plan.families import TensorFact
+from recipelang.planning.families import TensorFact
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Span
 
 #: patterns times tensors; a list of every matrix of a model of 80 layers is no pattern, and does not count

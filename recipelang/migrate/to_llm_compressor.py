@@ -11,9 +11,9 @@ from pathlib import Path
 
 from recipelang.migrate import names
 from recipelang.migrate.oneshot_arguments import comments
-from recipelang.plan import match as matching
-from recipelang.plan.facts import ModelFacts, read_model_facts
-from recipelang.plan.references import locate_model
+from recipelang.planning import match as matching
+from recipelang.planning.facts import ModelFacts, read_model_facts
+from recipelang.planning.references import locate_model
 from recipelang.source import Diagnostic, Diagnostics, RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.spec.blocks import PruneSpec, StageSpec

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recipelang.modifiers.distill_terms import attention_loss, hidden_loss, kd_loss
-from recipelang.plan.types import DistillPlan, TermPlan
+from recipelang.planning.types import DistillPlan, TermPlan
 from recipelang.runtime.state import Modifier, State, misshapen
 from recipelang.schedules.stepwise import at
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recipelang.plan.types import Segment
+from recipelang.planning.types import Segment
 from recipelang.runtime.state import Modifier, State
 from recipelang.schedules.stepwise import at
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recipelang import processes
-from recipelang.plan.types import PruneEvent, PrunePlan
+from recipelang.planning.types import PruneEvent, PrunePlan
 from recipelang.pruning import patterns
 from recipelang.pruning.inputs import Gathered
 from recipelang.pruning.scores import Score, Select, make

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from recipelang.kinds.text import show
-from recipelang.plan.identities import identities, local_references
+from recipelang.planning.identities import identities, local_references
 from recipelang.source import Source
 from recipelang.source.text import Sources
 from recipelang.spec.canonical import spec_form

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipelang.plan import compat, counts, match as matching, schedule
-from recipelang.plan.controls import doubles
-from recipelang.plan.facts import ModelFacts, read_model_facts
-from recipelang.plan.families import label_names
-from recipelang.plan.safetensors_header import read_folder
-from recipelang.plan.types import Plan, StagePlan
+from recipelang.planning import compat, counts, match as matching, schedule
+from recipelang.planning.controls import doubles
+from recipelang.planning.facts import ModelFacts, read_model_facts
+from recipelang.planning.families import label_names
+from recipelang.planning.safetensors_header import read_folder
+from recipelang.planning.types import Plan, StagePlan
 from recipelang.source import Diagnostics, RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.spec.blocks import METRICS, PruneSpec, StageSpec

@@ -20,10 +20,10 @@ from recipelang.engine.run_record import measured_on, understood
 from recipelang.engine.sessions import attributes, told_claims
 from recipelang.engine.statement import lock_digest, run_digest, stamps
 from recipelang.engine.variables import deciding
-from recipelang.plan.belongings import belongings
-from recipelang.plan.facts import model_digest
-from recipelang.plan.safetensors_header import INDEX, weight_files
-from recipelang.plan.types import FORMAT_VERSION, Plan
+from recipelang.planning.belongings import belongings
+from recipelang.planning.facts import model_digest
+from recipelang.planning.safetensors_header import INDEX, weight_files
+from recipelang.planning.types import FORMAT_VERSION, Plan
 from recipelang.provenance.carried import ORIGIN, PORTABLE, SOURCES, SPEC
 from recipelang.provenance.checks import Verified
 from recipelang.provenance.compiled import Compiled, check_master, check_plan, compiled

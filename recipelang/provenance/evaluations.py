@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from recipelang.plan.types import Plan
+from recipelang.planning.types import Plan
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.spec.blocks import DataSpec
@@ -27,7 +27,7 @@ def evaluate_again(folder: Path, plan: Plan, recipe: Recipe, contents: Mapping[s
 
     from recipelang.engine.evaluate import evaluate
     from recipelang.engine.models import load_model
-    from recipelang.plan.data import load_split
+    from recipelang.planning.data import load_split
     from recipelang.tasks import task_of
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

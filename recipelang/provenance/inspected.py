@@ -13,7 +13,7 @@ from typing import Any
 
 from recipelang.artifact.contents import Artifact
 from recipelang.artifact.manifest import RECIPE
-from recipelang.plan.safetensors_header import read_header
+from recipelang.planning.safetensors_header import read_header
 from recipelang.provenance.stamp import recipe_stamp
 from recipelang.provenance.statement import read_statement, statement_path
 from recipelang.source import fail

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recipelang.plan.types import Plan
+from recipelang.planning.types import Plan
 
 
 def outcome(plan: Plan) -> dict[str, float]:

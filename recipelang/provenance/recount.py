@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from recipelang.engine.records import Measurements, read_record
-from recipelang.plan.facts import read_model_facts
-from recipelang.plan.weights import check_weights
-from recipelang.plan.zeros import Counted, Pattern, count, stored_zeros
+from recipelang.planning.facts import read_model_facts
+from recipelang.planning.weights import check_weights
+from recipelang.planning.zeros import Counted, Pattern, count, stored_zeros
 from recipelang.provenance.checks import Verified
 from recipelang.provenance.compiled import Compiled, wanted
 from recipelang.provenance.contents import compiled_of, inside, is_base, plan_of, recipe_of

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from recipelang.plan.facts import ModelFacts, model_digest, read_model_facts
-from recipelang.plan.memory import peak_memory
-from recipelang.plan.resolve import Resolver
-from recipelang.plan.types import DistillPlan, ExportPlan, Plan
+from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts
+from recipelang.planning.memory import peak_memory
+from recipelang.planning.resolve import Resolver
+from recipelang.planning.types import DistillPlan, ExportPlan, Plan
 from recipelang.source import Diagnostics, RecipeError
 from recipelang.spec.blocks import DistillSpec, EvaluateSpec
 from recipelang.spec.check import Recipe

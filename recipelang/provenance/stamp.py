@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recipelang.plan.safetensors_header import header_length, read_header
+from recipelang.planning.safetensors_header import header_length, read_header
 from recipelang.provenance.safe_json import link, parse_object
 from recipelang.source import fail
 from recipelang.storage.reading import open_regular

@@ -1,4 +1,4 @@
-"""How tensors are chosen: forms from `values/selector.py`, roles from `plan/families.py`."""
+"""How tensors are chosen: forms from `values/selector.py`, roles from `planning/families.py`."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any
 from recipelang.engine.position import differences
 from recipelang.engine.records import read_record
 from recipelang.engine.run_record import claimed_on, measured_on
-from recipelang.plan.types import Plan, StagePlan
+from recipelang.planning.types import Plan, StagePlan
 from recipelang.report import page as p
 from recipelang.report.chart import Axis, Chart, Series, svg
 from recipelang.report.curves import Points, read_curves, smoothed

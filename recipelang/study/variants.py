@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from recipelang.plan.identities import identities, local_references
-from recipelang.plan.references import local_path
-from recipelang.plan.resolve import resolve
-from recipelang.plan.types import Plan
+from recipelang.planning.identities import identities, local_references
+from recipelang.planning.references import local_path
+from recipelang.planning.resolve import resolve
+from recipelang.planning.types import Plan
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Span
 from recipelang.source.suggest import closest
 from recipelang.spec.canonical import behaviour_digest, spec_digest, spec_form

@@ -188,7 +188,7 @@ def model_without_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cpu_without_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recipelang.plan.resolve.emulates_bf16", lambda: True)
+    monkeypatch.setattr("recipelang.planning.resolve.emulates_bf16", lambda: True)
 
 
 def model_has_an_adapter(monkeypatch: pytest.MonkeyPatch) -> None:

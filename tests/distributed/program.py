@@ -25,7 +25,7 @@ from recipelang.engine.models import load_model
 from recipelang.engine.records import Interrupted, Silent
 from recipelang.engine.run import execute
 from recipelang.engine.start import may_start, prepare_folder
-from recipelang.plan.data import load_split
+from recipelang.planning.data import load_split
 from recipelang.pruning import patterns, selection
 from recipelang.pruning.shards import is_shard, local, of_weight, shard, whole
 from recipelang.source import Diagnostics, RecipeError

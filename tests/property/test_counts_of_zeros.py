@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, strategies as st
 
-from recipelang.plan.counts import erk, zeros
+from recipelang.planning.counts import erk, zeros
 
 shapes = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=6)
 sparsities = st.fractions(0, 1, max_denominator=200)

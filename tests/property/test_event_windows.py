@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from hypothesis import given, settings, strategies as st
 
-from recipelang.plan.schedule import events, segments
+from recipelang.planning.schedule import events, segments
 from recipelang.schedules.stepwise import at
 from recipelang.source import Diagnostics
 from recipelang.values.composite import Schedule, ShapeSegment

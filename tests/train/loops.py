@@ -11,8 +11,8 @@ from torch import nn
 from recipelang.cli.plan import planned
 from recipelang.engine.models import load_model
 from recipelang.engine.order import batches
-from recipelang.plan.data import load_examples
-from recipelang.plan.types import Plan
+from recipelang.planning.data import load_examples
+from recipelang.planning.types import Plan
 from recipelang.tasks import question_answering as task
 
 RECIPE = """recipe 1 "one stage"

@@ -8,7 +8,7 @@ import torch
 
 from recipelang.cli.plan import planned
 from recipelang.engine.records import Interrupted
-from recipelang.plan.data import load_split
+from recipelang.planning.data import load_split
 from recipelang.source import RecipeError
 
 from ..other_tasks import TASKS, make_task

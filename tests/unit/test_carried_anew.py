@@ -6,8 +6,8 @@ import pytest
 
 from recipelang.cli.locking import beside
 from recipelang.cli.read import read_around, read_recipe
-from recipelang.plan.identities import local_references
-from recipelang.plan.references import local_path
+from recipelang.planning.identities import local_references
+from recipelang.planning.references import local_path
 from recipelang.provenance.carried import ORIGIN, PORTABLE, SPEC, carried, carried_anew
 from recipelang.spec.effective import effective
 from tests.model_folders import make_folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recipelang.lint.subject import Finding, Subject
-from recipelang.plan.types import StagePlan
+from recipelang.planning.types import StagePlan
 from recipelang.schedules.stepwise import at
 
 CODE, NAME, LEVEL, NEEDS = "L014", "learning-rate-spent", "warn", "plan"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from recipelang.lint.subject import Finding, Subject
-from recipelang.plan.match import leaves, match
+from recipelang.planning.match import leaves, match
 from recipelang.values import selector as sel
 
 CODE, NAME, LEVEL, NEEDS = "L060", "overlapping-patterns", "warn", "plan"

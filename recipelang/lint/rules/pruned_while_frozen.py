@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recipelang.lint.subject import Finding, Subject
-from recipelang.plan.controls import frozen
+from recipelang.planning.controls import frozen
 
 CODE, NAME, LEVEL, NEEDS = "L017", "pruned-while-frozen", "warn", "plan"
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from recipelang.lint.subject import Finding, Subject
-from recipelang.plan.match import leaves
+from recipelang.planning.match import leaves
 from recipelang.source import Edit, Fix
 from recipelang.values import selector as sel
 

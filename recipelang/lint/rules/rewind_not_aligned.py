@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from recipelang.lint.subject import Finding, Subject
-from recipelang.plan.types import PrunePlan, StagePlan
+from recipelang.planning.types import PrunePlan, StagePlan
 
 CODE, NAME, LEVEL, NEEDS = "L015", "rewind-not-aligned", "info", "plan"
 

@@ -9,8 +9,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from recipelang.engine.export import move_up, save_model
 from recipelang.engine.models import load_model
-from recipelang.plan.belongings import belongings
-from recipelang.plan.types import ModelPlan
+from recipelang.planning.belongings import belongings
+from recipelang.planning.types import ModelPlan
 from tests.model_folders import make_folder
 
 KEPT = [

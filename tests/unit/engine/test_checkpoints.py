@@ -22,7 +22,7 @@ from recipelang.engine.sessions import session
 from recipelang.engine.statement import run_digest
 from recipelang.modifiers.distill import Distill
 from recipelang.modifiers.prune import Prune, pruner
-from recipelang.plan.types import DistillPlan, Plan, PruneEvent, PrunePlan, Segment, Target, TermPlan
+from recipelang.planning.types import DistillPlan, Plan, PruneEvent, PrunePlan, Segment, Target, TermPlan
 from recipelang.pruning.masks import Masks
 from recipelang.source import RecipeError
 from tests.conftest import RECIPE

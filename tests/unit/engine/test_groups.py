@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from recipelang.engine.groups import make_optimizer
-from recipelang.plan.types import GroupPlan, Segment, StagePlan
+from recipelang.planning.types import GroupPlan, Segment, StagePlan
 
 
 class Two(nn.Module):

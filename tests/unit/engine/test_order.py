@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recipelang.engine.order import batches, by_length, drawn
-from recipelang.plan.types import Segment, StagePlan
+from recipelang.planning.types import Segment, StagePlan
 
 LENGTHS = np.random.default_rng(0).integers(5, 200, 1003)
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from recipelang.migrate.migrate import Mode, migrate
-from recipelang.plan import compat, counts
-from recipelang.plan.types import Segment
+from recipelang.planning import compat, counts
+from recipelang.planning.types import Segment
 from recipelang.pruning import patterns
 from recipelang.schedules.stepwise import at
 from recipelang.source import Diagnostics, Source
@@ -192,7 +192,7 @@ _EXACT = ("f-1", "f0.5", "f1.0")
 @needs_golden
 def test_strict_agrees_with_every_event_that_falls_on_an_exact_step() -> None:
     """The same sparsity wherever both have an event; after exact windows and intervals also the same steps."""
-    from recipelang.plan import schedule
+    from recipelang.planning import schedule
 
     agreed = 0
     for case, rows in measured().items():
@@ -219,7 +219,7 @@ def test_strict_agrees_with_every_event_that_falls_on_an_exact_step() -> None:
 @needs_golden
 def test_strict_rates_are_those_of_every_step_of_a_window() -> None:
     """A cycle ends on its last step, and a decay that does not restart behind it: what was written says which."""
-    from recipelang.plan import schedule
+    from recipelang.planning import schedule
 
     compared = set()
     for case, rows in measured().items():

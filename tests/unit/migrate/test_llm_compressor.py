@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from recipelang.migrate import names, to_llm_compressor
-from recipelang.plan.facts import ModelFacts, read_model_facts
-from recipelang.plan.match import match, matrices
+from recipelang.planning.facts import ModelFacts, read_model_facts
+from recipelang.planning.match import match, matrices
 from recipelang.spec.check import Recipe
 from tests.model_configs import make_config
 from tests.unit.migrate import loaded

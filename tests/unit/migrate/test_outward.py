@@ -13,7 +13,7 @@ from transformers import TrainingArguments, get_scheduler
 
 from recipelang.migrate import to_llm_compressor, to_training_arguments
 from recipelang.migrate.migrate import migrate
-from recipelang.plan.schedule import segments
+from recipelang.planning.schedule import segments
 from recipelang.schedules.stepwise import at
 from recipelang.source import Diagnostics, RecipeError, Source
 from recipelang.spec.check import Recipe, check

@@ -10,7 +10,7 @@ import pytest
 
 from recipelang.migrate.document import LEGACY
 from recipelang.migrate.migrate import Migration, Mode, migrate
-from recipelang.plan.resolve import resolve
+from recipelang.planning.resolve import resolve
 from recipelang.source import Diagnostics, Source
 from recipelang.spec.check import check
 from recipelang.spec.params import Given

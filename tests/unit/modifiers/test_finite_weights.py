@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from recipelang.modifiers.prune import pruner
-from recipelang.plan.types import PruneEvent, PrunePlan, Target
+from recipelang.planning.types import PruneEvent, PrunePlan, Target
 from recipelang.pruning.masks import Masks
 from recipelang.runtime.event import Event
 from recipelang.runtime.state import State, fire

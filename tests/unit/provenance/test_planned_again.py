@@ -9,9 +9,9 @@ import pytest
 
 from recipelang.cli.plan import planned
 from recipelang.cli.read import read_around
-from recipelang.plan.facts import read_model_facts
-from recipelang.plan.layers import with_layers
-from recipelang.plan.types import Plan
+from recipelang.planning.facts import read_model_facts
+from recipelang.planning.layers import with_layers
+from recipelang.planning.types import Plan
 from recipelang.provenance.recheck import evaluated
 from recipelang.provenance.replanned import difference
 from recipelang.spec.effective import effective

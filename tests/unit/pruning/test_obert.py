@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from recipelang.modifiers.prune import Prune
-from recipelang.plan.types import PruneEvent, PrunePlan, Target
+from recipelang.planning.types import PruneEvent, PrunePlan, Target
 from recipelang.pruning import fisher, patterns
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.passes import passes

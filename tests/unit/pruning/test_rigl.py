@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from recipelang.modifiers.prune import Regrow, pruner
-from recipelang.plan import counts
-from recipelang.plan.types import PruneEvent, PrunePlan, Target
+from recipelang.planning import counts
+from recipelang.planning.types import PruneEvent, PrunePlan, Target
 from recipelang.pruning.masks import Masks
 from recipelang.runtime.state import State
 from recipelang.schedules.shapes import Fraction

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from recipelang.plan.probe import encoding_fails, fitted
+from recipelang.planning.probe import encoding_fails, fitted
 from recipelang.source import RecipeError
 from recipelang.tasks import masked_lm, question_answering, reading
 from recipelang.tasks.encoding import load_reader, pad_id, rows_of

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from recipelang.plan import data as planned
+from recipelang.planning import data as planned
 from recipelang.source import RecipeError
 from recipelang.tasks import (
     multiple_choice as mc,

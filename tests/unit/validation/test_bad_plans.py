@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from recipelang.engine.records import read_plan
-from recipelang.plan import types
+from recipelang.planning import types
 from recipelang.source import RecipeError
 
 from .whole_plan import constant, target, whole

@@ -1,0 +1,270 @@
+"""Every tensor of a model's files is accounted for: used, a copy of a tied one, left out and listed, or refused.
+
+Nothing is dropped because transformers has no place for it. What a file holds beyond the model is told apart by
+cause, because each cause has its own remedy: codes of quantised weights (E181), names with a prefix (E182), weights
+stored in parts (E183), adapters (E190), tensors of parts that the config does not declare (E184).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recipelang.planning.families import FAMILIES, TASKS, Config, TensorFact, is_tied
+from recipelang.planning.safetensors_header import Entry
+from recipelang.source import RecipeError, fail
+
+#: types of numbers that weights may have; all others are codes that stand for weights
+FLOATS = ("F64", "F32", "F16", "BF16")
+#: what the names of a family's body begin with; a folder saved without a head leaves it out
+_BODY = {"bert": "bert", "roberta": "roberta", "distilbert": "distilbert", "llama": "model"}
+#: matrices that language models tie to their word embeddings, and biases tied to others, where they are stored as well
+COPIES = {
+    "bert": ("cls.predictions.decoder.weight", "cls.predictions.decoder.bias"),
+    "roberta": ("lm_head.decoder.weight", "lm_head.decoder.bias"),
+    "distilbert": ("vocab_projector.weight",),
+    "llama": ("lm_head.weight",),
+}
+#: heads that no task of ours has
+_OTHER_HEADS = ("cls.seq_relationship.weight", "cls.seq_relationship.bias")
+#: numbers that follow from the config
+_BUFFERS = re.compile(r"(.*\.)?(position_ids|token_type_ids|rotary_emb\.inv_freq)")
+
+_CODES = re.compile(
+    r"(.*\.)?(qweight|qzeros|g_idx|scales|SCB|weight_format|absmax|quant_map|nested_absmax|nested_quant_map"
+    r"|quant_state\.\S+|weight\.(absmax|quant_map|nested_absmax|nested_quant_map|quant_state\.\S+)"
+    r"|(weight|input|output|activation|k|v|q|kv)_(scales?|scale_inv|scale_2|zero_point|global_scale|packed|shape|g_idx)"
+    r"|\w+_(blocks|scales|scale_inv))"
+)
+_ADAPTER = re.compile(r"(.*\.)?(lora_\w+|base_layer|modules_to_save|prompt_embeddings|hada_\w+|ia3_\w+)(\..*)?")
+_PARTS = re.compile(r".*\.\w+_(orig|mask)|.*\.parametrizations\..*|.*\.weight_[gv]")
+#: a component of a name -> who adds it, and how a model is saved without
+_WRAPPERS = {
+    "_orig_mod": ("`torch.compile`", "`model._orig_mod.save_pretrained(folder)`"),
+    "module": ("`DataParallel` or `DistributedDataParallel`", "`model.module.save_pretrained(folder)`"),
+    "_fsdp_wrapped_module": ("FSDP", "`accelerator.get_state_dict(model)` given to `save_pretrained`"),
+    "_checkpoint_wrapped_module": ("activation checkpointing", "with `save_pretrained`"),
+    "_forward_module": ("Lightning", "with `save_pretrained`"),
+}
+
+
+@dataclass(frozen=True)
+class Accounts:
+    stored: dict[str, str]  # parameter -> its name in the files
+    fresh: tuple[str, ...]  # parameters that the files do not hold
+    redrawn: tuple[str, ...]  # parameters that the files hold for another head
+    copies: tuple[tuple[str, str], ...]  # a stored copy of a tied matrix, and the name of the matrix in the files
+    left_out: tuple[str, ...]  # heads of other tasks, and numbers that follow from the config
+    strangers: tuple[str, ...]  # tensors outside the model that no task of the family has
+
+
+def body_prefix(family: str, task: str) -> str:
+    """What the names of the body begin with in a model for this task."""
+    return "transformer." if family == "llama" and task == "question_answering" else f"{_BODY[family]}."
+
+
+def account(
+    folder: Path, family: str, task: str, config: Config, tensors: tuple[TensorFact, ...],
+    header: Mapping[str, Entry], new_head: bool, own_head: bool = False,
+) -> Accounts:  # fmt: skip
+    """`tensors` are those of the model that will be made; with a `new_head` those of its head are drawn anew.
+
+    With its `own_head` the config says that the files hold the head for this task.
+    """
+    prefix = body_prefix(family, task)
+    _whole_numbers(folder, config, header)
+    _plain_names(folder, header)
+    tied = is_tied(config, task)
+    copies = [n for n in COPIES[family] if n in header] if tied else []
+    stored: dict[str, str] = {}
+    for tensor in tensors:
+        names = _spellings(tensor.name, prefix)
+        if tensor.tied:
+            names += [n for n in copies if n.endswith(".weight")]
+        found = next((n for n in names if n in header), None)
+        if found is not None:
+            stored[tensor.name] = found
+    body = [t for t in tensors if t.name.startswith(prefix) and "pooler" not in t.roles]
+    if not any(t.name in stored for t in body):
+        _no_prefix(folder, prefix, body, header)
+    _same_depth(folder, tensors, header)
+    fresh, redrawn = [], []
+    for tensor in tensors:
+        name = stored.get(tensor.name)
+        if name is None:
+            if not tensor.drawn:
+                notes = [f"the folder is {folder}"]
+                raise fail("E076", f"the weights lack `{tensor.name}`", help=_AGAIN, notes=notes)
+            fresh.append(tensor.name)
+        elif header[name].shape != tensor.shape:
+            if not tensor.drawn or own_head or "pooler" in tensor.roles or task in ("causal_lm", "masked_lm"):
+                message = f"`{tensor.name}` has shape {header[name].shape}, the config says {tensor.shape}"
+                raise fail("E076", message, help=_AGAIN, notes=[f"the folder is {folder}"])
+            fresh.append(tensor.name)
+            del stored[tensor.name]
+        elif new_head and "head" in tensor.roles and tensor.drawn:
+            redrawn.append(tensor.name)
+    _has_words(folder, fresh)
+    used = {*stored.values(), *copies}
+    rest = [n for n in header if n not in used]
+    left_out, strangers = _left(folder, family, config, prefix, tensors, rest, set(fresh))
+    for name in stored.values():
+        if header[name].dtype not in FLOATS:
+            raise _codes(folder, [f"`{name}` holds numbers of type {header[name].dtype}, which are codes"])
+    pairs = tuple(
+        (n, stored[w]) for n in copies if (w := _tied_to(n, family, tensors)) and stored.get(w) not in (n, None)
+    )
+    return Accounts(stored, tuple(fresh), tuple(redrawn), pairs, tuple(left_out), tuple(strangers))
+
+
+_AGAIN = "copy or download the model again"
+
+
+def _spellings(name: str, prefix: str) -> list[str]:
+    """How files may call a parameter: as the model does, without the body's prefix, and as older releases did."""
+    names = [name, name.removeprefix(prefix)]
+    old = [n.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta") for n in names]
+    return list(dict.fromkeys(names + old))
+
+
+def _tied_to(copy: str, family: str, tensors: Iterable[TensorFact]) -> str | None:
+    """The parameter that a stored copy is tied to."""
+    if copy.endswith(".bias"):
+        return copy.replace(".decoder.bias", ".bias")
+    return next((t.name for t in tensors if t.tied), None)
+
+
+def _whole_numbers(folder: Path, config: Mapping[str, Any], header: Mapping[str, Entry]) -> None:
+    """E181 for weights that are stored as codes, E190 for a folder of an adapter."""
+    if (folder / "adapter_config.json").exists() or any(_ADAPTER.fullmatch(n) for n in header):
+        help = "merge the adapter into its model: `model.merge_and_unload().save_pretrained(folder)`"
+        notes = ["an adapter changes the weights of another model", f"the folder is {folder}"]
+        if (folder / "adapter_config.json").exists():
+            notes.insert(1, "if the folder holds a whole model, remove adapter_config.json")
+        raise fail("E190", f"`{folder.name}` holds an adapter", help=help, notes=notes)
+    for field in ("quantization_config", "compression_config", "quantization"):
+        if config.get(field) is not None:
+            method = config[field].get("quant_method") if isinstance(config[field], dict) else None
+            said = f", by `{method}`" if isinstance(method, str) and len(method) < 40 else ""
+            raise _codes(folder, [f"config.json has a `{field}`{said}"], field)
+    beside = [n for n in ("quantize_config.json", "quant_config.json", "hf_quant_config.json") if (folder / n).exists()]
+    if beside:
+        raise _codes(folder, [f"the folder holds {beside[0]}"])
+    if codes := [n for n in header if _CODES.fullmatch(n)]:
+        raise _codes(folder, [f"the weights hold {listed(codes)}: scales or codes of quantised weights"])
+
+
+def _codes(folder: Path, notes: list[str], field: str = "") -> RecipeError:
+    help = "name the full-precision model, or dequantise this one with the tool that made it, and save it"
+    if field:
+        notes = [*notes, f"if the weights are in full precision, take `{field}` out of config.json"]
+    why = "codes become weights only through their scales, which this release does not read"
+    return fail("E181", f"the weights of `{folder.name}` are quantised", help=help, notes=[*notes, why])
+
+
+def _plain_names(folder: Path, header: Mapping[str, Entry]) -> None:
+    """E182 for names that a wrapper changed, E183 for weights stored in parts."""
+    for name in header:
+        if wrapper := next((w for w in _WRAPPERS if w in name.split(".")), None):
+            who, how = _WRAPPERS[wrapper]
+            notes = [f"{who} adds this prefix, as in `{name}`", f"the folder is {folder}"]
+            help = f"save the unwrapped model ({how}), or rename the tensors: see `recipelang explain E182`"
+            raise fail("E182", f"tensor names contain `{wrapper}.`", help=help, notes=notes)
+    if parts := [n for n in header if _PARTS.fullmatch(n)]:
+        masked = any(n.endswith(("_orig", "_mask")) for n in parts)
+        help = 'apply each mask with `prune.remove(module, "weight")`, and save the model again'
+        if not masked:
+            help = "remove the parametrisation in the code that made it, and save the model again"
+        notes = [f"the weights hold {listed(parts)}", f"the folder is {folder}"]
+        message = "weights and masks are stored separately" if masked else "the weights are stored as factors"
+        raise fail("E183", message, help=help, notes=notes)
+
+
+def _no_prefix(folder: Path, prefix: str, body: list[TensorFact], header: Mapping[str, Entry]) -> None:
+    """E182 where the files hold all of the body under other beginnings of its names."""
+    for spelling in (lambda n: n, lambda n: n.removeprefix(prefix)):
+        first = spelling(body[-1].name)
+        for found in (n.removesuffix(first) for n in header if n.endswith(f".{first}")):
+            if all(found + spelling(t.name) in header for t in body):
+                notes = [f"behind `{found}` the names are those of this model", f"the folder is {folder}"]
+                help = (
+                    "save the model itself with `save_pretrained`, or rename the tensors: see `recipelang explain E182`"
+                )
+                if spelling(first) != body[-1].name:
+                    notes[0] = f"names of this model begin with `{prefix}`"
+                raise fail("E182", f"tensor names begin with `{found}`", help=help, notes=notes)
+
+
+def _same_depth(folder: Path, tensors: tuple[TensorFact, ...], header: Mapping[str, object]) -> None:
+    """A layer that the weights hold and the config does not would be dropped without a word."""
+    last = max((t.layer for t in tensors if t.layer is not None), default=-1)
+    for tensor in tensors:
+        if tensor.layer == last >= 0:
+            above = tensor.name.replace(f".{last}.", f".{last + 1}.", 1)
+            if above in header or above.partition(".")[2] in header:
+                note = f"the weights hold `{above}`; the folder is {folder}"
+                raise fail("E076", f"the weights have more layers than the {last + 1} of config.json", notes=[note])
+
+
+#: what turns hidden states into words, where it is a matrix of its own
+_WORDS = ("lm_head.weight", "decoder.weight", "vocab_projector.weight")
+
+
+def _has_words(folder: Path, fresh: list[str]) -> None:
+    """E185 for a language model whose matrix from states to words would be drawn at random, and would say nothing.
+
+    What stands before a tied matrix may be new, as the head of any task.
+    """
+    if lost := [n for n in fresh if n.endswith(_WORDS)]:
+        notes = [f"`{lost[0]}` is missing", f"the folder is {folder}"]
+        help = 'name a model saved with its head; if the embeddings are the head, write `"tie_word_embeddings": true` in config.json'
+        raise fail("E185", "the weights hold no language-model head", help=help, notes=notes)
+
+
+def _left(
+    folder: Path, family: str, config: Config, prefix: str, tensors: tuple[TensorFact, ...], rest: list[str],
+    fresh: set[str],
+) -> tuple[list[str], list[str]]:  # fmt: skip
+    """What the files hold beyond the model, if that may be left out: heads of other tasks, and what is no part of it."""
+    if not rest:
+        return [], []
+    heads = {*_OTHER_HEADS, *COPIES[family]}
+    for task in TASKS[family]:
+        heads |= {t.name for t in FAMILIES[family]({**config, "tie_word_embeddings": False}, task) if t.drawn}
+    heads |= {n.removeprefix(prefix) for n in heads}
+    modules = {
+        spelling.rpartition(".")[0] for t in tensors if t.name not in fresh for spelling in _spellings(t.name, prefix)
+    }
+    inside = {
+        prefix,
+        *(t.name.removeprefix(prefix).partition(".")[0] + "." for t in tensors if t.name.startswith(prefix)),
+    }
+    left_out, strangers, surplus = [], [], []
+    for name in rest:
+        if name in heads or _BUFFERS.fullmatch(name):
+            left_out.append(name)
+        elif name.rpartition(".")[0] in modules or name.startswith(tuple(inside)):
+            surplus.append(name)
+        else:
+            strangers.append(name)
+    if surplus:
+        notes = [
+            f"found {listed(surplus)}; without {'them' if len(surplus) > 1 else 'it'} the model computes something else"
+        ]
+        bias = "attention_bias" if ".self_attn." in surplus[0] else "mlp_bias"
+        if family == "llama" and surplus[0].endswith("_proj.bias"):
+            notes.append(f'config.json may lack `"{bias}": true`')
+        notes.append(f"the folder is {folder}")
+        help = "take config.json from where the weights came from"
+        count = f"{len(surplus):,} tensor{'s' * (len(surplus) > 1)}"
+        raise fail("E184", f"the weights hold {count} that the config does not declare", help=help, notes=notes)
+    return left_out, strangers
+
+
+def listed(names: list[str]) -> str:
+    """The first three of them, and how many more there are."""
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return ", ".join(f"`{n[:100]}`" for n in names[:3]) + more

@@ -1,0 +1,75 @@
+"""What a one-shot stage reads: samples, and the memory that its statistics take, from shapes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from recipelang.planning.facts import ModelFacts
+from recipelang.planning.families import TensorFact
+from recipelang.planning.types import CalibrationPlan, DataPlan, PrunePlan
+from recipelang.source import Diagnostic, Diagnostics
+from recipelang.spec.blocks import StageSpec
+from recipelang.spec.check import Recipe
+from recipelang.spec.methods import METHODS
+from recipelang.tasks import task_of
+
+#: samples that go through a layer at once, where the recipe does not say
+BATCH = 8
+#: of matrices whose roles are of one group, inputs are gathered once: they read the same
+_TOGETHER = (frozenset({"query", "key", "value"}), frozenset({"gate", "up"}))
+
+
+def plan(prunes: Sequence[PrunePlan], facts: ModelFacts, data: DataPlan) -> CalibrationPlan:
+    samples, length = data.items["train"], data.max_length
+    width = int(facts.config.get("hidden_size") or facts.config.get("dim") or 0)
+    layers = _layers(prunes, facts)
+    statistics = max((sum(_bytes(p.method, t) for p, t in readers) for readers in layers.values()), default=0)
+    states = 4 * samples * data.sequences * length * width if layers else 0
+    return CalibrationPlan(samples=samples, length=length, layers=len(layers), statistics=statistics, states=states)
+
+
+def _layers(prunes: Sequence[PrunePlan], facts: ModelFacts) -> dict[int, list[tuple[PrunePlan, TensorFact]]]:
+    """For each layer the targets whose inputs are gathered, one of those that read the same."""
+    known = {t.name: t for t in facts.tensors}
+    found: dict[int, dict[object, tuple[PrunePlan, TensorFact]]] = {}
+    for prune in prunes:
+        for target in prune.targets if METHODS[prune.method].wants == "inputs" else ():
+            tensor = known[target.name]
+            assert tensor.layer is not None
+            shared = next((g for g in _TOGETHER if g & tensor.roles), tensor.name)
+            found.setdefault(tensor.layer, {})[prune.name, shared] = prune, tensor
+    return {layer: list(readers.values()) for layer, readers in found.items()}
+
+
+def _bytes(method: str, tensor: TensorFact) -> int:
+    """Of Wanda a number for each input; of SparseGPT a matrix of all pairs, and its inverse in double precision."""
+    inputs = tensor.shape[1]
+    return 4 * inputs if method == "wanda" else (4 + 8) * inputs * inputs
+
+
+def check(
+    recipe: Recipe,
+    stage: StageSpec,
+    prunes: Sequence[PrunePlan],
+    data: DataPlan,
+    read: CalibrationPlan,
+    found: Diagnostics,
+) -> None:
+    """E078 where there is less than was asked for, W107 where there are fewer tokens than inputs."""
+    block = f"data.{stage.data}" if stage.data else "data"
+    if data.samples is not None and read.samples < data.samples:
+        message = f"the calibration has {read.samples:,} of {data.samples:,} samples"
+        blocks = task_of(data.task).BLOCKS
+        notes = (f"a sample is a block of {read.length:,} tokens",) if blocks else ()
+        more = "give more text, or a smaller `max_length`" if blocks else "or give more examples"
+        help = (f"write `samples = {read.samples} samples`, {more}",)
+        at = recipe.label(f"{block}.samples")
+        found.add(Diagnostic("E078", message, at, notes=notes, help=help))
+        return
+    tokens = read.samples * read.length
+    inputs = max((t.shape[1] for p in prunes if p.method == "sparsegpt" for t in p.targets), default=0)
+    if tokens < inputs:
+        message = f"{tokens:,} tokens of calibration for matrices of {inputs:,} inputs"
+        notes = ("which inputs go together cannot be told from fewer tokens than inputs: `damp` decides",)
+        at = recipe.label(f"{block}.samples")
+        found.add(Diagnostic("W107", message, at, notes=notes, help=("read more samples, or longer ones",)))

@@ -1,0 +1,58 @@
+"""What every part of planning works with: the recipe, the model's facts, and where findings go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from recipelang.planning import match as matching
+from recipelang.planning.facts import ModelFacts
+from recipelang.planning.references import Pins
+from recipelang.source import Diagnostic, Diagnostics, RecipeError, fail
+from recipelang.spec.check import Recipe
+from recipelang.values import selector as sel
+
+
+class Context:
+    """`facts` are there once the model has been looked at."""
+
+    facts: ModelFacts
+
+    def __init__(self, recipe: Recipe, beside: Path, found: Diagnostics, pins: Pins = MappingProxyType({})) -> None:
+        self.recipe = recipe
+        self.beside = beside
+        self.found = found
+        self.pins = pins
+
+    def guard(self, path: str, call: Callable[..., Any], code: str = "E076") -> Any:
+        """A coded error from reading a file, shown at the attribute that named it; `code` for what the system refuses."""
+        try:
+            try:
+                return call()
+            except OSError as error:
+                name = f"`{error.filename}`" if error.filename else "a file"
+                raise fail(code, f"{name} cannot be read", notes=[error.strerror or str(error)]) from None
+        except RecipeError as error:
+            for d in error.diagnostics:
+                primary = d.primary or self.recipe.label(path)
+                self.found.add(Diagnostic(d.code, d.message, primary, d.secondary, d.notes, d.help, d.fixes))
+            return None
+
+    def select(self, selector: sel.Selector, path: str, *, matrices_only: bool, empty: bool = False) -> tuple[str, ...]:
+        names = self.guard(path, lambda: matching.match(selector, self.facts))
+        if names is None:
+            return ()
+        chosen = tuple(t.name for t in matching.matrices(names, self.facts)) if matrices_only else names
+        if not chosen and not empty:
+            error = matching.nothing(selector, self.facts, self.recipe.label(path))
+            self.found.extend(error.diagnostics)
+        return chosen
+
+    def stored_zeros(self) -> dict[str, tuple[int, int]] | None:
+        """Parameter -> its exact zeros in the model's files and the most in a row; none of a model that is in memory only."""
+        return None
+
+    def error(self, code: str, message: str, path: str, help: str | None = None) -> None:
+        self.found.add(Diagnostic(code, message, self.recipe.label(path), help=(help,) if help else ()))

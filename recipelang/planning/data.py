@@ -1,0 +1,379 @@
+"""Data as the plan sees it: where each split is, how many examples and model inputs it has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from recipelang import __version__
+from recipelang.planning.facts import ModelFacts, read_model_facts
+from recipelang.planning.families import label_names
+from recipelang.planning.probe import encoding_fails, fitted
+from recipelang.planning.references import Pins, check_version, is_local, local_path
+from recipelang.planning.remembered import file_digest, remembered
+from recipelang.planning.types import DataPlan, SplitPlan
+from recipelang.source import Diagnostic, Label, RecipeError, at_label, fail
+from recipelang.spec.blocks import DataSpec
+from recipelang.spec.check import Recipe
+from recipelang.spec.references import is_split
+from recipelang.tasks import Features, task_of
+from recipelang.tasks.labels import differ, fits, fold, say_nothing
+from recipelang.tasks.meaning import Meaning
+from recipelang.tasks.squad_format import overlap
+
+DEFAULT_LENGTH = 384
+_WINDOWED = "question_answering"
+
+
+def understand(
+    recipe: Recipe, label: str, spec: DataSpec, used: Collection[str], task_name: str, beside: Path, pins: Pins
+) -> Meaning:
+    """What the splits in use mean, decided over all of them. E047, E074, E075, E148 as they come."""
+    block = f"data.{label}" if label else "data"
+    _only_its_columns(recipe, block, spec, task_name)
+    _only_what_it_reads(recipe, block, spec, task_name)
+    task = task_of(task_name)
+    wanted = Meaning(
+        columns=dict(spec.columns),
+        classes=spec.classes,
+        unlabelled=spec.unlabelled,
+        answers=spec.answer_is,  # type: ignore[arg-type]
+    )
+    splits = {}
+    for name in sorted(used, key=lambda n: (n != "train", n)):  # what is read first is taken for right
+        with at_label(_named_at(recipe, block, spec, name)):
+            splits[name] = _split(spec, name, beside, pins)
+
+    def decide() -> dict[str, Any]:
+        found = {}
+        for name, split in splits.items():
+            with at_label(_named_at(recipe, block, spec, name)):
+                found[name] = task.read(split.reference, split.split, wanted.columns, spec.config)
+        return task.decide(found, wanted).model_dump()
+
+    parts = ["meaning 2", task_name, spec.config, wanted.model_dump()]
+    known = _remembered(parts, list(splits.values()), _is_meaning, decide)
+    found = Meaning.model_validate({k: dict(sorted(v.items())) if isinstance(v, dict) else v for k, v in known.items()})
+    _each_read_once(recipe, block, found)
+    return found
+
+
+def plan_data(
+    recipe: Recipe,
+    label: str,
+    spec: DataSpec,
+    used: set[str],
+    facts: ModelFacts,
+    meaning: Meaning,
+    beside: Path,
+    pins: Pins,
+) -> DataPlan:
+    """One data set, with the sizes of the splits in use. E047, E074, E075 as they come."""
+    length = spec.max_length or DEFAULT_LENGTH
+    block = f"data.{label}" if label else "data"
+    task = recipe.model.task
+    if spec.max_length and spec.max_length > facts.max_positions:
+        limit = f"{facts.max_positions:,} tokens"
+        message = f"`max_length` is more than the {limit} the model takes"
+        at = recipe.label(f"{block}.max_length")
+        raise RecipeError(Diagnostic("E038", message, at, help=(f"write at most `{facts.max_positions} tokens`",)))
+    if min(length, facts.max_positions) < (least := task_of(task).SHORTEST):
+        message = f"inputs of {min(length, facts.max_positions)} tokens are too short for {task}"
+        at = recipe.label(f"{block}.max_length") if spec.max_length else recipe.label("model.base")
+        raise RecipeError(Diagnostic("E038", message, at, help=(f"it needs {least} tokens at least",)))
+    splits = {name: _split(spec, name, beside, pins) for name in sorted(used)}
+    plan = DataPlan(
+        label=label,
+        task=task,
+        splits=splits,
+        config=spec.config,
+        columns=dict(spec.columns),
+        meaning=meaning,
+        max_length=min(length, facts.max_positions),
+        stride=_stride(recipe, block, spec, min(length, facts.max_positions)) if task == _WINDOWED else spec.stride,
+        samples=spec.samples,
+        shuffle=spec.shuffle,
+        group_by_length=spec.group_by_length,
+        seed=spec.seed,
+        draw_seed=recipe.seed if spec.seed is None else spec.seed,
+        labels=facts.labels,
+    )
+    sizes = {}
+    for name in splits:
+        with at_label(_named_at(recipe, block, spec, name)):
+            sizes[name] = _sizes(plan, name, facts.path)
+    return plan.model_copy(
+        update={
+            "examples": {n: s.examples for n, s in sizes.items()},
+            "items": {n: s.items for n, s in sizes.items()},
+            **{what: {n: v for n, s in sizes.items() if (v := getattr(s, what))} for what in _COUNTED},
+            "sequences": max(s.sequences for s in sizes.values()),
+        }
+    )
+
+
+def _stride(recipe: Recipe, block: str, spec: DataSpec, length: int) -> int:
+    """As written; the default, or what windows of this length can share. E038 for more than that."""
+    most = overlap(length)
+    if spec.stride > most and spec.stride != DataSpec.model_fields["stride"].default:
+        message = f"windows of {length} tokens cannot overlap by {spec.stride}"
+        at = recipe.label(f"{block}.stride")
+        help = (f"write at most `{most} tokens`, or raise `max_length`",)
+        notes = ("half of a window is reserved for the question, and every window must hold new tokens",)
+        raise RecipeError(Diagnostic("E038", message, at, notes=notes, help=help))
+    return min(spec.stride, most)
+
+
+def _named_at(recipe: Recipe, block: str, spec: DataSpec, split: str) -> Label | None:
+    own = split if getattr(spec, split, None) is not None else "source"
+    return recipe.label(f"{block}.{own}")
+
+
+def _only_its_columns(recipe: Recipe, block: str, spec: DataSpec, task: str) -> None:
+    for name, _ in spec.columns:
+        fields = task_of(task).FIELDS
+        if name not in fields:
+            at = recipe.label(f"{block}.columns.{name}")
+            help = (f"it reads {', '.join(f'`{f}`' for f in fields)}",)
+            raise RecipeError(Diagnostic("E054", f"{task} reads no column `{name}`", at, help=help))
+
+
+def _each_read_once(recipe: Recipe, block: str, meaning: Meaning) -> None:
+    """E054 for a column that would be two things: a text that is its own label is learnt without learning anything."""
+    read: dict[str, str] = {}
+    for field, column in meaning.columns.items():
+        other = read.setdefault(column, field)
+        if other != field:
+            message = f"`{column[:40]}` is read as `{other}` and as `{field}`"
+            named = next((f for f in (field, other) if f"{block}.columns.{f}" in recipe.spans), field)
+            at = recipe.label(f"{block}.columns.{named}")
+            help = ("name another column for one of them",)
+            raise RecipeError(Diagnostic("E054", message, at, help=help))
+
+
+#: attributes of data that mean something for some tasks only
+_OF_TASKS = {
+    "classes": ("sequence_classification", "token_classification"),
+    "unlabelled": ("sequence_classification", "multiple_choice"),
+    "positive": ("sequence_classification",),
+    "answer_is": ("multiple_choice",),
+    "stride": ("question_answering",),
+}
+
+
+def _only_what_it_reads(recipe: Recipe, block: str, spec: DataSpec, task: str) -> None:
+    for name, tasks in _OF_TASKS.items():
+        if getattr(spec, name) != DataSpec.model_fields[name].default and task not in tasks:
+            message = f"`{name}` does not apply to {task}"
+            help = (f"take it out: it is for {' and '.join(tasks)}",)
+            raise RecipeError(Diagnostic("E054", message, recipe.label(f"{block}.{name}"), help=help))
+
+
+def _split(spec: DataSpec, name: str, beside: Path, pins: Pins) -> SplitPlan:
+    """A split is a file of its own, another reference, or a part of the source."""
+    own = getattr(spec, name, None)
+    if own is None and spec.source is None:
+        given = ", ".join(f"`{n}`" for n in ("train", "validation", "test") if getattr(spec, n)) or "none"
+        raise fail(
+            "E074",
+            f"the data has no `{name}` split",
+            help=f"add `{name} = ...`, or a `source`",
+            notes=[f"given: {given}"],
+        )
+    if own is None:
+        return _located(spec.source or "", name, beside, pins)
+    if spec.source is not None and is_split(spec, own):
+        return _located(spec.source, own, beside, pins)  # a name: another split of the source
+    return _located(own, name, beside, pins)
+
+
+def _located(reference: str, split: str, beside: Path, pins: Pins) -> SplitPlan:
+    digest = ""
+    if is_local(reference):
+        path = local_path(reference, beside)
+        reference, digest = str(path), f"sha256:{file_digest(path)}" if path.is_file() else ""
+    check_version(reference)
+    if reference in pins:
+        reference = f"{reference.partition('@')[0]}@{pins[reference]}"
+    return SplitPlan(reference=reference, split=split, digest=digest)
+
+
+@dataclass(frozen=True)
+class ClassFacts:
+    """The classes of a model, as data and model have them together."""
+
+    facts: ModelFacts
+    data: tuple[str, ...]  # as the data call them
+    counts: dict[str, int]  # examples of each in the split that decides, by the model's names
+    own: tuple[str, ...] = ()  # what the model calls them
+    replaced: str | None = None  # a label for which the model's own head goes
+    listed: bool = False  # the data set or the recipe names them
+    ordered: bool = False  # the data set, the recipe, or a trained head gives the order
+
+
+def with_labels(
+    facts: ModelFacts,
+    recipe: Recipe,
+    label: str,
+    spec: DataSpec,
+    split: str,
+    meaning: Meaning,
+    beside: Path,
+    pins: Pins,
+) -> ClassFacts:
+    """The model as it will be for the classes of a split; its head is new where they are not its own. E074, E075."""
+    block = f"data.{label}" if label else "data"
+    where = _split(spec, split, beside, pins)
+    task = task_of(facts.task)
+
+    def names() -> dict[str, Any]:
+        examples = task.open_split(where.reference, where.split, dict(spec.columns), spec.config, meaning)
+        return {
+            "names": list(task.label_names(examples)),
+            "counts": task.label_counts(examples),
+            "known": bool(examples.known),  # type: ignore[attr-defined]
+        }
+
+    parts = ["labels", spec.config, sorted(dict(spec.columns).items()), facts.task, meaning.model_dump()]
+    with at_label(_named_at(recipe, block, spec, split)):
+        found = _remembered(parts, [where], _are_labels, names)
+    data, own = tuple(found["names"]), label_names(facts.config)
+    if len(set(data)) < len(data):
+        twice = next(name for name in data if data.count(name) > 1)
+        help = "give every class a name of its own: `classes = [...]` in `data`"
+        at = recipe.label(f"{block}.classes") if spec.classes else _named_at(recipe, block, spec, split)
+        with at_label(at):
+            raise fail("E074", f"two classes are called `{twice[:40]}`", help=help)
+    strange = next((name for name in data if fits(name, own) is None), None)
+    if strange is None and meaning.labels.get(split) == "both" and not all(fold(n) in _folded(own) for n in data):
+        strange = next(name for name in data if name.isdecimal())  # among names, a number is one
+    keeps = facts.has_head and strange is None
+    if not keeps and not found["known"]:
+        with at_label(_named_at(recipe, block, spec, split)):
+            differ(data)
+    made = read_model_facts(facts.path, facts.task, own if keeps else data, new_head=not keeps)
+    counts: dict[str, int] = {}
+    for name, n in found["counts"].items():
+        place = fits(name, made.labels)
+        if place is not None:
+            counts[made.labels[place]] = counts.get(made.labels[place], 0) + n
+    ordered = (keeps and not say_nothing(own)) or found["known"]
+    replaced = strange if facts.has_head and not keeps else None
+    return ClassFacts(made, data, counts, own, replaced, listed=found["known"], ordered=ordered)
+
+
+def _folded(names: Sequence[str]) -> set[str]:
+    return {fold(name) for name in names}
+
+
+#: what features count of what is lost on the way from data to inputs
+_COUNTED = ("lost", "blank", "cut", "tokenless")
+
+
+@dataclass(frozen=True)
+class _Size:
+    examples: int
+    items: int
+    sequences: int
+    lost: int = 0
+    blank: int = 0
+    cut: int = 0
+    tokenless: int = 0
+
+
+def _sizes(plan: DataPlan, name: str, model: Path) -> _Size:
+    """Counted once of everything that decides it: the split, how the plan reads it, and all that the folder of the
+    model says of tokens."""
+    how = plan.model_dump_json(exclude={"splits", "examples", "items", "sequences", *_COUNTED})
+
+    def count() -> dict[str, int]:
+        examples, features = load_split(plan, name, model)
+        return _counts(examples, features)
+
+    return _Size(**_remembered([how, name, _about_tokens(model)], [plan.splits[name]], _are_sizes, count))
+
+
+def _counts(examples: Sequence[Any], features: Features) -> dict[str, int]:
+    counted = {what: getattr(features, what, 0) for what in _COUNTED} | {"lost": len(getattr(features, "lost", ()))}
+    return {"examples": len(examples), "items": len(features), "sequences": features.sequences, **counted}
+
+
+def _about_tokens(model: Path) -> list[tuple[str, str]]:
+    """Every file of a model folder but its weights, by digest: tokenizers are described in many, and by the config."""
+    small = (p for p in sorted(model.iterdir()) if p.suffix in (".json", ".txt", ".model", ".jinja") and p.is_file())
+    return [(p.name, file_digest(p)) for p in small]
+
+
+def _are_sizes(found: object) -> bool:
+    names = {"examples", "items", "sequences", *_COUNTED}
+    return (
+        isinstance(found, dict)
+        and found.keys() == names
+        and all(type(n) is int and n >= (k == "sequences") for k, n in found.items())
+    )
+
+
+def _are_labels(found: object) -> bool:
+    if not isinstance(found, dict) or found.keys() != {"names", "counts", "known"}:
+        return False
+    names, counts = found["names"], found["counts"]
+    return (
+        isinstance(names, list)
+        and all(isinstance(name, str) for name in names)
+        and isinstance(counts, dict)
+        and all(type(n) is int for n in counts.values())
+    )
+
+
+def _is_meaning(found: object) -> bool:
+    try:
+        return bool(Meaning.model_validate(found))
+    except ValidationError:
+        return False
+
+
+def _remembered(
+    parts: Sequence[object], splits: Sequence[SplitPlan], sound: Callable[[Any], bool], compute: Callable[[], Any]
+) -> Any:
+    """What was counted once of files' contents, with all else that it depends on."""
+    if any(not split.digest and not split.reference.startswith("lib://") for split in splits):
+        return compute()
+    software = [__version__, *(version(name) for name in ("tokenizers", "numpy"))]
+    # the ending of its name decides how a file is read
+    read = [(s.digest or s.reference, Path(s.reference).suffix if s.digest else "", s.split) for s in splits]
+    return remembered("sizes", [*software, read, *parts], sound, compute)
+
+
+def load_examples(plan: DataPlan, name: str) -> tuple[Any, ...]:
+    """The examples of a split. `samples` cuts the training split; of joined texts it counts blocks."""
+    split = plan.splits[name]
+    task = task_of(plan.task)
+    examples = task.open_split(split.reference, split.split, plan.columns, plan.config, plan.meaning)
+    return examples[: plan.samples] if name == "train" and plan.samples and not task.BLOCKS else examples
+
+
+def load_split(plan: DataPlan, name: str, model: Path, first: int | None = None) -> tuple[tuple[Any, ...], Features]:
+    """Examples of a split, and the model inputs made of them with the tokenizer of a model folder.
+
+    `first`: no more than so many, as an evaluation asks for.
+    """
+    task = task_of(plan.task)
+    examples = load_examples(plan, name)
+    if first is not None and not task.BLOCKS:
+        examples = examples[:first]
+    tokenizer = task.load_tokenizer(model)
+    with encoding_fails(model):
+        features = task.featurize(examples, tokenizer, plan.max_length, plan.stride, plan.labels)
+    fitting: Any = fitted(features, tokenizer, model, plan.task)
+    if plan.task == _WINDOWED and name == "train":
+        fitting = fitting.learnable(examples)
+    if task.BLOCKS and name == "train" and plan.samples:
+        fitting = fitting.some(plan.samples, plan.draw_seed if plan.shuffle else None)
+    if task.BLOCKS and first is not None:
+        fitting = fitting.some(first, None)
+    return examples, fitting

@@ -1,0 +1,131 @@
+"""What a plan knows of a model without loading it: config, header, names, shapes, roles, digest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from recipelang.planning.accounting import account
+from recipelang.planning.config_fields import check_fields
+from recipelang.planning.families import FAMILIES, TASKS, TensorFact
+from recipelang.planning.remembered import file_digest
+from recipelang.planning.safetensors_header import read_folder, weight_files
+from recipelang.source import fail
+from recipelang.source.suggest import closest
+from recipelang.storage.reading import Unreadable, Why, read_object
+
+#: the largest known hold the names of thousands of classes, in less than one
+MAX_CONFIG = 4 * 2**20
+#: tensors that a model may have beyond those of its weights: a head, a pooler
+_FRESH = 64
+_AGAIN = "copy or download the model again"
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    path: Path
+    family: str
+    task: str
+    config: dict[str, Any]
+    tensors: tuple[TensorFact, ...]
+    fresh: tuple[str, ...]  # parameters that the checkpoint does not hold
+    labels: tuple[str, ...] = ()  # names of the classes, of a task that has some
+    redrawn: tuple[str, ...] = ()  # of `fresh`, what the checkpoint does hold: a head of other classes or another task
+    stored: Mapping[str, str] = field(default_factory=dict)  # parameter -> its name in the weights
+    copies: tuple[tuple[str, str], ...] = ()  # stored copies of tied tensors, and what each is a copy of
+    left_out: tuple[str, ...] = ()  # what the weights hold of other heads, and what follows from the config
+    strangers: tuple[str, ...] = ()  # what they hold that no model of the family has
+
+    @property
+    def parameters(self) -> int:
+        return sum(t.size for t in self.tensors)
+
+    @property
+    def has_head(self) -> bool:
+        """Whether the checkpoint holds a head for the task: a new one is drawn otherwise."""
+        return not any("head" in t.roles for t in self.tensors if t.name in self.fresh)
+
+    @property
+    def layers(self) -> int:
+        return 1 + max((t.layer for t in self.tensors if t.layer is not None), default=-1)
+
+    @property
+    def max_positions(self) -> int:
+        n = int(self.config.get("max_position_embeddings", 512))
+        if self.family != "roberta":
+            return n
+        pad = self.config.get("pad_token_id", 1)
+        return n - 1 - (pad if pad is not None and pad >= 0 else 1)  # RoBERTa's positions start after its padding index
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    if not path.is_dir():
+        beside = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
+        near = closest(path.name, beside)
+        help = f"did you mean `{near}`?" if near else "name a folder that holds config.json and safetensors weights"
+        raise fail("E076", f"there is no model folder `{path}`", help=help)
+    try:
+        return read_object(path / "config.json", MAX_CONFIG)
+    except Unreadable as error:
+        if error.why is not Why.MISSING:
+            raise error.coded("E076", help=_AGAIN) from None
+        there = ", ".join(sorted(p.name for p in path.iterdir())[:12]) or "nothing"
+        help = "name the folder that `save_pretrained` wrote"
+        raise fail("E076", f"`{path}` holds no config.json", help=help, notes=[f"it holds {there}"]) from None
+
+
+#: of tasks whose heads have one name and may have one shape
+_HEADS = {
+    "sequence_classification": "ForSequenceClassification",
+    "token_classification": "ForTokenClassification",
+    "multiple_choice": "ForMultipleChoice",
+}
+
+
+def read_model_facts(path: Path, task: str, labels: Sequence[str] = (), *, new_head: bool = False) -> ModelFacts:
+    """The task model that will be made from a folder, for classes of these names. No weights are read.
+
+    With a `new_head` one is drawn, even where the checkpoint holds one of the same shape.
+    """
+    config = read_config(path)
+    if labels:
+        config["id2label"] = {str(i): name for i, name in enumerate(labels)}
+        config.pop("num_labels", None)
+    if "model_type" not in config:
+        raise fail("E076", f"`{path / 'config.json'}` does not say which `model_type` this is")
+    family = str(config["model_type"])
+    if family not in FAMILIES:
+        known = ", ".join(FAMILIES)
+        raise fail("E076", f"models of type `{family}` are not known to this release", help=f"it knows {known}")
+    if task not in TASKS[family]:
+        raise fail("E073", f"`{family}` has no head for {task}", help=f"it has {', '.join(sorted(TASKS[family]))}")
+    check_fields(path / "config.json", family, config)
+    header = read_folder(path)
+    try:  # no more than the weights can hold: a config may speak of any number of layers
+        tensors = tuple(islice(FAMILIES[family](config, task), len(header) + _FRESH))
+    except KeyError as error:
+        raise fail("E076", f"`{path / 'config.json'}` lacks `{error.args[0]}`", help=_AGAIN) from None
+    made = next(iter(config.get("architectures") or ()), "")
+    own_head = task in _HEADS and made.endswith(_HEADS[task]) and not new_head
+    new_head = new_head or (task in _HEADS and any(made.endswith(h) for t, h in _HEADS.items() if t != task))
+    found = account(path, family, task, config, tensors, header, new_head, own_head)
+    return ModelFacts(
+        path, family, task, config, tensors, (*found.fresh, *found.redrawn), tuple(labels), found.redrawn,
+        stored=found.stored, copies=found.copies, left_out=found.left_out, strangers=found.strangers,
+    )  # fmt: skip
+
+
+def model_digest(path: Path, *, anew: bool = False) -> str:
+    """sha256 over config, weights and tokenizer: all that decides what comes out. `anew`: nothing remembered is used."""
+    total = hashlib.sha256()
+    names = ["tokenizer.json", "vocab.txt"]
+    if not (path / "tokenizer.json").exists():  # a vocabulary alone does not say how texts are read
+        names += ["tokenizer_config.json", "added_tokens.json"]
+    tokenizer = [n for n in names if (path / n).is_file()]
+    for name in ("config.json", *weight_files(path), *tokenizer):
+        total.update(f"{name}\0{file_digest(path / name, anew=anew)}\n".encode())
+    return "sha256:" + total.hexdigest()

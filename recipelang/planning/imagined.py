@@ -1,0 +1,91 @@
+"""A recipe planned on a model and data of which there is nothing but a config: whether any model could follow it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from recipelang.planning.data import DEFAULT_LENGTH
+from recipelang.planning.facts import ModelFacts
+from recipelang.planning.families import FAMILIES, TASKS
+from recipelang.planning.resolve import Resolver
+from recipelang.planning.types import DataPlan, DropPlan, StagePlan
+from recipelang.source import Diagnostics, fail
+from recipelang.spec.blocks import StageSpec
+from recipelang.spec.check import Recipe
+
+#: steps of an epoch, and examples; whole tenths and hundredths of epochs are whole steps
+STEPS, _EXAMPLES = 100, 100_000
+
+
+@dataclass(frozen=True)
+class Imagined:
+    """`facts` are those of the model that is trained, after layers went."""
+
+    facts: ModelFacts
+    drop: DropPlan | None
+    stages: tuple[StagePlan, ...]
+
+
+def resolve_imagined(recipe: Recipe, config: dict[str, Any], found: Diagnostics) -> Imagined | None:
+    """The stages on the model of a config, `STEPS` steps an epoch, or none with errors in `found`. No file is read."""
+    return _Imagined(recipe, config, found).imagined()
+
+
+class _Imagined(Resolver):
+    """Models, teachers and data are those of the config, whatever the recipe names."""
+
+    def __init__(self, recipe: Recipe, config: dict[str, Any], found: Diagnostics) -> None:
+        super().__init__(recipe, Path(), found, None)
+        self.config = config
+
+    def imagined(self) -> Imagined | None:
+        if self._not_yet():
+            return None
+        facts = self.guard("model.task", self._model)
+        if facts is None:
+            return None
+        self.facts, drop = self._with_layers(facts)
+        self.data = {label: self._imagined_data(label) for label in self.recipe.data}
+        if not self._measures_what_it_can():
+            return None
+        stages = self._stages()
+        self._selections()
+        return None if self.found.errors else Imagined(self.facts, drop, tuple(stages))
+
+    def _model(self) -> ModelFacts:
+        family, task = str(self.config["model_type"]), self.recipe.model.task
+        if task not in TASKS[family]:
+            raise fail("E073", f"`{family}` has no head for {task}", help=f"it has {', '.join(sorted(TASKS[family]))}")
+        return ModelFacts(Path(), family, task, self.config, tuple(FAMILIES[family](self.config, task)), ())
+
+    def _imagined_data(self, label: str) -> DataPlan:
+        spec = self.recipe.data[label]
+        length = min(spec.max_length or DEFAULT_LENGTH, self.facts.max_positions)
+        count = spec.samples or _EXAMPLES
+        return DataPlan(
+            label=label,
+            task=self.recipe.model.task,
+            splits={},
+            max_length=length,
+            stride=spec.stride,
+            samples=spec.samples,
+            examples={"train": count},
+            items={"train": count},
+        )
+
+    def _steps_per_epoch(self, spec: StageSpec) -> int:
+        return STEPS
+
+    def _warn_of_bf16(self, spec: StageSpec) -> None:
+        """Not on this machine."""
+
+    def stored_zeros(self) -> None:
+        return None
+
+    def _digest_of(self, teacher: ModelFacts) -> str:
+        return ""
+
+    def _teacher(self, reference: str) -> ModelFacts:
+        return replace(self._model(), path=Path(reference))

@@ -1,0 +1,29 @@
+"""A model with some of its layers: what `drop layers` leaves, numbered anew."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from recipelang.planning.facts import ModelFacts
+from recipelang.planning.families import FAMILIES, Config
+from recipelang.source import fail
+
+#: what the families call their number of layers
+_NUMBER = ("num_hidden_layers", "n_layers")
+
+
+def with_layers(facts: ModelFacts, keep: tuple[int, ...]) -> ModelFacts:
+    """The facts of the model that is trained. E073 for a layer that it does not have."""
+    if keep[-1] >= facts.layers:
+        help = f"it has layers 0..{facts.layers - 1}"
+        raise fail("E073", f"there is no layer {keep[-1]} to keep", help=help)
+    config = config_with_layers(facts.config, keep)
+    tensors = tuple(FAMILIES[facts.family](config, facts.task))
+    return replace(facts, config=config, tensors=tensors)
+
+
+def config_with_layers(config: Config, keep: tuple[int, ...]) -> Config:
+    """A model's config with as many layers; some list what each layer is."""
+    changed = {key: len(keep) for key in _NUMBER if key in config}
+    kinds = config.get("layer_types")
+    return {**config, **changed, **({"layer_types": [kinds[i] for i in keep]} if isinstance(kinds, list) else {})}

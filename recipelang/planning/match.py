@@ -1,0 +1,116 @@
+"""Selectors against the names and roles of a model."""
+
+from __future__ import annotations
+
+import heapq
+import re
+
+from recipelang.kinds import globs
+from recipelang.planning.facts import ModelFacts
+from recipelang.planning.families import TensorFact
+from recipelang.source import Diagnostic, RecipeError, fail
+from recipelang.source.suggest import distance
+from recipelang.values import selector as s
+
+
+def match(selector: s.Selector, facts: ModelFacts) -> tuple[str, ...]:
+    """Names of the parameters meant, in the model's order."""
+    chosen = _match(selector, facts)
+    return tuple(t.name for t in facts.tensors if t.name in chosen)
+
+
+def _match(selector: s.Selector, facts: ModelFacts) -> frozenset[str]:
+    everything = frozenset(t.name for t in facts.tensors)
+    match selector:
+        case s.Role():
+            return _role(selector, facts)
+        case s.Glob():
+            return frozenset(n for n in everything if globs.glob(selector.pattern).fullmatch(n))
+        case s.Regex():
+            return frozenset(n for n in everything if globs.regex(selector.pattern).fullmatch(n))
+        case s.Layers():
+            return _layers(selector, facts)
+        case s.And():
+            return frozenset.intersection(*(_match(i, facts) for i in selector.items))
+        case s.Or():
+            return frozenset.union(*(_match(i, facts) for i in selector.items))
+        case s.Not():
+            return everything - _match(selector.item, facts)
+    return _match(selector.left, facts) - _match(selector.right, facts)
+
+
+def _role(role: s.Role, facts: ModelFacts) -> frozenset[str]:
+    """A role of the language that this family lacks matches nothing: `never = @pooler` is fine anywhere."""
+    return frozenset(t.name for t in facts.tensors if role.name in t.roles)
+
+
+def _layers(layers: s.Layers, facts: ModelFacts) -> frozenset[str]:
+    n = facts.layers
+    first, last = (i + n if i < 0 else i for i in (layers.first, layers.last))
+    if not (0 <= first < n and 0 <= last < n) or first > last:
+        raise fail(
+            "E073",
+            f"`{s.text(layers)}` lies outside the model",
+            help=f"it has layers 0..{n - 1}; -1 is the last",
+        )
+    return frozenset(t.name for t in facts.tensors if t.layer is not None and first <= t.layer <= last)
+
+
+#: so many names, those that begin most like what is written, are compared letter by letter
+_COMPARED = 200
+
+
+def nearest(selector: s.Selector, facts: ModelFacts, n: int = 3) -> list[str]:
+    """Names that a glob or regular expression may have meant."""
+    written = [p.pattern for p in leaves(selector) if isinstance(p, s.Glob | s.Regex)]
+    names = [t.name for t in facts.tensors if "bias" not in t.roles]
+    if not written:
+        return []
+    plain = re.sub(r"[\\*?{}()\[\]|^$+]", "", written[0])
+    begins = re.split(r"[\\*?{(\[|^$+]", written[0], maxsplit=1)[0]
+
+    def begin(name: str) -> tuple[int, str]:
+        return -_shared(begins, name), name
+
+    def apart(name: str) -> tuple[int, int, str]:
+        return -_shared(begins, name), distance(plain[:80], name[:80]), name
+
+    return sorted(heapq.nsmallest(_COMPARED, names, begin), key=apart)[:n]
+
+
+def _shared(a: str, b: str) -> int:
+    """How many characters two names begin with alike."""
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+def leaves(selector: s.Selector) -> list[s.Selector]:
+    match selector:
+        case s.And() | s.Or():
+            return [leaf for item in selector.items for leaf in leaves(item)]
+        case s.Not():
+            return leaves(selector.item)
+        case s.Except():
+            return leaves(selector.left) + leaves(selector.right)
+    return [selector]
+
+
+def nothing(selector: s.Selector, facts: ModelFacts, label: object) -> RecipeError:
+    """E070, with what the selector may have meant."""
+    if found := match(selector, facts):
+        help = "only two-dimensional weights are pruned and counted: biases and norms are not"
+        notes = (f"it selects {', '.join(f'`{n}`' for n in found[:3])}" + (" ..." if len(found) > 3 else ""),)
+        message = f"`{s.text(selector)}` selects no matrix of this model"
+        return RecipeError(Diagnostic("E070", message, label, notes=notes, help=(help,)))  # type: ignore[arg-type]
+    near = nearest(selector, facts)
+    roles = sorted({r for t in facts.tensors for r in t.roles})
+    help = (
+        f"near it: {', '.join(f'`{n}`' for n in near)}" if near else f"roles here: {', '.join(f'@{r}' for r in roles)}"
+    )
+    message = f"`{s.text(selector)}` matches nothing in this model"
+    return RecipeError(Diagnostic("E070", message, label, help=(help,)))  # type: ignore[arg-type]
+
+
+def matrices(names: tuple[str, ...], facts: ModelFacts) -> tuple[TensorFact, ...]:
+    """The two-dimensional ones: biases and norms take no part in sparsity."""
+    chosen = set(names)
+    return tuple(t for t in facts.tensors if t.name in chosen and len(t.shape) == 2)

@@ -1,0 +1,612 @@
+"""A checked recipe, a model and data into a plan: every tensor, step and count, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+
+from recipelang.kinds.terms import INNER
+from recipelang.kinds.text import show
+from recipelang.planning import calibration, compat, controls, match as matching, reading, schedule
+from recipelang.planning.accounting import listed
+from recipelang.planning.context import Context
+from recipelang.planning.data import ClassFacts, plan_data, understand, with_labels
+from recipelang.planning.distill import plan_term
+from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts
+from recipelang.planning.families import label_count, label_names
+from recipelang.planning.identities import identities
+from recipelang.planning.layers import with_layers
+from recipelang.planning.memory import peak_memory
+from recipelang.planning.processor import emulates_bf16
+from recipelang.planning.prunes import Prunes
+from recipelang.planning.references import Pins, locate_model
+from recipelang.planning.remarks import remarks
+from recipelang.planning.types import (
+    ClaimPlan,
+    DataPlan,
+    DistillPlan,
+    DropPlan,
+    EvaluatePlan,
+    ExportPlan,
+    FreezePlan,
+    GroupPlan,
+    ModelPlan,
+    Plan,
+    PrunePlan,
+    StagePlan,
+)
+from recipelang.planning.weights import check_weights
+from recipelang.planning.zeros import stored_zeros as zeros_of_folder
+from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, at_label, fail
+from recipelang.spec.attribute import ANY, Attr
+from recipelang.spec.blocks import METRICS, MORE_METRICS, DistillSpec, EvaluateSpec, StageSpec
+from recipelang.spec.canonical import behaviour_digest, spec_digest
+from recipelang.spec.check import Recipe
+from recipelang.spec.claims import selectors
+from recipelang.spec.methods import METHODS
+from recipelang.tasks import task_of
+from recipelang.tasks.meaning import Meaning
+from recipelang.values import selector as sel
+from recipelang.values.composite import StageRef
+
+
+def resolve(
+    recipe: Recipe, beside: Path, found: Diagnostics, *, rehearsal: int | None = None, pins: Pins | None = None
+) -> Plan | None:
+    """The plan, or none with errors in `found`. Local paths in the recipe are relative to `beside`."""
+    return Resolver(recipe, beside, found, rehearsal, pins or {}).run()
+
+
+class Resolver(Context):
+    """For a run; `plan.live` takes what it knows of a model from the model itself."""
+
+    def __init__(
+        self, recipe: Recipe, beside: Path, found: Diagnostics, rehearsal: int | None, pins: Pins = MappingProxyType({})
+    ) -> None:
+        super().__init__(recipe, beside, found, pins)
+        self.rehearsal = rehearsal
+        self.dropped: DropPlan | None = None
+        self.prunes = Prunes(self)
+
+    def run(self) -> Plan | None:
+        if self._not_yet():
+            return None
+        facts = self.guard("model.base", self._model)
+        if facts is None or not self._understands():
+            return None
+        facts = self._with_labels(facts)
+        if facts is None:
+            return None
+        self.facts, self.dropped = self._with_layers(facts)
+        data = self._data()
+        if data is None:
+            return None
+        self.data = {d.label: d for d in data}
+        if self.classes is not None and self.recipe.model.task == "sequence_classification":
+            reading.judge_positive(self.recipe, self.classes, self.found)
+        if not self._measures_what_it_can():
+            return None
+        stages = self._stages()
+        self._warn_of_random_head()
+        selections = self._selections()
+        if self.found.errors:
+            return None
+        try:
+            known = identities(self.recipe, self.beside)
+        except RecipeError as error:
+            self.found.extend(error.diagnostics)
+            return None
+        model = self.recipe.model
+        plan = Plan(
+            name=self.recipe.name,
+            source=Path(self.recipe.source.name).name,
+            spec_digest=spec_digest(self.recipe, known),
+            behaviour_digest=behaviour_digest(self.recipe, known),
+            seed=self.recipe.seed,
+            model=ModelPlan(
+                ref=model.base,
+                path=str(facts.path),
+                task=model.task,
+                dtype=model.dtype,  # type: ignore[arg-type]
+                dropout=None if model.dropout is None else float(model.dropout),
+                attention_dropout=None if model.attention_dropout is None else float(model.attention_dropout),
+                digest=model_digest(facts.path),
+                family=facts.family,
+                parameters=self.facts.parameters,
+                drop=self.dropped,
+                fresh_head=not facts.has_head,
+                redrawn=facts.redrawn,
+                left_out=(*facts.left_out, *facts.strangers),
+                tied=next((t.name for t in self.facts.tensors if t.tied), None),
+                labels=facts.labels,
+            ),
+            data=tuple(data),
+            stages=tuple(stages),
+            evaluations=tuple(self._evaluations(stages)),
+            export=ExportPlan(**{n: getattr(self.recipe.export, n) for n in ("formats", "card", "max_shard")}),
+            claims=tuple(
+                ClaimPlan(kind=c.kind, id=i, text=c.text, message=c.message)  # type: ignore[arg-type]
+                for i, c in enumerate(self.recipe.claims)
+            ),
+            never=tuple(dict.fromkeys(n for s in stages for p in s.prunes for n in p.never)),
+            selections=selections,
+            rehearsal=self.rehearsal,
+        )
+        return plan.model_copy(update={"peak_memory": peak_memory(plan, self.facts)})
+
+    # ---------------------------------------------------------------- references
+    def _model(self) -> ModelFacts:
+        model = self.recipe.model
+        facts = read_model_facts(
+            locate_model(model.base, self.beside, self.pins.get(model.base) or model.revision), model.task
+        )
+        check_weights(facts)
+        self.found.extend(remarks(facts, self.recipe.label("model.base")))
+        return facts
+
+    def _used(self) -> dict[str, set[str]]:
+        """Label of a data set -> its splits that are read."""
+        used: dict[str, set[str]] = {}
+        for stage in self.recipe.stages:
+            if stage.reads_data:
+                used.setdefault(stage.data, set()).add("train")
+        for evaluation in self.recipe.evaluations:
+            used.setdefault(evaluation.data, set()).add(evaluation.split)
+        return used
+
+    def _understands(self) -> bool:
+        """What the data mean, each set over all its splits."""
+        task = self.recipe.model.task
+        self.meanings: dict[str, Meaning] = {}
+        for label, splits in self._used().items():
+            path = f"data.{label}" if label else "data"
+            found = self.guard(
+                path,
+                lambda a=label, u=splits: understand(
+                    self.recipe, a, self.recipe.data[a], u, task, self.beside, self.pins
+                ),
+                "E074",
+            )
+            if found is None:
+                return False
+            self.meanings[label] = found
+        return True
+
+    def _with_labels(self, facts: ModelFacts) -> ModelFacts | None:
+        """A task of classes takes their names from the data of the first stage that reads some, or is measured on."""
+        self.classes: ClassFacts | None = None
+        if not task_of(facts.task).CLASSES:
+            return facts
+        stages = [(s.data, "train") for s in self.recipe.stages if s.reads_data]
+        reads = [*stages, *((e.data, e.split) for e in self.recipe.evaluations)]
+        if not reads:
+            return facts
+        label, split = reads[0]
+        path, spec = f"data.{label}" if label else "data", self.recipe.data[label]
+        meaning = self.meanings[label]
+        self.classes = self.guard(
+            path, lambda: with_labels(facts, self.recipe, label, spec, split, meaning, self.beside, self.pins), "E074"
+        )
+        if self.classes is None:
+            return None
+        reading.judge(self.recipe, self.meanings, self.classes, self.found)
+        return self.classes.facts if not self.found.errors else None
+
+    def _with_layers(self, facts: ModelFacts) -> tuple[ModelFacts, DropPlan | None]:
+        """The model that is trained: all names and shapes from here on are its own."""
+        for stage in self.recipe.stages[1:]:
+            for drop in stage.drops:
+                message = "layers are dropped before the first stage only"
+                help = "move it to the first stage, or begin another recipe with what this one leaves"
+                self.error("E054", message, f"stage.{stage.name}.drop.{drop.name}", help)
+        for drop in self.recipe.stages[0].drops:
+            path = f"stage.{self.recipe.stages[0].name}.drop.{drop.name}.keep"
+            left = self.guard(path, lambda d=drop: with_layers(facts, d.keep))
+            if left is not None:
+                return left, DropPlan(keep=drop.keep, layers=facts.layers, parameters=facts.parameters)
+        return facts, None
+
+    def _data(self) -> list[DataPlan] | None:
+        plans: list[DataPlan] = []
+        for label, splits in self._used().items():
+            path = f"data.{label}" if label else "data"
+            spec = self.recipe.data[label]
+            plan = self.guard(
+                path,
+                lambda a=label, s=spec, u=splits: plan_data(
+                    self.recipe, a, s, u, self.facts, self.meanings[a], self.beside, self.pins
+                ),
+                "E074",
+            )
+            if plan is None:
+                return None
+            reading.tell(self.recipe, plan, self.found)
+            plans.append(plan)
+        return plans
+
+    def stored_zeros(self) -> dict[str, tuple[int, int]] | None:
+        stored = zeros_of_folder(self.facts.path)
+        found = {}
+        for tensor in self.facts.tensors:
+            name = tensor.name
+            if tensor.layer is not None and self.dropped is not None:  # it had another number in the files
+                name = name.replace(f".{tensor.layer}.", f".{self.dropped.keep[tensor.layer]}.", 1)
+            found[tensor.name] = stored.get(self.facts.stored.get(name, name), (0, 0))  # 0 of what is drawn anew
+        return found
+
+    # -------------------------------------------------------------------- stages
+    def _stages(self) -> list[StagePlan]:
+        planned: list[StagePlan] = []
+        for index, spec in enumerate(self.recipe.stages):
+            stage = self._stage(index, spec)
+            if stage is not None:
+                planned.append(stage)
+            self.prunes.trained |= spec.mode == "train"
+        if not any(s.prunes for s in planned) and not self.found.errors:
+            at = self.recipe.label(f"stage.{self.recipe.stages[-1].name}")
+            help = "add `prune NAME { targets = @linear & @encoder ... }` if weights should become zero"
+            self.found.add(Diagnostic("W103", "this recipe prunes nothing", at, help=(help,)))
+        return planned
+
+    def _warn_of_random_head(self) -> None:
+        """One shot changes no head, so a new one leaves the run as it was drawn."""
+        if self.facts.has_head or any(s.mode != "one_shot" for s in self.recipe.stages):
+            return
+        names = [t.name for t in self.facts.tensors if "head" in t.roles and t.name in self.facts.fresh]
+        notes = (f"the weights hold no {listed(names)} for {self.facts.task.replace('_', ' ')}",)
+        help = ("name a model that was fine-tuned for the task, or train the head in an earlier stage",)
+        at = self.recipe.label("model.base")
+        message = "the head is random, and no stage trains it"
+        self.found.add(Diagnostic("W173", message, at, notes=notes, help=help))
+
+    def _stage(self, index: int, spec: StageSpec) -> StagePlan | None:
+        path = f"stage.{spec.name}"
+        if spec.mode == "one_shot":
+            return self._one_shot(index, spec)
+        assert spec.batch is not None and spec.learning_rate is not None and spec.length is not None
+        per_epoch = self._steps_per_epoch(spec)
+        steps = spec.length.in_steps(per_epoch)
+        if steps < 1:
+            help = f"lengthen it: an epoch here has {per_epoch:,} step{'s' if per_epoch > 1 else ''}"
+            self.error("E063", "this stage has no step", f"{path}.length", help)
+            return None
+        micro = spec.micro_batch or spec.batch
+        if spec.batch % micro:
+            help = (
+                f"write {' or '.join(map(str, _fitting(spec.batch, micro)))}, or change `batch`, which is {spec.batch}"
+            )
+            self.error("E077", "`batch` is not a multiple of `micro_batch`", f"{path}.micro_batch", help)
+            return None
+        clock = _clock(spec)
+        rate = clock.segments(
+            spec.learning_rate, steps, per_epoch, self.recipe.label(f"{path}.learning_rate"), self.found
+        )
+        self._warn_of_bf16(spec)
+        prunes = [p for p in (self.prunes.plan(path, prune, steps, per_epoch, clock) for prune in spec.prunes) if p]
+        distills = [self._distill(path, d, steps, per_epoch) for d in spec.distills]
+        freezes = self._freezes(path, spec, steps, per_epoch, [p for p in prunes if p])
+        groups = self._groups(path, spec, steps, per_epoch)
+        told = [(d.hardness, d.temperature, *(t.weight for t in d.terms)) for d in distills if d]
+        own = [g.learning_rate for g in groups if g.learning_rate is not None]
+        if not all((rate, *own, *(schedule for schedules in told for schedule in schedules))):
+            return None  # why is told by the schedule that has no steps
+        every = spec.checkpoint_every
+        return StagePlan(
+            name=spec.name,
+            index=index,
+            mode=spec.mode,  # type: ignore[arg-type]
+            steps=steps,
+            steps_per_epoch=per_epoch,
+            epochs=steps / per_epoch,
+            batch=spec.batch,
+            micro_batch=micro,
+            accumulation=spec.batch // micro,
+            optimizer=spec.optimizer.name,
+            optimizer_args={n: controls.doubles(v) for n, v in spec.optimizer.arguments if n != "no_decay"},
+            undecayed=controls.undecayed(spec.optimizer, self.facts, groups),
+            learning_rate=rate,
+            clip=None if spec.clip is None else float(spec.clip),
+            precision=spec.precision,  # type: ignore[arg-type]
+            data=spec.data,
+            seed=self.recipe.seed if spec.seed is None else spec.seed,
+            checkpoint_every=None if every is None else max(1, every.in_steps(per_epoch)),
+            keep=spec.keep,
+            prunes=tuple(prunes),
+            distills=tuple(d for d in distills if d),
+            freezes=freezes,
+            groups=groups,
+            compile=spec.compile,
+            compat=spec.compat,  # type: ignore[arg-type]
+        )
+
+    def _one_shot(self, index: int, spec: StageSpec) -> StagePlan | None:
+        """A stage of no steps: its events fall on its end, which is where it begins."""
+        path = f"stage.{spec.name}"
+        planned = [self.prunes.plan(path, prune, 0, 1) for prune in spec.prunes]
+        prunes = tuple(p for p in planned if p)
+        size = spec.micro_batch or calibration.BATCH
+        if not self._in_layers(spec, prunes):
+            return None
+        read = None
+        if spec.reads_data and self.data:
+            read = calibration.plan(prunes, self.facts, self.data[spec.data])
+            calibration.check(self.recipe, spec, prunes, self.data[spec.data], read, self.found)
+        return StagePlan(
+            name=spec.name,
+            index=index,
+            mode="one_shot",
+            steps=0,
+            steps_per_epoch=1,
+            epochs=0,
+            batch=size,
+            micro_batch=size,
+            accumulation=1,
+            optimizer="sgd",
+            learning_rate=(),
+            precision=spec.precision,  # type: ignore[arg-type]
+            data=spec.data,
+            seed=self.recipe.seed if spec.seed is None else spec.seed,
+            keep=spec.keep,
+            prunes=prunes,
+            calibration=read,
+        )
+
+    def _in_layers(self, spec: StageSpec, prunes: tuple[PrunePlan, ...]) -> bool:
+        """Inputs are gathered layer by layer, so a target must lie in one."""
+        layered = {t.name for t in self.facts.tensors if t.layer is not None}
+        for prune in prunes:
+            outside = [t.name for t in prune.targets if t.name not in layered]
+            if METHODS[prune.method].wants == "inputs" and outside:
+                at = self.recipe.label(f"stage.{spec.name}.prune.{prune.name}.targets")
+                message = f"`{prune.method}` goes through layers, and `{outside[0]}` lies in none"
+                role = "decoder" if any("decoder" in t.roles for t in self.facts.tensors) else "encoder"
+                help = f"write `@linear & @{role}`"
+                self.found.add(Diagnostic("E054", message, at, help=(help,)))
+                return False
+        return True
+
+    def _freezes(
+        self, path: str, spec: StageSpec, steps: int, per_epoch: int, prunes: list[PrunePlan]
+    ) -> tuple[FreezePlan, ...]:
+        found: list[FreezePlan] = []
+        for freeze in spec.freezes:
+            at = f"{path}.freeze.{freeze.name}"
+            targets = self.select(freeze.targets, f"{at}.targets", matrices_only=False)
+            until = None if freeze.until is None else freeze.until.in_steps(per_epoch)
+            planned = self.guard(
+                f"{at}.until",
+                lambda f=freeze, t=targets, u=until: controls.plan_freeze(f.name, t, u, steps, self.facts),
+            )
+            if targets and planned:
+                found.append(planned)
+        held = controls.frozen(found, steps)
+        if held and all(t.name in held for t in self.facts.tensors):
+            help = "leave something to train"
+            self.error("E054", "every parameter is frozen", f"{path}.freeze.{found[-1].name}", help)
+        for prune in prunes:
+            if name := controls.never_ranked(prune, held):
+                label = self.recipe.label(f"{path}.prune.{prune.name}.method")
+                notes = (f"`{name}` is frozen until its first mask, so it has none",)
+                helps = ("prune it by `magnitude`, or freeze other parameters",)
+                message = f"`{prune.method}` ranks by gradients"
+                self.found.add(Diagnostic("E054", message, label, notes=notes, help=helps))
+        return tuple(found)
+
+    def _groups(self, path: str, spec: StageSpec, steps: int, per_epoch: int) -> tuple[GroupPlan, ...]:
+        asked: list[controls.Asked] = []
+        for group in spec.groups:
+            at = f"{path}.group.{group.name}"
+            targets = self.select(group.targets, f"{at}.targets", matrices_only=False)
+            rate, decay = None, None if group.weight_decay is None else float(group.weight_decay)
+            if group.learning_rate is not None:
+                label = self.recipe.label(f"{at}.learning_rate")
+                rate = _clock(spec).segments(group.learning_rate, steps, per_epoch, label, self.found)
+            if decay is not None and spec.optimizer.get("weight_decay") is None:
+                message = f"`{spec.optimizer.name}` has no weight decay"
+                self.error("E054", message, f"{at}.weight_decay", "use `adamw`, or take it out")
+            if decay and spec.optimizer.get("no_decay") == "norms_and_biases":
+                self._warn_of_decay(f"{at}.targets", targets)
+            asked.append(controls.Asked(group.name, targets, rate, decay, self.recipe.label(f"{at}.targets")))
+        return self.guard(path, lambda: controls.plan_groups(asked, self.facts)) or ()
+
+    def _warn_of_decay(self, path: str, targets: tuple[str, ...]) -> None:
+        """A group by a part of the model has its norms and biases too, which the optimizer's decay would spare."""
+        chosen = [t for t in self.facts.tensors if t.name in set(targets)]
+        with_it = [t.name for t in chosen if controls.spared(t)]
+        if with_it and len(with_it) < len(chosen):
+            notes = (f"one of them is `{with_it[0]}`; the optimizer's own `weight_decay` skips norms and biases",)
+            help = ("add `except (@norm | @bias)` to the selector, or make them a group of their own",)
+            message = "this group applies weight decay to norms and biases too"
+            self.found.add(Diagnostic("W144", message, self.recipe.label(path), notes=notes, help=help))
+
+    def _steps_per_epoch(self, spec: StageSpec) -> int:
+        assert spec.batch is not None
+        return -(-self.data[spec.data].items["train"] // spec.batch)
+
+    def _warn_of_bf16(self, spec: StageSpec) -> None:
+        said = any(d.code == "W104" for d in self.found)  # once is enough
+        if spec.precision != "bf16" or said or not emulates_bf16():
+            return
+        at = self.recipe.label(f"stage.{spec.name}.precision")
+        notes = ("steps were measured more than ten times slower than in fp32 on such a processor",)
+        help = ("choose `fp32` here; bf16 is for GPUs and for CPUs that list avx512_bf16, amx_bf16 or bf16",)
+        self.found.add(Diagnostic("W104", "this CPU has no bf16 arithmetic", at, notes=notes, help=help))
+
+    def _digest_of(self, teacher: ModelFacts) -> str:
+        return model_digest(teacher.path)
+
+    def _distill(self, stage: str, spec: DistillSpec, steps: int, per_epoch: int) -> DistillPlan | None:
+        path = f"{stage}.distill"
+        hardness, temperature = (
+            schedule.segments(getattr(spec, n), steps, per_epoch, self.recipe.label(f"{path}.{n}"), self.found)
+            for n in ("hardness", "temperature")
+        )
+        if isinstance(spec.teacher, StageRef):
+            where = reference = f"stage.{spec.teacher.name}"
+            facts, digest = self.facts, ""
+        else:
+            reference = spec.teacher
+            facts = self.guard(f"{path}.teacher", lambda: self._teacher(reference))
+            if facts is None:
+                return None
+            where, digest = str(facts.path), self._digest_of(facts)
+        teacher = facts
+        at = self.recipe.label(f"{path}.on")
+        terms = [
+            self.guard(
+                f"{path}.on",
+                lambda t=term: plan_term(
+                    t, self.facts, teacher, lambda w: schedule.segments(w, steps, per_epoch, at, self.found), steps
+                ),
+            )
+            for term in spec.on
+        ]
+        has = task_of(self.recipe.model.task).OUTPUTS
+        for term in spec.on:
+            if term.name not in (*INNER, "logits", *has):
+                message = f"a model for {self.recipe.model.task} gives no `{term.name}`"
+                self.error("E054", message, f"{path}.on", "write `logits`: every output of the task")
+                return None
+        inner = next((term.name for term in spec.on if term.name in INNER), None)
+        if spec.cache and inner:
+            help = f"a cache keeps outputs only: take `{inner}` out, or the cache"
+            self.error("E054", f"`cache` and `{inner}` exclude each other", f"{path}.cache", help)
+        if spec.cache and task_of(self.recipe.model.task).BLOCKS:
+            help = "take it out: the logits of every token are far larger than the text"
+            self.error("E055", "`cache` for a language model is not in this release yet", f"{path}.cache", help)
+        if not all(terms):
+            return None
+        return DistillPlan(
+            teacher=where,
+            teacher_ref=reference,
+            teacher_parameters=teacher.parameters,
+            teacher_digest=digest,
+            terms=tuple(terms),
+            cache="fp16" if spec.cache is True else spec.cache or None,  # type: ignore[arg-type]
+            hardness=hardness,
+            temperature=temperature,
+        )
+
+    def _teacher(self, reference: str) -> ModelFacts:
+        facts = read_model_facts(locate_model(reference, self.beside, self.pins.get(reference)), self.recipe.model.task)
+        theirs, ours = facts.config.get("vocab_size"), self.facts.config.get("vocab_size")
+        if theirs != ours:
+            help, notes = "choose a teacher with the student's tokenizer", [f"teacher {theirs}, student {ours} tokens"]
+            raise fail("E080", "teacher and student have different vocabularies", help=help, notes=notes)
+        theirs, ours = (f.config.get("type_vocab_size", 2) for f in (facts, self.facts))
+        if facts.family in ("bert", "roberta") and self.facts.family in ("bert", "roberta") and theirs < ours:
+            notes = [f"teacher {theirs}, student {ours} kinds: the first and the second of a pair are two"]
+            help = "choose a teacher of the student's family"
+            raise fail("E080", "the teacher knows fewer kinds of text", help=help, notes=notes)
+        theirs, ours = label_count(facts.config), label_count(self.facts.config)
+        if theirs != ours:
+            help, notes = "choose a teacher of the same task", [f"teacher {theirs}, student {ours} labels"]
+            raise fail("E080", "teacher and student have different labels", help=help, notes=notes)
+        _same_order(label_names(facts.config), label_names(self.facts.config))
+        if not facts.has_head:
+            help = "name a model fine-tuned for it, or `stage.NAME`: a new head would teach noise"
+            raise fail("E080", f"the teacher has no head for {self.recipe.model.task}", help=help)
+        longest = max(d.max_length for d in self.data.values())
+        if longest > facts.max_positions:
+            notes = [f"the teacher takes {facts.max_positions:,} tokens, windows have {longest:,}"]
+            raise fail("E080", "the teacher cannot read windows this long", help="shorten `max_length`", notes=notes)
+        check_weights(facts)
+        return facts
+
+    def _selections(self) -> dict[str, tuple[str, ...]]:
+        chosen: dict[str, tuple[str, ...]] = {}
+        for selector, span in selectors(self.recipe):
+            label = Label(self.recipe.source, span)
+            try:
+                with at_label(label):
+                    names = matching.match(selector, self.facts)
+            except RecipeError as error:
+                self.found.extend(error.diagnostics)
+                continue
+            found = tuple(t.name for t in matching.matrices(names, self.facts))
+            if not found:
+                self.found.extend(matching.nothing(selector, self.facts, label).diagnostics)
+            chosen[sel.text(selector)] = found
+        return chosen
+
+    # ---------------------------------------------------------------- the others
+    def _evaluations(self, stages: list[StagePlan]) -> list[EvaluatePlan]:
+        per_epoch = {s.name: s.steps_per_epoch for s in stages if s.steps}
+        return [
+            EvaluatePlan(
+                name=e.name,
+                data=e.data,
+                split=e.split,
+                samples=e.samples,
+                metrics=e.metrics or METRICS[self.recipe.model.task],
+                positive=self._positive(e),
+                null_threshold=reading.null_threshold(e, self.meanings[e.data], self.recipe.model.task),
+                dense=e.compare == "dense",
+                every={} if e.every is None else {n: max(1, e.every.in_steps(k)) for n, k in per_epoch.items()},
+            )
+            for e in self.recipe.evaluations
+        ]
+
+    def _positive(self, e: EvaluateSpec) -> str | None:
+        if self.classes is None or self.recipe.model.task != "sequence_classification":
+            return None
+        return reading.positive_class(self.recipe.data[e.data].positive, self.classes)[0]
+
+    def _measures_what_it_can(self) -> bool:
+        task = self.recipe.model.task
+        known = (*METRICS[task], *MORE_METRICS.get(task, ()))
+        for e in self.recipe.evaluations:
+            if wrong := [m for m in e.metrics if m not in known]:
+                have = " and ".join(filter(None, (", ".join(f"`{m}`" for m in known[:-1]), f"`{known[-1]}`")))
+                path = f"evaluate.{e.name}.metrics"
+                self.error("E054", f"`{wrong[0]}` is not a metric of {task}", path, f"it has {have}")
+                return False
+            if not reading.null_fits(self.recipe, e, self.data[e.data], self.found):
+                return False
+            for metric in (e.metrics or METRICS[task]) if self.facts.labels else ():
+                if why := task_of(task).refuses(metric, self.facts.labels):
+                    others = ", ".join(m for m in METRICS[task] if m != metric)
+                    path = f"evaluate.{e.name}" + (".metrics" if e.metrics else "")
+                    self.error("E054", why, path, f"write `metrics = [{others}]`")
+                    return False
+        return True
+
+    def _not_yet(self) -> bool:
+        """What the language has and this release cannot run: said before anything is loaded."""
+        before = len(self.found)
+        for path, spec in self.recipe.blocks():
+            for name, attribute in spec.attributes().items():
+                value = attribute.postponed(getattr(spec, name))
+                if value is not None:
+                    self._refuse(path, name, attribute, value)
+        return len(self.found) > before
+
+    def _refuse(self, path: str, name: str, attribute: Attr, value: object) -> None:
+        shown = value if isinstance(value, str) else show(value)
+        what = f"`{name}`" if ANY in attribute.later else f"`{name} = {shown}`"
+        have = [f"`{s}`" for s in attribute.kind.symbols if s not in attribute.later]
+        listed = " and ".join(filter(None, (", ".join(have[:-1]), *have[-1:])))
+        help = f"this release has {listed}" if have else "take it out for now"
+        self.error("E055", f"{what} is not in this release yet", f"{path}.{name}", help)
+
+
+def _clock(stage: StageSpec) -> ModuleType:
+    """What turns schedules of a stage's rate and masks into steps."""
+    return schedule if stage.compat is None else compat
+
+
+def _fitting(batch: int, micro: int) -> list[int]:
+    """The largest parts of a batch below `micro`; one that is far below is not looked for."""
+    below = range(min(batch, micro), 0, -1)[:10_000]
+    return sorted(islice((n for n in below if batch % n == 0), 3)) or [1]
+
+
+def _same_order(teacher: Sequence[str], student: Sequence[str]) -> None:
+    """Two models that call the same classes by other numbers teach each other nonsense."""
+    theirs, ours = ([n.casefold() for n in names] for names in (teacher, student))
+    if set(theirs) == set(ours) and theirs != ours:
+        notes = [f"teacher {', '.join(teacher)}; student {', '.join(student)}"]
+        help = "choose a teacher that was trained on this data"
+        raise fail("E080", "teacher and student have their labels in another order", help=help, notes=notes)
