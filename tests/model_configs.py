@@ -78,6 +78,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, inputs: int) -> None:
     monkeypatch.setattr(data, "_sizes", lambda *_: data._Size(inputs, inputs, inputs))
     monkeypatch.setattr(resolve, "check_weights", lambda facts: None)
     monkeypatch.setattr(resolve, "zeros_of_folder", lambda path: SimpleNamespace(get=lambda name, default: (1, 1)))
+
     def digest(path: Path, **_: object) -> str:
         return "sha256:" + hashlib.sha256(path.name.encode()).hexdigest()
 
