@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import struct
 from math import prod
@@ -78,9 +77,5 @@ def pretend(monkeypatch: pytest.MonkeyPatch, inputs: int) -> None:
     monkeypatch.setattr(data, "_sizes", lambda *_: data._Size(inputs, inputs, inputs))
     monkeypatch.setattr(resolve, "check_weights", lambda facts: None)
     monkeypatch.setattr(resolve, "zeros_of_folder", lambda path: SimpleNamespace(get=lambda name, default: (1, 1)))
-
-    def digest(path: Path, **_: object) -> str:
-        return "sha256:" + hashlib.sha256(path.name.encode()).hexdigest()
-
-    monkeypatch.setattr(resolve, "model_digest", digest)
-    monkeypatch.setattr("recipelang.planning.identities.model_digest", digest)
+    monkeypatch.setattr(resolve, "model_digest", lambda path, **_: f"sha256:{path.name}")
+    monkeypatch.setattr("recipelang.planning.identities.model_digest", lambda path, **_: f"sha256:{path.name}")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from recipelang.cli.read import check_all
 from recipelang.source import Diagnostics, Source
-from recipelang.spec.check import Checked, Recipe
 from recipelang.spec.params import Given
+from recipelang.spec.recipe import Checked, Recipe
 from recipelang.syntax import Parsed, parse
 
 CASES = Path(__file__).parent / "cases"

@@ -14,7 +14,8 @@ from recipelang.artifact.remote import Bundled, Remote
 from recipelang.planning.identities import local_references
 from recipelang.source import RecipeError, fail
 from recipelang.spec.canonical import spec_form
-from recipelang.spec.check import Recipe, check
+from recipelang.spec.check import check
+from recipelang.spec.recipe import Recipe
 from recipelang.values.selector import to_json
 
 _MOST = 32

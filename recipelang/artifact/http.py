@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 import httpcore2
 
-from recipelang import __version__
 from recipelang.artifact.guard import NO_ADDRESS, Guarded, is_allowed, is_loopback, private
 from recipelang.source import RecipeError, fail
+from recipelang.version import __version__
 
 #: a step, a whole request, in seconds; how often one is tried, and the first pause
 STEP, WHOLE, TRIES, PAUSE = 20.0, 60.0, 4, 0.5

@@ -14,12 +14,12 @@ from typing import Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
-from recipelang import __version__
 from recipelang.artifact.reference import DIGEST
 from recipelang.source import RecipeError, fail
 from recipelang.storage.reading import Unreadable, Why, read_bytes
 from recipelang.storage.strict_json import parse_json
 from recipelang.storage.writing import write_text
+from recipelang.version import __version__
 
 MAX_BYTES = 2**20
 Entry = Mapping[str, Any]

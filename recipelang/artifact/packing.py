@@ -14,7 +14,7 @@ from recipelang.artifact.reference import TAG, is_remote
 from recipelang.reference.recipe import text as page_of
 from recipelang.source import Source, fail
 from recipelang.spec.canonical import spec_form
-from recipelang.spec.check import Checked, Recipe
+from recipelang.spec.recipe import Checked, Recipe
 from recipelang.syntax import tree as t
 from recipelang.values.selector import to_json
 

@@ -8,7 +8,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from recipelang import __version__
 from recipelang.artifact import hub
 from recipelang.artifact.lock import Entry, Lock
 from recipelang.planning.facts import model_digest
@@ -18,9 +17,10 @@ from recipelang.planning.remembered import file_digest
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source
 from recipelang.spec.blocks import METRICS
 from recipelang.spec.canonical import spec_digest
-from recipelang.spec.check import Recipe
+from recipelang.spec.recipe import Recipe
 from recipelang.spec.references import references, used
 from recipelang.tasks import task_of
+from recipelang.version import __version__
 
 
 def pinned(

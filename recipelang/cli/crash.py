@@ -9,8 +9,8 @@ import tempfile
 import traceback
 from contextlib import suppress
 
-from recipelang import __version__
 from recipelang.cli.exit_codes import Exit
+from recipelang.version import __version__
 
 
 def report(error: BaseException) -> Exit:

@@ -12,7 +12,7 @@ from recipelang.cli.read import Around, check_all
 from recipelang.cli.trust import only_what_the_user_names
 from recipelang.source import RecipeError, Source, fail
 from recipelang.source.text import Sources
-from recipelang.spec.check import Recipe
+from recipelang.spec.recipe import Recipe
 
 #: a document has room for the canonical form, and for its lines
 MAX_BYTES = 2 * 1024 * 1024

@@ -23,7 +23,7 @@ from recipelang.cli.trust import only_what_the_user_names
 from recipelang.source import Diagnostic, RecipeError, Source
 from recipelang.source.diagnostic import Applicability
 from recipelang.source.report import Report
-from recipelang.spec.check import Checked
+from recipelang.spec.recipe import Checked
 
 if TYPE_CHECKING:
     from recipelang.lint import Level

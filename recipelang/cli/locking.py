@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from recipelang.cli.files import References, bundled, is_elsewhere, library, read_source
 from recipelang.cli.read import Around, check_all
 from recipelang.source import Diagnostic, Diagnostics, RecipeError, Source
-from recipelang.spec.check import Checked, Recipe
+from recipelang.spec.recipe import Checked, Recipe
 from recipelang.spec.references import references
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from importlib import import_module
 
 import typer
 
-from recipelang import __version__
 from recipelang.cli import machine
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.screen import show_error
 from recipelang.source import RecipeError, fail, suggest
+from recipelang.version import __version__
 
 #: the disk is full, or the quota used up
 SPACE = (errno.ENOSPC, errno.EDQUOT)

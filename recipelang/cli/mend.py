@@ -12,7 +12,7 @@ from recipelang.source import Diagnostics, Source
 from recipelang.source.diagnostic import Applicability
 from recipelang.source.fixes import Chosen, choose, edited
 from recipelang.source.render import line_of
-from recipelang.spec.check import Checked
+from recipelang.spec.recipe import Checked
 from recipelang.syntax import parse
 
 #: what one fix uncovers, another may mend; so often, and no more

@@ -13,7 +13,7 @@ from recipelang.cli.locking import allowed_hosts, beside, files_of, has_file, lo
 from recipelang.cli.read import Around, check_all, read_recipe
 from recipelang.cli.trust import only_what_the_user_names
 from recipelang.source import Diagnostic, Diagnostics, fail
-from recipelang.spec.check import Checked, Recipe
+from recipelang.spec.recipe import Checked, Recipe
 from recipelang.spec.references import references
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from recipelang.cli.exit_codes import Exit
 from recipelang.cli.locking import beside, pins_of
 from recipelang.cli.read import Around, read_around, read_recipe
 from recipelang.source import Diagnostics, RecipeError
-from recipelang.spec.check import Checked, Recipe
+from recipelang.spec.recipe import Checked, Recipe
 
 if TYPE_CHECKING:
     from recipelang.planning.types import Plan

@@ -28,7 +28,7 @@ from recipelang.planning.types import (
 )
 from recipelang.source.render import clean
 from recipelang.spec.blocks import DataSpec
-from recipelang.spec.check import Recipe
+from recipelang.spec.recipe import Recipe
 from recipelang.tasks import task_of
 from recipelang.tasks.meaning import Meaning
 from recipelang.values.quantities import show_fraction

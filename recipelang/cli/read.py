@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 from recipelang.cli.files import References, read_source
 from recipelang.source import Diagnostics, Source, fail
-from recipelang.spec.check import Checked, check, study_of
+from recipelang.spec.check import check, study_of
 from recipelang.spec.claims import check_claims
 from recipelang.spec.params import Given, read_file
+from recipelang.spec.recipe import Checked
 from recipelang.syntax import parse
 
 

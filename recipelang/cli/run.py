@@ -19,9 +19,9 @@ from recipelang.cli.read import read_around
 from recipelang.cli.several import holding, together
 from recipelang.cli.trust import confirm
 from recipelang.source import Diagnostics, fail
-from recipelang.spec.check import Checked, Recipe
 from recipelang.spec.claims import judge
 from recipelang.spec.effective import effective
+from recipelang.spec.recipe import Checked, Recipe
 
 if TYPE_CHECKING:
     from recipelang.planning.types import Plan

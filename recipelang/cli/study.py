@@ -16,7 +16,7 @@ from recipelang.cli.files import References, read_source
 from recipelang.cli.plan import beside
 from recipelang.cli.read import Around, check_all, read_around
 from recipelang.source import Diagnostics, Source
-from recipelang.spec.check import Checked
+from recipelang.spec.recipe import Checked
 
 if TYPE_CHECKING:
     from recipelang.study.read import Study

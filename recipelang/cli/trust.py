@@ -11,7 +11,7 @@ from recipelang.cli.files import is_elsewhere
 from recipelang.cli.locking import files_of
 from recipelang.cli.read import Around
 from recipelang.source import Diagnostic, RecipeError, fail
-from recipelang.spec.check import Checked
+from recipelang.spec.recipe import Checked
 from recipelang.spec.references import references
 
 

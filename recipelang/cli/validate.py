@@ -14,7 +14,7 @@ from recipelang.cli.read import Around, check_all, read_around, told_of_study
 from recipelang.source import RecipeError, Source
 from recipelang.source.diagnostic import Applicability
 from recipelang.source.report import Report
-from recipelang.spec.check import Checked
+from recipelang.spec.recipe import Checked
 
 
 def validate(

@@ -16,9 +16,10 @@ from typing import Any
 import torch
 from accelerate import PartialState
 
-from recipelang import __version__, processes
+from recipelang import processes
 from recipelang.engine.variables import computes
 from recipelang.source import Diagnostic, Diagnostics, fail
+from recipelang.version import __version__
 
 _PACKAGES = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy")
 

@@ -12,7 +12,7 @@ from recipelang.lint.suppress import Suppression, covering, doubtful, suppressio
 from recipelang.planning.types import Plan
 from recipelang.source import Diagnostic, Diagnostics, Label
 from recipelang.source.diagnostic import Severity
-from recipelang.spec.check import Checked, Recipe
+from recipelang.spec.recipe import Checked, Recipe
 
 SEVERITIES: dict[Level, Severity] = {"deny": "error", "warn": "warning", "info": "info"}
 

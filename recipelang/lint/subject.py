@@ -11,7 +11,7 @@ from recipelang.planning.facts import ModelFacts, read_model_facts
 from recipelang.planning.layers import with_layers
 from recipelang.planning.types import Plan
 from recipelang.source import Fix, Source, Span
-from recipelang.spec.check import Recipe
+from recipelang.spec.recipe import Recipe
 from recipelang.syntax import tree as t
 
 

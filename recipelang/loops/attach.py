@@ -24,9 +24,9 @@ from recipelang.pruning.masks import Masks
 from recipelang.pruning.turned import inputs_first
 from recipelang.runtime.state import State
 from recipelang.source import Diagnostics, RecipeError, Source, at_label, fail
-from recipelang.spec.check import Recipe
 from recipelang.spec.methods import METHODS
 from recipelang.spec.params import Given
+from recipelang.spec.recipe import Recipe
 
 #: methods that ask for gradients between steps
 _SAMPLES = {name for name, method in METHODS.items() if method.wants == "gradients"}

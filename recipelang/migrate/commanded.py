@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from recipelang.kinds.text import fraction
 from recipelang.migrate.amounts import literal
 from recipelang.migrate.command import Command
+from recipelang.migrate.draft import Draft
 from recipelang.migrate.form import Stage
-
-if TYPE_CHECKING:
-    from recipelang.migrate.write import Writer
 
 #: the trainer's names of shapes -> what a rate does after its warm-up; none stays as it is
 _SHAPES = {"linear": "linear", "cosine": "cosine", "constant": None, "constant_with_warmup": None}
 _SCHEDULE = ("lr_scheduler_type", "warmup_steps", "warmup_ratio")
 
 
-def length(writer: Writer) -> str | None:
-    command = writer.document.command
+def length(draft: Draft) -> str | None:
+    command = draft.document.command
     epochs = command.number("num_train_epochs")
     if (steps := command.whole("max_steps")) is not None:  # they rank above epochs
         return f"{steps} steps"
@@ -36,10 +33,10 @@ def batch(command: Command) -> str | None:
     return str(each * parts * processes)
 
 
-def seed(writer: Writer) -> str:
-    told = writer.document.command.get("seed")
+def seed(draft: Draft) -> str:
+    told = draft.document.command.get("seed")
     if not told.isdecimal() or len(told) > 12:
-        writer.document.command.leave("seed")
+        draft.document.command.leave("seed")
         return ""
     return f"seed = {int(told)}"
 
@@ -58,9 +55,9 @@ def settings(stage: Stage, command: Command) -> list[str]:
     return lines
 
 
-def rate(stage: Stage, writer: Writer) -> str | None:
+def rate(stage: Stage, draft: Draft) -> str | None:
     """The trainer's own schedule over one stage; none where the command tells no other than its default."""
-    command, peak = writer.document.command, writer.rate()
+    command, peak = draft.document.command, draft.rate()
     if not any(command.peek(name) for name in _SCHEDULE):
         return None
     shape = command.get("lr_scheduler_type", "linear").lower()
@@ -96,14 +93,14 @@ def _warm_up(stage: Stage, command: Command) -> str | None:
     return None if whole is None else literal(Fraction(ratio) * whole, "epochs")
 
 
-def distillation(writer: Writer) -> str:
+def distillation(draft: Draft) -> str:
     """Early releases took teacher, hardness and temperature from the command line, and had no modifier for it."""
-    command = writer.document.command
-    if any(m.name.endswith("DistillationModifier") for m in writer.document.modifiers):
+    command = draft.document.command
+    if any(m.name.endswith("DistillationModifier") for m in draft.document.modifiers):
         return ""
     if command.peek("distill_teacher", "disable") in ("disable", "self"):
         return ""
-    writer.teacher()
+    draft.teacher()
     told = {name: command.number(f"distill_{name}") for name in ("hardness", "temperature")}
     doc = "For the distillation; the original left it to the command line."
     hardness = told["hardness"] and literal(Fraction(told["hardness"]), "ratio")
@@ -111,7 +108,7 @@ def distillation(writer: Writer) -> str:
     lines = [
         "teacher = teacher",
         "on = logits",
-        f"hardness = {hardness or writer.ask('hardness', 'ratio', doc)}",
-        f"temperature = {temperature or writer.ask('temperature', 'number', doc)}",
+        f"hardness = {hardness or draft.ask('hardness', 'ratio', doc)}",
+        f"temperature = {temperature or draft.ask('temperature', 'number', doc)}",
     ]
     return "# from the training command\ndistill {\n" + "\n".join(lines) + "\n}"

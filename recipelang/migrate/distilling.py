@@ -2,71 +2,67 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from recipelang.migrate.comments import hashed
+from recipelang.migrate.draft import Draft
 from recipelang.migrate.form import Distill, Stage
 from recipelang.source import Diagnostic
 
-if TYPE_CHECKING:
-    from recipelang.migrate.write import Writer
 
-
-def distillation(stage: Stage, writer: Writer) -> str:
+def distillation(stage: Stage, draft: Draft) -> str:
     """The block of a stage, as text; empty where nothing distils."""
-    parts = _one_after_another(stage, writer)
+    parts = _one_after_another(stage, draft)
     if not parts:
         return ""
-    writer.teacher()
+    draft.teacher()
     comment = "".join(hashed(part.comment) for part in parts)
-    lines = ["teacher = teacher", f"on = {parts[0].on}", f"hardness = {_hardness(parts, stage, writer)}"]
-    lines.append(f"temperature = {_temperature(parts, stage, writer)}")
+    lines = ["teacher = teacher", f"on = {parts[0].on}", f"hardness = {_hardness(parts, stage, draft)}"]
+    lines.append(f"temperature = {_temperature(parts, stage, draft)}")
     return f"{comment}distill {{\n" + "\n".join(lines) + "\n}"
 
 
-def _one_after_another(stage: Stage, writer: Writer) -> list[Distill]:
+def _one_after_another(stage: Stage, draft: Draft) -> list[Distill]:
     """Those that one block can say. The loader let two at once follow each other in the loss, which has no place here."""
     taken: list[Distill] = []
     for part in sorted(stage.distills, key=lambda d: d.window.order):
         ends = part.window.end
         if ends is not None and ends.value is not None and ends.value <= part.window.begins:
-            _refuse(part, "this distillation ends before it begins", writer)
+            _refuse(part, "this distillation ends before it begins", draft)
         elif not taken:
             taken.append(part)
         elif part.on != taken[0].on:
-            _refuse(part, f"it distils `{part.on}`, and the one before it `{taken[0].on}`", writer)
+            _refuse(part, f"it distils `{part.on}`, and the one before it `{taken[0].on}`", draft)
         elif not taken[-1].window.ends_before(part.window):
-            _refuse(part, "two distillations are in force at once", writer)
+            _refuse(part, "two distillations are in force at once", draft)
         else:
             taken.append(part)
     return taken
 
 
-def _refuse(part: Distill, message: str, writer: Writer) -> None:
+def _refuse(part: Distill, message: str, draft: Draft) -> None:
     help = ("write two stages: each has a `distill` of its own",)
-    writer.found.add(Diagnostic("E113", message, writer.document.label(part.span), help=help))
+    draft.found.add(Diagnostic("E113", message, draft.document.label(part.span), help=help))
 
 
-def _hardness(parts: list[Distill], stage: Stage, writer: Writer) -> str:
+def _hardness(parts: list[Distill], stage: Stage, draft: Draft) -> str:
     """Nothing is distilled before the first, between them, and after the last."""
     pieces: list[tuple[str, str, str]] = []
     at = "start"
     for part in parts:
-        start = writer.amounts.point(part.window.start, stage.length, "start")
-        end = writer.amounts.point(part.window.end, stage.length, "end")
+        start = draft.amounts.point(part.window.start, stage.length, "start")
+        end = draft.amounts.point(part.window.end, stage.length, "end")
         if start != at:
             pieces.append(("0%", at, start))
-        pieces.append((writer.amounts.text(part.hardness), start, end))
+        pieces.append((draft.amounts.text(part.hardness), start, end))
         at = end
     if at != "end":
         pieces.append(("0%", at, "end"))
     return _written(pieces)
 
 
-def _temperature(parts: list[Distill], stage: Stage, writer: Writer) -> str:
+def _temperature(parts: list[Distill], stage: Stage, draft: Draft) -> str:
     """One stays until the next begins: what is between them has no hardness."""
-    values = [writer.amounts.text(part.temperature) for part in parts]
-    starts = ["start", *(writer.amounts.point(p.window.start, stage.length, "start") for p in parts[1:])]
+    values = [draft.amounts.text(part.temperature) for part in parts]
+    starts = ["start", *(draft.amounts.point(p.window.start, stage.length, "start") for p in parts[1:])]
     return _written(list(zip(values, starts, [*starts[1:], "end"], strict=True)))
 
 

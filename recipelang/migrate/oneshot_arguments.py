@@ -14,7 +14,7 @@ from recipelang.planning.facts import ModelFacts
 from recipelang.source import Diagnostic, RecipeError
 from recipelang.source.render import line_of
 from recipelang.spec.blocks import DataSpec, StageSpec
-from recipelang.spec.check import Recipe
+from recipelang.spec.recipe import Recipe
 from recipelang.spec.references import is_split
 
 #: data sets of the Hub that it knows by a word and reads as plain text; of other words it makes dialogues

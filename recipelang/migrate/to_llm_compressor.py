@@ -17,7 +17,7 @@ from recipelang.planning.references import locate_model
 from recipelang.source import Diagnostic, Diagnostics, RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.spec.blocks import PruneSpec, StageSpec
-from recipelang.spec.check import Recipe
+from recipelang.spec.recipe import Recipe
 from recipelang.values import selector as sel
 
 _MODIFIERS = {"sparsegpt": "SparseGPTModifier", "wanda": "WandaPruningModifier"}

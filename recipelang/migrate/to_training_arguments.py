@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from recipelang.source import Diagnostic, RecipeError
 from recipelang.spec.blocks import StageSpec
-from recipelang.spec.check import Recipe
+from recipelang.spec.recipe import Recipe
 from recipelang.values.composite import Schedule, ShapeSegment
 from recipelang.values.quantities import Time
 

@@ -6,17 +6,17 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from fractions import Fraction
 from itertools import pairwise
 from pathlib import PurePath
 
-from recipelang.kinds.text import fraction, string
+from recipelang.kinds.text import string
 from recipelang.migrate import commanded, comments, names
-from recipelang.migrate.amounts import Amounts, literal
+from recipelang.migrate.amounts import literal
 from recipelang.migrate.arguments import Amount
 from recipelang.migrate.comments import hashed
 from recipelang.migrate.distilling import distillation
 from recipelang.migrate.document import Document
+from recipelang.migrate.draft import Draft
 from recipelang.migrate.form import Freeze, Part, Prune, Sparsity, Stage
 from recipelang.migrate.one_block import order, settle
 from recipelang.migrate.rates import learning_rate
@@ -28,23 +28,18 @@ from recipelang.spec.blocks import METRICS
 
 #: a selector that is longer than this is written once
 _LONG = 60
-#: what a folder of models or data is called, and no owner on the Hub
-_FOLDERS = ("checkpoints", "data", "dense", "local", "model", "models", "output", "outputs", "results", "runs", "tmp")
 _LAYER = re.compile(r"(.*\.)(\d{1,4})", re.ASCII)
 
 
-class Writer:
+class Writer(Draft):
     def __init__(self, document: Document, stages: list[Stage], found: Diagnostics, *, compat: bool = False) -> None:
-        self.compat = compat
-        self.document, self.stages, self.found = document, stages, found
-        self.params: dict[str, tuple[str, str]] = {}  # name -> its documentation, its statement
+        super().__init__(document, stages, found, compat)
         self.named = named = _names(stages)
         family = names.family_of(named)
         self.task = told(document, stages, family, named)
         self.targets = Selectors(document, family, named, self.task, found)
         for stage in stages:
             settle(stage, self.targets)
-        self.amounts = Amounts(document, stages)
         self.drops: dict[str, str] = {}  # stage -> its block
         self.places: dict[tuple[str, str, str], Part] = {}  # stage, kind and name of a block -> what it comes from
         self.selectors: dict[str, str] = {}  # let -> a long selector that stands twice
@@ -93,14 +88,9 @@ class Writer:
         lets = [f"let {name} = {value}" for name, value in (*self.amounts.told.items(), *self.selectors.items())]
         return "\n\n".join("\n".join(group) for group in (asked, lines, lets) if group)
 
-    def ask(self, name: str, type_: str, doc: str, default: str | None = None) -> str:
-        """A parameter for what the file does not say."""
-        self.params[name] = (doc, f"param {name}: {type_}" + (f" = {default}" if default else ""))
-        return name
-
     def _model(self) -> str:
         command = self.document.command
-        base = self._hub("model_name_or_path", {"bert-base-uncased": "google-bert/bert-base-uncased"})
+        base = self.hub("model_name_or_path", {"bert-base-uncased": "google-bert/bert-base-uncased"})
         self.ask("base", "model", "The model to start from, which the original left to the command line.", base)
         task = self.task
         if task is None:
@@ -108,7 +98,7 @@ class Writer:
             task = self.ask("task", f"one_of({known})", "What the model is trained for: the original does not say.")
         lines = [f"model {{\n  base = base\n  task = {task}\n}}"]
         if any(s.mode == "train" or _looks_at_data(s) for s in self.stages):
-            source = self._hub("dataset_name", {"squad": "rajpurkar/squad"})
+            source = self.hub("dataset_name", {"squad": "rajpurkar/squad"})
             self.ask("source", "dataset", "The data, which the original left to the command line.", source)
             rest = [
                 f"{ours} = {told} tokens"
@@ -162,28 +152,6 @@ class Writer:
     def _batch(self) -> str:
         default = commanded.batch(self.document.command)
         return self.ask("batch", "int", "Examples of a step, which the original left to the command line.", default)
-
-    def rate(self) -> str:
-        told = self.document.command.number("learning_rate")
-        default = None if told is None else fraction(Fraction(told))
-        return self.ask("learning_rate", "number", "The rate that the original was given on the command line.", default)
-
-    def _hub(self, option: str, known: dict[str, str]) -> str | None:
-        """A name of the Hub in the training command; a path on somebody's machine is asked for."""
-        told = self.document.command.get(option)
-        name = known.get(told, told)
-        owner = name.partition("/")[0]
-        if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) and not owner.isupper() and owner.lower() not in _FOLDERS:
-            return string(f"hf://{name}")
-        return None
-
-    def teacher(self) -> None:
-        self.ask(
-            "teacher",
-            "model",
-            "The teacher, which the original left to the command line.",
-            self._hub("distill_teacher", {}),
-        )
 
     def _drop(self, stage: Stage) -> str:
         if not stage.drops:

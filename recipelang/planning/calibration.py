@@ -9,8 +9,8 @@ from recipelang.planning.families import TensorFact
 from recipelang.planning.types import CalibrationPlan, DataPlan, PrunePlan
 from recipelang.source import Diagnostic, Diagnostics
 from recipelang.spec.blocks import StageSpec
-from recipelang.spec.check import Recipe
 from recipelang.spec.methods import METHODS
+from recipelang.spec.recipe import Recipe
 from recipelang.tasks import task_of
 
 #: samples that go through a layer at once, where the recipe does not say

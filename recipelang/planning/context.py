@@ -11,7 +11,7 @@ from recipelang.planning import match as matching
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.references import Pins
 from recipelang.source import Diagnostic, Diagnostics, RecipeError, fail
-from recipelang.spec.check import Recipe
+from recipelang.spec.recipe import Recipe
 from recipelang.values import selector as sel
 
 

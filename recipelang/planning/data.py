@@ -10,7 +10,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from recipelang import __version__
 from recipelang.planning.facts import ModelFacts, read_model_facts
 from recipelang.planning.families import label_names
 from recipelang.planning.probe import encoding_fails, fitted
@@ -19,12 +18,13 @@ from recipelang.planning.remembered import file_digest, remembered
 from recipelang.planning.types import DataPlan, SplitPlan
 from recipelang.source import Diagnostic, Label, RecipeError, at_label, fail
 from recipelang.spec.blocks import DataSpec
-from recipelang.spec.check import Recipe
+from recipelang.spec.recipe import Recipe
 from recipelang.spec.references import is_split
 from recipelang.tasks import Features, task_of
 from recipelang.tasks.labels import differ, fits, fold, say_nothing
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.squad_format import overlap
+from recipelang.version import __version__
 
 DEFAULT_LENGTH = 384
 _WINDOWED = "question_answering"

@@ -11,7 +11,7 @@ from recipelang.planning.references import is_local, local_path
 from recipelang.planning.remembered import file_digest
 from recipelang.source import Diagnostics, RecipeError, fail
 from recipelang.source.suggest import closest
-from recipelang.spec.check import Recipe
+from recipelang.spec.recipe import Recipe
 from recipelang.spec.references import references
 
 

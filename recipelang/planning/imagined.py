@@ -13,7 +13,7 @@ from recipelang.planning.resolve import Resolver
 from recipelang.planning.types import DataPlan, DropPlan, StagePlan
 from recipelang.source import Diagnostics, fail
 from recipelang.spec.blocks import StageSpec
-from recipelang.spec.check import Recipe
+from recipelang.spec.recipe import Recipe
 
 #: steps of an epoch, and examples; whole tenths and hundredths of epochs are whole steps
 STEPS, _EXAMPLES = 100, 100_000

@@ -19,7 +19,7 @@ from recipelang.planning.resolve import Resolver
 from recipelang.planning.types import DistillPlan, StagePlan
 from recipelang.source import Diagnostic, Diagnostics, RecipeError, fail
 from recipelang.spec.blocks import DistillSpec, StageSpec
-from recipelang.spec.check import Recipe
+from recipelang.spec.recipe import Recipe
 from recipelang.values import selector as sel
 from recipelang.values.composite import StageRef
 

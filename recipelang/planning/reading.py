@@ -8,7 +8,7 @@ from recipelang.planning.data import ClassFacts, load_examples
 from recipelang.planning.types import DataPlan
 from recipelang.source import Diagnostic, Diagnostics
 from recipelang.spec.blocks import METRICS, MORE_METRICS, EvaluateSpec
-from recipelang.spec.check import Recipe
+from recipelang.spec.recipe import Recipe
 from recipelang.tasks.labels import fits, looks_missing, positive, say_nothing
 from recipelang.tasks.meaning import Meaning
 

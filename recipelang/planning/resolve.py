@@ -43,9 +43,9 @@ from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, at_la
 from recipelang.spec.attribute import ANY, Attr
 from recipelang.spec.blocks import METRICS, MORE_METRICS, DistillSpec, EvaluateSpec, StageSpec
 from recipelang.spec.canonical import behaviour_digest, spec_digest
-from recipelang.spec.check import Recipe
 from recipelang.spec.claims import selectors
 from recipelang.spec.methods import METHODS
+from recipelang.spec.recipe import Recipe
 from recipelang.tasks import task_of
 from recipelang.tasks.meaning import Meaning
 from recipelang.values import selector as sel

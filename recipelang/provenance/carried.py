@@ -20,8 +20,8 @@ from recipelang.planning.identities import identities, local_references
 from recipelang.source import Source
 from recipelang.source.text import Sources
 from recipelang.spec.canonical import spec_form
-from recipelang.spec.check import Recipe
 from recipelang.spec.effective import effective
+from recipelang.spec.recipe import Recipe
 from recipelang.spec.references import references
 from recipelang.values.selector import to_json
 

@@ -18,9 +18,9 @@ from recipelang.planning.types import Plan, StagePlan
 from recipelang.source import Diagnostics, RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.spec.blocks import METRICS, PruneSpec, StageSpec
-from recipelang.spec.check import Recipe
 from recipelang.spec.claims import selectors
 from recipelang.spec.methods import METHODS
+from recipelang.spec.recipe import Recipe
 from recipelang.values import selector as sel
 
 Pattern = tuple[str, tuple[int, int]]

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recipelang import __version__
 from recipelang.engine.leavings import written_by_runs
 from recipelang.engine.position import Session, environments
 from recipelang.engine.records import read_plan, read_record
@@ -36,10 +35,11 @@ from recipelang.provenance.typed import NotKept, check_typed, comes_to
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.spec.canonical import digest
-from recipelang.spec.check import Recipe
+from recipelang.spec.recipe import Recipe
 from recipelang.storage.reading import read_bytes as read_whole, sha256
 from recipelang.syntax import MAX_BYTES
 from recipelang.tasks import task_of
+from recipelang.version import __version__
 
 #: not named by a statement, and yet read by those who load a folder, wherever they lie
 _LOADED = (

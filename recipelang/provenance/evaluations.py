@@ -9,7 +9,7 @@ from recipelang.planning.types import Plan
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.spec.blocks import DataSpec
-from recipelang.spec.check import Recipe
+from recipelang.spec.recipe import Recipe
 from recipelang.storage.reading import sha256
 
 #: two machines sum in another order; a changed model differs by more

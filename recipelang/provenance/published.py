@@ -18,7 +18,7 @@ from recipelang.provenance.statement import Statement, parse_statement
 from recipelang.provenance.verify import told_claims
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
-from recipelang.spec.check import Recipe
+from recipelang.spec.recipe import Recipe
 
 #: of a statement of which recipe an artifact is
 PREDICATE_TYPE = "https://recipelang.dev/recipe/v1"

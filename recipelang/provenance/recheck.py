@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 from recipelang.source import RecipeError, Source, fail
 from recipelang.spec.canonical import spec_form
-from recipelang.spec.check import Recipe, check
+from recipelang.spec.check import check
 from recipelang.spec.claims import check_claims
 from recipelang.spec.imports import no_imports
+from recipelang.spec.recipe import Recipe
 from recipelang.values.selector import to_json
 
 

@@ -15,7 +15,7 @@ from recipelang.planning.resolve import Resolver
 from recipelang.planning.types import DistillPlan, ExportPlan, Plan
 from recipelang.source import Diagnostics, RecipeError
 from recipelang.spec.blocks import DistillSpec, EvaluateSpec
-from recipelang.spec.check import Recipe
+from recipelang.spec.recipe import Recipe
 from recipelang.values.composite import StageRef
 
 

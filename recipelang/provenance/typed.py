@@ -16,8 +16,9 @@ from recipelang.kinds.text import show
 from recipelang.provenance.carried import safe_name
 from recipelang.provenance.recheck import canonical, digest_of_text
 from recipelang.source import Diagnostics, RecipeError, Source, fail
-from recipelang.spec.check import Checked, Recipe, check
+from recipelang.spec.check import check
 from recipelang.spec.params import Given
+from recipelang.spec.recipe import Checked, Recipe
 from recipelang.spec.references import references
 from recipelang.syntax import parse, tree as t
 from recipelang.values.composite import Poison

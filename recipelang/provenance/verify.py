@@ -21,8 +21,8 @@ from recipelang.provenance.stamp import recipe_stamp
 from recipelang.provenance.statement import Statement
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
-from recipelang.spec.check import Recipe
 from recipelang.spec.claims import judge
+from recipelang.spec.recipe import Recipe
 
 
 def verify_file(path: Path, done: Verified) -> None:

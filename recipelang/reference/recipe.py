@@ -12,9 +12,9 @@ from recipelang.reference.markdown import block, code, line, page, plain, table
 from recipelang.source import Source
 from recipelang.spec.attribute import Spec
 from recipelang.spec.blocks import BLOCKS
-from recipelang.spec.check import Checked
 from recipelang.spec.compose import Composed
 from recipelang.spec.effective import shown
+from recipelang.spec.recipe import Checked
 from recipelang.syntax import tree as t
 from recipelang.syntax.grammar import lex
 from recipelang.values.composite import Schedule

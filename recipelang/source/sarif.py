@@ -9,13 +9,13 @@ from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
-from recipelang import __version__
 from recipelang.source.codes import page
 from recipelang.source.diagnostic import Diagnostic, Fix, Label
 from recipelang.source.fixes import placed
 from recipelang.source.json_form import dumps
 from recipelang.source.report import Report, in_file
 from recipelang.source.text import Source, Span
+from recipelang.version import __version__
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 

@@ -4,7 +4,7 @@ Each attribute is written once, here: binding, messages, the canonical form and
 the reference pages come from it. A default is part of version 1 for good.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Annotated, Self
 
@@ -18,7 +18,6 @@ from recipelang.kinds.tensors import Pattern, Selector
 from recipelang.kinds.terms import LOGITS, Kept, Terms
 from recipelang.spec.attribute import ANY, Attr, Spec, conflict
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec
-from recipelang.spec.ends import against_compat
 from recipelang.spec.methods import METHODS, OPTIMIZERS
 from recipelang.spec.metrics import MEASURES
 from recipelang.values import selector as sel
@@ -26,6 +25,9 @@ from recipelang.values.composite import Chosen, Schedule, SparsityPattern, Stage
 from recipelang.values.quantities import Time
 
 _strings = ListOf(Text())
+
+#: attributes that change at every step
+STEPWISE = ("learning_rate", "hardness", "temperature")
 
 TASKS = (
     "question_answering",
@@ -443,7 +445,7 @@ class StageSpec(Spec):
             if one_shot and prune.sparsity is not None and prune.sparsity.plain is None:
                 message, help = "one shot has no time to spread a sparsity over", "write the final sparsity alone"
                 raise conflict(f"{at}.sparsity", message, help)
-        if self.compat and (name := against_compat(self)):
+        if self.compat and (name := _ends_after(self)):
             message = "`ends = after` and `compat` exclude each other"
             raise conflict(name, message, "leave `ends` out: with `compat` the rate follows that tool's clock")
         if not one_shot:
@@ -471,6 +473,24 @@ _OF_TRAINING = (
     "compile",
     "compat",
 )
+
+
+def _ends_after(stage: StageSpec) -> str | None:
+    """The attribute of a stage with an `ends = after`, which `compat` never read so."""
+    blocks: list[tuple[str, Spec]] = [("", stage), *((f"group.{g.name}.", g) for g in stage.groups)]
+    blocks += [("distill.", d) for d in stage.distills]
+    for path, block in blocks:
+        for name in (*STEPWISE, "on"):
+            if any(s.ends == "after" for schedule in _schedules(getattr(block, name, None)) for s in schedule.segments):
+                return f"{path}{name}"
+    return None
+
+
+def _schedules(value: object) -> Iterator[Schedule]:
+    if isinstance(value, Schedule):
+        yield value
+    elif isinstance(value, tuple):
+        yield from (t.weight for t in value if isinstance(t, Term) and t.weight is not None)
 
 
 class EvaluateSpec(Spec):

@@ -17,10 +17,10 @@ from recipelang.kinds.tensors import Pattern, Selector
 from recipelang.kinds.text import show
 from recipelang.source import Diagnostic, Diagnostics, Fix, Label, Source, Span
 from recipelang.source.suggest import closest, instead
-from recipelang.spec.check import Claim, Outline, Recipe
 from recipelang.spec.evaluate import Evaluator
 from recipelang.spec.metrics import MEASURES
 from recipelang.spec.operators import COMPARISONS
+from recipelang.spec.recipe import Claim, Outline, Recipe
 from recipelang.syntax import tree as t
 from recipelang.values import aliases, selector as sel
 from recipelang.values.composite import POISON, Between, Poison, SparsityPattern, Tolerance

@@ -26,9 +26,10 @@ from recipelang.spec.blocks import (
     TopSpec,
 )
 from recipelang.spec.canonical import spec_form
-from recipelang.spec.check import Recipe, check
+from recipelang.spec.check import check
 from recipelang.spec.claims import check_claims
 from recipelang.spec.effective import effective
+from recipelang.spec.recipe import Recipe
 from recipelang.spec.references import references
 
 _TOP = ("recipe", "seed", "model", "data", "stages", "evaluate", "export", "claims")

@@ -6,19 +6,14 @@ what both mean. A sparsity changes at events, the last of which has its end exac
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from recipelang.values.composite import Schedule, Term
+from recipelang.spec.attribute import Spec
+from recipelang.spec.blocks import STEPWISE, StageSpec
+from recipelang.values.composite import Schedule
 
-if TYPE_CHECKING:
-    from recipelang.spec.attribute import Spec
-    from recipelang.spec.blocks import StageSpec
-
-_S = TypeVar("_S", bound="Spec")
-#: attributes that change at every step
-_STEPWISE = ("learning_rate", "hardness", "temperature")
+_S = TypeVar("_S", bound=Spec)
 
 
 def settled(stage: StageSpec) -> StageSpec:
@@ -31,20 +26,9 @@ def settled(stage: StageSpec) -> StageSpec:
     return _block(stage, ends).model_copy(update=parts)
 
 
-def against_compat(stage: StageSpec) -> str | None:
-    """The attribute of a stage with an `ends = after`, which `compat` never read so."""
-    blocks: list[tuple[str, Spec]] = [("", stage), *((f"group.{g.name}.", g) for g in stage.groups)]
-    blocks += [("distill.", d) for d in stage.distills]
-    for path, block in blocks:
-        for name in (*_STEPWISE, "on"):
-            if any(s.ends == "after" for schedule in _schedules(getattr(block, name, None)) for s in schedule.segments):
-                return f"{path}{name}"
-    return None
-
-
 def _block(spec: _S, ends: Literal["after", "last"]) -> _S:
     update: dict[str, object] = {}
-    for name in _STEPWISE:
+    for name in STEPWISE:
         value = getattr(spec, name, None)
         if isinstance(value, Schedule):
             update[name] = _schedule(value, ends)
@@ -57,10 +41,3 @@ def _schedule(schedule: Schedule, ends: Literal["after", "last"]) -> Schedule:
     return Schedule(
         tuple(s if s.ends or s.shape in ("constant", "step") else replace(s, ends=ends) for s in schedule.segments)
     )
-
-
-def _schedules(value: object) -> Iterator[Schedule]:
-    if isinstance(value, Schedule):
-        yield value
-    elif isinstance(value, tuple):
-        yield from (t.weight for t in value if isinstance(t, Term) and t.weight is not None)

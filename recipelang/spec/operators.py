@@ -6,12 +6,11 @@ does not go together is told through it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from recipelang.kinds.base import describe
 from recipelang.kinds.tensors import as_selector, role_hint
 from recipelang.source import Edit, Fix, Label, Span
 from recipelang.source.suggest import closest, instead
+from recipelang.spec.scope import Scope
 from recipelang.syntax import tree as t
 from recipelang.values import quantities as q, selector as sel
 from recipelang.values.composite import (
@@ -24,9 +23,6 @@ from recipelang.values.composite import (
     Symbol,
     Tolerance,
 )
-
-if TYPE_CHECKING:
-    from recipelang.spec.evaluate import Evaluator
 
 #: how each is written -> what it gives, with an example and its value; from loose to tight, rows of one `level` alike
 OPERATORS: tuple[tuple[int, str, str, str, str], ...] = (
@@ -53,7 +49,7 @@ OPERATORS: tuple[tuple[int, str, str, str, str], ...] = (
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
 
-def apply(ev: Evaluator, expr: t.Binary, left: object) -> object:
+def apply(ev: Scope, expr: t.Binary, left: object) -> object:
     operator = expr.operator
     if operator in ("and", "or"):
         return logic(ev, expr, left)
@@ -84,7 +80,7 @@ def apply(ev: Evaluator, expr: t.Binary, left: object) -> object:
     return arithmetic(ev, expr, left, right)
 
 
-def take_unit(ev: Evaluator, left: object, right: object) -> object:
+def take_unit(ev: Scope, left: object, right: object) -> object:
     """The left end of a range takes the right's unit: `2..28 epochs`."""
     if isinstance(left, q.Quantity) and left.unit is None and not left.percent:
         if isinstance(right, q.Time):
@@ -94,7 +90,7 @@ def take_unit(ev: Evaluator, left: object, right: object) -> object:
     return left
 
 
-def is_backwards(ev: Evaluator, low: object, high: object) -> bool:
+def is_backwards(ev: Scope, low: object, high: object) -> bool:
     """The first end is above the second. `layers(2..-1)` counts from the end, and a window is judged in its stage."""
     if not isinstance(low, q.Numeric) or not isinstance(high, q.Numeric):
         return False
@@ -110,7 +106,7 @@ def is_backwards(ev: Evaluator, low: object, high: object) -> bool:
     return above and not from_the_end and low.percent == high.percent  # `50..99%` lacks a sign
 
 
-def backwards(ev: Evaluator, expr: t.Binary) -> Poison:
+def backwards(ev: Scope, expr: t.Binary) -> Poison:
     texts = (ev.source.slice(expr.right.span), ev.source.slice(expr.left.span))
     if isinstance(expr.left, t.Number) and isinstance(expr.right, t.Number) and expr.left.unit != expr.right.unit:
         # a left end without a unit has the right's
@@ -120,7 +116,7 @@ def backwards(ev: Evaluator, expr: t.Binary) -> Poison:
     return ev.error("E028", "this range runs backwards", expr.span, help=help, fixes=fixes)
 
 
-def select(ev: Evaluator, operator: str, expr: t.Binary, left: object, right: object) -> object:
+def select(ev: Scope, operator: str, expr: t.Binary, left: object, right: object) -> object:
     sides: list[sel.Selector] = []
     for tree, value in ((expr.left, left), (expr.right, right)):
         if ev.is_bare(tree, value):
@@ -137,7 +133,7 @@ def select(ev: Evaluator, operator: str, expr: t.Binary, left: object, right: ob
     return ev.sized(node(items, span=expr.span), expr.span, *sides, depth=1 + depth)
 
 
-def logic(ev: Evaluator, expr: t.Binary, left: object) -> object:
+def logic(ev: Scope, expr: t.Binary, left: object) -> object:
     if isinstance(left, bool) and left == (expr.operator == "or"):
         ev.look_over(expr.right)
         return left
@@ -155,7 +151,7 @@ def logic(ev: Evaluator, expr: t.Binary, left: object) -> object:
     return right
 
 
-def rate(ev: Evaluator, expr: t.Binary, value: object) -> object:
+def rate(ev: Scope, expr: t.Binary, value: object) -> object:
     unit = expr.right.text if isinstance(expr.right, t.Path) else ""
     if isinstance(value, Poison):
         return POISON
@@ -169,7 +165,7 @@ def rate(ev: Evaluator, expr: t.Binary, value: object) -> object:
     return q.Rate(value.value)
 
 
-def arithmetic(ev: Evaluator, expr: t.Binary, left: object, right: object) -> object:
+def arithmetic(ev: Scope, expr: t.Binary, left: object, right: object) -> object:
     for tree, value in ((expr.left, left), (expr.right, right)):
         if ev.is_bare(tree, value):
             return ev.unknown(tree)
@@ -191,7 +187,7 @@ def arithmetic(ev: Evaluator, expr: t.Binary, left: object, right: object) -> ob
         return ev.error("E030", "division by zero", expr.right.span, label="this is 0")
 
 
-def compare(ev: Evaluator, expr: t.Binary, left: object, right: object) -> object:
+def compare(ev: Scope, expr: t.Binary, left: object, right: object) -> object:
     """`==` and `!=` on like things, the rest on numbers; `± t` widens equality."""
     if isinstance(right, Tolerance):
         return within_tolerance(ev, expr, left, right)
@@ -218,7 +214,7 @@ def compare(ev: Evaluator, expr: t.Binary, left: object, right: object) -> objec
     return ev.operand(*wrong_side, "a number", expr.operator)
 
 
-def not_one_of(ev: Evaluator, tree: t.Path, other_tree: t.Expr, other: object) -> Poison | None:
+def not_one_of(ev: Scope, tree: t.Path, other_tree: t.Expr, other: object) -> Poison | None:
     """A bare name compared with a value: it must be one that the value can have."""
     known: tuple[str, ...] | None = None
     if isinstance(other_tree, t.Path):
@@ -236,7 +232,7 @@ def not_one_of(ev: Evaluator, tree: t.Path, other_tree: t.Expr, other: object) -
     return ev.error("E022", f"unknown name `{tree.text}`", tree.span, help=help, fixes=fixes)
 
 
-def within_tolerance(ev: Evaluator, expr: t.Binary, left: object, right: Tolerance) -> object:
+def within_tolerance(ev: Scope, expr: t.Binary, left: object, right: Tolerance) -> object:
     if expr.operator not in ("==", "!="):
         help = "write `== value ± tolerance`"
         return ev.error("E024", "`±` goes with `==` or `!=`", expr.right.span, help=help)
@@ -275,7 +271,7 @@ def ordered(operator: str, order: int) -> bool:
     }[operator]
 
 
-def contains(ev: Evaluator, expr: t.Binary, left: object, right: object) -> object:
+def contains(ev: Scope, expr: t.Binary, left: object, right: object) -> object:
     if isinstance(right, Between):
         if not all(isinstance(x, q.Numeric) for x in (left, right.low, right.high)):
             return ev.operand(expr.left, left, "a number", "in")
@@ -295,7 +291,7 @@ def contains(ev: Evaluator, expr: t.Binary, left: object, right: object) -> obje
 
 
 # --------------------------------------------------------------- messages
-def units(ev: Evaluator, expr: t.Binary, left: object, right: object) -> Poison:
+def units(ev: Scope, expr: t.Binary, left: object, right: object) -> Poison:
     plain = next(
         (tree for tree, v in ((expr.left, left), (expr.right, right)) if isinstance(v, q.Quantity) and v.unit is None),
         None,
@@ -315,7 +311,7 @@ def units(ev: Evaluator, expr: t.Binary, left: object, right: object) -> Poison:
     return ev.error("E023", message, expr.operator_span, help=help, secondary=both, fixes=fixes)
 
 
-def sides(ev: Evaluator, expr: t.Binary, left: object, right: object) -> tuple[Label, Label]:
+def sides(ev: Scope, expr: t.Binary, left: object, right: object) -> tuple[Label, Label]:
     """What stands on each side of an operator."""
     both = ((expr.left, left), (expr.right, right))
     first, second = (Label(ev.source, tree.span, describe(value)) for tree, value in both)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recipelang.spec.blocks import DataSpec
-from recipelang.spec.check import Recipe
+from recipelang.spec.recipe import Recipe
 
 
 def references(recipe: Recipe) -> Iterator[tuple[str, str]]:

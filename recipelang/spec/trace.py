@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from recipelang.kinds.text import show
 from recipelang.source import Source, Span
-from recipelang.spec.check import Checked
 from recipelang.spec.compose import paths
 from recipelang.spec.effective import shown
 from recipelang.spec.params import Given
+from recipelang.spec.recipe import Checked
 from recipelang.syntax import tree as t
 from recipelang.values.composite import Poison
 

@@ -16,9 +16,9 @@ from recipelang.planning.types import Plan
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Span
 from recipelang.source.suggest import closest
 from recipelang.spec.canonical import behaviour_digest, spec_digest, spec_form
-from recipelang.spec.check import Checked, Recipe
 from recipelang.spec.effective import effective
 from recipelang.spec.params import Given
+from recipelang.spec.recipe import Checked, Recipe
 from recipelang.study.read import Arm, Study, Vary
 
 #: what a seed of a study is called where it is given to a recipe

@@ -10,17 +10,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from recipelang.tasks.squad_format import Example
 
-if TYPE_CHECKING:
-    from recipelang.tasks.question_answering import Features
-
 #: of `run_qa`
 N_BEST, LONGEST = 20, 30
+
+
+class Windows(Protocol):
+    """Pieces of questions with their passages, as the model reads them, one row a window."""
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """[items, tokens, 2]: where each token lies in its passage; -1 outside of it."""
+        ...
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each row, padding aside."""
+        ...
+
+    @property
+    def example_index(self) -> Sequence[int] | np.ndarray:
+        """Which example each row is of."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -37,7 +53,7 @@ class Answer:
 
 
 def answers(
-    features: Features,
+    features: Windows,
     examples: Sequence[Example],
     start_logits: np.ndarray,
     end_logits: np.ndarray,

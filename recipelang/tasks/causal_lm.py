@@ -18,12 +18,13 @@ import numpy as np
 from recipelang.source import fail
 from recipelang.tasks import hub, meaning, reading, records
 from recipelang.tasks.meaning import Meaning
-from recipelang.tasks.records import Table, opener
+from recipelang.tasks.records import opener
+from recipelang.tasks.table import Table
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from recipelang.tasks import Counting
+    from recipelang.tasks.task import Counting
 
 OUTPUTS = ("logits",)
 AUTO_MODEL = "AutoModelForCausalLM"

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from recipelang.source import fail
 from recipelang.source.suggest import closest
 from recipelang.tasks.meaning import written
-from recipelang.tasks.records import Table
+from recipelang.tasks.table import Table
 
 _MOST = 1000  # a column of free text is not one of labels
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")

@@ -25,7 +25,7 @@ from recipelang.tasks.causal_lm import decide, open_split, read
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from recipelang.tasks import Counting
+    from recipelang.tasks.task import Counting
 
 __all__ = ["decide", "open_split", "read"]
 

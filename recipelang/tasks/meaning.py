@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-if TYPE_CHECKING:
-    from recipelang.tasks.records import Table
+from recipelang.tasks.table import Table
 
 #: how an answer names its choice
 Answers = Literal["key", "letter", "text", "place", "number"]

@@ -22,10 +22,11 @@ from recipelang.source import RecipeError, fail
 from recipelang.tasks import encoding, meaning
 from recipelang.tasks.encoding import Reader, Rows
 from recipelang.tasks.meaning import Answers, Meaning, written
-from recipelang.tasks.records import Table, opener, read_table, sound_text
+from recipelang.tasks.records import opener, read_table
+from recipelang.tasks.table import Table, sound_text
 
 if TYPE_CHECKING:
-    from recipelang.tasks import Counting
+    from recipelang.tasks.task import Counting
 
 OUTPUTS = ("logits",)
 AUTO_MODEL = "AutoModelForMultipleChoice"

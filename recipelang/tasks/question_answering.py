@@ -30,7 +30,7 @@ from recipelang.tasks.squad_format import FIELDS, Example, Examples, overlap, re
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from recipelang.tasks import Counting
+    from recipelang.tasks.task import Counting
 
 __all__ = ["FIELDS", "load_tokenizer"]
 

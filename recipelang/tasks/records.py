@@ -8,77 +8,23 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from recipelang.source import fail
-from recipelang.source.suggest import closest
 from recipelang.storage.strict_json import parse_json
 from recipelang.tasks import hub, reading
 from recipelang.tasks.meaning import Meaning
+from recipelang.tasks.table import TABBED, Table
 
 R = TypeVar("R")  # what a task reads of a split
 E = TypeVar("E")  # its examples
 
 ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".txt", ".parquet")
 _FORMATS = "records are a JSON list, lines of `.jsonl`, rows of a `.csv` or `.tsv` file with a header, or parquet"
-_TABBED = (".tsv", ".txt")  # SNLI's and MNLI's own tables are `.txt`
 _LARGEST_CELL = 1 << 27
-
-
-@dataclass(frozen=True)
-class Table:
-    name: str  # for messages: a file's own, or the reference
-    rows: Sequence[Mapping[str, Any]]
-    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # column -> names of its numbers
-    unclear: Collection[str] = ()  # columns whose names of numbers the data set carries in a form that nobody knows
-
-    def names(self, column: str) -> tuple[str, ...]:
-        """Of its numbers, where the data set carries them. E074."""
-        if column in self.unclear:
-            message = f"the class names of `{column[:40]}` in `{self.name}` cannot be read"
-            help = "list the names in the order of their numbers: `classes = [...]` in `data`"
-            notes = ["the file carries them in its `huggingface` metadata, in another form than `datasets` writes"]
-            raise fail("E074", message, help=help, notes=notes)
-        return self.classes.get(column, ())
-
-    def columns(self) -> tuple[str, ...]:
-        return tuple(self.rows[0])
-
-    def lacks(self, column: str, asked: str, usual: Sequence[str] = ()) -> NoReturn:
-        """E074: `column` is not there; `asked` is what the recipe calls it."""
-        there = self.columns()
-        if any(column in row for row in self.rows):
-            lacking = next(i for i, row in enumerate(self.rows) if column not in row)
-            message = f"record {lacking} of `{self.name}` has no `{column}`, and others have"
-            raise fail("E074", message, help="give it to every record, or take such records out")
-        near = closest(column, there)
-        known = {name.casefold() for name in usual}
-        meant = next((c for c in there if c.strip().casefold() in known), "...")
-        help = f'say which one it is: `columns {{ {asked} = "{meant}" }}` in `data`'
-        notes = [f"its columns are {_listed(there)}"]
-        if usual:
-            notes.append(f"it would be found as {_listed(usual)}")
-        if self.name.endswith(".csv") and len(there) == 1 and any(c in there[0] for c in ";\t|"):
-            notes.append("a `.csv` file has commas between its cells; one with tabs is named `.tsv`")
-        elif self.name.endswith((".csv", *_TABBED)) and (column.isdecimal() or any(" " in c.strip() for c in there)):
-            notes.append('where the first line is no header, columns have numbers: `"1"` is the first')
-        if near and column != asked:
-            help = f"did you mean `{near}`?"
-        raise fail("E074", f"`{self.name}` has no column `{column}`", help=help, notes=notes)
-
-    def text(self, row: int, column: str) -> str:
-        """A cell that must hold text. E075."""
-        return sound_text(self.rows[row].get(column), f"`{column}` of record {row}", self.name)
-
-    def needs(self, columns: Mapping[str, str], named: Mapping[str, str], usual: Mapping[str, Sequence[str]]) -> None:
-        """E074 where a field's column is not there. `named`: those that the recipe names; `usual`: names of the others."""
-        for asked, column in columns.items():
-            if column not in self.columns():
-                self.lacks(column, asked, () if asked in named else usual.get(asked, ()))
 
 
 def opener(
@@ -106,18 +52,6 @@ def opener(
         return examples(found, decided, named, reference)
 
     return open_split
-
-
-def sound_text(value: object, what: str, name: str) -> str:
-    if isinstance(value, str) and reading.is_text(value):
-        return value
-    found = "null" if value is None else "broken text" if isinstance(value, str) else type(value).__name__
-    raise fail("E075", f"{what} of `{name}` is not text", help=f"it is {found}: make it a string, or take it out")
-
-
-def _listed(names: Iterable[str]) -> str:
-    shown = [f"`{n[:40]}`" for n in names]
-    return ", ".join(shown[:12]) + (f" and {len(shown) - 12} more" if len(shown) > 12 else "")
 
 
 def read_table(reference: str, split: str, columns: Mapping[str, str] | None, config: str | None) -> Table:
@@ -158,7 +92,7 @@ def _separated(path: Path, columns: Mapping[str, str]) -> list[Mapping[str, Any]
     text = reading.read_text(path, ENDINGS, _FORMATS)
     csv.field_size_limit(_LARGEST_CELL)
     numbered: list[tuple[int, list[str]]] = []  # the line that a record ends on, and its cells
-    if path.suffix in _TABBED:  # line ends as they come, and nothing else: a text may hold any other character
+    if path.suffix in TABBED:  # line ends as they come, and nothing else: a text may hold any other character
         each = enumerate(text.split("\n"), 1)
         numbered = [(n, line.removesuffix("\r").split("\t")) for n, line in each if line.strip()]
     else:
@@ -181,7 +115,7 @@ def _separated(path: Path, columns: Mapping[str, str]) -> list[Mapping[str, Any]
             cells = f"{len(line)} cell{'s' * (len(line) != 1)}"
             notes = [f"the record that ends on line {at} has {cells}, the first line has {len(header)}"]
             help = "give every record all cells; in a `.csv` file, quote cells that hold a comma or a line end"
-            if path.suffix in _TABBED:
+            if path.suffix in TABBED:
                 help = "give every record all cells: no text may hold a tab or a line end"
             raise fail("E074", f"records of `{path.name}` have different numbers of cells", help=help, notes=notes)
     return [dict(zip(header, line, strict=True)) for line in body]

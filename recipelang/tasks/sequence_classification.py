@@ -18,10 +18,11 @@ from recipelang.tasks import encoding, labels, meaning, scores
 from recipelang.tasks.encoding import Reader, Rows
 from recipelang.tasks.labels import Classes, label_text, make_classes, names_of
 from recipelang.tasks.meaning import Meaning, written
-from recipelang.tasks.records import Table, opener, read_table
+from recipelang.tasks.records import opener, read_table
+from recipelang.tasks.table import Table
 
 if TYPE_CHECKING:
-    from recipelang.tasks import Counting
+    from recipelang.tasks.task import Counting
 
 OUTPUTS = ("logits",)
 AUTO_MODEL = "AutoModelForSequenceClassification"

@@ -19,10 +19,11 @@ from recipelang.tasks import encoding, entities, labels, meaning
 from recipelang.tasks.encoding import Reader, Rows
 from recipelang.tasks.labels import Classes, label_text, make_classes, names_of
 from recipelang.tasks.meaning import Meaning, written
-from recipelang.tasks.records import Table, opener, read_table, sound_text
+from recipelang.tasks.records import opener, read_table
+from recipelang.tasks.table import Table, sound_text
 
 if TYPE_CHECKING:
-    from recipelang.tasks import Counting
+    from recipelang.tasks.task import Counting
 
 OUTPUTS = ("logits",)
 AUTO_MODEL = "AutoModelForTokenClassification"

@@ -8,7 +8,7 @@ import pytest
 from recipelang.cli.mend import ROUNDS, mend
 from recipelang.cli.read import check_all
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
-from recipelang.spec.check import Checked
+from recipelang.spec.recipe import Checked
 from recipelang.syntax import parse
 
 from .command import ROOT, command

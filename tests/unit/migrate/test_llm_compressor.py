@@ -15,7 +15,7 @@ import pytest
 from recipelang.migrate import names, to_llm_compressor
 from recipelang.planning.facts import ModelFacts, read_model_facts
 from recipelang.planning.match import match, matrices
-from recipelang.spec.check import Recipe
+from recipelang.spec.recipe import Recipe
 from tests.model_configs import make_config
 from tests.unit.migrate import loaded
 from tests.unit.migrate.outward import ONE_SHOT, PRUNES_ALL_BUT

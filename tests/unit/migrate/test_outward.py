@@ -16,7 +16,8 @@ from recipelang.migrate.migrate import migrate
 from recipelang.planning.schedule import segments
 from recipelang.schedules.stepwise import at
 from recipelang.source import Diagnostics, RecipeError, Source
-from recipelang.spec.check import Recipe, check
+from recipelang.spec.check import check
+from recipelang.spec.recipe import Recipe
 from tests.model_configs import make_config
 from tests.unit.migrate.outward import ONE_SHOT, PARTS, PRUNES_ALL_BUT
 

@@ -11,7 +11,7 @@ from recipelang.cli.read import check_all
 from recipelang.planning.resolve import resolve
 from recipelang.source import Diagnostics, Source
 from recipelang.source.codes import codes, page
-from recipelang.spec.check import Checked
+from recipelang.spec.recipe import Checked
 from tests.reading import files_of
 
 PACKAGE = Path(__file__).parents[3] / "recipelang"

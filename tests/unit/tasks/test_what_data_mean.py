@@ -17,7 +17,7 @@ from recipelang.tasks import (
 )
 from recipelang.tasks.labels import differ, fits, label_text, positive
 from recipelang.tasks.meaning import Meaning
-from recipelang.tasks.records import Table
+from recipelang.tasks.table import Table
 
 
 def decided(task, folder, wanted=None, **splits):

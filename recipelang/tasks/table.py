@@ -1,0 +1,77 @@
+"""A data set as a table of records, with what is said of a column or a cell that is not as it must be. E074, E075."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from recipelang.source import fail
+from recipelang.source.suggest import closest
+from recipelang.tasks import reading
+
+TABBED = (".tsv", ".txt")  # SNLI's and MNLI's own tables are `.txt`
+
+
+@dataclass(frozen=True)
+class Table:
+    name: str  # for messages: a file's own, or the reference
+    rows: Sequence[Mapping[str, Any]]
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # column -> names of its numbers
+    unclear: Collection[str] = ()  # columns whose names of numbers the data set carries in a form that nobody knows
+
+    def names(self, column: str) -> tuple[str, ...]:
+        """Of its numbers, where the data set carries them. E074."""
+        if column in self.unclear:
+            message = f"the class names of `{column[:40]}` in `{self.name}` cannot be read"
+            help = "list the names in the order of their numbers: `classes = [...]` in `data`"
+            notes = ["the file carries them in its `huggingface` metadata, in another form than `datasets` writes"]
+            raise fail("E074", message, help=help, notes=notes)
+        return self.classes.get(column, ())
+
+    def columns(self) -> tuple[str, ...]:
+        return tuple(self.rows[0])
+
+    def lacks(self, column: str, asked: str, usual: Sequence[str] = ()) -> NoReturn:
+        """E074: `column` is not there; `asked` is what the recipe calls it."""
+        there = self.columns()
+        if any(column in row for row in self.rows):
+            lacking = next(i for i, row in enumerate(self.rows) if column not in row)
+            message = f"record {lacking} of `{self.name}` has no `{column}`, and others have"
+            raise fail("E074", message, help="give it to every record, or take such records out")
+        near = closest(column, there)
+        known = {name.casefold() for name in usual}
+        meant = next((c for c in there if c.strip().casefold() in known), "...")
+        help = f'say which one it is: `columns {{ {asked} = "{meant}" }}` in `data`'
+        notes = [f"its columns are {_listed(there)}"]
+        if usual:
+            notes.append(f"it would be found as {_listed(usual)}")
+        if self.name.endswith(".csv") and len(there) == 1 and any(c in there[0] for c in ";\t|"):
+            notes.append("a `.csv` file has commas between its cells; one with tabs is named `.tsv`")
+        elif self.name.endswith((".csv", *TABBED)) and (column.isdecimal() or any(" " in c.strip() for c in there)):
+            notes.append('where the first line is no header, columns have numbers: `"1"` is the first')
+        if near and column != asked:
+            help = f"did you mean `{near}`?"
+        raise fail("E074", f"`{self.name}` has no column `{column}`", help=help, notes=notes)
+
+    def text(self, row: int, column: str) -> str:
+        """A cell that must hold text. E075."""
+        return sound_text(self.rows[row].get(column), f"`{column}` of record {row}", self.name)
+
+    def needs(self, columns: Mapping[str, str], named: Mapping[str, str], usual: Mapping[str, Sequence[str]]) -> None:
+        """E074 where a field's column is not there. `named`: those that the recipe names; `usual`: names of the others."""
+        for asked, column in columns.items():
+            if column not in self.columns():
+                self.lacks(column, asked, () if asked in named else usual.get(asked, ()))
+
+
+def sound_text(value: object, what: str, name: str) -> str:
+    if isinstance(value, str) and reading.is_text(value):
+        return value
+    found = "null" if value is None else "broken text" if isinstance(value, str) else type(value).__name__
+    raise fail("E075", f"{what} of `{name}` is not text", help=f"it is {found}: make it a string, or take it out")
+
+
+def _listed(names: Iterable[str]) -> str:
+    shown = [f"`{n[:40]}`" for n in names]
+    return ", ".join(shown[:12]) + (f" and {len(shown) - 12} more" if len(shown) > 12 else "")
