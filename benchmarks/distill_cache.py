@@ -21,13 +21,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from recipelang.cli.plan import planned
-from recipelang.cli.read import read_around
 from recipelang.engine.environment import chosen_device
 from recipelang.engine.groups import make_optimizer
 from recipelang.engine.loop import train
 from recipelang.engine.models import load_model
 from recipelang.engine.teacher_cache import Wanted, teacher_outputs
+from recipelang.loading.plan import planned
+from recipelang.loading.read import read_around
 from recipelang.modifiers.distill import Distill, Running
 from recipelang.modifiers.learning_rate import LearningRate
 from recipelang.planning.data import load_examples

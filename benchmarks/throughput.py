@@ -18,14 +18,14 @@ from pathlib import Path
 
 import torch
 
-from recipelang.cli.plan import planned
-from recipelang.cli.read import read_around
 from recipelang.engine.acting import acting
 from recipelang.engine.environment import chosen_device
 from recipelang.engine.groups import make_optimizer
 from recipelang.engine.loop import train
 from recipelang.engine.models import load_model
 from recipelang.engine.order import batches
+from recipelang.loading.plan import planned
+from recipelang.loading.read import read_around
 from recipelang.modifiers.distill import Running
 from recipelang.modifiers.distill_terms import kd_loss
 from recipelang.planning.data import load_examples

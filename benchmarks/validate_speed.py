@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lark.lexer import LexerThread
 
-from recipelang.cli.read import check_all
+from recipelang.loading.read import check_all
 from recipelang.source import Source
 from recipelang.syntax import MAX_BYTES, grammar
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recipelang.cli.files import read_source
-from recipelang.cli.read import check_all
 from recipelang.lint import judge, levels_for, read_plan
+from recipelang.loading.files import read_source
+from recipelang.loading.read import check_all
 from recipelang.source import Diagnostic
 from tests.reading import files_of
 

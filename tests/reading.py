@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from recipelang.cli.read import check_all
+from recipelang.loading.read import check_all
 from recipelang.source import Diagnostics, Source
 from recipelang.spec.params import Given
 from recipelang.spec.recipe import Checked, Recipe

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from recipelang.cli.files import References, read_source
+from recipelang.loading.files import References, read_source
 from recipelang.source import Diagnostics, RecipeError, Source
 from recipelang.source.codes import codes as known_codes, rule_names, title
 from recipelang.spec import compose
@@ -73,7 +73,7 @@ def study_variants(ctx: typer.Context, incomplete: str) -> list[str]:
 
     try:
         source = read_source(ctx.params.get("file") or "")
-        found = points(read_study(source, References(source).load))
+        found = points(read_study(source))
     except RecipeError:
         return []
     names = dict.fromkeys([p.arm.name for p in found] + [p.name for p in found])

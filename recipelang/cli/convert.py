@@ -68,9 +68,9 @@ def convert(
 
       recipelang convert oneshot.recipe --to llm-compressor -o recipe.yaml
     """
-    from recipelang.cli.documents import read_either
-    from recipelang.cli.plan import beside
-    from recipelang.cli.read import read_around
+    from recipelang.loading.documents import read_either
+    from recipelang.loading.locking import beside
+    from recipelang.loading.read import read_around
 
     read = read_either(file, read_around(param, params, overlay))
     recipe, contents = read.recipe, read.contents

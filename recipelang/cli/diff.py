@@ -13,10 +13,10 @@ import typer
 
 from recipelang.cli import complete, options, screen
 from recipelang.cli.exit_codes import Exit
-from recipelang.cli.files import is_elsewhere
+from recipelang.loading.files import is_elsewhere
 
 if TYPE_CHECKING:
-    from recipelang.cli.documents import Read
+    from recipelang.loading.documents import Read
     from recipelang.provenance.diff import Change, Diff, Side
 
 
@@ -83,15 +83,15 @@ def _file(where: str) -> str:
 
 
 def _read(where: str, param: list[str]) -> Read:
-    from recipelang.cli.documents import read_either
-    from recipelang.cli.read import read_around
+    from recipelang.loading.documents import read_either
+    from recipelang.loading.read import read_around
 
     return read_either(_file(where), read_around([] if _file(where) != where else param))
 
 
 def _identities(read: Read, where: str) -> dict[str, str]:
     """Contents of what is here, or as the lock of a published recipe has them; the rest is compared by its name."""
-    from recipelang.cli.plan import beside
+    from recipelang.loading.locking import beside
     from recipelang.planning.identities import identities
     from recipelang.source import RecipeError
 
@@ -103,7 +103,7 @@ def _identities(read: Read, where: str) -> dict[str, str]:
 
 def _consequences(*both: tuple[Read, str]) -> tuple[list[tuple[str, float, float]], str]:
     """What follows, or why it is not told."""
-    from recipelang.cli.plan import beside
+    from recipelang.loading.locking import beside
     from recipelang.planning.identities import local_references
     from recipelang.planning.resolve import resolve
     from recipelang.provenance.diff import consequences

@@ -45,9 +45,9 @@ def digest(
 
       recipelang digest squad.recipe -p target=97% --only spec
     """
-    from recipelang.cli.documents import read_either
-    from recipelang.cli.plan import beside
-    from recipelang.cli.read import read_around
+    from recipelang.loading.documents import read_either
+    from recipelang.loading.locking import beside
+    from recipelang.loading.read import read_around
     from recipelang.planning.identities import identities
     from recipelang.spec.canonical import behaviour_digest, spec_digest
 

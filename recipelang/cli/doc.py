@@ -23,7 +23,7 @@ def doc(
 
       recipelang doc squad.recipe > squad.md
     """
-    from recipelang.cli.read import read_around, read_recipe
+    from recipelang.loading.read import read_around, read_recipe
     from recipelang.reference.recipe import text
 
     checked = read_recipe(file, read_around())

@@ -9,8 +9,8 @@ import typer
 
 from recipelang.cli import options, screen
 from recipelang.cli.exit_codes import Exit
-from recipelang.cli.files import read_source
-from recipelang.cli.locking import has_file
+from recipelang.loading.files import read_source
+from recipelang.loading.locking import has_file
 from recipelang.source import RecipeError, fail
 
 

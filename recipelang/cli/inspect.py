@@ -67,10 +67,10 @@ def inspect(
 
 def _recipe(where: str) -> dict[str, Any]:
     """A recipe by itself: its digests need the local models and data that it names."""
-    from recipelang.cli.documents import read_either
-    from recipelang.cli.plan import beside
-    from recipelang.cli.read import read_around
     from recipelang.kinds.text import show
+    from recipelang.loading.documents import read_either
+    from recipelang.loading.locking import beside
+    from recipelang.loading.read import read_around
     from recipelang.planning.identities import identities
     from recipelang.source import RecipeError
     from recipelang.spec.canonical import behaviour_digest, spec_digest

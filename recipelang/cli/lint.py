@@ -14,12 +14,13 @@ import typer
 
 from recipelang.cli import complete, options
 from recipelang.cli.exit_codes import Exit
-from recipelang.cli.files import read_source
 from recipelang.cli.findings import Format, Printer
 from recipelang.cli.mend import mend_file
-from recipelang.cli.plan import beside
-from recipelang.cli.read import Around, check_all, read_around, told_of_study
-from recipelang.cli.trust import only_what_the_user_names
+from recipelang.cli.study import told_of_study
+from recipelang.loading.files import read_source
+from recipelang.loading.locking import beside
+from recipelang.loading.read import Around, check_all, read_around
+from recipelang.loading.trust import only_what_the_user_names
 from recipelang.source import Diagnostic, RecipeError, Source
 from recipelang.source.diagnostic import Applicability
 from recipelang.source.report import Report

@@ -37,13 +37,13 @@ def lock(
 
       recipelang lock squad.recipe --upgrade all
     """
-    from recipelang.cli.locking import has_file, make_lock, no_place
+    from recipelang.loading.locking import has_file, make_lock, no_place
 
     if why := no_place(file):
         help = "save it to a file first" if not has_file(file) else "copy it, and lock the copy"
         raise fail("E132", f"`{file[:120]}` has no place for a lock", notes=[why], help=help)
     from recipelang.artifact.lock import lock_path, read_lock, write_lock
-    from recipelang.cli.read import read_around
+    from recipelang.loading.read import read_around
 
     before = read_lock(lock_path(file))
     found = Diagnostics()

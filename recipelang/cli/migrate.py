@@ -123,7 +123,7 @@ def _gathered(files: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _one(name: str, mode: Mode) -> Migration:
-    from recipelang.cli.files import read_source
+    from recipelang.loading.files import read_source
     from recipelang.migrate.migrate import Migration, migrate as migrated
     from recipelang.migrate.nodes import MAX_BYTES
     from recipelang.source import RecipeError, Source

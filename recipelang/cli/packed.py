@@ -8,10 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipelang.cli.files import bundled, decoded, is_elsewhere, read_source
-from recipelang.cli.locking import allowed_hosts, beside, files_of, has_file, lock_of, make_lock, no_place, recipes_of
-from recipelang.cli.read import Around, check_all, read_recipe
-from recipelang.cli.trust import only_what_the_user_names
+from recipelang.loading.files import bundled, decoded, is_elsewhere, read_source
+from recipelang.loading.locking import (
+    allowed_hosts,
+    beside,
+    files_of,
+    has_file,
+    lock_of,
+    make_lock,
+    no_place,
+    recipes_of,
+)
+from recipelang.loading.read import Around, check_all, read_recipe
+from recipelang.loading.trust import only_what_the_user_names
 from recipelang.source import Diagnostic, Diagnostics, fail
 from recipelang.spec.recipe import Checked, Recipe
 from recipelang.spec.references import references

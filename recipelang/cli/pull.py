@@ -46,8 +46,8 @@ def pull(
     """
     from recipelang.artifact.fetch import Fetching
     from recipelang.artifact.places import get
-    from recipelang.cli.files import bundled
-    from recipelang.cli.locking import allowed_hosts
+    from recipelang.loading.files import bundled
+    from recipelang.loading.locking import allowed_hosts
     from recipelang.source.render import line_of
 
     artifact = get(source, Fetching(bundled, allowed_hosts(source, allow_private)), upgrade=upgrade)

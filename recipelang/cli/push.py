@@ -41,8 +41,8 @@ def push(
       recipelang push squad.recipe shared-recipes        (a folder)
     """
     from recipelang.artifact.places import push as send
-    from recipelang.cli.locking import allowed_hosts
     from recipelang.cli.packed import packed
+    from recipelang.loading.locking import allowed_hosts
     from recipelang.source.render import line_of
 
     ready = packed(source, allow_private)

@@ -13,11 +13,11 @@ import typer
 
 from recipelang.cli import complete, options, screen
 from recipelang.cli.exit_codes import Exit
-from recipelang.cli.locking import Settled, beside, check_new, hold, settle
-from recipelang.cli.plan import planned
-from recipelang.cli.read import read_around
 from recipelang.cli.several import holding, together
 from recipelang.cli.trust import confirm
+from recipelang.loading.locking import Settled, beside, check_new, hold, settle
+from recipelang.loading.plan import planned
+from recipelang.loading.read import read_around
 from recipelang.source import Diagnostics, fail
 from recipelang.spec.claims import judge
 from recipelang.spec.effective import effective

@@ -68,8 +68,8 @@ def _published(where: str, key: Path, allow_private: bool) -> str:
     """Only what was checked is signed."""
     from recipelang.artifact.fetch import Fetching
     from recipelang.artifact.places import attach, get
-    from recipelang.cli.files import bundled
-    from recipelang.cli.locking import allowed_hosts
+    from recipelang.loading.files import bundled
+    from recipelang.loading.locking import allowed_hosts
     from recipelang.provenance.published import sign_published
 
     allowed = allowed_hosts(where, allow_private)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -12,11 +13,11 @@ import typer
 
 from recipelang.cli import complete, options, screen
 from recipelang.cli.exit_codes import Exit
-from recipelang.cli.files import References, read_source
-from recipelang.cli.plan import beside
-from recipelang.cli.read import Around, check_all, read_around
+from recipelang.loading.files import read_source
+from recipelang.loading.read import Around, read_around
 from recipelang.source import Diagnostics, Source
-from recipelang.spec.recipe import Checked
+from recipelang.spec.check import study_of
+from recipelang.syntax import parse
 
 if TYPE_CHECKING:
     from recipelang.study.read import Study
@@ -110,30 +111,31 @@ def study(
 
 def planned(file: str, around: Around, rehearsal: int | None = None) -> tuple[Study, list[Variant]]:
     """A study file to its variants, each planned; every error of the way at once, then `RecipeError`."""
+    from recipelang.study.read import read_study
     from recipelang.study.variants import variants
 
-    found = read(read_source(file))
-
-    def check(source: Source, given, overlays) -> Checked:  # type: ignore[no-untyped-def]
-        return check_all(source, given, complete=True, overlays=overlays)
-
-    return found, variants(found, check, beside, around.given, around.overlays, rehearsal)
-
-
-def read(source: Source) -> Study:
-    from recipelang.study.read import read_study
-
-    return read_study(source, References(source).load)
+    found = read_study(read_source(file))
+    return found, variants(found, around, rehearsal)
 
 
 def checked(source: Source) -> tuple[Diagnostics, str]:
     """For `validate`: what is wrong with a study, and a line of what it holds."""
+    from recipelang.study.read import read_study
     from recipelang.study.variants import check_study
 
-    found = read(source)
-    said = check_study(found, lambda s, given, overlays: check_all(s, given, overlays=overlays))
+    found = read_study(source)
     arms = ", ".join(a.name for a in found.arms)
-    return said, f"{source.name}: ok, a study ({found.name}: {arms}; {found.runs} runs)"
+    return check_study(found), f"{source.name}: ok, a study ({found.name}: {arms}; {found.runs} runs)"
+
+
+def told_of_study(source: Source) -> tuple[Diagnostics, str] | None:
+    """What is wrong with a study, and a line of what it holds; none of a recipe, which most files are: they are cheap."""
+    if (
+        not re.search(r"^(?:study|arm|vary)\b", source.text, re.M)
+        or study_of(parse(source, Diagnostics()).recipe) is None
+    ):
+        return None
+    return checked(source)
 
 
 def write(study: Study, folder: Path, outcomes: Sequence[object]) -> None:
@@ -155,8 +157,6 @@ def write(study: Study, folder: Path, outcomes: Sequence[object]) -> None:
 
 
 def _name(study: Study) -> str:
-    import re
-
     return re.sub(r"[^\w.-]+", "-", study.name)[:80].strip("-.") or "study"
 
 

@@ -9,7 +9,7 @@ import typer
 
 from recipelang.cli import complete, options, screen
 from recipelang.cli.exit_codes import Exit
-from recipelang.cli.read import read_around, read_recipe
+from recipelang.loading.read import read_around, read_recipe
 from recipelang.source import fail
 from recipelang.source.render import line_of
 from recipelang.source.suggest import closest

@@ -8,9 +8,10 @@ import typer
 
 from recipelang.cli import options
 from recipelang.cli.exit_codes import Exit
-from recipelang.cli.files import read_source
 from recipelang.cli.findings import Format, Printer
-from recipelang.cli.read import Around, check_all, read_around, told_of_study
+from recipelang.cli.study import told_of_study
+from recipelang.loading.files import read_source
+from recipelang.loading.read import Around, check_all, read_around
 from recipelang.source import RecipeError, Source
 from recipelang.source.diagnostic import Applicability
 from recipelang.source.report import Report

@@ -103,8 +103,8 @@ def _published(where: str, done: Verified, policies: list[Policy], allow_private
     """A recipe where it was pushed to; that is asked anew, whatever the cache holds."""
     from recipelang.artifact.fetch import Fetching
     from recipelang.artifact.places import get, said_of
-    from recipelang.cli.files import bundled
-    from recipelang.cli.locking import allowed_hosts
+    from recipelang.loading.files import bundled
+    from recipelang.loading.locking import allowed_hosts
     from recipelang.provenance.checks import Check
     from recipelang.provenance.published import verify_published
 

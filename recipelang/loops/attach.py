@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from recipelang.cli.files import read_source
-from recipelang.cli.read import check_all
 from recipelang.engine.acting import acting
 from recipelang.engine.attention_maps import show_maps
+from recipelang.loading.files import read_source
+from recipelang.loading.read import check_all
 from recipelang.loops.gradients import Sampler, loss_of
 from recipelang.loops.notices import told, warn
 from recipelang.loops.pruning import Pruning

@@ -20,7 +20,7 @@ from recipelang.spec.blocks import (
     StageSpec,
     TopSpec,
 )
-from recipelang.spec.claims import explain_values
+from recipelang.spec.claims import check_claims, explain_values
 from recipelang.spec.compose import Composed, compose
 from recipelang.spec.evaluate import Evaluator
 from recipelang.spec.imports import Loader, no_imports
@@ -39,7 +39,7 @@ def check(
     load: Loader = no_imports,
     overlays: Sequence[Source] = (),
 ) -> Checked:
-    """Parse, compose, evaluate and bind. `complete`: a parameter without a value is an error (`run`, `plan`).
+    """Parse, compose, evaluate, bind, and look at the names and types of claims. `complete`: a parameter without a value is an error (`run`, `plan`).
 
     `load` reads what the recipe builds on; `overlays` are laid over it, the last on top.
     """
@@ -52,7 +52,10 @@ def check(
     composed = compose(parsed, diagnostics, load, overlays) if parsed.recipe is not None else None
     if composed is None:
         return Checked(parsed, None, diagnostics)
-    return _Checker(parsed, composed, diagnostics, given or {}, complete).run()
+    checked = _Checker(parsed, composed, diagnostics, given or {}, complete).run()
+    if checked.outline is not None:
+        check_claims(checked.outline, diagnostics)
+    return checked
 
 
 def study_of(tree: t.Recipe | None) -> t.Block | None:

@@ -27,7 +27,6 @@ from recipelang.spec.blocks import (
 )
 from recipelang.spec.canonical import spec_form
 from recipelang.spec.check import check
-from recipelang.spec.claims import check_claims
 from recipelang.spec.effective import effective
 from recipelang.spec.recipe import Recipe
 from recipelang.spec.references import references
@@ -42,8 +41,6 @@ def read_document(source: Source, name: str) -> tuple[Recipe, dict[str, str]]:
     except RecursionError:
         raise fail("E044", f"`{source.name}` is nested too deeply", help="a recipe's own document is not") from None
     checked = check(Source(f"{source.name} as a recipe", text), complete=True)
-    if checked.outline is not None:
-        check_claims(checked.outline, checked.diagnostics)
     checked.diagnostics.raise_errors()
     assert checked.recipe is not None
     contents = {r: r for _, r in references(checked.recipe) if re.fullmatch(r"sha256:[0-9a-f]{64}", r)}

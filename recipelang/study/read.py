@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from recipelang.loading.files import References
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Span
 from recipelang.source.suggest import closest, instead
 from recipelang.spec.bind import Binder
@@ -22,9 +23,6 @@ MAX_VARIANTS = 1_000
 MAX_MADE_OF = 16
 #: recipes and overlays that a study names, and the characters in them
 MAX_FILES, MAX_TEXT = 64, 1024 * 1024
-
-#: a reference, and the text that names it -> the text it names, or `RecipeError`
-Loader = Callable[[str, Source], Source]
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class Study:
         return math.prod((len(self.arms), len(self.seeds), *(len(v.values) for v in self.vary)))
 
 
-def read_study(source: Source, load: Loader) -> Study:
+def read_study(source: Source) -> Study:
     """`RecipeError` with every mistake in the study's own text; the recipes are not looked at yet."""
     found = Diagnostics()
     parsed = parse(source, found)
@@ -80,15 +78,15 @@ def read_study(source: Source, load: Loader) -> Study:
         at = Label(source, parsed.recipe.version_span)
         help = 'a study holds `study { of = "./recipe.recipe" }`; `recipelang run` runs a recipe'
         raise RecipeError(Diagnostic("E100", "this is no study", at, help=(help,)))
-    study = _Reader(source, parsed.recipe, found, load).study()
+    study = _Reader(source, parsed.recipe, found).study()
     found.raise_errors()
     assert study is not None
     return study
 
 
 class _Reader:
-    def __init__(self, source: Source, tree: t.Recipe, found: Diagnostics, load: Loader) -> None:
-        self.source, self.tree, self.found, self.load = source, tree, found, load
+    def __init__(self, source: Source, tree: t.Recipe, found: Diagnostics) -> None:
+        self.source, self.tree, self.found, self.load = source, tree, found, References(source).load
         self.binder = Binder(source, found, table=STUDY_BLOCKS, whole="a study")
         self.evaluator = Evaluator(source, found)
         self.files: dict[str, Source] = {}

@@ -5,15 +5,17 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from recipelang.loading.locking import beside
+from recipelang.loading.read import NOTHING, Around, check_all
 from recipelang.planning.identities import identities, local_references
 from recipelang.planning.references import local_path
 from recipelang.planning.resolve import resolve
 from recipelang.planning.types import Plan
-from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Span
+from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Span
 from recipelang.source.suggest import closest
 from recipelang.spec.canonical import behaviour_digest, spec_digest, spec_form
 from recipelang.spec.effective import effective
@@ -25,9 +27,6 @@ from recipelang.study.read import Arm, Study, Vary
 _SEEDS = "seeds"
 #: `validate` checks so many variants, or as many as hold so many characters
 _CHECKED, _CHARACTERS = 100, 160 * 1024
-
-#: a recipe, what is given to it, what is laid over it -> checked
-Check = Callable[[Source, Mapping[str, Given], Sequence[Source]], Checked]
 
 
 @dataclass(frozen=True)
@@ -86,32 +85,21 @@ def _slugs(study: Study, vary: Vary) -> list[str]:
     return [p if times[p] == 1 else f"{p}-{i + 1}" for i, p in enumerate(plain)]
 
 
-def variants(
-    study: Study,
-    check: Check,
-    beside: Callable[[str], Path],
-    given: Mapping[str, Given],
-    above: Sequence[Source],
-    rehearsal: int | None = None,
-) -> list[Variant]:
+def variants(study: Study, around: Around = NOTHING, rehearsal: int | None = None) -> list[Variant]:
     """All of them, in the order they run: first every arm and value with the first seed, then with the next.
 
-    `given` and `above` come from the command line. `RecipeError` with every mistake of every variant.
+    `around` comes from the command line. `RecipeError` with every mistake of every variant.
     """
     every = points(study)
     found = Diagnostics()
     firsts: dict[Point, tuple[Checked, Plan | None]] = {}
     for point in every:
-        checked = _checked(study, point, study.seeds[0], check, given, above, found)
+        checked = _checked(study, point, study.seeds[0], around, found, complete=True)
         plan = _planned(study, checked, beside(point.arm.of.name), found) if checked.recipe else None
         firsts[point] = checked, plan
     found.raise_errors()
     firsts = {p: (c, plan and plan.model_copy(update={"rehearsal": rehearsal})) for p, (c, plan) in firsts.items()}
-    made = [
-        _variant(study, point, seed, firsts[point], check, beside(point.arm.of.name), given, above, found)
-        for seed in study.seeds
-        for point in every
-    ]
+    made = [_variant(study, point, seed, firsts[point], around, found) for seed in study.seeds for point in every]
     found.raise_errors()
     return made
 
@@ -121,31 +109,29 @@ def _variant(
     point: Point,
     seed: int | None,
     first: tuple[Checked, Plan | None],
-    check: Check,
-    beside: Path,
-    given: Mapping[str, Given],
-    above: Sequence[Source],
+    around: Around,
     found: Diagnostics,
 ) -> Variant:
     """Where nothing but the seeds differs, the first one's plan stands for all; else each has its own."""
     checked, plan = first
+    folder = beside(point.arm.of.name)
     if seed != study.seeds[0]:
-        checked = _checked(study, point, seed, check, given, above, found)
+        checked = _checked(study, point, seed, around, found, complete=True)
         found.raise_errors()
     recipe = checked.recipe
     assert recipe is not None and plan is not None
-    known = identities(recipe, beside)
+    known = identities(recipe, folder)
     if checked is not first[0]:
         assert first[0].recipe is not None
         if _without_seeds(recipe, known) == _without_seeds(first[0].recipe, known):
             plan = _seeded(plan, recipe)
         else:
-            own = _planned(study, checked, beside, found)
+            own = _planned(study, checked, folder, found)
             found.raise_errors()
             assert own is not None
             plan = own.model_copy(update={"rehearsal": plan.rehearsal})
     digests = {"spec_digest": spec_digest(recipe, known), "behaviour_digest": behaviour_digest(recipe, known)}
-    paths = {r: str(local_path(r, beside).absolute()) for r in local_references(recipe)}
+    paths = {r: str(local_path(r, folder).absolute()) for r in local_references(recipe)}
     return Variant(point, seed, recipe, effective(recipe, paths), plan.model_copy(update=digests))
 
 
@@ -174,15 +160,16 @@ def _checked(
     study: Study,
     point: Point,
     seed: int | None,
-    check: Check,
-    given: Mapping[str, Given],
-    above: Sequence[Source],
+    around: Around,
     found: Diagnostics,
+    *,
+    complete: bool,
 ) -> Checked:
-    everything = {**given, **_given(study, point)}
+    everything = {**around.given, **_given(study, point)}
     if seed is not None:
         everything["seed"] = Given(str(seed), _SEEDS, source=study.source, name_span=study.seeds_span)
-    checked = check(point.arm.of, everything, (*point.arm.overlays, *above))
+    overlays = (*point.arm.overlays, *around.overlays)
+    checked = check_all(point.arm.of, everything, complete=complete, overlays=overlays)
     found.extend(_placed(study, d) for d in checked.diagnostics if d.severity == "error")
     return checked
 
@@ -210,15 +197,15 @@ def _placed(study: Study, d: Diagnostic) -> Diagnostic:
     )
 
 
-def _planned(study: Study, checked: Checked, beside: Path, found: Diagnostics) -> Plan | None:
+def _planned(study: Study, checked: Checked, folder: Path, found: Diagnostics) -> Plan | None:
     own = Diagnostics()
     assert checked.recipe is not None
-    plan = resolve(checked.recipe, beside, own)
+    plan = resolve(checked.recipe, folder, own)
     found.extend(_placed(study, d) for d in own.errors)
     return plan
 
 
-def check_study(study: Study, check: Check) -> Diagnostics:
+def check_study(study: Study) -> Diagnostics:
     """Variants as `validate` sees them: without model and data. A parameter that lacks a value is fine.
 
     A study can ask for minutes of this: first come all arms and all values, one at a time, and W160 says where it ends.
@@ -234,7 +221,7 @@ def check_study(study: Study, check: Check) -> Diagnostics:
             message = f"only {number:,} of {len(every):,} variants were checked"
             found.add(Diagnostic("W160", message, Label(study.source, study.seeds_span), help=(help,)))
             break
-        _checked(study, point, seed, check, {}, (), found)
+        _checked(study, point, seed, NOTHING, found, complete=False)
     return found
 
 

@@ -21,7 +21,7 @@ from recipelang.artifact.reference import parse_reference
 from recipelang.artifact.referrers import BUNDLE, MOST, Referrer, write_referrer
 from recipelang.artifact.registry import _NEXT, Registry
 from recipelang.artifact.tokens import _belongs
-from recipelang.cli.files import bundled
+from recipelang.loading.files import bundled
 from recipelang.source import RecipeError
 
 from ..cli.command import command

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from recipelang.cli.files import library
-from recipelang.cli.locking import check_new, no_place, settle
-from recipelang.cli.read import Around, read_recipe
+from recipelang.loading.files import library
+from recipelang.loading.locking import check_new, no_place, settle
+from recipelang.loading.read import Around, read_recipe
 from recipelang.source import Diagnostics
 
 from ..cli.command import command

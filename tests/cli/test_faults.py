@@ -226,7 +226,7 @@ def test_bug_of_ours_without_a_place_for_the_report(here, monkeypatch):
         raise RuntimeError
 
     monkeypatch.setattr(tempfile, "tempdir", str(here / "nowhere"))
-    monkeypatch.setattr("recipelang.cli.read.check", broken)
+    monkeypatch.setattr("recipelang.loading.read.check", broken)
     ended = command("plan", "tiny.recipe")
     assert (ended.code, ended.err) == (101, "recipelang: internal error: RuntimeError:  (no report could be written)\n")
 
@@ -236,7 +236,7 @@ def test_ctrl_c_before_the_run_is_exit_130(here, monkeypatch):
     def pressed(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("recipelang.cli.read.check", pressed)
+    monkeypatch.setattr("recipelang.loading.read.check", pressed)
     ended = command("plan", "tiny.recipe")
     assert (ended.code, ended.err) == (130, "")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recipelang.cli.mend import ROUNDS, mend
-from recipelang.cli.read import check_all
+from recipelang.loading.read import check_all
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
 from recipelang.spec.recipe import Checked
 from recipelang.syntax import parse

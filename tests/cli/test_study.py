@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from recipelang.cli.read import read_around
 from recipelang.cli.study import planned
+from recipelang.loading.read import read_around
 
 from .command import command, files, process
 
@@ -293,8 +293,8 @@ def test_arms_build_on_arms_files_and_other_recipes(study):
         'arm elsewhere { of = "./other.recipe" }\n'
     )
     (study / "s.recipe").write_text(STUDY + more, "utf-8")
-    from recipelang.cli.read import read_around
     from recipelang.cli.study import planned
+    from recipelang.loading.read import read_around
 
     _, made = planned("s.recipe", read_around())
     plans = {v.name: v.plan for v in made}

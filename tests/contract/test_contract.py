@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import recipelang.engine.run as engine
-from recipelang.cli.plan import planned
 from recipelang.engine.records import Interrupted
+from recipelang.loading.plan import planned
 from recipelang.source import RecipeError
 from tests.contract.table import PAGE, UPDATE, Combination, combinations, line, page, spread_on_the_page
 from tests.decoders import make_decoder, make_text

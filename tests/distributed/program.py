@@ -18,13 +18,13 @@ from torch import nn
 
 import recipelang
 from recipelang import processes
-from recipelang.cli.plan import planned
 from recipelang.engine import evaluate as evaluation_module
 from recipelang.engine.evaluate import evaluate
 from recipelang.engine.models import load_model
 from recipelang.engine.records import Interrupted, Silent
 from recipelang.engine.run import execute
 from recipelang.engine.start import may_start, prepare_folder
+from recipelang.loading.plan import planned
 from recipelang.planning.data import load_split
 from recipelang.pruning import patterns, selection
 from recipelang.pruning.shards import is_shard, local, of_weight, shard, whole

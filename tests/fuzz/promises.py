@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recipelang.cli.mend import mend
-from recipelang.cli.read import check_all
+from recipelang.loading.read import check_all
 from recipelang.source import Diagnostic, Source, github, json_form, junit, narrated, sarif
 from recipelang.source.codes import codes
 from recipelang.source.diagnostic import LIMIT

@@ -5,8 +5,8 @@ import pstats
 
 import pytest
 
-from recipelang.cli.read import check_all
 from recipelang.kinds.globs import MAX_STARS, glob
+from recipelang.loading.read import check_all
 from recipelang.source import Source
 from recipelang.spec.evaluate import MAX_USED
 from tests.reading import checked, codes, sound

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recipelang.cli.read import told_of_study
+from recipelang.cli.study import told_of_study
 from recipelang.source import Diagnostic, RecipeError, Source
 from tests.misspelling import VOCABULARY, Word, slip, words
 from tests.reading import LIBRARY

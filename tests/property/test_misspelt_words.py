@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from recipelang.cli.read import check_all
+from recipelang.loading.read import check_all
 from recipelang.source import Diagnostic, Source, Span
 from tests.misspelling import VOCABULARY, Word, slip, suggestion, words
 from tests.reading import CASES, LIBRARY, SOUND

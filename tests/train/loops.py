@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from recipelang.cli.plan import planned
 from recipelang.engine.models import load_model
 from recipelang.engine.order import batches
+from recipelang.loading.plan import planned
 from recipelang.planning.data import load_examples
 from recipelang.planning.types import Plan
 from recipelang.tasks import question_answering as task

@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from recipelang.cli.plan import planned
-from recipelang.cli.read import read_around
 from recipelang.engine.records import Result, Silent
 from recipelang.engine.run import execute
 from recipelang.engine.start import prepare_folder
+from recipelang.loading.plan import planned
+from recipelang.loading.read import read_around
 from recipelang.spec.claims import judge
 from recipelang.spec.effective import effective
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 import recipelang
-from recipelang.cli.read import read_around
+from recipelang.loading.read import read_around
 from recipelang.loops.notices import RecipeWarning
 from recipelang.source import RecipeError
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from recipelang.cli.plan import planned
 from recipelang.engine.records import Interrupted
+from recipelang.loading.plan import planned
 from recipelang.schedules.stepwise import at
 
 from .steps import StopAt, run, same, weights

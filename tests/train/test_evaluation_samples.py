@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from recipelang.cli.plan import planned
+from recipelang.loading.plan import planned
 from tests.cli.command import command
 from tests.decoders import make_decoder, make_text
 

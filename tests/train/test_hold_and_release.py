@@ -115,7 +115,7 @@ def test_a_stage_that_would_revive_held_zeros_stops(sparse, tmp_path):
 
 
 def test_the_effective_recipe_of_hold_and_release_is_the_same_run(sparse, tmp_path):
-    from recipelang.cli.plan import planned
+    from recipelang.loading.plan import planned
 
     _, write = sparse
     path = write(HOLD, "method = release")

@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForQuestionAnswering
 
-from recipelang.cli.plan import planned
-from recipelang.cli.read import read_around
 from recipelang.engine.layers import Layers
 from recipelang.engine.models import quiet
 from recipelang.engine.records import Interrupted, Silent
+from recipelang.loading.plan import planned
+from recipelang.loading.read import read_around
 from recipelang.pruning.inputs import Gram, Squares
 from recipelang.tasks import causal_lm, question_answering
 from tests.cli.command import command

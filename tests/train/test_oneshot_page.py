@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from recipelang.cli.files import read_source
-from recipelang.cli.read import check_all
 from recipelang.engine.records import read_record
+from recipelang.loading.files import read_source
+from recipelang.loading.read import check_all
 from tests.cli.command import command
 from tests.decoders import make_decoder, make_text
 

@@ -7,8 +7,8 @@ import torch
 import yaml
 
 import recipelang.engine.run as engine
-from recipelang.cli.plan import planned
-from recipelang.cli.read import read_around
+from recipelang.loading.plan import planned
+from recipelang.loading.read import read_around
 from recipelang.modifiers.prune import KeepZeros
 from recipelang.runtime.state import Modifier
 

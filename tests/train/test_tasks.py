@@ -6,8 +6,8 @@ import shutil
 import pytest
 import torch
 
-from recipelang.cli.plan import planned
 from recipelang.engine.records import Interrupted
+from recipelang.loading.plan import planned
 from recipelang.planning.data import load_split
 from recipelang.source import RecipeError
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from recipelang.cli.read import read_around
+from recipelang.loading.read import read_around
 from recipelang.loops.notices import RecipeWarning
 from recipelang.source import RecipeError
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from recipelang.cli.locking import beside
-from recipelang.cli.read import read_around, read_recipe
+from recipelang.loading.locking import beside
+from recipelang.loading.read import read_around, read_recipe
 from recipelang.planning.identities import local_references
 from recipelang.planning.references import local_path
 from recipelang.provenance.carried import ORIGIN, PORTABLE, SPEC, carried, carried_anew

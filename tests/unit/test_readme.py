@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recipelang.cli.read import check_all
+from recipelang.loading.read import check_all
 from recipelang.source import Source
 
 ROOT = Path(__file__).parents[2]

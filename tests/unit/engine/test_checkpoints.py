@@ -12,14 +12,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from recipelang.cli.plan import planned
-from recipelang.cli.read import read_around
 from recipelang.engine import checkpoint
 from recipelang.engine.environment import environment
 from recipelang.engine.models import load_model
 from recipelang.engine.position import Position, environments
 from recipelang.engine.sessions import session
 from recipelang.engine.statement import run_digest
+from recipelang.loading.plan import planned
+from recipelang.loading.read import read_around
 from recipelang.modifiers.distill import Distill
 from recipelang.modifiers.prune import Prune, pruner
 from recipelang.planning.types import DistillPlan, Plan, PruneEvent, PrunePlan, Segment, Target, TermPlan

@@ -2,8 +2,8 @@
 
 import pytest
 
-from recipelang.cli.plan import planned
 from recipelang.lint import RULES
+from recipelang.loading.plan import planned
 from recipelang.source.codes import page
 
 

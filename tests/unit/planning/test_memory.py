@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from recipelang.cli.plan import planned
+from recipelang.loading.plan import planned
 from recipelang.pruning.passes import block_bytes
 from recipelang.pruning.scores import make
 from tests.cli.command import command

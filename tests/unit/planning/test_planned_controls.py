@@ -2,8 +2,8 @@
 
 import pytest
 
-from recipelang.cli.plan import planned
-from recipelang.cli.read import read_around
+from recipelang.loading.plan import planned
+from recipelang.loading.read import read_around
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.families import FAMILIES, TASKS
 from recipelang.planning.layers import with_layers

@@ -6,8 +6,8 @@ import shutil
 import pytest
 from pydantic import ValidationError
 
-from recipelang.cli.plan import planned
-from recipelang.cli.read import read_around
+from recipelang.loading.plan import planned
+from recipelang.loading.read import read_around
 from recipelang.planning.types import Plan
 from tests.conftest import RECIPE
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recipelang.cli.plan import planned
+from recipelang.loading.plan import planned
 from recipelang.source import RecipeError
 
 BLOCK = """

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recipelang.cli.plan import planned
+from recipelang.loading.plan import planned
 
 SCHEDULE = "cubic(50% -> target, over = 0%..80%, every = 2 steps)"
 

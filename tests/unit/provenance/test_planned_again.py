@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from recipelang.cli.plan import planned
-from recipelang.cli.read import read_around
+from recipelang.loading.plan import planned
+from recipelang.loading.read import read_around
 from recipelang.planning.facts import read_model_facts
 from recipelang.planning.layers import with_layers
 from recipelang.planning.types import Plan

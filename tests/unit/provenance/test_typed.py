@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recipelang.cli.read import read_around, read_recipe
+from recipelang.loading.read import read_around, read_recipe
 from recipelang.provenance.carried import ORIGIN, SOURCES, SPEC, carried
 from recipelang.provenance.recheck import digest_of_text
 from recipelang.provenance.typed import NotKept, check_typed

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from recipelang.cli import starter
-from recipelang.cli.files import read_source
-from recipelang.cli.plan import planned
-from recipelang.cli.read import check_all, read_around
 from recipelang.cli.study import checked, planned as study_variants
 from recipelang.lint import judge, levels_for, read_plan
+from recipelang.loading.files import read_source
+from recipelang.loading.plan import planned
+from recipelang.loading.read import check_all, read_around
 from recipelang.spec.blocks import METRICS
 from recipelang.spec.effective import effective
 from recipelang.syntax.fmt import format as formatted

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from recipelang.cli.plan import beside
-from recipelang.cli.read import check_all, read_around, read_source
 from recipelang.lint import judge, levels_for, read_plan
+from recipelang.loading.locking import beside
+from recipelang.loading.read import check_all, read_around, read_source
 from tests.model_configs import make_config, pretend
 from tests.unit.recipes.test_library import LIBRARY, RECIPES
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from recipelang.cli.plan import planned
-from recipelang.cli.read import read_around
+from recipelang.loading.plan import planned
+from recipelang.loading.read import read_around
 from recipelang.schedules.stepwise import at
 from tests.model_configs import make_config, pretend
 from tests.unit.recipes.published import modifiers, named, rates, sparsities

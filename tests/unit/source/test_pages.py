@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recipelang.cli.read import check_all
+from recipelang.loading.read import check_all
 from recipelang.planning.resolve import resolve
 from recipelang.source import Diagnostics, Source
 from recipelang.source.codes import codes, page

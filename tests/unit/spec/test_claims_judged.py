@@ -192,7 +192,7 @@ expect if dev.f1 >= 50% then sparsity(@linear) >= 10% else OTHER
 
 
 def test_both_branches_of_an_if_are_known_before_the_run():
-    from recipelang.cli.read import check_all
+    from recipelang.loading.read import check_all
     from recipelang.source import Source
     from recipelang.spec.claims import selectors
     from recipelang.values import selector

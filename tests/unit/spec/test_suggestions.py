@@ -3,7 +3,7 @@
 import pytest
 
 from recipelang.cli.mend import mend
-from recipelang.cli.read import check_all
+from recipelang.loading.read import check_all
 from recipelang.source import Source
 from recipelang.spec.blocks import ALIASES, BLOCKS, OTHER_VALUES
 from tests.reading import checked, codes, sound

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from recipelang.cli.read import check_all
+from recipelang.loading.read import check_all
 from recipelang.source import Source
 from recipelang.spec.blocks import METRICS, MORE_METRICS
 from recipelang.tasks import multiple_choice as mc, sequence_classification as sc, task_of, token_classification as tc

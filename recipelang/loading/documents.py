@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from recipelang.cli.files import is_elsewhere, read_source
-from recipelang.cli.locking import lock_of
-from recipelang.cli.read import Around, check_all
-from recipelang.cli.trust import only_what_the_user_names
+from recipelang.loading.files import is_elsewhere, read_source
+from recipelang.loading.locking import lock_of
+from recipelang.loading.read import Around, check_all
+from recipelang.loading.trust import only_what_the_user_names
 from recipelang.source import RecipeError, Source, fail
 from recipelang.source.text import Sources
 from recipelang.spec.recipe import Recipe

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipelang.cli.files import References, bundled, is_elsewhere, library, read_source
-from recipelang.cli.read import Around, check_all
+from recipelang.loading.files import References, bundled, is_elsewhere, library, read_source
+from recipelang.loading.read import Around, check_all
 from recipelang.source import Diagnostic, Diagnostics, RecipeError, Source
 from recipelang.spec.recipe import Checked, Recipe
 from recipelang.spec.references import references
@@ -208,7 +208,7 @@ def make_lock(
     if recipe is None:  # a base or a library: it has recipes to refer to, and no models or data yet
         tree = checked.parsed.recipe
         return Lock((tree.name if tree is not None else None) or "", "", {**entries, **library(files_of(checked))})
-    from recipelang.cli.trust import only_what_the_user_names
+    from recipelang.loading.trust import only_what_the_user_names
 
     only_what_the_user_names(checked, around)
     anew = list(before.refs) if before is not None and "all" in upgrade else upgrade

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from recipelang.cli.files import References, read_source
+from recipelang.loading.files import References, read_source
 from recipelang.source import Diagnostics, Source, fail
-from recipelang.spec.check import check, study_of
-from recipelang.spec.claims import check_claims
+from recipelang.spec.check import check
 from recipelang.spec.params import Given, read_file
 from recipelang.spec.recipe import Checked
 from recipelang.syntax import parse
@@ -17,10 +15,13 @@ from recipelang.syntax import parse
 
 @dataclass(frozen=True)
 class Around:
-    """What the command line lays over a recipe."""
+    """What a command line or a caller lays over a recipe."""
 
     given: Mapping[str, Given] = field(default_factory=dict)
     overlays: tuple[Source, ...] = ()
+
+
+NOTHING = Around()
 
 
 def read_around(params: Sequence[str] = (), params_files: Sequence[str] = (), overlays: Sequence[str] = ()) -> Around:
@@ -42,12 +43,8 @@ def check_all(
     overlays: Sequence[Source] = (),
     find: Callable[[str], str] | None = None,
 ) -> Checked:
-    """`check`, and the names and types of claims. `find` looks for recipes elsewhere, instead of the lock."""
-    load = References(source, find).load
-    checked = check(source, given, complete=complete, load=load, overlays=overlays)
-    if checked.outline is not None:
-        check_claims(checked.outline, checked.diagnostics)
-    return checked
+    """`check` of a text with what it may refer to. `find` looks for recipes elsewhere, instead of the lock."""
+    return check(source, given, complete=complete, load=References(source, find).load, overlays=overlays)
 
 
 def read_params_files(paths: Sequence[str]) -> dict[str, Given]:
@@ -71,15 +68,3 @@ def read_params(options: Sequence[str]) -> dict[str, Given]:
             raise fail("E026", f"`-p {name}` is given twice", help="keep one of them")
         given[name] = Given(value.strip(), f"-p {name}")
     return given
-
-
-def told_of_study(source: Source) -> tuple[Diagnostics, str] | None:
-    """What is wrong with a study, and a line of what it holds; none of a recipe, which most files are: they are cheap."""
-    if (
-        not re.search(r"^(?:study|arm|vary)\b", source.text, re.M)
-        or study_of(parse(source, Diagnostics()).recipe) is None
-    ):
-        return None
-    from recipelang.cli.study import checked
-
-    return checked(source)
