@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recipelang.source.words import plural
+
 ROOT = Path(__file__).parents[1]
 PAGE, PICTURES = ROOT / "docs" / "evidence.md", ROOT / "docs" / "evidence"
 
@@ -152,7 +154,9 @@ def _study(study: Study, out: Path) -> str | None:
     dense = [r["metrics"][m] for r in records for m in (f"stage.dense.{study.metrics[0]}",) if m in r["metrics"]]
     minutes = statistics.median(r["seconds"] for r in finished) / 60  # one that was held up does not count
     told = _markdown(table)
-    told += f"\n{len(finished)} runs, {minutes:.1f} minutes of training in the median, on {_machine(records)}."
+    told += (
+        f"\n{plural(len(finished), 'run')}, {minutes:.1f} minutes of training in the median, on {_machine(records)}."
+    )
     if dense:
         told += f" The dense models that they start from: {study.metrics[0]} {min(dense):.1%} to {max(dense):.1%}."
     picture = folder / "plots" / f"{study.metrics[0]}-against-zeros-of-all-parameters.svg"

@@ -1,4 +1,4 @@
-"""`recipelang convert`: a recipe as JSON or YAML, and back; and as what two other tools read."""
+"""`recipelang convert`: a recipe as JSON or YAML, and back; and for two other tools."""
 
 from __future__ import annotations
 
@@ -24,35 +24,36 @@ def convert(
     file: str = typer.Argument(
         ..., metavar="FILE", help="A recipe or its JSON; `-` reads standard input.", autocompletion=complete.documents
     ),
-    to: To = typer.Option(..., "--to", help="What to write."),
+    to: To = typer.Option(..., "--to", help="Choose the format to write."),
     stage: str | None = typer.Option(
-        None, "--stage", metavar="NAME", help="The stage that `training-arguments` are of, where there are several."
+        None, "--stage", metavar="NAME", help="Choose the stage for `training-arguments`, if the recipe has several."
     ),
     param: options.Param = [],  # noqa: B006 (typer copies it)
     params: options.Params = [],  # noqa: B006
     overlay: options.Overlay = [],  # noqa: B006
-    out: Path | None = typer.Option(None, "-o", "--out", metavar="FILE", help="Write to a file, not to the screen."),
+    out: Path | None = typer.Option(
+        None, "-o", "--out", metavar="FILE", help="Write to this file instead of standard output."
+    ),
 ) -> None:
-    """Write an evaluated recipe as JSON or YAML, or read its JSON back.
+    """Convert an evaluated recipe to JSON or YAML, and JSON back to a recipe.
 
-    `json` is the canonical form, byte for byte: its sha256 is the spec digest.
-    A model or data set named by a path stands in it as the digest of its
-    contents, so it must be there.
+    `json` is the canonical form: its sha256 is the spec digest. A local model or data
+    set appears as the digest of its contents, so it must be on this machine.
 
-    `pretty` and `yaml` are the same document for people: over several lines,
-    and with paths as they were written. Nothing is opened.
+    `pretty` and `yaml` are the same document for people: on several lines, with paths
+    as written. Models and data are not opened.
 
-    `recipe` is recipe text: every value filled in, no parameters left. From a
-    JSON document it is a recipe with the same spec digest. A document holds no
-    comments, `meta`, name or messages of claims, so they do not come back; and
-    what it knows by its contents becomes a parameter to give with `-p`.
+    `recipe` is recipe text with every value filled in and no parameters. A recipe made
+    from a JSON document has the same spec digest. The document holds no comments,
+    `meta`, name or claim messages, so the recipe has none; a model or data set that the
+    document knows by its contents becomes a parameter, to be set with `-p`.
 
-    `llm-compressor` is YAML for that tool, of a recipe of one-shot stages; names of layers are those of the
-    model, where it is there. `training-arguments` is JSON for `TrainingArguments` of transformers, of one
-    stage of training; pruning and distillation are done by a callback, from the recipe itself. What has no
-    place there is an error.
+    `llm-compressor` is YAML for that tool, from a recipe with one-shot stages; layer names
+    are those of the model if it is on this machine. `training-arguments` is JSON for
+    `TrainingArguments` of transformers, from one training stage; a callback does the pruning
+    and distillation from the recipe itself. A setting that the other tool lacks is an error.
 
-    As a diff driver of git, which shows changes of meaning only:
+    As a git diff driver, which shows only changes of meaning:
 
       git config diff.recipe.textconv "recipelang convert --to pretty"
 
@@ -89,10 +90,11 @@ def convert(
         chosen = to_training_arguments.chosen(recipe, stage)
         if blocks := to_training_arguments.left(chosen):
             listed = ", ".join(f"`{b}`" for b in blocks)
-            screen.tell(f"left to `recipelang.loops.trainer.RecipeCallback`: {listed}", to_errors=True)
+            screen.tell(f"done by the callback `recipelang.loops.trainer.RecipeCallback`: {listed}", to_errors=True)
         if to_training_arguments.rounds_up(recipe, chosen):
             screen.tell(
-                "a warm-up ends inside a step: a Trainer rounds up, recipelang to the nearest step", to_errors=True
+                "the warm-up ends inside a step: the Trainer rounds up, recipelang rounds to the nearest step",
+                to_errors=True,
             )
     else:
         from recipelang.spec import canonical, layout

@@ -1,4 +1,4 @@
-"""`recipelang diff`: what two recipes do otherwise."""
+"""`recipelang diff`: how two recipes differ."""
 
 from __future__ import annotations
 
@@ -24,24 +24,28 @@ def diff(
     a: str = typer.Argument(
         ..., metavar="A", help="A recipe, its JSON, or the output folder of a run.", autocompletion=complete.documents
     ),
-    b: str = typer.Argument(..., metavar="B", help="The other one; `-` reads it.", autocompletion=complete.documents),
-    param: list[str] = typer.Option(
-        [], "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value, in both."
+    b: str = typer.Argument(
+        ..., metavar="B", help="The second one; `-` reads standard input.", autocompletion=complete.documents
     ),
-    plan: bool = typer.Option(True, "--plan/--no-plan", help="Compute what follows for steps, events and weights."),
+    param: list[str] = typer.Option(
+        [], "-p", "--param", metavar="NAME=VALUE", help="Set a parameter to a value in both recipes."
+    ),
+    plan: bool = typer.Option(
+        True, "--plan/--no-plan", help="Also compare the plans: steps, events and remaining weights."
+    ),
     form: options.OrJson = options.FullOrJson.full,
 ) -> None:
-    """Compare what two recipes mean: behaviour, claims, references, metadata.
+    """Show how two recipes differ in meaning: behaviour, claims, references, metadata.
 
-    Values are compared, not texts: `90%` is `0.9`, and comments, order, lets
-    and names of parameters are nothing. Every change shows where it stands in
-    each file. Where models and data are on this machine, it also shows what
-    follows: steps, events, weights that stay. Nothing is fetched.
+    Values are compared, not texts: `90%` equals `0.9`, and comments, order, `let`s
+    and names of parameters are ignored. Each change is shown with its line in both
+    files. If the models and data are on this machine, the plans are compared too:
+    steps, events, remaining weights. Nothing is downloaded.
 
-    Exit code 0: the same experiment, one spec digest; 4: another one. Changes
-    of `meta` alone are shown, and leave it 0.
+    Exit code 0 means the same experiment (equal spec digests), 4 a different one.
+    Changes of `meta` alone are shown, with exit code 0.
 
-    In git, `recipelang convert --help` tells how `git diff` shows meanings.
+    For a `git diff` of meanings, see `recipelang convert --help`.
 
     Examples:
 
@@ -114,7 +118,7 @@ def _consequences(*both: tuple[Read, str]) -> tuple[list[tuple[str, float, float
     for read, where in both:
         if is_elsewhere(where) and any(r in read.contents for r in local_references(read.recipe)):
             # paths of another machine: whatever has that name on this one is not read
-            return [], f"{where}: its models and data are those of who published it"
+            return [], f"{where} refers to models and data on the publisher's machine"
         try:
             diagnostics = Diagnostics()
             made = resolve(read.recipe, beside(_file(where)), diagnostics)
@@ -149,13 +153,13 @@ def _show(a: str, b: str, found: Diff, follows: list[tuple[str, float, float]], 
         if change.after is not None:
             put(("    + " + _side(change.after), "green"), (_place(change.after), "dim"))
     if follows:
-        put(("\nwhat follows", "bold"))
+        put(("\nplanned", "bold"))
         for name, before, after in follows:
             put(f"  {name:<32} {before:>15,.0f} -> {after:,.0f}")
     elif why:
-        put((f"\nwhat follows is not known here: {line_of(why)}", "dim"))
+        put((f"\nplans not compared: {line_of(why)}", "dim"))
     one, other = (d.removeprefix("sha256:")[:8] for d in found.digests)
-    end = f"the same experiment, spec {one}" if found.same else f"two experiments: spec {one} -> {other}"
+    end = f"the same experiment, spec {one}" if found.same else f"different experiments: spec {one} -> {other}"
     put(("\n" if found.changes else "", ""), (end, "bold"))
 
 

@@ -1,4 +1,4 @@
-"""`recipelang digest`: what a recipe is, in one line each."""
+"""`recipelang digest`: the digests of a recipe, one a line."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def digest(
     param: options.Param = [],  # noqa: B006 (typer copies it)
     params: options.Params = [],  # noqa: B006
     overlay: options.Overlay = [],  # noqa: B006
-    only: Which | None = typer.Option(None, "--only", help="Print one digest as bare hexadecimals, for scripts."),
+    only: Which | None = typer.Option(None, "--only", help="Print only this digest, as plain hexadecimal digits."),
     as_json: bool = typer.Option(False, "--json", help="Print the digests as JSON."),
 ) -> None:
-    """Print the digests of a recipe: two that are equal say the same.
+    """Print the digests of a recipe: equal digests mean equal recipes.
 
-    `spec` is of the experiment: all values, with defaults and claims. Comments,
-    order, spelling, names of parameters and `meta` leave it alone.
+    `spec` covers the experiment: all values, defaults and claims. Comments, order,
+    spelling, names of parameters and `meta` do not change it.
 
-    `behaviour` is of what decides the weights: the same without `expect`,
+    `behaviour` covers everything that decides the weights: the spec without `expect`,
     `prefer`, `evaluate` and `export`.
 
-    `source` is of the bytes of each file.
+    `source` covers the bytes of each file.
 
-    Models and data named by a path count by their contents, so they must be
-    there; nothing is fetched. `recipelang convert --to json` prints what the
-    spec digest is of.
+    A local model or data set counts by its contents, so it must be on this machine;
+    nothing is downloaded. `recipelang convert --to json` prints the text behind the
+    spec digest.
 
     Examples:
 

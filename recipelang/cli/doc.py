@@ -11,11 +11,12 @@ from recipelang.cli.exit_codes import Exit
 def doc(
     file: options.File,
 ) -> None:
-    """Describe a recipe in Markdown: comments, parameters, stages, claims.
+    """Write a Markdown page about a recipe: comments, parameters, stages, claims.
 
-    What `##` comments say stands beside what they speak of; attributes without a comment
-    are told of in the words of the language. What comes from a base is shown as well, and
-    a base whose parameters lack values has a page too. No text of a recipe is taken for markup or HTML.
+    Each `##` comment appears next to the item it documents; an attribute without a comment
+    gets its description from the reference. Values inherited from a base are included, and a
+    base whose parameters have no values can be documented too. Text of the recipe is never
+    read as Markdown or HTML.
 
     Examples:
 

@@ -14,12 +14,12 @@ class Exit(IntEnum):
         code.doc = doc
         return code
 
-    OK = 0, "all is well; warnings and advice do not change that"
-    ERRORS = 1, "a recipe, its data or its model has errors, or the run failed with one"
+    OK = 0, "success; warnings and advice do not change the exit code"
+    ERRORS = 1, "a recipe, its data or its model has errors, or the run failed"
     USAGE = 2, "the command line itself is wrong: an unknown option, a missing file name, an unknown code"
-    EXPECT_FAILED = 3, "the run finished, and an `expect` of the recipe does not hold; everything is kept"
-    CHANGES = 4, "`fmt --check` or `--diff`: something would change"
-    VERIFICATION_FAILED = 5, "what was found is not what was recorded"
-    BUG = 101, "the program itself failed; it wrote a report of the crash"
+    EXPECT_FAILED = 3, "the run finished, but an `expect` of the recipe does not hold; all output is kept"
+    CHANGES = 4, "`fmt --check` and `fmt --diff` found changes, or `diff` found different experiments"
+    VERIFICATION_FAILED = 5, "verification failed: the measured values are not the recorded ones"
+    BUG = 101, "internal error; the program wrote a crash report"
     INTERRUPTED = 130, "stopped by Ctrl-C; a run can be resumed"
     TERMINATED = 143, "stopped by a signal to terminate; a run can be resumed"

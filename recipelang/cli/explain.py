@@ -14,11 +14,11 @@ def explain(
     code: str = typer.Argument(
         ...,
         metavar="CODE",
-        help="A code as shown in a message, such as E051, or the name of a lint rule.",
+        help="A code from a message, such as E051, or the name of a lint rule.",
         autocompletion=complete.codes,
     ),
 ) -> None:
-    """Tell what a code means, show a recipe that fails with it, and the same recipe mended.
+    """Explain a code: its meaning, a recipe that fails with it, and the corrected recipe.
 
     Examples:
 

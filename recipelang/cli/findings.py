@@ -10,6 +10,7 @@ from typing import TextIO
 from recipelang.cli import screen
 from recipelang.source.render import concise, line_of
 from recipelang.source.report import Report
+from recipelang.source.words import plural
 
 
 class Format(StrEnum):
@@ -57,7 +58,7 @@ class Printer:
 
     def close(self) -> None:
         errors = self.errors
-        counted = f"{errors} error{'s' if errors > 1 else ''}"
+        counted = plural(errors, "error")
         if write := _writer(self.format):
             text = write(self.reports)
             print(text, end="\n" if text else "", file=self.out)

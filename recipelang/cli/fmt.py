@@ -1,4 +1,4 @@
-"""`recipelang fmt`: the one style, with no options."""
+"""`recipelang fmt`: the standard style, which has no options."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from recipelang.source import RecipeError, fail
 
 def fmt(
     files: options.Files,
-    check: bool = typer.Option(False, "--check", help="Change nothing; exit with 4 when something would change."),
-    diff: bool = typer.Option(False, "--diff", help="Change nothing; show what would change."),
+    check: bool = typer.Option(False, "--check", help="Change no file; exit with 4 if any file would change."),
+    diff: bool = typer.Option(
+        False, "--diff", help="Change no file; print the changes, and exit with 4 if there are any."
+    ),
 ) -> None:
-    """Write recipes in the one style: indentation, spaces, aligned `=`, aligned comments.
+    """Format recipes in the standard style: indentation, spaces, aligned `=`, aligned comments.
 
-    Only white space changes, and `+/-` becomes `±`; every result is checked to mean the
-    same before it is written. Files with mistakes are formatted as far as they can be read.
+    Only white space changes, and `+/-` becomes `±`. Before a file is written, its new text is
+    checked to have the same meaning. A file with syntax errors is formatted as far as it can be read.
 
     Examples:
 
@@ -54,7 +56,7 @@ def fmt(
             lines = difflib.unified_diff(text.splitlines(True), new.splitlines(True), name, f"{name} (formatted)")
             sys.stdout.writelines(lines)
         elif check:
-            screen.tell(f"{name}: would be changed")
+            screen.tell(f"{name}: would change")
         elif name != "-":
             if not has_file(name):
                 help = "`--check` and `--diff` look at it; write it to a file of yours first"

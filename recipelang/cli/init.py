@@ -12,22 +12,27 @@ from recipelang.cli.starter import DATA, LENGTHS, MODEL, TARGET, TASK
 
 
 def init(
-    file: str = typer.Argument("first.recipe", metavar="FILE", help="Where to write; `-` is standard output."),
-    model: str = typer.Option(None, metavar="REF", help="The model to prune: `hf://OWNER/NAME`, or a folder."),
-    data: str = typer.Option(None, metavar="REF", help="Data to train on: `hf://OWNER/NAME`, or a file."),
-    validation: str = typer.Option(None, metavar="REF", help="Data to measure on, where DATA has no such split."),
-    task: str = typer.Option(None, metavar="NAME", help="What the model is trained for."),
-    target: str = typer.Option(None, metavar="RATIO", help="Share of the weights that is zero at the end."),
-    length: str = typer.Option(None, metavar="SPAN", help="Length of the pruning, in epochs or steps."),
-    distill: bool = typer.Option(None, "--distill/--no-distill", help="Learn from the dense model as well."),
-    name: str = typer.Option(None, metavar="NAME", help="Name of the recipe; unset: that of the file."),
-    yes: bool = typer.Option(False, "-y", "--yes", help="Ask nothing: take the defaults."),
-    force: bool = typer.Option(False, "--force", help="Replace a file that is there."),
+    file: str = typer.Argument(
+        "first.recipe", metavar="FILE", help="The file to write; `-` writes to standard output."
+    ),
+    model: str = typer.Option(None, metavar="REF", help="Prune this model: `hf://OWNER/NAME` or a folder."),
+    data: str = typer.Option(None, metavar="REF", help="Train on this data: `hf://OWNER/NAME` or a file."),
+    validation: str = typer.Option(
+        None, metavar="REF", help="Evaluate on this data, if the training data has no validation split."
+    ),
+    task: str = typer.Option(None, metavar="NAME", help="Train the model for this task."),
+    target: str = typer.Option(None, metavar="RATIO", help="Set the target sparsity, such as 90%."),
+    length: str = typer.Option(None, metavar="SPAN", help="Set the length of the pruning stage, in epochs or steps."),
+    distill: bool = typer.Option(None, "--distill/--no-distill", help="Distil from the dense model, or do not."),
+    name: str = typer.Option(None, metavar="NAME", help="Set the name of the recipe; the default is the file name."),
+    yes: bool = typer.Option(False, "-y", "--yes", help="Ask no questions; use the defaults."),
+    force: bool = typer.Option(False, "--force", help="Replace an existing file."),
 ) -> None:
     """Write a first recipe: dense fine-tuning, gradual pruning, distillation, claims.
 
-    On a terminal it asks for what no option says. Embeddings and head stay dense, the
-    schedule follows the target, and the dense model teaches the sparse one.
+    On a terminal, the command asks for every value that no option sets. In the recipe,
+    embeddings and head stay dense, the length of the schedule depends on the target, and the
+    dense model is the teacher of the sparse one.
 
     Examples:
 
@@ -47,14 +52,14 @@ def init(
     base = ask("Model to prune", model, MODEL, answers.reference("model", beside))
     train = ask("Data to train on", data, DATA, answers.reference("dataset", beside))
     if validation is None and "://" not in train and ask.interactive:
-        validation = ask("Data to measure on", None, "dev.json", str)
+        validation = ask("Data to evaluate on", None, "dev.json", str)
     kind = ask("Task", task, TASK, answers.task)
-    share = ask("Share of zeros at the end", target, TARGET, answers.target)
+    share = ask("Target sparsity", target, TARGET, answers.target)
     span = None
     if length is not None or ask.interactive:
-        span = ask("Length of the pruning", length, LENGTHS[share > starter.HIGH], answers.length)
+        span = ask("Length of the pruning stage", length, LENGTHS[share > starter.HIGH], answers.length)
     if distill is None:
-        distill = not ask.interactive or typer.confirm("Learn from the dense model too?", True, err=True)
+        distill = not ask.interactive or typer.confirm("Distil from the dense model?", True, err=True)
     text = starter.recipe(
         starter.Answers(
             name=name if name is not None else path.stem if path else "first",
@@ -73,4 +78,4 @@ def init(
     from recipelang.storage.writing import write_text
 
     write_text(path, text)
-    screen.tell(f"{file}: written; see what it would do with `recipelang plan {file}`")
+    screen.tell(f"wrote {file}; see what a run would do: `recipelang plan {file}`")

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from recipelang.cli import complete, options, screen
+from recipelang.source.words import first_n
 
 #: of a long table
 _MOST = 12
@@ -19,24 +20,23 @@ def inspect(
     where: str = typer.Argument(
         ...,
         metavar="DIR|FILE|REF",
-        help="A run's output folder, a safetensors file, a recipe, or one that was pushed or pulled.",
+        help="The output folder of a run, a safetensors file, a recipe, or a published recipe.",
         autocompletion=complete.what_tells,
     ),
     allow_private: bool = typer.Option(
         False,
         "--allow-private",
-        help="If the recipe is not pulled, ask its registry, which may be on this machine or its network.",
+        help="Download a recipe that is not pulled, also from a registry on this machine or its private network.",
     ),
     form: options.OrJson = options.FullOrJson.full,
 ) -> None:
-    """Tell how a model was made, from whatever is at hand.
+    """Show how a model was made, from a run, a weight file or a recipe.
 
-    Of an output folder: recipe, digests, what it ran in, claims as the run
-    measured them. Of one weight file: what its header says; weights are not
-    read. Of a recipe: its name and digests. Of one that `push` has put into a folder,
-    or that was pulled: its manifest.
+    For an output folder: the recipe, digests, environment, and claims as the run
+    measured them. For a weight file: the metadata in its header; weights are not
+    read. For a recipe: its name and digests. For a published recipe: its manifest.
 
-    All of it is what the thing says of itself; `recipelang verify` checks it.
+    Everything shown is what the file itself states; `recipelang verify` checks it.
 
     Examples:
 
@@ -107,7 +107,9 @@ def _show(told: dict[str, Any]) -> None:
     name = told.get("name") or "?"
     version = f" {line_of(str(told['version']))}" if told.get("version") else ""
     head = f"{line_of(str(name))}{version}"
-    console.print(Text.assemble((head, "bold"), (f"  {told['kind']}, as it says of itself", "dim")), soft_wrap=True)
+    console.print(
+        Text.assemble((head, "bold"), (f"  {told['kind']}, as stated by itself (not verified)", "dim")), soft_wrap=True
+    )
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
@@ -130,10 +132,10 @@ def _show(told: dict[str, Any]) -> None:
 
 
 def _rows(told: dict[str, Any]) -> list[tuple[str, str]]:
-    """What there is, in an order that tells the story."""
+    """The rows that there are, in the order of how the model was made."""
     rows = [("from", told.get("base"))]
     if told.get("rehearsal"):
-        rows.append(("rehearsal", f"only the first {told['rehearsal']} steps of every stage"))
+        rows.append(("rehearsal", f"only {first_n(told['rehearsal'], 'step')} of every stage"))
     rows.append(("parameters", ", ".join(f"{n} = {v}" for n, v in told.get("parameters", {}).items())))
     rows += [(kind, digest) for kind, digest in told["digests"].items()]
     rows.append(("seed", told.get("seed")))

@@ -1,4 +1,4 @@
-"""`recipelang lint`: what is allowed, and still unwise."""
+"""`recipelang lint`: choices that are valid, and known to cost accuracy or trust."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from recipelang.loading.trust import only_what_the_user_names
 from recipelang.source import Diagnostic, RecipeError, Source
 from recipelang.source.diagnostic import Applicability
 from recipelang.source.report import Report
+from recipelang.source.words import plural
 from recipelang.spec.recipe import Checked
 
 if TYPE_CHECKING:
@@ -48,30 +49,29 @@ def lint(
     fix: options.Mend = False,
     unsafe_fixes: options.MendBoldly = False,
     deny: list[str] = typer.Option(
-        [], "--deny", metavar="RULE", help="Findings of this rule are errors.", autocompletion=complete.rules
+        [], "--deny", metavar="RULE", help="Report findings of this rule as errors.", autocompletion=complete.rules
     ),
     warn: list[str] = typer.Option(
-        [], "--warn", metavar="RULE", help="Findings of this rule are warnings.", autocompletion=complete.rules
+        [], "--warn", metavar="RULE", help="Report findings of this rule as warnings.", autocompletion=complete.rules
     ),
     allow: list[str] = typer.Option(
-        [], "--allow", metavar="RULE", help="This rule is not applied.", autocompletion=complete.rules
+        [], "--allow", metavar="RULE", help="Switch this rule off.", autocompletion=complete.rules
     ),
 ) -> None:
-    """Advise on recipes: what is allowed, and known to cost accuracy or trust.
+    """Advise on recipes: find choices that are valid but known to cost accuracy or trust.
 
-    Shows what `validate` finds as well. Nothing is fetched: rules that need the
-    model and the data are applied when both can be read here without a network,
-    and one finding (L000) says which were not. `recipelang explain no-never`
-    tells of a rule, by name or by code.
+    The findings of `validate` are shown too. Nothing is downloaded: rules that need the
+    model and the data run only if both are on this machine, and finding L000 lists the
+    rules that did not run. `recipelang explain no-never` describes a rule by name or code.
 
-    Levels are deny (an error, exit code 1), warn, info and allow. They are set
-    in the nearest `recipelang.toml` above the recipe, and by the options here:
+    Levels are deny (an error, exit code 1), warn, info and allow. Set them in the nearest
+    `recipelang.toml` above the recipe, or with the options below:
 
       [lint]
 
       no-distillation = "deny"
 
-    A comment on the line above allows one finding, and says why:
+    A comment on the line above allows one finding, with the reason:
 
       # recipe: allow(L020) distillation is the ablation
 
@@ -146,5 +146,5 @@ def _summary(found: Sequence[Diagnostic]) -> str:
     """`2 errors, 1 warning`, or `no findings`."""
     counts = Counter(d.severity for d in found)
     words = {"error": "error", "warning": "warning", "info": "remark"}
-    shown = [f"{n} {word}{'s' if n > 1 else ''}" for level, word in words.items() if (n := counts[level])]  # type: ignore[index]
+    shown = [plural(n, word) for level, word in words.items() if (n := counts[level])]  # type: ignore[index]
     return ", ".join(shown) or "no findings"

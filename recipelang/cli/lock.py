@@ -1,4 +1,4 @@
-"""`recipelang lock`: note what a recipe refers to, so that it is the same everywhere."""
+"""`recipelang lock`: pin everything a recipe refers to, so that it is the same everywhere."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from recipelang.cli import options, screen
 from recipelang.source import Diagnostics, fail
+from recipelang.source.words import plural
 
 
 def lock(
@@ -16,18 +17,21 @@ def lock(
     params: options.Params = [],  # noqa: B006
     overlay: options.Overlay = [],  # noqa: B006
     upgrade: list[str] = typer.Option(
-        [], "--upgrade", metavar="REF", help="Look this reference up anew; `all` for every one."
+        [],
+        "--upgrade",
+        metavar="REF",
+        help="Look up this reference again and pin the new version; `all` updates every reference.",
     ),
     allow_private: options.AllowPrivate = False,
 ) -> None:
-    """Note in `FILE.lock` what a recipe refers to: models, data, recipes, metric code.
+    """Pin everything a recipe refers to in `FILE.lock`: models, data, recipes, metric code.
 
-    Files and library recipes are noted by the sha256 of their contents, models and data of
-    the Hub by commit, recipes elsewhere by the digest of their manifest. These are fetched
-    into the cache; from then on no command needs the network to read them.
+    Files and library recipes are pinned by the sha256 of their contents, models and data on
+    the Hub by commit, published recipes by the digest of their manifest. Published recipes are
+    downloaded to the cache, so that later commands read them without a network.
 
-    What was noted before stays, unless `--upgrade` says otherwise. Keep the lock beside
-    the recipe and under version control.
+    References that are already pinned stay as they are; `--upgrade` updates them. Keep the
+    lock next to the recipe, under version control.
 
     Examples:
 
@@ -51,7 +55,7 @@ def lock(
     _known(upgrade, set(made.refs) | set(before.refs if before else ()))
     screen.show(found.sorted())
     if before == made and lock_path(file).is_file():
-        screen.tell(f"{lock_path(file)}: nothing changed ({len(made.refs)} references)")
+        screen.tell(f"{lock_path(file)}: unchanged ({plural(len(made.refs), 'reference')})")
         return
     write_lock(made, Path(lock_path(file)))
     from recipelang.source.render import line_of

@@ -22,27 +22,27 @@ from recipelang.version import __version__
 #: the disk is full, or the quota used up
 SPACE = (errno.ENOSPC, errno.EDQUOT)
 
-_HELP = """Prune language models by recipe: say what to prune, see what will happen, run it, check the result.
+_HELP = """Prune language models by recipe: write what to prune, see what a run would do, run it, check the result.
 
 Examples:
 
   recipelang init squad.recipe            (write a first recipe)
 
-  recipelang validate squad.recipe        (is it a recipe?)
+  recipelang validate squad.recipe        (check it for errors)
 
-  recipelang lint squad.recipe            (is it a good one?)
+  recipelang lint squad.recipe            (get advice on it)
 
-  recipelang plan squad.recipe            (what would it do?)
+  recipelang plan squad.recipe            (see what a run would do)
 
-  recipelang run squad.recipe -o first    (do it)
+  recipelang run squad.recipe -o first    (run it)
 
-  recipelang resume first                 (go on where it was stopped)
+  recipelang resume first                 (continue an interrupted run)
 
-  recipelang explain E051                 (what does this error mean?)
+  recipelang explain E051                 (look up an error)
 
 `recipelang --install-completion` makes the TAB key complete commands, options,
 recipes and their parameters in bash, zsh and fish. `recipelang COMMAND --help`
-tells more of each command.
+describes one command.
 """
 
 
@@ -54,37 +54,37 @@ def _version(value: bool) -> None:
 
 def _options(
     version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Show the version and stop."
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
     ),
 ) -> None:
     pass
 
 
-#: command -> its module, and what the list of commands says of it. A command is a function of its own name.
+#: command -> its module, and its line in the list of commands. A command is a function of its own name.
 COMMANDS = {
     "init": ("init", "Write a first recipe."),
-    "validate": ("validate", "Check recipes by themselves."),
-    "lint": ("lint", "Advise on recipes; a gate for CI."),
-    "fmt": ("fmt", "Write recipes in the one style."),
-    "doc": ("doc", "Describe a recipe in Markdown."),
+    "validate": ("validate", "Check recipes for errors."),
+    "lint": ("lint", "Advise on recipes; usable as a CI gate."),
+    "fmt": ("fmt", "Format recipes."),
+    "doc": ("doc", "Write a Markdown page about a recipe."),
     "plan": ("plan", "Show what a run would do."),
-    "run": ("run", "Train, prune, evaluate, judge the claims."),
-    "resume": ("run", "Go on with an interrupted run."),
-    "report": ("report", "Write the page of a run."),
-    "study": ("study", "Run variants of a recipe, compare them."),
-    "trace": ("trace", "Tell where a value came from."),
+    "run": ("run", "Train, prune, evaluate, check the claims."),
+    "resume": ("run", "Resume an interrupted run."),
+    "report": ("report", "Write the HTML page of a run."),
+    "study": ("study", "Run variants of a recipe and compare them."),
+    "trace": ("trace", "Show where a value comes from."),
     "schema": ("schema", "Print the JSON Schema of recipes or findings."),
-    "lock": ("lock", "Note what a recipe refers to, by digest."),
+    "lock": ("lock", "Pin everything a recipe refers to."),
     "push": ("push", "Publish a recipe."),
-    "pull": ("pull", "Bring a published recipe here."),
-    "digest": ("digest", "Print what a recipe is, as digests."),
-    "convert": ("convert", "Write a recipe as JSON or YAML, and back."),
-    "migrate": ("migrate", "Turn recipes of other tools into recipes."),
-    "diff": ("diff", "Tell what two recipes do otherwise."),
-    "inspect": ("inspect", "Tell how a model was made."),
-    "verify": ("verify", "Check a run: files, signature, weights."),
-    "sign": ("sign", "Sign the statement of a run."),
-    "explain": ("explain", "Tell what a code of a message means."),
+    "pull": ("pull", "Download a published recipe."),
+    "digest": ("digest", "Print the digests of a recipe."),
+    "convert": ("convert", "Convert a recipe to JSON or YAML, and back."),
+    "migrate": ("migrate", "Convert recipes of other tools."),
+    "diff": ("diff", "Show how two recipes differ."),
+    "inspect": ("inspect", "Show how a model was made."),
+    "verify": ("verify", "Verify the files, signature and weights of a run."),
+    "sign": ("sign", "Sign a run or a published recipe."),
+    "explain": ("explain", "Explain an error code or a lint rule."),
 }
 
 

@@ -12,6 +12,7 @@ from recipelang.source import Diagnostics, Source
 from recipelang.source.diagnostic import Applicability
 from recipelang.source.fixes import Chosen, choose, edited
 from recipelang.source.render import line_of
+from recipelang.source.words import plural
 from recipelang.spec.recipe import Checked
 from recipelang.syntax import parse
 
@@ -42,7 +43,7 @@ def mend_file(source: Source, check: Callable[[Source], Checked], allowed: Colle
     for line in mended.made:
         screen.tell(line_of(line), to_errors=True)
     if mended.made:
-        screen.tell(f"fixed {len(mended.made)} in {source.name}", to_errors=True)
+        screen.tell(f"fixed {plural(len(mended.made), 'finding')} in {source.name}", to_errors=True)
     return mended.checked
 
 

@@ -40,36 +40,40 @@ def migrate(
     files: list[str] = typer.Argument(
         ...,
         metavar="FILE",
-        help="Old recipes in YAML or Markdown, or folders of them; `-` reads standard input.",
+        help="Recipes in YAML or Markdown, or folders of them; `-` reads standard input.",
         autocompletion=complete.old_recipes,
     ),
     out: Path | None = typer.Option(
-        None, "-o", "--out", metavar="PATH", help="A `.recipe` file for one recipe, else a folder for all of them."
+        None, "-o", "--out", metavar="PATH", help="Write to this `.recipe` file (one recipe) or this folder (several)."
     ),
     mode: Reading = typer.Option(
-        Reading.strict, "--mode", help="Exact steps, or the clock, the rates and the ties of SparseML 1."
+        Reading.strict,
+        "--mode",
+        help="Use exact steps (`strict`), or the event steps, learning rates and tie-breaking of SparseML 1 (`compat`).",
     ),
-    format: Shown = typer.Option(Shown.text, "--format", help="How the report is shown."),
-    strict_exit: bool = typer.Option(False, "--strict-exit", help="End with 1 for anything lost or read otherwise."),
-    overwrite: bool = typer.Option(False, "--overwrite", help="Replace recipes that are there already."),
+    format: Shown = typer.Option(Shown.text, "--format", help="Choose the format of the report."),
+    strict_exit: bool = typer.Option(
+        False, "--strict-exit", help="Exit with 1 if anything is lost or read differently."
+    ),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace existing recipes."),
 ) -> None:
-    """Turn recipes of SparseML and llm-compressor into recipes that validate, and say what was lost.
+    """Convert recipes of SparseML and llm-compressor to valid recipes, and report what is lost.
 
-    Read are the `!Tag` lists of SparseML, also in stages or in the front matter of a Markdown file,
-    and the stages of modifiers of late SparseML and llm-compressor. Nothing in them is executed: formulas
-    in `eval(...)` become parameters.
+    The command reads the `!Tag` lists of SparseML, also in stages or in the front matter of a Markdown
+    file, and the modifier stages of late SparseML and llm-compressor. Nothing is executed: formulas in
+    `eval(...)` become parameters.
 
-    The new recipe of one file goes to standard output, the report to standard error. Of several files
-    there is a table; with `-o` they are written to a folder.
+    For one file, the new recipe goes to standard output and the report to standard error. For several
+    files, the command prints a table; `-o` writes the recipes to a folder.
 
-    `--mode compat` writes `compat = sparseml_1` into the stages of what SparseML 1 ran: events drift as they
-    did there, rates end as they did, and the plan says where SparseML would have stopped with an exception.
+    `--mode compat` writes `compat = sparseml_1` into stages that SparseML 1 ran: events drift and learning
+    rates end as they did there, and the plan shows where SparseML would have raised an exception.
 
-    What the old recipe left to the command line of a training script, such as the model, the data and the
-    batch, becomes a parameter to give with `-p`.
+    Settings that the old recipe left to the training command, such as model, data and batch size, become
+    parameters, to be set with `-p`.
 
-    Exit code 1: something that changes the result could not be carried over, such as quantisation.
-    Every such thing is named with its line.
+    Exit code 1 means that something that changes the result was lost, such as quantisation; the report
+    lists each loss with its line.
 
     Examples:
 
@@ -187,7 +191,7 @@ def _tell(migration: Migration, written: str | None, printed: bool) -> None:
     lines += [migration.loader.text] if migration.loader is not None else []
     lines += [f"differs: {difference}" for difference in migration.differences]
     if migration.advice:
-        lines.append(f"`recipelang lint` advises on {', '.join(dict.fromkeys(d.code for d in migration.advice))}")
+        lines.append(f"`recipelang lint` reports {', '.join(dict.fromkeys(d.code for d in migration.advice))}")
     if migration.asks:
-        lines.append(f"it asks for {', '.join(f'`{a}`' for a in migration.asks)}: give them with `-p`")
+        lines.append(f"parameters without a value: {', '.join(f'`{a}`' for a in migration.asks)}; set them with `-p`")
     screen.tell("\n".join(line_of(line) for line in lines), to_errors=True)

@@ -14,23 +14,23 @@ class FullOrJson(StrEnum):
     json = "json"
 
 
-OrJson = Annotated[FullOrJson, typer.Option("--format", help="For people, or as JSON for programs.")]
+OrJson = Annotated[FullOrJson, typer.Option("--format", help="Print for people (`full`) or for programs (`json`).")]
 File = Annotated[
     str,
     typer.Argument(
         metavar="FILE",
-        help="The recipe; `-` reads standard input, `lib://NAME` is one of the library, `oci://...` one that was pulled.",
+        help="The recipe file; `-` reads standard input, `lib://NAME` is a library recipe, `oci://...` a pulled recipe.",
         autocompletion=complete.recipes,
     ),
 ]
 Files = Annotated[
     list[str],
-    typer.Argument(metavar="FILE", help="Recipe files; `-` reads standard input.", autocompletion=complete.recipes),
+    typer.Argument(metavar="FILE", help="The recipe files; `-` reads standard input.", autocompletion=complete.recipes),
 ]
 Param = Annotated[
     list[str],
     typer.Option(
-        "-p", "--param", metavar="NAME=VALUE", help="Give a parameter a value.", autocompletion=complete.params
+        "-p", "--param", metavar="NAME=VALUE", help="Set a parameter to a value.", autocompletion=complete.params
     ),
 ]
 Params = Annotated[
@@ -38,7 +38,7 @@ Params = Annotated[
     typer.Option(
         "--params",
         metavar="FILE",
-        help="Give parameters from a file of `set NAME = VALUE` lines; `-p` ranks above it.",
+        help="Read parameters from a file of `set NAME = VALUE` lines; `-p` overrides them.",
         autocompletion=complete.recipes,
     ),
 ]
@@ -47,32 +47,32 @@ Overlay = Annotated[
     typer.Option(
         "--overlay",
         metavar="FILE",
-        help="Lay a file of `set` and `patch` over the recipe, such as paths and batch sizes of a site.",
+        help="Apply a file of `set` and `patch` to the recipe, such as the paths and batch sizes of your site.",
         autocompletion=complete.recipes,
     ),
 ]
 Locked = Annotated[
     bool,
-    typer.Option("--locked", help="Refuse when `FILE.lock` is missing, or is not what the recipe refers to now."),
+    typer.Option("--locked", help="Fail if `FILE.lock` is missing or does not match what the recipe refers to now."),
 ]
 AllowPrivate = Annotated[
     bool,
     typer.Option(
         "--allow-private",
-        help="The registry may be on this machine or its network; on this machine plain HTTP will do.",
+        help="Allow a registry on this machine (also over plain HTTP) or on its private network.",
     ),
 ]
 Shard = Annotated[
     bool,
-    typer.Option("--shard", help="Of several processes each holds a part of the model (FSDP), not a copy."),
+    typer.Option("--shard", help="Shard the model across processes (FSDP) instead of copying it to each."),
 ]
 Form = Annotated[
     Format,
     typer.Option(
         "--format",
-        help="How findings are shown: in full, one a line, or in words for a screen reader; for programs as JSON,"
-        " SARIF 2.1.0, commands of GitHub Actions, or JUnit XML.",
+        help="Choose the output format: in full, one finding per line, or in words for a screen reader; for programs"
+        " JSON, SARIF 2.1.0, GitHub Actions commands, or JUnit XML.",
     ),
 ]
-Mend = Annotated[bool, typer.Option("--fix", help="Mend what is plainly meant, in the file; show what is left.")]
-MendBoldly = Annotated[bool, typer.Option("--unsafe-fixes", help="Mend also by guesses. Read what it did.")]
+Mend = Annotated[bool, typer.Option("--fix", help="Apply safe fixes to the file; show the remaining findings.")]
+MendBoldly = Annotated[bool, typer.Option("--unsafe-fixes", help="Also apply unsafe fixes; review the diff.")]

@@ -14,12 +14,12 @@ def plan(
     param: options.Param = [],  # noqa: B006 (typer copies it)
     params: options.Params = [],  # noqa: B006
     overlay: options.Overlay = [],  # noqa: B006
-    as_json: bool = typer.Option(False, "--json", help="Print the plan as JSON, with every tensor and event."),
+    as_json: bool = typer.Option(False, "--json", help="Print the plan as JSON, with every tensor and every event."),
 ) -> None:
     """Show what a run would do: tensors, steps, events, schedules, memory, claims.
 
-    Reads the model's config and the shapes in its weight files, and counts the
-    data; loads no weights and takes no step.
+    The command reads the model's config and the shapes in its weight files, and counts
+    the examples. It loads no weights and trains nothing.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""The plan as a person reads it: one screen, nothing that is not in the plan."""
+"""The plan for a terminal: one screen, and nothing that the plan does not hold."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from recipelang.planning.types import (
     TermPlan,
 )
 from recipelang.source.render import clean
+from recipelang.source.words import amount, first_n, plural, size_text
 from recipelang.spec.blocks import DataSpec
 from recipelang.spec.recipe import Recipe
 from recipelang.tasks import task_of
@@ -38,17 +39,17 @@ _WIDEST = 100
 
 
 def short(plan: Plan) -> RenderableType:
-    """The head of a run: what, how long, to which sparsity."""
+    """The head of a run: model, data, stages, memory, claims."""
     table = _grid()
     table.add_row("model", _model(plan))
     table.add_row("data", _data(plan))
     for stage in plan.stages:
         table.add_row(f"stage {clean(stage.name)}", _stage(stage))
     table.add_row("memory", _memory(plan))
-    table.add_row("claims", f"{len(plan.claims)}, judged at the end" if plan.claims else "none")
+    table.add_row("claims", f"{len(plan.claims):,}, checked at the end" if plan.claims else "none")
     lines: list[RenderableType] = [_title(plan), Padding(table, (0, 0, 0, 2))]
     if plan.rehearsal:
-        lines.append(Text(f"  rehearsal: only the first {plan.rehearsal} steps of every stage", style="yellow"))
+        lines.append(Text(f"  rehearsal: only {first_n(plan.rehearsal, 'step')} of every stage", style="yellow"))
     return Group(*lines, Text(""))
 
 
@@ -59,7 +60,7 @@ def full(recipe: Recipe, plan: Plan, width: int) -> RenderableType:
     if plan.model.left_out:
         table.add_row(
             "left out",
-            f"{len(plan.model.left_out):,} tensor{'s' * (len(plan.model.left_out) > 1)} of the weights: {_first(plan.model.left_out)}",
+            f"{plural(len(plan.model.left_out), 'tensor')} of the weight files: {_first(plan.model.left_out)}",
         )
     table.add_row("data", _data(plan))
     for data in plan.data:
@@ -68,10 +69,10 @@ def full(recipe: Recipe, plan: Plan, width: int) -> RenderableType:
     if recipe.params:
         table.add_row("params", _params(recipe))
     table.add_row("result", _result(plan))
-    stages = f"{len(plan.stages)} stage{'s' if len(plan.stages) > 1 else ''}"
+    stages = plural(len(plan.stages), "stage")
     shots = sum(s.mode == "one_shot" for s in plan.stages)
-    once = f", {shots} of them in one shot" if 0 < shots < len(plan.stages) else ", in one shot" if shots else ""
-    steps = f"{plan.steps:,} optimizer steps" if plan.steps else "no optimizer step"
+    once = f", {shots} of them one-shot" if 0 < shots < len(plan.stages) else ", one-shot" if shots else ""
+    steps = plural(plan.steps, "optimizer step") if plan.steps else "no optimizer steps"
     table.add_row("length", f"{steps} in {stages}{once}")
     table.add_row("memory", _memory(plan))
     parts: list[RenderableType] = [_title(plan), Padding(table, (0, 0, 0, 2))]
@@ -97,10 +98,10 @@ def _title(plan: Plan) -> Text:
 
 def _model(plan: Plan) -> str:
     m = plan.model
-    size = f"{m.parameters / 1e6:.1f} M parameters"
+    size = f"{amount(m.parameters)} parameters"
     if m.drop is not None:
-        size += f" in {len(m.drop.keep)} of {m.drop.layers} layers"
-    head = ", a new head" if m.fresh_head else ""
+        size += f" in {len(m.drop.keep)} of {plural(m.drop.layers, 'layer')}"
+    head = ", with a new head" if m.fresh_head else ""
     return f"{clean(_tail(m.ref))} ({m.family}, {size}), {m.task.replace('_', ' ')}{_classes(m.labels)}{head}"
 
 
@@ -112,7 +113,7 @@ def _classes(labels: Sequence[str]) -> str:
     if not labels:
         return ""
     shown = ", ".join(clean(name[:24]) for name in labels[:5]) + (", …" if len(labels) > 5 else "")
-    return f" of {len(labels)} classes ({shown})"
+    return f" with {plural(len(labels), 'class')} ({shown})"
 
 
 def _data(plan: Plan) -> str:
@@ -122,9 +123,9 @@ def _data(plan: Plan) -> str:
             what = task_of(data.task).ITEMS
             windows = f" in {data.items[name]:,} {what}" if data.items[name] != data.examples[name] else ""
             parts.append(f"{name} {data.examples[name]:,}{windows} ({clean(_tail(split.reference))})")
-    alike = "; batches of like length" if any(d.group_by_length for d in plan.data) else ""
-    alike += "".join(f"; `{e.name}` takes the first {e.samples:,}" for e in plan.evaluations if e.samples)
-    return "; ".join(parts) + f"; at most {plan.data[0].max_length} tokens{alike}" if parts else "none is read"
+    alike = "; batches grouped by length" if any(d.group_by_length for d in plan.data) else ""
+    alike += "".join(f"; `{e.name}` uses {first_n(e.samples, 'example')}" for e in plan.evaluations if e.samples)
+    return "; ".join(parts) + f"; at most {plan.data[0].max_length} tokens{alike}" if parts else "none"
 
 
 def _meaning(plan: Plan, data: DataPlan) -> Iterator[tuple[str, str]]:
@@ -134,36 +135,36 @@ def _meaning(plan: Plan, data: DataPlan) -> Iterator[tuple[str, str]]:
     if m.columns:
         fields = (f for f in task_of(data.task).FIELDS if f in m.columns)
         read = ", ".join(f"{field} = {clean(m.columns[field][:40])}" for field in fields)
-        yield "reads" + more, read + (f"; not read: {_some(m.unused)}" if m.unused else "")
+        yield "columns" + more, read + (f"; not used: {_some(m.unused)}" if m.unused else "")
     told = []
     if data.task == "multiple_choice" and m.columns:
         yield "inputs" + more, _put_together(m)
     if m.choices:
-        told.append(f"{m.choices[0]} to {m.choices[1]} choices a question")
+        told.append(f"{m.choices[0]} to {m.choices[1]} choices per question")
     if m.left_out:
         counts = ", ".join(f"{n:,} of {split}" for split, n in m.left_out.items())
-        told.append(f"left out as labelled {_some(m.unlabelled)}: {counts}")
+        told.append(f"left out (labelled {_some(m.unlabelled)}): {counts}")
     if m.answers:
         told.append(_ANSWERS[m.answers])
     if m.causes:
-        told.append("`cause` and `effect` become questions in words")
+        told.append("`cause` and `effect` are written out as questions")
     if m.has_unanswerable:
-        told.append("without an answer: " + ", ".join(f"{n:,} of {split}" for split, n in m.unanswerable.items()))
+        told.append("unanswerable: " + ", ".join(f"{n:,} of {split}" for split, n in m.unanswerable.items()))
     if data.lost:
-        told.append("answer in no window: " + ", ".join(f"{n:,} of {split}" for split, n in data.lost.items()))
+        told.append("answer fits in no window: " + ", ".join(f"{n:,} of {split}" for split, n in data.lost.items()))
     if data.cut:
         shares = (f"{n:,} of {split} ({n / data.examples[split]:.1%})" for split, n in data.cut.items())
-        what = "question longer than half of" if data.task == "question_answering" else "cut by"
+        what = "question longer than half of" if data.task == "question_answering" else "truncated to"
         told.append(f"{what} `max_length`: " + ", ".join(shares))
     several = any(data.items[n] > data.examples[n] for n in data.items)
     if data.task == "question_answering" and (several or data.stride != DataSpec.model_fields["stride"].default):
-        told.append(f"windows overlap by {data.stride} tokens")
+        told.append(f"windows overlap by {plural(data.stride, 'token')}")
     for e in plan.evaluations:
         if e.data == data.label and e.positive is not None and "f1" in e.metrics:
-            told.append(f"{clean(e.name)}.f1 counts {clean(e.positive[:40])} as positive")
+            told.append(f"{clean(e.name)}.f1 treats {clean(e.positive[:40])} as the positive class")
         if e.data == data.label and e.null_threshold is not None:
             told.append(
-                f"{clean(e.name)}: no answer if its score exceeds the best answer's by more than {e.null_threshold:g}"
+                f"{clean(e.name)}: no answer if its score exceeds that of the best answer by more than {e.null_threshold:g}"
             )
     if told:
         yield "notes" + more, "; ".join(told)
@@ -173,18 +174,18 @@ def _put_together(m: Meaning) -> str:
     """How the text of a choice is made of columns; `+` is where the first text of a pair ends."""
     question, context = (clean(m.columns.get(field, "")[:40]) for field in ("question", "context"))
     if context:
-        return f"{context} + {question} and choice, or {question} with the choice for its gap `_`"
+        return f"{context} + {question} and choice, or {question} with its gap `_` filled by the choice"
     if question == "sentence":
         return f"{question} + choice, or {question} split at its gap `_` + choice and the rest"
     return f"{question} + {clean(m.before)} and choice" if m.before else f"{question} + choice"
 
 
 _ANSWERS = {
-    "key": "answers are keys of choices",
-    "letter": "answers are letters of choices",
+    "key": "answers are the keys of choices",
+    "letter": "answers are the letters of choices",
     "text": "answers are the texts of choices",
-    "place": "answers number the choices from 0",
-    "number": "answers number the choices from 1",
+    "place": "answers are numbers of choices, from 0",
+    "number": "answers are numbers of choices, from 1",
 }
 
 
@@ -201,7 +202,7 @@ def _tail(reference: str) -> str:
 
 
 def _params(recipe: Recipe) -> Text:
-    """Every parameter; what was given from outside stands out."""
+    """Every parameter; those set by `-p` stand out."""
     text = Text()
     for param in recipe.params:
         text.append(", " if text else "")
@@ -221,10 +222,10 @@ def _result(plan: Plan) -> str:
     held = sum(targets[name] for name, n in final.items() if n is None)
     if held:
         known = f"{zeros:,} zeros planned; " if zeros else ""
-        return f"{known}in {held:,} weights the zeros that the model came with: not known before the run"
+        return f"{known}{held:,} weights keep the zeros of the loaded model, which are counted in the run"
     return (
-        f"{total:,} -> {total - zeros:,} non-zero; "
-        f"zero: {zeros / sum(targets.values()):.1%} of the targets, {zeros / total:.1%} of the model"
+        f"{total:,} -> {total - zeros:,} non-zero parameters; "
+        f"sparsity {zeros / sum(targets.values()):.1%} of the targets, {zeros / total:.1%} of the model"
     )
 
 
@@ -250,7 +251,7 @@ def _final_zeros(plan: Plan) -> dict[str, float | None]:
 
 
 def _memory(plan: Plan) -> str:
-    return f"about {plan.peak_memory / 1e9:.1f} GB at the peak (an estimate)"
+    return f"about {size_text(plan.peak_memory)} at peak (estimate)"
 
 
 def _stage_block(plan: Plan, stage: StagePlan) -> RenderableType:
@@ -280,25 +281,22 @@ def _stage_block(plan: Plan, stage: StagePlan) -> RenderableType:
 def _calibration(plan: Plan, stage: StagePlan) -> str:
     read = stage.calibration
     if read is None:
-        return "no data: weights alone are looked at"
-    text = f"{read.samples:,} samples of at most {read.length:,} tokens, {stage.micro_batch} at a time"
+        return "no data: only the weights are scored"
+    text = f"{plural(read.samples, 'sample')} of at most {plural(read.length, 'token')}, {stage.micro_batch} at a time"
     if not read.layers:
-        return f"gradients of {read.samples:,} samples"
-    held = f"statistics of a layer {_bytes(read.statistics)}, states between layers {_bytes(read.states)}"
+        return f"gradients of {plural(read.samples, 'sample')}"
+    held = f"statistics of a layer {size_text(read.statistics)}, states between layers {size_text(read.states)}"
     orders = dict.fromkeys(p.order for p in stage.prunes if p.method in ("wanda", "sparsegpt"))
     order = " and ".join(f"{o}" for o in orders)
-    return f"{text}; {read.layers} layers, {order}; {held}"
-
-
-def _bytes(n: int) -> str:
-    return f"{n / 1e9:.1f} GB" if n >= 1e8 else f"{n / 1e6:.1f} MB"
+    return f"{text}; {plural(read.layers, 'layer')}, {order}; {held}"
 
 
 def _steps(stage: StagePlan) -> str:
     if stage.mode == "one_shot":
-        return "one shot, no gradient step"
+        return "one-shot, no gradient steps"
     epochs = f"{stage.epochs:.2f}".rstrip("0").rstrip(".")
-    return f"{stage.steps:,} steps of {stage.batch} ({epochs} epochs of {stage.steps_per_epoch:,})"
+    of = plural(stage.steps_per_epoch, "step")
+    return f"{plural(stage.steps, 'step')}, batch {stage.batch} ({epochs} {'epoch' if epochs == '1' else 'epochs'} of {of})"
 
 
 def _stage(stage: StagePlan) -> str:
@@ -311,7 +309,7 @@ def _stage(stage: StagePlan) -> str:
         if stage.mode == "one_shot":
             text += f", {prune.method} {_share(last.sparsity)}"
             continue
-        events = f"{len(prune.events)} event{'s' if len(prune.events) > 1 else ''}"
+        events = plural(len(prune.events), "event")
         text += f", {prune.method} {_share(first.sparsity)} -> {_share(last.sparsity)} in {events}"
     return text
 
@@ -324,11 +322,11 @@ def _share(sparsity: float) -> str:
 def _training(stage: StagePlan) -> str:
     given = {k: v for k, v in stage.optimizer_args.items() if k == "momentum" or (k == "weight_decay" and v)}
     arguments = "".join(f", {k.replace('_', ' ')} {v:g}" for k, v in given.items())
-    arguments += " (not of norms and biases)" if stage.undecayed else ""
+    arguments += " (except norms and biases)" if stage.undecayed else ""
     clip = f"clip {stage.clip:g}" if stage.clip is not None else "no clipping"
-    parts = f", in {stage.accumulation} parts of {stage.micro_batch}" if stage.accumulation > 1 else ""
+    parts = f", {stage.accumulation} micro-batches of {stage.micro_batch}" if stage.accumulation > 1 else ""
     compiled = ", compiled" if stage.compile else ""
-    clock = f", steps and ties as {stage.compat}" if stage.compat else ""
+    clock = f", steps and ties as in {stage.compat}" if stage.compat else ""
     return f"{stage.optimizer}{arguments}, {clip}, {stage.precision}{compiled}, seed {stage.seed}{parts}{clock}"
 
 
@@ -339,7 +337,7 @@ def _drop(drop: DropPlan, left: int) -> str:
     starts = [0, *(i + 1 for i in ends[:-1])]
     runs = [f"{keep[i]}..{keep[j]}" if j > i else f"{keep[i]}" for i, j in zip(starts, ends, strict=True)]
     layers = "layer" if len(keep) == 1 else "layers"
-    kept = f"{layers} {', '.join(runs)} of {drop.layers} kept, numbered from 0"
+    kept = f"{layers} {', '.join(runs)} of {drop.layers} kept (numbered from 0)"
     return f"{kept}; {drop.parameters:,} -> {left:,} parameters"
 
 
@@ -351,12 +349,12 @@ def _group(group: GroupPlan) -> str:
 
 def _freeze(freeze: FreezePlan, plan: Plan) -> str:
     share = f"{freeze.weights / plan.model.parameters:.1%} of the model"
-    until = "the whole stage" if freeze.until is None else f"until step {freeze.until:,}"
-    return f"{_many(freeze.targets, freeze.weights)}, {share}: not trained, {until}"
+    until = "for the whole stage" if freeze.until is None else f"until step {freeze.until:,}"
+    return f"{_many(freeze.targets, freeze.weights)}, {share}: frozen {until}"
 
 
 def _many(targets: Sequence[str], weights: int) -> str:
-    return f"{len(targets):,} tensor{'s' if len(targets) > 1 else ''} with {weights:,} weights"
+    return f"{plural(len(targets), 'tensor')} with {plural(weights, 'weight')}"
 
 
 def _number(value: float) -> str:
@@ -368,17 +366,17 @@ def _percent(value: float) -> str:
 
 
 def _ends(segments: Sequence[Segment], number: Callable[[float], str] = _number) -> str:
-    """`8e-5 -> 8e-6, 15 times`: the values at both ends, and how often a rewound shape restarts."""
+    """`8e-5 -> 8e-6, 15 cycles`: the values at both ends, and how often a rewound shape restarts."""
     first, last = segments[0].start, segments[-1].end
     text = number(first) if first == last and len(segments) == 1 else f"{number(first)} -> {number(last)}"
     times = max(len(s.cycles) for s in segments)
     exactly = any(s.ends == "last" and s.start != s.end and s.whole is None for s in segments)
-    return text + (f", {times} times" if times > 1 else "") + (", ends on the last step" if exactly else "")
+    return text + (f", {times} cycles" if times > 1 else "") + (", reached on the last step" if exactly else "")
 
 
 def _distill(distill: DistillPlan) -> str:
     values = f"hardness {_ends(distill.hardness, _percent)}, temperature {_ends(distill.temperature)}"
-    cached = f", kept in {distill.cache}" if distill.cache else ""
+    cached = f", cached in {distill.cache}" if distill.cache else ""
     return f"from {clean(_tail(distill.teacher_ref))} on {', '.join(map(_term, distill.terms))}; {values}{cached}"
 
 
@@ -406,37 +404,35 @@ def _events(prune: PrunePlan) -> str:
         size = sum(t.size for t in prune.targets)
         share = f" ({sum(prune.held) / size:.2%} of the weights)" if prune.held and size else ""
         return {
-            "hold": f"the zeros that the model came with{share} stay, and no others come",
-            "release": "masks of earlier stages are taken off",
+            "hold": f"keeps the zeros of the loaded model{share} and adds none",
+            "release": "removes the masks of earlier stages",
         }[prune.method]
     jumps = [b.sparsity - a.sparsity for a, b in itertools.pairwise(events)]
     shown = [one(e) for e in events] if len(events) < 4 else [one(events[0]), one(events[1]), "…", one(events[-1])]
-    text = f"{len(events)} event{'s' if len(events) > 1 else ''}: {', '.join(shown)}"
+    text = f"{plural(len(events), 'event')}: {', '.join(shown)}"
     if max(jumps, default=0) > 0:
-        text += f"; largest rise {max(jumps):.2%}"
+        text += f"; largest increase {max(jumps):.2%}"
     return text + _swaps(prune)
 
 
 def _gradients(prune: PrunePlan) -> str:
-    """What an event of oBERT costs: all blocks at once, or part by part with the same gradients drawn again."""
+    """The cost of an oBERT event: all blocks at once, or in passes that draw the same gradients again."""
     count, batch, rounds = (int(prune.args[n]) for n in ("gradients", "batch", "recomputations"))
     drawn = rounds * (2 * prune.passes - 1)  # once for the scores, once for the update but for the last part
     times = f" {drawn} times" if drawn > 1 else ""
-    room = f"{prune.scoring / 1e9:.1f} GB" if prune.scoring >= 1e8 else f"{prune.scoring / 1e6:.1f} MB"
     parts = f"in {prune.passes} passes" if prune.passes > 1 else "in one pass"
-    less = "" if "memory" in prune.args else ", in more where less is free"
-    return f"an event draws {count:,} gradients of {batch} examples{times}; {room} {parts}{less}"
+    less = "" if "memory" in prune.args else ", in more passes if less memory is free"
+    drawn_text = f"{plural(count, 'gradient')} of {plural(batch, 'example')}{times}"
+    return f"each event draws {drawn_text}; {size_text(prune.scoring)} {parts}{less}"
 
 
 def _swaps(prune: PrunePlan) -> str:
-    """Of a method that takes weights back. The first event may have to draw masks in its place."""
+    """For a method that regrows weights. At the first event it may have to draw masks instead."""
     if not any(any(e.grown) for e in prune.events):
         return ""
     second = prune.events[1]
     live = sum(t.size for t in prune.targets) - sum(second.zeros)
-    return (
-        f"; swaps {sum(second.grown):,} of {live:,} live weights at step {second.step:,}, fewer then, none at the end"
-    )
+    return f"; swaps {sum(second.grown):,} of {live:,} remaining weights at step {second.step:,}, then fewer, none at the end"
 
 
 def _heading(prune: PrunePlan) -> str:
@@ -480,8 +476,8 @@ def _kind(name: str) -> str:
 
 def _claims(plan: Plan) -> RenderableType:
     if not plan.claims:
-        return Text("no claims: nothing will be checked at the end", style="yellow")
+        return Text("no claims: no result will be checked at the end", style="yellow")
     table = _grid()
     for claim in plan.claims:
         table.add_row(claim.kind, clean(claim.text))
-    return Group(Text("claims, judged at the end", style="bold"), Padding(table, (0, 0, 0, 2)))
+    return Group(Text("claims, checked at the end", style="bold"), Padding(table, (0, 0, 0, 2)))

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from recipelang.planning.types import Plan, StagePlan
 from recipelang.schedules.stepwise import at
+from recipelang.source.words import plural
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _RATE = "•"
@@ -28,7 +29,7 @@ def plot(plan: Plan, width: int, height: int = 8) -> list[Text]:
     peak = max((r for stage in rates for r in stage), default=0.0) or 1.0
     lines = []
     for row in reversed(range(height)):
-        left = "100 %" if row == height - 1 else "0 %" if row == 0 else ""
+        left = "100%" if row == height - 1 else "0%" if row == 0 else ""
         line = Text(f"  {left:>5} ┤")
         for stage, sparsity, rate in zip(plan.stages, sparsities, rates, strict=True):
             if stage is not plan.stages[0]:
@@ -62,7 +63,9 @@ def _below(plan: Plan, columns: list[list[int]]) -> list[Text]:
     """The axis, the stages under it, and the legend."""
     axis = "┴".join("─" * len(steps) for steps in columns)
     names = " ".join(
-        (f"{stage.name}: {stage.steps:,} steps" if stage.steps else f"{stage.name}")[: len(steps)].center(len(steps))
+        (f"{stage.name}: {plural(stage.steps, 'step')}" if stage.steps else f"{stage.name}")[: len(steps)].center(
+            len(steps)
+        )
         for stage, steps in zip(plan.stages, columns, strict=True)
     )
     legend = Text("         ").append("█", _SPARSITY_STYLE).append(" sparsity of the targets   ")

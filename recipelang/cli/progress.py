@@ -1,4 +1,4 @@
-"""A run on the screen: one bar a stage, then a table of claims and where the output lies."""
+"""A run on the screen: one bar a stage, then the table of claims and the output folder."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from recipelang.engine.records import Result
 from recipelang.planning.types import StagePlan
 from recipelang.source import Diagnostics
 from recipelang.source.render import clean
+from recipelang.source.words import duration, plural
 from recipelang.spec.claims import metric_text
 
 
@@ -61,8 +62,9 @@ class Progress:
         self.mean, self.until = None, steps
         self.task = self.bars.add_task(clean(stage.name), total=steps, completed=at, now="")
         if not self.console.is_terminal:
-            what = "steps" if stage.steps else "layers, one after another" if steps else "weights alone are looked at"
-            counted = f"{steps:,} {what}" if steps else what
+            what = "step" if stage.steps else "layer"
+            counted = plural(steps, what) if steps else "only the weights are scored"
+            counted += ", one after another" if steps and not stage.steps else ""
             self.console.print(f"{clean(stage.name)}: {counted}" + (f", from step {at:,}" if at else ""))
 
     def stepped(self, stage: StagePlan, step: int, loss: float, rate: float, sparsity: float) -> None:
@@ -86,7 +88,7 @@ class Progress:
         self, stage: str | None, name: str, metrics: dict[str, float], step: int | None = None, on: str = ""
     ) -> None:
         shown = "  ".join(f"{m} {metric_text(m, v)}" for m, v in metrics.items())
-        when = f"after {clean(stage)}" if stage is not None else "of the dense start"
+        when = f"after {clean(stage)}" if stage is not None else "before training"
         if step is not None:
             when = f"after step {step:,} of {clean(stage or '')}"
         self.bars.console.print(f"  {clean(name)} {when}: {shown}" + (f"  (on {on})" if on else ""))
@@ -99,10 +101,10 @@ class Progress:
 
 
 def closing(result: Result) -> RenderableType:
-    """The table of claims and the place of the output."""
+    """The table of claims and the output folder."""
     parts: list[RenderableType] = [Text("")]
     if result.plan.rehearsal:
-        parts.append(Text("a rehearsal: claims are not judged", style="yellow"))
+        parts.append(Text("rehearsal: claims are not checked", style="yellow"))
     elif result.verdicts:
         table = Table(box=None, header_style="dim", padding=(0, 2))
         for heading in ("claim", "expected", "measured", "met"):
@@ -114,15 +116,14 @@ def closing(result: Result) -> RenderableType:
     if result.plan.never:
         parts.append(
             Text(
-                f"never: {len(result.plan.never)} protected tensors gained no zeros"
+                f"never: {plural(len(result.plan.never), 'protected tensor')} gained no zeros"
                 if not result.gained
                 else "never: violated"
             )
         )
-    minutes, seconds = divmod(round(result.seconds), 60)
     parts += [
         Text(""),
-        Text(f"done in {minutes} min {seconds} s; everything is in {result.out}", style="bold"),
+        Text(f"finished in {duration(result.seconds)}; all output is in {result.out}", style="bold"),
         Text(""),
     ]
     return Group(*parts)

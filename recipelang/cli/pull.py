@@ -1,4 +1,4 @@
-"""`recipelang pull`: bring a published recipe to this machine."""
+"""`recipelang pull`: download a published recipe."""
 
 from __future__ import annotations
 
@@ -19,22 +19,20 @@ def pull(
     source: str = typer.Argument(
         ...,
         metavar="REF|DIR",
-        help="`oci://HOST/NAME:VERSION` or `@sha256:...`, `hf://OWNER/NAME`, or a folder that `push` made, perhaps with `:VERSION`.",
+        help="`oci://HOST/NAME:VERSION` (or `@sha256:...`), `hf://OWNER/NAME`, or a folder written by `push` (`DIR[:VERSION]`).",
     ),
     out: Path | None = typer.Option(None, "-o", "--out", metavar="DIR", help="Write the files to this new folder."),
-    upgrade: bool = typer.Option(
-        False, "--upgrade", help="Take it also when the tag names another recipe than before."
-    ),
+    upgrade: bool = typer.Option(False, "--upgrade", help="Accept that the tag now names a different recipe."),
     allow_private: options.AllowPrivate = False,
 ) -> None:
-    """Bring a recipe, and the recipes it builds on, into the cache; nothing of it runs.
+    """Download a recipe, and the recipes it builds on, to the cache without running it.
 
-    Everything is checked before any of it is kept: each file against its digest, the files
-    against what the artifact says they mean. From then on `validate`, `plan`, `run` and
-    the others take the reference as a file name, and need no network for it.
+    Every file is checked against its digest, and the recipe against the spec digest of the
+    artifact, before anything is kept. After that, `validate`, `plan`, `run` and the other
+    commands accept the reference in place of a file name, without a network.
 
-    With `-o` the files are written to a folder, to be read and changed; what lies in a
-    folder of recipes is used in this way only.
+    `-o` also writes the files to a folder, where you can read and change them. Recipes in
+    a folder of recipes can be used only this way.
 
     Examples:
 
@@ -54,7 +52,7 @@ def pull(
     title = line_of(" ".join(filter(None, (artifact.name, artifact.version))))[:120]
     screen.tell(f"pulled    {title or line_of(artifact.entry)}")
     screen.tell(f"manifest  {artifact.digest}")
-    screen.tell(f"spec      {artifact.spec or 'none: it leaves values open'}")
+    screen.tell(f"spec      {artifact.spec or 'none (some values are not set)'}")
     if out is not None:
         _write(artifact, out)
     for name in artifact.files():

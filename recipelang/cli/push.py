@@ -11,26 +11,26 @@ def push(
     source: str = typer.Argument(
         ...,
         metavar="FILE|DIR",
-        help="A recipe, the output folder of a run, or what was pulled: a reference, or a folder of recipes.",
+        help="A recipe file, the output folder of a run, a pulled recipe (its reference), or a folder of recipes.",
         autocompletion=complete.recipes,
     ),
     target: str = typer.Argument(
         ...,
         metavar="TARGET",
-        help="A folder, `oci://HOST/NAME` or `oci://HOST/NAME:TAG`, `hf://OWNER/NAME` or `hf://OWNER/NAME@TAG`.",
+        help="A folder, a registry (`oci://HOST/NAME[:TAG]`) or a Hub repository (`hf://OWNER/NAME[@TAG]`).",
     ),
     allow_private: options.AllowPrivate = False,
 ) -> None:
-    """Publish a recipe with all that it is made of, under the version in its `meta`.
+    """Publish a recipe and every file it is made of, under the version in its `meta`.
 
-    A recipe becomes an OCI artifact: its files under their own names, its lock, a page, and
-    what it means as canonical JSON, whose digest is the spec digest. The same recipe has the
-    same digest in a folder, a registry and on the Hub.
+    A published recipe is an OCI artifact: the recipe files under their own names, the lock,
+    a page, and the canonical JSON, whose digest is the spec digest. The same recipe has the
+    same digest in a folder, in a registry and on the Hub.
 
-    Versions do not change: where this one is published with other content, nothing is sent.
-    What was cut off is made whole by the same command; what has arrived is not sent again.
+    Versions are immutable: if this version exists with other content, nothing is sent. To
+    complete an interrupted push, repeat the command; files that have arrived are not sent again.
 
-    Who you are is taken from where `docker login` or `hf auth login` keep it.
+    Credentials come from `docker login` or `hf auth login`.
 
     Examples:
 
@@ -51,7 +51,7 @@ def push(
     rows = [
         ("pushed" if done.new else "already there", line_of(done.where)),
         ("pinned", line_of(done.pinned)),
-        ("spec", ready.artifact.spec or "none: it leaves values open"),
+        ("spec", ready.artifact.spec or "none (some values are not set)"),
     ]
     if ready.said:
         rows.append(("attached", "the statement of the run" + ", and its signature" * (len(ready.said) > 1)))

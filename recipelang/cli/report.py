@@ -17,13 +17,13 @@ def report(
     folder: Path = typer.Argument(
         ..., metavar="DIR", help="The output folder of a run, finished or not.", autocompletion=complete.every_run
     ),
-    plots: bool = typer.Option(False, "--plots", help="Write the plots as files too, into `DIR/plots`."),
+    plots: bool = typer.Option(False, "--plots", help="Also write the plots as files, to `DIR/plots`."),
 ) -> None:
-    """Write `report.html` of a run again: curves, sparsity of every matrix, claims, the plan.
+    """Write the page of a run, `DIR/report.html`: curves, sparsity of every matrix, claims, the plan.
 
-    `run` writes it at its end; this does it from what an interrupted run has left, too.
-    The page needs no network and nothing beside it. Plots are SVG, and PNG where the
-    extra `recipelang[report]` is installed.
+    `run` writes the page when it ends; this command also writes it for an interrupted or
+    failed run. The page is one file and needs no network. Plots are SVG, and also PNG if
+    the extra `recipelang[report]` is installed.
 
     Examples:
 

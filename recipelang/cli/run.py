@@ -19,6 +19,7 @@ from recipelang.loading.locking import Settled, beside, check_new, hold, settle
 from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
 from recipelang.source import Diagnostics, fail
+from recipelang.source.words import first_n
 from recipelang.spec.claims import judge
 from recipelang.spec.effective import effective
 from recipelang.spec.recipe import Checked, Recipe
@@ -33,22 +34,22 @@ def run(
     param: options.Param = [],  # noqa: B006 (typer copies it)
     params: options.Params = [],  # noqa: B006
     overlay: options.Overlay = [],  # noqa: B006
-    out: Path | None = typer.Option(None, "-o", "--out", metavar="DIR", help="Where everything is written."),
+    out: Path | None = typer.Option(None, "-o", "--out", metavar="DIR", help="Write all output to this folder."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier run in DIR."),
     steps: int | None = typer.Option(
-        None, "--steps", min=1, metavar="N", help="Rehearse: only the first N steps of every stage."
+        None, "--steps", min=1, metavar="N", help="Rehearse: run only the first N steps of every stage."
     ),
     locked: options.Locked = False,
-    yes: bool = typer.Option(False, "--yes", help="Do not ask before a recipe from elsewhere runs the first time."),
+    yes: bool = typer.Option(False, "--yes", help="Run a downloaded recipe for the first time without asking."),
     shard: options.Shard = False,
 ) -> None:
-    """Do what a recipe says: train, prune, evaluate, write the model, judge the claims.
+    """Run a recipe: train, prune, evaluate, write the model, check the claims.
 
-    Everything goes to one folder, `runs/NAME-DIGEST` unless `-o` says otherwise.
-    Ctrl-C finishes the step, writes a checkpoint and prints how to go on.
+    All output goes to one folder: `-o DIR`, or `runs/NAME-DIGEST` by default.
+    Ctrl-C finishes the current step, writes a checkpoint and prints the command that resumes.
 
-    What the recipe refers to is noted in `FILE.lock`, which is written when it is not
-    there. `--locked` refuses to run anything else than what is noted.
+    `FILE.lock` pins the models, data and recipes that the recipe refers to; if it is
+    missing, the run writes it. With `--locked`, the run fails unless everything matches the lock.
 
     Examples:
 
@@ -56,7 +57,7 @@ def run(
 
       recipelang run squad.recipe --locked
 
-      recipelang run oci://registry.example.org/recipes/squad:1.0.0        (once it is pulled)
+      recipelang run oci://registry.example.org/recipes/squad:1.0.0        (after `recipelang pull`)
 
       recipelang run squad.recipe -p target=80% -p base=./my-bert
 
@@ -93,7 +94,7 @@ def run(
     check_models(plan)
     confirm(file, yes, processes.world() > 1)
     if processes.world() > 1:
-        holds = "a part of the model" if shard else "a copy of the model"
+        holds = "a shard of the model" if shard else "a copy of the model"
         screen.console().print(f"  {processes.world()} processes, each with {holds} and its share of every batch\n")
     if processes.main():
         may_take(folder, plan, overwrite)  # before a lock makes the folder
@@ -113,7 +114,7 @@ def _tell_of_lock(settled: Settled) -> None:
     found = check_new(settled)
     screen.show(found)
     if settled.path is not None and not len(found):
-        screen.tell(f"  wrote {settled.path}: what this recipe refers to; keep it with the recipe\n")
+        screen.tell(f"  wrote {settled.path}, which pins what this recipe refers to; keep it with the recipe\n")
 
 
 @together()
@@ -123,14 +124,14 @@ def resume(
     ),
     shard: options.Shard = False,
     exact: bool = typer.Option(
-        False, "--exact", help="Refuse to continue if threads, processes, packages or variables would change the bits."
+        False, "--exact", help="Fail if threads, processes, packages or environment variables would change the result."
     ),
 ) -> None:
-    """Continue a run from its newest good checkpoint, as if it had never stopped.
+    """Resume an interrupted run from its newest intact checkpoint.
 
-    On a CPU the result has the same bits as without the stop, as long as threads,
-    processes and packages are the same; a warning lists what is not, and `--exact`
-    refuses.
+    On a CPU the result is bit for bit that of an uninterrupted run, provided threads,
+    processes and packages are the same. A warning lists every difference; with `--exact`
+    the command fails instead.
 
     Example:
 
@@ -189,11 +190,10 @@ def _finished(folder: Path) -> str:
     steps = read_record(folder).get("rehearsal")
     if steps is None:
         return "this run is finished"
-    each = f"the first {steps:,} steps" if steps > 1 else "the first step"
     recipe = shlex.quote(str(folder / "recipe" / "effective.recipe"))
     return (
-        f"this rehearsal is finished: {each} of every stage, and no claim was judged\n\n"
-        f"A rehearsal cannot be continued. Run the whole recipe with:\n\n  recipelang run {recipe} -o NEW-DIR"
+        f"this rehearsal is finished: {first_n(steps, 'step')} of every stage; no claim was checked\n\n"
+        f"A rehearsal cannot be resumed. Run the whole recipe with:\n\n  recipelang run {recipe} -o NEW-DIR"
     )
 
 
@@ -304,7 +304,7 @@ def _execute(
             _report(plan, folder)
             name = signal.Signals(stopped.signal).name
             words = (
-                f"\nstopped by {name}; nothing is lost. Go on with:\n\n  recipelang resume {shlex.quote(str(folder))}"
+                f"\nstopped by {name}; nothing is lost. Resume with:\n\n  recipelang resume {shlex.quote(str(folder))}"
             )
             screen.tell(words, to_errors=True)
             raise typer.Exit(Exit.INTERRUPTED if stopped.signal == signal.SIGINT else Exit.TERMINATED) from None

@@ -17,14 +17,14 @@ def schema(
     of: Of = typer.Option(
         Of.recipe,
         "--of",
-        help="What it describes: `recipe`, with every value written out, or `diagnostics`, what `--format json` prints.",
+        help="Choose what the schema describes: `recipe`, with every value written out, or `diagnostics`, the output of `--format json`.",
     ),
 ) -> None:
     """Print a JSON Schema (2020-12), for editors, validators and other programs.
 
-    `recipe` describes the JSON that `convert --to json` writes and reads; `diagnostics`
-    what `validate` and `lint` print with `--format json`. The number in the `$id` of each
-    changes only when something is taken away or comes to mean something else.
+    `recipe` describes the JSON that `convert --to json` writes and reads, `diagnostics` the
+    output of `validate` and `lint` with `--format json`. The version in `$id` changes only when
+    a field is removed or changes its meaning.
 
     Examples:
 

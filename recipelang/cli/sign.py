@@ -1,4 +1,4 @@
-"""`recipelang sign`: put a name under the statement of a run, or under a published recipe."""
+"""`recipelang sign`: sign the statement of a run, or a published recipe."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ def sign(
     where: str = typer.Argument(
         ...,
         metavar="DIR|REF",
-        help="The output folder of a finished run, or a recipe as `push` has put it somewhere.",
+        help="The output folder of a finished run, or the reference of a published recipe.",
         autocompletion=complete.what_tells,
     ),
-    key: Path = typer.Option(..., "--key", metavar="FILE", help="A private key, PEM: Ed25519 or ECDSA."),
+    key: Path = typer.Option(..., "--key", metavar="FILE", help="Sign with this private key: PEM, Ed25519 or ECDSA."),
     allow_private: options.AllowPrivate = False,
 ) -> None:
-    """Put a name under a run, or under a published recipe, with a local key.
+    """Sign a run or a published recipe with a local key.
 
-    The statement (`recipe/statement.json`) holds the digest of every file of
-    the run, so that one signature is of all of them. It is written beside it,
-    as a Sigstore bundle (v0.3) with a DSSE envelope. Whoever has the public key
-    checks it with `recipelang verify DIR --key PUB`. Nothing leaves this machine. A folder
-    that `verify` would not pass is not signed.
+    The statement of a run (`recipe/statement.json`) holds the digest of every file of the
+    run, so one signature covers all of them. The signature is written next to the statement,
+    as a Sigstore bundle (v0.3) with a DSSE envelope. Anyone with the public key can check it:
+    `recipelang verify DIR --key PUB`. No data leaves this machine. A folder that does
+    not pass `verify` is not signed.
 
-    Of a published recipe its manifest is signed, which names all its files. The
-    signature is attached to it where it is: `push` of a signed run attaches that
-    one by itself.
+    For a published recipe, the command signs its manifest, which lists all its files, and
+    attaches the signature where the recipe is published. `push` of a signed run attaches the
+    signature of the run automatically.
 
-    A key with a password takes it from `RECIPELANG_KEY_PASSWORD`. Needs
+    Set `RECIPELANG_KEY_PASSWORD` for a key with a password. Signing requires
     `pip install 'recipelang[sign]'`.
 
-    `openssl genpkey -algorithm ed25519 -out key.pem` makes a key, and
-    `openssl pkey -in key.pem -pubout -out key.pub` its public half.
+    Make a key with `openssl genpkey -algorithm ed25519 -out key.pem`, and its public key
+    with `openssl pkey -in key.pem -pubout -out key.pub`.
 
-    Example:
+    Examples:
 
       recipelang sign runs/first --key key.pem
 

@@ -1,4 +1,4 @@
-"""`recipelang study`: one recipe in several variants, and what comes out, side by side."""
+"""`recipelang study`: variants of a recipe, run and compared."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from recipelang.cli.exit_codes import Exit
 from recipelang.loading.files import read_source
 from recipelang.loading.read import Around, read_around
 from recipelang.source import Diagnostics, Source
+from recipelang.source.words import plural
 from recipelang.spec.check import study_of
 from recipelang.syntax import parse
 
@@ -29,32 +30,37 @@ def study(
     param: options.Param = [],  # noqa: B006 (typer copies it)
     params: options.Params = [],  # noqa: B006
     overlay: options.Overlay = [],  # noqa: B006
-    out: Path | None = typer.Option(None, "-o", "--out", metavar="DIR", help="Where everything is written."),
+    out: Path | None = typer.Option(None, "-o", "--out", metavar="DIR", help="Write all output to this folder."),
     only: list[str] = typer.Option(
         [],
         "--only",
         metavar="VARIANT",
-        help="Only these: a name or its beginning, as `smc/target-90`; `*` stands for anything.",
+        help="Run only these variants: a name or its beginning, such as `smc/target-90`; `*` matches anything.",
         autocompletion=complete.study_variants,
     ),
     again: list[str] = typer.Option(
-        [], "--again", metavar="VARIANT", help="Throw away what these left, and run them anew."
+        [], "--again", metavar="VARIANT", help="Delete the results of these variants and run them again."
     ),
-    jobs: int = typer.Option(1, "--jobs", min=1, metavar="N", help="So many runs at once; they share the cores."),
-    plan: bool = typer.Option(False, "--plan", help="Only tell what would run, and what is finished."),
-    table: bool = typer.Option(False, "--table", help="Only write the table and the plots of what is finished."),
+    jobs: int = typer.Option(
+        1, "--jobs", min=1, metavar="N", help="Run up to N variants in parallel; they share the cores."
+    ),
+    plan: bool = typer.Option(False, "--plan", help="List the variants to run and the finished ones; run none."),
+    table: bool = typer.Option(
+        False, "--table", help="Write the table and the plots of the finished variants; run none."
+    ),
     steps: int | None = typer.Option(
-        None, "--steps", min=1, metavar="N", help="Rehearse: only the first N steps of every stage."
+        None, "--steps", min=1, metavar="N", help="Rehearse: run only the first N steps of every stage."
     ),
 ) -> None:
-    """Run a recipe in several variants, and write what comes out as a table and plots.
+    """Run variants of a recipe and compare their results in a table and plots.
 
-    Every variant is an ordinary run in a folder of its own below DIR, `runs/NAME` unless `-o`
-    says otherwise. Interrupted and typed again, it goes on where it was: finished runs are kept,
-    a half one goes on from its checkpoint, failed ones are tried again. Ctrl-C stops softly.
+    Each variant is an ordinary run in its own folder below DIR (`runs/NAME` by default).
+    To continue an interrupted study, repeat the command: it keeps finished runs, resumes
+    interrupted ones from their checkpoints and restarts failed ones. Ctrl-C lets every
+    run write a checkpoint first.
 
-    The table is `study.md`, `study.csv` and `study.json`, the plots are in `plots`, and
-    `report.html` holds all of it.
+    The table is written as `study.md`, `study.csv` and `study.json`, the plots to `plots/`,
+    and everything together to `report.html`.
 
     Examples:
 
@@ -101,7 +107,7 @@ def study(
     console.print(shown(found, [outcomes[v.name] for v in made], folder))
     if stopped is not None:
         name = signal.Signals(stopped).name
-        screen.tell(f"\nstopped by {name}; nothing is lost. Type the same again to go on.", to_errors=True)
+        screen.tell(f"\nstopped by {name}; nothing is lost. Repeat the command to continue.", to_errors=True)
         raise typer.Exit(Exit.INTERRUPTED if stopped == signal.SIGINT else Exit.TERMINATED)
     if any(outcomes[v.name].status == "failed" for v in wanted):
         raise typer.Exit(Exit.ERRORS)
@@ -125,7 +131,7 @@ def checked(source: Source) -> tuple[Diagnostics, str]:
 
     found = read_study(source)
     arms = ", ".join(a.name for a in found.arms)
-    return check_study(found), f"{source.name}: ok, a study ({found.name}: {arms}; {found.runs} runs)"
+    return check_study(found), f"{source.name}: ok, a study ({found.name}: {arms}; {plural(found.runs, 'run')})"
 
 
 def told_of_study(source: Source) -> tuple[Diagnostics, str] | None:

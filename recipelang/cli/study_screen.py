@@ -1,4 +1,4 @@
-"""A study on the screen: what will run, how it goes, what came out."""
+"""A study on the screen: the variants to run, their progress, the results."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recipelang.source.render import clean
+from recipelang.source.words import duration, plural
 from recipelang.spec.claims import metric_text
 from recipelang.study import table
 from recipelang.study.results import Outcome, rows
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def listing(study: Study, wanted: Sequence[Variant], outcomes: Mapping[str, Outcome], folder: Path) -> RenderableType:
-    """`--plan`: every variant with its steps and state; time as far as finished runs tell it."""
+    """`--plan`: every variant with its steps and state; a time if there are finished runs to estimate it from."""
     grid = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     for head in ("variant", "steps", "state"):
         grid.add_column(head, justify="right" if head == "steps" else "left", overflow="fold")
@@ -32,8 +33,8 @@ def listing(study: Study, wanted: Sequence[Variant], outcomes: Mapping[str, Outc
         steps = " + ".join(f"{s.steps:,}" for s in variant.plan.stages)
         grid.add_row(Text(clean(variant.name)), steps, state if state != "waiting" else "to run")
     speed = seconds_per_step(outcomes.values())
-    much = f", about {duration(left * speed)} at the speed of the finished ones" if speed and left else ""
-    return Group(grid, Text(f"\n{len(wanted)} runs, {left:,} steps to go{much}; in {folder}"))
+    much = f", about {duration(left * speed)} at the speed of the finished runs" if speed and left else ""
+    return Group(grid, Text(f"\n{plural(len(wanted), 'run')}, {plural(left, 'step')} to go{much}; in {folder}"))
 
 
 def seconds_per_step(outcomes) -> float | None:  # type: ignore[no-untyped-def]
@@ -42,14 +43,8 @@ def seconds_per_step(outcomes) -> float | None:  # type: ignore[no-untyped-def]
     return sum(o.seconds for o in done) / steps if steps else None
 
 
-def duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
-
-
 class Lines:
-    """News as lines: where runs write their own screens to, a bar would tell nothing."""
+    """Progress as lines: the runs write to logs of their own, so a bar would have nothing to show."""
 
     def __init__(
         self,
@@ -65,11 +60,11 @@ class Lines:
         self.wanted = wanted
         kept = sum(1 for v in wanted if outcomes[v.name].status == "finished")
         more = f", {kept} of them finished" if kept else ""
-        console.print(Text(f"{clean(study.name)}: {len(wanted)} runs in {folder}{more}"))
+        console.print(Text(f"{clean(study.name)}: {plural(len(wanted), 'run')} in {folder}{more}"))
 
     def started(self, variant: Variant, resumed: bool) -> None:
-        how = "goes on" if resumed else "starts"
-        self.console.print(Text(f"  {clean(variant.name)} {how}: {variant.plan.steps:,} steps", "dim"))
+        how = "resumes" if resumed else "starts"
+        self.console.print(Text(f"  {clean(variant.name)} {how}: {plural(variant.plan.steps, 'step')}", "dim"))
 
     def ended(self, outcome: Outcome) -> None:
         self.outcomes[outcome.variant.name] = outcome
@@ -84,12 +79,12 @@ def _said(outcome: Outcome) -> str:
     if outcome.status != "finished":
         return f"{outcome.status}" + (f", {clean(outcome.error)}" if outcome.error else "")
     values = [f"{n} {metric_text(n, v)}" for n, v in outcome.metrics.items() if not n.startswith("stage.")]
-    unmet = f", {len(outcome.unmet)} claims unmet" if outcome.unmet else ""
+    unmet = f", {plural(len(outcome.unmet), 'claim')} not met" if outcome.unmet else ""
     return f"{'  '.join(values)}  zeros {outcome.targets:.1%}, {duration(outcome.seconds or 0)}{unmet}"
 
 
 def shown(study: Study, outcomes: Sequence[Outcome], folder: Path) -> RenderableType:
-    """The table at the end. The remarks say what is missing in it."""
+    """The table at the end. The remarks name what is missing in it."""
     made, left = table.telling(rows(study, outcomes))
     grid = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     heads, cells = table.heads(study, made, short=True), table.cells(study, made, short=True)
@@ -103,4 +98,4 @@ def shown(study: Study, outcomes: Sequence[Outcome], folder: Path) -> Renderable
     ]
     nothing = [Text(f"  {left}", "dim")] if left else []
     note = Text(f"\n{table.NOTE}", "dim")
-    return Group(Text(""), grid, *nothing, note, *failed, Text(f"\neverything is in {folder}", "bold"))
+    return Group(Text(""), grid, *nothing, note, *failed, Text(f"\nall output is in {folder}", "bold"))

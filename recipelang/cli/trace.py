@@ -1,4 +1,4 @@
-"""`recipelang trace`: where a value came from."""
+"""`recipelang trace`: where a value comes from."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def trace(
     path: str = typer.Argument(
         "",
         metavar="[PATH]",
-        help="An attribute such as `stage.sparse.prune.weights.sparsity`, a parameter or a `let`; all without it.",
+        help="An attribute such as `stage.sparse.prune.weights.sparsity`, a parameter or a `let`; the default is all values.",
         autocompletion=complete.paths,
     ),
     param: options.Param = [],  # noqa: B006 (typer copies it)
     params: options.Params = [],  # noqa: B006
     overlay: options.Overlay = [],  # noqa: B006
 ) -> None:
-    """Tell where a value came from: file and line of every place that wrote it, and of every name in it.
+    """Show where a value comes from: the file and line of each assignment, and of every name in it.
 
-    Of several places the last one counts; the ones before it are marked as replaced.
+    If a value is assigned more than once, the last assignment counts; the others are marked as replaced.
 
     Examples:
 

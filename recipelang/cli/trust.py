@@ -10,7 +10,7 @@ from recipelang.source import fail
 
 
 def confirm(file: str, yes: bool, several: bool) -> None:
-    """A recipe from elsewhere that was never run here is asked about once. E133 where nobody can be asked."""
+    """Ask once before a downloaded recipe runs for the first time. E133 if nobody can be asked."""
     from recipelang.artifact import cache
     from recipelang.artifact.reference import parse_reference
     from recipelang.source.render import line_of
@@ -26,8 +26,8 @@ def confirm(file: str, yes: bool, several: bool) -> None:
         f"\n  from      {line_of(file)}\n  manifest  {digest}\n  spec      {artifact.spec or 'none'}", flush=True
     )
     if authors := notes.get("org.opencontainers.image.authors"):
-        screen.tell(f"  authors   {line_of(authors)[:200]} (as it says itself)")
-    screen.tell("  signer    not checked: `recipelang verify` tells of signatures\n", flush=True)
+        screen.tell(f"  authors   {line_of(authors)[:200]} (not verified)")
+    screen.tell("  signer    not checked; `recipelang verify` checks signatures\n", flush=True)
     if not yes:
         if several or not sys.stdin.isatty():
             help = "look at the plan (`recipelang plan`), then run it with `--yes`"

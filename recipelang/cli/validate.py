@@ -1,4 +1,4 @@
-"""`recipelang validate`: is this a recipe, and does it make sense by itself?"""
+"""`recipelang validate`: check recipes for errors, without a model, data or a network."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from recipelang.loading.read import Around, check_all, read_around
 from recipelang.source import RecipeError, Source
 from recipelang.source.diagnostic import Applicability
 from recipelang.source.report import Report
+from recipelang.source.words import plural
 from recipelang.spec.recipe import Checked
 
 
@@ -29,10 +30,10 @@ def validate(
 ) -> None:
     """Check recipes without a model, data, or network: syntax, names, types, units, requirements.
 
-    A parameter without a value is fine here; `plan` and `run` ask for it.
+    A parameter without a value is allowed here; `plan` and `run` require it.
 
-    `--fix` writes each file whole or not at all. Of standard input the mended text goes to
-    standard output, and what is said of it to standard error.
+    `--fix` writes each file completely or not at all. When it reads standard input, the fixed
+    text goes to standard output and the findings go to standard error.
 
     Examples:
 
@@ -83,9 +84,9 @@ def _checked(source: Source, around: Around, allowed: set[Applicability]) -> Che
 def summary(name: str, checked: Checked) -> str:
     recipe = checked.recipe
     if recipe is None and not checked.missing:
-        return f"{name}: ok, a library: values for other recipes"
+        return f"{name}: ok, a library of values for other recipes"
     if recipe is None:
         needs = ", ".join(f"`{m}`" for m in checked.missing)
-        return f"{name}: ok, a base: it needs {needs}"
+        return f"{name}: ok, a base; values needed for {needs}"
     stages = " -> ".join(s.name for s in recipe.stages)
-    return f"{name}: ok ({recipe.name}: {stages}; {len(recipe.claims)} claims)"
+    return f"{name}: ok ({recipe.name}: {stages}; {plural(len(recipe.claims), 'claim')})"

@@ -1,4 +1,4 @@
-"""`recipelang verify`: is this what was run, and does it hold what is claimed?"""
+"""`recipelang verify`: whether a model is what its run recorded, and whether its claims hold."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from recipelang.cli import complete, options, screen
 from recipelang.cli.exit_codes import Exit
 from recipelang.source import RecipeError
+from recipelang.source.words import plural
 
 if TYPE_CHECKING:
     from recipelang.provenance.checks import Check, Verified
@@ -27,35 +28,37 @@ def verify(
     where: str = typer.Argument(
         ...,
         metavar="DIR|FILE|REF",
-        help="The output folder of a run, one weight file, or a recipe as `push` has put it somewhere.",
+        help="The output folder of a run, one weight file, or the reference of a published recipe.",
         autocompletion=complete.what_tells,
     ),
-    key: Path | None = typer.Option(None, "--key", metavar="PUB", help="It must be signed by this public key (PEM)."),
-    identity: str | None = typer.Option(None, "--identity", metavar="WHO", help="It must be signed by them, keyless."),
-    issuer: str | None = typer.Option(None, "--issuer", metavar="URL", help="Who vouches for the identity."),
-    weights: bool = typer.Option(
-        True, "--weights/--no-weights", help="Count zeros and patterns again, or leave it out."
+    key: Path | None = typer.Option(None, "--key", metavar="PUB", help="Require a signature by this public key (PEM)."),
+    identity: str | None = typer.Option(
+        None, "--identity", metavar="WHO", help="Require a keyless signature by this identity."
     ),
-    evaluate: bool = typer.Option(False, "--evaluate", help="Do the evaluations again. Needs the data, and time."),
+    issuer: str | None = typer.Option(
+        None, "--issuer", metavar="URL", help="Set the issuer that confirms the identity."
+    ),
+    weights: bool = typer.Option(True, "--weights/--no-weights", help="Count zeros and patterns again, or skip this."),
+    evaluate: bool = typer.Option(False, "--evaluate", help="Repeat the evaluations; this needs the data and time."),
     allow_private: options.AllowPrivate = False,
     form: options.OrJson = options.FullOrJson.full,
 ) -> None:
-    """Check a run: its files, its signature, its weights, its evaluations.
+    """Verify the files, the signature, the weights and the evaluations of a run.
 
-    1 digests: every file is the one that the run statement names, the recipe
-    evaluates to the digest it names, and weight files are stamped with it.
+    1 digests: every file has the digest in the run's statement, the recipe evaluates
+    to the recorded spec digest, and the weight files are stamped with it.
 
-    2 signature: the statement is signed by the key or the identity that you
-    name. Without one, nothing is said of who made it.
+    2 signature: the statement is signed by the key or identity that you name. Without
+    `--key` or `--identity`, the author is not checked.
 
-    3 weights: zeros, patterns and `never` are counted again in the weights,
-    piece by piece, and the claims are judged by that. No torch, no GPU.
+    3 weights: zeros, patterns and `never` are counted again in the weight files, and
+    the claims are checked against the counts. This needs neither torch nor a GPU.
 
-    4 evaluations (`--evaluate`): metrics are measured again.
+    4 evaluations (`--evaluate`): the metrics are measured again.
 
-    Every claim tells who measured it. Of one weight file only its header is
-    checked; of a published recipe its files, its signature, and what is attached
-    to it of runs. Exit code 5: something is not what it claims to be.
+    For each claim the table shows who measured it. For a weight file, only its header is
+    checked; for a published recipe, its files, its signature and its attestations.
+    Exit code 5 means that a check failed.
 
     Examples:
 
@@ -143,9 +146,9 @@ def _measure(folder: Path, done: Verified, weights: bool, evaluate: bool) -> Non
     if weights:
         measured = verify_weights(folder, said, done)
     else:
-        done.not_done(3, "weights", "left out by `--no-weights`")
+        done.not_done(3, "weights", "skipped by `--no-weights`")
     if evaluate and any(c.outcome == "failed" for c in done.checks):
-        done.not_done(4, "evaluations", "what fails the checks before is not loaded")
+        done.not_done(4, "evaluations", "models that fail an earlier check are not loaded")
     elif evaluate:
         from recipelang.provenance.evaluations import compare, evaluate_again
 
@@ -155,7 +158,7 @@ def _measure(folder: Path, done: Verified, weights: bool, evaluate: bool) -> Non
 
         done.run(4, "evaluations", again)
     else:
-        done.not_done(4, "evaluations", "`--evaluate` repeats them")
+        done.not_done(4, "evaluations", "use `--evaluate` to repeat them")
     judge_claims(folder, said, done, measured, here)
 
 
@@ -175,17 +178,19 @@ def _show(where: str, done: Verified) -> None:
         console.print(Text(f"  {note}", style="dim"), soft_wrap=True)
     if done.claims:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        for column in ("claim", "expected", "measured", "met", "who says so"):
+        for column in ("claim", "expected", "measured", "met", "source"):
             table.add_column(column, overflow="fold")
         for claim in done.claims:
-            met = {True: "yes", False: "no", None: "not judged" if done.rehearsed else "?"}[claim.met]
+            met = {True: "yes", False: "no", None: "not checked" if done.rehearsed else "?"}[claim.met]
             row = (claim.text, claim.expected, claim.measured, met, claim.by)
             table.add_row(*(Text(line_of(cell)) for cell in row))
         console.print()
         console.print(table)
     failed = sum(c.outcome == "failed" for c in done.checks)
     passed = sum(c.outcome == "ok" for c in done.checks)
-    end = f"{failed} of {failed + passed} checks failed" if failed else f"all {passed} checks passed"
+    end = (
+        f"{failed} of {plural(failed + passed, 'check')} failed" if failed else f"all {plural(passed, 'check')} passed"
+    )
     if done.open:
         end += f"; not checked: {'; '.join(done.open)}"
     console.print(Text(f"\n{line_of(where)}: {end}", style="bold red" if failed else "bold"), soft_wrap=True)
@@ -199,7 +204,7 @@ def _line(level: int, name: str, check: Check):  # type: ignore[no-untyped-def]
 
     style = {"ok": "green", "failed": "red", "not done": "dim"}[check.outcome]
     what = name if check.what == name else f"{name}: {check.what}"
-    told = line_of(check.told) if check.outcome != "not done" else f"not done: {line_of(check.told)}"
+    told = line_of(check.told) if check.outcome != "not done" else f"not checked: {line_of(check.told)}"
     return Text.assemble((f"{_SIGNS[check.outcome]} ", style), (f"{level} {what:<20} ", "dim"), told)
 
 

@@ -1,7 +1,7 @@
-"""The model card: front matter for the Hub, then what was done, claimed and measured.
+"""The model card: front matter for the Hub, then the measurements, claims and recipe.
 
-Only what was measured enters `model-index`; what papers report stands beside
-it in the table, as theirs.
+Only measured values enter `model-index`; values that papers report are listed
+separately, as theirs.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from recipelang.engine.statement import STATEMENT, read_origin
 from recipelang.planning.types import Plan
 from recipelang.source.markup import markdown, markdown_code
 from recipelang.source.render import clean
+from recipelang.source.words import first_n
 from recipelang.spec.claims import metric_text
 from recipelang.storage.reading import MAX_RECORD, Unreadable, read_text
 
@@ -39,9 +40,9 @@ def card(plan: Plan, record: Mapping[str, Any], out: Path) -> str:
     lines = [*_front(plan, record, origin), "", f"# {markdown(plan.name)}", ""]
     if origin.get("summary"):
         lines += [markdown(str(origin["summary"])), ""]
-    lines.append(f"Made from {markdown_code(_base(plan, origin))} by recipelang; the recipe is in `recipe/`.")
+    lines.append(f"Pruned from {markdown_code(_base(plan, origin))} with recipelang; the recipe is in `recipe/`.")
     if plan.rehearsal:
-        lines += ["", f"**A rehearsal: only the first {plan.rehearsal} steps of every stage were run.**"]
+        lines += ["", f"**A rehearsal: the run was limited to {first_n(plan.rehearsal, 'step')} of every stage.**"]
     lines += _measured(plan, record) + _claims(plan, record) + _reported(origin) + _layers(plan, record) + _recipe(out)
     lines += ["", f"Spec digest: `{plan.spec_digest}`", ""]
     return "\n".join(lines)
@@ -111,7 +112,7 @@ def _json(text: str) -> str:
 
 # ------------------------------------------------------------------------- body
 def _measured(plan: Plan, record: Mapping[str, Any]) -> list[str]:
-    lines = ["", "## Measured", "", "| what | value |", "|---|---|"]
+    lines = ["", "## Measured", "", "| quantity | value |", "|---|---|"]
     for name, value in record["metrics"].items():
         on = measured_on(plan, name)
         lines.append(f"| {markdown_code(name)}{f', on {on}' if on else ''} | {metric_text(name, value)} |")
@@ -128,7 +129,7 @@ def _claims(plan: Plan, record: Mapping[str, Any]) -> list[str]:
         return []
     lines = ["", "## Claims", "", "| claim | expected | measured | met |", "|---|---|---|---|"]
     for claim in record["claims"]:
-        met = {True: "yes", False: "no", None: "not judged"}[claim["met"]]
+        met = {True: "yes", False: "no", None: "not checked"}[claim["met"]]
         text = markdown_code(f"{claim['kind']} {claim['text']}")
         on = claimed_on(plan, claim["text"])
         measured = markdown(claim["measured"]) + (f", on {on}" if on else "")
@@ -140,7 +141,7 @@ def _reported(origin: Mapping[str, Any]) -> list[str]:
     reported = origin.get("reported") or []
     if not reported:
         return []
-    return ["", "Reported elsewhere, and not measured here:", "", *(f"- {markdown(str(r))}" for r in reported)]
+    return ["", "Reported elsewhere, not measured in this run:", "", *(f"- {markdown(str(r))}" for r in reported)]
 
 
 def _layers(plan: Plan, record: Mapping[str, Any]) -> list[str]:

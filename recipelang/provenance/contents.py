@@ -34,6 +34,7 @@ from recipelang.provenance.statement import SIGNATURE, Statement, read_statement
 from recipelang.provenance.typed import NotKept, check_typed, comes_to
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.source.render import line_of
+from recipelang.source.words import first_n, plural, size_text
 from recipelang.spec.canonical import digest
 from recipelang.spec.recipe import Recipe
 from recipelang.storage.reading import read_bytes as read_whole, sha256
@@ -62,7 +63,7 @@ def verify_digests(folder: Path, done: Verified) -> Statement | None:
         status = found[0].predicate["status"]
         if status != "finished":
             raise fail("E140", f"the run of this folder did not finish: its statement says `{line_of(status)}`")
-        return f"of `{line_of(found[0].predicate['name'])}`, {len(found[0].files)} files"
+        return f"of `{line_of(found[0].predicate['name'])}`, {plural(len(found[0].files), 'file')}"
 
     done.run(1, "statement", read)
     if not found:
@@ -81,7 +82,9 @@ def verify_digests(folder: Path, done: Verified) -> Statement | None:
     _drawn(folder, said, done)
     if said.predicate.get("rehearsal") is not None:
         steps = said.predicate["rehearsal"]
-        done.notes.append(f"a rehearsal: only the first {steps} steps of every stage were run, and no claim was judged")
+        done.notes.append(
+            f"a rehearsal: the run was limited to {first_n(steps, 'step')} of every stage, and no claim was checked"
+        )
     return said
 
 
@@ -109,7 +112,7 @@ def _files(folder: Path, said: Statement) -> str:
             bad.append(fail("E136", f"the statement does not name `{name}`", help=_CHANGED).diagnostics[0])
     if bad:
         raise RecipeError(bad)
-    return f"{len(said.files)} files, {total / 1e6:,.1f} MB, all match the statement"
+    return f"{plural(len(said.files), 'file')}, {size_text(total)}, all match the statement"
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -146,8 +149,8 @@ def _others(folder: Path, said: Statement, done: Verified) -> str:
     if more:
         shown = ", ".join(line_of(n) for n in more[:12]) + (f" and {len(more) - 12} more" if len(more) > 12 else "")
         done.notes.append(f"not covered by the statement: {shown}")
-        done.unchecked.append(f"{len(more)} file{'s' * (len(more) > 1)} beside the run's")
-    return "no other file looks like part of the run"
+        done.unchecked.append(f"{plural(len(more), 'file')} that the run did not write")
+    return "no other file claims to belong to this run"
 
 
 def walk(folder: Path) -> list[Path]:
@@ -205,14 +208,14 @@ def _sources(folder: Path, said: Statement, done: Verified) -> str:
     try:
         check_typed(texts, kept.name, origin, contents, starts[0].spec if edited else spec)
     except NotKept as why:
-        done.unchecked.append(f"what was typed ({why})")
-        return "what `resume` reads comes to that spec"
+        done.unchecked.append(f"the recipe as written ({why})")
+        return "the recipe that `resume` reads has this spec digest"
     except RecipeError:
         if not edited:
             raise
-        done.unchecked.append("what was typed (the run was resumed with other claims)")
-        return "what `resume` reads comes to that spec"
-    return "what was typed and what `resume` reads come to that spec"
+        done.unchecked.append("the recipe as written (the run was resumed with other claims)")
+        return "the recipe that `resume` reads has this spec digest"
+    return "the recipe as written and the one that `resume` reads have this spec digest"
 
 
 def _text(folder: Path, name: str) -> str:
@@ -258,7 +261,7 @@ def _plan(folder: Path, said: Statement, done: Verified) -> str:
     if differs is not None:
         raise _other(f"`recipe/plan.json` differs from the recipe in `{line_of(differs)[:80]}`")
     check_master(again)
-    return f"as compiled again on this model: {len(again.facts.tensors)} tensors, {len(again.never)} protected"
+    return f"same as compiled again for this model: {plural(len(again.facts.tensors), 'tensor')}, {len(again.never):,} protected"
 
 
 def _tokenizer(folder: Path, said: Statement) -> str:
@@ -269,11 +272,11 @@ def _tokenizer(folder: Path, said: Statement) -> str:
     task_of(plan.model.task).load_tokenizer(folder)
     base = Path(plan.model.path)
     if not is_base(base, said):
-        return "can be read"
+        return "readable"
     for name in belongings(base):
         if sha256(base / name) != said.files.get(name):
             raise fail("E136", f"`{line_of(name)}` is not that of the base model", help=_TAKE_AGAIN)
-    return "as the base model has it"
+    return "same as in the base model"
 
 
 def is_base(folder: Path, said: Statement) -> bool:
@@ -371,7 +374,7 @@ def _headers(folder: Path, said: Statement) -> str:
             if stamp.get(key) != wanted.get(key):
                 message = f"the header of `{line_of(name)}` names another {line_of(key.removeprefix('recipe.'))}"
                 raise fail("E138", message, help="the weights and the statement are of different runs")
-    return f"{len(names)} weight file{'s' * (len(names) > 1)}, stamped with this run"
+    return f"{plural(len(names), 'weight file')}, stamped with this run"
 
 
 def _lock(folder: Path, said: Statement) -> str:
@@ -386,10 +389,10 @@ def _drawn(folder: Path, said: Statement, done: Verified) -> None:
     theirs = said.predicate["environment"].get("recipelang")
     if theirs != __version__:
         shown = line_of(str(theirs))[:20]
-        done.not_done(1, "page, card", f"they were written by recipelang {shown}, this is {__version__}")
+        done.not_done(1, "page, card", f"written by recipelang {shown}; this is {__version__}")
         return
     if any(c.outcome == "failed" and c.what in ("recipe", "plan", "record", "files") for c in done.checks):
-        done.not_done(1, "page, card", "they are drawn from files that failed their checks")
+        done.not_done(1, "page, card", "generated from files that failed a check")
         return
     done.run(1, "page, card", lambda: _same_words(folder, said, done))
 
@@ -422,4 +425,4 @@ def _same_words(folder: Path, said: Statement, done: Verified) -> str:
             raise fail("E136", f"`{line_of(name)}` does not match this run's record", help=help)
     if any((folder / _PLOTS).glob("*.png")):
         done.unchecked.append("plots as PNG")
-    return f"{len(wanted)} drawn again from the record, all identical" if wanted else "there are none"
+    return f"{len(wanted)} generated again from the record, all identical" if wanted else "none"

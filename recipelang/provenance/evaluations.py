@@ -65,4 +65,6 @@ def compare(found: Mapping[str, float], recorded: Mapping[str, float]) -> str:
             bad.append(fail("E141", message, help="the data, or the code that counts, is another").diagnostics[0])
     if bad:
         raise RecipeError(bad)
-    return ", ".join(f"{line_of(n)} {v:.4f}" for n, v in found.items()) + ", as the run measured" if found else "none"
+    return (
+        ", ".join(f"{line_of(n)} {v:.4f}" for n, v in found.items()) + ", as recorded by the run" if found else "none"
+    )

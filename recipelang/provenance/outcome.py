@@ -1,4 +1,4 @@
-"""What a plan comes to, in numbers that two recipes can be compared by."""
+"""What a plan results in, as numbers for comparing two recipes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from recipelang.planning.types import Plan
 
 
 def outcome(plan: Plan) -> dict[str, float]:
-    """
-    `non-zeros` are of all matrices that are pruned by a schedule, at the end.
-    """
+    """The numbers at the end of the plan; non-zeros are counted in all matrices that a schedule prunes."""
     sizes = {t.name: t.size for s in plan.stages for p in s.prunes for t in p.targets}
     zeros: dict[str, float] = {}
     for stage in plan.stages:

@@ -18,6 +18,7 @@ from recipelang.provenance.statement import Statement, parse_statement
 from recipelang.provenance.verify import told_claims
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
+from recipelang.source.words import plural
 from recipelang.spec.recipe import Recipe
 
 #: of a statement of which recipe an artifact is
@@ -51,9 +52,9 @@ def verify_published(
     done.checks.append(Check(1, "manifest", "ok", f"of `{line_of(artifact.name)}`{version}, {artifact.digest[:19]}"))
     done.checks.append(Check(1, "files", "ok", f"{count} files, {size / 1e3:,.1f} kB, all match the manifest"))
     if artifact.spec:
-        told = f"its files evaluate to spec {artifact.spec.removeprefix('sha256:')[:8]}"
+        told = f"the files evaluate to spec {artifact.spec.removeprefix('sha256:')[:8]}"
     else:
-        told = "its files are sound; it leaves values open"
+        told = "the files are intact; some values are not set"
     done.checks.append(Check(1, "recipe", "ok", told))
     if artifact.lock is not None:
         lock = artifact.lock
@@ -75,14 +76,14 @@ def verify_published(
         told_by = [r for r in runs if r in theirs] or runs  # anybody who may push can attach a later run
         done.claims = told_claims(recipe, told_by[-1], None, frozenset())
         if policies and not theirs:
-            done.notes.append("the claims below are of a run whose statement nobody you named has signed")
+            done.notes.append("the claims below come from a run that is not signed by the key or identity you named")
 
 
 def _lock(data: bytes, artifact: Artifact) -> str:
     lock = parse_lock(data, "the lock of the artifact")
     if lock.spec != artifact.spec:
         raise fail("E138", "its lock is of another recipe", help="ask who published it to push it again")
-    return f"pins {len(lock.refs)} reference{'s' * (len(lock.refs) != 1)}"
+    return f"pins {plural(len(lock.refs), 'reference')}"
 
 
 def _runs(statements: Sequence[bytes], artifact: Artifact, runs: list[Statement]) -> str:
@@ -94,7 +95,7 @@ def _runs(statements: Sequence[bytes], artifact: Artifact, runs: list[Statement]
     runs.sort(key=lambda r: str(r.predicate.get("time")))
     if not runs:
         raise fail("E138", "what is said to be a run of it is of another recipe", help="do not believe its claims")
-    return f"{len(runs)} run{'s' * (len(runs) != 1)} of this recipe told of, by whoever ran it"
+    return f"{plural(len(runs), 'run')} of this recipe attested, each by whoever ran it"
 
 
 def _signature(

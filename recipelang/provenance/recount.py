@@ -17,6 +17,7 @@ from recipelang.provenance.contents import compiled_of, inside, is_base, plan_of
 from recipelang.provenance.statement import Statement
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.source.render import line_of
+from recipelang.source.words import plural
 
 _OTHERS = "these are not the weights that the run measured"
 
@@ -33,7 +34,7 @@ def verify_weights(folder: Path, said: Statement, done: Verified) -> Measurement
         _compare(counted, said.predicate, again[0])
         measured.append(_measurements(counted, again[0], said.predicate["metrics"]))
         zeros, size = sum(c.zeros for c in counted.values()), sum(c.size for c in counted.values())
-        return f"{len(counted)} tensors, {zeros / max(1, size):.2%} of all weights are zero, as the run counted"
+        return f"{plural(len(counted), 'tensor')}, {zeros / max(1, size):.2%} of all weights are zero, as recorded by the run"
 
     if not done.run(3, "weights", weights):
         return None
@@ -113,7 +114,7 @@ def _record(folder: Path, again: Compiled, measured: Measurements) -> str:
         raise fail("E140", f"the share of zeros that `run.json` has for `{line_of(wrong)}` is wrong", help=_OTHERS)
     if record.get("never") != {"tensors": len(plan.never), "gained_zeros": {}}:
         raise fail("E140", "`run.json` differs from the weights in what `never` protected", help=_OTHERS)
-    return "the shares of zeros in `run.json` are those of the weights"
+    return "the sparsities in `run.json` match the weights"
 
 
 def share_of(measured: Measurements, names: Iterable[str]) -> float:
@@ -134,7 +135,7 @@ def _reached(folder: Path, again: Compiled, measured: Measurements) -> str:
             name, found, asked = short[0]
             message = f"`{line_of(name)}` has {found:,} zeros, but the recipe asks for {asked:,}"
             raise fail("E140", message, notes=[f"in `{line_of(block.block)}`"], help=_OTHERS)
-    return f"{len(blocks)} prune block{'s' * (len(blocks) != 1)} reached the zeros that the recipe asks for"
+    return f"{plural(len(blocks), 'prune block')} reached the sparsity of the recipe"
 
 
 def _never(folder: Path, said: Statement, again: Compiled, measured: Measurements, done: Verified) -> str:
@@ -153,12 +154,14 @@ def _never(folder: Path, said: Statement, again: Compiled, measured: Measurement
     base = Path(plan.model.path)
     if plan.model.drop is not None or not is_base(base, said):
         done.unchecked.append("zeros of protected tensors before the run (its base model is not here)")
-        return f"{len(again.never)} protected tensors gained no zeros, by the zeros that the statement says they had"
+        return (
+            f"{plural(len(again.never), 'protected tensor')} gained no zeros, compared with the zeros in the statement"
+        )
     for name, zeros in _zeros_before(base, plan.model.task, plan.model.labels).items():
         if name in again.never and before[name] > zeros:
             message = f"`{line_of(name)}` had {zeros:,} zeros before the run, but the statement claims {before[name]:,}"
             raise fail("E140", message, help="the statement was changed after the run")
-    return f"{len(again.never)} protected tensors gained no zeros"
+    return f"{plural(len(again.never), 'protected tensor')} gained no zeros"
 
 
 def _zeros_before(base: Path, task: str, labels: tuple[str, ...]) -> dict[str, int]:

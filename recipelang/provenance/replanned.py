@@ -57,7 +57,7 @@ class _Again(Resolver):
         if self.teacher is not None:
             made = super()._distill(stage, spec, steps, per_epoch)
             return made and made.model_copy(update={"teacher": said.teacher, "teacher_ref": said.teacher_ref})
-        self.unchecked.append("layers that are compared with the teacher's (it is not here)")
+        self.unchecked.append("layers compared with the teacher (the teacher is not on this machine)")
         self.teacher = self.facts  # for all that does not depend on it
         made = super()._distill(stage, spec, steps, per_epoch)
         kept = ("teacher", "teacher_ref", "teacher_parameters", "teacher_digest", "terms")

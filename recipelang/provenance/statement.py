@@ -98,6 +98,8 @@ def _check(predicate: dict[str, Any]) -> None:
         raise _damaged("`claims` is no list of claims")
     if not isinstance(predicate.get("name"), str) or not isinstance(predicate.get("status"), str):
         raise _damaged("`name` or `status` is missing")
+    if (steps := predicate.get("rehearsal")) is not None and not (_count(steps) and steps):
+        raise _damaged("`rehearsal` is not a number of steps")
     if not all(isinstance(predicate["digests"].get(k), str) for k in ("spec", "behaviour", "run")):
         raise _damaged("it lacks a digest")
     if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in predicate["metrics"].values()):

@@ -21,6 +21,7 @@ from recipelang.provenance.stamp import recipe_stamp
 from recipelang.provenance.statement import Statement
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
+from recipelang.source.words import plural
 from recipelang.spec.claims import judge
 from recipelang.spec.recipe import Recipe
 
@@ -44,7 +45,7 @@ def verify_file(path: Path, done: Verified) -> None:
         if digest_of_text(canonical(evaluated(stamp["source"], path.name), contents)) != stamp["spec"]:
             message = f"the recipe in the header of `{line_of(path.name)}` is another one"
             raise fail("E138", message, help="the header was changed after the run")
-        return "the recipe in the header evaluates to that digest"
+        return "the recipe in the header evaluates to this digest"
 
     if done.run(1, "header", header) and "source" in stamp:
         done.run(1, "recipe", recipe)
@@ -115,9 +116,9 @@ def judge_claims(
             if was.get("met") is False and told.met is True and not here:
                 raise fail("E140", f"`{line_of(told.text)}` holds, and the statement says that it does not")
         if not run:
-            return "none was judged: a rehearsal"
+            return "none checked (rehearsal)"
         held = sum(t.met is True for t in done.claims)
-        return f"{held} of {len(done.claims)} hold"
+        return f"{held} of {plural(len(done.claims), 'claim')} hold"
 
     if done.claims:
         done.run(3, "claims", claims)

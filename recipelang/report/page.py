@@ -111,4 +111,4 @@ def listing(text: str) -> str:
 
 
 def met(value: bool | None) -> str:
-    return {True: '<span class="yes">✓ yes</span>', False: '<span class="no">✗ no</span>', None: "not judged"}[value]
+    return {True: '<span class="yes">✓ yes</span>', False: '<span class="no">✗ no</span>', None: "not checked"}[value]

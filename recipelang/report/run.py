@@ -1,4 +1,4 @@
-"""The page of one run: what was planned, how it went, what came out, from what its folder holds."""
+"""The page of one run: plan, curves and results, from the files in its folder."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from recipelang.report.heat import heat
 from recipelang.schedules.stepwise import at
 from recipelang.source.markup import escape
 from recipelang.source.render import clean
+from recipelang.source.words import amount, duration, first_n, plural
 from recipelang.spec.claims import RATIO_METRICS, metric_text
 from recipelang.storage.reading import MAX_RECORD, Unreadable, Why, read_text
 
@@ -45,18 +46,18 @@ def text(folder: Path, plan: Plan) -> str:
         p.paragraphs(_warning(record, plan)),
         p.tiles(_tiles(record, plan)),
         p.section("Claims", _claims(record, plan)),
-        p.section("Over the steps", p.figures(charts(plan, record, curves))),
+        p.section("Curves", p.figures(charts(plan, record, curves))),
         p.section("Sparsity of every matrix", _map(record), _never(record)),
-        p.section("What was planned", *_planned(plan)),
+        p.section("Plan", *_planned(plan)),
         p.section(
-            "How it was made", _made(record, plan), p.folded("the recipe, every value written out", p.listing(recipe))
+            "Provenance", _made(record, plan), p.folded("the recipe, with every value written out", p.listing(recipe))
         ),
     )
 
 
 def pictures(plan: Plan, record: dict[str, Any], curves: dict[str, Points]) -> dict[str, str]:
     """The same plots by name, for files of their own."""
-    rehearsed = ", a rehearsal" if plan.rehearsal else ""
+    rehearsed = " (rehearsal)" if plan.rehearsal else ""
     found = {
         c.title.replace(" ", "-"): svg(replace(c, title=c.title + rehearsed), titled=True)
         for c in charts(plan, record, curves)
@@ -70,7 +71,7 @@ def pictures(plan: Plan, record: dict[str, Any], curves: dict[str, Points]) -> d
 # ---------------------------------------------------------------------- words
 def _below(record: dict[str, Any], plan: Plan) -> list[str]:
     return [
-        record.get("status", "no record") + (", a rehearsal" if plan.rehearsal else ""),
+        record.get("status", "no record") + (" (rehearsal)" if plan.rehearsal else ""),
         f"recipe {plan.source}",
         f"seed {plan.seed}",
         record.get("time", "")[:16].replace("T", " "),
@@ -79,13 +80,13 @@ def _below(record: dict[str, Any], plan: Plan) -> list[str]:
 
 def _warning(record: dict[str, Any], plan: Plan) -> str:
     if plan.rehearsal:
-        return f"A rehearsal: only the first {plan.rehearsal} steps of every stage were run."
+        return f"A rehearsal: the run was limited to {first_n(plan.rehearsal, 'step')} of every stage."
     match record.get("status"):
         case "finished":
             return ""
         case "failed":
             return "The run failed: " + "; ".join(clean(e) for e in record.get("error", ()))
-    return "The run is not finished: curves end where it stands, and nothing is judged yet."
+    return "The run is not finished: the curves end at its current step, and no claim is checked yet."
 
 
 def _tiles(record: dict[str, Any], plan: Plan) -> list[tuple[str, str]]:
@@ -96,20 +97,14 @@ def _tiles(record: dict[str, Any], plan: Plan) -> list[tuple[str, str]]:
     both = (*ends.items(), *earlier.items())
     found = [(clean(", on ".join(filter(None, (n, measured_on(plan, n))))), metric_text(n, v)) for n, v in both]
     if "sparsity" in record:
-        found.append(("zeros of the pruned weights", f"{record['sparsity']['targets']:.2%}"))
-        found.append(("zeros of all parameters", f"{record['sparsity']['all_parameters']:.2%}"))
+        found.append(("sparsity of the pruned weights", f"{record['sparsity']['targets']:.2%}"))
+        found.append(("sparsity of all parameters", f"{record['sparsity']['all_parameters']:.2%}"))
     claims = [c for c in record.get("claims", ()) if c["met"] is not None]
     if claims:
         found.append(("claims met", f"{sum(c['met'] for c in claims)} of {len(claims)}"))
     if seconds := sum(record.get("seconds", {}).values()):
         found.append(("time of all stages", duration(seconds)))
     return found
-
-
-def duration(seconds: float) -> str:
-    minutes, left = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {left} s"
 
 
 def _claims(record: dict[str, Any], plan: Plan) -> str:
@@ -136,8 +131,8 @@ def _code(text: str) -> str:
 def _map(record: dict[str, Any]) -> str:
     tensors = record.get("sparsity", {}).get("tensors")
     if not tensors:
-        return '<p class="quiet-text">Measured when the run is finished.</p>'
-    return f'<figure><div class="scroll">{heat(tensors)}</div><figcaption>percent of exact zeros</figcaption></figure>'
+        return '<p class="quiet-text">Measured at the end of the run.</p>'
+    return f'<figure><div class="scroll">{heat(tensors)}</div><figcaption>zeros in percent</figcaption></figure>'
 
 
 def _never(record: dict[str, Any]) -> str:
@@ -145,8 +140,8 @@ def _never(record: dict[str, Any]) -> str:
     if not never or not never["tensors"]:
         return ""
     gained = never["gained_zeros"]
-    told = f"{len(gained)} gained zeros: {', '.join(gained)}" if gained else "gained no zeros"
-    return f"<p>{never['tensors']} protected tensors {escape(told)}.</p>"
+    told = f"{len(gained)} gained zeros ({', '.join(gained)})" if gained else "none gained zeros"
+    return f"<p>{plural(never['tensors'], 'protected tensor')}: {escape(told)}.</p>"
 
 
 # ---------------------------------------------------------------------- plots
@@ -217,7 +212,7 @@ def _sparsities(plan: Plan, record: dict[str, Any], curves: dict[str, Points], s
 
 
 def _metrics(plan: Plan, curves: dict[str, Points], x: Axis, parts: list[tuple[float, str]]) -> list[Chart]:
-    """Of evaluations with more than two points; those at the ends of stages are told in numbers."""
+    """For evaluations with more than two points; those at the ends of stages are given as numbers."""
     found = []
     for evaluation in plan.evaluations:
         named = [(m, curves.get(f"{evaluation.name}/{m}", [])) for m in evaluation.metrics]
@@ -233,17 +228,17 @@ def _planned(plan: Plan) -> list[str]:
     stages = [
         [
             clean(s.name),
-            f"{s.steps:,}" if s.steps else "one shot",
+            f"{s.steps:,}" if s.steps else "one-shot",
             f"{s.epochs:.2f}".rstrip("0").rstrip(".") if s.steps else "",
             f"{s.batch}" if s.steps else "",
             f"{s.optimizer}, {s.precision}" if s.steps else s.precision,
-            "; ".join(_prune(b) for b in s.prunes) or "nothing is pruned",
+            "; ".join(_prune(b) for b in s.prunes) or "nothing",
             "; ".join(f"from {clean(d.teacher_ref)}" for d in s.distills),
         ]
         for s in plan.stages
     ]
     heads = ("stage", "steps", "epochs", "batch", "optimizer", "prunes", "distils")
-    model = f"{plan.model.ref} ({plan.model.family}, {plan.model.parameters / 1e6:.1f} M parameters), {plan.model.task.replace('_', ' ')}"
+    model = f"{plan.model.ref} ({plan.model.family}, {amount(plan.model.parameters)} parameters), {plan.model.task.replace('_', ' ')}"
     data = [
         [
             clean(d.label or "data"),
@@ -266,24 +261,28 @@ def _planned(plan: Plan) -> list[str]:
 
 def _prune(block: Any) -> str:
     weights = sum(t.size for t in block.targets)
-    what = f"{len(block.targets)} matrices, {weights:,} weights, by {block.method}"
+    what = f"{plural(len(block.targets), 'matrix')}, {plural(weights, 'weight')}, by {block.method}"
     if not block.events:
         return what
-    first, last = block.events[0], block.events[-1]
+    start, last = block.events[0], block.events[-1]
     pattern = (
         "" if block.pattern == "unstructured" else f", {block.pattern} {block.pattern_size[0]}:{block.pattern_size[1]}"
     )
     how = f"{what} ({block.scope}{pattern})"
     if len(block.events) == 1:
         return f"{how}, {last.sparsity:.0%} at once"
-    return f"{how}, {first.sparsity:.0%} to {last.sparsity:.0%} in {len(block.events)} events"
+    return f"{how}, {start.sparsity:.0%} to {last.sparsity:.0%} in {plural(len(block.events), 'event')}"
 
 
 def _events(block: Any) -> str:
     shown = thinned(block.events)
     rows = [[f"{e.step:,}", f"{e.sparsity:.2%}", f"{sum(e.zeros):,}"] for e in shown]
     table = p.table(("step", "sparsity", "zeros"), rows, numbers=(0, 1, 2))
-    told = f"{len(shown):,} of {len(block.events):,} events, evenly" if len(shown) < len(block.events) else ""
+    told = (
+        f"{len(shown):,} of {len(block.events):,} events are shown, evenly spaced"
+        if len(shown) < len(block.events)
+        else ""
+    )
     return table + (f"<p>{told}</p>" if told else "")
 
 

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from recipelang.report import page as p
 from recipelang.report.chart import Axis, Chart, Series, svg
-from recipelang.report.run import NAME, duration
+from recipelang.report.run import NAME
 from recipelang.source.markup import escape
 from recipelang.source.render import clean
+from recipelang.source.words import duration, first_n, plural
 from recipelang.spec.claims import metric_text
 from recipelang.study import table
 from recipelang.study.read import Study
@@ -25,28 +26,28 @@ def text(study: Study, outcomes: Sequence[Outcome]) -> str:
     done = [o for o in outcomes if o.status == "finished"]
     return p.page(
         clean(study.name),
-        p.heading(clean(study.name), [f"{len(done)} of {len(outcomes)} runs finished", *_devices(done)]),
+        p.heading(clean(study.name), [f"{len(done)} of {plural(len(outcomes), 'run')} finished", *_devices(done)]),
         p.paragraphs(_rehearsed(outcomes)),
         p.paragraphs(clean(study.doc)),
-        p.section("What came out", p.figures(charts(study, made)), _note(study)),
+        p.section("Results", p.figures(charts(study, made)), _note(study)),
         p.section(
-            "The table", p.table(heads, table.cells(study, made), numbers=range(own, len(heads) - 1)), _explained(left)
+            "Table", p.table(heads, table.cells(study, made), numbers=range(own, len(heads) - 1)), _explained(left)
         ),
-        p.section("Every run", p.table(*_runs(outcomes), numbers=(3, 4, 5), raw=True)),
-        p.section("How it was made", p.folded("the study", p.listing(study.source.text)), *_recipes(study)),
+        p.section("Runs", p.table(*_runs(outcomes), numbers=(3, 4, 5), raw=True)),
+        p.section("Provenance", p.folded("the study", p.listing(study.source.text)), *_recipes(study)),
     )
 
 
 def pictures(study: Study, outcomes: Sequence[Outcome]) -> dict[str, str]:
     """The plots by name, for files of their own."""
     found = charts(study, rows(study, outcomes))
-    more = ", a rehearsal" if _rehearsed(outcomes) else ""
+    more = " (rehearsal)" if _rehearsed(outcomes) else ""
     return {_file(c.title): svg(replace(c, title=c.title + more), titled=True) for c in found if not c.empty}
 
 
 def _rehearsed(outcomes: Sequence[Outcome]) -> str:
     steps = next((o.variant.plan.rehearsal for o in outcomes), None)
-    return f"Rehearsals: only the first {steps:,} steps of every stage of every run were run." if steps else ""
+    return f"Rehearsals: every run was limited to {first_n(steps, 'step')} of every stage." if steps else ""
 
 
 def _file(title: str) -> str:
@@ -188,17 +189,17 @@ def _y(metric: str) -> Axis:
 
 # ---------------------------------------------------------------------- words
 def _note(study: Study) -> str:
-    said = "Bars are one standard deviation over seeds on either side of the mean (n - 1)."
+    said = "Error bars show one standard deviation over seeds (n - 1)."
     if study.baseline is not None:
-        said += " Of differences they are 95 % intervals: one that leaves out zero is a difference that seeds alone would seldom make."
+        said += " For differences they show the 95% interval: one that excludes zero is unlikely to be seed noise."
     return f'<p class="quiet-text">{escape(said)}</p>'
 
 
 def _explained(left: str) -> str:
     return (
         f'<p class="quiet-text">{escape(table.NOTE[0].upper() + table.NOTE[1:])}. Shares are in percent. The interval '
-        "is mean(d) ± t · sd(d) / √n over the differences d, with the 97.5 % quantile t of Student's distribution "
-        f"with n - 1 degrees of freedom; of one pair there is none.{f' {left}.' if left else ''}</p>"
+        "is mean(d) ± t · sd(d) / √n over the differences d, with the 97.5% quantile t of Student's t distribution "
+        f"with n - 1 degrees of freedom; one pair has no interval.{f' {left}.' if left else ''}</p>"
     )
 
 
@@ -212,7 +213,7 @@ def _runs(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]:
         metrics = ", ".join(f"{n} {metric_text(n, v)}" for n, v in o.metrics.items() if not n.startswith("stage."))
         name = escape(o.variant.name)
         link = f'<a href="runs/{name}/{NAME}">{name}</a>' if o.status == "finished" else name
-        said = "; ".join([*([o.error] if o.error else []), *(f"unmet: {c}" for c in o.unmet)])
+        said = "; ".join([*([o.error] if o.error else []), *(f"not met: {c}" for c in o.unmet)])
         state = "to run" if o.status == "waiting" else o.status
         zeros = f"{o.targets:.2%}" if o.targets is not None else ""
         took = duration(o.seconds) if o.seconds is not None else ""

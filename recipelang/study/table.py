@@ -6,14 +6,15 @@ import csv
 import io
 from collections.abc import Sequence
 
+from recipelang.source.words import plural
 from recipelang.spec.claims import RATIO_METRICS
 from recipelang.study.read import Study
 from recipelang.study.results import Row
 from recipelang.study.statistics import Difference, Spread
 
 NOTE = (
-    "mean ± standard deviation over seeds (n - 1); a difference is ours less the baseline's, seed by seed, with its "
-    "95 % interval (Student's t); zeros are shares of the pruned weights and of all parameters"
+    "mean ± standard deviation over seeds (n - 1); each difference is this arm minus the baseline, paired by seed, with "
+    "its 95% interval (Student's t); zeros are shares of the pruned weights and of all parameters"
 )
 
 
@@ -25,7 +26,7 @@ def telling(rows: Sequence[Row]) -> tuple[list[Row], str]:
         return shown, ""
     return (
         shown,
-        f"{left} {'row' if left == 1 else 'rows'} with no finished run {'is' if left == 1 else 'are'} left out",
+        f"{plural(left, 'row')} without a finished run left out",
     )
 
 
@@ -66,10 +67,10 @@ def _cells(study: Study, row: Row, metrics: Sequence[str], short: bool) -> list[
 
 def remarks(row: Row) -> str:
     waiting = row.of - row.n - row.failed
-    said = [f"a rehearsal of {row.rehearsal:,} step{'s' * (row.rehearsal > 1)} a stage"] if row.rehearsal else []
+    said = [f"rehearsal of {plural(row.rehearsal, 'step')} per stage"] if row.rehearsal else []
     said += [f"{waiting} to run"] if waiting else []
     said += [f"{row.failed} failed"] if row.failed else []
-    said += [f"claims unmet in {row.unmet}"] if row.unmet else []
+    said += [f"claims not met in {row.unmet}"] if row.unmet else []
     said += row.measured_on
     return ", ".join(said)
 
@@ -99,7 +100,7 @@ def markdown(study: Study, rows: Sequence[Row]) -> str:
     own = 1 + len(study.vary)  # words of the study; the rest are numbers
     shown, left = telling(rows)
     body = [[*map(line, row[:own]), *row[own:]] for row in cells(study, shown)]
-    note = f"{NOTE[0].upper()}{NOTE[1:]}. Metrics that are shares are given in percent.{f' {left}.' if left else ''}"
+    note = f"{NOTE[0].upper()}{NOTE[1:]}. Metrics that are ratios are in percent.{f' {left}.' if left else ''}"
     return page(line(study.name), line(study.doc), table(heads(study, shown), body) if shown else "", note)
 
 

@@ -422,7 +422,7 @@ def test_a_recipe_from_elsewhere_names_no_path_here(liar: Liar, project: Path):
     linted = command("lint", liar.reference)
     assert "`model` is a path, and not one that you named" in linted.out + linted.err
     told = command("diff", liar.reference, "other.recipe")
-    assert "are those of who published it" in told.out
+    assert "refers to models and data on the publisher's machine" in told.out
     assert f"spec {liar.artifact.spec.removeprefix('sha256:')[:8]} ->" in told.out
 
 

@@ -81,7 +81,7 @@ def test_a_lock_pins_models_and_data_of_the_hub(published: Path, hub: Hub):
     assert refs["hf://owner/bert"]["files"]["model.safetensors"]["sha256"] == hashlib.sha256(b"weights").hexdigest()
     assert refs["hf://owner/squad"]["revision"] == data
     second = hub.commit("owner/bert", {"model.safetensors": b"others"})
-    assert told(hub, published, "lock", "tiny.recipe")[1].count("nothing changed") == 1
+    assert told(hub, published, "lock", "tiny.recipe")[1].count("unchanged") == 1
     assert told(hub, published, "lock", "tiny.recipe", "--upgrade", "hf://owner/bert")[0] == 0
     assert json.loads((published / "tiny.recipe.lock").read_text())["refs"]["hf://owner/bert"]["revision"] == second
 

@@ -143,7 +143,7 @@ def test_a_later_run_that_nobody_signed_does_not_speak_for_the_signed_one(projec
     _key(project, "other")
     assert command("sign", "shared", "--key", "other.pem").code == 0
     other = command("verify", "shared", "--key", "other.pub", "--format", "json")
-    assert other.code == 0 and "nobody you named has signed" in json.loads(other.out)["notes"][0]
+    assert other.code == 0 and "not signed by the key or identity you named" in json.loads(other.out)["notes"][0]
 
 
 WRONG_RUNS = {

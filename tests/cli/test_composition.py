@@ -118,7 +118,7 @@ def test_a_file_of_values_only_is_a_library_and_runs_nothing(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     meta = 'meta { license = "MIT", authors = ["A. Person"] }\n'
     (tmp_path / "values.recipe").write_text(f'recipe 1 "values"\n{meta}let warm = 2 epochs\n', "utf-8")
-    assert command("validate", "values.recipe").out == "values.recipe: ok, a library: values for other recipes\n"
+    assert command("validate", "values.recipe").out == "values.recipe: ok, a library of values for other recipes\n"
     assert command("lint", "values.recipe").codes == []
     assert command("plan", "values.recipe").codes == ["E053", "E053"]
     (tmp_path / "values.recipe").write_text(f'recipe 1 "values"\n{meta}', "utf-8")

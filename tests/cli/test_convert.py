@@ -260,7 +260,7 @@ def test_training_arguments_say_what_they_leave_to_the_callback(contents):
     Path("tiny.recipe").write_text(text.replace(", rewind = 1 epoch", ""), "utf-8")
     ended = command("convert", "tiny.recipe", "--to", "training-arguments", "--stage", "sparse")
     assert ended.code == 0 and json.loads(ended.out)["lr_scheduler_type"] == "polynomial"
-    assert ended.err == "left to `recipelang.loops.trainer.RecipeCallback`: `prune`, `distill`\n"
+    assert ended.err == "done by the callback `recipelang.loops.trainer.RecipeCallback`: `prune`, `distill`\n"
 
 
 def test_a_recipe_that_trains_is_none_for_llm_compressor(contents):

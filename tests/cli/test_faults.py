@@ -291,7 +291,7 @@ def test_signal_is_answered_by_a_checkpoint_and_the_command_to_go_on(long, expec
         under_way(started)
         started.send_signal(signal.SIGTERM)
         _, err = started.communicate(timeout=60)
-    go_on = "; nothing is lost. Go on with:\n\n  recipelang resume 'my out'\n"
+    go_on = "; nothing is lost. Resume with:\n\n  recipelang resume 'my out'\n"
     assert err == f"\nstopped by SIGINT{go_on}exit 130\n\nstopped by SIGTERM{go_on}"
     assert started.returncode == 143
     out = long / "my out"

@@ -36,7 +36,7 @@ def test_safe_fixes_are_written_and_told_and_nothing_is_left(slips, text):
     assert Path("slips.recipe").read_text("utf-8") == text
     lines = ended.err.splitlines()
     assert len(lines) == 4
-    assert lines[-1] == "fixed 3 in slips.recipe"
+    assert lines[-1] == "fixed 3 findings in slips.recipe"
     assert lines[0] == "slips.recipe:8:16: use double quotes (E002)"
     assert ended.out.startswith("slips.recipe: ok (tiny: ")
 
@@ -50,7 +50,7 @@ def test_what_cannot_be_fixed_is_left_and_decides_the_exit_code(slips):
     Path("slips.recipe").write_text(slips.replace("micro_batch = micro", "micro_batch = 0"), "utf-8")
     ended = command("validate", "--fix", "slips.recipe")
     assert (ended.code, ended.codes) == (1, ["E038"])
-    assert "fixed 3 in slips.recipe" in ended.err
+    assert "fixed 3 findings in slips.recipe" in ended.err
     assert command("validate", "--fix", "slips.recipe").err.count("fixed") == 0
 
 
@@ -68,14 +68,14 @@ def test_fixes_that_uncover_others_are_followed(here, text):
     # the colon is told only when the string in single quotes on its line has been mended
     Path("a.recipe").write_text(text.replace('model { base = "model"', "model: { base = 'model'"), "utf-8")
     ended = command("validate", "--fix", "a.recipe")
-    assert (ended.code, ended.err.splitlines()[-1]) == (0, "fixed 2 in a.recipe")
+    assert (ended.code, ended.err.splitlines()[-1]) == (0, "fixed 2 findings in a.recipe")
     assert Path("a.recipe").read_text("utf-8") == text
 
 
 def test_standard_input_goes_to_standard_output_alone(slips, text):
     ended = command("validate", "--fix", "-", stdin=slips.encode())
     assert (ended.code, ended.out) == (0, text)
-    assert "fixed 3 in <stdin>\n<stdin>: ok" in ended.err
+    assert "fixed 3 findings in <stdin>\n<stdin>: ok" in ended.err
     ended = command("validate", "--fix", "--format", "json", "-", stdin=b'recipe 1 "a"\n')
     assert (ended.code, ended.out) == (1, 'recipe 1 "a"\n')
     assert '"valid": false' in ended.err
@@ -84,7 +84,7 @@ def test_standard_input_goes_to_standard_output_alone(slips, text):
 def test_document_of_what_is_left_stays_alone_on_standard_output(slips):
     ended = command("validate", "--fix", "--format", "github", "slips.recipe")
     assert (ended.code, ended.out) == (0, "")
-    assert "fixed 3 in slips.recipe" in ended.err
+    assert "fixed 3 findings in slips.recipe" in ended.err
 
 
 def test_line_ends_rights_and_links_stay(slips, text):

@@ -20,7 +20,7 @@ def test_check_and_diff_change_nothing_and_tell_by_exit_code(project):
     Path("a.recipe").write_text(UGLY, "utf-8")
     Path("b.recipe").write_text(PLAIN, "utf-8")
     ended = command("fmt", "--check", "a.recipe", "b.recipe")
-    assert (ended.code, ended.out) == (4, "a.recipe: would be changed\n")
+    assert (ended.code, ended.out) == (4, "a.recipe: would change\n")
     ended = command("fmt", "--diff", "a.recipe")
     assert ended.code == 4
     assert "-seed=1\n+seed = 1\n" in ended.out

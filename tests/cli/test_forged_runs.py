@@ -478,7 +478,7 @@ def test_the_last_line_says_what_was_not_checked(here: Path, made: Path):  # noq
     ended = command("verify", "out")
     assert ended.code == 0
     last = ended.out.strip().splitlines()[-1]
-    for words in ("signature", "evaluations", "1 file beside the run's"):
+    for words in ("signature", "evaluations", "1 file that the run did not write"):
         assert words in last, last
     shutil.rmtree(here / "model")
     assert "before the run" in command("verify", "out").out
@@ -508,4 +508,4 @@ def test_a_rehearsal_is_called_one(here: Path):  # noqa: F811
     assert ended.code == 0
     assert "a rehearsal" in ended.out.replace("\n", " ")
     claims = [line for line in ended.out.splitlines() if line.startswith(("expect ", "prefer "))]
-    assert len(claims) == 3 and all("not judged" in line for line in claims)
+    assert len(claims) == 3 and all("not checked" in line for line in claims)

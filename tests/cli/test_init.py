@@ -52,7 +52,7 @@ def test_any_flags_give_a_sound_recipe_in_the_one_style(options, flags):
 def test_defaults_make_a_file_and_say_what_next(here):
     ended = command("init", "--yes")
     assert ended.code == 0
-    assert ended.out == "first.recipe: written; see what it would do with `recipelang plan first.recipe`\n"
+    assert ended.out == "wrote first.recipe; see what a run would do: `recipelang plan first.recipe`\n"
     assert command("validate", "first.recipe").out == "first.recipe: ok (first: dense -> sparse; 3 claims)\n"
     assert command("fmt", "--check", "first.recipe").code == 0
 

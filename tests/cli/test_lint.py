@@ -125,7 +125,11 @@ def test_fix_protects_and_allows_a_tolerance(project, edit):
     before = (project / "tiny.recipe").read_text("utf-8")
     ended = command("lint", "tiny.recipe", "--fix", *QUIET)
     assert (ended.code, ended.out) == (0, "tiny.recipe: no findings\n")
-    assert [line.rpartition("(")[2] for line in ended.err.splitlines()] == ["L003)", "L042)", "fixed 2 in tiny.recipe"]
+    assert [line.rpartition("(")[2] for line in ended.err.splitlines()] == [
+        "L003)",
+        "L042)",
+        "fixed 2 findings in tiny.recipe",
+    ]
     after = (project / "tiny.recipe").read_text("utf-8")
     assert "    targets = @linear & @encoder\n    never = @embeddings | @head\n    method" in after
     assert "expect sparsity(@linear & @encoder) == target ± 0.1%" in after
@@ -160,7 +164,7 @@ def test_fix_mends_what_validate_found_then_what_the_rules_find(project, edit):
     edit("    never = @embeddings | @head\n", "")
     edit("temperature = 2", "temprature = 2")
     ended = command("lint", "tiny.recipe", "--fix", *QUIET)
-    assert (ended.code, ended.err.splitlines()[-1]) == (0, "fixed 2 in tiny.recipe")
+    assert (ended.code, ended.err.splitlines()[-1]) == (0, "fixed 2 findings in tiny.recipe")
     text = (project / "tiny.recipe").read_text("utf-8")
     assert "temperature = 2" in text and "never = " in text
 
@@ -170,7 +174,7 @@ def test_fix_of_standard_input_goes_to_standard_output(project, edit):
     text = (project / "tiny.recipe").read_text("utf-8")
     ended = command("lint", "-", "--fix", *QUIET, stdin=text.encode())
     assert ended.out == text.replace("== target", "== target ± 0.1%")
-    assert ended.err.endswith("fixed 1 in <stdin>\n<stdin>: no findings\n")
+    assert ended.err.endswith("fixed 1 finding in <stdin>\n<stdin>: no findings\n")
 
 
 # ------------------------------------------------------------------- several files

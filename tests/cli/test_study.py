@@ -158,9 +158,9 @@ def test_runs_are_ordinary_ones_and_the_table_tells_of_them(inline):
     table = (study / "out" / "study.md").read_text("utf-8")
     assert "| everything | 90%    | 2 |" in table and "± " in table
     assert len(list(csv.DictReader((study / "out" / "study.csv").open()))) == 4
-    left = "2 rows with no finished run are left out"
+    left = "2 rows without a finished run left out"
     assert left in table and "60%" not in table and left in (study / "out" / "report.html").read_text("utf-8")
-    assert left in ended.out and "claims unmet in 2" in ended.out
+    assert left in ended.out and "claims not met in 2" in ended.out
     # each can be gone over by hand: its recipe is there with every value written out
     alone = command("run", "out/recipes/plain/target-90/seed-2.recipe", "-o", "again")
     assert alone.code == 0
@@ -171,7 +171,7 @@ def test_runs_are_ordinary_ones_and_the_table_tells_of_them(inline):
 def test_table_of_nothing_says_so(study):
     assert command("study", "s.recipe", "--table", "-o", "out").code == 0
     written = (study / "out" / "study.md").read_text("utf-8")
-    assert "4 rows with no finished run are left out" in written and "|" not in written
+    assert "4 rows without a finished run left out" in written and "|" not in written
 
 
 def test_typed_again_it_keeps_what_is_finished(inline):
@@ -206,7 +206,7 @@ def test_rehearsal_is_not_taken_for_the_whole(inline):
     assert command("study", "s.recipe", *only, "--steps", "2").code == 0
     record = json.loads((study / "out/runs/plain/target-60/seed-1/run.json").read_text("utf-8"))
     assert record["rehearsal"] == 2
-    assert "a rehearsal of 2 steps a stage" in (study / "out/study.md").read_text("utf-8")
+    assert "rehearsal of 2 steps per stage" in (study / "out/study.md").read_text("utf-8")
     row = next(csv.DictReader((study / "out/study.csv").open(encoding="utf-8")))
     assert row["rehearsal"] == "2"
     told = json.loads((study / "out/study.json").read_text("utf-8"))
@@ -266,7 +266,7 @@ def test_interrupted_study_stops_softly_and_goes_on_to_the_same_result(study):
     assert "nothing is lost" in err and "interrupted" in out
     assert listed(command("study", "s.recipe", "-o", "out", "--plan").out)["plain/target-60/seed-1"] == "interrupted"
     ended = command("study", "s.recipe", "-o", "out", *only)
-    assert ended.code == 0 and "goes on" in ended.out
+    assert ended.code == 0 and "resumes" in ended.out
     assert command("run", "out/recipes/plain/target-60/seed-1.recipe", "-o", "whole").code == 0
     records = (study / "out/runs/plain/target-60/seed-1/run.json", study / "whole/run.json")
     told = [json.loads(r.read_text("utf-8")) for r in records]

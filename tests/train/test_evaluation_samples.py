@@ -37,7 +37,7 @@ def test_the_first_examples_are_measured_as_a_file_of_them_is(project):
     assert all(".some." in f".{n}" for n in record["measured_on"])
     assert command("report", str(folder / "out")).code == 0
     assert f"some.f1, on 3 of {total} examples" in (folder / "out" / "report.html").read_text("utf-8")
-    assert "`some` takes the first 3" in " ".join(command("plan", str(path)).out.split())
+    assert "`some` uses the first 3 examples" in " ".join(command("plan", str(path)).out.split())
 
 
 def test_the_first_blocks_of_a_text(tmp_path):

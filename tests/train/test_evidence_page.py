@@ -79,7 +79,7 @@ def test_a_table_is_written_where_the_page_wants_it(evidence, tmp_path, monkeypa
         evidence.write(tmp_path / "out")
         written = evidence.PAGE.read_text("utf-8")
         assert "| all | 90% | 2 | 50.0 ± 1.0 | +25.0 [+20.0, +30.0] | 90.0% |  |\n" in written
-        assert "\n1 runs, 2.0 minutes of training in the median, on cpu, torch 2. The dense models" in written
+        assert "\n1 run, 2.0 minutes of training in the median, on cpu, torch 2. The dense models" in written
         assert "| smc | 90% | 2 | 50.0 ± 1.0 |  | 90.0% | 25.0% |\n" in written
         assert "longer | 90%" not in written
     after = page.partition(f"<!-- {study.name} -->")[2].partition("<!-- end -->")[2]

@@ -82,7 +82,7 @@ def test_held_zeros_are_counted_before_and_shown_while_the_stage_runs(sparse, tm
     zeros, weights = sum(int(z.sum()) for z in before.values()), sum(z.numel() for z in before.values())
     assert shown.seen == pytest.approx([zeros / weights] * len(shown.seen))
     screen = command("plan", path).out
-    assert f"the zeros that the model came with ({zeros / weights:.2%} of the weights) stay" in screen
+    assert f"keeps the zeros of the loaded model ({zeros / weights:.2%} of the weights) and adds none" in screen
     assert f"zero: {zeros / weights:.1%} of the targets" in screen
 
 

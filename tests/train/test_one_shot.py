@@ -311,7 +311,7 @@ def test_a_run_tells_of_its_layers_and_of_perplexity_as_a_number(decoder, tmp_pa
     shown = command("run", "shot.recipe", "-o", "out")
     assert shown.code == 0, shown.err
     assert "layer 3/3" in shown.out
-    assert "dev of the dense start: perplexity " in shown.out
+    assert "dev before training: perplexity " in shown.out
     card = (tmp_path / "out" / "README.md").read_text("utf-8")
     value = read_metrics(tmp_path / "out")["dev.perplexity"]
     assert f"| `dev.perplexity` | {value:,.2f} |" in card

@@ -85,7 +85,7 @@ def test_curves_are_those_of_the_run_also_when_it_was_resumed(project, tmp_path,
         patched.setattr(Progress, "stepped", stop)
         assert command("run", "tiny.recipe", "-o", "cut").code == 130
     page = (tmp_path / "cut" / "report.html").read_text("utf-8")
-    assert "The run is not finished" in page and "reached" in page and "not judged" in page
+    assert "The run is not finished" in page and "reached" in page and "not checked" in page
     assert command("resume", "cut").code == 0
     cut, whole = (read_curves(tmp_path / d / "tensorboard") for d in ("cut", "whole"))
     assert len(whole["train/loss"]) >= 12

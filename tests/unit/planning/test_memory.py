@@ -77,9 +77,12 @@ def test_the_screen_tells_passes_and_draws(project):
     path = recipe(project, "obert(block = 32, gradients = 64, batch = 4, recomputations = 2, memory = 1 MB)")
     shown = " ".join(command("plan", str(path)).out.split())
     # 4 parts: the scores of each, and the update of all but the last, in each of two rounds
-    assert "an event draws 64 gradients of 4 examples 14 times; 1.1 MB in 4 passes" in shown
+    assert "each event draws 64 gradients of 4 examples 14 times; 1.11 MB in 4 passes" in shown
     shown = " ".join(command("plan", str(recipe(project, "obert(block = 32)"))).out.split())
-    assert "an event draws 1,024 gradients of 16 examples; 3.2 MB in one pass, in more where less is free" in shown
+    assert (
+        "each event draws 1,024 gradients of 16 examples; 3.20 MB in one pass, in more passes if less memory is free"
+        in shown
+    )
 
 
 def test_json_of_the_plan_has_them_too(project):

@@ -56,7 +56,7 @@ def test_the_screen_tells_how_many_are_swapped(project):
     shown = " ".join(command("plan", project().parent / "swaps.recipe").out.split())
     second = prune.events[1]
     live = sum(t.size for t in prune.targets) - sum(second.zeros)
-    swaps = f"swaps {sum(second.grown):,} of {live:,} live weights at step 10, fewer then, none at the end"
+    swaps = f"swaps {sum(second.grown):,} of {live:,} remaining weights at step 10, then fewer, none at the end"
     assert f"step 20 80.00%; {swaps}" in shown
 
 

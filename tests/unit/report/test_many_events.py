@@ -18,4 +18,4 @@ def test_of_many_events_the_first_and_the_last_are_shown():
     many = block(100 * _EVENTS).events
     shown = thinned(many)
     assert (len(shown), shown[0], shown[-1]) == (_EVENTS, many[0], many[-1])
-    assert "1,000 of 100,000 events, evenly" in _events(block(100 * _EVENTS))
+    assert "1,000 of 100,000 events are shown, evenly spaced" in _events(block(100 * _EVENTS))

@@ -50,7 +50,7 @@ def test_weights_masked_by_a_block_of_no_plan_count_too(state):
     [
         ("sparse", None, "after sparse"),
         ("sparse", 1200, "after step 1,200 of sparse"),
-        (None, None, "of the dense start"),
+        (None, None, "before training"),
     ],
 )
 def test_an_evaluation_says_when_it_was_done(stage, step, when):

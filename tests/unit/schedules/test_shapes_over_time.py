@@ -340,8 +340,8 @@ def test_temperature_and_hardness_are_schedules_too():
     [
         ("1e-4", "1e-4"),
         ("linear(8e-5 -> 8e-6, over = start..end)", "8e-5 -> 8e-6"),
-        ("linear(8e-5 -> 8e-6, over = start..end, ends = last)", "8e-5 -> 8e-6, ends on the last step"),
-        (f"{RATE[:-1]}, ends = last)", "8e-5 -> 8e-6, 15 times, ends on the last step"),
+        ("linear(8e-5 -> 8e-6, over = start..end, ends = last)", "8e-5 -> 8e-6, reached on the last step"),
+        (f"{RATE[:-1]}, ends = last)", "8e-5 -> 8e-6, 15 cycles, reached on the last step"),
     ],
 )
 def test_the_plan_says_which_reading_it_has(text, shown):

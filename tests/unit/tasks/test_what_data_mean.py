@@ -466,7 +466,7 @@ def test_what_stands_before_every_choice_is_decided_for_all_splits(tmp_path):
         ({"sentence": "a _ b"}, "sentence + choice, or sentence split at its gap `_` + choice and the rest"),
         (
             {"passage": "p", "question": "q"},
-            "passage + question and choice, or question with the choice for its gap `_`",
+            "passage + question and choice, or question with its gap `_` filled by the choice",
         ),
         ({"question": "q"}, "question + choice"),
     ],
