@@ -76,7 +76,7 @@ grammar: setup ## regenerate the parse tables after a change of grammar/recipe.l
 	$(BIN)/python -c "from recipelang.syntax.grammar import main; main()"
 
 docs: setup ## write docs/reference again after a change of what recipes may hold, or of a command
-	$(BIN)/python -c "from recipelang.cli.reference import main; main()"
+	$(BIN)/python -c "from recipelang.cli.reference_pages import main; main()"
 
 evidence: $(VENV)/.model ## run the experiments of docs/evidence.md again: `make evidence DATA=FOLDER` (hours; goes on where it was)
 	$(BIN)/python docs/evidence.py --data $(DATA)

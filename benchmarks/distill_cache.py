@@ -30,9 +30,9 @@ from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
 from recipelang.modifiers.distill import Distill, Running
 from recipelang.modifiers.learning_rate import LearningRate
+from recipelang.modifiers.modifier import Modifier, State
 from recipelang.planning.data import load_examples
 from recipelang.pruning.masks import Masks
-from recipelang.runtime.state import Modifier, State
 from recipelang.tasks import question_answering as task
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "quickstart.recipe"

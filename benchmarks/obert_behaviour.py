@@ -18,11 +18,11 @@ import torch
 from recipelang.engine.evaluate import evaluate
 from recipelang.engine.gradients import gradients
 from recipelang.engine.models import load_model
+from recipelang.modifiers.modifier import State
 from recipelang.modifiers.prune import pruner
 from recipelang.planning.data import load_examples
 from recipelang.planning.types import Plan, PruneEvent, PrunePlan
 from recipelang.pruning.masks import Masks
-from recipelang.runtime.state import State
 from recipelang.tasks import question_answering as task
 
 METHODS = {"magnitude": ("magnitude", 1), "obert": ("obert", 1), "obert, 4 rounds": ("obert", 4)}

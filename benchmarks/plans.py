@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from recipelang.modifiers.modifier import State
 from recipelang.modifiers.prune import Prune
 from recipelang.planning.types import PruneEvent, PrunePlan, Target
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.scores import make
-from recipelang.runtime.state import State
 
 
 def block(model: nn.Module, names: Sequence[str], scope: str, sparsities: Sequence[float]) -> PrunePlan:

@@ -28,9 +28,9 @@ from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
 from recipelang.modifiers.distill import Running
 from recipelang.modifiers.distill_terms import kd_loss
+from recipelang.modifiers.modifier import State
 from recipelang.planning.data import load_examples
 from recipelang.pruning.masks import Masks
-from recipelang.runtime.state import State
 from recipelang.tasks import question_answering as task
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "quickstart.recipe"

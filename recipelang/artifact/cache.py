@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from recipelang.artifact import manifest as m
+from recipelang.artifact.address import DIGEST, Reference
 from recipelang.artifact.contents import Artifact, unpack
-from recipelang.artifact.reference import DIGEST, Reference
 from recipelang.planning.remembered import cache_folder
 from recipelang.source import RecipeError
 from recipelang.storage.reading import Unreadable, read_bytes, read_json

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from recipelang.artifact import cache, hub, manifest as m
+from recipelang.artifact.address import Reference, is_remote, parse_reference
 from recipelang.artifact.contents import Artifact, not_the_same
 from recipelang.artifact.lock import parse_lock
 from recipelang.artifact.packing import told_of
-from recipelang.artifact.reference import Reference, is_remote, parse_reference
 from recipelang.artifact.registry import Registry
 from recipelang.artifact.remote import Bundled, Remote
 from recipelang.planning.identities import local_references

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from recipelang.artifact import manifest as m
+from recipelang.artifact.address import Reference
 from recipelang.artifact.contents import Artifact, not_the_same, unpack
 from recipelang.artifact.layout import published
-from recipelang.artifact.reference import Reference
 from recipelang.artifact.referrers import BUNDLE, MOST, STATEMENT, Referrer
 from recipelang.source import fail
 from recipelang.storage.reading import Unreadable, open_regular, read_text

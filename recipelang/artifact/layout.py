@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from recipelang.artifact import manifest as m
+from recipelang.artifact.address import DIGEST
 from recipelang.artifact.contents import Artifact, not_the_same, unpack
-from recipelang.artifact.reference import DIGEST
 from recipelang.artifact.referrers import BUNDLE, MOST, STATEMENT, Referrer, read_referrer, write_referrer
 from recipelang.engine.files import only_one
 from recipelang.source import RecipeError, fail

@@ -14,7 +14,7 @@ from typing import Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
-from recipelang.artifact.reference import DIGEST
+from recipelang.artifact.address import DIGEST
 from recipelang.source import RecipeError, fail
 from recipelang.storage.reading import Unreadable, Why, read_bytes
 from recipelang.storage.strict_json import parse_json

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from recipelang.artifact.reference import DIGEST
+from recipelang.artifact.address import DIGEST
 from recipelang.artifact.titles import check_titles
 from recipelang.source import RecipeError, fail
 from recipelang.storage.strict_json import canonical_json, parse_json

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recipelang.artifact import manifest as m
+from recipelang.artifact.address import TAG, is_remote
 from recipelang.artifact.contents import Artifact, File, pack
 from recipelang.artifact.lock import Lock
-from recipelang.artifact.reference import TAG, is_remote
 from recipelang.reference.recipe import text as page_of
 from recipelang.source import Source, fail
 from recipelang.spec.canonical import spec_form

@@ -15,8 +15,8 @@ from recipelang.planning.identities import identities
 from recipelang.planning.references import is_local, locate_model
 from recipelang.planning.remembered import file_digest
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source
-from recipelang.spec.blocks import METRICS
 from recipelang.spec.canonical import spec_digest
+from recipelang.spec.metrics import METRICS
 from recipelang.spec.recipe import Recipe
 from recipelang.spec.references import references, used
 from recipelang.tasks import task_of

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recipelang.artifact import cache, hub, layout
+from recipelang.artifact.address import DIGEST, is_remote, parse_reference
 from recipelang.artifact.contents import Artifact
 from recipelang.artifact.fetch import Fetching
 from recipelang.artifact.layout import is_layout, read_layout, write_layout
 from recipelang.artifact.packing import tag_of
-from recipelang.artifact.reference import DIGEST, is_remote, parse_reference
 from recipelang.artifact.referrers import Referrer
 from recipelang.artifact.registry import Registry
 from recipelang.source import RecipeError, fail

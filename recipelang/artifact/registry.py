@@ -11,12 +11,12 @@ from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from recipelang.artifact import manifest as m
+from recipelang.artifact.address import DIGEST, Reference
 from recipelang.artifact.contents import Artifact, not_the_same, unpack
 from recipelang.artifact.http import Answer, Http
 from recipelang.artifact.layout import published
-from recipelang.artifact.reference import DIGEST, Reference
+from recipelang.artifact.logins import Tokens, denied
 from recipelang.artifact.referrers import BUNDLE, MOST, STATEMENT, Referrer, read_object, read_referrer, write_referrer
-from recipelang.artifact.tokens import Tokens, denied
 from recipelang.source import RecipeError, fail
 from recipelang.storage.strict_json import canonical_json
 

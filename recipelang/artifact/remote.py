@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from recipelang.artifact import cache, manifest as m
+from recipelang.artifact.address import is_remote, parse_reference
 from recipelang.artifact.contents import Artifact
 from recipelang.artifact.lock import Lock, parse_lock
-from recipelang.artifact.reference import is_remote, parse_reference
 from recipelang.source import Source, fail
 
 #: reads a recipe of the installed library

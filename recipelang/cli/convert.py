@@ -97,7 +97,7 @@ def convert(
                 to_errors=True,
             )
     else:
-        from recipelang.spec import canonical, layout
+        from recipelang.spec import canonical, pretty
 
         local = contents
         if to is To.json:
@@ -105,7 +105,7 @@ def convert(
 
             local = identities(recipe, beside(file), contents)
         form = canonical.spec_form(recipe, local)
-        text = {To.json: canonical.to_json, To.pretty: layout.pretty, To.yaml: layout.yaml}[to](form)
+        text = {To.json: canonical.to_json, To.pretty: pretty.pretty, To.yaml: pretty.yaml}[to](form)
     if out is None:
         _print(text)
     else:

@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import TextIO
 
 from recipelang.cli import screen
+from recipelang.source.per_file import Report
 from recipelang.source.render import concise, line_of
-from recipelang.source.report import Report
 from recipelang.source.words import plural
 
 

@@ -1,4 +1,4 @@
-"""`recipelang init`: a first recipe, from a few answers."""
+"""`recipelang init`: a first recipe, from a few asked."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ def init(
 
       recipelang init - --model ./my-bert --length "300 steps" --yes
     """
-    from recipelang.cli import answers, starter
+    from recipelang.cli import asked, starter
 
     path = None if file == "-" else Path(file)
     if path is not None:
-        answers.check_free(path, force)
+        asked.check_free(path, force)
     beside = path.parent if path else Path()
-    ask = answers.Asker(not yes and sys.stdin.isatty() and sys.stderr.isatty())
-    base = ask("Model to prune", model, MODEL, answers.reference("model", beside))
-    train = ask("Data to train on", data, DATA, answers.reference("dataset", beside))
+    ask = asked.Asker(not yes and sys.stdin.isatty() and sys.stderr.isatty())
+    base = ask("Model to prune", model, MODEL, asked.reference("model", beside))
+    train = ask("Data to train on", data, DATA, asked.reference("dataset", beside))
     if validation is None and "://" not in train and ask.interactive:
         validation = ask("Data to evaluate on", None, "dev.json", str)
-    kind = ask("Task", task, TASK, answers.task)
-    share = ask("Target sparsity", target, TARGET, answers.target)
+    kind = ask("Task", task, TASK, asked.task)
+    share = ask("Target sparsity", target, TARGET, asked.target)
     span = None
     if length is not None or ask.interactive:
-        span = ask("Length of the pruning stage", length, LENGTHS[share > starter.HIGH], answers.length)
+        span = ask("Length of the pruning stage", length, LENGTHS[share > starter.HIGH], asked.length)
     if distill is None:
         distill = not ask.interactive or typer.confirm("Distil from the dense model?", True, err=True)
     text = starter.recipe(
@@ -65,7 +65,7 @@ def init(
             name=name if name is not None else path.stem if path else "first",
             model=base,
             data=train,
-            validation=None if validation is None else answers.reference("dataset", beside)(validation),
+            validation=None if validation is None else asked.reference("dataset", beside)(validation),
             task=kind,
             target=share,
             length=span,

@@ -23,7 +23,7 @@ from recipelang.loading.read import Around, check_all, read_around
 from recipelang.loading.trust import only_what_the_user_names
 from recipelang.source import Diagnostic, RecipeError, Source
 from recipelang.source.diagnostic import Applicability
-from recipelang.source.report import Report
+from recipelang.source.per_file import Report
 from recipelang.source.words import plural
 from recipelang.spec.recipe import Checked
 

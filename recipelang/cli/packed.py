@@ -55,8 +55,8 @@ def pushed(source: str, allow_private: bool = False) -> Artifact:
     `allow_private`: what was not pulled is fetched, also from this machine and its network; else nothing is.
     """
     from recipelang.artifact import cache
+    from recipelang.artifact.address import parse_reference
     from recipelang.artifact.places import read_folder
-    from recipelang.artifact.reference import parse_reference
 
     if not is_elsewhere(source):
         return read_folder(source)
@@ -141,7 +141,7 @@ def _of_run(folder: Path) -> Packed:
 
 def _contents(form: object) -> dict[str, str]:
     """What local models and data were, by digest. E137."""
-    from recipelang.artifact.reference import DIGEST
+    from recipelang.artifact.address import DIGEST
 
     found = form if isinstance(form, dict) else {}
     if found is not form or not all(isinstance(d, str) and DIGEST.fullmatch(d) for d in found.values()):

@@ -38,6 +38,7 @@ def report(
     if plots:
         from recipelang.engine.records import read_record
         from recipelang.report.curves import read_curves
+        from recipelang.report.pictures import write_pictures
         from recipelang.report.run import pictures
 
         for path in write_pictures(folder, pictures(plan, read_record(folder), read_curves(folder / "tensorboard"))):
@@ -51,20 +52,3 @@ def write(folder: Path, plan: Plan) -> Path:
 
     write_text(folder / NAME, text(folder, plan), inside=folder)
     return folder / NAME
-
-
-def write_pictures(folder: Path, pictures: dict[str, str]) -> list[Path]:
-    """Each as SVG, and as PNG if there is something to draw it with."""
-    from recipelang.report.chart import alone
-    from recipelang.report.png import drawn
-    from recipelang.storage.writing import write_bytes, write_text
-
-    written = []
-    for name, picture in pictures.items():
-        path = folder / "plots" / f"{name}.svg"
-        write_text(path, alone(picture), inside=folder)
-        written.append(path)
-        if (data := drawn(alone(picture))) is not None:
-            write_bytes(path.with_suffix(".png"), data, inside=folder)
-            written.append(path.with_suffix(".png"))
-    return written

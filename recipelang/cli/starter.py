@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from recipelang.kinds.text import percent, string, time
-from recipelang.spec.blocks import METRICS
+from recipelang.spec.metrics import METRICS
 from recipelang.values.quantities import Time
 
 #: tasks that a first recipe can be written for

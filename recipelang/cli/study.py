@@ -100,6 +100,7 @@ def study(
             ended, stopped = run_all(folder, wanted, news, jobs=jobs, drop_weights=drop)
         outcomes |= ended
     from recipelang.cli.study_screen import shown
+    from recipelang.report.study import write
 
     write(found, folder, [outcomes[v.name] for v in made])
     if not sys.stdout.isatty():
@@ -142,24 +143,6 @@ def told_of_study(source: Source) -> tuple[Diagnostics, str] | None:
     ):
         return None
     return checked(source)
-
-
-def write(study: Study, folder: Path, outcomes: Sequence[object]) -> None:
-    """The table in three forms, the plots, the report."""
-    from recipelang.cli.report import write_pictures
-    from recipelang.report.study import pictures, text
-    from recipelang.storage.writing import write_json, write_text, writing
-    from recipelang.study import table
-    from recipelang.study.results import document, rows
-
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    made = rows(study, outcomes)  # type: ignore[arg-type]
-    write_json(folder / "study.json", document(study, outcomes))  # type: ignore[arg-type]
-    write_text(folder / "study.md", table.markdown(study, made))
-    write_text(folder / "study.csv", table.comma_separated(study, made))
-    write_text(folder / "report.html", text(study, outcomes))  # type: ignore[arg-type]
-    write_pictures(folder, pictures(study, outcomes))  # type: ignore[arg-type]
 
 
 def _name(study: Study) -> str:

@@ -70,7 +70,7 @@ class Lines:
         self.outcomes[outcome.variant.name] = outcome
         done = sum(1 for v in self.wanted if self.outcomes[v.name].status == "finished")
         self.console.print(Text(f"{done}/{len(self.wanted)} {clean(outcome.variant.name)}: {_said(outcome)}"))
-        from recipelang.cli.study import write
+        from recipelang.report.study import write
 
         write(self.study, self.folder, [self.outcomes[v.name] for v in self.made])
 

@@ -12,7 +12,7 @@ from recipelang.source import fail
 def confirm(file: str, yes: bool, several: bool) -> None:
     """Ask once before a downloaded recipe runs for the first time. E133 if nobody can be asked."""
     from recipelang.artifact import cache
-    from recipelang.artifact.reference import parse_reference
+    from recipelang.artifact.address import parse_reference
     from recipelang.source.render import line_of
 
     if not is_elsewhere(file):

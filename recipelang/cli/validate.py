@@ -14,7 +14,7 @@ from recipelang.loading.files import read_source
 from recipelang.loading.read import Around, check_all, read_around
 from recipelang.source import RecipeError, Source
 from recipelang.source.diagnostic import Applicability
-from recipelang.source.report import Report
+from recipelang.source.per_file import Report
 from recipelang.source.words import plural
 from recipelang.spec.recipe import Checked
 

@@ -8,10 +8,10 @@ from recipelang.engine.seeds import stream
 from recipelang.modifiers.distill import Distill, Teacher
 from recipelang.modifiers.freeze import Freeze
 from recipelang.modifiers.learning_rate import LearningRate
+from recipelang.modifiers.modifier import Modifier
 from recipelang.modifiers.prune import KeepZeros, pruner
 from recipelang.planning.controls import frozen
 from recipelang.planning.types import StagePlan
-from recipelang.runtime.state import Modifier
 
 
 def acting(

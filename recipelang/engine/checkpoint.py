@@ -25,10 +25,10 @@ from torch import Tensor, nn
 from recipelang import processes
 from recipelang.engine.fitting import each_once, numpy_state, unfit
 from recipelang.engine.position import FORMAT, Position, Saved, misplaced, saved
+from recipelang.modifiers.modifier import Modifier
 from recipelang.planning.types import Plan
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.shards import beside, whole
-from recipelang.runtime.state import Modifier
 from recipelang.source import RecipeError, fail
 from recipelang.storage.reading import Unreadable, read_bytes, sha256
 from recipelang.storage.writing import new_folder, remove_folder, write_text

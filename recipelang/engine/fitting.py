@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from recipelang.engine.acting import acting
 from recipelang.engine.position import Position, masked
+from recipelang.modifiers.modifier import misshapen
 from recipelang.planning.controls import frozen
 from recipelang.planning.types import Plan, StagePlan
-from recipelang.runtime.state import misshapen
 
 Tensors = Mapping[str, Tensor]
 _MASK, _OPTIMIZER, _RANDOM = "mask/", "optimizer/", "random/"

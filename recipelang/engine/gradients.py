@@ -10,8 +10,8 @@ import torch
 
 from recipelang import processes
 from recipelang.engine.shares import scaled, weights
+from recipelang.modifiers.modifier import State
 from recipelang.pruning.shards import is_shard
-from recipelang.runtime.state import State
 from recipelang.tasks import Features
 
 

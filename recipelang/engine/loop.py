@@ -15,10 +15,9 @@ from recipelang import processes
 from recipelang.engine.order import batches
 from recipelang.engine.seeds import stream
 from recipelang.engine.shares import scaled, weights
+from recipelang.modifiers.modifier import Event, Modifier, State, fire
 from recipelang.planning.types import StagePlan
 from recipelang.pruning import shards
-from recipelang.runtime.event import Event
-from recipelang.runtime.state import Modifier, State, fire
 from recipelang.source import RecipeError, fail
 from recipelang.tasks import Features
 

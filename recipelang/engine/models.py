@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from recipelang.engine.absent import leave_out_absent
-from recipelang.engine.memory import is_out_of_memory
 from recipelang.engine.seeds import stream
 from recipelang.planning.accounting import COPIES
 from recipelang.planning.facts import read_model_facts
@@ -148,3 +147,8 @@ def _draw(weight: nn.Parameter, config: Any) -> None:
         weight.zero_()
     else:
         weight.normal_(0.0, getattr(config, "initializer_range", 0.02))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a failure is one of memory: of a device, of Python, or of torch on a CPU, which has no class of its own for it."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)

@@ -29,8 +29,7 @@ from recipelang.engine.interrupt import StopRequests
 from recipelang.engine.layers import Layers
 from recipelang.engine.leavings import check_no_links
 from recipelang.engine.loop import train
-from recipelang.engine.memory import is_out_of_memory
-from recipelang.engine.models import load_model
+from recipelang.engine.models import is_out_of_memory, load_model
 from recipelang.engine.order import drawn
 from recipelang.engine.position import Position, Session, environments
 from recipelang.engine.records import RECORD, Interrupted, Measurements, Reporter, Result
@@ -41,6 +40,7 @@ from recipelang.engine.sources import same_data, same_model, unchanged
 from recipelang.engine.statement import STATEMENT, lock_digest, run_digest, stamps, statement
 from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
 from recipelang.modifiers.distill import Running, asked
+from recipelang.modifiers.modifier import Event, Modifier, State, fire
 from recipelang.modifiers.prune import fits_shards
 from recipelang.planning.data import load_split
 from recipelang.planning.facts import model_digest
@@ -49,8 +49,6 @@ from recipelang.planning.zeros import Pattern, patterns_of
 from recipelang.pruning import shards
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.scores import Gradients
-from recipelang.runtime.event import Event
-from recipelang.runtime.state import Modifier, State, fire
 from recipelang.schedules.stepwise import at
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.spec.claims import Verdict

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from recipelang import processes
 from recipelang.modifiers.distill import inputs
-from recipelang.runtime.state import State
+from recipelang.modifiers.modifier import State
 from recipelang.source import fail
 from recipelang.storage.reading import Unreadable, check_regular
 from recipelang.storage.writing import new_file

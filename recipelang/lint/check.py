@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from recipelang.lint.every_rule import DEFAULTS, NOT_CHECKED, RULES, Level, Rule
 from recipelang.lint.levels import levels_for
-from recipelang.lint.registry import DEFAULTS, NOT_CHECKED, RULES, Level, Rule
 from recipelang.lint.subject import Finding, Subject
 from recipelang.lint.suppress import Suppression, covering, doubtful, suppressions
 from recipelang.planning.types import Plan

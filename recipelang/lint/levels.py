@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import cast
 
-from recipelang.lint.registry import CODES, DEFAULTS, LEVELS, Level, code_of
+from recipelang.lint.every_rule import CODES, DEFAULTS, LEVELS, Level, code_of
 from recipelang.source import Diagnostic, Label, RecipeError, Source, Span, fail
 from recipelang.source.suggest import closest
 from recipelang.storage.reading import Unreadable, read_bytes

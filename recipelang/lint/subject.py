@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -53,3 +53,11 @@ class Subject:
         facts = read_model_facts(Path(self.plan.model.path), self.plan.model.task)
         drop = self.plan.model.drop
         return facts if drop is None else with_layers(facts, drop.keep)
+
+
+def pruned(it: Subject, purpose: str) -> Iterator[tuple[str, float]]:
+    """Where targets of this purpose are pruned, and their share of the model."""
+    for stage in it.plan.stages:
+        for prune in stage.prunes:
+            if hit := sum(t.size for t in prune.targets if t.purpose == purpose):
+                yield f"stage.{stage.name}.prune.{prune.name}.targets", hit / it.plan.model.parameters

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recipelang.lint.registry import CODES, DEFAULTS, code_of
+from recipelang.lint.every_rule import CODES, DEFAULTS, code_of
 from recipelang.source import Diagnostic, Label, Source, Span
 from recipelang.source.suggest import closest, instead
 from recipelang.source.text import Sources

@@ -8,6 +8,9 @@ from dataclasses import fields
 from recipelang.source import Span
 from recipelang.syntax import tree as t
 
+#: names that move: what they point to today may be something else tomorrow
+_BRANCHES = ("main", "master", "HEAD")
+
 
 def nodes(root: object) -> Iterator[t.Node]:
     """A node and every node inside it, as they are written."""
@@ -72,3 +75,18 @@ def claims(tree: t.Recipe) -> list[t.Claim]:
 def is_measured(node: t.Expr) -> bool:
     """`dev.f1`, `sparsity(...)`: what only a run can tell."""
     return isinstance(node, t.Call) or (isinstance(node, t.Path) and len(node.names) > 1)
+
+
+def is_unpinned(reference: object, revision: str | None = None) -> bool:
+    """An `hf://` reference without a commit or tag."""
+    if not isinstance(reference, str) or not reference.startswith("hf://"):
+        return False
+    version = revision or reference.partition("@")[2]
+    return not version or version in _BRANCHES
+
+
+def without(tree: t.Recipe, name: str) -> Iterator[Span]:
+    """Where an attribute of `meta` should be: the block, or the first line if there is none."""
+    meta = blocks(tree, "meta")
+    if not any(isinstance(s, t.Attribute) and s.name == name for block in meta for s in block.body):
+        yield meta[0].header if meta else tree.version_span

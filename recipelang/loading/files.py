@@ -174,7 +174,7 @@ class References:
         )
 
     def _elsewhere(self, reference: str, by: Source) -> Source:
-        from recipelang.artifact.reference import parse_reference
+        from recipelang.artifact.address import parse_reference
 
         try:
             parse_reference(reference)
@@ -184,8 +184,8 @@ class References:
         return self.remote.open(reference, digest)
 
     def _locked(self, reference: str) -> str:
+        from recipelang.artifact.address import parse_reference
         from recipelang.artifact.lock import lock_path, read_lock
-        from recipelang.artifact.reference import parse_reference
 
         if digest := parse_reference(reference).digest:
             return digest

@@ -130,7 +130,7 @@ def files_of(checked: Checked) -> tuple[Source, ...]:
 def recipes_of(checked: Checked, lock: Lock | None) -> dict[str, Mapping[str, object]]:
     """Entries for the recipes elsewhere that the user's own files name."""
     from recipelang.artifact import cache
-    from recipelang.artifact.reference import parse_reference
+    from recipelang.artifact.address import parse_reference
 
     known = lock.refs if lock is not None else {}
     found: dict[str, Mapping[str, object]] = {}
@@ -225,6 +225,6 @@ def allowed_hosts(reference: str = "", allow_private: bool = False) -> frozenset
 
 
 def parse_host(reference: str) -> str:
-    from recipelang.artifact.reference import parse_reference
+    from recipelang.artifact.address import parse_reference
 
     return parse_reference(reference).host

@@ -14,15 +14,15 @@ from recipelang.loading.files import read_source
 from recipelang.loading.read import check_all
 from recipelang.loops.gradients import Sampler, loss_of
 from recipelang.loops.notices import told, warn
-from recipelang.loops.pruning import Pruning
+from recipelang.loops.pruner import Pruning
 from recipelang.loops.teacher import handed, logits_of
+from recipelang.modifiers.modifier import State
 from recipelang.modifiers.prune import fits_shards
 from recipelang.planning.live import Live, chosen_stage, masked_before, resolve_stage
 from recipelang.planning.types import StagePlan
 from recipelang.pruning import shards
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.turned import inputs_first
-from recipelang.runtime.state import State
 from recipelang.source import Diagnostics, RecipeError, Source, at_label, fail
 from recipelang.spec.methods import METHODS
 from recipelang.spec.params import Given

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from recipelang import processes
 from recipelang.engine.seeds import stream
+from recipelang.modifiers.modifier import State
 from recipelang.planning.types import StagePlan
-from recipelang.runtime.state import State
 from recipelang.source import fail
 
 Batch = Mapping[str, Tensor]

@@ -12,7 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from recipelang.loops.attach import attach, refuse_shards
 from recipelang.loops.notices import told
-from recipelang.loops.pruning import Pruning
+from recipelang.loops.pruner import Pruning
 from recipelang.loops.teacher import check_distillation
 from recipelang.source import fail
 

@@ -21,7 +21,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from recipelang import processes
 from recipelang.loops.attach import attach, refuse_shards
 from recipelang.loops.notices import told
-from recipelang.loops.pruning import Pruning
+from recipelang.loops.pruner import Pruning
 from recipelang.loops.teacher import check_distillation
 from recipelang.source import fail
 from recipelang.storage.reading import Unreadable, check_regular

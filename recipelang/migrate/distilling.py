@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from recipelang.migrate.comments import hashed
-from recipelang.migrate.draft import Draft
+from recipelang.migrate.draft import Draft, hashed
 from recipelang.migrate.form import Distill, Stage
 from recipelang.source import Diagnostic
 

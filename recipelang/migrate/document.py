@@ -10,8 +10,19 @@ from fractions import Fraction
 
 from recipelang.migrate import expressions as x, foreign
 from recipelang.migrate.command import Command, training_command
-from recipelang.migrate.front_matter import front_matter
-from recipelang.migrate.nodes import Alias, Anchors, Entry, List, Map, Node, Scalar, compose, plain, tagged
+from recipelang.migrate.nodes import (
+    Alias,
+    Anchors,
+    Entry,
+    List,
+    Map,
+    Node,
+    Scalar,
+    compose,
+    front_matter,
+    plain,
+    tagged,
+)
 from recipelang.migrate.scalars import Traps, is_none
 from recipelang.migrate.unread import tag_span, unread
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Span

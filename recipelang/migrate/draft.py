@@ -10,9 +10,12 @@ from recipelang.migrate.amounts import Amounts
 from recipelang.migrate.document import Document
 from recipelang.migrate.form import Stage
 from recipelang.source import Diagnostics
+from recipelang.source.render import line_of
 
 #: what a folder of models or data is called, and no owner on the Hub
 _FOLDERS = ("checkpoints", "data", "dense", "local", "model", "models", "output", "outputs", "results", "runs", "tmp")
+#: of a comment of one line
+_WIDTH = 110
 
 
 class Draft:
@@ -49,3 +52,13 @@ class Draft:
             "The teacher, which the original left to the command line.",
             self.hub("distill_teacher", {}),
         )
+
+
+def comment_lines(text: str) -> list[str]:
+    """Of a comment, without characters that a recipe may not hold."""
+    return [line_of(line)[:_WIDTH] for line in text.splitlines() if line.strip()]
+
+
+def hashed(text: str) -> str:
+    """A comment as `# ` lines, each with its line end."""
+    return "".join(f"# {line}\n" for line in comment_lines(text))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from recipelang.lint.check import judge
-from recipelang.lint.registry import DEFAULTS, NOT_CHECKED
+from recipelang.lint.every_rule import DEFAULTS, NOT_CHECKED
 from recipelang.migrate import compared, document as documents, names
 from recipelang.migrate.amounts import Amounts, Unknown
 from recipelang.migrate.blamed import blamed

@@ -6,6 +6,7 @@ every loader), and an anchor that is defined twice (the later counts from there 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -282,3 +283,15 @@ def tagged(node: Node) -> Iterator[Map | List | Scalar]:
             todo += here.items
         elif isinstance(here, Map):
             todo += [e.value for e in here.entries]
+
+
+_FENCE = re.compile(r"^(?:---|\+\+\+)[ \t]*$", re.MULTILINE)
+
+
+def front_matter(source: Source) -> Span | None:
+    """Where the YAML is; none when the text has no two such lines."""
+    first = _FENCE.search(source.text)
+    second = _FENCE.search(source.text, first.end()) if first else None
+    if first is None or second is None:
+        return None
+    return Span(source.base + first.end(), source.base + second.start())

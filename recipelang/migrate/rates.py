@@ -8,9 +8,8 @@ from itertools import accumulate
 from recipelang.kinds.text import fraction
 from recipelang.migrate import commanded
 from recipelang.migrate.arguments import Amount
-from recipelang.migrate.comments import hashed
 from recipelang.migrate.document import LEGACY
-from recipelang.migrate.draft import Draft
+from recipelang.migrate.draft import Draft, hashed
 from recipelang.migrate.form import Rate, Stage
 from recipelang.source import Diagnostic
 

@@ -88,7 +88,7 @@ def _cell(text: str) -> str:
 def as_json(migrations: Sequence[Migration], written: Sequence[str | None]) -> str:
     """`written`: where each recipe lies, if anywhere."""
     from recipelang.source.json_form import dumps, form
-    from recipelang.source.report import Report
+    from recipelang.source.per_file import Report
 
     files = [
         {

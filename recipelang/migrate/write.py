@@ -10,13 +10,12 @@ from itertools import pairwise
 from pathlib import PurePath
 
 from recipelang.kinds.text import string
-from recipelang.migrate import commanded, comments, names
+from recipelang.migrate import commanded, names
 from recipelang.migrate.amounts import literal
 from recipelang.migrate.arguments import Amount
-from recipelang.migrate.comments import hashed
 from recipelang.migrate.distilling import distillation
 from recipelang.migrate.document import Document
-from recipelang.migrate.draft import Draft
+from recipelang.migrate.draft import Draft, comment_lines, hashed
 from recipelang.migrate.form import Freeze, Part, Prune, Sparsity, Stage
 from recipelang.migrate.one_block import order, settle
 from recipelang.migrate.rates import learning_rate
@@ -24,7 +23,7 @@ from recipelang.migrate.targets import Selectors
 from recipelang.migrate.task import told
 from recipelang.source import Diagnostic, Diagnostics
 from recipelang.source.render import line_of
-from recipelang.spec.blocks import METRICS
+from recipelang.spec.metrics import METRICS
 
 #: a selector that is longer than this is written once
 _LONG = 60
@@ -77,7 +76,7 @@ class Writer(Draft):
         lines: list[str] = []
         for name, statement in self.amounts.definitions():
             variable = self.document.variables.get(name)
-            above = [f"# {line}" for line in comments.lines(variable.comment)] if variable else []
+            above = [f"# {line}" for line in comment_lines(variable.comment)] if variable else []
             lines += [*([""] if lines and above else []), *above]
             doc = f"`{variable.name if variable else name}` of the original"
             doc += ", which left it to the command line." if variable is None else "."

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recipelang.modifiers.distill_terms import attention_loss, hidden_loss, kd_loss
+from recipelang.modifiers.modifier import Modifier, State, misshapen
 from recipelang.planning.types import DistillPlan, TermPlan
-from recipelang.runtime.state import Modifier, State, misshapen
 from recipelang.schedules.stepwise import at
 
 #: the teacher's outputs for the micro-batch of a state: attributes as the model itself gives them

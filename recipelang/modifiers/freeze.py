@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from recipelang.runtime.state import Modifier, State
+from recipelang.modifiers.modifier import Modifier, State
 
 
 def _with_momentum(parameter: nn.Parameter, optimizer: torch.optim.Optimizer) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from recipelang.modifiers.modifier import Modifier, State
 from recipelang.planning.types import Segment
-from recipelang.runtime.state import Modifier, State
 from recipelang.schedules.stepwise import at
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recipelang import processes
+from recipelang.modifiers.modifier import Modifier, State, misshapen
 from recipelang.planning.types import PruneEvent, PrunePlan
 from recipelang.pruning import patterns
 from recipelang.pruning.inputs import Gathered
@@ -16,7 +17,6 @@ from recipelang.pruning.scores.rigl import Rigl
 from recipelang.pruning.selection import Scores, count
 from recipelang.pruning.shards import is_shard, local, rows, sums
 from recipelang.pruning.turned import Turned, as_stored, turned
-from recipelang.runtime.state import Modifier, State, misshapen
 from recipelang.source import fail
 
 

@@ -9,7 +9,7 @@ from types import MappingProxyType, ModuleType
 
 from recipelang.kinds.terms import INNER
 from recipelang.kinds.text import show
-from recipelang.planning import calibration, compat, controls, match as matching, reading, schedule
+from recipelang.planning import calibration, compat, controls, data_remarks, match as matching, schedule
 from recipelang.planning.accounting import listed
 from recipelang.planning.context import Context
 from recipelang.planning.data import ClassFacts, plan_data, understand, with_labels
@@ -41,10 +41,11 @@ from recipelang.planning.weights import check_weights
 from recipelang.planning.zeros import stored_zeros as zeros_of_folder
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, at_label, fail
 from recipelang.spec.attribute import ANY, Attr
-from recipelang.spec.blocks import METRICS, MORE_METRICS, DistillSpec, EvaluateSpec, StageSpec
+from recipelang.spec.blocks import DistillSpec, EvaluateSpec, StageSpec
 from recipelang.spec.canonical import behaviour_digest, spec_digest
 from recipelang.spec.claims import selectors
 from recipelang.spec.methods import METHODS
+from recipelang.spec.metrics import METRICS, MORE_METRICS
 from recipelang.spec.recipe import Recipe
 from recipelang.tasks import task_of
 from recipelang.tasks.meaning import Meaning
@@ -85,7 +86,7 @@ class Resolver(Context):
             return None
         self.data = {d.label: d for d in data}
         if self.classes is not None and self.recipe.model.task == "sequence_classification":
-            reading.judge_positive(self.recipe, self.classes, self.found)
+            data_remarks.judge_positive(self.recipe, self.classes, self.found)
         if not self._measures_what_it_can():
             return None
         stages = self._stages()
@@ -191,7 +192,7 @@ class Resolver(Context):
         )
         if self.classes is None:
             return None
-        reading.judge(self.recipe, self.meanings, self.classes, self.found)
+        data_remarks.judge(self.recipe, self.meanings, self.classes, self.found)
         return self.classes.facts if not self.found.errors else None
 
     def _with_layers(self, facts: ModelFacts) -> tuple[ModelFacts, DropPlan | None]:
@@ -222,7 +223,7 @@ class Resolver(Context):
             )
             if plan is None:
                 return None
-            reading.tell(self.recipe, plan, self.found)
+            data_remarks.tell(self.recipe, plan, self.found)
             plans.append(plan)
         return plans
 
@@ -542,7 +543,7 @@ class Resolver(Context):
                 samples=e.samples,
                 metrics=e.metrics or METRICS[self.recipe.model.task],
                 positive=self._positive(e),
-                null_threshold=reading.null_threshold(e, self.meanings[e.data], self.recipe.model.task),
+                null_threshold=data_remarks.null_threshold(e, self.meanings[e.data], self.recipe.model.task),
                 dense=e.compare == "dense",
                 every={} if e.every is None else {n: max(1, e.every.in_steps(k)) for n, k in per_epoch.items()},
             )
@@ -552,7 +553,7 @@ class Resolver(Context):
     def _positive(self, e: EvaluateSpec) -> str | None:
         if self.classes is None or self.recipe.model.task != "sequence_classification":
             return None
-        return reading.positive_class(self.recipe.data[e.data].positive, self.classes)[0]
+        return data_remarks.positive_class(self.recipe.data[e.data].positive, self.classes)[0]
 
     def _measures_what_it_can(self) -> bool:
         task = self.recipe.model.task
@@ -563,7 +564,7 @@ class Resolver(Context):
                 path = f"evaluate.{e.name}.metrics"
                 self.error("E054", f"`{wrong[0]}` is not a metric of {task}", path, f"it has {have}")
                 return False
-            if not reading.null_fits(self.recipe, e, self.data[e.data], self.found):
+            if not data_remarks.null_fits(self.recipe, e, self.data[e.data], self.found):
                 return False
             for metric in (e.metrics or METRICS[task]) if self.facts.labels else ():
                 if why := task_of(task).refuses(metric, self.facts.labels):

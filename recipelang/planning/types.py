@@ -18,9 +18,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic.dataclasses import dataclass
 
 from recipelang.kinds.schedule import SHAPES
-from recipelang.spec.blocks import MORE_METRICS, TASKS
 from recipelang.spec.methods import METHODS, OPTIMIZERS
-from recipelang.spec.metrics import MEASURES
+from recipelang.spec.metrics import MEASURES, MORE_METRICS, TASKS
 from recipelang.tasks.meaning import Meaning
 
 #: 1.1: rates are read at the start of their step, weight decay spares norms and biases

@@ -17,9 +17,10 @@ from recipelang.planning.safetensors_header import read_folder
 from recipelang.planning.types import Plan, StagePlan
 from recipelang.source import Diagnostics, RecipeError, fail
 from recipelang.source.render import line_of
-from recipelang.spec.blocks import METRICS, PruneSpec, StageSpec
+from recipelang.spec.blocks import PruneSpec, StageSpec
 from recipelang.spec.claims import selectors
 from recipelang.spec.methods import METHODS
+from recipelang.spec.metrics import METRICS
 from recipelang.spec.recipe import Recipe
 from recipelang.values import selector as sel
 

@@ -12,10 +12,11 @@ from typing import Literal
 
 from recipelang.kinds.form import value_form
 from recipelang.source import Label
-from recipelang.spec.blocks import METRICS, EvaluateSpec, MetaSpec, Spec, StageSpec
+from recipelang.spec.blocks import EvaluateSpec, MetaSpec, Spec, StageSpec
 from recipelang.spec.canonical import Identities, spec_digest
 from recipelang.spec.claim_form import claim_form
 from recipelang.spec.effective import ClaimParts, claim_text, shown
+from recipelang.spec.metrics import METRICS
 from recipelang.spec.recipe import Recipe
 from recipelang.spec.references import references
 from recipelang.values.selector import to_json

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recipelang.reference.markdown import block, code, page, table
-from recipelang.spec.blocks import METRICS, MORE_METRICS, EvaluateSpec
+from recipelang.spec.blocks import EvaluateSpec
 from recipelang.spec.claims import CLAIMS, FUNCTIONS, LATER_FUNCTIONS, PATHS
-from recipelang.spec.metrics import MEASURES
+from recipelang.spec.metrics import MEASURES, METRICS, MORE_METRICS
 
 #: judged by a test in a recipe with the stages `dense` and `gradual` and the block `evaluate dev`
 EXAMPLE = """require warm >= 1 epoch, "leave room before the first mask"

@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from recipelang.report import page as p
 from recipelang.report.chart import Axis, Chart, Series, svg
+from recipelang.report.pictures import write_pictures
 from recipelang.report.run import NAME
 from recipelang.source.markup import escape
 from recipelang.source.render import clean
 from recipelang.source.words import duration, first_n, plural
 from recipelang.spec.claims import metric_text
+from recipelang.storage.writing import write_json, write_text, writing
 from recipelang.study import table
 from recipelang.study.read import Study
-from recipelang.study.results import Outcome, Row, rows
+from recipelang.study.results import Outcome, Row, document, rows
 
 Value = tuple[tuple[str, str], ...]
 
@@ -224,3 +227,15 @@ def _runs(outcomes: Sequence[Outcome]) -> tuple[list[str], list[list[str]]]:
 def _recipes(study: Study) -> list[str]:
     named = {a.of.name: a.of for a in study.arms}
     return [p.folded(f"the recipe {clean(n.rpartition('/')[2])}", p.listing(s.text)) for n, s in named.items()]
+
+
+def write(study: Study, folder: Path, outcomes: Sequence[Outcome]) -> None:
+    """The table in three forms, the plots, the report."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    made = rows(study, outcomes)
+    write_json(folder / "study.json", document(study, outcomes))
+    write_text(folder / "study.md", table.markdown(study, made))
+    write_text(folder / "study.csv", table.comma_separated(study, made))
+    write_text(folder / NAME, text(study, outcomes))
+    write_pictures(folder, pictures(study, outcomes))

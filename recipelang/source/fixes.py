@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from recipelang.source.diagnostic import Applicability, Diagnostic, Edit, Fix
-from recipelang.source.report import in_file
+from recipelang.source.per_file import in_file
 from recipelang.source.text import Source, Span
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recipelang.source.diagnostic import Diagnostic
+from recipelang.source.per_file import Report, in_file
 from recipelang.source.render import clean
-from recipelang.source.report import Report, in_file
 
 _LEVELS = {"error": "error", "warning": "warning", "info": "notice"}
 

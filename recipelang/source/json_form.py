@@ -13,7 +13,7 @@ from typing import Any
 
 from recipelang.source.diagnostic import Diagnostic, Fix, Label
 from recipelang.source.fixes import placed
-from recipelang.source.report import Report
+from recipelang.source.per_file import Report
 
 #: the first number changes when something is taken away or means something else, the second when something is added
 VERSION = "1.0"

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree as xml
 
+from recipelang.source.per_file import Report
 from recipelang.source.render import clean, line_of, render
-from recipelang.source.report import Report
 
 _SUITE = "recipelang validate"
 #: what XML 1.0 allows no document to hold, not even escaped

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from recipelang.source.diagnostic import Diagnostic, Fix, Label
 from recipelang.source.fixes import placed
+from recipelang.source.per_file import Report, in_file
 from recipelang.source.render import line_of
-from recipelang.source.report import Report, in_file
 
 _LONG = 160
 _HOW = {"safe": ", made by `--fix`", "unsafe": ", made by `--unsafe-fixes`", "display": ""}

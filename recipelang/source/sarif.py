@@ -13,7 +13,7 @@ from recipelang.source.codes import page
 from recipelang.source.diagnostic import Diagnostic, Fix, Label
 from recipelang.source.fixes import placed
 from recipelang.source.json_form import dumps
-from recipelang.source.report import Report, in_file
+from recipelang.source.per_file import Report, in_file
 from recipelang.source.text import Source, Span
 from recipelang.version import __version__
 

@@ -17,7 +17,7 @@ from recipelang.source.suggest import closest, instead
 from recipelang.spec.blocks import ALIASES, BLOCKS, LATER_BLOCKS, OTHER_VALUES, ColumnsSpec, DataSpec, Spec, StageSpec
 from recipelang.spec.compose import word
 from recipelang.spec.ends import settled
-from recipelang.spec.evaluate import NAMES, Evaluator
+from recipelang.spec.evaluator import NAMES, Evaluator
 from recipelang.syntax import tree as t
 from recipelang.values import aliases
 from recipelang.values.composite import POISON, Poison, Symbol, Written

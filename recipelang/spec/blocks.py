@@ -19,7 +19,7 @@ from recipelang.kinds.terms import LOGITS, Kept, Terms
 from recipelang.spec.attribute import ANY, Attr, Spec, conflict
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec
 from recipelang.spec.methods import METHODS, OPTIMIZERS
-from recipelang.spec.metrics import MEASURES
+from recipelang.spec.metrics import MEASURES, TASKS
 from recipelang.values import selector as sel
 from recipelang.values.composite import Chosen, Schedule, SparsityPattern, StageRef, Term
 from recipelang.values.quantities import Time
@@ -28,28 +28,6 @@ _strings = ListOf(Text())
 
 #: attributes that change at every step
 STEPWISE = ("learning_rate", "hardness", "temperature")
-
-TASKS = (
-    "question_answering",
-    "sequence_classification",
-    "multiple_choice",
-    "token_classification",
-    "masked_lm",
-    "causal_lm",
-)
-
-#: what can be measured beside `METRICS`, where it is asked for
-MORE_METRICS = {"question_answering": ("has_answer_f1", "has_answer_exact_match", "no_answer")}
-
-#: what `metrics` is when a recipe leaves it out
-METRICS = {
-    "question_answering": ("f1", "exact_match"),
-    "sequence_classification": ("accuracy", "f1", "matthews"),
-    "multiple_choice": ("accuracy",),
-    "token_classification": ("f1", "accuracy"),
-    "masked_lm": ("perplexity", "accuracy"),
-    "causal_lm": ("perplexity",),
-}
 
 
 class MetaSpec(Spec):

@@ -14,10 +14,11 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from recipelang.source import Diagnostic, Label, RecipeError
-from recipelang.spec.blocks import METRICS, Attr, DataSpec, EvaluateSpec, PruneSpec, Spec, StageSpec
+from recipelang.spec.blocks import Attr, DataSpec, EvaluateSpec, PruneSpec, Spec, StageSpec
 from recipelang.spec.claim_form import claim_form
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec
 from recipelang.spec.effective import ClaimParts
+from recipelang.spec.metrics import METRICS
 from recipelang.spec.recipe import Claim, Recipe
 from recipelang.spec.references import references
 from recipelang.values.selector import joined, to_json

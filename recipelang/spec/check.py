@@ -10,20 +10,12 @@ from recipelang.source import Diagnostic, Diagnostics, Label, Source, Span
 from recipelang.source.suggest import closest
 from recipelang.spec import vocabulary
 from recipelang.spec.bind import Binder, bind_data, bind_stage
-from recipelang.spec.blocks import (
-    METRICS,
-    DataSpec,
-    EvaluateSpec,
-    ExportSpec,
-    MetaSpec,
-    ModelSpec,
-    StageSpec,
-    TopSpec,
-)
+from recipelang.spec.blocks import DataSpec, EvaluateSpec, ExportSpec, MetaSpec, ModelSpec, StageSpec, TopSpec
 from recipelang.spec.claims import check_claims, explain_values
 from recipelang.spec.compose import Composed, compose
-from recipelang.spec.evaluate import Evaluator
+from recipelang.spec.evaluator import Evaluator
 from recipelang.spec.imports import Loader, no_imports
+from recipelang.spec.metrics import METRICS
 from recipelang.spec.params import Given, Params
 from recipelang.spec.recipe import Checked, Claim, Outline, Recipe
 from recipelang.spec.scope import Definition

@@ -17,7 +17,7 @@ from recipelang.kinds.tensors import Pattern, Selector
 from recipelang.kinds.text import show
 from recipelang.source import Diagnostic, Diagnostics, Fix, Label, Source, Span
 from recipelang.source.suggest import closest, instead
-from recipelang.spec.evaluate import Evaluator
+from recipelang.spec.evaluator import Evaluator
 from recipelang.spec.metrics import MEASURES
 from recipelang.spec.operators import COMPARISONS
 from recipelang.spec.recipe import Claim, Outline, Recipe

@@ -10,7 +10,7 @@ from recipelang.kinds.tensors import Pattern, as_selector
 from recipelang.kinds.text import LEVELS, show, string
 from recipelang.source import Diagnostics
 from recipelang.spec.blocks import Spec
-from recipelang.spec.evaluate import Evaluator
+from recipelang.spec.evaluator import Evaluator
 from recipelang.spec.operators import COMPARISONS
 from recipelang.spec.recipe import Claim, Recipe
 from recipelang.syntax import tree as t

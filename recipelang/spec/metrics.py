@@ -1,4 +1,4 @@
-"""What an `evaluate` block can measure: every metric of the language, whatever this release has of it."""
+"""What an `evaluate` block can measure: every metric of the language, and those of each task."""
 
 from __future__ import annotations
 
@@ -26,3 +26,18 @@ MEASURES: dict[str, Metric] = {
     "perplexity": Metric("e to the mean loss of a token", False),
     "loss": Metric("the mean loss", False),
 }
+
+#: every task -> what its `metrics` are when a recipe leaves them out
+METRICS = {
+    "question_answering": ("f1", "exact_match"),
+    "sequence_classification": ("accuracy", "f1", "matthews"),
+    "multiple_choice": ("accuracy",),
+    "token_classification": ("f1", "accuracy"),
+    "masked_lm": ("perplexity", "accuracy"),
+    "causal_lm": ("perplexity",),
+}
+
+#: what can be measured beside `METRICS`, where it is asked for
+MORE_METRICS = {"question_answering": ("has_answer_f1", "has_answer_exact_match", "no_answer")}
+
+TASKS = tuple(METRICS)

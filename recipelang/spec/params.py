@@ -13,7 +13,7 @@ from recipelang.kinds.tensors import Pattern, Selector
 from recipelang.kinds.text import show
 from recipelang.source import Diagnostic, Diagnostics, Fix, Label, Source, Span
 from recipelang.source.suggest import closest, instead, nearest
-from recipelang.spec.evaluate import Evaluator
+from recipelang.spec.evaluator import Evaluator
 from recipelang.spec.scope import Definition, mended
 from recipelang.syntax import Parsed, parse, tree as t
 from recipelang.values import aliases, quantities as q

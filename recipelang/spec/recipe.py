@@ -6,19 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from recipelang.source import Diagnostics, Label, Source, Span
-from recipelang.spec.blocks import (
-    METRICS,
-    DataSpec,
-    EvaluateSpec,
-    ExportSpec,
-    MetaSpec,
-    ModelSpec,
-    Spec,
-    StageSpec,
-    TopSpec,
-)
+from recipelang.spec.blocks import DataSpec, EvaluateSpec, ExportSpec, MetaSpec, ModelSpec, Spec, StageSpec, TopSpec
 from recipelang.spec.compose import Composed
-from recipelang.spec.evaluate import Evaluator
+from recipelang.spec.evaluator import Evaluator
+from recipelang.spec.metrics import METRICS
 from recipelang.spec.params import Param
 from recipelang.syntax import Parsed, tree as t
 

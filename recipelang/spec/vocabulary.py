@@ -12,7 +12,7 @@ from recipelang.kinds.schedule import ARGUMENTS, SHAPES
 from recipelang.kinds.terms import NAMES
 from recipelang.source.suggest import closest, instead
 from recipelang.spec.blocks import BLOCKS
-from recipelang.spec.evaluate import Evaluator
+from recipelang.spec.evaluator import Evaluator
 from recipelang.spec.methods import METHODS, OPTIMIZERS
 from recipelang.syntax import tree as t
 

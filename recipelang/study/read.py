@@ -13,7 +13,7 @@ from recipelang.source.suggest import closest, instead
 from recipelang.spec.bind import Binder
 from recipelang.spec.check import study_of
 from recipelang.spec.compose import word
-from recipelang.spec.evaluate import Evaluator
+from recipelang.spec.evaluator import Evaluator
 from recipelang.spec.study_blocks import STUDY_BLOCKS, ArmSpec, StudySpec
 from recipelang.syntax import parse, tree as t
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recipelang.source import fail
-from recipelang.tasks import encoding, labels, meaning, scores
+from recipelang.tasks import class_scores, encoding, labels, meaning
 from recipelang.tasks.encoding import Reader, Rows
 from recipelang.tasks.labels import Classes, label_text, make_classes, names_of
 from recipelang.tasks.meaning import Meaning, written
@@ -163,8 +163,8 @@ def measure(
     kept: Mapping[str, np.ndarray], features: Rows, examples: Sequence[Example], how: Counting | None = None
 ) -> dict[str, float]:
     logits = kept["logits"]
-    counts = scores.confusion(logits.argmax(1), features.labels, logits.shape[1])
+    counts = class_scores.confusion(logits.argmax(1), features.labels, logits.shape[1])
     named = how.positive if how else None
     positive = None if named is None else Classes(features.names).number(named, "it is `positive`")
-    f1 = scores.f1(counts, positive)
-    return {"accuracy": scores.accuracy(counts), "f1": f1, "matthews": scores.matthews(counts)}
+    f1 = class_scores.f1(counts, positive)
+    return {"accuracy": class_scores.accuracy(counts), "f1": f1, "matthews": class_scores.matthews(counts)}

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from recipelang.artifact import cache, http, manifest as m
+from recipelang.artifact.address import parse_reference
 from recipelang.artifact.contents import Artifact, File, pack
 from recipelang.artifact.fetch import Fetching
 from recipelang.artifact.guard import Guarded
+from recipelang.artifact.logins import _belongs
 from recipelang.artifact.places import get
-from recipelang.artifact.reference import parse_reference
 from recipelang.artifact.referrers import BUNDLE, MOST, Referrer, write_referrer
 from recipelang.artifact.registry import _NEXT, Registry
-from recipelang.artifact.tokens import _belongs
 from recipelang.loading.files import bundled
 from recipelang.source import RecipeError
 

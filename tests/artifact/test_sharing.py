@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from recipelang import __version__
+from recipelang.artifact.address import parse_reference
 from recipelang.artifact.contents import pack
 from recipelang.artifact.lock import Lock, differences
 from recipelang.artifact.pinning import _compatible
-from recipelang.artifact.reference import parse_reference
 from recipelang.artifact.referrers import BUNDLE, Referrer
 from recipelang.artifact.registry import Registry
 

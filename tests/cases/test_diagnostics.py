@@ -236,7 +236,7 @@ def published_with_other_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pulled_from_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     from recipelang.artifact import cache
-    from recipelang.artifact.reference import parse_reference
+    from recipelang.artifact.address import parse_reference
     from recipelang.cli.packed import packed
 
     monkeypatch.setenv("RECIPELANG_CACHE", "own-cache")

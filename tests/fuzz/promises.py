@@ -8,8 +8,8 @@ from recipelang.source import Diagnostic, Source, github, json_form, junit, narr
 from recipelang.source.codes import codes
 from recipelang.source.diagnostic import LIMIT
 from recipelang.source.fixes import edited
+from recipelang.source.per_file import Report
 from recipelang.source.render import concise, render
-from recipelang.source.report import Report
 from recipelang.syntax.fmt import format
 from tests.reading import parsed
 

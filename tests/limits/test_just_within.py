@@ -2,7 +2,7 @@
 
 import pytest
 
-from recipelang.spec.evaluate import MAX_CHAIN
+from recipelang.spec.evaluator import MAX_CHAIN
 from tests.reading import codes, sound, value_of
 
 

@@ -8,7 +8,7 @@ import pytest
 from recipelang.kinds.globs import MAX_STARS, glob
 from recipelang.loading.read import check_all
 from recipelang.source import Source
-from recipelang.spec.evaluate import MAX_USED
+from recipelang.spec.evaluator import MAX_USED
 from tests.reading import checked, codes, sound
 
 #: 14,400 parts in two lines

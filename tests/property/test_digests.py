@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from recipelang.reference.schema import schema
 from recipelang.source import RecipeError, Source
-from recipelang.spec import layout
+from recipelang.spec import pretty
 from recipelang.spec.canonical import behaviour_digest, digest, spec_digest, spec_form, to_json
 from recipelang.spec.document import read_document, recipe_text
 from recipelang.syntax.fmt import format
@@ -285,8 +285,8 @@ def back_and_forth(text: str) -> None:
     """Through JSON of either layout, a recipe is the same recipe; YAML is the same document."""
     form = spec_form(recipe_of(text), {})
     assert SCHEMA.is_valid(form)
-    assert yaml.safe_load(layout.yaml(form)) == form
-    for written_out in (to_json(form), layout.pretty(form)):
+    assert yaml.safe_load(pretty.yaml(form)) == form
+    for written_out in (to_json(form), pretty.pretty(form)):
         recipe, contents = read_document(Source("a.json", written_out), "a")
         assert contents == {}
         again = recipe_text(recipe)

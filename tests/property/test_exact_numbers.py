@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 
 from recipelang.kinds.text import show
 from recipelang.source import Diagnostics, Source
-from recipelang.spec.evaluate import Evaluator
+from recipelang.spec.evaluator import Evaluator
 from recipelang.syntax import parse
 from recipelang.values.quantities import Quantity, round_half_up, show_fraction
 from tests.property.examples import examples

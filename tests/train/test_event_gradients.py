@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import recipelang.engine.run as engine
-from recipelang.runtime.state import Modifier
+from recipelang.modifiers.modifier import Modifier
 
 from .steps import run
 

@@ -9,8 +9,8 @@ import yaml
 import recipelang.engine.run as engine
 from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
+from recipelang.modifiers.modifier import Modifier
 from recipelang.modifiers.prune import KeepZeros
-from recipelang.runtime.state import Modifier
 
 from .steps import Steps, run, same, weights
 

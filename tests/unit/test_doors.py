@@ -25,7 +25,7 @@ ALLOWED = {
     "source/codes.py": "its own pages, inside the package; `storage` stands above it",
     "source/json_form.py": "its own schema, inside the package; `storage` stands above it",
     "syntax/grammar.py": "its own tables and grammar, inside the package",
-    "cli/reference.py": "writes the pages of this checkout for its developers",
+    "cli/reference_pages.py": "writes the pages of this checkout for its developers",
     "cli/several.py": "the null device",
     "pruning/free_memory.py": "the system's own figures below /proc and /sys",
     "planning/processor.py": "the system's own figures below /proc",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from recipelang.lint.dense_parts import pruned
-from recipelang.lint.subject import Finding, Subject
+from recipelang.lint.subject import Finding, Subject, pruned
 
 CODE, NAME, LEVEL, NEEDS = "L001", "prunes-embeddings", "deny", "plan"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from recipelang.lint.meta import without
 from recipelang.lint.subject import Finding, Subject
+from recipelang.lint.walk import without
 
 CODE, NAME, LEVEL, NEEDS = "L091", "no-author", "info", "tree"
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from recipelang.lint.pins import is_unpinned
 from recipelang.lint.subject import Finding, Subject
-from recipelang.lint.walk import written
+from recipelang.lint.walk import is_unpinned, written
 
 CODE, NAME, LEVEL, NEEDS = "L050", "unpinned-reference", "warn", "recipe"
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from recipelang.lint import RULES
-from recipelang.lint.registry import CODES
+from recipelang.lint.every_rule import CODES
 from recipelang.source.codes import codes as pages, page, rule_names
 from tests.advice import codes
 

@@ -7,9 +7,9 @@ import torch
 
 from recipelang.modifiers.distill import Distill
 from recipelang.modifiers.distill_terms import hidden_loss, kd_loss
+from recipelang.modifiers.modifier import State
 from recipelang.planning.types import DistillPlan, Segment, TermPlan
 from recipelang.pruning.masks import Masks
-from recipelang.runtime.state import State
 
 STEPS = 10
 

@@ -4,11 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from recipelang.modifiers.modifier import Event, State, fire
 from recipelang.modifiers.prune import pruner
 from recipelang.planning.types import PruneEvent, PrunePlan, Target
 from recipelang.pruning.masks import Masks
-from recipelang.runtime.event import Event
-from recipelang.runtime.state import State, fire
 from recipelang.source import RecipeError
 
 

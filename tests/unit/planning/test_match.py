@@ -6,7 +6,7 @@ from recipelang.kinds.tensors import as_selector
 from recipelang.planning.facts import read_model_facts
 from recipelang.planning.match import match, matrices
 from recipelang.source import Diagnostics, RecipeError, Source
-from recipelang.spec.evaluate import Evaluator
+from recipelang.spec.evaluator import Evaluator
 from recipelang.spec.params import literal
 from recipelang.values.selector import text
 from tests.conftest import make_model

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
+from recipelang.modifiers.modifier import State
 from recipelang.modifiers.prune import Prune
 from recipelang.planning.types import PruneEvent, PrunePlan, Target
 from recipelang.pruning import fisher, patterns
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.passes import passes
 from recipelang.pruning.scores import make
-from recipelang.runtime.state import State
 
 DAMP = 1e-3
 SHAPES = [(4, 12), (6, 8), (3, 4)]

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from recipelang.modifiers.modifier import State
 from recipelang.modifiers.prune import Regrow, pruner
 from recipelang.planning import counts
 from recipelang.planning.types import PruneEvent, PrunePlan, Target
 from recipelang.pruning.masks import Masks
-from recipelang.runtime.state import State
 from recipelang.schedules.shapes import Fraction
 
 SHAPES = [(6, 8), (4, 12)]

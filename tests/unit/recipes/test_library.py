@@ -12,8 +12,8 @@ from recipelang.lint import judge, levels_for, read_plan
 from recipelang.loading.files import read_source
 from recipelang.loading.plan import planned
 from recipelang.loading.read import check_all, read_around
-from recipelang.spec.blocks import METRICS
 from recipelang.spec.effective import effective
+from recipelang.spec.metrics import METRICS
 from recipelang.syntax.fmt import format as formatted
 from tests.other_tasks import make_task
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recipelang.cli.reference import pages
+from recipelang.cli.reference_pages import pages
 from recipelang.reference import claims, composition
 from recipelang.source import Diagnostics, Source
 from recipelang.spec.blocks import EvaluateSpec

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from recipelang.cli.reference import FOLDER, pages
+from recipelang.cli.reference_pages import FOLDER, pages
 from recipelang.kinds.base import Kind, Mismatch
 from recipelang.kinds.plain import Ratio
 from recipelang.kinds.schedule import ARGUMENTS, SHAPES, ScheduleOf
@@ -12,8 +12,9 @@ from recipelang.reference.attributes import blocks
 from recipelang.reference.markdown import code, plain, table
 from recipelang.schedules.shapes import value
 from recipelang.source import Diagnostics, Source
-from recipelang.spec.blocks import METRICS, MORE_METRICS, TASKS, EvaluateSpec, ModelSpec
-from recipelang.spec.evaluate import Evaluator
+from recipelang.spec.blocks import EvaluateSpec, ModelSpec
+from recipelang.spec.evaluator import Evaluator
+from recipelang.spec.metrics import METRICS, MORE_METRICS, TASKS
 from recipelang.spec.params import TYPES
 from recipelang.syntax import parse
 from recipelang.values.quantities import DIMENSIONS, UNITS, Time

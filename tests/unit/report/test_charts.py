@@ -8,7 +8,7 @@ import pytest
 from recipelang.report.chart import Axis, Chart, Series, alone, svg
 from recipelang.report.curves import smoothed
 from recipelang.report.heat import heat
-from recipelang.report.png import drawn
+from recipelang.report.pictures import drawn
 from recipelang.report.scale import marks, written
 
 SVG = "{http://www.w3.org/2000/svg}"

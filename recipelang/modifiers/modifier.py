@@ -1,12 +1,11 @@
-"""What modifiers see and change, and what a modifier is."""
+"""The six events of a stage, what modifiers see and change at them, and what a modifier is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Any
-
-from recipelang.runtime.event import Event
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +14,32 @@ if TYPE_CHECKING:
     from recipelang.pruning.inputs import Gathered
     from recipelang.pruning.masks import Masks
     from recipelang.pruning.scores import Gradients
+
+
+class Event(Enum):
+    """When modifiers act. The loop, in full:
+
+        fire(START)
+        for step in range(steps):
+            fire(STEP_START)              # masks may change, the step's learning rate is set
+            for part in micro_batches:
+                outputs = model(part)
+                fire(LOSS)                # terms are added to the task's loss
+                backward(loss)
+            fire(GRADIENTS)               # before clipping: masked weights get no gradient
+            clip(); optimizer.step()
+            fire(STEP_END)
+        fire(END)                         # events that fall on the very last moment
+
+    Modifiers act in the order of the plan.
+    """
+
+    START = "start"
+    STEP_START = "step_start"
+    LOSS = "loss"
+    GRADIENTS = "gradients"
+    STEP_END = "step_end"
+    END = "end"
 
 
 @dataclass

@@ -18,7 +18,7 @@ from recipelang.kinds.measures import Stretch
 from recipelang.kinds.plain import Ratio, Reference
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Span, fail
 from recipelang.spec.blocks import ModelSpec
-from recipelang.spec.evaluate import Evaluator
+from recipelang.spec.evaluator import Evaluator
 from recipelang.spec.params import literal
 from recipelang.values.composite import Poison, Symbol
 from recipelang.values.quantities import Time

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from recipelang.planning.data import ClassFacts, load_examples
 from recipelang.planning.types import DataPlan
 from recipelang.source import Diagnostic, Diagnostics
-from recipelang.spec.blocks import METRICS, MORE_METRICS, EvaluateSpec
+from recipelang.spec.blocks import EvaluateSpec
+from recipelang.spec.metrics import METRICS, MORE_METRICS
 from recipelang.spec.recipe import Recipe
 from recipelang.tasks.labels import fits, looks_missing, positive, say_nothing
 from recipelang.tasks.meaning import Meaning
