@@ -12,7 +12,6 @@ from recipelang.loading.files import bundled, decoded, is_elsewhere, read_source
 from recipelang.loading.locking import (
     allowed_hosts,
     beside,
-    files_of,
     has_file,
     lock_of,
     make_lock,
@@ -90,7 +89,7 @@ def _of_file(file: str, allow_private: bool) -> Packed:
     checked.diagnostics.raise_errors()
     if checked.recipe is not None:
         only_what_the_user_names(checked, Around())
-        now = pinned(checked.recipe, files_of(checked), beside(file), recipes_of(checked, lock), lock, ask=False)
+        now = pinned(checked.recipe, checked.files, beside(file), recipes_of(checked, lock), lock, ask=False)
         if told := differences(lock, now, varied=False):
             raise stale(lock_path(file).name, told, file)
         _warn_of_paths(checked.recipe, found)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from recipelang.loading.files import References, bundled, is_elsewhere, library, read_source
 from recipelang.loading.read import Around, check_all
-from recipelang.source import Diagnostic, Diagnostics, RecipeError, Source
+from recipelang.loading.trust import only_what_the_user_names
+from recipelang.source import Diagnostic, Diagnostics, RecipeError
 from recipelang.spec.recipe import Checked, Recipe
 from recipelang.spec.references import references
 
@@ -71,14 +72,14 @@ def settle(file: str, checked: Checked, around: Around, *, locked: bool, found: 
         if locked:
             raise missing(name, file)
         try:
-            made = pinned(recipe, files_of(checked), beside(file), recipes_of(checked, None), ask=True, found=found)
+            made = pinned(recipe, checked.files, beside(file), recipes_of(checked, None), ask=True, found=found)
         except RecipeError as error:  # what is wrong will be said where it is needed
             return Settled({}, why_not="; ".join(d.message for d in error.diagnostics))
         if not has_file(file) or is_bundled(file):
             return Settled(made.revisions, made.text())
         why = no_place(file)
         return Settled(made.revisions, made.text(), None if why else lock_path(file), why)
-    now = pinned(recipe, files_of(checked), beside(file), recipes_of(checked, lock), lock, ask=False, hashed=locked)
+    now = pinned(recipe, checked.files, beside(file), recipes_of(checked, lock), lock, ask=False, hashed=locked)
     told = differences(lock, now, varied=bool(around.given or around.overlays), strict=locked)
     if told and locked:
         raise stale(name, told, file)
@@ -121,12 +122,6 @@ def no_place(file: str) -> str:
     return ""
 
 
-def files_of(checked: Checked) -> tuple[Source, ...]:
-    """The texts that a recipe is made of, each once."""
-    whole = checked.composed.source if checked.composed is not None else checked.parsed.source
-    return tuple({f.name: f for f in getattr(whole, "files", (whole,))}.values())
-
-
 def recipes_of(checked: Checked, lock: Lock | None) -> dict[str, Mapping[str, object]]:
     """Entries for the recipes elsewhere that the user's own files name."""
     from recipelang.artifact import cache
@@ -134,7 +129,7 @@ def recipes_of(checked: Checked, lock: Lock | None) -> dict[str, Mapping[str, ob
 
     known = lock.refs if lock is not None else {}
     found: dict[str, Mapping[str, object]] = {}
-    for file in files_of(checked):
+    for file in checked.files:
         reference = file.name.partition("#")[0]
         if not is_elsewhere(file.name) or checked.parsed.source.name.startswith(reference + "#"):
             continue
@@ -207,12 +202,10 @@ def make_lock(
     recipe = checked.recipe
     if recipe is None:  # a base or a library: it has recipes to refer to, and no models or data yet
         tree = checked.parsed.recipe
-        return Lock((tree.name if tree is not None else None) or "", "", {**entries, **library(files_of(checked))})
-    from recipelang.loading.trust import only_what_the_user_names
-
+        return Lock((tree.name if tree is not None else None) or "", "", {**entries, **library(checked.files)})
     only_what_the_user_names(checked, around)
     anew = list(before.refs) if before is not None and "all" in upgrade else upgrade
-    return pinned(recipe, files_of(checked), beside(file), entries, before, ask=True, anew=anew, found=found)
+    return pinned(recipe, checked.files, beside(file), entries, before, ask=True, anew=anew, found=found)
 
 
 def allowed_hosts(reference: str = "", allow_private: bool = False) -> frozenset[str]:

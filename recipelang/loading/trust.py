@@ -6,7 +6,6 @@ import os
 from collections.abc import Container
 
 from recipelang.loading.files import is_elsewhere
-from recipelang.loading.locking import files_of
 from recipelang.loading.read import Around
 from recipelang.source import Diagnostic, RecipeError
 from recipelang.spec.recipe import Checked
@@ -20,7 +19,7 @@ def only_what_the_user_names(checked: Checked, around: Around, known: Container[
     """
     from recipelang.planning.references import is_local
 
-    recipe, files = checked.recipe, files_of(checked)
+    recipe, files = checked.recipe, checked.files
     if recipe is None or not any(is_elsewhere(f.name) for f in files):
         return
     own = [f.text for f in (*files, *around.overlays) if not is_elsewhere(f.name)]

@@ -113,3 +113,9 @@ class Checked:
     outline: Outline | None = None
     composed: Composed | None = None
     evaluator: Evaluator | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def files(self) -> tuple[Source, ...]:
+        """The texts that the recipe is made of, each once."""
+        whole = self.composed.source if self.composed is not None else self.parsed.source
+        return tuple({f.name: f for f in getattr(whole, "files", (whole,))}.values())
