@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import typer
 
@@ -52,7 +52,7 @@ def check_free(path: Path, force: bool) -> None:
         raise fail("E084", f"there is no folder `{path.parent}`", help="make it first")
 
 
-def reference(what: str, beside: Path) -> Callable[[str], str]:
+def reference(what: Literal["model", "dataset"], beside: Path) -> Callable[[str], str]:
     """A model or data set; a path typed here is written as it is found from the recipe's own folder."""
 
     def read(text: str) -> str:

@@ -17,6 +17,8 @@ from recipelang.values.composite import Applied, Chosen, Symbol
 
 @dataclass(frozen=True)
 class Argument:
+    """One argument of a choice: its kind, its default and what it says."""
+
     name: str
     kind: Kind
     default: object
@@ -25,6 +27,8 @@ class Argument:
 
 @dataclass(frozen=True)
 class Signature:
+    """A method or an optimizer: its arguments, and what it is and needs."""
+
     name: str
     doc: str
     arguments: tuple[Argument, ...] = ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from recipelang.kinds import from_form
 from recipelang.kinds.base import Kind, check_whole, whole, wrong
@@ -11,25 +10,16 @@ from recipelang.kinds.form import number
 from recipelang.values.quantities import Quantity, Rate, Time, show_fraction
 
 
-@dataclass(frozen=True)
 class Stretch(Kind):
     """A length in a run; `unit` (`epochs` or `steps`) allows only that one."""
 
-    unit: str = ""
+    json: Mapping[str, object] = {"$ref": "#/$defs/span"}
 
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        return self.unit or "span"
-
-    @property
-    def doc(self) -> str:  # type: ignore[override]
-        if self.unit:
-            return f"a stretch of a run in {self.unit} only: `2 {self.unit}`"
-        return "a stretch of a run: `2 epochs`, `100 steps`, or a sum of both"
-
-    @property
-    def json(self) -> Mapping[str, object]:  # type: ignore[override]
-        return {"$ref": "#/$defs/span"}
+    def __init__(self, unit: str = "") -> None:
+        self.unit, self.name = unit, unit or "span"
+        self.doc = "a stretch of a run: `2 epochs`, `100 steps`, or a sum of both"
+        if unit:
+            self.doc = f"a stretch of a run in {unit} only: `2 {unit}`"
 
     def _read(self, value: object) -> object:
         unit = self.unit
@@ -51,28 +41,14 @@ class Stretch(Kind):
         return from_form.measure(form)
 
 
-@dataclass(frozen=True)
 class Count(Kind):
     """A whole number of `unit`, at least `least`; a plain whole number is taken as one."""
 
-    unit: str
-    least: int = 0
-
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        return f"{self.unit}s"
-
-    @property
-    def doc(self) -> str:  # type: ignore[override]
-        return f"a whole number of {self.unit}s: `128 {self.unit}s`, or `128` alone"
-
-    @property
-    def within(self) -> str:  # type: ignore[override]
-        return f"at least {self.least}"
-
-    @property
-    def json(self) -> Mapping[str, object]:  # type: ignore[override]
-        return {"$ref": f"#/$defs/{self.name}"}
+    def __init__(self, unit: str, least: int = 0) -> None:
+        self.unit, self.least = unit, least
+        self.name, self.within = f"{unit}s", f"at least {least}"
+        self.doc = f"a whole number of {unit}s: `128 {unit}s`, or `128` alone"
+        self.json = {"$ref": f"#/$defs/{unit}s"}
 
     def _read(self, value: object) -> object:
         number = isinstance(value, Quantity) and not isinstance(value, bool)

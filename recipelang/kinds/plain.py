@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar
+from typing import Literal
 
 from recipelang.kinds import from_form
 from recipelang.kinds.base import Kind, Mismatch, bounds, check_whole, describe, quoted, wrong
@@ -57,31 +56,23 @@ class Boolean(Kind):
         return "write `true` or `false`"
 
 
-@dataclass(frozen=True)
 class Number(Kind):
     """An exact number; `above` leaves out the lower bound itself, `whole` makes it an `int`."""
 
-    low: Fraction | int | None = None
-    high: Fraction | int | None = None
-    whole: bool = False
-    above: bool = False
-
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        return "int" if self.whole else "number"
-
-    @property
-    def doc(self) -> str:  # type: ignore[override]
-        return "a whole number: `42`, `1_000`" if self.whole else "an exact number: `0.5`, `8e-5`, `1_000`"
-
-    @property
-    def within(self) -> str:  # type: ignore[override]
-        least = [f"{'above' if self.above else 'at least'} {self.low}"] if self.low is not None else []
-        return " and ".join([*least, *([f"at most {self.high}"] if self.high is not None else [])])
-
-    @property
-    def json(self) -> Mapping[str, object]:  # type: ignore[override]
-        return {"$ref": f"#/$defs/{self.name}"}
+    def __init__(
+        self,
+        low: Fraction | int | None = None,
+        high: Fraction | int | None = None,
+        *,
+        whole: bool = False,
+        above: bool = False,
+    ) -> None:
+        self.low, self.high, self.whole, self.above = low, high, whole, above
+        self.name = "int" if whole else "number"
+        self.doc = "a whole number: `42`, `1_000`" if whole else "an exact number: `0.5`, `8e-5`, `1_000`"
+        least = [f"{'above' if above else 'at least'} {low}"] if low is not None else []
+        self.within = " and ".join([*least, *([f"at most {high}"] if high is not None else [])])
+        self.json = {"$ref": f"#/$defs/{self.name}"}
 
     def _read(self, value: object) -> object:
         if isinstance(value, bool) or not isinstance(value, Quantity) or value.unit is not None:
@@ -172,30 +163,19 @@ class OneOf(Kind):
         return from_form.word(form)
 
 
-@dataclass(frozen=True)
 class Reference(Kind):
     """A `model` or a `dataset`: a string with a scheme or a path; `stage.NAME` where stages count."""
 
-    what: str
-    stages: bool = False
-    raw: ClassVar[bool] = True
+    raw = True
 
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        return self.what
-
-    @property
-    def doc(self) -> str:  # type: ignore[override]
-        doc = {
+    def __init__(self, what: Literal["model", "dataset"], *, stages: bool = False) -> None:
+        self.what, self.name, self.stages = what, what, stages
+        self.doc = {
             "model": '`"hf://OWNER/NAME"`, `"package://DISTRIBUTION/PATH"`, or the path of a folder, in quotes',
             "dataset": '`"hf://OWNER/NAME"`, `"lib://NAME"`, or the path of a file, in quotes',
-        }[self.what]
-        return doc + ("; `stage.NAME` is the model as an earlier stage left it" if self.stages else "")
-
-    @property
-    def json(self) -> Mapping[str, object]:  # type: ignore[override]
-        stage = [{"$ref": "#/$defs/stage"}] if self.stages else []
-        return {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/content"}, *stage]}
+        }[what] + ("; `stage.NAME` is the model as an earlier stage left it" if stages else "")
+        stage = [{"$ref": "#/$defs/stage"}] if stages else []
+        self.json = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/content"}, *stage]}
 
     def _read(self, value: object) -> object:
         self.check(value)

@@ -36,6 +36,8 @@ class Label:
 
 @dataclass(frozen=True)
 class Edit:
+    """Text to put in place of a span."""
+
     span: Span
     text: str
 

@@ -67,6 +67,8 @@ class Measured(Protocol):
 
 @dataclass(frozen=True)
 class Verdict:
+    """What a claim came to."""
+
     claim: Claim
     met: bool | None  # none: could not be measured
     expected: str

@@ -87,6 +87,8 @@ class Given:
 
 @dataclass(frozen=True)
 class Param:
+    """A declared parameter, and where its value came from."""
+
     name: str
     doc: str
     type: str

@@ -16,6 +16,8 @@ from recipelang.syntax import Parsed, tree as t
 
 @dataclass(frozen=True)
 class Claim:
+    """One `require`, `expect` or `prefer`."""
+
     kind: str
     condition: t.Expr
     text: str

@@ -18,6 +18,8 @@ MAX_STATEMENTS = 2_000
 
 @dataclass(frozen=True)
 class Parsed:
+    """A text and what was read of it: the tree, or none where nothing could be read."""
+
     source: Source
     recipe: tree.Recipe | None
     tokens: Tokens | None

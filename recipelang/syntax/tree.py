@@ -13,16 +13,23 @@ from typing import TypeVar
 from recipelang.source import Span
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Node:
+    """What every part of a tree has: its place in the text."""
+
     span: Span = field(compare=False, kw_only=True)
+
+    # written once: making one for each class takes longer than all of a short recipe
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self))
+        return f"{type(self).__name__}({shown})"
 
 
 N = TypeVar("N", bound=Node)
 
 
 # ---------------------------------------------------------------- expressions
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Number(Node):
     """`0.5`, `8e-5`, `90%` (`percent`), `30 epochs` (`unit`)."""
 
@@ -32,37 +39,43 @@ class Number(Node):
     unit_span: Span | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NM(Node):
+    """`2:4`."""
+
     n: int
     m: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Text(Node):
     """A string: literal pieces and interpolated paths, in order."""
 
     parts: tuple[str | Path, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Pattern(Node):
     """`re"…"`."""
 
     regex: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Constant(Node):
+    """`true`, `false`, `none`."""
+
     value: bool | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Role(Node):
+    """`@linear`."""
+
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Path(Node):
     """A name, or names joined by dots.
 
@@ -78,25 +91,31 @@ class Path(Node):
         return ".".join(self.names)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Argument(Node):
+    """`scope = row`, or a value without a name."""
+
     name: str | None
     value: Expr
     name_span: Span | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Call(Node):
+    """`magnitude(scope = row)`."""
+
     function: Path
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ListOf(Node):
+    """`[a, b]`."""
+
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Unary(Node):
     """`-`, `!` or `not`."""
 
@@ -104,7 +123,7 @@ class Unary(Node):
     operand: Expr
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Binary(Node):
     """Every two-sided form: `+ - * / & | except .. -> ± == != < <= > >= in and or per`."""
 
@@ -114,14 +133,16 @@ class Binary(Node):
     operator_span: Span = field(compare=False, kw_only=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class If(Node):
+    """`if condition then a else b`."""
+
     condition: Expr
     then: Expr
     other: Expr
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Edited(Node):
     """An inherited value and its change by `+=` or `-=`. Composition makes it; no text reads as one."""
 
@@ -162,21 +183,27 @@ def _parts(node: Expr) -> list[Expr]:
 
 
 # ----------------------------------------------------------------- statements
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Statement(Node):
+    """What may stand on a line of its own; `doc` is its `##` comment."""
+
     doc: str = field(default="", compare=False, kw_only=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Attribute(Statement):
+    """`name = value`, or `+=` and `-=` in a patch."""
+
     name: str
     operator: str
     value: Expr
     name_span: Span = field(compare=False, kw_only=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Block(Statement):
+    """`stage sparse { ... }`."""
+
     kind: str
     labels: tuple[str, ...]
     body: tuple[Statement, ...]
@@ -188,7 +215,7 @@ class Block(Statement):
         return self.kind_span.to(self.label_spans[-1]) if self.label_spans else self.kind_span
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Param(Statement):
     """`param NAME: TYPE in RANGE = VALUE`: a value that may be given from outside; in a child, narrower than the base's.
 
@@ -204,14 +231,16 @@ class Param(Statement):
     narrows: Param | None = field(default=None, compare=False, kw_only=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Let(Statement):
+    """`let name = value`."""
+
     name: str
     value: Expr
     name_span: Span = field(compare=False, kw_only=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Claim(Statement):
     """`require`, `expect` or `prefer`."""
 
@@ -220,14 +249,14 @@ class Claim(Statement):
     message: Text | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Extends(Statement):
     """`extends "REFERENCE"`: this recipe is another one, changed."""
 
     reference: Text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Use(Statement):
     """`use "REFERENCE" as NAME`: the lets of another recipe, under a name."""
 
@@ -236,14 +265,14 @@ class Use(Statement):
     alias_span: Span = field(compare=False, kw_only=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Patch(Statement):
     """`patch KIND NAME { … }`: changes inside an inherited block."""
 
     block: Block
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Set(Statement):
     """`set NAME = …`: an inherited parameter's value, for good."""
 
@@ -251,21 +280,21 @@ class Set(Statement):
     value: Expr
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Unset(Statement):
     """`unset PATH`: an inherited block or attribute, taken out."""
 
     path: Path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Broken(Statement):
     """Text that could not be read, kept whole."""
 
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Recipe(Node):
     """A whole file. `version` is text: `1.10` is later than `1.9`."""
 

@@ -114,6 +114,8 @@ class ShapeSegment:
 
 @dataclass(frozen=True)
 class Schedule:
+    """A value over time: segments one after another."""
+
     segments: tuple[ShapeSegment, ...]
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from recipelang.source import Span
 
@@ -31,33 +31,40 @@ ROLES: dict[str, str] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _Node:
+    """What every selector has: its place, which takes no part in equality."""
+
     span: Span | None = field(default=None, compare=False, kw_only=True)
 
+    # written once: making one for each class takes longer than all of a short recipe
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self))
+        return f"{type(self).__name__}({shown})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Role(_Node):
     """`@linear`: tensors by what they are for, whatever the family calls them."""
 
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Glob(_Node):
     """`"bert.encoder.layer.{0..5}.**"`: names; `*` is one part, `**` any number, `?` a letter, `{a,b}` a choice."""
 
     pattern: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Regex(_Node):
     """`re".*\\.weight"`: a regular expression (RE2) that fits the whole name."""
 
     pattern: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Layers(_Node):
     """`layers(0..5)`: every tensor of these layers, both ends included; -1 is the last layer."""
 
@@ -65,28 +72,28 @@ class Layers(_Node):
     last: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class And(_Node):
     """`@linear & @encoder`: what both select."""
 
     items: tuple[Selector, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Or(_Node):
     """`@embeddings | @head`: what either selects."""
 
     items: tuple[Selector, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Not(_Node):
     """`!@norm`: everything that it does not select."""
 
     item: Selector
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Except(_Node):
     """`@linear except @head`: what the left selects and the right does not."""
 

@@ -76,11 +76,11 @@ def not_finite(runs: Runs, chance: random.Random) -> Fault:
 
 def no_memory(runs: Runs) -> Fault:
     """The same machine without the memory for a wide layer's activations: told with a `micro_batch` to try."""
-    wide = 1 << 16
+    wide = 1 << 17
     make_model(runs.folder / "wide", layers=1, intermediate=wide)
     text = (runs.folder / "movement.recipe").read_text("utf-8").replace('base = "model"', 'base = "wide"')
     text = text.replace("batch = 8", "batch = 44").replace("  micro_batch = 4\n", "")
-    # one activation of a wide layer is 44 x 32 x 65,536 numbers of 4 bytes
+    # one activation of a wide layer is 44 x 32 x 131,072 numbers of 4 bytes, and a step holds several
     limit = runs.memory + 44 * 32 * wide * 4
     for name, micro in (("many", ""), ("few", "\n  micro_batch = 2")):
         (runs.folder / f"{name}.recipe").write_text(text.replace("batch = 44", f"batch = 44{micro}"), "utf-8")
