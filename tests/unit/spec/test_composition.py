@@ -229,7 +229,7 @@ def test_selectors_grow_and_shrink():
 
 def test_lists_grow_and_shrink():
     change = "patch evaluate dev { metrics %s }"
-    assert shown(change % "-= f1", "evaluate.dev.metrics") == "[exact_match]"
+    assert shown(change % "-= exact_match", "evaluate.dev.metrics") == "[f1]"
     assert shown(change % "+= [loss]", "evaluate.dev.metrics") == "[f1, exact_match, loss]"
 
 
