@@ -9,15 +9,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
+from pydantic import field_validator
 
-from recipelang.artifact.address import DIGEST
 from recipelang.source import RecipeError, fail
+from recipelang.storage.forms import Count, Digest, Form, Hex, MaybeDigest
 from recipelang.storage.reading import Unreadable, Why, read_bytes
-from recipelang.storage.strict_json import parse_json
+from recipelang.storage.strict_json import parse_model
 from recipelang.storage.writing import write_text
 from recipelang.version import __version__
 
@@ -61,6 +62,56 @@ class Lock:
         return {r: e["manifest"] for r, e in self.refs.items() if e["kind"] == "recipe" and "manifest" in e}
 
 
+class FileForm(Form):
+    """A file of the Hub: a large one by sha256, a small one by git's own digest."""
+
+    sha256: Hex = ""
+    git: str | None = None
+    size: Count | None = None
+
+
+class EntryForm(Form):
+    kind: Literal["recipe", "model", "dataset"]
+    manifest: Digest = ""
+    contents: Digest = ""
+    sha256: Digest = ""
+    spec: MaybeDigest = ""
+    revision: str = ""
+    asked: str = ""
+    version: str = ""
+    files: dict[str, FileForm] = {}
+
+
+class MetricForm(Form):
+    impl: str
+    sha256: Digest
+
+
+class ToolsForm(Form):
+    recipelang: str = ""
+    plugins: dict[str, str] = {}
+
+    @field_validator("recipelang")
+    @classmethod
+    def _is_of_releases(cls, text: str) -> str:
+        try:
+            SpecifierSet(text)
+        except InvalidSpecifier:
+            raise ValueError("these are no releases, such as `>= 0.1, < 1`") from None
+        return text
+
+
+class LockForm(Form):
+    """A lock as it is written."""
+
+    lock: Literal[1]
+    recipe: str
+    spec: MaybeDigest = ""
+    refs: dict[str, EntryForm] = {}
+    tools: ToolsForm = ToolsForm()
+    metrics: dict[str, MetricForm] = {}
+
+
 def lock_path(file: str) -> Path:
     """`squad.recipe` has `squad.recipe.lock`; what a run keeps has `recipe.lock`."""
     path = Path(file)
@@ -80,40 +131,10 @@ def read_lock(path: Path) -> Lock | None:
 
 def parse_lock(data: bytes, name: str) -> Lock:
     try:
-        form = parse_json(data, MAX_BYTES)
+        form = parse_model(data, LockForm, MAX_BYTES)
     except (ValueError, RecursionError) as error:
-        raise damaged(name, "it is not JSON" if isinstance(error, json.JSONDecodeError) else str(error)[:100]) from None
-    if not isinstance(form, dict):
-        raise damaged(name, "it is not a JSON object")
-    if form.get("lock") != 1:
-        raise damaged(name, "it is of another format, perhaps of a newer release")
-    recipe, spec, tools = form.get("recipe"), form.get("spec", ""), form.get("tools", {})
-    if not isinstance(recipe, str) or not isinstance(spec, str) or not isinstance(tools, dict):
-        raise damaged(name, "it does not say whose lock it is")
-    try:
-        SpecifierSet(str(tools.get("recipelang", "")))
-    except InvalidSpecifier:
-        raise damaged(name, "it does not say which releases of recipelang it is for") from None
-    refs, metrics = form.get("refs", {}), form.get("metrics", {})
-    for entries in (refs, metrics):
-        if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
-            raise damaged(name, "its entries cannot be read")
-    for reference, entry in refs.items():
-        if not _sound(entry):
-            raise damaged(name, f"its entry for `{reference[:80]}` cannot be read")
-    return Lock(recipe, spec, refs, tools, metrics)
-
-
-def _sound(entry: Entry) -> bool:
-    digests = (entry.get(k) for k in ("manifest", "contents", "sha256"))
-    texts = (entry.get(k, "") for k in ("revision", "asked", "version", "spec"))
-    return (
-        entry.get("kind") in ("recipe", "model", "dataset")
-        and all(d is None or (isinstance(d, str) and DIGEST.fullmatch(d)) for d in digests)
-        and all(isinstance(t, str) for t in texts)
-        and isinstance(entry.get("files", {}), dict)
-        and all(isinstance(f, dict) for f in entry.get("files", {}).values())
-    )
+        raise damaged(name, str(error)) from None
+    return Lock(**form.model_dump(exclude_unset=True, exclude={"lock"}))
 
 
 def write_lock(lock: Lock, path: Path) -> None:

@@ -112,8 +112,9 @@ def _of_run(folder: Path) -> Packed:
     from recipelang.artifact.lock import MAX_BYTES, parse_lock
     from recipelang.artifact.packing import pack_recipe
     from recipelang.artifact.referrers import BUNDLE, STATEMENT, Referrer
-    from recipelang.provenance.carried import ORIGIN, PORTABLE
-    from recipelang.provenance.safe_json import read_bytes, read_object
+    from recipelang.engine.statement import read_origin
+    from recipelang.provenance.carried import PORTABLE
+    from recipelang.provenance.safe_json import read_bytes
     from recipelang.provenance.signing import signature_path
     from recipelang.provenance.statement import read_statement, statement_path
 
@@ -121,12 +122,13 @@ def _of_run(folder: Path) -> Packed:
     if not os.path.lexists(text) or not os.path.lexists(locked):
         raise fail("E083", f"`{folder}` holds no run with a lock", help="name a recipe, or a newer run's folder")
     lock = parse_lock(read_bytes(locked, MAX_BYTES), locked.name)
-    origin = read_object(folder / "recipe" / ORIGIN)
-    contents = _contents(origin.get("contents"))
-    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in str(origin.get("name"))).strip("-.") or "recipe"
+    origin = read_origin(folder)
+    if not origin:
+        raise fail("E135", "there is no file `origin.json`")
+    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in origin["name"]).strip("-.") or "recipe"
     checked = check_all(decoded(f"{name}.recipe", read_bytes(text)), {}, complete=True)
     checked.diagnostics.raise_errors()
-    artifact = pack_recipe(checked, _lock_of(checked, lock, contents))
+    artifact = pack_recipe(checked, _lock_of(checked, lock, origin["contents"]))
     said = []
     if os.path.lexists(statement_path(folder)) and not (run := read_statement(folder)).predicate.get("rehearsal"):
         if run.digests["spec"] != artifact.spec:
@@ -136,16 +138,6 @@ def _of_run(folder: Path) -> Packed:
         if os.path.lexists(signature_path(folder)):
             said.append(Referrer(BUNDLE, read_bytes(signature_path(folder))))
     return Packed(artifact, said=tuple(said))
-
-
-def _contents(form: object) -> dict[str, str]:
-    """What local models and data were, by digest. E137."""
-    from recipelang.artifact.address import DIGEST
-
-    found = form if isinstance(form, dict) else {}
-    if found is not form or not all(isinstance(d, str) and DIGEST.fullmatch(d) for d in found.values()):
-        raise fail("E137", "`origin.json` does not tell what the run used", help="copy or download it again")
-    return found
 
 
 def _lock_of(checked: Checked, lock: Lock, contents: Mapping[str, str]) -> Lock:

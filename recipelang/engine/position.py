@@ -6,28 +6,23 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from recipelang.planning.types import Plan
+from recipelang.storage.forms import Count, Digest, Form
 
 #: of the files of a checkpoint; one that an earlier release wrote is refused
 FORMAT = 2
 
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-Count = Annotated[int, Field(ge=0)]
 #: an infinite perplexity is written as a text: JSON has no word for it
 Measured = Annotated[float, Field(strict=False, allow_inf_nan=True)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, ser_json_inf_nan="strings")
 
 
 #: of a session's environment: words, and words by name, to the settings of a stage
 Word = str | bool
 
 
-class Session(_Strict):
+class Session(Form):
     """One start of a run, the first or a resume: what decided its bits, and what was claimed of its result."""
 
     started: str
@@ -69,7 +64,7 @@ def environments(sessions: Sequence[Session]) -> list[dict[str, Any]]:
     ]
 
 
-class Position(_Strict):
+class Position(Form, frozen=False):
     """Where the run goes on: the next step of a stage, and what was measured until then."""
 
     behaviour: Digest

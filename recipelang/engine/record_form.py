@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from recipelang.engine.position import Session
+from recipelang.storage.forms import Count, OpenForm, Share, Some
 
-Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
+Environment = dict[str, str | int | float | bool | dict[str, str] | list[str] | None]
 
 
-class _Form(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=True, extra="allow", allow_inf_nan=False)
-
-
-class ClaimForm(_Form):
+class ClaimForm(OpenForm):
     kind: Literal["expect", "prefer"]
     text: str
     expected: str
@@ -27,26 +24,26 @@ class ClaimForm(_Form):
     met: bool | None
 
 
-class SparsityForm(_Form):
+class SparsityForm(OpenForm):
     targets: Share
     all_parameters: Share
     tensors: dict[str, Share] = {}
 
 
-class NeverForm(_Form):
-    tensors: Annotated[int, Field(ge=0)]
-    gained_zeros: dict[str, int] = {}
+class NeverForm(OpenForm):
+    tensors: Count
+    gained_zeros: dict[str, Some] = {}
 
 
-class RecordForm(_Form):
+class RecordForm(OpenForm):
     format_version: Literal["1.0"] = "1.0"
     status: Literal["running", "interrupted", "failed", "finished"]
     recipe: str = ""
-    rehearsal: Annotated[int, Field(ge=1)] | None = None
+    rehearsal: Some | None = None
     digests: dict[str, str] = {}
     seed: int = 0
     time: str = ""
-    environment: dict[str, str | int | float | bool | dict[str, str] | list[str] | None] = {}
+    environment: Environment = {}
     sessions: list[Session] = []
     error: list[str] = []
     metrics: dict[str, float] = {}

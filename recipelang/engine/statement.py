@@ -11,19 +11,20 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict
+from typing import Any, Literal
 
 from recipelang.engine.leavings import written_by_runs
 from recipelang.planning.types import Plan
 from recipelang.spec.canonical import digest
+from recipelang.storage.forms import Digest, Form
 from recipelang.storage.reading import Unreadable, Why, read_model, read_text, sha256
 
 #: in the folder `recipe/`
 STATEMENT = "statement.json"
-STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-PREDICATE_TYPE = "https://recipelang.dev/run/v1"
+InToto = Literal["https://in-toto.io/Statement/v1"]
+OfRun = Literal["https://recipelang.dev/run/v1"]
+STATEMENT_TYPE: InToto = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE: OfRun = "https://recipelang.dev/run/v1"
 #: a longer recipe is not put into the header of weights
 MAX_SOURCE = 64 * 1024
 #: written after the statement, or changed by later commands: nothing of the model
@@ -32,10 +33,9 @@ _LATER = ("report.html", "plots", "checkpoints", "export", ".lock")
 Origin = Mapping[str, Any]
 
 
-class OriginForm(BaseModel):
+class OriginForm(Form):
     """`recipe/origin.json`, as `provenance.carried` writes it."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
     name: str
     version: str | None
     license: str | None
@@ -46,7 +46,7 @@ class OriginForm(BaseModel):
     reported: list[str]
     parameters: dict[str, str]
     references: dict[str, str]
-    contents: dict[str, str]
+    contents: dict[str, Digest]
 
 
 def read_origin(out: Path, code: str = "E137") -> dict[str, Any]:

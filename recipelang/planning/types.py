@@ -20,17 +20,13 @@ from pydantic.dataclasses import dataclass
 from recipelang.kinds.schedule import SHAPES
 from recipelang.spec.methods import METHODS, OPTIMIZERS
 from recipelang.spec.metrics import MEASURES, MORE_METRICS, TASKS
+from recipelang.storage.forms import Count, MaybeDigest, Share, Some
 from recipelang.tasks.meaning import Meaning
 
 #: 1.1: rates are read at the start of their step, weight decay spares norms and biases
 FORMAT_VERSION = "1.1"
 
 
-#: a plan is read back from a run's folder as well, where somebody may have changed it
-Count = Annotated[int, Field(ge=0)]
-Some = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Digest = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -78,7 +74,7 @@ class ModelPlan(Frozen):
     left_out: tuple[str, ...] = Field(default=(), description="tensors of the weights that the model has no use for")
     tied: str | None = Field(default=None, description="the matrix that is both the embeddings and the head")
     labels: tuple[str, ...] = Field(default=(), description="names of the classes, in the order of the head's outputs")
-    digest: Digest = Field(default="", description="sha256 of the weights and the config")
+    digest: MaybeDigest = Field(default="", description="sha256 of the weights and the config")
     family: str = ""
     parameters: Count = Field(default=0, description="parameters of the task model")
     drop: DropPlan | None = Field(default=None, description="`parameters` and all names are those of what it leaves")
@@ -88,7 +84,7 @@ class ModelPlan(Frozen):
 class SplitPlan(Frozen):
     reference: str = Field(description="a file, or a reference with a scheme")
     split: str
-    digest: Digest = Field(default="", description="sha256 of a file that is named by a path")
+    digest: MaybeDigest = Field(default="", description="sha256 of a file that is named by a path")
 
 
 class DataPlan(Frozen):
@@ -253,7 +249,9 @@ class DistillPlan(Frozen):
     teacher: str = Field(description="folder of a model, or `stage.NAME`")
     teacher_ref: str
     teacher_parameters: Count = 0
-    teacher_digest: Digest = Field(default="", description="sha256 of the weights and the config; none of `stage.NAME`")
+    teacher_digest: MaybeDigest = Field(
+        default="", description="sha256 of the weights and the config; none of `stage.NAME`"
+    )
     terms: tuple[TermPlan, ...] = Field(min_length=1)
     cache: Literal["fp16", "fp32"] | None = Field(default=None, description="how the teacher's outputs are kept")
     hardness: tuple[Segment, ...]
@@ -387,8 +385,8 @@ class Plan(Frozen):
     format_version: str = FORMAT_VERSION
     name: str
     source: str = Field(description="the recipe file's name, without its folder")
-    spec_digest: Digest
-    behaviour_digest: Digest
+    spec_digest: MaybeDigest
+    behaviour_digest: MaybeDigest
     seed: Count
     model: ModelPlan
     data: tuple[DataPlan, ...]

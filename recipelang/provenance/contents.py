@@ -17,7 +17,7 @@ from recipelang.engine.position import Session, environments
 from recipelang.engine.records import read_plan, read_record
 from recipelang.engine.run_record import measured_on, understood
 from recipelang.engine.sessions import attributes, told_claims
-from recipelang.engine.statement import lock_digest, run_digest, stamps
+from recipelang.engine.statement import lock_digest, read_origin, run_digest, stamps
 from recipelang.engine.variables import deciding
 from recipelang.planning.belongings import belongings
 from recipelang.planning.facts import model_digest
@@ -28,7 +28,7 @@ from recipelang.provenance.checks import Verified
 from recipelang.provenance.compiled import Compiled, check_master, check_plan, compiled
 from recipelang.provenance.recheck import canonical, evaluated
 from recipelang.provenance.replanned import difference
-from recipelang.provenance.safe_json import link, parse_object, read_bytes
+from recipelang.provenance.safe_json import link, read_bytes
 from recipelang.provenance.stamp import read_stamp
 from recipelang.provenance.statement import SIGNATURE, Statement, read_statement, statement_path
 from recipelang.provenance.typed import NotKept, check_typed, comes_to
@@ -181,7 +181,7 @@ def _recipe(folder: Path, said: Statement) -> str:
     recipe = recipe_of(folder)
     if canonical(recipe, said.predicate["contents"]).encode("utf-8", "surrogatepass") != form:
         raise _other(f"`recipe/{PORTABLE}` belongs to another experiment")
-    origin = parse_object(read_bytes(inside(folder, f"recipe/{ORIGIN}")), ORIGIN)
+    origin = _origin(folder)
     for field in ("contents", "parameters", "references"):
         if origin.get(field) != said.predicate.get(field):
             raise _other(f"`recipe/{ORIGIN}` names different {field}")
@@ -192,9 +192,14 @@ def _recipe(folder: Path, said: Statement) -> str:
     return f"evaluates to spec {spec.removeprefix('sha256:')[:8]}"
 
 
+def _origin(folder: Path) -> dict[str, Any]:
+    inside(folder, f"recipe/{ORIGIN}")
+    return read_origin(folder)
+
+
 def _sources(folder: Path, said: Statement, done: Verified) -> str:
     """What was typed, and what `resume` reads, come to the experiment that the statement names."""
-    origin = parse_object(read_bytes(inside(folder, f"recipe/{ORIGIN}")), ORIGIN)
+    origin = _origin(folder)
     contents, spec = said.predicate["contents"], said.digests["spec"]
     kept = evaluated(_text(folder, "recipe/effective.recipe"), "recipe/effective.recipe")
     if comes_to(kept, origin, contents) != spec:

@@ -1,24 +1,105 @@
-"""A run statement read back from a folder, each part checked for its type before anything believes it."""
+"""A run statement read back from a folder: a model, so that each part is checked before anything believes it."""
 
 from __future__ import annotations
 
+import collections
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
-from recipelang.engine.statement import PREDICATE_TYPE, STATEMENT, STATEMENT_TYPE
-from recipelang.provenance.safe_json import parse_object, read_bytes
+from pydantic import Field, model_validator
+
+from recipelang.engine.record_form import ClaimForm, Environment
+from recipelang.engine.statement import STATEMENT, InToto, OfRun
+from recipelang.provenance.safe_json import read_bytes
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
+from recipelang.storage.forms import Count, Digest, Form, Hex, OpenForm, Some
+from recipelang.storage.strict_json import parse_model
 
-_HEX = re.compile(r"[0-9a-f]{64}")
 #: beside the statement
 SIGNATURE = "statement.sigstore.json"
 #: files that one statement may name
 MAX_FILES = 10_000
+
+
+#: of weights
+Weights = Annotated[Count, Field(lt=2**53)]
+
+
+class Sha256(Form):
+    """No run writes other digests beside it, and nobody would compare them."""
+
+    sha256: Hex
+
+
+class Subject(OpenForm):
+    name: str
+    digest: Sha256
+
+
+class Counted(OpenForm):
+    zeros: Weights
+    size: Weights
+
+    @model_validator(mode="after")
+    def _holds_its_zeros(self) -> Self:
+        if self.zeros > self.size:
+            raise ValueError("`zeros` are more than its `size`")
+        return self
+
+
+class DigestsForm(OpenForm):
+    spec: Digest
+    behaviour: Digest
+    run: Digest
+    model: str = ""
+    lock: Digest | None = None
+    event_log: str = ""
+
+
+class PredicateForm(OpenForm):
+    format_version: Literal["1.0"]
+    name: str
+    version: str | None = None
+    status: str
+    rehearsal: Some | None = None
+    digests: DigestsForm
+    seed: int = 0
+    stage_seeds: dict[str, int] = {}
+    parameters: dict[str, str]
+    references: dict[str, str] = {}
+    contents: dict[str, Digest]
+    environment: Environment
+    time: str = ""
+    metrics: dict[str, float]
+    claims: list[ClaimForm]
+    tensors: dict[str, Counted]
+    patterns: dict[str, list[str]]
+    never: dict[str, Weights]
+    files: dict[str, Hex]
+
+
+class StatementForm(OpenForm):
+    type: InToto = Field(alias="_type")
+    predicateType: OfRun
+    subject: Annotated[list[Subject], Field(min_length=1)]
+    predicate: PredicateForm
+
+    def named(self) -> list[str]:
+        return [*(s.name for s in self.subject), *self.predicate.files]
+
+    @model_validator(mode="after")
+    def _names_each_once(self) -> Self:
+        names = self.named()
+        if len(names) > MAX_FILES:
+            raise ValueError(f"it names more than {MAX_FILES:,} files")
+        if twice := next((n for n, times in collections.Counter(names).items() if times > 1), None):
+            raise ValueError(f"it names `{line_of(twice[:60])}` twice")
+        return self
 
 
 @dataclass(frozen=True)
@@ -53,70 +134,21 @@ def read_statement(folder: Path) -> Statement:
 
 
 def parse_statement(data: bytes) -> Statement:
-    found = parse_object(data, STATEMENT)
-    if found.get("_type") != STATEMENT_TYPE or found.get("predicateType") != PREDICATE_TYPE:
-        raise _damaged("it is not the statement of a run")
-    predicate, subjects = found.get("predicate"), found.get("subject")
-    if not isinstance(predicate, dict) or not isinstance(subjects, list) or not subjects:
-        raise _damaged("it has no subjects, or says nothing of them")
-    named: dict[str, str] = {}
-    for subject in subjects:
-        digest = subject.get("digest") if isinstance(subject, dict) else None
-        name = subject.get("name") if isinstance(subject, dict) else None
-        if not isinstance(digest, dict) or not isinstance(name, str) or name in named:
-            raise _damaged("a subject has no name of its own, or no digest")
-        if digest.keys() - {"sha256"}:
-            raise _damaged(f"`{line_of(name[:60])}` has more digests than the sha256, and no run writes them")
-        named[name] = digest.get("sha256")  # type: ignore[assignment]
-    _check(predicate)
-    for name, digest in (*named.items(), *predicate["files"].items()):
-        if not isinstance(digest, str) or not _HEX.fullmatch(digest):
-            raise _damaged(f"`{line_of(name[:60])}` has no sha256")
-        if name in named and name in predicate["files"]:
-            raise _damaged(f"it names `{line_of(name[:60])}` twice")
+    try:
+        form = parse_model(data, StatementForm)
+    except ValueError as error:
+        raise _damaged(str(error)) from None
+    for name in form.named():
         if not plain(name):
             raise fail("E139", f"the statement names `{line_of(name[:60])}`, which leads out of the folder")
-    if len(named) + len(predicate["files"]) > MAX_FILES:
-        raise _damaged(f"it names more than {MAX_FILES:,} files")
-    return Statement(data, named, predicate)
+    subjects = {s.name: s.digest.sha256 for s in form.subject}
+    return Statement(data, subjects, form.predicate.model_dump(exclude_unset=True))
 
 
 def plain(name: str) -> bool:
     """A relative path that stays below where it starts, on every system."""
     parts = name.split("/")
     return not re.search(r"[\\:\0]", name) and all(p not in ("", ".", "..") for p in parts) and len(name) < 1024
-
-
-def _check(predicate: dict[str, Any]) -> None:
-    """Types of all that is used; numbers within what they count."""
-    if predicate.get("format_version") != "1.0":
-        raise _damaged("it is of another format, or does not say of which")
-    for key in ("digests", "parameters", "contents", "environment", "metrics", "tensors", "patterns", "never", "files"):
-        if not isinstance(predicate.get(key), dict):
-            raise _damaged(f"`{key}` is missing")
-    if not isinstance(predicate.get("claims"), list) or not all(isinstance(c, dict) for c in predicate["claims"]):
-        raise _damaged("`claims` is no list of claims")
-    if not isinstance(predicate.get("name"), str) or not isinstance(predicate.get("status"), str):
-        raise _damaged("`name` or `status` is missing")
-    if (steps := predicate.get("rehearsal")) is not None and not (_count(steps) and steps):
-        raise _damaged("`rehearsal` is not a number of steps")
-    if not all(isinstance(predicate["digests"].get(k), str) for k in ("spec", "behaviour", "run")):
-        raise _damaged("it lacks a digest")
-    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in predicate["metrics"].values()):
-        raise _damaged("a metric is no number")
-    if not all(isinstance(v, str) for v in predicate["contents"].values()):
-        raise _damaged("a digest of `contents` is no text")
-    for counted in predicate["tensors"].values():
-        if not isinstance(counted, dict) or not all(_count(counted.get(k)) for k in ("zeros", "size")):
-            raise _damaged("the zeros of a tensor are no number")
-    if not all(_count(v) for v in predicate["never"].values()):
-        raise _damaged("the zeros of a protected tensor are no number")
-    if not all(isinstance(v, list) and all(isinstance(p, str) for p in v) for v in predicate["patterns"].values()):
-        raise _damaged("a pattern is no text")
-
-
-def _count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
 
 
 def _damaged(why: str) -> RecipeError:

@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
+    from pydantic import BaseModel, ValidationError
 
 M = TypeVar("M", bound="BaseModel")
 
@@ -34,17 +34,23 @@ def parse_json(text: str | bytes, limit: int | None = None, *, depth: int = DEPT
         raise ValueError(f"it is not JSON: line {error.lineno}, {why[:1].lower()}{why[1:]}") from None
 
 
-def parse_model(text: str | bytes, model: type[M], *, depth: int = DEPTH) -> M:
+def parse_model(text: str | bytes, model: type[M], limit: int | None = None, *, depth: int = DEPTH) -> M:
     """Strict JSON as a pydantic model. `ValueError` names the first field that is wrong, and what is wrong with it."""
     from pydantic import ValidationError
 
-    parse_json(text, depth=depth)
+    parse_json(text, limit, depth=depth)
     try:
         return model.model_validate_json(text, strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise ValueError(f"`{where[:80]}`: {first['msg'][:1].lower()}{first['msg'][1:120]}") from None
+        raise ValueError(first_wrong(error)) from None
+
+
+def first_wrong(error: ValidationError) -> str:
+    """The first field that is wrong, and what is wrong with it."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = re.sub(r"[^ -~]", "?", ".".join(str(part) for part in first["loc"])) or "the whole"
+    why = first["msg"].removeprefix("Value error, ")
+    return f"`{where[:80]}`: {why[:1].lower()}{why[1:160]}"
 
 
 def canonical_json(form: object) -> bytes:
