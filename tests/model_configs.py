@@ -74,7 +74,8 @@ def make_config(folder: Path, name: str, task: str, labels: tuple[str, ...] = ()
 
 def pretend(monkeypatch: pytest.MonkeyPatch, inputs: int) -> None:
     """As many training inputs as wanted, and no gigabytes of nothing to hash."""
-    monkeypatch.setattr(data, "_sizes", lambda *_: data._Size(inputs, inputs, inputs))
+    size = data._Size(examples=inputs, items=inputs, sequences=inputs, lost=0, blank=0, cut=0, tokenless=0)
+    monkeypatch.setattr(data, "_sizes", lambda *_: size)
     monkeypatch.setattr(resolve, "check_weights", lambda facts: None)
     monkeypatch.setattr(resolve, "zeros_of_folder", lambda path: SimpleNamespace(get=lambda name, default: (1, 1)))
     monkeypatch.setattr(resolve, "model_digest", lambda path, **_: f"sha256:{path.name}")

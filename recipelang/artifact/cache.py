@@ -5,17 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 from recipelang.artifact import manifest as m
-from recipelang.artifact.address import DIGEST, Reference
+from recipelang.artifact.address import Reference
 from recipelang.artifact.contents import Artifact, unpack
 from recipelang.planning.remembered import cache_folder
 from recipelang.source import RecipeError
-from recipelang.storage.reading import Unreadable, read_bytes, read_json
+from recipelang.storage.forms import Digest, Form
+from recipelang.storage.reading import Unreadable, read_bytes, read_model
 from recipelang.storage.strict_json import canonical_json
 from recipelang.storage.writing import make_folder, write_bytes
 
 #: a reference and a digest
 _MAX_NOTE = 4096
 _ELSEWHERE = "set `RECIPELANG_CACHE` to a folder with room"
+
+
+class Note(Form):
+    """What a reference named when it was pulled."""
+
+    reference: str
+    manifest: Digest
 
 
 def keep(artifact: Artifact, *references: Reference) -> None:
@@ -60,11 +68,10 @@ def named(reference: Reference) -> str:
     if reference.digest:
         return reference.digest
     try:
-        form = read_json(_note(reference), _MAX_NOTE)
-        found = form["manifest"] if form["reference"] == str(reference) else ""
-    except (Unreadable, KeyError, TypeError):
+        note = read_model(_note(reference), Note, _MAX_NOTE)
+    except Unreadable:
         return ""
-    return found if isinstance(found, str) and DIGEST.fullmatch(found) else ""
+    return note.manifest if note.reference == str(reference) else ""
 
 
 def known() -> list[str]:
@@ -72,8 +79,8 @@ def known() -> list[str]:
     found = []
     for note in sorted((_root() / "names").glob("*")):
         try:
-            found.append(str(read_json(note, _MAX_NOTE)["reference"]))
-        except (Unreadable, KeyError, TypeError):
+            found.append(read_model(note, Note, _MAX_NOTE).reference)
+        except Unreadable:
             continue
     return sorted(found)
 

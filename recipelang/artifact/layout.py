@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from recipelang.artifact import manifest as m
 from recipelang.artifact.address import DIGEST
@@ -13,17 +13,19 @@ from recipelang.artifact.contents import Artifact, not_the_same, unpack
 from recipelang.artifact.referrers import BUNDLE, MOST, STATEMENT, Referrer, read_referrer, write_referrer
 from recipelang.engine.files import only_one
 from recipelang.source import RecipeError, fail
+from recipelang.storage.forms import OpenForm
 from recipelang.storage.reading import Unreadable, Why, open_regular
-from recipelang.storage.strict_json import canonical_json, parse_json
+from recipelang.storage.strict_json import canonical_json
 from recipelang.storage.writing import write_bytes
 
 _MARK = "oci-layout"
-_VERSION = {"imageLayoutVersion": "1.0.0"}
 _NAME = "org.opencontainers.image.ref.name"
 _MAX_INDEX = 2**20
 _ELSEWHERE = "choose another folder"
-#: what an entry of the index says of a manifest
-_TOLD = ("mediaType", "artifactType", "digest", "size")
+
+
+class Mark(OpenForm):
+    imageLayoutVersion: Literal["1.0.0"]
 
 
 def is_layout(folder: Path) -> bool:
@@ -43,9 +45,11 @@ def write_layout(artifact: Artifact, folder: Path, tag: str) -> bool:
     with only_one(folder, _ELSEWHERE):
         entries = _entries(folder) if is_layout(folder) else []
         for entry in entries:
-            if tag and _tag(entry) == tag and entry.get("digest") != artifact.digest:
+            if tag and _tag(entry) == tag and entry.digest != artifact.digest:
                 raise published(f"`{folder}`", tag)
-        _write(folder, folder / _MARK, canonical_json(_VERSION))  # first: what is cut off can be gone on with
+        _write(
+            folder, folder / _MARK, canonical_json({"imageLayoutVersion": "1.0.0"})
+        )  # first: what is cut off can be gone on with
         return _add(folder, entries, artifact.data, artifact.blobs, m.RECIPE, tag)
 
 
@@ -65,9 +69,8 @@ def attach(subject: Artifact, folder: Path, referrer: Referrer) -> None:
 
 def referrers(folder: Path, subject: str) -> list[Referrer]:
     """What speaks of a manifest, of the types that we know. E122, E123, E125."""
-    known = [e for e in _entries(folder) if e.get("artifactType") in (STATEMENT, BUNDLE)]
     found = []
-    for digest in [str(e.get("digest")) for e in known][:MOST]:
+    for digest in [e.digest for e in _entries(folder) if e.artifactType in (STATEMENT, BUNDLE)][:MOST]:
         if not DIGEST.fullmatch(digest):
             raise m.not_a_recipe("the index names no sha256 digest")
         data = _read(folder, _blob(folder, digest), m.MAX_MANIFEST)
@@ -77,42 +80,33 @@ def referrers(folder: Path, subject: str) -> list[Referrer]:
     return [r for r in found if r is not None and r.artifact_type in (STATEMENT, BUNDLE)]
 
 
-def _is_recipe(entry: dict[str, Any]) -> bool:
+def _is_recipe(entry: m.Entry) -> bool:
     """Other tools leave the type out of the index; the manifest itself is asked when it is read."""
-    return entry.get("artifactType", m.RECIPE) == m.RECIPE
+    return entry.mediaType == m.MANIFEST and entry.artifactType in (None, m.RECIPE)
 
 
-def _add(
-    folder: Path, entries: list[dict[str, Any]], data: bytes, blobs: Mapping[str, bytes], kind: str, tag: str
-) -> bool:
+def _add(folder: Path, entries: list[m.Entry], data: bytes, blobs: Mapping[str, bytes], kind: str, tag: str) -> bool:
     """Whether it was new. An entry of this content that tells another type or size than it has gives way."""
-    digest = m.sha256(data)
-    for name, blob in {**blobs, digest: data}.items():
+    new = m.entry(data, kind, {_NAME: tag} if tag else None)
+    for name, blob in {**blobs, new.digest: data}.items():
         _write(folder, _blob(folder, name), blob)
-    form: dict[str, Any] = {
-        "mediaType": m.MANIFEST,
-        "artifactType": kind,
-        "digest": digest,
-        "size": len(data),
-        **({"annotations": {_NAME: tag}} if tag else {}),
-    }
-    same = [e for e in entries if _tag(e) == tag and e.get("digest") == digest]
-    true = [e for e in same if all({"artifactType": kind, **e}.get(k) == form[k] for k in _TOLD)]
+    same = [e for e in entries if _tag(e) == tag and e.digest == new.digest]
+    told = (new.mediaType, kind, new.size)
+    true = [e for e in same if (e.mediaType, e.artifactType or kind, e.size) == told]
     if true and len(true) == len(same):
         return False
-    others = [e for e in entries if e not in same]
-    index = {"schemaVersion": 2, "mediaType": m.INDEX, "manifests": [*others, form]}
-    _write(folder, folder / "index.json", canonical_json(index))
+    index = m.Index(schemaVersion=2, manifests=[*(e for e in entries if e not in same), new])
+    _write(folder, folder / "index.json", index.text())
     return True
 
 
 def read_layout(folder: Path, tag: str = "") -> Artifact:
     """The recipe of this tag or digest; without one the only recipe there is. E122, E123, E125, E130."""
-    entries = [e for e in _entries(folder) if e.get("mediaType") == m.MANIFEST and _is_recipe(e)]
-    found = [e for e in entries if not tag or tag in (_tag(e), e.get("digest"))]
-    digests = list(dict.fromkeys(str(e.get("digest")) for e in found))
+    entries = [e for e in _entries(folder) if _is_recipe(e)]
+    found = [e for e in entries if not tag or tag in (_tag(e), e.digest)]
+    digests = list(dict.fromkeys(e.digest for e in found))
     if len(digests) != 1:
-        there = ", ".join(f"`{_tag(e) or e.get('digest')}`"[:90] for e in entries[:8]) or "nothing"
+        there = ", ".join(f"`{_tag(e) or e.digest}`"[:90] for e in entries[:8]) or "nothing"
         many = f"{len(digests)} recipes" if digests else "no recipe"
         message = f"`{folder}` holds no recipe `{tag}`" if tag else f"`{folder}` holds {many}"
         named = f"{folder}:{_tag(entries[0])}" if entries and _tag(entries[0]) else f"{folder}@sha256:..."
@@ -121,7 +115,7 @@ def read_layout(folder: Path, tag: str = "") -> Artifact:
     if not DIGEST.fullmatch(digests[0]):
         raise m.not_a_recipe("the index names no sha256 digest")
     data = _read(folder, _blob(folder, digests[0]), m.MAX_MANIFEST)
-    if any(type(e.get("size")) is not int or e["size"] != len(data) for e in found):
+    if any(e.size != len(data) for e in found):
         raise m.not_a_recipe(f"its manifest has {len(data):,} bytes, and another size by the index")
     return unpack(data, digests[0], lambda d: _read(folder, _blob(folder, d.digest), d.size))
 
@@ -135,31 +129,19 @@ def published(where: str, version: str) -> RecipeError:
     )
 
 
-def _entries(folder: Path) -> list[dict[str, Any]]:
-    mark = _form(folder, _MARK)
-    if not isinstance(mark, dict) or mark.get("imageLayoutVersion") != _VERSION["imageLayoutVersion"]:
-        raise m.not_a_recipe(f"`{folder}` is a layout of another version")
+def _entries(folder: Path) -> list[m.Entry]:
+    _form(folder, _MARK, Mark)
     if not os.path.lexists(folder / "index.json"):
         return []  # begun, and cut off
-    index = _form(folder, "index.json")
-    entries = index.get("manifests") if isinstance(index, dict) else None
-    if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
-        raise m.not_a_recipe(f"the index of `{folder}` lists no manifests")
-    if index.get("schemaVersion") != 2 or index.get("mediaType", m.INDEX) != m.INDEX:
-        raise m.not_a_recipe(f"the index of `{folder}` is of another kind or version")
-    return entries
+    return _form(folder, "index.json", m.Index).manifests
 
 
-def _form(folder: Path, name: str) -> Any:
-    try:
-        return parse_json(_read(folder, folder / name, _MAX_INDEX), _MAX_INDEX)
-    except ValueError as error:
-        raise m.not_a_recipe(f"`{name}` of `{folder}` cannot be read: {str(error)[:100]}") from None
+def _form(folder: Path, name: str, form: type[m.M]) -> m.M:
+    return m.sound(_read(folder, folder / name, _MAX_INDEX), form, f"`{name}` of `{folder}`", _MAX_INDEX)
 
 
-def _tag(entry: dict[str, Any]) -> str:
-    annotations = entry.get("annotations")
-    return str(annotations.get(_NAME, "")) if isinstance(annotations, dict) else ""
+def _tag(entry: m.Entry) -> str:
+    return (entry.annotations or {}).get(_NAME, "")
 
 
 def _blob(folder: Path, digest: str) -> Path:

@@ -6,11 +6,14 @@ An OCI manifest with a `subject`, the same in a registry and in a folder.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated
+
+from pydantic import Field
 
 from recipelang.artifact import manifest as m
 from recipelang.artifact.contents import Artifact, Fetch, checked
-from recipelang.storage.strict_json import canonical_json, parse_json
+from recipelang.storage.forms import OpenForm
+from recipelang.storage.strict_json import canonical_json
 
 #: a statement, as in-toto defines them
 STATEMENT = "application/vnd.in-toto+json"
@@ -18,6 +21,11 @@ STATEMENT = "application/vnd.in-toto+json"
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 #: of one recipe; a list that is longer is not read to its end
 MOST = 48
+
+
+class ReferrerForm(OpenForm):
+    subject: m.Listed | None = None
+    layers: Annotated[list[m.Descriptor], Field(min_length=1, max_length=1)]
 
 
 @dataclass(frozen=True)
@@ -44,21 +52,8 @@ def write_referrer(subject: Artifact, referrer: Referrer) -> tuple[bytes, dict[s
 
 def read_referrer(data: bytes, subject: str, fetch: Fetch) -> Referrer | None:
     """None for what speaks of another manifest than `subject`. E122, E125."""
-    form = read_object(data)
-    of = form.get("subject")
-    if not isinstance(of, dict) or of.get("digest") != subject:
+    form = m.sound(data, ReferrerForm, "what speaks of it")
+    if form.subject is None or form.subject.digest != subject:
         return None
-    layers = form.get("layers")
-    if not isinstance(layers, list) or len(layers) != 1:
-        raise m.not_a_recipe("what speaks of it does not have one file")
-    wanted = m.read_descriptor(layers[0])
+    (wanted,) = form.layers
     return Referrer(wanted.media_type, checked(wanted, fetch(wanted)))
-
-
-def read_object(data: bytes) -> dict[str, Any]:
-    """A manifest or an index. E122."""
-    try:
-        form = parse_json(data, m.MAX_MANIFEST)
-    except (ValueError, RecursionError) as error:
-        raise m.not_a_recipe(str(error)[:120]) from None
-    return form if isinstance(form, dict) else {}

@@ -7,7 +7,6 @@ followed without them, and uploads do not leave the host.
 from __future__ import annotations
 
 import re
-from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from recipelang.artifact import manifest as m
@@ -15,15 +14,16 @@ from recipelang.artifact.address import DIGEST, Reference
 from recipelang.artifact.contents import Artifact, not_the_same, unpack
 from recipelang.artifact.http import Answer, Http
 from recipelang.artifact.layout import published
+from recipelang.artifact.referrers import BUNDLE, MOST, STATEMENT, Referrer, read_referrer, write_referrer
 from recipelang.artifact.logins import Tokens, denied
-from recipelang.artifact.referrers import BUNDLE, MOST, STATEMENT, Referrer, read_object, read_referrer, write_referrer
 from recipelang.source import RecipeError, fail
-from recipelang.storage.strict_json import canonical_json
 
 _REDIRECTS = 5
 _MAX_ERROR = 64 * 1024
 #: of a list in pages, the next one (RFC 8288); in so much of the header
 _NEXT, _MAX_LINK = re.compile(r'<([^<>]{1,2000})>\s*;[^,<]*\brel="?next\b'), 8 * 1024
+
+_LIST = "the list of what speaks of it"
 
 
 class Registry:
@@ -132,16 +132,18 @@ class Registry:
             self._upload(digest, blob)
         done = self._put_manifest(m.sha256(data), data)
         if done.headers.get("oci-subject") != subject.digest:  # an older registry, which keeps no list
-            entry = {**m.describe(m.MANIFEST, data).form(), "artifactType": referrer.artifact_type}
-            others = [e for e in self._listed(subject.digest) if e.get("digest") != entry["digest"]]
-            index = {"schemaVersion": 2, "mediaType": m.INDEX, "manifests": [*others, entry]}
-            self._put_manifest(_list_tag(subject.digest), canonical_json(index), m.INDEX)
+            entry = m.entry(data, referrer.artifact_type)
+            known = self._manifest(_list_tag(subject.digest))
+            others = [] if known is None else m.sound(known, m.Index, _LIST).manifests
+            index = m.Index(schemaVersion=2, manifests=[*(e for e in others if e.digest != entry.digest), entry])
+            self._put_manifest(_list_tag(subject.digest), index.text(), m.INDEX)
 
     def referrers(self, digest: str) -> list[Referrer]:
         """What speaks of a manifest, of the types that we know. Everything is checked to be what its digest says."""
         url = f"{self.base}/referrers/{digest}"
         answer = self._get(url, {"Accept": m.INDEX}, m.MAX_MANIFEST)
-        known = _known(_entries(answer.body) if answer.status == 200 else self._listed(digest))
+        listed = answer.body if answer.status == 200 else self._manifest(_list_tag(digest))
+        known = [] if listed is None else _known(listed)
         for _ in range(MOST):  # pages: no registry makes us turn them without end
             link = _NEXT.search(answer.headers.get("link", "")[:_MAX_LINK])
             if answer.status != 200 or link is None or len(known) >= MOST:
@@ -150,12 +152,8 @@ class Registry:
             answer = self._get(url, {"Accept": m.INDEX}, m.MAX_MANIFEST)
             if answer.status != 200:
                 raise self._failed(answer, "referrers")
-            known += _known(_entries(answer.body))
+            known += _known(answer.body)
         return [r for r in (self._referrer(d, digest) for d in known[:MOST]) if r is not None]
-
-    def _listed(self, digest: str) -> list[dict[str, Any]]:
-        data = self._manifest(_list_tag(digest))
-        return _entries(data) if data is not None else []
 
     def _referrer(self, digest: str, subject: str) -> Referrer | None:
         data = self._manifest(digest) if DIGEST.fullmatch(digest) else None
@@ -205,14 +203,10 @@ class Registry:
         return fail("E128", f"`{self.host[:80]}` does not answer as it should", notes=notes)
 
 
-def _entries(data: bytes) -> list[dict[str, Any]]:
-    entries = read_object(data).get("manifests")
-    return [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
-
-
-def _known(entries: list[dict[str, Any]]) -> list[str]:
-    """Digests of what we read; other tools attach other things."""
-    return [str(e.get("digest")) for e in entries if e.get("artifactType") in (STATEMENT, BUNDLE)]
+def _known(data: bytes) -> list[str]:
+    """Digests of what we read in a list; other tools attach other things."""
+    listed = m.sound(data, m.Listing, _LIST).manifests
+    return [e.digest for e in listed if e.artifactType in (STATEMENT, BUNDLE)]
 
 
 def _list_tag(digest: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -30,12 +30,26 @@ from recipelang.planning.types import Plan
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.shards import beside, whole
 from recipelang.source import RecipeError, fail
+from recipelang.storage.forms import Form, Hex, OpenForm
 from recipelang.storage.reading import Unreadable, read_bytes, sha256
+from recipelang.storage.strict_json import parse_model
 from recipelang.storage.writing import new_folder, remove_folder, write_text
 
 _FILES = ("model.safetensors", "state.json", "state.safetensors")
 #: of `manifest.json` and of `state.json`, which names every protected tensor
 _MOST_BYTES = 64 * 2**20
+
+
+class Files(Form):
+    """`manifest.json`: the digests of the other files."""
+
+    model: Hex = Field(alias="model.safetensors")
+    position: Hex = Field(alias="state.json")
+    state: Hex = Field(alias="state.safetensors")
+
+
+class Formatted(OpenForm):
+    format: int
 
 
 @dataclass(frozen=True)
@@ -106,17 +120,13 @@ def older(what: str) -> RecipeError:
 def read(path: Path) -> Saved:
     """What a checkpoint says of itself, once its files are as they were written. `Damaged`, or E083 of another release."""
     _undamaged(path)
+    text = _small(path / "state.json")
     try:
-        text = _small(path / "state.json")
-        body = Saved.model_validate_json(text)
+        body = parse_model(text, Saved)
         random.Random().setstate(_python_state(body))
-    except ValidationError as error:
+    except (ValueError, TypeError, OverflowError) as error:
         _refuse_other_formats(path, text)
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])[:80] or "the whole"
-        raise Damaged(f"`{where}` of its state.json is not as it was written") from None
-    except (ValueError, TypeError, OverflowError):
-        raise Damaged("its state.json is not as it was written") from None
+        raise Damaged(f"its state.json is not as it was written: {error}") from None
     return body
 
 
@@ -157,18 +167,15 @@ def _small(path: Path) -> bytes:
 def _undamaged(path: Path) -> None:
     """Every file is there, no other is, and each is as it was written."""
     try:
-        manifest = json.loads(_small(path / "manifest.json"))
-    except (ValueError, RecursionError):
-        raise Damaged("manifest.json is not JSON") from None
-    named = manifest if isinstance(manifest, dict) else {}
+        named = parse_model(_small(path / "manifest.json"), Files).model_dump(by_alias=True)
+    except ValueError as error:
+        raise Damaged(f"manifest.json cannot be used: {error}") from None
     try:
         there = {p.name for p in path.iterdir()} - {"manifest.json"}
     except OSError as error:
         raise Damaged(f"it cannot be read: {error.strerror or error}") from None
     if odd := sorted(there ^ set(_FILES)):
         raise Damaged(f"{odd[0]} {'is missing' if odd[0] in _FILES else 'does not belong there'}")
-    if odd := sorted(map(str, set(_FILES) ^ named.keys())):
-        raise Damaged(f"manifest.json {'lacks' if odd[0] in _FILES else 'names'} {odd[0][:80]}")
     for name, digest in named.items():
         try:
             sound = sha256(path / name, inside=path) == digest
@@ -180,13 +187,9 @@ def _undamaged(path: Path) -> None:
 
 def _refuse_other_formats(path: Path, text: bytes) -> None:
     """E083 where another release wrote a checkpoint: what it holds may mean something else here."""
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        return
-    number = body.get("format") if isinstance(body, dict) else None
-    if isinstance(number, int) and not isinstance(number, bool) and number != FORMAT:
-        raise older(f"the checkpoint `{path.name}`")
+    with suppress(ValueError):
+        if parse_model(text, Formatted).format != FORMAT:
+            raise older(f"the checkpoint `{path.name}`")
 
 
 def restore(

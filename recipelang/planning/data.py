@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter
 
 from recipelang.planning.facts import ModelFacts, read_model_facts
 from recipelang.planning.families import label_names
@@ -20,6 +20,7 @@ from recipelang.source import Diagnostic, Label, RecipeError, at_label, fail
 from recipelang.spec.blocks import DataSpec
 from recipelang.spec.recipe import Recipe
 from recipelang.spec.references import is_split
+from recipelang.storage.forms import Count, Form, Some
 from recipelang.tasks import Features, task_of
 from recipelang.tasks.labels import differ, fits, fold, say_nothing
 from recipelang.tasks.meaning import Meaning
@@ -27,6 +28,7 @@ from recipelang.tasks.squad_format import overlap
 from recipelang.version import __version__
 
 DEFAULT_LENGTH = 384
+T = TypeVar("T")
 _WINDOWED = "question_answering"
 
 
@@ -49,15 +51,15 @@ def understand(
         with at_label(_named_at(recipe, block, spec, name)):
             splits[name] = _split(spec, name, beside, pins)
 
-    def decide() -> dict[str, Any]:
+    def decide() -> Meaning:
         found = {}
         for name, split in splits.items():
             with at_label(_named_at(recipe, block, spec, name)):
                 found[name] = task.read(split.reference, split.split, wanted.columns, spec.config)
-        return task.decide(found, wanted).model_dump()
+        return task.decide(found, wanted)
 
     parts = ["meaning 2", task_name, spec.config, wanted.model_dump()]
-    known = _remembered(parts, list(splits.values()), _is_meaning, decide)
+    known = _remembered(parts, list(splits.values()), _MEANING, decide).model_dump()
     found = Meaning.model_validate({k: dict(sorted(v.items())) if isinstance(v, dict) else v for k, v in known.items()})
     _each_read_once(recipe, block, found)
     return found
@@ -231,18 +233,15 @@ def with_labels(
     where = _split(spec, split, beside, pins)
     task = task_of(facts.task)
 
-    def names() -> dict[str, Any]:
+    def names() -> _Labels:
         examples = task.open_split(where.reference, where.split, dict(spec.columns), spec.config, meaning)
-        return {
-            "names": list(task.label_names(examples)),
-            "counts": task.label_counts(examples),
-            "known": bool(examples.known),  # type: ignore[attr-defined]
-        }
+        known = bool(examples.known)  # type: ignore[attr-defined]
+        return _Labels(names=tuple(task.label_names(examples)), counts=task.label_counts(examples), known=known)
 
     parts = ["labels", spec.config, sorted(dict(spec.columns).items()), facts.task, meaning.model_dump()]
     with at_label(_named_at(recipe, block, spec, split)):
-        found = _remembered(parts, [where], _are_labels, names)
-    data, own = tuple(found["names"]), label_names(facts.config)
+        found = _remembered(parts, [where], _LABELS, names)
+    data, own = found.names, label_names(facts.config)
     if len(set(data)) < len(data):
         twice = next(name for name in data if data.count(name) > 1)
         help = "give every class a name of its own: `classes = [...]` in `data`"
@@ -253,18 +252,18 @@ def with_labels(
     if strange is None and meaning.labels.get(split) == "both" and not all(fold(n) in _folded(own) for n in data):
         strange = next(name for name in data if name.isdecimal())  # among names, a number is one
     keeps = facts.has_head and strange is None
-    if not keeps and not found["known"]:
+    if not keeps and not found.known:
         with at_label(_named_at(recipe, block, spec, split)):
             differ(data)
     made = read_model_facts(facts.path, facts.task, own if keeps else data, new_head=not keeps)
     counts: dict[str, int] = {}
-    for name, n in found["counts"].items():
+    for name, n in found.counts.items():
         place = fits(name, made.labels)
         if place is not None:
             counts[made.labels[place]] = counts.get(made.labels[place], 0) + n
-    ordered = (keeps and not say_nothing(own)) or found["known"]
+    ordered = (keeps and not say_nothing(own)) or found.known
     replaced = strange if facts.has_head and not keeps else None
-    return ClassFacts(made, data, counts, own, replaced, listed=found["known"], ordered=ordered)
+    return ClassFacts(made, data, counts, own, replaced, listed=found.known, ordered=ordered)
 
 
 def _folded(names: Sequence[str]) -> set[str]:
@@ -275,15 +274,23 @@ def _folded(names: Sequence[str]) -> set[str]:
 _COUNTED = ("lost", "blank", "cut", "tokenless")
 
 
-@dataclass(frozen=True)
-class _Size:
-    examples: int
-    items: int
-    sequences: int
-    lost: int = 0
-    blank: int = 0
-    cut: int = 0
-    tokenless: int = 0
+class _Size(Form):
+    examples: Count
+    items: Count
+    sequences: Some
+    lost: Count
+    blank: Count
+    cut: Count
+    tokenless: Count
+
+
+class _Labels(Form):
+    names: tuple[str, ...]
+    counts: dict[str, Count]
+    known: bool
+
+
+_MEANING, _LABELS, _SIZE = TypeAdapter(Meaning), TypeAdapter(_Labels), TypeAdapter(_Size)
 
 
 def _sizes(plan: DataPlan, name: str, model: Path) -> _Size:
@@ -291,16 +298,16 @@ def _sizes(plan: DataPlan, name: str, model: Path) -> _Size:
     model says of tokens."""
     how = plan.model_dump_json(exclude={"splits", "examples", "items", "sequences", *_COUNTED})
 
-    def count() -> dict[str, int]:
+    def count() -> _Size:
         examples, features = load_split(plan, name, model)
         return _counts(examples, features)
 
-    return _Size(**_remembered([how, name, _about_tokens(model)], [plan.splits[name]], _are_sizes, count))
+    return _remembered([how, name, _about_tokens(model)], [plan.splits[name]], _SIZE, count)
 
 
-def _counts(examples: Sequence[Any], features: Features) -> dict[str, int]:
+def _counts(examples: Sequence[Any], features: Features) -> _Size:
     counted = {what: getattr(features, what, 0) for what in _COUNTED} | {"lost": len(getattr(features, "lost", ()))}
-    return {"examples": len(examples), "items": len(features), "sequences": features.sequences, **counted}
+    return _Size(examples=len(examples), items=len(features), sequences=features.sequences, **counted)
 
 
 def _about_tokens(model: Path) -> list[tuple[str, str]]:
@@ -309,44 +316,16 @@ def _about_tokens(model: Path) -> list[tuple[str, str]]:
     return [(p.name, file_digest(p)) for p in small]
 
 
-def _are_sizes(found: object) -> bool:
-    names = {"examples", "items", "sequences", *_COUNTED}
-    return (
-        isinstance(found, dict)
-        and found.keys() == names
-        and all(type(n) is int and n >= (k == "sequences") for k, n in found.items())
-    )
-
-
-def _are_labels(found: object) -> bool:
-    if not isinstance(found, dict) or found.keys() != {"names", "counts", "known"}:
-        return False
-    names, counts = found["names"], found["counts"]
-    return (
-        isinstance(names, list)
-        and all(isinstance(name, str) for name in names)
-        and isinstance(counts, dict)
-        and all(type(n) is int for n in counts.values())
-    )
-
-
-def _is_meaning(found: object) -> bool:
-    try:
-        return bool(Meaning.model_validate(found))
-    except ValidationError:
-        return False
-
-
 def _remembered(
-    parts: Sequence[object], splits: Sequence[SplitPlan], sound: Callable[[Any], bool], compute: Callable[[], Any]
-) -> Any:
+    parts: Sequence[object], splits: Sequence[SplitPlan], form: TypeAdapter[T], compute: Callable[[], T]
+) -> T:
     """What was counted once of files' contents, with all else that it depends on."""
     if any(not split.digest and not split.reference.startswith("lib://") for split in splits):
         return compute()
     software = [__version__, *(version(name) for name in ("tokenizers", "numpy"))]
     # the ending of its name decides how a file is read
     read = [(s.digest or s.reference, Path(s.reference).suffix if s.digest else "", s.split) for s in splits]
-    return remembered("sizes", [*software, read, *parts], sound, compute)
+    return remembered("sizes", [*software, read, *parts], form, compute)
 
 
 def load_examples(plan: DataPlan, name: str) -> tuple[Any, ...]:

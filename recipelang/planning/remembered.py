@@ -18,11 +18,15 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import TypeAdapter, ValidationError
+
 from recipelang.source import RecipeError
-from recipelang.storage.reading import Unreadable, Why, open_regular, read_object
+from recipelang.storage.forms import Form, Hex
+from recipelang.storage.reading import Unreadable, Why, open_regular, read_model
 from recipelang.storage.writing import make_folder, write_json
 
 T = TypeVar("T")
+_DIGEST = TypeAdapter(Hex)
 
 #: bytes of a note: names of the classes of a data set are the longest thing that is remembered
 _LONGEST = 2**20
@@ -37,29 +41,26 @@ def cache_folder() -> Path:
     return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "recipelang"
 
 
-def remembered(kind: str, parts: Sequence[object], sound: Callable[[Any], bool], compute: Callable[[], T]) -> T:
+class Note(Form):
+    key: Hex
+    value: Any
+    sha256: Hex
+
+
+def remembered(kind: str, parts: Sequence[object], form: TypeAdapter[T], compute: Callable[[], T]) -> T:
     """What was computed once of all `parts` that decide it, or what is computed now.
 
-    `kind` names a folder of notes. `sound` judges what a note says: JSON of any shape.
+    `kind` names a folder of notes; what a note says is believed only when it is of the form.
     """
     key = hashlib.sha256(repr(list(parts)).encode("utf-8", "surrogatepass")).hexdigest()
     note = cache_folder() / kind / key
-    found = _noted(note, key)
-    if found is not None and sound(found):
-        return found  # type: ignore[no-any-return]
+    with suppress(Unreadable, ValidationError):
+        found = read_model(note, Note, _LONGEST, inside=note.parent)
+        if found.key == key and found.sha256 == _checksum(key, found.value):
+            return form.validate_json(json.dumps(found.value), strict=True)
     value = compute()
-    _note(note, key, value)
+    _note(note, key, form.dump_python(value, mode="json"))
     return value
-
-
-def _noted(note: Path, key: str) -> Any:
-    try:
-        form = read_object(note, _LONGEST, inside=note.parent)
-    except Unreadable:
-        return None
-    if form.keys() != {"key", "value", "sha256"} or form["key"] != key:
-        return None
-    return form["value"] if form["sha256"] == _checksum(key, form["value"]) else None
 
 
 def _note(note: Path, key: str, value: object) -> None:
@@ -95,8 +96,4 @@ def _digest_of(path: Path, file: BufferedReader, anew: bool) -> str:
     if anew or before.st_size <= _LARGE or not settled:
         return read()
     known = (before.st_dev, before.st_ino, before.st_size, before.st_mtime_ns, before.st_ctime_ns)
-    return remembered("digests", [os.path.realpath(path), *known], _is_digest, read)
-
-
-def _is_digest(value: object) -> bool:
-    return isinstance(value, str) and len(value) == 64 and set(value) <= set("0123456789abcdef")
+    return remembered("digests", [os.path.realpath(path), *known], _DIGEST, read)

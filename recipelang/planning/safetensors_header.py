@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recipelang.source import RecipeError, fail
-from recipelang.storage.reading import Unreadable, Why, open_regular, read_object
+from recipelang.storage.forms import OpenForm
+from recipelang.storage.reading import Unreadable, Why, open_regular, read_model
 from recipelang.storage.strict_json import parse_json
 
 #: of all weight files of a model together; a quarter of a million tensors take half of it
@@ -24,6 +25,12 @@ ITEM_BYTES = {
     "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
     "I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
 }  # fmt: skip
+
+
+class Places(OpenForm):
+    """The index of shards."""
+
+    weight_map: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -148,12 +155,9 @@ def weight_files(folder: Path) -> list[str]:
 def _weight_map(index: Path) -> dict[str, str]:
     """Tensor -> the file that holds it."""
     try:
-        found = read_object(index, MAX_HEADER).get("weight_map")
+        return read_model(index, Places, MAX_HEADER).weight_map
     except Unreadable as error:
         raise _too_large(index) if error.why is Why.TOO_LARGE else error.coded("E076", name=index.name) from None
-    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
-        raise _damaged(index, "the index cannot be read")
-    return found
 
 
 def _too_large(path: Path) -> RecipeError:

@@ -14,13 +14,13 @@ from itertools import pairwise
 from math import prod
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from recipelang.kinds.schedule import SHAPES
 from recipelang.spec.methods import METHODS, OPTIMIZERS
 from recipelang.spec.metrics import MEASURES, MORE_METRICS, TASKS
-from recipelang.storage.forms import Count, MaybeDigest, Share, Some
+from recipelang.storage.forms import Count, MaybeDigest, Share, Some, known
 from recipelang.tasks.meaning import Meaning
 
 #: 1.1: rates are read at the start of their step, weight decay spares norms and biases
@@ -28,17 +28,6 @@ FORMAT_VERSION = "1.1"
 
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-
-
-def _known(*names: str) -> AfterValidator:
-    """Only these names."""
-
-    def known(name: str) -> str:
-        if name not in names:
-            raise ValueError(f"`{name[:80]}` is none of {', '.join(f'`{n}`' for n in names)}")
-        return name
-
-    return AfterValidator(known)
 
 
 class Frozen(BaseModel):
@@ -64,7 +53,7 @@ class DropPlan(Frozen):
 class ModelPlan(Frozen):
     ref: str = Field(description="as the recipe names it")
     path: str = Field(description="folder that holds config.json and the weights")
-    task: Annotated[str, _known(*TASKS)]
+    task: Annotated[str, known(*TASKS)]
     dtype: Literal["fp32", "bf16"] = "fp32"
     dropout: Share | None = None
     attention_dropout: Share | None = None
@@ -89,7 +78,7 @@ class SplitPlan(Frozen):
 
 class DataPlan(Frozen):
     label: str = Field(description='"" is the default set')
-    task: Annotated[str, _known(*TASKS)] = Field(default="question_answering", description="how it is read")
+    task: Annotated[str, known(*TASKS)] = Field(default="question_answering", description="how it is read")
     splits: dict[str, SplitPlan]
     config: str | None = None
     columns: dict[str, str] = {}
@@ -114,7 +103,7 @@ class DataPlan(Frozen):
 class Segment(Frozen):
     """One shape over steps `first..last` (inclusive); `cycles` are the steps at which it restarts."""
 
-    shape: Annotated[str, _known(*SHAPES)]
+    shape: Annotated[str, known(*SHAPES)]
     start: Finite
     end: Finite
     first: Count
@@ -186,7 +175,7 @@ class DenseGroup(Frozen):
 
 class PrunePlan(Frozen):
     name: str
-    method: Annotated[str, _known(*METHODS)]
+    method: Annotated[str, known(*METHODS)]
     args: dict[str, Finite | int | str | bool] = {}
     scope: Literal["uniform", "global", "row", "erk"] = "uniform"
     pattern: Literal["unstructured", "N:M", "block"] = "unstructured"
@@ -297,7 +286,7 @@ class StagePlan(Frozen):
     batch: Some
     micro_batch: Some
     accumulation: Some
-    optimizer: Annotated[str, _known(*OPTIMIZERS)]
+    optimizer: Annotated[str, known(*OPTIMIZERS)]
     optimizer_args: dict[str, Finite | tuple[Finite, ...]] = {}
     undecayed: tuple[str, ...] = Field(default=(), description="norms and biases, which `weight_decay` spares")
     learning_rate: tuple[Segment, ...]
@@ -357,7 +346,7 @@ class EvaluatePlan(Frozen):
     data: str = ""
     split: str
     samples: Some | None = Field(default=None, description="only the first so many; none: all")
-    metrics: tuple[Annotated[str, _known(*MEASURES, *(m for more in MORE_METRICS.values() for m in more))], ...]
+    metrics: tuple[Annotated[str, known(*MEASURES, *(m for more in MORE_METRICS.values() for m in more))], ...]
     positive: str | None = Field(default=None, description="the class whose F1 is meant; none: the mean of all")
     null_threshold: Finite | None = Field(
         default=None, description="how far no answer must score above the best one; none: there is always an answer"

@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.remembered import file_digest, remembered
 from recipelang.planning.safetensors_header import ITEM_BYTES, Entry, read_folder
 from recipelang.source import fail
+from recipelang.storage.forms import Count
 
 #: weights looked at at once
 _PIECE = 2**22
@@ -21,6 +23,9 @@ _PIECE = 2**22
 _EXPONENTS = {"F32": ("<u4", 0x7F800000), "F16": ("<u2", 0x7C00), "BF16": ("<u2", 0x7F80)}
 #: what is rounded to infinity in fp32, which models are loaded in
 _TOO_LARGE = 3.4028235677973366e38
+
+
+_PAIRS = TypeAdapter(dict[str, tuple[Count, Count]])
 
 
 def check_weights(facts: ModelFacts) -> None:
@@ -96,10 +101,4 @@ def _alike(folder: Path, a: Entry, b: Entry) -> bool:
 
 def _remembered(what: str, look: Callable[[], dict[str, tuple[int, int]]]) -> dict[str, tuple[int, int]]:
     """`what` names the contents that are looked at."""
-    return remembered("weights", [1, what], _are_pairs, look)
-
-
-def _are_pairs(found: object) -> bool:
-    return isinstance(found, dict) and all(
-        isinstance(p, list) and [type(n) for n in p] == [int, int] for p in found.values()
-    )
+    return remembered("weights", [1, what], _PAIRS, look)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from recipelang.planning.remembered import file_digest, remembered
 from recipelang.planning.safetensors_header import header_length, read_header, weight_files
+from recipelang.storage.forms import Count
 from recipelang.storage.reading import open_regular
 from recipelang.storage.strict_json import parse_json
 
@@ -21,6 +23,8 @@ _BITS: dict[str, tuple[str, int]] = {
 }  # fmt: skip
 #: weights looked at at once
 _PIECE = 2**22
+
+_COUNTS = TypeAdapter(dict[str, tuple[Count, Count]])
 
 Pattern = tuple[str, tuple[int, int]]
 
@@ -55,14 +59,9 @@ def stored_zeros(folder: Path) -> dict[str, tuple[int, int]]:
         def look(path: Path = path) -> dict[str, tuple[int, int]]:
             return {tensor: (counted.zeros, counted.fullest) for tensor, counted in count(path)}
 
-        known = remembered("zeros", [2, file_digest(path)], _are_counts, look)
-        found |= {tensor: (zeros, fullest) for tensor, (zeros, fullest) in known.items()}
+        known = remembered("zeros", [2, file_digest(path)], _COUNTS, look)
+        found |= known
     return found
-
-
-def _are_counts(found: object) -> bool:
-    pairs = found.values() if isinstance(found, dict) else [None]
-    return all(isinstance(p, list) and [type(n) for n in p] == [int, int] and min(p) >= 0 for p in pairs)
 
 
 def count(path: Path, patterns: tuple[Pattern, ...] = ()) -> Iterator[tuple[str, Counted]]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from recipelang.artifact.contents import Artifact
 from recipelang.artifact.lock import parse_lock
 from recipelang.artifact.referrers import BUNDLE, STATEMENT, Referrer
 from recipelang.engine.statement import STATEMENT_TYPE
 from recipelang.provenance.checks import Check, Verified
-from recipelang.provenance.safe_json import parse_object
 from recipelang.provenance.signing import Policy, opened, signed
 from recipelang.provenance.statement import Statement, parse_statement
 from recipelang.provenance.verify import told_claims
@@ -20,9 +18,23 @@ from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.source.words import plural
 from recipelang.spec.recipe import Recipe
+from recipelang.storage.forms import OpenForm
+from recipelang.storage.reading import Unreadable, Why
+from recipelang.storage.strict_json import parse_model
 
 #: of a statement of which recipe an artifact is
 PREDICATE_TYPE = "https://recipelang.dev/recipe/v1"
+
+
+class Subject(OpenForm):
+    digest: dict[str, str]
+
+
+class Signed(OpenForm):
+    """An in-toto statement of anything."""
+
+    predicateType: str
+    subject: list[Subject]
 
 
 def recipe_statement(artifact: Artifact) -> bytes:
@@ -126,10 +138,9 @@ def _signature(
 
 
 def _names(payload: bytes, artifact: Artifact) -> bool:
-    form: dict[str, Any] = parse_object(payload, "the signed statement")
-    subjects = form.get("subject")
-    digests = [s.get("digest") for s in subjects if isinstance(s, dict)] if isinstance(subjects, list) else []
+    try:
+        form = parse_model(payload, Signed)
+    except ValueError as error:
+        raise Unreadable(Path("the signed statement"), Why.DAMAGED, str(error)).coded("E137") from None
     wanted = artifact.digest.removeprefix("sha256:")
-    return form.get("predicateType") == PREDICATE_TYPE and any(
-        isinstance(d, dict) and d.get("sha256") == wanted for d in digests
-    )
+    return form.predicateType == PREDICATE_TYPE and any(s.digest.get("sha256") == wanted for s in form.subject)

@@ -7,13 +7,14 @@ and its issuer.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import os
+from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
 
 from recipelang.artifact.referrers import BUNDLE as BUNDLE_TYPE, STATEMENT as PAYLOAD_TYPE
 from recipelang.provenance.safe_json import parse_object, read_bytes
@@ -21,6 +22,8 @@ from recipelang.provenance.statement import SIGNATURE, read_statement, statement
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.storage import reading
+from recipelang.storage.forms import OpenForm, known
+from recipelang.storage.strict_json import parse_model
 from recipelang.storage.writing import write_json
 
 #: of a password of a private key
@@ -31,6 +34,34 @@ _MAX_BUNDLE = 32 * 2**20
 
 def signature_path(folder: Path) -> Path:
     return statement_path(folder).with_name(SIGNATURE)
+
+
+def _decoded(text: str) -> str:
+    try:
+        b64decode(text, validate=True)
+    except ValueError:
+        raise ValueError("it is not base64") from None
+    return text
+
+
+Base64 = Annotated[str, AfterValidator(_decoded)]
+
+
+class Signature(OpenForm):
+    sig: Base64
+
+
+class Envelope(OpenForm):
+    payload: Base64
+    payloadType: Annotated[str, known(PAYLOAD_TYPE)]
+    signatures: list[Signature]
+
+
+class Bundle(OpenForm):
+    """Of Sigstore, with a statement in an envelope of DSSE."""
+
+    mediaType: Annotated[str, known(BUNDLE_TYPE)]
+    dsseEnvelope: Envelope
 
 
 @dataclass(frozen=True)
@@ -82,14 +113,14 @@ def verify_run(folder: Path, policy: Policy) -> str:
 
 def opened(bundle: bytes, policy: Policy) -> tuple[bytes, str]:
     """What a bundle is of, and who signed it. E142 for what they did not sign."""
-    form = parse_object(bundle, SIGNATURE)
+    parse_object(bundle, SIGNATURE)
     if policy.key is None:
         kind, payload = keyless(bundle.decode("utf-8"), policy.identity, policy.issuer)
         if kind != PAYLOAD_TYPE:
             raise _wrong("the signature is of no in-toto statement")
         return payload, f"{line_of(policy.identity)}, as {line_of(policy.issuer)} knows them"
     public = _public(policy.key)
-    payload, signatures = _envelope(form)
+    payload, signatures = _envelope(bundle)
     if not any(_holds(public, signature, _encoded(PAYLOAD_TYPE, payload)) for signature in signatures):
         raise _wrong(f"the statement is not signed by the key in `{line_of(policy.key.name)}`")
     return payload, f"the key {fingerprint(_spki(public))}"
@@ -122,19 +153,13 @@ def _there(folder: Path) -> Path:
     return path
 
 
-def _envelope(bundle: dict[str, Any]) -> tuple[bytes, list[bytes]]:
+def _envelope(bundle: bytes) -> tuple[bytes, list[bytes]]:
     """The payload and its signatures."""
-    if bundle.get("mediaType") != BUNDLE_TYPE:
-        raise _wrong("the signature is no Sigstore bundle of version 0.3")
-    envelope = bundle.get("dsseEnvelope")
-    if not isinstance(envelope, dict) or envelope.get("payloadType") != PAYLOAD_TYPE:
-        raise _wrong("the signature is of no in-toto statement")
     try:
-        payload = base64.b64decode(envelope["payload"], validate=True)
-        signatures = [base64.b64decode(s["sig"], validate=True) for s in envelope["signatures"]]
-    except (KeyError, TypeError, ValueError, binascii.Error):
-        raise _wrong("the signature is damaged") from None
-    return payload, signatures
+        envelope = parse_model(bundle, Bundle).dsseEnvelope
+    except ValueError as error:
+        raise _wrong("the signature is damaged, or no Sigstore bundle of version 0.3", str(error)) from None
+    return b64decode(envelope.payload), [b64decode(s.sig) for s in envelope.signatures]
 
 
 def _encoded(kind: str, payload: bytes) -> bytes:
@@ -144,12 +169,12 @@ def _encoded(kind: str, payload: bytes) -> bytes:
 
 
 def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
+    return b64encode(data).decode("ascii")
 
 
 # --------------------------------------------------------------------------- keys
 def fingerprint(spki: bytes) -> str:
-    return "SHA256:" + base64.b64encode(hashlib.sha256(spki).digest()).decode("ascii").rstrip("=")
+    return "SHA256:" + b64encode(hashlib.sha256(spki).digest()).decode("ascii").rstrip("=")
 
 
 def _spki(public: Any) -> bytes:

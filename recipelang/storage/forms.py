@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Count = Annotated[int, Field(ge=0)]
 Some = Annotated[int, Field(ge=1)]
@@ -13,6 +13,17 @@ Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 #: empty where there is none
 MaybeDigest = Annotated[str, Field(pattern=r"^(sha256:[0-9a-f]{64})?$")]
+
+
+def known(*names: str) -> AfterValidator:
+    """Only these names."""
+
+    def check(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"`{name[:80]}` is none of {', '.join(f'`{n}`' for n in names)}")
+        return name
+
+    return AfterValidator(check)
 
 
 class Form(BaseModel):
