@@ -9,11 +9,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from recipelang.source import RecipeError, fail
 from recipelang.storage.forms import Count, Digest, Form, Hex, MaybeDigest
@@ -104,7 +104,7 @@ class ToolsForm(Form):
 class LockForm(Form):
     """A lock as it is written."""
 
-    lock: Literal[1]
+    lock: Annotated[int, Field(ge=1, le=1)]
     recipe: str
     spec: MaybeDigest = ""
     refs: dict[str, EntryForm] = {}
