@@ -14,8 +14,8 @@ from recipelang.artifact.address import DIGEST, Reference
 from recipelang.artifact.contents import Artifact, not_the_same, unpack
 from recipelang.artifact.http import Answer, Http
 from recipelang.artifact.layout import published
-from recipelang.artifact.referrers import BUNDLE, MOST, STATEMENT, Referrer, read_referrer, write_referrer
 from recipelang.artifact.logins import Tokens, denied
+from recipelang.artifact.referrers import BUNDLE, MOST, STATEMENT, Referrer, read_referrer, write_referrer
 from recipelang.source import RecipeError, fail
 
 _REDIRECTS = 5

@@ -14,8 +14,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from recipelang.artifact import cache, lock, manifest as m, referrers
+from recipelang.artifact.address import parse_reference
 from recipelang.artifact.layout import read_layout
-from recipelang.artifact.reference import parse_reference
 from recipelang.engine import checkpoint, position
 from recipelang.engine.record_form import RecordForm
 from recipelang.engine.records import read_record
