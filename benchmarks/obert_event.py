@@ -25,9 +25,9 @@ from pathlib import Path
 
 import torch
 
+from recipelang.modifiers.prune import make
 from recipelang.pruning import fisher, patterns
 from recipelang.pruning.passes import chunk, passes
-from recipelang.pruning.scores import make
 
 SPARSITY, DAMP = 0.7, 1e-7
 SHAPES = ([(384, 384)] * 4 + [(1536, 384), (384, 1536)]) * 6

@@ -8,10 +8,9 @@ import torch
 from torch import nn
 
 from recipelang.modifiers.modifier import State
-from recipelang.modifiers.prune import Prune
+from recipelang.modifiers.prune import Prune, make
 from recipelang.planning.types import PruneEvent, PrunePlan, Target
 from recipelang.pruning.masks import Masks
-from recipelang.pruning.scores import make
 
 
 def block(model: nn.Module, names: Sequence[str], scope: str, sparsities: Sequence[float]) -> PrunePlan:

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from recipelang.kinds.schedule import SHAPES
+from recipelang.methods import METHODS
 from recipelang.source import Diagnostic, Span
 from recipelang.spec.blocks import BLOCKS
 from recipelang.spec.claims import FUNCTIONS, LATER_FUNCTIONS
-from recipelang.spec.methods import METHODS, OPTIMIZERS
+from recipelang.spec.optimizers import OPTIMIZERS
 from recipelang.spec.params import TYPES
 from recipelang.syntax import grammar, tree as t
 from recipelang.syntax.tokens import KEYWORDS, span_of

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from recipelang.cli.plot import plot
 from recipelang.kinds.text import show
+from recipelang.methods import METHODS
 from recipelang.planning.types import (
     DataPlan,
     DistillPlan,
@@ -234,9 +235,9 @@ def _final_zeros(plan: Plan) -> dict[str, float | None]:
     zeros: dict[str, float | None] = {}
     for stage in plan.stages:
         for prune in stage.prunes:
-            if prune.method == "release":
+            if METHODS[prune.method].masks == "releases":
                 zeros |= dict.fromkeys((t.name for t in prune.targets), 0.0)
-            if prune.method == "hold":
+            if METHODS[prune.method].masks == "keeps":
                 kept = prune.held or [zeros.get(t.name) for t in prune.targets]
                 zeros |= {t.name: n for t, n in zip(prune.targets, kept, strict=True)}
             if not prune.events:
@@ -271,8 +272,8 @@ def _stage_block(plan: Plan, stage: StagePlan) -> RenderableType:
         table.add_row("distill", _distill(distill))
     for prune in stage.prunes:
         table.add_row(f"prune {clean(prune.name)}", _events(prune) if stage.steps else _at_once(prune))
-        if prune.method == "obert":
-            table.add_row("", _gradients(prune))
+        if cost := METHODS[prune.method].cost_of:
+            table.add_row("", cost(prune.args, prune.passes, size_text(prune.scoring)))
     parts.append(Padding(table, (0, 0, 0, 2)))
     parts += [Padding(_targets(plan, prune), (0, 0, 0, 2)) for prune in stage.prunes]
     return Group(*parts)
@@ -286,7 +287,7 @@ def _calibration(plan: Plan, stage: StagePlan) -> str:
     if not read.layers:
         return f"gradients of {plural(read.samples, 'sample')}"
     held = f"statistics of a layer {size_text(read.statistics)}, states between layers {size_text(read.states)}"
-    orders = dict.fromkeys(p.order for p in stage.prunes if p.method in ("wanda", "sparsegpt"))
+    orders = dict.fromkeys(p.order for p in stage.prunes if METHODS[p.method].looks_at == "inputs")
     order = " and ".join(f"{o}" for o in orders)
     return f"{text}; {plural(read.layers, 'layer')}, {order}; {held}"
 
@@ -404,26 +405,15 @@ def _events(prune: PrunePlan) -> str:
         size = sum(t.size for t in prune.targets)
         share = f" ({sum(prune.held) / size:.2%} of the weights)" if prune.held and size else ""
         return {
-            "hold": f"keeps the zeros of the loaded model{share} and adds none",
-            "release": "removes the masks of earlier stages",
-        }[prune.method]
+            "keeps": f"keeps the zeros of the loaded model{share} and adds none",
+            "releases": "removes the masks of earlier stages",
+        }[METHODS[prune.method].masks]
     jumps = [b.sparsity - a.sparsity for a, b in itertools.pairwise(events)]
     shown = [one(e) for e in events] if len(events) < 4 else [one(events[0]), one(events[1]), "…", one(events[-1])]
     text = f"{plural(len(events), 'event')}: {', '.join(shown)}"
     if max(jumps, default=0) > 0:
         text += f"; largest increase {max(jumps):.2%}"
     return text + _swaps(prune)
-
-
-def _gradients(prune: PrunePlan) -> str:
-    """The cost of an oBERT event: all blocks at once, or in passes that draw the same gradients again."""
-    count, batch, rounds = (int(prune.args[n]) for n in ("gradients", "batch", "recomputations"))
-    drawn = rounds * (2 * prune.passes - 1)  # once for the scores, once for the update but for the last part
-    times = f" {drawn} times" if drawn > 1 else ""
-    parts = f"in {prune.passes} passes" if prune.passes > 1 else "in one pass"
-    less = "" if "memory" in prune.args else ", in more passes if less memory is free"
-    drawn_text = f"{plural(count, 'gradient')} of {plural(batch, 'example')}{times}"
-    return f"each event draws {drawn_text}; {size_text(prune.scoring)} {parts}{less}"
 
 
 def _swaps(prune: PrunePlan) -> str:

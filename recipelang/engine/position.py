@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from recipelang.methods import METHODS
 from recipelang.planning.types import Plan
 from recipelang.storage.forms import Count, Digest, Form
 
@@ -121,10 +122,10 @@ def masked(plan: Plan, position: Position) -> set[str]:
             break
         for prune in stage.prunes:
             names = {t.name for t in prune.targets}
-            if prune.method == "release":
+            if METHODS[prune.method].masks == "releases":
                 found -= names
             elif (
-                prune.method == "hold"
+                METHODS[prune.method].masks == "keeps"
                 or any(e.step < done for e in prune.events)
                 or (stage.index < position.stage and whole == stage.steps and prune.events)
             ):

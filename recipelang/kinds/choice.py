@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from recipelang.kinds import from_form
 from recipelang.kinds.base import Kind, Mismatch, Silent, misnamed, quoted, wrong
@@ -32,12 +31,6 @@ class Signature:
     name: str
     doc: str
     arguments: tuple[Argument, ...] = ()
-    #: whether it zeroes weights over time, so that a block needs a `sparsity`
-    scheduled: bool = True
-    #: what it looks at beside the weights: the `steps` of training, `gradients` of samples, `inputs` of layers
-    wants: Literal["", "steps", "gradients", "inputs"] = ""
-    #: whether masked weights may come back, so that a sparsity may fall and other sets be ranked
-    regrows: bool = False
 
     def default(self) -> Chosen:
         return Chosen(self.name, tuple((a.name, a.default) for a in self.arguments))

@@ -16,6 +16,7 @@ from recipelang.loops.gradients import Sampler, loss_of
 from recipelang.loops.notices import told, warn
 from recipelang.loops.pruner import Pruning
 from recipelang.loops.teacher import handed, logits_of
+from recipelang.methods import METHODS
 from recipelang.modifiers.modifier import State
 from recipelang.modifiers.prune import fits_shards
 from recipelang.planning.live import Live, chosen_stage, masked_before, resolve_stage
@@ -24,12 +25,11 @@ from recipelang.pruning import shards
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.turned import inputs_first
 from recipelang.source import Diagnostics, RecipeError, Source, at_label, fail
-from recipelang.spec.methods import METHODS
 from recipelang.spec.params import Given
 from recipelang.spec.recipe import Recipe
 
 #: methods that ask for gradients between steps
-_SAMPLES = {name for name, method in METHODS.items() if method.wants == "gradients"}
+_SAMPLES = {name for name, method in METHODS.items() if method.looks_at == "gradients"}
 
 
 @told()

@@ -70,7 +70,7 @@ class Pruning:
         #: what the model is called with beside a batch
         self.asks = {name: True for m in modifiers for name in m.asks}
         self._distills = any(isinstance(m, Distill) for m in modifiers)
-        seen = {t.name for m in modifiers if isinstance(m, Prune) and m.score.observes for t in m.plan.targets}
+        seen = {t.name for m in modifiers if isinstance(m, Prune) and m.observes for t in m.plan.targets}
         self._observed = [p for n, p in state.model.named_parameters() if n in seen]
 
     @property

@@ -109,7 +109,7 @@ class _Stage:
 
     def _expected(self, prune: Prune, planned: PrunePlan) -> str | None:
         """Why a block of the plan is not this modifier; none when it is."""
-        if planned.method != prune.method.partition("(")[0]:
+        if planned.method != prune.declared.name:
             return f"its method would be `{planned.method}`"
         if isinstance(prune.sparsity, Sparsity):
             return self._ramp(prune, prune.sparsity, planned) if self.stage.trains and not self.compat else None

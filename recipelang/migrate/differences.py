@@ -34,13 +34,7 @@ def differences(dialect: str, stages: list[Stage], *, compat: bool = False) -> t
             "(`ends = last`), as in SparseML. On the step after the window, SparseML set the first value again, or divided "
             "by zero."
         )
-    if any(p.method.startswith("obert") for p in prunes):
-        said.append("oBERT's gradients are drawn by the run's seed; SparseML took the next batches of a loader.")
-    if any(p.method.startswith(("sparsegpt", "wanda")) for p in prunes):
-        said.append(
-            "Layers are pruned one after another, each on the outputs of pruned layers, as llm-compressor does since February "
-            "2025. Earlier, and in SparseML, a layer saw the outputs of dense layers unless `sequential_update` was true."
-        )
+    said += dict.fromkeys(p.declared.elsewhere for p in prunes if p.declared.elsewhere)
     if sum(s.trains for s in stages) > 1 and dialect == LEGACY:
         said.append("Every stage starts with a new optimizer; SparseML kept one optimizer through all stages.")
     if any(s.weight_decay is None and s.mode == "train" for s in stages):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from recipelang.methods import METHODS
+from recipelang.methods.declaration import Method
 from recipelang.migrate.arguments import Amount
 from recipelang.source import Span
 
@@ -81,6 +83,14 @@ class Prune(Part):
     then: tuple[Sparsity, ...] = ()
     since: Amount | None = None
     lifted: bool = False
+
+    @property
+    def declared(self) -> Method:
+        return METHODS[self.method.partition("(")[0]]
+
+    @property
+    def holds(self) -> bool:
+        return self.declared.masks == "keeps"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def settle(stage: Stage, selectors: Selectors) -> None:
     """Join what one block says, and take out of a stage what none can say, or says anyway."""
     prunes = _joined(stage.prunes)
     taken: list[Prune] = []
-    for prune in sorted((p for p in prunes if p.method != "hold"), key=order):
+    for prune in sorted((p for p in prunes if not p.holds), key=order):
         why = next((why for before in taken if (why := _excludes(before, prune, selectors))), None)
         if why is None:
             taken.append(prune)
@@ -30,7 +30,7 @@ def settle(stage: Stage, selectors: Selectors) -> None:
             _say("E113", prune, why, selectors, help=_STAGES)
     left: list[Prune] = []
     for prune in prunes:
-        if prune.method != "hold":
+        if not prune.holds:
             left += [prune] if any(prune is t for t in taken) else []
         elif (held := _held(prune, taken, selectors)) is not None:
             left.append(held)

@@ -126,14 +126,15 @@ class Selectors:
         """Biases and norms that a loader would have taken as well: a loss, unless zeros are only held."""
         targets = part.targets
         if targets.modules:  # its one-shot methods look at linear layers alone
-            held = part.method == "hold" or part.method.startswith("magnitude")
-            beyond = "embeddings and norms" if held and "__ALL__" in targets.names else ""
+            beyond = (
+                "embeddings and norms" if part.declared.looks_at == "weights" and "__ALL__" in targets.names else ""
+            )
         else:
             left = whole.matched(targets) - body.every
             beyond = "biases and norms" if left else ""
         if not beyond:
             return
-        if part.method == "hold":
+        if part.holds:
             self._tell("W132", part, f"zeros of {beyond} are not held", "only matrices have masks here")
         elif "__ALL__" in targets.names:
             self._tell("E113", part, f"`__ALL__` names {beyond} too, which are not pruned here")

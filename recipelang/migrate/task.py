@@ -38,4 +38,4 @@ def told(document: Document, stages: Sequence[Stage], family: str | None, named:
 
 def _layer_by_layer(stage: Stage) -> bool:
     """What is only ever done to decoders."""
-    return stage.mode == "one_shot" and any(p.method.startswith(("sparsegpt", "wanda")) for p in stage.prunes)
+    return stage.mode == "one_shot" and any(p.declared.looks_at == "inputs" for p in stage.prunes)

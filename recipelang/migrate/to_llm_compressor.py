@@ -6,9 +6,9 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
+from recipelang.methods import METHODS
 from recipelang.migrate import names
 from recipelang.migrate.oneshot_arguments import comments
 from recipelang.planning import match as matching
@@ -20,11 +20,8 @@ from recipelang.spec.blocks import PruneSpec, StageSpec
 from recipelang.spec.recipe import Recipe
 from recipelang.values import selector as sel
 
-_MODIFIERS = {"sparsegpt": "SparseGPTModifier", "wanda": "WandaPruningModifier"}
-#: what it has, and does in training alone: `oneshot(...)` sets masks, and never applies them to the weights
-_IN_TRAINING = {"magnitude": "MagnitudePruningModifier", "hold": "ConstantPruningModifier"}
-#: the ranking set of each there
-_SCOPES = {"sparsegpt": "uniform", "wanda": "row"}
+#: methods that it has in one shot, as a text
+_HAS = " and ".join(f"`{m.name}`" for m in METHODS.values() if m.llm_compressor and not m.llm_compressor.training_only)
 _IN_LAYER = re.compile(r"(?:.*\.)?(layers?)\.(\d+)\.(.+)\.weight", re.ASCII)
 #: heads that share the embeddings' matrix: modules there, no tensors of their own here
 _TIED = {
@@ -96,22 +93,21 @@ def _stage(recipe: Recipe, stage: StageSpec, index: int, facts: ModelFacts, foun
     for prune in stage.prunes:
         path = f"{at}.prune.{prune.name}"
         method = prune.method.name
-        if its := _IN_TRAINING.get(method):
+        there = METHODS[method].llm_compressor
+        if there is None:
+            refuse(f"{path}.method", f"llm-compressor has no modifier for `{method}`", f"{_HAS} have one")
+        elif there.training_only:
             refuse(
                 f"{path}.method",
                 f"llm-compressor does not prune by `{method}` in one shot",
-                "use `sparsegpt` or `wanda`",
-                f"its `{its}` sets masks, and applies them only at optimizer steps",
+                f"use {_HAS.replace(' and ', ' or ')}",
+                f"its `{there.modifier}` sets masks, and applies them only at optimizer steps",
             )
-        elif method not in _MODIFIERS:
-            refuse(
-                f"{path}.method", f"llm-compressor has no modifier for `{method}`", "`sparsegpt` and `wanda` have one"
-            )
-        elif prune.method.get("scope") != _SCOPES[method]:
+        elif prune.method.get("scope") != there.scope:
             refuse(
                 f"{path}.method",
                 f"llm-compressor ranks `{method}` in one scope only",
-                f"write `scope = {_SCOPES[method]}`",
+                f"write `scope = {there.scope}`",
             )
         elif prune.pattern.kind == "block":
             refuse(f"{path}.pattern", "llm-compressor prunes no blocks", "`unstructured` and `N:M` are known there")
@@ -138,12 +134,12 @@ def _modifier(recipe: Recipe, prune: PruneSpec, path: str, later: bool, facts: M
     values: dict[str, object] = {"sparsity": float(prune.sparsity.plain)}
     if prune.pattern.kind == "N:M":  # there the first number is of those that go
         values["mask_structure"] = f"{prune.pattern.b - prune.pattern.a}:{prune.pattern.b}"
-    if method == "sparsegpt":
-        block, damp = prune.method.get("block"), prune.method.get("damp")
-        assert isinstance(damp, Fraction)
-        values |= {"block_size": block, "dampening_frac": float(damp)}
-        if later:
-            values["preserve_sparsity_mask"] = True
+    there = METHODS[method].llm_compressor
+    assert there is not None
+    given = METHODS[method].typed(dict(prune.method.arguments))
+    values |= {its: given[ours] for its, ours in there.arguments}
+    if later and there.must_keep_zeros:
+        values["preserve_sparsity_mask"] = True
     targets = [t.name for t in chosen]
     if facts.path == Path() and not _in_every_layer(targets, facts.layers):  # the usual model has layers of its own
         raise RecipeError(Diagnostic("E115", _COUNTED, recipe.label(f"{path}.targets"), help=(_FETCH,)))
@@ -151,7 +147,7 @@ def _modifier(recipe: Recipe, prune: PruneSpec, path: str, later: bool, facts: M
         values |= {"targets": ["Linear"], "ignore": ignore}
     else:
         values["targets"] = _patterns(targets, facts.layers)
-    return [f"    {_MODIFIERS[method]}:", *(f"      {k}: {json.dumps(v)}" for k, v in values.items())]
+    return [f"    {there.modifier}:", *(f"      {k}: {json.dumps(v)}" for k, v in values.items())]
 
 
 def _all_but(chosen: set[str], facts: ModelFacts) -> list[str]:

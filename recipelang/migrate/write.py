@@ -192,7 +192,7 @@ class Writer(Draft):
             return ""
         named = next((let for let, text in self.selectors.items() if text == selector), selector)
         lines = [f"targets = {named}"]
-        if re.fullmatch(r".*@(encoder|decoder)", selector) and prune.method != "hold" and self.targets.family:
+        if re.fullmatch(r".*@(encoder|decoder)", selector) and not prune.holds and self.targets.family:
             lines.append("never = @embeddings | @head")
         lines.append(f"method = {prune.method}")
         if prune.pattern != "unstructured":
@@ -312,14 +312,14 @@ def _followed(prunes: list[Prune]) -> Prune:
 def _labels(prunes: list[Prune]) -> list[str]:
     """`weights` alone; several by what they reach."""
     if len(prunes) == 1:
-        return ["held" if prunes[0].method == "hold" else "weights"]
+        return ["held" if prunes[0].holds else "weights"]
     found: list[str] = []
     for prune in prunes:
         ends = prune.then[-1] if prune.then else prune.sparsity
         last = ends.last if isinstance(ends, Sparsity) else ends
         value = None if last is None else last.value
-        stem = "held" if prune.method == "hold" else "weights"
-        if value is not None and prune.method != "hold":
+        stem = "held" if prune.holds else "weights"
+        if value is not None and not prune.holds:
             stem = "to_" + literal(value, "ratio").rstrip("%").replace(".", "_")
             stem = stem if stem.isidentifier() else "weights"
         found.append(stem if stem not in found else f"{stem}_{1 + sum(f.startswith(stem) for f in found)}")
@@ -327,7 +327,7 @@ def _labels(prunes: list[Prune]) -> list[str]:
 
 
 def _looks_at_data(stage: Stage) -> bool:
-    return any(p.method.startswith(("sparsegpt", "wanda", "obert", "snip")) for p in stage.prunes)
+    return any(p.declared.looks_at in ("gradients", "inputs") for p in stage.prunes)
 
 
 def _names(stages: list[Stage]) -> list[str]:

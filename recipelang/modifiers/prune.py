@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from recipelang import processes
+from recipelang.methods import METHODS
 from recipelang.modifiers.modifier import Modifier, State, misshapen
 from recipelang.planning.types import PruneEvent, PrunePlan
 from recipelang.pruning import patterns
 from recipelang.pruning.inputs import Gathered
-from recipelang.pruning.scores import Score, Select, make
-from recipelang.pruning.scores.rigl import Rigl
+from recipelang.pruning.scores import Score, Select
 from recipelang.pruning.selection import Scores, count
 from recipelang.pruning.shards import is_shard, local, rows, sums
 from recipelang.pruning.turned import Turned, as_stored, turned
@@ -22,18 +22,24 @@ from recipelang.source import fail
 
 def pruner(plan: PrunePlan, seed: int) -> Modifier:
     """What acts for a `prune` block."""
-    match plan.method:
-        case "hold":
-            return Hold(plan)
-        case "release":
-            return Release(plan)
+    method = METHODS[plan.method]
+    if not method.scheduled:
+        acts: Modifier = method.load()(plan)
+        return acts
     score = make(plan.method, plan.args, [t.name for t in plan.targets], seed)
-    return Regrow(plan, score, seed) if isinstance(score, Rigl) else Prune(plan, score, seed)
+    return (Regrow if method.regrows else Prune)(plan, score, seed)
+
+
+def make(method: str, args: Mapping[str, object], names: Sequence[str], seed: int) -> Score:
+    """The score of a method; arguments left out have their defaults. The code of the method is loaded here."""
+    declared = METHODS[method]
+    score: Score = declared.load()(names, seed, **declared.typed(args))
+    return score
 
 
 def fits_shards(plan: PrunePlan, parameters: Mapping[str, nn.Parameter]) -> None:
     """Whether a block can be done where processes hold the weights in shards. E055 where not."""
-    if plan.events and not make(plan.method, plan.args, [t.name for t in plan.targets], 0).shards:
+    if not METHODS[plan.method].shards:
         help = "let every process hold a copy: leave `--shard` out"
         raise fail("E055", f"`{plan.method}` on weights in shards is not in this release yet", help=help)
     height = plan.pattern_size[0] if plan.pattern == "block" else 1
@@ -51,6 +57,7 @@ class Prune(Modifier):
     def __init__(self, plan: PrunePlan, score: Score, seed: int) -> None:
         self.plan = plan
         self.score = score
+        self.observes = METHODS[plan.method].looks_at == "steps"
         self.seed = seed
         self.name = f"prune/{plan.name}"
         self.events = {e.step: e for e in plan.events}
@@ -62,7 +69,7 @@ class Prune(Modifier):
 
     def on_gradients(self, state: State) -> None:
         if (
-            self.score.observes and not state.skipped and state.step < self.plan.events[-1].step
+            self.observes and not state.skipped and state.step < self.plan.events[-1].step
         ):  # after it nothing is ranked any more
             self.score.observe(_weights(self.names, state))
 
@@ -187,7 +194,7 @@ class Prune(Modifier):
         self, state: Mapping[str, Tensor], step: int, trained: Collection[str], moments: Collection[str]
     ) -> str | None:
         first, last = self.plan.events[0].step, self.plan.events[-1].step
-        wanted, possible = self.score.remembered(first < step, self.score.observes and min(step, last) > 0)
+        wanted, possible = self.score.remembered(first < step, self.observes and min(step, last) > 0)
         wanted = {*wanted, *(set(possible) & set(trained))}
         if odd := sorted((wanted - state.keys()) | (state.keys() - wanted - set(possible))):
             return f"`{odd[0]}` {'is missing' if odd[0] in wanted else 'does not belong there'}"
@@ -223,8 +230,6 @@ class Regrow(Prune):
 
     A masked weight is 0, and so are its moments: one that grows needs nothing but its mask.
     """
-
-    score: Rigl
 
     def _prune(self, event: PruneEvent, state: State) -> None:
         weights = _weights(self.names, state)

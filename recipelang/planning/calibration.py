@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from recipelang.methods import METHODS
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.families import TensorFact
 from recipelang.planning.types import CalibrationPlan, DataPlan, PrunePlan
 from recipelang.source import Diagnostic, Diagnostics
 from recipelang.spec.blocks import StageSpec
-from recipelang.spec.methods import METHODS
 from recipelang.spec.recipe import Recipe
 from recipelang.tasks import task_of
 
@@ -23,7 +23,10 @@ def plan(prunes: Sequence[PrunePlan], facts: ModelFacts, data: DataPlan) -> Cali
     samples, length = data.items["train"], data.max_length
     width = int(facts.config.get("hidden_size") or facts.config.get("dim") or 0)
     layers = _layers(prunes, facts)
-    statistics = max((sum(_bytes(p.method, t) for p, t in readers) for readers in layers.values()), default=0)
+    statistics = max(
+        (sum(METHODS[p.method].memory.statistics(t.shape[1]) for p, t in readers) for readers in layers.values()),
+        default=0,
+    )
     states = 4 * samples * data.sequences * length * width if layers else 0
     return CalibrationPlan(samples=samples, length=length, layers=len(layers), statistics=statistics, states=states)
 
@@ -33,18 +36,12 @@ def _layers(prunes: Sequence[PrunePlan], facts: ModelFacts) -> dict[int, list[tu
     known = {t.name: t for t in facts.tensors}
     found: dict[int, dict[object, tuple[PrunePlan, TensorFact]]] = {}
     for prune in prunes:
-        for target in prune.targets if METHODS[prune.method].wants == "inputs" else ():
+        for target in prune.targets if METHODS[prune.method].looks_at == "inputs" else ():
             tensor = known[target.name]
             assert tensor.layer is not None
             shared = next((g for g in _TOGETHER if g & tensor.roles), tensor.name)
             found.setdefault(tensor.layer, {})[prune.name, shared] = prune, tensor
     return {layer: list(readers.values()) for layer, readers in found.items()}
-
-
-def _bytes(method: str, tensor: TensorFact) -> int:
-    """Of Wanda a number for each input; of SparseGPT a matrix of all pairs, and its inverse in double precision."""
-    inputs = tensor.shape[1]
-    return 4 * inputs if method == "wanda" else (4 + 8) * inputs * inputs
 
 
 def check(
@@ -67,7 +64,7 @@ def check(
         found.add(Diagnostic("E078", message, at, notes=notes, help=help))
         return
     tokens = read.samples * read.length
-    inputs = max((t.shape[1] for p in prunes if p.method == "sparsegpt" for t in p.targets), default=0)
+    inputs = max((t.shape[1] for p in prunes if METHODS[p.method].memory.pair for t in p.targets), default=0)
     if tokens < inputs:
         message = f"{tokens:,} tokens of calibration for matrices of {inputs:,} inputs"
         notes = ("which inputs go together cannot be told from fewer tokens than inputs: `damp` decides",)

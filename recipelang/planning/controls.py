@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from recipelang.methods import METHODS
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.families import TensorFact
 from recipelang.planning.types import FreezePlan, GroupPlan, PrunePlan, Segment
 from recipelang.source import Diagnostic, Label, RecipeError, fail
-from recipelang.spec.methods import METHODS
 from recipelang.values.composite import Chosen
 
 
@@ -37,13 +37,13 @@ def frozen(freezes: Sequence[FreezePlan], steps: int) -> dict[str, int]:
 def never_ranked(prune: PrunePlan, held: Mapping[str, int]) -> str | None:
     """A target that is frozen when its gradients are asked for, if any."""
     method = METHODS[prune.method]
-    if method.wants not in ("steps", "gradients"):
+    if method.looks_at not in ("steps", "gradients"):
         return None
     looks = (e for e in prune.events if (any(e.grown) if method.regrows else e.sparsity > 0))
     first = next((e.step for e in looks), None)
     if first is None:
         return None
-    trained_by = first - (method.wants == "steps")  # a step before the event, so that there is a gradient to see
+    trained_by = first - (method.looks_at == "steps")  # a step before the event, so that there is a gradient to see
     return next((t.name for t in prune.targets if held.get(t.name, -1) > trained_by), None)
 
 

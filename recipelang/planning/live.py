@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from recipelang.kinds.terms import INNER
+from recipelang.methods import METHODS
 from recipelang.planning import match as matching
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.families import FAMILIES, TASKS, TensorFact, label_count
@@ -71,7 +72,9 @@ def resolve_stage(
 def masked_before(recipe: Recipe, index: int) -> str | None:
     """The last stage before this one that leaves masks behind."""
     stages = recipe.stages[:index]
-    return next((s.name for s in reversed(stages) if any(p.method.name != "release" for p in s.prunes)), None)
+    return next(
+        (s.name for s in reversed(stages) if any(METHODS[p.method.name].masks != "releases" for p in s.prunes)), None
+    )
 
 
 class _Live(Resolver):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
+from recipelang.methods import METHODS
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.types import Plan, StagePlan
-from recipelang.pruning.passes import block_bytes, within
 
 
 def peak_memory(plan: Plan, facts: ModelFacts) -> int:
@@ -43,30 +41,10 @@ def _in_one_shot(stage: StagePlan, facts: ModelFacts, hidden: int, heads: int) -
     """Masks, and for a calibration one layer's statistics, the states of all samples, one layer's forward pass."""
     masks = sum(t.size for p in stage.prunes for t in p.targets)
     methods = sum(p.scoring for p in stage.prunes)
-    if any(p.method in ("snip", "obert") for p in stage.prunes):
+    if any(METHODS[p.method].looks_at == "gradients" for p in stage.prunes):
         methods += 4 * facts.parameters  # gradients
     read = stage.calibration
     if read is None:
         return masks + methods
     b, s = stage.micro_batch, read.length
     return masks + methods + read.statistics + read.states + 2 * (34 * b * s * hidden + 5 * b * s * s * heads)
-
-
-def scoring(method: str, args: Mapping[str, object], sizes: Sequence[int]) -> tuple[int, int]:
-    """What a method keeps beside weights and masks, in bytes at the peak, and in how many passes it scores.
-
-    Movement keeps a score a weight, soft movement also its gradient and two moments, `rigl` gradients, oBERT the
-    matrices of its blocks: all at once, unless the recipe allows less (where less is free, the run takes more passes).
-    """
-    weights = sum(sizes)
-    match method:
-        case "movement" | "snip" | "rigl":
-            return 4 * weights, 1
-        case "soft_movement":
-            return 16 * weights, 1
-        case "obert":
-            block, memory = int(str(args["block"])), args.get("memory")
-            parts = within(sizes, block, int(str(memory)) if memory else sum(sizes) * block_bytes(block))
-            most = max(sum(piece.rows(block) for piece in part) for part in parts)
-            return 4 * weights + most * block_bytes(block), len(parts)
-    return 0, 1

@@ -7,14 +7,13 @@ from fractions import Fraction
 from types import ModuleType
 
 from recipelang.kinds.text import percent, show
+from recipelang.methods import METHODS
 from recipelang.planning import compat, counts, match as matching, schedule
 from recipelang.planning.context import Context
 from recipelang.planning.families import TensorFact
-from recipelang.planning.memory import scoring
 from recipelang.planning.types import DenseGroup, PruneEvent, PrunePlan, Target
 from recipelang.source import Diagnostic, Label
 from recipelang.spec.blocks import PruneSpec
-from recipelang.spec.methods import METHODS
 from recipelang.values import selector as sel
 
 #: a set of masks made with the first scope can be continued with the second: its sets hold whole ones of the first
@@ -63,14 +62,15 @@ class Prunes:
         if not self._divides(spec, targets, shapes, path):
             return None
         scope = "uniform" if spec.pattern.kind == "N:M" else str(spec.method.get("scope") or "uniform")
-        regrows = METHODS[spec.method.name].regrows
+        method = METHODS[spec.method.name]
+        regrows = method.regrows
         timed: list[tuple[int, Fraction]] = []
         if not self._released_alone(spec, targets, stage, path) or not self._keeps_its_pattern(spec, targets, path):
             return None
         held: tuple[int, ...] = ()
-        if spec.method.name == "hold":
+        if method.masks == "keeps":
             held = self._held(targets, path)
-        if spec.method.name == "release":
+        if method.masks == "releases":
             for name in targets:
                 for known in (self.in_force, self.ranked, self.patterned, self.masked):
                     known.pop(name, None)  # type: ignore[attr-defined]
@@ -105,7 +105,7 @@ class Prunes:
                 return None
             zeros = self._not_below(targets, zeros)
         args = {n: float(v) if isinstance(v, Fraction) else v for n, v in spec.method.arguments if v is not None}
-        memory, passes = scoring(spec.method.name, args, [facts[n].size for n in targets])
+        memory, passes = method.scoring(args, [facts[n].size for n in targets])
         return PrunePlan(
             name=spec.name,
             method=spec.method.name,
@@ -143,7 +143,7 @@ class Prunes:
                 self.context.error("E054", message, at, help)
                 return False
         method, name = METHODS[spec.method.name], spec.method.name
-        if method.wants == "steps" and timed[0][0] == 0 and timed[0][1] > 0:
+        if method.looks_at == "steps" and timed[0][0] == 0 and timed[0][1] > 0:
             message = f"`{name}` cannot rank at step 0: no gradient has been seen"
             self.context.error("E054", message, at, "let the window begin later, or at 0%")
             return False
@@ -229,7 +229,7 @@ class Prunes:
 
     def _released_alone(self, spec: PruneSpec, targets: tuple[str, ...], stage: str, path: str) -> bool:
         """Masks are taken off as a stage starts, so no other block of it can have to do with these tensors."""
-        releases = spec.method.name == "release"
+        releases = METHODS[spec.method.name].masks == "releases"
         for name in targets:
             where, released = self.acts.get(name, ("", False))
             if where == stage and (releases or released):
@@ -248,7 +248,7 @@ class Prunes:
         pattern = show(spec.pattern)
         for name in targets:
             before = self.patterned.get(name, pattern)
-            if spec.method.name != "hold" or name not in self.patterned:
+            if METHODS[spec.method.name].masks != "keeps" or name not in self.patterned:
                 self.patterned[name] = pattern
             if spec.pattern.kind != "unstructured" and before != pattern:
                 message = f"these tensors were pruned as `{before}` before"

@@ -9,6 +9,7 @@ from types import MappingProxyType, ModuleType
 
 from recipelang.kinds.terms import INNER
 from recipelang.kinds.text import show
+from recipelang.methods import METHODS
 from recipelang.planning import calibration, compat, controls, data_remarks, match as matching, schedule
 from recipelang.planning.accounting import listed
 from recipelang.planning.context import Context
@@ -44,7 +45,6 @@ from recipelang.spec.attribute import ANY, Attr
 from recipelang.spec.blocks import DistillSpec, EvaluateSpec, StageSpec
 from recipelang.spec.canonical import behaviour_digest, spec_digest
 from recipelang.spec.claims import selectors
-from recipelang.spec.methods import METHODS
 from recipelang.spec.metrics import METRICS, MORE_METRICS
 from recipelang.spec.recipe import Recipe
 from recipelang.tasks import task_of
@@ -359,7 +359,7 @@ class Resolver(Context):
         layered = {t.name for t in self.facts.tensors if t.layer is not None}
         for prune in prunes:
             outside = [t.name for t in prune.targets if t.name not in layered]
-            if METHODS[prune.method].wants == "inputs" and outside:
+            if METHODS[prune.method].looks_at == "inputs" and outside:
                 at = self.recipe.label(f"stage.{spec.name}.prune.{prune.name}.targets")
                 message = f"`{prune.method}` goes through layers, and `{outside[0]}` lies in none"
                 role = "decoder" if any("decoder" in t.roles for t in self.facts.tensors) else "encoder"

@@ -18,8 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from recipelang.kinds.schedule import SHAPES
-from recipelang.spec.methods import METHODS, OPTIMIZERS
+from recipelang.methods import METHODS
 from recipelang.spec.metrics import MEASURES, MORE_METRICS, TASKS
+from recipelang.spec.optimizers import OPTIMIZERS
 from recipelang.storage.forms import Count, MaybeDigest, Share, Some, known
 from recipelang.tasks.meaning import Meaning
 

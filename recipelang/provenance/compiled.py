@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from recipelang.methods import METHODS
 from recipelang.planning import compat, counts, match as matching, schedule
 from recipelang.planning.controls import doubles
 from recipelang.planning.facts import ModelFacts, read_model_facts
@@ -19,7 +20,6 @@ from recipelang.source import Diagnostics, RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.spec.blocks import PruneSpec, StageSpec
 from recipelang.spec.claims import selectors
-from recipelang.spec.methods import METHODS
 from recipelang.spec.metrics import METRICS
 from recipelang.spec.recipe import Recipe
 from recipelang.values import selector as sel
@@ -154,7 +154,11 @@ def wanted(plan: Plan, recipe: Recipe, again: Compiled) -> list[Wanted]:
     for stage, spec in zip(plan.stages, recipe.stages, strict=True):
         for prune in spec.prunes:
             names = again.targets[spec.name, prune.name]
-            found = [w for w in found if not set(w.targets) & set(names)] if prune.method.name != "hold" else found
+            found = (
+                [w for w in found if not set(w.targets) & set(names)]
+                if METHODS[prune.method.name].masks != "keeps"
+                else found
+            )
             if prune.sparsity is not None and stage.compat is None:
                 shapes = [facts[n].shape for n in names]
                 if zeros := _last(prune, stage.steps, stage.steps_per_epoch, shapes):

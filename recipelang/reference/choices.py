@@ -1,4 +1,4 @@
-"""Names that take arguments, from `spec/methods.py`, and patterns, from `values/composite.py`."""
+"""Names that take arguments, from `methods/` and `spec/optimizers.py`, and patterns, from `values/composite.py`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 
 from recipelang.kinds.choice import Signature
 from recipelang.kinds.text import chosen
+from recipelang.methods import METHODS
+from recipelang.methods.declaration import PATTERNS as PATTERN_WORDS, Method
 from recipelang.reference.markdown import block, code, page, table
 from recipelang.spec.blocks import PruneSpec
-from recipelang.spec.methods import METHODS, OPTIMIZERS
+from recipelang.spec.optimizers import OPTIMIZERS
 from recipelang.values.composite import PATTERNS
 
 
@@ -33,7 +35,29 @@ def _signatures(table_of: Mapping[str, Signature]) -> Iterator[str]:
         )
         yield f"### {signature.name}\n\n{signature.doc[0].upper()}{signature.doc[1:]}."
         yield table(("argument", "type", "default", "what it says"), rows)
+        if isinstance(signature, Method) and signature.scheduled:
+            yield _facts(signature)
         yield block(chosen(signature.default()))
+
+
+_LOOKS_AT = {
+    "weights": "the weights alone",
+    "steps": "the gradients of every training step",
+    "gradients": "gradients of samples, drawn at an event",
+    "inputs": "the inputs of each layer, in one shot",
+}
+
+
+def _facts(method: Method) -> str:
+    said = [f"Looks at {_LOOKS_AT[method.looks_at]}."]
+    said += ["Changes the weights that stay."] if method.compensates else []
+    said += ["Lets masked weights return."] if method.regrows else []
+    said += (
+        [f"Prunes {' and '.join(PATTERN_WORDS[p] for p in method.patterns)} only."] if len(method.patterns) < 3 else []
+    )
+    said += ["Works with `--shard`."] if method.shards else []
+    said += [f"Source: {', '.join(method.sources)}."] if method.sources else []
+    return " ".join(said)
 
 
 def _type(symbols: tuple[str, ...], name: str, within: str) -> str:

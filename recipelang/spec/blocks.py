@@ -16,15 +16,18 @@ from recipelang.kinds.plain import BlockLabel, Boolean, ListOf, Number, OneOf, O
 from recipelang.kinds.schedule import ScheduleOf
 from recipelang.kinds.tensors import Pattern, Selector
 from recipelang.kinds.terms import LOGITS, Kept, Terms
+from recipelang.methods import METHODS
 from recipelang.spec.attribute import ANY, Attr, Spec, conflict
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec
-from recipelang.spec.methods import METHODS, OPTIMIZERS
 from recipelang.spec.metrics import MEASURES, TASKS
+from recipelang.spec.optimizers import OPTIMIZERS
 from recipelang.values import selector as sel
 from recipelang.values.composite import Chosen, Schedule, SparsityPattern, StageRef, Term
 from recipelang.values.quantities import Time
 
 _strings = ListOf(Text())
+#: methods that gather inputs, as a text
+LAYER_BY_LAYER = " and ".join(f"`{m.name}`" for m in METHODS.values() if m.looks_at == "inputs")
 
 #: attributes that change at every step
 STEPWISE = ("learning_rate", "hardness", "temperature")
@@ -250,7 +253,7 @@ class PruneSpec(Spec):
     ] = None
     order: Annotated[
         str,
-        Attr(OneOf("sequential", "parallel"), "order of the layers for `wanda` and `sparsegpt`", example="sequential"),
+        Attr(OneOf("sequential", "parallel"), f"order of the layers for {LAYER_BY_LAYER}", example="sequential"),
     ] = "sequential"
 
     @classmethod
@@ -267,30 +270,14 @@ class PruneSpec(Spec):
             for name, given in (("sparsity", self.sparsity is not None), ("pattern", pattern.kind != "unstructured")):
                 if given:
                     raise conflict(name, f"`{method.name}` takes no `{name}`", "take it out")
-        together = method.get("block")  # of oBERT and SparseGPT
-        if method.name == "sparsegpt" and pattern.kind == "N:M" and isinstance(together, int) and together % pattern.b:
-            help = f"write `block = {max(1, together // pattern.b) * pattern.b}`"
-            raise conflict("method", f"`block = {together}` does not divide into groups of {pattern.b}", help)
+        if refusal := METHODS[method.name].refusal(method, pattern):
+            raise conflict(*refusal)
         if pattern.kind == "block" and method.get("scope") == "row":
             help = "rank blocks in each tensor (`uniform`) or all together (`global`)"
             raise conflict("method", "blocks are not ranked by rows", help)
-        if pattern.kind == "N:M" and method.get("recomputations") not in (None, 1):
-            help = "leave `recomputations` out: all groups of such a pattern change at once"
-            raise conflict("method", "an N:M pattern is reached in one round", help)
-        if METHODS[method.name].regrows and method.get("scope") == "global":
-            help = "as many grow as are dropped in each tensor: write `erk`, `uniform` or `row`"
-            raise conflict("method", f"`{method.name}` does not rank over all targets", help)
-        if METHODS[method.name].regrows and pattern.kind == "N:M":
-            help = "prune single weights, or `block(r, c)`"
-            raise conflict("pattern", f"`{method.name}` does not swap weights of an N:M pattern", help)
         if pattern.kind == "N:M" and method.get("scope") == "erk":
             help = "write `scope = uniform`: such a pattern gives every tensor the same share"
             raise conflict("method", "an N:M pattern has no densities to choose", help)
-        if method.get("fraction") == 0:
-            raise conflict("method", f"`{method.name}` swaps nothing with `fraction = 0%`", "write `fraction = 30%`")
-        if pattern.kind == "block" and isinstance(together, int) and together % pattern.b:
-            help = f"write `block = {max(1, together // pattern.b) * pattern.b}`"
-            raise conflict("method", f"`block = {together}` does not divide into rows of {pattern.b}", help)
         return self
 
 
@@ -399,7 +386,7 @@ class StageSpec(Spec):
     @property
     def reads_data(self) -> bool:
         """One shot by magnitude, say, looks at weights alone."""
-        return self.mode == "train" or any(METHODS[p.method.name].wants for p in self.prunes)
+        return self.mode == "train" or any(METHODS[p.method.name].looks_at != "weights" for p in self.prunes)
 
     @classmethod
     def wanted(cls, values: Mapping[str, object]) -> tuple[str, ...]:
@@ -409,16 +396,16 @@ class StageSpec(Spec):
     def _agrees(self) -> Self:
         one_shot = self.mode == "one_shot"
         for prune in self.prunes:
-            wants, method = METHODS[prune.method.name].wants, prune.method.name
+            method, declared = prune.method.name, METHODS[prune.method.name]
             at = f"prune.{prune.name}"
-            if wants == "inputs" and not one_shot:
+            if declared.looks_at == "inputs" and not one_shot:
                 raise conflict(f"{at}.method", f"`{method}` prunes in one shot", "write `mode = one_shot` in the stage")
-            if one_shot and (wants == "steps" or METHODS[method].regrows):
+            if one_shot and (declared.looks_at == "steps" or declared.regrows):
                 help = "choose another method, or train"
-                does = "swaps weights from step to step" if METHODS[method].regrows else "looks at steps"
+                does = "swaps weights from step to step" if declared.regrows else "looks at steps"
                 raise conflict(f"{at}.method", f"`{method}` {does}, and one shot has none", help)
-            if prune.order != "sequential" and wants != "inputs":
-                help = "take it out: only `wanda` and `sparsegpt` prune layer by layer"
+            if prune.order != "sequential" and declared.looks_at != "inputs":
+                help = f"take it out: only {LAYER_BY_LAYER} prune layer by layer"
                 raise conflict(f"{at}.order", f"`order` has no effect with `{method}`", help)
             if one_shot and prune.sparsity is not None and prune.sparsity.plain is None:
                 message, help = "one shot has no time to spread a sparsity over", "write the final sparsity alone"

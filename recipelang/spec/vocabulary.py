@@ -10,10 +10,11 @@ from functools import cache
 
 from recipelang.kinds.schedule import ARGUMENTS, SHAPES
 from recipelang.kinds.terms import NAMES
+from recipelang.methods import METHODS
 from recipelang.source.suggest import closest, instead
 from recipelang.spec.blocks import BLOCKS
 from recipelang.spec.evaluator import Evaluator
-from recipelang.spec.methods import METHODS, OPTIMIZERS
+from recipelang.spec.optimizers import OPTIMIZERS
 from recipelang.syntax import tree as t
 
 

@@ -25,13 +25,6 @@ SYMBOLS = _table(
         "bf16": "bfloat16 brain16",
         "fp16": "float16 half",
         "adamw": "adam AdamW adamw_torch adamw_hf adamw_torch_fused",
-        "magnitude": "gmp l1 l1_unstructured magnitude_pruning GMPruningModifier MagnitudePruningModifier global_magnitude",
-        "movement": "MovementPruningModifier movement_pruning",
-        "soft_movement": "soft_movement_pruning smvp sigmoied_threshold",
-        "rigl": "RigLPruningModifier dynamic_sparse_training",
-        "obert": "obs obc OBSPruningModifier second_order optimal_bert_surgeon",
-        "sparsegpt": "SparseGPTModifier sparse_gpt",
-        "wanda": "WandaPruningModifier",
         "uniform": "local layerwise layer_wise per_layer",
         "linear": "linear_decay lin polynomial_decay",
         "constant": "const constant_with_warmup flat",
@@ -121,6 +114,11 @@ UNITS = _table(
         "x": "times fold",
     }
 )
+
+
+def learn(words: dict[str, str]) -> None:
+    """Also what declarations say of their own names."""
+    SYMBOLS.update(_table(words))
 
 
 def meant(word: str, table: Table, known: Container[str]) -> str | None:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 from jsonschema import Draft202012Validator
 
+from recipelang.methods import METHODS
 from recipelang.reference.attributes import NAMES, blocks
 from recipelang.spec.canonical import spec_form
-from recipelang.spec.methods import METHODS, OPTIMIZERS
+from recipelang.spec.optimizers import OPTIMIZERS
 
 from ..cases.test_diagnostics import CASES, read
 from ..reading import SOUND, TEXTS, checked, files_of, recipe_of, sound

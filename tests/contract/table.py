@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipelang.spec.methods import METHODS
+from recipelang.methods import METHODS
 
 PAGE = Path(__file__).parents[2] / "docs" / "contract.md"
 UPDATE = "RECIPELANG_UPDATE_CONTRACT" in os.environ
@@ -68,7 +68,7 @@ def combinations(one_shot: bool = False) -> list[Combination]:
     """Those of training, or those of one shot."""
     elsewhere = "steps" if one_shot else "inputs"
     methods = (
-        m.name for m in METHODS.values() if m.scheduled and m.wants != elsewhere and not (one_shot and m.regrows)
+        m.name for m in METHODS.values() if m.scheduled and m.looks_at != elsewhere and not (one_shot and m.regrows)
     )
     return [Combination(m, p, s, one_shot) for m in methods for p, s in itertools.product(PATTERNS, scopes(m))]
 

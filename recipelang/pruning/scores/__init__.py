@@ -1,4 +1,4 @@
-"""What ranks weights: one file a method. `SCORES` names them all."""
+"""What ranks weights: one file a method. What else there is to know of a method is declared in `methods/`."""
 
 from __future__ import annotations
 
@@ -82,21 +82,17 @@ class Reached:
 class Score:
     """A method's scores over a set of targets. The largest stay.
 
-    A method defines only what it needs. What it remembers between steps it gives
+    A method defines only what it needs: `observe` if it looks at steps, `fit` if at inputs. What it remembers between steps it gives
     in `state`, which a checkpoint keeps.
     """
 
-    #: whether `observe` wants the gradients of every step
-    observes = False
     #: what it gathers of the inputs of a layer, so that `fit` is called in place of all below, one target at a time
     gathers: type[Gathered] | None = None
-    #: whether it ranks weights that processes hold in shards (`pruning.shards`), each by what is there
-    shards = False
     #: an event is reached in so many equal rounds, each with scores of its own
     rounds = 1
 
-    def __init__(self, args: Mapping[str, object], names: Sequence[str], seed: int) -> None:
-        self.args = args
+    def __init__(self, names: Sequence[str], seed: int) -> None:
+        """A method with arguments takes them by their names, each of them always given."""
         self.names = tuple(names)
         self.seed = seed
 
@@ -118,6 +114,14 @@ class Score:
         """Scores of tiles of this size, flat, where the method has its own; none: the mean over the weights."""
         return None
 
+    def start(self, weights: Sequence[nn.Parameter]) -> list[Scores]:
+        """Of a method that regrows: scores of tensors that are dense at its first event."""
+        raise NotImplementedError
+
+    def grown(self, kept: Sequence[Tensor]) -> list[Scores]:
+        """Of a method that regrows, after `prepare`: scores that add to the weights `kept` (bool) those that grow."""
+        raise NotImplementedError
+
     def compensate(self, weights: Sequence[nn.Parameter], keep: Sequence[Tensor]) -> None:
         """Change the weights that stay, for those that go. The masks are put in force afterwards."""
 
@@ -134,31 +138,3 @@ class Score:
         `observed`: after a step whose gradients were looked at.
         """
         return (), ()
-
-
-def make(method: str, args: Mapping[str, object], names: Sequence[str], seed: int) -> Score:
-    """The score of a method by its name in a recipe."""
-    from recipelang.pruning.scores import (
-        magnitude,
-        movement,
-        obert,
-        random,
-        rigl,
-        snip,
-        soft_movement,
-        sparsegpt,
-        wanda,
-    )
-
-    table: dict[str, type[Score]] = {
-        "magnitude": magnitude.Magnitude,
-        "random": random.Random,
-        "movement": movement.Movement,
-        "snip": snip.Snip,
-        "obert": obert.Obert,
-        "soft_movement": soft_movement.SoftMovement,
-        "rigl": rigl.Rigl,
-        "wanda": wanda.Wanda,
-        "sparsegpt": sparsegpt.Sparsegpt,
-    }
-    return table[method](args, names, seed)

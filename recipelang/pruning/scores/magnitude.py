@@ -27,7 +27,5 @@ def scores(weights: Sequence[Tensor]) -> list[Callable[[], Tensor]]:
 
 
 class Magnitude(Score):
-    shards = True
-
     def scores(self, weights: Sequence[nn.Parameter]) -> list[Scores]:
         return scores([local(w) for w in weights])

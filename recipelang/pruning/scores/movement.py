@@ -18,11 +18,8 @@ from recipelang.pruning.shards import beside, local
 
 
 class Movement(Score):
-    shards = True
-    observes = True
-
-    def __init__(self, args: Mapping[str, object], names: Sequence[str], seed: int) -> None:
-        super().__init__(args, names, seed)
+    def __init__(self, names: Sequence[str], seed: int) -> None:
+        super().__init__(names, seed)
         self.moved: dict[str, Tensor] = {}
 
     @torch.no_grad()

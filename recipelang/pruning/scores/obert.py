@@ -15,7 +15,7 @@ last part, once more for the update.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -54,13 +54,21 @@ def update(inverse: Tensor, weights: Tensor, multipliers: Tensor, keep: Tensor) 
 
 
 class Obert(Score):
-    def __init__(self, args: Mapping[str, object], names: Sequence[str], seed: int) -> None:
-        super().__init__(args, names, seed)
-        self.block = self._number("block", 50)
-        self.count = self._number("gradients", 1024)
-        self.batch = self._number("batch", 16)
-        self.rounds = self._number("recomputations", 1)
-        self.damp = float(args.get("damp", 1e-7))  # type: ignore[arg-type]
+    def __init__(
+        self,
+        names: Sequence[str],
+        seed: int,
+        *,
+        block: int,
+        gradients: int,
+        batch: int,
+        damp: float,
+        recomputations: int,
+        memory: int | None,
+    ) -> None:
+        super().__init__(names, seed)
+        self.block, self.count, self.batch, self.damp = block, gradients, batch, damp
+        self.rounds, self.memory = recomputations, memory
         self._gradients: Gradients
         self._parts: list[list[Piece]] = []
         self._multipliers: list[Tensor] = []  # of each target, flat
@@ -116,16 +124,12 @@ class Obert(Score):
 
     def _cut(self, weights: Sequence[nn.Parameter]) -> list[list[Piece]]:
         """Parts that fit in memory, decided once an event."""
-        given = self.args.get("memory")
-        budget = int(_SHARE * free_memory(weights[0].device)) if given is None else int(given)  # type: ignore[call-overload]
+        budget = int(_SHARE * free_memory(weights[0].device)) if self.memory is None else self.memory
         budget = -processes.most(-budget)[0]  # the same parts in every process
         return within([w.numel() for w in weights], self.block, budget)
 
     def _pairs(self, weights: Sequence[nn.Parameter]) -> list[tuple[nn.Parameter, Tensor]]:
         return list(zip(weights, self._multipliers, strict=True))
-
-    def _number(self, name: str, default: int) -> int:
-        return int(self.args.get(name, default))  # type: ignore[call-overload]
 
 
 def _laid(tensors: Sequence[Tensor], pieces: Sequence[Piece], inverse: Tensor) -> Tensor:

@@ -22,8 +22,6 @@ def scores(name: str, weight: Tensor, seed: int) -> Tensor:
 
 
 class Random(Score):
-    shards = True
-
     def scores(self, weights: Sequence[nn.Parameter]) -> list[Scores]:
         pairs = zip(self.names, weights, strict=True)
         return [lambda n=n, w=w: scores(n, w, self.seed) for n, w in pairs]  # type: ignore[misc]

@@ -8,7 +8,7 @@ grows at once has never been away, any other one begins at 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -24,14 +24,16 @@ def growth(kept: Tensor, gradient: Tensor) -> Tensor:
 
 
 class Rigl(Score):
-    def __init__(self, args: Mapping[str, object], names: Sequence[str], seed: int) -> None:
-        super().__init__(args, names, seed)
+    def __init__(self, names: Sequence[str], seed: int, *, fraction: float, batches: int) -> None:
+        """`fraction` is in the counts of the plan."""
+        super().__init__(names, seed)
+        self.batches = batches
         self.slopes: list[Tensor] = []  # ∂L/∂w of each target, only within an event
 
     def prepare(self, weights: Sequence[nn.Parameter], gradients: Gradients) -> None:
         """The gradients of all weights, masked ones too."""
         self.slopes = [torch.zeros_like(w, dtype=precise(w)) for w in weights]
-        draws = gradients(int(self.args.get("batches", 1)), 0, dense=True)  # type: ignore[call-overload]
+        draws = gradients(self.batches, 0, dense=True)
         for _ in Reached(self.names, weights).watch(draws):
             for total, weight in zip(self.slopes, weights, strict=True):
                 if weight.grad is not None:

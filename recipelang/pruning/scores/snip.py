@@ -18,25 +18,23 @@ from recipelang.pruning.shards import beside, is_shard, local
 
 
 class Snip(Score):
-    shards = True
-
-    def __init__(self, args: Mapping[str, object], names: Sequence[str], seed: int) -> None:
-        super().__init__(args, names, seed)
+    def __init__(self, names: Sequence[str], seed: int, *, batches: int) -> None:
+        super().__init__(names, seed)
+        self.batches = batches
         self.effect: dict[str, Tensor] = {}
 
     def prepare(self, weights: Sequence[nn.Parameter], gradients: Gradients) -> None:
         if self.effect:
             return
         sums = [torch.zeros_like(local(w), dtype=precise(w)) for w in weights]
-        batches = int(self.args.get("batches", 1))  # type: ignore[call-overload]
-        for _ in Reached(self.names, weights).watch(gradients(batches, 0)):
+        for _ in Reached(self.names, weights).watch(gradients(self.batches, 0)):
             for total, weight in zip(sums, weights, strict=True):
                 if weight.grad is not None:
                     total += local(weight.grad)
         # of copies, each process has drawn its part of the batches; of shards, each batch is drawn by all
         processes.add([s for s, w in zip(sums, weights, strict=True) if not is_shard(w)])
         with torch.no_grad():
-            effects = (beside((local(w) * s / batches).abs_(), w) for w, s in zip(weights, sums, strict=True))
+            effects = (beside((local(w) * s / self.batches).abs_(), w) for w, s in zip(weights, sums, strict=True))
             self.effect = dict(zip(self.names, effects, strict=True))
 
     def scores(self, weights: Sequence[nn.Parameter]) -> list[Scores]:

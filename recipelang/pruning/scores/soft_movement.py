@@ -29,12 +29,9 @@ def slope(learned: Tensor, weight: Tensor, gradient: Tensor | None, penalty: flo
 
 
 class SoftMovement(Score):
-    observes = True
-
-    def __init__(self, args: Mapping[str, object], names: Sequence[str], seed: int) -> None:
-        super().__init__(args, names, seed)
-        self.rate = float(args.get("learning_rate", 1e-2))  # type: ignore[arg-type]
-        self.penalty = float(args.get("penalty", 5e-6))  # type: ignore[arg-type]
+    def __init__(self, names: Sequence[str], seed: int, *, learning_rate: float, penalty: float) -> None:
+        super().__init__(names, seed)
+        self.rate, self.penalty = learning_rate, penalty
         self.learned: dict[str, Tensor] = {}  # no less than single precision
         self.optimizer: torch.optim.Optimizer | None = None
 

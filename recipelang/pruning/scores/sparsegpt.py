@@ -12,7 +12,7 @@ N:M pattern are decided one by one, as each is reached. All of it is in double p
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -109,10 +109,9 @@ def prune(
 class Sparsegpt(Score):
     gathers = Gram
 
-    def __init__(self, args: Mapping[str, object], names: Sequence[str], seed: int) -> None:
-        super().__init__(args, names, seed)
-        self.block = int(args.get("block", 128))  # type: ignore[call-overload]
-        self.damp = float(args.get("damp", 0.01))  # type: ignore[arg-type]
+    def __init__(self, names: Sequence[str], seed: int, *, block: int, damp: float) -> None:
+        super().__init__(names, seed)
+        self.block, self.damp = block, damp
 
     @torch.no_grad()
     def fit(self, weight: nn.Parameter, inputs: Gathered, zeros: int, live: Tensor, select: Select) -> Tensor:

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from recipelang.loading.plan import planned
+from recipelang.modifiers.prune import make
 from recipelang.pruning.passes import block_bytes
-from recipelang.pruning.scores import make
 from tests.cli.command import command
 
 SCHEDULE = "cubic(50% -> target, over = 0%..80%, every = 2 steps)"
@@ -77,7 +77,7 @@ def test_the_screen_tells_passes_and_draws(project):
     path = recipe(project, "obert(block = 32, gradients = 64, batch = 4, recomputations = 2, memory = 1 MB)")
     shown = " ".join(command("plan", str(path)).out.split())
     # 4 parts: the scores of each, and the update of all but the last, in each of two rounds
-    assert "each event draws 64 gradients of 4 examples 14 times; 1.11 MB in 4 passes" in shown
+    assert "each event draws 64 gradients of 4 examples 14 times; 1.06 MB in 4 passes" in shown
     shown = " ".join(command("plan", str(recipe(project, "obert(block = 32)"))).out.split())
     assert (
         "each event draws 1,024 gradients of 16 examples; 3.20 MB in one pass, in more passes if less memory is free"

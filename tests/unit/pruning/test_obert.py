@@ -8,12 +8,11 @@ import torch
 from torch import nn
 
 from recipelang.modifiers.modifier import State
-from recipelang.modifiers.prune import Prune
+from recipelang.modifiers.prune import Prune, make
 from recipelang.planning.types import PruneEvent, PrunePlan, Target
 from recipelang.pruning import fisher, patterns
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.passes import passes
-from recipelang.pruning.scores import make
 
 DAMP = 1e-3
 SHAPES = [(4, 12), (6, 8), (3, 4)]

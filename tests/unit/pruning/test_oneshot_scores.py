@@ -7,8 +7,9 @@ import itertools
 import pytest
 import torch
 
+from recipelang.modifiers.prune import make
 from recipelang.pruning.inputs import Gram, Squares
-from recipelang.pruning.scores import Select, sparsegpt, wanda
+from recipelang.pruning.scores import Select, sparsegpt
 from recipelang.source import RecipeError
 
 ROWS, COLUMNS, TOKENS = 6, 16, 200
@@ -32,7 +33,7 @@ def gathered(kind, inputs, parts=3):
 
 
 def fit(method, weight, inputs, zeros, select, live=None, **args):
-    score = method(args, ["w"], 0)
+    score = make(method, args, ["w"], 0)
     parameter = torch.nn.Parameter(weight.clone())
     live = torch.ones_like(weight, dtype=torch.bool) if live is None else live
     parameter.data.mul_(live)
@@ -48,7 +49,7 @@ def lost(old, new, inputs):
 # ------------------------------------------------------------------------------ wanda
 def test_wanda_drops_the_smallest_of_each_row(layer):
     weight, inputs = layer
-    _, keep = fit(wanda.Wanda, weight, inputs, ROWS * 8, Select("unstructured", (0, 0), "row"))
+    _, keep = fit("wanda", weight, inputs, ROWS * 8, Select("unstructured", (0, 0), "row"))
     for row in range(ROWS):
         scores = [abs(float(weight[row, j])) * sum(float(x) ** 2 for x in inputs[:, j]) ** 0.5 for j in range(COLUMNS)]
         dropped = sorted(range(COLUMNS), key=scores.__getitem__)[:8]
@@ -57,7 +58,7 @@ def test_wanda_drops_the_smallest_of_each_row(layer):
 
 def test_wanda_leaves_what_stays_alone_and_is_magnitude_for_inputs_of_one_size(layer):
     weight, _ = layer
-    new, keep = fit(wanda.Wanda, weight, torch.ones(5, COLUMNS), 48, Select("unstructured", (0, 0), "uniform"))
+    new, keep = fit("wanda", weight, torch.ones(5, COLUMNS), 48, Select("unstructured", (0, 0), "uniform"))
     assert torch.equal(new, weight * keep)
     assert float(weight.abs()[~keep].max()) < float(weight.abs()[keep].min())
 
@@ -110,7 +111,7 @@ def two_of_four(score):
 def test_sparsegpt_equals_the_reference(layer, block, damp):
     weight, inputs = layer
     select = Select("unstructured", (0, 0), "uniform")
-    new, keep = fit(sparsegpt.Sparsegpt, weight, inputs, 48, select, block=block, damp=damp)
+    new, keep = fit("sparsegpt", weight, inputs, 48, select, block=block, damp=damp)
     wanted, mask = reference(weight, inputs, damp, block, halves)
     assert torch.equal(keep, mask)
     torch.testing.assert_close(new.double(), wanted, rtol=1e-5, atol=1e-5)
@@ -120,7 +121,7 @@ def test_sparsegpt_equals_the_reference(layer, block, damp):
 def test_groups_of_a_pattern_are_decided_one_by_one(layer):
     weight, inputs = layer
     select = Select("N:M", (2, 4), "uniform")
-    new, keep = fit(sparsegpt.Sparsegpt, weight, inputs, 48, select, block=8, damp=0.01)
+    new, keep = fit("sparsegpt", weight, inputs, 48, select, block=8, damp=0.01)
     wanted, mask = reference(weight, inputs, 0.01, 4, two_of_four)
     assert torch.equal(keep, mask)
     torch.testing.assert_close(new.double(), wanted, rtol=1e-5, atol=1e-5)
@@ -149,8 +150,8 @@ def test_no_other_weights_right_of_a_single_zero_do_better(layer):
 def test_sparsegpt_loses_less_than_wanda_and_wanda_less_than_magnitude(layer):
     weight, inputs = layer
     select = Select("unstructured", (0, 0), "uniform")
-    ours, _ = fit(sparsegpt.Sparsegpt, weight, inputs, 48, select, block=16)
-    theirs, _ = fit(wanda.Wanda, weight, inputs, 48, select)
+    ours, _ = fit("sparsegpt", weight, inputs, 48, select, block=16)
+    theirs, _ = fit("wanda", weight, inputs, 48, select)
     largest = weight * halves(weight.abs())
     assert lost(weight, ours, inputs) < lost(weight, theirs, inputs) < lost(weight, largest, inputs)
 
@@ -158,13 +159,13 @@ def test_sparsegpt_loses_less_than_wanda_and_wanda_less_than_magnitude(layer):
 @pytest.mark.parametrize(("zeros", "block"), [(0, 4), (1, 4), (37, 5), (95, 16), (96, 4)])
 def test_counts_are_exact_whatever_the_blocks(layer, zeros, block):
     weight, inputs = layer
-    _, keep = fit(sparsegpt.Sparsegpt, weight, inputs, zeros, Select("unstructured", (0, 0), "uniform"), block=block)
+    _, keep = fit("sparsegpt", weight, inputs, zeros, Select("unstructured", (0, 0), "uniform"), block=block)
     assert int((~keep).sum()) == zeros
 
 
 def test_tiles_go_as_wholes(layer):
     weight, inputs = layer
-    for method in (sparsegpt.Sparsegpt, wanda.Wanda):
+    for method in ("sparsegpt", "wanda"):
         _, keep = fit(method, weight, inputs, 48, Select("block", (2, 4), "uniform"), **{"block": 8})
         tiles = keep.view(3, 2, 4, 4).sum((1, 3))
         assert int((~keep).sum()) == 48 and set(tiles.flatten().tolist()) == {0, 8}
@@ -176,7 +177,7 @@ def test_weights_that_are_masked_stay_so_and_count(layer):
     live = torch.ones_like(weight, dtype=torch.bool)
     live[:, :4] = False  # all of the first block of four: 24 of the 48
     select = Select("unstructured", (0, 0), "uniform")
-    new, keep = fit(sparsegpt.Sparsegpt, weight, inputs, 48, select, live, block=4)
+    new, keep = fit("sparsegpt", weight, inputs, 48, select, live, block=4)
     assert not bool(keep[:, :4].any()) and int((~keep).sum()) == 48
     assert not bool(new[:, :4].any())
 
@@ -201,17 +202,17 @@ def test_input_that_is_always_zero_stands_alone(layer):
     upper = sparsegpt.factor(gram, 0.01)
     assert not bool(upper[3, 4:].any()) and not bool(upper[:3, 3].any())
     torch.testing.assert_close(upper[3, 3] ** -2, 0.01 * gram.diagonal().mean())
-    dead, _ = fit(sparsegpt.Sparsegpt, weight, torch.zeros(4, COLUMNS), 48, Select("unstructured", (0, 0), "uniform"))
+    dead, _ = fit("sparsegpt", weight, torch.zeros(4, COLUMNS), 48, Select("unstructured", (0, 0), "uniform"))
     torch.testing.assert_close(dead, weight * halves(weight.abs()))
 
 
 def test_too_few_tokens_for_the_damping_are_an_error(layer):
     weight, inputs = layer
     with pytest.raises(RecipeError) as refused:
-        fit(sparsegpt.Sparsegpt, weight, inputs[:2], 48, Select("unstructured", (0, 0), "uniform"), damp=1e-30)
+        fit("sparsegpt", weight, inputs[:2], 48, Select("unstructured", (0, 0), "uniform"), damp=1e-30)
     assert refused.value.diagnostics[0].code == "E078"
     with pytest.raises(RecipeError) as refused:
-        fit(sparsegpt.Sparsegpt, weight, inputs * float("nan"), 48, Select("unstructured", (0, 0), "uniform"))
+        fit("sparsegpt", weight, inputs * float("nan"), 48, Select("unstructured", (0, 0), "uniform"))
     assert refused.value.diagnostics[0].code == "E082"
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from recipelang.pruning.scores import make, soft_movement
+from recipelang.modifiers.prune import make
+from recipelang.pruning.scores import soft_movement
 
 RATE, PENALTY = 0.05, 0.02
 SHAPES = [(3, 4), (2, 5)]

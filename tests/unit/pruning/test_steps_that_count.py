@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import recipelang
-from recipelang.pruning.scores import make
+from recipelang.modifiers.prune import make
 from recipelang.source import RecipeError
 
 RECIPE = """recipe 1 "steps"
@@ -31,8 +31,7 @@ def test_scores_of_weights_in_bf16_are_added_up_in_fp32(method):
 
     for _ in range(300):  # in bf16 256 + 1 is 256
         weight.grad = torch.full_like(weight, -1.0)
-        if score.observes:
-            score.observe([weight])
+        score.observe([weight])
     score.prepare([weight], gradients)
     match method:
         case "rigl":

@@ -4,8 +4,9 @@ from fractions import Fraction
 
 import pytest
 
+from recipelang.methods import METHODS
 from recipelang.spec.blocks import BLOCKS, Spec, TopSpec
-from recipelang.spec.methods import METHODS, OPTIMIZERS
+from recipelang.spec.optimizers import OPTIMIZERS
 from recipelang.values.composite import Chosen, SparsityPattern, Term
 from tests.reading import checked, codes, recipe_of, sound
 

@@ -16,12 +16,12 @@ from recipelang.kinds.plain import BlockLabel, Boolean, ListOf, Number, OneOf, O
 from recipelang.kinds.schedule import ScheduleOf
 from recipelang.kinds.tensors import LayerNumbers, Pattern, Selector
 from recipelang.kinds.terms import Kept, Terms
+from recipelang.methods import METHODS
 from recipelang.reference.attributes import blocks
 from recipelang.source import Diagnostics, Source
 from recipelang.spec.attribute import Spec
 from recipelang.spec.bind import Binder
 from recipelang.spec.evaluator import Evaluator
-from recipelang.spec.methods import METHODS
 from recipelang.spec.study_blocks import ArmSpec, Seeds, StudySpec, VarySpec
 from recipelang.syntax import parse, tree as t
 from recipelang.values import selector as sel

@@ -1,0 +1,1 @@
+"""One file a method, with the name of the method; each holds `METHOD`."""

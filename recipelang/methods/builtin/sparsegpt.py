@@ -1,0 +1,36 @@
+"""SparseGPT: of the inputs of a layer a matrix of all pairs in single precision, and its inverse in double."""
+
+from fractions import Fraction
+
+from recipelang.kinds.choice import Argument
+from recipelang.kinds.plain import Number
+from recipelang.methods.builtin.wanda import ELSEWHERE
+from recipelang.methods.declaration import LlmCompressor, Memory, Method, Refusal, divides, layerwise, whole
+from recipelang.values.composite import Chosen, SparsityPattern
+
+
+def _refuses(chosen: Chosen, pattern: SparsityPattern) -> Refusal | None:
+    what = {"N:M": "groups", "block": "rows"}.get(pattern.kind)
+    return divides(chosen, pattern, what) if what else None
+
+
+METHOD = Method(
+    "sparsegpt",
+    "weights whose absence, made up for by those right of them, changes a layer's outputs least go first, in one shot",
+    (
+        whole("block", 128, "columns that are chosen among together"),
+        Argument("damp", Number(0, above=True), Fraction(1, 100), "added to the diagonal, in shares of its mean"),
+        layerwise("uniform", "erk"),
+    ),
+    aliases="SparseGPTModifier sparse_gpt",
+    implementation="recipelang.pruning.scores.sparsegpt:Sparsegpt",
+    sources=("arXiv 2301.00774",),
+    looks_at="inputs",
+    compensates=True,
+    memory=Memory(pair=4 + 8),
+    refuses=_refuses,
+    llm_compressor=LlmCompressor(
+        "SparseGPTModifier", arguments=(("block_size", "block"), ("dampening_frac", "damp")), must_keep_zeros=True
+    ),
+    elsewhere=ELSEWHERE,
+)

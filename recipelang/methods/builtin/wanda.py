@@ -1,0 +1,22 @@
+"""Wanda: for each input of a layer one number, the sum of its squares."""
+
+from recipelang.methods.declaration import LlmCompressor, Memory, Method, layerwise
+
+#: of every method that goes through layers
+ELSEWHERE = (
+    "Layers are pruned one after another, each on the outputs of pruned layers, as llm-compressor does since February "
+    "2025. Earlier, and in SparseML, a layer saw the outputs of dense layers unless `sequential_update` was true."
+)
+
+METHOD = Method(
+    "wanda",
+    "weights that are small times the inputs they meet go first, in one shot",
+    (layerwise("row", "uniform", "erk"),),
+    aliases="WandaPruningModifier",
+    implementation="recipelang.pruning.scores.wanda:Wanda",
+    sources=("arXiv 2306.11695",),
+    looks_at="inputs",
+    memory=Memory(input=4),
+    llm_compressor=LlmCompressor("WandaPruningModifier", scope="row"),
+    elsewhere=ELSEWHERE,
+)

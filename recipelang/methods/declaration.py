@@ -1,0 +1,147 @@
+"""What a pruning method is to everything but its own code: one `Method`, plain data that loads no torch."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal, NamedTuple
+
+from recipelang.kinds.choice import Argument, Signature
+from recipelang.kinds.plain import Number, OneOf
+from recipelang.values.composite import Chosen, SparsityPattern
+
+Scope = Literal["uniform", "global", "row", "erk"]
+Pattern = Literal["unstructured", "N:M", "block"]
+SCOPES: tuple[Scope, ...] = ("uniform", "global", "row", "erk")
+PATTERNS: dict[Pattern, str] = {
+    "unstructured": "single weights",
+    "N:M": "an `N:M` pattern",
+    "block": "`block(r, c)`",
+}
+
+
+class Refusal(NamedTuple):
+    """Why a block cannot be: the attribute to blame, what is wrong with it, what to write."""
+
+    attribute: str
+    message: str
+    help: str
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes at the peak, beside weights and masks."""
+
+    weight: int = 0  # for each weight of the targets
+    input: int = 0  # for each input of a target, of the targets of one layer at a time
+    pair: int = 0  # for each pair of inputs of a target, of the targets of one layer at a time
+
+    def statistics(self, inputs: int) -> int:
+        """What is gathered of the inputs of one target."""
+        return self.input * inputs + self.pair * inputs * inputs
+
+
+@dataclass(frozen=True)
+class LlmCompressor:
+    """The modifier of llm-compressor that is this method; `training_only`: `oneshot(...)` never applies its masks."""
+
+    modifier: str
+    training_only: bool = False
+    scope: Scope = "uniform"
+    #: pairs of its arguments and ours
+    arguments: tuple[tuple[str, str], ...] = ()
+    #: it prunes a sparse model anew unless it is told otherwise
+    must_keep_zeros: bool = False
+
+
+@dataclass(frozen=True)
+class Method(Signature):
+    """A pruning method. `doc` says in one clause which weights go; `sources` are the papers it is taken from."""
+
+    #: `module:Class`, loaded when a run begins: a `Score` (`pruning.scores`), or a `Modifier` where it makes no masks
+    implementation: str = ""
+    sources: tuple[str, ...] = ()
+    #: what it does with masks: new ones at every event, or as a stage begins keep the zeros that are, or take masks off
+    masks: Literal["makes", "keeps", "releases"] = "makes"
+    #: what it ranks by: weights alone, or with them the gradients of all steps, of samples, or the inputs of layers
+    looks_at: Literal["weights", "steps", "gradients", "inputs"] = "weights"
+    patterns: tuple[Pattern, ...] = tuple(PATTERNS)
+    #: words that users of other tools write for it, apart by spaces
+    aliases: str = ""
+    #: whether weights that stay change for those that go
+    compensates: bool = False
+    #: whether masked weights may come back, so that a sparsity may fall and other sets be ranked
+    regrows: bool = False
+    #: the argument that says how many weights make up for each other, where 1 leaves none that would
+    neighbours: str = ""
+    #: whether it ranks weights that processes hold in shards, each by what is there
+    shards: bool = False
+    memory: Memory = Memory()
+    #: from arguments and the sizes of the targets: bytes, and in how many passes; unset: `memory.weight` for each, in one
+    scoring_of: Callable[[Mapping[str, object], Sequence[int]], tuple[int, int]] | None = None
+    #: from arguments, passes and the memory as text: what an event costs, for the screen of a plan
+    cost_of: Callable[[Mapping[str, Any], int, str], str] | None = None
+    #: combinations of arguments and pattern that contradict each other
+    refuses: Callable[[Chosen, SparsityPattern], Refusal | None] | None = None
+    llm_compressor: LlmCompressor | None = None
+    #: what other tools did differently, for the report of a migration
+    elsewhere: str = ""
+    #: `NAME VERSION` of the distribution that a plug-in's code comes from
+    distribution: str = ""
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether it zeroes weights over time, so that a block needs a `sparsity`."""
+        return self.masks == "makes"
+
+    def refusal(self, chosen: Chosen, pattern: SparsityPattern) -> Refusal | None:
+        if self.refuses and (refusal := self.refuses(chosen, pattern)):
+            return refusal
+        if not self.scheduled or pattern.kind in self.patterns:
+            return None
+        can = " or ".join(PATTERNS[p] for p in self.patterns)
+        return Refusal("pattern", f"`{self.name}` does not prune in {PATTERNS[pattern.kind]}", f"prune {can}")  # type: ignore[index]
+
+    def scoring(self, args: Mapping[str, object], sizes: Sequence[int]) -> tuple[int, int]:
+        """Bytes at the peak beside weights and masks, and in how many passes it scores; `args` as in a plan."""
+        return self.scoring_of(args, sizes) if self.scoring_of else (self.memory.weight * sum(sizes), 1)
+
+    def typed(self, args: Mapping[str, object]) -> dict[str, object]:
+        """Every argument of the implementation, those left out by their defaults, fractions as floats.
+
+        The scope is none of them: the plan ranks.
+        """
+        every = {a.name: args.get(a.name, a.default) for a in self.arguments if a.name != "scope"}
+        return {n: float(v) if isinstance(v, Fraction) else v for n, v in every.items()}
+
+    def load(self) -> Any:
+        """The class that `implementation` names. This imports its module."""
+        return pkgutil.resolve_name(self.implementation)
+
+
+def scope(default: Scope) -> Argument:
+    doc = "what is ranked together: each tensor, all targets, each row; `erk` gives small tensors more"
+    return Argument("scope", OneOf(*SCOPES), default, doc)
+
+
+def layerwise(*scopes: Scope) -> Argument:
+    """Of a method that prunes layer by layer; the first is the default."""
+    rows = "each row, " if "row" in scopes else ""
+    doc = f"what is ranked together: {rows}each tensor; `erk` gives small tensors more. Layers go one after another"
+    return Argument("scope", OneOf(*scopes), scopes[0], doc)
+
+
+def whole(name: str, default: int, doc: str) -> Argument:
+    """A number from 1."""
+    return Argument(name, Number(1, whole=True), default, doc)
+
+
+def divides(chosen: Chosen, pattern: SparsityPattern, what: str) -> Refusal | None:
+    """Where `block` is no multiple of a pattern's width."""
+    block = chosen.get("block")
+    if not isinstance(block, int) or block % pattern.b == 0:
+        return None
+    help = f"write `block = {max(1, block // pattern.b) * pattern.b}`"
+    return Refusal("method", f"`block = {block}` does not divide into {what} of {pattern.b}", help)
