@@ -16,23 +16,23 @@ FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 def pages() -> dict[str, str]:
     """Name of a file -> its text, the index included."""
     found = {
-        "blocks.md": ("every block and attribute: type, default, an example", attributes.text()),
+        "blocks.md": ("every block and attribute, with type, default and example", attributes.text()),
         "studies.md": ("the blocks of a study", attributes.studies()),
-        "schedules.md": ("shapes of values that change over time", schedules.text()),
-        "choices.md": ("what `method`, `optimizer` and `pattern` may be", choices.text()),
-        "selectors.md": ("how tensors are chosen", selectors.text()),
-        "values.md": ("how numbers, strings and names are written; types, units, operators", values.text()),
-        "claims.md": ("what a recipe promises: functions, metrics, measured values", claims.text()),
+        "schedules.md": ("values that change over time", schedules.text()),
+        "choices.md": ("the values of `method`, `optimizer` and `pattern`", choices.text()),
+        "selectors.md": ("how to choose tensors", selectors.text()),
+        "values.md": ("numbers, strings, names, types, units and operators", values.text()),
+        "claims.md": ("conditions that a run must meet: functions, metrics, measured values", claims.text()),
         "composition.md": (
-            "recipes made of recipes: `extends`, `patch`, overlays, files of parameters",
+            "`extends`, `patch`, overlays and parameter files",
             composition.text(),
         ),
         "commands.md": ("the help of every command", _commands()),
-        "exit-codes.md": ("how a command ends", _exit_codes()),
-        "codes.md": ("every error, warning and rule, with the rules' levels", codes.text(_rules())),
+        "exit-codes.md": ("what the exit code of a command means", _exit_codes()),
+        "codes.md": ("every error, warning and lint rule", codes.text(_rules())),
     }
     listed = [f"- [{_title(text)}]({name}): {about}" for name, (about, text) in found.items()]
-    note = "Written by `make docs` from the program itself: to change a page, change what it tells of."
+    note = "`make docs` generates these pages from the program. To change a page, change the program."
     index = page("Reference of `.recipe`, language version 1", "\n".join(listed), note)
     return {"README.md": index, **{name: text for name, (_, text) in found.items()}}
 
@@ -51,7 +51,7 @@ def _title(text: str) -> str:
 
 def _exit_codes() -> str:
     rows = ((str(int(e)), code(e.name), e.doc) for e in Exit)
-    return page("Exit codes", "How a command ends, for scripts.", table(("code", "name", "means"), rows))
+    return page("Exit codes", "Use the exit code of a command in scripts.", table(("code", "name", "meaning"), rows))
 
 
 def _commands() -> str:
@@ -65,7 +65,7 @@ def _commands() -> str:
         command = group.get_command(context, name)  # type: ignore[attr-defined]
         inner = command.make_context(name, [], parent=context, resilient_parsing=True)
         parts.append(f"## recipelang {name}\n\n{block(command.get_help(inner))}")
-    return page("Commands", "What `--help` prints.", *parts)
+    return page("Commands", "The help of every command, as printed by `--help`.", *parts)
 
 
 def main() -> None:

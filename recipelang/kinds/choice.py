@@ -10,6 +10,7 @@ from recipelang.kinds.base import Kind, Mismatch, Silent, misnamed, quoted, wron
 from recipelang.kinds.from_form import Unfit
 from recipelang.kinds.plain import Number
 from recipelang.source.suggest import closest
+from recipelang.source.words import an
 from recipelang.values import aliases
 from recipelang.values.composite import Applied, Chosen, Symbol
 
@@ -58,7 +59,7 @@ class Choice(Kind):
 
     def __init__(self, what: str, table: Mapping[str, Signature]) -> None:
         self.name, self.table, self.symbols = what, table, tuple(table)
-        self.doc = f"the name of a {what}, alone or with arguments"
+        self.doc = f"the name of {an(what)}, with or without arguments"
         self.json = {"oneOf": [signature.json() for signature in table.values()]}
 
     def _read(self, value: object) -> object:
@@ -66,12 +67,12 @@ class Choice(Kind):
             return self.table[value.name].default()
         if not isinstance(value, Applied):
             known = f"one of {', '.join(f'`{n}`' for n in self.table)}"
-            raise quoted(value, f"a {self.name}", self.symbols, known)
+            raise quoted(value, an(self.name), self.symbols, known)
         return _bind(value, _find(value.function, self.name, self.table))
 
     def check(self, value: object) -> None:
         if not isinstance(value, Chosen):
-            raise wrong(value, f"a {self.name}")
+            raise wrong(value, an(self.name))
         if value.name not in self.table:
             raise Mismatch("E022", f"unknown {self.name} `{value.name}`")
         given, arguments = dict(value.arguments), self.table[value.name].arguments
@@ -86,7 +87,7 @@ class Choice(Kind):
 
     def written(self, form: object) -> str:
         if not isinstance(form, dict) or len(form) != 1:
-            raise Unfit(f"a {self.name} with its arguments", form)
+            raise Unfit(f"{an(self.name)} with its arguments", form)
         ((name, arguments),) = form.items()
         if not isinstance(arguments, dict):
             raise Unfit("the arguments by their names", arguments, name)

@@ -105,7 +105,7 @@ class PerEpoch(Kind):
     """How many in an epoch."""
 
     name = "rate"
-    doc = "how many in an epoch: `10 per epoch`"
+    doc = "a number per epoch: `10 per epoch`"
 
     def _read(self, value: object) -> object:
         if not isinstance(value, Rate):

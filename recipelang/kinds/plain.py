@@ -16,7 +16,7 @@ from recipelang.values.quantities import Quantity, show_fraction
 
 class Text(Kind):
     name = "string"
-    doc = "text in quotes; `${NAME}` inside stands for a parameter or let"
+    doc = "text in quotes; `${NAME}` inserts a parameter or let"
     json: Mapping[str, object] = {"type": "string"}
     raw = True
 
@@ -101,7 +101,7 @@ class Number(Kind):
 
 class Ratio(Kind):
     name = "ratio"
-    doc = "a share from `0%` to `100%`; `90%` and `0.9` are the same"
+    doc = "a share from `0%` to `100%`; `90%` equals `0.9`"
     within = "0%..100%"
     json: Mapping[str, object] = {"$ref": "#/$defs/ratio"}
 
@@ -173,7 +173,7 @@ class Reference(Kind):
         self.doc = {
             "model": '`"hf://OWNER/NAME"`, `"package://DISTRIBUTION/PATH"`, or the path of a folder, in quotes',
             "dataset": '`"hf://OWNER/NAME"`, `"lib://NAME"`, or the path of a file, in quotes',
-        }[what] + ("; `stage.NAME` is the model as an earlier stage left it" if stages else "")
+        }[what] + ("; `stage.NAME` is the model after an earlier stage" if stages else "")
         stage = [{"$ref": "#/$defs/stage"}] if stages else []
         self.json = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/content"}, *stage]}
 
@@ -200,7 +200,7 @@ class BlockLabel(Kind):
     """The label of another block: a bare name or a string."""
 
     name = "label"
-    doc = "the name of a block: bare, or in quotes"
+    doc = "the name of a block, plain or in quotes"
     json: Mapping[str, object] = {"type": "string"}
     bare = True
 
@@ -221,7 +221,7 @@ class BlockLabel(Kind):
 class ListOf(Kind):
     """A list; one value stands for a list of one."""
 
-    doc = "values in brackets, `[a, b]`; one value alone is a list of one"
+    doc = "values in brackets, `[a, b]`; a single value is a list of one"
 
     def __init__(self, inner: Kind, doc: str = "") -> None:
         self.inner = inner

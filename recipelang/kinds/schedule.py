@@ -31,21 +31,21 @@ class Shape:
 
 #: `x` goes from 0 to 1 over the window
 SHAPES: dict[str, Shape] = {
-    "constant": Shape("keeps one value over its window", "constant(5%, over = 0..2 epochs)", "b"),
-    "step": Shape("jumps at one moment, given by `at`", "step(0% -> 90%, at = 2 epochs)", "b"),
-    "linear": Shape("goes straight", "linear(8e-5 -> 0, over = start..end)", "a + (b - a) x"),
+    "constant": Shape("one value over the whole window", "constant(5%, over = 0..2 epochs)", "b"),
+    "step": Shape("jumps at one time, given by `at`", "step(0% -> 90%, at = 2 epochs)", "b"),
+    "linear": Shape("changes at a constant rate", "linear(8e-5 -> 0, over = start..end)", "a + (b - a) x"),
     "cosine": Shape(
-        "slow at both ends, half a wave of a cosine",
+        "slow at both ends: half a cosine wave",
         "cosine(1e-4 -> 0, over = start..end)",
         "b + (a - b) (1 + cos πx) / 2",
     ),
     "exponential": Shape(
-        "multiplies by the same factor in equal times; both values must be above zero",
+        "multiplies by a constant factor per unit of time; both values must be greater than zero",
         "exponential(1e-3 -> 1e-5, over = start..end)",
         "a (b / a)^x",
     ),
     "polynomial": Shape(
-        "fast first, slow at the end; the more so, the larger `power`",
+        "fast first, then slow; a larger `power` strengthens this",
         "polynomial(1e-4 -> 0, power = 2, over = start..end)",
         "b + (a - b) (1 - x)^power",
         ("power",),
@@ -70,16 +70,16 @@ EXAMPLES = {"over": "over = 2..28 epochs", "every": "every = 100 steps", "rewind
 
 #: argument of a shape -> its type and what it says
 ARGUMENTS: dict[str, tuple[str, str]] = {
-    "over": ("window", "from when to when: `start..end`, `2..28 epochs`, `10%..90%` of the stage"),
-    "at": ("span", "the moment of the jump of `step`, instead of `over`"),
-    "every": ("span", "time from one pruning event to the next; for `sparsity` only"),
-    "updates": ("rate", "pruning events per epoch, as `10 per epoch`, instead of `every`; for `sparsity` only"),
-    "rewind": ("span", "begin again from `a` after each such time, as a learning rate does in cycles"),
-    "power": ("number", "the exponent of `polynomial`, above 0"),
+    "over": ("window", "start and end: `start..end`, `2..28 epochs`, `10%..90%` of the stage"),
+    "at": ("span", "time of the jump of `step`, instead of `over`"),
+    "every": ("span", "interval between pruning events; only for `sparsity`"),
+    "updates": ("rate", "pruning events per epoch, such as `10 per epoch`, instead of `every`; only for `sparsity`"),
+    "rewind": ("span", "restart from `a` after each such interval, as in a cyclic learning rate"),
+    "power": ("number", "exponent of `polynomial`, greater than 0"),
     "ends": (
         ENDS.name,
-        "when a value that changes at every step reaches `b`: `after` its window or cycle, as in transformers' "
-        "schedulers, so that no step has a rate of 0; or on the `last` step. Unset: `after`, or `last` in a "
+        "when a value that changes at every step reaches `b`: `after` the window or cycle, as in the schedulers of "
+        "transformers, so that no step has a rate of 0; or on its `last` step. Default: `after`, or `last` in a "
         "stage with `compat`",
     ),
 }
@@ -88,7 +88,7 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
 class ScheduleOf(Kind):
     """A value of `inner` over time. `events`: it changes at events, so a window needs `every` or `updates`."""
 
-    doc = "a value that stays, a change over time such as `linear(a -> b, over = start..end)`, or a list of them"
+    doc = "a constant value, a change over time such as `linear(a -> b, over = start..end)`, or a list of such changes"
 
     def __init__(self, inner: Kind, *, events: bool = False) -> None:
         self.inner, self.events = inner, events

@@ -117,7 +117,7 @@ class LayerNumbers(Kind):
     """Numbers of layers in rising order; a range stands for the layers in it."""
 
     name = "list<int>"
-    doc = "numbers of layers, counted from 0, in brackets; a range stands for those in it: `[0..2, 9..11]`"
+    doc = "layer numbers in brackets, counted from 0; ranges are allowed: `[0..2, 9..11]`"
     json: Mapping[str, object] = {"type": "array", "items": {"$ref": "#/$defs/int"}, "minItems": 1}
 
     def _read(self, value: object) -> object:

@@ -34,7 +34,7 @@ class Terms(Kind):
 
     name = "list<term>"
     symbols = NAMES
-    doc = "what to match, one or a list: outputs by name, `hidden(1 -> 3, weight = 0.1)`, `attention(0..5)`"
+    doc = "one output to match or a list: outputs by name, `hidden(1 -> 3, weight = 0.1)`, `attention(0..5)`"
 
     @property
     def json(self) -> Mapping[str, object]:  # type: ignore[override]

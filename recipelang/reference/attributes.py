@@ -47,10 +47,10 @@ def blocks() -> Iterator[tuple[str, str, type[Spec]]]:
 def text() -> str:
     return page(
         "Blocks and attributes",
-        "A recipe is a list of blocks with attributes, `name = value`. What is not on this page is an error.",
-        "*digest* says what a change of the attribute changes: `both` the identity of the recipe (`spec`) and what "
-        "decides the weights (`behaviour`, which governs `resume`), `spec` the first only, nothing neither. "
-        "An attribute without a default that is not required may be left out.",
+        "A recipe is a list of blocks with attributes, `name = value`. Blocks and attributes that are not on this page are errors.",
+        "*digest* shows which digests change with the attribute: `both` the spec digest (the identity of the recipe) and "
+        "the behaviour digest (what decides the weights; `resume` requires that it is unchanged), `spec` only the first, "
+        "an empty cell none. Attributes that are not **required** can be omitted.",
         *(_section(*found) for found in blocks()),
         _later(),
     )
@@ -61,22 +61,22 @@ def studies() -> str:
     table = {kind: spec for kind, spec in STUDY_BLOCKS[""].items() if kind != "meta"}
     return page(
         "Blocks of a study",
-        "A study is a file of its own, with these blocks, `meta` as in a recipe, and `set` and `patch` that hold for every "
-        "variant. [Studies](../studies.md) tells how one is run.",
+        "A study is a separate file with these blocks, a `meta` block as in a recipe, and `set` and `patch` for all "
+        "variants. [Studies](../studies.md) shows how to run a study.",
         *(_section("", kind, spec) for kind, spec in table.items()),
     )
 
 
 def _section(parent: str, kind: str, spec: type[Spec]) -> str:
     title = f"## {header(kind, spec)}" if kind else "## At the top of the file"
-    where = f"Stands inside `{parent}`." if parent else ""
-    names = {0: "", 1: "It has a name of its own."}[spec.LABELS[0]] if spec.LABELS[1] else ""
+    where = f"A block inside `{parent}`." if parent else ""
+    names = {0: "", 1: "The block has a name."}[spec.LABELS[0]] if spec.LABELS[1] else ""
     about = " ".join(filter(None, ((spec.__doc__ or "").strip(), where, names)))
     if spec is VarySpec:  # its attributes are the parameters of a recipe
         return "\n\n".join([title, about, block("vary {\n  target = [50%, 90%]\n  score  = [magnitude, obert]\n}")])
     rows = (_row(name, attribute, spec) for name, attribute in spec.attributes().items())
     return "\n\n".join(
-        [title, about, table(("attribute", "type", "default", "digest", "what it says"), rows), example(kind, spec)]
+        [title, about, table(("attribute", "type", "default", "digest", "description"), rows), example(kind, spec)]
     )
 
 
@@ -124,16 +124,16 @@ def says(attribute: Attr) -> str:
     later = [code(s) for s in attribute.later if s != ANY]
     parts = [attribute.doc]
     if now:
-        parts.append(f"one of {', '.join(now)}" if len(now) > 1 else f"so far {now[0]}" if later else now[0])
+        parts.append(f"one of {', '.join(now)}" if len(now) > 1 else f"currently only {now[0]}" if later else now[0])
     if ANY in attribute.later:
-        parts.append("not in this release yet")
+        parts.append("not in this release")
     elif later:
-        parts.append(f"not in this release yet: {', '.join(later)}")
+        parts.append(f"not in this release: {', '.join(later)}")
     return "; ".join(parts)
 
 
 def example(kind: str, spec: type[Spec]) -> str:
-    """A block with one example of every attribute, as a recipe shows it."""
+    """A block with an example of every attribute, as recipe text."""
     lines = [f"{name} = {attribute.example}" for name, attribute in spec.attributes().items()]
     if not kind:
         return block("\n".join(lines))
@@ -143,4 +143,6 @@ def example(kind: str, spec: type[Spec]) -> str:
 
 def _later() -> str:
     listed = ", ".join(code(kind) + (f" inside `{parent}`" if parent else "") for parent, kind in sorted(LATER_BLOCKS))
-    return f"## Not in this release yet\n\nOf the language, and refused with `E055` for now: {listed}."
+    return (
+        f"## Not in this release\n\nThe language has these blocks, but this release refuses them with `E055`: {listed}."
+    )

@@ -17,13 +17,14 @@ from recipelang.values.composite import PATTERNS
 def text() -> str:
     return page(
         "Methods, optimizers, patterns",
-        "A method or an optimizer is a name, alone or with arguments by name; what is left out has its default.",
-        "## Methods\n\n`method` of a `prune` block: how weights are ranked.",
+        "Write a method or an optimizer as a name, with or without named arguments: `magnitude`, `adamw(weight_decay = 0.01)`. "
+        "Arguments that you omit have their defaults.",
+        "## Methods\n\nThe values of `method` in a `prune` block, which decides how weights are ranked.",
         *_signatures(METHODS),
-        "## Optimizers\n\n`optimizer` of a stage.",
+        "## Optimizers\n\nThe values of `optimizer` in a stage.",
         *_signatures(OPTIMIZERS),
-        "## Patterns\n\n`pattern` of a `prune` block: which weights may become zero together.",
-        table(("pattern", "what it means", ""), map(_pattern, PATTERNS)),
+        "## Patterns\n\nThe values of `pattern` in a `prune` block, which decides which weights become zero together.",
+        table(("pattern", "meaning", ""), map(_pattern, PATTERNS)),
     )
 
 
@@ -34,7 +35,7 @@ def _signatures(table_of: Mapping[str, Signature]) -> Iterator[str]:
             for a in signature.arguments
         )
         yield f"### {signature.name}\n\n{signature.doc[0].upper()}{signature.doc[1:]}."
-        yield table(("argument", "type", "default", "what it says"), rows)
+        yield table(("argument", "type", "default", "description"), rows)
         if isinstance(signature, Method) and signature.scheduled:
             yield _facts(signature)
         yield block(chosen(signature.default()))
@@ -66,4 +67,4 @@ def _type(symbols: tuple[str, ...], name: str, within: str) -> str:
 
 def _pattern(form: str) -> tuple[str, ...]:
     later = form.partition("(")[0] in PruneSpec.attributes()["pattern"].later
-    return code(form), PATTERNS[form], "not in this release yet" if later else ""
+    return code(form), PATTERNS[form], "not in this release" if later else ""

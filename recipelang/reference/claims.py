@@ -22,33 +22,33 @@ prefer dev.f1 in 87%..90%"""
 def text() -> str:
     return page(
         "Claims",
-        "A claim is a sentence of the recipe that is true or false. A message may follow after a comma.",
-        table(("written", "judged"), ((code(f"{word} CONDITION"), when) for word, when in CLAIMS.items())),
+        "A claim is a condition that the recipe promises to meet. A message can follow after a comma.",
+        table(("written", "checked"), ((code(f"{word} CONDITION"), when) for word, when in CLAIMS.items())),
         block(EXAMPLE),
-        "A condition compares with the [operators](values.md#operators) of every expression. A recipe that builds on "
-        "another keeps its claims and adds its own; a `require` of the base cannot be taken back. Names are checked "
-        "by `validate`, long before there is anything to measure.",
-        "## Functions\n\nEach takes one [selector](selectors.md), and looks at its matrices in the final weights. "
-        "They stand in `expect` and `prefer` only.",
-        table(("function", "gives"), ((code(f"{name}(SELECTOR)"), gives) for name, gives in FUNCTIONS.items())),
-        f"Of the language, and refused with `E091` for now: {', '.join(code(f'{n}()') for n in LATER_FUNCTIONS)}.",
-        "## Measured values\n\nA metric is named by the block that measures it.",
+        "A condition uses the same [operators](values.md#operators) as every expression. A recipe that extends "
+        "another keeps the claims of the base and adds its own; a `require` of the base cannot be removed. `validate` "
+        "checks the names in claims.",
+        "## Functions\n\nEach function takes one [selector](selectors.md) and measures its matrices in the final weights. "
+        "Functions are allowed only in `expect` and `prefer`.",
+        table(("function", "value"), ((code(f"{name}(SELECTOR)"), gives) for name, gives in FUNCTIONS.items())),
+        f"The language has these functions, but this release refuses them with `E091`: {', '.join(code(f'{n}()') for n in LATER_FUNCTIONS)}.",
+        "## Measured values\n\nThe name of a metric begins with the block that measures it.",
         table(("written", "value", ""), _paths()),
-        "## Metrics\n\nThe names that `metrics` of an `evaluate` block takes. A ratio is compared with a ratio, "
-        "`84.9%` or `0.849`; its tolerance is in points, so `85% ± 0.5%` is all from 84.5 % to 85.5 %.",
-        table(("metric", "measures", "is", "of the tasks", ""), _metrics()),
+        "## Metrics\n\nThe possible values of `metrics` in an `evaluate` block. Compare a ratio with a ratio: "
+        "`84.9%` or `0.849`. Tolerances are in percentage points: `85% ± 0.5%` means 84.5% to 85.5%.",
+        table(("metric", "measures", "type", "tasks", ""), _metrics()),
     )
 
 
 def _paths() -> Iterator[tuple[str, ...]]:
     later = EvaluateSpec.attributes()["compare"].later
     for path, value in PATHS.items():
-        yield code(path), value, "not in this release yet" if ".dense.f1" in path and later else ""
+        yield code(path), value, "not in this release" if ".dense.f1" in path and later else ""
 
 
 def _metrics() -> Iterator[tuple[str, ...]]:
     later = EvaluateSpec.attributes()["metrics"].later
     for name, metric in MEASURES.items():
         tasks = ", ".join(code(t) for t, names in METRICS.items() if name in (*names, *MORE_METRICS.get(t, ())))
-        now = "not in this release yet" if name in later else ""
-        yield code(name), metric.doc, "a ratio" if metric.ratio else "a number", tasks, now
+        now = "not in this release" if name in later else ""
+        yield code(name), metric.doc, "ratio" if metric.ratio else "number", tasks, now

@@ -11,9 +11,9 @@ from recipelang.source.codes import codes, title
 PAGES = "../../recipelang/source/pages"
 #: first letter -> what such findings are
 SORTS = {
-    "E": "## Errors\n\nNothing goes on until they are mended. The exit code is 1.",
-    "W": "## Warnings\n\nThe recipe works, and something in it is most likely not meant.",
-    "L": "## Advice\n\nRules of `recipelang lint` about what is known to cost accuracy or trust. They never stop a run.",
+    "E": "## Errors\n\nThe command stops, with exit code 1, until you fix them.",
+    "W": "## Warnings\n\nThe recipe works, but part of it is probably a mistake.",
+    "L": "## Advice\n\nRules of `recipelang lint` about choices known to cost accuracy or trust. They never stop a run.",
 }
 
 
@@ -27,31 +27,31 @@ class RuleFacts:
 
 
 LEVELS = {
-    "deny": "an error of `lint`, whose exit code is then 1; `plan` and `run` warn",
-    "warn": "a warning, in `plan` and `run` too",
-    "info": "a remark of `lint` alone",
-    "allow": "not applied",
+    "deny": "an error in `lint` (exit code 1), a warning in `plan` and `run`",
+    "warn": "a warning in `lint`, `plan` and `run`",
+    "info": "a remark in `lint` only",
+    "allow": "not checked",
 }
-NEEDS = {"tree": "the text", "recipe": "the recipe", "plan": "model and data", "": ""}
+NEEDS = {"tree": "text", "recipe": "recipe", "plan": "model and data", "": ""}
 
 
 def text(rules: Mapping[str, RuleFacts]) -> str:
     """`rules`: every code that has a level."""
     return page(
         "Codes of messages",
-        "`recipelang explain CODE` shows the page of a code: what it means, a recipe that fails with it, and the same "
-        "recipe mended.",
+        "`recipelang explain CODE` prints the page of a code: its meaning, a recipe that fails with it, and the corrected "
+        "recipe.",
         *(f"{intro}\n\n{_table(letter, rules)}" for letter, intro in SORTS.items()),
         "Levels:",
-        table(("level", "such a finding is"), ((code(level), says) for level, says in LEVELS.items())),
-        "A rule has the level above unless the nearest `recipelang.toml` above the recipe, or `--deny`, `--warn` or "
-        "`--allow`, says another; both take the code or the name. A comment allows one finding, with its reason: "
+        table(("level", "a finding is"), ((code(level), says) for level, says in LEVELS.items())),
+        "To change the level of a rule, use the nearest `recipelang.toml` above the recipe, or `--deny`, `--warn` or "
+        "`--allow`; all take the code or the name. To allow one finding, write a comment with the reason above it: "
         "`# recipe: allow(L020) distillation is the ablation`.",
     )
 
 
 def _table(letter: str, rules: Mapping[str, RuleFacts]) -> str:
-    return table(("code", "means", "rule", "level", "judged from"), _rows(letter, rules))
+    return table(("code", "meaning", "rule", "level", "needs"), _rows(letter, rules))
 
 
 def _rows(letter: str, rules: Mapping[str, RuleFacts]) -> Iterator[tuple[str, ...]]:

@@ -14,17 +14,17 @@ from recipelang.syntax import tree as t
 #: what may stand where, in the order of the page
 STATEMENTS = (t.Extends, t.Use, t.Param, t.Set, t.Patch, t.Unset)
 EDITS = {
-    "NAME = VALUE": "in a patch or a merged block: takes the place of the inherited value, a list as a whole",
-    "NAME += VALUE": "there: a list gets items, a selector gets alternatives (`|`)",
-    "NAME -= VALUE": "there: a list loses items, a selector loses what VALUE selects (`except`)",
+    "NAME = VALUE": "in a patch or a merged block: replace the inherited value (a list as a whole)",
+    "NAME += VALUE": "in a patch or a merged block: add items to a list, or tensors to a selector (`|`)",
+    "NAME -= VALUE": "in a patch or a merged block: remove items from a list, or tensors from a selector (`except`)",
 }
 
 #: sort of file -> how it is named, what it holds: read by a test as well
 FILES = {
-    "recipe": ("`FILE`", "everything; `extends` once", "a whole recipe, or a base with parameters to be given"),
-    "library": ('`use "FILE" as NAME`', "`let`, `use`, `meta`", "values that recipes share: `NAME.VALUE`"),
-    "overlay": ("`--overlay FILE`", "`set`, `patch`", "paths, batch sizes and precisions of one place"),
-    "parameters": ("`--params FILE`", "`set`", "one run's values, instead of many `-p`"),
+    "recipe": ("`FILE`", "everything; `extends` at most once", "a complete recipe, or a base with parameters to set"),
+    "library": ('`use "FILE" as NAME`', "`let`, `use`, `meta`", "values shared by recipes: `NAME.VALUE`"),
+    "overlay": ("`--overlay FILE`", "`set`, `patch`", "paths, batch sizes and precision of one site"),
+    "parameters": ("`--params FILE`", "`set`", "parameter values of one run, instead of many `-p`"),
 }
 
 #: files of one example; a test composes them
@@ -56,7 +56,7 @@ evaluate dev { metrics = [f1, exact_match] }""",
 extends "./base.recipe"
 use "./shared.recipe" as shared
 
-# for good: nobody changes it any more
+# fixed: later files and `-p` cannot change it
 set target = 90%
 # narrower than the base's
 param length: epochs in 10 epochs..40 epochs = 20 epochs
@@ -94,29 +94,29 @@ COMMAND = "recipelang validate child.recipe --overlay site.recipe --params mine.
 def text() -> str:
     return page(
         "Recipes made of recipes",
-        "A recipe may build on another one, and change only what differs. Everything is put together first and "
-        "computed afterwards: windows and lets of a base see what its child sets.",
-        "## Statements\n\n" + table(("written", "what it does"), _statements()),
-        "A block without a name (`model`, `meta`, `export`, `distill`, …) that the base has too is merged with it, "
-        "attribute by attribute. One with a name (`stage`, `prune`, `evaluate`, `data NAME`) needs `patch`, so that a "
-        "misspelt name neither adds nor changes anything: what is patched must exist (`E033`), and what is written "
-        "without `patch` must not (`E032`). Claims add up; a child cannot take a base's `require` back.",
-        "## Files\n\n" + table(("named by", "holds", "for"), FILES.values()),
-        "## What counts\n\nFrom weak to strong: the default of an attribute, the base, the child, overlays in the "
-        "order of the command line, `--params` (of several the last), `-p`. A parameter that a recipe has `set` is "
-        "final for all that follow (`E037`). `recipelang trace FILE PATH` tells which place wrote a value, and which "
-        "it took the place of.",
-        f"A child may declare a parameter of its base again with a smaller range, or as a narrower type: {_narrower()}.",
-        "## References\n\nThe path of a file, relative to the file that names it, or `lib://NAME`, a recipe of the "
-        "library that is installed with the program. A path stays below the folder of the recipe, or below the folder "
-        "above it that holds a `recipelang.toml` (`E045`). Reading never touches the network.",
-        f"At most {MAX_DEPTH} recipes stand on top of each other (`E041`), of {MAX_FILES} files and "
-        f"{MAX_TOTAL // 1024:,} KiB in all (`E042`).",
-        "## An example",
+        "A recipe can extend another recipe and change only what differs. All files are merged first and "
+        "evaluated afterwards: windows and lets of a base use the values that the child sets.",
+        "## Statements\n\n" + table(("statement", "effect"), _statements()),
+        "A block without a name (`model`, `meta`, `export`, `distill`, …) is merged with the same block of the base, "
+        "attribute by attribute. A block with a name (`stage`, `prune`, `evaluate`, `data NAME`) requires `patch`, so that "
+        "a misspelt name is an error: a patched block must exist in the base (`E033`), and a block without `patch` must "
+        "not (`E032`). The child keeps all claims of the base and cannot remove a `require`.",
+        "## Files\n\n" + table(("named by", "may contain", "use"), FILES.values()),
+        "## Precedence\n\nFrom lowest to highest: the default of an attribute, the base, the child, overlays in the "
+        "order of the command line, `--params` files (the last one wins), `-p`. A parameter that a recipe has `set` is "
+        "final; later files and options cannot change it (`E037`). `recipelang trace FILE PATH` shows where a value "
+        "is assigned and which assignments it replaces.",
+        f"A child can declare a parameter of its base again with a smaller range or a narrower type: {_narrower()}.",
+        "## References\n\nA reference is the path of a file, relative to the file that names it, or `lib://NAME`, a recipe of "
+        "the installed library. A path must stay below the folder of the recipe, or below the folder above it that holds "
+        "a `recipelang.toml` (`E045`). Reading a recipe never uses the network.",
+        f"At most {MAX_DEPTH} recipes can extend each other in a chain (`E041`), with {MAX_FILES} files and "
+        f"{MAX_TOTAL // 1024:,} KiB in total (`E042`).",
+        "## Example",
         *(f"`{name}`:\n\n{block(content)}" for name, content in EXAMPLE.items()),
-        "All of it, as one recipe:",
+        "Check all files together:",
         block(COMMAND),
-        "## Messages\n\n" + table(("code", "means"), _messages()),
+        "## Messages\n\n" + table(("code", "meaning"), _messages()),
     )
 
 

@@ -20,7 +20,7 @@ from recipelang.syntax.grammar import lex
 from recipelang.values.composite import Schedule
 
 #: kind of a claim -> what becomes of it
-CLAIMS = {"require": "checked before the run", "expect": "fails the run", "prefer": "a warning only"}
+CLAIMS = {"require": "checked before the run", "expect": "fails the run", "prefer": "warns"}
 
 
 def text(checked: Checked, file: str) -> str:
@@ -54,7 +54,7 @@ class _Page:
     def _bases(self) -> str:
         own = self.parsed.recipe.statements if self.parsed.recipe else ()
         named = [self.parsed.source.slice(s.reference.span)[1:-1] for s in own if isinstance(s, t.Extends)]
-        return f"Changes {code(named[0])}; what it does not change is shown here too." if named else ""
+        return f"Extends {code(named[0])}; inherited values are included on this page." if named else ""
 
     def _meta(self, node: t.Block) -> str:
         rows = [(a.name, self._value(a.value)) for a in _attributes(node)]
@@ -78,12 +78,12 @@ class _Page:
         asked = [p for p in free if p.default is None] or free[:1]
         call = block(f"recipelang run {file}" + "".join(f" -p {p.name}=..." for p in asked))
         return "\n\n".join(
-            ["## Parameters", table(("parameter", "type", "within", "default", "what it is"), rows), call]
+            ["## Parameters", table(("parameter", "type", "within", "default", "description"), rows), call]
         )
 
     def _default(self, param: t.Param) -> str:
         value = code(self._slice(param.default)) if param.default else "**needs a value**"
-        return f"{value}, set for good" if param.fixed else value
+        return f"{value}, fixed" if param.fixed else value
 
     def _lets(self) -> str:
         rows = [
@@ -91,7 +91,7 @@ class _Page:
             for s in self.tree.statements
             if isinstance(s, t.Let)
         ]
-        return f"## Names\n\n{table(('name', 'stands for', 'what it is'), rows)}" if rows else ""
+        return f"## Names\n\n{table(('name', 'value', 'description'), rows)}" if rows else ""
 
     def _block(self, node: t.Block, parent: str, inside: tuple[str, ...]) -> Iterator[str]:
         """A heading, what its comment says, its attributes, and the blocks inside."""
@@ -103,7 +103,7 @@ class _Page:
             (code(a.name), self._value(a.value, self._known(".".join(path), a.name)), self._says(a, spec))
             for a in _attributes(node)
         ]
-        yield table(("attribute", "value", "what it says"), rows) if rows else ""
+        yield table(("attribute", "value", "description"), rows) if rows else ""
         for child in node.body:
             if isinstance(child, t.Block):
                 yield from self._block(child, node.kind, path)
@@ -130,7 +130,7 @@ class _Page:
     def _claims(self) -> str:
         found = [s for s in self.tree.statements if isinstance(s, t.Claim)]
         rows = [(s.kind, code(self._slice(s.condition)), self._message(s), CLAIMS[s.kind]) for s in found]
-        return f"## Claims\n\n{table(('', 'claim', 'because', 'when it does not hold'), rows)}" if rows else ""
+        return f"## Claims\n\n{table(('', 'claim', 'message', 'if it does not hold'), rows)}" if rows else ""
 
     def _message(self, claim: t.Claim) -> str:
         return line(self._slice(claim.message)[1:-1]) if claim.message else ""

@@ -17,19 +17,21 @@ START, END = Fraction(1, 100), Fraction(1)
 def text() -> str:
     return page(
         "Schedules",
-        "A value that stays is written alone: `90%`, `5.5`. One that changes is written as a shape with a change "
-        "`a -> b` and a window; a list `[linear(...), linear(...)]` joins several in time. The window is `over`, "
-        "relative to the stage: `start..end` is all of it, `10%..90%` a share, `start + 2 epochs .. end` begins late.",
-        "A sparsity changes at pruning events only, so its window needs `every` or `updates`; both ends of the window are "
-        "events, the last one has the last value exactly, and that stays. A learning rate or temperature changes at every "
-        "step, is read at the start of its step, and is at its last value after the last step of its window: warm-up and "
-        "decay are those of transformers' schedulers, and no step is spent at a rate of 0. `ends = last` puts the last "
-        "value on the window's, or the cycle's, last step instead, as SparseML's restarted decays have it.",
-        "## Shapes\n\n" + table(("shape", "what it does", "value at x"), map(_shape, SHAPES)),
+        "Write a constant value alone: `90%`, `5.5`. Write a changing value as a shape with a change `a -> b` and a window: "
+        "`linear(8e-5 -> 0, over = start..end)`. A list `[linear(...), linear(...)]` joins several shapes in time. The "
+        "window `over` is relative to the stage: `start..end` is the whole stage, `10%..90%` a part of it, and "
+        "`start + 2 epochs .. end` begins after two epochs.",
+        "A sparsity changes only at pruning events, so its window needs `every` or `updates`. Both ends of the window are "
+        "events; the last event reaches the last value exactly, and the value stays.",
+        "A learning rate or temperature changes at every step and is read at the start of the step. It reaches its last "
+        "value after the last step of the window, as in the schedulers of transformers, so that no step has a rate of 0. "
+        "With `ends = last`, it reaches its last value on the last step of the window or cycle instead, as in SparseML's "
+        "restarted decays.",
+        "## Shapes\n\n" + table(("shape", "description", "value at x"), map(_shape, SHAPES)),
         block("\n".join(shape.example for shape in SHAPES.values())),
-        "## On the way\n\n" + f"What each shape has come to on the way from {_percent(START)} to {_percent(END)}"
+        "## Values\n\n" + f"The values of each shape from {_percent(START)} to {_percent(END)}"
         f" (`polynomial` with power 2):\n\n{_values()}",
-        "## Arguments\n\n" + table(("argument", "type", "what it says"), map(_argument, ARGUMENTS)),
+        "## Arguments\n\n" + table(("argument", "type", "description"), map(_argument, ARGUMENTS)),
     )
 
 
@@ -53,4 +55,4 @@ def _values() -> str:
 
 
 def _percent(value: Fraction) -> str:
-    return f"{float(value) * 100:.3g} %"
+    return f"{float(value) * 100:.3g}%"

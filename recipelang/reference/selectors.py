@@ -11,14 +11,14 @@ from recipelang.values.selector import ROLES, Selector
 def text() -> str:
     return page(
         "Selectors and roles",
-        "A selector says which tensors of a model are meant. It fits any family of models as long as it speaks of "
-        "roles; names fit one. Only matrices are pruned and counted: biases and norms take no part in sparsity.",
+        "A selector chooses tensors of a model. Roles such as `@linear` work for every model family; tensor names "
+        "work for one. Only matrices are pruned and counted: biases and norms do not count towards sparsity.",
         "## Forms\n\n" + table(("written", "selects"), map(_form, get_args(Selector))),
-        "From loose to tight: `except`, `|`, `&`, `!`; parentheses group.",
+        "From lowest to highest precedence: `except`, `|`, `&`, `!`. Use parentheses to group.",
         block('targets = @linear & @encoder except "**.pooler.**"\nnever   = @embeddings | @head | layers(-1)'),
         "## Roles\n\n" + table(("role", "tensors"), ((code(f"@{name}"), doc) for name, doc in ROLES.items())),
-        "A role that a family lacks selects nothing there: `never = @pooler` is fine anywhere. A selector that "
-        "selects nothing as a whole is an error (`E070`) in `targets`, and a warning (`W105`) for names in `never`.",
+        "A role that a model lacks selects nothing: `never = @pooler` is valid for every model. A selector that selects "
+        "nothing at all is an error in `targets` (`E070`), and a warning for names in `never` (`W105`).",
     )
 
 

@@ -17,20 +17,21 @@ OWN = {"byte": "B", "second": "s", "x": "x"}
 def text() -> str:
     return page(
         "Values, types, units",
-        "Numbers are exact: `0.1` is one tenth, and stays so up to the plan. A value with a unit is never taken for "
-        "one without, nor one unit for another; the left end of a range takes the unit of the right, as in "
-        "`2..28 epochs`.",
+        "Numbers are exact: `0.1` is one tenth, without rounding, up to the plan. Units are checked: a value "
+        "with a unit never stands for a plain number or for another unit. The left end of a range takes the unit of the "
+        "right: `2..28 epochs`.",
         "## Types\n\nThe type of a parameter, after its colon:",
         block("param target: ratio in 50%..99% = 90%\nparam structure: one_of(unstructured, 2:4) = unstructured"),
-        table(("type", "how its values are written"), _types()),
+        table(("type", "values"), _types()),
         "A parameter takes `in a..b` (a range) or `in [a, b]` (a list) after its type, and a default after `=`. "
-        "One without a default makes the recipe a base: `validate` accepts it, `plan` and `run` ask for a value.",
-        "## Units\n\n" + table(("unit", "is", "what is counted"), _units()),
-        "A rate is written `10 per epoch`. In a window, a percentage is a share of the stage: `10%..90%`.",
-        "## Operators\n\nFrom loose to tight; those of one row bind alike, from left to right. Parentheses group.",
-        table(("written", "gives", "example", "its value"), _operators()),
-        "Arithmetic keeps units: `epochs` are not added to plain numbers, nor multiplied by each other (`E023`).",
-        "## Words of the language\n\nThese cannot be names of parameters, lets or attributes: "
+        "A recipe with a parameter that has no default is a base: `validate` accepts it, `plan` and `run` require a value.",
+        "## Units\n\n" + table(("unit", "equals", "measures"), _units()),
+        "Write a rate as `10 per epoch`. In a window, a percentage is a share of the stage: `10%..90%`.",
+        "## Operators\n\nFrom lowest to highest precedence; operators in one row have equal precedence and group from left to "
+        "right. Use parentheses to group.",
+        table(("operator", "meaning", "example", "value"), _operators()),
+        "Arithmetic checks units: adding epochs to a plain number, or multiplying epochs by epochs, is an error (`E023`).",
+        "## Reserved words\n\nThese words cannot be names of parameters, lets or attributes: "
         + ", ".join(map(code, sorted(KEYWORDS)))
         + ".",
     )
@@ -39,7 +40,7 @@ def text() -> str:
 def _types() -> Iterator[tuple[str, str]]:
     for name, kind in TYPES.items():
         yield code(name), kind.doc
-    yield code("one_of(A, B)"), "one of the values listed: names, patterns, numbers"
+    yield code("one_of(A, B)"), "one of the listed values: names, patterns or numbers"
 
 
 def _operators() -> Iterator[tuple[str, ...]]:

@@ -34,35 +34,37 @@ STEPWISE = ("learning_rate", "hardness", "temperature")
 
 
 class MetaSpec(Spec):
-    """Who wrote the recipe, under which licence, and what it rests on."""
+    """Who wrote the recipe, its licence, and its sources."""
 
-    version: Annotated[str | None, Attr(Text(), "version of this recipe", "-", example='"1.0.0"')] = None
-    authors: Annotated[tuple[str, ...], Attr(_strings, "who wrote it", "-", example='["A. Author"]')] = ()
-    license: Annotated[str | None, Attr(Text(), "SPDX name of its licence", "-", example='"Apache-2.0"')] = None
+    version: Annotated[str | None, Attr(Text(), "version of the recipe", "-", example='"1.0.0"')] = None
+    authors: Annotated[tuple[str, ...], Attr(_strings, "authors of the recipe", "-", example='["A. Author"]')] = ()
+    license: Annotated[str | None, Attr(Text(), "SPDX identifier of the licence", "-", example='"Apache-2.0"')] = None
     cites: Annotated[
-        tuple[str, ...], Attr(_strings, "papers it rests on, as `arxiv:ID`", "-", example='["arxiv:2312.13547"]')
+        tuple[str, ...],
+        Attr(_strings, "papers that the recipe is based on, as `arxiv:ID`", "-", example='["arxiv:2312.13547"]'),
     ] = ()
-    tags: Annotated[tuple[str, ...], Attr(_strings, "words to find it by", "-", example='["bert", "squad"]')] = ()
-    summary: Annotated[
-        str | None, Attr(Text(), "what it does, in one line", "-", example='"BERT-base to 90 % on SQuAD"')
-    ] = None
+    tags: Annotated[tuple[str, ...], Attr(_strings, "keywords for searching", "-", example='["bert", "squad"]')] = ()
+    summary: Annotated[str | None, Attr(Text(), "summary in one line", "-", example='"BERT-base to 90 % on SQuAD"')] = (
+        None
+    )
     reported: Annotated[
         tuple[str, ...],
         Attr(
             _strings,
-            "results reported elsewhere, with their source",
+            "results reported elsewhere, each with its source",
             "-",
             example='["f1 = 85.98 (arxiv:2203.07259, table 1)"]',
         ),
     ] = ()
     requires: Annotated[
-        tuple[str, ...], Attr(_strings, "plug-ins it needs, with versions", "-", example='["acme-prune >= 2, < 3"]')
+        tuple[str, ...],
+        Attr(_strings, "plug-ins that the recipe needs, with versions", "-", example='["acme-prune >= 2, < 3"]'),
     ] = ()
     origin: Annotated[
         str | None,
         Attr(
             Text(),
-            "the file that it was migrated from, and how that was read",
+            "the file that the recipe was migrated from, and the mode of the migration",
             "-",
             example='"squad.yaml, read strictly"',
             added=True,
@@ -71,13 +73,13 @@ class MetaSpec(Spec):
 
 
 class ModelSpec(Spec):
-    """The model that the first stage starts from."""
+    """The model that the first stage starts with."""
 
     base: Annotated[
         str,
         Attr(
             Reference("model"),
-            "`hf://`, `package://DIST/PATH`, or a folder",
+            "`hf://OWNER/NAME`, `package://DIST/PATH`, or a folder",
             example='"hf://google-bert/bert-base-uncased"',
         ),
     ]
@@ -85,49 +87,55 @@ class ModelSpec(Spec):
         str,
         Attr(
             OneOf(*TASKS),
-            "what the model is trained for; decides head, loss and metrics",
+            "task to train for; decides head, loss and metrics",
             example="question_answering",
         ),
     ]
     revision: Annotated[str | None, Attr(Text(), "commit or tag of an `hf://` model", example='"v1.0"')] = None
     dtype: Annotated[
-        str, Attr(OneOf("fp32", "bf16"), "type of the master weights", example="fp32", later=("bf16",))
+        str, Attr(OneOf("fp32", "bf16"), "data type of the master weights", example="fp32", later=("bf16",))
     ] = "fp32"
-    dropout: Annotated[Fraction | None, Attr(Ratio(), "dropout of hidden layers; unset: the model's", example="0%")] = (
-        None
-    )
+    dropout: Annotated[
+        Fraction | None, Attr(Ratio(), "dropout of hidden layers; default: the model's own", example="0%")
+    ] = None
     attention_dropout: Annotated[
-        Fraction | None, Attr(Ratio(), "dropout of attention weights; unset: the model's", example="10%")
+        Fraction | None, Attr(Ratio(), "dropout of attention weights; default: the model's own", example="10%")
     ] = None
 
 
 class DataSpec(Spec):
-    """A data set. Without a label it is the default one."""
+    """A data set. Without a label, it is the default data set."""
 
     LABELS = (0, 1)
     source: Annotated[
-        str | None, Attr(Reference("dataset"), "`hf://`, `lib://facts`, or a file", example='"hf://rajpurkar/squad"')
+        str | None,
+        Attr(Reference("dataset"), "`hf://OWNER/NAME`, `lib://facts`, or a file", example='"hf://rajpurkar/squad"'),
     ] = None
     train: Annotated[
         str | None,
-        Attr(Reference("dataset"), "a file of its own, or a split of the source", example='"train-v1.1.json"'),
+        Attr(Reference("dataset"), "training data: a file, or a split of the source", example='"train-v1.1.json"'),
     ] = None
     validation: Annotated[
         str | None,
-        Attr(Reference("dataset"), "a file of its own, or a split of the source", example='"dev-v1.1.json"'),
+        Attr(Reference("dataset"), "validation data: a file, or a split of the source", example='"dev-v1.1.json"'),
     ] = None
     test: Annotated[
-        str | None, Attr(Reference("dataset"), "a file of its own, or a split of the source", example='"test.json"')
+        str | None, Attr(Reference("dataset"), "test data: a file, or a split of the source", example='"test.json"')
     ] = None
     config: Annotated[str | None, Attr(Text(), "configuration of an `hf://` data set", example='"plain_text"')] = None
     max_length: Annotated[
-        int | None, Attr(Count("token", 1), "longest input; unset: 384 or the model's limit", example="384 tokens")
+        int | None,
+        Attr(
+            Count("token", 1),
+            "maximum input length; default: 384, or the model's limit if that is lower",
+            example="384 tokens",
+        ),
     ] = None
     stride: Annotated[
         int,
         Attr(
             Count("token"),
-            "overlap of the windows of a long passage; unset: 128, or as many as fit",
+            "overlap of the windows of a long passage; default: 128, or as many as fit",
             example="128 tokens",
         ),
     ] = 128
@@ -135,21 +143,19 @@ class DataSpec(Spec):
         int | None,
         Attr(
             Count("sample", 1),
-            "only the first N training examples, or, of a language model, N blocks drawn from all; unset: all",
+            "use only the first N training examples (for language models: N blocks drawn from the whole text); default: all",
             example="10_000 samples",
         ),
     ] = None
-    shuffle: Annotated[bool, Attr(Boolean(), "draw training examples in a new order every epoch", example="true")] = (
-        True
-    )
-    seed: Annotated[int | None, Attr(Number(0, whole=True), "seed of the order; unset: the stage's", example="7")] = (
-        None
-    )
+    shuffle: Annotated[bool, Attr(Boolean(), "shuffle the training examples in every epoch", example="true")] = True
+    seed: Annotated[
+        int | None, Attr(Number(0, whole=True), "seed of the order; default: the seed of the stage", example="7")
+    ] = None
     classes: Annotated[
         tuple[str, ...],
         Attr(
             _strings,
-            "names of the classes for numeric labels, from 0; unset: the names in the data set",
+            "class names for numeric labels, from 0; default: the names in the data set",
             example='["entailment", "neutral", "contradiction"]',
             added=True,
         ),
@@ -158,7 +164,7 @@ class DataSpec(Spec):
         tuple[str, ...],
         Attr(
             _strings,
-            "labels that mean 'no label': examples with one are left out; unset: `-` next to words or numbers",
+            "labels that mean 'no label'; examples with them are left out; default: `-` among words or numbers",
             example='["-", "-1"]',
             unordered=True,
             added=True,
@@ -168,8 +174,8 @@ class DataSpec(Spec):
         str | None,
         Attr(
             Text(),
-            "the class that `f1` counts; unset, with two classes: the one that the other negates, the second of a given "
-            "order, or the rarer one",
+            "positive class of `f1`; default with two classes: the class that the other one negates, the second class "
+            "of a given order, or the rarer class",
             "s",
             example='"hate"',
             added=True,
@@ -179,8 +185,8 @@ class DataSpec(Spec):
         str | None,
         Attr(
             OneOf("key", "letter", "text", "place", "number"),
-            "how an answer names its choice: by key, letter, text, place from 0 or number from 1; unset: the reading "
-            "that fits every answer",
+            "how an answer names its choice: by key, letter, text, place (from 0) or number (from 1); default: the "
+            "reading that fits every answer",
             example="place",
             added=True,
         ),
@@ -189,7 +195,7 @@ class DataSpec(Spec):
         bool,
         Attr(
             Boolean(),
-            "draw batches of inputs of like length: less padding, other batches",
+            "group inputs of similar length into batches; this reduces padding and changes the batches",
             example="true",
             added=True,
         ),
@@ -205,25 +211,25 @@ class DataSpec(Spec):
 
 
 class ColumnsSpec(Spec):
-    """Names of the columns, where they are not the usual ones."""
+    """Column names, if they differ from the usual ones."""
 
     id: Annotated[str | None, Attr(Text(), "identifier of an example", example='"qid"')] = None
-    question: Annotated[str | None, Attr(Text(), "the question", example='"q"')] = None
-    context: Annotated[str | None, Attr(Text(), "the passage that a question is about", example='"passage"')] = None
-    answers: Annotated[str | None, Attr(Text(), "the answers, with their offsets", example='"spans"')] = None
-    text: Annotated[str | None, Attr(Text(), "the text; of a pair the first", example='"content"')] = None
-    pair: Annotated[str | None, Attr(Text(), "the second text of a pair", example='"hypothesis"')] = None
-    label: Annotated[str | None, Attr(Text(), "the label of a text", example='"gold"')] = None
+    question: Annotated[str | None, Attr(Text(), "question", example='"q"')] = None
+    context: Annotated[str | None, Attr(Text(), "passage that the question is about", example='"passage"')] = None
+    answers: Annotated[str | None, Attr(Text(), "answers, with their offsets", example='"spans"')] = None
+    text: Annotated[str | None, Attr(Text(), "text, or the first text of a pair", example='"content"')] = None
+    pair: Annotated[str | None, Attr(Text(), "second text of a pair", example='"hypothesis"')] = None
+    label: Annotated[str | None, Attr(Text(), "label of a text", example='"gold"')] = None
     choices: Annotated[
-        str | None, Attr(Text(), "the choices: a list, or `option` for `option1`, `option2`", example='"option"')
+        str | None, Attr(Text(), "choices: a list, or `option` for `option1`, `option2`", example='"option"')
     ] = None
-    tokens: Annotated[str | None, Attr(Text(), "the words of a sentence", example='"words"')] = None
-    tags: Annotated[str | None, Attr(Text(), "a tag for every word", example='"ner"')] = None
-    answer: Annotated[str | None, Attr(Text(), "which choice is right", example='"answerKey"')] = None
+    tokens: Annotated[str | None, Attr(Text(), "words of a sentence", example='"words"')] = None
+    tags: Annotated[str | None, Attr(Text(), "tags, one per word", example='"ner"')] = None
+    answer: Annotated[str | None, Attr(Text(), "correct choice", example='"answerKey"')] = None
 
 
 class PruneSpec(Spec):
-    """Which weights become zero, how they are chosen, and when."""
+    """Which weights to prune, how to rank them, and when."""
 
     LABELS = (1, 1)
     name: str
@@ -232,28 +238,30 @@ class PruneSpec(Spec):
         sel.Selector | None,
         Attr(
             OrNone(Selector()),
-            "tensors that must stay dense: an error when `targets` meets them",
+            "tensors that must stay dense; an error if `targets` selects any of them",
             example="@embeddings | @head",
         ),
     ] = None
     method: Annotated[
-        Chosen, Attr(Choice("method", METHODS), "how weights are ranked", example="magnitude(scope = uniform)")
+        Chosen, Attr(Choice("method", METHODS), "method that ranks the weights", example="magnitude(scope = uniform)")
     ]
     pattern: Annotated[
         SparsityPattern,
-        Attr(Pattern(), "unstructured, `N:M` (N kept) or `block(r, c)`", example="2:4"),
+        Attr(Pattern(), "`unstructured`, `N:M` (N of every M weights remain) or `block(r, c)`", example="2:4"),
     ] = SparsityPattern("unstructured")
     sparsity: Annotated[
         Schedule | None,
         Attr(
             ScheduleOf(Ratio(), events=True),
-            "share of the targets that is zero, over time; none with `hold` and `release`",
+            "share of zeros in the targets over time; not with `hold` and `release`",
             example="cubic(70% -> 90%, over = 10%..90%, updates = 10 per epoch)",
         ),
     ] = None
     order: Annotated[
         str,
-        Attr(OneOf("sequential", "parallel"), f"order of the layers for {LAYER_BY_LAYER}", example="sequential"),
+        Attr(
+            OneOf("sequential", "parallel"), f"order in which {LAYER_BY_LAYER} prune the layers", example="sequential"
+        ),
     ] = "sequential"
 
     @classmethod
@@ -282,30 +290,41 @@ class PruneSpec(Spec):
 
 
 class DistillSpec(Spec):
-    """Learn from a teacher's outputs as well as from the labels."""
+    """Train on the outputs of a teacher as well as on the labels."""
 
     teacher: Annotated[
         str | StageRef,
-        Attr(Reference("model", stages=True), "a model, or `stage.NAME`: an earlier stage's", example="stage.dense"),
+        Attr(
+            Reference("model", stages=True),
+            "a model, or `stage.NAME`: the model after an earlier stage",
+            example="stage.dense",
+        ),
     ]
     on: Annotated[
         tuple[Term, ...],
         Attr(
             Terms(),
-            "what to match, each with a `weight`; layers count from 0 and are written `3`, `0..5` (the teacher's at the "
-            "same depth) or `1 -> 3`; none: the last for `hidden`, all for `attention`",
+            "outputs to match, each with an optional `weight`; layers count from 0: `3`, `0..5` (the teacher's at the "
+            "same depth) or `1 -> 3`; default: the last layer for `hidden`, all layers for `attention`",
             example="[logits, hidden(0 -> 1, 2 -> 5, weight = 0.1)]",
         ),
     ] = LOGITS
-    hardness: Annotated[Schedule, Attr(ScheduleOf(Ratio()), "weight of the teacher against the labels", example="100%")]
+    hardness: Annotated[
+        Schedule,
+        Attr(
+            ScheduleOf(Ratio()),
+            "weight of the distillation loss: 0% is labels only, 100% is teacher only",
+            example="100%",
+        ),
+    ]
     temperature: Annotated[
-        Schedule, Attr(ScheduleOf(Number(0, above=True)), "softening of both distributions", example="5.5")
+        Schedule, Attr(ScheduleOf(Number(0, above=True)), "temperature of both distributions", example="5.5")
     ]
     cache: Annotated[
         bool | str,
         Attr(
             Kept(),
-            "keep the teacher's outputs instead of running it again: `true` in fp16, `fp32` in full; outputs only",
+            "cache the teacher's outputs instead of running it again: `true` in fp16, `fp32` in full; only for outputs",
             "-",
             example="false",
         ),
@@ -313,7 +332,7 @@ class DistillSpec(Spec):
 
 
 class StageSpec(Spec):
-    """One stretch of training, with what acts in it."""
+    """A part of the training, with the blocks that act in it."""
 
     LABELS = (1, 1)
     name: str
@@ -321,22 +340,26 @@ class StageSpec(Spec):
         str,
         Attr(
             OneOf("train", "one_shot"),
-            "train, or prune once without a gradient step: then it has neither length, batch nor learning rate",
+            "train, or prune once without a gradient step (`one_shot`: no length, batch or learning rate)",
             example="train",
         ),
     ] = "train"
     length: Annotated[
-        Time | None, Attr(Stretch(), "how long, in epochs or steps; required to train", example="2 epochs")
+        Time | None, Attr(Stretch(), "length in epochs or steps; required for training", example="2 epochs")
     ] = None
     batch: Annotated[
         int | None,
-        Attr(Number(1, whole=True), "examples of an optimizer step, over all devices; required to train", example="16"),
+        Attr(
+            Number(1, whole=True),
+            "batch size in examples, over all devices; required for training",
+            example="16",
+        ),
     ] = None
     micro_batch: Annotated[
         int | None,
         Attr(
             Number(1, whole=True),
-            "examples of one forward pass on a device; unset: all, or 8 in one shot",
+            "examples per forward pass on one device; default: all, or 8 in a one-shot stage",
             "-",
             example="4",
         ),
@@ -345,34 +368,47 @@ class StageSpec(Spec):
         Schedule | None,
         Attr(
             ScheduleOf(Number(0)),
-            "step size; must cover the whole stage; required to train",
+            "learning rate; must cover the whole stage; required for training",
             example="linear(8e-5 -> 0, over = start..end)",
         ),
     ] = None
     optimizer: Annotated[
-        Chosen, Attr(Choice("optimizer", OPTIMIZERS), "fresh in every stage", example="adamw(weight_decay = 0.01)")
+        Chosen,
+        Attr(
+            Choice("optimizer", OPTIMIZERS),
+            "optimizer; its state starts fresh in every stage",
+            example="adamw(weight_decay = 0.01)",
+        ),
     ] = OPTIMIZERS["adamw"].default()
     clip: Annotated[
-        Fraction | None, Attr(OrNone(Number(0, above=True)), "largest gradient norm, or `none`", example="none")
+        Fraction | None, Attr(OrNone(Number(0, above=True)), "maximum gradient norm, or `none`", example="none")
     ] = Fraction(1)
     precision: Annotated[
         str,
-        Attr(OneOf("fp32", "bf16", "fp16"), "type of the arithmetic (autocast)", example="bf16", later=("fp16",)),
+        Attr(OneOf("fp32", "bf16", "fp16"), "precision of the arithmetic (autocast)", example="bf16", later=("fp16",)),
     ] = "fp32"
     compile: Annotated[bool, Attr(Boolean(), "compile the model with torch.compile", "-", example="false")] = False
-    data: Annotated[str, Attr(BlockLabel(), "label of the data set; unset: the default one", example="calibration")] = (
-        ""
+    data: Annotated[
+        str, Attr(BlockLabel(), "label of the data set; default: the one without a label", example="calibration")
+    ] = ""
+    seed: Annotated[int | None, Attr(Number(0, whole=True), "seed; default: the seed of the recipe", example="7")] = (
+        None
     )
-    seed: Annotated[int | None, Attr(Number(0, whole=True), "seed; unset: the recipe's", example="7")] = None
     checkpoint_every: Annotated[
-        Time | None, Attr(Stretch(), "unset: an epoch or ten minutes, the sooner", "-", example="500 steps")
+        Time | None,
+        Attr(
+            Stretch(),
+            "time between checkpoints; default: an epoch or ten minutes, whichever is shorter",
+            "-",
+            example="500 steps",
+        ),
     ] = None
-    keep: Annotated[int, Attr(Number(1, whole=True), "checkpoints to keep", "-", example="3")] = 2
+    keep: Annotated[int, Attr(Number(1, whole=True), "number of checkpoints to keep", "-", example="3")] = 2
     compat: Annotated[
         str | None,
         Attr(
             OneOf("sparseml_1"),
-            "count epochs, set learning rates and break ties as this tool did; unset: exact steps",
+            "count epochs, set learning rates and break ties as this tool did; default: exact steps",
             example="sparseml_1",
             added=True,
         ),
@@ -459,25 +495,26 @@ def _schedules(value: object) -> Iterator[Schedule]:
 
 
 class EvaluateSpec(Spec):
-    """A measurement at the end of every stage."""
+    """An evaluation at the end of every stage."""
 
     LABELS = (1, 1)
     name: str
     source: Annotated[
-        str | None, Attr(Reference("dataset"), "data of its own", "s", example='"hf://rajpurkar/squad"', later=(ANY,))
+        str | None,
+        Attr(Reference("dataset"), "a separate data set", "s", example='"hf://rajpurkar/squad"', later=(ANY,)),
     ] = None
     data: Annotated[
-        str, Attr(BlockLabel(), "label of a data set; unset: the default one", "s", example="calibration")
+        str, Attr(BlockLabel(), "label of the data set; default: the one without a label", "s", example="calibration")
     ] = ""
     config: Annotated[
         str | None, Attr(Text(), "configuration of an `hf://` source", "s", example='"plain_text"', later=(ANY,))
     ] = None
-    split: Annotated[str, Attr(Text(), "which part of the data", "s", example='"validation"')] = "validation"
+    split: Annotated[str, Attr(Text(), "split of the data", "s", example='"validation"')] = "validation"
     samples: Annotated[
         int | None,
         Attr(
             Count("sample", 1),
-            "only the first N examples of it, or of a language model's text the first N blocks; unset: all",
+            "use only the first N examples (for language models: the first N blocks); default: all",
             "s",
             example="1_000 samples",
         ),
@@ -486,7 +523,7 @@ class EvaluateSpec(Spec):
         tuple[str, ...],
         Attr(
             ListOf(OneOf(*MEASURES)),
-            "what to measure; unset: the task's",
+            "metrics to measure; default: those of the task",
             "s",
             example="[f1, exact_match]",
             later=("loss",),
@@ -497,21 +534,21 @@ class EvaluateSpec(Spec):
         Fraction | None,
         Attr(
             Number(),
-            "give no answer if its score exceeds the best answer's by more than this; unset: 0 if the data hold "
+            "give no answer if its score exceeds that of the best answer by more than this; default: 0 if the data has "
             "unanswerable questions, otherwise every question gets an answer",
             "s",
             example="0",
             added=True,
         ),
     ] = None
-    every: Annotated[Time | None, Attr(Stretch(), "measure inside a stage too, this often", "s", example="1 epoch")] = (
-        None
-    )
+    every: Annotated[
+        Time | None, Attr(Stretch(), "also evaluate inside a stage, at this interval", "s", example="1 epoch")
+    ] = None
     compare: Annotated[
         str | None,
         Attr(
             OneOf("dense"),
-            "measure the model that the run starts from as well: `dev.dense.f1`",
+            "also evaluate the model that the run starts with: `dev.dense.f1`",
             "s",
             example="dense",
         ),
@@ -519,20 +556,20 @@ class EvaluateSpec(Spec):
 
 
 class ExportSpec(Spec):
-    """What the output folder holds beside the record of the run."""
+    """What to write to the output folder in addition to the record of the run."""
 
     formats: Annotated[
         tuple[str, ...],
-        Attr(ListOf(OneOf("safetensors")), "formats of the weights", "s", example="[safetensors]", unordered=True),
+        Attr(ListOf(OneOf("safetensors")), "formats of the weight files", "s", example="[safetensors]", unordered=True),
     ] = ("safetensors",)
     card: Annotated[bool, Attr(Boolean(), "write a model card", "s", example="false")] = True
-    max_shard: Annotated[int, Attr(Size(), "largest weight file", "s", example="5 GB")] = 5_000_000_000
+    max_shard: Annotated[int, Attr(Size(), "maximum size of a weight file", "s", example="5 GB")] = 5_000_000_000
 
 
 class TopSpec(Spec):
-    """Attributes outside all blocks."""
+    """Attributes outside of blocks."""
 
-    seed: Annotated[int, Attr(Number(0, whole=True), "every random stream of the run comes from it", example="42")] = 42
+    seed: Annotated[int, Attr(Number(0, whole=True), "seed of all random numbers of the run", example="42")] = 42
 
 
 #: kinds of blocks by where they may stand: the parent's kind ("" is the file)

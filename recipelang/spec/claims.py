@@ -28,16 +28,16 @@ from recipelang.values.quantities import Quantity
 
 #: the words that begin a claim: when each is judged, and what follows where it does not hold
 CLAIMS = {
-    "require": "of parameters and lets, before anything runs; otherwise the recipe has an error (`E050`)",
-    "expect": "of what was measured, after the run; otherwise it ends with exit code 3 (`E090`), and everything is kept",
-    "prefer": "of what was measured, after the run; otherwise a warning (`W102`)",
+    "require": "before the run, on parameters and lets; if false, the recipe has an error (`E050`)",
+    "expect": "after the run, on measured values; if false, the run ends with exit code 3 (`E090`) and keeps all output",
+    "prefer": "after the run, on measured values; if false, there is a warning (`W102`)",
 }
 
 #: each takes one selector, and looks at its matrices in the final weights
 FUNCTIONS = {
-    "sparsity": "the share of weights that are exactly zero, a ratio",
-    "pattern": "the pattern that they all keep to, `2:4` or `block(4, 1)`; `unstructured` if there is none",
-    "params": "how many weights they have, zeros included",
+    "sparsity": "share of weights that are exactly zero, a ratio",
+    "pattern": "pattern that all of them satisfy, such as `2:4` or `block(4, 1)`, else `unstructured`",
+    "params": "number of weights, zeros included",
 }
 #: in the language, not measurable by this release
 LATER_FUNCTIONS = ("size", "flops", "latency")
@@ -46,9 +46,9 @@ RATIO_METRICS = tuple(name for name, metric in MEASURES.items() if metric.ratio)
 
 #: how a measured value is named, in the terms of `metric_names`
 PATHS = {
-    "dev.f1": "at the end of the run: the metric `f1` of the block `evaluate dev`",
-    "stage.dense.dev.f1": "the same as the stage `dense` left it",
-    "dev.dense.f1": "the same of the model that the run starts from, with `compare = dense` in the block",
+    "dev.f1": "metric `f1` of the block `evaluate dev` at the end of the run",
+    "stage.dense.dev.f1": "the same metric after the stage `dense`",
+    "dev.dense.f1": "the same metric of the model that the run starts with; needs `compare = dense` in the block",
 }
 
 

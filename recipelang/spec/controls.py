@@ -1,4 +1,4 @@
-"""What decides, beside the schedules, how parameters are trained: `freeze`, `group` and `drop`."""
+"""How parameters are trained, apart from the schedules: `freeze`, `group` and `drop`."""
 
 from __future__ import annotations
 
@@ -18,19 +18,23 @@ from recipelang.values.quantities import Time
 
 
 class FreezeSpec(Spec):
-    """Parameters that are not trained: no gradient, no weight decay. A mask on them stays in force."""
+    """Parameters that are not trained: no gradient, no weight decay. Masks on them stay in force."""
 
     LABELS = (1, 1)
     name: str
-    targets: Annotated[sel.Selector, Attr(Selector(), "the parameters that stay as they are", example="@embeddings")]
+    targets: Annotated[sel.Selector, Attr(Selector(), "the parameters to freeze", example="@embeddings")]
     until: Annotated[
         Time | None,
-        Attr(Stretch(), "trained from here on, counted from the stage's start; unset: never", example="1 epoch"),
+        Attr(
+            Stretch(),
+            "time from the start of the stage after which they are trained; default: never",
+            example="1 epoch",
+        ),
     ] = None
 
 
 class GroupSpec(Spec):
-    """Parameters with a learning rate or a weight decay of their own; the others have the stage's."""
+    """Parameters with their own learning rate or weight decay; the others use those of the stage."""
 
     LABELS = (1, 1)
     name: str
@@ -39,7 +43,7 @@ class GroupSpec(Spec):
         Schedule | None,
         Attr(
             ScheduleOf(Number(0)),
-            "must cover the whole stage; unset: the stage's",
+            "learning rate; must cover the whole stage; default: that of the stage",
             example="linear(8e-4 -> 0, over = start..end)",
         ),
     ] = None
@@ -47,7 +51,7 @@ class GroupSpec(Spec):
         Fraction | None,
         Attr(
             Number(0),
-            "decoupled weight decay of the whole group, norms and biases too; unset: the optimizer's",
+            "decoupled weight decay of the whole group, including norms and biases; default: that of the optimizer",
             example="0",
         ),
     ] = None
@@ -61,12 +65,12 @@ class GroupSpec(Spec):
 
 
 class DropSpec(Spec):
-    """Layers that the model loses before it is trained. Those that stay are numbered anew, from 0."""
+    """Layers to remove before training. The remaining layers are renumbered from 0."""
 
     LABELS = (1, 1)
     name: str
     keep: Annotated[
-        tuple[int, ...], Attr(LayerNumbers(), "the layers that stay, in order", example="[1, 3, 5, 7, 9, 11]")
+        tuple[int, ...], Attr(LayerNumbers(), "the layers to keep, in order", example="[1, 3, 5, 7, 9, 11]")
     ]
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""What an `evaluate` block can measure: every metric of the language, and those of each task."""
+"""The metrics of the language, and those of each task."""
 
 from __future__ import annotations
 
@@ -7,24 +7,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Metric:
-    """A `ratio` is written and shown as a share: `dev.f1 >= 84.9%`; another metric is a plain number."""
+    """A `ratio` is written and shown as a percentage: `dev.f1 >= 84.9%`; another metric is a plain number."""
 
     doc: str
     ratio: bool
 
 
 MEASURES: dict[str, Metric] = {
-    "f1": Metric(
-        "how far the words of an answer are those of its best reference, mean over questions, as SQuAD counts it", True
-    ),
-    "exact_match": Metric("questions answered as a reference has it, but for case, articles and punctuation", True),
-    "has_answer_f1": Metric("`f1` over the questions that have an answer", True),
-    "has_answer_exact_match": Metric("`exact_match` over the questions that have an answer", True),
+    "f1": Metric("word overlap of an answer with its best reference, mean over questions, as in SQuAD", True),
+    "exact_match": Metric("share of answers equal to a reference, ignoring case, articles and punctuation", True),
+    "has_answer_f1": Metric("`f1` over the answerable questions", True),
+    "has_answer_exact_match": Metric("`exact_match` over the answerable questions", True),
     "no_answer": Metric("share of unanswerable questions that get no answer", True),
-    "accuracy": Metric("examples of which the right class was told", True),
-    "matthews": Metric("Matthews correlation of told and right classes", True),
-    "perplexity": Metric("e to the mean loss of a token", False),
-    "loss": Metric("the mean loss", False),
+    "accuracy": Metric("share of examples with the correct class", True),
+    "matthews": Metric("Matthews correlation of predicted and correct classes", True),
+    "perplexity": Metric("exponential of the mean loss per token", False),
+    "loss": Metric("mean loss", False),
 }
 
 #: every task -> what its `metrics` are when a recipe leaves them out

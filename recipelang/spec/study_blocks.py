@@ -14,10 +14,10 @@ MAX_SEEDS = 1_000
 
 
 class Seeds(Kind):
-    """How many, counted from 1, or the seeds themselves."""
+    """A number of seeds, counted from 1, or a list of seeds."""
 
     name = "int or list<int>"
-    doc = "how many, counted from 1; or the seeds themselves, in brackets"
+    doc = "a number of seeds, counted from 1, or a list of seeds in brackets"
     seeds = ListOf(Number(0, whole=True))
 
     def _read(self, value: object) -> object:
@@ -30,34 +30,38 @@ class Seeds(Kind):
 
 
 class StudySpec(Spec):
-    """Which recipe is varied, how often each variant is run, and what is compared with what."""
+    """The recipe to vary, the number of runs of each variant, and the comparison."""
 
     of: Annotated[
         str | None,
-        Attr(Text(), "the recipe: a path beside the study, or `lib://NAME`", "-", example='"./squad.recipe"'),
+        Attr(
+            Text(), "the recipe to vary: a path relative to the study, or `lib://NAME`", "-", example='"./squad.recipe"'
+        ),
     ] = None
     seeds: Annotated[
         tuple[int, ...] | None,
         Attr(
             Seeds(),
-            "values of the recipe's parameter `seed`: `3` stands for `[1, 2, 3]`; unset: the recipe's own",
+            "values of the parameter `seed` of the recipe: `3` means `[1, 2, 3]`; default: the seed of the recipe",
             "-",
             example="[1, 2, 3]",
         ),
     ] = None
     baseline: Annotated[
         str | None,
-        Attr(BlockLabel(), "the arm that the others are compared with, seed by seed", "-", example="ours"),
+        Attr(BlockLabel(), "the arm to compare the others with, paired by seed", "-", example="ours"),
     ] = None
     against: Annotated[
         str | None,
-        Attr(BlockLabel(), "the varied parameter that plots have along them; unset: the first", "-", example="target"),
+        Attr(
+            BlockLabel(), "the varied parameter on the x-axis of the plots; default: the first", "-", example="target"
+        ),
     ] = None
     weights: Annotated[
         str,
         Attr(
             OneOf("keep", "drop"),
-            "whether finished runs keep their weights; what was measured stays in any case",
+            "keep or delete the weights of finished runs; their records always stay",
             "-",
             example="drop",
         ),
@@ -65,20 +69,27 @@ class StudySpec(Spec):
 
 
 class ArmSpec(Spec):
-    """One way of doing it: what is laid over the recipe. `set` and `patch` stand in it as in an overlay."""
+    """A variant of the recipe: `set` and `patch` change the recipe as in an overlay."""
 
     LABELS = (1, 1)
     name: str
-    of: Annotated[str | None, Attr(Text(), "another recipe than the study's", "-", example='"./oneshot.recipe"')] = None
+    of: Annotated[
+        str | None, Attr(Text(), "a different recipe from that of the study", "-", example='"./oneshot.recipe"')
+    ] = None
     overlay: Annotated[
         tuple[str, ...],
-        Attr(ListOf(Text()), "files of `set` and `patch`, laid below its own", "-", example='"smc.recipe"'),
+        Attr(
+            ListOf(Text()),
+            "files of `set` and `patch`, applied before the changes of this arm",
+            "-",
+            example='"smc.recipe"',
+        ),
     ] = ()
     arms: Annotated[
         tuple[str, ...],
         Attr(
             ListOf(BlockLabel(), "names of blocks in brackets, `[a, b]`"),
-            "arms whose changes come first",
+            "arms whose changes are applied first",
             "-",
             example="[components, schedules]",
         ),
@@ -86,7 +97,7 @@ class ArmSpec(Spec):
 
 
 class VarySpec(Spec):
-    """Parameters of the recipe, each with the values that it takes: `target = [50%, 90%]`. All are combined."""
+    """Parameters of the recipe and their values: `target = [50%, 90%]`. Every combination is run."""
 
 
 #: kinds of blocks of a study by where they may stand

@@ -217,7 +217,7 @@ class Block(Statement):
 
 @dataclass(frozen=True, repr=False)
 class Param(Statement):
-    """`param NAME: TYPE in RANGE = VALUE`: a value that may be given from outside; in a child, narrower than the base's.
+    """`param NAME: TYPE in RANGE = VALUE`: a value that can be set from outside; in a child, it narrows the parameter of the base.
 
     `fixed`: where `set` gave it its value. `narrows`: the base's declaration, which holds as well.
     """
@@ -251,14 +251,14 @@ class Claim(Statement):
 
 @dataclass(frozen=True, repr=False)
 class Extends(Statement):
-    """`extends "REFERENCE"`: this recipe is another one, changed."""
+    """`extends "REFERENCE"`: build on another recipe and change it."""
 
     reference: Text
 
 
 @dataclass(frozen=True, repr=False)
 class Use(Statement):
-    """`use "REFERENCE" as NAME`: the lets of another recipe, under a name."""
+    """`use "REFERENCE" as NAME`: import the lets of another recipe under a name."""
 
     reference: Text
     alias: str
@@ -267,14 +267,14 @@ class Use(Statement):
 
 @dataclass(frozen=True, repr=False)
 class Patch(Statement):
-    """`patch KIND NAME { … }`: changes inside an inherited block."""
+    """`patch KIND NAME { … }`: change an inherited block."""
 
     block: Block
 
 
 @dataclass(frozen=True, repr=False)
 class Set(Statement):
-    """`set NAME = …`: an inherited parameter's value, for good."""
+    """`set NAME = …`: fix the value of an inherited parameter."""
 
     path: Path
     value: Expr
@@ -282,7 +282,7 @@ class Set(Statement):
 
 @dataclass(frozen=True, repr=False)
 class Unset(Statement):
-    """`unset PATH`: an inherited block or attribute, taken out."""
+    """`unset PATH`: remove an inherited block or attribute."""
 
     path: Path
 

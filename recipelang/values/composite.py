@@ -52,7 +52,7 @@ class SparsityPattern:
 #: how a pattern is written -> what it means
 PATTERNS: dict[str, str] = {
     "unstructured": "any weight may become zero",
-    "N:M": "of every M weights along the input, N stay: `2:4`",
+    "N:M": "N of every M weights along the input dimension remain: `2:4`",
     "block(r, c)": "blocks of r rows and c columns become zero together: `block(4, 1)`",
 }
 

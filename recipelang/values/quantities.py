@@ -26,13 +26,13 @@ UNITS: dict[str, tuple[str, Fraction]] = {
 
 #: dimension -> what is counted
 DIMENSIONS: dict[str, str] = {
-    "epoch": "passes over the training data; with steps in a sum, resolved by the plan",
-    "step": "steps of the optimizer",
+    "epoch": "passes over the training data; a sum with steps is resolved by the plan",
+    "step": "optimizer steps",
     "sample": "examples of a data set",
     "token": "tokens of an input",
     "byte": "sizes on disk and in memory",
-    "second": "time on a clock",
-    "x": "factors between two sizes",
+    "second": "wall-clock time",
+    "x": "ratios of two sizes",
 }
 
 #: No exact number may grow beyond this: it bounds what arithmetic can cost.

@@ -10,24 +10,24 @@ from recipelang.source import Span
 
 #: the roles of the language, and what they mean in every family, whether or not a model has such tensors
 ROLES: dict[str, str] = {
-    "linear": "weight matrices of linear layers, in every part of the model",
-    "embeddings": "tables of words, positions and segments, and their norm",
-    "encoder": "every tensor of the layers of an encoder",
-    "decoder": "every tensor of the layers of a decoder",
-    "head": "what turns hidden states into answers, classes or words",
-    "pooler": "the layer between the first token and a classifier",
+    "linear": "weight matrices of linear layers in all parts of the model",
+    "embeddings": "word, position and segment embeddings, and their norm",
+    "encoder": "all tensors in the layers of an encoder",
+    "decoder": "all tensors in the layers of a decoder",
+    "head": "output layers: from hidden states to answers, classes or words",
+    "pooler": "layer between the first token and the classifier",
     "norm": "weights and biases of normalisation layers",
-    "attention": "the attention part of a layer",
-    "ffn": "the feed-forward part of a layer",
+    "attention": "attention block of a layer",
+    "ffn": "feed-forward block of a layer",
     "bias": "biases of linear layers",
-    "query": "the projection to queries",
-    "key": "the projection to keys",
-    "value": "the projection to values",
-    "out": "the projection after attention",
-    "up": "the projection into the feed-forward width",
-    "down": "the projection back from it",
-    "gate": "the gate of a feed-forward part that has one",
-    "router": "what chooses experts",
+    "query": "query projection",
+    "key": "key projection",
+    "value": "value projection",
+    "out": "output projection of attention",
+    "up": "projection to the feed-forward width",
+    "down": "projection from the feed-forward width",
+    "gate": "gate projection of a gated feed-forward block",
+    "router": "router of a mixture of experts",
 }
 
 
@@ -45,28 +45,28 @@ class _Node:
 
 @dataclass(frozen=True, repr=False)
 class Role(_Node):
-    """`@linear`: tensors by what they are for, whatever the family calls them."""
+    """`@linear`: tensors by role, whatever their names in the model family."""
 
     name: str
 
 
 @dataclass(frozen=True, repr=False)
 class Glob(_Node):
-    """`"bert.encoder.layer.{0..5}.**"`: names; `*` is one part, `**` any number, `?` a letter, `{a,b}` a choice."""
+    """`"bert.encoder.layer.{0..5}.**"`: tensors by name; `*` matches one part, `**` any number of parts, `?` one character, `{a,b}` one of several."""
 
     pattern: str
 
 
 @dataclass(frozen=True, repr=False)
 class Regex(_Node):
-    """`re".*\\.weight"`: a regular expression (RE2) that fits the whole name."""
+    """`re".*\\.weight"`: tensors whose whole name matches this regular expression (RE2)."""
 
     pattern: str
 
 
 @dataclass(frozen=True, repr=False)
 class Layers(_Node):
-    """`layers(0..5)`: every tensor of these layers, both ends included; -1 is the last layer."""
+    """`layers(0..5)`: all tensors of these layers, both ends included; -1 is the last layer."""
 
     first: int
     last: int
@@ -74,28 +74,28 @@ class Layers(_Node):
 
 @dataclass(frozen=True, repr=False)
 class And(_Node):
-    """`@linear & @encoder`: what both select."""
+    """`@linear & @encoder`: tensors in both."""
 
     items: tuple[Selector, ...]
 
 
 @dataclass(frozen=True, repr=False)
 class Or(_Node):
-    """`@embeddings | @head`: what either selects."""
+    """`@embeddings | @head`: tensors in either."""
 
     items: tuple[Selector, ...]
 
 
 @dataclass(frozen=True, repr=False)
 class Not(_Node):
-    """`!@norm`: everything that it does not select."""
+    """`!@norm`: all other tensors."""
 
     item: Selector
 
 
 @dataclass(frozen=True, repr=False)
 class Except(_Node):
-    """`@linear except @head`: what the left selects and the right does not."""
+    """`@linear except @head`: tensors in the first but not in the second."""
 
     left: Selector
     right: Selector

@@ -36,7 +36,7 @@ def test_page_of_a_recipe_tells_all_there_is():
     assert "`length` = `30 epochs`" in page
     assert "### prune weights" in page and "`never` | `@embeddings \\| @head`" in page
     assert "cubic(70% -> target, over = start + warm .. end - warm, updates = 10 per epoch)" in page
-    assert "### distill" in page and "weight of the teacher against the labels" in page
+    assert "### distill" in page and "weight of the distillation loss" in page
     assert "| `warm` | `2 epochs`" in page
     assert "| require | `warm >= 1 epoch`" in page and "leave room" in page
     assert "| prefer | `dev.f1 >= 87%`" in page
@@ -74,7 +74,7 @@ def test_page_of_a_child_shows_what_it_inherits_and_what_it_changes(here):
     assert (ended.code, ended.err) == (0, "")
     page = narrow(ended.out)
     assert page.startswith("# child\n") and "Changes `./tiny.recipe`" in page
-    assert "`80%`, set for good" in page
+    assert "`80%`, fixed" in page
     assert "| `never` | `@embeddings \\| @head \\| @pooler` |" in page
     assert "| `learning_rate` | `linear(" in page  # inherited whole
     assert "-p target=" not in page

@@ -86,7 +86,7 @@ def test_place_that_cannot_be_written_is_told(here, place):
         ("--target", "90", "E038", "did you mean `90%`?"),
         ("--target", "100%", "E038", "90% is a good start"),
         ("--target", "0%", "E038", "90% is a good start"),
-        ("--target", "much", "E022", "`90%` and `0.9` are the same"),
+        ("--target", "much", "E022", "`90%` equals `0.9`"),
         ("--target", "90 %", "E001", ""),
         ("--target", '"90%"', "E024", ""),
         ("--length", "3", "E024", "write `3 epochs` or `3 steps`"),

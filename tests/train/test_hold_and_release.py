@@ -83,12 +83,12 @@ def test_held_zeros_are_counted_before_and_shown_while_the_stage_runs(sparse, tm
     assert shown.seen == pytest.approx([zeros / weights] * len(shown.seen))
     screen = command("plan", path).out
     assert f"keeps the zeros of the loaded model ({zeros / weights:.2%} of the weights) and adds none" in screen
-    assert f"zero: {zeros / weights:.1%} of the targets" in screen
+    assert f"sparsity {zeros / weights:.1%} of the targets" in screen
 
 
 def test_what_is_pruned_after_hold_is_known_before(sparse):
     _, write = sparse
-    assert "zero: 80.0% of the targets" in command("plan", write(HOLD, MAGNITUDE.format("80%"))).out
+    assert "sparsity 80.0% of the targets" in command("plan", write(HOLD, MAGNITUDE.format("80%"))).out
 
 
 def test_release_lets_weights_move_again(sparse, tmp_path):

@@ -113,7 +113,7 @@ def test_a_value_from_outside_that_does_not_fit(declaration, typed, code):
 def test_a_name_from_outside_is_told_how_a_value_of_the_type_is_written():
     """No `let` could define it: a command line has none."""
     (found,) = checked(sound(add="param p: ratio = 90%\n"), p="nonsense").diagnostics
-    assert found.help == ("`ratio` is a share from `0%` to `100%`; `90%` and `0.9` are the same",)
+    assert found.help == ("`ratio` is a share from `0%` to `100%`; `90%` equals `0.9`",)
 
 
 @pytest.mark.parametrize(
