@@ -102,7 +102,7 @@ def _model(plan: Plan) -> str:
     size = f"{amount(m.parameters)} parameters"
     if m.drop is not None:
         size += f" in {len(m.drop.keep)} of {plural(m.drop.layers, 'layer')}"
-    head = ", with a new head" if m.fresh_head else ""
+    head = ", new head" if m.fresh_head else ""
     return f"{clean(_tail(m.ref))} ({m.family}, {size}), {m.task.replace('_', ' ')}{_classes(m.labels)}{head}"
 
 

@@ -57,13 +57,13 @@ def run(
 
       recipelang run squad.recipe --locked
 
-      recipelang run oci://registry.example.org/recipes/squad:1.0.0        (after `recipelang pull`)
+      recipelang run oci://registry.example.org/recipes/squad:1.0.0        (pulled)
 
       recipelang run squad.recipe -p target=80% -p base=./my-bert
 
       recipelang run squad.recipe --steps 20        (a rehearsal)
 
-      torchrun --nproc-per-node 2 -m recipelang run squad.recipe        (on two processes)
+      torchrun --nproc-per-node 2 -m recipelang run squad.recipe        (two processes)
     """
     around, told = read_around(param, params, overlay), Diagnostics()
     settled: list[Settled] = []

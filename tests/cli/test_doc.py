@@ -73,7 +73,7 @@ def test_page_of_a_child_shows_what_it_inherits_and_what_it_changes(here):
     ended = command("doc", "child.recipe")
     assert (ended.code, ended.err) == (0, "")
     page = narrow(ended.out)
-    assert page.startswith("# child\n") and "Changes `./tiny.recipe`" in page
+    assert page.startswith("# child\n") and "Extends `./tiny.recipe`" in page
     assert "`80%`, fixed" in page
     assert "| `never` | `@embeddings \\| @head \\| @pooler` |" in page
     assert "| `learning_rate` | `linear(" in page  # inherited whole
