@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from recipelang.cli.plan_screen import full
 from recipelang.loading.plan import planned
+from recipelang.report.plan_screen import full
 
 ROOT = Path(__file__).parents[1]
 WIDTH = 100

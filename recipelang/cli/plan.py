@@ -5,7 +5,6 @@ from __future__ import annotations
 import typer
 
 from recipelang.cli import options, screen
-from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
 
 
@@ -27,14 +26,16 @@ def plan(
 
       recipelang plan squad.recipe -p target=97% --json
     """
-    recipe, made, found = planned(file, read_around(param, params, overlay))
+    from recipelang.api import planned
+
+    made = planned.plan(file, around=read_around(param, params, overlay))
     if as_json:
         print(screen.json_text(made.model_dump(mode="json")))
     else:
-        from recipelang.cli.plan_screen import full
+        from recipelang.report.plan_screen import full
 
         console = screen.console()
-        console.print(full(recipe, made, console.width))
-        if len(found):
+        console.print(full(made.recipe, made, console.width))
+        if len(made.diagnostics):
             console.print()
-    screen.show(found.sorted())
+    screen.show(made.diagnostics.sorted())

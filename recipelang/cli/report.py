@@ -10,7 +10,7 @@ import typer
 from recipelang.cli import complete, screen
 
 if TYPE_CHECKING:
-    from recipelang.planning.types import Plan
+    pass
 
 
 def report(
@@ -32,6 +32,7 @@ def report(
       recipelang report runs/first --plots
     """
     from recipelang.engine.records import read_plan
+    from recipelang.report.run import write
 
     plan = read_plan(folder, "E083")
     screen.tell(str(write(folder, plan)))
@@ -43,12 +44,3 @@ def report(
 
         for path in write_pictures(folder, pictures(plan, read_record(folder), read_curves(folder / "tensorboard"))):
             screen.tell(str(path))
-
-
-def write(folder: Path, plan: Plan) -> Path:
-    """`report.html` in the folder of a run."""
-    from recipelang.report.run import NAME, text
-    from recipelang.storage.writing import write_text
-
-    write_text(folder / NAME, text(folder, plan), inside=folder)
-    return folder / NAME

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from recipelang.api.running import holding
 from recipelang.cli import complete, options, screen
 from recipelang.cli.exit_codes import Exit
-from recipelang.cli.several import holding, together
-from recipelang.cli.trust import confirm
-from recipelang.loading.locking import Settled, beside, check_new, hold, settle
+from recipelang.cli.several import together
 from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
-from recipelang.source import Diagnostics, fail
+from recipelang.source import fail
 from recipelang.source.words import first_n
-from recipelang.spec.claims import judge
-from recipelang.spec.effective import effective
-from recipelang.spec.recipe import Checked, Recipe
+from recipelang.spec.recipe import Recipe
 
 if TYPE_CHECKING:
+    from recipelang.engine.records import Reporter
     from recipelang.planning.types import Plan
 
 
@@ -65,56 +63,23 @@ def run(
 
       torchrun --nproc-per-node 2 -m recipelang run squad.recipe        (two processes)
     """
-    around, told = read_around(param, params, overlay), Diagnostics()
-    settled: list[Settled] = []
+    from recipelang.api.running import run
 
-    def pinning(checked: Checked) -> Mapping[str, str]:
-        settled.append(settle(file, checked, around, locked=locked, found=told))
-        return settled[0].pins
-
-    recipe, plan, found = planned(file, around, rehearsal=steps, pinning=pinning)
-    found.extend(told)
-    if locked:
-        hold(settled[0], plan, file)
-    folder = out or _default_folder(plan)
-    from recipelang.cli.plan_screen import short
-    from recipelang.planning.identities import local_references
-    from recipelang.planning.references import local_path
-
-    paths = {r: str(local_path(r, beside(file))) for r in local_references(recipe)}
-    screen.show(found.sorted())
-    screen.console().print(short(plan))
-    from recipelang import processes
-    from recipelang.engine.environment import without_effect
-    from recipelang.engine.models import check_models
-    from recipelang.engine.start import fill_folder, may_start, may_take
-
-    may_start(plan, shard)
-    screen.show(without_effect())
-    check_models(plan)
-    confirm(file, yes, processes.world() > 1)
-    if processes.world() > 1:
-        holds = "a shard of the model" if shard else "a copy of the model"
-        screen.console().print(f"  {processes.world()} processes, each with {holds} and its share of every batch\n")
-    if processes.main():
-        may_take(folder, plan, overwrite)  # before a lock makes the folder
-    with holding(folder):
-        if processes.main():
-            from recipelang.provenance.carried import carried
-
-            kept = {**carried(recipe, beside(file)), **({"recipe.lock": settled[0].text} if settled[0].text else {})}
-            fill_folder(folder, plan, effective(recipe, paths), overwrite=overwrite, carried=kept)
-            _tell_of_lock(settled[0])
-        processes.wait()
-        _execute(recipe, plan, folder, shard=shard)
-
-
-def _tell_of_lock(settled: Settled) -> None:
-    """A new one is written beside the recipe; the run's folder has its own."""
-    found = check_new(settled)
-    screen.show(found)
-    if settled.path is not None and not len(found):
-        screen.tell(f"  wrote {settled.path}, which pins what this recipe refers to; keep it with the recipe\n")
+    given = read_around(param, params, overlay)
+    with _watched() as shown:
+        result = run(
+            file,
+            out,
+            overwrite=overwrite,
+            steps=steps,
+            locked=locked,
+            yes=yes,
+            shard=shard,
+            reporter=shown,
+            around=given,
+        )
+    if result.failed:
+        raise typer.Exit(Exit.EXPECT_FAILED)
 
 
 @together()
@@ -180,7 +145,12 @@ def _resume(folder: Path, text: Path, shard: bool, exact: bool) -> None:
     screen.show(without_effect())
     if written.spec_digest != plan.spec_digest or not _is_whole(folder):
         _carry_anew(folder, recipe, plan)
-    _execute(recipe, plan, folder, resume=True, shard=shard, exact=exact, written=written)
+    from recipelang.api.running import carry_out
+
+    with _watched() as shown:
+        result = carry_out(recipe, plan, folder, shown, shard=shard, resume=True, exact=exact, written=written)
+    if result.failed:
+        raise typer.Exit(Exit.EXPECT_FAILED)
 
 
 def _finished(folder: Path) -> str:
@@ -265,70 +235,18 @@ def _teachers(plan: Plan) -> list[tuple[str, str]]:
     return [(d.teacher_ref, d.teacher_digest) for s in plan.stages for d in s.distills]
 
 
-def _default_folder(plan: Plan) -> Path:
-    """A recipe may choose its name, not a place: whatever the name, this lies in `runs/`."""
-    name = re.sub(r"[^\w.-]+", "-", plan.name)[:80].strip("-.") or "run"
-    return Path("runs") / f"{name}-{plan.spec_digest.removeprefix('sha256:')[:8]}"
-
-
-def _execute(
-    recipe: Recipe,
-    plan: Plan,
-    folder: Path,
-    *,
-    shard: bool,
-    resume: bool = False,
-    exact: bool = False,
-    written: Plan | None = None,
-) -> None:
-    """In a folder whose lock is held. `written`: the plan of the start before."""
-    from recipelang.cli.progress import Progress, closing
+@contextmanager
+def _watched() -> Iterator[Reporter]:
+    """A run that is shown on the screen. A signal ends it softly: what is left to do is said, and the exit code."""
+    from recipelang.cli.run_screen import Screen
     from recipelang.engine.records import Interrupted
-    from recipelang.engine.run import execute
 
-    with Progress(screen.console()) as progress:
+    with Screen() as shown:
         try:
-            result = execute(
-                plan,
-                folder,
-                progress,
-                lambda m: judge(recipe, m),
-                resume=resume,
-                shard=shard,
-                exact=exact,
-                held=True,
-                written=written,
-            )
+            yield shown
         except Interrupted as stopped:
-            progress.stop()
-            _report(plan, folder)
+            shown.stop()
             name = signal.Signals(stopped.signal).name
-            words = (
-                f"\nstopped by {name}; nothing is lost. Resume with:\n\n  recipelang resume {shlex.quote(str(folder))}"
-            )
-            screen.tell(words, to_errors=True)
+            again = f"recipelang resume {shlex.quote(str(stopped.folder))}"
+            screen.tell(f"\nstopped by {name}; nothing is lost. Resume with:\n\n  {again}", to_errors=True)
             raise typer.Exit(Exit.INTERRUPTED if stopped.signal == signal.SIGINT else Exit.TERMINATED) from None
-    found = Diagnostics()
-    found.extend(v.diagnostic for v in result.verdicts if v.diagnostic is not None)
-    _report(plan, folder)
-    screen.console().print(closing(result))
-    screen.show(found)
-    if result.gained:
-        names = ", ".join(list(result.gained)[:3])
-        raise fail("E071", f"protected tensors gained zeros: {names}")
-    if result.failed:
-        raise typer.Exit(Exit.EXPECT_FAILED)
-
-
-def _report(plan: Plan, folder: Path) -> None:
-    """The page of the run. The run is done: what goes wrong with its page is told, and fails nothing."""
-    from recipelang import processes
-    from recipelang.cli.report import write
-    from recipelang.source import RecipeError
-
-    if not processes.main():
-        return
-    try:
-        write(folder, plan)
-    except RecipeError as error:
-        screen.show_error(error)

@@ -43,7 +43,7 @@ def console():  # type: ignore[no-untyped-def]
     """The rich console for results: as wide as the terminal, 100 columns in a pipe; see `Cleaned`."""
     from rich.console import Console
 
-    from recipelang.cli.cleaned import Cleaned
+    from recipelang.report.cleaned import Cleaned
 
     made = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
     made.push_render_hook(Cleaned())

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from pathlib import Path
+from contextlib import contextmanager, suppress
 
 import typer
 
+from recipelang.api.running import alone
 from recipelang.cli import crash, screen
 from recipelang.cli.exit_codes import Exit
 from recipelang.source import RecipeError
@@ -47,30 +47,6 @@ def together() -> Iterator[None]:
         code = _tell(error)
         processes.told()
         raise typer.Exit(code) from None
-
-
-def alone() -> bool:
-    """Whether this is the only process, seen without loading torch."""
-    return (os.environ.get("WORLD_SIZE") or "1") == "1"
-
-
-@contextmanager
-def holding(folder: Path) -> Iterator[None]:
-    """Nothing else of ours in an output folder meanwhile: the main process locks it, the others wait until it has.
-
-    What a folder says is looked at under the lock only: before, another process may be about to change it.
-    """
-    from recipelang.engine.files import only_one
-
-    if alone():
-        with only_one(folder):
-            yield
-        return
-    from recipelang import processes
-
-    with only_one(folder) if processes.main() else nullcontext():
-        processes.wait()
-        yield
 
 
 def _tell(error: Exception) -> Exit:

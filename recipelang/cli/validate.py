@@ -6,16 +6,16 @@ import sys
 
 import typer
 
+from recipelang.api.checked import check, summary
 from recipelang.cli import options
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.findings import Format, Printer
 from recipelang.cli.study import told_of_study
 from recipelang.loading.files import read_source
-from recipelang.loading.read import Around, check_all, read_around
+from recipelang.loading.read import Around, read_around
 from recipelang.source import RecipeError, Source
 from recipelang.source.diagnostic import Applicability
 from recipelang.source.per_file import Report
-from recipelang.source.words import plural
 from recipelang.spec.recipe import Checked
 
 
@@ -71,22 +71,8 @@ def validate(
 
 
 def _checked(source: Source, around: Around, allowed: set[Applicability]) -> Checked:
-    def check(text: Source) -> Checked:
-        return check_all(text, around.given, overlays=around.overlays)
-
     if not allowed:
-        return check(source)
+        return check(source, around=around)
     from recipelang.cli.mend import mend_file
 
-    return mend_file(source, check, allowed)
-
-
-def summary(name: str, checked: Checked) -> str:
-    recipe = checked.recipe
-    if recipe is None and not checked.missing:
-        return f"{name}: ok, a library of values for other recipes"
-    if recipe is None:
-        needs = ", ".join(f"`{m}`" for m in checked.missing)
-        return f"{name}: ok, a base; values needed for {needs}"
-    stages = " -> ".join(s.name for s in recipe.stages)
-    return f"{name}: ok ({recipe.name}: {stages}; {plural(len(recipe.claims), 'claim')})"
+    return mend_file(source, lambda text: check(text, around=around), allowed)

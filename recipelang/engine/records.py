@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from signal import Signals
+from typing import Any
 
 from recipelang.planning.types import Plan, StagePlan
 from recipelang.source import Diagnostics, RecipeError, fail
@@ -18,8 +19,23 @@ RECORD = "run.json"
 MAX_PLAN = 32 * 2**20
 
 
-class Reporter(Protocol):
-    """Where a run's news goes. The engine itself prints nothing."""
+class Reporter:
+    """Whoever is told how a run goes: a bar, a log, a tracker. What is not overridden does nothing.
+
+    The engine itself prints nothing.
+    """
+
+    def planned(self, plan: Plan) -> None:
+        """What will be done, before anything is loaded or written."""
+
+    def from_elsewhere(self, file: str, manifest: str, yes: bool) -> None:
+        """A recipe that was pulled is about to run here for the first time; `manifest` is its digest. E133 keeps it from that."""
+        if not yes:
+            help = "look at the plan (`recipelang plan`), then run it with `--yes`"
+            raise fail("E133", "this recipe from elsewhere was never run here", help=help)
+
+    def locked(self, path: Path) -> None:
+        """A lock was written beside the recipe."""
 
     def stage_started(self, stage: StagePlan, steps: int, at: int) -> None: ...
 
@@ -41,34 +57,10 @@ class Reporter(Protocol):
     def message(self, text: str) -> None: ...
 
     def found(self, findings: Diagnostics) -> None:
-        """Warnings of a run that has begun."""
+        """Warnings, of the plan and of a run that has begun."""
 
-
-class Silent:
-    """A reporter that says nothing."""
-
-    def stage_started(self, stage: StagePlan, steps: int, at: int) -> None:
-        pass
-
-    def stepped(self, stage: StagePlan, step: int, loss: float, rate: float, sparsity: float) -> None:
-        pass
-
-    def layer_pruned(self, stage: StagePlan, done: int, of: int) -> None:
-        pass
-
-    def stage_ended(self, stage: StagePlan, seconds: float) -> None:
-        pass
-
-    def evaluated(
-        self, stage: str | None, name: str, metrics: dict[str, float], step: int | None = None, on: str = ""
-    ) -> None:
-        pass
-
-    def message(self, text: str) -> None:
-        pass
-
-    def found(self, findings: Diagnostics) -> None:
-        pass
+    def ended(self, result: Result) -> None:
+        """Everything is written."""
 
 
 @dataclass
@@ -150,6 +142,9 @@ class Interrupted(Exception):
     """A signal asked the run to stop; the checkpoint is written."""
 
     def __init__(self, signal: int, checkpoint: Path) -> None:
-        super().__init__(f"stopped by signal {signal}")
+        super().__init__(
+            f"stopped by {Signals(signal).name}; nothing is lost: the newest checkpoint is in `{checkpoint}`"
+        )
         self.signal = signal
         self.checkpoint = checkpoint
+        self.folder: Path | None = None  # of the run, once it is known

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from recipelang.loading.files import read_source
 from recipelang.loading.locking import beside, pins_of
-from recipelang.loading.read import NOTHING, Around, read_recipe
-from recipelang.source import Diagnostics, RecipeError
+from recipelang.loading.read import NOTHING, Around, check_all
+from recipelang.source import Diagnostics, RecipeError, Source
 from recipelang.spec.recipe import Checked, Recipe
 
 if TYPE_CHECKING:
@@ -18,18 +19,20 @@ Pinning = Callable[[Checked], Mapping[str, str]]
 
 
 def planned(
-    file: str,
+    recipe: str | Source,
     around: Around = NOTHING,
     *,
     rehearsal: int | None = None,
     advice: bool = True,
     pinning: Pinning | None = None,
 ) -> tuple[Recipe, Plan, Diagnostics]:
-    """A recipe file to a plan, with advice on it; every error of the way at once, then `RecipeError`.
+    """A recipe, by its name or as a text that has none, to a plan, with advice on it; every error of the way at once, then `RecipeError`.
 
     The lock beside the recipe pins what it refers to, unless `pinning` does.
     """
-    checked = read_recipe(file, around, complete=True)
+    file = recipe if isinstance(recipe, str) else "-"
+    source = read_source(recipe) if isinstance(recipe, str) else recipe
+    checked = check_all(source, around.given, complete=True, overlays=around.overlays)
     checked.diagnostics.raise_errors()
     if checked.recipe is None:
         raise RecipeError(checked.diagnostics.sorted())

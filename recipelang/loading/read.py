@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from recipelang.loading.files import References, read_source
 from recipelang.source import Diagnostics, Source, fail
@@ -28,6 +29,28 @@ def read_around(params: Sequence[str] = (), params_files: Sequence[str] = (), ov
     """`-p` ranks above files of parameters; of files the last is on top."""
     given = {**read_params_files(params_files), **read_params(params)}
     return Around(given, tuple(read_source(o) for o in overlays))
+
+
+def around_of(params: Mapping[str, object], overlays: Sequence[str | Path] = ()) -> Around:
+    """What a program gives: values as a command line has them after `-p`, or as Python's own."""
+    given = {name: Given(_text(value), f"-p {name}") for name, value in params.items()}
+    return Around(given, tuple(read_source(str(o)) for o in overlays))
+
+
+def _text(value: object) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case list() | tuple():
+            return f"[{', '.join(map(_text, value))}]"
+    return str(value)
+
+
+def source_of(recipe: str | Path | Source) -> Source:
+    """Of a program: a path or another name of a recipe, or the text itself, which has several lines."""
+    if isinstance(recipe, Source):
+        return recipe
+    return Source("<text>", recipe) if isinstance(recipe, str) and "\n" in recipe else read_source(str(recipe))
 
 
 def read_recipe(file: str, around: Around, *, complete: bool = False) -> Checked:

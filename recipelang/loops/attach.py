@@ -10,10 +10,9 @@ from torch import nn
 
 from recipelang.engine.acting import acting
 from recipelang.engine.attention_maps import show_maps
-from recipelang.loading.files import read_source
-from recipelang.loading.read import check_all
+from recipelang.loading.read import around_of, check_all, source_of
 from recipelang.loops.gradients import Sampler, loss_of
-from recipelang.loops.notices import told, warn
+from recipelang.loops.notices import warn
 from recipelang.loops.pruner import Pruning
 from recipelang.loops.teacher import handed, logits_of
 from recipelang.methods import METHODS
@@ -24,15 +23,13 @@ from recipelang.planning.types import StagePlan
 from recipelang.pruning import shards
 from recipelang.pruning.masks import Masks
 from recipelang.pruning.turned import inputs_first
-from recipelang.source import Diagnostics, RecipeError, Source, at_label, fail
-from recipelang.spec.params import Given
+from recipelang.source import Diagnostics, RecipeError, at_label, fail
 from recipelang.spec.recipe import Recipe
 
 #: methods that ask for gradients between steps
 _SAMPLES = {name for name, method in METHODS.items() if method.looks_at == "gradients"}
 
 
-@told()
 def attach(
     recipe: str | Path,
     model: nn.Module,
@@ -77,7 +74,7 @@ def attach(
     found.raise_errors()
     assert planned is not None
     _check_shards(planned, bare, batches)
-    warn(found.sorted(), stacklevel=3)
+    warn(found.sorted(), stacklevel=2)
     _check_optimizer(planned, bare, optimizer, learning_rate)
     teachers = [handed(d, unwrapped(teacher)) for d in planned.distills if teacher is not None]
     modifiers = acting(planned, teachers, logits_of(bare), learning_rate=learning_rate)
@@ -106,18 +103,12 @@ def unwrapped(model: nn.Module) -> nn.Module:
 def _read(
     recipe: str | Path, params: Mapping[str, object], overlays: Sequence[str | Path]
 ) -> tuple[Recipe, Diagnostics]:
-    text = isinstance(recipe, str) and "\n" in recipe
-    source = Source("<text>", str(recipe)) if text else read_source(str(recipe))
-    given = {name: Given(_text(value), f"-p {name}") for name, value in params.items()}
-    checked = check_all(source, given, complete=True, overlays=[read_source(str(o)) for o in overlays])
+    around = around_of(params, overlays)
+    checked = check_all(source_of(recipe), around.given, complete=True, overlays=around.overlays)
     checked.diagnostics.raise_errors()
     if checked.recipe is None:
         raise RecipeError(checked.diagnostics.sorted())
     return checked.recipe, checked.diagnostics
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _whole(steps_per_epoch: int) -> int:

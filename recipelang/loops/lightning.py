@@ -11,7 +11,6 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from recipelang.loops.attach import attach, refuse_shards
-from recipelang.loops.notices import told
 from recipelang.loops.pruner import Pruning
 from recipelang.loops.teacher import check_distillation
 from recipelang.source import fail
@@ -33,7 +32,6 @@ class RecipeCallback(Callback):  # type: ignore[misc]
         self.pruning: Pruning | None = None
         self._saved: Mapping[str, Any] | None = None
 
-    @told()
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         model = attrgetter(self.part)(pl_module) if self.part else pl_module
         if len(trainer.optimizers) != 1 or not pl_module.automatic_optimization:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from recipelang import processes
 from recipelang.engine.attention_maps import show_maps
 from recipelang.engine.run_record import emptied, warn_of_emptied
-from recipelang.loops.notices import RecipeWarning, told, warn
+from recipelang.loops.notices import RecipeWarning, warn
 from recipelang.loops.teacher import inputs_of, named
 from recipelang.modifiers.distill import Distill
 from recipelang.modifiers.modifier import Event, Modifier, State, fire
@@ -87,7 +87,6 @@ class Pruning:
         return self._state.masks
 
     # -------------------------------------------------------------------- events
-    @told()
     def step_start(self) -> None:
         """Masks change where an event is planned, and the learning rate is set. Before the forward pass."""
         self._expect("step_start")
@@ -106,7 +105,6 @@ class Pruning:
         self._losses = 0
         self._next = "gradients"
 
-    @told()
     def loss(self, loss: Tensor, outputs: Any = None, batch: Mapping[str, Any] | None = None) -> Tensor:
         """The loss to take gradients of: the task's, and what the teacher adds. Once a micro-batch.
 
@@ -136,7 +134,6 @@ class Pruning:
         state.batch = {}
         return result
 
-    @told()
     def gradients(self) -> None:
         """Scores look at the gradients, and those of masked weights are zeroed. Before clipping."""
         self._expect("gradients")
@@ -146,7 +143,6 @@ class Pruning:
         fire(Event.GRADIENTS, self._modifiers, self._state)
         self._next = "step_end"
 
-    @told()
     def step_end(self) -> None:
         """After the optimizer's step."""
         self._expect("step_end")
@@ -162,7 +158,6 @@ class Pruning:
             self._fresh = False
         self._next = "step_start"
 
-    @told()
     def end(self) -> None:
         """After the last step: events that fall on the very end. A loop that ended early is warned of."""
         self._expect("step_start", "end")
@@ -172,17 +167,16 @@ class Pruning:
         self._still_zero("masked weights are not zero any more", "weights were loaded or set behind the masks")
         if self.step < self.steps:
             text = f"the loop ended at step {self.step:,} of {self.steps:,}; {self.report()}"
-            warnings.warn(text, RecipeWarning, stacklevel=3)
+            warnings.warn(text, RecipeWarning, stacklevel=2)
             return
         fire(Event.END, self._modifiers, self._state)
         if "output_attentions" in self.asks:
             show_maps(self.model, False)
         self._ended = True
         shares = self.report().tensors
-        warn(warn_of_emptied(emptied([self.plan], shares), shares).sorted(), stacklevel=3)
+        warn(warn_of_emptied(emptied([self.plan], shares), shares).sorted(), stacklevel=2)
 
     # --------------------------------------------------------------- checkpoints
-    @told()
     def state_dict(self) -> dict[str, Any]:
         """Between two steps, in every process. Model and optimizer are the loop's to save; they go with it."""
         self._expect("step_start", "state_dict")
@@ -196,7 +190,6 @@ class Pruning:
             "modifiers": {f"{m.name}/{k}": shards.whole(v) for m in self._modifiers for k, v in m.state().items()},
         }
 
-    @told()
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """After model and optimizer have theirs. E083 for the state of another plan."""
         if state["plan"] != self._digest():

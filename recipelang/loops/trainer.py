@@ -20,7 +20,6 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from recipelang import processes
 from recipelang.loops.attach import attach, refuse_shards
-from recipelang.loops.notices import told
 from recipelang.loops.pruner import Pruning
 from recipelang.loops.teacher import check_distillation
 from recipelang.source import fail
@@ -43,7 +42,6 @@ class RecipeCallback(TrainerCallback):
         self.pruning: Pruning | None = None
         self._hooks: list[RemovableHandle] = []
 
-    @told()
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
     ) -> None:
@@ -102,7 +100,6 @@ class RecipeCallback(TrainerCallback):
     def _distil(self, args: TrainingArguments) -> Any:
         """A hook of the model: its loss, in training, is the distilled one."""
 
-        @told()
         def hook(model: nn.Module, positional: object, batch: Mapping[str, Any], outputs: Any) -> Any:
             if not model.training or not torch.is_grad_enabled():
                 return outputs

@@ -22,6 +22,7 @@ from recipelang.source.render import clean
 from recipelang.source.words import amount, duration, first_n, plural
 from recipelang.spec.claims import RATIO_METRICS, metric_text
 from recipelang.storage.reading import MAX_RECORD, Unreadable, Why, read_text
+from recipelang.storage.writing import write_text
 
 NAME = "report.html"
 #: points of a planned curve in one stage
@@ -48,11 +49,17 @@ def text(folder: Path, plan: Plan) -> str:
         p.section("Claims", _claims(record, plan)),
         p.section("Curves", p.figures(charts(plan, record, curves))),
         p.section("Sparsity of every matrix", _map(record), _never(record)),
-        p.section("Plan", *_planned(plan)),
+        p.section("Plan", *planned(plan)),
         p.section(
             "Provenance", _made(record, plan), p.folded("the recipe, with every value written out", p.listing(recipe))
         ),
     )
+
+
+def write(folder: Path, plan: Plan) -> Path:
+    """`report.html` in the folder of a run."""
+    write_text(folder / NAME, text(folder, plan), inside=folder)
+    return folder / NAME
 
 
 def pictures(plan: Plan, record: dict[str, Any], curves: dict[str, Points]) -> dict[str, str]:
@@ -224,7 +231,7 @@ def _metrics(plan: Plan, curves: dict[str, Points], x: Axis, parts: list[tuple[f
 
 
 # ----------------------------------------------------------------------- plan
-def _planned(plan: Plan) -> list[str]:
+def planned(plan: Plan) -> list[str]:
     stages = [
         [
             clean(s.name),

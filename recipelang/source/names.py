@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recipelang.source.diagnostic import RecipeError, fail
+from recipelang.source.errors import RecipeError, fail
 
 
 def not_utf8(name: str) -> RecipeError:

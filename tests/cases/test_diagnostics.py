@@ -359,7 +359,7 @@ def attach_loop(file: str, *options: str) -> None:
         try:
             attach(file, model, optimizer, steps_per_epoch=6, **given)
         except RecipeError as error:
-            print(*(n.strip("\n") for n in error.__notes__), file=sys.stderr)
+            print(error, file=sys.stderr)
     for warning in warned:
         print(str(warning.message).strip("\n"), file=sys.stderr)
 

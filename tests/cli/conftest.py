@@ -63,7 +63,7 @@ def edit(here: Path) -> Callable[[str, str], str]:
 @pytest.fixture
 def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Send this process a signal after so many steps of the next run, once."""
-    from recipelang.cli.progress import Progress
+    from recipelang.report.progress import Progress
 
     stepped = Progress.stepped
 

@@ -21,7 +21,7 @@ from recipelang import processes
 from recipelang.engine import evaluate as evaluation_module
 from recipelang.engine.evaluate import evaluate
 from recipelang.engine.models import load_model
-from recipelang.engine.records import Interrupted, Silent
+from recipelang.engine.records import Interrupted, Reporter
 from recipelang.engine.run import execute
 from recipelang.engine.start import may_start, prepare_folder
 from recipelang.loading.plan import planned
@@ -40,13 +40,13 @@ from tests.train.steps import StopAt
 from tests.train.test_attach import Net, net_recipe
 
 
-def run(path: Path, out: Path, reporter: Silent | None = None, *, resume: bool = False, shards: bool = False) -> None:
+def run(path: Path, out: Path, reporter: Reporter | None = None, *, resume: bool = False, shards: bool = False) -> None:
     checked, plan, _ = planned(str(path))
     may_start(plan, shards)
     if processes.main() and not resume:
         prepare_folder(out, plan, effective(checked), overwrite=False)
     processes.wait()
-    execute(plan, out, reporter or Silent(), lambda m: judge(checked, m), resume=resume, shard=shards)
+    execute(plan, out, reporter or Reporter(), lambda m: judge(checked, m), resume=resume, shard=shards)
 
 
 def contract(folder: Path, *what: str) -> Path:
@@ -158,7 +158,7 @@ def resumed_on_more(folder: Path) -> None:
     """`cut-by-one` was written by a single process."""
     told: list[str] = []
 
-    class Listen(Silent):
+    class Listen(Reporter):
         def found(self, findings: Diagnostics) -> None:
             told.extend(note for d in findings for note in d.notes)
 

@@ -16,7 +16,7 @@ import transformers.models.bert.modeling_bert  # noqa: F401
 
 import recipelang.engine.run  # noqa: F401
 from recipelang.cli.main import main as command
-from recipelang.cli.progress import Progress
+from recipelang.report.progress import Progress
 
 
 def main(notes: str, said: str, folder: str, memory: int | None, arguments: tuple[str, ...]) -> None:

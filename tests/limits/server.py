@@ -24,7 +24,7 @@ resource.setrlimit(resource.RLIMIT_AS, (2 * 2**30,) * 2)
 resource.setrlimit(resource.RLIMIT_CPU, (30, 30))
 from recipelang.cli.main import command_line, main
 command_line(["validate", "plan", "lint", "digest", "fmt", "study", "migrate", "report", "verify"])
-import recipelang.migrate.migrate, recipelang.migrate.report, recipelang.planning.resolve, recipelang.lint, recipelang.cli.plan_screen, recipelang.tasks.question_answering
+import recipelang.migrate.migrate, recipelang.migrate.report, recipelang.planning.resolve, recipelang.lint, recipelang.report.plan_screen, recipelang.tasks.question_answering
 import rich.console, numpy, tokenizers
 for line in sys.stdin:
     child = os.fork()

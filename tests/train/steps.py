@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from recipelang.engine.records import Result, Silent
+from recipelang.engine.records import Reporter, Result
 from recipelang.engine.run import execute
 from recipelang.engine.start import prepare_folder
 from recipelang.loading.plan import planned
@@ -18,7 +18,7 @@ from recipelang.spec.claims import judge
 from recipelang.spec.effective import effective
 
 
-class StopAt(Silent):
+class StopAt(Reporter):
     """Sends this process a signal after a number of steps, as a scheduler would."""
 
     def __init__(self, step: int) -> None:
@@ -30,7 +30,7 @@ class StopAt(Silent):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-class Steps(Silent):
+class Steps(Reporter):
     def __init__(self) -> None:
         self.losses: list[float] = []
 
@@ -41,7 +41,7 @@ class Steps(Silent):
 def run(
     recipe: Path,
     out: Path,
-    reporter: Silent | None = None,
+    reporter: Reporter | None = None,
     *,
     resume: bool = False,
     params: tuple[str, ...] = (),
@@ -50,7 +50,7 @@ def run(
     checked, plan, _ = planned(str(recipe), read_around(list(params)), rehearsal=rehearsal)
     if not resume:
         prepare_folder(out, plan, effective(checked), overwrite=False)
-    return execute(plan, out, reporter or Silent(), lambda m: judge(checked, m), resume=resume)
+    return execute(plan, out, reporter or Reporter(), lambda m: judge(checked, m), resume=resume)
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import recipelang.engine.run as engine
-from recipelang.engine.records import Interrupted, Silent
+from recipelang.engine.records import Interrupted, Reporter
 from recipelang.source import RecipeError
 
 from ..conftest import make_model
@@ -25,7 +25,7 @@ def wide(project, tmp_path):
     return write
 
 
-class Told(Silent):
+class Told(Reporter):
     def __init__(self):
         self.said = []
 
@@ -237,5 +237,5 @@ def test_outputs_that_do_not_fit_are_an_error(project, tmp_path):
     save_file({**tensors, "qa_outputs.weight": tensors["qa_outputs.weight"] * 1e7}, path, {"format": "pt"})
     recipe = project(replace=(DISTILL, DISTILL.replace("stage.dense", '"model"').replace(" }", ", cache = true }")))
     recipe.write_text(recipe.read_text().replace("length = 1 epoch", "length = 1 step, clip = 1e-6"))
-    with pytest.raises(RecipeError, match="E082: the teacher's outputs are not finite in fp16"):
+    with pytest.raises(RecipeError, match="E082]: the teacher's outputs are not finite in fp16"):
         run(recipe, tmp_path / "out")

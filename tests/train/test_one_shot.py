@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoModelForQuestionAnswering
 
 from recipelang.engine.layers import Layers
 from recipelang.engine.models import quiet
-from recipelang.engine.records import Interrupted, Silent
+from recipelang.engine.records import Interrupted, Reporter
 from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
 from recipelang.pruning.inputs import Gram, Squares
@@ -232,7 +232,7 @@ evaluate dev"""
     assert not run(recipe, tmp_path / "out").failed
 
 
-class StopAtLayer(Silent):
+class StopAtLayer(Reporter):
     def __init__(self, layer: int) -> None:
         self.layer = layer
 

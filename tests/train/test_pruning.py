@@ -184,5 +184,5 @@ def test_gradient_that_is_not_finite_stops_before_the_weights_take_it_in(project
             next(state.model.parameters()).grad.fill_(float("inf"))
 
     monkeypatch.setattr(LearningRate, "on_gradients", spoil, raising=False)
-    with pytest.raises(RecipeError, match="E082: the norm of the gradients is inf at step 3 of stage `dense`"):
+    with pytest.raises(RecipeError, match="E082]: the norm of the gradients is inf at step 3 of stage `dense`"):
         run(project(), tmp_path / "out")

@@ -66,7 +66,7 @@ def test_page_is_written_again_and_plots_as_files(done):
 
 
 def test_curves_are_those_of_the_run_also_when_it_was_resumed(project, tmp_path, monkeypatch):
-    from recipelang.cli.progress import Progress
+    from recipelang.report.progress import Progress
 
     project(length="20 epochs")
     monkeypatch.chdir(tmp_path)

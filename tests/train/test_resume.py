@@ -11,7 +11,7 @@ import pytest
 from recipelang.engine.records import Interrupted
 from recipelang.source import RecipeError
 
-from .steps import Silent, StopAt, run, same, weights
+from .steps import Reporter, StopAt, run, same, weights
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_damaged_checkpoint_is_named_and_the_one_before_is_used(whole, tmp_path)
     (newest / "model.safetensors").write_bytes(data)
     told = []
 
-    class Listen(Silent):
+    class Listen(Reporter):
         def message(self, text):
             told.append(text)
 

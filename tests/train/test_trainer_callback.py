@@ -87,7 +87,7 @@ def test_transformers_trainer_goes_on_from_a_checkpoint(recipe, tmp_path):
     (tmp_path / "trainer" / "checkpoint-10" / "recipelang.safetensors").unlink()
     third = loop_of(recipe)
     it = trainer(third, tmp_path / "trainer", callback(third, recipe, **options), **saving)
-    with pytest.raises(RecipeError, match=r"E083: there is no `.*checkpoint-10/recipelang.safetensors`"):
+    with pytest.raises(RecipeError, match=r"E083]: there is no `.*checkpoint-10/recipelang.safetensors`"):
         it.train(resume_from_checkpoint=str(tmp_path / "trainer" / "checkpoint-10"))
 
 
@@ -104,11 +104,11 @@ def test_transformers_trainer_accumulates(recipe, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"max_grad_norm": 1.0}, "E086: the Trainer would clip too early"),
-        ({"num_train_epochs": 3}, "E086: the stage has 12 steps, the Trainer takes 18"),
+        ({"max_grad_norm": 1.0}, "E086]: the Trainer would clip too early"),
+        ({"num_train_epochs": 3}, "E086]: the stage has 12 steps, the Trainer takes 18"),
         (
             {"load_best_model_at_end": True, "eval_strategy": "epoch", "save_strategy": "epoch"},
-            "E086: the best model may be one from before the last event",
+            "E086]: the best model may be one from before the last event",
         ),
     ],
 )
@@ -219,7 +219,7 @@ def test_lightning_accumulates(recipe, tmp_path):
 def test_lightning_that_takes_other_steps_is_stopped(recipe, tmp_path):
     loop = loop_of(recipe)
     pruned = lightning_callback(loop, recipe)
-    with pytest.raises(RecipeError, match="E086: the stage has 12 steps, the Trainer takes 6"):
+    with pytest.raises(RecipeError, match="E086]: the stage has 12 steps, the Trainer takes 6"):
         pl_trainer(tmp_path, pruned, max_epochs=1).fit(lit(loop, pruned), loader(loop))
 
 

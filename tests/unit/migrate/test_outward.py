@@ -247,7 +247,7 @@ def test_what_it_cannot_do_is_refused(part: str) -> None:
 )
 def test_layers_are_not_guessed(targets: str) -> None:
     body = f"stage sparse {{ mode = one_shot\n prune w {{ targets = {targets}, method = wanda, sparsity = 50% }} }}"
-    with pytest.raises(RecipeError, match="E115: these layers are counted"):
+    with pytest.raises(RecipeError, match="E115]: these layers are counted"):
         to_llm_compressor.convert(checked(body), Path())
 
 

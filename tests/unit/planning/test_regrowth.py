@@ -89,7 +89,7 @@ def test_after_it_sparsity_rises_again(project):
     after = BEFORE.format(scope="erk").replace("before", "after")
     path = project().parent / "swaps.recipe"
     path.write_text(RECIPE.format(method="rigl", sparsity=CONSTANT, before="") + after, "utf-8")
-    with pytest.raises(RecipeError, match="E064: sparsity falls from 80"):
+    with pytest.raises(RecipeError, match="E064]: sparsity falls from 80"):
         planned(str(path))
 
 
@@ -105,5 +105,5 @@ def test_two_blocks_of_a_stage_do_not_share_tensors(project):
     block = f"prune more {{ targets = @linear & @encoder, method = rigl, sparsity = {CONSTANT} }}"
     text = RECIPE.format(method="rigl", sparsity=CONSTANT, before="").rstrip().removesuffix("}") + block + "\n}\n"
     path.write_text(text, "utf-8")
-    with pytest.raises(RecipeError, match="E064: two blocks of a stage"):
+    with pytest.raises(RecipeError, match="E064]: two blocks of a stage"):
         planned(str(path))

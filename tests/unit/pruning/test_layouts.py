@@ -113,5 +113,5 @@ def test_groups_of_a_matrix_stored_inputs_first_lie_along_its_inputs():
 def test_a_pattern_must_divide_the_inputs_of_a_matrix_stored_inputs_first():
     model = nn.ModuleDict({"a": Conv1D(16, 6)})  # 6 inputs
     text = RECIPE.replace("METHOD", "magnitude").replace("PATTERN", "2:4").replace("SPARSITY", AT_ONCE)
-    with pytest.raises(RecipeError, match=r"E072: `2:4` does not divide `a.weight`"):
+    with pytest.raises(RecipeError, match=r"E072]: `2:4` does not divide `a.weight`"):
         recipelang.attach(text, model, torch.optim.SGD(model.parameters(), lr=0.1), steps_per_epoch=4)

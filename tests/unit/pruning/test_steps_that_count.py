@@ -77,7 +77,7 @@ def test_a_step_that_a_scaler_skips_is_not_looked_at(method):
 @QUIET
 @pytest.mark.parametrize("method", ["movement", "soft_movement"])
 def test_gradients_that_are_not_finite_and_reach_the_weights_end_the_loop(method):
-    with pytest.raises(RecipeError, match="E082: gradients are not finite at step 1"):
+    with pytest.raises(RecipeError, match="E082]: gradients are not finite at step 1"):
         train(*attached(method), overflows=1, skips=False)
 
 
@@ -91,7 +91,7 @@ def test_a_target_without_a_gradient_is_not_ranked_by_nothing(method):
     sparsity = {"snip": "step(0% -> 50%, at = 0 steps)", "rigl": "constant(50%, over = start..3 steps, every = 1 step)"}
     text = RECIPE.replace("METHOD", method).replace("step(0% -> 50%, at = 3 steps)", sparsity[method])
     pruning = recipelang.attach(text, model, optimizer, steps_per_epoch=4, **loss)
-    with pytest.raises(RecipeError, match=r"E086: no gradient reaches `0.weight`"):
+    with pytest.raises(RecipeError, match=r"E086]: no gradient reaches `0.weight`"):
         for _ in range(4):
             pruning.step_start()
             model(torch.ones(2, 4)).sum().backward()

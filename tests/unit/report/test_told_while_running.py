@@ -7,9 +7,9 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from recipelang.cli.progress import Progress
 from recipelang.modifiers.modifier import State
 from recipelang.pruning.masks import Masks
+from recipelang.report.progress import Progress
 from recipelang.report.run import _smoothed
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from transformers import get_scheduler
 
-from recipelang.cli.plan_screen import _ends
 from recipelang.planning.schedule import MAX_EVENTS, events, segments
+from recipelang.report.plan_screen import _ends
 from recipelang.schedules import shapes
 from recipelang.schedules.stepwise import at
 from recipelang.source import Diagnostics

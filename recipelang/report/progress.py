@@ -1,10 +1,10 @@
-"""A run on the screen: one bar a stage, then the table of claims and the output folder."""
+"""A run while it goes: one bar a stage."""
 
 from __future__ import annotations
 
 from types import TracebackType
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -14,20 +14,16 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
-from rich.text import Text
 
-from recipelang.cli import screen
-from recipelang.engine.records import Result
+from recipelang.engine.records import Reporter, Result
 from recipelang.planning.types import StagePlan
-from recipelang.source import Diagnostics
 from recipelang.source.render import clean
-from recipelang.source.words import duration, plural
+from recipelang.source.words import plural
 from recipelang.spec.claims import metric_text
 
 
-class Progress:
-    """A `Reporter`. Without a terminal it prints a line every tenth of a stage instead of a bar."""
+class Progress(Reporter):
+    """A bar a stage, in a terminal or a notebook. Without a terminal it prints a line every tenth of a stage instead of a bar."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -40,14 +36,13 @@ class Progress:
             TextColumn("left"),
             TimeRemainingColumn(),
             console=console,
-            disable=not console.is_terminal,
+            disable=not (console.is_terminal or console.is_jupyter),
         )
         self.task = TaskID(0)
         self.mean: float | None = None
         self.until = 0
 
     def __enter__(self) -> Progress:
-        self.bars.start()
         return self
 
     def __exit__(
@@ -60,8 +55,9 @@ class Progress:
 
     def stage_started(self, stage: StagePlan, steps: int, at: int) -> None:
         self.mean, self.until = None, steps
+        self.bars.start()
         self.task = self.bars.add_task(clean(stage.name), total=steps, completed=at, now="")
-        if not self.console.is_terminal:
+        if self.bars.disable:
             what = "step" if stage.steps else "layer"
             counted = plural(steps, what) if steps else "only the weights are scored"
             counted += ", one after another" if steps and not stage.steps else ""
@@ -73,16 +69,13 @@ class Progress:
         if stage.prunes:
             now += f"  sparsity {sparsity:.1%}"
         self.bars.update(self.task, completed=step, now=now)
-        if not self.console.is_terminal and (step % max(1, self.until // 10) == 0 or step == self.until):
+        if self.bars.disable and (step % max(1, self.until // 10) == 0 or step == self.until):
             self.console.print(f"  step {step:,}/{self.until:,}  {now}")
 
     def layer_pruned(self, stage: StagePlan, done: int, of: int) -> None:
         self.bars.update(self.task, total=of, completed=done)
-        if not self.console.is_terminal and done:
+        if self.bars.disable and done:
             self.console.print(f"  layer {done:,}/{of:,}")
-
-    def stage_ended(self, stage: StagePlan, seconds: float) -> None:
-        pass
 
     def evaluated(
         self, stage: str | None, name: str, metrics: dict[str, float], step: int | None = None, on: str = ""
@@ -96,34 +89,5 @@ class Progress:
     def message(self, text: str) -> None:
         self.bars.console.print(f"  {clean(text)}")
 
-    def found(self, findings: Diagnostics) -> None:
-        screen.show(findings.sorted())
-
-
-def closing(result: Result) -> RenderableType:
-    """The table of claims and the output folder."""
-    parts: list[RenderableType] = [Text("")]
-    if result.plan.rehearsal:
-        parts.append(Text("rehearsal: claims are not checked", style="yellow"))
-    elif result.verdicts:
-        table = Table(box=None, header_style="dim", padding=(0, 2))
-        for heading in ("claim", "expected", "measured", "met"):
-            table.add_column(heading, overflow="fold")
-        for v in result.verdicts:
-            met = {True: Text("yes", "green"), False: Text("no", "bold red"), None: Text("?", "bold red")}[v.met]
-            table.add_row(f"{v.claim.kind} {clean(v.claim.text)}", v.expected, v.measured, met)
-        parts.append(table)
-    if result.plan.never:
-        parts.append(
-            Text(
-                f"never: {plural(len(result.plan.never), 'protected tensor')} gained no zeros"
-                if not result.gained
-                else "never: violated"
-            )
-        )
-    parts += [
-        Text(""),
-        Text(f"finished in {duration(result.seconds)}; all output is in {result.out}", style="bold"),
-        Text(""),
-    ]
-    return Group(*parts)
+    def ended(self, result: Result) -> None:
+        self.stop()

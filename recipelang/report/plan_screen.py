@@ -11,7 +11,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from recipelang.cli.plot import plot
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
 from recipelang.planning.types import (
@@ -27,6 +26,7 @@ from recipelang.planning.types import (
     StagePlan,
     TermPlan,
 )
+from recipelang.report.plot import plot
 from recipelang.source.render import clean
 from recipelang.source.words import amount, first_n, plural, size_text
 from recipelang.spec.blocks import DataSpec

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 
-from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook
 from rich.segment import Segment
 
 from recipelang.source.render import clean
@@ -27,3 +28,12 @@ class _Clean:
                 yield segment
             else:
                 yield Segment(clean(segment.text), segment.style)
+
+
+def plain(renderable: RenderableType, width: int) -> str:
+    """The same as text without colour."""
+    console = Console(file=io.StringIO(), width=width, highlight=False, color_system=None, force_terminal=False)
+    console.push_render_hook(Cleaned())
+    with console.capture() as shown:
+        console.print(renderable)
+    return "\n".join(line.rstrip() for line in shown.get().splitlines())

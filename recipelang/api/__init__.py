@@ -1,0 +1,1 @@
+"""The door for Python: `recipelang.check`, `plan`, `run`, and what they give. The commands stand on it."""

@@ -1,0 +1,93 @@
+"""`recipelang.plan`: everything a run would do, before it does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import PrivateAttr
+
+from recipelang.api.checked import merged
+from recipelang.loading.plan import Pinning, planned
+from recipelang.loading.read import NOTHING, Around, source_of
+from recipelang.planning import types
+from recipelang.source import Diagnostics, Source
+from recipelang.source.words import plural
+from recipelang.spec.recipe import Recipe
+
+#: columns of a plan that is printed by a program
+_WIDTH = 100
+
+
+class Plan(types.Plan):
+    """Every target tensor, every event with its step and zeros, every schedule; frozen data.
+
+    `recipe` is what it was made of, `diagnostics` what was found on the way: warnings and advice. Printed, it reads
+    as `recipelang plan` does; a notebook shows tables and the schedules.
+    """
+
+    _recipe: Recipe = PrivateAttr()
+    _found: Diagnostics = PrivateAttr(default_factory=Diagnostics)
+
+    @classmethod
+    def of(cls, plan: types.Plan, recipe: Recipe, found: Diagnostics) -> Plan:
+        """A plan that is valid already, with what it came from."""
+        made = cls.model_construct(plan.model_fields_set, **dict(plan))
+        made._recipe, made._found = recipe, found
+        return made
+
+    @property
+    def recipe(self) -> Recipe:
+        return self._recipe
+
+    @property
+    def diagnostics(self) -> Diagnostics:
+        return self._found
+
+    def __str__(self) -> str:
+        from recipelang.report.cleaned import plain
+        from recipelang.report.plan_screen import full
+        from recipelang.source.render import render
+
+        found = self._found.sorted()
+        screen = plain(full(self._recipe, self, _WIDTH), _WIDTH)
+        return f"{screen}\n\n{render(found)}" if found else screen
+
+    def __repr__(self) -> str:
+        return f"<Plan {self.name}: {plural(len(self.stages), 'stage')}, {plural(self.steps, 'step')}, spec {self.spec_digest[7:15]}>"
+
+    def _repr_html_(self) -> str:
+        from recipelang.report.notebook import plan
+
+        return plan(self, self._recipe, self._found)
+
+
+def plan(
+    recipe: str | Path | Source,
+    *,
+    params: Mapping[str, object] | None = None,
+    overlays: Sequence[str | Path] = (),
+    steps: int | None = None,
+    around: Around = NOTHING,
+    **more: object,
+) -> Plan:
+    """Plan a run: reads the model's config, shapes in its weight files and the data; loads no weights.
+
+    `steps`: of a rehearsal. For the others see `recipelang.check`.
+
+    Raises:
+        RecipeError: with every error of the way.
+    """
+    return made(recipe, merged(around, params, overlays, more), steps)
+
+
+def made(recipe: str | Path | Source, around: Around, steps: int | None, pinning: Pinning | None = None) -> Plan:
+    checked, found_plan, found = planned(named(recipe), around, rehearsal=steps, pinning=pinning)
+    return Plan.of(found_plan, checked, found)
+
+
+def named(recipe: str | Path | Source) -> str | Source:
+    """The name of a recipe; of one that has none, the text."""
+    if isinstance(recipe, Source) or "\n" in str(recipe):
+        return source_of(recipe)
+    return str(recipe)
