@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from recipelang.source.suggest import closest
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
@@ -71,7 +73,7 @@ class State:
 
 
 class Modifier:
-    """Acts at events by having a method `on_<event>(state)`; the others do nothing.
+    """Acts at the events whose methods it overrides. Another `on_...` is a slip: TypeError when the class is made.
 
     Masks, weights and optimizer are in every checkpoint. What a modifier remembers beside them it gives in
     `state`, tensors by name, and takes back in `load`; `name` tells it from the others of its stage.
@@ -80,6 +82,26 @@ class Modifier:
     name = ""
     #: what the model is asked for beside its logits, as arguments of its forward pass
     asks: tuple[str, ...] = ()
+
+    def __init_subclass__(cls) -> None:
+        events = [f"on_{event.value}" for event in Event]
+        for name in vars(cls):
+            if name.startswith("on_") and name not in events:
+                near = closest(name, events)
+                hint = f"did you mean `{near}`?" if near else f"the events are {', '.join(events)}"
+                raise TypeError(f"`{cls.__name__}.{name}` is called at no event; {hint}")
+
+    def on_start(self, state: State) -> None: ...
+
+    def on_step_start(self, state: State) -> None: ...
+
+    def on_loss(self, state: State) -> None: ...
+
+    def on_gradients(self, state: State) -> None: ...
+
+    def on_step_end(self, state: State) -> None: ...
+
+    def on_end(self, state: State) -> None: ...
 
     def join(self, optimizer: torch.optim.Optimizer) -> None:
         """Called once, before `load` and the first step: parameters of its own become a group of the optimizer."""
@@ -110,6 +132,4 @@ def misshapen(name: str, tensor: torch.Tensor, shape: Sequence[int], dtype: torc
 
 def fire(event: Event, modifiers: Sequence[Modifier], state: State) -> None:
     for modifier in modifiers:
-        method = getattr(modifier, f"on_{event.value}", None)
-        if method is not None:
-            method(state)
+        getattr(modifier, f"on_{event.value}")(state)
