@@ -68,7 +68,8 @@ def task(text: str) -> str:
     attribute = ModelSpec.attributes()["task"]
     value = str(_coerce(attribute.kind, Symbol(text), "--task", text))
     if value not in TASKS:
-        help = f"begin with one of the library: `recipelang plan {LIBRARY[value]}`, or `extends` it"
+        begin = LIBRARY.get(value, "lib://squad/gmp-90")
+        help = f"begin with one of the library: `recipelang plan {begin}`, or `extends` it"
         raise _refused("E055", f"a first recipe for `{text}` is not in this release yet", help, "--task", text)
     return value
 

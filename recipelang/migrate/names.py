@@ -11,7 +11,7 @@ from functools import lru_cache
 from recipelang.kinds import globs as patterns
 from recipelang.kinds.base import Mismatch
 from recipelang.migrate.form import Targets
-from recipelang.planning.families import FAMILIES, TASKS, TensorFact
+from recipelang.planning.families import FAMILIES, HEADS, TensorFact
 from recipelang.values import selector
 
 #: family -> the names that give it away, and the config of its usual size
@@ -106,10 +106,10 @@ def reference(family: str, named: Iterable[str] = (), task: str | None = None) -
 @lru_cache(maxsize=16)
 def _tensors(family: str, last: int, task: str | None) -> tuple[TensorFact, ...]:
     config = config_of(family, (f"layer.{last}",))
-    if task in TASKS[family]:
+    if task in HEADS[family]:
         return tuple(FAMILIES[family](config, task))
     usual = tuple(FAMILIES[family](config, usual_task(family)))
-    others = [t for other in sorted(TASKS[family]) for t in FAMILIES[family](config, other)]
+    others = [t for other in sorted(HEADS[family]) for t in FAMILIES[family](config, other)]
     heads = {t.name: t for t in (*usual, *others) if t.roles & {"head", "pooler"}}
     return (*(t for t in usual if t.name not in heads), *heads.values())
 

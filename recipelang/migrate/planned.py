@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from recipelang.migrate import names
-from recipelang.planning.families import TASKS
+from recipelang.planning.families import HEADS
 from recipelang.planning.imagined import Imagined, resolve_imagined
 from recipelang.source import Diagnostic, Diagnostics, Source
 from recipelang.spec.check import check
@@ -55,7 +55,7 @@ def _values(text: str, family: str) -> Iterator[dict[str, str]]:
     fixed = {name: _BY_TYPE[kind] for name, kind in asked if kind in _BY_TYPE}
     fixed |= {name: "5%" if "init" in name else "50%" for name, kind in asked if kind == "ratio"}
     usual = names.usual_task(family)
-    tasks = [usual, *sorted(TASKS[family] & offered - {usual})] if any(kind == "one_of" for _, kind in asked) else [""]
+    tasks = [usual, *sorted(HEADS[family] & offered - {usual})] if any(kind == "one_of" for _, kind in asked) else [""]
     told = [int(n) for n in re.findall(r"^  length += (\d+) epochs?$", text, re.MULTILINE)]
     length = min([_LENGTH, *(n for n in told if n > 0)])
     spans = [name for name, kind in asked if kind == "span"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recipelang.planning.families import FAMILIES, TASKS, Config, TensorFact, is_tied
+from recipelang.planning.families import FAMILIES, HEADS, Config, TensorFact, is_tied
 from recipelang.planning.safetensors_header import Entry
 from recipelang.source import RecipeError, fail
 
@@ -232,7 +232,7 @@ def _left(
     if not rest:
         return [], []
     heads = {*_OTHER_HEADS, *COPIES[family]}
-    for task in TASKS[family]:
+    for task in HEADS[family]:
         heads |= {t.name for t in FAMILIES[family]({**config, "tie_word_embeddings": False}, task) if t.drawn}
     heads |= {n.removeprefix(prefix) for n in heads}
     modules = {

@@ -11,12 +11,13 @@ from typing import Any
 
 from recipelang.planning.accounting import account
 from recipelang.planning.config_fields import check_fields
-from recipelang.planning.families import FAMILIES, TASKS, TensorFact
+from recipelang.planning.families import FAMILIES, TensorFact, check_head
 from recipelang.planning.remembered import file_digest
 from recipelang.planning.safetensors_header import read_folder, weight_files
 from recipelang.source import fail
 from recipelang.source.suggest import closest
 from recipelang.storage.reading import Unreadable, Why, read_object
+from recipelang.tasks import task_of
 
 #: the largest known hold the names of thousands of classes, in less than one
 MAX_CONFIG = 4 * 2**20
@@ -101,18 +102,18 @@ def read_model_facts(path: Path, task: str, labels: Sequence[str] = (), *, new_h
     if family not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise fail("E076", f"models of type `{family}` are not known to this release", help=f"it knows {known}")
-    if task not in TASKS[family]:
-        raise fail("E073", f"`{family}` has no head for {task}", help=f"it has {', '.join(sorted(TASKS[family]))}")
+    check_head(family, task)
+    head = task_of(task).HEAD
     check_fields(path / "config.json", family, config)
     header = read_folder(path)
     try:  # no more than the weights can hold: a config may speak of any number of layers
-        tensors = tuple(islice(FAMILIES[family](config, task), len(header) + _FRESH))
+        tensors = tuple(islice(FAMILIES[family](config, head), len(header) + _FRESH))
     except KeyError as error:
         raise fail("E076", f"`{path / 'config.json'}` lacks `{error.args[0]}`", help=_AGAIN) from None
     made = next(iter(config.get("architectures") or ()), "")
-    own_head = task in _HEADS and made.endswith(_HEADS[task]) and not new_head
-    new_head = new_head or (task in _HEADS and any(made.endswith(h) for t, h in _HEADS.items() if t != task))
-    found = account(path, family, task, config, tensors, header, new_head, own_head)
+    own_head = head in _HEADS and made.endswith(_HEADS[head]) and not new_head
+    new_head = new_head or (head in _HEADS and any(made.endswith(h) for t, h in _HEADS.items() if t != head))
+    found = account(path, family, head, config, tensors, header, new_head, own_head)
     return ModelFacts(
         path, family, task, config, tensors, (*found.fresh, *found.redrawn), tuple(labels), found.redrawn,
         stored=found.stored, copies=found.copies, left_out=found.left_out, strangers=found.strangers,

@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from recipelang.source import fail
+from recipelang.tasks import task_of
+
 Config = dict[str, Any]
 
 #: more than any set of classes; a head is made, whatever the weights hold
@@ -219,8 +222,8 @@ FAMILIES: dict[str, Callable[[Config, str], Iterator[TensorFact]]] = {
     "llama": llama,
 }
 
-#: tasks a family has a head for
-TASKS: dict[str, frozenset[str]] = {
+#: the heads that a family has, each by the task that it was made for
+HEADS: dict[str, frozenset[str]] = {
     **dict.fromkeys(
         ("bert", "roberta", "distilbert"),
         frozenset(
@@ -229,3 +232,14 @@ TASKS: dict[str, frozenset[str]] = {
     ),
     "llama": frozenset({"causal_lm", "question_answering", "sequence_classification", "token_classification"}),
 }
+
+
+def tensors_of(family: str, config: Config, task: str) -> Iterator[TensorFact]:
+    """Of the model for a task, in the order of its `named_parameters()`."""
+    return FAMILIES[family](config, task_of(task).HEAD)
+
+
+def check_head(family: str, task: str) -> None:
+    """E073 where a family has no head for a task."""
+    if task_of(task).HEAD not in HEADS[family]:
+        raise fail("E073", f"`{family}` has no head for {task}", help=f"it has {', '.join(sorted(HEADS[family]))}")

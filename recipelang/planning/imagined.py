@@ -8,10 +8,10 @@ from typing import Any
 
 from recipelang.planning.data import DEFAULT_LENGTH
 from recipelang.planning.facts import ModelFacts
-from recipelang.planning.families import FAMILIES, TASKS
+from recipelang.planning.families import check_head, tensors_of
 from recipelang.planning.resolve import Resolver
 from recipelang.planning.types import DataPlan, DropPlan, StagePlan
-from recipelang.source import Diagnostics, fail
+from recipelang.source import Diagnostics
 from recipelang.spec.blocks import StageSpec
 from recipelang.spec.recipe import Recipe
 
@@ -56,9 +56,8 @@ class _Imagined(Resolver):
 
     def _model(self) -> ModelFacts:
         family, task = str(self.config["model_type"]), self.recipe.model.task
-        if task not in TASKS[family]:
-            raise fail("E073", f"`{family}` has no head for {task}", help=f"it has {', '.join(sorted(TASKS[family]))}")
-        return ModelFacts(Path(), family, task, self.config, tuple(FAMILIES[family](self.config, task)), ())
+        check_head(family, task)
+        return ModelFacts(Path(), family, task, self.config, tuple(tensors_of(family, self.config, task)), ())
 
     def _imagined_data(self, label: str) -> DataPlan:
         spec = self.recipe.data[label]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from recipelang.planning.facts import ModelFacts
-from recipelang.planning.families import FAMILIES, Config
+from recipelang.planning.families import Config, tensors_of
 from recipelang.source import fail
 
 #: what the families call their number of layers
@@ -18,7 +18,7 @@ def with_layers(facts: ModelFacts, keep: tuple[int, ...]) -> ModelFacts:
         help = f"it has layers 0..{facts.layers - 1}"
         raise fail("E073", f"there is no layer {keep[-1]} to keep", help=help)
     config = config_with_layers(facts.config, keep)
-    tensors = tuple(FAMILIES[facts.family](config, facts.task))
+    tensors = tuple(tensors_of(facts.family, config, facts.task))
     return replace(facts, config=config, tensors=tensors)
 
 

@@ -15,12 +15,13 @@ from recipelang.kinds.terms import INNER
 from recipelang.methods import METHODS
 from recipelang.planning import match as matching
 from recipelang.planning.facts import ModelFacts
-from recipelang.planning.families import FAMILIES, TASKS, TensorFact, label_count
+from recipelang.planning.families import FAMILIES, HEADS, TensorFact, label_count
 from recipelang.planning.resolve import Resolver
 from recipelang.planning.types import DistillPlan, StagePlan
 from recipelang.source import Diagnostic, Diagnostics, RecipeError, fail
 from recipelang.spec.blocks import DistillSpec, StageSpec
 from recipelang.spec.recipe import Recipe
+from recipelang.tasks import task_of
 from recipelang.values import selector as sel
 from recipelang.values.composite import StageRef
 
@@ -52,8 +53,9 @@ def _roles(family: str, config: dict[str, Any], names: Mapping[str, object], tas
 
     Of two roles of one name those for this task count: the embeddings of a language model may be its head.
     """
+    head = task_of(task).HEAD
     try:
-        tasks = sorted(TASKS.get(family, ()), key=lambda t: (t == task, t))
+        tasks = sorted(HEADS.get(family, ()), key=lambda t: (t == head, t))
         every = [t for each in tasks for t in FAMILIES[family](config, each)]
     except (KeyError, TypeError, ValueError, ArithmeticError):
         return {}

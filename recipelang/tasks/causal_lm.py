@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from recipelang.tasks.task import Counting
 
 OUTPUTS = ("logits",)
+HEAD = "causal_lm"
 AUTO_MODEL = "AutoModelForCausalLM"
 LABELS = ("labels",)
 ITEMS = "blocks"

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["decide", "open_split", "read"]
 
 OUTPUTS = ("logits",)
+HEAD = "masked_lm"
 AUTO_MODEL = "AutoModelForMaskedLM"
 LABELS = ("labels",)
 FIELDS = ("text",)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from recipelang.tasks.task import Counting
 
 OUTPUTS = ("logits",)
+HEAD = "multiple_choice"
 AUTO_MODEL = "AutoModelForMultipleChoice"
 LABELS = ("labels",)
 FIELDS = ("question", "context", "choices", "answer")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["FIELDS", "load_tokenizer"]
 
 OUTPUTS = ("start_logits", "end_logits")
+HEAD = "question_answering"
 AUTO_MODEL = "AutoModelForQuestionAnswering"
 SHORTEST = 8  # windows of fewer tokens could not overlap
 LABELS = ("start_positions", "end_positions")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from recipelang.tasks.task import Counting
 
 OUTPUTS = ("logits",)
+HEAD = "sequence_classification"
 AUTO_MODEL = "AutoModelForSequenceClassification"
 LABELS = ("labels",)
 FIELDS = ("text", "pair", "label")

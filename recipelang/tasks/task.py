@@ -62,6 +62,7 @@ class Task(Protocol):
     """A module of this room, found by its name. Its metrics are in `spec.blocks`."""
 
     OUTPUTS: tuple[str, ...]  #: what `logits` stands for
+    HEAD: str  #: the task whose head of a family it has, most often its own (`planning.families`)
     AUTO_MODEL: str  #: the class of transformers that makes the model
     LABELS: tuple[str, ...]  #: what of a batch is no input
     FIELDS: tuple[str, ...]  #: columns that a recipe may name

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from recipelang.tasks.task import Counting
 
 OUTPUTS = ("logits",)
+HEAD = "token_classification"
 AUTO_MODEL = "AutoModelForTokenClassification"
 LABELS = ("labels",)
 FIELDS = ("tokens", "tags")

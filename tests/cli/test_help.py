@@ -7,9 +7,12 @@ import sys
 
 import pytest
 
+from recipelang.cli.main import COMMANDS
+
 from .command import Ended, command, environment, process
 
-COMMANDS = {
+#: command -> words that its help describes, the first argument first
+DESCRIBED = {
     "init": ["FILE", "--model", "--data", "--target", "--length", "--name", "--distill", "--yes", "--force"],
     "validate": ["FILE", "--param", "--params", "--overlay", "--format"],
     "lint": [
@@ -88,10 +91,11 @@ def test_help_of_a_command(name):
     ended = command(name, "--help")
     assert ended.code == 0
     assert fits(ended.out)
-    argument = f" [\\[{{]{re.escape(COMMANDS[name][0])}[\\]}}]" if COMMANDS[name] else "\n"
+    words = DESCRIBED.get(name, [])
+    argument = f" [\\[{{]{re.escape(words[0])}[\\]}}]" if words else "\n" if name in DESCRIBED else ""
     assert re.match(rf"Usage: recipelang {name} \[OPTIONS\]{argument}", ended.out)
     assert re.search(rf"Examples?:\n\n    recipelang {name} \S", ended.out)
-    for word in COMMANDS[name]:
+    for word in words:
         described = re.search(rf"{word}\b.*\n?.*  \S", ended.out.partition("Arguments:")[2])
         assert described, word
 

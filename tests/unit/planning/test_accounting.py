@@ -9,12 +9,12 @@ import pytest
 
 from recipelang.planning.config_fields import ACTIVATIONS, FIELDS, ROTATIONS, check_fields
 from recipelang.planning.facts import read_model_facts
-from recipelang.planning.families import FAMILIES, TASKS
+from recipelang.planning.families import FAMILIES, HEADS
 from recipelang.planning.weights import check_weights
 from recipelang.source import RecipeError
 from tests.model_folders import CONFIGS, configure, load, make_folder, save
 
-EVERY = [(f, t) for f in FAMILIES for t in sorted(TASKS[f])]
+EVERY = [(f, t) for f in FAMILIES for t in sorted(HEADS[f])]
 
 
 def code_of(folder, task):
@@ -43,7 +43,7 @@ def test_folder_of_another_task_is_understood_and_its_head_listed(tmp_path, fami
     """Of the body everything is used; the head for the other task is left out by name."""
     if (family, task) == ("llama", "question_answering"):  # its body has another name, which is refused as such
         return
-    for other in sorted(TASKS[family] - {task} - ({"question_answering"} if family == "llama" else set())):
+    for other in sorted(HEADS[family] - {task} - ({"question_answering"} if family == "llama" else set())):
         folder = make_folder(tmp_path / other, family, other)
         if task == "causal_lm":
             assert code_of(folder, task)[0] == "E185"
@@ -58,7 +58,7 @@ def test_folder_of_another_task_is_understood_and_its_head_listed(tmp_path, fami
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.bool_])
 def test_codes_are_no_weights(tmp_path, family, dtype):
-    task = min(TASKS[family])
+    task = min(HEADS[family])
     folder = make_folder(tmp_path / "m", family, task)
     matrix = next(n for n, w in reversed(load(folder).items()) if w.ndim == 2 and "layer" in n)
     changed(folder, lambda w: {**w, matrix: w[matrix].astype(dtype)})

@@ -3,7 +3,7 @@
 import pytest
 
 from recipelang.planning.controls import spared
-from recipelang.planning.families import FAMILIES, TASKS
+from recipelang.planning.families import FAMILIES, HEADS
 
 AUTO = {
     "question_answering": "AutoModelForQuestionAnswering",
@@ -40,7 +40,7 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("family, task", [(f, t) for f in FAMILIES for t in sorted(TASKS[f])])
+@pytest.mark.parametrize("family, task", [(f, t) for f in FAMILIES for t in sorted(HEADS[f])])
 @pytest.mark.parametrize(
     "more", [{}, {"tie_word_embeddings": True}, {"tie_word_embeddings": False}, {"num_labels": 5}], ids=str
 )
@@ -58,7 +58,7 @@ def test_family_equals_a_meta_device_instantiation(family, task, more):
     assert ours == real
 
 
-@pytest.mark.parametrize("family, task", [(f, t) for f in FAMILIES for t in sorted(TASKS[f])])
+@pytest.mark.parametrize("family, task", [(f, t) for f in FAMILIES for t in sorted(HEADS[f])])
 def test_weight_decay_spares_what_transformers_trainer_spares(family, task):
     import torch
     import transformers

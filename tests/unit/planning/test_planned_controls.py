@@ -5,7 +5,7 @@ import pytest
 from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
 from recipelang.planning.facts import ModelFacts
-from recipelang.planning.families import FAMILIES, TASKS
+from recipelang.planning.families import FAMILIES, HEADS
 from recipelang.planning.layers import with_layers
 from recipelang.planning.types import Plan
 from recipelang.source import RecipeError
@@ -249,7 +249,7 @@ CONFIGS = {
 @pytest.mark.parametrize("family", CONFIGS)
 def test_every_family_can_lose_layers(family, tmp_path):
     config = {**CONFIGS[family], "vocab_size": 11, "layer_types": ["a", "b", "c", "d"]}
-    task = min(TASKS[family])
+    task = min(HEADS[family])
     facts = ModelFacts(tmp_path, family, task, config, tuple(FAMILIES[family](config, task)), ())
     left = with_layers(facts, (1, 3))
     assert (facts.layers, left.layers) == (4, 2)

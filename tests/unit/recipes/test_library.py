@@ -119,7 +119,7 @@ def test_quickstart_plans_without_advice():
 
 
 def test_init_names_recipes_that_are_there_for_tasks_it_does_not_write():
-    assert {*starter.LIBRARY, *starter.TASKS} == set(METRICS)
+    assert {*starter.LIBRARY, *starter.TASKS} <= set(METRICS)
     for task, name in starter.LIBRARY.items():
         checked = check_all(read_source(name), {})
         assert checked.recipe is not None and checked.recipe.model.task == task
