@@ -98,6 +98,7 @@ def convert(
             )
     else:
         from recipelang.spec import canonical, pretty
+        from recipelang.storage.yaml_text import yaml_text
 
         local = contents
         if to is To.json:
@@ -105,7 +106,7 @@ def convert(
 
             local = identities(recipe, beside(file), contents)
         form = canonical.spec_form(recipe, local)
-        text = {To.json: canonical.to_json, To.pretty: pretty.pretty, To.yaml: pretty.yaml}[to](form)
+        text = {To.json: canonical.to_json, To.pretty: pretty.pretty, To.yaml: yaml_text}[to](form)
     if out is None:
         _print(text)
     else:

@@ -6,7 +6,6 @@ separately, as theirs.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from recipelang.source.render import clean
 from recipelang.source.words import first_n
 from recipelang.spec.claims import metric_text
 from recipelang.storage.reading import MAX_RECORD, Unreadable, read_text
+from recipelang.storage.yaml_text import yaml_text
 
 #: what the Hub calls a task -> ours
 _PIPELINES = {
@@ -37,7 +37,7 @@ _MOST_ROWS = 400
 
 def card(plan: Plan, record: Mapping[str, Any], out: Path) -> str:
     origin = read_origin(out)
-    lines = [*_front(plan, record, origin), "", f"# {markdown(plan.name)}", ""]
+    lines = ["---", yaml_text(_front(plan, record, origin), ascii=True) + "---", "", f"# {markdown(plan.name)}", ""]
     if origin.get("summary"):
         lines += [markdown(str(origin["summary"])), ""]
     lines.append(f"Pruned from {markdown_code(_base(plan, origin))} with recipelang; the recipe is in `recipe/`.")
@@ -49,47 +49,47 @@ def card(plan: Plan, record: Mapping[str, Any], out: Path) -> str:
 
 
 # ------------------------------------------------------------------ front matter
-def _front(plan: Plan, record: Mapping[str, Any], origin: Mapping[str, Any]) -> list[str]:
-    """YAML whose every string is JSON, which YAML reads as it is."""
-    lines = ["---", "library_name: transformers"]
+def _front(plan: Plan, record: Mapping[str, Any], origin: Mapping[str, Any]) -> dict[str, object]:
+    """What the Hub reads of a card."""
+    front: dict[str, object] = {"library_name": "transformers"}
     if plan.model.ref.startswith("hf://"):
-        lines.append(f"base_model: {_json(_hub_name(plan.model.ref))}")
+        front["base_model"] = _hub_name(plan.model.ref)
     if names := _datasets(plan):
-        lines += ["datasets:", *(f"- {_json(name)}" for name in names)]
+        front["datasets"] = names
     if origin.get("license"):
-        lines.append(f"license: {_json(str(origin['license']).lower())}")
-    pipeline = _PIPELINES.get(plan.model.task)
-    if pipeline:
-        lines.append(f"pipeline_tag: {pipeline}")
+        front["license"] = str(origin["license"]).lower()
+    if pipeline := _PIPELINES.get(plan.model.task):
+        front["pipeline_tag"] = pipeline
     papers = [f"arxiv:{m.group(1)}" for c in origin.get("cites", []) if (m := _ARXIV.fullmatch(str(c).strip()))]
-    own = [str(t) for t in origin.get("tags", [])]
-    tags = dict.fromkeys(["recipelang", "pruning", *own, *papers])
-    lines += ["tags:", *(f"- {tag if tag in ('recipelang', 'pruning') else _json(tag)}" for tag in tags)]
-    lines += _index(plan, record, pipeline)
-    return [*lines, "---"]
+    front["tags"] = list(dict.fromkeys(["recipelang", "pruning", *origin.get("tags", []), *papers]))
+    if not plan.rehearsal and record["metrics"]:
+        front["model-index"] = [{"name": plan.name, "results": _results(plan, record, pipeline)}]
+    return front
 
 
-def _index(plan: Plan, record: Mapping[str, Any], pipeline: str | None) -> list[str]:
-    """`model-index`: the measured metrics of every evaluation, with the run statement as their source."""
-    if plan.rehearsal or not record["metrics"]:
-        return []
-    lines = ["model-index:", f"- name: {_json(plan.name)}", "  results:"]
+def _results(plan: Plan, record: Mapping[str, Any], pipeline: str | None) -> list[dict[str, object]]:
+    """The measured metrics of every evaluation, with the run statement as their source."""
+    found: list[dict[str, object]] = []
     for evaluation in plan.evaluations:
         data = next((d for d in plan.data if d.label == evaluation.data), None)
         split = data.splits.get(evaluation.split) if data else None
         where = split.reference if split else evaluation.data or evaluation.split
         name = _hub_name(where) if where.startswith("hf://") else where.rstrip("/").rsplit("/", 1)[-1]
-        lines += ["  - task:", f"      type: {_json(pipeline or plan.model.task)}", "    dataset:"]
-        lines += [f"      name: {_json(name)}", f"      type: {_json(name)}", f"      split: {_json(evaluation.split)}"]
-        lines.append("    metrics:")
+        metrics = []
         for metric in evaluation.metrics:
             value = record["metrics"].get(f"{evaluation.name}.{metric}")
             if value is not None:
                 on = measured_on(plan, f"{evaluation.name}.{metric}")
-                named = f"{metric}, on {on}" if on else metric
-                lines += [f"    - type: {metric}", f"      value: {value!r}", f"      name: {_json(named)}"]
-        lines += ["    source:", "      name: run statement", f"      url: recipe/{STATEMENT}"]
-    return lines
+                metrics.append({"type": metric, "value": value, "name": f"{metric}, on {on}" if on else metric})
+        found.append(
+            {
+                "task": {"type": pipeline or plan.model.task},
+                "dataset": {"name": name, "type": name, "split": evaluation.split},
+                "metrics": metrics,
+                "source": {"name": "run statement", "url": f"recipe/{STATEMENT}"},
+            }
+        )
+    return found
 
 
 def _datasets(plan: Plan) -> list[str]:
@@ -104,10 +104,6 @@ def _hub_name(reference: str) -> str:
 def _base(plan: Plan, origin: Mapping[str, Any]) -> str:
     """As it can be named elsewhere: a path of this machine tells nobody anything."""
     return str(origin.get("references", {}).get("model.base", plan.model.ref))
-
-
-def _json(text: str) -> str:
-    return json.dumps(text)
 
 
 # ------------------------------------------------------------------------- body

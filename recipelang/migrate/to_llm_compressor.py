@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -18,7 +17,10 @@ from recipelang.source import Diagnostic, Diagnostics, RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.spec.blocks import PruneSpec, StageSpec
 from recipelang.spec.recipe import Recipe
+from recipelang.storage.yaml_text import yaml_text
 from recipelang.values import selector as sel
+
+Form = dict[str, object]
 
 #: methods that it has in one shot, as a text
 _HAS = " and ".join(f"`{m.name}`" for m in METHODS.values() if m.llm_compressor and not m.llm_compressor.training_only)
@@ -40,10 +42,10 @@ def convert(recipe: Recipe, beside: Path) -> str:
     """
     found = Diagnostics()
     facts = _facts(recipe, beside)
-    blocks = [_stage(recipe, stage, i, facts, found) for i, stage in enumerate(recipe.stages)]
+    stages = {f"{s.name}_stage": _stage(recipe, s, i, facts, found) for i, s in enumerate(recipe.stages)}
     if found.errors:
         raise RecipeError(found.sorted())
-    return "".join([*_head(recipe, facts), *blocks])
+    return "".join([*_head(recipe, facts), yaml_text(stages)])
 
 
 _COUNTED, _FETCH = (
@@ -76,7 +78,7 @@ def _head(recipe: Recipe, facts: ModelFacts) -> Iterator[str]:
         yield "# names of layers are those of a Llama model\n"
 
 
-def _stage(recipe: Recipe, stage: StageSpec, index: int, facts: ModelFacts, found: Diagnostics) -> str:
+def _stage(recipe: Recipe, stage: StageSpec, index: int, facts: ModelFacts, found: Diagnostics) -> Form:
     at = f"stage.{stage.name}"
 
     def refuse(where: str, message: str, help: str | None = None, why: str | None = None) -> None:
@@ -85,11 +87,10 @@ def _stage(recipe: Recipe, stage: StageSpec, index: int, facts: ModelFacts, foun
 
     if stage.mode != "one_shot":
         refuse(at, "llm-compressor does not train", "convert a recipe of one-shot stages")
-        return ""
+        return {}
     if stage.drops:
         refuse(at, "llm-compressor drops no layers")
-    lines = [f"{stage.name}_stage:", "  pruning_modifiers:"]
-    used: list[str] = []
+    modifiers: Form = {}
     for prune in stage.prunes:
         path = f"{at}.prune.{prune.name}"
         method = prune.method.name
@@ -113,15 +114,14 @@ def _stage(recipe: Recipe, stage: StageSpec, index: int, facts: ModelFacts, foun
             refuse(f"{path}.pattern", "llm-compressor prunes no blocks", "`unstructured` and `N:M` are known there")
         elif prune.order == "parallel":
             refuse(f"{path}.order", "llm-compressor goes through layers one after another only", "take `order` out")
-        elif method in used:
+        elif there.modifier in modifiers:
             refuse(path, "a stage of llm-compressor holds a modifier once", "prune them in two stages")
         else:
-            used.append(method)
-            lines += _modifier(recipe, prune, path, bool(index), facts)
-    return "\n".join(lines) + "\n"
+            modifiers[there.modifier] = _modifier(recipe, prune, path, bool(index), facts)
+    return {"pruning_modifiers": modifiers}
 
 
-def _modifier(recipe: Recipe, prune: PruneSpec, path: str, later: bool, facts: ModelFacts) -> list[str]:
+def _modifier(recipe: Recipe, prune: PruneSpec, path: str, later: bool, facts: ModelFacts) -> Form:
     chosen = matching.matrices(matching.match(prune.targets, facts), facts)
     if not chosen:
         raise matching.nothing(prune.targets, facts, recipe.label(f"{path}.targets"))
@@ -131,7 +131,7 @@ def _modifier(recipe: Recipe, prune: PruneSpec, path: str, later: bool, facts: M
         help = ("it prunes linear layers only: write `except @embeddings`",)
         raise RecipeError(Diagnostic("E115", message, recipe.label(f"{path}.targets"), help=help))
     assert prune.sparsity is not None and prune.sparsity.plain is not None
-    values: dict[str, object] = {"sparsity": float(prune.sparsity.plain)}
+    values: Form = {"sparsity": float(prune.sparsity.plain)}
     if prune.pattern.kind == "N:M":  # there the first number is of those that go
         values["mask_structure"] = f"{prune.pattern.b - prune.pattern.a}:{prune.pattern.b}"
     there = METHODS[method].llm_compressor
@@ -147,7 +147,7 @@ def _modifier(recipe: Recipe, prune: PruneSpec, path: str, later: bool, facts: M
         values |= {"targets": ["Linear"], "ignore": ignore}
     else:
         values["targets"] = _patterns(targets, facts.layers)
-    return [f"    {there.modifier}:", *(f"      {k}: {json.dumps(v)}" for k, v in values.items())]
+    return values
 
 
 def _all_but(chosen: set[str], facts: ModelFacts) -> list[str]:

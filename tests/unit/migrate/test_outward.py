@@ -153,7 +153,7 @@ def test_the_text_is_this() -> None:
         '      mask_structure: "3:4"\n'
         "      block_size: 64\n"
         "      dampening_frac: 0.1\n"
-        '      targets: ["Linear"]\n'
+        "      targets: [Linear]\n"
         '      ignore: ["re:.*lm_head"]\n'
     )
 
