@@ -122,14 +122,14 @@ class Method(Signature):
 
 
 def scope(default: Scope) -> Argument:
-    doc = "what is ranked together: each tensor, all targets, each row; `erk` gives small tensors more"
+    doc = "weights ranked together: `uniform` per tensor, `global` over all targets, `row` per row; `erk` keeps more of small tensors"
     return Argument("scope", OneOf(*SCOPES), default, doc)
 
 
 def layerwise(*scopes: Scope) -> Argument:
     """Of a method that prunes layer by layer; the first is the default."""
-    rows = "each row, " if "row" in scopes else ""
-    doc = f"what is ranked together: {rows}each tensor; `erk` gives small tensors more. Layers go one after another"
+    rows = "`row` per row, " if "row" in scopes else ""
+    doc = f"weights ranked together, layer by layer: {rows}`uniform` per tensor; `erk` keeps more of small tensors"
     return Argument("scope", OneOf(*scopes), scopes[0], doc)
 
 

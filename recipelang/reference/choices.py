@@ -42,17 +42,17 @@ def _signatures(table_of: Mapping[str, Signature]) -> Iterator[str]:
 
 
 _LOOKS_AT = {
-    "weights": "the weights alone",
+    "weights": "the weights only",
     "steps": "the gradients of every training step",
-    "gradients": "gradients of samples, drawn at an event",
+    "gradients": "the gradients of samples drawn at each event",
     "inputs": "the inputs of each layer, in one shot",
 }
 
 
 def _facts(method: Method) -> str:
-    said = [f"Looks at {_LOOKS_AT[method.looks_at]}."]
-    said += ["Changes the weights that stay."] if method.compensates else []
-    said += ["Lets masked weights return."] if method.regrows else []
+    said = [f"Uses {_LOOKS_AT[method.looks_at]}."]
+    said += ["Updates the remaining weights."] if method.compensates else []
+    said += ["Regrows masked weights."] if method.regrows else []
     said += (
         [f"Prunes {' and '.join(PATTERN_WORDS[p] for p in method.patterns)} only."] if len(method.patterns) < 3 else []
     )

@@ -6,7 +6,7 @@ import re
 
 #: letters said one by one, of which the first sounds like a vowel: `F1`, `N:M`, `MLM`
 _SPELT = re.compile(r"[AEFHILMNORSX](?:[A-Z]*[0-9:]|[A-Z]+\b|\b)|[fhlmnrsx](?:p?[0-9]|\b)")
-_AN = re.compile(r"[aeiou]|hour|honest", re.IGNORECASE)
+_AN = re.compile(r"[aeiou]|hour|honest|hf\b", re.IGNORECASE)
 #: a vowel on paper, a consonant when said
 _A = re.compile(r"uni(?!n|m)|us[aeiu]|eu|one\b|once\b|ubi", re.IGNORECASE)
 _MANY = {"matrix": "matrices", "index": "indices"}

@@ -4,7 +4,7 @@ from recipelang.methods.declaration import LlmCompressor, Method
 
 METHOD = Method(
     "hold",
-    "the zeros that the model came with stay, and no others come",
+    "keeps the zeros of the loaded model and adds none",
     implementation="recipelang.modifiers.prune:Hold",
     masks="keeps",
     shards=True,

@@ -1,10 +1,10 @@
-"""Magnitude: small weights go first."""
+"""Magnitude: small weights are pruned first."""
 
 from recipelang.methods.declaration import LlmCompressor, Method, scope
 
 METHOD = Method(
     "magnitude",
-    "the weights of smallest absolute value go first",
+    "prunes the weights with the smallest absolute values first",
     (scope("uniform"),),
     aliases="gmp l1 l1_unstructured magnitude_pruning GMPruningModifier MagnitudePruningModifier global_magnitude",
     implementation="recipelang.pruning.scores.magnitude:Magnitude",

@@ -4,7 +4,7 @@ from recipelang.methods.declaration import Memory, Method, scope
 
 METHOD = Method(
     "movement",
-    "weights that training moves towards zero go first",
+    "prunes the weights that training moves towards zero first",
     (scope("uniform"),),
     aliases="MovementPruningModifier movement_pruning",
     implementation="recipelang.pruning.scores.movement:Movement",

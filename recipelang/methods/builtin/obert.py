@@ -40,18 +40,18 @@ def _refuses(chosen: Chosen, pattern: SparsityPattern) -> Refusal | None:
 
 METHOD = Method(
     "obert",
-    "weights whose absence, made up for by their neighbours, changes the loss least go first",
+    "prunes the weights first whose removal changes the loss least when their neighbours compensate",
     (
-        whole("block", 50, "weights whose interplay is looked at together"),
-        whole("gradients", 1024, "gradients that the Fisher information is made of"),
-        whole("batch", 16, "examples of one gradient"),
-        Argument("damp", Number(0, above=True), Fraction(1, 10**7), "added to the diagonal"),
-        whole("recomputations", 1, "rounds of an event, each with gradients anew"),
+        whole("block", 50, "block size of the Fisher matrix, in weights"),
+        whole("gradients", 1024, "number of gradients for the Fisher matrix"),
+        whole("batch", 16, "examples per gradient"),
+        Argument("damp", Number(0, above=True), Fraction(1, 10**7), "value added to the diagonal"),
+        whole("recomputations", 1, "number of rounds per event, each with new gradients"),
         Argument(
             "memory",
             OrNone(Size()),
             None,
-            "what the matrices may take, in more passes to the same result; `none`: most of what is free then",
+            "memory limit of the matrices; a lower limit needs more passes, with the same result; `none`: most of the free memory",
         ),
         scope("global"),
     ),

@@ -4,7 +4,7 @@ from recipelang.methods.declaration import Method, scope
 
 METHOD = Method(
     "random",
-    "weights go in a random order drawn from the seed: a floor",
+    "prunes weights in random order, drawn from the seed; a lower bound for comparisons",
     (scope("uniform"),),
     implementation="recipelang.pruning.scores.random:Random",
     shards=True,

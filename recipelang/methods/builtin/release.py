@@ -4,7 +4,7 @@ from recipelang.methods.declaration import Method
 
 METHOD = Method(
     "release",
-    "masks of earlier stages are taken off",
+    "removes the masks of earlier stages",
     implementation="recipelang.modifiers.prune:Release",
     masks="releases",
     shards=True,

@@ -1,4 +1,4 @@
-"""RigL: weights are swapped at every event, by size and by gradient."""
+"""RigL: weights are swapped at every event, by magnitude and by gradient."""
 
 from fractions import Fraction
 
@@ -19,13 +19,16 @@ def _refuses(chosen: Chosen, pattern: SparsityPattern) -> Refusal | None:
 
 METHOD = Method(
     "rigl",
-    "weights are swapped at every event: small ones for masked ones of large gradient. It begins "
-    "with the masks in force, or with random ones; `constant(80%, over = start..90%, every = 100 steps)` keeps a sparsity",
+    "swaps weights at every event: masks small weights and regrows masked weights with large gradients. It begins with the "
+    "current masks, or with random ones; `constant(80%, over = start..90%, every = 100 steps)` keeps a sparsity",
     (
         Argument(
-            "fraction", Ratio(), Fraction(3, 10), "of the live weights swapped at first; 0 at last, a cosine between"
+            "fraction",
+            Ratio(),
+            Fraction(3, 10),
+            "share of the remaining weights to swap at the first event; it falls to 0 along a cosine",
         ),
-        whole("batches", 1, "mini-batches whose mean gradient is used"),
+        whole("batches", 1, "number of mini-batches for the mean gradient"),
         scope("erk"),
     ),
     aliases="RigLPruningModifier dynamic_sparse_training",

@@ -4,8 +4,8 @@ from recipelang.methods.declaration import Memory, Method, scope, whole
 
 METHOD = Method(
     "snip",
-    "weights whose absence changes the loss least go first, judged once",
-    (whole("batches", 1, "mini-batches whose mean gradient is used"), scope("global")),
+    "prunes the weights first whose removal changes the loss least, scored once",
+    (whole("batches", 1, "number of mini-batches for the mean gradient"), scope("global")),
     implementation="recipelang.pruning.scores.snip:Snip",
     sources=("arXiv 1810.02340",),
     looks_at="gradients",

@@ -8,16 +8,18 @@ from recipelang.methods.declaration import Memory, Method, scope
 
 METHOD = Method(
     "soft_movement",
-    "weights go first whose score, learned with them, is lowest: soft movement. As published the "
-    "penalty decides how many go, at every step, and they may return; here the schedule does, exactly and at its "
-    "events, and what is masked stays so",
+    "prunes the weights with the lowest scores first; the scores are learned in training. In the paper, the penalty decides at "
+    "every step how many weights are pruned, and weights can return; here, the schedule decides the exact number at its "
+    "events, and masked weights stay masked",
     (
-        Argument("learning_rate", Number(0, above=True), Fraction(1, 100), "of the scores, all the time, in Adam"),
+        Argument(
+            "learning_rate", Number(0, above=True), Fraction(1, 100), "constant learning rate of the scores (Adam)"
+        ),
         Argument(
             "penalty",
             Number(0),
             Fraction(5, 10**6),
-            "weight of Σ σ(S) over all scores; the published 400 is of means, 4.7e-6 of BERT-base's sum",
+            "weight of the penalty Σ σ(S) over all scores; the published 400 applies to the mean, which is 4.7e-6 for the sum over BERT-base",
         ),
         scope("uniform"),
     ),

@@ -16,10 +16,12 @@ def _refuses(chosen: Chosen, pattern: SparsityPattern) -> Refusal | None:
 
 METHOD = Method(
     "sparsegpt",
-    "weights whose absence, made up for by those right of them, changes a layer's outputs least go first, in one shot",
+    "prunes the weights first whose removal changes the outputs of the layer least when the weights to their right compensate, in one shot",
     (
-        whole("block", 128, "columns that are chosen among together"),
-        Argument("damp", Number(0, above=True), Fraction(1, 100), "added to the diagonal, in shares of its mean"),
+        whole("block", 128, "number of columns in which weights are ranked together"),
+        Argument(
+            "damp", Number(0, above=True), Fraction(1, 100), "value added to the diagonal, as a share of its mean"
+        ),
         layerwise("uniform", "erk"),
     ),
     aliases="SparseGPTModifier sparse_gpt",

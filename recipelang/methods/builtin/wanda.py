@@ -10,7 +10,7 @@ ELSEWHERE = (
 
 METHOD = Method(
     "wanda",
-    "weights that are small times the inputs they meet go first, in one shot",
+    "prunes the weights first whose magnitude times the norm of their inputs is smallest, in one shot",
     (layerwise("row", "uniform", "erk"),),
     aliases="WandaPruningModifier",
     implementation="recipelang.pruning.scores.wanda:Wanda",
