@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from recipelang.cli import plan_screen
 from recipelang.cli.reference_pages import pages
 from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
 from recipelang.planning.types import Plan
+from recipelang.report import plan_screen
 from recipelang.report.run import _planned
 from recipelang.source.words import amount, an, duration, first_n, plural, size_text
 from tests.conftest import RECIPE
