@@ -13,7 +13,7 @@ from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
 from recipelang.planning.types import Plan
 from recipelang.report import plan_screen
-from recipelang.report.run import _planned
+from recipelang.report.run import planned as planned_page
 from recipelang.source.words import amount, an, duration, first_n, plural, size_text
 from tests.conftest import RECIPE
 
@@ -166,7 +166,7 @@ def test_screens_and_pages_count_in_english(form, count):
     for stage in plan.stages:
         console.print(plan_screen._stage_block(plan, stage))
     assert [f for line in out.getvalue().splitlines() for f in faults(" ".join(line.split()))] == []
-    assert faults(re.sub(r"<[^>]+>", " ", " ".join(_planned(plan)))) == []
+    assert faults(re.sub(r"<[^>]+>", " ", " ".join(planned_page(plan)))) == []
 
 
 def test_reference_pages_and_documents_are_in_english():
