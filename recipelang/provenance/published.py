@@ -83,7 +83,7 @@ def verify_published(
         told = "name its signer with `--key` or `--identity`" if bundles else "the recipe is not signed"
         done.checks.append(Check(2, "signature", "not done", told))
     for level, what in ((3, "weights"), (4, "evaluations")):
-        done.checks.append(Check(level, what, "not done", "a recipe has none; `recipelang verify DIR` looks at a run"))  # type: ignore[arg-type]
+        done.checks.append(Check(level, what, "not done", "a recipe has none; `recipelang verify DIR` checks a run"))  # type: ignore[arg-type]
     if runs and recipe is not None:
         told_by = [r for r in runs if r in theirs] or runs  # anybody who may push can attach a later run
         done.claims = told_claims(recipe, told_by[-1], None, frozenset())
