@@ -9,7 +9,7 @@ from pydantic import PrivateAttr
 
 from recipelang.api.checked import merged
 from recipelang.loading.plan import Pinning, planned
-from recipelang.loading.read import NOTHING, Around, source_of
+from recipelang.loading.read import NOTHING, Around
 from recipelang.planning import types
 from recipelang.source import Diagnostics, Source
 from recipelang.source.words import plural
@@ -82,12 +82,5 @@ def plan(
 
 
 def made(recipe: str | Path | Source, around: Around, steps: int | None, pinning: Pinning | None = None) -> Plan:
-    checked, found_plan, found = planned(named(recipe), around, rehearsal=steps, pinning=pinning)
-    return Plan.of(found_plan, checked, found)
-
-
-def named(recipe: str | Path | Source) -> str | Source:
-    """The name of a recipe; of one that has none, the text."""
-    if isinstance(recipe, Source) or "\n" in str(recipe):
-        return source_of(recipe)
-    return str(recipe)
+    checked, plan, found = planned(recipe, around, rehearsal=steps, pinning=pinning)
+    return Plan.of(plan, checked, found)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recipelang.loading.locking import Settled, beside, check_new, hold, settle
-from recipelang.loading.read import NOTHING, Around
+from recipelang.loading.read import NOTHING, Around, name_of
 from recipelang.source import Diagnostics, RecipeError, Source, fail
 from recipelang.spec.recipe import Checked, Recipe
 
@@ -55,14 +55,13 @@ def run(
         Interrupted: after Ctrl-C; the step is finished and a checkpoint written, `recipelang resume` goes on.
     """
     from recipelang.api.checked import merged
-    from recipelang.api.planned import made, named
+    from recipelang.api.planned import made
 
     if reporter is None:
         from recipelang.api.result import Told
 
         reporter = Told()
-    named_recipe, laid, told = named(recipe), merged(around, params, overlays, more), Diagnostics()
-    file = named_recipe if isinstance(named_recipe, str) else "-"
+    file, laid, told = name_of(recipe), merged(around, params, overlays, more), Diagnostics()
     settled: list[Settled] = []
 
     def pinning(checked: Checked) -> Mapping[str, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from recipelang.api.running import holding
+from recipelang.api import running
 from recipelang.cli import complete, options, screen
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.several import together
@@ -63,11 +63,9 @@ def run(
 
       torchrun --nproc-per-node 2 -m recipelang run squad.recipe        (two processes)
     """
-    from recipelang.api.running import run
-
     given = read_around(param, params, overlay)
     with _watched() as shown:
-        result = run(
+        result = running.run(
             file,
             out,
             overwrite=overwrite,
@@ -105,7 +103,7 @@ def resume(
     text = folder / "recipe" / "effective.recipe"
     if not text.is_file():
         raise fail("E083", f"`{folder}` holds no run", help="name the output folder of an earlier `recipelang run`")
-    with holding(folder):
+    with running.holding(folder):
         _resume(folder, text, shard, exact)
 
 
@@ -145,10 +143,8 @@ def _resume(folder: Path, text: Path, shard: bool, exact: bool) -> None:
     screen.show(without_effect())
     if written.spec_digest != plan.spec_digest or not _is_whole(folder):
         _carry_anew(folder, recipe, plan)
-    from recipelang.api.running import carry_out
-
     with _watched() as shown:
-        result = carry_out(recipe, plan, folder, shown, shard=shard, resume=True, exact=exact, written=written)
+        result = running.carry_out(recipe, plan, folder, shown, shard=shard, resume=True, exact=exact, written=written)
     if result.failed:
         raise typer.Exit(Exit.EXPECT_FAILED)
 

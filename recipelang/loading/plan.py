@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recipelang.loading.files import read_source
 from recipelang.loading.locking import beside, pins_of
-from recipelang.loading.read import NOTHING, Around, check_all
+from recipelang.loading.read import NOTHING, Around, check_all, name_of, source_of
 from recipelang.source import Diagnostics, RecipeError, Source
 from recipelang.spec.recipe import Checked, Recipe
 
@@ -19,7 +19,7 @@ Pinning = Callable[[Checked], Mapping[str, str]]
 
 
 def planned(
-    recipe: str | Source,
+    recipe: str | Path | Source,
     around: Around = NOTHING,
     *,
     rehearsal: int | None = None,
@@ -30,8 +30,7 @@ def planned(
 
     The lock beside the recipe pins what it refers to, unless `pinning` does.
     """
-    file = recipe if isinstance(recipe, str) else "-"
-    source = read_source(recipe) if isinstance(recipe, str) else recipe
+    file, source = name_of(recipe), source_of(recipe)
     checked = check_all(source, around.given, complete=True, overlays=around.overlays)
     checked.diagnostics.raise_errors()
     if checked.recipe is None:

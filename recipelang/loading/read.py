@@ -46,11 +46,17 @@ def _text(value: object) -> str:
     return str(value)
 
 
+def name_of(recipe: str | Path | Source) -> str:
+    """What a command line calls it: its path or reference, `-` for a text that has none."""
+    return "-" if isinstance(recipe, Source) or "\n" in str(recipe) else str(recipe)
+
+
 def source_of(recipe: str | Path | Source) -> Source:
     """Of a program: a path or another name of a recipe, or the text itself, which has several lines."""
     if isinstance(recipe, Source):
         return recipe
-    return Source("<text>", recipe) if isinstance(recipe, str) and "\n" in recipe else read_source(str(recipe))
+    name = str(recipe)
+    return Source("<text>", name) if "\n" in name else read_source(name)
 
 
 def read_recipe(file: str, around: Around, *, complete: bool = False) -> Checked:
