@@ -8,7 +8,7 @@ KILLS ?= 30
 SEED ?= 1
 LLM_COMPRESSOR := build/llm-compressor
 
-.PHONY: help setup demo test test-deps fuzz faults misspelt distributed llm-compressor check format grammar docs evidence bench picture clean
+.PHONY: help setup demo test quick matrix test-deps fuzz faults misspelt distributed llm-compressor check format grammar docs evidence bench picture clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -35,6 +35,12 @@ test-deps: ## system packages that only tests need: a registry to share recipes 
 
 test: $(VENV)/.model ## every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q
+
+quick: setup ## a minute of the tests that matter most (tests/quick.py)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q $$($(BIN)/python -c "from tests.quick import FILES; print(*FILES)")
+
+matrix: setup ## every declared Python, the oldest and newest torch and transformers, as far as they are at hand (long)
+	$(BIN)/python -m tests.matrix
 
 fuzz: setup ## read random texts for a while (`make fuzz SECONDS=600`; a text that fails is kept), then other examples of every property
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)

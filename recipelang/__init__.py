@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from recipelang.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from recipelang.api.checked import Checked as Checked, check as check
     from recipelang.api.planned import Plan as Plan, plan as plan
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
     from recipelang.loops.attach import attach as attach
     from recipelang.source import RecipeError as RecipeError
 
-__version__ = "0.1.0"
 
 #: name -> the module that has it. Each is loaded when it is asked for; `attach` needs torch, and so does a run
 _PUBLIC = {

@@ -8,9 +8,9 @@ import pytest
 
 from recipelang.source import RecipeError
 from recipelang.tasks import (
+    class_scores as scores,
     entities,
     multiple_choice as mc,
-    scores,
     sequence_classification as sc,
     token_classification as tc,
 )

@@ -10,8 +10,8 @@ from recipelang.report.plan_screen import _put_together
 from recipelang.source import RecipeError
 from recipelang.tasks import (
     causal_lm as lm,
+    class_scores as scores,
     multiple_choice as mc,
-    scores,
     sequence_classification as sc,
     token_classification as tc,
 )
