@@ -1,15 +1,17 @@
 """Names, types and shapes from the header of a safetensors file; no weights are read, no torch.
 
-The format: eight bytes of length (little endian), a JSON header, then the data.
-Every number in the header is checked against the file before it is believed.
+The format: eight bytes of length (little endian), a JSON header, then the data. The library checks every number
+in the header against the file; here is checked that the header is of a size to be read, and where tensors begin.
 """
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
 
 from recipelang.source import RecipeError, fail
 from recipelang.storage.forms import OpenForm
@@ -43,62 +45,52 @@ class Entry:
 
 def read_header(path: Path) -> dict[str, Entry]:
     """Tensor name -> type and shape. E076 when the file is not whole."""
-    size, length, raw = _raw(path)
+    raw = header_text(path)
     try:
         header = parse_json(raw)
+        with safe_open(path, "numpy"):  # it holds every number to the file
+            pass
     except ValueError as error:
         raise _damaged(path, f"the header: {error}") from None
-    if not isinstance(header, dict):
-        raise _damaged(path, "the header is not a JSON object")
-    entries = {n: _entry(path, n, value, 8 + length, size) for n, value in header.items() if n != "__metadata__"}
-    _cover(path, header, size - 8 - length)
+    except (SafetensorError, OSError):  # the library's own words are not made for people
+        raise _damaged(path, "the header does not describe what the file holds") from None
+    data = 8 + len(raw)
+    entries = {
+        name: Entry(told["dtype"], tuple(told["shape"]), path.name, data + told["data_offsets"][0])
+        for name, told in header.items()
+        if name != "__metadata__"
+    }
+    if odd := next((name for name, entry in entries.items() if len(entry.shape) > MAX_DIMENSIONS), None):
+        raise _damaged(path, f"`{odd}` has more than {MAX_DIMENSIONS} dimensions")
     return entries
 
 
-def header_length(path: Path) -> int:
-    """Bytes of a header, from the file's first eight. E076 when they cannot be true, or are too many to read."""
-    return _raw(path, with_header=False)[1]
-
-
-def _raw(path: Path, *, with_header: bool = True) -> tuple[int, int, bytes]:
-    """Bytes of the file, those of its header, and the header itself."""
+def header_text(path: Path) -> bytes:
+    """The JSON of a header, as long as the file's first eight bytes say. E076 when they cannot be true."""
     try:
         with open_regular(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            length = int.from_bytes(file.read(8), "little")
-            if size < 8 or length > size - 8:
-                raise _damaged(path, f"the header should have {length:,} bytes, the file has {size:,}")
-            if length > MAX_HEADER:
-                raise _too_large(path)
-            return size, length, file.read(length) if with_header else b""
+            return file.read(_length(path, file))
     except Unreadable as error:
         raise error.coded("E076") from None
 
 
-def _entry(path: Path, name: str, value: object, data: int, size: int) -> Entry:
-    """`data` is where the bytes of the tensors begin in a file of `size` bytes."""
+def _length(path: Path, file: BufferedReader) -> int:
+    """Bytes of a header, which begins here. E076 when there are not so many, or too many to read."""
+    size = os.fstat(file.fileno()).st_size
+    length = int.from_bytes(file.read(8), "little")
+    if size < 8 or length > size - 8:
+        raise _damaged(path, f"the header should have {length:,} bytes, the file has {size:,}")
+    if length > MAX_HEADER:
+        raise _too_large(path)
+    return length
+
+
+def header_length(path: Path) -> int:
     try:
-        dtype, shape, (begin, end) = value["dtype"], value["shape"], value["data_offsets"]  # type: ignore[index]
-        whole = isinstance(dtype, str) and len(shape) <= MAX_DIMENSIONS
-        whole = whole and all(isinstance(n, int) and n >= 0 for n in (*shape, begin, end))
-    except (TypeError, KeyError, ValueError):
-        raise _damaged(path, f"`{name}` has no type, shape or place") from None
-    if not whole or not begin <= end <= size - data:
-        raise _damaged(path, f"`{name}` lies outside the file")
-    if dtype in ITEM_BYTES and math.prod(shape) * ITEM_BYTES[dtype] != end - begin:
-        raise _damaged(path, f"`{name}` does not have the size of its shape")
-    return Entry(str(dtype), tuple(shape), path.name, data + begin)
-
-
-def _cover(path: Path, header: dict[str, dict[str, list[int]]], available: int) -> None:
-    """Tensors must fill the file without holes or overlaps."""
-    at = 0
-    for begin, end in sorted(v["data_offsets"] for n, v in header.items() if n != "__metadata__"):
-        if begin != at:
-            raise _damaged(path, "tensors overlap, or leave a hole")
-        at = end
-    if at != available:
-        raise _damaged(path, "there are bytes that belong to no tensor, or some are missing")
+        with open_regular(path) as file:
+            return _length(path, file)
+    except Unreadable as error:
+        raise error.coded("E076") from None
 
 
 def read_folder(folder: Path) -> dict[str, Entry]:

@@ -10,10 +10,8 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from recipelang.planning.remembered import file_digest, remembered
-from recipelang.planning.safetensors_header import header_length, read_header, weight_files
+from recipelang.planning.safetensors_header import read_header, weight_files
 from recipelang.storage.forms import Count
-from recipelang.storage.reading import open_regular
-from recipelang.storage.strict_json import parse_json
 
 #: type -> how its bits are looked at, and those that may be set in a zero: the sign of floats
 _BITS: dict[str, tuple[str, int]] = {
@@ -70,10 +68,6 @@ def count(path: Path, patterns: tuple[Pattern, ...] = ()) -> Iterator[tuple[str,
     `patterns` are those that a recipe prunes to: they come first, then those of `STANDARD`.
     """
     entries = read_header(path)
-    start = 8 + header_length(path)
-    with open_regular(path) as file:
-        file.seek(8)
-        places = parse_json(file.read(start - 8))
     for name, entry in entries.items():
         if entry.dtype not in _BITS:
             continue
@@ -82,8 +76,7 @@ def count(path: Path, patterns: tuple[Pattern, ...] = ()) -> Iterator[tuple[str,
         if not size:
             yield name, Counted(entry.shape, 0)
             continue
-        offset = start + places[name]["data_offsets"][0]
-        data = np.memmap(path, np.dtype(kind), "r", offset, (size,))
+        data = np.memmap(path, np.dtype(kind), "r", entry.start, (size,))
         yield name, _counted(data, entry.shape, sign, patterns)
 
 

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recipelang.planning.safetensors_header import header_length, read_header
-from recipelang.provenance.safe_json import link, parse_object
+from pydantic import Field
+
+from recipelang.planning.safetensors_header import header_text, read_header
+from recipelang.provenance.safe_json import link
 from recipelang.source import fail
-from recipelang.storage.reading import open_regular
+from recipelang.storage.forms import OpenForm
+from recipelang.storage.strict_json import parse_model
 
 #: of all strings together
 MAX_METADATA = 2**20
+
+
+class Stamped(OpenForm):
+    """A header, by its metadata."""
+
+    metadata: dict[str, str] = Field(default={}, alias="__metadata__")
 
 
 def read_stamp(path: Path) -> dict[str, str]:
     """`__metadata__` of a safetensors file. E076 when the file is not whole, E137 when its strings are none."""
     if path.is_symlink():
         raise link(path)
+    try:
+        found = parse_model(header_text(path), Stamped).metadata
+    except ValueError as error:
+        read_header(path)  # a file that is damaged altogether is told of as such
+        raise fail("E137", f"the metadata of `{path.name}` cannot be used", notes=[str(error)]) from None
     read_header(path)
-    with open_regular(path) as file:
-        length = header_length(path)
-        file.seek(8)
-        header = parse_object(file.read(length), path.name)
-    found = header.get("__metadata__", {})
-    if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
-        raise fail("E137", f"the metadata of `{path.name}` are not strings")
     if sum(len(k) + len(v) for k, v in found.items()) > MAX_METADATA:
         raise fail("E137", f"the metadata of `{path.name}` are larger than {MAX_METADATA // 2**20} MiB")
     return found
