@@ -23,8 +23,9 @@ from recipelang.loops.attach import attach, refuse_shards
 from recipelang.loops.pruner import Pruning
 from recipelang.loops.teacher import check_distillation
 from recipelang.source import fail
+from recipelang.storage.forms import Count, Form, Hex
 from recipelang.storage.reading import Unreadable, check_regular
-from recipelang.storage.strict_json import parse_json
+from recipelang.storage.strict_json import parse_model
 
 #: beside the Trainer's own files in its checkpoints
 FILE = "recipelang.safetensors"
@@ -149,6 +150,15 @@ def _folder(args: TrainingArguments, state: TrainerState) -> Path:
     return Path(args.output_dir or "") / f"checkpoint-{state.global_step}"
 
 
+class Saved(Form):
+    """What the callback keeps of a stage beside its tensors."""
+
+    plan: Hex
+    step: Count
+    started: bool
+    ended: bool
+
+
 def _save(pruning: Pruning, path: Path) -> None:
     body = pruning.state_dict()
     tensors = {f"{kind}/{n}": t.contiguous() for kind in ("masks", "modifiers") for n, t in body.pop(kind).items()}
@@ -163,7 +173,7 @@ def _load(path: Path, pruning: Pruning) -> None:
         check_regular(path)
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            body = parse_json(file.metadata()["state"])
+            body: dict[str, Any] = parse_model(file.metadata()["state"], Saved).model_dump()
     except (Unreadable, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise fail(
             "E083", f"`{path}` is damaged", notes=[str(error)[:160]], help="take an earlier checkpoint"

@@ -6,32 +6,80 @@ E189 for what these files say that cannot be; reads no more than them.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from recipelang.source import RecipeError, fail
+from recipelang.storage.forms import Count, Form, OpenForm
 from recipelang.storage.reading import Unreadable, read_object, read_text
+from recipelang.storage.strict_json import first_wrong
 
 if TYPE_CHECKING:
     from tokenizers import AddedToken, Tokenizer
 
+M = TypeVar("M", bound=BaseModel)
+
 #: of a vocabulary, and of a file of settings
 _MOST = 64 * 2**20
 _SPECIAL = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-_FLAGS = {"do_lower_case": True, "strip_accents": None, "tokenize_chinese_chars": True}
+
+
+class Added(Form):
+    content: str
+    kind: Any = Field(default=None, alias="__type")
+    lstrip: bool = False
+    rstrip: bool = False
+    normalized: bool = True
+    single_word: bool = False
+    special: bool = False
+
+    def flags(self) -> dict[str, bool]:
+        return self.model_dump(exclude_unset=True, exclude={"content", "kind"})
+
+
+class Special(OpenForm):
+    content: str | None = None
+
+
+class Settings(OpenForm):
+    """What is read of `tokenizer_config.json`. A special token is a string, or an object that holds one."""
+
+    do_lower_case: bool = True
+    strip_accents: bool | None = None
+    tokenize_chinese_chars: bool = True
+    unk_token: str | Special | None = None
+    sep_token: str | Special | None = None
+    pad_token: str | Special | None = None
+    cls_token: str | Special | None = None
+    mask_token: str | Special | None = None
+    added_tokens_decoder: dict[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], Added] = {}
+
+    def special(self, name: str) -> str:
+        given: str | Special | None = getattr(self, name)
+        content = given.content if isinstance(given, Special) else given
+        return f"[{name.removesuffix('_token').upper()}]" if content is None else content
+
+
+class AddedTokens(RootModel[dict[str, Count]]):
+    model_config = ConfigDict(strict=True)
 
 
 def from_vocabulary(folder: Path) -> Tokenizer:
     from tokenizers import BertWordPieceTokenizer
 
     vocabulary = _vocabulary(folder / "vocab.txt")
-    settings = _object(folder / "tokenizer_config.json")
-    lower, accents, chinese = (_flag(folder, settings, name, usual) for name, usual in _FLAGS.items())
-    names = {name: _special(folder, settings, name) for name in _SPECIAL}
+    settings = _read(folder / "tokenizer_config.json", Settings)
+    names = {name: settings.special(name) for name in _SPECIAL}
     for name in ("unk_token", "sep_token", "cls_token"):
         if names[name] not in vocabulary:
             raise _wrong(folder / "vocab.txt", f"it lacks `{names[name]}`, the {name.replace('_', ' ')}")
     tokenizer: Tokenizer = BertWordPieceTokenizer(
-        vocabulary, lowercase=bool(lower), strip_accents=accents, handle_chinese_chars=bool(chinese), **names
+        vocabulary,
+        lowercase=settings.do_lower_case,
+        strip_accents=settings.strip_accents,
+        handle_chinese_chars=settings.tokenize_chinese_chars,
+        **names,
     )._tokenizer
     for number, token in sorted(_added(folder, settings).items()):
         _add(tokenizer, number, token, folder)
@@ -49,55 +97,24 @@ def _vocabulary(path: Path) -> dict[str, int]:
     return {line.removesuffix("\r"): number for number, line in enumerate(lines)}
 
 
-def _object(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
+def _read(path: Path, form: type[M]) -> M:
+    """E076 for what is no JSON, E189 names the field that is wrong."""
     try:
-        return read_object(path, _MOST)
+        found = read_object(path, _MOST) if path.exists() else {}
+        return form.model_validate(found)
     except Unreadable as error:
         raise error.coded("E076") from None
+    except ValidationError as error:
+        raise _wrong(path, first_wrong(error)) from None
 
 
-def _flag(folder: Path, settings: dict[str, Any], name: str, usual: bool | None) -> bool | None:
-    value = settings.get(name, usual)
-    if not isinstance(value, bool) and value is not usual:
-        raise _wrong(folder / "tokenizer_config.json", f"`{name}` is neither true nor false")
-    return value
-
-
-def _special(folder: Path, settings: dict[str, Any], name: str) -> str:
-    """A special token is a string, or an object that holds one."""
-    value = settings.get(name)
-    value = value.get("content") if isinstance(value, dict) else value
-    if value is None:
-        return f"[{name.removesuffix('_token').upper()}]"
-    if not isinstance(value, str):
-        raise _wrong(folder / "tokenizer_config.json", f"`{name}` is not a string")
-    return value
-
-
-def _added(folder: Path, settings: dict[str, Any]) -> dict[int, AddedToken]:
+def _added(folder: Path, settings: Settings) -> dict[int, AddedToken]:
     """Tokens beyond the vocabulary by their numbers, from both files that may hold them."""
     from tokenizers import AddedToken
 
-    found: dict[int, AddedToken] = {}
-    for name, given in _object(folder / "added_tokens.json").items():
-        if not isinstance(given, int) or isinstance(given, bool) or given < 0:
-            raise _wrong(folder / "added_tokens.json", f"`{name[:40]}` has no number")
-        found[given] = AddedToken(name, normalized=False)
-    listed = settings.get("added_tokens_decoder", {})
-    for number, value in listed.items() if isinstance(listed, dict) else [("", None)]:
-        said = value if isinstance(value, dict) else {}
-        content: Any = said.get("content")
-        flags = {k: v for k, v in said.items() if k not in ("content", "__type")}
-        known = flags.keys() <= {"lstrip", "rstrip", "normalized", "single_word", "special"}
-        sound = known and all(isinstance(v, bool) for v in flags.values())
-        if not number.isdecimal() or len(number) > 9 or not isinstance(content, str) or not sound:
-            raise _wrong(
-                folder / "tokenizer_config.json", "`added_tokens_decoder` does not list tokens by their numbers"
-            )
-        found[int(number)] = AddedToken(content, **flags)
-    return found
+    own = _read(folder / "added_tokens.json", AddedTokens).root
+    found = {number: AddedToken(name, normalized=False) for name, number in own.items()}
+    return found | {int(n): AddedToken(t.content, **t.flags()) for n, t in settings.added_tokens_decoder.items()}
 
 
 def _add(tokenizer: Tokenizer, number: int, token: AddedToken, folder: Path) -> None:

@@ -23,6 +23,7 @@ from recipelang.engine.statement import PREDICATE_TYPE, STATEMENT_TYPE, OriginFo
 from recipelang.planning import remembered, safetensors_header
 from recipelang.provenance import published, signing, statement
 from recipelang.source import RecipeError
+from recipelang.tasks import wordpiece
 
 from .test_bad_plans import inside
 from .whole_plan import SHA
@@ -149,6 +150,14 @@ WHOLE: dict[type[BaseModel], dict[str, Any]] = {
     cache.Note: {"reference": REFERENCE, "manifest": SHA},
     remembered.Note: {"key": HEX, "value": 7, "sha256": HEX},
     safetensors_header.Places: {"weight_map": {"a": "model-1.safetensors"}},
+    wordpiece.Settings: {
+        "do_lower_case": True,
+        "strip_accents": None,
+        "tokenize_chinese_chars": True,
+        "cls_token": "[CLS]",
+        "added_tokens_decoder": {"5": {"content": "<t>", "special": True, "__type": "AddedToken"}},
+    },
+    wordpiece.AddedTokens: {"<t>": 5},
 }  # fmt: skip
 
 #: the file's model, where in it, and what is written there instead: a field to values
@@ -242,6 +251,12 @@ BAD: list[tuple[type[BaseModel], str, dict[str, list[Any]]]] = [
     (cache.Note, "", {"reference": [*TEXTS, GONE], "manifest": [*DIGESTS, GONE], "more": [1]}),
     (remembered.Note, "", {"key": [SHA, "", *TEXTS, GONE], "sha256": [SHA, "", *TEXTS, GONE], "value": [GONE], "more": [1]}),
     (safetensors_header.Places, "", {"weight_map": [[], "a", 3, None, {"a": 3}, {"a": None}, {"a": ["b"]}, {"a": True}, {"a": {}}, GONE]}),
+    (wordpiece.Settings, "", {
+        "do_lower_case": ["no", 1, None], "strip_accents": ["no", 0], "tokenize_chinese_chars": [None, 1.0],
+        "cls_token": [5, [], True, {"content": 5}], "added_tokens_decoder": [[], None, {"x": {"content": "a"}}, {"-1": {"content": "a"}}],
+    }),
+    (wordpiece.Settings, "added_tokens_decoder.5", {"content": [*TEXTS, GONE], "special": ["no", 1, None], "colour": [True]}),
+    (wordpiece.AddedTokens, "", {"<t>": [-1, "5", 0.5, True, None, [], {}, "", 5.0, "x"]}),
     (m.Listing, "", {"manifests": [{}, None, [3], [{}], GONE]}),
     (m.Listing, "manifests.0", {"digest": ["a", "", 3, None, GONE], "artifactType": [3, [], True]}),
 ]  # fmt: skip
@@ -338,6 +353,15 @@ def _weights(data: bytes, folder: Path) -> None:
     safetensors_header.weight_files(folder)
 
 
+def _tokenizer(file: str) -> Callable[[bytes, Path], None]:
+    def read(data: bytes, folder: Path) -> None:
+        (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n")
+        (folder / file).write_bytes(data)
+        wordpiece.from_vocabulary(folder)
+
+    return read
+
+
 def _is_of(data: bytes) -> None:
     published._names(data, SimpleNamespace(digest=SHA))  # type: ignore[arg-type]
 
@@ -356,6 +380,8 @@ READERS: dict[type[BaseModel], tuple[str, Callable[[bytes, Path], object]]] = {
     signing.Bundle: ("E142", _bundle),
     published.Signed: ("E137", lambda data, _: _is_of(data)),
     safetensors_header.Places: ("E076", _weights),
+    wordpiece.Settings: ("E189", _tokenizer("tokenizer_config.json")),
+    wordpiece.AddedTokens: ("E189", _tokenizer("added_tokens.json")),
 }
 
 #: of what is only remembered: it is not believed, and nobody is told
