@@ -21,6 +21,7 @@ from recipelang.loading.locking import (
 from recipelang.loading.read import Around, check_all, read_recipe
 from recipelang.loading.trust import only_what_the_user_names
 from recipelang.source import Diagnostic, Diagnostics, fail
+from recipelang.source.render import line_of
 from recipelang.spec.recipe import Checked, Recipe
 from recipelang.spec.references import references
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from recipelang.artifact.contents import Artifact
     from recipelang.artifact.lock import Lock
     from recipelang.artifact.referrers import Referrer
+    from recipelang.provenance.statement import Statement
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,9 @@ def _of_run(folder: Path) -> Packed:
     from recipelang.artifact.referrers import BUNDLE, STATEMENT, Referrer
     from recipelang.engine.statement import read_origin
     from recipelang.provenance.carried import PORTABLE
+    from recipelang.provenance.published import unbelievable
     from recipelang.provenance.safe_json import read_bytes
-    from recipelang.provenance.signing import signature_path
+    from recipelang.provenance.signing import of_this_statement, signature_path
     from recipelang.provenance.statement import read_statement, statement_path
 
     text, locked = folder / "recipe" / PORTABLE, folder / "recipe" / "recipe.lock"
@@ -134,10 +137,33 @@ def _of_run(folder: Path) -> Packed:
         if run.digests["spec"] != artifact.spec:
             help = f"`recipelang verify {folder}` tells what was changed"
             raise fail("E138", f"the recipe in `{folder}` is not the one that its statement names", help=help)
+        if wrong := unbelievable(run, checked.recipe):
+            help = f"`recipelang verify {folder}` tells what was changed"
+            raise fail("E138", f"the statement in `{folder}` is of no run of its recipe: {wrong}", help=help)
+        _as_recorded(folder, run)
         said.append(Referrer(STATEMENT, run.raw))
         if os.path.lexists(signature_path(folder)):
+            of_this_statement(folder)
             said.append(Referrer(BUNDLE, read_bytes(signature_path(folder))))
     return Packed(artifact, said=tuple(said))
+
+
+def _as_recorded(folder: Path, run: Statement) -> None:
+    """E136 for a file of the run that is there and is not as the statement names it, E138 for another record.
+
+    Weights may lie elsewhere, and a card may have been written further.
+    """
+    from recipelang.engine.records import read_record
+    from recipelang.storage.reading import sha256
+
+    help = f"`recipelang verify {folder}` tells what was changed"
+    record = read_record(folder)
+    for key in ("status", "rehearsal", "metrics", "claims"):
+        if record and record.get(key) != run.predicate.get(key):
+            raise fail("E138", f"`run.json` and the statement differ in {key}", help=help)
+    for name, wanted in run.files.items():
+        if name != "README.md" and os.path.lexists(folder / name) and sha256(folder / name, inside=folder) != wanted:
+            raise fail("E136", f"`{line_of(name)}` is not the file that the run wrote", help=help)
 
 
 def _lock_of(checked: Checked, lock: Lock, contents: Mapping[str, str]) -> Lock:

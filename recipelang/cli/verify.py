@@ -131,6 +131,10 @@ def _signature(folder: Path, done: Verified, policies: list[Policy]) -> None:
         done.run(2, "signature", lambda policy=policy: signing.verify_run(folder, policy))  # type: ignore[misc]
     if not policies:
         there = os.path.lexists(signing.signature_path(folder))
+        if there:
+            if not done.run(2, "signature", lambda: signing.of_this_statement(folder)):
+                return
+            done.checks.pop()  # by whom was not asked
         told = "name its signer with `--key` or `--identity`" if there else "the run is not signed"
         done.not_done(2, "signature", told)
 
@@ -156,7 +160,8 @@ def _measure(folder: Path, done: Verified, weights: bool, evaluate: bool) -> Non
             here.update(evaluate_again(folder, plan_of(folder), recipe_of(folder), said.predicate["contents"]))
             return compare(here, said.predicate["metrics"])
 
-        done.run(4, "evaluations", again)
+        if done.run(4, "evaluations", again) and len(plan_of(folder).stages) > 1:
+            done.unchecked.append("evaluations of earlier stages")
     else:
         done.not_done(4, "evaluations", "use `--evaluate` to repeat them")
     judge_claims(folder, said, done, measured, here)

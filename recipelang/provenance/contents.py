@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,10 @@ from recipelang.provenance.carried import ORIGIN, PORTABLE, SOURCES, SPEC
 from recipelang.provenance.checks import Verified
 from recipelang.provenance.compiled import Compiled, check_master, check_plan, compiled
 from recipelang.provenance.recheck import canonical, evaluated
+from recipelang.provenance.recorded import check_recorded
 from recipelang.provenance.replanned import difference
-from recipelang.provenance.safe_json import link, read_bytes
+from recipelang.provenance.safe_json import link, read_bytes, read_object
+from recipelang.provenance.stage_models import check_stage_files
 from recipelang.provenance.stamp import read_stamp
 from recipelang.provenance.statement import SIGNATURE, Statement, read_statement, statement_path
 from recipelang.provenance.typed import NotKept, check_typed, comes_to
@@ -43,10 +46,18 @@ from recipelang.tasks import task_of
 from recipelang.version import __version__
 
 #: not named by a statement, and yet read by those who load a folder, wherever they lie
-_LOADED = (
+LOADED = (
     ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack", ".gguf", ".onnx", ".ot",
     ".npz", ".npy", ".joblib", ".pb", ".tflite", ".py", ".pyc", ".so", ".json", ".model", ".txt", ".jinja", ".xml",
+    ".zip", ".tar", ".gz", ".tgz", ".7z", ".whl", ".engine", ".plan", ".llamafile", ".ggml", ".mlmodel", ".keras", ".mar",
+    ".nemo", ".tiktoken", ".spm", ".bpe", ".vocab", ".dll", ".dylib", ".pyd", ".sh", ".exe",
 )  # fmt: skip
+#: of a config: what decides how weights are computed with, and no run changes; `auto_map` names code
+_UNCHANGED = frozenset((
+    "auto_map", "model_type", "hidden_act", "activation_function", "hidden_activation", "activation", "num_attention_heads",
+    "num_key_value_heads", "n_head", "n_heads", "head_dim", "layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps",
+    "max_position_embeddings", "n_positions", "position_embedding_type", "type_vocab_size", "is_decoder",
+))  # fmt: skip
 #: written after the statement, and drawn again
 _PAGE, _PLOTS = "report.html", "plots"
 _MAX_PAGE = 256 * 2**20
@@ -76,6 +87,7 @@ def verify_digests(folder: Path, done: Verified) -> Statement | None:
     done.run(1, "tokenizer", lambda: _tokenizer(folder, said))
     done.run(1, "record", lambda: _record(folder, said))
     done.run(1, "headers", lambda: _headers(folder, said))
+    done.run(1, "stages", lambda: check_stage_files(folder, said, plan_of(folder)))
     if (folder / "recipe" / "recipe.lock").exists() or said.digests.get("lock") is not None:
         done.run(1, "lock", lambda: _lock(folder, said))
     done.run(1, "sources", lambda: _sources(folder, said, done))
@@ -138,7 +150,7 @@ def _others(folder: Path, said: Statement, done: Verified) -> str:
             bad += link(path).diagnostics
         elif name in known or (name.startswith(f"{_PLOTS}/") and path.suffix in (".svg", ".png")):
             continue
-        elif not path.is_file() or path.suffix.lower() in _LOADED or name.startswith(("checkpoints/", "recipe/")):
+        elif not path.is_file() or ending(name) in LOADED or name.startswith(("checkpoints/", "recipe/")):
             message = f"`{line_of(name)}` does not belong to this run"
             note = "the statement does not list it, but a program that loads this folder may read it"
             bad.append(fail("E136", message, notes=[note], help="move it elsewhere").diagnostics[0])
@@ -151,6 +163,11 @@ def _others(folder: Path, said: Statement, done: Verified) -> str:
         done.notes.append(f"not covered by the statement: {shown}")
         done.unchecked.append(f"{plural(len(more), 'file')} that the run did not write")
     return "no other file claims to belong to this run"
+
+
+def ending(name: str) -> str:
+    """As a file system or a reader may take it: without case, outer blanks and forms of one letter."""
+    return Path(unicodedata.normalize("NFKC", name).rstrip(" .\t")).suffix.lower()
 
 
 def walk(folder: Path) -> list[Path]:
@@ -281,6 +298,12 @@ def _tokenizer(folder: Path, said: Statement) -> str:
     for name in belongings(base):
         if sha256(base / name) != said.files.get(name):
             raise fail("E136", f"`{line_of(name)}` is not that of the base model", help=_TAKE_AGAIN)
+    mine, theirs = read_object(folder / "config.json"), read_object(base / "config.json")
+    for key in sorted(_UNCHANGED & {*mine, *theirs}):
+        filled_in = key != "auto_map" and None in (mine.get(key), theirs.get(key))
+        if mine.get(key) != theirs.get(key) and not filled_in:
+            message = f"`config.json` differs from that of the base model in `{key}`"
+            raise fail("E136", message, help=_TAKE_AGAIN)
     return "same as in the base model"
 
 
@@ -312,6 +335,7 @@ def _record(folder: Path, said: Statement) -> str:
     if any(record.get("digests", {}).get(k) != v for k, v in said.digests.items() if k not in ("lock", "event_log")):
         raise _other("`run.json` and the statement differ in their digests")
     _starts(folder, said, plan)
+    check_recorded(record, sessions_of(folder), plan)
     partial = {n: on for n in p["metrics"] if (on := measured_on(plan, n))}
     if record.get("measured_on", {}) != partial:
         raise _other("`run.json` and the plan differ in how much of the data was measured")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from recipelang.artifact.contents import Artifact
 from recipelang.artifact.lock import parse_lock
 from recipelang.artifact.referrers import BUNDLE, STATEMENT, Referrer
+from recipelang.engine.records import Measurements
 from recipelang.engine.statement import STATEMENT_TYPE
 from recipelang.provenance.checks import Check, Verified
 from recipelang.provenance.signing import Policy, opened, signed
@@ -17,10 +20,12 @@ from recipelang.provenance.verify import told_claims
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.source.words import plural
+from recipelang.spec.claims import judge, selectors
 from recipelang.spec.recipe import Recipe
 from recipelang.storage.forms import OpenForm
 from recipelang.storage.reading import Unreadable, Why
 from recipelang.storage.strict_json import parse_model
+from recipelang.version import __version__
 
 #: of a statement of which recipe an artifact is
 PREDICATE_TYPE = "https://recipelang.dev/recipe/v1"
@@ -72,13 +77,19 @@ def verify_published(
         lock = artifact.lock
         done.run(1, "lock", lambda: _lock(lock, artifact))
     runs: list[Statement] = []
+    left: list[str] = []
     statements = [r.data for r in said if r.artifact_type == STATEMENT]
     if statements:
-        done.run(1, "runs", lambda: _runs(statements, artifact, runs))
+        done.run(1, "runs", lambda: _runs(statements, artifact, recipe, runs, left))
+        done.notes += left
     bundles = [r.data for r in said if r.artifact_type == BUNDLE]
     theirs: list[Statement] = []
     for policy in policies:
-        done.run(2, "signature", lambda policy=policy: _signature(bundles, artifact, runs, policy, theirs))  # type: ignore[misc]
+        own: list[str] = []
+        signed_by = partial(_signature, bundles, artifact, runs, policy, theirs, own)
+        if done.run(2, "signature", signed_by) and not own:
+            # the statement of a run names the experiment, but neither comments nor the page
+            done.unchecked.append("signature of the files (only a run is signed)")
     if not policies:
         told = "name its signer with `--key` or `--identity`" if bundles else "the recipe is not signed"
         done.checks.append(Check(2, "signature", "not done", told))
@@ -98,22 +109,56 @@ def _lock(data: bytes, artifact: Artifact) -> str:
     return f"pins {plural(len(lock.refs), 'reference')}"
 
 
-def _runs(statements: Sequence[bytes], artifact: Artifact, runs: list[Statement]) -> str:
-    """The oldest first. Those that the Hub lists may be of other versions."""
+def _runs(
+    statements: Sequence[bytes], artifact: Artifact, recipe: Recipe | None, runs: list[Statement], left: list[str]
+) -> str:
+    """The oldest first. Those that the Hub lists may be of other versions; to `left`, what no run can say."""
     for data in statements:
         found = parse_statement(data)
         if found.digests["spec"] == artifact.spec:
-            runs.append(found)
+            if wrong := unbelievable(found, recipe):
+                left.append(f"a statement about this recipe is left out: {wrong}")
+            else:
+                runs.append(found)
     runs.sort(key=lambda r: str(r.predicate.get("time")))
+    if not runs and left:
+        raise fail("E138", "what is said to be a run of it is none", notes=left, help="do not believe its claims")
     if not runs:
         raise fail("E138", "what is said to be a run of it is of another recipe", help="do not believe its claims")
     return f"{plural(len(runs), 'run')} of this recipe attested, each by whoever ran it"
 
 
+def unbelievable(said: Statement, recipe: Recipe | None) -> str:
+    """Why a statement is not of a finished run of this recipe, whatever its digests are; empty where it may be."""
+    p = said.predicate
+    if p["status"] != "finished":
+        return "it says that the run did not finish"
+    if p.get("rehearsal") is not None:
+        return "it is of a rehearsal"
+    if recipe is None:
+        return ""
+    if [c.get("kind") for c in p["claims"]] != [c.kind for c in recipe.claims]:
+        return "it judges other claims than the recipe makes"
+    seen = Measurements(dict(p["metrics"]))
+    same_words = p["environment"].get("recipelang") == __version__
+    for claim, told in zip(recipe.claims, p["claims"], strict=True):
+        if selectors(replace(recipe, claims=(claim,))):
+            continue  # of the weights, which are not here
+        (verdict,) = judge(replace(recipe, claims=(claim,)), seen)
+        if verdict.met != told.get("met") or (same_words and verdict.measured != told.get("measured")):
+            return f"`{line_of(claim.kind)} {line_of(claim.text)}` comes out otherwise by its own metrics"
+    return ""
+
+
 def _signature(
-    bundles: Sequence[bytes], artifact: Artifact, runs: Sequence[Statement], policy: Policy, theirs: list[Statement]
+    bundles: Sequence[bytes],
+    artifact: Artifact,
+    runs: Sequence[Statement],
+    policy: Policy,
+    theirs: list[Statement],
+    own: list[str],
 ) -> str:
-    """Of the recipe itself, or of the statement of a run of it: those go to `theirs`."""
+    """Of the recipe itself, whose signer goes to `own`, or of the statement of a run of it: those go to `theirs`."""
     if not bundles:
         raise fail("E143", "the recipe is not signed", help="`recipelang sign REF --key FILE` signs it")
     wrong: list[RecipeError] = []
@@ -126,6 +171,7 @@ def _signature(
             continue
         if _names(payload, artifact):
             by_whom["the recipe"] = signer
+            own.append(signer)
         elif of := [r for r in runs if r.raw == payload]:
             by_whom["the statement of a run of it"] = signer
             theirs += of

@@ -14,6 +14,7 @@ from recipelang.planning.zeros import Counted, Pattern, count, stored_zeros
 from recipelang.provenance.checks import Verified
 from recipelang.provenance.compiled import Compiled, wanted
 from recipelang.provenance.contents import compiled_of, inside, is_base, plan_of, recipe_of
+from recipelang.provenance.stage_models import STAGES, check_stage_weights, reached
 from recipelang.provenance.statement import Statement
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.source.render import line_of
@@ -42,6 +43,8 @@ def verify_weights(folder: Path, said: Statement, done: Verified) -> Measurement
     if said.predicate.get("rehearsal") is None:
         done.run(3, "schedules", lambda: _reached(folder, again[0], measured[0]))
     done.run(3, "never", lambda: _never(folder, said, again[0], measured[0], done))
+    if any(n.startswith(f"{STAGES}/") for n in said.files):
+        done.run(3, "stages", lambda: check_stage_weights(folder, said, plan_of(folder), recipe_of(folder)))
     return measured[0]
 
 
@@ -125,16 +128,7 @@ def share_of(measured: Measurements, names: Iterable[str]) -> float:
 def _reached(folder: Path, again: Compiled, measured: Measurements) -> str:
     """Every block's last event was reached: at least so many zeros are there."""
     blocks = wanted(plan_of(folder), recipe_of(folder), again)
-    for block in blocks:
-        here = [measured.zeros.get(n, 0) for n in block.targets]
-        if len(block.zeros) == len(here):
-            short = [(n, h, z) for n, h, z in zip(block.targets, here, block.zeros, strict=True) if h < z]
-        else:
-            short = [(block.targets[0], sum(here), sum(block.zeros))] if sum(here) < sum(block.zeros) else []
-        if short:
-            name, found, asked = short[0]
-            message = f"`{line_of(name)}` has {found:,} zeros, but the recipe asks for {asked:,}"
-            raise fail("E140", message, notes=[f"in `{line_of(block.block)}`"], help=_OTHERS)
+    reached(blocks, measured.zeros)
     return f"{plural(len(blocks), 'prune block')} reached the sparsity of the recipe"
 
 

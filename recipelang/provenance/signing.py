@@ -111,6 +111,14 @@ def verify_run(folder: Path, policy: Policy) -> str:
     return f"signed by {signer}"
 
 
+def of_this_statement(folder: Path) -> str:
+    """Whoever signed it, it is of the statement that lies beside it. E142 for another, or for no signature."""
+    payload, _ = _envelope(read_bytes(_there(folder), _MAX_BUNDLE))
+    if payload != read_statement(folder).raw:
+        raise _wrong("the signature is of another statement")
+    return "of this statement"
+
+
 def opened(bundle: bytes, policy: Policy) -> tuple[bytes, str]:
     """What a bundle is of, and who signed it. E142 for what they did not sign."""
     parse_object(bundle, SIGNATURE)

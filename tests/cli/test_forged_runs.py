@@ -15,8 +15,14 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from recipelang.engine.card import card
+from recipelang.engine.position import Session
 from recipelang.engine.records import read_plan, read_record
+from recipelang.provenance.contents import LOADED, ending, recipe_of
+from recipelang.provenance.recorded import check_recorded
+from recipelang.provenance.stage_models import check_stage_files, check_stage_weights
+from recipelang.provenance.statement import read_statement
 from recipelang.report.run import text
+from recipelang.source import RecipeError
 from tests.cli.command import command
 from tests.cli.test_provenance import STATEMENT, here, made, rewrite  # noqa: F401 (fixtures)
 from tests.signing import make_key
@@ -243,13 +249,16 @@ def other_columns(out: Path) -> None:
     refit(out)
 
 
-def in_half_precision(out: Path) -> None:
+def in_half_precision(out: Path, fit: Callable[[], None] | None = None) -> None:
     path = out / "model.safetensors"
     with safe_open(path, "np") as file:
         tensors = {n: file.get_tensor(n).astype(np.float16) for n in file.keys()}  # noqa: SIM118
         stamp = file.metadata()
     save_file(tensors, path, stamp)
-    refit(out)
+    if fit is None:
+        refit(out)
+    else:
+        fit()
 
 
 def no_tokenizer(out: Path) -> None:
@@ -316,6 +325,71 @@ def listed_weights(name: str) -> Callable[[Path], None]:
         refit(out, lambda b: b["subject"].append({"name": name, "digest": {"sha256": ""}}))
 
     return forge
+
+
+def weights_of_stage(change: Callable[[str, np.ndarray], None]) -> Callable[[Path], None]:
+    def forge(out: Path) -> None:
+        weights(out / "stages/dense", change)
+        refit(out)
+
+    return forge
+
+
+def stage_of_another_run(out: Path) -> None:
+    path = out / "stages/dense/model.safetensors"
+    data = path.read_bytes()
+    run = json.loads((out / STATEMENT).read_text("utf-8"))["predicate"]["digests"]["run"].encode()
+    assert run in data
+    path.write_bytes(data.replace(run, b"sha256:" + b"0" * 64))
+    refit(out)
+
+
+def stage_converted(out: Path) -> None:
+    in_half_precision(out / "stages/dense", lambda: refit(out))
+
+
+def stage_file(name: str) -> Callable[[Path], None]:
+    def forge(out: Path) -> None:
+        path = out / "stages/dense" / name
+        path.write_text(path.read_text("utf-8") + " ", "utf-8")
+        refit(out)
+
+    return forge
+
+
+def stage_renamed(to: str | None, copied: bool = False) -> Callable[[Path], None]:
+    """The files of stage `dense` below another name, or gone, and so in the statement."""
+
+    def change(files: dict[str, str]) -> None:
+        for name in [n for n in files if n.startswith("stages/dense/")]:
+            digest = files[name] if copied else files.pop(name)
+            if to is not None:
+                files[name.replace("stages/dense/", f"stages/{to}/")] = digest
+
+    def forge(out: Path) -> None:
+        if to is not None:
+            shutil.copytree(out / "stages/dense", out / "stages" / to)
+        if not copied:
+            shutil.rmtree(out / "stages/dense")
+        refit(out, lambda b: change(b["predicate"]["files"]))
+
+    return forge
+
+
+def in_config(**more: object) -> Callable[[Path], None]:
+    """Of the final model and of the stage's, which are alike."""
+
+    def forge(out: Path) -> None:
+        for path in (out / "config.json", out / "stages/dense/config.json"):
+            rewrite(path, lambda b: b.update(more))
+        refit(out)
+
+    return forge
+
+
+def at_another_time(out: Path) -> None:
+    rewrite(out / "run.json", lambda b: b.update(time="1999-01-01T00:00:00+00:00"))
+    refit(out, lambda b: b["predicate"].update(time="1999-01-01T00:00:00+00:00"))
 
 
 def one_tensor_more(out: Path) -> None:
@@ -450,6 +524,10 @@ FORGED = {
     "fewer samples": (other_evaluation, "E138"),
     "called a rehearsal": (not_a_rehearsal, "E138"),
     "other curves": (other_curves, "E138"),
+    "a stage gone": (stage_renamed(None), "E136"),
+    "two values of one": (drawn_again(lambda b: b["metrics"].update({"dev.f1": 0.99})), "E138"),
+    "a stage's weights no numbers": (weights_of_stage(lambda n, v: v.fill(np.nan)), "E187"),
+    "code behind a blank": (added("modeling.py "), "E136"),
 }
 
 
@@ -490,8 +568,136 @@ def test_a_tokenizer_is_the_base_models_where_that_is_here(here: Path, made: Pat
         file.write(" ")
     refit(here / "out")
     ended = command("verify", "out")
-    assert (ended.code, ended.codes) == (5, ["E136"])
+    assert (ended.code, set(ended.codes)) == (5, {"E136"})  # nor is it that of the stage
     assert "base model" in ended.err
+
+
+STAGE = {
+    "head zeroed": (weights_of_stage(lambda n, v: v.fill(0) if n == HEAD else None), "E140"),
+    "converted": (stage_converted, "E140"),
+    "of another run": (stage_of_another_run, "E138"),
+    "other tokenizer": (stage_file("tokenizer.json"), "E136"),
+    "other config": (stage_file("config.json"), "E136"),
+    "renamed": (stage_renamed("Dense"), "E136"),
+    "taught nobody": (stage_renamed("sparse", copied=True), "E136"),
+}
+
+
+@pytest.mark.parametrize("name", STAGE)
+def test_models_of_stages_are_looked_at(name: str, here: Path):  # noqa: F811
+    forge, code = STAGE[name]
+    out = here / "out"
+    plan, recipe = read_plan(out), recipe_of(out)
+    check_stage_files(out, read_statement(out), plan)
+    check_stage_weights(out, read_statement(out), plan, recipe)
+    forge(out)
+    with pytest.raises(RecipeError) as error:
+        check_stage_files(out, read_statement(out), plan)
+        check_stage_weights(out, read_statement(out), plan, recipe)
+    assert [d.code for d in error.value.diagnostics] == [code]
+
+
+def of_start(**more: object) -> Callable[[dict], object]:
+    return lambda b: b["sessions"][0].update(more)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda b: b["metrics"].update({"stage.dense.dev.f1": 7.5}),
+        lambda b: b["metrics"].update({"stage.dense.dev.f1": -0.5}),
+        lambda b: b["metrics"].update({"dev.exact_match": 0.99}),
+        lambda b: b["seconds"].update(more=1.0),
+        lambda b: b.update(time="1999-01-01T00:00:00+00:00"),
+        lambda b: b.update(time="2999-01-01T00:00:00+00:00"),
+        lambda b: b.update(time="soon"),
+        lambda b: b["sessions"].append({**b["sessions"][0], "step": 999}),
+        lambda b: b["sessions"].append({**b["sessions"][0], "stage": 3}),
+        of_start(stage=1, step=1),
+        of_start(started="2999-01-01T00:00:00+00:00"),
+        of_start(started="yesterday"),
+    ],
+)
+def test_a_record_says_what_a_run_can_say(change: Callable[[dict], object], made: Path):  # noqa: F811
+    record, plan = read_record(made / "out"), read_plan(made / "out")
+
+    def check() -> None:
+        check_recorded(record, [Session.model_validate(s) for s in record["sessions"]], plan)
+
+    check()
+    change(record)
+    with pytest.raises(RecipeError) as error:
+        check()
+    assert [d.code for d in error.value.diagnostics] == ["E138"]
+
+
+@pytest.mark.parametrize(
+    "name", ["modeling.py ", "modeling\uff0epy", "Model.ZIP", "model.engine", "m.llamafile", "k.dll"]
+)
+def test_what_a_program_would_load_is_known_by_its_ending(name: str):
+    assert ending(name) in LOADED
+
+
+@pytest.mark.parametrize("more", [{"auto_map": {"AutoModel": "x.Y"}}, {"hidden_act": "relu"}])
+def test_a_config_computes_as_the_base_models_does(more: dict[str, object], here: Path, made: Path):  # noqa: F811
+    with_its_own_inputs(here, made)
+    in_config(**more)(here / "out")
+    ended = command("verify", "out")
+    assert (ended.code, ended.codes) == (5, ["E136"])
+    assert next(iter(more)) in ended.err
+
+
+def test_a_signature_is_of_the_statement_whoever_is_asked_for(here: Path):  # noqa: F811
+    make_key(here / "a.pem", here / "a.pub")
+    assert command("sign", "out", "--key", "a.pem").code == 0
+    assert command("verify", "out").code == 0
+    bundle = here / "out/recipe/statement.sigstore.json"
+    whole = bundle.read_text("utf-8")
+    refit(here / "out", lambda b: b["predicate"].update(noted=1))
+    for words in (whole, "{}"):
+        bundle.write_text(words, "utf-8")
+        ended = command("verify", "out")
+        assert (ended.code, ended.codes) == (5, ["E142"])
+        assert command("push", "out", "shared").codes == ["E142"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p: p.update(status="interrupted"),
+        lambda p: p.update(claims=[]),
+        lambda p: p["claims"][-1].update(met=False),
+        lambda p: p["claims"][-1].update(measured="99.00 %"),
+        lambda p: p["metrics"].update({"dev.f1": 0.99}),
+    ],
+)
+def test_a_run_that_contradicts_itself_is_not_published(change: Callable[[dict], object], here: Path):  # noqa: F811
+    refit(here / "out", lambda b: change(b["predicate"]))
+    ended = command("push", "out", "shared")
+    assert (ended.code, ended.codes) == (1, ["E138"])
+    assert not (here / "shared").exists()
+
+
+def test_what_no_run_can_say_is_not_shown_as_one(here: Path):  # noqa: F811
+    """Anybody who may push can attach a statement."""
+    from recipelang.artifact.referrers import STATEMENT as KIND, Referrer
+    from recipelang.cli.packed import packed
+    from recipelang.provenance.checks import Verified
+    from recipelang.provenance.published import verify_published
+
+    artifact = packed("out").artifact
+    recipe = recipe_of(here / "out")
+    good = (here / "out" / STATEMENT).read_bytes()
+    body = json.loads(good)
+    body["predicate"] |= {"status": "failed", "time": "2998-01-01T00:00:00+00:00"}
+    forged = json.dumps(body).encode()
+
+    done = Verified()
+    verify_published(artifact, recipe, [Referrer(KIND, good), Referrer(KIND, forged)], [], done)
+    assert done.ok and any("did not finish" in note for note in done.notes)
+    done = Verified()
+    verify_published(artifact, recipe, [Referrer(KIND, forged)], [], done)
+    assert [d.code for d in done.findings] == ["E138"] and not done.claims
 
 
 def test_evaluations_are_of_the_data_that_the_run_read(here: Path, made: Path):  # noqa: F811

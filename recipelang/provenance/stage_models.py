@@ -1,0 +1,114 @@
+"""The models that stages left for their students, below `stages/`: of this run, and of the form of the final model.
+
+A stage's model is written as the final one is, at an earlier step: all of its files but the weights are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from recipelang.engine.statement import stamps
+from recipelang.planning.belongings import belongs
+from recipelang.planning.safetensors_header import INDEX, read_folder, weight_files
+from recipelang.planning.types import Plan
+from recipelang.planning.weights import check_weights
+from recipelang.planning.zeros import stored_zeros
+from recipelang.provenance.compiled import Wanted, compiled, wanted
+from recipelang.provenance.stamp import read_stamp
+from recipelang.provenance.statement import Statement
+from recipelang.source import RecipeError, fail
+from recipelang.source.render import line_of
+from recipelang.source.words import plural
+from recipelang.spec.recipe import Recipe
+
+STAGES = "stages"
+_TAKE_AGAIN = "take it again from where it was published"
+_OTHERS = "these are not the weights that the stage left"
+
+
+def kept(plan: Plan) -> list[str]:
+    """The stages that teach a later one, in order."""
+    asked = {d.teacher for s in plan.stages for d in s.distills}
+    return [s.name for s in plan.stages if f"stage.{s.name}" in asked]
+
+
+def check_stage_files(folder: Path, said: Statement, plan: Plan) -> str:
+    """E136 for files that the run left for no student, or left as others; E138 for weights of another run."""
+    found: dict[str, dict[str, str]] = {name: {} for name in kept(plan)}
+    for path, digest in said.files.items():
+        first, _, rest = path.partition("/")
+        if first == STAGES:
+            stage, _, name = rest.partition("/")
+            if stage not in found:
+                raise fail("E136", f"`{line_of(path)}` is of no stage that teaches a later one", help=_TAKE_AGAIN)
+            found[stage][name] = digest
+    alike = {n: d for n, d in said.files.items() if (n in said.subjects and not _of_weights(n)) or belongs(n)}
+    stamp = stamps(plan, folder, said.digests["run"])
+    final = _form(folder)
+    for stage, files in found.items():
+        here = folder / STAGES / stage
+        if odd := sorted(n for n in {*alike, *files} if not _of_weights(n) and files.get(n) != alike.get(n)):
+            message = f"`{line_of(f'{STAGES}/{stage}/{odd[0]}')}` differs from that of the final model"
+            raise fail("E136", message, help=_TAKE_AGAIN)
+        weights = weight_files(here)
+        if odd := sorted({n for n in files if n.endswith(".safetensors")} ^ {*weights}):
+            message = f"`{line_of(f'{STAGES}/{stage}/{odd[0]}')}` is not part of that stage's weights"
+            raise fail("E136", message, help=_TAKE_AGAIN)
+        for name in weights:
+            told = {k: v for k, v in read_stamp(here / name).items() if k == "format" or k.startswith("recipe.")}
+            if told != stamp:
+                message = f"the header of `{line_of(f'{STAGES}/{stage}/{name}')}` is not of this run"
+                raise fail("E138", message, help="the weights and the statement are of different runs")
+        if _form(here) != final:
+            message = f"the tensors in `{line_of(f'{STAGES}/{stage}')}` are not those of the final model"
+            raise fail("E140", message, help=_OTHERS)
+    return f"{plural(len(found), 'model')} that a later stage learned from, of this run" if found else "none was kept"
+
+
+def _of_weights(name: str) -> bool:
+    return name.endswith(".safetensors") or name == INDEX
+
+
+def _form(folder: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
+    return {n: (e.dtype, tuple(e.shape)) for n, e in read_folder(folder).items()}
+
+
+def check_stage_weights(folder: Path, said: Statement, plan: Plan, recipe: Recipe) -> str:
+    """E187 for weights that are no numbers; E140 where a stage did not reach its zeros, or zeroed what is protected."""
+    before = said.predicate["never"]
+    stages = kept(plan)
+    for at, stage in enumerate(plan.stages):
+        if stage.name not in stages:
+            continue
+        here = folder / STAGES / stage.name
+        again = compiled(here, recipe)
+        check_weights(again.facts)
+        zeros = {n: counted for n, (counted, _) in stored_zeros(here).items()}
+        until = replace(recipe, stages=recipe.stages[: at + 1])
+        if plan.rehearsal is None:
+            reached(wanted(plan.model_copy(update={"stages": plan.stages[: at + 1]}), until, again), zeros)
+        if gained := [n for n in again.never if zeros.get(n, 0) > before.get(n, 0)]:
+            message = f"`{line_of(gained[0])}` is protected by `never`, and gained zeros in `{line_of(stage.name)}`"
+            raise fail("E140", message, help=_OTHERS)
+    return f"{plural(len(stages), 'model')}: finite, with the zeros of their stages"
+
+
+def reached(blocks: list[Wanted], zeros: Mapping[str, int]) -> None:
+    """E140 where fewer zeros are there than the last event of a block leaves."""
+    for block in blocks:
+        here = [zeros.get(n, 0) for n in block.targets]
+        if len(block.zeros) == len(here):
+            short = [(n, h, z) for n, h, z in zip(block.targets, here, block.zeros, strict=True) if h < z]
+        else:
+            short = [(block.targets[0], sum(here), sum(block.zeros))] if sum(here) < sum(block.zeros) else []
+        if short:
+            raise _short(block, *short[0])
+
+
+def _short(block: Wanted, name: str, found: int, asked: int) -> RecipeError:
+    message = f"`{line_of(name)}` has {found:,} zeros, but the recipe asks for {asked:,}"
+    return fail(
+        "E140", message, notes=[f"in `{line_of(block.block)}`"], help="these are not the weights that the run measured"
+    )
