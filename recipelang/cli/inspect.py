@@ -134,6 +134,8 @@ def _show(told: dict[str, Any]) -> None:
 def _rows(told: dict[str, Any]) -> list[tuple[str, str]]:
     """The rows that there are, in the order of how the model was made."""
     rows = [("from", told.get("base"))]
+    if told.get("status") not in (None, "finished"):
+        rows.append(("status", told["status"]))
     if told.get("rehearsal"):
         rows.append(("rehearsal", f"only {first_n(told['rehearsal'], 'step')} of every stage"))
     rows.append(("parameters", ", ".join(f"{n} = {v}" for n, v in told.get("parameters", {}).items())))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import struct
 from collections.abc import Callable
@@ -676,6 +677,11 @@ def test_a_run_that_contradicts_itself_is_not_published(change: Callable[[dict],
     ended = command("push", "out", "shared")
     assert (ended.code, ended.codes) == (1, ["E138"])
     assert not (here / "shared").exists()
+
+
+def test_inspect_says_when_a_run_did_not_finish(here: Path):  # noqa: F811
+    said_to_have_failed(here / "out")
+    assert re.search(r"^ *status +failed", command("inspect", "out").out, re.MULTILINE)
 
 
 def test_what_no_run_can_say_is_not_shown_as_one(here: Path):  # noqa: F811
