@@ -8,12 +8,46 @@ from __future__ import annotations
 
 import os
 import time
+from itertools import accumulate
 from pathlib import Path
 
 from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from recipelang.engine.records import Reporter
+from recipelang.planning.types import Plan, StagePlan
 from recipelang.storage.writing import make_folder, open_to_append, writing
+
+#: steps between points of a curve
+_EVERY = 10
+
+
+class Curves(Reporter):
+    """The log of a plan's run, from what is reported of it: every so many steps, and at every evaluation."""
+
+    def __init__(self, plan: Plan, log: EventLog) -> None:
+        self.log, self.until = log, 0
+        firsts = accumulate((s.steps for s in plan.stages), initial=0)
+        self.first = dict(zip((s.name for s in plan.stages), firsts, strict=False))
+        self.steps = {s.name: s.steps for s in plan.stages}
+
+    def stage_started(self, stage: StagePlan, steps: int, at: int) -> None:
+        self.until = steps
+
+    def stepped(self, stage: StagePlan, step: int, loss: float, rate: float, sparsity: float) -> None:
+        if step % _EVERY == 0 or step == self.until:
+            scalars = {"train/loss": loss, "train/learning_rate": rate, "train/sparsity": sparsity}
+            self.log.add(self.first[stage.name] + step, scalars)
+
+    def pruned(self, stage: StagePlan, sparsity: float) -> None:
+        self.log.add(self.first[stage.name], {"train/sparsity": sparsity})
+
+    def evaluated(
+        self, stage: str | None, name: str, metrics: dict[str, float], step: int | None = None, on: str = ""
+    ) -> None:
+        if stage is not None:  # the dense start is before all curves
+            at = self.first[stage] + (self.steps[stage] if step is None else step)
+            self.log.add(at, {f"{name}/{metric}": value for metric, value in metrics.items()})
 
 
 class EventLog:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -44,6 +45,9 @@ class Reporter:
     def layer_pruned(self, stage: StagePlan, done: int, of: int) -> None:
         """In one shot: so many layers are done."""
 
+    def pruned(self, stage: StagePlan, sparsity: float) -> None:
+        """In one shot: all is done, and so large a share of the prunable weights is masked."""
+
     def stage_ended(self, stage: StagePlan, seconds: float) -> None: ...
 
     def evaluated(
@@ -61,6 +65,25 @@ class Reporter:
 
     def ended(self, result: Result) -> None:
         """Everything is written."""
+
+
+class Several(Reporter):
+    """All of these, in their order."""
+
+    def __init__(self, *each: Reporter) -> None:
+        self.each = each
+
+
+def _to_each(name: str) -> Callable[..., None]:
+    def told(self: Several, *arguments: Any, **named: Any) -> None:
+        for one in self.each:
+            getattr(one, name)(*arguments, **named)
+
+    return told
+
+
+for _name in [name for name in vars(Reporter) if not name.startswith("_")]:
+    setattr(Several, _name, _to_each(_name))
 
 
 @dataclass

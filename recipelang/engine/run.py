@@ -21,7 +21,7 @@ from recipelang.engine.card import card
 from recipelang.engine.depth import keep_layers
 from recipelang.engine.environment import chosen_device, environment
 from recipelang.engine.evaluate import evaluate
-from recipelang.engine.event_log import EventLog
+from recipelang.engine.event_log import Curves, EventLog
 from recipelang.engine.files import moved, only_one, same_folder
 from recipelang.engine.gradients import gradients
 from recipelang.engine.groups import make_optimizer
@@ -32,7 +32,7 @@ from recipelang.engine.loop import train
 from recipelang.engine.models import is_out_of_memory, load_model
 from recipelang.engine.order import drawn
 from recipelang.engine.position import Position, Session, environments
-from recipelang.engine.records import RECORD, Interrupted, Measurements, Reporter, Result
+from recipelang.engine.records import RECORD, Interrupted, Measurements, Reporter, Result, Several
 from recipelang.engine.run_record import body, counted, emptied, measured_on, told_of, warn_of_emptied
 from recipelang.engine.seeds import stream
 from recipelang.engine.sessions import earlier, reclaimed, resumed, session, told_claims
@@ -55,7 +55,6 @@ from recipelang.spec.claims import Verdict
 from recipelang.storage.writing import json_text, remove_folder, sweep, write_json, write_text
 from recipelang.tasks import Features, task_of
 
-_LOG_EVERY = 10
 Judge = Callable[[Measurements], tuple[Verdict, ...]]
 
 
@@ -131,7 +130,6 @@ class _Run:
         self.masks = Masks()
         self.task = task_of(plan.model.task)
         self.data: dict[tuple[str, str, int | None], tuple[tuple[Any, ...], Features]] = {}
-        self.log: EventLog | None = None
         self.needed = {d.teacher for s in plan.stages for d in s.distills if d.teacher.startswith("stage.")}
 
     # ------------------------------------------------------------------ the run
@@ -220,16 +218,12 @@ class _Run:
         state.gradients = self._sampler(stage, state, features)
         before = self.position.seconds.get(stage.name, 0.0)
         began = time.monotonic()
-        first = sum(s.steps for s in self.plan.stages[: stage.index])
         self.reporter.stage_started(stage, until, state.step)
 
         def after_step(loss: float, due: bool) -> None:
             self.check_place()
             rate = at(stage.learning_rate, state.step - 1)  # groups of the optimizer may have others
             self.reporter.stepped(stage, state.step, loss, rate, state.sparsity)
-            if self.log is not None and (state.step % _LOG_EVERY == 0 or state.step == until):
-                scalars = {"loss": loss, "learning_rate": rate, "sparsity": state.sparsity}
-                self.log.add(first + state.step, {f"train/{name}": value for name, value in scalars.items()})
             self._evaluate_inside(stage, state.step, until)
             stopped, due_somewhere = processes.most(stop.received or 0, due)
             if (due_somewhere and state.step < until) or stopped:
@@ -279,9 +273,7 @@ class _Run:
         torch.manual_seed(stream(stage.seed, stage.name, "dropout"))
         fire(Event.START, modifiers, state)
         fire(Event.END, modifiers, state)
-        sparsity = state.sparsity  # asked for by all processes
-        if self.log is not None:
-            self.log.add(sum(s.steps for s in self.plan.stages[: stage.index]), {"train/sparsity": sparsity})
+        self.reporter.pruned(stage, state.sparsity)
         self._end_stage(stage, time.monotonic() - began)
         self._obey(self.stop)
 
@@ -316,7 +308,6 @@ class _Run:
             for metric, value in metrics.items():
                 self.position.metrics[f"stage.{stage.name}.{evaluation.name}.{metric}"] = value
                 self.position.metrics[f"{evaluation.name}.{metric}"] = value
-            self._log_metrics(stage, stage.steps, evaluation.name, metrics)
             self.reporter.evaluated(stage.name, evaluation.name, metrics, on=measured_on(self.plan, evaluation.name))
         if f"stage.{stage.name}" in self.needed:
             source = Path(self.plan.model.path)
@@ -335,15 +326,9 @@ class _Run:
                 random_state = torch.get_rng_state()
                 metrics = self._measure(stage, evaluation.name)
                 torch.set_rng_state(random_state)
-                self._log_metrics(stage, step, evaluation.name, metrics)
                 self.reporter.evaluated(
                     stage.name, evaluation.name, metrics, step, measured_on(self.plan, evaluation.name)
                 )
-
-    def _log_metrics(self, stage: StagePlan, step: int, name: str, metrics: dict[str, float]) -> None:
-        if self.log is not None:
-            at = sum(s.steps for s in self.plan.stages[: stage.index]) + step
-            self.log.add(at, {f"{name}/{metric}": value for metric, value in metrics.items()})
 
     def _measure(self, stage: StagePlan, name: str) -> dict[str, float]:
         evaluation = next(e for e in self.plan.evaluations if e.name == name)
@@ -475,7 +460,8 @@ class _Run:
         if not processes.main():
             return
         done = sum(s.steps for s in self.plan.stages[: self.position.stage]) + self.position.step
-        self.log = EventLog(self.out / "tensorboard", resumed_at=done + 1 if resume else 0)
+        log = EventLog(self.out / "tensorboard", resumed_at=done + 1 if resume else 0)
+        self.reporter = Several(self.reporter, Curves(self.plan, log))
 
     def _stamp(self) -> dict[str, str]:
         return stamps(self.plan, self.out, self.digest)
