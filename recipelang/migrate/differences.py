@@ -13,20 +13,20 @@ def differences(dialect: str, stages: list[Stage], *, compat: bool = False) -> t
     ramps = [p.sparsity for p in prunes if isinstance(p.sparsity, Sparsity)]
     if dialect == LEGACY and ramps and not compat:
         said.append(
-            "Pruning events fall on exact steps. SparseML added an interval to the last event's epoch, a float, "
-            "so that events drifted behind their times."
+            "Pruning events fall on exact steps. SparseML added an interval to the epoch of the last event, a float, so that "
+            "events drifted."
         )
     if any(p.sparsity is not None for p in prunes) and not compat:
         said.append(
-            "Of equal scores the first go. SparseML let the last go, and of the smallest some by a fixed shuffle."
+            "Among equal scores, the first weights are pruned. SparseML pruned the last ones, and some of the smallest by a fixed shuffle."
             if dialect == LEGACY
-            else "The number of zeros is exact, whatever the ties. The loaders rounded it down, and let all equal scores go."
+            else "The number of zeros is exact, also with ties. The loaders rounded it down and pruned all equal scores."
         )
     rates = [r for s in stages for r in s.rates if r.shape != "constant"]
     if any(r.rewind is None for r in rates) and not compat:
         said.append(
-            "A learning rate equals SparseML's at every step of a window of whole steps; after a fractional end, SparseML's "
-            "could go past its last value, and below 0."
+            "A learning rate equals that of SparseML at every step of a window of whole steps. After a fractional end, the rate of "
+            "SparseML could pass its last value and fall below 0."
         )
     if any(r.rewind is not None for r in rates) and not compat:
         said.append(
@@ -39,6 +39,6 @@ def differences(dialect: str, stages: list[Stage], *, compat: bool = False) -> t
         said.append("Every stage starts with a new optimizer; SparseML kept one optimizer through all stages.")
     if any(s.weight_decay is None and s.mode == "train" for s in stages):
         said.append(
-            "Optimizer, clipping and weight decay are those of this language unless written: the loaders took them from the trainer."
+            "Optimizer, clipping and weight decay have the defaults of this language unless the recipe sets them; the loaders took them from the trainer."
         )
     return tuple(said)

@@ -39,11 +39,11 @@ class Verdict:
     @property
     def text(self) -> str:
         if self.accepts is None:
-            return f"its last loader takes no modifiers from it, without a word: {self.why}"
+            return f"the newest loader silently ignores its modifiers: {self.why}"
         return (
-            "its last loader takes it, as far as its layout tells"
+            "judging by its layout, the newest loader accepts it"
             if self.accepts
-            else f"its last loader refuses it: {self.why}"
+            else f"the newest loader refuses it: {self.why}"
         )
 
 

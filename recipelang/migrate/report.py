@@ -9,6 +9,7 @@ from recipelang.migrate.migrate import Migration
 from recipelang.migrate.stages import NOTHING, PARTLY, WHOLE
 from recipelang.source.diagnostic import Diagnostic
 from recipelang.source.render import line_of
+from recipelang.source.words import plural
 
 #: of the JSON: the first number changes when something is taken away or means something else
 VERSION = "1.0"
@@ -33,7 +34,7 @@ def summary(migrations: Sequence[Migration]) -> str:
     """`3 files: 1 whole, 1 partly, 1 refused`."""
     outcomes = [m.outcome for m in migrations]
     counted = ", ".join(f"{outcomes.count(o)} {o}" for o in ("whole", "partly", "refused") if o in outcomes)
-    return f"{len(migrations)} file{'s' if len(migrations) != 1 else ''}: {counted}"
+    return f"{plural(len(migrations), 'file')}: {counted}"
 
 
 def table(migrations: Sequence[Migration]) -> str:
@@ -49,9 +50,9 @@ def markdown(migrations: Sequence[Migration]) -> str:
     lines = ["# Migrated recipes", "", f"{summary(migrations)}.", ""]
     lines += [f"| {' | '.join(COLUMNS)} |", f"|{' --- |' * len(COLUMNS)}"]
     lines += [f"| {' | '.join(_cell(c) for c in row(m))} |" for m in migrations]
-    lines += _shared("What the loaders did otherwise", [m.differences for m in migrations])
+    lines += _shared("Differences from the loaders", [m.differences for m in migrations])
     advice = [[f"{d.code}, {line_of(d.message)}" for d in m.advice] for m in migrations]
-    lines += _shared("What `lint` says of the new recipes", advice)
+    lines += _shared("Advice on the new recipes", advice)
     for migration in migrations:
         counted = ", ".join(f"{n} {outcome}" for outcome, n in migration.counted().items() if n)
         how = ", read with `compat`" if migration.mode == "compat" else ""
@@ -60,7 +61,7 @@ def markdown(migrations: Sequence[Migration]) -> str:
         lines += [_item(f) for f in migration.findings]
         lines += [f"- {migration.loader.text}"] if migration.loader is not None else []
         if migration.asks:
-            lines += ["", f"It asks for {', '.join(f'`{a}`' for a in migration.asks)}."]
+            lines += ["", f"Parameters without a value: {', '.join(f'`{a}`' for a in migration.asks)}."]
     return "\n".join(lines) + "\n"
 
 
@@ -69,7 +70,7 @@ def _shared(title: str, told: Sequence[Sequence[str]]) -> list[str]:
     counted = Counter(text for texts in told for text in dict.fromkeys(texts))
     if not counted:
         return []
-    lines = [f"- {text} ({n} file{'s' if n > 1 else ''})" for text, n in counted.most_common()]
+    lines = [f"- {text} ({plural(n, 'file')})" for text, n in counted.most_common()]
     return ["", f"## {title}", "", *lines]
 
 

@@ -39,7 +39,7 @@ def test_one_file_goes_to_standard_output_and_validates() -> None:
     ended = command("migrate", "old/whole.yaml")
     assert ended.code == 0 and ended.out.startswith('recipe 1 "whole"')
     assert "whole (2 carried)" in ended.err and "parameters without a value: `base`" in ended.err
-    assert "its last loader takes it" in ended.err
+    assert "the newest loader accepts it" in ended.err
     assert command("validate", "-", stdin=ended.out.encode()).code == 0
     assert command("fmt", "--check", "-", stdin=ended.out.encode()).code == 0
 

@@ -174,5 +174,7 @@ def test_reference_pages_and_documents_are_in_english():
         p.name: p.read_text("utf-8") for p in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     }
     assert {
-        name: found for name, text in texts.items() if (found := faults(re.sub(r"```.*?```|<[^>]+>", "", text, flags=re.S)))
+        name: found
+        for name, text in texts.items()
+        if (found := faults(re.sub(r"```.*?```|<[^>]+>", "", text, flags=re.S)))
     } == {}
