@@ -20,17 +20,21 @@ PATTERNS = ("unstructured", "2:4", "block(2, 4)")
 
 HEAD = """# The contract
 
-What is promised of every method, pattern and scope. Written by the tests of `tests/contract`, which run every
-combination on a small model and check the page.
+What is guaranteed for every method, pattern and scope. `make test` runs every combination on a small model and checks this
+page; `recipelang plan` refuses the combinations that are not supported:
 
-- **exact**: after every step as many weights are zero as are planned, in the pattern; they, their gradients and
-  the optimizer's moments are 0.0.
-- **resumed**: interrupted and resumed is the same as uninterrupted, bit for bit on a CPU. So is doing it again.
-- **copies**, **shards**: two processes, each with a copy of the model or, with `--shard`, with shards of it, end with
-  as many zeros as one process, at least 99.9 % of them at the same places. A `-` under shards is refused with `E055`.
-- A combination that cannot be kept is refused by `recipelang plan` with a code, before anything runs.
+```
+recipelang plan lib://quickstart
+```
 
-`hold` and `release` rank nothing, so they have neither pattern nor scope.
+- **exact**: after every step, the number of zeros is the planned one and the zeros follow the pattern; pruned weights,
+  their gradients and their optimizer moments are 0.0.
+- **resumed**: an interrupted and resumed run equals an uninterrupted run, bit for bit on a CPU. So does a repeated run.
+- **copies**, **shards**: two processes, each with a copy of the model or (`--shard`) a shard of it, end with as many zeros
+  as one process, at least 99.9 % of them at the same positions. A `-` under shards is refused with `E055`.
+- `recipelang plan` refuses an unsupported combination with a code, before anything runs.
+
+`hold` and `release` do not rank weights, so they have neither pattern nor scope.
 
 ## While training
 
@@ -38,8 +42,8 @@ combination on a small model and check the page.
 IN_ONE_SHOT = """
 ## In one shot
 
-With `mode = one_shot` no step is taken; what is promised is exact and the same bits again, on an encoder and on a
-decoder. Methods that look at steps do not go there, and `wanda` and `sparsegpt` nowhere else: `E054` says so.
+With `mode = one_shot`, no step is taken. Counts are exact and a repeated run gives the same bits, on an encoder and on a
+decoder. Methods that need steps are refused in one-shot stages, and `wanda` and `sparsegpt` outside of them (`E054`).
 
 """
 COLUMNS = ("method", "pattern", "scope", "exact", "resumed", "copies", "shards", "refused, or why it is so")
