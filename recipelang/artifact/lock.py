@@ -160,6 +160,11 @@ def differences(locked: Lock, found: Lock, *, varied: bool, strict: bool = True)
     for metric, entry in found.metrics.items():
         if metric in locked.metrics and dict(locked.metrics[metric]) != dict(entry):
             told.append(f"`{metric}` is measured by other code")
+    before: Mapping[str, str] = locked.tools.get("plugins", {})
+    for plugin, version in found.tools.get("plugins", {}).items():
+        if before.get(plugin, "" if strict else version) != version:
+            then = f"locked is {before[plugin]}" if plugin in before else "it is not in the lock"
+            told.append(f"`{plugin}` {version} is installed, and {then}")
     releases = str(locked.tools.get("recipelang", ""))
     if strict and Version(__version__).base_version not in SpecifierSet(releases):  # a candidate counts as its release
         told.append(f"it is for recipelang {releases}, and this is {__version__}")

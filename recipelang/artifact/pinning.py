@@ -19,6 +19,7 @@ from recipelang.spec.canonical import spec_digest
 from recipelang.spec.metrics import METRICS
 from recipelang.spec.recipe import Recipe
 from recipelang.spec.references import references, used
+from recipelang.spec.requirements import used as plugins_of
 from recipelang.tasks import task_of
 from recipelang.version import __version__
 
@@ -69,7 +70,7 @@ def pinned(
                     found.add(_left_out(reference, recipe.label(path), error))
             if entry is not None:
                 refs[reference] = entry
-    tools = {"recipelang": _compatible(), "plugins": {}}
+    tools = {"recipelang": _compatible(), "plugins": plugins_of(recipe)}
     return Lock(recipe.name, spec_digest(recipe, local), refs, tools, _metrics(recipe))
 
 

@@ -39,6 +39,7 @@ from recipelang.engine.sessions import earlier, reclaimed, resumed, session, tol
 from recipelang.engine.sources import same_data, same_model, unchanged
 from recipelang.engine.statement import STATEMENT, lock_digest, run_digest, stamps, statement
 from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
+from recipelang.methods import METHODS
 from recipelang.modifiers.distill import Running, asked
 from recipelang.modifiers.modifier import Event, Modifier, State, fire
 from recipelang.modifiers.prune import fits_shards
@@ -134,6 +135,8 @@ class _Run:
 
     # ------------------------------------------------------------------ the run
     def go(self, stop: StopRequests, judge: Judge, resume: bool) -> Result:
+        for method in {p.method: METHODS[p.method] for s in self.plan.stages for p in s.prunes}.values():
+            method.load()  # E205 now, not after hours in a later stage
         started = time.monotonic()
         self.stop = stop
         past = earlier(self.out) if resume else []

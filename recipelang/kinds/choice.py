@@ -62,6 +62,10 @@ class Choice(Kind):
         self.doc = f"the name of {an(what)}, with or without arguments"
         self.json = {"oneOf": [signature.json() for signature in table.values()]}
 
+    def read(self, value: object) -> object:
+        # a table may have more than it lists
+        return self._read(value) if isinstance(value, Symbol) and value.name in self.table else super().read(value)
+
     def _read(self, value: object) -> object:
         if isinstance(value, Symbol):
             return self.table[value.name].default()
@@ -99,7 +103,8 @@ class Choice(Kind):
                 parts.append(f"{from_form.word(key)} = {text}")
             except Unfit as error:
                 raise Unfit(error.wanted, error.found, f"{name}.{key}") from None
-        return f"{from_form.word(name)}({', '.join(parts)})" if parts else from_form.word(name)
+        called = ".".join(map(from_form.word, str(name).split(".")))
+        return f"{called}({', '.join(parts)})" if parts else called
 
     def unknown(self, value: Symbol) -> Mismatch:
         try:
@@ -141,6 +146,8 @@ def _find(name: str, what: str, table: Mapping[str, Signature]) -> Signature:
     near = closest(name, table) or aliases.meant(name, aliases.SYMBOLS, tuple(table))
     known = ", ".join(f"`{n}`" for n in table)
     hint = f"did you mean `{near}`?" if near else f"known here: {known}"
+    if "." in name and not near:
+        hint = "install the plug-in that has it: such names are of plug-ins"
     raise Mismatch("E022", f"unknown {what} `{name}`", hint, near, subject=name)
 
 

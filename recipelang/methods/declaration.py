@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from recipelang.kinds.choice import Argument, Signature
 from recipelang.kinds.plain import Number, OneOf
+from recipelang.source import fail
 from recipelang.values.composite import Chosen, SparsityPattern
 
 Scope = Literal["uniform", "global", "row", "erk"]
@@ -88,8 +90,9 @@ class Method(Signature):
     llm_compressor: LlmCompressor | None = None
     #: what other tools did differently, for the report of a migration
     elsewhere: str = ""
-    #: `NAME VERSION` of the distribution that a plug-in's code comes from
+    #: of a plug-in: the distribution that declares it and has its code
     distribution: str = ""
+    version: str = ""
 
     @property
     def scheduled(self) -> bool:
@@ -117,8 +120,17 @@ class Method(Signature):
         return {n: float(v) if isinstance(v, Fraction) else v for n, v in every.items()}
 
     def load(self) -> Any:
-        """The class that `implementation` names. This imports its module."""
-        return pkgutil.resolve_name(self.implementation)
+        """The class that `implementation` names. This imports its module. E205 where a plug-in's code fails."""
+        if not self.distribution:
+            return pkgutil.resolve_name(self.implementation)
+        try:
+            code = pkgutil.resolve_name(self.implementation)
+            inspect.signature(code).bind((), 0, **self.typed({}))
+        except Exception as error:  # whatever somebody else's module does as it is imported
+            notes = [f"`{self.implementation}`: {type(error).__name__}: {str(error)[:200]}"]
+            help = f"install another version of `{self.distribution}`, and tell its authors"
+            raise fail("E205", f"the code of `{self.name}` cannot be loaded", notes=notes, help=help) from error
+        return code
 
 
 def scope(default: Scope) -> Argument:

@@ -33,7 +33,12 @@ def pruner(plan: PrunePlan, seed: int) -> Modifier:
 def make(method: str, args: Mapping[str, object], names: Sequence[str], seed: int) -> Score:
     """The score of a method; arguments left out have their defaults. The code of the method is loaded here."""
     declared = METHODS[method]
-    score: Score = declared.load()(names, seed, **declared.typed(args))
+    code = declared.load()
+    if not (isinstance(code, type) and issubclass(code, Score)):
+        notes = [f"`{declared.implementation}` is no class of `recipelang.pruning.scores.Score`"]
+        help = f"install another version of `{declared.distribution}`, and tell its authors"
+        raise fail("E205", f"the code of `{method}` cannot be loaded", notes=notes, help=help)
+    score: Score = code(names, seed, **declared.typed(args))
     return score
 
 

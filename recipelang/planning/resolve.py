@@ -47,6 +47,7 @@ from recipelang.spec.canonical import behaviour_digest, spec_digest
 from recipelang.spec.claims import selectors
 from recipelang.spec.metrics import METRICS, MORE_METRICS
 from recipelang.spec.recipe import Recipe
+from recipelang.spec.requirements import used as plugins_of
 from recipelang.tasks import task_of
 from recipelang.tasks.meaning import Meaning
 from recipelang.values import selector as sel
@@ -126,6 +127,7 @@ class Resolver(Context):
             data=tuple(data),
             stages=tuple(stages),
             evaluations=tuple(self._evaluations(stages)),
+            plugins=plugins_of(self.recipe),
             export=ExportPlan(**{n: getattr(self.recipe.export, n) for n in ("formats", "card", "max_shard")}),
             claims=tuple(
                 ClaimPlan(kind=c.kind, id=i, text=c.text, message=c.message)  # type: ignore[arg-type]

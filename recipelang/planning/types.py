@@ -14,9 +14,10 @@ from itertools import pairwise
 from math import prod
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from recipelang.kinds.base import Mismatch
 from recipelang.kinds.schedule import SHAPES
 from recipelang.methods import METHODS
 from recipelang.spec.metrics import MEASURES, MORE_METRICS, TASKS
@@ -174,9 +175,18 @@ class DenseGroup(Frozen):
     protected: bool = Field(description="by `never`, all of them")
 
 
+def _declared(method: str) -> str:
+    """One of ours, or of a plug-in that is installed."""
+    try:
+        return METHODS[method].name
+    except (KeyError, Mismatch):
+        more = " and no plug-in that is installed here has it" if "." in method else ""
+        raise ValueError(f"`{method[:80]}` is none of {', '.join(f'`{n}`' for n in METHODS)}{more}") from None
+
+
 class PrunePlan(Frozen):
     name: str
-    method: Annotated[str, known(*METHODS)]
+    method: Annotated[str, AfterValidator(_declared)]
     args: dict[str, Finite | int | str | bool] = {}
     scope: Literal["uniform", "global", "row", "erk"] = "uniform"
     pattern: Literal["unstructured", "N:M", "block"] = "unstructured"
@@ -387,6 +397,9 @@ class Plan(Frozen):
     never: tuple[str, ...] = ()
     selections: dict[str, tuple[str, ...]] = Field(
         default={}, description="selector text in a claim -> the matrices it stands for"
+    )
+    plugins: dict[str, str] = Field(
+        default={}, description="distributions whose code acts, beside this one -> their versions"
     )
     peak_memory: Count = Field(default=0, description="bytes, an estimate")
     rehearsal: Some | None = Field(default=None, description="only the first N steps of every stage")

@@ -47,6 +47,8 @@ def short(plan: Plan) -> RenderableType:
     for stage in plan.stages:
         table.add_row(f"stage {clean(stage.name)}", _stage(stage))
     table.add_row("memory", _memory(plan))
+    if plan.plugins:
+        table.add_row("plug-ins", _plugins(plan))
     table.add_row("claims", f"{len(plan.claims):,}, checked at the end" if plan.claims else "none")
     lines: list[RenderableType] = [_title(plan), Padding(table, (0, 0, 0, 2))]
     if plan.rehearsal:
@@ -67,6 +69,8 @@ def full(recipe: Recipe, plan: Plan, width: int) -> RenderableType:
     for data in plan.data:
         for name, told in _meaning(plan, data):
             table.add_row(name, told)
+    if plan.plugins:
+        table.add_row("plug-ins", _plugins(plan))
     if recipe.params:
         table.add_row("params", _params(recipe))
     table.add_row("result", _result(plan))
@@ -249,6 +253,11 @@ def _final_zeros(plan: Plan) -> dict[str, float | None]:
                 size = sum(t.size for t in prune.targets)
                 zeros |= {t.name: last.zeros[0] * t.size / size for t in prune.targets}
     return zeros
+
+
+def _plugins(plan: Plan) -> str:
+    names = (f"{clean(name)} {clean(version)}" for name, version in plan.plugins.items())
+    return f"code from {' and '.join(names)} will act"
 
 
 def _memory(plan: Plan) -> str:

@@ -18,6 +18,7 @@ from recipelang.spec.imports import Loader, no_imports
 from recipelang.spec.metrics import METRICS
 from recipelang.spec.params import Given, Params
 from recipelang.spec.recipe import Checked, Claim, Outline, Recipe
+from recipelang.spec.requirements import check_listed, check_requires
 from recipelang.spec.scope import Definition
 from recipelang.syntax import Parsed, parse, tree as t
 from recipelang.values.composite import POISON, Poison, StageRef, Symbol
@@ -200,6 +201,9 @@ class _Checker:
                     self.binder.spans[f"{path}.{child.kind}"] = child.header
                 extra = {"name": block.labels[0]} if spec.LABELS[0] else None
                 bound = self.binder.bind(block, spec, self.evaluator, path, extra)
+            if isinstance(bound, MetaSpec):
+                at = self.binder.spans.get("meta.requires", block.header)
+                check_requires(bound, Label(self.source, at), self.diagnostics)
             sound = sound and bound is not None
             found.setdefault(spec, []).append(bound)
         stages = tuple(block.labels[0] for block, spec in blocks if spec is StageSpec)
@@ -216,6 +220,8 @@ class _Checker:
         recipe = self._recipe(found, data, top)
         self._stage_references(recipe)
         self._data_labels(recipe)
+        if not self.diagnostics.errors:
+            check_listed(recipe, self.diagnostics)
         return recipe
 
     def _outline(self, stages: tuple[str, ...], evaluations: list[object]) -> Outline | None:

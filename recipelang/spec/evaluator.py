@@ -14,6 +14,7 @@ from recipelang.kinds import globs
 from recipelang.kinds.base import Mismatch, describe
 from recipelang.kinds.tensors import as_selector
 from recipelang.kinds.text import show
+from recipelang.methods import METHODS
 from recipelang.source import Diagnostics, Label, RecipeError, Sources, Span
 from recipelang.source.suggest import closest, instead
 from recipelang.spec import operators
@@ -200,6 +201,8 @@ class Evaluator(Scope):
             return StageRef(expr.names[1])
         if len(expr.names) == 1:
             return Symbol(head)
+        if expr.text in METHODS:
+            return Symbol(expr.text)
         return self.unknown(expr)
 
     def _demand(self, name: str, span: Span) -> object:

@@ -56,7 +56,7 @@ def is_known(value: t.Expr, names: Collection[str], stages: Collection[str], eva
                 evaluator.error("E022", f"no stage is named `{name}`", node.span, help=help)
             case t.Path(names=(name,)) if node not in units and not _is_defined(node, evaluator) and name not in names:
                 evaluator.unknown(node, known=names)
-            case t.Call() if node.function.text not in functions():
+            case t.Call() if node.function.text not in functions() and node.function.text not in METHODS:
                 evaluator.unknown(node.function, known=functions())
             case _:
                 continue

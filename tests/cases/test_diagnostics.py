@@ -299,6 +299,24 @@ def recipe_is_called_con(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("a.recipe").rename("con.recipe")
 
 
+def plugin_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As pip leaves it, without pip."""
+    site = Path("site").absolute()
+    shutil.copytree(Path(__file__).parents[1] / "plugin_sample" / "acme_prune", site / "acme_prune")
+    info = site / "acme_prune-2.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-prune\nVersion: 2.1.0\n", "utf-8")
+    (info / "entry_points.txt").write_text("[recipelang.methods]\nacme.topk = acme_prune.scores:TopK\n", "utf-8")
+    (info / "RECORD").write_text("acme_prune/recipelang-methods.toml,,\n", "utf-8")
+    monkeypatch.syspath_prepend(str(site))
+
+
+def plugin_is_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin_is_installed(monkeypatch)
+    path = Path("site/acme_prune/recipelang-methods.toml")
+    path.write_text(path.read_text("utf-8").replace('looks_at = "weights"', 'looks_at = "stars"'), "utf-8")
+
+
 def wrong_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recipelang.migrate.targets.as_roles", lambda chosen, tensors: "@attention")
 
@@ -318,6 +336,8 @@ CIRCUMSTANCES = {
     "the recipe names its model in a home folder": model_in_a_home,
     "the model has a layer of somebody's own": model_has_an_adapter,
     "a model without a head": model_without_a_head,
+    "acme-prune 2.1.0 is installed": plugin_is_installed,
+    "acme-prune 2.1.0 is installed, and its declaration damaged": plugin_is_damaged,
     "a model of two classes": model_of_two_classes,
     "a CPU without bf16": cpu_without_bf16,
     "the recipe is saved as Latin-1": latin,

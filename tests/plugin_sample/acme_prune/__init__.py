@@ -1,0 +1,1 @@
+"""A sample of a plug-in: `method = acme.topk(k = 3)`."""
