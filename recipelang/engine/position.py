@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from recipelang.methods import METHODS
 from recipelang.planning.types import Plan
@@ -16,7 +16,7 @@ from recipelang.storage.forms import Count, Digest, Form
 FORMAT = 2
 
 #: an infinite perplexity is written as a text: JSON has no word for it
-Measured = Annotated[float, Field(strict=False, allow_inf_nan=True)]
+Measured = Annotated[float, BeforeValidator(lambda v: float(v) if v in ("Infinity", "-Infinity", "NaN") else v)]
 
 
 #: of a session's environment: words, and words by name, to the settings of a stage

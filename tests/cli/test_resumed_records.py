@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from recipelang.engine.records import Interrupted
-from recipelang.engine.run import _Run
+from recipelang.modifiers.modifier import Modifier
+from recipelang.planning.types import StagePlan
 from tests.cli.command import command
+from tests.train.steps import also_acting
 
 
 @pytest.fixture(scope="module")
@@ -26,20 +28,20 @@ def begun(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     before = Path.cwd()
     os.chdir(here)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(_Run, "_stage", _stopped)
+        also_acting(patched, _stopped)
         assert command("run", "tiny.recipe", "-o", "out").code == 143
     os.chdir(before)
     return here / "out"
 
 
-def _stopped(self: _Run, *_: object) -> None:
-    raise Interrupted(15, self.checkpoints)
+def _stopped(stage: StagePlan) -> Modifier:
+    raise Interrupted(15, Path("out") / "checkpoints")
 
 
 @pytest.fixture
 def out(begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Its folder, to be resumed; that stops where the first start did."""
-    monkeypatch.setattr(_Run, "_stage", _stopped)
+    also_acting(monkeypatch, _stopped)
     return Path(shutil.copytree(begun, tmp_path / "out"))
 
 

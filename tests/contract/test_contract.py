@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-import recipelang.engine.run as engine
 from recipelang.engine.records import Interrupted
 from recipelang.loading.plan import planned
 from recipelang.source import RecipeError
 from tests.contract.table import PAGE, UPDATE, Combination, combinations, line, page, spread_on_the_page
 from tests.decoders import make_decoder, make_text
-from tests.train.steps import StopAt, run, same, weights
+from tests.train.steps import StopAt, also_acting, run, same, weights
 from tests.train.test_pruning import Watch, targets
 
 #: as little work as shows the method
@@ -60,13 +59,7 @@ def written(it: Combination) -> str:
 @pytest.fixture
 def watch(monkeypatch):
     seen: list[Watch] = []
-    original = engine._Run._modifiers
-
-    def with_watch(self, stage):
-        seen.append(Watch())
-        return [*original(self, stage), seen[-1]]
-
-    monkeypatch.setattr(engine._Run, "_modifiers", with_watch)
+    also_acting(monkeypatch, lambda stage: seen.append(Watch()) or seen[-1])
     return seen
 
 

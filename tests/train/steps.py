@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
+from recipelang.engine import run as run_module
 from recipelang.engine.records import Reporter, Result
 from recipelang.engine.run import execute
 from recipelang.engine.start import prepare_folder
 from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
+from recipelang.modifiers.modifier import Modifier
+from recipelang.planning.types import StagePlan
 from recipelang.spec.claims import judge
 from recipelang.spec.effective import effective
+
+
+def also_acting(monkeypatch: pytest.MonkeyPatch, make: Callable[[StagePlan], Modifier]) -> None:
+    """In every stage of every run a modifier of the test acts too, after the plan's own."""
+    planned = run_module.acting
+    monkeypatch.setattr(
+        run_module, "acting", lambda stage, *rest, **more: [*planned(stage, *rest, **more), make(stage)]
+    )
 
 
 class StopAt(Reporter):

@@ -3,10 +3,9 @@
 import pytest
 import torch
 
-import recipelang.engine.run as engine
 from recipelang.modifiers.modifier import Modifier
 
-from .steps import run
+from .steps import also_acting, run
 
 
 class Ask(Modifier):
@@ -29,13 +28,7 @@ class Ask(Modifier):
 @pytest.fixture
 def ask(monkeypatch):
     asked = []
-    original = engine._Run._modifiers
-
-    def with_ask(self, stage):
-        asked.append(Ask())
-        return [*original(self, stage), asked[-1]]
-
-    monkeypatch.setattr(engine._Run, "_modifiers", with_ask)
+    also_acting(monkeypatch, lambda stage: asked.append(Ask()) or asked[-1])
     return asked
 
 

@@ -6,13 +6,12 @@ import pytest
 import torch
 import yaml
 
-import recipelang.engine.run as engine
 from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
 from recipelang.modifiers.modifier import Modifier
 from recipelang.modifiers.prune import KeepZeros
 
-from .steps import Steps, run, same, weights
+from .steps import Steps, also_acting, run, same, weights
 
 TARGETS = "encoder.layer"
 
@@ -38,13 +37,7 @@ class Watch(Modifier):
 @pytest.fixture
 def watch(monkeypatch):
     seen = []
-    original = engine._Run._modifiers
-
-    def with_watch(self, stage):
-        seen.append((stage, Watch()))
-        return [*original(self, stage), seen[-1][1]]
-
-    monkeypatch.setattr(engine._Run, "_modifiers", with_watch)
+    also_acting(monkeypatch, lambda stage: seen.append((stage, Watch())) or seen[-1][1])
     return seen
 
 
