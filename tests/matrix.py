@@ -48,13 +48,14 @@ def declared(package: str) -> str:
 
 
 def interpreter(version: str) -> str | None:
-    """On the path, or one of pyenv's."""
+    """The one that this runs in, one of pyenv's, or one on the path; one that does not start is none."""
     if f"{sys.version_info[0]}.{sys.version_info[1]}" == version:
         return sys.executable
-    if found := shutil.which(f"python{version}"):
-        return found
     roots = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    return next((str(p) for p in sorted(roots.glob(f"{version}.*/bin/python{version}"), reverse=True)), None)
+    there = [str(p) for p in sorted(roots.glob(f"{version}.*/bin/python{version}"), reverse=True)]
+    if found := shutil.which(f"python{version}"):
+        there.append(found)
+    return next((p for p in there if run([p, "-c", "pass"]).returncode == 0), None)
 
 
 def run(command: Sequence[str], **more: str) -> subprocess.CompletedProcess[str]:
@@ -65,7 +66,9 @@ def run(command: Sequence[str], **more: str) -> subprocess.CompletedProcess[str]
 def make(name: str, python: str, *packages: str) -> str | None:
     """The environment's Python, with these packages and without others than they need; none where pip finds them not."""
     at = FOLDER / name
-    if run([python, "-m", "venv", "--clear", str(at)]).returncode:
+    made = run([python, "-m", "venv", "--clear", str(at)])
+    if made.returncode:
+        print(made.stdout + made.stderr)
         return None
     inside = str(at / "bin" / "python")
     if "torch" in name:
