@@ -33,6 +33,7 @@ ALLOWED = {
     "engine/teacher_cache.py": "safetensors, after `check_regular`",
     "engine/export.py": "weights that it has just written, in a folder of its own",
     "loops/trainer.py": "safetensors, after `check_regular`",
+    "planning/safetensors_header.py": "safetensors, after the size of the header was checked through `storage`",
     "planning/zeros.py": "weights mapped into memory, after their header was read through `storage`",
     "cli/crash.py": "its report, in the system's folder for such files",
     "cli/main.py": "the null device",
