@@ -50,7 +50,7 @@ def recipe(a: Answers) -> str:
 def _head(a: Answers) -> str:
     return f"""recipe 1 {string(a.name)}
 
-## A dense fine-tuning, then gradual magnitude pruning{" with the dense model as teacher" if a.distill else ""}.
+## Fine-tune the dense model, then prune it gradually by magnitude{", with the dense model as the teacher" if a.distill else ""}.
 meta {{
   version = "0.1.0"
   cites = ["arxiv:2312.13547"]
@@ -62,13 +62,13 @@ def _parameters(a: Answers) -> str:
     if a.length is not None:
         length = time(a.length)
         dense = dense if a.length.epochs else time(Time(steps=Fraction(max(1, a.length.steps // 5))))
-    return f"""## Share of the targeted weights that is zero at the end.
+    return f"""## Target sparsity of the pruned weights.
 param target: ratio in 1%..99% = {percent(a.target)}
 ## Length of the dense fine-tuning.
 param dense: span = {dense}
-## Length of the pruning stage: a higher target needs a longer one. Its windows are shares of it.
+## Length of the pruning stage; a higher target needs a longer stage. Its windows are relative to it.
 param length: span = {length}
-## Every random stream of the run comes from it.
+## Seed of all random numbers of the run.
 param seed: int = 42
 
 # the first pruning step: large where the target is high, so that the later ones have less left to do
