@@ -277,3 +277,39 @@ def test_a_task(tree: Tree, tmp_path: Path) -> None:
     out = tree.python("-m", "recipelang", "run", "task.recipe", "-o", "out", "--steps", "2", folder=tmp_path)
     assert "close" in out
     tree.tests("tests/unit/reference", "tests/unit/recipes/test_library.py", "-k", "checked_in or metric or init_names")
+
+
+METHOD = '''"""Largest: the other way round."""
+
+from recipelang.methods.declaration import Method, scope
+
+METHOD = Method(
+    "largest",
+    "prunes the weights with the largest absolute values first; an upper bound for harm",
+    (scope("uniform"),),
+    implementation="recipelang.pruning.scores.largest:Largest",
+)
+'''
+SCORE = '''"""Largest: the score of a weight is less, the larger it is."""
+
+from recipelang.pruning.scores import Score
+
+
+class Largest(Score):
+    def scores(self, weights):
+        return [lambda w=w: -w.detach().abs().reshape(-1) for w in weights]
+'''
+
+
+def test_a_pruning_method(tree: Tree, tmp_path: Path) -> None:
+    tree.write("recipelang/methods/builtin/largest.py", METHOD)
+    tree.write("recipelang/pruning/scores/largest.py", SCORE)
+    new = tree.make_docs()
+    assert any("largest" in line for line in new["choices.md"])
+    (tmp_path / "a.recipe").write_text(RECIPE.replace("magnitude", "largest"), "utf-8")
+    assert "a.recipe: ok" in tree.python("-m", "recipelang", "validate", "a.recipe", folder=tmp_path)
+    program = (
+        "import torch; from recipelang.modifiers.prune import make;"
+        "(score,) = make('largest', {}, ['w'], 0).scores([torch.tensor([[1.0, -3.0]])]); print(score().tolist())"
+    )
+    assert tree.python("-c", program) == "[-1.0, -3.0]\n"
