@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 from math import prod
@@ -78,5 +79,9 @@ def pretend(monkeypatch: pytest.MonkeyPatch, inputs: int) -> None:
     monkeypatch.setattr(data, "_sizes", lambda *_: size)
     monkeypatch.setattr(resolve, "check_weights", lambda facts: None)
     monkeypatch.setattr(resolve, "zeros_of_folder", lambda path: SimpleNamespace(get=lambda name, default: (1, 1)))
-    monkeypatch.setattr(resolve, "model_digest", lambda path, **_: f"sha256:{path.name}")
-    monkeypatch.setattr("recipelang.planning.identities.model_digest", lambda path, **_: f"sha256:{path.name}")
+    monkeypatch.setattr(resolve, "model_digest", _digest)
+    monkeypatch.setattr("recipelang.planning.identities.model_digest", _digest)
+
+
+def _digest(path: Path, **_: object) -> str:
+    return "sha256:" + hashlib.sha256(path.name.encode()).hexdigest()

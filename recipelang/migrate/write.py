@@ -32,13 +32,13 @@ _LAYER = re.compile(r"(.*\.)(\d{1,4})", re.ASCII)
 
 class Writer(Draft):
     def __init__(self, document: Document, stages: list[Stage], found: Diagnostics, *, compat: bool = False) -> None:
-        super().__init__(document, stages, found, compat)
         self.named = named = _names(stages)
         family = names.family_of(named)
         self.task = told(document, stages, family, named)
         self.targets = Selectors(document, family, named, self.task, found)
         for stage in stages:
             settle(stage, self.targets)
+        super().__init__(document, stages, found, compat)  # which counts what is said twice once the rest is settled
         self.drops: dict[str, str] = {}  # stage -> its block
         self.places: dict[tuple[str, str, str], Part] = {}  # stage, kind and name of a block -> what it comes from
         self.selectors: dict[str, str] = {}  # let -> a long selector that stands twice

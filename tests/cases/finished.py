@@ -73,7 +73,7 @@ def claims_more_accuracy(monkeypatch: pytest.MonkeyPatch) -> None:
     finished(monkeypatch)
     out = Path("out")
     record = json.loads((out / "run.json").read_text("utf-8"))
-    record["metrics"]["dev.exact_match"] = 0.9
+    record["metrics"] |= {name: 0.9 for name in record["metrics"] if name.endswith("dev.exact_match")}
     (out / "run.json").write_text(json.dumps(record), "utf-8")
     (out / "README.md").write_text(card(read_plan(out), read_record(out), out), "utf-8")
     assert command("report", "out").code == 0

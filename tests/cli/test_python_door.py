@@ -38,7 +38,7 @@ def test_nothing_is_loaded_before_it_must():
         "print('torch' in sys.modules, 'typer' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment())
-    assert done.stdout.splitlines() == ["recipelang False", "False False"], done.stderr
+    assert done.stdout.splitlines() == ["recipelang.version recipelang False", "False False"], done.stderr
 
 
 # ------------------------------------------------------------------- check and errors

@@ -24,7 +24,8 @@ def everything() -> str:
     """A recipe that gives every attribute the example of its page."""
     inside = {kind: [] for _, kind, _ in blocks()}
     for _, kind, spec in blocks():
-        inside[kind] = [f"{name} = {a.example}" for name, a in spec.attributes().items()]
+        # no plug-in is installed here
+        inside[kind] = [f"{name} = {a.example}" for name, a in spec.attributes().items() if name != "requires"]
     text = 'recipe 1 "everything"\n' + "\n".join(inside[""])
     text += '\ndata calibration { train = "x.json" }\n'
     text += "stage dense { length = 1 epoch + 5 steps, batch = 1, learning_rate = 1e-3 }\n"
