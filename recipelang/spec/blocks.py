@@ -58,7 +58,7 @@ class MetaSpec(Spec):
     ] = ()
     requires: Annotated[
         tuple[str, ...],
-        Attr(_strings, "plug-ins that the recipe needs, with versions", "-", example='["acme-prune >= 2, < 3"]'),
+        Attr(_strings, "plug-ins that the recipe needs, with versions", "-", example='["recipelang >= 0.1"]'),
     ] = ()
     origin: Annotated[
         str | None,
