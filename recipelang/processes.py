@@ -37,7 +37,7 @@ def launched() -> int:
     """How many processes were started, before they know of each other. E193 for what is no number of them."""
     value = os.environ.get("WORLD_SIZE") or "1"
     if not re.fullmatch(r"[1-9][0-9]{0,5}", value):
-        raise _not_started(f"`WORLD_SIZE={value[:40]}` is no number of processes")
+        raise _not_started(f"`WORLD_SIZE={value[:40]}` is not a number of processes")
     return int(value)
 
 
@@ -68,7 +68,7 @@ def leave() -> None:
 
 def _not_started(why: str) -> RecipeError:
     help = "start the processes with `torchrun`, or unset `WORLD_SIZE` for one process"
-    return fail("E193", "the processes of this run cannot meet", notes=[why], help=help)
+    return fail("E193", "the processes of this run cannot connect", notes=[why], help=help)
 
 
 def world() -> int:

@@ -50,14 +50,12 @@ def parse_reference(text: str) -> Reference:
         raise fail(
             "E121",
             f"a reference to `{before.rpartition('@')[2][:80]}` carries credentials",
-            help="take them out: `docker login` or `hf auth login` keeps them for this machine",
-            notes=["recipes are shared, and so is what is written in them"],
+            help="remove them: log in with `docker login` or `hf auth login` instead",
+            notes=["recipes are shared with everything written in them"],
         )
     if len(text) > _LONGEST or not rest.isascii():
         why = "longer than any" if rest.isascii() else "written with letters that may look like others"
-        raise fail(
-            "E120", f"this reference is {why}", help="names elsewhere are plain ASCII letters, digits and `.-_/`"
-        )
+        raise fail("E120", f"this reference is {why}", help="published names use only ASCII letters, digits and `.-_/`")
     return _oci(text, rest) if scheme == "oci" else _hub(text, rest)
 
 
@@ -73,7 +71,9 @@ def _oci(text: str, rest: str) -> Reference:
         and len(name) <= 255
     )
     if not sound:
-        raise _wrong(text, "write `oci://host/name:version` or `oci://host/name@sha256:...`, the name in small letters")
+        raise _wrong(
+            text, "write `oci://host/name:version` or `oci://host/name@sha256:...`, with the name in lower case"
+        )
     return Reference("oci", host.lower(), name, tag, digest)
 
 
@@ -85,4 +85,4 @@ def _hub(text: str, rest: str) -> Reference:
 
 
 def _wrong(text: str, help: str) -> RecipeError:
-    return fail("E120", f"`{text[:120]}` is no reference to a recipe", help=help)
+    return fail("E120", f"`{text[:120]}` is not a reference to a recipe", help=help)

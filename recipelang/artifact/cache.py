@@ -16,7 +16,7 @@ from recipelang.storage.writing import make_folder, write_bytes
 
 #: a reference and a digest
 _MAX_NOTE = 4096
-_ELSEWHERE = "set `RECIPELANG_CACHE` to a folder with room"
+_ELSEWHERE = "set `RECIPELANG_CACHE` to a folder with free space"
 
 
 class Note(Form):

@@ -83,7 +83,7 @@ def unpack(data: bytes, wanted: str, fetch: Fetch) -> Artifact:
 def checked(wanted: m.Descriptor, data: bytes) -> bytes:
     if len(data) != wanted.size or m.sha256(data) != wanted.digest:
         what, more = f"`{wanted.title}`" if wanted.title else "the spec", len(data) > wanted.size
-        sizes = f"it should have {wanted.size:,} bytes, and has {'more' if more else f'{len(data):,}'}"
+        sizes = f"expected {wanted.size:,} bytes, found {'more' if more else f'{len(data):,}'}"
         raise not_the_same(what, wanted.digest, m.sha256(data), sizes if len(data) != wanted.size else "")
     return data
 
@@ -92,7 +92,7 @@ def not_the_same(what: str, wanted: str, found: str, sizes: str = "") -> RecipeE
     """`sizes`: of one that is longer only the beginning was read, so that its digest says nothing."""
     return fail(
         "E125",
-        f"{what} is not what its digest says",
+        f"{what} does not match its digest",
         notes=[sizes or f"expected {wanted[:19]}, found {found[:19]}"],
-        help="it was damaged or changed on the way; nothing of it is used",
+        help="it was damaged or changed in transit; nothing of it is used",
     )

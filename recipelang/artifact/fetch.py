@@ -43,7 +43,7 @@ class Fetching:
         if text in self.done and wanted in ("", self.done[text].digest):
             return self.done[text]
         if len(self.done) >= _MOST:
-            raise fail("E042", f"this recipe is made of more than {_MOST} others from elsewhere")
+            raise fail("E042", f"this recipe includes more than {_MOST} published recipes")
         artifact = (cache.stored(wanted) if wanted and not anew else None) or self._get(reference, wanted)
         if wanted and artifact.digest != wanted:
             raise not_the_same("the manifest", wanted, artifact.digest)
@@ -98,18 +98,18 @@ def means_what_it_says(reference: str, artifact: Artifact, bundled: Bundled) -> 
         raise _differs(artifact, [f"{first.code}: {first.message}"])
     read = {i.title for i in remote.inside.values() if i.artifact is artifact}
     if unread := [t for kind in (m.SOURCE, m.LIBRARY) for t in artifact.files(kind) if t not in read]:
-        raise m.not_a_recipe(f"it brings `{unread[0][:80]}`, which the recipe does not use")
+        raise m.not_a_recipe(f"it contains `{unread[0][:80]}`, which the recipe does not use")
     if checked.recipe is None or not artifact.spec:
         if artifact.spec:
-            raise _differs(artifact, ["its files leave values open"])
+            raise _differs(artifact, ["its files leave parameters without a value"])
         return checked.recipe
     known = remote.lock(source).contents
     unknown = [r for r in local_references(checked.recipe) if r not in known]
     if unknown:
-        raise m.not_a_recipe(f"its lock does not say what `{unknown[0][:80]}` is")
+        raise m.not_a_recipe(f"its lock does not pin `{unknown[0][:80]}`")
     form = to_json(spec_form(checked.recipe, known)).encode("utf-8", "surrogatepass")
     if m.sha256(form) != artifact.spec:
-        raise _differs(artifact, [f"they say {m.sha256(form)[:19]}, the spec is {artifact.spec[:19]}"])
+        raise _differs(artifact, [f"the files give {m.sha256(form)[:19]}, the spec is {artifact.spec[:19]}"])
     for key, true in told_of(checked.recipe).items():
         told = artifact.manifest.annotations.get(key, true)
         if told != true:
@@ -119,14 +119,14 @@ def means_what_it_says(reference: str, artifact: Artifact, bundled: Bundled) -> 
 
 
 def _differs(artifact: Artifact, notes: list[str], other: str = "spec") -> RecipeError:
-    help = "it was put together by hand, or made by another release: do not use it before you know which"
-    return fail("E126", f"the files of `{artifact.name[:60]}` do not say what its {other} says", notes=notes, help=help)
+    help = "it was assembled by hand, or made by another release: find out which before you use it"
+    return fail("E126", f"the files of `{artifact.name[:60]}` do not match its {other}", notes=notes, help=help)
 
 
 def moved(reference: Reference, before: str, now: str) -> RecipeError:
     return fail(
         "E124",
-        f"`{reference}` names another recipe than before",
-        notes=[f"it was {before[:19]}, now it is {now[:19]}"],
-        help="versions should not change: ask who published it, then `--upgrade` takes the new one",
+        f"`{reference}` names a different recipe from before",
+        notes=[f"before: {before[:19]}, now: {now[:19]}"],
+        help="versions should not change: ask the publisher, then accept the new recipe with `--upgrade`",
     )

@@ -47,8 +47,8 @@ def private(host: str) -> RecipeError:
     return fail(
         "E127",
         f"`{host[:80]}` is an address of this machine or its network",
-        help=f"a registry of your own is allowed with `--allow-private`, other hosts with `{ALLOW}=HOST,HOST`",
-        notes=["a recipe, or a server that forwards, could otherwise reach what only you can"],
+        help=f"allow your own registry with `--allow-private`, other hosts with `{ALLOW}=HOST,HOST`",
+        notes=["otherwise a recipe, or a redirecting server, could reach what only you can reach"],
     )
 
 

@@ -111,7 +111,7 @@ class Http:
                 kept.clear()
             taken = kept if response.status in (200, 206) else bytearray()
             if found.get("content-encoding", "identity") not in ("", "identity"):
-                raise fail("E128", f"`{parts.hostname}` sends compressed data, which nobody asked for")
+                raise fail("E128", f"`{parts.hostname}` sends compressed data that was not requested")
             for piece in response.iter_stream():
                 taken += piece
                 if len(taken) > limit:
@@ -124,29 +124,39 @@ class Http:
             host, port = parts.hostname or "", parts.port
             url.encode("ascii")
         except ValueError:  # brackets that do not close, a port that is none, letters that no address has
-            raise fail("E127", f"`{url[:80]}` is no address", help="the server forwards to a wrong place") from None
+            raise fail(
+                "E127", f"`{url[:80]}` is not a valid address", help="the server redirects to a wrong address"
+            ) from None
         if parts.username or parts.password:
-            raise fail("E127", f"`{host[:80]}` is named with credentials", help="the server forwards to a wrong place")
+            raise fail(
+                "E127",
+                f"the address of `{host[:80]}` contains credentials",
+                help="the server redirects to a wrong address",
+            )
         if parts.scheme == "http" and is_loopback(host):
             if not is_allowed(self.allowed, host, port or 80):
                 raise private(host)
         elif parts.scheme != "https":
             raise fail(
-                "E127", f"`{host[:80]}` is not named with `https`", help="what is sent in the clear can be changed"
+                "E127",
+                f"the address of `{host[:80]}` does not use `https`",
+                help="unencrypted data can be changed in transit",
             )
 
 
 def unreachable(url: str, why: str) -> RecipeError:
     host = urlsplit(url).netloc
     if why in (NO_ADDRESS, NO_CONNECTION):
-        help = "look whether the name of the host is right and there is a network, then try again"
+        help = "check the host name and your network, then try again"
         return fail("E128", f"`{host[:80]}` cannot be reached", notes=[why], help=help)
-    help = "try again: what has arrived is kept, and only the rest is sent or asked for"
-    return fail("E128", f"`{host[:80]}` does not answer as it should", notes=[why], help=help)
+    help = "try again: data already transferred is kept, and only the rest is transferred"
+    return fail("E128", f"`{host[:80]}` sends an invalid response", notes=[why], help=help)
 
 
 def too_large(host: str, limit: int) -> RecipeError:
-    return fail("E122", f"`{host[:80]}` sends more than was announced", notes=[f"it was cut off after {limit:,} bytes"])
+    return fail(
+        "E122", f"`{host[:80]}` sends more data than announced", notes=[f"the transfer stopped after {limit:,} bytes"]
+    )
 
 
 def _told(error: Exception) -> str:
@@ -154,7 +164,7 @@ def _told(error: Exception) -> str:
         return f"nothing came for too long, {STEP:g} s for a step or {WHOLE:g} s for all"
     if isinstance(error, httpcore2.ConnectError):
         return NO_ADDRESS if str(error) == NO_ADDRESS else NO_CONNECTION
-    return "the connection was cut off"
+    return "the connection was closed early"
 
 
 def _seconds(text: str) -> float:

@@ -129,7 +129,7 @@ def attach(reference: Reference, referrer: Referrer) -> None:
     with _told(reference.name):
         if not _api().file_exists(reference.name, f"{FOLDER}/{title}"):
             add = CommitOperationAdd(f"{FOLDER}/{title}", referrer.data)
-            _api().create_commit(reference.name, [add], commit_message="A word on a recipe")
+            _api().create_commit(reference.name, [add], commit_message="Attest a recipe")
 
 
 def referrers(reference: Reference) -> list[Referrer]:
@@ -194,26 +194,24 @@ def _told(name: str) -> Iterator[None]:
     try:
         yield
     except GatedRepoError:
-        raise fail(
-            "E129", f"the Hub does not allow this for `{name}`", help="`hf auth login` keeps your token"
-        ) from None
+        raise fail("E129", f"the Hub does not allow this for `{name}`", help="log in with `hf auth login`") from None
     except (LocalEntryNotFoundError, OfflineModeIsEnabled):
-        raise fail("E128", "the Hub does not answer", help="try again with a network") from None
+        raise fail("E128", "the Hub does not answer", help="try again with network access") from None
     except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
         what = "version" if isinstance(error, RevisionNotFoundError) else "recipe"
         what = "repository" if isinstance(error, RepositoryNotFoundError) else what
-        raise fail("E130", f"the Hub has no such {what} of `{name}`", help="look whether the name is right") from None
+        raise fail("E130", f"the Hub has no such {what} for `{name}`", help="check the name") from None
     except HfHubHTTPError as error:
         status = getattr(error.response, "status_code", 0)
         if status in (401, 403):
             raise fail(
-                "E129", f"the Hub does not allow this for `{name}`", help="`hf auth login` keeps your token"
+                "E129", f"the Hub does not allow this for `{name}`", help="log in with `hf auth login`"
             ) from None
-        raise fail("E128", "the Hub does not answer as it should", notes=[f"it answers {status}"]) from None
+        raise fail("E128", "the Hub sends an invalid response", notes=[f"it answers {status}"]) from None
     except (OSError, ValueError, RuntimeError) as error:
         why = textwrap.shorten(type(error).__name__, 80)
-        raise fail("E128", "the Hub does not answer", help="try again with a network", notes=[why]) from None
+        raise fail("E128", "the Hub does not answer", help="try again with network access", notes=[why]) from None
     except Exception as error:  # errors of its transport are of no common kind
         if type(error).__module__.split(".")[0] not in ("httpx2", "httpcore2"):
             raise
-        raise fail("E128", "the Hub does not answer", help="try again with a network") from None
+        raise fail("E128", "the Hub does not answer", help="try again with network access") from None

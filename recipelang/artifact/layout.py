@@ -41,7 +41,7 @@ def write_layout(artifact: Artifact, folder: Path, tag: str) -> bool:
     is at it.
     """
     if os.path.lexists(folder) and not is_layout(folder) and not is_empty(folder):
-        raise fail("E085", f"`{folder}` is not empty, and no layout of recipes", help="name a new or empty folder")
+        raise fail("E085", f"`{folder}` is not empty and is not a layout of recipes", help="name a new or empty folder")
     with only_one(folder, _ELSEWHERE):
         entries = _entries(folder) if is_layout(folder) else []
         for entry in entries:
@@ -72,7 +72,7 @@ def referrers(folder: Path, subject: str) -> list[Referrer]:
     found = []
     for digest in [e.digest for e in _entries(folder) if e.artifactType in (STATEMENT, BUNDLE)][:MOST]:
         if not DIGEST.fullmatch(digest):
-            raise m.not_a_recipe("the index names no sha256 digest")
+            raise m.not_a_recipe("the index lists an entry without a sha256 digest")
         data = _read(folder, _blob(folder, digest), m.MAX_MANIFEST)
         if m.sha256(data) != digest:
             raise not_the_same("a referrer", digest, m.sha256(data))
@@ -110,22 +110,24 @@ def read_layout(folder: Path, tag: str = "") -> Artifact:
         many = f"{len(digests)} recipes" if digests else "no recipe"
         message = f"`{folder}` holds no recipe `{tag}`" if tag else f"`{folder}` holds {many}"
         named = f"{folder}:{_tag(entries[0])}" if entries and _tag(entries[0]) else f"{folder}@sha256:..."
-        help = f"name one, as in `{named}`" if entries else "`recipelang push FILE` and this folder puts one there"
+        help = (
+            f"name one, as in `{named}`" if entries else "publish one there with `recipelang push FILE` and this folder"
+        )
         raise fail("E130", message, help=help, notes=[f"it holds {there}"])
     if not DIGEST.fullmatch(digests[0]):
-        raise m.not_a_recipe("the index names no sha256 digest")
+        raise m.not_a_recipe("the index lists an entry without a sha256 digest")
     data = _read(folder, _blob(folder, digests[0]), m.MAX_MANIFEST)
     if any(e.size != len(data) for e in found):
-        raise m.not_a_recipe(f"its manifest has {len(data):,} bytes, and another size by the index")
+        raise m.not_a_recipe(f"its manifest has {len(data):,} bytes, but the index gives another size")
     return unpack(data, digests[0], lambda d: _read(folder, _blob(folder, d.digest), d.size))
 
 
 def published(where: str, version: str) -> RecipeError:
     return fail(
         "E124",
-        f"{where} has another recipe as `{version}` already",
-        help="raise `version` in `meta`: what was published does not change",
-        notes=["others may have pinned it, and rely on what it says"],
+        f"{where} already has a different recipe as `{version}`",
+        help="raise `version` in `meta`: published versions do not change",
+        notes=["others may have pinned it and rely on it"],
     )
 
 
@@ -159,9 +161,9 @@ def _read(folder: Path, path: Path, limit: int) -> bytes:
             return file.read(limit + 1)
     except Unreadable as error:
         if error.why in (Why.LINK, Why.IRREGULAR, Why.FOLDER):
-            raise fail("E123", f"`{path.name[:19]}` of the layout is a link, or no regular file") from None
+            raise fail("E123", f"`{path.name[:19]}` of the layout is a link or not a regular file") from None
         raise fail(
             "E125",
-            f"`{path.name[:19]}` of the layout is not there",
+            f"`{path.name[:19]}` of the layout does not exist",
             notes=[error.reason or "no such file or directory"],
         ) from None

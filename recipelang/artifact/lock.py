@@ -151,15 +151,17 @@ def differences(locked: Lock, found: Lock, *, varied: bool, strict: bool = True)
     told = []
     for reference, entry in found.refs.items():
         if reference not in locked.refs:
-            told += [f"`{reference}` is not in it"] if strict else []
+            told += [f"`{reference}` is not in the lock"] if strict else []
         elif dict(locked.refs[reference]) != dict(entry):
-            told.append(f"`{reference}` is not what it was")
+            told.append(f"`{reference}` has changed")
     told += [
-        f"`{r}` is in it, and not in the recipe" for r in locked.refs if r not in found.refs and not varied and strict
+        f"`{r}` is in the lock but not in the recipe"
+        for r in locked.refs
+        if r not in found.refs and not varied and strict
     ]
     for metric, entry in found.metrics.items():
         if metric in locked.metrics and dict(locked.metrics[metric]) != dict(entry):
-            told.append(f"`{metric}` is measured by other code")
+            told.append(f"the code of `{metric}` has changed")
     before: Mapping[str, str] = locked.tools.get("plugins", {})
     for plugin, version in found.tools.get("plugins", {}).items():
         if before.get(plugin, "" if strict else version) != version:
@@ -167,25 +169,25 @@ def differences(locked: Lock, found: Lock, *, varied: bool, strict: bool = True)
             told.append(f"`{plugin}` {version} is installed, and {then}")
     releases = str(locked.tools.get("recipelang", ""))
     if strict and Version(__version__).base_version not in SpecifierSet(releases):  # a candidate counts as its release
-        told.append(f"it is for recipelang {releases}, and this is {__version__}")
+        told.append(f"the lock is for recipelang {releases}, this is {__version__}")
     if strict and not varied and not told and found.spec != locked.spec:
-        told.append("the recipe says something else")
+        told.append("the recipe has changed")
     return told
 
 
 def stale(name: str, told: list[str], file: str = "FILE") -> RecipeError:
-    return fail("E132", f"`{name}` is not the lock of this recipe any more", notes=told[:6], help=_RENEW.format(file))
+    return fail("E132", f"`{name}` no longer matches this recipe", notes=told[:6], help=_RENEW.format(file))
 
 
 def missing(name: str, file: str) -> RecipeError:
-    return fail("E132", f"there is no `{name}`", help=f"`recipelang lock {file}` makes it")
+    return fail("E132", f"there is no `{name}`", help=f"create it with `recipelang lock {file}`")
 
 
-_RENEW = "`recipelang lock {}` renews it, if what changed was meant to"
+_RENEW = "`recipelang lock {}` renews it, if the change is intended"
 
 
 def damaged(name: str, why: str) -> RecipeError:
-    return fail("E134", f"`{name}` is no lock", notes=[why], help="restore it, or delete it and lock again")
+    return fail("E134", f"`{name}` is not a lock", notes=[why], help="restore it, or delete it and lock again")
 
 
 def _entries(entries: Mapping[str, Entry]) -> str:

@@ -40,12 +40,12 @@ class Tokens:
         try:
             where = urlsplit(realm).hostname or ""
         except ValueError:
-            raise fail("E127", f"`{self.host[:80]}` names no address to ask for a token") from None
+            raise fail("E127", f"`{self.host[:80]}` gives no address for tokens") from None
         if own is not None and not _belongs(where, urlsplit(f"//{self.host}").hostname or ""):
             raise fail(
                 "E127",
-                f"`{self.host[:80]}` wants your password shown to `{where[:80]}`",
-                help="log out from it (`docker logout`) to go on as nobody, or ask who runs it",
+                f"`{self.host[:80]}` requests your password for `{where[:80]}`",
+                help="log out (`docker logout`) to continue anonymously, or ask its operator",
             )
         asked = {"service": service, "scope": scope}
         if own is not None and own.identity:
@@ -69,8 +69,8 @@ class Tokens:
 
 
 def denied(host: str, known: bool) -> RecipeError:
-    help = "ask who runs it for the right to do this" if known else f"`docker login {host}` keeps your name for it"
-    return fail("E129", f"`{host[:80]}` does not allow this", help=help)
+    help = "ask its operator for permission" if known else f"log in with `docker login {host}`"
+    return fail("E129", f"`{host[:80]}` denies access", help=help)
 
 
 def _belongs(realm: str, host: str) -> bool:

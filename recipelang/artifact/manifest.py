@@ -164,5 +164,5 @@ def sound(data: bytes, form: type[M], what: str, limit: int = MAX_MANIFEST) -> M
 
 
 def not_a_recipe(why: str) -> RecipeError:
-    help = "ask who published it; `recipelang push` makes one"
-    return fail("E122", "this artifact is not a sound recipe", notes=[why], help=help)
+    help = "ask the publisher; `recipelang push` creates a valid artifact"
+    return fail("E122", "this artifact is not a valid recipe", notes=[why], help=help)

@@ -54,7 +54,7 @@ def tag_of(artifact: Artifact) -> str:
 def _titles(files: Sequence[Source]) -> dict[str, str]:
     """Names below the folder that holds them all."""
     if not files or files[0].name == "<stdin>":
-        raise fail("E123", "a recipe without a file has no name to be shared under", help="save it to a file first")
+        raise fail("E123", "a recipe without a file has no name to publish", help="save the recipe to a file first")
     paths = {f.name: os.path.abspath(f.name) for f in files}
     root = os.path.commonpath([os.path.dirname(p) for p in paths.values()])
     return {name: posixpath.join(*Path(os.path.relpath(path, root)).parts) for name, path in paths.items()}

@@ -76,7 +76,7 @@ def pinned(
 
 def _left_out(reference: str, at: Label | None, error: RecipeError) -> Diagnostic:
     notes = tuple(d.message for d in error.diagnostics)
-    help = ("take it out of the recipe, or let a stage or an evaluation read it",)
+    help = ("remove it from the recipe, or use it in a stage or an evaluation",)
     return Diagnostic("W163", f"`{reference[:120]}` is not locked: nothing uses it", at, notes=notes, help=help)
 
 
@@ -117,7 +117,7 @@ def damaged_files(lock: Lock, folder_of: Mapping[str, Path]) -> list[str]:
         for name, wanted in files.items():
             path = folder / name
             if wanted.get("sha256") and path.is_file() and file_digest(path, anew=True) != wanted["sha256"]:
-                told.append(f"`{name}` of `{reference}` is not what it was")
+                told.append(f"`{name}` of `{reference}` has changed")
     return told
 
 

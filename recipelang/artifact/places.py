@@ -39,11 +39,11 @@ def push(
         return Pushed(f"{folder}" + (f":{tag}" if tag else ""), f"{folder}@{there.digest}", new)
     reference = parse_reference(target)
     if reference.digest:
-        raise fail("E120", "a digest is what comes out, not where to push", help="name a version, or nothing")
+        raise fail("E120", "a digest is the result of a push, not a target", help="write a version, or nothing")
     tag = reference.version or tag
     if not tag:
-        help = 'give it one: `meta { version = "1.0.0" }`, or name a tag behind the reference'
-        raise fail("E120", "this recipe has no version to be published as", help=help)
+        help = 'add `meta { version = "1.0.0" }`, or append a tag to the reference'
+        raise fail("E120", "this recipe has no version to publish", help=help)
     place = replace(reference, version=tag)
     cache.keep(artifact)  # first: where that cannot be, nothing is published and then told as a failure
     if reference.scheme == "hf":
@@ -108,7 +108,7 @@ def read_folder(source: str) -> Artifact:
     folder, tag = _split(source)
     if not is_layout(folder):
         help = "name an `oci://` or `hf://` reference, or a folder that `recipelang push` made"
-        raise fail("E130", f"`{source[:120]}` is no folder of recipes", help=help)
+        raise fail("E130", f"`{source[:120]}` is not a folder of recipes", help=help)
     return read_layout(folder, tag)
 
 

@@ -73,7 +73,7 @@ class Registry:
                 return answer
             url = self._leads_to(url, answer)
             answer = self.http.send("GET", url, {}, limit=limit, resume=True)
-        raise fail("E128", f"`{self.host[:80]}` forwards more than {_REDIRECTS} times")
+        raise fail("E128", f"`{self.host[:80]}` redirects more than {_REDIRECTS} times")
 
     def _leads_to(self, url: str, answer: Answer) -> str:
         """The address that an answer sends us to; whether we go there is judged later."""
@@ -83,7 +83,7 @@ class Registry:
         try:
             return urljoin(url, further)
         except ValueError:
-            raise fail("E127", f"`{self.host[:80]}` forwards to what is no address") from None
+            raise fail("E127", f"`{self.host[:80]}` redirects to an invalid address") from None
 
     def _on_this_host(self, url: str, what: str) -> str:
         """Where a token may be shown."""
@@ -190,7 +190,7 @@ class Registry:
 
     def _missing(self, version: str) -> RecipeError:
         where = f"{self.host}/{self.name}"[:80]
-        return fail("E130", f"`{where}` has no `{version[:80]}`", help="look whether name and version are right")
+        return fail("E130", f"`{where}` has no `{version[:80]}`", help="check the name and the version")
 
     def _failed(self, answer: Answer, what: str) -> RecipeError:
         """Of what a registry says only its codes are shown: its words may hold what it was sent."""
@@ -200,7 +200,7 @@ class Registry:
             return self._missing(what)
         codes = sorted(set(re.findall(rb'"code"\s*:\s*"([A-Z_]{2,40})"', answer.body[:_MAX_ERROR])))
         notes = [f"it answers {answer.status}", *(c.decode("ascii") for c in codes[:3])]
-        return fail("E128", f"`{self.host[:80]}` does not answer as it should", notes=notes)
+        return fail("E128", f"`{self.host[:80]}` sends an invalid response", notes=notes)
 
 
 def _known(data: bytes) -> list[str]:

@@ -43,7 +43,7 @@ class Remote:
             raise fail(
                 "E047",
                 f"`{reference[:120]}` is not on this machine",
-                help=f"`recipelang pull {reference[:120]}` brings it",
+                help=f"get it with `recipelang pull {reference[:120]}`",
                 notes=["reading a recipe never touches the network"],
             )
         return self.enter(reference, artifact)
@@ -69,8 +69,8 @@ class Remote:
             raise fail(
                 "E047",
                 f"`{reference[:120]}` is not in the lock",
-                notes=[f"the lock is that of `{here.reference}`"],
-                help="ask who published it to lock it, and to publish it again",
+                notes=[f"the lock belongs to `{here.reference}`"],
+                help="ask the publisher to lock it and publish it again",
             )
         return self.open(reference, digest)
 
@@ -86,9 +86,9 @@ class Remote:
         if inside not in here.artifact.files(of) or reference.startswith("/"):
             raise fail(
                 "E131",
-                f"`{reference[:120]}` is no file of this artifact",
-                help="a recipe from elsewhere reads what it brought along, and nothing of this machine",
-                notes=[f"it came from {here.reference}"],
+                f"`{reference[:120]}` is not a file of this artifact",
+                help="a published recipe reads only its own files, nothing from this machine",
+                notes=[f"the recipe came from {here.reference}"],
             )
         return self._file(_Inside(here.artifact, inside, here.reference))
 
@@ -111,7 +111,7 @@ def from_cache(file: str, remote: Remote) -> Source:
         raise fail(
             "E047",
             f"`{reference}` was not pulled to this machine",
-            help=f"`recipelang pull {reference}` brings it",
+            help=f"get it with `recipelang pull {reference}`",
             notes=["reading a recipe never touches the network"],
         )
     return remote.open(str(reference), digest)

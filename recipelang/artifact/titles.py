@@ -24,32 +24,32 @@ def check_titles(titles: Iterable[str]) -> None:
             raise _refused(title, why)
         folded = unicodedata.normalize("NFKC", title).casefold()
         if folded in seen:
-            raise _refused(title, f"it is the same as `{seen[folded]}` on some systems")
+            raise _refused(title, f"some systems do not distinguish it from `{seen[folded]}`")
         seen[folded] = title
     for folded, title in seen.items():
         parts = folded.split("/")
         for n in range(1, len(parts)):
             if "/".join(parts[:n]) in seen:
-                raise _refused(title, "another file has the name of its folder")
+                raise _refused(title, "another file has the same name as its folder")
 
 
 def _unsafe(title: str) -> str | None:
     if not title or len(title) > LONGEST:
         return "it is empty" if not title else f"it is longer than {LONGEST} characters"
     if any(unicodedata.category(c) in _HIDDEN for c in title):
-        return "it holds a hidden character"
+        return "it contains a hidden character"
     if title.startswith(("/", "~")) or "\\" in title or re.match("[A-Za-z]:", title):
         return "it is not a relative path with `/`"
     if re.search(r'[:<>"|?*]', title):
-        return "it holds a character that some systems read as more than a name"
+        return "it contains a character that is special on some systems"
     if unicodedata.normalize("NFC", title) != title:
-        return "it is not in normal form C"
+        return "it is not in Unicode normal form C"
     parts = title.split("/")
     if len(parts) > _DEPTH:
         return f"it lies deeper than {_DEPTH} folders"
     for part in parts:
         if part in ("", ".", ".."):
-            return "it leads elsewhere"
+            return "it leads outside its folder"
         if part != part.strip() or part.endswith(".") or part.startswith("."):
             return "a part of it begins with a dot or space, or ends with one"
         if _DEVICES.fullmatch(part):
@@ -66,4 +66,6 @@ def _alphabets(text: str) -> set[str]:
 
 
 def _refused(title: str, why: str) -> RecipeError:
-    return fail("E123", f"`{title[:80]}` is no name for a shared file", notes=[why], help="give the file a plain name")
+    return fail(
+        "E123", f"`{title[:80]}` is not a valid name for a shared file", notes=[why], help="give the file a plain name"
+    )

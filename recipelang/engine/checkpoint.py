@@ -81,7 +81,7 @@ def save(
     if optimizer is not None:
         for name, parameter in model.named_parameters():
             for key, value in optimizer.state.get(parameter, {}).items():
-                assert isinstance(value, Tensor), f"{key} of the optimizer would be lost"
+                assert isinstance(value, Tensor), f"optimizer state {key} would be lost"
                 tensors[f"optimizer/{name}/{key}"] = value
     weights, tensors = wholly(each_once(model)), wholly(tensors)
     if not processes.main():
@@ -108,7 +108,7 @@ def older(what: str) -> RecipeError:
     """Of a run that another version began, in which recipes meant something else."""
     return fail(
         "E083",
-        f"{what} was made by another version of recipelang",
+        f"{what} was written by another version of recipelang",
         notes=[
             "since format 2, learning rate, temperature and hardness are read at the start of a step and reach their end "
             "after the last step, and weight decay skips norms and biases; continuing would mix two runs",
@@ -126,7 +126,7 @@ def read(path: Path) -> Saved:
         random.Random().setstate(_python_state(body))
     except (ValueError, TypeError, OverflowError) as error:
         _refuse_other_formats(path, text)
-        raise Damaged(f"its state.json is not as it was written: {error}") from None
+        raise Damaged(f"its state.json has changed: {error}") from None
     return body
 
 
@@ -138,7 +138,7 @@ def load(path: Path, plan: Plan, model: nn.Module) -> Loaded:
             "E083",
             f"the checkpoint `{path.name}` belongs to another run",
             notes=[f"its behaviour digest is {body.behaviour[:19]}, the recipe's {plan.behaviour_digest[:19]}"],
-            help="what decides the weights has changed since; start again with `run --overwrite`",
+            help="the settings that determine the weights have changed; start again with `run --overwrite`",
         )
     if why := misplaced(body, plan):
         raise Damaged(why)

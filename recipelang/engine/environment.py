@@ -58,7 +58,7 @@ def chosen_device() -> torch.device:
         why = []
     if not usable:
         help = "unset `ACCELERATE_TORCH_DEVICE`, or name a device of this machine, such as `cpu`"
-        raise fail("E193", "the device of this run cannot be used", notes=why, help=help)
+        raise fail("E193", "this run cannot use its device", notes=why, help=help)
     return device
 
 
@@ -87,7 +87,7 @@ def without_effect() -> Diagnostics:
     for name, neutral in _WITHOUT_EFFECT.items():
         value = os.environ.get(name)
         if value is not None and value.lower() not in neutral:
-            notes = ("the recipe alone decides what a step does; the same text must mean the same run",)
+            notes = ("only the recipe determines a step, so that the same recipe always means the same run",)
             help = (
                 "set `batch`, `micro_batch`, `clip`, `precision` or `compile` in the recipe, and unset the variable",
             )
@@ -100,7 +100,7 @@ def refuse_other_engines() -> None:
     for name, what in _NOT_HERE.items():
         if os.environ.get(name, "").lower() in ("true", "1", "yes"):
             help = f"unset `{name}`; use `torchrun`, with or without `--shard`"
-            raise fail("E055", f"{what} is not in this release yet", notes=[f"`{name}` asks for it"], help=help)
+            raise fail("E055", f"this release does not support {what} yet", notes=[f"`{name}` requests it"], help=help)
 
 
 def _settings() -> dict[str, str]:

@@ -63,8 +63,8 @@ def _joined(parts: list[tuple[np.ndarray, dict[str, np.ndarray]]], items: int) -
     """What was kept of all rows, [items, longest]. E082 for what is no number, in all processes at once."""
     bad = any(np.isnan(kept).any() for _, each in parts for kept in each.values())
     if processes.most(bad)[0]:
-        help = "look at the weights: one may be infinite"
-        raise fail("E082", "an evaluation gave what is not a number", help=help)
+        help = "check the weights: one may be infinite"
+        raise fail("E082", "an evaluation output is NaN", help=help)
     names = list(parts[0][1])
     widths = processes.most(*(max(each[name].shape[1] for _, each in parts) for name in names))
     joined = {name: np.full((items, width), -np.inf, np.float32) for name, width in zip(names, widths, strict=True)}

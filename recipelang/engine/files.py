@@ -71,13 +71,13 @@ def _lock_file(folder: Path, elsewhere: str) -> int:
 
 
 def _taken(folder: Path, elsewhere: str) -> RecipeError:
-    return fail("E085", f"another process runs in `{folder}`", help=f"wait for it, or {elsewhere}")
+    return fail("E085", f"another process is using `{folder}`", help=f"wait until it ends, or {elsewhere}")
 
 
 def moved(folder: Path) -> RecipeError:
     """E194: whatever was written there is not where the run thinks it is."""
-    notes = ["a run writes only into the folder that it began in"]
-    help = "keep the folder in its place during a run; put it back and resume, or start again"
+    notes = ["a run writes only to the folder it started in"]
+    help = "restore the folder and resume, or start again; do not move it during a run"
     return fail("E194", f"`{folder}` was removed or replaced during the run", notes=notes, help=help)
 
 

@@ -50,7 +50,7 @@ def _below(start: str, state: Tensors) -> dict[str, Tensor]:
 def _other_weights(weights: Tensors, model: nn.Module) -> str | None:
     now = each_once(model)
     if odd := sorted(weights.keys() ^ now.keys()):
-        return f"`{odd[0]}` is {'not one of the model' if odd[0] in weights else 'missing'}"
+        return f"`{odd[0]}` is {'not a tensor of the model' if odd[0] in weights else 'missing'}"
     for name, tensor in weights.items():
         if why := misshapen(name, tensor, now[name].shape, now[name].dtype):
             return why
@@ -64,9 +64,9 @@ def _other_masks(masks: Tensors, weights: Tensors, model: nn.Module, wanted: set
     parameters = dict(model.named_parameters())
     for name, mask in masks.items():
         if name not in parameters or misshapen(name, mask, parameters[name].shape, torch.bool):
-            return f"the mask of `{name}` does not fit it"
+            return f"the mask of `{name}` has the wrong shape or type"
         if name in weights and bool(weights[name][~mask].any()):
-            return f"`{name}` is not zero where its mask is"
+            return f"`{name}` is not zero where its mask is zero"
     return None
 
 
@@ -77,7 +77,7 @@ def _other_counts(masks: Tensors, plan: Plan, position: Position) -> str | None:
         here = dead if len(zeros) == len(names) else [sum(dead)]
         odd = next(((n, h, z) for n, h, z in zip(names, here, zeros, strict=False) if h != z), None)
         if odd is not None:
-            return f"the mask of `{odd[0]}` has {odd[1]:,} zeros, and the plan has {odd[2]:,}"
+            return f"the mask of `{odd[0]}` has {odd[1]:,} zeros, the plan has {odd[2]:,}"
     return None
 
 

@@ -117,8 +117,8 @@ def _of_a_copy(weight: torch.Tensor) -> torch.Tensor | None:
 
 def _not_finite(what: str, step: int, stage: str) -> RecipeError:
     """Found before the weights take it in, so the last checkpoint is good. Before the first update no rate is to blame."""
-    help, notes = "lower the learning rate, or let it rise from 0 at first", []
+    help, notes = "lower the learning rate, or warm it up from 0", []
     if step == 0:
-        help = "look at the weights that the stage starts from, at its data, and at `precision`"
-        notes = ["no update was made yet, so the learning rate is not the cause"]
+        help = "check the weights that the stage starts from, its data, and `precision`"
+        notes = ["the weights have not been updated yet, so the learning rate is not the cause"]
     return fail("E082", f"{what} at step {step:,} of stage `{stage}`", notes=notes, help=help)

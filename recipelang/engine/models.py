@@ -81,7 +81,7 @@ def load_model(folder: Path, plan: ModelPlan, seed: int, redrawn: Sequence[str] 
                 _draw(model.get_parameter(name), config)
     tied = COPIES[facts.family] if any(t.tied for t in facts.tensors) else ()
     if lost := sorted(set(read["missing_keys"]) - {*facts.fresh, *tied}):
-        raise _another_model(folder, [f"`{n}` should be read, but would be drawn at random" for n in lost[:3]])
+        raise _another_model(folder, [f"`{n}` should be loaded, but would be initialised at random" for n in lost[:3]])
     expected = {*facts.left_out, *facts.strangers, *(copy for copy, _ in facts.copies)}
     if lost := sorted(set(read["unexpected_keys"]) - expected):
         raise _another_model(folder, [f"`{n}` should be used, but would be dropped" for n in lost[:3]])
@@ -91,8 +91,8 @@ def load_model(folder: Path, plan: ModelPlan, seed: int, redrawn: Sequence[str] 
 
 
 def _another_model(folder: Path, notes: Sequence[str]) -> RecipeError:
-    help = "install the releases that were tested together: `pip install --constraint constraints.txt recipelang`"
-    message = "transformers builds a different model than planned"
+    help = "install the releases tested together: `pip install --constraint constraints.txt recipelang`"
+    message = "transformers builds a different model from the planned one"
     return fail("E191", message, help=help, notes=[*notes, f"the folder is {folder}"])
 
 

@@ -101,14 +101,14 @@ def misplaced(position: Position, plan: Plan) -> str | None:
     if position.step > (here.steps if here is not None else 0):
         return f"it is at step {position.step:,} of a stage of {here.steps if here is not None else 0:,}"
     if position.zeros_at_start.keys() != set(plan.never):
-        return "it counts the zeros of other tensors than the protected ones"
+        return "it counts zeros of tensors that are not protected"
     taught = {
         d.teacher.removeprefix("stage.") for s in plan.stages for d in s.distills if d.teacher.startswith("stage.")
     }
     if not {s.name for s in plan.stages[: position.stage]} & taught <= position.stage_models.keys():
-        return "it does not record which models its stages left for their students"
+        return "it does not record the models its stages left as teachers"
     if not position.sessions:
-        return "it does not say what wrote it"
+        return "it does not record which version wrote it"
     return None
 
 

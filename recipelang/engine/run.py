@@ -411,7 +411,7 @@ class _Run:
             return Path(d.teacher)
         name = d.teacher.removeprefix("stage.")
         folder = self._stage_folder(name)
-        same_model(folder, self.position.stage_models[name], f"the model that stage `{name}` left")
+        same_model(folder, self.position.stage_models[name], f"the model at the end of stage `{name}`")
         return folder
 
     def _stage_folder(self, name: str) -> Path:
@@ -438,14 +438,14 @@ class _Run:
             try:
                 loaded = checkpoint.load(path, self.plan, self.model)
             except checkpoint.Damaged as why:
-                self.reporter.message(f"the checkpoint `{path.name}` is damaged, so the one before it is used: {why}")
+                self.reporter.message(
+                    f"the checkpoint `{path.name}` is damaged; the previous checkpoint is used: {why}"
+                )
                 continue
             return loaded
         if self.exact:
-            raise fail(
-                "E196", "there is no checkpoint that this run can continue from", help="resume without `--exact`"
-            )
-        self.reporter.message("no checkpoint can be used, so the run starts again")
+            raise fail("E196", "this run has no usable checkpoint to continue from", help="resume without `--exact`")
+        self.reporter.message("no checkpoint is usable, so the run starts again")
         return None
 
     def _zeros(self, names: tuple[str, ...]) -> dict[str, int]:

@@ -121,7 +121,7 @@ def warn_of_emptied(names: Sequence[str], shares: Mapping[str, float]) -> Diagno
         many = "a pruned matrix ends" if len(names) == 1 else f"{len(names):,} pruned matrices end"
         notes = [f"`{n}`: {shares[n]:.2%}" for n in names[:6]]
         notes += [f"and {len(names) - 6:,} more"] if len(names) > 6 else []
-        help = "give each matrix its own sparsity with `scope = uniform` or `erk`, or take these out"
+        help = "give each matrix its own sparsity with `scope = uniform` or `erk`, or exclude them"
         found.add(Diagnostic("W164", f"{many} almost empty", notes=tuple(notes), help=(help,)))
     return found
 

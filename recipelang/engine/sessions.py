@@ -46,8 +46,8 @@ def resumed(before: Session, now: Session, *, exact: bool) -> Diagnostics:
         notes = [*told[:_SHOWN], *([f"and {len(told) - _SHOWN} more"] if len(told) > _SHOWN else [])]
         if exact:
             way_out = "restore the earlier environment, or resume without `--exact`"
-            raise fail("E196", "this run cannot continue with the same bits", notes=notes, help=way_out)
-        help = ("restore the earlier environment for the same bits; `--exact` refuses any other",)
+            raise fail("E196", "this run cannot continue bit for bit", notes=notes, help=way_out)
+        help = ("restore the earlier environment for identical bits; `--exact` refuses any other environment",)
         message = "this run continues in a different environment"
         found.add(Diagnostic("W176", message, notes=(*notes, "`run.json` records both"), help=help))
     found.extend(reclaimed(before.spec, before.claims, now))
@@ -61,11 +61,11 @@ def reclaimed(spec: str, claims: Sequence[str], now: Session) -> Diagnostics:
         return found
     gone = [f"before: {text}" for text in claims if text not in now.claims]
     new = [f"now: {text}" for text in now.claims if text not in claims]
-    told = [*gone, *new] or ["evaluations, exports, or what they read were edited"]
+    told = [*gone, *new] or ["evaluations, exports, or their inputs were edited"]
     message = "the claims of this run have changed since it began"
     if not gone and not new:
-        message = "what this run measures or exports has changed since it began"
-    help = ("if you meant the change, do nothing: `run.json` records both versions",)
+        message = "the evaluations or exports of this run have changed since it began"
+    help = ("if the change is intended, do nothing: `run.json` records both versions",)
     found.add(Diagnostic("W177", message, notes=tuple(told[: 2 * _SHOWN]), help=help))
     return found
 

@@ -28,7 +28,7 @@ def same_model(folder: Path, digest: str, what: str) -> None:
     try:
         now = model_digest(folder)
     except (RecipeError, OSError):
-        raise _changed(f"{what} is gone", folder) from None
+        raise _changed(f"{what} no longer exists", folder) from None
     if now != digest:
         raise _changed(f"{what} has changed since it was planned", folder)
 
@@ -41,10 +41,10 @@ def same_data(split: SplitPlan) -> None:
     try:
         now = "sha256:" + file_digest(path)
     except OSError:
-        raise _changed(f"the data file `{path.name}` is gone", path) from None
+        raise _changed(f"the data file `{path.name}` no longer exists", path) from None
     if now != split.digest:
         raise _changed(f"the data file `{path.name}` has changed since it was planned", path)
 
 
 def _changed(message: str, path: Path) -> RecipeError:
-    return fail("E195", message, notes=[f"the place is {path}"], help=_HELP)
+    return fail("E195", message, notes=[f"the path is {path}"], help=_HELP)

@@ -60,12 +60,14 @@ def fill_folder(
 def _may_replace(out: Path, plan: Plan, overwrite: bool) -> None:
     """Only a run of ours, only when asked to, and never what the new run reads."""
     if not (out / RECORD).is_file() and not (out / "recipe" / "plan.json").is_file():
-        what = "is not empty, and holds no run" if out.is_dir() else "is a file"
+        what = "is not empty and holds no run" if out.is_dir() else "is a file"
         raise fail("E085", f"`{out}` {what}", help="choose another folder with `-o`")
     if not overwrite:
         finished = status_of(out) == "finished"
-        help = "`--overwrite` replaces it" + ("" if finished else f", `recipelang resume {out}` goes on with it")
-        raise fail("E085", f"`{out}` holds a run already", help=help)
+        help = "use `--overwrite` to replace it" + (
+            "" if finished else f", or `recipelang resume {out}` to continue it"
+        )
+        raise fail("E085", f"`{out}` already holds a run", help=help)
     check_only_a_run(out)
     teachers = [d.teacher for s in plan.stages for d in s.distills]
     splits = [s.reference for d in plan.data for s in d.splits.values()]
@@ -74,7 +76,7 @@ def _may_replace(out: Path, plan: Plan, overwrite: bool) -> None:
     if inside:
         raise fail(
             "E085",
-            f"`{out}` holds what this run reads",
+            f"`{out}` holds files that this run reads",
             notes=[f"the recipe names {inside[0]}"],
             help="choose another folder with `-o`",
         )
@@ -83,19 +85,19 @@ def _may_replace(out: Path, plan: Plan, overwrite: bool) -> None:
 def may_start(plan: Plan, shard: bool = False) -> None:
     """What several processes must agree on before one of them writes. E055, E077, E088, E193."""
     if shard and processes.world() == 1:
-        help = "start it as `torchrun --nproc-per-node 2 -m recipelang run ... --shard`, or leave `--shard` out"
-        raise fail("E088", "shards need several processes, this is one", help=help)
+        help = "start it as `torchrun --nproc-per-node 2 -m recipelang run ... --shard`, or remove `--shard`"
+        raise fail("E088", "sharding needs several processes; this run has one", help=help)
     if not shard and os.environ.get("ACCELERATE_USE_FSDP") == "true":
-        help = "write `--shard` behind `recipelang run`; without FSDP every process holds a copy"
-        raise fail("E088", "`accelerate` was asked for FSDP, and this run would hold copies", help=help)
+        help = "add `--shard` to `recipelang run`; without FSDP every process holds a full copy"
+        raise fail("E088", "`accelerate` requests FSDP, but this run would replicate the model", help=help)
     refuse_other_engines()
     chosen_device()  # before a folder is taken for a run that cannot begin
     for stage in plan.stages:
         if stage.batch < processes.world():
             notes = [f"stage `{stage.name}` has batches of {stage.batch}, there are {processes.world()} processes"]
-            help = f"start at most {stage.batch}, or change `batch`"
-            raise fail("E077", "a batch has fewer examples than there are processes", notes=notes, help=help)
+            help = f"start at most {stage.batch} processes, or raise `batch`"
+            raise fail("E077", "a batch has fewer examples than the run has processes", notes=notes, help=help)
     seen = (plan.behaviour_digest, plan.model.digest, [(d.items, d.examples) for d in plan.data])
     if any(other != seen for other in processes.each(seen)):
         help = "give every process the same recipe, model and data"
-        raise fail("E088", "the processes of this run would do different things", help=help)
+        raise fail("E088", "the processes of this run have different inputs", help=help)

@@ -108,9 +108,9 @@ def teacher_outputs(
         found = _read(path, rows, wanted)
         if processes.most(found is None)[0]:
             if path.exists():
-                tell(f"the teacher's outputs in `{path.name}` are damaged; they are computed again")
+                tell(f"the teacher's outputs in `{path.name}` are damaged and will be recomputed")
             if model is None:
-                tell(f"the teacher's outputs for {len(wanted.rows):,} items are computed once")
+                tell(f"the teacher's outputs for {len(wanted.rows):,} items will be computed once")
                 model = load().eval().requires_grad_(False)
             found = _compute(model, rows, wanted, autocast, batch)
             if processes.main():
@@ -149,7 +149,7 @@ def _of_all(mine: Tensor) -> Tensor:
 def _narrow(logits: Tensor, kept: str) -> Tensor:
     narrow = logits.to(_TYPES[kept]).cpu()
     if not bool((narrow.isfinite() | logits.cpu().isneginf()).all()):  # -inf: a choice that a question lacks
-        help = "write `cache = fp32`" if kept == "fp16" else "look at the teacher"
+        help = "write `cache = fp32`" if kept == "fp16" else "check the teacher"
         raise fail("E082", f"the teacher's outputs are not finite in {kept}", help=help)
     return narrow
 

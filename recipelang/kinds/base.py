@@ -218,7 +218,7 @@ def misnamed(message: str, name: str, near: str | None, call: Applied, otherwise
     if near is None:
         return Mismatch("E051", message, otherwise, subject=name)
     if any(given == near for given, _, _ in call.arguments):
-        return Mismatch("E051", message, f"`{near}` is given already: take one of the two out", subject=name)
+        return Mismatch("E051", message, f"`{near}` is already given: remove one of the two", subject=name)
     return Mismatch("E051", message, f"did you mean `{near}`?", near, subject=name)
 
 

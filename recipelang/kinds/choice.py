@@ -81,7 +81,7 @@ class Choice(Kind):
             raise Mismatch("E022", f"unknown {self.name} `{value.name}`")
         given, arguments = dict(value.arguments), self.table[value.name].arguments
         if [*given] != [a.name for a in arguments]:
-            raise Mismatch("E051", f"`{value.name}` has other arguments")
+            raise Mismatch("E051", f"`{value.name}` takes different arguments")
         for argument in arguments:
             try:
                 argument.kind.check(given[argument.name])
@@ -94,7 +94,7 @@ class Choice(Kind):
             raise Unfit(f"{an(self.name)} with its arguments", form)
         ((name, arguments),) = form.items()
         if not isinstance(arguments, dict):
-            raise Unfit("the arguments by their names", arguments, name)
+            raise Unfit("named arguments", arguments, name)
         kinds = {a.name: a.kind for a in self.table[name].arguments} if name in self.table else {}
         parts = []
         for key, value in arguments.items():
@@ -159,7 +159,7 @@ def _bind(call: Applied, signature: Signature) -> Chosen:
     for name, value, span in call.arguments:
         if name is None:
             example = f", as in `{signature.name}({next(iter(kinds))} = ...)`" if kinds else ""
-            raise Mismatch("E024", f"arguments of `{signature.name}` are written with their names{example}")
+            raise Mismatch("E024", f"arguments of `{signature.name}` must be named{example}")
         if name in given:
             raise Mismatch("E026", f"argument `{name}` is given twice", "keep one of them", subject=name)
         if name not in kinds:

@@ -97,7 +97,7 @@ def _operation(sign: str, inside: object, level: int) -> str:
             first, second = [expression(side, own + 1) for side in items(inside, 2)]
             text = f"{first}..{second}" if sign == ".." else f"{first} {sign} {second}"
         case _:
-            raise Unfit("an operator of the language", sign)
+            raise Unfit("a language operator", sign)
     return f"({text})" if own < level else text
 
 
@@ -125,7 +125,7 @@ def _bare(text: str) -> str:
 
 def _measured(name: object, rest: Mapping[object, object]) -> str:
     if not isinstance(name, str) or not all(_WORD.fullmatch(n) for n in name.split(".")) or rest.keys() - {"of"}:
-        raise Unfit("the name of something measured", name)
+        raise Unfit("the name of a measurement", name)
     return f"{name}({selector(rest['of'])})" if "of" in rest else name
 
 
@@ -187,7 +187,7 @@ def measure(form: object) -> str:
 def _regex(pattern: str) -> str:
     text = 're"' + pattern.replace('"', '\\"') + '"'
     if not _REGEX.fullmatch(text):
-        raise Unfit("a regular expression that a recipe can hold", pattern)
+        raise Unfit("a regular expression that recipes support", pattern)
     return text
 
 
@@ -221,7 +221,7 @@ def term(form: object) -> str:
         case dict() if len(form) == 1:
             ((name, inside),) = form.items()
         case _:
-            raise Unfit("a term of distillation", form)
+            raise Unfit("a distillation term", form)
     if not isinstance(inside, dict) or not inside or inside.keys() - {"layers", "weight"}:
         raise Unfit("`layers` and `weight`", inside, str(name))
     arguments = [_layers(pairs) for pairs in items(inside.get("layers", []))]
@@ -249,7 +249,9 @@ def _segment(form: object) -> str:
         raise Unfit("a shape, with `shape` and `to`", form)
     strange = form.keys() - {"shape", "from", "to", "over", "ends", *_NAMED}
     if strange:
-        raise Unfit("a part of a shape: `from`, `to`, `over`, `at`, `every`, `rewind`, `power`, `ends`", min(strange))
+        raise Unfit(
+            "an argument of a shape: `from`, `to`, `over`, `at`, `every`, `rewind`, `power`, `ends`", min(strange)
+        )
     change = number(form["to"])
     parts = [f"{number(form['from'])} -> {change}" if "from" in form else change]
     if "over" in form:

@@ -40,13 +40,13 @@ def glob(pattern: str) -> Any:
                 raise Mismatch("E049", message, "write `*` for any name, or `layers(0..5)`")
             pieces.append("(?:" + "|".join(map(re.escape, options)) + ")")
         elif token in "{}":
-            message = f"the glob `{_short(pattern)}` has a brace without its partner"
-            raise Mismatch("E049", message, "write `{a,b}` or `{0..11}`, without braces inside")
+            message = f"the glob `{_short(pattern)}` has an unmatched brace"
+            raise Mismatch("E049", message, "write `{a,b}` or `{0..11}`, without nested braces")
         else:
             pieces.append(re.escape(token))
     if pieces.count(".*") + pieces.count("[^.]*") > MAX_STARS:
         message = f"the glob `{_short(pattern)}` has more than {MAX_STARS} stars"
-        raise Mismatch("E049", message, "`**` stands for any number of parts")
+        raise Mismatch("E049", message, "`**` matches any number of name parts")
     return re2.compile("".join(pieces))
 
 
@@ -75,7 +75,7 @@ def regex(pattern: str) -> Any:
         said = error.args[0] if error.args else str(error)
         reason = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
         unknown = "perl operator" in reason or "escape" in reason
-        help = "look-around and back-references do not exist here; combine patterns with `&`, `|` and `except`"
+        help = "look-around and back-references are not supported; combine patterns with `&`, `|` and `except`"
         message = "this regular expression cannot be used"
         raise Mismatch("E049", message, help if unknown else None, notes=(reason[:160],)) from None
 

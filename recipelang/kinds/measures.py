@@ -17,7 +17,7 @@ class Stretch(Kind):
 
     def __init__(self, unit: str = "") -> None:
         self.unit, self.name = unit, unit or "span"
-        self.doc = "a stretch of a run: `2 epochs`, `100 steps`, or a sum of both"
+        self.doc = "a duration: `2 epochs`, `100 steps`, or a sum of both"
         if unit:
             self.doc = f"a stretch of a run in {unit} only: `2 {unit}`"
 

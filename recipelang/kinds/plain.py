@@ -267,7 +267,7 @@ def edit_list(value: object, operator: str, change: object) -> object:
         if item not in items:
             names = [i.name for i in items if isinstance(i, Symbol)]
             near = closest(item.name, names) if isinstance(item, Symbol) else None
-            help = f"did you mean `{near}`?" if near else "it has nothing to take out"
+            help = f"did you mean `{near}`?" if near else "the list has nothing to remove"
             raise Mismatch("E031", f"{describe(item)} is not in the inherited list", help)
     return tuple(item for item in items if item not in changes)
 

@@ -101,7 +101,9 @@ class ScheduleOf(Kind):
         if not items:
             raise Mismatch("E024", "a schedule needs at least one value")
         if len(items) > 1 and not all(isinstance(item, Applied) for item in items):
-            raise Mismatch("E024", "a list of schedules holds calls only", "write `[linear(...), linear(...)]`")
+            raise Mismatch(
+                "E024", "a list of schedules may hold only shape calls", "write `[linear(...), linear(...)]`"
+            )
         found: list[ShapeSegment] = []
         for item in items:
             with suppress(Silent):  # one that could not be evaluated does not hide what is wrong with the next
@@ -123,9 +125,9 @@ class ScheduleOf(Kind):
             if segment.window is None and segment.shape != "constant":
                 raise Mismatch("E053", f"`{segment.shape}` needs a window")
             if ("power" in SHAPES[segment.shape].arguments) != (segment.power is not None):
-                raise Mismatch("E053", f"`power` belongs to `{segment.shape}` or does not")
+                raise Mismatch("E053", f"`power` belongs to `{segment.shape}` or must be absent")
             if segment.power is not None and segment.power <= 0:
-                raise Mismatch("E038", "`power` must be above 0")
+                raise Mismatch("E038", "`power` must be greater than 0")
             if segment.ends not in (None, *ENDS.symbols):
                 raise Mismatch("E022", f"unknown name `{segment.ends}`")
             for name, time in (("every", segment.every), ("rewind", segment.rewind)):
@@ -170,7 +172,7 @@ def _call(call: Applied, kind: Kind, events: bool) -> ShapeSegment:
         elif name not in allowed:
             takes, near = f"it takes {', '.join(f'`{a}`' for a in listed)}", closest(name, listed)
             if (meant := ELSEWHERE.get(name)) in listed:  # `end` of other tools is no slip of `ends`
-                takes, near = f"`{meant}` says it, as in `{EXAMPLES[meant]}`", None
+                takes, near = f"use `{meant}`, as in `{EXAMPLES[meant]}`", None
             raise misnamed(f"`{shape}` has no argument `{name}`", name, near, call, takes)
         elif name in given:
             raise Mismatch("E026", f"argument `{name}` is given twice", "keep one of them", subject=name)
@@ -241,7 +243,7 @@ def _window(given: dict[str, object], shape: str) -> tuple[Time, Time] | None:
             help = "`at` belongs to `step`; use `over` here"
             raise Mismatch("E051", f"`{shape}` has no argument `at`", help, subject="at")
         if "over" in given:
-            raise Mismatch("E054", "`at` and `over` exclude each other", "keep one of them")
+            raise Mismatch("E054", "`at` and `over` cannot be combined", "keep one of them")
         at = _time(given, "at")
         assert at is not None
         return at, at
@@ -256,7 +258,7 @@ def _window(given: dict[str, object], shape: str) -> tuple[Time, Time] | None:
     ends = []
     for end in (over.low, over.high):
         if not isinstance(end, Time):
-            raise wrong(end, "a point in time", "write it in epochs or steps, or as `start` or `end` with a span added")
+            raise wrong(end, "a point in time", "write epochs or steps, or `start` or `end` with a duration added")
         ends.append(end)
     return ends[0], ends[1]
 
@@ -266,26 +268,28 @@ def _every(given: dict[str, object], shape: str, window: object, events: bool) -
     if not events:
         for name in ("every", "updates"):
             if name in given:
-                help = "leave it out: this value changes at every step"
+                help = "remove it: this value changes at every step"
                 raise Mismatch("E051", f"`{name}` has no meaning here", help, subject=name)
         return None
     if every is not None and updates is not None:
-        raise Mismatch("E054", "`every` and `updates` exclude each other", "keep one of them")
+        raise Mismatch("E054", "`every` and `updates` cannot be combined", "keep one of them")
     if updates is not None:
         if not isinstance(updates, Rate) or updates.value <= 0:
             raise wrong(updates, "a rate", "write `updates = 10 per epoch`")
         return Time(epochs=1 / updates.value)
     if every is None and window is not None and shape not in ("step", "constant"):
         raise Mismatch(
-            "E053", "a sparsity over a window needs its events", "add `updates = 10 per epoch` or `every = 1 epoch`"
+            "E053",
+            "a sparsity schedule over a window needs pruning events",
+            "add `updates = 10 per epoch` or `every = 1 epoch`",
         )
     return _time(given, "every")
 
 
 def _rewind(given: dict[str, object], shape: str, events: bool) -> Time | None:
     if "rewind" in given and (events or shape in ("step", "constant")):
-        why = "weights once masked stay masked" if events else f"`{shape}` has no way to begin again"
-        raise Mismatch("E051", "`rewind` has no meaning here", f"leave it out: {why}", subject="rewind")
+        why = "masked weights stay masked" if events else f"`{shape}` cannot restart"
+        raise Mismatch("E051", "`rewind` has no meaning here", f"remove it: {why}", subject="rewind")
     return _time(given, "rewind")
 
 
@@ -294,7 +298,7 @@ def _reading(given: dict[str, object], shape: str, events: bool) -> Literal["aft
         return None
     if events or shape in ("step", "constant"):
         why = "the last pruning event always reaches the end value" if events else f"`{shape}` has no end value"
-        raise Mismatch("E051", "`ends` has no meaning here", f"leave it out: {why}", subject="ends")
+        raise Mismatch("E051", "`ends` has no meaning here", f"remove it: {why}", subject="ends")
     return ENDS.read(given["ends"])  # type: ignore[return-value]
 
 
@@ -311,12 +315,12 @@ def _time(given: dict[str, object], name: str) -> Time | None:
 
 def _longer(name: str, value: Time) -> None:
     if value.epochs < 0 or value.steps < 0 or not (value.epochs or value.steps):
-        raise Mismatch("E038", f"`{name}` must be longer than nothing", f"write `{name} = 1 epoch`")
+        raise Mismatch("E038", f"`{name}` must be greater than zero", f"write `{name} = 1 epoch`")
 
 
 def _above_zero() -> Mismatch:
-    help = "it cannot reach 0; use `linear` or `cubic`"
-    return Mismatch("E038", "`exponential` needs two values above zero", help)
+    help = "`exponential` cannot reach 0; use `linear` or `cubic`"
+    return Mismatch("E038", "`exponential` needs two values greater than zero", help)
 
 
 def _power(given: dict[str, object]) -> Fraction | None:

@@ -14,7 +14,7 @@ from recipelang.values.quantities import Quantity
 
 #: no model has more; keeps a range from becoming a long list
 _MOST = 10_000
-_WRITTEN = "write the layers that stay, counted from 0: `[1, 3, 5, 7, 9, 11]` are six of twelve"
+_WRITTEN = "write the layers to keep, counted from 0: `[1, 3, 5, 7, 9, 11]` keeps six of twelve"
 
 
 class Selector(Kind):
@@ -47,7 +47,7 @@ class Selector(Kind):
 
 
 def role_hint(name: str) -> str:
-    return f"a role is written `@{name}`; names of tensors stand in quotes"
+    return f"a role is written `@{name}`; write tensor names in quotes"
 
 
 def as_selector(value: object) -> s.Selector:
@@ -60,7 +60,7 @@ def as_selector(value: object) -> s.Selector:
     if isinstance(value, Applied):
         if value.function != "layers":
             near = closest(value.function, ["layers"])
-            help = "did you mean `layers`?" if near else "a selector that is called is `layers(0..5)`"
+            help = "did you mean `layers`?" if near else "the only selector with arguments is `layers(0..5)`"
             message = f"unknown selector `{value.function}(...)`"
             raise Mismatch("E022", message, help, near, span=value.function_span, subject=value.function)
         return _layers(value)
@@ -131,14 +131,14 @@ class LayerNumbers(Kind):
                 raise _disorder()
             found += range(first, last + 1)
         if not found:
-            raise Mismatch("E024", "no layer would be left", _WRITTEN)
+            raise Mismatch("E024", "no layer would remain", _WRITTEN)
         return tuple(found)
 
     def check(self, value: object) -> None:
         if not isinstance(value, tuple) or not all(isinstance(n, int) and not isinstance(n, bool) for n in value):
             raise wrong(value, "a list of layers")
         if not value:
-            raise Mismatch("E024", "no layer would be left")
+            raise Mismatch("E024", "no layer would remain")
         if list(value) != sorted({*value}):
             raise _disorder()
         if not 0 <= value[0] <= value[-1] < _MOST:
@@ -152,7 +152,9 @@ class LayerNumbers(Kind):
 
 
 def _disorder() -> Mismatch:
-    return Mismatch("E024", "layers are not in their order", "they stay as they are: write each once, rising")
+    return Mismatch(
+        "E024", "the layers are out of order", "layers keep their order: list each once, in ascending order"
+    )
 
 
 def _layer(value: object) -> int:

@@ -26,7 +26,7 @@ NAMES = (*OUTPUTS, *INNER)
 LOGITS = (Term("logits"),)
 
 _WEIGHT = ScheduleOf(Number(0))
-_WRITTEN = "layers are written `3`, `0..5`, or `1 -> 3` from the student's to the teacher's"
+_WRITTEN = "write layers as `3`, `0..5`, or `1 -> 3` from the student's layer to the teacher's"
 
 
 class Terms(Kind):
@@ -47,7 +47,7 @@ class Terms(Kind):
     def _read(self, value: object) -> object:
         found = tuple(_term(item) for item in (value if isinstance(value, tuple) else (value,)))
         if not found:
-            raise Mismatch("E024", "there is nothing to match", "write `logits`, or take `on` out")
+            raise Mismatch("E024", "there is nothing to match", "write `logits`, or remove `on`")
         _not_twice(Counter(term.name for term in found if term.name in OUTPUTS))
         return found
 
@@ -80,7 +80,7 @@ def _not_twice(outputs: Counter[str]) -> None:
             raise Mismatch("E026", f"`{name}` is given twice", "keep one of them", subject=name)
     if "logits" in outputs and len(outputs) > 1:
         other = next(name for name in outputs if name != "logits")
-        message = f"`logits` and `{other}` exclude each other"
+        message = f"`logits` and `{other}` cannot be combined"
         raise Mismatch("E054", message, "`logits` is every output of the task", subject=other)
 
 
@@ -121,7 +121,7 @@ def _weight(value: object, span: Span) -> Schedule | None:
 
 def _layers(function: str, value: object, span: Span) -> LayerPairs:
     if function in OUTPUTS:
-        raise Mismatch("E024", f"`{function}` has no layers", "`hidden` and `attention` have", span=span)
+        raise Mismatch("E024", f"`{function}` has no layers", "only `hidden` and `attention` have layers", span=span)
     match value:
         case Arrow(start, end):
             first = _layer(start, span)

@@ -106,7 +106,7 @@ def _not_checked(rules: list[Rule], checked: Checked, absent: Diagnostic | None,
     else:
         missing = " and ".join(f"`{name}`" for name in checked.missing)
         primary, why = None, f"{missing} needs a value" if missing else "the plan has errors"
-    help = "name what this machine can read with `-p`, as for a run" if absent else "give it with `-p name=value`"
+    help = "use `-p` to name files on this machine, as for a run" if absent else "pass it with `-p name=value`"
     codes = ", ".join(rule.CODE for rule in rules)
     message = f"{len(rules)} rule{'s' if len(rules) > 1 else ''} could not be checked"
     notes = (f"because {why}", f"not checked: {codes}")

@@ -34,7 +34,7 @@ def choose(options: Mapping[Level, Iterable[str]]) -> dict[str, Level]:
             if code is None:
                 raise fail("E095", f"there is no rule `{word}`", help=_meant(word))
             if chosen.setdefault(code, level) != level:
-                message = f"`{word}` is given two levels, `{chosen[code]}` and `{level}`"
+                message = f"`{word}` has two levels, `{chosen[code]}` and `{level}`"
                 raise fail("E095", message, help="keep one of them")
     return chosen
 
@@ -43,7 +43,7 @@ def _read(file: Path) -> dict[str, Level]:
     try:
         data = read_bytes(file, MAX_BYTES)
     except Unreadable as error:
-        raise error.coded("E095", help="it holds levels of rules only") from None
+        raise error.coded("E095", help="this file holds only rule levels") from None
     source = Source(file.name, data.decode("utf-8", "replace").replace("\r\n", "\n"))
     _not_deep(source)
     try:
@@ -58,7 +58,7 @@ def _read(file: Path) -> dict[str, Level]:
             raise _wrong(_key(source, word), f"`{FILE}` has no table `{word}`", "it has `[lint]`")
     rules = table.get("lint", {})
     if not isinstance(rules, dict):
-        raise _wrong(_key(source, "lint"), "`lint` is a table", 'write `[lint]`, and below it `L020 = "deny"`')
+        raise _wrong(_key(source, "lint"), "`lint` must be a table", 'write `[lint]`, then `L020 = "deny"` below it')
     return dict(_level(source, word, level) for word, level in rules.items())
 
 
@@ -85,7 +85,7 @@ def _level(source: Source, word: str, level: object) -> tuple[str, Level]:
 
 def _meant(word: str) -> str:
     near = closest(word, [*CODES, *DEFAULTS])
-    return f"did you mean `{near}`?" if near else "a rule is named by its code or its name: `L020`, `no-distillation`"
+    return f"did you mean `{near}`?" if near else "write a rule's code or name: `L020`, `no-distillation`"
 
 
 def _wrong(at: Label, message: str, help: str = "", notes: Iterable[str] = ()) -> RecipeError:

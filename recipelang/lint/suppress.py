@@ -68,22 +68,22 @@ def doubtful(
             found.append(_unknown(source, "word", comment.verb, _find(source, comment), ["allow"]))
             continue
         if not comment.rules:
-            help = "name it by its code or its name, as in `# recipe: allow(L020) distillation is the ablation`"
+            help = "write its code or name, as in `# recipe: allow(L020) distillation is the ablation`"
             found.append(Diagnostic("W112", "this `allow` names no rule", at, help=(help,)))
             continue
         for word, span, code in comment.rules:
             if code is None:
                 found.append(_unknown(source, "rule", word, span, [*CODES, *DEFAULTS]))
         if not comment.reason:
-            help = "say why after the bracket, as in `# recipe: allow(L020) distillation is the ablation`"
-            found.append(Diagnostic("W110", "this `allow` gives no reason, and does nothing", at, help=(help,)))
+            help = "give the reason after the bracket, as in `# recipe: allow(L020) distillation is the ablation`"
+            found.append(Diagnostic("W110", "this `allow` has no reason, so it has no effect", at, help=(help,)))
             continue
         if isinstance(source, Sources) and comment.span.start >= source.files[0].end:
             continue  # of a base or a library: it may be needed there, or by another child
         for word, span, code in comment.rules:
             if code in judged and (comment.span.start, code) not in used:
-                message = f"`allow({word})` allows nothing here"
-                help = "take it out, or put it on the line above what the finding points at"
+                message = f"`allow({word})` matches no finding here"
+                help = "remove it, or put it on the line above the finding's place"
                 found.append(Diagnostic("W111", message, Label(source, span), help=(help,)))
     return found
 

@@ -123,7 +123,7 @@ def _live(model: nn.Module) -> Live:
     shapes, stored_turned = {}, inputs_first(model)
     for name, parameter in model.named_parameters():
         if parameter.device.type == "meta":
-            raise fail("E055", "a model without weights is not in this release yet", help="load its weights first")
+            raise fail("E055", "this release does not support a model without weights", help="load the weights first")
         # shapes of a plan are outputs × inputs, as most modules store them
         shapes[name] = tuple(reversed(parameter.shape)) if name in stored_turned else tuple(parameter.shape)
     return Live(shapes, config.to_dict() if config is not None and hasattr(config, "to_dict") else None)
@@ -138,40 +138,40 @@ def _ask_for_what_a_loop_lacks(
     names = {p.method.name for p in spec.prunes} & _SAMPLES
     with at_label(recipe.label(f"{path}.distill.teacher")):
         if spec.distills and teacher is None:
-            help = "give it as `teacher=`; of the dense start itself: `copy.deepcopy(model)` before the first step"
-            raise fail("E086", "a loop has to give the teacher", help=help)
+            help = "pass `teacher=`; to use the dense starting model: `copy.deepcopy(model)` before the first step"
+            raise fail("E086", "a custom loop must pass the teacher", help=help)
         if any(d.cache for d in spec.distills):
-            raise fail("E055", "`cache` in a loop of your own is not in this release yet", help="take it out")
+            raise fail("E055", "this release does not support `cache` in your own loop", help="remove it")
         if teacher is not None and unwrapped(teacher) is model:
-            raise fail("E086", "the teacher is the model itself", help="give a copy: `copy.deepcopy(model)`")
+            raise fail("E086", "the teacher is the model itself", help="pass a copy: `copy.deepcopy(model)`")
     for kind, blocks, help in (
-        ("drop", spec.drops, "take it out, and give a model of as many layers"),
-        ("group", spec.groups, "take it out, make the groups in your optimizer, and give `learning_rate=False`"),
+        ("drop", spec.drops, "remove it, and pass a model that has that number of layers"),
+        ("group", spec.groups, "remove it, define the groups in your optimizer, and pass `learning_rate=False`"),
     ):
         if blocks:
             with at_label(recipe.label(f"{path}.{kind}.{blocks[0].name}")):
-                raise fail("E055", f"`{kind}` in a loop is not in this release yet", help=help)
+                raise fail("E055", f"this release does not support `{kind}` in your own loop", help=help)
     with at_label(recipe.label(path)):
         if teacher is not None and not spec.distills:
-            raise fail("E086", "`teacher=` is given, and this stage has no `distill`", help="leave it out")
+            raise fail("E086", "`teacher=` is given, but this stage has no `distill`", help="remove it")
         if names and batches is None:
-            help = "give `batches=`, a list or a DataLoader of what the model is called with"
-            raise fail("E086", f"`{min(names)}` needs gradients of samples", help=help)
+            help = "pass `batches=`, a list or DataLoader of model inputs"
+            raise fail("E086", f"`{min(names)}` needs batches to compute gradients", help=help)
         if batches is not None and not names:
-            raise fail("E086", "`batches=` is given, and no method of this stage takes any", help="leave it out")
+            raise fail("E086", "`batches=` is given, but no method of this stage uses batches", help="remove it")
         before = masked_before(recipe, index)
         if before and after is None:
-            help = f'give `after=`, what `attach(stage="{before}")` returned'
-            raise fail("E086", f"this stage goes on with the masks of `{before}`", help=help)
+            help = f'pass `after=` with the result of `attach(stage="{before}")`'
+            raise fail("E086", f"this stage continues with the masks of `{before}`", help=help)
         if after is not None and after.model is not model:
-            raise fail("E086", "`after=` belongs to another model", help="give the model that it was attached to")
+            raise fail("E086", "`after=` belongs to another model", help="pass the model that it was attached to")
 
 
 def refuse_shards(model: nn.Module, trainer: str) -> None:
     """In a trainer, which saves and loads in its own ways, models in shards were not tried. E055."""
     if any(map(shards.is_shard, model.parameters())):
-        help = "use `recipelang run --shard`, or `recipelang.attach` in a loop of your own"
-        raise fail("E055", f"a model in shards in the {trainer} is not in this release yet", help=help)
+        help = "use `recipelang run --shard`, or `recipelang.attach` in your own loop"
+        raise fail("E055", f"this release does not support a sharded model in the {trainer}", help=help)
 
 
 def _check_shards(stage: StagePlan, model: nn.Module, batches: object) -> None:
@@ -181,13 +181,13 @@ def _check_shards(stage: StagePlan, model: nn.Module, batches: object) -> None:
         return
     shards.check(model)
     if any(t.name in inputs_first(model) for p in stage.prunes for t in p.targets):
-        help = "let every process hold a copy"
-        raise fail("E055", "weights stored inputs first, in shards, are not in this release yet", help=help)
+        help = "give every process a full copy"
+        raise fail("E055", "this release does not support sharded weights stored inputs first", help=help)
     for prune in stage.prunes:
         fits_shards(prune, parameters)
     if batches is not None:
-        help = "`recipelang run --shard` has it; in a loop let every process hold a copy"
-        raise fail("E055", "gradients of samples of a model in shards are not in this release yet", help=help)
+        help = "use `recipelang run --shard`; in your own loop, give every process a full copy"
+        raise fail("E055", "this release does not support sample gradients of a sharded model", help=help)
 
 
 def _check_optimizer(stage: StagePlan, model: nn.Module, optimizer: torch.optim.Optimizer, learning_rate: bool) -> None:
@@ -197,10 +197,10 @@ def _check_optimizer(stage: StagePlan, model: nn.Module, optimizer: torch.optim.
     missing = [n for n in targets if parameters[n].requires_grad and id(parameters[n]) not in held]
     if missing:
         notes = [f"{len(missing)} of {len(targets)} targets are missing"]
-        help = "make it of `model.parameters()`, and attach to that same model"
+        help = "build the optimizer from `model.parameters()`, and attach to that model"
         raise fail("E086", f"the optimizer does not hold `{missing[0]}`", notes=notes, help=help)
     rates = {float(group["lr"]) for group in optimizer.param_groups}
     if learning_rate and len(rates) > 1:
-        notes = [f"they are {', '.join(f'{r:g}' for r in sorted(rates))}; a recipe has one for all"]
-        help = "`learning_rate=False` leaves them as they are"
+        notes = [f"the rates are {', '.join(f'{r:g}' for r in sorted(rates))}; a recipe has one for all"]
+        help = "pass `learning_rate=False` to keep them"
         raise fail("E086", "the groups of the optimizer have different learning rates", notes=notes, help=help)

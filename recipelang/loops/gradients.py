@@ -21,8 +21,8 @@ def loss_of(model: nn.Module, batch: Batch) -> Tensor:
     loss = getattr(model(**batch), "loss", None)
     if isinstance(loss, Tensor):
         return loss
-    help = "give `task_loss=`, a function of the model and a batch"
-    raise fail("E086", "the model gives no loss for these batches", help=help)
+    help = "pass `task_loss=`, a function of the model and a batch"
+    raise fail("E086", "the model returns no loss for these batches", help=help)
 
 
 class Sampler:
@@ -37,7 +37,7 @@ class Sampler:
         self, state: State, batches: Iterable[Batch], loss: Callable[[nn.Module, Batch], Tensor], stage: StagePlan
     ) -> None:
         if isinstance(batches, Iterator):
-            help = "give a list or a DataLoader: every event begins again"
+            help = "pass a list or a DataLoader: every event reads the batches from the start"
             raise fail("E086", "`batches=` can be read only once", help=help)
         self.state = state
         self.batches = batches
@@ -52,8 +52,8 @@ class Sampler:
             for batch in self._drawn(len(range(batches)[processes.mine(batches)])):
                 if size and len(next(iter(batch.values()))) != size:
                     have = len(next(iter(batch.values())))
-                    help = f"give batches of {size} (with `drop_last=True`), or write `batch = {have}` in the recipe"
-                    raise fail("E086", f"gradients are taken of {size} examples, a batch has {have}", help=help)
+                    help = f"pass batches of {size} (with `drop_last=True`), or write `batch = {have}` in the recipe"
+                    raise fail("E086", f"each gradient needs {size} examples, a batch has {have}", help=help)
                 model.zero_grad(set_to_none=True)
                 with torch.enable_grad():
                     torch.autograd.backward(self.loss(model, batch))

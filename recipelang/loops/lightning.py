@@ -35,10 +35,10 @@ class RecipeCallback(Callback):  # type: ignore[misc]
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         model = attrgetter(self.part)(pl_module) if self.part else pl_module
         if len(trainer.optimizers) != 1 or not pl_module.automatic_optimization:
-            help = "use `recipelang.attach` in your own steps"
-            raise fail("E086", "one optimizer that Lightning steps is needed", help=help)
+            help = "use `recipelang.attach` in your own training steps"
+            raise fail("E086", "exactly one optimizer, stepped by Lightning, is needed", help=help)
         if str(trainer.precision).startswith("16"):
-            raise fail("E055", "fp16 is not in this release yet", help='set `precision="bf16-mixed"`')
+            raise fail("E055", "this release does not support fp16", help='set `precision="bf16-mixed"`')
         refuse_shards(model, "Trainer of Lightning")
         options = {"steps_per_epoch": _steps_per_epoch(trainer), **self.options}
         pruning = self.pruning = attach(self.recipe, model, trainer.optimizers[0], **options)
@@ -52,7 +52,7 @@ class RecipeCallback(Callback):  # type: ignore[misc]
             )
         if trainer.global_step:
             if self._saved is None:
-                help = "go on from a checkpoint that was written with this callback"
+                help = "continue from a checkpoint written with this callback"
                 raise fail("E083", "the checkpoint holds no masks", help=help)
             pruning.load_state_dict(self._saved)
 
@@ -97,5 +97,5 @@ class RecipeCallback(Callback):  # type: ignore[misc]
 def _steps_per_epoch(trainer: Trainer) -> int:
     batches = trainer.num_training_batches
     if batches == float("inf"):
-        raise fail("E086", "the length of the training data is not known", help="give `steps_per_epoch=`")
+        raise fail("E086", "the length of the training data is unknown", help="pass `steps_per_epoch=`")
     return max(1, -(-int(batches) // trainer.accumulate_grad_batches))

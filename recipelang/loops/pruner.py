@@ -93,8 +93,8 @@ class Pruning:
         shards.rest(self.model)
         if self.step >= self.steps:
             raise self._wrong(
-                f"this stage has {self.steps:,} steps, the loop goes on",
-                "end it after `pruning.steps`, or lengthen the stage",
+                f"this stage has {self.steps:,} steps, but the loop continues",
+                "end the loop after `pruning.steps`, or lengthen the stage",
             )
         if self.step == 0 and not self._started:
             fire(Event.START, self._modifiers, self._state)
@@ -127,8 +127,8 @@ class Pruning:
         except AttributeError as error:
             if error.obj is not state.outputs:
                 raise
-            help = "write `on = [...]` with names that they have"
-            raise self._wrong(f"the outputs have no `{error.name}`", help) from None
+            help = "use names of the model's outputs in `on = [...]`"
+            raise self._wrong(f"the model's outputs have no `{error.name}`", help) from None
         result = state.loss
         state.loss = state.outputs = None  # no graph is kept
         state.batch = {}
@@ -138,7 +138,7 @@ class Pruning:
         """Scores look at the gradients, and those of masked weights are zeroed. Before clipping."""
         self._expect("gradients")
         if self._distills and not self._losses:
-            raise self._wrong("the loop never asked for the distilled loss", "call `pruning.loss` before `backward`")
+            raise self._wrong("the loop never called `pruning.loss`", "call `pruning.loss` before `backward`")
         self._state.skipped = not self._finite([p.grad for p in self._observed if p.grad is not None])
         fire(Event.GRADIENTS, self._modifiers, self._state)
         self._next = "step_end"
@@ -148,9 +148,9 @@ class Pruning:
         self._expect("step_end")
         fire(Event.STEP_END, self._modifiers, self._state)
         if self._state.skipped and not self._finite([p.detach() for p in self._observed]):
-            help = "lower the learning rate, or scale the loss and let the scaler skip such steps"
+            help = "lower the learning rate, or scale the loss and let the scaler skip these steps"
             if self.step == 0:  # no update was made yet
-                help = "look at the weights and the data, or scale the loss and let the scaler skip such steps"
+                help = "check the weights and the data, or scale the loss and let the scaler skip these steps"
             raise fail("E082", f"gradients are not finite at step {self.step:,}", help=help)
         self._state.step += 1
         if self._fresh:  # what an optimizer does to a masked weight it does at once
@@ -164,7 +164,7 @@ class Pruning:
         shards.rest(self.model)
         if self._ended:
             return
-        self._still_zero("masked weights are not zero any more", "weights were loaded or set behind the masks")
+        self._still_zero("masked weights are no longer zero", "weights were loaded or set without their masks")
         if self.step < self.steps:
             text = f"the loop ended at step {self.step:,} of {self.steps:,}; {self.report()}"
             warnings.warn(text, RecipeWarning, stacklevel=2)
@@ -193,7 +193,7 @@ class Pruning:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """After model and optimizer have theirs. E083 for the state of another plan."""
         if state["plan"] != self._digest():
-            help = "attach the recipe, the stage and the `steps_per_epoch` that it was saved with"
+            help = "attach with the recipe, stage and `steps_per_epoch` it was saved with"
             raise fail("E083", "this state belongs to another plan", help=help)
         shards.rest(self.model)
         parameters = dict(self.model.named_parameters())
@@ -229,8 +229,8 @@ class Pruning:
         if self._next != event:
             order = "`step_start`, `loss`, `gradients`, `step_end`; after the last step `end`"
             raise self._wrong(
-                f"`{called or event}` is called where `{self._next}` is due",
-                f"a step calls them in this order: {order}",
+                f"`{called or event}` was called where `{self._next}` was expected",
+                f"call them in this order: {order}",
             )
 
     def _wrong(self, message: str, help: str) -> RecipeError:
@@ -239,16 +239,16 @@ class Pruning:
     def _gave_what_was_asked(self) -> None:
         for ask in self.asks:
             if getattr(self._state.outputs, ask.removeprefix("output_"), None) is None:
-                raise self._wrong(f"the model was not asked for `{ask}`", "call it with `**pruning.asks`")
+                raise self._wrong(f"the model was not called with `{ask}`", "call the model with `**pruning.asks`")
         if self.asks and "attention_mask" not in self._state.batch:
-            raise self._wrong("the batch has no `attention_mask`", "padding is told by it: give it")
+            raise self._wrong("the batch has no `attention_mask`", "add it: it marks padding")
 
     def _planned_events(self, step: int) -> bool:
         return any(e.step == step for p in self.plan.prunes for e in p.events)
 
     def _still_zero(self, message: str, note: str) -> None:
         if not self.masks.holds():
-            help = "take another optimizer, or load weights before `attach`"
+            help = "use another optimizer, or load weights before `attach`"
             raise fail("E086", message, notes=[f"step {self.step:,} of stage `{self.plan.name}`; {note}"], help=help)
 
     def _finite(self, tensors: Sequence[Tensor]) -> bool:

@@ -52,7 +52,7 @@ def named(outputs: Any) -> Any:
     if isinstance(outputs, Mapping) and not hasattr(outputs, "to_tuple"):
         return SimpleNamespace(**outputs)
     if isinstance(outputs, tuple):
-        help = "give a tensor (`logits`), a mapping, or an output of transformers"
+        help = "return a tensor (`logits`), a mapping, or a transformers output"
         raise fail("E086", "the outputs of the model have no names", help=help)
     return outputs
 
@@ -60,5 +60,5 @@ def named(outputs: Any) -> Any:
 def check_distillation(plan: StagePlan) -> None:
     """A trainer loads the optimizer's state before its callbacks can add to it."""
     if any(term.widths for d in plan.distills for term in d.terms):
-        help = "use `recipelang.attach` in a loop of your own, or a teacher of the same width"
-        raise fail("E055", "a wider teacher's states in this trainer are not in this release yet", help=help)
+        help = "use `recipelang.attach` in your own loop, or a teacher of the same width"
+        raise fail("E055", "this release does not support a wider teacher's states in this trainer", help=help)

@@ -106,11 +106,11 @@ class RecipeCallback(TrainerCallback):
                 return outputs
             if getattr(outputs, "loss", None) is None:
                 help = "let the model compute its loss: no `compute_loss_func` and no label smoothing"
-                raise fail("E086", "the model gives no loss to add the teacher's to", help=help)
+                raise fail("E086", "the model returns no loss to combine with the teacher's", help=help)
             if batch.get("num_items_in_batch") is not None and args.gradient_accumulation_steps * processes.world() > 1:
                 help = "set `gradient_accumulation_steps=1`, on one process"
-                notes = ["this model's loss is a share of the whole batch, the teacher's term is a mean of its part"]
-                raise fail("E086", "the parts of a batch cannot be distilled", notes=notes, help=help)
+                notes = ["this model's loss is normalised over the whole batch, the teacher's term over each part"]
+                raise fail("E086", "this model cannot be distilled on parts of a batch", notes=notes, help=help)
             outputs.loss = self._attached.loss(outputs.loss, outputs, batch)
             return outputs
 
@@ -121,8 +121,8 @@ def _steps_per_epoch(args: TrainingArguments, loader: Any) -> int:
     try:
         batches = len(loader)
     except TypeError:
-        help = "give `steps_per_epoch=`"
-        raise fail("E086", "the length of the training data is not known", help=help) from None
+        help = "pass `steps_per_epoch=`"
+        raise fail("E086", "the length of the training data is unknown", help=help) from None
     return max(1, -(-batches // args.gradient_accumulation_steps))
 
 
@@ -130,20 +130,22 @@ def _check(args: TrainingArguments, state: TrainerState, pruning: Pruning) -> No
     """What would go wrong later is said before the first step."""
     if args.max_grad_norm:
         clip = pruning.plan.clip
-        notes = ["it clips before its callbacks, with the gradients of masked weights in the norm"]
-        help = f"set `max_grad_norm=0`: the recipe's `clip = {'none' if clip is None else f'{clip:g}'}` is done instead"
+        notes = ["it clips before its callbacks, so the norm includes the gradients of masked weights"]
+        help = (
+            f"set `max_grad_norm=0`: the recipe's `clip = {'none' if clip is None else f'{clip:g}'}` is applied instead"
+        )
         raise fail("E086", "the Trainer would clip too early", notes=notes, help=help)
     check_distillation(pruning.plan)
     if args.fp16:
-        raise fail("E055", "fp16 is not in this release yet", help="set `bf16=True`")
+        raise fail("E055", "this release does not support fp16", help="set `bf16=True`")
     if state.max_steps != pruning.steps:
         notes = [f"an epoch has {pruning.plan.steps_per_epoch:,} steps"]
         help = "change `length` in the recipe, or `num_train_epochs` or `max_steps` of the Trainer"
         message = f"the stage has {pruning.steps:,} steps, the Trainer takes {state.max_steps:,}"
         raise fail("E086", message, notes=notes, help=help)
     if args.load_best_model_at_end and any(e.step for p in pruning.plan.prunes for e in p.events):
-        help = "leave `load_best_model_at_end` out"
-        raise fail("E086", "the best model may be one from before the last event", help=help)
+        help = "remove `load_best_model_at_end`"
+        raise fail("E086", "the best model may predate the last pruning event", help=help)
 
 
 def _folder(args: TrainingArguments, state: TrainerState) -> Path:
@@ -167,7 +169,7 @@ def _save(pruning: Pruning, path: Path) -> None:
 
 def _load(path: Path, pruning: Pruning) -> None:
     if not path.is_file():
-        help = "go on from a checkpoint that was written with this callback, in `output_dir`"
+        help = "continue from a checkpoint written with this callback, in `output_dir`"
         raise fail("E083", f"there is no `{path}`", help=help)
     try:
         check_regular(path)
@@ -175,9 +177,7 @@ def _load(path: Path, pruning: Pruning) -> None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             body: dict[str, Any] = parse_model(file.metadata()["state"], Saved).model_dump()
     except (Unreadable, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise fail(
-            "E083", f"`{path}` is damaged", notes=[str(error)[:160]], help="take an earlier checkpoint"
-        ) from None
+        raise fail("E083", f"`{path}` is damaged", notes=[str(error)[:160]], help="use an earlier checkpoint") from None
     for kind in ("masks", "modifiers"):
         body[kind] = {n.removeprefix(f"{kind}/"): t for n, t in tensors.items() if n.startswith(f"{kind}/")}
     pruning.load_state_dict(body)

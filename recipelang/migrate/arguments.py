@@ -75,13 +75,13 @@ class Arguments:
         if (name := variable_of(self.document, written)) is not None:
             return Amount(self.document.known.get(name), unit, written.span, x.Name(name))
         if not isinstance(node, Scalar):
-            self.refuse(key, f"`{key}` is a number")
+            self.refuse(key, f"`{key}` must be a number")
             return None
         if (inner := x.inside_eval(node.text)) is not None:
             return self._formula(inner, unit, written.span)
         value = self.document.traps.number(node)
         if value is None:
-            self.refuse(key, f"`{key} = {node.text[:40]}` is no number")
+            self.refuse(key, f"`{key} = {node.text[:40]}` is not a number")
             return None
         return Amount(value, unit, written.span)
 
@@ -93,7 +93,7 @@ class Arguments:
             except KeyError:
                 value = None
         except x.NotRead as why:
-            message = f"`{text.strip()[:60]}` is not read: {why}"
+            message = f"`{text.strip()[:60]}` cannot be read: {why}"
             help = (x.READ,)
             self.failed = True
             self.found.add(Diagnostic("E114", message, self.document.label(span), help=help))
@@ -123,11 +123,11 @@ class Arguments:
         if node is None or (isinstance(node, Scalar) and is_none(node)):
             return default
         if not isinstance(node, Scalar):
-            self.refuse(key, f"`{key}` is one word", "write the word itself, without brackets")
+            self.refuse(key, f"`{key}` must be one word", "write the word itself, without brackets")
             return default
         node = self._behind(node)
         if x.inside_eval(node.text) is not None:
-            self.refuse(key, f"`{key} = {node.text[:40]}` is not a word that the file gives", "write the word itself")
+            self.refuse(key, f"`{key} = {node.text[:40]}` is not a word that the file defines", "write the word itself")
             return default
         return self.document.traps.text(node)
 
@@ -155,10 +155,10 @@ class Arguments:
         words: list[tuple[str, Span]] = []
         for item in self._items(plain(entry.value)):
             if not isinstance(item, Scalar):
-                self.refuse(key, f"`{key}` must hold names only")
+                self.refuse(key, f"`{key}` must hold only names")
                 break
             if x.inside_eval(item.text) is not None:
-                self.refuse(key, f"`{item.text.strip()[:40]}` stands for no name that the file gives")
+                self.refuse(key, f"`{item.text.strip()[:40]}` is not a name that the file defines")
                 break
             if not is_none(item):
                 words.append((item.text.strip(), item.span))
@@ -237,7 +237,7 @@ class Arguments:
             if key in self.modifier.arguments and key not in self.read:
                 self.read.add(key)
                 if not self._open(key):
-                    self.document.without_effect(f"`{key}` has no place here", why, self.modifier.arguments[key].at)
+                    self.document.without_effect(f"`{key}` is not allowed here", why, self.modifier.arguments[key].at)
 
     def _open(self, key: str) -> bool:
         """Whether an argument says nothing: `null`, or -1, as the loaders wrote what was not given."""
@@ -261,4 +261,4 @@ class Arguments:
             if key not in self.read:
                 label = self.document.label(entry.at)
                 self.document.refused.append(f"`{self.modifier.name}` has no `{key}`")
-                self.found.add(Diagnostic("E113", f"`{key}` of `{self.modifier.name}` is not known", label))
+                self.found.add(Diagnostic("E113", f"`{key}` of `{self.modifier.name}` is unknown", label))

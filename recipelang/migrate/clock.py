@@ -17,7 +17,7 @@ from recipelang.migrate.document import LEGACY, Document, Modifier, stage_name
 from recipelang.migrate.form import Distill, Rate, Stage
 from recipelang.source import Diagnostic, Diagnostics
 
-_AT_ONCE = "SparseML 1 has one clock for the whole file, and these epochs overlap on it"
+_AT_ONCE = "SparseML 1 uses one clock for the whole file, and these epochs overlap on it"
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def clocks(document: Document, found: Diagnostics) -> dict[str | None, Clock]:
         whole = Clock(_name(keys[0]), None, _times(document.modifiers, document).ends)
         names = " and ".join(f"`{key}`" for key in keys if key is not None)
         at = document.label(document.stages[next(k for k in keys if k is not None)].span)
-        found.add(Diagnostic("W132", f"{names} run at the same time: they are one stage", at, notes=(_AT_ONCE,)))
+        found.add(Diagnostic("W132", f"{names} run at the same time and become one stage", at, notes=(_AT_ONCE,)))
         return dict.fromkeys(keys, whole)
     since: Amount | None = None
     made: dict[str | None, Clock] = {}

@@ -65,7 +65,7 @@ class _Stage:
     def differences(self) -> Iterator[tuple[Part | None, str]]:
         length = self._value(self.stage.length)
         if self.stage.trains and length is not None and length * STEPS != self.plan.steps:
-            yield None, f"it would train {self.plan.steps / STEPS:g} epochs, and trained {float(length):g}"
+            yield None, f"it would train {self.plan.steps / STEPS:g} epochs instead of {float(length):g}"
         yield from self._prunes()
         yield from self._freezes()
         for rate in self.stage.rates:

@@ -29,7 +29,7 @@ def _one_after_another(stage: Stage, draft: Draft) -> list[Distill]:
         elif not taken:
             taken.append(part)
         elif part.on != taken[0].on:
-            _refuse(part, f"it distils `{part.on}`, and the one before it `{taken[0].on}`", draft)
+            _refuse(part, f"it distils `{part.on}`, the previous modifier `{taken[0].on}`", draft)
         elif not taken[-1].window.ends_before(part.window):
             _refuse(part, "two distillations are in force at once", draft)
         else:
@@ -38,7 +38,7 @@ def _one_after_another(stage: Stage, draft: Draft) -> list[Distill]:
 
 
 def _refuse(part: Distill, message: str, draft: Draft) -> None:
-    help = ("write two stages: each has a `distill` of its own",)
+    help = ("write two stages, each with its own `distill`",)
     draft.found.add(Diagnostic("E113", message, draft.document.label(part.span), help=help))
 
 

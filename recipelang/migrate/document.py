@@ -35,7 +35,7 @@ LEGACY, NEWER = "SparseML 1, `!Tag` lists", "SparseML and llm-compressor, stages
 _HEAD = ("version", "__metadata__", "metadata", "args", "recipe_version")
 
 
-_NO_GROUP = "it holds no modifiers"
+_NO_GROUP = "the file holds no modifiers"
 #: of a stage, in the newer loaders
 _UNREAD = ("enabled", "exclude_default", "group", "index")
 
@@ -134,7 +134,7 @@ def read(source: Source, found: Diagnostics) -> Document:
     """
     part = front_matter(source) if source.name.endswith(".md") or source.text.lstrip().startswith("<!--") else None
     if part is None and source.name.endswith(".md"):
-        help = ("put it between two lines of `---`, as the tools expected it",)
+        help = ("put the recipe between two `---` lines, as the tools expected",)
         raise RecipeError(Diagnostic("E111", "this Markdown file holds no recipe", help=help))
     anchors = Anchors()
     try:
@@ -162,10 +162,10 @@ def read(source: Source, found: Diagnostics) -> Document:
 def _tell_unread(document: Document, root: Node, found: Diagnostics) -> None:
     places = {modifier.span for modifier in document.modifiers}
     for name, place in unread(document.source, root, places, _HEAD):
-        document.passed_over.append(f"`{line_of(name)[:60]}` stands outside of a group")
+        document.passed_over.append(f"`{line_of(name)[:60]}` is outside a group")
         notes = ("modifiers are read in lists and groups, of the file or of a stage",)
-        help = ("put it into a list `modifiers:`, or into a group such as `pruning_modifiers:` of a stage",)
-        message = f"`{line_of(name)[:60]}` stands where no modifiers are read"
+        help = ("move it to a list `modifiers:`, or to a group such as `pruning_modifiers:` of a stage",)
+        message = f"`{line_of(name)[:60]}` is in a place where modifiers are not read"
         found.add(Diagnostic("E113", message, document.label(place), notes=notes, help=help))
 
 
@@ -195,7 +195,7 @@ class _Reader:
             elif _is_group(value) and not (isinstance(value, Map) and entry.key.endswith("_stage")):
                 self._group(entry.key, value, None, entry.at)
             elif entry.key.endswith("Modifier"):
-                self._silent(f"`{entry.key}` stands outside of a stage", entry.at)
+                self._silent(f"`{entry.key}` is outside a stage", entry.at)
                 self._modifier(entry.key, entry.at, value, None, "")
             elif isinstance(value, List):
                 self.document.lists[None, entry.key] = value
@@ -234,7 +234,7 @@ class _Reader:
         for variable in self.variables:
             name = variable.name
             if self.document.dialect == NEWER and variable.stage is not None and name in of_file:
-                why = "the file defines it as well, and its loader took that one"
+                why = "the file defines it too, and its loader used that definition"
                 self.document.without_effect(f"`{name}` of a stage has no effect", why, variable.span)
                 continue
             if defined[name] > 1 and variable.stage is not None:
@@ -260,7 +260,7 @@ class _Reader:
     def _no_formula(self, text: str, span: Span, why: str) -> None:
         help = (x.READ,)
         label = self.document.label(span)
-        self.found.add(Diagnostic("E114", f"`{text.strip()[:60]}` is not read: {why}", label, help=help))
+        self.found.add(Diagnostic("E114", f"`{text.strip()[:60]}` cannot be read: {why}", label, help=help))
 
     def _evaluate(self) -> None:
         """Values of variables; one that needs itself, or what has no value, stays without."""
@@ -277,8 +277,8 @@ class _Reader:
         while open_:
             if not ready:
                 name, variable = next(iter(open_.items()))
-                self._no_formula(variable.node.text, variable.span, "it needs its own value")
-                self.document.refused.append(f"`{name}` needs its own value")
+                self._no_formula(variable.node.text, variable.span, "the formula depends on itself")
+                self.document.refused.append(f"`{name}` depends on its own value")
                 return
             now, ready = ready, []
             for name in now:
@@ -306,18 +306,18 @@ class _Reader:
             elif _is_group(value):
                 self._group(inner.key, value, entry.key, inner.at)
             elif inner.key.endswith("Modifier"):
-                self._silent(f"`{inner.key}` stands outside of a group", inner.at)
+                self._silent(f"`{inner.key}` is outside a group", inner.at)
                 self._modifier(inner.key, inner.at, value, entry.key, "")
             elif inner.key == "args" and isinstance(value, Map):
                 self._arguments(value, entry.key)
             elif self.document.dialect == NEWER and inner.key in _UNREAD:
-                self.document.without_effect(f"`{inner.key}` has no place here", "no loader asked for it", inner.at)
+                self.document.without_effect(f"`{inner.key}` is not allowed here", "no loader used it", inner.at)
             elif isinstance(value, Scalar) and inner.key not in ("run_type", *_HEAD):
                 self._variable(inner, value, entry.key)
             elif isinstance(value, List):
                 self.document.lists[entry.key, inner.key] = value
             elif isinstance(value, Map) and inner.key not in _HEAD:
-                self.document.without_effect(f"`{line_of(inner.key)[:60]}` has no place here", _NO_GROUP, inner.at)
+                self.document.without_effect(f"`{line_of(inner.key)[:60]}` is not allowed here", _NO_GROUP, inner.at)
         if len(self.document.modifiers) > before:
             self.document.stages[entry.key] = StageKey(entry.key, entry.at, told)
             if self.document.dialect == NEWER and not entry.key.endswith("_stage"):
@@ -342,7 +342,7 @@ class _Reader:
         if isinstance(value, Scalar) and self.document.traps.number(value) is not None:
             return False
         if not (isinstance(value, Scalar) and is_none(value)):
-            self.document.without_effect(f"`{line_of(entry.key)[:60]}` has no place here", _NO_GROUP, entry.at)
+            self.document.without_effect(f"`{line_of(entry.key)[:60]}` is not allowed here", _NO_GROUP, entry.at)
         return True
 
     def _nothing_in(self, key: str, group: Scalar | List | Map) -> None:
@@ -354,13 +354,13 @@ class _Reader:
 
     def _no_modifier(self, what: str, at: Span) -> None:
         self.document.refused.append(f"`{what}` is not a modifier")
-        notes = ("a group holds only modifiers; loaders stopped at anything else",)
-        help = ("take it out, or write the modifier's whole name",)
+        notes = ("a group may hold only modifiers; loaders failed on anything else",)
+        help = ("remove it, or write the modifier's full name",)
         label = self.document.label(at)
         self.found.add(Diagnostic("E113", f"`{what}` is not a modifier", label, notes=notes, help=help))
 
     def _silent(self, what: str, at: Span) -> None:
-        notes = ("its last loader took no modifiers from it, without a word; here they are read as they were meant",)
+        notes = ("its newest loader silently ignored these modifiers; here they are read as intended",)
         self.document.passed_over.append(what)
         self.found.add(Diagnostic("W132", what, self.document.label(at), notes=notes))
 
@@ -368,7 +368,7 @@ class _Reader:
         value = plain(value)
         if not isinstance(value, Map) and not (isinstance(value, Scalar) and is_none(value)):
             label = self.document.label(value.span)
-            self.found.add(Diagnostic("E113", f"arguments of `{name}` are names with values", label))
+            self.found.add(Diagnostic("E113", f"arguments of `{name}` must be names with values", label))
         arguments = {e.key: e for e in value.entries} if isinstance(value, Map) else {}
         comment = comment_above(self.document.source, span)
         self.document.modifiers.append(Modifier(name, span, arguments, stage, group, comment))

@@ -19,7 +19,7 @@ MAX_BITS, MAX_POWER = 256, 64
 #: name -> the fewest and the most arguments
 FUNCTIONS = {"abs": (1, 1), "float": (1, 1), "int": (1, 1), "max": (2, 9), "min": (2, 9), "round": (1, 2)}
 #: for the help of what is not read
-READ = "names, numbers, `+ - * / // % **`, brackets, and `abs float int max min round` are read"
+READ = "names, numbers, `+ - * / // % **`, brackets, and `abs float int max min round` are supported"
 
 _TOKEN = re.compile(
     r"\s*(?:(\d+(?:\.\d*)?(?:[eE][+-]?\d{1,2})?|\.\d+)|([A-Za-z_]\w*)|(\*\*|//|.))", re.DOTALL | re.ASCII
@@ -70,11 +70,11 @@ def read(text: str) -> Expression:
     ('epochs',)
     >>> read("__import__('os')")
     Traceback (most recent call last):
-    recipelang.migrate.expressions.NotRead: `(` cannot follow here
+    recipelang.migrate.expressions.NotRead: `(` is not allowed here
     """
     tokens = [m for m in _TOKEN.finditer(text) if m[0].strip()]
     if len(tokens) > MAX_TOKENS:
-        raise NotRead("it is too long")
+        raise NotRead("the formula is too long")
     return _Reader(tokens).whole()
 
 
@@ -85,7 +85,7 @@ class _Reader:
     def whole(self) -> Expression:
         found = self._sum()
         if (sign := self._sign()) is not None or self.at < len(self.tokens):
-            raise NotRead(f"`{sign or self.tokens[self.at][0].strip()}` cannot follow here")
+            raise NotRead(f"`{sign or self.tokens[self.at][0].strip()}` is not allowed here")
         return found
 
     def _sum(self) -> Expression:
@@ -106,7 +106,7 @@ class _Reader:
         """A power binds tighter than a minus before it, and looser than one behind it."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise NotRead("it is nested too deep")
+            raise NotRead("the formula is nested too deeply")
         try:
             if self._sign() == "-":
                 self.at += 1
@@ -121,7 +121,7 @@ class _Reader:
 
     def _single(self) -> Expression:
         if self.at >= len(self.tokens):
-            raise NotRead("it ends too early")
+            raise NotRead("the formula is incomplete")
         token = self.tokens[self.at]
         self.at += 1
         if token[1]:
@@ -246,7 +246,7 @@ def value(expression: Expression, known: Mapping[str, Fraction]) -> Fraction:
         case Call():
             found = _SMOOTH[expression.function](*(value(a, known) for a in expression.arguments))
     if max(found.numerator.bit_length(), found.denominator.bit_length()) > MAX_BITS:
-        raise NotRead("its value is too large")
+        raise NotRead("the value is too large")
     return found
 
 
@@ -263,12 +263,12 @@ def _operation(sign: str, left: Fraction, right: Fraction) -> Fraction:
             return left * right
         case "/":
             if right == 0:
-                raise NotRead("it divides by zero")
+                raise NotRead("the formula divides by zero")
             return left / right
     if abs(right) > MAX_POWER:
-        raise NotRead("its value is too large")
+        raise NotRead("the value is too large")
     if left == 0 and right < 0:
-        raise NotRead("it divides by zero")
+        raise NotRead("the formula divides by zero")
     if left < 0 and right.denominator != 1:
         raise NotRead("a root of a negative number has no value")
     return left ** int(right) if right.denominator == 1 else _decimal(float(left) ** float(right))
@@ -277,7 +277,7 @@ def _operation(sign: str, left: Fraction, right: Fraction) -> Fraction:
 def _decimal(number: float) -> Fraction:
     """As Python prints it: 0.3 and not the binary fraction beside it."""
     if not isfinite(number):
-        raise NotRead("its value is too large")
+        raise NotRead("the value is too large")
     return Fraction(repr(number))
 
 
@@ -293,14 +293,14 @@ def _floated(expression: Expression, known: Mapping[str, Fraction]) -> float:
             case Call(function="round", arguments=(number, digits)):
                 places = value(digits, known)
                 if places.denominator != 1 or abs(places) > MAX_POWER:
-                    raise NotRead("`round` is to a number of digits")
+                    raise NotRead("`round` needs a whole number of digits")
                 return float(round(_floated(number, known), int(places)))
             case Call():
                 return float(_JUMPING[expression.function](*(_floated(a, known) for a in expression.arguments)))
     except ZeroDivisionError:
-        raise NotRead("it divides by zero") from None
+        raise NotRead("the formula divides by zero") from None
     except OverflowError:
-        raise NotRead("its value is too large") from None
+        raise NotRead("the value is too large") from None
 
 
 _PYTHON: dict[str, Callable[[float, float], float]] = {

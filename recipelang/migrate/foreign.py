@@ -42,12 +42,12 @@ def told(source: Source) -> Diagnostic | None:
     """E111 for a file without modifiers, by what it is instead."""
     text = source.text[: 64 * 1024]
     if at := _OWN.search(text):
-        message, help = "this is a recipe of this language already", "check it with `recipelang validate`"
+        message, help = "this file is already a recipe of this language", "check it with `recipelang validate`"
     elif at := _PYTHON.search(text):
         message = f"this is Python; {READS}"
         help = "copy the text of the recipe to a file that ends in `.yaml`"
     elif (at := _CONFIG.search(text)) and re.search(r"\b(architectures|transformers_version)['\"]\s*:", text):
-        message, help = f"this is the config of a model; {READS}", "look for `recipe.yaml` beside it"
+        message, help = f"this is the config of a model; {READS}", "look for `recipe.yaml` in the same folder"
     else:
         found = ((tool, [re.search(w, text, re.MULTILINE) for w in words]) for tool, words in _TOOLS)
         tool, matches = next((f for f in found if all(f[1])), ("", []))
@@ -55,7 +55,7 @@ def told(source: Source) -> Diagnostic | None:
             return None
         at = matches[0]
         message = f"this is a configuration of {tool}; {READS}"
-        help = "write the recipe by hand: `recipelang init` asks for what it needs"
+        help = "write the recipe by hand: start with `recipelang init`"
         if re.search(r"\brecipe\s*:", text) and "Modifier" in text:
             help = "copy the text below `recipe:` to a separate file"
     assert at is not None

@@ -15,21 +15,21 @@ from recipelang.source import Span
 
 #: of every modifier, and without effect on what is learned
 IDLE = ("log_types", "params_strict")
-NO_EFFECT = "it only decided what was logged or checked"
+NO_EFFECT = "it affected only logging and checks"
 _CUBE_ROOT = "(1/3)"
 #: of V:N:M
-COLUMNS_TOO = "it prunes columns as well: `N:M` alone is `pattern = N:M`"
+COLUMNS_TOO = "it also prunes columns; for `N:M` alone, write `pattern = N:M`"
 
 
 def distillation(a: Arguments, stage: Stage) -> None:
     on = [name for name, _ in a.words("distill_output_keys")]
     known = set(on) <= {"logits", "start_logits", "end_logits"}
     if not known or ("logits" in on and len(on) > 1):
-        return a.refuse("distill_output_keys", f"outputs `{', '.join(on)}` are not known here")
+        return a.refuse("distill_output_keys", f"outputs `{', '.join(on)}` are unknown here")
     hardness = a.amount("hardness", "ratio", Fraction(1, 2))
     temperature = a.amount("temperature", "number", 2)
-    a.idle(("update_frequency",), "the loader took it and did nothing with it")
-    a.only("teacher_input_keys", None, "a teacher that reads only some of the inputs is not carried over")
+    a.idle(("update_frequency",), "the loader accepted it without effect")
+    a.only("teacher_input_keys", None, "a teacher that reads only some of the inputs cannot be migrated")
     _teacher(a)
     if hardness and temperature:
         text = on[0] if len(on) == 1 else f"[{', '.join(on)}]" if on else "logits"
@@ -39,7 +39,7 @@ def distillation(a: Arguments, stage: Stage) -> None:
 def _teacher(a: Arguments) -> None:
     """`disable` and `self` are words; a path was given beside the recipe."""
     if a.has("distill_teacher") and (word := a.text("distill_teacher", "")) in ("disable", "self"):
-        a.refuse("distill_teacher", f"a teacher `{word}` distils nothing", "take the modifier out, or name a model")
+        a.refuse("distill_teacher", f"a teacher `{word}` distils nothing", "remove the modifier, or name a model")
 
 
 def epochs(a: Arguments, stage: Stage) -> None:
@@ -58,15 +58,15 @@ def learning_rate(a: Arguments, stage: Stage) -> None:
         a.idle(("cycle_epochs",), f"`{shape}` has no cycles")
     a.idle(("update_frequency",), "the rate was set at every step")
     if a.has("param_groups"):
-        return a.refuse("param_groups", "a learning rate for only some parameters is not carried over")
+        return a.refuse("param_groups", "a learning rate for only some parameters cannot be migrated")
     if shape not in ("linear", "cosine", "cyclic_linear"):
-        return a.refuse("lr_func", f"the learning rate `{shape}` is not known")
+        return a.refuse("lr_func", f"the learning rate `{shape}` is unknown")
     if first is None or last is None:
         return None if a.failed else a.refuse("init_lr", "a learning rate needs `init_lr` and `final_lr`")
     window = _window(a)
     if window.end is None and not a.failed:
         return a.refuse(
-            "end_epoch", "a learning rate that falls needs an end", "write the epoch; its loader stopped here"
+            "end_epoch", "a learning rate that falls needs an end", "write the epoch; its loader failed here"
         )
     shape = "linear" if rewind else shape
     stage.rates.append(Rate(*_part(a), shape, first, last, window, rewind))
@@ -75,9 +75,9 @@ def learning_rate(a: Arguments, stage: Stage) -> None:
 def set_learning_rate(a: Arguments, stage: Stage) -> None:
     rate = _rate(a, "learning_rate")
     if rate is not None and rate.value == 0:
-        return a.refuse("learning_rate", "a learning rate of 0 is not carried over", "its loader stopped here")
+        return a.refuse("learning_rate", "a learning rate of 0 cannot be migrated", "its loader failed here")
     a.idle(("constant_logging",), NO_EFFECT)
-    a.only("param_groups", None, "a learning rate for only some parameters is not carried over")
+    a.only("param_groups", None, "a learning rate for only some parameters cannot be migrated")
     if rate is not None:
         stage.rates.append(Rate(*_part(a), "constant", rate, rate, _window(a)))
 
@@ -87,7 +87,9 @@ def _rate(a: Arguments, key: str) -> Amount | None:
     rate = a.amount(key, "number")
     if rate is None or rate.value is None or 0 <= rate.value <= 1:
         return rate
-    a.refuse(key, f"a learning rate of {fraction(rate.value)} is not carried over", "its loader took rates from 0 to 1")
+    a.refuse(
+        key, f"a learning rate of {fraction(rate.value)} cannot be migrated", "its loader accepted rates from 0 to 1"
+    )
     return None
 
 
@@ -96,9 +98,9 @@ def weight_decay(a: Arguments, stage: Stage) -> None:
     start = a.epoch("start_epoch", -1)
     a.idle(("end_epoch", "constant_logging", "update_frequency"), "it was set once")
     if a.has("param_groups"):
-        return a.refuse("param_groups", "a weight decay of some parameters only is not carried over")
+        return a.refuse("param_groups", "a weight decay of some parameters only cannot be migrated")
     if start is None or start.value is None or start.value > 0:
-        return a.refuse("start_epoch", "a weight decay that changes during training is not carried over")
+        return a.refuse("start_epoch", "a weight decay that changes during training cannot be migrated")
     stage.weight_decay = decay
 
 
@@ -112,7 +114,7 @@ def trainable(a: Arguments, stage: Stage) -> None:
     if on:
         return None
     if window.start is not None and not (window.start.value is not None and window.start.value <= 0):
-        return a.refuse("start_epoch", "a freeze that begins later is not carried over", "begin a stage there")
+        return a.refuse("start_epoch", "a freeze that begins later cannot be migrated", "start a new stage there")
     if targets is not None:
         stage.freezes.append(Freeze(*_part(a), targets, window.end))
 
@@ -120,12 +122,14 @@ def trainable(a: Arguments, stage: Stage) -> None:
 def constant_pruning(a: Arguments, stage: Stage) -> None:
     targets = _targets(a)
     window = _window(a)
-    a.idle(("update_frequency",), "the zeros were read again, and were the same")
-    _stays(a, "its zeros are held to the end of the stage")
+    a.idle(("update_frequency",), "the zeros were read again and were unchanged")
+    _stays(a, "its zeros are kept until the end of the stage")
     ends, length = window.end, None if stage.length is None else stage.length.value
     if ends is not None and ends.value is not None and length is not None and ends.value < length:
         help = "end the stage there, and add one with `method = release`"
-        a.refuse("end_epoch", "zeros are held to the stage's end, and grew again after this epoch", help)
+        a.refuse(
+            "end_epoch", "zeros are kept until the stage ends; the original let weights regrow after this epoch", help
+        )
     if targets is not None:
         lifted = ends is not None
         stage.prunes.append(Prune(*_part(a), "hold", targets, since=window.start, lifted=lifted))
@@ -134,11 +138,11 @@ def constant_pruning(a: Arguments, stage: Stage) -> None:
 def layer_pruning(a: Arguments, stage: Stage) -> None:
     layers = a.named("layers")
     window = _window(a)
-    a.idle(("update_frequency",), "layers went once")
+    a.idle(("update_frequency",), "layers were dropped once")
     if window.start is not None and not (window.start.value is not None and window.start.value <= 0):
-        return a.refuse("start_epoch", "layers are dropped before a stage, not inside it", "begin a stage there")
+        return a.refuse("start_epoch", "layers are dropped before a stage, not during it", "start a new stage there")
     if window.end is not None and window.end.value != -1:
-        a.note("end_epoch", "dropped layers stay away", "the loader put them back after this epoch")
+        a.note("end_epoch", "dropped layers are not restored", "the loader put them back after this epoch")
     if layers is not None:
         stage.drops.append(Drop(*_part(a), layers))
 
@@ -156,10 +160,10 @@ def global_magnitude(a: Arguments, stage: Stage) -> None:
 
 
 def _score(a: Arguments) -> None:
-    a.only("phased", False, "phases of dense and sparse training are not carried over")
+    a.only("phased", False, "phases of dense and sparse training cannot be migrated")
     kind = a.text("score_type", "magnitude")
     if kind != "magnitude":
-        a.refuse("score_type", f"the score `{kind}` is not carried over from this modifier")
+        a.refuse("score_type", f"the score `{kind}` cannot be migrated from this modifier")
 
 
 def movement(a: Arguments, stage: Stage) -> None:
@@ -177,7 +181,7 @@ def second_order(a: Arguments, stage: Stage) -> None:
             if entry.key == "batch_size":
                 batch = a.number(entry.value, "number", "grad_sampler_kwargs")
             else:
-                a.refuse("grad_sampler_kwargs", f"`{entry.key}` of the gradient sampler is not known")
+                a.refuse("grad_sampler_kwargs", f"`{entry.key}` of the gradient sampler is unknown")
     arguments = [
         ("block", a.amount("fisher_block_size", "number", 1)),
         ("gradients", a.amount("num_grads", "number", 1024)),
@@ -222,23 +226,23 @@ def _prune(a: Arguments, stage: Stage, method: str) -> None:
     else:  # names stand there, each with its sparsity
         targets = Targets(())
         if a.words("params"):
-            help = "write `params: []`; its loader stopped here"
-            a.refuse("params", "names stand below `final_sparsity` already", help)
+            help = "write `params: []`; its loader failed here"
+            a.refuse("params", "`final_sparsity` already lists names", help)
     shape, power = a.text("inter_func", "cubic"), None
     window = _window(a)
     every = a.amount("update_frequency", "epochs", -1)
     if every is not None and every.value is not None and every.value < 0:
         every = None
-    _stays(a, "they stay after the last event")
+    _stays(a, "masks stay after the last event")
     pattern = mask_pattern(a, "mask_type")
     if shape == "inverse_cubic":
         shape, power = "polynomial", _CUBE_ROOT
     if pattern is None or targets is None:
         return
     if shape not in ("linear", "cubic", "polynomial"):
-        return a.refuse("inter_func", f"the shape `{shape}` is not carried over")
+        return a.refuse("inter_func", f"the shape `{shape}` cannot be migrated")
     if not targets.names and a.inside("final_sparsity") is None:
-        return a.refuse("params", "no parameters are named")
+        return a.refuse("params", "the modifier names no parameters")
     if window.end is None:
         return None if a.failed else a.refuse("end_epoch", "a ramp without an end never leaves its start")
     for names, last in _finals(a, targets):
@@ -246,7 +250,7 @@ def _prune(a: Arguments, stage: Stage, method: str) -> None:
         if first is None or last is None:
             continue
         if window.start is None and first.value != last.value and (at := a.epoch("start_epoch")) is not None:
-            message = f"a ramp from epoch {fraction(at.value or Fraction(0))} is not carried over"
+            message = f"a ramp from epoch {fraction(at.value or Fraction(0))} cannot be migrated"
             help = "write `start_epoch: 0`; the loader had already done part of the ramp at the first step"
             a.refuse("start_epoch", message, help)
         ramp = Sparsity(shape, first, last, window, every, power)
@@ -256,7 +260,7 @@ def _prune(a: Arguments, stage: Stage, method: str) -> None:
 
 def _first(a: Arguments, last: Amount | None) -> Amount | None:
     if a.says("init_sparsity", "__FROM_PARAM__"):
-        a.refuse("init_sparsity", "a start at each tensor's own sparsity is not known before the run", "write a ratio")
+        a.refuse("init_sparsity", "a start at each tensor's own sparsity is unknown before the run", "write a ratio")
         return None
     return a.amount("init_sparsity", "ratio", last.value if last and last.value is not None else 0)
 
@@ -279,22 +283,22 @@ def _checked(a: Arguments, ramp: Sparsity, pattern: str) -> Sparsity:
     """Sparsities are shares; that of an `N:M` pattern is its own, which the loader took to a hundredth."""
     for key, amount in (("init_sparsity", ramp.first), ("final_sparsity", ramp.last)):
         if amount.value is not None and not 0 <= amount.value <= 1:
-            a.refuse(key, f"a sparsity of {fraction(amount.value)} is no share of anything")
+            a.refuse(key, f"a sparsity of {fraction(amount.value)} is not between 0 and 1")
     pair = n_of_m(pattern)
     if pair is None:
         return ramp
     if ramp.first.value != ramp.last.value:
-        message = f"`{pattern}` has one sparsity: it cannot grow over time"
-        a.refuse("mask_type", message, "set `init_sparsity` to it too")
+        message = f"`{pattern}` has a fixed sparsity that cannot grow over time"
+        a.refuse("mask_type", message, "set `init_sparsity` to the same value")
         return ramp
     share, told = 1 - Fraction(*pair), ramp.last.value
     if told is None or told in (0, share):
         return ramp
     if abs(told - share) > Fraction(1, 100):
-        message = f"`{pattern}` has the sparsity {fraction(share)}, and not {fraction(told)}"
-        a.refuse("mask_type", message, f"write `final_sparsity: {fraction(share)}`; the loader stopped here")
+        message = f"`{pattern}` has the sparsity {fraction(share)}, not {fraction(told)}"
+        a.refuse("mask_type", message, f"write `final_sparsity: {fraction(share)}`; the loader failed here")
         return ramp
-    a.note("final_sparsity", f"it is {fraction(share)}, as `{pattern}` says", "the loader took what is near to it")
+    a.note("final_sparsity", f"`{pattern}` means {fraction(share)}", "the loader accepted nearby values")
     exact = Amount(share, "ratio", ramp.last.span)
     return replace(ramp, first=exact, last=exact)
 
@@ -310,7 +314,7 @@ def mask_pattern(a: Arguments, key: str) -> str | None:
     if (pair := a.pair(key)) is not None:
         if min(pair) > 0:
             if pair[0] > 1:
-                why = "the loader took so many neighbours of a row, whatever the shape"
+                why = "the loader grouped that number of neighbours in a row, whatever the shape"
                 a.note(key, f"blocks of {pair[0]} by {pair[1]} are `block(1, {pair[0] * pair[1]})`", why)
             return f"block(1, {pair[0] * pair[1]})"
         a.refuse(key, "a block has at least one row and one column")
@@ -323,9 +327,9 @@ def mask_pattern(a: Arguments, key: str) -> str | None:
     if (pair := n_of_m(word)) is not None:
         return f"{pair[0]}:{pair[1]}"
     if re.fullmatch(r"\d+:\d+:\d+", word, re.ASCII):
-        a.refuse(key, f"the V:N:M pattern `{word}` is not carried over", COLUMNS_TOO)
+        a.refuse(key, f"the V:N:M pattern `{word}` cannot be migrated", COLUMNS_TOO)
     else:
-        a.refuse(key, f"the mask `{word}` is not carried over", "filters, channels and heads are not pruned here")
+        a.refuse(key, f"the mask `{word}` cannot be migrated", "pruning filters, channels and heads is not supported")
     return None
 
 

@@ -63,13 +63,13 @@ def _of_sparseml(document: Document) -> Iterator[str]:
         yield f"the anchor `&{document.anchor_twice}` is defined twice"
     for modifier in document.modifiers:
         if modifier.name in lost.NEWER or modifier.name not in (*legacy.READERS, *lost.LOST, *lost.IDLE):
-            yield f"it has no `{modifier.name}`"
+            yield f"the loader has no `{modifier.name}`"
 
 
 def _of_llm_compressor(document: Document) -> Iterator[str]:
     for modifier in document.modifiers:
         if modifier.name not in _KNOWN:
-            yield f"it has no `{modifier.name}`"
+            yield f"the loader has no `{modifier.name}`"
     for modifier in document.modifiers:
         yield from _of_arguments(modifier)
 
@@ -77,7 +77,7 @@ def _of_llm_compressor(document: Document) -> Iterator[str]:
 def _of_arguments(modifier: Modifier) -> Iterator[str]:
     for key, entry in modifier.arguments.items():
         if key in _REMOVED.get(modifier.name, ()):
-            yield f"`{modifier.name}` has no `{key}` any more"
+            yield f"`{modifier.name}` no longer has `{key}`"
         for text in _texts(entry.value, key):
             if expressions.inside_eval(text[1]) is not None:
                 yield f"formulas in `eval(...)` are no longer read, as in `{key}`"

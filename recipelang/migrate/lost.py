@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from recipelang.source.suggest import closest
 
-_QUANTISED = "nothing is quantised here", "prune with this recipe, and quantise the result with a tool for that"
-_SMOOTHED = "it prepares weights for quantisation, and changes no function", "leave it to the tool that quantises"
+_QUANTISED = "recipelang does not quantise", "prune with this recipe, then quantise the result with a quantisation tool"
+_SMOOTHED = (
+    "it prepares weights for quantisation and does not change the model's function",
+    "leave it to the tool that quantises",
+)
 _IMAGES = "it is for image models", None
 
 #: name -> why, and what to do instead
@@ -19,23 +22,23 @@ LOST: dict[str, tuple[str, str | None]] = {
     ),
     **dict.fromkeys(("SmoothQuantModifier", "LogarithmicEqualizationModifier"), _SMOOTHED),
     "OutputDistillationModifier": (
-        "outputs of modules are not compared by name here",
-        "write `distill { on = hidden(0..11, weight = 1) ... }` for the layers that it means",
+        "outputs of named modules cannot be compared here",
+        "write `distill { on = hidden(0..11, weight = 1) ... }` for the same layers",
     ),
-    "PerLayerDistillationModifier": ("it learns projections of named modules", "`on = hidden(...)` is near"),
-    "MFACPruningModifier": ("M-FAC has no place here", "`method = obert(...)` is the nearest second-order method"),
-    "ACDCPruningModifier": ("phases of dense and sparse training are not carried over", None),
-    "RigLPruningModifier": ("its schedule has no end of its own", "`method = rigl(...)` with a constant sparsity is near"),
-    "TopKASTPruningModifier": ("Top-KAST has no place here", None),
-    "PowerpropagationModifier": ("weights are not trained as powers here", None),
-    "StructuredPruningModifier": ("filters and channels are not pruned here", "`drop layers` takes whole layers"),
-    "LayerThinningModifier": ("filters and channels are not pruned here", None),
-    "REAPPruningModifier": ("experts of a mixture are not pruned here", None),
-    "ASRegModifier": ("activations are not regularised here", None),
-    "MFACGlobalPruningModifier": ("M-FAC has no place here", "`method = obert(...)` is the nearest second-order method"),
-    "LearningRateModifier": ("schedules of torch by class are not carried over", "write `learning_rate = [...]`"),
-    "SetParamModifier": ("it set the values of parameters", None),
-    "GradualParamModifier": ("it set the values of parameters", None),
+    "PerLayerDistillationModifier": ("it learns projections of named modules", "`on = hidden(...)` is similar"),
+    "MFACPruningModifier": ("M-FAC is not supported", "`method = obert(...)` is the nearest second-order method"),
+    "ACDCPruningModifier": ("phases of dense and sparse training cannot be migrated", None),
+    "RigLPruningModifier": ("its schedule has no defined end", "`method = rigl(...)` with a constant sparsity is similar"),
+    "TopKASTPruningModifier": ("Top-KAST is not supported", None),
+    "PowerpropagationModifier": ("training weights as powers is not supported", None),
+    "StructuredPruningModifier": ("pruning filters and channels is not supported", "`drop layers` drops whole layers"),
+    "LayerThinningModifier": ("pruning filters and channels is not supported", None),
+    "REAPPruningModifier": ("pruning experts of a mixture is not supported", None),
+    "ASRegModifier": ("regularising activations is not supported", None),
+    "MFACGlobalPruningModifier": ("M-FAC is not supported", "`method = obert(...)` is the nearest second-order method"),
+    "LearningRateModifier": ("torch schedule classes cannot be migrated", "write `learning_rate = [...]`"),
+    "SetParamModifier": ("it sets parameter values directly", None),
+    "GradualParamModifier": ("it sets parameter values directly", None),
     "TrainableBatchNormModifier": _IMAGES,
 }  # fmt: skip
 
@@ -51,8 +54,8 @@ IDLE = ("SparsificationLoggingModifier", "LoggingModifier")
 
 
 def reason(name: str, known: tuple[str, ...]) -> tuple[str, str | None]:
-    """Why a modifier is not carried over."""
+    """Why a modifier cannot be migrated."""
     if name in LOST:
         return LOST[name]
     near = closest(name, (*known, *LOST))
-    return "no loader of these recipes knows it", f"did you mean `{near}`?" if near else None
+    return "no loader of these recipes has it", f"did you mean `{near}`?" if near else None

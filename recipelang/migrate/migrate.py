@@ -73,12 +73,12 @@ def migrate(source: Source, mode: Mode = "strict") -> Migration:
     dialect, said = document.dialect, verdict(document)
     if mode == "compat" and dialect != documents.LEGACY:
         mode = "strict"
-        why = "`compat` is for what SparseML 1 ran"
-        found.add(Diagnostic("W132", "this file is read strictly", notes=(why,)))
+        why = "`compat` applies only to SparseML 1 files"
+        found.add(Diagnostic("W132", "this file is read in strict mode", notes=(why,)))
     if not parts:
-        message = "nothing of this file can be carried over"
+        message = "nothing in this file can be migrated"
         lost = ", ".join(dict.fromkeys(f"`{f.modifier.name}`" for f in fates if f.outcome == NOTHING))
-        notes = (f"it holds {lost}",) if lost else ()
+        notes = (f"the file holds {lost}",) if lost else ()
         found.add(Diagnostic("E111", message, notes=notes))
         return Migration(source, dialect, None, found.sorted(), tuple(fates), loader=said)
     try:
@@ -87,7 +87,7 @@ def migrate(source: Source, mode: Mode = "strict") -> Migration:
     except Unknown as unknown:
         help = ("give the variable a value in the file",)
         label = document.label(unknown.amount.span)
-        found.add(Diagnostic("E114", "this has no value, and no single type to ask for", label, help=help))
+        found.add(Diagnostic("E114", "this variable has no value and no single type", label, help=help))
         return Migration(source, dialect, None, found.sorted(), tuple(fates), loader=said)
     _beside(document, found)
     fates = _lessened(fates, found.errors)
@@ -127,7 +127,7 @@ def examined(text: str, writer: Writer) -> Iterator[Diagnostic]:
             (p for s in writer.stages if s.name == stage for p in s.parts), first
         )
         label = None if part is None else document.label(part.span)
-        what = "the recipe made of this file" if part is None else f"what `{part.source}` became"
+        what = "the recipe made from this file" if part is None else f"what `{part.source}` became"
         notes = (f"{error.code}: {error.message}", *error.notes, *foreign, f"planned on the usual `{family}` model")
         yield Diagnostic("E156", f"`plan` refuses {what}", label, notes=notes, help=error.help)
     if done.plan is None:
@@ -149,9 +149,9 @@ def _beside(document: documents.Document, found: Diagnostics) -> None:
     if not left:
         return
     labels = [document.label(span) for _, span in left]
-    notes: tuple[str, ...] = ("not carried over: " + ", ".join(f"`{line_of(text)[:60]}`" for text, _ in left[:12]),)
+    notes: tuple[str, ...] = ("not migrated:  " + ", ".join(f"`{line_of(text)[:60]}`" for text, _ in left[:12]),)
     if any(text.startswith("--fp16") for text, _ in left):
-        notes = (*notes, "`fp16` is not in this release yet; `precision = bf16` is")
-    help = ("check each option, and write those that matter into the new recipe",)
+        notes = (*notes, "this release does not support `fp16` yet, but supports `precision = bf16`")
+    help = ("check each option, and add the ones that matter to the new recipe",)
     message = "the training command has options that the new recipe lacks"
     found.add(Diagnostic("W150", message, labels[0], tuple(labels[1:4]), notes, help))

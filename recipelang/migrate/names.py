@@ -81,7 +81,7 @@ def specific(names: Iterable[str]) -> bool:
 
 
 def known_families() -> str:
-    return f"its names are of no family that this release knows: {', '.join(FAMILY_NAMES)}"
+    return f"its names match no family that this release supports: {', '.join(FAMILY_NAMES)}"
 
 
 def config_of(family: str, named: Iterable[str] = ()) -> dict[str, object]:
@@ -289,7 +289,7 @@ def _written(names: tuple[str, ...], modules: bool) -> str:
         elif name in _NOWHERE:
             continue
         elif modules and is_class(name):
-            raise NotUnderstood(f"what a `{name[:60]}` holds is not known without a family")
+            raise NotUnderstood(f"the contents of a `{name[:60]}` are unknown without a family")
         elif (glob := _glob_of(name, modules)) is not None:
             globs.append(glob)
         else:
@@ -304,7 +304,7 @@ def _glob_of(name: str, modules: bool) -> str | None:
         return None
     if not name.startswith("re:"):
         if not _PLAIN.fullmatch(name):
-            raise NotUnderstood(f"`{name[:60]}` is no name of a tensor")
+            raise NotUnderstood(f"`{name[:60]}` is not a tensor name")
         return f"{name}.**" if modules else name
     glob = _as_glob(name[3:])
     if glob is None or glob.endswith((".weight", ".bias", "**")):
@@ -317,13 +317,13 @@ def _glob_of(name: str, modules: bool) -> str | None:
 def _as_regex(pattern: str) -> str:
     """A pattern that a recipe can hold: the loaders took the beginning of a name, here it has to fit a whole one."""
     if not pattern.isprintable():
-        raise NotUnderstood("a pattern is one line of text")
+        raise NotUnderstood("a pattern must be one line of text")
     open_ = not pattern.endswith(("$", ".*", "weight", "bias"))
     whole = pattern.removesuffix("$") + (".*" if open_ else "")
     try:
         patterns.regex(whole)
     except Mismatch:
-        raise NotUnderstood(f"`{pattern[:60]}` is no regular expression that is read here") from None
+        raise NotUnderstood(f"`{pattern[:60]}` is not a supported regular expression") from None
     return selector.text(selector.Regex(whole))
 
 

@@ -17,13 +17,13 @@ from recipelang.source import Span
 #: llm-compressor's own name of what SparseML called `percdamp`
 _DAMP = ("dampening_frac", "percdamp")
 _ONE_AFTER_ANOTHER = (
-    "llm-compressor reads it as true since February 2025; before, every layer saw what dense layers gave it"
+    "llm-compressor reads it as true since February 2025; before, every layer's inputs came from dense layers"
 )
 _HEAD = "prune it in a stage of training, or with `magnitude`"
 _LEFT_OUT = (
     "llm-compressor skipped `lm_head` until February 2025; since then it prunes `lm_head` unless `ignore` names it"
 )
-_LAYERS = "it named the layers that are calibrated one after another; here they are the model's own"
+_LAYERS = "it named the layers to calibrate one after another; here all layers of the model are"
 _DOTTED = (
     "since February 2025 llm-compressor matches a linear layer by its name and a dot; this does not match, so the "
     "layer is pruned"
@@ -37,7 +37,9 @@ def sparsegpt(a: Arguments, stage: Stage, half: bool = False) -> None:
     written = [f"block = {fraction(block.value)}"] if block and block.value is not None else []
     written.append(f"damp = {fraction(damp.value if damp and damp.value is not None else Fraction(1, 100))}")
     if "quantize" not in a.read and a.flag("quantize", False):
-        a.refuse("quantize", "it quantised as well, which is lost", "quantise the result with a tool for that")
+        a.refuse(
+            "quantize", "it also quantised, which cannot be migrated", "quantise the result with a quantisation tool"
+        )
     _one_shot(a, stage, f"sparsegpt({', '.join(written)})", Fraction(1, 2) if half else None)
 
 
@@ -45,7 +47,9 @@ def tagged(a: Arguments, stage: Stage) -> None:
     """Of the end of 2023: every linear layer of every block, half of the weights unless it says more."""
     stage.name = "prune" if stage.name == "train" else stage.name
     if (bits := a.amount("num_bits", "number", 16)) is not None and not bits.is_(16):
-        a.refuse("num_bits", "it quantised as well, which is lost", "quantise the result with a tool for that")
+        a.refuse(
+            "num_bits", "it also quantised, which cannot be migrated", "quantise the result with a quantisation tool"
+        )
     elif a.has("num_bits"):
         a.idle(("quantize",), "weights of 16 bits are not quantised")
     sparsegpt(a, stage, half=True)
@@ -58,33 +62,33 @@ def wanda(a: Arguments, stage: Stage) -> None:
 def _one_shot(a: Arguments, stage: Stage, method: str, usual: Fraction | None = None) -> None:
     """What SparseGPT and Wanda share."""
     if not a.flag("sequential_update", True):
-        a.note("sequential_update", "layers are pruned one after another, whatever it says", _ONE_AFTER_ANOTHER)
+        a.note("sequential_update", "layers are always pruned one after another", _ONE_AFTER_ANOTHER)
     profile = a.text("sparsity_profile", "none")
     if profile != "none":
-        a.refuse("sparsity_profile", f"sparsities of layers by the profile `{profile}` are not carried over")
+        a.refuse("sparsity_profile", f"sparsities of layers by the profile `{profile}` cannot be migrated")
     a.idle(("owl_m", "owl_lmbda"), "they belong to a profile")
     a.idle(("index", "group"), "it only names the modifier")
-    a.idle(("start", "end", "update"), "one shot has no times")
-    a.idle(("offload_hessians",), "it only decided where sums are kept")
+    a.idle(("start", "end", "update"), "one shot has no schedule")
+    a.idle(("offload_hessians",), "it affected only where sums are stored")
     a.idle(("target_ids", "sequential_targets", "layer_prefix"), _LAYERS)
     if a.flag("preserve_sparsity_mask", False):
-        why = "masks of earlier stages stay in force here; zeros that the model came with rank lowest, and stay as well"
-        a.changes_nothing("preserve_sparsity_mask", "masks are kept in any case", why)
+        why = "masks of earlier stages stay in force here; the model's initial zeros rank lowest and stay too"
+        a.changes_nothing("preserve_sparsity_mask", "masks are always kept", why)
     pattern = pruned_of(a)
     if a.several("sparsity"):
-        return a.refuse("sparsity", "a sparsity for each layer is not carried over", "write a modifier for each layer")
+        return a.refuse("sparsity", "a sparsity for each layer cannot be migrated", "write a modifier for each layer")
     sparsity = a.amount("sparsity", "ratio", usual)
     if a.inside("sparsity") is not None or pattern is None:
         return None
     if sparsity is None:
         return a.refuse("sparsity", "one shot needs one `sparsity`")
     if sparsity.value is not None and not 0 <= sparsity.value < 1:
-        return a.refuse("sparsity", f"a sparsity of {fraction(sparsity.value)} is no share of anything")
+        return a.refuse("sparsity", f"a sparsity of {fraction(sparsity.value)} is not between 0 and 1")
     targets = _targets(a)
     if targets is None:
         return None
     if sparsity.value == 0:
-        return a.changes_nothing("sparsity", "it prunes nothing", "its sparsity is 0: it was there to quantise")
+        return a.changes_nothing("sparsity", "it prunes nothing", "its sparsity is 0: it only quantised")
     body = _body(a, targets)
     if body is not None:
         stage.mode = "one_shot"
@@ -94,15 +98,15 @@ def _one_shot(a: Arguments, stage: Stage, method: str, usual: Fraction | None = 
 def _body(a: Arguments, targets: Targets) -> Targets | None:
     """Without the head, which is no layer: the loaders left it out until February 2025 where it was not ignored."""
     if missed := _missed(targets):
-        a.note("ignore", f"what `{missed[:60]}` names stays dense here", _DOTTED)
+        a.note("ignore", f"the tensors of `{missed[:60]}` stay dense here", _DOTTED)
     if not names.takes_head(targets.names) or names.takes_head(targets.ignored):
         return targets
     named = tuple(name for name in targets.names if "head" in name)
     if named:
-        a.refuse("targets", "layers are pruned one after another, and the head is not one of them", _HEAD)
+        a.refuse("targets", "layers are pruned one after another, and the head is not a layer", _HEAD)
         rest = tuple(name for name in targets.names if name not in named)
         return replace(targets, names=rest, ignored=(*targets.ignored, "__HEAD__")) if rest else None
-    a.note("targets", "the head stays dense: it is not one of the layers", _LEFT_OUT)
+    a.note("targets", "the head stays dense: it is not a layer", _LEFT_OUT)
     return replace(targets, ignored=(*targets.ignored, "__HEAD__"))
 
 
@@ -135,12 +139,12 @@ def pruned_of(a: Arguments) -> str | None:
     if pair is None:
         columns_too = re.fullmatch(r"\d+:\d+:\d+", word, re.ASCII)
         kind, help = ("V:N:M pattern", COLUMNS_TOO) if columns_too else ("mask", None)
-        a.refuse("mask_structure", f"the {kind} `{word}` is not carried over", help)
+        a.refuse("mask_structure", f"the {kind} `{word}` cannot be migrated", help)
         return None
     pruned, of = pair
     if 2 * pruned != of:
-        why = f"there it meant that {pruned} of {of} are pruned, here a pattern says how many stay"
-        a.note("mask_structure", f"`{word}` is written `{of - pruned}:{of}`", why)
+        why = f"there, {pruned} of {of} are pruned; here, a pattern counts the remaining weights"
+        a.note("mask_structure", f"`{word}` becomes `{of - pruned}:{of}`", why)
     return f"{of - pruned}:{of}"
 
 
@@ -149,9 +153,9 @@ def constant(a: Arguments, stage: Stage) -> None:
     window = _window(a)
     ends, length = window.end, None if stage.length is None else stage.length.value
     if ends is not None and (length is None or ends.value is None or ends.value < length) and not a.failed:
-        help = "if it is the end of the training, take `end` out; otherwise end the stage there"
-        a.refuse("end", "zeros are held to the stage's end, and grew again after this epoch", help)
-    a.idle(("update",), "the zeros were read again, and were the same")
+        help = "if training ends there, remove `end`; otherwise end the stage there"
+        a.refuse("end", "zeros are kept until the stage ends; the original let weights regrow after this epoch", help)
+    a.idle(("update",), "the zeros were read again and were unchanged")
     a.idle(("index", "group"), "it only names the modifier")
     if targets is not None:
         stage.prunes.append(Prune(*_part(a), "hold", targets, since=window.start))
@@ -163,20 +167,24 @@ def magnitude(a: Arguments, stage: Stage) -> None:
     first, last = a.amount("init_sparsity", "ratio"), a.amount("final_sparsity", "ratio")
     window = _window(a)
     pattern = pruned_of(a) if a.has("mask_structure") else "unstructured"
-    a.idle(("update",), "the loader changed masks at every step, whatever it said")
+    a.idle(("update",), "the loader changed masks at every step, whatever its value")
     a.idle(("index", "group"), "it only names the modifier")
-    a.only("apply_globally", False, "the loader had no global pruning, and stopped")
+    a.only("apply_globally", False, "the loader had no global pruning, and failed")
     if (more := a.table("scheduler_args")) is not None and more.entries:
-        a.refuse("scheduler_args", "arguments of a shape are not carried over")
+        a.refuse("scheduler_args", "arguments of a shape cannot be migrated")
     if not a.flag("leave_enabled", True):
         a.refuse("leave_enabled", "masks stay in force here", "add a stage with `method = release`")
     elif window.end is not None and not a.has("leave_enabled"):
-        a.note("end", "masks stay in force after this epoch", "the loader lifted them there, if it trained on")
+        a.note("end", "masks stay in force after this epoch", "the loader removed them there, if training continued")
     if shape not in ("linear", "cubic"):
-        return a.refuse("update_scheduler", f"the shape `{shape}` is not carried over", "`linear` and `cubic` are")
+        return a.refuse(
+            "update_scheduler", f"the shape `{shape}` cannot be migrated", "`linear` and `cubic` can be migrated"
+        )
     if first is None or last is None or pattern is None or targets is None or None in (window.start, window.end):
         return None  # told already
-    why = "the loader computed masks before a step and never reached the last value: .7125 of .8 in four steps"
+    why = (
+        "the loader computed masks before a step and never reached the last value: 0.7125 instead of 0.8 in four steps"
+    )
     a.note("final_sparsity", "the last value is reached here", why)
     ramp = Sparsity(shape, first, last, window, None)
     stage.prunes.append(Prune(*_part(a), "magnitude(scope = uniform)", targets, pattern, ramp))
@@ -186,12 +194,12 @@ def _window(a: Arguments) -> Window:
     """From `start` to `end`; none, and told, where one lies before 0: -1 was no word for `open` in these loaders."""
     start, end = a.amount("start", "epochs"), a.amount("end", "epochs")
     if start is not None and start.value is not None and start.value < 0:
-        message = f"a start at epoch {fraction(start.value)} is not carried over"
-        a.refuse("start", message, "write `start: 0`, if it was meant to act from the first step")
+        message = f"a start at epoch {fraction(start.value)} cannot be migrated"
+        a.refuse("start", message, "write `start: 0` if it should act from the first step")
         start = None
     if end is not None and end.value is not None and end.value < 0:
-        message = f"an end at epoch {fraction(end.value)} is not carried over"
-        a.refuse("end", message, "write the last epoch; its loader never began what ends before 0")
+        message = f"an end at epoch {fraction(end.value)} cannot be migrated"
+        a.refuse("end", message, "write the last epoch; its loader never started a modifier that ends before 0")
         end = None
     return Window(start, end)
 
@@ -209,12 +217,12 @@ def _targets(a: Arguments) -> Targets | None:
     if named is None or ignored is None:
         return None
     if foreign := [n for n in named if names.is_class(n) and not names.known_class(n)]:
-        a.refuse("targets", f"`{foreign[0][:60]}` is a class of no family that is known here")
+        a.refuse("targets", f"`{foreign[0][:60]}` is not a class of a supported family")
         return None
     try:
         names.takes_head((*named, *ignored))
     except names.NotUnderstood as why:
-        a.refuse("targets", f"targets are not read: {why}")
+        a.refuse("targets", f"the targets cannot be read: {why}")
         return None
     return Targets(named, ignored, modules=True)
 

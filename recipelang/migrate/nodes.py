@@ -125,7 +125,7 @@ class _Composer:
             ended = False
             for event in yaml.parse(text, Loader=yaml.SafeLoader):
                 if ended and isinstance(event, yaml.NodeEvent) and getattr(event, "value", None) != "":
-                    why = ("the loaders read only one document of a file",)
+                    why = ("the loaders read only one document per file",)
                     raise self._error("E110", "a second document begins here", self._span(event), why)
                 ended = ended or isinstance(event, yaml.DocumentEndEvent)
                 if not ended:
@@ -143,9 +143,9 @@ class _Composer:
 
     def _take(self, event: Any) -> None:
         if (tag := getattr(event, "tag", None) or "").startswith(_OF_YAML) and tag.removeprefix(_OF_YAML) not in _TYPES:
-            why = ("the loaders create no objects that a file asks for",)
+            why = ("the loaders create no objects named by a file",)
             raise self._error(
-                "E110", f"the tag `!!{tag.removeprefix(_OF_YAML)[:60]}` is not read", self._span(event), why
+                "E110", f"the tag `!!{tag.removeprefix(_OF_YAML)[:60]}` is not supported", self._span(event), why
             )
         match event:
             case yaml.ScalarEvent():
@@ -175,7 +175,7 @@ class _Composer:
         for key, value in zip(parts[::2], parts[1::2], strict=True):
             name = plain(key)
             if not isinstance(name, Scalar):
-                raise self._error("E110", "a key is a single word here", key.span)
+                raise self._error("E110", "a key must be a single word here", key.span)
             if name.text == "<<" and not name.quoted:
                 merged = {**self._merged(key, value), **merged}
                 continue
@@ -191,21 +191,21 @@ class _Composer:
         found: dict[str, Entry] = {}
         for one in maps:
             if not isinstance(one, Map):
-                raise self._error("E110", "`<<` takes only mappings", key.span)
+                raise self._error("E110", "`<<` accepts only mappings", key.span)
             found = {**{entry.key: entry for entry in one.entries}, **found}
         return found
 
     def _twice(self, name: str, before: Entry, at: Span, value: Node) -> None:
         if _same(before.value, value):
-            return self._say("W130", f"`{name}` stands twice, with the same value", at, before.at, ())
-        why = ("YAML loaders take the last without a word; so does this",)
-        return self._say("W130", f"`{name}` stands twice: this one counts", at, before.at, why)
+            return self._say("W130", f"`{name}` is given twice, with the same value", at, before.at, ())
+        why = ("YAML loaders silently use the last value, and so does this command",)
+        return self._say("W130", f"`{name}` is given twice: this value counts", at, before.at, why)
 
     def _alias(self, event: Any) -> Alias:
         name, span = event.anchor, self._span(event)
         if name not in self.anchors.known:
             if any(o.anchor == name for o in self.open):
-                raise self._error("E110", f"`*{name}` stands inside what it names", span)
+                raise self._error("E110", f"`*{name}` is inside its own anchor", span)
             raise self._error("E110", f"there is no anchor `&{name}` before this", span)
         return Alias(span, name, plain(self.anchors.known[name][0]))
 
@@ -214,7 +214,7 @@ class _Composer:
         if anchor:
             if anchor in self.anchors.known:
                 self.anchors.twice = self.anchors.twice or anchor
-                why = ("the last loaders of YAML refused this; the later definition counts from here on",)
+                why = ("the newest YAML loaders refuse this; from here on the later definition counts",)
                 self._say(
                     "W130", f"the anchor `&{anchor}` is defined twice", node.span, self.anchors.known[anchor][1], why
                 )
@@ -236,7 +236,7 @@ class _Composer:
             case Map():
                 size = 1 + sum(1 + self.sizes[id(plain(e.value))] for e in node.entries)
         if size > MAX_NODES:
-            raise self._error("E043", f"this is more than {MAX_NODES:,} values, written out", node.span)
+            raise self._error("E043", f"this expands to more than {MAX_NODES:,} values", node.span)
         if not isinstance(node, Alias):
             self.sizes[id(node)] = size
 

@@ -15,7 +15,7 @@ from recipelang.migrate.targets import Selectors
 from recipelang.source import Diagnostic
 
 _START = (False, Fraction(0))
-_STAGES = "write two stages: a block is alone with its tensors in a stage"
+_STAGES = "write two stages: in a stage, only one block may prune a tensor"
 
 
 def settle(stage: Stage, selectors: Selectors) -> None:
@@ -71,7 +71,7 @@ def _excludes(before: Prune, prune: Prune, selectors: Selectors) -> str | None:
     if not first.window.ends_before(second.window):
         return "another modifier prunes its tensors at the same time"
     if first.last.value is not None and second.first.value is not None and second.first.value < first.last.value:
-        return "its sparsity begins below what another modifier reached"
+        return "its sparsity starts below the value another modifier reached"
     return None
 
 
@@ -89,14 +89,20 @@ def _held(hold: Prune, taken: list[Prune], selectors: Selectors) -> Prune | None
     shared = [t for t in taken if _same(hold, t, selectors) is not None]
     if not shared:
         if held.order > _START:
-            why = "the loader let weights grow until then"
-            _say("W132", hold, "zeros are held from the stage's start", selectors, why=why)
+            why = "the loader let weights regrow until then"
+            _say("W132", hold, "zeros are kept from the start of the stage", selectors, why=why)
         return hold
     if any(order(t) > max(held.order, _START) for t in shared):
-        _say("W132", hold, "zeros are held from where these tensors are pruned", selectors, why="before, they may grow")
+        _say(
+            "W132",
+            hold,
+            "zeros are kept from the pruning of these tensors on",
+            selectors,
+            why="before that, they may regrow",
+        )
     else:
-        why = "masks stay in force, so that zeros are held in any case"
-        _say("W131", hold, "zeros of pruned tensors are held anyway", selectors, why=why)
+        why = "masks stay in force, so zeros are always kept"
+        _say("W131", hold, "zeros of pruned tensors are always kept", selectors, why=why)
     names = tuple(dict.fromkeys(name for t in shared for name in t.targets.names))
     rest = replace(hold, targets=replace(hold.targets, ignored=(*hold.targets.ignored, *names)))
     chosen = selectors.chosen(rest)

@@ -69,7 +69,7 @@ def _all_read_the_same(recipe: Recipe, reading: list[StageSpec]) -> None:
     if other := next((stage for stage in reading if stage.data != reading[0].data), None):
         message = "llm-compressor calibrates all stages on the same data"
         label = recipe.label(f"stage.{other.name}.data")
-        raise RecipeError(Diagnostic("E115", message, label, help=("convert a recipe for each data set",)))
+        raise RecipeError(Diagnostic("E115", message, label, help=("convert one recipe per data set",)))
 
 
 def _model(recipe: Recipe) -> Iterator[str]:
@@ -133,5 +133,5 @@ def _dataset(recipe: Recipe, stage: StageSpec, data: DataSpec) -> Iterator[str]:
     else:
         at = f"data.{stage.data}" if stage.data else "data"
         label = recipe.label(f"{at}.{'source' if reference == data.source else 'train'}")
-        help = ("name a data set of the Hub, or a file of texts",)
+        help = ("name a data set on the Hub, or a text file",)
         raise RecipeError(Diagnostic("E115", f"llm-compressor cannot load `{reference[:80]}`", label, help=help))

@@ -42,7 +42,7 @@ def _without(stage: Stage, draft: Draft) -> str:
     lengths = [None if s.length is None else s.length.value for s in trained]
     if None in lengths and len(trained) > 1:
         label = draft.document.label(next(s.span for s in draft.document.stages.values()))
-        notes = ("equal parts are written, because the file does not say how long its stages are",)
+        notes = ("the stages get equal lengths, because the file does not give their lengths",)
         draft.found.add(Diagnostic("W132", "the trainer's rate decayed over all stages", label, notes=notes))
     index, told = trained.index(stage), [Fraction(1) if None in lengths else n or Fraction(0) for n in lengths]
     ends = list(accumulate((n / sum(told) for n in told), initial=Fraction(0)))

@@ -16,10 +16,10 @@ _PAIR = re.compile(r"\d+(?::\d+)+", re.ASCII)
 _TRUE, _FALSE = frozenset({"true", "yes", "on"}), frozenset({"false", "no", "off"})
 
 _TOLD = {
-    "exponent": ("`{}` is text in YAML 1.1, not a number", "a number with an exponent needs a point there: `8.0e-5`"),
-    "pair": ("`{}` is a number in base 60 in YAML 1.1", "`2:4` is 124 there; it is read as it was meant"),
-    "octal": ("`{}` is an octal number in YAML 1.1", "`010` is 8 there; it is read as it was meant, in tens"),
-    "word": ("`{}` is a truth value in YAML 1.1", "`yes`, `no`, `on` and `off` are no words there"),
+    "exponent": ("`{}` is a string in YAML 1.1, not a number", "YAML 1.1 needs a point in a number with an exponent: `8.0e-5`"),
+    "pair": ("`{}` is a number in base 60 in YAML 1.1", "YAML 1.1 reads `2:4` as 124; the intended value is used"),
+    "octal": ("`{}` is an octal number in YAML 1.1", "YAML 1.1 reads `010` as 8; the intended decimal value is used"),
+    "word": ("`{}` is a truth value in YAML 1.1", "YAML 1.1 does not read `yes`, `no`, `on` and `off` as words"),
 }  # fmt: skip
 _PLACES = 3
 

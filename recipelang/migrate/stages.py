@@ -40,7 +40,7 @@ def stages(document: Document, found: Diagnostics) -> tuple[list[Stage], list[Fa
 def _read(modifier: Modifier, stage: Stage, document: Document, found: Diagnostics, since: Amount | None) -> str:
     label = document.label(modifier.span)
     if modifier.name in lost.IDLE:
-        document.without_effect(f"`{modifier.name}` has no place here", legacy.NO_EFFECT, modifier.span)
+        document.without_effect(f"`{modifier.name}` is not allowed here", legacy.NO_EFFECT, modifier.span)
         return IDLE
     dialect = legacy if document.dialect == LEGACY else newer
     name = dialect.RENAMED.get(modifier.name, modifier.name)
@@ -48,7 +48,7 @@ def _read(modifier: Modifier, stage: Stage, document: Document, found: Diagnosti
     if reader is None:
         why, instead = lost.reason(modifier.name, tuple(dialect.READERS))
         help = (instead,) if instead else ()
-        found.add(Diagnostic("E112", f"`{modifier.name}` is lost: {why}", label, help=help))
+        found.add(Diagnostic("E112", f"`{modifier.name}` cannot be migrated: {why}", label, help=help))
         return NOTHING
     errors, parts = len(found.errors), len(stage.parts)
     arguments = Arguments(modifier, document, found, since)
@@ -58,13 +58,13 @@ def _read(modifier: Modifier, stage: Stage, document: Document, found: Diagnosti
     if missing := [key for key in required if not arguments.has(key)]:
         document.refused.append(f"`{modifier.name}` lacks `{missing[0]}`")
         message = f"`{missing[0]}` of `{modifier.name}` is missing"
-        notes = ("its loader stops without it, and no value is made up here",)
+        notes = ("its loader fails without it, and no value is invented here",)
         found.add(Diagnostic("E113", message, label, notes=notes, help=(f"write `{missing[0]}: ...` below it",)))
         return NOTHING
     if (begins := newer.BEGUN_BY.get(name)) and dialect is newer and not arguments.has(begins):
         message = f"`{begins}` of `{modifier.name}` is missing"
-        notes = ("its loader never began it: nothing was pruned or held",)
-        help = (f"write `{begins}: 0` below it, if it was meant to act",)
+        notes = ("its loader never started it: nothing was pruned or kept",)
+        help = (f"write `{begins}: 0` below itif it should act",)
         found.add(Diagnostic("E113", message, label, notes=notes, help=help))
         return NOTHING
     reader(arguments, stage)

@@ -32,8 +32,8 @@ class Selectors:
         """Each pattern is compared with each tensor of a model as deep as the deepest layer that is named."""
         if patterns * len(self.every) > MAX_COMPARED:
             message = "this file has too many patterns for a model this deep"
-            note = f"{patterns:,} patterns, each for {len(self.every):,} tensors: more than {MAX_COMPARED:,} in all"
-            help = "write one pattern with `.*` in place of the numbers of layers"
+            note = f"{patterns:,} patterns, each for {len(self.every):,} tensors: more than {MAX_COMPARED:,} in total"
+            help = "write one pattern with `.*` in place of the layer numbers"
             raise RecipeError(
                 Diagnostic("E043", message, Label(self.document.source, Span(0, 0)), notes=(note,), help=(help,))
             )
@@ -71,7 +71,7 @@ class Selectors:
                     return found
             return names.as_globs(targets)
         except names.NotUnderstood as why:
-            self._tell("E113", part, f"targets are not read: {why}")
+            self._tell("E113", part, f"the targets cannot be read: {why}")
             return None
 
     def _tell(self, code: str, part: Prune | Freeze, message: str, why: str | None = None) -> None:
@@ -90,8 +90,8 @@ class Selectors:
         except names.NotUnderstood:
             frozen = frozenset()
         if freezes and (frozen or not self.every):
-            help = ("in the other modifier, name only what stays frozen",)
-            self.found.add(Diagnostic("E113", "it trains what another modifier freezes", label, help=help))
+            help = ("in the other modifier, name only the parameters to freeze",)
+            self.found.add(Diagnostic("E113", "it trains parameters that another modifier freezes", label, help=help))
         else:
             notes = ("every parameter is",)
             self.found.add(Diagnostic("W131", "these parameters are trained already", label, notes=notes))
@@ -117,9 +117,9 @@ class Selectors:
     def _tell_unknown(self, part: Prune | Freeze, name: str) -> None:
         """A name that the usual model lacks; without a family it is one of no model that is known, or of another."""
         if self.family is None and part.targets.modules and not names.families_with(name):
-            why = f"known are {', '.join(names.FAMILY_NAMES)}; it selects nothing here, and is left out of the recipe"
-            return self._tell("W132", part, f"`{name[:80]}` is a name of no family that is known here", why)
-        why = "looked for in the usual model of the family; loaders refused it, or went on"
+            why = f"known families: {', '.join(names.FAMILY_NAMES)}; it selects nothing here and is omitted from the recipe"
+            return self._tell("W132", part, f"`{name[:80]}` is not a name in any supported family", why)
+        why = "checked on the usual model of the family; loaders refused it or ignored it"
         return self._tell("W132", part, f"`{name[:80]}` names nothing in a `{self.family or 'llama'}` model", why)
 
     def _beyond_matrices(self, part: Prune, whole: names.Body, body: names.Body) -> None:
@@ -135,12 +135,12 @@ class Selectors:
         if not beyond:
             return
         if part.holds:
-            self._tell("W132", part, f"zeros of {beyond} are not held", "only matrices have masks here")
+            self._tell("W132", part, f"zeros of {beyond} are not held", "only matrices can be masked here")
         elif "__ALL__" in targets.names:
-            self._tell("E113", part, f"`__ALL__` names {beyond} too, which are not pruned here")
+            self._tell("E113", part, f"`__ALL__` includes {beyond}, which are not pruned here")
         else:
-            why = "its pattern matches them too, and its loader masked them"
-            self._tell("W132", part, f"{beyond} that it matches are not pruned here", why)
+            why = "its pattern matches them, and its loader masked them"
+            self._tell("W132", part, f"matching {beyond} are not pruned here", why)
 
 
 def _renumbered(

@@ -49,8 +49,8 @@ def convert(recipe: Recipe, beside: Path) -> str:
 
 
 _COUNTED, _FETCH = (
-    "these layers are counted in the model, and it is not here",
-    "fetch it, or name a folder: `-p base=DIR`",
+    "these layers are counted in the model, which is not available",
+    "download the model, or name a folder: `-p base=DIR`",
 )
 
 
@@ -89,7 +89,7 @@ def _stage(recipe: Recipe, stage: StageSpec, index: int, facts: ModelFacts, foun
         refuse(at, "llm-compressor does not train", "convert a recipe of one-shot stages")
         return {}
     if stage.drops:
-        refuse(at, "llm-compressor drops no layers")
+        refuse(at, "llm-compressor does not drop layers")
     modifiers: Form = {}
     for prune in stage.prunes:
         path = f"{at}.prune.{prune.name}"
@@ -107,15 +107,19 @@ def _stage(recipe: Recipe, stage: StageSpec, index: int, facts: ModelFacts, foun
         elif prune.method.get("scope") != there.scope:
             refuse(
                 f"{path}.method",
-                f"llm-compressor ranks `{method}` in one scope only",
+                f"llm-compressor ranks `{method}` in only one scope",
                 f"write `scope = {there.scope}`",
             )
         elif prune.pattern.kind == "block":
-            refuse(f"{path}.pattern", "llm-compressor prunes no blocks", "`unstructured` and `N:M` are known there")
+            refuse(
+                f"{path}.pattern",
+                "llm-compressor does not prune blocks",
+                "llm-compressor supports `unstructured` and `N:M`",
+            )
         elif prune.order == "parallel":
-            refuse(f"{path}.order", "llm-compressor goes through layers one after another only", "take `order` out")
+            refuse(f"{path}.order", "llm-compressor prunes layers only one after another", "remove `order`")
         elif there.modifier in modifiers:
-            refuse(path, "a stage of llm-compressor holds a modifier once", "prune them in two stages")
+            refuse(path, "a stage of llm-compressor can hold a modifier only once", "prune them in two stages")
         else:
             modifiers[there.modifier] = _modifier(recipe, prune, path, bool(index), facts)
     return {"pruning_modifiers": modifiers}
@@ -128,7 +132,7 @@ def _modifier(recipe: Recipe, prune: PruneSpec, path: str, later: bool, facts: M
     method = prune.method.name
     if table := next((t for t in chosen if "linear" not in t.roles), None):
         message = f"llm-compressor leaves `{table.name}` dense with `{method}`"
-        help = ("it prunes linear layers only: write `except @embeddings`",)
+        help = ("it prunes only linear layers: write `except @embeddings`",)
         raise RecipeError(Diagnostic("E115", message, recipe.label(f"{path}.targets"), help=help))
     assert prune.sparsity is not None and prune.sparsity.plain is not None
     values: Form = {"sparsity": float(prune.sparsity.plain)}

@@ -31,9 +31,9 @@ def chosen(recipe: Recipe, stage: str | None = None) -> StageSpec:
     names = ", ".join(f"`--stage {s.name}`" for s in recipe.stages if s.mode == "train")
     label = recipe.label(f"stage.{recipe.stages[-1].name}")
     if not names:
-        raise RecipeError(Diagnostic("E115", "this recipe trains in no stage", label))
-    message = f"no stage of training is called `{stage}`" if stage else "arguments are of one stage of training"
-    raise RecipeError(Diagnostic("E115", message, label, help=(f"say which: {names}",)))
+        raise RecipeError(Diagnostic("E115", "no stage of this recipe trains", label))
+    message = f"no training stage is named `{stage}`" if stage else "training arguments describe one stage"
+    raise RecipeError(Diagnostic("E115", message, label, help=(f"choose one: {names}",)))
 
 
 def left(stage: StageSpec) -> tuple[str, ...]:
@@ -59,7 +59,7 @@ class _Arguments:
             for block in blocks:  # type: ignore[attr-defined]
                 does = "has groups of its own" if kind == "group" else "trains all layers of a model"
                 raise self._no(
-                    f"{kind}.{block.name}", f"a Trainer {does}", f"take `{kind}` out, and do this in your own code"
+                    f"{kind}.{block.name}", f"a Trainer {does}", f"remove `{kind}`, and do this in your own code"
                 )
         micro = stage.micro_batch or stage.batch
         seed = self.recipe.seed if stage.seed is None else stage.seed
@@ -81,7 +81,9 @@ class _Arguments:
         length = self.stage.length
         assert length is not None
         if length.epochs and length.steps:
-            raise self._no("length", "a Trainer's length is in epochs or in steps", "write it in one of them")
+            raise self._no(
+                "length", "a Trainer's length is in either epochs or steps", "write it in one of these units"
+            )
         return {"num_train_epochs": float(length.epochs)} if length.epochs else {"max_steps": int(length.steps)}
 
     def _checkpoints(self) -> dict[str, object]:
@@ -91,7 +93,7 @@ class _Arguments:
             return {"save_strategy": "epoch", **kept}
         if every.epochs:
             raise self._no(
-                "checkpoint_every", "a Trainer's checkpoints are some steps apart, or an epoch", "write steps"
+                "checkpoint_every", "a Trainer writes checkpoints every N steps or every epoch", "write it in steps"
             )
         return {"save_strategy": "steps", "save_steps": int(every.steps), **kept}
 
@@ -102,7 +104,7 @@ class _Arguments:
             assert isinstance(betas, tuple) and isinstance(eps, Fraction) and isinstance(decay, Fraction | int)
             if decay and chosen.get("no_decay") != "norms_and_biases":
                 message = "a Trainer's weight decay skips norms and biases"
-                raise self._no("optimizer", message, "take `no_decay = nothing` out")
+                raise self._no("optimizer", message, "remove `no_decay = nothing`")
             names = {"adam_beta1": betas[0], "adam_beta2": betas[1], "adam_epsilon": eps, "weight_decay": decay}
             return {"optim": "adamw_torch", **{n: float(v) for n, v in names.items()}}
         momentum = chosen.get("momentum")
@@ -117,9 +119,9 @@ class _Arguments:
         parts = schedule.segments
         if any(part.ends == "last" for part in parts):
             if self.stage.compat:
-                raise self._no("compat", "a Trainer cannot follow another tool's clock", "take `compat` out")
+                raise self._no("compat", "a Trainer cannot follow another tool's clock", "remove `compat`")
             message = "a Trainer's rate reaches its end after the last step"
-            raise self._no("learning_rate", message, "take `ends = last` out")
+            raise self._no("learning_rate", message, "remove `ends = last`")
         warm: dict[str, object] = {}
         if len(parts) == 2 and self._warms(parts[0], parts[1]):
             warm = {"warmup_steps": self._warmup(parts[0])}

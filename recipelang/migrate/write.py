@@ -69,7 +69,7 @@ class Writer(Draft):
         """Formulas that are plain numbers here do not follow their variables any more."""
         for span, value in sorted(self.amounts.computed.items()):
             message = f"this formula became the plain number `{value}`"
-            notes = ("parameters cannot express it: if you change a variable, change the number too",)
+            notes = ("parameters cannot express this formula: if you change a variable, change the number too",)
             self.found.add(Diagnostic("W132", message, self.document.label(span), notes=notes))
 
     def _parameters(self) -> str:
@@ -161,13 +161,13 @@ class Writer(Draft):
         named = all(_LAYER.fullmatch(name) for d in stage.drops for name in d.layers)
         if not named or not depth or dropped[-1] >= depth or len(dropped) == depth:
             label = self.document.label(first.span)
-            help = ("write `drop layers { keep = [...] }` with the numbers of those that stay",)
+            help = ("write `drop layers { keep = [...] }` with the numbers of the layers to keep",)
             self.found.add(Diagnostic("E113", "these layers cannot be counted", label, help=help))
             return ""
         self.targets.keep = tuple(i for i in range(depth) if i not in dropped)
-        why = (f"which layers stay depends on how many there are: {depth} in the usual model of this family",)
+        why = (f"the layers to keep depend on the model's depth: {depth} layers in the usual model of this family",)
         self.found.add(
-            Diagnostic("W132", f"read for a model of {depth} layers", self.document.label(first.span), notes=why)
+            Diagnostic("W132", f"migrated for a model of {depth} layers", self.document.label(first.span), notes=why)
         )
         return f"{hashed(first.comment)}drop layers {{ keep = [{', '.join(map(str, self.targets.keep))}] }}"
 
@@ -235,8 +235,8 @@ class Writer(Draft):
         start, end = ramp.window.start, ramp.window.end
         self._in_order(prune, ramp)
         if self._ends_short(ramp, stage):
-            notes = ("SparseML 1 updated masks before a step, and the step at the window's end is behind the last one",)
-            message = "its last sparsity is never reached: the window ends with the training"
+            notes = ("SparseML 1 updated masks before a step, and the window ends after the last step",)
+            message = "its last sparsity is never reached: the window ends when training ends"
             label = self.document.label(prune.span)
             help = ("end the window an epoch earlier, or migrate with `--mode strict`",)
             self.found.add(Diagnostic("W132", message, label, notes=notes, help=help))

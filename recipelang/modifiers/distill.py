@@ -110,7 +110,7 @@ class Distill(Modifier):
         for key in shapes:
             kept = {where for where in state if where.partition("/")[0] == key and where != key}
             if key not in state or kept not in ([{f"{key}/{m}" for m in moments}] if followed else [set()]):
-                return f"`{key}` is missing, or part of it"
+                return f"`{key}` is missing or incomplete"
         for where, value in state.items():
             key, _, moment = where.partition("/")
             if key not in shapes:

@@ -45,15 +45,15 @@ def make(method: str, args: Mapping[str, object], names: Sequence[str], seed: in
 def fits_shards(plan: PrunePlan, parameters: Mapping[str, nn.Parameter]) -> None:
     """Whether a block can be done where processes hold the weights in shards. E055 where not."""
     if not METHODS[plan.method].shards:
-        help = "let every process hold a copy: leave `--shard` out"
-        raise fail("E055", f"`{plan.method}` on weights in shards is not in this release yet", help=help)
+        help = "give every process a full copy: remove `--shard`"
+        raise fail("E055", f"this release does not support `{plan.method}` on sharded weights", help=help)
     height = plan.pattern_size[0] if plan.pattern == "block" else 1
     for name in (t.name for t in plan.targets):
         each = rows(parameters[name])
         if each.start % height or (each.stop - each.start) % height:
-            help = "take fewer processes, or blocks of one row"
+            help = "use fewer processes, or blocks of one row"
             notes = [f"a process holds rows {each.start} to {each.stop - 1}"]
-            raise fail("E055", f"a block of `{name}` lies in two shards", notes=notes, help=help)
+            raise fail("E055", f"a block of `{name}` spans two shards", notes=notes, help=help)
 
 
 class Prune(Modifier):
@@ -161,9 +161,9 @@ class Prune(Modifier):
             if wanted < have:
                 raise fail(
                     "E064",
-                    f"an event of `{self.plan.name}` asks for fewer zeros than are held",
-                    notes=[f"{have:,} weights are masked already, {wanted:,} zeros are asked for"],
-                    help="let the schedule begin at the sparsity that the model came with",
+                    f"an event of `{self.plan.name}` requires fewer zeros than are held",
+                    notes=[f"{have:,} weights are masked already, {wanted:,} zeros are required"],
+                    help="start the schedule at the model's initial sparsity",
                 )
 
     def _groups_only_rise(self, weights: Sequence[nn.Parameter], live: Sequence[Tensor], event: PruneEvent) -> None:
@@ -178,7 +178,7 @@ class Prune(Modifier):
             what = "row" if how.pattern == "unstructured" else "group"
             raise fail(
                 "E064",
-                f"a {what} holds more zeros than an event of `{how.name}` asks for",
+                f"a {what} has more zeros than an event of `{how.name}` requires",
                 notes=[f"the number of held zeros differs from {what} to {what}"],
                 help="start at the highest of these sparsities, use `scope = uniform`, or release the zeros in an earlier stage",
             )
@@ -298,5 +298,5 @@ def _finite(names: Sequence[str], weights: Sequence[nn.Parameter]) -> None:
     bad = next((i for i, w in enumerate(weights) if not bool(local(w).isfinite().all())), -1)
     (bad,) = processes.most(bad)
     if bad >= 0:
-        help = "lower the learning rate, or begin from a checkpoint before the weights diverged"
+        help = "lower the learning rate, or start from a checkpoint before the weights diverged"
         raise fail("E187", f"`{names[bad]}` holds NaN or infinity", help=help, notes=["it was about to be pruned"])

@@ -113,7 +113,7 @@ def account(
     left_out, strangers = _left(folder, family, config, prefix, tensors, rest, set(fresh))
     for name in stored.values():
         if header[name].dtype not in FLOATS:
-            raise _codes(folder, [f"`{name}` holds numbers of type {header[name].dtype}, which are codes"])
+            raise _codes(folder, [f"`{name}` has type {header[name].dtype}, which stores quantised codes"])
     pairs = tuple(
         (n, stored[w]) for n in copies if (w := _tied_to(n, family, tensors)) and stored.get(w) not in (n, None)
     )
@@ -160,8 +160,8 @@ def _whole_numbers(folder: Path, config: Mapping[str, Any], header: Mapping[str,
 def _codes(folder: Path, notes: list[str], field: str = "") -> RecipeError:
     help = "name the full-precision model, or dequantise this one with the tool that made it, and save it"
     if field:
-        notes = [*notes, f"if the weights are in full precision, take `{field}` out of config.json"]
-    why = "codes become weights only through their scales, which this release does not read"
+        notes = [*notes, f"if the weights are in full precision, remove `{field}` from config.json"]
+    why = "quantised codes need their scales to become weights, and this release does not read scales"
     return fail("E181", f"the weights of `{folder.name}` are quantised", help=help, notes=[*notes, why])
 
 
@@ -189,12 +189,12 @@ def _no_prefix(folder: Path, prefix: str, body: list[TensorFact], header: Mappin
         first = spelling(body[-1].name)
         for found in (n.removesuffix(first) for n in header if n.endswith(f".{first}")):
             if all(found + spelling(t.name) in header for t in body):
-                notes = [f"behind `{found}` the names are those of this model", f"the folder is {folder}"]
+                notes = [f"after `{found}`, the names match this model", f"the folder is {folder}"]
                 help = (
                     "save the model itself with `save_pretrained`, or rename the tensors: see `recipelang explain E182`"
                 )
                 if spelling(first) != body[-1].name:
-                    notes[0] = f"names of this model begin with `{prefix}`"
+                    notes[0] = f"tensor names of this model begin with `{prefix}`"
                 raise fail("E182", f"tensor names begin with `{found}`", help=help, notes=notes)
 
 
@@ -220,7 +220,7 @@ def _has_words(folder: Path, fresh: list[str]) -> None:
     """
     if lost := [n for n in fresh if n.endswith(_WORDS)]:
         notes = [f"`{lost[0]}` is missing", f"the folder is {folder}"]
-        help = 'name a model saved with its head; if the embeddings are the head, write `"tie_word_embeddings": true` in config.json'
+        help = 'name a model saved with its head; if the embeddings also serve as the head, write `"tie_word_embeddings": true` in config.json'
         raise fail("E185", "the weights hold no language-model head", help=help, notes=notes)
 
 
@@ -258,7 +258,7 @@ def _left(
         if family == "llama" and surplus[0].endswith("_proj.bias"):
             notes.append(f'config.json may lack `"{bias}": true`')
         notes.append(f"the folder is {folder}")
-        help = "take config.json from where the weights came from"
+        help = "take config.json from the same source as the weights"
         count = f"{len(surplus):,} tensor{'s' * (len(surplus) > 1)}"
         raise fail("E184", f"the weights hold {count} that the config does not declare", help=help, notes=notes)
     return left_out, strangers

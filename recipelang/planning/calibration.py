@@ -55,10 +55,10 @@ def check(
     """E078 where there is less than was asked for, W107 where there are fewer tokens than inputs."""
     block = f"data.{stage.data}" if stage.data else "data"
     if data.samples is not None and read.samples < data.samples:
-        message = f"the calibration has {read.samples:,} of {data.samples:,} samples"
+        message = f"the calibration data has only {read.samples:,} of {data.samples:,} samples"
         blocks = task_of(data.task).BLOCKS
         notes = (f"a sample is a block of {read.length:,} tokens",) if blocks else ()
-        more = "give more text, or a smaller `max_length`" if blocks else "or give more examples"
+        more = "add text, or lower `max_length`" if blocks else "or add examples"
         help = (f"write `samples = {read.samples} samples`, {more}",)
         at = recipe.label(f"{block}.samples")
         found.add(Diagnostic("E078", message, at, notes=notes, help=help))
@@ -67,6 +67,6 @@ def check(
     inputs = max((t.shape[1] for p in prunes if METHODS[p.method].memory.pair for t in p.targets), default=0)
     if tokens < inputs:
         message = f"{tokens:,} tokens of calibration for matrices of {inputs:,} inputs"
-        notes = ("which inputs go together cannot be told from fewer tokens than inputs: `damp` decides",)
+        notes = ("with fewer tokens than inputs, correlations between inputs are unknown and `damp` decides",)
         at = recipe.label(f"{block}.samples")
-        found.add(Diagnostic("W107", message, at, notes=notes, help=("read more samples, or longer ones",)))
+        found.add(Diagnostic("W107", message, at, notes=notes, help=("use more samples, or longer ones",)))

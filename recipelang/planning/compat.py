@@ -32,11 +32,11 @@ def segments(
         return ()
     if work(parts, steps) > MAX_EVENTS:
         message = "this stage has too many steps for the clock of SparseML 1"
-        found.add(Diagnostic("E063", message, label, help=("take `compat` out, or shorten the stage",)))
+        found.add(Diagnostic("E063", message, label, help=("remove `compat`, or shorten the stage",)))
         return ()
     begins = [_first_at(_start(part, per_epoch), steps, per_epoch) for part in parts]
     if begins[0] > 0:
-        help = "SparseML 1 left the trainer's rate there: write `constant(RATE, over = start..TIME)`"
+        help = "SparseML 1 kept the trainer's rate there: write `constant(RATE, over = start..TIME)`"
         found.add(disjoint("E061", 0, label, help))
         return ()
     planned: list[Segment] = []
@@ -92,7 +92,7 @@ def _sound(
     for part in parts:
         if part.shape not in shapes:
             help = f"it had {', '.join(f'`{s}`' for s in shapes)}; without `compat` every shape can be used"
-            found.add(Diagnostic("E054", f"`{part.shape}` was not known to SparseML 1 here", label, help=(help,)))
+            found.add(Diagnostic("E054", f"`{part.shape}` is not supported by SparseML 1 here", label, help=(help,)))
             return False
         if part.window is not None:
             first, last = (t.in_steps(per_epoch) for t in part.window)
@@ -103,8 +103,8 @@ def _sound(
 
 def _stopped(crash: Crash, label: Label | None) -> Diagnostic:
     notes = (f"it ended with a {crash.exception}: {crash}",)
-    help = ("let the window end with an epoch, or take `compat` out",)
-    return Diagnostic("E065", "this schedule could not be run by SparseML 1", label, notes=notes, help=help)
+    help = ("end the window at the end of an epoch, or remove `compat`",)
+    return Diagnostic("E065", "this schedule cannot run in SparseML 1", label, notes=notes, help=help)
 
 
 def _epochs(time: Time, per_epoch: int) -> float:

@@ -93,7 +93,7 @@ def _rotation(value: Any) -> bool:
 
 COUNT = Kind("a whole number of at least 1", _whole)
 SHARE = Kind("a number from 0 to 1", lambda v: _number(v, 0, 1))
-POSITIVE = Kind("a number above 0", lambda v: _number(v, 5e-324))
+POSITIVE = Kind("a number greater than 0", lambda v: _number(v, 5e-324))
 SPREAD = Kind("a number of at least 0", lambda v: _number(v, 0))
 FLAG = Kind("true or false", lambda v: isinstance(v, bool))
 NAME = Kind("a string", lambda v: isinstance(v, str))
@@ -105,19 +105,19 @@ MAYBE_FLAG = Kind(FLAG.expected, FLAG.holds, nothing=True)
 FROM_ZERO = Kind("a whole number of at least 0", lambda v: _whole(v, 0))
 NAMES = Kind("a list of strings", lambda v: isinstance(v, list) and all(isinstance(i, str) for i in v), nothing=True)
 OBJECT = Kind("an object", lambda v: isinstance(v, dict), nothing=True)
-LABELS = Kind('an object of different names, keyed "0", "1", and so on', _labels, nothing=True)
+LABELS = Kind('an object of distinct names, keyed "0", "1", and so on', _labels, nothing=True)
 ABSOLUTE = Kind(
     "`absolute`, the only positions that transformers still supports", lambda v: v == "absolute", nothing=True
 )
 EMPTY = Kind("empty: heads removed at load are not supported in this release", lambda v: v == {}, nothing=True)
 ALONE = Kind("false: cross-attention is not supported in this release", lambda v: v is False)
 ATTENTION = Kind("`eager` or `sdpa`: others need extra packages", lambda v: v in ("eager", "sdpa"), nothing=True)
-ROTATION = Kind("a `rope_type` of transformers with positive numbers for all it needs", _rotation, nothing=True)
+ROTATION = Kind("a `rope_type` of transformers with positive numbers for all its parameters", _rotation, nothing=True)
 MAYBE_COUNT = Kind(COUNT.expected, COUNT.holds, nothing=True)
 MAYBE_SHARE = Kind(SHARE.expected, SHARE.holds, nothing=True)
-TOKEN = Kind("the number of a token", lambda v: _whole(v, -MOST), nothing=True)
+TOKEN = Kind("a token id", lambda v: _whole(v, -MOST), nothing=True)
 TOKENS = Kind(
-    "the number of a token, or a list of them",
+    "a token id, or a list of token ids",
     lambda v: TOKEN.holds(v) or (isinstance(v, list) and all(TOKEN.holds(i) for i in v)),
     nothing=True,
 )
@@ -175,7 +175,9 @@ def _agree(path: Path, family: str, config: Mapping[str, Any]) -> None:
     width, heads, usual = _WIDTHS.get(family, _WIDTH)
     count = config.get(heads, usual)
     if config.get(width, count) % count:
-        raise _contradiction(path, config, width, heads, f"each of {count:,} heads needs an equal share of the width")
+        raise _contradiction(
+            path, config, width, heads, f"each of {count:,} heads must have an equal share of the width"
+        )
     if family == "llama":
         groups = config.get("num_key_value_heads") or count
         if count % groups:
@@ -189,22 +191,22 @@ def _agree(path: Path, family: str, config: Mapping[str, Any]) -> None:
         raise _contradiction(path, config, "id2label", "num_labels", f"`id2label` names {len(labels):,} classes")
     pad, words = config.get("pad_token_id"), config.get("vocab_size")
     if pad is not None and words is not None and pad >= words:
-        raise _contradiction(path, config, "pad_token_id", "vocab_size", "tokens are numbered from 0")
+        raise _contradiction(path, config, "pad_token_id", "vocab_size", "token ids are counted from 0")
     for name in ("bos_token_id", "eos_token_id") if family == "llama" else ():  # of encoders they are in no use
         tokens = config.get(name)
         if any(t >= (words or MOST) for t in (tokens if isinstance(tokens, list) else [tokens]) if t is not None):
-            raise _contradiction(path, config, name, "vocab_size", "tokens are numbered from 0")
+            raise _contradiction(path, config, name, "vocab_size", "token ids are counted from 0")
     if family == "roberta" and (pad is None or pad >= 0):
         offset = 2 if pad is None else pad + 1
         if config.get("max_position_embeddings", offset + 1) <= offset:
-            why = "positions start after the number of the padding token, so no position is left"
+            why = "positions start after the padding token's id, so no position is left"
             raise _contradiction(path, config, "max_position_embeddings", "pad_token_id", why)
 
 
 def _contradiction(path: Path, config: Mapping[str, Any], a: str, b: str, why: str) -> RecipeError:
     found = ", ".join(f"`{n}` is {_shown(config[n])}" for n in (a, b) if n in config)
     notes = [found, why, f"the file is {path}"]
-    help = "take config.json from the same place as the weights"
+    help = "take config.json from the same source as the weights"
     return fail("E180", f"`{a}` and `{b}` in config.json contradict each other", help=help, notes=notes)
 
 

@@ -14,12 +14,12 @@ from recipelang.values.composite import Chosen
 
 
 def plan_freeze(name: str, targets: tuple[str, ...], until: int | None, steps: int, facts: ModelFacts) -> FreezePlan:
-    """`until` is a step, or none for the whole stage. E062 after its end, E063 when no step is frozen."""
+    """`until` is a step, or none for the whole stage. E062 after its end, E063 when this freeze covers no steps."""
     if until is not None and until > steps:
-        help = f"the stage has {steps:,} steps; leave `until` out to freeze in all of them"
+        help = f"the stage has {steps:,} steps; remove `until` to freeze in all of them"
         raise fail("E062", f"step {until:,} is after the stage's end", help=help)
     if until is not None and until < 1:
-        raise fail("E063", "no step is frozen", help="let it end later, or take the block out")
+        raise fail("E063", "this freeze covers no steps", help="set a later `until`, or remove the block")
     chosen = set(targets)
     weights = sum(t.size for t in facts.tensors if t.name in chosen)
     return FreezePlan(name=name, targets=targets, weights=weights, until=None if until == steps else until)
@@ -70,7 +70,7 @@ def plan_groups(blocks: Sequence[Asked], facts: ModelFacts) -> tuple[GroupPlan, 
             giving = [b for b in own if getattr(b, what) is not None]
             if len(giving) > 1:
                 message = f"`{giving[0].name}` and `{giving[1].name}` both set `{what}` of `{tensor.name}`"
-                help = ("take it out of one of them with `except`",)
+                help = ("exclude it from one of them with `except`",)
                 raise RecipeError(Diagnostic("E054", message, giving[1].label, help=help))
         if own:
             members.setdefault(tuple(b.name for b in own), []).append(tensor)

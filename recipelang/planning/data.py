@@ -87,7 +87,7 @@ def plan_data(
     if min(length, facts.max_positions) < (least := task_of(task).SHORTEST):
         message = f"inputs of {min(length, facts.max_positions)} tokens are too short for {task}"
         at = recipe.label(f"{block}.max_length") if spec.max_length else recipe.label("model.base")
-        raise RecipeError(Diagnostic("E038", message, at, help=(f"it needs {least} tokens at least",)))
+        raise RecipeError(Diagnostic("E038", message, at, help=(f"it needs at least {least} tokens",)))
     splits = {name: _split(spec, name, beside, pins) for name in sorted(used)}
     plan = DataPlan(
         label=label,
@@ -126,7 +126,7 @@ def _stride(recipe: Recipe, block: str, spec: DataSpec, length: int) -> int:
         message = f"windows of {length} tokens cannot overlap by {spec.stride}"
         at = recipe.label(f"{block}.stride")
         help = (f"write at most `{most} tokens`, or raise `max_length`",)
-        notes = ("half of a window is reserved for the question, and every window must hold new tokens",)
+        notes = ("half of a window is reserved for the question, and every window must contain new tokens",)
         raise RecipeError(Diagnostic("E038", message, at, notes=notes, help=help))
     return min(spec.stride, most)
 
@@ -172,7 +172,7 @@ def _only_what_it_reads(recipe: Recipe, block: str, spec: DataSpec, task: str) -
     for name, tasks in _OF_TASKS.items():
         if getattr(spec, name) != DataSpec.model_fields[name].default and task not in tasks:
             message = f"`{name}` does not apply to {task}"
-            help = (f"take it out: it is for {' and '.join(tasks)}",)
+            help = (f"remove it: it applies to {' and '.join(tasks)}",)
             raise RecipeError(Diagnostic("E054", message, recipe.label(f"{block}.{name}"), help=help))
 
 
@@ -244,7 +244,7 @@ def with_labels(
     data, own = found.names, label_names(facts.config)
     if len(set(data)) < len(data):
         twice = next(name for name in data if data.count(name) > 1)
-        help = "give every class a name of its own: `classes = [...]` in `data`"
+        help = "give every class its own name: `classes = [...]` in `data`"
         at = recipe.label(f"{block}.classes") if spec.classes else _named_at(recipe, block, spec, split)
         with at_label(at):
             raise fail("E074", f"two classes are called `{twice[:40]}`", help=help)

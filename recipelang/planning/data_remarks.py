@@ -25,12 +25,12 @@ def judge(recipe: Recipe, meanings: Mapping[str, Meaning], classes: ClassFacts, 
         mixed = [split for split, form in meaning.labels.items() if form == "both"]
         if mixed and not (classes.ordered and any(n.isdecimal() for n in names)):  # digits beside words are no places
             message = f"`{mixed[0]}` mixes numbers and names as labels"
-            notes = ("nothing says which number belongs to which name",)
-            help = ("write all labels alike, or list every class if they are different: `classes = [...]` in `data`",)
+            notes = ("the data do not say which number means which name",)
+            help = ("write all labels in one form, or list every class if they differ: `classes = [...]` in `data`",)
             found.add(Diagnostic("E150", message, recipe.label(f"{block}.{mixed[0]}"), notes=notes, help=help))
         if numbers and not any(n.isdecimal() for n in names) and not places:
             message = f"`{numbers[0]}` has numeric labels, but the classes have names"
-            notes = (f"the classes are {_listed(names)}; nothing says which number is which",)
+            notes = (f"the classes are {_listed(names)}; the data do not say which number means which class",)
             help = ("list the names in the order of their numbers: `classes = [...]` in `data`",)
             found.add(Diagnostic("E150", message, recipe.label(f"{block}.{numbers[0]}"), notes=notes, help=help))
         elif numbers and places and not say_nothing(names):
@@ -45,14 +45,14 @@ def judge(recipe: Recipe, meanings: Mapping[str, Meaning], classes: ClassFacts, 
         confirm = ", ".join(f'"{n[:40]}"' for n in classes.data[:6]) + (", ..." if len(classes.data) > 6 else "")
         remedies = [f"if it is a class, list every class: `classes = [{confirm}]` in `data`"]
         if recipe.model.task == "sequence_classification":
-            remedies.insert(0, f'to leave such examples out, write `unlabelled = ["{missing[:40]}"]` in `data`')
+            remedies.insert(0, f'to skip examples with this label, write `unlabelled = ["{missing[:40]}"]` in `data`')
         first = next(iter(meanings))
         at = recipe.label(f"data.{first}" if first else "data")
         found.add(Diagnostic("W153", message, at, notes=notes, help=tuple(remedies)))
     if classes.replaced is not None:
-        message = "the model's own head is replaced by a new one"
+        message = "the model's head is replaced by a new head"
         notes = (f"the head has no class `{classes.replaced[:40]}`, only {_listed(classes.own)}",)
-        help = ("to keep the head, leave out examples with this label, or use the model's label names",)
+        help = ("to keep the head, remove examples with this label, or use the model's label names",)
         found.add(Diagnostic("W147", message, recipe.label("model.base"), notes=notes, help=help))
 
 
@@ -68,8 +68,8 @@ def judge_positive(recipe: Recipe, classes: ClassFacts, found: Diagnostics) -> N
             found.add(Diagnostic("E054", message, recipe.label(path), help=help))
             continue
         if label not in count:
-            notes = ("it is the class that `f1` counts, and no evaluation of these data measures `f1`",)
-            help = ("add `f1` to the `metrics` of an evaluation, or take `positive` out",)
+            notes = ("`positive` sets the class that `f1` counts, and no evaluation of these data measures `f1`",)
+            help = ("add `f1` to the `metrics` of an evaluation, or remove `positive`",)
             found.add(Diagnostic("W151", "`positive` has no effect", recipe.label(path), notes=notes, help=help))
             continue
         chosen, sure = positive_class(asked, classes)
@@ -110,33 +110,33 @@ def tell(recipe: Recipe, plan: DataPlan, found: Diagnostics) -> None:
         message = f"{count:,} answer{s} of `{split}` {fit} in no window"
         notes: tuple[str, ...] = ("the answer is longer than a window, or the tokenizer drops all of it",)
         if split == "train":
-            notes = (*notes, "training leaves these questions out: they would teach that there is no answer")
-        help = ("raise `max_length` or `stride`, or take the questions out",)
+            notes = (*notes, "training skips these questions: they would teach that there is no answer")
+        help = ("raise `max_length` or `stride`, or remove the questions",)
         found.add(Diagnostic("W145", message, recipe.label(f"{block}.{split}"), notes=notes, help=help))
     for split, count in plan.blank.items():
         message = f"{count:,} example{'s' * (count > 1)} of `{split}` {'have' if count > 1 else 'has'} a blank text"
-        notes = ("a model can learn only how often such examples have which answer",)
-        help = ("fill the text in, or take such examples out",)
+        notes = ("from a blank text, a model can learn only how frequent each answer is",)
+        help = ("fill in the text, or remove these examples",)
         found.add(Diagnostic("W154", message, recipe.label(f"{block}.{split}"), notes=notes, help=help))
     for split, count in plan.tokenless.items():
-        message = f"{count:,} tagged word{'s' * (count > 1)} of `{split}` give{'s' * (count == 1)} no token"
+        message = f"{count:,} tagged word{'s' * (count > 1)} of `{split}` produce{'s' * (count == 1)} no token"
         notes = ("the tokenizer drops every character of them, or they are empty",)
-        notes += ("training skips their tags",) if split == "train" else ("an evaluation counts their tags as missed",)
-        help = ("correct such words, or take them out with their tags",)
+        notes += ("training skips their tags",) if split == "train" else ("the evaluation counts their tags as missed",)
+        help = ("correct these words, or remove them and their tags",)
         found.add(Diagnostic("W152", message, recipe.label(f"{block}.{split}"), notes=notes, help=help))
     if plan.meaning.left_out and not recipe.data[plan.label].unlabelled:
         counts = ", ".join(f"{n:,} of `{split}`" for split, n in plan.meaning.left_out.items())
         shown = " and ".join(f"`{v}`" for v in plan.meaning.unlabelled)
         help = ('to confirm this, write `unlabelled = ["-"]` in `data`',)
-        notes = (f"left out: {counts}",)
-        message = f"examples labelled {shown} are left out"
+        notes = (f"skipped: {counts}",)
+        message = f"examples labelled {shown} are skipped"
         found.add(Diagnostic("W146", message, recipe.label(f"{block}.columns.label"), notes=notes, help=help))
 
     if unmatched := plan.meaning.unmatched:
         part = "part of `unlabelled`" if plan.meaning.left_out else "`unlabelled`"
         message = f"{part} matches no example"
         notes = (f"no example has {_listed(unmatched)}",)
-        help = ("write each label as the data do, or take it out",)
+        help = ("write each label as in the data, or remove it",)
         found.add(Diagnostic("W165", message, recipe.label(f"{block}.unlabelled"), notes=notes, help=help))
 
 
@@ -152,7 +152,7 @@ def null_fits(recipe: Recipe, e: EvaluateSpec, plan: DataPlan, found: Diagnostic
     path = f"evaluate.{e.name}"
     if e.null_threshold is not None and recipe.model.task != "question_answering":
         message = f"{recipe.model.task} has no questions without an answer"
-        found.add(Diagnostic("E054", message, recipe.label(f"{path}.null_threshold"), help=("take it out",)))
+        found.add(Diagnostic("E054", message, recipe.label(f"{path}.null_threshold"), help=("remove it",)))
         return False
     asked = [m for m in e.metrics if m in MORE_METRICS.get(recipe.model.task, ())]
     if not asked:
@@ -163,7 +163,7 @@ def null_fits(recipe: Recipe, e: EvaluateSpec, plan: DataPlan, found: Diagnostic
         if wrong and not there:
             kind = "without an answer" if metric == "no_answer" else "with an answer"
             message = f"`{e.name}` has no question {kind}"
-            help = (f"take `{wrong}` out",)
+            help = (f"remove `{wrong}`",)
             found.add(Diagnostic("E054", message, recipe.label(f"{path}.metrics"), help=help))
             return False
     return True

@@ -25,8 +25,8 @@ def plan_term(term: Term, student: ModelFacts, teacher: ModelFacts, segments: Se
         widths = (_width(student), _width(teacher))
     if term.name == "attention" and _heads(student) != _heads(teacher):
         notes = [f"teacher {_heads(teacher)}, student {_heads(student)} heads"]
-        help = "match `hidden` instead, or choose a teacher with as many heads"
-        raise fail("E080", "teacher and student have different heads of attention", help=help, notes=notes)
+        help = "match `hidden` instead, or choose a teacher with the same number of heads"
+        raise fail("E080", "teacher and student have different numbers of attention heads", help=help, notes=notes)
     return TermPlan(kind=term.name, layers=pairs, widths=widths, weight=weight)  # type: ignore[arg-type]
 
 
@@ -44,7 +44,11 @@ def _pairs(term: Term, ours: int, theirs: int) -> Iterator[tuple[int, int]]:
     for pairs in term.layers or (everything,):
         first, last = _layer(pairs.first, ours, "student"), _layer(pairs.last, ours, "student")
         if first > last:
-            raise fail("E073", f"the layers `{pairs.first}..{pairs.last}` run backwards", help="write the lower first")
+            raise fail(
+                "E073",
+                f"the layer range `{pairs.first}..{pairs.last}` runs backwards",
+                help="write the lower layer first",
+            )
         for layer in range(first, last + 1):
             if pairs.teacher is None:
                 yield layer, at_same_depth(layer, ours, theirs)

@@ -97,11 +97,11 @@ def read_model_facts(path: Path, task: str, labels: Sequence[str] = (), *, new_h
         config["id2label"] = {str(i): name for i, name in enumerate(labels)}
         config.pop("num_labels", None)
     if "model_type" not in config:
-        raise fail("E076", f"`{path / 'config.json'}` does not say which `model_type` this is")
+        raise fail("E076", f"`{path / 'config.json'}` has no `model_type`")
     family = str(config["model_type"])
     if family not in FAMILIES:
         known = ", ".join(FAMILIES)
-        raise fail("E076", f"models of type `{family}` are not known to this release", help=f"it knows {known}")
+        raise fail("E076", f"this release does not support models of type `{family}`", help=f"supported types: {known}")
     check_head(family, task)
     head = task_of(task).HEAD
     check_fields(path / "config.json", family, config)

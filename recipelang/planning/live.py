@@ -111,8 +111,8 @@ class _Live(Resolver):
         before = len(self.found)
         path = f"stage.{stage.name}"
         if stage.mode == "one_shot":
-            help = "`recipelang run` does it: there is no loop in it"
-            self.error("E055", "one-shot pruning in your own loop is not in this release yet", f"{path}.mode", help)
+            help = "use `recipelang run`: one-shot pruning has no training loop"
+            self.error("E055", "this release does not support one-shot pruning in your own loop", f"{path}.mode", help)
         inner = [(f"{path}.prune.{p.name}", p) for p in stage.prunes] + [(f"{path}.distill", d) for d in stage.distills]
         for where, spec in inner:
             for name, attribute in spec.attributes().items():
@@ -146,12 +146,12 @@ class _Live(Resolver):
     def _no_roles(self) -> None:
         matrices = [t.name for t in self.facts.tensors if len(t.shape) == 2]
         kind = self.facts.config.get("model_type")
-        why = f"its parameters are not named as in a `{kind}` of transformers" if kind else "it has no config"
+        why = f"its parameter names are not those of a `{kind}` of transformers" if kind else "the model has no config"
         raise fail(
             "E073",
-            "roles and layers of this model are not known",
+            "the roles and layers of this model are unknown",
             notes=[f"{why}; this release knows {', '.join(FAMILIES)}"],
-            help="write names: its matrices are " + ", ".join(f'`"{n}"`' for n in matrices[:4]),
+            help="write tensor names: its matrices are " + ", ".join(f'`"{n}"`' for n in matrices[:4]),
         )
 
     def _warn_of_strangers(self, spec: StageSpec) -> None:
@@ -163,7 +163,7 @@ class _Live(Resolver):
         if strangers:
             s = "matrices have" if len(strangers) > 1 else "matrix has"
             notes = (f"a `{self.facts.family}` has no {', '.join(f'`{n}`' for n in strangers[:3])}",)
-            help = ("name them where they are to be pruned, or to be protected",)
+            help = ("name them in `targets` to prune them, or in `never` to protect them",)
             label = self.recipe.label(f"stage.{spec.name}")
             self.found.add(Diagnostic("W106", f"{len(strangers)} {s} no role", label, notes=notes, help=help))
 
@@ -176,8 +176,8 @@ class _Live(Resolver):
             return None
         shapes = {t.name: t.shape for t in self.facts.tensors}
         if isinstance(spec.teacher, StageRef) and {t.name: t.shape for t in facts.tensors} != shapes:
-            help = f"give the model as it was after stage `{spec.teacher.name}`, or name another teacher in the recipe"
-            self.error("E080", "the teacher is not an earlier form of this model", f"{path}.teacher", help)
+            help = f"pass the model as it was after stage `{spec.teacher.name}`, or name another teacher in the recipe"
+            self.error("E080", "the teacher is not an earlier state of this model", f"{path}.teacher", help)
             return None
         if any(term.name in INNER for term in spec.on) and not (self.facts.family and facts.family):
             self.guard(f"{path}.on", self._no_roles)
@@ -207,7 +207,7 @@ def chosen_stage(recipe: Recipe, name: str | None) -> int:
     if name is None:
         raise RecipeError(
             Diagnostic(
-                "E086", f"this recipe has {len(names)} stages: {listed}", help=(f'say which: `stage="{names[-1]}"`',)
+                "E086", f"this recipe has {len(names)} stages: {listed}", help=(f'choose one: `stage="{names[-1]}"`',)
             )
         )
     if name not in names:

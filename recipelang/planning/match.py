@@ -104,7 +104,9 @@ def nothing(selector: s.Selector, facts: ModelFacts, label: object) -> RecipeErr
     near = nearest(selector, facts)
     roles = sorted({r for t in facts.tensors for r in t.roles})
     help = (
-        f"near it: {', '.join(f'`{n}`' for n in near)}" if near else f"roles here: {', '.join(f'@{r}' for r in roles)}"
+        f"close matches: {', '.join(f'`{n}`' for n in near)}"
+        if near
+        else f"roles here: {', '.join(f'@{r}' for r in roles)}"
     )
     message = f"`{s.text(selector)}` matches nothing in this model"
     return RecipeError(Diagnostic("E070", message, label, help=(help,)))  # type: ignore[arg-type]

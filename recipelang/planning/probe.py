@@ -50,7 +50,7 @@ def encoding_fails(folder: Path) -> Iterator[None]:
     except BaseException as error:
         if type(error) is not Exception and type(error).__name__ != "PanicException":
             raise
-        notes = [f"it says: {str(error)[:160]}", f"the folder is {folder}"]
+        notes = [f"the tokenizer reports: {str(error)[:160]}", f"the folder is {folder}"]
         help = "name a model whose tokenizer has an unknown token, or change the data"
         raise fail("E189", "the tokenizer cannot encode this data", help=help, notes=notes) from None
 
@@ -75,7 +75,7 @@ def _in_table(what: str, most: int, least: int, rows: int, tokenizer: Any) -> No
         return
     tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
     name = tokenizer.id_to_token(number) if tokenizer is not None and number >= 0 else None
-    notes = [f"the tokenizer gives {f'`{name[:40]}`' if name else f'a {what}'} the number {number:,}"]
-    notes.append(f"the model's table has rows 0 to {rows - 1:,}")
-    help = "take tokenizer and weights from the same place, or resize the embeddings after adding tokens"
-    raise fail("E188", f"a {what} of this data is outside the model's table", help=help, notes=notes)
+    notes = [f"the tokenizer assigns {f'`{name[:40]}`' if name else f'a {what}'} the id {number:,}"]
+    notes.append(f"the model's embedding table has rows 0 to {rows - 1:,}")
+    help = "take tokenizer and weights from the same source, or resize the embeddings after adding tokens"
+    raise fail("E188", f"a {what} of this data is outside the embedding table", help=help, notes=notes)

@@ -81,7 +81,7 @@ class Prunes:
                 (1 if scope == "global" else len(targets)) * len(timed) * (_COSTLY if scope == "erk" or regrows else 1)
             )
             if numbers > self.numbers:
-                help = "prune less often, or rank all targets together: `scope = global`"
+                help = "use fewer pruning events, or rank all targets together: `scope = global`"
                 message = f"this plan counts zeros more than {MAX_NUMBERS:,} times"
                 notes = ("each tensor counts once at each event, and ten times with ERK densities or growing weights",)
                 self.context.found.add(Diagnostic("E063", message, label, notes=notes, help=(help,)))
@@ -145,10 +145,10 @@ class Prunes:
         method, name = METHODS[spec.method.name], spec.method.name
         if method.looks_at == "steps" and timed[0][0] == 0 and timed[0][1] > 0:
             message = f"`{name}` cannot rank at step 0: no gradient has been seen"
-            self.context.error("E054", message, at, "let the window begin later, or at 0%")
+            self.context.error("E054", message, at, "start the window later, or start it at 0%")
             return False
         if method.regrows and len(timed) < 3:
-            help = "it does between the first event and the last: `constant(80%, over = start..90%, updates = 2 per epoch)`"
+            help = "weights are swapped between the first and the last event: `constant(80%, over = start..90%, updates = 2 per epoch)`"
             self.context.error("E063", f"`{name}` would swap no weights", at, help)
             return False
         return True
@@ -178,8 +178,8 @@ class Prunes:
             self.held.add(name)
         counted = tuple(self.masked[name] for name in targets)
         if not any(counted):
-            notes = ("none of the selected weights is zero, so the stage trains a dense model",)
-            help = ("name a sparse model, or prune by another method",)
+            notes = ("no selected weight is zero, so the stage would train a dense model",)
+            help = ("name a sparse model, or use another method",)
             at = self.context.recipe.label(f"{path}.method")
             self.context.found.add(Diagnostic("W178", "`hold` has no zeros to keep", at, notes=notes, help=help))
         return counted
@@ -199,8 +199,8 @@ class Prunes:
             have, size = sum(self.masked.get(n, 0) for n in names), sum(sizes[n] for n in names)
             if have - wanted > size * _ROUNDED:
                 what = f"`{names[0]}`" if len(names) == 1 else "these tensors together"
-                message = f"an event asks for fewer zeros than {what} started with"
-                notes = (f"{have:,} of {size:,} weights are zero and held; the event asks for {wanted:,} zeros",)
+                message = f"an event requires fewer zeros than {what} started with"
+                notes = (f"{have:,} of {size:,} weights are zero and held; the event requires {wanted:,} zeros",)
                 help = (
                     f"start at {math.ceil(1000 * have / size) / 10:g} % or above, or release the zeros in an earlier stage",
                 )
@@ -217,9 +217,9 @@ class Prunes:
             rows, width = shapes[name]
             full = self.fullest.get(name, 0) if self.context.facts.family != "gpt2" else 0
             if full > wanted // rows:
-                message = f"a row of `{name}` holds more zeros than an event asks for"
+                message = f"a row of `{name}` has more zeros than an event requires"
                 notes = (
-                    f"{full:,} of {width:,} weights are zero and held there; the event asks for {wanted // rows:,}",
+                    f"{full:,} of {width:,} weights are zero and held there; the event requires {wanted // rows:,}",
                 )
                 help = ("use `scope = uniform`, or release the zeros in an earlier stage",)
                 at = self.context.recipe.label(f"{path}.sparsity")
@@ -233,8 +233,8 @@ class Prunes:
         for name in targets:
             where, released = self.acts.get(name, ("", False))
             if where == stage and (releases or released):
-                message = "a stage that releases tensors cannot prune them as well"
-                help = "release them in a stage of its own, before this one"
+                message = "a stage that releases tensors cannot also prune them"
+                help = "release them in a separate stage before this one"
                 at = self.context.recipe.label(f"{path}.targets")
                 self.context.found.add(
                     Diagnostic("E064", message, at, notes=(f"one of them is `{name}`",), help=(help,))
@@ -251,9 +251,9 @@ class Prunes:
             if METHODS[spec.method.name].masks != "keeps" or name not in self.patterned:
                 self.patterned[name] = pattern
             if spec.pattern.kind != "unstructured" and before != pattern:
-                message = f"these tensors were pruned as `{before}` before"
+                message = f"these tensors were already pruned as `{before}`"
                 notes = (f"one of them is `{name}`; groups of `{pattern}` would revive some of its weights",)
-                help = (f"go on with `{before}`, or free them in a stage before, with `method = release`",)
+                help = (f"continue with `{before}`, or free them in an earlier stage with `method = release`",)
                 at = self.context.recipe.label(f"{path}.pattern")
                 self.context.found.add(Diagnostic("E064", message, at, notes=notes, help=help))
                 return False
@@ -268,7 +268,7 @@ class Prunes:
             if shape[0] % height or shape[-1] % width:
                 message = f"`{show(spec.pattern)}` does not divide `{name}`"
                 notes = (f"it has {' × '.join(map(str, shape))} weights, outputs × inputs",)
-                help = ("choose another pattern, or take the tensor out with `except`",)
+                help = ("choose another pattern, or exclude the tensor with `except`",)
                 at = self.context.recipe.label(f"{path}.pattern")
                 self.context.found.add(Diagnostic("E072", message, at, notes=notes, help=help))
                 return False
@@ -300,7 +300,7 @@ class Prunes:
         for step, sparsity in timed:
             if sparsity < before:
                 message = f"sparsity falls from {float(before):.2%} to {float(sparsity):.2%} at step {step:,}"
-                help = "weights once masked stay masked: let the schedule rise"
+                help = "masked weights stay masked: use a rising schedule"
                 self.context.found.add(Diagnostic("E064", message, label, help=(help,)))
                 return
             before = sparsity
@@ -316,15 +316,18 @@ class Prunes:
         for name in targets:
             before, where = self.ranked.setdefault(name, (mine, stage))
             if where == stage and before is not mine:
-                message, help = "two blocks of a stage prune the same tensors", "prune a tensor in one block of a stage"
+                message, help = (
+                    "two blocks of a stage prune the same tensors",
+                    "prune a tensor in only one block of a stage",
+                )
             elif before == mine or (before[0], scope) in COARSER or regrows:
                 continue
             elif before[0] == "global":
-                message = "these tensors were ranked together before"
-                help = "go on with the same targets and `scope = global`: single tensors may be sparser than the whole"
+                message = "an earlier stage ranked these tensors together"
+                help = "continue with the same targets and `scope = global`: one tensor may be sparser than the whole"
             else:
-                message = f"these tensors were ranked with `scope = {before[0]}` before"
-                help = f"go on with `{before[0]}`, or with `global`: other sets may be sparser already than their share"
+                message = f"an earlier stage ranked these tensors with `scope = {before[0]}`"
+                help = f"continue with `{before[0]}`, or with `global`: under another scope, parts may already be too sparse"
             self.context.found.add(
                 Diagnostic("E064", message, label, notes=(f"one of them is `{name}`",), help=(help,))
             )
@@ -341,7 +344,7 @@ class Prunes:
                 continue
             near = matching.nearest(leaf, self.context.facts)
             at = Label(self.context.recipe.source, leaf.span) if leaf.span else self.context.recipe.label(path)
-            help = (f"near it: {', '.join(f'`{n}`' for n in near)}",) if near else ()
+            help = (f"close matches: {', '.join(f'`{n}`' for n in near)}",) if near else ()
             self.context.found.add(
                 Diagnostic("W105", f"`{sel.text(leaf)}` protects nothing in this model", at, help=help)
             )
@@ -353,16 +356,16 @@ class Prunes:
         never_label = self.context.recipe.label(f"{path}.never", "protects them")
         shown = ", ".join(f"`{n}`" for n in both[:3]) + (f" and {len(both) - 3} more" if len(both) > 3 else "")
         tied = [t.name for t in self.context.facts.tensors if t.name in set(both) and t.tied]
-        notes = [f"they share {shown}"]
-        notes += [f"`{n}` is both the embeddings and the head, because config.json ties them" for n in tied]
+        notes = [f"both contain {shown}"]
+        notes += [f"`{n}` is both the embeddings and the head: config.json ties them" for n in tied]
         self.context.found.add(
             Diagnostic(
                 "E071",
-                f"`targets` meets `never` in {len(both)} tensor{'s' if len(both) > 1 else ''}",
+                f"`targets` and `never` overlap in {len(both)} tensor{'s' if len(both) > 1 else ''}",
                 self.context.recipe.label(f"{path}.targets", "selects them"),
                 (never_label,) if never_label else (),
                 notes=tuple(notes),
-                help=("add `except ...` to `targets`, or take them out of `never`",),
+                help=("add `except ...` to `targets`, or remove them from `never`",),
             )
         )
         return False

@@ -35,7 +35,7 @@ def is_local(reference: str) -> bool:
 def local_path(reference: str, beside: Path) -> Path:
     """Where a local reference points: `~` and `file://` are understood, the rest is relative to `beside`."""
     if "\0" in reference:
-        raise fail("E046", "a path cannot hold the character U+0000")
+        raise fail("E046", "a path cannot contain the character U+0000")
     return Path(os.path.realpath(beside / os.path.expanduser(reference.removeprefix("file://"))))
 
 
@@ -58,14 +58,16 @@ def check_version(reference: str, revision: str | None = None) -> None:
     """E047 for a commit, tag or branch of the Hub that can be none."""
     version = revision or reference.partition("@")[2]
     if reference.startswith("hf://") and len(version) > MAX_VERSION:
-        message = f"`{version[:16]}…`, {len(version):,} characters long, is no version of the Hub"
+        message = f"`{version[:16]}…`, {len(version):,} characters long, is not a Hub revision"
         raise fail("E047", message, help="write a commit or a tag")
 
 
 def _package(rest: str) -> Path:
     distribution, _, inside = rest.partition("/")
     if not distribution or not inside:
-        raise fail("E047", f"`package://{rest}` names no folder of a package", help="write `package://package/folder`")
+        raise fail(
+            "E047", f"`package://{rest}` does not name a folder in a package", help="write `package://package/folder`"
+        )
     try:
         found = metadata.distribution(distribution)
     except metadata.PackageNotFoundError:
@@ -78,7 +80,7 @@ def _package(rest: str) -> Path:
     if not path.is_relative_to(root) or inside.split("/")[0] not in owned:
         raise fail(
             "E076",
-            f"`{inside}` is not a folder of the package `{distribution}`",
+            f"`{inside}` is not a folder in the package `{distribution}`",
             notes=[f"it holds {', '.join(sorted(owned))}"],
         )
     return path
@@ -87,7 +89,7 @@ def _package(rest: str) -> Path:
 def _hub(rest: str, revision: str | None) -> Path:
     name, _, pinned = rest.partition("@")
     if name.count("/") > 1 or not name:
-        raise fail("E047", f"`hf://{rest}` is not a model of the Hub", help="write `hf://owner/name`")
+        raise fail("E047", f"`hf://{rest}` is not a model on the Hub", help="write `hf://owner/name`")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         HFValidationError,
@@ -103,12 +105,12 @@ def _hub(rest: str, revision: str | None) -> Path:
     except (RepositoryNotFoundError, RevisionNotFoundError):
         raise fail("E047", f"the Hub has no model `{name}`" + (f" at `{version}`" if version else "")) from None
     except HFValidationError:
-        raise fail("E047", f"`hf://{rest}` is not a model of the Hub", help="write `hf://owner/name`") from None
+        raise fail("E047", f"`hf://{rest}` is not a model on the Hub", help="write `hf://owner/name`") from None
     except (LocalEntryNotFoundError, OSError, ValueError) as error:
         raise fail(
             "E047",
             f"`hf://{name}` is neither cached nor reachable",
-            help="run once with a network, or name a local folder (`-p base=DIR`, if the recipe has that parameter)",
+            help="run once with network access, or name a local folder (`-p base=DIR`, if the recipe has that parameter)",
             notes=[why_unreachable(error)],
         ) from None
 
@@ -118,5 +120,5 @@ def why_unreachable(error: Exception) -> str:
     from huggingface_hub.constants import is_offline_mode
 
     if is_offline_mode():
-        return "the network is switched off by `HF_HUB_OFFLINE`"
+        return "`HF_HUB_OFFLINE` disables the network"
     return textwrap.shorten(str(error), 160, placeholder=" …") or type(error).__name__

@@ -16,18 +16,18 @@ def remarks(facts: ModelFacts, at: Label | None) -> Iterator[Diagnostic]:
         count = f"{len(facts.strangers):,} tensor{'s' * (len(facts.strangers) > 1)}"
         notes = (
             f"left out: {listed(list(facts.strangers))}",
-            f"`{facts.family}` models of transformers have no place for them",
+            f"`{facts.family}` models in transformers have no such parameters",
         )
-        help = ("if nothing needs them, remove them from the weights",)
-        yield Diagnostic("W169", f"{count} of the weights will be left out", at, notes=notes, help=help)
+        help = ("if nothing uses them, remove them from the weights",)
+        yield Diagnostic("W169", f"{count} of the weights will be ignored", at, notes=notes, help=help)
     pad = facts.config.get("pad_token_id")
     if pad is not None and pad < 0:
-        notes = ("older tools write this when there is no padding token; the output names the token that is used",)
-        help = ("write the number of a token, or `null`",)
-        yield Diagnostic("W170", f"`pad_token_id` is {pad}, which is not a token", at, notes=notes, help=help)
+        notes = ("older tools write this when there is no padding token; the output records the padding token used",)
+        help = ("write a token id, or `null`",)
+        yield Diagnostic("W170", f"`pad_token_id` is {pad}, which is not a token id", at, notes=notes, help=help)
     if facts.config.get("auto_map") or sorted(facts.path.glob("modeling_*.py")):
-        notes = (f"the model is read as a `{facts.family}` of transformers, whatever its code computes",)
-        help = ("if the code differs from that, prune the model in your own loop with `recipelang.attach`",)
+        notes = (f"the model is read as a `{facts.family}` of transformers; its own code is ignored",)
+        help = ("if the code computes something else, prune the model in your own loop with `recipelang.attach`",)
         yield Diagnostic("W171", "the code in the model folder is not run", at, notes=notes, help=help)
     used = weight_files(facts.path)
     if unread := sorted(p.name for p in facts.path.glob("*.safetensors") if p.name not in used):

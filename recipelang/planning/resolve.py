@@ -201,8 +201,8 @@ class Resolver(Context):
         """The model that is trained: all names and shapes from here on are its own."""
         for stage in self.recipe.stages[1:]:
             for drop in stage.drops:
-                message = "layers are dropped before the first stage only"
-                help = "move it to the first stage, or begin another recipe with what this one leaves"
+                message = "layers can be dropped only in the first stage"
+                help = "move it to the first stage, or start another recipe from this one's result"
                 self.error("E054", message, f"stage.{stage.name}.drop.{drop.name}", help)
         for drop in self.recipe.stages[0].drops:
             path = f"stage.{self.recipe.stages[0].name}.drop.{drop.name}.keep"
@@ -258,7 +258,7 @@ class Resolver(Context):
         if self.facts.has_head or any(s.mode != "one_shot" for s in self.recipe.stages):
             return
         names = [t.name for t in self.facts.tensors if "head" in t.roles and t.name in self.facts.fresh]
-        notes = (f"the weights hold no {listed(names)} for {self.facts.task.replace('_', ' ')}",)
+        notes = (f"the weights lack {listed(names)} for {self.facts.task.replace('_', ' ')}",)
         help = ("name a model that was fine-tuned for the task, or train the head in an earlier stage",)
         at = self.recipe.label("model.base")
         message = "the head is random, and no stage trains it"
@@ -273,7 +273,7 @@ class Resolver(Context):
         steps = spec.length.in_steps(per_epoch)
         if steps < 1:
             help = f"lengthen it: an epoch here has {per_epoch:,} step{'s' if per_epoch > 1 else ''}"
-            self.error("E063", "this stage has no step", f"{path}.length", help)
+            self.error("E063", "this stage has no steps", f"{path}.length", help)
             return None
         micro = spec.micro_batch or spec.batch
         if spec.batch % micro:
@@ -363,7 +363,7 @@ class Resolver(Context):
             outside = [t.name for t in prune.targets if t.name not in layered]
             if METHODS[prune.method].looks_at == "inputs" and outside:
                 at = self.recipe.label(f"stage.{spec.name}.prune.{prune.name}.targets")
-                message = f"`{prune.method}` goes through layers, and `{outside[0]}` lies in none"
+                message = f"`{prune.method}` works layer by layer, and `{outside[0]}` is in no layer"
                 role = "decoder" if any("decoder" in t.roles for t in self.facts.tensors) else "encoder"
                 help = f"write `@linear & @{role}`"
                 self.found.add(Diagnostic("E054", message, at, help=(help,)))
@@ -386,13 +386,13 @@ class Resolver(Context):
                 found.append(planned)
         held = controls.frozen(found, steps)
         if held and all(t.name in held for t in self.facts.tensors):
-            help = "leave something to train"
+            help = "leave at least one parameter to train"
             self.error("E054", "every parameter is frozen", f"{path}.freeze.{found[-1].name}", help)
         for prune in prunes:
             if name := controls.never_ranked(prune, held):
                 label = self.recipe.label(f"{path}.prune.{prune.name}.method")
-                notes = (f"`{name}` is frozen until its first mask, so it has none",)
-                helps = ("prune it by `magnitude`, or freeze other parameters",)
+                notes = (f"`{name}` is frozen until its first mask, so it has no gradients",)
+                helps = ("prune it with `magnitude`, or freeze other parameters",)
                 message = f"`{prune.method}` ranks by gradients"
                 self.found.add(Diagnostic("E054", message, label, notes=notes, help=helps))
         return tuple(found)
@@ -408,7 +408,7 @@ class Resolver(Context):
                 rate = _clock(spec).segments(group.learning_rate, steps, per_epoch, label, self.found)
             if decay is not None and spec.optimizer.get("weight_decay") is None:
                 message = f"`{spec.optimizer.name}` has no weight decay"
-                self.error("E054", message, f"{at}.weight_decay", "use `adamw`, or take it out")
+                self.error("E054", message, f"{at}.weight_decay", "use `adamw`, or remove it")
             if decay and spec.optimizer.get("no_decay") == "norms_and_biases":
                 self._warn_of_decay(f"{at}.targets", targets)
             asked.append(controls.Asked(group.name, targets, rate, decay, self.recipe.label(f"{at}.targets")))
@@ -420,7 +420,7 @@ class Resolver(Context):
         with_it = [t.name for t in chosen if controls.spared(t)]
         if with_it and len(with_it) < len(chosen):
             notes = (f"one of them is `{with_it[0]}`; the optimizer's own `weight_decay` skips norms and biases",)
-            help = ("add `except (@norm | @bias)` to the selector, or make them a group of their own",)
+            help = ("add `except (@norm | @bias)` to the selector, or put norms and biases in a separate group",)
             message = "this group applies weight decay to norms and biases too"
             self.found.add(Diagnostic("W144", message, self.recipe.label(path), notes=notes, help=help))
 
@@ -433,7 +433,7 @@ class Resolver(Context):
         if spec.precision != "bf16" or said or not emulates_bf16():
             return
         at = self.recipe.label(f"stage.{spec.name}.precision")
-        notes = ("steps were measured more than ten times slower than in fp32 on such a processor",)
+        notes = ("on such a processor, bf16 steps were measured to be over ten times slower than fp32",)
         help = ("choose `fp32` here; bf16 is for GPUs and for CPUs that list avx512_bf16, amx_bf16 or bf16",)
         self.found.add(Diagnostic("W104", "this CPU has no bf16 arithmetic", at, notes=notes, help=help))
 
@@ -469,16 +469,16 @@ class Resolver(Context):
         has = task_of(self.recipe.model.task).OUTPUTS
         for term in spec.on:
             if term.name not in (*INNER, "logits", *has):
-                message = f"a model for {self.recipe.model.task} gives no `{term.name}`"
+                message = f"a model for {self.recipe.model.task} has no `{term.name}`"
                 self.error("E054", message, f"{path}.on", "write `logits`: every output of the task")
                 return None
         inner = next((term.name for term in spec.on if term.name in INNER), None)
         if spec.cache and inner:
-            help = f"a cache keeps outputs only: take `{inner}` out, or the cache"
-            self.error("E054", f"`cache` and `{inner}` exclude each other", f"{path}.cache", help)
+            help = f"a cache stores outputs only: remove `{inner}` or the cache"
+            self.error("E054", f"`cache` and `{inner}` cannot be combined", f"{path}.cache", help)
         if spec.cache and task_of(self.recipe.model.task).BLOCKS:
-            help = "take it out: the logits of every token are far larger than the text"
-            self.error("E055", "`cache` for a language model is not in this release yet", f"{path}.cache", help)
+            help = "remove it: the logits of every token are far larger than the text"
+            self.error("E055", "this release does not support `cache` for language models", f"{path}.cache", help)
         if not all(terms):
             return None
         return DistillPlan(
@@ -500,20 +500,20 @@ class Resolver(Context):
             raise fail("E080", "teacher and student have different vocabularies", help=help, notes=notes)
         theirs, ours = (f.config.get("type_vocab_size", 2) for f in (facts, self.facts))
         if facts.family in ("bert", "roberta") and self.facts.family in ("bert", "roberta") and theirs < ours:
-            notes = [f"teacher {theirs}, student {ours} kinds: the first and the second of a pair are two"]
+            notes = [f"teacher {theirs}, student {ours} kinds: the two texts of a pair need two"]
             help = "choose a teacher of the student's family"
-            raise fail("E080", "the teacher knows fewer kinds of text", help=help, notes=notes)
+            raise fail("E080", "the teacher has fewer token types than the student", help=help, notes=notes)
         theirs, ours = label_count(facts.config), label_count(self.facts.config)
         if theirs != ours:
             help, notes = "choose a teacher of the same task", [f"teacher {theirs}, student {ours} labels"]
             raise fail("E080", "teacher and student have different labels", help=help, notes=notes)
         _same_order(label_names(facts.config), label_names(self.facts.config))
         if not facts.has_head:
-            help = "name a model fine-tuned for it, or `stage.NAME`: a new head would teach noise"
+            help = "name a model fine-tuned for this task, or `stage.NAME`: a new head would teach noise"
             raise fail("E080", f"the teacher has no head for {self.recipe.model.task}", help=help)
         longest = max(d.max_length for d in self.data.values())
         if longest > facts.max_positions:
-            notes = [f"the teacher takes {facts.max_positions:,} tokens, windows have {longest:,}"]
+            notes = [f"the teacher accepts {facts.max_positions:,} tokens, windows have {longest:,}"]
             raise fail("E080", "the teacher cannot read windows this long", help="shorten `max_length`", notes=notes)
         check_weights(facts)
         return facts
@@ -591,8 +591,8 @@ class Resolver(Context):
         what = f"`{name}`" if ANY in attribute.later else f"`{name} = {shown}`"
         have = [f"`{s}`" for s in attribute.kind.symbols if s not in attribute.later]
         listed = " and ".join(filter(None, (", ".join(have[:-1]), *have[-1:])))
-        help = f"this release has {listed}" if have else "take it out for now"
-        self.error("E055", f"{what} is not in this release yet", f"{path}.{name}", help)
+        help = f"this release supports {listed}" if have else "remove it for now"
+        self.error("E055", f"this release does not support {what} yet", f"{path}.{name}", help)
 
 
 def _clock(stage: StageSpec) -> ModuleType:
@@ -612,4 +612,4 @@ def _same_order(teacher: Sequence[str], student: Sequence[str]) -> None:
     if set(theirs) == set(ours) and theirs != ours:
         notes = [f"teacher {', '.join(teacher)}; student {', '.join(student)}"]
         help = "choose a teacher that was trained on this data"
-        raise fail("E080", "teacher and student have their labels in another order", help=help, notes=notes)
+        raise fail("E080", "teacher and student have their labels in different orders", help=help, notes=notes)

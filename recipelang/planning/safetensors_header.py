@@ -115,7 +115,7 @@ def read_folder(folder: Path) -> dict[str, Entry]:
         raise _damaged(folder / INDEX, f"it {'lists' if odd[0] in listed else 'does not list'} `{odd[0]}`, and {why}")
     for tensor, entry in found.items():
         if places[tensor] != entry.file:
-            why = f"it says that `{places[tensor]}` holds `{tensor}`, and `{entry.file}` does"
+            why = f"the index lists `{tensor}` in `{places[tensor]}`; `{entry.file}` holds it"
             raise _damaged(folder / INDEX, why)
     return found
 
@@ -129,15 +129,15 @@ def weight_files(folder: Path) -> list[str]:
         names = sorted(set(_weight_map(index).values()))
         for name in names:
             if "/" in name or "\\" in name or not (folder / name).is_file():
-                raise _damaged(index, f"the index names `{name}`, which is not there")
+                raise _damaged(index, f"the index names `{name}`, which does not exist")
         return names
     there = sorted(p.name for p in folder.iterdir())[:12]
     if any(n.endswith((".bin", ".pt", ".pth", ".ckpt")) for n in there):
         raise fail(
             "E076",
-            f"`{folder}` holds pickled weights only",
+            f"`{folder}` holds only pickled weights",
             help="save them again with `model.save_pretrained(folder)`, which writes safetensors",
-            notes=["pickles can run code while they are read, so they are refused"],
+            notes=["loading a pickle can run code, so pickles are refused"],
         )
     help = "name the folder that `save_pretrained` wrote"
     notes = [f"it holds {', '.join(there) or 'nothing'}"]
@@ -155,7 +155,7 @@ def _weight_map(index: Path) -> dict[str, str]:
 def _too_large(path: Path) -> RecipeError:
     """More names than any model has: reading them would take the memory of a small machine."""
     message = f"`{path.name}` names too many tensors"
-    help = "name a model of another source"
+    help = "use a model from another source"
     return fail("E076", message, help=help, notes=[f"headers have at most {MAX_HEADER // 2**20} MiB in all"])
 
 

@@ -32,7 +32,7 @@ def segments(
                 if not inside(first, first, steps, label, found):
                     return ()
                 if expected:
-                    help = "`step` also holds what comes before its point: write it alone, or use `constant`"
+                    help = "`step` also sets the value before its point: write it alone, or use `constant`"
                     found.add(disjoint("E060", expected, label, help))
                     return ()
                 planned += _step(part, first, steps)
@@ -46,7 +46,7 @@ def segments(
         if last >= first:
             cycles = _cycles(part, last, per_epoch)
             if cycles is None:
-                message = f"this schedule begins again more than {MAX_EVENTS:,} times"
+                message = f"this schedule restarts more than {MAX_EVENTS:,} times"
                 found.add(Diagnostic("E063", message, label, help=("make `rewind` longer",)))
                 return ()
             planned.append(_segment(part, first, last, cycles))
@@ -118,16 +118,16 @@ def events(
                 out.append((step, sparsity))
     if merged:
         s = "s fall" if merged > 1 else " falls"
-        message = f"{merged:,} pruning event{s} on the step of the one before"
-        help = "prune less often: an epoch here has fewer steps than updates"
+        message = f"{merged:,} pruning event{s} on the step of the previous event"
+        help = "use fewer updates: an epoch here has fewer steps than updates"
         found.add(Diagnostic("W101", message, label, help=(help,)))
     return out
 
 
 def too_many(label: Label | None) -> Diagnostic:
     message = f"this plan has more than {MAX_EVENTS:,} pruning events"
-    notes = ("events of all blocks count; an event of `cosine` counts as ten, one of another inexact shape as thirty",)
-    return Diagnostic("E063", message, label, notes=notes, help=("prune less often",))
+    notes = ("events of all blocks count; a `cosine` event counts as ten, an event of another inexact shape as thirty",)
+    return Diagnostic("E063", message, label, notes=notes, help=("use fewer pruning events",))
 
 
 def _adjacent(schedule: Schedule, steps: int, per_epoch: int, label: Label | None, found: Diagnostics) -> bool:
@@ -147,7 +147,7 @@ def _adjacent(schedule: Schedule, steps: int, per_epoch: int, label: Label | Non
 
 
 def disjoint(
-    code: str, step: int, label: Label | None, help: str = "each part must begin where the one before ends"
+    code: str, step: int, label: Label | None, help: str = "each part must begin where the previous part ends"
 ) -> Diagnostic:
     what = "overlap" if code == "E060" else "leave a gap"
     message = f"the parts of this schedule {what} at step {step:,}"
@@ -202,11 +202,11 @@ def inside(first: int, last: int, steps: int, label: Label | None, found: Diagno
         return True
     if first > last:
         message = "this window ends before it begins"
-        found.add(Diagnostic("E062", message, label, help=("the earlier point comes first: swap its ends",)))
+        found.add(Diagnostic("E062", message, label, help=("the earlier point must come first: swap the ends",)))
     else:
         message = "this window begins before the stage"
         if last > steps:
             message = f"this window reaches to step {last:,}; the stage has {steps:,}"
-        help = "write it relative to `start` and `end`: it then moves with the length"
+        help = "write it relative to `start` and `end`, so that it follows the stage's length"
         found.add(Diagnostic("E062", message, label, help=(help,)))
     return False

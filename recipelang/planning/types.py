@@ -40,10 +40,10 @@ class DropPlan(Frozen):
     """Layers that the model loses before it is trained."""
 
     keep: tuple[Count, ...] = Field(
-        min_length=1, description="the layers that stay, by their numbers in the model that was read"
+        min_length=1, description="the layers to keep, by their numbers in the source model"
     )
-    layers: Some = Field(description="how many there were")
-    parameters: Some = Field(description="of the model that was read")
+    layers: Some = Field(description="number of layers in the source model")
+    parameters: Some = Field(description="parameters of the source model")
 
     @model_validator(mode="after")
     def _rises(self) -> Self:
@@ -60,16 +60,18 @@ class ModelPlan(Frozen):
     dropout: Share | None = None
     attention_dropout: Share | None = None
     redrawn: tuple[str, ...] = Field(
-        default=(), description="parameters that the weights hold for other classes, or another task: drawn anew"
+        default=(), description="parameters that the weights hold for other classes or another task: reinitialised"
     )
-    left_out: tuple[str, ...] = Field(default=(), description="tensors of the weights that the model has no use for")
+    left_out: tuple[str, ...] = Field(default=(), description="tensors of the weights that the model does not use")
     tied: str | None = Field(default=None, description="the matrix that is both the embeddings and the head")
     labels: tuple[str, ...] = Field(default=(), description="names of the classes, in the order of the head's outputs")
     digest: MaybeDigest = Field(default="", description="sha256 of the weights and the config")
     family: str = ""
     parameters: Count = Field(default=0, description="parameters of the task model")
     drop: DropPlan | None = Field(default=None, description="`parameters` and all names are those of what it leaves")
-    fresh_head: bool = Field(default=False, description="the weights hold no head for this task: a new one is drawn")
+    fresh_head: bool = Field(
+        default=False, description="the weights hold no head for this task: a new head is initialised"
+    )
 
 
 class SplitPlan(Frozen):
@@ -89,17 +91,17 @@ class DataPlan(Frozen):
     stride: Count
     samples: Some | None = None
     shuffle: bool = True
-    group_by_length: bool = Field(default=False, description="batches hold inputs of like length")
-    seed: int | None = Field(default=None, description="of the order of examples; none: the stage's")
-    draw_seed: int = Field(default=0, description="of which blocks of a language model's text `samples` are")
+    group_by_length: bool = Field(default=False, description="batches hold inputs of similar length")
+    seed: int | None = Field(default=None, description="seed of the shuffle; none: the stage's")
+    draw_seed: int = Field(default=0, description="seed that selects the `samples` blocks of a language model's text")
     labels: tuple[str, ...] = Field(default=(), description="names of the classes, in the order of the head's outputs")
-    sequences: Some = Field(default=1, description="that the model reads for an item: the choices of a question")
+    sequences: Some = Field(default=1, description="sequences that the model reads per item: the choices of a question")
     examples: dict[str, Count] = Field(default={}, description="split -> examples (questions, texts)")
     items: dict[str, Count] = Field(default={}, description="split -> items a step draws from (features)")
-    lost: dict[str, Some] = Field(default={}, description="split -> questions with an answer that no window holds")
-    cut: dict[str, Some] = Field(default={}, description="split -> examples of which `max_length` cuts something off")
+    lost: dict[str, Some] = Field(default={}, description="split -> questions whose answer fits in no window")
+    cut: dict[str, Some] = Field(default={}, description="split -> examples truncated by `max_length`")
     blank: dict[str, Some] = Field(default={}, description="split -> examples with a blank text")
-    tokenless: dict[str, Some] = Field(default={}, description="split -> tagged words that give no token")
+    tokenless: dict[str, Some] = Field(default={}, description="split -> tagged words that produce no token")
 
 
 class Segment(Frozen):
@@ -127,11 +129,11 @@ class Segment(Frozen):
         if self.first > self.last:
             raise ValueError("`last` comes before `first`")
         if self.shape == "exponential" and not (self.start > 0 and self.end > 0):
-            raise ValueError("an exponential schedule has a value that is not above zero")
+            raise ValueError("an exponential schedule has a value that is not greater than zero")
         if self.whole is not None and self.whole[0] >= self.whole[1]:
             raise ValueError("`whole` ends before it begins")
         if not all(a < b for a, b in pairwise((self.first - 1, *self.cycles, self.last + 1))):
-            raise ValueError("`cycles` are not steps of it in their order")
+            raise ValueError("`cycles` are not its steps in ascending order")
         return self
 
 
@@ -162,7 +164,7 @@ class PruneEvent:
     sparsity: Share
     zeros: Annotated[tuple[Count, ...], Field(description="exact zeros: per target, or one total (global)")]
     grown: Annotated[
-        tuple[Count, ...], Field(description="of a method that takes weights back: how many are swapped, per target")
+        tuple[Count, ...], Field(description="for a method that regrows weights: how many are swapped, per target")
     ] = ()
 
 
@@ -191,19 +193,21 @@ class PrunePlan(Frozen):
     scope: Literal["uniform", "global", "row", "erk"] = "uniform"
     pattern: Literal["unstructured", "N:M", "block"] = "unstructured"
     pattern_size: tuple[Count, Count] = Field(default=(0, 0), description="N and M, or rows and columns of a block")
-    ties: Literal["first", "sparseml_1"] = Field(default="first", description="which of equal scores go")
+    ties: Literal["first", "sparseml_1"] = Field(default="first", description="which of equal scores are pruned")
     order: Literal["sequential", "parallel"] = Field(
-        default="sequential", description="one shot: layers see what pruned ones, or dense ones, give them"
+        default="sequential", description="one shot: whether a layer's inputs come from pruned or from dense layers"
     )
     targets: tuple[Target, ...]
     never: tuple[str, ...] = Field(default=(), description="tensors that must gain no zeros and no mask")
     dense: tuple[DenseGroup, ...] = ()
     events: tuple[PruneEvent, ...] = Field(default=(), description="none for `hold` and `release`")
-    scoring: Count = Field(default=0, description="bytes that the method takes at the peak, beside weights and masks")
+    scoring: Count = Field(default=0, description="peak bytes that the method needs besides weights and masks")
     held: tuple[Count, ...] = Field(
         default=(), description="of `hold`: the zeros that each target came with; none where only the run can tell"
     )
-    passes: Some = Field(default=1, description="parts that oBERT takes the targets in, so that its matrices fit")
+    passes: Some = Field(
+        default=1, description="number of parts into which oBERT divides the targets so that its matrices fit"
+    )
 
     @model_validator(mode="after")
     def _counts(self) -> Self:
@@ -215,11 +219,11 @@ class PrunePlan(Frozen):
                 if len(counts) != len(most) or any(n > size for n, size in zip(counts, most, strict=True)):
                     raise ValueError(f"`{name}` of an event are not those of its targets")
         if not all(a.step < b.step for a, b in pairwise(self.events)):
-            raise ValueError("`events` are not in the order of their steps")
+            raise ValueError("`events` are not in order of their steps")
         if self.held and (
             len(self.held) != len(sizes) or any(n > size for n, size in zip(self.held, sizes, strict=True))
         ):
-            raise ValueError("`held` are not zeros of its targets")
+            raise ValueError("`held` do not match its targets")
         m, n = self.pattern_size
         if not {"unstructured": m == n == 0, "N:M": 0 < m <= n, "block": m > 0 and n > 0}[self.pattern]:
             raise ValueError("`pattern_size` is not of its pattern")
@@ -253,7 +257,7 @@ class DistillPlan(Frozen):
         default="", description="sha256 of the weights and the config; none of `stage.NAME`"
     )
     terms: tuple[TermPlan, ...] = Field(min_length=1)
-    cache: Literal["fp16", "fp32"] | None = Field(default=None, description="how the teacher's outputs are kept")
+    cache: Literal["fp16", "fp32"] | None = Field(default=None, description="how the teacher's outputs are cached")
     hardness: tuple[Segment, ...]
     temperature: tuple[Segment, ...]
 
@@ -262,7 +266,7 @@ class CalibrationPlan(Frozen):
     """What a one-shot stage reads to judge weights by."""
 
     samples: Some
-    length: Some = Field(description="tokens of a sample, at most")
+    length: Some = Field(description="most tokens per sample")
     layers: Count = Field(description="how many of them are pruned")
     statistics: Count = Field(description="bytes that those of one layer take, with what is made of them")
     states: Count = Field(description="bytes of what goes from layer to layer, for all samples")
@@ -299,7 +303,7 @@ class StagePlan(Frozen):
     accumulation: Some
     optimizer: Annotated[str, known(*OPTIMIZERS)]
     optimizer_args: dict[str, Finite | tuple[Finite, ...]] = {}
-    undecayed: tuple[str, ...] = Field(default=(), description="norms and biases, which `weight_decay` spares")
+    undecayed: tuple[str, ...] = Field(default=(), description="norms and biases, which `weight_decay` skips")
     learning_rate: tuple[Segment, ...]
     clip: Annotated[Finite, Field(gt=0)] | None = 1.0
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -314,13 +318,13 @@ class StagePlan(Frozen):
     freezes: tuple[FreezePlan, ...] = ()
     groups: tuple[GroupPlan, ...] = ()
     compile: bool = False
-    compat: Literal["sparseml_1"] | None = Field(default=None, description="the tool whose clock this is")
+    compat: Literal["sparseml_1"] | None = Field(default=None, description="the tool whose clock the stage follows")
     calibration: CalibrationPlan | None = Field(default=None, description="of a one-shot stage that needs data")
 
     @model_validator(mode="after")
     def _has_a_rate(self) -> Self:
         if self.mode == "train" and not self.learning_rate:
-            raise ValueError(f"stage `{self.name[:80]}` trains, and `learning_rate` is empty")
+            raise ValueError(f"stage `{self.name[:80]}` trains, but `learning_rate` is empty")
         return self
 
     @model_validator(mode="after")
@@ -356,13 +360,14 @@ class EvaluatePlan(Frozen):
     name: str
     data: str = ""
     split: str
-    samples: Some | None = Field(default=None, description="only the first so many; none: all")
+    samples: Some | None = Field(default=None, description="use only the first N; none: all")
     metrics: tuple[Annotated[str, known(*MEASURES, *(m for more in MORE_METRICS.values() for m in more))], ...]
-    positive: str | None = Field(default=None, description="the class whose F1 is meant; none: the mean of all")
+    positive: str | None = Field(default=None, description="the class whose F1 is measured; none: the mean of all")
     null_threshold: Finite | None = Field(
-        default=None, description="how far no answer must score above the best one; none: there is always an answer"
+        default=None,
+        description="how far no-answer must score above the best answer; none: every question gets an answer",
     )
-    dense: bool = Field(default=False, description="measured before the first stage as well")
+    dense: bool = Field(default=False, description="also measured before the first stage")
     every: dict[str, Some] = Field(default={}, description="stage -> steps between measurements inside it")
 
 

@@ -106,7 +106,7 @@ def check_plan(plan: Plan, recipe: Recipe, again: Compiled) -> None:
         asked_of = recipe.data[data.label]
         given = (asked_of.config, asked_of.samples, asked_of.shuffle, asked_of.group_by_length, asked_of.seed)
         if given != (data.config, data.samples, data.shuffle, data.group_by_length, data.seed):
-            raise _differs("how data are read")
+            raise _differs("how the data are read")
         if asked_of.max_length not in (None, data.max_length) or data.stride > asked_of.stride:
             raise _differs("lengths of inputs")
     if plan.model.labels and plan.model.labels != label_names(again.facts.config):
@@ -139,7 +139,7 @@ def check_master(again: Compiled) -> None:
     header = read_folder(again.facts.path)
     for name in again.facts.stored.values():
         if name in header and header[name].dtype != "F32":
-            notes = [f"its numbers are of type {line_of(header[name].dtype)}, and those of a run are F32"]
+            notes = [f"its type is {line_of(header[name].dtype)}; a run writes F32"]
             raise fail("E140", f"`{line_of(name)}` was converted after the run", notes=notes, help=_HELP)
 
 

@@ -61,7 +61,7 @@ _UNCHANGED = frozenset((
 #: written after the statement, and drawn again
 _PAGE, _PLOTS = "report.html", "plots"
 _MAX_PAGE = 256 * 2**20
-_TAKE_AGAIN = "take it again from where it was published"
+_TAKE_AGAIN = "get the folder again from where it was published"
 _CHANGED = "the recipe or the statement was changed after the run"
 
 
@@ -115,8 +115,8 @@ def _files(folder: Path, said: Statement) -> str:
             bad += error.diagnostics
     for name in said.files:
         if not written_by_runs(name):
-            notes = ["the statement names it, and no run writes such a file"]
-            message = f"`{line_of(name)}` is not of this run"
+            notes = ["the statement lists this file, but no run writes one"]
+            message = f"`{line_of(name)}` does not belong to this run"
             bad.append(fail("E136", message, notes=notes, help=_TAKE_AGAIN).diagnostics[0])
     kept = ("plan.json", "effective.recipe", PORTABLE, SPEC, ORIGIN)
     for name in ("config.json", "run.json", *(f"recipe/{n}" for n in kept)):
@@ -192,8 +192,8 @@ def _recipe(folder: Path, said: Statement) -> str:
     if f"sha256:{hashlib.sha256(form).hexdigest()}" != spec:
         raise _other(f"`recipe/{SPEC}` belongs to another experiment")
     if plan_of(folder).format_version != FORMAT_VERSION:
-        notes = ["learning rates and weight decay have changed their meaning since then, so the digests differ"]
-        help = "verify it with the release that made it, which `run.json` names"
+        notes = ["the meaning of learning rates and weight decay has changed since, so the digests differ"]
+        help = "verify the run with the release that made it, named in `run.json`"
         raise fail("E138", "the run was made by another version of recipelang", notes=notes, help=help)
     recipe = recipe_of(folder)
     if canonical(recipe, said.predicate["contents"]).encode("utf-8", "surrogatepass") != form:
@@ -224,7 +224,7 @@ def _sources(folder: Path, said: Statement, done: Verified) -> str:
     start = f"recipe/{SOURCES}/"
     texts = {n.removeprefix(start): _text(folder, n) for n in said.files if n.startswith(start)}
     if not texts:
-        raise fail("E136", "the statement names no file of what was typed", help=_CHANGED)
+        raise fail("E136", "the statement lists no source file of the recipe", help=_CHANGED)
     starts = sessions_of(folder)
     edited = bool(starts) and starts[0].spec != spec
     try:
@@ -270,11 +270,11 @@ def _plan(folder: Path, said: Statement, done: Verified) -> str:
     if plan.rehearsal != said.predicate.get("rehearsal"):
         raise _other("`recipe/plan.json` and the statement differ in whether this was a rehearsal")
     if plan.model.digest != said.digests.get("model"):
-        raise _other("`recipe/plan.json` starts from another model than the statement names")
+        raise _other("`recipe/plan.json` starts from a different model from the one in the statement")
     if not {s.digest for d in plan.data for s in d.splits.values() if s.digest} <= {
         *said.predicate["contents"].values()
     }:
-        raise _other("`recipe/plan.json` reads other data than the statement names")
+        raise _other("`recipe/plan.json` reads different data from those in the statement")
     recipe = recipe_of(folder)
     again = compiled_of(folder)
     check_plan(plan, recipe, again)
@@ -297,7 +297,7 @@ def _tokenizer(folder: Path, said: Statement) -> str:
         return "readable"
     for name in belongings(base):
         if sha256(base / name) != said.files.get(name):
-            raise fail("E136", f"`{line_of(name)}` is not that of the base model", help=_TAKE_AGAIN)
+            raise fail("E136", f"`{line_of(name)}` differs from the base model's", help=_TAKE_AGAIN)
     mine, theirs = read_object(folder / "config.json"), read_object(base / "config.json")
     for key in sorted(_UNCHANGED & {*mine, *theirs}):
         filled_in = key != "auto_map" and None in (mine.get(key), theirs.get(key))
@@ -338,9 +338,11 @@ def _record(folder: Path, said: Statement) -> str:
     check_recorded(record, sessions_of(folder), plan)
     partial = {n: on for n in p["metrics"] if (on := measured_on(plan, n))}
     if record.get("measured_on", {}) != partial:
-        raise _other("`run.json` and the plan differ in how much of the data was measured")
+        raise _other("`run.json` and the plan differ in the amount of data evaluated")
     if odd := sorted(p["metrics"].keys() ^ _metrics(plan)):
-        what = "has a metric that no evaluation gives" if odd[0] in p["metrics"] else "lacks a metric of an evaluation"
+        what = (
+            "has a metric that no evaluation produces" if odd[0] in p["metrics"] else "lacks a metric of an evaluation"
+        )
         raise _other(f"`run.json` {what}: `{line_of(odd[0])[:60]}`")
     events = {n: d for n, d in p["files"].items() if n.startswith("tensorboard/")}
     if said.digests.get("event_log") != digest(events):
@@ -366,15 +368,15 @@ def _starts(folder: Path, said: Statement, plan: Plan) -> None:
         raise _other("`run.json` does not list the starts of the run")
     last = starts[-1]
     if (last.spec, last.claims) != (said.digests["spec"], told_claims(plan)):
-        raise _other("the last start in `run.json` has another recipe or other claims")
+        raise _other("the last start in `run.json` has a different recipe or different claims")
     try:
         around = deciding(said.predicate["environment"], str(last.environment.get("device")))
     except KeyError:
-        raise _other("the statement does not say in which environment the run ran") from None
+        raise _other("the statement does not record the run's environment") from None
     if last.environment != {**around, "stages": attributes(plan)}:
         raise _other("the last start in `run.json` and the statement differ in environment")
     if run_digest(plan, lock_digest(folder), environments(starts)) != said.digests["run"]:
-        raise _other("the run digest is not that of the recipe and the starts in `run.json`")
+        raise _other("the run digest does not match the recipe and the starts in `run.json`")
 
 
 def _plain(value: Any) -> Any:
@@ -387,7 +389,7 @@ def _plain(value: Any) -> Any:
 def _headers(folder: Path, said: Statement) -> str:
     names = sorted(n for n in said.subjects if n.endswith(".safetensors"))
     if not names:
-        raise fail("E137", "the statement names no weights")
+        raise fail("E137", "the statement lists no weights")
     loaded = weight_files(folder)
     beside = sorted(
         {*names, *(n for n in said.subjects if n == INDEX)} - {*loaded, *([INDEX] if len(loaded) > 1 else [])}
@@ -401,8 +403,8 @@ def _headers(folder: Path, said: Statement) -> str:
         told = {k for k in stamp if k.startswith("recipe.")}
         for key in sorted(told | wanted.keys()):
             if stamp.get(key) != wanted.get(key):
-                message = f"the header of `{line_of(name)}` names another {line_of(key.removeprefix('recipe.'))}"
-                raise fail("E138", message, help="the weights and the statement are of different runs")
+                message = f"the header of `{line_of(name)}` names a different {line_of(key.removeprefix('recipe.'))}"
+                raise fail("E138", message, help="the weights and the statement belong to different runs")
     return f"{plural(len(names), 'weight file')}, stamped with this run"
 
 
@@ -435,7 +437,7 @@ def _same_words(folder: Path, said: Statement, done: Verified) -> str:
     wanted: dict[str, str] = {}
     if plan.export.card:
         if "README.md" not in said.files:
-            raise fail("E136", "the statement does not name `README.md`", help=_CHANGED)
+            raise fail("E136", "the statement does not list `README.md`", help=_CHANGED)
         wanted["README.md"] = card(plan, record, folder)
     if os.path.lexists(folder / _PAGE):
         wanted[_PAGE] = text(folder, plan)
@@ -450,7 +452,7 @@ def _same_words(folder: Path, said: Statement, done: Verified) -> str:
         if not os.path.lexists(folder / name):
             continue
         if read_whole(inside(folder, name), _MAX_PAGE, inside=folder) != words.encode("utf-8"):
-            help = "`recipelang report DIR` writes it again" if name != "README.md" else _TAKE_AGAIN
+            help = "regenerate it with `recipelang report DIR`" if name != "README.md" else _TAKE_AGAIN
             raise fail("E136", f"`{line_of(name)}` does not match this run's record", help=help)
     if any((folder / _PLOTS).glob("*.png")):
         done.unchecked.append("plots as PNG")

@@ -51,8 +51,13 @@ def _same_data(reference: str, spec: DataSpec, split: str, contents: Mapping[str
     named = getattr(spec, split, None) or ""
     wanted = contents.get(named) or contents.get(spec.source or "")
     if "://" not in reference and f"sha256:{sha256(Path(reference))}" != wanted:
-        message = f"`{line_of(Path(reference).name)}` is not the data that the run was measured on"
-        raise fail("E195", message, notes=["its sha256 differs"], help="run the evaluation where the original data are")
+        message = f"`{line_of(Path(reference).name)}` is not the data that the run was evaluated on"
+        raise fail(
+            "E195",
+            message,
+            notes=["its sha256 differs"],
+            help="run the evaluation where the original data are available",
+        )
 
 
 def compare(found: Mapping[str, float], recorded: Mapping[str, float]) -> str:
@@ -61,8 +66,10 @@ def compare(found: Mapping[str, float], recorded: Mapping[str, float]) -> str:
     for name, value in found.items():
         said = recorded.get(name)
         if said is None or abs(value - said) > TOLERANCE * max(1.0, abs(said)):
-            message = f"`{line_of(name)}` is {value:.4f}, the run says {said if said is None else format(said, '.4f')}"
-            bad.append(fail("E141", message, help="the data, or the code that counts, is another").diagnostics[0])
+            message = (
+                f"`{line_of(name)}` is {value:.4f}, the run recorded {said if said is None else format(said, '.4f')}"
+            )
+            bad.append(fail("E141", message, help="the data, or the metric's code, differs").diagnostics[0])
     if bad:
         raise RecipeError(bad)
     return (

@@ -33,10 +33,12 @@ def inspected(path: Path) -> Told | None:
             return {**_weights(weights[0]), "where": str(path), "files": len(weights)}
         if os.path.isfile(path / "recipe" / "plan.json"):
             raise fail(
-                "E135", f"the run in `{line_of(str(path))}` is not finished", help="`recipelang resume` goes on with it"
+                "E135",
+                f"the run in `{line_of(str(path))}` is not finished",
+                help="continue it with `recipelang resume`",
             )
         help = "name the output folder of a run, a safetensors file, a recipe, or a packed recipe"
-        raise fail("E135", f"`{line_of(str(path))}` does not tell how it was made", help=help)
+        raise fail("E135", f"`{line_of(str(path))}` holds no record of a run", help=help)
     return _weights(path) if path.suffix in _ENDINGS else None
 
 
@@ -78,8 +80,8 @@ def _sparsity(tensors: Mapping[str, Mapping[str, int]]) -> float | None:
 def _weights(path: Path) -> Told:
     stamp = recipe_stamp(path)
     if "spec" not in stamp:
-        help = "only files that `recipelang run` wrote do"
-        raise fail("E135", f"`{line_of(path.name)}` does not tell how it was made", help=help)
+        help = "only files written by `recipelang run` hold one"
+        raise fail("E135", f"`{line_of(path.name)}` holds no record of a run", help=help)
     entries = read_header(path)
     return {
         "kind": "weights",

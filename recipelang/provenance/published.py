@@ -105,7 +105,7 @@ def verify_published(
 def _lock(data: bytes, artifact: Artifact) -> str:
     lock = parse_lock(data, "the lock of the artifact")
     if lock.spec != artifact.spec:
-        raise fail("E138", "its lock is of another recipe", help="ask who published it to push it again")
+        raise fail("E138", "its lock belongs to another recipe", help="ask the publisher to push it again")
     return f"pins {plural(len(lock.refs), 'reference')}"
 
 
@@ -122,9 +122,9 @@ def _runs(
                 runs.append(found)
     runs.sort(key=lambda r: str(r.predicate.get("time")))
     if not runs and left:
-        raise fail("E138", "what is said to be a run of it is none", notes=left, help="do not believe its claims")
+        raise fail("E138", "what is said to be a run of it is none", notes=left, help="do not trust its claims")
     if not runs:
-        raise fail("E138", "what is said to be a run of it is of another recipe", help="do not believe its claims")
+        raise fail("E138", "the attached run belongs to another recipe", help="do not trust its claims")
     return f"{plural(len(runs), 'run')} of this recipe attested, each by whoever ran it"
 
 
@@ -160,7 +160,7 @@ def _signature(
 ) -> str:
     """Of the recipe itself, whose signer goes to `own`, or of the statement of a run of it: those go to `theirs`."""
     if not bundles:
-        raise fail("E143", "the recipe is not signed", help="`recipelang sign REF --key FILE` signs it")
+        raise fail("E143", "the recipe is not signed", help="sign it with `recipelang sign REF --key FILE`")
     wrong: list[RecipeError] = []
     by_whom: dict[str, str] = {}
     for bundle in bundles:
@@ -173,14 +173,14 @@ def _signature(
             by_whom["the recipe"] = signer
             own.append(signer)
         elif of := [r for r in runs if r.raw == payload]:
-            by_whom["the statement of a run of it"] = signer
+            by_whom["the statement of one of its runs"] = signer
             theirs += of
     if by_whom:
         both = " and ".join(sorted(by_whom))  # one policy, so one signer
         return f"{both} {'are' if len(by_whom) > 1 else 'is'} signed by {next(iter(by_whom.values()))}"
     if len(wrong) == len(bundles):
         raise wrong[0]
-    raise fail("E142", "the signature is of another recipe", help="do not trust it; ask who published it")
+    raise fail("E142", "the signature belongs to another recipe", help="do not trust it; ask the publisher")
 
 
 def _names(payload: bytes, artifact: Artifact) -> bool:

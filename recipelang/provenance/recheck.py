@@ -22,10 +22,10 @@ def evaluated(text: str, name: str) -> Recipe:
         first = error.diagnostics[0]
         notes = [f"{first.code}: {first.message}"]
         raise fail(
-            "E138", f"`{name}` is not a sound recipe", notes=notes, help="it was changed after the run"
+            "E138", f"`{name}` is not a valid recipe", notes=notes, help="the file was changed after the run"
         ) from None
     if checked.recipe is None:
-        raise fail("E138", f"`{name}` is not a sound recipe")
+        raise fail("E138", f"`{name}` is not a valid recipe")
     return checked.recipe
 
 

@@ -61,8 +61,8 @@ def _compare(counted: Mapping[str, Counted], predicate: Mapping[str, Any], again
     claimed = predicate["tensors"]
     for matrix in (t.name for t in again.facts.tensors if len(t.shape) == 2):
         if matrix in counted and matrix not in claimed:
-            message = f"the statement says nothing of the zeros of `{line_of(matrix)}`"
-            bad.append(fail("E140", message, help="it was changed after the run").diagnostics[0])
+            message = f"the statement does not record the zeros of `{line_of(matrix)}`"
+            bad.append(fail("E140", message, help="the file was changed after the run").diagnostics[0])
     for name, numbers in claimed.items():
         one = counted.get(name)
         if one is None:
@@ -70,7 +70,7 @@ def _compare(counted: Mapping[str, Counted], predicate: Mapping[str, Any], again
         elif (one.zeros, one.size) != (numbers["zeros"], numbers["size"]):
             here = f"{one.zeros:,} zeros of {one.size:,}"
             claims = f"{numbers['zeros']:,} of {numbers['size']:,}"
-            message = f"`{line_of(name)}` has {here}; claimed are {claims}"
+            message = f"`{line_of(name)}` has {here}; the statement claims {claims}"
             bad.append(fail("E140", message, help=_OTHERS).diagnostics[0])
     kept_to: dict[str, list[str]] = {n: [] for n in claimed if n in counted and counted[n].patterns}
     for name, patterns in {**kept_to, **predicate["patterns"]}.items():
@@ -79,8 +79,8 @@ def _compare(counted: Mapping[str, Counted], predicate: Mapping[str, Any], again
             message = f"`{line_of(name)}` does not follow {line_of(', '.join(patterns))}, which the statement claims"
             bad.append(fail("E140", message).diagnostics[0])
         elif more := kept - set(patterns):
-            message = f"the statement does not say that `{line_of(name)}` keeps to {', '.join(sorted(more))}"
-            bad.append(fail("E140", message, help="it was changed after the run").diagnostics[0])
+            message = f"the statement does not record that `{line_of(name)}` follows {', '.join(sorted(more))}"
+            bad.append(fail("E140", message, help="the file was changed after the run").diagnostics[0])
     if bad:
         raise RecipeError(bad)
 
@@ -114,9 +114,9 @@ def _record(folder: Path, again: Compiled, measured: Measurements) -> str:
         if name not in measured.sizes or not isclose(share, share_of(measured, [name]), abs_tol=1e-9):
             wrong = wrong or name
     if wrong is not None:
-        raise fail("E140", f"the share of zeros that `run.json` has for `{line_of(wrong)}` is wrong", help=_OTHERS)
+        raise fail("E140", f"the share of zeros of `{line_of(wrong)}` in `run.json` is wrong", help=_OTHERS)
     if record.get("never") != {"tensors": len(plan.never), "gained_zeros": {}}:
-        raise fail("E140", "`run.json` differs from the weights in what `never` protected", help=_OTHERS)
+        raise fail("E140", "`run.json` differs from the weights in the tensors protected by `never`", help=_OTHERS)
     return "the sparsities in `run.json` match the weights"
 
 
@@ -137,17 +137,17 @@ def _never(folder: Path, said: Statement, again: Compiled, measured: Measurement
     before = said.predicate["never"]
     missing = [n for n in again.never if n not in before]
     if missing:
-        message = f"the statement does not say how many zeros `{line_of(missing[0])}` had before the run"
-        raise fail("E140", message, help="it was changed after the run")
+        message = f"the statement does not record the zeros of `{line_of(missing[0])}` before the run"
+        raise fail("E140", message, help="the file was changed after the run")
     gained = [n for n in again.never if measured.zeros.get(n, 0) > before[n]]
     if gained:
-        raise fail("E140", f"`{line_of(gained[0])}` is protected by `never`, and gained zeros")
+        raise fail("E140", f"`{line_of(gained[0])}` is protected by `never` but gained zeros")
     if not again.never:
         return "the recipe protects nothing"
     plan = plan_of(folder)
     base = Path(plan.model.path)
     if plan.model.drop is not None or not is_base(base, said):
-        done.unchecked.append("zeros of protected tensors before the run (its base model is not here)")
+        done.unchecked.append("zeros of protected tensors before the run (the base model is not available)")
         return (
             f"{plural(len(again.never), 'protected tensor')} gained no zeros, compared with the zeros in the statement"
         )

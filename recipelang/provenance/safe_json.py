@@ -32,7 +32,7 @@ def _coded(error: Unreadable) -> RecipeError:
         case Why.FOLDER | Why.IRREGULAR:
             return fail("E139", f"`{name}` is not a regular file")
         case Why.TOO_LARGE:
-            return error.coded("E137", name=name, help="this is not what a run writes")
+            return error.coded("E137", name=name, help="a run does not write this")
     return error.coded("E137", name=name)
 
 

@@ -107,7 +107,7 @@ def verify_run(folder: Path, policy: Policy) -> str:
     said = read_statement(folder)
     payload, signer = opened(read_bytes(_there(folder), _MAX_BUNDLE), policy)
     if payload != said.raw:
-        raise _wrong("the signature is of another statement")
+        raise _wrong("the signature belongs to another statement")
     return f"signed by {signer}"
 
 
@@ -115,7 +115,7 @@ def of_this_statement(folder: Path) -> str:
     """Whoever signed it, it is of the statement that lies beside it. E142 for another, or for no signature."""
     payload, _ = _envelope(read_bytes(_there(folder), _MAX_BUNDLE))
     if payload != read_statement(folder).raw:
-        raise _wrong("the signature is of another statement")
+        raise _wrong("the signature belongs to another statement")
     return "of this statement"
 
 
@@ -125,8 +125,8 @@ def opened(bundle: bytes, policy: Policy) -> tuple[bytes, str]:
     if policy.key is None:
         kind, payload = keyless(bundle.decode("utf-8"), policy.identity, policy.issuer)
         if kind != PAYLOAD_TYPE:
-            raise _wrong("the signature is of no in-toto statement")
-        return payload, f"{line_of(policy.identity)}, as {line_of(policy.issuer)} knows them"
+            raise _wrong("the signature does not cover an in-toto statement")
+        return payload, f"{line_of(policy.identity)}, identified by {line_of(policy.issuer)}"
     public = _public(policy.key)
     payload, signatures = _envelope(bundle)
     if not any(_holds(public, signature, _encoded(PAYLOAD_TYPE, payload)) for signature in signatures):
@@ -157,7 +157,7 @@ def keyless(bundle: str, identity: str, issuer: str) -> tuple[str, bytes]:
 def _there(folder: Path) -> Path:
     path = signature_path(folder)
     if not os.path.lexists(path):
-        raise fail("E143", "the run is not signed", help="`recipelang sign DIR --key FILE` signs it")
+        raise fail("E143", "the run is not signed", help="sign it with `recipelang sign DIR --key FILE`")
     return path
 
 
@@ -203,8 +203,8 @@ def _private(path: Path) -> Any:
         return _known(load_pem_private_key(data, password.encode() if password else None), path)
     except (ValueError, TypeError, _unsupported()) as error:
         locked = "password" in str(error).lower()
-        help = f"put its password into the environment variable `{PASSWORD}`" if locked else _MAKE
-        raise fail("E145", f"`{line_of(path.name)}` is no private key that can be used", help=help) from None
+        help = f"put its password in the environment variable `{PASSWORD}`" if locked else _MAKE
+        raise fail("E145", f"`{line_of(path.name)}` is not a usable private key", help=help) from None
 
 
 def _public(path: Path) -> Any:
@@ -216,11 +216,11 @@ def _public(path: Path) -> Any:
     try:
         return _known(load_pem_public_key(data), path)
     except (ValueError, TypeError, _unsupported()):
-        raise fail("E145", f"`{line_of(path.name)}` is no public key that can be used", help=_HALF) from None
+        raise fail("E145", f"`{line_of(path.name)}` is not a usable public key", help=_HALF) from None
 
 
-_MAKE = "`openssl genpkey -algorithm ed25519 -out key.pem` makes one"
-_HALF = "name the public key of who signed: `openssl pkey -in key.pem -pubout -out key.pub` writes it"
+_MAKE = "create one with `openssl genpkey -algorithm ed25519 -out key.pem`"
+_HALF = "name the signer's public key, written by `openssl pkey -in key.pem -pubout -out key.pub`"
 
 
 def _known(key: Any, path: Path) -> Any:
@@ -281,7 +281,7 @@ def _hash(curve: Any) -> Any:
 
 
 def _wrong(message: str, why: str = "") -> RecipeError:
-    help = "do not trust it; take it again from where it was published"
+    help = "do not trust it; get the folder again from where it was published"
     return fail("E142", message, notes=[line_of(why[:160])] if why else [], help=help)
 
 

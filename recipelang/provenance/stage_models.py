@@ -24,7 +24,7 @@ from recipelang.source.words import plural
 from recipelang.spec.recipe import Recipe
 
 STAGES = "stages"
-_TAKE_AGAIN = "take it again from where it was published"
+_TAKE_AGAIN = "get the folder again from where it was published"
 _OTHERS = "these are not the weights that the stage left"
 
 
@@ -60,7 +60,7 @@ def check_stage_files(folder: Path, said: Statement, plan: Plan) -> str:
             told = {k: v for k, v in read_stamp(here / name).items() if k == "format" or k.startswith("recipe.")}
             if told != stamp:
                 message = f"the header of `{line_of(f'{STAGES}/{stage}/{name}')}` is not of this run"
-                raise fail("E138", message, help="the weights and the statement are of different runs")
+                raise fail("E138", message, help="the weights and the statement belong to different runs")
         if _form(here) != final:
             message = f"the tensors in `{line_of(f'{STAGES}/{stage}')}` are not those of the final model"
             raise fail("E140", message, help=_OTHERS)
@@ -90,7 +90,7 @@ def check_stage_weights(folder: Path, said: Statement, plan: Plan, recipe: Recip
         if plan.rehearsal is None:
             reached(wanted(plan.model_copy(update={"stages": plan.stages[: at + 1]}), until, again), zeros)
         if gained := [n for n in again.never if zeros.get(n, 0) > before.get(n, 0)]:
-            message = f"`{line_of(gained[0])}` is protected by `never`, and gained zeros in `{line_of(stage.name)}`"
+            message = f"`{line_of(gained[0])}` is protected by `never` but gained zeros in `{line_of(stage.name)}`"
             raise fail("E140", message, help=_OTHERS)
     return f"{plural(len(stages), 'model')}: finite, with the zeros of their stages"
 
@@ -108,7 +108,7 @@ def reached(blocks: list[Wanted], zeros: Mapping[str, int]) -> None:
 
 
 def _short(block: Wanted, name: str, found: int, asked: int) -> RecipeError:
-    message = f"`{line_of(name)}` has {found:,} zeros, but the recipe asks for {asked:,}"
+    message = f"`{line_of(name)}` has {found:,} zeros, but the recipe requires {asked:,}"
     return fail(
         "E140", message, notes=[f"in `{line_of(block.block)}`"], help="these are not the weights that the run measured"
     )

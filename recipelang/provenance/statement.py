@@ -140,7 +140,7 @@ def parse_statement(data: bytes) -> Statement:
         raise _damaged(str(error)) from None
     for name in form.named():
         if not plain(name):
-            raise fail("E139", f"the statement names `{line_of(name[:60])}`, which leads out of the folder")
+            raise fail("E139", f"the statement names `{line_of(name[:60])}`, which is outside the folder")
     subjects = {s.name: s.digest.sha256 for s in form.subject}
     return Statement(data, subjects, form.predicate.model_dump(exclude_unset=True))
 
@@ -152,5 +152,5 @@ def plain(name: str) -> bool:
 
 
 def _damaged(why: str) -> RecipeError:
-    help = "copy or download it again, from where the run was published"
+    help = "copy or download it again from where the run was published"
     return fail("E137", "the run statement cannot be used", notes=[why], help=help)

@@ -53,14 +53,14 @@ def check_typed(
     `texts`: by the path in `sources/`. `NotKept` where a part of what was typed is not kept.
     """
     if any(n.startswith(_ELSEWHERE) for n in texts):
-        raise NotKept("it uses recipes that are published elsewhere")
+        raise NotKept("the recipe uses recipes published elsewhere")
     for recipe in islice(_recipes(texts, name, origin), _TRIES):
         if comes_to(recipe, origin, contents) == spec:
             values = {p.name: show(recipe.evaluator.definition_value(p.name)) for p in recipe.params}
             if values != origin.get("parameters"):
-                raise _other("the parameters in `recipe/origin.json` are not those of the recipe")
+                raise _other("the parameters in `recipe/origin.json` differ from the recipe's")
             return
-    raise _other("`recipe/sources` does not come to the recipe of this run")
+    raise _other("`recipe/sources` does not evaluate to the recipe of this run")
 
 
 def _recipes(texts: Mapping[str, str], name: str, origin: Mapping[str, Any]) -> Iterator[Recipe]:
@@ -88,7 +88,7 @@ def _recipes(texts: Mapping[str, str], name: str, origin: Mapping[str, Any]) -> 
         check(Source(root, text), {}, load=load)
         rest = [n for n in texts if n != root and n not in used]
         if len(rest) > _OVERLAYS:
-            raise NotKept(f"it has {len(rest)} overlays, and their order is not recorded")
+            raise NotKept(f"the recipe has {len(rest)} overlays in unrecorded order")
         fixed = _set_in(texts)
         for order in permutations(rest):
             overlays = [Source(n, texts[n]) for n in order]

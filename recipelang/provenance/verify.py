@@ -29,21 +29,21 @@ from recipelang.spec.recipe import Recipe
 def verify_file(path: Path, done: Verified) -> None:
     """A weight file by itself: what its header says, and whether that fits together. E135 for another file."""
     if path.suffix != ".safetensors":
-        help = "name a run's folder, a `.safetensors` file, or where a recipe was pushed to"
-        raise fail("E135", f"`{line_of(path.name)}` does not tell how it was made", help=help)
+        help = "name a run's folder, a `.safetensors` file, or the reference of a pushed recipe"
+        raise fail("E135", f"`{line_of(path.name)}` holds no record of a run", help=help)
     stamp: dict[str, str] = {}
 
     def header() -> str:
         stamp.update(recipe_stamp(path))
         if "spec" not in stamp:
             help = "name the folder of a run, or a file that `recipelang run` wrote"
-            raise fail("E135", f"`{line_of(path.name)}` does not say how it was made", help=help)
+            raise fail("E135", f"`{line_of(path.name)}` holds no record of a run", help=help)
         return f"made by `{line_of(stamp.get('name', '?'))}`, spec {line_of(stamp['spec'].removeprefix('sha256:')[:8])}"
 
     def recipe() -> str:
         contents = parse_object(stamp.get("contents", "{}").encode("utf-8", "surrogatepass"), "recipe.contents")
         if digest_of_text(canonical(evaluated(stamp["source"], path.name), contents)) != stamp["spec"]:
-            message = f"the recipe in the header of `{line_of(path.name)}` is another one"
+            message = f"the recipe in the header of `{line_of(path.name)}` differs"
             raise fail("E138", message, help="the header was changed after the run")
         return "the recipe in the header evaluates to this digest"
 
@@ -104,17 +104,19 @@ def judge_claims(
 
     def claims() -> str:
         if run and [c.get("kind") for c in run] != [t.text.partition(" ")[0] for t in done.claims]:
-            raise fail("E140", "the statement judges other claims than the recipe makes")
+            raise fail("E140", "the statement judges claims that are not in the recipe")
         rehearsed = said.predicate.get("rehearsal") is not None
         if run and rehearsed:
-            raise fail("E140", "the statement judges claims of a rehearsal, which judges none")
+            raise fail("E140", "the statement judges claims, but a rehearsal judges none")
         if not run and not rehearsed:
-            raise fail("E140", "the statement judges none of the claims that the recipe makes")
+            raise fail("E140", "the statement judges none of the recipe's claims")
         for was, told in zip(run, done.claims, strict=False):
             if was.get("met") is True and told.met is not True:
-                raise fail("E140", f"`{line_of(told.text)}` does not hold: it came to {line_of(told.measured)}")
+                raise fail(
+                    "E140", f"`{line_of(told.text)}` does not hold: the measured value is {line_of(told.measured)}"
+                )
             if was.get("met") is False and told.met is True and not here:
-                raise fail("E140", f"`{line_of(told.text)}` holds, and the statement says that it does not")
+                raise fail("E140", f"`{line_of(told.text)}` holds, but the statement records that it does not")
         if not run:
             return "none checked (rehearsal)"
         held = sum(t.met is True for t in done.claims)
@@ -135,7 +137,7 @@ def check_signable(folder: Path) -> Verified:
     if not done.ok:
         first = fail(
             "E203",
-            f"`{line_of(str(folder))}` is not signed: it does not verify",
+            f"`{line_of(str(folder))}` is not signed, because it does not verify",
             help="`recipelang verify` shows all checks",
         )
         raise RecipeError([*first.diagnostics, *done.findings])

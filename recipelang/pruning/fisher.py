@@ -74,7 +74,7 @@ def inverse(
         gram.baddbmm_(gathered[:, :left].transpose(1, 2), gathered[:, :left])
     (drawn,) = map(int, processes.total(drawn))  # each process has drawn its part
     if not drawn:
-        raise ValueError("no gradients were drawn")
+        raise ValueError("no gradients were collected")
     del gathered
     processes.add([gram])
     for slab in gram.split(_SLAB):

@@ -97,4 +97,4 @@ def check(model: nn.Module) -> None:
         fits = is_shard(weight) and weight.device_mesh.size() == processes.world()  # type: ignore[attr-defined]
         if not fits or [str(p) for p in weight.placements] != ["S(0)"]:  # type: ignore[attr-defined]
             help = "shard by rows, over all processes: `fully_shard(model)`"
-            raise fail("E055", f"the layout of `{name}` is not in this release yet", help=help)
+            raise fail("E055", f"this release does not support the layout of `{name}`", help=help)

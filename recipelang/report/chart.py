@@ -124,7 +124,7 @@ def _finite(chart: Chart) -> tuple[Chart, int]:
 def _left_out(missing: int, top: int) -> list[str]:
     if not missing:
         return []
-    text = f"{missing:,} value{'s are' if missing > 1 else ' is'} not finite, and not shown"
+    text = f"{missing:,} value{'s are' if missing > 1 else ' is'} not finite and not shown"
     return [f'<text class="quiet" x="{WIDTH - RIGHT}" y="{top + 14}" text-anchor="end">{text}</text>']
 
 

@@ -81,7 +81,7 @@ def _way(power: float, x: float) -> float:
     if power == 1:
         return x
     if x > 1 and power != int(power):
-        raise Crash("TypeError", "the last update lies past the window's end, where this shape is a complex number")
+        raise Crash("TypeError", "the last update is after the window's end, where this shape is a complex number")
     return 1 - math.pow(1 - x, power)
 
 
@@ -111,7 +111,7 @@ def _cyclic(
     if step > int(total / length) * length:  # the last cycle may be shorter
         length = total % length
     if length == 0:
-        raise Crash("ZeroDivisionError", "the last step lies past the end of whole cycles")
+        raise Crash("ZeroDivisionError", "the last step is after the end of whole cycles")
     if length == 1:
         raise Crash("ZeroDivisionError", "a cycle of one step has no slope")
     return first - ((step % length) / (length - 1)) * (first - last)

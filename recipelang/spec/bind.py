@@ -203,7 +203,7 @@ class Binder:
             if parent and (word := _keyword(statement)):
                 self._error(
                     "E052",
-                    f"`{word}` cannot stand inside a block",
+                    f"`{word}` cannot appear inside a block",
                     statement.span,
                     help="move it to the top of the file",
                 )
@@ -224,7 +224,7 @@ class Binder:
                     "E012",
                     f"`{name}` is given twice",
                     statement.header,
-                    help="merge them, or give one another name",
+                    help="merge them, or rename one",
                     secondary=(Label(self.source, seen[key].header, "first given here"),),
                 )
                 continue
@@ -259,9 +259,9 @@ class Binder:
         message = f"unknown attribute `{name}` in {where}"
         fixes: tuple[Fix, ...] = ()
         if word and name in OTHER_VALUES:
-            help = f"say it by `{word}`: {OTHER_VALUES[name] or f'{here[word].doc}, as in `{word} = {here[word].example}`'}"
+            help = f"use `{word}`:  {OTHER_VALUES[name] or f'{here[word].doc}, as in `{word} = {here[word].example}`'}"
         elif word and self._stands_first(word, attribute, block, here):
-            help = f"`{word}` is given already: take one of the two out"
+            help = f"`{word}` is already given: remove one of the two"
         elif word:
             help = f"did you mean `{word}`?"
             fixes = instead(name, word, attribute.name_span, here)
@@ -273,9 +273,9 @@ class Binder:
             home = ALIASES.get(name, name)
             help = f"`{home}` belongs in {' or '.join(f'`{h}`' for h in homes)}, not in {where}"
         elif not kind:
-            help = f"a value of your own gets its name by `let {name} = ...`, or by `param {name}: TYPE = ...`"
+            help = f"define a value of your own with `let {name} = ...` or `param {name}: TYPE = ...`"
             if (defined := evaluator.definitions.get(name)) and defined.kind == "param":
-                help = f"`{name}` is a parameter: one that is inherited gets its value by `set {name} = ...`"
+                help = f"`{name}` is a parameter: give an inherited one its value with `set {name} = ...`"
         else:
             help = f"it takes {', '.join(f'`{a}`' for a in here)}"
         self._error("E051", message, attribute.name_span, help=help, fixes=fixes)
@@ -300,7 +300,7 @@ class Binder:
         where = f"`{parent}`" if parent else self.whole
         if (parent, block.kind) in LATER_BLOCKS:
             self._error(
-                "E055", f"`{block.kind}` is not in this release yet", block.kind_span, help="take it out for now"
+                "E055", f"this release does not support `{block.kind}` yet", block.kind_span, help="remove it for now"
             )
             return None
         table = self.table.get(parent, {})

@@ -135,7 +135,7 @@ class DataSpec(Spec):
         int,
         Attr(
             Count("token"),
-            "overlap of the windows of a long passage; default: 128, or as many as fit",
+            "overlap between the windows of a long passage; default: 128, or as many as fit",
             example="128 tokens",
         ),
     ] = 128
@@ -205,8 +205,8 @@ class DataSpec(Spec):
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         if self.group_by_length and not self.shuffle:
-            message = "`group_by_length` and `shuffle = false` exclude each other"
-            raise conflict("group_by_length", message, "take one of them out")
+            message = "`group_by_length` and `shuffle = false` cannot be combined"
+            raise conflict("group_by_length", message, "remove one of them")
         return self
 
 
@@ -277,14 +277,14 @@ class PruneSpec(Spec):
         if not METHODS[method.name].scheduled:
             for name, given in (("sparsity", self.sparsity is not None), ("pattern", pattern.kind != "unstructured")):
                 if given:
-                    raise conflict(name, f"`{method.name}` takes no `{name}`", "take it out")
+                    raise conflict(name, f"`{method.name}` takes no `{name}`", "remove it")
         if refusal := METHODS[method.name].refusal(method, pattern):
             raise conflict(*refusal)
         if pattern.kind == "block" and method.get("scope") == "row":
-            help = "rank blocks in each tensor (`uniform`) or all together (`global`)"
+            help = "rank blocks within each tensor (`uniform`) or all together (`global`)"
             raise conflict("method", "blocks are not ranked by rows", help)
         if pattern.kind == "N:M" and method.get("scope") == "erk":
-            help = "write `scope = uniform`: such a pattern gives every tensor the same share"
+            help = "write `scope = uniform`: an N:M pattern gives every tensor the same sparsity"
             raise conflict("method", "an N:M pattern has no densities to choose", help)
         return self
 
@@ -438,27 +438,29 @@ class StageSpec(Spec):
                 raise conflict(f"{at}.method", f"`{method}` prunes in one shot", "write `mode = one_shot` in the stage")
             if one_shot and (declared.looks_at == "steps" or declared.regrows):
                 help = "choose another method, or train"
-                does = "swaps weights from step to step" if declared.regrows else "looks at steps"
+                does = "swaps weights from step to step" if declared.regrows else "needs training steps"
                 raise conflict(f"{at}.method", f"`{method}` {does}, and one shot has none", help)
             if prune.order != "sequential" and declared.looks_at != "inputs":
                 help = f"take it out: only {LAYER_BY_LAYER} prune layer by layer"
                 raise conflict(f"{at}.order", f"`order` has no effect with `{method}`", help)
             if one_shot and prune.sparsity is not None and prune.sparsity.plain is None:
-                message, help = "one shot has no time to spread a sparsity over", "write the final sparsity alone"
+                message, help = "one shot has no time over which to ramp sparsity", "write the final sparsity alone"
                 raise conflict(f"{at}.sparsity", message, help)
         if self.compat and (name := _ends_after(self)):
-            message = "`ends = after` and `compat` exclude each other"
-            raise conflict(name, message, "leave `ends` out: with `compat` the rate follows that tool's clock")
+            message = "`ends = after` and `compat` cannot be combined"
+            raise conflict(name, message, "remove `ends`: with `compat` the rate follows that tool's clock")
         if not one_shot:
             return self
         if self.distills:
-            raise conflict("distill", "one shot learns from no teacher", "take `distill` out, or train")
+            raise conflict("distill", "one shot cannot use a teacher", "remove `distill`, or train")
         for kind, parts in (("freeze", self.freezes), ("group", self.groups)):
             for part in parts:
-                raise conflict(f"{kind}.{part.name}", f"one shot takes no `{kind}`", "no step is taken: take it out")
+                raise conflict(
+                    f"{kind}.{part.name}", f"one shot takes no `{kind}`", "one shot takes no steps: remove it"
+                )
         for name in _OF_TRAINING:
             if getattr(self, name) != type(self).model_fields[name].default:
-                raise conflict(name, f"one shot takes no `{name}`", "no step is taken: take it out")
+                raise conflict(name, f"one shot takes no `{name}`", "one shot takes no steps: remove it")
         return self
 
 
@@ -673,7 +675,7 @@ ALIASES = {
 
 _WARMED_UP = "warm-up is the first part of a list, `[linear(0 -> 5e-5, over = start..1 epoch), linear(5e-5 -> 0, over = 1 epoch..end)]`"
 _ACCUMULATED = "`batch` counts the examples of a whole optimizer step; `micro_batch` splits it into passes"
-_DEVICES = "examples of one pass; `batch` counts the whole optimizer step, over all passes and devices"
+_DEVICES = "examples per pass; `batch` counts the whole optimizer step, over all passes and devices"
 
 #: of these, those whose value means or is written something else here, so that no fix puts the name right alone; and
 #: what to write, where the attribute's own example does not say it

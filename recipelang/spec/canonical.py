@@ -138,8 +138,8 @@ class _Writer:
         for label, form in blocks.items():
             if _nfc(label) in found:
                 at = self.recipe.label(f"{path}.{label}")
-                help = ("give one of them another name",)
-                raise RecipeError(Diagnostic("E012", "two names differ only in how they are encoded", at, help=help))
+                help = ("rename one of them",)
+                raise RecipeError(Diagnostic("E012", "two names differ only in their encoding", at, help=help))
             found[_nfc(label)] = form
         return found
 

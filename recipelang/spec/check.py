@@ -39,7 +39,7 @@ def check(
     diagnostics = Diagnostics()
     parsed = parse(source, diagnostics)
     if (study := study_of(parsed.recipe)) is not None:
-        help = f"`recipelang study {source.name}` runs it"
+        help = f"run it with `recipelang study {source.name}`"
         diagnostics.add(Diagnostic("E100", "this is a study, not a recipe", Label(source, study.header), help=(help,)))
         return Checked(parsed, None, diagnostics)
     composed = compose(parsed, diagnostics, load, overlays) if parsed.recipe is not None else None
@@ -124,7 +124,7 @@ class _Checker:
             self.diagnostics.add(
                 Diagnostic(
                     "E039",
-                    f"the alias `{alias}` is a name that claims measure",
+                    f"the alias `{alias}` clashes with a name that claims measure",
                     Label(self.source, span),
                     help=("use the library under another name",),
                 )
@@ -134,7 +134,7 @@ class _Checker:
             self.diagnostics.add(
                 Diagnostic(
                     "E039",
-                    f"`{name}` is a name of the language",
+                    f"`{name}` is a name reserved by the language",
                     Label(self.source, span),
                     help=("choose another name",),
                 )
@@ -175,7 +175,7 @@ class _Checker:
                     "E053",
                     f"parameter `{name}` needs a value",
                     Label(self.source, at),
-                    help=(f"give it with `-p {name}=...`",),
+                    help=(f"pass it with `-p {name}=...`",),
                 )
             )
 
@@ -329,7 +329,7 @@ class _Checker:
                 continue
             near = closest(name, recipe.data)
             labels = ", ".join(f"`{d}`" for d in recipe.data if d)
-            help = f"labels here: {labels}" if labels else f"write `data {name} {{ ... }}`, or leave this out"
+            help = f"labels here: {labels}" if labels else f"write `data {name} {{ ... }}`, or remove this"
             if near:
                 help = f"did you mean `{near}`?"
             self.diagnostics.add(Diagnostic("E022", f"no data is labelled `{name}`", recipe.label(path), help=(help,)))
@@ -339,7 +339,7 @@ class _Checker:
         message, help = "the recipe has no `data`", 'add `data { source = "..." }`'
         if recipe.data:
             at = recipe.label(path)
-            message = f"`{path.partition('.')[0]}` needs `data`: every data set has a label"
+            message = f"`{path.partition('.')[0]}` needs `data`: every data set here has a label"
             help = "write " + " or ".join(f"`data = {d}`" for d in recipe.data)
         self.diagnostics.add(Diagnostic("E053", message, at, help=(help,)))
 

@@ -299,10 +299,10 @@ def _call(
         near = closest(name, FUNCTIONS)
         fixes: tuple[Fix, ...] = ()
         if name in LATER_FUNCTIONS:
-            message, help = f"`{name}()` cannot be measured by this release", "take the claim out for now"
+            message, help = f"this release cannot measure `{name}()`", "remove the claim for now"
         else:
             message = f"unknown function `{name}`"
-            help = f"did you mean `{near}`?" if near else f"claims know {', '.join(f'`{f}`' for f in FUNCTIONS)}"
+            help = f"did you mean `{near}`?" if near else f"claims support {', '.join(f'`{f}`' for f in FUNCTIONS)}"
             fixes = instead(name, near, node.function.span, FUNCTIONS)
         code = "E091" if name in LATER_FUNCTIONS else "E022"
         diagnostics.add(Diagnostic(code, message, at, help=(help,), fixes=fixes))

@@ -136,8 +136,8 @@ class _Composer:
         if param.fixed is not None and 0 < self.set_by.get(param.name, 0) < self.overlays:
             return False
         if param.fixed is not None:
-            set_here = Label(self.imports.source, param.fixed, "set here, for good")
-            help = "change it there, or take this line out"
+            set_here = Label(self.imports.source, param.fixed, "fixed here")
+            help = "change it there, or remove this line"
             self._error("E037", f"`{param.name}` is set already", span, help=help, secondary=(set_here,))
         return param.fixed is not None
 
@@ -160,9 +160,9 @@ class _Composer:
         elif inherited:
             help = f"it has {', '.join(f'`{n}`' for n in inherited)}"
         elif self.statements:
-            help = f"what it builds on declares none: write `param {name}: TYPE = ...` there"
+            help = f"its base declares none: write `param {name}: TYPE = ...` there"
         else:
-            help = "a base is named by `extends`; without one there is nothing to set"
+            help = "name a base with `extends`; without one there is nothing to set"
         self._error("E036", f"there is no inherited parameter `{name}`", statement.path.span, help=help, fixes=fixes)
 
     def _declare_again(self, index: int, param: t.Param) -> None:
@@ -195,11 +195,11 @@ class _Composer:
         if self._same_file(inherited, block):
             self.statements.append(block)
         elif block.labels:
-            there = (Label(self.imports.source, inherited.header, "the base has it"),)
+            there = (Label(self.imports.source, inherited.header, "defined in the base"),)
             fix = Fix("write `patch`", (Edit(Span(block.span.start, block.span.start), "patch "),), "unsafe")
             name = _name(block)
-            help = f"write `patch {name} {{ ... }}` to change it, or give this one another name"
-            self._error("E032", f"`{name}` exists already", block.header, help=help, secondary=there, fixes=(fix,))
+            help = f"write `patch {name} {{ ... }}` to change it, or rename this one"
+            self._error("E032", f"`{name}` already exists", block.header, help=help, secondary=there, fixes=(fix,))
         else:
             self.statements[index] = self._merged(inherited, block, _path("", block))
 
@@ -237,7 +237,7 @@ class _Composer:
         elif same:
             help = f"the base has {', '.join(f'`{n}`' for n in same)}"
         elif where:
-            help = f"a patch adds no `{block.kind}`: take `{where}` out with `unset`, and write it anew"
+            help = f"a patch cannot add `{block.kind}`: remove `{where}` with `unset`, then write it again"
         else:
             help = f"write `{name} {{ ... }}` without `patch` to add it"
         inside = f" in `{where}`" if where else ""
@@ -274,9 +274,9 @@ class _Composer:
         inside = [k for k in known if k.startswith(f"{path.text.rpartition('.')[0]}.")] or known
         help = f"did you mean `{near}`?" if near else f"the base has {', '.join(f'`{k}`' for k in inside[:8])}"
         if any(isinstance(s, t.Param | t.Let) and s.name == path.text for s in self.statements):
-            help = "a parameter or `let` of a base stays; `set` gives a parameter its value"
+            help = "a parameter or `let` of a base cannot be removed; `set` gives a parameter its value"
         if not known:
-            help = "a base is named by `extends`; without one there is nothing to take out"
+            help = "name a base with `extends`; without one there is nothing to remove"
         self._error("E035", f"there is no inherited `{path.text}` to unset", path.span, help=help, fixes=fixes)
 
     def _everything(self, body: Iterable[t.Statement]) -> Iterator[t.Statement]:
@@ -311,7 +311,7 @@ class _Composer:
     def _use(self, statement: t.Use, active: list[str]) -> list[t.Statement]:
         """The lets of a library, each under `ALIAS.NAME`."""
         if len(active) > MAX_DEPTH:
-            self._error("E041", f"more than {MAX_DEPTH} recipes use each other", statement.reference.span)
+            self._error("E041", f"`use` chains more than {MAX_DEPTH} recipes", statement.reference.span)
             file = None
         else:
             file = self.imports.read(statement.reference, active)
@@ -334,8 +334,8 @@ class _Composer:
                     broken |= set(re.findall(r"[A-Za-z_]\w*", inner.text))
                 case _:
                     used = (Label(self.imports.source, statement.span, "used here"),)
-                    help = "give what recipes share in `let`s; a whole recipe is built on with `extends`"
-                    message = "a recipe that is used holds only `let`"
+                    help = "put shared values in `let`s; build on a whole recipe with `extends`"
+                    message = "a recipe named by `use` may hold only `let`"
                     self._error("E034", message, inner.span, help=help, secondary=used)
         names = {let.name for let in lets} | broken
         return [

@@ -39,7 +39,9 @@ def read_document(source: Source, name: str) -> tuple[Recipe, dict[str, str]]:
     try:
         text = _Reader().recipe(_load(source), name)
     except RecursionError:
-        raise fail("E044", f"`{source.name}` is nested too deeply", help="a recipe's own document is not") from None
+        raise fail(
+            "E044", f"`{source.name}` is nested too deeply", help="files written by `convert` never nest this deeply"
+        ) from None
     checked = check(Source(f"{source.name} as a recipe", text), complete=True)
     checked.diagnostics.raise_errors()
     assert checked.recipe is not None
@@ -60,7 +62,7 @@ def recipe_text(recipe: Recipe, contents: Iterable[str] = ()) -> str:
     again.diagnostics.raise_errors()
     assert again.recipe is not None
     if spec_form(again.recipe, {}) != spec_form(recipe, {}):
-        raise AssertionError("the recipe written out would be another")
+        raise AssertionError("the recipe written out would differ")
     params = _params(recipe, set(contents))
     if not params:
         return text
@@ -107,7 +109,7 @@ def _load(source: Source) -> object:
         at = Label(source, Span(error.pos, error.pos + 1), error.msg[:1].lower() + error.msg[1:])
         raise RecipeError(Diagnostic("E056", "this is not JSON", at)) from None
     except UnicodeEncodeError:
-        raise fail("E056", "half a character: a surrogate stands alone", help="write the character itself") from None
+        raise fail("E056", "half a character: an unpaired surrogate", help="write the character itself") from None
     return found
 
 
@@ -121,7 +123,7 @@ class _Reader:
         form = self.object(document, "", _TOP)
         version = form.get("recipe")
         if version != "1":
-            raise fail("E011", f"this document is not of language version 1, but {describe(version)}")
+            raise fail("E011", f"expected a document of language version 1, found {describe(version)}")
         lines = [f"recipe 1 {string(name)}", f"seed = {self.value(TopSpec, 'seed', form.get('seed', '42'), 'seed')}"]
         if "model" in form:
             lines += self.block("model", ModelSpec, form["model"], "model")
@@ -226,7 +228,7 @@ class _Reader:
 
     def unfit(self, error: Unfit, path: str) -> None:
         place = f"{path}.{error.path}" if error.path else path
-        message, notes = f"`{place}` has a value of another form", (f"found {describe(error.found)}",)
+        message, notes = f"`{place}` has the wrong JSON type", (f"found {describe(error.found)}",)
         self.add(Diagnostic("E056", message, notes=notes, help=(f"write {error.wanted}",)))
 
     def add(self, finding: Diagnostic) -> None:

@@ -100,7 +100,9 @@ class Evaluator(Scope):
                 return self._number(expr)
             case t.NM():
                 if not 0 < expr.n <= expr.m:
-                    return self.error("E038", f"`{expr.n}:{expr.m}` keeps none, or more than there are", expr.span)
+                    return self.error(
+                        "E038", f"`{expr.n}:{expr.m}` keeps no weights, or more than each group has", expr.span
+                    )
                 return SparsityPattern("N:M", expr.n, expr.m)
             case t.Text():
                 return self._text(expr)
@@ -227,7 +229,7 @@ class Evaluator(Scope):
             return value
         if before > MAX_USED:
             return POISON
-        message = f"values used by name have more than {MAX_USED:,} parts in all"
+        message = f"named values expand to more than {MAX_USED:,} parts in total"
         return self.error("E043", message, span, help="a value counts each time it is used: use large ones less often")
 
     def count_no_more(self) -> None:
@@ -240,16 +242,16 @@ class Evaluator(Scope):
         self._values[name] = POISON
         return self.error(
             "E021",
-            f"`{name}` is defined by itself",
+            f"`{name}` is defined in terms of itself",
             definition.span,
-            help="give one of them a value that needs none of the others" if circle[1:] else "give it a value",
-            secondary=tuple(Label(self.source, self.definitions[n].span, "needed on the way") for n in circle[1:]),
-            notes=(f"the circle is {' -> '.join([*circle, name])}",),
+            help="give one of them a value that does not depend on the others" if circle[1:] else "give it a value",
+            secondary=tuple(Label(self.source, self.definitions[n].span, "part of the cycle") for n in circle[1:]),
+            notes=(f"the cycle is {' -> '.join([*circle, name])}",),
         )
 
     def _long_chain(self, span: Span) -> Poison:
-        message = f"more than {MAX_CHAIN} definitions hang on each other"
-        return self._too_deep(message, span, help="write the value itself somewhere on the way")
+        message = f"a chain of definitions is longer than {MAX_CHAIN}"
+        return self._too_deep(message, span, help="replace one of the names in the chain by its value")
 
     def _compute(self, definition: Definition) -> None:
         """Set the value, and the length of the chain below it: the same whatever order they are written in."""

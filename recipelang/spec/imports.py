@@ -51,7 +51,7 @@ class Imports:
         chain = [root]
         while (reference := self._extends(chain[-1])) is not None:
             if len(chain) > MAX_DEPTH:
-                self._error("E041", f"more than {MAX_DEPTH} recipes extend each other", reference.span)
+                self._error("E041", f"`extends` chains more than {MAX_DEPTH} recipes", reference.span)
                 return None
             base = self.read(reference, [file.source.name for file in chain])
             if base is None:
@@ -65,7 +65,7 @@ class Imports:
             return None
         name = "".join(p for p in reference.parts if isinstance(p, str))
         if reference.parts not in ((), (name,)):
-            self._error("E046", "a reference is a plain string", reference.span, "names cannot stand in it")
+            self._error("E046", "a reference is a plain string", reference.span, "a reference cannot contain `${NAME}`")
             return None
         at = Label(self.source, reference.span)
         try:
@@ -104,7 +104,7 @@ class Imports:
         if self.statements <= MAX_STATEMENTS:
             return True
         self.full = True
-        help = "use less of other files: what is in them counts as if it stood here"
+        help = "include less from other files: their contents count as part of this recipe"
         self._error("E042", f"this recipe is made of more than {MAX_STATEMENTS:,} statements", asked, help)
         return False
 
@@ -112,7 +112,10 @@ class Imports:
         found = [s for s in file.tree.statements if isinstance(s, t.Extends)]
         for again in found[1:]:
             first = Label(self.source, found[0].span, "first given here")
-            message, help = "`extends` is given twice", "a recipe has one base; `use` takes definitions from others"
+            message, help = (
+                "`extends` is given twice",
+                "a recipe has one base; `use` imports definitions from other files",
+            )
             self.diagnostics.add(
                 Diagnostic("E012", message, Label(self.source, again.span), (first,), help=(help,)),
             )
@@ -120,12 +123,12 @@ class Imports:
 
     def _circle(self, name: str, active: list[str], span: Span) -> None:
         way = active[[_normal(a) for a in active].index(name) :]
-        note = f"the circle is {' -> '.join(posixpath.basename(n) for n in [*way, name])}"
+        note = f"the cycle is {' -> '.join(posixpath.basename(n) for n in [*way, name])}"
         at = Label(self.source, span)
-        help = ("take one of the references out",)
-        self.diagnostics.add(Diagnostic("E040", "these recipes are made of each other", at, notes=(note,), help=help))
+        help = ("remove one of the references",)
+        self.diagnostics.add(Diagnostic("E040", "these recipes include each other", at, notes=(note,), help=help))
 
-    def _error(self, code: str, message: str, span: Span | None, help: str = "write the values in fewer files") -> None:
+    def _error(self, code: str, message: str, span: Span | None, help: str = "put the values in fewer files") -> None:
         at = Label(self.source, span) if span else None
         self.diagnostics.add(Diagnostic(code, message, at, help=(help,)))
 

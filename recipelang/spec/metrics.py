@@ -18,7 +18,7 @@ MEASURES: dict[str, Metric] = {
     "exact_match": Metric("share of answers equal to a reference, ignoring case, articles and punctuation", True),
     "has_answer_f1": Metric("`f1` over the answerable questions", True),
     "has_answer_exact_match": Metric("`exact_match` over the answerable questions", True),
-    "no_answer": Metric("share of unanswerable questions that get no answer", True),
+    "no_answer": Metric("share of unanswerable questions left unanswered", True),
     "accuracy": Metric("share of examples with the correct class", True),
     "matthews": Metric("Matthews correlation of predicted and correct classes", True),
     "perplexity": Metric("exponential of the mean loss per token", False),

@@ -110,7 +110,7 @@ def backwards(ev: Scope, expr: t.Binary) -> Poison:
     texts = (ev.source.slice(expr.right.span), ev.source.slice(expr.left.span))
     if isinstance(expr.left, t.Number) and isinstance(expr.right, t.Number) and expr.left.unit != expr.right.unit:
         # a left end without a unit has the right's
-        return ev.error("E028", "this range runs backwards", expr.span, help="the smaller end comes first")
+        return ev.error("E028", "this range runs backwards", expr.span, help="the smaller end must come first")
     fixes = (Fix("swap its ends", (Edit(expr.span, "..".join(texts)),), "unsafe"),)
     help = f"write `{'..'.join(texts)}`"
     return ev.error("E028", "this range runs backwards", expr.span, help=help, fixes=fixes)
@@ -207,7 +207,7 @@ def compare(ev: Scope, expr: t.Binary, left: object, right: object) -> object:
             return units(ev, expr, left, right)
     if expr.operator in ("==", "!="):
         if _sort(left) != _sort(right) and None not in (left, right):
-            message, help = f"`{expr.operator}` needs like things on both sides", "compare values of one kind"
+            message, help = f"`{expr.operator}` needs values of one kind on both sides", "compare values of one kind"
             return ev.error("E024", message, expr.operator_span, help=help, secondary=sides(ev, expr, left, right))
         return (_plain(left) == _plain(right)) == (expr.operator == "==")
     wrong_side = (expr.left, left) if not isinstance(left, q.Numeric) else (expr.right, right)
@@ -251,8 +251,8 @@ def within_tolerance(ev: Scope, expr: t.Binary, left: object, right: Tolerance) 
         gap = q.add(left, value, -1)
         zero = q.add(gap, gap, -1)
         if q.compare(tolerance, zero) < 0:
-            help = "write how far the value may be off, as in `± 0.1%`"
-            return ev.error("E038", "a tolerance is not negative", sides[2][0].span, help=help)
+            help = "write how much the value may differ, as in `± 0.1%`"
+            return ev.error("E038", "a tolerance cannot be negative", sides[2][0].span, help=help)
         if q.compare(gap, zero) < 0:
             gap = q.negate(gap)
         return (q.compare(gap, tolerance) <= 0) == (expr.operator == "==")
@@ -301,7 +301,7 @@ def units(ev: Scope, expr: t.Binary, left: object, right: object) -> Poison:
     if isinstance(plain, t.Number) and timed and expr.operator not in ("*", "/"):
         unit = " epoch" if plain.value == 1 else " epochs"
         fixes = (Fix("write the unit", (Edit(Span(plain.span.end, plain.span.end), unit),), "unsafe"),)
-    message, help = f"`{expr.operator}` needs the same unit on both sides", "give both sides one unit"
+    message, help = f"`{expr.operator}` needs the same unit on both sides", "give both sides the same unit"
     if fixes:
         help = "say which unit is meant"
     if expr.operator in ("*", "/"):

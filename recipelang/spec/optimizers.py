@@ -12,7 +12,7 @@ OPTIMIZERS: dict[str, Signature] = {
         "adamw",
         "Adam with decoupled weight decay",
         (
-            Argument("betas", Pair(), (Fraction(9, 10), Fraction(999, 1000)), "decay of the two moments"),
+            Argument("betas", Pair(), (Fraction(9, 10), Fraction(999, 1000)), "decay rates of the two moments"),
             Argument("eps", Number(0, above=True), Fraction(1, 10**8), "added to the denominator"),
             Argument("weight_decay", Number(0), Fraction(0), "decoupled weight decay"),
             Argument(

@@ -142,9 +142,9 @@ class Params:
 
     def _is_fixed(self, node: t.Param, given: Given) -> bool:
         if node.fixed is not None:
-            at = Label(self.source, node.fixed, "set here, for good")
-            message = f"`{node.name}` cannot be given: the recipe sets it"
-            help = f"leave out `{given.origin}`, or change the recipe"
+            at = Label(self.source, node.fixed, "fixed here")
+            message = f"`{node.name}` cannot be overridden: the recipe sets it"
+            help = f"remove `{given.origin}`, or change the recipe"
             self.diagnostics.add(Diagnostic("E037", message, at, help=(help,)))
         return node.fixed is not None
 
@@ -155,7 +155,7 @@ class Params:
                 continue
             near = nearest(name, names)
             if name in lets:
-                help = f"`{name}` is a `let`: only a `param` can be given from outside"
+                help = f"`{name}` is a `let`: only a `param` can be set from outside"
             elif near:
                 help = f"did you mean `{near[0]}`?"
             else:
@@ -364,9 +364,9 @@ def read_file(parsed: Parsed, diagnostics: Diagnostics) -> dict[str, Given]:
     for statement in parsed.recipe.statements if parsed.recipe else ():
         if not isinstance(statement, t.Set):
             if not isinstance(statement, t.Broken):
-                help = "write `set NAME = VALUE`, a line each"
+                help = "write `set NAME = VALUE`, one per line"
                 at = Label(source, statement.span)
-                diagnostics.add(Diagnostic("E034", "a file of parameters holds only `set`", at, help=(help,)))
+                diagnostics.add(Diagnostic("E034", "a parameter file may hold only `set`", at, help=(help,)))
             continue
         name = statement.path.text
         if name in given:
@@ -391,7 +391,7 @@ def literal(source: Source, diagnostics: Diagnostics) -> t.Expr | None:
                 "E001",
                 f"`{source.text}` is not a value",
                 Label(source, Span(0, len(source.text))),
-                help=("a value is written as in a recipe: `90%`, `30 epochs`, `uniform`, `[1, 2]`",),
+                help=("write a value as in a recipe: `90%`, `30 epochs`, `uniform`, `[1, 2]`",),
             )
         )
         return None

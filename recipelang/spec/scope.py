@@ -72,7 +72,7 @@ class Scope(ABC):
             # one finding for the alias, however many of its names are used
             at = Span(expr.span.start, expr.span.start + len(head))
             help, fixes = f"did you mean `{alias}`?", instead(head, alias, at, libraries)
-            return self.error("E022", f"nothing is used as `{head}`", at, help=help, fixes=fixes)
+            return self.error("E022", f"no `use` defines `{head}`", at, help=help, fixes=fixes)
         fitting = [n for n in defined if kind is not None and not expr.library and self._fits(n, kind)]
         near = closest(expr.text, (*known, *self.locals, *fitting), defined)
         near = near or aliases.meant(expr.text, aliases.SYMBOLS, (*known, *self.locals))
@@ -81,7 +81,7 @@ class Scope(ABC):
         fixes = instead(expr.text, near, expr.span, (*known, *self.locals, *defined))
         names = ", ".join(f"`{n}`" for n in defined[:8])
         if expr.text in ("start", "end"):
-            hint = "`start` and `end` are the ends of a stage, and known inside it only"
+            hint = "`start` and `end` are the ends of a stage, and exist only inside one"
         hint = hint or (f"defined here: {names}" if names else f"define it with `let {expr.names[0]} = ...`")
         help = f"did you mean `{near}`?" if near else hint
         return self.error("E022", message or f"unknown name `{expr.text}`", expr.span, help=help, fixes=fixes)

@@ -72,7 +72,7 @@ class _Tracer:
         value = self._bound(path)
         if value is None:
             return None
-        return Trace(path, value, (*self._earlier(path, None), Link("", "the default of the language")))
+        return Trace(path, value, (*self._earlier(path, None), Link("", "the language's default")))
 
     def _definition(self, node: t.Param | t.Let, above: frozenset[str]) -> Trace:
         value = self.evaluator.definition_value(node.name)

@@ -24,7 +24,7 @@ def opened_folder(root: Path, relative: Path = Path(), *, make: bool = False) ->
     are only looked at by name.
     """
     if ".." in relative.parts or relative.is_absolute():
-        raise OSError(errno.EINVAL, "the path leads out of its folder")
+        raise OSError(errno.EINVAL, "the path leads outside its folder")
     if make:
         root.mkdir(parents=True, exist_ok=True)
     if not HAS_FOLDERS:

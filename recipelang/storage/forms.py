@@ -20,7 +20,7 @@ def known(*names: str) -> AfterValidator:
 
     def check(name: str) -> str:
         if name not in names:
-            raise ValueError(f"`{name[:80]}` is none of {', '.join(f'`{n}`' for n in names)}")
+            raise ValueError(f"`{name[:80]}` is not one of {', '.join(f'`{n}`' for n in names)}")
         return name
 
     return AfterValidator(check)

@@ -55,7 +55,7 @@ class Unreadable(Exception):
             case Why.MISSING:
                 return fail(code, f"there is no file `{shown}`", help=help)
             case Why.LINK:
-                other = "copy the file itself: a link can point anywhere, and somewhere else tomorrow"
+                other = "copy the file itself: a link can point anywhere, and its target can change"
                 return fail(code, f"`{shown}` is a symbolic link", help=other)
             case Why.TOO_LARGE:
                 return fail(code, f"`{shown}` is {self.reason}", help=help)

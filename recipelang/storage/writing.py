@@ -25,8 +25,8 @@ _ELSEWHERE = "choose another folder with `-o`"
 _ROOM = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
-    errno.EFBIG: "raise the limit (`ulimit -f` shows it)",
-    errno.EMFILE: "raise the limit (`ulimit -n` shows it)",
+    errno.EFBIG: "raise the limit (shown by `ulimit -f`)",
+    errno.EMFILE: "raise the limit (shown by `ulimit -n`)",
 }
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -34,7 +34,7 @@ _REASONS = {
     errno.EACCES: "permission is denied",
     errno.EPERM: "permission is denied",
     errno.EROFS: "the file system is read-only",
-    errno.EFBIG: "the file would be larger than is allowed here",
+    errno.EFBIG: "the file would exceed the file size limit",
     errno.EMFILE: "too many files are open",
     errno.ENOTDIR: "a part of the path is a file",
     errno.ENAMETOOLONG: "the name is too long",
@@ -58,11 +58,11 @@ def writing(path: Path, elsewhere: str = _ELSEWHERE, *, doing: str = "write") ->
             raise
         reason = _REASONS.get(number) or os.strerror(number).lower()
         help = ", or ".join(filter(None, (_ROOM.get(number), elsewhere)))
-        untouched = ["what was there before is untouched"] if doing == "write" else []
+        untouched = ["the earlier file is unchanged"] if doing == "write" else []
         raise fail(
             "E084",
             f"cannot {doing} `{path.name[:60]}{'…' * (len(path.name) > 60)}`: {reason}",
-            notes=[f"the place is {path.parent}", *untouched],
+            notes=[f"the folder is {path.parent}", *untouched],
             help=help,
         ) from None
 

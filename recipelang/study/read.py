@@ -77,7 +77,7 @@ def read_study(source: Source) -> Study:
     if study_of(parsed.recipe) is None:
         at = Label(source, parsed.recipe.version_span)
         help = 'a study holds `study { of = "./recipe.recipe" }`; `recipelang run` runs a recipe'
-        raise RecipeError(Diagnostic("E100", "this is no study", at, help=(help,)))
+        raise RecipeError(Diagnostic("E100", "this file is not a study", at, help=(help,)))
     study = _Reader(source, parsed.recipe, found).study()
     found.raise_errors()
     assert study is not None
@@ -96,7 +96,7 @@ class _Reader:
         self.too_many = False
 
     def study(self) -> Study | None:
-        self._only(self.tree.statements, (t.Block, t.Set, t.Patch), "a study holds blocks, `set` and `patch`")
+        self._only(self.tree.statements, (t.Block, t.Set, t.Patch), "a study may hold only blocks, `set` and `patch`")
         specs: dict[str, StudySpec] = {}
         arms: dict[str, tuple[t.Block, ArmSpec]] = {}
         vary: tuple[Vary, ...] = ()
@@ -110,7 +110,9 @@ class _Reader:
                 specs["study"] = bound
             elif isinstance(bound, ArmSpec):
                 self._can_be_a_folder(block)
-                self._only(block.body, (t.Attribute, t.Set, t.Patch), "an arm holds attributes, `set` and `patch`")
+                self._only(
+                    block.body, (t.Attribute, t.Set, t.Patch), "an arm may hold only attributes, `set` and `patch`"
+                )
                 arms[block.labels[0]] = (block, bound)
         if "study" not in specs or self.found.errors:
             return None
@@ -131,7 +133,9 @@ class _Reader:
             spec.seeds
             and (again := next((s for i, s in enumerate(spec.seeds) if s in spec.seeds[:i]), None)) is not None
         ):
-            self._error("E012", f"the seed `{again}` is given twice", seeds, "keep one: a run again is no other result")
+            self._error(
+                "E012", f"the seed `{again}` is given twice", seeds, "keep one: repeating a seed gives the same result"
+            )
         if not self.found.errors:
             self._count(len(made), vary, len(spec.seeds or (None,)), seeds)
         if self.found.errors:
@@ -159,7 +163,7 @@ class _Reader:
         if total > MAX_VARIANTS:
             runs = f"{total:,}" if total <= 10**12 else "more than 10^12"
             message = f"this study has {runs} runs; at most {MAX_VARIANTS:,} are allowed"
-            self._error("E101", message, at, "vary less at once, or split it")
+            self._error("E101", message, at, "vary fewer values at once, or split the study")
 
     def _slug_of(self, spec: StudySpec) -> str:
         name = (spec.of or "").rpartition("/")[2].removesuffix(".recipe")
@@ -168,7 +172,7 @@ class _Reader:
     def _can_be_a_folder(self, block: t.Block) -> None:
         """A name in quotes may be any text, and must not lead out of the study's folder."""
         if not _NAME.fullmatch(block.labels[0]):
-            message = "an arm's name is that of a folder too"
+            message = "an arm's name is also a folder name"
             help = "write letters, digits, `-` and `_`, beginning with a letter, at most 60"
             self._error("E024", message, block.label_spans[0], help)
 
@@ -212,8 +216,8 @@ class _Reader:
             return
         self.too_many = True
         span = self.binder.spans[f"arm.{name}.arms"]
-        message = f"arm `{name}` is made of more than {MAX_MADE_OF} other arms"
-        self._error("E101", message, span, "write what they change into fewer arms, or into a file named by `overlay`")
+        message = f"arm `{name}` combines more than {MAX_MADE_OF} other arms"
+        self._error("E101", message, span, "put the changes into fewer arms, or into an `overlay` file")
 
     def _circle(self, way: list[str]) -> None:
         """Told once, whichever of its arms was looked at first."""
@@ -221,8 +225,8 @@ class _Reader:
             return
         self.circles.append(set(way))
         at = Label(self.source, self.binder.spans[f"arm.{way[0]}.arms"])
-        notes, help = (f"the circle is {' -> '.join([*way, way[0]])}",), ("take one of them out of the list",)
-        self.found.add(Diagnostic("E021", "these arms are made of each other", at, notes=notes, help=help))
+        notes, help = (f"the cycle is {' -> '.join([*way, way[0]])}",), ("remove one of them from the list",)
+        self.found.add(Diagnostic("E021", "these arms include each other", at, notes=notes, help=help))
 
     def _changes(self, block: t.Block, spec: ArmSpec) -> Iterator[Source]:
         """Files first, then what the arm says itself."""
@@ -248,7 +252,7 @@ class _Reader:
         at = Label(self.source, self.binder.spans.get(path, otherwise))
         if reference is None:
             help = 'name it: `of = "./NAME.recipe"`'
-            self.found.add(Diagnostic("E053", "no recipe is named", at, help=(help,)))
+            self.found.add(Diagnostic("E053", "the study names no recipe", at, help=(help,)))
             return None
         if reference not in self.files:
             try:
@@ -258,7 +262,7 @@ class _Reader:
                 return None
             if len(self.files) > MAX_FILES or sum(len(f.text) for f in self.files.values()) > MAX_TEXT:
                 message = f"this study names more than {MAX_FILES} files or {MAX_TEXT // 1024:,} KiB"
-                self.found.add(Diagnostic("E042", message, at, help=("split it",)))
+                self.found.add(Diagnostic("E042", message, at, help=("split the study",)))
                 self.found.raise_errors()
         return self.files[reference]
 
@@ -271,7 +275,7 @@ class _Reader:
             if again is not None:
                 self._error("E012", f"`{self.source.slice(again.span)}` is given twice", again.span, "keep one of them")
             if not values:
-                self._error("E024", f"`{name}` takes no value here", attribute.value.span, "write one, or take it out")
+                self._error("E024", f"`{name}` has no value here", attribute.value.span, "write one, or remove it")
             yield Vary(name, attribute.name_span, tuple(values))
 
     # ----------------------------------------------------------------- messages
@@ -287,7 +291,7 @@ class _Reader:
             kind = s.kind if isinstance(s, t.Block | t.Claim) else _WORDS.get(type(s)) or word(s)
             what = f"`{kind}`" if kind else "this"
             span = s.header if isinstance(s, t.Block) else s.span
-            self._error("E034", message, span, f"{what} belongs in the recipe; `set` and `patch` change it here")
+            self._error("E034", message, span, f"{what} belongs in the recipe; change it here with `set` or `patch`")
 
     def _known(self, path: str, name: str | None, names: Iterable[str], what: str) -> bool:
         names = list(names)

@@ -99,19 +99,21 @@ def _is_its_own(folder: Path, record: dict[str, Any], variant: Variant) -> None:
         return
     if written != plan.spec_digest:
         notes = [
-            "the study, its recipe, its data or what was given on the command line has changed since",
-            f"it is {written[:19]}, and should be {plan.spec_digest[:19]}",
+            "the study, its recipe, its data or the command line has changed since",
+            f"the folder has {written[:19]}, the study expects {plan.spec_digest[:19]}",
         ]
     else:
-        notes = [f"it is {_rehearsed(rehearsal)}, and should be {_rehearsed(plan.rehearsal)}"]
-    help = f"give another folder with `-o`, or run it again with `--again {variant.name}`"
+        notes = [f"the folder has {_rehearsed(rehearsal)}, the study expects {_rehearsed(plan.rehearsal)}"]
+    help = f"choose another folder with `-o`, or run the variant again with `--again {variant.name}`"
     raise RecipeError(
-        Diagnostic("E102", f"`{folder}` holds another run than the study asks for", notes=tuple(notes), help=(help,))
+        Diagnostic(
+            "E102", f"`{folder}` holds a different run from the one the study needs", notes=tuple(notes), help=(help,)
+        )
     )
 
 
 def _rehearsed(steps: int | None) -> str:
-    return f"a rehearsal of {steps} steps a stage" if steps else "a whole run"
+    return f"a rehearsal of {steps} steps per stage" if steps else "a whole run"
 
 
 def rows(study: Study, outcomes: Iterable[Outcome]) -> list[Row]:

@@ -217,7 +217,7 @@ def check_study(study: Study) -> Diagnostics:
     for number, (point, seed) in enumerate(sorted(every, key=lambda one: _apart(study, *one))):
         characters += sizes[point.arm.name]
         if number and (number >= _CHECKED or characters > _CHARACTERS):
-            help = f"`recipelang study {study.source.name} --plan` checks all of them"
+            help = f"check all of them with `recipelang study {study.source.name} --plan`"
             message = f"only {number:,} of {len(every):,} variants were checked"
             found.add(Diagnostic("W160", message, Label(study.source, study.seeds_span), help=(help,)))
             break
@@ -242,9 +242,13 @@ def same_runs(study: Study, made: Sequence[Variant]) -> Diagnostics:
     for (later, earlier), same in twins.items():
         at = Label(study.source, same[0].point.arm.span)
         where = ", ".join(v.point.at or "everywhere" for v in same)
-        notes = (f"at {where}: nothing that decides the weights differs",) if study.vary else ()
-        help = ("look at what the arm sets and patches, or leave these out",)
-        what = f"`{later}` and `{earlier}` are the same run" if later != earlier else f"`{later}` runs the same twice"
+        notes = (f"at {where}: no setting that determines the weights differs",) if study.vary else ()
+        help = ("check what the arm sets and patches, or remove these variants",)
+        what = (
+            f"`{later}` and `{earlier}` are the same run"
+            if later != earlier
+            else f"`{later}` runs the same recipe twice"
+        )
         found.add(Diagnostic("W120", what, at, notes=notes, help=help))
     return found
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from lark import Token
 
-_BUILD = 'a recipe is built on by `extends "FILE"`; values of another file are taken by `use "FILE" as NAME`'
+_BUILD = 'build on a recipe with `extends "FILE"`; import values from another file with `use "FILE" as NAME`'
 _LOOP = "there are no loops: a schedule says when, a selector says where"
-_NAMED = "a value gets a name by `let NAME = VALUE`"
+_NAMED = "name a value with `let NAME = VALUE`"
 #: the first word of a line -> how this language says it
 FOREIGN = {
-    "assert": "what must hold after the run is written `expect CONDITION`",
-    "check": "what must hold after the run is written `expect CONDITION`",
+    "assert": "state what must hold after the run with `expect CONDITION`",
+    "check": "state what must hold after the run with `expect CONDITION`",
     "import": _BUILD,
     "include": _BUILD,
     "from": _BUILD,
@@ -40,12 +40,12 @@ def of_line(line: Sequence[Token], token: Token) -> str | None:
     if first == "param" and token.type == "COMMA" and "in" in rest:
         return "a range is written with two dots: `in 50%..99%`"
     if first in _CLAIMS and token.type == "EQUAL":
-        return "values are compared by `==`"
+        return "compare values with `==`"
     if token.type == "ROLE" and before.type == "COMMA":
-        return f"selectors are joined by `|`, as in `@embeddings | {token}`"
+        return f"join selectors with `|`, as in `@embeddings | {token}`"
     if token.type in _NUMBERS and before.type == "NAME":
         if before in ("to", "until", "upto"):
             return "a change is written `A -> B`, and a range `A..B`"
         if len(line) > 1 and line[-2].type == "NUMBER":
-            return "lengths are added, as in `1 epoch + 10 steps`"
+            return "add durations, as in `1 epoch + 10 steps`"
     return None

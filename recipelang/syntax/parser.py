@@ -111,7 +111,7 @@ class _Driver:
             self._no_header(at, help, fix)
 
     def _no_header(self, at: Span, help: str, fix: Fix | None) -> None:
-        message = 'a recipe begins with `recipe 1 "name"`'
+        message = 'a recipe must begin with `recipe 1 "name"`'
         fixes = (fix,) if fix else ()
         self.diagnostics.add(Diagnostic("E010", message, Label(self.source, at), help=(help,), fixes=fixes))
 
@@ -307,7 +307,7 @@ class _Driver:
         if hint := (None if help else hints.of_line(line, token)) or _hint(token, before):
             help.append(hint)
         elif before is not None and before.type == "RBRACE" and "NL" in expected:
-            help.append("what follows a block begins on a new line")
+            help.append("start the next statement after a block on a new line")
         where = Label(self.source, _visible(self.source, span_of(token)))
         self.diagnostics.add(
             Diagnostic(
@@ -343,7 +343,7 @@ class _Driver:
         fixes: tuple[Fix, ...] = ()
         kept = self.index + (token.type == "COLON")
         certain: Applicability = "safe" if self._would_read(self.index, ["EQUAL"], kept) else "unsafe"
-        help = "a value is given with `=`, as in `name = value`"
+        help = "assign a value with `=`, as in `name = value`"
         after = self.stream[self.index + 1 :][:1]
         if token.type == "COLON" and after and after[0].type == "NL":
             help = "a block is written `name { ... }`"
@@ -416,7 +416,7 @@ def _hint(token: Token, before: Token | None) -> str | None:
         case "CMP" if str(token) == "==":
             return "one `=` gives a value; `==` compares, in claims"
         case "CMP" | "PM" | "ARROW" | "DOTS" | "EXCEPT":
-            return "these do not chain: put one of the two in parentheses"
+            return "these operators do not chain: put one of the two in parentheses"
         case "PLUS":
             return "a number has no leading `+`"
         case "DOT" if before is not None and before.type == "DOTS":

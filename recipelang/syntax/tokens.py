@@ -125,7 +125,7 @@ def _characters(source: Source, diagnostics: Diagnostics) -> None:
                     "E002",
                     f"character U+{ord(char):04X} is not allowed in a recipe",
                     Label(source, Span(offset, offset + 1)),
-                    help=("delete it: it does not show on a screen and can hide what the text says",),
+                    help=("delete it: it is invisible on screen and can hide what the text says",),
                     fixes=(_deletion(char, Span(offset, offset + 1)),),
                 )
             )

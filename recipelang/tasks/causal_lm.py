@@ -38,7 +38,7 @@ FIELDS = ("text",)
 SHORTEST = 2
 
 ENDINGS = (".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet")
-_FORMATS = "a `.txt` file is one text; records of the others have a column `text`"
+_FORMATS = "a `.txt` file is one text; other files hold records with a column `text`"
 #: characters encoded at a time, and of a longer text those around a portion that its tokens may hang on
 _PORTION, _AROUND = 1 << 18, 2_000
 #: tokens before and behind a seam that both portions must agree on
@@ -133,7 +133,7 @@ def _read_file(path: Path, column: str | None) -> Table | list[str]:
             return _table(found, path.name, column)
     text = reading.read_text(path, ENDINGS, _FORMATS)
     if column is not None:
-        raise fail("E074", f"`{path.name}` is one text, and has no columns", help="take `columns` out")
+        raise fail("E074", f"`{path.name}` is one text, and has no columns", help="remove `columns`")
     return [text]
 
 
@@ -168,7 +168,7 @@ def _sound(values: Iterable[object], name: str) -> list[str]:
     for index, value in enumerate(found):
         if not isinstance(value, str) or not reading.is_text(value):
             what = "null" if value is None else "broken text" if isinstance(value, str) else type(value).__name__
-            help = f"it is {what}: make it a string, or take the record out"
+            help = f"it is {what}: make it a string, or remove the record"
             raise fail("E075", f"record {index} of `{name}` is not text", help=help)
     return found  # type: ignore[return-value]
 
@@ -206,7 +206,11 @@ def joined_blocks(texts: Sequence[str], reader: Reader, length: int) -> np.ndarr
     if whole:
         return tokens[: whole * length].reshape(whole, length)
     if len(tokens) < 2:
-        raise fail("E074", "these texts have no two tokens", help="a language model predicts tokens from others")
+        raise fail(
+            "E074",
+            "these texts have fewer than two tokens",
+            help="a language model predicts each token from the tokens before it",
+        )
     return tokens.reshape(1, -1)
 
 

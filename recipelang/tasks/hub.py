@@ -44,8 +44,8 @@ def check_name(reference: str) -> tuple[str, str]:
         shown = line_of(name)[:80]
         raise fail(
             "E047",
-            f"`hf://{shown}` names no data set of the Hub",
-            help="write `hf://owner/name`; a file is named by its path alone",
+            f"`hf://{shown}` is not a data set on the Hub",
+            help="write `hf://owner/name`; for a file, write only its path",
         )
     return name, revision
 
@@ -66,7 +66,7 @@ def _load(reference: str, split: str, config: str | None) -> Any:
         raise fail(
             "E047",
             f"`hf://{name}` is neither cached nor reachable",
-            help=f"run once with a network, or {_LOCAL}",
+            help=f"run once with network access, or {_LOCAL}",
             notes=_line(error),
         ) from None
     except (RuntimeError, ImportError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -95,8 +95,8 @@ def _same_revision(name: str, revision: str, builder: Any) -> None:
         raise fail(
             "E047",
             f"`hf://{name}` is not cached at revision `{revision[:48]}`",
-            help="run once with a network",
-            notes=[f"what is cached is `{str(builder.hash)[:48]}`"],
+            help="run once with network access",
+            notes=[f"the cached revision is `{str(builder.hash)[:48]}`"],
         )
 
 

@@ -38,7 +38,7 @@ def label_text(
     number = _number(value)
     if isinstance(number, float) and not number.is_integer():
         notes = [f"record {record} has `{value}`"]
-        help = "turn the scores into classes, or choose another data set: this release has no regression"
+        help = "convert the scores to classes, or choose another data set: this release does not support regression"
         raise fail("E149", f"`{column}` of `{table.name}` holds scores, not classes", help=help, notes=notes)
     if isinstance(value, bool):
         return str(value).lower()
@@ -60,9 +60,9 @@ def label_text(
         raise fail(
             "E075", f"record {record} of `{table.name}` has no single label", help=help, notes=[f"it is {shown}"]
         )
-    help = f'name another split, or leave such examples out: `unlabelled = ["{written(value)[:40]}"]` in `data`'
+    help = f'name another split, or skip these examples: `unlabelled = ["{written(value)[:40]}"]` in `data`'
     if not left_out:
-        help = "give the word a tag, or take it out"
+        help = "give the word a tag, or remove it"
     notes = [f"`{column}` is {shown}"]
     if number is not None and written(value).startswith("-"):
         notes.append("in public test sets a negative number means no label")
@@ -77,7 +77,7 @@ def _named(label: str, classes: Sequence[str], where: str) -> str:
     place = next((i for i, name in enumerate(classes) if fold(name) == fold(label)), None)
     if place is None:
         near = closest(label, classes)
-        help = f"did you mean `{near}`?" if near else "name every class in `classes`, or take `classes` out"
+        help = f"did you mean `{near}`?" if near else "name every class in `classes`, or remove `classes`"
         raise fail("E075", f"`{label[:40]}` is not in `classes`", help=help, notes=[f"{where} has it"])
     return classes[place]
 
@@ -151,12 +151,12 @@ def make_classes(names: Sequence[str], what: str, field: str, column: str, known
     """E074 where names make no classes. `known` are those that the data set or the recipe gives: these may be many."""
     if len(names) < 2:
         label = f": `{names[0][:40]}`" if names else ""
-        raise fail("E074", f"{what} has one label only{label}", help="a classifier needs at least two labels")
+        raise fail("E074", f"{what} has only one label{label}", help="a classifier needs at least two labels")
     if len(names) > _MOST and not known:
-        help = f'if they are in another column, name that: `columns {{ {field} = "..." }}` in `data`'
+        help = f'if they are in another column, name it: `columns {{ {field} = "..." }}` in `data`'
         notes = [
             f"they are read from `{column[:40]}`, as {', '.join(f'`{n[:40]}`' for n in names[:3])}",
-            f"more than {_MOST:,} are taken only where the data set or `classes` lists them",
+            f"more than {_MOST:,} are accepted only where the data set or `classes` lists them",
         ]
         raise fail("E074", f"{what} has {len(names):,} different labels", help=help, notes=notes)
 
@@ -222,8 +222,11 @@ class Classes:
         if found is None:
             near = closest(label, self.names)
             shown = ", ".join(f"`{n}`" for n in self.names[:12]) + (" ..." if len(self.names) > 12 else "")
-            help = f"did you mean `{near}`?" if near else "take such records out, or train on data that has the label"
+            help = f"did you mean `{near}`?" if near else "remove these records, or train on data that has the label"
             raise fail(
-                "E075", f"`{label[:40]}` is none of the model's labels", help=help, notes=[f"they are {shown}", where]
+                "E075",
+                f"`{label[:40]}` is not one of the model's labels",
+                help=help,
+                notes=[f"they are {shown}", where],
             )
         return found

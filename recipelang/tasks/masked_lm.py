@@ -117,7 +117,11 @@ def load_tokenizer(folder: Path) -> Reader:
     tokenizer = reading.load_tokenizer(folder)
     mask = next((m for m in map(tokenizer.token_to_id, _MASKS) if m is not None), None)
     if mask is None:
-        raise fail("E076", f"the tokenizer of `{folder}` has no mask token", help="take a masked language model's")
+        raise fail(
+            "E076",
+            f"the tokenizer of `{folder}` has no mask token",
+            help="use the tokenizer of a masked language model",
+        )
     whole, bare = tokenizer.encode("a").ids, tokenizer.encode("a", add_special_tokens=False).ids
     at = next(i for i in range(len(whole)) if whole[i : i + len(bare)] == bare)
     return Reader(tokenizer, tuple(whole[:at]), tuple(whole[at + len(bare) :]), mask)

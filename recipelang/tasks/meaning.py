@@ -19,18 +19,18 @@ class Meaning(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     columns: dict[str, str] = Field(default={}, description="field -> the column it is read from")
-    unused: tuple[str, ...] = Field(default=(), description="columns that are not read")
+    unused: tuple[str, ...] = Field(default=(), description="columns that are ignored")
     classes: tuple[str, ...] = Field(default=(), description="names of numbered classes, from 0, that the recipe gives")
-    unlabelled: tuple[str, ...] = Field(default=(), description="labels that stand for none: examples are left out")
+    unlabelled: tuple[str, ...] = Field(default=(), description="labels that mean no label: their examples are skipped")
     unmatched: tuple[str, ...] = Field(default=(), description="labels of the recipe's `unlabelled` that do not occur")
-    left_out: dict[str, int] = Field(default={}, description="split -> examples left out for their label")
+    left_out: dict[str, int] = Field(default={}, description="split -> examples skipped for their label")
     labels: dict[str, Literal["names", "numbers", "both"]] = Field(
         default={}, description="split -> how its labels are written"
     )
     answers: Answers | None = Field(default=None, description="how an answer names its choice")
     before: str = Field(default="", description="the column that stands before every choice")
     choices: tuple[int, int] | None = Field(
-        default=None, description="fewest and most choices of a question, where they are not all as many"
+        default=None, description="fewest and most choices of a question, where they differ"
     )
     causes: bool = Field(default=False, description="questions are the words `cause` and `effect`")
     unanswerable: dict[str, int] = Field(default={}, description="split -> questions without an answer, where some are")

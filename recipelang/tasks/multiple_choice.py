@@ -141,7 +141,7 @@ def _answers(asked: Sequence[tuple[Table, int, _Choices]], columns: Mapping[str,
         return "key" if "key" in fitting else fitting[0]
     if set(fitting) == {"place", "number"}:
         return "number" if columns["choices"] in _NUMBERED else "place"
-    help = f"write which one is meant: {' or '.join(f'`answer_is = {way}`' for way in fitting)} in `data`"
+    help = f"choose one: {' or '.join(f'`answer_is = {way}`' for way in fitting)} in `data`"
     notes = [f"`{disputed[:40]}` may be the {' or the '.join(fitting)} of a choice"]
     raise fail("E148", f"the answers of `{asked[0][0].name}` can be read in several ways", help=help, notes=notes)
 
@@ -187,7 +187,7 @@ def _labels_apart(path: Path, column: str) -> None:
     """E074 for PIQA's own files, whose labels lie beside: what is read has one digest, and is one file."""
     beside = path.with_name(f"{path.stem}-labels.lst")
     if beside.is_file():
-        help = f"write each line of `{beside.name}` into its record as `{column}`"
+        help = f"copy each line of `{beside.name}` into its record as `{column}`"
         raise fail("E074", f"the answers of `{path.name}` are in another file", help=help)
 
 
@@ -232,7 +232,7 @@ def _without_gaps(table: Table, columns: Mapping[str, int]) -> None:
     """E074 for choices of which one is missing, or there twice: places and numbers would be of others."""
     numbers = list(columns.values())
     if numbers[0] > 1 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-        help = "give all choices columns whose numbers, from 0 or 1, have no gap"
+        help = "number the columns of choices from 0 or 1, without gaps"
         notes = [f"its choices are {', '.join(f'`{c}`' for c in list(columns)[:12])}"]
         raise fail("E074", f"a column of choices is missing in `{table.name}`", help=help, notes=notes)
 
@@ -243,21 +243,29 @@ def _example(table: Table, i: int, decided: Meaning) -> Example:
     first = table.text(i, question)
     texts, keys = _choices(table, i, columns["choices"])
     if len(texts) < 2:
-        raise fail("E075", f"record {i} of `{table.name}` has no two choices", help="one of several is asked for")
+        raise fail(
+            "E075",
+            f"record {i} of `{table.name}` has fewer than two choices",
+            help="a multiple-choice question needs at least two choices",
+        )
     said = written(row.get(answer))
     ways = (decided.answers,) if decided.answers else get_args(Answers)
     right = next((p for way in ways if (p := _place(said, way, texts, keys)) is not None), None)
     if right is None:
         notes = [f"`{answer}` is `{said[:40]}`", f"choices are {', '.join(f'`{k[:40]}`' for k in keys or texts)}"]
         if any(said in _names(way, texts, keys) for way in ways):
-            what = f"the answer of record {i} of `{table.name}` names two choices"
-            raise fail("E075", what, help="give every choice a text of its own", notes=notes)
-        help = f'name another split, or leave such questions out: `unlabelled = ["{said[:40]}"]` in `data`'
+            what = f"the answer of record {i} of `{table.name}` matches two choices"
+            raise fail("E075", what, help="give every choice its own text", notes=notes)
+        help = f'name another split, or skip these questions: `unlabelled = ["{said[:40]}"]` in `data`'
         if decided.answers and decided.answers != "key":
             notes = [notes[0], f"answers are read as the {decided.answers} of a choice"]
         if said not in _NO_ANSWER:
-            help = "write all answers in one way: as the key, the letter, the text, the place or the number of a choice"
-        raise fail("E075", f"the answer of record {i} of `{table.name}` is none of its choices", help=help, notes=notes)
+            help = (
+                "write all answers in one form: as the key, the letter, the text, the place or the number of a choice"
+            )
+        raise fail(
+            "E075", f"the answer of record {i} of `{table.name}` matches none of its choices", help=help, notes=notes
+        )
     if "context" in columns:
         return _of_passage(table.text(i, columns["context"]), first, texts, right, decided.causes)
     if "_" in first and question == "sentence":  # the gap and all behind it differ from choice to choice
@@ -288,16 +296,16 @@ def _choices(table: Table, i: int, column: str) -> _Choices:
         if keys is not None and (not isinstance(keys, Sequence) or len(keys) != len(texts)):
             help = "give every choice a `text` and a `label`"
             raise fail(
-                "E075", f"the choices of record {i} of `{name}` have texts and labels of other number", help=help
+                "E075", f"the choices of record {i} of `{name}` have different numbers of texts and labels", help=help
             )
         given = texts if keys is None else [{"text": t, "label": k} for t, k in zip(texts, keys, strict=True)]
     if not isinstance(given, Sequence) or isinstance(given, str):
-        help = "give a list of strings, or `text` and `label` of each"
+        help = "write a list of strings, or `text` and `label` for each choice"
         raise fail("E075", f"the choices of record {i} of `{name}` are {type(given).__name__}, not a list", help=help)
     if given and all(isinstance(c, Mapping) and {"text", "label"} <= set(c) for c in given):
         keys = [written(c["label"]) for c in given]
         if (twice := next((key for key in keys if keys.count(key) > 1), None)) is not None:
-            help = "give every choice a key of its own"
+            help = "give every choice its own key"
             raise fail("E075", f"two choices of record {i} of `{name}` have the key `{twice[:40]}`", help=help)
         return tuple(sound_text(c["text"], where, name) for c in given), tuple(keys)
     return tuple(sound_text(c, where, name) for c in given), ()

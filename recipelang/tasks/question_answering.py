@@ -133,7 +133,7 @@ def decide(splits: Mapping[str, Examples], wanted: Meaning) -> Meaning:
 def _examples(examples: Examples, decided: Meaning, named: Mapping[str, str], reference: str) -> Examples:
     if not examples.marked and not any(e.answers for e in examples):
         name = reference.rsplit("/", 1)[-1]
-        help = "name a split that holds answers; SQuAD 2 marks unanswerable questions with `is_impossible`"
+        help = "name a split with answers; SQuAD 2 marks unanswerable questions with `is_impossible`"
         raise fail("E074", f"no question of `{name}` has an answer", help=help)
     return examples
 

@@ -49,7 +49,7 @@ def read_bytes(path: Path, endings: Sequence[str]) -> bytes:
             "E074",
             f"there is no data file `{path}`",
             help=f"did you mean `{near}`?" if near else f"name a {listed} file",
-            notes=[f"beside it: {', '.join(there[:6])}"] if there else [],
+            notes=[f"in that folder: {', '.join(there[:6])}"] if there else [],
         ) from None
     except OSError as error:
         raise fail("E074", f"`{path}` cannot be read", notes=[str(error.strerror or error)]) from None
@@ -106,7 +106,11 @@ def _value(text: str, path: Path, before: int = 0) -> Any:
         why = "nested too deeply" if isinstance(error, RecursionError) else "a number has too many digits"
         if isinstance(error, json.JSONDecodeError):
             why = f"line {before + error.lineno}: {error.msg[:1].lower()}{error.msg[1:]}"
-        help = "files of one record a line end in `.jsonl`" if path.suffix != ".jsonl" else "each line is one record"
+        help = (
+            "files with one record per line end in `.jsonl`"
+            if path.suffix != ".jsonl"
+            else "each line must be one record"
+        )
         raise fail("E074", f"`{path.name}` is not JSON", help=help, notes=[why]) from None
 
 
@@ -136,8 +140,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         )
     largest = max(tokenizer.get_vocab().values(), default=0)
     if largest >= 2**31:
-        notes = [f"the largest number is {largest:,}", f"the folder is {folder}"]
-        raise fail("E189", "a token has a number beyond 32 bits", help="copy or download the model again", notes=notes)
+        notes = [f"the largest id is {largest:,}", f"the folder is {folder}"]
+        raise fail("E189", "a token id exceeds 32 bits", help="copy or download the model again", notes=notes)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer

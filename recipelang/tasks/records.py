@@ -114,9 +114,9 @@ def _separated(path: Path, columns: Mapping[str, str]) -> list[Mapping[str, Any]
             at = numbered[index + len(lines) - len(body)][0]
             cells = f"{len(line)} cell{'s' * (len(line) != 1)}"
             notes = [f"the record that ends on line {at} has {cells}, the first line has {len(header)}"]
-            help = "give every record all cells; in a `.csv` file, quote cells that hold a comma or a line end"
+            help = "give every record all cells; in a `.csv` file, quote cells that contain a comma or a line end"
             if path.suffix in TABBED:
-                help = "give every record all cells: no text may hold a tab or a line end"
+                help = "give every record all cells: no text may contain a tab or a line end"
             raise fail("E074", f"records of `{path.name}` have different numbers of cells", help=help, notes=notes)
     return [dict(zip(header, line, strict=True)) for line in body]
 
@@ -124,7 +124,7 @@ def _separated(path: Path, columns: Mapping[str, str]) -> list[Mapping[str, Any]
 def _differ(header: Sequence[str], path: Path) -> None:
     if len(set(header)) < len(header):
         twice = next(c for c in header if header.count(c) > 1)
-        raise fail("E074", f"`{path.name}` has two columns `{twice[:40]}`", help="give every column a name of its own")
+        raise fail("E074", f"`{path.name}` has two columns `{twice[:40]}`", help="give every column its own name")
 
 
 def _parquet(path: Path) -> Table:

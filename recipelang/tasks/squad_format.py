@@ -19,7 +19,7 @@ from recipelang.tasks.reading import is_text, read_json, read_text
 
 FIELDS = ("id", "question", "context", "answers")
 _MARK = "is_impossible"
-_ANSWERS = 'write `{"text": ["..."], "answer_start": [0]}`, with empty lists where there is no answer'
+_ANSWERS = 'write `{"text": ["..."], "answer_start": [0]}`, with empty lists if there is no answer'
 _FORMATS = "SQuAD files have `data` at the top; records have `id`, `question`, `context`, `answers`"
 
 
@@ -35,7 +35,7 @@ class Example:
 class Examples(tuple[Example, ...]):
     """With what is known of the data beside."""
 
-    unused: tuple[str, ...] = ()  #: columns that are not read
+    unused: tuple[str, ...] = ()  #: columns that are ignored
     flat: bool = False  #: records, not SQuAD's own nesting
     with_ids: bool = True  #: else ids are numbers of records
     marked: bool = False  #: `is_impossible` says which questions have no answer
@@ -51,8 +51,8 @@ def read_file(path: Path, columns: Mapping[str, str] | None = None) -> Examples:
     if path.suffix == ".parquet":
         return read_records(list(records.read_file(path).rows), path.name, columns)
     if path.suffix in (".csv", ".tsv"):
-        help = "write the questions to `.jsonl`, one record a line"
-        notes = ["its cells hold single values, and a question has answers with their offsets"]
+        help = "write the questions to `.jsonl`, one record per line"
+        notes = ["its cells hold single values; a question needs answers with offsets"]
         raise fail("E074", f"questions cannot be read from `{path.name}`", help=help, notes=notes)
     return read_records(read_json(read_text(path, (".json", ".jsonl"), _FORMATS), path), str(path.name), columns)
 
@@ -74,7 +74,7 @@ def read_records(data: Any, name: str, columns: Mapping[str, str] | None = None)
         found = ", ".join(f"`{k}`" for k in list(data)[:8]) if isinstance(data, dict) else type(data).__name__
         raise fail(
             "E074",
-            f"`{name}` is neither SQuAD's format nor a list of records",
+            f"`{name}` is neither in SQuAD's format nor a list of records",
             help=_FORMATS,
             notes=[f"it holds {found}"],
         )
@@ -82,7 +82,7 @@ def read_records(data: Any, name: str, columns: Mapping[str, str] | None = None)
         raise fail("E074", f"`{name}` holds no questions", help=_FORMATS)
     twice = next((id for id, n in Counter(e.id for e in examples).items() if n > 1), None)
     if twice is not None:
-        help = "give every question its own: predictions are told apart by it"
+        help = "give every question its own id: predictions are matched by id"
         raise fail("E075", f"two questions of `{name}` have the id `{twice[:60]}`", help=help)
     return examples
 
@@ -99,7 +99,7 @@ def _nested(articles: list[Any], name: str) -> Iterator[Example]:
                 for qa in paragraph["qas"]:
                     id, question, context = qa["id"], qa["question"], paragraph["context"]
                     if "answers" not in qa and qa.get(_MARK) is not True:
-                        help = "write `answers: []` of a question without an answer, or name a split that has them"
+                        help = "write `answers: []` for a question without an answer, or name a split that has them"
                         raise fail("E075", f"question `{id}` of `{name}` has no `answers`", help=help)
                     answers = qa.get("answers", [])
                     yield _example(
@@ -112,7 +112,7 @@ def _nested(articles: list[Any], name: str) -> Iterator[Example]:
                         qa.get(_MARK),
                     )
     except (KeyError, TypeError, AttributeError) as error:
-        missing = f"a part lacks {error}" if isinstance(error, KeyError) else "a part has another shape"
+        missing = f"a part lacks {error}" if isinstance(error, KeyError) else "a part has the wrong structure"
         help = "articles hold `paragraphs`; these hold `context` and `qas`, with `id`, `question`, `answers`"
         raise fail("E074", f"`{name}` is not in SQuAD's format", help=help, notes=[missing]) from None
 
@@ -131,7 +131,7 @@ def _flat(row: Any, index: int, name: str, columns: dict[str, str]) -> Example:
             raise fail(
                 "E074",
                 f"`{name}` has no column `{column}`",
-                help=f'say which one it is: `columns {{ {field} = "..." }}` in `data`',
+                help=f'name it: `columns {{ {field} = "..." }}` in `data`',
                 notes=[f"its columns are {there}"],
             )
         values[field] = row[column]
@@ -168,10 +168,10 @@ def _example(
     for what, value in fields:
         if not isinstance(value, str) or not is_text(value):
             found = "null" if value is None else "broken text" if isinstance(value, str) else type(value).__name__
-            help = f"{what} is {found}: make it a string, or take the question out"
-            raise fail("E075", f"question `{id}` of `{name}` is not all text", help=help)
+            help = f"{what} is {found}: make it a string, or remove the question"
+            raise fail("E075", f"question `{id}` of `{name}` has a part that is not text", help=help)
     if not all(isinstance(x, int) and not isinstance(x, bool) for x in starts) or len(starts) != len(texts):
-        help = "give each answer its `answer_start`: where it begins in the passage, in characters"
+        help = "give each answer its `answer_start`: its character offset in the passage"
         raise fail("E075", f"question `{id}` of `{name}` has answers without an offset", help=help)
     if impossible is not None and impossible not in (True, False):
         help = "write true or false"
@@ -182,7 +182,7 @@ def _example(
         raise fail("E075", f"question `{id}` {what}", help=help, notes=[f"the file is `{name}`"])
     for answer, start in zip(texts, starts, strict=True):
         if not answer.strip():
-            help = "take it out: a question has answers, or none"
+            help = "remove it: a question has answers, or none"
             raise fail("E075", f"an answer of question `{id}` of `{name}` is blank", help=help)
         if start < 0 or context[start : start + len(answer)] != answer:
             raise _offset(str(id), name, answer, start, context)
@@ -195,11 +195,11 @@ def _offset(id: str, name: str, answer: str, start: int, context: str) -> Recipe
     help = (
         f"write {right}: the answer begins there"
         if right >= 0
-        else "the passage does not hold it: mend the answer, or take the question out"
+        else "the passage does not contain it: correct the answer, or remove the question"
     )
-    notes = [f"`{name}` says `{answer[:60]}` at {start}; there stands `{stands[:60]}`"]
+    notes = [f"`{name}` has `{answer[:60]}` at {start}; the passage has `{stands[:60]}` there"]
     if right < 0 and unicodedata.normalize("NFC", answer) in unicodedata.normalize("NFC", context):
         notes.append(
-            "their accents are stored in two ways: bring both into one Unicode normal form, and offsets with them"
+            "their accents are encoded differently: convert both to one Unicode normal form, and correct the offsets"
         )
     return fail("E075", f"an answer of question `{id}` is not at its offset", help=help, notes=notes)

@@ -25,7 +25,7 @@ class Table:
         if column in self.unclear:
             message = f"the class names of `{column[:40]}` in `{self.name}` cannot be read"
             help = "list the names in the order of their numbers: `classes = [...]` in `data`"
-            notes = ["the file carries them in its `huggingface` metadata, in another form than `datasets` writes"]
+            notes = ["its `huggingface` metadata does not have the form that `datasets` writes"]
             raise fail("E074", message, help=help, notes=notes)
         return self.classes.get(column, ())
 
@@ -37,19 +37,19 @@ class Table:
         there = self.columns()
         if any(column in row for row in self.rows):
             lacking = next(i for i, row in enumerate(self.rows) if column not in row)
-            message = f"record {lacking} of `{self.name}` has no `{column}`, and others have"
-            raise fail("E074", message, help="give it to every record, or take such records out")
+            message = f"record {lacking} of `{self.name}` lacks `{column}`, which others have"
+            raise fail("E074", message, help="add it to every record, or remove these records")
         near = closest(column, there)
         known = {name.casefold() for name in usual}
         meant = next((c for c in there if c.strip().casefold() in known), "...")
-        help = f'say which one it is: `columns {{ {asked} = "{meant}" }}` in `data`'
+        help = f'name it: `columns {{ {asked} = "{meant}" }}` in `data`'
         notes = [f"its columns are {_listed(there)}"]
         if usual:
-            notes.append(f"it would be found as {_listed(usual)}")
+            notes.append(f"names recognised on their own: {_listed(usual)}")
         if self.name.endswith(".csv") and len(there) == 1 and any(c in there[0] for c in ";\t|"):
-            notes.append("a `.csv` file has commas between its cells; one with tabs is named `.tsv`")
+            notes.append("a `.csv` file separates cells with commas; name a file with tabs `.tsv`")
         elif self.name.endswith((".csv", *TABBED)) and (column.isdecimal() or any(" " in c.strip() for c in there)):
-            notes.append('where the first line is no header, columns have numbers: `"1"` is the first')
+            notes.append('without a header line, columns are numbered: `"1"` is the first')
         if near and column != asked:
             help = f"did you mean `{near}`?"
         raise fail("E074", f"`{self.name}` has no column `{column}`", help=help, notes=notes)
@@ -69,7 +69,7 @@ def sound_text(value: object, what: str, name: str) -> str:
     if isinstance(value, str) and reading.is_text(value):
         return value
     found = "null" if value is None else "broken text" if isinstance(value, str) else type(value).__name__
-    raise fail("E075", f"{what} of `{name}` is not text", help=f"it is {found}: make it a string, or take it out")
+    raise fail("E075", f"{what} of `{name}` is not text", help=f"it is {found}: make it a string, or remove it")
 
 
 def _listed(names: Iterable[str]) -> str:

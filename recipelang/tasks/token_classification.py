@@ -117,7 +117,7 @@ def _listed(table: Table, i: int, column: str) -> Sequence[Any]:
         return value.split()
     if not isinstance(value, Sequence):
         found = "null" if value is None else type(value).__name__
-        raise fail("E075", f"`{column}` of record {i} of `{table.name}` is no list", help=f"it is {found}")
+        raise fail("E075", f"`{column}` of record {i} of `{table.name}` is not a list", help=f"it is {found}")
     return value
 
 
@@ -135,7 +135,7 @@ def label_counts(examples: Sequence[Example]) -> dict[str, int]:
 def refuses(metric: str, names: Sequence[str]) -> str | None:
     """What a metric cannot count in these tags."""
     odd = next((n for n in names if not entities.is_tag(n)), None)
-    return f"`f1` counts entities, and `{odd}` is no tag as `B-PER`" if metric == "f1" and odd else None
+    return f"`f1` counts entities, and `{odd}` is not a tag like `B-PER`" if metric == "f1" and odd else None
 
 
 def load_tokenizer(folder: Path) -> Reader:
@@ -159,7 +159,7 @@ def featurize(
         numbers = np.array([-1 if w is None else w for w in encoding_.word_ids])
         first = np.concatenate([[True], numbers[1:] != numbers[:-1]]) & (numbers >= 0)
         if not first.any():
-            raise fail("E075", f"record {i} has no word that the tokenizer knows", help="take it out")
+            raise fail("E075", f"record {i} has no word that the tokenizer can encode", help="remove it")
         shortened = encoding.is_cut(encoding_, max_length)
         behind = (
             int(numbers.max()) + 1 if shortened else len(example.words)

@@ -54,7 +54,7 @@ def check_rules(tokenizer: Tokenizer, name: str) -> None:
         if len(pattern) > _PATTERN or searches_without_end(pattern):
             raise _refused(name, "one of its patterns could search forever")
         if longer > _LONGER:
-            raise _refused(name, f"its rules can make a text more than {_LONGER} times longer")
+            raise _refused(name, f"its rules can make a text over {_LONGER} times longer")
         if added > _ADDED:
             raise _refused(name, f"it adds more than {_ADDED} tokens to every text")
     model = tokenizer.model
@@ -67,7 +67,7 @@ def check_rules(tokenizer: Tokenizer, name: str) -> None:
 def _refused(name: str, why: str) -> RecipeError:
     return fail(
         "E168",
-        f"the rules of `{name}` are not safe to apply",
+        f"the rules of `{name}` are unsafe to apply",
         notes=[why],
         help="download the file again from its source",
     )

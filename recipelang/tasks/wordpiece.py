@@ -123,13 +123,13 @@ def _add(tokenizer: Tokenizer, number: int, token: AddedToken, folder: Path) -> 
     given = tokenizer.token_to_id(token.content)
     if given != number:
         notes = [
-            f"it is listed as number {number:,}, but after `vocab.txt` it gets number {given}",
+            f"it is listed with id {number:,}, but after `vocab.txt` it has id {given}",
             f"the folder is {folder}",
         ]
-        help = "take all files of the tokenizer from the same place"
-        raise fail("E189", f"the added token `{token.content[:40]}` has a wrong number", help=help, notes=notes)
+        help = "take all tokenizer files from the same source"
+        raise fail("E189", f"the added token `{token.content[:40]}` has a wrong id", help=help, notes=notes)
 
 
 def _wrong(path: Path, why: str) -> RecipeError:
-    help = "take all files of the tokenizer from the same place"
-    return fail("E189", f"`{path.name}` describes no tokenizer", help=help, notes=[why, f"the file is {path}"])
+    help = "take all tokenizer files from the same source"
+    return fail("E189", f"`{path.name}` does not describe a tokenizer", help=help, notes=[why, f"the file is {path}"])

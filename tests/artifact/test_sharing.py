@@ -138,7 +138,7 @@ def test_a_lock_pins_contents_and_says_what_changed(published: Path):
     (published / "train.json").write_text('{"what": "else"}', "utf-8")
     stale = command("run", "tiny.recipe", "--locked")
     assert stale.codes == ["E132"]
-    assert "`train.json` is not what it was" in stale.err
+    assert "`train.json` has changed" in stale.err
     again = command("lock", "tiny.recipe")
     assert "changed  dataset  train.json" in again.out
 
@@ -211,4 +211,4 @@ def test_a_file_of_the_hub_that_was_exchanged_in_its_cache_is_noticed(tmp_path: 
     lock = Lock("a", refs={"hf://o/m": {"kind": "model", "revision": "0" * 40, "files": files}})
     assert damaged_files(lock, {"hf://o/m": tmp_path}) == []
     (tmp_path / "model.safetensors").write_bytes(b"others!")
-    assert damaged_files(lock, {"hf://o/m": tmp_path}) == ["`model.safetensors` of `hf://o/m` is not what it was"]
+    assert damaged_files(lock, {"hf://o/m": tmp_path}) == ["`model.safetensors` of `hf://o/m` has changed"]

@@ -42,7 +42,7 @@ def refused(code: str, *said: str, at: str = "tiny.recipe:9:16") -> None:
 
 def test_missing_file_tells_what_is_beside_it(train):
     train(None, "trian.json")
-    refused("E074", "there is no data file", "beside it: dev.json, train.json")
+    refused("E074", "there is no data file", "in that folder: dev.json, train.json")
 
 
 def test_folder_for_a_file(train):
@@ -61,8 +61,8 @@ def test_folder_for_a_file(train):
         (" \n ", "is empty"),
         ("[]", "holds no questions"),
         ('{"data": []}', "holds no questions"),
-        ("7", "neither SQuAD's format nor a list of records"),
-        ("null", "neither SQuAD's format nor a list of records"),
+        ("7", "neither in SQuAD's format nor a list of records"),
+        ("null", "neither in SQuAD's format nor a list of records"),
         ('{"rows": [], "info": 1}', "it holds `rows`, `info`"),
         ('{"data": {"paragraphs": []}}', "SQuAD files have `data` at the top"),
         ("[1, 2]", "record 0 of `t.json` is not an object"),
@@ -96,9 +96,9 @@ def test_wrong_columns_are_answered_with_the_real_ones(train, edit):
         ({"answers": {"text": "gold", "answer_start": 4}}, "E074", "are not lists"),
         ({"answers": {"text": None, "answer_start": None}}, "E074", "are not lists"),
         ({"answers": {"text": ["gold"], "answer_start": []}}, "E075", "answers without an offset"),
-        ({"question": None}, "E075", "is not all text"),
-        ({"question": "\ud800"}, "E075", "is not all text"),
-        ({"context": ["x"]}, "E075", "is not all text"),
+        ({"question": None}, "E075", "has a part that is not text"),
+        ({"question": "\ud800"}, "E075", "has a part that is not text"),
+        ({"context": ["x"]}, "E075", "has a part that is not text"),
     ],
 )
 def test_record_of_another_shape(train, row, code, said):
@@ -109,10 +109,13 @@ def test_record_of_another_shape(train, row, code, said):
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ({"text": "gold", "answer_start": 5}, ("write 4: the answer begins there", "at 5; there stands `old `")),
+        (
+            {"text": "gold", "answer_start": 5},
+            ("write 4: the answer begins there", "at 5; the passage has `old ` there"),
+        ),
         ({"text": "gold", "answer_start": -1}, ("write 4: the answer begins there",)),
         ({"text": "gold", "answer_start": 10**30}, ("write 4: the answer begins there",)),
-        ({"text": "silver", "answer_start": 4}, ("the passage does not hold it", "there stands `gold o`")),
+        ({"text": "silver", "answer_start": 4}, ("the passage does not contain it", "the passage has `gold o` there")),
     ],
 )
 def test_answer_that_is_not_at_its_offset(train, answer, said):
@@ -148,7 +151,7 @@ def test_windows_longer_than_the_model_takes(project, edit):
 @pytest.mark.parametrize(
     ("reference", "said"),
     [
-        ("hf://owner/squad", "run once with a network, or name local files"),
+        ("hf://owner/squad", "run once with network access, or name local files"),
         ("lib://fiction", "it has `lib://facts`"),
         ("s3://bucket/squad", "data cannot be read from `s3://`"),
         ("https://example.com/squad.json", "data cannot be read from `https://`"),

@@ -104,7 +104,7 @@ def test_no_weights_and_pickles_only(model):
     (model / SAFETENSORS).unlink()
     refused("E076", "holds no safetensors weights", "it holds config.json")
     (model / "pytorch_model.bin").write_bytes(b"\x80\x04")
-    refused("E076", "holds pickled weights only", "save_pretrained")
+    refused("E076", "holds only pickled weights", "save_pretrained")
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_header_that_lies(model, change, said):
         ('{"weight_map": []}', "`weight_map`: input should be an object"),
         ('{"weight_map": {"a": ["x"]}}', "`weight_map.a`: input should be a valid string"),
         ('{"weight_map": {"a": 3}}', "`weight_map.a`: input should be a valid string"),
-        ('{"weight_map": {"a": "1.safetensors"}}', "the index names `1.safetensors`, which is not there"),
+        ('{"weight_map": {"a": "1.safetensors"}}', "the index names `1.safetensors`, which does not exist"),
         ('{"weight_map": {"a": "../model/config.json"}}', "which is not there"),
     ],
 )
@@ -194,14 +194,14 @@ def test_no_tokenizer_and_a_broken_one(model):
 @pytest.mark.parametrize(
     ("reference", "code", "said"),
     [
-        ("hf://owner/name", "E047", "the network is switched off by `HF_HUB_OFFLINE`"),
-        ("hf://owner/name", "E047", "run once with a network, or name a local folder"),
+        ("hf://owner/name", "E047", "`HF_HUB_OFFLINE` disables the network"),
+        ("hf://owner/name", "E047", "run once with network access, or name a local folder"),
         ("hf://a/b/c", "E047", "write `hf://owner/name`"),
         ("hf://a b", "E047", "write `hf://owner/name`"),
         ("hf://", "E047", "write `hf://owner/name`"),
         ("package://no-such-package/model", "E076", "pip install --no-deps no-such-package"),
-        ("package://numpy/elsewhere", "E076", "is not a folder of the package `numpy`"),
-        ("package://numpy/../..", "E076", "is not a folder of the package `numpy`"),
+        ("package://numpy/elsewhere", "E076", "is not a folder in the package `numpy`"),
+        ("package://numpy/../..", "E076", "is not a folder in the package `numpy`"),
         ("package://", "E047", "write `package://package/folder`"),
         ("package://numpy", "E047", "write `package://package/folder`"),
         ("s3://bucket/model", "E047", "models cannot be read from `s3://`"),

@@ -104,7 +104,7 @@ def test_trace_shows_every_place(folders):
 def test_trace_of_everything_and_of_nothing(folders):
     every = command("trace", "child.recipe").out.splitlines()
     assert any(re.match(r"target = 80% +# child.recipe:3", line) for line in every)
-    assert any(re.match(r"stage.sparse.clip = 1 +# the default of the language", line) for line in every)
+    assert any(re.match(r"stage.sparse.clip = 1 +# the language's default", line) for line in every)
     ended = command("trace", "child.recipe", "stage.sparse.clp")
     assert (ended.code, "did you mean `stage.sparse.clip`?" in ended.err) == (1, True)
 

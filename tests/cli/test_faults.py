@@ -89,7 +89,7 @@ def test_write_that_fails_leaves_what_was_there_and_resume_completes(
     resource.setrlimit(resource.RLIMIT_FSIZE, (unlimited, unlimited))
     out = project / "out"
     assert (ended.code, ended.codes) == (1, ["E084"])
-    assert "the file would be larger than is allowed here" in ended.err
+    assert "the file would exceed the file size limit" in ended.err
     assert not (out / "model.safetensors").exists()
     assert not [name for name in files(out) if ".tmp" in name]
     assert record(out)["status"] == "failed"

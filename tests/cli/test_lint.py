@@ -77,7 +77,7 @@ def test_json_and_concise(project, edit):
     (found,) = document["diagnostics"]
     assert (found["code"], found["severity"], found["primary"]["start"]["line"]) == ("L021", "error", 31)
     ended = command("lint", "tiny.recipe", *QUIET, "--format", "concise")
-    assert ended.out == "tiny.recipe:31:66: warning[L021]: a temperature of 1 is no tuning\n"
+    assert ended.out == "tiny.recipe:31:66: warning[L021]: a temperature of 1 does not soften the distributions\n"
 
 
 def test_several_files_and_one_that_is_missing(project):

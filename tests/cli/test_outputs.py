@@ -65,7 +65,7 @@ def test_folder_that_is_no_run_is_never_touched(project, options):
         before = contents(project)
         ended = command("run", "tiny.recipe", "-o", taken, *options)
         assert (ended.code, ended.codes) == (1, ["E085"])
-        assert ("is a file" if taken == "letter" else "is not empty, and holds no run") in ended.err
+        assert ("is a file" if taken == "letter" else "is not empty and holds no run") in ended.err
         assert contents(project) == before
 
 
@@ -75,7 +75,7 @@ def test_finished_run_is_kept_unless_asked(project):
     before = contents(project / "out")
     ended = command("run", "tiny.recipe", "-o", "out")
     assert (ended.code, ended.codes) == (1, ["E085"])
-    assert "`--overwrite` replaces it" in ended.err
+    assert "use `--overwrite` to replace it" in ended.err
     assert "resume" not in ended.err
     assert contents(project / "out") == before
     assert command("run", "tiny.recipe", "-o", "out", "--overwrite", "-p", "target=60%").code == 0
@@ -233,7 +233,7 @@ def test_two_processes_do_not_run_in_one_folder(interrupted):
         for arguments in (("resume", "out"), ("run", "tiny.recipe", "-o", "out", "--overwrite")):
             ended = command(*arguments)
             assert (ended.code, ended.codes) == (1, ["E085"])
-            assert "another process runs in `out`" in ended.err
+            assert "another process is using `out`" in ended.err
         assert contents(interrupted) == before
     finally:
         os.close(other)

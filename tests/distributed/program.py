@@ -198,7 +198,7 @@ def every_task_is_measured_as_by_one_process(folder: Path) -> None:
 
 def what_is_not_there_is_refused_everywhere(folder: Path) -> None:
     for method, pattern, message in (
-        ("obert", "unstructured", "E055: `obert` on weights in shards is not in this release yet"),
+        ("obert", "unstructured", "E055: this release does not support `obert` on sharded weights"),
         ("magnitude", "block(32, 1)", "E055: a block of .* lies in two shards"),
     ):
         path = contract(folder, method, pattern, "uniform")

@@ -77,6 +77,6 @@ def test_error_of_all_is_told_once(project, tmp_path):
     process = launched(tmp_path, "run", recipe, "-o", tmp_path / "out")
     _, complained = process.communicate(timeout=120)
     assert process.returncode != 0
-    assert complained.count("error[E077]: a batch has fewer examples than there are processes") == 1
+    assert complained.count("error[E077]: a batch has fewer examples than the run has processes") == 1
     assert complained.count("error[") == 1
     assert not (tmp_path / "out").exists()

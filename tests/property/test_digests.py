@@ -268,7 +268,7 @@ def test_strings_labels_and_globs_are_in_normal_form_c():
 
 def test_two_labels_that_look_the_same_are_refused():
     text = sound(add='evaluate "caf\u00e9" { metrics = f1 }\nevaluate "cafe\u0301" { metrics = f1 }\n')
-    with pytest.raises(RecipeError, match="E012]: two names differ only in how they are encoded"):
+    with pytest.raises(RecipeError, match="E012]: two names differ only in their encoding"):
         spec_form(recipe_of(text), {})
 
 

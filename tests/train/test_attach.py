@@ -102,7 +102,7 @@ def test_hidden_states_that_the_model_is_not_asked_for_are_missed(recipe):
     pruning.step_start()
     batch = next(loop.batches())
     outputs = loop.model(**batch)
-    with pytest.raises(RecipeError, match="E086]: the model was not asked for `output_hidden_states`"):
+    with pytest.raises(RecipeError, match="E086]: the model was not called with `output_hidden_states`"):
         pruning.loss(outputs.loss, outputs, batch)
 
 
@@ -278,7 +278,7 @@ stage a {
     net_loop(a, net, optimizer, 2)
     a.end()
     gone = net.inner.weight.detach() == 0
-    with pytest.raises(RecipeError, match="E086]: this stage goes on with the masks of `a`"):
+    with pytest.raises(RecipeError, match="E086]: this stage continues with the masks of `a`"):
         recipelang.attach(text, net, optimizer, steps_per_epoch=4, stage="s")
     s = recipelang.attach(text, net, optimizer, steps_per_epoch=4, stage="s", after=a)
     net_loop(s, net, optimizer)
@@ -301,15 +301,15 @@ def wrong(code, message, text=None, **more):
 
 
 def test_what_does_not_fit_is_said_before_the_first_step():
-    shown = wrong("E073", "roles and layers of this model are not known", net_recipe("@linear & @encoder"))
+    shown = wrong("E073", "the roles and layers of this model are unknown", net_recipe("@linear & @encoder"))
     assert '`"inner.weight"`, `"head.weight"`' in shown and "<text>:7:23" in shown
     wrong("E070", '`"iner.weight"` matches nothing in this model', net_recipe('"iner.weight"'))
     wrong("E086", "`steps_per_epoch` is 0", steps_per_epoch=0)
-    wrong("E086", "`teacher=` is given, and this stage has no `distill`", teacher=Net())
-    wrong("E086", "`batches=` is given, and no method of this stage takes any", batches=[])
-    wrong("E086", "`snip` needs gradients of samples", net_recipe(method="snip", sparsity="50%"))
+    wrong("E086", "`teacher=` is given, but this stage has no `distill`", teacher=Net())
+    wrong("E086", "`batches=` is given, but no method of this stage uses batches", batches=[])
+    wrong("E086", "`snip` needs batches to compute gradients", net_recipe(method="snip", sparsity="50%"))
     distils = net_recipe(more="distill { teacher = stage.a, hardness = 50%, temperature = 1 }", stages=DENSE)
-    wrong("E086", "a loop has to give the teacher", distils, stage="s")
+    wrong("E086", "a custom loop must pass the teacher", distils, stage="s")
     net = Net()
     wrong("E086", "the teacher is the model itself", distils, stage="s", model=net, teacher=net)
     wrong("E086", "this recipe has no stage `t`", stage="t")
@@ -328,17 +328,17 @@ def test_events_out_of_order_and_out_of_the_stage_are_errors():
     net = Net()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     pruning = recipelang.attach(net_recipe(), net, optimizer, steps_per_epoch=4)
-    with pytest.raises(RecipeError, match="E086]: `gradients` is called where `step_start` is due"):
+    with pytest.raises(RecipeError, match="E086]: `gradients` was called where `step_start` was expected"):
         pruning.gradients()
     pruning.step_start()
-    with pytest.raises(RecipeError, match="E086]: `step_start` is called where `gradients` is due"):
+    with pytest.raises(RecipeError, match="E086]: `step_start` was called where `gradients` was expected"):
         pruning.step_start()
     pruning.gradients()
-    with pytest.raises(RecipeError, match="E086]: `loss` is called where `step_end` is due"):
+    with pytest.raises(RecipeError, match="E086]: `loss` was called where `step_end` was expected"):
         pruning.loss(torch.zeros(()))
     pruning.step_end()
     net_loop(pruning, net, optimizer, 3)
-    with pytest.raises(RecipeError, match="E086]: this stage has 4 steps, the loop goes on"):
+    with pytest.raises(RecipeError, match="E086]: this stage has 4 steps, but the loop continues"):
         pruning.step_start()
 
 
@@ -347,7 +347,7 @@ def test_distilled_loss_that_is_never_asked_for_is_an_error():
     text = net_recipe(more='distill { teacher = "none", hardness = 50%, temperature = 1 }')
     pruning = recipelang.attach(text, net, torch.optim.SGD(net.parameters()), steps_per_epoch=4, teacher=Net())
     pruning.step_start()
-    with pytest.raises(RecipeError, match="E086]: the loop never asked for the distilled loss"):
+    with pytest.raises(RecipeError, match=r"E086\]: the loop never called `pruning\.loss`"):
         pruning.gradients()
 
 
@@ -386,7 +386,7 @@ def test_weights_loaded_behind_the_masks_are_found():
     pruning = recipelang.attach(net_recipe(), net, optimizer, steps_per_epoch=4)
     net_loop(pruning, net, optimizer)
     net.load_state_dict(dense)
-    with pytest.raises(RecipeError, match="E086]: masked weights are not zero any more"):
+    with pytest.raises(RecipeError, match="E086]: masked weights are no longer zero"):
         pruning.end()
 
 

@@ -55,7 +55,7 @@ def test_the_penalty_changes_which_weights_go(recipe, tmp_path):
 def test_masks_move_in_a_loop_and_counts_stay(recipe):
     recipe.write_text(RIGL, "utf-8")
     loop = loop_of(recipe, "method=rigl")
-    with pytest.raises(RecipeError, match="E086]: `rigl` needs gradients of samples"):
+    with pytest.raises(RecipeError, match="E086]: `rigl` needs batches to compute gradients"):
         attached(loop, recipe, params={"method": "rigl"})
     pruning = attached(loop, recipe, params={"method": "rigl"}, batches=list(loop.batches()))
     steps(loop, pruning, until=1)

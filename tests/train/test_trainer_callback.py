@@ -108,7 +108,7 @@ def test_transformers_trainer_accumulates(recipe, tmp_path):
         ({"num_train_epochs": 3}, "E086]: the stage has 12 steps, the Trainer takes 18"),
         (
             {"load_best_model_at_end": True, "eval_strategy": "epoch", "save_strategy": "epoch"},
-            "E086]: the best model may be one from before the last event",
+            "E086]: the best model may predate the last pruning event",
         ),
     ],
 )

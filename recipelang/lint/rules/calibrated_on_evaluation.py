@@ -15,5 +15,5 @@ def check(it: Subject) -> Iterator[Finding]:
     read = {place(it.recipe.data[stage.data], "train") for stage in stages}
     for evaluation in it.recipe.evaluations:
         if measured(it, evaluation) in read:
-            help = "measure text that no stage has seen: weights were chosen to do well on this"
+            help = "evaluate on text that no stage has seen: pruning was calibrated on this text"
             yield Finding(*where(it, evaluation, "calibrated on"), help)

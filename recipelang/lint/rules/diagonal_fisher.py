@@ -24,7 +24,7 @@ def check(it: Subject) -> Iterator[Finding]:
                 yield Finding(
                     literal.span if literal else path,
                     f"with `{name} = 1` no weight makes up for another",
-                    f"write `{name} = {size}`: the interplay of neighbours is what this method adds to magnitudes",
+                    f"write `{name} = {size}`: the method's gain over magnitudes comes from interactions of neighbours",
                     # another size is another experiment
                     Fix(f"write `{name} = {size}`", (Edit(literal.span, str(size)),), "unsafe") if literal else None,
                 )

@@ -17,7 +17,7 @@ def check(it: Subject) -> Iterator[Finding]:
         if measured(it, evaluation) in learnt:
             yield Finding(
                 *where(it, evaluation, "trained on"),
-                "measure examples that no stage has seen: these it may know by heart",
+                "evaluate on examples that no stage has seen: the model may have memorised these",
             )
 
 
@@ -29,7 +29,7 @@ def measured(it: Subject, evaluation: EvaluateSpec) -> tuple[str, str]:
 
 def where(it: Subject, evaluation: EvaluateSpec, what: str) -> tuple[str, str]:
     """At the `split`, where it is `train`; otherwise two splits are one file, and that is said where they are named."""
-    message = f"`{evaluation.name}` measures what the model was {what}"
+    message = f"`{evaluation.name}` evaluates on data the model was {what}"
     data = f"data.{evaluation.data}" if evaluation.data else "data"
     own = f"{data}.{evaluation.split}"
     if evaluation.split != "train" and evaluation.source is None and own in it.recipe.spans:

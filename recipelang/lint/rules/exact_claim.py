@@ -17,10 +17,10 @@ def check(it: Subject) -> Iterator[Finding]:
         for node in nodes(claim.condition):
             if isinstance(node, t.Binary) and node.operator == "==" and _is_exact(node):
                 sparsity = isinstance(node.left, t.Call)
-                help = "write `± 0.1%` after it: counts of zeros are whole numbers" if sparsity else _METRIC
+                help = "add `± 0.1%`: counts of zeros are whole numbers" if sparsity else _METRIC
                 end = Span(node.right.span.end, node.right.span.end)
                 fix = Fix("allow a tenth of a percent", (Edit(end, " ± 0.1%"),)) if sparsity else None
-                yield Finding(node.span, "an exact value is met by luck only", help, fix)
+                yield Finding(node.span, "exact equality holds only by chance", help, fix)
 
 
 _METRIC = "write a tolerance, as in `== 85% ± 0.5%`, or a bound: `>= 84.5%`"

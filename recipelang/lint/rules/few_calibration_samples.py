@@ -18,5 +18,5 @@ def check(it: Subject) -> Iterator[Finding]:
             yield Finding(
                 f"{data}.samples",
                 f"`{stage.name}` is calibrated on {read.samples:,} sample{'s' if read.samples > 1 else ''}",
-                f"give it {ENOUGH}, as published: what a layer sees is guessed from them",
+                f"use {ENOUGH}, as published: they estimate the inputs of every layer",
             )

@@ -17,6 +17,6 @@ def check(it: Subject) -> Iterator[Finding]:
             if most < LEAST:
                 yield Finding(
                     f"stage.{stage.name}.distill.hardness",
-                    f"the teacher has {most:.0%} of the loss",
+                    f"the teacher's share of the loss is only {most:.0%}",
                     "published recipes for pruned BERT models use 100%",
                 )

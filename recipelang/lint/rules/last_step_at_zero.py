@@ -19,6 +19,6 @@ def check(it: Subject) -> Iterator[Finding]:
             if rate is not None and any(s.ends == "last" and not s.end for s in rate.segments):
                 yield Finding(
                     f"stage.{stage.name}.{path}",
-                    "with `ends = last` a step trains at a rate of 0",
-                    "leave `ends` out: the rate is then 0 after the last step",
+                    "with `ends = last`, one step trains at a rate of 0",
+                    "remove `ends`: the rate then reaches 0 after the last step",
                 )

@@ -23,8 +23,8 @@ def check(it: Subject) -> Iterator[Finding]:
             if best < LEAST * peak:
                 yield Finding(
                     f"stage.{stage.name}.learning_rate",
-                    f"after the last mask at most {best / peak:.0%} of the rate is left",
-                    "let it restart: `rewind = 2 epochs`, or decay it less",
+                    f"after the last mask, at most {best / peak:.0%} of the peak rate remains",
+                    "restart it with `rewind = 2 epochs`, or decay it less",
                 )
 
 

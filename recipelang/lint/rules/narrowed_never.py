@@ -24,17 +24,17 @@ def check(it: Subject) -> Iterator[Finding]:
             continue
         taken = list(_taken(found.value))
         if taken:
-            yield _finding(taken[-1].span, "`never -=` takes out what the base protects")
+            yield _finding(taken[-1].span, "`never -=` removes what the base protects")
         elif (older := _lost(it, f"{path}.never", found)) is not None:
-            yield _finding(found.value.span, "this `never` leaves out what the base protects", (older,))
+            yield _finding(found.value.span, "this `never` omits what the base protects", (older,))
     for path, statements in it.replaced.items():
         block, _, name = path.rpartition(".")
         if name == "never" and block in blocks and attribute(it.tree, path) is None:
-            yield _finding(block, "`unset` takes out the base's `never`", (statements[-1].span,))
+            yield _finding(block, "`unset` removes the base's `never`", (statements[-1].span,))
 
 
 def _finding(at: str | Span, message: str, also: tuple[Span, ...] = ()) -> Finding:
-    help = "keep it, or say above this line why not: `# recipe: allow(L004) WHY`"
+    help = "keep it, or give the reason above this line: `# recipe: allow(L004) WHY`"
     return Finding(at, message, help, also=also)
 
 

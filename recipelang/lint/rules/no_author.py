@@ -12,4 +12,4 @@ CODE, NAME, LEVEL, NEEDS = "L091", "no-author", "info", "tree"
 
 def check(it: Subject) -> Iterator[Finding]:
     for at in without(it.tree, "authors"):
-        yield Finding(at, "the recipe has no author", 'say whom to ask in `meta`: `authors = ["..."]`')
+        yield Finding(at, "the recipe has no author", 'name a contact in `meta`: `authors = ["..."]`')

@@ -16,6 +16,6 @@ def check(it: Subject) -> Iterator[Finding]:
         if event.step == 0 and event.sparsity > 0 and it.plan.model.fresh_head:
             yield Finding(
                 f"stage.{first.name}.prune.{prune.name}.sparsity",
-                f"{event.sparsity:.0%} is pruned at step 0, with a new head",
-                "begin the window later (`over = start + 2 epochs .. end`), or fine-tune in a stage before",
+                f"{event.sparsity:.0%} is pruned at step 0, when the head is new",
+                "start the window later (`over = start + 2 epochs .. end`), or fine-tune in an earlier stage",
             )

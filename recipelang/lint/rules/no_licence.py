@@ -12,5 +12,5 @@ CODE, NAME, LEVEL, NEEDS = "L090", "no-licence", "info", "tree"
 
 def check(it: Subject) -> Iterator[Finding]:
     for at in without(it.tree, "license"):
-        help = 'name one in `meta`: `license = "Apache-2.0"`; without it others may read, not use'
+        help = 'add one in `meta`: `license = "Apache-2.0"`; without a licence others may read it but not use it'
         yield Finding(at, "the recipe has no licence", help)

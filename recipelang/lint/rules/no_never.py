@@ -22,8 +22,8 @@ def check(it: Subject) -> Iterator[Finding]:
                 path = f"stage.{stage.name}.prune.{prune.name}"
                 yield Finding(
                     path,
-                    "this block says nothing of what must stay dense",
-                    f"add `{_NEVER}`: a later change of `targets` then cannot reach them unseen",
+                    "this block protects no tensors",
+                    f"add `{_NEVER}`: a later change of `targets` that reaches them is then an error",
                     _fix(it, path) if _stays_inside(prune.targets) else None,
                 )
 

@@ -19,5 +19,5 @@ def check(it: Subject) -> Iterator[Finding]:
                 yield Finding(
                     f"stage.{stage.name}.prune.{prune.name}.sparsity",
                     f"{left:,} of {stage.steps:,} steps remain after the last mask",
-                    "end the window earlier, as in `.. end - 2 epochs`: accuracy comes back at the final mask",
+                    "end the window earlier, as in `.. end - 2 epochs`: accuracy recovers once the mask is final",
                 )

@@ -47,7 +47,7 @@ def _said(left: sel.Selector, right: sel.Selector, first: set[str], second: set[
     both = len(first & second)
     message = f"{one} and {two} share {both} tensor{'s' if both > 1 else ''}"
     if second <= first:
-        return message, f"take {two} out: {one} has all of it"
+        return message, f"remove {two}: {one} includes all of it"
     if first < second:
-        return message, f"take {one} out: {two} has all of it"
-    return message, "narrow one of them: a pattern often reaches too far"
+        return message, f"remove {one}: {two} includes all of it"
+    return message, "narrow one of them: one may match more than intended"

@@ -20,7 +20,7 @@ def check(it: Subject) -> Iterator[Finding]:
                 many = f"{len(stuck)} of its {len(prune.targets)} targets"
                 yield Finding(
                     f"stage.{stage.name}.prune.{prune.name}.targets",
-                    f"{many} are frozen, and never trained again",
+                    f"{many} are frozen and never trained again",
                     "freeze other parameters, or freeze these `until` an earlier step",
                 )
 

@@ -25,7 +25,10 @@ def check(it: Subject) -> Iterator[Finding]:
                     if isinstance(leaf, sel.Regex) and (found := glob_of(leaf.pattern)):
                         path = f"stage.{stage.name}.prune.{prune.name}.{name}"
                         yield Finding(
-                            leaf.span or path, "a glob can say this", f'write `"{found[0]}"`', _fix(leaf, *found)
+                            leaf.span or path,
+                            "a glob can replace this regular expression",
+                            f'write `"{found[0]}"`',
+                            _fix(leaf, *found),
                         )
 
 

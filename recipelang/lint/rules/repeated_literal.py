@@ -25,7 +25,7 @@ def check(it: Subject) -> Iterator[Finding]:
         if len(values) >= (NUMBERS if name else REFERENCES):
             text = it.source.slice(values[0].span)
             shown = f"{name} = {text}" if name else text
-            help = f"write it once, `let {name or 'reference'} = {text}`, and use the name"
+            help = f"define it once, `let {name or 'reference'} = {text}`, and use the name"
             yield Finding(
                 values[0].span,
                 f"`{shown}` is written {len(values)} times",

@@ -19,7 +19,7 @@ def check(it: Subject) -> Iterator[Finding]:
                 yield Finding(
                     f"stage.{stage.name}.learning_rate",
                     f"the learning rate restarts at step {astray:,}, between two pruning events",
-                    "let `rewind` and `every` be the same span: each mask then gets a whole decay to recover",
+                    "set `rewind` equal to `every`: each mask then gets a whole decay to recover",
                 )
 
 

@@ -20,8 +20,8 @@ def check(it: Subject) -> Iterator[Finding]:
     if claimed is None or _can_be_chosen(it):
         return
     seed = it.recipe.seed
-    help = f"let others be tried with `-p seed=7`: write `param seed: int = {seed}`, and `seed = seed`"
-    yield Finding(claimed.condition.span, f"this score is claimed of one seed, {seed}", help, _fix(it, seed))
+    help = f"allow other seeds with `-p seed=7`: write `param seed: int = {seed}`, and `seed = seed`"
+    yield Finding(claimed.condition.span, f"this score is claimed from one seed, {seed}", help, _fix(it, seed))
 
 
 def _bounds(node: t.Node, scores: set[str]) -> bool:
@@ -69,4 +69,4 @@ def _fix(it: Subject, seed: int) -> Fix | None:
         edits: tuple[Edit, ...] = (Edit(Span(end, end), f"{added}\n\nseed = seed"),)
     else:
         edits = (Edit(Span(end, end), added), Edit(given.value.span, "seed"))
-    return Fix("let the seed be chosen", edits, "unsafe")
+    return Fix("make the seed a parameter", edits, "unsafe")

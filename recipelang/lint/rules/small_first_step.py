@@ -22,7 +22,7 @@ def check(it: Subject) -> Iterator[Finding]:
             yield Finding(
                 f"stage.{stage.name}.prune.{prune.name}.sparsity",
                 f"the first step towards {final:.0%} is {start:.0%}",
-                f"begin at {first:.0%}, as published for this depth: more time is left for the hard steps",
+                f"start at {first:.0%}, as published for this sparsity: it leaves more time for the hard steps",
             )
 
 

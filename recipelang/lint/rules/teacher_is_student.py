@@ -17,7 +17,7 @@ def check(it: Subject) -> Iterator[Finding]:
             if distill.teacher == start and not stage.prunes:
                 yield Finding(
                     f"stage.{stage.name}.distill.teacher",
-                    "this stage begins as its own teacher, and prunes nothing",
+                    "this stage starts as its own teacher and prunes nothing",
                     "name a better model, or the dense stage before the pruned one",
                 )
         start = StageRef(stage.name)

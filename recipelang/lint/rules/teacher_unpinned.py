@@ -15,6 +15,6 @@ def check(it: Subject) -> Iterator[Finding]:
         for distill in stage.distills:
             if isinstance(distill.teacher, str) and is_unpinned(distill.teacher):
                 path = f"stage.{stage.name}.distill.teacher"
-                message = f"`{distill.teacher}` does not say which version teaches"
+                message = f"`{distill.teacher}` does not pin the teacher's version"
                 help = "add the commit (`@COMMIT` at its end), or distil from a stage: `teacher = stage.NAME`"
                 yield Finding(written(it.tree, path, distill.teacher) or path, message, help)

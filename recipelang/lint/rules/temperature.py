@@ -15,6 +15,6 @@ def check(it: Subject) -> Iterator[Finding]:
             if all(s.start == s.end == 1 for s in distill.temperature.segments):
                 yield Finding(
                     f"stage.{stage.name}.distill.temperature",
-                    "a temperature of 1 is no tuning",
+                    "a temperature of 1 does not soften the distributions",
                     "try 2 and 5.5: both are published for this kind of model",
                 )

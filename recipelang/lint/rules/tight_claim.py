@@ -25,8 +25,8 @@ def check(it: Subject) -> Iterator[Finding]:
             if width is not None and 0 <= width < known:
                 yield Finding(
                     node.right.span,
-                    f"± {float(width):.2%} is less than seeds differ by",
-                    f"allow more: the smallest published deviation is {float(known):.2%}, most are larger",
+                    f"± {float(width):.2%} is narrower than the spread over seeds",
+                    f"widen it: the smallest published deviation is {float(known):.2%}, most are larger",
                 )
 
 

@@ -23,5 +23,5 @@ def check(it: Subject) -> Iterator[Finding]:
         if re.search(r"\d", text) and not _SOURCE.search(text):
             at = items[index].span if len(items) == len(meta.reported) else "meta.reported"
             yield Finding(
-                at, "this number has no source", "name the paper or page, as in `(arxiv:2203.07259, table 1)`"
+                at, "this number has no source", "cite the paper or page, as in `(arxiv:2203.07259, table 1)`"
             )

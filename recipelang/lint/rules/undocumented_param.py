@@ -13,7 +13,7 @@ CODE, NAME, LEVEL, NEEDS = "L071", "undocumented-param", "info", "tree"
 def check(it: Subject) -> Iterator[Finding]:
     for node in it.tree.statements:
         if isinstance(node, t.Param) and not _doc(node):
-            help = "say what it is on the line above, after `##`"
+            help = "describe it on the line above, after `##`"
             yield Finding(node.name_span, f"param `{node.name}` is not documented", help)
 
 

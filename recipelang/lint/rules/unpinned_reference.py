@@ -15,7 +15,7 @@ def check(it: Subject) -> Iterator[Finding]:
     for path, reference, revision in _references(it):
         if is_unpinned(reference, revision) and reference not in said:
             said.add(reference)
-            message = f"`{reference}` does not say which version is meant"
+            message = f"`{reference}` does not pin a version"
             help = f"add the commit: `{reference.partition('@')[0]}@COMMIT`"
             yield Finding(written(it.tree, path, reference) or path, message, help)
 

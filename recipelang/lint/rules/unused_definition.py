@@ -29,5 +29,5 @@ def _help(it: Subject, name: str, word: str) -> str:
         a.name for b in it.tree.statements if isinstance(b, t.Block) for a in b.body if isinstance(a, t.Attribute)
     }
     if (near := closest(name, attributes)) or name in attributes:
-        return f"use it, as in `{near or name} = {name}`, or take it out"
-    return "take it out: giving it with `-p` changes nothing" if word == "param" else "take it out"
+        return f"use it, as in `{near or name} = {name}`, or remove it"
+    return "remove it: setting it with `-p` changes nothing" if word == "param" else "remove it"

@@ -33,7 +33,7 @@ def _cost(args: Mapping[str, Any], passes: int, room: str) -> str:
 
 def _refuses(chosen: Chosen, pattern: SparsityPattern) -> Refusal | None:
     if pattern.kind == "N:M" and chosen.get("recomputations") != 1:
-        help = "leave `recomputations` out: all groups of such a pattern change at once"
+        help = "remove `recomputations`: all groups of an N:M pattern change at once"
         return Refusal("method", "an N:M pattern is reached in one round", help)
     return divides(chosen, pattern, "rows") if pattern.kind == "block" else None
 
@@ -65,5 +65,5 @@ METHOD = Method(
     scoring_of=_scoring,
     cost_of=_cost,
     refuses=_refuses,
-    elsewhere="oBERT's gradients are drawn by the run's seed; SparseML took the next batches of a loader.",
+    elsewhere="oBERT draws samples for gradients with the run's seed; SparseML used the next batches of a loader.",
 )

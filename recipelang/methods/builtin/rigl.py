@@ -10,7 +10,7 @@ from recipelang.values.composite import Chosen, SparsityPattern
 
 def _refuses(chosen: Chosen, pattern: SparsityPattern) -> Refusal | None:
     if chosen.get("scope") == "global":
-        help = "as many grow as are dropped in each tensor: write `erk`, `uniform` or `row`"
+        help = "each tensor grows as many weights as it drops: write `erk`, `uniform` or `row`"
         return Refusal("method", "`rigl` does not rank over all targets", help)
     if chosen.get("fraction") == 0:
         return Refusal("method", "`rigl` swaps nothing with `fraction = 0%`", "write `fraction = 30%`")

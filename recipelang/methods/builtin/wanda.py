@@ -5,7 +5,7 @@ from recipelang.methods.declaration import LlmCompressor, Memory, Method, layerw
 #: of every method that goes through layers
 ELSEWHERE = (
     "Layers are pruned one after another, each on the outputs of pruned layers, as llm-compressor does since February "
-    "2025. Earlier, and in SparseML, a layer saw the outputs of dense layers unless `sequential_update` was true."
+    "2025. Earlier, and in SparseML, a layer's inputs came from dense layers unless `sequential_update` was true."
 )
 
 METHOD = Method(

@@ -75,7 +75,7 @@ class Reached:
         missing = [name for name, n in zip(self.names, seen, strict=True) if not n]
         if missing and drawn:
             notes = [f"{len(missing)} of {len(seen)} targets of this block have no gradient"]
-            help = "let the loss depend on them, and do not freeze them before they are ranked"
+            help = "make the loss depend on them, and do not freeze them before they are ranked"
             raise fail("E086", f"no gradient reaches `{missing[0]}`", notes=notes, help=help)
 
 

@@ -84,7 +84,7 @@ class Obert(Score):
     def tiles(self, weights: Sequence[nn.Parameter], size: tuple[int, int]) -> list[Scores]:
         height, width = size
         if self.block % width:
-            raise ValueError(f"a block of {self.block} weights cannot be cut into groups of {width}")
+            raise ValueError(f"a block of {self.block} weights does not divide into groups of {width}")
         self._look(weights, width)
 
         def score(weight: Tensor, multiplier: Tensor) -> Tensor:

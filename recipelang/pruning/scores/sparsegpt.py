@@ -33,13 +33,13 @@ def factor(gram: Tensor, damp: float) -> Tensor:
     h = gram.to(torch.float64, copy=True)
     mean = float(h.diagonal().mean())
     if not math.isfinite(mean):
-        raise fail("E082", "the inputs of a layer are not finite", help="calibrate in fp32, or look at the weights")
+        raise fail("E082", "the inputs of a layer are not finite", help="calibrate in fp32, or check the weights")
     h.diagonal().add_(damp * mean if mean > 0 else 1.0)
     lower, failed = torch.linalg.cholesky_ex(h)
     if not int(failed):
         upper, failed = torch.linalg.cholesky_ex(torch.cholesky_inverse(lower), upper=True)
     if int(failed):
-        help = "read more samples, or raise `damp`"
+        help = "use more samples, or raise `damp`"
         raise fail("E078", f"`damp = {damp:g}` leaves a matrix that cannot be inverted", help=help)
     return upper
 

@@ -132,7 +132,7 @@ def test_what_is_allowed_is_not_said_to_be_unchecked(path):
         ('[lint]\nL20 = "deny"\n', "there is no rule `L20`", 7),
         ('[lint]\n"L020" = 3\n', "there is no level `3`", 16),
         ('[lint]\nL020 = "of"\n', "there is no level `of`", 14),
-        ("lint = 3\n", "`lint` is a table", 0),
+        ("lint = 3\n", "`lint` must be a table", 0),
         ("[lnt]\n", "`recipelang.toml` has no table `lnt`", 1),
     ],
 )

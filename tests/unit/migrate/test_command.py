@@ -130,7 +130,7 @@ def test_arguments_of_the_recipe_rank_above_its_variables(told: str) -> None:
 
 def test_arguments_of_no_variable_are_named() -> None:
     found = [d for d in held("--recipe_args 'other=3'").findings if d.code == "W150"]
-    assert [note for d in found for note in d.notes] == ["not carried over: `--recipe_args other=3`"]
+    assert [note for d in found for note in d.notes] == ["not migrated:  `--recipe_args other=3`"]
 
 
 def test_the_command_that_names_the_recipe_counts() -> None:

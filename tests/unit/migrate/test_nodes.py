@@ -51,7 +51,7 @@ def test_a_tag_makes_no_object_and_nothing_below_it_is_passed_over(tag: str) -> 
     with pytest.raises(RecipeError) as error:
         read(f"a:\n  - 1\n  - !!{tag} ['true']\n")
     (told,) = error.value.diagnostics
-    assert (told.code, told.message) == ("E110", f"the tag `!!{tag}` is not read")
+    assert (told.code, told.message) == ("E110", f"the tag `!!{tag}` is not supported")
 
 
 def test_tags_of_yaml_itself_say_nothing() -> None:

@@ -110,7 +110,7 @@ def test_one_promise_for_what_many_modifiers_reach() -> None:
     [
         (ramp(0.5, 0.8, 3, 8), "another modifier prunes its tensors at the same time"),
         (ramp(0.5, 0.8, "eval(later)", 8), "another modifier prunes its tensors at the same time"),
-        (ramp(0.05, 0.8, 4, 8), "its sparsity begins below what another modifier reached"),
+        (ramp(0.05, 0.8, 4, 8), "its sparsity starts below the value another modifier reached"),
         (ramp(0.5, 0.8, 4, 8, _FFN), "another modifier prunes some of its tensors, and others"),
         (ramp(0.5, 0.8, 4, 8, kind="Movement"), "another modifier prunes its tensors by another method or pattern"),
         (
@@ -138,9 +138,9 @@ def test_apart_they_are_two_blocks() -> None:
 @pytest.mark.parametrize(
     ("start", "since", "code", "message"),
     [
-        (2, 0, "W132", "zeros are held from where these tensors are pruned"),
-        (2, 8, "W131", "zeros of pruned tensors are held anyway"),
-        (0, 0, "W131", "zeros of pruned tensors are held anyway"),
+        (2, 0, "W132", "zeros are kept from the pruning of these tensors on"),
+        (2, 8, "W131", "zeros of pruned tensors are always kept"),
+        (0, 0, "W131", "zeros of pruned tensors are always kept"),
     ],
 )
 def test_zeros_of_pruned_tensors_need_no_block(start: int, since: float, code: str, message: str) -> None:
@@ -149,7 +149,7 @@ def test_zeros_of_pruned_tensors_need_no_block(start: int, since: float, code: s
     assert "held" not in migration.text and [(d.code, d.message) for d in migration.findings] == [(code, message)]
 
 
-@pytest.mark.parametrize(("since", "said"), [(0, []), (3, ["zeros are held from the stage's start"])])
+@pytest.mark.parametrize(("since", "said"), [(0, []), (3, ["zeros are kept from the start of the stage"])])
 def test_zeros_alone_are_held_from_the_start(since: float, said: list[str]) -> None:
     assert [d.message for d in done(hold(start=since)).findings] == said
 
@@ -179,7 +179,7 @@ def test_between_them_nothing_is_distilled() -> None:
     ("second", "message"),
     [
         (distill(1.0, 5.0, 4, 10), "two distillations are in force at once"),
-        (distill(1.0, 5.0, 5, 10, "start_logits"), "it distils `start_logits`, and the one before it `logits`"),
+        (distill(1.0, 5.0, 5, 10, "start_logits"), "it distils `start_logits`, the previous modifier `logits`"),
         (distill(1.0, 5.0, 8, 6), "this distillation ends before it begins"),
     ],
 )

@@ -45,8 +45,8 @@ def of(text: str) -> Migration:
     [
         ("end: 3", "`start` of `{name}` is missing"),
         ("start: null, end: 3", "`start` of `{name}` is missing"),
-        ("start: -1, end: 4", "a start at epoch -1 is not carried over"),
-        ("start: 0, end: -1", "an end at epoch -1 is not carried over"),
+        ("start: -1, end: 4", "a start at epoch -1 cannot be migrated"),
+        ("start: 0, end: -1", "an end at epoch -1 cannot be migrated"),
     ],
 )
 def test_what_newer_loaders_never_began_is_not_carried_over_as_pruning(name: str, times: str, why: str) -> None:
@@ -91,7 +91,7 @@ def test_a_group_without_modifiers_is_told_by_what_stands_there(old: str, more: 
     ],
 )
 def test_a_modifier_that_stands_where_none_is_read_is_told(more: str) -> None:
-    message = "`WandaPruningModifier` stands where no modifiers are read"
+    message = "`WandaPruningModifier` is in a place where modifiers are not read"
     assert ("E113", "WandaPruningModifier", message) in told(of(NEWER + more + "\n"))
 
 
@@ -99,7 +99,7 @@ def test_a_modifier_that_stands_where_none_is_read_is_told(more: str) -> None:
     "more", ["x: !GMPruningModifier {}", "x_modifiers: !GMPruningModifier", "x_stage: {y: !GMPruningModifier {}}"]
 )
 def test_a_tagged_modifier_that_stands_where_none_is_read_is_told(more: str) -> None:
-    message = "`GMPruningModifier` stands where no modifiers are read"
+    message = "`GMPruningModifier` is in a place where modifiers are not read"
     assert told(of(LEGACY + more + "\n")) == [("E113", "!GMPruningModifier", message)]
 
 
@@ -111,7 +111,7 @@ def test_what_is_kept_beside_a_recipe_is_no_modifier(more: str) -> None:
 @pytest.mark.parametrize(("more", "word"), [("b_stage: word", "b_stage"), ("b_stage: {quant: {GPTQ: {}}}", "quant")])
 def test_a_stage_without_modifiers_is_told(more: str, word: str) -> None:
     found = [d for d in of(NEWER + more + "\n").findings if d.code == "W131"]
-    assert [d.message for d in found] == [f"`{word}` has no place here"]
+    assert [d.message for d in found] == [f"`{word}` is not allowed here"]
 
 
 # ------------------------------------------------------------------ values

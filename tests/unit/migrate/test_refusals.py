@@ -102,7 +102,7 @@ def test_old_names_with_the_same_arguments_are_read(name: str) -> None:
     migration = migrated(text)
     assert migration.outcome == "whole" and migration.text is not None
     assert "method   = magnitude(scope = uniform)" in migration.text
-    assert migration.loader is not None and migration.loader.why == f"it has no `{name}`"
+    assert migration.loader is not None and migration.loader.why == f"the loader has no `{name}`"
     assert [d.code for d in migration.findings if name in d.message] == ["W131"]
 
 
@@ -119,8 +119,8 @@ def test_one_shot_in_tagged_lists(name: str) -> None:
     ("text", "why"),
     [
         ("a_stage:\n  b_modifiers:\n    REAPPruningModifier: {targets: ['re:.*mlp']}\n", "experts of a mixture"),
-        ("modifiers:\n  - !ASRegModifier\n    alpha: 1\n", "activations are not"),
-        ("modifiers:\n  - !MFACGlobalPruningModifier\n    x: 1\n", "M-FAC has no place"),
+        ("modifiers:\n  - !ASRegModifier\n    alpha: 1\n", "regularising activations is not supported"),
+        ("modifiers:\n  - !MFACGlobalPruningModifier\n    x: 1\n", "M-FAC is not supported"),
     ],
 )
 def test_what_is_lost_is_lost_for_its_own_reason(text: str, why: str) -> None:
@@ -134,11 +134,11 @@ def test_what_is_lost_is_lost_for_its_own_reason(text: str, why: str) -> None:
     [
         (
             "SparseGPTModifier:\n  sparsity: 0.5\n  ignore: ['re:.*lm_head']\n",
-            "`SparseGPTModifier` stands outside of a stage",
+            "`SparseGPTModifier` is outside a stage",
         ),
         (
             "a_stage:\n  SparseGPTModifier:\n    sparsity: 0.5\n    ignore: ['re:.*lm_head']\n",
-            "`SparseGPTModifier` stands outside of a group",
+            "`SparseGPTModifier` is outside a group",
         ),
     ],
 )
@@ -189,14 +189,14 @@ def test_what_was_not_given_says_nothing(more: str) -> None:
 
 
 def test_a_sparsity_for_each_layer_is_one_refusal() -> None:
-    assert migrated(one_shot("[0.5, 0.6]")).lost[0].message == "a sparsity for each layer is not carried over"
+    assert migrated(one_shot("[0.5, 0.6]")).lost[0].message == "a sparsity for each layer cannot be migrated"
     assert len(migrated(one_shot("[0.5, 0.6]")).lost) == 2  # and nothing is left of the file
 
 
 @pytest.mark.parametrize("word", ['"64:2:4"', "64:2:4"])
 def test_patterns_of_columns_are_called_by_their_name(word: str) -> None:
     migration = migrated(one_shot(more=f"mask_structure: {word}"))
-    assert migration.lost[0].message == "the V:N:M pattern `64:2:4` is not carried over"
+    assert migration.lost[0].message == "the V:N:M pattern `64:2:4` cannot be migrated"
 
 
 # ------------------------------------------------------------------ variables
@@ -238,9 +238,9 @@ def test_a_list_of_the_stage_hides_that_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
-        ("eval(these)", "`eval(these)` stands for no name that the file gives"),
+        ("eval(these)", "`eval(these)` is not a name that the file defines"),
         ("[]", "`targets` names nothing"),
-        ("[{a: b}]", "`targets` must hold names only"),
+        ("[{a: b}]", "`targets` must hold only names"),
     ],
 )
 def test_targets_that_nobody_tells_are_refused_and_not_made_up(targets: str, message: str) -> None:
@@ -278,7 +278,7 @@ def test_modules_and_classes_are_what_they_hold(targets: str, more: str | None, 
     migration = migrated(text)
     assert migration.outcome == "whole" and migration.text is not None, migration.findings
     assert f"targets  = {written}" in migration.text
-    said = [] if more is None else ["the head stays dense: it is not one of the layers"]
+    said = [] if more is None else ["the head stays dense: it is not a layer"]
     assert [d.message for d in migration.findings if d.code == "W132"] == said
 
 
@@ -286,15 +286,15 @@ def test_modules_and_classes_are_what_they_hold(targets: str, more: str | None, 
 def test_a_head_that_is_named_is_refused(head: str) -> None:
     text = textwrap.dedent(one_shot(targets=f"[Linear, '{head}']")).replace('  ignore: ["re:.*lm_head"]\n', "")
     migration = migrated(text)
-    assert only(migration) == ("E113", "layers are pruned one after another, and the head is not one of them")
+    assert only(migration) == ("E113", "layers are pruned one after another, and the head is not a layer")
     assert migration.text is not None and "targets  = @linear & @decoder" in migration.text
 
 
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
-        ("[Foo]", "`Foo` is a class of no family that is known here"),
-        ("['re:(a']", "targets are not read: this regular expression cannot be used"),
+        ("[Foo]", "`Foo` is not a class of a supported family"),
+        ("['re:(a']", "the targets cannot be read: this regular expression cannot be used"),
     ],
 )
 def test_targets_of_no_family_are_refused(targets: str, message: str) -> None:
@@ -324,13 +324,13 @@ RAMP = "{init_sparsity: 0.1, final_sparsity: 0.5, start_epoch: 0, end_epoch: 2, 
         (
             f"!GMPruningModifier {RAMP % '__ALL__'}",
             "E113",
-            "`__ALL__` names biases and norms too, which are not pruned here",
+            "`__ALL__` includes biases and norms, which are not pruned here",
         ),
         ("!ConstantPruningModifier {params: __ALL__}", "W132", "zeros of biases and norms are not held"),
         (
             f"!GMPruningModifier {RAMP % 're:bert.encoder.layer.*'}",
             "W132",
-            "biases and norms that it matches are not pruned here",
+            "matching biases and norms are not pruned here",
         ),
     ],
 )
@@ -350,12 +350,12 @@ def test_what_is_named_beyond_matrices_is_told(modifier: str, code: str, message
     ],
 )
 def test_a_list_where_a_word_belongs_is_not_the_default(more: str, key: str) -> None:
-    assert only(migrated(prune(more=more))) == ("E113", f"`{key}` is one word")
+    assert only(migrated(prune(more=more))) == ("E113", f"`{key}` must be one word")
 
 
 @pytest.mark.parametrize(("key", "value"), [("mask_structure", '["2:4"]'), ("sparsity_profile", "[owl]")])
 def test_nor_is_one_of_one_shot(key: str, value: str) -> None:
-    assert only(migrated(one_shot(more=f"{key}: {value}"))) == ("E113", f"`{key}` is one word")
+    assert only(migrated(one_shot(more=f"{key}: {value}"))) == ("E113", f"`{key}` must be one word")
 
 
 def test_a_list_where_names_with_values_belong_is_told() -> None:
@@ -372,7 +372,7 @@ def test_an_empty_list_of_what_is_ignored_ignores_nothing(ignore: str) -> None:
 def test_a_ramp_from_before_the_start_is_no_ramp_from_the_start() -> None:
     """SparseML counted from -1, so that a part of the ramp was over at the first step."""
     text = prune().replace("start_epoch: 2", "start_epoch: -1")
-    assert only(migrated(text)) == ("E113", "a ramp from epoch -1 is not carried over")
+    assert only(migrated(text)) == ("E113", "a ramp from epoch -1 cannot be migrated")
     flat = text.replace("init_sparsity: 0.05", "init_sparsity: 0.8")
     assert not migrated(flat).lost
 
@@ -389,7 +389,7 @@ def test_a_learning_rate_without_an_end_is_not_guessed() -> None:
 
 def test_names_beside_a_table_of_sparsities_are_told() -> None:
     text = prune().replace("final_sparsity: 0.8", 'final_sparsity: {0.8: ["re:bert.encoder.layer.0.*query.weight"]}')
-    assert only(migrated(text)) == ("E113", "names stand below `final_sparsity` already")
+    assert only(migrated(text)) == ("E113", "`final_sparsity` already lists names")
 
 
 @pytest.mark.parametrize("other", ["- text", "- {a: 1}", "- [1]"])
@@ -424,7 +424,7 @@ def test_ignored_names_that_the_tool_matches_with_no_layer_are_told(
 ) -> None:
     text = one_shot(targets=targets).replace('["re:.*lm_head"]', f'["re:.*lm_head", "{ignore}"]')
     found = [d.message for d in migrated(text).findings]
-    assert found == ([f"what `{told}` names stays dense here"] if told else [])
+    assert found == ([f"the tensors of `{told}` stay dense here"] if told else [])
 
 
 @pytest.mark.parametrize(("end", "held"), [("", True), ("end: 2", False)])
@@ -438,7 +438,9 @@ def test_zeros_that_grew_again_after_an_epoch_are_not_held(end: str, held: bool)
             {end}
     """
     found = [d.message for d in migrated(text).lost]
-    assert found == ([] if held else ["zeros are held to the stage's end, and grew again after this epoch"])
+    assert found == (
+        [] if held else ["zeros are kept until the stage ends; the original let weights regrow after this epoch"]
+    )
 
 
 def test_a_variable_in_percent_is_no_ratio_itself() -> None:

@@ -91,7 +91,7 @@ GRADIENTS = ("method = magnitude", "method = movement")
     [
         ('freeze x { targets = "nothing.*" }', (), "E070", "matches nothing"),
         ("freeze x { targets = @norm, until = 3 epochs }", (), "E062", "step 18 is after the stage's end | 3 epochs"),
-        ("freeze x { targets = @norm, until = 0 steps }", (), "E063", "no step is frozen | 0 steps"),
+        ("freeze x { targets = @norm, until = 0 steps }", (), "E063", "this freeze covers no steps | 0 steps"),
         ('freeze x { targets = "**" }', (), "E054", "every parameter is frozen | freeze x"),
         (
             "freeze a { targets = @encoder }\n  freeze b { targets = !@encoder }",
@@ -236,7 +236,7 @@ def test_layers_that_are_not_there(refusal, extra, changes, code, said):
 def test_layers_are_dropped_before_the_first_stage_only(refusal):
     before = ("stage s {", "stage t { length = 1 epoch, batch = 8, learning_rate = 1e-3 }\nstage s {")
     found = refusal("drop layers { keep = [0] }", before)
-    assert found == ("E054", "layers are dropped before the first stage only | drop layers")
+    assert found == ("E054", "layers can be dropped only in the first stage | drop layers")
 
 
 CONFIGS = {

@@ -108,7 +108,7 @@ def test_values_of_the_example_are_those_of_the_strongest(example):
         shown = command("trace", *around[:1], path, *around[1:]).out.splitlines()[0]
         assert value in shown, path
     shown = command("trace", *around[:1], "stage.gradual.clip", *around[1:]).out
-    assert "(replaced)" in shown and shown.endswith("the default of the language\n")
+    assert "(replaced)" in shown and shown.endswith("the language's default\n")
 
 
 HELD = {

@@ -149,7 +149,7 @@ def test_values_that_are_not_finite_are_counted_and_not_drawn(bad):
     spans = [(0.5, 1.5), (1.0, 2.0), (2.0, bad)]
     picture = svg(Chart("loss", [Series("a", points), Series("b", points, 1, spans)]))
     assert "nan" not in picture and "inf" not in picture.replace("infer", "")
-    assert "3 values are not finite, and not shown" in texts(picture)
+    assert "3 values are not finite and not shown" in texts(picture)
     assert svg(Chart("loss", [Series("", [(0.0, bad)])])) and svg(Chart("loss", [Series("", [(bad, 1.0)])]))
 
 

@@ -313,7 +313,7 @@ def test_at_most_32_files():
 
 def test_a_circle_names_its_way():
     (found,) = composed('recipe 1 "a"\nextends "b.recipe"\n', b='recipe 1 "b"\nextends "a.recipe"\n', a="").diagnostics
-    assert (found.code, found.notes) == ("E040", ("the circle is a.recipe -> b.recipe -> a.recipe",))
+    assert (found.code, found.notes) == ("E040", ("the cycle is a.recipe -> b.recipe -> a.recipe",))
 
 
 @pytest.mark.parametrize("alias", ["dev", "stage"])

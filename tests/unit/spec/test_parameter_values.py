@@ -157,7 +157,7 @@ def test_an_unknown_type_is_named_with_the_nearest():
     ("name", "help"),
     [
         ("tarjet", "did you mean `target`?"),
-        ("warm", "`warm` is a `let`: only a `param` can be given from outside"),
+        ("warm", "`warm` is a `let`: only a `param` can be set from outside"),
         ("other", "it has `target`, `length`"),
     ],
 )
@@ -177,7 +177,7 @@ def test_a_parameter_without_a_value_is_a_base_and_passes():
 def test_a_run_asks_for_the_value_that_is_missing():
     (found,) = check(Source("a.recipe", ABSTRACT), complete=True).diagnostics
     assert (found.code, found.message) == ("E053", "parameter `target` needs a value")
-    assert found.help == ("give it with `-p target=...`",)
+    assert found.help == ("pass it with `-p target=...`",)
 
 
 def test_a_value_makes_a_base_whole():

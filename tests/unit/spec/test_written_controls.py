@@ -53,7 +53,7 @@ def test_layers_to_keep_are_written_in_their_order(keep, code):
 
 
 def test_a_number_of_layers_is_answered_with_a_list():
-    assert "`[1, 3, 5, 7, 9, 11]` are six of twelve" in helps(in_stage("drop layers { keep = 6 }"))[0]
+    assert "`[1, 3, 5, 7, 9, 11]` keeps six of twelve" in helps(in_stage("drop layers { keep = 6 }"))[0]
 
 
 def test_only_layers_are_dropped():

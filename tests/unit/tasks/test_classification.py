@@ -151,9 +151,9 @@ def test_a_question_is_one_row_of_several_sequences(tmp_path, model):
     ("row", "code", "said"),
     [
         ({"question": "q", "choices": ["x", "y"], "answer": "C"}, "E075", "none of its choices"),
-        ({"question": "q", "choices": ["x", "y"], "answer": ""}, "E075", "leave such questions out"),
+        ({"question": "q", "choices": ["x", "y"], "answer": ""}, "E075", "skip these questions"),
         ({"question": "q", "choices": "x", "answer": "A"}, "E075", "are str, not a list"),
-        ({"question": "q", "choices": ["x"], "answer": "A"}, "E075", "no two choices"),
+        ({"question": "q", "choices": ["x"], "answer": "A"}, "E075", "fewer than two choices"),
         ({"asked": "q", "choices": ["x", "y"], "answer": "A"}, "E074", "its columns are `asked`"),
         ({"question": "q", "alternatives": ["x", "y"], "answer": "A"}, "E074", "no column `choices`"),
     ],
@@ -215,7 +215,7 @@ def test_a_word_is_judged_by_its_first_token_and_cut_words_are_missed(tmp_path, 
 def test_tags_are_completed_so_that_a_split_may_go_on_with_what_another_begins(tmp_path):
     row = {"words": "a b c", "tags": "B-X B-Y I-Y"}
     assert tc.label_names(examples(tc, tmp_path, row)) == ("B-X", "B-Y", "I-X", "I-Y")
-    assert tc.refuses("f1", ("NOUN", "VERB")) == "`f1` counts entities, and `NOUN` is no tag as `B-PER`"
+    assert tc.refuses("f1", ("NOUN", "VERB")) == "`f1` counts entities, and `NOUN` is not a tag like `B-PER`"
     assert tc.refuses("accuracy", ("NOUN", "VERB")) is None
 
 

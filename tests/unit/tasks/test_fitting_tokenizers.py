@@ -176,8 +176,8 @@ def test_token_beyond_the_table(bert):
     assert fitted(*rows(bert, ["near near"]), bert, "sequence_classification")
     assert refused(*rows(bert, ["near", "<tag>"]), bert) == (
         "E188",
-        "a token of this data is outside the model's table the tokenizer gives `<tag>` the number 24"
-        " the model's table has rows 0 to 23",
+        "a token of this data is outside the embedding table the tokenizer assigns `<tag>` the id 24"
+        " the model's embedding table has rows 0 to 23",
     )
 
 

@@ -164,7 +164,7 @@ def test_facts_of_validation_are_about_things_training_never_names():
         (
             b'[{"question": "q", "context": "abc", "answers": {"text": ["z"], "answer_start": [0]}}]',
             "E075",
-            "does not hold",
+            "does not contain",
         ),
         (b'[{"question": 3, "context": "abc", "answers": {}}]', "E075", "the question is int"),
     ],

@@ -87,7 +87,7 @@ def test_columns_of_a_file_without_header_have_numbers(tmp_path):
         ("d.json", '[{"sentence": null, "label": 1}, {"sentence": "a", "label": 0}]', "E075", "it is null"),
         ("d.json", '[{"sentence": "a", "label": -1}, {"sentence": "a", "label": 0}]', "E075", "`label` is `-1`"),
         ("d.json", '[{"sentence": "a", "label": 2.5}, {"sentence": "a", "label": 3.1}]', "E149", "holds scores"),
-        ("d.json", '[{"sentence": "a", "label": 1}, {"sentence": "b", "label": 1}]', "E074", "one label only"),
+        ("d.json", '[{"sentence": "a", "label": 1}, {"sentence": "b", "label": 1}]', "E074", "only one label"),
     ],
 )
 def test_what_cannot_be_read_says_what_is_there(tmp_path, name, text, code, said):

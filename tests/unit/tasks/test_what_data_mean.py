@@ -250,7 +250,7 @@ def test_labels_in_a_file_beside_are_named(tmp_path):
     (tmp_path / "train.jsonl").write_text(json.dumps({"goal": "g", "sol1": "x", "sol2": "y"}), "utf-8")
     code, said = refusal(lambda: mc.open_split(str(tmp_path / "train.jsonl"), "train"))
     assert code == "E074"
-    assert "write each line of `train-labels.lst` into its record as `label`" in said
+    assert "copy each line of `train-labels.lst` into its record as `label`" in said
 
 
 def test_snli_s_own_table_is_read(tmp_path):
@@ -294,7 +294,7 @@ def test_answers_are_not_read_each_in_its_own_way(tmp_path, answers):
     rows = [{"question": "q", "choices": ["x", "y"], "answer": a} for a in answers]
     code, said = refusal(lambda: decided(mc, tmp_path, train=rows))
     assert code == "E075"
-    assert "is none of its choices" in said
+    assert "matches none of its choices" in said
 
 
 def test_letters_are_letters_in_either_case(tmp_path):
@@ -357,7 +357,7 @@ def test_values_of_other_kinds_are_no_labels(value, code):
 @pytest.mark.parametrize(
     ("choices", "answer", "why"),
     [
-        (["man", "man", "red"], "man", "names two choices"),
+        (["man", "man", "red"], "man", "matches two choices"),
         ({"text": ["man", "dog"], "label": ["A", "A"]}, "A", "have the key `A`"),
     ],
 )
@@ -405,7 +405,7 @@ def test_a_record_that_lacks_a_column_of_others_is_named(tmp_path, task):
     first = {k: v for k, v in row.items() if k != lacking and not (task is mc and k == "label")}
     code, said = refusal(lambda: decided(task, tmp_path, train=[first, row]))
     assert code == "E074"
-    assert f"record 0 of `train.json` has no `{lacking}`" in said
+    assert f"record 0 of `train.json` lacks `{lacking}`, which others have" in said
 
 
 # ------------------------------------------------------- choices, some of them absent
@@ -434,11 +434,11 @@ def test_questions_may_have_unequal_numbers_of_choices(tmp_path, rows):
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"choices": {"text": ["x", "y", "z"], "label": ["A", "B"]}}, "of other number"),
-        ({"choices": {"text": ["x", "y"], "label": 3}}, "of other number"),
+        ({"choices": {"text": ["x", "y", "z"], "label": ["A", "B"]}}, "different numbers of"),
+        ({"choices": {"text": ["x", "y"], "label": 3}}, "different numbers of"),
         ({"option1": "", "option2": "x", "option3": "y"}, "`option1` of record 0 of `train.json` is empty"),
         ({"option1": "x", "option2": None, "option3": "y"}, "`option2` of record 0 of `train.json` is empty"),
-        ({"option1": "x", "option2": None}, "no two choices"),
+        ({"option1": "x", "option2": None}, "fewer than two choices"),
         ({"option1": "x", "option2": "y", "option3": 3}, "is not text"),
     ],
 )

@@ -220,7 +220,7 @@ def test_negative_numbers_are_classes_where_they_are_listed(tmp_path, classes, k
 def test_the_remedy_for_a_missing_tag_is_one_that_works(tmp_path, tag):
     (tmp_path / "d.json").write_text(json.dumps([{"tokens": ["a", "b"], "tags": ["O", tag]}]), "utf-8")
     code, said = refusal(lambda: tc.open_split(str(tmp_path / "d.json"), "train"))
-    assert code == "E075" and "unlabelled" not in said and "take it out" in said
+    assert code == "E075" and "unlabelled" not in said and "remove it" in said
 
 
 @pytest.mark.parametrize(
@@ -229,8 +229,8 @@ def test_the_remedy_for_a_missing_tag_is_one_that_works(tmp_path, tag):
         (None, '`unlabelled = ["null"]`'),
         (-1, '`unlabelled = ["-1"]`'),
         ("", '`unlabelled = [""]`'),
-        ("7", "in one way"),
-        ("A", "in one way"),
+        ("7", "in one form"),
+        ("A", "in one form"),
     ],
 )
 def test_the_remedy_for_a_missing_answer_is_one_that_works(tmp_path, answer, remedy):
@@ -263,7 +263,7 @@ def test_blank_texts_are_counted(model):
     [
         ("d.csv", 'text,label\n"go\nld",no\nperu\n', "on line 4 has 1 cell, the first line has 2"),
         ("d.tsv", "text\tlabel\n\ngold\tno\tx\n", "on line 3 has 3 cells, the first line has 2"),
-        ("d.csv", "text;label\ngold;no\n", "commas between its cells"),
+        ("d.csv", "text;label\ngold;no\n", "separates cells with commas"),
         ("d.csv", "Text, Label\ngold,no\n", '`columns { text = "Text" }`'),
     ],
 )

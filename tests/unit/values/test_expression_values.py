@@ -205,8 +205,8 @@ def test_an_unknown_name_suggests_what_is_defined():
 def test_a_cycle_is_shown_with_its_path():
     found = checked(sound(("let warm = 2 epochs", "let warm = cool\nlet cool = hot\nlet hot = warm"))).diagnostics
     (d,) = found
-    assert (d.code, d.notes) == ("E021", ("the circle is warm -> cool -> hot -> warm",))
-    assert [label.text for label in d.secondary] == ["needed on the way"] * 2
+    assert (d.code, d.notes) == ("E021", ("the cycle is warm -> cool -> hot -> warm",))
+    assert [label.text for label in d.secondary] == ["part of the cycle"] * 2
 
 
 def test_values_do_not_depend_on_the_order_of_definitions():
