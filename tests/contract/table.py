@@ -1,8 +1,9 @@
 """The contract as a page: what every combination promises, or why the plan refuses it.
 
-A test checks the line of its own combination. `RECIPELANG_UPDATE_CONTRACT=1 pytest tests/contract` writes the page
-again from what it found, with every test of the folder and without `-n`. What two processes do takes minutes:
-`make distributed` compares it with the page, and every run of the tests does so with some of the combinations.
+A test checks the line of its own combination. `RECIPELANG_UPDATE_CONTRACT=1 pytest -n 0 tests/contract -k METHOD`
+writes the lines of a method again from what it found, one process and two; without `-k` the whole page, in minutes.
+`make distributed` compares what two processes do with the page, and every run of the tests does so with some of the
+combinations.
 """
 
 from __future__ import annotations
@@ -101,14 +102,21 @@ def page(training: list[str], one_shot: list[str]) -> str:
     return HEAD + _table(COLUMNS, training) + IN_ONE_SHOT + _table(SHOT_COLUMNS, one_shot)
 
 
+def lines_on_the_page() -> dict[Combination, str]:
+    """Of every combination that the page has, its line."""
+    training, _, one_shot = PAGE.read_text("utf-8").partition(IN_ONE_SHOT)
+    return {
+        Combination(*(cell.strip("|` ") for cell in row.split(" | ")[:3]), shot): row
+        for shot, text in ((False, training), (True, one_shot))
+        for row in text.splitlines()
+        if row.startswith("| `")
+    }
+
+
 def spread_on_the_page() -> dict[Combination, tuple[str, str]]:
     """Cells of copies and of shards, of what is not refused."""
-    rows = [r.split(" | ") for r in PAGE.read_text("utf-8").splitlines() if r.startswith("| `")]
-    return {
-        Combination(*(cell.strip("|` ") for cell in row[:3])): (row[5], row[6])
-        for row in rows
-        if len(row) == len(COLUMNS) and row[3] == "yes"
-    }
+    rows = ((it, row.split(" | ")) for it, row in lines_on_the_page().items() if not it.one_shot)
+    return {it: (row[5], row[6]) for it, row in rows if row[3] == "yes"}
 
 
 def _table(columns: tuple[str, ...], lines: list[str]) -> str:

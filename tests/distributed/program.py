@@ -33,7 +33,7 @@ from recipelang.spec.claims import judge
 from recipelang.spec.effective import effective
 from recipelang.tasks import task_of
 from tests.conftest import RECIPE as TINY
-from tests.contract.table import Combination, combinations
+from tests.contract.table import Combination
 from tests.contract.test_contract import RECIPE as CONTRACT, recipe, refused
 from tests.other_tasks import TASKS, make_task
 from tests.train.steps import StopAt
@@ -270,8 +270,8 @@ def a_loop_of_ones_own_shares_gradients_of_samples(folder: Path) -> None:
 
 
 def the_whole_contract(folder: Path) -> None:
-    """`python -m tests.distributed.whole_contract` asks for it: minutes."""
-    for it in combinations():
+    """`tests.distributed.whole_contract` asks for it, and says of which combinations."""
+    for it in (Combination(*names) for names in json.loads((folder / "chosen.json").read_text())):
         path = contract(folder, it.method, it.pattern, it.scope)
         if refused(path):
             continue

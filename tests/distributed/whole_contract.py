@@ -6,9 +6,11 @@ the positions is the same. Exit code 1 where a count differs, less than 99.9 % a
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cli.command import ROOT, environment
@@ -21,7 +23,7 @@ from ..conftest import make_data, make_model
 from .test_scenarios import LAUNCH
 
 
-def measured() -> dict[Combination, tuple[str, str]]:
+def measured(chosen: Sequence[Combination]) -> dict[Combination, tuple[str, str]]:
     """Cells of copies and of shards, told on the way; an `AssertionError` where two processes do something else."""
     found: dict[Combination, tuple[str, str]] = {}
     with tempfile.TemporaryDirectory() as name:
@@ -29,10 +31,11 @@ def measured() -> dict[Combination, tuple[str, str]]:
         make_model(folder / "model")
         make_data(folder / "train.json", 44)
         make_data(folder / "dev.json", 20, seed=1)
+        (folder / "chosen.json").write_text(json.dumps([(it.method, it.pattern, it.scope) for it in chosen]))
         command = [*LAUNCH, "-m", "tests.distributed.program", str(folder), "the_whole_contract"]
         subprocess.run(command, cwd=ROOT, env=environment(), check=True)
         assert "ok" in (folder / "results.json").read_text(), (folder / "results.json").read_text()
-        for it in combinations():
+        for it in chosen:
             path = recipe(folder, it)
             if not refused(path):
                 run(path, folder / f"one {it}")
@@ -53,7 +56,7 @@ def _cell(folder: Path, kind: str, it: Combination) -> str:
 
 
 def main() -> int:
-    page, here = spread_on_the_page(), measured()
+    page, here = spread_on_the_page(), measured(combinations())
     for it in sorted(page.keys() | here.keys(), key=str):
         if page.get(it) != here.get(it):
             print(f"{it}: the page has {page.get(it)}, two processes {here.get(it)}")
