@@ -20,8 +20,9 @@ from recipelang.source.words import first_n
 from recipelang.spec.claims import metric_text
 from recipelang.storage.reading import MAX_RECORD, Unreadable, read_text
 from recipelang.storage.yaml_text import yaml_text
+from recipelang.tasks import task_of
 
-#: what the Hub calls a task -> ours
+#: the head of a task -> what the Hub calls it
 _PIPELINES = {
     "question_answering": "question-answering",
     "sequence_classification": "text-classification",
@@ -58,7 +59,7 @@ def _front(plan: Plan, record: Mapping[str, Any], origin: Mapping[str, Any]) -> 
         front["datasets"] = names
     if origin.get("license"):
         front["license"] = str(origin["license"]).lower()
-    if pipeline := _PIPELINES.get(plan.model.task):
+    if pipeline := _PIPELINES.get(task_of(plan.model.task).HEAD):
         front["pipeline_tag"] = pipeline
     papers = [f"arxiv:{m.group(1)}" for c in origin.get("cites", []) if (m := _ARXIV.fullmatch(str(c).strip()))]
     front["tags"] = list(dict.fromkeys(["recipelang", "pruning", *origin.get("tags", []), *papers]))

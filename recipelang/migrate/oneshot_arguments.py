@@ -16,6 +16,7 @@ from recipelang.source.render import line_of
 from recipelang.spec.blocks import DataSpec, StageSpec
 from recipelang.spec.recipe import Recipe
 from recipelang.spec.references import is_split
+from recipelang.tasks import task_of
 
 #: data sets of the Hub that it knows by a word and reads as plain text; of other words it makes dialogues
 _WORDS = {"salesforce/wikitext": "wikitext", "wikitext": "wikitext", "allenai/c4": "c4"}
@@ -27,14 +28,6 @@ _FILES = {
     ".tsv": ("csv", ', delimiter="\\t"'),
     ".parquet": ("parquet", ""),
     ".txt": ("text", ', sample_by="document"'),
-}
-#: task -> transformers' class: by a name alone it loads a causal language model
-_CLASSES = {
-    "question_answering": "AutoModelForQuestionAnswering",
-    "sequence_classification": "AutoModelForSequenceClassification",
-    "token_classification": "AutoModelForTokenClassification",
-    "multiple_choice": "AutoModelForMultipleChoice",
-    "masked_lm": "AutoModelForMaskedLM",
 }
 
 
@@ -81,7 +74,7 @@ def _model(recipe: Recipe) -> Iterator[str]:
             yield f"model_revision={json.dumps(version)}"
     else:
         revision = f", revision={json.dumps(version)}" if version else ""
-        yield f"model={_CLASSES[recipe.model.task]}.from_pretrained({json.dumps(name)}{revision})"
+        yield f"model={task_of(recipe.model.task).AUTO_MODEL}.from_pretrained({json.dumps(name)}{revision})"
         yield f"tokenizer={json.dumps(name)}"
     yield 'precision="float32"'
 

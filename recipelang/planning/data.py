@@ -18,6 +18,7 @@ from recipelang.planning.remembered import file_digest, remembered
 from recipelang.planning.types import DataPlan, SplitPlan
 from recipelang.source import Diagnostic, Label, RecipeError, at_label, fail
 from recipelang.spec.blocks import DataSpec
+from recipelang.spec.metrics import TASKS
 from recipelang.spec.recipe import Recipe
 from recipelang.spec.references import is_split
 from recipelang.storage.forms import Count, Form, Some
@@ -158,20 +159,15 @@ def _each_read_once(recipe: Recipe, block: str, meaning: Meaning) -> None:
             raise RecipeError(Diagnostic("E054", message, at, help=help))
 
 
-#: attributes of data that mean something for some tasks only
-_OF_TASKS = {
-    "classes": ("sequence_classification", "token_classification"),
-    "unlabelled": ("sequence_classification", "multiple_choice"),
-    "positive": ("sequence_classification",),
-    "answer_is": ("multiple_choice",),
-    "stride": ("question_answering",),
-}
+#: attributes of data that mean something for some tasks only: for those that have them among their `SETTINGS`
+_OF_SOME_TASKS = ("classes", "unlabelled", "positive", "answer_is", "stride")
 
 
 def _only_what_it_reads(recipe: Recipe, block: str, spec: DataSpec, task: str) -> None:
-    for name, tasks in _OF_TASKS.items():
-        if getattr(spec, name) != DataSpec.model_fields[name].default and task not in tasks:
+    for name in _OF_SOME_TASKS:
+        if getattr(spec, name) != DataSpec.model_fields[name].default and name not in task_of(task).SETTINGS:
             message = f"`{name}` does not apply to {task}"
+            tasks = [other for other in TASKS if name in task_of(other).SETTINGS]
             help = (f"remove it: it applies to {' and '.join(tasks)}",)
             raise RecipeError(Diagnostic("E054", message, recipe.label(f"{block}.{name}"), help=help))
 

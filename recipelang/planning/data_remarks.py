@@ -10,6 +10,7 @@ from recipelang.source import Diagnostic, Diagnostics
 from recipelang.spec.blocks import EvaluateSpec
 from recipelang.spec.metrics import METRICS, MORE_METRICS
 from recipelang.spec.recipe import Recipe
+from recipelang.tasks import task_of
 from recipelang.tasks.labels import fits, looks_missing, positive, say_nothing
 from recipelang.tasks.meaning import Meaning
 
@@ -44,7 +45,7 @@ def judge(recipe: Recipe, meanings: Mapping[str, Meaning], classes: ClassFacts, 
         notes = (f"the classes are {_listed(classes.data)}",)
         confirm = ", ".join(f'"{n[:40]}"' for n in classes.data[:6]) + (", ..." if len(classes.data) > 6 else "")
         remedies = [f"if it is a class, list every class: `classes = [{confirm}]` in `data`"]
-        if recipe.model.task == "sequence_classification":
+        if "unlabelled" in task_of(recipe.model.task).SETTINGS:
             remedies.insert(0, f'to skip examples with this label, write `unlabelled = ["{missing[:40]}"]` in `data`')
         first = next(iter(meanings))
         at = recipe.label(f"data.{first}" if first else "data")

@@ -86,7 +86,7 @@ class Resolver(Context):
         if data is None:
             return None
         self.data = {d.label: d for d in data}
-        if self.classes is not None and self.recipe.model.task == "sequence_classification":
+        if self.classes is not None and "positive" in task_of(self.recipe.model.task).SETTINGS:
             data_remarks.judge_positive(self.recipe, self.classes, self.found)
         if not self._measures_what_it_can():
             return None
@@ -553,7 +553,7 @@ class Resolver(Context):
         ]
 
     def _positive(self, e: EvaluateSpec) -> str | None:
-        if self.classes is None or self.recipe.model.task != "sequence_classification":
+        if self.classes is None or "positive" not in task_of(self.recipe.model.task).SETTINGS:
             return None
         return data_remarks.positive_class(self.recipe.data[e.data].positive, self.classes)[0]
 

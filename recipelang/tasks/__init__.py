@@ -8,5 +8,5 @@ from recipelang.tasks.task import Features as Features, Task as Task
 
 
 def task_of(name: str) -> Task:
-    """The module of this name, which a recipe may only take from `spec.blocks`."""
+    """The module of this name, which a recipe may only take from `spec.metrics`."""
     return import_module(f"recipelang.tasks.{name}")  # type: ignore[return-value]

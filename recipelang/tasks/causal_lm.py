@@ -34,6 +34,7 @@ ITEMS = "blocks"
 PER_TOKEN = True
 BLOCKS = True
 CLASSES = False
+SETTINGS: tuple[str, ...] = ()
 FIELDS = ("text",)
 SHORTEST = 2
 

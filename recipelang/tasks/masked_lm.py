@@ -39,6 +39,7 @@ ITEMS = "blocks"
 PER_TOKEN = True
 BLOCKS = True
 CLASSES = False
+SETTINGS: tuple[str, ...] = ()
 
 GUESSED = 0.15
 MASKED, REPLACED = 0.8, 0.1

@@ -38,6 +38,7 @@ ITEMS = "questions"
 PER_TOKEN = False
 BLOCKS = False
 CLASSES = False
+SETTINGS = ("unlabelled", "answer_is")
 
 QUESTION = ("question", "sentence", "sent1", "ctx", "goal", "stem", "query")
 CONTEXT = ("article", "passage", "premise", "context")

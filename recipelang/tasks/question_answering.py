@@ -43,6 +43,7 @@ ITEMS = "windows"
 PER_TOKEN = True
 BLOCKS = False
 CLASSES = False
+SETTINGS = ("stride",)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ ITEMS = "texts"
 PER_TOKEN = False
 BLOCKS = False
 CLASSES = True
+SETTINGS = ("classes", "unlabelled", "positive")
 
 #: names by which the two texts, or the one, are known
 PAIRS = (

@@ -59,7 +59,7 @@ class Counting(Protocol):
 
 
 class Task(Protocol):
-    """A module of this room, found by its name. Its metrics are in `spec.blocks`."""
+    """A module of this room, found by its name. Its metrics are in `spec.metrics`."""
 
     OUTPUTS: tuple[str, ...]  #: what `logits` stands for
     HEAD: str  #: the task whose head of a family it has, most often its own (`planning.families`)
@@ -71,6 +71,7 @@ class Task(Protocol):
     PER_TOKEN: bool  #: outputs are [items, tokens, ...]
     BLOCKS: bool  #: joined texts: `samples` counts rows, outputs are as wide as the vocabulary and are not kept
     CLASSES: bool  #: the outputs of the head have names, which data or model know
+    SETTINGS: tuple[str, ...]  #: attributes of `data` that apply to it, of those that apply to some tasks only
 
     def read(self, reference: str, split: str, columns: Mapping[str, str] | None, config: str | None) -> Any:
         """A split as it is written, for `decide`."""

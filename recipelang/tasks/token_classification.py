@@ -35,6 +35,7 @@ ITEMS = "sentences"
 PER_TOKEN = True
 BLOCKS = False
 CLASSES = True
+SETTINGS = ("classes",)
 
 TOKENS = ("tokens", "words")
 TAGS = ("ner_tags", "tags", "labels", "pos_tags")

@@ -273,6 +273,7 @@ def test_a_task(tree: Tree, tmp_path: Path) -> None:
     assert set(tree.make_docs()) <= {"blocks.md", "claims.md", "values.md"}
     make_task(tmp_path, "sequence_classification")
     text = (tmp_path / "task.recipe").read_text("utf-8").replace("sequence_classification", "marks")
+    text = text.replace("max_length", 'positive = "1", max_length')
     (tmp_path / "task.recipe").write_text(text, "utf-8")
     out = tree.python("-m", "recipelang", "run", "task.recipe", "-o", "out", "--steps", "2", folder=tmp_path)
     assert "close" in out
