@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
-from operator import le, lt
+from operator import gt, lt
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -174,16 +174,12 @@ class PruneEvent:
 
     def __post_init__(self) -> None:
         try:
-            sound = type(self.step) is int and self.step >= 0 and 0 <= self.sparsity <= 1
-            if sound and _are_counts(self.zeros) and (not self.grown or _are_counts(self.grown)):
+            least = min(self.zeros, default=0) if not self.grown else min(*self.zeros, *self.grown)
+            if type(self.step) is int and self.step >= 0 <= least and 0 <= self.sparsity <= 1:
                 return
         except TypeError:
             pass
         raise ValueError(f"an event cannot have {self!r}")
-
-
-def _are_counts(counts: tuple[int, ...]) -> bool:
-    return type(counts) is tuple and type(sum(counts)) is int and min(counts, default=0) >= 0
 
 
 class DenseGroup(Frozen):
@@ -233,8 +229,10 @@ class PrunePlan(Frozen):
         sizes = [t.size for t in self.targets]
         most = [sum(sizes)] if self.scope == "global" else sizes
         every = {"zeros": [e.zeros for e in self.events], "grown": [e.grown for e in self.events if e.grown]}
-        for name, found in every.items():
-            if not all(len(counts) == len(most) and all(map(le, counts, most)) for counts in found):
+        for name, found in every.items():  # by columns: there may be very many rows
+            if any(len(counts) != len(most) for counts in found) or any(
+                map(gt, map(max, zip(*found, strict=True)), most)
+            ):
                 raise ValueError(f"`{name}` of an event are not those of its targets")
         steps = [e.step for e in self.events]
         if not all(map(lt, steps, steps[1:])):

@@ -25,6 +25,7 @@ resource.setrlimit(resource.RLIMIT_CPU, (30, 30))
 from recipelang.cli.main import command_line, main
 command_line(["validate", "plan", "lint", "digest", "fmt", "study", "migrate", "report", "verify"])
 import recipelang.migrate.migrate, recipelang.migrate.report, recipelang.planning.resolve, recipelang.lint, recipelang.report.plan_screen, recipelang.tasks.question_answering
+import recipelang.api.planned, recipelang.artifact.lock, recipelang.report.cleaned, rich._emoji_codes
 import rich.console, numpy, tokenizers
 for line in sys.stdin:
     child = os.fork()
@@ -87,5 +88,5 @@ def assert_bounded(ended: Ended, files: int = 1, status: int = 1) -> None:
     assert ended.status == status
     assert "Traceback" not in ended.err
     assert "internal" not in ended.err
-    assert ended.seconds < SECONDS * files
+    assert ended.seconds < SECONDS * files, f"{ended.seconds:.2f} s of work"
     assert ended.bytes < BYTES
