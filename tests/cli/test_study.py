@@ -212,7 +212,7 @@ def test_rehearsal_is_not_taken_for_the_whole(inline):
     told = json.loads((study / "out/study.json").read_text("utf-8"))
     assert {r["rehearsal"] for r in (*told["runs"], *told["table"])} == {2}
     assert "limited to the first 2 steps of every stage" in (study / "out/report.html").read_text("utf-8")
-    assert all("a rehearsal" in p.read_text("utf-8") for p in (study / "out/plots").glob("*.svg"))
+    assert all("(rehearsal)" in p.read_text("utf-8") for p in (study / "out/plots").glob("*.svg"))
     assert command("study", "s.recipe", *only, "--steps", "2", "--plan").out.count("finished") == 1
     ended = command("study", "s.recipe", *only)
     assert (ended.code, ended.codes) == (1, ["E102"]) and "a rehearsal of 2 steps" in ended.err
