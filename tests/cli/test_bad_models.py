@@ -62,7 +62,7 @@ def test_missing_folder(model):
         (b"\xff\xfe", "is not UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
         (b"[1]", "is not a JSON object"),
-        (b"{}", "does not say which `model_type`"),
+        (b"{}", "has no `model_type`"),
     ],
 )
 def test_config_that_is_no_config(model, content, said):
@@ -80,8 +80,8 @@ def test_config_that_is_missing_or_a_folder(model):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"model_type": "mamba"}, "models of type `mamba` are not known"),
-        ({"model_type": ["bert"]}, "are not known"),
+        ({"model_type": "mamba"}, "does not support models of type `mamba`"),
+        ({"model_type": ["bert"]}, "does not support models of type"),
         ({"hidden_size": None}, "lacks `hidden_size`"),
         ({"hidden_size": 48}, "has shape (24, 32), the config says (24, 48)"),
         ({"num_hidden_layers": 3}, "the weights lack `bert.encoder.layer.2."),
@@ -156,7 +156,7 @@ def test_header_that_lies(model, change, said):
         ('{"weight_map": {"a": ["x"]}}', "`weight_map.a`: input should be a valid string"),
         ('{"weight_map": {"a": 3}}', "`weight_map.a`: input should be a valid string"),
         ('{"weight_map": {"a": "1.safetensors"}}', "the index names `1.safetensors`, which does not exist"),
-        ('{"weight_map": {"a": "../model/config.json"}}', "which is not there"),
+        ('{"weight_map": {"a": "../model/config.json"}}', "which does not exist"),
     ],
 )
 def test_bad_index_of_shards(model, index, said):
@@ -175,7 +175,7 @@ def test_index_that_names_another_file(model):
     save_file({n: tensors[n] for n in others}, model / "2.safetensors")
     places = dict.fromkeys(others, "2.safetensors") | {first: "1.safetensors", others[0]: "1.safetensors"}
     (model / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}), "utf-8")
-    refused("E076", "`model.safetensors.index.json` is damaged", "it says that `1.safetensors` holds")
+    refused("E076", "`model.safetensors.index.json` is damaged", "`2.safetensors` holds it")
 
 
 def test_weights_that_are_a_folder(model):
@@ -208,7 +208,7 @@ def test_no_tokenizer_and_a_broken_one(model):
         ("file:///nowhere/model", "E076", "there is no model folder `/nowhere/model`"),
         ("m" * 300, "E076", "cannot be read"),
         ("~no_such_user/model", "E076", "there is no model folder"),
-        ("a\\u{0}b", "E046", "cannot hold the character U+0000"),
+        ("a\\u{0}b", "E046", "cannot contain the character U+0000"),
     ],
 )
 def test_reference_that_leads_nowhere(project, edit, reference, code, said):

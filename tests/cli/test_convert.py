@@ -253,7 +253,7 @@ def test_git_shows_changes_of_meaning_only(contents, monkeypatch):
 
 def test_training_arguments_say_what_they_leave_to_the_callback(contents):
     ended = command("convert", "tiny.recipe", "--to", "training-arguments")
-    assert ended.code == 1 and "say which: `--stage dense`, `--stage sparse`" in ended.err
+    assert ended.code == 1 and "choose one: `--stage dense`, `--stage sparse`" in ended.err
     ended = command("convert", "tiny.recipe", "--to", "training-arguments", "--stage", "dense")
     assert (ended.code, ended.err) == (0, "") and json.loads(ended.out)["lr_scheduler_type"]
     text = Path("tiny.recipe").read_text("utf-8")

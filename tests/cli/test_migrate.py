@@ -97,7 +97,7 @@ def test_json() -> None:
 def test_markdown() -> None:
     out = command("migrate", "old", "--format", "markdown").out
     assert "| old/deep/partly.yml | partly | 3 | 2 | 0 | 1 | E112 |" in out
-    assert "- line 10: error E112, `QuantizationModifier` is lost" in out
+    assert "- line 10: error E112, " in out and "`QuantizationModifier`" in out
 
 
 def test_a_file_that_cannot_be_read_does_not_stop_the_others(here: Path) -> None:

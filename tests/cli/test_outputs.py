@@ -86,7 +86,7 @@ def test_interrupted_run_is_kept_and_resume_offered(interrupted):
     before = contents(interrupted)
     ended = command("run", "tiny.recipe", "-o", "out")
     assert (ended.code, ended.codes) == (1, ["E085"])
-    assert "`recipelang resume out` goes on with it" in ended.err
+    assert "`recipelang resume out` to continue it" in ended.err
     assert contents(interrupted) == before
 
 
@@ -102,7 +102,7 @@ def test_overwrite_spares_what_the_new_run_reads(project, edit, old, new):
     before = contents(project / "first")
     ended = command("run", edit(old, new), "-o", "first", "--overwrite")
     assert (ended.code, ended.codes) == (1, ["E085"])
-    assert "holds what this run reads" in ended.err
+    assert "holds files that this run reads" in ended.err
     assert contents(project / "first") == before
     assert command("run", "tiny.recipe", "-o", "second").code == 0
 
