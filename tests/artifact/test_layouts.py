@@ -99,7 +99,7 @@ def test_a_size_in_the_manifest_that_a_file_does_not_have(artifact: Artifact):
     write_layout(changed(artifact, lambda f: f["layers"][0].update(size=3)), Path("shared"), "1.0.0")
     ended = command("pull", "shared", "-o", "got")
     assert ended.codes == ["E125"]
-    assert "it should have 3 bytes, and has more" in ended.err
+    assert "expected 3 bytes, found more" in ended.err
 
 
 @pytest.mark.parametrize("title", ["conftest.py", "other.recipe", "lib/squad/gmp-90.recipe"])
@@ -108,5 +108,5 @@ def test_a_file_that_the_recipe_does_not_use(artifact: Artifact, title: str):
     write_layout(changed(artifact, lambda f: f["layers"].append(more)), Path("shared"), "1.0.0")
     ended = command("pull", "shared", "-o", "got")
     assert ended.codes == ["E122"]
-    assert f"it brings `{title}`" in ended.err
+    assert f"it contains `{title}`" in ended.err
     assert not Path("got").exists()

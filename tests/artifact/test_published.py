@@ -116,7 +116,7 @@ def test_a_run_that_was_pushed_is_told_of_with_its_claims(project: Path, registr
     assert _checks(told.out) == {**ALL, (1, "runs"): "ok", (2, "signature"): "ok", **NO_WEIGHTS}
     found = json.loads(told.out)
     assert found["claims"] and {c["by"] for c in found["claims"]} == {"claimed"}
-    assert "a run of it is signed" in next(c["told"] for c in found["checks"] if c["what"] == "signature")
+    assert "one of its runs is signed" in next(c["told"] for c in found["checks"] if c["what"] == "signature")
 
 
 def test_a_later_run_that_nobody_signed_does_not_speak_for_the_signed_one(project: Path, key: Path):
@@ -139,7 +139,7 @@ def test_a_later_run_that_nobody_signed_does_not_speak_for_the_signed_one(projec
     assert (told["claims"], told["notes"]) == (true, [])
     command("sign", "shared", "--key", key)
     both = command("verify", "shared", "--key", "key.pub").out
-    assert "the recipe and the statement of a run of it are signed by" in both
+    assert "the recipe and the statement of one of its runs are signed by" in both
     _key(project, "other")
     assert command("sign", "shared", "--key", "other.pem").code == 0
     other = command("verify", "shared", "--key", "other.pub", "--format", "json")
