@@ -259,7 +259,7 @@ def test_batches_that_a_loader_shuffles_are_the_same_again_within_an_event():
     pruning._state.step = 2
     list(sampler(6, 4))
     assert not torch.equal(torch.stack(seen[:6]), torch.stack(seen[12:]))
-    with pytest.raises(RecipeError, match="E086]: gradients are taken of 16 examples, a batch has 4"):
+    with pytest.raises(RecipeError, match="E086]: each gradient needs 16 examples"):
         list(sampler(6, 16))
 
 
