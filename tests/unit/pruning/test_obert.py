@@ -188,7 +188,7 @@ def test_row_of_a_tile_is_scored_as_one_group_when_rows_are_in_blocks_of_their_o
 
 def test_block_that_groups_do_not_divide_is_refused():
     case = Case()
-    with pytest.raises(ValueError, match="a block of 10 weights cannot be cut into groups of 4"):
+    with pytest.raises(ValueError, match="10 weights does not divide into groups of 4"):
         case.score(10).tiles(case.weights, (1, 4))
 
 
