@@ -298,7 +298,8 @@ class Prunes:
     ) -> None:
         before = max((self.in_force.get(n, Fraction(0)) for n in targets), default=Fraction(0))
         for step, sparsity in timed:
-            if sparsity < before:
+            # `sparsity < before`, of integers: a plan may hold very many events
+            if sparsity.numerator * before.denominator < before.numerator * sparsity.denominator:
                 message = f"sparsity falls from {float(before):.2%} to {float(sparsity):.2%} at step {step:,}"
                 help = "masked weights stay masked: use a rising schedule"
                 self.context.found.add(Diagnostic("E064", message, label, help=(help,)))
