@@ -8,7 +8,7 @@ KILLS ?= 30
 SEED ?= 1
 LLM_COMPRESSOR := build/llm-compressor
 
-.PHONY: help setup demo test quick matrix test-deps fuzz faults misspelt distributed llm-compressor check format grammar docs evidence bench picture clean
+.PHONY: help setup demo test quick matrix test-deps fuzz faults misspelt contract distributed llm-compressor check format grammar docs evidence bench picture clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ fuzz: setup ## read random texts for a while (`make fuzz SECONDS=600`; a text th
 
 misspelt: setup ## misspell every word of every library recipe and check the messages (minutes)
 	RECIPELANG_WORDS=100000 $(BIN)/python -m pytest -n $(WORKERS) -q tests/property/test_misspelt_words.py tests/property/test_misspelt_studies.py
+
+contract: setup ## check every method with every pattern and scope, not only each once (minutes)
+	RECIPELANG_WHOLE_CONTRACT=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q tests/contract
 
 distributed: setup ## test every method on two processes and print a table (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.distributed.whole_contract

@@ -78,6 +78,20 @@ def combinations(one_shot: bool = False) -> list[Combination]:
     return [Combination(m, p, s, one_shot) for m in methods for p, s in itertools.product(PATTERNS, scopes(m))]
 
 
+def tried(one_shot: bool = False) -> list[Combination]:
+    """Of every method each pattern and each scope once; `make contract` and an update of the page take all."""
+    every = combinations(one_shot)
+    if UPDATE or os.environ.get("RECIPELANG_WHOLE_CONTRACT"):
+        return every
+    patterns = list(PATTERNS)
+
+    def covers(it: Combination) -> bool:
+        p, s, n = patterns.index(it.pattern), scopes(it.method).index(it.scope), len(scopes(it.method))
+        return p % n == s if len(patterns) >= n else s % len(patterns) == p
+
+    return [it for it in every if covers(it)]
+
+
 def line(
     it: Combination,
     *,
