@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -70,10 +71,10 @@ class Silent(Mismatch):
         super().__init__("", "")
 
 
-class Kind:
+class Kind(ABC):
     """One kind of value. As an annotation, `Annotated[int, Count("token", 1)]`, it makes a pydantic type.
 
-    A subclass says how a value is read and checked; `_read` and `check` raise `Mismatch`.
+    A subclass says how plain data are checked and, where an evaluated value is not plain data yet, how it is read.
     """
 
     #: how the type is written in messages and reference pages
@@ -87,7 +88,7 @@ class Kind:
     #: JSON Schema of a value in the canonical form
     json: Mapping[str, object] = {}
     #: whether bare names of any kind are read by the kind itself
-    bare: ClassVar[bool] = False
+    bare: bool = False
     #: whether a value from the command line is raw text, not a literal of the grammar
     raw: ClassVar[bool] = False
 
@@ -101,15 +102,16 @@ class Kind:
         return self._read(value)
 
     def _read(self, value: object) -> object:
-        raise NotImplementedError
+        self.check(value)
+        return value
 
+    @abstractmethod
     def check(self, value: object) -> None:
         """`Mismatch` for what is no plain data of this kind."""
-        raise NotImplementedError
 
+    @abstractmethod
     def written(self, form: object) -> str:
         """Recipe text of a value's JSON form, or `Unfit`."""
-        raise NotImplementedError
 
     # ------------------------------------------------------------------- out
     def text(self, value: object) -> str:
@@ -130,7 +132,7 @@ class Kind:
         return None
 
     #: what before a bare name mends it
-    sign: ClassVar[str] = ""
+    sign: str = ""
 
     def unknown(self, value: Symbol) -> Mismatch:
         """Without help where nothing is near and nothing known: who shows it knows whether a `let` could be written."""

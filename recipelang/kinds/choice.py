@@ -137,7 +137,7 @@ class Pair(Kind):
             self.inner.check(item)
 
     def written(self, form: object) -> str:
-        return "[" + ", ".join(map(from_form.number, from_form.items(form))) + "]"
+        return from_form.listed(form, from_form.number)
 
 
 def _find(name: str, what: str, table: Mapping[str, Signature]) -> Signature:

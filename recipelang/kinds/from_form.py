@@ -7,7 +7,7 @@ JSON is judged, and that nothing of it can be more than one value of a recipe.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 from recipelang.kinds.text import LEVELS, fraction, string as quoted
@@ -158,6 +158,10 @@ def items(form: object, length: int | None = None) -> list[object]:
     if not isinstance(form, list) or length not in (None, len(form)):
         raise Unfit("a list" if length is None else f"a list of {length}", form)
     return form
+
+
+def listed(form: object, each: Callable[[object], str]) -> str:
+    return f"[{', '.join(map(each, items(form)))}]"
 
 
 def _pair(form: object) -> list[str]:

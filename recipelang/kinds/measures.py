@@ -19,9 +19,9 @@ class Stretch(Kind):
         self.unit, self.name = unit, unit or "span"
         self.doc = "a duration: `2 epochs`, `100 steps`, or a sum of both"
         if unit:
-            self.doc = f"a stretch of a run in {unit} only: `2 {unit}`"
+            self.doc = f"a duration in {unit} only: `2 {unit}`"
 
-    def _read(self, value: object) -> object:
+    def check(self, value: object) -> None:
         unit = self.unit
         wanted = f"a number of {unit}" if unit else "a number of epochs or steps"
         if not isinstance(value, Time):
@@ -32,10 +32,6 @@ class Stretch(Kind):
             raise wrong(value, wanted, hint)
         if (unit == "epochs" and value.steps) or (unit == "steps" and value.epochs):
             raise wrong(value, wanted, f"write it in {unit}, as in `2 {unit}`")
-        return value
-
-    def check(self, value: object) -> None:
-        self._read(value)
 
     def written(self, form: object) -> str:
         return from_form.measure(form)
@@ -107,10 +103,9 @@ class PerEpoch(Kind):
     name = "rate"
     doc = "a number per epoch: `10 per epoch`"
 
-    def _read(self, value: object) -> object:
+    def check(self, value: object) -> None:
         if not isinstance(value, Rate):
             raise wrong(value, "a rate", "write `10 per epoch`")
-        return value
 
-    def check(self, value: object) -> None:
-        self._read(value)
+    def written(self, form: object) -> str:
+        return from_form.measure(form)

@@ -20,10 +20,6 @@ class Text(Kind):
     json: Mapping[str, object] = {"type": "string"}
     raw = True
 
-    def _read(self, value: object) -> object:
-        self.check(value)
-        return value
-
     def check(self, value: object) -> None:
         if not isinstance(value, str):
             raise wrong(value, "a string", 'strings are written `"..."`')
@@ -40,10 +36,6 @@ class Boolean(Kind):
     words = ("true", "false")
     doc = "`true` or `false`"
     json: Mapping[str, object] = {"type": "boolean"}
-
-    def _read(self, value: object) -> object:
-        self.check(value)
-        return value
 
     def check(self, value: object) -> None:
         if not isinstance(value, bool):
@@ -177,10 +169,6 @@ class Reference(Kind):
         stage = [{"$ref": "#/$defs/stage"}] if stages else []
         self.json = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/content"}, *stage]}
 
-    def _read(self, value: object) -> object:
-        self.check(value)
-        return value
-
     def check(self, value: object) -> None:
         if not isinstance(value, str) and not (self.stages and isinstance(value, StageRef)):
             help = 'write a reference such as `"hf://owner/name"` or a path, in quotes'
@@ -218,22 +206,36 @@ class BlockLabel(Kind):
         return string(from_form.string(form))
 
 
-class ListOf(Kind):
+class Listing(Kind):
+    """A kind whose values are lists, which `+=` and `-=` edit."""
+
+    def edit(self, value: object, operator: str, change: object) -> object:
+        """Items added to an inherited list, or taken from it."""
+        items = value if isinstance(value, tuple) else (value,)
+        changes = change if isinstance(change, tuple) else (change,)
+        if operator == "+=":
+            return (*items, *changes)
+        for item in changes:
+            if item not in items:
+                names = [i.name for i in items if isinstance(i, Symbol)]
+                near = closest(item.name, names) if isinstance(item, Symbol) else None
+                help = f"did you mean `{near}`?" if near else "the list has nothing to remove"
+                raise Mismatch("E031", f"{describe(item)} is not in the inherited list", help)
+        return tuple(item for item in items if item not in changes)
+
+
+class ListOf(Listing):
     """A list; one value stands for a list of one."""
 
     doc = "values in brackets, `[a, b]`; a single value is a list of one"
 
     def __init__(self, inner: Kind, doc: str = "") -> None:
         self.inner = inner
-        self.name, self.symbols, self.words, self.within = (
-            f"list<{inner.name}>",
-            inner.symbols,
-            inner.words,
-            inner.within,
-        )
+        self.name, self.within = f"list<{inner.name}>", inner.within
+        self.symbols, self.words = inner.symbols, inner.words
         self.json = {"type": "array", "items": inner.json}
         self.doc = doc or self.doc
-        self.bare = inner.bare  # type: ignore[misc]
+        self.bare = inner.bare
 
     def _read(self, value: object) -> object:
         return tuple(self.inner.read(item) for item in (value if isinstance(value, tuple) else (value,)))
@@ -251,25 +253,7 @@ class ListOf(Kind):
         return [self.inner.form(item) for item in value]  # type: ignore[attr-defined]
 
     def written(self, form: object) -> str:
-        return "[" + ", ".join(self.inner.written(item) for item in from_form.items(form)) + "]"
-
-    def edit(self, value: object, operator: str, change: object) -> object:
-        return edit_list(value, operator, change)
-
-
-def edit_list(value: object, operator: str, change: object) -> object:
-    """Items added to a list, or taken from it."""
-    items = value if isinstance(value, tuple) else (value,)
-    changes = change if isinstance(change, tuple) else (change,)
-    if operator == "+=":
-        return (*items, *changes)
-    for item in changes:
-        if item not in items:
-            names = [i.name for i in items if isinstance(i, Symbol)]
-            near = closest(item.name, names) if isinstance(item, Symbol) else None
-            help = f"did you mean `{near}`?" if near else "the list has nothing to remove"
-            raise Mismatch("E031", f"{describe(item)} is not in the inherited list", help)
-    return tuple(item for item in items if item not in changes)
+        return from_form.listed(form, self.inner.written)
 
 
 class OrNone(Kind):
@@ -280,7 +264,7 @@ class OrNone(Kind):
         self.name, self.doc, self.within = f"{inner.name} or none", inner.doc, inner.within
         self.symbols, self.words = inner.symbols, (*inner.words, "none")
         self.json = {"anyOf": [inner.json, {"type": "null"}]}
-        self.sign = inner.sign  # type: ignore[misc]
+        self.sign = inner.sign
 
     def _read(self, value: object) -> object:
         return None if value is None else self.inner._read(value)

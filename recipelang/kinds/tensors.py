@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from recipelang.kinds import from_form, globs
 from recipelang.kinds.base import Kind, Mismatch, Silent, wrong
-from recipelang.kinds.plain import edit_list
+from recipelang.kinds.plain import Listing
 from recipelang.source.suggest import closest
 from recipelang.values import selector as s
 from recipelang.values.composite import PATTERNS, Applied, Between, Poison, SparsityPattern, Symbol
@@ -113,7 +113,7 @@ class Pattern(Kind):
         return from_form.pattern(form)
 
 
-class LayerNumbers(Kind):
+class LayerNumbers(Listing):
     """Numbers of layers in rising order; a range stands for the layers in it."""
 
     name = "list<int>"
@@ -145,10 +145,7 @@ class LayerNumbers(Kind):
             raise Mismatch("E038", f"there is no layer {value[0] if value[0] < 0 else value[-1]}")
 
     def written(self, form: object) -> str:
-        return "[" + ", ".join(map(from_form.number, from_form.items(form))) + "]"
-
-    def edit(self, value: object, operator: str, change: object) -> object:
-        return edit_list(value, operator, change)
+        return from_form.listed(form, from_form.number)
 
 
 def _disorder() -> Mismatch:

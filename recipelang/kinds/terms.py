@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from recipelang.kinds import from_form
 from recipelang.kinds.base import Kind, Mismatch, wrong
-from recipelang.kinds.plain import Number, OneOf, edit_list
+from recipelang.kinds.plain import Listing, Number, OneOf
 from recipelang.kinds.schedule import ScheduleOf
 from recipelang.source import Span
 from recipelang.source.suggest import closest
@@ -29,7 +29,7 @@ _WEIGHT = ScheduleOf(Number(0))
 _WRITTEN = "write layers as `3`, `0..5`, or `1 -> 3` from the student's layer to the teacher's"
 
 
-class Terms(Kind):
+class Terms(Listing):
     """A list of terms; one stands for a list of one."""
 
     name = "list<term>"
@@ -64,10 +64,7 @@ class Terms(Kind):
         _not_twice(Counter(term.name for term in value if term.name in OUTPUTS))
 
     def written(self, form: object) -> str:
-        return "[" + ", ".join(map(from_form.term, from_form.items(form))) + "]"
-
-    def edit(self, value: object, operator: str, change: object) -> object:
-        return edit_list(value, operator, change)
+        return from_form.listed(form, from_form.term)
 
 
 def _object(properties: dict[str, object], required: str) -> dict[str, object]:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from recipelang.kinds import from_form
 from recipelang.kinds.base import Kind, Mismatch, Silent, wrong
 from recipelang.kinds.measures import Count, PerEpoch, Size, Stretch
 from recipelang.kinds.plain import Boolean, Number, Ratio, Reference, Text
@@ -20,16 +21,18 @@ from recipelang.values import aliases, quantities as q
 from recipelang.values.composite import POISON, Between, Poison, Symbol, Written
 
 
-class Kept(Kind):
+class _AsWritten(Kind):
     """Checked by a kind, but kept as the value itself, with its unit and its way of writing."""
 
     def __init__(self, inner: Kind) -> None:
         self.inner, self.name, self.symbols, self.words = inner, inner.name, inner.symbols, inner.words
         self.doc, self.within, self.json = inner.doc, inner.within, inner.json
 
-    def _read(self, value: object) -> object:
+    def check(self, value: object) -> None:
         self.inner._read(value)
-        return value
+
+    def written(self, form: object) -> str:
+        return self.inner.written(form)
 
 
 class _Listed(Kind):
@@ -40,12 +43,14 @@ class _Listed(Kind):
     def __init__(self, values: tuple[object, ...], symbols: tuple[str, ...]) -> None:
         self.values, self.symbols, self.known = values, symbols, frozenset(values)
 
-    def _read(self, value: object) -> object:
+    def check(self, value: object) -> None:
         if value not in self.known:
             mismatch = wrong(value, f"one of {', '.join(f'`{show(v)}`' for v in self.values[:12])}")
             mismatch.known = self.symbols
             raise mismatch
-        return value
+
+    def written(self, form: object) -> str:
+        return from_form.expression(form)
 
 
 #: a child may declare a parameter of the first type as one of the second
@@ -53,15 +58,15 @@ NARROWER = {("span", "epochs"), ("span", "steps"), ("number", "int"), ("number",
 
 TYPES: dict[str, Kind] = {
     "bool": Boolean(),
-    "int": Kept(Number(whole=True)),
-    "number": Kept(Number()),
-    "ratio": Kept(Ratio()),
+    "int": _AsWritten(Number(whole=True)),
+    "number": _AsWritten(Number()),
+    "ratio": _AsWritten(Ratio()),
     "span": Stretch(),
     "epochs": Stretch("epochs"),
     "steps": Stretch("steps"),
-    "samples": Kept(Count("sample")),
-    "tokens": Kept(Count("token")),
-    "bytes": Kept(Size()),
+    "samples": _AsWritten(Count("sample")),
+    "tokens": _AsWritten(Count("token")),
+    "bytes": _AsWritten(Size()),
     "rate": PerEpoch(),
     "pattern": Pattern(),
     "selector": Selector(),

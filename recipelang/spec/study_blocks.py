@@ -28,6 +28,9 @@ class Seeds(Kind):
     def check(self, value: object) -> None:
         self.seeds.check(value)
 
+    def written(self, form: object) -> str:
+        return self.seeds.written(form)
+
 
 class StudySpec(Spec):
     """The recipe to vary, the number of runs of each variant, and the comparison."""
