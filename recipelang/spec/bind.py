@@ -14,7 +14,7 @@ from recipelang.kinds.base import Evaluated, Kind, Mismatch
 from recipelang.kinds.plain import Reference
 from recipelang.source import Diagnostic, Diagnostics, Fix, Label, Source, Span
 from recipelang.source.suggest import closest, instead
-from recipelang.spec.blocks import ALIASES, BLOCKS, LATER_BLOCKS, OTHER_VALUES, ColumnsSpec, DataSpec, Spec, StageSpec
+from recipelang.spec.blocks import BLOCKS, LATER_BLOCKS, ColumnsSpec, DataSpec, Spec, StageSpec
 from recipelang.spec.compose import word
 from recipelang.spec.ends import settled
 from recipelang.spec.evaluator import NAMES, Evaluator
@@ -258,19 +258,19 @@ class Binder:
         where = f"`{kind}`" if kind else "the top of a recipe"
         message = f"unknown attribute `{name}` in {where}"
         fixes: tuple[Fix, ...] = ()
-        if word and name in OTHER_VALUES:
-            help = f"use `{word}`:  {OTHER_VALUES[name] or f'{here[word].doc}, as in `{word} = {here[word].example}`'}"
+        if word and name in aliases.OTHER_VALUES:
+            help = f"use `{word}`: {aliases.OTHER_VALUES[name] or f'{here[word].doc}, as in `{word} = {here[word].example}`'}"
         elif word and self._stands_first(word, attribute, block, here):
             help = f"`{word}` is already given: remove one of the two"
         elif word:
             help = f"did you mean `{word}`?"
             fixes = instead(name, word, attribute.name_span, here)
-            if name in ALIASES:
+            if name in aliases.ATTRIBUTES:
                 fixes = (replace(fixes[0], applicability="safe"),)
         elif name in BLOCKS.get(kind, {}):
             help = f"`{name}` is a block: write `{name} {{ ... }}`"
-        elif homes := _homes(ALIASES.get(name, name)):
-            home = ALIASES.get(name, name)
+        elif homes := _homes(aliases.ATTRIBUTES.get(name, name)):
+            home = aliases.ATTRIBUTES.get(name, name)
             help = f"`{home}` belongs in {' or '.join(f'`{h}`' for h in homes)}, not in {where}"
         elif not kind:
             help = f"define a value of your own with `let {name} = ...` or `param {name}: TYPE = ...`"
@@ -328,7 +328,7 @@ class Binder:
         misspelt = [
             s.name
             for s in block.body
-            if isinstance(s, t.Attribute) and (closest(s.name, [name]) or ALIASES.get(s.name) == name)
+            if isinstance(s, t.Attribute) and (closest(s.name, [name]) or aliases.ATTRIBUTES.get(s.name) == name)
         ]
         if misspelt:
             return  # the misspelling is reported where it stands
@@ -423,7 +423,7 @@ def _branches(expr: t.Expr) -> list[t.Expr]:
 
 def _meant(name: str, here: Mapping[str, object]) -> str | None:
     """The attribute that a wrong name stands for."""
-    return closest(name, here) or (ALIASES.get(name) if ALIASES.get(name) in here else None)
+    return closest(name, here) or (aliases.ATTRIBUTES.get(name) if aliases.ATTRIBUTES.get(name) in here else None)
 
 
 def _specs() -> list[type[Spec]]:

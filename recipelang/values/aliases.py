@@ -1,6 +1,6 @@
 """What users of other tools write, and the word of this language for it. Offered in messages, never read.
 
-Trainer, SparseML, LLM Compressor, torch and everyday English. Attributes have their own table beside the blocks.
+Trainer, SparseML, LLM Compressor, torch and everyday English.
 """
 
 from __future__ import annotations
@@ -114,6 +114,103 @@ UNITS = _table(
         "x": "times fold",
     }
 )
+
+
+#: names of attributes
+ATTRIBUTES: Table = {
+    "lr": "learning_rate",
+    "init_lr": "learning_rate",
+    "learning_rates": "learning_rate",
+    "epochs": "length",
+    "num_train_epochs": "length",
+    "num_epochs": "length",
+    "max_steps": "length",
+    "batch_size": "batch",
+    "per_device_train_batch_size": "micro_batch",
+    "gradient_accumulation_steps": "micro_batch",
+    "max_grad_norm": "clip",
+    "max_seq_length": "max_length",
+    "doc_stride": "stride",
+    "null_score_diff_threshold": "null_threshold",
+    "pos_label": "positive",
+    "class_names": "classes",
+    "label_list": "classes",
+    "distill_output_keys": "on",
+    "params": "targets",
+    "modules": "targets",
+    "ignore": "never",
+    "mask_type": "pattern",
+    "mask_structure": "pattern",
+    "final_sparsity": "sparsity",
+    "init_sparsity": "sparsity",
+    "model_name_or_path": "base",
+    "dataset_name": "source",
+    "bf16": "precision",
+    "fp16": "precision",
+    "warmup": "learning_rate",
+    "warmup_steps": "learning_rate",
+    "warmup_ratio": "learning_rate",
+    "lr_scheduler_type": "learning_rate",
+    "lr_func": "learning_rate",
+    "train_batch_size": "batch",
+    "per_device_batch_size": "micro_batch",
+    "accumulate": "micro_batch",
+    "start_epoch": "sparsity",
+    "end_epoch": "length",
+    "update_frequency": "sparsity",
+    "inter_func": "sparsity",
+    "global_sparsity": "method",
+    "score_type": "method",
+    "pruner": "method",
+    "layers": "targets",
+    "block_size": "method",
+    "distill_temperature": "temperature",
+    "alpha": "hardness",
+    "kd_weight": "hardness",
+    "distill_hardness": "hardness",
+    "teacher_model": "teacher",
+    "distill_teacher": "teacher",
+    "optim": "optimizer",
+    "weight_decay": "optimizer",
+    "gradient_clipping": "clip",
+    "grad_clip": "clip",
+    "save_steps": "checkpoint_every",
+    "save_total_limit": "keep",
+    "eval_steps": "every",
+    "max_train_samples": "samples",
+    "max_seq_len": "max_length",
+    "model": "base",
+    "pretrained": "base",
+    "checkpoint": "base",
+    "name_or_path": "base",
+    "torch_dtype": "dtype",
+    "task_name": "task",
+    "dataset": "source",
+    "path": "source",
+    "metric": "metrics",
+    "torch_compile": "compile",
+    "random_seed": "seed",
+}
+
+_WARMED_UP = "warm-up is the first part of a list, `[linear(0 -> 5e-5, over = start..1 epoch), linear(5e-5 -> 0, over = 1 epoch..end)]`"
+_ACCUMULATED = "`batch` counts the examples of a whole optimizer step; `micro_batch` splits it into passes"
+_DEVICES = "examples per pass; `batch` counts the whole optimizer step, over all passes and devices"
+
+#: of these, those whose value means or is written something else here, so that no fix puts the name right alone; and
+#: what to write, where the attribute's own example does not say it
+OTHER_VALUES: dict[str, str] = {
+    **dict.fromkeys(("warmup", "warmup_steps", "warmup_ratio"), _WARMED_UP),
+    **dict.fromkeys(("gradient_accumulation_steps", "accumulate"), _ACCUMULATED),
+    **dict.fromkeys(("per_device_train_batch_size", "per_device_batch_size"), _DEVICES),
+    "max_steps": "with its unit, as in `length = 100 steps`",
+    "update_frequency": "how often it changes, as in `cubic(0% -> 90%, over = 10%..90%, every = 100 steps)`",
+    "weight_decay": "as in `optimizer = adamw(weight_decay = 0.01)`",
+    **dict.fromkeys(("init_lr", "lr_scheduler_type", "lr_func", "optim"), ""),
+    **dict.fromkeys(("final_sparsity", "init_sparsity", "start_epoch", "end_epoch", "inter_func"), ""),
+    **dict.fromkeys(("global_sparsity", "score_type", "pruner", "block_size", "distill_output_keys"), ""),
+    **dict.fromkeys(("bf16", "fp16", "mask_type", "mask_structure", "save_steps", "eval_steps", "alpha"), ""),
+    **dict.fromkeys(("dataset", "path"), ""),
+}
 
 
 def learn(words: dict[str, str]) -> None:

@@ -5,7 +5,8 @@ import pytest
 from recipelang.cli.mend import mend
 from recipelang.loading.read import check_all
 from recipelang.source import Source
-from recipelang.spec.blocks import ALIASES, BLOCKS, OTHER_VALUES
+from recipelang.spec.blocks import BLOCKS
+from recipelang.values.aliases import ATTRIBUTES, OTHER_VALUES
 from tests.reading import checked, codes, sound
 
 
@@ -54,12 +55,12 @@ def test_a_block_of_another_tool_is_named():
 @pytest.mark.parametrize("name", sorted(OTHER_VALUES))
 def test_an_attribute_whose_value_means_something_else_here_is_explained_and_never_mended(name):
     kinds = {**BLOCKS[""], **BLOCKS["stage"]}
-    home = next(kind for kind, spec in kinds.items() if ALIASES[name] in spec.attributes())
+    home = next(kind for kind, spec in kinds.items() if ATTRIBUTES[name] in spec.attributes())
     block = f"{home} {'more ' * kinds[home].LABELS[0]}{{\n  {name} = 4\n}}\n"
     text = 'recipe 1 "a"\n' + (block if home in BLOCKS[""] else f"stage s {{\n{block}}}\n")
     (found,) = (d for d in checked(text).diagnostics if d.code == "E051")
     assert found.fixes == ()
-    assert f"`{ALIASES[name]}`" in found.help[0]
+    assert f"`{ATTRIBUTES[name]}`" in found.help[0]
 
 
 DOUBLES = (
