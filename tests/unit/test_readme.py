@@ -23,3 +23,22 @@ def test_the_readme_shows_a_recipe():
 @pytest.mark.parametrize(("name", "text"), SAMPLES)
 def test_recipe_in_a_document_has_no_findings(name, text):
     assert [f"{d.code} {d.message}" for d in check_all(Source(name, text), {}).diagnostics] == []
+
+
+HEADLINE = re.compile(r"^(?:error|warning|info)\[([EWL]\d{3})\]: (.*)$", re.M)
+SHOWN = [
+    (path.name, *found)
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+    for found in HEADLINE.findall(path.read_text("utf-8"))
+]
+
+
+def shape(headline: str) -> str:
+    """Without names and numbers, which are those of the example."""
+    return re.sub(r"`[^`]*`|[\d.,]+%?", "_", headline)
+
+
+@pytest.mark.parametrize(("name", "code", "headline"), SHOWN)
+def test_a_headline_in_a_document_is_one_that_is_shown(name, code, headline):
+    cases = (p.read_text("utf-8") for p in (ROOT / "tests" / "cases" / "diagnostics").glob(f"{code}*.case"))
+    assert shape(headline) in {shape(h) for text in cases for c, h in HEADLINE.findall(text) if c == code}
