@@ -42,7 +42,7 @@ from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
 from recipelang.methods import METHODS
 from recipelang.modifiers.distill import Running, asked
 from recipelang.modifiers.modifier import Event, Modifier, State, fire
-from recipelang.modifiers.prune import fits_shards
+from recipelang.modifiers.prune import code_of, fits_shards
 from recipelang.planning.data import load_split
 from recipelang.planning.facts import model_digest
 from recipelang.planning.types import DataPlan, DistillPlan, Plan, StagePlan
@@ -136,7 +136,7 @@ class _Run:
     # ------------------------------------------------------------------ the run
     def go(self, stop: StopRequests, judge: Judge, resume: bool) -> Result:
         for method in {p.method: METHODS[p.method] for s in self.plan.stages for p in s.prunes}.values():
-            method.load()  # E205 now, not after hours in a later stage
+            code_of(method)  # E205 now, not after hours in a later stage
         started = time.monotonic()
         self.stop = stop
         past = earlier(self.out) if resume else []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from recipelang import processes
 from recipelang.methods import METHODS
+from recipelang.methods.declaration import Method
 from recipelang.modifiers.modifier import Modifier, State, misshapen
 from recipelang.planning.types import PruneEvent, PrunePlan
 from recipelang.pruning import patterns
@@ -33,13 +35,23 @@ def pruner(plan: PrunePlan, seed: int) -> Modifier:
 def make(method: str, args: Mapping[str, object], names: Sequence[str], seed: int) -> Score:
     """The score of a method; arguments left out have their defaults. The code of the method is loaded here."""
     declared = METHODS[method]
-    code = declared.load()
-    if not (isinstance(code, type) and issubclass(code, Score)):
-        notes = [f"`{declared.implementation}` is no class of `recipelang.pruning.scores.Score`"]
-        help = f"install another version of `{declared.distribution}`, and tell its authors"
-        raise fail("E205", f"the code of `{method}` cannot be loaded", notes=notes, help=help)
-    score: Score = code(names, seed, **declared.typed(args))
+    score: Score = code_of(declared)(names, seed, **declared.typed(args))
     return score
+
+
+def code_of(method: Method) -> Any:
+    """The class of a method. E205 for a plug-in's that cannot be loaded, or that ranks nothing."""
+    code = method.load()
+    if not method.distribution:
+        return code
+    ranks = "fit" if method.looks_at == "inputs" else "scores"
+    is_score = isinstance(code, type) and issubclass(code, Score)
+    if not is_score or getattr(code, ranks) is getattr(Score, ranks):
+        why = f"has no `{ranks}` of its own" if is_score else "is not a subclass of `recipelang.pruning.scores.Score`"
+        help = f"install another version of `{method.distribution}`, and tell its authors"
+        notes = [f"`{method.implementation}` {why}"]
+        raise fail("E205", f"the code of `{method.name}` cannot be loaded", notes=notes, help=help)
+    return code
 
 
 def fits_shards(plan: PrunePlan, parameters: Mapping[str, nn.Parameter]) -> None:

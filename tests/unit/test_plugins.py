@@ -214,7 +214,16 @@ def test_its_code_is_loaded_by_a_run_and_ranks(installed):
 
 
 @pytest.mark.parametrize(
-    "code", ["raise RuntimeError('no')", "x = 1", "class TopK: pass", "def TopK(names, seed, *, k): return 1"]
+    "code",
+    [
+        "raise RuntimeError('no')",
+        "x = 1",
+        "class TopK: pass",
+        "def TopK(names, seed, *, k): return 1",
+        "class TopK:\n    def __init__(self, names, seed, *, k): pass",
+        "from recipelang.pruning.scores import Score\nclass TopK(Score):\n"
+        "    def __init__(self, names, seed, *, k): super().__init__(names, seed)",
+    ],
 )
 def test_code_that_cannot_be_loaded_is_told(changed, code):
     (changed.parent / "scores.py").write_text(code, "utf-8")
