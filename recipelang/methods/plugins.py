@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 from pydantic import Field, TypeAdapter, ValidationError
 
 from recipelang.kinds.base import Kind, Mismatch
@@ -149,11 +150,7 @@ def unmet(requirement: str) -> str | None:
 
 def named(requirements: Iterable[str]) -> set[str]:
     """The distributions of requirements, by their normalised names."""
-    return {normal(Requirement(r).name) for r in requirements}
-
-
-def normal(distribution: str) -> str:
-    return re.sub(r"[-_.]+", "-", distribution).lower()
+    return {canonicalize_name(Requirement(r).name) for r in requirements}
 
 
 @lru_cache(maxsize=4)

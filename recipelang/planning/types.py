@@ -179,7 +179,7 @@ class PruneEvent:
                 return
         except TypeError:
             pass
-        raise ValueError(f"an event cannot have {self!r}")
+        raise ValueError(f"no event has these values: {self!r}")
 
 
 class DenseGroup(Frozen):

@@ -9,8 +9,16 @@ says where something was written.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
+
+
+class Shown:
+    """The `repr` of dataclasses, made once: making one for each class takes longer than all of a short recipe."""
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self))  # type: ignore[arg-type]
+        return f"{type(self).__name__}({shown})"
 
 
 @dataclass(frozen=True, slots=True, order=True)

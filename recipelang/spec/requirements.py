@@ -37,13 +37,15 @@ def check_listed(recipe: Recipe, found: Diagnostics) -> None:
     missing = used(recipe)
     if not missing:
         return
+    from packaging.utils import canonicalize_name
+
     from recipelang.methods import plugins
 
     listed = plugins.named(recipe.meta.requires) if recipe.meta else set()
     for stage in recipe.stages:
         for prune in stage.prunes:
             method = METHODS[prune.method.name]
-            if method.distribution not in missing or plugins.normal(method.distribution) in listed:
+            if method.distribution not in missing or canonicalize_name(method.distribution) in listed:
                 continue
             version = missing.pop(method.distribution)
             at = recipe.label(f"stage.{stage.name}.prune.{prune.name}.method")

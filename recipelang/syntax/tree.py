@@ -11,18 +11,14 @@ from fractions import Fraction
 from typing import TypeVar
 
 from recipelang.source import Span
+from recipelang.source.text import Shown
 
 
 @dataclass(frozen=True, repr=False)
-class Node:
+class Node(Shown):
     """What every part of a tree has: its place in the text."""
 
     span: Span = field(compare=False, kw_only=True)
-
-    # written once: making one for each class takes longer than all of a short recipe
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self))
-        return f"{type(self).__name__}({shown})"
 
 
 N = TypeVar("N", bound=Node)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from recipelang.source import Span
+from recipelang.source.text import Shown
 
 #: the roles of the language, and what they mean in every family, whether or not a model has such tensors
 ROLES: dict[str, str] = {
@@ -32,15 +33,10 @@ ROLES: dict[str, str] = {
 
 
 @dataclass(frozen=True, repr=False)
-class _Node:
+class _Node(Shown):
     """What every selector has: its place, which takes no part in equality."""
 
     span: Span | None = field(default=None, compare=False, kw_only=True)
-
-    # written once: making one for each class takes longer than all of a short recipe
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self))
-        return f"{type(self).__name__}({shown})"
 
 
 @dataclass(frozen=True, repr=False)
