@@ -11,7 +11,7 @@ from recipelang.api.checked import merged
 from recipelang.loading.plan import Pinning, planned
 from recipelang.loading.read import NOTHING, Around
 from recipelang.planning import types
-from recipelang.source import Diagnostics, Source
+from recipelang.source import Diagnostics, Source, fail
 from recipelang.source.words import plural
 from recipelang.spec.recipe import Recipe
 
@@ -82,5 +82,8 @@ def plan(
 
 
 def made(recipe: str | Path | Source, around: Around, steps: int | None, pinning: Pinning | None = None) -> Plan:
+    if steps is not None and (type(steps) is not int or steps < 1):
+        help = "write `steps=20` to rehearse the first 20 steps of every stage"
+        raise fail("E038", f"`steps` cannot be {steps!r:.40}", help=help)
     checked, plan, found = planned(recipe, around, rehearsal=steps, pinning=pinning)
     return Plan.of(plan, checked, found)

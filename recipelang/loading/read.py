@@ -31,14 +31,17 @@ def read_around(params: Sequence[str] = (), params_files: Sequence[str] = (), ov
     return Around(given, tuple(read_source(o) for o in overlays))
 
 
-def around_of(params: Mapping[str, object], overlays: Sequence[str | Path] = ()) -> Around:
+def around_of(params: Mapping[str, object], overlays: Sequence[str | Path] | str | Path = ()) -> Around:
     """What a program gives: values as a command line has them after `-p`, or as Python's own."""
     given = {name: Given(_text(value), f"-p {name}") for name, value in params.items()}
-    return Around(given, tuple(read_source(str(o)) for o in overlays))
+    several = (overlays,) if isinstance(overlays, str | Path) else overlays
+    return Around(given, tuple(read_source(str(o)) for o in several))
 
 
 def _text(value: object) -> str:
     match value:
+        case None:
+            return "none"
         case bool():
             return str(value).lower()
         case list() | tuple():

@@ -85,6 +85,8 @@ def open_regular(path: Path, *, inside: Path | None = None) -> BufferedReader:
 
 def _opened(path: Path, inside: Path | None) -> int:
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    if "\0" in str(path):  # no system has such a name; Python says so with a `ValueError`
+        raise Unreadable(path, Why.REFUSED, "a path cannot contain the character U+0000")
     if inside is None:
         return os.open(path, flags)
     flags |= getattr(os, "O_NOFOLLOW", 0)

@@ -52,6 +52,26 @@ def test_a_check_is_printed_as_validate_prints_it(here, edit):
     assert command("validate", "tiny.recipe").err == f"{wrong}\n\n1 error\n"
 
 
+@pytest.mark.parametrize("steps", [0, -1, True, "3", 0.5])
+def test_a_rehearsal_has_a_number_of_steps(here, steps):
+    with pytest.raises(recipelang.RecipeError) as refused:
+        recipelang.plan("tiny.recipe", steps=steps)
+    assert [d.code for d in refused.value.diagnostics] == ["E038"]
+
+
+def test_no_name_of_a_file_is_a_crash(here):
+    for name in ("a\0b", "", "x" * 5000, here):
+        with pytest.raises(recipelang.RecipeError) as refused:
+            recipelang.check(name)
+        assert [d.code for d in refused.value.diagnostics] == ["E046"]
+
+
+def test_one_overlay_stands_for_a_list_of_one(here):
+    (here / "more.recipe").write_text('recipe 1 "more"\npatch stage sparse { batch = 4 }\n', "utf-8")
+    for given in ("more.recipe", here / "more.recipe", ["more.recipe"]):
+        assert recipelang.check("tiny.recipe", overlays=given).recipe.stages[1].batch == 4
+
+
 def test_values_come_as_text_or_as_python_has_them(here):
     text = (here / "tiny.recipe").read_text("utf-8")
     for given in ({"target": "80%"}, {"params": {"target": "80%"}}):
