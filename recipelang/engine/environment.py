@@ -19,6 +19,7 @@ from accelerate import PartialState
 from recipelang import processes
 from recipelang.engine.variables import computes
 from recipelang.source import Diagnostic, Diagnostics, fail
+from recipelang.source.words import plural
 from recipelang.version import __version__
 
 _PACKAGES = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy")
@@ -65,7 +66,7 @@ def chosen_device() -> torch.device:
 def environment(device: torch.device, shards: bool) -> dict[str, Any]:
     """What `run.json` records of where a run ran."""
     threads = torch.get_num_threads()
-    on_cpu = f"{device.type} ({threads} thread{'s' * (threads > 1)})"
+    on_cpu = f"{device.type} ({plural(threads, 'thread')})"
     found = {
         "recipelang": __version__,
         "python": platform.python_version(),

@@ -12,6 +12,7 @@ from recipelang.lint.suppress import Suppression, covering, doubtful, suppressio
 from recipelang.planning.types import Plan
 from recipelang.source import Diagnostic, Diagnostics, Label
 from recipelang.source.diagnostic import Severity
+from recipelang.source.words import plural
 from recipelang.spec.recipe import Checked, Recipe
 
 SEVERITIES: dict[Level, Severity] = {"deny": "error", "warn": "warning", "info": "info"}
@@ -108,7 +109,7 @@ def _not_checked(rules: list[Rule], checked: Checked, absent: Diagnostic | None,
         primary, why = None, f"{missing} needs a value" if missing else "the plan has errors"
     help = "use `-p` to name files on this machine, as for a run" if absent else "pass it with `-p name=value`"
     codes = ", ".join(rule.CODE for rule in rules)
-    message = f"{len(rules)} rule{'s' if len(rules) > 1 else ''} could not be checked"
+    message = f"{plural(len(rules), 'rule')} could not be checked"
     notes = (f"because {why}", f"not checked: {codes}")
     return Diagnostic(NOT_CHECKED, message, primary, notes=notes, help=(help,), level=SEVERITIES[level])
 

@@ -16,6 +16,7 @@ from typing import Any
 from recipelang.planning.families import FAMILIES, HEADS, Config, TensorFact, is_tied
 from recipelang.planning.safetensors_header import Entry
 from recipelang.source import RecipeError, fail
+from recipelang.source.words import plural
 
 #: types of numbers that weights may have; all others are codes that stand for weights
 FLOATS = ("F64", "F32", "F16", "BF16")
@@ -259,7 +260,7 @@ def _left(
             notes.append(f'config.json may lack `"{bias}": true`')
         notes.append(f"the folder is {folder}")
         help = "take config.json from the same source as the weights"
-        count = f"{len(surplus):,} tensor{'s' * (len(surplus) > 1)}"
+        count = plural(len(surplus), "tensor")
         raise fail("E184", f"the weights hold {count} that the config does not declare", help=help, notes=notes)
     return left_out, strangers
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from recipelang.planning.data import ClassFacts, load_examples
 from recipelang.planning.types import DataPlan
 from recipelang.source import Diagnostic, Diagnostics
+from recipelang.source.words import plural
 from recipelang.spec.blocks import EvaluateSpec
 from recipelang.spec.metrics import METRICS, MORE_METRICS
 from recipelang.spec.recipe import Recipe
@@ -115,12 +116,12 @@ def tell(recipe: Recipe, plan: DataPlan, found: Diagnostics) -> None:
         help = ("raise `max_length` or `stride`, or remove the questions",)
         found.add(Diagnostic("W145", message, recipe.label(f"{block}.{split}"), notes=notes, help=help))
     for split, count in plan.blank.items():
-        message = f"{count:,} example{'s' * (count > 1)} of `{split}` {'have' if count > 1 else 'has'} a blank text"
+        message = f"{plural(count, 'example')} of `{split}` {'have' if count > 1 else 'has'} a blank text"
         notes = ("from a blank text, a model can learn only how frequent each answer is",)
         help = ("fill in the text, or remove these examples",)
         found.add(Diagnostic("W154", message, recipe.label(f"{block}.{split}"), notes=notes, help=help))
     for split, count in plan.tokenless.items():
-        message = f"{count:,} tagged word{'s' * (count > 1)} of `{split}` produce{'s' * (count == 1)} no token"
+        message = f"{plural(count, 'tagged word')} of `{split}` produce{'s' * (count == 1)} no token"
         notes = ("the tokenizer drops every character of them, or they are empty",)
         notes += ("training skips their tags",) if split == "train" else ("the evaluation counts their tags as missed",)
         help = ("correct these words, or remove them and their tags",)

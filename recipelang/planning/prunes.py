@@ -13,6 +13,7 @@ from recipelang.planning.context import Context
 from recipelang.planning.families import TensorFact
 from recipelang.planning.types import DenseGroup, PruneEvent, PrunePlan, Target
 from recipelang.source import Diagnostic, Label
+from recipelang.source.words import plural
 from recipelang.spec.blocks import PruneSpec
 from recipelang.values import selector as sel
 
@@ -362,7 +363,7 @@ class Prunes:
         self.context.found.add(
             Diagnostic(
                 "E071",
-                f"`targets` and `never` overlap in {len(both)} tensor{'s' if len(both) > 1 else ''}",
+                f"`targets` and `never` overlap in {plural(len(both), 'tensor')}",
                 self.context.recipe.label(f"{path}.targets", "selects them"),
                 (never_label,) if never_label else (),
                 notes=tuple(notes),

@@ -8,12 +8,13 @@ from recipelang.planning.accounting import listed
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.safetensors_header import weight_files
 from recipelang.source import Diagnostic, Label
+from recipelang.source.words import plural
 
 
 def remarks(facts: ModelFacts, at: Label | None) -> Iterator[Diagnostic]:
     notes: tuple[str, ...]
     if facts.strangers:
-        count = f"{len(facts.strangers):,} tensor{'s' * (len(facts.strangers) > 1)}"
+        count = plural(len(facts.strangers), "tensor")
         notes = (
             f"left out: {listed(list(facts.strangers))}",
             f"`{facts.family}` models in transformers have no such parameters",

@@ -41,6 +41,7 @@ from recipelang.planning.types import (
 from recipelang.planning.weights import check_weights
 from recipelang.planning.zeros import stored_zeros as zeros_of_folder
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, at_label, fail
+from recipelang.source.words import plural
 from recipelang.spec.attribute import ANY, Attr
 from recipelang.spec.blocks import DistillSpec, EvaluateSpec, StageSpec
 from recipelang.spec.canonical import behaviour_digest, spec_digest
@@ -272,7 +273,7 @@ class Resolver(Context):
         per_epoch = self._steps_per_epoch(spec)
         steps = spec.length.in_steps(per_epoch)
         if steps < 1:
-            help = f"lengthen it: an epoch here has {per_epoch:,} step{'s' if per_epoch > 1 else ''}"
+            help = f"lengthen it: an epoch here has {plural(per_epoch, 'step')}"
             self.error("E063", "this stage has no steps", f"{path}.length", help)
             return None
         micro = spec.micro_batch or spec.batch

@@ -92,7 +92,7 @@ def check_stage_weights(folder: Path, said: Statement, plan: Plan, recipe: Recip
         if gained := [n for n in again.never if zeros.get(n, 0) > before.get(n, 0)]:
             message = f"`{line_of(gained[0])}` is protected by `never` but gained zeros in `{line_of(stage.name)}`"
             raise fail("E140", message, help=_OTHERS)
-    return f"{plural(len(stages), 'model')}: finite, with the zeros of their stages"
+    return f"{plural(len(stages), 'model')}: finite, with the zeros of the stage"
 
 
 def reached(blocks: list[Wanted], zeros: Mapping[str, int]) -> None:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from recipelang.source import fail
+from recipelang.source.words import plural
 from recipelang.storage.strict_json import parse_json
 from recipelang.tasks import hub, reading
 from recipelang.tasks.meaning import Meaning
@@ -112,7 +113,7 @@ def _separated(path: Path, columns: Mapping[str, str]) -> list[Mapping[str, Any]
     for index, line in enumerate(body):
         if len(line) != len(header):
             at = numbered[index + len(lines) - len(body)][0]
-            cells = f"{len(line)} cell{'s' * (len(line) != 1)}"
+            cells = plural(len(line), "cell")
             notes = [f"the record that ends on line {at} has {cells}, the first line has {len(header)}"]
             help = "give every record all cells; in a `.csv` file, quote cells that contain a comma or a line end"
             if path.suffix in TABBED:

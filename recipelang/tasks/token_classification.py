@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recipelang.source import fail
+from recipelang.source.words import plural
 from recipelang.tasks import encoding, entities, labels, meaning
 from recipelang.tasks.encoding import Reader, Rows
 from recipelang.tasks.labels import Classes, label_text, make_classes, names_of
@@ -96,16 +97,12 @@ open_split = opener(read, decide, _examples, FIELDS)
 def _example(table: Table, i: int, tokens: str, tags: str, classes: Sequence[str]) -> Example:
     words, own = (_listed(table, i, column) for column in (tokens, tags))
     if not words or len(words) != len(own):
-        what = f"{_many(words, 'word')} and {_many(own, 'tag')}" if words else "no words"
+        what = f"{plural(len(words), 'word')} and {plural(len(own), 'tag')}" if words else "no words"
         raise fail("E075", f"record {i} of `{table.name}` has {what}", help="give every word its tag")
     return Example(
         tuple(sound_text(w, f"a word of record {i}", table.name) for w in words),
         tuple(label_text(table, tags, t, i, classes, left_out=False) for t in own),
     )
-
-
-def _many(of: Sequence[Any], what: str) -> str:
-    return f"{len(of)} {what}{'s' * (len(of) != 1)}"
 
 
 def _listed(table: Table, i: int, column: str) -> Sequence[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recipelang.lint.subject import Finding, Subject
+from recipelang.source.words import plural
 
 CODE, NAME, LEVEL, NEEDS = "L080", "few-calibration-samples", "warn", "plan"
 ENOUGH = 128
@@ -17,6 +18,6 @@ def check(it: Subject) -> Iterator[Finding]:
             data = f"data.{stage.data}" if stage.data else "data"
             yield Finding(
                 f"{data}.samples",
-                f"`{stage.name}` is calibrated on {read.samples:,} sample{'s' if read.samples > 1 else ''}",
+                f"`{stage.name}` is calibrated on {plural(read.samples, 'sample')}",
                 f"use {ENOUGH}, as published: they estimate the inputs of every layer",
             )

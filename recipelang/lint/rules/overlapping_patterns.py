@@ -7,6 +7,7 @@ from itertools import combinations
 
 from recipelang.lint.subject import Finding, Subject
 from recipelang.planning.match import leaves, match
+from recipelang.source.words import plural
 from recipelang.values import selector as sel
 
 CODE, NAME, LEVEL, NEEDS = "L060", "overlapping-patterns", "warn", "plan"
@@ -45,7 +46,7 @@ def _pairs(selector: sel.Selector | None) -> Iterator[tuple[sel.Selector, sel.Se
 def _said(left: sel.Selector, right: sel.Selector, first: set[str], second: set[str]) -> tuple[str, str]:
     one, two = f"`{sel.text(left)}`", f"`{sel.text(right)}`"
     both = len(first & second)
-    message = f"{one} and {two} share {both} tensor{'s' if both > 1 else ''}"
+    message = f"{one} and {two} share {plural(both, 'tensor')}"
     if second <= first:
         return message, f"remove {two}: {one} includes all of it"
     if first < second:
