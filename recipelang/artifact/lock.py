@@ -97,7 +97,7 @@ class ToolsForm(Form):
         try:
             SpecifierSet(text)
         except InvalidSpecifier:
-            raise ValueError("these are no releases, such as `>= 0.1, < 1`") from None
+            raise ValueError("not release specifiers such as `>= 0.1, < 1`") from None
         return text
 
 

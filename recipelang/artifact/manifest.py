@@ -57,7 +57,7 @@ class Descriptor(OpenForm):
     @model_validator(mode="after")
     def _is_here(self) -> Self:
         if self.model_extra and self.model_extra.keys() & {"urls", "data"}:
-            raise ValueError("it takes a file from elsewhere")
+            raise ValueError("it uses a file from outside the artifact")
         return self
 
 

@@ -45,7 +45,7 @@ def read_either(file: str, around: Around) -> Read:
 
 def _document(file: str, source: Source, around: Around) -> Read:
     if around.given or around.overlays:
-        help = "leave `-p`, `--params` and `--overlay` out: every value is in it"
+        help = "remove `-p`, `--params` and `--overlay`: the document contains every value"
         raise fail("E036", "a JSON document has no parameters", help=help)
     from recipelang.spec.document import read_document
 

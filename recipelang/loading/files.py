@@ -195,7 +195,7 @@ class References:
             raise fail(
                 "E047",
                 f"`{reference}` is not in the lock",
-                help=f"`recipelang lock {name}` looks it up, and pins what it finds",
+                help=f"`recipelang lock {name}` resolves and pins it",
                 notes=["reading a recipe never touches the network"],
             )
         return lock.recipes[reference]
@@ -214,9 +214,9 @@ class References:
         if os.path.commonpath([root, os.path.realpath(name)]) != root:
             raise fail(
                 "E045",
-                f"`{reference}` leads out of the recipe's folder",
+                f"`{reference}` points outside the recipe's folder",
                 help=f"move it there, or put a `{SETTINGS}` into the folder that holds both",
-                notes=["what a recipe refers to lies below its own folder, so that a recipe cannot read elsewhere"],
+                notes=["a recipe can refer only to files below its own folder"],
             )
         return read_source(name)
 

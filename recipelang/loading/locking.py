@@ -86,7 +86,7 @@ def settle(file: str, checked: Checked, around: Around, *, locked: bool, found: 
     if told:
         renew = f"`recipelang lock {file}` renews it; " if has_file(file) else ""
         help = f"{renew}`--locked` would have refused"
-        found.add(Diagnostic("W141", f"what `{name}` holds has changed", notes=tuple(told[:6]), help=(help,)))
+        found.add(Diagnostic("W141", f"the contents of `{name}` have changed", notes=tuple(told[:6]), help=(help,)))
     return Settled(pins_of(file, recipe), now.text())
 
 
@@ -114,7 +114,7 @@ def no_place(file: str) -> str:
     if not has_file(file):
         return "it has no file"
     if is_bundled(file):
-        return "it is a recipe of the installed library, which stays as it is"
+        return "it is a recipe of the installed library, which does not change"
     path = Path(file)
     with suppress(OSError):  # reading it says what is wrong
         if not path.stat().st_mode & 0o222 or not os.access(path, os.W_OK):
@@ -192,9 +192,9 @@ def make_lock(
         artifact = fetching.fetch(reference, known, upgrade=anew)
         entries[reference] = {"kind": "recipe", "manifest": artifact.digest, "spec": artifact.spec}
         if known and (now := fetching.now(reference)) not in ("", known):
-            notes = (f"the lock has {known[:19]}, which is used; now it names {now[:19]}",)
-            help = (f"`--upgrade {reference}` takes the new one",)
-            found.add(Diagnostic("W142", f"`{reference}` names another recipe by now", notes=notes, help=help))
+            notes = (f"the lock pins {known[:19]}, which is used; the reference now resolves to {now[:19]}",)
+            help = (f"`--upgrade {reference}` pins the new one",)
+            found.add(Diagnostic("W142", f"`{reference}` now refers to another recipe", notes=notes, help=help))
         return artifact.digest
 
     checked = check_all(source, around.given, overlays=around.overlays, find=find)

@@ -35,6 +35,4 @@ def only_what_the_user_names(checked: Checked, around: Around, known: Container[
         pull = f"`recipelang pull {by.partition('#')[0]} -o DIR` and put it beside"
         patch = "" if is_elsewhere(files[0].name) else "name it in your own recipe with `patch`, or "
         help = f"{patch}give it with `-p` where there is a parameter, or {pull}"
-        raise RecipeError(
-            Diagnostic("E131", f"`{reference[:120]}` is a path, and not one that you named", at, help=(help,))
-        )
+        raise RecipeError(Diagnostic("E131", f"`{reference[:120]}` is a path that you did not name", at, help=(help,)))

@@ -431,7 +431,7 @@ class Plan(Frozen):
         """What is named in it is in it, so that nobody who reads it has to ask."""
         splits = {d.label: d.splits for d in self.data}
         if [s.index for s in self.stages] != list(range(len(self.stages))):
-            raise ValueError("its stages are not in their order")
+            raise ValueError("its stages are out of order")
         for stage in self.stages:
             if (stage.steps or stage.calibration) and "train" not in splits.get(stage.data, {}):
                 raise ValueError(f"stage `{stage.name[:80]}` reads data that the plan does not have")

@@ -117,12 +117,12 @@ def _runs(
         found = parse_statement(data)
         if found.digests["spec"] == artifact.spec:
             if wrong := unbelievable(found, recipe):
-                left.append(f"a statement about this recipe is left out: {wrong}")
+                left.append(f"a statement about this recipe is ignored: {wrong}")
             else:
                 runs.append(found)
     runs.sort(key=lambda r: str(r.predicate.get("time")))
     if not runs and left:
-        raise fail("E138", "what is said to be a run of it is none", notes=left, help="do not trust its claims")
+        raise fail("E138", "the attached statement does not describe a run", notes=left, help="do not trust its claims")
     if not runs:
         raise fail("E138", "the attached run belongs to another recipe", help="do not trust its claims")
     return f"{plural(len(runs), 'run')} of this recipe attested, each by whoever ran it"
@@ -132,13 +132,13 @@ def unbelievable(said: Statement, recipe: Recipe | None) -> str:
     """Why a statement is not of a finished run of this recipe, whatever its digests are; empty where it may be."""
     p = said.predicate
     if p["status"] != "finished":
-        return "it says that the run did not finish"
+        return "the run did not finish"
     if p.get("rehearsal") is not None:
-        return "it is of a rehearsal"
+        return "the run was a rehearsal"
     if recipe is None:
         return ""
     if [c.get("kind") for c in p["claims"]] != [c.kind for c in recipe.claims]:
-        return "it judges other claims than the recipe makes"
+        return "its claims differ from the recipe's"
     seen = Measurements(dict(p["metrics"]))
     same_words = p["environment"].get("recipelang") == __version__
     for claim, told in zip(recipe.claims, p["claims"], strict=True):
@@ -146,7 +146,7 @@ def unbelievable(said: Statement, recipe: Recipe | None) -> str:
             continue  # of the weights, which are not here
         (verdict,) = judge(replace(recipe, claims=(claim,)), seen)
         if verdict.met != told.get("met") or (same_words and verdict.measured != told.get("measured")):
-            return f"`{line_of(claim.kind)} {line_of(claim.text)}` comes out otherwise by its own metrics"
+            return f"`{line_of(claim.kind)} {line_of(claim.text)}` does not match the run's own metrics"
     return ""
 
 

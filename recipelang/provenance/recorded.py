@@ -24,15 +24,15 @@ def check_recorded(record: Mapping[str, Any], starts: Sequence[Session], plan: P
     check_metrics(record.get("metrics", {}), plan)
     stages = {s.name for s in plan.stages}
     if odd := sorted(record.get("seconds", {}).keys() - stages):
-        raise _other(f"`run.json` has the seconds of `{line_of(odd[0])[:60]}`, which is no stage of the plan")
+        raise _other(f"`run.json` records seconds for `{line_of(odd[0])[:60]}`, which is not a stage of the plan")
     for i, start in enumerate(starts):
         steps = plan.stages[start.stage].steps if start.stage < len(plan.stages) else 0
         if start.stage > len(plan.stages) or start.step > steps or (i == 0 and (start.stage, start.step) != (0, 0)):
-            raise _other(f"start {i + 1} in `run.json` is at a step where no run of this plan begins or goes on")
+            raise _other(f"start {i + 1} in `run.json` is at a step where this plan can neither start nor resume")
     times = [_time(t) for t in (*(s.started for s in starts), record.get("time"))]
     for earlier, later in zip(times, (*times[1:], datetime.now(UTC)), strict=True):
         if earlier > later + _APART:
-            raise _other("the times in `run.json` are not in their order")
+            raise _other("the times in `run.json` are out of order")
 
 
 def check_metrics(metrics: Mapping[str, float], plan: Plan) -> None:
@@ -41,17 +41,17 @@ def check_metrics(metrics: Mapping[str, float], plan: Plan) -> None:
         metric = name.rpartition(".")[2]
         least, most = _LEAST.get(metric, 0.0), 1.0 if metric in MEASURES and MEASURES[metric].ratio else float("inf")
         if not least - _ROUNDING <= value <= most + _ROUNDING:
-            raise _other(f"`{line_of(name)[:60]}` in `run.json` is {value:g}, and cannot be")
+            raise _other(f"`{line_of(name)[:60]}` in `run.json` is {value:g}, which is impossible")
         last = f"stage.{plan.stages[-1].name}.{name}" if plan.stages else name
         if last in metrics and metrics[last] != value:
-            raise _other(f"`{line_of(name)[:60]}` and `{line_of(last)[:80]}` in `run.json` differ, and are one value")
+            raise _other(f"`{line_of(name)[:60]}` and `{line_of(last)[:80]}` in `run.json` differ, but must be equal")
 
 
 def _time(text: object) -> datetime:
     try:
         found = datetime.fromisoformat(str(text))
     except ValueError:
-        raise _other(f"`{line_of(str(text))[:40]}` in `run.json` is no time") from None
+        raise _other(f"`{line_of(str(text))[:40]}` in `run.json` is not a time") from None
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 

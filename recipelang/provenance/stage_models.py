@@ -42,7 +42,7 @@ def check_stage_files(folder: Path, said: Statement, plan: Plan) -> str:
         if first == STAGES:
             stage, _, name = rest.partition("/")
             if stage not in found:
-                raise fail("E136", f"`{line_of(path)}` is of no stage that teaches a later one", help=_TAKE_AGAIN)
+                raise fail("E136", f"`{line_of(path)}` belongs to no stage that teaches a later one", help=_TAKE_AGAIN)
             found[stage][name] = digest
     alike = {n: d for n, d in said.files.items() if (n in said.subjects and not _of_weights(n)) or belongs(n)}
     stamp = stamps(plan, folder, said.digests["run"])
@@ -59,7 +59,7 @@ def check_stage_files(folder: Path, said: Statement, plan: Plan) -> str:
         for name in weights:
             told = {k: v for k, v in read_stamp(here / name).items() if k == "format" or k.startswith("recipe.")}
             if told != stamp:
-                message = f"the header of `{line_of(f'{STAGES}/{stage}/{name}')}` is not of this run"
+                message = f"the header of `{line_of(f'{STAGES}/{stage}/{name}')}` belongs to another run"
                 raise fail("E138", message, help="the weights and the statement belong to different runs")
         if _form(here) != final:
             message = f"the tensors in `{line_of(f'{STAGES}/{stage}')}` are not those of the final model"

@@ -420,7 +420,7 @@ def test_a_recipe_from_elsewhere_names_no_path_here(liar: Liar, project: Path):
     Path("other.recipe").write_text(text.replace("temperature = 2", "temperature = 3"), "utf-8")
     Path("train.json").write_bytes(Path("dev.json").read_bytes())
     linted = command("lint", liar.reference)
-    assert "`model` is a path, and not one that you named" in linted.out + linted.err
+    assert "`model` is a path that you did not name" in linted.out + linted.err
     told = command("diff", liar.reference, "other.recipe")
     assert "refers to models and data on the publisher's machine" in told.out
     assert f"spec {liar.artifact.spec.removeprefix('sha256:')[:8]} ->" in told.out
