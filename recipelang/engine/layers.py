@@ -1,12 +1,13 @@
 """A model taken layer by layer over a calibration set: what one layer gives is what the next one sees.
 
-Only the states between two layers are kept, of all samples, and the sums gathered of one layer's inputs.
+Only the states between two layers are kept, of all samples, and the sums gathered of one layer's inputs. A layer is
+called as its model calls it: masks, positions and rotary tables may differ from layer to layer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,17 +22,24 @@ Autocast = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
-class Portion:
-    """Some samples on their way: what the next layer is called with."""
+class Call:
+    """What a layer is called with beside the states."""
 
-    states: Tensor  # [samples, tokens, width]
     others: tuple[Any, ...]  # what follows the states in the call
     named: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Some samples on their way: what the next layer reads, and how each layer is called."""
+
+    states: Tensor  # [samples, tokens, width]
+    calls: tuple[Call, ...]  # one a layer; tensors that a model gives to several layers are the same here
     keep: Tensor | None  # bool [sequences, tokens], false at padding; none: there is no padding
 
 
 class _Reached(Exception):
-    """The first layer was called: nothing after it is wanted."""
+    """The last layer that matters was called: nothing after it is wanted."""
 
 
 @dataclass(frozen=True)
@@ -50,62 +58,57 @@ class Layers:
         training = self.model.training
         self.model.eval()
         try:
-            portions = self._first(layers[0])
             last = max(targets)
+            portions = self._calls(list(layers)[: last + 1])
             for number in range(last + 1):
                 self.between(number, last + 1)
                 layer, own = layers[number], targets.get(number, {})
                 given = portions
                 if own:
-                    inputs, portions = self._gather(layer, own, gathers, given)
+                    inputs, portions = self._gather(number, layer, own, gathers, given)
                     yield inputs
                 if number < last and (not own or order == "sequential"):
-                    portions = [self._through(layer, p) for p in given]
+                    portions = [self._through(number, layer, p) for p in given]
             self.between(last + 1, last + 1)
         finally:
             self.model.train(training)
 
     @torch.no_grad()
-    def _first(self, layer: nn.Module) -> list[Portion]:
-        """What the first layer is called with, for all samples."""
+    def _calls(self, layers: Sequence[nn.Module]) -> list[Portion]:
+        """What the first layer reads of all samples, and how each of the layers is called."""
         portions: list[Portion] = []
         device = next(self.model.parameters()).device
-        keep: Tensor | None = None
-
-        def catch(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> None:
-            named = dict(named)
-            states = args[0] if args else named.pop("hidden_states")
-            portions.append(Portion(states, args[1:], named, keep))
-            raise _Reached
-
-        handle = layer.register_forward_pre_hook(catch, with_kwargs=True)
-        try:
-            with _without_cache(self.model):
-                for first in range(0, len(self.features), self.batch):
-                    rows = np.arange(first, min(first + self.batch, len(self.features)))
-                    batch = {k: torch.from_numpy(v).to(device) for k, v in self.features.batch(rows).items()}
-                    mask = batch["attention_mask"].bool()
-                    keep = (
-                        None if bool(mask.all()) else mask.flatten(0, -2)
-                    )  # choices of a question are rows of the states
-                    try:
-                        with self.autocast():
-                            self.model(**{k: v for k, v in batch.items() if k not in self.labels})
-                    except _Reached:
-                        pass
-        finally:
-            handle.remove()
+        with _without_cache(self.model), ExitStack() as stack:
+            seen = [stack.enter_context(_calls_of(layer, layer is layers[-1])) for layer in layers]
+            for first in range(0, len(self.features), self.batch):
+                rows = np.arange(first, min(first + self.batch, len(self.features)))
+                batch = {k: torch.from_numpy(v).to(device) for k, v in self.features.batch(rows).items()}
+                mask = batch["attention_mask"].bool()
+                keep = None if bool(mask.all()) else mask.flatten(0, -2)  # choices of a question are rows of the states
+                try:
+                    with self.autocast():
+                        self.model(**{k: v for k, v in batch.items() if k not in self.labels})
+                except _Reached:
+                    pass
+                once = [calls.pop() for calls in seen]
+                portions.append(Portion(once[0][0], tuple(call for _, call in once), keep))
         return portions
 
     @torch.no_grad()
-    def _through(self, layer: nn.Module, portion: Portion) -> Portion:
+    def _through(self, number: int, layer: nn.Module, portion: Portion) -> Portion:
+        call = portion.calls[number]
         with self.autocast():
-            out = layer(portion.states, *portion.others, **portion.named)
+            out = layer(portion.states, *call.others, **call.named)
         return replace(portion, states=out[0] if isinstance(out, tuple) else out)
 
     @torch.no_grad()
     def _gather(
-        self, layer: nn.Module, targets: dict[str, nn.Module], gathers: type[Gathered], portions: Sequence[Portion]
+        self,
+        number: int,
+        layer: nn.Module,
+        targets: dict[str, nn.Module],
+        gathers: type[Gathered],
+        portions: Sequence[Portion],
     ) -> tuple[dict[str, Gathered], list[Portion]]:
         """What was gathered for each target, and what the layer makes of the samples as it is now."""
         seen: dict[str, Tensor] = {}
@@ -119,7 +122,7 @@ class Layers:
         handles = [module.register_forward_pre_hook(look(name)) for name, module in targets.items()]
         try:
             for portion in portions:
-                after.append(self._through(layer, portion))
+                after.append(self._through(number, layer, portion))
                 for name, x in seen.items():
                     if name not in first:
                         first[name] = next(n for n, other in seen.items() if other is x)
@@ -147,6 +150,37 @@ def _in_layers(model: nn.Module, names: Sequence[str]) -> tuple[nn.ModuleList, d
         found.setdefault(int(parts[at]), {})[name] = model.get_submodule(name.removesuffix(".weight"))
     assert layers is not None
     return layers, found
+
+
+@contextmanager
+def _calls_of(layer: nn.Module, last: bool) -> Iterator[list[tuple[Tensor, Call]]]:
+    """The states and the rest of each call of a layer, while its model runs; the last one ends the run.
+
+    A layer that gives states and nothing else is computed once, to learn that, and passed over from then on: how the
+    layers after it are called depends on the shape of its states only. What gives more may decide later calls.
+    """
+    calls: list[tuple[Tensor, Call]] = []
+    compute, own, plain = layer.forward, vars(layer).get("forward"), False
+
+    def forward(*args: Any, **named: Any) -> Any:
+        nonlocal plain
+        states = args[0] if args else named["hidden_states"]
+        calls.append((states, Call(args[1:], {k: v for k, v in named.items() if k != "hidden_states"})))
+        if last:
+            raise _Reached
+        if plain:
+            return states
+        out = compute(*args, **named)
+        plain = isinstance(out, Tensor)
+        return out
+
+    layer.forward = forward
+    try:
+        yield calls
+    finally:
+        del layer.forward
+        if own is not None:
+            layer.forward = own
 
 
 @contextmanager

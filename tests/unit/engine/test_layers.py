@@ -1,0 +1,134 @@
+"""Layer by layer, every matrix reads what it reads in a plain pass through the whole model, bit for bit."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
+
+from recipelang.engine.layers import Layers
+from recipelang.pruning.inputs import Gathered
+
+#: sizes that most configs have; unknown ones are taken as they are
+SIZES = {
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 64,
+    "initializer_range": 0.3,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+#: windows shorter than the texts: the mask of a layer with one differs from the mask of a layer without
+MODELS = {
+    "bert": {},
+    "modernbert": {"local_attention": 6, "global_attn_every_n_layers": 3, "cls_token_id": 1, "sep_token_id": 2},
+    "llama": {},
+    "mistral": {"sliding_window": 4},
+    "gemma2": {"sliding_window": 4, "query_pre_attn_scalar": 8},
+    "gemma3_text": {"sliding_window": 4, "query_pre_attn_scalar": 8},
+    "gpt_oss": {"sliding_window": 4, "num_local_experts": 4, "num_experts_per_tok": 2},
+    "qwen3": {},
+    "gpt2": {"n_embd": 32, "n_layer": 4, "n_head": 4, "n_positions": 64},
+    "gpt_neox": {},
+    "gpt_neo": {"num_layers": 4, "num_heads": 4, "attention_types": [[["global", "local"], 2]], "window_size": 4},
+    "smollm3": {"no_rope_layers": [1, 0, 1, 0]},
+}
+ENCODERS = ("bert", "modernbert")
+
+
+class Inputs(Gathered):
+    """Every portion as it came."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.zeros(()))
+        self.all: list[torch.Tensor] = []
+
+    @classmethod
+    def empty(cls, inputs: int, device: torch.device) -> Inputs:
+        return cls()
+
+    def add(self, inputs: torch.Tensor) -> None:
+        self.all.append(inputs.clone())
+
+
+class Texts:
+    """Random words of several lengths, padded at the right."""
+
+    def __init__(self, lengths: tuple[int, ...]) -> None:
+        draw = np.random.default_rng(0)
+        self.lengths = np.array(lengths)
+        self.ids = draw.integers(3, 64, (len(lengths), max(lengths)))
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def batch(self, rows):
+        width = int(self.lengths[rows].max())
+        mask = np.arange(width) < self.lengths[rows][:, None]
+        return {"input_ids": np.where(mask, self.ids[rows, :width], 0), "attention_mask": mask.astype(np.int64)}
+
+
+def make(kind: str) -> nn.Module:
+    known = AutoConfig.for_model(kind)
+    sizes = {name: value for name, value in SIZES.items() if hasattr(known, name)}
+    config = AutoConfig.for_model(kind, **{**sizes, **MODELS[kind]})
+    torch.manual_seed(0)
+    auto = AutoModel if kind in ENCODERS else AutoModelForCausalLM
+    return auto.from_config(config, dtype=torch.float32).eval()
+
+
+def plain(model: nn.Module, names: list[str], texts: Texts, batch: int) -> dict[str, list[torch.Tensor]]:
+    """What each matrix reads in passes through the whole model, padding left out."""
+    seen: dict[str, list[torch.Tensor]] = {name: [] for name in names}
+    keep = torch.ones(())
+
+    def look(name: str):
+        return lambda module, args: seen[name].append(args[0][keep].clone())
+
+    handles = [model.get_submodule(n.removesuffix(".weight")).register_forward_pre_hook(look(n)) for n in names]
+    for first in range(0, len(texts), batch):
+        rows = np.arange(first, min(first + batch, len(texts)))
+        given = {k: torch.from_numpy(v) for k, v in texts.batch(rows).items()}
+        keep = given["attention_mask"].bool()
+        with torch.no_grad():
+            model(**given, use_cache=False) if hasattr(model, "lm_head") else model(**given)
+    for handle in handles:
+        handle.remove()
+    return seen
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_every_layer_is_called_as_its_model_calls_it(kind):
+    model, texts = make(kind), Texts((12, 9, 12, 5, 7))
+    names = [
+        n for n, p in model.named_parameters() if n.endswith(".weight") and p.dim() == 2 and any(map(str.isdigit, n.split(".")))
+        and type(model.get_submodule(n.removesuffix(".weight"))).__name__ in ("Linear", "Conv1D")
+    ]  # fmt: skip
+    before = {n: vars(m).get("forward") for n, m in model.named_modules()}
+    expected = plain(model, names, texts, 2)
+    walk = Layers(model, texts, (), 2, nullcontext, lambda done, of: None)
+    found = {name: inputs for layer in walk(names, Inputs, "sequential") for name, inputs in layer.items()}
+    assert found.keys() == set(names)
+    for name in names:
+        assert len(found[name].all) == 3
+        assert all(torch.equal(x, y) for x, y in zip(found[name].all, expected[name], strict=True)), name
+    assert before == {n: vars(m).get("forward") for n, m in model.named_modules()}
+
+
+def test_windows_differ_from_layer_to_layer():
+    """So that the test above would fail, were the first layer's mask given to all."""
+    model, texts = make("gemma2"), Texts((12, 12))
+    walk = Layers(model, texts, (), 2, nullcontext, lambda done, of: None)
+    portions = walk._calls(list(model.model.layers))
+    first, second = (call.named["attention_mask"] for call in portions[0].calls[:2])
+    assert not torch.equal(first, second)
