@@ -30,7 +30,7 @@ def folder_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
         shutil.rmtree("out")
         after_step(0.5, True)
 
-    monkeypatch.setattr("recipelang.engine.run.train", train)
+    monkeypatch.setattr("recipelang.engine.stages.train", train)
 
 
 def data_changes_in_a_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ def memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     def train(*args: object, **named: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("recipelang.engine.run.train", train)
+    monkeypatch.setattr("recipelang.engine.stages.train", train)
 
 
 def no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,13 +130,12 @@ def teacher_of_more_heads(monkeypatch: pytest.MonkeyPatch) -> None:
 def run_was_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run stopped after its first stage, whose data changed afterwards."""
     from recipelang.engine.records import Interrupted
-    from recipelang.engine.run import _Run
 
-    def finish(self: _Run, judge: object, started: float) -> None:
-        raise Interrupted(15, self.checkpoints)
+    def finish(*_: object) -> None:
+        raise Interrupted(15, Path("out/checkpoints"))
 
     with monkeypatch.context() as patched:
-        patched.setattr(_Run, "_finish", finish)
+        patched.setattr("recipelang.engine.run.finish", finish)
         execute(["run", "a.recipe", "-o", "out"], patched)
 
 

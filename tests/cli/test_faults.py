@@ -14,8 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import recipelang.engine.run as engine
 from recipelang.engine import checkpoint, export
+from recipelang.engine.event_log import EventLog
 
 from .command import command, files, process
 
@@ -113,7 +113,7 @@ def small_disk(project: Path):
 
 # before the second checkpoint; in the middle of an epoch, so that the curves fail first; before the export
 @pytest.mark.parametrize(
-    ("where", "name", "at"), [(checkpoint, "save", 2), (engine.EventLog, "add", 3), (export, "save_model", 2)]
+    ("where", "name", "at"), [(checkpoint, "save", 2), (EventLog, "add", 3), (export, "save_model", 2)]
 )
 def test_full_disk_is_told_and_resume_completes_once_there_is_room(
     project, whole, small_disk, monkeypatch, where, name, at
@@ -171,7 +171,7 @@ def test_out_of_memory(project, monkeypatch, allocate):
         allocate()
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "train", full)
+        patch.setattr("recipelang.engine.stages.train", full)
         ended = command("run", "tiny.recipe", "-o", "out")
     assert (ended.code, ended.codes) == (1, ["E081"])
     assert "set `micro_batch` below 8" in ended.err
@@ -205,7 +205,7 @@ def test_bug_of_ours_is_one_line_and_a_report(project, whole, monkeypatch):
 
     monkeypatch.setattr(tempfile, "tempdir", str(project))
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "evaluate", broken)
+        patch.setattr("recipelang.engine.course.evaluate", broken)
         ended = command("run", "tiny.recipe", "-o", "out")
     assert ended.code == 101
     line = re.fullmatch(

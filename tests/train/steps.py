@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from recipelang.engine import run as run_module
+from recipelang.engine import stages
 from recipelang.engine.records import Reporter, Result
 from recipelang.engine.run import execute
 from recipelang.engine.start import prepare_folder
@@ -25,10 +25,8 @@ from recipelang.spec.effective import effective
 
 def also_acting(monkeypatch: pytest.MonkeyPatch, make: Callable[[StagePlan], Modifier]) -> None:
     """In every stage of every run a modifier of the test acts too, after the plan's own."""
-    planned = run_module.acting
-    monkeypatch.setattr(
-        run_module, "acting", lambda stage, *rest, **more: [*planned(stage, *rest, **more), make(stage)]
-    )
+    planned = stages.acting
+    monkeypatch.setattr(stages, "acting", lambda stage, *rest, **more: [*planned(stage, *rest, **more), make(stage)])
 
 
 class StopAt(Reporter):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-import recipelang.engine.run as engine
+from recipelang.engine import stages
 from recipelang.engine.records import Interrupted, Reporter
 from recipelang.source import RecipeError
 
@@ -41,8 +41,10 @@ def cached(project, how="true"):
 def teachers(monkeypatch):
     """How often a teacher was loaded."""
     loaded = []
-    original = engine._Run._teacher
-    monkeypatch.setattr(engine._Run, "_teacher", lambda self, d: loaded.append(d.teacher) or original(self, d))
+    original = stages.load_model
+    monkeypatch.setattr(
+        stages, "load_model", lambda folder, *rest: loaded.append(folder.name) or original(folder, *rest)
+    )
     return loaded
 
 
@@ -155,11 +157,11 @@ def test_run_from_the_cache_is_the_run_without_to_half_precision(project, tmp_pa
 def test_cached_teacher_is_loaded_once_and_not_when_resumed(project, tmp_path, teachers):
     recipe = cached(project)
     run(recipe, tmp_path / "whole")
-    assert teachers == ["stage.dense"]
+    assert teachers == ["dense"]
     with pytest.raises(Interrupted):
         run(recipe, tmp_path / "cut", StopAt(9))
     run(recipe, tmp_path / "cut", resume=True)
-    assert teachers == ["stage.dense"] * 2
+    assert teachers == ["dense"] * 2
     assert same(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
     assert not (tmp_path / "cut" / "checkpoints").exists()
 

@@ -1,0 +1,106 @@
+"""A run under way: what its stages and its end share, and what is written of it at any moment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from recipelang import processes
+from recipelang.engine.environment import chosen_device, environment
+from recipelang.engine.evaluate import evaluate
+from recipelang.engine.files import moved, same_folder
+from recipelang.engine.interrupt import StopRequests
+from recipelang.engine.position import Position, environments
+from recipelang.engine.records import RECORD, Interrupted, Reporter
+from recipelang.engine.run_record import body, measured_on
+from recipelang.engine.sources import same_data
+from recipelang.engine.statement import lock_digest, run_digest, stamps
+from recipelang.planning.data import load_split
+from recipelang.planning.types import DataPlan, EvaluatePlan, Plan, StagePlan
+from recipelang.pruning import shards
+from recipelang.pruning.masks import Masks
+from recipelang.storage.writing import write_json
+from recipelang.tasks import Features, task_of
+
+
+class Course:
+    """Where a run stands: its model and masks, what is done, and where it writes."""
+
+    def __init__(self, plan: Plan, out: Path, reporter: Reporter, shard: bool) -> None:
+        self.plan = plan
+        self.out = out
+        self.reporter = reporter
+        self.shard = shard
+        self.place = os.stat(out)
+        self.device = chosen_device()
+        self.around = environment(self.device, shard)
+        self.checkpoints = out / "checkpoints"
+        self.position = Position(behaviour=plan.behaviour_digest)
+        self.masks = Masks()
+        self.task = task_of(plan.model.task)
+        self.data: dict[tuple[str, str, int | None], tuple[tuple[Any, ...], Features]] = {}
+        self.stop = StopRequests()
+        self.model: nn.Module  # once it is loaded
+
+    def check_place(self) -> None:
+        """E194 when the output folder is not the one that the run began in."""
+        if not same_folder(self.out, self.place):
+            raise moved(self.out)
+
+    def obey(self) -> None:
+        """Between two pieces of work that are kept: a signal that reached any process stops them all."""
+        (stopped,) = processes.most(self.stop.received or 0)
+        if stopped:
+            raise Interrupted(stopped, self.checkpoints)
+
+    def record(self, status: str, more: dict) -> None:  # type: ignore[type-arg]
+        """`run.json`: written at the start, and again at every end."""
+        if processes.main():
+            write_json(self.out / RECORD, self.record_body(status, more), inside=self.out)
+
+    def record_body(self, status: str, more: dict) -> dict:  # type: ignore[type-arg]
+        more = {"sessions": [s.model_dump() for s in self.position.sessions], **more}
+        return body(self.plan, status, self.digest, self.around, more)
+
+    @property
+    def digest(self) -> str:
+        """What makes two runs the same: `recipe.run` in the weights."""
+        return run_digest(self.plan, lock_digest(self.out), environments(self.position.sessions))
+
+    def stamp(self) -> dict[str, str]:
+        return stamps(self.plan, self.out, self.digest)
+
+    def data_of(self, label: str) -> DataPlan:
+        return next(d for d in self.plan.data if d.label == label)
+
+    def split(self, data: DataPlan, name: str, first: int | None = None) -> tuple[tuple[Any, ...], Features]:
+        key = (data.label, name, first)
+        if key not in self.data:
+            self.data[key] = load_split(data, name, Path(self.plan.model.path), first)
+            same_data(data.splits[name])
+        return self.data[key]
+
+    def autocast(self, precision: str) -> Callable[[], AbstractContextManager[None]]:
+        if precision == "fp32":
+            return nullcontext
+        return lambda: torch.autocast(self.device.type, torch.bfloat16)  # type: ignore[return-value]
+
+    def measure(self, evaluation: EvaluatePlan, stage: StagePlan | None, step: int | None = None) -> dict[str, float]:
+        """Of the model as it is now, which the reporter is told too; without a stage, before the first one."""
+        data = self.data_of(evaluation.data)
+        examples, features = self.split(data, evaluation.split, evaluation.samples)
+        autocast = self.autocast((stage or self.plan.stages[0]).precision)
+        metrics = evaluate(self.model, self.task, evaluation, examples, features, self.device, autocast)
+        on = measured_on(self.plan, evaluation.name)
+        self.reporter.evaluated(stage.name if stage else None, evaluation.name, metrics, step, on)
+        return metrics
+
+    def zeros(self, names: tuple[str, ...]) -> dict[str, int]:
+        parameters = dict(self.model.named_parameters())
+        return dict(zip(names, shards.zeros(parameters[n] for n in names), strict=True))

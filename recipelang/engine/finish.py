@@ -1,0 +1,66 @@
+"""The end of a run: weights are written, measured and judged, and the record says so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from recipelang import processes
+from recipelang.engine import export
+from recipelang.engine.card import card
+from recipelang.engine.course import Course
+from recipelang.engine.records import RECORD, Measurements, Result
+from recipelang.engine.run_record import counted, emptied, told_of, warn_of_emptied
+from recipelang.engine.sources import same_model
+from recipelang.engine.statement import STATEMENT, statement
+from recipelang.planning.zeros import Pattern, patterns_of
+from recipelang.pruning import shards
+from recipelang.spec.claims import Verdict
+from recipelang.storage.writing import json_text, remove_folder, write_json, write_text
+
+Judge = Callable[[Measurements], tuple[Verdict, ...]]
+
+
+def finish(run: Course, judge: Judge, started: float) -> Result:
+    """Weights are written before claims are judged: a failed claim loses nothing."""
+    run.check_place()
+    source, folder = Path(run.plan.model.path), run.out / "export"
+    same_model(source, run.plan.model.digest, f"the model `{run.plan.model.ref}`")  # the tokenizer is copied from there
+    export.save_model(run.model, folder, source, run.plan.export.max_shard, run.stamp())
+    if processes.main():
+        export.move_up(folder, run.out)
+    matrices = tuple(n for n, p in run.model.named_parameters() if p.dim() == 2)
+    measured = Measurements(
+        dict(run.position.metrics),
+        run.zeros(matrices),
+        {n: p.numel() for n, p in run.model.named_parameters()},
+        run.plan.selections,
+        _patterns(run, matrices),
+    )
+    before = run.position.zeros_at_start
+    gained = {n: z - before[n] for n, z in run.zeros(run.plan.never).items() if z > before[n]}
+    verdicts = () if run.plan.rehearsal else judge(measured)
+    result = Result(run.out, run.plan, measured, verdicts, time.monotonic() - started, gained)
+    told = told_of(result, run.position.seconds, run.zeros(tuple(measured.sizes)))
+    if not processes.main():
+        return result
+    shares = told["sparsity"]["tensors"]
+    run.reporter.found(warn_of_emptied(emptied(run.plan.stages, shares), shares))
+    if run.plan.export.card:
+        write_text(run.out / "README.md", card(run.plan, told, run.out), inside=run.out)
+    body = run.record_body("finished", told)
+    more = {**counted(measured), "never": {n: before[n] for n in run.plan.never}}
+    said = statement(run.plan, run.out, body, more, json_text(body))
+    write_json(run.out / "recipe" / STATEMENT, said, inside=run.out)  # first: a finished run always has it
+    write_json(run.out / RECORD, body, inside=run.out)
+    remove_folder(run.checkpoints, inside=run.out)  # the weights themselves are there now
+    return result
+
+
+def _patterns(run: Course, names: tuple[str, ...]) -> dict[str, tuple[Pattern, ...]]:
+    """For every matrix the patterns of the plan that it keeps to, then the usual ones: a model may come with them."""
+    planned = {(p.pattern, p.pattern_size) for s in run.plan.stages for p in s.prunes} - {("unstructured", (0, 0))}
+    parameters = dict(run.model.named_parameters())
+    each = ((n, (shards.whole(parameters[n]).detach() != 0).cpu().numpy()) for n in names)
+    return {n: patterns_of(live, tuple(sorted(planned))) for n, live in each}

@@ -1,0 +1,228 @@
+"""The stages of a run: each is trained step by step or pruned in one shot, then evaluated and kept; its teachers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from recipelang import processes
+from recipelang.engine import checkpoint, export
+from recipelang.engine.acting import acting
+from recipelang.engine.attention_maps import show_maps
+from recipelang.engine.course import Course
+from recipelang.engine.gradients import gradients
+from recipelang.engine.groups import make_optimizer
+from recipelang.engine.layers import Layers
+from recipelang.engine.loop import train
+from recipelang.engine.models import load_model
+from recipelang.engine.order import drawn
+from recipelang.engine.records import Interrupted
+from recipelang.engine.seeds import stream
+from recipelang.engine.sources import same_model
+from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
+from recipelang.modifiers.distill import Running, asked
+from recipelang.modifiers.modifier import Event, Modifier, State, fire
+from recipelang.planning.facts import model_digest
+from recipelang.planning.types import DistillPlan, StagePlan
+from recipelang.schedules.stepwise import at
+from recipelang.tasks import Features
+
+
+def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None) -> None:
+    """Step by step, from a checkpoint if one is given, to the end of the stage or of the rehearsal."""
+    data = run.data_of(stage.data)
+    _, features = run.split(data, "train")
+    run.model.requires_grad_(True)  # a rehearsal leaves what the stage before froze
+    optimizer = make_optimizer(stage, run.model)
+    until = min(stage.steps, run.plan.rehearsal or stage.steps)
+    modifiers = _modifiers(run, stage)
+    for modifier in modifiers:
+        modifier.join(optimizer)
+    show_maps(run.model, any("output_attentions" in m.asks for m in modifiers))
+    own = (processes.rank(), run.position.step) if processes.rank() else ()  # every process drops others
+    torch.manual_seed(stream(stage.seed, stage.name, "dropout", *own))
+    if loaded is not None:
+        inside = run.position.step > 0
+        checkpoint.restore(
+            loaded, run.model, run.masks, optimizer, modifiers=modifiers if inside else (), random_states=inside
+        )
+    state = State(run.model, optimizer, run.masks, stage.steps, step=run.position.step, prunable=_prunable(run, stage))
+    state.gradients = partial(_sample, run, stage, state, features)
+    before = run.position.seconds.get(stage.name, 0.0)
+    began = time.monotonic()
+    run.reporter.stage_started(stage, until, state.step)
+
+    def after_step(loss: float, due: bool) -> None:
+        run.check_place()
+        rate = at(stage.learning_rate, state.step - 1)  # groups of the optimizer may have others
+        run.reporter.stepped(stage, state.step, loss, rate, state.sparsity)
+        _evaluate_inside(run, stage, state.step, until)
+        stopped, due_somewhere = processes.most(run.stop.received or 0, due)
+        if (due_somewhere and state.step < until) or stopped:
+            run.position.step = state.step
+            run.position.seconds[stage.name] = before + time.monotonic() - began
+            path = checkpoint.save(
+                run.checkpoints, run.position, run.model, run.masks, optimizer, stage.keep, modifiers
+            )
+            if stopped and state.step < until:
+                raise Interrupted(stopped, path)
+
+    train(
+        stage,
+        state,
+        features,
+        modifiers,
+        run.device,
+        run.autocast(stage.precision),
+        shuffle=data.shuffle,
+        order_seed=stage.seed if data.seed is None else data.seed,
+        until=until,
+        after_step=after_step,
+        by_length=data.group_by_length,
+    )
+    _end_stage(run, stage, before + time.monotonic() - began)
+    run.obey()
+
+
+def one_shot_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None) -> None:
+    """No step is taken, so a stage that was interrupted begins again: `START` and `END` are all there is."""
+    if loaded is not None:
+        checkpoint.restore(loaded, run.model, run.masks, None)
+    began = time.monotonic()
+    run.model.requires_grad_(True)  # a rehearsal leaves what the stage before froze
+    optimizer = make_optimizer(stage, run.model)
+    state = State(run.model, optimizer, run.masks, steps=0, prunable=_prunable(run, stage))
+    of = stage.calibration.layers if stage.calibration else 0
+    run.reporter.stage_started(stage, of, 0)
+    if stage.calibration is not None:
+        data = run.data_of(stage.data)
+        _, features = run.split(data, "train")
+        autocast = run.autocast(stage.precision)
+        state.gradients = partial(_sample, run, stage, state, features)
+        state.layers = Layers(
+            run.model, features, run.task.LABELS, stage.micro_batch, autocast, partial(_layer_done, run, stage)
+        )
+    modifiers = _modifiers(run, stage)
+    torch.manual_seed(stream(stage.seed, stage.name, "dropout"))
+    fire(Event.START, modifiers, state)
+    fire(Event.END, modifiers, state)
+    run.reporter.pruned(stage, state.sparsity)
+    _end_stage(run, stage, time.monotonic() - began)
+    run.obey()
+
+
+def _prunable(run: Course, stage: StagePlan) -> int:
+    """Weights of all targets of this stage and of those before it, each once."""
+    sizes = {t.name: t.size for s in run.plan.stages[: stage.index + 1] for p in s.prunes for t in p.targets}
+    return sum(sizes.values())
+
+
+def _layer_done(run: Course, stage: StagePlan, done: int, of: int) -> None:
+    run.reporter.layer_pruned(stage, done, of)
+    if done < of:
+        run.obey()
+
+
+def _end_stage(run: Course, stage: StagePlan, seconds: float) -> None:
+    run.check_place()
+    run.position.seconds[stage.name] = seconds
+    run.reporter.stage_ended(stage, seconds)
+    for evaluation in run.plan.evaluations:
+        for metric, value in run.measure(evaluation, stage).items():
+            run.position.metrics[f"stage.{stage.name}.{evaluation.name}.{metric}"] = value
+            run.position.metrics[f"{evaluation.name}.{metric}"] = value
+    if any(d.teacher == f"stage.{stage.name}" for s in run.plan.stages for d in s.distills):
+        folder = _left_by(run, stage.name)
+        export.save_model(run.model, folder, Path(run.plan.model.path), run.plan.export.max_shard, run.stamp())
+        processes.wait()  # the others read it
+        run.position.stage_models[stage.name] = model_digest(folder)
+    run.position.stage, run.position.step = stage.index + 1, 0
+    checkpoint.save(run.checkpoints, run.position, run.model, run.masks, None, stage.keep)
+
+
+def _evaluate_inside(run: Course, stage: StagePlan, step: int, until: int) -> None:
+    for evaluation in run.plan.evaluations:
+        every = evaluation.every.get(stage.name)
+        if every and step % every == 0 and step < until:
+            random_state = torch.get_rng_state()
+            run.measure(evaluation, stage, step)
+            torch.set_rng_state(random_state)
+
+
+def _modifiers(run: Course, stage: StagePlan) -> list[Modifier]:
+    teachers = [_kept(run, stage, d) if d.cache else _running(run, d) for d in stage.distills]
+    return acting(stage, teachers, run.task.OUTPUTS)
+
+
+def _sample(
+    run: Course, stage: StagePlan, state: State, features: Features, batches: int, size: int, dense: bool = False
+) -> Iterator[None]:
+    """Gradients for scores, from examples drawn anew at every event."""
+    seed = stream(stage.seed, stage.name, "gradients", state.step)
+    size, part, cast = size or stage.batch, stage.micro_batch, run.autocast(stage.precision)
+    return gradients(state, features, batches, size, part, seed, cast, dense=dense)
+
+
+def _running(run: Course, d: DistillPlan) -> Running:
+    model = _teacher(run, d)
+    show_maps(model, "output_attentions" in asked(d))
+    return Running(model, asked(d))
+
+
+def _kept(run: Course, stage: StagePlan, d: DistillPlan) -> Kept:
+    """The teacher's outputs beside the checkpoints: kept as long as a resumed run may need them."""
+    data = run.data_of(stage.data)
+    _, features = run.split(data, "train")
+    until = min(stage.steps, run.plan.rehearsal or stage.steps)
+    seed = stage.seed if data.seed is None else data.seed
+    named = [run.task.OUTPUTS if t.output == "logits" else (t.output,) for t in d.terms]
+    wanted = Wanted(
+        teacher=model_digest(_teacher_folder(run, d)),
+        features=features,
+        per_token=run.task.PER_TOKEN,
+        rows=drawn(
+            stage,
+            len(features),
+            data.shuffle,
+            seed,
+            until,
+            features.lengths if data.group_by_length else None,
+        ),
+        outputs=tuple(sorted({name for names in named for name in names})),
+        kept=d.cache or "fp16",
+        precision=stage.precision,
+    )
+    return teacher_outputs(
+        run.checkpoints / "teacher",
+        wanted,
+        lambda: _teacher(run, d),
+        run.autocast(stage.precision),
+        stage.micro_batch,
+        run.obey,
+        run.reporter.message,
+    )
+
+
+def _teacher(run: Course, d: DistillPlan) -> nn.Module:
+    return load_model(_teacher_folder(run, d), run.plan.model, run.plan.seed).to(run.device)
+
+
+def _teacher_folder(run: Course, d: DistillPlan) -> Path:
+    """E195 when it does not hold the teacher that was planned, or that a stage left."""
+    if not d.teacher.startswith("stage."):
+        same_model(Path(d.teacher), d.teacher_digest, f"the teacher `{d.teacher_ref}`")
+        return Path(d.teacher)
+    name = d.teacher.removeprefix("stage.")
+    folder = _left_by(run, name)
+    same_model(folder, run.position.stage_models[name], f"the model at the end of stage `{name}`")
+    return folder
+
+
+def _left_by(run: Course, name: str) -> Path:
+    """Where a stage that teaches leaves its model."""
+    return run.out / "stages" / name
