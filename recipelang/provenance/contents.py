@@ -26,7 +26,7 @@ from recipelang.planning.safetensors_header import INDEX, weight_files
 from recipelang.planning.types import FORMAT_VERSION, Plan
 from recipelang.provenance.carried import ORIGIN, PORTABLE, SOURCES, SPEC
 from recipelang.provenance.checks import Verified
-from recipelang.provenance.compiled import Compiled, check_master, check_plan, compiled
+from recipelang.provenance.compiled import Compiled, check_master, compiled
 from recipelang.provenance.recheck import canonical, evaluated
 from recipelang.provenance.recorded import check_recorded
 from recipelang.provenance.replanned import difference
@@ -275,9 +275,7 @@ def _plan(folder: Path, said: Statement, done: Verified) -> str:
         *said.predicate["contents"].values()
     }:
         raise _other("`recipe/plan.json` reads different data from those in the statement")
-    recipe = recipe_of(folder)
-    again = compiled_of(folder)
-    check_plan(plan, recipe, again)
+    recipe, again = recipe_of(folder), compiled_of(folder)
     differs, open_ = difference(plan, recipe, again.facts)
     done.unchecked += open_
     if differs is not None:

@@ -14,6 +14,7 @@ from recipelang.planning.zeros import Counted, Pattern, count, stored_zeros
 from recipelang.provenance.checks import Verified
 from recipelang.provenance.compiled import Compiled, wanted
 from recipelang.provenance.contents import compiled_of, inside, is_base, plan_of, recipe_of
+from recipelang.provenance.replanned import stages_again
 from recipelang.provenance.stage_models import STAGES, check_stage_weights, reached
 from recipelang.provenance.statement import Statement
 from recipelang.source import Diagnostic, RecipeError, fail
@@ -127,7 +128,7 @@ def share_of(measured: Measurements, names: Iterable[str]) -> float:
 
 def _reached(folder: Path, again: Compiled, measured: Measurements) -> str:
     """Every block's last event was reached: at least so many zeros are there."""
-    blocks = wanted(plan_of(folder), recipe_of(folder), again)
+    blocks = wanted(stages_again(plan_of(folder), recipe_of(folder), again.facts))
     reached(blocks, measured.zeros)
     return f"{plural(len(blocks), 'prune block')} reached the sparsity of the recipe"
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts
+from recipelang.planning.families import label_names
 from recipelang.planning.memory import peak_memory
 from recipelang.planning.resolve import Resolver
-from recipelang.planning.types import DistillPlan, ExportPlan, Plan
+from recipelang.planning.types import DataPlan, DistillPlan, ExportPlan, Plan, StagePlan
 from recipelang.source import Diagnostics, RecipeError
 from recipelang.spec.blocks import DistillSpec, EvaluateSpec
 from recipelang.spec.recipe import Recipe
@@ -30,6 +31,11 @@ class _Again(Resolver):
         self.classes = None
         self.teacher: ModelFacts | None = None
         self.unchecked: list[str] = []
+
+    def stages(self) -> list[StagePlan]:
+        """None where the plan's are of other names or data: its numbers would be of something else."""
+        there = [(s.name, s.data) for s in self.plan.stages]
+        return self._stages() if there == [(s.name, s.data) for s in self.recipe.stages] else []
 
     def stored_zeros(self) -> dict[str, tuple[int, int]] | None:
         """Those that the plan says `hold` found: of the base model, which need not be here."""
@@ -77,29 +83,42 @@ def _teacher_of(said: DistillPlan, task: str) -> ModelFacts | None:
         return None
 
 
+def stages_again(plan: Plan, recipe: Recipe, facts: ModelFacts) -> list[StagePlan]:
+    """Of the recipe, whatever the plan says they are; none where it has others."""
+    return _Again(recipe, facts, plan).stages()
+
+
 def difference(plan: Plan, recipe: Recipe, facts: ModelFacts) -> tuple[str | None, list[str]]:
     """Where a plan says something else than its recipe comes to, as a path in it; and what could not be compared."""
     again = _Again(recipe, facts, plan)
-    stages = again._stages()
-    evaluations = again._evaluations(stages) if len(stages) == len(plan.stages) else []
+    stages = again.stages()
+    if not stages:
+        return "stages", []
+    if not {d.label for d in plan.data} >= {e.data for e in recipe.evaluations}:
+        return "evaluations", []
+    if not {d.label for d in plan.data} <= recipe.data.keys():
+        return "data", []
     model = recipe.model
     wanted: dict[str, Any] = {
+        "name": recipe.name,
+        "seed": recipe.seed,
         "stages": [s.model_dump() for s in stages],
-        "evaluations": [e.model_dump() for e in evaluations],
+        "evaluations": [e.model_dump() for e in again._evaluations(stages)],
         "export": ExportPlan(**{n: getattr(recipe.export, n) for n in ("formats", "card", "max_shard")}).model_dump(),
         "claims": [{"kind": c.kind, "id": i, "message": c.message} for i, c in enumerate(recipe.claims)],
+        "never": list(dict.fromkeys(n for s in stages for p in s.prunes for n in p.never)),
+        "selections": again._selections(),
         "model": {
+            "task": model.task,
             "dtype": model.dtype,
             "dropout": None if model.dropout is None else float(model.dropout),
             "attention_dropout": None if model.attention_dropout is None else float(model.attention_dropout),
             "family": facts.family,
             "parameters": facts.parameters,
             "tied": next((t.name for t in facts.tensors if t.tied), None),
+            "labels": plan.model.labels and label_names(facts.config),
         },
-        "data": [
-            {"draw_seed": recipe.seed if recipe.data[d.label].seed is None else recipe.data[d.label].seed}
-            for d in plan.data
-        ],
+        "data": [_read(recipe, d) for d in plan.data],
         "peak_memory": peak_memory(plan, facts),
     }
     drops = [d.keep for s in recipe.stages for d in s.drops]
@@ -109,12 +128,25 @@ def difference(plan: Plan, recipe: Recipe, facts: ModelFacts) -> tuple[str | Non
     return next(_differences(wanted, plan.model_dump(), ""), None), again.unchecked
 
 
+def _read(recipe: Recipe, there: DataPlan) -> dict[str, Any]:
+    """How the recipe has a set read; what the data and the model told is as the plan has it."""
+    asked = recipe.data[there.label]
+    return {
+        **{n: getattr(asked, n) for n in ("config", "samples", "shuffle", "group_by_length", "seed")},
+        "max_length": asked.max_length or there.max_length,
+        "stride": min(asked.stride, there.stride),
+        "draw_seed": recipe.seed if asked.seed is None else asked.seed,
+    }
+
+
 def _differences(wanted: Any, there: Any, path: str) -> Iterator[str]:
     """Paths of values that are not as wanted; of objects only the keys that are wanted."""
     if isinstance(wanted, Mapping) and isinstance(there, Mapping):
         for key, value in wanted.items():
             yield from _differences(value, there.get(key), f"{path}.{key}".lstrip("."))
-        if path.rpartition(".")[2] in ("optimizer_args", "args", "every") and (odd := there.keys() - wanted.keys()):
+        if path.rpartition(".")[2] in ("optimizer_args", "args", "every", "selections") and (
+            odd := there.keys() - wanted.keys()
+        ):
             yield f"{path}.{min(odd)}"
     elif isinstance(wanted, list | tuple) and isinstance(there, list | tuple):
         if len(wanted) != len(there):

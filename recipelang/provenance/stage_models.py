@@ -6,7 +6,6 @@ A stage's model is written as the final one is, at an earlier step: all of its f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from recipelang.engine.statement import stamps
@@ -16,6 +15,7 @@ from recipelang.planning.types import Plan
 from recipelang.planning.weights import check_weights
 from recipelang.planning.zeros import stored_zeros
 from recipelang.provenance.compiled import Wanted, compiled, wanted
+from recipelang.provenance.replanned import stages_again
 from recipelang.provenance.stamp import read_stamp
 from recipelang.provenance.statement import Statement
 from recipelang.source import RecipeError, fail
@@ -86,9 +86,8 @@ def check_stage_weights(folder: Path, said: Statement, plan: Plan, recipe: Recip
         again = compiled(here, recipe)
         check_weights(again.facts)
         zeros = {n: counted for n, (counted, _) in stored_zeros(here).items()}
-        until = replace(recipe, stages=recipe.stages[: at + 1])
         if plan.rehearsal is None:
-            reached(wanted(plan.model_copy(update={"stages": plan.stages[: at + 1]}), until, again), zeros)
+            reached(wanted(stages_again(plan, recipe, again.facts)[: at + 1]), zeros)
         if gained := [n for n in again.never if zeros.get(n, 0) > before.get(n, 0)]:
             message = f"`{line_of(gained[0])}` is protected by `never` but gained zeros in `{line_of(stage.name)}`"
             raise fail("E140", message, help=_OTHERS)
