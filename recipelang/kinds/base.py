@@ -15,6 +15,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from recipelang.kinds.form import value_form
 from recipelang.kinds.text import show
 from recipelang.source import Span
+from recipelang.source.frozen import frozen
 from recipelang.source.suggest import closest
 from recipelang.values import aliases
 from recipelang.values.composite import (
@@ -30,7 +31,7 @@ from recipelang.values.composite import (
 from recipelang.values.quantities import Quantity, Rate, Time, describe as describe_number, show_fraction
 
 
-@dataclass(frozen=True)
+@frozen
 class Evaluated:
     """The context of a validation whose values come from the evaluator; without it they are plain data.
 

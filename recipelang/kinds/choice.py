@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from recipelang.kinds import from_form
 from recipelang.kinds.base import Kind, Mismatch, Silent, misnamed, quoted, wrong
 from recipelang.kinds.from_form import Unfit
 from recipelang.kinds.plain import Number
+from recipelang.source.frozen import frozen
 from recipelang.source.suggest import closest
 from recipelang.source.words import an
 from recipelang.values import aliases
 from recipelang.values.composite import Applied, Chosen, Symbol
 
 
-@dataclass(frozen=True)
+@frozen
 class Argument:
     """One argument of a choice: its kind, its default and what it says."""
 
@@ -25,7 +25,7 @@ class Argument:
     doc: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Signature:
     """A method or an optimizer: its arguments, and what it is and needs."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
@@ -13,13 +12,14 @@ from recipelang.kinds.base import Kind, Mismatch, Silent, misnamed, wrong
 from recipelang.kinds.plain import OneOf, Ratio
 from recipelang.kinds.text import schedule
 from recipelang.source import Span
+from recipelang.source.frozen import frozen
 from recipelang.source.suggest import closest
 from recipelang.values import aliases
 from recipelang.values.composite import Applied, Arrow, Between, Poison, Schedule, ShapeSegment, Symbol
 from recipelang.values.quantities import Quantity, Rate, Time
 
 
-@dataclass(frozen=True)
+@frozen
 class Shape:
     """`doc` says what the value does on its way from `a` to `b`; `arguments` are its own, beside the common ones."""
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from recipelang.loading.files import References, read_source
 from recipelang.source import Diagnostics, Source, fail
+from recipelang.source.frozen import frozen
 from recipelang.spec.check import check
 from recipelang.spec.params import Given, read_file
 from recipelang.spec.recipe import Checked
 from recipelang.syntax import parse
 
 
-@dataclass(frozen=True)
+@frozen
 class Around:
     """What a command line or a caller lays over a recipe."""
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
 from recipelang.kinds.choice import Argument, Signature
 from recipelang.kinds.plain import Number, OneOf
 from recipelang.source import fail
+from recipelang.source.frozen import frozen
 from recipelang.values.composite import Chosen, SparsityPattern
 
 Scope = Literal["uniform", "global", "row", "erk"]
@@ -32,7 +32,7 @@ class Refusal(NamedTuple):
     help: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Memory:
     """Bytes at the peak, beside weights and masks."""
 
@@ -45,7 +45,7 @@ class Memory:
         return self.input * inputs + self.pair * inputs * inputs
 
 
-@dataclass(frozen=True)
+@frozen
 class LlmCompressor:
     """The modifier of llm-compressor that is this method; `training_only`: `oneshot(...)` never applies its masks."""
 
@@ -58,7 +58,7 @@ class LlmCompressor:
     must_keep_zeros: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class Method(Signature):
     """A pruning method. `doc` says in one clause which weights go; `sources` are the papers it is taken from."""
 

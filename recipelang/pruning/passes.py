@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from recipelang.source.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Piece:
     """Weights `first..last-1` of a flattened target; `first` is where a block begins."""
 

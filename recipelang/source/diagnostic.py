@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from recipelang.source.frozen import frozen
 from recipelang.source.text import Source, Span
 
 Severity = Literal["error", "warning", "info"]
@@ -14,7 +14,7 @@ Applicability = Literal["safe", "unsafe", "display"]
 LIMIT = 50
 
 
-@dataclass(frozen=True)
+@frozen
 class Label:
     """A place in a source and what to say under it (may be empty)."""
 
@@ -27,7 +27,7 @@ class Label:
         object.__setattr__(self, "source", self.source.file(self.span))
 
 
-@dataclass(frozen=True)
+@frozen
 class Edit:
     """Text to put in place of a span."""
 
@@ -35,7 +35,7 @@ class Edit:
     text: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Fix:
     """A change that would mend the finding. `safe` fixes keep the meaning meant."""
 
@@ -44,7 +44,7 @@ class Fix:
     applicability: Applicability = "safe"
 
 
-@dataclass(frozen=True)
+@frozen
 class Diagnostic:
     """One finding: what (`message`), where (`primary`), why (`notes`), what next (`help`).
 

@@ -6,15 +6,15 @@ Pure functions on texts; what may be written where is decided by those who call.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
 from itertools import pairwise
 
 from recipelang.source.diagnostic import Applicability, Diagnostic, Edit, Fix
+from recipelang.source.frozen import frozen
 from recipelang.source.per_file import in_file
 from recipelang.source.text import Source, Span
 
 
-@dataclass(frozen=True)
+@frozen
 class Chosen:
     """A fix to be made; its edits count from the start of the text."""
 

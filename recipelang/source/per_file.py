@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from recipelang.source.diagnostic import LIMIT, Diagnostic, Label, Severity
+from recipelang.source.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Report:
     """One file and its findings; `name` is empty for findings about the command line."""
 

@@ -9,16 +9,10 @@ says where something was written.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 
-
-class Shown:
-    """The `repr` of dataclasses, made once: making one for each class takes longer than all of a short recipe."""
-
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self))  # type: ignore[arg-type]
-        return f"{type(self).__name__}({shown})"
+from recipelang.source.frozen import frozen
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -33,7 +27,7 @@ class Span:
         return Span(min(self.start, other.start), max(self.end, other.end))
 
 
-@dataclass(frozen=True)
+@frozen
 class Source:
     """A named text. `name` is what messages show: a path, or `<stdin>`."""
 
@@ -84,7 +78,7 @@ class Source:
         return len(self.text[: offset - self.base].encode("utf-8", "replace"))
 
 
-@dataclass(frozen=True)
+@frozen
 class Sources(Source):
     """The files of one recipe, by their `base`. Its name and text are those of the first: the file that was asked for."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import Any, ClassVar
 
@@ -18,13 +18,14 @@ from pydantic import (
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
 
 from recipelang.kinds.base import Evaluated, Kind, Mismatch
+from recipelang.source.frozen import frozen
 from recipelang.values.composite import SparsityPattern
 
 #: stands in `Attr.later` for every value
 ANY = "any value"
 
 
-@dataclass(frozen=True)
+@frozen
 class Attr:
     """One attribute: its type, what it says, and what else there is to know of it.
 

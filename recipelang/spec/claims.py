@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
@@ -16,6 +15,7 @@ from recipelang.kinds.base import Mismatch
 from recipelang.kinds.tensors import Pattern, Selector
 from recipelang.kinds.text import show
 from recipelang.source import Diagnostic, Diagnostics, Fix, Label, Source, Span
+from recipelang.source.frozen import frozen
 from recipelang.source.suggest import closest, instead
 from recipelang.spec.evaluator import Evaluator
 from recipelang.spec.metrics import MEASURES
@@ -65,7 +65,7 @@ class Measured(Protocol):
     def pattern(self, selector: sel.Selector) -> tuple[str, tuple[int, int]]: ...
 
 
-@dataclass(frozen=True)
+@frozen
 class Verdict:
     """What a claim came to."""
 

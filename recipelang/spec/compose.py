@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import Any
 
 from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
+from recipelang.source.frozen import frozen
 from recipelang.source.suggest import closest, instead
 from recipelang.spec.imports import MAX_DEPTH, File, Imports, Loader, no_imports, root
 from recipelang.syntax import Parsed, tree as t
@@ -19,7 +20,7 @@ from recipelang.syntax import Parsed, tree as t
 _WORDS = {t.Set: "set", t.Unset: "unset", t.Patch: "patch", t.Extends: "extends", t.Use: "use"}
 
 
-@dataclass(frozen=True)
+@frozen
 class Composed:
     """`tree` holds no composition any more. `replaced`: path -> the statements that later ones took the place of."""
 

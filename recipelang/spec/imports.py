@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Sources, Span
+from recipelang.source.frozen import frozen
 from recipelang.syntax import MAX_STATEMENTS, MAX_TOKENS, Parsed, parse, size, tree as t
 
 MAX_DEPTH = 8
@@ -17,7 +18,7 @@ MAX_TOTAL = 1024 * 1024
 Loader = Callable[[str, Source], Source]
 
 
-@dataclass(frozen=True)
+@frozen
 class File:
     """One file of a recipe. Spans of `tree` count from the file's base."""
 

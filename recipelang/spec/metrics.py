@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from recipelang.source.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Metric:
     """A `ratio` is written and shown as a percentage: `dev.f1 >= 84.9%`; another metric is a plain number."""
 

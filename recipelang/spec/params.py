@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from recipelang.kinds import from_form
 from recipelang.kinds.base import Kind, Mismatch, Silent, wrong
@@ -13,6 +12,7 @@ from recipelang.kinds.plain import Boolean, Number, Ratio, Reference, Text
 from recipelang.kinds.tensors import Pattern, Selector
 from recipelang.kinds.text import show
 from recipelang.source import Diagnostic, Diagnostics, Fix, Label, Source, Span
+from recipelang.source.frozen import frozen
 from recipelang.source.suggest import closest, instead, nearest
 from recipelang.spec.evaluator import Evaluator
 from recipelang.spec.scope import Definition, mended
@@ -76,7 +76,7 @@ TYPES: dict[str, Kind] = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class Given:
     """A value from outside: `text` as typed, `origin` as shown (`-p target`).
 
@@ -90,7 +90,7 @@ class Given:
     name_span: Span | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Param:
     """A declared parameter, and where its value came from."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from recipelang.source import Diagnostics, Label, Source, Span
+from recipelang.source.frozen import frozen
 from recipelang.spec.blocks import DataSpec, EvaluateSpec, ExportSpec, MetaSpec, ModelSpec, Spec, StageSpec, TopSpec
 from recipelang.spec.compose import Composed
 from recipelang.spec.evaluator import Evaluator
@@ -14,7 +15,7 @@ from recipelang.spec.params import Param
 from recipelang.syntax import Parsed, tree as t
 
 
-@dataclass(frozen=True)
+@frozen
 class Claim:
     """One `require`, `expect` or `prefer`."""
 
@@ -24,7 +25,7 @@ class Claim:
     message: str | None
 
 
-@dataclass(frozen=True)
+@frozen
 class Recipe:
     """A recipe whose every value is known. `evaluator` answers the names its claims use.
 
@@ -87,7 +88,7 @@ class Recipe:
         return None
 
 
-@dataclass(frozen=True)
+@frozen
 class Outline:
     """What the claims of a recipe may speak of, known even where its values are not.
 
@@ -101,7 +102,7 @@ class Outline:
     evaluator: Evaluator
 
 
-@dataclass(frozen=True)
+@frozen
 class Checked:
     """`parsed` is the file that was asked for; `composed` also holds what it builds on.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from recipelang.kinds.text import show
 from recipelang.source import Source, Span
+from recipelang.source.frozen import frozen
 from recipelang.spec.compose import paths
 from recipelang.spec.effective import shown
 from recipelang.spec.params import Given
@@ -16,7 +16,7 @@ from recipelang.syntax import tree as t
 from recipelang.values.composite import Poison
 
 
-@dataclass(frozen=True)
+@frozen
 class Link:
     """One place that gave a value. `replaced`: a later one took it away."""
 
@@ -25,7 +25,7 @@ class Link:
     replaced: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class Trace:
     """`value` is `None` when it is not known: a parameter has no value, or something is wrong."""
 

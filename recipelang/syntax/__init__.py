@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from recipelang.source import Diagnostic, Diagnostics, Label, Source
+from recipelang.source.frozen import frozen
 from recipelang.syntax import tree as tree
 from recipelang.syntax.build import Builder
 from recipelang.syntax.parser import parse_tokens
@@ -16,7 +15,7 @@ MAX_BYTES = 64 * 1024
 MAX_STATEMENTS = 2_000
 
 
-@dataclass(frozen=True)
+@frozen
 class Parsed:
     """A text and what was read of it: the tree, or none where nothing could be read."""
 

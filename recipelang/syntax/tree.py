@@ -6,16 +6,16 @@ Expressions hold exact numbers; nothing is evaluated or looked up here.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from fractions import Fraction
 from typing import TypeVar
 
 from recipelang.source import Span
-from recipelang.source.text import Shown
+from recipelang.source.frozen import frozen
 
 
-@dataclass(frozen=True, repr=False)
-class Node(Shown):
+@frozen
+class Node:
     """What every part of a tree has: its place in the text."""
 
     span: Span = field(compare=False, kw_only=True)
@@ -25,7 +25,7 @@ N = TypeVar("N", bound=Node)
 
 
 # ---------------------------------------------------------------- expressions
-@dataclass(frozen=True, repr=False)
+@frozen
 class Number(Node):
     """`0.5`, `8e-5`, `90%` (`percent`), `30 epochs` (`unit`)."""
 
@@ -35,7 +35,7 @@ class Number(Node):
     unit_span: Span | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class NM(Node):
     """`2:4`."""
 
@@ -43,35 +43,35 @@ class NM(Node):
     m: int
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Text(Node):
     """A string: literal pieces and interpolated paths, in order."""
 
     parts: tuple[str | Path, ...]
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Pattern(Node):
     """`re"…"`."""
 
     regex: str
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Constant(Node):
     """`true`, `false`, `none`."""
 
     value: bool | None
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Role(Node):
     """`@linear`."""
 
     name: str
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Path(Node):
     """A name, or names joined by dots.
 
@@ -87,7 +87,7 @@ class Path(Node):
         return ".".join(self.names)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Argument(Node):
     """`scope = row`, or a value without a name."""
 
@@ -96,7 +96,7 @@ class Argument(Node):
     name_span: Span | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Call(Node):
     """`magnitude(scope = row)`."""
 
@@ -104,14 +104,14 @@ class Call(Node):
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class ListOf(Node):
     """`[a, b]`."""
 
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Unary(Node):
     """`-`, `!` or `not`."""
 
@@ -119,7 +119,7 @@ class Unary(Node):
     operand: Expr
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Binary(Node):
     """Every two-sided form: `+ - * / & | except .. -> ± == != < <= > >= in and or per`."""
 
@@ -129,7 +129,7 @@ class Binary(Node):
     operator_span: Span = field(compare=False, kw_only=True)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class If(Node):
     """`if condition then a else b`."""
 
@@ -138,7 +138,7 @@ class If(Node):
     other: Expr
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Edited(Node):
     """An inherited value and its change by `+=` or `-=`. Composition makes it; no text reads as one."""
 
@@ -179,14 +179,14 @@ def _parts(node: Expr) -> list[Expr]:
 
 
 # ----------------------------------------------------------------- statements
-@dataclass(frozen=True, repr=False)
+@frozen
 class Statement(Node):
     """What may stand on a line of its own; `doc` is its `##` comment."""
 
     doc: str = field(default="", compare=False, kw_only=True)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Attribute(Statement):
     """`name = value`, or `+=` and `-=` in a patch."""
 
@@ -196,7 +196,7 @@ class Attribute(Statement):
     name_span: Span = field(compare=False, kw_only=True)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Block(Statement):
     """`stage sparse { ... }`."""
 
@@ -211,7 +211,7 @@ class Block(Statement):
         return self.kind_span.to(self.label_spans[-1]) if self.label_spans else self.kind_span
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Param(Statement):
     """`param NAME: TYPE in RANGE = VALUE`: a value that can be set from outside; in a child, it narrows the parameter of the base.
 
@@ -227,7 +227,7 @@ class Param(Statement):
     narrows: Param | None = field(default=None, compare=False, kw_only=True)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Let(Statement):
     """`let name = value`."""
 
@@ -236,7 +236,7 @@ class Let(Statement):
     name_span: Span = field(compare=False, kw_only=True)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Claim(Statement):
     """`require`, `expect` or `prefer`."""
 
@@ -245,14 +245,14 @@ class Claim(Statement):
     message: Text | None
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Extends(Statement):
     """`extends "REFERENCE"`: build on another recipe and change it."""
 
     reference: Text
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Use(Statement):
     """`use "REFERENCE" as NAME`: import the lets of another recipe under a name."""
 
@@ -261,14 +261,14 @@ class Use(Statement):
     alias_span: Span = field(compare=False, kw_only=True)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Patch(Statement):
     """`patch KIND NAME { … }`: change an inherited block."""
 
     block: Block
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Set(Statement):
     """`set NAME = …`: fix the value of an inherited parameter."""
 
@@ -276,21 +276,21 @@ class Set(Statement):
     value: Expr
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Unset(Statement):
     """`unset PATH`: remove an inherited block or attribute."""
 
     path: Path
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Broken(Statement):
     """Text that could not be read, kept whole."""
 
     text: str
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Recipe(Node):
     """A whole file. `version` is text: `1.10` is later than `1.9`."""
 

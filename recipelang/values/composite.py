@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
 from recipelang.source import Span
+from recipelang.source.frozen import frozen
 from recipelang.values.quantities import Time
 
 
@@ -26,21 +26,21 @@ class Written(str):
         return written
 
 
-@dataclass(frozen=True)
+@frozen
 class Symbol:
     """A bare name that is neither parameter nor let: an attribute's type must allow it."""
 
     name: str
 
 
-@dataclass(frozen=True)
+@frozen
 class StageRef:
     """`stage.NAME`: the model as an earlier stage left it."""
 
     name: str
 
 
-@dataclass(frozen=True)
+@frozen
 class SparsityPattern:
     """`unstructured`, `N:M` (keep N of every M along the input) or `block(r, c)`."""
 
@@ -57,7 +57,7 @@ PATTERNS: dict[str, str] = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class Arrow:
     """`a -> b`."""
 
@@ -65,7 +65,7 @@ class Arrow:
     end: object
 
 
-@dataclass(frozen=True)
+@frozen
 class Between:
     """`a..b`."""
 
@@ -73,7 +73,7 @@ class Between:
     high: object
 
 
-@dataclass(frozen=True)
+@frozen
 class Tolerance:
     """`value ± tolerance`."""
 
@@ -81,7 +81,7 @@ class Tolerance:
     tolerance: object
 
 
-@dataclass(frozen=True)
+@frozen
 class Applied:
     """A call whose meaning the attribute's type decides: `magnitude(scope = uniform)`."""
 
@@ -93,7 +93,7 @@ class Applied:
         return hash((self.function, self.function_span))
 
 
-@dataclass(frozen=True)
+@frozen
 class ShapeSegment:
     """One shape of a schedule over a window of a stage; times are exact.
 
@@ -112,7 +112,7 @@ class ShapeSegment:
     ends: Literal["after", "last"] | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Schedule:
     """A value over time: segments one after another."""
 
@@ -125,7 +125,7 @@ class Schedule:
         return only.end if len(self.segments) == 1 and only.window is None else None
 
 
-@dataclass(frozen=True)
+@frozen
 class LayerPairs:
     """`2`, `0..5` or `1 -> 3`: layers of the student, and the teacher's (none: those at the same depth)."""
 
@@ -134,7 +134,7 @@ class LayerPairs:
     teacher: int | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Term:
     """What distillation compares: an output by its name, or `hidden` or `attention` of some layers; no weight is 1."""
 
@@ -147,7 +147,7 @@ class Term:
         return not self.layers and self.weight is None
 
 
-@dataclass(frozen=True)
+@frozen
 class Chosen:
     """A registered method or optimizer with every argument it has, defaults included."""
 

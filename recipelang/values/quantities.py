@@ -7,8 +7,9 @@ a number of steps; all other units do not mix.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
+
+from recipelang.source.frozen import frozen
 
 #: unit as written -> (dimension, factor to the dimension's own unit)
 UNITS: dict[str, tuple[str, Fraction]] = {
@@ -53,7 +54,7 @@ def checked(value: Fraction) -> Fraction:
     return value
 
 
-@dataclass(frozen=True)
+@frozen
 class Quantity:
     """A plain number (`unit` is none), or one with a unit other than time in a run.
 
@@ -71,7 +72,7 @@ class Quantity:
         return hash((self.value, self.unit))
 
 
-@dataclass(frozen=True)
+@frozen
 class Time:
     """A length of, or a point in, a stage: epochs plus steps."""
 
@@ -100,7 +101,7 @@ class Time:
         return not (self.epochs and self.steps)
 
 
-@dataclass(frozen=True)
+@frozen
 class Rate:
     """`10 per epoch`."""
 

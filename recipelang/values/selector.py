@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from recipelang.source import Span
-from recipelang.source.text import Shown
+from recipelang.source.frozen import frozen
 
 #: the roles of the language, and what they mean in every family, whether or not a model has such tensors
 ROLES: dict[str, str] = {
@@ -32,35 +32,35 @@ ROLES: dict[str, str] = {
 }
 
 
-@dataclass(frozen=True, repr=False)
-class _Node(Shown):
+@frozen
+class _Node:
     """What every selector has: its place, which takes no part in equality."""
 
     span: Span | None = field(default=None, compare=False, kw_only=True)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Role(_Node):
     """`@linear`: tensors by role, whatever their names in the model family."""
 
     name: str
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Glob(_Node):
     """`"bert.encoder.layer.{0..5}.**"`: tensors by name; `*` matches one part, `**` any number of parts, `?` one character, `{a,b}` one of several."""
 
     pattern: str
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Regex(_Node):
     """`re".*\\.weight"`: tensors whose whole name matches this regular expression (RE2)."""
 
     pattern: str
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Layers(_Node):
     """`layers(0..5)`: all tensors of these layers, both ends included; -1 is the last layer."""
 
@@ -68,28 +68,28 @@ class Layers(_Node):
     last: int
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class And(_Node):
     """`@linear & @encoder`: tensors in both."""
 
     items: tuple[Selector, ...]
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Or(_Node):
     """`@embeddings | @head`: tensors in either."""
 
     items: tuple[Selector, ...]
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Not(_Node):
     """`!@norm`: all other tensors."""
 
     item: Selector
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Except(_Node):
     """`@linear except @head`: tensors in the first but not in the second."""
 
