@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -17,6 +18,12 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # the same examples every time, so that a change is judged by itself; `make fuzz` looks for others
 settings.register_profile("suite", derandomize=not os.environ.get("RECIPELANG_SEARCH"), deadline=None)
 settings.load_profile("suite")
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: no collector of garbage has to go through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

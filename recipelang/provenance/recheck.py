@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 
 from recipelang.source import RecipeError, Source, fail
 from recipelang.spec.canonical import spec_form
@@ -13,6 +14,7 @@ from recipelang.spec.recipe import Recipe
 from recipelang.values.selector import to_json
 
 
+@lru_cache(maxsize=4)  # several checks of one folder ask for the same
 def evaluated(text: str, name: str) -> Recipe:
     """A recipe that stands alone, without a look at any other file. E138 when it is none any more."""
     checked = check(Source(name, text), {}, complete=True, load=no_imports)

@@ -57,7 +57,7 @@ class Liar:
                 """One who hangs up early is nothing to print about, least of all into what a command said."""
 
         self.server = Server(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     @property
     def host(self) -> str:
