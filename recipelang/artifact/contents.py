@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from recipelang.artifact import manifest as m
 from recipelang.source import RecipeError, fail
+from recipelang.source.words import limit_text
 
 #: gives the bytes of a blob
 Fetch = Callable[[m.Descriptor], bytes]
@@ -73,7 +74,7 @@ def pack(files: Sequence[File], config: bytes | None, annotations: Mapping[str, 
 def unpack(data: bytes, wanted: str, fetch: Fetch) -> Artifact:
     """From a manifest and a place that has the blobs. E122, E123, E125. `wanted`: the digest asked for, or empty."""
     if len(data) > m.MAX_MANIFEST:
-        raise m.not_a_recipe(f"its manifest is larger than {m.MAX_MANIFEST // 1024} KiB")
+        raise m.not_a_recipe(f"its manifest is larger than {limit_text(m.MAX_MANIFEST)}")
     if wanted and m.sha256(data) != wanted:
         raise not_the_same("the manifest", wanted, m.sha256(data))
     manifest = m.read_manifest(data)

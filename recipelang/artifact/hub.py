@@ -19,6 +19,7 @@ from recipelang.artifact.contents import Artifact, not_the_same, unpack
 from recipelang.artifact.layout import published
 from recipelang.artifact.referrers import BUNDLE, MOST, STATEMENT, Referrer
 from recipelang.source import fail
+from recipelang.source.words import limit_text
 from recipelang.storage.reading import Unreadable, open_regular, read_text
 
 FOLDER = "recipes"
@@ -81,7 +82,7 @@ def pull(reference: Reference) -> tuple[Artifact, str]:
     commit = str(info.sha)
     for file in info.siblings or ():  # before the Hub's client fetches it whole
         if file.rfilename.startswith(f"{FOLDER}/") and (file.size or 0) > m.MAX_BLOB:
-            raise m.not_a_recipe(f"`{file.rfilename[:80]}` is larger than {m.MAX_BLOB // 2**20} MiB")
+            raise m.not_a_recipe(f"`{file.rfilename[:80]}` is larger than {limit_text(m.MAX_BLOB)}")
     data = _read(reference.name, commit, MANIFEST_FILE, m.MAX_MANIFEST)
     titles: dict[str, str] = {}
     for layer in m.read_manifest(data).layers:
@@ -143,7 +144,7 @@ def referrers(reference: Reference) -> list[Referrer]:
         if folder != _SAID or kind is None or len(found) == MOST:
             continue
         if (file.size or 0) > m.MAX_BLOB:
-            raise m.not_a_recipe(f"`{name[:19]}` is larger than {m.MAX_BLOB // 2**20} MiB")
+            raise m.not_a_recipe(f"`{name[:19]}` is larger than {limit_text(m.MAX_BLOB)}")
         data = _read(reference.name, str(info.sha), f"{_SAID}/{name}", m.MAX_BLOB)
         if m.sha256(data) != f"sha256:{name.partition('.')[0]}":
             raise not_the_same("a referrer", f"sha256:{name}", m.sha256(data))

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from recipelang.artifact.titles import check_titles
 from recipelang.source import RecipeError, fail
+from recipelang.source.words import limit_text
 from recipelang.storage.forms import Count, Digest, OpenForm, known
 from recipelang.storage.strict_json import canonical_json, first_wrong, parse_model
 
@@ -89,7 +90,7 @@ class Manifest(OpenForm):
         if sum(d.media_type == LOCK for d in self.layers) > 1:
             raise ValueError("it has two locks")
         if self.config.size + sum(d.size for d in self.layers) > MAX_TOTAL:
-            raise ValueError(f"its files are larger than {MAX_TOTAL // 2**20} MiB together")
+            raise ValueError(f"its files are larger than {limit_text(MAX_TOTAL)} together")
         return self
 
 

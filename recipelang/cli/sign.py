@@ -58,7 +58,8 @@ def sign(
     from recipelang.provenance.verify import check_signable
 
     done = check_signable(Path(where))
-    fingerprint = put(Path(where), key)
+    assert done.statement is not None
+    fingerprint = put(Path(where), done.statement.raw, key)
     for note in done.notes:
         screen.tell(line_of(note))
     screen.tell(f"signed by the key {fingerprint}\n{line_of(str(signature_path(Path(where))))}")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from recipelang.source import Diagnostic, Label, RecipeError, Source, Span, fail
 from recipelang.source.suggest import closest, nearest
+from recipelang.source.words import limit_text
 from recipelang.storage.reading import Unreadable, Why, read_bytes
 from recipelang.syntax import MAX_BYTES
 
@@ -96,7 +97,7 @@ def decoded(name: str, data: bytes, limit: int = MAX_BYTES) -> Source:
 
 
 def _too_large(name: str, limit: int) -> RecipeError:
-    return fail("E042", f"`{name}` is larger than {limit // 1024:,} KiB", help="split it, or shorten it")
+    return fail("E042", f"`{name}` is larger than {limit_text(limit)}", help="split it, or shorten it")
 
 
 # ------------------------------------------------------------------ the library

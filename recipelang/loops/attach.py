@@ -57,7 +57,7 @@ def attach(
         params: values of the recipe's parameters, as text: `{"target": "97%"}`.
         overlays: recipes laid over this one, the last on top.
         teacher: the model that a `distill` block learns from; it is put into eval mode and takes no gradients.
-        batches: a list or a `DataLoader` that `snip`, `obert` and `rigl` take gradients of.
+        batches: a list or a `DataLoader` for the methods that take the gradients of samples.
         task_loss: of the model and one of `batches`; the loss that a transformers model gives, unless said.
         learning_rate: whether the recipe's is set at every step; `False` leaves the optimizer's alone.
         after: what `attach` gave for the stage before, whose masks go on.

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Span
+from recipelang.source.words import limit_text
 
 MAX_BYTES = 128 * 1024
 MAX_DEPTH = 32
@@ -105,7 +106,7 @@ def compose(
         RecipeError: what is not YAML (E110), and broken limits (E042, E043, E044).
     """
     if len(source.text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        message = f"`{source.name}` is larger than {MAX_BYTES // 1024} KiB"
+        message = f"`{source.name}` is larger than {limit_text(MAX_BYTES)}"
         raise RecipeError(Diagnostic("E042", message, help=("migrate a shorter file",)))
     text = source.text if part is None else source.slice(part)
     base = part.start if part else source.base

@@ -23,7 +23,7 @@ from recipelang.migrate.targets import Selectors
 from recipelang.migrate.task import told
 from recipelang.source import Diagnostic, Diagnostics
 from recipelang.source.render import line_of
-from recipelang.spec.metrics import METRICS
+from recipelang.spec.metrics import METRICS, TASKS
 
 #: a selector that is longer than this is written once
 _LONG = 60
@@ -93,8 +93,9 @@ class Writer(Draft):
         self.ask("base", "model", "The model to start from, which the original left to the command line.", base)
         task = self.task
         if task is None:
-            known = "question_answering, sequence_classification, token_classification, masked_lm, causal_lm"
-            task = self.ask("task", f"one_of({known})", "What the model is trained for: the original does not say.")
+            task = self.ask(
+                "task", f"one_of({', '.join(TASKS)})", "What the model is trained for: the original does not say."
+            )
         lines = [f"model {{\n  base = base\n  task = {task}\n}}"]
         if any(s.mode == "train" or _looks_at_data(s) for s in self.stages):
             source = self.hub("dataset_name", {"squad": "rajpurkar/squad"})

@@ -14,6 +14,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from recipelang.source import RecipeError, fail
+from recipelang.source.words import limit_text
 from recipelang.storage.forms import OpenForm
 from recipelang.storage.reading import Unreadable, Why, open_regular, read_model
 from recipelang.storage.strict_json import parse_json
@@ -156,7 +157,7 @@ def _too_large(path: Path) -> RecipeError:
     """More names than any model has: reading them would take the memory of a small machine."""
     message = f"`{path.name}` names too many tensors"
     help = "use a model from another source"
-    return fail("E076", message, help=help, notes=[f"headers have at most {MAX_HEADER // 2**20} MiB in all"])
+    return fail("E076", message, help=help, notes=[f"headers have at most {limit_text(MAX_HEADER)} in all"])
 
 
 def _damaged(path: Path, why: str) -> RecipeError:

@@ -9,6 +9,7 @@ from pydantic import Field
 from recipelang.planning.safetensors_header import header_text, read_header
 from recipelang.provenance.safe_json import link
 from recipelang.source import fail
+from recipelang.source.words import limit_text
 from recipelang.storage.forms import OpenForm
 from recipelang.storage.strict_json import parse_model
 
@@ -33,7 +34,7 @@ def read_stamp(path: Path) -> dict[str, str]:
         raise fail("E137", f"the metadata of `{path.name}` cannot be used", notes=[str(error)]) from None
     read_header(path)
     if sum(len(k) + len(v) for k, v in found.items()) > MAX_METADATA:
-        raise fail("E137", f"the metadata of `{path.name}` are larger than {MAX_METADATA // 2**20} MiB")
+        raise fail("E137", f"the metadata of `{path.name}` are larger than {limit_text(MAX_METADATA)}")
     return found
 
 

@@ -44,7 +44,7 @@ def _signatures(table_of: Mapping[str, Signature]) -> Iterator[str]:
 _LOOKS_AT = {
     "weights": "the weights only",
     "steps": "the gradients of every training step",
-    "gradients": "the gradients of samples drawn at each event",
+    "gradients": "the gradients of samples",
     "inputs": "the inputs of each layer, in one shot",
 }
 

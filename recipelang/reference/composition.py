@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from recipelang.reference.codes import PAGES
 from recipelang.reference.markdown import block, code, page, table
 from recipelang.source.codes import codes, title
+from recipelang.source.words import limit_text
 from recipelang.spec.imports import MAX_DEPTH, MAX_FILES, MAX_TOTAL
 from recipelang.spec.params import NARROWER
 from recipelang.syntax import tree as t
@@ -111,7 +112,7 @@ def text() -> str:
         "the installed library. A path must stay below the folder of the recipe, or below the folder above it that holds "
         "a `recipelang.toml` (`E045`). Reading a recipe never uses the network.",
         f"At most {MAX_DEPTH} recipes can extend each other in a chain (`E041`), with {MAX_FILES} files and "
-        f"{MAX_TOTAL // 1024:,} KiB in total (`E042`).",
+        f"{limit_text(MAX_TOTAL)} in total (`E042`).",
         "## Example",
         *(f"`{name}`:\n\n{block(content)}" for name, content in EXAMPLE.items()),
         "Check all files together:",

@@ -50,6 +50,11 @@ def size_text(n: float) -> str:
     return plural(round(n), "byte")
 
 
+def limit_text(n: int) -> str:
+    """A limit of bytes, which is a power of two: `64 KiB`, `16 MiB`."""
+    return f"{n // 2**20:,} MiB" if n >= 2**20 else f"{n // 1024:,} KiB" if n >= 1024 else plural(n, "byte")
+
+
 def amount(n: float) -> str:
     """Weights, parameters: `1.24 B`, `45.2 M`, `7.68 k`, `768`."""
     for unit, of in (("B", 1e9), ("M", 1e6), ("k", 1e3)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -265,7 +265,7 @@ class Binder:
         elif word:
             help = f"did you mean `{word}`?"
             fixes = instead(name, word, attribute.name_span, here)
-            if name in aliases.ATTRIBUTES:
+            if aliases.ATTRIBUTES.get(name) == word:
                 fixes = (replace(fixes[0], applicability="safe"),)
         elif name in BLOCKS.get(kind, {}):
             help = f"`{name}` is a block: write `{name} {{ ... }}`"
@@ -325,11 +325,7 @@ class Binder:
         return near if closest(block.kind, table) == near else None
 
     def _missing(self, block: t.Block, name: str, doc: str) -> None:
-        misspelt = [
-            s.name
-            for s in block.body
-            if isinstance(s, t.Attribute) and (closest(s.name, [name]) or aliases.ATTRIBUTES.get(s.name) == name)
-        ]
+        misspelt = [s.name for s in block.body if isinstance(s, t.Attribute) and _meant(s.name, [name])]
         if misspelt:
             return  # the misspelling is reported where it stands
         self._error("E053", f"`{block.kind}` needs `{name}`", block.header, help=f"add `{name} = ...`: {doc}")
@@ -421,9 +417,17 @@ def _branches(expr: t.Expr) -> list[t.Expr]:
     return found
 
 
-def _meant(name: str, here: Mapping[str, object]) -> str | None:
-    """The attribute that a wrong name stands for."""
-    return closest(name, here) or (aliases.ATTRIBUTES.get(name) if aliases.ATTRIBUTES.get(name) in here else None)
+def _meant(name: str, here: Collection[str]) -> str | None:
+    """The attribute that a wrong name stands for: near it, elsewhere called so, or the only one that has it as a word.
+
+    What belongs here goes before what has that name in another block.
+    """
+    if found := closest(name, here):
+        return found
+    if (word := aliases.ATTRIBUTES.get(name)) in here:
+        return word
+    holding = [a for a in here if name in a.split("_")]
+    return holding[0] if len(holding) == 1 else None
 
 
 def _specs() -> list[type[Spec]]:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from recipelang.source import Diagnostic, Label, RecipeError
+from recipelang.source.words import limit_text
 from recipelang.spec.blocks import Attr, DataSpec, EvaluateSpec, PruneSpec, Spec, StageSpec
 from recipelang.spec.claim_form import claim_form
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec
@@ -146,7 +147,7 @@ class _Writer:
     def count(self, form: object, at: Label | None) -> None:
         self.size += len(to_json(form).encode("utf-8", "surrogatepass"))
         if self.size > MAX_BYTES:
-            message = f"with every value written out, the recipe is larger than {MAX_BYTES // 1024:,} KiB"
+            message = f"with every value written out, the recipe is larger than {limit_text(MAX_BYTES)}"
             help = ("a long value counts each time it is used",)
             raise RecipeError(Diagnostic("E043", message, at, help=help))
 

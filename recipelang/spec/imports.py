@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Sources, Span
 from recipelang.source.frozen import frozen
+from recipelang.source.words import limit_text
 from recipelang.syntax import MAX_STATEMENTS, MAX_TOKENS, Parsed, parse, size, tree as t
 
 MAX_DEPTH = 8
@@ -85,7 +86,7 @@ class Imports:
         self.bytes += len(source.text)
         if len(self.files) >= MAX_FILES or self.bytes > MAX_TOTAL:
             self.full = True
-            limit = f"{MAX_FILES} files" if len(self.files) >= MAX_FILES else f"{MAX_TOTAL // 1024} KiB"
+            limit = f"{MAX_FILES} files" if len(self.files) >= MAX_FILES else limit_text(MAX_TOTAL)
             self._error("E042", f"this recipe is made of more than {limit}", asked)
             return None
         found = Diagnostics()

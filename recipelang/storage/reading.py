@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from recipelang.source import RecipeError, fail
+from recipelang.source.words import limit_text
 from recipelang.storage.folders import HAS_FOLDERS, IsALink, opened_folder
 from recipelang.storage.strict_json import DEPTH, parse_json, parse_model
 
@@ -120,13 +121,13 @@ def read_bytes(path: Path, limit: int, *, inside: Path | None = None) -> bytes:
     """A regular file of at most `limit` bytes, whole; `inside` as for `open_regular`."""
     with open_regular(path, inside=inside) as file:
         if os.fstat(file.fileno()).st_size > limit:  # a sparse file of gigabytes is refused unread
-            raise Unreadable(path, Why.TOO_LARGE, f"larger than {bytes_text(limit)}")
+            raise Unreadable(path, Why.TOO_LARGE, f"larger than {limit_text(limit)}")
         try:
             data = file.read(limit + 1)
         except OSError as error:
             raise _refused(path, error) from None
     if len(data) > limit:  # it grew, or its system does not know sizes (as below /proc)
-        raise Unreadable(path, Why.TOO_LARGE, f"larger than {bytes_text(limit)}")
+        raise Unreadable(path, Why.TOO_LARGE, f"larger than {limit_text(limit)}")
     return data
 
 
@@ -179,8 +180,3 @@ def sha256(path: Path, *, inside: Path | None = None) -> str:
     """Hexadecimal digest of what a regular file holds now: nothing is remembered."""
     with open_regular(path, inside=inside) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def bytes_text(n: int) -> str:
-    """A limit as it is told: `64 KiB`, `16 MiB`."""
-    return f"{n // 2**20:,} MiB" if n >= 2**20 else f"{n // 1024:,} KiB" if n >= 1024 else f"{n:,} bytes"

@@ -8,6 +8,8 @@ import re
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from recipelang.source.words import limit_text
+
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
@@ -20,7 +22,7 @@ DEPTH = 32
 def parse_json(text: str | bytes, limit: int | None = None, *, depth: int = DEPTH) -> Any:
     """`ValueError`, with the reason, for anything that is not plain JSON, or is longer than `limit`."""
     if limit is not None and len(text) > limit:
-        raise ValueError(f"it is larger than {limit // 1024:,} KiB")
+        raise ValueError(f"it is larger than {limit_text(limit)}")
     try:
         text = text.decode("utf-8") if isinstance(text, bytes) else text
     except UnicodeDecodeError:

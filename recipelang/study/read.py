@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from recipelang.loading.files import References
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, Source, Span
 from recipelang.source.suggest import closest, instead
+from recipelang.source.words import limit_text
 from recipelang.spec.bind import Binder
 from recipelang.spec.check import study_of
 from recipelang.spec.compose import word
@@ -261,7 +262,7 @@ class _Reader:
                 self.found.extend(replace(d, primary=d.primary or at) for d in error.diagnostics)
                 return None
             if len(self.files) > MAX_FILES or sum(len(f.text) for f in self.files.values()) > MAX_TEXT:
-                message = f"this study names more than {MAX_FILES} files or {MAX_TEXT // 1024:,} KiB"
+                message = f"this study names more than {MAX_FILES} files or {limit_text(MAX_TEXT)}"
                 self.found.add(Diagnostic("E042", message, at, help=("split the study",)))
                 self.found.raise_errors()
         return self.files[reference]

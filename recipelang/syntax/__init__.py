@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from recipelang.source import Diagnostic, Diagnostics, Label, Source
 from recipelang.source.frozen import frozen
+from recipelang.source.words import limit_text
 from recipelang.syntax import tree as tree
 from recipelang.syntax.build import Builder
 from recipelang.syntax.parser import parse_tokens
@@ -32,7 +33,7 @@ def parse(source: Source, diagnostics: Diagnostics, room: int = MAX_TOKENS) -> P
     if len(source.text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         diagnostics.add(
             Diagnostic(
-                "E042", f"`{source.name}` is larger than {MAX_BYTES // 1024} KiB", help=("split it, or shorten it",)
+                "E042", f"`{source.name}` is larger than {limit_text(MAX_BYTES)}", help=("split it, or shorten it",)
             )
         )
         return Parsed(source, None, None)

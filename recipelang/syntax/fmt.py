@@ -15,6 +15,7 @@ from functools import cache
 from lark import Token
 
 from recipelang.source import Diagnostics, Source, fail
+from recipelang.source.words import limit_text
 from recipelang.syntax import MAX_BYTES, MAX_TOKENS, grammar, parse
 from recipelang.syntax.tokens import one_too_many
 
@@ -48,7 +49,7 @@ def format(text: str) -> str:
     out = _format(text)
     if len(out.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         help = "split it, nest blocks less, or shorten long lines, with which others are aligned"
-        raise fail("E042", f"the formatted recipe would be larger than {MAX_BYTES // 1024} KiB", help=help)
+        raise fail("E042", f"the formatted recipe would be larger than {limit_text(MAX_BYTES)}", help=help)
     if _meaning(out) != _meaning(text) or _format(out) != out:
         raise NotTheSame
     return out

@@ -15,6 +15,7 @@ import yaml
 from safetensors import safe_open
 
 from recipelang.provenance.signing import sign
+from recipelang.provenance.statement import read_statement
 from tests.cli.command import command
 from tests.signing import make_key
 
@@ -299,7 +300,7 @@ def test_signature_of_another_statement_is_refused(here):
     shutil.copytree("out", "other")
     rewrite(Path("other", STATEMENT), lambda b: b["predicate"].update(seed=7))
     assert "E203" in command("sign", "other", "--key", "a.pem").codes
-    sign(Path("other"), Path("a.pem"))
+    sign(Path("other"), read_statement(Path("other")).raw, Path("a.pem"))
     shutil.copy("other/recipe/statement.sigstore.json", "out/recipe/")
     assert command("verify", "out", "--key", "a.pub").codes == ["E142"]
 

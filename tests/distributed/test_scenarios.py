@@ -21,7 +21,7 @@ from tests.train.test_pruning import targets
 from .program import SCENARIOS
 
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-#: what two processes wrote -> method, pattern, scope
+#: what two processes wrote -> method, pattern, scope; a choice of what differs between processes, as each run takes long
 RUNS = {
     "copies-magnitude": ("magnitude", "unstructured", "global"),
     "copies-movement": ("movement", "unstructured", "global"),

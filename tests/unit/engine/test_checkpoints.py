@@ -296,6 +296,7 @@ def of(shape: tuple[int, ...], *names: str) -> dict[str, torch.Tensor]:
 LEARNED = of(SHAPE, NAME, *(f"{NAME}/{m}" for m in MOMENTS))
 KEY = "projection-0-0-1"
 PROJECTION = of(SHAPE, KEY, *(f"{KEY}/{m}" for m in MOMENTS))
+#: a choice: one of each form that a state can have, with what belongs in it
 REMEMBERED = {
     "magnitude": (prune("magnitude", 0, 4), 3, {}),
     "movement, ranked": (prune("movement", 2, 8), 3, of(SHAPE, NAME)),

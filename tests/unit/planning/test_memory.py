@@ -30,6 +30,7 @@ def of(project, method: str):
 TARGETS = 16_384
 
 
+#: bytes a weight are our own measure of each: from the declaration they would be compared with themselves
 @pytest.mark.parametrize(
     ("method", "bytes_a_weight"), [("magnitude", 0), ("movement", 4), ("snip", 4), ("rigl", 4), ("soft_movement", 16)]
 )

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 import recipelang
+from recipelang.methods import METHODS
 from recipelang.modifiers.prune import make
 from recipelang.source import RecipeError
 
@@ -16,10 +17,11 @@ stage s {
   prune weights { targets = "0.weight", method = METHOD, sparsity = step(0% -> 50%, at = 3 steps) }
 }
 """
+STEPS, SAMPLES = ([n for n, m in METHODS.items() if m.looks_at == what] for what in ("steps", "gradients"))
 QUIET = pytest.mark.filterwarnings("ignore::recipelang.loops.notices.RecipeWarning")
 
 
-@pytest.mark.parametrize("method", ["movement", "snip", "rigl", "soft_movement"])
+@pytest.mark.parametrize("method", sorted({*STEPS, *SAMPLES} - {"obert"}))  # it takes no `batches`
 def test_scores_of_weights_in_bf16_are_added_up_in_fp32(method):
     weight = nn.Parameter(torch.ones(4, 4, dtype=torch.bfloat16))
     score = make(method, {"batches": 300}, ["w"], 0)
@@ -66,7 +68,7 @@ def train(model, optimizer, pruning, overflows: int, skips: bool) -> None:
 
 
 @QUIET
-@pytest.mark.parametrize("method", ["movement", "soft_movement"])
+@pytest.mark.parametrize("method", STEPS)
 def test_a_step_that_a_scaler_skips_is_not_looked_at(method):
     model, optimizer, pruning = attached(method)
     train(model, optimizer, pruning, overflows=1, skips=True)
@@ -75,14 +77,14 @@ def test_a_step_that_a_scaler_skips_is_not_looked_at(method):
 
 
 @QUIET
-@pytest.mark.parametrize("method", ["movement", "soft_movement"])
+@pytest.mark.parametrize("method", STEPS)
 def test_gradients_that_are_not_finite_and_reach_the_weights_end_the_loop(method):
     with pytest.raises(RecipeError, match="E082]: gradients are not finite at step 1"):
         train(*attached(method), overflows=1, skips=False)
 
 
 @QUIET
-@pytest.mark.parametrize("method", ["snip", "rigl"])
+@pytest.mark.parametrize("method", ["snip", "rigl"])  # a choice: those of one pass over `batches`
 def test_a_target_without_a_gradient_is_not_ranked_by_nothing(method):
     apart = [{"x": torch.ones(2, 4)}]
     loss = {"batches": apart, "task_loss": lambda net, batch: net[1](batch["x"]).sum()}

@@ -156,3 +156,12 @@ def test_a_misspelt_keyword_is_one_finding_and_the_line_is_read(line, word):
 def test_a_keyword_that_may_be_two_is_not_chosen_for_the_user():
     found = only(sound(add="vet a = 3\n"))
     assert found.fixes[0].applicability == "unsafe"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("checkpoint", "checkpoint_every"), ("rate", "learning_rate"), ("every", "checkpoint_every")]
+)
+def test_a_word_of_an_attribute_here_goes_before_a_name_of_another_block(name, meant):
+    (found,) = [d for d in checked(f'recipe 1 "a"\nstage s {{ {name} = 5 steps }}\n').diagnostics if d.code == "E051"]
+    assert found.help == (f"did you mean `{meant}`?",)
+    assert all(fix.applicability == "unsafe" for fix in found.fixes)
