@@ -52,7 +52,7 @@ def study(project, edit, monkeypatch) -> Path:
     return project
 
 
-class _Inline:
+class Inline:
     """A run in this process: the seconds that one of its own takes to load torch are most of a tiny run."""
 
     def __init__(self, words, *, stdout, **_: object) -> None:
@@ -67,7 +67,7 @@ class _Inline:
 @pytest.fixture
 def inline(study, monkeypatch) -> Path:
     """The same, for what is not about processes."""
-    instead = SimpleNamespace(Popen=_Inline, DEVNULL=subprocess.DEVNULL, STDOUT=subprocess.STDOUT)
+    instead = SimpleNamespace(Popen=Inline, DEVNULL=subprocess.DEVNULL, STDOUT=subprocess.STDOUT)
     monkeypatch.setattr("recipelang.study.execute.subprocess", instead)
     return study
 
@@ -236,7 +236,8 @@ def test_two_at_once_in_one_folder_are_refused(study):
     assert (ended.code, ended.codes) == (1, ["E085"])
 
 
-def test_run_that_dies_is_told_of_and_the_others_go_on(study):
+def test_run_that_dies_is_told_of_and_the_others_go_on(inline):
+    study = inline
     change(study, "arm plain {}", "arm broken {\n  patch stage sparse { learning_rate = 1e30 }\n}\n\narm plain {}")
     change(study, "[60%, 90%]", "[60%]")
     ended = command("study", "s.recipe", "-o", "out", "--only", "broken/*/seed-1", "--only", "plain/*/seed-1")

@@ -1,11 +1,14 @@
 """The study on `docs/studies.md` runs as it stands there, on small data, and leaves what the page says."""
 
 import re
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.cli.command import ROOT, command
+from tests.cli.test_study import Inline
 from tests.conftest import make_data, make_model
 
 
@@ -19,7 +22,8 @@ def page(tmp_path, monkeypatch):
     make_data(tmp_path / "train.json", 44)
     make_data(tmp_path / "dev.json", 20, seed=1)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    instead = SimpleNamespace(Popen=Inline, DEVNULL=subprocess.DEVNULL, STDOUT=subprocess.STDOUT)
+    monkeypatch.setattr("recipelang.study.execute.subprocess", instead)
     return tmp_path
 
 
