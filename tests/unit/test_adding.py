@@ -6,7 +6,9 @@ a line, and that no other page has changed.
 
 from __future__ import annotations
 
+import compileall
 import os
+import py_compile
 import re
 import shutil
 import subprocess
@@ -91,6 +93,8 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, root / name, ignore=LEFT_OUT)
     for name in ("pyproject.toml", "Makefile", "ARCHITECTURE.md"):
         shutil.copy(ROOT / name, root / name)
+    checked = py_compile.PycInvalidationMode.CHECKED_HASH  # by content: a change within a second is seen
+    assert compileall.compile_dir(root / "recipelang", quiet=1, invalidation_mode=checked)
     return root
 
 
