@@ -78,7 +78,7 @@ class Layers:
         """What the first layer reads of all samples, and how each of the layers is called."""
         portions: list[Portion] = []
         device = next(self.model.parameters()).device
-        with _without_cache(self.model), ExitStack() as stack:
+        with ExitStack() as stack:
             seen = [stack.enter_context(_calls_of(layer, layer is layers[-1])) for layer in layers]
             for first in range(0, len(self.features), self.batch):
                 rows = np.arange(first, min(first + self.batch, len(self.features)))
@@ -181,17 +181,3 @@ def _calls_of(layer: nn.Module, last: bool) -> Iterator[list[tuple[Tensor, Call]
         del layer.forward
         if own is not None:
             layer.forward = own
-
-
-@contextmanager
-def _without_cache(model: nn.Module) -> Iterator[None]:
-    """Keys and values of a decoder are for writing text: kept, they would grow with every layer."""
-    config: Any = getattr(model, "config", None)
-    before = getattr(config, "use_cache", None)
-    if before is not None:
-        config.use_cache = False
-    try:
-        yield
-    finally:
-        if before is not None:
-            config.use_cache = before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from recipelang.engine.absent import leave_out_absent
+from recipelang.engine.depth import keep_layers
 from recipelang.engine.seeds import stream
 from recipelang.planning.accounting import COPIES
 from recipelang.planning.facts import read_model_facts
@@ -60,8 +62,13 @@ def _said(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
     return str(shapes[name]) if name in shapes else "nothing"
 
 
-def load_model(folder: Path, plan: ModelPlan, seed: int, redrawn: Sequence[str] = ()) -> nn.Module:
-    """The task model of a folder, with the recipe's dropout; the `redrawn` of its parameters as in a new head."""
+def load_model(
+    folder: Path, plan: ModelPlan, seed: int, redrawn: Sequence[str] = (), keep: tuple[int, ...] | None = None
+) -> nn.Module:
+    """The task model of a folder, with the recipe's dropout; the `redrawn` of its parameters as in a new head.
+
+    Of its layers those to `keep`, by their numbers; none: all. It answers as training and evaluation need it.
+    """
     facts = read_model_facts(folder, plan.task, plan.labels)
     with _loading(folder):
         config = _config(folder, plan)
@@ -85,9 +92,26 @@ def load_model(folder: Path, plan: ModelPlan, seed: int, redrawn: Sequence[str] 
     expected = {*facts.left_out, *facts.strangers, *(copy for copy, _ in facts.copies)}
     if lost := sorted(set(read["unexpected_keys"]) - expected):
         raise _another_model(folder, [f"`{n}` should be used, but would be dropped" for n in lost[:3]])
+    model = model if keep is None else keep_layers(model, keep)
     if plan.task == "multiple_choice":
         leave_out_absent(model)
+    leave_out_cache(model)
     return model  # type: ignore[no-any-return]
+
+
+def leave_out_cache(model: nn.Module) -> None:
+    """Keys and values of a decoder are kept for writing text: nothing here does, and they grow with every layer.
+
+    A call that asks for them gets them. The config, which belongs to the result, is not touched.
+    """
+    from transformers import PreTrainedModel
+
+    def before(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        return args, {"use_cache": False, **named}
+
+    for module in model.modules():  # some heads hand whatever they are given to the model inside, which asks for it
+        if isinstance(module, PreTrainedModel) and "use_cache" in inspect.signature(module.forward).parameters:
+            module.register_forward_pre_hook(before, with_kwargs=True)
 
 
 def _another_model(folder: Path, notes: Sequence[str]) -> RecipeError:

@@ -10,7 +10,6 @@ from pathlib import Path
 from recipelang import processes
 from recipelang.engine import checkpoint
 from recipelang.engine.course import Course
-from recipelang.engine.depth import keep_layers
 from recipelang.engine.event_log import Curves, EventLog
 from recipelang.engine.files import only_one
 from recipelang.engine.finish import Judge, finish
@@ -84,8 +83,8 @@ def _go(run: Course, judge: Judge, resume: bool, exact: bool, written: Plan) -> 
     if not resume:
         run.record("running", {})
     unchanged(plan)
-    model = load_model(Path(plan.model.path), plan.model, plan.seed, plan.model.redrawn)
-    model = model if plan.model.drop is None else keep_layers(model, plan.model.drop.keep)
+    keep = None if plan.model.drop is None else plan.model.drop.keep
+    model = load_model(Path(plan.model.path), plan.model, plan.seed, plan.model.redrawn, keep)
     run.model = model.to(run.device)
     if run.shard:
         shards.shard(run.model, run.device)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForQuestionAnswering
 
 from recipelang.engine.layers import Layers
-from recipelang.engine.models import quiet
+from recipelang.engine.models import leave_out_cache, quiet
 from recipelang.engine.records import Interrupted, Reporter
 from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
@@ -89,7 +89,9 @@ def layers_of(model, features, labels=causal_lm.LABELS, batch=2):
 
 def load(folder, auto=AutoModelForCausalLM):
     with quiet():
-        return auto.from_pretrained(folder / "model").eval()
+        model = auto.from_pretrained(folder / "model").eval()
+    leave_out_cache(model)
+    return model
 
 
 def seen_by(model, names, features, labels):

@@ -11,6 +11,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
 from recipelang.engine.layers import Layers
+from recipelang.engine.models import leave_out_cache
 from recipelang.pruning.inputs import Gathered
 
 #: sizes that most configs have; unknown ones are taken as they are
@@ -84,7 +85,9 @@ def make(kind: str) -> nn.Module:
     config = AutoConfig.for_model(kind, **{**sizes, **MODELS[kind]})
     torch.manual_seed(0)
     auto = AutoModel if kind in ENCODERS else AutoModelForCausalLM
-    return auto.from_config(config, dtype=torch.float32).eval()
+    model = auto.from_config(config, dtype=torch.float32).eval()
+    leave_out_cache(model)
+    return model
 
 
 def plain(model: nn.Module, names: list[str], texts: Texts, batch: int) -> dict[str, list[torch.Tensor]]:
@@ -101,7 +104,7 @@ def plain(model: nn.Module, names: list[str], texts: Texts, batch: int) -> dict[
         given = {k: torch.from_numpy(v) for k, v in texts.batch(rows).items()}
         keep = given["attention_mask"].bool()
         with torch.no_grad():
-            model(**given, use_cache=False) if hasattr(model, "lm_head") else model(**given)
+            model(**given)
     for handle in handles:
         handle.remove()
     return seen
