@@ -174,10 +174,11 @@ def test_a_layer_without_targets_is_passed_through_and_nothing_is_left_behind(de
     decoder()
     model, features = load(tmp_path).train(), blocks(tmp_path)
     names = [n for n in matrices(model, "layers.") if ".1.mlp" in n]
+    before = [tuple(m._forward_pre_hooks) for m in model.modules()]
     (inputs,) = layers_of(model, features)(names, Squares, "sequential")
     for name, wanted in seen_by(model.eval(), names, features, causal_lm.LABELS).items():
         torch.testing.assert_close(inputs[name].sums, wanted.diagonal(), rtol=1e-4, atol=1e-4)
-    assert not any(m._forward_pre_hooks for m in model.modules())
+    assert before == [tuple(m._forward_pre_hooks) for m in model.modules()]
     assert model.config.use_cache
 
 
