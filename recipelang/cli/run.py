@@ -110,11 +110,19 @@ def resume(
 def _resume(folder: Path, text: Path, shard: bool, exact: bool) -> None:
     """With the folder locked: whoever ran in it before is done."""
     from recipelang.engine.records import read_plan, status_of
+    from recipelang.engine.statement import STATEMENT
     from recipelang.planning.types import FORMAT_VERSION
 
-    if status_of(folder) == "finished":
+    status = status_of(folder)
+    if status == "finished":
         screen.tell(f"{folder}: {_finished(folder)}")
         raise typer.Exit(Exit.OK)
+    if status and (folder / "recipe" / STATEMENT).exists() and not (folder / "checkpoints").exists():
+        notes = [
+            "it has a statement and no checkpoints, as a run has when it ends"
+        ]  # written and removed in this order
+        help = "check it with `recipelang verify`, or start again with `run --overwrite`"
+        raise fail("E083", f"this run is finished, but `run.json` says `{status[:20]}`", notes=notes, help=help)
     written = read_plan(folder, "E083")
     _check_carried(folder, written)
     if written.format_version != FORMAT_VERSION:

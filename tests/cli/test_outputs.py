@@ -133,6 +133,11 @@ def test_resume_of_a_finished_run_does_nothing(project):
     ended = command("resume", "out")
     assert (ended.code, ended.out) == (0, "out: this run is finished\n")
     assert contents(project / "out") == before
+    record = project / "out/run.json"
+    record.write_text(record.read_text("utf-8").replace('"finished"', '"interrupted"', 1), "utf-8")
+    before = contents(project / "out")
+    assert command("resume", "out").codes == ["E083"]
+    assert contents(project / "out") == before
 
 
 def test_resume_from_another_folder_finishes_the_run(interrupted, monkeypatch, tmp_path_factory):
