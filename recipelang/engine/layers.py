@@ -31,10 +31,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Portion:
-    """Some samples on their way: what the next layer reads, and how each layer is called."""
+    """Some samples on their way: what the next layer reads, and how it and those after it are called."""
 
     states: Tensor  # [samples, tokens, width]
-    calls: tuple[Call, ...]  # one a layer; tensors that a model gives to several layers are the same here
+    calls: tuple[Call, ...]  # one for each layer to come; what a model gives to several of them is the same tensor
     keep: Tensor | None  # bool [sequences, tokens], false at padding; none: there is no padding
 
 
@@ -65,10 +65,10 @@ class Layers:
                 layer, own = layers[number], targets.get(number, {})
                 given = portions
                 if own:
-                    inputs, portions = self._gather(number, layer, own, gathers, given)
+                    inputs, portions = self._gather(layer, own, gathers, given)
                     yield inputs
                 if number < last and (not own or order == "sequential"):
-                    portions = [self._through(number, layer, p) for p in given]
+                    portions = [self._through(layer, p) for p in given]
             self.between(last + 1, last + 1)
         finally:
             self.model.train(training)
@@ -95,20 +95,15 @@ class Layers:
         return portions
 
     @torch.no_grad()
-    def _through(self, number: int, layer: nn.Module, portion: Portion) -> Portion:
-        call = portion.calls[number]
+    def _through(self, layer: nn.Module, portion: Portion) -> Portion:
+        call, *later = portion.calls
         with self.autocast():
             out = layer(portion.states, *call.others, **call.named)
-        return replace(portion, states=out[0] if isinstance(out, tuple) else out)
+        return replace(portion, states=out[0] if isinstance(out, tuple) else out, calls=tuple(later))
 
     @torch.no_grad()
     def _gather(
-        self,
-        number: int,
-        layer: nn.Module,
-        targets: dict[str, nn.Module],
-        gathers: type[Gathered],
-        portions: Sequence[Portion],
+        self, layer: nn.Module, targets: dict[str, nn.Module], gathers: type[Gathered], portions: Sequence[Portion]
     ) -> tuple[dict[str, Gathered], list[Portion]]:
         """What was gathered for each target, and what the layer makes of the samples as it is now."""
         seen: dict[str, Tensor] = {}
@@ -122,7 +117,7 @@ class Layers:
         handles = [module.register_forward_pre_hook(look(name)) for name, module in targets.items()]
         try:
             for portion in portions:
-                after.append(self._through(number, layer, portion))
+                after.append(self._through(layer, portion))
                 for name, x in seen.items():
                     if name not in first:
                         first[name] = next(n for n, other in seen.items() if other is x)
