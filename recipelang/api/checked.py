@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
 from recipelang.loading.read import NOTHING, Around, around_of, check_all, source_of
-from recipelang.source import Source
+from recipelang.source import Diagnostics, Source
 from recipelang.source.render import line_of, render
 from recipelang.source.words import plural
 from recipelang.spec import recipe as spec
+from recipelang.spec.check import study_of
+from recipelang.syntax import parse
 
 
 class Checked(spec.Checked):
@@ -83,3 +86,18 @@ def summary(name: str, checked: spec.Checked) -> str:
         return f"{name}: ok, a base; values needed for {needs}"
     stages = " -> ".join(line_of(s.name) for s in recipe.stages)
     return f"{name}: ok ({line_of(recipe.name)}: {stages}; {plural(len(recipe.claims), 'claim')})"
+
+
+def told_of_study(source: Source) -> tuple[Diagnostics, str] | None:
+    """What is wrong with a study, and a line of what it holds; none of a recipe, which most files are: they are cheap."""
+    if (
+        not re.search(r"^(?:study|arm|vary)\b", source.text, re.M)
+        or study_of(parse(source, Diagnostics()).recipe) is None
+    ):
+        return None
+    from recipelang.study.read import read_study
+    from recipelang.study.variants import check_study
+
+    found = read_study(source)
+    arms = ", ".join(a.name for a in found.arms)
+    return check_study(found), f"{source.name}: ok, a study ({found.name}: {arms}; {plural(found.runs, 'run')})"

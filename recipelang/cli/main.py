@@ -101,7 +101,7 @@ def command_line(names: Iterable[str] = COMMANDS) -> typer.Typer:
     app.callback()(_options)
     for name in names:
         module, says = COMMANDS[name]
-        app.command(name, short_help=says)(getattr(import_module(f"recipelang.cli.{module}"), name))
+        app.command(name, short_help=says)(getattr(import_module(f"recipelang.cli.commands.{module}"), name))
     return app
 
 

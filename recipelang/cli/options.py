@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from recipelang.cli import complete
-from recipelang.cli.findings import Format
+from recipelang.cli.screen.findings import Format
 
 
 class FullOrJson(StrEnum):

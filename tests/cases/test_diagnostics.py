@@ -88,7 +88,7 @@ def no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     def read(*args: object, **named: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("recipelang.cli.validate.told_of_study", read)
+    monkeypatch.setattr("recipelang.cli.commands.validate.told_of_study", read)
 
 
 def no_docstrings(monkeypatch: pytest.MonkeyPatch) -> None:

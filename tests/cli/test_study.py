@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from recipelang.cli.study import planned
+from recipelang.cli.commands.study import planned
 from recipelang.loading.read import read_around
 
 from .command import command, files, process
@@ -294,7 +294,7 @@ def test_arms_build_on_arms_files_and_other_recipes(study):
         'arm elsewhere { of = "./other.recipe" }\n'
     )
     (study / "s.recipe").write_text(STUDY + more, "utf-8")
-    from recipelang.cli.study import planned
+    from recipelang.cli.commands.study import planned
     from recipelang.loading.read import read_around
 
     _, made = planned("s.recipe", read_around())

@@ -29,7 +29,7 @@ def main() -> int:
         print("skipped: atheris is not installed (`python -m pip install atheris`)", file=sys.stderr)
         return 0
     with atheris.instrument_imports(include=["recipelang"]):
-        import recipelang.cli.validate
+        import recipelang.cli.commands.validate
         import recipelang.syntax.fmt  # noqa: F401
     atheris.Setup(sys.argv, one)
     atheris.Fuzz()

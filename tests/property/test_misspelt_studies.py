@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recipelang.cli.study import told_of_study
+from recipelang.api.checked import told_of_study
 from recipelang.source import Diagnostic, RecipeError, Source
 from tests.misspelling import VOCABULARY, Word, slip, words
 from tests.reading import LIBRARY

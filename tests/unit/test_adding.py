@@ -194,7 +194,7 @@ def count(file: str = typer.Argument(..., metavar="FILE", help="A recipe.")) -> 
 
 
 def test_a_command_and_its_diagnostic(tree: Tree, tmp_path: Path) -> None:
-    tree.write("recipelang/cli/count.py", COMMAND)
+    tree.write("recipelang/cli/commands/count.py", COMMAND)
     last = '    "explain": ("explain", '
     tree.edit("recipelang/cli/main.py", last, f'    "count": ("count", "Count the stages of a recipe."),\n{last}')
     tree.write("recipelang/source/pages/E998.md", page("E998", "a broken recipe has no number"))

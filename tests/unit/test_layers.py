@@ -1,4 +1,4 @@
-"""The order of rooms in ARCHITECTURE.md, "the front half does not load torch", and no import circle anywhere."""
+"""The order of rooms in ARCHITECTURE.md and inside `cli`, "the front half does not load torch", and no import circle."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ def test_imports_keep_to_the_order_of_rooms():
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     out = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert out.returncode == 0, out.stdout
-    assert "Contracts: 2 kept, 0 broken" in out.stdout
+    assert "Contracts: 4 kept, 0 broken" in out.stdout
 
 
 def in_circles(graph: grimp.ImportGraph) -> dict[str, list[str]]:

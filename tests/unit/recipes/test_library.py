@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from recipelang.api.checked import told_of_study
 from recipelang.cli import starter
-from recipelang.cli.study import checked, planned as study_variants
+from recipelang.cli.commands.study import planned as study_variants
 from recipelang.lint import judge, levels_for, read_plan
 from recipelang.loading.files import read_source
 from recipelang.loading.plan import planned
@@ -69,7 +70,7 @@ def test_recipe_is_in_the_table(path):
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.stem)
 def test_study_has_no_findings(path):
-    said, summary = checked(read_source(str(path)))
+    said, summary = told_of_study(read_source(str(path)))
     assert [f"{d.code} {d.message}" for d in said if d.code != "W160"] == []  # of many variants some are checked
     assert ": ok, a study (" in summary
 

@@ -6,11 +6,10 @@ import sys
 
 import typer
 
-from recipelang.api.checked import check, summary
+from recipelang.api.checked import check, summary, told_of_study
 from recipelang.cli import options
 from recipelang.cli.exit_codes import Exit
-from recipelang.cli.findings import Format, Printer
-from recipelang.cli.study import told_of_study
+from recipelang.cli.screen.findings import Format, Printer
 from recipelang.loading.files import read_source
 from recipelang.loading.read import Around, read_around
 from recipelang.source import RecipeError, Source

@@ -242,7 +242,7 @@ def _teachers(plan: Plan) -> list[tuple[str, str]]:
 @contextmanager
 def _watched() -> Iterator[Reporter]:
     """A run that is shown on the screen. A signal ends it softly: what is left to do is said, and the exit code."""
-    from recipelang.cli.run_screen import Screen
+    from recipelang.cli.screen.run import Screen
     from recipelang.engine.records import Interrupted
 
     with Screen() as shown:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from recipelang.api.checked import told_of_study
 from recipelang.cli import complete, options
 from recipelang.cli.exit_codes import Exit
-from recipelang.cli.findings import Format, Printer
 from recipelang.cli.mend import mend_file
-from recipelang.cli.study import told_of_study
+from recipelang.cli.screen.findings import Format, Printer
 from recipelang.loading.files import read_source
 from recipelang.loading.locking import beside
 from recipelang.loading.read import Around, check_all, read_around

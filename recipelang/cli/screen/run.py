@@ -6,7 +6,7 @@ from pathlib import Path
 
 from recipelang import processes
 from recipelang.cli import screen
-from recipelang.cli.trust import confirm
+from recipelang.cli.screen.trust import confirm
 from recipelang.engine.records import Result
 from recipelang.planning.types import Plan
 from recipelang.report.closing import closing

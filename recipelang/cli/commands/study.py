@@ -15,10 +15,6 @@ from recipelang.cli import complete, options, screen
 from recipelang.cli.exit_codes import Exit
 from recipelang.loading.files import read_source
 from recipelang.loading.read import Around, read_around
-from recipelang.source import Diagnostics, Source
-from recipelang.source.words import plural
-from recipelang.spec.check import study_of
-from recipelang.syntax import parse
 
 if TYPE_CHECKING:
     from recipelang.study.read import Study
@@ -80,7 +76,7 @@ def study(
     if again and not (plan or table):
         _forget(folder, chosen(made, again))
     outcomes = {v.name: outcome(folder, v) for v in made}
-    from recipelang.cli.study_screen import Lines, listing
+    from recipelang.cli.screen.study import Lines, listing
 
     console = screen.console()
     if plan:
@@ -99,7 +95,7 @@ def study(
             drop = found.drops_weights
             ended, stopped = run_all(folder, wanted, news, jobs=jobs, drop_weights=drop)
         outcomes |= ended
-    from recipelang.cli.study_screen import shown
+    from recipelang.cli.screen.study import shown
     from recipelang.report.study import write
 
     write(found, folder, [outcomes[v.name] for v in made])
@@ -123,26 +119,6 @@ def planned(file: str, around: Around, rehearsal: int | None = None) -> tuple[St
 
     found = read_study(read_source(file))
     return found, variants(found, around, rehearsal)
-
-
-def checked(source: Source) -> tuple[Diagnostics, str]:
-    """For `validate`: what is wrong with a study, and a line of what it holds."""
-    from recipelang.study.read import read_study
-    from recipelang.study.variants import check_study
-
-    found = read_study(source)
-    arms = ", ".join(a.name for a in found.arms)
-    return check_study(found), f"{source.name}: ok, a study ({found.name}: {arms}; {plural(found.runs, 'run')})"
-
-
-def told_of_study(source: Source) -> tuple[Diagnostics, str] | None:
-    """What is wrong with a study, and a line of what it holds; none of a recipe, which most files are: they are cheap."""
-    if (
-        not re.search(r"^(?:study|arm|vary)\b", source.text, re.M)
-        or study_of(parse(source, Diagnostics()).recipe) is None
-    ):
-        return None
-    return checked(source)
 
 
 def _name(study: Study) -> str:
