@@ -16,7 +16,7 @@ from recipelang.engine.absent import leave_out_absent
 from recipelang.engine.depth import keep_layers
 from recipelang.engine.seeds import stream
 from recipelang.planning.accounting import COPIES
-from recipelang.planning.facts import read_model_facts
+from recipelang.planning.facts import ModelFacts, read_model_facts
 from recipelang.planning.types import ModelPlan, Plan
 from recipelang.source import RecipeError, fail
 from recipelang.tasks import task_of
@@ -46,7 +46,7 @@ def check_models(plan: Plan) -> None:
     """
     teachers = [d.teacher for s in plan.stages for d in s.distills if not d.teacher.startswith("stage.")]
     for folder in dict.fromkeys([plan.model.path, *teachers]):
-        facts = read_model_facts(Path(folder), plan.model.task, plan.model.labels)
+        facts = _facts(Path(folder), plan.model)
         with _loading(Path(folder)), quiet(), torch.device("meta"):
             model = _auto(plan.model).from_config(_config(Path(folder), plan.model))
         real = {n: tuple(p.shape) for n, p in model.named_parameters()}
@@ -56,6 +56,12 @@ def check_models(plan: Plan) -> None:
             names = sorted({name for name, _ in odd})
             notes = [f"`{n}`: found {_said(real, n)}, planned {_said(planned, n)}" for n in names[:3]]
             raise _another_model(Path(folder), notes)
+
+
+def _facts(folder: Path, plan: ModelPlan) -> ModelFacts:
+    """Of the planned model's own folder, whose head may be one of other classes, or of a teacher's or a run's."""
+    new_head = plan.fresh_head and folder == Path(plan.path)
+    return read_model_facts(folder, plan.task, plan.labels, new_head=new_head)
 
 
 def _said(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
@@ -69,7 +75,7 @@ def load_model(
 
     Of its layers those to `keep`, by their numbers; none: all. It answers as training and evaluation need it.
     """
-    facts = read_model_facts(folder, plan.task, plan.labels)
+    facts = _facts(folder, plan)
     with _loading(folder):
         config = _config(folder, plan)
         # a new head is expected, and the plan names it; drawing it leaves the run's own stream alone

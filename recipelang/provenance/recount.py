@@ -9,6 +9,7 @@ from typing import Any
 
 from recipelang.engine.records import Measurements, read_record
 from recipelang.planning.facts import read_model_facts
+from recipelang.planning.types import ModelPlan
 from recipelang.planning.weights import check_weights
 from recipelang.planning.zeros import Counted, Pattern, count, stored_zeros
 from recipelang.provenance.checks import Verified
@@ -152,16 +153,16 @@ def _never(folder: Path, said: Statement, again: Compiled, measured: Measurement
         return (
             f"{plural(len(again.never), 'protected tensor')} gained no zeros, compared with the zeros in the statement"
         )
-    for name, zeros in _zeros_before(base, plan.model.task, plan.model.labels).items():
+    for name, zeros in _zeros_before(base, plan.model).items():
         if name in again.never and before[name] > zeros:
             message = f"`{line_of(name)}` had {zeros:,} zeros before the run, but the statement claims {before[name]:,}"
             raise fail("E140", message, help="the statement was changed after the run")
     return f"{plural(len(again.never), 'protected tensor')} gained no zeros"
 
 
-def _zeros_before(base: Path, task: str, labels: tuple[str, ...]) -> dict[str, int]:
+def _zeros_before(base: Path, model: ModelPlan) -> dict[str, int]:
     """Of the tensors that a base model holds; those that were drawn anew are not there."""
-    facts = read_model_facts(base, task, labels)
+    facts = read_model_facts(base, model.task, model.labels, new_head=model.fresh_head)
     counted = stored_zeros(base)
     fresh = set(facts.fresh)
     names = ((t.name, facts.stored.get(t.name, t.name)) for t in facts.tensors if t.name not in fresh)

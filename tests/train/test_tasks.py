@@ -6,9 +6,11 @@ import shutil
 import pytest
 import torch
 
+from recipelang.engine.models import check_models, load_model
 from recipelang.engine.records import Interrupted
 from recipelang.loading.plan import planned
 from recipelang.planning.data import load_split
+from recipelang.provenance.recount import _zeros_before
 from recipelang.source import RecipeError
 
 from ..other_tasks import TASKS, make_task
@@ -150,15 +152,18 @@ def test_a_teacher_with_its_classes_in_another_order_is_refused(trained, tmp_pat
     assert [d.code for d in error.value.diagnostics if d.code != "W101"] == ["E080"]
 
 
-def test_a_head_of_other_classes_is_drawn_anew(trained, tmp_path):
-    from recipelang.engine.models import load_model
-
-    relabel(tmp_path, ["a", "b", "c"])
+@pytest.mark.parametrize("names", [["a", "b", "c"], ["a", "b", "a"]], ids=["as many", "fewer"])
+def test_a_head_of_other_classes_is_drawn_anew(trained, tmp_path, names):
+    relabel(tmp_path, names)
     plan = planned(str(trained))[1]
-    assert plan.model.labels == ("a", "b", "c")
-    assert plan.model.fresh_head and plan.model.redrawn == ("classifier.weight", "classifier.bias")
+    assert plan.model.labels == tuple(sorted(set(names)))
+    assert plan.model.fresh_head
+    check_models(plan)
     old = weights(tmp_path / "out")
     new = dict(load_model(tmp_path / "out", plan.model, 1, plan.model.redrawn).named_parameters())
-    assert not torch.equal(new["classifier.weight"], old["classifier.weight"])
+    drawn, there = new["classifier.weight"], old["classifier.weight"]
+    assert drawn.shape != there.shape or not torch.equal(drawn, there)
+    assert drawn.shape[0] == len(set(names)) and 0.01 < float(drawn.detach().std()) < 0.03
     assert not new["classifier.bias"].any()
     assert torch.equal(new["bert.pooler.dense.weight"], old["bert.pooler.dense.weight"])
+    assert _zeros_before(tmp_path / "out", plan.model).keys() == new.keys() - {"classifier.weight", "classifier.bias"}
