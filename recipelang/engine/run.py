@@ -176,7 +176,7 @@ def _with_last_good(run: Course, error: RecipeError) -> RecipeError:
         again = f"; `recipelang resume {run.out}` continues from it" if d.code not in ("E082", "E187") else ""
         return replace(d, notes=(*d.notes, f"the last good checkpoint is `{newest[0].name}`{again}"))
 
-    return RecipeError(map(told, error.diagnostics))
+    return RecipeError([told(d) for d in error.diagnostics])
 
 
 def _out_of_memory(run: Course) -> RecipeError:

@@ -64,7 +64,8 @@ class Choice(Kind):
 
     def read(self, value: object) -> object:
         # a table may have more than it lists
-        return self._read(value) if isinstance(value, Symbol) and value.name in self.table else super().read(value)
+        known = isinstance(value, Symbol) and _in(self.table, value.name) is not None
+        return self._read(value) if known else super().read(value)
 
     def _read(self, value: object) -> object:
         if isinstance(value, Symbol):
@@ -77,12 +78,12 @@ class Choice(Kind):
     def check(self, value: object) -> None:
         if not isinstance(value, Chosen):
             raise wrong(value, an(self.name))
-        if value.name not in self.table:
+        if (signature := _in(self.table, value.name)) is None:
             raise Mismatch("E022", f"unknown {self.name} `{value.name}`")
-        given, arguments = dict(value.arguments), self.table[value.name].arguments
-        if [*given] != [a.name for a in arguments]:
+        given = dict(value.arguments)
+        if [*given] != [a.name for a in signature.arguments]:
             raise Mismatch("E051", f"`{value.name}` takes different arguments")
-        for argument in arguments:
+        for argument in signature.arguments:
             try:
                 argument.kind.check(given[argument.name])
             except Mismatch as mismatch:
@@ -95,7 +96,8 @@ class Choice(Kind):
         ((name, arguments),) = form.items()
         if not isinstance(arguments, dict):
             raise Unfit("named arguments", arguments, name)
-        kinds = {a.name: a.kind for a in self.table[name].arguments} if name in self.table else {}
+        signature = _in(self.table, name)
+        kinds = {a.name: a.kind for a in signature.arguments} if signature else {}
         parts = []
         for key, value in arguments.items():
             try:
@@ -140,9 +142,17 @@ class Pair(Kind):
         return from_form.listed(form, from_form.number)
 
 
-def _find(name: str, what: str, table: Mapping[str, Signature]) -> Signature:
-    if name in table:
+def _in(table: Mapping[str, Signature], name: str) -> Signature | None:
+    """A table may have more than it lists, so it is asked for the name itself."""
+    try:
         return table[name]
+    except KeyError:
+        return None
+
+
+def _find(name: str, what: str, table: Mapping[str, Signature]) -> Signature:
+    if (signature := _in(table, name)) is not None:
+        return signature
     near = closest(name, table) or aliases.meant(name, aliases.SYMBOLS, tuple(table))
     known = ", ".join(f"`{n}`" for n in table)
     hint = f"did you mean `{near}`?" if near else f"known here: {known}"

@@ -287,3 +287,55 @@ class OrNone(Kind):
 
     def edit(self, value: object, operator: str, change: object) -> object:
         return self.inner.edit(value, operator, change)
+
+
+class AsWritten(Kind):
+    """Checked by a kind, but kept as the value itself, with its unit and its way of writing."""
+
+    def __init__(self, inner: Kind) -> None:
+        self.inner, self.name, self.symbols, self.words = inner, inner.name, inner.symbols, inner.words
+        self.doc, self.within, self.json = inner.doc, inner.within, inner.json
+
+    def check(self, value: object) -> None:
+        self.inner._read(value)
+
+    def written(self, form: object) -> str:
+        return self.inner.written(form)
+
+
+class Listed(Kind):
+    """One of the values that a `one_of(...)` of a recipe lists."""
+
+    name = "one_of"
+
+    def __init__(self, values: tuple[object, ...], symbols: tuple[str, ...]) -> None:
+        self.values, self.symbols, self.known = values, symbols, frozenset(values)
+
+    def check(self, value: object) -> None:
+        if value not in self.known:
+            mismatch = wrong(value, f"one of {', '.join(f'`{show(v)}`' for v in self.values[:12])}")
+            mismatch.known = self.symbols
+            raise mismatch
+
+    def written(self, form: object) -> str:
+        return from_form.expression(form)
+
+
+class Seeds(Kind):
+    """A number of seeds, counted from 1, or a list of seeds."""
+
+    name = "int or list<int>"
+    doc = "a number of seeds, counted from 1, or a list of seeds in brackets"
+    most = 1_000
+    seeds = ListOf(Number(0, whole=True))
+
+    def _read(self, value: object) -> object:
+        if isinstance(value, Quantity):
+            return tuple(range(1, Number(1, self.most, whole=True).read(value) + 1))
+        return self.seeds.read(value)
+
+    def check(self, value: object) -> None:
+        self.seeds.check(value)
+
+    def written(self, form: object) -> str:
+        return self.seeds.written(form)

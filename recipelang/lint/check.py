@@ -28,7 +28,7 @@ def read_plan(recipe: Recipe, beside: Path, found: Diagnostics) -> tuple[Plan | 
     mine = Diagnostics()
     plan = resolve(recipe, beside, mine)
     absent = [d for d in mine.errors if d.code in _ELSEWHERE]
-    found.extend(d for d in mine if d not in absent)
+    found.extend([d for d in mine if d not in absent])
     return plan, next(iter(absent), None)
 
 

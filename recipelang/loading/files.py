@@ -181,7 +181,7 @@ class References:
             parse_reference(reference)
             digest = self.find(reference)
         except RecipeError as error:
-            raise RecipeError(_masked(d, reference, by) for d in error.diagnostics) from None
+            raise RecipeError([_masked(d, reference, by) for d in error.diagnostics]) from None
         return self.remote.open(reference, digest)
 
     def _locked(self, reference: str) -> str:

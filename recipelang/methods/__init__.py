@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from recipelang.methods import builtin
 from recipelang.methods.declaration import Method
@@ -23,38 +23,28 @@ def _found() -> Mapping[str, Method]:
     return {method.name: method for method in methods}
 
 
-class _Methods(Mapping[str, Method]):
+class _Methods(dict[str, Method]):
     """It lists ours; by its name it also gives a method of what is installed, `acme.topk`.
 
     Installed distributions are looked through only for a name with a dot: what that imports is not needed else.
     """
 
-    def __init__(self) -> None:
-        self.ours = _found()
-
-    def __getitem__(self, name: str) -> Method:
+    def __missing__(self, name: str) -> Method:
         """KeyError; a `Mismatch` E205 where a plug-in's declaration cannot be read."""
-        if name in self.ours or "." not in name:
-            return self.ours[name]
-        from recipelang.methods import plugins
+        if "." in name:
+            from recipelang.methods import plugins
 
-        if (method := plugins.find(name)) is None:
-            raise KeyError(name)
-        return method
+            if (method := plugins.find(name)) is not None:
+                return method
+        raise KeyError(name)
 
     def __contains__(self, name: object) -> bool:
-        if name in self.ours or not isinstance(name, str) or "." not in name:
-            return name in self.ours
+        if super().__contains__(name) or not isinstance(name, str) or "." not in name:
+            return super().__contains__(name)
         from recipelang.methods import plugins
 
         return name in plugins.names()
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.ours)
 
-    def __len__(self) -> int:
-        return len(self.ours)
-
-
-METHODS: Mapping[str, Method] = _Methods()
+METHODS: Mapping[str, Method] = _Methods(_found())
 aliases.learn({method.name: method.aliases for method in METHODS.values()})

@@ -36,7 +36,7 @@ def identities(
         try:
             known[reference] = _contents(local_path(reference, beside), is_model, anew)
         except RecipeError as error:
-            found.extend(replace(d, primary=d.primary or recipe.label(path)) for d in error.diagnostics)
+            found.extend([replace(d, primary=d.primary or recipe.label(path)) for d in error.diagnostics])
     found.raise_errors()
     return known
 

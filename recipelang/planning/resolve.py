@@ -147,7 +147,7 @@ class Resolver(Context):
             locate_model(model.base, self.beside, self.pins.get(model.base) or model.revision), model.task
         )
         check_weights(facts)
-        self.found.extend(remarks(facts, self.recipe.label("model.base")))
+        self.found.extend([*remarks(facts, self.recipe.label("model.base"))])
         return facts
 
     def _used(self) -> dict[str, set[str]]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -44,7 +44,7 @@ class Diagnostics:
                 return
         self._items.append(diagnostic)
 
-    def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
+    def extend(self, diagnostics: Sequence[Diagnostic] | Diagnostics) -> None:
         for diagnostic in diagnostics:
             self.add(diagnostic)
 
@@ -86,7 +86,7 @@ def _joined(a: Diagnostic, b: Diagnostic) -> Diagnostic:
 class RecipeError(Exception):
     """A user's mistake, or a limit of the machine, with its diagnostics."""
 
-    def __init__(self, diagnostics: Iterable[Diagnostic] | Diagnostic) -> None:
+    def __init__(self, diagnostics: Sequence[Diagnostic] | Diagnostics | Diagnostic) -> None:
         self.diagnostics = (diagnostics,) if isinstance(diagnostics, Diagnostic) else tuple(diagnostics)
         super().__init__(self.diagnostics)
 
@@ -107,7 +107,7 @@ def at_label(label: Label | None) -> Iterator[None]:
     try:
         yield
     except RecipeError as error:
-        raise RecipeError(replace(d, primary=d.primary or label) for d in error.diagnostics) from None
+        raise RecipeError([replace(d, primary=d.primary or label) for d in error.diagnostics]) from None
 
 
 def fail(code: str, message: str, *, help: str | None = None, notes: Iterable[str] = ()) -> RecipeError:

@@ -186,7 +186,7 @@ class Binder:
                 spec.attributes()[attribute.name].kind.read(value)
             except Mismatch as mismatch:
                 self._misfit(mismatch, replace(attribute, value=branch), spec, quiet)
-        self.diagnostics.extend(d for d in quiet.diagnostics if d.code in (*NAMES, "E051"))
+        self.diagnostics.extend([d for d in quiet.diagnostics if d.code in (*NAMES, "E051")])
 
     # ---------------------------------------------------------------- structure
     def children(self, block: t.Block, path: str) -> list[tuple[t.Block, type[Spec]]]:

@@ -296,7 +296,7 @@ class Evaluator(Scope):
         quiet = self.within(self.locals)
         quiet.diagnostics = Diagnostics()
         quiet.value(expr)
-        self.diagnostics.extend(d for d in quiet.diagnostics if d.code in NAMES)
+        self.diagnostics.extend([d for d in quiet.diagnostics if d.code in NAMES])
 
     def _unary(self, expr: t.Unary) -> object:
         value = self.value(expr.operand)

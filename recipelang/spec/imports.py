@@ -96,7 +96,7 @@ class Imports:
             return None
         placed = replace(source, base=self.files[-1].end + 1)
         self.files.append(placed)
-        self.diagnostics.extend(_moved(d, placed) for d in found)
+        self.diagnostics.extend([_moved(d, placed) for d in found])
         return File(placed, t.moved(parsed.recipe, placed.base)) if parsed.recipe is not None else None
 
     def count(self, parsed: Parsed, asked: Span | None = None) -> bool:

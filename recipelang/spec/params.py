@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from recipelang.kinds import from_form
 from recipelang.kinds.base import Kind, Mismatch, Silent, wrong
 from recipelang.kinds.measures import Count, PerEpoch, Size, Stretch
-from recipelang.kinds.plain import Boolean, Number, Ratio, Reference, Text
+from recipelang.kinds.plain import AsWritten, Boolean, Listed, Number, Ratio, Reference, Text
 from recipelang.kinds.tensors import Pattern, Selector
-from recipelang.kinds.text import show
 from recipelang.source import Diagnostic, Diagnostics, Fix, Label, Source, Span
 from recipelang.source.frozen import frozen
 from recipelang.source.suggest import closest, instead, nearest
@@ -20,53 +18,20 @@ from recipelang.syntax import Parsed, parse, tree as t
 from recipelang.values import aliases, quantities as q
 from recipelang.values.composite import POISON, Between, Poison, Symbol, Written
 
-
-class _AsWritten(Kind):
-    """Checked by a kind, but kept as the value itself, with its unit and its way of writing."""
-
-    def __init__(self, inner: Kind) -> None:
-        self.inner, self.name, self.symbols, self.words = inner, inner.name, inner.symbols, inner.words
-        self.doc, self.within, self.json = inner.doc, inner.within, inner.json
-
-    def check(self, value: object) -> None:
-        self.inner._read(value)
-
-    def written(self, form: object) -> str:
-        return self.inner.written(form)
-
-
-class _Listed(Kind):
-    """One of the values that a `one_of(...)` of a recipe lists."""
-
-    name = "one_of"
-
-    def __init__(self, values: tuple[object, ...], symbols: tuple[str, ...]) -> None:
-        self.values, self.symbols, self.known = values, symbols, frozenset(values)
-
-    def check(self, value: object) -> None:
-        if value not in self.known:
-            mismatch = wrong(value, f"one of {', '.join(f'`{show(v)}`' for v in self.values[:12])}")
-            mismatch.known = self.symbols
-            raise mismatch
-
-    def written(self, form: object) -> str:
-        return from_form.expression(form)
-
-
 #: a child may declare a parameter of the first type as one of the second
 NARROWER = {("span", "epochs"), ("span", "steps"), ("number", "int"), ("number", "ratio")}
 
 TYPES: dict[str, Kind] = {
     "bool": Boolean(),
-    "int": _AsWritten(Number(whole=True)),
-    "number": _AsWritten(Number()),
-    "ratio": _AsWritten(Ratio()),
+    "int": AsWritten(Number(whole=True)),
+    "number": AsWritten(Number()),
+    "ratio": AsWritten(Ratio()),
     "span": Stretch(),
     "epochs": Stretch("epochs"),
     "steps": Stretch("steps"),
-    "samples": _AsWritten(Count("sample")),
-    "tokens": _AsWritten(Count("token")),
-    "bytes": _AsWritten(Size()),
+    "samples": AsWritten(Count("sample")),
+    "tokens": AsWritten(Count("token")),
+    "bytes": AsWritten(Size()),
     "rate": PerEpoch(),
     "pattern": Pattern(),
     "selector": Selector(),
@@ -209,7 +174,7 @@ class Params:
         values = [self.evaluator.within({}).value(a.value) for a in node.arguments]
         values = [v for v in values if not isinstance(v, Poison)]
         symbols = tuple(v.name for v in values if isinstance(v, Symbol))
-        return _Listed(tuple(values), symbols)
+        return Listed(tuple(values), symbols)
 
     def _from_outside(self, node: t.Param, kind: Kind, given: Given) -> object:
         if given.expr is not None and given.source is not None:

@@ -4,32 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from recipelang.kinds.base import Kind
-from recipelang.kinds.plain import BlockLabel, ListOf, Number, OneOf, Text
+from recipelang.kinds.plain import BlockLabel, ListOf, OneOf, Seeds, Text
 from recipelang.spec.attribute import Attr, Spec
 from recipelang.spec.blocks import MetaSpec
-from recipelang.values.quantities import Quantity
-
-MAX_SEEDS = 1_000
-
-
-class Seeds(Kind):
-    """A number of seeds, counted from 1, or a list of seeds."""
-
-    name = "int or list<int>"
-    doc = "a number of seeds, counted from 1, or a list of seeds in brackets"
-    seeds = ListOf(Number(0, whole=True))
-
-    def _read(self, value: object) -> object:
-        if isinstance(value, Quantity):
-            return tuple(range(1, Number(1, MAX_SEEDS, whole=True).read(value) + 1))
-        return self.seeds.read(value)
-
-    def check(self, value: object) -> None:
-        self.seeds.check(value)
-
-    def written(self, form: object) -> str:
-        return self.seeds.written(form)
 
 
 class StudySpec(Spec):

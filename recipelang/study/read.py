@@ -259,7 +259,7 @@ class _Reader:
             try:
                 self.files[reference] = self.load(reference, self.source)
             except RecipeError as error:
-                self.found.extend(replace(d, primary=d.primary or at) for d in error.diagnostics)
+                self.found.extend([replace(d, primary=d.primary or at) for d in error.diagnostics])
                 return None
             if len(self.files) > MAX_FILES or sum(len(f.text) for f in self.files.values()) > MAX_TEXT:
                 message = f"this study names more than {MAX_FILES} files or {limit_text(MAX_TEXT)}"

@@ -170,7 +170,7 @@ def _checked(
         everything["seed"] = Given(str(seed), _SEEDS, source=study.source, name_span=study.seeds_span)
     overlays = (*point.arm.overlays, *around.overlays)
     checked = check_all(point.arm.of, everything, complete=complete, overlays=overlays)
-    found.extend(_placed(study, d) for d in checked.diagnostics if d.severity == "error")
+    found.extend([_placed(study, d) for d in checked.diagnostics if d.severity == "error"])
     return checked
 
 
@@ -201,7 +201,7 @@ def _planned(study: Study, checked: Checked, folder: Path, found: Diagnostics) -
     own = Diagnostics()
     assert checked.recipe is not None
     plan = resolve(checked.recipe, folder, own)
-    found.extend(_placed(study, d) for d in own.errors)
+    found.extend([_placed(study, d) for d in own.errors])
     return plan
 
 

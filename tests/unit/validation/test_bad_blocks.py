@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from recipelang.kinds.base import Evaluated, Kind
 from recipelang.kinds.choice import Choice, Pair
 from recipelang.kinds.measures import Count, PerEpoch, Size, Stretch
-from recipelang.kinds.plain import BlockLabel, Boolean, ListOf, Number, OneOf, OrNone, Ratio, Reference, Text
+from recipelang.kinds.plain import BlockLabel, Boolean, ListOf, Number, OneOf, OrNone, Ratio, Reference, Seeds, Text
 from recipelang.kinds.schedule import ScheduleOf
 from recipelang.kinds.tensors import LayerNumbers, Pattern, Selector
 from recipelang.kinds.terms import Kept, Terms
@@ -22,7 +22,7 @@ from recipelang.source import Diagnostics, Source
 from recipelang.spec.attribute import Spec
 from recipelang.spec.bind import Binder
 from recipelang.spec.evaluator import Evaluator
-from recipelang.spec.study_blocks import ArmSpec, Seeds, StudySpec, VarySpec
+from recipelang.spec.study_blocks import ArmSpec, StudySpec, VarySpec
 from recipelang.syntax import parse, tree as t
 from recipelang.values import selector as sel
 from recipelang.values.composite import Chosen, Schedule, ShapeSegment, SparsityPattern, Symbol, Term
