@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from recipelang.engine.records import Measurements, Result
+from recipelang.kinds.text import show
 from recipelang.planning.types import DataPlan, EvaluatePlan, Plan, StagePlan
 from recipelang.source import Diagnostic, Diagnostics
 from recipelang.tasks import task_of
+from recipelang.values.composite import SparsityPattern
 
 
 def body(plan: Plan, status: str, digest: str, around: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,9 +132,7 @@ def counted(m: Measurements) -> dict[str, Any]:
     """Zeros of every matrix, and the patterns that it keeps to: for the statement."""
     return {
         "tensors": {n: {"zeros": z, "size": m.sizes[n]} for n, z in m.zeros.items()},
-        "patterns": {n: [_pattern(*p) for p in each] for n, each in m.patterns.items() if each},
+        "patterns": {
+            n: [show(SparsityPattern(kind, *size)) for kind, size in each] for n, each in m.patterns.items() if each
+        },
     }
-
-
-def _pattern(kind: str, size: tuple[int, int]) -> str:
-    return f"{size[0]}:{size[1]}" if kind == "N:M" else f"{kind}({size[0]}, {size[1]})"

@@ -9,7 +9,6 @@ from types import MappingProxyType
 
 from recipelang import processes
 from recipelang.engine.environment import chosen_device, refuse_other_engines
-from recipelang.engine.files import only_one
 from recipelang.engine.leavings import check_only_a_run, remove_run
 from recipelang.engine.records import RECORD, status_of
 from recipelang.planning.types import Plan
@@ -21,18 +20,6 @@ from recipelang.storage.writing import fill, is_part, new_folder, sweep, writing
 def _is_begun(name: str) -> bool:
     """What is left of a run that was killed before it had its recipe."""
     return name == ".lock" or is_part(name)
-
-
-def prepare_folder(
-    out: Path, plan: Plan, effective: str, *, overwrite: bool, carried: Mapping[str, str] = MappingProxyType({})
-) -> None:
-    """Make the output folder and put the recipe and the plan into it. E085 when it is taken, E167.
-
-    `carried`: more of the recipe to keep, by its path in the folder `recipe`.
-    """
-    may_take(out, plan, overwrite)
-    with only_one(out):
-        fill_folder(out, plan, effective, overwrite=overwrite, carried=carried)
 
 
 def may_take(out: Path, plan: Plan, overwrite: bool) -> None:
@@ -47,7 +34,10 @@ def may_take(out: Path, plan: Plan, overwrite: bool) -> None:
 def fill_folder(
     out: Path, plan: Plan, effective: str, *, overwrite: bool, carried: Mapping[str, str] = MappingProxyType({})
 ) -> None:
-    """`prepare_folder` for one who holds the lock of the folder, which is emptied and stays the same one."""
+    """Put the recipe and the plan into a folder, for one who holds its lock; it is emptied and stays the same one.
+
+    `carried`: more of the recipe to keep, by its path in the folder `recipe`. E085 when the folder is taken, E167.
+    """
     may_take(out, plan, overwrite)
     with writing(out):
         remove_run(out)

@@ -235,10 +235,6 @@ def _ends(value: object) -> tuple[object, ...]:
 
 
 # ------------------------------------------------------------------------- bounds
-def is_plain(value: object) -> bool:
-    return isinstance(value, Quantity) and value.unit is None
-
-
 def whole(value: Fraction, what: str, low: int) -> int:
     """A whole number of `what`, at least `low`, or `Mismatch`."""
     if value.denominator != 1:
@@ -260,8 +256,8 @@ def bounds(value: Fraction | int, low: Fraction | int | None, high: Fraction | i
         raise Mismatch("E038", f"{show_fraction(Fraction(value))} is too large", f"it must be at most {high}")
 
 
-def check_whole(value: object, wanted: str, low: int | None, high: int | None = None) -> None:
-    """Plain data: an `int` within bounds."""
+def check_whole(value: object, wanted: str, low: int | None) -> None:
+    """Plain data: an `int`, at least `low`."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise wrong(value, wanted)
-    bounds(value, low, high, False)
+    bounds(value, low, None, False)

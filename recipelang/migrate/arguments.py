@@ -247,11 +247,11 @@ class Arguments:
         number = self.document.traps.number(node)
         return is_none(node) or (number is not None and number < 0)
 
-    def only(self, key: str, value: bool | None, why: str, help: str | None = None) -> None:
+    def only(self, key: str, value: bool | None, why: str) -> None:
         """An argument that is carried over with its default alone; none is `null`."""
         held = self.flag(key, value) if value is not None else (None if not self.has(key) else "")
         if held != value and not self.failed:
-            self.refuse(key, why, help)
+            self.refuse(key, why)
 
     def finish(self) -> None:
         """An argument that was not asked for may have changed the result: it is lost, and named."""

@@ -14,7 +14,6 @@ from recipelang.source import fail
 #: reference as written -> the commit of the Hub that a lock holds it to
 Pins = Mapping[str, str]
 
-SCHEMES = ("hf", "package", "lib", "oci", "https", "file")
 #: longer ones make addresses that the Hub's client refuses to ask for
 MAX_VERSION = 255
 _HUB_FILES = [

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recipelang.engine.records import Measurements, read_record
+from recipelang.kinds.text import show
 from recipelang.planning.facts import read_model_facts
 from recipelang.planning.types import ModelPlan
 from recipelang.planning.weights import check_weights
@@ -21,6 +22,7 @@ from recipelang.provenance.statement import Statement
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.source.words import plural
+from recipelang.values.composite import SparsityPattern
 
 _OTHERS = "these are not the weights that the run measured"
 
@@ -76,7 +78,9 @@ def _compare(counted: Mapping[str, Counted], predicate: Mapping[str, Any], again
             bad.append(fail("E140", message, help=_OTHERS).diagnostics[0])
     kept_to: dict[str, list[str]] = {n: [] for n in claimed if n in counted and counted[n].patterns}
     for name, patterns in {**kept_to, **predicate["patterns"]}.items():
-        kept = {pattern_text(*p) for p in counted[name].patterns} if name in counted else set()
+        kept = (
+            {show(SparsityPattern(kind, *size)) for kind, size in counted[name].patterns} if name in counted else set()
+        )
         if not set(patterns) <= kept:
             message = f"`{line_of(name)}` does not follow {line_of(', '.join(patterns))}, which the statement claims"
             bad.append(fail("E140", message).diagnostics[0])
@@ -85,10 +89,6 @@ def _compare(counted: Mapping[str, Counted], predicate: Mapping[str, Any], again
             bad.append(fail("E140", message, help="the file was changed after the run").diagnostics[0])
     if bad:
         raise RecipeError(bad)
-
-
-def pattern_text(kind: str, size: tuple[int, int]) -> str:
-    return f"{size[0]}:{size[1]}" if kind == "N:M" else f"{kind}({size[0]}, {size[1]})"
 
 
 def _measurements(counted: Mapping[str, Counted], again: Compiled, metrics: Mapping[str, float]) -> Measurements:

@@ -75,7 +75,7 @@ def svg(chart: Chart, *, titled: bool = False) -> str:
         *([f'<text class="title" x="{LEFT}" y="20">{escape(chart.title)}</text>'] if titled else []),
         *_legend(rows, TOP + (24 if titled else 0)),
         *_parts(chart, x, top),
-        *_grid(chart, x, y, top),
+        *_grid(chart, x, y),
         *(line for i, s in enumerate(chart.series) for line in _drawn(s, chart, x, y, i)),
         *_left_out(missing, top),
     ]
@@ -145,7 +145,7 @@ def _scales(chart: Chart, top: int) -> tuple[Scale, Scale]:
     )
 
 
-def _grid(chart: Chart, x: Scale, y: Scale, top: int) -> list[str]:
+def _grid(chart: Chart, x: Scale, y: Scale) -> list[str]:
     out = []
     ticks = marks(y.low, y.high)
     step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0

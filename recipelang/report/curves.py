@@ -52,9 +52,9 @@ def _records(file: Path) -> Iterator[bytes]:
         at += 16 + length
 
 
-def smoothed(points: Points, keep: float = 0.8) -> Points:
+def smoothed(points: Points) -> Points:
     """A running mean that forgets, corrected for its start; of finite values alone."""
-    total = weight = 0.0
+    keep, total, weight = 0.8, 0.0, 0.0
     out = []
     for x, y in points:
         if not math.isfinite(y):

@@ -268,7 +268,7 @@ def _stage_block(plan: Plan, stage: StagePlan) -> RenderableType:
     parts: list[RenderableType] = [Text.assemble((f"stage {clean(stage.name)}", "bold"), f"  {_steps(stage)}")]
     table = _grid()
     if stage.mode == "one_shot":
-        table.add_row("calibrate", _calibration(plan, stage))
+        table.add_row("calibrate", _calibration(stage))
     else:
         table.add_row("train", f"{_training(stage)}; learning rate {_ends(stage.learning_rate)}")
     if stage.index == 0 and plan.model.drop is not None:
@@ -288,7 +288,7 @@ def _stage_block(plan: Plan, stage: StagePlan) -> RenderableType:
     return Group(*parts)
 
 
-def _calibration(plan: Plan, stage: StagePlan) -> str:
+def _calibration(stage: StagePlan) -> str:
     read = stage.calibration
     if read is None:
         return "no data: only the weights are scored"

@@ -62,7 +62,7 @@ def charts(study: Study, made: Sequence[Row]) -> list[Chart]:
     """For each metric: along the varied parameter, along the zeros of all parameters, and differences."""
     metrics = [n for n in dict.fromkeys(n for r in made for n in r.metrics) if not n.startswith("stage.")]
     axis = _axis(study)
-    panels = _panels(study, made, axis)
+    panels = _panels(made, axis)
     found: list[Chart] = []
     for metric in metrics:
         for name, lines in panels.items():
@@ -118,7 +118,7 @@ def _axis(study: Study) -> _Along | None:
     return _Along(study, study.against or study.vary[0].name)
 
 
-def _panels(study: Study, made: Sequence[Row], axis: _Along | None) -> dict[str, dict[str, list[Row]]]:
+def _panels(made: Sequence[Row], axis: _Along | None) -> dict[str, dict[str, list[Row]]]:
     """Charts by the values of the other parameters, each with a line an arm; of one arm, a line a value instead.
 
     What has no finished run is left out, as it is in the table.

@@ -57,10 +57,6 @@ def updates(window: Window, per_epoch: int, steps: int) -> Iterator[tuple[int, f
             return
 
 
-#: of the sparsities that it had: `1 - (1 - x)^power`
-POWERS = {"linear": 1.0, "cubic": 3.0, "inverse_cubic": 1 / 3}
-
-
 def between(power: float, epoch: float, window: Window, first: float, last: float) -> float:
     """The sparsity that an update at this epoch applies."""
     y = _way(power, _share(epoch, window.start, window.end))

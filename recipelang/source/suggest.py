@@ -93,12 +93,6 @@ def closest(word: str, *groups: Iterable[str]) -> str | None:
     return best
 
 
-def respelling(word: str, span: Span, candidates: Iterable[str]) -> tuple[Fix, ...]:
-    """The fix that writes the nearest candidate at `span`; none when nothing is near."""
-    candidates = list(candidates)
-    return instead(word, closest(word, candidates), span, candidates)
-
-
 def instead(word: str, near: str | None, span: Span, others: Iterable[str] = (), sign: str = "") -> tuple[Fix, ...]:
     """The fix that writes `near`, with the sign before it, for `word`; `others` might have been meant as well."""
     if near is None:

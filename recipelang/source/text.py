@@ -69,10 +69,6 @@ class Source:
         end = self._starts[number] - 1 if number < len(self._starts) else len(self.text)
         return self.text[start:end].rstrip("\r")
 
-    @property
-    def line_count(self) -> int:
-        return len(self._starts)
-
     def byte_offset(self, offset: int) -> int:
         """The same place counted in UTF-8 bytes, for machine-readable output."""
         return len(self.text[: offset - self.base].encode("utf-8", "replace"))

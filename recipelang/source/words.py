@@ -21,9 +21,9 @@ def many(noun: str) -> str:
     return f"{head} {_MANY[last]}".strip()
 
 
-def plural(n: int, noun: str, plural_noun: str = "") -> str:
+def plural(n: int, noun: str) -> str:
     """`1 step`, `2 steps`, `1,234 steps`."""
-    return f"{n:,} {noun if n == 1 else plural_noun or many(noun)}"
+    return f"{n:,} {noun if n == 1 else many(noun)}"
 
 
 def first_n(n: int, noun: str) -> str:

@@ -189,7 +189,7 @@ class Binder:
         self.diagnostics.extend([d for d in quiet.diagnostics if d.code in (*NAMES, "E051")])
 
     # ---------------------------------------------------------------- structure
-    def children(self, block: t.Block, path: str) -> list[tuple[t.Block, type[Spec]]]:
+    def children(self, block: t.Block) -> list[tuple[t.Block, type[Spec]]]:
         """The blocks inside a block that may stand there; the others are reported."""
         return self.known_blocks(block.body, block.kind)
 
@@ -351,7 +351,7 @@ def bind_stage(binder: Binder, block: t.Block, evaluator: Evaluator) -> StageSpe
     inner = evaluator.within({"start": Time(), "end": _length(block, evaluator)})
     sound = True
     parts: dict[str, list[Spec]] = {kind: [] for kind in BLOCKS["stage"]}
-    for child, spec in binder.children(block, path):
+    for child, spec in binder.children(block):
         label = f".{child.labels[0]}" if child.labels else ""
         extra = {"name": child.labels[0]} if spec.LABELS[0] else None
         for stray, _ in binder.known_blocks(child.body, child.kind):
@@ -385,7 +385,7 @@ def _length(block: t.Block, evaluator: Evaluator) -> object:
 
 def bind_data(binder: Binder, block: t.Block, evaluator: Evaluator, path: str) -> DataSpec | None:
     columns: tuple[tuple[str, str], ...] = ()
-    for child, spec in binder.children(block, path):
+    for child, spec in binder.children(block):
         bound = binder.bind(child, spec, evaluator, f"{path}.columns")
         if isinstance(bound, ColumnsSpec):
             columns = tuple((k, v) for k, v in bound.model_dump().items() if v is not None)

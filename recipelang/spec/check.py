@@ -197,7 +197,7 @@ class _Checker:
                 if isinstance(bound, DataSpec):
                     data[block.labels[0] if block.labels else ""] = bound
             else:
-                for child, _ in self.binder.children(block, path):
+                for child, _ in self.binder.children(block):
                     self.binder.spans[f"{path}.{child.kind}"] = child.header
                 extra = {"name": block.labels[0]} if spec.LABELS[0] else None
                 bound = self.binder.bind(block, spec, self.evaluator, path, extra)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Callable
 from enum import Enum
 from io import BufferedReader
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from recipelang.source import RecipeError, fail
 from recipelang.source.words import limit_text
 from recipelang.storage.folders import HAS_FOLDERS, IsALink, opened_folder
-from recipelang.storage.strict_json import DEPTH, parse_json, parse_model
+from recipelang.storage.strict_json import parse_json, parse_model
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -28,6 +29,7 @@ MAX_RECORD = 16 * 2**20
 MAX_VALUES = 2_000_000
 
 M = TypeVar("M", bound="BaseModel")
+T = TypeVar("T")
 
 
 class Why(Enum):
@@ -144,13 +146,9 @@ def read_text(path: Path, limit: int, *, inside: Path | None = None) -> str:
         raise Unreadable(path, Why.DAMAGED, "it is not UTF-8") from None
 
 
-def read_json(path: Path, limit: int = MAX_RECORD, *, inside: Path | None = None, depth: int = DEPTH) -> Any:
+def read_json(path: Path, limit: int = MAX_RECORD, *, inside: Path | None = None) -> Any:
     """Strict JSON: no key twice, no NaN, of limited depth."""
-    data = _of_few_values(path, read_bytes(path, limit, inside=inside))
-    try:
-        return parse_json(data, depth=depth)
-    except ValueError as error:
-        raise Unreadable(path, Why.DAMAGED, str(error)[:160]) from None
+    return _parsed(path, limit, inside, parse_json)
 
 
 def read_object(path: Path, limit: int = MAX_RECORD, *, inside: Path | None = None) -> dict[str, Any]:
@@ -162,18 +160,17 @@ def read_object(path: Path, limit: int = MAX_RECORD, *, inside: Path | None = No
 
 def read_model(path: Path, model: type[M], limit: int = MAX_RECORD, *, inside: Path | None = None) -> M:
     """Strict JSON as a pydantic model; the reason names the first field that does not fit."""
-    data = _of_few_values(path, read_bytes(path, limit, inside=inside))
+    return _parsed(path, limit, inside, lambda data: parse_model(data, model))
+
+
+def _parsed(path: Path, limit: int, inside: Path | None, parse: Callable[[bytes], T]) -> T:
+    data = read_bytes(path, limit, inside=inside)
+    if sum(data.count(sign) for sign in (b",", b"[", b"{")) > MAX_VALUES:  # empty lists take 30 times their text
+        raise Unreadable(path, Why.DAMAGED, f"it holds more than {MAX_VALUES:,} values")
     try:
-        return parse_model(data, model)
+        return parse(data)
     except ValueError as error:
         raise Unreadable(path, Why.DAMAGED, str(error)[:240]) from None
-
-
-def _of_few_values(path: Path, data: bytes) -> bytes:
-    """A list of empty lists takes thirty times the memory of its text."""
-    if sum(data.count(sign) for sign in (b",", b"[", b"{")) > MAX_VALUES:
-        raise Unreadable(path, Why.DAMAGED, f"it holds more than {MAX_VALUES:,} values")
-    return data
 
 
 def sha256(path: Path, *, inside: Path | None = None) -> str:

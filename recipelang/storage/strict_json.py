@@ -36,11 +36,11 @@ def parse_json(text: str | bytes, limit: int | None = None, *, depth: int = DEPT
         raise ValueError(f"it is not JSON: line {error.lineno}, {why[:1].lower()}{why[1:]}") from None
 
 
-def parse_model(text: str | bytes, model: type[M], limit: int | None = None, *, depth: int = DEPTH) -> M:
+def parse_model(text: str | bytes, model: type[M], limit: int | None = None) -> M:
     """Strict JSON as a pydantic model. `ValueError` names the first field that is wrong, and what is wrong with it."""
     from pydantic import ValidationError
 
-    parse_json(text, limit, depth=depth)
+    parse_json(text, limit)
     try:
         return model.model_validate_json(text, strict=True)
     except ValidationError as error:

@@ -20,10 +20,11 @@ import recipelang
 from recipelang import processes
 from recipelang.engine import evaluate as evaluation_module
 from recipelang.engine.evaluate import evaluate
+from recipelang.engine.files import only_one
 from recipelang.engine.models import load_model
 from recipelang.engine.records import Interrupted, Reporter
 from recipelang.engine.run import execute
-from recipelang.engine.start import may_start, prepare_folder
+from recipelang.engine.start import fill_folder, may_start
 from recipelang.loading.plan import planned
 from recipelang.planning.data import load_split
 from recipelang.pruning import patterns, selection
@@ -44,7 +45,8 @@ def run(path: Path, out: Path, reporter: Reporter | None = None, *, resume: bool
     checked, plan, _ = planned(str(path))
     may_start(plan, shards)
     if processes.main() and not resume:
-        prepare_folder(out, plan, effective(checked), overwrite=False)
+        with only_one(out):
+            fill_folder(out, plan, effective(checked), overwrite=False)
     processes.wait()
     execute(plan, out, reporter or Reporter(), lambda m: judge(checked, m), resume=resume, shard=shards)
 

@@ -12,9 +12,10 @@ import torch
 from safetensors.torch import load_file
 
 from recipelang.engine import stages
+from recipelang.engine.files import only_one
 from recipelang.engine.records import Reporter, Result
 from recipelang.engine.run import execute
-from recipelang.engine.start import prepare_folder
+from recipelang.engine.start import fill_folder
 from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
 from recipelang.modifiers.modifier import Modifier
@@ -60,7 +61,8 @@ def run(
 ) -> Result:
     checked, plan, _ = planned(str(recipe), read_around(list(params)), rehearsal=rehearsal)
     if not resume:
-        prepare_folder(out, plan, effective(checked), overwrite=False)
+        with only_one(out):
+            fill_folder(out, plan, effective(checked), overwrite=False)
     return execute(plan, out, reporter or Reporter(), lambda m: judge(checked, m), resume=resume)
 
 

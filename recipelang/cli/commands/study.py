@@ -80,7 +80,7 @@ def study(
 
     console = screen.console()
     if plan:
-        console.print(listing(found, wanted, outcomes, folder))
+        console.print(listing(wanted, outcomes, folder))
         return
     stopped = None
     if not table:

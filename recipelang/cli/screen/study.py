@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from recipelang.study.variants import Variant
 
 
-def listing(study: Study, wanted: Sequence[Variant], outcomes: Mapping[str, Outcome], folder: Path) -> RenderableType:
+def listing(wanted: Sequence[Variant], outcomes: Mapping[str, Outcome], folder: Path) -> RenderableType:
     """`--plan`: every variant with its steps and state; a time if there are finished runs to estimate it from."""
     grid = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     for head in ("variant", "steps", "state"):

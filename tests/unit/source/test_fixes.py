@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 
 from recipelang.source import Diagnostic, Edit, Fix, Label, Source, Span
 from recipelang.source.fixes import choose, edited, overlap, placed
-from recipelang.source.suggest import respelling
+from recipelang.source.suggest import closest, instead
 
 PIECES = st.text("ab\n±\U0001f600", max_size=3)
 
@@ -139,5 +139,5 @@ def test_an_edit_in_another_file_than_the_finding_is_known_by_its_place():
     ],
 )
 def test_a_word_is_replaced_unasked_only_when_one_is_clearly_meant(word, candidates, fix):
-    made = respelling(word, Span(3, 5), candidates)
+    made = instead(word, closest(word, candidates), Span(3, 5), candidates)
     assert [(f.edits, f.applicability) for f in made] == ([((Edit(Span(3, 5), fix[0]),), fix[1])] if fix else [])
