@@ -12,6 +12,7 @@ from pathlib import Path
 from recipelang.planning.belongings import belongs
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
+from recipelang.source.words import listed
 from recipelang.storage.reading import Unreadable, Why, read_object
 from recipelang.storage.writing import is_part, remove, remove_empty_folders
 
@@ -84,12 +85,10 @@ def remove_run(out: Path) -> None:
 
 
 def _holds_more(out: Path, others: list[str]) -> RecipeError:
-    shown = ", ".join(f"`{line_of(n)[:80]}`" for n in others[:_LISTED])
-    more = f" and {len(others) - _LISTED} more" if len(others) > _LISTED else ""
     return fail(
         "E085",
         f"`{out}` holds files that no run wrote",
-        notes=[f"found {shown}{more}"],
+        notes=[f"found {listed([line_of(n) for n in others], _LISTED)}"],
         help="move them away, or choose another folder with `-o`",
     )
 

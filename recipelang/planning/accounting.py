@@ -16,7 +16,7 @@ from typing import Any
 from recipelang.planning.families import FAMILIES, HEADS, Config, TensorFact, is_tied
 from recipelang.planning.safetensors_header import Entry
 from recipelang.source import RecipeError, fail
-from recipelang.source.words import plural
+from recipelang.source.words import listed, plural
 
 #: types of numbers that weights may have; all others are codes that stand for weights
 FLOATS = ("F64", "F32", "F16", "BF16")
@@ -155,7 +155,7 @@ def _whole_numbers(folder: Path, config: Mapping[str, Any], header: Mapping[str,
     if beside:
         raise _codes(folder, [f"the folder holds {beside[0]}"])
     if codes := [n for n in header if _CODES.fullmatch(n)]:
-        raise _codes(folder, [f"the weights hold {listed(codes)}: scales or codes of quantised weights"])
+        raise _codes(folder, [f"the weights hold {listed(codes, 3)}: scales or codes of quantised weights"])
 
 
 def _codes(folder: Path, notes: list[str], field: str = "") -> RecipeError:
@@ -179,7 +179,7 @@ def _plain_names(folder: Path, header: Mapping[str, Entry]) -> None:
         help = 'apply each mask with `prune.remove(module, "weight")`, and save the model again'
         if not masked:
             help = "remove the parametrisation in the code that made it, and save the model again"
-        notes = [f"the weights hold {listed(parts)}", f"the folder is {folder}"]
+        notes = [f"the weights hold {listed(parts, 3)}", f"the folder is {folder}"]
         message = "weights and masks are stored separately" if masked else "the weights are stored as factors"
         raise fail("E183", message, help=help, notes=notes)
 
@@ -253,7 +253,7 @@ def _left(
             strangers.append(name)
     if surplus:
         notes = [
-            f"found {listed(surplus)}; without {'them' if len(surplus) > 1 else 'it'} the model computes something else"
+            f"found {listed(surplus, 3)}; without {'them' if len(surplus) > 1 else 'it'} the model computes something else"
         ]
         bias = "attention_bias" if ".self_attn." in surplus[0] else "mlp_bias"
         if family == "llama" and surplus[0].endswith("_proj.bias"):
@@ -263,9 +263,3 @@ def _left(
         count = plural(len(surplus), "tensor")
         raise fail("E184", f"the weights hold {count} that the config does not declare", help=help, notes=notes)
     return left_out, strangers
-
-
-def listed(names: list[str]) -> str:
-    """The first three of them, and how many more there are."""
-    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-    return ", ".join(f"`{n[:100]}`" for n in names[:3]) + more

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from recipelang.planning.data import ClassFacts, load_examples
 from recipelang.planning.types import DataPlan
 from recipelang.source import Diagnostic, Diagnostics
-from recipelang.source.words import plural
+from recipelang.source.words import listed, plural
 from recipelang.spec.blocks import EvaluateSpec
 from recipelang.spec.metrics import METRICS, MORE_METRICS
 from recipelang.spec.recipe import Recipe
@@ -32,7 +32,9 @@ def judge(recipe: Recipe, meanings: Mapping[str, Meaning], classes: ClassFacts, 
             found.add(Diagnostic("E150", message, recipe.label(f"{block}.{mixed[0]}"), notes=notes, help=help))
         if numbers and not any(n.isdecimal() for n in names) and not places:
             message = f"`{numbers[0]}` has numeric labels, but the classes have names"
-            notes = (f"the classes are {_listed(names)}; the data do not say which number means which class",)
+            notes = (
+                f"the classes are {listed(names, longest=40)}; the data do not say which number means which class",
+            )
             help = ("list the names in the order of their numbers: `classes = [...]` in `data`",)
             found.add(Diagnostic("E150", message, recipe.label(f"{block}.{numbers[0]}"), notes=notes, help=help))
         elif numbers and places and not say_nothing(names):
@@ -43,7 +45,7 @@ def judge(recipe: Recipe, meanings: Mapping[str, Meaning], classes: ClassFacts, 
     missing = looks_missing(classes.data)
     if missing is not None and not classes.listed:
         message = f"the class `{missing[:40]}` looks like a missing value"
-        notes = (f"the classes are {_listed(classes.data)}",)
+        notes = (f"the classes are {listed(classes.data, longest=40)}",)
         confirm = ", ".join(f'"{n[:40]}"' for n in classes.data[:6]) + (", ..." if len(classes.data) > 6 else "")
         remedies = [f"if it is a class, list every class: `classes = [{confirm}]` in `data`"]
         if "unlabelled" in task_of(recipe.model.task).SETTINGS:
@@ -53,7 +55,7 @@ def judge(recipe: Recipe, meanings: Mapping[str, Meaning], classes: ClassFacts, 
         found.add(Diagnostic("W153", message, at, notes=notes, help=tuple(remedies)))
     if classes.replaced is not None:
         message = "the model's head is replaced by a new head"
-        notes = (f"the head has no class `{classes.replaced[:40]}`, only {_listed(classes.own)}",)
+        notes = (f"the head has no class `{classes.replaced[:40]}`, only {listed(classes.own, longest=40)}",)
         help = ("to keep the head, remove examples with this label, or use the model's label names",)
         found.add(Diagnostic("W147", message, recipe.label("model.base"), notes=notes, help=help))
 
@@ -66,7 +68,7 @@ def judge_positive(recipe: Recipe, classes: ClassFacts, found: Diagnostics) -> N
         path = f"data.{label}.positive" if label else "data.positive"
         if asked is not None and fits(asked, classes.facts.labels) is None:
             message = f"`{asked[:40]}` is not a class of this data"
-            help = (f"write one of {_listed(classes.facts.labels)}",)
+            help = (f"write one of {listed(classes.facts.labels, longest=40)}",)
             found.add(Diagnostic("E054", message, recipe.label(path), help=help))
             continue
         if label not in count:
@@ -137,7 +139,7 @@ def tell(recipe: Recipe, plan: DataPlan, found: Diagnostics) -> None:
     if unmatched := plan.meaning.unmatched:
         part = "part of `unlabelled`" if plan.meaning.left_out else "`unlabelled`"
         message = f"{part} matches no example"
-        notes = (f"no example has {_listed(unmatched)}",)
+        notes = (f"no example has {listed(unmatched, longest=40)}",)
         help = ("write each label as in the data, or remove it",)
         found.add(Diagnostic("W165", message, recipe.label(f"{block}.unlabelled"), notes=notes, help=help))
 
@@ -169,7 +171,3 @@ def null_fits(recipe: Recipe, e: EvaluateSpec, plan: DataPlan, found: Diagnostic
             found.add(Diagnostic("E054", message, recipe.label(f"{path}.metrics"), help=help))
             return False
     return True
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return ", ".join(f"`{n[:40]}`" for n in names[:12]) + (" ..." if len(names) > 12 else "")

@@ -10,6 +10,7 @@ from recipelang.planning.facts import ModelFacts
 from recipelang.planning.families import TensorFact
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.source.suggest import distance
+from recipelang.source.words import listed
 from recipelang.values import selector as s
 
 
@@ -98,7 +99,7 @@ def nothing(selector: s.Selector, facts: ModelFacts, label: object) -> RecipeErr
     """E070, with what the selector may have meant."""
     if found := match(selector, facts):
         help = "only two-dimensional weights are pruned and counted: biases and norms are not"
-        notes = (f"it selects {', '.join(f'`{n}`' for n in found[:3])}" + (" ..." if len(found) > 3 else ""),)
+        notes = (f"it selects {listed(found, 3)}",)
         message = f"`{s.text(selector)}` selects no matrix of this model"
         return RecipeError(Diagnostic("E070", message, label, notes=notes, help=(help,)))  # type: ignore[arg-type]
     near = nearest(selector, facts)

@@ -13,7 +13,7 @@ from recipelang.planning.context import Context
 from recipelang.planning.families import TensorFact
 from recipelang.planning.types import DenseGroup, PruneEvent, PrunePlan, Target
 from recipelang.source import Diagnostic, Label
-from recipelang.source.words import plural
+from recipelang.source.words import listed, plural
 from recipelang.spec.blocks import PruneSpec
 from recipelang.values import selector as sel
 
@@ -356,9 +356,8 @@ class Prunes:
         if not both:
             return True
         never_label = self.context.recipe.label(f"{path}.never", "protects them")
-        shown = ", ".join(f"`{n}`" for n in both[:3]) + (f" and {len(both) - 3} more" if len(both) > 3 else "")
         tied = [t.name for t in self.context.facts.tensors if t.name in set(both) and t.tied]
-        notes = [f"both contain {shown}"]
+        notes = [f"both contain {listed(both, 3)}"]
         notes += [f"`{n}` is both the embeddings and the head: config.json ties them" for n in tied]
         self.context.found.add(
             Diagnostic(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from recipelang.planning.accounting import listed
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.safetensors_header import weight_files
 from recipelang.source import Diagnostic, Label
-from recipelang.source.words import plural
+from recipelang.source.words import listed, plural
 
 
 def remarks(facts: ModelFacts, at: Label | None) -> Iterator[Diagnostic]:
@@ -16,7 +15,7 @@ def remarks(facts: ModelFacts, at: Label | None) -> Iterator[Diagnostic]:
     if facts.strangers:
         count = plural(len(facts.strangers), "tensor")
         notes = (
-            f"left out: {listed(list(facts.strangers))}",
+            f"left out: {listed(facts.strangers, 3)}",
             f"`{facts.family}` models in transformers have no such parameters",
         )
         help = ("if nothing uses them, remove them from the weights",)
@@ -32,7 +31,7 @@ def remarks(facts: ModelFacts, at: Label | None) -> Iterator[Diagnostic]:
         yield Diagnostic("W171", "the code in the model folder is not run", at, notes=notes, help=help)
     used = weight_files(facts.path)
     if unread := sorted(p.name for p in facts.path.glob("*.safetensors") if p.name not in used):
-        notes = (f"the model is read from {listed(used)}",)
+        notes = (f"the model is read from {listed(used, 3)}",)
         help = ("remove the files that do not belong to the model",)
-        message = f"{listed(unread)} in the model folder {'are' if len(unread) > 1 else 'is'} not read"
+        message = f"{listed(unread, 3)} in the model folder {'are' if len(unread) > 1 else 'is'} not read"
         yield Diagnostic("W172", message, at, notes=notes, help=help)

@@ -11,7 +11,6 @@ from recipelang.kinds.terms import INNER
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
 from recipelang.planning import calibration, compat, controls, data_remarks, match as matching, schedule
-from recipelang.planning.accounting import listed
 from recipelang.planning.context import Context
 from recipelang.planning.data import ClassFacts, plan_data, understand, with_labels
 from recipelang.planning.distill import plan_term
@@ -41,7 +40,7 @@ from recipelang.planning.types import (
 from recipelang.planning.weights import check_weights
 from recipelang.planning.zeros import stored_zeros as zeros_of_folder
 from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, at_label, fail
-from recipelang.source.words import plural
+from recipelang.source.words import listed, plural
 from recipelang.spec.attribute import ANY, Attr
 from recipelang.spec.blocks import DistillSpec, EvaluateSpec, StageSpec
 from recipelang.spec.canonical import behaviour_digest, spec_digest
@@ -259,7 +258,7 @@ class Resolver(Context):
         if self.facts.has_head or any(s.mode != "one_shot" for s in self.recipe.stages):
             return
         names = [t.name for t in self.facts.tensors if "head" in t.roles and t.name in self.facts.fresh]
-        notes = (f"the weights lack {listed(names)} for {self.facts.task.replace('_', ' ')}",)
+        notes = (f"the weights lack {listed(names, 3)} for {self.facts.task.replace('_', ' ')}",)
         help = ("name a model that was fine-tuned for the task, or train the head in an earlier stage",)
         at = self.recipe.label("model.base")
         message = "the head is random, and no stage trains it"

@@ -37,7 +37,7 @@ from recipelang.provenance.statement import SIGNATURE, Statement, read_statement
 from recipelang.provenance.typed import NotKept, check_typed, comes_to
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.source.render import line_of
-from recipelang.source.words import first_n, plural, size_text
+from recipelang.source.words import first_n, listed, plural, size_text
 from recipelang.spec.canonical import digest
 from recipelang.spec.recipe import Recipe
 from recipelang.storage.reading import read_bytes as read_whole, sha256
@@ -159,8 +159,7 @@ def _others(folder: Path, said: Statement, done: Verified) -> str:
     if bad:
         raise RecipeError(bad)
     if more:
-        shown = ", ".join(line_of(n) for n in more[:12]) + (f" and {len(more) - 12} more" if len(more) > 12 else "")
-        done.notes.append(f"not covered by the statement: {shown}")
+        done.notes.append(f"not covered by the statement: {listed([line_of(n) for n in more], mark='')}")
         done.unchecked.append(f"{plural(len(more), 'file')} that the run did not write")
     return "no other file claims to belong to this run"
 

@@ -28,7 +28,7 @@ from recipelang.planning.types import (
 )
 from recipelang.report.plot import plot
 from recipelang.source.render import clean
-from recipelang.source.words import amount, first_n, plural, size_text
+from recipelang.source.words import amount, first_n, listed, plural, size_text
 from recipelang.spec.blocks import DataSpec
 from recipelang.spec.recipe import Recipe
 from recipelang.tasks import task_of
@@ -63,7 +63,7 @@ def full(recipe: Recipe, plan: Plan, width: int) -> RenderableType:
     if plan.model.left_out:
         table.add_row(
             "left out",
-            f"{plural(len(plan.model.left_out), 'tensor')} of the weight files: {_first(plan.model.left_out)}",
+            f"{plural(len(plan.model.left_out), 'tensor')} of the weight files: {_some(plan.model.left_out, 3)}",
         )
     table.add_row("data", _data(plan))
     for data in plan.data:
@@ -110,15 +110,10 @@ def _model(plan: Plan) -> str:
     return f"{clean(_tail(m.ref))} ({m.family}, {size}), {m.task.replace('_', ' ')}{_classes(m.labels)}{head}"
 
 
-def _first(names: Sequence[str]) -> str:
-    return ", ".join(clean(n[:60]) for n in names[:3]) + (", …" if len(names) > 3 else "")
-
-
 def _classes(labels: Sequence[str]) -> str:
     if not labels:
         return ""
-    shown = ", ".join(clean(name[:24]) for name in labels[:5]) + (", …" if len(labels) > 5 else "")
-    return f" with {plural(len(labels), 'class')} ({shown})"
+    return f" with {plural(len(labels), 'class')} ({_some(labels, 5)})"
 
 
 def _data(plan: Plan) -> str:
@@ -194,9 +189,8 @@ _ANSWERS = {
 }
 
 
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(clean(name[:40]) or "(empty)" for name in names[:12])
-    return shown + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+def _some(names: Sequence[str], most: int = 12) -> str:
+    return listed([clean(name) or "(empty)" for name in names], most, mark="", longest=60)
 
 
 def _tail(reference: str) -> str:

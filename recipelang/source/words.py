@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 #: letters said one by one, of which the first sounds like a vowel: `F1`, `N:M`, `MLM`
 _SPELT = re.compile(r"[AEFHILMNORSX](?:[A-Z]*[0-9:]|[A-Z]+\b|\b)|[fhlmnrsx](?:p?[0-9]|\b)")
@@ -36,6 +37,12 @@ def an(noun: str) -> str:
     word = noun.lstrip("`'\"*_(")
     vowel = _SPELT.match(word) or (_AN.match(word) and not _A.match(word))
     return f"{'an' if vowel else 'a'} {noun}"
+
+
+def listed(names: Sequence[str], most: int = 12, *, mark: str = "`", longest: int = 100) -> str:
+    """The first of some names, each between marks, and how many more there are: "`a`, `b` and 3 more"."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(f"{mark}{n[:longest]}{mark}" for n in names[:most]) + more
 
 
 def _three_digits(value: float) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from recipelang.source import fail
 from recipelang.source.suggest import closest
+from recipelang.source.words import listed
 from recipelang.tasks.meaning import written
 from recipelang.tasks.table import Table
 
@@ -221,12 +222,11 @@ class Classes:
         found = self.known[label]
         if found is None:
             near = closest(label, self.names)
-            shown = ", ".join(f"`{n}`" for n in self.names[:12]) + (" ..." if len(self.names) > 12 else "")
             help = f"did you mean `{near}`?" if near else "remove these records, or train on data that has the label"
             raise fail(
                 "E075",
                 f"`{label[:40]}` is not one of the model's labels",
                 help=help,
-                notes=[f"they are {shown}", where],
+                notes=[f"they are {listed(self.names)}", where],
             )
         return found

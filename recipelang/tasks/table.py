@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from recipelang.source import fail
 from recipelang.source.suggest import closest
+from recipelang.source.words import listed
 from recipelang.tasks import reading
 
 TABBED = (".tsv", ".txt")  # SNLI's and MNLI's own tables are `.txt`
@@ -43,9 +44,9 @@ class Table:
         known = {name.casefold() for name in usual}
         meant = next((c for c in there if c.strip().casefold() in known), "...")
         help = f'name it: `columns {{ {asked} = "{meant}" }}` in `data`'
-        notes = [f"its columns are {_listed(there)}"]
+        notes = [f"its columns are {listed(there, longest=40)}"]
         if usual:
-            notes.append(f"names recognised on their own: {_listed(usual)}")
+            notes.append(f"names recognised on their own: {listed(usual, longest=40)}")
         if self.name.endswith(".csv") and len(there) == 1 and any(c in there[0] for c in ";\t|"):
             notes.append("a `.csv` file separates cells with commas; name a file with tabs `.tsv`")
         elif self.name.endswith((".csv", *TABBED)) and (column.isdecimal() or any(" " in c.strip() for c in there)):
@@ -70,8 +71,3 @@ def sound_text(value: object, what: str, name: str) -> str:
         return value
     found = "null" if value is None else "broken text" if isinstance(value, str) else type(value).__name__
     raise fail("E075", f"{what} of `{name}` is not text", help=f"it is {found}: make it a string, or remove it")
-
-
-def _listed(names: Iterable[str]) -> str:
-    shown = [f"`{n[:40]}`" for n in names]
-    return ", ".join(shown[:12]) + (f" and {len(shown) - 12} more" if len(shown) > 12 else "")

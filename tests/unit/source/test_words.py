@@ -14,7 +14,7 @@ from recipelang.loading.read import read_around
 from recipelang.planning.types import Plan
 from recipelang.report import plan_screen
 from recipelang.report.run import planned as planned_page
-from recipelang.source.words import amount, an, duration, first_n, plural, size_text
+from recipelang.source.words import amount, an, duration, first_n, listed, plural, size_text
 from tests.conftest import RECIPE
 
 ROOT = Path(__file__).parents[3]
@@ -178,3 +178,17 @@ def test_reference_pages_and_documents_are_in_english():
         for name, text in texts.items()
         if (found := faults(re.sub(r"```.*?```|<[^>]+>", "", text, flags=re.S)))
     } == {}
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ((), ""),
+        (("a",), "`a`"),
+        (("a", "b"), "`a`, `b`"),
+        (("a", "b", "c" * 9), "`a`, `b` and 1 more"),
+        (("c" * 9,), "`cccc`"),
+    ],
+)
+def test_of_many_names_the_first_are_listed_and_the_others_counted(names, said):
+    assert listed(names, 2, longest=4) == said
