@@ -41,7 +41,7 @@ stage sparse {{
 evaluate dev {{ split = "validation" }}
 """
 
-TASKS = ("sequence_classification", "multiple_choice", "token_classification", "masked_lm")
+TASKS = ("sequence_classification", "multiple_choice", "token_classification", "masked_lm", "sentence_similarity")
 
 
 def records(task: str, count: int, seed: int) -> list[dict[str, object]]:
@@ -57,6 +57,8 @@ def records(task: str, count: int, seed: int) -> list[dict[str, object]]:
                 right = rng.randrange(4)
                 choices = [words[0] if c == right else rng.choice(WORDS) + " of" for c in range(4)]
                 row = {"question": " ".join(words), "choices": choices, "answer": right}
+            case "sentence_similarity":
+                row = {"sentence1": " ".join(words), "sentence2": " ".join(words[: i % 3 + 1]), "score": i % 3 / 2}
             case _:
                 row = {"tokens": words, "ner_tags": ["B-X" if w in WORDS[10:] else "O" for w in words]}
         found.append(row)

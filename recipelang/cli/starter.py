@@ -18,6 +18,7 @@ LIBRARY = {
     "token_classification": "lib://wikiann/tags-90",
     "masked_lm": "lib://upstream/mlm-90",
     "causal_lm": "lib://oneshot/decoder-50",
+    "sentence_similarity": "lib://allnli/sentences-50",
 }
 MODEL, DATA, TASK, TARGET = "hf://google-bert/bert-base-uncased", "hf://rajpurkar/squad", "question_answering", "90%"
 #: above this target, the second of two lengths: oBERT needs 30 epochs for 97 % where 10 lose more than a point of F1

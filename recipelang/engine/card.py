@@ -30,6 +30,7 @@ _PIPELINES = {
     "causal_lm": "text-generation",
     "masked_lm": "fill-mask",
     "multiple_choice": "multiple-choice",
+    "sentence_similarity": "sentence-similarity",
 }
 _ARXIV = re.compile(r"arxiv:(\d{4}\.\d{4,5})(?:v\d+)?", re.IGNORECASE)
 #: of a model with more matrices, those of the plan only
@@ -52,7 +53,7 @@ def card(plan: Plan, record: Mapping[str, Any], out: Path) -> str:
 # ------------------------------------------------------------------ front matter
 def _front(plan: Plan, record: Mapping[str, Any], origin: Mapping[str, Any]) -> dict[str, object]:
     """What the Hub reads of a card."""
-    front: dict[str, object] = {"library_name": "transformers"}
+    front: dict[str, object] = {"library_name": "sentence-transformers" if plan.model.pooling else "transformers"}
     if plan.model.ref.startswith("hf://"):
         front["base_model"] = _hub_name(plan.model.ref)
     if names := _datasets(plan):

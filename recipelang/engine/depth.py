@@ -11,7 +11,7 @@ from torch import nn
 from recipelang.planning.layers import config_with_layers
 
 #: the number of a layer in the name of a parameter, in every family
-_LAYER = re.compile(r"\.(layers?)\.(\d+)\.")
+_LAYER = re.compile(r"(?:^|\.)(layers?)\.(\d+)\.")
 
 
 def keep_layers(model: nn.Module, keep: tuple[int, ...]) -> nn.Module:
@@ -21,6 +21,8 @@ def keep_layers(model: nn.Module, keep: tuple[int, ...]) -> nn.Module:
     config._attn_implementation = old._attn_implementation
     with torch.random.fork_rng():  # its first weights are drawn and thrown away: the run's own stream stays
         small = type(model)(config)
+        if getattr(model, "pooler", small) is None:
+            small.pooler = None  # type: ignore[assignment]
     state = {name: tensor for before, tensor in model.state_dict().items() if (name := renumbered(before, keep))}
     small.load_state_dict(state)
     return small.to(next(model.parameters()).dtype).eval()

@@ -22,12 +22,14 @@ from recipelang.storage.writing import new_folder, remove_folder, write_bytes, w
 _MOST = 2**30
 
 
-def save_model(model: nn.Module, folder: Path, source: Path, max_shard: int, metadata: dict[str, str]) -> None:
+def save_model(
+    model: nn.Module, folder: Path, source: Path, max_shard: int, metadata: dict[str, str], task: str
+) -> None:
     """Weights and config that `from_pretrained` loads, and all else that belongs to the model it came from."""
     weights = wholly(model.state_dict())
     if not processes.main():
         return
-    carried = belongings(source)
+    carried = belongings(source, task)
     with new_folder(folder) as part, quiet(), _plain_generation(model):
         model.save_pretrained(part, state_dict=weights, max_shard_size=max_shard)  # type: ignore[operator]
         for name in carried:

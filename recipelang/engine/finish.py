@@ -27,7 +27,7 @@ def finish(run: Course, judge: Judge, started: float) -> Result:
     run.check_place()
     source, folder = Path(run.plan.model.path), run.out / "export"
     same_model(source, run.plan.model.digest, f"the model `{run.plan.model.ref}`")  # the tokenizer is copied from there
-    export.save_model(run.model, folder, source, run.plan.export.max_shard, run.stamp())
+    export.save_model(run.model, folder, source, run.plan.export.max_shard, run.stamp(), run.plan.model.task)
     if processes.main():
         export.move_up(folder, run.out)
     matrices = tuple(n for n, p in run.model.named_parameters() if p.dim() == 2)

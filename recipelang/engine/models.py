@@ -21,6 +21,7 @@ from recipelang.planning.types import ModelPlan, Plan
 from recipelang.source import RecipeError, fail
 from recipelang.tasks import task_of
 from recipelang.tasks.encoding import load_reader
+from recipelang.tasks.sentence_similarity import HEAD as SENTENCES
 
 
 @contextmanager
@@ -48,7 +49,7 @@ def check_models(plan: Plan) -> None:
     for folder in dict.fromkeys([plan.model.path, *teachers]):
         facts = _facts(Path(folder), plan.model)
         with _loading(Path(folder)), quiet(), torch.device("meta"):
-            model = _auto(plan.model).from_config(_config(Path(folder), plan.model))
+            model = only_used(_auto(plan.model).from_config(_config(Path(folder), plan.model)), plan.model.task)
         real = {n: tuple(p.shape) for n, p in model.named_parameters()}
         planned = {t.name: t.shape for t in facts.tensors}
         odd = sorted(set(real.items()) ^ set(planned.items()))
@@ -92,8 +93,10 @@ def load_model(
             )
             for name in redrawn:
                 _draw(model.get_parameter(name), config)
+    model = only_used(model, plan.task)
     tied = COPIES[facts.family] if any(t.tied for t in facts.tensors) else ()
-    if lost := sorted(set(read["missing_keys"]) - {*facts.fresh, *tied}):
+    missing = {n for n in read["missing_keys"] if plan.task != SENTENCES or not n.startswith("pooler.")}
+    if lost := sorted(missing - {*facts.fresh, *tied}):
         raise _another_model(folder, [f"`{n}` should be loaded, but would be initialised at random" for n in lost[:3]])
     expected = {*facts.left_out, *facts.strangers, *(copy for copy, _ in facts.copies)}
     if lost := sorted(set(read["unexpected_keys"]) - expected):
@@ -101,8 +104,19 @@ def load_model(
     model = model if keep is None else keep_layers(model, keep)
     if plan.task == "multiple_choice":
         leave_out_absent(model)
+    if plan.task == SENTENCES:
+        from recipelang.engine.embeddings import embed
+
+        embed(model, plan.pooling or "mean")
     leave_out_cache(model)
     return model  # type: ignore[no-any-return]
+
+
+def only_used(model: nn.Module, task: str) -> nn.Module:
+    """A model without a head loses the layer that no embedding reads: it would be neither trained nor measured."""
+    if task == SENTENCES and getattr(model, "pooler", None) is not None:
+        model.pooler = None  # type: ignore[assignment]
+    return model
 
 
 def leave_out_cache(model: nn.Module) -> None:

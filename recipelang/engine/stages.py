@@ -28,6 +28,7 @@ from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
 from recipelang.modifiers.distill import Running, asked
 from recipelang.modifiers.modifier import Event, Modifier, State, fire
 from recipelang.planning.facts import model_digest
+from recipelang.planning.similarity import compares_batches
 from recipelang.planning.types import DistillPlan, StagePlan
 from recipelang.schedules.stepwise import at
 from recipelang.tasks import Features
@@ -138,7 +139,9 @@ def _end_stage(run: Course, stage: StagePlan, seconds: float) -> None:
             run.position.metrics[f"{evaluation.name}.{metric}"] = value
     if any(d.teacher == f"stage.{stage.name}" for s in run.plan.stages for d in s.distills):
         folder = _left_by(run, stage.name)
-        export.save_model(run.model, folder, Path(run.plan.model.path), run.plan.export.max_shard, run.stamp())
+        export.save_model(
+            run.model, folder, Path(run.plan.model.path), run.plan.export.max_shard, run.stamp(), run.plan.model.task
+        )
         processes.wait()  # the others read it
         run.position.stage_models[stage.name] = model_digest(folder)
     run.position.stage, run.position.step = stage.index + 1, 0
@@ -165,6 +168,7 @@ def _sample(
     """Gradients for scores, from examples drawn anew at every event."""
     seed = stream(stage.seed, stage.name, "gradients", state.step)
     size, part, cast = size or stage.batch, stage.micro_batch, run.autocast(stage.precision)
+    part = size if compares_batches(run.plan, stage) else part
     return gradients(state, features, batches, size, part, seed, cast, dense=dense)
 
 
@@ -209,7 +213,8 @@ def _kept(run: Course, stage: StagePlan, d: DistillPlan) -> Kept:
 
 
 def _teacher(run: Course, d: DistillPlan) -> nn.Module:
-    return load_model(_teacher_folder(run, d), run.plan.model, run.plan.seed).to(run.device)
+    plan = run.plan.model if d.pooling is None else run.plan.model.model_copy(update={"pooling": d.pooling})
+    return load_model(_teacher_folder(run, d), plan, run.plan.seed).to(run.device)
 
 
 def _teacher_folder(run: Course, d: DistillPlan) -> Path:

@@ -11,6 +11,7 @@ from recipelang import processes
 from recipelang.engine.environment import chosen_device, refuse_other_engines
 from recipelang.engine.leavings import check_only_a_run, remove_run
 from recipelang.engine.records import RECORD, status_of
+from recipelang.planning.similarity import compares_batches
 from recipelang.planning.types import Plan
 from recipelang.source import fail
 from recipelang.source.names import is_text, not_utf8
@@ -87,6 +88,10 @@ def may_start(plan: Plan, shard: bool = False) -> None:
             notes = [f"stage `{stage.name}` has batches of {stage.batch}, there are {processes.world()} processes"]
             help = f"start at most {stage.batch} processes, or raise `batch`"
             raise fail("E077", "a batch has fewer examples than the run has processes", notes=notes, help=help)
+        if (stage.steps or shard) and processes.world() > 1 and compares_batches(plan, stage):
+            notes = [f"stage `{stage.name}` compares each text with all pairs of its batch"]
+            help = "start one process, or train on pairs with a score"
+            raise fail("E055", "this release cannot divide such a batch among processes", notes=notes, help=help)
     seen = (plan.behaviour_digest, plan.model.digest, [(d.items, d.examples) for d in plan.data])
     if any(other != seen for other in processes.each(seen)):
         help = "give every process the same recipe, model and data"

@@ -18,7 +18,7 @@ from recipelang.source.suggest import closest
 from recipelang.values.composite import Applied, Arrow, Between, LayerPairs, Schedule, Symbol, Term
 from recipelang.values.quantities import Quantity
 
-OUTPUTS = ("logits", "start_logits", "end_logits")
+OUTPUTS = ("logits", "start_logits", "end_logits", "embeddings")
 #: what a layer gives
 INNER = ("hidden", "attention")
 NAMES = (*OUTPUTS, *INNER)

@@ -10,6 +10,7 @@ from torch import nn
 
 from recipelang.engine.acting import acting
 from recipelang.engine.attention_maps import show_maps
+from recipelang.kinds.terms import INNER
 from recipelang.loading.read import around_of, check_all, source_of
 from recipelang.loops.gradients import Sampler, loss_of
 from recipelang.loops.notices import warn
@@ -25,6 +26,7 @@ from recipelang.pruning.masks import Masks
 from recipelang.pruning.turned import inputs_first
 from recipelang.source import Diagnostics, RecipeError, at_label, fail
 from recipelang.spec.recipe import Recipe
+from recipelang.tasks.sentence_similarity import HEAD as SENTENCES
 
 #: methods that ask for gradients between steps
 _SAMPLES = {name for name, method in METHODS.items() if method.looks_at == "gradients"}
@@ -140,6 +142,10 @@ def _ask_for_what_a_loop_lacks(
         if spec.distills and teacher is None:
             help = "pass `teacher=`; to use the dense starting model: `copy.deepcopy(model)` before the first step"
             raise fail("E086", "a custom loop must pass the teacher", help=help)
+        outputs = any(t.name not in INNER for d in spec.distills for t in d.on)
+        if outputs and recipe.model.task == SENTENCES:
+            message = "this release does not compare embeddings in your own loop"
+            raise fail("E055", message, help="write `on = hidden(-1)`, or use `recipelang run`")
         if any(d.cache for d in spec.distills):
             raise fail("E055", "this release does not support `cache` in your own loop", help="remove it")
         if teacher is not None and unwrapped(teacher) is model:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recipelang.modifiers.distill_terms import attention_loss, hidden_loss, kd_loss
+from recipelang.modifiers.distill_terms import attention_loss, embedding_loss, hidden_loss, kd_loss
 from recipelang.modifiers.modifier import Modifier, State, misshapen
 from recipelang.planning.types import DistillPlan, TermPlan
 from recipelang.schedules.stepwise import at
@@ -135,7 +135,7 @@ class Distill(Modifier):
         if self.outputs:
             mask = state.batch.get("attention_mask")
             each = [
-                at(term.weight, state.step) * kd_loss(getattr(ours, name), getattr(known, name), temperature, mask)
+                at(term.weight, state.step) * _apart(name, getattr(ours, name), getattr(known, name), temperature, mask)
                 for name, term in self.outputs
             ]
             parts.append(torch.stack(each).mean())
@@ -160,6 +160,11 @@ class Distill(Modifier):
             with torch.autocast(states.device.type, enabled=False):
                 states = F.linear(states.float(), weight)
         return hidden_loss(states, known.hidden_states[teacher + 1], mask)
+
+
+def _apart(name: str, ours: Tensor, known: Tensor, temperature: float, mask: Tensor | None) -> Tensor:
+    """Embeddings are no distributions, and have no temperature."""
+    return embedding_loss(ours, known) if name == "embeddings" else kd_loss(ours, known, temperature, mask)
 
 
 def _key(term: int, pair: tuple[int, int]) -> str:

@@ -30,6 +30,15 @@ def kd_loss(student: Tensor, teacher: Tensor, temperature: float, mask: Tensor |
     return apart.mean() * temperature**2
 
 
+def embedding_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """1 less the cosine of student's and teacher's embedding of a text, mean over texts, then over items.
+
+    Args:
+        student, teacher: [items, texts, width]; their lengths say nothing, as for cosines of texts.
+    """
+    return (1 - F.cosine_similarity(student.float(), teacher.float(), dim=-1, eps=1e-12)).mean()
+
+
 def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """‖s - t‖² / ‖t‖² of an item's tokens, mean over items. States are [items, tokens, width].
 

@@ -17,6 +17,7 @@ from recipelang.planning.families import FAMILIES, HEADS, Config, TensorFact, is
 from recipelang.planning.safetensors_header import Entry
 from recipelang.source import RecipeError, fail
 from recipelang.source.words import listed, plural
+from recipelang.tasks.sentence_similarity import HEAD as SENTENCES
 
 #: types of numbers that weights may have; all others are codes that stand for weights
 FLOATS = ("F64", "F32", "F16", "BF16")
@@ -63,7 +64,9 @@ class Accounts:
 
 
 def body_prefix(family: str, task: str) -> str:
-    """What the names of the body begin with in a model for this task."""
+    """What the names of the body begin with in a model for this task: nothing, where it has no head."""
+    if task == SENTENCES:
+        return ""
     return "transformer." if family == "llama" and task == "question_answering" else f"{_BODY[family]}."
 
 
@@ -82,7 +85,7 @@ def account(
     copies = [n for n in COPIES[family] if n in header] if tied else []
     stored: dict[str, str] = {}
     for tensor in tensors:
-        names = _spellings(tensor.name, prefix)
+        names = _spellings(tensor.name, prefix, family)
         if tensor.tied:
             names += [n for n in copies if n.endswith(".weight")]
         found = next((n for n in names if n in header), None)
@@ -91,7 +94,7 @@ def account(
     body = [t for t in tensors if t.name.startswith(prefix) and "pooler" not in t.roles]
     if not any(t.name in stored for t in body):
         _no_prefix(folder, prefix, body, header)
-    _same_depth(folder, tensors, header)
+    _same_depth(folder, tensors, header, family)
     fresh, redrawn = [], []
     for tensor in tensors:
         name = stored.get(tensor.name)
@@ -124,9 +127,9 @@ def account(
 _AGAIN = "copy or download the model again"
 
 
-def _spellings(name: str, prefix: str) -> list[str]:
-    """How files may call a parameter: as the model does, without the body's prefix, and as older releases did."""
-    names = [name, name.removeprefix(prefix)]
+def _spellings(name: str, prefix: str, family: str) -> list[str]:
+    """How files may call a parameter: as the model does, without or with the body's prefix, and as older releases did."""
+    names = [name, name.removeprefix(prefix) if prefix else f"{_BODY[family]}.{name}"]
     old = [n.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta") for n in names]
     return list(dict.fromkeys(names + old))
 
@@ -199,13 +202,13 @@ def _no_prefix(folder: Path, prefix: str, body: list[TensorFact], header: Mappin
                 raise fail("E182", f"tensor names begin with `{found}`", help=help, notes=notes)
 
 
-def _same_depth(folder: Path, tensors: tuple[TensorFact, ...], header: Mapping[str, object]) -> None:
+def _same_depth(folder: Path, tensors: tuple[TensorFact, ...], header: Mapping[str, object], family: str) -> None:
     """A layer that the weights hold and the config does not would be dropped without a word."""
     last = max((t.layer for t in tensors if t.layer is not None), default=-1)
     for tensor in tensors:
         if tensor.layer == last >= 0:
             above = tensor.name.replace(f".{last}.", f".{last + 1}.", 1)
-            if above in header or above.partition(".")[2] in header:
+            if any(name in header for name in (above, above.partition(".")[2], f"{_BODY[family]}.{above}")):
                 note = f"the weights hold `{above}`; the folder is {folder}"
                 raise fail("E076", f"the weights have more layers than the {last + 1} of config.json", notes=[note])
 
@@ -235,12 +238,16 @@ def _left(
     heads = {*_OTHER_HEADS, *COPIES[family]}
     for task in HEADS[family]:
         heads |= {t.name for t in FAMILIES[family]({**config, "tie_word_embeddings": False}, task) if t.drawn}
-    heads |= {n.removeprefix(prefix) for n in heads}
+    whole = prefix or f"{_BODY[family]}."
+    heads |= {n.removeprefix(whole) for n in heads}
     modules = {
-        spelling.rpartition(".")[0] for t in tensors if t.name not in fresh for spelling in _spellings(t.name, prefix)
+        spelling.rpartition(".")[0]
+        for t in tensors
+        if t.name not in fresh
+        for spelling in _spellings(t.name, prefix, family)
     }
     inside = {
-        prefix,
+        whole,
         *(t.name.removeprefix(prefix).partition(".")[0] + "." for t in tensors if t.name.startswith(prefix)),
     }
     left_out, strangers, surplus = [], [], []

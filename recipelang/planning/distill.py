@@ -8,6 +8,7 @@ from recipelang.kinds.terms import INNER
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.types import Segment, TermPlan
 from recipelang.source import fail
+from recipelang.tasks.sentence_similarity import HEAD as SENTENCES
 from recipelang.values.composite import LayerPairs, Schedule, Term
 
 Segments = Callable[[Schedule], tuple[Segment, ...]]
@@ -18,6 +19,10 @@ def plan_term(term: Term, student: ModelFacts, teacher: ModelFacts, segments: Se
     plain = (Segment(shape="constant", start=1, end=1, first=0, last=steps - 1),)
     weight = plain if term.weight is None else segments(term.weight)
     if term.name not in INNER:
+        if student.task == SENTENCES and _width(student) != _width(teacher):
+            notes = [f"teacher {_width(teacher)}, student {_width(student)} numbers in an embedding"]
+            help = "match `hidden` instead, or choose a teacher with embeddings of the same width"
+            raise fail("E080", "teacher and student have embeddings of different widths", help=help, notes=notes)
         return TermPlan(kind="output", output=term.name, weight=weight)
     pairs = tuple(dict.fromkeys(_pairs(term, student.layers, teacher.layers)))
     widths = None

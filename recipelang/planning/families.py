@@ -8,11 +8,12 @@ config to its tensors, registered under its `model_type`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from recipelang.source import fail
 from recipelang.tasks import task_of
+from recipelang.tasks.sentence_similarity import HEAD as SENTENCES
 
 Config = dict[str, Any]
 
@@ -215,11 +216,24 @@ def llama(config: Config, task: str) -> Iterator[TensorFact]:
             yield from _linear("score", label_count(config), h, "head", bias=task == "token_classification")
 
 
-FAMILIES: dict[str, Callable[[Config, str], Iterator[TensorFact]]] = {
-    "bert": bert,
-    "roberta": roberta,
-    "distilbert": distilbert,
-    "llama": llama,
+Family = Callable[[Config, str], Iterator[TensorFact]]
+
+
+def _or_bare(family: Family) -> Family:
+    """A model without a head is what is left: its names lack the word that heads put before those of the body."""
+
+    def tensors(config: Config, task: str) -> Iterator[TensorFact]:
+        for tensor in family(config, task):
+            yield replace(tensor, name=tensor.name.partition(".")[2]) if task == SENTENCES else tensor
+
+    return tensors
+
+
+FAMILIES: dict[str, Family] = {
+    "bert": _or_bare(bert),
+    "roberta": _or_bare(roberta),
+    "distilbert": _or_bare(distilbert),
+    "llama": _or_bare(llama),
 }
 
 #: the heads that a family has, each by the task that it was made for
@@ -227,10 +241,19 @@ HEADS: dict[str, frozenset[str]] = {
     **dict.fromkeys(
         ("bert", "roberta", "distilbert"),
         frozenset(
-            {"question_answering", "sequence_classification", "multiple_choice", "token_classification", "masked_lm"}
+            {
+                "question_answering",
+                "sequence_classification",
+                "multiple_choice",
+                "token_classification",
+                "masked_lm",
+                SENTENCES,
+            }
         ),
     ),
-    "llama": frozenset({"causal_lm", "question_answering", "sequence_classification", "token_classification"}),
+    "llama": frozenset(
+        {"causal_lm", "question_answering", "sequence_classification", "token_classification", SENTENCES}
+    ),
 }
 
 

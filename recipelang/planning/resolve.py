@@ -23,6 +23,7 @@ from recipelang.planning.processor import emulates_bf16
 from recipelang.planning.prunes import Prunes
 from recipelang.planning.references import Pins, locate_model
 from recipelang.planning.remarks import remarks
+from recipelang.planning.similarity import in_batch_fits, measures_what_it_can
 from recipelang.planning.types import (
     ClaimPlan,
     DataPlan,
@@ -50,6 +51,8 @@ from recipelang.spec.recipe import Recipe
 from recipelang.spec.requirements import used as plugins_of
 from recipelang.tasks import task_of
 from recipelang.tasks.meaning import Meaning
+from recipelang.tasks.pooling import Pooling, pooling_of
+from recipelang.tasks.sentence_similarity import HEAD as SENTENCES
 from recipelang.values import selector as sel
 from recipelang.values.composite import StageRef
 
@@ -70,6 +73,7 @@ class Resolver(Context):
         super().__init__(recipe, beside, found, pins)
         self.rehearsal = rehearsal
         self.dropped: DropPlan | None = None
+        self.pooling: Pooling | None = None  # of a model of embeddings
         self.prunes = Prunes(self)
 
     def run(self) -> Plan | None:
@@ -123,6 +127,7 @@ class Resolver(Context):
                 left_out=(*facts.left_out, *facts.strangers),
                 tied=next((t.name for t in self.facts.tensors if t.tied), None),
                 labels=facts.labels,
+                pooling=self.pooling,
             ),
             data=tuple(data),
             stages=tuple(stages),
@@ -146,6 +151,8 @@ class Resolver(Context):
             locate_model(model.base, self.beside, self.pins.get(model.base) or model.revision), model.task
         )
         check_weights(facts)
+        if model.task == SENTENCES:
+            self.pooling = pooling_of(facts.path)
         self.found.extend([*remarks(facts, self.recipe.label("model.base"))])
         return facts
 
@@ -282,6 +289,8 @@ class Resolver(Context):
             )
             self.error("E077", "`batch` is not a multiple of `micro_batch`", f"{path}.micro_batch", help)
             return None
+        if not in_batch_fits(self.recipe, spec, self.data.get(spec.data), self.found):
+            return None
         clock = _clock(spec)
         rate = clock.segments(
             spec.learning_rate, steps, per_epoch, self.recipe.label(f"{path}.learning_rate"), self.found
@@ -330,6 +339,8 @@ class Resolver(Context):
         planned = [self.prunes.plan(path, prune, 0, 1) for prune in spec.prunes]
         prunes = tuple(p for p in planned if p)
         size = spec.micro_batch or calibration.BATCH
+        if not in_batch_fits(self.recipe, spec, self.data.get(spec.data), self.found):
+            return None
         if not self._in_layers(spec, prunes):
             return None
         read = None
@@ -449,12 +460,14 @@ class Resolver(Context):
         if isinstance(spec.teacher, StageRef):
             where = reference = f"stage.{spec.teacher.name}"
             facts, digest = self.facts, ""
+            pooling = self.pooling
         else:
             reference = spec.teacher
             facts = self.guard(f"{path}.teacher", lambda: self._teacher(reference))
             if facts is None:
                 return None
             where, digest = str(facts.path), self._digest_of(facts)
+            pooling = pooling_of(facts.path) if digest and self.recipe.model.task == SENTENCES else None
         teacher = facts
         at = self.recipe.label(f"{path}.on")
         terms = [
@@ -486,6 +499,7 @@ class Resolver(Context):
             teacher_ref=reference,
             teacher_parameters=teacher.parameters,
             teacher_digest=digest,
+            pooling=pooling,
             terms=tuple(terms),
             cache="fp16" if spec.cache is True else spec.cache or None,  # type: ignore[arg-type]
             hardness=hardness,
@@ -503,11 +517,14 @@ class Resolver(Context):
             notes = [f"teacher {theirs}, student {ours} kinds: the two texts of a pair need two"]
             help = "choose a teacher of the student's family"
             raise fail("E080", "the teacher has fewer token types than the student", help=help, notes=notes)
-        theirs, ours = label_count(facts.config), label_count(self.facts.config)
+        if self.recipe.model.task == SENTENCES:
+            pooling_of(facts.path)
+        theirs, ours = (1 if facts.task == SENTENCES else label_count(f.config) for f in (facts, self.facts))
         if theirs != ours:
             help, notes = "choose a teacher of the same task", [f"teacher {theirs}, student {ours} labels"]
             raise fail("E080", "teacher and student have different labels", help=help, notes=notes)
-        _same_order(label_names(facts.config), label_names(self.facts.config))
+        if facts.task != SENTENCES:
+            _same_order(label_names(facts.config), label_names(self.facts.config))
         if not facts.has_head:
             help = "name a model fine-tuned for this task, or `stage.NAME`: a new head would teach noise"
             raise fail("E080", f"the teacher has no head for {self.recipe.model.task}", help=help)
@@ -565,6 +582,8 @@ class Resolver(Context):
                 have = " and ".join(filter(None, (", ".join(f"`{m}`" for m in known[:-1]), f"`{known[-1]}`")))
                 path = f"evaluate.{e.name}.metrics"
                 self.error("E054", f"`{wrong[0]}` is not a metric of {task}", path, f"it has {have}")
+                return False
+            if task == SENTENCES and not measures_what_it_can(self.recipe, e, self.data[e.data], self.found):
                 return False
             if not data_remarks.null_fits(self.recipe, e, self.data[e.data], self.found):
                 return False

@@ -25,6 +25,7 @@ from recipelang.spec.metrics import MEASURES, MORE_METRICS, TASKS
 from recipelang.spec.optimizers import OPTIMIZERS
 from recipelang.storage.forms import Count, MaybeDigest, Share, Some, known
 from recipelang.tasks.meaning import Meaning
+from recipelang.tasks.pooling import Pooling
 
 #: 1.1: rates are read at the start of their step, weight decay spares norms and biases
 FORMAT_VERSION = "1.1"
@@ -72,6 +73,9 @@ class ModelPlan(Frozen):
     drop: DropPlan | None = Field(default=None, description="`parameters` and all names are those of what it leaves")
     fresh_head: bool = Field(
         default=False, description="the weights hold no head for this task: a new head is initialised"
+    )
+    pooling: Pooling | None = Field(
+        default=None, description="how the states of a text become its embedding; none: the task has no embeddings"
     )
 
 
@@ -274,6 +278,9 @@ class DistillPlan(Frozen):
         default="", description="sha256 of the weights and the config; none of `stage.NAME`"
     )
     terms: tuple[TermPlan, ...] = Field(min_length=1)
+    pooling: Pooling | None = Field(
+        default=None, description="how the teacher's states of a text become its embedding, where there are any"
+    )
     cache: Literal["fp16", "fp32"] | None = Field(default=None, description="how the teacher's outputs are cached")
     hardness: tuple[Segment, ...]
     temperature: tuple[Segment, ...]

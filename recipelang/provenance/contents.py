@@ -292,7 +292,7 @@ def _tokenizer(folder: Path, said: Statement) -> str:
     base = Path(plan.model.path)
     if not is_base(base, said):
         return "readable"
-    for name in belongings(base):
+    for name in belongings(base, plan.model.task):
         if sha256(base / name) != said.files.get(name):
             raise fail("E136", f"`{line_of(name)}` differs from the base model's", help=_TAKE_AGAIN)
     mine, theirs = read_object(folder / "config.json"), read_object(base / "config.json")

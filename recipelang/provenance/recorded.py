@@ -16,7 +16,7 @@ from recipelang.spec.metrics import MEASURES
 _APART = timedelta(days=1)
 _ROUNDING = 1e-9
 #: what is no share and yet has limits
-_LEAST = {"matthews": -1.0, "perplexity": 1.0, "loss": 0.0}
+_LEAST = {"matthews": -1.0, "spearman": -1.0, "perplexity": 1.0, "loss": 0.0}
 
 
 def check_recorded(record: Mapping[str, Any], starts: Sequence[Session], plan: Plan) -> None:

@@ -33,6 +33,7 @@ from recipelang.spec.blocks import DataSpec
 from recipelang.spec.recipe import Recipe
 from recipelang.tasks import task_of
 from recipelang.tasks.meaning import Meaning
+from recipelang.tasks.sentence_similarity import HEAD as SENTENCES, SCALE, form
 from recipelang.values.quantities import show_fraction
 
 #: the plot does not grow beyond this
@@ -107,7 +108,11 @@ def _model(plan: Plan) -> str:
     if m.drop is not None:
         size += f" in {len(m.drop.keep)} of {plural(m.drop.layers, 'layer')}"
     head = ", new head" if m.fresh_head else ""
-    return f"{clean(_tail(m.ref))} ({m.family}, {size}), {m.task.replace('_', ' ')}{_classes(m.labels)}{head}"
+    pooling = f", {_POOLINGS[m.pooling]}" if m.pooling else ""
+    return f"{clean(_tail(m.ref))} ({m.family}, {size}), {m.task.replace('_', ' ')}{_classes(m.labels)}{head}{pooling}"
+
+
+_POOLINGS = {"mean": "embeddings are the mean of all tokens", "cls": "embeddings are the first token"}
 
 
 def _classes(labels: Sequence[str]) -> str:
@@ -139,6 +144,10 @@ def _meaning(plan: Plan, data: DataPlan) -> Iterator[tuple[str, str]]:
     told = []
     if data.task == "multiple_choice" and m.columns:
         yield "inputs" + more, _put_together(m)
+    if data.task == SENTENCES and m.columns:
+        told.append(_LOSSES[form(m.columns)])
+    if m.max_score is not None:
+        told.append(f"scores are divided by {m.max_score:g}")
     if m.choices:
         told.append(f"{m.choices[0]} to {m.choices[1]} choices per question")
     if m.left_out:
@@ -180,6 +189,11 @@ def _put_together(m: Meaning) -> str:
     return f"{question} + {clean(m.before)} and choice" if m.before else f"{question} + choice"
 
 
+_LOSSES = {
+    "scores": "loss: squared difference of cosine and score",
+    "pairs": f"loss: pick the pair of each text among the pairs of its batch, by cosine times {SCALE:g}",
+    "triples": f"loss: pick the pair of each text among the pairs and negatives of its batch, by cosine times {SCALE:g}",
+}
 _ANSWERS = {
     "key": "answers are the keys of choices",
     "letter": "answers are the letters of choices",
@@ -380,6 +394,8 @@ def _ends(segments: Sequence[Segment], number: Callable[[float], str] = _number)
 
 def _distill(distill: DistillPlan) -> str:
     values = f"hardness {_ends(distill.hardness, _percent)}, temperature {_ends(distill.temperature)}"
+    if distill.pooling and any(t.kind == "output" for t in distill.terms):
+        values += " (not used: embeddings are compared by cosine)"
     cached = f", cached in {distill.cache}" if distill.cache else ""
     return f"from {clean(_tail(distill.teacher_ref))} on {', '.join(map(_term, distill.terms))}; {values}{cached}"
 
@@ -464,7 +480,8 @@ def _targets(plan: Plan, prune: PrunePlan) -> Table:
 def _kind(name: str) -> str:
     """`bert.encoder.layer.3.output.dense.weight` as `encoder.layer.*.output.dense`."""
     parts = name.removesuffix(".weight").split(".")
-    return ".".join("*" if part.isdigit() else part for part in parts[1:] or parts)
+    whole = len(parts) < 2 or parts[0] in ("encoder", "transformer", "layers") or parts[1].isdigit()
+    return ".".join("*" if part.isdigit() else part for part in parts[not whole :])
 
 
 def _claims(plan: Plan) -> RenderableType:

@@ -191,6 +191,15 @@ class DataSpec(Spec):
             added=True,
         ),
     ] = None
+    max_score: Annotated[
+        Fraction | None,
+        Attr(
+            Number(0, above=True),
+            "highest possible score of a pair, by which scores are divided; default: 1",
+            example="5",
+            added=True,
+        ),
+    ] = None
     group_by_length: Annotated[
         bool,
         Attr(
@@ -219,6 +228,12 @@ class ColumnsSpec(Spec):
     answers: Annotated[str | None, Attr(Text(), "answers, with their offsets", example='"spans"')] = None
     text: Annotated[str | None, Attr(Text(), "text, or the first text of a pair", example='"content"')] = None
     pair: Annotated[str | None, Attr(Text(), "second text of a pair", example='"hypothesis"')] = None
+    negative: Annotated[
+        str | None, Attr(Text(), "text that is unlike the first text of a pair", example='"contradiction"')
+    ] = None
+    score: Annotated[str | None, Attr(Text(), "score of a pair: how alike its texts are", example='"similarity"')] = (
+        None
+    )
     label: Annotated[str | None, Attr(Text(), "label of a text", example='"gold"')] = None
     choices: Annotated[
         str | None, Attr(Text(), "choices: a list, or `option` for `option1`, `option2`", example='"option"')

@@ -19,8 +19,12 @@ MEASURES: dict[str, Metric] = {
     "has_answer_f1": Metric("`f1` over the answerable questions", True),
     "has_answer_exact_match": Metric("`exact_match` over the answerable questions", True),
     "no_answer": Metric("share of unanswerable questions left unanswered", True),
-    "accuracy": Metric("share of examples with the correct class", True),
+    "accuracy": Metric(
+        "share of examples with the correct class; of triples, of texts nearer to their pair than to the negative", True
+    ),
     "matthews": Metric("Matthews correlation of predicted and correct classes", True),
+    "spearman": Metric("rank correlation of predicted and given scores", True),
+    "mrr": Metric("mean reciprocal rank of the pair of each text among the pairs of all texts", True),
     "perplexity": Metric("exponential of the mean loss per token", False),
     "loss": Metric("mean loss", False),
 }
@@ -33,9 +37,13 @@ METRICS = {
     "token_classification": ("f1", "accuracy"),
     "masked_lm": ("perplexity", "accuracy"),
     "causal_lm": ("perplexity",),
+    "sentence_similarity": ("spearman",),
 }
 
 #: what can be measured beside `METRICS`, where it is asked for
-MORE_METRICS = {"question_answering": ("has_answer_f1", "has_answer_exact_match", "no_answer")}
+MORE_METRICS = {
+    "question_answering": ("has_answer_f1", "has_answer_exact_match", "no_answer"),
+    "sentence_similarity": ("accuracy", "mrr"),
+}
 
 TASKS = tuple(METRICS)

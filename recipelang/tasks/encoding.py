@@ -53,7 +53,7 @@ class Rows:
     types: np.ndarray | None  # [all] int8
     starts: np.ndarray  # [items] or [items, choices] int64: where a sequence begins in `tokens`
     sizes: np.ndarray  # as starts, int32; 0 of a choice that an item lacks and others have
-    labels: np.ndarray  # [items] int64, or [all] where every token has its own
+    labels: np.ndarray  # [items] int64, or fp32 of scores, or int64 [all] where every token has its own
     pad_id: int
     words: np.ndarray | None = None  # [all] int32: the word that a token begins, -1: none. Every token has a label then
     names: tuple[str, ...] = ()  # of the classes
@@ -99,7 +99,7 @@ class Rows:
         found = {"input_ids": padded(self.tokens, self.pad_id), "attention_mask": mask.astype(np.int64)}
         if self.types is not None:
             found["token_type_ids"] = padded(self.types, 0)
-        found["labels"] = padded(self.labels, -100) if self.words is not None else self.labels[rows].astype(np.int64)
+        found["labels"] = padded(self.labels, -100) if self.words is not None else self.labels[rows]
         return found
 
 

@@ -35,6 +35,13 @@ class Meaning(BaseModel):
     causes: bool = Field(default=False, description="questions are the words `cause` and `effect`")
     unanswerable: dict[str, int] = Field(default={}, description="split -> questions without an answer, where some are")
 
+    max_score: float | None = Field(
+        default=None,
+        allow_inf_nan=False,
+        gt=0,
+        description="the highest possible score, by which scores are divided; none: 1",
+    )
+
     def tells(self, *fields: str) -> bool:
         """Whether the columns of these fields are decided: a plan that was read back may have been changed."""
         return self.columns.keys() >= set(fields)

@@ -10,9 +10,10 @@ CODE, NAME, LEVEL, NEEDS = "L021", "untuned-temperature", "warn", "recipe"
 
 
 def check(it: Subject) -> Iterator[Finding]:
+    softens = it.recipe.model.task != "sentence_similarity"  # embeddings are no distributions
     for stage in it.recipe.stages:
         for distill in stage.distills:
-            if all(s.start == s.end == 1 for s in distill.temperature.segments):
+            if softens and all(s.start == s.end == 1 for s in distill.temperature.segments):
                 yield Finding(
                     f"stage.{stage.name}.distill.temperature",
                     "a temperature of 1 does not soften the distributions",

@@ -41,8 +41,8 @@ def source(tmp_path):
 
 
 def test_files_are_copied_as_they_are(tmp_path, source, model):
-    assert belongings(source) == sorted(KEPT)
-    save_model(model, tmp_path / "out", source, 10**9, {"format": "pt"})
+    assert belongings(source, "causal_lm") == sorted(KEPT)
+    save_model(model, tmp_path / "out", source, 10**9, {"format": "pt"}, "causal_lm")
     for name in KEPT:
         assert (tmp_path / "out" / name).read_text() == f"this is {name}"
     assert not [name for name in LEFT if (tmp_path / "out" / name).exists()]
@@ -54,7 +54,7 @@ def test_settings_of_generation_are_kept_even_where_the_library_would_not_write_
     (source / "generation_config.json").write_text(text)
     before = model.generation_config
     model.generation_config.do_sample, model.generation_config.temperature = False, 0.6
-    save_model(model, tmp_path / "out", source, 10**9, {"format": "pt"})
+    save_model(model, tmp_path / "out", source, 10**9, {"format": "pt"}, "causal_lm")
     assert (tmp_path / "out" / "generation_config.json").read_text() == text
     assert model.generation_config is before
 
@@ -63,13 +63,13 @@ def test_what_is_no_file_is_passed_over(source):
     import os
 
     os.mkfifo(source / "license.md")
-    assert "license.md" not in belongings(source)
+    assert "license.md" not in belongings(source, "causal_lm")
 
 
 def test_folder_of_templates_replaces_one_of_an_attempt_before(tmp_path, source, model):
     (tmp_path / "out" / "additional_chat_templates").mkdir(parents=True)
     (tmp_path / "out" / "additional_chat_templates" / "old.jinja").write_text("old")
-    save_model(model, tmp_path / "out" / "export", source, 10**9, {"format": "pt"})
+    save_model(model, tmp_path / "out" / "export", source, 10**9, {"format": "pt"}, "causal_lm")
     move_up(tmp_path / "out" / "export", tmp_path / "out")
     assert [p.name for p in (tmp_path / "out" / "additional_chat_templates").iterdir()] == ["tool_use.jinja"]
 
@@ -79,5 +79,5 @@ def test_what_a_model_shows_beside_its_outputs_is_no_part_of_it(tmp_path):
     asked = {"output_attentions": True, "output_hidden_states": True, "return_dict": False}
     folder = make_folder(tmp_path / "m", "llama", "causal_lm", **asked)
     model = load_model(folder, ModelPlan(ref="m", path=str(folder), task="causal_lm"), 0)
-    save_model(model, tmp_path / "out", folder, 10**9, {"format": "pt"})
+    save_model(model, tmp_path / "out", folder, 10**9, {"format": "pt"}, "causal_lm")
     assert not json.loads((tmp_path / "out" / "config.json").read_text()).get("output_attentions")

@@ -48,11 +48,16 @@ def plan_of(name, model, tmp_path, monkeypatch, *extra):
         rows = [{k: r[k] for k in ("tokens", "ner_tags")} for r in rows]
     if task == "question_answering":
         rows = [{"question": "q", "context": "a b", "answers": {"text": ["b"], "answer_start": [2]}}]
+    if task == "sentence_similarity":
+        rows = [{"anchor": "a", "positive": "b", "negative": "c"}]
     teacher = make_config(tmp_path / "teacher", model, task, labels)
     values = {"base": folder, "teacher": teacher}
     for part in ("train", "dev", "other"):
         values[part] = tmp_path / f"{part}.jsonl"
         values[part].write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    values["scored"] = tmp_path / "scored.jsonl"
+    rows = [{"sentence1": "a", "sentence2": "b", "score": score} for score in (0, 1)]
+    values["scored"].write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     given = [f"{name}={value}" for name, value in values.items() if name in free]
     checked = check_all(source, read_around([*given, *extra]).given, complete=True)
     assert [f"{d.code} {d.message}" for d in checked.diagnostics] == []

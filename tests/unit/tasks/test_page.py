@@ -6,7 +6,13 @@ from pathlib import Path
 from recipelang.loading.read import check_all
 from recipelang.source import Source
 from recipelang.spec.metrics import METRICS, MORE_METRICS
-from recipelang.tasks import multiple_choice as mc, sequence_classification as sc, task_of, token_classification as tc
+from recipelang.tasks import (
+    multiple_choice as mc,
+    sentence_similarity as ss,
+    sequence_classification as sc,
+    task_of,
+    token_classification as tc,
+)
 
 PAGE = (Path(__file__).parents[3] / "docs" / "tasks.md").read_text("utf-8")
 
@@ -18,6 +24,9 @@ def row(column):
 
 def test_usual_names_are_those_of_the_page():
     assert row("`text` and `pair`") == tuple(name for pair in sc.PAIRS for name in pair)
+    pairs = (name for pair in ss.PAIRS for name in pair)
+    assert row("`text` and `pair` of `sentence_similarity`") == tuple(pairs)
+    assert row("`negative`, `score`") == (*ss.NEGATIVE, *ss.SCORE)
     assert row("`text` alone") == sc.SINGLE
     assert row("`label`") == sc.LABEL
     assert row("`question`") == mc.QUESTION
