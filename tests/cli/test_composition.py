@@ -109,6 +109,14 @@ def test_trace_of_everything_and_of_nothing(folders):
     assert (ended.code, "did you mean `stage.sparse.clip`?" in ended.err) == (1, True)
 
 
+@pytest.mark.parametrize(("text", "code"), [("", "E010"), ('recipe 1 "empty"\n', "E053")])
+def test_trace_of_a_recipe_without_values_says_what_is_wrong_and_lists_nothing(text, code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.recipe").write_text(text, "utf-8")
+    ended = command("trace", "empty.recipe")
+    assert (ended.code, ended.out, f"error[{code}]" in ended.err) == (1, "", True)
+
+
 def test_trace_names_the_option_that_gave_a_value(folders):
     ended = command("trace", "site/base.recipe", "target", "-p", "target=75%")
     assert ended.out.splitlines()[-1].split() == ["command", "line", "-p", "target=75%"]

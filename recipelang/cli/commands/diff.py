@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,7 +61,12 @@ def diff(
         known = _identities(first, a), _identities(second, b)
         found = compare(first.recipe, second.recipe, *known)
         follows, why = _consequences((first, a), (second, b)) if plan and not found.same else ([], "")
-    print(_json(found, follows, why)) if form is options.FullOrJson.json else _show(a, b, found, follows, why)
+    if form is options.FullOrJson.json:
+        print(_json(found, follows, why))
+    else:
+        from recipelang.cli.screen.diff import show
+
+        show(found, follows, why)
     if not found.same:
         raise typer.Exit(Exit.CHANGES)
 
@@ -131,52 +135,6 @@ def _consequences(*both: tuple[Read, str]) -> tuple[list[tuple[str, float, float
     return consequences(*found), ""
 
 
-# ------------------------------------------------------------------------- screen
-def _show(a: str, b: str, found: Diff, follows: list[tuple[str, float, float]], why: str) -> None:
-    from rich.text import Text
-
-    from recipelang.source.render import line_of
-
-    console = screen.console()
-
-    def put(*parts: str | tuple[str, str]) -> None:
-        console.print(Text.assemble(*parts), soft_wrap=True)
-
-    group = ""
-    for change in found.changes:
-        if change.group != group:
-            put(("\n" if group else "", ""), (change.group, "bold"))
-            group = change.group
-        put(f"  {line_of('' if change.path.startswith('claim ') else change.path)}".rstrip() or "  claim")
-        if change.before is not None:
-            put(("    - " + _side(change.before), "red"), (_place(change.before), "dim"))
-        if change.after is not None:
-            put(("    + " + _side(change.after), "green"), (_place(change.after), "dim"))
-    if follows:
-        put(("\nplanned", "bold"))
-        for name, before, after in follows:
-            put(f"  {name:<32} {before:>15,.0f} -> {after:,.0f}")
-    elif why:
-        put((f"\nplans not compared: {line_of(why)}", "dim"))
-    one, other = (d.removeprefix("sha256:")[:8] for d in found.digests)
-    end = f"the same experiment, spec {one}" if found.same else f"different experiments: spec {one} -> {other}"
-    put(("\n" if found.changes else "", ""), (end, "bold"))
-
-
-def _side(side: Side) -> str:
-    from recipelang.source.render import line_of
-
-    return line_of(side.text)
-
-
-def _place(side: Side) -> str:
-    from recipelang.source.render import line_of
-
-    if side.at is None:
-        return ""
-    return f"   {line_of(side.at.source.name)}:{side.at.source.position(side.at.span.start)[0]}"
-
-
 def _json(found: Diff, follows: list[tuple[str, float, float]], why: str) -> str:
     def side(of: Side | None) -> object:
         if of is None:
@@ -196,4 +154,4 @@ def _json(found: Diff, follows: list[tuple[str, float, float]], why: str) -> str
         "consequences": [{"what": n, "before": x, "after": y} for n, x, y in follows],
         "consequences_unknown": why or None,
     }
-    return json.dumps(form, indent=2, ensure_ascii=True)
+    return screen.json_text(form)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,16 +11,13 @@ import typer
 from recipelang.cli import complete, options, screen
 from recipelang.cli.exit_codes import Exit
 from recipelang.source import RecipeError
-from recipelang.source.words import plural
 
 if TYPE_CHECKING:
-    from recipelang.provenance.checks import Check, Verified
+    from recipelang.provenance.checks import Verified
     from recipelang.provenance.signing import Policy
 
-_LEVELS = {1: "digests", 2: "signature", 3: "weights", 4: "evaluations"}
 #: of what was published: it is not what it says; other codes tell that it could not be looked at
 _NOT_SOUND = ("E122", "E123", "E124", "E125", "E126")
-_SIGNS = {"ok": "✓", "failed": "✗", "not done": "·"}
 
 
 def verify(
@@ -97,7 +93,12 @@ def verify(
             _measure(path, done, weights, evaluate)
     else:
         verify_file(path, done)
-    print(_json(where, done)) if form is options.FullOrJson.json else _show(where, done)
+    if form is options.FullOrJson.json:
+        print(_json(where, done))
+    else:
+        from recipelang.cli.screen.verify import show
+
+        show(where, done)
     if not done.ok:
         raise typer.Exit(Exit.VERIFICATION_FAILED)
 
@@ -167,52 +168,6 @@ def _measure(folder: Path, done: Verified, weights: bool, evaluate: bool) -> Non
     judge_claims(folder, said, done, measured, here)
 
 
-# ------------------------------------------------------------------------- screen
-def _show(where: str, done: Verified) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from recipelang.source.render import line_of
-
-    console = screen.console()
-    for level, name in _LEVELS.items():
-        checks = [c for c in done.checks if c.level == level]
-        for check in checks:
-            console.print(_line(level, name, check), soft_wrap=True)
-    for note in done.notes:
-        console.print(Text(f"  {note}", style="dim"), soft_wrap=True)
-    if done.claims:
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        for column in ("claim", "expected", "measured", "met", "source"):
-            table.add_column(column, overflow="fold")
-        for claim in done.claims:
-            met = {True: "yes", False: "no", None: "not checked" if done.rehearsed else "?"}[claim.met]
-            row = (claim.text, claim.expected, claim.measured, met, claim.by)
-            table.add_row(*(Text(line_of(cell)) for cell in row))
-        console.print()
-        console.print(table)
-    failed = sum(c.outcome == "failed" for c in done.checks)
-    passed = sum(c.outcome == "ok" for c in done.checks)
-    end = (
-        f"{failed} of {plural(failed + passed, 'check')} failed" if failed else f"all {plural(passed, 'check')} passed"
-    )
-    if done.open:
-        end += f"; not checked: {'; '.join(done.open)}"
-    console.print(Text(f"\n{line_of(where)}: {end}", style="bold red" if failed else "bold"), soft_wrap=True)
-    screen.show(done.findings)
-
-
-def _line(level: int, name: str, check: Check):  # type: ignore[no-untyped-def]
-    from rich.text import Text
-
-    from recipelang.source.render import line_of
-
-    style = {"ok": "green", "failed": "red", "not done": "dim"}[check.outcome]
-    what = name if check.what == name else f"{name}: {check.what}"
-    told = line_of(check.told) if check.outcome != "not done" else f"not checked: {line_of(check.told)}"
-    return Text.assemble((f"{_SIGNS[check.outcome]} ", style), (f"{level} {what:<20} ", "dim"), told)
-
-
 def _json(where: str, done: Verified) -> str:
     found = {
         "format_version": "1.0",
@@ -235,4 +190,4 @@ def _json(where: str, done: Verified) -> str:
         "notes": done.notes,
         "not_checked": done.open,
     }
-    return json.dumps(found, indent=2, ensure_ascii=True)
+    return screen.json_text(found)
