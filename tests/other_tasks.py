@@ -41,7 +41,14 @@ stage sparse {{
 evaluate dev {{ split = "validation" }}
 """
 
-TASKS = ("sequence_classification", "multiple_choice", "token_classification", "masked_lm", "sentence_similarity")
+TASKS = (
+    "sequence_classification",
+    "regression",
+    "multiple_choice",
+    "token_classification",
+    "masked_lm",
+    "sentence_similarity",
+)
 
 
 def records(task: str, count: int, seed: int) -> list[dict[str, object]]:
@@ -53,6 +60,9 @@ def records(task: str, count: int, seed: int) -> list[dict[str, object]]:
         match task:
             case "sequence_classification":
                 row = {"sentence1": " ".join(words), "sentence2": " ".join(words[::-1]), "label": i % 3}
+            case "regression":
+                share = sum(w in WORDS[10:] for w in words) / len(words)
+                row = {"sentence1": " ".join(words), "sentence2": " ".join(words[::-1]), "score": round(5 * share, 2)}
             case "multiple_choice":
                 right = rng.randrange(4)
                 choices = [words[0] if c == right else rng.choice(WORDS) + " of" for c in range(4)]

@@ -14,6 +14,7 @@ TASKS = ("question_answering",)
 #: of the other tasks, what the library has for them
 LIBRARY = {
     "sequence_classification": "lib://glue/texts-90",
+    "regression": "lib://glue/scores-90",
     "multiple_choice": "lib://commonsenseqa/choices-90",
     "token_classification": "lib://wikiann/tags-90",
     "masked_lm": "lib://upstream/mlm-90",

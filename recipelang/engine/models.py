@@ -178,7 +178,8 @@ def _config(folder: Path, plan: ModelPlan) -> Any:
     if plan.labels:
         config.id2label = dict(enumerate(plan.labels))
         config.label2id = {name: i for i, name in enumerate(plan.labels)}
-        config.problem_type = "single_label_classification"  # one of them is right; else dtypes would decide
+        # else the type of the labels would decide: one class is right, or the number itself
+        config.problem_type = "regression" if task_of(plan.task).NUMBERS else "single_label_classification"
         if config.pad_token_id is None:  # a decoder finds the last word of a text by it
             config.pad_token_id = load_reader(folder).pad_id
     return config

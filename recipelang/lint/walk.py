@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 
+from recipelang.kinds.terms import INNER
 from recipelang.source import Span
+from recipelang.spec.blocks import DistillSpec
 from recipelang.syntax import tree as t
+from recipelang.tasks import task_of
 
 #: names that move: what they point to today may be something else tomorrow
 _BRANCHES = ("main", "master", "HEAD")
@@ -83,6 +86,11 @@ def is_unpinned(reference: object, revision: str | None = None) -> bool:
         return False
     version = revision or reference.partition("@")[2]
     return not version or version in _BRANCHES
+
+
+def compares_distributions(task: str, distill: DistillSpec) -> bool:
+    """Whether a term compares the softmax of outputs, which a temperature softens."""
+    return task_of(task).SOFTMAX and any(term.name not in INNER for term in distill.on)
 
 
 def without(tree: t.Recipe, name: str) -> Iterator[Span]:

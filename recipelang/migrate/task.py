@@ -32,7 +32,8 @@ def told(document: Document, stages: Sequence[Stage], family: str | None, named:
     if not found:
         found = {task for pattern, task in _SCRIPTS if re.search(pattern, document.source.text)}
     if "sequence_classification" in found and document.command.peek("task_name").lower() in _REGRESSION:
-        return None
+        taught = document.command.peek("distill_teacher", "disable") != "disable" or any(s.distills for s in stages)
+        return None if taught else "regression"  # a softmax over one number taught nothing: nobody meant that
     return found.pop() if len(found) == 1 else None
 
 

@@ -14,14 +14,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recipelang.modifiers.distill_terms import attention_loss, embedding_loss, hidden_loss, kd_loss
+from recipelang.modifiers.distill_terms import attention_loss, embedding_loss, hidden_loss, kd_loss, number_loss
 from recipelang.modifiers.modifier import Modifier, State, misshapen
 from recipelang.planning.types import DistillPlan, TermPlan
 from recipelang.schedules.stepwise import at
+from recipelang.source import fail
 
 #: the teacher's outputs for the micro-batch of a state: attributes as the model itself gives them
 Teacher = Callable[[State], Any]
 
+#: kinds of terms that compare outputs of the model, and not of its layers
+OUTPUTS = ("output", "number")
 _ASKS = {"hidden": "output_hidden_states", "attention": "output_attentions"}
 
 
@@ -59,7 +62,7 @@ class Distill(Modifier):
         self.projections: dict[str, nn.Parameter] = {}
         self.outputs: list[tuple[str, TermPlan]] = []
         for term in plan.terms:
-            if term.kind == "output":
+            if term.kind in OUTPUTS:
                 names = outputs if term.output == "logits" else (term.output,)
                 self.outputs += [(name, term) for name in names]
 
@@ -135,13 +138,14 @@ class Distill(Modifier):
         if self.outputs:
             mask = state.batch.get("attention_mask")
             each = [
-                at(term.weight, state.step) * _apart(name, getattr(ours, name), getattr(known, name), temperature, mask)
+                at(term.weight, state.step)
+                * _apart(term.kind, name, getattr(ours, name), getattr(known, name), temperature, mask)
                 for name, term in self.outputs
             ]
             parts.append(torch.stack(each).mean())
         for number, term in enumerate(self.plan.terms):
             weight = at(term.weight, state.step)
-            if term.kind != "output" and weight:
+            if term.kind not in OUTPUTS and weight:
                 each = [self._inner(term.kind, number, pair, ours, known, state) for pair in term.layers]
                 parts.append(weight * torch.stack(each).mean())
         if parts:
@@ -162,9 +166,20 @@ class Distill(Modifier):
         return hidden_loss(states, known.hidden_states[teacher + 1], mask)
 
 
-def _apart(name: str, ours: Tensor, known: Tensor, temperature: float, mask: Tensor | None) -> Tensor:
-    """Embeddings are no distributions, and have no temperature."""
-    return embedding_loss(ours, known) if name == "embeddings" else kd_loss(ours, known, temperature, mask)
+def _apart(kind: str, name: str, ours: Tensor, known: Tensor, temperature: float, mask: Tensor | None) -> Tensor:
+    """E086 for one logit an item: a softmax over it is 1, whatever the model says, and would teach nothing.
+
+    In a run, the plan knows the head; only somebody else's loop can come here with such a model.
+    """
+    if name == "embeddings":
+        return embedding_loss(ours, known)
+    if kind == "number":
+        return number_loss(ours, known)
+    if ours.dim() < 2 or ours.shape[-1] < 2:
+        notes = [f"`{name}` has the shape {tuple(ours.shape)}; a softmax over one logit is always 1"]
+        help = "write `task = regression` if it is a number"
+        raise fail("E086", f"`{name}` has no classes to compare", help=help, notes=notes)
+    return kd_loss(ours, known, temperature, mask)
 
 
 def _key(term: int, pair: tuple[int, int]) -> str:

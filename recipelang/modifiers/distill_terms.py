@@ -39,6 +39,15 @@ def embedding_loss(student: Tensor, teacher: Tensor) -> Tensor:
     return (1 - F.cosine_similarity(student.float(), teacher.float(), dim=-1, eps=1e-12)).mean()
 
 
+def number_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """(s - t)², mean over the outputs of an item, then over items; in fp32.
+
+    Args:
+        student, teacher: numbers [items, ...], of one shape; no distributions, so that there is no temperature.
+    """
+    return (student.float() - teacher.float()).square().mean()
+
+
 def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
     """‖s - t‖² / ‖t‖² of an item's tokens, mean over items. States are [items, tokens, width].
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 from recipelang.kinds.terms import INNER
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.types import Segment, TermPlan
 from recipelang.source import fail
+from recipelang.tasks import task_of
 from recipelang.tasks.sentence_similarity import HEAD as SENTENCES
 from recipelang.values.composite import LayerPairs, Schedule, Term
 
@@ -23,7 +25,8 @@ def plan_term(term: Term, student: ModelFacts, teacher: ModelFacts, segments: Se
             notes = [f"teacher {_width(teacher)}, student {_width(student)} numbers in an embedding"]
             help = "match `hidden` instead, or choose a teacher with embeddings of the same width"
             raise fail("E080", "teacher and student have embeddings of different widths", help=help, notes=notes)
-        return TermPlan(kind="output", output=term.name, weight=weight)
+        kind: Literal["number", "output"] = "number" if task_of(student.task).NUMBERS else "output"
+        return TermPlan(kind=kind, output=term.name, weight=weight)
     pairs = tuple(dict.fromkeys(_pairs(term, student.layers, teacher.layers)))
     widths = None
     if term.name == "hidden" and _width(student) != _width(teacher):

@@ -13,7 +13,7 @@ from typing import Any
 
 from recipelang.kinds.terms import INNER
 from recipelang.methods import METHODS
-from recipelang.planning import match as matching
+from recipelang.planning import match as matching, numbers
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.families import FAMILIES, HEADS, TensorFact, label_count
 from recipelang.planning.resolve import Resolver
@@ -192,6 +192,9 @@ class _Live(Resolver):
         if theirs and ours and theirs.get("vocab_size") != ours.get("vocab_size"):
             notes = [f"teacher {theirs.get('vocab_size')}, student {ours.get('vocab_size')} tokens"]
             raise fail("E080", "teacher and student have different vocabularies", notes=notes)
+        if theirs and ours and task_of(facts.task).NUMBERS:
+            numbers.gives_one_number(self.facts, "student")
+            numbers.gives_one_number(facts, "teacher")
         if theirs and ours and label_count(theirs) != label_count(ours):
             notes = [f"teacher {label_count(theirs)}, student {label_count(ours)} labels"]
             raise fail("E080", "teacher and student have different labels", notes=notes)

@@ -10,7 +10,7 @@ from types import MappingProxyType, ModuleType
 from recipelang.kinds.terms import INNER
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
-from recipelang.planning import calibration, compat, controls, data_remarks, match as matching, schedule
+from recipelang.planning import calibration, compat, controls, data_remarks, match as matching, numbers, schedule
 from recipelang.planning.context import Context
 from recipelang.planning.data import ClassFacts, plan_data, understand, with_labels
 from recipelang.planning.distill import plan_term
@@ -187,6 +187,8 @@ class Resolver(Context):
     def _with_labels(self, facts: ModelFacts) -> ModelFacts | None:
         """A task of classes takes their names from the data of the first stage that reads some, or is measured on."""
         self.classes: ClassFacts | None = None
+        if task_of(facts.task).NUMBERS:
+            return self.guard("model.base", lambda: numbers.with_number(facts, self.recipe, self.found))
         if not task_of(facts.task).CLASSES:
             return facts
         stages = [(s.data, "train") for s in self.recipe.stages if s.reads_data]
@@ -517,6 +519,12 @@ class Resolver(Context):
             notes = [f"teacher {theirs}, student {ours} kinds: the two texts of a pair need two"]
             help = "choose a teacher of the student's family"
             raise fail("E080", "the teacher has fewer token types than the student", help=help, notes=notes)
+        one_number = task_of(facts.task).NUMBERS
+        named = any(facts.config.get(field) for field in ("id2label", "num_labels"))
+        if not facts.has_head and (one_number or not named):  # so that no labels are compared that nobody gave
+            raise self._no_head()
+        if one_number:
+            numbers.gives_one_number(facts, "teacher")
         if self.recipe.model.task == SENTENCES:
             pooling_of(facts.path)
         theirs, ours = (1 if facts.task == SENTENCES else label_count(f.config) for f in (facts, self.facts))
@@ -526,14 +534,17 @@ class Resolver(Context):
         if facts.task != SENTENCES:
             _same_order(label_names(facts.config), label_names(self.facts.config))
         if not facts.has_head:
-            help = "name a model fine-tuned for this task, or `stage.NAME`: a new head would teach noise"
-            raise fail("E080", f"the teacher has no head for {self.recipe.model.task}", help=help)
+            raise self._no_head()
         longest = max(d.max_length for d in self.data.values())
         if longest > facts.max_positions:
             notes = [f"the teacher accepts {facts.max_positions:,} tokens, windows have {longest:,}"]
             raise fail("E080", "the teacher cannot read windows this long", help="shorten `max_length`", notes=notes)
         check_weights(facts)
         return facts
+
+    def _no_head(self) -> RecipeError:
+        help = "name a model fine-tuned for this task, or `stage.NAME`: a new head would teach noise"
+        return fail("E080", f"the teacher has no head for {self.recipe.model.task}", help=help)
 
     def _selections(self) -> dict[str, tuple[str, ...]]:
         chosen: dict[str, tuple[str, ...]] = {}
@@ -587,7 +598,9 @@ class Resolver(Context):
                 return False
             if not data_remarks.null_fits(self.recipe, e, self.data[e.data], self.found):
                 return False
-            for metric in (e.metrics or METRICS[task]) if self.facts.labels else ():
+            if task_of(task).NUMBERS and not numbers.correlates(self.recipe, e, self.data[e.data], self.found):
+                return False
+            for metric in (e.metrics or METRICS[task]) if task_of(task).CLASSES and self.facts.labels else ():
                 if why := task_of(task).refuses(metric, self.facts.labels):
                     others = ", ".join(m for m in METRICS[task] if m != metric)
                     path = f"evaluate.{e.name}" + (".metrics" if e.metrics else "")

@@ -261,7 +261,9 @@ class PrunePlan(Frozen):
 class TermPlan(Frozen):
     """What student and teacher are compared in; the terms of a distillation are added up."""
 
-    kind: Literal["output", "hidden", "attention"]
+    kind: Literal["output", "number", "hidden", "attention"] = Field(
+        description="`output`: the logits of a distribution; `number`: an output that is a number itself"
+    )
     output: str = Field(default="", description="its name; `logits` stands for every output of the task")
     layers: tuple[tuple[Count, Count], ...] = Field(default=(), description="the student's and the teacher's, from 0")
     widths: tuple[Some, Some] | None = Field(

@@ -15,8 +15,6 @@ from recipelang.spec.metrics import MEASURES
 #: clocks of machines differ
 _APART = timedelta(days=1)
 _ROUNDING = 1e-9
-#: what is no share and yet has limits
-_LEAST = {"matthews": -1.0, "spearman": -1.0, "perplexity": 1.0, "loss": 0.0}
 
 
 def check_recorded(record: Mapping[str, Any], starts: Sequence[Session], plan: Plan) -> None:
@@ -38,8 +36,8 @@ def check_recorded(record: Mapping[str, Any], starts: Sequence[Session], plan: P
 def check_metrics(metrics: Mapping[str, float], plan: Plan) -> None:
     """A share is one, and what is measured at the end is what the last stage was measured to leave."""
     for name, value in metrics.items():
-        metric = name.rpartition(".")[2]
-        least, most = _LEAST.get(metric, 0.0), 1.0 if metric in MEASURES and MEASURES[metric].ratio else float("inf")
+        metric = MEASURES.get(name.rpartition(".")[2])
+        least, most = metric.least if metric else 0.0, 1.0 if metric and metric.ratio else float("inf")
         if not least - _ROUNDING <= value <= most + _ROUNDING:
             raise _other(f"`{line_of(name)[:60]}` in `run.json` is {value:g}, which is impossible")
         last = f"stage.{plan.stages[-1].name}.{name}" if plan.stages else name

@@ -109,7 +109,8 @@ def _model(plan: Plan) -> str:
         size += f" in {len(m.drop.keep)} of {plural(m.drop.layers, 'layer')}"
     head = ", new head" if m.fresh_head else ""
     pooling = f", {_POOLINGS[m.pooling]}" if m.pooling else ""
-    return f"{clean(_tail(m.ref))} ({m.family}, {size}), {m.task.replace('_', ' ')}{_classes(m.labels)}{head}{pooling}"
+    classes = _classes(m.labels) if task_of(m.task).CLASSES else ""
+    return f"{clean(_tail(m.ref))} ({m.family}, {size}), {m.task.replace('_', ' ')}{classes}{head}{pooling}"
 
 
 _POOLINGS = {"mean": "embeddings are the mean of all tokens", "cls": "embeddings are the first token"}
@@ -403,6 +404,8 @@ def _distill(distill: DistillPlan) -> str:
 def _term(term: TermPlan) -> str:
     """`hidden (1 -> 3, 2 -> 6; weight 0.1)`; what is usual is left out."""
     parts = [", ".join(f"{student} -> {teacher}" for student, teacher in term.layers)]
+    if term.kind == "number":
+        parts.append("squared difference")
     if term.widths:
         parts.append(f"projected {term.widths[0]:,} -> {term.widths[1]:,}")
     if any((s.start, s.end) != (1, 1) for s in term.weight):

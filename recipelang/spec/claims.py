@@ -189,7 +189,7 @@ def explain_values(source: Source, expr: t.Expr, evaluator: Evaluator) -> tuple[
                 if not isinstance(side, t.Number | t.NM):
                     value = evaluator.value(side)
                     if not isinstance(value, Poison):
-                        labels.append(Label(source, side.span, _shown(value)))
+                        labels.append(Label(source, side.span, _shown(value, plain=_is_plain(node))))
         elif isinstance(node, t.Binary):
             stack += [node.left, node.right]
         elif isinstance(node, t.Unary):
@@ -202,25 +202,31 @@ def explain_values(source: Source, expr: t.Expr, evaluator: Evaluator) -> tuple[
 def _sides(expr: t.Expr, evaluator: Evaluator) -> tuple[str, str]:
     """`(expected, measured)` for the table of claims."""
     if isinstance(expr, t.Binary) and (expr.operator in COMPARISONS or expr.operator == "in"):
-        left, right = evaluator.value(expr.left), evaluator.value(expr.right)
+        left, right, plain = evaluator.value(expr.left), evaluator.value(expr.right), _is_plain(expr)
         sign = {"<=": "≤", ">=": "≥", "!=": "≠", "==": "="}.get(expr.operator, expr.operator)
         return (
-            f"{sign} {'?' if isinstance(right, Poison) else _shown(right)}",
-            "not measurable" if isinstance(left, Poison) else _shown(left),
+            f"{sign} {'?' if isinstance(right, Poison) else _shown(right, plain=plain)}",
+            "not measurable" if isinstance(left, Poison) else _shown(left, plain=plain),
         )
     return "true", _shown(evaluator.value(expr))
 
 
-def _shown(value: object) -> str:
+def _is_plain(expr: t.Expr) -> bool:
+    """Whether a comparison is of metrics that are no ratios: 0.25 of them is no share."""
+    names = [n.names[-1] for n in t.inside(expr) if isinstance(n, t.Path)]
+    return any(name in MEASURES and not MEASURES[name].ratio for name in names)
+
+
+def _shown(value: object, *, plain: bool = False) -> str:
     if isinstance(value, Quantity) and value.unit is None:
         number = float(value.value)
-        if value.percent or 0 < abs(number) < 1:
+        if value.percent or (0 < abs(number) < 1 and not plain):
             return f"{number * 100:.2f} %"
         return f"{value.value.numerator:,}" if value.value.denominator == 1 else f"{number:,.4g}"
     if isinstance(value, Tolerance):
-        return f"{_shown(value.value)} ± {_shown(value.tolerance)}"
+        return f"{_shown(value.value, plain=plain)} ± {_shown(value.tolerance, plain=plain)}"
     if isinstance(value, Between):
-        return f"{_shown(value.low)} .. {_shown(value.high)}"
+        return f"{_shown(value.low, plain=plain)} .. {_shown(value.high, plain=plain)}"
     return "?" if isinstance(value, Poison) else show(value)
 
 

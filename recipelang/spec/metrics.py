@@ -11,6 +11,8 @@ class Metric:
 
     doc: str
     ratio: bool
+    #: no value is less; none of a ratio is more than 1
+    least: float = 0.0
 
 
 MEASURES: dict[str, Metric] = {
@@ -22,10 +24,12 @@ MEASURES: dict[str, Metric] = {
     "accuracy": Metric(
         "share of examples with the correct class; of triples, of texts nearer to their pair than to the negative", True
     ),
-    "matthews": Metric("Matthews correlation of predicted and correct classes", True),
-    "spearman": Metric("rank correlation of predicted and given scores", True),
+    "matthews": Metric("Matthews correlation of predicted and correct classes", True, -1.0),
+    "pearson": Metric("linear correlation of predicted and correct numbers", True, -1.0),
+    "spearman": Metric("rank correlation of predicted and correct numbers or scores", True, -1.0),
+    "mse": Metric("mean squared error of predicted numbers", False),
     "mrr": Metric("mean reciprocal rank of the pair of each text among the pairs of all texts", True),
-    "perplexity": Metric("exponential of the mean loss per token", False),
+    "perplexity": Metric("exponential of the mean loss per token", False, 1.0),
     "loss": Metric("mean loss", False),
 }
 
@@ -33,6 +37,7 @@ MEASURES: dict[str, Metric] = {
 METRICS = {
     "question_answering": ("f1", "exact_match"),
     "sequence_classification": ("accuracy", "f1", "matthews"),
+    "regression": ("pearson", "spearman", "mse"),
     "multiple_choice": ("accuracy",),
     "token_classification": ("f1", "accuracy"),
     "masked_lm": ("perplexity", "accuracy"),

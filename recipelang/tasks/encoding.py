@@ -53,7 +53,7 @@ class Rows:
     types: np.ndarray | None  # [all] int8
     starts: np.ndarray  # [items] or [items, choices] int64: where a sequence begins in `tokens`
     sizes: np.ndarray  # as starts, int32; 0 of a choice that an item lacks and others have
-    labels: np.ndarray  # [items] int64, or fp32 of scores, or int64 [all] where every token has its own
+    labels: np.ndarray  # [items] int64, or fp32 of numbers, or int64 [all] where every token has its own
     pad_id: int
     words: np.ndarray | None = None  # [all] int32: the word that a token begins, -1: none. Every token has a label then
     names: tuple[str, ...] = ()  # of the classes
@@ -114,9 +114,13 @@ def encode(reader: Reader, texts: Sequence[Any], max_length: int, *, words: bool
 
 
 def rows_of(
-    reader: Reader, texts: Sequence[Any], labels: Sequence[int], max_length: int, choices: Sequence[int] | None = None
+    reader: Reader,
+    texts: Sequence[Any],
+    labels: Sequence[int] | np.ndarray,
+    max_length: int,
+    choices: Sequence[int] | None = None,
 ) -> Rows:
-    """One row a text, or of neighbouring texts as many a row as `choices` says."""
+    """One row a text, or of neighbouring texts as many a row as `choices` says. An array of labels keeps its type."""
     ids: list[np.ndarray] = []
     types: list[np.ndarray] = []
     cut: list[int] = []
@@ -126,7 +130,8 @@ def rows_of(
             cut.append(number)
         if reader.types:
             types.append(np.asarray(encoding.type_ids, np.int8))
-    rows = joined(ids, types, np.asarray(labels, np.int64), reader.pad_id, choices, max_length)
+    labels = labels if isinstance(labels, np.ndarray) else np.asarray(labels, np.int64)
+    rows = joined(ids, types, labels, reader.pad_id, choices, max_length)
     of = np.arange(len(texts)) if choices is None else np.repeat(np.arange(len(choices)), choices)
     return replace(rows, cut=len(np.unique(of[cut])))
 

@@ -39,7 +39,7 @@ def label_text(
     number = _number(value)
     if isinstance(number, float) and not number.is_integer():
         notes = [f"record {record} has `{value}`"]
-        help = "convert the scores to classes, or choose another data set: this release does not support regression"
+        help = "to predict the scores, write `task = regression`; to predict classes, name another column"
         raise fail("E149", f"`{column}` of `{table.name}` holds scores, not classes", help=help, notes=notes)
     if isinstance(value, bool):
         return str(value).lower()

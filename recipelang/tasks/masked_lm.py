@@ -39,6 +39,8 @@ ITEMS = "blocks"
 PER_TOKEN = True
 BLOCKS = True
 CLASSES = False
+NUMBERS = False
+SOFTMAX = True
 SETTINGS: tuple[str, ...] = ()
 
 GUESSED = 0.15

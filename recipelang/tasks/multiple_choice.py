@@ -38,6 +38,8 @@ ITEMS = "questions"
 PER_TOKEN = False
 BLOCKS = False
 CLASSES = False
+NUMBERS = False
+SOFTMAX = True
 SETTINGS = ("unlabelled", "answer_is")
 
 QUESTION = ("question", "sentence", "sent1", "ctx", "goal", "stem", "query")

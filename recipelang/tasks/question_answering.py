@@ -43,6 +43,8 @@ ITEMS = "windows"
 PER_TOKEN = True
 BLOCKS = False
 CLASSES = False
+NUMBERS = False
+SOFTMAX = True
 SETTINGS = ("stride",)
 
 

@@ -41,6 +41,8 @@ ITEMS = "pairs"
 PER_TOKEN = False
 BLOCKS = False
 CLASSES = False
+NUMBERS = False
+SOFTMAX = False
 SETTINGS = ("max_score",)
 
 #: names by which two texts are known

@@ -34,6 +34,8 @@ ITEMS = "texts"
 PER_TOKEN = False
 BLOCKS = False
 CLASSES = True
+NUMBERS = False
+SOFTMAX = True
 SETTINGS = ("classes", "unlabelled", "positive")
 
 #: names by which the two texts, or the one, are known
@@ -47,6 +49,7 @@ PAIRS = (
     ("text", "pair"),
 )
 SINGLE = ("sentence", "text", "review", "content")
+TEXT = tuple(dict.fromkeys((*SINGLE, *(first for first, _ in PAIRS))))
 LABEL = ("label", "labels", "gold_label", "target")
 
 
@@ -71,7 +74,7 @@ read = read_table
 
 def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:
     """The columns of text, pair and label, and which labels stand for none. What is missing `open_split` refuses."""
-    columns = _columns(list(tables.values()), wanted.columns)
+    columns = columns_of(list(tables.values()), wanted.columns, LABEL)
     label = columns["label"]
     values = {name: [written(row.get(label)) for row in table.rows] for name, table in tables.items()}
     nothing = wanted.unlabelled or labels.stand_for_none({v for each in values.values() for v in each})
@@ -89,8 +92,9 @@ def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:
     )
 
 
-def _columns(tables: Sequence[Table], named: Mapping[str, str]) -> dict[str, str]:
-    """Of the text, of the other one of a pair, and of the label. A pair is looked for where no text is named."""
+def columns_of(tables: Sequence[Table], named: Mapping[str, str], usual: Sequence[str]) -> dict[str, str]:
+    """Of the text, of the other one of a pair, and of the label, by its `usual` names. A pair is looked for where no
+    text is named."""
     text, pair = named.get("text"), named.get("pair")
     if text is None:
         for there in (meaning.common(tables), tables[0].columns()):
@@ -99,16 +103,14 @@ def _columns(tables: Sequence[Table], named: Mapping[str, str]) -> dict[str, str
             if text is not None:
                 pair = pair or (known[1] if known else None)
                 break
-    label = named.get("label") or meaning.found(tables, LABEL) or "label"
+    label = named.get("label") or meaning.found(tables, usual) or "label"
     return {"text": text or "text", **({"pair": pair} if pair else {}), "label": label}
 
 
 def _examples(table: Table, decided: Meaning, named: Mapping[str, str], reference: str) -> Examples:
     first, second, label = (decided.columns.get(field) for field in FIELDS)
     assert first is not None and label is not None
-    table.needs(
-        decided.columns, named, {"text": tuple(dict.fromkeys((*SINGLE, *(a for a, _ in PAIRS)))), "label": LABEL}
-    )
+    table.needs(decided.columns, named, {"text": TEXT, "label": LABEL})
     rows = meaning.without(table, label, decided.unlabelled)
     if not rows:
         raise fail("E074", f"no example of `{table.name}` has a label", help="name another split")
@@ -151,10 +153,16 @@ def featurize(
 ) -> Rows:
     """One row a text; what is longer than `max_length` is cut, of a pair the longer text first."""
     classes = Classes(names)
-    texts = [e.text if e.pair is None else (e.text, e.pair) for e in examples]
     right = [classes.number(e.label, f"record {e.record} has it") for e in examples]
-    blank = sum(not e.text.strip() or (e.pair is not None and not e.pair.strip()) for e in examples)
-    return replace(encoding.rows_of(tokenizer, texts, right, max_length), names=tuple(names), blank=blank)
+    return replace(rows_of([(e.text, e.pair) for e in examples], right, tokenizer, max_length), names=tuple(names))
+
+
+def rows_of(
+    texts: Sequence[tuple[str, str | None]], labels: Sequence[int] | np.ndarray, tokenizer: Reader, max_length: int
+) -> Rows:
+    """Of texts and pairs; blank ones are counted."""
+    rows = encoding.rows_of(tokenizer, [a if b is None else (a, b) for a, b in texts], labels, max_length)
+    return replace(rows, blank=sum(not a.strip() or (b is not None and not b.strip()) for a, b in texts))
 
 
 def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:

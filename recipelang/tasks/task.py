@@ -48,6 +48,11 @@ class Counting(Protocol):
     """What an evaluation's plan says of how its metrics are counted."""
 
     @property
+    def metrics(self) -> Sequence[str]:
+        """Those that are asked for."""
+        ...
+
+    @property
     def positive(self) -> str | None:
         """The class whose F1 is meant; none: the mean of all."""
         ...
@@ -71,6 +76,8 @@ class Task(Protocol):
     PER_TOKEN: bool  #: outputs are [items, tokens, ...]
     BLOCKS: bool  #: joined texts: `samples` counts rows, outputs are as wide as the vocabulary and are not kept
     CLASSES: bool  #: the outputs of the head have names, which data or model know
+    NUMBERS: bool  #: the head gives one number for an item, which is no score of a class
+    SOFTMAX: bool  #: outputs are logits, of which a softmax makes probabilities: a temperature can soften them
     SETTINGS: tuple[str, ...]  #: attributes of `data` that apply to it, of those that apply to some tasks only
 
     def read(self, reference: str, split: str, columns: Mapping[str, str] | None, config: str | None) -> Any:

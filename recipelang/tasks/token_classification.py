@@ -36,6 +36,8 @@ ITEMS = "sentences"
 PER_TOKEN = True
 BLOCKS = False
 CLASSES = True
+NUMBERS = False
+SOFTMAX = True
 SETTINGS = ("classes",)
 
 TOKENS = ("tokens", "words")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recipelang.lint.subject import Finding, Subject
+from recipelang.tasks import task_of
 
 CODE, NAME, LEVEL, NEEDS = "L020", "no-distillation", "warn", "recipe"
 FROM = 0.8
@@ -17,8 +18,9 @@ def check(it: Subject) -> Iterator[Finding]:
         for prune in stage.prunes:
             final = float(prune.sparsity.segments[-1].end) if prune.sparsity else 0.0
             if final >= FROM and not stage.distills:
+                temperature = 2 if task_of(it.recipe.model.task).SOFTMAX else 1
                 yield Finding(
                     f"stage.{stage.name}.prune.{prune.name}.sparsity",
                     f"{final:.0%} without distillation",
-                    "add `distill { teacher = stage.NAME, hardness = 100%, temperature = 2 }` with the dense stage",
+                    f"add `distill {{ teacher = stage.NAME, hardness = 100%, temperature = {temperature} }}` with the dense stage",
                 )

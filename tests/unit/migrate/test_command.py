@@ -71,6 +71,21 @@ def test_what_a_command_decides_is_carried_over(options: str, line: str) -> None
     assert "W150" not in {d.code for d in migration.findings}
 
 
+@pytest.mark.parametrize(
+    ("name", "more", "task"),
+    [
+        ("mnli", "", "sequence_classification"),
+        ("stsb", "", "regression"),
+        ("STSB", "--distill_teacher c/d", None),
+    ],
+)
+def test_a_command_tells_classes_from_a_number(name: str, more: str, task: str | None) -> None:
+    text = _HELD.replace("run_qa.py", "run_glue.py").format(options=f"--task_name {name} {more}", more="", before="")
+    migration = migrated(text, "old.md")
+    assert migration.text is not None
+    assert ("task" in migration.asks) if task is None else (f"task = {task}\n" in migration.text)
+
+
 def test_every_process_has_its_examples() -> None:
     launched = "python -m torch.distributed.launch --nproc_per_node 4 "
     text = held("--per_device_train_batch_size 16").text

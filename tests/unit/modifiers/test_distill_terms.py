@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from recipelang.modifiers.distill_terms import attention_loss, hidden_loss, kd_loss
+from recipelang.modifiers.distill_terms import attention_loss, hidden_loss, kd_loss, number_loss
 
 LENGTHS = [5, 3, 1]  # tokens of three items, padded to 6
 MASK = torch.tensor([[1] * n + [0] * (6 - n) for n in LENGTHS])
@@ -26,6 +26,13 @@ def test_logits(random, temperature):
     p, q = softmax(t / temperature), softmax(s / temperature)
     expected = temperature**2 * np.mean((p * np.log(p / q)).sum(-1))
     assert float(kd_loss(torch.tensor(s), torch.tensor(t), temperature)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_numbers(random):
+    s, t = random.normal(size=(2, 3, 1)) * 4
+    found = number_loss(torch.tensor(s), torch.tensor(t, dtype=torch.bfloat16))
+    expected = np.mean((s - torch.tensor(t, dtype=torch.bfloat16).double().numpy()) ** 2)
+    assert float(found) == pytest.approx(expected, rel=1e-6) and found.dtype is torch.float32
 
 
 def test_hidden_states(random):

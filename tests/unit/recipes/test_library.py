@@ -130,6 +130,7 @@ def test_init_names_recipes_that_are_there_for_tasks_it_does_not_write():
     ("name", "task"),
     [
         ("glue/texts-90", "sequence_classification"),
+        ("glue/scores-90", "regression"),
         ("commonsenseqa/choices-90", "multiple_choice"),
         ("wikiann/tags-90", "token_classification"),
         ("upstream/mlm-90", "masked_lm"),

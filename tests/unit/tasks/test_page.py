@@ -3,11 +3,14 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from recipelang.loading.read import check_all
 from recipelang.source import Source
 from recipelang.spec.metrics import METRICS, MORE_METRICS
 from recipelang.tasks import (
     multiple_choice as mc,
+    regression,
     sentence_similarity as ss,
     sequence_classification as sc,
     task_of,
@@ -29,6 +32,7 @@ def test_usual_names_are_those_of_the_page():
     assert row("`negative`, `score`") == (*ss.NEGATIVE, *ss.SCORE)
     assert row("`text` alone") == sc.SINGLE
     assert row("`label`") == sc.LABEL
+    assert row("`label` of a regression") == regression.LABEL
     assert row("`question`") == mc.QUESTION
     assert row("`context`") == mc.CONTEXT
     assert row("`answer`") == mc.ANSWER
@@ -43,6 +47,6 @@ def test_every_task_has_its_metrics_on_the_page():
         assert task_of(task).FIELDS
 
 
-def test_its_recipe_has_no_findings():
-    (text,) = re.findall(r"^```\n(recipe 1 .*?)^```", PAGE, re.S | re.M)
+@pytest.mark.parametrize("text", re.findall(r"^```\n(recipe 1 .*?)^```", PAGE, re.S | re.M))
+def test_its_recipes_have_no_findings(text):
     assert [d.code for d in check_all(Source("page", text), {}).diagnostics] == []

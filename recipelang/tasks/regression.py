@@ -1,0 +1,144 @@
+"""A number for a text, or for a pair of texts, as in STS-B. Pearson's and Spearman's correlation, mean squared error.
+
+The head gives one number, and is trained on the mean squared error. Numpy and `tokenizers` only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recipelang.source import fail
+from recipelang.tasks import encoding, meaning
+from recipelang.tasks.correlation import pearson, spearman
+from recipelang.tasks.encoding import Reader, Rows
+from recipelang.tasks.meaning import Meaning, written
+from recipelang.tasks.numbers import as_number, number
+from recipelang.tasks.records import opener, read_table
+from recipelang.tasks.sequence_classification import TEXT, columns_of, rows_of
+from recipelang.tasks.table import Table
+
+if TYPE_CHECKING:
+    from recipelang.tasks.task import Counting
+
+OUTPUTS = ("logits",)
+HEAD = "sequence_classification"
+AUTO_MODEL = "AutoModelForSequenceClassification"
+LABELS = ("labels",)
+FIELDS = ("text", "pair", "label")
+SHORTEST = 5  # a token of each of two texts
+ITEMS = "texts"
+PER_TOKEN = False
+BLOCKS = False
+CLASSES = False
+NUMBERS = True
+SOFTMAX = False
+SETTINGS = ("unlabelled",)
+
+LABEL = ("label", "labels", "score", "similarity_score", "relatedness_score", "target")
+
+#: metrics that have no value where all labels, or all predictions, are equal
+CORRELATIONS = {"pearson": pearson, "spearman": spearman}
+
+
+@dataclass(frozen=True)
+class Example:
+    text: str
+    pair: str | None
+    label: float
+
+
+read = read_table
+
+
+def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:
+    """The columns of text, pair and label. E074 for a training split of one label; else `open_split` refuses."""
+    columns = columns_of(list(tables.values()), wanted.columns, LABEL)
+    label = columns["label"]
+    values = {name: [written(row.get(label)) for row in table.rows] for name, table in tables.items()}
+    left = {name: sum(v in wanted.unlabelled for v in each) for name, each in values.items()}
+    if "train" in tables:
+        _differ(tables["train"], label, wanted.unlabelled)
+    return wanted.model_copy(
+        update={
+            "columns": columns,
+            "unused": meaning.unused(tables.values(), columns.values()),
+            "left_out": meaning.counted(left),
+            "unmatched": meaning.unmatched(wanted.unlabelled, values.values()),
+        }
+    )
+
+
+def _differ(table: Table, label: str, unlabelled: Sequence[str]) -> None:
+    """E074 for labels of which nothing can be learnt; `open_split` refuses what is no number."""
+    learnt = {as_number(table.rows[i].get(label)) for i in meaning.without(table, label, unlabelled)}
+    if len(learnt) == 1 and (only := learnt.pop()) is not None:
+        help = "a regression needs at least two different labels: name another column, or another split"
+        notes = [f"labels are read from `{label[:40]}`"]
+        raise fail("E074", f"`{table.name}` has only one label: `{only:g}`", help=help, notes=notes)
+
+
+def _examples(table: Table, decided: Meaning, named: Mapping[str, str], reference: str) -> tuple[Example, ...]:
+    first, second, label = (decided.columns.get(field) for field in FIELDS)
+    assert first is not None and label is not None
+    table.needs(decided.columns, named, {"text": TEXT, "label": LABEL})
+    rows = meaning.without(table, label, decided.unlabelled)
+    if not rows:
+        raise fail("E074", f"no example of `{table.name}` has a label", help="name another split")
+    return tuple(
+        Example(
+            table.text(i, first),
+            None if second is None else table.text(i, second),
+            number(table, i, label, left_out=f'`unlabelled = ["{written(table.rows[i].get(label))[:40]}"]` in `data`'),
+        )
+        for i in rows
+    )
+
+
+open_split = opener(read, decide, _examples, ("text", "label"))
+
+
+def load_tokenizer(folder: Path) -> Reader:
+    return encoding.load_reader(folder)
+
+
+def featurize(
+    examples: Sequence[Example], tokenizer: Reader, max_length: int, stride: int, names: Sequence[str] = ()
+) -> Rows:
+    """One row a text; what is longer than `max_length` is cut, of a pair the longer text first."""
+    right = np.array([e.label for e in examples], np.float32)
+    return rows_of([(e.text, e.pair) for e in examples], right, tokenizer, max_length)
+
+
+def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
+    return {"logits": outputs.logits}
+
+
+def measure(
+    kept: Mapping[str, np.ndarray], features: Rows, examples: Sequence[Example], how: Counting | None = None
+) -> dict[str, float]:
+    """In double precision, of the labels as written. E082 for an infinite prediction, or a correlation that has no value."""
+    said = kept["logits"][:, 0].astype(np.float64)
+    right = np.array([e.label for e in examples], np.float64)
+    if not np.isfinite(said).all():
+        raise fail("E082", "an evaluation output is infinite", help="check the weights: one may be infinite")
+    found = {"mse": math.fsum(((said - right) ** 2).tolist()) / len(right)}
+    for name, correlation in CORRELATIONS.items():
+        value = correlation(said, right)
+        if value is not None:
+            found[name] = value
+        elif how is None or name in how.metrics:
+            raise _undefined(name, said)
+    return found
+
+
+def _undefined(name: str, said: np.ndarray) -> Exception:
+    """Of constant predictions; constant labels the plan refuses."""
+    notes = [f"the model predicts {said[0]:g} for all {len(said):,} texts", "a constant correlates with nothing"]
+    help = "prune less, or train longer; `metrics = [mse]` measures such a model too"
+    return fail("E082", f"`{name}` is undefined: all predictions are equal", help=help, notes=notes)
