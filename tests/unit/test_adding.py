@@ -259,7 +259,7 @@ def measure(kept, features, examples, how=None):
 
 def test_a_task(tree: Tree, tmp_path: Path) -> None:
     tree.write("recipelang/tasks/marks.py", TASK)
-    tree.edit("recipelang/spec/metrics.py", "METRICS = {\n", 'METRICS = {\n    "marks": ("close",),\n')
+    tree.edit("recipelang/spec/metrics.py", "\nMETRICS = {\n", '\nMETRICS = {\n    "marks": ("close",),\n')
     tree.edit(
         "recipelang/spec/metrics.py",
         "MEASURES: dict[str, Metric] = {\n",
