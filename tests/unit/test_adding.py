@@ -272,7 +272,10 @@ def test_a_task(tree: Tree, tmp_path: Path) -> None:
     (tmp_path / "task.recipe").write_text(text, "utf-8")
     out = tree.python("-m", "recipelang", "run", "task.recipe", "-o", "out", "--steps", "2", folder=tmp_path)
     assert "close" in out
-    tree.tests("tests/unit/reference", "tests/unit/recipes/test_library.py", "-k", "checked_in or metric or init_names")
+    tests = ["tests/unit/reference", "tests/unit/recipes/test_library.py", "tests/unit/tasks/test_every_task.py"]
+    tree.tests(*tests, "-k", "checked_in or metric or init_names or (marks and (holds or names))")
+    said = tree.python("-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", tests[-1], "-k", "marks", code=1)
+    assert "name a recipe of the library" in said  # what is left of the list
 
 
 METHOD = '''"""Largest: the other way round."""

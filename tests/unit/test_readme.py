@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from recipelang.loading.read import check_all
+from recipelang.methods import METHODS
 from recipelang.source import Source
+from recipelang.spec.metrics import TASKS
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = [
@@ -42,3 +44,25 @@ def shape(headline: str) -> str:
 def test_a_headline_in_a_document_is_one_that_is_shown(name, code, headline):
     cases = (p.read_text("utf-8") for p in (ROOT / "tests" / "cases" / "diagnostics").glob(f"{code}*.case"))
     assert shape(headline) in {shape(h) for text in cases for c, h in HEADLINE.findall(text) if c == code}
+
+
+# ------------------------------------------------------- what is listed by hand
+def named(page: str) -> set[str]:
+    return set(re.findall(r"`([a-z_]+)`", (ROOT / page).read_text("utf-8")))
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/tasks.md"])
+def test_a_page_names_every_task(page):
+    assert set(TASKS) - set(re.findall(r"[a-z_]+", (ROOT / page).read_text("utf-8"))) == set()
+
+
+def test_the_readme_names_every_method():
+    assert METHODS.keys() - named("README.md") - {"release"} == set()
+
+
+def test_the_page_of_one_shot_says_of_every_method_whether_it_works_there():
+    assert METHODS.keys() - named("docs/oneshot.md") == set()
+
+
+def test_the_page_of_several_processes_names_the_methods_whose_samples_they_share():
+    assert {m.name for m in METHODS.values() if m.looks_at == "gradients"} - named("docs/distributed.md") == set()

@@ -16,7 +16,9 @@ NEEDS = {"tree": "the text alone", "recipe": "the recipe alone", "plan": "the mo
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: r.NAME)
 def test_page_shows_what_the_rule_finds_and_what_it_does_not(rule, project, tmp_path):
-    failing, right = re.findall(r"^```recipe\n(.*?)^```", page(rule.CODE), re.S | re.M)
+    recipes = re.findall(r"^```recipe\n(.*?)^```", page(rule.CODE), re.S | re.M)
+    assert len(recipes) == 2, "its page needs two recipes: one that the rule finds, and one that it does not"
+    failing, right = recipes
     project()
     if rule.NAME == "no-dense-start":
         _without_a_head(tmp_path)
@@ -27,7 +29,9 @@ def test_page_shows_what_the_rule_finds_and_what_it_does_not(rule, project, tmp_
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: r.NAME)
 def test_page_names_the_rule_its_level_and_what_it_needs(rule):
     said = re.search(r"^Rule `(.+?)`, level `(.+?)`; judged (?:with|from) (.+?)\.$", page(rule.CODE), re.M)
-    assert said.groups() == (rule.NAME, rule.LEVEL, NEEDS[rule.NEEDS])
+    word = "from" if "alone" in NEEDS[rule.NEEDS] else "with"
+    wanted = f"Rule `{rule.NAME}`, level `{rule.LEVEL}`; judged {word} {NEEDS[rule.NEEDS]}."
+    assert said and said.groups() == (rule.NAME, rule.LEVEL, NEEDS[rule.NEEDS]), f"its page needs the line: {wanted}"
 
 
 def test_every_page_of_a_rule_has_its_rule():

@@ -9,6 +9,7 @@ import pytest
 from recipelang.source import Source
 from recipelang.spec.canonical import behaviour_digest, spec_digest, spec_form, to_json
 from recipelang.spec.effective import effective
+from recipelang.spec.metrics import TASKS
 from tests.reading import SOUND, TEXTS, checked, codes, recipe_of, sound
 
 LIBRARY = [n for n, text in TEXTS.items() if n in ("quickstart", "gmp-90", "first-steps")]
@@ -329,7 +330,7 @@ def test_findings_in_an_effective_recipe_name_no_parameter():
     assert re.findall(r"\b(param|let|target|warm)\b", source.text) == []
 
 
-@pytest.mark.parametrize("task", ["sequence_classification", "token_classification", "multiple_choice"])
+@pytest.mark.parametrize("task", sorted(set(TASKS) - {"question_answering", "causal_lm", "masked_lm"}))
 def test_data_to_measure_on_decides_weights_where_the_splits_decide_together_what_classes_are(task):
     parts = [("question_answering", task), ("metrics = [f1, exact_match]", ""), ("prefer dev.f1 >= 87%\n", "")]
     text = sound(*parts)
