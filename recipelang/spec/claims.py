@@ -236,8 +236,10 @@ def _metric(path: str, value: float) -> Quantity:
 
 
 def metric_text(path: str, value: float) -> str:
-    """`87.31%`, or of what is no ratio `12.07`."""
-    return f"{value:.2%}" if path.rpartition(".")[2] in RATIO_METRICS else f"{value:,.2f}"
+    """`87.31%`, or of what is no ratio `12.07`, and below 1 `0.0348`."""
+    if path.rpartition(".")[2] in RATIO_METRICS:
+        return f"{value:.2%}"
+    return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4g}"
 
 
 def _unknown(source: Source, diagnostics: Diagnostics, node: t.Path, names: list[str]) -> Poison:

@@ -40,6 +40,8 @@ def label_text(
     if isinstance(number, float) and not number.is_integer():
         notes = [f"record {record} has `{value}`"]
         help = "to predict the scores, write `task = regression`; to predict classes, name another column"
+        if not left_out:
+            help = "name the column of tags"
         raise fail("E149", f"`{column}` of `{table.name}` holds scores, not classes", help=help, notes=notes)
     if isinstance(value, bool):
         return str(value).lower()

@@ -12,6 +12,7 @@ from recipelang.loading.plan import planned
 from recipelang.planning.data import load_split
 from recipelang.provenance.recount import _zeros_before
 from recipelang.source import RecipeError
+from recipelang.tasks import task_of
 
 from ..other_tasks import TASKS, make_task
 from .steps import Steps, StopAt, run, same, weights
@@ -28,10 +29,8 @@ def config_of(out):
 def test_task_runs_and_what_was_planned_is_what_is_there(tmp_path, task):
     recipe = make_task(tmp_path, task, distill=TEACHER, more="group_by_length = true")
     _, plan, found = planned(str(recipe))
-    said = {"W101"} | (
-        {"L025"} if task in ("regression", "sentence_similarity") else set()
-    )  # a stage of few steps; what is no softmax has no temperature
-    assert {d.code for d in found} <= said
+    softened = task_of(task).SOFTMAX  # what is no softmax has no temperature
+    assert {d.code for d in found} <= {"W101", *([] if softened else ["L025"])}  # a stage of few steps
     data = plan.data[0]
     for name in ("train", "validation"):
         examples, features = load_split(data, name, tmp_path / "model")

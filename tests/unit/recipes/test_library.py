@@ -16,7 +16,7 @@ from recipelang.loading.read import check_all, read_around
 from recipelang.spec.effective import effective
 from recipelang.spec.metrics import METRICS
 from recipelang.syntax.fmt import format as formatted
-from tests.other_tasks import make_task
+from tests.other_tasks import TASKS as OTHER_TASKS, make_task
 
 LIBRARY = Path(__file__).parents[3] / "recipes"
 ALL = sorted(LIBRARY.rglob("*.recipe"))
@@ -127,14 +127,8 @@ def test_init_names_recipes_that_are_there_for_tasks_it_does_not_write():
 
 
 @pytest.mark.parametrize(
-    ("name", "task"),
-    [
-        ("glue/texts-90", "sequence_classification"),
-        ("glue/scores-90", "regression"),
-        ("commonsenseqa/choices-90", "multiple_choice"),
-        ("wikiann/tags-90", "token_classification"),
-        ("upstream/mlm-90", "masked_lm"),
-    ],
+    ("name", "task"),  # those that begin with a dense stage
+    [(n.removeprefix("lib://"), t) for t, n in starter.LIBRARY.items() if t in OTHER_TASKS and n.endswith("-90")],
 )
 def test_recipe_of_a_task_plans_on_local_files(tmp_path, name, task):
     make_task(tmp_path, task)
