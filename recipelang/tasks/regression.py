@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recipelang.source import fail
+from recipelang.source.words import listed
 from recipelang.tasks import encoding, meaning
 from recipelang.tasks.correlation import pearson, spearman
 from recipelang.tasks.encoding import Reader, Rows
@@ -87,6 +88,12 @@ def _examples(table: Table, decided: Meaning, named: Mapping[str, str], referenc
     first, second, label = (decided.columns.get(field) for field in FIELDS)
     assert first is not None and label is not None
     table.needs(decided.columns, named, {"text": TEXT, "label": LABEL})
+    if names := table.classes.get(label):
+        help = (
+            'write `task = sequence_classification`, or name a column of numbers: `columns { label = "..." }` in `data`'
+        )
+        notes = [f"the data set names the classes: {listed(names, 6, longest=40)}"]
+        raise fail("E074", f"`{label[:40]}` of `{table.name}` holds classes, not numbers", help=help, notes=notes)
     rows = meaning.without(table, label, decided.unlabelled)
     if not rows:
         raise fail("E074", f"no example of `{table.name}` has a label", help="name another split")

@@ -128,6 +128,19 @@ def test_what_is_missing_is_told_for_its_true_reason(tmp_path, rows, code, headl
     assert refusal(lambda: opened(tmp_path, rows))[:2] == (code, headline)
 
 
+def test_numbers_of_named_classes_are_no_numbers(tmp_path):
+    import datasets
+
+    rows = datasets.Dataset.from_dict({"sentence": ["a", "b"], "label": [0, 1], "score": [0.5, 2.0]})
+    rows = rows.cast_column("label", datasets.ClassLabel(names=["negative", "positive"]))
+    rows.to_parquet(str(tmp_path / "d.parquet"))
+    code, message, rest = refusal(lambda: regression.open_split(str(tmp_path / "d.parquet"), "train"))
+    assert (code, message) == ("E074", "`label` of `d.parquet` holds classes, not numbers")
+    assert "`negative`, `positive`" in rest and "write `task = sequence_classification`" in rest
+    found = regression.open_split(str(tmp_path / "d.parquet"), "train", {"label": "score"})
+    assert [e.label for e in found] == [0.5, 2.0]
+
+
 # ------------------------------------------------------------- inputs and scores
 def test_labels_of_a_batch_are_numbers_of_single_precision(tmp_path):
     model = make_model(tmp_path / "m")
