@@ -20,7 +20,7 @@ from recipelang.loading.locking import (
 )
 from recipelang.loading.read import Around, check_all, read_recipe
 from recipelang.loading.trust import only_what_the_user_names
-from recipelang.source import Diagnostic, Diagnostics, fail
+from recipelang.source import Diagnostics, fail
 from recipelang.source.render import line_of
 from recipelang.spec.recipe import Checked, Recipe
 from recipelang.spec.references import references
@@ -84,7 +84,7 @@ def _of_file(file: str, allow_private: bool) -> Packed:
     if lock is None:
         lock = make_lock(file, Around(), None, (), allow_private, found)
         if why := no_place(file):
-            found.add(Diagnostic("W140", "no lock was written", notes=(why,)))
+            found.say("W140", "no lock was written", notes=(why,))
         else:
             write_lock(lock, lock_path(file))
     checked = read_recipe(file, Around())
@@ -104,9 +104,9 @@ def _warn_of_paths(recipe: Recipe, found: Diagnostics) -> None:
     for path, reference in references(recipe):
         plain = reference.removeprefix("file://")
         if is_local(reference) and (plain.startswith(("/", "~", "..")) or plain[1:2] == ":"):
-            help = ("make it a parameter, or name something that others can get",)
+            help = "make it a parameter, or name something that others can get"
             message = f"`{reference[:80]}` is a path that others do not have"
-            found.add(Diagnostic("W143", message, recipe.label(path), help=help))
+            found.say("W143", message, recipe.label(path), help=help)
 
 
 def _of_run(folder: Path) -> Packed:

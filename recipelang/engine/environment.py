@@ -18,7 +18,7 @@ from accelerate import PartialState
 
 from recipelang import processes
 from recipelang.engine.variables import computes
-from recipelang.source import Diagnostic, Diagnostics, fail
+from recipelang.source import Diagnostics, fail
 from recipelang.source.words import plural
 from recipelang.version import __version__
 
@@ -89,10 +89,8 @@ def without_effect() -> Diagnostics:
         value = os.environ.get(name)
         if value is not None and value.lower() not in neutral:
             notes = ("only the recipe determines a step, so that the same recipe always means the same run",)
-            help = (
-                "set `batch`, `micro_batch`, `clip`, `precision` or `compile` in the recipe, and unset the variable",
-            )
-            found.add(Diagnostic("W175", f"`{name}={_told(value)}` has no effect", notes=notes, help=help))
+            help = "set `batch`, `micro_batch`, `clip`, `precision` or `compile` in the recipe, and unset the variable"
+            found.say("W175", f"`{name}={_told(value)}` has no effect", notes=notes, help=help)
     return found
 
 

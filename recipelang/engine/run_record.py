@@ -10,7 +10,7 @@ from typing import Any
 from recipelang.engine.records import Measurements, Result
 from recipelang.kinds.text import show
 from recipelang.planning.types import DataPlan, EvaluatePlan, Plan, StagePlan
-from recipelang.source import Diagnostic, Diagnostics
+from recipelang.source import Diagnostics
 from recipelang.tasks import task_of
 from recipelang.values.composite import SparsityPattern
 
@@ -124,7 +124,7 @@ def warn_of_emptied(names: Sequence[str], shares: Mapping[str, float]) -> Diagno
         notes = [f"`{n}`: {shares[n]:.2%}" for n in names[:6]]
         notes += [f"and {len(names) - 6:,} more"] if len(names) > 6 else []
         help = "give each matrix its own sparsity with `scope = uniform` or `erk`, or exclude them"
-        found.add(Diagnostic("W164", f"{many} almost empty", notes=tuple(notes), help=(help,)))
+        found.say("W164", f"{many} almost empty", notes=tuple(notes), help=help)
     return found
 
 

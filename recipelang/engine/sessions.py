@@ -11,7 +11,7 @@ from recipelang.engine.position import Position, Session, differences
 from recipelang.engine.records import read_record
 from recipelang.engine.variables import deciding
 from recipelang.planning.types import Plan
-from recipelang.source import Diagnostic, Diagnostics, RecipeError, fail
+from recipelang.source import Diagnostics, RecipeError, fail
 
 #: lines of a message; the rest is counted
 _SHOWN = 6
@@ -47,9 +47,9 @@ def resumed(before: Session, now: Session, *, exact: bool) -> Diagnostics:
         if exact:
             way_out = "restore the earlier environment, or resume without `--exact`"
             raise fail("E196", "this run cannot continue bit for bit", notes=notes, help=way_out)
-        help = ("restore the earlier environment for identical bits; `--exact` refuses any other environment",)
+        help = "restore the earlier environment for identical bits; `--exact` refuses any other environment"
         message = "this run continues in a different environment"
-        found.add(Diagnostic("W176", message, notes=(*notes, "`run.json` records both"), help=help))
+        found.say("W176", message, notes=(*notes, "`run.json` records both"), help=help)
     found.extend(reclaimed(before.spec, before.claims, now))
     return found
 
@@ -65,8 +65,8 @@ def reclaimed(spec: str, claims: Sequence[str], now: Session) -> Diagnostics:
     message = "the claims of this run have changed since it began"
     if not gone and not new:
         message = "the evaluations or exports of this run have changed since it began"
-    help = ("if the change is intended, do nothing: `run.json` records both versions",)
-    found.add(Diagnostic("W177", message, notes=tuple(told[: 2 * _SHOWN]), help=help))
+    help = "if the change is intended, do nothing: `run.json` records both versions"
+    found.say("W177", message, notes=tuple(told[: 2 * _SHOWN]), help=help)
     return found
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from recipelang.loading.files import References, bundled, is_elsewhere, library, read_source
 from recipelang.loading.read import Around, check_all
 from recipelang.loading.trust import only_what_the_user_names
-from recipelang.source import Diagnostic, Diagnostics, RecipeError
+from recipelang.source import Diagnostics, RecipeError
 from recipelang.spec.recipe import Checked, Recipe
 from recipelang.spec.references import references
 
@@ -86,7 +86,7 @@ def settle(file: str, checked: Checked, around: Around, *, locked: bool, found: 
     if told:
         renew = f"`recipelang lock {file}` renews it; " if has_file(file) else ""
         help = f"{renew}`--locked` would have refused"
-        found.add(Diagnostic("W141", f"the contents of `{name}` have changed", notes=tuple(told[:6]), help=(help,)))
+        found.say("W141", f"the contents of `{name}` have changed", notes=tuple(told[:6]), help=help)
     return Settled(pins_of(file, recipe), now.text())
 
 
@@ -162,8 +162,8 @@ def check_new(settled: Settled) -> Diagnostics:
         except RecipeError as error:
             why = error.diagnostics[0].message
     if why:
-        help = ("`recipelang lock FILE` tries again",)
-        found.add(Diagnostic("W140", "no lock was written", notes=(why,), help=help))
+        help = "`recipelang lock FILE` tries again"
+        found.say("W140", "no lock was written", notes=(why,), help=help)
     return found
 
 
@@ -193,8 +193,8 @@ def make_lock(
         entries[reference] = {"kind": "recipe", "manifest": artifact.digest, "spec": artifact.spec}
         if known and (now := fetching.now(reference)) not in ("", known):
             notes = (f"the lock pins {known[:19]}, which is used; the reference now resolves to {now[:19]}",)
-            help = (f"`--upgrade {reference}` pins the new one",)
-            found.add(Diagnostic("W142", f"`{reference}` now refers to another recipe", notes=notes, help=help))
+            help = f"`--upgrade {reference}` pins the new one"
+            found.say("W142", f"`{reference}` now refers to another recipe", notes=notes, help=help)
         return artifact.digest
 
     checked = check_all(source, around.given, overlays=around.overlays, find=find)

@@ -11,7 +11,7 @@ from recipelang.migrate import expressions as x
 from recipelang.migrate.document import Document, Modifier, variable_of
 from recipelang.migrate.nodes import List, Map, Node, Scalar, plain
 from recipelang.migrate.scalars import is_none
-from recipelang.source import Diagnostic, Diagnostics, Span
+from recipelang.source import Diagnostics, Span
 
 Unit = Literal["epochs", "ratio", "number"]
 
@@ -94,9 +94,9 @@ class Arguments:
                 value = None
         except x.NotRead as why:
             message = f"`{text.strip()[:60]}` cannot be read: {why}"
-            help = (x.READ,)
+            help = x.READ
             self.failed = True
-            self.found.add(Diagnostic("E114", message, self.document.label(span), help=help))
+            self.found.say("E114", message, self.document.label(span), help=help)
             return None
         return Amount(value, unit, span, formula if x.names(formula) else None)
 
@@ -222,11 +222,11 @@ class Arguments:
         """Something that changes the result and has no place in the recipe (E113)."""
         self.failed = True
         label = self.document.label(self.span(key))
-        self.found.add(Diagnostic("E113", message, label, help=(help,) if help else ()))
+        self.found.say("E113", message, label, help=help)
 
     def note(self, key: str, message: str, why: str) -> None:
         """Something that means a little else here, or was meant otherwise than it was read (W132)."""
-        self.found.add(Diagnostic("W132", message, self.document.label(self.span(key)), notes=(why,)))
+        self.found.say("W132", message, self.document.label(self.span(key)), notes=(why,))
 
     def changes_nothing(self, key: str, message: str, why: str) -> None:
         self.document.without_effect(message, why, self.span(key))
@@ -261,4 +261,4 @@ class Arguments:
             if key not in self.read:
                 label = self.document.label(entry.at)
                 self.document.refused.append(f"`{self.modifier.name}` has no `{key}`")
-                self.found.add(Diagnostic("E113", f"`{key}` of `{self.modifier.name}` is unknown", label))
+                self.found.say("E113", f"`{key}` of `{self.modifier.name}` is unknown", label)

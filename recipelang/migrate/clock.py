@@ -15,7 +15,7 @@ from math import ceil
 from recipelang.migrate.arguments import Amount, Arguments
 from recipelang.migrate.document import LEGACY, Document, Modifier, stage_name
 from recipelang.migrate.form import Distill, Rate, Stage
-from recipelang.source import Diagnostic, Diagnostics
+from recipelang.source import Diagnostics
 
 _AT_ONCE = "SparseML 1 uses one clock for the whole file, and these epochs overlap on it"
 
@@ -40,7 +40,7 @@ def clocks(document: Document, found: Diagnostics) -> dict[str | None, Clock]:
         whole = Clock(_name(keys[0]), None, _times(document.modifiers, document).ends)
         names = " and ".join(f"`{key}`" for key in keys if key is not None)
         at = document.label(document.stages[next(k for k in keys if k is not None)].span)
-        found.add(Diagnostic("W132", f"{names} run at the same time and become one stage", at, notes=(_AT_ONCE,)))
+        found.say("W132", f"{names} run at the same time and become one stage", at, notes=(_AT_ONCE,))
         return dict.fromkeys(keys, whole)
     since: Amount | None = None
     made: dict[str | None, Clock] = {}
@@ -127,8 +127,8 @@ def carry_on(stages: Sequence[Stage], document: Document, found: Diagnostics) ->
         lifted = next((p for p in before.prunes if p.lifted), None)
         if lifted is not None and stage.trains and not stage.prunes:
             label = document.label(lifted.span)
-            help = (f"add a block with `method = release` to the stage `{stage.name}`",)
-            found.add(Diagnostic("E113", "masks stay in force in later stages", label, help=help))
+            help = f"add a block with `method = release` to the stage `{stage.name}`"
+            found.say("E113", "masks stay in force in later stages", label, help=help)
         stage.before = max(before.rates, key=_begins, default=before.before)
         if stage.weight_decay is None:
             stage.weight_decay = before.weight_decay

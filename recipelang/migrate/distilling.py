@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from recipelang.migrate.draft import Draft, hashed
 from recipelang.migrate.form import Distill, Stage
-from recipelang.source import Diagnostic
 
 
 def distillation(stage: Stage, draft: Draft) -> str:
@@ -38,8 +37,8 @@ def _one_after_another(stage: Stage, draft: Draft) -> list[Distill]:
 
 
 def _refuse(part: Distill, message: str, draft: Draft) -> None:
-    help = ("write two stages, each with its own `distill`",)
-    draft.found.add(Diagnostic("E113", message, draft.document.label(part.span), help=help))
+    help = "write two stages, each with its own `distill`"
+    draft.found.say("E113", message, draft.document.label(part.span), help=help)
 
 
 def _hardness(parts: list[Distill], stage: Stage, draft: Draft) -> str:

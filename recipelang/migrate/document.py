@@ -124,7 +124,7 @@ class Document:
             first, *more = sorted(set(spans))
             also = tuple(self.label(span, "and here") for span in more[:3])
             times = f" ({len(more) + 1} times)" if more else ""
-            found.add(Diagnostic("W131", message + times, self.label(first), also, (why,)))
+            found.say("W131", message + times, self.label(first), also, notes=(why,))
 
 
 def read(source: Source, found: Diagnostics) -> Document:
@@ -164,9 +164,9 @@ def _tell_unread(document: Document, root: Node, found: Diagnostics) -> None:
     for name, place in unread(document.source, root, places, _HEAD):
         document.passed_over.append(f"`{line_of(name)[:60]}` is outside a group")
         notes = ("modifiers are read in lists and groups, of the file or of a stage",)
-        help = ("move it to a list `modifiers:`, or to a group such as `pruning_modifiers:` of a stage",)
+        help = "move it to a list `modifiers:`, or to a group such as `pruning_modifiers:` of a stage"
         message = f"`{line_of(name)[:60]}` is in a place where modifiers are not read"
-        found.add(Diagnostic("E113", message, document.label(place), notes=notes, help=help))
+        found.say("E113", message, document.label(place), notes=notes, help=help)
 
 
 class _Reader:
@@ -258,9 +258,9 @@ class _Reader:
             return None
 
     def _no_formula(self, text: str, span: Span, why: str) -> None:
-        help = (x.READ,)
+        help = x.READ
         label = self.document.label(span)
-        self.found.add(Diagnostic("E114", f"`{text.strip()[:60]}` cannot be read: {why}", label, help=help))
+        self.found.say("E114", f"`{text.strip()[:60]}` cannot be read: {why}", label, help=help)
 
     def _evaluate(self) -> None:
         """Values of variables; one that needs itself, or what has no value, stays without."""
@@ -355,20 +355,20 @@ class _Reader:
     def _no_modifier(self, what: str, at: Span) -> None:
         self.document.refused.append(f"`{what}` is not a modifier")
         notes = ("a group may hold only modifiers; loaders failed on anything else",)
-        help = ("remove it, or write the modifier's full name",)
+        help = "remove it, or write the modifier's full name"
         label = self.document.label(at)
-        self.found.add(Diagnostic("E113", f"`{what}` is not a modifier", label, notes=notes, help=help))
+        self.found.say("E113", f"`{what}` is not a modifier", label, notes=notes, help=help)
 
     def _silent(self, what: str, at: Span) -> None:
         notes = ("its newest loader silently ignored these modifiers; here they are read as intended",)
         self.document.passed_over.append(what)
-        self.found.add(Diagnostic("W132", what, self.document.label(at), notes=notes))
+        self.found.say("W132", what, self.document.label(at), notes=notes)
 
     def _modifier(self, name: str, span: Span, value: Node, stage: str | None, group: str) -> None:
         value = plain(value)
         if not isinstance(value, Map) and not (isinstance(value, Scalar) and is_none(value)):
             label = self.document.label(value.span)
-            self.found.add(Diagnostic("E113", f"arguments of `{name}` must be names with values", label))
+            self.found.say("E113", f"arguments of `{name}` must be names with values", label)
         arguments = {e.key: e for e in value.entries} if isinstance(value, Map) else {}
         comment = comment_above(self.document.source, span)
         self.document.modifiers.append(Modifier(name, span, arguments, stage, group, comment))

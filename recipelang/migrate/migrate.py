@@ -74,20 +74,20 @@ def migrate(source: Source, mode: Mode = "strict") -> Migration:
     if mode == "compat" and dialect != documents.LEGACY:
         mode = "strict"
         why = "`compat` applies only to SparseML 1 files"
-        found.add(Diagnostic("W132", "this file is read in strict mode", notes=(why,)))
+        found.say("W132", "this file is read in strict mode", notes=(why,))
     if not parts:
         message = "nothing in this file can be migrated"
         lost = ", ".join(dict.fromkeys(f"`{f.modifier.name}`" for f in fates if f.outcome == NOTHING))
         notes = (f"the file holds {lost}",) if lost else ()
-        found.add(Diagnostic("E111", message, notes=notes))
+        found.say("E111", message, notes=notes)
         return Migration(source, dialect, None, found.sorted(), tuple(fates), loader=said)
     try:
         writer = Writer(document, parts, found, compat=mode == "compat")
         text = writer.run()
     except Unknown as unknown:
-        help = ("give the variable a value in the file",)
+        help = "give the variable a value in the file"
         label = document.label(unknown.amount.span)
-        found.add(Diagnostic("E114", "this variable has no value and no single type", label, help=help))
+        found.say("E114", "this variable has no value and no single type", label, help=help)
         return Migration(source, dialect, None, found.sorted(), tuple(fates), loader=said)
     _beside(document, found)
     fates = _lessened(fates, found.errors)
@@ -152,6 +152,6 @@ def _beside(document: documents.Document, found: Diagnostics) -> None:
     notes: tuple[str, ...] = ("not migrated:  " + ", ".join(f"`{line_of(text)[:60]}`" for text, _ in left[:12]),)
     if any(text.startswith("--fp16") for text, _ in left):
         notes = (*notes, "this release does not support `fp16` yet, but supports `precision = bf16`")
-    help = ("check each option, and add the ones that matter to the new recipe",)
+    help = "check each option, and add the ones that matter to the new recipe"
     message = "the training command has options that the new recipe lacks"
-    found.add(Diagnostic("W150", message, labels[0], tuple(labels[1:4]), notes, help))
+    found.say("W150", message, labels[0], tuple(labels[1:4]), notes=notes, help=help)

@@ -256,7 +256,7 @@ class _Composer:
                 *(Label(self.source, a, "and here") for a, _ in more[:1]),
             )
             times = f" ({len(places)} times)" if more else ""
-            self.found.add(Diagnostic(code, message + times, Label(self.source, at), before, notes))
+            self.found.say(code, message + times, Label(self.source, at), before, notes=notes)
 
     def _error(self, code: str, message: str, span: Span, notes: tuple[str, ...] = ()) -> RecipeError:
         return RecipeError(Diagnostic(code, message, Label(self.source, span), notes=notes))

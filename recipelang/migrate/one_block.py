@@ -12,7 +12,6 @@ from fractions import Fraction
 from recipelang.migrate.amounts import pruned_alike
 from recipelang.migrate.form import Prune, Sparsity, Stage, Window
 from recipelang.migrate.targets import Selectors
-from recipelang.source import Diagnostic
 
 _START = (False, Fraction(0))
 _STAGES = "write two stages: in a stage, only one block may prune a tensor"
@@ -118,5 +117,4 @@ def _say(
     code: str, part: Prune, message: str, selectors: Selectors, *, why: str | None = None, help: str | None = None
 ) -> None:
     label = selectors.document.label(part.span)
-    notes, helps = (why,) if why else (), (help,) if help else ()
-    selectors.found.add(Diagnostic(code, message, label, notes=notes, help=helps))
+    selectors.found.say(code, message, label, notes=(why,) if why else (), help=help)

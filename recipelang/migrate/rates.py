@@ -11,7 +11,6 @@ from recipelang.migrate.arguments import Amount
 from recipelang.migrate.document import LEGACY
 from recipelang.migrate.draft import Draft, hashed
 from recipelang.migrate.form import Rate, Stage
-from recipelang.source import Diagnostic
 
 _TRAINERS = "# the recipe had none of its own: its trainer let the rate fall to 0\n"
 
@@ -43,7 +42,7 @@ def _without(stage: Stage, draft: Draft) -> str:
     if None in lengths and len(trained) > 1:
         label = draft.document.label(next(s.span for s in draft.document.stages.values()))
         notes = ("the stages get equal lengths, because the file does not give their lengths",)
-        draft.found.add(Diagnostic("W132", "the trainer's rate decayed over all stages", label, notes=notes))
+        draft.found.say("W132", "the trainer's rate decayed over all stages", label, notes=notes)
     index, told = trained.index(stage), [Fraction(1) if None in lengths else n or Fraction(0) for n in lengths]
     ends = list(accumulate((n / sum(told) for n in told), initial=Fraction(0)))
     first, last = (_of(1 - ends[i], rate) for i in (index, index + 1))
@@ -119,7 +118,7 @@ class _Pieces:
         return self.draft.amounts.point(at, self.stage.length, side)
 
     def _refuse(self, rate: Rate, message: str) -> None:
-        self.draft.found.add(Diagnostic("E113", message, self.draft.document.label(rate.span)))
+        self.draft.found.say("E113", message, self.draft.document.label(rate.span))
 
 
 def _begins(rate: Rate) -> Fraction | None:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from fractions import Fraction
 
 from recipelang.migrate.nodes import Scalar
-from recipelang.source import Diagnostic, Diagnostics, Label, Source, Span
+from recipelang.source import Diagnostics, Label, Source, Span
 
 _NUMBER = re.compile(r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d{1,2})?", re.ASCII)
 #: what YAML 1.1 makes a number of: a point, and a signed exponent
@@ -38,7 +38,7 @@ class Traps:
             also = tuple(Label(self.source, span, "and here") for span in more[:_PLACES])
             times = f" ({len(places)} times)" if len(places) > 1 else ""
             label = Label(self.source, first)
-            found.add(Diagnostic("W130", message.format(places[first]) + times, label, also, (why,)))
+            found.say("W130", message.format(places[first]) + times, label, also, notes=(why,))
 
     def number(self, node: Scalar) -> Fraction | None:
         """The number that is written, quoted or not; none for other text."""

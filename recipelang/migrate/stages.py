@@ -9,7 +9,7 @@ from recipelang.migrate.arguments import Amount, Arguments
 from recipelang.migrate.clock import carry_on, clocks
 from recipelang.migrate.document import LEGACY, Document, Modifier
 from recipelang.migrate.form import Stage
-from recipelang.source import Diagnostic, Diagnostics
+from recipelang.source import Diagnostics
 
 #: what happened to a modifier: all of it came along, a part, nothing, or it was without effect
 WHOLE, PARTLY, NOTHING, IDLE = "carried", "partly", "lost", "idle"
@@ -47,8 +47,8 @@ def _read(modifier: Modifier, stage: Stage, document: Document, found: Diagnosti
     reader = dialect.READERS.get(name) or (newer.TAGGED.get(modifier.name) if dialect is legacy else None)
     if reader is None:
         why, instead = lost.reason(modifier.name, tuple(dialect.READERS))
-        help = (instead,) if instead else ()
-        found.add(Diagnostic("E112", f"`{modifier.name}` cannot be migrated: {why}", label, help=help))
+        help = instead
+        found.say("E112", f"`{modifier.name}` cannot be migrated: {why}", label, help=help)
         return NOTHING
     errors, parts = len(found.errors), len(stage.parts)
     arguments = Arguments(modifier, document, found, since)
@@ -59,13 +59,13 @@ def _read(modifier: Modifier, stage: Stage, document: Document, found: Diagnosti
         document.refused.append(f"`{modifier.name}` lacks `{missing[0]}`")
         message = f"`{missing[0]}` of `{modifier.name}` is missing"
         notes = ("its loader fails without it, and no value is invented here",)
-        found.add(Diagnostic("E113", message, label, notes=notes, help=(f"write `{missing[0]}: ...` below it",)))
+        found.say("E113", message, label, notes=notes, help=f"write `{missing[0]}: ...` below it")
         return NOTHING
     if (begins := newer.BEGUN_BY.get(name)) and dialect is newer and not arguments.has(begins):
         message = f"`{begins}` of `{modifier.name}` is missing"
         notes = ("its loader never started it: nothing was pruned or kept",)
-        help = (f"write `{begins}: 0` below itif it should act",)
-        found.add(Diagnostic("E113", message, label, notes=notes, help=help))
+        help = f"write `{begins}: 0` below itif it should act"
+        found.say("E113", message, label, notes=notes, help=help)
         return NOTHING
     reader(arguments, stage)
     arguments.idle(legacy.IDLE, legacy.NO_EFFECT)

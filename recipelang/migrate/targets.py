@@ -79,7 +79,7 @@ class Selectors:
         if (part.span.start, message) not in self.told:
             self.told.add((part.span.start, message))
             notes = (why,) if why else ()
-            self.found.add(Diagnostic(code, message, self.document.label(part.span), notes=notes))
+            self.found.say(code, message, self.document.label(part.span), notes=notes)
 
     def thaw(self, thaw: Freeze, freezes: list[Freeze]) -> None:
         """What is trained anyway needs no word; what another modifier freezes would have been trained (E113)."""
@@ -90,11 +90,11 @@ class Selectors:
         except names.NotUnderstood:
             frozen = frozenset()
         if freezes and (frozen or not self.every):
-            help = ("in the other modifier, name only the parameters to freeze",)
-            self.found.add(Diagnostic("E113", "it trains parameters that another modifier freezes", label, help=help))
+            help = "in the other modifier, name only the parameters to freeze"
+            self.found.say("E113", "it trains parameters that another modifier freezes", label, help=help)
         else:
             notes = ("every parameter is",)
-            self.found.add(Diagnostic("W131", "these parameters are trained already", label, notes=notes))
+            self.found.say("W131", "these parameters are trained already", label, notes=notes)
 
     def _on_reference(self, part: Prune | Freeze, targets: Targets) -> str | None:
         """Weights are pruned as matrices; what is frozen has biases and norms as well."""

@@ -83,7 +83,7 @@ def _stage(recipe: Recipe, stage: StageSpec, index: int, facts: ModelFacts, foun
 
     def refuse(where: str, message: str, help: str | None = None, why: str | None = None) -> None:
         notes = (why,) if why else ()
-        found.add(Diagnostic("E115", message, recipe.label(where), notes=notes, help=(help,) if help else ()))
+        found.say("E115", message, recipe.label(where), notes=notes, help=help)
 
     if stage.mode != "one_shot":
         refuse(at, "llm-compressor does not train", "convert a recipe of one-shot stages")

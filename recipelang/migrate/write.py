@@ -21,7 +21,7 @@ from recipelang.migrate.one_block import order, settle
 from recipelang.migrate.rates import learning_rate
 from recipelang.migrate.targets import Selectors
 from recipelang.migrate.task import told
-from recipelang.source import Diagnostic, Diagnostics
+from recipelang.source import Diagnostics
 from recipelang.source.render import line_of
 from recipelang.spec.metrics import METRICS, TASKS
 
@@ -70,7 +70,7 @@ class Writer(Draft):
         for span, value in sorted(self.amounts.computed.items()):
             message = f"this formula became the plain number `{value}`"
             notes = ("parameters cannot express this formula: if you change a variable, change the number too",)
-            self.found.add(Diagnostic("W132", message, self.document.label(span), notes=notes))
+            self.found.say("W132", message, self.document.label(span), notes=notes)
 
     def _parameters(self) -> str:
         lines: list[str] = []
@@ -162,14 +162,12 @@ class Writer(Draft):
         named = all(_LAYER.fullmatch(name) for d in stage.drops for name in d.layers)
         if not named or not depth or dropped[-1] >= depth or len(dropped) == depth:
             label = self.document.label(first.span)
-            help = ("write `drop layers { keep = [...] }` with the numbers of the layers to keep",)
-            self.found.add(Diagnostic("E113", "these layers cannot be counted", label, help=help))
+            help = "write `drop layers { keep = [...] }` with the numbers of the layers to keep"
+            self.found.say("E113", "these layers cannot be counted", label, help=help)
             return ""
         self.targets.keep = tuple(i for i in range(depth) if i not in dropped)
         why = (f"the layers to keep depend on the model's depth: {depth} layers in the usual model of this family",)
-        self.found.add(
-            Diagnostic("W132", f"migrated for a model of {depth} layers", self.document.label(first.span), notes=why)
-        )
+        self.found.say("W132", f"migrated for a model of {depth} layers", self.document.label(first.span), notes=why)
         return f"{hashed(first.comment)}drop layers {{ keep = [{', '.join(map(str, self.targets.keep))}] }}"
 
     def _blocks(self, stage: Stage) -> list[Prune]:
@@ -239,8 +237,8 @@ class Writer(Draft):
             notes = ("SparseML 1 updated masks before a step, and the window ends after the last step",)
             message = "its last sparsity is never reached: the window ends when training ends"
             label = self.document.label(prune.span)
-            help = ("end the window an epoch earlier, or migrate with `--mode strict`",)
-            self.found.add(Diagnostic("W132", message, label, notes=notes, help=help))
+            help = "end the window an epoch earlier, or migrate with `--mode strict`"
+            self.found.say("W132", message, label, notes=notes, help=help)
         over = f"{self.amounts.point(start, stage.length, 'start')} .. {self.amounts.point(end, stage.length, 'end')}"
         power = f", power = {ramp.power}" if ramp.power else ""
         change = f"{self.amounts.text(ramp.first)} -> {self.amounts.text(ramp.last)}"
@@ -258,7 +256,7 @@ class Writer(Draft):
             return
         if end.value <= (start.value if start is not None and start.value is not None else 0):
             label = self.document.label(end.span)
-            self.found.add(Diagnostic("E113", f"`{prune.source}` ends before it begins", label))
+            self.found.say("E113", f"`{prune.source}` ends before it begins", label)
 
     def _events(self, ramp: Sparsity) -> str:
         every = ramp.every

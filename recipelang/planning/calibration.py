@@ -8,7 +8,7 @@ from recipelang.methods import METHODS
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.families import TensorFact
 from recipelang.planning.types import CalibrationPlan, DataPlan, PrunePlan
-from recipelang.source import Diagnostic, Diagnostics
+from recipelang.source import Diagnostics
 from recipelang.spec.blocks import StageSpec
 from recipelang.spec.recipe import Recipe
 from recipelang.tasks import task_of
@@ -59,9 +59,9 @@ def check(
         blocks = task_of(data.task).BLOCKS
         notes = (f"a sample is a block of {read.length:,} tokens",) if blocks else ()
         more = "add text, or lower `max_length`" if blocks else "or add examples"
-        help = (f"write `samples = {read.samples} samples`, {more}",)
+        help = f"write `samples = {read.samples} samples`, {more}"
         at = recipe.label(f"{block}.samples")
-        found.add(Diagnostic("E078", message, at, notes=notes, help=help))
+        found.say("E078", message, at, notes=notes, help=help)
         return
     tokens = read.samples * read.length
     inputs = max((t.shape[1] for p in prunes if METHODS[p.method].memory.pair for t in p.targets), default=0)
@@ -69,4 +69,4 @@ def check(
         message = f"{tokens:,} tokens of calibration for matrices of {inputs:,} inputs"
         notes = ("with fewer tokens than inputs, correlations between inputs are unknown and `damp` decides",)
         at = recipe.label(f"{block}.samples")
-        found.add(Diagnostic("W107", message, at, notes=notes, help=("use more samples, or longer ones",)))
+        found.say("W107", message, at, notes=notes, help="use more samples, or longer ones")

@@ -32,7 +32,7 @@ def segments(
         return ()
     if work(parts, steps) > MAX_EVENTS:
         message = "this stage has too many steps for the clock of SparseML 1"
-        found.add(Diagnostic("E063", message, label, help=("remove `compat`, or shorten the stage",)))
+        found.say("E063", message, label, help="remove `compat`, or shorten the stage")
         return ()
     begins = [_first_at(_start(part, per_epoch), steps, per_epoch) for part in parts]
     if begins[0] > 0:
@@ -48,7 +48,7 @@ def segments(
                 found.add(_stopped(crash, label))
                 return ()
     if len(planned) > MAX_EVENTS:
-        found.add(Diagnostic("E063", f"this schedule has more than {MAX_EVENTS:,} parts", label))
+        found.say("E063", f"this schedule has more than {MAX_EVENTS:,} parts", label)
         return ()
     return tuple(planned)
 
@@ -92,7 +92,7 @@ def _sound(
     for part in parts:
         if part.shape not in shapes:
             help = f"it had {', '.join(f'`{s}`' for s in shapes)}; without `compat` every shape can be used"
-            found.add(Diagnostic("E054", f"`{part.shape}` is not supported by SparseML 1 here", label, help=(help,)))
+            found.say("E054", f"`{part.shape}` is not supported by SparseML 1 here", label, help=help)
             return False
         if part.window is not None:
             first, last = (t.in_steps(per_epoch) for t in part.window)

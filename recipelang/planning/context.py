@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from recipelang.planning import match as matching
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.references import Pins
-from recipelang.source import Diagnostic, Diagnostics, RecipeError, fail
+from recipelang.source import Diagnostics, RecipeError, fail
 from recipelang.spec.recipe import Recipe
 from recipelang.values import selector as sel
 
@@ -37,7 +38,7 @@ class Context:
         except RecipeError as error:
             for d in error.diagnostics:
                 primary = d.primary or self.recipe.label(path)
-                self.found.add(Diagnostic(d.code, d.message, primary, d.secondary, d.notes, d.help, d.fixes))
+                self.found.add(replace(d, primary=primary))
             return None
 
     def select(self, selector: sel.Selector, path: str, *, matrices_only: bool, empty: bool = False) -> tuple[str, ...]:
@@ -55,4 +56,4 @@ class Context:
         return None
 
     def error(self, code: str, message: str, path: str, help: str | None = None) -> None:
-        self.found.add(Diagnostic(code, message, self.recipe.label(path), help=(help,) if help else ()))
+        self.found.say(code, message, self.recipe.label(path), help=help)

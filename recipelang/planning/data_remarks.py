@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from recipelang.planning.data import ClassFacts, load_examples
 from recipelang.planning.types import DataPlan
-from recipelang.source import Diagnostic, Diagnostics
+from recipelang.source import Diagnostics
 from recipelang.source.words import listed, plural
 from recipelang.spec.blocks import EvaluateSpec
 from recipelang.spec.metrics import METRICS, MORE_METRICS
@@ -28,20 +28,20 @@ def judge(recipe: Recipe, meanings: Mapping[str, Meaning], classes: ClassFacts, 
         if mixed and not (classes.ordered and any(n.isdecimal() for n in names)):  # digits beside words are no places
             message = f"`{mixed[0]}` mixes numbers and names as labels"
             notes = ("the data do not say which number means which name",)
-            help = ("write all labels in one form, or list every class if they differ: `classes = [...]` in `data`",)
-            found.add(Diagnostic("E150", message, recipe.label(f"{block}.{mixed[0]}"), notes=notes, help=help))
+            help = "write all labels in one form, or list every class if they differ: `classes = [...]` in `data`"
+            found.say("E150", message, recipe.label(f"{block}.{mixed[0]}"), notes=notes, help=help)
         if numbers and not any(n.isdecimal() for n in names) and not places:
             message = f"`{numbers[0]}` has numeric labels, but the classes have names"
             notes = (
                 f"the classes are {listed(names, longest=40)}; the data do not say which number means which class",
             )
-            help = ("list the names in the order of their numbers: `classes = [...]` in `data`",)
-            found.add(Diagnostic("E150", message, recipe.label(f"{block}.{numbers[0]}"), notes=notes, help=help))
+            help = "list the names in the order of their numbers: `classes = [...]` in `data`"
+            found.say("E150", message, recipe.label(f"{block}.{numbers[0]}"), notes=notes, help=help)
         elif numbers and places and not say_nothing(names):
             message = "numeric labels are read in the model's class order"
             notes = (", ".join(f"{i} is `{n[:40]}`" for i, n in enumerate(names[:12])),)
-            help = ("if the data use another order, write `classes = [...]` in `data`",)
-            found.add(Diagnostic("W149", message, recipe.label(f"{block}.{numbers[0]}"), notes=notes, help=help))
+            help = "if the data use another order, write `classes = [...]` in `data`"
+            found.say("W149", message, recipe.label(f"{block}.{numbers[0]}"), notes=notes, help=help)
     missing = looks_missing(classes.data)
     if missing is not None and not classes.listed:
         message = f"the class `{missing[:40]}` looks like a missing value"
@@ -52,12 +52,12 @@ def judge(recipe: Recipe, meanings: Mapping[str, Meaning], classes: ClassFacts, 
             remedies.insert(0, f'to skip examples with this label, write `unlabelled = ["{missing[:40]}"]` in `data`')
         first = next(iter(meanings))
         at = recipe.label(f"data.{first}" if first else "data")
-        found.add(Diagnostic("W153", message, at, notes=notes, help=tuple(remedies)))
+        found.say("W153", message, at, notes=notes, help=tuple(remedies))
     if classes.replaced is not None:
         message = "the model's head is replaced by a new head"
         notes = (f"the head has no class `{classes.replaced[:40]}`, only {listed(classes.own, longest=40)}",)
-        help = ("to keep the head, remove examples with this label, or use the model's label names",)
-        found.add(Diagnostic("W147", message, recipe.label("model.base"), notes=notes, help=help))
+        help = "to keep the head, remove examples with this label, or use the model's label names"
+        found.say("W147", message, recipe.label("model.base"), notes=notes, help=help)
 
 
 def judge_positive(recipe: Recipe, classes: ClassFacts, found: Diagnostics) -> None:
@@ -68,13 +68,13 @@ def judge_positive(recipe: Recipe, classes: ClassFacts, found: Diagnostics) -> N
         path = f"data.{label}.positive" if label else "data.positive"
         if asked is not None and fits(asked, classes.facts.labels) is None:
             message = f"`{asked[:40]}` is not a class of this data"
-            help = (f"write one of {listed(classes.facts.labels, longest=40)}",)
-            found.add(Diagnostic("E054", message, recipe.label(path), help=help))
+            help = f"write one of {listed(classes.facts.labels, longest=40)}"
+            found.say("E054", message, recipe.label(path), help=help)
             continue
         if label not in count:
             notes = ("`positive` sets the class that `f1` counts, and no evaluation of these data measures `f1`",)
-            help = ("add `f1` to the `metrics` of an evaluation, or remove `positive`",)
-            found.add(Diagnostic("W151", "`positive` has no effect", recipe.label(path), notes=notes, help=help))
+            help = "add `f1` to the `metrics` of an evaluation, or remove `positive`"
+            found.say("W151", "`positive` has no effect", recipe.label(path), notes=notes, help=help)
             continue
         chosen, sure = positive_class(asked, classes)
         if chosen is not None and not sure:
@@ -83,15 +83,9 @@ def judge_positive(recipe: Recipe, classes: ClassFacts, found: Diagnostics) -> N
             notes = (
                 f"it is the {'second class by alphabet' if alike else 'rarer class'} in the training data: {counts}",
             )
-            help = (f'to confirm this class, write `positive = "{chosen[:40]}"` in `data`',)
-            found.add(
-                Diagnostic(
-                    "W148",
-                    f"`f1` counts `{chosen[:40]}` as the positive class",
-                    recipe.label(path),
-                    notes=notes,
-                    help=help,
-                )
+            help = f'to confirm this class, write `positive = "{chosen[:40]}"` in `data`'
+            found.say(
+                "W148", f"`f1` counts `{chosen[:40]}` as the positive class", recipe.label(path), notes=notes, help=help
             )
 
 
@@ -115,33 +109,33 @@ def tell(recipe: Recipe, plan: DataPlan, found: Diagnostics) -> None:
         notes: tuple[str, ...] = ("the answer is longer than a window, or the tokenizer drops all of it",)
         if split == "train":
             notes = (*notes, "training skips these questions: they would teach that there is no answer")
-        help = ("raise `max_length` or `stride`, or remove the questions",)
-        found.add(Diagnostic("W145", message, recipe.label(f"{block}.{split}"), notes=notes, help=help))
+        help = "raise `max_length` or `stride`, or remove the questions"
+        found.say("W145", message, recipe.label(f"{block}.{split}"), notes=notes, help=help)
     for split, count in plan.blank.items():
         message = f"{plural(count, 'example')} of `{split}` {'have' if count > 1 else 'has'} a blank text"
         notes = ("from a blank text, a model can learn only how frequent each answer is",)
-        help = ("fill in the text, or remove these examples",)
-        found.add(Diagnostic("W154", message, recipe.label(f"{block}.{split}"), notes=notes, help=help))
+        help = "fill in the text, or remove these examples"
+        found.say("W154", message, recipe.label(f"{block}.{split}"), notes=notes, help=help)
     for split, count in plan.tokenless.items():
         message = f"{plural(count, 'tagged word')} of `{split}` produce{'s' * (count == 1)} no token"
         notes = ("the tokenizer drops every character of them, or they are empty",)
         notes += ("training skips their tags",) if split == "train" else ("the evaluation counts their tags as missed",)
-        help = ("correct these words, or remove them and their tags",)
-        found.add(Diagnostic("W152", message, recipe.label(f"{block}.{split}"), notes=notes, help=help))
+        help = "correct these words, or remove them and their tags"
+        found.say("W152", message, recipe.label(f"{block}.{split}"), notes=notes, help=help)
     if plan.meaning.left_out and not recipe.data[plan.label].unlabelled:
         counts = ", ".join(f"{n:,} of `{split}`" for split, n in plan.meaning.left_out.items())
         shown = " and ".join(f"`{v}`" for v in plan.meaning.unlabelled)
-        help = ('to confirm this, write `unlabelled = ["-"]` in `data`',)
+        help = 'to confirm this, write `unlabelled = ["-"]` in `data`'
         notes = (f"skipped: {counts}",)
         message = f"examples labelled {shown} are skipped"
-        found.add(Diagnostic("W146", message, recipe.label(f"{block}.columns.label"), notes=notes, help=help))
+        found.say("W146", message, recipe.label(f"{block}.columns.label"), notes=notes, help=help)
 
     if unmatched := plan.meaning.unmatched:
         part = "part of `unlabelled`" if plan.meaning.left_out else "`unlabelled`"
         message = f"{part} matches no example"
         notes = (f"no example has {listed(unmatched, longest=40)}",)
-        help = ("write each label as in the data, or remove it",)
-        found.add(Diagnostic("W165", message, recipe.label(f"{block}.unlabelled"), notes=notes, help=help))
+        help = "write each label as in the data, or remove it"
+        found.say("W165", message, recipe.label(f"{block}.unlabelled"), notes=notes, help=help)
 
 
 def null_threshold(e: EvaluateSpec, meaning: Meaning, task: str) -> float | None:
@@ -156,7 +150,7 @@ def null_fits(recipe: Recipe, e: EvaluateSpec, plan: DataPlan, found: Diagnostic
     path = f"evaluate.{e.name}"
     if e.null_threshold is not None and recipe.model.task != "question_answering":
         message = f"{recipe.model.task} has no questions without an answer"
-        found.add(Diagnostic("E054", message, recipe.label(f"{path}.null_threshold"), help=("remove it",)))
+        found.say("E054", message, recipe.label(f"{path}.null_threshold"), help="remove it")
         return False
     asked = [m for m in e.metrics if m in MORE_METRICS.get(recipe.model.task, ())]
     if not asked or recipe.model.task != "question_answering":
@@ -167,7 +161,7 @@ def null_fits(recipe: Recipe, e: EvaluateSpec, plan: DataPlan, found: Diagnostic
         if wrong and not there:
             kind = "without an answer" if metric == "no_answer" else "with an answer"
             message = f"`{e.name}` has no question {kind}"
-            help = (f"remove `{wrong}`",)
-            found.add(Diagnostic("E054", message, recipe.label(f"{path}.metrics"), help=help))
+            help = f"remove `{wrong}`"
+            found.say("E054", message, recipe.label(f"{path}.metrics"), help=help)
             return False
     return True

@@ -163,9 +163,9 @@ class _Live(Resolver):
         if strangers:
             s = "matrices have" if len(strangers) > 1 else "matrix has"
             notes = (f"a `{self.facts.family}` has no {', '.join(f'`{n}`' for n in strangers[:3])}",)
-            help = ("name them in `targets` to prune them, or in `never` to protect them",)
+            help = "name them in `targets` to prune them, or in `never` to protect them"
             label = self.recipe.label(f"stage.{spec.name}")
-            self.found.add(Diagnostic("W106", f"{len(strangers)} {s} no role", label, notes=notes, help=help))
+            self.found.say("W106", f"{len(strangers)} {s} no role", label, notes=notes, help=help)
 
     def _distill(self, stage: str, spec: DistillSpec, steps: int, per_epoch: int) -> DistillPlan | None:
         path = f"{stage}.distill"

@@ -6,7 +6,7 @@ from recipelang.planning.data import load_examples
 from recipelang.planning.facts import ModelFacts, read_model_facts
 from recipelang.planning.families import label_names
 from recipelang.planning.types import DataPlan
-from recipelang.source import Diagnostic, Diagnostics, RecipeError, fail
+from recipelang.source import Diagnostics, RecipeError, fail
 from recipelang.source.words import listed, plural
 from recipelang.spec.blocks import EvaluateSpec
 from recipelang.spec.metrics import METRICS
@@ -23,9 +23,9 @@ def with_number(facts: ModelFacts, recipe: Recipe, found: Diagnostics) -> ModelF
     keeps = facts.has_head and len(own) == 1
     if facts.has_head and not keeps:
         notes = (f"the head has {_outputs(own)}, and a regression takes one number",)
-        help = ("name a model that was trained for regression to keep its head",)
+        help = "name a model that was trained for regression to keep its head"
         message = "the model's head is replaced by a new head"
-        found.add(Diagnostic("W147", message, recipe.label("model.base"), notes=notes, help=help))
+        found.say("W147", message, recipe.label("model.base"), notes=notes, help=help)
     return read_model_facts(facts.path, facts.task, own if keeps else (OUTPUT,), new_head=not keeps)
 
 
@@ -57,7 +57,7 @@ def correlates(recipe: Recipe, e: EvaluateSpec, plan: DataPlan, found: Diagnosti
     help = "evaluate on examples with different labels, or measure `mse` only: `metrics = [mse]`"
     path = f"evaluate.{e.name}" + (".metrics" if e.metrics else "")
     message = f"`{e.name}` has only one label: `{only}`"
-    found.add(Diagnostic("E054", message, recipe.label(path), notes=tuple(notes), help=(help,)))
+    found.say("E054", message, recipe.label(path), notes=tuple(notes), help=help)
     return False
 
 

@@ -12,7 +12,7 @@ from recipelang.planning import compat, counts, match as matching, schedule
 from recipelang.planning.context import Context
 from recipelang.planning.families import TensorFact
 from recipelang.planning.types import DenseGroup, PruneEvent, PrunePlan, Target
-from recipelang.source import Diagnostic, Label
+from recipelang.source import Label
 from recipelang.source.words import listed, plural
 from recipelang.spec.blocks import PruneSpec
 from recipelang.values import selector as sel
@@ -85,7 +85,7 @@ class Prunes:
                 help = "use fewer pruning events, or rank all targets together: `scope = global`"
                 message = f"this plan counts zeros more than {MAX_NUMBERS:,} times"
                 notes = ("each tensor counts once at each event, and ten times with ERK densities or growing weights",)
-                self.context.found.add(Diagnostic("E063", message, label, notes=notes, help=(help,)))
+                self.context.found.say("E063", message, label, notes=notes, help=help)
                 return None
             parts = spec.sparsity.segments
             more = schedule.work(parts, per_epoch) if clock is schedule else compat.work(parts, steps)
@@ -180,9 +180,9 @@ class Prunes:
         counted = tuple(self.masked[name] for name in targets)
         if not any(counted):
             notes = ("no selected weight is zero, so the stage would train a dense model",)
-            help = ("name a sparse model, or use another method",)
+            help = "name a sparse model, or use another method"
             at = self.context.recipe.label(f"{path}.method")
-            self.context.found.add(Diagnostic("W178", "`hold` has no zeros to keep", at, notes=notes, help=help))
+            self.context.found.say("W178", "`hold` has no zeros to keep", at, notes=notes, help=help)
         return counted
 
     def _keeps_what_is_held(
@@ -202,11 +202,9 @@ class Prunes:
                 what = f"`{names[0]}`" if len(names) == 1 else "these tensors together"
                 message = f"an event requires fewer zeros than {what} started with"
                 notes = (f"{have:,} of {size:,} weights are zero and held; the event requires {wanted:,} zeros",)
-                help = (
-                    f"start at {math.ceil(1000 * have / size) / 10:g} % or above, or release the zeros in an earlier stage",
-                )
+                help = f"start at {math.ceil(1000 * have / size) / 10:g} % or above, or release the zeros in an earlier stage"
                 at = self.context.recipe.label(f"{path}.sparsity")
-                self.context.found.add(Diagnostic("E064", message, at, notes=notes, help=help))
+                self.context.found.say("E064", message, at, notes=notes, help=help)
                 return False
         return scope != "row" or self._keeps_rows(targets, zeros[0], path)
 
@@ -222,9 +220,9 @@ class Prunes:
                 notes = (
                     f"{full:,} of {width:,} weights are zero and held there; the event requires {wanted // rows:,}",
                 )
-                help = ("use `scope = uniform`, or release the zeros in an earlier stage",)
+                help = "use `scope = uniform`, or release the zeros in an earlier stage"
                 at = self.context.recipe.label(f"{path}.sparsity")
-                self.context.found.add(Diagnostic("E064", message, at, notes=notes, help=help))
+                self.context.found.say("E064", message, at, notes=notes, help=help)
                 return False
         return True
 
@@ -237,9 +235,7 @@ class Prunes:
                 message = "a stage that releases tensors cannot also prune them"
                 help = "release them in a separate stage before this one"
                 at = self.context.recipe.label(f"{path}.targets")
-                self.context.found.add(
-                    Diagnostic("E064", message, at, notes=(f"one of them is `{name}`",), help=(help,))
-                )
+                self.context.found.say("E064", message, at, notes=(f"one of them is `{name}`",), help=help)
                 return False
         self.acts |= dict.fromkeys(targets, (stage, releases))
         return True
@@ -254,9 +250,9 @@ class Prunes:
             if spec.pattern.kind != "unstructured" and before != pattern:
                 message = f"these tensors were already pruned as `{before}`"
                 notes = (f"one of them is `{name}`; groups of `{pattern}` would revive some of its weights",)
-                help = (f"continue with `{before}`, or free them in an earlier stage with `method = release`",)
+                help = f"continue with `{before}`, or free them in an earlier stage with `method = release`"
                 at = self.context.recipe.label(f"{path}.pattern")
-                self.context.found.add(Diagnostic("E064", message, at, notes=notes, help=help))
+                self.context.found.say("E064", message, at, notes=notes, help=help)
                 return False
         return True
 
@@ -269,9 +265,9 @@ class Prunes:
             if shape[0] % height or shape[-1] % width:
                 message = f"`{show(spec.pattern)}` does not divide `{name}`"
                 notes = (f"it has {' × '.join(map(str, shape))} weights, outputs × inputs",)
-                help = ("choose another pattern, or exclude the tensor with `except`",)
+                help = "choose another pattern, or exclude the tensor with `except`"
                 at = self.context.recipe.label(f"{path}.pattern")
-                self.context.found.add(Diagnostic("E072", message, at, notes=notes, help=help))
+                self.context.found.say("E072", message, at, notes=notes, help=help)
                 return False
         return True
 
@@ -303,7 +299,7 @@ class Prunes:
             if sparsity.numerator * before.denominator < before.numerator * sparsity.denominator:
                 message = f"sparsity falls from {float(before):.2%} to {float(sparsity):.2%} at step {step:,}"
                 help = "masked weights stay masked: use a rising schedule"
-                self.context.found.add(Diagnostic("E064", message, label, help=(help,)))
+                self.context.found.say("E064", message, label, help=help)
                 return
             before = sparsity
 
@@ -330,9 +326,7 @@ class Prunes:
             else:
                 message = f"an earlier stage ranked these tensors with `scope = {before[0]}`"
                 help = f"continue with `{before[0]}`, or with `global`: under another scope, parts may already be too sparse"
-            self.context.found.add(
-                Diagnostic("E064", message, label, notes=(f"one of them is `{name}`",), help=(help,))
-            )
+            self.context.found.say("E064", message, label, notes=(f"one of them is `{name}`",), help=help)
             return False
         self.ranked |= dict.fromkeys(targets, (mine, stage))
         return True
@@ -346,10 +340,8 @@ class Prunes:
                 continue
             near = matching.nearest(leaf, self.context.facts)
             at = Label(self.context.recipe.source, leaf.span) if leaf.span else self.context.recipe.label(path)
-            help = (f"close matches: {', '.join(f'`{n}`' for n in near)}",) if near else ()
-            self.context.found.add(
-                Diagnostic("W105", f"`{sel.text(leaf)}` protects nothing in this model", at, help=help)
-            )
+            help = f"close matches: {', '.join(f'`{n}`' for n in near)}" if near else None
+            self.context.found.say("W105", f"`{sel.text(leaf)}` protects nothing in this model", at, help=help)
 
     def _keeps_never(self, targets: tuple[str, ...], never: tuple[str, ...], path: str) -> bool:
         both = [n for n in targets if n in set(never)]
@@ -359,15 +351,13 @@ class Prunes:
         tied = [t.name for t in self.context.facts.tensors if t.name in set(both) and t.tied]
         notes = [f"both contain {listed(both, 3)}"]
         notes += [f"`{n}` is both the embeddings and the head: config.json ties them" for n in tied]
-        self.context.found.add(
-            Diagnostic(
-                "E071",
-                f"`targets` and `never` overlap in {plural(len(both), 'tensor')}",
-                self.context.recipe.label(f"{path}.targets", "selects them"),
-                (never_label,) if never_label else (),
-                notes=tuple(notes),
-                help=("add `except ...` to `targets`, or remove them from `never`",),
-            )
+        self.context.found.say(
+            "E071",
+            f"`targets` and `never` overlap in {plural(len(both), 'tensor')}",
+            self.context.recipe.label(f"{path}.targets", "selects them"),
+            (never_label,) if never_label else (),
+            notes=tuple(notes),
+            help="add `except ...` to `targets`, or remove them from `never`",
         )
         return False
 

@@ -40,7 +40,7 @@ from recipelang.planning.types import (
 )
 from recipelang.planning.weights import check_weights
 from recipelang.planning.zeros import stored_zeros as zeros_of_folder
-from recipelang.source import Diagnostic, Diagnostics, Label, RecipeError, at_label, fail
+from recipelang.source import Diagnostics, Label, RecipeError, at_label, fail
 from recipelang.source.words import listed, plural
 from recipelang.spec.attribute import ANY, Attr
 from recipelang.spec.blocks import DistillSpec, EvaluateSpec, StageSpec
@@ -259,7 +259,7 @@ class Resolver(Context):
         if not any(s.prunes for s in planned) and not self.found.errors:
             at = self.recipe.label(f"stage.{self.recipe.stages[-1].name}")
             help = "add `prune NAME { targets = @linear & @encoder ... }` if weights should become zero"
-            self.found.add(Diagnostic("W103", "this recipe prunes nothing", at, help=(help,)))
+            self.found.say("W103", "this recipe prunes nothing", at, help=help)
         return planned
 
     def _warn_of_random_head(self) -> None:
@@ -268,10 +268,10 @@ class Resolver(Context):
             return
         names = [t.name for t in self.facts.tensors if "head" in t.roles and t.name in self.facts.fresh]
         notes = (f"the weights lack {listed(names, 3)} for {self.facts.task.replace('_', ' ')}",)
-        help = ("name a model that was fine-tuned for the task, or train the head in an earlier stage",)
+        help = "name a model that was fine-tuned for the task, or train the head in an earlier stage"
         at = self.recipe.label("model.base")
         message = "the head is random, and no stage trains it"
-        self.found.add(Diagnostic("W173", message, at, notes=notes, help=help))
+        self.found.say("W173", message, at, notes=notes, help=help)
 
     def _stage(self, index: int, spec: StageSpec) -> StagePlan | None:
         path = f"stage.{spec.name}"
@@ -379,7 +379,7 @@ class Resolver(Context):
                 message = f"`{prune.method}` works layer by layer, and `{outside[0]}` is in no layer"
                 role = "decoder" if any("decoder" in t.roles for t in self.facts.tensors) else "encoder"
                 help = f"write `@linear & @{role}`"
-                self.found.add(Diagnostic("E054", message, at, help=(help,)))
+                self.found.say("E054", message, at, help=help)
                 return False
         return True
 
@@ -405,9 +405,9 @@ class Resolver(Context):
             if name := controls.never_ranked(prune, held):
                 label = self.recipe.label(f"{path}.prune.{prune.name}.method")
                 notes = (f"`{name}` is frozen until its first mask, so it has no gradients",)
-                helps = ("prune it with `magnitude`, or freeze other parameters",)
+                help = "prune it with `magnitude`, or freeze other parameters"
                 message = f"`{prune.method}` ranks by gradients"
-                self.found.add(Diagnostic("E054", message, label, notes=notes, help=helps))
+                self.found.say("E054", message, label, notes=notes, help=help)
         return tuple(found)
 
     def _groups(self, path: str, spec: StageSpec, steps: int, per_epoch: int) -> tuple[GroupPlan, ...]:
@@ -433,9 +433,9 @@ class Resolver(Context):
         with_it = [t.name for t in chosen if controls.spared(t)]
         if with_it and len(with_it) < len(chosen):
             notes = (f"one of them is `{with_it[0]}`; the optimizer's own `weight_decay` skips norms and biases",)
-            help = ("add `except (@norm | @bias)` to the selector, or put norms and biases in a separate group",)
+            help = "add `except (@norm | @bias)` to the selector, or put norms and biases in a separate group"
             message = "this group applies weight decay to norms and biases too"
-            self.found.add(Diagnostic("W144", message, self.recipe.label(path), notes=notes, help=help))
+            self.found.say("W144", message, self.recipe.label(path), notes=notes, help=help)
 
     def _steps_per_epoch(self, spec: StageSpec) -> int:
         assert spec.batch is not None
@@ -447,8 +447,8 @@ class Resolver(Context):
             return
         at = self.recipe.label(f"stage.{spec.name}.precision")
         notes = ("on such a processor, bf16 steps were measured to be over ten times slower than fp32",)
-        help = ("choose `fp32` here; bf16 is for GPUs and for CPUs that list avx512_bf16, amx_bf16 or bf16",)
-        self.found.add(Diagnostic("W104", "this CPU has no bf16 arithmetic", at, notes=notes, help=help))
+        help = "choose `fp32` here; bf16 is for GPUs and for CPUs that list avx512_bf16, amx_bf16 or bf16"
+        self.found.say("W104", "this CPU has no bf16 arithmetic", at, notes=notes, help=help)
 
     def _digest_of(self, teacher: ModelFacts) -> str:
         return model_digest(teacher.path)

@@ -47,15 +47,13 @@ def segments(
             cycles = _cycles(part, last, per_epoch)
             if cycles is None:
                 message = f"this schedule restarts more than {MAX_EVENTS:,} times"
-                found.add(Diagnostic("E063", message, label, help=("make `rewind` longer",)))
+                found.say("E063", message, label, help="make `rewind` longer")
                 return ()
             planned.append(_segment(part, first, last, cycles))
         expected = last + 1
     if expected != steps:
         message = f"this schedule ends at step {expected:,} of {steps:,}"
-        found.add(
-            Diagnostic("E061", message, label, help=("it must cover the whole stage: write `over = start..end`",))
-        )
+        found.say("E061", message, label, help="it must cover the whole stage: write `over = start..end`")
         return ()
     return tuple(planned)
 
@@ -120,7 +118,7 @@ def events(
         s = "s fall" if merged > 1 else " falls"
         message = f"{merged:,} pruning event{s} on the step of the previous event"
         help = "use fewer updates: an epoch here has fewer steps than updates"
-        found.add(Diagnostic("W101", message, label, help=(help,)))
+        found.say("W101", message, label, help=help)
     return out
 
 
@@ -202,11 +200,11 @@ def inside(first: int, last: int, steps: int, label: Label | None, found: Diagno
         return True
     if first > last:
         message = "this window ends before it begins"
-        found.add(Diagnostic("E062", message, label, help=("the earlier point must come first: swap the ends",)))
+        found.say("E062", message, label, help="the earlier point must come first: swap the ends")
     else:
         message = "this window begins before the stage"
         if last > steps:
             message = f"this window reaches to step {last:,}; the stage has {steps:,}"
         help = "write it relative to `start` and `end`, so that it follows the stage's length"
-        found.add(Diagnostic("E062", message, label, help=(help,)))
+        found.say("E062", message, label, help=help)
     return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recipelang.planning.data import load_examples
 from recipelang.planning.types import DataPlan, Plan, StagePlan
-from recipelang.source import Diagnostic, Diagnostics
+from recipelang.source import Diagnostics
 from recipelang.spec.blocks import EvaluateSpec, StageSpec
 from recipelang.spec.metrics import METRICS
 from recipelang.spec.recipe import Recipe
@@ -20,14 +20,14 @@ def measures_what_it_can(recipe: Recipe, e: EvaluateSpec, data: DataPlan, found:
     if wrong := next((m for m in e.metrics or METRICS[SENTENCES] if m != metric), None):
         needed = next(_ARE[other] for other, m in METRIC.items() if m == wrong)
         notes = (f"`{wrong}` needs {needed}; the data of `{e.name}` are {_ARE[kind]}",)
-        help = (f"write `metrics = [{metric}]`",)
+        help = f"write `metrics = [{metric}]`"
         at = recipe.label(f"evaluate.{e.name}" + (".metrics" if e.metrics else ""))
-        found.add(Diagnostic("E054", f"these data have no `{wrong}`", at, notes=notes, help=help))
+        found.say("E054", f"these data have no `{wrong}`", at, notes=notes, help=help)
         return False
     if kind == "scores" and constant(load_examples(data, e.split)[: e.samples]):
         message = f"all scores of `{e.name}` are equal, so they have no ranks"
-        help = ("evaluate on pairs with different scores",)
-        found.add(Diagnostic("E054", message, recipe.label(f"evaluate.{e.name}"), help=help))
+        help = "evaluate on pairs with different scores"
+        found.say("E054", message, recipe.label(f"evaluate.{e.name}"), help=help)
         return False
     return True
 
@@ -46,14 +46,14 @@ def in_batch_fits(recipe: Recipe, spec: StageSpec, data: DataPlan | None, found:
     path = f"stage.{spec.name}"
     if spec.batch is not None and spec.micro_batch not in (None, spec.batch):
         message = "this release cannot split a batch whose texts are compared"
-        help = ("remove `micro_batch`, or train on pairs with a score",)
-        found.add(Diagnostic("E055", message, recipe.label(f"{path}.micro_batch"), notes=notes, help=help))
+        help = "remove `micro_batch`, or train on pairs with a score"
+        found.say("E055", message, recipe.label(f"{path}.micro_batch"), notes=notes, help=help)
         return False
     sizes = {f"{path}.batch" if spec.batch else f"{path}.micro_batch": spec.batch or spec.micro_batch}
     sizes |= {f"{path}.prune.{p.name}.method": p.method.get("batch") for p in spec.prunes}  # type: ignore[misc]
     if form(data.meaning.columns) == "pairs" and (at := next((a for a, size in sizes.items() if size == 1), None)):
-        help = ("write `batch = 16` or more",)
+        help = "write `batch = 16` or more"
         message = "a batch of one pair leaves nothing to compare"
-        found.add(Diagnostic("E054", message, recipe.label(at), notes=notes, help=help))
+        found.say("E054", message, recipe.label(at), notes=notes, help=help)
         return False
     return True

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from recipelang.source.diagnostic import Diagnostic, Label
+from recipelang.source.diagnostic import Diagnostic, Fix, Label
 from recipelang.source.render import render
 from recipelang.source.text import Span
 
@@ -43,6 +43,21 @@ class Diagnostics:
                 self._items[index] = _joined(self._items[index], diagnostic)
                 return
         self._items.append(diagnostic)
+
+    def say(
+        self,
+        code: str,
+        message: str,
+        at: Label | None = None,
+        secondary: tuple[Label, ...] = (),
+        *,
+        notes: Iterable[str] = (),
+        help: str | tuple[str, ...] | None = None,
+        fixes: tuple[Fix, ...] = (),
+    ) -> None:
+        """Add a finding; most have one piece of help, or none."""
+        helps = (help,) if isinstance(help, str) else help or ()
+        self.add(Diagnostic(code, message, at, secondary, tuple(notes), helps, fixes))
 
     def extend(self, diagnostics: Sequence[Diagnostic] | Diagnostics) -> None:
         for diagnostic in diagnostics:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from recipelang.kinds.base import Evaluated, Kind, Mismatch
 from recipelang.kinds.plain import Reference
-from recipelang.source import Diagnostic, Diagnostics, Fix, Label, Source, Span
+from recipelang.source import Diagnostics, Fix, Label, Source, Span
 from recipelang.source.suggest import closest, instead
 from recipelang.spec.blocks import BLOCKS, LATER_BLOCKS, ColumnsSpec, DataSpec, Spec, StageSpec
 from recipelang.spec.compose import word
@@ -340,9 +340,7 @@ class Binder:
         secondary: tuple[Label, ...] = (),
         fixes: tuple[Fix, ...] = (),
     ) -> None:
-        self.diagnostics.add(
-            Diagnostic(code, message, Label(self.source, span), secondary, help=(help,) if help else (), fixes=fixes)
-        )
+        self.diagnostics.say(code, message, Label(self.source, span), secondary, help=help, fixes=fixes)
 
 
 def bind_stage(binder: Binder, block: t.Block, evaluator: Evaluator) -> StageSpec | None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from recipelang.source import Diagnostic, Diagnostics, Label, Source, Span
+from recipelang.source import Diagnostics, Label, Source, Span
 from recipelang.source.suggest import closest
 from recipelang.spec import vocabulary
 from recipelang.spec.bind import Binder, bind_data, bind_stage
@@ -40,7 +40,7 @@ def check(
     parsed = parse(source, diagnostics)
     if (study := study_of(parsed.recipe)) is not None:
         help = f"run it with `recipelang study {source.name}`"
-        diagnostics.add(Diagnostic("E100", "this is a study, not a recipe", Label(source, study.header), help=(help,)))
+        diagnostics.say("E100", "this is a study, not a recipe", Label(source, study.header), help=help)
         return Checked(parsed, None, diagnostics)
     composed = compose(parsed, diagnostics, load, overlays) if parsed.recipe is not None else None
     if composed is None:
@@ -121,35 +121,29 @@ class _Checker:
     def _is_new(self, name: str, span: Span, measured: frozenset[str]) -> bool:
         alias, dot, _ = name.partition(".")
         if dot and (alias == "stage" or alias in measured):
-            self.diagnostics.add(
-                Diagnostic(
-                    "E039",
-                    f"the alias `{alias}` clashes with a name that claims measure",
-                    Label(self.source, span),
-                    help=("use the library under another name",),
-                )
+            self.diagnostics.say(
+                "E039",
+                f"the alias `{alias}` clashes with a name that claims measure",
+                Label(self.source, span),
+                help="use the library under another name",
             )
             return False
         if name in ("start", "end", "stage"):
-            self.diagnostics.add(
-                Diagnostic(
-                    "E039",
-                    f"`{name}` is a name reserved by the language",
-                    Label(self.source, span),
-                    help=("choose another name",),
-                )
+            self.diagnostics.say(
+                "E039",
+                f"`{name}` is a name reserved by the language",
+                Label(self.source, span),
+                help="choose another name",
             )
             return False
         first = self.evaluator.definitions.get(name)
         if first is not None:
-            self.diagnostics.add(
-                Diagnostic(
-                    "E012",
-                    f"`{name}` is defined twice",
-                    Label(self.source, span),
-                    (Label(self.source, first.span, "first defined here"),),
-                    help=("keep one of them",),
-                )
+            self.diagnostics.say(
+                "E012",
+                f"`{name}` is defined twice",
+                Label(self.source, span),
+                (Label(self.source, first.span, "first defined here"),),
+                help="keep one of them",
             )
         return first is None
 
@@ -170,13 +164,11 @@ class _Checker:
     def _ask_for_missing(self) -> None:
         for name in self.params.missing:
             at = self.evaluator.definitions[name].span
-            self.diagnostics.add(
-                Diagnostic(
-                    "E053",
-                    f"parameter `{name}` needs a value",
-                    Label(self.source, at),
-                    help=(f"pass it with `-p {name}=...`",),
-                )
+            self.diagnostics.say(
+                "E053",
+                f"parameter `{name}` needs a value",
+                Label(self.source, at),
+                help=f"pass it with `-p {name}=...`",
             )
 
     # ------------------------------------------------------------------ blocks
@@ -268,7 +260,7 @@ class _Checker:
             "stage": "add `stage NAME { length = 2 epochs, batch = 16, learning_rate = ... }`",
         }[kind]
         at = self.tree.version_span
-        self.diagnostics.add(Diagnostic("E053", f"the recipe has no `{kind}`", Label(self.source, at), help=(hint,)))
+        self.diagnostics.say("E053", f"the recipe has no `{kind}`", Label(self.source, at), help=hint)
 
     def _recipe(self, found: dict[type, list[object]], data: dict[str, DataSpec], top: TopSpec) -> Recipe:
         def one(kind: type) -> object:
@@ -314,7 +306,7 @@ class _Checker:
                     if near and distill.teacher.name not in [s.name for s in recipe.stages]:
                         # claims say the same of a name that no stage has: one finding for both
                         message, help = f"no stage is named `{distill.teacher.name}`", f"did you mean `{near}`?"
-                    self.diagnostics.add(Diagnostic("E022", message, at, help=(help,)))
+                    self.diagnostics.say("E022", message, at, help=help)
             earlier.append(stage.name)
 
     def _data_labels(self, recipe: Recipe) -> None:
@@ -332,7 +324,7 @@ class _Checker:
             help = f"labels here: {labels}" if labels else f"write `data {name} {{ ... }}`, or remove this"
             if near:
                 help = f"did you mean `{near}`?"
-            self.diagnostics.add(Diagnostic("E022", f"no data is labelled `{name}`", recipe.label(path), help=(help,)))
+            self.diagnostics.say("E022", f"no data is labelled `{name}`", recipe.label(path), help=help)
 
     def _no_default_data(self, recipe: Recipe, path: str) -> None:
         at: Label | None = Label(self.source, self.tree.version_span)
@@ -341,7 +333,7 @@ class _Checker:
             at = recipe.label(path)
             message = f"`{path.partition('.')[0]}` needs `data`: every data set here has a label"
             help = "write " + " or ".join(f"`data = {d}`" for d in recipe.data)
-        self.diagnostics.add(Diagnostic("E053", message, at, help=(help,)))
+        self.diagnostics.say("E053", message, at, help=help)
 
     # ----------------------------------------------------------------- requires
     def _require(self, *, sound: bool) -> None:
@@ -360,7 +352,7 @@ class _Checker:
             labels += tuple(Label(self.source, p.fixed, f"`{p.name}` is set here") for p in params if p.fixed)
             options = [f"`-p {p.name}=...`" for p in params if not p.fixed]
             help = f"give another value with {' or '.join(options)}" if options else "change the values"
-            self.diagnostics.add(Diagnostic("E050", message, at, labels, help=(help,)))
+            self.diagnostics.say("E050", message, at, labels, help=help)
 
 
 def _names(expr: t.Expr) -> set[str]:

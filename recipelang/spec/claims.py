@@ -110,8 +110,8 @@ def check_claims(recipe: Outline, diagnostics: Diagnostics) -> None:
         value = evaluator.value(claim.condition)
         if not isinstance(value, bool | Poison):
             at = Label(recipe.source, claim.condition.span)
-            help = (f"`{claim.kind}` takes a comparison, as in `{claim.kind} dev.f1 >= 85%`",)
-            diagnostics.add(Diagnostic("E024", "a claim must be true or false", at, help=help))
+            help = f"`{claim.kind}` takes a comparison, as in `{claim.kind} dev.f1 >= 85%`"
+            diagnostics.say("E024", "a claim must be true or false", at, help=help)
         _visit_logic(claim.condition, evaluator)
     recipe.evaluator.count_no_more()  # the last that is checked of a recipe
 
@@ -261,7 +261,7 @@ def _unknown(source: Source, diagnostics: Diagnostics, node: t.Path, names: list
             message = f"no evaluation is named `{word}`"
     help = f"did you mean `{near}`?" if near else (f"measured here: {listed}" if names else _evaluate(node))
     fixes = instead(word, near, at, options)
-    diagnostics.add(Diagnostic(code, message, Label(source, at), help=(help,), fixes=fixes))
+    diagnostics.say(code, message, Label(source, at), help=help, fixes=fixes)
     return POISON
 
 
@@ -313,10 +313,10 @@ def _call(
             help = f"did you mean `{near}`?" if near else f"claims support {', '.join(f'`{f}`' for f in FUNCTIONS)}"
             fixes = instead(name, near, node.function.span, FUNCTIONS)
         code = "E091" if name in LATER_FUNCTIONS else "E022"
-        diagnostics.add(Diagnostic(code, message, at, help=(help,), fixes=fixes))
+        diagnostics.say(code, message, at, help=help, fixes=fixes)
         return POISON
     if len(node.arguments) != 1:
-        diagnostics.add(Diagnostic("E024", f"`{name}` takes one selector", at, help=(f"write `{name}(@linear)`",)))
+        diagnostics.say("E024", f"`{name}` takes one selector", at, help=f"write `{name}(@linear)`")
         return POISON
     argument = node.arguments[0].value
     evaluator = recipe.evaluator.apart(diagnostics)

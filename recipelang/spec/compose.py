@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field, fields, replace
 from typing import Any
 
-from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
+from recipelang.source import Diagnostics, Edit, Fix, Label, Source, Span
 from recipelang.source.frozen import frozen
 from recipelang.source.suggest import closest, instead
 from recipelang.spec.imports import MAX_DEPTH, File, Imports, Loader, no_imports, root
@@ -364,7 +364,7 @@ class _Composer:
         fixes: tuple[Fix, ...] = (),
     ) -> None:
         at = Label(self.imports.source, span)
-        self.diagnostics.add(Diagnostic(code, message, at, secondary, help=(help,) if help else (), fixes=fixes))
+        self.diagnostics.say(code, message, at, secondary, help=help, fixes=fixes)
 
 
 def word(statement: t.Statement) -> str | None:

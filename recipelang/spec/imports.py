@@ -118,21 +118,19 @@ class Imports:
                 "`extends` is given twice",
                 "a recipe has one base; `use` imports definitions from other files",
             )
-            self.diagnostics.add(
-                Diagnostic("E012", message, Label(self.source, again.span), (first,), help=(help,)),
-            )
+            self.diagnostics.say("E012", message, Label(self.source, again.span), (first,), help=help)
         return found[0].reference if found else None
 
     def _circle(self, name: str, active: list[str], span: Span) -> None:
         way = active[[_normal(a) for a in active].index(name) :]
         note = f"the cycle is {' -> '.join(posixpath.basename(n) for n in [*way, name])}"
         at = Label(self.source, span)
-        help = ("remove one of the references",)
-        self.diagnostics.add(Diagnostic("E040", "these recipes include each other", at, notes=(note,), help=help))
+        help = "remove one of the references"
+        self.diagnostics.say("E040", "these recipes include each other", at, notes=(note,), help=help)
 
     def _error(self, code: str, message: str, span: Span | None, help: str = "put the values in fewer files") -> None:
         at = Label(self.source, span) if span else None
-        self.diagnostics.add(Diagnostic(code, message, at, help=(help,)))
+        self.diagnostics.say(code, message, at, help=help)
 
 
 def _normal(name: str) -> str:

@@ -9,7 +9,7 @@ from recipelang.kinds.base import Kind, Mismatch, Silent, wrong
 from recipelang.kinds.measures import Count, PerEpoch, Size, Stretch
 from recipelang.kinds.plain import AsWritten, Boolean, Listed, Number, Ratio, Reference, Text
 from recipelang.kinds.tensors import Pattern, Selector
-from recipelang.source import Diagnostic, Diagnostics, Fix, Label, Source, Span
+from recipelang.source import Diagnostics, Fix, Label, Source, Span
 from recipelang.source.frozen import frozen
 from recipelang.source.suggest import closest, instead, nearest
 from recipelang.spec.evaluator import Evaluator
@@ -115,7 +115,7 @@ class Params:
             at = Label(self.source, node.fixed, "fixed here")
             message = f"`{node.name}` cannot be overridden: the recipe sets it"
             help = f"remove `{given.origin}`, or change the recipe"
-            self.diagnostics.add(Diagnostic("E037", message, at, help=(help,)))
+            self.diagnostics.say("E037", message, at, help=help)
         return node.fixed is not None
 
     def check_unknown(self, lets: frozenset[str]) -> None:
@@ -134,9 +134,7 @@ class Params:
             fixes: tuple[Fix, ...] = ()
             if at is not None and near:
                 fixes = instead(name, near[0], at.span, names)
-            self.diagnostics.add(
-                Diagnostic("E036", f"the recipe has no parameter `{name}`", at, help=(help,), fixes=fixes)
-            )
+            self.diagnostics.say("E036", f"the recipe has no parameter `{name}`", at, help=help, fixes=fixes)
 
     def _name_place(self, given: Given) -> Label | None:
         """Where a name from a file of parameters stands; one from the command line has no place."""
@@ -167,7 +165,7 @@ class Params:
         help = f"did you mean `{near}`?" if near else f"types are {', '.join(f'`{n}`' for n in TYPES)}, `one_of(...)`"
         fixes = instead(name, near, path.span, TYPES)
         at = Label(self.source, path.span)
-        self.diagnostics.add(Diagnostic("E022", f"unknown type `{name or '?'}`", at, help=(help,), fixes=fixes))
+        self.diagnostics.say("E022", f"unknown type `{name or '?'}`", at, help=help, fixes=fixes)
         return None
 
     def _one_of(self, node: t.Call) -> Kind:
@@ -209,7 +207,7 @@ class Params:
                 return self.evaluator.misfit(m, expr, kind=kind)
             edit = mended(m, at.span)
             help = kind.help_outside(m) if source is not self.source else m.help
-            self.diagnostics.add(Diagnostic(m.code, m.message, at, declared, help=(help,) if help else (), fixes=edit))
+            self.diagnostics.say(m.code, m.message, at, declared, help=help, fixes=edit)
             return POISON
         held = node  # what an outer declaration allows holds as well
         while held.narrows is not None and not isinstance(value, Poison):
@@ -231,7 +229,7 @@ class Params:
         except q.UnitError:
             code, message = "E023", f"{shown} and {text} differ in unit"
         help = f"`{node.name}` must lie within {text}"
-        self.diagnostics.add(Diagnostic(code, message, at, allowed, help=(help,)))
+        self.diagnostics.say(code, message, at, allowed, help=help)
         return POISON
 
     def _sound_range(self, node: t.Param, kind: Kind) -> bool:
@@ -272,7 +270,7 @@ class Params:
         if inner != outer and (outer, inner) not in NARROWER:
             message = f"`{node.name}` is a {outer} in the base"
             at = Label(self.source, node.type.span)
-            self.diagnostics.add(Diagnostic("E024", message, at, allowed, help=(f"write `{outer}`",)))
+            self.diagnostics.say("E024", message, at, allowed, help=f"write `{outer}`")
             return False
         exprs: list[t.Expr] = []
         match node.within:
@@ -336,13 +334,13 @@ def read_file(parsed: Parsed, diagnostics: Diagnostics) -> dict[str, Given]:
             if not isinstance(statement, t.Broken):
                 help = "write `set NAME = VALUE`, one per line"
                 at = Label(source, statement.span)
-                diagnostics.add(Diagnostic("E034", "a parameter file may hold only `set`", at, help=(help,)))
+                diagnostics.say("E034", "a parameter file may hold only `set`", at, help=help)
             continue
         name = statement.path.text
         if name in given:
             message = f"`{name}` is set twice"
             at = Label(source, statement.path.span)
-            diagnostics.add(Diagnostic("E012", message, at, help=("keep one of them",)))
+            diagnostics.say("E012", message, at, help="keep one of them")
         line = source.position(statement.span.start)[0]
         text, origin = source.slice(statement.value.span), f"{source.name}:{line}"
         given[name] = Given(text, origin, statement.value, source, statement.path.span)
@@ -356,13 +354,11 @@ def literal(source: Source, diagnostics: Diagnostics) -> t.Expr | None:
     parsed = parse(Source(source.name, prefix + source.text), found)
     statements = parsed.recipe.statements if parsed.recipe else ()
     if len(found) or len(statements) != 1 or not isinstance(statements[0], t.Attribute):
-        diagnostics.add(
-            Diagnostic(
-                "E001",
-                f"`{source.text}` is not a value",
-                Label(source, Span(0, len(source.text))),
-                help=("write a value as in a recipe: `90%`, `30 epochs`, `uniform`, `[1, 2]`",),
-            )
+        diagnostics.say(
+            "E001",
+            f"`{source.text}` is not a value",
+            Label(source, Span(0, len(source.text))),
+            help="write a value as in a recipe: `90%`, `30 epochs`, `uniform`, `[1, 2]`",
         )
         return None
     return t.moved(statements[0].value, -len(prefix))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recipelang.methods import METHODS
-from recipelang.source import Diagnostic, Diagnostics, Label
+from recipelang.source import Diagnostics, Label
 from recipelang.spec.blocks import MetaSpec
 from recipelang.spec.recipe import Recipe
 
@@ -16,14 +16,14 @@ def check_requires(meta: MetaSpec, at: Label | None, found: Diagnostics) -> None
         try:
             why = plugins.unmet(requirement)
         except ValueError as error:
-            help = ('write a distribution and its versions, as in `"acme-prune >= 2, < 3"`',)
+            help = 'write a distribution and its versions, as in `"acme-prune >= 2, < 3"`'
             message = f"`{requirement[:80]}` is not a requirement"
-            found.add(Diagnostic("E024", message, at, notes=(str(error)[:200],), help=help))
+            found.say("E024", message, at, notes=(str(error)[:200],), help=help)
             continue
         if why is not None:
             message = f"this recipe requires `{requirement[:80]}`, and {why}"
-            help = (f"`pip install '{requirement[:80]}'`",)
-            found.add(Diagnostic("E204", message, at, help=help))
+            help = f"`pip install '{requirement[:80]}'`"
+            found.say("E204", message, at, help=help)
 
 
 def used(recipe: Recipe) -> dict[str, str]:
@@ -50,5 +50,5 @@ def check_listed(recipe: Recipe, found: Diagnostics) -> None:
             version = missing.pop(method.distribution)
             at = recipe.label(f"stage.{stage.name}.prune.{prune.name}.method")
             message = f"`{method.name}` comes from `{method.distribution}`, which `requires` does not list"
-            help = (f'write `meta {{ requires = ["{method.distribution} >= {version}"] }}`',)
-            found.add(Diagnostic("W179", message, at, help=help))
+            help = f'write `meta {{ requires = ["{method.distribution} >= {version}"] }}`'
+            found.say("W179", message, at, help=help)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeGuard
 
 from recipelang.kinds.base import Kind, Mismatch, Silent, describe
-from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
+from recipelang.source import Diagnostics, Edit, Fix, Label, Source, Span
 from recipelang.source.suggest import closest, instead
 from recipelang.syntax import tree as t
 from recipelang.values import aliases
@@ -150,7 +150,7 @@ class Scope(ABC):
         fixes: tuple[Fix, ...] = (),
     ) -> Poison:
         at = Label(self.source, span, label)
-        self.diagnostics.add(Diagnostic(code, message, at, secondary, notes, (help,) if help else (), fixes))
+        self.diagnostics.say(code, message, at, secondary, notes=notes, help=help, fixes=fixes)
         return POISON
 
     # ------------------------------------------------------------------- size

@@ -226,8 +226,8 @@ class _Reader:
             return
         self.circles.append(set(way))
         at = Label(self.source, self.binder.spans[f"arm.{way[0]}.arms"])
-        notes, help = (f"the cycle is {' -> '.join([*way, way[0]])}",), ("remove one of them from the list",)
-        self.found.add(Diagnostic("E021", "these arms include each other", at, notes=notes, help=help))
+        notes, help = (f"the cycle is {' -> '.join([*way, way[0]])}",), "remove one of them from the list"
+        self.found.say("E021", "these arms include each other", at, notes=notes, help=help)
 
     def _changes(self, block: t.Block, spec: ArmSpec) -> Iterator[Source]:
         """Files first, then what the arm says itself."""
@@ -253,7 +253,7 @@ class _Reader:
         at = Label(self.source, self.binder.spans.get(path, otherwise))
         if reference is None:
             help = 'name it: `of = "./NAME.recipe"`'
-            self.found.add(Diagnostic("E053", "the study names no recipe", at, help=(help,)))
+            self.found.say("E053", "the study names no recipe", at, help=help)
             return None
         if reference not in self.files:
             try:
@@ -263,7 +263,7 @@ class _Reader:
                 return None
             if len(self.files) > MAX_FILES or sum(len(f.text) for f in self.files.values()) > MAX_TEXT:
                 message = f"this study names more than {MAX_FILES} files or {limit_text(MAX_TEXT)}"
-                self.found.add(Diagnostic("E042", message, at, help=("split the study",)))
+                self.found.say("E042", message, at, help="split the study")
                 self.found.raise_errors()
         return self.files[reference]
 
@@ -286,8 +286,8 @@ class _Reader:
                 continue
             if isinstance(s, t.Block) and (near := closest(s.kind, ["patch"])):
                 fixes = instead(s.kind, near, s.kind_span)
-                at, help = Label(self.source, s.kind_span), (f"did you mean `{near}`?",)
-                self.found.add(Diagnostic("E052", f"unknown block `{s.kind}` here", at, help=help, fixes=fixes))
+                at, help = Label(self.source, s.kind_span), f"did you mean `{near}`?"
+                self.found.say("E052", f"unknown block `{s.kind}` here", at, help=help, fixes=fixes)
                 continue
             kind = s.kind if isinstance(s, t.Block | t.Claim) else _WORDS.get(type(s)) or word(s)
             what = f"`{kind}`" if kind else "this"
@@ -304,9 +304,7 @@ class _Reader:
         help = f"did you mean `{near}`?" if near else f"there is {listed}" if names else f"the study has no {what}"
         at = next((e.span for e in self._paths(path) if e.text == name), span)
         fixes = instead(name, near, at, names)
-        self.found.add(
-            Diagnostic("E022", f"no {what} is named `{name}`", Label(self.source, at), help=(help,), fixes=fixes)
-        )
+        self.found.say("E022", f"no {what} is named `{name}`", Label(self.source, at), help=help, fixes=fixes)
         return False
 
     def _paths(self, path: str) -> Iterator[t.Path]:
@@ -319,7 +317,7 @@ class _Reader:
                         yield from (e for e in t.inside(a.value) if isinstance(e, t.Path))
 
     def _error(self, code: str, message: str, span: Span, help: str) -> None:
-        self.found.add(Diagnostic(code, message, Label(self.source, span), help=(help,)))
+        self.found.say(code, message, Label(self.source, span), help=help)
 
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,59}")

@@ -219,7 +219,7 @@ def check_study(study: Study) -> Diagnostics:
         if number and (number >= _CHECKED or characters > _CHARACTERS):
             help = f"check all of them with `recipelang study {study.source.name} --plan`"
             message = f"only {number:,} of {len(every):,} variants were checked"
-            found.add(Diagnostic("W160", message, Label(study.source, study.seeds_span), help=(help,)))
+            found.say("W160", message, Label(study.source, study.seeds_span), help=help)
             break
         _checked(study, point, seed, NOTHING, found, complete=False)
     return found
@@ -243,13 +243,13 @@ def same_runs(study: Study, made: Sequence[Variant]) -> Diagnostics:
         at = Label(study.source, same[0].point.arm.span)
         where = ", ".join(v.point.at or "everywhere" for v in same)
         notes = (f"at {where}: no setting that determines the weights differs",) if study.vary else ()
-        help = ("check what the arm sets and patches, or remove these variants",)
+        help = "check what the arm sets and patches, or remove these variants"
         what = (
             f"`{later}` and `{earlier}` are the same run"
             if later != earlier
             else f"`{later}` runs the same recipe twice"
         )
-        found.add(Diagnostic("W120", what, at, notes=notes, help=help))
+        found.say("W120", what, at, notes=notes, help=help)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recipelang.source import Diagnostic, Diagnostics, Label, Source
+from recipelang.source import Diagnostics, Label, Source
 from recipelang.source.frozen import frozen
 from recipelang.source.words import limit_text
 from recipelang.syntax import tree as tree
@@ -31,10 +31,8 @@ def parse(source: Source, diagnostics: Diagnostics, room: int = MAX_TOKENS) -> P
     `room`: how many tokens it may have, which is less where others belong to the same recipe.
     """
     if len(source.text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        diagnostics.add(
-            Diagnostic(
-                "E042", f"`{source.name}` is larger than {limit_text(MAX_BYTES)}", help=("split it, or shorten it",)
-            )
+        diagnostics.say(
+            "E042", f"`{source.name}` is larger than {limit_text(MAX_BYTES)}", help="split it, or shorten it"
         )
         return Parsed(source, None, None)
     found = Diagnostics()
@@ -49,7 +47,7 @@ def parse(source: Source, diagnostics: Diagnostics, room: int = MAX_TOKENS) -> P
     if recipe is not None and len(every := _flat(recipe.statements)) > MAX_STATEMENTS:
         at = Label(source, every[MAX_STATEMENTS].span, "one too many")
         message = f"a recipe has at most {MAX_STATEMENTS:,} statements"
-        diagnostics.add(Diagnostic("E042", message, at, help=("split it, or shorten it",)))
+        diagnostics.say("E042", message, at, help="split it, or shorten it")
         recipe = None
     return Parsed(source, recipe, tokens)
 
@@ -78,13 +76,11 @@ def _version_is_known(tokens: Tokens, source: Source, diagnostics: Diagnostics) 
     known = all(p.isdigit() for p in parts) and tuple(int(p) for p in (*parts, "0"))[:2] <= LANGUAGE and parts[0] != "0"
     if not known:
         ours = ".".join(map(str, LANGUAGE))
-        diagnostics.add(
-            Diagnostic(
-                "E011",
-                f"this recipe needs language version {text}",
-                Label(source, span_of(stream[1])),
-                notes=(f"this recipelang reads versions up to {ours}",),
-                help=("install a newer recipelang, or write `recipe 1`",),
-            )
+        diagnostics.say(
+            "E011",
+            f"this recipe needs language version {text}",
+            Label(source, span_of(stream[1])),
+            notes=(f"this recipelang reads versions up to {ours}",),
+            help="install a newer recipelang, or write `recipe 1`",
         )
     return known

@@ -13,7 +13,7 @@ from typing import cast
 
 from lark import Token, Tree
 
-from recipelang.source import Diagnostic, Diagnostics, Label, Source, Span
+from recipelang.source import Diagnostics, Label, Source, Span
 from recipelang.syntax import tree as t
 from recipelang.syntax.tokens import Tokens, span_of
 
@@ -177,13 +177,11 @@ class Builder:
             or len(exponent) > 4
             or abs(int(exponent or 0)) > MAX_EXPONENT
         ):
-            self.diagnostics.add(
-                Diagnostic(
-                    "E020",
-                    "this number is too large or too precise",
-                    Label(self.source, span_of(token)),
-                    help=(f"at most {MAX_DIGITS} digits and exponents within ±{MAX_EXPONENT}",),
-                )
+            self.diagnostics.say(
+                "E020",
+                "this number is too large or too precise",
+                Label(self.source, span_of(token)),
+                help=f"at most {MAX_DIGITS} digits and exponents within ±{MAX_EXPONENT}",
             )
             return Fraction(1)
         return Fraction(text)
@@ -226,7 +224,7 @@ class Builder:
             message, help = "`${` must hold a name", "write `${name}`, or `\\$` for a dollar sign"
         else:
             message, help = f"unknown escape `{text}`", 'these are known: `\\n \\t \\" \\\\ \\$ \\u{...}`'
-        self.diagnostics.add(Diagnostic("E002", message, Label(self.source, at), help=(help,)))
+        self.diagnostics.say("E002", message, Label(self.source, at), help=help)
         return ""
 
     def _span(self, node: Token | Tree[Token]) -> Span:

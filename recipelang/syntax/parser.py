@@ -12,7 +12,7 @@ from itertools import takewhile
 from lark import Token, Tree
 from lark.exceptions import UnexpectedToken
 
-from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
+from recipelang.source import Diagnostics, Edit, Fix, Label, Source, Span
 from recipelang.source.diagnostic import LIMIT, Applicability
 from recipelang.source.suggest import closest, distance, nearest
 from recipelang.syntax import hints, tokens as lexing
@@ -113,7 +113,7 @@ class _Driver:
     def _no_header(self, at: Span, help: str, fix: Fix | None) -> None:
         message = 'a recipe must begin with `recipe 1 "name"`'
         fixes = (fix,) if fix else ()
-        self.diagnostics.add(Diagnostic("E010", message, Label(self.source, at), help=(help,), fixes=fixes))
+        self.diagnostics.say("E010", message, Label(self.source, at), help=help, fixes=fixes)
 
     def _feed_absent(self, text: str, kind: str, at: int) -> None:
         """Feed a token that is not in the text; it has no width."""
@@ -213,8 +213,8 @@ class _Driver:
         at, word = span_of(token), words[0]
         what = "a statement" if word in _STATEMENTS else f"`{word}`"
         fixes = (Fix(f"write `{word}`", (Edit(at, word),), "unsafe" if words[1:] else "safe"),)
-        message, help = f"expected {what}, found {describe(token)}", (f"did you mean `{word}`?",)
-        self.diagnostics.add(Diagnostic("E001", message, Label(self.source, at), help=help, fixes=fixes))
+        message, help = f"expected {what}, found {describe(token)}", f"did you mean `{word}`?"
+        self.diagnostics.say("E001", message, Label(self.source, at), help=help, fixes=fixes)
 
     def _separate(self, token: Token) -> bool:
         """`a = 1 b = 2`: the statement was whole, so only a line end is missing."""
@@ -309,15 +309,8 @@ class _Driver:
         elif before is not None and before.type == "RBRACE" and "NL" in expected:
             help.append("start the next statement after a block on a new line")
         where = Label(self.source, _visible(self.source, span_of(token)))
-        self.diagnostics.add(
-            Diagnostic(
-                "E001",
-                f"expected {describe_expected(expected)}, found {describe(token)}",
-                where,
-                help=tuple(help),
-                fixes=fixes,
-            )
-        )
+        message = f"expected {describe_expected(expected)}, found {describe(token)}"
+        self.diagnostics.say("E001", message, where, help=tuple(help), fixes=fixes)
 
     def _end_of_statement(self, token: Token, *, attribute: bool, sure: bool = True) -> None:
         """`token` begins a second statement on one line."""
@@ -327,14 +320,12 @@ class _Driver:
             help, title, text = "separate attributes by a comma or a new line", "add a comma", ","
             end = len(self.source.text[: at.start].rstrip())
             at = Span(end, end)
-        self.diagnostics.add(
-            Diagnostic(
-                "E001",
-                f"expected the end of the line, found {describe(token)}",
-                Label(self.source, span_of(token)),
-                help=(help,),
-                fixes=(Fix(title, (Edit(Span(at.start, at.start), text),), "safe" if sure else "unsafe"),),
-            )
+        self.diagnostics.say(
+            "E001",
+            f"expected the end of the line, found {describe(token)}",
+            Label(self.source, span_of(token)),
+            help=help,
+            fixes=(Fix(title, (Edit(Span(at.start, at.start), text),), "safe" if sure else "unsafe"),),
         )
 
     def _equals_sign(self, token: Token) -> None:
@@ -357,14 +348,12 @@ class _Driver:
             # outside of blocks the name may as well be a misspelt keyword
             certain = certain if self.openers else "unsafe"
             fixes = (Fix("add `=`", (Edit(Span(at.start, at.start), "= "),), certain),)
-        self.diagnostics.add(
-            Diagnostic(
-                "E001",
-                f"expected `=`, found {describe(token)}",
-                Label(self.source, _visible(self.source, at)),
-                help=(help,),
-                fixes=fixes,
-            )
+        self.diagnostics.say(
+            "E001",
+            f"expected `=`, found {describe(token)}",
+            Label(self.source, _visible(self.source, at)),
+            help=help,
+            fixes=fixes,
         )
 
     def _misspelt_statement(self) -> tuple[Token, str] | None:
@@ -394,7 +383,7 @@ class _Driver:
         return [t.lower() for t in expected if t.lower() in KEYWORDS]
 
     def _report(self, code: str, message: str, token: Token, *, help: str) -> None:
-        self.diagnostics.add(Diagnostic(code, message, Label(self.source, span_of(token)), help=(help,)))
+        self.diagnostics.say(code, message, Label(self.source, span_of(token)), help=help)
 
 
 #: a misspelt keyword is looked for this far before the place where reading stopped, in lines of up to so many tokens

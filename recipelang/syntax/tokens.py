@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from lark import Token
 
-from recipelang.source import Diagnostic, Diagnostics, Edit, Fix, Label, Source, Span
+from recipelang.source import Diagnostics, Edit, Fix, Label, Source, Span
 from recipelang.source.diagnostic import LIMIT
 from recipelang.syntax import grammar
 
@@ -98,7 +98,7 @@ def tokenise(source: Source, diagnostics: Diagnostics, room: int = MAX_TOKENS) -
     if (excess := one_too_many(tokens.all, room)) is not None:
         at = Label(source, span_of(excess), "one too many")
         message = f"a recipe has at most {MAX_TOKENS:,} tokens"
-        diagnostics.add(Diagnostic("E042", message, at, help=("split it, or shorten it",)))
+        diagnostics.say("E042", message, at, help="split it, or shorten it")
         return None
     _characters(source, diagnostics)
     significant = _significant(tokens, source, diagnostics)
@@ -120,14 +120,12 @@ def _characters(source: Source, diagnostics: Diagnostics) -> None:
             return  # more of them are never shown
         if char in _FORBIDDEN or (char == "\r" and source.text[offset + 1 : offset + 2] != "\n"):
             found += 1
-            diagnostics.add(
-                Diagnostic(
-                    "E002",
-                    f"character U+{ord(char):04X} is not allowed in a recipe",
-                    Label(source, Span(offset, offset + 1)),
-                    help=("delete it: it is invisible on screen and can hide what the text says",),
-                    fixes=(_deletion(char, Span(offset, offset + 1)),),
-                )
+            diagnostics.say(
+                "E002",
+                f"character U+{ord(char):04X} is not allowed in a recipe",
+                Label(source, Span(offset, offset + 1)),
+                help="delete it: it is invisible on screen and can hide what the text says",
+                fixes=(_deletion(char, Span(offset, offset + 1)),),
             )
 
 
@@ -172,13 +170,11 @@ def _significant(tokens: Tokens, source: Source, diagnostics: Diagnostics) -> li
                     _bad_character(token, source, diagnostics)
                 continue
             case "BADSTR":
-                diagnostics.add(
-                    Diagnostic(
-                        "E003",
-                        "this string is not closed",
-                        Label(source, span_of(token)),
-                        help=('end it with `"` on the same line, or use `"""` for several lines',),
-                    )
+                diagnostics.say(
+                    "E003",
+                    "this string is not closed",
+                    Label(source, span_of(token)),
+                    help='end it with `"` on the same line, or use `"""` for several lines',
                 )
                 token, closers = _closed(token, opened)
         if token.type != "NL" and doc:
@@ -216,7 +212,7 @@ def _single_quoted(token: Token, source: Source, diagnostics: Diagnostics) -> To
     # inside double quotes these may mean something that they did not mean here
     fixes = (Fix("use double quotes", (Edit(at, text),), "unsafe" if set(inside) & set("\\{$") else "safe"),)
     message = "strings are written with double quotes"
-    diagnostics.add(Diagnostic("E002", message, Label(source, at), help=(f"write `{text}`",), fixes=fixes))
+    diagnostics.say("E002", message, Label(source, at), help=f"write `{text}`", fixes=fixes)
     string = Token.new_borrow_pos("STRING", text, token)
     string.end_pos = end + 1
     return string
@@ -230,7 +226,7 @@ def _percent(number: Token, sign: Token, source: Source, diagnostics: Diagnostic
     message, help = f"unexpected character `{sign}`", f"write `{text}`, without a space"
     if "e" in number.lower():
         help, fixes = "a ratio has no exponent: write it as `0.05%`", ()
-    diagnostics.add(Diagnostic("E002", message, Label(source, at), help=(help,), fixes=fixes))
+    diagnostics.say("E002", message, Label(source, at), help=help, fixes=fixes)
     ratio = Token.new_borrow_pos("PERCENT", text, number)
     ratio.end_pos = sign.end_pos
     return ratio
@@ -243,14 +239,7 @@ def _bad_character(token: Token, source: Source, diagnostics: Diagnostics) -> No
         "%": "a ratio is written `90%`, without a space",
     }
     hint = hints.get(token[0])
-    diagnostics.add(
-        Diagnostic(
-            "E002",
-            f"unexpected character `{token}`",
-            Label(source, span_of(token)),
-            help=(hint,) if hint else (),
-        )
-    )
+    diagnostics.say("E002", f"unexpected character `{token}`", Label(source, span_of(token)), help=hint)
 
 
 def _fold(tokens: list[Token]) -> list[Token]:
@@ -315,6 +304,6 @@ def _within_limits(stream: list[Token], source: Source, diagnostics: Diagnostics
         elif operators > MAX_OPERATORS:
             problem = f"one expression has more than {MAX_OPERATORS} operators"
         if problem:
-            diagnostics.add(Diagnostic("E044", problem, Label(source, span_of(token)), help=("split it up",)))
+            diagnostics.say("E044", problem, Label(source, span_of(token)), help="split it up")
             return False
     return True
