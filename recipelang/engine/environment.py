@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -20,7 +19,7 @@ from recipelang import processes
 from recipelang.engine.variables import computes
 from recipelang.source import Diagnostics, fail
 from recipelang.source.words import plural
-from recipelang.version import __version__
+from recipelang.version import __version__, installed
 
 _PACKAGES = ("torch", "transformers", "accelerate", "tokenizers", "safetensors", "numpy")
 
@@ -76,7 +75,7 @@ def environment(device: torch.device, shards: bool) -> dict[str, Any]:
         "processes": processes.world(),
         "shards": shards,
         "settings": _settings(),
-        **{p: version(p) for p in _PACKAGES},
+        **{p: installed(p) for p in _PACKAGES},
     }
     variables = {n: v for n, v in sorted(os.environ.items()) if computes(n) or n in _SOURCES}
     return found | ({"variables": {n: _told(v) for n, v in variables.items()}} if variables else {})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +25,7 @@ from recipelang.tasks import Features, task_of
 from recipelang.tasks.labels import differ, fits, fold, say_nothing
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.squad_format import overlap
-from recipelang.version import __version__
+from recipelang.version import __version__, installed
 
 DEFAULT_LENGTH = 384
 T = TypeVar("T")
@@ -319,7 +318,7 @@ def _remembered(
     """What was counted once of files' contents, with all else that it depends on."""
     if any(not split.digest and not split.reference.startswith("lib://") for split in splits):
         return compute()
-    software = [__version__, *(version(name) for name in ("tokenizers", "numpy"))]
+    software = [__version__, *(installed(name) for name in ("tokenizers", "numpy"))]
     # the ending of its name decides how a file is read
     read = [(s.digest or s.reference, Path(s.reference).suffix if s.digest else "", s.split) for s in splits]
     return remembered("sizes", [*software, read, *parts], form, compute)

@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 from recipelang.engine import checkpoint, export
 from recipelang.engine.event_log import EventLog
 
-from .command import command, files, process
+from ..forked import Forked, forked
+from .command import command, files
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:
@@ -262,7 +263,7 @@ def expected(long: Path, long_weights) -> dict[str, torch.Tensor]:
     return long_weights
 
 
-def under_way(started: subprocess.Popen[str]) -> None:
+def under_way(started: Forked) -> None:
     """Wait until the second stage takes steps."""
     assert started.stdout
     lines = iter(started.stdout.readline, "")
@@ -270,7 +271,6 @@ def under_way(started: subprocess.Popen[str]) -> None:
     assert "step" in next(lines)
 
 
-# one process for both signals: torch is slow to start
 TWICE = """
 import sys
 from recipelang.cli.main import main
@@ -285,7 +285,7 @@ main()
 
 
 def test_signal_is_answered_by_a_checkpoint_and_the_command_to_go_on(long, expected):
-    with process("run", "tiny.recipe", "-o", "my out", cwd=long, program=TWICE) as started:
+    with forked("run", "tiny.recipe", "-o", "my out", cwd=long, program=TWICE) as started:
         under_way(started)
         started.send_signal(signal.SIGINT)
         under_way(started)
@@ -325,7 +325,7 @@ main()
 
 
 def test_second_signal_stops_at_once_and_the_checkpoint_before_is_good(long, expected):
-    with process("run", "tiny.recipe", "-o", "out", cwd=long, program=SLOW) as started:
+    with forked("run", "tiny.recipe", "-o", "out", cwd=long, program=SLOW) as started:
         under_way(started)
         started.send_signal(signal.SIGINT)
         assert started.stdout

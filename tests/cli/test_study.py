@@ -249,7 +249,9 @@ def test_run_that_dies_is_told_of_and_the_others_go_on(inline):
     assert "broken/target-60/seed-1 failed: E082" in ended.out
 
 
-def test_interrupted_study_stops_softly_and_goes_on_to_the_same_result(study):
+def test_interrupted_study_stops_softly_and_goes_on_to_the_same_result(inline):
+    """What is interrupted is a process with one of its own; what goes on is `inline`."""
+    study = inline
     change(study, "[60%, 90%]", "[60%]")
     (study / "tiny.recipe").write_text(
         (study / "tiny.recipe").read_text("utf-8").replace("2 epochs", "20 epochs"), "utf-8"
@@ -257,7 +259,7 @@ def test_interrupted_study_stops_softly_and_goes_on_to_the_same_result(study):
     only = ["--only", "plain/*/seed-1"]
     log = study / "out/logs/plain/target-60/seed-1.log"
     with process("study", "s.recipe", "-o", "out", *only, cwd=study) as started:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 150
         while not (log.is_file() and "step 24/" in log.read_text("utf-8")):
             assert time.monotonic() < until and started.poll() is None
             time.sleep(0.05)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 from recipelang.engine.records import Interrupted
 from tests.cli.command import environment
+from tests.forked import Forked, ranks
 from tests.train.steps import StopAt, run, weights
 
-from .test_scenarios import LAUNCH
-
+LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 STILL = ('base = "model"', 'dropout = 0%, attention_dropout = 0%, base = "model"')
 
 
@@ -24,16 +24,12 @@ def launched(folder: Path, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen([*LAUNCH, "-m", "recipelang", *map(str, arguments)], env=environment(), **streams)
 
 
-def checkpoint_in(out: Path, process: subprocess.Popen[str]) -> None:
+def checkpoint_in(out: Path, process: subprocess.Popen[str] | Forked) -> None:
     """Wait until the second stage has one."""
     deadline = time.monotonic() + 150
     while not list((out / "checkpoints").glob("stage-01-step-*[1-9]*")) and time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
-
-
-def workers(launcher: int) -> list[int]:
-    return [int(n) for n in Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()]
 
 
 def test_launcher_that_is_terminated_ends_with_a_checkpoint_that_one_process_goes_on_from(project, tmp_path):
@@ -54,12 +50,11 @@ def test_launcher_that_is_terminated_ends_with_a_checkpoint_that_one_process_goe
 
 def test_worker_that_is_killed_ends_the_run_with_one_coded_error(project, tmp_path):
     recipe, out = project(length="200 epochs", replace=STILL), tmp_path / "out"
-    process = launched(tmp_path, "run", recipe, "-o", out)
-    checkpoint_in(out, process)
-    os.kill(workers(process.pid)[1], signal.SIGKILL)
-    killed = time.monotonic()
-    _, complained = process.communicate(timeout=60)
-    assert time.monotonic() - killed < 60
+    with ranks("run", recipe, "-o", out) as (left, dies):
+        checkpoint_in(out, dies)
+        dies.kill()
+        _, complained = left.communicate(timeout=60)
+    assert dies.poll() == -signal.SIGKILL and left.poll() == 1
     assert complained.count("error[E088]: a process of this run has ended") == 1
     assert "continues from it" in complained and "internal error" not in complained
     with contextlib.suppress(Interrupted):
@@ -74,9 +69,9 @@ def test_error_of_all_is_told_once(project, tmp_path):
             "batch = 1\n  learning_rate = linear(1e-3 -> 0",
         )
     )
-    process = launched(tmp_path, "run", recipe, "-o", tmp_path / "out")
-    _, complained = process.communicate(timeout=120)
-    assert process.returncode != 0
+    with ranks("run", recipe, "-o", tmp_path / "out") as both:
+        complained = "".join(process.communicate(timeout=60)[1] for process in both)
+    assert [process.poll() for process in both] == [1, 1]
     assert complained.count("error[E077]: a batch has fewer examples than the run has processes") == 1
     assert complained.count("error[") == 1
     assert not (tmp_path / "out").exists()

@@ -5,22 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from recipelang.engine.records import Interrupted
-from tests.cli.command import ROOT, environment
 from tests.contract.table import Combination
 from tests.contract.test_contract import recipe
+from tests.forked import ranks
 from tests.train.steps import StopAt, run, same, weights
 from tests.train.test_pruning import targets
 
 from .program import SCENARIOS
 
-LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+PROGRAM = "import sys, pathlib, tests.distributed.program as it; it.main(pathlib.Path(sys.argv[1]), [])"
 #: what two processes wrote -> method, pattern, scope; a choice of what differs between processes, as each run takes long
 RUNS = {
     "copies-magnitude": ("magnitude", "unstructured", "global"),
@@ -44,9 +42,9 @@ def folder(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with contextlib.suppress(Interrupted):
         run(recipe(folder, Combination(*RUNS["cut-by-one"])), folder / "cut-by-one", StopAt(5))
         raise AssertionError("nobody stopped")
-    command = [*LAUNCH, "-m", "tests.distributed.program", str(folder)]
-    ended = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300)
-    assert (folder / "results.json").exists(), ended.stderr
+    with ranks(folder, program=PROGRAM) as both:
+        ended = [process.communicate(timeout=300) for process in both]
+    assert (folder / "results.json").exists(), ended
     return folder
 
 

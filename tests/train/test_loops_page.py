@@ -1,13 +1,12 @@
 """The examples of docs/loops.md run as they stand."""
 
 import importlib.util
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.forked import forked
 
 PAGE = (Path(__file__).parents[2] / "docs" / "loops.md").read_text("utf-8")
 (RECIPE,) = re.findall(r"^```\n(recipe 1 .*?)^```", PAGE, re.S | re.M)
@@ -21,12 +20,10 @@ def test_example_prunes_as_it_says(number, tmp_path):
     (tmp_path / "loop.recipe").write_text(RECIPE, "utf-8")
     (tmp_path / "mine.py").write_text(MINE, "utf-8")
     (tmp_path / "example.py").write_text(EXAMPLES[number], "utf-8")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    out = subprocess.run(
-        [sys.executable, "example.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert out.returncode == 0, out.stderr
-    assert out.stdout.splitlines()[-1] == "step 12 of 12: 75.00% zeros, 75.00% planned"
+    with forked(program="import sys; sys.path.insert(0, ''); import example", cwd=tmp_path) as started:
+        out, err = started.communicate(timeout=300)
+    assert started.returncode == 0, err
+    assert out.splitlines()[-1] == "step 12 of 12: 75.00% zeros, 75.00% planned"
 
 
 def test_example_adds_fewer_than_fifteen_lines():

@@ -1,16 +1,13 @@
 """Interrupted and resumed equals uninterrupted, bit for bit, wherever it was interrupted."""
 
-import os
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
 from recipelang.engine.records import Interrupted
 from recipelang.source import RecipeError
 
+from ..forked import forked
 from .steps import Reporter, StopAt, run, same, weights
 
 
@@ -44,25 +41,31 @@ def test_stopped_many_times_is_uninterrupted(whole, tmp_path):
     assert same(weights(tmp_path / "cut"), expected)
 
 
-def test_killed_outright_loses_only_the_steps_since_the_last_checkpoint(project, tmp_path):
-    recipe = project(length="30 epochs")
-    run(recipe, tmp_path / "whole")
-    command = [sys.executable, "-m", "recipelang"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    first = subprocess.Popen(
-        [*command, "run", str(recipe), "-o", str(tmp_path / "cut")],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 120
-    while not list((tmp_path / "cut" / "checkpoints").glob("stage-01-step-*[1-9]*")) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
-    assert not (tmp_path / "cut" / "model.safetensors").exists(), "killed too late to show anything"
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.train.steps import Reporter, run
+
+class KilledAt14(Reporter):
+    left = 14
+    def stepped(self, stage, step, loss, rate, sparsity):
+        self.left -= 1
+        if not self.left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+run(Path(sys.argv[1]), Path(sys.argv[2]), KilledAt14())
+"""
+
+
+def test_killed_outright_loses_only_the_steps_since_the_last_checkpoint(whole, tmp_path):
+    recipe, expected = whole
+    with forked(recipe, tmp_path / "cut", program=KILLED) as first:
+        said = first.communicate(timeout=120)
+    assert first.poll() == -signal.SIGKILL, said
+    assert max(p.name for p in (tmp_path / "cut" / "checkpoints").iterdir()) == "stage-01-step-00000006"
+    assert not (tmp_path / "cut" / "model.safetensors").exists()
     run(recipe, tmp_path / "cut", resume=True)
-    assert same(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
+    assert same(weights(tmp_path / "cut"), expected)
 
 
 def test_damaged_checkpoint_is_named_and_the_one_before_is_used(whole, tmp_path):
