@@ -15,14 +15,20 @@ from recipelang.planning.types import StagePlan
 
 
 def acting(
-    stage: StagePlan, teachers: Sequence[Teacher], outputs: tuple[str, ...], *, learning_rate: bool = True
+    stage: StagePlan,
+    teachers: Sequence[Teacher],
+    outputs: tuple[str, ...],
+    *,
+    learning_rate: bool = True,
+    answers: bool = False,
 ) -> list[Modifier]:
-    """`teachers` as the stage's `distills`; `outputs` are the names that `logits` stands for."""
+    """`teachers` as the stage's `distills`; `outputs` are the names that `logits` stands for; `answers` as `Distill`."""
     prunes = [pruner(p, stream(stage.seed, stage.name, p.name, "sample")) for p in stage.prunes]
     scheduled = learning_rate and stage.steps
     rates = [LearningRate(stage.learning_rate, [g.learning_rate for g in stage.groups])] if scheduled else []
     # before the masks: a score that samples gradients sees what is trained from this step on
     freezes = [Freeze(held)] if (held := frozen(stage.freezes, stage.steps)) else []
     seed = stream(stage.seed, stage.name, "projection")
-    distills = [Distill(d, teacher, outputs, seed) for d, teacher in zip(stage.distills, teachers, strict=True)]
+    pairs = zip(stage.distills, teachers, strict=True)
+    distills = [Distill(d, teacher, outputs, seed, answers=answers) for d, teacher in pairs]
     return [*freezes, *prunes, *rates, *distills, KeepZeros()]

@@ -19,7 +19,7 @@ from recipelang.engine.interrupt import StopRequests
 from recipelang.engine.position import Position, environments
 from recipelang.engine.records import RECORD, Interrupted, Reporter
 from recipelang.engine.run_record import body, measured_on
-from recipelang.engine.sources import same_data
+from recipelang.engine.sources import same_data, same_template
 from recipelang.engine.statement import lock_digest, run_digest, stamps
 from recipelang.planning.data import load_split
 from recipelang.planning.types import DataPlan, EvaluatePlan, Plan, StagePlan
@@ -84,6 +84,7 @@ class Course:
         if key not in self.data:
             self.data[key] = load_split(data, name, Path(self.plan.model.path), first)
             same_data(data.splits[name])
+            same_template(Path(self.plan.model.path), data)
         return self.data[key]
 
     def autocast(self, precision: str) -> Callable[[], AbstractContextManager[None]]:

@@ -85,7 +85,7 @@ def measured_on(plan: Plan, metric: str) -> str:
         return counted
     blocks = task_of(data.task).BLOCKS
     total = (data.items if blocks else data.examples).get(evaluation.split, 0)
-    what = "blocks" if blocks else "examples"
+    what = "chats" if data.chat else "blocks" if blocks else "examples"
     part = f"{evaluation.samples:,} of {total:,} {what}" if evaluation.samples < total else ""
     return ", ".join(filter(None, (part, counted)))
 

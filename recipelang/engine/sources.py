@@ -6,8 +6,9 @@ from pathlib import Path
 
 from recipelang.planning.facts import model_digest
 from recipelang.planning.remembered import file_digest
-from recipelang.planning.types import Plan, SplitPlan
+from recipelang.planning.types import DataPlan, Plan, SplitPlan
 from recipelang.source import RecipeError, fail
+from recipelang.tasks.chat_template import read_template
 
 _HELP = "restore it and run `recipelang resume`, or start again with `run --overwrite`"
 
@@ -19,6 +20,8 @@ def unchanged(plan: Plan) -> None:
     for d in (d for stage in plan.stages for d in stage.distills):
         if d.teacher_digest:
             same_model(Path(d.teacher), d.teacher_digest, f"the teacher `{d.teacher_ref}`")
+    for data in plan.data:
+        same_template(Path(plan.model.path), data)
     for split in (s for data in plan.data for s in data.splits.values()):
         same_data(split)
 
@@ -31,6 +34,18 @@ def same_model(folder: Path, digest: str, what: str) -> None:
         raise _changed(f"{what} no longer exists", folder) from None
     if now != digest:
         raise _changed(f"{what} has changed since it was planned", folder)
+
+
+def same_template(folder: Path, data: DataPlan) -> None:
+    """E195 when chats would become other text than was planned: the model's digest does not cover its template."""
+    if data.chat is None:
+        return
+    try:
+        now = read_template(folder).digest
+    except RecipeError:
+        raise _changed("the model no longer has a chat template", folder) from None
+    if now != data.chat.template:
+        raise _changed("the model's chat template has changed since it was planned", folder)
 
 
 def same_data(split: SplitPlan) -> None:

@@ -159,7 +159,9 @@ def _evaluate_inside(run: Course, stage: StagePlan, step: int, until: int) -> No
 
 def _modifiers(run: Course, stage: StagePlan) -> list[Modifier]:
     teachers = [_kept(run, stage, d) if d.cache else _running(run, d) for d in stage.distills]
-    return acting(stage, teachers, run.task.OUTPUTS)
+    return acting(
+        stage, teachers, run.task.OUTPUTS, answers=any(d.label == stage.data and d.chat for d in run.plan.data)
+    )
 
 
 def _sample(

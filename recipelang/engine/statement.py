@@ -79,6 +79,8 @@ def run_digest(plan: Plan, lock: str | None, environments: Sequence[Mapping[str,
         "rehearsal": None if plan.rehearsal is None else str(plan.rehearsal),
         "environments": environments,
     }
+    if templates := {d.label: d.chat.template for d in plan.data if d.chat}:
+        form["chat_templates"] = templates
     return digest(form)
 
 

@@ -50,11 +50,24 @@ def inputs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {k: v for k, v in batch.items() if not k.endswith("positions") and k != "labels"}
 
 
+def following(labels: Tensor) -> Tensor:
+    """Where logits predict a labelled token, the next one: bool [items, tokens].
+
+    >>> following(torch.tensor([[-100, 5, -100, 7]])).tolist()
+    [[True, False, True, False]]
+    """
+    return F.pad(labels[:, 1:] >= 0, (0, 1))
+
+
 class Distill(Modifier):
     name = "distill"
 
-    def __init__(self, plan: DistillPlan, teacher: Teacher, outputs: tuple[str, ...], seed: int = 0) -> None:
+    def __init__(
+        self, plan: DistillPlan, teacher: Teacher, outputs: tuple[str, ...], seed: int = 0, *, answers: bool = False
+    ) -> None:
+        """`answers`: of logits, compare only those that predict a labelled token, as in chats."""
         self.plan = plan
+        self.answers = answers
         self.teacher = teacher
         self.asks = asked(plan)
         self.seed = seed
@@ -136,7 +149,7 @@ class Distill(Modifier):
         ours = state.outputs
         parts: list[Tensor] = []
         if self.outputs:
-            mask = state.batch.get("attention_mask")
+            mask = following(state.batch["labels"]) if self.answers else state.batch.get("attention_mask")
             each = [
                 at(term.weight, state.step)
                 * _apart(term.kind, name, getattr(ours, name), getattr(known, name), temperature, mask)

@@ -56,14 +56,14 @@ def check(
     block = f"data.{stage.data}" if stage.data else "data"
     if data.samples is not None and read.samples < data.samples:
         message = f"the calibration data has only {read.samples:,} of {data.samples:,} samples"
-        blocks = task_of(data.task).BLOCKS
+        blocks = task_of(data.task).BLOCKS and data.chat is None
         notes = (f"a sample is a block of {read.length:,} tokens",) if blocks else ()
         more = "add text, or lower `max_length`" if blocks else "or add examples"
         help = f"write `samples = {read.samples} samples`, {more}"
         at = recipe.label(f"{block}.samples")
         found.say("E078", message, at, notes=notes, help=help)
         return
-    tokens = read.samples * read.length
+    tokens = data.tokens_read.get("train", read.samples * read.length)  # chats are shorter than their limit
     inputs = max((t.shape[1] for p in prunes if METHODS[p.method].memory.pair for t in p.targets), default=0)
     if tokens < inputs:
         message = f"{tokens:,} tokens of calibration for matrices of {inputs:,} inputs"

@@ -14,7 +14,7 @@ from recipelang.planning.families import label_names
 from recipelang.planning.probe import encoding_fails, fitted
 from recipelang.planning.references import Pins, check_version, is_local, local_path
 from recipelang.planning.remembered import file_digest, remembered
-from recipelang.planning.types import DataPlan, SplitPlan
+from recipelang.planning.types import ChatPlan, DataPlan, SplitPlan
 from recipelang.source import Diagnostic, Label, RecipeError, at_label, fail
 from recipelang.spec.blocks import DataSpec
 from recipelang.spec.metrics import TASKS
@@ -22,8 +22,11 @@ from recipelang.spec.recipe import Recipe
 from recipelang.spec.references import is_split
 from recipelang.storage.forms import Count, Form, Some
 from recipelang.tasks import Features, task_of
+from recipelang.tasks.chat_template import read_template
+from recipelang.tasks.encoding import pad_id
 from recipelang.tasks.labels import differ, fits, fold, say_nothing
 from recipelang.tasks.meaning import Meaning
+from recipelang.tasks.reading import load_tokenizer
 from recipelang.tasks.squad_format import overlap
 from recipelang.version import __version__, installed
 
@@ -59,7 +62,7 @@ def understand(
                 found[name] = task.read(split.reference, split.split, wanted.columns, spec.config)
         return task.decide(found, wanted)
 
-    parts = ["meaning 2", task_name, spec.config, wanted.model_dump()]
+    parts = ["meaning 3", task_name, spec.config, wanted.model_dump()]
     known = _remembered(parts, list(splits.values()), _MEANING, decide).model_dump()
     found = Meaning.model_validate({k: dict(sorted(v.items())) if isinstance(v, dict) else v for k, v in known.items()})
     _each_read_once(recipe, block, found)
@@ -105,6 +108,7 @@ def plan_data(
         seed=spec.seed,
         draw_seed=recipe.seed if spec.seed is None else spec.seed,
         labels=facts.labels,
+        chat=_chat(recipe, facts) if task == "causal_lm" and "messages" in meaning.columns else None,
     )
     sizes = {}
     for name in splits:
@@ -118,6 +122,15 @@ def plan_data(
             "sequences": max(s.sequences for s in sizes.values()),
         }
     )
+
+
+def _chat(recipe: Recipe, facts: ModelFacts) -> ChatPlan:
+    """E230 where the model has no chat template."""
+    with at_label(recipe.label("model.base")):
+        template = read_template(facts.path)
+    tokenizer = load_tokenizer(facts.path)
+    pad = pad_id(facts.config, tokenizer)
+    return ChatPlan(template=template.digest, marked=template.marked, pad=tokenizer.id_to_token(pad) or str(pad))
 
 
 def _stride(recipe: Recipe, block: str, spec: DataSpec, length: int) -> int:
@@ -267,7 +280,7 @@ def _folded(names: Sequence[str]) -> set[str]:
 
 
 #: what features count of what is lost on the way from data to inputs
-_COUNTED = ("lost", "blank", "cut", "tokenless")
+_COUNTED = ("lost", "blank", "cut", "tokenless", "unanswered", "tokens_read", "tokens_predicted")
 
 
 class _Size(Form):
@@ -278,6 +291,9 @@ class _Size(Form):
     blank: Count
     cut: Count
     tokenless: Count
+    unanswered: Count
+    tokens_read: Count
+    tokens_predicted: Count
 
 
 class _Labels(Form):
@@ -298,7 +314,8 @@ def _sizes(plan: DataPlan, name: str, model: Path) -> _Size:
         examples, features = load_split(plan, name, model)
         return _counts(examples, features)
 
-    return _remembered([how, name, _about_tokens(model)], [plan.splits[name]], _SIZE, count)
+    by = [installed(name) for name in ("transformers", "jinja2")] if plan.chat else []
+    return _remembered([how, name, _about_tokens(model), *by], [plan.splits[name]], _SIZE, count)
 
 
 def _counts(examples: Sequence[Any], features: Features) -> _Size:

@@ -101,7 +101,7 @@ def positive_class(asked: str | None, classes: ClassFacts) -> tuple[str | None, 
 
 
 def tell(recipe: Recipe, plan: DataPlan, found: Diagnostics) -> None:
-    """W145 for answers that no window holds, W152 for words without a token, W154 for blank texts, W146 for labels that stand for none, W165 where the recipe's do not occur."""
+    """W145 for answers that no window holds, W152 for words without a token, W230 for chats without an answer, W154 for blank texts, W146 for labels that stand for none, W165 where the recipe's do not occur."""
     block = f"data.{plan.label}" if plan.label else "data"
     for split, count in plan.lost.items():
         s, fit = ("", "fits") if count == 1 else ("s", "fit")
@@ -116,6 +116,11 @@ def tell(recipe: Recipe, plan: DataPlan, found: Diagnostics) -> None:
         notes = ("from a blank text, a model can learn only how frequent each answer is",)
         help = "fill in the text, or remove these examples"
         found.say("W154", message, recipe.label(f"{block}.{split}"), notes=notes, help=help)
+    for split, count in plan.unanswered.items():
+        message = f"{plural(count, 'chat')} of `{split}` {'have' if count > 1 else 'has'} no answer within `max_length`"
+        notes = (f"chats are truncated to {plural(plan.max_length, 'token')}; without an answer they are skipped",)
+        help = "raise `max_length`, or remove or shorten these chats"
+        found.say("W230", message, recipe.label(f"{block}.{split}"), notes=notes, help=help)
     for split, count in plan.tokenless.items():
         message = f"{plural(count, 'tagged word')} of `{split}` produce{'s' * (count == 1)} no token"
         notes = ("the tokenizer drops every character of them, or they are empty",)

@@ -23,7 +23,7 @@ from recipelang.kinds.schedule import SHAPES
 from recipelang.methods import METHODS
 from recipelang.spec.metrics import MEASURES, MORE_METRICS, TASKS
 from recipelang.spec.optimizers import OPTIMIZERS
-from recipelang.storage.forms import Count, MaybeDigest, Share, Some, known
+from recipelang.storage.forms import Count, Digest, MaybeDigest, Share, Some, known
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.pooling import Pooling
 
@@ -85,6 +85,14 @@ class SplitPlan(Frozen):
     digest: MaybeDigest = Field(default="", description="sha256 of a file that is named by a path")
 
 
+class ChatPlan(Frozen):
+    """How chats become text."""
+
+    template: Digest = Field(description="sha256 of the chat template and the special tokens that it may name")
+    marked: bool = Field(description="the template marks answers itself; otherwise, prefixes of the chat locate them")
+    pad: str = Field(description="the token that fills shorter rows, masked in attention and loss")
+
+
 class DataPlan(Frozen):
     label: str = Field(description='"" is the default set')
     task: Annotated[str, known(*TASKS)] = Field(default="question_answering", description="how it is read")
@@ -107,6 +115,12 @@ class DataPlan(Frozen):
     cut: dict[str, Some] = Field(default={}, description="split -> examples truncated by `max_length`")
     blank: dict[str, Some] = Field(default={}, description="split -> examples with a blank text")
     tokenless: dict[str, Some] = Field(default={}, description="split -> tagged words that produce no token")
+    chat: ChatPlan | None = Field(default=None, description="how chats become text, where the data are chats")
+    unanswered: dict[str, Some] = Field(
+        default={}, description="split -> chats skipped because no token of an answer is within `max_length`"
+    )
+    tokens_read: dict[str, Some] = Field(default={}, description="split -> tokens of its chats, without padding")
+    tokens_predicted: dict[str, Some] = Field(default={}, description="split -> tokens of its chats' answers")
 
 
 class Segment(Frozen):

@@ -14,6 +14,7 @@ from rich.text import Text
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
 from recipelang.planning.types import (
+    ChatPlan,
     DataPlan,
     DistillPlan,
     DropPlan,
@@ -126,7 +127,7 @@ def _data(plan: Plan) -> str:
     parts = []
     for data in plan.data:
         for name, split in data.splits.items():
-            what = task_of(data.task).ITEMS
+            what = "chats" if data.chat else task_of(data.task).ITEMS
             windows = f" in {data.items[name]:,} {what}" if data.items[name] != data.examples[name] else ""
             parts.append(f"{name} {data.examples[name]:,}{windows} ({clean(_tail(split.reference))})")
     alike = "; batches grouped by length" if any(d.group_by_length for d in plan.data) else ""
@@ -162,6 +163,8 @@ def _meaning(plan: Plan, data: DataPlan) -> Iterator[tuple[str, str]]:
         told.append("unanswerable: " + ", ".join(f"{n:,} of {split}" for split, n in m.unanswerable.items()))
     if data.lost:
         told.append("answer fits in no window: " + ", ".join(f"{n:,} of {split}" for split, n in data.lost.items()))
+    if data.chat is not None:
+        told.append(_chats(data.chat, data))
     if data.cut:
         shares = (f"{n:,} of {split} ({n / data.examples[split]:.1%})" for split, n in data.cut.items())
         what = "question longer than half of" if data.task == "question_answering" else "truncated to"
@@ -178,6 +181,19 @@ def _meaning(plan: Plan, data: DataPlan) -> Iterator[tuple[str, str]]:
             )
     if told:
         yield "notes" + more, "; ".join(told)
+
+
+def _chats(chat: ChatPlan, data: DataPlan) -> str:
+    counts = (
+        f"{data.tokens_predicted[n]:,} of {plural(data.tokens_read[n], 'token')} of {n}" for n in data.tokens_predicted
+    )
+    by = "the marks of the chat template" if chat.marked else "prefixes of each chat"
+    skipped = ", ".join(f"{n:,} of {split}" for split, n in data.unanswered.items())
+    skipped = f"; skipped, no answer within `max_length`: {skipped}" if skipped else ""
+    return (
+        f"loss on answers only: {', '.join(counts)}, located by {by}{skipped}; "
+        f"rows are padded with {clean(chat.pad[:40])}, masked in attention and loss"
+    )
 
 
 def _put_together(m: Meaning) -> str:

@@ -227,6 +227,9 @@ class ColumnsSpec(Spec):
     context: Annotated[str | None, Attr(Text(), "passage that the question is about", example='"passage"')] = None
     answers: Annotated[str | None, Attr(Text(), "answers, with their offsets", example='"spans"')] = None
     text: Annotated[str | None, Attr(Text(), "text, or the first text of a pair", example='"content"')] = None
+    messages: Annotated[
+        str | None, Attr(Text(), "messages of a chat, each with `role` and `content`", example='"conversation"')
+    ] = None
     pair: Annotated[str | None, Attr(Text(), "second text of a pair", example='"hypothesis"')] = None
     negative: Annotated[
         str | None, Attr(Text(), "text that is unlike the first text of a pair", example='"contradiction"')

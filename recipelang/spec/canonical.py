@@ -166,7 +166,7 @@ def _read_apart(task: str, data: DataSpec) -> bool:
     """Whether training data mean the same whatever is measured on: fields with fixed names, or nothing but texts."""
     if task in ("causal_lm", "masked_lm"):
         files = [f for f in (data.source, data.train, data.validation, data.test) if f]
-        return "text" in dict(data.columns) or all(f.endswith(".txt") for f in files)
+        return not {"text", "messages"}.isdisjoint(dict(data.columns)) or all(f.endswith(".txt") for f in files)
     return task == "question_answering"
 
 

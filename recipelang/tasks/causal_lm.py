@@ -1,5 +1,5 @@
 """Language modelling from left to right: texts are joined, cut into blocks of `max_length` tokens, and every next
-token is predicted.
+token is predicted. Or from chats: each is a row of its own, and the tokens of its answers are predicted (`chat_rows`).
 
 Texts stand one after another, each closed by the end token where the model has one; what is left of the last block
 is dropped, as there is nothing to fill it with, unless it is all there is. Numpy and `tokenizers` only.
@@ -16,7 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recipelang.source import fail
-from recipelang.tasks import hub, meaning, reading, records
+from recipelang.tasks import chat_rows, hub, meaning, reading, records
+from recipelang.tasks.chat_rows import IGNORED, ChatRows
+from recipelang.tasks.chat_template import read_template
+from recipelang.tasks.chats import Chat, chats_of, column_of
+from recipelang.tasks.encoding import pad_id
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.records import opener
 from recipelang.tasks.table import Table
@@ -37,7 +41,7 @@ CLASSES = False
 NUMBERS = False
 SOFTMAX = True
 SETTINGS: tuple[str, ...] = ()
-FIELDS = ("text",)
+FIELDS = ("text", "messages")
 SHORTEST = 2
 
 ENDINGS = (".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet")
@@ -93,12 +97,14 @@ class Reader:
 
     tokenizer: Tokenizer
     end: int | None
+    folder: Path = Path()  # of the model, whose template chats need
 
 
 def read(reference: str, split: str, columns: Mapping[str, str] | None, config: str | None) -> Table | list[str]:
     """A table, or texts without columns: one of a `.txt` file, or a list of strings. E074."""
     scheme, separator, rest = reference.partition("://")
-    column = dict(columns or {}).get("text")
+    columns = columns or {}
+    column = columns.get("text", columns.get("messages"))
     if not separator:
         return _read_file(Path(reference), column)
     if scheme == "hf":
@@ -107,6 +113,24 @@ def read(reference: str, split: str, columns: Mapping[str, str] | None, config: 
 
 
 def decide(splits: Mapping[str, Table | list[str]], wanted: Meaning) -> Meaning:
+    """The column of the chats, or of the texts, where there are columns. E074."""
+    tables = [t for t in splits.values() if isinstance(t, Table)]
+    column = wanted.columns.get("messages")
+    if column is not None and "text" in wanted.columns:
+        help = "remove one of them: data are texts or chats"
+        raise fail("E074", "`text` and `messages` are both named", help=help)
+    if tables and column is None and not wanted.columns and not _holds_text(tables):
+        column = column_of(tables)
+    if column is None:
+        return decide_texts(splits, wanted)
+    plain = next((name for name, found in splits.items() if not isinstance(found, Table)), None)
+    if plain is not None:
+        help = "put them into a block of their own: `data NAME { ... }`"
+        raise fail("E074", f"`{plain}` holds texts, and other splits hold chats", help=help)
+    return wanted.model_copy(update={"columns": {"messages": column}, "unused": meaning.unused(tables, [column])})
+
+
+def decide_texts(splits: Mapping[str, Table | list[str]], wanted: Meaning) -> Meaning:
     """The column of the texts, where there are columns."""
     tables = [t for t in splits.values() if isinstance(t, Table)]
     if not tables:
@@ -115,8 +139,12 @@ def decide(splits: Mapping[str, Table | list[str]], wanted: Meaning) -> Meaning:
     return wanted.model_copy(update={"columns": {"text": column}, "unused": meaning.unused(tables, [column])})
 
 
-def _examples(found: Table | list[str], decided: Meaning, named: Mapping[str, str], reference: str) -> tuple[str, ...]:
-    """Texts that hold something."""
+def _examples(
+    found: Table | list[str], decided: Meaning, named: Mapping[str, str], reference: str
+) -> tuple[str, ...] | tuple[Chat, ...]:
+    """Chats, or texts that hold something."""
+    if isinstance(found, Table) and "messages" in decided.columns:
+        return chats_of(found, decided.columns["messages"])
     texts = _texts(found, decided.columns.get("text", "text")) if isinstance(found, Table) else found
     kept = tuple(t for t in texts if t.strip())
     if not kept:
@@ -125,6 +153,7 @@ def _examples(found: Table | list[str], decided: Meaning, named: Mapping[str, st
 
 
 open_split = opener(read, decide, _examples)
+open_texts = opener(read, decide_texts, _examples)
 
 
 def _read_file(path: Path, column: str | None) -> Table | list[str]:
@@ -153,11 +182,15 @@ def _table(rows: Any, name: str, column: str | None) -> Table | list[str]:
 
 def _column(tables: Sequence[Table]) -> str:
     """`text`, or the only column of all splits that holds one."""
-    if not tables[0].rows or any("text" in row for table in tables for row in table.rows):
+    if _holds_text(tables):
         return "text"
     first = tables[0].rows[0]
     strings = [key for key in meaning.common(tables) if isinstance(first[key], str)]
     return strings[0] if len(strings) == 1 else "text"
+
+
+def _holds_text(tables: Sequence[Table]) -> bool:
+    return not tables[0].rows or any("text" in row for table in tables for row in table.rows)
 
 
 def _texts(table: Table, column: str) -> list[str]:
@@ -181,13 +214,18 @@ def load_tokenizer(folder: Path) -> Reader:
     end = reading.model_config(folder).get("eos_token_id")
     if isinstance(end, list):
         end = end[0] if end else None
-    return Reader(tokenizer, end if isinstance(end, int) and end >= 0 else None)
+    return Reader(tokenizer, end if isinstance(end, int) and end >= 0 else None, folder)
 
 
 def featurize(
-    examples: Sequence[str], tokenizer: Reader, max_length: int, stride: int, names: Sequence[str] = ()
-) -> Blocks:
-    """Blocks of `max_length` tokens. There are no windows, so `stride` says nothing here."""
+    examples: Sequence[str] | Sequence[Chat], tokenizer: Reader, max_length: int, stride: int, names: Sequence[str] = ()
+) -> Blocks | ChatRows:
+    """Blocks of `max_length` tokens, or chats. There are no windows, so `stride` says nothing here."""
+    chats = [example for example in examples if isinstance(example, Chat)]
+    if chats:
+        pad = pad_id(reading.model_config(tokenizer.folder), tokenizer.tokenizer)
+        return chat_rows.rows_of(chats, read_template(tokenizer.folder), tokenizer.tokenizer, pad, max_length)
+    examples = [example for example in examples if isinstance(example, str)]
     return Blocks(joined_blocks(examples, tokenizer, max_length))
 
 
@@ -278,13 +316,17 @@ def _portions(texts: Sequence[str]) -> Iterable[list[str]]:
 def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
     """Of every row the sum of its losses."""
     following = batch["labels"][:, 1:]
-    known = outputs.logits[:, :-1].float().log_softmax(-1).gather(-1, following.unsqueeze(-1)).squeeze(-1)
-    return {"loss": -known.sum(-1, keepdim=True)}
+    asked = following.clamp_min(0).unsqueeze(-1)  # what is not predicted has no token
+    known = outputs.logits[:, :-1].float().log_softmax(-1).gather(-1, asked).squeeze(-1)
+    return {"loss": -known.masked_fill(following == IGNORED, 0.0).sum(-1, keepdim=True)}
 
 
 def measure(
-    kept: Mapping[str, np.ndarray], features: Blocks, examples: Sequence[str], how: Counting | None = None
+    kept: Mapping[str, np.ndarray],
+    features: Blocks | ChatRows,
+    examples: Sequence[str] | Sequence[Chat],
+    how: Counting | None = None,
 ) -> dict[str, float]:
-    """The exponential of the mean loss of a predicted token, whatever block it stands in."""
+    """The exponential of the mean loss of a predicted token, whatever row it stands in."""
     lost = math.fsum(kept["loss"][:, 0].tolist()) / features.predicted()
     return {"perplexity": math.exp(min(lost, 700.0))}  # beyond, a double has no number for it

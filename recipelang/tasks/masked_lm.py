@@ -20,7 +20,7 @@ import numpy as np
 
 from recipelang.source import fail
 from recipelang.tasks import causal_lm, reading
-from recipelang.tasks.causal_lm import decide, open_split, read
+from recipelang.tasks.causal_lm import decide_texts as decide, open_texts as open_split, read
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

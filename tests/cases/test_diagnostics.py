@@ -18,12 +18,14 @@ The command `attach a.recipe NAME=VALUE` is `recipelang.attach` in a loop of one
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import shlex
 import shutil
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,6 +37,7 @@ from recipelang.source.codes import codes
 from tests.cases.finished import FINISHED
 from tests.cases.resumed import RESUMED
 from tests.cases.unsound_models import UNSOUND
+from tests.decoders import CHATML
 
 FOLDER = Path(__file__).parent / "diagnostics"
 CASES = sorted(FOLDER.glob("*.case"))
@@ -168,8 +171,6 @@ def run_of_an_older_version(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def model_of_two_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The head of the model beside is that of a classification."""
-    import json
-
     from safetensors.torch import load_file, save_file
 
     weights, config = Path("model/model.safetensors"), Path("model/config.json")
@@ -320,7 +321,34 @@ def wrong_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recipelang.migrate.targets.as_roles", lambda chosen, tensors: "@attention")
 
 
+def instruct(template: str | None) -> Callable[[pytest.MonkeyPatch], None]:
+    """An instruct model in place of the other one, and two chats beside it."""
+
+    def make(monkeypatch: pytest.MonkeyPatch) -> None:
+        from tests.decoders import chat, make_instruct_folder
+
+        shutil.rmtree("model")
+        make_instruct_folder(Path("model"), template)
+        chats = [chat("the gold of peru", "a city", "who", "the river"), chat("the gold " * 9, "of peru")]
+        text = "".join(json.dumps({"messages": c}) + "\n" for c in chats)
+        for name in ("train.jsonl", "dev.jsonl"):
+            if not Path(name).exists():
+                Path(name).write_text(text, "utf-8")
+
+    return make
+
+
+SHORT = "{% for m in messages %}{{ m.content }} {% endfor %}"
 CIRCUMSTANCES = {
+    "an instruct model": instruct(CHATML),
+    "an instruct model without a template": instruct(None),
+    "a template that takes no system message": instruct(
+        "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + SHORT
+    ),
+    "a template without end": instruct(SHORT + "{{ 'a' * 10 ** 6 }}"),
+    "a template that drops earlier answers": instruct(
+        "{% for m in messages %}{% if loop.last or m.role != 'assistant' %}{{ m.content }} {% endif %}{% endfor %}"
+    ),
     "a migration that finds the wrong tensors": wrong_tensors,
     "the recipe is called `con.recipe`": recipe_is_called_con,
     "another recipe is published in `shared`": another_is_published,

@@ -22,6 +22,7 @@ _OF_MODULES = {
 _DOORS = {"reading", "writing", "storage"}
 #: file -> what it may do, and why
 ALLOWED = {
+    "chat_renderer.py": "the system's own figure below /proc, and lines of the process that started it",
     "source/codes.py": "its own pages, inside the package; `storage` stands above it",
     "source/json_form.py": "its own schema, inside the package; `storage` stands above it",
     "syntax/grammar.py": "its own tables and grammar, inside the package",

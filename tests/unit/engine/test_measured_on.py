@@ -9,7 +9,9 @@ from recipelang.engine.run_record import claimed_on, measured_on
 
 def plan(positive, samples=None, labels=("a", "b")):
     evaluation = SimpleNamespace(name="dev", data="", split="validation", samples=samples, positive=positive)
-    data = SimpleNamespace(label="", task="sequence_classification", examples={"validation": 90}, labels=labels)
+    data = SimpleNamespace(
+        chat=None, label="", task="sequence_classification", examples={"validation": 90}, labels=labels
+    )
     return SimpleNamespace(evaluations=(evaluation,), data=(data,))
 
 

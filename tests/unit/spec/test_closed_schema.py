@@ -56,6 +56,7 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
             "context",
             "answers",
             "text",
+            "messages",
             "pair",
             "negative",
             "score",

@@ -184,6 +184,9 @@ def test_what_is_counted_of_features_is_kept_by_the_plan(model):
         "cut": 2,
         "tokenless": 0,
         "blank": 0,
+        "unanswered": 0,
+        "tokens_read": 0,
+        "tokens_predicted": 0,
     }
 
 

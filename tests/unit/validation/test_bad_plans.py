@@ -33,9 +33,13 @@ BAD: list[tuple[str, str, dict[str, list[Any]]]] = [
         "columns": [3, ["text"], {"text": 3}], "left_out": [{"train": "1"}, {"train": 0.5}], "choices": [[2], [2, 3, 4], "2"],
         "answers": ["colour"], "causes": ["no"], "labels": [{"train": "words"}],
     }),
+    ("data.0.chat", "ChatPlan", {
+        "template": ["", "sha256:12", "md5:" + "a" * 32, None, 3], "marked": ["yes", 1, None], "pad": [None, 3, ["</s>"]],
+    }),
     ("data.0", "DataPlan", {
         "task": ["", "poetry"], "splits": [[], None], "max_length": [0, -1, "64", None], "stride": [-1], "samples": [0, -3],
         "examples": [{"train": -1}], "sequences": [0], "seed": ["7"], "shuffle": [1], "lost": [{"train": 0}],
+        "unanswered": [{"train": 0}], "tokens_read": [{"train": -1}], "tokens_predicted": [{"train": "5"}],
     }),
     ("stages.0.learning_rate.0", "Segment", {
         "shape": ["wiggle", "", None], "start": [NAN, INF, "1"], "end": [-INF], "first": [-1, 13, 0.5], "last": [-1, "11"],

@@ -103,6 +103,7 @@ def whole() -> dict[str, Any]:
                 "stride": 0,
                 "examples": {"train": 48},
                 "items": {"train": 48},
+                "chat": {"template": "sha256:" + "0" * 64, "marked": False, "pad": "</s>"},
                 "meaning": {"columns": {"text": "text"}, "left_out": {"train": 1}, "choices": [2, 4]},
             }
         ],
