@@ -87,17 +87,18 @@ _OF_CHATS = ("<|im_start|>", "<|im_end|>", "system", "user", "assistant")
 
 def make_instruct(folder: Path, template: str | None = CHATML, **shape: int) -> Path:
     """A decoder whose tokenizer knows the words of a chat; the template in the tokenizer's config."""
-    return _with_template(make_decoder(folder, more=_OF_CHATS, **shape), template)
+    make_decoder(folder, more=_OF_CHATS, **shape)
+    return write_instruct_tokenizer(folder, template)
 
 
 def make_instruct_folder(folder: Path, template: str | None = CHATML) -> Path:
     """The same as files alone, for plans: nothing is loaded to write it."""
     make_folder(folder, "llama", "causal_lm", vocab_size=24 + len(WORDS), max_position_embeddings=64, eos_token_id=1)
+    return write_instruct_tokenizer(folder, template)
+
+
+def write_instruct_tokenizer(folder: Path, template: str | None = CHATML) -> Path:
     write_tokenizer(folder, _OF_CHATS)
-    return _with_template(folder, template)
-
-
-def _with_template(folder: Path, template: str | None) -> Path:
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>", "unk_token": "<unk>"}
     (folder / "tokenizer_config.json").write_text(json.dumps(config | {"chat_template": template}), "utf-8")
     return folder

@@ -75,7 +75,7 @@ def make_config(folder: Path, name: str, task: str, labels: tuple[str, ...] = ()
 
 def pretend(monkeypatch: pytest.MonkeyPatch, inputs: int) -> None:
     """As many training inputs as wanted, and no gigabytes of nothing to hash."""
-    size = data._Size(examples=inputs, items=inputs, sequences=inputs, lost=0, blank=0, cut=0, tokenless=0)
+    size = data._Size(examples=inputs, items=inputs, sequences=inputs, **dict.fromkeys(data._COUNTED, 0))
     monkeypatch.setattr(data, "_sizes", lambda *_: size)
     monkeypatch.setattr(resolve, "check_weights", lambda facts: None)
     monkeypatch.setattr(resolve, "zeros_of_folder", lambda path: SimpleNamespace(get=lambda name, default: (1, 1)))

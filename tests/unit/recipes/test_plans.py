@@ -7,13 +7,20 @@ import pytest
 from recipelang.lint import judge, levels_for, read_plan
 from recipelang.loading.locking import beside
 from recipelang.loading.read import check_all, read_around, read_source
+from tests.decoders import chat, write_instruct_tokenizer
 from tests.model_configs import make_config, pretend
 from tests.unit.recipes.test_library import LIBRARY, RECIPES
 
 #: an epoch of SQuAD at batch 16
 INPUTS = 88_524
 TASKS = [str(path.relative_to(LIBRARY).with_suffix("")) for path in RECIPES if path.stem != "quickstart"]
-DECODERS = ("oneshot/decoder-50", "oneshot/magnitude-50", "oneshot/sparsegpt-50", "oneshot/wanda-50")
+DECODERS = (
+    "oneshot/decoder-50",
+    "oneshot/magnitude-50",
+    "oneshot/sparsegpt-50",
+    "oneshot/wanda-50",
+    "chat/instruct-50",
+)
 #: of every family: they ask for layers, whichever
 ANY = ("baselines/magnitude", "baselines/movement", "baselines/rigl", "baselines/soft-movement")
 CASES = [
@@ -48,6 +55,9 @@ def plan_of(name, model, tmp_path, monkeypatch, *extra):
         rows = [{k: r[k] for k in ("tokens", "ner_tags")} for r in rows]
     if task == "question_answering":
         rows = [{"question": "q", "context": "a b", "answers": {"text": ["b"], "answer_start": [2]}}]
+    if name.startswith("chat/"):
+        rows = [{"messages": chat("a", "b")}]
+        write_instruct_tokenizer(folder)
     if task == "sentence_similarity":
         rows = [{"anchor": "a", "positive": "b", "negative": "c"}]
     teacher = make_config(tmp_path / "teacher", model, task, labels)
