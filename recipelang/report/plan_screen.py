@@ -146,9 +146,9 @@ def _meaning(plan: Plan, data: DataPlan) -> Iterator[tuple[str, str]]:
     told = []
     if data.task == "multiple_choice" and m.columns:
         yield "inputs" + more, _put_together(m)
-    if data.task == SENTENCES and m.columns:
+    if data.task == SENTENCES and m.columns and "train" in data.splits:
         told.append(_LOSSES[form(m.columns)])
-    if m.max_score is not None:
+    if m.max_score not in (None, 1):
         told.append(f"scores are divided by {m.max_score:g}")
     if m.choices:
         told.append(f"{m.choices[0]} to {m.choices[1]} choices per question")
