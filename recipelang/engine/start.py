@@ -92,6 +92,12 @@ def may_start(plan: Plan, shard: bool = False) -> None:
             notes = [f"stage `{stage.name}` compares each text with all pairs of its batch"]
             help = "start one process, or train on pairs with a score"
             raise fail("E055", "this release cannot divide such a batch among processes", notes=notes, help=help)
+        inner = next((t.kind for d in stage.distills for t in d.terms if t.kind != "output"), None)
+        if (
+            shard and inner and plan.model.pooling
+        ):  # what records them is found by the class of the model, which shards change
+            help = "give every process a full copy: remove `--shard`; or match `embeddings` only"
+            raise fail("E055", f"this release cannot match `{inner}` of sharded embedding models", help=help)
     seen = (plan.behaviour_digest, plan.model.digest, [(d.items, d.examples) for d in plan.data])
     if any(other != seen for other in processes.each(seen)):
         help = "give every process the same recipe, model and data"

@@ -49,6 +49,15 @@ def test_files_are_copied_as_they_are(tmp_path, source, model):
     assert torch.equal(load_file(tmp_path / "out" / "model.safetensors")["lm_head.weight"], model.lm_head.weight)
 
 
+def test_files_of_sentence_transformers_belong_to_models_of_embeddings(source):
+    own = ["1_Pooling/config.json", "config_sentence_transformers.json", "modules.json", "sentence_bert_config.json"]
+    for name in (*own, "1_Pooling/model.py", "1_Pooling/weights.bin", "2_Dense/config.json"):
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_text("{}")
+    assert belongings(source, "causal_lm") == sorted(KEPT)
+    assert belongings(source, "sentence_similarity") == sorted([*KEPT, *own])
+
+
 def test_settings_of_generation_are_kept_even_where_the_library_would_not_write_them(tmp_path, source, model):
     text = json.dumps({"do_sample": False, "temperature": 0.6, "top_p": 0.9})
     (source / "generation_config.json").write_text(text)

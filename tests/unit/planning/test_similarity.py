@@ -189,6 +189,21 @@ def test_embeddings_are_the_only_outputs(folder):
     assert "no `start_logits`" in said
 
 
+@pytest.mark.parametrize(("on", "refused"), [("hidden(-1)", "hidden"), ("attention", "attention"), ("embeddings", "")])
+def test_states_of_a_sharded_model_are_not_matched(folder, monkeypatch, on, refused):
+    words = f'distill {{ teacher = "model", on = {on}, hardness = 50%, temperature = 1 }}'
+    plan = plan_of(folder, "scores", stage=words)[1]
+    monkeypatch.setattr(processes, "world", lambda: 2)
+    monkeypatch.setattr(processes, "each", lambda value: [value])
+    if not refused:
+        may_start(plan, shard=True)
+        return
+    with pytest.raises(RecipeError) as error:
+        may_start(plan, shard=True)
+    (found,) = error.value.diagnostics
+    assert (found.code, f"`{refused}`" in found.message) == ("E055", True)
+
+
 # ------------------------------------------------------------------------- weights
 @pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "llama"])
 @pytest.mark.parametrize("task", ["sequence_classification", "token_classification", "sentence_similarity"])
