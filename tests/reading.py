@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 from recipelang.loading.read import check_all
@@ -73,6 +74,12 @@ def parsed(text: str) -> tuple[Parsed, Diagnostics]:
 
 def checked(text: str, **given: str) -> Checked:
     return check_all(Source("a.recipe", text), {n: Given(v, f"-p {n}") for n, v in given.items()})
+
+
+@cache
+def found_in(name: str) -> Checked:
+    """What a check of a text of `TEXTS` finds, once for all that choose by it."""
+    return checked(TEXTS[name])
 
 
 def recipe_of(text: str, **given: str) -> Recipe:

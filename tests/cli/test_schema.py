@@ -13,7 +13,7 @@ from recipelang.spec.canonical import spec_form
 from recipelang.spec.optimizers import OPTIMIZERS
 
 from ..cases.test_diagnostics import CASES, read
-from ..reading import SOUND, TEXTS, checked, files_of, recipe_of, sound
+from ..reading import SOUND, TEXTS, files_of, found_in, recipe_of, sound
 from .command import command
 
 SCHEMA = json.loads(command("schema").out)
@@ -53,7 +53,7 @@ expect pattern(@linear) == 2:4
 prefer if dev.f1 > 50% then dev.f1 >= 2 * stage.dense.dev.f1 - 0.5 / 3 else -dev.f1 <= 0
 """
 
-RECIPES = {n: t for n, t in {**TEXTS, "sound": SOUND, "everything": everything()}.items() if checked(t).recipe}
+RECIPES = {n: t for n, t in TEXTS.items() if found_in(n).recipe} | {"sound": SOUND, "everything": everything()}
 RECIPES |= {
     "block": sound(("never ", "pattern = block(4, 1)\n    never ")),
     "n of m": sound(("never ", "pattern = 2:4\n    never ")),

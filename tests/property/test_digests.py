@@ -20,7 +20,7 @@ from recipelang.storage.yaml_text import yaml_text
 from recipelang.syntax.fmt import format
 from tests.property.examples import examples
 from tests.property.test_claims_written_out import BEFORE, Writer
-from tests.reading import SOUND, TEXTS, checked, recipe_of, sound
+from tests.reading import SOUND, TEXTS, checked, found_in, recipe_of, sound
 
 FEW = settings(max_examples=examples(20), suppress_health_check=[HealthCheck.too_slow])
 
@@ -295,9 +295,7 @@ def back_and_forth(text: str) -> None:
         assert format(again) == again
 
 
-@pytest.mark.parametrize(
-    "name", [n for n, text in TEXTS.items() if not checked(text).diagnostics.errors and checked(text).recipe]
-)
+@pytest.mark.parametrize("name", [n for n in TEXTS if not found_in(n).diagnostics.errors and found_in(n).recipe])
 def test_library_recipe_survives_its_json(name):
     back_and_forth(TEXTS[name])
 
