@@ -7,6 +7,8 @@ SECONDS ?= 120
 KILLS ?= 30
 SEED ?= 1
 LLM_COMPRESSOR := build/llm-compressor
+# without bytecode every process that the tests start would compile the package again
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo test quick matrix test-deps fuzz faults misspelt contract distributed llm-compressor check format grammar docs evidence bench picture clean
 
