@@ -51,7 +51,7 @@ def check_models(plan: Plan) -> None:
         with _loading(Path(folder)), quiet(), torch.device("meta"):
             model = only_used(_auto(plan.model).from_config(_config(Path(folder), plan.model)), plan.model.task)
         real = {n: tuple(p.shape) for n, p in model.named_parameters()}
-        planned = {t.name: t.shape for t in facts.tensors}
+        planned = {t.name: t.stored_shape for t in facts.tensors}
         odd = sorted(set(real.items()) ^ set(planned.items()))
         if odd:
             names = sorted({name for name, _ in odd})
@@ -94,7 +94,7 @@ def load_model(
             for name in redrawn:
                 _draw(model.get_parameter(name), config)
     model = only_used(model, plan.task)
-    tied = COPIES[facts.family] if any(t.tied for t in facts.tensors) else ()
+    tied = COPIES.get(facts.family, ()) if any(t.tied for t in facts.tensors) else ()
     missing = {n for n in read["missing_keys"] if plan.task != SENTENCES or not n.startswith("pooler.")}
     if lost := sorted(missing - {*facts.fresh, *tied}):
         raise _another_model(folder, [f"`{n}` should be loaded, but would be initialised at random" for n in lost[:3]])
@@ -109,6 +109,7 @@ def load_model(
 
         embed(model, plan.pooling or "mean")
     leave_out_cache(model)
+    leave_out_unread(model)
     return model  # type: ignore[no-any-return]
 
 
@@ -132,6 +133,22 @@ def leave_out_cache(model: nn.Module) -> None:
     for module in model.modules():  # some heads hand whatever they are given to the model inside, which asks for it
         if isinstance(module, PreTrainedModel) and "use_cache" in inspect.signature(module.forward).parameters:
             module.register_forward_pre_hook(before, with_kwargs=True)
+
+
+#: what batches hold for every model, and some do not read
+_OPTIONAL = ("token_type_ids", "attention_mask")
+
+
+def leave_out_unread(model: nn.Module) -> None:
+    """Of a batch, what this model's `forward` does not name is not handed to it."""
+    named = inspect.signature(model.forward).parameters
+    unread = [name for name in _OPTIONAL if name not in named]
+
+    def before(module: nn.Module, args: tuple[Any, ...], given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        return args, {k: v for k, v in given.items() if k not in unread}
+
+    if unread:
+        model.register_forward_pre_hook(before, with_kwargs=True)
 
 
 def _another_model(folder: Path, notes: Sequence[str]) -> RecipeError:

@@ -8,13 +8,14 @@ stored in parts (E183), adapters (E190), tensors of parts that the config does n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from recipelang.planning.families import FAMILIES, HEADS, Config, TensorFact, is_tied
 from recipelang.planning.safetensors_header import Entry
+from recipelang.planning.structure import Structure
 from recipelang.source import RecipeError, fail
 from recipelang.source.words import listed, plural
 from recipelang.tasks.sentence_similarity import HEAD as SENTENCES
@@ -61,6 +62,7 @@ class Accounts:
     copies: tuple[tuple[str, str], ...]  # a stored copy of a tied matrix, and the name of the matrix in the files
     left_out: tuple[str, ...]  # heads of other tasks, and numbers that follow from the config
     strangers: tuple[str, ...]  # tensors outside the model that no task of the family has
+    merged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # parameter -> the stored tensors it is made of
 
 
 def body_prefix(family: str, task: str) -> str:
@@ -122,6 +124,57 @@ def account(
         (n, stored[w]) for n in copies if (w := _tied_to(n, family, tensors)) and stored.get(w) not in (n, None)
     )
     return Accounts(stored, tuple(fresh), tuple(redrawn), pairs, tuple(left_out), tuple(strangers))
+
+
+def account_structure(
+    folder: Path, task: str, config: Config, made: Structure, header: Mapping[str, Entry], new_head: bool, own_head: bool
+) -> Accounts:
+    """As `account`, by what transformers itself would load, of a type that is in no table here."""
+    _whole_numbers(folder, config, header)
+    _plain_names(folder, header)
+    tensors = made.facts
+    body = [t for t in tensors if t.name.startswith(made.prefix) and not t.drawn]
+    if not any(t.name in made.stored for t in body):
+        _no_prefix(folder, made.prefix, body, header)
+    other = {name: (there, here) for name, there, here in made.mismatched}
+    stored: dict[str, str] = {}
+    merged: dict[str, tuple[str, ...]] = {}
+    copies: list[tuple[str, str]] = []
+    fresh, redrawn = [], []
+    for tensor in tensors:
+        names = made.stored.get(tensor.name, ())
+        if not names:
+            if not tensor.drawn:
+                raise fail("E076", f"the weights lack `{tensor.name}`", help=_AGAIN, notes=[f"the folder is {folder}"])
+            fresh.append(tensor.name)
+            continue
+        if tensor.name in other:
+            there, here = other[tensor.name]
+            if not tensor.drawn or own_head or "pooler" in tensor.roles or task in ("causal_lm", "masked_lm"):
+                message = f"`{tensor.name}` has shape {there}, the config says {here}"
+                raise fail("E076", message, help=_AGAIN, notes=[f"the folder is {folder}"])
+            fresh.append(tensor.name)
+            continue
+        if new_head and "head" in tensor.roles and tensor.drawn:
+            redrawn.append(tensor.name)
+        alike = [n for n in names if header[n].shape == tensor.stored_shape]
+        if alike:
+            stored[tensor.name] = tensor.name if tensor.name in alike else alike[0]
+            copies += [(n, stored[tensor.name]) for n in alike if n != stored[tensor.name]]
+        else:
+            merged[tensor.name] = names
+    _has_words(folder, fresh)
+    for name in (n for names in made.stored.values() for n in names):
+        if header[name].dtype not in FLOATS:
+            raise _codes(folder, [f"`{name}` has type {header[name].dtype}, which stores quantised codes"])
+    inside = (made.prefix,) if made.prefix else tuple({t.name.partition(".")[0] + "." for t in body})
+    known = {*made.dropped, *(n for n in made.unexpected if _BUFFERS.fullmatch(n))}
+    surplus = [n for n in made.unexpected if n not in known and n.startswith(inside)]
+    if surplus:
+        raise _undeclared(folder, surplus)
+    left_out = (*made.ignored, *(n for n in made.unexpected if n in known))
+    strangers = tuple(n for n in made.unexpected if n not in known)
+    return Accounts(stored, tuple(fresh), tuple(redrawn), tuple(copies), left_out, strangers, merged)
 
 
 _AGAIN = "copy or download the model again"
@@ -259,14 +312,31 @@ def _left(
         else:
             strangers.append(name)
     if surplus:
+<<<<<<< HEAD
         notes = [
             f"found {listed(surplus, 3)}; without {'them' if len(surplus) > 1 else 'it'} the model computes something else"
         ]
+=======
+>>>>>>> 27c5297 (wip)
         bias = "attention_bias" if ".self_attn." in surplus[0] else "mlp_bias"
-        if family == "llama" and surplus[0].endswith("_proj.bias"):
-            notes.append(f'config.json may lack `"{bias}": true`')
-        notes.append(f"the folder is {folder}")
-        help = "take config.json from the same source as the weights"
-        count = plural(len(surplus), "tensor")
-        raise fail("E184", f"the weights hold {count} that the config does not declare", help=help, notes=notes)
+        hinted = family == "llama" and surplus[0].endswith("_proj.bias")
+        raise _undeclared(folder, surplus, [f'config.json may lack `"{bias}": true`'] if hinted else [])
     return left_out, strangers
+<<<<<<< HEAD
+=======
+
+
+def _undeclared(folder: Path, surplus: Sequence[str], hints: Sequence[str] = ()) -> RecipeError:
+    without = "them" if len(surplus) > 1 else "it"
+    notes = [f"found {listed(list(surplus))}; without {without} the model computes something else", *hints]
+    notes.append(f"the folder is {folder}")
+    help = "take config.json from the same source as the weights"
+    count = plural(len(surplus), "tensor")
+    return fail("E184", f"the weights hold {count} that the config does not declare", help=help, notes=notes)
+
+
+def listed(names: list[str]) -> str:
+    """The first three of them, and how many more there are."""
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return ", ".join(f"`{n[:100]}`" for n in names[:3]) + more
+>>>>>>> 27c5297 (wip)

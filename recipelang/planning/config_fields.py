@@ -131,6 +131,16 @@ _EVERY = {
     "output_attentions": MAYBE_FLAG, "is_encoder_decoder": FLAG, "chunk_size_feed_forward": FROM_ZERO,
     "attn_implementation": ATTENTION, "_attn_implementation": ATTENTION,
 }  # fmt: skip
+#: of a type that is in no table: transformers itself judges the rest
+_ANY = {
+    **{n: _EVERY[n] for n in (
+        "architectures", "id2label", "label2id", "num_labels", "problem_type", "pad_token_id", "bos_token_id",
+        "eos_token_id", "dtype", "torch_dtype", "auto_map", "transformers_version", "attn_implementation",
+        "_attn_implementation",
+    )},
+    **dict.fromkeys(("tie_word_embeddings", "is_encoder_decoder", "is_decoder"), MAYBE_FLAG),
+    **dict.fromkeys(("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"), MAYBE_COUNT),
+}  # fmt: skip
 _BERT = {
     **_EVERY, "hidden_size": COUNT, "num_hidden_layers": COUNT, "num_attention_heads": COUNT,
     "intermediate_size": COUNT, "type_vocab_size": COUNT, "hidden_act": ACTIVATION, "hidden_dropout_prob": SHARE,
@@ -160,7 +170,7 @@ _WIDTH = ("hidden_size", "num_attention_heads", 12)
 
 def check_fields(path: Path, family: str, config: Mapping[str, Any]) -> None:
     """`path` is config.json. E179 for a field of another type or out of range, E180 for two that contradict."""
-    for name, kind in FIELDS.get(family, {}).items():
+    for name, kind in FIELDS.get(family, _ANY).items():
         if name not in config or (config[name] is None and kind.nothing):
             continue
         if not kind.holds(config[name]):
@@ -174,7 +184,7 @@ def _agree(path: Path, family: str, config: Mapping[str, Any]) -> None:
     """Sizes that only fit together in one way."""
     width, heads, usual = _WIDTHS.get(family, _WIDTH)
     count = config.get(heads, usual)
-    if config.get(width, count) % count:
+    if family in FIELDS and config.get(width, count) % count:
         raise _contradiction(
             path, config, width, heads, f"each of {count:,} heads must have an equal share of the width"
         )

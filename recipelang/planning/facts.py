@@ -9,11 +9,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from recipelang.planning.accounting import account
+from recipelang.planning.accounting import account, account_structure
 from recipelang.planning.config_fields import check_fields
 from recipelang.planning.families import FAMILIES, TensorFact, check_head
 from recipelang.planning.remembered import file_digest
-from recipelang.planning.safetensors_header import read_folder, weight_files
+from recipelang.planning.safetensors_header import Entry, read_folder, weight_files
+from recipelang.planning.structure import Structure, structure
 from recipelang.source import fail
 from recipelang.source.suggest import closest
 from recipelang.storage.reading import Unreadable, Why, read_object
@@ -40,6 +41,8 @@ class ModelFacts:
     copies: tuple[tuple[str, str], ...] = ()  # stored copies of tied tensors, and what each is a copy of
     left_out: tuple[str, ...] = ()  # what the weights hold of other heads, and what follows from the config
     strangers: tuple[str, ...] = ()  # what they hold that no model of the family has
+    merged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # parameter -> all that it is made of
+    positions: int | None = None  # tokens that the model can tell apart; none: as the config of a known family says
 
     @property
     def parameters(self) -> int:
@@ -54,8 +57,14 @@ class ModelFacts:
     def layers(self) -> int:
         return 1 + max((t.layer for t in self.tensors if t.layer is not None), default=-1)
 
+    def sources(self, name: str) -> tuple[str, ...]:
+        """The tensors in the weights that a parameter is read from."""
+        return self.merged.get(name) or ((self.stored[name],) if name in self.stored else ())
+
     @property
     def max_positions(self) -> int:
+        if self.positions is not None:
+            return self.positions
         n = int(self.config.get("max_position_embeddings", 512))
         if self.family != "roberta":
             return n
@@ -99,25 +108,52 @@ def read_model_facts(path: Path, task: str, labels: Sequence[str] = (), *, new_h
     if "model_type" not in config:
         raise fail("E076", f"`{path / 'config.json'}` has no `model_type`")
     family = str(config["model_type"])
-    if family not in FAMILIES:
-        known = ", ".join(FAMILIES)
-        raise fail("E076", f"this release does not support models of type `{family}`", help=f"supported types: {known}")
-    check_head(family, task)
     head = task_of(task).HEAD
+    if family in FAMILIES:
+        check_head(family, task)
     check_fields(path / "config.json", family, config)
     header = read_folder(path)
+    made = next(iter(config.get("architectures") or ()), "")
+    own_head = head in _HEADS and made.endswith(_HEADS[head]) and not new_head
+    new_head = new_head or (head in _HEADS and any(made.endswith(h) for t, h in _HEADS.items() if t != head))
+    if family not in FAMILIES:
+        return _of_structure(path, config, task, header, labels, new_head, own_head)
     try:  # no more than the weights can hold: a config may speak of any number of layers
         tensors = tuple(islice(FAMILIES[family](config, head), len(header) + _FRESH))
     except KeyError as error:
         raise fail("E076", f"`{path / 'config.json'}` lacks `{error.args[0]}`", help=_AGAIN) from None
-    made = next(iter(config.get("architectures") or ()), "")
-    own_head = head in _HEADS and made.endswith(_HEADS[head]) and not new_head
-    new_head = new_head or (head in _HEADS and any(made.endswith(h) for t, h in _HEADS.items() if t != head))
     found = account(path, family, head, config, tensors, header, new_head, own_head)
     return ModelFacts(
         path, family, task, config, tensors, (*found.fresh, *found.redrawn), tuple(labels), found.redrawn,
         stored=found.stored, copies=found.copies, left_out=found.left_out, strangers=found.strangers,
     )  # fmt: skip
+
+
+def _of_structure(
+    path: Path, config: dict[str, Any], task: str, header: Mapping[str, Entry], labels: Sequence[str],
+    new_head: bool, own_head: bool,
+) -> ModelFacts:  # fmt: skip
+    made = structure(path, config, task, header)
+    found = account_structure(path, task_of(task).HEAD, config, made, header, new_head, own_head)
+    return ModelFacts(
+        path, str(config["model_type"]), task, with_standard(config, made), made.facts, (*found.fresh, *found.redrawn),
+        tuple(labels), found.redrawn, stored=found.stored, copies=found.copies, left_out=found.left_out,
+        strangers=found.strangers, merged=found.merged, positions=positions_of(made),
+    )  # fmt: skip
+
+
+#: of models whose positions have no end
+_ENDLESS = 2**20
+
+
+def positions_of(made: Structure) -> int:
+    return made.standard.positions or _ENDLESS
+
+
+def with_standard(config: Mapping[str, Any], made: Structure) -> dict[str, Any]:
+    """The config with its sizes under the names that most types have for them."""
+    sizes = made.standard.model_dump(exclude_none=True, exclude={"positions", "token_types", "encoder_decoder", "pad"})
+    return {**config, **sizes}
 
 
 def model_digest(path: Path, *, anew: bool = False) -> str:

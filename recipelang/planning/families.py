@@ -23,12 +23,13 @@ MAX_LABELS = 1_000_000
 
 @dataclass(frozen=True)
 class TensorFact:
-    """`roles` are the words after `@`; `layer` counts from 0."""
+    """`roles` are the words after `@`; `layer` counts from 0. A matrix is outputs × inputs, whatever the storage."""
 
     name: str
     shape: tuple[int, ...]
     roles: frozenset[str]
     layer: int | None = None
+    turned: bool = False  # stored as inputs × outputs
 
     @property
     def tied(self) -> bool:
@@ -39,6 +40,10 @@ class TensorFact:
     def drawn(self) -> bool:
         """Made anew where the weights lack it."""
         return bool(self.roles & {"head", "pooler"}) and "embeddings" not in self.roles
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        return tuple(reversed(self.shape)) if self.turned else self.shape
 
     @property
     def size(self) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from recipelang.planning.facts import ModelFacts
-from recipelang.planning.families import Config, tensors_of
+from recipelang.planning.facts import ModelFacts, with_standard
+from recipelang.planning.families import FAMILIES, Config, tensors_of
+from recipelang.planning.structure import structure
 from recipelang.source import fail
 
 #: what the families call their number of layers
-_NUMBER = ("num_hidden_layers", "n_layers")
+_NUMBER = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
 
 
 def with_layers(facts: ModelFacts, keep: tuple[int, ...]) -> ModelFacts:
@@ -18,7 +19,11 @@ def with_layers(facts: ModelFacts, keep: tuple[int, ...]) -> ModelFacts:
         help = f"it has layers 0..{facts.layers - 1}"
         raise fail("E073", f"there is no layer {keep[-1]} to keep", help=help)
     config = config_with_layers(facts.config, keep)
-    tensors = tuple(tensors_of(facts.family, config, facts.task))
+    if facts.family in FAMILIES:
+        tensors = tuple(tensors_of(facts.family, config, facts.task))
+    else:
+        made = structure(facts.path, config, facts.task, None)
+        tensors, config = made.facts, with_standard(config, made)
     return replace(facts, config=config, tensors=tensors)
 
 

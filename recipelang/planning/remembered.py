@@ -28,8 +28,8 @@ from recipelang.storage.writing import make_folder, write_json
 T = TypeVar("T")
 _DIGEST = TypeAdapter(Hex)
 
-#: bytes of a note: names of the classes of a data set are the longest thing that is remembered
-_LONGEST = 2**20
+#: bytes of a note: the names of a large model's tensors are the longest thing that is remembered
+_LONGEST = 2**24
 #: smaller files are read again each time
 _LARGE = 1_000_000
 #: a file that changed so short a time ago may change once more within one tick of the file system's clock

@@ -1,0 +1,193 @@
+"""What each parameter of a transformers model is for, from the model itself: structure first, names second.
+
+Structure tells embeddings, head, norms, layers, biases, experts; the table of names tells the parts of attention and
+of feed-forward blocks. What cannot be told has fewer roles: names and globs always work.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+#: components of names that make a block one of attention, of feed-forward, of experts
+_ATTENTION = re.compile(r"(\w+_)?(attn|attention|mixer_attention|SelfAttention|EncDecAttention|crossattention)(_\w*fn)?|mha")
+_FFN = re.compile(
+    r"mlp|ffn\w*|feed_forward\w*|DenseReluDense|intermediate|output|ff|moe|block_sparse_moe|shared_expert\w*|experts"
+    r"|shared_mlp|fc\d|fc_in|fc_out|lin\d|dense_h_to_4h|dense_4h_to_h|rel_attn_ff|layer_1|layer_2"
+)
+#: norms that stand beside the block they belong to
+_ATTENTION_NORM = re.compile(r"sa_layer_norm|(self|encoder|cross|enc)_attn_layer_norm")
+_FFN_NORM = re.compile(r"output_layer_norm|full_layer_layer_norm")
+#: the name of a projection of attention -> its roles
+_PROJECTIONS = {
+    "query": "query q q_proj q_lin query_proj wq q_a_proj q_b_proj linear_q pos_query_proj pos_q_proj",
+    "key": "key k k_proj k_lin key_proj wk linear_k pos_key_proj r",
+    "value": "value v v_proj v_lin value_proj wv linear_v",
+    "out": "o o_proj out_proj out_lin c_proj dense Wo wo out linear_out",
+    "query key value": "query_key_value qkv_proj qkv Wqkv c_attn in_proj att_proj",
+    "key value": "kv_a_proj_with_mqa kv_b_proj kv_proj kv",
+}
+#: the name of a projection of a feed-forward block -> its roles
+_FEEDS = {
+    "up": "up_proj lin1 fc1 fc_in c_fc dense_h_to_4h wi wi_1 w3 ffn ff1 layer_1 dense up_proj_bias fc_1 in_proj w_in",
+    "gate": "gate_proj wi_0 w1 gate_proj_bias",
+    "down": "down_proj lin2 fc2 fc_out c_proj dense_4h_to_h wo w2 Wo ffn_output ff2 layer_2 down_proj_bias out_proj w_out",
+    "gate up": "gate_up_proj Wi gate_up_proj_bias input_linear",
+}
+_ROUTERS = ("gate", "router", "wg", "classifier")
+ATTENTION = {name: roles for roles, names in _PROJECTIONS.items() for name in names.split()}
+FEEDS = {name: roles for roles, names in _FEEDS.items() for name in names.split()}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One parameter. `layer` counts from 0 within its stack, the outermost list of blocks that it lies in."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: str  # what owns it: linear, transposed, embedding, norm, experts, other
+    roles: frozenset[str]
+    layer: int | None = None
+    stack: str = ""
+    tied: tuple[str, ...] = field(default=())  # other names of the same parameter
+
+
+def parts_of(model: Any) -> list[Part]:
+    """Every parameter of a transformers model, in the order of `named_parameters()`."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    stacks = list(_stacks(model))
+    look = _Look(model, stacks)
+    found = []
+    for name, parameter in model.named_parameters():
+        aliases = names[id(parameter)]
+        kinds = [look.kind(n) for n in aliases]
+        roles: set[str] = set()
+        for alias in aliases:
+            roles |= look.roles(alias)
+        if "embedding" in kinds:
+            roles -= {"linear"}
+        layer, stack = look.layer(name)
+        found.append(Part(name, tuple(parameter.shape), kinds[0], frozenset(roles), layer, stack, tuple(aliases[1:])))
+    return found
+
+
+def _stacks(model: nn.Module) -> Iterator[str]:
+    """The outermost lists of blocks."""
+    found: list[str] = []
+    for name, module in model.named_modules():
+        inside = any(name.startswith(f"{outer}.") for outer in found)
+        if isinstance(module, nn.ModuleList) and len(module) and not inside and _blocks(module):
+            found.append(name)
+            yield name
+
+
+def _blocks(stack: nn.ModuleList) -> bool:
+    """Whether these are layers: more than a single matrix or norm each."""
+    return all(any(True for _ in block.children()) for block in stack)
+
+
+class _Look:
+    def __init__(self, model: Any, stacks: list[str]) -> None:
+        self.modules = dict(model.named_modules())
+        self.stacks = stacks
+        base = str(getattr(model, "base_model_prefix", ""))
+        self.base = f"{base}." if base and hasattr(model, base) else ""
+        out = model.get_output_embeddings()
+        self.head = next((f"{n}." for n, m in self.modules.items() if out is not None and m is out), None)
+        config = model.config
+        self.two = bool(getattr(config, "is_encoder_decoder", False))
+        self.side = "decoder" if reads_forward(config) else "encoder"
+
+    def layer(self, name: str) -> tuple[int | None, str]:
+        stack = next((s for s in self.stacks if name.startswith(f"{s}.")), None)
+        if stack is None or self._headed(name):
+            return None, ""
+        return int(name[len(stack) + 1 :].partition(".")[0]), stack
+
+    def _headed(self, name: str) -> bool:
+        if self.head is not None and name.startswith(self.head):
+            return True
+        return bool(self.base) and not name.startswith(self.base)
+
+    def kind(self, name: str) -> str:
+        owner, _, own = name.rpartition(".")
+        module = self.modules[owner]
+        shape = module.get_parameter(own).shape
+        if isinstance(module, nn.Embedding):
+            return "embedding"
+        if "norm" in type(module).__name__.lower():
+            return "norm"
+        if isinstance(module, nn.Linear):
+            return "linear"
+        if type(module).__name__ == "Conv1D":
+            return "transposed"
+        if "experts" in name.split(".") and len(shape) > 1:
+            return "experts"
+        return "other"
+
+    def roles(self, name: str) -> set[str]:
+        kind = self.kind(name)
+        owner, _, own = name.rpartition(".")
+        roles = set()
+        if kind in ("linear", "transposed"):
+            roles.add("bias" if own == "bias" else "linear")
+        elif own.endswith("bias") and kind != "norm":
+            roles.add("bias")
+        elif kind == "experts":
+            roles.add("linear")
+        if kind == "norm":
+            roles.add("norm")
+        path = owner.split(".")
+        if "pooler" in path:
+            return roles | {"pooler"}
+        if self._headed(name):
+            return roles | {"head"}
+        layer, stack = self.layer(name)
+        if self.two:
+            roles |= {w for w in ("encoder", "decoder") if w in path and layer is not None}
+        elif layer is not None:
+            roles.add(self.side)
+        if kind == "embedding" or (layer is None and any("embed" in p for p in path)):
+            roles.add("embeddings")
+        if layer is None:
+            return roles
+        return roles | self._block(path[len(stack.split(".")) + 1 :], own, kind)
+
+    def _block(self, path: list[str], own: str, kind: str) -> set[str]:
+        """Of a parameter in a layer: `path` leads to its module from there."""
+        last = path[-1] if path else ""
+        attention = [i for i, p in enumerate(path) if _ATTENTION.fullmatch(p)]
+        feed = [i for i, p in enumerate(path) if _FFN.fullmatch(p)]
+        if kind == "norm":
+            if attention or _ATTENTION_NORM.fullmatch(last):
+                return {"attention"}
+            return {"ffn"} if feed or _FFN_NORM.fullmatch(last) else set()
+        if attention:
+            name = "out" if path[-2:] == ["output", "dense"] else last
+            return {"attention", *ATTENTION.get(name, "").split()}
+        if not feed:
+            return set()
+        roles = {"ffn"}
+        if "experts" in path:
+            roles.add("experts")
+        if last in _ROUTERS and "experts" not in path and not (last == "gate" and False):
+            return {"ffn", "router"}
+        if path[-2:] == ["output", "dense"]:
+            return roles | {"down"}
+        names = [own] if kind == "experts" or (own.endswith("_bias")) else [last]
+        return roles | {r for n in names for r in FEEDS.get(n, "").split()}
+
+
+def reads_forward(config: Any) -> bool:
+    """Whether a model of one stack is a decoder: there is a head for causal language modelling, and none for masked."""
+    from transformers.models.auto import modeling_auto as auto
+
+    kind = config.model_type
+    causal, masked = auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    return bool(getattr(config, "is_decoder", False)) or (kind in causal and kind not in masked)

@@ -1,0 +1,226 @@
+"""The structure of a transformers model from its config alone: run as a process of its own, JSON in and JSON out.
+
+The model is made on the meta device: no weights, no network, no code from a folder. What the files of a model hold is
+loaded into it as shapes only, so that the library itself says what it would use, lack and drop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+#: bytes that a config may make this process take beyond its libraries
+_ROOM = 4 * 2**30
+#: tables of positions, by the names they have
+_TABLES = ("position_embeddings", "embed_positions", "wpe", "positions_embed")
+
+
+def walk(request: Mapping[str, Any]) -> dict[str, Any]:
+    """`request` holds `config`, the names of `auto` classes, the one wanted first, and `shapes` of the files, or none."""
+    import torch
+    import transformers
+
+    from recipelang.engine.roles import parts_of
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    _bounded()
+    config = dict(request["config"])
+    kind = config.pop("model_type")
+    if kind not in transformers.CONFIG_MAPPING:
+        return {"failed": "unknown", "why": transformers.__version__}
+    try:
+        made = transformers.CONFIG_MAPPING[kind].from_dict(config)
+        heads = [name for name in request["auto"] if _class(name, made) is not None]
+        if request["auto"][0] not in heads:
+            return {"failed": "head", "why": ", ".join(heads)}
+        model_class = _class(request["auto"][0], made)
+        with torch.device("meta"):
+            model = model_class(made)
+            model.tie_weights()
+        parts = parts_of(model)
+        found = {
+            "tensors": [
+                {"name": p.name, "shape": p.shape, "kind": p.kind, "roles": sorted(p.roles), "layer": p.layer,
+                 "stack": p.stack, "tied": p.tied}
+                for p in parts
+            ],
+            "prefix": _prefix(model),
+            "inputs": _inputs(model),
+            "standard": _standard(made, model),
+            "dropped": [] if request["shapes"] is None else None,
+        }  # fmt: skip
+        if request["shapes"] is not None:
+            found |= _loaded(model_class, model, made, request["shapes"], request["auto"][1:])
+    except Exception as error:  # a config may be wrong in any way, and each class refuses it in its own
+        why = textwrap.shorten(str(error), 300, placeholder=" …") or type(error).__name__
+        return {"failed": "refused", "why": why}
+    return found
+
+
+def _bounded() -> None:
+    """A table of a billion rows that is computed, not only named, ends here and not the machine."""
+    try:
+        import resource
+
+        with open("/proc/self/statm", encoding="ascii") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + _ROOM, used + _ROOM))
+    except (ImportError, OSError, ValueError):
+        pass  # not on this system: the caller's time limit stays
+
+
+def _class(auto: str, config: Any) -> Any:
+    """The class of transformers for a config, as the auto class chooses it."""
+    import transformers
+
+    mapping = getattr(transformers, auto)._model_mapping
+    if type(config) not in mapping.keys():  # noqa: SIM118 (a lazy mapping, whose `in` loads nothing)
+        return None
+    found = mapping[type(config)]
+    return found[0] if isinstance(found, list | tuple) else found
+
+
+def _prefix(model: Any) -> str:
+    base = model.base_model_prefix
+    return f"{base}." if base and hasattr(model, base) else ""
+
+
+def _inputs(model: Any) -> list[str]:
+    import inspect
+
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [n for n, p in inspect.signature(model.forward).parameters.items() if p.kind in kinds]
+
+
+def _standard(config: Any, model: Any) -> dict[str, Any]:
+    """Sizes under the names that most configs have for them."""
+    found = {}
+    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    for name in ("vocab_size", "hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size"):
+        value = getattr(text, name, None)
+        if isinstance(value, int):
+            found[name] = value
+    found["positions"] = _positions(config, model)
+    found["token_types"] = next(
+        (m.num_embeddings for n, m in model.named_modules() if n.endswith("token_type_embeddings") and hasattr(m, "num_embeddings")), 0
+    )  # fmt: skip
+    found["encoder_decoder"] = bool(getattr(config, "is_encoder_decoder", False))
+    found["pad"] = config.pad_token_id if isinstance(getattr(config, "pad_token_id", None), int) else None
+    return found
+
+
+def _positions(config: Any, model: Any) -> int | None:
+    """Tokens that the model can tell apart: rows of the table of positions, or what the config trained for."""
+    import torch
+
+    rows = []
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Embedding) and name.rpartition(".")[2] in _TABLES:
+            skipped = getattr(module, "offset", None)
+            if not isinstance(skipped, int):
+                skipped = 0 if module.padding_idx is None else module.padding_idx + 1
+            rows.append(module.num_embeddings - skipped)
+    if rows:
+        return min(rows)
+    for name in ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length"):
+        value = getattr(config, name, None)
+        if isinstance(value, int) and value > 0:
+            return value
+    return None
+
+
+def _loaded(
+    model_class: Any, model: Any, config: Any, shapes: Mapping[str, Sequence[int]], others: Sequence[str]
+) -> dict[str, Any]:
+    """What the library makes of the files' tensors, by their shapes."""
+    import torch
+
+    files = {name: torch.empty(tuple(shape), device="meta") for name, shape in shapes.items()}
+    sources, odd = _sources(model, files)
+    _, told = model_class.from_pretrained(
+        None, config=config, state_dict=files, output_loading_info=True, device_map="meta", ignore_mismatched_sizes=True
+    )
+    unexpected = sorted(told["unexpected_keys"])
+    return {
+        "stored": sources,
+        "missing": sorted(told["missing_keys"]),
+        "mismatched": [[n, list(a), list(b)] for n, a, b in sorted(told["mismatched_keys"])],
+        "unexpected": unexpected,
+        "ignored": sorted(set(odd) - set(unexpected)),
+        "dropped": _of_other_heads(others, config, unexpected),
+    }
+
+
+def _sources(model: Any, files: Mapping[str, Any]) -> tuple[dict[str, list[str]], list[str]]:
+    """Parameter -> the names in the files that it is made of, and the names that lead to none."""
+    from transformers.conversion_mapping import get_model_conversion_mapping
+    from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
+
+    mapping = get_model_conversion_mapping(model)
+    renamings = [m for m in mapping if isinstance(m, WeightRenaming)]
+    converters = [m for m in mapping if isinstance(m, WeightConverter)]
+    known = model.state_dict()
+    names = {id(p): n for n, p in model.named_parameters()}
+    parameters = {n: names[id(p)] for n, p in model.named_parameters(remove_duplicate=False)}
+    sources: dict[str, list[str]] = {}
+    odd = []
+    for name in files:
+        target, converter = rename_source_key(name, renamings, converters, model.base_model_prefix, known)
+        if target not in known and name in known:
+            target, converter = rename_source_key(name, [], [], model.base_model_prefix, known)
+        targets = [target]
+        if converter is not None:  # one of the files may be cut into several
+            targets = [t for t in _cut(target, converter, converters) if t in known] or targets
+        reached = [parameters[t] for t in targets if t in parameters]
+        for parameter in dict.fromkeys(reached):
+            sources.setdefault(parameter, []).append(name)
+        if not reached and target not in known:
+            odd.append(name)
+    return sources, odd
+
+
+def _cut(target: str, pattern: str, converters: Sequence[Any]) -> list[str]:
+    """All that a converter makes of what it is given, by the name of the first."""
+    used = next(c for c in converters if pattern in c.source_patterns)
+    if len(used.target_patterns) == 1:
+        return [target]
+    first = next((t for t in used.target_patterns if t and t in target), None)
+    return [target.replace(first, t) for t in used.target_patterns] if first else [target]
+
+
+def _of_other_heads(others: Sequence[str], config: Any, names: Sequence[str]) -> list[str]:
+    """Of names that this model lacks, those that a head of the type for another task has."""
+    import copy
+
+    import torch
+
+    found: set[str] = set()
+    for auto in others if names else ():
+        if (model_class := _class(auto, config)) is None:
+            continue
+        small = copy.deepcopy(config)
+        with contextlib.suppress(Exception), torch.device("meta"):
+            model = model_class(small)
+            prefix = _prefix(model)
+            outside = {n for n, _ in model.named_parameters(remove_duplicate=False) if not n.startswith(prefix) or "pooler" in n}
+            found |= outside | {n.removeprefix(prefix) for n in outside}
+    return [n for n in names if n in found]
+
+
+def main() -> int:
+    os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    out = sys.stdout
+    with contextlib.redirect_stdout(sys.stderr):  # libraries say things
+        found = walk(json.load(sys.stdin))
+    json.dump(found, out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

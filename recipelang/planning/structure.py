@@ -1,0 +1,171 @@
+"""What transformers makes of a config: every parameter of a type that is in no table here, from the model class itself.
+
+A process of its own asks the library (`engine.walk`), so that nothing here loads it; what it said is kept by all
+that decides it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from recipelang.planning.families import TensorFact
+from recipelang.planning.remembered import remembered
+from recipelang.planning.safetensors_header import Entry
+from recipelang.source import RecipeError, fail
+from recipelang.storage.forms import Count, Form, Some, known
+from recipelang.spec.metrics import METRICS
+from recipelang.tasks import task_of
+
+#: seconds; a large model takes a few
+_PATIENCE = 120
+#: raised whenever what is asked or answered changes
+_VERSION = 1
+#: of a config, what decides no structure and may make a library look elsewhere
+_UNUSED = ("auto_map", "attn_implementation", "_attn_implementation", "dtype", "torch_dtype", "transformers_version")
+
+Name = Annotated[str, Field(min_length=1)]
+
+
+class Part(Form):
+    name: Name
+    shape: tuple[Some, ...]
+    kind: Annotated[str, known("linear", "transposed", "embedding", "norm", "experts", "other")]
+    roles: tuple[Name, ...]
+    layer: Count | None
+    stack: str
+    tied: tuple[Name, ...]
+
+
+class Standard(Form):
+    vocab_size: Some | None = None
+    hidden_size: Some | None = None
+    num_attention_heads: Some | None = None
+    num_hidden_layers: Count | None = None
+    intermediate_size: Some | None = None
+    positions: int | None = None
+    token_types: Count = 0
+    encoder_decoder: bool = False
+    pad: int | None = None
+
+
+class Structure(Form):
+    """Of a model made from a config and, where there were files, of what the library would load from them."""
+
+    tensors: tuple[Part, ...] = Field(min_length=1)
+    prefix: str
+    inputs: tuple[str, ...]
+    standard: Standard
+    stored: dict[str, tuple[Name, ...]] = Field(default_factory=dict)  # parameter -> the files' names it is made of
+    missing: tuple[str, ...] = ()
+    mismatched: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()  # name, shape in the files, in the model
+    unexpected: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()  # what the library leaves out on purpose
+    dropped: tuple[str, ...] = ()  # of what is unexpected, the heads of other tasks
+
+    @property
+    def facts(self) -> tuple[TensorFact, ...]:
+        """Shapes of matrices are outputs × inputs, whatever the storage."""
+        return tuple(
+            TensorFact(
+                p.name,
+                tuple(reversed(p.shape)) if p.kind == "transposed" and len(p.shape) == 2 else p.shape,
+                frozenset(p.roles),
+                p.layer,
+                turned=p.kind == "transposed" and len(p.shape) == 2,
+            )
+            for p in self.tensors
+        )
+
+
+class _Failed(Form):
+    failed: Annotated[str, known("unknown", "head", "refused")]
+    why: str
+
+
+_FOUND = TypeAdapter(Structure)
+_ANSWER: TypeAdapter[Structure | _Failed] = TypeAdapter(Structure | _Failed)
+
+#: told before a model is looked at for the first time
+looking: ContextVar[Callable[[str], None] | None] = ContextVar("looking", default=None)
+
+
+def structure(path: Path, config: Mapping[str, Any], task: str, header: Mapping[str, Entry] | None) -> Structure:
+    """Of the model for a task that is made from a config, and loaded from files with these tensors. No weights are read.
+
+    E076 for a type that the installed transformers lacks and for a config that it refuses, E073 for a head that the
+    type lacks. `path` is the folder, for messages.
+    """
+    kind = str(config["model_type"])
+    given = {k: v for k, v in config.items() if k not in _UNUSED}
+    if task == "question_answering":  # a start and an end, whatever the folder was trained for
+        given = {k: v for k, v in given.items() if k not in ("id2label", "label2id")} | {"num_labels": 2}
+    wanted = task_of(task).AUTO_MODEL
+    request = {
+        "config": given,
+        "auto": list(dict.fromkeys([wanted, *(task_of(t).AUTO_MODEL for t in METRICS)])),
+        "shapes": None if header is None else {n: list(e.shape) for n, e in header.items()},
+    }
+    text = json.dumps(request, sort_keys=True)
+    parts = [_VERSION, metadata.version("transformers"), text]
+
+
+    def look() -> Structure:
+        answer = _ask(text, kind)
+        if isinstance(answer, _Failed):
+            raise _refused(path, kind, task, answer)
+        return answer
+
+    return remembered("structures", parts, _FOUND, look)
+
+
+def _ask(request: str, kind: str) -> Structure | _Failed:
+    if tell := looking.get():
+        tell(kind)
+    away = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "recipelang.engine.walk"],
+            input=request,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=_PATIENCE,
+            env={**os.environ, **away},
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return _Failed(failed="refused", why=f"making the model took more than {_PATIENCE} seconds")
+    try:
+        return _ANSWER.validate_json(done.stdout, strict=True)
+    except ValidationError:
+        last = next(iter(reversed(done.stderr.strip().splitlines())), "no message")
+        return _Failed(failed="refused", why=f"the process that makes it ended with status {done.returncode}: {last[:200]}")
+
+
+def _refused(path: Path, kind: str, task: str, answer: _Failed) -> RecipeError:
+    notes = [f"the folder is {path}"] if path != Path() else []
+    if answer.failed == "unknown":
+        own = path != Path() and (any(path.glob("modeling_*.py")) or any(path.glob("configuration_*.py")))
+        message = f"transformers {answer.why} has no models of type `{kind[:80]}`"
+        help = "prune it in your own loop with `recipelang.attach`, which takes names of tensors"
+        if own:
+            notes.insert(0, "the folder's own code is never run")
+        else:
+            help = f"install a transformers that has this type, or {help}"
+        return fail("E076", message, help=help, notes=notes)
+    if answer.failed == "head":
+        has = sorted(t for t in METRICS if task_of(t).AUTO_MODEL in answer.why.split(", "))
+        help = f"it has {', '.join(has)}" if has else "it has no head for any task here"
+        return fail("E073", f"`{kind}` has no head for {task}", help=help)
+    help = "take config.json from the same source as the weights"
+    return fail("E076", f"transformers cannot make a `{kind}` of this config", help=help, notes=[answer.why, *notes])
