@@ -19,10 +19,33 @@ SIZES: dict[str, Any] = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
-_SEQ2SEQ = {"d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "decoder_start_token_id": 2}
-_T5 = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_decoder_layers": 2, "num_heads": 4, "decoder_start_token_id": 0}
+_SEQ2SEQ = {
+    "d_model": 32,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 48,
+    "decoder_ffn_dim": 48,
+    "decoder_start_token_id": 2,
+}
+_T5 = {
+    "d_model": 32,
+    "d_kv": 8,
+    "d_ff": 48,
+    "num_layers": 2,
+    "num_decoder_layers": 2,
+    "num_heads": 4,
+    "decoder_start_token_id": 0,
+}
 _GPT = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64, "n_inner": 48}
-_MOE = {"num_experts": 4, "num_local_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24, "shared_expert_intermediate_size": 24}
+_MOE = {
+    "num_experts": 4,
+    "num_local_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 24,
+    "shared_expert_intermediate_size": 24,
+}
 
 ENCODERS: dict[str, dict[str, Any]] = {
     "bert": {},
@@ -33,7 +56,13 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "electra": {"embedding_size": 16},
     "albert": {"embedding_size": 16},
     "deberta": {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]},
-    "deberta-v2": {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 8, "norm_rel_ebd": "layer_norm", "share_att_key": True},
+    "deberta-v2": {
+        "relative_attention": True,
+        "pos_att_type": ["p2c", "c2p"],
+        "position_buckets": 8,
+        "norm_rel_ebd": "layer_norm",
+        "share_att_key": True,
+    },
     "mpnet": {},
     "modernbert": {"local_attention": 6, "global_attn_every_n_layers": 2, "cls_token_id": 1, "sep_token_id": 2},
     "ernie": {},
@@ -60,7 +89,6 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "esm": {"mask_token_id": 3},
     "yoso": {},
     "mra": {},
-    "canine": {},
     "xmod": {"languages": ["en_XX"], "default_language": "en_XX"},
     "roberta-prelayernorm": {},
     "jina_embeddings_v3": {},
@@ -79,7 +107,8 @@ SEQ2SEQ: dict[str, dict[str, Any]] = {
     "mt5": _T5,
     "umt5": _T5,
     "longt5": _T5,
-    "led": _SEQ2SEQ | {"attention_window": 4, "max_encoder_position_embeddings": 64, "max_decoder_position_embeddings": 64},
+    "led": _SEQ2SEQ
+    | {"attention_window": 4, "max_encoder_position_embeddings": 64, "max_decoder_position_embeddings": 64},
     "t5gemma": {},
 }
 DECODERS: dict[str, dict[str, Any]] = {
@@ -116,7 +145,7 @@ DECODERS: dict[str, dict[str, Any]] = {
     "glm4": {},
     "deepseek_v3": {
         **_MOE, "n_routed_experts": 4, "n_group": 1, "topk_group": 1, "q_lora_rank": 16, "kv_lora_rank": 16,
-        "qk_rope_head_dim": 4, "qk_nope_head_dim": 4, "v_head_dim": 8, "first_k_dense_replace": 1,
+        "qk_rope_head_dim": 4, "qk_nope_head_dim": 4, "v_head_dim": 8, "first_k_dense_replace": 1, "head_dim": 4,
     },
     "stablelm": {},
     "codegen": _GPT | {"rotary_dim": 4},
@@ -132,7 +161,6 @@ DECODERS: dict[str, dict[str, Any]] = {
     "seed_oss": {},
     "arcee": {},
     "apertus": {},
-    "smollm": {},
     "biogpt": {},
     "xglm": {"d_model": 32, "ffn_dim": 48, "num_layers": 2, "attention_heads": 4},
     "openai-gpt": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
@@ -140,7 +168,6 @@ DECODERS: dict[str, dict[str, Any]] = {
     "mamba2": {"state_size": 4, "num_heads": 8, "head_dim": 8, "n_groups": 1, "expand": 2},
     "jamba": {**_MOE, "mamba_d_state": 4, "use_mamba_kernels": False},
     "phimoe": _MOE,
-    "dbrx": {"d_model": 32, "n_heads": 4, "n_layers": 2},
     "lfm2": {"layer_types": ["conv", "full_attention"]},
     "bitnet": {},
     "modernbert-decoder": {"local_attention": 6, "global_attn_every_n_layers": 2, "cls_token_id": 1, "sep_token_id": 2},

@@ -16,7 +16,7 @@ import typer
 from recipelang.cli import machine
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.screen import show_error
-from recipelang.source import RecipeError, fail, suggest
+from recipelang.source import RecipeError, fail, suggest, waiting
 from recipelang.version import __version__
 
 #: the disk is full, or the quota used up
@@ -109,6 +109,7 @@ def main() -> None:
     """The entry point: every expected failure is a coded error, every other one a crash report."""
     try:
         _open_streams()
+        waiting.shown_by.set(waiting.on_terminal)
         with suggest.limited_work():
             _answer()
     except KeyboardInterrupt:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
+from recipelang.engine.roles import stacks_of
 from recipelang.planning.layers import config_with_layers
-
-#: the number of a layer in the name of a parameter, in every family
-_LAYER = re.compile(r"(?:^|\.)(layers?)\.(\d+)\.")
 
 
 def keep_layers(model: nn.Module, keep: tuple[int, ...]) -> nn.Module:
@@ -23,19 +21,23 @@ def keep_layers(model: nn.Module, keep: tuple[int, ...]) -> nn.Module:
         small = type(model)(config)
         if getattr(model, "pooler", small) is None:
             small.pooler = None  # type: ignore[assignment]
-    state = {name: tensor for before, tensor in model.state_dict().items() if (name := renumbered(before, keep))}
+    stacks = list(stacks_of(model))
+    state = {new: tensor for name, tensor in model.state_dict().items() if (new := renumbered(name, stacks, keep))}
     small.load_state_dict(state)
     return small.to(next(model.parameters()).dtype).eval()
 
 
-def renumbered(name: str, keep: tuple[int, ...]) -> str | None:
+def renumbered(name: str, stacks: Sequence[str], keep: tuple[int, ...]) -> str | None:
     """A parameter's name in the smaller model, none where its layer is gone.
 
-    >>> renumbered("bert.encoder.layer.5.output.dense.weight", (1, 3, 5)), renumbered("model.layers.2.mlp.up", (1, 3))
-    ('bert.encoder.layer.2.output.dense.weight', None)
+    >>> stacks = ["bert.encoder.layer"]
+    >>> renumbered("bert.encoder.layer.5.output.dense.weight", stacks, (1, 3, 5))
+    'bert.encoder.layer.2.output.dense.weight'
+    >>> renumbered("bert.encoder.layer.2.output.dense.weight", stacks, (1, 3)), renumbered("pooler.0.bias", stacks, (1, 3))
+    (None, 'pooler.0.bias')
     """
-    found = _LAYER.search(name)
-    if found is None:
+    stack = next((s for s in stacks if name.startswith(f"{s}.")), None)
+    if stack is None:
         return name
-    layer = int(found[2])
-    return f"{name[: found.start(2)]}{keep.index(layer)}{name[found.end(2) :]}" if layer in keep else None
+    number, _, inside = name[len(stack) + 1 :].partition(".")
+    return f"{stack}.{keep.index(int(number))}.{inside}" if int(number) in keep else None

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from recipelang.pruning.inputs import Gathered
+from recipelang.source import RecipeError, fail
 from recipelang.tasks import Features
 
 Autocast = Callable[[], AbstractContextManager[None]]
@@ -54,22 +55,25 @@ class Layers:
     between: Callable[[int, int], None]
 
     def __call__(self, names: Sequence[str], gathers: type[Gathered], order: str) -> Iterator[dict[str, Gathered]]:
-        layers, targets = _in_layers(self.model, names)
+        stacks = _stacks(self.model, names)
         training = self.model.training
         self.model.eval()
         try:
-            last = max(targets)
-            portions = self._calls(list(layers)[: last + 1])
-            for number in range(last + 1):
-                self.between(number, last + 1)
-                layer, own = layers[number], targets.get(number, {})
-                given = portions
-                if own:
-                    inputs, portions = self._gather(layer, own, gathers, given)
-                    yield inputs
-                if number < last and (not own or order == "sequential"):
-                    portions = [self._through(layer, p) for p in given]
-            self.between(last + 1, last + 1)
+            # in parallel every layer sees the model as it was, a decoder the whole encoder
+            ahead = {id(s): self._calls(s.reached) for s in stacks} if order != "sequential" else {}
+            done, of = 0, sum(len(s.reached) for s in stacks)
+            for stack in stacks:
+                portions = ahead.get(id(stack)) or self._calls(stack.reached)
+                for number, layer in enumerate(stack.reached):
+                    self.between(done, of)
+                    own, given = stack.targets.get(number, {}), portions
+                    if own:
+                        inputs, portions = self._gather(layer, own, gathers, given)
+                        yield inputs
+                    if layer is not stack.reached[-1] and (not own or order == "sequential"):
+                        portions = [self._through(layer, p) for p in given]
+                    done += 1
+            self.between(done, of)
         finally:
             self.model.train(training)
 
@@ -125,6 +129,8 @@ class Layers:
                             sums[name] = gathers.empty(x.shape[-1], x.device)
                     if first[name] == name:
                         sums[name].add(x.flatten(0, -2) if portion.keep is None else x[portion.keep])
+                if unseen := [name for name in targets if name not in seen]:
+                    raise _unseen(unseen[0])
                 seen.clear()
         finally:
             for handle in handles:
@@ -132,19 +138,30 @@ class Layers:
         return {name: sums[first[name]] for name in targets}, after
 
 
-def _in_layers(model: nn.Module, names: Sequence[str]) -> tuple[nn.ModuleList, dict[int, dict[str, nn.Module]]]:
-    """The list of layers that the targets lie in, and for each layer its own, as modules by parameter name."""
-    layers: nn.ModuleList | None = None
-    found: dict[int, dict[str, nn.Module]] = {}
+def _unseen(name: str) -> RecipeError:
+    help = f'leave it out (`except "{name}"`), or use `magnitude`'
+    notes = ["its layer uses the weights without calling the module they belong to"]
+    return fail("E055", f"this release cannot see the inputs of `{name}`", notes=notes, help=help)
+
+
+@dataclass(frozen=True)
+class _Stack:
+    """Layers that are called one after the other, to the last with a target."""
+
+    reached: list[nn.Module]
+    targets: dict[int, dict[str, nn.Module]]  # of a layer, as modules by parameter name
+
+
+def _stacks(model: nn.Module, names: Sequence[str]) -> list[_Stack]:
+    """The stacks that the targets lie in, an encoder before its decoder."""
+    found: dict[str, dict[int, dict[str, nn.Module]]] = {}
     for name in names:
         parts = name.split(".")
         at = next(i for i, part in enumerate(parts) if part.isdigit())
-        inside = model.get_submodule(".".join(parts[:at]))
-        assert isinstance(inside, nn.ModuleList) and layers in (None, inside), name
-        layers = inside
-        found.setdefault(int(parts[at]), {})[name] = model.get_submodule(name.removesuffix(".weight"))
-    assert layers is not None
-    return layers, found
+        layer = found.setdefault(".".join(parts[:at]), {}).setdefault(int(parts[at]), {})
+        layer[name] = model.get_submodule(name.removesuffix(".weight"))
+    ordered = sorted(found, key=lambda path: "decoder" in path.split("."))
+    return [_Stack(list(model.get_submodule(p))[: max(found[p]) + 1], found[p]) for p in ordered]  # type: ignore[call-overload]
 
 
 @contextmanager

@@ -188,7 +188,7 @@ def _config(folder: Path, plan: ModelPlan) -> Any:
                 setattr(config, name, value)
     config.return_dict, config.chunk_size_feed_forward = True, 0  # forms and parts of the same numbers
     config.output_attentions = config.output_hidden_states = False  # what a stage needs of them it asks for itself
-    if config.pad_token_id is not None and config.pad_token_id < 0:
+    if (getattr(config, "pad_token_id", None) or 0) < 0:
         config.pad_token_id = None  # written by older tools for "there is none"
     if plan.task == "question_answering":
         config.num_labels = 2  # a start and an end, whatever the folder was trained for
@@ -197,7 +197,7 @@ def _config(folder: Path, plan: ModelPlan) -> Any:
         config.label2id = {name: i for i, name in enumerate(plan.labels)}
         # else the type of the labels would decide: one class is right, or the number itself
         config.problem_type = "regression" if task_of(plan.task).NUMBERS else "single_label_classification"
-        if config.pad_token_id is None:  # a decoder finds the last word of a text by it
+        if getattr(config, "pad_token_id", None) is None:  # a decoder finds the last word of a text by it
             config.pad_token_id = load_reader(folder).pad_id
     return config
 

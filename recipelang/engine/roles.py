@@ -14,9 +14,9 @@ from typing import Any
 from torch import nn
 
 #: components of names that make a block one of attention, of feed-forward, of experts
-_ATTENTION = re.compile(r"(\w+_)?(attn|attention|mixer_attention|SelfAttention|EncDecAttention|crossattention)(_\w*fn)?|mha")
+_ATTENTION = re.compile(r"\w*(attn|[aA]ttention)s?|mha")
 _FFN = re.compile(
-    r"mlp|ffn\w*|feed_forward\w*|DenseReluDense|intermediate|output|ff|moe|block_sparse_moe|shared_expert\w*|experts"
+    r"mlp|ffns?|ffn\w*|feed_forward\w*|DenseReluDense|intermediate|output|ff|moe|block_sparse_moe|shared_expert\w*|experts"
     r"|shared_mlp|fc\d|fc_in|fc_out|lin\d|dense_h_to_4h|dense_4h_to_h|rel_attn_ff|layer_1|layer_2"
 )
 #: norms that stand beside the block they belong to
@@ -24,10 +24,10 @@ _ATTENTION_NORM = re.compile(r"sa_layer_norm|(self|encoder|cross|enc)_attn_layer
 _FFN_NORM = re.compile(r"output_layer_norm|full_layer_layer_norm")
 #: the name of a projection of attention -> its roles
 _PROJECTIONS = {
-    "query": "query q q_proj q_lin query_proj wq q_a_proj q_b_proj linear_q pos_query_proj pos_q_proj",
-    "key": "key k k_proj k_lin key_proj wk linear_k pos_key_proj r",
-    "value": "value v v_proj v_lin value_proj wv linear_v",
-    "out": "o o_proj out_proj out_lin c_proj dense Wo wo out linear_out",
+    "query": "query query_global q q_head q_proj q_lin query_proj wq q_a_proj q_b_proj linear_q pos_query_proj pos_q_proj w2e_query e2w_query e2e_query",
+    "key": "key key_global k k_head k_proj k_lin key_proj wk linear_k pos_key_proj pos_proj",
+    "value": "value value_global v v_head v_proj v_lin value_proj wv linear_v",
+    "out": "o o_proj out_proj out_lin c_proj dense Wo wo out linear_out post_proj",
     "query key value": "query_key_value qkv_proj qkv Wqkv c_attn in_proj att_proj",
     "key value": "kv_a_proj_with_mqa kv_b_proj kv_proj kv",
 }
@@ -61,7 +61,7 @@ def parts_of(model: Any) -> list[Part]:
     names: dict[int, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)
-    stacks = list(_stacks(model))
+    stacks = list(stacks_of(model))
     look = _Look(model, stacks)
     found = []
     for name, parameter in model.named_parameters():
@@ -77,7 +77,7 @@ def parts_of(model: Any) -> list[Part]:
     return found
 
 
-def _stacks(model: nn.Module) -> Iterator[str]:
+def stacks_of(model: nn.Module) -> Iterator[str]:
     """The outermost lists of blocks."""
     found: list[str] = []
     for name, module in model.named_modules():
@@ -157,7 +157,7 @@ class _Look:
             roles.add("embeddings")
         if layer is None:
             return roles
-        return roles | self._block(path[len(stack.split(".")) + 1 :], own, kind)
+        return roles | self._block([stack.rpartition(".")[2], *path[len(stack.split(".")) + 1 :]], own, kind)
 
     def _block(self, path: list[str], own: str, kind: str) -> set[str]:
         """Of a parameter in a layer: `path` leads to its module from there."""
@@ -176,7 +176,7 @@ class _Look:
         roles = {"ffn"}
         if "experts" in path:
             roles.add("experts")
-        if last in _ROUTERS and "experts" not in path and not (last == "gate" and False):
+        if last in _ROUTERS and "experts" not in path:
             return {"ffn", "router"}
         if path[-2:] == ["output", "dense"]:
             return roles | {"down"}

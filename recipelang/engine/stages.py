@@ -30,6 +30,7 @@ from recipelang.modifiers.modifier import Event, Modifier, State, fire
 from recipelang.planning.facts import model_digest
 from recipelang.planning.similarity import compares_batches
 from recipelang.planning.types import DistillPlan, StagePlan
+from recipelang.pruning.turned import inputs_first
 from recipelang.schedules.stepwise import at
 from recipelang.tasks import Features
 
@@ -52,7 +53,8 @@ def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None)
         checkpoint.restore(
             loaded, run.model, run.masks, optimizer, modifiers=modifiers if inside else (), random_states=inside
         )
-    state = State(run.model, optimizer, run.masks, stage.steps, step=run.position.step, prunable=_prunable(run, stage))
+    state = _state(run, stage, optimizer, stage.steps)
+    state.step = run.position.step
     state.gradients = partial(_sample, run, stage, state, features)
     before = run.position.seconds.get(stage.name, 0.0)
     began = time.monotonic()
@@ -97,7 +99,7 @@ def one_shot_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | No
     began = time.monotonic()
     run.model.requires_grad_(True)  # a rehearsal leaves what the stage before froze
     optimizer = make_optimizer(stage, run.model)
-    state = State(run.model, optimizer, run.masks, steps=0, prunable=_prunable(run, stage))
+    state = _state(run, stage, optimizer, 0)
     of = stage.calibration.layers if stage.calibration else 0
     run.reporter.stage_started(stage, of, 0)
     if stage.calibration is not None:
@@ -115,6 +117,11 @@ def one_shot_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | No
     run.reporter.pruned(stage, state.sparsity)
     _end_stage(run, stage, time.monotonic() - began)
     run.obey()
+
+
+def _state(run: Course, stage: StagePlan, optimizer: torch.optim.Optimizer, steps: int) -> State:
+    turned = inputs_first(run.model)
+    return State(run.model, optimizer, run.masks, steps, inputs_first=turned, prunable=_prunable(run, stage))
 
 
 def _prunable(run: Course, stage: StagePlan) -> int:

@@ -29,8 +29,7 @@ def walk(request: Mapping[str, Any]) -> dict[str, Any]:
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    _bounded()
-    config = dict(request["config"])
+    config = _floats(request["config"])
     kind = config.pop("model_type")
     if kind not in transformers.CONFIG_MAPPING:
         return {"failed": "unknown", "why": transformers.__version__}
@@ -61,6 +60,15 @@ def walk(request: Mapping[str, Any]) -> dict[str, Any]:
         why = textwrap.shorten(str(error), 300, placeholder=" …") or type(error).__name__
         return {"failed": "refused", "why": why}
     return found
+
+
+def _floats(value: Any) -> Any:
+    """Of JSON that has no infinities: the library writes `{"__float__": "Infinity"}`."""
+    if isinstance(value, dict):
+        if list(value) == ["__float__"] and isinstance(value["__float__"], str):
+            return float(value["__float__"])
+        return {k: _floats(v) for k, v in value.items()}
+    return [_floats(v) for v in value] if isinstance(value, list) else value
 
 
 def _bounded() -> None:
@@ -100,7 +108,7 @@ def _inputs(model: Any) -> list[str]:
 
 def _standard(config: Any, model: Any) -> dict[str, Any]:
     """Sizes under the names that most configs have for them."""
-    found = {}
+    found: dict[str, Any] = {}
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
     for name in ("vocab_size", "hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size"):
         value = getattr(text, name, None)
@@ -208,7 +216,11 @@ def _of_other_heads(others: Sequence[str], config: Any, names: Sequence[str]) ->
         with contextlib.suppress(Exception), torch.device("meta"):
             model = model_class(small)
             prefix = _prefix(model)
-            outside = {n for n, _ in model.named_parameters(remove_duplicate=False) if not n.startswith(prefix) or "pooler" in n}
+            outside = {
+                n
+                for n, _ in model.named_parameters(remove_duplicate=False)
+                if not n.startswith(prefix) or "pooler" in n
+            }
             found |= outside | {n.removeprefix(prefix) for n in outside}
     return [n for n in names if n in found]
 
@@ -217,6 +229,9 @@ def main() -> int:
     os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
     out = sys.stdout
     with contextlib.redirect_stdout(sys.stderr):  # libraries say things
+        import transformers  # noqa: F401 (what it takes is not the config's doing)
+
+        _bounded()
         found = walk(json.load(sys.stdin))
     json.dump(found, out)
     return 0

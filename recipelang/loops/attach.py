@@ -10,6 +10,7 @@ from torch import nn
 
 from recipelang.engine.acting import acting
 from recipelang.engine.attention_maps import show_maps
+from recipelang.engine.roles import parts_of
 from recipelang.kinds.terms import INNER
 from recipelang.loading.read import around_of, check_all, source_of
 from recipelang.loops.gradients import Sampler, loss_of
@@ -19,6 +20,7 @@ from recipelang.loops.teacher import handed, logits_of
 from recipelang.methods import METHODS
 from recipelang.modifiers.modifier import State
 from recipelang.modifiers.prune import fits_shards
+from recipelang.planning.families import TensorFact
 from recipelang.planning.live import Live, chosen_stage, masked_before, resolve_stage
 from recipelang.planning.types import StagePlan
 from recipelang.pruning import shards
@@ -128,7 +130,17 @@ def _live(model: nn.Module) -> Live:
             raise fail("E055", "this release does not support a model without weights", help="load the weights first")
         # shapes of a plan are outputs × inputs, as most modules store them
         shapes[name] = tuple(reversed(parameter.shape)) if name in stored_turned else tuple(parameter.shape)
-    return Live(shapes, config.to_dict() if config is not None and hasattr(config, "to_dict") else None)
+    known = config.to_dict() if config is not None and hasattr(config, "to_dict") else None
+    return Live(shapes, known, _facts(model))
+
+
+def _facts(model: nn.Module) -> tuple[TensorFact, ...]:
+    """Roles and layers of a transformers model, of whatever type."""
+    from transformers import PreTrainedModel
+
+    if not isinstance(model, PreTrainedModel):
+        return ()
+    return tuple(TensorFact(p.name, p.shape, p.roles, p.layer) for p in parts_of(model))
 
 
 def _ask_for_what_a_loop_lacks(

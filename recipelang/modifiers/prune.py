@@ -109,15 +109,15 @@ class Prune(Modifier):
 
     def _layer_by_layer(self, event: PruneEvent, gathers: type[Gathered], state: State) -> None:
         """Every target as its layer is reached."""
-        parameters = dict(state.model.named_parameters())
+        weights = dict(zip(self.names, _weights(self.names, state), strict=True))
         zeros = dict(zip(self.names, event.zeros, strict=True))
         select = Select(self.plan.pattern, self.plan.pattern_size, self.plan.scope)
         for inputs in state.layers(self.names, gathers, self.plan.order):
             for name, gathered in inputs.items():
-                weight = parameters[name]
+                weight = weights[name]
                 with torch.no_grad():
-                    keep = self.score.fit(weight, gathered, zeros[name], state.masks.live(name, weight), select)
-                state.masks.set(name, weight, keep)
+                    keep = self.score.fit(weight, gathered, zeros[name], _live(name, weight, state), select)
+                _set(name, weight, keep, state)
         state.masks.clear_moments(state.optimizer)
 
     def _round(self, zeros: Sequence[int], weights: Sequence[nn.Parameter], state: State) -> None:
@@ -156,10 +156,7 @@ class Prune(Modifier):
 
     def _put(self, weights: Sequence[nn.Parameter], keeps: Sequence[Tensor], state: State) -> None:
         for name, weight, keep in zip(self.names, weights, keeps, strict=True):
-            if isinstance(weight, Turned):
-                state.masks.set(name, weight.stored, as_stored(keep))
-            else:
-                state.masks.set(name, weight, keep)
+            _set(name, weight, keep, state)
         state.masks.clear_moments(state.optimizer)
 
     def _masked(self, weights: Sequence[nn.Parameter], state: State) -> list[int]:
@@ -196,10 +193,7 @@ class Prune(Modifier):
             )
 
     def _live(self, weights: Sequence[nn.Parameter], state: State) -> list[Tensor]:
-        return [
-            as_stored(state.masks.live(n, w.stored)) if isinstance(w, Turned) else state.masks.live(n, w)
-            for n, w in zip(self.names, weights, strict=True)
-        ]
+        return [_live(n, w, state) for n, w in zip(self.names, weights, strict=True)]
 
     def state(self) -> dict[str, Tensor]:
         return self.score.state()
@@ -303,6 +297,21 @@ def _weights(names: Sequence[str], state: State) -> list[nn.Parameter]:
     """As outputs × inputs, however they are stored."""
     parameters = dict(state.model.named_parameters())
     return [turned(parameters[n]) if n in state.inputs_first else parameters[n] for n in names]
+
+
+def _live(name: str, weight: nn.Parameter, state: State) -> Tensor:
+    """The mask in force, as outputs × inputs."""
+    if isinstance(weight, Turned):
+        return as_stored(state.masks.live(name, weight.stored))
+    return state.masks.live(name, weight)
+
+
+def _set(name: str, weight: nn.Parameter, keep: Tensor, state: State) -> None:
+    """Put a mask [outputs, inputs] in force."""
+    if isinstance(weight, Turned):
+        state.masks.set(name, weight.stored, as_stored(keep))
+    else:
+        state.masks.set(name, weight, keep)
 
 
 def _finite(names: Sequence[str], weights: Sequence[nn.Parameter]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field as of_class
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,9 @@ class Accounts:
     copies: tuple[tuple[str, str], ...]  # a stored copy of a tied matrix, and the name of the matrix in the files
     left_out: tuple[str, ...]  # heads of other tasks, and numbers that follow from the config
     strangers: tuple[str, ...]  # tensors outside the model that no task of the family has
-    merged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # parameter -> the stored tensors it is made of
+    merged: Mapping[str, tuple[str, ...]] = of_class(
+        default_factory=dict
+    )  # parameter -> the stored tensors it is made of
 
 
 def body_prefix(family: str, task: str) -> str:
@@ -127,7 +129,13 @@ def account(
 
 
 def account_structure(
-    folder: Path, task: str, config: Config, made: Structure, header: Mapping[str, Entry], new_head: bool, own_head: bool
+    folder: Path,
+    task: str,
+    config: Config,
+    made: Structure,
+    header: Mapping[str, Entry],
+    new_head: bool,
+    own_head: bool,
 ) -> Accounts:
     """As `account`, by what transformers itself would load, of a type that is in no table here."""
     _whole_numbers(folder, config, header)

@@ -107,7 +107,9 @@ def read_model_facts(path: Path, task: str, labels: Sequence[str] = (), *, new_h
         config.pop("num_labels", None)
     if "model_type" not in config:
         raise fail("E076", f"`{path / 'config.json'}` has no `model_type`")
-    family = str(config["model_type"])
+    family = config["model_type"]
+    if not isinstance(family, str):
+        raise fail("E076", f"`model_type` in `{path / 'config.json'}` is not a string", help=_AGAIN)
     head = task_of(task).HEAD
     if family in FAMILIES:
         check_head(family, task)

@@ -7,7 +7,7 @@ are not looked at, and may be what this release does not have.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +32,16 @@ class Live:
 
     shapes: Mapping[str, tuple[int, ...]]
     config: Mapping[str, Any] | None = None
+    facts: tuple[TensorFact, ...] = ()  # of a transformers model of a type that is in no table
 
 
 def live_facts(live: Live, task: str) -> ModelFacts:
     """Roles are those of the family in the config; without one, names are all there is."""
     config = dict(live.config or {})
     family = str(config.get("model_type", ""))
-    known = _roles(family, config, live.shapes, task)
+    known = _roles(family, config, live.shapes, task) or {t.name: t for t in live.facts}
     tensors = tuple(
-        TensorFact(name, shape, known[name].roles, known[name].layer)
-        if name in known
-        else TensorFact(name, shape, frozenset())
+        replace(known[name], name=name, shape=shape) if name in known else TensorFact(name, shape, frozenset())
         for name, shape in live.shapes.items()
     )
     return ModelFacts(Path(), family if known else "", task, config, tensors, ())
@@ -150,7 +149,7 @@ class _Live(Resolver):
         raise fail(
             "E073",
             "the roles and layers of this model are unknown",
-            notes=[f"{why}; this release knows {', '.join(FAMILIES)}"],
+            notes=[why],
             help="write tensor names: its matrices are " + ", ".join(f'`"{n}"`' for n in matrices[:4]),
         )
 

@@ -211,10 +211,10 @@ class Prunes:
     def _keeps_rows(self, targets: tuple[str, ...], zeros: tuple[int, ...], path: str) -> bool:
         """With `scope = row` every row has as many zeros, so the fullest one decides. Of matrices that are stored inputs
         first the rows are the columns of the files, and the run looks at them."""
-        shapes = {t.name: t.shape for t in self.context.facts.tensors}
+        tensors = {t.name: t for t in self.context.facts.tensors}
         for name, wanted in zip(targets, zeros, strict=True):
-            rows, width = shapes[name]
-            full = self.fullest.get(name, 0) if self.context.facts.family != "gpt2" else 0
+            rows, width = tensors[name].shape
+            full = 0 if tensors[name].turned else self.fullest.get(name, 0)
             if full > wanted // rows:
                 message = f"a row of `{name}` has more zeros than an event requires"
                 notes = (

@@ -245,7 +245,8 @@ class Resolver(Context):
             name = tensor.name
             if tensor.layer is not None and self.dropped is not None:  # it had another number in the files
                 name = name.replace(f".{tensor.layer}.", f".{self.dropped.keep[tensor.layer]}.", 1)
-            found[tensor.name] = stored.get(self.facts.stored.get(name, name), (0, 0))  # 0 of what is drawn anew
+            each = [stored.get(n, (0, 0)) for n in self.facts.sources(name)]  # none of what is drawn anew
+            found[tensor.name] = sum(n for n, _ in each), max((n for _, n in each), default=0)
         return found
 
     # -------------------------------------------------------------------- stages

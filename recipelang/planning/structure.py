@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from contextvars import ContextVar
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,8 +22,10 @@ from recipelang.planning.families import TensorFact
 from recipelang.planning.remembered import remembered
 from recipelang.planning.safetensors_header import Entry
 from recipelang.source import RecipeError, fail
-from recipelang.storage.forms import Count, Form, Some, known
+from recipelang.source.render import line_of
+from recipelang.source.waiting import waiting
 from recipelang.spec.metrics import METRICS
+from recipelang.storage.forms import Count, Form, Some, known
 from recipelang.tasks import task_of
 
 #: seconds; a large model takes a few
@@ -95,9 +97,6 @@ class _Failed(Form):
 _FOUND = TypeAdapter(Structure)
 _ANSWER: TypeAdapter[Structure | _Failed] = TypeAdapter(Structure | _Failed)
 
-#: told before a model is looked at for the first time
-looking: ContextVar[Callable[[str], None] | None] = ContextVar("looking", default=None)
-
 
 def structure(path: Path, config: Mapping[str, Any], task: str, header: Mapping[str, Entry] | None) -> Structure:
     """Of the model for a task that is made from a config, and loaded from files with these tensors. No weights are read.
@@ -118,19 +117,17 @@ def structure(path: Path, config: Mapping[str, Any], task: str, header: Mapping[
     text = json.dumps(request, sort_keys=True)
     parts = [_VERSION, metadata.version("transformers"), text]
 
-
     def look() -> Structure:
         answer = _ask(text, kind)
         if isinstance(answer, _Failed):
-            raise _refused(path, kind, task, answer)
+            raise _refused(path, config, task, answer)
         return answer
 
     return remembered("structures", parts, _FOUND, look)
 
 
 def _ask(request: str, kind: str) -> Structure | _Failed:
-    if tell := looking.get():
-        tell(kind)
+    waiting(f"reading the structure of `{line_of(kind[:80])}` models from transformers (once)")
     away = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     try:
         done = subprocess.run(
@@ -149,23 +146,39 @@ def _ask(request: str, kind: str) -> Structure | _Failed:
         return _ANSWER.validate_json(done.stdout, strict=True)
     except ValidationError:
         last = next(iter(reversed(done.stderr.strip().splitlines())), "no message")
-        return _Failed(failed="refused", why=f"the process that makes it ended with status {done.returncode}: {last[:200]}")
+        return _Failed(
+            failed="refused", why=f"the process that makes it ended with status {done.returncode}: {last[:200]}"
+        )
 
 
-def _refused(path: Path, kind: str, task: str, answer: _Failed) -> RecipeError:
+def _refused(path: Path, config: Mapping[str, Any], task: str, answer: _Failed) -> RecipeError:
+    kind = str(config["model_type"])
     notes = [f"the folder is {path}"] if path != Path() else []
     if answer.failed == "unknown":
-        own = path != Path() and (any(path.glob("modeling_*.py")) or any(path.glob("configuration_*.py")))
-        message = f"transformers {answer.why} has no models of type `{kind[:80]}`"
-        help = "prune it in your own loop with `recipelang.attach`, which takes names of tensors"
+        own = path != Path() and any(p for n in ("modeling", "configuration") for p in path.glob(f"{n}_*.py"))
+        written = str(config.get("transformers_version", ""))
+        attach = "prune it in your own loop with `recipelang.attach`, which takes names of tensors"
         if own:
-            notes.insert(0, "the folder's own code is never run")
+            notes.insert(0, "the code in the folder is never run")
+            help = attach
+        elif re.fullmatch(r"\d+\.\d+\.\d+", written) and newer(written, answer.why):
+            notes.insert(0, f"config.json was written by transformers {written}, a later release than the installed one")
+            help = f"install it (`pip install 'transformers>={written}'`), or {attach}"
         else:
-            help = f"install a transformers that has this type, or {help}"
-        return fail("E076", message, help=help, notes=notes)
+            help = f"install a release of transformers that has this type, or {attach}"
+        return fail("E076", f"the installed transformers has no models of type `{kind[:80]}`", help=help, notes=notes)
     if answer.failed == "head":
         has = sorted(t for t in METRICS if task_of(t).AUTO_MODEL in answer.why.split(", "))
         help = f"it has {', '.join(has)}" if has else "it has no head for any task here"
         return fail("E073", f"`{kind}` has no head for {task}", help=help)
     help = "take config.json from the same source as the weights"
     return fail("E076", f"transformers cannot make a `{kind}` of this config", help=help, notes=[answer.why, *notes])
+
+
+def newer(version: str, than: str) -> bool:
+    """
+    >>> newer("5.30.0", "5.4.1"), newer("4.57.1", "5.4.1")
+    (True, False)
+    """
+    numbers = [[int(n) for n in re.findall(r"\d+", v)[:3]] for v in (version, than)]
+    return numbers[0] > numbers[1]

@@ -34,8 +34,9 @@ def check_weights(facts: ModelFacts) -> None:
     spoiled: dict[str, tuple[int, int]] = {}
     for name in sorted({e.file for e in header.values()}):
         spoiled |= _not_finite(facts.path / name, {n: e for n, e in header.items() if e.file == name})
-    for parameter, name in facts.stored.items():
-        if name in spoiled and parameter not in facts.redrawn:
+    used = [(t.name, n) for t in facts.tensors for n in facts.sources(t.name) if t.name not in facts.redrawn]
+    for parameter, name in used:
+        if name in spoiled:
             count, first = spoiled[name]
             entry = header[name]
             place = ", ".join(map(str, np.unravel_index(first, entry.shape))) if entry.shape else ""

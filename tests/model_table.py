@@ -1,0 +1,155 @@
+"""Every model type of transformers × the tasks it has a head for: planned, trained, pruned in one shot, read again.
+
+`make models` tries all of `tests.model_types` and writes `docs/models.md`; the suite tries a few.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import WORDS
+from tests.decoders import make_text
+from tests.model_types import config_of
+
+#: task -> the class of transformers, data files and what an evaluation measures
+TASKS = {
+    "causal_lm": ("AutoModelForCausalLM", "perplexity"),
+    "masked_lm": ("AutoModelForMaskedLM", "perplexity"),
+    "sequence_classification": ("AutoModelForSequenceClassification", "accuracy"),
+    "token_classification": ("AutoModelForTokenClassification", "f1"),
+    "question_answering": ("AutoModelForQuestionAnswering", "f1"),
+    "multiple_choice": ("AutoModelForMultipleChoice", "accuracy"),
+}
+SPECIAL = ["[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]"]
+
+RECIPE = """recipe 1 "table"
+seed = 1
+model {{ base = "model", task = {task} }}
+data {{ train = "data.jsonl", validation = "data.jsonl", max_length = 16 tokens{more} }}
+stage train {{
+  length = 4 steps
+  batch = 4
+  micro_batch = 2
+  learning_rate = 1e-3
+  prune weights {{
+    targets  = @linear & (@encoder | @decoder) except @router
+    never    = @embeddings | @head | @pooler | @router
+    method   = magnitude(scope = row)
+    sparsity = linear(25% -> 50%, over = 0%..50%, every = 1 step)
+  }}
+}}
+evaluate dev {{ split = "validation" }}
+"""
+ONE_SHOT = """recipe 1 "table"
+seed = 1
+model {{ base = "model", task = {task} }}
+data {{ train = "data.jsonl", validation = "data.jsonl", max_length = 16 tokens, samples = 8 samples{more} }}
+stage shot {{
+  mode = one_shot
+  prune weights {{
+    targets  = @linear & (@encoder | @decoder) except @router
+    never    = @embeddings | @head | @pooler | @router
+    method   = {method}
+    sparsity = 50%
+  }}
+}}
+evaluate dev {{ split = "validation" }}
+"""
+
+
+def tokenizer(folder: Path, vocabulary: int, pair: bool) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    words = [*SPECIAL, *WORDS][:vocabulary]
+    made = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    if pair:
+        made.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+        )
+    made.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"pad_token": "[PAD]", "mask_token": "[MASK]"}), "utf-8")
+
+
+def data(path: Path, task: str) -> None:
+    rng = random.Random(1)
+    if task in ("causal_lm", "masked_lm"):
+        make_text(path, 24)
+        return
+    rows: list[dict[str, Any]] = []
+    for i in range(16):
+        words = [rng.choice(WORDS) for _ in range(8)]
+        match task:
+            case "sequence_classification":
+                rows.append({"text": " ".join(words), "label": ("no", "yes")[i % 2]})
+            case "token_classification":
+                rows.append({"tokens": words, "ner_tags": [("O", "B-X")[i % 2]] * 8})
+            case "question_answering":
+                text = " ".join(words)
+                at = {"text": [words[0]], "answer_start": [0]}
+                rows.append({"id": str(i), "question": words[3], "context": text, "answers": at})
+            case "multiple_choice":
+                rows.append({"question": words[0], "choices": words[1:4], "answer": i % 3})
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")
+
+
+def make(folder: Path, kind: str, task: str) -> Any:
+    """A folder of the type with random weights, and the model in memory."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    config = config_of(kind)
+    if task == "sequence_classification":
+        config.id2label, config.label2id = {0: "no", 1: "yes"}, {"no": 0, "yes": 1}
+    if task == "token_classification":
+        config.id2label, config.label2id = {0: "O", 1: "B-X"}, {"O": 0, "B-X": 1}
+    model = getattr(transformers, TASKS[task][0]).from_config(config)
+    (folder / "model").mkdir(parents=True)
+    model.save_pretrained(folder / "model")
+    tokenizer(folder / "model", config.vocab_size, task not in ("causal_lm",))
+    data(folder / "data.jsonl", task)
+    return model
+
+
+def checks(folder: Path, kind: str, task: str) -> Iterator[str]:
+    """The names of what works, one after the other; what does not raises."""
+    import torch
+    import transformers
+    from safetensors.torch import load_file
+
+    import recipelang
+    from recipelang.planning.facts import read_model_facts
+
+    model = make(folder, kind, task)
+    facts = read_model_facts(folder / "model", task)
+    real = {n: tuple(p.shape) for n, p in model.named_parameters()}
+    assert {t.name: t.stored_shape for t in facts.tensors} == real
+    yield "facts"
+    recipe = folder / "train.recipe"
+    recipe.write_text(RECIPE.format(task=task, more=""), "utf-8")
+    plan = recipelang.plan(recipe)
+    yield "plan"
+    result = recipelang.run(recipe, out=folder / "out")
+    yield "train"
+    again = getattr(transformers, TASKS[task][0]).from_pretrained(folder / "out")
+    pruned = {t.name for s in plan.stages for p in s.prunes for t in p.targets}
+    parameters = dict(again.named_parameters())
+    assert pruned, "nothing was pruned"
+    for name in pruned:
+        weight = parameters[name]
+        share = float((weight == 0).float().mean())
+        assert abs(share - 0.5) < 0.05, (name, share)
+    yield "zeros"
+    assert (folder / "out" / "tokenizer.json").read_bytes() == (folder / "model" / "tokenizer.json").read_bytes()
+    yield "files"
+    for method in ("magnitude", "wanda", "sparsegpt"):
+        shot = folder / f"{method}.recipe"
+        shot.write_text(ONE_SHOT.format(task=task, more="", method=method), "utf-8")
+        recipelang.run(shot, out=folder / method)
+        yield method
+    del result, torch, load_file
