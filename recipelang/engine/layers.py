@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,15 @@ class Call:
 
     others: tuple[Any, ...]  # what follows the states in the call
     named: dict[str, Any]
+
+
+@dataclass
+class Seen:
+    """One call of a layer in a pass of its model, and the states that it gave."""
+
+    states: Tensor
+    call: Call
+    gave: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -94,8 +104,10 @@ class Layers:
                         self.model(**{k: v for k, v in batch.items() if k not in self.labels})
                 except _Reached:
                     pass
+                if not _one_after_the_other(seen):
+                    raise _not_a_chain()
                 once = [calls.pop() for calls in seen]
-                portions.append(Portion(once[0][0], tuple(call for _, call in once), keep))
+                portions.append(Portion(once[0].states, tuple(one.call for one in once), keep))
         return portions
 
     @torch.no_grad()
@@ -138,6 +150,19 @@ class Layers:
         return {name: sums[first[name]] for name in targets}, after
 
 
+def _one_after_the_other(seen: Sequence[list[Seen]]) -> bool:
+    """Whether each layer was called once, with the very states that the one before it gave."""
+    if any(len(calls) != 1 for calls in seen):
+        return False
+    return all(b[0].states is a[0].gave for a, b in pairwise(seen))
+
+
+def _not_a_chain() -> RecipeError:
+    help = "use a method that does not look at inputs, such as `magnitude`"
+    notes = ["a layer is called several times, or does not read what the layer before it gave"]
+    return fail("E055", "this release cannot take this model layer by layer", notes=notes, help=help)
+
+
 def _unseen(name: str) -> RecipeError:
     help = f'leave it out (`except "{name}"`), or use `magnitude`'
     notes = ["its layer uses the weights without calling the module they belong to"]
@@ -165,25 +190,25 @@ def _stacks(model: nn.Module, names: Sequence[str]) -> list[_Stack]:
 
 
 @contextmanager
-def _calls_of(layer: nn.Module, last: bool) -> Iterator[list[tuple[Tensor, Call]]]:
+def _calls_of(layer: nn.Module, last: bool) -> Iterator[list[Seen]]:
     """The states and the rest of each call of a layer, while its model runs; the last one ends the run.
 
     A layer that gives states and nothing else is computed once, to learn that, and passed over from then on: how the
     layers after it are called depends on the shape of its states only. What gives more may decide later calls.
     """
-    calls: list[tuple[Tensor, Call]] = []
+    calls: list[Seen] = []
     compute, own, plain = layer.forward, vars(layer).get("forward"), False
 
     def forward(*args: Any, **named: Any) -> Any:
         nonlocal plain
         states = args[0] if args else named["hidden_states"]
-        calls.append((states, Call(args[1:], {k: v for k, v in named.items() if k != "hidden_states"})))
+        seen = Seen(states, Call(args[1:], {k: v for k, v in named.items() if k != "hidden_states"}))
+        calls.append(seen)
         if last:
             raise _Reached
-        if plain:
-            return states
-        out = compute(*args, **named)
+        out = states if plain else compute(*args, **named)
         plain = isinstance(out, Tensor)
+        seen.gave = out if isinstance(out, Tensor) else out[0]
         return out
 
     layer.forward = forward

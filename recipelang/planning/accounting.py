@@ -141,6 +141,7 @@ def account_structure(
     _whole_numbers(folder, config, header)
     _plain_names(folder, header)
     tensors = made.facts
+    unread = [t.name for t in tensors if task == SENTENCES and "pooler" in t.roles]  # no embedding is made of it
     body = [t for t in tensors if t.name.startswith(made.prefix) and not t.drawn]
     if not any(t.name in made.stored for t in body):
         _no_prefix(folder, made.prefix, body, header)
@@ -149,7 +150,7 @@ def account_structure(
     merged: dict[str, tuple[str, ...]] = {}
     copies: list[tuple[str, str]] = []
     fresh, redrawn = [], []
-    for tensor in tensors:
+    for tensor in (t for t in tensors if t.name not in unread):
         names = made.stored.get(tensor.name, ())
         if not names:
             if not tensor.drawn:
@@ -181,6 +182,7 @@ def account_structure(
     if surplus:
         raise _undeclared(folder, surplus)
     left_out = (*made.ignored, *(n for n in made.unexpected if n in known))
+    left_out += tuple(n for t in unread for n in made.stored.get(t, ()))
     strangers = tuple(n for n in made.unexpected if n not in known)
     return Accounts(stored, tuple(fresh), tuple(redrawn), tuple(copies), left_out, strangers, merged)
 
@@ -320,31 +322,16 @@ def _left(
         else:
             strangers.append(name)
     if surplus:
-<<<<<<< HEAD
-        notes = [
-            f"found {listed(surplus, 3)}; without {'them' if len(surplus) > 1 else 'it'} the model computes something else"
-        ]
-=======
->>>>>>> 27c5297 (wip)
         bias = "attention_bias" if ".self_attn." in surplus[0] else "mlp_bias"
         hinted = family == "llama" and surplus[0].endswith("_proj.bias")
         raise _undeclared(folder, surplus, [f'config.json may lack `"{bias}": true`'] if hinted else [])
     return left_out, strangers
-<<<<<<< HEAD
-=======
 
 
 def _undeclared(folder: Path, surplus: Sequence[str], hints: Sequence[str] = ()) -> RecipeError:
     without = "them" if len(surplus) > 1 else "it"
-    notes = [f"found {listed(list(surplus))}; without {without} the model computes something else", *hints]
+    notes = [f"found {listed(list(surplus), 3)}; without {without} the model computes something else", *hints]
     notes.append(f"the folder is {folder}")
     help = "take config.json from the same source as the weights"
     count = plural(len(surplus), "tensor")
     return fail("E184", f"the weights hold {count} that the config does not declare", help=help, notes=notes)
-
-
-def listed(names: list[str]) -> str:
-    """The first three of them, and how many more there are."""
-    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-    return ", ".join(f"`{n[:100]}`" for n in names[:3]) + more
->>>>>>> 27c5297 (wip)

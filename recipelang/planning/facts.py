@@ -19,6 +19,7 @@ from recipelang.source import fail
 from recipelang.source.suggest import closest
 from recipelang.storage.reading import Unreadable, Why, read_object
 from recipelang.tasks import task_of
+from recipelang.tasks.sentence_similarity import HEAD as SENTENCES
 
 #: the largest known hold the names of thousands of classes, in less than one
 MAX_CONFIG = 4 * 2**20
@@ -43,6 +44,7 @@ class ModelFacts:
     strangers: tuple[str, ...] = ()  # what they hold that no model of the family has
     merged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # parameter -> all that it is made of
     positions: int | None = None  # tokens that the model can tell apart; none: as the config of a known family says
+    stacks: tuple[str, ...] = ()  # of layers, of a type that is in no table
 
     @property
     def parameters(self) -> int:
@@ -60,6 +62,12 @@ class ModelFacts:
     def sources(self, name: str) -> tuple[str, ...]:
         """The tensors in the weights that a parameter is read from."""
         return self.merged.get(name) or ((self.stored[name],) if name in self.stored else ())
+
+    @property
+    def chained(self) -> bool:
+        """Whether every layer is called once and reads what the one before it gave, in an encoder and in a decoder."""
+        two = {word for s in self.stacks for word in ("encoder", "decoder") if word in s.split(".")}
+        return len(self.stacks) <= max(1, len(two)) and self.layers >= self.config.get("num_hidden_layers", 0)
 
     @property
     def max_positions(self) -> int:
@@ -137,10 +145,12 @@ def _of_structure(
 ) -> ModelFacts:  # fmt: skip
     made = structure(path, config, task, header)
     found = account_structure(path, task_of(task).HEAD, config, made, header, new_head, own_head)
+    tensors = tuple(t for t in made.facts if task != SENTENCES or "pooler" not in t.roles)
     return ModelFacts(
-        path, str(config["model_type"]), task, with_standard(config, made), made.facts, (*found.fresh, *found.redrawn),
+        path, str(config["model_type"]), task, with_standard(config, made), tensors, (*found.fresh, *found.redrawn),
         tuple(labels), found.redrawn, stored=found.stored, copies=found.copies, left_out=found.left_out,
         strangers=found.strangers, merged=found.merged, positions=positions_of(made),
+        stacks=tuple(sorted({p.stack for p in made.tensors if p.layer is not None})),
     )  # fmt: skip
 
 

@@ -18,6 +18,9 @@ def with_layers(facts: ModelFacts, keep: tuple[int, ...]) -> ModelFacts:
     if keep[-1] >= facts.layers:
         help = f"it has layers 0..{facts.layers - 1}"
         raise fail("E073", f"there is no layer {keep[-1]} to keep", help=help)
+    if len(facts.stacks) > 1:
+        message = f"this release does not drop layers of a `{facts.family}`, which has several stacks of them"
+        raise fail("E055", message, help="remove the block `drop`")
     config = config_with_layers(facts.config, keep)
     if facts.family in FAMILIES:
         tensors = tuple(tensors_of(facts.family, config, facts.task))

@@ -375,6 +375,15 @@ class Resolver(Context):
         layered = {t.name for t in self.facts.tensors if t.layer is not None}
         for prune in prunes:
             outside = [t.name for t in prune.targets if t.name not in layered]
+            if METHODS[prune.method].looks_at == "inputs" and not outside and not self.facts.chained:
+                message = f"this release cannot take a `{self.facts.family}` layer by layer"
+                at = self.recipe.label(f"stage.{spec.name}.prune.{prune.name}.method")
+                notes = (
+                    f"`{prune.method}` looks at the inputs of one layer after the other; layers of this type share weights, or do not follow each other",
+                )
+                help = ("use a method that does not look at inputs, such as `magnitude`",)
+                self.found.add(Diagnostic("E055", message, at, notes=notes, help=help))
+                return False
             if METHODS[prune.method].looks_at == "inputs" and outside:
                 at = self.recipe.label(f"stage.{spec.name}.prune.{prune.name}.targets")
                 message = f"`{prune.method}` works layer by layer, and `{outside[0]}` is in no layer"

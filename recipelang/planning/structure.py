@@ -40,7 +40,7 @@ Name = Annotated[str, Field(min_length=1)]
 
 class Part(Form):
     name: Name
-    shape: tuple[Some, ...]
+    shape: tuple[Count, ...]
     kind: Annotated[str, known("linear", "transposed", "embedding", "norm", "experts", "other")]
     roles: tuple[Name, ...]
     layer: Count | None
@@ -162,7 +162,9 @@ def _refused(path: Path, config: Mapping[str, Any], task: str, answer: _Failed) 
             notes.insert(0, "the code in the folder is never run")
             help = attach
         elif re.fullmatch(r"\d+\.\d+\.\d+", written) and newer(written, answer.why):
-            notes.insert(0, f"config.json was written by transformers {written}, a later release than the installed one")
+            notes.insert(
+                0, f"config.json was written by transformers {written}, a later release than the installed one"
+            )
             help = f"install it (`pip install 'transformers>={written}'`), or {attach}"
         else:
             help = f"install a release of transformers that has this type, or {attach}"
