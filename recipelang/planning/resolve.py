@@ -378,11 +378,9 @@ class Resolver(Context):
             if METHODS[prune.method].looks_at == "inputs" and not outside and not self.facts.chained:
                 message = f"this release cannot take a `{self.facts.family}` layer by layer"
                 at = self.recipe.label(f"stage.{spec.name}.prune.{prune.name}.method")
-                notes = (
-                    f"`{prune.method}` looks at the inputs of one layer after the other; layers of this type share weights, or do not follow each other",
-                )
-                help = ("use a method that does not look at inputs, such as `magnitude`",)
-                self.found.add(Diagnostic("E055", message, at, notes=notes, help=help))
+                notes = ("its layers share their weights, or do not follow each other",)
+                help = f"`{prune.method}` reads the inputs of each layer: use `magnitude`"
+                self.found.say("E055", message, at, notes=notes, help=help)
                 return False
             if METHODS[prune.method].looks_at == "inputs" and outside:
                 at = self.recipe.label(f"stage.{spec.name}.prune.{prune.name}.targets")

@@ -11,6 +11,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from recipelang.engine.models import only_used
 from recipelang.engine.roles import parts_of
 from recipelang.engine.walk import walk
 from recipelang.planning import structure as structures
@@ -30,7 +31,7 @@ def test_the_families_written_by_hand_are_what_the_walk_finds(family, task, tied
     with torch.device("meta"):
         model = getattr(transformers, task_of(task).AUTO_MODEL).from_config(config)
     hand = {t.name: t for t in tensors_of(family, config.to_dict(), task)}
-    walked = {p.name: p for p in parts_of(model)}
+    walked = {p.name: p for p in parts_of(only_used(model, task))}
     assert walked.keys() == hand.keys()
     for name, part in walked.items():
         assert (part.shape, part.roles, part.layer) == (hand[name].shape, hand[name].roles, hand[name].layer), name
@@ -197,6 +198,17 @@ def test_experts_in_many_tensors_are_one_parameter(tmp_path):
     with pytest.raises(RecipeError, match=r"E187.*experts.down_proj"):
         check_weights(read_model_facts(with_tensors(folder, **held), "causal_lm"))
     assert "E076" in refused(with_tensors(folder, **{down[1]: None}))
+
+
+def test_layers_that_share_weights_are_not_one_after_the_other(gpt2, tmp_path):
+    assert read_model_facts(gpt2, "causal_lm").chained
+    albert = make(tmp_path / "albert", "albert", "AutoModelForMaskedLM")
+    assert not read_model_facts(albert, "masked_lm").chained
+    bart = make(tmp_path / "bart", "bart", "AutoModelForSequenceClassification", eos_token_id=2)
+    assert read_model_facts(bart, "sequence_classification").stacks == ("model.decoder.layers", "model.encoder.layers")
+    assert read_model_facts(bart, "sequence_classification").chained
+    xlm = make(tmp_path / "xlm", "xlm", "AutoModelForMaskedLM")
+    assert not read_model_facts(xlm, "masked_lm").chained
 
 
 @pytest.mark.parametrize(("version", "than", "is_newer"), [("5.30.0", "5.4.1", True), ("4.57.1", "5.4.1", False)])
