@@ -14,6 +14,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from recipelang.storage.strict_json import parse_json
+
 #: bytes of addresses, of which the libraries take one or two
 _ROOM = 12 * 2**30
 #: tables of positions, by the names they have
@@ -228,7 +230,7 @@ def main() -> int:
         import transformers  # noqa: F401 (what it takes is not the config's doing)
 
         _bounded()
-        found = walk(json.loads(sys.stdin.read()))
+        found = walk(parse_json(sys.stdin.buffer.read()))
     out.write(json.dumps(found))
     return 0
 
