@@ -150,14 +150,15 @@ def _ask_for_what_a_loop_lacks(
     spec = recipe.stages[index]
     path = f"stage.{spec.name}"
     names = {p.method.name for p in spec.prunes} & _SAMPLES
+    outputs = any(t.name not in INNER for d in spec.distills for t in d.on)
+    with at_label(recipe.label(f"{path}.distill.on") or recipe.label(f"{path}.distill")):
+        if outputs and recipe.model.task == SENTENCES:
+            message = "this release does not compare embeddings in your own loop"
+            raise fail("E055", message, help="write `on = hidden(-1)`, or use `recipelang run`")
     with at_label(recipe.label(f"{path}.distill.teacher")):
         if spec.distills and teacher is None:
             help = "pass `teacher=`; to use the dense starting model: `copy.deepcopy(model)` before the first step"
             raise fail("E086", "a custom loop must pass the teacher", help=help)
-        outputs = any(t.name not in INNER for d in spec.distills for t in d.on)
-        if outputs and recipe.model.task == SENTENCES:
-            message = "this release does not compare embeddings in your own loop"
-            raise fail("E055", message, help="write `on = hidden(-1)`, or use `recipelang run`")
         if any(d.cache for d in spec.distills):
             raise fail("E055", "this release does not support `cache` in your own loop", help="remove it")
         if teacher is not None and unwrapped(teacher) is model:

@@ -412,7 +412,7 @@ def _ends(segments: Sequence[Segment], number: Callable[[float], str] = _number)
 def _distill(distill: DistillPlan) -> str:
     values = f"hardness {_ends(distill.hardness, _percent)}, temperature {_ends(distill.temperature)}"
     if distill.pooling and any(t.kind == "output" for t in distill.terms):
-        values += " (not used: embeddings are compared by cosine)"
+        values += " (no effect: embeddings are compared by cosine)"
     cached = f", cached in {distill.cache}" if distill.cache else ""
     return f"from {clean(_tail(distill.teacher_ref))} on {', '.join(map(_term, distill.terms))}; {values}{cached}"
 

@@ -25,6 +25,7 @@ from recipelang.tasks import encoding, meaning, pooling
 from recipelang.tasks.correlation import spearman
 from recipelang.tasks.encoding import Reader, Rows
 from recipelang.tasks.meaning import Meaning
+from recipelang.tasks.numbers import as_number, number
 from recipelang.tasks.records import opener, read_table
 from recipelang.tasks.table import Table
 
@@ -151,25 +152,16 @@ open_split = opener(read, decide, _examples, ("text", "pair"))
 
 def _score(table: Table, i: int, column: str, most: float) -> float:
     """A share of the highest score. E075."""
-    value, where = table.rows[i].get(column), f"`{column[:40]}` of record {i} of `{table.name}`"
-    found = _number(value)
-    if found is None:
-        shown = "null" if value is None else f"`{str(value)[:40]}`"
-        raise fail("E075", f"{where} is not a score", help=f"it is {shown}: make it a number, or remove the record")
+    found = number(table, i, column)
     if abs(found) > most:
-        largest = max(abs(n) for row in table.rows if (n := _number(row.get(column))) is not None)
+        largest = max(
+            abs(n) for row in table.rows if (n := as_number(row.get(column))) is not None and math.isfinite(n)
+        )
         notes = [f"it is {found:g}, and a score is at most {most:g}: an identical pair has it"]
         help = f"write the highest possible score, as in `max_score = {math.ceil(largest)}` in `data`"
-        raise fail("E075", f"{where} is too large", help=help, notes=notes)
+        message = f"`{column[:40]}` of record {i} of `{table.name}` is too large"
+        raise fail("E075", message, help=help, notes=notes)
     return found / most
-
-
-def _number(value: object) -> float | None:
-    try:
-        found = math.nan if value is None or isinstance(value, bool) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return found if math.isfinite(found) else None
 
 
 def constant(examples: Sequence[Example]) -> bool:

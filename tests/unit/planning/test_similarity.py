@@ -170,7 +170,7 @@ def test_a_teacher_has_its_own_pooling_and_any_labels(folder, tmp_path):
     recipe, plan, _ = plan_of(folder, "triples", stage=words)
     (distill,) = plan.stages[0].distills
     assert (plan.model.pooling, distill.pooling) == ("mean", "cls")
-    assert "not used: embeddings are compared by cosine" in shown(recipe, plan)
+    assert "no effect: embeddings are compared by cosine" in shown(recipe, plan)
 
 
 def test_a_teacher_of_another_width_has_no_embeddings_to_compare(folder, tmp_path):
