@@ -23,6 +23,9 @@ _MEMORY = 2**30
 #: a rendered chat may be so many times longer than its messages, and so many characters more
 _LONGER, _MORE = 64, 100_000
 
+#: characters shown of two texts where they part
+_SHOWN = 24
+
 Messages = Sequence[Mapping[str, Any]]
 
 
@@ -44,7 +47,8 @@ class Template:
         """The text of a chat, and the places of its answers as `spans` of characters.
 
         Of a template that does not mark them an answer is what a message of the assistant adds to the text before
-        it, its beginning as for generation. `differs`: the message for which that is not so.
+        it, its beginning as for generation. `differs`: the message for which these texts do not begin the whole, and
+        what is `here` and `there` where they part.
         """
         if self._marked:
             whole, spans = self._rendered(messages, False, marks=True)
@@ -56,8 +60,11 @@ class Template:
                 continue
             before = self.render(messages[:i], prompt=True)
             after = self.render(messages[: i + 1]) if i + 1 < len(messages) else whole
-            if not (after.startswith(before) and whole.startswith(after)):
-                return {"differs": i}
+            for prefix in (before, after):
+                if not whole.startswith(prefix):
+                    pairs = enumerate(zip(prefix, whole, strict=False))
+                    at = next((k for k, (a, b) in pairs if a != b), min(len(prefix), len(whole)))
+                    return {"differs": i, "here": prefix[at : at + _SHOWN], "there": whole[at : at + _SHOWN]}
             spans.append((len(before), len(after)))
         return {"text": whole, "spans": spans}
 

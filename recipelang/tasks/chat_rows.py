@@ -7,16 +7,17 @@ given when it is to write that answer, and go on as those of the chat up to its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recipelang.source import RecipeError, fail
+from recipelang.source.render import line_of
 from recipelang.tasks import reading
 from recipelang.tasks.chat_template import ChatTemplate, Renderer
-from recipelang.tasks.chats import Chat
+from recipelang.tasks.chats import ANSWERING, Chat
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -114,30 +115,30 @@ def _encoded(
     chats: Sequence[Chat], renderer: Renderer, tokenizer: Tokenizer
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The tokens of each chat, and which of them are of an answer."""
+    template = renderer.template
     found = renderer.answers([chat.messages for chat in chats], [chat.name for chat in chats])
-    texts: dict[str, Encoding | None] = {}
+    texts: dict[str, None] = {}
     for chat, told in zip(chats, found, strict=True):
         if "differs" in told:
-            raise _unlocated(chat, told["differs"], "text", renderer.template)
+            raise _unlocated(chat, told["differs"], told["here"], told["there"], template)
         if not reading.is_text(told["text"]):
-            notes = [f"the folder is {renderer.template.folder}"]
+            notes = [f"the folder is {template.folder}"]
             raise fail("E231", f"the chat template makes broken text of {chat.name}", notes=notes)
-        ends = [] if renderer.template.marked else [end for span in told["spans"] for end in span]
+        ends = [] if template.marked else [end for span in told["spans"] for end in span]
         texts.update(dict.fromkeys([told["text"], *(told["text"][:end] for end in ends)]))
-    texts = dict(zip(texts, tokenizer.encode_batch(list(texts), add_special_tokens=False), strict=True))
+    encoded = dict(zip(texts, tokenizer.encode_batch(list(texts), add_special_tokens=False), strict=True))
     for chat, told in zip(chats, found, strict=True):
-        whole = texts[told["text"]]
-        assert whole is not None
-        ids = np.asarray(whole.ids, np.int32)
-        if renderer.template.marked:
-            yield ids, _overlapping(whole, told["spans"])
+        text, spans = told["text"], told["spans"]
+        if template.marked:
+            answers = _overlapping(encoded[text], spans)
         else:
-            prefixes = {end: np.asarray(texts[told["text"][:end]].ids) for span in told["spans"] for end in span}  # type: ignore[union-attr]
-            yield ids, _between(chat, ids, told["spans"], prefixes, renderer.template)
+            prefixes = [(encoded[text[:start]], encoded[text[:end]]) for start, end in spans]
+            answers = _between(chat, encoded[text], prefixes, template)
+        yield np.asarray(encoded[text].ids, np.int32), answers
 
 
-def _overlapping(encoding: Encoding, spans: Sequence[Sequence[int]]) -> np.ndarray:
-    begins, ends = np.asarray(encoding.offsets, np.int64).reshape(-1, 2).T
+def _overlapping(whole: Encoding, spans: Sequence[Sequence[int]]) -> np.ndarray:
+    begins, ends = np.asarray(whole.offsets, np.int64).reshape(-1, 2).T
     found = np.zeros(len(begins), bool)
     for start, end in spans:
         found |= (begins < end) & (ends > start)
@@ -145,27 +146,27 @@ def _overlapping(encoding: Encoding, spans: Sequence[Sequence[int]]) -> np.ndarr
 
 
 def _between(
-    chat: Chat,
-    ids: np.ndarray,
-    spans: Sequence[Sequence[int]],
-    prefixes: Mapping[int, np.ndarray],
-    template: ChatTemplate,
+    chat: Chat, whole: Encoding, prefixes: Sequence[tuple[Encoding, Encoding]], template: ChatTemplate
 ) -> np.ndarray:
-    found = np.zeros(len(ids), bool)
-    answering = [i for i, message in enumerate(chat.messages) if message["role"] == "assistant"]
-    for i, (start, end) in zip(answering, spans, strict=True):
-        for prefix in (prefixes[start], prefixes[end]):
-            if not np.array_equal(prefix, ids[: len(prefix)]):
-                raise _unlocated(chat, i, "tokens", template)
-        found[len(prefixes[start]) : len(prefixes[end])] = True
+    """`prefixes`: the chat before each answer, and up to its end."""
+    ids, found = whole.ids, np.zeros(len(whole.ids), bool)
+    answering = [i for i, message in enumerate(chat.messages) if message["role"] == ANSWERING]
+    for message, (before, after) in zip(answering, prefixes, strict=True):
+        for prefix in (before, after):
+            if prefix.ids != ids[: len(prefix.ids)]:
+                pairs = enumerate(zip(prefix.ids, ids, strict=False))
+                at = next((i for i, (a, b) in pairs if a != b), min(len(ids), len(prefix.ids)))
+                here, there = (" ".join(each.tokens[at : at + 3]) for each in (prefix, whole))
+                raise _unlocated(chat, message, here, there, template)
+        found[len(before.ids) : len(after.ids)] = True
     return found
 
 
-def _unlocated(chat: Chat, message: int, what: str, template: ChatTemplate) -> RecipeError:
-    """E233: what a chat is up to an answer is not how the whole chat begins."""
+def _unlocated(chat: Chat, message: int, here: str, there: str, template: ChatTemplate) -> RecipeError:
+    """E233: what a chat is up to an answer, or up to its end, is not how the whole chat begins."""
+    parts = [f"`{line_of(part)}`" if part else "nothing" for part in (here, there)]
     notes = [
-        f"the {what} before message {message}, or up to its end, {'is' if what == 'text' else 'are'} not the beginning "
-        f"of the whole chat's",
+        f"rendered up to message {message}, the chat has {parts[0]} where the whole chat has {parts[1]}",
         f"the folder is {template.folder}",
     ]
     help = "mark answers with `{% generation %}` and `{% endgeneration %}` in the template, or split the chat"

@@ -165,19 +165,29 @@ def test_samples_are_drawn_from_all_chats(model):
 
 @pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize(
-    "template",
+    ("template", "words"),
     [
         # the first answer is shown only while it is the last message, as with thoughts that are dropped later
-        "{% for m in messages %}{{ m.role }} {% if loop.last or m.role == 'user' %}{{ m.content }}{% endif %} {% endfor %}",
+        (
+            "{% for m in messages %}{{ m.role }} {% if loop.last or m.role == 'user' %}{{ m.content }}{% endif %} {% endfor %}",
+            "`of peru ` where the whole chat has ` user who assistant a ci`",
+        ),
         # the prompt is not what the answer stands behind
-        "{% for m in messages %}{{ m.role }} {{ m.content }} {% endfor %}{% if add_generation_prompt %}who{% endif %}",
+        (
+            "{% for m in messages %}{{ m.role }} {{ m.content }} {% endfor %}{% if add_generation_prompt %}who{% endif %}",
+            "`who` where the whole chat has `assistant of peru user w`",
+        ),
         # text agrees, tokens do not: what an answer begins with grows together with the prompt
-        "{% for m in messages %}{{ m.role }} {{ m.content }} {% endfor %}{% if add_generation_prompt %}assis{% endif %}",
+        (
+            "{% for m in messages %}{{ m.role }} {{ m.content }} {% endfor %}{% if add_generation_prompt %}assis{% endif %}",
+            "`<unk>` where the whole chat has `assistant of peru`",
+        ),
     ],
 )
-def test_answers_that_prefixes_do_not_locate_are_refused(model, tmp_path, template):
+def test_answers_that_prefixes_do_not_locate_are_refused(model, tmp_path, template, words):
     code, said = refusal(lambda: rows_of(with_template(model, tmp_path / "m", template), PAIR))
     assert code == "E233" and "record 0 of `chats.json`" in said and "{% generation %}" in said
+    assert f"rendered up to message 1, the chat has {words}" in said
 
 
 # ---------------------------------------------------------------- loss and metrics
