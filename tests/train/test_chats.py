@@ -9,8 +9,10 @@ import torch
 import torch.nn.functional as F
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from recipelang.cli.commands.run import _changed
 from recipelang.engine.models import quiet
 from recipelang.engine.records import Interrupted
+from recipelang.loading.plan import planned
 from tests.decoders import MARKED, make_chats, make_instruct
 
 from .steps import Steps, StopAt, run, same, weights
@@ -95,3 +97,14 @@ def test_recovery_resumes_bit_for_bit_and_does_not_depend_on_its_parts(recipe, t
     assert resumed.measurements.metrics == whole.measurements.metrics
     run(recipe, tmp_path / "parts", parts, params=("micro=2",))
     assert parts.losses == pytest.approx(seen.losses, rel=1e-3)
+
+
+def test_a_resumed_run_looks_at_its_teacher_and_its_template_and_not_at_their_paths(recipe, tmp_path):
+    """`effective.recipe` in the folder of a run names every file by its whole path."""
+    _, before, _ = planned("chat.recipe")
+    recipe.write_text(RECIPE.replace('"model"', f'"{tmp_path / "model"}"'), "utf-8")
+    _, now, _ = planned("chat.recipe")
+    assert before.stages[1].distills[0].teacher_ref != now.stages[1].distills[0].teacher_ref
+    assert _changed(before, now) == []
+    (tmp_path / "model" / "chat_template.jinja").write_text(MARKED + " ", "utf-8")
+    assert _changed(before, planned("chat.recipe")[1]) == [f"the chat template of the model `{tmp_path / 'model'}`"]

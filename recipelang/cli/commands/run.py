@@ -224,7 +224,9 @@ def _changed(before: Plan, now: Plan) -> list[str]:
     """What a run reads that is not what it was, in words: the behaviour digest knows some of it by name only."""
     told = [] if before.model.digest == now.model.digest else [f"the model `{now.model.ref}`"]
     for old, new in zip(_teachers(before), _teachers(now), strict=True):
-        told += [] if old == new else [f"the teacher `{new[0]}`"]
+        told += [] if old[1] == new[1] else [f"the teacher `{new[0]}`"]  # by another path it is the same
+    if [d.chat for d in before.data] != [d.chat for d in now.data]:
+        told.append(f"the chat template of the model `{now.model.ref}`")
     was = {(d.label, name): (s.digest, d.examples, d.items) for d in before.data for name, s in d.splits.items()}
     for data in now.data:
         for name, split in data.splits.items():
