@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import random
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -23,6 +24,8 @@ _MEMORY = 2**30
 #: a rendered chat may be so many times longer than its messages, and so many characters more
 _LONGER, _MORE = 64, 100_000
 
+#: seconds for one chat after which this process ends by itself, should nobody be left to end it
+_ALONE = 120
 #: characters shown of two texts where they part
 _SHOWN = 24
 
@@ -158,6 +161,7 @@ def main() -> None:
         say({"error": f"{type(error).__name__}: {error}"[:400]})
         return
     confine()
+    alarm = getattr(signal, "alarm", lambda seconds: None)  # not on Windows
     say({})
     template = None
     for line in lines:
@@ -167,7 +171,9 @@ def main() -> None:
             continue
         assert template is not None
         for messages in told:
+            alarm(_ALONE)
             say(answer(template, messages))
+        alarm(0)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def comments(recipe: Recipe, facts: ModelFacts) -> Iterator[str]:
             f"# calibrated on {_named(data)}, which it cuts and samples in its own way: the samples differ from recipelang's\n"
         ]
         given += _data(recipe, reading[0], data, facts)
-        if recipe.model.task != "causal_lm":
+        if not _reads_texts(recipe, data):
             number = f"{data.samples} examples" if data.samples else "all examples"
             told.append(f"# LOADER is a DataLoader of your own, of {number}: without it, only plain texts are read\n")
         seed = next(s for s in (data.seed, reading[0].seed, recipe.seed) if s is not None)
@@ -93,7 +93,7 @@ def _named(data: DataSpec) -> str:
 
 
 def _data(recipe: Recipe, stage: StageSpec, data: DataSpec, facts: ModelFacts) -> Iterator[str]:
-    if recipe.model.task != "causal_lm":  # it makes plain texts of everything else
+    if not _reads_texts(recipe, data):  # it makes plain texts of everything else
         yield "dataset=LOADER"
         return
     yield from _dataset(recipe, stage, data)
@@ -105,6 +105,10 @@ def _data(recipe: Recipe, stage: StageSpec, data: DataSpec, facts: ModelFacts) -
     limit = facts.max_positions if facts.path != Path() else DEFAULT_LENGTH
     yield f"max_seq_length={data.max_length or min(DEFAULT_LENGTH, limit)}"
     yield "concatenate_data=True"
+
+
+def _reads_texts(recipe: Recipe, data: DataSpec) -> bool:
+    return recipe.model.task == "causal_lm" and "messages" not in dict(data.columns)
 
 
 def _dataset(recipe: Recipe, stage: StageSpec, data: DataSpec) -> Iterator[str]:

@@ -143,7 +143,7 @@ class DataSpec(Spec):
         int | None,
         Attr(
             Count("sample", 1),
-            "use only the first N training examples (for language models: N blocks drawn from the whole text); default: all",
+            "use only the first N training examples (for language models: N blocks or chats drawn from all); default: all",
             example="10_000 samples",
         ),
     ] = None

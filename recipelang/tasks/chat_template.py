@@ -126,6 +126,7 @@ class _Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**given, "PYTHONHASHSEED": "0", "HF_HUB_OFFLINE": "1"},
+            start_new_session=True,  # an interrupt from the keyboard is this process's to handle
         )
         self._until = 0.0  # on the monotonic clock; 0: nothing is awaited
         self._ended = threading.Event()
@@ -146,6 +147,9 @@ class _Process:
         line = self._process.stdout.readline()
         self._until = 0.0
         return parse_json(line) if line.endswith(b"\n") else None
+
+    def runs(self) -> bool:
+        return self._process.poll() is None
 
     def end(self) -> None:
         self._ended.set()
@@ -180,6 +184,8 @@ class Renderer:
         _ONE.acquire()
         try:
             self._agreed = False
+            if _KEPT and not _KEPT[0].runs():
+                _KEPT.pop().end()
             if not _KEPT:
                 _KEPT.append(_Process())
                 told = _KEPT[0].hear(TO_START)

@@ -180,6 +180,10 @@ def test_the_text_is_this() -> None:
                 "shuffle_calibration_samples=False, max_seq_length=64, concatenate_data=True",
             ],
         ),
+        (  # it would join texts of its own making
+            'train = "chats.jsonl", samples = 64 samples\n columns { messages = "talk" }',
+            ["dataset=LOADER", "LOADER is a DataLoader of your own, of 64 examples"],
+        ),
         ('source = "a.tsv"', ['load_dataset("csv", data_files="a.tsv", split="train", delimiter="\\t")']),
         ('train = "all.txt"', ['load_dataset("text", data_files="all.txt", split="train", sample_by="document")']),
     ],

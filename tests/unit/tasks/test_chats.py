@@ -408,6 +408,16 @@ def test_a_process_renders_with_a_fixed_date_and_fixed_chance(tmp_path):
     assert found[0][0]["text"].endswith(" é")
 
 
+def test_a_process_that_has_ended_is_started_again(tmp_path):
+    template = ChatTemplate("{{ messages[0].content }}", {}, tmp_path)
+    for _ in range(2):
+        with Renderer(template) as renderer:
+            assert renderer.answers([[*PAIR[:1]]], ["x"])[0]["text"] == "the gold"
+        (kept,) = chat_template._KEPT
+        kept._process.kill()
+        kept._process.wait()
+
+
 @pytest.mark.parametrize(
     ("template", "words"),
     [
