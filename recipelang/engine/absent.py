@@ -12,6 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recipelang.planning.types import ModelPlan
+
+
+def prepare(model: nn.Module, plan: ModelPlan) -> None:
+    leave_out_absent(model)
+
 
 def leave_out_absent(model: nn.Module) -> None:
     """`model` is one of transformers' for multiple choice, called by name with `attention_mask` [items, choices, tokens]."""

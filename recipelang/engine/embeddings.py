@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.utils import ModelOutput
 
+from recipelang.planning.types import ModelPlan
 from recipelang.tasks.pooling import Pooling
 from recipelang.tasks.sentence_similarity import SCALE
 
@@ -25,6 +26,10 @@ class Embedded(ModelOutput):
     embeddings: Tensor | None = None  # [items, texts, width], fp32
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Tensor, ...] | None = None
+
+
+def prepare(model: nn.Module, plan: ModelPlan) -> None:
+    embed(model, plan.pooling or "mean")
 
 
 def embed(model: nn.Module, pooling: Pooling) -> None:

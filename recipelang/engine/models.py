@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pkgutil
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from recipelang.engine.absent import leave_out_absent
 from recipelang.engine.depth import keep_layers
 from recipelang.engine.seeds import stream
 from recipelang.planning.accounting import COPIES
@@ -21,7 +21,6 @@ from recipelang.planning.types import ModelPlan, Plan
 from recipelang.source import RecipeError, fail
 from recipelang.tasks import task_of
 from recipelang.tasks.encoding import load_reader
-from recipelang.tasks.sentence_similarity import HEAD as SENTENCES
 
 
 @contextmanager
@@ -94,20 +93,17 @@ def load_model(
             for name in redrawn:
                 _draw(model.get_parameter(name), config)
     model = only_used(model, plan.task)
+    task = task_of(plan.task)
     tied = COPIES.get(facts.family, ()) if any(t.tied for t in facts.tensors) else ()
-    missing = {n for n in read["missing_keys"] if plan.task != SENTENCES or not n.startswith("pooler.")}
+    missing = {n for n in read["missing_keys"] if not (task.EMBEDS and n.startswith("pooler."))}
     if lost := sorted(missing - {*facts.fresh, *tied}):
         raise _another_model(folder, [f"`{n}` should be loaded, but would be initialised at random" for n in lost[:3]])
     expected = {*facts.left_out, *facts.strangers, *(copy for copy, _ in facts.copies)}
     if lost := sorted(set(read["unexpected_keys"]) - expected):
         raise _another_model(folder, [f"`{n}` should be used, but would be dropped" for n in lost[:3]])
     model = model if keep is None else keep_layers(model, keep)
-    if plan.task == "multiple_choice":
-        leave_out_absent(model)
-    if plan.task == SENTENCES:
-        from recipelang.engine.embeddings import embed
-
-        embed(model, plan.pooling or "mean")
+    if task.PREPARE:
+        pkgutil.resolve_name(task.PREPARE)(model, plan)
     leave_out_cache(model)
     leave_out_unread(model)
     return model  # type: ignore[no-any-return]
@@ -115,7 +111,7 @@ def load_model(
 
 def only_used(model: nn.Module, task: str) -> nn.Module:
     """A model without a head loses the layer that no embedding reads: it would be neither trained nor measured."""
-    if task == SENTENCES and getattr(model, "pooler", None) is not None:
+    if task_of(task).EMBEDS and getattr(model, "pooler", None) is not None:
         model.pooler = None  # type: ignore[assignment]
     return model
 
@@ -190,8 +186,8 @@ def _config(folder: Path, plan: ModelPlan) -> Any:
     config.output_attentions = config.output_hidden_states = False  # what a stage needs of them it asks for itself
     if (getattr(config, "pad_token_id", None) or 0) < 0:
         config.pad_token_id = None  # written by older tools for "there is none"
-    if plan.task == "question_answering":
-        config.num_labels = 2  # a start and an end, whatever the folder was trained for
+    if width := task_of(plan.task).HEAD_WIDTH:
+        config.num_labels = width
     if plan.labels:
         config.id2label = dict(enumerate(plan.labels))
         config.label2id = {name: i for i, name in enumerate(plan.labels)}

@@ -28,7 +28,7 @@ from recipelang.pruning.masks import Masks
 from recipelang.pruning.turned import inputs_first
 from recipelang.source import Diagnostics, RecipeError, at_label, fail
 from recipelang.spec.recipe import Recipe
-from recipelang.tasks.sentence_similarity import HEAD as SENTENCES
+from recipelang.tasks import task_of
 
 #: methods that ask for gradients between steps
 _SAMPLES = {name for name, method in METHODS.items() if method.looks_at == "gradients"}
@@ -152,7 +152,7 @@ def _ask_for_what_a_loop_lacks(
     names = {p.method.name for p in spec.prunes} & _SAMPLES
     outputs = any(t.name not in INNER for d in spec.distills for t in d.on)
     with at_label(recipe.label(f"{path}.distill.on") or recipe.label(f"{path}.distill")):
-        if outputs and recipe.model.task == SENTENCES:
+        if outputs and task_of(recipe.model.task).EMBEDS:
             message = "this release does not compare embeddings in your own loop"
             raise fail("E055", message, help="write `on = hidden(-1)`, or use `recipelang run`")
     with at_label(recipe.label(f"{path}.distill.teacher")):

@@ -13,17 +13,15 @@ from dataclasses import dataclass, field as of_class
 from pathlib import Path
 from typing import Any
 
-from recipelang.planning.families import FAMILIES, HEADS, Config, TensorFact, is_tied
+from recipelang.planning.families import BODY, FAMILIES, HEADS, Config, TensorFact, body_of, is_tied
 from recipelang.planning.safetensors_header import Entry
 from recipelang.planning.structure import Structure
 from recipelang.source import RecipeError, fail
 from recipelang.source.words import listed, plural
-from recipelang.tasks.sentence_similarity import HEAD as SENTENCES
+from recipelang.tasks import task_of
 
 #: types of numbers that weights may have; all others are codes that stand for weights
 FLOATS = ("F64", "F32", "F16", "BF16")
-#: what the names of a family's body begin with; a folder saved without a head leaves it out
-_BODY = {"bert": "bert", "roberta": "roberta", "distilbert": "distilbert", "llama": "model"}
 #: matrices that language models tie to their word embeddings, and biases tied to others, where they are stored as well
 COPIES = {
     "bert": ("cls.predictions.decoder.weight", "cls.predictions.decoder.bias"),
@@ -69,9 +67,7 @@ class Accounts:
 
 def body_prefix(family: str, task: str) -> str:
     """What the names of the body begin with in a model for this task: nothing, where it has no head."""
-    if task == SENTENCES:
-        return ""
-    return "transformer." if family == "llama" and task == "question_answering" else f"{_BODY[family]}."
+    return "" if task_of(task).EMBEDS else f"{body_of(family, task)}."
 
 
 def account(
@@ -108,7 +104,7 @@ def account(
                 raise fail("E076", f"the weights lack `{tensor.name}`", help=_AGAIN, notes=notes)
             fresh.append(tensor.name)
         elif header[name].shape != tensor.shape:
-            if not tensor.drawn or own_head or "pooler" in tensor.roles or task in ("causal_lm", "masked_lm"):
+            if not tensor.drawn or own_head or "pooler" in tensor.roles or task_of(task).WORDS:
                 message = f"`{tensor.name}` has shape {header[name].shape}, the config says {tensor.shape}"
                 raise fail("E076", message, help=_AGAIN, notes=[f"the folder is {folder}"])
             fresh.append(tensor.name)
@@ -141,7 +137,7 @@ def account_structure(
     _whole_numbers(folder, config, header)
     _plain_names(folder, header)
     tensors = made.facts
-    unread = [t.name for t in tensors if task == SENTENCES and "pooler" in t.roles]  # no embedding is made of it
+    unread = [t.name for t in tensors if task_of(task).EMBEDS and "pooler" in t.roles]  # no embedding is made of it
     body = [t for t in tensors if t.name.startswith(made.prefix) and not t.drawn]
     if not any(t.name in made.stored for t in body):
         _no_prefix(folder, made.prefix, body, header)
@@ -159,7 +155,7 @@ def account_structure(
             continue
         if tensor.name in other:
             there, here = other[tensor.name]
-            if not tensor.drawn or own_head or "pooler" in tensor.roles or task in ("causal_lm", "masked_lm"):
+            if not tensor.drawn or own_head or "pooler" in tensor.roles or task_of(task).WORDS:
                 message = f"`{tensor.name}` has shape {there}, the config says {here}"
                 raise fail("E076", message, help=_AGAIN, notes=[f"the folder is {folder}"])
             fresh.append(tensor.name)
@@ -192,7 +188,7 @@ _AGAIN = "copy or download the model again"
 
 def _spellings(name: str, prefix: str, family: str) -> list[str]:
     """How files may call a parameter: as the model does, without or with the body's prefix, and as older releases did."""
-    names = [name, name.removeprefix(prefix) if prefix else f"{_BODY[family]}.{name}"]
+    names = [name, name.removeprefix(prefix) if prefix else f"{BODY[family]}.{name}"]
     old = [n.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta") for n in names]
     return list(dict.fromkeys(names + old))
 
@@ -271,7 +267,7 @@ def _same_depth(folder: Path, tensors: tuple[TensorFact, ...], header: Mapping[s
     for tensor in tensors:
         if tensor.layer == last >= 0:
             above = tensor.name.replace(f".{last}.", f".{last + 1}.", 1)
-            if any(name in header for name in (above, above.partition(".")[2], f"{_BODY[family]}.{above}")):
+            if any(name in header for name in (above, above.partition(".")[2], f"{BODY[family]}.{above}")):
                 note = f"the weights hold `{above}`; the folder is {folder}"
                 raise fail("E076", f"the weights have more layers than the {last + 1} of config.json", notes=[note])
 
@@ -301,7 +297,7 @@ def _left(
     heads = {*_OTHER_HEADS, *COPIES[family]}
     for task in HEADS[family]:
         heads |= {t.name for t in FAMILIES[family]({**config, "tie_word_embeddings": False}, task) if t.drawn}
-    whole = prefix or f"{_BODY[family]}."
+    whole = prefix or f"{BODY[family]}."
     heads |= {n.removeprefix(whole) for n in heads}
     modules = {
         spelling.rpartition(".")[0]

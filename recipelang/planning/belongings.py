@@ -5,6 +5,9 @@ from __future__ import annotations
 from fnmatch import fnmatch
 from pathlib import Path
 
+from recipelang.spec.metrics import METRICS
+from recipelang.tasks import task_of
+
 #: tokenizers and their templates, what generates and what prepares inputs, and the terms of use
 PATTERNS = (
     "tokenizer*", "*.model", "*.tiktoken", "*.spm", "*.bpe", "*.codes", "*.jinja", "vocab*", "merges*",
@@ -13,31 +16,34 @@ PATTERNS = (
     "acceptable_use_policy*",
 )  # fmt: skip
 #: folder -> what of it is passed on: more templates, each in a file
-FOLDERS = {"additional_chat_templates": "*.jinja"}
-#: how sentence-transformers makes embeddings of a model: another task has none
-OF_SENTENCES = ("modules.json", "sentence_*_config.json", "config_sentence_transformers.json")
-FOLDERS_OF_SENTENCES = {"1_pooling": "config.json"}
+FOLDERS = {"additional_chat_templates": ("*.jinja",)}
 #: weights have one place, and neither code nor pickles are passed on
 NEVER = (
     ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx", ".gguf", ".pkl", ".pickle", ".npz",
     ".npy", ".py", ".pyc", ".so", ".dll", ".exe", ".sh",
 )  # fmt: skip
-_SENTENCES = "sentence_similarity"
 
 
 def belongings(folder: Path, task: str) -> list[str]:
     """Their paths in the folder of a model for this task, in order."""
-    below = [p for p in folder.iterdir() if p.name.lower() in (*FOLDERS, *FOLDERS_OF_SENTENCES) and p.is_dir()]
+    names = _patterns(task)
+    below = [p for p in folder.iterdir() if p.name.lower() in names and p.is_dir()]
     found = [p for place in (folder, *below) for p in place.iterdir()]
-    names = ((p, p.relative_to(folder).as_posix()) for p in found)
-    return sorted(name for p, name in names if belongs(name, task) and p.is_file())
+    paths = ((p, p.relative_to(folder).as_posix()) for p in found)
+    return sorted(name for p, name in paths if belongs(name, task) and p.is_file())
 
 
-def belongs(name: str, task: str = _SENTENCES) -> bool:
+def belongs(name: str, task: str | None = None) -> bool:
     """Whether a file at this path in a model folder is passed on with the model; without a task, with that of any."""
     folder, _, last = name.lower().rpartition("/")
-    own = task == _SENTENCES
-    patterns, folders = [*PATTERNS, *(OF_SENTENCES if own else ())], FOLDERS | (FOLDERS_OF_SENTENCES if own else {})
-    if folder:
-        return folder in folders and fnmatch(last, folders[folder])
-    return any(fnmatch(last, pattern) for pattern in patterns) and not last.endswith(NEVER)
+    wanted = _patterns(*([task] if task else METRICS)).get(folder, ())
+    return any(fnmatch(last, pattern) for pattern in wanted) and (bool(folder) or not last.endswith(NEVER))
+
+
+def _patterns(*tasks: str) -> dict[str, tuple[str, ...]]:
+    """Folder -> what of it is passed on with a model for one of these tasks."""
+    found = {"": PATTERNS, **FOLDERS}
+    for path in (path.lower() for task in tasks for path in task_of(task).CARRIED):
+        folder, _, last = path.rpartition("/")
+        found[folder] = (*found.get(folder, ()), last)
+    return found

@@ -32,7 +32,6 @@ from recipelang.version import __version__, installed
 
 DEFAULT_LENGTH = 384
 T = TypeVar("T")
-_WINDOWED = "question_answering"
 
 
 def understand(
@@ -101,14 +100,16 @@ def plan_data(
         columns=dict(spec.columns),
         meaning=meaning,
         max_length=min(length, facts.max_positions),
-        stride=_stride(recipe, block, spec, min(length, facts.max_positions)) if task == _WINDOWED else spec.stride,
+        stride=_stride(recipe, block, spec, min(length, facts.max_positions))
+        if "stride" in task_of(task).SETTINGS
+        else spec.stride,
         samples=spec.samples,
         shuffle=spec.shuffle,
         group_by_length=spec.group_by_length,
         seed=spec.seed,
         draw_seed=recipe.seed if spec.seed is None else spec.seed,
         labels=facts.labels,
-        chat=_chat(recipe, facts) if task == "causal_lm" and "messages" in meaning.columns else None,
+        chat=_chat(recipe, facts) if "messages" in meaning.columns else None,
     )
     sizes = {}
     for name in splits:
@@ -362,7 +363,7 @@ def load_split(plan: DataPlan, name: str, model: Path, first: int | None = None)
     with encoding_fails(model):
         features = task.featurize(examples, tokenizer, plan.max_length, plan.stride, plan.labels)
     fitting: Any = fitted(features, tokenizer, model, plan.task)
-    if plan.task == _WINDOWED and name == "train":
+    if "stride" in task.SETTINGS and name == "train":
         fitting = fitting.learnable(examples)
     if task.BLOCKS and name == "train" and plan.samples:
         fitting = fitting.some(plan.samples, plan.draw_seed if plan.shuffle else None)

@@ -147,18 +147,18 @@ def null_threshold(e: EvaluateSpec, meaning: Meaning, task: str) -> float | None
     """As written, else 0 where the data hold questions without an answer."""
     if e.null_threshold is not None:
         return float(e.null_threshold)
-    return 0.0 if task == "question_answering" and meaning.has_unanswerable else None
+    return 0.0 if meaning.has_unanswerable else None
 
 
 def null_fits(recipe: Recipe, e: EvaluateSpec, plan: DataPlan, found: Diagnostics) -> bool:
     """E054 for a threshold, or a metric, of which the task or the examples have nothing."""
     path = f"evaluate.{e.name}"
-    if e.null_threshold is not None and recipe.model.task != "question_answering":
+    if e.null_threshold is not None and "no_answer" not in MORE_METRICS.get(recipe.model.task, ()):
         message = f"{recipe.model.task} has no questions without an answer"
         found.say("E054", message, recipe.label(f"{path}.null_threshold"), help="remove it")
         return False
-    asked = [m for m in e.metrics if m in MORE_METRICS.get(recipe.model.task, ())]
-    if not asked or recipe.model.task != "question_answering":
+    asked = [m for m in e.metrics if m.startswith(("no_answer", "has_answer_"))]
+    if not asked:
         return True
     answered = [bool(x.answers) for x in load_examples(plan, e.split)[: e.samples]]
     for metric, there in (("no_answer", not all(answered)), ("has_answer_", any(answered))):

@@ -10,7 +10,6 @@ from recipelang.planning.facts import ModelFacts
 from recipelang.planning.types import Segment, TermPlan
 from recipelang.source import fail
 from recipelang.tasks import task_of
-from recipelang.tasks.sentence_similarity import HEAD as SENTENCES
 from recipelang.values.composite import LayerPairs, Schedule, Term
 
 Segments = Callable[[Schedule], tuple[Segment, ...]]
@@ -21,7 +20,7 @@ def plan_term(term: Term, student: ModelFacts, teacher: ModelFacts, segments: Se
     plain = (Segment(shape="constant", start=1, end=1, first=0, last=steps - 1),)
     weight = plain if term.weight is None else segments(term.weight)
     if term.name not in INNER:
-        if student.task == SENTENCES and _width(student) != _width(teacher):
+        if task_of(student.task).EMBEDS and _width(student) != _width(teacher):
             notes = [f"teacher {_width(teacher)}, student {_width(student)} numbers in an embedding"]
             help = "match `hidden` instead, or choose a teacher with embeddings of the same width"
             raise fail("E080", "teacher and student have embeddings of different widths", help=help, notes=notes)

@@ -19,7 +19,6 @@ from recipelang.source import fail
 from recipelang.source.suggest import closest
 from recipelang.storage.reading import Unreadable, Why, read_object
 from recipelang.tasks import task_of
-from recipelang.tasks.sentence_similarity import HEAD as SENTENCES
 
 #: the largest known hold the names of thousands of classes, in less than one
 MAX_CONFIG = 4 * 2**20
@@ -145,7 +144,7 @@ def _of_structure(
 ) -> ModelFacts:  # fmt: skip
     made = structure(path, config, task, header)
     found = account_structure(path, task_of(task).HEAD, config, made, header, new_head, own_head)
-    tensors = tuple(t for t in made.facts if task != SENTENCES or "pooler" not in t.roles)
+    tensors = tuple(t for t in made.facts if not (task_of(task).EMBEDS and "pooler" in t.roles))
     return ModelFacts(
         path, str(config["model_type"]), task, with_standard(config, made), tensors, (*found.fresh, *found.redrawn),
         tuple(labels), found.redrawn, stored=found.stored, copies=found.copies, left_out=found.left_out,

@@ -13,7 +13,6 @@ from typing import Any
 
 from recipelang.source import fail
 from recipelang.tasks import task_of
-from recipelang.tasks.sentence_similarity import HEAD as SENTENCES
 
 Config = dict[str, Any]
 
@@ -73,6 +72,16 @@ def _table(name: str, rows: int, width: int, roles: str = "embeddings") -> Tenso
     return TensorFact(f"{name}.weight", (rows, width), frozenset(roles.split()))
 
 
+#: what the names of a family's body begin with; a folder saved without a head leaves it out
+BODY = {"bert": "bert", "roberta": "roberta", "distilbert": "distilbert", "llama": "model"}
+#: and where a head calls it something else
+_OTHER_BODY = {("llama", "question_answering"): "transformer"}
+
+
+def body_of(family: str, head: str) -> str:
+    return _OTHER_BODY.get((family, head), BODY[family])
+
+
 #: families whose language models share one matrix between embeddings and head, unless the config says otherwise
 _TIES = ("bert", "roberta", "distilbert")
 
@@ -80,7 +89,7 @@ _TIES = ("bert", "roberta", "distilbert")
 def is_tied(config: Config, task: str) -> bool:
     """Whether the matrix of the word embeddings is the head's as well: one tensor with both roles."""
     default = config.get("model_type") in _TIES
-    return task in ("masked_lm", "causal_lm") and bool(config.get("tie_word_embeddings", default))
+    return task_of(task).WORDS and bool(config.get("tie_word_embeddings", default))
 
 
 def _words(name: str, config: Config, width: int, task: str) -> TensorFact:
@@ -200,7 +209,7 @@ def llama(config: Config, task: str) -> Iterator[TensorFact]:
     width = config.get("head_dim") or h // heads
     kv = (config.get("num_key_value_heads") or heads) * width
     bias, mlp_bias = bool(config.get("attention_bias")), bool(config.get("mlp_bias"))
-    prefix = "transformer" if task == "question_answering" else "model"
+    prefix = body_of("llama", task)
     yield _words(f"{prefix}.embed_tokens", config, h, task)
     for i in range(config["num_hidden_layers"]):
         at = f"{prefix}.layers.{i}"
@@ -228,8 +237,9 @@ def _or_bare(family: Family) -> Family:
     """A model without a head is what is left: its names lack the word that heads put before those of the body."""
 
     def tensors(config: Config, task: str) -> Iterator[TensorFact]:
+        bare = task_of(task).EMBEDS
         for tensor in family(config, task):
-            yield replace(tensor, name=tensor.name.partition(".")[2]) if task == SENTENCES else tensor
+            yield replace(tensor, name=tensor.name.partition(".")[2]) if bare else tensor
 
     return tensors
 
@@ -252,12 +262,12 @@ HEADS: dict[str, frozenset[str]] = {
                 "multiple_choice",
                 "token_classification",
                 "masked_lm",
-                SENTENCES,
+                "sentence_similarity",
             }
         ),
     ),
     "llama": frozenset(
-        {"causal_lm", "question_answering", "sequence_classification", "token_classification", SENTENCES}
+        {"causal_lm", "question_answering", "sequence_classification", "token_classification", "sentence_similarity"}
     ),
 }
 

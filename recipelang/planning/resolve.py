@@ -52,7 +52,6 @@ from recipelang.spec.requirements import used as plugins_of
 from recipelang.tasks import task_of
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.pooling import Pooling, pooling_of
-from recipelang.tasks.sentence_similarity import HEAD as SENTENCES
 from recipelang.values import selector as sel
 from recipelang.values.composite import StageRef
 
@@ -151,7 +150,7 @@ class Resolver(Context):
             locate_model(model.base, self.beside, self.pins.get(model.base) or model.revision), model.task
         )
         check_weights(facts)
-        if model.task == SENTENCES:
+        if task_of(model.task).EMBEDS:
             self.pooling = pooling_of(facts.path)
         self.found.extend([*remarks(facts, self.recipe.label("model.base"))])
         return facts
@@ -477,7 +476,7 @@ class Resolver(Context):
             if facts is None:
                 return None
             where, digest = str(facts.path), self._digest_of(facts)
-            pooling = pooling_of(facts.path) if digest and self.recipe.model.task == SENTENCES else None
+            pooling = pooling_of(facts.path) if digest and task_of(self.recipe.model.task).EMBEDS else None
         teacher = facts
         at = self.recipe.label(f"{path}.on")
         terms = [
@@ -533,13 +532,13 @@ class Resolver(Context):
             raise self._no_head()
         if one_number:
             numbers.gives_one_number(facts, "teacher")
-        if self.recipe.model.task == SENTENCES:
+        if task_of(self.recipe.model.task).EMBEDS:
             pooling_of(facts.path)
-        theirs, ours = (1 if facts.task == SENTENCES else label_count(f.config) for f in (facts, self.facts))
+        theirs, ours = (1 if task_of(facts.task).EMBEDS else label_count(f.config) for f in (facts, self.facts))
         if theirs != ours:
             help, notes = "choose a teacher of the same task", [f"teacher {theirs}, student {ours} labels"]
             raise fail("E080", "teacher and student have different labels", help=help, notes=notes)
-        if facts.task != SENTENCES:
+        if not task_of(facts.task).EMBEDS:
             _same_order(label_names(facts.config), label_names(self.facts.config))
         if not facts.has_head:
             raise self._no_head()
@@ -602,7 +601,7 @@ class Resolver(Context):
                 path = f"evaluate.{e.name}.metrics"
                 self.error("E054", f"`{wrong[0]}` is not a metric of {task}", path, f"it has {have}")
                 return False
-            if task == SENTENCES and not measures_what_it_can(self.recipe, e, self.data[e.data], self.found):
+            if task_of(task).EMBEDS and not measures_what_it_can(self.recipe, e, self.data[e.data], self.found):
                 return False
             if not data_remarks.null_fits(self.recipe, e, self.data[e.data], self.found):
                 return False

@@ -8,7 +8,8 @@ from recipelang.source import Diagnostics
 from recipelang.spec.blocks import EvaluateSpec, StageSpec
 from recipelang.spec.metrics import METRICS
 from recipelang.spec.recipe import Recipe
-from recipelang.tasks.sentence_similarity import HEAD as SENTENCES, METRIC, constant, form, in_batch
+from recipelang.tasks import task_of
+from recipelang.tasks.sentence_similarity import METRIC, constant, form, in_batch
 
 _ARE = {"scores": "pairs with a score", "pairs": "pairs without a score", "triples": "triples"}
 
@@ -17,7 +18,7 @@ def measures_what_it_can(recipe: Recipe, e: EvaluateSpec, data: DataPlan, found:
     """E054 for a metric that needs other columns, or scores that differ."""
     kind = form(data.meaning.columns)
     metric = METRIC[kind]
-    if wrong := next((m for m in e.metrics or METRICS[SENTENCES] if m != metric), None):
+    if wrong := next((m for m in e.metrics or METRICS[recipe.model.task] if m != metric), None):
         needed = next(_ARE[other] for other, m in METRIC.items() if m == wrong)
         notes = (f"`{wrong}` needs {needed}; the data of `{e.name}` are {_ARE[kind]}",)
         help = f"write `metrics = [{metric}]`"
@@ -35,12 +36,12 @@ def measures_what_it_can(recipe: Recipe, e: EvaluateSpec, data: DataPlan, found:
 def compares_batches(plan: Plan, stage: StagePlan) -> bool:
     """Whether the loss of a stage compares the items of a batch, which then must stay whole."""
     data = next((d for d in plan.data if d.label == stage.data), None)
-    return data is not None and data.task == SENTENCES and in_batch(data.meaning.columns)
+    return data is not None and task_of(data.task).EMBEDS and in_batch(data.meaning.columns)
 
 
 def in_batch_fits(recipe: Recipe, spec: StageSpec, data: DataPlan | None, found: Diagnostics) -> bool:
     """Where the other items of a batch are the wrong answers, a batch stays whole, and has some. E054, E055."""
-    if data is None or data.task != SENTENCES or not in_batch(data.meaning.columns):
+    if data is None or not task_of(data.task).EMBEDS or not in_batch(data.meaning.columns):
         return True
     notes = ("the wrong answers for a text are the other pairs of its batch",)
     path = f"stage.{spec.name}"

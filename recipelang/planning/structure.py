@@ -106,8 +106,8 @@ def structure(path: Path, config: Mapping[str, Any], task: str, header: Mapping[
     """
     kind = str(config["model_type"])
     given = {k: v for k, v in config.items() if k not in _UNUSED}
-    if task == "question_answering":  # a start and an end, whatever the folder was trained for
-        given = {k: v for k, v in given.items() if k not in ("id2label", "label2id")} | {"num_labels": 2}
+    if width := task_of(task).HEAD_WIDTH:
+        given = {k: v for k, v in given.items() if k not in ("id2label", "label2id")} | {"num_labels": width}
     wanted = task_of(task).AUTO_MODEL
     request = {
         "config": given,

@@ -34,7 +34,7 @@ from recipelang.spec.blocks import DataSpec
 from recipelang.spec.recipe import Recipe
 from recipelang.tasks import task_of
 from recipelang.tasks.meaning import Meaning
-from recipelang.tasks.sentence_similarity import HEAD as SENTENCES, SCALE, form
+from recipelang.tasks.sentence_similarity import SCALE, form
 from recipelang.values.quantities import show_fraction
 
 #: the plot does not grow beyond this
@@ -144,9 +144,9 @@ def _meaning(plan: Plan, data: DataPlan) -> Iterator[tuple[str, str]]:
         read = ", ".join(f"{field} = {clean(m.columns[field][:40])}" for field in fields)
         yield "columns" + more, read + (f"; not used: {_some(m.unused)}" if m.unused else "")
     told = []
-    if data.task == "multiple_choice" and m.columns:
+    if "choices" in task_of(data.task).FIELDS and m.columns:
         yield "inputs" + more, _put_together(m)
-    if data.task == SENTENCES and m.columns and "train" in data.splits:
+    if task_of(data.task).EMBEDS and m.columns and "train" in data.splits:
         told.append(_LOSSES[form(m.columns)])
     if m.max_score not in (None, 1):
         told.append(f"scores are divided by {m.max_score:g}")
@@ -165,12 +165,13 @@ def _meaning(plan: Plan, data: DataPlan) -> Iterator[tuple[str, str]]:
         told.append("answer fits in no window: " + ", ".join(f"{n:,} of {split}" for split, n in data.lost.items()))
     if data.chat is not None:
         told.append(_chats(data.chat, data))
+    windows = "stride" in task_of(data.task).SETTINGS
     if data.cut:
         shares = (f"{n:,} of {split} ({n / data.examples[split]:.1%})" for split, n in data.cut.items())
-        what = "question longer than half of" if data.task == "question_answering" else "truncated to"
+        what = "question longer than half of" if windows else "truncated to"
         told.append(f"{what} `max_length`: " + ", ".join(shares))
     several = any(data.items[n] > data.examples[n] for n in data.items)
-    if data.task == "question_answering" and (several or data.stride != DataSpec.model_fields["stride"].default):
+    if windows and (several or data.stride != DataSpec.model_fields["stride"].default):
         told.append(f"windows overlap by {plural(data.stride, 'token')}")
     for e in plan.evaluations:
         if e.data == data.label and e.positive is not None and "f1" in e.metrics:

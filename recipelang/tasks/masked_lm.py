@@ -41,6 +41,11 @@ BLOCKS = True
 CLASSES = False
 NUMBERS = False
 SOFTMAX = True
+WORDS = True
+EMBEDS = False
+HEAD_WIDTH = 0
+PREPARE = ""
+CARRIED: tuple[str, ...] = ()
 SETTINGS: tuple[str, ...] = ()
 
 GUESSED = 0.15

@@ -40,6 +40,11 @@ BLOCKS = False
 CLASSES = False
 NUMBERS = False
 SOFTMAX = True
+WORDS = False
+EMBEDS = False
+HEAD_WIDTH = 0
+PREPARE = "recipelang.engine.absent:prepare"
+CARRIED: tuple[str, ...] = ()
 SETTINGS = ("unlabelled", "answer_is")
 
 QUESTION = ("question", "sentence", "sent1", "ctx", "goal", "stem", "query")

@@ -45,6 +45,11 @@ BLOCKS = False
 CLASSES = False
 NUMBERS = False
 SOFTMAX = True
+WORDS = False
+EMBEDS = False
+HEAD_WIDTH = 2  # a start and an end
+PREPARE = ""
+CARRIED: tuple[str, ...] = ()
 SETTINGS = ("stride",)
 
 

@@ -39,6 +39,11 @@ BLOCKS = False
 CLASSES = False
 NUMBERS = True
 SOFTMAX = False
+WORDS = False
+EMBEDS = False
+HEAD_WIDTH = 0
+PREPARE = ""
+CARRIED: tuple[str, ...] = ()
 SETTINGS = ("unlabelled",)
 
 LABEL = ("label", "labels", "score", "similarity_score", "relatedness_score", "target")

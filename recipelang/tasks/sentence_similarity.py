@@ -44,6 +44,12 @@ BLOCKS = False
 CLASSES = False
 NUMBERS = False
 SOFTMAX = False
+WORDS = False
+EMBEDS = True
+HEAD_WIDTH = 0
+PREPARE = "recipelang.engine.embeddings:prepare"
+#: how sentence-transformers makes embeddings of a model
+CARRIED = ("modules.json", "sentence_*_config.json", "config_sentence_transformers.json", "1_Pooling/config.json")
 SETTINGS = ("max_score",)
 
 #: names by which two texts are known

@@ -36,6 +36,11 @@ BLOCKS = False
 CLASSES = True
 NUMBERS = False
 SOFTMAX = True
+WORDS = False
+EMBEDS = False
+HEAD_WIDTH = 0
+PREPARE = ""
+CARRIED: tuple[str, ...] = ()
 SETTINGS = ("classes", "unlabelled", "positive")
 
 #: names by which the two texts, or the one, are known

@@ -78,6 +78,11 @@ class Task(Protocol):
     CLASSES: bool  #: the outputs of the head have names, which data or model know
     NUMBERS: bool  #: the head gives one number for an item, which is no score of a class
     SOFTMAX: bool  #: outputs are logits, of which a softmax makes probabilities: a temperature can soften them
+    WORDS: bool  #: the head scores the words of the vocabulary, and may share the matrix of their embeddings
+    EMBEDS: bool  #: outputs are embeddings of texts, made of a model without a head
+    HEAD_WIDTH: int  #: outputs of the head, whatever classes the config of a folder has; 0: as many as those
+    PREPARE: str  #: `module:function`, called with the model and its plan once it is loaded; empty: nothing to do
+    CARRIED: tuple[str, ...]  #: files of a model folder that belong to the model for this task only
     SETTINGS: tuple[str, ...]  #: attributes of `data` that apply to it, of those that apply to some tasks only
 
     def read(self, reference: str, split: str, columns: Mapping[str, str] | None, config: str | None) -> Any:

@@ -38,6 +38,11 @@ BLOCKS = False
 CLASSES = True
 NUMBERS = False
 SOFTMAX = True
+WORDS = False
+EMBEDS = False
+HEAD_WIDTH = 0
+PREPARE = ""
+CARRIED: tuple[str, ...] = ()
 SETTINGS = ("classes",)
 
 TOKENS = ("tokens", "words")
