@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from recipelang.source import Diagnostics, RecipeError, fail
 from recipelang.source.suggest import closest
 from recipelang.spec.recipe import Recipe
 from recipelang.spec.references import references
+from recipelang.tasks.chat_template import read_template
 
 
 def local_references(recipe: Recipe) -> list[str]:
@@ -25,20 +27,33 @@ def identities(
 ) -> dict[str, str]:
     """Local reference as written -> digest of what is there. E074 and E076, every one that is missing at once.
 
-    What is `known` is not looked at. `anew`: every file is read, whatever is remembered of it.
+    What is `known` is not looked at. `anew`: every file is read, whatever is remembered of it. Of a recipe that names
+    a column of chats, the chat template is a part of the model.
     """
     known = dict(known or {})
+    chats = any("messages" in dict(data.columns) for data in recipe.data.values())
     found = Diagnostics()
     for path, reference in references(recipe):
         if not is_local(reference) or reference in known:
             continue
         is_model = path.endswith((".base", ".teacher"))
         try:
-            known[reference] = _contents(local_path(reference, beside), is_model, anew)
+            folder = local_path(reference, beside)
+            known[reference] = _contents(folder, is_model, anew)
+            if chats and path == "model.base":
+                known[reference] = _with_template(folder, known[reference])
         except RecipeError as error:
             found.extend([replace(d, primary=d.primary or recipe.label(path)) for d in error.diagnostics])
     found.raise_errors()
     return known
+
+
+def _with_template(folder: Path, digest: str) -> str:
+    try:
+        template = read_template(folder).digest
+    except RecipeError:  # the plan refuses it
+        return digest
+    return "sha256:" + hashlib.sha256(f"{digest}\n{template}\n".encode()).hexdigest()
 
 
 def _contents(path: Path, is_model: bool, anew: bool) -> str:

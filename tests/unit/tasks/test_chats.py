@@ -18,13 +18,16 @@ from recipelang import chat_renderer
 from recipelang.engine.sources import unchanged
 from recipelang.engine.statement import run_digest
 from recipelang.loading.plan import planned
+from recipelang.loading.read import check_all
 from recipelang.modifiers.distill import Distill, following
 from recipelang.modifiers.distill_terms import kd_loss
 from recipelang.planning.data import load_split
+from recipelang.planning.facts import model_digest
+from recipelang.planning.identities import identities
 from recipelang.planning.types import Plan
 from recipelang.report.plan_screen import full
-from recipelang.source import RecipeError
-from recipelang.spec.canonical import digest
+from recipelang.source import RecipeError, Source
+from recipelang.spec.canonical import digest, spec_digest
 from recipelang.tasks import causal_lm, chat_rows, chat_template, masked_lm
 from recipelang.tasks.chat_rows import ChatRows
 from recipelang.tasks.chat_template import ChatTemplate, Renderer, read_template
@@ -499,6 +502,23 @@ def test_a_plan_tells_of_chats_and_its_run_stops_when_the_template_changes(tmp_p
     (folder / "chat_template.jinja").unlink()
     (folder / "tokenizer_config.json").unlink()
     assert refusal(lambda: unchanged(plan))[0] == "E195"
+
+
+def test_a_recipe_that_names_chats_has_the_template_in_its_spec_digest(tmp_path):
+    folder = make_instruct_folder(tmp_path / "model")
+    digests = []
+    for columns in ('columns { messages = "messages" }', ""):
+        text = RECIPE.replace("48 tokens }", f"48 tokens\n{columns}\n}}")
+        recipe = check_all(Source("a.recipe", text), {}).recipe
+        for template in ("{{ messages }}", "{{ messages }}!"):
+            (folder / "chat_template.jinja").write_text(template, "utf-8")
+            make_chats(tmp_path / "train.jsonl", 2)
+            make_chats(tmp_path / "dev.jsonl", 2)
+            digests.append(spec_digest(recipe, identities(recipe, tmp_path)))
+        (folder / "chat_template.jinja").unlink()
+    assert len(set(digests)) == 3 and digests[2] == digests[3]
+    (folder / "tokenizer_config.json").write_text("{}", "utf-8")  # no template: the plan says so, and no digest fails
+    assert identities(recipe, tmp_path)["model"] == model_digest(folder)
 
 
 def test_a_plan_of_texts_has_the_run_digest_that_it_had(tmp_path):
