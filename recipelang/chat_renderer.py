@@ -26,8 +26,6 @@ _LONGER, _MORE = 64, 100_000
 
 #: seconds for one chat after which this process ends by itself, should nobody be left to end it
 _ALONE = 120
-#: characters shown of two texts where they part
-_SHOWN = 24
 
 Messages = Sequence[Mapping[str, Any]]
 
@@ -67,7 +65,7 @@ class Template:
                 if not whole.startswith(prefix):
                     pairs = enumerate(zip(prefix, whole, strict=False))
                     at = next((k for k, (a, b) in pairs if a != b), min(len(prefix), len(whole)))
-                    return {"differs": i, "here": prefix[at : at + _SHOWN], "there": whole[at : at + _SHOWN]}
+                    return {"differs": i, "here": _shown(prefix[at:]), "there": _shown(whole[at:])}
             spans.append((len(before), len(after)))
         return {"text": whole, "spans": spans}
 
@@ -91,6 +89,11 @@ def _library() -> Callable[..., Any]:
     from transformers.utils.chat_template_utils import render_jinja_template
 
     return render_jinja_template
+
+
+def _shown(text: str, length: int = 24) -> str:
+    """The beginning of a text, for a message: halves of characters cannot be printed."""
+    return text[:length].encode("utf-8", "replace").decode("utf-8")
 
 
 class _Fixed(datetime):
@@ -143,7 +146,10 @@ def answer(template: Template, messages: Messages) -> dict[str, Any]:
         return {"error": "size", "says": "it takes more than 1 GiB of memory"}
     except Exception as error:
         kind = type(error).__name__
-        return {"error": "syntax" if kind == "TemplateSyntaxError" else "refused", "says": f"{error}"[:400] or kind}
+        return {
+            "error": "syntax" if kind == "TemplateSyntaxError" else "refused",
+            "says": _shown(str(error), 400) or kind,
+        }
 
 
 def main() -> None:

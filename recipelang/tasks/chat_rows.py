@@ -15,6 +15,7 @@ import numpy as np
 
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
+from recipelang.source.waiting import waiting
 from recipelang.tasks import reading
 from recipelang.tasks.chat_template import ChatTemplate, Renderer
 from recipelang.tasks.chats import ANSWERING, Chat
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 IGNORED = -100  # of transformers' losses
 #: chats that are rendered and encoded at a time
 _AT_ONCE = 256
+#: chats that take some seconds
+_MANY = 2_000
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,8 @@ def rows_of(chats: Sequence[Chat], template: ChatTemplate, tokenizer: Tokenizer,
     tokens: list[np.ndarray] = []
     labels: list[np.ndarray] = []
     cut = 0
+    if len(chats) > _MANY:
+        waiting(f"applying the chat template to {len(chats):,} chats")
     with Renderer(template) as renderer:
         for first in range(0, len(chats), _AT_ONCE):
             for ids, answers in _encoded(chats[first : first + _AT_ONCE], renderer, tokenizer):
@@ -164,7 +169,7 @@ def _between(
 
 def _unlocated(chat: Chat, message: int, here: str, there: str, template: ChatTemplate) -> RecipeError:
     """E233: what a chat is up to an answer, or up to its end, is not how the whole chat begins."""
-    parts = [f"`{line_of(part)}`" if part else "nothing" for part in (here, there)]
+    parts = [f"`{line_of(part)[:60]}`" if part else "nothing" for part in (here, there)]
     notes = [
         f"rendered up to message {message}, the chat has {parts[0]} where the whole chat has {parts[1]}",
         f"the folder is {template.folder}",

@@ -36,7 +36,10 @@ SECONDS, TO_START = 30.0, 300.0
 #: as transformers calls them: what a template may use of the tokenizer
 NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 #: what the process has of this one's environment: where Python and its libraries are
-_PASSED = ("PATH", "SYSTEMROOT", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LANG", "LC_ALL", "TMPDIR", "TEMP")
+_PASSED = (
+    "PATH", "SYSTEMROOT", "PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "VIRTUAL_ENV", "HOME", "USERPROFILE", "APPDATA",
+    "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR", "TEMP",
+)  # fmt: skip
 _FILE, _CONFIG, _OLD = "chat_template.jinja", "tokenizer_config.json", "chat_template.json"
 
 

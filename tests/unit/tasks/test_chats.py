@@ -391,6 +391,7 @@ def test_a_token_that_a_template_names_and_no_file_does_is_refused(model, tmp_pa
         ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "E231", "recursion"),
         ("{{ 'a' * 1000000 }}", "E232", "1,000,000 characters"),
         ("{{ '\\ud800' }}", "E231", "broken text"),
+        ("{{ raise_exception('a\\ud800\\x1b[31m') }}", "E231", "the template reports: a?"),
     ],
 )
 def test_a_template_that_fails_is_a_finding_at_its_record(model, tmp_path, template, code, words):
