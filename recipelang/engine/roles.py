@@ -38,7 +38,7 @@ _FEEDS = {
     "down": "down_proj lin2 fc2 fc_out c_proj dense_4h_to_h wo w2 Wo ffn_output ff2 layer_2 down_proj_bias out_proj w_out",
     "gate up": "gate_up_proj Wi gate_up_proj_bias input_linear",
 }
-_ROUTERS = ("gate", "router", "wg", "classifier")
+_ROUTERS = ("gate", "router", "wg", "classifier", "shared_expert_gate")
 ATTENTION = {name: roles for roles, names in _PROJECTIONS.items() for name in names.split()}
 FEEDS = {name: roles for roles, names in _FEEDS.items() for name in names.split()}
 
@@ -176,7 +176,7 @@ class _Look:
         roles = {"ffn"}
         if "experts" in path:
             roles.add("experts")
-        if last in _ROUTERS and "experts" not in path:
+        if any(p in _ROUTERS for p in path) and "experts" not in path:
             return {"ffn", "router"}
         if path[-2:] == ["output", "dense"]:
             return roles | {"down"}

@@ -126,7 +126,7 @@ def _stage(recipe: Recipe, stage: StageSpec, index: int, facts: ModelFacts, foun
 
 
 def _modifier(recipe: Recipe, prune: PruneSpec, path: str, later: bool, facts: ModelFacts) -> Form:
-    chosen = matching.matrices(matching.match(prune.targets, facts), facts)
+    chosen = matching.prunable(prune.targets, facts)
     if not chosen:
         raise matching.nothing(prune.targets, facts, recipe.label(f"{path}.targets"))
     method = prune.method.name

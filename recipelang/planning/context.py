@@ -45,7 +45,7 @@ class Context:
         names = self.guard(path, lambda: matching.match(selector, self.facts))
         if names is None:
             return ()
-        chosen = tuple(t.name for t in matching.matrices(names, self.facts)) if matrices_only else names
+        chosen = tuple(t.name for t in matching.prunable(selector, self.facts)) if matrices_only else names
         if not chosen and not empty:
             error = matching.nothing(selector, self.facts, self.recipe.label(path))
             self.found.extend(error.diagnostics)

@@ -95,10 +95,30 @@ def leaves(selector: s.Selector) -> list[s.Selector]:
     return [selector]
 
 
+def prunable(selector: s.Selector, facts: ModelFacts) -> tuple[TensorFact, ...]:
+    """What a selector means where weights are pruned or counted: matrices, and routers only where it names them."""
+    unnamed = {t.name for t in facts.tensors if "router" in t.roles} - _named_routers(selector, facts)
+    return tuple(t for t in matrices(match(selector, facts), facts) if t.name not in unnamed)
+
+
+def _named_routers(selector: s.Selector, facts: ModelFacts) -> frozenset[str]:
+    """What `@router`, a glob or a regular expression selects; what they take away is not named."""
+    match selector:
+        case s.And() | s.Or():
+            return frozenset().union(*(_named_routers(i, facts) for i in selector.items))
+        case s.Except():
+            return _named_routers(selector.left, facts)
+        case s.Role(name="router") | s.Glob() | s.Regex():
+            return _match(selector, facts)
+    return frozenset()
+
+
 def nothing(selector: s.Selector, facts: ModelFacts, label: object) -> RecipeError:
     """E070, with what the selector may have meant."""
     if found := match(selector, facts):
         help = "only two-dimensional weights are pruned and counted: biases and norms are not"
+        if matrices(found, facts):
+            help = "routers are pruned and counted only where they are named: write `@router`"
         notes = (f"it selects {listed(found, 3)}",)
         message = f"`{s.text(selector)}` selects no matrix of this model"
         return RecipeError(Diagnostic("E070", message, label, notes=notes, help=(help,)))  # type: ignore[arg-type]

@@ -376,7 +376,7 @@ def _grown(
 def _purpose(tensor: TensorFact) -> str:
     if tensor.tied:
         return "embeddings and head"
-    for role in ("embeddings", "head", "pooler"):
+    for role in ("embeddings", "head", "pooler", "router"):
         if role in tensor.roles:
             return role
     return "other matrices" if len(tensor.shape) == 2 else "norms and biases"

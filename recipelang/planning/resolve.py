@@ -559,11 +559,10 @@ class Resolver(Context):
             label = Label(self.recipe.source, span)
             try:
                 with at_label(label):
-                    names = matching.match(selector, self.facts)
+                    found = tuple(t.name for t in matching.prunable(selector, self.facts))
             except RecipeError as error:
                 self.found.extend(error.diagnostics)
                 continue
-            found = tuple(t.name for t in matching.matrices(names, self.facts))
             if not found:
                 self.found.extend(matching.nothing(selector, self.facts, label).diagnostics)
             chosen[sel.text(selector)] = found

@@ -62,7 +62,7 @@ def compiled(folder: Path, recipe: Recipe) -> Compiled:
 
 
 def _matrices(selector: sel.Selector, facts: ModelFacts) -> tuple[str, ...]:
-    return tuple(t.name for t in matching.matrices(matching.match(selector, facts), facts))
+    return tuple(t.name for t in matching.prunable(selector, facts))
 
 
 def check_master(again: Compiled) -> None:

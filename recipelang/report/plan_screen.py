@@ -493,7 +493,8 @@ def _targets(plan: Plan, prune: PrunePlan) -> Table:
         row(clean(kind), len(sizes), " × ".join(map(str, shape)), sum(sizes))
     row("all targets", len(prune.targets), "", sum(t.size for t in prune.targets), "bold")
     for dense in prune.dense:
-        row(f"dense: {dense.what}" + (" (never)" if dense.protected else ""), dense.tensors, "", dense.weights)
+        why = " (never)" if dense.protected else " (not named)" if dense.what == "router" else ""
+        row(f"dense: {dense.what}{why}", dense.tensors, "", dense.weights)
     return table
 
 

@@ -28,7 +28,8 @@ ROLES: dict[str, str] = {
     "up": "projection to the feed-forward width",
     "down": "projection from the feed-forward width",
     "gate": "gate projection of a gated feed-forward block",
-    "router": "router of a mixture of experts",
+    "experts": "experts of a mixture, without shared experts",
+    "router": "router of a mixture of experts; pruned only if named",
 }
 
 

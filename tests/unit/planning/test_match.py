@@ -1,10 +1,13 @@
 """Selectors against a tiny BERT: roles, globs, regular expressions, layers, operators, and their errors."""
 
+from pathlib import Path
+
 import pytest
 
 from recipelang.kinds.tensors import as_selector
-from recipelang.planning.facts import read_model_facts
-from recipelang.planning.match import match, matrices
+from recipelang.planning.facts import ModelFacts, read_model_facts
+from recipelang.planning.families import TensorFact
+from recipelang.planning.match import match, matrices, nothing, prunable
 from recipelang.source import Diagnostics, RecipeError, Source
 from recipelang.spec.evaluator import Evaluator
 from recipelang.spec.params import literal
@@ -103,3 +106,40 @@ def test_layers_beyond_the_model_are_a_coded_error(facts):
 )
 def test_selector_text_reads_back_as_itself(source):
     assert selector(text(selector(source))) == selector(source)
+
+
+def _mixture() -> ModelFacts:
+    def tensor(layer, name, roles):
+        return TensorFact(f"layers.{layer}.{name}", (4, 4), frozenset(f"decoder ffn {roles}".split()), layer)
+
+    parts = {"mlp.gate.weight": "linear router", "mlp.up.weight": "linear up", "mlp.gate.statics": "router"}
+    tensors = [tensor(layer, name, roles) for layer in (0, 1) for name, roles in parts.items()]
+    return ModelFacts(Path(), "mixture", "causal_lm", {}, tuple(tensors), ())
+
+
+@pytest.mark.parametrize(
+    "source, names",
+    [
+        ("@linear & @decoder", ["0.up", "1.up"]),
+        ("!@embeddings", ["0.up", "1.up"]),
+        ('@linear except "layers.0.mlp.gate.weight"', ["0.up", "1.up"]),
+        ('@linear | !"layers.0.mlp.gate.weight"', ["0.up", "1.up"]),
+        ("@linear except @router", ["0.up", "1.up"]),
+        ("@linear & @router & layers(0)", ["0.gate"]),
+        ("@up | @linear & @router", ["0.gate", "0.up", "1.gate", "1.up"]),
+        ('@linear & "layers.1.**"', ["1.gate", "1.up"]),
+        (r'@linear | re"layers\.0\.mlp\.gate\.weight"', ["0.gate", "0.up", "1.up"]),
+    ],
+)
+def test_routers_are_pruned_only_where_they_are_named(source, names):
+    facts = _mixture()
+    found = [t.name.split(".") for t in prunable(selector(source), facts)]
+    assert [f"{part[1]}.{part[3]}" for part in found] == names
+    assert len(match(selector("@router"), facts)) == 4  # elsewhere a role means all that have it
+
+
+def test_a_selector_of_unnamed_routers_only_says_so():
+    facts, chosen = _mixture(), selector("@linear except @up")
+    assert not prunable(chosen, facts)
+    [found] = nothing(chosen, facts, None).diagnostics
+    assert found.code == "E070" and "write `@router`" in found.help[0]
