@@ -17,7 +17,7 @@ def validate(tmp_path_factory, command_in):
     def run(*contents: bytes) -> Ended:
         for number, content in enumerate(contents):
             (folder / f"{number}.recipe").write_bytes(content)
-        return command_in(folder, "validate", *(f"{n}.recipe" for n in range(len(contents))))
+        return command_in(folder, "validate", *(f"{n}.recipe" for n in range(len(contents))), files=len(contents))
 
     return run
 
