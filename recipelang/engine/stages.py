@@ -29,7 +29,7 @@ from recipelang.modifiers.distill import Running, asked
 from recipelang.modifiers.modifier import Event, Modifier, State, fire
 from recipelang.planning.facts import model_digest
 from recipelang.planning.similarity import compares_batches
-from recipelang.planning.types import DistillPlan, StagePlan
+from recipelang.planning.types import DataPlan, DistillPlan, StagePlan
 from recipelang.pruning.turned import inputs_first
 from recipelang.schedules.stepwise import at
 from recipelang.tasks import Features
@@ -41,7 +41,7 @@ def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None)
     _, features = run.split(data, "train")
     run.model.requires_grad_(True)  # a rehearsal leaves what the stage before froze
     optimizer = make_optimizer(stage, run.model)
-    until = min(stage.steps, run.plan.rehearsal or stage.steps)
+    until = _until(run, stage)
     modifiers = _modifiers(run, stage)
     for modifier in modifiers:
         modifier.join(optimizer)
@@ -83,7 +83,7 @@ def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None)
         run.device,
         run.autocast(stage.precision),
         shuffle=data.shuffle,
-        order_seed=stage.seed if data.seed is None else data.seed,
+        order_seed=_order_seed(stage, data),
         until=until,
         after_step=after_step,
         by_length=data.group_by_length,
@@ -117,6 +117,16 @@ def one_shot_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | No
     run.reporter.pruned(stage, state.sparsity)
     _end_stage(run, stage, time.monotonic() - began)
     run.obey()
+
+
+def _until(run: Course, stage: StagePlan) -> int:
+    """The step at which a stage ends, or its rehearsal."""
+    return min(stage.steps, run.plan.rehearsal or stage.steps)
+
+
+def _order_seed(stage: StagePlan, data: DataPlan) -> int:
+    """What the order of examples is drawn with."""
+    return stage.seed if data.seed is None else data.seed
 
 
 def _state(run: Course, stage: StagePlan, optimizer: torch.optim.Optimizer, steps: int) -> State:
@@ -191,8 +201,6 @@ def _kept(run: Course, stage: StagePlan, d: DistillPlan) -> Kept:
     """The teacher's outputs beside the checkpoints: kept as long as a resumed run may need them."""
     data = run.data_of(stage.data)
     _, features = run.split(data, "train")
-    until = min(stage.steps, run.plan.rehearsal or stage.steps)
-    seed = stage.seed if data.seed is None else data.seed
     named = [run.task.OUTPUTS if t.output == "logits" else (t.output,) for t in d.terms]
     wanted = Wanted(
         teacher=model_digest(_teacher_folder(run, d)),
@@ -202,8 +210,8 @@ def _kept(run: Course, stage: StagePlan, d: DistillPlan) -> Kept:
             stage,
             len(features),
             data.shuffle,
-            seed,
-            until,
+            _order_seed(stage, data),
+            _until(run, stage),
             features.lengths if data.group_by_length else None,
         ),
         outputs=tuple(sorted({name for names in named for name in names})),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
@@ -36,7 +37,7 @@ def around_of(params: Mapping[str, object], overlays: Sequence[str | Path] | str
     """What a program gives: values as a command line has them after `-p`, or as Python's own."""
     given = {name: Given(_text(value), f"-p {name}") for name, value in params.items()}
     several = (overlays,) if isinstance(overlays, str | Path) else overlays
-    return Around(given, tuple(read_source(str(o)) for o in several))
+    return Around(given, tuple(read_source(_named(o)) for o in several))
 
 
 def _text(value: object) -> str:
@@ -50,16 +51,26 @@ def _text(value: object) -> str:
     return str(value)
 
 
+def _named(recipe: str | Path) -> str:
+    """Of a program: `-` is a file like another, as only a command has a standard input for recipes."""
+    return f".{os.sep}-" if str(recipe) == "-" else str(recipe)
+
+
+def typed(file: str) -> str | Source:
+    """Of a command: `-` is standard input."""
+    return read_source(file) if file == "-" else file
+
+
 def name_of(recipe: str | Path | Source) -> str:
     """What a command line calls it: its path or reference, `-` for a text that has none."""
-    return "-" if isinstance(recipe, Source) or "\n" in str(recipe) else str(recipe)
+    return "-" if isinstance(recipe, Source) or "\n" in str(recipe) else _named(recipe)
 
 
 def source_of(recipe: str | Path | Source) -> Source:
     """Of a program: a path or another name of a recipe, or the text itself, which has several lines."""
     if isinstance(recipe, Source):
         return recipe
-    name = str(recipe)
+    name = _named(recipe)
     return Source("<text>", name) if "\n" in name else read_source(name)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from recipelang.planning.belongings import FOLDERS, NEVER, PATTERNS
 from recipelang.source import fail
+from recipelang.source.names import impossible
 
 #: reference as written -> the commit of the Hub that a lock holds it to
 Pins = Mapping[str, str]
@@ -33,8 +34,8 @@ def is_local(reference: str) -> bool:
 
 def local_path(reference: str, beside: Path) -> Path:
     """Where a local reference points: `~` and `file://` are understood, the rest is relative to `beside`."""
-    if "\0" in reference:
-        raise fail("E046", "a path cannot contain the character U+0000")
+    if why := impossible(reference):
+        raise fail("E046", why)
     return Path(os.path.realpath(beside / os.path.expanduser(reference.removeprefix("file://"))))
 
 

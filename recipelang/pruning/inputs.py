@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 
-class Gathered:
+class Gathered(ABC):
     """Sums over the inputs of one matrix, or of several that read the same."""
 
     def __init__(self, sums: Tensor) -> None:
@@ -16,12 +17,13 @@ class Gathered:
         self.tokens = 0
 
     @classmethod
+    @abstractmethod
     def empty(cls, inputs: int, device: torch.device) -> Gathered:
-        raise NotImplementedError
+        """Before the first token, for so many inputs."""
 
+    @abstractmethod
     def add(self, inputs: Tensor) -> None:
         """Some more tokens, [tokens, inputs]."""
-        raise NotImplementedError
 
 
 class Squares(Gathered):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from recipelang.source.errors import RecipeError, fail
 
 
@@ -12,6 +14,17 @@ def not_utf8(name: str) -> RecipeError:
     notes = ["records are text, and this name has bytes that are not UTF-8"]
     shown = f" `{part}`" if part else ""
     return fail("E167", f"the name of a file or folder{shown} is not UTF-8", help=help, notes=notes)
+
+
+def impossible(path: str) -> str:
+    """Why no file can have this path, whatever the system; empty where one can."""
+    if "\0" in path:
+        return "a path cannot contain the character U+0000"
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return "a path cannot contain half of a surrogate pair"
+    return ""
 
 
 def is_text(name: str) -> bool:

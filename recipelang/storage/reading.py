@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from recipelang.source import RecipeError, fail
+from recipelang.source.names import impossible
 from recipelang.source.words import limit_text
 from recipelang.storage.folders import HAS_FOLDERS, IsALink, opened_folder
 from recipelang.storage.strict_json import parse_json, parse_model
@@ -88,8 +89,8 @@ def open_regular(path: Path, *, inside: Path | None = None) -> BufferedReader:
 
 def _opened(path: Path, inside: Path | None) -> int:
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    if "\0" in str(path):  # no system has such a name; Python says so with a `ValueError`
-        raise Unreadable(path, Why.REFUSED, "a path cannot contain the character U+0000")
+    if why := impossible(str(path)):  # Python says so with a `ValueError`
+        raise Unreadable(path, Why.REFUSED, why)
     if inside is None:
         return os.open(path, flags)
     flags |= getattr(os, "O_NOFOLLOW", 0)

@@ -52,6 +52,42 @@ def test_a_check_is_printed_as_validate_prints_it(here, edit):
     assert command("validate", "tiny.recipe").err == f"{wrong}\n\n1 error\n"
 
 
+def attach(recipe, **more):
+    import torch
+
+    model = torch.nn.Linear(2, 2)
+    return recipelang.attach(recipe, model, torch.optim.SGD(model.parameters()), steps_per_epoch=1, **more)
+
+
+READS = {f.__name__: f for f in (recipelang.check, recipelang.plan, recipelang.run, attach)}
+
+
+@pytest.mark.parametrize("name", ["\ud800.recipe", "\udc00/a.recipe", "\udcff.recipe", "a\0b.recipe"], ids=ascii)
+@pytest.mark.parametrize("read", READS)
+def test_name_that_no_file_has_is_one_coded_error(here, read, name):
+    for given in ({"recipe": name}, {"recipe": "tiny.recipe", "overlays": [name]}, {"recipe": Path(name)}):
+        with pytest.raises(recipelang.RecipeError) as refused:
+            READS[read](**given)
+        assert [d.code for d in refused.value.diagnostics] == ["E046"]
+
+
+@pytest.mark.parametrize("old", ['"model"', '"train.json"', "stage.dense"])
+def test_path_in_a_recipe_that_no_file_has_is_one_coded_error(project, edit, text, old):
+    with pytest.raises(recipelang.RecipeError) as refused:
+        recipelang.plan(text.replace(old, '"\ud800"', 1))
+    assert [d.code for d in refused.value.diagnostics] == ["E046"]
+
+
+@pytest.mark.parametrize("read", ["check", "plan"])
+def test_a_dash_is_a_file_like_another(project, text, monkeypatch, read):
+    monkeypatch.setattr("sys.stdin", None)
+    for given in ({"recipe": "-"}, {"recipe": "tiny.recipe", "overlays": ["-"]}):
+        with pytest.raises(recipelang.RecipeError, match=r"E046]: there is no file `\./-`"):
+            READS[read](**given)
+    Path("-").write_text(text, "utf-8")
+    assert not READS[read]("-").diagnostics.errors
+
+
 @pytest.mark.parametrize("steps", [0, -1, True, "3", 0.5])
 def test_a_rehearsal_has_a_number_of_steps(here, steps):
     with pytest.raises(recipelang.RecipeError) as refused:

@@ -249,6 +249,27 @@ def test_run_that_dies_is_told_of_and_the_others_go_on(inline):
     assert "broken/target-60/seed-1 failed: E082" in ended.out
 
 
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        ("exit 7", "ended with exit code 7"),
+        ("kill -9 $$", "ended by SIGKILL"),
+        ("echo 'error[E082]: the loss is not finite'; exit 1", "E082: the loss is not finite"),
+    ],
+)
+def test_process_that_ends_badly_is_told_of_and_the_others_go_on(study, monkeypatch, ends, told):
+    (study / "python").write_text(f"#!/bin/sh\n{ends}\n", "utf-8")
+    (study / "python").chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(study / "python"))
+    ended = command("study", "s.recipe", "-o", "out", "--only", "plain/target-60")
+    assert ended.code == 1
+    found = {r["name"]: r for r in json.loads((study / "out" / "study.json").read_text("utf-8"))["runs"]}
+    for seed in (1, 2):
+        run = found[f"plain/target-60/seed-{seed}"]
+        assert (run["status"], run["error"]) == ("failed", told)
+        assert f"plain/target-60/seed-{seed} failed: {told}" in ended.out
+
+
 def test_interrupted_study_stops_softly_and_goes_on_to_the_same_result(inline):
     """What is interrupted is a process with one of its own; what goes on is `inline`."""
     study = inline

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from recipelang.cli import options, screen
-from recipelang.loading.read import read_around
+from recipelang.loading.read import read_around, typed
 
 
 def plan(
@@ -28,7 +28,7 @@ def plan(
     """
     from recipelang.api import planned
 
-    made = planned.plan(file, around=read_around(param, params, overlay))
+    made = planned.plan(typed(file), around=read_around(param, params, overlay))
     if as_json:
         print(screen.json_text(made.model_dump(mode="json")))
     else:

@@ -16,7 +16,7 @@ from recipelang.cli import complete, options, screen
 from recipelang.cli.exit_codes import Exit
 from recipelang.cli.several import together
 from recipelang.loading.plan import planned
-from recipelang.loading.read import read_around
+from recipelang.loading.read import read_around, typed
 from recipelang.source import fail
 from recipelang.source.words import first_n
 from recipelang.spec.recipe import Recipe
@@ -66,7 +66,7 @@ def run(
     given = read_around(param, params, overlay)
     with _watched() as shown:
         result = running.run(
-            file,
+            typed(file),
             out,
             overwrite=overwrite,
             steps=steps,
