@@ -69,6 +69,11 @@ def scopes(method: str) -> tuple[str, ...]:
     return tuple(s for s in ("uniform", "global", "row", "erk") if s in every) if has else ("",)
 
 
+def usual(method: str) -> str:
+    """The scope of a method where none is written; empty where it has none."""
+    return next((str(a.default) for a in METHODS[method].arguments if a.name == "scope"), "")
+
+
 def combinations(one_shot: bool = False) -> list[Combination]:
     """Those of training, or those of one shot."""
     elsewhere = "steps" if one_shot else "inputs"

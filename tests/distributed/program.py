@@ -10,6 +10,7 @@ import contextlib
 import json
 import sys
 import traceback
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from recipelang.engine.records import Interrupted, Reporter
 from recipelang.engine.run import execute
 from recipelang.engine.start import fill_folder, may_start
 from recipelang.loading.plan import planned
+from recipelang.methods import METHODS
 from recipelang.planning.data import load_split
 from recipelang.pruning import patterns, selection
 from recipelang.pruning.shards import is_shard, local, of_weight, shard, whole
@@ -34,11 +36,20 @@ from recipelang.spec.claims import judge
 from recipelang.spec.effective import effective
 from recipelang.tasks import task_of
 from tests.conftest import RECIPE as TINY
-from tests.contract.table import Combination
+from tests.contract.table import Combination, combinations, usual
 from tests.contract.test_contract import RECIPE as CONTRACT, recipe, refused
 from tests.other_tasks import TASKS, make_task
 from tests.train.steps import StopAt
 from tests.train.test_attach import Net, net_recipe
+
+#: every method that trains
+TRAINED = list(dict.fromkeys(it.method for it in combinations()))
+#: what two processes write -> method, pattern, scope. Copies have the same weights, so that the scope makes no difference
+COPIES = {f"copies-{m}": (m, "unstructured", usual(m)) for m in TRAINED}
+#: over all shards of all tensors, and where shards end
+_CUT = (("unstructured", "global"), ("block(2, 4)", "uniform"))
+SHARDS = {f"shards-{m}": (m, *how) for m, how in zip([m for m in TRAINED if METHODS[m].shards], cycle(_CUT))}
+CUT_BY_ONE = COPIES["copies-movement"]
 
 
 def run(path: Path, out: Path, reporter: Reporter | None = None, *, resume: bool = False, shards: bool = False) -> None:
@@ -124,19 +135,13 @@ def patterns_of_shards_are_those_of_the_whole(folder: Path) -> None:
 
 
 def every_method_on_copies(folder: Path) -> None:
-    for method in ("magnitude", "movement", "snip", "obert"):
-        run(contract(folder, method, "unstructured", "global"), folder / f"copies-{method}")
-    for method in ("rigl", "soft_movement"):
-        run(contract(folder, method, "unstructured", "uniform"), folder / f"copies-{method}")
+    for name, what in COPIES.items():
+        run(contract(folder, *what), folder / name)
 
 
-def methods_on_shards(folder: Path) -> None:
-    for method, pattern, scope in (("magnitude", "unstructured", "global"), ("movement", "block(2, 4)", "uniform")):
-        run(contract(folder, method, pattern, scope), folder / f"shards-{method}", shards=True)
-
-
-def gradients_of_samples_in_shards_are_those_of_copies(folder: Path) -> None:
-    run(contract(folder, "snip", "unstructured", "uniform"), folder / "shards-snip", shards=True)
+def every_method_that_can_on_shards(folder: Path) -> None:
+    for name, what in SHARDS.items():
+        run(contract(folder, *what), folder / name, shards=True)
 
 
 def resumed_on_as_many_is_uninterrupted(folder: Path) -> None:
@@ -164,7 +169,7 @@ def resumed_on_more(folder: Path) -> None:
         def found(self, findings: Diagnostics) -> None:
             told.extend(note for d in findings for note in d.notes)
 
-    run(contract(folder, "movement", "unstructured", "global"), folder / "cut-by-one", Listen(), resume=True)
+    run(contract(folder, *CUT_BY_ONE), folder / "cut-by-one", Listen(), resume=True)
     assert "processes: 1 before, 2 now" in told, told
     with contextlib.suppress(Interrupted):  # for one process to go on from
         run(folder / "contract.recipe", folder / "cut-by-two", StopAt(5) if processes.main() else None)
@@ -199,11 +204,12 @@ def every_task_is_measured_as_by_one_process(folder: Path) -> None:
 
 
 def what_is_not_there_is_refused_everywhere(folder: Path) -> None:
+    cannot = [m for m in TRAINED if not METHODS[m].shards]
     for method, pattern, message in (
-        ("obert", "unstructured", "`obert` on sharded weights"),
+        *((m, "unstructured", f"`{m}` on sharded weights") for m in cannot),
         ("magnitude", "block(32, 1)", "spans two shards"),
     ):
-        path = contract(folder, method, pattern, "uniform")
+        path = contract(folder, method, pattern, usual(method))
         try:
             run(path, folder / f"refused-{method}", shards=True)
         except RecipeError as error:
@@ -290,8 +296,7 @@ SCENARIOS = {
         the_smallest_of_shards_are_those_of_the_whole,
         patterns_of_shards_are_those_of_the_whole,
         every_method_on_copies,
-        methods_on_shards,
-        gradients_of_samples_in_shards_are_those_of_copies,
+        every_method_that_can_on_shards,
         resumed_on_as_many_is_uninterrupted,
         resumed_on_more,
         every_task_is_measured_as_by_one_process,

@@ -16,22 +16,11 @@ from tests.forked import ranks
 from tests.train.steps import StopAt, run, same, weights
 from tests.train.test_pruning import targets
 
-from .program import SCENARIOS
+from .program import COPIES, CUT_BY_ONE, SCENARIOS, SHARDS
 
 PROGRAM = "import sys, pathlib, tests.distributed.program as it; it.main(pathlib.Path(sys.argv[1]), [])"
-#: what two processes wrote -> method, pattern, scope; a choice of what differs between processes, as each run takes long
-RUNS = {
-    "copies-magnitude": ("magnitude", "unstructured", "global"),
-    "copies-movement": ("movement", "unstructured", "global"),
-    "copies-snip": ("snip", "unstructured", "global"),
-    "copies-obert": ("obert", "unstructured", "global"),
-    "copies-rigl": ("rigl", "unstructured", "uniform"),
-    "copies-soft_movement": ("soft_movement", "unstructured", "uniform"),
-    "shards-magnitude": ("magnitude", "unstructured", "global"),
-    "shards-movement": ("movement", "block(2, 4)", "uniform"),
-    "shards-snip": ("snip", "unstructured", "uniform"),
-    "cut-by-one": ("movement", "unstructured", "global"),
-}
+#: what two processes wrote -> method, pattern, scope
+RUNS = {**COPIES, **SHARDS, "cut-by-one": CUT_BY_ONE}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +29,7 @@ def folder(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("distributed")
     shutil.copytree(tiny, folder, dirs_exist_ok=True)
     with contextlib.suppress(Interrupted):
-        run(recipe(folder, Combination(*RUNS["cut-by-one"])), folder / "cut-by-one", StopAt(5))
+        run(recipe(folder, Combination(*CUT_BY_ONE)), folder / "cut-by-one", StopAt(5))
         raise AssertionError("nobody stopped")
     with ranks(folder, program=PROGRAM) as both:
         ended = [process.communicate(timeout=300) for process in both]
@@ -58,7 +47,7 @@ def test_scenario(folder, name):
 def test_counts_are_exact_and_positions_are_those_of_one_process(folder, name):
     """Sums are rounded in another order, so not the same bits: at least 99.9 % of positions."""
     method, pattern, scope = RUNS[name]
-    one = folder / f"one-{method}-{scope}"
+    one = folder / f"one-{method}-{pattern}-{scope}"
     if not one.exists():
         run(recipe(folder, Combination(method, pattern, scope)), one)
     a, b = targets(one), targets(folder / name)
@@ -79,7 +68,7 @@ def test_shards_resumed_as_copies_end_with_the_same_counts(folder):
 
 
 def test_one_goes_on_where_two_stopped(folder):
-    path = recipe(folder, Combination(*RUNS["cut-by-one"]))
+    path = recipe(folder, Combination(*CUT_BY_ONE))
     run(path, folder / "cut-by-two", resume=True)
     a, b = targets(folder / "cut-by-two"), targets(folder / "copies-movement")
     assert sum(int((a[n] == 0).sum()) for n in a) == sum(int((b[n] == 0).sum()) for n in b)

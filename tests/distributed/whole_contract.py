@@ -20,7 +20,7 @@ from tests.train.steps import run
 from tests.train.test_pruning import targets
 
 from ..conftest import make_data, make_model
-from .test_scenarios import LAUNCH
+from .test_command import LAUNCH
 
 
 def measured(chosen: Sequence[Combination]) -> dict[Combination, tuple[str, str]]:
