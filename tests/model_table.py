@@ -23,6 +23,7 @@ TASKS = {
     "token_classification": ("AutoModelForTokenClassification", "f1"),
     "question_answering": ("AutoModelForQuestionAnswering", "f1"),
     "multiple_choice": ("AutoModelForMultipleChoice", "accuracy"),
+    "text_to_text": ("AutoModelForSeq2SeqLM", "perplexity"),
 }
 SPECIAL = ["[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]"]
 
@@ -92,6 +93,8 @@ def data(path: Path, task: str) -> None:
                 text = " ".join(words)
                 at = {"text": [words[0]], "answer_start": [0]}
                 rows.append({"id": str(i), "question": words[3], "context": text, "answers": at})
+            case "text_to_text":
+                rows.append({"source": " ".join(words), "target": " ".join(words[: 1 + i % 5])})
             case "multiple_choice":
                 rows.append({"question": words[0], "choices": words[1:4], "answer": i % 3})
     path.write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")

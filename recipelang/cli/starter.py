@@ -19,6 +19,7 @@ LIBRARY = {
     "token_classification": "lib://wikiann/tags-90",
     "masked_lm": "lib://upstream/mlm-90",
     "causal_lm": "lib://oneshot/decoder-50",
+    "text_to_text": "lib://cnn/summaries-50",
     "sentence_similarity": "lib://allnli/sentences-50",
 }
 MODEL, DATA, TASK, TARGET = "hf://google-bert/bert-base-uncased", "hf://rajpurkar/squad", "question_answering", "90%"

@@ -20,9 +20,9 @@ def acting(
     outputs: tuple[str, ...],
     *,
     learning_rate: bool = True,
-    answers: bool = False,
+    compared: str = "tokens",
 ) -> list[Modifier]:
-    """`teachers` as the stage's `distills`; `outputs` are the names that `logits` stands for; `answers` as `Distill`."""
+    """`teachers` as the stage's `distills`; `outputs` are the names that `logits` stands for; `compared` as `Distill`."""
     prunes = [pruner(p, stream(stage.seed, stage.name, p.name, "sample")) for p in stage.prunes]
     scheduled = learning_rate and stage.steps
     rates = [LearningRate(stage.learning_rate, [g.learning_rate for g in stage.groups])] if scheduled else []
@@ -30,5 +30,5 @@ def acting(
     freezes = [Freeze(held)] if (held := frozen(stage.freezes, stage.steps)) else []
     seed = stream(stage.seed, stage.name, "projection")
     pairs = zip(stage.distills, teachers, strict=True)
-    distills = [Distill(d, teacher, outputs, seed, answers=answers) for d, teacher in pairs]
+    distills = [Distill(d, teacher, outputs, seed, compared=compared) for d, teacher in pairs]
     return [*freezes, *prunes, *rates, *distills, KeepZeros()]

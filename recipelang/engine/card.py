@@ -28,6 +28,7 @@ _PIPELINES = {
     "sequence_classification": "text-classification",
     "token_classification": "token-classification",
     "causal_lm": "text-generation",
+    "text_to_text": "text2text-generation",
     "masked_lm": "fill-mask",
     "multiple_choice": "multiple-choice",
     "sentence_similarity": "sentence-similarity",

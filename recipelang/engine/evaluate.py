@@ -50,7 +50,7 @@ def evaluate(
 
 def _batches(task: Task, features: Features) -> list[np.ndarray]:
     """Rows are visited by length, so that padding costs little."""
-    size = max(1, TOKENS // features.width if task.BLOCKS else BATCH // features.sequences)
+    size = max(1, TOKENS // features.width if task.WORDS else BATCH // features.sequences)
     order = np.argsort(features.lengths, kind="stable")
     return [order[first : first + size] for first in range(0, len(order), size)]
 

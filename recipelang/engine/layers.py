@@ -47,6 +47,16 @@ class Portion:
     states: Tensor  # [samples, tokens, width]
     calls: tuple[Call, ...]  # one for each layer to come; what a model gives to several of them is the same tensor
     keep: Tensor | None  # bool [sequences, tokens], false at padding; none: there is no padding
+    across: Tensor | None = None  # the same of what an encoder gave, which a decoder reads beside its states
+
+    def kept(self, x: Tensor) -> Tensor:
+        """Of what a matrix reads, [sequences, tokens, width], the rows that are no padding."""
+        call = self.calls[0]
+        beside = (
+            any(x is given for given in (*call.others, *call.named.values())) or x.shape[:2] != self.states.shape[:2]
+        )
+        keep = self.across if beside else self.keep
+        return x.flatten(0, -2) if keep is None else x[keep]
 
 
 class _Reached(Exception):
@@ -70,10 +80,10 @@ class Layers:
         self.model.eval()
         try:
             # in parallel every layer sees the model as it was, a decoder the whole encoder
-            ahead = {id(s): self._calls(s.reached) for s in stacks} if order != "sequential" else {}
+            ahead = {id(s): self._calls(s.reached, s.decoder) for s in stacks} if order != "sequential" else {}
             done, of = 0, sum(len(s.reached) for s in stacks)
             for stack in stacks:
-                portions = ahead.get(id(stack)) or self._calls(stack.reached)
+                portions = ahead.get(id(stack)) or self._calls(stack.reached, stack.decoder)
                 for number, layer in enumerate(stack.reached):
                     self.between(done, of)
                     own, given = stack.targets.get(number, {}), portions
@@ -88,7 +98,7 @@ class Layers:
             self.model.train(training)
 
     @torch.no_grad()
-    def _calls(self, layers: Sequence[nn.Module]) -> list[Portion]:
+    def _calls(self, layers: Sequence[nn.Module], decoder: bool = False) -> list[Portion]:
         """What the first layer reads of all samples, and how each of the layers is called."""
         portions: list[Portion] = []
         device = next(self.model.parameters()).device
@@ -97,8 +107,9 @@ class Layers:
             for first in range(0, len(self.features), self.batch):
                 rows = np.arange(first, min(first + self.batch, len(self.features)))
                 batch = {k: torch.from_numpy(v).to(device) for k, v in self.features.batch(rows).items()}
-                mask = batch["attention_mask"].bool()
-                keep = None if bool(mask.all()) else mask.flatten(0, -2)  # choices of a question are rows of the states
+                keep, across = _there(batch["attention_mask"].bool()), None
+                if decoder and "labels" in {*batch} - {*self.labels}:  # its tokens are those of the labels
+                    keep, across = _there(batch["labels"] >= 0), keep
                 try:
                     with self.autocast():
                         self.model(**{k: v for k, v in batch.items() if k not in self.labels})
@@ -107,7 +118,7 @@ class Layers:
                 if not _one_after_the_other(seen):
                     raise _not_a_chain()
                 once = [calls.pop() for calls in seen]
-                portions.append(Portion(once[0].states, tuple(one.call for one in once), keep))
+                portions.append(Portion(once[0].states, tuple(one.call for one in once), keep, across))
         return portions
 
     @torch.no_grad()
@@ -140,7 +151,7 @@ class Layers:
                         if first[name] == name:
                             sums[name] = gathers.empty(x.shape[-1], x.device)
                     if first[name] == name:
-                        sums[name].add(x.flatten(0, -2) if portion.keep is None else x[portion.keep])
+                        sums[name].add(portion.kept(x))
                 if unseen := [name for name in targets if name not in seen]:
                     raise _unseen(unseen[0])
                 seen.clear()
@@ -148,6 +159,11 @@ class Layers:
             for handle in handles:
                 handle.remove()
         return {name: sums[first[name]] for name in targets}, after
+
+
+def _there(mask: Tensor) -> Tensor | None:
+    """None where there is no padding; choices of a question are rows of the states."""
+    return None if bool(mask.all()) else mask.flatten(0, -2)
 
 
 def _one_after_the_other(seen: Sequence[list[Seen]]) -> bool:
@@ -175,6 +191,7 @@ class _Stack:
 
     reached: list[nn.Module]
     targets: dict[int, dict[str, nn.Module]]  # of a layer, as modules by parameter name
+    decoder: bool = False  # one of two stacks, which reads the other
 
 
 def _stacks(model: nn.Module, names: Sequence[str]) -> list[_Stack]:
@@ -186,7 +203,11 @@ def _stacks(model: nn.Module, names: Sequence[str]) -> list[_Stack]:
         layer = found.setdefault(".".join(parts[:at]), {}).setdefault(int(parts[at]), {})
         layer[name] = model.get_submodule(name.removesuffix(".weight"))
     ordered = sorted(found, key=lambda path: "decoder" in path.split("."))
-    return [_Stack(list(model.get_submodule(p))[: max(found[p]) + 1], found[p]) for p in ordered]  # type: ignore[call-overload]
+    two = bool(getattr(model.config, "is_encoder_decoder", False))
+    return [
+        _Stack(list(model.get_submodule(p))[: max(found[p]) + 1], found[p], two and "decoder" in p.split("."))  # type: ignore[call-overload]
+        for p in ordered
+    ]
 
 
 @contextmanager

@@ -176,7 +176,7 @@ def _config(folder: Path, plan: ModelPlan) -> Any:
 
     config = transformers.AutoConfig.from_pretrained(folder)
     for key, value in (
-        (("hidden_dropout_prob", "dropout", "resid_pdrop"), plan.dropout),
+        (("hidden_dropout_prob", "dropout", "resid_pdrop", "dropout_rate"), plan.dropout),
         (("attention_probs_dropout_prob", "attention_dropout"), plan.attention_dropout),
     ):
         for name in key:
@@ -188,6 +188,8 @@ def _config(folder: Path, plan: ModelPlan) -> Any:
         config.pad_token_id = None  # written by older tools for "there is none"
     if width := task_of(plan.task).HEAD_WIDTH:
         config.num_labels = width
+    if not task_of(plan.task).LABELS:
+        _for_a_decoder(config, folder)
     if plan.labels:
         config.id2label = dict(enumerate(plan.labels))
         config.label2id = {name: i for i, name in enumerate(plan.labels)}
@@ -196,6 +198,17 @@ def _config(folder: Path, plan: ModelPlan) -> Any:
         if getattr(config, "pad_token_id", None) is None:  # a decoder finds the last word of a text by it
             config.pad_token_id = load_reader(folder).pad_id
     return config
+
+
+def _for_a_decoder(config: Any, folder: Path) -> None:
+    """What a model needs to make its decoder's inputs of labels. E076 where only the config can know."""
+    if getattr(config, "pad_token_id", None) is None:
+        config.pad_token_id = load_reader(folder).pad_id
+    if (
+        getattr(config, "decoder_start_token_id", None) is None and config.model_type != "mbart"
+    ):  # it turns labels round
+        help = "take config.json from the same source as the weights, or write the token in it"
+        raise fail("E076", f"`{folder / 'config.json'}` has no `decoder_start_token_id`", help=help)
 
 
 @torch.no_grad()

@@ -176,9 +176,14 @@ def _evaluate_inside(run: Course, stage: StagePlan, step: int, until: int) -> No
 
 def _modifiers(run: Course, stage: StagePlan) -> list[Modifier]:
     teachers = [_kept(run, stage, d) if d.cache else _running(run, d) for d in stage.distills]
-    return acting(
-        stage, teachers, run.task.OUTPUTS, answers=any(d.label == stage.data and d.chat for d in run.plan.data)
-    )
+    return acting(stage, teachers, run.task.OUTPUTS, compared=_compared(run, stage))
+
+
+def _compared(run: Course, stage: StagePlan) -> str:
+    """The tokens whose logits a teacher's are compared with."""
+    if not run.task.LABELS:
+        return "targets"
+    return "answers" if any(d.label == stage.data and d.chat for d in run.plan.data) else "tokens"
 
 
 def _sample(
@@ -194,7 +199,7 @@ def _sample(
 def _running(run: Course, d: DistillPlan) -> Running:
     model = _teacher(run, d)
     show_maps(model, "output_attentions" in asked(d))
-    return Running(model, asked(d))
+    return Running(model, asked(d), labels=not run.task.LABELS)
 
 
 def _kept(run: Course, stage: StagePlan, d: DistillPlan) -> Kept:

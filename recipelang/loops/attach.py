@@ -80,8 +80,10 @@ def attach(
     _check_shards(planned, bare, batches)
     warn(found.sorted(), stacklevel=2)
     _check_optimizer(planned, bare, optimizer, learning_rate)
-    teachers = [handed(d, unwrapped(teacher)) for d in planned.distills if teacher is not None]
-    modifiers = acting(planned, teachers, logits_of(bare), learning_rate=learning_rate)
+    two = not task_of(checked.model.task).LABELS
+    teachers = [handed(d, unwrapped(teacher), labels=two) for d in planned.distills if teacher is not None]
+    compared = "targets" if two else "tokens"
+    modifiers = acting(planned, teachers, logits_of(bare), learning_rate=learning_rate, compared=compared)
     for modifier in modifiers:
         modifier.join(optimizer)
     if any("output_attentions" in m.asks for m in modifiers):

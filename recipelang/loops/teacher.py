@@ -29,10 +29,10 @@ class Handed(nn.Module):
         return named(self.model(**batch))
 
 
-def handed(plan: DistillPlan, teacher: nn.Module) -> Running:
+def handed(plan: DistillPlan, teacher: nn.Module, *, labels: bool = False) -> Running:
     if "output_attentions" in asked(plan):
         show_maps(teacher, True)
-    return Running(Handed(teacher), asked(plan))
+    return Running(Handed(teacher), asked(plan), labels=labels)
 
 
 def logits_of(model: nn.Module) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ _SCRIPTS = (
     (r"\brun_ner(_no_trainer)?\.py|sparseml\.transformers\.token_classification", "token_classification"),
     (r"\brun_mlm(_no_trainer)?\.py|sparseml\.transformers\.masked_language_modeling", "masked_lm"),
     (r"\brun_clm(_no_trainer)?\.py", "causal_lm"),
+    (r"\brun_(summarization|translation)(_no_trainer)?\.py", "text_to_text"),
     (r"\brun_swag(_no_trainer)?\.py", "multiple_choice"),
 )
 #: heads that one task has

@@ -36,13 +36,15 @@ def asked(plan: DistillPlan) -> tuple[str, ...]:
 class Running:
     """A teacher that reads every batch: in eval mode, without gradients."""
 
-    def __init__(self, model: nn.Module, asks: tuple[str, ...] = ()) -> None:
+    def __init__(self, model: nn.Module, asks: tuple[str, ...] = (), *, labels: bool = False) -> None:
+        """`labels`: they are inputs, of which a decoder's are made."""
         self.model = model.eval().requires_grad_(False)
         self.asks = dict.fromkeys(asks, True)
+        self.inputs: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict if labels else inputs
 
     def __call__(self, state: State) -> Any:
         with torch.no_grad():
-            return self.model(**inputs(state.batch), **self.asks)
+            return self.model(**self.inputs(state.batch), **self.asks)
 
 
 def inputs(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -59,15 +61,23 @@ def following(labels: Tensor) -> Tensor:
     return F.pad(labels[:, 1:] >= 0, (0, 1))
 
 
+#: whose logits are compared -> of a batch, bool [items, tokens]; none: those of every token
+COMPARED: dict[str, Callable[[Mapping[str, Tensor]], Tensor | None]] = {
+    "tokens": lambda batch: batch.get("attention_mask"),
+    "answers": lambda batch: following(batch["labels"]),  # of chats: those that predict a labelled token
+    "targets": lambda batch: batch["labels"] >= 0,  # of a decoder that reads a text of its own
+}
+
+
 class Distill(Modifier):
     name = "distill"
 
     def __init__(
-        self, plan: DistillPlan, teacher: Teacher, outputs: tuple[str, ...], seed: int = 0, *, answers: bool = False
+        self, plan: DistillPlan, teacher: Teacher, outputs: tuple[str, ...], seed: int = 0, *, compared: str = "tokens"
     ) -> None:
-        """`answers`: of logits, compare only those that predict a labelled token, as in chats."""
+        """`compared`: of which tokens the logits are, by `COMPARED`."""
         self.plan = plan
-        self.answers = answers
+        self.compared = COMPARED[compared]
         self.teacher = teacher
         self.asks = asked(plan)
         self.seed = seed
@@ -149,7 +159,7 @@ class Distill(Modifier):
         ours = state.outputs
         parts: list[Tensor] = []
         if self.outputs:
-            mask = following(state.batch["labels"]) if self.answers else state.batch.get("attention_mask")
+            mask = self.compared(state.batch)
             each = [
                 at(term.weight, state.step)
                 * _apart(term.kind, name, getattr(ours, name), getattr(known, name), temperature, mask)

@@ -31,16 +31,21 @@ def plan(prunes: Sequence[PrunePlan], facts: ModelFacts, data: DataPlan) -> Cali
     return CalibrationPlan(samples=samples, length=length, layers=len(layers), statistics=statistics, states=states)
 
 
-def _layers(prunes: Sequence[PrunePlan], facts: ModelFacts) -> dict[int, list[tuple[PrunePlan, TensorFact]]]:
+def _layers(
+    prunes: Sequence[PrunePlan], facts: ModelFacts
+) -> dict[tuple[str, int], list[tuple[PrunePlan, TensorFact]]]:
     """For each layer the targets whose inputs are gathered, one of those that read the same."""
     known = {t.name: t for t in facts.tensors}
-    found: dict[int, dict[object, tuple[PrunePlan, TensorFact]]] = {}
+    found: dict[tuple[str, int], dict[object, tuple[PrunePlan, TensorFact]]] = {}
     for prune in prunes:
         for target in prune.targets if METHODS[prune.method].looks_at == "inputs" else ():
             tensor = known[target.name]
             assert tensor.layer is not None
             shared = next((g for g in _TOGETHER if g & tensor.roles), tensor.name)
-            found.setdefault(tensor.layer, {})[prune.name, shared] = prune, tensor
+            stack = tensor.name.partition(f".{tensor.layer}.")[
+                0
+            ]  # an encoder has layers of the same numbers as its decoder
+            found.setdefault((stack, tensor.layer), {})[prune.name, shared] = prune, tensor
     return {layer: list(readers.values()) for layer, readers in found.items()}
 
 
@@ -63,7 +68,9 @@ def check(
         at = recipe.label(f"{block}.samples")
         found.say("E078", message, at, notes=notes, help=help)
         return
-    tokens = data.tokens_read.get("train", read.samples * read.length)  # chats are shorter than their limit
+    tokens = data.tokens_read.get("train", read.samples * read.length)  # rows are shorter than their limit
+    if not task_of(data.task).LABELS:  # the decoder reads its own
+        tokens = min(tokens, data.tokens_predicted["train"])
     inputs = max((t.shape[1] for p in prunes if METHODS[p.method].memory.pair for t in p.targets), default=0)
     if tokens < inputs:
         message = f"{tokens:,} tokens of calibration for matrices of {inputs:,} inputs"

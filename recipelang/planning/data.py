@@ -48,6 +48,7 @@ def understand(
         unlabelled=spec.unlabelled,
         answers=spec.answer_is,  # type: ignore[arg-type]
         max_score=None if spec.max_score is None else float(spec.max_score),
+        prefix=spec.prefix or "",
     )
     splits = {}
     for name in sorted(used, key=lambda n: (n != "train", n)):  # what is read first is taken for right
@@ -174,7 +175,7 @@ def _each_read_once(recipe: Recipe, block: str, meaning: Meaning) -> None:
 
 
 #: attributes of data that mean something for some tasks only: for those that have them among their `SETTINGS`
-_OF_SOME_TASKS = ("classes", "unlabelled", "positive", "answer_is", "max_score", "stride")
+_OF_SOME_TASKS = ("classes", "unlabelled", "positive", "answer_is", "max_score", "prefix", "stride")
 
 
 def _only_what_it_reads(recipe: Recipe, block: str, spec: DataSpec, task: str) -> None:

@@ -65,8 +65,13 @@ class ModelFacts:
     @property
     def chained(self) -> bool:
         """Whether every layer is called once and reads what the one before it gave, in an encoder and in a decoder."""
-        two = {word for s in self.stacks for word in ("encoder", "decoder") if word in s.split(".")}
-        return len(self.stacks) <= max(1, len(two)) and self.layers >= self.config.get("num_hidden_layers", 0)
+        most = 2 if self.two_stacks else 1
+        return len(self.stacks) <= most and self.layers >= self.config.get("num_hidden_layers", 0)
+
+    @property
+    def two_stacks(self) -> bool:
+        """Whether there is an encoder and a decoder that reads it."""
+        return all(any(word in s.split(".") for s in self.stacks) for word in ("encoder", "decoder"))
 
     @property
     def max_positions(self) -> int:

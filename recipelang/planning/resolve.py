@@ -495,10 +495,14 @@ class Resolver(Context):
                 self.error("E054", message, f"{path}.on", "write `logits`: every output of the task")
                 return None
         inner = next((term.name for term in spec.on if term.name in INNER), None)
+        if inner and self.facts.two_stacks:
+            message = f"this release does not compare `{inner}` of an encoder and its decoder"
+            self.error("E055", message, f"{path}.on", "write `on = logits`")
+            return None
         if spec.cache and inner:
             help = f"a cache stores outputs only: remove `{inner}` or the cache"
             self.error("E054", f"`cache` and `{inner}` cannot be combined", f"{path}.cache", help)
-        if spec.cache and task_of(self.recipe.model.task).BLOCKS:
+        if spec.cache and task_of(self.recipe.model.task).WORDS:
             help = "remove it: the logits of every token are far larger than the text"
             self.error("E055", "this release does not support `cache` for language models", f"{path}.cache", help)
         if not all(terms):

@@ -119,8 +119,12 @@ class DataPlan(Frozen):
     unanswered: dict[str, Some] = Field(
         default={}, description="split -> chats skipped because no token of an answer is within `max_length`"
     )
-    tokens_read: dict[str, Some] = Field(default={}, description="split -> tokens of its chats, without padding")
-    tokens_predicted: dict[str, Some] = Field(default={}, description="split -> tokens of its chats' answers")
+    tokens_read: dict[str, Some] = Field(
+        default={}, description="split -> tokens of its chats or sources, without padding"
+    )
+    tokens_predicted: dict[str, Some] = Field(
+        default={}, description="split -> tokens of its chats' answers, or of its targets"
+    )
 
 
 class Segment(Frozen):

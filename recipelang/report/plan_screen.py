@@ -165,6 +165,11 @@ def _meaning(plan: Plan, data: DataPlan) -> Iterator[tuple[str, str]]:
         told.append("answer fits in no window: " + ", ".join(f"{n:,} of {split}" for split, n in data.lost.items()))
     if data.chat is not None:
         told.append(_chats(data.chat, data))
+    if not task_of(data.task).LABELS:
+        if m.prefix:
+            told.append(f"every source begins with {show(m.prefix)}")
+        each = (f"{plural(n, 'token')} of {split}" for split, n in data.tokens_predicted.items())
+        told.append(f"loss on targets: {', '.join(each)}")
     windows = "stride" in task_of(data.task).SETTINGS
     if data.cut:
         shares = (f"{n:,} of {split} ({n / data.examples[split]:.1%})" for split, n in data.cut.items())

@@ -200,6 +200,15 @@ class DataSpec(Spec):
             added=True,
         ),
     ] = None
+    prefix: Annotated[
+        str | None,
+        Attr(
+            Text(),
+            "text to put before every source, as T5 models expect",
+            example='"summarize: "',
+            added=True,
+        ),
+    ] = None
     group_by_length: Annotated[
         bool,
         Attr(
@@ -244,6 +253,8 @@ class ColumnsSpec(Spec):
     tokens: Annotated[str | None, Attr(Text(), "words of a sentence", example='"words"')] = None
     tags: Annotated[str | None, Attr(Text(), "tags, one per word", example='"ner"')] = None
     answer: Annotated[str | None, Attr(Text(), "correct choice", example='"answerKey"')] = None
+    source: Annotated[str | None, Attr(Text(), "text to write a target for", example='"article"')] = None
+    target: Annotated[str | None, Attr(Text(), "text to be written", example='"highlights"')] = None
 
 
 class PruneSpec(Spec):

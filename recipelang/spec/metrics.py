@@ -42,6 +42,7 @@ METRICS = {
     "token_classification": ("f1", "accuracy"),
     "masked_lm": ("perplexity", "accuracy"),
     "causal_lm": ("perplexity",),
+    "text_to_text": ("perplexity",),
     "sentence_similarity": ("spearman",),
 }
 

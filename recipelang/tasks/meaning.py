@@ -42,6 +42,8 @@ class Meaning(BaseModel):
         description="the highest possible score, by which scores are divided; none: 1",
     )
 
+    prefix: str = Field(default="", description="text before every source")
+
     def tells(self, *fields: str) -> bool:
         """Whether the columns of these fields are decided: a plan that was read back may have been changed."""
         return self.columns.keys() >= set(fields)

@@ -69,16 +69,16 @@ class Task(Protocol):
     OUTPUTS: tuple[str, ...]  #: what `logits` stands for
     HEAD: str  #: the task whose head of a family it has, most often its own (`planning.families`)
     AUTO_MODEL: str  #: the class of transformers that makes the model
-    LABELS: tuple[str, ...]  #: what of a batch is no input
+    LABELS: tuple[str, ...]  #: what of a batch is no input; none: a decoder's inputs are made of its labels
     FIELDS: tuple[str, ...]  #: columns that a recipe may name
     SHORTEST: int  #: tokens of an input that still holds something to learn from
     ITEMS: str  #: what the rows are, where they are not the examples
     PER_TOKEN: bool  #: outputs are [items, tokens, ...]
-    BLOCKS: bool  #: joined texts: `samples` counts rows, outputs are as wide as the vocabulary and are not kept
+    BLOCKS: bool  #: joined texts: `samples` counts rows
     CLASSES: bool  #: the outputs of the head have names, which data or model know
     NUMBERS: bool  #: the head gives one number for an item, which is no score of a class
     SOFTMAX: bool  #: outputs are logits, of which a softmax makes probabilities: a temperature can soften them
-    WORDS: bool  #: the head scores the words of the vocabulary, and may share the matrix of their embeddings
+    WORDS: bool  #: the head scores the words of the vocabulary, may share their embeddings, and is never cached
     EMBEDS: bool  #: outputs are embeddings of texts, made of a model without a head
     HEAD_WIDTH: int  #: outputs of the head, whatever classes the config of a folder has; 0: as many as those
     PREPARE: str  #: `module:function`, called with the model and its plan once it is loaded; empty: nothing to do

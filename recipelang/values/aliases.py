@@ -43,6 +43,7 @@ SYMBOLS = _table(
         "masked_lm": "mlm fill_mask",
         "sentence_similarity": "similarity sts stsb embedding embeddings sentence_embedding sentence_embeddings feature_extraction",
         "causal_lm": "clm text_generation language_modeling lm",
+        "text_to_text": "text2text seq2seq seq2seq_lm text2text_generation summarization translation",
         "f1": "f1_score eval_f1",
         "exact_match": "em exact eval_exact_match",
         "accuracy": "acc eval_accuracy",

@@ -228,17 +228,18 @@ def test_logits_are_compared_where_they_predict_an_answer():
     always.setattr(module, "at", lambda schedule, step: 1.0)
     try:
         found = {
-            answers: float(
-                Distill(plan, None, ("logits",), answers=answers)._distilled(
+            compared: float(
+                Distill(plan, None, ("logits",), compared=compared)._distilled(
                     state, types.SimpleNamespace(logits=teacher)
                 )
             )
-            for answers in (True, False)
+            for compared in ("answers", "tokens", "targets")
         }
     finally:
         always.undo()
-    assert found[True] == pytest.approx(float(kd_loss(student, teacher, 1.0, following(labels))))
-    assert found[False] == pytest.approx(float(kd_loss(student, teacher, 1.0)))
+    assert found["answers"] == pytest.approx(float(kd_loss(student, teacher, 1.0, following(labels))))
+    assert found["tokens"] == pytest.approx(float(kd_loss(student, teacher, 1.0)))
+    assert found["targets"] == pytest.approx(float(kd_loss(student, teacher, 1.0, labels >= 0)))
 
 
 # ------------------------------------------------------------------------- data

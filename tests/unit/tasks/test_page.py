@@ -14,6 +14,7 @@ from recipelang.tasks import (
     sentence_similarity as ss,
     sequence_classification as sc,
     task_of,
+    text_to_text as t2t,
     token_classification as tc,
 )
 
@@ -33,6 +34,7 @@ def test_usual_names_are_those_of_the_page():
     assert row("`text` alone") == sc.SINGLE
     assert row("`label`") == sc.LABEL
     assert row("`label` of a regression") == regression.LABEL
+    assert row("`source` and `target`") == tuple(name for pair in t2t.PAIRS for name in pair)
     assert row("`question`") == mc.QUESTION
     assert row("`context`") == mc.CONTEXT
     assert row("`answer`") == mc.ANSWER

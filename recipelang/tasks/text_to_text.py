@@ -1,0 +1,249 @@
+"""A text made of a text by an encoder and a decoder: summaries, translations, answers in words.
+
+The decoder is trained on the tokens of the target, each from the source and the target's tokens before it; labels are
+the target's tokens, of which the model itself makes what its decoder reads. Numpy and `tokenizers` only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recipelang.source import fail
+from recipelang.tasks import encoding, meaning, reading
+from recipelang.tasks.chat_rows import IGNORED
+from recipelang.tasks.encoding import pad_id
+from recipelang.tasks.meaning import Meaning
+from recipelang.tasks.records import opener, read_table
+from recipelang.tasks.table import Table
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from recipelang.tasks.task import Counting
+
+OUTPUTS = ("logits",)
+HEAD = "text_to_text"
+AUTO_MODEL = "AutoModelForSeq2SeqLM"
+LABELS: tuple[str, ...] = ()  # the decoder's inputs are made of them
+FIELDS = ("source", "target")
+SHORTEST = 2
+ITEMS = "pairs"
+PER_TOKEN = True
+BLOCKS = False
+CLASSES = False
+NUMBERS = False
+SOFTMAX = True
+WORDS = True
+EMBEDS = False
+HEAD_WIDTH = 0
+PREPARE = ""
+CARRIED: tuple[str, ...] = ()
+SETTINGS = ("prefix",)
+
+#: names by which a source and its target are known
+PAIRS = (
+    ("source", "target"),
+    ("input", "output"),
+    ("inputs", "targets"),
+    ("document", "summary"),
+    ("article", "highlights"),
+    ("article", "summary"),
+    ("dialogue", "summary"),
+    ("text", "summary"),
+    ("text", "target"),
+    ("question", "answer"),
+    ("prompt", "completion"),
+)
+
+
+@dataclass(frozen=True)
+class Example:
+    source: str  # with the prefix
+    target: str
+    blank: bool = False
+
+
+@dataclass(frozen=True)
+class Reader:
+    """The tokenizer of a model, the token it pads with, and the one that closes a target if the tokenizer adds none."""
+
+    tokenizer: Tokenizer
+    pad_id: int
+    end: int | None
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Sources and targets, one row each."""
+
+    tokens: np.ndarray  # [all] int32: of every item its source, then its target
+    starts: np.ndarray  # [items] int64: where an item begins in `tokens`
+    sources: np.ndarray  # [items] int32: tokens of the source
+    targets: np.ndarray  # [items] int32: tokens of the target
+    tokenizer: Any
+    pad_id: int
+    limit: int  # tokens that a batch is never wider than
+    blank: int = 0  # examples with a text of nothing but white space
+    cut: int = 0  # examples of which `max_length` has cut something off
+    sequences: int = 1
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.maximum(self.sources, self.targets)
+
+    @property
+    def width(self) -> int:
+        return int(self.lengths.max())
+
+    @property
+    def longest_target(self) -> int:
+        """Tokens: no more are written where the model writes."""
+        return int(self.targets.max())
+
+    @property
+    def tokens_read(self) -> int:
+        """Of the sources, padding aside."""
+        return int(self.sources.sum())
+
+    @property
+    def tokens_predicted(self) -> int:
+        """Of the targets."""
+        return int(self.targets.sum())
+
+    def inputs(self) -> tuple[np.ndarray, ...]:
+        return (self.tokens, self.starts, self.sources, self.targets)
+
+    def batch(self, rows: Sequence[int] | np.ndarray, width: int | None = None, draw: int = 0) -> dict[str, np.ndarray]:
+        """Both texts are padded at the end, to the longest of the batch rounded up to a multiple of 8, within `limit`."""
+        rows = np.asarray(rows)
+        ids, there = self._padded(self.starts[rows], self.sources[rows], self.pad_id, width)
+        labels, _ = self._padded(self.starts[rows] + self.sources[rows], self.targets[rows], IGNORED)
+        return {"input_ids": ids, "attention_mask": there.astype(np.int64), "labels": labels}
+
+    def _padded(
+        self, starts: np.ndarray, sizes: np.ndarray, fill: int, width: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        longest = int(sizes.max())
+        width = width or min(-(-longest // 8) * 8, max(longest, self.limit))
+        there = np.arange(width) < sizes[:, None]
+        out = np.full(there.shape, fill, np.int64)
+        out[there] = self.tokens[(starts[:, None] + np.arange(width))[there]]
+        return out, there
+
+
+def read(reference: str, split: str, columns: Mapping[str, str] | None, config: str | None) -> Table:
+    """A table; the texts of a record in a record have columns of their own, such as `translation.en`."""
+    table = read_table(reference, split, columns, config)
+    if not any(isinstance(value, Mapping) for value in table.rows[0].values()):
+        return table
+    return replace(table, rows=[_flat(row) for row in table.rows])
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        found |= {f"{name}.{inner}": v for inner, v in value.items()} if isinstance(value, Mapping) else {name: value}
+    return found
+
+
+def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:
+    """The columns of source and target; what is missing `open_split` refuses."""
+    several, named = list(tables.values()), wanted.columns
+    source, target = _two(several, named)
+    columns = {"source": source, "target": target}
+    return wanted.model_copy(update={"columns": columns, "unused": meaning.unused(several, columns.values())})
+
+
+def _two(tables: Sequence[Table], named: Mapping[str, str]) -> tuple[str, str]:
+    source, target = named.get("source"), named.get("target")
+    for there in (meaning.common(tables), tables[0].columns()):
+        for first, second in PAIRS:
+            if (source or first) in there and (target or second) in there and (source or first) != (target or second):
+                return source or first, target or second
+    return source or "source", target or "target"
+
+
+def _examples(table: Table, decided: Meaning, named: Mapping[str, str], reference: str) -> tuple[Example, ...]:
+    first, second = (tuple(dict.fromkeys(names)) for names in zip(*PAIRS, strict=True))
+    table.needs(decided.columns, named, {"source": first, "target": second})
+    found = []
+    for i in range(len(table.rows)):
+        source, target = (table.text(i, decided.columns[field]) for field in FIELDS)
+        found.append(Example(decided.prefix + source, target, not (source.strip() and target.strip())))
+    return tuple(found)
+
+
+open_split = opener(read, decide, _examples, FIELDS)
+
+
+def load_tokenizer(folder: Path) -> Reader:
+    tokenizer, config = reading.load_tokenizer(folder), reading.model_config(folder)
+    end = config.get("eos_token_id")
+    ends = [e for e in (end if isinstance(end, list) else [end]) if isinstance(e, int) and e >= 0]
+    added = set(tokenizer.encode("").ids) & set(ends)
+    return Reader(tokenizer, pad_id(config, tokenizer), ends[0] if ends and not added else None)
+
+
+def featurize(
+    examples: Sequence[Example], tokenizer: Reader, max_length: int, stride: int, names: Sequence[str] = ()
+) -> Pairs:
+    """Each text is truncated to `max_length` by itself. E075 for a text that the tokenizer makes no token of."""
+    closing = [] if tokenizer.end is None else [tokenizer.end]
+    sources, cut = _encoded(tokenizer, [e.source for e in examples], max_length)
+    targets, cut_too = _encoded(tokenizer, [e.target for e in examples], max_length - len(closing))
+    parts: list[np.ndarray] = []
+    for number, (source, target) in enumerate(zip(sources, targets, strict=True)):
+        target = np.asarray([*target, *closing], np.int32)
+        for what, ids in (("source", source), ("target", target)):
+            if not len(ids):
+                help = "fill in the text, or remove the record"
+                raise fail("E075", f"the tokenizer makes no token of the {what} of record {number}", help=help)
+        parts += [source, target]
+    sizes = np.array([len(part) for part in parts], np.int32).reshape(-1, 2)
+    ends = np.cumsum(sizes.sum(1, dtype=np.int64))
+    return Pairs(
+        np.concatenate(parts),
+        ends - sizes.sum(1),
+        sizes[:, 0],
+        sizes[:, 1],
+        tokenizer.tokenizer,
+        tokenizer.pad_id,
+        max_length,
+        blank=sum(e.blank for e in examples),
+        cut=len(cut | cut_too),
+    )
+
+
+def _encoded(reader: Reader, texts: Sequence[str], max_length: int) -> tuple[list[np.ndarray], set[int]]:
+    """Tokens of each text, and which of them were truncated."""
+    found: list[np.ndarray] = []
+    cut: set[int] = set()
+    for number, encoded in enumerate(encoding.encode(reader, texts, max_length)):  # type: ignore[arg-type]
+        found.append(np.asarray(encoded.ids, np.int32))
+        if encoding.is_cut(encoded, max_length):
+            cut.add(number)
+    return found, cut
+
+
+def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
+    """Of every row the sum of its losses: logits are [items, tokens of the target, vocabulary]."""
+    labels = batch["labels"]
+    known = outputs.logits.float().log_softmax(-1).gather(-1, labels.clamp_min(0).unsqueeze(-1)).squeeze(-1)
+    return {"loss": -known.masked_fill(labels == IGNORED, 0.0).sum(-1, keepdim=True)}
+
+
+def measure(
+    kept: Mapping[str, np.ndarray], features: Pairs, examples: Sequence[Example], how: Counting | None = None
+) -> dict[str, float]:
+    """The exponential of the mean loss of a target's token, whatever row it stands in."""
+    lost = math.fsum(kept["loss"][:, 0].tolist()) / features.tokens_predicted
+    return {"perplexity": math.exp(min(lost, 700.0))}  # beyond, a double has no number for it

@@ -1,0 +1,112 @@
+"""Whole runs of models of an encoder and a decoder: trained, distilled, resumed, pruned in one shot, planned from the library."""
+
+import json
+import math
+
+import pytest
+import torch
+from transformers import AutoModelForSeq2SeqLM
+
+from recipelang.engine.records import Interrupted
+from recipelang.engine.walk import walk
+from recipelang.loading.plan import planned
+from recipelang.planning import structure
+from recipelang.source import RecipeError
+from recipelang.tasks import text_to_text as task
+from tests.model_table import make
+
+from .steps import Steps, StopAt, run, same, weights
+
+RECIPE = """recipe 1 "written"
+model { base = "model", task = text_to_text, dropout = 0% }
+data { train = "data.jsonl", validation = "data.jsonl", max_length = 12 tokens, prefix = "the " }
+stage sparse {
+  length = 6 steps, batch = 8, micro_batch = MICRO, learning_rate = constant(5e-3)
+  distill { teacher = "model", on = logits, hardness = HARD, temperature = 2 }
+  prune weights {
+    targets = @linear & (@encoder | @decoder), never = @embeddings | @head, method = magnitude, sparsity = 50%
+  }
+}
+evaluate dev { compare = dense }
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch):
+    """No process for each: the walk has tests of its own."""
+    answer = structure._ANSWER.validate_json
+    monkeypatch.setattr(
+        structure, "_ask", lambda request, kind: answer(json.dumps(walk(json.loads(request))), strict=True)
+    )
+
+
+def written(folder, micro=8, hard="0%", change=("", "")):
+    (folder / "a.recipe").write_text(
+        RECIPE.replace("MICRO", str(micro)).replace("HARD", hard).replace(*change), "utf-8"
+    )
+    return folder / "a.recipe"
+
+
+def test_both_stacks_are_trained_and_pruned_and_a_cut_run_is_the_whole_one(tmp_path):
+    make(tmp_path, "t5", "text_to_text")
+    seen = Steps()
+    result = run(written(tmp_path), tmp_path / "whole", seen)
+    found = result.measurements.metrics
+    assert set(found) == {f"{n}dev.{m}perplexity" for n, m in (("", "dense."), ("stage.sparse.", ""), ("", ""))}
+    assert found["dev.perplexity"] < found["dev.dense.perplexity"] < 64**2
+    plan = planned(str(tmp_path / "a.recipe"))[1]
+    (prune,) = plan.stages[0].prunes
+    assert {"encoder", "decoder"} == {t.name.partition(".")[0] for t in prune.targets}
+    zeros = [result.measurements.zeros[t.name] for t in prune.targets]
+    assert zeros == list(prune.events[-1].zeros) and not result.gained
+    assert plan.data[0].meaning.prefix == "the "
+    with pytest.raises(Interrupted):
+        run(tmp_path / "a.recipe", tmp_path / "cut", StopAt(3))
+    again = run(tmp_path / "a.recipe", tmp_path / "cut", resume=True)
+    assert same(weights(tmp_path / "cut"), weights(tmp_path / "whole")) and again.measurements.metrics == found
+    # the perplexity again, by the library's own loss of what was written
+    model = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "whole").eval()
+    examples = task.open_split(*[str(tmp_path / "data.jsonl"), "validation"], None, None, plan.data[0].meaning)
+    rows = task.featurize(examples, task.load_tokenizer(tmp_path / "model"), 12, 0)
+    assert examples[0].source.startswith("the ") and rows.tokens_predicted == plan.data[0].tokens_predicted["train"]
+    batch = {k: torch.from_numpy(v) for k, v in rows.batch(range(len(rows))).items()}
+    with torch.no_grad():
+        assert math.exp(float(model(**batch).loss)) == pytest.approx(found["dev.perplexity"], rel=1e-4)
+
+
+def test_a_teacher_is_compared_at_the_targets_however_a_batch_is_cut(tmp_path):
+    make(tmp_path, "bart", "text_to_text")
+    losses = []
+    for micro in (8, 2):
+        seen = Steps()
+        run(written(tmp_path, micro, "50%"), tmp_path / f"m{micro}", seen)
+        losses.append(torch.tensor(seen.losses))
+    assert torch.allclose(*losses, rtol=2e-4)
+    seen = Steps()  # a teacher that is the student itself teaches nothing at first
+    run(written(tmp_path, 8, "100%", ("sparsity = 50%", "sparsity = 0%")), tmp_path / "same", seen)
+    assert abs(seen.losses[0]) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("on = logits", "on = hidden(-1)"), "does not compare `hidden` of an encoder and its decoder"),
+        (("temperature = 2", "temperature = 2, cache = true"), "does not support `cache` for language models"),
+        (("  distill", "  drop layers { keep = [0] }\n  distill"), "does not drop layers of a `t5`"),
+        (('prefix = "the "', "stride = 4 tokens"), "`stride` does not apply to text_to_text"),
+    ],
+)
+def test_what_two_stacks_lack_is_refused_by_the_plan(tmp_path, change, words):
+    make(tmp_path, "t5", "text_to_text")
+    with pytest.raises(RecipeError) as error:
+        planned(str(written(tmp_path, change=change)))
+    assert words in " ".join(d.message for d in error.value.diagnostics)
+
+
+def test_the_recipe_of_the_library_runs(tmp_path):
+    make(tmp_path, "t5", "text_to_text")
+    given = {"base": "model", "train": "data.jsonl", "dev": "data.jsonl", "config": "", "length": "4 steps"}
+    given |= {"max_length": "12 tokens", "batch": "8", "updates": "1 per epoch", "prefix": ""}
+    params = tuple(f"{k}={tmp_path / v if k in ('base', 'train', 'dev') else v}" for k, v in given.items())
+    found = run("lib://cnn/summaries-50", tmp_path / "out", params=params).measurements.metrics
+    assert {"dev.dense.perplexity", "dev.perplexity"} <= set(found)
