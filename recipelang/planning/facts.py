@@ -148,6 +148,10 @@ def _of_structure(
     new_head: bool, own_head: bool,
 ) -> ModelFacts:  # fmt: skip
     made = structure(path, config, task, header)
+    if task_of(task).EMBEDS and made.standard.encoder_decoder:
+        help = "name a model that is an encoder or a decoder"
+        notes = ["it reads one text and writes another, so no states are those of a text alone"]
+        raise fail("E073", f"`{config['model_type']}` gives no embedding of a text", help=help, notes=notes)
     found = account_structure(path, task_of(task).HEAD, config, made, header, new_head, own_head)
     tensors = tuple(t for t in made.facts if not (task_of(task).EMBEDS and "pooler" in t.roles))
     return ModelFacts(

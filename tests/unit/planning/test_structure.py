@@ -153,6 +153,14 @@ def test_a_head_that_the_type_lacks_is_told_with_those_it_has(gpt2):
     assert "causal_lm" in said and "sequence_classification" in said and "multiple_choice" not in said
 
 
+def test_a_text_has_an_embedding_in_an_encoder_or_in_a_decoder(gpt2, tmp_path):
+    assert read_model_facts(gpt2, "sentence_similarity").fresh == ()
+    pooled = make(tmp_path / "mpnet", "mpnet", "AutoModel")
+    assert not [t.name for t in read_model_facts(pooled, "sentence_similarity").tensors if "pooler" in t.name]
+    both = make(tmp_path / "t5", "t5", "AutoModel")
+    assert "E073 `t5` gives no embedding of a text" in refused(both, "sentence_similarity")
+
+
 def test_a_type_that_brings_its_own_code_is_told_of_attach(gpt2, tmp_path):
     folder = copied(gpt2, tmp_path / "model", model_type="my_own", auto_map={"AutoModel": "modeling_my_own.My"})
     (folder / "modeling_my_own.py").write_text("raise SystemExit('was run')")
