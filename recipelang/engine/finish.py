@@ -16,6 +16,7 @@ from recipelang.engine.sources import same_model
 from recipelang.engine.statement import STATEMENT, statement
 from recipelang.planning.zeros import Pattern, patterns_of
 from recipelang.pruning import shards
+from recipelang.pruning.turned import inputs_first, is_stack
 from recipelang.spec.claims import Verdict
 from recipelang.storage.writing import json_text, remove_folder, write_json, write_text
 
@@ -30,7 +31,7 @@ def finish(run: Course, judge: Judge, started: float) -> Result:
     export.save_model(run.model, folder, source, run.plan.export.max_shard, run.stamp(), run.plan.model.task)
     if processes.main():
         export.move_up(folder, run.out)
-    matrices = tuple(n for n, p in run.model.named_parameters() if p.dim() == 2)
+    matrices = tuple(n for n, p in run.model.named_parameters() if p.dim() == 2 or is_stack(n, p))
     measured = Measurements(
         dict(run.position.metrics),
         run.zeros(matrices),
@@ -61,6 +62,6 @@ def finish(run: Course, judge: Judge, started: float) -> Result:
 def _patterns(run: Course, names: tuple[str, ...]) -> dict[str, tuple[Pattern, ...]]:
     """For every matrix the patterns of the plan that it keeps to, then the usual ones: a model may come with them."""
     planned = {(p.pattern, p.pattern_size) for s in run.plan.stages for p in s.prunes} - {("unstructured", (0, 0))}
-    parameters = dict(run.model.named_parameters())
+    parameters, turned = dict(run.model.named_parameters()), inputs_first(run.model)
     each = ((n, (shards.whole(parameters[n]).detach() != 0).cpu().numpy()) for n in names)
-    return {n: patterns_of(live, tuple(sorted(planned))) for n, live in each}
+    return {n: patterns_of(live, tuple(sorted(planned)), turned=n in turned) for n, live in each}

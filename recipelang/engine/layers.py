@@ -130,27 +130,35 @@ class Layers:
 
     @torch.no_grad()
     def _gather(
-        self, layer: nn.Module, targets: dict[str, nn.Module], gathers: type[Gathered], portions: Sequence[Portion]
+        self, layer: nn.Module, targets: dict[str, Target], gathers: type[Gathered], portions: Sequence[Portion]
     ) -> tuple[dict[str, Gathered], list[Portion]]:
         """What was gathered for each target, and what the layer makes of the samples as it is now."""
-        seen: dict[str, Tensor] = {}
+        seen: dict[str, tuple[Any, ...]] = {}
 
-        def look(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-            return lambda module, args: seen.__setitem__(name, args[0])
+        def look(name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
+            return lambda module, args, named: seen.__setitem__(name, (*args, *named.values()))
 
         first: dict[str, str] = {}  # of those that read the very same tensor
         sums: dict[str, Gathered] = {}
         after = []
-        handles = [module.register_forward_pre_hook(look(name)) for name, module in targets.items()]
+        handles = [t.module.register_forward_pre_hook(look(name), with_kwargs=True) for name, t in targets.items()]
         try:
             for portion in portions:
                 after.append(self._through(layer, portion))
-                for name, x in seen.items():
+                for name, given in seen.items():
+                    target = targets[name]
+                    x = given[0]
                     if name not in first:
-                        first[name] = next(n for n, other in seen.items() if other is x)
+                        alike = (n for n, other in seen.items() if other[0] is x and targets[n].reads == target.reads)
+                        first[name] = next(alike)
                         if first[name] == name:
-                            sums[name] = gathers.empty(x.shape[-1], x.device)
-                    if first[name] == name:
+                            sums[name] = gathers.empty(target.width or x.shape[-1], x.device)
+                    if first[name] != name:
+                        continue
+                    if target.expert is not None:
+                        with self.autocast():
+                            sums[name].add(expert_inputs(target, given, portion.keep))
+                    else:
                         sums[name].add(portion.kept(x))
                 if unseen := [name for name in targets if name not in seen]:
                     raise _unseen(unseen[0])
@@ -186,22 +194,68 @@ def _unseen(name: str) -> RecipeError:
 
 
 @dataclass(frozen=True)
+class Target:
+    """A matrix whose inputs are gathered: of a module, or of one expert in a stack."""
+
+    module: nn.Module
+    own: str  # the name of the parameter in the module
+    expert: int | None
+
+    @property
+    def reads(self) -> tuple[bool, int | None]:
+        """What sets its inputs apart from those of others that are given the same states."""
+        return self.expert is not None and self.own.startswith("down"), self.expert
+
+    @property
+    def width(self) -> int:
+        """Inputs of an expert; 0 of what shows them itself."""
+        if self.expert is None:
+            return 0
+        shape = self.module.get_parameter(self.own).shape
+        return shape[-2] if getattr(self.module, "is_transposed", False) else shape[-1]
+
+
+def expert_inputs(target: Target, given: Sequence[Any], keep: Tensor | None) -> Tensor:
+    """What a matrix of one expert reads, [tokens, inputs]: of the tokens that the router sends it, padding left out.
+
+    `given` is what the stack is called with: states [all tokens, width] and the experts of each, [all tokens, k].
+    """
+    module, expert = target.module, target.expert
+    states, routes = given[0], given[1]
+    rows = (routes == expert).any(-1)
+    if keep is not None:
+        rows &= keep.flatten()
+    x: Tensor = states[rows]
+    if not target.reads[0]:
+        return x
+    up = next(n for n in ("gate_up_proj", "up_proj") if hasattr(module, n))
+    weight = getattr(module, up)[expert]
+    x = x @ weight if getattr(module, "is_transposed", False) else nn.functional.linear(x, weight)
+    if (bias := getattr(module, f"{up}_bias", None)) is not None:
+        x = x + bias[expert]
+    acts: Any = module._apply_gate if getattr(module, "has_gate", True) else module.act_fn
+    return acts(x)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
 class _Stack:
     """Layers that are called one after the other, to the last with a target."""
 
     reached: list[nn.Module]
-    targets: dict[int, dict[str, nn.Module]]  # of a layer, as modules by parameter name
+    targets: dict[int, dict[str, Target]]  # of a layer, by the name of the matrix
     decoder: bool = False  # one of two stacks, which reads the other
 
 
 def _stacks(model: nn.Module, names: Sequence[str]) -> list[_Stack]:
     """The stacks that the targets lie in, an encoder before its decoder."""
-    found: dict[str, dict[int, dict[str, nn.Module]]] = {}
+    found: dict[str, dict[int, dict[str, Target]]] = {}
     for name in names:
-        parts = name.split(".")
+        parameter, _, expert = name.rstrip("]").partition("[")
+        path, _, own = parameter.rpartition(".")
+        parts = path.split(".")
         at = next(i for i, part in enumerate(parts) if part.isdigit())
         layer = found.setdefault(".".join(parts[:at]), {}).setdefault(int(parts[at]), {})
-        layer[name] = model.get_submodule(name.removesuffix(".weight"))
+        layer[name] = Target(model.get_submodule(path), own, int(expert) if expert else None)
     ordered = sorted(found, key=lambda path: "decoder" in path.split("."))
     two = bool(getattr(model.config, "is_encoder_decoder", False))
     return [

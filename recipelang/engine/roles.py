@@ -13,6 +13,8 @@ from typing import Any
 
 from torch import nn
 
+from recipelang.pruning.turned import is_stack
+
 #: components of names that make a block one of attention, of feed-forward, of experts
 _ATTENTION = re.compile(r"\w*(attn|[aA]ttention)s?|mha")
 _FFN = re.compile(
@@ -49,7 +51,7 @@ class Part:
 
     name: str
     shape: tuple[int, ...]
-    kind: str  # what owns it: linear, transposed, embedding, norm, experts, other
+    kind: str  # what owns it: linear, transposed, embedding, norm, experts, turned experts, other
     roles: frozenset[str]
     layer: int | None = None
     stack: str = ""
@@ -118,7 +120,6 @@ class _Look:
     def kind(self, name: str) -> str:
         owner, _, own = name.rpartition(".")
         module = self.modules[owner]
-        shape = module.get_parameter(own).shape
         if isinstance(module, nn.Embedding):
             return "embedding"
         if "norm" in type(module).__name__.lower():
@@ -127,8 +128,8 @@ class _Look:
             return "linear"
         if type(module).__name__ == "Conv1D":
             return "transposed"
-        if "experts" in name.split(".") and len(shape) > 1:
-            return "experts"
+        if is_stack(name, module.get_parameter(own)):
+            return "turned experts" if getattr(module, "is_transposed", False) else "experts"
         return "other"
 
     def roles(self, name: str) -> set[str]:
@@ -139,7 +140,7 @@ class _Look:
             roles.add("bias" if own == "bias" else "linear")
         elif own.endswith("bias") and kind != "norm":
             roles.add("bias")
-        elif kind == "experts":
+        elif kind.endswith("experts"):
             roles.add("linear")
         if kind == "norm":
             roles.add("norm")
@@ -180,7 +181,7 @@ class _Look:
             return {"ffn", "router"}
         if path[-2:] == ["output", "dense"]:
             return roles | {"down"}
-        names = [own] if kind == "experts" or (own.endswith("_bias")) else [last]
+        names = [own] if kind.endswith("experts") or own.endswith("_bias") else [last]
         return roles | {r for n in names for r in FEEDS.get(n, "").split()}
 
 

@@ -18,7 +18,7 @@ from recipelang.pruning.inputs import Gathered
 from recipelang.pruning.scores import Score, Select
 from recipelang.pruning.selection import Scores, count
 from recipelang.pruning.shards import is_shard, local, rows, sums
-from recipelang.pruning.turned import Turned, as_stored, turned
+from recipelang.pruning.turned import Turned, as_stored, matrices, names_of, seen
 from recipelang.source import fail
 
 
@@ -28,8 +28,13 @@ def pruner(plan: PrunePlan, seed: int) -> Modifier:
     if not method.scheduled:
         acts: Modifier = method.load()(plan)
         return acts
-    score = make(plan.method, plan.args, [t.name for t in plan.targets], seed)
+    score = make(plan.method, plan.args, pieces(plan), seed)
     return (Regrow if method.regrows else Prune)(plan, score, seed)
+
+
+def pieces(plan: PrunePlan) -> list[str]:
+    """The matrices of all targets: of a stack of experts one each."""
+    return [n for t in plan.targets for n in names_of(t.name, t.shape)]
 
 
 def make(method: str, args: Mapping[str, object], names: Sequence[str], seed: int) -> Score:
@@ -59,6 +64,9 @@ def fits_shards(plan: PrunePlan, parameters: Mapping[str, nn.Parameter]) -> None
     if not METHODS[plan.method].shards:
         help = "give every process a full copy: remove `--shard`"
         raise fail("E055", f"this release does not support `{plan.method}` on sharded weights", help=help)
+    if stack := next((t.name for t in plan.targets if len(t.shape) > 2), None):
+        help = "give every process a full copy: remove `--shard`"
+        raise fail("E055", f"this release does not support sharded experts, such as `{stack}`", help=help)
     height = plan.pattern_size[0] if plan.pattern == "block" else 1
     for name in (t.name for t in plan.targets):
         each = rows(parameters[name])
@@ -79,6 +87,7 @@ class Prune(Modifier):
         self.name = f"prune/{plan.name}"
         self.events = {e.step: e for e in plan.events}
         self.names = [t.name for t in plan.targets]
+        self.pieces = pieces(plan)
 
     def on_step_start(self, state: State) -> None:
         if event := self.events.get(state.step):
@@ -96,28 +105,45 @@ class Prune(Modifier):
 
     def _prune(self, event: PruneEvent, state: State) -> None:
         weights = _weights(self.names, state)
-        _finite(self.names, weights)
-        before = self._masked(weights, state)
-        self._only_rises(before, event)
-        self._groups_only_rise(weights, self._live(weights, state), event)
+        _finite(self.pieces, weights)
+        before, after = self._masked(weights, state), self._each(event.zeros)
+        self._only_rises(before, after)
+        self._groups_only_rise(weights, self._live(weights, state), after)
         if self.score.gathers is not None:
-            return self._layer_by_layer(event, self.score.gathers, state)
+            return self._layer_by_layer(weights, after, self.score.gathers, state)
         if self.score.rounds == 1:
-            return self._round(event.zeros, weights, state)
-        for zeros in towards(before, event.zeros, self.score.rounds):
+            return self._round(after, weights, state)
+        for zeros in towards(before, after, self.score.rounds):
             self._round(zeros, weights, state)
 
-    def _layer_by_layer(self, event: PruneEvent, gathers: type[Gathered], state: State) -> None:
+    def _each(self, numbers: Sequence[int]) -> list[int]:
+        """Of each matrix, from those of each target: what is left over goes to the first experts of a stack."""
+        if self.plan.scope == "global" or len(self.pieces) == len(self.names):
+            return list(numbers)
+        found: list[int] = []
+        for target, number in zip(self.plan.targets, numbers, strict=True):
+            many = len(names_of(target.name, target.shape))
+            unit = target.shape[-2] if self.plan.scope == "row" else 1
+            if self.plan.pattern == "block":
+                unit = self.plan.pattern_size[0] * self.plan.pattern_size[1]
+            least, more = divmod(number // unit, many)
+            found += [unit * (least + (i < more)) for i in range(many)]
+        return found
+
+    def _layer_by_layer(
+        self, weights: Sequence[nn.Parameter], zeros: Sequence[int], gathers: type[Gathered], state: State
+    ) -> None:
         """Every target as its layer is reached."""
-        weights = dict(zip(self.names, _weights(self.names, state), strict=True))
-        zeros = dict(zip(self.names, event.zeros, strict=True))
+        known = dict(zip(self.pieces, weights, strict=True))
+        wanted = dict(zip(self.pieces, zeros, strict=True))
         select = Select(self.plan.pattern, self.plan.pattern_size, self.plan.scope)
-        for inputs in state.layers(self.names, gathers, self.plan.order):
+        for inputs in state.layers(self.pieces, gathers, self.plan.order):
+            keeps = {}
             for name, gathered in inputs.items():
-                weight = weights[name]
+                live = _live(_stored(name), known[name], state)
                 with torch.no_grad():
-                    keep = self.score.fit(weight, gathered, zeros[name], _live(name, weight, state), select)
-                _set(name, weight, keep, state)
+                    keeps[name] = self.score.fit(known[name], gathered, wanted[name], live, select)
+            _set([known[n] for n in keeps], list(keeps), list(keeps.values()), state)
         state.masks.clear_moments(state.optimizer)
 
     def _round(self, zeros: Sequence[int], weights: Sequence[nn.Parameter], state: State) -> None:
@@ -155,8 +181,7 @@ class Prune(Modifier):
         )
 
     def _put(self, weights: Sequence[nn.Parameter], keeps: Sequence[Tensor], state: State) -> None:
-        for name, weight, keep in zip(self.names, weights, keeps, strict=True):
-            _set(name, weight, keep, state)
+        _set(weights, self.pieces, keeps, state)
         state.masks.clear_moments(state.optimizer)
 
     def _masked(self, weights: Sequence[nn.Parameter], state: State) -> list[int]:
@@ -164,9 +189,9 @@ class Prune(Modifier):
         dead = sums((m.numel() - count(m) for m in self._live(weights, state)), weights)
         return [sum(dead)] if self.plan.scope == "global" else dead
 
-    def _only_rises(self, before: Sequence[int], event: PruneEvent) -> None:
+    def _only_rises(self, before: Sequence[int], after: Sequence[int]) -> None:
         """What `hold` kept is known only now: an event below it would revive weights."""
-        for have, wanted in zip(before, event.zeros, strict=True):
+        for have, wanted in zip(before, after, strict=True):
             if wanted < have:
                 raise fail(
                     "E064",
@@ -175,13 +200,13 @@ class Prune(Modifier):
                     help="start the schedule at the model's initial sparsity",
                 )
 
-    def _groups_only_rise(self, weights: Sequence[nn.Parameter], live: Sequence[Tensor], event: PruneEvent) -> None:
+    def _groups_only_rise(self, weights: Sequence[nn.Parameter], live: Sequence[Tensor], after: Sequence[int]) -> None:
         """Rows and groups of a pattern are ranked each by itself: one that holds more zeros than it is to have, or a
         part of a block, would get some back."""
         how = self.plan
         if how.pattern == "unstructured" and how.scope != "row":
             return
-        wanted = event.zeros if len(event.zeros) == len(live) else [sum(event.zeros)] * len(live)
+        wanted = after if len(after) == len(live) else [sum(after)] * len(live)
         bad = any(n and _would_revive(how, ~mask, n, len(w)) for w, mask, n in zip(weights, live, wanted, strict=True))
         if processes.most(bad)[0]:
             what = "row" if how.pattern == "unstructured" else "group"
@@ -193,7 +218,7 @@ class Prune(Modifier):
             )
 
     def _live(self, weights: Sequence[nn.Parameter], state: State) -> list[Tensor]:
-        return [_live(n, w, state) for n, w in zip(self.names, weights, strict=True)]
+        return [_live(_stored(n), w, state) for n, w in zip(self.pieces, weights, strict=True)]
 
     def state(self) -> dict[str, Tensor]:
         return self.score.state()
@@ -209,7 +234,7 @@ class Prune(Modifier):
         wanted = {*wanted, *(set(possible) & set(trained))}
         if odd := sorted((wanted - state.keys()) | (state.keys() - wanted - set(possible))):
             return f"`{odd[0]}` {'is missing' if odd[0] in wanted else 'does not belong there'}"
-        shapes = {t.name: t.shape for t in self.plan.targets}
+        shapes = {n: t.shape[-2:] for t in self.plan.targets for n in names_of(t.name, t.shape)}
         each = ((key, *key.partition("/")[::2]) for key in state)
         whys = (misshapen(k, state[k], () if what == "step" else shapes[n], torch.float32) for k, n, what in each)
         return next(filter(None, whys), None)
@@ -244,23 +269,24 @@ class Regrow(Prune):
 
     def _prune(self, event: PruneEvent, state: State) -> None:
         weights = _weights(self.names, state)
-        _finite(self.names, weights)
+        _finite(self.pieces, weights)
         live = self._live(weights, state)
         first = event is self.plan.events[0]
         drawn = [first and bool(mask.all()) for mask in live]
-        grown = [0 if new else n for new, n in zip(drawn, event.grown, strict=True)]
+        grown = [0 if new else n for new, n in zip(drawn, self._each(event.grown), strict=True)]
         if any(grown):
             self.score.prepare(weights, state.gradients)
         with torch.no_grad():
             ranked = zip(drawn, self.score.start(weights), self.score.scores(weights), strict=True)
-            dropped = [zeros + n for zeros, n in zip(event.zeros, grown, strict=True)]
+            after = self._each(event.zeros)
+            dropped = [zeros + n for zeros, n in zip(after, grown, strict=True)]
             before = [mask.clone() for mask in live]
             kept = self._choose([start if new else score for new, start, score in ranked], dropped, live)
             if any(grown):
                 # where masks of another kind leave fewer alive than are to be kept, all that live are kept
                 kept = [k & mask for k, mask in zip(kept, before, strict=True)]
                 everything = [torch.ones_like(k) for k in kept]
-                kept = self._choose(self.score.grown(kept), event.zeros, everything)
+                kept = self._choose(self.score.grown(kept), after, everything)
             self._put(weights, kept, state)
 
 
@@ -294,24 +320,30 @@ class KeepZeros(Modifier):
 
 
 def _weights(names: Sequence[str], state: State) -> list[nn.Parameter]:
-    """As outputs × inputs, however they are stored."""
+    """All matrices of these parameters, as outputs × inputs, however they are stored."""
     parameters = dict(state.model.named_parameters())
-    return [turned(parameters[n]) if n in state.inputs_first else parameters[n] for n in names]
+    return [w for n in names for w in matrices(parameters[n], n in state.inputs_first)]
+
+
+def _stored(piece: str) -> str:
+    """The parameter that a matrix is in."""
+    return piece.partition("[")[0]
 
 
 def _live(name: str, weight: nn.Parameter, state: State) -> Tensor:
-    """The mask in force, as outputs × inputs."""
-    if isinstance(weight, Turned):
-        return as_stored(state.masks.live(name, weight.stored))
-    return state.masks.live(name, weight)
+    """The mask in force of a matrix, as outputs × inputs; `name` is that of its parameter."""
+    return seen(state.masks.live(name, weight.stored if isinstance(weight, Turned) else weight), weight)
 
 
-def _set(name: str, weight: nn.Parameter, keep: Tensor, state: State) -> None:
-    """Put a mask [outputs, inputs] in force."""
-    if isinstance(weight, Turned):
-        state.masks.set(name, weight.stored, as_stored(keep))
-    else:
-        state.masks.set(name, weight, keep)
+def _set(weights: Sequence[nn.Parameter], names: Sequence[str], keeps: Sequence[Tensor], state: State) -> None:
+    """Put masks [outputs, inputs] in force, those of all matrices of a parameter at once."""
+    at = 0
+    while at < len(weights):
+        weight = weights[at]
+        stored = weight.stored if isinstance(weight, Turned) else weight
+        many = len(stored) if isinstance(weight, Turned) and weight.expert is not None else 1
+        state.masks.set(_stored(names[at]), stored, as_stored(keeps[at : at + many], weight))
+        at += many
 
 
 def _finite(names: Sequence[str], weights: Sequence[nn.Parameter]) -> None:

@@ -24,11 +24,19 @@ def plan(prunes: Sequence[PrunePlan], facts: ModelFacts, data: DataPlan) -> Cali
     width = int(facts.config.get("hidden_size") or facts.config.get("dim") or 0)
     layers = _layers(prunes, facts)
     statistics = max(
-        (sum(METHODS[p.method].memory.statistics(t.shape[1]) for p, t in readers) for readers in layers.values()),
+        (
+            sum(_experts(t) * METHODS[p.method].memory.statistics(t.shape[-1]) for p, t in readers)
+            for readers in layers.values()
+        ),
         default=0,
     )
     states = 4 * samples * data.sequences * length * width if layers else 0
     return CalibrationPlan(samples=samples, length=length, layers=len(layers), statistics=statistics, states=states)
+
+
+def _experts(tensor: TensorFact) -> int:
+    """Matrices of a tensor, each with inputs of its own."""
+    return tensor.shape[0] if len(tensor.shape) > 2 else 1
 
 
 def _layers(
@@ -71,7 +79,7 @@ def check(
     tokens = data.tokens_read.get("train", read.samples * read.length)  # rows are shorter than their limit
     if not task_of(data.task).LABELS:  # the decoder reads its own
         tokens = min(tokens, data.tokens_predicted["train"])
-    inputs = max((t.shape[1] for p in prunes if METHODS[p.method].memory.pair for t in p.targets), default=0)
+    inputs = max((t.shape[-1] for p in prunes if METHODS[p.method].memory.pair for t in p.targets), default=0)
     if tokens < inputs:
         message = f"{tokens:,} tokens of calibration for matrices of {inputs:,} inputs"
         notes = ("with fewer tokens than inputs, correlations between inputs are unknown and `damp` decides",)

@@ -23,15 +23,33 @@ def over_time(
     """`zeros` at every event; of a schedule that `rises` no tensor's count ever falls, whatever rounding would do."""
     out: list[tuple[int, ...]] = []
     before: tuple[int, int] | None = None
-    groups = _groups(pattern, size, shapes)
+    flat = matrices(shapes)
+    groups = _groups(pattern, size, flat)
     for sparsity in sparsities:
         if (ratio := sparsity.as_integer_ratio()) != before:  # all of them are, but for a schedule that is constant
-            now = _zeros(pattern, size, scope, shapes, groups, sparsity)
+            now = _of_stacks(_zeros(pattern, size, scope, flat, groups, sparsity), shapes)
             if out and scope == "erk" and rises:
                 now = _not_below(out[-1], now)
         before = ratio
         out.append(out[-1] if out and list(out[-1]) == now else tuple(now))
     return out
+
+
+def matrices(shapes: Sequence[Shape]) -> list[Shape]:
+    """Of a stack of experts [experts, outputs, inputs] every expert is a matrix of its own.
+
+    >>> matrices([(4, 8), (2, 4, 8)])
+    [(4, 8), (4, 8), (4, 8)]
+    """
+    return [shape[-2:] for shape in shapes for _ in range(shape[0] if len(shape) > 2 else 1)]
+
+
+def _of_stacks(numbers: list[int], shapes: Sequence[Shape]) -> list[int]:
+    """From a number for each matrix to one for each tensor; one for all of them stays."""
+    if len(numbers) == 1 or all(len(shape) < 3 for shape in shapes):
+        return numbers
+    each = iter(numbers)
+    return [sum(next(each) for _ in range(shape[0] if len(shape) > 2 else 1)) for shape in shapes]
 
 
 def _not_below(before: Sequence[int], now: Sequence[int]) -> list[int]:
@@ -56,7 +74,8 @@ def zeros(pattern: str, size: tuple[int, int], scope: str, shapes: Sequence[Shap
     >>> zeros("block", (2, 2), "global", [(4, 4), (2, 4)], Fraction(1, 2))
     [12]
     """
-    return _zeros(pattern, size, scope, shapes, _groups(pattern, size, shapes), sparsity)
+    flat = matrices(shapes)
+    return _of_stacks(_zeros(pattern, size, scope, flat, _groups(pattern, size, flat), sparsity), shapes)
 
 
 def _groups(pattern: str, size: tuple[int, int], shapes: Sequence[Shape]) -> list[int]:
@@ -121,7 +140,7 @@ def grown(
     """
     share = value("cosine", fraction, Fraction(0), at)
     area = size[0] * size[1] if pattern == "block" else 1
-    unit = [shape[0] if scope == "row" else area for shape in shapes]
+    unit = [_count(shape[:-1]) if scope == "row" else area for shape in shapes]
     live = ((_count(shape) - n) // u for shape, n, u in zip(shapes, zeros, unit, strict=True))
     return tuple(round(share * n) * u for n, u in zip(live, unit, strict=True))
 

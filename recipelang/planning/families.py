@@ -42,7 +42,14 @@ class TensorFact:
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
-        return tuple(reversed(self.shape)) if self.turned else self.shape
+        return (*self.shape[:-2], *reversed(self.shape[-2:])) if self.turned else self.shape
+
+    @property
+    def prunable(self) -> bool:
+        """A matrix, or a stack of experts, each of them a matrix: only these take part in sparsity."""
+        if len(self.shape) == 2:
+            return not {"bias", "experts"} <= self.roles
+        return len(self.shape) == 3 and "experts" in self.roles
 
     @property
     def size(self) -> int:

@@ -143,7 +143,7 @@ class _Live(Resolver):
         return any(isinstance(leaf, sel.Role | sel.Layers) for leaf in leaves)
 
     def _no_roles(self) -> None:
-        matrices = [t.name for t in self.facts.tensors if len(t.shape) == 2]
+        matrices = [t.name for t in self.facts.tensors if t.prunable]
         kind = self.facts.config.get("model_type")
         why = f"its parameter names are not those of a `{kind}` of transformers" if kind else "the model has no config"
         raise fail(
@@ -158,7 +158,7 @@ class _Live(Resolver):
         selectors = [s for p in spec.prunes for s in (p.targets, p.never) if s is not None]
         patterns = [p for s in selectors for p in matching.leaves(s) if isinstance(p, sel.Glob | sel.Regex)]
         named = {name for p in patterns for name in matching.match(p, self.facts)}
-        strangers = [t.name for t in self.facts.tensors if not t.roles and len(t.shape) == 2 and t.name not in named]
+        strangers = [t.name for t in self.facts.tensors if not t.roles and t.prunable and t.name not in named]
         if strangers:
             s = "matrices have" if len(strangers) > 1 else "matrix has"
             notes = (f"a `{self.facts.family}` has no {', '.join(f'`{n}`' for n in strangers[:3])}",)

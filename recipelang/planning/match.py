@@ -134,6 +134,6 @@ def nothing(selector: s.Selector, facts: ModelFacts, label: object) -> RecipeErr
 
 
 def matrices(names: tuple[str, ...], facts: ModelFacts) -> tuple[TensorFact, ...]:
-    """The two-dimensional ones: biases and norms take no part in sparsity."""
+    """Matrices and stacks of experts: biases and norms take no part in sparsity."""
     chosen = set(names)
-    return tuple(t for t in facts.tensors if t.name in chosen and len(t.shape) == 2)
+    return tuple(t for t in facts.tensors if t.name in chosen and t.prunable)

@@ -213,7 +213,8 @@ class Prunes:
         first the rows are the columns of the files, and the run looks at them."""
         tensors = {t.name: t for t in self.context.facts.tensors}
         for name, wanted in zip(targets, zeros, strict=True):
-            rows, width = tensors[name].shape
+            width = tensors[name].shape[-1]
+            rows = tensors[name].size // width
             full = 0 if tensors[name].turned else self.fullest.get(name, 0)
             if full > wanted // rows:
                 message = f"a row of `{name}` has more zeros than an event requires"
@@ -262,9 +263,10 @@ class Prunes:
             spec.pattern.kind, (1, 1)
         )
         for name, shape in zip(targets, shapes, strict=True):
-            if shape[0] % height or shape[-1] % width:
+            if shape[-2] % height or shape[-1] % width:
                 message = f"`{show(spec.pattern)}` does not divide `{name}`"
-                notes = (f"it has {' × '.join(map(str, shape))} weights, outputs × inputs",)
+                each = "each expert" if len(shape) > 2 else "it"
+                notes = (f"{each} has {' × '.join(map(str, shape[-2:]))} weights, outputs × inputs",)
                 help = "choose another pattern, or exclude the tensor with `except`"
                 at = self.context.recipe.label(f"{path}.pattern")
                 self.context.found.say("E072", message, at, notes=notes, help=help)
@@ -379,4 +381,4 @@ def _purpose(tensor: TensorFact) -> str:
     for role in ("embeddings", "head", "pooler", "router"):
         if role in tensor.roles:
             return role
-    return "other matrices" if len(tensor.shape) == 2 else "norms and biases"
+    return "other matrices" if tensor.prunable else "norms and biases"

@@ -31,7 +31,7 @@ from recipelang.tasks import task_of
 #: seconds; a large model takes a few
 _PATIENCE = 120
 #: raised whenever what is asked or answered changes
-_VERSION = 1
+_VERSION = 2
 #: of a config, what decides no structure and may make a library look elsewhere
 _UNUSED = ("auto_map", "attn_implementation", "_attn_implementation", "dtype", "torch_dtype", "transformers_version")
 
@@ -41,7 +41,7 @@ Name = Annotated[str, Field(min_length=1)]
 class Part(Form):
     name: Name
     shape: tuple[Count, ...]
-    kind: Annotated[str, known("linear", "transposed", "embedding", "norm", "experts", "other")]
+    kind: Annotated[str, known("linear", "transposed", "embedding", "norm", "experts", "turned experts", "other")]
     roles: tuple[Name, ...]
     layer: Count | None
     stack: str
@@ -80,13 +80,18 @@ class Structure(Form):
         return tuple(
             TensorFact(
                 p.name,
-                tuple(reversed(p.shape)) if p.kind == "transposed" and len(p.shape) == 2 else p.shape,
+                (*p.shape[:-2], *reversed(p.shape[-2:])) if _turned(p) else p.shape,
                 frozenset(p.roles),
                 p.layer,
-                turned=p.kind == "transposed" and len(p.shape) == 2,
+                turned=_turned(p),
             )
             for p in self.tensors
         )
+
+
+def _turned(part: Part) -> bool:
+    """Whether it is stored inputs first."""
+    return part.kind == "turned experts" or (part.kind == "transposed" and len(part.shape) == 2)
 
 
 class _Failed(Form):

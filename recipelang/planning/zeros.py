@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,15 +57,18 @@ def stored_zeros(folder: Path) -> dict[str, tuple[int, int]]:
         def look(path: Path = path) -> dict[str, tuple[int, int]]:
             return {tensor: (counted.zeros, counted.fullest) for tensor, counted in count(path)}
 
-        known = remembered("zeros", [2, file_digest(path)], _COUNTS, look)
+        known = remembered("zeros", [3, file_digest(path)], _COUNTS, look)
         found |= known
     return found
 
 
-def count(path: Path, patterns: tuple[Pattern, ...] = ()) -> Iterator[tuple[str, Counted]]:
+def count(
+    path: Path, patterns: tuple[Pattern, ...] = (), turned: Collection[str] = ()
+) -> Iterator[tuple[str, Counted]]:
     """Every tensor of a safetensors file with its exact zeros, and the patterns that a matrix keeps to.
 
-    `patterns` are those that a recipe prunes to: they come first, then those of `STANDARD`.
+    `patterns` are those that a recipe prunes to: they come first, then those of `STANDARD`. The `turned` are stored
+    inputs × outputs. Of a stack of matrices the patterns are those that each of them keeps to.
     """
     entries = read_header(path)
     for name, entry in entries.items():
@@ -77,15 +80,25 @@ def count(path: Path, patterns: tuple[Pattern, ...] = ()) -> Iterator[tuple[str,
             yield name, Counted(entry.shape, 0)
             continue
         data = np.memmap(path, np.dtype(kind), "r", entry.start, (size,))
-        yield name, _counted(data, entry.shape, sign, patterns)
+        yield name, _counted(data, entry.shape, sign, patterns, turned=name in turned)
 
 
-def patterns_of(live: np.ndarray, planned: tuple[Pattern, ...]) -> tuple[Pattern, ...]:
+def patterns_of(live: np.ndarray, planned: tuple[Pattern, ...], *, turned: bool = False) -> tuple[Pattern, ...]:
     """The patterns that a matrix in memory keeps to, as `count` finds them; `live` (bool) is false where it is zero."""
-    return _counted(np.ascontiguousarray(live).reshape(-1).view(np.uint8), live.shape, 0, planned).patterns
+    flat = np.ascontiguousarray(live).reshape(-1).view(np.uint8)
+    return _counted(flat, live.shape, 0, planned, turned=turned).patterns
 
 
-def _counted(data: np.ndarray, shape: tuple[int, ...], sign: int, patterns: tuple[Pattern, ...]) -> Counted:
+def _counted(
+    data: np.ndarray, shape: tuple[int, ...], sign: int, patterns: tuple[Pattern, ...], *, turned: bool = False
+) -> Counted:
+    if len(shape) == 3 and all(shape):
+        each = [_counted(m.reshape(-1), shape[1:], sign, patterns, turned=turned) for m in data.reshape(shape)]
+        alike = tuple(p for p in each[0].patterns if all(p in one.patterns for one in each))
+        return Counted(shape, sum(one.zeros for one in each), alike, max(one.fullest for one in each))
+    if len(shape) == 2 and turned:
+        seen = _counted(np.ascontiguousarray(data.reshape(shape).T).reshape(-1), shape[::-1], sign, patterns)
+        return Counted(shape, seen.zeros, seen.patterns, seen.fullest)
     keep = data.dtype.type(~sign & (2 ** (8 * data.dtype.itemsize) - 1))
     if len(shape) != 2:
         pieces = (data[i : i + _PIECE] for i in range(0, len(data), _PIECE))

@@ -68,7 +68,7 @@ def _matrices(selector: sel.Selector, facts: ModelFacts) -> tuple[str, ...]:
 def check_master(again: Compiled) -> None:
     """E140 for weights of another type than those that a run trains and writes: `dtype = fp32` is all that there is."""
     header = read_folder(again.facts.path)
-    for name in again.facts.stored.values():
+    for name in (n for t in again.facts.tensors for n in again.facts.sources(t.name)):
         if name in header and header[name].dtype != "F32":
             notes = [f"its type is {line_of(header[name].dtype)}; a run writes F32"]
             raise fail("E140", f"`{line_of(name)}` was converted after the run", notes=notes, help=_HELP)

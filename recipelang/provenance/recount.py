@@ -9,7 +9,7 @@ from typing import Any
 
 from recipelang.engine.records import Measurements, read_record
 from recipelang.kinds.text import show
-from recipelang.planning.facts import read_model_facts
+from recipelang.planning.facts import ModelFacts, read_model_facts
 from recipelang.planning.types import ModelPlan
 from recipelang.planning.weights import check_weights
 from recipelang.planning.zeros import Counted, Pattern, count, stored_zeros
@@ -35,7 +35,7 @@ def verify_weights(folder: Path, said: Statement, done: Verified) -> Measurement
     def weights() -> str:
         again.append(compiled_of(folder))
         check_weights(again[0].facts)  # NaN, infinities
-        counted = _count_all(folder, said, tuple(sorted(again[0].patterns)))
+        counted = _count_all(folder, said, tuple(sorted(again[0].patterns)), again[0].facts)
         _compare(counted, said.predicate, again[0])
         measured.append(_measurements(counted, again[0], said.predicate["metrics"]))
         zeros, size = sum(c.zeros for c in counted.values()), sum(c.size for c in counted.values())
@@ -52,18 +52,26 @@ def verify_weights(folder: Path, said: Statement, done: Verified) -> Measurement
     return measured[0]
 
 
-def _count_all(folder: Path, said: Statement, patterns: tuple[Pattern, ...]) -> dict[str, Counted]:
-    found: dict[str, Counted] = {}
+def _count_all(folder: Path, said: Statement, patterns: tuple[Pattern, ...], facts: ModelFacts) -> dict[str, Counted]:
+    """By the names of parameters, which a statement has; experts are stored one by one."""
+    turned = {n for t in facts.tensors if t.turned for n in facts.sources(t.name)}
+    stored: dict[str, Counted] = {}
     for name in said.subjects:
         if name.endswith(".safetensors"):
-            found.update(count(inside(folder, name), patterns))
-    return found
+            stored.update(count(inside(folder, name), patterns, turned))
+    found: dict[str, Counted] = {}
+    for tensor in facts.tensors:
+        parts = [stored.pop(n) for n in dict.fromkeys(facts.sources(tensor.name)) if n in stored]
+        if parts:
+            alike = tuple(p for p in parts[0].patterns if all(p in one.patterns for one in parts))
+            found[tensor.name] = Counted(tensor.stored_shape, sum(p.zeros for p in parts), alike)
+    return {**stored, **found}
 
 
 def _compare(counted: Mapping[str, Counted], predicate: Mapping[str, Any], again: Compiled) -> None:
     bad: list[Diagnostic] = []
     claimed = predicate["tensors"]
-    for matrix in (t.name for t in again.facts.tensors if len(t.shape) == 2):
+    for matrix in (t.name for t in again.facts.tensors if len(t.shape) == 2 or t.prunable):
         if matrix in counted and matrix not in claimed:
             message = f"the statement does not record the zeros of `{line_of(matrix)}`"
             bad.append(fail("E140", message, help="the file was changed after the run").diagnostics[0])
@@ -106,10 +114,9 @@ def _record(folder: Path, again: Compiled, measured: Measurements) -> str:
     plan, record = plan_of(folder), read_record(folder)
     told = record.get("sparsity") or {}
     targets = list(dict.fromkeys(t.name for s in plan.stages for p in s.prunes for t in p.targets))
-    stored = {t.name: again.facts.stored.get(t.name, t.name) for t in again.facts.tensors}
     wanted = {
-        "targets": share_of(measured, [stored.get(n, n) for n in targets]),
-        "all_parameters": share_of(measured, stored.values()),
+        "targets": share_of(measured, targets),
+        "all_parameters": share_of(measured, [t.name for t in again.facts.tensors]),
     }
     wrong = next((n for n, share in wanted.items() if not isclose(told.get(n, -1.0), share, abs_tol=1e-9)), None)
     for name, share in told.get("tensors", {}).items():
@@ -165,5 +172,5 @@ def _zeros_before(base: Path, model: ModelPlan) -> dict[str, int]:
     facts = read_model_facts(base, model.task, model.labels, new_head=model.fresh_head)
     counted = stored_zeros(base)
     fresh = set(facts.fresh)
-    names = ((t.name, facts.stored.get(t.name, t.name)) for t in facts.tensors if t.name not in fresh)
-    return {name: counted[stored][0] for name, stored in names if stored in counted}
+    names = ((t.name, facts.sources(t.name)) for t in facts.tensors if t.name not in fresh)
+    return {name: sum(counted[n][0] for n in each if n in counted) for name, each in names if each}

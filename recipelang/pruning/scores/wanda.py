@@ -6,6 +6,7 @@ among the weights that make one output. No weight that stays is changed.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from recipelang.pruning.inputs import Gathered, Squares
@@ -21,4 +22,5 @@ class Wanda(Score):
     gathers = Squares
 
     def fit(self, weight: nn.Parameter, inputs: Gathered, zeros: int, live: Tensor, select: Select) -> Tensor:
-        return select(score(weight.detach(), inputs.sums), zeros, live)
+        sums = inputs.sums if inputs.tokens else torch.ones_like(inputs.sums)  # of an expert that no token reached
+        return select(score(weight.detach(), sums), zeros, live)

@@ -1,0 +1,158 @@
+"""Experts of a mixture are pruned one by one, each by the inputs that the router sends it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+import recipelang
+from recipelang.cli.main import command_line
+from recipelang.engine.layers import Target, expert_inputs
+from recipelang.engine.walk import walk
+from recipelang.planning import counts, structure
+from recipelang.planning.data import load_split
+from recipelang.planning.zeros import count
+from tests.model_table import make
+
+KINDS = ("mixtral", "gpt_oss")  # stored outputs first and one by one, and inputs first with biases
+
+RECIPE = """recipe 1 "experts"
+seed = 1
+model { base = "model", task = causal_lm }
+data { train = "data.jsonl", validation = "data.jsonl", max_length = 16 tokens, samples = 8 samples }
+stage shot {
+  mode = one_shot
+  prune weights {
+    targets  = "**.experts.*"
+    never    = @embeddings | @head
+    method   = METHOD
+    pattern  = PATTERN
+    sparsity = 50%
+  }
+}
+evaluate dev { split = "validation" }
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch):
+    answer = structure._ANSWER.validate_json
+    monkeypatch.setattr(structure, "_ask", lambda asked, _: answer(json.dumps(walk(json.loads(asked))), strict=True))
+
+
+def pruned(folder: Path, kind: str, method: str, pattern: str = "unstructured") -> tuple[torch.nn.Module, dict]:
+    """The model before, and its experts after: name -> [experts, outputs, inputs]."""
+    before = make(folder, kind, "causal_lm").eval()
+    recipe = folder / "a.recipe"
+    recipe.write_text(RECIPE.replace("METHOD", method).replace("PATTERN", pattern), "utf-8")
+    recipelang.run(recipe, out=folder / "out")
+    after = transformers.AutoModelForCausalLM.from_pretrained(folder / "out")
+    return before, {n: matrices(kind, p) for n, p in after.named_parameters() if is_stack(n, p)}
+
+
+def is_stack(name: str, parameter: torch.Tensor) -> bool:
+    return "experts" in name and parameter.dim() == 3
+
+
+def matrices(kind: str, stack: torch.Tensor) -> torch.Tensor:
+    return (stack.transpose(1, 2) if kind == "gpt_oss" else stack).detach()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_wanda_is_the_formula_over_the_tokens_of_each_expert(kind, tmp_path):
+    """|W| · ‖X‖₂ within each row (arXiv 2306.11695), in double precision, from a plain pass through the whole model."""
+    model, after = pruned(tmp_path, kind, "wanda(scope = row)\n    order = parallel")
+    model.config._experts_implementation = "eager"
+    calls: dict[str, list] = {}
+    for name, module in model.named_modules():
+        if name.endswith("experts"):
+            module.register_forward_pre_hook(
+                lambda m, args, named, at=name: calls.setdefault(at, []).append((*args, *named.values())),
+                with_kwargs=True,
+            )
+    data = recipelang.plan(tmp_path / "a.recipe").data[0]
+    _, features = load_split(data, "train", tmp_path / "model")  # blocks of text without padding
+    assert len(features) == 8
+    for row in range(8):
+        with torch.no_grad():
+            model(input_ids=torch.from_numpy(features.batch([row])["input_ids"]))
+    parameters = dict(model.named_parameters())
+    checked = Counter()
+    for name, now in after.items():
+        module = model.get_submodule(name.rpartition(".")[0])
+        weight = matrices(kind, parameters[name]).double()
+        for expert in range(len(weight)):
+            inputs = []
+            for states, routes, *_ in calls[name.rpartition(".")[0]]:
+                x = states[(routes == expert).any(-1)].double()
+                if name.endswith("down_proj"):
+                    up = matrices(kind, module.gate_up_proj)[expert].double()
+                    bias = module.gate_up_proj_bias[expert].double() if kind == "gpt_oss" else 0
+                    x = module._apply_gate(x @ up.T + bias).detach()
+                inputs.append(x)
+            x = torch.cat(inputs)
+            if not len(x):
+                continue
+            score = weight[expert].abs() * x.square().sum(0).sqrt()
+            least = score.argsort(1)[:, : score.shape[1] // 2]
+            expected = torch.ones_like(score, dtype=torch.bool).scatter_(1, least, False)
+            assert torch.equal(now[expert] != 0, expected), (name, expert)
+            assert torch.equal(now[expert][expected].double(), weight[expert][expected])
+            checked[name.rpartition(".")[2]] += 1
+    assert min(checked.values()) > 4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("method", "pattern"), [("sparsegpt", "2:4"), ("magnitude(scope = uniform)", "block(2, 4)")])
+def test_every_expert_has_its_own_zeros_and_pattern_along_its_inputs(kind, method, pattern, tmp_path):
+    _, after = pruned(tmp_path, kind, method, pattern)
+    assert len(after) == 4
+    for stack in after.values():
+        for matrix in stack:
+            dead = matrix == 0
+            assert int(dead.sum()) == dead.numel() // 2
+            if pattern == "2:4":
+                assert bool((dead.reshape(len(dead), -1, 4).sum(-1) == 2).all())
+            else:
+                tiles = dead.reshape(len(dead) // 2, 2, -1, 4)
+                assert bool((tiles.all(3).all(1) == tiles.any(3).any(1)).all())
+    runner = CliRunner().invoke(command_line(), ["verify", str(tmp_path / "out")])
+    assert runner.exit_code == 0, runner.output
+
+
+def test_numbers_of_a_stack_are_those_of_its_experts():
+    from fractions import Fraction
+
+    shapes = [(3, 5), (4, 3, 5)]
+    assert counts.zeros("unstructured", (0, 0), "uniform", shapes, Fraction(1, 2)) == [8, 4 * 8]
+    assert counts.zeros("unstructured", (0, 0), "row", shapes, Fraction(1, 2)) == [3 * 2, 4 * 3 * 2]
+    assert counts.zeros("unstructured", (0, 0), "global", shapes, Fraction(1, 2)) == [38]
+    assert sum(counts.zeros("unstructured", (0, 0), "erk", shapes, Fraction(1, 2))) == 38
+
+
+def test_padding_and_tokens_of_others_are_left_out():
+    module = torch.nn.Module()
+    module.gate_up_proj = torch.nn.Parameter(torch.randn(2, 6, 4))
+    states, routes = torch.randn(6, 4), torch.tensor([[0], [1], [0], [1], [0], [0]])
+    keep = torch.tensor([[True, True, False], [True, True, False]])
+    found = expert_inputs(Target(module, "gate_up_proj", 0), (states, routes), keep)
+    assert torch.equal(found, states[[0, 4]])
+    assert torch.equal(expert_inputs(Target(module, "gate_up_proj", 1), (states, routes), None), states[[1, 3]])
+
+
+def test_patterns_of_stacks_and_of_turned_matrices_are_found_along_their_inputs(tmp_path):
+    live = torch.ones(2, 8, 4)
+    live[..., :2] = 0  # 2:4 along the last axis
+    tensors = {"stack": live.contiguous(), "turned": live[0].T.contiguous()}
+    save_file(tensors, tmp_path / "a.safetensors")
+    found = dict(count(tmp_path / "a.safetensors", (), ("turned",)))
+    assert ("N:M", (2, 4)) in found["stack"].patterns and ("N:M", (2, 4)) in found["turned"].patterns
+    assert ("N:M", (2, 4)) not in dict(count(tmp_path / "a.safetensors"))["turned"].patterns
+    assert found["stack"].zeros == 2 * 8 * 2
