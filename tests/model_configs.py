@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+from functools import cache
 from math import prod
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from recipelang.planning import data, resolve
+from recipelang.planning import data, resolve, structure
 from recipelang.planning.families import FAMILIES
 
 CONFIGS: dict[str, dict[str, object]] = {
@@ -46,6 +47,119 @@ CONFIGS: dict[str, dict[str, object]] = {
         "max_position_embeddings": 131072,
         "tie_word_embeddings": True,
     },
+    # of the types that are read from the model class
+    "modernbert-base": {
+        "model_type": "modernbert",
+        "hidden_size": 768,
+        "num_hidden_layers": 22,
+        "num_attention_heads": 12,
+        "intermediate_size": 1152,
+        "vocab_size": 50368,
+        "max_position_embeddings": 8192,
+    },
+    "electra-base": {
+        "model_type": "electra",
+        "embedding_size": 768,
+        "hidden_size": 768,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "intermediate_size": 3072,
+        "vocab_size": 30522,
+        "max_position_embeddings": 512,
+        "type_vocab_size": 2,
+    },
+    "deberta-v3-base": {
+        "model_type": "deberta-v2",
+        "hidden_size": 768,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "intermediate_size": 3072,
+        "vocab_size": 128100,
+        "max_position_embeddings": 512,
+        "type_vocab_size": 0,
+        "relative_attention": True,
+        "position_buckets": 256,
+        "norm_rel_ebd": "layer_norm",
+        "share_att_key": True,
+        "pos_att_type": ["p2c", "c2p"],
+        "position_biased_input": False,
+    },
+    "gpt2": {
+        "model_type": "gpt2",
+        "n_embd": 768,
+        "n_layer": 12,
+        "n_head": 12,
+        "n_positions": 1024,
+        "vocab_size": 50257,
+    },
+    "qwen2-0.5b": {
+        "model_type": "qwen2",
+        "hidden_size": 896,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 14,
+        "num_key_value_heads": 2,
+        "intermediate_size": 4864,
+        "vocab_size": 151936,
+        "max_position_embeddings": 32768,
+        "tie_word_embeddings": True,
+    },
+    "qwen2-moe": {
+        "model_type": "qwen2_moe",
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "moe_intermediate_size": 24,
+        "shared_expert_intermediate_size": 24,
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "vocab_size": 64,
+        "max_position_embeddings": 64,
+    },
+    "t5-small": {
+        "model_type": "t5",
+        "d_model": 512,
+        "d_kv": 64,
+        "d_ff": 2048,
+        "num_layers": 6,
+        "num_heads": 8,
+        "vocab_size": 32128,
+        "decoder_start_token_id": 0,
+    },
+    "mt5-small": {
+        "model_type": "mt5",
+        "d_model": 512,
+        "d_kv": 64,
+        "d_ff": 1024,
+        "num_layers": 8,
+        "num_heads": 6,
+        "vocab_size": 250112,
+        "feed_forward_proj": "gated-gelu",
+        "decoder_start_token_id": 0,
+    },
+    "bart-base": {
+        "model_type": "bart",
+        "d_model": 768,
+        "encoder_layers": 6,
+        "decoder_layers": 6,
+        "encoder_attention_heads": 12,
+        "decoder_attention_heads": 12,
+        "encoder_ffn_dim": 3072,
+        "decoder_ffn_dim": 3072,
+        "vocab_size": 50265,
+        "max_position_embeddings": 1024,
+        "decoder_start_token_id": 2,
+    },
+    "mistral-7b": {
+        "model_type": "mistral",
+        "hidden_size": 4096,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "intermediate_size": 14336,
+        "vocab_size": 32000,
+        "max_position_embeddings": 32768,
+    },
 }
 
 
@@ -60,7 +174,9 @@ def make_config(folder: Path, name: str, task: str, labels: tuple[str, ...] = ()
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
     header, at = {}, 0
-    for tensor in FAMILIES[str(config["model_type"])](config, task):
+    family = FAMILIES.get(str(config["model_type"]))
+    known = family(config, task) if family else structure.structure(folder, config, task, None).tensors
+    for tensor in known:
         header[tensor.name] = {
             "dtype": "F32",
             "shape": tensor.shape,
@@ -71,6 +187,18 @@ def make_config(folder: Path, name: str, task: str, labels: tuple[str, ...] = ()
         file.write(struct.pack("<Q", len(raw)) + raw)
         file.truncate(8 + len(raw) + at)
     return folder
+
+
+def walk_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Model classes are read in this process, each question once: a process of its own takes seconds."""
+    monkeypatch.setattr(structure, "_ask", lambda request, kind: _walked(request))
+
+
+@cache
+def _walked(request: str) -> object:
+    from recipelang.engine.walk import walk
+
+    return structure._ANSWER.validate_json(json.dumps(walk(json.loads(request))), strict=True)
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, inputs: int) -> None:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
-from recipelang.engine.walk import walk
-from recipelang.planning import structure
+from tests.model_configs import walk_here
 from tests.model_table import checks
 
 
 @pytest.fixture(autouse=True)
 def here(monkeypatch):
-    """No process for each: the walk has tests of its own."""
-    answer = structure._ANSWER.validate_json
-    monkeypatch.setattr(
-        structure, "_ask", lambda request, kind: answer(json.dumps(walk(json.loads(request))), strict=True)
-    )
+    walk_here(monkeypatch)
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,18 @@
 """Every recipe plans for models of full size, as far as their families go, and the plan keeps the rules."""
 
+import io
 import json
+import math
 
 import pytest
+from rich.console import Console
 
 from recipelang.lint import judge, levels_for, read_plan
 from recipelang.loading.locking import beside
 from recipelang.loading.read import check_all, read_around, read_source
+from recipelang.report import plan_screen
 from tests.decoders import chat, write_instruct_tokenizer
-from tests.model_configs import make_config, pretend
+from tests.model_configs import make_config, pretend, walk_here
 from tests.unit.recipes.test_library import LIBRARY, RECIPES
 
 #: an epoch of SQuAD at batch 16
@@ -21,18 +25,35 @@ DECODERS = (
     "oneshot/wanda-50",
     "chat/instruct-50",
 )
-#: of models that only transformers knows the parameters of; `tests/train/test_text_to_text.py` runs them
+#: of models of an encoder and a decoder
 TWO_STACKS = ("cnn/summaries-50",)
 #: of every family: they ask for layers, whichever
 ANY = ("baselines/magnitude", "baselines/movement", "baselines/rigl", "baselines/soft-movement")
+#: of the types that are read from the model class, one for each recipe in turn
+READ = ("modernbert-base", "electra-base", "deberta-v3-base")
+#: the layers of each, and the matrices that a layer has
+LAYERS = {
+    "bert-base": (12, 6),
+    "roberta-large": (24, 6),
+    "llama-1b": (16, 7),
+    "modernbert-base": (22, 4),
+    "electra-base": (12, 6),
+    "deberta-v3-base": (12, 6),
+    "gpt2": (12, 4),
+    "qwen2-0.5b": (24, 7),
+    "mistral-7b": (32, 7),
+    "t5-small": (6, 16),
+    "bart-base": (6, 16),
+    "mt5-small": (8, 18),
+}
+ENCODED = [name for name in TASKS if name not in (*DECODERS, *TWO_STACKS)]
 CASES = [
-    *(
-        (name, model)
-        for name in TASKS
-        if name not in (*DECODERS, *TWO_STACKS)
-        for model in ("bert-base", "roberta-large")
-    ),
-    *((name, "llama-1b") for name in (*DECODERS, *ANY)),
+    *((name, model) for name in ENCODED for model in ("bert-base", "roberta-large")),
+    *((name, READ[i % len(READ)]) for i, name in enumerate(ENCODED)),
+    *((name, model) for name in DECODERS for model in ("llama-1b", "gpt2", "qwen2-0.5b")),
+    *((name, model) for name in TWO_STACKS for model in ("t5-small", "bart-base", "mt5-small")),
+    ("oneshot/sparsegpt-50", "mistral-7b"),
+    *((name, "llama-1b") for name in ANY),
 ]
 #: what is said of models of 12 layers and more where a recipe is for 6: the first step
 SAID = {
@@ -51,9 +72,11 @@ def plan_of(name, model, tmp_path, monkeypatch, *extra):
     free = {p.name for p in check_all(source, {}).recipe.params}
     task = check_all(source, {}).recipe.model.task
     pretend(monkeypatch, INPUTS)
+    walk_here(monkeypatch)
     labels = (
         ("no", "yes") if task == "sequence_classification" else ("O", "B-X") if task == "token_classification" else ()
     )
+    labels = ("LABEL_0",) if task == "regression" else labels
     folder = make_config(tmp_path / "model", model, task, labels)
     rows = [ROW | {"label": label, "ner_tags": [tag]} for label, tag in ((0, "O"), (1, "B-X"))]
     if labels == ("no", "yes"):  # by name, as numbers could be in another order than the model's
@@ -67,6 +90,8 @@ def plan_of(name, model, tmp_path, monkeypatch, *extra):
         write_instruct_tokenizer(folder)
     if task == "sentence_similarity":
         rows = [{"anchor": "a", "positive": "b", "negative": "c"}]
+    if task == "text_to_text":
+        rows = [{"article": "a b", "highlights": "a"}]
     teacher = make_config(tmp_path / "teacher", model, task, labels)
     values = {"base": folder, "teacher": teacher}
     for part in ("train", "dev", "other"):
@@ -85,14 +110,25 @@ def plan_of(name, model, tmp_path, monkeypatch, *extra):
 
 @pytest.mark.parametrize(("name", "model"), CASES)
 def test_recipe_plans_and_keeps_the_rules(tmp_path, monkeypatch, name, model):
-    plan, found = plan_of(name, model, tmp_path, monkeypatch)
+    shorter = ["max_length=1024 tokens"] if model == "gpt2" else []  # it reads no more
+    plan, found = plan_of(name, model, tmp_path, monkeypatch, *shorter)
     assert [f"{d.code} {d.message}" for d in found if d.code not in SAID.get(name, set())] == []
     last = [p for p in plan.stages[-1].prunes if p.targets]
-    layers = {"bert-base": 12, "roberta-large": 24, "llama-1b": 16}[model]
     everything = name in ("studies/smc-way", "commonsenseqa/smc")
     if last and not everything:
         assert {t.purpose for t in last[0].targets}.isdisjoint({"embeddings", "head"})
-        assert len(last[0].targets) == layers * (7 if model == "llama-1b" else 6)
+        assert len(last[0].targets) == math.prod(LAYERS[model])
+
+
+def test_the_router_of_a_mixture_stays_dense(tmp_path, monkeypatch):
+    plan, _ = plan_of("oneshot/magnitude-50", "qwen2-moe", tmp_path, monkeypatch, "max_length=64 tokens")
+    (prune,) = plan.stages[0].prunes
+    assert {t.purpose for t in prune.targets} == {"other matrices"}
+    (router,) = (d for d in prune.dense if d.what == "router")
+    assert router.tensors == 4  # a linear layer that weighs the shared expert, too
+    shown = Console(width=120, file=io.StringIO())
+    shown.print(plan_screen._targets(plan, prune))
+    assert "dense: router (not named)" in shown.file.getvalue()
 
 
 @pytest.mark.parametrize(
