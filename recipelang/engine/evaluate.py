@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from recipelang import processes
+from recipelang.engine.writing import write
 from recipelang.planning.types import EvaluatePlan
 from recipelang.source import fail
+from recipelang.spec.metrics import MEASURES
 from recipelang.tasks import Features, Task
 
 BATCH = 64
@@ -36,16 +38,21 @@ def evaluate(
     of processes gives the same bits.
     """
     training = model.training
+    writes = any(MEASURES[m].package for m in plan.metrics)
     model.eval()
     parts: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
     for rows in processes.dealt(_batches(task, features)):
         batch = {k: torch.from_numpy(v).to(device) for k, v in features.batch(rows).items()}
         with autocast():
             outputs = model(**{k: v for k, v in batch.items() if k not in task.LABELS})
-        parts.append((rows, {name: _narrow(kept) for name, kept in task.kept(outputs, batch).items()}))
+        found = task.kept(outputs, batch)
+        if writes:
+            with autocast():
+                found["written"] = write(model, batch, features.longest_target)  # type: ignore[attr-defined]
+        parts.append((rows, {name: _narrow(kept) for name, kept in found.items()}))
     model.train(training)
-    found = task.measure(_joined(parts, len(features)), features, examples, plan)
-    return {m: found[m] for m in plan.metrics}
+    measured = task.measure(_joined(parts, len(features)), features, examples, plan)
+    return {m: measured[m] for m in plan.metrics}
 
 
 def _batches(task: Task, features: Features) -> list[np.ndarray]:

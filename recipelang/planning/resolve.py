@@ -46,12 +46,13 @@ from recipelang.spec.attribute import ANY, Attr
 from recipelang.spec.blocks import DistillSpec, EvaluateSpec, StageSpec
 from recipelang.spec.canonical import behaviour_digest, spec_digest
 from recipelang.spec.claims import selectors
-from recipelang.spec.metrics import METRICS, MORE_METRICS
+from recipelang.spec.metrics import MEASURES, METRICS, MORE_METRICS
 from recipelang.spec.recipe import Recipe
 from recipelang.spec.requirements import used as plugins_of
 from recipelang.tasks import task_of
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.pooling import Pooling, pooling_of
+from recipelang.tasks.written_scores import can_be_counted
 from recipelang.values import selector as sel
 from recipelang.values.composite import StageRef
 
@@ -603,6 +604,10 @@ class Resolver(Context):
                 have = " and ".join(filter(None, (", ".join(f"`{m}`" for m in known[:-1]), f"`{known[-1]}`")))
                 path = f"evaluate.{e.name}.metrics"
                 self.error("E054", f"`{wrong[0]}` is not a metric of {task}", path, f"it has {have}")
+                return False
+            packages = {m: MEASURES[m].package for m in e.metrics}
+            at = f"evaluate.{e.name}.metrics"
+            if not self.guard(at, lambda p=packages: all(can_be_counted(*needs) for needs in p.items())):
                 return False
             if task_of(task).EMBEDS and not measures_what_it_can(self.recipe, e, self.data[e.data], self.found):
                 return False

@@ -13,6 +13,8 @@ class Metric:
     ratio: bool
     #: no value is less; none of a ratio is more than 1
     least: float = 0.0
+    #: the package that compares texts, for a metric of which the model writes some; empty: it writes nothing
+    package: str = ""
 
 
 MEASURES: dict[str, Metric] = {
@@ -29,6 +31,16 @@ MEASURES: dict[str, Metric] = {
     "spearman": Metric("rank correlation of predicted and correct numbers or scores", True, -1.0),
     "mse": Metric("mean squared error of predicted numbers", False),
     "mrr": Metric("mean reciprocal rank of the pair of each text among the pairs of all texts", True),
+    "rouge1": Metric("single words that written and target text share (F-measure), mean", True, package="rouge-score"),
+    "rouge2": Metric(
+        "pairs of words that written and target text share (F-measure), mean", True, package="rouge-score"
+    ),
+    "rougeL": Metric(
+        "longest common subsequence of words of written and target text (F-measure), mean", True, package="rouge-score"
+    ),
+    "bleu": Metric(
+        "BLEU of all written texts against the targets, as sacreBLEU computes it", True, package="sacrebleu"
+    ),
     "perplexity": Metric("exponential of the mean loss per token", False, 1.0),
     "loss": Metric("mean loss", False),
 }
@@ -50,6 +62,7 @@ METRICS = {
 MORE_METRICS = {
     "question_answering": ("has_answer_f1", "has_answer_exact_match", "no_answer"),
     "sentence_similarity": ("accuracy", "mrr"),
+    "text_to_text": ("rouge1", "rouge2", "rougeL", "bleu"),
 }
 
 TASKS = tuple(METRICS)

@@ -21,6 +21,7 @@ from recipelang.tasks.encoding import pad_id
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.records import opener, read_table
 from recipelang.tasks.table import Table
+from recipelang.tasks.written_scores import scores
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -244,6 +245,14 @@ def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
 def measure(
     kept: Mapping[str, np.ndarray], features: Pairs, examples: Sequence[Example], how: Counting | None = None
 ) -> dict[str, float]:
-    """The exponential of the mean loss of a target's token, whatever row it stands in."""
+    """The exponential of the mean loss of a target's token, whatever row it stands in; and what was `written`, compared.
+
+    `kept["written"]`: tokens [items, most], below 0 behind the end of a text.
+    """
     lost = math.fsum(kept["loss"][:, 0].tolist()) / features.tokens_predicted
-    return {"perplexity": math.exp(min(lost, 700.0))}  # beyond, a double has no number for it
+    found = {"perplexity": math.exp(min(lost, 700.0))}  # beyond, a double has no number for it
+    if "written" not in kept or how is None:
+        return found
+    rows = (row[row >= 0].astype(np.int64).tolist() for row in kept["written"])
+    written = [features.tokenizer.decode(ids, skip_special_tokens=True) for ids in rows]
+    return found | scores(written, [e.target for e in examples], how.metrics)

@@ -2,7 +2,9 @@
 
 import json
 import math
+import sys
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,10 +14,12 @@ from transformers import AutoModelForSeq2SeqLM
 from recipelang.engine.layers import Layers
 from recipelang.engine.models import leave_out_cache
 from recipelang.engine.shares import weights
+from recipelang.engine.writing import ENDED, write
 from recipelang.pruning.inputs import Squares
 from recipelang.source import RecipeError
 from recipelang.tasks import text_to_text as task
 from recipelang.tasks.meaning import Meaning
+from recipelang.tasks.written_scores import can_be_counted, scores
 from tests.conftest import WORDS
 from tests.model_table import tokenizer
 from tests.model_types import config_of
@@ -159,3 +163,71 @@ def test_layers_are_shown_the_tokens_of_their_own_text(tmp_path, model):
         x = torch.cat(seen[name])
         assert given[f"{name}.weight"].tokens == len(x), name
         assert torch.allclose(given[f"{name}.weight"].sums, x.double().square().sum(0), rtol=1e-3, atol=1e-5), name
+
+
+@torch.no_grad()
+def test_the_model_writes_the_most_probable_token_again_and_again(tmp_path, model):
+    """As a loop without keys and values that are kept, whatever the folder's own settings of generation say."""
+    rows, own = rows_of(tmp_path), model.generation_config
+    own.update(num_beams=4, do_sample=True, min_length=9, forced_eos_token_id=5, no_repeat_ngram_size=1, max_length=3)
+    batch = {k: torch.from_numpy(v) for k, v in rows.batch(np.arange(6)).items()}
+    found = write(model, batch, 7)
+    assert model.generation_config is own and torch.equal(found, write(model, batch, 7))
+    for i in range(6):  # one by one, without padding
+        source = batch["input_ids"][i : i + 1, : int(batch["attention_mask"][i].sum())]
+        given = model.prepare_decoder_input_ids_from_labels(labels=batch["labels"][i : i + 1])[:, :1]
+        for place in range(7):
+            logits = model(input_ids=source, decoder_input_ids=given, use_cache=False).logits[0, -1]
+            token = int(logits.argmax())
+            top = logits.topk(2).values
+            assert token == found[i, place] or (token == 2 and found[i, place] == ENDED) or top[0] - top[1] < 1e-4
+            if token == 2:
+                assert (found[i, place:] == ENDED).all()
+                break
+            given = torch.cat([given, torch.tensor([[token]])], 1)
+
+
+# ------------------------------------------------------------------ what was written
+WRITTEN = ["the gold of peru", "iron", ""]
+TARGETS = ["the gold mines of peru", "iron is a metal", "paris"]
+
+
+def test_written_texts_are_compared_as_the_libraries_do():
+    from rouge_score.rouge_scorer import RougeScorer
+    from sacrebleu import corpus_bleu
+
+    found = scores(WRITTEN, TARGETS, ("rouge1", "rouge2", "rougeL", "bleu", "perplexity"))
+    scorer = RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True)
+    each = [scorer.score(t, w) for w, t in zip(WRITTEN, TARGETS, strict=True)]
+    for metric in ("rouge1", "rouge2", "rougeL"):
+        assert found[metric] == pytest.approx(np.mean([e[metric].fmeasure for e in each]))
+    assert found["bleu"] == pytest.approx(corpus_bleu(WRITTEN, [TARGETS]).score / 100)
+    # by hand: 4 of 4 and of 5 words, 1 of 1 and of 4, none
+    assert found["rouge1"] == pytest.approx((2 * 4 / 9 + 2 * 1 / 5 + 0) / 3)
+    assert scores(TARGETS, TARGETS, ("rougeL", "bleu")) == pytest.approx({"rougeL": 1.0, "bleu": 1.0})
+
+
+def test_what_was_written_becomes_text_up_to_its_end(tmp_path):
+    rows, inf = rows_of(tmp_path), -np.inf
+    _, examples = opened(tmp_path, ROWS)
+    written = np.full((6, 8), inf, np.float32)
+    for i, row in enumerate(ROWS):
+        ids = [*(5 + WORDS.index(w) for w in row["target"].split()), ENDED]
+        written[i, : len(ids)] = ids
+    kept = {"loss": np.ones((6, 1), np.float32), "written": written}
+    found = task.measure(kept, rows, examples, SimpleNamespace(metrics=("rouge1", "rougeL")))
+    assert found == pytest.approx({"perplexity": math.exp(6 / rows.tokens_predicted), "rouge1": 1.0, "rougeL": 1.0})
+    assert set(task.measure({"loss": kept["loss"]}, rows, examples)) == {"perplexity"}
+
+
+@pytest.mark.parametrize(("metric", "package"), [("rouge1", "rouge-score"), ("bleu", "sacrebleu")])
+def test_a_package_that_is_not_there_is_named_with_its_command(monkeypatch, metric, package):
+    assert can_be_counted(metric, package) and can_be_counted("perplexity", "")
+    for name in [n for n in sys.modules if n.partition(".")[0] == package.replace("-", "_")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package.replace("-", "_"), None)
+    for ask in (lambda: can_be_counted(metric, package), lambda: scores(WRITTEN, TARGETS, (metric,))):
+        with pytest.raises(RecipeError) as error:
+            ask()
+        (found,) = error.value.diagnostics
+        assert (found.code, found.help) == ("E144", ("`pip install 'recipelang[text]'`",)) and package in found.message
