@@ -26,7 +26,7 @@ def _match(selector: s.Selector, facts: ModelFacts) -> frozenset[str]:
         case s.Role():
             return _role(selector, facts)
         case s.Glob():
-            return frozenset(n for n in everything if globs.glob(selector.pattern).fullmatch(n))
+            return _named(selector.pattern, facts)
         case s.Regex():
             return frozenset(n for n in everything if globs.regex(selector.pattern).fullmatch(n))
         case s.Layers():
@@ -38,6 +38,17 @@ def _match(selector: s.Selector, facts: ModelFacts) -> frozenset[str]:
         case s.Not():
             return everything - _match(selector.item, facts)
     return _match(selector.left, facts) - _match(selector.right, facts)
+
+
+def _named(pattern: str, facts: ModelFacts) -> frozenset[str]:
+    """Tensors by name. Of a model that is not one of transformers, a glob that names no tensor names modules: it means
+    the tensors that these hold themselves. Elsewhere a module's name means nothing, and recipes keep their meaning.
+    """
+    glob = globs.glob(pattern)
+    found = frozenset(t.name for t in facts.tensors if glob.fullmatch(t.name))
+    if found or facts.family:
+        return found
+    return frozenset(t.name for t in facts.tensors if glob.fullmatch(t.name.rpartition(".")[0]))
 
 
 def _role(role: s.Role, facts: ModelFacts) -> frozenset[str]:
@@ -64,7 +75,7 @@ _COMPARED = 200
 def nearest(selector: s.Selector, facts: ModelFacts, n: int = 3) -> list[str]:
     """Names that a glob or regular expression may have meant."""
     written = [p.pattern for p in leaves(selector) if isinstance(p, s.Glob | s.Regex)]
-    names = [t.name for t in facts.tensors if "bias" not in t.roles]
+    names = [t.name for t in facts.tensors if "bias" not in t.roles and t.name.rpartition(".")[2] != "bias"]
     if not written:
         return []
     plain = re.sub(r"[\\*?{}()\[\]|^$+]", "", written[0])
@@ -123,7 +134,7 @@ def nothing(selector: s.Selector, facts: ModelFacts, label: object) -> RecipeErr
         message = f"`{s.text(selector)}` selects no matrix of this model"
         return RecipeError(Diagnostic("E070", message, label, notes=notes, help=(help,)))  # type: ignore[arg-type]
     near = nearest(selector, facts)
-    roles = sorted({r for t in facts.tensors for r in t.roles})
+    roles = sorted({r for t in facts.tensors for r in t.roles} & s.ROLES.keys())
     help = (
         f"close matches: {', '.join(f'`{n}`' for n in near)}"
         if near

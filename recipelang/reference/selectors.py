@@ -17,6 +17,9 @@ def text() -> str:
         "## Forms\n\n" + table(("written", "selects"), map(_form, get_args(Selector))),
         "From lowest to highest precedence: `except`, `|`, `&`, `!`. Use parentheses to group.",
         block('targets = @linear & @encoder except "**.pooler.**"\nnever   = @embeddings | @head | layers(-1)'),
+        "In your own loop (`recipelang.attach`), a glob may name modules of a model that is not one of transformers: a glob "
+        "that matches no tensor selects the tensors that the matching modules hold themselves, without those of modules "
+        'inside. `"encoder.*"` selects `encoder.0.weight` and `encoder.0.bias` if no tensor is named `encoder.` and one part.',
         "## Roles\n\n" + table(("role", "tensors"), ((code(f"@{name}"), doc) for name, doc in ROLES.items())),
         "A role that a model lacks selects nothing: `never = @pooler` is valid for every model. A selector that selects "
         "nothing at all is an error in `targets` (`E070`), and a warning for names in `never` (`W105`).",
