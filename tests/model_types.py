@@ -47,6 +47,21 @@ _MOE = {
     "shared_expert_intermediate_size": 24,
 }
 
+#: latent attention, with experts
+_MLA = {
+    **_MOE, "n_routed_experts": 4, "n_group": 1, "topk_group": 1, "q_lora_rank": 16, "kv_lora_rank": 16,
+    "qk_rope_head_dim": 4, "qk_nope_head_dim": 4, "v_head_dim": 8, "first_k_dense_replace": 1, "head_dim": 4,
+}  # fmt: skip
+#: linear attention in every other layer
+_LINEAR = {
+    "layer_types": ["linear_attention", "full_attention"], "linear_num_key_heads": 2, "linear_num_value_heads": 4,
+    "linear_key_head_dim": 8, "linear_value_head_dim": 8, "linear_conv_kernel_dim": 2,
+}  # fmt: skip
+_MAMBA = {
+    "mamba_d_state": 4, "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_n_groups": 1, "mamba_chunk_size": 8,
+    "mamba_d_conv": 2,
+}  # fmt: skip
+
 ENCODERS: dict[str, dict[str, Any]] = {
     "bert": {},
     "roberta": {},
@@ -77,7 +92,7 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "layoutlm": {},
     "rembert": {"input_embedding_size": 16, "output_embedding_size": 16},
     "fnet": {"use_tpu_fourier_optimizations": False},
-    "nystromformer": {"num_landmarks": 4, "segment_means_seq_len": 64},
+    "nystromformer": {"num_landmarks": 64, "segment_means_seq_len": 64},
     "ibert": {},
     "flaubert": {"emb_dim": 32, "n_layers": 2, "n_heads": 4},
     "xlm": {"emb_dim": 32, "n_layers": 2, "n_heads": 4},
@@ -92,6 +107,12 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "xmod": {"languages": ["en_XX"], "default_language": "en_XX"},
     "roberta-prelayernorm": {},
     "jina_embeddings_v3": {},
+    "gte": {},
+    "esmc": {"num_key_value_heads": 4},
+    "roc_bert": {"pronunciation_vocab_size": 64, "shape_vocab_size": 64},
+    "canine": {},
+    "neomme": {},
+    "ultrabert": {},
 }
 SEQ2SEQ: dict[str, dict[str, Any]] = {
     "bart": _SEQ2SEQ,
@@ -110,7 +131,12 @@ SEQ2SEQ: dict[str, dict[str, Any]] = {
     "led": _SEQ2SEQ
     | {"attention_window": 4, "max_encoder_position_embeddings": 64, "max_decoder_position_embeddings": 64},
     "t5gemma": {},
-}
+    "bigbird_pegasus": _SEQ2SEQ | {"attention_type": "original_full"},
+    "prophetnet": {
+        "num_encoder_layers": 2, "num_decoder_layers": 2, "num_encoder_attention_heads": 4,
+        "num_decoder_attention_heads": 4, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48,
+    },
+}  # fmt: skip
 DECODERS: dict[str, dict[str, Any]] = {
     "llama": {},
     "mistral": {"sliding_window": 4},
@@ -143,10 +169,7 @@ DECODERS: dict[str, dict[str, Any]] = {
     "gpt_oss": {"sliding_window": 4, "num_local_experts": 4, "num_experts_per_tok": 2},
     "glm": {},
     "glm4": {},
-    "deepseek_v3": {
-        **_MOE, "n_routed_experts": 4, "n_group": 1, "topk_group": 1, "q_lora_rank": 16, "kv_lora_rank": 16,
-        "qk_rope_head_dim": 4, "qk_nope_head_dim": 4, "v_head_dim": 8, "first_k_dense_replace": 1, "head_dim": 4,
-    },
+    "deepseek_v3": _MLA,
     "stablelm": {},
     "codegen": _GPT | {"rotary_dim": 4},
     "gpt_bigcode": _GPT,
@@ -170,15 +193,90 @@ DECODERS: dict[str, dict[str, Any]] = {
     "phimoe": _MOE,
     "lfm2": {"layer_types": ["conv", "full_attention"]},
     "bitnet": {},
+    "xlnet": {"d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 48},
+    "reformer": {
+        "attn_layers": ["local", "local"], "feed_forward_size": 48, "attention_head_size": 8, "local_attn_chunk_length": 4,
+        "axial_pos_embds": False, "is_decoder": True,
+    },
+    "olmo3": {"sliding_window": 4},
+    "flex_olmo": _MOE,
+    "olmo_hybrid": {},
+    "qwen3_next": _MOE | _LINEAR,
+    "qwen3_5_text": _LINEAR,
+    "qwen3_5_moe_text": _MOE | _LINEAR,
+    "glm4_moe": _MOE | {"n_routed_experts": 4, "n_group": 1, "topk_group": 1, "first_k_dense_replace": 1},
+    "glm4_moe_lite": _MLA,
+    "minimax": _MOE | {"block_size": 8},
+    "minimax_m2": _MOE,
+    "granitemoehybrid": _MOE | _MAMBA | {"layer_types": ["mamba", "attention"]},
+    "granitemoeshared": _MOE | {"shared_intermediate_size": 24},
+    "bamba": _MAMBA | {"attn_layer_indices": [1]},
+    "falcon_h1": _MAMBA | {"mamba_d_ssm": 64},
+    "falcon_mamba": {"state_size": 4},
+    "zamba": {
+        "mamba_d_state": 4, "mamba_dt_rank": 4, "n_mamba_heads": 2, "use_mamba_kernels": False, "attention_hidden_size": 64,
+        "attention_head_dim": 16, "num_hidden_layers": 4, "layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"],
+    },
+    "zamba2": {
+        "mamba_d_state": 4, "mamba_headdim": 8, "n_mamba_heads": 8, "use_mamba_kernels": False, "num_hidden_layers": 4,
+        "layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"],
+    },
+    "nemotron_h": _MOE | {
+        "ssm_state_size": 4, "mamba_num_heads": 8, "mamba_head_dim": 8, "n_groups": 1, "use_mamba_kernels": False,
+        "layers_block_type": ["mamba", "attention"],
+    },
+    "dots1": _MOE | {"n_shared_experts": 1, "n_routed_experts": 4, "n_group": 1, "topk_group": 1, "first_k_dense_replace": 1},
+    "exaone": {},
+    "exaone_moe": _MOE | {"n_group": 1, "topk_group": 1, "sliding_window": 4},
+    "deepseek_v2": _MLA,
+    "deepseek_v32": _MLA,
+    "longcat_flash": _MLA | {"num_layers": 2, "ffn_hidden_size": 48, "expert_ffn_hidden_size": 24},
+    "hunyuan_v1_moe": _MOE | {"moe_topk": 2},
+    "lfm2_moe": _MOE | {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
+    "gemma3n_text": {"hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": 64, "laurel_rank": 8, "num_kv_shared_layers": 0},
+    "gemma4_text": {"hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": 64, "sliding_window": 4},
+    "vaultgemma": {"sliding_window": 4, "query_pre_attn_scalar": 8},
+    "recurrent_gemma": {"lru_width": 32, "attention_window_size": 4, "block_types": ["recurrent", "attention"]},
+    "diffllama": {},
+    "doge": _MOE,
+    "ministral": {"sliding_window": 4},
+    "ministral3": {},
+    "cwm": {},
+    "bert-generation": {"is_decoder": True},
+    "ctrl": {"n_embd": 32, "n_layer": 2, "n_head": 4, "dff": 48, "n_positions": 64},
+    "gpt-sw3": _GPT,
+    "gpt_neox_japanese": {},
+    "afmoe": _MOE,
+    "jetmoe": _MOE | {"kv_channels": 8},
+    "mimo_v2_flash": _MOE,
+    "minicpm3": _MLA,
+    "nanochat": {},
+    "solar_open": _MOE | {"n_routed_experts": 4},
+    "youtu": _MLA,
+    "rwkv": {"attention_hidden_size": 32},
+    "xlstm": {"num_heads": 4, "num_blocks": 2},
+    "internlm3": {},
+    "hyperclovax": {},
+    "jais2": {},
+    "iquestcoder": {},
+    "cohere2_moe": _MOE,
+    "cohere_compass_text": {},
+    "granite_swa": {},
+    "granitemoe_swa": _MOE,
+    "kimi_linear": _MLA,
+    "llama4_text": _MOE,
     "modernbert-decoder": {"local_attention": 6, "global_attn_every_n_layers": 2, "cls_token_id": 1, "sep_token_id": 2},
 }  # fmt: skip
+
+
+TYPES = {**ENCODERS, **SEQ2SEQ, **DECODERS}
 
 
 def config_of(kind: str) -> Any:
     """The tiny config of a type."""
     from transformers import AutoConfig
 
-    own = {**ENCODERS, **SEQ2SEQ, **DECODERS}[kind]
+    own = TYPES.get(kind, {})
     known = set(AutoConfig.for_model(kind).to_dict())
     sizes = {k: v for k, v in SIZES.items() if k in known or k in own}
     return AutoConfig.for_model(kind, **{**sizes, **own})

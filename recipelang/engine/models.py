@@ -136,8 +136,13 @@ _OPTIONAL = ("token_type_ids", "attention_mask")
 
 
 def leave_out_unread(model: nn.Module) -> None:
-    """Of a batch, what this model's `forward` does not name is not handed to it."""
-    named = inspect.signature(model.forward).parameters
+    """Of a batch, what this model's `forward` does not name is not handed to it.
+
+    Nor are token types where there is no table of them: GPT-2 takes them for words.
+    """
+    named = set(inspect.signature(model.forward).parameters)
+    if not getattr(model.config, "type_vocab_size", 0):
+        named -= {"token_type_ids"}
     unread = [name for name in _OPTIONAL if name not in named]
 
     def before(module: nn.Module, args: tuple[Any, ...], given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -195,7 +200,10 @@ def _config(folder: Path, plan: ModelPlan) -> Any:
         config.label2id = {name: i for i, name in enumerate(plan.labels)}
         # else the type of the labels would decide: one class is right, or the number itself
         config.problem_type = "regression" if task_of(plan.task).NUMBERS else "single_label_classification"
-        if getattr(config, "pad_token_id", None) is None:  # a decoder finds the last word of a text by it
+        pad = getattr(config, "pad_token_id", None)
+        if pad is None or pad >= getattr(
+            config, "vocab_size", pad + 1
+        ):  # a decoder finds the last word of a text by it
             config.pad_token_id = load_reader(folder).pad_id
     return config
 

@@ -6,6 +6,7 @@ of feed-forward blocks. What cannot be told has fewer roles: names and globs alw
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -100,6 +101,9 @@ class _Look:
         self.stacks = stacks
         base = str(getattr(model, "base_model_prefix", ""))
         self.base = f"{base}." if base and hasattr(model, base) else ""
+        self.words = None  # of some types a class of their own
+        with contextlib.suppress(NotImplementedError):
+            self.words = model.get_input_embeddings()
         out = model.get_output_embeddings()
         self.head = next((f"{n}." for n, m in self.modules.items() if out is not None and m is out), None)
         config = model.config
@@ -120,11 +124,11 @@ class _Look:
     def kind(self, name: str) -> str:
         owner, _, own = name.rpartition(".")
         module = self.modules[owner]
-        if isinstance(module, nn.Embedding):
+        if isinstance(module, nn.Embedding) or (module is self.words and own == "weight"):
             return "embedding"
         if "norm" in type(module).__name__.lower():
             return "norm"
-        if isinstance(module, nn.Linear):
+        if isinstance(module, nn.Linear) or _maps(module):
             return "linear"
         if type(module).__name__ == "Conv1D":
             return "transposed"
@@ -183,6 +187,13 @@ class _Look:
             return roles | {"down"}
         names = [own] if kind.endswith("experts") or own.endswith("_bias") else [last]
         return roles | {r for n in names for r in FEEDS.get(n, "").split()}
+
+
+def _maps(module: nn.Module) -> bool:
+    """Whether a class of a model's own is a linear layer: a matrix of the outputs by the inputs that it names."""
+    weight = getattr(module, "weight", None)
+    named = (getattr(module, "out_features", None), getattr(module, "in_features", None))
+    return isinstance(weight, nn.Parameter) and tuple(weight.shape) == named
 
 
 def reads_forward(config: Any) -> bool:

@@ -59,7 +59,7 @@ def told_of(result: Result, seconds: Mapping[str, float], zeros: Mapping[str, in
         "sparsity": {
             "targets": sum(m.zeros[n] for n in targets) / max(1, sum(m.sizes[n] for n in targets)),
             "all_parameters": sum(zeros.values()) / sum(m.sizes.values()),
-            "tensors": {n: m.zeros[n] / m.sizes[n] for n in m.zeros},
+            "tensors": {n: m.zeros[n] / max(1, m.sizes[n]) for n in m.zeros},  # a size may be 0
         },
         "never": {"tensors": len(result.plan.never), "gained_zeros": result.gained},
         "claims": [

@@ -19,6 +19,9 @@ from recipelang.storage.strict_json import parse_json
 #: bytes of addresses, of which the libraries take one or two
 _ROOM = 12 * 2**30
 #: tables of positions, by the names they have
+_CAUSAL = "AutoModelForCausalLM"
+#: that have no head for masked language modelling either
+_ENCODERS = ("bert-generation", "xlnet")
 _TABLES = ("position_embeddings", "embed_positions", "wpe", "positions_embed")
 
 
@@ -38,6 +41,10 @@ def walk(request: Mapping[str, Any]) -> dict[str, Any]:
     try:
         made = transformers.CONFIG_MAPPING[kind].from_dict(config)
         heads = [name for name in request["auto"] if _class(name, made) is not None]
+        if _sees_all(made) and _CAUSAL in heads:
+            if request["auto"][0] == _CAUSAL:
+                return {"failed": "bidirectional", "why": ", ".join(h for h in heads if h != _CAUSAL)}
+            heads.remove(_CAUSAL)
         if request["auto"][0] not in heads:
             return {"failed": "head", "why": ", ".join(heads)}
         model_class = _class(request["auto"][0], made)
@@ -90,6 +97,17 @@ def _class(auto: str, config: Any) -> Any:
         return None
     found = mapping[type(config)]
     return found[0] if isinstance(found, list | tuple) else found
+
+
+def _sees_all(config: Any) -> bool:
+    """Whether the model is an encoder, whose head for the next word would read that word."""
+    from recipelang.engine.roles import reads_forward
+
+    if config.model_type in _ENCODERS:
+        return not getattr(config, "is_decoder", False)
+    # of two stacks the head takes the decoder; `causal` is a field of XLM's
+    own = getattr(config, "is_encoder_decoder", False) or getattr(config, "causal", False)
+    return not own and not reads_forward(config)
 
 
 def _prefix(model: Any) -> str:

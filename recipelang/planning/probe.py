@@ -17,6 +17,7 @@ import numpy as np
 from recipelang.planning.facts import ModelFacts, read_config
 from recipelang.source import fail
 from recipelang.tasks import Features
+from recipelang.tasks.config_defaults import token_types
 
 #: rows of the batch
 _ROWS = 8
@@ -37,8 +38,8 @@ def fitted(features: Features, tokenizer: Any, folder: Path, task: str) -> Featu
         notes = [f"a batch is {width:,} tokens wide, the model has {facts.max_positions:,} positions"]
         raise fail("E188", "a batch needs more positions than the model has", help="shorten `max_length`", notes=notes)
     kinds = batch.get("token_type_ids")
-    if kinds is not None and facts.family in ("bert", "roberta"):
-        _in_table("token type", int(kinds.max()), int(kinds.min()), config.get("type_vocab_size", 2), None)
+    if kinds is not None and (rows := token_types(config)):
+        _in_table("token type", int(kinds.max()), int(kinds.min()), rows, None)
     return features
 
 
@@ -56,9 +57,9 @@ def encoding_fails(folder: Path) -> Iterator[None]:
 
 
 def _one_kind(features: Features, config: dict[str, Any]) -> Features:
-    """A table of one row has it for every token, whatever the tokenizer calls the second text of a pair."""
+    """A table of one row, or none, has it for every token, whatever the tokenizer calls the second text of a pair."""
     types = getattr(features, "token_type_ids", None)
-    if types is None or config.get("type_vocab_size", 2) > 1 or not is_dataclass(features):
+    if types is None or token_types(config) > 1 or not is_dataclass(features):
         return features
     return replace(features, token_type_ids=np.zeros_like(types))  # type: ignore[type-var, return-value]
 

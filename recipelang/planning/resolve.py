@@ -50,6 +50,7 @@ from recipelang.spec.metrics import MEASURES, METRICS, MORE_METRICS
 from recipelang.spec.recipe import Recipe
 from recipelang.spec.requirements import used as plugins_of
 from recipelang.tasks import task_of
+from recipelang.tasks.config_defaults import token_types
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.pooling import Pooling, pooling_of
 from recipelang.tasks.written_scores import can_be_counted
@@ -526,8 +527,8 @@ class Resolver(Context):
         if theirs != ours:
             help, notes = "choose a teacher with the student's tokenizer", [f"teacher {theirs}, student {ours} tokens"]
             raise fail("E080", "teacher and student have different vocabularies", help=help, notes=notes)
-        theirs, ours = (f.config.get("type_vocab_size", 2) for f in (facts, self.facts))
-        if facts.family in ("bert", "roberta") and self.facts.family in ("bert", "roberta") and theirs < ours:
+        theirs, ours = (token_types(f.config) for f in (facts, self.facts))
+        if 0 < theirs < ours:  # a teacher without a table is not given the types
             notes = [f"teacher {theirs}, student {ours} kinds: the two texts of a pair need two"]
             help = "choose a teacher of the student's family"
             raise fail("E080", "the teacher has fewer token types than the student", help=help, notes=notes)

@@ -95,7 +95,7 @@ def _turned(part: Part) -> bool:
 
 
 class _Failed(Form):
-    failed: Annotated[str, known("unknown", "head", "refused")]
+    failed: Annotated[str, known("unknown", "head", "bidirectional", "refused")]
     why: str
 
 
@@ -174,9 +174,12 @@ def _refused(path: Path, config: Mapping[str, Any], task: str, answer: _Failed) 
         else:
             help = f"install a release of transformers that has this type, or {attach}"
         return fail("E076", f"the installed transformers has no models of type `{kind[:80]}`", help=help, notes=notes)
-    if answer.failed == "head":
+    if answer.failed in ("head", "bidirectional"):
         has = sorted(t for t in METRICS if task_of(t).AUTO_MODEL in answer.why.split(", "))
         help = f"it has {', '.join(has)}" if has else "it has no head for any task here"
+        if answer.failed == "bidirectional":
+            why = ["every token reads those after it, which this task predicts", "its config.json has no `is_decoder`"]
+            return fail("E073", f"this `{kind}` model is an encoder: it cannot learn {task}", help=help, notes=why)
         return fail("E073", f"`{kind}` has no head for {task}", help=help)
     help = "take config.json from the same source as the weights"
     return fail("E076", f"transformers cannot make a `{kind}` of this config", help=help, notes=[answer.why, *notes])

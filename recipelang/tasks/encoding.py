@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recipelang.tasks import reading
+from recipelang.tasks.config_defaults import padding, token_types
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -33,15 +34,16 @@ class Reader:
 def load_reader(folder: Path) -> Reader:
     tokenizer = reading.load_tokenizer(folder)
     config = reading.model_config(folder)
-    types = config.get("type_vocab_size", 2 if config.get("model_type") == "bert" else 0) > 1
-    return Reader(tokenizer, pad_id(config, tokenizer), types)
+    return Reader(tokenizer, pad_id(config, tokenizer), token_types(config) > 1)
 
 
 def pad_id(config: dict[str, Any], tokenizer: Tokenizer) -> int:
-    """The config's, else the tokenizer's by its usual names, else the end token: padding is masked, whatever it is."""
+    """The config's, else the tokenizer's by its usual names, else the end token.
+
+    Padding is masked, whatever it is, but some models count positions by the config's, or find the end of a text by it.
+    """
     end = config.get("eos_token_id")
-    own = config.get("pad_token_id", 1 if config.get("model_type") == "roberta" else None)  # it counts positions by it
-    known = (own, *map(tokenizer.token_to_id, _PADS), *(end if isinstance(end, list) else [end]))
+    known = (padding(config), *map(tokenizer.token_to_id, _PADS), *(end if isinstance(end, list) else [end]))
     return next((int(i) for i in known if isinstance(i, int) and i >= 0), 0)  # older tools write -1 for none
 
 

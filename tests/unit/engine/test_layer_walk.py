@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,7 +11,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
 from recipelang.engine.layers import Layers
 from recipelang.engine.models import leave_out_cache
-from recipelang.pruning.inputs import Gathered
+from tests.layer_walks import Texts, compare
 
 #: sizes that most configs have; unknown ones are taken as they are
 SIZES = {
@@ -47,38 +46,6 @@ MODELS = {
 ENCODERS = ("bert", "modernbert")
 
 
-class Inputs(Gathered):
-    """Every portion as it came."""
-
-    def __init__(self) -> None:
-        super().__init__(torch.zeros(()))
-        self.all: list[torch.Tensor] = []
-
-    @classmethod
-    def empty(cls, inputs: int, device: torch.device) -> Inputs:
-        return cls()
-
-    def add(self, inputs: torch.Tensor) -> None:
-        self.all.append(inputs.clone())
-
-
-class Texts:
-    """Random words of several lengths, padded at the right."""
-
-    def __init__(self, lengths: tuple[int, ...]) -> None:
-        draw = np.random.default_rng(0)
-        self.lengths = np.array(lengths)
-        self.ids = draw.integers(3, 64, (len(lengths), max(lengths)))
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def batch(self, rows):
-        width = int(self.lengths[rows].max())
-        mask = np.arange(width) < self.lengths[rows][:, None]
-        return {"input_ids": np.where(mask, self.ids[rows, :width], 0), "attention_mask": mask.astype(np.int64)}
-
-
 def make(kind: str) -> nn.Module:
     known = AutoConfig.for_model(kind)
     sizes = {name: value for name, value in SIZES.items() if hasattr(known, name)}
@@ -90,26 +57,6 @@ def make(kind: str) -> nn.Module:
     return model
 
 
-def plain(model: nn.Module, names: list[str], texts: Texts, batch: int) -> dict[str, list[torch.Tensor]]:
-    """What each matrix reads in passes through the whole model, padding left out."""
-    seen: dict[str, list[torch.Tensor]] = {name: [] for name in names}
-    keep = torch.ones(())
-
-    def look(name: str):
-        return lambda module, args: seen[name].append(args[0][keep].clone())
-
-    handles = [model.get_submodule(n.removesuffix(".weight")).register_forward_pre_hook(look(n)) for n in names]
-    for first in range(0, len(texts), batch):
-        rows = np.arange(first, min(first + batch, len(texts)))
-        given = {k: torch.from_numpy(v) for k, v in texts.batch(rows).items()}
-        keep = given["attention_mask"].bool()
-        with torch.no_grad():
-            model(**given)
-    for handle in handles:
-        handle.remove()
-    return seen
-
-
 @pytest.mark.parametrize("kind", MODELS)
 def test_every_layer_is_called_as_its_model_calls_it(kind):
     model, texts = make(kind), Texts((12, 9, 12, 5, 7))
@@ -118,13 +65,7 @@ def test_every_layer_is_called_as_its_model_calls_it(kind):
         and type(model.get_submodule(n.removesuffix(".weight"))).__name__ in ("Linear", "Conv1D")
     ]  # fmt: skip
     before = {n: vars(m).get("forward") for n, m in model.named_modules()}
-    expected = plain(model, names, texts, 2)
-    walk = Layers(model, texts, (), 2, nullcontext, lambda done, of: None)
-    found = {name: inputs for layer in walk(names, Inputs, "sequential") for name, inputs in layer.items()}
-    assert found.keys() == set(names)
-    for name in names:
-        assert len(found[name].all) == 3
-        assert all(torch.equal(x, y) for x, y in zip(found[name].all, expected[name], strict=True)), name
+    assert compare(model, names, texts) == names
     assert before == {n: vars(m).get("forward") for n, m in model.named_modules()}
 
 

@@ -161,6 +161,30 @@ def test_a_text_has_an_embedding_in_an_encoder_or_in_a_decoder(gpt2, tmp_path):
     assert "E073 `t5` gives no embedding of a text" in refused(both, "sentence_similarity")
 
 
+@pytest.mark.parametrize(("kind", "task"), [("electra", "masked_lm"), ("xlnet", "multiple_choice")])
+def test_an_encoder_learns_no_next_word(kind, task, tmp_path):
+    """The library has such a head for most encoders, which would read the word that it predicts."""
+    folder = make(tmp_path / "model", kind)
+    said = refused(folder, "causal_lm")
+    assert f"E073 this `{kind}` model is an encoder: it cannot learn causal_lm" in said and task in said
+    assert "causal_lm," not in said
+
+
+def test_an_encoder_made_a_decoder_learns_the_next_word(tmp_path):
+    folder = make(tmp_path / "model", "electra", is_decoder=True)
+    assert read_model_facts(folder, "causal_lm").chained
+
+
+def test_a_linear_layer_of_a_model_s_own_is_one(tmp_path):
+    """I-BERT's matrices are of a class of its own, which is no `nn.Linear`."""
+    facts = read_model_facts(make(tmp_path / "model", "ibert", "AutoModelForMaskedLM"), "masked_lm")
+    roles = {t.name: t.roles for t in facts.tensors}
+    assert {"linear", "query"} <= roles["ibert.encoder.layer.0.attention.self.query.weight"]
+    assert "bias" in roles["ibert.encoder.layer.0.output.dense.bias"]
+    assert roles["ibert.embeddings.word_embeddings.weight"] >= {"embeddings"}
+    assert "linear" not in roles["ibert.embeddings.word_embeddings.weight"]
+
+
 def test_a_type_that_brings_its_own_code_is_told_of_attach(gpt2, tmp_path):
     folder = copied(gpt2, tmp_path / "model", model_type="my_own", auto_map={"AutoModel": "modeling_my_own.My"})
     (folder / "modeling_my_own.py").write_text("raise SystemExit('was run')")
