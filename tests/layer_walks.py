@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from recipelang.engine.layers import Layers
+from recipelang.engine.layers import Layers, tokens_of
 from recipelang.pruning.inputs import Gathered
 
 
@@ -54,7 +54,7 @@ def plain(model: nn.Module, names: Sequence[str], texts: Any, batch: int) -> dic
     keep = torch.ones(())
 
     def look(name: str):
-        return lambda module, args: seen[name].append(args[0][keep].clone())
+        return lambda module, args: seen[name].append(tokens_of(name, args[0], keep).clone())
 
     handles = [model.get_submodule(n.removesuffix(".weight")).register_forward_pre_hook(look(n)) for n in names]
     for first in range(0, len(texts), batch):

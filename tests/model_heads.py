@@ -6,17 +6,11 @@ import inspect
 from collections.abc import Iterable
 
 from recipelang.tasks.config_defaults import PADDING, TOKEN_TYPES
+from tests import model_table
 from tests.model_types import ENCODERS
 
 #: task -> the class that makes its model
-TASKS = {
-    "causal_lm": "AutoModelForCausalLM",
-    "masked_lm": "AutoModelForMaskedLM",
-    "sequence_classification": "AutoModelForSequenceClassification",
-    "token_classification": "AutoModelForTokenClassification",
-    "question_answering": "AutoModelForQuestionAnswering",
-    "multiple_choice": "AutoModelForMultipleChoice",
-}
+TASKS = {task: auto for task, (auto, _) in model_table.TASKS.items()}
 
 
 def heads() -> dict[str, list[str]]:

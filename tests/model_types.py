@@ -111,7 +111,7 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "esmc": {"num_key_value_heads": 4},
     "roc_bert": {"pronunciation_vocab_size": 64, "shape_vocab_size": 64},
     "canine": {},
-    "neomme": {},
+    "neomme": {"head_dim": 16},
     "ultrabert": {},
 }
 SEQ2SEQ: dict[str, dict[str, Any]] = {
@@ -189,7 +189,7 @@ DECODERS: dict[str, dict[str, Any]] = {
     "openai-gpt": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
     "mamba": {"state_size": 4},
     "mamba2": {"state_size": 4, "num_heads": 8, "head_dim": 8, "n_groups": 1, "expand": 2},
-    "jamba": {**_MOE, "mamba_d_state": 4, "use_mamba_kernels": False},
+    "jamba": {**_MOE, "mamba_d_state": 4, "use_mamba_kernels": False, "attn_layer_period": 2, "attn_layer_offset": 1},
     "phimoe": _MOE,
     "lfm2": {"layer_types": ["conv", "full_attention"]},
     "bitnet": {},

@@ -48,15 +48,15 @@ class Portion:
     calls: tuple[Call, ...]  # one for each layer to come; what a model gives to several of them is the same tensor
     keep: Tensor | None  # bool [sequences, tokens], false at padding; none: there is no padding
     across: Tensor | None = None  # the same of what an encoder gave, which a decoder reads beside its states
+    two: bool = False  # of such a decoder
 
-    def kept(self, x: Tensor) -> Tensor:
-        """Of what a matrix reads, [sequences, tokens, width], the rows that are no padding."""
+    def kept(self, name: str, x: Tensor) -> Tensor:
+        """Of what a matrix reads, [..., width], the rows that are no padding: [tokens, width]."""
         call = self.calls[0]
-        beside = (
+        beside = self.two and (
             any(x is given for given in (*call.others, *call.named.values())) or x.shape[:2] != self.states.shape[:2]
         )
-        keep = self.across if beside else self.keep
-        return x.flatten(0, -2) if keep is None else x[keep]
+        return tokens_of(name, x, self.across if beside else self.keep)
 
 
 class _Reached(Exception):
@@ -118,7 +118,7 @@ class Layers:
                 if not _one_after_the_other(seen):
                     raise _not_a_chain()
                 once = [calls.pop() for calls in seen]
-                portions.append(Portion(once[0].states, tuple(one.call for one in once), keep, across))
+                portions.append(Portion(once[0].states, tuple(one.call for one in once), keep, across, of.decoder))
         return portions
 
     @torch.no_grad()
@@ -126,7 +126,7 @@ class Layers:
         call, *later = portion.calls
         with self.autocast():
             out = layer(portion.states, *call.others, **call.named)
-        return replace(portion, states=out[0] if isinstance(out, tuple) else out, calls=tuple(later))
+        return replace(portion, states=out if isinstance(out, Tensor) else out[0], calls=tuple(later))
 
     @torch.no_grad()
     def _gather(
@@ -159,7 +159,7 @@ class Layers:
                         with self.autocast():
                             sums[name].add(expert_inputs(target, given, portion.keep))
                     else:
-                        sums[name].add(portion.kept(x))
+                        sums[name].add(portion.kept(name, x))
                 if unseen := [name for name in targets if name not in seen]:
                     raise _unseen(unseen[0])
                 seen.clear()
@@ -172,6 +172,24 @@ class Layers:
 def _there(mask: Tensor) -> Tensor | None:
     """None where there is no padding; choices of a question are rows of the states."""
     return None if bool(mask.all()) else mask.flatten(0, -2)
+
+
+def tokens_of(name: str, x: Tensor, keep: Tensor | None) -> Tensor:
+    """Of what a matrix reads, [tokens, inputs] without padding. E055 where it cannot be told which rows are padding."""
+    if keep is None:
+        return x.flatten(0, -2)
+    if x.shape[:-1] == keep.shape:
+        return x[keep]
+    if x.shape[:-1] == (keep.numel(),):  # one row after the other
+        return x[keep.flatten()]
+    if [n for n in x.shape[:-1] if n > 1] == [n for n in keep.shape if n > 1]:  # one key for all heads
+        return x.flatten(0, -2)[keep.flatten()]
+    # a table of positions, the same for every sequence; of a single sequence several rows a token look alike
+    if x.shape[0] == 1 and (len(keep) > 1 or x.shape[1] % keep.shape[1]):
+        return x.flatten(0, -2)
+    help = f'leave it out (`except "{name}"`), or use `magnitude`'
+    notes = [f"it reads {tuple(x.shape[:-1])} rows of {tuple(keep.shape)} tokens, so that padding cannot be left out"]
+    raise fail("E055", f"this release cannot match the inputs of `{name}` to tokens", notes=notes, help=help)
 
 
 def _one_after_the_other(seen: Sequence[list[Seen]]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import nullcontext
 
 import pytest
@@ -9,8 +10,9 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
-from recipelang.engine.layers import Layers
+from recipelang.engine.layers import Layers, tokens_of
 from recipelang.engine.models import leave_out_cache
+from recipelang.source import RecipeError
 from tests.layer_walks import Texts, compare
 
 #: sizes that most configs have; unknown ones are taken as they are
@@ -76,3 +78,30 @@ def test_windows_differ_from_layer_to_layer():
     portions = walk._calls(list(model.model.layers))
     first, second = (call.named["attention_mask"] for call in portions[0].calls[:2])
     assert not torch.equal(first, second)
+
+
+KEEP = torch.tensor([[True, True, False], [True, False, False]])
+
+
+@pytest.mark.parametrize(
+    ("shape", "rows"),
+    [
+        ((2, 3), [0, 1, 3]),
+        ((6,), [0, 1, 3]),  # one sequence after the other, as OPT and shared experts read them
+        ((2, 1, 3), [0, 1, 3]),  # one key for all heads
+        ((1, 4), [0, 1, 2, 3]),  # relative positions of DeBERTa
+    ],
+)
+def test_padding_is_left_out_of_inputs_in_any_form(shape, rows):
+    x = torch.arange(2.0 * math.prod(shape)).reshape(*shape, 2)
+    assert torch.equal(tokens_of("w", x, KEEP), x.reshape(-1, 2)[rows])
+    assert torch.equal(tokens_of("w", x, None), x.reshape(-1, 2))
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (2, 2), (2, 9), (5,)])
+def test_inputs_whose_padding_cannot_be_told_are_refused(shape):
+    """Turned as Longformer's, pooled as Funnel's, several rows a token as ProphetNet's, some tokens only."""
+    with pytest.raises(RecipeError) as error:
+        tokens_of("layer.0.weight", torch.ones(*shape, 2), KEEP)
+    found = error.value.diagnostics[0]
+    assert found.code == "E055" and "`layer.0.weight`" in found.message and "except" in found.help[0]
