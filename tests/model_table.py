@@ -134,7 +134,6 @@ class Seen:
 
     chained: bool = True
     unseen: set[str] = field(default_factory=set)  # weights that methods which look at inputs cannot take
-    dense: bool = False  # its experts are stacks, which no method prunes
 
 
 CHECKS = ("facts", "plan", "train", "zeros", "files", "magnitude", "walk", "wanda", "sparsegpt")
@@ -156,7 +155,6 @@ def checks(folder: Path, kind: str, task: str, seen: Seen | None = None, *, whol
     real = {n: tuple(p.shape) for n, p in model.named_parameters()}
     assert {t.name: t.stored_shape for t in facts.tensors} == real
     seen.chained = facts.chained
-    seen.dense = any("experts" in t.roles and len(t.shape) > 2 for t in facts.tensors)
     if task == "causal_lm":
         looks_back(model)
     yield "facts"
@@ -171,7 +169,8 @@ def checks(folder: Path, kind: str, task: str, seen: Seen | None = None, *, whol
     parameters = dict(again.named_parameters())
     assert pruned, "nothing was pruned"
     for name in pruned:
-        weight = parameters[name]
+        stack, _, expert = name.rstrip("]").partition("[")
+        weight = parameters[stack][int(expert)] if expert else parameters[stack]
         share = float((weight == 0).float().mean())
         assert abs(share - 0.5) < 0.05, (name, share)
     yield "zeros"
@@ -206,7 +205,9 @@ def walk(folder: Path, plan: Any, task: str, names: list[str], unseen: set[str])
     from recipelang.engine.models import load_model
 
     model = load_model(folder, plan.model, 1).eval()
-    texts = Choices((12, 9, 12, 5, 7)) if task == "multiple_choice" else Texts((12, 9, 12, 5, 7))
+    texts = {"multiple_choice": Choices, "text_to_text": Targets}.get(task, Texts)((12, 9, 12, 5, 7))
+    parameters = dict(model.named_parameters())
+    names = [n for n in names if n in parameters and parameters[n].dim() == 2]  # experts in stacks are no modules
     before = set(names) - set(compare(model, names, texts))
     unseen |= {re.sub(r"\.\d+\.", ".*.", name) for name in before}
 
@@ -216,6 +217,14 @@ class Choices(Texts):
 
     def batch(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         return {k: v[:, None] for k, v in super().batch(rows).items()}
+
+
+class Targets(Texts):
+    """To be written as they are."""
+
+    def batch(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        found = super().batch(rows)
+        return found | {"labels": np.where(found["attention_mask"] > 0, found["input_ids"], -100)}
 
 
 def one_shot(folder: Path, task: str, method: str, unseen: set[str]) -> None:

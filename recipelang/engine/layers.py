@@ -47,13 +47,12 @@ class Portion:
     states: Tensor  # [samples, tokens, width]
     calls: tuple[Call, ...]  # one for each layer to come; what a model gives to several of them is the same tensor
     keep: Tensor | None  # bool [sequences, tokens], false at padding; none: there is no padding
-    across: Tensor | None = None  # the same of what an encoder gave, which a decoder reads beside its states
-    two: bool = False  # of such a decoder
+    across: Tensor | None  # the same of what an encoder gave, which a decoder reads beside its states
 
     def kept(self, name: str, x: Tensor) -> Tensor:
         """Of what a matrix reads, [..., width], the rows that are no padding: [tokens, width]."""
         call = self.calls[0]
-        beside = self.two and (
+        beside = (
             any(x is given for given in (*call.others, *call.named.values())) or x.shape[:2] != self.states.shape[:2]
         )
         return tokens_of(name, x, self.across if beside else self.keep)
@@ -107,9 +106,9 @@ class Layers:
             for first in range(0, len(self.features), self.batch):
                 rows = np.arange(first, min(first + self.batch, len(self.features)))
                 batch = {k: torch.from_numpy(v).to(device) for k, v in self.features.batch(rows).items()}
-                keep, across = _there(batch["attention_mask"].bool()), None
+                keep = across = _there(batch["attention_mask"].bool())
                 if decoder and "labels" in {*batch} - {*self.labels}:  # its tokens are those of the labels
-                    keep, across = _there(batch["labels"] >= 0), keep
+                    keep = _there(batch["labels"] >= 0)
                 try:
                     with self.autocast():
                         self.model(**{k: v for k, v in batch.items() if k not in self.labels})
@@ -118,7 +117,7 @@ class Layers:
                 if not _one_after_the_other(seen):
                     raise _not_a_chain()
                 once = [calls.pop() for calls in seen]
-                portions.append(Portion(once[0].states, tuple(one.call for one in once), keep, across, of.decoder))
+                portions.append(Portion(once[0].states, tuple(one.call for one in once), keep, across))
         return portions
 
     @torch.no_grad()
