@@ -11,6 +11,7 @@ from functools import lru_cache
 from recipelang.kinds import globs as patterns
 from recipelang.kinds.base import Mismatch
 from recipelang.migrate.form import Targets
+from recipelang.migrate.layouts import INNER, LAYOUTS, POSITIONS, WIDTH, WORDS
 from recipelang.planning.families import FAMILIES, HEADS, TensorFact
 from recipelang.values import selector
 
@@ -33,11 +34,21 @@ _REFERENCE: dict[str, tuple[str, dict[str, object], str]] = {
         "causal_lm",
     ),
 }  # fmt: skip
+#: of those too that planning reads from the model class
+_LAYOUT: dict[str, object] = {
+    "hidden_size": WIDTH, "intermediate_size": INNER, "vocab_size": WORDS, "max_position_embeddings": POSITIONS,
+    "num_attention_heads": 12, "num_hidden_layers": 12, "tie_word_embeddings": False,
+}  # fmt: skip
+_REFERENCE |= {name: (layout.tells, _LAYOUT, "causal_lm") for name, layout in LAYOUTS.items()}
 FAMILY_NAMES = tuple(_REFERENCE)
+#: family -> the tasks that it has heads for
+TASKS_OF = {**HEADS, **dict.fromkeys(LAYOUTS, frozenset({"causal_lm"}))}
+#: families of language models
+DECODERS = ("llama", *LAYOUTS)
 #: a part of a name that is the number of a layer
 _NUMBER = re.compile(r"\d{1,4}", re.ASCII)
 #: the number of a layer in a name
-_IN_LAYER = re.compile(r"\blayers?\.(\d{1,3})\b", re.ASCII)
+_IN_LAYER = re.compile(r"\b(?:layers?|h)\.(\d{1,3})\b", re.ASCII)
 #: what a name may be made of: anything else means something in a glob
 _PLAIN = re.compile(r"[\w.-]{1,200}", re.ASCII)
 #: classes of modules -> what they hold, of layers; the first that fits counts
@@ -56,14 +67,15 @@ _HOLDS: tuple[tuple[str, frozenset[str]], ...] = (
 _NOWHERE = ("Conv1d", "Conv2d", "Conv3d")
 _CLASS = re.compile(r"[A-Z][A-Za-z0-9]*", re.ASCII)
 #: names of blocks in models that have no family here
-_FOREIGN = re.compile(
-    r"(re:)?(model\.decoder|encoder\.block|decoder\.block|question_encoder|ctx_encoder|transformer\.h)\b"
-)
+_FOREIGN = re.compile(r"(re:)?(encoder\.block|decoder\.block|question_encoder|ctx_encoder|transformer\.h)\b")
 
 
 def family_of(names: Iterable[str]) -> str | None:
     """The family that every telling name belongs to."""
     told = list(names)
+    own = {family for family, layout in LAYOUTS.items() for n in told if re.match(layout.tells, n)}
+    if own:  # the other names of such a model are those of other families as well
+        return own.pop() if len(own) == 1 else None
     if any(_FOREIGN.match(n) for n in told):
         return None
     found = {family for family, (pattern, *_) in _REFERENCE.items() for n in told if re.match(pattern, n)}
@@ -81,7 +93,7 @@ def specific(names: Iterable[str]) -> bool:
 
 
 def known_families() -> str:
-    return f"its names match no family that this release supports: {', '.join(FAMILY_NAMES)}"
+    return f"its names are of no family that `migrate` knows: {', '.join(FAMILY_NAMES)}"
 
 
 def config_of(family: str, named: Iterable[str] = ()) -> dict[str, object]:
@@ -106,6 +118,8 @@ def reference(family: str, named: Iterable[str] = (), task: str | None = None) -
 @lru_cache(maxsize=16)
 def _tensors(family: str, last: int, task: str | None) -> tuple[TensorFact, ...]:
     config = config_of(family, (f"layer.{last}",))
+    if family in LAYOUTS:
+        return LAYOUTS[family].tensors(int(str(config["num_hidden_layers"])))
     if task in HEADS[family]:
         return tuple(FAMILIES[family](config, task))
     usual = tuple(FAMILIES[family](config, usual_task(family)))

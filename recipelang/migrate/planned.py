@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from recipelang.migrate import names
-from recipelang.planning.families import HEADS
+from recipelang.migrate.layouts import LAYOUTS
 from recipelang.planning.imagined import Imagined, resolve_imagined
 from recipelang.source import Diagnostic, Diagnostics, Source
 from recipelang.spec.check import check
@@ -36,13 +36,14 @@ def planned(text: str, family: str, named: Sequence[str]) -> Planned:
     """The first way to fill in what the recipe asks for that can be planned, else what is wrong with the best."""
     tries: list[tuple[Diagnostic, ...]] = []
     config = names.config_of(family, named)
+    tensors = names.reference(family, named, "causal_lm") if family in LAYOUTS else ()
     for values in _values(text, family):
         given = {name: Given(value, f"-p {name}") for name, value in values.items()}
         checked = check(Source("migrated.recipe", text), given, complete=True)
         found = Diagnostics()
         if checked.recipe is None or checked.diagnostics.errors:
             tries.append(tuple(checked.diagnostics.errors))
-        elif (plan := resolve_imagined(checked.recipe, dict(config), found)) is not None:
+        elif (plan := resolve_imagined(checked.recipe, dict(config), found, tensors)) is not None:
             return Planned(plan, (), _numbers(values))
         else:
             tries.append(tuple(found.errors))
@@ -55,7 +56,11 @@ def _values(text: str, family: str) -> Iterator[dict[str, str]]:
     fixed = {name: _BY_TYPE[kind] for name, kind in asked if kind in _BY_TYPE}
     fixed |= {name: "5%" if "init" in name else "50%" for name, kind in asked if kind == "ratio"}
     usual = names.usual_task(family)
-    tasks = [usual, *sorted(HEADS[family] & offered - {usual})] if any(kind == "one_of" for _, kind in asked) else [""]
+    tasks = (
+        [usual, *sorted(names.TASKS_OF[family] & offered - {usual})]
+        if any(kind == "one_of" for _, kind in asked)
+        else [""]
+    )
     told = [int(n) for n in re.findall(r"^  length += (\d+) epochs?$", text, re.MULTILINE)]
     length = min([_LENGTH, *(n for n in told if n > 0)])
     spans = [name for name, kind in asked if kind == "span"]

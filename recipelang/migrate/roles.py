@@ -64,8 +64,8 @@ def _by_layers(chosen: frozenset[str], tensors: tuple[TensorFact, ...]) -> str |
     for tensor in tensors:
         if tensor.name not in chosen:
             continue
-        if tensor.layer is not None and (part := next((p for p in _PARTS if p in tensor.roles), None)):
-            parts[tensor.layer].add(part)
+        if tensor.layer is not None and (found := {p for p in _PARTS if p in tensor.roles}):
+            parts[tensor.layer] |= found  # one matrix may be several
         elif "head" in tensor.roles and _having(tensors, "head") <= chosen:
             terms.append("@head")
         else:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from recipelang.migrate.document import NEWER, Document
 from recipelang.migrate.form import Stage
+from recipelang.migrate.names import DECODERS
 
 #: scripts and commands of the trainers -> what they train
 _SCRIPTS = (
@@ -26,7 +27,7 @@ _REGRESSION = ("stsb", "sts-b")
 
 def told(document: Document, stages: Sequence[Stage], family: str | None, named: Sequence[str]) -> str | None:
     """One task, of outputs, of names of a head, of the training command; none where nothing or several are told."""
-    if (document.dialect == NEWER and family == "llama") or any(_layer_by_layer(s) for s in stages):
+    if (document.dialect == NEWER and family in DECODERS) or any(_layer_by_layer(s) for s in stages):
         return "causal_lm"
     found = {"question_answering"} if any("start_logits" in d.on for s in stages for d in s.distills) else set()
     found |= {task for pattern, task in _HEADS if any(re.match(pattern, name) for name in named)}

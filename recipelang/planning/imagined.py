@@ -8,7 +8,7 @@ from typing import Any
 
 from recipelang.planning.data import DEFAULT_LENGTH
 from recipelang.planning.facts import ModelFacts
-from recipelang.planning.families import check_head, tensors_of
+from recipelang.planning.families import TensorFact, check_head, tensors_of
 from recipelang.planning.resolve import Resolver
 from recipelang.planning.types import DataPlan, DropPlan, StagePlan
 from recipelang.source import Diagnostics
@@ -28,17 +28,24 @@ class Imagined:
     stages: tuple[StagePlan, ...]
 
 
-def resolve_imagined(recipe: Recipe, config: dict[str, Any], found: Diagnostics) -> Imagined | None:
-    """The stages on the model of a config, `STEPS` steps an epoch, or none with errors in `found`. No file is read."""
-    return _Imagined(recipe, config, found).imagined()
+def resolve_imagined(
+    recipe: Recipe, config: dict[str, Any], found: Diagnostics, tensors: tuple[TensorFact, ...] = ()
+) -> Imagined | None:
+    """The stages on the model of a config, `STEPS` steps an epoch, or none with errors in `found`. No file is read.
+
+    `tensors` are those of a type that is in no table of families, for whatever task.
+    """
+    return _Imagined(recipe, config, found, tensors).imagined()
 
 
 class _Imagined(Resolver):
     """Models, teachers and data are those of the config, whatever the recipe names."""
 
-    def __init__(self, recipe: Recipe, config: dict[str, Any], found: Diagnostics) -> None:
+    def __init__(
+        self, recipe: Recipe, config: dict[str, Any], found: Diagnostics, tensors: tuple[TensorFact, ...]
+    ) -> None:
         super().__init__(recipe, Path(), found, None)
-        self.config = config
+        self.config, self.tensors = config, tensors
 
     def imagined(self) -> Imagined | None:
         if self._not_yet():
@@ -56,8 +63,10 @@ class _Imagined(Resolver):
 
     def _model(self) -> ModelFacts:
         family, task = str(self.config["model_type"]), self.recipe.model.task
-        check_head(family, task)
-        return ModelFacts(Path(), family, task, self.config, tuple(tensors_of(family, self.config, task)), ())
+        if not self.tensors:
+            check_head(family, task)
+        tensors = self.tensors or tuple(tensors_of(family, self.config, task))
+        return ModelFacts(Path(), family, task, self.config, tensors, ())
 
     def _imagined_data(self, label: str) -> DataPlan:
         spec = self.recipe.data[label]

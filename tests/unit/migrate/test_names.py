@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from recipelang.migrate.form import Targets
-from recipelang.migrate.names import Body, NotUnderstood, as_globs, exactly, family_of, folded, matrices, reference
+from recipelang.migrate.layouts import INNER, LAYOUTS, WIDTH
+from recipelang.migrate.names import (
+    Body,
+    NotUnderstood,
+    as_globs,
+    config_of,
+    exactly,
+    family_of,
+    folded,
+    matrices,
+    reference,
+)
 from recipelang.migrate.roles import as_parts, as_roles
+from recipelang.planning.structure import structure
+from tests.model_configs import walk_here
 
 BERT = matrices(reference("bert", task="question_answering"))
 LLAMA = matrices(reference("llama", task="causal_lm"))
@@ -75,8 +90,47 @@ def test_what_names_nothing_is_found() -> None:
 def test_families() -> None:
     assert family_of(["re:bert.encoder.layer.*.output"]) == "bert"
     assert family_of(["re:.*q_proj", "lm_head"]) == "llama"
-    assert family_of(["model.decoder.layers.0"]) is None
+    assert family_of(["model.decoder.layers.0", "lm_head"]) == "opt"
+    assert family_of(["re:.*self_attn.qkv_proj", "re:.*down_proj"]) == "phi3"
+    assert family_of([f"transformer.h.{i}.{p}" for i in range(2) for p in ("ln_1.weight", "mlp.c_fc.weight")]) == "gpt2"
+    assert family_of(["transformer.h.0.attn.q_proj"]) is None
+    assert family_of(["encoder.block.0.layer.0.SelfAttention.q"]) is None
+    assert family_of(["gpt_neox.layers.0.attention.dense", "re:.*c_attn"]) is None
     assert family_of(["Linear"]) is None
+
+
+@pytest.mark.parametrize(
+    ("family", "names", "text"),
+    [
+        ("gpt2", ("re:.*attn.c_attn", "re:.*attn.c_proj"), "@attention"),
+        ("gpt2", ("re:transformer.h.[0-3].mlp",), "@ffn & layers(0..3)"),
+        ("gpt2", ("re:.*c_attn",), "@query | @key | @value"),
+        ("opt", ("re:model.decoder.layers",), "@linear & @decoder"),
+        ("opt", ("model.decoder.layers.13.fc1",), "@up & layers(13)"),
+        ("gpt_neox", ("re:.*dense_h_to_4h", "re:.*dense_4h_to_h"), "@ffn"),
+        ("phi3", ("re:.*gate_up_proj",), "@gate | @up"),
+        ("phi3", ("re:.*qkv_proj", "re:.*o_proj", "re:.*gate_up_proj", "re:.*down_proj"), "@linear & @decoder"),
+    ],
+)
+def test_names_of_other_decoders_are_roles(family: str, names: tuple[str, ...], text: str) -> None:
+    tensors = matrices(reference(family, names))
+    assert as_roles(Body(tensors).matched(Targets(names, modules=True)), tensors) == text
+
+
+@pytest.mark.parametrize("family", LAYOUTS)
+def test_a_layout_is_that_of_the_model_class(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    walk_here(monkeypatch)
+    config = {
+        **config_of(family), "n_embd": WIDTH, "n_layer": 12, "n_head": 12, "word_embed_proj_dim": WIDTH,
+        "ffn_dim": INNER, "num_key_value_heads": 12, "pad_token_id": 0,
+    }  # fmt: skip
+    real = {t.name: t for t in structure(Path(), config, "causal_lm", None).facts}
+    ours = {t.name: t for t in reference(family)}
+    assert ours.keys() == real.keys()
+    for name, tensor in ours.items():
+        assert tensor.layer == real[name].layer
+        if "linear" in tensor.roles:
+            assert (tensor.shape, tensor.roles) == (real[name].shape, real[name].roles), name
 
 
 ALL = reference("bert")
