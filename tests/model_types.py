@@ -51,6 +51,7 @@ _MOE = {
 _MLA = {
     **_MOE, "n_routed_experts": 4, "n_group": 1, "topk_group": 1, "q_lora_rank": 16, "kv_lora_rank": 16,
     "qk_rope_head_dim": 4, "qk_nope_head_dim": 4, "v_head_dim": 8, "first_k_dense_replace": 1, "head_dim": 4,
+    "num_key_value_heads": 4,
 }  # fmt: skip
 #: linear attention in every other layer
 _LINEAR = {

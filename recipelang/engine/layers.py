@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import Any
 
 import numpy as np
@@ -49,8 +49,15 @@ class Portion:
     keep: Tensor | None  # bool [sequences, tokens], false at padding; none: there is no padding
     across: Tensor | None  # the same of what an encoder gave, which a decoder reads beside its states
 
-    def kept(self, name: str, x: Tensor) -> Tensor:
-        """Of what a matrix reads, [..., width], the rows that are no padding: [tokens, width]."""
+    def kept(self, name: str, x: Tensor, tables: set[str]) -> Tensor:
+        """Of what a matrix reads, [..., width], the rows that are no padding: [tokens, width].
+
+        `tables` are the matrices that were seen to read a table which several sequences share: none of it is padding.
+        """
+        if x.shape[0] == 1 < len(self.states):
+            tables.add(name)
+        if x.shape[0] == 1 and name in tables:
+            return x.flatten(0, -2)
         call = self.calls[0]
         beside = (
             any(x is given for given in (*call.others, *call.named.values())) or x.shape[:2] != self.states.shape[:2]
@@ -132,33 +139,39 @@ class Layers:
         self, layer: nn.Module, targets: dict[str, Target], gathers: type[Gathered], portions: Sequence[Portion]
     ) -> tuple[dict[str, Gathered], list[Portion]]:
         """What was gathered for each target, and what the layer makes of the samples as it is now."""
-        seen: dict[str, tuple[Any, ...]] = {}
+        seen: dict[str, list[tuple[Any, ...]]] = {}  # of each call: DeBERTa's queries and keys read positions too
 
         def look(name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
-            return lambda module, args, named: seen.__setitem__(name, (*args, *named.values()))
+            return lambda module, args, named: seen.setdefault(name, []).append((*args, *named.values()))
+
+        def alike(one: str, other: str) -> bool:
+            inputs = ([call[0] for call in seen[name]] for name in (one, other))
+            same = all(a is b for a, b in zip_longest(*inputs))
+            return same and targets[one].reads == targets[other].reads
 
         first: dict[str, str] = {}  # of those that read the very same tensor
         sums: dict[str, Gathered] = {}
+        tables: set[str] = set()
         after = []
         handles = [t.module.register_forward_pre_hook(look(name), with_kwargs=True) for name, t in targets.items()]
         try:
             for portion in portions:
                 after.append(self._through(layer, portion))
-                for name, given in seen.items():
+                for name, calls in seen.items():
                     target = targets[name]
-                    x = given[0]
+                    x = calls[0][0]
                     if name not in first:
-                        alike = (n for n, other in seen.items() if other[0] is x and targets[n].reads == target.reads)
-                        first[name] = next(alike)
+                        first[name] = next(other for other in seen if alike(other, name))
                         if first[name] == name:
                             sums[name] = gathers.empty(target.width or x.shape[-1], x.device)
                     if first[name] != name:
                         continue
-                    if target.expert is not None:
-                        with self.autocast():
-                            sums[name].add(expert_inputs(target, given, portion.keep))
-                    else:
-                        sums[name].add(portion.kept(name, x))
+                    for given in calls:
+                        if target.expert is not None:
+                            with self.autocast():
+                                sums[name].add(expert_inputs(target, given, portion.keep))
+                        else:
+                            sums[name].add(portion.kept(name, given[0], tables))
                 if unseen := [name for name in targets if name not in seen]:
                     raise _unseen(unseen[0])
                 seen.clear()
@@ -183,9 +196,6 @@ def tokens_of(name: str, x: Tensor, keep: Tensor | None) -> Tensor:
         return x[keep.flatten()]
     if [n for n in x.shape[:-1] if n > 1] == [n for n in keep.shape if n > 1]:  # one key for all heads
         return x.flatten(0, -2)[keep.flatten()]
-    # a table of positions, the same for every sequence; of a single sequence several rows a token look alike
-    if x.shape[0] == 1 and (len(keep) > 1 or x.shape[1] % keep.shape[1]):
-        return x.flatten(0, -2)
     help = f'leave it out (`except "{name}"`), or use `magnitude`'
     notes = [f"it reads {tuple(x.shape[:-1])} rows of {tuple(keep.shape)} tokens, so that padding cannot be left out"]
     raise fail("E055", f"this release cannot match the inputs of `{name}` to tokens", notes=notes, help=help)

@@ -22,11 +22,11 @@ _PADDING = {
     0: """albert bamba bert bert-generation big_bird bigbird_pegasus blenderbot blenderbot-small bros canine cohere cohere2
     cohere2_moe cohere_compass_text deberta deberta-v2 distilbert electra ernie ernie4_5 ernie4_5_moe exaone exaone_moe
     falcon_h1 falcon_mamba gemma gemma2 gemma3_text gemma3n_text gemma4_text gemma4_unified_text git hunyuan_v1_dense
-    hunyuan_v1_moe jamba layoutlm layoutlmv2 lfm2 lfm2_moe lilt mamba markuplm megatron-bert mobilebert mt5 nemotron_h
-    neomme nomic_bert pegasus pegasus_x prophetnet recurrent_gemma reformer rembert roc_bert roformer sarvam_moe splinter
+    hunyuan_v1_moe jamba layoutlm layoutlmv2 lfm2 lfm2_moe lilt longt5 mamba markuplm megatron-bert mobilebert mt5 nemotron_h
+    neomme nomic_bert pegasus pegasus_x prophetnet recurrent_gemma reformer rembert roc_bert roformer sarvam_moe seamless_m4t seamless_m4t_v2 splinter
     squeezebert switch_transformers t5 tapas ultrabert umt5 vaultgemma zamba zamba2 zaya""",
-    1: """bart biogpt camembert convbert data2vec-text esmc gte ibert jina_embeddings_v3 layoutlmv3 led longformer luke
-    mamba2 mbart mpnet mra mvp nanochat nystromformer olmo olmo2 olmo3 olmoe opt plbart roberta roberta-prelayernorm
+    1: """bart biogpt camembert convbert data2vec-text esmc fsmt gte ibert jina_embeddings_v3 layoutlmv3 led longformer luke
+    m2m_100 mamba2 mbart mpnet mra mvp nanochat nllb-moe nystromformer olmo olmo2 olmo3 olmoe omniasr opt plbart roberta roberta-prelayernorm
     seed_oss trocr xglm xlm-roberta xlm-roberta-xl xlstm xmod yoso""",
     2: "aria_text flaubert internlm3 xlm",
     3: "apertus apertus1p5_text fnet helium",

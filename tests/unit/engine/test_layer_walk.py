@@ -33,6 +33,16 @@ SIZES = {
 #: windows shorter than the texts: the mask of a layer with one differs from the mask of a layer without
 MODELS = {
     "bert": {},
+    "deberta": {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]},  # a table of positions beside the states
+    "deberta-v2": {  # which the same matrices read
+        "relative_attention": True,
+        "pos_att_type": ["p2c", "c2p"],
+        "position_buckets": 8,
+        "norm_rel_ebd": "layer_norm",
+        "share_att_key": True,
+    },
+    "opt": {"ffn_dim": 48, "word_embed_proj_dim": 32},  # one sequence after the other
+    "openai-gpt": {"n_embd": 32, "n_layer": 4, "n_head": 4, "n_positions": 64},  # blocks that give lists
     "modernbert": {"local_attention": 6, "global_attn_every_n_layers": 3, "cls_token_id": 1, "sep_token_id": 2},
     "llama": {},
     "mistral": {"sliding_window": 4},
@@ -45,7 +55,7 @@ MODELS = {
     "gpt_neo": {"num_layers": 4, "num_heads": 4, "attention_types": [[["global", "local"], 2]], "window_size": 4},
     "smollm3": {"no_rope_layers": [1, 0, 1, 0]},
 }
-ENCODERS = ("bert", "modernbert")
+ENCODERS = ("bert", "deberta", "deberta-v2", "modernbert")
 
 
 def make(kind: str) -> nn.Module:
@@ -89,7 +99,6 @@ KEEP = torch.tensor([[True, True, False], [True, False, False]])
         ((2, 3), [0, 1, 3]),
         ((6,), [0, 1, 3]),  # one sequence after the other, as OPT and shared experts read them
         ((2, 1, 3), [0, 1, 3]),  # one key for all heads
-        ((1, 4), [0, 1, 2, 3]),  # relative positions of DeBERTa
     ],
 )
 def test_padding_is_left_out_of_inputs_in_any_form(shape, rows):
@@ -98,7 +107,7 @@ def test_padding_is_left_out_of_inputs_in_any_form(shape, rows):
     assert torch.equal(tokens_of("w", x, None), x.reshape(-1, 2))
 
 
-@pytest.mark.parametrize("shape", [(3, 2), (2, 2), (2, 9), (5,)])
+@pytest.mark.parametrize("shape", [(3, 2), (2, 2), (2, 9), (5,), (1, 4)])
 def test_inputs_whose_padding_cannot_be_told_are_refused(shape):
     """Turned as Longformer's, pooled as Funnel's, several rows a token as ProphetNet's, some tokens only."""
     with pytest.raises(RecipeError) as error:
