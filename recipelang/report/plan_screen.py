@@ -506,7 +506,7 @@ def _targets(plan: Plan, prune: PrunePlan) -> Table:
 def _kind(name: str) -> str:
     """`bert.encoder.layer.3.output.dense.weight` as `encoder.layer.*.output.dense`."""
     parts = name.removesuffix(".weight").split(".")
-    whole = len(parts) < 2 or parts[0] in ("encoder", "transformer", "layers") or parts[1].isdigit()
+    whole = len(parts) < 2 or parts[0] in ("encoder", "decoder", "transformer", "layers") or parts[1].isdigit()
     return ".".join("*" if part.isdigit() else part for part in parts[not whole :])
 
 
