@@ -92,7 +92,7 @@ def attach(
     state = State(bare, optimizer, masks, planned.steps, inputs_first=inputs_first(bare))
     if batches is not None:
         state.gradients = Sampler(state, batches, task_loss or loss_of, planned)
-    return Pruning(planned, state, modifiers)
+    return Pruning(planned, state, modifiers, targets=two)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

@@ -1,5 +1,6 @@
 """Whole runs of models of an encoder and a decoder: trained, distilled, resumed, pruned in one shot, planned from the library."""
 
+import copy
 import json
 import math
 
@@ -10,6 +11,8 @@ from transformers import AutoModelForSeq2SeqLM
 from recipelang.engine.records import Interrupted
 from recipelang.engine.walk import walk
 from recipelang.loading.plan import planned
+from recipelang.loops.attach import attach
+from recipelang.modifiers.distill_terms import kd_loss
 from recipelang.planning import structure
 from recipelang.source import RecipeError
 from recipelang.tasks import text_to_text as task
@@ -110,3 +113,24 @@ def test_the_recipe_of_the_library_runs(tmp_path):
     params = tuple(f"{k}={tmp_path / v if k in ('base', 'train', 'dev') else v}" for k, v in given.items())
     found = run("lib://cnn/summaries-50", tmp_path / "out", params=params).measurements.metrics
     assert {"dev.dense.perplexity", "dev.perplexity"} <= set(found)
+
+
+def test_in_a_loop_of_ones_own_a_teacher_is_compared_at_the_labels(tmp_path):
+    model = make(tmp_path, "bart", "text_to_text").eval()
+    teacher = copy.deepcopy(model)
+    with torch.no_grad():
+        model.model.decoder.layers[0].fc1.weight.mul_(1.5)
+    optimizer = torch.optim.SGD(model.parameters(), 1e-3)
+    recipe = written(tmp_path, hard="100%", change=("dropout = 0%", "dtype = fp32")).read_text("utf-8")
+    pruning = attach(recipe, model, optimizer, steps_per_epoch=3, teacher=teacher)
+    rows = task.featurize(
+        task.open_split(str(tmp_path / "data.jsonl"), "train"), task.load_tokenizer(tmp_path / "model"), 12, 0
+    )
+    batch = {k: torch.from_numpy(v) for k, v in rows.batch(range(4)).items()}
+    pruning.step_start()
+    outputs = model(**batch)
+    found = pruning.loss(outputs.loss, outputs, batch)
+    expected = kd_loss(outputs.logits, teacher(**batch).logits, 2.0, batch["labels"] >= 0)
+    assert found.item() == pytest.approx(expected.item()) and found.item() > 0
+    with pytest.raises(RecipeError, match="labels"):
+        pruning.loss(outputs.loss, outputs, {k: v for k, v in batch.items() if k != "labels"})
