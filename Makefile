@@ -10,7 +10,7 @@ LLM_COMPRESSOR := build/llm-compressor
 # without bytecode every process that the tests start would compile the package again
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test quick matrix test-deps fuzz faults misspelt contract distributed llm-compressor check format grammar docs evidence bench picture clean
+.PHONY: help setup demo test quick matrix test-deps fuzz faults misspelt contract distributed llm-compressor check format grammar docs models evidence bench picture clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -88,6 +88,10 @@ grammar: setup ## regenerate the parse tables after a change of grammar/recipe.l
 
 docs: setup ## generate docs/reference after a change of the language or of a command
 	$(BIN)/python -c "from recipelang.cli.reference_pages import main; main()"
+
+# what it has found is in build/models, so that an interrupted run is continued; `rm -r build/models` starts anew
+models: setup ## try every model type of transformers and write docs/models.md (half an hour)
+	OMP_NUM_THREADS=1 RECIPELANG_WORKERS=$(WORKERS) $(BIN)/python -m tests.model_runs
 
 evidence: $(VENV)/.model ## run the experiments of docs/evidence.md again: `make evidence DATA=FOLDER` (hours; repeat to continue)
 	$(BIN)/python docs/evidence.py --data $(DATA)

@@ -14,7 +14,10 @@ TASKS = {task: auto for task, (auto, _) in model_table.TASKS.items()}
 
 
 def heads() -> dict[str, list[str]]:
-    """Every type of transformers with a head for one of the tasks -> those tasks, by the library's lists of names."""
+    """Every type of transformers with a head for one of the tasks -> those tasks, by the library's lists of names.
+
+    The first is the one that all checks are made for: that of both stacks, where there are two.
+    """
     import transformers
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
@@ -23,7 +26,8 @@ def heads() -> dict[str, list[str]]:
         names = getattr(transformers, auto)._model_mapping._model_mapping
         for kind in sorted(set(names) & set(CONFIG_MAPPING_NAMES)):
             found.setdefault(kind, []).append(task)
-    return {kind: [t for t in tasks if not _backwards(kind, t, tasks)] for kind, tasks in sorted(found.items())}
+    wanted = {kind: [t for t in tasks if not _backwards(kind, t, tasks)] for kind, tasks in sorted(found.items())}
+    return {kind: sorted(tasks, key=lambda t: t != "text_to_text") for kind, tasks in wanted.items()}
 
 
 def _backwards(kind: str, task: str, tasks: list[str]) -> bool:
