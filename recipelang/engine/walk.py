@@ -11,13 +11,15 @@ import json
 import os
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from recipelang.storage.strict_json import parse_json
 
 #: bytes of addresses, of which the libraries take one or two
 _ROOM = 12 * 2**30
+#: of a processor; on a machine at other work a second takes longer
+_SECONDS = 120
 #: tables of positions, by the names they have
 _CAUSAL = "AutoModelForCausalLM"
 #: that have no head for masked language modelling either
@@ -48,7 +50,7 @@ def walk(request: Mapping[str, Any]) -> dict[str, Any]:
         if request["auto"][0] not in heads:
             return {"failed": "head", "why": ", ".join(heads)}
         model_class = _class(request["auto"][0], made)
-        with torch.device("meta"):
+        with torch.device("meta"), _parts_at_most(_most(request["shapes"])):
             model = model_class(made)
             model.tie_weights()
         parts = parts_of(model)
@@ -66,9 +68,35 @@ def walk(request: Mapping[str, Any]) -> dict[str, Any]:
         if request["shapes"] is not None:
             found |= _loaded(model_class, model, made, request["shapes"], request["auto"][1:])
     except Exception as error:  # a config may be wrong in any way, and each class refuses it in its own
-        why = textwrap.shorten(str(error), 300, placeholder=" …") or type(error).__name__
+        said = f"transformers knows no {error}" if isinstance(error, KeyError) else str(error)
+        why = textwrap.shorten(said, 300, placeholder=" …") or type(error).__name__
         return {"failed": "refused", "why": why}
     return found
+
+
+def _most(shapes: Mapping[str, Sequence[int]] | None) -> int:
+    """Modules that a model may have: each layer of any type has far fewer than so many for a tensor of its files."""
+    return 100_000 if shapes is None else 2_000 + 40 * len(shapes)
+
+
+@contextlib.contextmanager
+def _parts_at_most(most: int) -> Iterator[None]:
+    """A config may ask for any number of layers: no more modules are made than the files can fill."""
+    from torch.nn.modules import module as torch_module
+
+    left = most
+
+    def count(module: Any, name: str, part: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ValueError("the config asks for more layers or experts than the files of weights can fill")
+
+    handle = torch_module.register_module_module_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _floats(value: Any) -> Any:
@@ -86,6 +114,7 @@ def _bounded() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (_ROOM, _ROOM))
+        resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS + 10))  # the first limit has a signal of its own
 
 
 def _class(auto: str, config: Any) -> Any:
@@ -96,7 +125,8 @@ def _class(auto: str, config: Any) -> Any:
     if type(config) not in mapping.keys():  # noqa: SIM118 (a lazy mapping, whose `in` loads nothing)
         return None
     found = mapping[type(config)]
-    return found[0] if isinstance(found, list | tuple) else found
+    made = found[0] if isinstance(found, list | tuple) else found
+    return made if "input_ids" in _inputs(made) else None  # a model of pictures or sounds has no head for texts
 
 
 def _sees_all(config: Any) -> bool:
@@ -128,7 +158,7 @@ def _standard(config: Any, model: Any) -> dict[str, Any]:
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
     for name in ("vocab_size", "hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size"):
         value = getattr(text, name, None)
-        if isinstance(value, int):
+        if isinstance(value, int) and value > 0:
             found[name] = value
     found["positions"] = _positions(config, model)
     found["token_types"] = next(

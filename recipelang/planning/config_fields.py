@@ -7,6 +7,7 @@ others are left alone. After `check_fields` the config may be used without looki
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -113,6 +114,12 @@ EMPTY = Kind("empty: heads removed at load are not supported in this release", l
 ALONE = Kind("false: cross-attention is not supported in this release", lambda v: v is False)
 ATTENTION = Kind("`eager` or `sdpa`: others need extra packages", lambda v: v in ("eager", "sdpa"), nothing=True)
 ROTATION = Kind("a `rope_type` of transformers with positive numbers for all its parameters", _rotation, nothing=True)
+EXPERTS = Kind(
+    "`eager`, `batched_mm` or `grouped_mm`: others need extra packages",
+    lambda v: v in ("eager", "batched_mm", "grouped_mm"),
+    nothing=True,
+)
+CLASSES = Kind(f"a whole number from 1 to {MAX_LABELS:,}", lambda v: _whole(v) and v <= MAX_LABELS, nothing=True)
 MAYBE_COUNT = Kind(COUNT.expected, COUNT.holds, nothing=True)
 MAYBE_SHARE = Kind(SHARE.expected, SHARE.holds, nothing=True)
 TOKEN = Kind("a token id", lambda v: _whole(v, -MOST), nothing=True)
@@ -123,7 +130,7 @@ TOKENS = Kind(
 )
 
 _EVERY = {
-    "architectures": NAMES, "id2label": LABELS, "label2id": OBJECT, "num_labels": MAYBE_COUNT,
+    "architectures": NAMES, "id2label": LABELS, "label2id": OBJECT, "num_labels": CLASSES,
     "problem_type": PROBLEM, "vocab_size": COUNT, "max_position_embeddings": COUNT, "tie_word_embeddings": FLAG,
     "pad_token_id": TOKEN, "bos_token_id": TOKEN, "eos_token_id": TOKENS, "initializer_range": SPREAD,
     "dtype": DTYPE, "torch_dtype": DTYPE, "auto_map": OBJECT, "use_cache": FLAG,
@@ -131,6 +138,8 @@ _EVERY = {
     "output_attentions": MAYBE_FLAG, "is_encoder_decoder": FLAG, "chunk_size_feed_forward": FROM_ZERO,
     "attn_implementation": ATTENTION, "_attn_implementation": ATTENTION,
 }  # fmt: skip
+#: of a mixture of experts
+_OF_EXPERTS = {"experts_implementation": EXPERTS, "_experts_implementation": EXPERTS}
 #: of a type that is in no table: transformers itself judges the rest
 _ANY = {
     **{n: _EVERY[n] for n in (
@@ -138,6 +147,7 @@ _ANY = {
         "eos_token_id", "dtype", "torch_dtype", "auto_map", "transformers_version", "attn_implementation",
         "_attn_implementation",
     )},
+    **_OF_EXPERTS,
     **dict.fromkeys(("tie_word_embeddings", "is_encoder_decoder", "is_decoder"), MAYBE_FLAG),
     **dict.fromkeys(("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"), MAYBE_COUNT),
 }  # fmt: skip
@@ -177,7 +187,29 @@ def check_fields(path: Path, family: str, config: Mapping[str, Any]) -> None:
             notes = [f"found {_shown(config[name])}", f"the file is {path}"]
             help = f"correct `{name}` in config.json"
             raise fail("E179", f"`{name}` in config.json must be {kind.expected}", help=help, notes=notes)
+    if family not in FIELDS:  # of the others the tensors are counted out
+        _countable(path, config)
     _agree(path, family, config)
+
+
+#: what configs call their numbers of layers and experts
+_COUNTS = re.compile(r"(\w*_)?(layers?|experts|depth|blocks)")
+#: more than any model has of either
+MOST_PARTS = 10_000
+
+
+def _countable(path: Path, config: Mapping[str, Any]) -> None:
+    """E179 for a number of layers or experts that would take a library hours to list, in parts of the config too."""
+    inner = [config]
+    while inner:
+        for name, value in inner.pop().items():
+            if isinstance(value, dict):
+                inner.append(value)
+            elif isinstance(value, int) and value > MOST_PARTS and _COUNTS.fullmatch(name):
+                notes = [f"found {_shown(value)}", f"the file is {path}"]
+                help = "take config.json from the same source as the weights"
+                message = f"`{name[:80]}` in config.json must be at most {MOST_PARTS:,}"
+                raise fail("E179", message, help=help, notes=notes)
 
 
 def _agree(path: Path, family: str, config: Mapping[str, Any]) -> None:

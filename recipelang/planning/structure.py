@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -28,10 +29,10 @@ from recipelang.spec.metrics import METRICS
 from recipelang.storage.forms import Count, Form, Some, known
 from recipelang.tasks import task_of
 
-#: seconds; a large model takes a few
-_PATIENCE = 120
+#: seconds; a large model takes a few of a processor, of which the process itself has a limit
+_PATIENCE = 600
 #: raised whenever what is asked or answered changes
-_VERSION = 2
+_VERSION = 3
 #: of a config, what decides no structure and may make a library look elsewhere
 _UNUSED = ("auto_map", "attn_implementation", "_attn_implementation", "dtype", "torch_dtype", "transformers_version")
 
@@ -128,7 +129,9 @@ def structure(path: Path, config: Mapping[str, Any], task: str, header: Mapping[
             raise _refused(path, config, task, answer)
         return answer
 
-    return remembered("structures", parts, _FOUND, look)
+    found = remembered("structures", parts, _FOUND, look)
+    spoken_of = {name for names in found.stored.values() for name in names}
+    return found if spoken_of <= (header or {}).keys() else look()  # a note that was changed by hand
 
 
 def _ask(request: str, kind: str) -> Structure | _Failed:
@@ -150,6 +153,8 @@ def _ask(request: str, kind: str) -> Structure | _Failed:
     try:
         return _ANSWER.validate_json(done.stdout, strict=True)
     except ValidationError:
+        if done.returncode == -getattr(signal, "SIGXCPU", 0) < 0:
+            return _Failed(failed="refused", why="making the model took more time than any model needs")
         last = next(iter(reversed(done.stderr.strip().splitlines())), "no message")
         return _Failed(
             failed="refused", why=f"the process that makes it ended with status {done.returncode}: {last[:200]}"

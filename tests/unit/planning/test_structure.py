@@ -97,6 +97,10 @@ def test_a_transposed_matrix_is_outputs_by_inputs_and_tied_embeddings_have_both_
 def test_a_type_is_looked_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(structures, "_ask", ask)
     folder = make(tmp_path / "model", "gpt2", n_inner=40)  # of which nobody has asked
+    for name in ("torch.py", "transformers.py", "json.py", "recipelang/__init__.py"):  # beside the caller: not imported
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"raise SystemExit('{name} was run')")
+    monkeypatch.chdir(tmp_path)
     said: list[str] = []
     with_words = waiting.shown_by.set(said.append)
     first = read_model_facts(folder, "causal_lm")
