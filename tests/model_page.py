@@ -176,7 +176,9 @@ def _others(every: dict[str, list[str]]) -> dict[str, str]:
     for kind in every:
         if kind in TYPES:
             continue
-        if kind in _LAYOUT or any(kind in names for names in senses) or _senses(kind):
+        if kind == "encoder-decoder":
+            found[kind] = "made of two models of other types"
+        elif kind in _LAYOUT or any(kind in names for names in senses) or _senses(kind):
             found[kind] = "not a text model: it reads images, sound or the layout of a page too"
         else:
             found[kind] = "a text model for which `tests/model_types.py` has no tiny config yet"

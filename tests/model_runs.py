@@ -64,6 +64,7 @@ def try_row(kind: str, task: str) -> None:
     """In a process of its own."""
     import transformers
 
+    from recipelang.engine.records import Interrupted
     from tests.model_table import Seen, checks
 
     log = os.open(BUILD / f"{kind}.{task}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -77,6 +78,8 @@ def try_row(kind: str, task: str) -> None:
         with tempfile.TemporaryDirectory() as folder:
             for name in checks(Path(folder), kind, task, seen, whole=task == heads()[kind][0]):
                 passed.append(name)
+    except (KeyboardInterrupt, SystemExit, Interrupted):
+        return
     except BaseException as error:
         import traceback
 
