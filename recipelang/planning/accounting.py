@@ -142,6 +142,8 @@ def account_structure(
     if not any(t.name in made.stored for t in body):
         _no_prefix(folder, made.prefix, body, header)
     other = {name: (there, here) for name, there, here in made.mismatched}
+    lacking = {*made.missing}  # the library computes the rest itself: Marian's sinusoidal positions are in no file
+    computed = {p.name for p in made.tensors if not lacking & {p.name, *p.tied}}
     stored: dict[str, str] = {}
     merged: dict[str, tuple[str, ...]] = {}
     copies: list[tuple[str, str]] = []
@@ -149,6 +151,8 @@ def account_structure(
     for tensor in (t for t in tensors if t.name not in unread):
         names = made.stored.get(tensor.name, ())
         if not names:
+            if tensor.name in computed:
+                continue
             if not tensor.drawn:
                 raise fail("E076", f"the weights lack `{tensor.name}`", help=_AGAIN, notes=[f"the folder is {folder}"])
             fresh.append(tensor.name)

@@ -174,6 +174,16 @@ def test_an_encoder_learns_no_next_word(kind, task, tmp_path):
     assert "causal_lm," not in said
 
 
+def test_positions_that_are_computed_are_not_lacking(tmp_path):
+    """Marian saves none of them."""
+    folder = make(tmp_path / "model", "marian", "AutoModelForSeq2SeqLM")
+    facts = read_model_facts(folder, "text_to_text")
+    name = "model.encoder.embed_positions.weight"
+    assert name in {t.name for t in facts.tensors} and name not in facts.stored and facts.fresh == ()
+    lacking = with_tensors(copied(folder, tmp_path / "lacking"), **{"model.encoder.layers.0.fc1.weight": None})
+    assert "E076 the weights lack `model.encoder.layers.0.fc1.weight`" in refused(lacking, "text_to_text")
+
+
 def test_an_encoder_made_a_decoder_learns_the_next_word(tmp_path):
     folder = make(tmp_path / "model", "electra", is_decoder=True)
     assert read_model_facts(folder, "causal_lm").chained
