@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from recipelang.planning.facts import ModelFacts, read_config
+from recipelang.planning.families import FAMILIES
 from recipelang.source import fail
 from recipelang.tasks import Features
 from recipelang.tasks.config_defaults import token_types
@@ -31,10 +32,10 @@ def fitted(features: Features, tokenizer: Any, folder: Path, task: str) -> Featu
     longest = np.argsort(-np.asarray(features.lengths), kind="stable")[:_ROWS]
     batch = features.batch(longest)
     tokens = [features.inputs()[0], batch["input_ids"], *_drawn(features)]
-    _in_table(
-        "token", max(int(t.max()) for t in tokens), min(int(t.min()) for t in tokens), config["vocab_size"], tokenizer
-    )
-    if (width := batch["input_ids"].shape[-1]) > facts.max_positions:
+    if words := config.get("vocab_size"):
+        _in_table("token", max(int(t.max()) for t in tokens), min(int(t.min()) for t in tokens), words, tokenizer)
+    width = batch["input_ids"].shape[-1]
+    if facts.family in FAMILIES and width > facts.max_positions:  # of other types `max_length` was held to the model
         notes = [f"a batch is {width:,} tokens wide, the model has {facts.max_positions:,} positions"]
         raise fail("E188", "a batch needs more positions than the model has", help="shorten `max_length`", notes=notes)
     kinds = batch.get("token_type_ids")
