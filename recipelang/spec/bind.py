@@ -269,13 +269,13 @@ class Binder:
                 fixes = (replace(fixes[0], applicability="safe"),)
         elif name in BLOCKS.get(kind, {}):
             help = f"`{name}` is a block: write `{name} {{ ... }}`"
-        elif homes := _homes(aliases.ATTRIBUTES.get(name, name)):
+        elif not kind and (defined := evaluator.definitions.get(name)) and defined.kind == "param":
+            help = f"`{name}` is a parameter: give an inherited one its value with `set {name} = ...`"
+        elif homes := _homes(aliases.ATTRIBUTES.get(name, name), column=bool(kind)):
             home = aliases.ATTRIBUTES.get(name, name)
             help = f"`{home}` belongs in {' or '.join(f'`{h}`' for h in homes)}, not in {where}"
         elif not kind:
             help = f"define a value of your own with `let {name} = ...` or `param {name}: TYPE = ...`"
-            if (defined := evaluator.definitions.get(name)) and defined.kind == "param":
-                help = f"`{name}` is a parameter: give an inherited one its value with `set {name} = ...`"
         else:
             help = f"it takes {', '.join(f'`{a}`' for a in here)}"
         self._error("E051", message, attribute.name_span, help=help, fixes=fixes)
@@ -313,7 +313,7 @@ class Binder:
         elif homes:
             inside = f"inside `{homes[0]}`" if homes[0] else "outside all blocks"
             help = f"`{block.kind}` belongs {inside}"
-        elif attributes := _homes(block.kind):
+        elif attributes := _homes(block.kind, column=True):
             example = next(a for spec in _specs() for n, a in spec.attributes().items() if n == block.kind).example
             help = f"`{block.kind}` is an attribute of `{attributes[0]}`: write `{block.kind} = {example}` there"
         else:
@@ -432,9 +432,10 @@ def _specs() -> list[type[Spec]]:
     return [spec for table in BLOCKS.values() for spec in table.values()]
 
 
-def _homes(name: str) -> list[str]:
-    """The blocks that have an attribute of this name."""
-    return [kind for table in BLOCKS.values() for kind, spec in table.items() if name in spec.attributes()]
+def _homes(name: str, *, column: bool) -> list[str]:
+    """The blocks that have an attribute of this name; a `column` is meant only inside of a block."""
+    every = [kind for table in BLOCKS.values() for kind, spec in table.items() if name in spec.attributes()]
+    return [kind for kind in every if column or kind != "columns"]
 
 
 def _innermost(expr: t.Expr, mismatch: Mismatch, evaluator: Evaluator) -> Span | None:

@@ -34,7 +34,7 @@ data {{ train = "data.jsonl", max_length = 16 tokens, samples = 12 samples }}
 stage shot {{
   mode = one_shot
   prune weights {{
-    targets  = @linear & (@encoder | @decoder) except @router
+    targets  = @linear & (@encoder | @decoder) except (@router | @experts)
     never    = @embeddings | @head | @router
     method   = {method}
     sparsity = 50%
@@ -210,8 +210,8 @@ def test_the_reference_finds_layers_that_are_called_as_the_first_one_is(method, 
     """Of gemma2 every second layer has a window: with the mask of the first in all, the second reads other states."""
     plain = Layers._calls
 
-    def as_the_first(self, layers):
-        return [replace(p, calls=(p.calls[0],) * len(p.calls)) for p in plain(self, layers)]
+    def as_the_first(self, layers, decoder=False):
+        return [replace(p, calls=(p.calls[0],) * len(p.calls)) for p in plain(self, layers, decoder)]
 
     monkeypatch.setattr(Layers, "_calls", as_the_first)
     written, ranked = METHODS[method]

@@ -47,6 +47,7 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
         "positive": (None, "s"),
         "answer_is": (None, "b"),
         "max_score": (None, "b"),
+        "prefix": (None, "b"),
         "group_by_length": (False, "b"),
     },
     "columns": dict.fromkeys(
@@ -58,6 +59,8 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
             "text",
             "messages",
             "pair",
+            "source",
+            "target",
             "negative",
             "score",
             "label",
