@@ -122,9 +122,10 @@ def _class(auto: str, config: Any) -> Any:
     import transformers
 
     mapping = getattr(transformers, auto)._model_mapping
-    if type(config) not in mapping.keys():  # noqa: SIM118 (a lazy mapping, whose `in` loads nothing)
+    try:  # asking for its keys would load the configs of every type
+        found = mapping[type(config)]
+    except KeyError:
         return None
-    found = mapping[type(config)]
     made = found[0] if isinstance(found, list | tuple) else found
     return made if "input_ids" in _inputs(made) else None  # a model of pictures or sounds has no head for texts
 
