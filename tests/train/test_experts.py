@@ -20,6 +20,7 @@ from recipelang.planning import counts, structure
 from recipelang.planning.data import load_split
 from recipelang.planning.zeros import count
 from tests.model_table import make
+from tests.train.test_one_shot_references import SPARSEGPT, sparsegpt, wanda
 
 KINDS = ("mixtral", "gpt_oss")  # stored outputs first and one by one, and inputs first with biases
 
@@ -65,10 +66,12 @@ def matrices(kind: str, stack: torch.Tensor) -> torch.Tensor:
     return (stack.transpose(1, 2) if kind == "gpt_oss" else stack).detach()
 
 
+@pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_wanda_is_the_formula_over_the_tokens_of_each_expert(kind, tmp_path):
-    """|W| · ‖X‖₂ within each row (arXiv 2306.11695), in double precision, from a plain pass through the whole model."""
-    model, after = pruned(tmp_path, kind, "wanda(scope = row)\n    order = parallel")
+def test_experts_are_what_the_papers_say_of_the_tokens_of_each(kind, method, tmp_path):
+    """References in double precision, of inputs that a plain pass through the whole model shows."""
+    written = "wanda(scope = row)" if method == "wanda" else SPARSEGPT
+    model, after = pruned(tmp_path, kind, f"{written}\n    order = parallel")
     model.config._experts_implementation = "eager"
     calls: dict[str, list] = {}
     for name, module in model.named_modules():
@@ -100,11 +103,10 @@ def test_wanda_is_the_formula_over_the_tokens_of_each_expert(kind, tmp_path):
             x = torch.cat(inputs)
             if not len(x):
                 continue
-            score = weight[expert].abs() * x.square().sum(0).sqrt()
-            least = score.argsort(1)[:, : score.shape[1] // 2]
-            expected = torch.ones_like(score, dtype=torch.bool).scatter_(1, least, False)
-            assert torch.equal(now[expert] != 0, expected), (name, expert)
-            assert torch.equal(now[expert][expected].double(), weight[expert][expected])
+            reference, ranked = (wanda, "row") if method == "wanda" else (sparsegpt, "uniform")
+            expected = reference(weight[expert], x, now[expert] != 0, ranked)
+            least = 1e-4 * float(expected.abs().max())
+            torch.testing.assert_close(now[expert].double(), expected, rtol=1e-4, atol=least)
             checked[name.rpartition(".")[2]] += 1
     assert min(checked.values()) > 4
 
