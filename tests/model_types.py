@@ -131,7 +131,6 @@ SEQ2SEQ: dict[str, dict[str, Any]] = {
     "longt5": _T5,
     "led": _SEQ2SEQ
     | {"attention_window": 4, "max_encoder_position_embeddings": 64, "max_decoder_position_embeddings": 64},
-    "t5gemma": {},
     "bigbird_pegasus": _SEQ2SEQ | {"attention_type": "original_full"},
     "prophetnet": {
         "num_encoder_layers": 2, "num_decoder_layers": 2, "num_encoder_attention_heads": 4,
