@@ -188,9 +188,14 @@ def _others(every: dict[str, list[str]]) -> dict[str, str]:
 def _senses(kind: str) -> bool:
     import transformers
 
-    config = transformers.CONFIG_MAPPING[kind]
+    return _reads_more(transformers.CONFIG_MAPPING[kind])
+
+
+def _reads_more(config: Any) -> bool:
+    """Whether a part of a model is for something else than text; an encoder and a decoder of texts are not."""
     parts = getattr(config, "sub_configs", {})
-    return any(word in name for name in parts for word in ("vision", "audio", "encoder", "speech", "image", "vq"))
+    words = ("vision", "audio", "speech", "image", "vq") + (() if "decoder" in parts else ("encoder",))
+    return any(word in name or _reads_more(part) for name, part in parts.items() for word in words)
 
 
 def write() -> None:
