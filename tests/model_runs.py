@@ -22,6 +22,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.model_configs import walk_here
 from tests.model_heads import differing, heads
 from tests.model_types import TYPES
 
@@ -30,15 +33,6 @@ BUILD = ROOT / "build" / "models"
 #: seconds; most rows take a few
 PATIENCE = 180
 AT_ONCE = int(os.environ.get("RECIPELANG_WORKERS", "2"))
-
-
-def in_process() -> None:
-    """No process for each type: the walk of a class has tests of its own."""
-    from recipelang.engine.walk import walk
-    from recipelang.planning import structure
-
-    answer = structure._ANSWER.validate_json
-    structure._ask = lambda request, kind: answer(json.dumps(walk(json.loads(request))), strict=True)  # type: ignore[assignment]
 
 
 def rows() -> list[tuple[str, str]]:
@@ -103,7 +97,7 @@ def run(wanted: list[tuple[str, str]]) -> None:
     torch.set_num_threads(1)
     BUILD.mkdir(parents=True, exist_ok=True)
     os.environ["RECIPELANG_CACHE"] = str(BUILD / "cache")
-    in_process()
+    walk_here(pytest.MonkeyPatch())
     with tempfile.TemporaryDirectory() as folder:  # loads what every row needs, which takes longer than a row
         list(checks(Path(folder), "bert", "masked_lm"))
     gc.collect()

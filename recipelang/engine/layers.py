@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from recipelang.pruning.inputs import Gathered
+from recipelang.pruning.turned import parameter_of
 from recipelang.source import RecipeError, fail
 from recipelang.tasks import Features
 
@@ -277,12 +278,12 @@ def _stacks(model: nn.Module, names: Sequence[str]) -> list[_Stack]:
     """The stacks that the targets lie in, an encoder before its decoder."""
     found: dict[str, dict[int, dict[str, Target]]] = {}
     for name in names:
-        parameter, _, expert = name.rstrip("]").partition("[")
+        parameter, expert = parameter_of(name)
         path, _, own = parameter.rpartition(".")
         parts = path.split(".")
         at = next(i for i, part in enumerate(parts) if part.isdigit())
         layer = found.setdefault(".".join(parts[:at]), {}).setdefault(int(parts[at]), {})
-        layer[name] = Target(model.get_submodule(path), own, int(expert) if expert else None)
+        layer[name] = Target(model.get_submodule(path), own, expert)
     ordered = sorted(found, key=lambda path: "decoder" in path.split("."))
     two = bool(getattr(model.config, "is_encoder_decoder", False))
     return [

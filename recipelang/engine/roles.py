@@ -80,6 +80,12 @@ def parts_of(model: Any) -> list[Part]:
     return found
 
 
+def prefix_of(model: Any) -> str:
+    """What the names of the body begin with, where a head stands beside it."""
+    base = str(getattr(model, "base_model_prefix", ""))
+    return f"{base}." if base and hasattr(model, base) else ""
+
+
 def stacks_of(model: nn.Module) -> Iterator[str]:
     """The outermost lists of blocks."""
     found: list[str] = []
@@ -99,8 +105,7 @@ class _Look:
     def __init__(self, model: Any, stacks: list[str]) -> None:
         self.modules = dict(model.named_modules())
         self.stacks = stacks
-        base = str(getattr(model, "base_model_prefix", ""))
-        self.base = f"{base}." if base and hasattr(model, base) else ""
+        self.base = prefix_of(model)
         self.words = None  # of some types a class of their own
         with contextlib.suppress(NotImplementedError):
             self.words = model.get_input_embeddings()

@@ -20,10 +20,10 @@ from recipelang.storage.strict_json import parse_json
 _ROOM = 12 * 2**30
 #: of a processor; on a machine at other work a second takes longer
 _SECONDS = 120
-#: tables of positions, by the names they have
 _CAUSAL = "AutoModelForCausalLM"
 #: that have no head for masked language modelling either
 _ENCODERS = ("bert-generation", "xlnet")
+#: tables of positions, by the names they have
 _TABLES = ("position_embeddings", "embed_positions", "wpe", "positions_embed")
 
 
@@ -32,7 +32,7 @@ def walk(request: Mapping[str, Any]) -> dict[str, Any]:
     import torch
     import transformers
 
-    from recipelang.engine.roles import parts_of
+    from recipelang.engine.roles import parts_of, prefix_of
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
@@ -60,8 +60,7 @@ def walk(request: Mapping[str, Any]) -> dict[str, Any]:
                  "stack": p.stack, "tied": p.tied}
                 for p in parts
             ],
-            "prefix": _prefix(model),
-            "inputs": _inputs(model),
+            "prefix": prefix_of(model),
             "standard": _standard(made, model),
             "dropped": [] if request["shapes"] is None else None,
         }  # fmt: skip
@@ -141,11 +140,6 @@ def _sees_all(config: Any) -> bool:
     return not own and not reads_forward(config)
 
 
-def _prefix(model: Any) -> str:
-    base = model.base_model_prefix
-    return f"{base}." if base and hasattr(model, base) else ""
-
-
 def _inputs(model: Any) -> list[str]:
     import inspect
 
@@ -162,11 +156,7 @@ def _standard(config: Any, model: Any) -> dict[str, Any]:
         if isinstance(value, int) and value > 0:
             found[name] = value
     found["positions"] = _positions(config, model)
-    found["token_types"] = next(
-        (m.num_embeddings for n, m in model.named_modules() if n.endswith("token_type_embeddings") and hasattr(m, "num_embeddings")), 0
-    )  # fmt: skip
     found["encoder_decoder"] = bool(getattr(config, "is_encoder_decoder", False))
-    found["pad"] = config.pad_token_id if isinstance(getattr(config, "pad_token_id", None), int) else None
     return found
 
 
@@ -255,6 +245,8 @@ def _of_other_heads(others: Sequence[str], config: Any, names: Sequence[str]) ->
 
     import torch
 
+    from recipelang.engine.roles import prefix_of
+
     found: set[str] = set()
     for auto in others if names else ():
         if (model_class := _class(auto, config)) is None:
@@ -262,7 +254,7 @@ def _of_other_heads(others: Sequence[str], config: Any, names: Sequence[str]) ->
         small = copy.deepcopy(config)
         with contextlib.suppress(Exception), torch.device("meta"):
             model = model_class(small)
-            prefix = _prefix(model)
+            prefix = prefix_of(model)
             outside = {
                 n
                 for n, _ in model.named_parameters(remove_duplicate=False)

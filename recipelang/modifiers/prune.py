@@ -18,7 +18,7 @@ from recipelang.pruning.inputs import Gathered
 from recipelang.pruning.scores import Score, Select
 from recipelang.pruning.selection import Scores, count
 from recipelang.pruning.shards import is_shard, local, rows, sums
-from recipelang.pruning.turned import Turned, as_stored, matrices, names_of, seen
+from recipelang.pruning.turned import Turned, as_stored, matrices, names_of, parameter_of, seen
 from recipelang.source import fail
 
 
@@ -140,7 +140,7 @@ class Prune(Modifier):
         for inputs in state.layers(self.pieces, gathers, self.plan.order):
             keeps = {}
             for name, gathered in inputs.items():
-                live = _live(_stored(name), known[name], state)
+                live = _live(name, known[name], state)
                 with torch.no_grad():
                     keeps[name] = self.score.fit(known[name], gathered, wanted[name], live, select)
             _set([known[n] for n in keeps], list(keeps), list(keeps.values()), state)
@@ -218,7 +218,7 @@ class Prune(Modifier):
             )
 
     def _live(self, weights: Sequence[nn.Parameter], state: State) -> list[Tensor]:
-        return [_live(_stored(n), w, state) for n, w in zip(self.pieces, weights, strict=True)]
+        return [_live(n, w, state) for n, w in zip(self.pieces, weights, strict=True)]
 
     def state(self) -> dict[str, Tensor]:
         return self.score.state()
@@ -325,14 +325,10 @@ def _weights(names: Sequence[str], state: State) -> list[nn.Parameter]:
     return [w for n in names for w in matrices(parameters[n], n in state.inputs_first)]
 
 
-def _stored(piece: str) -> str:
-    """The parameter that a matrix is in."""
-    return piece.partition("[")[0]
-
-
 def _live(name: str, weight: nn.Parameter, state: State) -> Tensor:
-    """The mask in force of a matrix, as outputs × inputs; `name` is that of its parameter."""
-    return seen(state.masks.live(name, weight.stored if isinstance(weight, Turned) else weight), weight)
+    """The mask in force of a matrix, as outputs × inputs."""
+    stored = weight.stored if isinstance(weight, Turned) else weight
+    return seen(state.masks.live(parameter_of(name)[0], stored), weight)
 
 
 def _set(weights: Sequence[nn.Parameter], names: Sequence[str], keeps: Sequence[Tensor], state: State) -> None:
@@ -342,7 +338,7 @@ def _set(weights: Sequence[nn.Parameter], names: Sequence[str], keeps: Sequence[
         weight = weights[at]
         stored = weight.stored if isinstance(weight, Turned) else weight
         many = len(stored) if isinstance(weight, Turned) and weight.expert is not None else 1
-        state.masks.set(_stored(names[at]), stored, as_stored(keeps[at : at + many], weight))
+        state.masks.set(parameter_of(names[at])[0], stored, as_stored(keeps[at : at + many], weight))
         at += many
 
 

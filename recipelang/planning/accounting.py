@@ -99,14 +99,10 @@ def account(
     for tensor in tensors:
         name = stored.get(tensor.name)
         if name is None:
-            if not tensor.drawn:
-                notes = [f"the folder is {folder}"]
-                raise fail("E076", f"the weights lack `{tensor.name}`", help=_AGAIN, notes=notes)
+            _may_lack(folder, tensor)
             fresh.append(tensor.name)
         elif header[name].shape != tensor.shape:
-            if not tensor.drawn or own_head or "pooler" in tensor.roles or task_of(task).WORDS:
-                message = f"`{tensor.name}` has shape {header[name].shape}, the config says {tensor.shape}"
-                raise fail("E076", message, help=_AGAIN, notes=[f"the folder is {folder}"])
+            _may_differ(folder, task, tensor, header[name].shape, own_head)
             fresh.append(tensor.name)
             del stored[tensor.name]
         elif new_head and "head" in tensor.roles and tensor.drawn:
@@ -141,7 +137,7 @@ def account_structure(
     body = [t for t in tensors if t.name.startswith(made.prefix) and not t.drawn]
     if not any(t.name in made.stored for t in body):
         _no_prefix(folder, made.prefix, body, header)
-    other = {name: (there, here) for name, there, here in made.mismatched}
+    other = {name: there for name, there, _ in made.mismatched}
     lacking = {*made.missing}  # the library computes the rest itself: Marian's sinusoidal positions are in no file
     computed = {p.name for p in made.tensors if not lacking & {p.name, *p.tied}}
     stored: dict[str, str] = {}
@@ -153,15 +149,11 @@ def account_structure(
         if not names:
             if tensor.name in computed:
                 continue
-            if not tensor.drawn:
-                raise fail("E076", f"the weights lack `{tensor.name}`", help=_AGAIN, notes=[f"the folder is {folder}"])
+            _may_lack(folder, tensor)
             fresh.append(tensor.name)
             continue
         if tensor.name in other:
-            there, here = other[tensor.name]
-            if not tensor.drawn or own_head or "pooler" in tensor.roles or task_of(task).WORDS:
-                message = f"`{tensor.name}` has shape {there}, the config says {here}"
-                raise fail("E076", message, help=_AGAIN, notes=[f"the folder is {folder}"])
+            _may_differ(folder, task, tensor, other[tensor.name], own_head)
             fresh.append(tensor.name)
             continue
         if new_head and "head" in tensor.roles and tensor.drawn:
@@ -188,6 +180,19 @@ def account_structure(
 
 
 _AGAIN = "copy or download the model again"
+
+
+def _may_lack(folder: Path, tensor: TensorFact) -> None:
+    """E076 for a parameter that the files do not hold, unless it is drawn."""
+    if not tensor.drawn:
+        raise fail("E076", f"the weights lack `{tensor.name}`", help=_AGAIN, notes=[f"the folder is {folder}"])
+
+
+def _may_differ(folder: Path, task: str, tensor: TensorFact, there: tuple[int, ...], own_head: bool) -> None:
+    """E076 for a parameter that has another shape in the files, unless it is one of a head that is drawn anew."""
+    if not tensor.drawn or own_head or "pooler" in tensor.roles or task_of(task).WORDS:
+        message = f"`{tensor.name}` has shape {there}, the config says {tensor.stored_shape}"
+        raise fail("E076", message, help=_AGAIN, notes=[f"the folder is {folder}"])
 
 
 def _spellings(name: str, prefix: str, family: str) -> list[str]:

@@ -62,6 +62,12 @@ class ModelFacts:
         """The tensors in the weights that a parameter is read from."""
         return self.merged.get(name) or ((self.stored[name],) if name in self.stored else ())
 
+    def zeros(self, name: str, stored: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+        """Of a parameter, from those `stored` in the files (`planning.zeros`): all, and the most in a row. None of
+        what is drawn anew."""
+        each = [stored[n] for n in self.sources(name) if n in stored]
+        return sum(n for n, _ in each), max((n for _, n in each), default=0)
+
     @property
     def chained(self) -> bool:
         """Whether every layer is called once and reads what the one before it gave, in an encoder and in a decoder."""
@@ -172,7 +178,7 @@ def positions_of(made: Structure) -> int:
 
 def with_standard(config: Mapping[str, Any], made: Structure) -> dict[str, Any]:
     """The config with its sizes under the names that most types have for them."""
-    sizes = made.standard.model_dump(exclude_none=True, exclude={"positions", "token_types", "encoder_decoder", "pad"})
+    sizes = made.standard.model_dump(exclude_none=True, exclude={"positions", "encoder_decoder"})
     return {**config, **sizes}
 
 

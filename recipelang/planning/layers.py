@@ -8,6 +8,7 @@ from recipelang.planning.facts import ModelFacts, with_standard
 from recipelang.planning.families import FAMILIES, Config, tensors_of
 from recipelang.planning.structure import structure
 from recipelang.source import fail
+from recipelang.source.words import an
 
 #: what the families call their number of layers
 _NUMBER = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
@@ -19,7 +20,7 @@ def with_layers(facts: ModelFacts, keep: tuple[int, ...]) -> ModelFacts:
         help = f"it has layers 0..{facts.layers - 1}"
         raise fail("E073", f"there is no layer {keep[-1]} to keep", help=help)
     if len(facts.stacks) > 1:
-        message = f"this release does not drop layers of a `{facts.family}`, which has several stacks of them"
+        message = f"this release does not drop layers of {an(f'`{facts.family}`')}, which has several stacks of them"
         raise fail("E055", message, help="remove the block `drop`")
     config = config_with_layers(facts.config, keep)
     if facts.family in FAMILIES:

@@ -19,6 +19,7 @@ from recipelang.planning.families import FAMILIES, HEADS, TensorFact, label_coun
 from recipelang.planning.resolve import Resolver
 from recipelang.planning.types import DistillPlan, StagePlan
 from recipelang.source import Diagnostic, Diagnostics, RecipeError, fail
+from recipelang.source.words import an
 from recipelang.spec.blocks import DistillSpec, StageSpec
 from recipelang.spec.recipe import Recipe
 from recipelang.tasks import task_of
@@ -145,7 +146,11 @@ class _Live(Resolver):
     def _no_roles(self) -> None:
         matrices = [t.name for t in self.facts.tensors if t.prunable]
         kind = self.facts.config.get("model_type")
-        why = f"its parameter names are not those of a `{kind}` of transformers" if kind else "the model has no config"
+        why = (
+            f"its parameter names are not those of {an(f'`{kind}`')} of transformers"
+            if kind
+            else "the model has no config"
+        )
         raise fail(
             "E073",
             "the roles and layers of this model are unknown",
@@ -161,7 +166,7 @@ class _Live(Resolver):
         strangers = [t.name for t in self.facts.tensors if not t.roles and t.prunable and t.name not in named]
         if strangers:
             s = "matrices have" if len(strangers) > 1 else "matrix has"
-            notes = (f"a `{self.facts.family}` has no {', '.join(f'`{n}`' for n in strangers[:3])}",)
+            notes = (f"{an(f'`{self.facts.family}`')} has no {', '.join(f'`{n}`' for n in strangers[:3])}",)
             help = "name them in `targets` to prune them, or in `never` to protect them"
             label = self.recipe.label(f"stage.{spec.name}")
             self.found.say("W106", f"{len(strangers)} {s} no role", label, notes=notes, help=help)

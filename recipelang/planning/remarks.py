@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.safetensors_header import weight_files
 from recipelang.source import Diagnostic, Label
-from recipelang.source.words import listed, plural
+from recipelang.source.words import an, listed, plural
 
 
 def remarks(facts: ModelFacts, at: Label | None) -> Iterator[Diagnostic]:
@@ -26,7 +26,7 @@ def remarks(facts: ModelFacts, at: Label | None) -> Iterator[Diagnostic]:
         help = ("write a token id, or `null`",)
         yield Diagnostic("W170", f"`pad_token_id` is {pad}, which is not a token id", at, notes=notes, help=help)
     if facts.config.get("auto_map") or sorted(facts.path.glob("modeling_*.py")):
-        notes = (f"the model is read as a `{facts.family}` of transformers; its own code is ignored",)
+        notes = (f"the model is read as {an(f'`{facts.family}`')} of transformers; its own code is ignored",)
         help = ("if the code computes something else, prune the model in your own loop with `recipelang.attach`",)
         yield Diagnostic("W171", "the code in the model folder is not run", at, notes=notes, help=help)
     used = weight_files(facts.path)

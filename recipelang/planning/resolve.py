@@ -41,7 +41,7 @@ from recipelang.planning.types import (
 from recipelang.planning.weights import check_weights
 from recipelang.planning.zeros import stored_zeros as zeros_of_folder
 from recipelang.source import Diagnostics, Label, RecipeError, at_label, fail
-from recipelang.source.words import listed, plural
+from recipelang.source.words import an, listed, plural
 from recipelang.spec.attribute import ANY, Attr
 from recipelang.spec.blocks import DistillSpec, EvaluateSpec, StageSpec
 from recipelang.spec.canonical import behaviour_digest, spec_digest
@@ -246,8 +246,7 @@ class Resolver(Context):
             name = tensor.name
             if tensor.layer is not None and self.dropped is not None:  # it had another number in the files
                 name = name.replace(f".{tensor.layer}.", f".{self.dropped.keep[tensor.layer]}.", 1)
-            each = [stored.get(n, (0, 0)) for n in self.facts.sources(name)]  # none of what is drawn anew
-            found[tensor.name] = sum(n for n, _ in each), max((n for _, n in each), default=0)
+            found[tensor.name] = self.facts.zeros(name, stored)
         return found
 
     # -------------------------------------------------------------------- stages
@@ -377,7 +376,7 @@ class Resolver(Context):
         for prune in prunes:
             outside = [t.name for t in prune.targets if t.name not in layered]
             if METHODS[prune.method].looks_at == "inputs" and not outside and not self.facts.chained:
-                message = f"this release cannot take a `{self.facts.family}` layer by layer"
+                message = f"this release cannot take {an(f'`{self.facts.family}`')} layer by layer"
                 at = self.recipe.label(f"stage.{spec.name}.prune.{prune.name}.method")
                 notes = ("its layers share their weights, or do not follow each other",)
                 help = f"`{prune.method}` reads the inputs of each layer: use `magnitude`"

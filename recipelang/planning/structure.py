@@ -13,10 +13,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
+from packaging.version import Version
 from pydantic import Field, TypeAdapter, ValidationError
 
 from recipelang.planning.families import TensorFact
@@ -25,14 +25,16 @@ from recipelang.planning.safetensors_header import Entry
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.source.waiting import waiting
+from recipelang.source.words import an
 from recipelang.spec.metrics import METRICS
 from recipelang.storage.forms import Count, Form, Some, known
 from recipelang.tasks import task_of
+from recipelang.version import installed
 
 #: seconds; a large model takes a few of a processor, of which the process itself has a limit
 _PATIENCE = 600
 #: raised whenever what is asked or answered changes
-_VERSION = 3
+_VERSION = 4
 #: of a config, what decides no structure and may make a library look elsewhere
 _UNUSED = ("auto_map", "attn_implementation", "_attn_implementation", "dtype", "torch_dtype", "transformers_version")
 
@@ -56,9 +58,7 @@ class Standard(Form):
     num_hidden_layers: Count | None = None
     intermediate_size: Some | None = None
     positions: int | None = None
-    token_types: Count = 0
     encoder_decoder: bool = False
-    pad: int | None = None
 
 
 class Structure(Form):
@@ -66,7 +66,6 @@ class Structure(Form):
 
     tensors: tuple[Part, ...] = Field(min_length=1)
     prefix: str
-    inputs: tuple[str, ...]
     standard: Standard
     stored: dict[str, tuple[Name, ...]] = Field(default_factory=dict)  # parameter -> the files' names it is made of
     missing: tuple[str, ...] = ()
@@ -121,7 +120,7 @@ def structure(path: Path, config: Mapping[str, Any], task: str, header: Mapping[
         "shapes": None if header is None else {n: list(e.shape) for n, e in header.items()},
     }
     text = json.dumps(request, sort_keys=True)
-    parts = [_VERSION, metadata.version("transformers"), text]
+    parts = [_VERSION, installed("transformers"), text]
 
     def look() -> Structure:
         answer = _ask(text, kind)
@@ -187,7 +186,9 @@ def _refused(path: Path, config: Mapping[str, Any], task: str, answer: _Failed) 
             return fail("E073", f"this `{kind}` model is an encoder: it cannot learn {task}", help=help, notes=why)
         return fail("E073", f"`{kind}` has no head for {task}", help=help)
     help = "take config.json from the same source as the weights"
-    return fail("E076", f"transformers cannot make a `{kind}` of this config", help=help, notes=[answer.why, *notes])
+    return fail(
+        "E076", f"transformers cannot make {an(f'`{kind}`')} of this config", help=help, notes=[answer.why, *notes]
+    )
 
 
 def newer(version: str, than: str) -> bool:
@@ -195,5 +196,4 @@ def newer(version: str, than: str) -> bool:
     >>> newer("5.30.0", "5.4.1"), newer("4.57.1", "5.4.1")
     (True, False)
     """
-    numbers = [[int(n) for n in re.findall(r"\d+", v)[:3]] for v in (version, than)]
-    return numbers[0] > numbers[1]
+    return Version(version) > Version(than)

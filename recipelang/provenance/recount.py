@@ -172,5 +172,5 @@ def _zeros_before(base: Path, model: ModelPlan) -> dict[str, int]:
     facts = read_model_facts(base, model.task, model.labels, new_head=model.fresh_head)
     counted = stored_zeros(base)
     fresh = set(facts.fresh)
-    names = ((t.name, facts.sources(t.name)) for t in facts.tensors if t.name not in fresh)
-    return {name: sum(counted[n][0] for n in each if n in counted) for name, each in names if each}
+    names = (t.name for t in facts.tensors if t.name not in fresh and facts.sources(t.name))
+    return {name: facts.zeros(name, counted)[0] for name in names}

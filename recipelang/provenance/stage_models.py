@@ -86,8 +86,7 @@ def check_stage_weights(folder: Path, said: Statement, plan: Plan, recipe: Recip
         again = compiled(here, recipe)
         check_weights(again.facts)
         stored = stored_zeros(here)
-        each = ((t.name, again.facts.sources(t.name)) for t in again.facts.tensors)
-        zeros = {name: sum(stored[n][0] for n in names if n in stored) for name, names in each}
+        zeros = {t.name: again.facts.zeros(t.name, stored)[0] for t in again.facts.tensors}
         if plan.rehearsal is None:
             reached(wanted(stages_again(plan, recipe, again.facts)[: at + 1]), zeros)
         if gained := [n for n in again.never if zeros.get(n, 0) > before.get(n, 0)]:

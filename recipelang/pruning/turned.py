@@ -76,6 +76,16 @@ def names_of(name: str, shape: Sequence[int]) -> list[str]:
     return [name] if len(shape) < 3 else [f"{name}[{i}]" for i in range(shape[0])]
 
 
+def parameter_of(name: str) -> tuple[str, int | None]:
+    """The parameter that a matrix of these names is in, and which expert of a stack it is.
+
+    >>> parameter_of("a.weight"), parameter_of("experts.down_proj[1]")
+    (('a.weight', None), ('experts.down_proj', 1))
+    """
+    parameter, _, expert = name.rstrip("]").partition("[")
+    return parameter, int(expert) if expert else None
+
+
 def seen(mask: Tensor, weight: Tensor) -> Tensor:
     """Of a mask that lies as the parameter is stored, that of one of its matrices, [outputs, inputs]."""
     return _seen(mask, weight.expert, weight.inputs_first).contiguous() if isinstance(weight, Turned) else mask

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -15,10 +14,10 @@ from typer.testing import CliRunner
 import recipelang
 from recipelang.cli.main import command_line
 from recipelang.engine.layers import Target, expert_inputs
-from recipelang.engine.walk import walk
-from recipelang.planning import counts, structure
+from recipelang.planning import counts
 from recipelang.planning.data import load_split
 from recipelang.planning.zeros import count
+from tests.model_configs import walk_here
 from tests.model_table import make
 from tests.train.test_one_shot_references import SPARSEGPT, sparsegpt, wanda
 
@@ -44,8 +43,7 @@ evaluate dev { split = "validation" }
 
 @pytest.fixture(autouse=True)
 def here(monkeypatch):
-    answer = structure._ANSWER.validate_json
-    monkeypatch.setattr(structure, "_ask", lambda asked, _: answer(json.dumps(walk(json.loads(asked))), strict=True))
+    walk_here(monkeypatch)
 
 
 def pruned(folder: Path, kind: str, method: str, pattern: str = "unstructured") -> tuple[torch.nn.Module, dict]:

@@ -19,9 +19,8 @@ from safetensors.torch import load_file
 
 import recipelang
 from recipelang.engine.layers import Layers
-from recipelang.engine.walk import walk
-from recipelang.planning import structure
 from tests.conftest import WORDS
+from tests.model_configs import walk_here
 from tests.model_table import TASKS, make
 
 #: of decisions: weights whose scores are as near as this to the last that goes may go in its place
@@ -73,8 +72,7 @@ def folders(tmp_path_factory):
 @pytest.fixture
 def shot(folders, monkeypatch, tmp_path):
     """Run one shot; gives the weights of its result, and the batches it was calibrated on."""
-    answer = structure._ANSWER.validate_json
-    monkeypatch.setattr(structure, "_ask", lambda asked, kind: answer(json.dumps(walk(json.loads(asked))), strict=True))
+    walk_here(monkeypatch)
     batches: list[dict[str, torch.Tensor]] = []
     call = Layers.__call__
 

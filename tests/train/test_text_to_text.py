@@ -1,7 +1,6 @@
 """Whole runs of models of an encoder and a decoder: trained, distilled, resumed, pruned in one shot, planned from the library."""
 
 import copy
-import json
 import math
 
 import pytest
@@ -9,13 +8,12 @@ import torch
 from transformers import AutoModelForSeq2SeqLM
 
 from recipelang.engine.records import Interrupted
-from recipelang.engine.walk import walk
 from recipelang.loading.plan import planned
 from recipelang.loops.attach import attach
 from recipelang.modifiers.distill_terms import kd_loss
-from recipelang.planning import structure
 from recipelang.source import RecipeError
 from recipelang.tasks import text_to_text as task
+from tests.model_configs import walk_here
 from tests.model_table import make
 
 from .steps import Steps, StopAt, run, same, weights
@@ -37,10 +35,7 @@ evaluate dev { compare = dense }
 @pytest.fixture(autouse=True)
 def here(monkeypatch):
     """No process for each: the walk has tests of its own."""
-    answer = structure._ANSWER.validate_json
-    monkeypatch.setattr(
-        structure, "_ask", lambda request, kind: answer(json.dumps(walk(json.loads(request))), strict=True)
-    )
+    walk_here(monkeypatch)
 
 
 def written(folder, micro=8, hard="0%", change=("", "")):

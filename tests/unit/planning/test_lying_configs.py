@@ -18,14 +18,15 @@ from recipelang.planning import structure as structures
 from recipelang.planning.facts import read_model_facts
 from recipelang.planning.remembered import _checksum, cache_folder
 from recipelang.source import RecipeError
-from tests.unit.planning.test_structure import ask, asked_here, copied, make, refused
+from tests.model_configs import walk_here
+from tests.unit.planning.test_structure import ask, copied, make, refused
 
 BILLION = 10**9
 
 
 @pytest.fixture(autouse=True)
 def here(monkeypatch):
-    monkeypatch.setattr(structures, "_ask", asked_here)
+    walk_here(monkeypatch)
 
 
 @pytest.fixture(scope="module")

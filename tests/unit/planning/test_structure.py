@@ -13,13 +13,13 @@ from safetensors.torch import load_file, save_file
 
 from recipelang.engine.models import only_used
 from recipelang.engine.roles import parts_of
-from recipelang.engine.walk import walk
 from recipelang.planning import structure as structures
 from recipelang.planning.facts import read_model_facts
 from recipelang.planning.families import FAMILIES, HEADS, tensors_of
 from recipelang.planning.weights import check_weights
 from recipelang.source import RecipeError, waiting
 from recipelang.tasks import task_of
+from tests.model_configs import walk_here
 from tests.model_types import config_of
 
 
@@ -37,16 +37,11 @@ def test_the_families_written_by_hand_are_what_the_walk_finds(family, task, tied
         assert (part.shape, part.roles, part.layer) == (hand[name].shape, hand[name].roles, hand[name].layer), name
 
 
-def asked_here(request: str, kind: str) -> object:
-    """The walk without a process of its own, which takes seconds."""
-    return structures._ANSWER.validate_json(json.dumps(walk(json.loads(request))), strict=True)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def here(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RECIPELANG_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(structures, "_ask", asked_here)
+        walk_here(patch)
         yield
 
 
