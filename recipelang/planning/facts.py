@@ -65,7 +65,7 @@ class ModelFacts:
     def zeros(self, name: str, stored: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
         """Of a parameter, from those `stored` in the files (`planning.zeros`): all, and the most in a row. None of
         what is drawn anew."""
-        each = [stored[n] for n in self.sources(name) if n in stored]
+        each = [stored.get(n, (0, 0)) for n in self.sources(name)]
         return sum(n for n, _ in each), max((n for _, n in each), default=0)
 
     @property
