@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from recipelang.source import Diagnostics, Label, Source
+from functools import lru_cache
+
+from recipelang.source import Diagnostic, Diagnostics, Label, Source
 from recipelang.source.frozen import frozen
 from recipelang.source.words import limit_text
 from recipelang.syntax import tree as tree
@@ -30,26 +32,33 @@ def parse(source: Source, diagnostics: Diagnostics, room: int = MAX_TOKENS) -> P
 
     `room`: how many tokens it may have, which is less where others belong to the same recipe.
     """
-    if len(source.text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        diagnostics.say(
-            "E042", f"`{source.name}` is larger than {limit_text(MAX_BYTES)}", help="split it, or shorten it"
-        )
-        return Parsed(source, None, None)
-    found = Diagnostics()
-    tokens = tokenise(source, found, room)
-    if tokens is not None and not _version_is_known(tokens, source, diagnostics):
-        return Parsed(source, None, tokens)  # what a newer language means is not for this one to judge
+    parsed, found = _parsed(source, room)
     diagnostics.extend(found)
+    return parsed
+
+
+@lru_cache(maxsize=32)  # variants of a study are the same few texts, each with other values
+def _parsed(source: Source, room: int) -> tuple[Parsed, tuple[Diagnostic, ...]]:
+    """What was read, and what was found."""
+    found = Diagnostics()
+    if len(source.text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        found.say("E042", f"`{source.name}` is larger than {limit_text(MAX_BYTES)}", help="split it, or shorten it")
+        return Parsed(source, None, None), tuple(found)
+    of_tokens = Diagnostics()
+    tokens = tokenise(source, of_tokens, room)
+    if tokens is not None and not _version_is_known(tokens, source, found):
+        return Parsed(source, None, tokens), tuple(found)  # what a newer language means is not for this one to judge
+    found.extend(of_tokens)
     if tokens is None:
-        return Parsed(source, None, None)
-    raw = parse_tokens(source, tokens, diagnostics)
-    recipe: tree.Recipe | None = Builder(source, tokens, diagnostics).recipe(raw)
+        return Parsed(source, None, None), tuple(found)
+    raw = parse_tokens(source, tokens, found)
+    recipe: tree.Recipe | None = Builder(source, tokens, found).recipe(raw)
     if recipe is not None and len(every := _flat(recipe.statements)) > MAX_STATEMENTS:
         at = Label(source, every[MAX_STATEMENTS].span, "one too many")
         message = f"a recipe has at most {MAX_STATEMENTS:,} statements"
-        diagnostics.say("E042", message, at, help="split it, or shorten it")
+        found.say("E042", message, at, help="split it, or shorten it")
         recipe = None
-    return Parsed(source, recipe, tokens)
+    return Parsed(source, recipe, tokens), tuple(found)
 
 
 def size(parsed: Parsed) -> tuple[int, int]:

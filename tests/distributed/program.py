@@ -7,6 +7,7 @@ One start for all of them: importing torch takes longer than what is tested. The
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import sys
 import traceback
@@ -274,6 +275,9 @@ def a_loop_of_ones_own_shares_gradients_of_samples(folder: Path) -> None:
     pruning.step_start()
     kept = (net.inner.weight.detach() != 0).flatten()
     assert effect[kept].min() >= effect[~kept].max() and int(kept.sum()) == 48
+    # torch's reducer would be the last to hold the group: it ends it with Python's lock, for which the group's threads wait
+    del wrapped, pruning
+    gc.collect()
 
 
 def the_whole_contract(folder: Path) -> None:

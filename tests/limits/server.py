@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 #: of the processor, beyond a start of Python and its imports; and bytes in all
-SECONDS, BYTES = 1.0, 256 * 2**20
+SECONDS, BYTES = 2.0, 256 * 2**20
 #: what `_slowness` takes on the machine that `SECONDS` is for, left alone
 QUIET = 0.12
 #: a command is imported when it is asked for: here once, not in every child. The limits of the system are wider than

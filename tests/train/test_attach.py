@@ -410,7 +410,7 @@ def test_model_without_a_head_has_roles_too(recipe):
 
 
 PROCESS = """
-import sys, torch, torch.distributed as dist, recipelang
+import gc, torch, torch.distributed as dist, recipelang
 from tests.train.test_attach import Net, net_recipe
 
 dist.init_process_group("gloo")
@@ -432,6 +432,9 @@ pruning.end()
 both = [torch.empty_like(net.inner.weight) for _ in range(2)]
 dist.all_gather(both, net.inner.weight.detach())
 assert torch.equal(*both) and int((both[0] == 0).sum()) == 72, both
+# the reducer would be the last to hold the group, and end it with Python's lock, for which the group's threads wait
+del pruning, wrapped
+gc.collect()
 dist.destroy_process_group()
 """
 
