@@ -77,6 +77,9 @@ class Position(Form, frozen=False):
     stage_models: dict[str, Digest] = Field(
         default={}, description="of stages that teach, the digest of what they left"
     )
+    few_tokens: dict[str, dict[str, Count]] = Field(
+        default={}, description="of one-shot stages, the experts that too few tokens of calibration reached"
+    )
     sessions: list[Session] = []
 
 

@@ -50,4 +50,5 @@ class RecordForm(OpenForm):
     seconds: dict[str, Seconds] = {}
     sparsity: SparsityForm | None = None
     never: NeverForm | None = None
+    few_tokens: dict[str, dict[str, Count]] = {}
     claims: list[ClaimForm] = []

@@ -9,8 +9,11 @@ from typing import Any
 
 from recipelang.engine.records import Measurements, Result
 from recipelang.kinds.text import show
+from recipelang.methods import METHODS
 from recipelang.planning.types import DataPlan, EvaluatePlan, Plan, StagePlan
+from recipelang.pruning.turned import expert_of, names_of
 from recipelang.source import Diagnostics
+from recipelang.source.words import plural
 from recipelang.tasks import task_of
 from recipelang.values.composite import SparsityPattern
 
@@ -126,6 +129,25 @@ def warn_of_emptied(names: Sequence[str], shares: Mapping[str, float]) -> Diagno
         help = "give each matrix its own sparsity with `scope = uniform` or `erk`, or exclude them"
         found.say("W164", f"{many} almost empty", notes=tuple(notes), help=help)
     return found
+
+
+def warn_of_few_tokens(stage: StagePlan, found: Mapping[str, int]) -> Diagnostics:
+    """W155 for experts that the router sent hardly a token of the calibration. `found`: expert -> tokens."""
+    told = Diagnostics()
+    blocks = [p for p in stage.scheduled if METHODS[p.method].looks_at == "inputs"]
+    names = (n for p in blocks for t in p.targets for n in names_of(t.name, t.shape))
+    experts = {expert_of(n) for n in names} - {""}
+    least = sorted(found, key=lambda n: found[n])
+    notes = [f"`{n}`: {plural(found[n], 'token') if found[n] else 'no token'}" for n in least[:6]]
+    notes += [f"and {len(found) - 6:,} more"] if len(found) > 6 else []
+    if not found[least[0]]:
+        notes.append("without tokens an expert is pruned by the magnitude of its weights alone")
+    if found[least[-1]]:
+        notes.append("statistics of so few tokens fit these tokens only")
+    message = f"too few calibration tokens reached {len(found):,} of {plural(len(experts), 'expert')}"
+    help = "use more samples (`samples` in `data`), or prune these experts with `magnitude` in a block of their own"
+    told.say("W155", message, notes=tuple(notes), help=help)
+    return told
 
 
 def counted(m: Measurements) -> dict[str, Any]:

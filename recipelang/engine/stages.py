@@ -22,6 +22,7 @@ from recipelang.engine.loop import train
 from recipelang.engine.models import load_model
 from recipelang.engine.order import drawn
 from recipelang.engine.records import Interrupted
+from recipelang.engine.run_record import warn_of_few_tokens
 from recipelang.engine.seeds import stream
 from recipelang.engine.sources import same_model
 from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
@@ -115,6 +116,10 @@ def one_shot_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | No
     fire(Event.START, modifiers, state)
     fire(Event.END, modifiers, state)
     run.reporter.pruned(stage, state.sparsity)
+    if state.few_tokens:
+        run.position.few_tokens[stage.name] = state.few_tokens
+        if processes.main():
+            run.reporter.found(warn_of_few_tokens(stage, state.few_tokens))
     _end_stage(run, stage, time.monotonic() - began)
     run.obey()
 

@@ -65,6 +65,8 @@ class State:
     #: `(targets, what to gather, order)`: layer by layer, what was gathered of the inputs of the targets in it. What
     #: is done to a layer before the next is asked for is what the next one sees, if the order is `sequential`
     layers: Callable[[Sequence[str], type[Gathered], str], Iterator[dict[str, Gathered]]] = lambda *_: iter(())
+    #: experts of which fewer tokens were seen than their statistics need -> how many
+    few_tokens: dict[str, int] = field(default_factory=dict)
 
     @property
     def sparsity(self) -> float:

@@ -18,8 +18,11 @@ from recipelang.pruning.inputs import Gathered
 from recipelang.pruning.scores import Score, Select
 from recipelang.pruning.selection import Scores, count
 from recipelang.pruning.shards import is_shard, local, rows, sums
-from recipelang.pruning.turned import Turned, as_stored, matrices, names_of, parameter_of, seen
+from recipelang.pruning.turned import Turned, as_stored, expert_of, matrices, names_of, parameter_of, seen
 from recipelang.source import fail
+
+#: tokens from which on a sum of squares is that of an input, to about an eighth
+ENOUGH = 32
 
 
 def pruner(plan: PrunePlan, seed: int) -> Modifier:
@@ -141,6 +144,9 @@ class Prune(Modifier):
             keeps = {}
             for name, gathered in inputs.items():
                 live = _live(name, known[name], state)
+                least = known[name].shape[-1] if METHODS[self.plan.method].memory.pair else ENOUGH
+                if (expert := expert_of(name)) and gathered.tokens < least:
+                    state.few_tokens[expert] = gathered.tokens
                 with torch.no_grad():
                     keeps[name] = self.score.fit(known[name], gathered, wanted[name], live, select)
             _set([known[n] for n in keeps], list(keeps), list(keeps.values()), state)

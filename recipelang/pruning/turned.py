@@ -86,6 +86,19 @@ def parameter_of(name: str) -> tuple[str, int | None]:
     return parameter, int(expert) if expert else None
 
 
+def expert_of(name: str) -> str:
+    """The expert that a matrix of these names is part of; empty for a matrix that every token reads.
+
+    >>> expert_of("mlp.experts.down_proj[1]"), expert_of("mlp.experts.3.up_proj.weight"), expert_of("mlp.up_proj.weight")
+    ('mlp.experts[1]', 'mlp.experts.3', '')
+    """
+    parameter, expert = parameter_of(name)
+    if expert is not None:
+        return f"{parameter.rpartition('.')[0]}[{expert}]"
+    before, found, after = parameter.partition(".experts.")
+    return f"{before}{found}{after.partition('.')[0]}" if found else ""
+
+
 def seen(mask: Tensor, weight: Tensor) -> Tensor:
     """Of a mask that lies as the parameter is stored, that of one of its matrices, [outputs, inputs]."""
     return _seen(mask, weight.expert, weight.inputs_first).contiguous() if isinstance(weight, Turned) else mask

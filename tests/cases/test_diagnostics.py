@@ -317,6 +317,15 @@ def plugin_is_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
     path.write_text(path.read_text("utf-8").replace('looks_at = "weights"', 'looks_at = "stars"'), "utf-8")
 
 
+def mixture_that_avoids_experts(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.mixtures import make_avoiding
+    from tests.model_configs import walk_here
+
+    walk_here(monkeypatch)
+    shutil.rmtree("model")
+    make_avoiding(Path.cwd())
+
+
 def wrong_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recipelang.migrate.targets.as_roles", lambda chosen, tensors: "@attention")
 
@@ -349,6 +358,7 @@ CIRCUMSTANCES = {
     "a template that drops earlier answers": instruct(
         "{% for m in messages %}{% if loop.last or m.role != 'assistant' %}{{ m.content }} {% endif %}{% endfor %}"
     ),
+    "a mixture whose router avoids two experts": mixture_that_avoids_experts,
     "a migration that finds the wrong tensors": wrong_tensors,
     "the recipe is called `con.recipe`": recipe_is_called_con,
     "another recipe is published in `shared`": another_is_published,

@@ -14,9 +14,12 @@ from typer.testing import CliRunner
 import recipelang
 from recipelang.cli.main import command_line
 from recipelang.engine.layers import Target, expert_inputs
+from recipelang.engine.records import read_record
+from recipelang.loops.notices import RecipeWarning
 from recipelang.planning import counts
 from recipelang.planning.data import load_split
 from recipelang.planning.zeros import count
+from tests.mixtures import AVOIDED, make_avoiding
 from tests.model_configs import walk_here
 from tests.model_table import make
 from tests.train.test_one_shot_references import SPARSEGPT, sparsegpt, wanda
@@ -125,6 +128,25 @@ def test_every_expert_has_its_own_zeros_and_pattern_along_its_inputs(kind, metho
                 assert bool((tiles.all(3).all(1) == tiles.any(3).any(1)).all())
     runner = CliRunner().invoke(command_line(), ["verify", str(tmp_path / "out")])
     assert runner.exit_code == 0, runner.output
+
+
+@pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
+def test_experts_that_no_token_reached_are_named_and_pruned_by_magnitude(method, tmp_path):
+    before = make_avoiding(tmp_path)
+    recipe = tmp_path / "a.recipe"
+    recipe.write_text(RECIPE.replace("METHOD", method).replace("PATTERN", "unstructured"), "utf-8")
+    with pytest.warns(RecipeWarning, match=r"W155(.|\n)*reached 4 of 8 experts(.|\n)*experts\[2\]`: no token"):
+        recipelang.run(recipe, out=tmp_path / "out")
+    avoided = {f"model.layers.{i}.mlp.experts[{e}]" for i in (0, 1) for e in AVOIDED}
+    assert read_record(tmp_path / "out")["few_tokens"] == {"shot": dict.fromkeys(avoided, 0)}
+    after = dict(transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out").named_parameters())
+    for name, weight in before.named_parameters():
+        for expert in AVOIDED if is_stack(name, weight) else ():
+            dead = after[name][expert] == 0
+            assert int(dead.sum()) == dead.numel() // 2
+            if method == "sparsegpt":  # all columns are in one block of it
+                assert weight[expert][dead].abs().max() <= weight[expert][~dead].abs().min()
+            assert torch.equal(after[name][expert][~dead], weight[expert][~dead])
 
 
 def test_numbers_of_a_stack_are_those_of_its_experts():

@@ -51,6 +51,7 @@ POSITION = {
     "seconds": {"dense": 2.0},
     "zeros_at_start": {"a": 0},
     "stage_models": {"dense": SHA},
+    "few_tokens": {"shot": {"mlp.experts[3]": 0}},
     "sessions": [SESSION],
     "format": 2,
     "python": [3, [1] * 625, None],
@@ -215,7 +216,7 @@ BAD: list[tuple[type[BaseModel], str, dict[str, list[Any]]]] = [
     (position.Saved, "", {
         "behaviour": [*DIGESTS, GONE], "stage": COUNTS, "step": COUNTS, "metrics": [{"a": "x"}, {"a": None}, []],
         "seconds": [{"a": []}], "zeros_at_start": [{"a": v} for v in COUNTS], "stage_models": [{"a": v} for v in DIGESTS],
-        "sessions": [{}, [3]], "format": ["2", True, None, GONE],
+        "few_tokens": [{"a": {"b": v}} for v in COUNTS], "sessions": [{}, [3]], "format": ["2", True, None, GONE],
         "python": [[2, [1] * 625, None], [3, [1] * 624, None], [3, [-1] * 625, None], [3, ["1"] * 625, None], [3], GONE],
         "more": [1],
     }),
