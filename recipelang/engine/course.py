@@ -90,7 +90,7 @@ class Course:
         return self.data[key]
 
     def autocast(self, precision: str) -> Callable[[], AbstractContextManager[None]]:
-        if precision == "fp32":
+        if precision in ("fp32", "tf32"):  # `tf32` is set for a whole stage: its backward passes take part
             return nullcontext
         return lambda: torch.autocast(self.device.type, torch.bfloat16)  # type: ignore[return-value]
 

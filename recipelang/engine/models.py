@@ -19,8 +19,12 @@ from recipelang.planning.accounting import COPIES
 from recipelang.planning.facts import ModelFacts, read_model_facts
 from recipelang.planning.types import ModelPlan, Plan
 from recipelang.source import RecipeError, fail
+from recipelang.source.words import an
 from recipelang.tasks import task_of
 from recipelang.tasks.encoding import load_reader
+
+#: of weights, as recipes name them
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @contextmanager
@@ -48,7 +52,12 @@ def check_models(plan: Plan) -> None:
     for folder in dict.fromkeys([plan.model.path, *teachers]):
         facts = _facts(Path(folder), plan.model)
         with _loading(Path(folder)), quiet(), torch.device("meta"):
-            model = only_used(_auto(plan.model).from_config(_config(Path(folder), plan.model)), plan.model.task)
+            config = _config(Path(folder), plan.model)
+            model = only_used(_made(plan.model, config), plan.model.task)
+        if any(s.activation_checkpointing for s in plan.stages) and not model.supports_gradient_checkpointing:
+            help = "remove `activation_checkpointing`; a smaller `micro_batch` takes less memory too"
+            message = f"{an(f'`{facts.family}`')} model cannot recompute its activations"
+            raise fail("E222", message, help=help)
         real = {n: tuple(p.shape) for n, p in model.named_parameters()}
         planned = {t.name: t.stored_shape for t in facts.tensors}
         odd = sorted(set(real.items()) ^ set(planned.items()))
@@ -86,7 +95,8 @@ def load_model(
                 folder,
                 config=config,
                 use_safetensors=True,
-                dtype=torch.float32,
+                dtype=DTYPES[plan.dtype],
+                **_attention(plan),
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
@@ -107,6 +117,23 @@ def load_model(
     leave_out_cache(model)
     leave_out_unread(model)
     return model  # type: ignore[no-any-return]
+
+
+def _made(plan: ModelPlan, config: Any) -> nn.Module:
+    """On the device that is set. E220 for an attention that this type, or this machine, does not have."""
+    if plan.attention is None:
+        return _auto(plan).from_config(config)  # type: ignore[no-any-return]
+    try:
+        return _auto(plan).from_config(config, dtype=DTYPES[plan.dtype], **_attention(plan))  # type: ignore[no-any-return]
+    except (ImportError, ValueError) as error:
+        notes = [textwrap.shorten(str(error), 200, placeholder=" …")]
+        help = "choose another one, or remove `attention`"
+        message = f"`attention = {plan.attention}` is not available here"
+        raise fail("E220", message, notes=notes, help=help) from None
+
+
+def _attention(plan: ModelPlan) -> dict[str, str]:
+    return {} if plan.attention is None else {"attn_implementation": plan.attention}
 
 
 def only_used(model: nn.Module, task: str) -> nn.Module:

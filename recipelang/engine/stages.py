@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -76,19 +78,20 @@ def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None)
             if stopped and state.step < until:
                 raise Interrupted(stopped, path)
 
-    train(
-        stage,
-        state,
-        features,
-        modifiers,
-        run.device,
-        run.autocast(stage.precision),
-        shuffle=data.shuffle,
-        order_seed=_order_seed(stage, data),
-        until=until,
-        after_step=after_step,
-        by_length=data.group_by_length,
-    )
+    with _arithmetic(stage), _recomputing(run.model, stage):
+        train(
+            stage,
+            state,
+            features,
+            modifiers,
+            run.device,
+            run.autocast(stage.precision),
+            shuffle=data.shuffle,
+            order_seed=_order_seed(stage, data),
+            until=until,
+            after_step=after_step,
+            by_length=data.group_by_length,
+        )
     _end_stage(run, stage, before + time.monotonic() - began)
     run.obey()
 
@@ -113,8 +116,9 @@ def one_shot_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | No
         )
     modifiers = _modifiers(run, stage)
     torch.manual_seed(stream(stage.seed, stage.name, "dropout"))
-    fire(Event.START, modifiers, state)
-    fire(Event.END, modifiers, state)
+    with _arithmetic(stage):
+        fire(Event.START, modifiers, state)
+        fire(Event.END, modifiers, state)
     run.reporter.pruned(stage, state.sparsity)
     if state.few_tokens:
         run.position.few_tokens[stage.name] = state.few_tokens
@@ -122,6 +126,36 @@ def one_shot_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | No
             run.reporter.found(warn_of_few_tokens(stage, state.few_tokens))
     _end_stage(run, stage, time.monotonic() - began)
     run.obey()
+
+
+@contextmanager
+def _arithmetic(stage: StagePlan) -> Iterator[None]:
+    """`tf32`: products of fp32 matrices round their factors, on GPUs that can; else as the machine is set."""
+    before = torch.get_float32_matmul_precision()
+    if stage.precision == "tf32":
+        torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def _recomputing(model: nn.Module, stage: StagePlan) -> Iterator[None]:
+    """With what a layer computed on the way forward thrown away, and computed again, with the same dropout, on the way
+    back."""
+    if not stage.activation_checkpointing:
+        yield
+        return
+    with warnings.catch_warnings():  # the names that every supported release has
+        warnings.simplefilter("ignore", FutureWarning)
+        model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+    try:
+        yield
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            model.gradient_checkpointing_disable()  # type: ignore[operator]
 
 
 def _until(run: Course, stage: StagePlan) -> int:

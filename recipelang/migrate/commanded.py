@@ -44,6 +44,9 @@ def seed(draft: Draft) -> str:
 def settings(stage: Stage, command: Command) -> list[str]:
     """Attributes of a stage: precision, clipping, weight decay where the recipe sets none."""
     lines = ["precision = bf16"] if command.on("bf16") else []  # fp16 is not in this release, and is told of
+    if command.on("tf32") and not lines:  # beside bf16 it is for what autocast leaves in fp32
+        lines.append("precision = tf32")
+    lines += ["activation_checkpointing = true"] if command.on("gradient_checkpointing") else []
     clip = command.number("max_grad_norm")
     if clip is not None and Fraction(clip) > 0:
         lines.append(f"clip = {fraction(Fraction(clip))}")

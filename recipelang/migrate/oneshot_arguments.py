@@ -65,6 +65,10 @@ def _all_read_the_same(recipe: Recipe, reading: list[StageSpec]) -> None:
         raise RecipeError(Diagnostic("E115", message, label, help=("convert one recipe per data set",)))
 
 
+#: dtypes of the weights, as the tool names them
+_PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "auto": "auto"}
+
+
 def _model(recipe: Recipe) -> Iterator[str]:
     name, _, version = recipe.model.base.removeprefix("hf://").partition("@")
     version = recipe.model.revision or version
@@ -76,7 +80,7 @@ def _model(recipe: Recipe) -> Iterator[str]:
         revision = f", revision={json.dumps(version)}" if version else ""
         yield f"model={task_of(recipe.model.task).AUTO_MODEL}.from_pretrained({json.dumps(name)}{revision})"
         yield f"tokenizer={json.dumps(name)}"
-    yield 'precision="float32"'
+    yield f'precision="{_PRECISIONS[recipe.model.dtype]}"'
 
 
 def _where(data: DataSpec) -> tuple[str, str]:

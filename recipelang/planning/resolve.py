@@ -14,7 +14,7 @@ from recipelang.planning import calibration, compat, controls, data_remarks, mat
 from recipelang.planning.context import Context
 from recipelang.planning.data import ClassFacts, plan_data, understand, with_labels
 from recipelang.planning.distill import plan_term
-from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts
+from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts, stored_dtype
 from recipelang.planning.families import label_count, label_names
 from recipelang.planning.identities import identities
 from recipelang.planning.layers import with_layers
@@ -97,6 +97,7 @@ class Resolver(Context):
             return None
         stages = self._stages()
         self._warn_of_random_head()
+        self._judge_dtype()
         selections = self._selections()
         if self.found.errors:
             return None
@@ -116,7 +117,8 @@ class Resolver(Context):
                 ref=model.base,
                 path=str(facts.path),
                 task=model.task,
-                dtype=model.dtype,  # type: ignore[arg-type]
+                dtype=self.dtype,  # type: ignore[arg-type]
+                attention=model.attention,  # type: ignore[arg-type]
                 dropout=None if model.dropout is None else float(model.dropout),
                 attention_dropout=None if model.attention_dropout is None else float(model.attention_dropout),
                 digest=model_digest(facts.path),
@@ -274,6 +276,30 @@ class Resolver(Context):
         message = "the head is random, and no stage trains it"
         self.found.say("W173", message, at, notes=notes, help=help)
 
+    @property
+    def dtype(self) -> str:
+        """Of the weights in memory and in the output."""
+        written = self.recipe.model.dtype
+        return stored_dtype(self.facts.path) if written == "auto" else written
+
+    def _judge_dtype(self) -> None:
+        """Weights of few bits are pruned as they are; training them is another matter."""
+        trained = any(s.mode == "train" for s in self.recipe.stages)
+        written = "model.dtype" in self.recipe.spans
+        at = self.recipe.label("model.dtype" if written else "model.base")
+        if self.dtype == "fp16" and trained:
+            notes = ("gradients of fp16 weights overflow or vanish without scaling, which fp16 weights do not allow",)
+            help = "write `dtype = fp32` or `dtype = bf16`; `precision` sets the arithmetic of a stage"
+            self.found.say("E221", "fp16 weights cannot be trained", at, notes=notes, help=help)
+        elif self.dtype == "bf16" and trained:
+            notes = ("bf16 has 8 significant bits: an update below 1/512 of a weight changes nothing",)
+            help = "write `dtype = fp32` with `precision = bf16` in the stage: fast steps, exact updates"
+            self.found.say("W193", "training in bf16 loses small updates", at, notes=notes, help=help)
+        elif not (written or trained) and (stored := stored_dtype(self.facts.path)) != "fp32":
+            notes = (f"the model's files store {stored}; fp32 takes twice the memory, and the output twice the room",)
+            help = "write `dtype = auto` to prune and write the weights as they are stored"
+            self.found.say("W194", f"{stored} weights are pruned and written as fp32", at, notes=notes, help=help)
+
     def _stage(self, index: int, spec: StageSpec) -> StagePlan | None:
         path = f"stage.{spec.name}"
         if spec.mode == "one_shot":
@@ -333,6 +359,7 @@ class Resolver(Context):
             freezes=freezes,
             groups=groups,
             compile=spec.compile,
+            activation_checkpointing=spec.activation_checkpointing,
             compat=spec.compat,  # type: ignore[arg-type]
         )
 

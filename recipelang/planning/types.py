@@ -58,7 +58,12 @@ class ModelPlan(Frozen):
     ref: str = Field(description="as the recipe names it")
     path: str = Field(description="folder that holds config.json and the weights")
     task: Annotated[str, known(*TASKS)]
-    dtype: Literal["fp32", "bf16"] = "fp32"
+    dtype: Literal["fp32", "bf16", "fp16"] = Field(
+        default="fp32", description="of the weights in memory and in the output"
+    )
+    attention: Literal["sdpa", "eager", "flash_attention_2"] | None = Field(
+        default=None, description="implementation of attention; none: what transformers chooses"
+    )
     dropout: Share | None = None
     attention_dropout: Share | None = None
     redrawn: tuple[str, ...] = Field(
@@ -350,7 +355,7 @@ class StagePlan(Frozen):
     undecayed: tuple[str, ...] = Field(default=(), description="norms and biases, which `weight_decay` skips")
     learning_rate: tuple[Segment, ...]
     clip: Annotated[Finite, Field(gt=0)] | None = 1.0
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     data: str = ""
     seed: Count
     checkpoint_every: Some | None = Field(
@@ -362,6 +367,7 @@ class StagePlan(Frozen):
     freezes: tuple[FreezePlan, ...] = ()
     groups: tuple[GroupPlan, ...] = ()
     compile: bool = False
+    activation_checkpointing: bool = False
     compat: Literal["sparseml_1"] | None = Field(default=None, description="the tool whose clock the stage follows")
     calibration: CalibrationPlan | None = Field(default=None, description="of a one-shot stage that needs data")
 

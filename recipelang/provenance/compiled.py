@@ -65,12 +65,16 @@ def _matrices(selector: sel.Selector, facts: ModelFacts) -> tuple[str, ...]:
     return tuple(t.name for t in matching.prunable(selector, facts))
 
 
-def check_master(again: Compiled) -> None:
-    """E140 for weights of another type than those that a run trains and writes: `dtype = fp32` is all that there is."""
-    header = read_folder(again.facts.path)
+#: a dtype of recipes -> its name in safetensors
+_STORED = {"fp32": "F32", "bf16": "BF16", "fp16": "F16"}
+
+
+def check_dtype(again: Compiled, dtype: str) -> None:
+    """E140 for weights of another dtype than those that the run wrote. Some types keep parts of a model in fp32."""
+    header, written = read_folder(again.facts.path), _STORED[dtype]
     for name in (n for t in again.facts.tensors for n in again.facts.sources(t.name)):
-        if name in header and header[name].dtype != "F32":
-            notes = [f"its type is {line_of(header[name].dtype)}; a run writes F32"]
+        if name in header and header[name].dtype not in (written, "F32"):
+            notes = [f"its dtype is {line_of(header[name].dtype)}; the run wrote {written}"]
             raise fail("E140", f"`{line_of(name)}` was converted after the run", notes=notes, help=_HELP)
 
 

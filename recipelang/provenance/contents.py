@@ -26,7 +26,7 @@ from recipelang.planning.safetensors_header import INDEX, weight_files
 from recipelang.planning.types import FORMAT_VERSION, Plan
 from recipelang.provenance.carried import ORIGIN, PORTABLE, SOURCES, SPEC
 from recipelang.provenance.checks import Verified
-from recipelang.provenance.compiled import Compiled, check_master, compiled
+from recipelang.provenance.compiled import Compiled, check_dtype, compiled
 from recipelang.provenance.recheck import canonical, evaluated
 from recipelang.provenance.recorded import check_recorded
 from recipelang.provenance.replanned import difference
@@ -279,7 +279,7 @@ def _plan(folder: Path, said: Statement, done: Verified) -> str:
     done.unchecked += open_
     if differs is not None:
         raise _other(f"`recipe/plan.json` differs from the recipe in `{line_of(differs)[:80]}`")
-    check_master(again)
+    check_dtype(again, plan.model.dtype)
     return f"same as compiled again for this model: {plural(len(again.facts.tensors), 'tensor')}, {len(again.never):,} protected"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts
+from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts, stored_dtype
 from recipelang.planning.families import label_names
 from recipelang.planning.memory import peak_memory
 from recipelang.planning.resolve import Resolver
@@ -110,7 +110,8 @@ def difference(plan: Plan, recipe: Recipe, facts: ModelFacts) -> tuple[str | Non
         "selections": again._selections(),
         "model": {
             "task": model.task,
-            "dtype": model.dtype,
+            "dtype": stored_dtype(facts.path) if model.dtype == "auto" else model.dtype,
+            "attention": model.attention,
             "dropout": None if model.dropout is None else float(model.dropout),
             "attention_dropout": None if model.attention_dropout is None else float(model.attention_dropout),
             "family": facts.family,

@@ -106,12 +106,14 @@ def _title(plan: Plan) -> Text:
 def _model(plan: Plan) -> str:
     m = plan.model
     size = f"{amount(m.parameters)} parameters"
+    size += f" in {m.dtype}" if m.dtype != "fp32" else ""
     if m.drop is not None:
         size += f" in {len(m.drop.keep)} of {plural(m.drop.layers, 'layer')}"
     head = ", new head" if m.fresh_head else ""
     pooling = f", {_POOLINGS[m.pooling]}" if m.pooling else ""
     classes = _classes(m.labels) if task_of(m.task).CLASSES else ""
-    return f"{clean(_tail(m.ref))} ({m.family}, {size}), {m.task.replace('_', ' ')}{classes}{head}{pooling}"
+    attention = f", attention by {m.attention}" if m.attention else ""
+    return f"{clean(_tail(m.ref))} ({m.family}, {size}), {m.task.replace('_', ' ')}{classes}{head}{pooling}{attention}"
 
 
 _POOLINGS = {"mean": "embeddings are the mean of all tokens", "cls": "embeddings are the first token"}
@@ -366,7 +368,9 @@ def _training(stage: StagePlan) -> str:
     arguments += " (except norms and biases)" if stage.undecayed else ""
     clip = f"clip {stage.clip:g}" if stage.clip is not None else "no clipping"
     parts = f", {stage.accumulation} micro-batches of {stage.micro_batch}" if stage.accumulation > 1 else ""
-    compiled = ", compiled" if stage.compile else ""
+    compiled = (", compiled" if stage.compile else "") + (
+        ", activations recomputed" if stage.activation_checkpointing else ""
+    )
     clock = f", steps and ties as in {stage.compat}" if stage.compat else ""
     return f"{stage.optimizer}{arguments}, {clip}, {stage.precision}{compiled}, seed {stage.seed}{parts}{clock}"
 

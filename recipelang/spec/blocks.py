@@ -93,8 +93,22 @@ class ModelSpec(Spec):
     ]
     revision: Annotated[str | None, Attr(Text(), "commit or tag of an `hf://` model", example='"v1.0"')] = None
     dtype: Annotated[
-        str, Attr(OneOf("fp32", "bf16"), "data type of the master weights", example="fp32", later=("bf16",))
+        str,
+        Attr(
+            OneOf("fp32", "bf16", "fp16", "auto"),
+            "data type of the weights in memory and in the output; `auto`: as the model's files store them",
+            example="auto",
+        ),
     ] = "fp32"
+    attention: Annotated[
+        str | None,
+        Attr(
+            OneOf("sdpa", "eager", "flash_attention_2"),
+            "implementation of attention; default: what transformers chooses",
+            example="sdpa",
+            added=True,
+        ),
+    ] = None
     dropout: Annotated[
         Fraction | None, Attr(Ratio(), "dropout of hidden layers; default: the model's own", example="0%")
     ] = None
@@ -414,8 +428,23 @@ class StageSpec(Spec):
     ] = Fraction(1)
     precision: Annotated[
         str,
-        Attr(OneOf("fp32", "bf16", "fp16"), "precision of the arithmetic (autocast)", example="bf16", later=("fp16",)),
+        Attr(
+            OneOf("fp32", "tf32", "bf16", "fp16"),
+            "precision of the arithmetic: `bf16` by autocast, `tf32` in matrix products of fp32 on GPUs",
+            example="bf16",
+            later=("fp16",),
+        ),
     ] = "fp32"
+    activation_checkpointing: Annotated[
+        bool,
+        Attr(
+            Boolean(),
+            "keep no activations inside layers but compute them again in the backward pass: less memory, the same weights",
+            "-",
+            example="true",
+            added=True,
+        ),
+    ] = False
     compile: Annotated[bool, Attr(Boolean(), "compile the model with torch.compile", "-", example="false")] = False
     data: Annotated[
         str, Attr(BlockLabel(), "label of the data set; default: the one without a label", example="calibration")
@@ -503,6 +532,7 @@ _OF_TRAINING = (
     "checkpoint_every",
     "keep",
     "compile",
+    "activation_checkpointing",
     "compat",
 )
 

@@ -169,6 +169,10 @@ def run_of_an_older_version(monkeypatch: pytest.MonkeyPatch) -> None:
     plan.write_text(json.dumps({**json.loads(plan.read_text()), "format_version": "1.0"}))
 
 
+def model_cannot_recompute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transformers.BertForQuestionAnswering.supports_gradient_checkpointing", False)
+
+
 def model_of_two_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The head of the model beside is that of a classification."""
     from safetensors.torch import load_file, save_file
@@ -185,6 +189,19 @@ def model_without_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
 
     weights = Path("model/model.safetensors")
     save_file({n: t for n, t in load_file(weights).items() if "qa_outputs" not in n}, weights, {"format": "pt"})
+
+
+def weights_in(dtype: str) -> Callable[[pytest.MonkeyPatch], None]:
+    """The weights of the model, stored in another dtype."""
+
+    def convert(monkeypatch: pytest.MonkeyPatch) -> None:
+        import torch
+        from safetensors.torch import load_file, save_file
+
+        weights = Path("model/model.safetensors")
+        save_file({n: t.to(getattr(torch, dtype)) for n, t in load_file(weights).items()}, weights, {"format": "pt"})
+
+    return convert
 
 
 def cpu_without_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -376,7 +393,10 @@ CIRCUMSTANCES = {
     "acme-prune 2.1.0 is installed": plugin_is_installed,
     "acme-prune 2.1.0 is installed, and its declaration damaged": plugin_is_damaged,
     "a model of two classes": model_of_two_classes,
+    "a model that cannot recompute": model_cannot_recompute,
     "a CPU without bf16": cpu_without_bf16,
+    "weights stored in bf16": weights_in("bfloat16"),
+    "weights stored in fp16": weights_in("float16"),
     "the recipe is saved as Latin-1": latin,
     "the disk is full": disk_is_full,
     "memory is short": memory_is_short,

@@ -106,7 +106,7 @@ def test_a_remembered_structure_is_believed_with_its_checksum_only_and_a_run_ref
     elsewhere = json.loads(json.dumps(held["value"]).replace(name, "transformer.h.1.mlp.other.weight"))
     assert changed(elsewhere, True) == facts  # of tensors that the files do not hold
     assert {t.name: t.stored_shape for t in changed(narrow, True).tensors}[name] == (32, 47)
-    given = {"labels": (), "fresh_head": False, "dropout": None, "attention_dropout": None}
+    given = {"attention": None, "labels": (), "fresh_head": False, "dropout": None, "attention_dropout": None}
     plan = SimpleNamespace(model=SimpleNamespace(path=str(folder), task="causal_lm", **given), stages=())
     with pytest.raises(RecipeError, match="E191") as error:
         check_models(plan)  # type: ignore[arg-type]
