@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from recipelang import processes
 from recipelang.engine.checkpoint import wholly
@@ -30,11 +30,13 @@ def save_model(
     if not processes.main():
         return
     carried = belongings(source, task)
-    with new_folder(folder) as part, quiet(), _plain_generation(model):
+    with new_folder(folder) as part, quiet(), _plain_generation(model), _stamped(metadata):
         model.save_pretrained(part, state_dict=weights, max_shard_size=max_shard)  # type: ignore[operator]
         for name in carried:
             _carry(source / name, part / name, part)
-        _stamp(part, metadata)
+        for path in sorted(part.glob("*.safetensors")):
+            _in_order(path)
+            shutil.copymode(part / "config.json", path)  # the library makes it private
 
 
 def _carry(source: Path, target: Path, part: Path) -> None:
@@ -62,18 +64,22 @@ def _plain_generation(model: nn.Module) -> Iterator[None]:
             model.generation_config = before
 
 
-def _stamp(folder: Path, metadata: dict[str, str]) -> None:
-    """Put where the weights come from into their own header."""
-    from safetensors import safe_open
-    from safetensors.torch import save_file
+@contextmanager
+def _stamped(ours: dict[str, str]) -> Iterator[None]:
+    """Where weights come from goes into their headers as they are written: transformers' own metadata is one word, and
+    writing every file again to add ours would take as long as the first time."""
+    from transformers import modeling_utils
 
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, "pt") as file:
-            tensors = {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118 (not a mapping)
-            own = file.metadata() or {}
-        save_file(tensors, path, {**own, **metadata})
-        _in_order(path)
-        shutil.copymode(folder / "config.json", path)  # the library makes it private
+    save = modeling_utils.safe_save_file
+
+    def stamped(tensors: dict[str, Tensor], filename: Any, metadata: dict[str, str] | None = None) -> None:
+        save(tensors, filename, {**(metadata or {}), **ours})
+
+    modeling_utils.safe_save_file = stamped
+    try:
+        yield
+    finally:
+        modeling_utils.safe_save_file = save
 
 
 def _in_order(path: Path) -> None:
