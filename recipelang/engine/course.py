@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from recipelang.pruning import shards
 from recipelang.pruning.masks import Masks
 from recipelang.storage.writing import write_json
 from recipelang.tasks import Features, task_of
+from recipelang.tasks.later import Later
 
 
 class Course:
@@ -44,7 +45,7 @@ class Course:
         self.position = Position(behaviour=plan.behaviour_digest)
         self.masks = Masks()
         self.task = task_of(plan.model.task)
-        self.data: dict[tuple[str, str, int | None], tuple[tuple[Any, ...], Features]] = {}
+        self.data: dict[tuple[str, str, int | None], tuple[Sequence[Any], Features]] = {}
         self.stop = StopRequests()
         self.model: nn.Module  # once it is loaded
 
@@ -81,11 +82,14 @@ class Course:
     def data_of(self, label: str) -> DataPlan:
         return next(d for d in self.plan.data if d.label == label)
 
-    def split(self, data: DataPlan, name: str, first: int | None = None) -> tuple[tuple[Any, ...], Features]:
+    def split(self, data: DataPlan, name: str, first: int | None = None) -> tuple[Sequence[Any], Features]:
         key = (data.label, name, first)
         if key not in self.data:
-            self.data[key] = load_split(data, name, Path(self.plan.model.path), first)
+            examples, features = load_split(data, name, Path(self.plan.model.path), first)
             same_data(data.splits[name])
+            if isinstance(examples, Later):
+                examples.check = lambda: same_data(data.splits[name])
+            self.data[key] = examples, features
             same_template(Path(self.plan.model.path), data)
         return self.data[key]
 

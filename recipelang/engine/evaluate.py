@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -27,7 +27,7 @@ def evaluate(
     model: nn.Module,
     task: Task,
     plan: EvaluatePlan,
-    examples: tuple[Any, ...],
+    examples: Sequence[Any],
     features: Features,
     device: torch.device,
     autocast: Callable[[], AbstractContextManager[None]],

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from recipelang.planning.facts import ModelFacts, read_model_facts
 from recipelang.planning.families import label_names
+from recipelang.planning.prepared import keep, recall
 from recipelang.planning.probe import encoding_fails, fitted
 from recipelang.planning.references import Pins, check_version, is_local, local_path
 from recipelang.planning.remembered import file_digest, remembered
@@ -25,6 +26,7 @@ from recipelang.tasks import Features, task_of
 from recipelang.tasks.chat_template import read_template
 from recipelang.tasks.encoding import pad_id
 from recipelang.tasks.labels import differ, fits, fold, say_nothing
+from recipelang.tasks.later import Later
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.reading import load_tokenizer
 from recipelang.tasks.squad_format import overlap
@@ -316,8 +318,7 @@ def _sizes(plan: DataPlan, name: str, model: Path) -> _Size:
         examples, features = load_split(plan, name, model)
         return _counts(examples, features)
 
-    by = [installed(name) for name in ("transformers", "jinja2")] if plan.chat else []
-    return _remembered([how, name, _about_tokens(model), *by], [plan.splits[name]], _SIZE, count)
+    return _remembered([how, name, *_of_tokens(plan, model)], [plan.splits[name]], _SIZE, count)
 
 
 def _counts(examples: Sequence[Any], features: Features) -> _Size:
@@ -325,22 +326,30 @@ def _counts(examples: Sequence[Any], features: Features) -> _Size:
     return _Size(examples=len(examples), items=len(features), sequences=features.sequences, **counted)
 
 
-def _about_tokens(model: Path) -> list[tuple[str, str]]:
-    """Every file of a model folder but its weights, by digest: tokenizers are described in many, and by the config."""
+def _of_tokens(plan: DataPlan, model: Path) -> list[object]:
+    """What decides which tokens there are, beside the data: every file of a model folder but its weights, by digest
+    (tokenizers are described in many, and by the config), and software."""
     small = (p for p in sorted(model.iterdir()) if p.suffix in (".json", ".txt", ".model", ".jinja") and p.is_file())
-    return [(p.name, file_digest(p)) for p in small]
+    by = [installed(name) for name in ("transformers", "jinja2")] if plan.chat else []
+    return [[(p.name, file_digest(p)) for p in small], *by]
 
 
 def _remembered(
     parts: Sequence[object], splits: Sequence[SplitPlan], form: TypeAdapter[T], compute: Callable[[], T]
 ) -> T:
     """What was counted once of files' contents, with all else that it depends on."""
+    read = _read_of(splits)
+    return compute() if read is None else remembered("sizes", [*read, *parts], form, compute)
+
+
+def _read_of(splits: Sequence[SplitPlan]) -> list[object] | None:
+    """What decides how the content of these splits is read, and the content; None where it may change."""
     if any(not split.digest and not split.reference.startswith("lib://") for split in splits):
-        return compute()
+        return None
     software = [__version__, *(installed(name) for name in ("tokenizers", "numpy"))]
     # the ending of its name decides how a file is read
     read = [(s.digest or s.reference, Path(s.reference).suffix if s.digest else "", s.split) for s in splits]
-    return remembered("sizes", [*software, read, *parts], form, compute)
+    return [*software, read]
 
 
 def load_examples(plan: DataPlan, name: str) -> tuple[Any, ...]:
@@ -351,15 +360,44 @@ def load_examples(plan: DataPlan, name: str) -> tuple[Any, ...]:
     return examples[: plan.samples] if name == "train" and plan.samples and not task.BLOCKS else examples
 
 
-def load_split(plan: DataPlan, name: str, model: Path, first: int | None = None) -> tuple[tuple[Any, ...], Features]:
+def load_split(
+    plan: DataPlan, name: str, model: Path, first: int | None = None, *, anew: bool = False
+) -> tuple[Sequence[Any], Features]:
     """Examples of a split, and the model inputs made of them with the tokenizer of a model folder.
 
+    Inputs that were prepared before are taken from the cache folder; `anew` makes them whatever lies there.
     `first`: no more than so many, as an evaluation asks for.
     """
     task = task_of(plan.task)
-    examples = load_examples(plan, name)
-    if first is not None and not task.BLOCKS:
-        examples = examples[:first]
+    by = None if anew else _read_of([plan.splits[name]])
+
+    def decided() -> list[object]:
+        return [] if by is None else [*by, *_rows_by(plan, name, first), *_of_tokens(plan, model)]
+
+    def examples() -> Sequence[Any]:
+        found = load_examples(plan, name)
+        return found if first is None or task.BLOCKS else found[:first]
+
+    def tokenizer() -> Any:
+        return task.load_tokenizer(model)
+
+    parts = decided()
+    if parts and (prepared := recall(parts, plan.task, tokenizer)) is not None:
+        return Later(examples), prepared
+    read = examples()
+    features = _features(plan, name, model, first, read)
+    as_planned = bool(parts) and _is_as_planned(plan.splits[name]) and decided() == parts  # else of a file that changed
+    if not as_planned or (kept := keep(parts, plan.task, features, tokenizer)) is features:
+        return read, features
+    return Later(examples), kept  # what was read need not stay in memory
+
+
+def _is_as_planned(split: SplitPlan) -> bool:
+    return not split.digest or f"sha256:{file_digest(Path(split.reference))}" == split.digest
+
+
+def _features(plan: DataPlan, name: str, model: Path, first: int | None, examples: Sequence[Any]) -> Features:
+    task = task_of(plan.task)
     tokenizer = task.load_tokenizer(model)
     with encoding_fails(model):
         features = task.featurize(examples, tokenizer, plan.max_length, plan.stride, plan.labels)
@@ -370,4 +408,14 @@ def load_split(plan: DataPlan, name: str, model: Path, first: int | None = None)
         fitting = fitting.some(plan.samples, plan.draw_seed if plan.shuffle else None)
     if task.BLOCKS and first is not None:
         fitting = fitting.some(first, None)
-    return examples, fitting
+    return fitting  # type: ignore[no-any-return]
+
+
+def _rows_by(plan: DataPlan, name: str, first: int | None) -> list[object]:
+    """All of a plan that decides which rows a split has; what only orders or counts them is none of it."""
+    task = task_of(plan.task)
+    own = ("task", "config", "columns", "meaning", "max_length", "stride", "labels", "chat")
+    drawn: list[object] = []
+    if name == "train" and plan.samples:
+        drawn = [plan.samples, *([plan.shuffle and plan.draw_seed] if task.BLOCKS else ())]
+    return ["rows 1", plan.model_dump_json(include=set(own)), name, first, drawn]

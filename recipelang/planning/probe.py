@@ -59,10 +59,10 @@ def encoding_fails(folder: Path) -> Iterator[None]:
 
 def _one_kind(features: Features, config: dict[str, Any]) -> Features:
     """A table of one row, or none, has it for every token, whatever the tokenizer calls the second text of a pair."""
-    types = getattr(features, "token_type_ids", None)
+    types = getattr(features, "types", None)
     if types is None or token_types(config) > 1 or not is_dataclass(features):
         return features
-    return replace(features, token_type_ids=np.zeros_like(types))  # type: ignore[type-var, return-value]
+    return replace(features, types=np.zeros_like(types))  # type: ignore[type-var, return-value]
 
 
 def _drawn(features: Features) -> list[np.ndarray]:

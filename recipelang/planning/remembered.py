@@ -52,21 +52,35 @@ def remembered(kind: str, parts: Sequence[object], form: TypeAdapter[T], compute
 
     `kind` names a folder of notes; what a note says is believed only when it is of the form.
     """
-    key = hashlib.sha256(repr(list(parts)).encode("utf-8", "surrogatepass")).hexdigest()
-    note = cache_folder() / kind / key
-    with suppress(Unreadable, ValidationError):
-        found = read_model(note, Note, _LONGEST, inside=note.parent)
-        if found.key == key and found.sha256 == _checksum(key, found.value):
-            return form.validate_json(json.dumps(found.value), strict=True)
+    found = recalled(kind, parts, form)
+    if found is not None:
+        return found
     value = compute()
-    _note(note, key, form.dump_python(value, mode="json"))
+    note(kind, parts, form.dump_python(value, mode="json"))
     return value
 
 
-def _note(note: Path, key: str, value: object) -> None:
+def recalled(kind: str, parts: Sequence[object], form: TypeAdapter[T]) -> T | None:
+    """What a note says, or None where there is none that is sound."""
+    path = note_of(kind, parts)
+    with suppress(Unreadable, ValidationError):
+        found = read_model(path, Note, _LONGEST, inside=path.parent)
+        if found.key == path.name and found.sha256 == _checksum(path.name, found.value):
+            return form.validate_json(json.dumps(found.value), strict=True)
+    return None
+
+
+def note(kind: str, parts: Sequence[object], value: object) -> None:
+    path = note_of(kind, parts)
     with suppress(OSError, RecipeError):  # a cache that cannot be written only costs time
-        make_folder(note.parent)
-        write_json(note, {"key": key, "value": value, "sha256": _checksum(key, value)}, inside=note.parent)
+        make_folder(path.parent)
+        body = {"key": path.name, "value": value, "sha256": _checksum(path.name, value)}
+        write_json(path, body, inside=path.parent)
+
+
+def note_of(kind: str, parts: Sequence[object]) -> Path:
+    """Where the note lies: its name is the key."""
+    return cache_folder() / kind / hashlib.sha256(repr(list(parts)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _checksum(key: str, value: object) -> str:
@@ -80,13 +94,14 @@ def file_digest(path: Path, *, anew: bool = False) -> str:
     """
     try:
         with open_regular(path) as file:
-            return _digest_of(path, file, anew)
+            return digest_of(path, file, anew)
     except Unreadable as error:
         number = errno.ENOENT if error.why is Why.MISSING else errno.EINVAL
         raise OSError(number, error.reason or error.why.value, str(path)) from None  # of ENOENT a FileNotFoundError
 
 
-def _digest_of(path: Path, file: BufferedReader, anew: bool) -> str:
+def digest_of(path: Path, file: BufferedReader, anew: bool = False) -> str:
+    """As `file_digest`, of a file that is open."""
     before = os.fstat(file.fileno())
 
     def read() -> str:

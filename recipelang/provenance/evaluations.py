@@ -41,7 +41,7 @@ def evaluate_again(folder: Path, plan: Plan, recipe: Recipe, contents: Mapping[s
     for evaluation in plan.evaluations:
         data = next(d for d in plan.data if d.label == evaluation.data)
         _same_data(data.splits[evaluation.split].reference, recipe.data[data.label], evaluation.split, contents)
-        examples, features = load_split(data, evaluation.split, folder, evaluation.samples)
+        examples, features = load_split(data, evaluation.split, folder, evaluation.samples, anew=True)
         metrics = evaluate(model, task_of(plan.model.task), evaluation, examples, features, device, cast)
         found |= {f"{evaluation.name}.{metric}": value for metric, value in metrics.items()}
     return found

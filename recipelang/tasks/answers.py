@@ -66,14 +66,13 @@ def answers(
         start_logits: [items, tokens], as many tokens as the longest window has or more.
         max_answer_length: in tokens.
     """
-    width = features.offsets.shape[1]
+    offsets = features.offsets
+    width = offsets.shape[1]
     tokens = np.arange(width) < np.asarray(features.lengths)[:, None]
     start, end = (np.where(tokens, a[:, :width], -np.inf).astype(np.float32) for a in (start_logits, end_logits))
     first, last = _highest(start, n_best), _highest(end, n_best)  # [items, n_best]
     total = np.take_along_axis(start, first, 1)[:, :, None] + np.take_along_axis(end, last, 1)[:, None, :]
-    from_, to = (
-        np.take_along_axis(features.offsets[:, :, side], chosen, 1) for side, chosen in ((0, first), (1, last))
-    )
+    from_, to = (np.take_along_axis(offsets[:, :, side], chosen, 1) for side, chosen in ((0, first), (1, last)))
     length = last[:, None, :] - first[:, :, None] + 1
     spans = (from_ >= 0)[:, :, None] & (from_[:, :, None] < to[:, None, :])  # -1 outside the passage
     total = np.where(spans & (length >= 1) & (length <= max_answer_length), total, -np.inf)

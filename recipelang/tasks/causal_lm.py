@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recipelang.source import fail
+from recipelang.storage.growing import Growing
 from recipelang.tasks import chat_rows, hub, meaning, reading, records
 from recipelang.tasks.chat_rows import IGNORED, ChatRows
 from recipelang.tasks.chat_template import read_template
@@ -236,7 +237,7 @@ def featurize(
 
 def joined_blocks(texts: Sequence[str], reader: Reader, length: int) -> np.ndarray:
     """Texts one behind the other in rows of `length` tokens, int32; a single shorter row where there is no more."""
-    parts: list[np.ndarray] = []
+    growing = Growing(np.int32)
     for some in _portions(texts):
         if len(some) == 1 and len(some[0]) > _PORTION:
             found = [_long_text(some[0], reader.tokenizer)]
@@ -244,10 +245,10 @@ def joined_blocks(texts: Sequence[str], reader: Reader, length: int) -> np.ndarr
             encodings = reader.tokenizer.encode_batch(some, add_special_tokens=False)
             found = [np.asarray(encoded.ids, np.int32) for encoded in encodings]
         for ids in found:
-            parts.append(ids)
+            growing.add(ids)
             if reader.end is not None and len(ids):
-                parts.append(np.asarray([reader.end], np.int32))
-    tokens = np.concatenate(parts)
+                growing.add(reader.end)
+    tokens = growing.array()
     whole = len(tokens) // length
     if whole:
         return tokens[: whole * length].reshape(whole, length)

@@ -16,9 +16,11 @@ import numpy as np
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.source.waiting import waiting
+from recipelang.storage.growing import Growing
 from recipelang.tasks import reading
 from recipelang.tasks.chat_template import ChatTemplate, Renderer
 from recipelang.tasks.chats import ANSWERING, Chat
+from recipelang.tasks.encoding import begins
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -91,8 +93,7 @@ class ChatRows:
 
 def rows_of(chats: Sequence[Chat], template: ChatTemplate, tokenizer: Tokenizer, pad_id: int, length: int) -> ChatRows:
     """E075 where no chat has a token of an answer within `length`."""
-    tokens: list[np.ndarray] = []
-    labels: list[np.ndarray] = []
+    tokens, labels, lengths = Growing(np.int32), Growing(np.int32), Growing(np.int32)
     cut = 0
     if len(chats) > _MANY:
         waiting(f"applying the chat template to {len(chats):,} chats")
@@ -103,17 +104,16 @@ def rows_of(chats: Sequence[Chat], template: ChatTemplate, tokenizer: Tokenizer,
                 kept, own = ids[:length], np.where(answers, ids, IGNORED)[:length]
                 own[:1] = IGNORED  # nothing is before it to predict it from
                 if (own != IGNORED).any():
-                    tokens.append(kept)
-                    labels.append(own.astype(np.int32))
-    if not tokens:
+                    tokens.add(kept)
+                    labels.add(own)
+                    lengths.add(len(kept))
+    if not tokens.size:
         notes = [f"chats are truncated to {length:,} tokens"]
         help = "raise `max_length`, or shorten what stands before the answers"
         raise fail("E075", "no chat has an answer within `max_length`", notes=notes, help=help)
-    sizes = np.array([len(ids) for ids in tokens], np.int32)
-    starts = np.concatenate([[0], np.cumsum(sizes[:-1], dtype=np.int64)])
-    return ChatRows(
-        np.concatenate(tokens), np.concatenate(labels), starts, sizes, pad_id, length, cut, len(chats) - len(tokens)
-    )
+    sizes = lengths.array()
+    unanswered = len(chats) - len(sizes)
+    return ChatRows(tokens.array(), labels.array(), begins(sizes), sizes, pad_id, length, cut, unanswered)
 
 
 def _encoded(

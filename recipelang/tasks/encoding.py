@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recipelang.storage.growing import Growing
 from recipelang.tasks import reading
 from recipelang.tasks.config_defaults import padding, token_types
 
@@ -123,17 +124,14 @@ def rows_of(
     choices: Sequence[int] | None = None,
 ) -> Rows:
     """One row a text, or of neighbouring texts as many a row as `choices` says. An array of labels keeps its type."""
-    ids: list[np.ndarray] = []
-    types: list[np.ndarray] = []
+    found = Tokens(reader.types)
     cut: list[int] = []
     for number, encoding in enumerate(encode(reader, texts, max_length)):
-        ids.append(np.asarray(encoding.ids, np.int32))
+        found.add(encoding.ids, encoding.type_ids if reader.types else ())
         if is_cut(encoding, max_length):
             cut.append(number)
-        if reader.types:
-            types.append(np.asarray(encoding.type_ids, np.int8))
     labels = labels if isinstance(labels, np.ndarray) else np.asarray(labels, np.int64)
-    rows = joined(ids, types, labels, reader.pad_id, choices, max_length)
+    rows = found.rows(labels, reader.pad_id, choices, max_length)
     of = np.arange(len(texts)) if choices is None else np.repeat(np.arange(len(choices)), choices)
     return replace(rows, cut=len(np.unique(of[cut])))
 
@@ -143,20 +141,34 @@ def is_cut(encoding: Any, max_length: int) -> bool:
     return len(encoding.ids) >= max_length and bool(encoding.overflowing)
 
 
-def joined(
-    ids: Sequence[np.ndarray],
-    types: Sequence[np.ndarray],
-    labels: np.ndarray,
-    pad_id: int,
-    choices: Sequence[int] | None = None,
-    limit: int = 0,
-) -> Rows:
-    sizes = np.array([len(i) for i in ids], np.int32)
-    starts = np.concatenate([[0], np.cumsum(sizes[:-1], dtype=np.int64)])
-    if choices is not None:
-        many = np.asarray(choices)[:, None]
-        place = np.arange(many.max())
-        at = np.where(place < many, np.cumsum(many)[:, None] - many + place, 0)  # [items, choices]
-        starts, sizes = starts[at], np.where(place < many, sizes[at], np.int32(0))
-    kinds = np.concatenate(types) if types else None
-    return Rows(np.concatenate(ids), kinds, starts, sizes, labels, pad_id, limit=limit)
+class Tokens:
+    """Sequences as they are made, one behind the other, in little memory."""
+
+    def __init__(self, types: bool) -> None:
+        self.ids, self.sizes = Growing(np.int32), Growing(np.int32)
+        self.types = Growing(np.int8) if types else None
+
+    def add(self, ids: Sequence[int] | np.ndarray, types: Sequence[int] | np.ndarray = ()) -> None:
+        self.ids.add(ids)
+        self.sizes.add(len(ids))
+        if self.types is not None:
+            self.types.add(types)
+
+    def rows(self, labels: np.ndarray, pad_id: int, choices: Sequence[int] | None = None, limit: int = 0) -> Rows:
+        """One a sequence, or of neighbouring sequences as many a row as `choices` says."""
+        sizes = self.sizes.array()
+        starts = begins(sizes)
+        if choices is not None:
+            many = np.asarray(choices)[:, None]
+            place = np.arange(many.max())
+            at = np.where(place < many, np.cumsum(many)[:, None] - many + place, 0)  # [items, choices]
+            starts, sizes = starts[at], np.where(place < many, sizes[at], np.int32(0))
+        types = None if self.types is None else self.types.array()
+        return Rows(self.ids.array(), types, starts, sizes, labels, pad_id, limit=limit)
+
+
+def begins(sizes: np.ndarray) -> np.ndarray:
+    """Where each of several pieces begins that lie one behind the other, int64."""
+    starts = np.zeros(len(sizes), np.int64)
+    np.cumsum(sizes[:-1], dtype=np.int64, out=starts[1:])
+    return starts

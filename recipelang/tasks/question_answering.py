@@ -5,7 +5,6 @@ Numpy and `tokenizers` only; torch and transformers are the engine's business.
 
 from __future__ import annotations
 
-import itertools
 import operator
 import re
 import sys
@@ -19,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recipelang.source import fail
-from recipelang.tasks import squad_scores
+from recipelang.storage.growing import Growing
+from recipelang.tasks import encoding, squad_scores
 from recipelang.tasks.answers import answers
 from recipelang.tasks.hub import hub_rows
 from recipelang.tasks.meaning import Meaning
@@ -52,18 +52,22 @@ PREPARE = ""
 CARRIED: tuple[str, ...] = ()
 SETTINGS = ("stride",)
 
+#: questions that are encoded at a time: encodings take far more memory than tokens
+_AT_ONCE = 256
+
 
 @dataclass(frozen=True)
 class Features:
-    """Windows over passages: `items` rows of different lengths, padded with zeros to the longest."""
+    """Windows over passages: `items` rows of different lengths, one behind the other."""
 
-    input_ids: np.ndarray  # [items, longest] int32
-    token_type_ids: np.ndarray  # [items, longest] int8
+    tokens: np.ndarray  # [all] int32
+    types: np.ndarray  # [all] int8
+    places: np.ndarray  # [all, 2] int32: characters of the passage that a token stands for; -1 outside it
+    starts: np.ndarray  # [items] int64: where a row begins in these
     lengths: np.ndarray  # [items] int32
     start_positions: np.ndarray  # [items] int32; 0 ([CLS]) where the answer lies outside the window
     end_positions: np.ndarray  # [items] int32, inclusive
     example_index: np.ndarray  # [items] int32
-    offsets: np.ndarray  # [items, longest, 2] int32: characters of the passage; -1 outside it
     pad_id: int = 0
     sequences: int = 1
     lost: tuple[str, ...] = ()  # questions with an answer that no window holds
@@ -72,7 +76,19 @@ class Features:
 
     @property
     def width(self) -> int:
-        return int(self.input_ids.shape[1])
+        return int(self.lengths.max())
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """[items, longest, 2]: `places` of all rows."""
+        out = np.full((len(self), self.width, 2), -1, np.int32)
+        out[np.arange(self.width) < self.lengths[:, None]] = self.places[self._all()]
+        return out
+
+    def _all(self) -> np.ndarray:
+        """Places of the tokens of all rows in order: rows may have been left out."""
+        whole = np.repeat(self.starts - encoding.begins(self.lengths), self.lengths)
+        return whole + np.arange(len(whole))
 
     def learnable(self, examples: Sequence[Example]) -> Features:
         """Without the windows of questions that are `lost`: they would teach that there is no answer. E075."""
@@ -83,15 +99,7 @@ class Features:
         if not len(rows):
             help = "raise `max_length`, or check how the tokenizer splits an answer"
             raise fail("E075", "no window holds the answer of any question", help=help)
-        names = (
-            "input_ids",
-            "token_type_ids",
-            "lengths",
-            "start_positions",
-            "end_positions",
-            "example_index",
-            "offsets",
-        )
+        names = ("starts", "lengths", "start_positions", "end_positions", "example_index")
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
     def __len__(self) -> int:
@@ -101,7 +109,7 @@ class Features:
         return collate(self, rows, width)
 
     def inputs(self) -> tuple[np.ndarray, ...]:
-        return self.input_ids, self.token_type_ids, self.lengths
+        return self.tokens, self.types, self.starts, self.lengths
 
 
 def read(reference: str, split: str, columns: Mapping[str, str] | None, config: str | None) -> Examples:
@@ -157,51 +165,86 @@ def featurize(
     The target of a window without the answer, and of a question without one, is its first token.
     """
     assert stride <= overlap(max_length), "the plan knows how much windows can share"
-    questions = [e.question.strip() for e in examples]
+    found = _Windows()
+    for first in range(0, len(examples), _AT_ONCE):
+        _encode(examples[first : first + _AT_ONCE], first, tokenizer, max_length, stride, found)
+    return found.features(tokenizer.token_to_id("[PAD]") or 0)
+
+
+class _Windows:
+    """Windows as they are made, in little memory."""
+
+    def __init__(self) -> None:
+        self.tokens, self.types, self.places = Growing(np.int32), Growing(np.int8), Growing(np.int32)
+        self.lengths, self.index = Growing(np.int32), Growing(np.int32)
+        self.starts, self.ends = Growing(np.int32), Growing(np.int32)
+        self.lost: list[str] = []
+        self.blank = self.cut = 0
+
+    def features(self, pad_id: int) -> Features:
+        lengths = self.lengths.array()
+        return Features(
+            self.tokens.array(),
+            self.types.array(),
+            self.places.array().reshape(-1, 2),
+            encoding.begins(lengths),
+            lengths,
+            self.starts.array(),
+            self.ends.array(),
+            self.index.array(),
+            pad_id,
+            lost=tuple(self.lost),
+            blank=self.blank,
+            cut=self.cut,
+        )
+
+
+def _encode(
+    examples: Sequence[Example], before: int, tokenizer: Tokenizer, max_length: int, stride: int, found: _Windows
+) -> None:
+    """`before`: how many examples come before these."""
+    whole = [e.question.strip() for e in examples]
     room = max(8, max_length // 2)
     tokenizer.enable_truncation(max_length=room)
-    whole = questions
     questions = [
         q if len(enc.ids) < room else q[: max((o[1] for o in enc.offsets), default=0)]
-        for q, enc in zip(questions, tokenizer.encode_batch(questions), strict=True)
+        for q, enc in zip(whole, tokenizer.encode_batch(whole), strict=True)
     ]
-    cut = sum(map(operator.ne, whole, questions))
-    blank = sum(not q or not e.context.strip() for q, e in zip(whole, examples, strict=True))
+    found.cut += sum(map(operator.ne, whole, questions))
+    found.blank += sum(not q or not e.context.strip() for q, e in zip(whole, examples, strict=True))
     tokenizer.enable_truncation(max_length=max_length, stride=stride, strategy="only_second")
     encoded = tokenizer.encode_batch(list(zip(questions, (e.context for e in examples), strict=True)))
     tokenizer.no_truncation()
-    windows = [(i, w) for i, first in enumerate(encoded) for w in (first, *first.overflowing)]
-    longest = max(len(w.ids) for _, w in windows)
-    n = len(windows)
-    ids = np.zeros((n, longest), np.int32)
-    types = np.zeros((n, longest), np.int8)
-    offsets = np.full((n, longest, 2), -1, np.int32)
-    lengths = np.empty(n, np.int32)
-    starts, ends = np.zeros(n, np.int32), np.zeros(n, np.int32)
-    for row, (_, window) in enumerate(windows):
-        length = lengths[row] = len(window.ids)
-        ids[row, :length] = window.ids
-        types[row, :length] = window.type_ids
-        inside = np.array([s == 1 for s in window.sequence_ids])
-        offsets[row, :length][inside] = np.asarray(window.offsets, np.int32)[inside]
-    index = np.array([i for i, _ in windows], np.int32)
-    bounds = [0, *(np.flatnonzero(np.diff(index)) + 1).tolist(), n]
-    lost: list[str] = []
-    for first, behind in itertools.pairwise(bounds):
-        example, its = examples[index[first]], offsets[first:behind]
-        _with_marks(example.context, its)
-        if not example.answers:
-            continue
-        span = example.starts[0], example.starts[0] + len(example.answers[0])
-        spans = _spans(span, its)
-        if not any(end for _, end in spans):
-            nearest = _nearest(span, its)
-            spans = _spans(nearest, its) if nearest else spans
-        starts[first:behind], ends[first:behind] = zip(*spans, strict=True)
-        if not any(end for _, end in spans):
-            lost.append(example.id)
-    pad = tokenizer.token_to_id("[PAD]") or 0
-    return Features(ids, types, lengths, starts, ends, index, offsets, pad, lost=tuple(lost), cut=cut, blank=blank)
+    for number, (example, first) in enumerate(zip(examples, encoded, strict=True), before):
+        windows = (first, *first.overflowing)
+        offsets = np.full((len(windows), max(len(w.ids) for w in windows), 2), -1, np.int32)
+        for own, window in zip(offsets, windows, strict=True):
+            inside = np.array([s == 1 for s in window.sequence_ids])
+            own[: len(inside)][inside] = np.asarray(window.offsets, np.int32)[inside]
+        _with_marks(example.context, offsets)
+        spans = _answered(example, offsets)
+        if example.answers and not any(end for _, end in spans):
+            found.lost.append(example.id)
+        for own, window, (start, end) in zip(offsets, windows, spans, strict=True):
+            found.tokens.add(window.ids)
+            found.types.add(window.type_ids)
+            found.places.add(own[: len(window.ids)])
+            found.lengths.add(len(window.ids))
+            found.index.add(number)
+            found.starts.add(start)
+            found.ends.add(end)
+
+
+def _answered(example: Example, offsets: np.ndarray) -> list[tuple[int, int]]:
+    """First and last token of the answer in each window; (0, 0) where it is not, or there is none."""
+    if not example.answers:
+        return [(0, 0)] * len(offsets)
+    span = example.starts[0], example.starts[0] + len(example.answers[0])
+    spans = _spans(span, offsets)
+    if not any(end for _, end in spans):
+        nearest = _nearest(span, offsets)
+        spans = _spans(nearest, offsets) if nearest else spans
+    return spans
 
 
 @cache
@@ -247,11 +290,14 @@ def collate(features: Features, rows: Sequence[int] | np.ndarray, width: int | N
     """One batch, padded to its longest row rounded up to a multiple of 8, or to `width`."""
     rows = np.asarray(rows)
     lengths = features.lengths[rows]
-    width = width or min(-(-int(lengths.max()) // 8) * 8, max(features.input_ids.shape[1], int(lengths.max())))
+    width = width or min(-(-int(lengths.max()) // 8) * 8, max(features.width, int(lengths.max())))
     mask = np.arange(width) < lengths[:, None]
+    places = (features.starts[rows][:, None] + np.arange(width))[mask]
+    ids, types = np.full(mask.shape, features.pad_id, np.int64), np.zeros(mask.shape, np.int64)
+    ids[mask], types[mask] = features.tokens[places], features.types[places]
     return {
-        "input_ids": np.where(mask, features.input_ids[rows, :width], features.pad_id).astype(np.int64),
-        "token_type_ids": features.token_type_ids[rows, :width].astype(np.int64),
+        "input_ids": ids,
+        "token_type_ids": types,
         "attention_mask": mask.astype(np.int64),
         "start_positions": features.start_positions[rows].astype(np.int64),
         "end_positions": features.end_positions[rows].astype(np.int64),

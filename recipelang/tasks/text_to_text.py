@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recipelang.source import fail
+from recipelang.storage.growing import Growing
 from recipelang.tasks import encoding, meaning, reading
 from recipelang.tasks.chat_rows import IGNORED
-from recipelang.tasks.encoding import pad_id
+from recipelang.tasks.encoding import begins, pad_id
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.records import opener, read_table
 from recipelang.tasks.table import Table
@@ -201,19 +202,19 @@ def featurize(
     closing = [] if tokenizer.end is None else [tokenizer.end]
     sources, cut = _encoded(tokenizer, [e.source for e in examples], max_length)
     targets, cut_too = _encoded(tokenizer, [e.target for e in examples], max_length - len(closing))
-    parts: list[np.ndarray] = []
+    tokens, lengths = Growing(np.int32), Growing(np.int32)
     for number, (source, target) in enumerate(zip(sources, targets, strict=True)):
         target = np.asarray([*target, *closing], np.int32)
         for what, ids in (("source", source), ("target", target)):
             if not len(ids):
                 help = "fill in the text, or remove the record"
                 raise fail("E075", f"the tokenizer makes no token of the {what} of record {number}", help=help)
-        parts += [source, target]
-    sizes = np.array([len(part) for part in parts], np.int32).reshape(-1, 2)
-    ends = np.cumsum(sizes.sum(1, dtype=np.int64))
+            tokens.add(ids)
+            lengths.add(len(ids))
+    sizes = lengths.array().reshape(-1, 2)
     return Pairs(
-        np.concatenate(parts),
-        ends - sizes.sum(1),
+        tokens.array(),
+        begins(sizes.sum(1, dtype=np.int64)),
         sizes[:, 0],
         sizes[:, 1],
         tokenizer.tokenizer,

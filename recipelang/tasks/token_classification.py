@@ -16,6 +16,7 @@ import numpy as np
 
 from recipelang.source import fail
 from recipelang.source.words import plural
+from recipelang.storage.growing import Growing
 from recipelang.tasks import encoding, entities, labels, meaning
 from recipelang.tasks.encoding import Reader, Rows
 from recipelang.tasks.labels import Classes, label_text, make_classes, names_of
@@ -157,7 +158,7 @@ def featurize(
 ) -> Rows:
     """One row a sentence, with the number of the word that a token begins; -1 elsewhere."""
     classes = Classes(names)
-    ids, types, words, tags = [], [], [], []
+    tokens, words, tags = encoding.Tokens(tokenizer.types), Growing(np.int32), Growing(np.int64)
     cut = tokenless = 0
     encoded = encoding.encode(tokenizer, [list(e.words) for e in examples], max_length, words=True)
     for i, (example, encoding_) in enumerate(zip(examples, encoded, strict=True)):
@@ -171,12 +172,11 @@ def featurize(
         )  # of words that are cut off nothing is known
         cut, tokenless = cut + shortened, tokenless + behind - len(np.unique(numbers[numbers >= 0]))
         right = np.array([classes.number(t, f"record {i} has it") for t in example.tags])
-        ids.append(np.asarray(encoding_.ids, np.int32))
-        types.append(np.asarray(encoding_.type_ids, np.int8))
-        words.append(np.where(first, numbers, -1).astype(np.int32))
-        tags.append(np.where(first, right[numbers], _IGNORED).astype(np.int64))
-    rows = encoding.joined(ids, types if tokenizer.types else [], np.concatenate(tags), tokenizer.pad_id)
-    rows = replace(rows, words=np.concatenate(words), names=tuple(names), limit=max_length)
+        tokens.add(encoding_.ids, encoding_.type_ids)
+        words.add(np.where(first, numbers, -1))
+        tags.add(np.where(first, right[numbers], _IGNORED))
+    rows = tokens.rows(tags.array(), tokenizer.pad_id, limit=max_length)
+    rows = replace(rows, words=words.array(), names=tuple(names))
     return replace(rows, cut=cut, tokenless=tokenless)
 
 

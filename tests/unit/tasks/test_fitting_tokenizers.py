@@ -195,7 +195,7 @@ def test_one_kind_of_text_takes_pairs(bert):
     assert features.types is None
     tokenizer = reading.load_tokenizer(bert)
     made = question_answering.featurize([Example("1", "a a", "a", ("a",), (0,))], tokenizer, 16, 4)
-    assert made.token_type_ids.any()
+    assert made.types.any()
     assert not fitted(made, tokenizer, bert, "question_answering").batch([0])["token_type_ids"].any()
 
 

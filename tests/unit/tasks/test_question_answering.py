@@ -18,7 +18,7 @@ from tests.conftest import make_data, make_model
 def gold(features):
     """Logits that point at the labels, low where a window has no answer."""
     rows = np.arange(len(features))
-    start = np.zeros(features.input_ids.shape, np.float32)
+    start = np.zeros((len(features), features.width), np.float32)
     end = start.copy()
     here = features.start_positions > 0
     start[rows, features.start_positions] = 10 * here
@@ -66,7 +66,7 @@ def test_answers_are_those_of_run_qa(tmp_path, tokenizer, n_best, longest):
     examples = read_file(make_data(tmp_path / "d.json", 12))
     features = qa.featurize(examples, tokenizer, 16, 4)
     random = np.random.default_rng(1)
-    start, end = random.normal(size=(2, *features.input_ids.shape)).astype(np.float32)
+    start, end = random.normal(size=(2, len(features), features.width)).astype(np.float32)
     found = answers(features, examples, start, end, n_best, longest)
     expected = run_qa(features, examples, start, end, n_best, longest)
     assert {id: (a.text, a.score, a.null) for id, a in found.items()} == expected
@@ -330,7 +330,7 @@ def test_no_answer_is_given_where_it_scores_above_the_best_by_more_than_the_thre
     example = Example("1", "what", f"{PASSAGE} {PASSAGE} is", ("gold",), (4,))
     features = qa.featurize([example], tokenizer, 12, 2)
     assert len(features) > 1
-    start = np.full(features.input_ids.shape, -9, np.float32)
+    start = np.full((len(features), features.width), -9, np.float32)
     end = start.copy()
     start[:, 0], end[:, 0] = 4, 5
     start[0, 0], end[0, 0] = 3, 4
