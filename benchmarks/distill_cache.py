@@ -70,7 +70,7 @@ def main() -> None:
         wanted = Wanted(
             teacher="",
             features=features,
-            per_token=task.PER_TOKEN,
+            per_token=task.TASK.per_token,
             rows=np.arange(len(features)),
             outputs=task.OUTPUTS,
             kept="fp16",

@@ -67,7 +67,7 @@ def main() -> None:
             batch = {k: torch.from_numpy(v) for k, v in task.collate(features, rows).items()}
             outputs = bare(**batch)
             with torch.no_grad():
-                known = teacher(**{k: v for k, v in batch.items() if k not in task.LABELS})
+                known = teacher(**{k: v for k, v in batch.items() if k not in task.TASK.labels})
             kd = sum(kd_loss(getattr(outputs, o), getattr(known, o), temperature) for o in task.OUTPUTS) / 2
             loss = (1 - hardness) * outputs.loss + hardness * kd
             loss.backward()

@@ -125,7 +125,7 @@ def _metrics(recipe: Recipe) -> dict[str, Entry]:
     """Each metric with the code that measures it."""
     usual = METRICS.get(recipe.model.task, ())
     names = sorted({name for e in recipe.evaluations for name in (e.metrics or usual)})
-    module: str = getattr(task_of(recipe.model.task), "__name__", "") if names else ""
+    module = task_of(recipe.model.task).measure.__module__ if names else ""
     return {name: {"impl": module, "sha256": _code(module)} for name in names}
 
 

@@ -61,7 +61,7 @@ def _front(plan: Plan, record: Mapping[str, Any], origin: Mapping[str, Any]) -> 
         front["datasets"] = names
     if origin.get("license"):
         front["license"] = str(origin["license"]).lower()
-    if pipeline := _PIPELINES.get(task_of(plan.model.task).HEAD):
+    if pipeline := _PIPELINES.get(task_of(plan.model.task).head):
         front["pipeline_tag"] = pipeline
     papers = [f"arxiv:{m.group(1)}" for c in origin.get("cites", []) if (m := _ARXIV.fullmatch(str(c).strip()))]
     front["tags"] = list(dict.fromkeys(["recipelang", "pruning", *origin.get("tags", []), *papers]))

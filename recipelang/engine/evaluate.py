@@ -44,7 +44,7 @@ def evaluate(
     for rows in processes.dealt(_batches(task, features)):
         batch = {k: torch.from_numpy(v).to(device) for k, v in features.batch(rows).items()}
         with autocast():
-            outputs = model(**{k: v for k, v in batch.items() if k not in task.LABELS})
+            outputs = model(**{k: v for k, v in batch.items() if k not in task.labels})
         found = task.kept(outputs, batch)
         if writes:
             with autocast():
@@ -57,7 +57,7 @@ def evaluate(
 
 def _batches(task: Task, features: Features) -> list[np.ndarray]:
     """Rows are visited by length, so that padding costs little."""
-    size = max(1, TOKENS // features.width if task.WORDS else BATCH // features.sequences)
+    size = max(1, TOKENS // features.width if task.gives == "words" else BATCH // features.sequences)
     order = np.argsort(features.lengths, kind="stable")
     return [order[first : first + size] for first in range(0, len(order), size)]
 

@@ -105,15 +105,15 @@ def load_model(
     model = only_used(model, plan.task)
     task = task_of(plan.task)
     tied = COPIES.get(facts.family, ()) if any(t.tied for t in facts.tensors) else ()
-    missing = {n for n in read["missing_keys"] if not (task.EMBEDS and n.startswith("pooler."))}
+    missing = {n for n in read["missing_keys"] if not (task.gives == "embeddings" and n.startswith("pooler."))}
     if lost := sorted(missing - {*facts.fresh, *tied}):
         raise _another_model(folder, [f"`{n}` should be loaded, but would be initialised at random" for n in lost[:3]])
     expected = {*facts.left_out, *facts.strangers, *(copy for copy, _ in facts.copies)}
     if lost := sorted(set(read["unexpected_keys"]) - expected):
         raise _another_model(folder, [f"`{n}` should be used, but would be dropped" for n in lost[:3]])
     model = model if keep is None else keep_layers(model, keep)
-    if task.PREPARE:
-        pkgutil.resolve_name(task.PREPARE)(model, plan)
+    if task.prepare:
+        pkgutil.resolve_name(task.prepare)(model, plan)
     leave_out_cache(model)
     leave_out_unread(model)
     return model  # type: ignore[no-any-return]
@@ -138,7 +138,7 @@ def _attention(plan: ModelPlan) -> dict[str, str]:
 
 def only_used(model: nn.Module, task: str) -> nn.Module:
     """A model without a head loses the layer that no embedding reads: it would be neither trained nor measured."""
-    if task_of(task).EMBEDS and getattr(model, "pooler", None) is not None:
+    if task_of(task).gives == "embeddings" and getattr(model, "pooler", None) is not None:
         model.pooler = None  # type: ignore[assignment]
     return model
 
@@ -199,7 +199,7 @@ def _loading(folder: Path) -> Iterator[None]:
 def _auto(plan: ModelPlan) -> Any:
     import transformers
 
-    return getattr(transformers, task_of(plan.task).AUTO_MODEL)
+    return getattr(transformers, task_of(plan.task).auto_model)
 
 
 def _config(folder: Path, plan: ModelPlan) -> Any:
@@ -218,15 +218,15 @@ def _config(folder: Path, plan: ModelPlan) -> Any:
     config.output_attentions = config.output_hidden_states = False  # what a stage needs of them it asks for itself
     if (getattr(config, "pad_token_id", None) or 0) < 0:
         config.pad_token_id = None  # written by older tools for "there is none"
-    if width := task_of(plan.task).HEAD_WIDTH:
+    if width := task_of(plan.task).head_width:
         config.num_labels = width
-    if not task_of(plan.task).LABELS:
+    if not task_of(plan.task).labels:
         _for_a_decoder(config, folder)
     if plan.labels:
         config.id2label = dict(enumerate(plan.labels))
         config.label2id = {name: i for i, name in enumerate(plan.labels)}
         # else the type of the labels would decide: one class is right, or the number itself
-        config.problem_type = "regression" if task_of(plan.task).NUMBERS else "single_label_classification"
+        config.problem_type = "regression" if task_of(plan.task).gives == "number" else "single_label_classification"
         pad = getattr(config, "pad_token_id", None)
         if pad is None or pad >= getattr(
             config, "vocab_size", pad + 1

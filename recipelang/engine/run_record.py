@@ -86,7 +86,7 @@ def measured_on(plan: Plan, metric: str) -> str:
     counted = _class_of(evaluation, data) if names[-1] == "f1" else ""
     if evaluation.samples is None:
         return counted
-    blocks = task_of(data.task).BLOCKS
+    blocks = task_of(data.task).blocks
     total = (data.items if blocks else data.examples).get(evaluation.split, 0)
     what = "chats" if data.chat else "blocks" if blocks else "examples"
     part = f"{evaluation.samples:,} of {total:,} {what}" if evaluation.samples < total else ""

@@ -112,7 +112,7 @@ def one_shot_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | No
         autocast = run.autocast(stage.precision)
         state.gradients = partial(_sample, run, stage, state, features)
         state.layers = Layers(
-            run.model, features, run.task.LABELS, stage.micro_batch, autocast, partial(_layer_done, run, stage)
+            run.model, features, run.task.labels, stage.micro_batch, autocast, partial(_layer_done, run, stage)
         )
     modifiers = _modifiers(run, stage)
     torch.manual_seed(stream(stage.seed, stage.name, "dropout"))
@@ -215,12 +215,12 @@ def _evaluate_inside(run: Course, stage: StagePlan, step: int, until: int) -> No
 
 def _modifiers(run: Course, stage: StagePlan) -> list[Modifier]:
     teachers = [_kept(run, stage, d) if d.cache else _running(run, d) for d in stage.distills]
-    return acting(stage, teachers, run.task.OUTPUTS, compared=_compared(run, stage))
+    return acting(stage, teachers, run.task.outputs, compared=_compared(run, stage))
 
 
 def _compared(run: Course, stage: StagePlan) -> str:
     """The tokens whose logits a teacher's are compared with."""
-    if not run.task.LABELS:
+    if not run.task.labels:
         return "targets"
     return "answers" if any(d.label == stage.data and d.chat for d in run.plan.data) else "tokens"
 
@@ -238,18 +238,18 @@ def _sample(
 def _running(run: Course, d: DistillPlan) -> Running:
     model = _teacher(run, d)
     show_maps(model, "output_attentions" in asked(d))
-    return Running(model, asked(d), labels=not run.task.LABELS)
+    return Running(model, asked(d), labels=not run.task.labels)
 
 
 def _kept(run: Course, stage: StagePlan, d: DistillPlan) -> Kept:
     """The teacher's outputs beside the checkpoints: kept as long as a resumed run may need them."""
     data = run.data_of(stage.data)
     _, features = run.split(data, "train")
-    named = [run.task.OUTPUTS if t.output == "logits" else (t.output,) for t in d.terms]
+    named = [run.task.outputs if t.output == "logits" else (t.output,) for t in d.terms]
     wanted = Wanted(
         teacher=model_digest(_teacher_folder(run, d)),
         features=features,
-        per_token=run.task.PER_TOKEN,
+        per_token=run.task.per_token,
         rows=drawn(
             stage,
             len(features),

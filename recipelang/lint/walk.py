@@ -90,7 +90,7 @@ def is_unpinned(reference: object, revision: str | None = None) -> bool:
 
 def compares_distributions(task: str, distill: DistillSpec) -> bool:
     """Whether a term compares the softmax of outputs, which a temperature softens."""
-    return task_of(task).SOFTMAX and any(term.name not in INNER for term in distill.on)
+    return task_of(task).softmax and any(term.name not in INNER for term in distill.on)
 
 
 def without(tree: t.Recipe, name: str) -> Iterator[Span]:

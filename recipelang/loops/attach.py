@@ -80,7 +80,7 @@ def attach(
     _check_shards(planned, bare, batches)
     warn(found.sorted(), stacklevel=2)
     _check_optimizer(planned, bare, optimizer, learning_rate)
-    two = not task_of(checked.model.task).LABELS
+    two = not task_of(checked.model.task).labels
     teachers = [handed(d, unwrapped(teacher), labels=two) for d in planned.distills if teacher is not None]
     compared = "targets" if two else "tokens"
     modifiers = acting(planned, teachers, logits_of(bare), learning_rate=learning_rate, compared=compared)
@@ -154,7 +154,7 @@ def _ask_for_what_a_loop_lacks(
     names = {p.method.name for p in spec.prunes} & _SAMPLES
     outputs = any(t.name not in INNER for d in spec.distills for t in d.on)
     with at_label(recipe.label(f"{path}.distill.on") or recipe.label(f"{path}.distill")):
-        if outputs and task_of(recipe.model.task).EMBEDS:
+        if outputs and task_of(recipe.model.task).gives == "embeddings":
             message = "this release does not compare embeddings in your own loop"
             raise fail("E055", message, help="write `on = hidden(-1)`, or use `recipelang run`")
     with at_label(recipe.label(f"{path}.distill.teacher")):

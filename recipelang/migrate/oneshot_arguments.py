@@ -78,7 +78,7 @@ def _model(recipe: Recipe) -> Iterator[str]:
             yield f"model_revision={json.dumps(version)}"
     else:
         revision = f", revision={json.dumps(version)}" if version else ""
-        yield f"model={task_of(recipe.model.task).AUTO_MODEL}.from_pretrained({json.dumps(name)}{revision})"
+        yield f"model={task_of(recipe.model.task).auto_model}.from_pretrained({json.dumps(name)}{revision})"
         yield f"tokenizer={json.dumps(name)}"
     yield f'precision="{_PRECISIONS[recipe.model.dtype]}"'
 

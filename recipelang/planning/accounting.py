@@ -67,7 +67,7 @@ class Accounts:
 
 def body_prefix(family: str, task: str) -> str:
     """What the names of the body begin with in a model for this task: nothing, where it has no head."""
-    return "" if task_of(task).EMBEDS else f"{body_of(family, task)}."
+    return "" if task_of(task).gives == "embeddings" else f"{body_of(family, task)}."
 
 
 def account(
@@ -133,7 +133,8 @@ def account_structure(
     _whole_numbers(folder, config, header)
     _plain_names(folder, header)
     tensors = made.facts
-    unread = [t.name for t in tensors if task_of(task).EMBEDS and "pooler" in t.roles]  # no embedding is made of it
+    embeds = task_of(task).gives == "embeddings"
+    unread = [t.name for t in tensors if embeds and "pooler" in t.roles]  # no embedding is made of it
     body = [t for t in tensors if t.name.startswith(made.prefix) and not t.drawn]
     if not any(t.name in made.stored for t in body):
         _no_prefix(folder, made.prefix, body, header)
@@ -190,7 +191,7 @@ def _may_lack(folder: Path, tensor: TensorFact) -> None:
 
 def _may_differ(folder: Path, task: str, tensor: TensorFact, there: tuple[int, ...], own_head: bool) -> None:
     """E076 for a parameter that has another shape in the files, unless it is one of a head that is drawn anew."""
-    if not tensor.drawn or own_head or "pooler" in tensor.roles or task_of(task).WORDS:
+    if not tensor.drawn or own_head or "pooler" in tensor.roles or task_of(task).gives == "words":
         message = f"`{tensor.name}` has shape {there}, the config says {tensor.stored_shape}"
         raise fail("E076", message, help=_AGAIN, notes=[f"the folder is {folder}"])
 

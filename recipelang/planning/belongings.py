@@ -43,7 +43,7 @@ def belongs(name: str, task: str | None = None) -> bool:
 def _patterns(*tasks: str) -> dict[str, tuple[str, ...]]:
     """Folder -> what of it is passed on with a model for one of these tasks."""
     found = {"": PATTERNS, **FOLDERS}
-    for path in (path.lower() for task in tasks for path in task_of(task).CARRIED):
+    for path in (path.lower() for task in tasks for path in task_of(task).carried):
         folder, _, last = path.rpartition("/")
         found[folder] = (*found.get(folder, ()), last)
     return found

@@ -69,7 +69,7 @@ def check(
     block = f"data.{stage.data}" if stage.data else "data"
     if data.samples is not None and read.samples < data.samples:
         message = f"the calibration data has only {read.samples:,} of {data.samples:,} samples"
-        blocks = task_of(data.task).BLOCKS and data.chat is None
+        blocks = task_of(data.task).blocks and data.chat is None
         notes = (f"a sample is a block of {read.length:,} tokens",) if blocks else ()
         more = "add text, or lower `max_length`" if blocks else "or add examples"
         help = f"write `samples = {read.samples} samples`, {more}"
@@ -77,7 +77,7 @@ def check(
         found.say("E078", message, at, notes=notes, help=help)
         return
     tokens = data.tokens_read.get("train", read.samples * read.length)  # rows are shorter than their limit
-    if not task_of(data.task).LABELS:  # the decoder reads its own
+    if not task_of(data.task).labels:  # the decoder reads its own
         tokens = min(tokens, data.tokens_predicted["train"])
     inputs = max((t.shape[-1] for p in prunes if METHODS[p.method].memory.pair for t in p.targets), default=0)
     if tokens < inputs:

@@ -13,6 +13,7 @@ from recipelang.planning.facts import ModelFacts
 from recipelang.planning.references import Pins
 from recipelang.source import Diagnostics, RecipeError, fail
 from recipelang.spec.recipe import Recipe
+from recipelang.tasks import Task, task_of
 from recipelang.values import selector as sel
 
 
@@ -26,6 +27,10 @@ class Context:
         self.beside = beside
         self.found = found
         self.pins = pins
+
+    @property
+    def task(self) -> Task[Any, Any, Any, Any]:
+        return task_of(self.recipe.model.task)
 
     def guard(self, path: str, call: Callable[..., Any], code: str = "E076") -> Any:
         """A coded error from reading a file, shown at the attribute that named it; `code` for what the system refuses."""

@@ -90,7 +90,7 @@ def plan_data(
         message = f"`max_length` is more than the {limit} the model takes"
         at = recipe.label(f"{block}.max_length")
         raise RecipeError(Diagnostic("E038", message, at, help=(f"write at most `{facts.max_positions} tokens`",)))
-    if min(length, facts.max_positions) < (least := task_of(task).SHORTEST):
+    if min(length, facts.max_positions) < (least := task_of(task).shortest):
         message = f"inputs of {min(length, facts.max_positions)} tokens are too short for {task}"
         at = recipe.label(f"{block}.max_length") if spec.max_length else recipe.label("model.base")
         raise RecipeError(Diagnostic("E038", message, at, help=(f"it needs at least {least} tokens",)))
@@ -104,7 +104,7 @@ def plan_data(
         meaning=meaning,
         max_length=min(length, facts.max_positions),
         stride=_stride(recipe, block, spec, min(length, facts.max_positions))
-        if "stride" in task_of(task).SETTINGS
+        if "stride" in task_of(task).settings
         else spec.stride,
         samples=spec.samples,
         shuffle=spec.shuffle,
@@ -156,7 +156,7 @@ def _named_at(recipe: Recipe, block: str, spec: DataSpec, split: str) -> Label |
 
 def _only_its_columns(recipe: Recipe, block: str, spec: DataSpec, task: str) -> None:
     for name, _ in spec.columns:
-        fields = task_of(task).FIELDS
+        fields = task_of(task).fields
         if name not in fields:
             at = recipe.label(f"{block}.columns.{name}")
             help = (f"it reads {', '.join(f'`{f}`' for f in fields)}",)
@@ -182,9 +182,9 @@ _OF_SOME_TASKS = ("classes", "unlabelled", "positive", "answer_is", "max_score",
 
 def _only_what_it_reads(recipe: Recipe, block: str, spec: DataSpec, task: str) -> None:
     for name in _OF_SOME_TASKS:
-        if getattr(spec, name) != DataSpec.model_fields[name].default and name not in task_of(task).SETTINGS:
+        if getattr(spec, name) != DataSpec.model_fields[name].default and name not in task_of(task).settings:
             message = f"`{name}` does not apply to {task}"
-            tasks = [other for other in TASKS if name in task_of(other).SETTINGS]
+            tasks = [other for other in TASKS if name in task_of(other).settings]
             help = (f"remove it: it applies to {' and '.join(tasks)}",)
             raise RecipeError(Diagnostic("E054", message, recipe.label(f"{block}.{name}"), help=help))
 
@@ -245,11 +245,13 @@ def with_labels(
     block = f"data.{label}" if label else "data"
     where = _split(spec, split, beside, pins)
     task = task_of(facts.task)
+    classes = task.classes
+    assert classes is not None, "only a task that tells classes apart has labels"
 
     def names() -> _Labels:
         examples = task.open_split(where.reference, where.split, dict(spec.columns), spec.config, meaning)
-        known = bool(examples.known)  # type: ignore[attr-defined]
-        return _Labels(names=tuple(task.label_names(examples)), counts=task.label_counts(examples), known=known)
+        known = bool(examples.known)
+        return _Labels(names=classes.names(examples), counts=classes.counts(examples), known=known)
 
     parts = ["labels", spec.config, sorted(dict(spec.columns).items()), facts.task, meaning.model_dump()]
     with at_label(_named_at(recipe, block, spec, split)):
@@ -357,7 +359,7 @@ def load_examples(plan: DataPlan, name: str) -> tuple[Any, ...]:
     split = plan.splits[name]
     task = task_of(plan.task)
     examples = task.open_split(split.reference, split.split, plan.columns, plan.config, plan.meaning)
-    return examples[: plan.samples] if name == "train" and plan.samples and not task.BLOCKS else examples
+    return examples[: plan.samples] if name == "train" and plan.samples and not task.blocks else examples
 
 
 def load_split(
@@ -376,7 +378,7 @@ def load_split(
 
     def examples() -> Sequence[Any]:
         found = load_examples(plan, name)
-        return found if first is None or task.BLOCKS else found[:first]
+        return found if first is None or task.blocks else found[:first]
 
     def tokenizer() -> Any:
         return task.load_tokenizer(model)
@@ -402,11 +404,11 @@ def _features(plan: DataPlan, name: str, model: Path, first: int | None, example
     with encoding_fails(model):
         features = task.featurize(examples, tokenizer, plan.max_length, plan.stride, plan.labels)
     fitting: Any = fitted(features, tokenizer, model, plan.task)
-    if "stride" in task.SETTINGS and name == "train":
+    if "stride" in task.settings and name == "train":
         fitting = fitting.learnable(examples)
-    if task.BLOCKS and name == "train" and plan.samples:
+    if task.blocks and name == "train" and plan.samples:
         fitting = fitting.some(plan.samples, plan.draw_seed if plan.shuffle else None)
-    if task.BLOCKS and first is not None:
+    if task.blocks and first is not None:
         fitting = fitting.some(first, None)
     return fitting  # type: ignore[no-any-return]
 
@@ -417,5 +419,5 @@ def _rows_by(plan: DataPlan, name: str, first: int | None) -> list[object]:
     own = ("task", "config", "columns", "meaning", "max_length", "stride", "labels", "chat")
     drawn: list[object] = []
     if name == "train" and plan.samples:
-        drawn = [plan.samples, *([plan.shuffle and plan.draw_seed] if task.BLOCKS else ())]
+        drawn = [plan.samples, *([plan.shuffle and plan.draw_seed] if task.blocks else ())]
     return ["rows 1", plan.model_dump_json(include=set(own)), name, first, drawn]

@@ -48,7 +48,7 @@ def judge(recipe: Recipe, meanings: Mapping[str, Meaning], classes: ClassFacts, 
         notes = (f"the classes are {listed(classes.data, longest=40)}",)
         confirm = ", ".join(f'"{n[:40]}"' for n in classes.data[:6]) + (", ..." if len(classes.data) > 6 else "")
         remedies = [f"if it is a class, list every class: `classes = [{confirm}]` in `data`"]
-        if "unlabelled" in task_of(recipe.model.task).SETTINGS:
+        if "unlabelled" in task_of(recipe.model.task).settings:
             remedies.insert(0, f'to skip examples with this label, write `unlabelled = ["{missing[:40]}"]` in `data`')
         first = next(iter(meanings))
         at = recipe.label(f"data.{first}" if first else "data")

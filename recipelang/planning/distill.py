@@ -20,11 +20,11 @@ def plan_term(term: Term, student: ModelFacts, teacher: ModelFacts, segments: Se
     plain = (Segment(shape="constant", start=1, end=1, first=0, last=steps - 1),)
     weight = plain if term.weight is None else segments(term.weight)
     if term.name not in INNER:
-        if task_of(student.task).EMBEDS and _width(student) != _width(teacher):
+        if task_of(student.task).gives == "embeddings" and _width(student) != _width(teacher):
             notes = [f"teacher {_width(teacher)}, student {_width(student)} numbers in an embedding"]
             help = "match `hidden` instead, or choose a teacher with embeddings of the same width"
             raise fail("E080", "teacher and student have embeddings of different widths", help=help, notes=notes)
-        kind: Literal["number", "output"] = "number" if task_of(student.task).NUMBERS else "output"
+        kind: Literal["number", "output"] = "number" if task_of(student.task).gives == "number" else "output"
         return TermPlan(kind=kind, output=term.name, weight=weight)
     pairs = tuple(dict.fromkeys(_pairs(term, student.layers, teacher.layers)))
     widths = None

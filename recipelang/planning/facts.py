@@ -130,7 +130,7 @@ def read_model_facts(path: Path, task: str, labels: Sequence[str] = (), *, new_h
     family = config["model_type"]
     if not isinstance(family, str):
         raise fail("E076", f"`model_type` in `{path / 'config.json'}` is not a string", help=_AGAIN)
-    head = task_of(task).HEAD
+    head = task_of(task).head
     if family in FAMILIES:
         check_head(family, task)
     check_fields(path / "config.json", family, config)
@@ -156,12 +156,12 @@ def _of_structure(
     new_head: bool, own_head: bool,
 ) -> ModelFacts:  # fmt: skip
     made = structure(path, config, task, header)
-    if task_of(task).EMBEDS and made.standard.encoder_decoder:
+    if task_of(task).gives == "embeddings" and made.standard.encoder_decoder:
         help = "name a model that is an encoder or a decoder"
         notes = ["it reads one text and writes another, so no states are those of a text alone"]
         raise fail("E073", f"`{config['model_type']}` gives no embedding of a text", help=help, notes=notes)
-    found = account_structure(path, task_of(task).HEAD, config, made, header, new_head, own_head)
-    tensors = tuple(t for t in made.facts if not (task_of(task).EMBEDS and "pooler" in t.roles))
+    found = account_structure(path, task_of(task).head, config, made, header, new_head, own_head)
+    tensors = tuple(t for t in made.facts if not (task_of(task).gives == "embeddings" and "pooler" in t.roles))
     return ModelFacts(
         path, str(config["model_type"]), task, with_standard(config, made), tensors, (*found.fresh, *found.redrawn),
         tuple(labels), found.redrawn, stored=found.stored, copies=found.copies, left_out=found.left_out,

@@ -96,7 +96,7 @@ _TIES = ("bert", "roberta", "distilbert")
 def is_tied(config: Config, task: str) -> bool:
     """Whether the matrix of the word embeddings is the head's as well: one tensor with both roles."""
     default = config.get("model_type") in _TIES
-    return task_of(task).WORDS and bool(config.get("tie_word_embeddings", default))
+    return task_of(task).gives == "words" and bool(config.get("tie_word_embeddings", default))
 
 
 def _words(name: str, config: Config, width: int, task: str) -> TensorFact:
@@ -244,7 +244,7 @@ def _or_bare(family: Family) -> Family:
     """A model without a head is what is left: its names lack the word that heads put before those of the body."""
 
     def tensors(config: Config, task: str) -> Iterator[TensorFact]:
-        bare = task_of(task).EMBEDS
+        bare = task_of(task).gives == "embeddings"
         for tensor in family(config, task):
             yield replace(tensor, name=tensor.name.partition(".")[2]) if bare else tensor
 
@@ -281,10 +281,10 @@ HEADS: dict[str, frozenset[str]] = {
 
 def tensors_of(family: str, config: Config, task: str) -> Iterator[TensorFact]:
     """Of the model for a task, in the order of its `named_parameters()`."""
-    return FAMILIES[family](config, task_of(task).HEAD)
+    return FAMILIES[family](config, task_of(task).head)
 
 
 def check_head(family: str, task: str) -> None:
     """E073 where a family has no head for a task."""
-    if task_of(task).HEAD not in HEADS[family]:
+    if task_of(task).head not in HEADS[family]:
         raise fail("E073", f"`{family}` has no head for {task}", help=f"it has {', '.join(sorted(HEADS[family]))}")

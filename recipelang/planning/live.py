@@ -53,7 +53,7 @@ def _roles(family: str, config: dict[str, Any], names: Mapping[str, object], tas
 
     Of two roles of one name those for this task count: the embeddings of a language model may be its head.
     """
-    head = task_of(task).HEAD
+    head = task_of(task).head
     try:
         tasks = sorted(HEADS.get(family, ()), key=lambda t: (t == head, t))
         every = [t for each in tasks for t in FAMILIES[family](config, each)]
@@ -196,7 +196,7 @@ class _Live(Resolver):
         if theirs and ours and theirs.get("vocab_size") != ours.get("vocab_size"):
             notes = [f"teacher {theirs.get('vocab_size')}, student {ours.get('vocab_size')} tokens"]
             raise fail("E080", "teacher and student have different vocabularies", notes=notes)
-        if theirs and ours and task_of(facts.task).NUMBERS:
+        if theirs and ours and task_of(facts.task).gives == "number":
             numbers.gives_one_number(self.facts, "student")
             numbers.gives_one_number(facts, "teacher")
         if theirs and ours and label_count(theirs) != label_count(ours):

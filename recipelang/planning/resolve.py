@@ -49,7 +49,6 @@ from recipelang.spec.claims import selectors
 from recipelang.spec.metrics import MEASURES, METRICS, MORE_METRICS
 from recipelang.spec.recipe import Recipe
 from recipelang.spec.requirements import used as plugins_of
-from recipelang.tasks import task_of
 from recipelang.tasks.config_defaults import token_types
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.pooling import Pooling, pooling_of
@@ -91,7 +90,7 @@ class Resolver(Context):
         if data is None:
             return None
         self.data = {d.label: d for d in data}
-        if self.classes is not None and "positive" in task_of(self.recipe.model.task).SETTINGS:
+        if self.classes is not None and "positive" in self.task.settings:
             data_remarks.judge_positive(self.recipe, self.classes, self.found)
         if not self._measures_what_it_can():
             return None
@@ -154,7 +153,7 @@ class Resolver(Context):
             locate_model(model.base, self.beside, self.pins.get(model.base) or model.revision), model.task
         )
         check_weights(facts)
-        if task_of(model.task).EMBEDS:
+        if self.task.gives == "embeddings":
             self.pooling = pooling_of(facts.path)
         self.found.extend([*remarks(facts, self.recipe.label("model.base"))])
         return facts
@@ -190,9 +189,9 @@ class Resolver(Context):
     def _with_labels(self, facts: ModelFacts) -> ModelFacts | None:
         """A task of classes takes their names from the data of the first stage that reads some, or is measured on."""
         self.classes: ClassFacts | None = None
-        if task_of(facts.task).NUMBERS:
+        if self.task.gives == "number":
             return self.guard("model.base", lambda: numbers.with_number(facts, self.recipe, self.found))
-        if not task_of(facts.task).CLASSES:
+        if self.task.classes is None:
             return facts
         stages = [(s.data, "train") for s in self.recipe.stages if s.reads_data]
         reads = [*stages, *((e.data, e.split) for e in self.recipe.evaluations)]
@@ -504,7 +503,7 @@ class Resolver(Context):
             if facts is None:
                 return None
             where, digest = str(facts.path), self._digest_of(facts)
-            pooling = pooling_of(facts.path) if digest and task_of(self.recipe.model.task).EMBEDS else None
+            pooling = pooling_of(facts.path) if digest and self.task.gives == "embeddings" else None
         teacher = facts
         at = self.recipe.label(f"{path}.on")
         terms = [
@@ -516,7 +515,7 @@ class Resolver(Context):
             )
             for term in spec.on
         ]
-        has = task_of(self.recipe.model.task).OUTPUTS
+        has = self.task.outputs
         for term in spec.on:
             if term.name not in (*INNER, "logits", *has):
                 message = f"a model for {self.recipe.model.task} has no `{term.name}`"
@@ -530,7 +529,7 @@ class Resolver(Context):
         if spec.cache and inner:
             help = f"a cache stores outputs only: remove `{inner}` or the cache"
             self.error("E054", f"`cache` and `{inner}` cannot be combined", f"{path}.cache", help)
-        if spec.cache and task_of(self.recipe.model.task).WORDS:
+        if spec.cache and self.task.gives == "words":
             help = "remove it: the logits of every token are far larger than the text"
             self.error("E055", "this release does not support `cache` for language models", f"{path}.cache", help)
         if not all(terms):
@@ -558,19 +557,19 @@ class Resolver(Context):
             notes = [f"teacher {theirs}, student {ours} kinds: the two texts of a pair need two"]
             help = "choose a teacher of the student's family"
             raise fail("E080", "the teacher has fewer token types than the student", help=help, notes=notes)
-        one_number = task_of(facts.task).NUMBERS
+        one_number, embeds = (self.task.gives == what for what in ("number", "embeddings"))
         named = any(facts.config.get(field) for field in ("id2label", "num_labels"))
         if not facts.has_head and (one_number or not named):  # so that no labels are compared that nobody gave
             raise self._no_head()
         if one_number:
             numbers.gives_one_number(facts, "teacher")
-        if task_of(self.recipe.model.task).EMBEDS:
+        if embeds:
             pooling_of(facts.path)
-        theirs, ours = (1 if task_of(facts.task).EMBEDS else label_count(f.config) for f in (facts, self.facts))
+        theirs, ours = (1 if embeds else label_count(f.config) for f in (facts, self.facts))
         if theirs != ours:
             help, notes = "choose a teacher of the same task", [f"teacher {theirs}, student {ours} labels"]
             raise fail("E080", "teacher and student have different labels", help=help, notes=notes)
-        if not task_of(facts.task).EMBEDS:
+        if not embeds:
             _same_order(label_names(facts.config), label_names(self.facts.config))
         if not facts.has_head:
             raise self._no_head()
@@ -619,7 +618,7 @@ class Resolver(Context):
         ]
 
     def _positive(self, e: EvaluateSpec) -> str | None:
-        if self.classes is None or "positive" not in task_of(self.recipe.model.task).SETTINGS:
+        if self.classes is None or "positive" not in self.task.settings:
             return None
         return data_remarks.positive_class(self.recipe.data[e.data].positive, self.classes)[0]
 
@@ -636,14 +635,16 @@ class Resolver(Context):
             at = f"evaluate.{e.name}.metrics"
             if not self.guard(at, lambda p=packages: all(can_be_counted(*needs) for needs in p.items())):
                 return False
-            if task_of(task).EMBEDS and not measures_what_it_can(self.recipe, e, self.data[e.data], self.found):
+            data = self.data[e.data]
+            if self.task.gives == "embeddings" and not measures_what_it_can(self.recipe, e, data, self.found):
                 return False
-            if not data_remarks.null_fits(self.recipe, e, self.data[e.data], self.found):
+            if not data_remarks.null_fits(self.recipe, e, data, self.found):
                 return False
-            if task_of(task).NUMBERS and not numbers.correlates(self.recipe, e, self.data[e.data], self.found):
+            if self.task.gives == "number" and not numbers.correlates(self.recipe, e, data, self.found):
                 return False
-            for metric in (e.metrics or METRICS[task]) if task_of(task).CLASSES and self.facts.labels else ():
-                if why := task_of(task).refuses(metric, self.facts.labels):
+            classes = self.task.classes if self.facts.labels else None
+            for metric in (e.metrics or METRICS[task]) if classes else ():
+                if classes and (why := classes.refuses(metric, self.facts.labels)):
                     others = ", ".join(m for m in METRICS[task] if m != metric)
                     path = f"evaluate.{e.name}" + (".metrics" if e.metrics else "")
                     self.error("E054", why, path, f"write `metrics = [{others}]`")

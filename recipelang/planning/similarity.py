@@ -36,12 +36,12 @@ def measures_what_it_can(recipe: Recipe, e: EvaluateSpec, data: DataPlan, found:
 def compares_batches(plan: Plan, stage: StagePlan) -> bool:
     """Whether the loss of a stage compares the items of a batch, which then must stay whole."""
     data = next((d for d in plan.data if d.label == stage.data), None)
-    return data is not None and task_of(data.task).EMBEDS and in_batch(data.meaning.columns)
+    return data is not None and task_of(data.task).gives == "embeddings" and in_batch(data.meaning.columns)
 
 
 def in_batch_fits(recipe: Recipe, spec: StageSpec, data: DataPlan | None, found: Diagnostics) -> bool:
     """Where the other items of a batch are the wrong answers, a batch stays whole, and has some. E054, E055."""
-    if data is None or not task_of(data.task).EMBEDS or not in_batch(data.meaning.columns):
+    if data is None or task_of(data.task).gives != "embeddings" or not in_batch(data.meaning.columns):
         return True
     notes = ("the wrong answers for a text are the other pairs of its batch",)
     path = f"stage.{spec.name}"

@@ -111,12 +111,12 @@ def structure(path: Path, config: Mapping[str, Any], task: str, header: Mapping[
     """
     kind = str(config["model_type"])
     given = {k: v for k, v in config.items() if k not in _UNUSED}
-    if width := task_of(task).HEAD_WIDTH:
+    if width := task_of(task).head_width:
         given = {k: v for k, v in given.items() if k not in ("id2label", "label2id")} | {"num_labels": width}
-    wanted = task_of(task).AUTO_MODEL
+    wanted = task_of(task).auto_model
     request = {
         "config": given,
-        "auto": list(dict.fromkeys([wanted, *(task_of(t).AUTO_MODEL for t in METRICS)])),
+        "auto": list(dict.fromkeys([wanted, *(task_of(t).auto_model for t in METRICS)])),
         "shapes": None if header is None else {n: list(e.shape) for n, e in header.items()},
     }
     text = json.dumps(request, sort_keys=True)
@@ -179,7 +179,7 @@ def _refused(path: Path, config: Mapping[str, Any], task: str, answer: _Failed) 
             help = f"install a release of transformers that has this type, or {attach}"
         return fail("E076", f"the installed transformers has no models of type `{kind[:80]}`", help=help, notes=notes)
     if answer.failed in ("head", "bidirectional"):
-        has = sorted(t for t in METRICS if task_of(t).AUTO_MODEL in answer.why.split(", "))
+        has = sorted(t for t in METRICS if task_of(t).auto_model in answer.why.split(", "))
         help = f"it has {', '.join(has)}" if has else "it has no head for any task here"
         if answer.failed == "bidirectional":
             why = ["every token reads those after it, which this task predicts", "its config.json has no `is_decoder`"]

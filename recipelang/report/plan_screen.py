@@ -111,7 +111,7 @@ def _model(plan: Plan) -> str:
         size += f" in {len(m.drop.keep)} of {plural(m.drop.layers, 'layer')}"
     head = ", new head" if m.fresh_head else ""
     pooling = f", {_POOLINGS[m.pooling]}" if m.pooling else ""
-    classes = _classes(m.labels) if task_of(m.task).CLASSES else ""
+    classes = _classes(m.labels) if task_of(m.task).classes else ""
     attention = f", attention by {m.attention}" if m.attention else ""
     return f"{clean(_tail(m.ref))} ({m.family}, {size}), {m.task.replace('_', ' ')}{classes}{head}{pooling}{attention}"
 
@@ -129,7 +129,7 @@ def _data(plan: Plan) -> str:
     parts = []
     for data in plan.data:
         for name, split in data.splits.items():
-            what = "chats" if data.chat else task_of(data.task).ITEMS
+            what = "chats" if data.chat else task_of(data.task).items
             windows = f" in {data.items[name]:,} {what}" if data.items[name] != data.examples[name] else ""
             parts.append(f"{name} {data.examples[name]:,}{windows} ({clean(_tail(split.reference))})")
     alike = "; batches grouped by length" if any(d.group_by_length for d in plan.data) else ""
@@ -142,13 +142,13 @@ def _meaning(plan: Plan, data: DataPlan) -> Iterator[tuple[str, str]]:
     m = data.meaning
     more = f" of {clean(data.label)}" if data.label else ""
     if m.columns:
-        fields = (f for f in task_of(data.task).FIELDS if f in m.columns)
+        fields = (f for f in task_of(data.task).fields if f in m.columns)
         read = ", ".join(f"{field} = {clean(m.columns[field][:40])}" for field in fields)
         yield "columns" + more, read + (f"; not used: {_some(m.unused)}" if m.unused else "")
     told = []
-    if "choices" in task_of(data.task).FIELDS and m.columns:
+    if "choices" in task_of(data.task).fields and m.columns:
         yield "inputs" + more, _put_together(m)
-    if task_of(data.task).EMBEDS and m.columns and "train" in data.splits:
+    if task_of(data.task).gives == "embeddings" and m.columns and "train" in data.splits:
         told.append(_LOSSES[form(m.columns)])
     if m.max_score not in (None, 1):
         told.append(f"scores are divided by {m.max_score:g}")
@@ -167,12 +167,12 @@ def _meaning(plan: Plan, data: DataPlan) -> Iterator[tuple[str, str]]:
         told.append("answer fits in no window: " + ", ".join(f"{n:,} of {split}" for split, n in data.lost.items()))
     if data.chat is not None:
         told.append(_chats(data.chat, data))
-    if not task_of(data.task).LABELS:
+    if not task_of(data.task).labels:
         if m.prefix:
             told.append(f"every source begins with {show(m.prefix)}")
         each = (f"{plural(n, 'token')} of {split}" for split, n in data.tokens_predicted.items())
         told.append(f"loss on targets: {', '.join(each)}")
-    windows = "stride" in task_of(data.task).SETTINGS
+    windows = "stride" in task_of(data.task).settings
     if data.cut:
         shares = (f"{n:,} of {split} ({n / data.examples[split]:.1%})" for split, n in data.cut.items())
         what = "question longer than half of" if windows else "truncated to"

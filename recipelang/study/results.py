@@ -65,8 +65,8 @@ def outcome(out: Path, variant: Variant) -> Outcome:
     _is_its_own(folder, record, variant)
     status: Status = "waiting"
     if record or (folder / "recipe" / "plan.json").is_file():
-        status = record.get("status", "interrupted")
-        status = "interrupted" if status == "running" else status
+        said = record.get("status", "running")
+        status = "interrupted" if said == "running" else said
     if status != "finished":
         return Outcome(variant, status, {}, error="; ".join(record.get("error", ())))
     sparsity = record["sparsity"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 from recipelang.tasks.task import Features as Features, Task as Task
 
 
-def task_of(name: str) -> Task:
-    """The module of this name, which a recipe may only take from `spec.metrics`."""
-    return import_module(f"recipelang.tasks.{name}")  # type: ignore[return-value]
+def task_of(name: str) -> Task[Any, Any, Any, Any]:
+    """That of the module of this name, which a recipe may only take from `spec.metrics`."""
+    return import_module(f"recipelang.tasks.{name}").TASK  # type: ignore[no-any-return]

@@ -23,32 +23,11 @@ from recipelang.tasks.chat_template import read_template
 from recipelang.tasks.chats import Chat, chats_of, column_of
 from recipelang.tasks.encoding import pad_id
 from recipelang.tasks.meaning import Meaning
-from recipelang.tasks.records import opener
 from recipelang.tasks.table import Table
+from recipelang.tasks.task import Counting, Task
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-
-    from recipelang.tasks.task import Counting
-
-OUTPUTS = ("logits",)
-HEAD = "causal_lm"
-AUTO_MODEL = "AutoModelForCausalLM"
-LABELS = ("labels",)
-ITEMS = "blocks"
-PER_TOKEN = True
-BLOCKS = True
-CLASSES = False
-NUMBERS = False
-SOFTMAX = True
-WORDS = True
-EMBEDS = False
-HEAD_WIDTH = 0
-PREPARE = ""
-CARRIED: tuple[str, ...] = ()
-SETTINGS: tuple[str, ...] = ()
-FIELDS = ("text", "messages")
-SHORTEST = 2
 
 ENDINGS = (".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet")
 _FORMATS = "a `.txt` file is one text; other files hold records with a column `text`"
@@ -148,18 +127,18 @@ def decide_texts(splits: Mapping[str, Table | list[str]], wanted: Meaning) -> Me
 def _examples(
     found: Table | list[str], decided: Meaning, named: Mapping[str, str], reference: str
 ) -> tuple[str, ...] | tuple[Chat, ...]:
-    """Chats, or texts that hold something."""
     if isinstance(found, Table) and "messages" in decided.columns:
         return chats_of(found, decided.columns["messages"])
+    return texts_of(found, decided, named, reference)
+
+
+def texts_of(found: Table | list[str], decided: Meaning, named: Mapping[str, str], reference: str) -> tuple[str, ...]:
+    """Those that hold something."""
     texts = _texts(found, decided.columns.get("text", "text")) if isinstance(found, Table) else found
     kept = tuple(t for t in texts if t.strip())
     if not kept:
         raise fail("E074", f"`{reference.rsplit('/', 1)[-1]}` holds no text", help=_FORMATS)
     return kept
-
-
-open_split = opener(read, decide, _examples)
-open_texts = opener(read, decide_texts, _examples)
 
 
 def _read_file(path: Path, column: str | None) -> Table | list[str]:
@@ -336,3 +315,22 @@ def measure(
     """The exponential of the mean loss of a predicted token, whatever row it stands in."""
     lost = math.fsum(kept["loss"][:, 0].tolist()) / features.predicted()
     return {"perplexity": math.exp(min(lost, 700.0))}  # beyond, a double has no number for it
+
+
+TASK = Task(
+    "causal_lm",
+    "AutoModelForCausalLM",
+    gives="words",
+    per_token=True,
+    blocks=True,
+    fields=("text", "messages"),
+    items="blocks",
+    shortest=2,
+    read=read,
+    decide=decide,
+    examples=_examples,
+    load_tokenizer=load_tokenizer,
+    featurize=featurize,
+    kept=kept,
+    measure=measure,
+)

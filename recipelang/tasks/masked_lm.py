@@ -20,33 +20,10 @@ import numpy as np
 
 from recipelang.source import fail
 from recipelang.tasks import causal_lm, reading
-from recipelang.tasks.causal_lm import decide_texts as decide, open_texts as open_split, read
+from recipelang.tasks.task import Counting, Task
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-
-    from recipelang.tasks.task import Counting
-
-__all__ = ["decide", "open_split", "read"]
-
-OUTPUTS = ("logits",)
-HEAD = "masked_lm"
-AUTO_MODEL = "AutoModelForMaskedLM"
-LABELS = ("labels",)
-FIELDS = ("text",)
-SHORTEST = 4
-ITEMS = "blocks"
-PER_TOKEN = True
-BLOCKS = True
-CLASSES = False
-NUMBERS = False
-SOFTMAX = True
-WORDS = True
-EMBEDS = False
-HEAD_WIDTH = 0
-PREPARE = ""
-CARRIED: tuple[str, ...] = ()
-SETTINGS: tuple[str, ...] = ()
 
 GUESSED = 0.15
 MASKED, REPLACED = 0.8, 0.1
@@ -164,3 +141,22 @@ def measure(
     asked = len(features) * features.guessed
     lost = math.fsum(kept["loss"][:, 0].tolist()) / asked
     return {"perplexity": math.exp(min(lost, 700.0)), "accuracy": float(kept["right"].sum(dtype=np.float64)) / asked}
+
+
+TASK = Task(
+    "masked_lm",
+    "AutoModelForMaskedLM",
+    gives="words",
+    per_token=True,
+    blocks=True,
+    fields=("text",),
+    items="blocks",
+    shortest=4,
+    read=causal_lm.read,
+    decide=causal_lm.decide_texts,
+    examples=causal_lm.texts_of,
+    load_tokenizer=load_tokenizer,
+    featurize=featurize,
+    kept=kept,
+    measure=measure,
+)

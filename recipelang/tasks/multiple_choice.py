@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -22,30 +22,9 @@ from recipelang.source import RecipeError, fail
 from recipelang.tasks import encoding, meaning
 from recipelang.tasks.encoding import Reader, Rows
 from recipelang.tasks.meaning import Answers, Meaning, written
-from recipelang.tasks.records import opener, read_table
+from recipelang.tasks.records import read_table
 from recipelang.tasks.table import Table, sound_text
-
-if TYPE_CHECKING:
-    from recipelang.tasks.task import Counting
-
-OUTPUTS = ("logits",)
-HEAD = "multiple_choice"
-AUTO_MODEL = "AutoModelForMultipleChoice"
-LABELS = ("labels",)
-FIELDS = ("question", "context", "choices", "answer")
-SHORTEST = 5  # a token of the question, and one of the choice
-ITEMS = "questions"
-PER_TOKEN = False
-BLOCKS = False
-CLASSES = False
-NUMBERS = False
-SOFTMAX = True
-WORDS = False
-EMBEDS = False
-HEAD_WIDTH = 0
-PREPARE = "recipelang.engine.absent:prepare"
-CARRIED: tuple[str, ...] = ()
-SETTINGS = ("unlabelled", "answer_is")
+from recipelang.tasks.task import Counting, Task
 
 QUESTION = ("question", "sentence", "sent1", "ctx", "goal", "stem", "query")
 CONTEXT = ("article", "passage", "premise", "context")
@@ -188,9 +167,6 @@ def _examples(table: Table, decided: Meaning, named: Mapping[str, str], referenc
     return tuple(_example(table, i, decided) for i in rows)
 
 
-open_split = opener(read, decide, _examples, ("question", "choices", "answer"))
-
-
 def _labels_apart(path: Path, column: str) -> None:
     """E074 for PIQA's own files, whose labels lie beside: what is read has one digest, and is one file."""
     beside = path.with_name(f"{path.stem}-labels.lst")
@@ -331,10 +307,6 @@ def _of_columns(table: Table, i: int, columns: Sequence[str]) -> tuple[str, ...]
     return tuple(table.text(i, c) for c in columns)
 
 
-def load_tokenizer(folder: Path) -> Reader:
-    return encoding.load_reader(folder)
-
-
 def featurize(
     examples: Sequence[Example], tokenizer: Reader, max_length: int, stride: int, names: Sequence[str] = ()
 ) -> Rows:
@@ -345,11 +317,25 @@ def featurize(
     return replace(encoding.rows_of(tokenizer, pairs, [e.answer for e in examples], max_length, many), blank=blank)
 
 
-def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
-    return {"logits": outputs.logits}
-
-
 def measure(
     kept: Mapping[str, np.ndarray], features: Rows, examples: Sequence[Example], how: Counting | None = None
 ) -> dict[str, float]:
     return {"accuracy": int((kept["logits"].argmax(1) == features.labels).sum()) / len(features)}
+
+
+TASK = Task(
+    "multiple_choice",
+    "AutoModelForMultipleChoice",
+    prepare="recipelang.engine.absent:prepare",
+    fields=("question", "context", "choices", "answer"),
+    needs=("question", "choices", "answer"),
+    settings=("unlabelled", "answer_is"),
+    items="questions",
+    shortest=5,  # a token of the question, and one of the choice
+    read=read,
+    decide=decide,
+    examples=_examples,
+    load_tokenizer=encoding.load_reader,
+    featurize=featurize,
+    measure=measure,
+)

@@ -24,33 +24,13 @@ from recipelang.tasks.answers import answers
 from recipelang.tasks.hub import hub_rows
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.reading import load_tokenizer
-from recipelang.tasks.records import opener
 from recipelang.tasks.squad_format import FIELDS, Example, Examples, overlap, read_file, read_records
+from recipelang.tasks.task import Counting, Task
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from recipelang.tasks.task import Counting
-
-__all__ = ["FIELDS", "load_tokenizer"]
-
 OUTPUTS = ("start_logits", "end_logits")
-HEAD = "question_answering"
-AUTO_MODEL = "AutoModelForQuestionAnswering"
-SHORTEST = 8  # windows of fewer tokens could not overlap
-LABELS = ("start_positions", "end_positions")
-ITEMS = "windows"
-PER_TOKEN = True
-BLOCKS = False
-CLASSES = False
-NUMBERS = False
-SOFTMAX = True
-WORDS = False
-EMBEDS = False
-HEAD_WIDTH = 2  # a start and an end
-PREPARE = ""
-CARRIED: tuple[str, ...] = ()
-SETTINGS = ("stride",)
 
 #: questions that are encoded at a time: encodings take far more memory than tokens
 _AT_ONCE = 256
@@ -152,9 +132,6 @@ def _examples(examples: Examples, decided: Meaning, named: Mapping[str, str], re
         help = "name a split with answers; SQuAD 2 marks unanswerable questions with `is_impossible`"
         raise fail("E074", f"no question of `{name}` has an answer", help=help)
     return examples
-
-
-open_split = opener(read, decide, _examples)
 
 
 def featurize(
@@ -317,3 +294,24 @@ def measure(
         return squad_scores.version_1({id: answer.text for id, answer in found.items()}, examples)
     said = {id: "" if answer.null - answer.score > threshold else answer.text for id, answer in found.items()}
     return squad_scores.version_2(said, examples)
+
+
+TASK = Task(
+    "question_answering",
+    "AutoModelForQuestionAnswering",
+    outputs=OUTPUTS,
+    labels=("start_positions", "end_positions"),
+    head_width=2,  # a start and an end
+    per_token=True,
+    fields=FIELDS,
+    settings=("stride",),
+    items="windows",
+    shortest=8,  # windows of fewer tokens could not overlap
+    read=read,
+    decide=decide,
+    examples=_examples,
+    load_tokenizer=load_tokenizer,
+    featurize=featurize,
+    kept=kept,
+    measure=measure,
+)

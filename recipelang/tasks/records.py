@@ -8,51 +8,20 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 from recipelang.source import fail
 from recipelang.source.words import plural
 from recipelang.storage.strict_json import parse_json
 from recipelang.tasks import hub, reading
-from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.table import TABBED, Table
-
-R = TypeVar("R")  # what a task reads of a split
-E = TypeVar("E")  # its examples
 
 ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".txt", ".parquet")
 _FORMATS = "records are a JSON list, lines of `.jsonl`, rows of a `.csv` or `.tsv` file with a header, or parquet"
 _LARGEST_CELL = 1 << 27
-
-
-def opener(
-    read: Callable[[str, str, Mapping[str, str] | None, str | None], R],
-    decide: Callable[[Mapping[str, R], Meaning], Meaning],
-    examples: Callable[[R, Meaning, Mapping[str, str], str], E],
-    needs: Sequence[str] = (),
-) -> Callable[..., E]:
-    """A task's `open_split`: what is read becomes examples, by what was decided over all splits, else over this one.
-
-    `examples` is given what was read, its meaning, the columns that the recipe names, and the reference. `needs` are
-    fields whose columns a meaning must tell: one that was read back from a file may not.
-    """
-
-    def open_split(
-        reference: str,
-        split: str,
-        columns: Mapping[str, str] | None = None,
-        config: str | None = None,
-        decided: Meaning | None = None,
-    ) -> E:
-        found, named = read(reference, split, columns, config), dict(columns or {})
-        if decided is None or not decided.tells(*needs):
-            decided = decide({split: found}, Meaning(columns=named))
-        return examples(found, decided, named, reference)
-
-    return open_split
 
 
 def read_table(reference: str, split: str, columns: Mapping[str, str] | None, config: str | None) -> Table:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,31 +18,12 @@ from recipelang.tasks.correlation import pearson, spearman
 from recipelang.tasks.encoding import Reader, Rows
 from recipelang.tasks.meaning import Meaning, written
 from recipelang.tasks.numbers import as_number, number
-from recipelang.tasks.records import opener, read_table
+from recipelang.tasks.records import read_table
 from recipelang.tasks.sequence_classification import TEXT, columns_of, rows_of
 from recipelang.tasks.table import Table
+from recipelang.tasks.task import Counting, Task
 
-if TYPE_CHECKING:
-    from recipelang.tasks.task import Counting
-
-OUTPUTS = ("logits",)
-HEAD = "sequence_classification"
-AUTO_MODEL = "AutoModelForSequenceClassification"
-LABELS = ("labels",)
 FIELDS = ("text", "pair", "label")
-SHORTEST = 5  # a token of each of two texts
-ITEMS = "texts"
-PER_TOKEN = False
-BLOCKS = False
-CLASSES = False
-NUMBERS = True
-SOFTMAX = False
-WORDS = False
-EMBEDS = False
-HEAD_WIDTH = 0
-PREPARE = ""
-CARRIED: tuple[str, ...] = ()
-SETTINGS = ("unlabelled",)
 
 LABEL = ("label", "labels", "score", "similarity_score", "relatedness_score", "target")
 
@@ -57,9 +36,6 @@ class Example:
     text: str
     pair: str | None
     label: float
-
-
-read = read_table
 
 
 def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:
@@ -112,23 +88,12 @@ def _examples(table: Table, decided: Meaning, named: Mapping[str, str], referenc
     )
 
 
-open_split = opener(read, decide, _examples, ("text", "label"))
-
-
-def load_tokenizer(folder: Path) -> Reader:
-    return encoding.load_reader(folder)
-
-
 def featurize(
     examples: Sequence[Example], tokenizer: Reader, max_length: int, stride: int, names: Sequence[str] = ()
 ) -> Rows:
     """One row a text; what is longer than `max_length` is cut, of a pair the longer text first."""
     right = np.array([e.label for e in examples], np.float32)
     return rows_of([(e.text, e.pair) for e in examples], right, tokenizer, max_length)
-
-
-def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
-    return {"logits": outputs.logits}
 
 
 def measure(
@@ -154,3 +119,22 @@ def _undefined(name: str, said: np.ndarray) -> Exception:
     notes = [f"the model predicts {said[0]:g} for all {len(said):,} texts", "a constant correlates with nothing"]
     help = "prune less, or train longer; `metrics = [mse]` measures such a model too"
     return fail("E082", f"`{name}` is undefined: all predictions are equal", help=help, notes=notes)
+
+
+TASK = Task(
+    "regression",
+    "AutoModelForSequenceClassification",
+    head_of="sequence_classification",
+    gives="number",
+    fields=FIELDS,
+    needs=("text", "label"),
+    settings=("unlabelled",),
+    items="texts",
+    shortest=5,  # a token of each of two texts
+    read=read_table,
+    decide=decide,
+    examples=_examples,
+    load_tokenizer=encoding.load_reader,
+    featurize=featurize,
+    measure=measure,
+)

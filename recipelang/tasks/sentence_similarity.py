@@ -16,7 +16,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,31 +26,9 @@ from recipelang.tasks.correlation import spearman
 from recipelang.tasks.encoding import Reader, Rows
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.numbers import as_number, number
-from recipelang.tasks.records import opener, read_table
+from recipelang.tasks.records import read_table
 from recipelang.tasks.table import Table
-
-if TYPE_CHECKING:
-    from recipelang.tasks.task import Counting
-
-OUTPUTS = ("embeddings",)
-HEAD = "sentence_similarity"
-AUTO_MODEL = "AutoModel"
-LABELS = ("labels",)
-FIELDS = ("text", "pair", "negative", "score")
-SHORTEST = 3
-ITEMS = "pairs"
-PER_TOKEN = False
-BLOCKS = False
-CLASSES = False
-NUMBERS = False
-SOFTMAX = False
-WORDS = False
-EMBEDS = True
-HEAD_WIDTH = 0
-PREPARE = "recipelang.engine.embeddings:prepare"
-#: how sentence-transformers makes embeddings of a model
-CARRIED = ("modules.json", "sentence_*_config.json", "config_sentence_transformers.json", "1_Pooling/config.json")
-SETTINGS = ("max_score",)
+from recipelang.tasks.task import Counting, Task
 
 #: names by which two texts are known
 PAIRS = (
@@ -97,9 +75,6 @@ def form(columns: Mapping[str, str]) -> Form:
 def in_batch(columns: Mapping[str, str]) -> bool:
     """Whether the loss of an item depends on the other items of its batch."""
     return form(columns) != "scores"
-
-
-read = read_table
 
 
 def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:
@@ -151,9 +126,6 @@ def _examples(table: Table, decided: Meaning, named: Mapping[str, str], referenc
         Example(tuple(table.text(i, c) for c in texts), None if score is None else _score(table, i, score, most))
         for i in range(len(table.rows))
     )
-
-
-open_split = opener(read, decide, _examples, ("text", "pair"))
 
 
 def _score(table: Table, i: int, column: str, most: float) -> float:
@@ -239,3 +211,26 @@ def mean_reciprocal_rank(texts: np.ndarray, pairs: np.ndarray) -> float:
         nearer, alike = (near > own + _EQUAL).sum(1), (np.abs(near - own) <= _EQUAL).sum(1)
         inverse += (1 / (1 + nearer + (alike - 1) / 2)).tolist()
     return math.fsum(inverse) / len(inverse)
+
+
+TASK = Task(
+    "sentence_similarity",
+    "AutoModel",
+    gives="embeddings",
+    outputs=("embeddings",),
+    prepare="recipelang.engine.embeddings:prepare",
+    # how sentence-transformers makes embeddings of a model
+    carried=("modules.json", "sentence_*_config.json", "config_sentence_transformers.json", "1_Pooling/config.json"),
+    fields=("text", "pair", "negative", "score"),
+    needs=("text", "pair"),
+    settings=("max_score",),
+    items="pairs",
+    shortest=3,
+    read=read_table,
+    decide=decide,
+    examples=_examples,
+    load_tokenizer=load_tokenizer,
+    featurize=featurize,
+    kept=kept,
+    measure=measure,
+)

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,30 +16,11 @@ from recipelang.tasks import class_scores, encoding, labels, meaning
 from recipelang.tasks.encoding import Reader, Rows
 from recipelang.tasks.labels import Classes, label_text, make_classes, names_of
 from recipelang.tasks.meaning import Meaning, written
-from recipelang.tasks.records import opener, read_table
+from recipelang.tasks.records import read_table
 from recipelang.tasks.table import Table
+from recipelang.tasks.task import Counting, HeadClasses, Task
 
-if TYPE_CHECKING:
-    from recipelang.tasks.task import Counting
-
-OUTPUTS = ("logits",)
-HEAD = "sequence_classification"
-AUTO_MODEL = "AutoModelForSequenceClassification"
-LABELS = ("labels",)
 FIELDS = ("text", "pair", "label")
-SHORTEST = 5  # a token of each of two texts
-ITEMS = "texts"
-PER_TOKEN = False
-BLOCKS = False
-CLASSES = True
-NUMBERS = False
-SOFTMAX = True
-WORDS = False
-EMBEDS = False
-HEAD_WIDTH = 0
-PREPARE = ""
-CARRIED: tuple[str, ...] = ()
-SETTINGS = ("classes", "unlabelled", "positive")
 
 #: names by which the two texts, or the one, are known
 PAIRS = (
@@ -72,9 +51,6 @@ class Examples(tuple[Example, ...]):
     name: str = ""
     column: str = ""
     known: tuple[str, ...] = ()
-
-
-read = read_table
 
 
 def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:
@@ -132,9 +108,6 @@ def _examples(table: Table, decided: Meaning, named: Mapping[str, str], referenc
     return found
 
 
-open_split = opener(read, decide, _examples, ("text", "label"))
-
-
 def label_names(examples: Examples) -> tuple[str, ...]:
     names = names_of((e.label for e in examples), examples.known)
     make_classes(names, f"`{examples.name}`", "label", examples.column, examples.known)
@@ -147,10 +120,6 @@ def label_counts(examples: Sequence[Example]) -> dict[str, int]:
 
 def refuses(metric: str, names: Sequence[str]) -> str | None:
     return None
-
-
-def load_tokenizer(folder: Path) -> Reader:
-    return encoding.load_reader(folder)
 
 
 def featurize(
@@ -170,10 +139,6 @@ def rows_of(
     return replace(rows, blank=sum(not a.strip() or (b is not None and not b.strip()) for a, b in texts))
 
 
-def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
-    return {"logits": outputs.logits}
-
-
 def measure(
     kept: Mapping[str, np.ndarray], features: Rows, examples: Sequence[Example], how: Counting | None = None
 ) -> dict[str, float]:
@@ -183,3 +148,21 @@ def measure(
     positive = None if named is None else Classes(features.names).number(named, "it is `positive`")
     f1 = class_scores.f1(counts, positive)
     return {"accuracy": class_scores.accuracy(counts), "f1": f1, "matthews": class_scores.matthews(counts)}
+
+
+TASK = Task(
+    "sequence_classification",
+    "AutoModelForSequenceClassification",
+    fields=FIELDS,
+    needs=("text", "label"),
+    settings=("classes", "unlabelled", "positive"),
+    items="texts",
+    shortest=5,  # a token of each of two texts
+    read=read_table,
+    decide=decide,
+    examples=_examples,
+    classes=HeadClasses(label_names, label_counts),
+    load_tokenizer=encoding.load_reader,
+    featurize=featurize,
+    measure=measure,
+)

@@ -1,15 +1,21 @@
-"""What the engine has to know of a task, of its inputs, and of how it is measured."""
+"""What a task is to everything but its own file: one `Task`, declared there as `TASK`. Loads neither torch nor numpy."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+
+from recipelang.source.frozen import frozen
+from recipelang.tasks.meaning import Meaning
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from recipelang.tasks.meaning import Meaning
+R = TypeVar("R")  # what is read of a split
+E = TypeVar("E", bound=Sequence[Any])  # its examples
+T = TypeVar("T")  # the tokenizer, and what a task has to know of its model beside
+F = TypeVar("F")  # `Features`, with what the task measures by
 
 
 class Features(Protocol):
@@ -63,35 +69,83 @@ class Counting(Protocol):
         ...
 
 
-class Task(Protocol):
-    """A module of this room, found by its name. Its metrics are in `spec.metrics`."""
+def _logits(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
+    return {"logits": outputs.logits}
 
-    OUTPUTS: tuple[str, ...]  #: what `logits` stands for
-    HEAD: str  #: the task whose head of a family it has, most often its own (`planning.families`)
-    AUTO_MODEL: str  #: the class of transformers that makes the model
-    LABELS: tuple[str, ...]  #: what of a batch is no input; none: a decoder's inputs are made of its labels
-    FIELDS: tuple[str, ...]  #: columns that a recipe may name
-    SHORTEST: int  #: tokens of an input that still holds something to learn from
-    ITEMS: str  #: what the rows are, where they are not the examples
-    PER_TOKEN: bool  #: outputs are [items, tokens, ...]
-    BLOCKS: bool  #: joined texts: `samples` counts rows
-    CLASSES: bool  #: the outputs of the head have names, which data or model know
-    NUMBERS: bool  #: the head gives one number for an item, which is no score of a class
-    SOFTMAX: bool  #: outputs are logits, of which a softmax makes probabilities: a temperature can soften them
-    WORDS: bool  #: the head scores the words of the vocabulary, may share their embeddings, and is never cached
-    EMBEDS: bool  #: outputs are embeddings of texts, made of a model without a head
-    HEAD_WIDTH: int  #: outputs of the head, whatever classes the config of a folder has; 0: as many as those
-    PREPARE: str  #: `module:function`, called with the model and its plan once it is loaded; empty: nothing to do
-    CARRIED: tuple[str, ...]  #: files of a model folder that belong to the model for this task only
-    SETTINGS: tuple[str, ...]  #: attributes of `data` that apply to it, of those that apply to some tasks only
 
-    def read(self, reference: str, split: str, columns: Mapping[str, str] | None, config: str | None) -> Any:
-        """A split as it is written, for `decide`."""
-        ...
+@frozen
+class HeadClasses(Generic[E]):
+    """The classes that a task's head tells apart: they have names, which data or model know."""
 
-    def decide(self, splits: Mapping[str, Any], wanted: Meaning) -> Meaning:
-        """What was read means, over all splits; `wanted` holds what the recipe sets."""
-        ...
+    #: those of a split, in order; E074 where they are no classes
+    names: Callable[[E], tuple[str, ...]]
+    #: how often each label occurs
+    counts: Callable[[E], dict[str, int]]
+    #: why a metric cannot be had of these classes
+    refuses: Callable[[str, Sequence[str]], str | None] = lambda metric, names: None
+
+
+@frozen
+class Task(Generic[R, E, T, F]):
+    """A task. Its metrics are in `spec.metrics`."""
+
+    name: str
+    #: the class of transformers that makes the model
+    auto_model: str
+    #: columns that a recipe may name
+    fields: tuple[str, ...]
+    #: what the rows are, where they are not the examples
+    items: str
+    #: tokens of an input that still holds something to learn from
+    shortest: int
+    #: a split as it is written, for `decide`: of a reference, by split, columns and config
+    read: Callable[[str, str, Mapping[str, str] | None, str | None], R]
+    #: what was read means, over all splits; it is given what the recipe sets
+    decide: Callable[[Mapping[str, R], Meaning], Meaning]
+    #: what was read as examples, by its meaning, the columns that the recipe names, and the reference
+    examples: Callable[[R, Meaning, Mapping[str, str], str], E]
+    #: of a model folder
+    load_tokenizer: Callable[[Path], T]
+    #: of examples, by tokenizer, `max_length`, `stride`, and the names of the classes in the order of the head's outputs
+    featurize: Callable[[E, T, int, int, Sequence[str]], F]
+    #: every metric, from what was kept of all rows; rows shorter than others end in -inf
+    measure: Callable[[Mapping[str, np.ndarray], F, E, Counting | None], dict[str, float]]
+    #: of outputs and batch, what an evaluation keeps: tensors of one row an item, of finite numbers that fp32 holds
+    kept: Callable[[Any, Mapping[str, Any]], dict[str, Any]] = _logits
+    #: what the head gives: scores, of which a softmax makes probabilities, of classes or places or (`words`) of the
+    #: vocabulary, whose embeddings it may share, and which are never cached; a number for an item; or, without a head,
+    #: embeddings of texts
+    gives: Literal["scores", "words", "number", "embeddings"] = "scores"
+    classes: HeadClasses[E] | None = None
+    #: what `logits` stands for
+    outputs: tuple[str, ...] = ("logits",)
+    #: outputs are [items, tokens, ...]
+    per_token: bool = False
+    #: joined texts: `samples` counts rows
+    blocks: bool = False
+    #: what of a batch is no input; none: a decoder's inputs are made of its labels
+    labels: tuple[str, ...] = ("labels",)
+    #: fields whose columns a meaning must tell: one that was read back from a file may not
+    needs: tuple[str, ...] = ()
+    #: attributes of `data` that apply to it, of those that apply to some tasks only
+    settings: tuple[str, ...] = ()
+    #: the task whose head of a family it has (`planning.families`); empty: its own
+    head_of: str = ""
+    #: outputs of the head, whatever classes the config of a folder has; 0: as many as those
+    head_width: int = 0
+    #: `module:function`, called with the model and its plan once it is loaded; empty: nothing to do
+    prepare: str = ""
+    #: files of a model folder that belong to the model for this task only
+    carried: tuple[str, ...] = ()
+
+    @property
+    def head(self) -> str:
+        return self.head_of or self.name
+
+    @property
+    def softmax(self) -> bool:
+        """Whether a temperature can soften its outputs."""
+        return self.gives in ("scores", "words")
 
     def open_split(
         self,
@@ -100,36 +154,9 @@ class Task(Protocol):
         columns: Mapping[str, str] | None = None,
         config: str | None = None,
         decided: Meaning | None = None,
-    ) -> tuple[Any, ...]:
-        """The examples; without what is `decided`, that is decided over this split alone."""
-        ...
-
-    def label_names(self, examples: Any) -> tuple[str, ...]:
-        """Of the classes of a split, in order. Only where there are `CLASSES`. E074 where they are no classes."""
-        ...
-
-    def label_counts(self, examples: Any) -> dict[str, int]:
-        """How often each label occurs. Only where there are `CLASSES`."""
-        ...
-
-    def refuses(self, metric: str, names: Sequence[str]) -> str | None:
-        """Why a metric cannot be had of these classes. Only where there are `CLASSES`."""
-        ...
-
-    def load_tokenizer(self, folder: Path) -> Any: ...
-
-    def featurize(
-        self, examples: Sequence[Any], tokenizer: Any, max_length: int, stride: int, names: Sequence[str] = ()
-    ) -> Any:
-        """`names` are those of the classes, in the order of the head's outputs."""
-        ...
-
-    def kept(self, outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """What an evaluation keeps of a batch: tensors of one row an item, of finite numbers that fp32 holds."""
-        ...
-
-    def measure(
-        self, kept: Mapping[str, np.ndarray], features: Any, examples: Sequence[Any], how: Counting | None = None
-    ) -> dict[str, float]:
-        """Every metric, from what was kept of all rows; rows shorter than others end in -inf."""
-        ...
+    ) -> E:
+        """The examples; without what is `decided` over all splits, that is decided over this one alone."""
+        found, named = self.read(reference, split, columns, config), dict(columns or {})
+        if decided is None or not decided.tells(*self.needs):
+            decided = self.decide({split: found}, Meaning(columns=named))
+        return self.examples(found, decided, named, reference)

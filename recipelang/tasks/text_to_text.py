@@ -20,33 +20,15 @@ from recipelang.tasks import encoding, meaning, reading
 from recipelang.tasks.chat_rows import IGNORED
 from recipelang.tasks.encoding import begins, pad_id
 from recipelang.tasks.meaning import Meaning
-from recipelang.tasks.records import opener, read_table
+from recipelang.tasks.records import read_table
 from recipelang.tasks.table import Table
+from recipelang.tasks.task import Counting, Task
 from recipelang.tasks.written_scores import scores
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from recipelang.tasks.task import Counting
-
-OUTPUTS = ("logits",)
-HEAD = "text_to_text"
-AUTO_MODEL = "AutoModelForSeq2SeqLM"
-LABELS: tuple[str, ...] = ()  # the decoder's inputs are made of them
 FIELDS = ("source", "target")
-SHORTEST = 2
-ITEMS = "pairs"
-PER_TOKEN = True
-BLOCKS = False
-CLASSES = False
-NUMBERS = False
-SOFTMAX = True
-WORDS = True
-EMBEDS = False
-HEAD_WIDTH = 0
-PREPARE = ""
-CARRIED: tuple[str, ...] = ()
-SETTINGS = ("prefix",)
 
 #: names by which a source and its target are known
 PAIRS = (
@@ -184,9 +166,6 @@ def _examples(table: Table, decided: Meaning, named: Mapping[str, str], referenc
     return tuple(found)
 
 
-open_split = opener(read, decide, _examples, FIELDS)
-
-
 def load_tokenizer(folder: Path) -> Reader:
     tokenizer, config = reading.load_tokenizer(folder), reading.model_config(folder)
     end = config.get("eos_token_id")
@@ -257,3 +236,24 @@ def measure(
     rows = (row[row >= 0].astype(np.int64).tolist() for row in kept["written"])
     written = [features.tokenizer.decode(ids, skip_special_tokens=True) for ids in rows]
     return found | scores(written, [e.target for e in examples], how.metrics)
+
+
+TASK = Task(
+    "text_to_text",
+    "AutoModelForSeq2SeqLM",
+    labels=(),  # the decoder's inputs are made of them
+    gives="words",
+    per_token=True,
+    fields=FIELDS,
+    needs=FIELDS,
+    settings=("prefix",),
+    items="pairs",
+    shortest=2,
+    read=read,
+    decide=decide,
+    examples=_examples,
+    load_tokenizer=load_tokenizer,
+    featurize=featurize,
+    kept=kept,
+    measure=measure,
+)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,30 +21,11 @@ from recipelang.tasks import encoding, entities, labels, meaning
 from recipelang.tasks.encoding import Reader, Rows
 from recipelang.tasks.labels import Classes, label_text, make_classes, names_of
 from recipelang.tasks.meaning import Meaning, written
-from recipelang.tasks.records import opener, read_table
+from recipelang.tasks.records import read_table
 from recipelang.tasks.table import Table, sound_text
+from recipelang.tasks.task import Counting, HeadClasses, Task
 
-if TYPE_CHECKING:
-    from recipelang.tasks.task import Counting
-
-OUTPUTS = ("logits",)
-HEAD = "token_classification"
-AUTO_MODEL = "AutoModelForTokenClassification"
-LABELS = ("labels",)
 FIELDS = ("tokens", "tags")
-SHORTEST = 3
-ITEMS = "sentences"
-PER_TOKEN = True
-BLOCKS = False
-CLASSES = True
-NUMBERS = False
-SOFTMAX = True
-WORDS = False
-EMBEDS = False
-HEAD_WIDTH = 0
-PREPARE = ""
-CARRIED: tuple[str, ...] = ()
-SETTINGS = ("classes",)
 
 TOKENS = ("tokens", "words")
 TAGS = ("ner_tags", "tags", "labels", "pos_tags")
@@ -63,9 +44,6 @@ class Examples(tuple[Example, ...]):
     name: str = ""
     column: str = ""
     known: tuple[str, ...] = ()
-
-
-read = read_table
 
 
 def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:
@@ -97,9 +75,6 @@ def _examples(table: Table, decided: Meaning, named: Mapping[str, str], referenc
     found = Examples(_example(table, i, tokens, tags, decided.classes) for i in range(len(table.rows)))
     found.name, found.column, found.known = table.name, tags, decided.classes or table.names(tags)
     return found
-
-
-open_split = opener(read, decide, _examples, FIELDS)
 
 
 def _example(table: Table, i: int, tokens: str, tags: str, classes: Sequence[str]) -> Example:
@@ -207,3 +182,23 @@ def _folded(tags: Sequence[str], names: Sequence[str]) -> list[str]:
     """As the model calls them."""
     classes = Classes(names)
     return [names[classes.number(t, "")] for t in tags]
+
+
+TASK = Task(
+    "token_classification",
+    "AutoModelForTokenClassification",
+    per_token=True,
+    fields=FIELDS,
+    needs=FIELDS,
+    settings=("classes",),
+    items="sentences",
+    shortest=3,
+    read=read_table,
+    decide=decide,
+    examples=_examples,
+    classes=HeadClasses(label_names, label_counts, refuses),
+    load_tokenizer=load_tokenizer,
+    featurize=featurize,
+    kept=kept,
+    measure=measure,
+)

@@ -79,11 +79,11 @@ def decoder(tmp_path, monkeypatch):
 
 # ---------------------------------------------------------------------------- layers
 def blocks(folder, samples=5):
-    examples = causal_lm.open_split(str(folder / "train.jsonl"), "train")
+    examples = causal_lm.TASK.open_split(str(folder / "train.jsonl"), "train")
     return causal_lm.featurize(examples, causal_lm.load_tokenizer(folder / "model"), 16, 0).some(samples, 3)
 
 
-def layers_of(model, features, labels=causal_lm.LABELS, batch=2):
+def layers_of(model, features, labels=causal_lm.TASK.labels, batch=2):
     return Layers(model, features, labels, batch, nullcontext, lambda done, of: None)
 
 
@@ -125,7 +125,7 @@ def test_inputs_are_those_of_the_whole_model_with_padding_left_out(tiny):
     examples = question_answering.read_file(tiny / "train.json")[:7]
     features = question_answering.featurize(examples, question_answering.load_tokenizer(tiny / "model"), 32, 8)
     names = matrices(model, "encoder.layer")
-    labels = question_answering.LABELS
+    labels = question_answering.TASK.labels
     assert len(set(features.lengths.tolist())) > 1
     found = {n: g for part in layers_of(model, features, labels, 3)(names, Gram, "parallel") for n, g in part.items()}
     for name, wanted in seen_by(model, names, features, labels).items():
@@ -141,7 +141,7 @@ def test_a_later_layer_sees_what_pruned_ones_give_it(decoder, tmp_path, batch):
     parameters = dict(model.named_parameters())
     visited = []
     for inputs in layers_of(model, features, batch=batch)(names, Squares, "sequential"):
-        for name, wanted in seen_by(model, list(inputs), features, causal_lm.LABELS).items():
+        for name, wanted in seen_by(model, list(inputs), features, causal_lm.TASK.labels).items():
             torch.testing.assert_close(inputs[name].sums, wanted.diagonal(), rtol=1e-4, atol=1e-4)
         visited.append([n.split("layers.")[1] for n in inputs])
         for name in inputs:
@@ -154,7 +154,7 @@ def test_the_parallel_order_judges_the_dense_model(decoder, tmp_path):
     decoder()
     model, features = load(tmp_path), blocks(tmp_path)
     names = matrices(model, "layers.")
-    wanted = seen_by(model, names, features, causal_lm.LABELS)
+    wanted = seen_by(model, names, features, causal_lm.TASK.labels)
     parameters = dict(model.named_parameters())
     for inputs in layers_of(model, features)(names, Squares, "parallel"):
         for name, gathered in inputs.items():
@@ -176,7 +176,7 @@ def test_a_layer_without_targets_is_passed_through_and_nothing_is_left_behind(de
     names = [n for n in matrices(model, "layers.") if ".1.mlp" in n]
     before = [tuple(m._forward_pre_hooks) for m in model.modules()]
     (inputs,) = layers_of(model, features)(names, Squares, "sequential")
-    for name, wanted in seen_by(model.eval(), names, features, causal_lm.LABELS).items():
+    for name, wanted in seen_by(model.eval(), names, features, causal_lm.TASK.labels).items():
         torch.testing.assert_close(inputs[name].sums, wanted.diagonal(), rtol=1e-4, atol=1e-4)
     assert before == [tuple(m._forward_pre_hooks) for m in model.modules()]
     assert model.config.use_cache
@@ -285,7 +285,7 @@ def test_perplexity_is_that_of_every_predicted_token(decoder, tmp_path):
     run(decoder(("length = 30 steps", "length = 3 steps")), tmp_path / "out", params=("share=0%",))
     with quiet():
         model = AutoModelForCausalLM.from_pretrained(tmp_path / "out").eval()
-    examples = causal_lm.open_split(str(tmp_path / "dev.jsonl"), "validation")
+    examples = causal_lm.TASK.open_split(str(tmp_path / "dev.jsonl"), "validation")
     ids = causal_lm.featurize(examples, causal_lm.load_tokenizer(tmp_path / "model"), 32, 0).input_ids
     logs = []
     for row in ids:

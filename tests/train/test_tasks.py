@@ -29,7 +29,7 @@ def config_of(out):
 def test_task_runs_and_what_was_planned_is_what_is_there(tmp_path, task):
     recipe = make_task(tmp_path, task, distill=TEACHER, more="group_by_length = true")
     _, plan, found = planned(str(recipe))
-    softened = task_of(task).SOFTMAX  # what is no softmax has no temperature
+    softened = task_of(task).softmax  # what is no softmax has no temperature
     assert {d.code for d in found} <= {"W101", *([] if softened else ["L025"])}  # a stage of few steps
     data = plan.data[0]
     for name in ("train", "validation"):

@@ -64,7 +64,7 @@ def test_both_stacks_are_trained_and_pruned_and_a_cut_run_is_the_whole_one(tmp_p
     assert same(weights(tmp_path / "cut"), weights(tmp_path / "whole")) and again.measurements.metrics == found
     # the perplexity again, by the library's own loss of what was written
     model = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "whole").eval()
-    examples = task.open_split(*[str(tmp_path / "data.jsonl"), "validation"], None, None, plan.data[0].meaning)
+    examples = task.TASK.open_split(*[str(tmp_path / "data.jsonl"), "validation"], None, None, plan.data[0].meaning)
     rows = task.featurize(examples, task.load_tokenizer(tmp_path / "model"), 12, 0)
     assert examples[0].source.startswith("the ") and rows.tokens_predicted == plan.data[0].tokens_predicted["train"]
     batch = {k: torch.from_numpy(v) for k, v in rows.batch(range(len(rows))).items()}
@@ -119,7 +119,7 @@ def test_in_a_loop_of_ones_own_a_teacher_is_compared_at_the_labels(tmp_path):
     recipe = written(tmp_path, hard="100%", change=("dropout = 0%", "dtype = fp32")).read_text("utf-8")
     pruning = attach(recipe, model, optimizer, steps_per_epoch=3, teacher=teacher)
     rows = task.featurize(
-        task.open_split(str(tmp_path / "data.jsonl"), "train"), task.load_tokenizer(tmp_path / "model"), 12, 0
+        task.TASK.open_split(str(tmp_path / "data.jsonl"), "train"), task.load_tokenizer(tmp_path / "model"), 12, 0
     )
     batch = {k: torch.from_numpy(v) for k, v in rows.batch(range(4)).items()}
     pruning.step_start()

@@ -248,15 +248,24 @@ TASK = '''"""A mark for a text: as `sequence_classification`, and measured by wh
 
 from __future__ import annotations
 
-from recipelang.tasks.sequence_classification import *  # noqa: F403
-from recipelang.tasks.sequence_classification import label_counts, label_names, refuses  # noqa: F401
+from dataclasses import replace
 
-ITEMS = "marked texts"
+from recipelang.tasks import sequence_classification
+
 
 
 def measure(kept, features, examples, how=None):
     away = abs(kept["logits"].argmax(1) - features.labels)
     return {"close": float((away <= 1).mean())}
+
+
+TASK = replace(
+    sequence_classification.TASK,
+    name="marks",
+    head_of="sequence_classification",
+    items="marked texts",
+    measure=measure,
+)
 '''
 
 

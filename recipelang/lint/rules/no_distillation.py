@@ -18,7 +18,7 @@ def check(it: Subject) -> Iterator[Finding]:
         for prune in stage.prunes:
             final = float(prune.sparsity.segments[-1].end) if prune.sparsity else 0.0
             if final >= FROM and not stage.distills:
-                temperature = 2 if task_of(it.recipe.model.task).SOFTMAX else 1
+                temperature = 2 if task_of(it.recipe.model.task).softmax else 1
                 yield Finding(
                     f"stage.{stage.name}.prune.{prune.name}.sparsity",
                     f"{final:.0%} without distillation",

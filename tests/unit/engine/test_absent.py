@@ -39,7 +39,7 @@ def model(request, folder):
 
 
 def batch(folder, examples):
-    rows = mc.featurize(examples, mc.load_tokenizer(folder), 16, 0)
+    rows = mc.featurize(examples, mc.TASK.load_tokenizer(folder), 16, 0)
     return {k: torch.from_numpy(v) for k, v in rows.batch(range(len(examples))).items()}
 
 

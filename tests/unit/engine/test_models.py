@@ -48,7 +48,7 @@ def test_a_question_with_fewer_choices_counts_alone_when_layers_are_dropped(tmp_
         multiple_choice.Example("gold of", ("peru", "the", "of"), 2),
         multiple_choice.Example("gold", ("of", "peru the gold"), 1),
     ]
-    reader = multiple_choice.load_tokenizer(folder)
+    reader = multiple_choice.TASK.load_tokenizer(folder)
     features = multiple_choice.featurize(asked, reader, 16, 0)
     batch = {k: torch.from_numpy(v) for k, v in features.batch([0, 1]).items() if k != "labels"}
     alone = {k: torch.from_numpy(v) for k, v in features.batch([1]).items() if k != "labels"}

@@ -1,4 +1,4 @@
-"""Facts of a task are in its module: nothing else asks which task it is."""
+"""Facts of a task are in its declaration: nothing else asks which task it is."""
 
 import ast
 from pathlib import Path
@@ -34,7 +34,7 @@ def _asks(tree: ast.AST) -> list[str]:
             case ast.Assign(value=ast.Constant() as value) if _names_a_task(value):
                 found.append(ast.unparse(node))
             case ast.ImportFrom(module=str(room), names=names) if room.startswith("recipelang.tasks."):
-                found += [ast.unparse(node) for n in names if n.name == "HEAD"]
+                found += [ast.unparse(node) for n in names if n.name == "TASK"]
     return found
 
 
@@ -45,7 +45,7 @@ def _asks(tree: ast.AST) -> list[str]:
         "task in ('causal_lm', 'x')",
         "match task:\n    case 'masked_lm' | 'x': pass",
         "_SENTENCES = 'sentence_similarity'",
-        "from recipelang.tasks.sentence_similarity import HEAD as SENTENCES",
+        "from recipelang.tasks.sentence_similarity import TASK as SENTENCES",
     ],
 )
 def test_the_search_finds(code):

@@ -80,7 +80,7 @@ def with_template(model: Path, folder: Path, template: str | None, **config: obj
 def rows_of(folder: Path, *chats, length: int = 64) -> ChatRows:
     name = folder.parent / "chats.json"
     name.write_text(json.dumps([{"messages": c} for c in chats]), "utf-8")
-    examples = causal_lm.open_split(str(name), "train")
+    examples = causal_lm.TASK.open_split(str(name), "train")
     return causal_lm.featurize(examples, causal_lm.load_tokenizer(folder), length, 0)
 
 
@@ -274,14 +274,14 @@ def test_a_bad_chat_is_refused_at_its_record_and_message(tmp_path, value):
     chat_of, words = value
     rows = [{"messages": PAIR}, {"messages": chat_of}]
     (tmp_path / "chats.json").write_text(json.dumps(rows), "utf-8")
-    code, said = refusal(lambda: causal_lm.open_split(str(tmp_path / "chats.json"), "train"))
+    code, said = refusal(lambda: causal_lm.TASK.open_split(str(tmp_path / "chats.json"), "train"))
     assert code == "E075" and words in said
 
 
 def test_what_a_message_holds_beside_is_handed_on(tmp_path):
     given = [message(name="a", tool_calls=None), message("assistant", reasoning_content="b", tool_calls=[])]
     (tmp_path / "chats.jsonl").write_text(json.dumps({"messages": given}) + "\n", "utf-8")
-    (found,) = causal_lm.open_split(str(tmp_path / "chats.jsonl"), "train")
+    (found,) = causal_lm.TASK.open_split(str(tmp_path / "chats.jsonl"), "train")
     assert [dict(m) for m in found.messages] == [
         message(name="a"),
         message("assistant", reasoning_content="b"),
@@ -293,8 +293,8 @@ def decided(folder: Path, wanted: dict[str, str] | None = None, task=causal_lm, 
     for name, rows in splits.items():
         path = folder / f"{name}.{'txt' if isinstance(rows, str) else 'json'}"
         path.write_text(rows if isinstance(rows, str) else json.dumps(rows), "utf-8")
-        found[name] = task.read(str(path), name, wanted, None)
-    return task.decide(found, Meaning(columns=wanted or {}))
+        found[name] = task.TASK.read(str(path), name, wanted, None)
+    return task.TASK.decide(found, Meaning(columns=wanted or {}))
 
 
 def test_columns_of_chats_are_found_or_named(tmp_path):
@@ -319,7 +319,7 @@ def test_splits_of_texts_and_of_chats_are_two_data_sets(tmp_path):
     code, said = refusal(lambda: decided(tmp_path, {"messages": "messages", "text": "text"}, train=[row]))
     assert code == "E074" and "both named" in said
     (tmp_path / "lacks.json").write_text(json.dumps([row, {"id": 1}]), "utf-8")
-    assert refusal(lambda: causal_lm.open_split(str(tmp_path / "lacks.json"), "train"))[0] == "E074"
+    assert refusal(lambda: causal_lm.TASK.open_split(str(tmp_path / "lacks.json"), "train"))[0] == "E074"
 
 
 def test_chats_come_from_parquet_and_never_from_cells(tmp_path):
@@ -328,10 +328,10 @@ def test_chats_come_from_parquet_and_never_from_cells(tmp_path):
 
     kept = [message(name=None), message("assistant", "gold", name="b")]
     parquet.write_table(pyarrow.Table.from_pylist([{"messages": kept}]), tmp_path / "a.parquet")
-    (found,) = causal_lm.open_split(str(tmp_path / "a.parquet"), "train")
+    (found,) = causal_lm.TASK.open_split(str(tmp_path / "a.parquet"), "train")
     assert [dict(m) for m in found.messages] == [message(), message("assistant", "gold", name="b")]
     (tmp_path / "a.csv").write_text('messages\n"[1]"\n', "utf-8")
-    code, said = refusal(lambda: causal_lm.open_split(str(tmp_path / "a.csv"), "train", {"messages": "messages"}))
+    code, said = refusal(lambda: causal_lm.TASK.open_split(str(tmp_path / "a.csv"), "train", {"messages": "messages"}))
     assert code == "E075" and "`.csv` and `.tsv` cannot hold them" in said
 
 

@@ -25,7 +25,7 @@ def model(tmp_path_factory):
 
 def examples(task, folder, *rows, columns=None):
     (folder / "d.json").write_text(json.dumps(list(rows)), "utf-8")
-    return task.open_split(str(folder / "d.json"), "train", columns)
+    return task.TASK.open_split(str(folder / "d.json"), "train", columns)
 
 
 def refused(task, folder, *rows, columns=None):
@@ -96,14 +96,14 @@ def test_rows_are_padded_with_masks_types_and_labels(tmp_path, model):
         {"premise": "the gold", "hypothesis": "is iron in peru", "label": "b"},
         {"premise": "a", "hypothesis": "of", "label": "a"},
     )
-    rows = sc.featurize(found, sc.load_tokenizer(model), 16, 0, ("a", "b"))
+    rows = sc.featurize(found, sc.TASK.load_tokenizer(model), 16, 0, ("a", "b"))
     batch = rows.batch([1, 0])
     assert batch["labels"].tolist() == [0, 1]
     assert batch["attention_mask"].sum(1).tolist() == [5, 9] == rows.lengths[[1, 0]].tolist()
     assert batch["input_ids"].shape == (2, 16)
     assert batch["token_type_ids"][1].tolist() == [0] * 4 + [1] * 5 + [0] * 7
     assert batch["input_ids"][0, 5:].tolist() == [0] * 11
-    short = sc.featurize(found, sc.load_tokenizer(model), 6, 0, ("a", "b"))
+    short = sc.featurize(found, sc.TASK.load_tokenizer(model), 6, 0, ("a", "b"))
     assert short.lengths.tolist() == [6, 5]  # the longer text of a pair is cut
 
 
@@ -139,7 +139,7 @@ def test_questions_of_the_usual_shapes(tmp_path, row, first, choices, answer):
 
 def test_a_question_is_one_row_of_several_sequences(tmp_path, model):
     rows = [{"question": "what is", "choices": ["the gold", "a", "iron of peru"], "answer": i} for i in (2, 0)]
-    features = mc.featurize(examples(mc, tmp_path, *rows), mc.load_tokenizer(model), 16, 0)
+    features = mc.featurize(examples(mc, tmp_path, *rows), mc.TASK.load_tokenizer(model), 16, 0)
     assert (len(features), features.sequences) == (2, 3)
     batch = features.batch([0, 1])
     assert batch["input_ids"].shape == (2, 3, 8)
@@ -202,7 +202,7 @@ def test_entity_f1_of_a_known_case():
 def test_a_word_is_judged_by_its_first_token_and_cut_words_are_missed(tmp_path, model):
     row = {"tokens": ["gold", "seine-paris", "of", "peru"], "ner_tags": ["O", "B-LOC", "O", "B-LOC"]}
     found = examples(tc, tmp_path, row, {"tokens": ["a"], "ner_tags": ["O"]})
-    names = tc.label_names(found)
+    names = tc.TASK.classes.names(found)
     assert names == ("B-LOC", "O")
     features = tc.featurize(found, tc.load_tokenizer(model), 7, 0, names)
     labels = features.batch([0])["labels"][0].tolist()
@@ -214,9 +214,11 @@ def test_a_word_is_judged_by_its_first_token_and_cut_words_are_missed(tmp_path, 
 
 def test_tags_are_completed_so_that_a_split_may_go_on_with_what_another_begins(tmp_path):
     row = {"words": "a b c", "tags": "B-X B-Y I-Y"}
-    assert tc.label_names(examples(tc, tmp_path, row)) == ("B-X", "B-Y", "I-X", "I-Y")
-    assert tc.refuses("f1", ("NOUN", "VERB")) == "`f1` counts entities, and `NOUN` is not a tag like `B-PER`"
-    assert tc.refuses("accuracy", ("NOUN", "VERB")) is None
+    assert tc.TASK.classes.names(examples(tc, tmp_path, row)) == ("B-X", "B-Y", "I-X", "I-Y")
+    assert (
+        tc.TASK.classes.refuses("f1", ("NOUN", "VERB")) == "`f1` counts entities, and `NOUN` is not a tag like `B-PER`"
+    )
+    assert tc.TASK.classes.refuses("accuracy", ("NOUN", "VERB")) is None
 
 
 def test_words_and_tags_must_be_as_many(tmp_path):
@@ -239,12 +241,12 @@ def test_words_and_tags_must_be_as_many(tmp_path):
     ],
 )
 def test_real_texts_are_read(shared, path, columns, count, names):
-    found = sc.open_split(str(shared / "data" / path), "train", columns)
-    assert (len(found), sc.label_names(found)) == (count, names)
+    found = sc.TASK.open_split(str(shared / "data" / path), "train", columns)
+    assert (len(found), sc.TASK.classes.names(found)) == (count, names)
 
 
 def test_real_questions_are_read(shared):
-    found = mc.open_split(str(shared / "data" / "commonsenseqa" / "dev_rand_split.jsonl"), "dev")
+    found = mc.TASK.open_split(str(shared / "data" / "commonsenseqa" / "dev_rand_split.jsonl"), "dev")
     assert len(found) == 1_221
     assert {len(e.choices) for e in found} == {5}
     assert found[0].choices[found[0].answer] == "bank"

@@ -29,7 +29,7 @@ def with_mask(folder):
 @pytest.fixture(scope="module")
 def blocks(model, tmp_path_factory):
     path = make_text(tmp_path_factory.mktemp("d") / "t.jsonl", 300)
-    return task.featurize(task.open_split(str(path), "train"), task.load_tokenizer(model), 42, 0)
+    return task.featurize(task.TASK.open_split(str(path), "train"), task.load_tokenizer(model), 42, 0)
 
 
 def test_blocks_stand_between_the_tokens_of_the_model(blocks):

@@ -46,7 +46,7 @@ def test_every_task_has_its_metrics_on_the_page():
     for task, metrics in METRICS.items():
         (line,) = re.findall(rf"^\| `{task}` \|.*$", PAGE, re.M)
         assert {*metrics, *MORE_METRICS.get(task, ())} <= set(re.findall(r"`([^`]+)`", line))
-        assert task_of(task).FIELDS
+        assert task_of(task).fields
 
 
 @pytest.mark.parametrize("text", re.findall(r"^```\n(recipe 1 .*?)^```", PAGE, re.S | re.M))

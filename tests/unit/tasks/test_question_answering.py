@@ -238,10 +238,10 @@ def test_a_split_whose_answers_are_hidden_is_refused_and_one_of_marked_questions
     path = tmp_path / "d.json"
     path.write_text(json.dumps([question("1", answers=[])]), "utf-8")
     with pytest.raises(RecipeError) as error:
-        qa.open_split(str(path), "test")
+        qa.TASK.open_split(str(path), "test")
     assert error.value.diagnostics[0].code == "E074"
     path.write_text(json.dumps([question("1", answers=[], is_impossible=True)]), "utf-8")
-    assert len(qa.open_split(str(path), "test")) == 1
+    assert len(qa.TASK.open_split(str(path), "test")) == 1
 
 
 def test_a_question_without_the_word_answers_is_not_one_without_an_answer():

@@ -69,7 +69,7 @@ def test_two_columns_of_a_name_are_refused_in_parquet_too(tmp_path):
 def test_columns_of_a_file_without_header_have_numbers(tmp_path):
     path = tmp_path / "d.tsv"
     path.write_text("yes\tit is\tit was\nno\tit is\tit rains\n", "utf-8")
-    found = sequence_classification.open_split(str(path), "train", {"label": "1", "text": "2", "pair": "3"})
+    found = sequence_classification.TASK.open_split(str(path), "train", {"label": "1", "text": "2", "pair": "3"})
     assert [(e.text, e.pair, e.label) for e in found] == [("it is", "it was", "yes"), ("it is", "it rains", "no")]
 
 
@@ -93,7 +93,9 @@ def test_columns_of_a_file_without_header_have_numbers(tmp_path):
 def test_what_cannot_be_read_says_what_is_there(tmp_path, name, text, code, said):
     (tmp_path / name).write_text(text, "utf-8")
     with pytest.raises(RecipeError) as error:
-        sequence_classification.label_names(sequence_classification.open_split(str(tmp_path / name), "train"))
+        sequence_classification.TASK.classes.names(
+            sequence_classification.TASK.open_split(str(tmp_path / name), "train")
+        )
     found = error.value.diagnostics[0]
     assert found.code == code
     assert said in " ".join((found.message, *found.help, *found.notes))

@@ -27,9 +27,9 @@ def refusal(call):
 
 def opened(folder, rows, name="d.json", wanted=None):
     (folder / name).write_text(json.dumps(rows), "utf-8")
-    table = regression.read(str(folder / name), "train", None, None)
+    table = regression.TASK.read(str(folder / name), "train", None, None)
     meaning = regression.decide({"train": table}, wanted or Meaning())
-    return meaning, regression.open_split(str(folder / name), "train", None, None, meaning)
+    return meaning, regression.TASK.open_split(str(folder / name), "train", None, None, meaning)
 
 
 # ---------------------------------------------------------------------- reading
@@ -85,7 +85,7 @@ def test_files_say_the_same_in_every_format(tmp_path):
     (tmp_path / "d.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
     parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "d.parquet")
     for ending in ("tsv", "csv", "jsonl", "parquet"):
-        found = regression.open_split(str(tmp_path / f"d.{ending}"), "train")
+        found = regression.TASK.open_split(str(tmp_path / f"d.{ending}"), "train")
         assert [(e.text, e.pair, e.label) for e in found] == [("a", "b", 2.4), ("c", "d", 0.0)], ending
 
 
@@ -134,10 +134,10 @@ def test_numbers_of_named_classes_are_no_numbers(tmp_path):
     rows = datasets.Dataset.from_dict({"sentence": ["a", "b"], "label": [0, 1], "score": [0.5, 2.0]})
     rows = rows.cast_column("label", datasets.ClassLabel(names=["negative", "positive"]))
     rows.to_parquet(str(tmp_path / "d.parquet"))
-    code, message, rest = refusal(lambda: regression.open_split(str(tmp_path / "d.parquet"), "train"))
+    code, message, rest = refusal(lambda: regression.TASK.open_split(str(tmp_path / "d.parquet"), "train"))
     assert (code, message) == ("E074", "`label` of `d.parquet` holds classes, not numbers")
     assert "`negative`, `positive`" in rest and "write `task = sequence_classification`" in rest
-    found = regression.open_split(str(tmp_path / "d.parquet"), "train", {"label": "score"})
+    found = regression.TASK.open_split(str(tmp_path / "d.parquet"), "train", {"label": "score"})
     assert [e.label for e in found] == [0.5, 2.0]
 
 
@@ -145,7 +145,7 @@ def test_numbers_of_named_classes_are_no_numbers(tmp_path):
 def test_labels_of_a_batch_are_numbers_of_single_precision(tmp_path):
     model = make_model(tmp_path / "m")
     found = [regression.Example("gold", "of", 2.4), regression.Example(" ", "iron in peru", -1.0)]
-    rows = regression.featurize(found, regression.load_tokenizer(model), 16, 0)
+    rows = regression.featurize(found, regression.TASK.load_tokenizer(model), 16, 0)
     labels = rows.batch([1, 0])["labels"]
     assert labels.dtype == np.float32 and labels.tolist() == [-1.0, np.float32(2.4)]
     assert rows.blank == 1

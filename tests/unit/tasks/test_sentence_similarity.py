@@ -21,9 +21,9 @@ TRIPLES = [{**row, "negative": "paris"} for row in PAIRS]
 
 def opened(folder, rows, columns=None, max_score=None):
     (folder / "d.json").write_text(json.dumps(rows), "utf-8")
-    table = task.read(str(folder / "d.json"), "train", columns, None)
+    table = task.TASK.read(str(folder / "d.json"), "train", columns, None)
     decided = task.decide({"train": table}, Meaning(columns=dict(columns or {}), max_score=max_score))
-    found = task.open_split(str(folder / "d.json"), "train", columns, None, decided)
+    found = task.TASK.open_split(str(folder / "d.json"), "train", columns, None, decided)
     return decided, found
 
 

@@ -34,7 +34,7 @@ def opened(folder, rows, columns=None, prefix=""):
     path = str(folder / "d.json")
     table = task.read(path, "train", columns, None)
     decided = task.decide({"train": table}, Meaning(columns=dict(columns or {}), prefix=prefix))
-    return decided, task.open_split(path, "train", columns, None, decided)
+    return decided, task.TASK.open_split(path, "train", columns, None, decided)
 
 
 def rows_of(folder, rows=ROWS, length=16, pair=True, **config):
@@ -147,7 +147,7 @@ def test_layers_are_shown_the_tokens_of_their_own_text(tmp_path, model):
     names = [
         n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and any(p.isdigit() for p in n.split("."))
     ]
-    layers = Layers(model, rows, task.LABELS, 2, nullcontext, lambda done, of: None)
+    layers = Layers(model, rows, task.TASK.labels, 2, nullcontext, lambda done, of: None)
     for found in layers([f"{n}.weight" for n in names], Squares, "parallel"):
         given |= found
     seen: dict[str, list[torch.Tensor]] = {n: [] for n in names}

@@ -26,8 +26,8 @@ def decided(task, folder, wanted=None, **splits):
     for name, rows in splits.items():
         (folder / f"{name}.json").write_text(json.dumps(rows), "utf-8")
     paths = {name: str(folder / f"{name}.json") for name in splits}
-    meaning = task.decide({n: task.read(p, n, wanted.columns, None) for n, p in paths.items()}, wanted)
-    return meaning, {n: task.open_split(p, n, wanted.columns, None, meaning) for n, p in paths.items()}
+    meaning = task.decide({n: task.TASK.read(p, n, wanted.columns, None) for n, p in paths.items()}, wanted)
+    return meaning, {n: task.TASK.open_split(p, n, wanted.columns, None, meaning) for n, p in paths.items()}
 
 
 def refusal(call):
@@ -85,7 +85,7 @@ def test_scores_are_refused_as_classes_in_every_format(tmp_path, ending, text):
             lines = [["sentence", "label"], *([r["sentence"], f'"{r["label"]}"'] for r in rows)]
             text = "\n".join(separator.join(line) for line in lines)
             path.write_text(text if ending == ".csv" else text.replace('"', ""), "utf-8")
-    assert refusal(lambda: sc.open_split(str(path), "train"))[0] == "E149"
+    assert refusal(lambda: sc.TASK.open_split(str(path), "train"))[0] == "E149"
 
 
 @pytest.mark.parametrize("one", [1, 1.0, "1", "1.0", "1."])
@@ -99,13 +99,13 @@ def test_no_consensus_is_no_label_and_keeps_its_number(tmp_path):
     dev = [{"gold_label": "-", "sentence1": "a", "sentence2": "b"}, train[0]]
     meaning, found = decided(sc, tmp_path, train=train, validation=dev)
     assert (meaning.unlabelled, meaning.left_out) == (("-",), {"train": 2, "validation": 1})
-    assert sc.label_names(found["train"]) == ("entailment", "neutral")
+    assert sc.TASK.classes.names(found["train"]) == ("entailment", "neutral")
     assert [e.record for e in found["train"]] == [0, 2]
 
 
 def test_a_sign_beside_other_signs_is_a_label(tmp_path):
     meaning, found = decided(sc, tmp_path, train=[{"text": "a", "label": "+"}, {"text": "b", "label": "-"}])
-    assert (meaning.left_out, sc.label_names(found["train"])) == ({}, ("+", "-"))
+    assert (meaning.left_out, sc.TASK.classes.names(found["train"])) == ({}, ("+", "-"))
 
 
 @pytest.mark.parametrize(("value", "name"), [(-1, "-1"), (None, "null"), ("", ""), ("unknown", "unknown")])
@@ -120,7 +120,7 @@ def test_a_recipe_says_which_labels_are_none(tmp_path, value, name):
 def test_a_split_of_one_class_is_read_and_is_no_set_of_classes(tmp_path):
     _, found = decided(sc, tmp_path, validation=[{"text": "a", "label": 1}])
     assert len(found["validation"]) == 1
-    assert refusal(lambda: sc.label_names(found["validation"]))[0] == "E074"
+    assert refusal(lambda: sc.TASK.classes.names(found["validation"]))[0] == "E074"
 
 
 def test_how_labels_are_written_is_known_of_every_split(tmp_path):
@@ -151,7 +151,7 @@ def test_numbers_beyond_the_names_are_refused(tmp_path):
 
 def test_numbered_tags_are_in_the_order_of_their_numbers(tmp_path):
     rows = [{"tokens": ["a"] * 12, "tags": list(range(12))}]
-    assert tc.label_names(decided(tc, tmp_path, train=rows)[1]["train"]) == tuple(map(str, range(12)))
+    assert tc.TASK.classes.names(decided(tc, tmp_path, train=rows)[1]["train"]) == tuple(map(str, range(12)))
 
 
 # -------------------------------------------------------------- the class of F1
@@ -248,7 +248,7 @@ def test_keys_of_the_data_come_before_all_other_readings(tmp_path):
 def test_labels_in_a_file_beside_are_named(tmp_path):
     (tmp_path / "train-labels.lst").write_text("0\n", "utf-8")
     (tmp_path / "train.jsonl").write_text(json.dumps({"goal": "g", "sol1": "x", "sol2": "y"}), "utf-8")
-    code, said = refusal(lambda: mc.open_split(str(tmp_path / "train.jsonl"), "train"))
+    code, said = refusal(lambda: mc.TASK.open_split(str(tmp_path / "train.jsonl"), "train"))
     assert code == "E074"
     assert "copy each line of `train-labels.lst` into its record as `label`" in said
 
@@ -261,7 +261,7 @@ def test_snli_s_own_table_is_read(tmp_path):
         "entailment\t(ROOT)\ta\tb\tentailment",
     ]
     (tmp_path / "snli_1.0_dev.txt").write_text("\n".join(lines) + "\n", "utf-8")
-    found = sc.open_split(str(tmp_path / "snli_1.0_dev.txt"), "validation")
+    found = sc.TASK.open_split(str(tmp_path / "snli_1.0_dev.txt"), "validation")
     assert [(e.text, e.pair, e.label) for e in found] == [('a "man"', "sits", "neutral"), ("a", "b", "entailment")]
 
 
@@ -283,10 +283,10 @@ def test_a_label_that_is_none_of_the_classes_given_is_refused(tmp_path):
 )
 def test_labels_that_differ_in_case_only_are_refused_unless_they_are_named(tmp_path, task, rows):
     _, found = decided(task, tmp_path, train=rows)
-    assert refusal(lambda: differ(task.label_names(found["train"])))[0] == "E151"
+    assert refusal(lambda: differ(task.TASK.classes.names(found["train"])))[0] == "E151"
     names = tuple(dict.fromkeys(r["label"] for r in rows)) if task is sc else tuple(rows[0]["tags"])
     _, found = decided(task, tmp_path, Meaning(classes=names), train=rows)
-    assert task.label_names(found["train"]) == names
+    assert task.TASK.classes.names(found["train"]) == names
 
 
 @pytest.mark.parametrize("answers", [(0, 2), ("A", 1), ("x", "B"), (1, 0, 2)])
@@ -307,7 +307,7 @@ def test_letters_are_letters_in_either_case(tmp_path):
 def test_labels_that_look_alike_are_one_label_or_refused(tmp_path, other):
     rows = [{"text": "a", "label": label} for label in ("caf\u00e9", "bar", other)]
     _, found = decided(sc, tmp_path, train=rows)
-    names = sc.label_names(found["train"])
+    names = sc.TASK.classes.names(found["train"])
     if len(names) > 2:
         assert refusal(lambda: differ(names))[0] == "E151"
     assert fits(other, ("bar", "caf\u00e9")) == 1
@@ -336,7 +336,7 @@ def test_classes_that_are_numbers_are_matched_by_name(tmp_path, classes, labels,
         assert refusal(lambda: decided(sc, tmp_path, Meaning(classes=classes), train=rows))[0] == "E075"
         return
     found = decided(sc, tmp_path, Meaning(classes=classes), train=rows)[1]["train"]
-    assert ([e.label for e in found], sc.label_names(found)) == (expected, classes)
+    assert ([e.label for e in found], sc.TASK.classes.names(found)) == (expected, classes)
 
 
 def test_a_negative_number_is_not_said_to_be_nothing_only(tmp_path):

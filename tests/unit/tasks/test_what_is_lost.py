@@ -106,19 +106,19 @@ def test_names_of_classes_are_read_in_every_form_that_datasets_wrote(tmp_path, l
 )
 def test_names_of_classes_in_another_form_are_not_passed_over(tmp_path, what):
     path = parquet(tmp_path / "d.parquet", what)
-    assert refusal(lambda: sc.open_split(path, "train"))[0] == "E074"
-    named = sc.decide({"train": sc.read(path, "train", None, None)}, Meaning(classes=("no", "yes")))
-    assert [e.label for e in sc.open_split(path, "train", None, None, named)] == ["no", "yes"]
+    assert refusal(lambda: sc.TASK.open_split(path, "train"))[0] == "E074"
+    named = sc.decide({"train": sc.TASK.read(path, "train", None, None)}, Meaning(classes=("no", "yes")))
+    assert [e.label for e in sc.TASK.open_split(path, "train", None, None, named)] == ["no", "yes"]
 
 
 @pytest.mark.parametrize("what", [{}, {"info": {}}, described(), described(label={"dtype": "int64", "_type": "Value"})])
 def test_files_that_describe_no_classes_have_none(tmp_path, what):
-    assert [e.label for e in sc.open_split(parquet(tmp_path / "d.parquet", what), "train")] == ["0", "1"]
+    assert [e.label for e in sc.TASK.open_split(parquet(tmp_path / "d.parquet", what), "train")] == ["0", "1"]
 
 
 def test_names_that_are_written_out_need_no_others(tmp_path):
     path = parquet(tmp_path / "d.parquet", b"{nope", text=["a", "b"], label=["no", "yes"])
-    assert [e.label for e in sc.open_split(path, "train")] == ["no", "yes"]
+    assert [e.label for e in sc.TASK.open_split(path, "train")] == ["no", "yes"]
 
 
 def test_more_than_a_thousand_labels_are_classes_where_they_are_listed(tmp_path):
@@ -136,14 +136,14 @@ def test_more_than_a_thousand_labels_are_classes_where_they_are_listed(tmp_path)
 )
 def test_labels_of_the_recipe_that_do_not_occur_are_known(tmp_path, task, column, row):
     (tmp_path / "d.json").write_text(json.dumps([{**row, column: v} for v in ("-", "x", "y")]), "utf-8")
-    table = task.read(str(tmp_path / "d.json"), "train", None, None)
+    table = task.TASK.read(str(tmp_path / "d.json"), "train", None, None)
     found = task.decide({"train": table}, Meaning(unlabelled=("-", "None")))
     assert (found.left_out, found.unmatched) == ({"train": 1}, ("None",))
 
 
 # ----------------------------------------------------------------- cut, dropped
 def test_inputs_that_are_cut_are_counted(model):
-    reader = sc.load_tokenizer(model)
+    reader = sc.TASK.load_tokenizer(model)
     texts = [sc.Example(t, None, "a") for t in ("gold", "gold of peru the", "gold of peru the gold")]
     assert [sc.featurize(texts, reader, n, 0, ("a", "b")).cut for n in (4, 6, 7)] == [2, 1, 0]
     asked = [mc.Example("gold of", ("peru", "peru the gold of"), 0), mc.Example("gold", ("of", "the"), 1)]
@@ -200,29 +200,29 @@ def test_a_missing_label_is_refused_in_every_format_and_can_be_left_out(tmp_path
         path.write_text(json.dumps([dict(zip(rows[0], row, strict=True)) for row in rows[1:]]), "utf-8")
     else:
         path.write_text("".join(("," if ending == ".csv" else "\t").join(row) + "\n" for row in rows), "utf-8")
-    code, said = refusal(lambda: sc.open_split(str(path), "train"))
+    code, said = refusal(lambda: sc.TASK.open_split(str(path), "train"))
     assert code == "E075"
     shown = "-2" if value == "-2.0" else value
     assert f'unlabelled = ["{shown}"]' in said and ("public test sets" in said) == value.startswith("-")
-    meant = sc.decide({"train": sc.read(str(path), "train", None, None)}, Meaning(unlabelled=(shown,)))
-    assert [e.label for e in sc.open_split(str(path), "train", None, None, meant)] == ["no", "yes"]
+    meant = sc.decide({"train": sc.TASK.read(str(path), "train", None, None)}, Meaning(unlabelled=(shown,)))
+    assert [e.label for e in sc.TASK.open_split(str(path), "train", None, None, meant)] == ["no", "yes"]
 
 
 @pytest.mark.parametrize("classes", [("-1", "1"), ("1", "-1"), ("-1", "0", "1")])
 @pytest.mark.parametrize("kind", [int, str, float])
 def test_negative_numbers_are_classes_where_they_are_listed(tmp_path, classes, kind):
     (tmp_path / "d.json").write_text(json.dumps([{"text": "a", "label": kind(n)} for n in (-1, 1)]), "utf-8")
-    table = sc.read(str(tmp_path / "d.json"), "train", None, None)
+    table = sc.TASK.read(str(tmp_path / "d.json"), "train", None, None)
     meant = sc.decide({"train": table}, Meaning(classes=classes))
-    found = sc.open_split(str(tmp_path / "d.json"), "train", None, None, meant)
+    found = sc.TASK.open_split(str(tmp_path / "d.json"), "train", None, None, meant)
     assert [e.label for e in found] == ["-1", "1"]
-    assert sc.label_names(found) == classes
+    assert sc.TASK.classes.names(found) == classes
 
 
 @pytest.mark.parametrize("tag", [None, -100, "", "nan"])
 def test_the_remedy_for_a_missing_tag_is_one_that_works(tmp_path, tag):
     (tmp_path / "d.json").write_text(json.dumps([{"tokens": ["a", "b"], "tags": ["O", tag]}]), "utf-8")
-    code, said = refusal(lambda: tc.open_split(str(tmp_path / "d.json"), "train"))
+    code, said = refusal(lambda: tc.TASK.open_split(str(tmp_path / "d.json"), "train"))
     assert code == "E075" and "unlabelled" not in said and "remove it" in said
 
 
@@ -239,7 +239,7 @@ def test_the_remedy_for_a_missing_tag_is_one_that_works(tmp_path, tag):
 def test_the_remedy_for_a_missing_answer_is_one_that_works(tmp_path, answer, remedy):
     rows = [{"question": "q", "choices": ["x", "y"], "answer": a} for a in (0, 1, answer)]
     (tmp_path / "d.json").write_text(json.dumps(rows), "utf-8")
-    code, said = refusal(lambda: mc.open_split(str(tmp_path / "d.json"), "train"))
+    code, said = refusal(lambda: mc.TASK.open_split(str(tmp_path / "d.json"), "train"))
     assert code == "E075" and remedy in said
 
 
@@ -249,7 +249,7 @@ def test_classes_that_look_like_missing_values_are_known(names, found):
 
 
 def test_blank_texts_are_counted(model):
-    reader = sc.load_tokenizer(model)
+    reader = sc.TASK.load_tokenizer(model)
     pairs = [sc.Example(*texts, "a") for texts in (("gold", " "), ("", "of"), ("gold", "of"), ("gold", None))]
     assert sc.featurize(pairs, reader, 16, 0, ("a", "b")).blank == 2
     asked = [mc.Example("", ("gold", "of"), 0), mc.Example("gold", ("of", ""), 0)]
@@ -272,12 +272,12 @@ def test_blank_texts_are_counted(model):
 )
 def test_a_table_that_cannot_be_read_says_where_and_what_to_write(tmp_path, name, text, said):
     (tmp_path / name).write_text(text, "utf-8")
-    code, told = refusal(lambda: sc.open_split(str(tmp_path / name), "train"))
+    code, told = refusal(lambda: sc.TASK.open_split(str(tmp_path / name), "train"))
     assert code == "E074" and said in told
 
 
 def test_accents_that_are_stored_in_two_ways_are_named(tmp_path):
     row = {"question": "q", "context": "caf\u00e9 gold", "answers": {"text": ["cafe\u0301"], "answer_start": [0]}}
     (tmp_path / "d.json").write_text(json.dumps([row]), "utf-8")
-    code, said = refusal(lambda: qa.open_split(str(tmp_path / "d.json"), "train"))
+    code, said = refusal(lambda: qa.TASK.open_split(str(tmp_path / "d.json"), "train"))
     assert code == "E075" and "normal form" in said
