@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from recipelang.kinds.schedule import SHAPES
 from recipelang.methods import METHODS
+from recipelang.schedules.shapes import SHAPES
 from recipelang.source import Diagnostic, Span
 from recipelang.spec.blocks import BLOCKS
 from recipelang.spec.claims import FUNCTIONS, LATER_FUNCTIONS

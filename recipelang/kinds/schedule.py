@@ -11,51 +11,12 @@ from recipelang.kinds import from_form
 from recipelang.kinds.base import Kind, Mismatch, Silent, misnamed, wrong
 from recipelang.kinds.plain import OneOf, Ratio
 from recipelang.kinds.text import schedule
+from recipelang.schedules.shapes import SHAPES
 from recipelang.source import Span
-from recipelang.source.frozen import frozen
 from recipelang.source.suggest import closest
 from recipelang.values import aliases
 from recipelang.values.composite import Applied, Arrow, Between, Poison, Schedule, ShapeSegment, Symbol
 from recipelang.values.quantities import Quantity, Rate, Time
-
-
-@frozen
-class Shape:
-    """`doc` says what the value does on its way from `a` to `b`; `arguments` are its own, beside the common ones."""
-
-    doc: str
-    example: str
-    formula: str
-    arguments: tuple[str, ...] = ()
-
-
-#: `x` goes from 0 to 1 over the window
-SHAPES: dict[str, Shape] = {
-    "constant": Shape("one value over the whole window", "constant(5%, over = 0..2 epochs)", "b"),
-    "step": Shape("jumps at one time, given by `at`", "step(0% -> 90%, at = 2 epochs)", "b"),
-    "linear": Shape("changes at a constant rate", "linear(8e-5 -> 0, over = start..end)", "a + (b - a) x"),
-    "cosine": Shape(
-        "slow at both ends: half a cosine wave",
-        "cosine(1e-4 -> 0, over = start..end)",
-        "b + (a - b) (1 + cos πx) / 2",
-    ),
-    "exponential": Shape(
-        "multiplies by a constant factor per unit of time; both values must be greater than zero",
-        "exponential(1e-3 -> 1e-5, over = start..end)",
-        "a (b / a)^x",
-    ),
-    "polynomial": Shape(
-        "fast first, then slow; a larger `power` strengthens this",
-        "polynomial(1e-4 -> 0, power = 2, over = start..end)",
-        "b + (a - b) (1 - x)^power",
-        ("power",),
-    ),
-    "cubic": Shape(
-        "`polynomial` with power 3, the usual shape of gradual pruning (Zhu & Gupta, arXiv 1710.01878)",
-        "cubic(70% -> 90%, over = 10%..90%, updates = 10 per epoch)",
-        "b + (a - b) (1 - x)^3",
-    ),
-}
 
 #: what other tools call an argument, and how its value is written here
 ELSEWHERE = {
@@ -120,7 +81,7 @@ class ScheduleOf(Kind):
                 raise Mismatch("E022", f"unknown shape `{segment.shape}`")
             self.inner.check(segment.start)
             self.inner.check(segment.end)
-            if segment.shape == "exponential" and (segment.start <= 0 or segment.end <= 0):
+            if SHAPES[segment.shape].above_zero and (segment.start <= 0 or segment.end <= 0):
                 raise _above_zero()
             if segment.window is None and segment.shape != "constant":
                 raise Mismatch("E053", f"`{segment.shape}` needs a window")
@@ -226,7 +187,7 @@ def _at(spans: Mapping[str, Span], *names: str) -> Iterator[None]:
 def _change(change: object, shape: str, kind: Kind) -> tuple[Fraction, Fraction]:
     if isinstance(change, Arrow):
         start, end = _value(change.start, kind), _value(change.end, kind)
-        if shape == "exponential" and (start <= 0 or end <= 0):
+        if SHAPES[shape].above_zero and (start <= 0 or end <= 0):
             raise _above_zero()
         return start, end
     if change is None:
@@ -249,7 +210,7 @@ def _window(given: dict[str, object], shape: str) -> tuple[Time, Time] | None:
         return at, at
     over = given.get("over")
     if over is None:
-        if shape in ("constant",):
+        if shape == "constant":
             return None
         needs = "`at`" if shape == "step" else "`over`"
         raise Mismatch("E053", f"`{shape}` needs {needs}", "write `over = start..end` for the whole stage")
@@ -277,7 +238,7 @@ def _every(given: dict[str, object], shape: str, window: object, events: bool) -
         if not isinstance(updates, Rate) or updates.value <= 0:
             raise wrong(updates, "a rate", "write `updates = 10 per epoch`")
         return Time(epochs=1 / updates.value)
-    if every is None and window is not None and shape not in ("step", "constant"):
+    if every is None and window is not None and SHAPES[shape].moves:
         raise Mismatch(
             "E053",
             "a sparsity schedule over a window needs pruning events",
@@ -287,7 +248,7 @@ def _every(given: dict[str, object], shape: str, window: object, events: bool) -
 
 
 def _rewind(given: dict[str, object], shape: str, events: bool) -> Time | None:
-    if "rewind" in given and (events or shape in ("step", "constant")):
+    if "rewind" in given and (events or not SHAPES[shape].moves):
         why = "masked weights stay masked" if events else f"`{shape}` cannot restart"
         raise Mismatch("E051", "`rewind` has no meaning here", f"remove it: {why}", subject="rewind")
     return _time(given, "rewind")
@@ -296,7 +257,7 @@ def _rewind(given: dict[str, object], shape: str, events: bool) -> Time | None:
 def _reading(given: dict[str, object], shape: str, events: bool) -> Literal["after", "last"] | None:
     if "ends" not in given:
         return None
-    if events or shape in ("step", "constant"):
+    if events or not SHAPES[shape].moves:
         why = "the last pruning event always reaches the end value" if events else f"`{shape}` has no end value"
         raise Mismatch("E051", "`ends` has no meaning here", f"remove it: {why}", subject="ends")
     return ENDS.read(given["ends"])  # type: ignore[return-value]

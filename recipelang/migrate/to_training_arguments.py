@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from fractions import Fraction
 
+from recipelang.schedules.shapes import exponent
 from recipelang.source import Diagnostic, RecipeError
 from recipelang.spec.blocks import StageSpec
 from recipelang.spec.recipe import Recipe
@@ -147,7 +148,7 @@ class _Arguments:
             case "cosine":
                 return {"lr_scheduler_type": "cosine_with_min_lr", "lr_scheduler_kwargs": {"min_lr": last}}
             case "linear" | "polynomial" | "cubic":
-                power = float(part.power or {"linear": 1, "cubic": 3}.get(part.shape, 1))
+                power = float(exponent(part.shape, part.power))
                 return {"lr_scheduler_type": "polynomial", "lr_scheduler_kwargs": {"lr_end": last, "power": power}}
         raise self._no("learning_rate", f"a Trainer has no schedule like `{part.shape}`")
 

@@ -14,6 +14,7 @@ from fractions import Fraction
 from recipelang.planning.schedule import MAX_EVENTS, disjoint, inside, too_many
 from recipelang.planning.types import Segment
 from recipelang.schedules import sparseml_1
+from recipelang.schedules.shapes import SHAPES, exponent
 from recipelang.schedules.sparseml_1 import Crash, Window, epoch_of
 from recipelang.source import Diagnostic, Diagnostics, Label
 from recipelang.values.composite import Schedule, ShapeSegment
@@ -55,7 +56,7 @@ def segments(
 
 def work(parts: Sequence[ShapeSegment], steps: int) -> int:
     """What it takes to go through all steps, in events: where the next one falls hangs on the one before."""
-    return steps // 20 * sum(p.window is not None and p.shape not in ("constant", "step") for p in parts)
+    return steps // 20 * sum(p.window is not None and SHAPES[p.shape].moves for p in parts)
 
 
 def events(
@@ -132,10 +133,10 @@ def _window(part: ShapeSegment, per_epoch: int) -> Window:
 def _updates(part: ShapeSegment, steps: int, per_epoch: int) -> list[tuple[int, Fraction]]:
     if part.window is None:
         return [(0, part.end)]
-    if part.shape in ("constant", "step"):
+    if not SHAPES[part.shape].moves:
         at = _first_at(_start(part, per_epoch), steps, per_epoch)
         return [(at, part.end)] if at < steps else []
-    power = {"linear": 1.0, "cubic": 3.0}.get(part.shape) or float(part.power or 1)
+    power = float(exponent(part.shape, part.power))
     window = _window(part, per_epoch)
     first, last = float(part.start), float(part.end)
     exact = {first: part.start, last: part.end}

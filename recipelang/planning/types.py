@@ -19,8 +19,9 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from recipelang.kinds.base import Mismatch
-from recipelang.kinds.schedule import SHAPES
 from recipelang.methods import METHODS
+from recipelang.schedules.shapes import SHAPES
+from recipelang.source.words import an
 from recipelang.spec.metrics import MEASURES, MORE_METRICS, TASKS
 from recipelang.spec.optimizers import OPTIMIZERS
 from recipelang.storage.forms import Count, Digest, MaybeDigest, Share, Some, known
@@ -156,8 +157,8 @@ class Segment(Frozen):
         """At every step: a plan is also read from folders that others made."""
         if self.first > self.last:
             raise ValueError("`last` comes before `first`")
-        if self.shape == "exponential" and not (self.start > 0 and self.end > 0):
-            raise ValueError("an exponential schedule has a value that is not greater than zero")
+        if SHAPES[self.shape].above_zero and not (self.start > 0 and self.end > 0):
+            raise ValueError(f"{an(self.shape)} schedule has a value that is not greater than zero")
         if self.whole is not None and self.whole[0] >= self.whole[1]:
             raise ValueError("`whole` ends before it begins")
         if not all(a < b for a, b in pairwise((self.first - 1, *self.cycles, self.last + 1))):

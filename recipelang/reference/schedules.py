@@ -1,12 +1,12 @@
-"""The shapes of values that change over time, from `kinds/schedule.py`."""
+"""The shapes of values that change over time, from `schedules/shapes.py`, and their arguments."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 
-from recipelang.kinds.schedule import ARGUMENTS, SHAPES
+from recipelang.kinds.schedule import ARGUMENTS
 from recipelang.reference.markdown import block, code, page, table
-from recipelang.schedules.shapes import value
+from recipelang.schedules.shapes import SHAPES, value
 
 #: shares of the way at which the table shows a shape
 AT = tuple(Fraction(i, 4) for i in range(5))
@@ -49,7 +49,7 @@ def _values() -> str:
     rows = [
         (code(name), *(_percent(value(name, START, END, x, Fraction(2))) for x in AT))
         for name in SHAPES
-        if name not in ("constant", "step")
+        if SHAPES[name].moves
     ]
     return table(("shape", *(f"x = {float(x):g}" for x in AT)), rows)
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from recipelang.kinds.schedule import ENDS, SHAPES
+from recipelang.kinds.schedule import ENDS
 from recipelang.reference.attributes import default
+from recipelang.schedules.shapes import SHAPES
 from recipelang.spec.attribute import Spec
 from recipelang.spec.blocks import (
     BLOCKS,

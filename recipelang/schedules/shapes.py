@@ -1,4 +1,4 @@
-"""Shapes: the value at a share `x` of the way from `a` to `b`, exactly.
+"""Shapes, each declared once: the value at a share `x` of the way from `a` to `b`, exactly.
 
 Rational shapes stay rational; cosine, exponential and fractional powers are
 evaluated with 50 decimal digits. Doubles are made by whoever needs them.
@@ -6,47 +6,98 @@ evaluated with 50 decimal digits. Doubles are made by whoever needs them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from math import lcm
+
+from recipelang.source.frozen import frozen
 
 _DIGITS = 50
 _PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459")
 
 
-def value(shape: str, a: Fraction, b: Fraction, x: Fraction, power: Fraction | None = None) -> Fraction:
-    """`a` at x = 0 and `b` at x = 1, except `constant` and `step`, which are `b` throughout; x is clamped.
+@frozen
+class Shape:
+    """`doc` says what the value does on its way from `a` to `b`; `arguments` are its own, beside the common ones.
 
-    `cubic` is Zhu & Gupta's (arXiv 1710.01878), `b + (a - b)(1 - x)^3`: fast first, slow at the end.
+    Between the ends it is what `between` makes of a, b and x, or else `b + (a - b)(1 - x)^exponent`.
+    """
+
+    doc: str
+    example: str
+    formula: str
+    between: Callable[[Fraction, Fraction, Fraction], Fraction] | None = None
+    #: unset: its argument `power`
+    exponent: int | None = None
+    arguments: tuple[str, ...] = ()
+    #: whether it takes a while; else it is `b` throughout
+    moves: bool = True
+    #: whether both values must be greater than zero
+    above_zero: bool = False
+
+
+#: `x` goes from 0 to 1 over the window
+SHAPES: dict[str, Shape] = {
+    "constant": Shape("one value over the whole window", "constant(5%, over = 0..2 epochs)", "b", moves=False),
+    "step": Shape("jumps at one time, given by `at`", "step(0% -> 90%, at = 2 epochs)", "b", moves=False),
+    "linear": Shape("changes at a constant rate", "linear(8e-5 -> 0, over = start..end)", "a + (b - a) x", exponent=1),
+    "cosine": Shape(
+        "slow at both ends: half a cosine wave",
+        "cosine(1e-4 -> 0, over = start..end)",
+        "b + (a - b) (1 + cos πx) / 2",
+        lambda a, b, x: b + (a - b) * (1 + _cosine(x)) / 2,
+    ),
+    "exponential": Shape(
+        "multiplies by a constant factor per unit of time; both values must be greater than zero",
+        "exponential(1e-3 -> 1e-5, over = start..end)",
+        "a (b / a)^x",
+        lambda a, b, x: a * _power(b / a, x),
+        above_zero=True,
+    ),
+    "polynomial": Shape(
+        "fast first, then slow; a larger `power` strengthens this",
+        "polynomial(1e-4 -> 0, power = 2, over = start..end)",
+        "b + (a - b) (1 - x)^power",
+        arguments=("power",),
+    ),
+    "cubic": Shape(
+        "`polynomial` with power 3, the usual shape of gradual pruning (Zhu & Gupta, arXiv 1710.01878)",
+        "cubic(70% -> 90%, over = 10%..90%, updates = 10 per epoch)",
+        "b + (a - b) (1 - x)^3",
+        exponent=3,
+    ),
+}
+
+
+def exponent(shape: str, power: Fraction | None) -> Fraction | int:
+    """Of a shape that is a power of the rest of the way."""
+    return SHAPES[shape].exponent or power or 1
+
+
+def value(shape: str, a: Fraction, b: Fraction, x: Fraction, power: Fraction | None = None) -> Fraction:
+    """`a` at x = 0 and `b` at x = 1, except of a shape that does not move, which is `b` throughout; x is clamped.
 
     >>> value("cubic", Fraction(7, 10), Fraction(9, 10), Fraction(1, 2))
     Fraction(7, 8)
     >>> value("cosine", Fraction(0), Fraction(1), Fraction(1, 2))
     Fraction(1, 2)
     """
+    its = SHAPES[shape]
     x = min(max(x, Fraction(0)), Fraction(1))
-    if shape in ("constant", "step") or x == 1:
+    if not its.moves or x == 1:
         return b
     if x == 0:
         return a
-    match shape:
-        case "linear":
-            return a + (b - a) * x
-        case "cubic":
-            return b + (a - b) * (1 - x) ** 3
-        case "polynomial":
-            return b + (a - b) * _power(1 - x, power or Fraction(1))
-        case "cosine":
-            return b + (a - b) * (1 + _cosine(x)) / 2
-        case "exponential":
-            return a * _power(b / a, x)
-    raise KeyError(shape)
+    if its.between is not None:
+        return its.between(a, b, x)
+    return b + (a - b) * _power(1 - x, Fraction(exponent(shape, power)))
 
 
 def is_cheap(shape: str, power: Fraction | None = None) -> bool:
     """Whether values are fractions of few digits."""
-    return shape in ("constant", "step", "linear", "cubic") or (shape == "polynomial" and (power or 1) in (1, 2, 3, 4))
+    its = SHAPES[shape]
+    return not its.moves or (its.between is None and exponent(shape, power) in (1, 2, 3, 4))
 
 
 def values(
@@ -57,10 +108,10 @@ def values(
     >>> [str(v) for v in values("cubic", Fraction(1, 2), Fraction(9, 10), (0, 5, 10), 10)]
     ['1/2', '17/20', '9/10']
     """
-    if not is_cheap(shape, power) or shape in ("constant", "step"):
+    if not is_cheap(shape, power) or not SHAPES[shape].moves:
         yield from (value(shape, a, b, Fraction(way, whole), power) for way in ways)
         return
-    n = {"linear": 1, "cubic": 3}.get(shape) or int(power or 1)
+    n = int(exponent(shape, power))
     unit = lcm(a.denominator, b.denominator)
     end, fall = int(b * unit), int((a - b) * unit)
     scale = whole**n

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, TypeVar
 
+from recipelang.schedules.shapes import SHAPES
 from recipelang.spec.attribute import Spec
 from recipelang.spec.blocks import STEPWISE, StageSpec
 from recipelang.values.composite import Schedule
@@ -39,5 +40,5 @@ def _block(spec: _S, ends: Literal["after", "last"]) -> _S:
 
 def _schedule(schedule: Schedule, ends: Literal["after", "last"]) -> Schedule:
     return Schedule(
-        tuple(s if s.ends or s.shape in ("constant", "step") else replace(s, ends=ends) for s in schedule.segments)
+        tuple(s if s.ends or not SHAPES[s.shape].moves else replace(s, ends=ends) for s in schedule.segments)
     )

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from functools import cache
 
-from recipelang.kinds.schedule import ARGUMENTS, SHAPES
+from recipelang.kinds.schedule import ARGUMENTS
 from recipelang.kinds.terms import NAMES
 from recipelang.methods import METHODS
+from recipelang.schedules.shapes import SHAPES
 from recipelang.source.suggest import closest, instead
 from recipelang.spec.blocks import BLOCKS
 from recipelang.spec.evaluator import Evaluator

@@ -217,16 +217,11 @@ def test_a_command_and_its_diagnostic(tree: Tree, tmp_path: Path) -> None:
 
 
 def test_a_shape(tree: Tree, tiny: Path, tmp_path: Path) -> None:
+    words = '"slow first", "square(1e-4 -> 0, over = start..end)", "a + (b - a) x^2"'
     tree.edit(
         "recipelang/schedules/shapes.py",
-        '        case "cosine":\n',
-        '        case "square":\n            return a + (b - a) * x**2\n        case "cosine":\n',
-    )
-    tree.edit(
-        "recipelang/kinds/schedule.py",
         '    "cosine": Shape(',
-        '    "square": Shape("slow first", "square(1e-4 -> 0, over = start..end)", "a + (b - a) x^2"),\n'
-        '    "cosine": Shape(',
+        f'    "square": Shape({words}, lambda a, b, x: a + (b - a) * x**2),\n    "cosine": Shape(',
     )
     new = tree.make_docs()
     assert set(new) == {"schedules.md"}

@@ -7,10 +7,10 @@ import pytest
 from recipelang.cli.reference_pages import FOLDER, pages
 from recipelang.kinds.base import Kind, Mismatch
 from recipelang.kinds.plain import Ratio
-from recipelang.kinds.schedule import ARGUMENTS, SHAPES, ScheduleOf
+from recipelang.kinds.schedule import ARGUMENTS, ScheduleOf
 from recipelang.reference.attributes import blocks
 from recipelang.reference.markdown import code, plain, table
-from recipelang.schedules.shapes import value
+from recipelang.schedules.shapes import SHAPES, value
 from recipelang.source import Diagnostics, Source
 from recipelang.spec.blocks import EvaluateSpec, ModelSpec
 from recipelang.spec.evaluator import Evaluator
