@@ -58,18 +58,18 @@ def recall(parts: Sequence[object], task: str, tokenizer: Callable[[], Any]) -> 
     kept = recalled(KIND, parts, _FORM)
     if kept is None:
         return None
-    form = getattr(task_of(task), kept.form, None)
-    if not isinstance(form, type) or not is_dataclass(form) or not hasattr(form, "batch"):
+    form = next((f for f in task_of(task).forms if f.__name__ == kept.form), None)
+    if form is None:
         return None
     with suppress(Unreadable, OSError, ValueError, KeyError, ValidationError):
-        return form(**_fields(form, kept, _mapped(_file(parts), kept), tokenizer))  # type: ignore[return-value]
+        return form(**_fields(form, kept, _mapped(_file(parts), kept), tokenizer))
     return None
 
 
 def keep(parts: Sequence[object], task: str, features: Features, tokenizer: Callable[[], Any]) -> Features:
     """The features, mapped into memory from a file if one could be written, else as they are."""
     form = type(features)
-    if not is_dataclass(features) or getattr(task_of(task), form.__name__, None) is not form:
+    if not is_dataclass(features) or form not in task_of(task).forms:
         return features
     own = {f.name: getattr(features, f.name) for f in fields(features) if f.name != _TOKENIZER}
     arrays = {name: value for name, value in own.items() if isinstance(value, np.ndarray)}

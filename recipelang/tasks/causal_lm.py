@@ -331,6 +331,7 @@ TASK = Task(
     examples=_examples,
     load_tokenizer=load_tokenizer,
     featurize=featurize,
+    forms=(Blocks, ChatRows),
     kept=kept,
     measure=measure,
 )

@@ -157,6 +157,7 @@ TASK = Task(
     examples=causal_lm.texts_of,
     load_tokenizer=load_tokenizer,
     featurize=featurize,
+    forms=(Blocks,),
     kept=kept,
     measure=measure,
 )

@@ -337,5 +337,6 @@ TASK = Task(
     examples=_examples,
     load_tokenizer=encoding.load_reader,
     featurize=featurize,
+    forms=(Rows,),
     measure=measure,
 )

@@ -312,6 +312,7 @@ TASK = Task(
     examples=_examples,
     load_tokenizer=load_tokenizer,
     featurize=featurize,
+    forms=(Features,),
     kept=kept,
     measure=measure,
 )

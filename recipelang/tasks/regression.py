@@ -136,5 +136,6 @@ TASK = Task(
     examples=_examples,
     load_tokenizer=encoding.load_reader,
     featurize=featurize,
+    forms=(Rows,),
     measure=measure,
 )

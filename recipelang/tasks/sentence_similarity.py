@@ -231,6 +231,7 @@ TASK = Task(
     examples=_examples,
     load_tokenizer=load_tokenizer,
     featurize=featurize,
+    forms=(Rows,),
     kept=kept,
     measure=measure,
 )

@@ -164,5 +164,6 @@ TASK = Task(
     classes=HeadClasses(label_names, label_counts),
     load_tokenizer=encoding.load_reader,
     featurize=featurize,
+    forms=(Rows,),
     measure=measure,
 )

@@ -108,6 +108,8 @@ class Task(Generic[R, E, T, F]):
     load_tokenizer: Callable[[Path], T]
     #: of examples, by tokenizer, `max_length`, `stride`, and the names of the classes in the order of the head's outputs
     featurize: Callable[[E, T, int, int, Sequence[str]], F]
+    #: the classes of that, by whose names inputs that were prepared are kept
+    forms: tuple[type[Any], ...]
     #: every metric, from what was kept of all rows; rows shorter than others end in -inf
     measure: Callable[[Mapping[str, np.ndarray], F, E, Counting | None], dict[str, float]]
     #: of outputs and batch, what an evaluation keeps: tensors of one row an item, of finite numbers that fp32 holds

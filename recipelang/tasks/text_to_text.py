@@ -254,6 +254,7 @@ TASK = Task(
     examples=_examples,
     load_tokenizer=load_tokenizer,
     featurize=featurize,
+    forms=(Pairs,),
     kept=kept,
     measure=measure,
 )

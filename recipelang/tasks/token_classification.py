@@ -199,6 +199,7 @@ TASK = Task(
     classes=HeadClasses(label_names, label_counts, refuses),
     load_tokenizer=load_tokenizer,
     featurize=featurize,
+    forms=(Rows,),
     kept=kept,
     measure=measure,
 )

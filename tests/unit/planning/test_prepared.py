@@ -14,7 +14,7 @@ from recipelang.planning.data import load_split
 from recipelang.planning.types import DataPlan, SplitPlan
 from recipelang.source import RecipeError
 from recipelang.storage import growing, writing
-from recipelang.tasks import task_of
+from recipelang.tasks import Task, task_of
 from recipelang.tasks.later import Later
 from recipelang.tasks.meaning import Meaning
 from tests.conftest import WORDS, make_data
@@ -121,7 +121,8 @@ def without_tokenizer(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object) -> None:
         raise AssertionError("made again")
 
-    monkeypatch.setattr(task_of(task), "featurize", never)
+    changed = dataclasses.replace(task_of(task), featurize=never)
+    monkeypatch.setattr(f"recipelang.tasks.{task}.TASK", changed)
 
 
 @pytest.mark.parametrize("task", ALL)
@@ -160,7 +161,7 @@ def test_examples_are_not_read_where_rows_are_kept(own, task, monkeypatch):
     def never(*_: object) -> None:
         raise AssertionError("read")
 
-    monkeypatch.setattr(task_of(task), "open_split", never)
+    monkeypatch.setattr(Task, "open_split", never)
     examples, features = load_split(plan, "train", model)
     assert len(features)
     with pytest.raises(AssertionError, match="read"):
@@ -267,7 +268,7 @@ def test_what_decides_must_not_change_while_rows_are_made(own, monkeypatch):
         make_text(own / "train.jsonl", 25, seed=4)
         return featurize(*given)
 
-    monkeypatch.setattr(task, "featurize", meanwhile)
+    monkeypatch.setattr("recipelang.tasks.causal_lm.TASK", dataclasses.replace(task, featurize=meanwhile))
     load_split(plan, "train", model)
     assert not arrays(own)
 
