@@ -48,7 +48,7 @@ def evaluate(
         found = task.kept(outputs, batch)
         if writes:
             with autocast():
-                found["written"] = write(model, batch, features.longest_target)  # type: ignore[attr-defined]
+                found["written"] = write(model, batch, features.longest_target, features.opening)  # type: ignore[attr-defined]
         parts.append((rows, {name: _narrow(kept) for name, kept in found.items()}))
     model.train(training)
     measured = task.measure(_joined(parts, len(features)), features, examples, plan)

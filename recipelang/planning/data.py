@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from recipelang.planning.facts import ModelFacts, read_model_facts
 from recipelang.planning.families import label_names
+from recipelang.planning.languages import with_languages
 from recipelang.planning.prepared import keep, recall
 from recipelang.planning.probe import encoding_fails, fitted
 from recipelang.planning.references import Pins, check_version, is_local, local_path
@@ -101,7 +102,7 @@ def plan_data(
         splits=splits,
         config=spec.config,
         columns=dict(spec.columns),
-        meaning=meaning,
+        meaning=with_languages(recipe, block, spec, facts, meaning),
         max_length=min(length, facts.max_positions),
         stride=_stride(recipe, block, spec, min(length, facts.max_positions))
         if "stride" in task_of(task).settings
@@ -177,7 +178,17 @@ def _each_read_once(recipe: Recipe, block: str, meaning: Meaning) -> None:
 
 
 #: attributes of data that mean something for some tasks only: for those that have them among their `SETTINGS`
-_OF_SOME_TASKS = ("classes", "unlabelled", "positive", "answer_is", "max_score", "prefix", "stride")
+_OF_SOME_TASKS = (
+    "classes",
+    "unlabelled",
+    "positive",
+    "answer_is",
+    "max_score",
+    "prefix",
+    "source_language",
+    "target_language",
+    "stride",
+)
 
 
 def _only_what_it_reads(recipe: Recipe, block: str, spec: DataSpec, task: str) -> None:

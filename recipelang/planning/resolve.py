@@ -17,6 +17,7 @@ from recipelang.planning.distill import plan_term
 from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts, stored_dtype
 from recipelang.planning.families import label_count, label_names
 from recipelang.planning.identities import identities
+from recipelang.planning.languages import language_remarks
 from recipelang.planning.layers import with_layers
 from recipelang.planning.memory import peak_memory
 from recipelang.planning.processor import emulates_bf16
@@ -237,6 +238,7 @@ class Resolver(Context):
             if plan is None:
                 return None
             data_remarks.tell(self.recipe, plan, self.found)
+            self.found.extend([*language_remarks(self.recipe, plan, self.facts)])
             plans.append(plan)
         return plans
 

@@ -170,6 +170,8 @@ def _meaning(plan: Plan, data: DataPlan) -> Iterator[tuple[str, str]]:
     if not task_of(data.task).labels:
         if m.prefix:
             told.append(f"every source begins with {show(m.prefix)}")
+        if m.source_language:
+            told.append(f"sources are marked {clean(m.source_language)}, targets {clean(m.target_language)}")
         each = (f"{plural(n, 'token')} of {split}" for split, n in data.tokens_predicted.items())
         told.append(f"loss on targets: {', '.join(each)}")
     windows = "stride" in task_of(data.task).settings

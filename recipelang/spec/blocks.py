@@ -223,6 +223,25 @@ class DataSpec(Spec):
             added=True,
         ),
     ] = None
+    source_language: Annotated[
+        str | None,
+        Attr(
+            Text(),
+            "language of the sources, as a code of the tokenizer; default: the language that the model folder names",
+            example='"eng_Latn"',
+            added=True,
+        ),
+    ] = None
+    target_language: Annotated[
+        str | None,
+        Attr(
+            Text(),
+            "language of the targets, as a code of the tokenizer; default: the language that the model folder names, or "
+            "that of the sources",
+            example='"deu_Latn"',
+            added=True,
+        ),
+    ] = None
     group_by_length: Annotated[
         bool,
         Attr(

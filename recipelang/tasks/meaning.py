@@ -43,6 +43,13 @@ class Meaning(BaseModel):
     )
 
     prefix: str = Field(default="", description="text before every source")
+    source_language: str = Field(
+        default="", description="code of the sources' language; the recipe's until it is decided"
+    )
+    target_language: str = Field(default="", description="code of the targets' language")
+    frames: dict[str, tuple[str, ...]] = Field(
+        default={}, description="field -> tokens around its text (`$A`), of a tokenizer that names languages"
+    )
 
     def tells(self, *fields: str) -> bool:
         """Whether the columns of these fields are decided: a plan that was read back may have been changed."""

@@ -19,6 +19,7 @@ from recipelang.storage.growing import Growing
 from recipelang.tasks import encoding, meaning, reading
 from recipelang.tasks.chat_rows import IGNORED
 from recipelang.tasks.encoding import begins, pad_id
+from recipelang.tasks.languages import framed, opening_of
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.records import read_table
 from recipelang.tasks.table import Table
@@ -51,6 +52,7 @@ class Example:
     source: str  # with the prefix
     target: str
     blank: bool = False
+    frames: tuple[tuple[str, ...], ...] = ()  # around source and target, of a tokenizer that names languages
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Pairs:
     limit: int  # tokens that a batch is never wider than
     blank: int = 0  # examples with a text of nothing but white space
     cut: int = 0  # examples of which `max_length` has cut something off
+    opening: tuple[int, ...] = ()  # tokens of every target before its text, which name its language
     sequences: int = 1
 
     def __len__(self) -> int:
@@ -160,9 +163,10 @@ def _examples(table: Table, decided: Meaning, named: Mapping[str, str], referenc
     first, second = (tuple(dict.fromkeys(names)) for names in zip(*PAIRS, strict=True))
     table.needs(decided.columns, named, {"source": first, "target": second})
     found = []
+    frames = tuple(decided.frames[field] for field in FIELDS if field in decided.frames)
     for i in range(len(table.rows)):
         source, target = (table.text(i, decided.columns[field]) for field in FIELDS)
-        found.append(Example(decided.prefix + source, target, not (source.strip() and target.strip())))
+        found.append(Example(decided.prefix + source, target, not (source.strip() and target.strip()), frames))
     return tuple(found)
 
 
@@ -178,9 +182,16 @@ def featurize(
     examples: Sequence[Example], tokenizer: Reader, max_length: int, stride: int, names: Sequence[str] = ()
 ) -> Pairs:
     """Each text is truncated to `max_length` by itself. E075 for a text that the tokenizer makes no token of."""
-    closing = [] if tokenizer.end is None else [tokenizer.end]
-    sources, cut = _encoded(tokenizer, [e.source for e in examples], max_length)
-    targets, cut_too = _encoded(tokenizer, [e.target for e in examples], max_length - len(closing))
+    own, frames = tokenizer.tokenizer.post_processor, examples[0].frames if examples else ()
+    made = [framed(tokenizer.tokenizer, frame) for frame in frames] or [own, own]
+    closing = [] if tokenizer.end is None or frames else [tokenizer.end]
+    try:
+        tokenizer.tokenizer.post_processor = made[0]
+        sources, cut = _encoded(tokenizer, [e.source for e in examples], max_length)
+        tokenizer.tokenizer.post_processor = made[1]
+        targets, cut_too = _encoded(tokenizer, [e.target for e in examples], max_length - len(closing))
+    finally:
+        tokenizer.tokenizer.post_processor = own
     tokens, lengths = Growing(np.int32), Growing(np.int32)
     for number, (source, target) in enumerate(zip(sources, targets, strict=True)):
         target = np.asarray([*target, *closing], np.int32)
@@ -201,6 +212,9 @@ def featurize(
         max_length,
         blank=sum(e.blank for e in examples),
         cut=len(cut | cut_too),
+        opening=tuple(i for t in opening_of(frames[1]) if (i := tokenizer.tokenizer.token_to_id(t)) is not None)
+        if frames
+        else (),
     )
 
 
@@ -246,7 +260,7 @@ TASK = Task(
     per_token=True,
     fields=FIELDS,
     needs=FIELDS,
-    settings=("prefix",),
+    settings=("prefix", "source_language", "target_language"),
     items="pairs",
     shortest=2,
     read=read,

@@ -38,7 +38,7 @@ def check_rules(tokenizer: Tokenizer, name: str) -> None:
     """E168 for rules that could take all memory or time, whatever the text."""
     parts = (tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.post_processor)
     try:
-        steps = [step for part in parts for step in _steps(part)]
+        steps = [step for part in parts for step in rules(part)]
     except ValueError as error:
         raise _refused(name, str(error)) from None
     longer, added = 1, 0
@@ -73,7 +73,7 @@ def _refused(name: str, why: str) -> RecipeError:
     )
 
 
-def _steps(part: Any) -> Iterator[dict[str, Any]]:
+def rules(part: Any) -> Iterator[dict[str, Any]]:
     """The single rules of a normalizer, a pre-tokenizer or a post-processor, in their order."""
     if part is None:
         return

@@ -69,7 +69,7 @@ def from_vocabulary(folder: Path) -> Tokenizer:
     from tokenizers import BertWordPieceTokenizer
 
     vocabulary = _vocabulary(folder / "vocab.txt")
-    settings = _read(folder / "tokenizer_config.json", Settings)
+    settings = read_settings(folder / "tokenizer_config.json", Settings)
     names = {name: settings.special(name) for name in _SPECIAL}
     for name in ("unk_token", "sep_token", "cls_token"):
         if names[name] not in vocabulary:
@@ -97,7 +97,7 @@ def _vocabulary(path: Path) -> dict[str, int]:
     return {line.removesuffix("\r"): number for number, line in enumerate(lines)}
 
 
-def _read(path: Path, form: type[M]) -> M:
+def read_settings(path: Path, form: type[M]) -> M:
     """E076 for what is no JSON, E189 names the field that is wrong."""
     try:
         found = read_object(path, _MOST) if path.exists() else {}
@@ -112,7 +112,7 @@ def _added(folder: Path, settings: Settings) -> dict[int, AddedToken]:
     """Tokens beyond the vocabulary by their numbers, from both files that may hold them."""
     from tokenizers import AddedToken
 
-    own = _read(folder / "added_tokens.json", AddedTokens).root
+    own = read_settings(folder / "added_tokens.json", AddedTokens).root
     found = {number: AddedToken(name, normalized=False) for name, number in own.items()}
     return found | {int(n): AddedToken(t.content, **t.flags()) for n, t in settings.added_tokens_decoder.items()}
 

@@ -364,8 +364,24 @@ def instruct(template: str | None) -> Callable[[pytest.MonkeyPatch], None]:
     return make
 
 
+def many_languages(**settings: object) -> Callable[[pytest.MonkeyPatch], None]:
+    """A model that translates in place of the other one."""
+
+    def make(monkeypatch: pytest.MonkeyPatch) -> None:
+        from tests.languages import make_model
+        from tests.model_configs import walk_here
+
+        walk_here(monkeypatch)
+        shutil.rmtree("model")
+        make_model(Path("model"), **settings)
+
+    return make
+
+
 SHORT = "{% for m in messages %}{{ m.content }} {% endfor %}"
 CIRCUMSTANCES = {
+    "a model of two languages": many_languages(),
+    "a model of two languages that writes English": many_languages(tgt_lang="ro_RO", forced="en_XX"),
     "an instruct model": instruct(CHATML),
     "an instruct model without a template": instruct(None),
     "a template that takes no system message": instruct(

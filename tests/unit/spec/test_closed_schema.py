@@ -49,6 +49,8 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
         "answer_is": (None, "b"),
         "max_score": (None, "b"),
         "prefix": (None, "b"),
+        "source_language": (None, "b"),
+        "target_language": (None, "b"),
         "group_by_length": (False, "b"),
     },
     "columns": dict.fromkeys(
