@@ -41,7 +41,7 @@ class Evaluated:
     meant: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class Mismatch(Exception):
     """A value that is not of the kind asked for.
 

@@ -26,7 +26,7 @@ from recipelang.values.quantities import Time
 S = TypeVar("S", bound=Spec)
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class Binder:
     """`spans` maps a path such as `stage.sparse.prune.weights.targets` to where it was written."""
 

@@ -42,7 +42,7 @@ MAX_DEPTH = 160
 NAMES = ("E022", "E025", "E073", "E091")
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class Evaluator(Scope):
     """`measured` answers names and calls that exist only in claims; `None` elsewhere."""
 

@@ -22,7 +22,7 @@ MAX_PARTS = 20_000
 MAX_VALUE_DEPTH = 64
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class Definition:
     """A parameter or let; `value` is set at most once, on first demand."""
 
@@ -35,7 +35,7 @@ class Definition:
     places: tuple[Span, ...] = ()  # where these names stand
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class Scope(ABC):
     """Of one source: the names that are defined, and the values that they have so far."""
 

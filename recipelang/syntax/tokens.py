@@ -79,7 +79,7 @@ _OPERATORS = frozenset(
 _CLOSERS = {"LPAR": "RPAR", "LSQB": "RSQB"}
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class Tokens:
     """`all` concatenates to the source; `stream` is what the parser reads."""
 

@@ -1,6 +1,6 @@
 """`frozen` is `dataclass(frozen=True)`: what it makes once for all classes is what the standard library makes for each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import FrozenInstanceError, dataclass, field, replace
 from typing import Any
 
@@ -70,8 +70,48 @@ def test_what_a_class_defines_itself_is_kept() -> None:
     assert (hash(Own("a")), repr(Own("a")), Own("a") == Own("a")) == (7, "a", True)
 
 
-def test_nothing_can_be_set() -> None:
+@pytest.mark.parametrize("classes", [OURS, THEIRS], ids=["ours", "the standard library's"])
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ((), {}),
+        ((), {"text": "t"}),
+        (("a", "t", (), 3), {}),
+        (("a",), {"name": "b"}),
+        (("a",), {"lime": 3}),
+        ((), {"nane": "a", "line": 3}),
+    ],
+)
+def test_what_a_class_does_not_take_is_refused(
+    classes: tuple[Any, Any], values: tuple[object, ...], named: Mapping[str, object]
+) -> None:
+    with pytest.raises(TypeError):
+        classes[1](*values, **named)
+
+
+def test_each_value_has_a_default_of_its_own_and_is_completed_once_all_are_there() -> None:
+    @frozen
+    class Made:
+        first: list[int] = field(default_factory=list)
+        second: tuple[int, ...] = (2,)
+        seen: list[object] = field(default_factory=list, kw_only=True)
+
+        def __post_init__(self) -> None:
+            self.seen.append((self.first, self.second))
+
+    one, other = Made(), Made([1], seen=[0])
+    assert (one.first, one.second, one.seen) == ([], (2,), [([], (2,))])
+    assert (other.first, other.seen) == ([1], [0, ([1], (2,))])
+    assert one.first is not Made().first
+
+
+def test_nothing_can_be_set_or_deleted() -> None:
     value = OURS[0]("a")
-    with pytest.raises(FrozenInstanceError):
-        value.name = "b"
+    for change in (
+        lambda: setattr(value, "name", "b"),
+        lambda: setattr(value, "other", 1),
+        lambda: delattr(value, "name"),
+    ):
+        with pytest.raises(FrozenInstanceError):
+            change()
     assert replace(value, name="b") == OURS[0]("b")
