@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from recipelang import processes
+from recipelang.engine.delivery import delivered
 from recipelang.engine.writing import write
 from recipelang.planning.types import EvaluatePlan
 from recipelang.source import fail
@@ -42,7 +43,7 @@ def evaluate(
     model.eval()
     parts: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
     for rows in processes.dealt(_batches(task, features)):
-        batch = {k: torch.from_numpy(v).to(device) for k, v in features.batch(rows).items()}
+        (batch,) = delivered(features.batch(rows), device)
         with autocast():
             outputs = model(**{k: v for k, v in batch.items() if k not in task.labels})
         found = task.kept(outputs, batch)

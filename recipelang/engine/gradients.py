@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from recipelang import processes
+from recipelang.engine.delivery import delivered
 from recipelang.engine.shares import scaled, weights
 from recipelang.modifiers.modifier import State
 from recipelang.pruning.shards import is_shard
@@ -43,12 +44,12 @@ def gradients(
             # padded as one batch, then cut, as in training
             inputs = features.batch(rows, draw=seed + number)
             counted = weights(inputs)
-            batch = {k: torch.from_numpy(v).to(device) for k, v in inputs.items()}
+            shares = processes.parts(size, part) if shards else processes.shares(size, part)
             state.model.zero_grad(set_to_none=True)
-            for cut, share in processes.parts(size, part) if shards else processes.shares(size, part):
+            for (cut, share), batch in zip(shares, delivered(inputs, device, [c for c, _ in shares]), strict=True):
                 with torch.enable_grad():
                     with autocast():
-                        loss = scaled(state.model(**{k: v[cut] for k, v in batch.items()}).loss, counted, cut)
+                        loss = scaled(state.model(**batch).loss, counted, cut)
                     (loss * share).backward()
             if not dense:
                 state.masks.apply_gradients()

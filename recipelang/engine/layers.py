@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recipelang.engine.delivery import delivered
 from recipelang.pruning.inputs import Gathered
 from recipelang.pruning.turned import parameter_of
 from recipelang.source import RecipeError, fail
@@ -113,7 +114,7 @@ class Layers:
             seen = [stack.enter_context(_calls_of(layer, layer is layers[-1])) for layer in layers]
             for first in range(0, len(self.features), self.batch):
                 rows = np.arange(first, min(first + self.batch, len(self.features)))
-                batch = {k: torch.from_numpy(v).to(device) for k, v in self.features.batch(rows).items()}
+                (batch,) = delivered(self.features.batch(rows), device, counted=False)
                 keep = across = _there(batch["attention_mask"].bool())
                 if decoder and "labels" in {*batch} - {*self.labels}:  # its tokens are those of the labels
                     keep = _there(batch["labels"] >= 0)

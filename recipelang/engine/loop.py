@@ -1,7 +1,8 @@
-"""The training loop of one stage. Read it from top to bottom; `runtime.event` has it in pseudocode."""
+"""The training loop of one stage. Read it from top to bottom; `modifiers.modifier` has it in pseudocode."""
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -12,17 +13,20 @@ from torch import nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from recipelang import processes
+from recipelang.engine.delivery import delivered
 from recipelang.engine.order import batches
 from recipelang.engine.seeds import stream
 from recipelang.engine.shares import scaled, weights
+from recipelang.engine.watch import Watch
 from recipelang.modifiers.modifier import Event, Modifier, State, fire
 from recipelang.planning.types import StagePlan
 from recipelang.pruning import shards
-from recipelang.source import RecipeError, fail
 from recipelang.tasks import Features
 
 #: checkpoint at least this often, in seconds, where the recipe does not say
 CHECKPOINT_SECONDS = 600.0
+#: before the names of what modifiers fetched, which crosses with the inputs
+FETCHED = "fetched/"
 
 
 def train(
@@ -36,60 +40,61 @@ def train(
     shuffle: bool,
     order_seed: int,
     until: int,
-    after_step: Callable[[float, bool], None],
+    after_step: Callable[[Watch, bool], None],
     by_length: bool = False,
 ) -> None:
     """Steps `state.step..until-1`, then `END` when the stage is whole.
 
-    `after_step(loss, due)` is told of every step; `due` says that a checkpoint is.
+    `after_step(watch, due)` is called after every step; `due` says that a checkpoint is. Nothing here waits for the
+    device: it asks the `watch` for losses when it wants them.
     """
     model, optimizer = state.model, state.optimizer
     saved = time.monotonic()
     asked = {name: True for m in modifiers for name in m.asks}
+    trained = _trained(model, optimizer)
     model.train()
     forward = torch.compile(model, dynamic=True) if stage.compile else model  # the same parameters under both
     if state.step == 0:
         fire(Event.START, modifiers, state)
     lengths = features.lengths if by_length else None
-    for rows in batches(stage, len(features), shuffle, order_seed, state.step, until, lengths):
-        fire(Event.STEP_START, modifiers, state)
-        loss = 0.0
-        # padded as one batch, then cut: padding is part of the softmax over positions
-        inputs = features.batch(rows, draw=stream(order_seed, stage.name, "masked", state.step))
-        counted = weights(inputs)
-        whole = {k: torch.from_numpy(v).to(device) for k, v in inputs.items()}
-        for part, share in processes.parts(len(rows), stage.micro_batch):  # shares of a mean, however it is cut
-            state.batch = {k: v[part] for k, v in whole.items()}
-            state.rows = rows[part]
-            with autocast():
-                state.outputs = forward(**state.batch, **asked)
-                state.loss = scaled(state.outputs.loss, counted, part)
-                fire(Event.LOSS, modifiers, state)
-            (state.loss * share).backward()
-            loss += float(state.loss.detach()) * share
-        (loss,) = processes.total(loss)
-        if not math.isfinite(loss):
-            raise _not_finite(f"the loss is {loss}", state.step, stage.name)
-        processes.add(
-            [g for group in optimizer.param_groups for p in group["params"] if (g := _of_a_copy(p)) is not None]
-        )
-        fire(Event.GRADIENTS, modifiers, state)
-        norm = _clip(_trained(model, optimizer), math.inf if stage.clip is None else stage.clip)
-        if not math.isfinite(norm):
-            raise _not_finite(f"the norm of the gradients is {float(norm)}", state.step, stage.name)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        fire(Event.STEP_END, modifiers, state)
-        state.step += 1
-        due = state.step % (stage.checkpoint_every or stage.steps_per_epoch) == 0
-        late = processes.main() and time.monotonic() - saved > CHECKPOINT_SECONDS  # one clock for all processes
-        if stage.checkpoint_every is None and late:
-            due = True
-        if due:
-            saved = time.monotonic()
-        after_step(loss, due)
-    if state.step == stage.steps:
-        fire(Event.END, modifiers, state)
+    with Watch(stage.name, device) as watch:
+        for rows in batches(stage, len(features), shuffle, order_seed, state.step, until, lengths):
+            fire(Event.STEP_START, modifiers, state)
+            # padded as one batch, then cut: padding is part of the softmax over positions
+            inputs = features.batch(rows, draw=stream(order_seed, stage.name, "masked", state.step))
+            counted = weights(inputs)
+            kept = {FETCHED + k: v for m in modifiers for k, v in m.fetch(rows, inputs).items()}
+            shares = processes.parts(len(rows), stage.micro_batch)  # of a mean, however it is cut
+            parts = delivered({**inputs, **kept}, device, [cut for cut, _ in shares], counted=not stage.compile)
+            losses = []
+            for (cut, share), part in zip(shares, parts, strict=True):
+                state.batch = {k: v for k, v in part.items() if k in inputs}
+                state.fetched = {k.removeprefix(FETCHED): v for k, v in part.items() if k in kept}
+                with autocast():
+                    state.outputs = forward(**state.batch, **asked)
+                    state.loss = scaled(state.outputs.loss, counted, cut)
+                    fire(Event.LOSS, modifiers, state)
+                (state.loss * share).backward()
+                losses.append(state.loss.detach().to(watch.precise) * share)
+            processes.add(
+                [g for group in optimizer.param_groups for p in group["params"] if (g := _of_a_copy(p)) is not None]
+            )
+            fire(Event.GRADIENTS, modifiers, state)
+            norm = _clip(trained, stage.clip)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            fire(Event.STEP_END, modifiers, state)
+            watch.note(state.step, functools.reduce(torch.add, losses), norm, state.sparsity)
+            state.step += 1
+            due = state.step % (stage.checkpoint_every or stage.steps_per_epoch) == 0
+            late = processes.main() and time.monotonic() - saved > CHECKPOINT_SECONDS  # one clock for all processes
+            if stage.checkpoint_every is None and late:
+                due = True
+            if due:
+                saved = time.monotonic()
+            after_step(watch, due)
+        if state.step == stage.steps:
+            fire(Event.END, modifiers, state)
 
 
 def _trained(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
@@ -98,8 +103,11 @@ def _trained(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[nn.Para
     return [*own, *(p for group in optimizer.param_groups for p in group["params"] if p not in own)]
 
 
-def _clip(weights: list[nn.Parameter], most: float) -> torch.Tensor:
+def _clip(weights: list[nn.Parameter], most: float | None) -> torch.Tensor:
     """Scale all gradients so that their common norm is `most` at the most; the norm before. Shards have it summed up."""
+    if most is None and not any(map(shards.is_shard, weights)):
+        return get_total_norm([w.grad for w in weights if w.grad is not None])
+    most = math.inf if most is None else most
     kinds = [[w for w in weights if shards.is_shard(w)], [w for w in weights if not shards.is_shard(w)]]
     if not all(kinds):
         return shards.whole(torch.nn.utils.clip_grad_norm_(weights, most))
@@ -113,12 +121,3 @@ def _clip(weights: list[nn.Parameter], most: float) -> torch.Tensor:
 def _of_a_copy(weight: torch.Tensor) -> torch.Tensor | None:
     """Its gradient, of this process's part of the batch; that of a shard has been summed up on its way."""
     return None if shards.is_shard(weight) else weight.grad
-
-
-def _not_finite(what: str, step: int, stage: str) -> RecipeError:
-    """Found before the weights take it in, so the last checkpoint is good. Before the first update no rate is to blame."""
-    help, notes = "lower the learning rate, or warm it up from 0", []
-    if step == 0:
-        help = "check the weights that the stage starts from, its data, and `precision`"
-        notes = ["the weights have not been updated yet, so the learning rate is not the cause"]
-    return fail("E082", f"{what} at step {step:,} of stage `{stage}`", notes=notes, help=help)

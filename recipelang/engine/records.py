@@ -40,7 +40,8 @@ class Reporter:
 
     def stage_started(self, stage: StagePlan, steps: int, at: int) -> None: ...
 
-    def stepped(self, stage: StagePlan, step: int, loss: float, rate: float, sparsity: float) -> None: ...
+    def stepped(self, stage: StagePlan, step: int, loss: float, rate: float, sparsity: float) -> None:
+        """Of every step, in their order. On a GPU some steps are told of together: reading a loss stops the device."""
 
     def layer_pruned(self, stage: StagePlan, done: int, of: int) -> None:
         """In one shot: so many layers are done."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -28,11 +28,12 @@ from recipelang.engine.run_record import warn_of_few_tokens
 from recipelang.engine.seeds import stream
 from recipelang.engine.sources import same_model
 from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
+from recipelang.engine.watch import Seen, Watch
 from recipelang.modifiers.distill import Running, asked
 from recipelang.modifiers.modifier import Event, Modifier, State, fire
 from recipelang.planning.facts import model_digest
 from recipelang.planning.similarity import compares_batches
-from recipelang.planning.types import DataPlan, DistillPlan, StagePlan
+from recipelang.planning.types import DataPlan, DistillPlan, EvaluatePlan, StagePlan
 from recipelang.pruning.turned import inputs_first
 from recipelang.schedules.stepwise import at
 from recipelang.tasks import Features
@@ -63,35 +64,45 @@ def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None)
     began = time.monotonic()
     run.reporter.stage_started(stage, until, state.step)
 
-    def after_step(loss: float, due: bool) -> None:
+    def told(seen: Sequence[Seen]) -> None:
+        for one in seen:
+            rate = at(stage.learning_rate, one.step)  # groups of the optimizer may have others
+            run.reporter.stepped(stage, one.step + 1, one.loss, rate, one.sparsity)
+
+    def after_step(watch: Watch, due: bool) -> None:
         run.check_place()
-        rate = at(stage.learning_rate, state.step - 1)  # groups of the optimizer may have others
-        run.reporter.stepped(stage, state.step, loss, rate, state.sparsity)
-        _evaluate_inside(run, stage, state.step, until)
-        stopped, due_somewhere = processes.most(run.stop.received or 0, due)
-        if (due_somewhere and state.step < until) or stopped:
+        measured, last = _measured_inside(run, stage, state.step, until), state.step == until
+        stop, due, seen = watch.agree(run.stop.received or 0, due and not last, now=bool(measured) or last)
+        told(seen)
+        for evaluation in measured:
+            random_state = torch.get_rng_state()
+            run.measure(evaluation, stage, state.step)
+            torch.set_rng_state(random_state)
+        if processes.world() == 1:  # nobody has to agree
+            stop = run.stop.received or 0
+        if stop or due:
+            told(watch.agree(stop, due, now=True)[2])  # nothing is kept of a step that is not known to be good
             run.position.step = state.step
             run.position.seconds[stage.name] = before + time.monotonic() - began
             path = checkpoint.save(
                 run.checkpoints, run.position, run.model, run.masks, optimizer, stage.keep, modifiers
             )
-            if stopped and state.step < until:
-                raise Interrupted(stopped, path)
+            if stop and not last:
+                raise Interrupted(stop, path)
 
-    with _arithmetic(stage), _recomputing(run.model, stage):
-        train(
-            stage,
-            state,
-            features,
-            modifiers,
-            run.device,
-            run.autocast(stage.precision),
-            shuffle=data.shuffle,
-            order_seed=_order_seed(stage, data),
-            until=until,
-            after_step=after_step,
-            by_length=data.group_by_length,
-        )
+    train(
+        stage,
+        state,
+        features,
+        modifiers,
+        run.device,
+        run.autocast(stage.precision),
+        shuffle=data.shuffle,
+        order_seed=_order_seed(stage, data),
+        until=until,
+        after_step=after_step,
+        by_length=data.group_by_length,
+    )
     _end_stage(run, stage, before + time.monotonic() - began)
     run.obey()
 
@@ -204,13 +215,10 @@ def _end_stage(run: Course, stage: StagePlan, seconds: float) -> None:
     checkpoint.save(run.checkpoints, run.position, run.model, run.masks, None, stage.keep)
 
 
-def _evaluate_inside(run: Course, stage: StagePlan, step: int, until: int) -> None:
-    for evaluation in run.plan.evaluations:
-        every = evaluation.every.get(stage.name)
-        if every and step % every == 0 and step < until:
-            random_state = torch.get_rng_state()
-            run.measure(evaluation, stage, step)
-            torch.set_rng_state(random_state)
+def _measured_inside(run: Course, stage: StagePlan, step: int, until: int) -> list[EvaluatePlan]:
+    """What is evaluated after so many steps of a stage."""
+    every = ((e, e.every.get(stage.name)) for e in run.plan.evaluations)
+    return [e for e, n in every if n and step % n == 0 and step < until]
 
 
 def _modifiers(run: Course, stage: StagePlan) -> list[Modifier]:

@@ -8,7 +8,7 @@ computed at the full width of the data set: padding does not change them, and an
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from recipelang import processes
+from recipelang.engine.delivery import delivered
 from recipelang.modifiers.distill import inputs
 from recipelang.modifiers.modifier import State
 from recipelang.source import fail
@@ -61,24 +62,22 @@ class Wanted:
 
 
 class Kept:
-    """A teacher that only remembers."""
+    """A teacher that only remembers: outputs [rows, ...] by name, at the full width of the data set."""
 
-    def __init__(self, rows: np.ndarray, shards: list[dict[str, Tensor]], per_token: bool = True) -> None:
+    def __init__(self, rows: np.ndarray, outputs: dict[str, Tensor], per_token: bool = True) -> None:
         self.rows = rows
-        self.shards = shards
+        self.outputs = outputs
         self.per_token = per_token
 
+    def fetch(self, rows: np.ndarray, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Those of some rows, as wide as their inputs."""
+        width = inputs["input_ids"].shape[-1] if self.per_token else None
+        places = torch.from_numpy(np.searchsorted(self.rows, rows))
+        each = ((n, kept if width is None else kept[:, :width]) for n, kept in self.outputs.items())
+        return {name: _as_wide(kept.index_select(0, places), width).numpy() for name, kept in each}
+
     def __call__(self, state: State) -> SimpleNamespace:
-        assert state.rows is not None
-        ids = state.batch["input_ids"]
-        width = ids.shape[-1] if self.per_token else None
-        places = [divmod(int(i), SHARD) for i in np.searchsorted(self.rows, state.rows)]
-        return SimpleNamespace(
-            **{
-                name: _as_wide(torch.stack([self.shards[s][name][i, :width] for s, i in places]), width).to(ids.device)
-                for name in self.shards[0]
-            }
-        )
+        return SimpleNamespace(**state.fetched)
 
 
 def _as_wide(outputs: Tensor, width: int | None) -> Tensor:
@@ -102,7 +101,7 @@ def teacher_outputs(
     """
     folder = folder / wanted.key()[:16]
     model: nn.Module | None = None
-    shards = []
+    outputs: dict[str, Tensor] = {}
     for number, rows in wanted.shards():
         path = folder / f"items-{number:06d}.safetensors"
         found = _read(path, rows, wanted)
@@ -117,8 +116,10 @@ def teacher_outputs(
                 _write(path, found, rows)
             between()
         assert found is not None
-        shards.append(found)
-    return Kept(wanted.rows, shards, wanted.per_token)
+        for name, part in found.items():
+            whole = outputs.setdefault(name, part.new_empty(len(wanted.rows), *part.shape[1:]))
+            whole[number * SHARD :][: len(rows)] = part
+    return Kept(wanted.rows, outputs, wanted.per_token)
 
 
 def _compute(
@@ -134,8 +135,9 @@ def _compute(
     for first in range(0, max(1, len(mine)), batch):
         some = (mine if len(mine) else rows[:1])[first : first + batch]
         collated = wanted.features.batch(some, wanted.features.width)
+        (there,) = delivered(collated, device)
         with torch.no_grad(), autocast():
-            outputs = model(**inputs({k: torch.from_numpy(v).to(device) for k, v in collated.items()}))
+            outputs = model(**inputs(there))
         for name, own in parts.items():
             own.append(_narrow(getattr(outputs, name), wanted.kept))
     return {name: _of_all(torch.cat(own)[: len(mine)]) for name, own in parts.items()}

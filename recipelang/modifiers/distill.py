@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -144,6 +145,11 @@ class Distill(Modifier):
             if why := misshapen(where, value, () if moment == "step" else shapes[key], torch.float32):
                 return why
         return None
+
+    def fetch(self, rows: np.ndarray, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """What a teacher that only remembers has kept of them."""
+        fetch = getattr(self.teacher, "fetch", None)
+        return {} if fetch is None else fetch(rows, inputs)
 
     # --------------------------------------------------------------------- loss
     def on_loss(self, state: State) -> None:

@@ -25,9 +25,15 @@ def kd_loss(student: Tensor, teacher: Tensor, temperature: float, mask: Tensor |
     if student.dim() == 2:
         apart = apart.masked_fill(t.isneginf(), 0.0)
     apart = apart.sum(-1)
-    if mask is not None and student.dim() == 3 and not bool(mask.all()):
-        apart = (apart * mask).sum(-1) / mask.sum(-1)
-    return apart.mean() * temperature**2
+    if mask is None or student.dim() != 3:
+        return apart.mean() * temperature**2
+    whole = mask.all()
+    if whole.device.type == "cpu" and bool(whole):
+        return apart.mean() * temperature**2
+    within = ((apart * mask).sum(-1) / mask.sum(-1)).mean()
+    if whole.device.type != "cpu":  # chosen there, so that nobody waits for the answer
+        within = torch.where(whole, apart.mean(), within)
+    return within * temperature**2
 
 
 def embedding_loss(student: Tensor, teacher: Tensor) -> Tensor:

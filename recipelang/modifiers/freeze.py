@@ -26,16 +26,17 @@ class Freeze(Modifier):
         self._held: dict[str, nn.Parameter] | None = None
 
     def on_step_start(self, state: State) -> None:
-        if self._held is None:  # not at `START`, which a resumed stage does not see again
+        begins = self._held is None  # not at `START`, which a resumed stage does not see again
+        if self._held is None:
             named = state.model.named_parameters()
             self._held = {n: p for n, p in named if n in self.until and p.requires_grad}
         for name, parameter in self._held.items():
-            trained = state.step >= self.until[name]
-            if trained:
-                _with_momentum(parameter, state.optimizer)
-            parameter.requires_grad_(trained)
-            if not trained:
+            if state.step < self.until[name]:
+                parameter.requires_grad_(False)
                 parameter.grad = None  # of a loop that only zeroes gradients: an optimizer would still move it
+            elif begins or not parameter.requires_grad:
+                parameter.requires_grad_(True)
+                _with_momentum(parameter, state.optimizer)
 
     def on_end(self, state: State) -> None:
         for parameter in (self._held or {}).values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -55,7 +56,7 @@ class State:
     step: int = 0
     inputs_first: frozenset[str] = frozenset()  # weights stored as inputs × outputs (`pruning.turned`)
     batch: dict[str, torch.Tensor] = field(default_factory=dict)
-    rows: np.ndarray | None = None  # of the data set: the items of the micro-batch
+    fetched: dict[str, torch.Tensor] = field(default_factory=dict)  # of the micro-batch: what modifiers fetched for it
     outputs: Any = None
     loss: torch.Tensor | None = None
     prunable: int = 0  # weights in the targets of this stage and of earlier ones
@@ -67,6 +68,11 @@ class State:
     layers: Callable[[Sequence[str], type[Gathered], str], Iterator[dict[str, Gathered]]] = lambda *_: iter(())
     #: experts of which fewer tokens were seen than their statistics need -> how many
     few_tokens: dict[str, int] = field(default_factory=dict)
+
+    @functools.cached_property
+    def parameters(self) -> dict[str, torch.nn.Parameter]:
+        """By name. Walking through the modules of a model takes longer than many a step of pruning."""
+        return dict(self.model.named_parameters())
 
     @property
     def sparsity(self) -> float:
@@ -104,6 +110,10 @@ class Modifier:
     def on_step_end(self, state: State) -> None: ...
 
     def on_end(self, state: State) -> None: ...
+
+    def fetch(self, rows: np.ndarray, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """Of the items of a step, as rows of the data set and as inputs, what else crosses to the device with them."""
+        return {}
 
     def join(self, optimizer: torch.optim.Optimizer) -> None:
         """Called once, before `load` and the first step: parameters of its own become a group of the optimizer."""

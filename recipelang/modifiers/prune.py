@@ -16,7 +16,7 @@ from recipelang.planning.types import PruneEvent, PrunePlan
 from recipelang.pruning import patterns
 from recipelang.pruning.inputs import Gathered
 from recipelang.pruning.scores import Score, Select
-from recipelang.pruning.selection import Scores, count
+from recipelang.pruning.selection import Scores, counts
 from recipelang.pruning.shards import is_shard, local, rows, sums
 from recipelang.pruning.turned import Turned, as_stored, expert_of, matrices, names_of, parameter_of, seen
 from recipelang.source import fail
@@ -192,7 +192,8 @@ class Prune(Modifier):
 
     def _masked(self, weights: Sequence[nn.Parameter], state: State) -> list[int]:
         """Zeros in force, of each ranking set."""
-        dead = sums((m.numel() - count(m) for m in self._live(weights, state)), weights)
+        live = self._live(weights, state)
+        dead = sums((m.numel() - n for m, n in zip(live, counts(live), strict=True)), weights)
         return [sum(dead)] if self.plan.scope == "global" else dead
 
     def _only_rises(self, before: Sequence[int], after: Sequence[int]) -> None:
@@ -327,8 +328,7 @@ class KeepZeros(Modifier):
 
 def _weights(names: Sequence[str], state: State) -> list[nn.Parameter]:
     """All matrices of these parameters, as outputs × inputs, however they are stored."""
-    parameters = dict(state.model.named_parameters())
-    return [w for n in names for w in matrices(parameters[n], n in state.inputs_first)]
+    return [w for n in names for w in matrices(state.parameters[n], n in state.inputs_first)]
 
 
 def _live(name: str, weight: nn.Parameter, state: State) -> Tensor:
@@ -350,7 +350,8 @@ def _set(weights: Sequence[nn.Parameter], names: Sequence[str], keeps: Sequence[
 
 def _finite(names: Sequence[str], weights: Sequence[nn.Parameter]) -> None:
     """E187: what is no number has no rank, and would be kept or zeroed by chance."""
-    bad = next((i for i, w in enumerate(weights) if not bool(local(w).isfinite().all())), -1)
+    sound = torch.stack([local(w).isfinite().all() for w in weights]).cpu().tolist() if weights else []
+    bad = sound.index(False) if False in sound else -1
     (bad,) = processes.most(bad)
     if bad >= 0:
         help = "lower the learning rate, or start from a checkpoint before the weights diverged"

@@ -58,7 +58,7 @@ def smallest(
         ValueError: a score is NaN, or `zeros` is more than there are.
     """
     alive = [m.view(-1) for m in live]
-    total, living = _sum([sum(m.numel() for m in alive), sum(map(count, alive))], shards)
+    total, living = _sum([sum(m.numel() for m in alive), sum(counts(alive))], shards)
     if not 0 <= zeros <= total:
         raise ValueError(f"cannot drop {zeros:,} of {total:,}")
     wanted = zeros - (total - living)
@@ -141,7 +141,7 @@ def _kept(tied: int, equal: list[int], known: _Set, lowest: bool) -> list[slice 
 
 def _revive(alive: list[Tensor], zeros: int, shards: bool) -> None:
     """Fewer zeros than there are masked weights: the first of them, in order, stay."""
-    here = _first(zeros, [m.numel() - count(m) for m in alive], shards)
+    here = _first(zeros, [m.numel() - n for m, n in zip(alive, counts(alive), strict=True)], shards)
     for mask, n in zip(alive, here, strict=True):
         mask.logical_or_((~mask).cumsum(0) > n)
 
@@ -232,6 +232,13 @@ def count(mask: Tensor) -> int:
     return int(np.count_nonzero(mask.numpy())) if mask.device.type == "cpu" else int(mask.count_nonzero())
 
 
+def counts(masks: Sequence[Tensor]) -> list[int]:
+    """`count` of each; where they are on a device, in one reading."""
+    if not masks or any(m.device.type == "cpu" for m in masks):
+        return [*map(count, masks)]
+    return [int(n) for n in torch.stack([m.count_nonzero() for m in masks]).cpu()]
+
+
 def _cut(parts: list[_Part], alive: list[Tensor], rank: int, known: _Set, all_inside: bool) -> None:
     """What is marked stays, and of the candidates all but the `rank` smallest."""
     candidates = torch.cat([p.values for p in parts])
@@ -253,8 +260,9 @@ def _around(scores: Sequence[Scores], alive: list[Tensor], edge: float) -> tuple
     under, equal = [], []
     for score, mask in zip(scores, alive, strict=True):
         s = score()
-        under.append(count((s < edge).logical_and_(mask)))
-        equal.append(count((s == edge).logical_and_(mask)))
+        both = counts([(s < edge).logical_and_(mask), (s == edge).logical_and_(mask)])
+        under.append(both[0])
+        equal.append(both[1])
     return under, equal
 
 

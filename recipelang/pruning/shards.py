@@ -65,7 +65,8 @@ def sums(counts: Iterable[int], weights: Iterable[Tensor]) -> list[int]:
 def zeros(weights: Iterable[Tensor]) -> list[int]:
     """Exact zeros of each, wherever they are."""
     known = list(weights)
-    return sums((int((local(w) == 0).sum()) for w in known), known)
+    each = torch.stack([(local(w) == 0).sum() for w in known]).cpu().tolist() if known else []
+    return sums(each, known)
 
 
 def shard(model: nn.Module, device: torch.device) -> None:

@@ -28,7 +28,7 @@ def device_of_no_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def folder_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
     def train(*args: object, after_step, **named: object) -> None:  # type: ignore[no-untyped-def]
         shutil.rmtree("out")
-        after_step(0.5, True)
+        after_step(None, True)
 
     monkeypatch.setattr("recipelang.engine.stages.train", train)
 

@@ -1,7 +1,5 @@
 """Clipping is of all that is trained; a teacher's kept outputs are as wide as the batch."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -44,9 +42,8 @@ def test_without_anything_beside_the_model_the_norm_is_torchs_to_the_bit():
 def test_kept_outputs_are_as_wide_as_a_batch_that_is_padded_past_the_longest_row(classes, width):
     rows = np.arange(4)
     kept = torch.randn(4, 13, *classes)
-    teacher = Kept(rows, [{"logits": kept}], per_token=True)
-    state = SimpleNamespace(rows=np.array([2, 0]), batch={"input_ids": torch.zeros(2, width, dtype=torch.long)})
-    found = teacher(state).logits
+    teacher = Kept(rows, {"logits": kept}, per_token=True)
+    found = torch.from_numpy(teacher.fetch(np.array([2, 0]), {"input_ids": np.zeros((2, width), np.int64)})["logits"])
     assert found.shape == (2, width, *classes)
     same = min(width, 13)
     assert torch.equal(found[:, :same], kept[[2, 0], :same])
