@@ -94,12 +94,12 @@ class Layers:
                 portions = ahead.get(id(stack)) or self._calls(stack.reached, stack.decoder)
                 for number, layer in enumerate(stack.reached):
                     self.between(done, of)
-                    own, given = stack.targets.get(number, {}), portions
+                    own, last = stack.targets.get(number, {}), layer is stack.reached[-1]
+                    again = not own or order == "sequential"  # what the layer makes of the samples once it is pruned
                     if own:
-                        inputs, portions = self._gather(layer, own, gathers, given)
-                        yield inputs
-                    if layer is not stack.reached[-1] and (not own or order == "sequential"):
-                        portions = [self._through(layer, p) for p in given]
+                        yield self._gather(layer, own, gathers, portions, further=not last and not again)
+                    for i in range(len(portions) if again and not last else 0):
+                        portions[i] = self._through(layer, portions[i])
                     done += 1
             self.between(done, of)
         finally:
@@ -138,9 +138,14 @@ class Layers:
 
     @torch.no_grad()
     def _gather(
-        self, layer: nn.Module, targets: dict[str, Target], gathers: type[Gathered], portions: Sequence[Portion]
-    ) -> tuple[dict[str, Gathered], list[Portion]]:
-        """What was gathered for each target, and what the layer makes of the samples as it is now."""
+        self,
+        layer: nn.Module,
+        targets: dict[str, Target],
+        gathers: type[Gathered],
+        portions: list[Portion],
+        further: bool,
+    ) -> dict[str, Gathered]:
+        """What was gathered for each target; `further`: the samples go on, as the layer is now."""
         seen: dict[str, list[tuple[Any, ...]]] = {}  # of each call: DeBERTa's queries and keys read positions too
 
         def look(name: str) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
@@ -154,11 +159,13 @@ class Layers:
         first: dict[str, str] = {}  # of those that read the very same tensor
         sums: dict[str, Gathered] = {}
         tables: set[str] = set()
-        after = []
         handles = [t.module.register_forward_pre_hook(look(name), with_kwargs=True) for name, t in targets.items()]
         try:
-            for portion in portions:
-                after.append(self._through(layer, portion))
+            for number, portion in enumerate(portions):
+                after = self._through(layer, portion)
+                if further:
+                    portions[number] = after
+                del after  # else two portions are kept twice
                 for name, calls in seen.items():
                     target = targets[name]
                     x = calls[0][0]
@@ -180,7 +187,7 @@ class Layers:
         finally:
             for handle in handles:
                 handle.remove()
-        return {name: sums[first[name]] for name in targets}, after
+        return {name: sums[first[name]] for name in targets}
 
 
 def _there(mask: Tensor) -> Tensor | None:

@@ -30,18 +30,21 @@ def factor(gram: Tensor, damp: float) -> Tensor:
     Raises:
         RecipeError: E082 where an input is not finite, E078 where H cannot be inverted for want of samples.
     """
-    h = gram.to(torch.float64, copy=True)
+    # columns first, as LAPACK has them: each step then takes the place of the one before it
+    h = torch.empty_strided(gram.shape, (1, len(gram)), dtype=torch.float64, device=gram.device).copy_(gram)
+    failed = torch.empty((), dtype=torch.int32, device=gram.device)
     mean = float(h.diagonal().mean())
     if not math.isfinite(mean):
         raise fail("E082", "the inputs of a layer are not finite", help="calibrate in fp32, or check the weights")
     h.diagonal().add_(damp * mean if mean > 0 else 1.0)
-    lower, failed = torch.linalg.cholesky_ex(h)
+    torch.linalg.cholesky_ex(h, out=(h, failed))
     if not int(failed):
-        upper, failed = torch.linalg.cholesky_ex(torch.cholesky_inverse(lower), upper=True)
+        torch.cholesky_inverse(h, out=h)
+        torch.linalg.cholesky_ex(h, upper=True, out=(h, failed))
     if int(failed):
         help = "use more samples, or raise `damp`"
         raise fail("E078", f"`damp = {damp:g}` leaves a matrix that cannot be inverted", help=help)
-    return upper
+    return h
 
 
 def shares(zeros: int, widths: Sequence[int], floors: Sequence[int]) -> list[int]:
@@ -83,7 +86,7 @@ def prune(
         group: M of an N:M pattern, whose groups are decided one by one; 0 otherwise.
         unit: how many weights go together.
     """
-    w, keep = weight.double() * live, torch.ones_like(live)
+    w, keep = weight.to(torch.float64, copy=True).mul_(live), torch.ones_like(live)
     columns = w.shape[1]
     step = group or block
     starts = range(0, columns, block)
@@ -103,7 +106,7 @@ def prune(
             errors[:, j - at] = gone / diagonal[j]
             w[:, j:end] -= errors[:, j - at, None] * upper[j, j:end]
         w[:, end:] -= errors @ upper[at:end, end:]  # columns further right are told once a block
-    return (w * keep).to(weight.dtype), keep
+    return w.mul_(keep).to(weight.dtype), keep
 
 
 class Sparsegpt(Score):

@@ -222,3 +222,15 @@ def test_sums_are_those_of_all_tokens_in_half_precision_too(layer):
     x = half.double()
     torch.testing.assert_close(gathered(Squares, half).sums, (x**2).sum(0), rtol=1e-6, atol=0)
     torch.testing.assert_close(gathered(Gram, half).sums.double(), x.T @ x, rtol=1e-5, atol=1e-2)
+
+
+def test_the_factor_takes_the_place_of_its_matrix_and_keeps_the_bits():
+    x = torch.randn(90, 33, generator=torch.Generator().manual_seed(1))
+    gram = x.T @ x
+    h = gram.double()
+    h.diagonal().add_(0.01 * float(h.diagonal().mean()))
+    lower = torch.linalg.cholesky(h)
+    upper = sparsegpt.factor(gram, 0.01)
+    assert torch.equal(upper, torch.linalg.cholesky(torch.cholesky_inverse(lower), upper=True))
+    assert upper.untyped_storage().nbytes() == 33 * 33 * 8
+    assert torch.equal(gram, x.T @ x)
