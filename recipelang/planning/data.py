@@ -381,10 +381,24 @@ def load_split(
     Inputs that were prepared before are taken from the cache folder; `anew` makes them whatever lies there.
     `first`: no more than so many, as an evaluation asks for.
     """
+    if not task_of(plan.task).blocks:
+        return _prepared(plan, name, model, first, anew)
+    draws = [] if name != "train" or not plan.samples else [(plan.samples, plan.draw_seed if plan.shuffle else None)]
+    draws += [] if first is None else [(first, None)]
+    # a draw is from all blocks, and only of the first ones the others need not be made
+    most = max((n for n, _ in draws), default=None) if all(seed is None for _, seed in draws) else None
+    examples, features = _prepared(plan, name, model, most, anew)
+    for count, seed in draws:
+        features = features.some(count, seed)  # type: ignore[attr-defined]
+    return examples, features
+
+
+def _prepared(plan: DataPlan, name: str, model: Path, first: int | None, anew: bool) -> tuple[Sequence[Any], Features]:
+    """`first`: no more examples, or at least so many blocks."""
     task = task_of(plan.task)
     by = None if anew else _read_of([plan.splits[name]])
 
-    def decided() -> list[object]:
+    def decided(first: int | None) -> list[object]:
         return [] if by is None else [*by, *_rows_by(plan, name, first), *_of_tokens(plan, model)]
 
     def examples() -> Sequence[Any]:
@@ -394,12 +408,15 @@ def load_split(
     def tokenizer() -> Any:
         return task.load_tokenizer(model)
 
-    parts = decided()
+    parts = decided(first)
     if parts and (prepared := recall(parts, plan.task, tokenizer)) is not None:
         return Later(examples), prepared
+    if parts and task.blocks and first and (whole := recall(decided(None), plan.task, tokenizer)) is not None:
+        return Later(examples), whole
     read = examples()
     features = _features(plan, name, model, first, read)
-    as_planned = bool(parts) and _is_as_planned(plan.splits[name]) and decided() == parts  # else of a file that changed
+    # else of a file that changed meanwhile
+    as_planned = bool(parts) and _is_as_planned(plan.splits[name]) and decided(first) == parts
     if not as_planned or (kept := keep(parts, plan.task, features, tokenizer)) is features:
         return read, features
     return Later(examples), kept  # what was read need not stay in memory
@@ -413,22 +430,16 @@ def _features(plan: DataPlan, name: str, model: Path, first: int | None, example
     task = task_of(plan.task)
     tokenizer = task.load_tokenizer(model)
     with encoding_fails(model):
-        features = task.featurize(examples, tokenizer, plan.max_length, plan.stride, plan.labels)
+        if task.first_blocks and first is not None:
+            features = task.first_blocks(examples, tokenizer, plan.max_length, first)
+        else:
+            features = task.featurize(examples, tokenizer, plan.max_length, plan.stride, plan.labels)
     fitting: Any = fitted(features, tokenizer, model, plan.task)
-    if "stride" in task.settings and name == "train":
-        fitting = fitting.learnable(examples)
-    if task.blocks and name == "train" and plan.samples:
-        fitting = fitting.some(plan.samples, plan.draw_seed if plan.shuffle else None)
-    if task.blocks and first is not None:
-        fitting = fitting.some(first, None)
-    return fitting  # type: ignore[no-any-return]
+    return fitting.learnable(examples) if "stride" in task.settings and name == "train" else fitting  # type: ignore[no-any-return]
 
 
 def _rows_by(plan: DataPlan, name: str, first: int | None) -> list[object]:
     """All of a plan that decides which rows a split has; what only orders or counts them is none of it."""
-    task = task_of(plan.task)
-    own = ("task", "config", "columns", "meaning", "max_length", "stride", "labels", "chat")
-    drawn: list[object] = []
-    if name == "train" and plan.samples:
-        drawn = [plan.samples, *([plan.shuffle and plan.draw_seed] if task.blocks else ())]
-    return ["rows 1", plan.model_dump_json(include=set(own)), name, first, drawn]
+    own = {"task", "config", "columns", "meaning", "max_length", "stride", "labels", "chat"}
+    cut = plan.samples if name == "train" and not task_of(plan.task).blocks else None
+    return ["rows 1", plan.model_dump_json(include=own), name, first, cut]

@@ -7,8 +7,9 @@ is dropped, as there is nothing to fill it with, unless it is all there is. Nump
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,12 +28,14 @@ from recipelang.tasks.table import Table
 from recipelang.tasks.task import Counting, Task
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
 ENDINGS = (".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet")
 _FORMATS = "a `.txt` file is one text; other files hold records with a column `text`"
 #: characters encoded at a time, and of a longer text those around a portion that its tokens may hang on
-_PORTION, _AROUND = 1 << 18, 2_000
+_PORTION, _AROUND = 1 << 16, 2_000
+#: portions of a longer text that are encoded at the same time
+_TOGETHER = 8
 #: tokens before and behind a seam that both portions must agree on
 _AGREE = 16
 
@@ -206,22 +209,35 @@ def featurize(
     examples: Sequence[str] | Sequence[Chat], tokenizer: Reader, max_length: int, stride: int, names: Sequence[str] = ()
 ) -> Blocks | ChatRows:
     """Blocks of `max_length` tokens, or chats. There are no windows, so `stride` says nothing here."""
-    chats = [example for example in examples if isinstance(example, Chat)]
-    if chats:
+    return first_blocks(examples, tokenizer, max_length)
+
+
+def first_blocks(
+    examples: Sequence[str] | Sequence[Chat], tokenizer: Reader, max_length: int, most: int | None = None
+) -> Blocks | ChatRows:
+    """Of chats there are all."""
+    if any(isinstance(example, Chat) for example in examples):
+        chats = [example for example in examples if isinstance(example, Chat)]
         pad = pad_id(reading.model_config(tokenizer.folder), tokenizer.tokenizer)
         return chat_rows.rows_of(chats, read_template(tokenizer.folder), tokenizer.tokenizer, pad, max_length)
-    examples = [example for example in examples if isinstance(example, str)]
-    return Blocks(joined_blocks(examples, tokenizer, max_length))
+    texts = (example for example in examples if isinstance(example, str))
+    return Blocks(joined_blocks(texts, tokenizer, max_length, most))
 
 
-def joined_blocks(texts: Sequence[str], reader: Reader, length: int) -> np.ndarray:
-    """Texts one behind the other in rows of `length` tokens, int32; a single shorter row where there is no more."""
+def joined_blocks(texts: Iterable[str], reader: Reader, length: int, most: int | None = None) -> np.ndarray:
+    """Texts one behind the other in rows of `length` tokens, int32; a single shorter row where there is no more.
+
+    `most`: no text is encoded beyond so many rows, but for the portion that ends them.
+    """
     growing = Growing(np.int32)
+    enough = None if most is None else most * length
     for some in _portions(texts):
+        if enough is not None and growing.size >= enough:
+            break
         if len(some) == 1 and len(some[0]) > _PORTION:
-            found = [_long_text(some[0], reader.tokenizer)]
+            found = [_long_text(some[0], reader.tokenizer, None if enough is None else enough - growing.size)]
         else:
-            encodings = reader.tokenizer.encode_batch(some, add_special_tokens=False)
+            encodings = reader.tokenizer.encode_batch_fast(some, add_special_tokens=False)
             found = [np.asarray(encoded.ids, np.int32) for encoded in encodings]
         for ids in found:
             growing.add(ids)
@@ -240,20 +256,17 @@ def joined_blocks(texts: Sequence[str], reader: Reader, length: int) -> np.ndarr
     return tokens.reshape(1, -1)
 
 
-def _long_text(text: str, tokenizer: Tokenizer) -> np.ndarray:
-    """The tokens of a text, a portion at a time: an encoding takes 200 bytes a character.
+def _long_text(text: str, tokenizer: Tokenizer, enough: int | None = None) -> np.ndarray:
+    """The tokens of a text, some portions at a time: an encoding takes 200 bytes a character.
 
     A portion is encoded with some text around it, and tokens are taken by where they begin. Where the tokens around a
-    seam are not the same in both portions, the text is encoded as a whole.
+    seam are not the same in both portions, the text is encoded as a whole. `enough`: no more tokens are needed.
     """
     kept: list[np.ndarray] = []
     before: tuple[np.ndarray, np.ndarray] | None = None
-    for begin, end in _seams(text):
-        low = max(0, begin - _AROUND)
-        encoded = tokenizer.encode(text[low : end + _AROUND], add_special_tokens=False)
+    for begin, end, low, encoded in _encoded(text, tokenizer):
         ids = np.asarray(encoded.ids, np.int32)
         starts = np.asarray([start for start, _ in encoded.offsets], np.int64) + low
-        del encoded
         first, last = np.searchsorted(starts, (begin, end))
         around = _around(ids, starts, first, begin)
         agree = before is None or all(np.array_equal(a, b) for a, b in zip(before, around, strict=True))
@@ -261,7 +274,21 @@ def _long_text(text: str, tokenizer: Tokenizer) -> np.ndarray:
             return np.asarray(tokenizer.encode(text, add_special_tokens=False).ids, np.int32)
         before = _around(ids, starts, last, end)
         kept.append(ids[first:last])
+        if enough is not None and sum(map(len, kept)) >= enough:
+            break
     return np.concatenate(kept)
+
+
+def _encoded(text: str, tokenizer: Tokenizer) -> Iterator[tuple[int, int, int, Encoding]]:
+    """Portions of a text: where each begins and ends, and the encoding of what begins a little before."""
+    seams = iter(_seams(text))
+    while some := list(itertools.islice(seams, _TOGETHER)):
+        lows = [max(0, begin - _AROUND) for begin, _ in some]
+        parts = [text[low : end + _AROUND] for low, (_, end) in zip(lows, some, strict=True)]
+        encoded = tokenizer.encode_batch(parts, add_special_tokens=False)
+        encoded.reverse()  # each is dropped once it is used
+        for low, (begin, end) in zip(lows, some, strict=True):
+            yield begin, end, low, encoded.pop()
 
 
 def _around(ids: np.ndarray, starts: np.ndarray, at: int, place: int) -> tuple[np.ndarray, np.ndarray]:
@@ -281,7 +308,7 @@ def _seams(text: str) -> Iterable[tuple[int, int]]:
     yield begin, len(text)
 
 
-def _portions(texts: Sequence[str]) -> Iterable[list[str]]:
+def _portions(texts: Iterable[str]) -> Iterable[list[str]]:
     """A few texts at a time: encodings take far more memory than tokens."""
     some: list[str] = []
     size = 0
@@ -332,6 +359,7 @@ TASK = Task(
     load_tokenizer=load_tokenizer,
     featurize=featurize,
     forms=(Blocks, ChatRows),
+    first_blocks=first_blocks,
     kept=kept,
     measure=measure,
 )

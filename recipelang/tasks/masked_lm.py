@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recipelang.source import fail
+from recipelang.storage.growing import Growing
 from recipelang.tasks import causal_lm, reading
 from recipelang.tasks.task import Counting, Task
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+#: blocks that are copied at a time
+_AT_ONCE = 1024
 GUESSED = 0.15
 MASKED, REPLACED = 0.8, 0.1
 _IGNORED = -100  # of transformers' losses
@@ -116,13 +119,22 @@ def featurize(
     examples: Sequence[str], tokenizer: Reader, max_length: int, stride: int, names: Sequence[str] = ()
 ) -> Blocks:
     """Blocks of `max_length` tokens with what stands around them. There are no windows: `stride` says nothing here."""
+    return first_blocks(examples, tokenizer, max_length)
+
+
+def first_blocks(examples: Sequence[str], tokenizer: Reader, max_length: int, most: int | None = None) -> Blocks:
     around = len(tokenizer.before) + len(tokenizer.behind)
     end = tokenizer.behind[-1] if tokenizer.behind else None
     room = max(2, max_length - around)
-    inner = causal_lm.joined_blocks(examples, causal_lm.Reader(tokenizer.tokenizer, end), room)
-    sides = [np.tile(np.array(ids, np.int32), (len(inner), 1)) for ids in (tokenizer.before, tokenizer.behind)]
-    blocks = np.concatenate([sides[0], inner, sides[1]], axis=1)
-    return Blocks(blocks, tokenizer.mask, tokenizer.tokenizer.get_vocab_size(), tokenizer.special)
+    inner = causal_lm.joined_blocks(examples, causal_lm.Reader(tokenizer.tokenizer, end), room, most)
+    blocks = Growing(np.int32)
+    for first in range(0, len(inner), _AT_ONCE):
+        some = inner[first : first + _AT_ONCE]
+        sides = [np.tile(np.array(ids, np.int32), (len(some), 1)) for ids in (tokenizer.before, tokenizer.behind)]
+        blocks.add(np.concatenate([sides[0], some, sides[1]], axis=1))
+    return Blocks(
+        blocks.array().reshape(len(inner), -1), tokenizer.mask, tokenizer.tokenizer.get_vocab_size(), tokenizer.special
+    )
 
 
 def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,6 +170,7 @@ TASK = Task(
     load_tokenizer=load_tokenizer,
     featurize=featurize,
     forms=(Blocks,),
+    first_blocks=first_blocks,
     kept=kept,
     measure=measure,
 )

@@ -116,7 +116,11 @@ def _value(text: str, path: Path, before: int = 0) -> Any:
 
 def is_text(value: str) -> bool:
     r"""JSON can spell half a character (`"\ud800"`), which no tokenizer takes."""
-    return value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value)
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def model_config(folder: Path) -> dict[str, Any]:

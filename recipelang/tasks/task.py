@@ -125,6 +125,8 @@ class Task(Generic[R, E, T, F]):
     per_token: bool = False
     #: joined texts: `samples` counts rows
     blocks: bool = False
+    #: of joined texts the first blocks, so many or a few more: of examples, by tokenizer, `max_length` and their number
+    first_blocks: Callable[[E, T, int, int], F] | None = None
     #: what of a batch is no input; none: a decoder's inputs are made of its labels
     labels: tuple[str, ...] = ("labels",)
     #: fields whose columns a meaning must tell: one that was read back from a file may not

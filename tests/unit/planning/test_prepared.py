@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from recipelang.planning.data import load_split
 from recipelang.planning.types import DataPlan, SplitPlan
 from recipelang.source import RecipeError
 from recipelang.storage import growing, writing
-from recipelang.tasks import Task, task_of
+from recipelang.tasks import causal_lm, task_of
 from recipelang.tasks.later import Later
 from recipelang.tasks.meaning import Meaning
 from tests.conftest import WORDS, make_data
@@ -121,8 +122,12 @@ def without_tokenizer(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object) -> None:
         raise AssertionError("made again")
 
-    changed = dataclasses.replace(task_of(task), featurize=never)
-    monkeypatch.setattr(f"recipelang.tasks.{task}.TASK", changed)
+    changed(task, monkeypatch, featurize=never, first_blocks=never)
+
+
+def changed(task: str, monkeypatch: pytest.MonkeyPatch, **how: object) -> None:
+    module = import_module(f"recipelang.tasks.{task}")
+    monkeypatch.setattr(module, "TASK", dataclasses.replace(task_of(task), **how))
 
 
 @pytest.mark.parametrize("task", ALL)
@@ -161,7 +166,7 @@ def test_examples_are_not_read_where_rows_are_kept(own, task, monkeypatch):
     def never(*_: object) -> None:
         raise AssertionError("read")
 
-    monkeypatch.setattr(Task, "open_split", never)
+    changed(task, monkeypatch, read=never)
     examples, features = load_split(plan, "train", model)
     assert len(features)
     with pytest.raises(AssertionError, match="read"):
@@ -238,18 +243,16 @@ def test_a_note_that_says_something_else_is_not_believed(own, change):
 def test_what_decides_rows_decides_which_are_taken(own):
     plan, model = made(own, "causal_lm")
     load_split(plan, "train", model)
-    for same in ({"label": "other"}, {"draw_seed": 2}, {"shuffle": False}, {"group_by_length": True}):
+    for same in ({"label": "other"}, {"draw_seed": 2}, {"shuffle": False}, {"group_by_length": True}, {"samples": 3}):
         load_split(plan.model_copy(update=same), "train", model)
+        load_split(plan.model_copy(update=same), "train", model, 2)
     assert len(arrays(own)) == 1
-    for number, other in enumerate(({"max_length": 16}, {"samples": 3}, {"samples": 3, "draw_seed": 2}), 2):
-        load_split(plan.model_copy(update=other), "train", model)
-        assert len(arrays(own)) == number
-    load_split(plan, "train", model, 2)
-    assert len(arrays(own)) == 5
+    load_split(plan.model_copy(update={"max_length": 16}), "train", model)
+    assert len(arrays(own)) == 2
     config = json.loads((model / "tokenizer.json").read_text("utf-8"))
     (model / "tokenizer.json").write_text(json.dumps(config, indent=1), "utf-8")
     load_split(plan, "train", model)
-    assert len(arrays(own)) == 6
+    assert len(arrays(own)) == 3
 
 
 def test_rows_of_a_file_that_changed_since_it_was_planned_are_not_kept(own):
@@ -261,14 +264,13 @@ def test_rows_of_a_file_that_changed_since_it_was_planned_are_not_kept(own):
 
 def test_what_decides_must_not_change_while_rows_are_made(own, monkeypatch):
     plan, model = made(own, "causal_lm")
-    task = task_of("causal_lm")
-    featurize = task.featurize
+    featurize = task_of("causal_lm").featurize
 
     def meanwhile(*given: object) -> object:
         make_text(own / "train.jsonl", 25, seed=4)
         return featurize(*given)
 
-    monkeypatch.setattr("recipelang.tasks.causal_lm.TASK", dataclasses.replace(task, featurize=meanwhile))
+    changed("causal_lm", monkeypatch, featurize=meanwhile)
     load_split(plan, "train", model)
     assert not arrays(own)
 
@@ -342,3 +344,37 @@ def test_the_files_written_first_go_where_all_take_too_much(own, monkeypatch):
     assert batches(oldest) == rows  # it is mapped still
     load_split(plan, "train", model)
     assert len(arrays(own)) == 2
+
+
+@pytest.mark.parametrize("task", ["causal_lm", "masked_lm", "chats"])
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize(("samples", "first"), [(3, None), (3, 2), (None, 2), (100, None), (None, 100)])
+def test_samples_are_those_of_all_blocks_whatever_was_kept_before(own, task, shuffle, samples, first):
+    plan, model = made(own, task, shuffle=shuffle)
+    _, whole = load_split(plan, "train", model, anew=True)
+    expected = whole.some(samples, 1 if shuffle else None) if samples else whole
+    expected = expected.some(first, None) if first else expected
+    few = plan.model_copy(update={"samples": samples})
+    assert batches(load_split(few, "train", model, first, anew=True)[1]) == batches(expected)
+    assert batches(load_split(few, "train", model, first)[1]) == batches(expected)
+    assert batches(load_split(few, "train", model, first)[1]) == batches(expected)
+    load_split(plan, "train", model)
+    assert batches(load_split(few, "train", model, first)[1]) == batches(expected)
+
+
+def test_the_first_blocks_need_no_more_text_than_they_hold(own, monkeypatch):
+    plan, model = made(own, "causal_lm", shuffle=False, samples=2)
+    seen = []
+    portions = causal_lm._portions
+    monkeypatch.setattr(causal_lm, "_PORTION", 200)
+
+    def counting(texts):
+        for some in portions(texts):
+            seen.append(some)
+            yield some
+
+    monkeypatch.setattr(causal_lm, "_portions", counting)
+    load_split(plan, "train", model)
+    few = len(seen)
+    load_split(plan.model_copy(update={"shuffle": True}), "train", model, anew=True)
+    assert few * 2 < len(seen) - few
