@@ -10,19 +10,19 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from recipelang.source import fail
 from recipelang.storage.growing import Growing
 from recipelang.tasks import chat_rows, hub, meaning, reading, records
-from recipelang.tasks.chat_rows import IGNORED, ChatRows
+from recipelang.tasks.chat_rows import ChatRows
 from recipelang.tasks.chat_template import read_template
 from recipelang.tasks.chats import Chat, chats_of, column_of
-from recipelang.tasks.encoding import pad_id
+from recipelang.tasks.encoding import IGNORED, drawn, pad_id
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.table import Table
 from recipelang.tasks.task import Counting, Task
@@ -65,14 +65,9 @@ class Blocks:
         ids = self.input_ids[np.asarray(rows)].astype(np.int64)
         return {"input_ids": ids, "attention_mask": np.ones_like(ids), "labels": ids.copy()}
 
-    def some(self, count: int, seed: int | None) -> Blocks:
-        """`count` of the blocks, drawn from all of them and left in their order; without a seed the first."""
-        if count >= len(self):
-            return self
-        drawn = slice(count)
-        if seed is not None:
-            drawn = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])  # type: ignore[assignment]
-        return Blocks(self.input_ids[drawn])
+    def some(self, count: int, seed: int | None) -> Self:
+        """`count` of the rows, drawn from all of them and left in their order; without a seed the first."""
+        return replace(self, input_ids=self.input_ids[drawn(len(self), count, seed)])
 
     def predicted(self) -> int:
         """Tokens whose probability is asked for: all but the first of each row."""
@@ -326,11 +321,14 @@ def _portions(texts: Iterable[str]) -> Iterable[list[str]]:
 
 
 def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
-    """Of every row the sum of its losses."""
-    following = batch["labels"][:, 1:]
-    asked = following.clamp_min(0).unsqueeze(-1)  # what is not predicted has no token
-    known = outputs.logits[:, :-1].float().log_softmax(-1).gather(-1, asked).squeeze(-1)
-    return {"loss": -known.masked_fill(following == IGNORED, 0.0).sum(-1, keepdim=True)}
+    return {"loss": row_losses(outputs.logits[:, :-1], batch["labels"][:, 1:])}
+
+
+def row_losses(logits: Any, labels: Any) -> Any:
+    """Of every row the sum of its losses, [items, 1]; logits are [items, tokens, vocabulary]."""
+    asked = labels.clamp_min(0).unsqueeze(-1)  # what is not predicted has no token
+    known = logits.float().log_softmax(-1).gather(-1, asked).squeeze(-1)
+    return -known.masked_fill(labels == IGNORED, 0.0).sum(-1, keepdim=True)
 
 
 def measure(
@@ -339,9 +337,13 @@ def measure(
     examples: Sequence[str] | Sequence[Chat],
     how: Counting | None = None,
 ) -> dict[str, float]:
+    return {"perplexity": perplexity(kept, features.predicted())}
+
+
+def perplexity(kept: Mapping[str, np.ndarray], tokens: int) -> float:
     """The exponential of the mean loss of a predicted token, whatever row it stands in."""
-    lost = math.fsum(kept["loss"][:, 0].tolist()) / features.predicted()
-    return {"perplexity": math.exp(min(lost, 700.0))}  # beyond, a double has no number for it
+    lost = math.fsum(kept["loss"][:, 0].tolist()) / tokens
+    return math.exp(min(lost, 700.0))  # beyond, a double has no number for it
 
 
 TASK = Task(

@@ -20,12 +20,11 @@ from recipelang.storage.growing import Growing
 from recipelang.tasks import reading
 from recipelang.tasks.chat_template import ChatTemplate, Renderer
 from recipelang.tasks.chats import ANSWERING, Chat
-from recipelang.tasks.encoding import begins
+from recipelang.tasks.encoding import IGNORED, Padded, begins, drawn
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
-IGNORED = -100  # of transformers' losses
 #: chats that are rendered and encoded at a time
 _AT_ONCE = 256
 #: chats that take some seconds
@@ -68,24 +67,14 @@ class ChatRows:
         return (self.tokens, self.starts, self.lengths)
 
     def batch(self, rows: Sequence[int] | np.ndarray, width: int | None = None, draw: int = 0) -> dict[str, np.ndarray]:
-        """Padded at the end, to the longest row rounded up to a multiple of 8, though not beyond `limit`."""
         rows = np.asarray(rows)
-        sizes = self.lengths[rows]
-        width = width or min(-(-int(sizes.max()) // 8) * 8, max(int(sizes.max()), self.limit))
-        there = np.arange(width) < sizes[:, None]
-        places = (self.starts[rows][:, None] + np.arange(width))[there]
-        ids, labels = np.full(there.shape, self.pad_id, np.int64), np.full(there.shape, IGNORED, np.int64)
-        ids[there], labels[there] = self.tokens[places], self.labels[places]
-        return {"input_ids": ids, "attention_mask": there.astype(np.int64), "labels": labels}
+        padded = Padded(self.starts[rows], self.lengths[rows], width, self.limit)
+        ids, labels = padded.of(self.tokens, self.pad_id), padded.of(self.labels, IGNORED)
+        return {"input_ids": ids, "attention_mask": padded.mask, "labels": labels}
 
     def some(self, count: int, seed: int | None) -> ChatRows:
-        """`count` of the chats, drawn from all of them and left in their order; without a seed the first."""
-        if count >= len(self):
-            return self
-        drawn = np.arange(count)
-        if seed is not None:
-            drawn = np.sort(np.random.default_rng(seed).permutation(len(self))[:count])
-        return replace(self, starts=self.starts[drawn], lengths=self.lengths[drawn])
+        rows = drawn(len(self), count, seed)
+        return replace(self, starts=self.starts[rows], lengths=self.lengths[rows])
 
     def predicted(self) -> int:
         return self.tokens_predicted

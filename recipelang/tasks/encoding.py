@@ -19,6 +19,7 @@ from recipelang.tasks.config_defaults import padding, token_types
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+IGNORED = -100  # of transformers' losses
 _AT_ONCE = 4096  # texts: encodings take far more memory than tokens
 _PADS = ("[PAD]", "<pad>", "<|pad|>")
 
@@ -86,24 +87,42 @@ class Rows:
         return (self.tokens, *(() if self.types is None else (self.types,)), self.starts, self.sizes)
 
     def batch(self, rows: Sequence[int] | np.ndarray, width: int | None = None, draw: int = 0) -> dict[str, np.ndarray]:
-        """Padded to the longest row rounded up to a multiple of 8, though not beyond `limit`, or to `width`."""
         rows = np.asarray(rows)
-        sizes = self.sizes[rows]
-        longest = int(sizes.max())
-        width = width or min(-(-longest // 8) * 8, max(longest, self.limit or longest + 8))
-        mask = np.arange(width) < sizes[..., None]
-        places = (self.starts[rows][..., None] + np.arange(width))[mask]
-
-        def padded(values: np.ndarray, fill: int) -> np.ndarray:
-            out = np.full(mask.shape, fill, np.int64)
-            out[mask] = values[places]
-            return out
-
-        found = {"input_ids": padded(self.tokens, self.pad_id), "attention_mask": mask.astype(np.int64)}
+        padded = Padded(self.starts[rows], self.sizes[rows], width, self.limit)
+        found = {"input_ids": padded.of(self.tokens, self.pad_id), "attention_mask": padded.mask}
         if self.types is not None:
-            found["token_type_ids"] = padded(self.types, 0)
-        found["labels"] = padded(self.labels, -100) if self.words is not None else self.labels[rows]
+            found["token_type_ids"] = padded.of(self.types, 0)
+        found["labels"] = padded.of(self.labels, IGNORED) if self.words is not None else self.labels[rows]
         return found
+
+
+class Padded:
+    """Rows of tokens side by side, padded at the end: to `width`, or else to the longest rounded up to a multiple of 8,
+    though not beyond `limit`, unless that is 0.
+    """
+
+    def __init__(self, starts: np.ndarray, sizes: np.ndarray, width: int | None, limit: int) -> None:
+        longest = int(sizes.max())
+        width = width or min(-(-longest // 8) * 8, max(longest, limit or longest + 8))
+        self.there = np.arange(width) < sizes[..., None]
+        self.places = (starts[..., None] + np.arange(width))[self.there]
+
+    @property
+    def mask(self) -> np.ndarray:
+        return self.there.astype(np.int64)
+
+    def of(self, values: np.ndarray, fill: int) -> np.ndarray:
+        """int64, of values that lie one behind the other."""
+        out = np.full(self.there.shape, fill, np.int64)
+        out[self.there] = values[self.places]
+        return out
+
+
+def drawn(rows: int, count: int, seed: int | None) -> np.ndarray | slice:
+    """`count` of the rows, or all, drawn from all of them and left in their order; without a seed the first."""
+    if count >= rows or seed is None:
+        return slice(count)
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:count])
 
 
 def encode(reader: Reader, texts: Sequence[Any], max_length: int, *, words: bool = False) -> Iterator[Any]:

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from recipelang.source import fail
 from recipelang.source.suggest import closest
@@ -18,11 +18,21 @@ from recipelang.source.words import listed
 from recipelang.tasks.meaning import written
 from recipelang.tasks.table import Table
 
+E = TypeVar("E")
+
 _MOST = 1000  # a column of free text is not one of labels
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 _UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff]")  # of no width, and no part of any word
 _MISSING = {"null", "none", "na", "n/a", "#n/a", "<na>"}  # as tables of text write that there is nothing
 _NO_CONSENSUS = "-"  # of SNLI and MNLI: those who were asked did not agree
+
+
+class Labelled(tuple[E, ...]):
+    """Examples, with the name of the data, of the column of labels, and of the classes that it carries, in order."""
+
+    name: str = ""
+    column: str = ""
+    known: tuple[str, ...] = ()
 
 
 def label_text(

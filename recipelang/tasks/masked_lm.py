@@ -10,9 +10,8 @@ with a pseudo-perplexity that masks one token at a time, which takes a pass for 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ import numpy as np
 from recipelang.source import fail
 from recipelang.storage.growing import Growing
 from recipelang.tasks import causal_lm, reading
+from recipelang.tasks.encoding import IGNORED
 from recipelang.tasks.task import Counting, Task
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 _AT_ONCE = 1024
 GUESSED = 0.15
 MASKED, REPLACED = 0.8, 0.1
-_IGNORED = -100  # of transformers' losses
 _MASKS = ("[MASK]", "<mask>")
 
 
@@ -48,38 +47,18 @@ class Reader:
         return (*self.before, *self.behind, self.mask)
 
 
-@dataclass(frozen=True)
-class Blocks:
-    """`items` rows of tokens of one length, nothing masked yet."""
+@dataclass(frozen=True, kw_only=True)
+class Blocks(causal_lm.Blocks):
+    """Nothing is masked yet."""
 
-    input_ids: np.ndarray  # [items, length] int32
     mask: int
     vocabulary: int
     special: tuple[int, ...]
-    sequences: int = 1
-
-    @property
-    def width(self) -> int:
-        return int(self.input_ids.shape[1])
-
-    @property
-    def lengths(self) -> np.ndarray:
-        return np.full(len(self), self.width, np.int32)
-
-    def __len__(self) -> int:
-        return len(self.input_ids)
-
-    def inputs(self) -> tuple[np.ndarray, ...]:
-        return (self.input_ids,)
-
-    def some(self, count: int, seed: int | None) -> Blocks:
-        drawn = causal_lm.Blocks(self.input_ids).some(count, seed)
-        return replace(self, input_ids=drawn.input_ids)
 
     def batch(self, rows: Sequence[int] | np.ndarray, width: int | None = None, draw: int = 0) -> dict[str, np.ndarray]:
         """What is guessed in a row depends on `draw` and on the row alone."""
         ids = self.input_ids[np.asarray(rows)].astype(np.int64)
-        labels = np.full_like(ids, _IGNORED)
+        labels = np.full_like(ids, IGNORED)
         for at, row in enumerate(np.asarray(rows).tolist()):
             random = np.random.default_rng([draw, row])
             places = self._places(ids[at], random)
@@ -99,6 +78,9 @@ class Blocks:
     def guessed(self) -> int:
         """Tokens of a block: as in BERT, the share rounded, and one at least."""
         return max(1, round(GUESSED * self.width))
+
+    def predicted(self) -> int:
+        return len(self) * self.guessed
 
 
 def load_tokenizer(folder: Path) -> Reader:
@@ -132,15 +114,14 @@ def first_blocks(examples: Sequence[str], tokenizer: Reader, max_length: int, mo
         some = inner[first : first + _AT_ONCE]
         sides = [np.tile(np.array(ids, np.int32), (len(some), 1)) for ids in (tokenizer.before, tokenizer.behind)]
         blocks.add(np.concatenate([sides[0], some, sides[1]], axis=1))
-    return Blocks(
-        blocks.array().reshape(len(inner), -1), tokenizer.mask, tokenizer.tokenizer.get_vocab_size(), tokenizer.special
-    )
+    ids, size = blocks.array().reshape(len(inner), -1), tokenizer.tokenizer.get_vocab_size()
+    return Blocks(ids, mask=tokenizer.mask, vocabulary=size, special=tokenizer.special)
 
 
 def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
     """Of every row the sum of its losses, and how many tokens were guessed right."""
     labels = batch["labels"]
-    places = labels != _IGNORED
+    places = labels != IGNORED
     asked, logits = labels[places], outputs.logits[places].float()
     known = logits.log_softmax(-1).gather(-1, asked.unsqueeze(-1)).reshape(len(labels), -1)
     right = (logits.argmax(-1) == asked).reshape(len(labels), -1)
@@ -150,9 +131,9 @@ def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
 def measure(
     kept: Mapping[str, np.ndarray], features: Blocks, examples: Sequence[str], how: Counting | None = None
 ) -> dict[str, float]:
-    asked = len(features) * features.guessed
-    lost = math.fsum(kept["loss"][:, 0].tolist()) / asked
-    return {"perplexity": math.exp(min(lost, 700.0)), "accuracy": float(kept["right"].sum(dtype=np.float64)) / asked}
+    asked = features.predicted()
+    right = float(kept["right"].sum(dtype=np.float64))
+    return {"perplexity": causal_lm.perplexity(kept, asked), "accuracy": right / asked}
 
 
 TASK = Task(

@@ -77,6 +77,19 @@ def found(tables: Iterable[Table], usual: Sequence[str]) -> str | None:
     return next((c for there in (shared, first) for c in usual if c in there), None)
 
 
+def two(
+    tables: Sequence[Table], named: Mapping[str, str], fields: tuple[str, str], usual: Iterable[tuple[str, str]]
+) -> tuple[str, str]:
+    """The columns of two fields that a recipe may name, else the first usual pair that is there, as of `found`."""
+    own = [named.get(field) for field in fields]
+    for there in (common(tables), tables[0].columns()):
+        for pair in usual:
+            first, second = (mine or other for mine, other in zip(own, pair, strict=True))
+            if first in there and second in there and first != second:
+                return first, second
+    return own[0] or fields[0], own[1] or fields[1]
+
+
 def unused(tables: Iterable[Table], read: Iterable[str]) -> tuple[str, ...]:
     """Columns of any record that are not read, in their order."""
     known = set(read)

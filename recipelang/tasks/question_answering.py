@@ -264,18 +264,13 @@ def _tokens(begin: int, end: int, offsets: np.ndarray) -> tuple[int, int]:
 
 
 def collate(features: Features, rows: Sequence[int] | np.ndarray, width: int | None = None) -> dict[str, np.ndarray]:
-    """One batch, padded to its longest row rounded up to a multiple of 8, or to `width`."""
+    """One batch, never wider than the longest row of all."""
     rows = np.asarray(rows)
-    lengths = features.lengths[rows]
-    width = width or min(-(-int(lengths.max()) // 8) * 8, max(features.width, int(lengths.max())))
-    mask = np.arange(width) < lengths[:, None]
-    places = (features.starts[rows][:, None] + np.arange(width))[mask]
-    ids, types = np.full(mask.shape, features.pad_id, np.int64), np.zeros(mask.shape, np.int64)
-    ids[mask], types[mask] = features.tokens[places], features.types[places]
+    padded = encoding.Padded(features.starts[rows], features.lengths[rows], width, features.width)
     return {
-        "input_ids": ids,
-        "token_type_ids": types,
-        "attention_mask": mask.astype(np.int64),
+        "input_ids": padded.of(features.tokens, features.pad_id),
+        "token_type_ids": padded.of(features.types, 0),
+        "attention_mask": padded.mask,
         "start_positions": features.start_positions[rows].astype(np.int64),
         "end_positions": features.end_positions[rows].astype(np.int64),
     }

@@ -83,7 +83,7 @@ def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:
     What is missing `open_split` refuses.
     """
     several, named = list(tables.values()), wanted.columns
-    text, pair = _two_texts(several, named)
+    text, pair = meaning.two(several, named, ("text", "pair"), PAIRS)
     columns = {"text": text, "pair": pair}
     for field, usual, other in (("negative", NEGATIVE, "score"), ("score", SCORE, "negative")):
         column = named.get(field) or (None if other in named else meaning.found(several, usual))
@@ -105,15 +105,6 @@ def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:
     if wanted.max_score is not None and "score" not in columns:
         raise fail("E074", f"`max_score` is set, but `{name}` has no scores", help="remove `max_score`")
     return wanted.model_copy(update={"columns": columns, "unused": unused})
-
-
-def _two_texts(tables: Sequence[Table], named: Mapping[str, str]) -> tuple[str, str]:
-    text, pair = named.get("text"), named.get("pair")
-    for there in (meaning.common(tables), tables[0].columns()):
-        for first, second in PAIRS:
-            if (text or first) in there and (pair or second) in there and (text or first) != (pair or second):
-                return text or first, pair or second
-    return text or "text", pair or "pair"
 
 
 def _examples(table: Table, decided: Meaning, named: Mapping[str, str], reference: str) -> tuple[Example, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 from recipelang.source import fail
 from recipelang.tasks import class_scores, encoding, labels, meaning
 from recipelang.tasks.encoding import Reader, Rows
-from recipelang.tasks.labels import Classes, label_text, make_classes, names_of
+from recipelang.tasks.labels import Classes, Labelled, label_text, make_classes, names_of
 from recipelang.tasks.meaning import Meaning, written
 from recipelang.tasks.records import read_table
 from recipelang.tasks.table import Table
@@ -45,12 +45,7 @@ class Example:
     record: int = 0  # its number in the file
 
 
-class Examples(tuple[Example, ...]):
-    """With the name of the data, of the column of labels, and of the classes that it carries, in order."""
-
-    name: str = ""
-    column: str = ""
-    known: tuple[str, ...] = ()
+Examples = Labelled[Example]
 
 
 def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:

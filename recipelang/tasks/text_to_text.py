@@ -6,7 +6,6 @@ the target's tokens, of which the model itself makes what its decoder reads. Num
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,8 +16,8 @@ import numpy as np
 from recipelang.source import fail
 from recipelang.storage.growing import Growing
 from recipelang.tasks import encoding, meaning, reading
-from recipelang.tasks.chat_rows import IGNORED
-from recipelang.tasks.encoding import begins, pad_id
+from recipelang.tasks.causal_lm import perplexity, row_losses
+from recipelang.tasks.encoding import IGNORED, Padded, begins, pad_id
 from recipelang.tasks.languages import framed, opening_of
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.records import read_table
@@ -110,21 +109,13 @@ class Pairs:
         return (self.tokens, self.starts, self.sources, self.targets)
 
     def batch(self, rows: Sequence[int] | np.ndarray, width: int | None = None, draw: int = 0) -> dict[str, np.ndarray]:
-        """Both texts are padded at the end, to the longest of the batch rounded up to a multiple of 8, within `limit`."""
+        """Targets are padded for themselves, to their longest."""
         rows = np.asarray(rows)
-        ids, there = self._padded(self.starts[rows], self.sources[rows], self.pad_id, width)
-        labels, _ = self._padded(self.starts[rows] + self.sources[rows], self.targets[rows], IGNORED)
-        return {"input_ids": ids, "attention_mask": there.astype(np.int64), "labels": labels}
-
-    def _padded(
-        self, starts: np.ndarray, sizes: np.ndarray, fill: int, width: int | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        longest = int(sizes.max())
-        width = width or min(-(-longest // 8) * 8, max(longest, self.limit))
-        there = np.arange(width) < sizes[:, None]
-        out = np.full(there.shape, fill, np.int64)
-        out[there] = self.tokens[(starts[:, None] + np.arange(width))[there]]
-        return out, there
+        starts, sizes = self.starts[rows], self.sources[rows]
+        source = Padded(starts, sizes, width, self.limit)
+        target = Padded(starts + sizes, self.targets[rows], None, self.limit)
+        labels = target.of(self.tokens, IGNORED)
+        return {"input_ids": source.of(self.tokens, self.pad_id), "attention_mask": source.mask, "labels": labels}
 
 
 def read(reference: str, split: str, columns: Mapping[str, str] | None, config: str | None) -> Table:
@@ -145,18 +136,8 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
 def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:
     """The columns of source and target; what is missing `open_split` refuses."""
     several, named = list(tables.values()), wanted.columns
-    source, target = _two(several, named)
-    columns = {"source": source, "target": target}
+    columns = dict(zip(FIELDS, meaning.two(several, named, FIELDS, PAIRS), strict=True))
     return wanted.model_copy(update={"columns": columns, "unused": meaning.unused(several, columns.values())})
-
-
-def _two(tables: Sequence[Table], named: Mapping[str, str]) -> tuple[str, str]:
-    source, target = named.get("source"), named.get("target")
-    for there in (meaning.common(tables), tables[0].columns()):
-        for first, second in PAIRS:
-            if (source or first) in there and (target or second) in there and (source or first) != (target or second):
-                return source or first, target or second
-    return source or "source", target or "target"
 
 
 def _examples(table: Table, decided: Meaning, named: Mapping[str, str], reference: str) -> tuple[Example, ...]:
@@ -231,9 +212,7 @@ def _encoded(reader: Reader, texts: Sequence[str], max_length: int) -> tuple[lis
 
 def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
     """Of every row the sum of its losses: logits are [items, tokens of the target, vocabulary]."""
-    labels = batch["labels"]
-    known = outputs.logits.float().log_softmax(-1).gather(-1, labels.clamp_min(0).unsqueeze(-1)).squeeze(-1)
-    return {"loss": -known.masked_fill(labels == IGNORED, 0.0).sum(-1, keepdim=True)}
+    return {"loss": row_losses(outputs.logits, batch["labels"])}
 
 
 def measure(
@@ -243,8 +222,7 @@ def measure(
 
     `kept["written"]`: tokens [items, most], below 0 behind the end of a text.
     """
-    lost = math.fsum(kept["loss"][:, 0].tolist()) / features.tokens_predicted
-    found = {"perplexity": math.exp(min(lost, 700.0))}  # beyond, a double has no number for it
+    found = {"perplexity": perplexity(kept, features.tokens_predicted)}
     if "written" not in kept or how is None:
         return found
     rows = (row[row >= 0].astype(np.int64).tolist() for row in kept["written"])

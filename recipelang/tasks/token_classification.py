@@ -18,8 +18,8 @@ from recipelang.source import fail
 from recipelang.source.words import plural
 from recipelang.storage.growing import Growing
 from recipelang.tasks import encoding, entities, labels, meaning
-from recipelang.tasks.encoding import Reader, Rows
-from recipelang.tasks.labels import Classes, label_text, make_classes, names_of
+from recipelang.tasks.encoding import IGNORED, Reader, Rows
+from recipelang.tasks.labels import Classes, Labelled, label_text, make_classes, names_of
 from recipelang.tasks.meaning import Meaning, written
 from recipelang.tasks.records import read_table
 from recipelang.tasks.table import Table, sound_text
@@ -29,7 +29,6 @@ FIELDS = ("tokens", "tags")
 
 TOKENS = ("tokens", "words")
 TAGS = ("ner_tags", "tags", "labels", "pos_tags")
-_IGNORED = -100  # of transformers' losses
 
 
 @dataclass(frozen=True)
@@ -38,12 +37,7 @@ class Example:
     tags: tuple[str, ...]
 
 
-class Examples(tuple[Example, ...]):
-    """With the name of the data, of the column of tags, and of the tags that it carries, in order."""
-
-    name: str = ""
-    column: str = ""
-    known: tuple[str, ...] = ()
+Examples = Labelled[Example]
 
 
 def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:
@@ -149,7 +143,7 @@ def featurize(
         right = np.array([classes.number(t, f"record {i} has it") for t in example.tags])
         tokens.add(encoding_.ids, encoding_.type_ids)
         words.add(np.where(first, numbers, -1))
-        tags.add(np.where(first, right[numbers], _IGNORED))
+        tags.add(np.where(first, right[numbers], IGNORED))
     rows = tokens.rows(tags.array(), tokenizer.pad_id, limit=max_length)
     rows = replace(rows, words=words.array(), names=tuple(names))
     return replace(rows, cut=cut, tokenless=tokenless)

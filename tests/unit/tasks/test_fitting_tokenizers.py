@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -218,8 +219,8 @@ def test_masked_words_are_drawn_from_the_table(bert):
     reader = masked_lm.load_tokenizer(bert)
     blocks = masked_lm.featurize(["a b " * 20], reader, 16, 0)
     assert fitted(blocks, reader, bert, "masked_lm") is blocks
-    assert refused(masked_lm.Blocks(blocks.input_ids, 24, 8, (), 1), reader, bert)[0] == "E188"
-    assert refused(masked_lm.Blocks(blocks.input_ids, 4, 25, (), 1), reader, bert)[0] == "E188"
+    assert refused(replace(blocks, mask=24, vocabulary=8, special=()), reader, bert)[0] == "E188"
+    assert refused(replace(blocks, mask=4, vocabulary=25, special=()), reader, bert)[0] == "E188"
 
 
 @pytest.mark.parametrize(
