@@ -88,8 +88,25 @@ def _short(text: str) -> str:
     return text.replace("|", "\\|").replace("<", "&lt;")
 
 
+def told(results: dict[tuple[str, str], dict[str, Any]], version: str) -> dict[tuple[str, str], tuple[str, str]]:
+    """Row -> how far it came, and why no further. Rows without a result are as the page has them, of the same release."""
+    every, found = heads(), {}
+    text = PAGE.read_text("utf-8")
+    if f"(transformers {version}," in text:
+        notes = dict(re.findall(r"^(\d+)\. (.*)$", text.partition("## Notes\n")[2], re.MULTILINE))
+        for kind, tasks in cells().items():
+            for task, cell in tasks.items():
+                how, _, number = cell.partition(" [")
+                if how in (YES, PART, NO):
+                    found[kind, task] = how, notes.get(number.rstrip("]"), "")
+    for (kind, task), result in results.items():
+        how = state(result, task == every[kind][0])
+        found[kind, task] = how, "" if how == YES else why(kind, result)
+    return found
+
+
 def page(results: dict[tuple[str, str], dict[str, Any]], version: str) -> str:
-    every = heads()
+    every, known = heads(), told(results, version)
     notes: list[str] = []
     tables: list[str] = []
     sums = {YES: 0, PART: 0, NO: 0, OPEN: 0}
@@ -103,16 +120,16 @@ def page(results: dict[tuple[str, str], dict[str, Any]], version: str) -> str:
                 if task not in every[kind]:
                     cells.append("")
                     continue
-                found = results.get((kind, task))
-                states.append(how := state(found, task == every[kind][0]))
-                note = "" if found is None or how == YES else f" [{_number(notes, why(kind, found))}]"
+                how, reason = known.get((kind, task), (OPEN, ""))
+                states.append(how)
+                note = f" [{_number(notes, reason)}]" if reason else ""
                 cells.append({OPEN: "not tried"}.get(how, how) + note)
             sums[_of_type(states)] += 1
             lines.append(_row([f"`{kind}`", *cells]))
         tables.append("\n".join(lines))
     rows = [(kind, task) for kind, tasks in every.items() if kind in TYPES for task in tasks]
-    tried = [r for r in rows if r in results]
-    passed = [r for r in tried if state(results[r], r[1] == every[r[0]][0]) == YES]
+    tried = [r for r in rows if r in known]
+    passed = [r for r in tried if known[r][0] == YES]
     totals = (
         f"**{sums[YES]} model types pass every check that was made, {sums[PART]} in part, {sums[NO]} do not work"
         f"{f', {sums[OPEN]} are not tried' if sums[OPEN] else ''}.** Of {len(rows)} pairs of type and task {len(tried)} were tried and "
@@ -208,7 +225,7 @@ def write() -> None:
         (k, t): found for k, tasks in every.items() if k in TYPES for t in tasks if (found := result(k, t)) is not None
     }
     PAGE.write_text(page(results, transformers.__version__), "utf-8")
-    print(f"wrote {PAGE.name} of {len(results)} rows")
+    print(f"wrote {PAGE.name}, {len(results)} rows of it from what was run")
 
 
 if __name__ == "__main__":

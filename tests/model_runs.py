@@ -2,7 +2,7 @@
 
 Rows that have an answer of the installed transformers are not run again: an interrupted run is continued, and
 `build/models` is deleted for all of them. One row fails, hangs or dies in a process of its own. `KIND:TASK` or `KIND`
-as arguments runs those, anew.
+as arguments runs those, anew; rows that were not run here stay as the page has them.
 """
 
 from __future__ import annotations

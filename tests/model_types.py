@@ -114,6 +114,7 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "canine": {},
     "neomme": {"head_dim": 16},
     "ultrabert": {},
+    "openai_privacy_filter": {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 4},
 }
 SEQ2SEQ: dict[str, dict[str, Any]] = {
     "bart": _SEQ2SEQ,
@@ -131,6 +132,8 @@ SEQ2SEQ: dict[str, dict[str, Any]] = {
     "longt5": _T5,
     "led": _SEQ2SEQ
     | {"attention_window": 4, "max_encoder_position_embeddings": 64, "max_decoder_position_embeddings": 64},
+    "switch_transformers": _T5 | {"num_experts": 4, "num_sparse_encoder_layers": 1, "num_sparse_decoder_layers": 1},
+    "nllb-moe": _SEQ2SEQ | {"num_experts": 4, "encoder_sparse_step": 2, "decoder_sparse_step": 2},
     "bigbird_pegasus": _SEQ2SEQ | {"attention_type": "original_full"},
     "prophetnet": {
         "num_encoder_layers": 2, "num_decoder_layers": 2, "num_encoder_attention_heads": 4,
@@ -265,6 +268,16 @@ DECODERS: dict[str, dict[str, Any]] = {
     "granitemoe_swa": _MOE,
     "kimi_linear": _MLA,
     "llama4_text": _MOE,
+    "dbrx": {
+        "d_model": 32, "n_heads": 4, "n_layers": 2, "max_seq_len": 64, "rope_parameters": {"rope_type": "default", "rope_theta": 1e4},
+        "attn_config": {"kv_n_heads": 2, "rope_theta": 1e4, "clip_qkv": 8},
+        "ffn_config": {"ffn_hidden_size": 24, "moe_num_experts": 4, "moe_top_k": 2},
+    },
+    "aria_text": {"moe_num_experts": 4},
+    "inkling_text": _MOE | {
+        "n_routed_experts": 4, "swa_num_attention_heads": 4, "swa_num_key_value_heads": 2, "swa_head_dim": 8, "d_rel": 4,
+        "sliding_window_size": 4, "rel_extent": 8, "conv_kernel_size": 2, "mlp_layer_types": ["sparse", "sparse"],
+    },
     "modernbert-decoder": {"local_attention": 6, "global_attn_every_n_layers": 2, "cls_token_id": 1, "sep_token_id": 2},
 }  # fmt: skip
 

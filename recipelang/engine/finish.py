@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from recipelang import processes
@@ -16,7 +16,7 @@ from recipelang.engine.sources import same_model
 from recipelang.engine.statement import STATEMENT, statement
 from recipelang.planning.zeros import Pattern, patterns_of
 from recipelang.pruning import shards
-from recipelang.pruning.turned import inputs_first, is_stack
+from recipelang.pruning.stacks import layouts
 from recipelang.spec.claims import Verdict
 from recipelang.storage.writing import json_text, remove_folder, write_json, write_text
 
@@ -31,13 +31,14 @@ def finish(run: Course, judge: Judge, started: float) -> Result:
     export.save_model(run.model, folder, source, run.plan.export.max_shard, run.stamp(), run.plan.model.task)
     if processes.main():
         export.move_up(folder, run.out)
-    matrices = tuple(n for n, p in run.model.named_parameters() if p.dim() == 2 or is_stack(n, p))
+    lying = layouts(run.model)
+    matrices = tuple(n for n, p in run.model.named_parameters() if p.dim() == 2 or n in lying)
     measured = Measurements(
         dict(run.position.metrics),
         run.zeros(matrices),
         {n: p.numel() for n, p in run.model.named_parameters()},
         run.plan.selections,
-        _patterns(run, matrices),
+        _patterns(run, matrices, {n for n, how in lying.items() if how.inputs_first}),
     )
     before = run.position.zeros_at_start
     gained = {n: z - before[n] for n, z in run.zeros(run.plan.never).items() if z > before[n]}
@@ -59,9 +60,9 @@ def finish(run: Course, judge: Judge, started: float) -> Result:
     return result
 
 
-def _patterns(run: Course, names: tuple[str, ...]) -> dict[str, tuple[Pattern, ...]]:
+def _patterns(run: Course, names: tuple[str, ...], turned: Collection[str]) -> dict[str, tuple[Pattern, ...]]:
     """For every matrix the patterns of the plan that it keeps to, then the usual ones: a model may come with them."""
     planned = {(p.pattern, p.pattern_size) for s in run.plan.stages for p in s.prunes} - {("unstructured", (0, 0))}
-    parameters, turned = dict(run.model.named_parameters()), inputs_first(run.model)
+    parameters = dict(run.model.named_parameters())
     each = ((n, (shards.whole(parameters[n]).detach() != 0).cpu().numpy()) for n in names)
     return {n: patterns_of(live, tuple(sorted(planned)), turned=n in turned) for n, live in each}

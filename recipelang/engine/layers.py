@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from recipelang.engine.delivery import delivered
+from recipelang.engine.experts import Target, expert_inputs, left_out, target_of, tokens_of
 from recipelang.pruning.inputs import Gathered
-from recipelang.pruning.turned import parameter_of
+from recipelang.pruning.turned import expert_of, parameter_of
 from recipelang.source import RecipeError, fail
 from recipelang.tasks import Features
 
@@ -178,15 +179,19 @@ class Layers:
                     for given in calls:
                         if target.expert is not None:
                             with self.autocast():
-                                sums[name].add(expert_inputs(target, given, portion.keep))
+                                sums[name].add(expert_inputs(name, target, given, portion.keep))
                         else:
                             sums[name].add(portion.kept(name, given[0], tables))
-                if unseen := [name for name in targets if name not in seen]:
+                unseen = [n for n in targets if n not in seen and not _routed(n, targets[n])]
+                if unseen:
                     raise _unseen(unseen[0])
                 seen.clear()
         finally:
             for handle in handles:
                 handle.remove()
+        for name in targets.keys() - first.keys():  # of experts that no token reached
+            first[name], width = name, targets[name].module.get_parameter("weight").shape[-1]
+            sums[name] = gathers.empty(width, portions[0].states.device)
         return {name: sums[first[name]] for name in targets}
 
 
@@ -195,19 +200,9 @@ def _there(mask: Tensor) -> Tensor | None:
     return None if bool(mask.all()) else mask.flatten(0, -2)
 
 
-def tokens_of(name: str, x: Tensor, keep: Tensor | None) -> Tensor:
-    """Of what a matrix reads, [tokens, inputs] without padding. E055 where it cannot be told which rows are padding."""
-    if keep is None:
-        return x.flatten(0, -2)
-    if x.shape[:-1] == keep.shape:
-        return x[keep]
-    if x.shape[:-1] == (keep.numel(),):  # one row after the other
-        return x[keep.flatten()]
-    if [n for n in x.shape[:-1] if n > 1] == [n for n in keep.shape if n > 1]:  # one key for all heads
-        return x.flatten(0, -2)[keep.flatten()]
-    help = f'leave it out (`except "{name}"`), or use `magnitude`'
-    notes = [f"it reads {tuple(x.shape[:-1])} rows of {tuple(keep.shape)} tokens, so that padding cannot be left out"]
-    raise fail("E055", f"this release cannot match the inputs of `{name}` to tokens", notes=notes, help=help)
+def _routed(name: str, target: Target) -> bool:
+    """Whether a module is called only where the router sends its expert a token."""
+    return target.expert is None and bool(expert_of(name))
 
 
 def _one_after_the_other(seen: Sequence[list[Seen]]) -> bool:
@@ -224,53 +219,8 @@ def _not_a_chain() -> RecipeError:
 
 
 def _unseen(name: str) -> RecipeError:
-    help = f'leave it out (`except "{name}"`), or use `magnitude`'
     notes = ["its layer uses the weights without calling the module they belong to"]
-    return fail("E055", f"this release cannot see the inputs of `{name}`", notes=notes, help=help)
-
-
-@dataclass(frozen=True)
-class Target:
-    """A matrix whose inputs are gathered: of a module, or of one expert in a stack."""
-
-    module: nn.Module
-    own: str  # the name of the parameter in the module
-    expert: int | None
-
-    @property
-    def reads(self) -> tuple[bool, int | None]:
-        """What sets its inputs apart from those of others that are given the same states."""
-        return self.expert is not None and self.own.startswith("down"), self.expert
-
-    @property
-    def width(self) -> int:
-        """Inputs of an expert; 0 of what shows them itself."""
-        if self.expert is None:
-            return 0
-        shape = self.module.get_parameter(self.own).shape
-        return shape[-2] if getattr(self.module, "is_transposed", False) else shape[-1]
-
-
-def expert_inputs(target: Target, given: Sequence[Any], keep: Tensor | None) -> Tensor:
-    """What a matrix of one expert reads, [tokens, inputs]: of the tokens that the router sends it, padding left out.
-
-    `given` is what the stack is called with: states [all tokens, width] and the experts of each, [all tokens, k].
-    """
-    module, expert = target.module, target.expert
-    states, routes = given[0], given[1]
-    rows = (routes == expert).any(-1)
-    if keep is not None:
-        rows &= keep.flatten()
-    x: Tensor = states[rows]
-    if not target.reads[0]:
-        return x
-    up = next(n for n in ("gate_up_proj", "up_proj") if hasattr(module, n))
-    weight = getattr(module, up)[expert]
-    x = x @ weight if getattr(module, "is_transposed", False) else nn.functional.linear(x, weight)
-    if (bias := getattr(module, f"{up}_bias", None)) is not None:
-        x = x + bias[expert]
-    acts: Any = module._apply_gate if getattr(module, "has_gate", True) else module.act_fn
-    return acts(x)  # type: ignore[no-any-return]
+    return fail("E055", f"this release cannot see the inputs of `{name}`", notes=notes, help=left_out(name))
 
 
 @dataclass(frozen=True)
@@ -291,7 +241,7 @@ def _stacks(model: nn.Module, names: Sequence[str]) -> list[_Stack]:
         parts = path.split(".")
         at = next(i for i, part in enumerate(parts) if part.isdigit())
         layer = found.setdefault(".".join(parts[:at]), {}).setdefault(int(parts[at]), {})
-        layer[name] = Target(model.get_submodule(path), own, expert)
+        layer[name] = target_of(model, path, own, expert)
     ordered = sorted(found, key=lambda path: "decoder" in path.split("."))
     two = bool(getattr(model.config, "is_encoder_decoder", False))
     return [

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import nn
 
-from recipelang.pruning.turned import is_stack
+from recipelang.pruning.stacks import layouts_in
 
 #: components of names that make a block one of attention, of feed-forward, of experts
 _ATTENTION = re.compile(r"\w*(attn|[aA]ttention)s?|mha")
@@ -27,18 +27,18 @@ _ATTENTION_NORM = re.compile(r"sa_layer_norm|(self|encoder|cross|enc)_attn_layer
 _FFN_NORM = re.compile(r"output_layer_norm|full_layer_layer_norm")
 #: the name of a projection of attention -> its roles
 _PROJECTIONS = {
-    "query": "query query_global q q_head q_proj q_lin query_proj wq q_a_proj q_b_proj linear_q pos_query_proj pos_q_proj w2e_query e2w_query e2e_query",
+    "query": "query query_global q q_head q_proj q_lin query_proj wq q_a_proj q_b_proj linear_q input_linear pos_query_proj pos_q_proj w2e_query e2w_query e2e_query",
     "key": "key key_global k k_head k_proj k_lin key_proj wk linear_k pos_key_proj pos_proj",
     "value": "value value_global v v_head v_proj v_lin value_proj wv linear_v",
-    "out": "o o_proj out_proj out_lin c_proj dense Wo wo out linear_out post_proj",
+    "out": "o o_proj out_proj out_lin c_proj dense Wo wo out linear_out output_linear post_proj",
     "query key value": "query_key_value qkv_proj qkv Wqkv c_attn in_proj att_proj",
     "key value": "kv_a_proj_with_mqa kv_b_proj kv_proj kv",
 }
 #: the name of a projection of a feed-forward block -> its roles
 _FEEDS = {
-    "up": "up_proj lin1 fc1 fc_in c_fc dense_h_to_4h wi wi_1 w3 ffn ff1 layer_1 dense up_proj_bias fc_1 in_proj w_in",
+    "up": "up_proj lin1 v1 fc1 fc_in c_fc dense_h_to_4h wi wi_1 w3 ffn ff1 layer_1 dense up_proj_bias fc_1 in_proj w_in",
     "gate": "gate_proj wi_0 w1 gate_proj_bias",
-    "down": "down_proj lin2 fc2 fc_out c_proj dense_4h_to_h wo w2 Wo ffn_output ff2 layer_2 down_proj_bias out_proj w_out",
+    "down": "down_proj lin2 fc2 fc_out c_proj dense_4h_to_h wo w2 Wo ffn_output ff2 layer_2 down_proj_bias out_proj w_out output_linear",
     "gate up": "gate_up_proj Wi gate_up_proj_bias input_linear",
 }
 _ROUTERS = ("gate", "router", "wg", "classifier", "shared_expert_gate")
@@ -57,6 +57,7 @@ class Part:
     layer: int | None = None
     stack: str = ""
     tied: tuple[str, ...] = field(default=())  # other names of the same parameter
+    below: int = 0  # experts that lie one below the other in two dimensions
 
 
 def parts_of(model: Any) -> list[Part]:
@@ -76,7 +77,9 @@ def parts_of(model: Any) -> list[Part]:
         if "embedding" in kinds:
             roles -= {"linear"}
         layer, stack = look.layer(name)
-        found.append(Part(name, tuple(parameter.shape), kinds[0], frozenset(roles), layer, stack, tuple(aliases[1:])))
+        below = look.below(name) if parameter.dim() == 2 else 0
+        shape = tuple(parameter.shape)
+        found.append(Part(name, shape, kinds[0], frozenset(roles), layer, stack, tuple(aliases[1:]), below))
     return found
 
 
@@ -126,6 +129,11 @@ class _Look:
             return True
         return bool(self.base) and not name.startswith(self.base)
 
+    def below(self, name: str) -> int:
+        owner, _, own = name.rpartition(".")
+        layout = layouts_in(owner, self.modules[owner]).get(own)
+        return layout.experts if layout is not None else 0
+
     def kind(self, name: str) -> str:
         owner, _, own = name.rpartition(".")
         module = self.modules[owner]
@@ -137,8 +145,8 @@ class _Look:
             return "linear"
         if type(module).__name__ == "Conv1D":
             return "transposed"
-        if is_stack(name, module.get_parameter(own)):
-            return "turned experts" if getattr(module, "is_transposed", False) else "experts"
+        if layout := layouts_in(owner, module).get(own):
+            return "turned experts" if layout.inputs_first else "experts"
         return "other"
 
     def roles(self, name: str) -> set[str]:
@@ -178,19 +186,21 @@ class _Look:
             if attention or _ATTENTION_NORM.fullmatch(last):
                 return {"attention"}
             return {"ffn"} if feed or _FFN_NORM.fullmatch(last) else set()
+        stacked = kind.endswith("experts") and not any(p.startswith("shared_expert") for p in path)
+        experts = {"experts"} if stacked or "experts" in path else set()
         if attention:
+            if "router" in path:  # of experts of attention
+                return {"attention", "router"}
             name = "out" if path[-2:] == ["output", "dense"] else last
-            return {"attention", *ATTENTION.get(name, "").split()}
+            return {"attention", *(experts if stacked else ()), *ATTENTION.get(name, "").split()}
         if not feed:
             return set()
-        roles = {"ffn"}
-        if "experts" in path:
-            roles.add("experts")
+        roles = {"ffn"} | experts
         if any(p in _ROUTERS for p in path) and "experts" not in path:
             return {"ffn", "router"}
         if path[-2:] == ["output", "dense"]:
             return roles | {"down"}
-        names = [own] if kind.endswith("experts") or own.endswith("_bias") else [last]
+        names = [own] if own in FEEDS or own.endswith("_bias") else [last]
         return roles | {r for n in names for r in FEEDS.get(n, "").split()}
 
 

@@ -34,7 +34,7 @@ from recipelang.modifiers.modifier import Event, Modifier, State, fire
 from recipelang.planning.facts import model_digest
 from recipelang.planning.similarity import compares_batches
 from recipelang.planning.types import DataPlan, DistillPlan, EvaluatePlan, StagePlan
-from recipelang.pruning.turned import inputs_first
+from recipelang.pruning.stacks import layouts
 from recipelang.schedules.stepwise import at
 from recipelang.tasks import Features
 
@@ -180,8 +180,8 @@ def _order_seed(stage: StagePlan, data: DataPlan) -> int:
 
 
 def _state(run: Course, stage: StagePlan, optimizer: torch.optim.Optimizer, steps: int) -> State:
-    turned = inputs_first(run.model)
-    return State(run.model, optimizer, run.masks, steps, inputs_first=turned, prunable=_prunable(run, stage))
+    how = layouts(run.model)
+    return State(run.model, optimizer, run.masks, steps, layouts=how, prunable=_prunable(run, stage))
 
 
 def _prunable(run: Course, stage: StagePlan) -> int:

@@ -57,7 +57,7 @@ def walk(request: Mapping[str, Any]) -> dict[str, Any]:
         found = {
             "tensors": [
                 {"name": p.name, "shape": p.shape, "kind": p.kind, "roles": sorted(p.roles), "layer": p.layer,
-                 "stack": p.stack, "tied": p.tied}
+                 "stack": p.stack, "tied": p.tied, "below": p.below}
                 for p in parts
             ],
             "prefix": prefix_of(model),

@@ -25,7 +25,7 @@ from recipelang.planning.live import Live, chosen_stage, masked_before, resolve_
 from recipelang.planning.types import StagePlan
 from recipelang.pruning import shards
 from recipelang.pruning.masks import Masks
-from recipelang.pruning.turned import inputs_first
+from recipelang.pruning.stacks import layouts
 from recipelang.source import Diagnostics, RecipeError, at_label, fail
 from recipelang.spec.recipe import Recipe
 from recipelang.tasks import task_of
@@ -89,7 +89,7 @@ def attach(
     if any("output_attentions" in m.asks for m in modifiers):
         show_maps(bare, True)
     masks = Masks() if after is None else after.masks
-    state = State(bare, optimizer, masks, planned.steps, inputs_first=inputs_first(bare))
+    state = State(bare, optimizer, masks, planned.steps, layouts=layouts(bare))
     if batches is not None:
         state.gradients = Sampler(state, batches, task_loss or loss_of, planned)
     return Pruning(planned, state, modifiers, targets=two)
@@ -126,12 +126,12 @@ def _whole(steps_per_epoch: int) -> int:
 
 def _live(model: nn.Module) -> Live:
     config = getattr(model, "config", None)
-    shapes, stored_turned = {}, inputs_first(model)
+    shapes, lying = {}, layouts(model)
     for name, parameter in model.named_parameters():
         if parameter.device.type == "meta":
             raise fail("E055", "this release does not support a model without weights", help="load the weights first")
         # shapes of a plan are outputs × inputs, as most modules store them
-        shapes[name] = tuple(reversed(parameter.shape)) if name in stored_turned else tuple(parameter.shape)
+        shapes[name] = lying[name].seen(parameter.shape) if name in lying else tuple(parameter.shape)
     known = config.to_dict() if config is not None and hasattr(config, "to_dict") else None
     return Live(shapes, known, _facts(model))
 
@@ -201,7 +201,8 @@ def _check_shards(stage: StagePlan, model: nn.Module, batches: object) -> None:
     if not any(map(shards.is_shard, parameters.values())):
         return
     shards.check(model)
-    if any(t.name in inputs_first(model) for p in stage.prunes for t in p.targets):
+    lying = layouts(model)
+    if any(t.name in lying for p in stage.prunes for t in p.targets):
         help = "give every process a full copy"
         raise fail("E055", "this release does not support sharded weights stored inputs first", help=help)
     for prune in stage.prunes:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from recipelang.pruning.inputs import Gathered
     from recipelang.pruning.masks import Masks
     from recipelang.pruning.scores import Gradients
+    from recipelang.pruning.stacks import Layout
 
 
 class Event(Enum):
@@ -54,7 +55,7 @@ class State:
     masks: Masks
     steps: int
     step: int = 0
-    inputs_first: frozenset[str] = frozenset()  # weights stored as inputs × outputs (`pruning.turned`)
+    layouts: Mapping[str, Layout] = field(default_factory=dict)  # of parameters that are not one matrix as they lie
     batch: dict[str, torch.Tensor] = field(default_factory=dict)
     fetched: dict[str, torch.Tensor] = field(default_factory=dict)  # of the micro-batch: what modifiers fetched for it
     outputs: Any = None

@@ -328,7 +328,7 @@ class KeepZeros(Modifier):
 
 def _weights(names: Sequence[str], state: State) -> list[nn.Parameter]:
     """All matrices of these parameters, as outputs × inputs, however they are stored."""
-    return [w for n in names for w in matrices(state.parameters[n], n in state.inputs_first)]
+    return [w for n in names for w in matrices(state.parameters[n], state.layouts.get(n))]
 
 
 def _live(name: str, weight: nn.Parameter, state: State) -> Tensor:
@@ -343,7 +343,7 @@ def _set(weights: Sequence[nn.Parameter], names: Sequence[str], keeps: Sequence[
     while at < len(weights):
         weight = weights[at]
         stored = weight.stored if isinstance(weight, Turned) else weight
-        many = len(stored) if isinstance(weight, Turned) and weight.expert is not None else 1
+        many = max(1, weight.lies.experts) if isinstance(weight, Turned) else 1
         state.masks.set(parameter_of(names[at])[0], stored, as_stored(keeps[at : at + many], weight))
         at += many
 

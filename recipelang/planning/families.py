@@ -29,6 +29,7 @@ class TensorFact:
     roles: frozenset[str]
     layer: int | None = None
     turned: bool = False  # stored as inputs × outputs
+    below: bool = False  # experts that are stored one below the other in two dimensions
 
     @property
     def tied(self) -> bool:
@@ -42,14 +43,15 @@ class TensorFact:
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
-        return (*self.shape[:-2], *reversed(self.shape[-2:])) if self.turned else self.shape
+        shape = (*self.shape[:-2], *reversed(self.shape[-2:])) if self.turned else self.shape
+        return (shape[0] * shape[1], *shape[2:]) if self.below else shape
 
     @property
     def prunable(self) -> bool:
         """A matrix, or a stack of experts, each of them a matrix: only these take part in sparsity."""
         if len(self.shape) == 2:
             return not {"bias", "experts"} <= self.roles
-        return len(self.shape) == 3 and "experts" in self.roles
+        return len(self.shape) == 3 and "linear" in self.roles
 
     @property
     def size(self) -> int:

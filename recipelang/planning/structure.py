@@ -34,7 +34,7 @@ from recipelang.version import installed
 #: seconds; a large model takes a few of a processor, of which the process itself has a limit
 _PATIENCE = 600
 #: raised whenever what is asked or answered changes
-_VERSION = 4
+_VERSION = 5
 #: of a config, what decides no structure and may make a library look elsewhere
 _UNUSED = ("auto_map", "attn_implementation", "_attn_implementation", "dtype", "torch_dtype", "transformers_version")
 
@@ -49,6 +49,20 @@ class Part(Form):
     layer: Count | None
     stack: str
     tied: tuple[Name, ...]
+    below: Count = 0  # experts that lie one below the other in two dimensions
+
+    @property
+    def turned(self) -> bool:
+        """Whether it is stored inputs first."""
+        return self.kind == "turned experts" or (self.kind == "transposed" and len(self.shape) == 2)
+
+    @property
+    def seen(self) -> tuple[int, ...]:
+        """Its shape with matrices outputs × inputs, whatever the storage."""
+        shape = self.shape
+        if self.below:
+            shape = (self.below, shape[0] // self.below, *shape[1:])
+        return (*shape[:-2], *reversed(shape[-2:])) if self.turned else shape
 
 
 class Standard(Form):
@@ -76,22 +90,10 @@ class Structure(Form):
 
     @property
     def facts(self) -> tuple[TensorFact, ...]:
-        """Shapes of matrices are outputs × inputs, whatever the storage."""
         return tuple(
-            TensorFact(
-                p.name,
-                (*p.shape[:-2], *reversed(p.shape[-2:])) if _turned(p) else p.shape,
-                frozenset(p.roles),
-                p.layer,
-                turned=_turned(p),
-            )
+            TensorFact(p.name, p.seen, frozenset(p.roles), p.layer, turned=p.turned, below=bool(p.below))
             for p in self.tensors
         )
-
-
-def _turned(part: Part) -> bool:
-    """Whether it is stored inputs first."""
-    return part.kind == "turned experts" or (part.kind == "transposed" and len(part.shape) == 2)
 
 
 class _Failed(Form):

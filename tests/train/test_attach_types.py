@@ -34,6 +34,8 @@ def short(names, *endings):
 TYPES = {
     "gpt2": "AutoModelForCausalLM",
     "mixtral": "AutoModelForCausalLM",
+    "gpt_oss": "AutoModelForCausalLM",
+    "dbrx": "AutoModelForCausalLM",
     "t5": "AutoModelForSeq2SeqLM",
     "deberta": "AutoModelForSequenceClassification",
     "deberta-v2": "AutoModelForSequenceClassification",
@@ -79,6 +81,8 @@ def test_roles_select_in_a_transformers_model_of_any_type(models, kind, targets,
 def test_shapes_are_outputs_by_inputs_however_they_are_stored(models):
     found = chosen(models["gpt2"], "@linear & layers(0)")
     assert list(found.values()) == [(96, 32), (32, 32), (48, 32), (32, 48)]
+    assert list(chosen(models["gpt_oss"], "@experts & layers(0)").values()) == [(4, 96, 32), (4, 32, 48)]
+    assert list(chosen(models["dbrx"], "@experts & layers(0)").values()) == [(4, 24, 32), (4, 24, 32), (4, 32, 24)]
     assert set(chosen(transformers.AutoModel.from_config(config_of("gpt2")), "@linear")) == {
         f"h.{i}.{n}.weight" for i in (0, 1) for n in ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
     }
