@@ -27,19 +27,19 @@ _ATTENTION_NORM = re.compile(r"sa_layer_norm|(self|encoder|cross|enc)_attn_layer
 _FFN_NORM = re.compile(r"output_layer_norm|full_layer_layer_norm")
 #: the name of a projection of attention -> its roles
 _PROJECTIONS = {
-    "query": "query query_global q q_head q_proj q_lin query_proj wq q_a_proj q_b_proj linear_q input_linear pos_query_proj pos_q_proj w2e_query e2w_query e2e_query",
-    "key": "key key_global k k_head k_proj k_lin key_proj wk linear_k pos_key_proj pos_proj",
-    "value": "value value_global v v_head v_proj v_lin value_proj wv linear_v",
-    "out": "o o_proj out_proj out_lin c_proj dense Wo wo out linear_out output_linear post_proj",
-    "query key value": "query_key_value qkv_proj qkv Wqkv c_attn in_proj att_proj",
+    "query": "query query_global q q_head q_proj q_lin query_proj wq q_a_proj q_b_proj linear_q input_linear pos_query_proj pos_q_proj w2e_query e2w_query e2e_query Wq",
+    "key": "key key_global k k_head k_proj k_lin key_proj wk linear_k pos_key_proj pos_proj Wk",
+    "value": "value value_global v v_head v_proj v_lin value_proj wv linear_v Wv",
+    "out": "o o_proj out_proj out_lin c_proj dense Wo wo out linear_out output_linear post_proj output",
+    "query key value": "query_key_value qkv_proj qkv Wqkv c_attn in_proj att_proj in_proj_qkv in_proj_qkvz",
     "key value": "kv_a_proj_with_mqa kv_b_proj kv_proj kv",
 }
 #: the name of a projection of a feed-forward block -> its roles
 _FEEDS = {
-    "up": "up_proj lin1 v1 fc1 fc_in c_fc dense_h_to_4h wi wi_1 w3 ffn ff1 layer_1 dense up_proj_bias fc_1 in_proj w_in",
+    "up": "up_proj lin1 v1 fc1 fc_in c_fc dense_h_to_4h wi wi_1 w3 ffn ff1 layer_1 dense up_proj_bias fc_1 in_proj w_in linear_1 intermediate proj_up",
     "gate": "gate_proj wi_0 w1 gate_proj_bias",
-    "down": "down_proj lin2 fc2 fc_out c_proj dense_4h_to_h wo w2 Wo ffn_output ff2 layer_2 down_proj_bias out_proj w_out output_linear",
-    "gate up": "gate_up_proj Wi gate_up_proj_bias input_linear",
+    "down": "down_proj lin2 fc2 fc_out c_proj dense_4h_to_h wo w2 Wo ffn_output ff2 layer_2 down_proj_bias out_proj w_out output_linear linear_2 output proj_down",
+    "gate up": "gate_up_proj Wi gate_up_proj_bias input_linear proj_up_gate",
 }
 _ROUTERS = ("gate", "router", "wg", "classifier", "shared_expert_gate")
 ATTENTION = {name: roles for roles, names in _PROJECTIONS.items() for name in names.split()}
@@ -175,7 +175,16 @@ class _Look:
             roles.add("embeddings")
         if layer is None:
             return roles
-        return roles | self._block([stack.rpartition(".")[2], *path[len(stack.split(".")) + 1 :]], own, kind)
+        inside = path[len(stack.split(".")) + 1 :]
+        named = self._block([stack.rpartition(".")[2], *inside], own, kind)
+        return roles | (named or self._block([self._called(owner) if len(inside) > 1 else "", *inside], own, kind))
+
+    def _called(self, owner: str) -> str:
+        """What kind of block a module lies in whose own name does not say so: the names of its parts may."""
+        parts = {name for name, _ in self.modules[owner.rpartition(".")[0]].named_children()}
+        if {"query", "key", "value"} <= {ATTENTION.get(name) for name in parts}:
+            return "attention"
+        return "mlp" if {"up_proj", "down_proj"} <= parts else ""
 
     def _block(self, path: list[str], own: str, kind: str) -> set[str]:
         """Of a parameter in a layer: `path` leads to its module from there."""

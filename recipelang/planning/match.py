@@ -8,6 +8,7 @@ import re
 from recipelang.kinds import globs
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.families import TensorFact
+from recipelang.planning.types import Roleless
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.source.suggest import distance
 from recipelang.source.words import listed
@@ -148,3 +149,23 @@ def matrices(names: tuple[str, ...], facts: ModelFacts) -> tuple[TensorFact, ...
     """Matrices and stacks of experts: biases and norms take no part in sparsity."""
     chosen = set(names)
     return tuple(t for t in facts.tensors if t.name in chosen and t.prunable)
+
+
+#: roles that say where a matrix is, not what it is for
+_PLACES = {"encoder", "decoder"}
+
+
+def without_role(facts: ModelFacts) -> tuple[Roleless, ...]:
+    """What no word tells apart: matrices of which only `@linear` speaks, those of which none does, and weights of more
+    dimensions, which no method prunes."""
+    found: dict[str, list[str]] = {}
+    for tensor in facts.tensors:
+        roles = tensor.roles - _PLACES
+        if len(tensor.shape) < 2 or not roles <= {"linear"}:
+            continue
+        what = "linear" if roles else "none" if tensor.prunable else "unprunable"
+        found.setdefault(what, []).append(tensor.name)
+    return tuple(Roleless(what=w, tensors=len(found[w]), example=found[w][0]) for w in _WHATS if w in found)  # type: ignore[arg-type]
+
+
+_WHATS = ("linear", "none", "unprunable")

@@ -129,6 +129,7 @@ class Resolver(Context):
                 redrawn=facts.redrawn,
                 left_out=(*facts.left_out, *facts.strangers),
                 tied=next((t.name for t in self.facts.tensors if t.tied), None),
+                roleless=matching.without_role(self.facts),
                 labels=facts.labels,
                 pooling=self.pooling,
             ),

@@ -55,6 +55,16 @@ class DropPlan(Frozen):
         return self
 
 
+class Roleless(Frozen):
+    """Weights of two or more dimensions that no word after `@` tells apart."""
+
+    what: Literal["linear", "none", "unprunable"] = Field(
+        description="matrices that have no role but `linear`, or none; weights of more dimensions without a role"
+    )
+    tensors: Some
+    example: str
+
+
 class ModelPlan(Frozen):
     ref: str = Field(description="as the recipe names it")
     path: str = Field(description="folder that holds config.json and the weights")
@@ -72,6 +82,7 @@ class ModelPlan(Frozen):
     )
     left_out: tuple[str, ...] = Field(default=(), description="tensors of the weights that the model does not use")
     tied: str | None = Field(default=None, description="the matrix that is both the embeddings and the head")
+    roleless: tuple[Roleless, ...] = Field(default=(), description="what no role of the selectors tells apart")
     labels: tuple[str, ...] = Field(default=(), description="names of the classes, in the order of the head's outputs")
     digest: MaybeDigest = Field(default="", description="sha256 of the weights and the config")
     family: str = ""

@@ -13,7 +13,8 @@ def text() -> str:
         "Selectors and roles",
         "A selector chooses tensors of a model. Roles such as `@linear` work for every model family; tensor names "
         "work for one. Only matrices are pruned and counted: biases and norms do not count towards sparsity. "
-        "The router of a mixture of experts is pruned and counted only where `@router` or a name selects it.",
+        "The router of a mixture of experts is pruned and counted only where `@router` or a name selects it. "
+        "The line `roles` of `plan` counts matrices that no role tells apart.",
         "## Forms\n\n" + table(("written", "selects"), map(_form, get_args(Selector))),
         "From lowest to highest precedence: `except`, `|`, `&`, `!`. Use parentheses to group.",
         block('targets = @linear & @encoder except "**.pooler.**"\nnever   = @embeddings | @head | layers(-1)'),

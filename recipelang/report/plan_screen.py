@@ -67,6 +67,8 @@ def full(recipe: Recipe, plan: Plan, width: int) -> RenderableType:
             "left out",
             f"{plural(len(plan.model.left_out), 'tensor')} of the weight files: {_some(plan.model.left_out, 3)}",
         )
+    if plan.model.roleless:
+        table.add_row("roles", _roleless(plan))
     table.add_row("data", _data(plan))
     for data in plan.data:
         for name, told in _meaning(plan, data):
@@ -117,6 +119,16 @@ def _model(plan: Plan) -> str:
 
 
 _POOLINGS = {"mean": "embeddings are the mean of all tokens", "cls": "embeddings are the first token"}
+
+
+def _roleless(plan: Plan) -> str:
+    """What a user of `@linear` or `@attention` should know: matrices that no word tells apart."""
+    told = {
+        "linear": lambda n: f"{plural(n, 'matrix')} of `@linear` {'is' if n == 1 else 'are'} neither attention nor ffn",
+        "none": lambda n: f"`@linear` does not select {plural(n, 'matrix')}",
+        "unprunable": lambda n: f"{plural(n, 'weight')} of more than two dimensions cannot be pruned",
+    }
+    return "; ".join(f"{told[r.what](r.tensors)}, such as {clean(r.example[:80])}" for r in plan.model.roleless)
 
 
 def _classes(labels: Sequence[str]) -> str:

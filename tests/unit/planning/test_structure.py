@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 from recipelang.engine.models import only_used
 from recipelang.engine.roles import parts_of
 from recipelang.planning import structure as structures
-from recipelang.planning.facts import read_model_facts
-from recipelang.planning.families import FAMILIES, HEADS, tensors_of
+from recipelang.planning.facts import ModelFacts, read_model_facts
+from recipelang.planning.families import FAMILIES, HEADS, TensorFact, tensors_of
+from recipelang.planning.match import without_role
 from recipelang.planning.weights import check_weights
 from recipelang.source import RecipeError, waiting
 from recipelang.tasks import task_of
@@ -255,3 +256,39 @@ def test_layers_that_share_weights_are_not_one_after_the_other(gpt2, tmp_path):
 @pytest.mark.parametrize(("version", "than", "is_newer"), [("5.30.0", "5.4.1", True), ("4.57.1", "5.4.1", False)])
 def test_releases_are_compared_by_their_numbers(version, than, is_newer):
     assert structures.newer(version, than) is is_newer
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "roles"),
+    [  # by the name of a block, and by the names of what stands in it
+        ("ctrl", "transformer.h.0.multi_head_attention.Wq.weight", "decoder attention query"),
+        ("prophetnet", "decoder.layers.0.feed_forward.intermediate.weight", "decoder ffn up"),
+        ("prophetnet", "decoder.layers.0.feed_forward.output.weight", "decoder ffn down"),
+        ("led", "encoder.layers.0.self_attn.output.weight", "encoder attention out"),
+        ("recurrent_gemma", "layers.1.temporal_block.q_proj.weight", "decoder attention query"),
+        ("recurrent_gemma", "layers.0.temporal_block.linear_x.weight", "decoder"),
+        ("recurrent_gemma", "layers.0.mlp_block.up_proj.weight", "decoder ffn up"),
+        ("longcat_flash", "layers.0.mlps.0.gate_proj.weight", "decoder ffn gate"),
+        ("mamba", "layers.0.mixer.in_proj.weight", "decoder"),  # `in_proj` is none of attention here
+    ],
+)
+def test_blocks_are_told_by_their_names_or_by_those_of_their_parts(kind, name, roles):
+    config = config_of(kind)
+    with torch.device("meta"):
+        auto = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
+        found = {p.name: p.roles for p in parts_of(auto.from_config(config))}
+    (whole,) = (n for n in found if n.endswith(name))
+    assert found[whole] == {"linear", *roles.split()}
+
+
+def test_what_no_word_tells_apart_is_counted():
+    def fact(name, roles, shape=(4, 4)):
+        return TensorFact(name, shape, frozenset(roles.split()), 0)
+
+    tensors = (
+        fact("a", "linear decoder"), fact("b", "linear decoder attention"), fact("c", "decoder"), fact("d", "linear"),
+        fact("e", "decoder", (4, 1, 3)), fact("f", "decoder", (4,)), fact("g", "embeddings"), fact("h", "norm", (4, 4)),
+    )  # fmt: skip
+    facts = ModelFacts(Path(), "some", "causal_lm", {}, tensors, ())
+    found = [(r.what, r.tensors, r.example) for r in without_role(facts)]
+    assert found == [("linear", 2, "a"), ("none", 1, "c"), ("unprunable", 1, "e")]

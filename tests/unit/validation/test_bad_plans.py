@@ -22,6 +22,9 @@ BAD: list[tuple[str, str, dict[str, list[Any]]]] = [
     ("model.drop", "DropPlan", {
         "keep": [[], [2, 0], [0, 0], [0, 4], [-1, 0], ["0"], None, [0.5]], "layers": [0, -4, "4", None], "parameters": [0, -1]
     }),
+    ("model.roleless.0", "Roleless", {
+        "what": ["", "norms", None, 3], "tensors": [0, -1, "1", None, 0.5], "example": [None, 3]
+    }),
     ("model", "ModelPlan", {
         "task": ["", "poetry", 3], "dtype": ["fp8"], "dropout": [1.5, -0.1, NAN], "parameters": [-1, 0.5],
         "digest": ["sha256:", "a" * 64, 3], "labels": ["a", [1]], "fresh_head": ["yes"], "surplus": [1],
@@ -31,7 +34,7 @@ BAD: list[tuple[str, str, dict[str, list[Any]]]] = [
     }),
     ("data.0.meaning", "Meaning", {
         "columns": [3, ["text"], {"text": 3}], "left_out": [{"train": "1"}, {"train": 0.5}], "choices": [[2], [2, 3, 4], "2"],
-        "answers": ["colour"], "causes": ["no"], "labels": [{"train": "words"}],
+        "answers": ["colour"], "causes": ["no"], "labels": [{"train": "words"}], "frames": [{"source": "$A"}, [3]],
     }),
     ("data.0.chat", "ChatPlan", {
         "template": ["", "sha256:12", "md5:" + "a" * 32, None, 3], "marked": ["yes", 1, None], "pad": [None, 3, ["</s>"]],
