@@ -18,10 +18,6 @@ from recipelang.source import fail
 from recipelang.spec.metrics import MEASURES
 from recipelang.tasks import Features, Task
 
-BATCH = 64
-#: of a language model, in one forward pass: the logits of a large vocabulary are what takes memory
-TOKENS = 4096
-
 
 @torch.no_grad()
 def evaluate(
@@ -42,7 +38,7 @@ def evaluate(
     writes = any(MEASURES[m].package for m in plan.metrics)
     model.eval()
     parts: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
-    for rows in processes.dealt(_batches(task, features)):
+    for rows in processes.dealt(_batches(features, plan.batch)):
         (batch,) = delivered(features.batch(rows), device)
         with autocast():
             outputs = model(**{k: v for k, v in batch.items() if k not in task.labels})
@@ -56,9 +52,8 @@ def evaluate(
     return {m: measured[m] for m in plan.metrics}
 
 
-def _batches(task: Task, features: Features) -> list[np.ndarray]:
+def _batches(features: Features, size: int) -> list[np.ndarray]:
     """Rows are visited by length, so that padding costs little."""
-    size = max(1, TOKENS // features.width if task.gives == "words" else BATCH // features.sequences)
     order = np.argsort(features.lengths, kind="stable")
     return [order[first : first + size] for first in range(0, len(order), size)]
 

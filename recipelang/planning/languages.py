@@ -35,6 +35,8 @@ def with_languages(recipe: Recipe, block: str, spec: DataSpec, facts: ModelFacts
     """
     if not set(_SIDES) <= set(task_of(facts.task).settings):
         return meaning
+    if not any((facts.path / name).is_file() for name in ("tokenizer.json", "vocab.txt")):
+        return meaning  # texts cannot be read at all, which is told where they are
     with at_label(recipe.label("model.base")), encoding_fails(facts.path):
         found = _languages(facts.path)
     named = {side: code for side in _SIDES if (code := getattr(spec, side)) is not None}

@@ -1,54 +1,132 @@
-"""How much memory a run needs at its peak: an estimate from shapes alone, not a bound."""
+"""How much memory a run needs at its peak, from shapes alone. `benchmarks/memory.py` compares it with measured peaks."""
 
 from __future__ import annotations
 
 from recipelang.methods import METHODS
 from recipelang.planning.facts import ModelFacts
-from recipelang.planning.types import Plan, StagePlan
+from recipelang.planning.types import DataPlan, EvaluatePlan, Plan, StagePlan
+from recipelang.tasks import task_of
 
 #: bytes of a weight
 ITEM = {"fp32": 4, "bf16": 2, "fp16": 2}
+#: what a run takes beside all that is counted: texts, the pools of the libraries
+_BESIDE = 56 * 10**6
+#: memory that a process's allocator holds between pieces in use, as a share of the activations
+_BETWEEN = 0.15
+#: values that a layer keeps for its backward pass, for each that its matrices put out: inputs, outputs, functions and
+#: norms between them; and with dropout the masks
+_KEPT, _KEPT_WITH_DROPOUT = 2.2, 3.0
+#: values kept of every attention score where the scores are in memory; and as many again while one layer goes backward
+_SCORES, _SCORES_BACKWARD = 4, 6
 
 
 def peak_memory(plan: Plan, facts: ModelFacts) -> int:
-    """Bytes: weights, gradients, two moments, masks, scores, teacher, and the activations of one forward pass.
+    """Bytes, over all stages and their evaluations."""
+    return max(_Stage(plan, stage, facts).peak() for stage in plan.stages)
 
-    Activations of a transformer layer are about 34·b·s·h + 5·b·s²·a bytes in
-    16-bit arithmetic (Korthikanti et al., arXiv 2205.05198, eq. 2), twice that in fp32.
-    """
-    size = ITEM[plan.model.dtype]
-    parameters = size * facts.parameters
-    config = facts.config
-    hidden = config.get("hidden_size") or config.get("dim") or 768
-    heads = config.get("num_attention_heads") or config.get("n_heads") or 12
-    most = 0
-    for stage in plan.stages:
+
+class _Stage:
+    def __init__(self, plan: Plan, stage: StagePlan, facts: ModelFacts) -> None:
+        self.plan = plan
+        self.stage = stage
+        self.facts = facts
+        self.item = ITEM[plan.model.dtype]
+        config = facts.config
+        self.hidden = config.get("hidden_size") or config.get("dim") or 768
+        self.heads = config.get("num_attention_heads") or config.get("n_heads") or 12
+        self.words = config.get("vocab_size", 0) if task_of(plan.model.task).gives == "words" else 0
+        self.dropout = any(
+            value and isinstance(value, float)
+            for key, value in config.items()
+            if "dropout" in key or key.endswith("_pdrop")
+        )
+        if plan.model.dropout == 0 and plan.model.attention_dropout == 0:
+            self.dropout = False
+
+    def peak(self) -> int:
+        stage, weights = self.stage, self.item * self.facts.parameters
+        held = weights + sum(t.size for p in stage.prunes for t in p.targets)  # and their masks
+        held += sum(p.scoring for p in stage.prunes)
         if stage.mode == "one_shot":
-            most = max(most, parameters + _in_one_shot(stage, facts, hidden, heads, size))
-            continue
-        moments = 2 if stage.optimizer == "adamw" else 1
-        never = {n for f in stage.freezes if f.until is None for n in f.targets}  # no gradient, no moments
-        still = size * sum(t.size for t in facts.tensors if t.name in never)
-        data = next(d for d in plan.data if d.label == stage.data)
-        masks = sum(t.size for p in stage.prunes for t in p.targets)
-        methods = sum(p.scoring for p in stage.prunes)
-        teachers = sum(size * d.teacher_parameters for d in stage.distills)
-        wide = 1 if stage.precision == "bf16" or size == 2 else 2
-        b, s = stage.micro_batch * data.sequences, data.max_length
-        activations = wide * facts.layers * (34 * b * s * hidden + 5 * b * s * s * heads)
-        trained = (parameters - still) * (1 + moments)
-        most = max(most, parameters + trained + masks + methods + teachers + activations)
-    return most
+            work = self._calibration()
+        else:
+            held += sum(self.item * d.teacher_parameters for d in stage.distills)
+            never = {n for f in stage.freezes if f.until is None for n in f.targets}  # no gradient, no moments
+            trained = sum(t.size for t in self.facts.tensors if t.name not in never) * self.item
+            held += trained * _moments(stage)
+            work = trained + self._step(trained)
+        evaluated = max((self._evaluation(e) for e in self.plan.evaluations), default=0)
+        return round(held + max(work, evaluated)) + _BESIDE
+
+    def _data(self, label: str) -> DataPlan:
+        return next(d for d in self.plan.data if d.label == label)
+
+    @property
+    def _bytes(self) -> int:
+        """Of a value that a layer computes."""
+        return 2 if self.stage.precision == "bf16" else self.item
+
+    @property
+    def _outputs(self) -> float:
+        """Values that the matrices of the largest layer put out for one token. Of experts only those it is sent to."""
+        layers: dict[int, float] = {}
+        for t in self.facts.tensors:
+            if t.layer is not None and t.prunable:
+                experts = t.shape[0] if len(t.shape) == 3 else 1
+                used = self.facts.config.get("num_experts_per_tok") or self.facts.config.get("top_k") or 1
+                layers[t.layer] = layers.get(t.layer, 0) + t.shape[-2] * min(experts, used)
+        return max(layers.values(), default=9 * self.hidden)
+
+    def _scores(self, tokens: int, length: int, *, training: bool) -> float:
+        """Attention scores of one layer, where they are in memory: a fused kernel keeps none."""
+        fused = self.plan.model.attention != "eager" and not (training and self.dropout)
+        return 0 if fused else tokens * length * self.heads
+
+    def _step(self, gradients: int) -> float:
+        """What one micro-batch takes: the values kept of every layer, one layer on its way back, and the logits."""
+        data, stage = self._data(self.stage.data), self.stage
+        length = data.max_length
+        tokens = stage.micro_batch * data.sequences * length
+        scores = self._scores(tokens, length, training=True)
+        kept = tokens * self._outputs * (_KEPT_WITH_DROPOUT if self.dropout else _KEPT) + _SCORES * scores
+        layers = self.facts.layers
+        if stage.activation_checkpointing:
+            kept, layers = kept + layers * tokens * self.hidden, 1
+        back = tokens * 2 * self._outputs / 3 + _SCORES_BACKWARD * scores
+        values = self._bytes * (kept * layers + back)
+        if stage.distills:  # the teacher's pass, and what is compared
+            values += self._bytes * (tokens * self._outputs + scores)
+        logits = tokens * self.words * (12 if self._bytes == 4 else 16)
+        logits *= 2 if any(t.output == "logits" for d in stage.distills for t in d.terms) else 1
+        several = gradients / 2 if stage.accumulation > 1 else 0  # new ones beside those that are there
+        return (values + several) * (1 + _BETWEEN) + logits
+
+    def _evaluation(self, evaluation: EvaluatePlan) -> float:
+        """One batch: a layer at a time, and the logits."""
+        data = self._data(evaluation.data)
+        length = data.max_length
+        tokens = evaluation.batch * data.sequences * length
+        scores = self._scores(tokens, length, training=False)
+        values = self._bytes * (tokens * (1.5 * self._outputs + 3 * self.hidden) + 3 * scores)
+        logits = tokens * self.words * (4 if self._bytes == 4 else 2) + 8 * length * self.words
+        return values * (1 + _BETWEEN) + logits
+
+    def _calibration(self) -> float:
+        """For a calibration one layer's statistics, the states of all samples, one layer's forward pass."""
+        stage, read = self.stage, self.stage.calibration
+        gradients = any(METHODS[p.method].looks_at == "gradients" for p in stage.prunes)
+        if gradients:
+            return self.item * self.facts.parameters + self._step(0)
+        if read is None:
+            return 0
+        tokens = stage.micro_batch * read.length
+        scores = self._scores(tokens, read.length, training=False)
+        values = self._bytes * (tokens * (2 * self._outputs + 4 * self.hidden) + 3 * scores)
+        return read.statistics + read.states + values * (1 + _BETWEEN)
 
 
-def _in_one_shot(stage: StagePlan, facts: ModelFacts, hidden: int, heads: int, size: int) -> int:
-    """Masks, and for a calibration one layer's statistics, the states of all samples, one layer's forward pass."""
-    masks = sum(t.size for p in stage.prunes for t in p.targets)
-    methods = sum(p.scoring for p in stage.prunes)
-    if any(METHODS[p.method].looks_at == "gradients" for p in stage.prunes):
-        methods += size * facts.parameters  # gradients
-    read = stage.calibration
-    if read is None:
-        return masks + methods
-    b, s = stage.micro_batch, read.length
-    return masks + methods + read.statistics + read.states + 2 * (34 * b * s * hidden + 5 * b * s * s * heads)
+def _moments(stage: StagePlan) -> int:
+    """Values that an optimizer keeps of a weight."""
+    if stage.optimizer == "adamw":
+        return 2
+    return 1 if stage.optimizer_args.get("momentum") else 0

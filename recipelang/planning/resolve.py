@@ -65,6 +65,10 @@ def resolve(
     return Resolver(recipe, beside, found, rehearsal, pins or {}).run()
 
 
+#: texts, or tokens of a language model, in one forward pass of an evaluation
+EVALUATED_TEXTS, EVALUATED_TOKENS = 64, 4096
+
+
 class Resolver(Context):
     """For a run; `plan.live` takes what it knows of a model from the model itself."""
 
@@ -611,6 +615,7 @@ class Resolver(Context):
                 data=e.data,
                 split=e.split,
                 samples=e.samples,
+                batch=e.batch or self._evaluation_batch(e, stages),
                 metrics=e.metrics or METRICS[self.recipe.model.task],
                 positive=self._positive(e),
                 null_threshold=data_remarks.null_threshold(e, self.meanings[e.data], self.recipe.model.task),
@@ -619,6 +624,13 @@ class Resolver(Context):
             )
             for e in self.recipe.evaluations
         ]
+
+    def _evaluation_batch(self, e: EvaluateSpec, stages: list[StagePlan]) -> int:
+        """As many examples as a training step of the recipe has room for: nothing is kept for a backward pass."""
+        data = self.data[e.data]
+        words = self.task.gives == "words"
+        most = EVALUATED_TOKENS // data.max_length if words else EVALUATED_TEXTS // data.sequences
+        return max(1, min(most, 4 * min(s.micro_batch for s in stages)))
 
     def _positive(self, e: EvaluateSpec) -> str | None:
         if self.classes is None or "positive" not in self.task.settings:

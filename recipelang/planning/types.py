@@ -423,6 +423,7 @@ class EvaluatePlan(Frozen):
     data: str = ""
     split: str
     samples: Some | None = Field(default=None, description="use only the first N; none: all")
+    batch: Some = Field(default=64, description="examples per forward pass")
     metrics: tuple[Annotated[str, known(*MEASURES, *(m for more in MORE_METRICS.values() for m in more))], ...]
     positive: str | None = Field(default=None, description="the class whose F1 is measured; none: the mean of all")
     null_threshold: Finite | None = Field(

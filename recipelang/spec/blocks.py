@@ -599,6 +599,17 @@ class EvaluateSpec(Spec):
             example="1_000 samples",
         ),
     ] = None
+    batch: Annotated[
+        int | None,
+        Attr(
+            Number(1, whole=True),
+            "examples per forward pass; default: four times the smallest `micro_batch` of the stages, at most 64 texts, or "
+            "4,096 tokens of a language model",
+            "-",
+            example="16",
+            added=True,
+        ),
+    ] = None
     metrics: Annotated[
         tuple[str, ...],
         Attr(

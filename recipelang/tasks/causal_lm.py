@@ -325,10 +325,16 @@ def kept(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def row_losses(logits: Any, labels: Any) -> Any:
-    """Of every row the sum of its losses, [items, 1]; logits are [items, tokens, vocabulary]."""
-    asked = labels.clamp_min(0).unsqueeze(-1)  # what is not predicted has no token
-    known = logits.float().log_softmax(-1).gather(-1, asked).squeeze(-1)
-    return -known.masked_fill(labels == IGNORED, 0.0).sum(-1, keepdim=True)
+    """Of every row the sum of its losses, [items, 1]; logits are [items, tokens, vocabulary].
+
+    One row at a time: the probabilities of a whole batch would take as much memory as its logits.
+    """
+    found = logits.new_zeros(len(labels), 1).float()
+    for row, (scores, tokens) in enumerate(zip(logits, labels, strict=True)):
+        asked = tokens.clamp_min(0).unsqueeze(-1)  # what is not predicted has no token
+        known = scores.float().log_softmax(-1).gather(-1, asked).squeeze(-1)
+        found[row, 0] = -known.masked_fill(tokens == IGNORED, 0.0).sum()
+    return found
 
 
 def measure(

@@ -114,6 +114,7 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
         "data": ("", "s"),
         "split": ("validation", "s"),
         "samples": (None, "s"),
+        "batch": (None, "-"),
         "metrics": ((), "s"),
     },
     "export": {"formats": (("safetensors",), "s"), "card": (True, "s"), "max_shard": (5_000_000_000, "s")},

@@ -1,0 +1,210 @@
+"""The memory that `plan` states against the peak of the run, a row a case.
+
+    python benchmarks/memory.py [--cases NAME ...]
+
+Every case is a model with random weights and a few steps of every stage, in a process of its own. The peak is the most
+memory that was resident (on a GPU: allocated) from the start of the run, beyond what the libraries and the model's
+class took before it. Linux only: it reads /proc.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TARGETS = "targets = @linear & @encoder, never = @embeddings | @head"
+CUT = "prune weights { %s, method = %s, sparsity = cubic(20%% -> 80%%, over = 0%%..50%%, every = 1 step) }"
+RATE = "learning_rate = constant(1e-5, over = start..end)"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model's config, its task, and the body of the recipe. `width`: tokens of a row."""
+
+    type: str
+    task: str
+    config: dict[str, Any]
+    body: str
+    width: int
+    model: str = ""  # more attributes
+
+
+ENCODER = {"hidden_size": 512, "num_hidden_layers": 4, "num_attention_heads": 8, "intermediate_size": 2048,
+           "vocab_size": 8000, "max_position_embeddings": 512}  # fmt: skip
+DECODER = {"hidden_size": 512, "num_hidden_layers": 4, "num_attention_heads": 8, "intermediate_size": 1408,
+           "vocab_size": 32_000, "max_position_embeddings": 512}  # fmt: skip
+WIDE = DECODER | {"num_hidden_layers": 2, "hidden_size": 1024, "intermediate_size": 2816}
+
+
+def trained(
+    method: str = "magnitude", *, batch: int = 8, more: str = "", dense: str = "", decoder: bool = False
+) -> str:
+    targets = TARGETS.replace("encoder", "decoder") if decoder else TARGETS
+    cut = CUT % (targets, method) if method else ""
+    return f"{dense}stage sparse {{ length = 2 steps, batch = {batch}, {RATE}\n{more}\n{cut} }}\n"
+
+
+def shot(method: str) -> str:
+    targets = TARGETS.replace("encoder", "decoder")
+    return f"stage cut {{ mode = one_shot, prune weights {{ {targets}, method = {method}, sparsity = 50% }} }}\n"
+
+
+DENSE = f"stage dense {{ length = 2 steps, batch = 8, {RATE} }}\n"
+TEACH = "distill { teacher = stage.dense, hardness = 80%, temperature = 2 }"
+EVALUATE = "evaluate dev { metrics = [METRIC] }\n"
+METRICS = {"sequence_classification": "accuracy", "causal_lm": "perplexity", "masked_lm": "perplexity"}
+CASES: dict[str, Case] = {
+    "decoder, 32,000 words": Case("llama", "causal_lm", DECODER, trained(batch=4, decoder=True), 128),
+    "decoder, long texts": Case("llama", "causal_lm", DECODER, trained(batch=1, decoder=True), 512),
+    "decoder, evaluated": Case("llama", "causal_lm", DECODER, trained(batch=1, decoder=True) + EVALUATE, 256),
+    "decoder, bf16 weights": Case("llama", "causal_lm", DECODER, trained(batch=4, decoder=True), 128, ", dtype = bf16"),
+    "encoder": Case("bert", "sequence_classification", ENCODER, trained(), 128),
+    "encoder, one row, evaluated": Case("bert", "sequence_classification", ENCODER, trained(batch=1) + EVALUATE, 256),
+    "encoder, many short rows": Case("bert", "sequence_classification", ENCODER, trained(batch=64), 32),
+    "encoder, micro-batches": Case("bert", "sequence_classification", ENCODER,
+                                   trained(batch=32, more="micro_batch = 4"), 128),
+    "encoder, recomputed": Case("bert", "sequence_classification", ENCODER,
+                                trained(batch=16, more="activation_checkpointing = true"), 256),
+    "encoder, sgd": Case("bert", "sequence_classification", ENCODER, trained(more="optimizer = sgd"), 128),
+    "encoder, distilled": Case("bert", "sequence_classification", ENCODER, trained(dense=DENSE, more=TEACH), 128),
+    "encoder, hidden states distilled": Case("bert", "sequence_classification", ENCODER, trained(
+        dense=DENSE, more=TEACH.replace("{ t", "{ on = [logits, hidden(1..4)], t")), 128),
+    "encoder, frozen but for the head": Case("bert", "sequence_classification", ENCODER,
+                                             trained("", more="freeze body { targets = @embeddings | @encoder }"), 128),
+    "encoder, eager attention": Case("bert", "sequence_classification", ENCODER, trained(batch=2), 512,
+                                     ", attention = eager"),
+    "encoder, global": Case("bert", "sequence_classification", ENCODER, trained("magnitude(scope = global)"), 64),
+    "encoder, movement": Case("bert", "sequence_classification", ENCODER, trained("movement"), 64),
+    "encoder, obert": Case("bert", "sequence_classification", ENCODER,
+                           trained("obert(block = 16, gradients = 4)"), 64),
+    "masked words, 32,000 words": Case("bert", "masked_lm", ENCODER | {"vocab_size": 32_000}, trained(), 128),
+    "magnitude in one shot": Case("llama", "causal_lm", WIDE, shot("magnitude"), 128),
+    "wanda": Case("llama", "causal_lm", WIDE, shot("wanda"), 256),
+    "wanda, evaluated": Case("llama", "causal_lm", WIDE, shot("wanda") + EVALUATE, 256),
+    "wanda, bf16": Case("llama", "causal_lm", WIDE, shot("wanda"), 256, ", dtype = bf16"),
+    "sparsegpt": Case("llama", "causal_lm", WIDE, shot("sparsegpt"), 256),
+}  # fmt: skip
+
+
+def prepare(folder: Path, case: Case) -> Path:
+    """The model, its words, the data and the recipe."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    words = [*special, *(f"w{i}" for i in range(case.config["vocab_size"] - len(special)))]
+    tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.add_special_tokens(special)
+    if case.type == "bert":
+        ids = [("[CLS]", 2), ("[SEP]", 3)]
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ids
+        )
+    (folder / "model").mkdir()
+    tokenizer.save(str(folder / "model" / "tokenizer.json"))
+    named = {"unk_token": "[UNK]", "pad_token": "[PAD]", "mask_token": "[MASK]", "cls_token": "[CLS]"}
+    (folder / "model" / "tokenizer_config.json").write_text(json.dumps(named), "utf-8")
+    config = AutoConfig.for_model(case.type, **case.config, pad_token_id=0, bos_token_id=2, eos_token_id=3)
+    auto = {
+        "causal_lm": AutoModelForCausalLM,
+        "masked_lm": AutoModelForMaskedLM,
+        "sequence_classification": AutoModelForSequenceClassification,
+    }
+    torch.manual_seed(0)
+    model = auto[case.task].from_config(config)
+    (model.bfloat16() if "bf16" in case.model else model).save_pretrained(folder / "model")
+    draw = random.Random(0)
+    rows = []
+    for i in range(256):
+        text = " ".join(f"w{draw.randrange(5_000)}" for _ in range(case.width))
+        rows.append({"text": text} | ({"label": "yn"[i % 2]} if case.task == "sequence_classification" else {}))
+    for name, many in (("train", 256), ("dev", 128)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows[:many]), "utf-8")
+    samples = ", samples = 64 samples" if "one_shot" in case.body else ""
+    text = f"""recipe 1 "memory"
+model {{ base = "model", task = {case.task}{case.model} }}
+data {{ train = "train.jsonl", validation = "dev.jsonl", max_length = {case.width} tokens{samples} }}
+{case.body.replace("METRIC", METRICS[case.task])}"""
+    (folder / "a.recipe").write_text(text, "utf-8")
+    return folder / "a.recipe"
+
+
+def _status(name: str) -> int:
+    for line in Path("/proc/self/status").read_text("ascii").splitlines():
+        if line.startswith(name):
+            return int(line.split()[1]) * 1024
+    raise KeyError(name)
+
+
+def measure(recipe: Path, out: Path) -> None:
+    """In a process of its own: prints the plan's figure and the measured one, in bytes."""
+    import warnings
+
+    import torch
+
+    import recipelang
+    from recipelang.engine import run  # noqa: F401 (what a run imports is no part of its memory)
+
+    warnings.simplefilter("ignore")
+    planned = recipelang.plan(recipe)
+    plan: Any = getattr(planned, "plan", planned)
+    # the class, the kernels and the libraries' own pools: a pass of a tiny model of the type
+    from transformers import AutoConfig, AutoModel
+
+    small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    tiny = AutoModel.from_config(AutoConfig.for_model(plan.model.family, **small, vocab_size=9))
+    tiny(input_ids=torch.ones(1, 4, dtype=torch.long)).last_hidden_state.sum().backward()
+    del tiny
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.reset_peak_memory_stats()
+    Path("/proc/self/clear_refs").write_text("5", "ascii")
+    before = _status("VmRSS")
+    recipelang.run(recipe, out, reporter=recipelang.engine.records.Reporter())
+    peak = torch.cuda.max_memory_allocated() if cuda else _status("VmHWM") - before
+    print(json.dumps({"plan": plan.peak_memory, "peak": peak}))
+
+
+def row(name: str, case: Case) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        make: Callable[[Path, Case], Path] = prepare
+        recipe = make(Path(folder), case)
+        command = [sys.executable, __file__, "--measure", str(recipe)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        print(f"{name:34} failed: {done.stderr.strip().splitlines()[-1:]}", flush=True)
+        return 0.0
+    found = json.loads(done.stdout.splitlines()[-1])
+    ratio = found["plan"] / found["peak"]
+    print(f"{name:34} {found['plan'] / 1e6:8.0f} MB {found['peak'] / 1e6:8.0f} MB {ratio:8.2f}", flush=True)
+    return ratio
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cases", nargs="*", default=[])
+    parser.add_argument("--measure", type=Path)
+    options = parser.parse_args()
+    if options.measure:
+        measure(options.measure, options.measure.with_name("out"))
+        return
+    print(f"{'case':34} {'plan':>11} {'peak':>11} {'ratio':>8}")
+    chosen = {n: c for n, c in CASES.items() if not options.cases or any(part in n for part in options.cases)}
+    ratios = [row(name, case) for name, case in chosen.items()]
+    print(f"plan over peak: least {min(ratios):.2f}, most {max(ratios):.2f} (wanted: 1.00 to 1.30)")
+
+
+if __name__ == "__main__":
+    main()
