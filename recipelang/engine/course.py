@@ -47,6 +47,7 @@ class Course:
         self.task = task_of(plan.model.task)
         self.data: dict[tuple[str, str, int | None], tuple[Sequence[Any], Features]] = {}
         self.stop = StopRequests()
+        self.measuring: EvaluatePlan | None = None
         self.model: nn.Module  # once it is loaded
 
     def check_place(self) -> None:
@@ -103,7 +104,9 @@ class Course:
         data = self.data_of(evaluation.data)
         examples, features = self.split(data, evaluation.split, evaluation.samples)
         autocast = self.autocast((stage or self.plan.stages[0]).precision)
+        self.measuring = evaluation
         metrics = evaluate(self.model, self.task, evaluation, examples, features, self.device, autocast)
+        self.measuring = None
         on = measured_on(self.plan, evaluation.name)
         self.reporter.evaluated(stage.name if stage else None, evaluation.name, metrics, step, on)
         return metrics

@@ -22,6 +22,7 @@ from recipelang.engine.sources import unchanged
 from recipelang.engine.stages import one_shot_stage, train_stage
 from recipelang.methods import METHODS
 from recipelang.modifiers.prune import code_of, fits_shards
+from recipelang.planning.similarity import compares_batches
 from recipelang.planning.types import Plan
 from recipelang.pruning import shards
 from recipelang.source import Diagnostic, RecipeError, fail
@@ -181,8 +182,19 @@ def _with_last_good(run: Course, error: RecipeError) -> RecipeError:
 
 def _out_of_memory(run: Course) -> RecipeError:
     _note(run, "failed", {"error": ["E081: out of memory"]})
-    batch = max(s.micro_batch for s in run.plan.stages)
-    help = "use a machine with more memory, or a smaller `max_length`"
-    if batch > 1:
-        help = f"set `micro_batch` below {batch}: the same steps in less memory"
-    return fail("E081", "out of memory", help=help)
+    return fail("E081", "out of memory", help=_less_memory(run))
+
+
+def _less_memory(run: Course) -> str:
+    """What takes less of it where it ran out: loading, an evaluation, or a stage."""
+    if not hasattr(run, "model"):
+        return "use a machine with more memory, or `dtype = bf16` in `model`: half the weights' memory"
+    if run.measuring is not None and run.measuring.batch > 1:
+        name, batch = run.measuring.name, run.measuring.batch
+        return f"set `batch` of `evaluate {name}` below {batch}: the same metrics in less memory"
+    stage = run.plan.stages[min(run.position.stage, len(run.plan.stages) - 1)]
+    if stage.micro_batch > 1 and not compares_batches(run.plan, stage):
+        return f"set `micro_batch` of stage `{stage.name}` below {stage.micro_batch}: the same steps in less memory"
+    if stage.steps and not stage.activation_checkpointing and run.model.supports_gradient_checkpointing:
+        return f"set `activation_checkpointing = true` in stage `{stage.name}`: the same steps in less memory"
+    return "use a machine with more memory, or a smaller `max_length`"

@@ -175,7 +175,7 @@ def test_out_of_memory(project, monkeypatch, allocate):
         patch.setattr("recipelang.engine.stages.train", full)
         ended = command("run", "tiny.recipe", "-o", "out")
     assert (ended.code, ended.codes) == (1, ["E081"])
-    assert "set `micro_batch` below 8" in ended.err
+    assert "set `micro_batch` of stage `dense` below 8" in ended.err
     assert record(project / "out")["status"] == "failed"
     with monkeypatch.context() as patch:
         patch.setattr("transformers.AutoModelForQuestionAnswering.from_pretrained", full)

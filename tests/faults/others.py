@@ -90,7 +90,7 @@ def no_memory(runs: Runs) -> Fault:
     limit = in_peace.most_memory - 44 * 16 * wide * 4 // 2
     code, said = Child(runs.folder, *many, memory=limit).end()
     assert (code, "error[E081]" in said) == (1, True), said
-    assert "set `micro_batch` below 44" in said, said
+    assert re.search("set `micro_batch` of stage `\w+` below 44", said), said
     few = ("run", "few.recipe", "--overwrite", "--steps", "2", "-o", "memory")
     code, said = Child(runs.folder, *few, memory=limit).end()
     assert code == 0, said
