@@ -10,7 +10,7 @@ from recipelang.tasks import task_of
 #: bytes of a weight
 ITEM = {"fp32": 4, "bf16": 2, "fp16": 2}
 #: what a run takes beside all that is counted: texts, the pools of the libraries
-_BESIDE = 56 * 10**6
+_BESIDE = 72 * 10**6
 #: memory that a process's allocator holds between pieces in use, as a share of the activations
 _BETWEEN = 0.15
 #: values that a layer keeps for its backward pass, for each that its matrices put out: inputs, outputs, functions and
@@ -47,6 +47,7 @@ class _Stage:
         stage, weights = self.stage, self.item * self.facts.parameters
         held = weights + sum(t.size for p in stage.prunes for t in p.targets)  # and their masks
         held += sum(p.scoring for p in stage.prunes)
+        left = 0  # of gradients that are gone: their room is not given back, and too small for logits
         if stage.mode == "one_shot":
             work = self._calibration()
         else:
@@ -54,8 +55,8 @@ class _Stage:
             never = {n for f in stage.freezes if f.until is None for n in f.targets}  # no gradient, no moments
             trained = sum(t.size for t in self.facts.tensors if t.name not in never) * self.item
             held += trained * _moments(stage)
-            work = trained + self._step(trained)
-        evaluated = max((self._evaluation(e) for e in self.plan.evaluations), default=0)
+            work, left = trained + self._step(trained), trained
+        evaluated = left + max((self._evaluation(e) for e in self.plan.evaluations), default=0)
         return round(held + max(work, evaluated)) + _BESIDE
 
     def _data(self, label: str) -> DataPlan:
@@ -108,7 +109,7 @@ class _Stage:
         tokens = evaluation.batch * data.sequences * length
         scores = self._scores(tokens, length, training=False)
         values = self._bytes * (tokens * (1.5 * self._outputs + 3 * self.hidden) + 3 * scores)
-        logits = tokens * self.words * (4 if self._bytes == 4 else 2) + 8 * length * self.words
+        logits = tokens * self.words * 1.25 * self._bytes + 8 * length * self.words
         return values * (1 + _BETWEEN) + logits
 
     def _calibration(self) -> float:
