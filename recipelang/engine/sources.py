@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from recipelang.planning.contents import data_digest
 from recipelang.planning.facts import model_digest
-from recipelang.planning.remembered import file_digest
 from recipelang.planning.types import DataPlan, Plan, SplitPlan
 from recipelang.source import RecipeError, fail
 from recipelang.tasks.chat_template import read_template
@@ -54,8 +54,8 @@ def same_data(split: SplitPlan) -> None:
         return
     path = Path(split.reference)
     try:
-        now = "sha256:" + file_digest(path)
-    except OSError:
+        now = data_digest(path)
+    except (OSError, RecipeError):
         raise _changed(f"the data file `{path.name}` no longer exists", path) from None
     if now != split.digest:
         raise _changed(f"the data file `{path.name}` has changed since it was planned", path)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
+from recipelang.planning.contents import data_digest
 from recipelang.planning.facts import ModelFacts, read_model_facts
 from recipelang.planning.families import label_names
 from recipelang.planning.languages import with_languages
@@ -30,6 +31,7 @@ from recipelang.tasks.labels import differ, fits, fold, say_nothing
 from recipelang.tasks.later import Later
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.reading import load_tokenizer
+from recipelang.tasks.shards import is_several
 from recipelang.tasks.squad_format import overlap
 from recipelang.version import __version__, installed
 
@@ -222,7 +224,7 @@ def _located(reference: str, split: str, beside: Path, pins: Pins) -> SplitPlan:
     digest = ""
     if is_local(reference):
         path = local_path(reference, beside)
-        reference, digest = str(path), f"sha256:{file_digest(path)}" if path.is_file() else ""
+        reference, digest = str(path), data_digest(path) if path.is_file() or is_several(path) else ""
     check_version(reference)
     if reference in pins:
         reference = f"{reference.partition('@')[0]}@{pins[reference]}"
@@ -361,7 +363,9 @@ def _read_of(splits: Sequence[SplitPlan]) -> list[object] | None:
         return None
     software = [__version__, *(installed(name) for name in ("tokenizers", "numpy"))]
     # the ending of its name decides how a file is read
-    read = [(s.digest or s.reference, Path(s.reference).suffix if s.digest else "", s.split) for s in splits]
+    read = [
+        (s.digest or s.reference, "".join(Path(s.reference).suffixes[-2:]) if s.digest else "", s.split) for s in splits
+    ]
     return [*software, read]
 
 
@@ -423,7 +427,7 @@ def _prepared(plan: DataPlan, name: str, model: Path, first: int | None, anew: b
 
 
 def _is_as_planned(split: SplitPlan) -> bool:
-    return not split.digest or f"sha256:{file_digest(Path(split.reference))}" == split.digest
+    return not split.digest or data_digest(Path(split.reference)) == split.digest
 
 
 def _features(plan: DataPlan, name: str, model: Path, first: int | None, examples: Sequence[Any]) -> Features:

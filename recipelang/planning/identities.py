@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from recipelang.planning.contents import data_digest
 from recipelang.planning.facts import model_digest, read_config
 from recipelang.planning.references import is_local, local_path
-from recipelang.planning.remembered import file_digest
 from recipelang.source import Diagnostics, RecipeError, fail
 from recipelang.source.suggest import closest
 from recipelang.spec.recipe import Recipe
@@ -61,9 +61,7 @@ def _contents(path: Path, is_model: bool, anew: bool) -> str:
         if is_model:
             read_config(path)  # says what is wrong with a folder better than a missing file does
             return model_digest(path, anew=anew)
-        if path.is_dir():
-            raise fail("E074", f"`{path}` is a folder", help="name a data file in it")
-        return "sha256:" + file_digest(path, anew=anew)
+        return data_digest(path, anew=anew)
     except FileNotFoundError:
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         near = closest(path.name, beside)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from recipelang.planning.contents import data_digest
 from recipelang.planning.types import Plan
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.spec.blocks import DataSpec
 from recipelang.spec.recipe import Recipe
-from recipelang.storage.reading import sha256
 
 #: two machines sum in another order; a changed model differs by more
 TOLERANCE = 0.002  # of a ratio; of other metrics this share
@@ -50,7 +50,7 @@ def evaluate_again(folder: Path, plan: Plan, recipe: Recipe, contents: Mapping[s
 def _same_data(reference: str, spec: DataSpec, split: str, contents: Mapping[str, str]) -> None:
     named = getattr(spec, split, None) or ""
     wanted = contents.get(named) or contents.get(spec.source or "")
-    if "://" not in reference and f"sha256:{sha256(Path(reference))}" != wanted:
+    if "://" not in reference and data_digest(Path(reference), anew=True) != wanted:
         message = f"`{line_of(Path(reference).name)}` is not the data that the run was evaluated on"
         raise fail(
             "E195",

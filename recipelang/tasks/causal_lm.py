@@ -24,13 +24,13 @@ from recipelang.tasks.chat_template import read_template
 from recipelang.tasks.chats import Chat, chats_of, column_of
 from recipelang.tasks.encoding import IGNORED, drawn, pad_id
 from recipelang.tasks.meaning import Meaning
-from recipelang.tasks.table import Table
+from recipelang.tasks.shards import ENDINGS, ending, files
+from recipelang.tasks.table import Table, joined
 from recipelang.tasks.task import Counting, Task
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
-ENDINGS = (".txt", ".json", ".jsonl", ".csv", ".tsv", ".parquet")
 _FORMATS = "a `.txt` file is one text; other files hold records with a column `text`"
 #: characters encoded at a time, and of a longer text those around a portion that its tokens may hang on
 _PORTION, _AROUND = 1 << 16, 2_000
@@ -140,8 +140,20 @@ def texts_of(found: Table | list[str], decided: Meaning, named: Mapping[str, str
 
 
 def _read_file(path: Path, column: str | None) -> Table | list[str]:
-    match path.suffix:
-        case ".parquet" | ".csv" | ".tsv":
+    """Of a file, a folder of shards, or those that a pattern names."""
+    found = [_read_one(file, column) for file in files(path)]
+    tables = [each for each in found if isinstance(each, Table)]
+    if not tables:
+        return [text for each in found if not isinstance(each, Table) for text in each]
+    if len(tables) < len(found):
+        help = "write all of them as records, or all of them as texts"
+        raise fail("E211", f"some files of `{path.name}` hold records, and others texts", help=help)
+    return joined(path.name, tables)
+
+
+def _read_one(path: Path, column: str | None) -> Table | list[str]:
+    match ending(path):
+        case ".parquet" | ".arrow" | ".csv" | ".tsv":
             return records.read_file(path)
         case ".json" | ".jsonl":
             found = reading.read_json(reading.read_text(path, ENDINGS, _FORMATS), path)
@@ -156,7 +168,7 @@ def _table(rows: Any, name: str, column: str | None) -> Table | list[str]:
     if not isinstance(rows, list):
         raise fail("E074", f"`{name}` is not a list of records", help=_FORMATS)
     if column is None and rows and all(isinstance(row, str) for row in rows):
-        return _sound(rows, name)
+        return _sound(rows, Table(name, ()))
     for index, row in enumerate(rows):
         if not isinstance(row, Mapping):
             raise fail("E074", f"record {index} of `{name}` is not an object", help=_FORMATS)
@@ -179,16 +191,16 @@ def _holds_text(tables: Sequence[Table]) -> bool:
 def _texts(table: Table, column: str) -> list[str]:
     if any(column not in row for row in table.rows):
         table.lacks(column, "text")
-    return _sound([row[column] for row in table.rows], table.name)
+    return _sound([row[column] for row in table.rows], table)
 
 
-def _sound(values: Iterable[object], name: str) -> list[str]:
+def _sound(values: Iterable[object], table: Table) -> list[str]:
     found = list(values)
     for index, value in enumerate(found):
         if not isinstance(value, str) or not reading.is_text(value):
             what = "null" if value is None else "broken text" if isinstance(value, str) else type(value).__name__
             help = f"it is {what}: make it a string, or remove the record"
-            raise fail("E075", f"record {index} of `{name}` is not text", help=help)
+            raise fail("E075", f"{table.record(index)} is not text", help=help)
     return found  # type: ignore[return-value]
 
 

@@ -50,7 +50,7 @@ def chats_of(table: Table, column: str) -> tuple[Chat, ...]:
 
 
 def _chat(table: Table, number: int, value: object) -> Chat:
-    record = f"record {number} of `{table.name}`"
+    record = table.record(number)
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         found = "null" if value is None else f"of type {type(value).__name__}"
         help = "write a list of messages, each with `role` and `content`"

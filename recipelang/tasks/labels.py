@@ -60,19 +60,17 @@ def label_text(
         if not names:
             return text
         if any(name.isdecimal() for name in classes):
-            return _named(text, classes, f"record {record} of `{table.name}`")
+            return _named(text, classes, table.record(record))
         if number < len(names):
             return names[int(number)]
         help = f"name a class for every number: `classes` has {len(names)}"
-        raise fail("E075", f"record {record} of `{table.name}` has a label beyond the named classes", help=help)
+        raise fail("E075", f"{table.record(record)} has a label beyond the named classes", help=help)
     if number is None and isinstance(value, str) and value.strip():
-        return value.strip() if not classes else _named(value.strip(), classes, f"record {record} of `{table.name}`")
+        return value.strip() if not classes else _named(value.strip(), classes, table.record(record))
     shown = "null" if value is None else f"`{str(value)[:40]}`"
     if not isinstance(value, str | int | float | Decimal | None):
         help = "a label is a single word or whole number"
-        raise fail(
-            "E075", f"record {record} of `{table.name}` has no single label", help=help, notes=[f"it is {shown}"]
-        )
+        raise fail("E075", f"{table.record(record)} has no single label", help=help, notes=[f"it is {shown}"])
     help = f'name another split, or skip these examples: `unlabelled = ["{written(value)[:40]}"]` in `data`'
     if not left_out:
         help = "give the word a tag, or remove it"
@@ -80,7 +78,7 @@ def label_text(
     if number is not None and written(value).startswith("-"):
         notes.append("in public test sets a negative number means no label")
         notes.append(f'if it is a class, list every class: `classes = ["{written(value)[:40]}", ...]` in `data`')
-    raise fail("E075", f"record {record} of `{table.name}` has no label", help=help, notes=notes)
+    raise fail("E075", f"{table.record(record)} has no label", help=help, notes=notes)
 
 
 def _named(label: str, classes: Sequence[str], where: str) -> str:

@@ -188,7 +188,7 @@ def _flat(table: Table) -> Table:
 def _inner(table: Table, i: int) -> dict[str, Any]:
     inner = table.rows[i].get("question")
     if not isinstance(inner, Mapping) or not {"stem", "choices"} <= set(inner):
-        raise fail("E075", f"the question of record {i} of `{table.name}` lacks `stem` or `choices`")
+        raise fail("E075", f"the question of {table.record(i)} lacks `stem` or `choices`")
     return {**table.rows[i], "question": inner["stem"], "choices": inner["choices"]}
 
 
@@ -197,7 +197,7 @@ def _asked(table: Table, i: int) -> Iterator[dict[str, Any]]:
     lists = [row.get(name) for name in ("questions", "options", "answers")]
     if not all(isinstance(x, Sequence) for x in lists) or len({len(x) for x in lists}) != 1:  # type: ignore[arg-type]
         help = "give every question its options and its answer"
-        raise fail("E075", f"record {i} of `{table.name}` has lists of different lengths", help=help)
+        raise fail("E075", f"{table.record(i)} has lists of different lengths", help=help)
     rest = {k: v for k, v in row.items() if k not in ("questions", "options", "answers")}
     for question, options, answer in zip(*lists, strict=True):  # type: ignore[arg-type]
         yield {**rest, "question": question, "options": options, "answer": answer}
@@ -229,7 +229,7 @@ def _example(table: Table, i: int, decided: Meaning) -> Example:
     if len(texts) < 2:
         raise fail(
             "E075",
-            f"record {i} of `{table.name}` has fewer than two choices",
+            f"{table.record(i)} has fewer than two choices",
             help="a multiple-choice question needs at least two choices",
         )
     said = written(row.get(answer))
@@ -238,7 +238,7 @@ def _example(table: Table, i: int, decided: Meaning) -> Example:
     if right is None:
         notes = [f"`{answer}` is `{said[:40]}`", f"choices are {', '.join(f'`{k[:40]}`' for k in keys or texts)}"]
         if any(said in _names(way, texts, keys) for way in ways):
-            what = f"the answer of record {i} of `{table.name}` matches two choices"
+            what = f"the answer of {table.record(i)} matches two choices"
             raise fail("E075", what, help="give every choice its own text", notes=notes)
         help = f'name another split, or skip these questions: `unlabelled = ["{said[:40]}"]` in `data`'
         if decided.answers and decided.answers != "key":
@@ -247,9 +247,7 @@ def _example(table: Table, i: int, decided: Meaning) -> Example:
             help = (
                 "write all answers in one form: as the key, the letter, the text, the place or the number of a choice"
             )
-        raise fail(
-            "E075", f"the answer of record {i} of `{table.name}` matches none of its choices", help=help, notes=notes
-        )
+        raise fail("E075", f"the answer of {table.record(i)} matches none of its choices", help=help, notes=notes)
     if "context" in columns:
         return _of_passage(table.text(i, columns["context"]), first, texts, right, decided.causes)
     if "_" in first and question == "sentence":  # the gap and all behind it differ from choice to choice
@@ -271,28 +269,28 @@ def _of_passage(passage: str, question: str, texts: Sequence[str], right: int, c
 
 def _choices(table: Table, i: int, column: str) -> _Choices:
     """Texts and the keys that the data give them, if any. E075."""
-    given, name = table.rows[i].get(column), table.name
+    given = table.rows[i].get(column)
     if given is None:
         return _of_columns(table, i, list(_numbered(column, table.columns()))), ()
-    where = f"a choice of record {i}"
+    where = f"a choice of {table.record(i)}"
     if isinstance(given, Mapping) and isinstance(given.get("text"), Sequence):
         texts, keys = given["text"], given.get("label")
         if keys is not None and (not isinstance(keys, Sequence) or len(keys) != len(texts)):
             help = "give every choice a `text` and a `label`"
             raise fail(
-                "E075", f"the choices of record {i} of `{name}` have different numbers of texts and labels", help=help
+                "E075", f"the choices of {table.record(i)} have different numbers of texts and labels", help=help
             )
         given = texts if keys is None else [{"text": t, "label": k} for t, k in zip(texts, keys, strict=True)]
     if not isinstance(given, Sequence) or isinstance(given, str):
         help = "write a list of strings, or `text` and `label` for each choice"
-        raise fail("E075", f"the choices of record {i} of `{name}` are {type(given).__name__}, not a list", help=help)
+        raise fail("E075", f"the choices of {table.record(i)} are {type(given).__name__}, not a list", help=help)
     if given and all(isinstance(c, Mapping) and {"text", "label"} <= set(c) for c in given):
         keys = [written(c["label"]) for c in given]
         if (twice := next((key for key in keys if keys.count(key) > 1), None)) is not None:
             help = "give every choice its own key"
-            raise fail("E075", f"two choices of record {i} of `{name}` have the key `{twice[:40]}`", help=help)
-        return tuple(sound_text(c["text"], where, name) for c in given), tuple(keys)
-    return tuple(sound_text(c, where, name) for c in given), ()
+            raise fail("E075", f"two choices of {table.record(i)} have the key `{twice[:40]}`", help=help)
+        return tuple(sound_text(c["text"], where) for c in given), tuple(keys)
+    return tuple(sound_text(c, where) for c in given), ()
 
 
 def _of_columns(table: Table, i: int, columns: Sequence[str]) -> tuple[str, ...]:
@@ -303,7 +301,7 @@ def _of_columns(table: Table, i: int, columns: Sequence[str]) -> tuple[str, ...]
     if len(there) < len(columns):
         empty = next(c for k, c in enumerate(columns) if k not in there)
         help = "leave only the last choices of a question empty"
-        raise fail("E075", f"the choice `{empty}` of record {i} of `{table.name}` is empty", help=help)
+        raise fail("E075", f"the choice `{empty}` of {table.record(i)} is empty", help=help)
     return tuple(table.text(i, c) for c in columns)
 
 

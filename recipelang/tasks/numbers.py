@@ -24,7 +24,7 @@ def number(table: Table, row: int, column: str, *, left_out: str = "") -> float:
     `left_out`: how a recipe leaves the record out, for the help.
     """
     value = table.rows[row].get(column)
-    where = f"`{column[:40]}` of record {row} of `{table.name}`"
+    where = f"`{column[:40]}` of {table.record(row)}"
     found = as_number(value)
     if found is None:
         help = "write a number"

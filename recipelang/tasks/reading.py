@@ -12,6 +12,8 @@ from recipelang.source import fail
 from recipelang.source.suggest import closest
 from recipelang.storage import reading as storage
 from recipelang.storage.reading import Unreadable, Why, open_regular
+from recipelang.storage.unpacking import unpack
+from recipelang.tasks.shards import COMPRESSED, ending
 from recipelang.tasks.tokenizer_rules import MAX_FILE, check_rules
 from recipelang.tasks.wordpiece import from_vocabulary
 
@@ -37,12 +39,16 @@ def read_text(path: Path, endings: Sequence[str], formats: str) -> str:
 def read_bytes(path: Path, endings: Sequence[str]) -> bytes:
     try:
         with open_regular(path) as file:
-            return file.read()
+            data = file.read()
+        return unpack(path, data) if path.suffix in COMPRESSED else data
     except Unreadable as error:
+        if error.why is Why.TOO_LARGE:
+            help = "unpack it yourself if it is what it should be"
+            raise error.coded("E213", name=path.name, help=help) from None
         if error.why is not Why.MISSING:
             raise error.coded("E074", help="name a file in it" if error.why is Why.FOLDER else "") from None
         beside = path.parent.iterdir() if path.parent.is_dir() else ()
-        there = sorted(p.name for p in beside if p.suffix in endings)
+        there = sorted(p.name for p in beside if ending(p) in endings)
         near = closest(path.name, there)
         listed = " or ".join(filter(None, (", ".join(f"`{e}`" for e in endings[:-1]), f"`{endings[-1]}`")))
         raise fail(
@@ -57,7 +63,7 @@ def read_bytes(path: Path, endings: Sequence[str]) -> bytes:
 
 def read_json(text: str, path: Path) -> Any:
     """One value, or of a `.jsonl` file a list of them, one a line."""
-    if path.suffix != ".jsonl":
+    if ending(path) != ".jsonl":
         return _value(text, path)
     return [_value(line, path, before) for before, line in enumerate(text.split("\n")) if line.strip()]
 
@@ -108,7 +114,7 @@ def _value(text: str, path: Path, before: int = 0) -> Any:
             why = f"line {before + error.lineno}: {error.msg[:1].lower()}{error.msg[1:]}"
         help = (
             "files with one record per line end in `.jsonl`"
-            if path.suffix != ".jsonl"
+            if ending(path) != ".jsonl"
             else "each line must be one record"
         )
         raise fail("E074", f"`{path.name}` is not JSON", help=help, notes=[why]) from None

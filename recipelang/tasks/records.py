@@ -1,4 +1,5 @@
-"""Data sets as tables of records: `hf://owner/name`, or a file in JSON, JSONL, CSV, TSV or parquet. E047, E074.
+"""Data sets as tables of records: `hf://owner/name`, or files in JSON, JSONL, CSV, TSV, parquet or
+Arrow. E047, E074.
 
 A column may hold numbers of classes whose names the data set carries: on the Hub, and in parquet files that came
 from there. A table without a header has its columns named by their numbers, from 1, in the recipe's `columns`.
@@ -17,10 +18,10 @@ from recipelang.source import fail
 from recipelang.source.words import plural
 from recipelang.storage.strict_json import parse_json
 from recipelang.tasks import hub, reading
-from recipelang.tasks.table import TABBED, Table
+from recipelang.tasks.shards import ENDINGS, ending, files
+from recipelang.tasks.table import TABBED, Table, joined
 
-ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".txt", ".parquet")
-_FORMATS = "records are a JSON list, lines of `.jsonl`, rows of a `.csv` or `.tsv` file with a header, or parquet"
+_FORMATS = "records are a JSON list, lines of `.jsonl`, rows of a `.csv` or `.tsv` file with a header, parquet or Arrow"
 _LARGEST_CELL = 1 << 27
 
 
@@ -39,14 +40,19 @@ def _checked(table: Table) -> Table:
         raise fail("E074", f"`{table.name}` holds no records", help=_FORMATS)
     for index, row in enumerate(table.rows):
         if not isinstance(row, Mapping):
-            raise fail("E074", f"record {index} of `{table.name}` is not an object", help=_FORMATS)
+            raise fail("E074", f"{table.record(index)} is not an object", help=_FORMATS)
     return table
 
 
 def read_file(path: Path, columns: Mapping[str, str] = MappingProxyType({})) -> Table:
-    match path.suffix:
-        case ".parquet":
-            return _parquet(path)
+    """Of a file, a folder of shards, or those that a pattern names."""
+    return joined(path.name, [_read_one(file, columns) for file in files(path)])
+
+
+def _read_one(path: Path, columns: Mapping[str, str]) -> Table:
+    match ending(path):
+        case ".parquet" | ".arrow":
+            return _arrow(path)
         case ".csv" | ".tsv" | ".txt":
             return Table(path.name, _separated(path, columns))
     found = reading.read_json(reading.read_text(path, ENDINGS, _FORMATS), path)
@@ -62,7 +68,7 @@ def _separated(path: Path, columns: Mapping[str, str]) -> list[Mapping[str, Any]
     text = reading.read_text(path, ENDINGS, _FORMATS)
     csv.field_size_limit(_LARGEST_CELL)
     numbered: list[tuple[int, list[str]]] = []  # the line that a record ends on, and its cells
-    if path.suffix in TABBED:  # line ends as they come, and nothing else: a text may hold any other character
+    if ending(path) in TABBED:  # line ends as they come, and nothing else: a text may hold any other character
         each = enumerate(text.split("\n"), 1)
         numbered = [(n, line.removesuffix("\r").split("\t")) for n, line in each if line.strip()]
     else:
@@ -85,7 +91,7 @@ def _separated(path: Path, columns: Mapping[str, str]) -> list[Mapping[str, Any]
             cells = plural(len(line), "cell")
             notes = [f"the record that ends on line {at} has {cells}, the first line has {len(header)}"]
             help = "give every record all cells; in a `.csv` file, quote cells that contain a comma or a line end"
-            if path.suffix in TABBED:
+            if ending(path) in TABBED:
                 help = "give every record all cells: no text may contain a tab or a line end"
             raise fail("E074", f"records of `{path.name}` have different numbers of cells", help=help, notes=notes)
     return [dict(zip(header, line, strict=True)) for line in body]
@@ -97,16 +103,21 @@ def _differ(header: Sequence[str], path: Path) -> None:
         raise fail("E074", f"`{path.name}` has two columns `{twice[:40]}`", help="give every column its own name")
 
 
-def _parquet(path: Path) -> Table:
-    reading.read_bytes(path, ENDINGS)
+def _arrow(path: Path) -> Table:
     import pyarrow
     from pyarrow import parquet
 
+    data = reading.read_bytes(path, ENDINGS)
     try:
-        _differ(parquet.read_schema(path).names, path)  # type: ignore[no-untyped-call]
-        table = parquet.read_table(path)  # type: ignore[no-untyped-call]
+        if ending(path) == ".arrow":
+            table = _ipc(data)
+        else:
+            _differ(parquet.read_schema(pyarrow.BufferReader(data)).names, path)
+            table = parquet.read_table(pyarrow.BufferReader(data))
     except pyarrow.ArrowException as error:
-        raise fail("E074", f"`{path.name}` is not a parquet file", notes=[str(error).splitlines()[0][:160]]) from None
+        kind = "an Arrow" if ending(path) == ".arrow" else "a parquet"
+        raise fail("E074", f"`{path.name}` is not {kind} file", notes=[str(error).splitlines()[0][:160]]) from None
+    _differ(table.schema.names, path)
     try:
         rows = table.to_pylist()
     except ValueError as error:  # a field of a struct that is there twice
@@ -114,6 +125,16 @@ def _parquet(path: Path) -> Table:
     numbered = [f.name for f in table.schema if "int" in str(f.type)]
     classes, unclear = _carried((table.schema.metadata or {}).get(b"huggingface"), numbered)
     return Table(path.name, rows, classes, unclear)
+
+
+def _ipc(data: bytes) -> Any:
+    """A file of Arrow's, or a stream, which `datasets` writes under the same ending."""
+    import pyarrow
+
+    with (pyarrow.ipc.open_file if data.startswith(b"ARROW1") else pyarrow.ipc.open_stream)(data) as reader:
+        table = reader.read_all()
+    table.validate(full=True)
+    return table
 
 
 def _carried(metadata: bytes | None, columns: Sequence[str]) -> tuple[dict[str, tuple[str, ...]], set[str]]:

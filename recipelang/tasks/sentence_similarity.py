@@ -128,7 +128,7 @@ def _score(table: Table, i: int, column: str, most: float) -> float:
         )
         notes = [f"it is {found:g}, and a score is at most {most:g}: an identical pair has it"]
         help = f"write the highest possible score, as in `max_score = {math.ceil(largest)}` in `data`"
-        message = f"`{column[:40]}` of record {i} of `{table.name}` is too large"
+        message = f"`{column[:40]}` of {table.record(i)} is too large"
         raise fail("E075", message, help=help, notes=notes)
     return found / most
 

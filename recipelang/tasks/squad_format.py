@@ -1,4 +1,4 @@
-"""Question answering examples from files: SQuAD's own nesting, or flat records (JSON, JSONL).
+"""Question answering examples from files: SQuAD's own nesting, or flat records (JSON, JSONL, parquet, Arrow).
 
 Every example is checked as it is read: an answer must stand in its passage
 where its offset says. Nothing is repaired silently.
@@ -6,6 +6,7 @@ where its offset says. Nothing is repaired silently.
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 from recipelang.source import RecipeError, fail
 from recipelang.tasks import records
 from recipelang.tasks.reading import is_text, read_json, read_text
+from recipelang.tasks.shards import ending, files
 
 FIELDS = ("id", "question", "context", "answers")
 _MARK = "is_impossible"
@@ -47,24 +49,51 @@ def overlap(max_length: int) -> int:
 
 
 def read_file(path: Path, columns: Mapping[str, str] | None = None) -> Examples:
-    """Examples of a `.json`, `.jsonl` or `.parquet` file. E074 for the file, E075 for an example."""
-    if path.suffix == ".parquet":
-        return read_records(list(records.read_file(path).rows), path.name, columns)
-    if path.suffix in (".csv", ".tsv"):
+    """Examples of a file, a folder of shards, or those that a pattern names. E074 for a file, E075 for an example."""
+    shards = files(path)
+    if len(shards) == 1:
+        return read_records(_content(shards[0]), shards[0].name, columns)
+    parts: list[Examples] = []
+    for shard in shards:
+        parts.append(_examples(_content(shard), shard.name, columns, sum(map(len, parts))))
+    found = Examples(itertools.chain.from_iterable(parts))
+    found.unused = tuple(dict.fromkeys(column for part in parts for column in part.unused))
+    found.flat, found.marked = any(part.flat for part in parts), any(part.marked for part in parts)
+    found.with_ids = any(part.with_ids for part in parts)
+    return _each_once(found, path.name)
+
+
+def _content(path: Path) -> Any:
+    if ending(path) in (".parquet", ".arrow"):
+        return list(records.read_file(path).rows)
+    if ending(path) in (".csv", ".tsv"):
         help = "write the questions to `.jsonl`, one record per line"
         notes = ["its cells hold single values; a question needs answers with offsets"]
         raise fail("E074", f"questions cannot be read from `{path.name}`", help=help, notes=notes)
-    return read_records(read_json(read_text(path, (".json", ".jsonl"), _FORMATS), path), str(path.name), columns)
+    return read_json(read_text(path, (".json", ".jsonl"), _FORMATS), path)
 
 
 def read_records(data: Any, name: str, columns: Mapping[str, str] | None = None) -> Examples:
     """Examples from parsed JSON, or rows of a data set."""
+    return _each_once(_examples(data, name, columns), name)
+
+
+def _each_once(examples: Examples, name: str) -> Examples:
+    twice = next((id for id, n in Counter(e.id for e in examples).items() if n > 1), None)
+    if twice is not None:
+        help = "give every question its own id: predictions are matched by id"
+        raise fail("E075", f"two questions of `{name}` have the id `{twice[:60]}`", help=help)
+    return examples
+
+
+def _examples(data: Any, name: str, columns: Mapping[str, str] | None, before: int = 0) -> Examples:
+    """`before`: how many questions come before these; it counts where they have no ids."""
     if isinstance(data, dict) and isinstance(data.get("data"), list):
         examples = Examples(_nested(data["data"], name))
         examples.marked = _MARK in next(_questions(data["data"]), {})
     elif isinstance(data, list):
         named = dict(columns or {})
-        examples = Examples(_flat(row, i, name, named) for i, row in enumerate(data))
+        examples = Examples(_flat(row, i, name, named, before) for i, row in enumerate(data))
         read = {*(named.get(field, field) for field in FIELDS), _MARK}
         keys = dict.fromkeys(str(key) for row in data for key in row)
         examples.flat, examples.unused = True, tuple(key for key in keys if key not in read)
@@ -80,10 +109,6 @@ def read_records(data: Any, name: str, columns: Mapping[str, str] | None = None)
         )
     if not examples:
         raise fail("E074", f"`{name}` holds no questions", help=_FORMATS)
-    twice = next((id for id, n in Counter(e.id for e in examples).items() if n > 1), None)
-    if twice is not None:
-        help = "give every question its own id: predictions are matched by id"
-        raise fail("E075", f"two questions of `{name}` have the id `{twice[:60]}`", help=help)
     return examples
 
 
@@ -117,7 +142,7 @@ def _nested(articles: list[Any], name: str) -> Iterator[Example]:
         raise fail("E074", f"`{name}` is not in SQuAD's format", help=help, notes=[missing]) from None
 
 
-def _flat(row: Any, index: int, name: str, columns: dict[str, str]) -> Example:
+def _flat(row: Any, index: int, name: str, columns: dict[str, str], before: int = 0) -> Example:
     if not isinstance(row, Mapping):
         raise fail("E074", f"record {index} of `{name}` is not an object", help=_FORMATS)
     values: dict[str, Any] = {}
@@ -125,7 +150,7 @@ def _flat(row: Any, index: int, name: str, columns: dict[str, str]) -> Example:
         column = columns.get(field, field)
         if column not in row:
             if field == "id":
-                values["id"] = str(index)
+                values["id"] = str(before + index)
                 continue
             there = ", ".join(f"`{k}`" for k in row)
             raise fail(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -21,6 +22,16 @@ class Table:
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # column -> names of its numbers
     unclear: Collection[str] = ()  # columns whose names of numbers the data set carries in a form that nobody knows
 
+    #: of shards, where each begins in `rows` and what it is called
+    parts: tuple[tuple[int, str], ...] = ()
+
+    def record(self, row: int) -> str:
+        """For messages: its number in the file that it is in."""
+        first, name = (
+            self.parts[bisect_right(self.parts, row, key=lambda p: p[0]) - 1] if self.parts else (0, self.name)
+        )
+        return f"record {row - first} of `{name}`"
+
     def names(self, column: str) -> tuple[str, ...]:
         """Of its numbers, where the data set carries them. E074."""
         if column in self.unclear:
@@ -38,7 +49,7 @@ class Table:
         there = self.columns()
         if any(column in row for row in self.rows):
             lacking = next(i for i, row in enumerate(self.rows) if column not in row)
-            message = f"record {lacking} of `{self.name}` lacks `{column}`, which others have"
+            message = f"{self.record(lacking)} lacks `{column}`, which others have"
             raise fail("E074", message, help="add it to every record, or remove these records")
         near = closest(column, there)
         known = {name.casefold() for name in usual}
@@ -57,7 +68,7 @@ class Table:
 
     def text(self, row: int, column: str) -> str:
         """A cell that must hold text. E075."""
-        return sound_text(self.rows[row].get(column), f"`{column}` of record {row}", self.name)
+        return sound_text(self.rows[row].get(column), f"`{column}` of {self.record(row)}")
 
     def needs(self, columns: Mapping[str, str], named: Mapping[str, str], usual: Mapping[str, Sequence[str]]) -> None:
         """E074 where a field's column is not there. `named`: those that the recipe names; `usual`: names of the others."""
@@ -66,8 +77,25 @@ class Table:
                 self.lacks(column, asked, () if asked in named else usual.get(asked, ()))
 
 
-def sound_text(value: object, what: str, name: str) -> str:
+def joined(name: str, tables: Sequence[Table]) -> Table:
+    """Shards as one table. E211 where they name their classes in different ways."""
+    if len(tables) == 1:
+        return tables[0]
+    first, parts = 0, []
+    for table in tables:
+        parts.append((first, table.name))
+        first += len(table.rows)
+        if table.classes != tables[0].classes:
+            help = "write them anew from one data set, or name the classes: `classes = [...]` in `data`"
+            message = f"`{table.name[:40]}` and `{tables[0].name[:40]}` carry different class names"
+            raise fail("E211", message, help=help)
+    rows = [row for table in tables for row in table.rows]
+    unclear = {column for table in tables for column in table.unclear}
+    return Table(name, rows, tables[0].classes, unclear, tuple(parts))
+
+
+def sound_text(value: object, what: str) -> str:
     if isinstance(value, str) and reading.is_text(value):
         return value
     found = "null" if value is None else "broken text" if isinstance(value, str) else type(value).__name__
-    raise fail("E075", f"{what} of `{name}` is not text", help=f"it is {found}: make it a string, or remove it")
+    raise fail("E075", f"{what} is not text", help=f"it is {found}: make it a string, or remove it")

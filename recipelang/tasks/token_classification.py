@@ -75,9 +75,9 @@ def _example(table: Table, i: int, tokens: str, tags: str, classes: Sequence[str
     words, own = (_listed(table, i, column) for column in (tokens, tags))
     if not words or len(words) != len(own):
         what = f"{plural(len(words), 'word')} and {plural(len(own), 'tag')}" if words else "no words"
-        raise fail("E075", f"record {i} of `{table.name}` has {what}", help="give every word its tag")
+        raise fail("E075", f"{table.record(i)} has {what}", help="give every word its tag")
     return Example(
-        tuple(sound_text(w, f"a word of record {i}", table.name) for w in words),
+        tuple(sound_text(w, f"a word of {table.record(i)}") for w in words),
         tuple(label_text(table, tags, t, i, classes, left_out=False) for t in own),
     )
 
@@ -88,11 +88,11 @@ def _listed(table: Table, i: int, column: str) -> Sequence[Any]:
     if isinstance(value, str):
         if len(value) > 2 and value.startswith("['") and value.endswith("']"):
             help = "write the words with spaces between them, or the records to `.jsonl`"
-            raise fail("E075", f"`{column}` of record {i} of `{table.name}` is a list written as text", help=help)
+            raise fail("E075", f"`{column}` of {table.record(i)} is a list written as text", help=help)
         return value.split()
     if not isinstance(value, Sequence):
         found = "null" if value is None else type(value).__name__
-        raise fail("E075", f"`{column}` of record {i} of `{table.name}` is not a list", help=f"it is {found}")
+        raise fail("E075", f"`{column}` of {table.record(i)} is not a list", help=f"it is {found}")
     return value
 
 

@@ -18,6 +18,7 @@ The command `attach a.recipe NAME=VALUE` is `recipelang.attach` in a loop of one
 from __future__ import annotations
 
 import errno
+import gzip
 import json
 import os
 import re
@@ -34,6 +35,7 @@ import pytest
 
 from recipelang.cli.main import main
 from recipelang.source.codes import codes
+from recipelang.storage import unpacking
 from tests.cases.finished import FINISHED
 from tests.cases.resumed import RESUMED
 from tests.cases.unsound_models import UNSOUND
@@ -379,7 +381,27 @@ def many_languages(**settings: object) -> Callable[[pytest.MonkeyPatch], None]:
 
 
 SHORT = "{% for m in messages %}{{ m.content }} {% endfor %}"
+
+
+def shards(*names: str) -> Callable[[pytest.MonkeyPatch], None]:
+    def write_them(monkeypatch: pytest.MonkeyPatch) -> None:
+        Path("data").mkdir()
+        for name in names:
+            Path("data", name).write_text('{"sentence": "a", "label": 0}\n{"sentence": "b", "label": 1}\n', "utf-8")
+
+    return write_them
+
+
+def bomb(monkeypatch: pytest.MonkeyPatch) -> None:
+    shards("part-0.jsonl")(monkeypatch)
+    monkeypatch.setattr(unpacking, "_BESIDE", 2**20)
+    Path("data/bomb.jsonl.gz").write_bytes(gzip.compress(b" " * 5_000_000, 9))
+
+
 CIRCUMSTANCES = {
+    "shards with a gap in `data`": shards("part-0.jsonl", "part-1.jsonl", "part-3.jsonl"),
+    "shards of two formats in `data`": shards("part-0.jsonl", "part-1.csv"),
+    "a bomb in `data`": bomb,
     "a model of two languages": many_languages(),
     "a model of two languages that writes English": many_languages(tgt_lang="ro_RO", forced="en_XX"),
     "an instruct model": instruct(CHATML),

@@ -32,6 +32,12 @@ def write(folder, ending):
             from pyarrow import parquet
 
             parquet.write_table(pyarrow.Table.from_pylist(ROWS), path)
+        case ".arrow":
+            import pyarrow
+
+            table = pyarrow.Table.from_pylist(ROWS)
+            with pyarrow.ipc.new_file(str(path), table.schema) as writer:
+                writer.write_table(table)
     return path
 
 
