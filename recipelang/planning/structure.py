@@ -13,6 +13,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +22,7 @@ from packaging.version import Version
 from pydantic import Field, TypeAdapter, ValidationError
 
 from recipelang.planning.families import TensorFact
-from recipelang.planning.remembered import remembered
+from recipelang.planning.remembered import file_digest, remembered
 from recipelang.planning.safetensors_header import Entry
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
@@ -29,12 +31,12 @@ from recipelang.source.words import an
 from recipelang.spec.metrics import METRICS
 from recipelang.storage.forms import Count, Form, Some, known
 from recipelang.tasks import task_of
-from recipelang.version import installed
+from recipelang.version import __version__, installed
 
 #: seconds; a large model takes a few of a processor, of which the process itself has a limit
 _PATIENCE = 600
-#: raised whenever what is asked or answered changes
-_VERSION = 5
+#: below the package, the code whose answers are remembered
+_ASKED = ("engine/walk.py", "engine/roles.py", "pruning/stacks.py", "planning/structure.py")
 #: of a config, what decides no structure and may make a library look elsewhere
 _UNUSED = ("auto_map", "attn_implementation", "_attn_implementation", "dtype", "torch_dtype", "transformers_version")
 
@@ -122,7 +124,7 @@ def structure(path: Path, config: Mapping[str, Any], task: str, header: Mapping[
         "shapes": None if header is None else {n: list(e.shape) for n, e in header.items()},
     }
     text = json.dumps(request, sort_keys=True)
-    parts = [_VERSION, installed("transformers"), text]
+    parts = [*_code(), installed("transformers"), text]
 
     def look() -> Structure:
         answer = _ask(text, kind)
@@ -133,6 +135,16 @@ def structure(path: Path, config: Mapping[str, Any], task: str, header: Mapping[
     found = remembered("structures", parts, _FOUND, look)
     spoken_of = {name for names in found.stored.values() for name in names}
     return found if spoken_of <= (header or {}).keys() else look()  # a note that was changed by hand
+
+
+@cache
+def _code() -> tuple[str, ...]:
+    """Of all that an answer is made by, so that none of another release, or of other code, is believed."""
+    found = [__version__]
+    for name in _ASKED:
+        with suppress(OSError):  # installed without sources
+            found.append(file_digest(Path(__file__).parents[1] / name))
+    return tuple(found)
 
 
 def _ask(request: str, kind: str) -> Structure | _Failed:

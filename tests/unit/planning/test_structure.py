@@ -104,6 +104,9 @@ def test_a_type_is_looked_at_once(tmp_path, monkeypatch):
     assert said == ["reading the structure of `gpt2` models from transformers (once)"]
     monkeypatch.setattr(subprocess, "run", lambda *a, **k: pytest.fail("a process was started"))
     assert read_model_facts(folder, "causal_lm") == first
+    monkeypatch.setattr(structures, "_code", lambda: ("of another release",))
+    with pytest.raises(pytest.fail.Exception, match="a process was started"):
+        read_model_facts(folder, "causal_lm")
 
 
 def test_an_answer_that_is_none_is_a_coded_error(gpt2, tmp_path, monkeypatch):
