@@ -1,18 +1,74 @@
-"""The terms of a distillation for two models: pairs of layers, widths that a projection must bridge. E073, E080."""
+"""A teacher for a student, and the terms of their distillation: pairs of layers, widths to bridge. E073, E080."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Literal
 
 from recipelang.kinds.terms import INNER
-from recipelang.planning.facts import ModelFacts
+from recipelang.planning import numbers
+from recipelang.planning.facts import ModelFacts, read_model_facts
+from recipelang.planning.families import label_count, label_names
 from recipelang.planning.types import Segment, TermPlan
-from recipelang.source import fail
+from recipelang.planning.weights import check_weights
+from recipelang.source import RecipeError, fail
 from recipelang.tasks import task_of
+from recipelang.tasks.config_defaults import token_types
+from recipelang.tasks.pooling import pooling_of
 from recipelang.values.composite import LayerPairs, Schedule, Term
 
 Segments = Callable[[Schedule], tuple[Segment, ...]]
+
+
+def read_teacher(path: Path, student: ModelFacts, longest: int) -> ModelFacts:
+    """`longest`: tokens of the longest input. E080 for one that a student of these data and this task cannot learn from."""
+    task = task_of(student.task)
+    facts = read_model_facts(path, task.name)
+    theirs, ours = facts.config.get("vocab_size"), student.config.get("vocab_size")
+    if theirs != ours:
+        help, notes = "choose a teacher with the student's tokenizer", [f"teacher {theirs}, student {ours} tokens"]
+        raise fail("E080", "teacher and student have different vocabularies", help=help, notes=notes)
+    theirs, ours = (token_types(f.config) for f in (facts, student))
+    if 0 < theirs < ours:  # a teacher without a table is not given the types
+        notes = [f"teacher {theirs}, student {ours} kinds: the two texts of a pair need two"]
+        help = "choose a teacher of the student's family"
+        raise fail("E080", "the teacher has fewer token types than the student", help=help, notes=notes)
+    one_number, embeds = (task.gives == what for what in ("number", "embeddings"))
+    named = any(facts.config.get(field) for field in ("id2label", "num_labels"))
+    if not facts.has_head and (one_number or not named):  # so that no labels are compared that nobody gave
+        raise _no_head(task.name)
+    if one_number:
+        numbers.gives_one_number(facts, "teacher")
+    if embeds:
+        pooling_of(facts.path)
+    theirs, ours = (1 if embeds else label_count(f.config) for f in (facts, student))
+    if theirs != ours:
+        help, notes = "choose a teacher of the same task", [f"teacher {theirs}, student {ours} labels"]
+        raise fail("E080", "teacher and student have different labels", help=help, notes=notes)
+    if not embeds:
+        _same_order(label_names(facts.config), label_names(student.config))
+    if not facts.has_head:
+        raise _no_head(task.name)
+    if longest > facts.max_positions:
+        notes = [f"the teacher accepts {facts.max_positions:,} tokens, windows have {longest:,}"]
+        raise fail("E080", "the teacher cannot read windows this long", help="shorten `max_length`", notes=notes)
+    check_weights(facts)
+    return facts
+
+
+def _no_head(task: str) -> RecipeError:
+    help = "name a model fine-tuned for this task, or `stage.NAME`: a new head would teach noise"
+    return fail("E080", f"the teacher has no head for {task}", help=help)
+
+
+def _same_order(teacher: Sequence[str], student: Sequence[str]) -> None:
+    """Two models that call the same classes by other numbers teach each other nonsense."""
+    theirs, ours = ([n.casefold() for n in names] for names in (teacher, student))
+    if set(theirs) == set(ours) and theirs != ours:
+        notes = [f"teacher {', '.join(teacher)}; student {', '.join(student)}"]
+        help = "choose a teacher that was trained on this data"
+        raise fail("E080", "teacher and student have their labels in different orders", help=help, notes=notes)
 
 
 def plan_term(term: Term, student: ModelFacts, teacher: ModelFacts, segments: Segments, steps: int) -> TermPlan:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recipelang.planning.data import DEFAULT_LENGTH
+from recipelang.planning.evaluations import can_be_measured
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.families import TensorFact, check_head, tensors_of
 from recipelang.planning.resolve import Resolver
@@ -48,14 +49,14 @@ class _Imagined(Resolver):
         self.config, self.tensors = config, tensors
 
     def imagined(self) -> Imagined | None:
-        if self._not_yet():
+        if self._not_yet(self.recipe.blocks()):
             return None
         facts = self.guard("model.task", self._model)
         if facts is None:
             return None
         self.facts, drop = self._with_layers(facts)
         self.data = {label: self._imagined_data(label) for label in self.recipe.data}
-        if not self._measures_what_it_can():
+        if not can_be_measured(self, self.data):
             return None
         stages = self._stages()
         self._selections()

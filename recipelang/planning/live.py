@@ -16,7 +16,7 @@ from recipelang.methods import METHODS
 from recipelang.planning import match as matching, numbers
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.families import FAMILIES, HEADS, TensorFact, label_count
-from recipelang.planning.resolve import Resolver
+from recipelang.planning.stages import Stages
 from recipelang.planning.types import DistillPlan, StagePlan
 from recipelang.source import Diagnostic, Diagnostics, RecipeError, fail
 from recipelang.source.words import an
@@ -79,14 +79,13 @@ def masked_before(recipe: Recipe, index: int) -> str | None:
     )
 
 
-class _Live(Resolver):
+class _Live(Stages):
     def __init__(
         self, recipe: Recipe, student: Live, teacher: Live | None, steps_per_epoch: int, found: Diagnostics
     ) -> None:
-        super().__init__(recipe, Path(), found, None)
+        super().__init__(recipe, Path(), found)
         self.facts = live_facts(student, recipe.model.task)
         self.teacher = teacher
-        self.data = {}
         self.per_epoch = steps_per_epoch
 
     def stage(self, index: int) -> StagePlan | None:
@@ -114,11 +113,7 @@ class _Live(Resolver):
             help = "use `recipelang run`: one-shot pruning has no training loop"
             self.error("E055", "this release does not support one-shot pruning in your own loop", f"{path}.mode", help)
         inner = [(f"{path}.prune.{p.name}", p) for p in stage.prunes] + [(f"{path}.distill", d) for d in stage.distills]
-        for where, spec in inner:
-            for name, attribute in spec.attributes().items():
-                value = attribute.postponed(getattr(spec, name))
-                if value is not None:
-                    self._refuse(where, name, attribute, value)
+        self._not_yet(inner)
         return len(self.found) > before
 
     def _steps_per_epoch(self, spec: StageSpec) -> int:

@@ -9,26 +9,25 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from recipelang.planning.evaluations import plan_evaluations
 from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts, stored_dtype
 from recipelang.planning.families import label_names
 from recipelang.planning.memory import peak_memory
-from recipelang.planning.resolve import Resolver
+from recipelang.planning.stages import Stages
 from recipelang.planning.types import DataPlan, DistillPlan, ExportPlan, Plan, StagePlan
 from recipelang.source import Diagnostics, RecipeError
-from recipelang.spec.blocks import DistillSpec, EvaluateSpec
+from recipelang.spec.blocks import DistillSpec
 from recipelang.spec.recipe import Recipe
 from recipelang.values.composite import StageRef
 
 
-class _Again(Resolver):
+class _Again(Stages):
     """The model is the one that the run left, with the numbers of the data as the plan has them."""
 
     def __init__(self, recipe: Recipe, facts: ModelFacts, plan: Plan) -> None:
-        super().__init__(recipe, Path(), Diagnostics(), plan.rehearsal)
-        self.facts, self.dropped, self.plan = facts, plan.model.drop, plan
+        super().__init__(recipe, Path(), Diagnostics())
+        self.facts, self.plan = facts, plan
         self.data = {d.label: d for d in plan.data}
-        self.meanings = {d.label: d.meaning for d in plan.data}
-        self.classes = None
         self.teacher: ModelFacts | None = None
         self.unchecked: list[str] = []
 
@@ -51,9 +50,6 @@ class _Again(Resolver):
         assert self.teacher is not None
         return self.teacher
 
-    def _digest_of(self, teacher: ModelFacts) -> str:
-        return model_digest(teacher.path)
-
     def _distill(self, stage: str, spec: DistillSpec, steps: int, per_epoch: int) -> DistillPlan | None:
         planned = {f"stage.{s.name}": s.distills for s in self.plan.stages}.get(stage, ())
         if isinstance(spec.teacher, StageRef) or len(planned) != 1:
@@ -68,9 +64,6 @@ class _Again(Resolver):
         made = super()._distill(stage, spec, steps, per_epoch)
         kept = ("teacher", "teacher_ref", "teacher_parameters", "teacher_digest", "terms")
         return made and made.model_copy(update={n: getattr(said, n) for n in kept})
-
-    def _positive(self, e: EvaluateSpec) -> str | None:
-        return next((p.positive for p in self.plan.evaluations if p.name == e.name), None)
 
 
 def _teacher_of(said: DistillPlan, task: str) -> ModelFacts | None:
@@ -99,11 +92,12 @@ def difference(plan: Plan, recipe: Recipe, facts: ModelFacts) -> tuple[str | Non
     if not {d.label for d in plan.data} <= recipe.data.keys():
         return "data", []
     model = recipe.model
+    positive = {e.name: e.positive for e in plan.evaluations}
     wanted: dict[str, Any] = {
         "name": recipe.name,
         "seed": recipe.seed,
         "stages": [s.model_dump() for s in stages],
-        "evaluations": [e.model_dump() for e in again._evaluations(stages)],
+        "evaluations": [e.model_dump() for e in plan_evaluations(recipe, again.data, stages, positive)],
         "export": ExportPlan(**{n: getattr(recipe.export, n) for n in ("formats", "card", "max_shard")}).model_dump(),
         "claims": [{"kind": c.kind, "id": i, "message": c.message} for i, c in enumerate(recipe.claims)],
         "never": list(dict.fromkeys(n for s in stages for p in s.prunes for n in p.never)),

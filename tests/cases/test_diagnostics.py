@@ -207,7 +207,7 @@ def weights_in(dtype: str) -> Callable[[pytest.MonkeyPatch], None]:
 
 
 def cpu_without_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recipelang.planning.resolve.emulates_bf16", lambda: True)
+    monkeypatch.setattr("recipelang.planning.stages.emulates_bf16", lambda: True)
 
 
 def model_has_an_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
