@@ -60,7 +60,7 @@ def main() -> None:
             start = time.perf_counter()
             train(
                 stage, state, features, [LearningRate(stage.learning_rate), *modifiers], device, nullcontext,
-                shuffle=True, order_seed=stage.seed, until=first + CHUNK, after_step=lambda loss, due: None,
+                shuffle=True, order_seed=stage.seed, until=first + CHUNK, after_step=lambda watch, due: watch.agree(0, due),
             )  # fmt: skip
             return time.perf_counter() - start
 
@@ -97,7 +97,7 @@ def main() -> None:
                 times[name].append(arms[name](i * CHUNK) / CHUNK)
     print(
         f"{device}, {torch.get_num_threads()} threads, {rounds} rounds of {CHUNK} steps, batch "
-        f"{stage.batch} x {features.input_ids.shape[1]} tokens, torch {torch.__version__}"
+        f"{stage.batch} x {features.width} tokens, torch {torch.__version__}"
     )
     print(f"cache: {len(features):,} items in {filled:.1f} s, {size / 1e6:.2f} MB")
     for name in names:

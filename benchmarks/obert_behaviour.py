@@ -45,8 +45,8 @@ class Bench:
         """F1 after one event on all matrices that the run's own `prune` blocks name."""
         model = load_model(self.dense, self.plan.model, self.plan.seed)
         state = State(model, torch.optim.SGD(model.parameters()), Masks(), steps=1)
-        state.gradients = lambda batches, size: gradients(
-            state, self.sets["train"][1], batches, size, self.plan.seed, nullcontext
+        state.gradients = lambda batches, size, dense=False: gradients(
+            state, self.sets["train"][1], batches, size, size, self.plan.seed, nullcontext, dense=dense
         )
         targets = next(s.prunes[0].targets for s in self.plan.stages if s.prunes)
         zeros = round(sparsity * sum(t.size for t in targets))
@@ -64,7 +64,7 @@ class Bench:
 
     def f1(self, model: torch.nn.Module) -> float:
         examples, features = self.sets[self.evaluation.split]
-        return evaluate(model, task, self.evaluation, examples, features, torch.device("cpu"), nullcontext)["f1"]
+        return evaluate(model, task.TASK, self.evaluation, examples, features, torch.device("cpu"), nullcontext)["f1"]
 
 
 def main() -> None:

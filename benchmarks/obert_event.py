@@ -48,8 +48,8 @@ class Gradients:
     def flat(self, i: int) -> torch.Tensor:
         return self.noise[97 * i : 97 * i + self.total]
 
-    def draw(self, count: int, size: int) -> Iterator[None]:
-        for i in range(count):
+    def draw(self, batches: int, size: int, dense: bool = False) -> Iterator[None]:
+        for i in range(batches):
             for weight, grad in zip(self.weights, self.flat(i).split(self.sizes), strict=True):
                 weight.grad = grad.view(weight.shape)
             yield

@@ -18,7 +18,6 @@ from typing import Any
 import torch
 from torch.utils import backend_registration
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
 
 NAME = "pretended"
 #: operations after which Python, or the size of the result, depends on values
@@ -27,6 +26,7 @@ READS = {
     *("_unique", "_unique2", "unique_consecutive", "unique_dim", "repeat_interleave", "histc"),
 }
 _MOVES = ("_to_copy", "copy_")
+_INDEXED = ("index", "index_put", "index_put_")
 
 
 @dataclass
@@ -126,63 +126,62 @@ class There(torch.Tensor):
 
 
 def _do(operation: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """The operation on what is wrapped; what comes of it lies where the operands did, or where it was asked for."""
     name = operation.overloadpacket.__name__
-    tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
-    there = [t for t in tensors if isinstance(t, There)]
+    there: dict[int, There] = {}  # by what they wrap, so that what is changed in place stays what it was
+    others: list[torch.Tensor] = []
+    plain = _unwrapped(args, there, others)
+    named = {key: _unwrapped(value, there, others) for key, value in kwargs.items()}
     stays = bool(there)
-    if kwargs.get("device") is not None:
-        stays = torch.device(kwargs["device"]).type == NAME
-        kwargs = (
-            {**kwargs, "device": "cpu", "pin_memory": False} if "pin_memory" in kwargs else {**kwargs, "device": "cpu"}
-        )
-    _note(name, args, there, stays)
-    if (
-        there
-        and name not in _MOVES
-        and (other := next((t for t in tensors if t.dim() and t not in _Among(there)), None)) is not None
-    ):
-        raise RuntimeError(f"{name}: a tensor of {other.device} and one of {DEVICE}")
-    wrapped = {id(t.here): t for t in there}
-    result = operation(*tree_map(_here, args), **tree_map(_here, kwargs))
-
-    def back(value: Any) -> Any:
-        if not isinstance(value, torch.Tensor):
-            return value
-        return wrapped.get(id(value)) if id(value) in wrapped else There(value) if stays else value
-
-    return tree_map(back, result)
+    if named.get("device") is not None:
+        stays, named["device"] = torch.device(named["device"]).type == NAME, "cpu"
+        named.pop("pin_memory", None)
+    if name in _MOVES:
+        _note_move(name, args, stays)
+    elif there:
+        if (other := next((t for t in others if t.dim()), None)) is not None:
+            raise RuntimeError(f"{name}: a tensor of {other.device} and one of {DEVICE}")
+        if name in READS or (name in _INDEXED and any(_is_mask(t) for t in args[1] or ())):
+            CROSSED.reads[f"{name} {_asked_by()}"] += 1
+    return _wrapped(operation(*plain, **named), there, stays)
 
 
-class _Among:
-    """`in` by identity: comparing tensors would be an operation."""
-
-    def __init__(self, tensors: list[There]) -> None:
-        self.ids = {id(t) for t in tensors}
-
-    def __contains__(self, tensor: object) -> bool:
-        return id(tensor) in self.ids
-
-
-def _here(value: Any) -> Any:
-    return value.here if isinstance(value, There) else value
+def _unwrapped(value: Any, there: dict[int, There], others: list[torch.Tensor]) -> Any:
+    if isinstance(value, There):
+        there[id(value.here)] = value
+        return value.here
+    if isinstance(value, torch.Tensor):
+        others.append(value)
+    elif isinstance(value, list | tuple):
+        return [_unwrapped(v, there, others) for v in value]
+    return value
 
 
-def _note(name: str, args: Any, there: list[There], stays: bool) -> None:
-    """Count what a GPU would wait for, and what is copied between the two sides."""
-    moved_in = moved_out = False
+def _wrapped(value: Any, there: dict[int, There], stays: bool) -> Any:
+    if isinstance(value, torch.Tensor):
+        known = there.get(id(value))
+        return known if known is not None else There(value) if stays else value
+    if isinstance(value, list | tuple):
+        return type(value)(_wrapped(v, there, stays) for v in value)
+    return value
+
+
+def _is_mask(index: Any) -> bool:
+    """As an index it has to be looked at: how many are true decides the size of the result."""
+    return isinstance(index, torch.Tensor) and index.dtype in (torch.bool, torch.uint8)
+
+
+def _note_move(name: str, args: Any, stays: bool) -> None:
+    """Count a copy from one side to the other; a number is handed to a kernel, and no copy."""
     if name == "_to_copy":
-        moved_in, moved_out = stays and not there, bool(there) and not stays
-    elif name == "copy_":
+        was = isinstance(args[0], There)
+        arrives, leaves = stays and not was, was and not stays
+    else:
         into, of = (isinstance(t, There) for t in args[:2])
-        moved_in, moved_out = into and not of and args[1].dim() > 0, of and not into
-    masked = name in ("index", "index_put", "index_put_") and any(
-        isinstance(t, torch.Tensor) and t.dtype in (torch.bool, torch.uint8) for t in (args[1] or ())
-    )
-    if there and (name in READS or masked):
-        CROSSED.reads[f"{name} {_asked_by()}"] += 1
-    if moved_in:
+        arrives, leaves = into and not of and args[1].dim() > 0, of and not into
+    if arrives:
         CROSSED.arrived[_asked_by()] += 1
-    if moved_out:
+    if leaves:
         CROSSED.left[_asked_by()] += 1
 
 
@@ -203,7 +202,8 @@ def _empty_strided(size: Any, stride: Any, *_: Any, dtype: torch.dtype | None = 
 
 
 def _copy_from(source: torch.Tensor, to: torch.Tensor, non_blocking: bool = False) -> torch.Tensor:
-    _here(to).copy_(_here(source))
+    a, b = (t.here if isinstance(t, There) else t for t in (source, to))
+    b.copy_(a)
     return to
 
 

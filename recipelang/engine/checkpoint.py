@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from recipelang.pruning.masks import Masks
 from recipelang.pruning.shards import beside, whole
 from recipelang.source import RecipeError, fail
 from recipelang.storage.forms import Form, Hex, OpenForm
-from recipelang.storage.reading import Unreadable, read_bytes, sha256
+from recipelang.storage.reading import Unreadable, check_regular, read_bytes, sha256
 from recipelang.storage.strict_json import parse_model
 from recipelang.storage.writing import new_folder, remove_folder, write_text
 
@@ -90,7 +91,9 @@ def save(
         save_file(weights, part / "model.safetensors")
         save_file(tensors, part / "state.safetensors")
         write_text(part / "state.json", saved(position), inside=part)
-        digests = {f.name: sha256(f) for f in sorted(part.iterdir())}
+        files = sorted(part.iterdir())
+        with ThreadPoolExecutor() as pool:  # side by side: each takes longer than writing it has
+            digests = dict(zip((f.name for f in files), pool.map(sha256, files), strict=True))
         write_text(part / "manifest.json", json.dumps(digests, indent=1), inside=part)
     every = newest_first(folder)
     here = every.index(path)  # what sorts before it was damaged and is being done again
@@ -117,9 +120,13 @@ def older(what: str) -> RecipeError:
     )
 
 
-def read(path: Path) -> Saved:
-    """What a checkpoint says of itself, once its files are as they were written. `Damaged`, or E083 of another release."""
-    _undamaged(path)
+def load(path: Path, plan: Plan, model: nn.Module) -> Loaded:
+    """`Damaged` when a file is missing, changed, or does not fit the model; E083 when it is another run's."""
+    with _undamaged(path):
+        return _read(path, plan, model)
+
+
+def _read(path: Path, plan: Plan, model: nn.Module) -> Loaded:
     text = _small(path / "state.json")
     try:
         body = parse_model(text, Saved)
@@ -127,12 +134,6 @@ def read(path: Path) -> Saved:
     except (ValueError, TypeError, OverflowError) as error:
         _refuse_other_formats(path, text)
         raise Damaged(f"its state.json has changed: {error}") from None
-    return body
-
-
-def load(path: Path, plan: Plan, model: nn.Module) -> Loaded:
-    """`Damaged` when a file is missing, changed, or does not fit the model; E083 when it is another run's."""
-    body = read(path)
     if body.behaviour != plan.behaviour_digest:
         raise fail(
             "E083",
@@ -164,8 +165,12 @@ def _small(path: Path) -> bytes:
         raise Damaged(f"{path.name} is {error.reason or error.why.value}") from None
 
 
-def _undamaged(path: Path) -> None:
-    """Every file is there, no other is, and each is as it was written."""
+@contextmanager
+def _undamaged(path: Path) -> Iterator[None]:
+    """Every file is there, no other is, and each is as it was written, which is found out meanwhile.
+
+    At its end `Damaged`, whatever was said inside of a file that has changed.
+    """
     try:
         named = parse_model(_small(path / "manifest.json"), Files).model_dump(by_alias=True)
     except ValueError as error:
@@ -176,13 +181,30 @@ def _undamaged(path: Path) -> None:
         raise Damaged(f"it cannot be read: {error.strerror or error}") from None
     if odd := sorted(there ^ set(_FILES)):
         raise Damaged(f"{odd[0]} {'is missing' if odd[0] in _FILES else 'does not belong there'}")
-    for name, digest in named.items():
+    for name in named:
         try:
-            sound = sha256(path / name, inside=path) == digest
+            check_regular(path / name, inside=path)
         except Unreadable:
-            sound = False
-        if not sound:
-            raise Damaged(f"{name} is missing or has changed")
+            raise _changed(name) from None
+    with ThreadPoolExecutor() as pool:
+        sound = pool.map(lambda name: _is_as_written(path / name, named[name]), named)
+        try:
+            yield
+        finally:
+            for name, same in zip(named, sound, strict=True):
+                if not same:
+                    raise _changed(name) from None
+
+
+def _changed(name: str) -> Damaged:
+    return Damaged(f"{name} is missing or has changed")
+
+
+def _is_as_written(file: Path, digest: str) -> bool:
+    try:
+        return sha256(file, inside=file.parent) == digest
+    except Unreadable:
+        return False
 
 
 def _refuse_other_formats(path: Path, text: bytes) -> None:

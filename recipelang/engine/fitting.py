@@ -65,7 +65,7 @@ def _other_masks(masks: Tensors, weights: Tensors, model: nn.Module, wanted: set
     for name, mask in masks.items():
         if name not in parameters or misshapen(name, mask, parameters[name].shape, torch.bool):
             return f"the mask of `{name}` has the wrong shape or type"
-        if name in weights and bool(weights[name][~mask].any()):
+        if name in weights and bool(((weights[name] != 0) > mask).any()):
             return f"`{name}` is not zero where its mask is zero"
     return None
 

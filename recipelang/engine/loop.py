@@ -40,7 +40,7 @@ def train(
     shuffle: bool,
     order_seed: int,
     until: int,
-    after_step: Callable[[Watch, bool], None],
+    after_step: Callable[[Watch, bool], object],
     by_length: bool = False,
 ) -> None:
     """Steps `state.step..until-1`, then `END` when the stage is whole.

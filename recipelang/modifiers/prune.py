@@ -350,8 +350,10 @@ def _set(weights: Sequence[nn.Parameter], names: Sequence[str], keeps: Sequence[
 
 def _finite(names: Sequence[str], weights: Sequence[nn.Parameter]) -> None:
     """E187: what is no number has no rank, and would be kept or zeroed by chance."""
-    sound = torch.stack([local(w).isfinite().all() for w in weights]).cpu().tolist() if weights else []
-    bad = sound.index(False) if False in sound else -1
+    here = [i for i, w in enumerate(weights) if local(w).numel()]
+    ends = [torch.stack(local(weights[i]).aminmax()) for i in here]  # one of them is NaN where anything is
+    sound = torch.stack(ends).isfinite().all(1).cpu().tolist() if ends else []
+    bad = next((i for i, good in zip(here, sound, strict=True) if not good), -1)
     (bad,) = processes.most(bad)
     if bad >= 0:
         help = "lower the learning rate, or start from a checkpoint before the weights diverged"
