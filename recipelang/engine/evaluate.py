@@ -43,6 +43,7 @@ def evaluate(
         with autocast():
             outputs = model(**{k: v for k, v in batch.items() if k not in task.labels})
         found = task.kept(outputs, batch)
+        del outputs  # else the logits of two batches would be in memory
         if writes:
             with autocast():
                 found["written"] = write(model, batch, features.longest_target, features.opening)  # type: ignore[attr-defined]

@@ -76,6 +76,7 @@ def train(
                     fire(Event.LOSS, modifiers, state)
                 (state.loss * share).backward()
                 losses.append(state.loss.detach().to(watch.precise) * share)
+                state.loss = state.outputs = None  # the next ones, logits and all, take their room
             processes.add(
                 [g for group in optimizer.param_groups for p in group["params"] if (g := _of_a_copy(p)) is not None]
             )

@@ -90,19 +90,20 @@ def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None)
             if stop and not last:
                 raise Interrupted(stop, path)
 
-    train(
-        stage,
-        state,
-        features,
-        modifiers,
-        run.device,
-        run.autocast(stage.precision),
-        shuffle=data.shuffle,
-        order_seed=_order_seed(stage, data),
-        until=until,
-        after_step=after_step,
-        by_length=data.group_by_length,
-    )
+    with _arithmetic(stage), _recomputing(run.model, stage):
+        train(
+            stage,
+            state,
+            features,
+            modifiers,
+            run.device,
+            run.autocast(stage.precision),
+            shuffle=data.shuffle,
+            order_seed=_order_seed(stage, data),
+            until=until,
+            after_step=after_step,
+            by_length=data.group_by_length,
+        )
     _end_stage(run, stage, before + time.monotonic() - began)
     run.obey()
 

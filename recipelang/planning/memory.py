@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from recipelang.methods import METHODS
 from recipelang.planning.facts import ModelFacts
+from recipelang.planning.families import TensorFact
 from recipelang.planning.types import DataPlan, EvaluatePlan, Plan, StagePlan
 from recipelang.tasks import task_of
 
@@ -52,12 +53,24 @@ class _Stage:
             work = self._calibration()
         else:
             held += sum(self.item * d.teacher_parameters for d in stage.distills)
-            never = {n for f in stage.freezes if f.until is None for n in f.targets}  # no gradient, no moments
-            trained = sum(t.size for t in self.facts.tensors if t.name not in never) * self.item
-            held += trained * _moments(stage)
-            work, left = trained + self._step(trained), trained
+            trained = self._trained()
+            gradients = sum(t.size for t in trained) * self.item
+            held += gradients * _moments(stage)
+            work, left = gradients + self._step(gradients, self._backward(trained)), gradients
         evaluated = left + max((self._evaluation(e) for e in self.plan.evaluations), default=0)
         return round(held + max(work, evaluated)) + _BESIDE
+
+    def _trained(self) -> list[TensorFact]:
+        """What has gradients and moments at some step."""
+        never = {n for f in self.stage.freezes if f.until is None for n in f.targets}
+        return [t for t in self.facts.tensors if t.name not in never]
+
+    def _backward(self, trained: list[TensorFact]) -> int:
+        """Layers that a backward pass goes through: down to the lowest that is trained."""
+        if any("embeddings" in t.roles for t in trained):
+            return self.facts.layers
+        first = min((t.layer for t in trained if t.layer is not None), default=self.facts.layers)
+        return self.facts.layers - first
 
     def _data(self, label: str) -> DataPlan:
         return next(d for d in self.plan.data if d.label == label)
@@ -83,18 +96,17 @@ class _Stage:
         fused = self.plan.model.attention != "eager" and not (training and self.dropout)
         return 0 if fused else tokens * length * self.heads
 
-    def _step(self, gradients: int) -> float:
+    def _step(self, gradients: int, layers: int) -> float:
         """What one micro-batch takes: the values kept of every layer, one layer on its way back, and the logits."""
         data, stage = self._data(self.stage.data), self.stage
         length = data.max_length
         tokens = stage.micro_batch * data.sequences * length
         scores = self._scores(tokens, length, training=True)
         kept = tokens * self._outputs * (_KEPT_WITH_DROPOUT if self.dropout else _KEPT) + _SCORES * scores
-        layers = self.facts.layers
         if stage.activation_checkpointing:
-            kept, layers = kept + layers * tokens * self.hidden, 1
-        back = tokens * 2 * self._outputs / 3 + _SCORES_BACKWARD * scores
-        values = self._bytes * (kept * layers + back)
+            kept, layers = kept + layers * tokens * self.hidden, min(layers, 1)
+        once = tokens * self._outputs + _SCORES_BACKWARD * scores  # one layer, on its way forward or back
+        values = self._bytes * (kept * layers + once)
         if stage.distills:  # the teacher's pass, and what is compared
             values += self._bytes * (tokens * self._outputs + scores)
         logits = tokens * self.words * (12 if self._bytes == 4 else 16)
@@ -117,7 +129,7 @@ class _Stage:
         stage, read = self.stage, self.stage.calibration
         gradients = any(METHODS[p.method].looks_at == "gradients" for p in stage.prunes)
         if gradients:
-            return self.item * self.facts.parameters + self._step(0)
+            return self.item * self.facts.parameters + self._step(0, self.facts.layers)
         if read is None:
             return 0
         tokens = stage.micro_batch * read.length
