@@ -16,6 +16,7 @@ from torch import nn
 from recipelang.engine.depth import keep_layers
 from recipelang.engine.seeds import stream
 from recipelang.planning.accounting import COPIES
+from recipelang.planning.dropouts import ATTENTION, BESIDE, HIDDEN, fields_of
 from recipelang.planning.facts import ModelFacts, read_model_facts
 from recipelang.planning.types import ModelPlan, Plan
 from recipelang.source import RecipeError, fail
@@ -207,13 +208,12 @@ def _config(folder: Path, plan: ModelPlan) -> Any:
     import transformers
 
     config = transformers.AutoConfig.from_pretrained(folder)
-    for key, value in (
-        (("hidden_dropout_prob", "dropout", "resid_pdrop", "dropout_rate"), plan.dropout),
-        (("attention_probs_dropout_prob", "attention_dropout"), plan.attention_dropout),
-    ):
-        for name in key:
-            if value is not None and hasattr(config, name):
-                setattr(config, name, value)
+    for names, value in ((HIDDEN, plan.dropout), (ATTENTION, plan.attention_dropout)):
+        if value is None:
+            continue
+        beside = [name for name, own in fields_of(config, BESIDE).items() if own] if names is HIDDEN else []
+        for name in (*fields_of(config, names), *beside):
+            setattr(config, name, value)
     config.return_dict, config.chunk_size_feed_forward = True, 0  # forms and parts of the same numbers
     config.output_attentions = config.output_hidden_states = False  # what a stage needs of them it asks for itself
     if (getattr(config, "pad_token_id", None) or 0) < 0:

@@ -14,6 +14,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from recipelang.planning.dropouts import ATTENTION, HIDDEN, fields_of
 from recipelang.storage.strict_json import parse_json
 
 #: bytes of addresses, of which the libraries take one or two
@@ -157,6 +158,7 @@ def _standard(config: Any, model: Any) -> dict[str, Any]:
             found[name] = value
     found["positions"] = _positions(config, model)
     found["encoder_decoder"] = bool(getattr(config, "is_encoder_decoder", False))
+    found["dropout"], found["attention_dropout"] = fields_of(config, HIDDEN), fields_of(config, ATTENTION)
     return found
 
 
@@ -173,6 +175,10 @@ def _positions(config: Any, model: Any) -> int | None:
             rows.append(module.num_embeddings - skipped)
     if rows:
         return min(rows)
+    if any(name.endswith(".relative_attention_bias") for name, _ in model.named_modules()):
+        return (
+            None  # a table of distances, of which all beyond its last are alike; a config may tell of 512 all the same
+        )
     for name in ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length"):
         value = getattr(config, name, None)
         if isinstance(value, int) and value > 0:

@@ -46,6 +46,8 @@ class ModelFacts:
     merged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # parameter -> all that it is made of
     positions: int | None = None  # tokens that the model can tell apart; none: as the config of a known family says
     stacks: tuple[str, ...] = ()  # of layers, of a type that is in no table
+    #: of a type that is in no table, the config's fields of dropout: of hidden states, of attention
+    dropouts: tuple[Mapping[str, float], Mapping[str, float]] | None = None
 
     @property
     def parameters(self) -> int:
@@ -167,6 +169,7 @@ def _of_structure(
         tuple(labels), found.redrawn, stored=found.stored, copies=found.copies, left_out=found.left_out,
         strangers=found.strangers, merged=found.merged, positions=positions_of(made),
         stacks=tuple(sorted({p.stack for p in made.tensors if p.layer is not None})),
+        dropouts=(made.standard.dropout, made.standard.attention_dropout),
     )  # fmt: skip
 
 
@@ -180,7 +183,9 @@ def positions_of(made: Structure) -> int:
 
 def with_standard(config: Mapping[str, Any], made: Structure) -> dict[str, Any]:
     """The config with its sizes under the names that most types have for them."""
-    sizes = made.standard.model_dump(exclude_none=True, exclude={"positions", "encoder_decoder"})
+    sizes = made.standard.model_dump(
+        exclude_none=True, exclude={"positions", "encoder_decoder", "dropout", "attention_dropout"}
+    )
     return {**config, **sizes}
 
 

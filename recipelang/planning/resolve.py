@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from recipelang.planning import data_remarks, match as matching, numbers
 from recipelang.planning.data import ClassFacts, plan_data, understand, with_labels
+from recipelang.planning.dropouts import dropouts_fit
 from recipelang.planning.evaluations import can_be_measured, plan_evaluations
 from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts, stored_dtype
 from recipelang.planning.identities import identities
@@ -133,6 +134,7 @@ class Resolver(Stages):
         if self.task.gives == "embeddings":
             self.pooling = pooling_of(facts.path)
         self.found.extend([*remarks(facts, self.recipe.label("model.base"))])
+        self.found.extend([*dropouts_fit(self.recipe, facts.family, facts.dropouts)])
         return facts
 
     def _used(self) -> dict[str, set[str]]:

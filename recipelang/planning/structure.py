@@ -36,7 +36,7 @@ from recipelang.version import __version__, installed
 #: seconds; a large model takes a few of a processor, of which the process itself has a limit
 _PATIENCE = 600
 #: below the package, the code whose answers are remembered
-_ASKED = ("engine/walk.py", "engine/roles.py", "pruning/stacks.py", "planning/structure.py")
+_ASKED = ("engine/walk.py", "engine/roles.py", "pruning/stacks.py", "planning/structure.py", "planning/dropouts.py")
 #: of a config, what decides no structure and may make a library look elsewhere
 _UNUSED = ("auto_map", "attn_implementation", "_attn_implementation", "dtype", "torch_dtype", "transformers_version")
 
@@ -75,6 +75,8 @@ class Standard(Form):
     intermediate_size: Some | None = None
     positions: int | None = None
     encoder_decoder: bool = False
+    dropout: dict[str, float] = {}  # fields of the config, and their values
+    attention_dropout: dict[str, float] = {}
 
 
 class Structure(Form):
