@@ -32,6 +32,7 @@ def run(
     locked: bool = False,
     yes: bool = False,
     shard: bool = False,
+    offload: bool = False,
     reporter: Reporter | None = None,
     around: Around = NOTHING,
     **more: object,
@@ -46,6 +47,7 @@ def run(
         locked: refuse when the recipe's lock is missing, or is not what the recipe refers to now.
         yes: run a recipe that was pulled the first time without asking.
         shard: each of several processes holds a part of the model.
+        offload: leave the weights on disk, one layer in memory at a time; otherwise where they do not fit in memory.
         reporter: who is told how it goes; bars in a notebook or a terminal unless another is given.
 
     Returns: what was measured and judged. A claim that is not met is in it (`failed`), and is no error.
@@ -78,11 +80,13 @@ def run(
     from recipelang import processes
     from recipelang.engine.environment import without_effect
     from recipelang.engine.models import check_models
+    from recipelang.engine.offload import offloads
     from recipelang.engine.start import may_start, may_take
 
     may_start(plan, shard)
     reporter.found(without_effect())
     check_models(plan)
+    on_disk = offloads(plan, offload, shard=shard)
     _from_elsewhere(file, yes, reporter)
     if processes.world() > 1:
         holds = "a shard of the model" if shard else "a copy of the model"
@@ -93,7 +97,7 @@ def run(
         if processes.main():
             _fill(folder, plan, file, overwrite, settled[0], reporter)
         processes.wait()
-        return carry_out(plan.recipe, plan, folder, reporter, shard=shard)
+        return carry_out(plan.recipe, plan, folder, reporter, shard=shard, on_disk=on_disk)
 
 
 def _from_elsewhere(file: str, yes: bool, reporter: Reporter) -> None:
@@ -142,11 +146,13 @@ def carry_out(
     reporter: Reporter,
     *,
     shard: bool,
+    on_disk: str | None = None,
     resume: bool = False,
     exact: bool = False,
     written: Plan | None = None,
 ) -> Result:
-    """In a folder whose lock is held. `written`: the plan of the start before. The page is written, however it ends."""
+    """In a folder whose lock is held. `written`: the plan of the start before; `on_disk`: why the
+    weights stay there, if they do. The page is written, however it ends."""
     from recipelang.api.result import Result
     from recipelang.engine.records import Interrupted
     from recipelang.engine.run import execute
@@ -156,7 +162,9 @@ def carry_out(
         return judge(recipe, measured)
 
     try:
-        options = {"resume": resume, "shard": shard, "exact": exact, "written": written}
+        if on_disk:
+            reporter.message(f"{on_disk}\n")
+        options = {"resume": resume, "shard": shard, "offload": bool(on_disk), "exact": exact, "written": written}
         done = execute(plan, folder, reporter, judged, held=True, **options)  # type: ignore[arg-type]
     except Interrupted as stopped:
         stopped.folder = folder

@@ -66,6 +66,10 @@ Shard = Annotated[
     bool,
     typer.Option("--shard", help="Shard the model across processes (FSDP) instead of copying it to each."),
 ]
+Offload = Annotated[
+    bool,
+    typer.Option("--offload", help="Keep the weights on disk and load one layer at a time (one-shot pruning)."),
+]
 Form = Annotated[
     Format,
     typer.Option(

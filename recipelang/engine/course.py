@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from recipelang.engine.environment import chosen_device, environment
 from recipelang.engine.evaluate import evaluate
 from recipelang.engine.files import moved, same_folder
 from recipelang.engine.interrupt import StopRequests
+from recipelang.engine.offload import Offloaded
 from recipelang.engine.position import Position, environments
 from recipelang.engine.records import RECORD, Interrupted, Reporter
 from recipelang.engine.run_record import body, measured_on
@@ -33,11 +34,13 @@ from recipelang.tasks.later import Later
 class Course:
     """Where a run stands: its model and masks, what is done, and where it writes."""
 
-    def __init__(self, plan: Plan, out: Path, reporter: Reporter, shard: bool) -> None:
+    def __init__(self, plan: Plan, out: Path, reporter: Reporter, shard: bool, offload: bool = False) -> None:
         self.plan = plan
         self.out = out
         self.reporter = reporter
         self.shard = shard
+        self.offload = offload
+        self.disk: Offloaded | None = None  # of weights that stay on disk, once it is known where they are
         self.place = os.stat(out)
         self.device = chosen_device()
         self.around = environment(self.device, shard)
@@ -105,12 +108,20 @@ class Course:
         examples, features = self.split(data, evaluation.split, evaluation.samples)
         autocast = self.autocast((stage or self.plan.stages[0]).precision)
         self.measuring = evaluation
-        metrics = evaluate(self.model, self.task, evaluation, examples, features, self.device, autocast)
+        with nullcontext() if self.disk is None else self.disk.whole():
+            metrics = evaluate(self.model, self.task, evaluation, examples, features, self.device, autocast)
         self.measuring = None
         on = measured_on(self.plan, evaluation.name)
         self.reporter.evaluated(stage.name if stage else None, evaluation.name, metrics, step, on)
         return metrics
 
-    def zeros(self, names: tuple[str, ...]) -> dict[str, int]:
-        parameters = dict(self.model.named_parameters())
-        return dict(zip(names, shards.zeros(parameters[n] for n in names), strict=True))
+    def weights(self, names: Iterable[str]) -> Iterator[tuple[str, nn.Parameter]]:
+        """Parameters one by one; those that lie on disk are in memory until the next one is asked for."""
+        for name in names:
+            with nullcontext() if self.disk is None else self.disk.present([name]):
+                yield name, self.model.get_parameter(name)
+
+    def zeros(self, names: Sequence[str]) -> dict[str, int]:
+        if self.disk is None:  # processes add up all at once
+            return dict(zip(names, shards.zeros(self.model.get_parameter(n) for n in names), strict=True))
+        return {n: shards.zeros([weight])[0] for n, weight in self.weights(names)}

@@ -4,33 +4,47 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from recipelang import processes
 from recipelang.engine.checkpoint import wholly
 from recipelang.engine.models import quiet
+from recipelang.engine.offload import Offloaded
 from recipelang.planning.belongings import belongings
 from recipelang.storage.reading import Unreadable, read_bytes
-from recipelang.storage.writing import new_folder, remove_folder, write_bytes, writing
+from recipelang.storage.writing import new_folder, remove_folder, write_bytes, write_pieces, writing
 
 #: more than any tokenizer takes
 _MOST = 2**30
 
 
 def save_model(
-    model: nn.Module, folder: Path, source: Path, max_shard: int, metadata: dict[str, str], task: str
+    model: nn.Module,
+    folder: Path,
+    source: Path,
+    max_shard: int,
+    metadata: dict[str, str],
+    task: str,
+    disk: Offloaded | None = None,
 ) -> None:
-    """Weights and config that `from_pretrained` loads, and all else that belongs to the model it came from."""
-    weights = wholly(model.state_dict())
+    """Weights and config that `from_pretrained` loads, and all else that belongs to the model it came from.
+
+    `disk`: where the weights are that are not in memory. The files are the same.
+    """
+    weights = wholly(model.state_dict()) if disk is None else model.state_dict()
     if not processes.main():
         return
     carried = belongings(source, task)
-    with new_folder(folder) as part, quiet(), _plain_generation(model), _stamped(metadata):
+    save = _saving(metadata) if disk is None else _piece_by_piece(metadata, disk, weights)
+    with new_folder(folder) as part, quiet(), _plain_generation(model), _written_by(save):
         model.save_pretrained(part, state_dict=weights, max_shard_size=max_shard)  # type: ignore[operator]
         for name in carried:
             _carry(source / name, part / name, part)
@@ -64,22 +78,73 @@ def _plain_generation(model: nn.Module) -> Iterator[None]:
             model.generation_config = before
 
 
+Save = Callable[[dict[str, Tensor], Any, dict[str, str]], None]
+
+
 @contextmanager
-def _stamped(ours: dict[str, str]) -> Iterator[None]:
-    """Where weights come from goes into their headers as they are written: transformers' own metadata is one word, and
-    writing every file again to add ours would take as long as the first time."""
+def _written_by(save: Save) -> Iterator[None]:
+    """What writes a file of weights, as transformers has divided and named them.
+
+    Its own metadata is one word, and writing every file again to add ours would take as long as the first time; and it
+    would hold a whole file in memory.
+    """
     from transformers import modeling_utils
 
-    save = modeling_utils.safe_save_file
+    before = modeling_utils.safe_save_file
 
-    def stamped(tensors: dict[str, Tensor], filename: Any, metadata: dict[str, str] | None = None) -> None:
-        save(tensors, filename, {**(metadata or {}), **ours})
+    def written(tensors: dict[str, Tensor], filename: Any, metadata: dict[str, str] | None = None) -> None:
+        save(tensors, filename, metadata or {})
 
-    modeling_utils.safe_save_file = stamped
+    modeling_utils.safe_save_file = written
     try:
         yield
     finally:
-        modeling_utils.safe_save_file = save
+        modeling_utils.safe_save_file = before
+
+
+def _saving(ours: dict[str, str]) -> Save:
+    """With where the weights come from in their headers."""
+    return lambda tensors, filename, metadata: save_file(tensors, filename, {**metadata, **ours})
+
+
+def _piece_by_piece(ours: dict[str, str], disk: Offloaded, weights: Mapping[str, Tensor]) -> Save:
+    """The same files of weights that lie on disk, one tensor in memory at a time.
+
+    `weights`: by the names of the model; transformers hands on the very tensors under the names of its files.
+    """
+    names = {id(t): disk.canonical(n) for n, t in weights.items()}
+    held = list(weights.values())  # it takes them out of its table, and an `id` must stay what it is
+
+    def write(tensors: dict[str, Tensor], filename: Any, metadata: dict[str, str]) -> None:
+        # as the library orders them: the widest numbers first, then by name
+        ordered = sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0]))
+        header: dict[str, Any] = {"__metadata__": dict(sorted({**metadata, **ours}.items()))}
+        at = 0
+        for name, tensor in ordered:
+            end = at + tensor.numel() * tensor.element_size()
+            dtype = _DTYPES[tensor.dtype]
+            header[name] = {"dtype": dtype, "shape": list(tensor.shape), "data_offsets": [at, end]}
+            at = end
+        text = _header_text(header)
+        pieces = (data for _, t in ordered for _, w in disk.read([names[id(t)]]) for data in [_bytes_of(w)])
+        path = Path(filename)
+        write_pieces(path, chain([len(text).to_bytes(8, "little"), text], pieces), inside=path.parent)
+
+    assert held
+    return write
+
+
+#: of weights, as safetensors names them
+_DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
+
+
+def _header_text(header: dict[str, Any]) -> bytes:
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    return text.ljust(-(-len(text) // 8) * 8)
+
+
+def _bytes_of(tensor: Tensor) -> memoryview:
+    return tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().data
 
 
 def _in_order(path: Path) -> None:

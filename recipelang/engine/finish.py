@@ -28,7 +28,7 @@ def finish(run: Course, judge: Judge, started: float) -> Result:
     run.check_place()
     source, folder = Path(run.plan.model.path), run.out / "export"
     same_model(source, run.plan.model.digest, f"the model `{run.plan.model.ref}`")  # the tokenizer is copied from there
-    export.save_model(run.model, folder, source, run.plan.export.max_shard, run.stamp(), run.plan.model.task)
+    export.save_model(run.model, folder, source, run.plan.export.max_shard, run.stamp(), run.plan.model.task, run.disk)
     if processes.main():
         export.move_up(folder, run.out)
     lying = layouts(run.model)
@@ -63,6 +63,5 @@ def finish(run: Course, judge: Judge, started: float) -> Result:
 def _patterns(run: Course, names: tuple[str, ...], turned: Collection[str]) -> dict[str, tuple[Pattern, ...]]:
     """For every matrix the patterns of the plan that it keeps to, then the usual ones: a model may come with them."""
     planned = {(p.pattern, p.pattern_size) for s in run.plan.stages for p in s.prunes} - {("unstructured", (0, 0))}
-    parameters = dict(run.model.named_parameters())
-    each = ((n, (shards.whole(parameters[n]).detach() != 0).cpu().numpy()) for n in names)
+    each = ((n, (shards.whole(weight).detach() != 0).cpu().numpy()) for n, weight in run.weights(names))
     return {n: patterns_of(live, tuple(sorted(planned)), turned=n in turned) for n, live in each}

@@ -6,8 +6,8 @@ called as its model calls it: masks, positions and rotary tables may differ from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise, zip_longest
 from typing import Any
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from recipelang.engine.delivery import delivered
 from recipelang.engine.experts import Target, expert_inputs, left_out, target_of, tokens_of
+from recipelang.engine.offload import Offloaded
 from recipelang.pruning.inputs import Gathered
 from recipelang.pruning.turned import expert_of, parameter_of
 from recipelang.source import RecipeError, fail
@@ -82,6 +83,7 @@ class Layers:
     batch: int
     autocast: Autocast
     between: Callable[[int, int], None]
+    disk: Offloaded | None = None
 
     def __call__(self, names: Sequence[str], gathers: type[Gathered], order: str) -> Iterator[dict[str, Gathered]]:
         stacks = _stacks(self.model, names)
@@ -97,21 +99,30 @@ class Layers:
                     self.between(done, of)
                     own, last = stack.targets.get(number, {}), layer is stack.reached[-1]
                     again = not own or order == "sequential"  # what the layer makes of the samples once it is pruned
-                    if own:
-                        yield self._gather(layer, own, gathers, portions, further=not last and not again)
-                    for i in range(len(portions) if again and not last else 0):
-                        portions[i] = self._through(layer, portions[i])
+                    with self._here(layer, own):
+                        if own:
+                            yield self._gather(layer, own, gathers, portions, further=not last and not again)
+                        for i in range(len(portions) if again and not last else 0):
+                            portions[i] = self._through(layer, portions[i])
                     done += 1
             self.between(done, of)
         finally:
             self.model.train(training)
 
+    def _here(self, layer: nn.Module, targets: Collection[str]) -> AbstractContextManager[None]:
+        """The weights of a layer in memory; those of its targets are kept."""
+        if self.disk is None:
+            return nullcontext()
+        return self.disk.present(self.disk.of(layer), kept={parameter_of(n)[0] for n in targets})
+
     @torch.no_grad()
     def _calls(self, layers: Sequence[nn.Module], decoder: bool = False) -> list[Portion]:
         """What the first layer reads of all samples, and how each of the layers is called."""
         portions: list[Portion] = []
-        device = next(self.model.parameters()).device
         with ExitStack() as stack:
+            if self.disk is not None:
+                stack.enter_context(self.disk.whole())
+            device = next(self.model.parameters()).device
             seen = [stack.enter_context(_calls_of(layer, layer is layers[-1])) for layer in layers]
             for first in range(0, len(self.features), self.batch):
                 rows = np.arange(first, min(first + self.batch, len(self.features)))

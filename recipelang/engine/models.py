@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import pkgutil
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from recipelang.engine.seeds import stream
 from recipelang.planning.accounting import COPIES
 from recipelang.planning.dropouts import ATTENTION, BESIDE, HIDDEN, fields_of
 from recipelang.planning.facts import ModelFacts, read_model_facts
+from recipelang.planning.safetensors_header import read_folder
 from recipelang.planning.types import ModelPlan, Plan
 from recipelang.source import RecipeError, fail
 from recipelang.source.words import an
@@ -103,7 +104,49 @@ def load_model(
             )
             for name in redrawn:
                 _draw(model.get_parameter(name), config)
+    _check_read(folder, facts, plan, read)
     model = only_used(model, plan.task)
+    return _ready(model if keep is None else keep_layers(model, keep), plan)
+
+
+def empty_model(folder: Path, plan: ModelPlan) -> tuple[nn.Module, ModelFacts]:
+    """The task model of a folder as `load_model` makes it, all its parameters on the meta device.
+
+    Its buffers hold what the config decides: none is read from a file.
+    """
+    from accelerate import init_empty_weights
+    from transformers import GenerationConfig
+
+    facts, dtype = _facts(folder, plan), DTYPES[plan.dtype]
+    with _loading(folder), quiet(), torch.random.fork_rng():
+        config = _config(folder, plan)
+        with init_empty_weights(include_buffers=False):
+            made = _auto(plan).from_config(config, dtype=dtype, **_attention(plan))
+        stored = {n: torch.empty(e.shape, dtype=dtype, device="meta") for n, e in read_folder(folder).items()}
+        model, read = type(made).from_pretrained(
+            None,
+            config=config,
+            state_dict=stored,
+            device_map={"": "meta"},
+            dtype=dtype,
+            **_attention(plan),
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+        for path, module in made.named_modules():
+            model.get_submodule(path)._buffers.update(module._buffers)
+        if model.can_generate():
+            try:
+                model.generation_config = GenerationConfig.from_pretrained(folder)
+            except OSError:  # older folders have these settings in their config, as the library knows
+                at: dict[str, Any] = {"config_file_name": "config.json", "_from_model_config": True}
+                model.generation_config = GenerationConfig.from_pretrained(folder, **at)
+    _check_read(folder, facts, plan, read)
+    return _ready(only_used(model, plan.task), plan), facts
+
+
+def _check_read(folder: Path, facts: ModelFacts, plan: ModelPlan, read: Mapping[str, Collection[str]]) -> None:
+    """E191 where transformers takes other tensors from the files than were planned."""
     task = task_of(plan.task)
     tied = COPIES.get(facts.family, ()) if any(t.tied for t in facts.tensors) else ()
     missing = {n for n in read["missing_keys"] if not (task.gives == "embeddings" and n.startswith("pooler."))}
@@ -112,12 +155,15 @@ def load_model(
     expected = {*facts.left_out, *facts.strangers, *(copy for copy, _ in facts.copies)}
     if lost := sorted(set(read["unexpected_keys"]) - expected):
         raise _another_model(folder, [f"`{n}` should be used, but would be dropped" for n in lost[:3]])
-    model = model if keep is None else keep_layers(model, keep)
-    if task.prepare:
-        pkgutil.resolve_name(task.prepare)(model, plan)
+
+
+def _ready(model: nn.Module, plan: ModelPlan) -> nn.Module:
+    """As training and evaluation need it."""
+    if prepare := task_of(plan.task).prepare:
+        pkgutil.resolve_name(prepare)(model, plan)
     leave_out_cache(model)
     leave_out_unread(model)
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 def _made(plan: ModelPlan, config: Any) -> nn.Module:

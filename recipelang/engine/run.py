@@ -15,6 +15,7 @@ from recipelang.engine.files import only_one
 from recipelang.engine.finish import Judge, finish
 from recipelang.engine.leavings import check_no_links
 from recipelang.engine.models import is_out_of_memory, load_model
+from recipelang.engine.offload import offloaded
 from recipelang.engine.position import Session
 from recipelang.engine.records import Interrupted, Reporter, Result, Several
 from recipelang.engine.sessions import earlier, reclaimed, resumed, session, told_claims
@@ -37,6 +38,7 @@ def execute(
     *,
     resume: bool = False,
     shard: bool = False,
+    offload: bool = False,
     exact: bool = False,
     held: bool = False,
     written: Plan | None = None,
@@ -52,7 +54,7 @@ def execute(
             check_no_links(out)
             for folder in (out, out / "recipe", out / "checkpoints", out / "stages"):
                 sweep(folder)
-        run = Course(plan, out, reporter, shard)
+        run = Course(plan, out, reporter, shard, offload)
         try:
             with run.stop:
                 return _go(run, judge, resume, exact, written or plan)
@@ -84,9 +86,13 @@ def _go(run: Course, judge: Judge, resume: bool, exact: bool, written: Plan) -> 
     if not resume:
         run.record("running", {})
     unchanged(plan)
-    keep = None if plan.model.drop is None else plan.model.drop.keep
-    model = load_model(Path(plan.model.path), plan.model, plan.seed, plan.model.redrawn, keep)
-    run.model = model.to(run.device)
+    if run.offload:
+        run.disk = offloaded(plan, run.device, run.checkpoints / "layers", run.out)
+        run.model = run.disk.model
+    else:
+        keep = None if plan.model.drop is None else plan.model.drop.keep
+        model = load_model(Path(plan.model.path), plan.model, plan.seed, plan.model.redrawn, keep)
+        run.model = model.to(run.device)
     if run.shard:
         shards.shard(run.model, run.device)
         for prune in (p for s in plan.stages for p in s.prunes):
@@ -118,7 +124,8 @@ def _session(run: Course) -> Session:
 
 def _newest(run: Course, exact: bool) -> checkpoint.Loaded | None:
     """The newest checkpoint that is whole; a damaged one is named and passed over."""
-    for path in processes.first(checkpoint.newest_first(run.checkpoints)):
+    there = checkpoint.newest_first(run.checkpoints) if run.disk is None else []  # one would be read whole
+    for path in processes.first(there):
         try:
             return checkpoint.load(path, run.plan, run.model)
         except checkpoint.Damaged as why:

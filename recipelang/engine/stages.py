@@ -114,8 +114,9 @@ def one_shot_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | No
         checkpoint.restore(loaded, run.model, run.masks, None)
     began = time.monotonic()
     run.model.requires_grad_(True)  # a rehearsal leaves what the stage before froze
-    optimizer = make_optimizer(stage, run.model)
+    optimizer = torch.optim.SGD(run.model.parameters())  # no step is taken
     state = _state(run, stage, optimizer, 0)
+    state.present = None if run.disk is None else run.disk.present
     of = stage.calibration.layers if stage.calibration else 0
     run.reporter.stage_started(stage, of, 0)
     if stage.calibration is not None:
@@ -124,7 +125,13 @@ def one_shot_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | No
         autocast = run.autocast(stage.precision)
         state.gradients = partial(_sample, run, stage, state, features)
         state.layers = Layers(
-            run.model, features, run.task.labels, stage.micro_batch, autocast, partial(_layer_done, run, stage)
+            run.model,
+            features,
+            run.task.labels,
+            stage.micro_batch,
+            autocast,
+            partial(_layer_done, run, stage),
+            run.disk,
         )
     modifiers = _modifiers(run, stage)
     torch.manual_seed(stream(stage.seed, stage.name, "dropout"))
@@ -213,7 +220,8 @@ def _end_stage(run: Course, stage: StagePlan, seconds: float) -> None:
         processes.wait()  # the others read it
         run.position.stage_models[stage.name] = model_digest(folder)
     run.position.stage, run.position.step = stage.index + 1, 0
-    checkpoint.save(run.checkpoints, run.position, run.model, run.masks, None, stage.keep)
+    if run.disk is None:  # else what was pruned is on disk already, and the model is written next
+        checkpoint.save(run.checkpoints, run.position, run.model, run.masks, None, stage.keep)
 
 
 def _measured_inside(run: Course, stage: StagePlan, step: int, until: int) -> list[EvaluatePlan]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,9 @@ class State:
     #: `(targets, what to gather, order)`: layer by layer, what was gathered of the inputs of the targets in it. What
     #: is done to a layer before the next is asked for is what the next one sees, if the order is `sequential`
     layers: Callable[[Sequence[str], type[Gathered], str], Iterator[dict[str, Gathered]]] = lambda *_: iter(())
+    #: of weights that lie on disk: `(names, kept=names)`, those in memory meanwhile, and what becomes of them; none: all
+    #: weights are in memory
+    present: Callable[..., AbstractContextManager[None]] | None = None
     #: experts of which fewer tokens were seen than their statistics need -> how many
     few_tokens: dict[str, int] = field(default_factory=dict)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -107,13 +108,15 @@ class Prune(Modifier):
             self._prune(event, state)
 
     def _prune(self, event: PruneEvent, state: State) -> None:
+        if state.present is not None:
+            return self._from_disk(event, state)
         weights = _weights(self.names, state)
         _finite(self.pieces, weights)
         before, after = self._masked(weights, state), self._each(event.zeros)
         self._only_rises(before, after)
         self._groups_only_rise(weights, self._live(weights, state), after)
         if self.score.gathers is not None:
-            return self._layer_by_layer(weights, after, self.score.gathers, state)
+            return self._layer_by_layer(after, self.score.gathers, state)
         if self.score.rounds == 1:
             return self._round(after, weights, state)
         for zeros in towards(before, after, self.score.rounds):
@@ -133,15 +136,28 @@ class Prune(Modifier):
             found += [unit * (least + (i < more)) for i in range(many)]
         return found
 
-    def _layer_by_layer(
-        self, weights: Sequence[nn.Parameter], zeros: Sequence[int], gathers: type[Gathered], state: State
-    ) -> None:
+    def _from_disk(self, event: PruneEvent, state: State) -> None:
+        """Dense weights with a count for every tensor: one tensor or layer after the other gives the same masks."""
+        assert state.present is not None
+        if self.score.gathers is not None:
+            return self._layer_by_layer(self._each(event.zeros), self.score.gathers, state)
+        for target, zeros in zip(self.plan.targets, event.zeros, strict=True):
+            alone = replace(event, zeros=(zeros,))
+            plan = self.plan.model_copy(update={"targets": (target,), "events": (alone,)})
+            own = Prune(plan, make(plan.method, plan.args, pieces(plan), self.seed), self.seed)
+            with state.present([target.name], kept=[target.name]):
+                own._prune(alone, replace(state, present=None))
+                state.masks.settle()
+
+    def _layer_by_layer(self, zeros: Sequence[int], gathers: type[Gathered], state: State) -> None:
         """Every target as its layer is reached."""
-        known = dict(zip(self.pieces, weights, strict=True))
         wanted = dict(zip(self.pieces, zeros, strict=True))
         select = Select(self.plan.pattern, self.plan.pattern_size, self.plan.scope)
         for inputs in state.layers(self.pieces, gathers, self.plan.order):
-            keeps = {}
+            weights = _weights(list(dict.fromkeys(parameter_of(n)[0] for n in inputs)), state)
+            if state.present is not None:
+                _finite(list(inputs), weights)
+            known, keeps = dict(zip(inputs, weights, strict=True)), {}
             for name, gathered in inputs.items():
                 live = _live(name, known[name], state)
                 least = known[name].shape[-1] if METHODS[self.plan.method].memory.pair else ENOUGH
@@ -150,6 +166,8 @@ class Prune(Modifier):
                 with torch.no_grad():
                     keeps[name] = self.score.fit(known[name], gathered, wanted[name], live, select)
             _set([known[n] for n in keeps], list(keeps), list(keeps.values()), state)
+            if state.present is not None:
+                state.masks.settle()
         state.masks.clear_moments(state.optimizer)
 
     def _round(self, zeros: Sequence[int], weights: Sequence[nn.Parameter], state: State) -> None:
@@ -328,7 +346,9 @@ class KeepZeros(Modifier):
 
 def _weights(names: Sequence[str], state: State) -> list[nn.Parameter]:
     """All matrices of these parameters, as outputs × inputs, however they are stored."""
-    return [w for n in names for w in matrices(state.parameters[n], state.layouts.get(n))]
+    on_disk = state.present is not None  # those that are in memory now are other objects
+    known = {n: state.model.get_parameter(n) for n in names} if on_disk else state.parameters
+    return [w for n in names for w in matrices(known[n], state.layouts.get(n))]
 
 
 def _live(name: str, weight: nn.Parameter, state: State) -> Tensor:

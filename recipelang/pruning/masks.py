@@ -28,6 +28,7 @@ class Masks:
         self._params: dict[str, nn.Parameter] = {}
         self._masks: dict[str, Tensor] = {}
         self._dead: int | None = None  # counted when somebody asks, and again after a change
+        self._settled = 0  # zeros of masks that nothing asks for again
 
     def __len__(self) -> int:
         return len(self._masks)
@@ -52,7 +53,7 @@ class Masks:
         if self._dead is None:
             masks = [*self._masks.values()]
             here = (m.numel() - n for m, n in zip(masks, counts(masks), strict=True))
-            self._dead = sum(sums(here, self._params.values()))
+            self._dead = self._settled + sum(sums(here, self._params.values()))
         return self._dead
 
     def live(self, name: str, parameter: Tensor) -> Tensor:
@@ -77,6 +78,11 @@ class Masks:
         for name in names:
             self._masks.pop(name, None)
             self._params.pop(name, None)
+
+    def settle(self) -> None:
+        """Forget the masks, and remember how many weights they zeroed: no step follows."""
+        self._settled = self.dead
+        self.drop([*self._masks])
 
     @torch.no_grad()
     def apply_gradients(self) -> None:

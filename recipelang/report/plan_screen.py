@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 
 from rich.console import Group, RenderableType
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
+from recipelang.planning.offloaded import check_offloaded, offloaded_memory
 from recipelang.planning.types import (
     ChatPlan,
     DataPlan,
@@ -28,6 +30,7 @@ from recipelang.planning.types import (
     TermPlan,
 )
 from recipelang.report.plot import plot
+from recipelang.source import RecipeError
 from recipelang.source.render import clean
 from recipelang.source.words import amount, first_n, listed, plural, size_text
 from recipelang.spec.blocks import DataSpec
@@ -308,7 +311,12 @@ def _plugins(plan: Plan) -> str:
 
 
 def _memory(plan: Plan) -> str:
-    return f"about {size_text(plan.peak_memory)} at peak (estimate)"
+    text = f"about {size_text(plan.peak_memory)} at peak (estimate)"
+    with suppress(RecipeError):
+        check_offloaded(plan)
+        stacks = any(len(t.shape) > 2 for p in plan.stages[0].prunes for t in p.targets)  # files hold them in parts
+        text += "" if stacks else f", {size_text(offloaded_memory(plan))} with `run --offload`"
+    return text
 
 
 def _stage_block(plan: Plan, stage: StagePlan) -> RenderableType:

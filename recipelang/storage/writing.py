@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -142,6 +142,13 @@ def fill(part: Path, files: Mapping[str, bytes]) -> None:
         path = part / name
         with _parent(path, part) as folder, _made(path, folder) as file:
             file.write(data)
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes | memoryview], *, inside: Path) -> None:
+    """A file of a folder that is being made, one piece in memory at a time; `OSError` is for `new_folder` to tell of."""
+    with _parent(path, inside) as folder, _made(path, folder) as file:
+        for piece in pieces:
+            file.write(piece)
 
 
 def rewrite(path: Path, text: str) -> None:

@@ -40,6 +40,7 @@ def run(
     locked: options.Locked = False,
     yes: bool = typer.Option(False, "--yes", help="Run a downloaded recipe for the first time without asking."),
     shard: options.Shard = False,
+    offload: options.Offload = False,
 ) -> None:
     """Run a recipe: train, prune, evaluate, write the model, check the claims.
 
@@ -62,6 +63,8 @@ def run(
       recipelang run squad.recipe --steps 20        (a rehearsal)
 
       torchrun --nproc-per-node 2 -m recipelang run squad.recipe        (two processes)
+
+      recipelang run wanda.recipe --offload        (one shot, one layer in memory at a time)
     """
     given = read_around(param, params, overlay)
     with _watched() as shown:
@@ -73,6 +76,7 @@ def run(
             locked=locked,
             yes=yes,
             shard=shard,
+            offload=offload,
             reporter=shown,
             around=given,
         )
@@ -86,6 +90,7 @@ def resume(
         ..., metavar="DIR", help="The output folder of an interrupted run.", autocompletion=complete.runs
     ),
     shard: options.Shard = False,
+    offload: options.Offload = False,
     exact: bool = typer.Option(
         False, "--exact", help="Fail if threads, processes, packages or environment variables would change the result."
     ),
@@ -104,10 +109,10 @@ def resume(
     if not text.is_file():
         raise fail("E083", f"`{folder}` holds no run", help="name the output folder of an earlier `recipelang run`")
     with running.holding(folder):
-        _resume(folder, text, shard, exact)
+        _resume(folder, text, shard, offload, exact)
 
 
-def _resume(folder: Path, text: Path, shard: bool, exact: bool) -> None:
+def _resume(folder: Path, text: Path, shard: bool, offload: bool, exact: bool) -> None:
     """With the folder locked: whoever ran in it before is done."""
     from recipelang.engine.records import read_plan, status_of
     from recipelang.engine.statement import STATEMENT
@@ -145,14 +150,17 @@ def _resume(folder: Path, text: Path, shard: bool, exact: bool) -> None:
             help="restore the files, or pin what comes from the Hub; or start again with `run --overwrite`",
         )
     from recipelang.engine.environment import without_effect
+    from recipelang.engine.offload import offloads
     from recipelang.engine.start import may_start
 
     may_start(plan, shard)
+    on_disk = offloads(plan, offload, shard=shard)
     screen.show(without_effect())
     if written.spec_digest != plan.spec_digest or not _is_whole(folder):
         _carry_anew(folder, recipe, plan)
     with _watched() as shown:
-        result = running.carry_out(recipe, plan, folder, shown, shard=shard, resume=True, exact=exact, written=written)
+        options = {"shard": shard, "on_disk": on_disk, "resume": True, "exact": exact, "written": written}
+        result = running.carry_out(recipe, plan, folder, shown, **options)  # type: ignore[arg-type]
     if result.failed:
         raise typer.Exit(Exit.EXPECT_FAILED)
 
