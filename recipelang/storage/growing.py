@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import mmap
 import tempfile
+from array import array
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO, Any
 
@@ -15,6 +17,12 @@ import numpy as np
 
 #: bytes of one array that are held in memory
 MOST = 8 * 2**20
+_CODES = {"int8": "b", "int32": "i", "int64": "q", "float32": "f"}
+
+
+def _write(file: IO[bytes], data: memoryview) -> None:
+    while len(data):
+        data = data[file.write(data) :]
 
 
 class Growing:
@@ -23,45 +31,93 @@ class Growing:
     def __init__(self, dtype: Any) -> None:
         self.dtype = np.dtype(dtype)
         self.size = 0
-        self._parts: list[np.ndarray] = []
-        self._held = 0
+        self._held = array(_CODES[self.dtype.name])
         self._file: IO[bytes] | None = None
         self._good = 0  # bytes of the file
         self._full = False
 
-    def add(self, values: Any) -> None:
-        part = np.asarray(values, self.dtype).reshape(-1)
-        self._parts.append(part)
-        self.size += part.size
-        self._held += part.nbytes
-        if self._held > MOST and not self._full:
-            self._spill()
+    def add(self, values: np.ndarray | Sequence[Any]) -> None:
+        before = len(self._held)
+        if isinstance(values, np.ndarray):
+            self._held.frombytes(np.ascontiguousarray(values, self.dtype).tobytes())
+        else:
+            self._held.extend(values)
+        self._added(len(self._held) - before)
+
+    def one(self, value: Any) -> None:
+        self._held.append(value)
+        self._added(1)
 
     def array(self) -> np.ndarray:
-        """All values; of a file a read-only view of it. Nothing is added afterwards."""
-        if self._good and self._parts and not self._full:
+        """All values, to be read only. Nothing is added afterwards."""
+        if self._good and self._held and not self._full:
             self._spill()
-        mapped = []
-        if self._file is not None and self._good:
-            whole = mmap.mmap(self._file.fileno(), self._good, access=mmap.ACCESS_READ)
-            mapped = [np.frombuffer(whole, self.dtype)]
-        if mapped and not self._parts:
-            return mapped[0]
-        return np.concatenate([np.empty(0, self.dtype), *mapped, *self._parts])
+        held = np.frombuffer(self._held, self.dtype)
+        if self._file is None or not self._good:
+            return held
+        mapped = np.frombuffer(mmap.mmap(self._file.fileno(), self._good, access=mmap.ACCESS_READ), self.dtype)
+        return np.concatenate([mapped, held]) if len(held) else mapped
+
+    def _added(self, count: int) -> None:
+        self.size += count
+        if len(self._held) * self.dtype.itemsize > MOST and not self._full:
+            self._spill()
 
     def _spill(self) -> None:
-        data = np.concatenate(self._parts)
-        self._parts = [data]
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
-            view = memoryview(data.data).cast("B")
-            while len(view):
-                view = view[self._file.write(view) :]
+            _write(self._file, memoryview(self._held).cast("B"))
         except OSError:
-            self._full = True  # a part of the data that was written lies behind what is good
+            self._full = True  # a part that was written lies behind what is good
         else:
-            self._parts, self._held, self._good = [], 0, self._good + data.nbytes
+            self._good += len(self._held) * self.dtype.itemsize
+            self._held = array(self._held.typecode)
+
+    def __del__(self) -> None:
+        with suppress(Exception):
+            if self._file is not None:
+                self._file.close()
+
+
+class Pages:
+    """Pieces of bytes that are read back one at a time; beyond a little memory they lie in a file without a name."""
+
+    def __init__(self) -> None:
+        self._at: list[bytes | tuple[int, int]] = []
+        self._held = 0
+        self._file: IO[bytes] | None = None
+        self._size = 0
+        self._full = False
+
+    def add(self, piece: bytes) -> None:
+        self._at.append(piece)
+        self._held += len(piece)
+        if self._held > MOST and not self._full:
+            self._spill()
+
+    def __getitem__(self, number: int) -> bytes:
+        at = self._at[number]
+        if isinstance(at, bytes):
+            return at
+        assert self._file is not None
+        begin, size = at
+        self._file.seek(begin)
+        return self._file.read(size)
+
+    def _spill(self) -> None:
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+            self._file.seek(self._size)
+            for number, piece in enumerate(self._at):
+                if isinstance(piece, bytes):
+                    _write(self._file, memoryview(piece))
+                    self._at[number] = self._size, len(piece)
+                    self._size += len(piece)
+        except OSError:
+            self._full = True  # the piece that does not fit, and all that come, stay in memory
+        self._held = 0
 
     def __del__(self) -> None:
         with suppress(Exception):

@@ -24,6 +24,7 @@ from recipelang.tasks.chat_template import read_template
 from recipelang.tasks.chats import Chat, chats_of, column_of
 from recipelang.tasks.encoding import IGNORED, drawn, pad_id
 from recipelang.tasks.meaning import Meaning
+from recipelang.tasks.rows import Portions
 from recipelang.tasks.shards import ENDINGS, ending, files
 from recipelang.tasks.table import Table, joined
 from recipelang.tasks.task import Counting, Task
@@ -156,7 +157,7 @@ def _read_one(path: Path, column: str | None) -> Table | list[str]:
         case ".parquet" | ".arrow" | ".csv" | ".tsv":
             return records.read_file(path)
         case ".json" | ".jsonl":
-            found = reading.read_json(reading.read_text(path, ENDINGS, _FORMATS), path)
+            found = reading.read_json(path, ENDINGS, _FORMATS)
             return _table(found, path.name, column)
     text = reading.read_text(path, ENDINGS, _FORMATS)
     if column is not None:
@@ -165,7 +166,7 @@ def _read_one(path: Path, column: str | None) -> Table | list[str]:
 
 
 def _table(rows: Any, name: str, column: str | None) -> Table | list[str]:
-    if not isinstance(rows, list):
+    if not isinstance(rows, list | Portions):
         raise fail("E074", f"`{name}` is not a list of records", help=_FORMATS)
     if column is None and rows and all(isinstance(row, str) for row in rows):
         return _sound(rows, Table(name, ()))
@@ -249,7 +250,7 @@ def joined_blocks(texts: Iterable[str], reader: Reader, length: int, most: int |
         for ids in found:
             growing.add(ids)
             if reader.end is not None and len(ids):
-                growing.add(reader.end)
+                growing.one(reader.end)
     tokens = growing.array()
     whole = len(tokens) // length
     if whole:

@@ -95,7 +95,7 @@ def rows_of(chats: Sequence[Chat], template: ChatTemplate, tokenizer: Tokenizer,
                 if (own != IGNORED).any():
                     tokens.add(kept)
                     labels.add(own)
-                    lengths.add(len(kept))
+                    lengths.one(len(kept))
     if not tokens.size:
         notes = [f"chats are truncated to {length:,} tokens"]
         help = "raise `max_length`, or shorten what stands before the answers"

@@ -5,8 +5,9 @@ Numpy and `tokenizers` only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,34 +126,38 @@ def drawn(rows: int, count: int, seed: int | None) -> np.ndarray | slice:
     return np.sort(np.random.default_rng(seed).permutation(rows)[:count])
 
 
-def encode(reader: Reader, texts: Sequence[Any], max_length: int, *, words: bool = False) -> Iterator[Any]:
+def encode(reader: Reader, texts: Iterable[Any], max_length: int, *, words: bool = False) -> Iterator[Any]:
     """Encodings of texts or pairs, or of lists of `words`, at most `max_length` tokens: the longer of a pair is cut."""
+    each = iter(texts)
     reader.tokenizer.enable_truncation(max_length=max_length, strategy="longest_first")
     try:
-        for first in range(0, len(texts), _AT_ONCE):
-            yield from reader.tokenizer.encode_batch(texts[first : first + _AT_ONCE], is_pretokenized=words)
+        while some := list(islice(each, _AT_ONCE)):
+            yield from reader.tokenizer.encode_batch(some, is_pretokenized=words)
     finally:
         reader.tokenizer.no_truncation()
 
 
 def rows_of(
     reader: Reader,
-    texts: Sequence[Any],
-    labels: Sequence[int] | np.ndarray,
+    texts: Iterable[Any],
+    labels: Sequence[int] | np.ndarray | Growing,
     max_length: int,
     choices: Sequence[int] | None = None,
 ) -> Rows:
-    """One row a text, or of neighbouring texts as many a row as `choices` says. An array of labels keeps its type."""
+    """One row a text, or of neighbouring texts as many a row as `choices` says. An array of labels keeps its type; one
+    that grows does so while the texts are read."""
     found = Tokens(reader.types)
     cut: list[int] = []
     for number, encoding in enumerate(encode(reader, texts, max_length)):
         found.add(encoding.ids, encoding.type_ids if reader.types else ())
         if is_cut(encoding, max_length):
             cut.append(number)
+    if isinstance(labels, Growing):
+        labels = labels.array()
     labels = labels if isinstance(labels, np.ndarray) else np.asarray(labels, np.int64)
     rows = found.rows(labels, reader.pad_id, choices, max_length)
-    of = np.arange(len(texts)) if choices is None else np.repeat(np.arange(len(choices)), choices)
-    return replace(rows, cut=len(np.unique(of[cut])))
+    of = None if choices is None else np.repeat(np.arange(len(choices)), choices)
+    return replace(rows, cut=len(cut) if of is None else len(np.unique(of[cut])))
 
 
 def is_cut(encoding: Any, max_length: int) -> bool:
@@ -169,7 +174,7 @@ class Tokens:
 
     def add(self, ids: Sequence[int] | np.ndarray, types: Sequence[int] | np.ndarray = ()) -> None:
         self.ids.add(ids)
-        self.sizes.add(len(ids))
+        self.sizes.one(len(ids))
         if self.types is not None:
             self.types.add(types)
 

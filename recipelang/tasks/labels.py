@@ -16,6 +16,7 @@ from recipelang.source import fail
 from recipelang.source.suggest import closest
 from recipelang.source.words import listed
 from recipelang.tasks.meaning import written
+from recipelang.tasks.rows import Made
 from recipelang.tasks.table import Table
 
 E = TypeVar("E")
@@ -27,7 +28,7 @@ _MISSING = {"null", "none", "na", "n/a", "#n/a", "<na>"}  # as tables of text wr
 _NO_CONSENSUS = "-"  # of SNLI and MNLI: those who were asked did not agree
 
 
-class Labelled(tuple[E, ...]):
+class Labelled(Made[E]):
     """Examples, with the name of the data, of the column of labels, and of the classes that it carries, in order."""
 
     name: str = ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -97,10 +99,22 @@ def unused(tables: Iterable[Table], read: Iterable[str]) -> tuple[str, ...]:
     return tuple(str(key) for key in keys if key not in known)
 
 
-def without(table: Table, column: str, values: Sequence[str]) -> list[int]:
+def without(table: Table, column: str, values: Sequence[str]) -> Sequence[int]:
     """Places of the records whose value is none of these."""
+    if not values:
+        return range(len(table.rows))
     refused = set(values)
-    return [i for i, row in enumerate(table.rows) if not refused or written(row.get(column)) not in refused]
+    return array("q", (i for i, row in enumerate(table.rows) if written(row.get(column)) not in refused))
+
+
+def values_of(tables: Mapping[str, Table], column: str) -> dict[str, Counter[str]]:
+    """Split -> what is written in a column, and how often."""
+    return {name: Counter(written(row.get(column)) for row in table.rows) for name, table in tables.items()}
+
+
+def left_out(values: Mapping[str, Counter[str]], unlabelled: Collection[str]) -> dict[str, int]:
+    """Split -> examples whose label is one of these, where there are any."""
+    return counted({name: sum(n for value, n in each.items() if value in unlabelled) for name, each in values.items()})
 
 
 def written(value: object) -> str:

@@ -206,10 +206,10 @@ def _encode(
             found.tokens.add(window.ids)
             found.types.add(window.type_ids)
             found.places.add(own[: len(window.ids)])
-            found.lengths.add(len(window.ids))
-            found.index.add(number)
-            found.starts.add(start)
-            found.ends.add(end)
+            found.lengths.one(len(window.ids))
+            found.index.one(number)
+            found.starts.one(start)
+            found.ends.one(end)
 
 
 def _answered(example: Example, offsets: np.ndarray) -> list[tuple[int, int]]:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-from recipelang.source import fail
+from recipelang.source import RecipeError, fail
 from recipelang.source.suggest import closest
 from recipelang.storage import reading as storage
 from recipelang.storage.reading import Unreadable, Why, open_regular
 from recipelang.storage.unpacking import unpack
+from recipelang.tasks.rows import stored
 from recipelang.tasks.shards import COMPRESSED, ending
 from recipelang.tasks.tokenizer_rules import MAX_FILE, check_rules
 from recipelang.tasks.wordpiece import from_vocabulary
 
+#: bytes that are looked at together
+_AT_ONCE = 2**20
 #: the largest known hold the names of thousands of classes, in less than one
 MAX_CONFIG = 4 * 2**20
 
@@ -30,17 +35,55 @@ def read_text(path: Path, endings: Sequence[str], formats: str) -> str:
     try:
         decoded = text.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise fail("E074", f"`{path}` is not UTF-8", help="save the file as UTF-8") from None
+        raise _not_utf8(path) from None
     if not decoded.strip():
         raise fail("E074", f"`{path}` is empty", help=formats)
     return decoded
 
 
-def read_bytes(path: Path, endings: Sequence[str]) -> bytes:
+def read_lines(path: Path, endings: Sequence[str], formats: str, newline: Literal["", "\n"] = "\n") -> Iterator[str]:
+    """The lines of such a file as they are asked for, with what ends them: line feeds only, or (`""`) any line end."""
+    with _opened(path, endings) as file:
+        with _read_errors(path):
+            _holds_text(file, path, formats)
+            file.seek(0)
+        lines = io.TextIOWrapper(file, "utf-8-sig", newline=newline)
+        while True:
+            with _read_errors(path):
+                line = lines.readline()
+            if not line:
+                return
+            yield line
+
+
+def _holds_text(file: BinaryIO, path: Path, formats: str) -> None:
+    """E074 for a file that is not UTF-8, wherever, or holds nothing."""
+    decoder, empty = codecs.getincrementaldecoder("utf-8-sig")(), True
     try:
-        with open_regular(path) as file:
-            data = file.read()
-        return unpack(path, data) if path.suffix in COMPRESSED else data
+        while data := file.read(_AT_ONCE):
+            empty = not decoder.decode(data).strip() and empty
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        raise _not_utf8(path) from None
+    if empty:
+        raise fail("E074", f"`{path}` is empty", help=formats)
+
+
+def _not_utf8(path: Path) -> RecipeError:
+    return fail("E074", f"`{path}` is not UTF-8", help="save the file as UTF-8")
+
+
+def read_bytes(path: Path, endings: Sequence[str]) -> bytes:
+    with _opened(path, endings) as file, _read_errors(path):
+        return file.read()
+
+
+def _opened(path: Path, endings: Sequence[str]) -> BinaryIO:
+    """A file, unpacked. E074, E213."""
+    try:
+        with _read_errors(path):
+            file = open_regular(path)
+            return io.BytesIO(unpack(path, file.read())) if path.suffix in COMPRESSED else file
     except Unreadable as error:
         if error.why is Why.TOO_LARGE:
             help = "unpack it yourself if it is what it should be"
@@ -57,15 +100,22 @@ def read_bytes(path: Path, endings: Sequence[str]) -> bytes:
             help=f"did you mean `{near}`?" if near else f"name a {listed} file",
             notes=[f"in that folder: {', '.join(there[:6])}"] if there else [],
         ) from None
+
+
+@contextlib.contextmanager
+def _read_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise fail("E074", f"`{path}` cannot be read", notes=[str(error.strerror or error)]) from None
 
 
-def read_json(text: str, path: Path) -> Any:
-    """One value, or of a `.jsonl` file a list of them, one a line."""
+def read_json(path: Path, endings: Sequence[str], formats: str) -> Any:
+    """One value, or of a `.jsonl` file rows, one a line."""
     if ending(path) != ".jsonl":
-        return _value(text, path)
-    return [_value(line, path, before) for before, line in enumerate(text.split("\n")) if line.strip()]
+        return _value(read_text(path, endings, formats), path)
+    lines = enumerate(read_lines(path, endings, formats))
+    return stored(_value(line.removesuffix("\n"), path, before) for before, line in lines if line.strip())
 
 
 class _TwiceError(Exception):

@@ -8,8 +8,8 @@ from there. A table without a header has its columns named by their numbers, fro
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +18,7 @@ from recipelang.source import fail
 from recipelang.source.words import plural
 from recipelang.storage.strict_json import parse_json
 from recipelang.tasks import hub, reading
+from recipelang.tasks.rows import PORTION, Portions, stored
 from recipelang.tasks.shards import ENDINGS, ending, files
 from recipelang.tasks.table import TABBED, Table, joined
 
@@ -54,47 +55,50 @@ def _read_one(path: Path, columns: Mapping[str, str]) -> Table:
         case ".parquet" | ".arrow":
             return _arrow(path)
         case ".csv" | ".tsv" | ".txt":
-            return Table(path.name, _separated(path, columns))
-    found = reading.read_json(reading.read_text(path, ENDINGS, _FORMATS), path)
+            return Table(path.name, stored(_separated(path, columns)))
+    found = reading.read_json(path, ENDINGS, _FORMATS)
     if isinstance(found, Mapping) and isinstance(found.get("data"), list):
         found = found["data"]
-    if not isinstance(found, list):
+    if not isinstance(found, list | Portions):
         raise fail("E074", f"`{path.name}` is not a list of records", help=_FORMATS)
     return Table(path.name, found)
 
 
-def _separated(path: Path, columns: Mapping[str, str]) -> list[Mapping[str, Any]]:
+def _separated(path: Path, columns: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Rows of a `.csv` file, quoted as usual, or of one with tabs, where a quote is a character like any other."""
-    text = reading.read_text(path, ENDINGS, _FORMATS)
-    csv.field_size_limit(_LARGEST_CELL)
-    numbered: list[tuple[int, list[str]]] = []  # the line that a record ends on, and its cells
-    if ending(path) in TABBED:  # line ends as they come, and nothing else: a text may hold any other character
-        each = enumerate(text.split("\n"), 1)
-        numbered = [(n, line.removesuffix("\r").split("\t")) for n, line in each if line.strip()]
-    else:
-        try:
-            reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-            numbered = [(reader.line_num, line) for line in reader if line]
-        except csv.Error as error:
-            raise fail("E074", f"`{path.name}` is not CSV", help=_FORMATS, notes=[str(error)]) from None
-    lines = [line for _, line in numbered]
-    header = lines[0]
+    numbered = _cells(path)
+    first = next(numbered)
+    header = first[1]
     numbers = [str(n + 1) for n in range(len(header))]
     if columns and set(columns.values()) <= set(numbers) - set(header):
-        header, body = numbers, lines
-    else:
-        body = lines[1:]
+        header, numbered = numbers, chain([first], numbered)
     _differ(header, path)
-    for index, line in enumerate(body):
+    for at, line in numbered:
         if len(line) != len(header):
-            at = numbered[index + len(lines) - len(body)][0]
             cells = plural(len(line), "cell")
             notes = [f"the record that ends on line {at} has {cells}, the first line has {len(header)}"]
             help = "give every record all cells; in a `.csv` file, quote cells that contain a comma or a line end"
             if ending(path) in TABBED:
                 help = "give every record all cells: no text may contain a tab or a line end"
             raise fail("E074", f"records of `{path.name}` have different numbers of cells", help=help, notes=notes)
-    return [dict(zip(header, line, strict=True)) for line in body]
+        yield dict(zip(header, line, strict=True))
+
+
+def _cells(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The line that a record ends on, and its cells."""
+    if ending(path) in TABBED:  # line ends as they come, and nothing else: a text may hold any other character
+        for number, line in enumerate(reading.read_lines(path, ENDINGS, _FORMATS), 1):
+            if line.strip():
+                yield number, line.removesuffix("\n").removesuffix("\r").split("\t")
+        return
+    csv.field_size_limit(_LARGEST_CELL)
+    reader = csv.reader(reading.read_lines(path, ENDINGS, _FORMATS, ""), strict=True)
+    try:
+        for cells in reader:
+            if cells:
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise fail("E074", f"`{path.name}` is not CSV", help=_FORMATS, notes=[str(error)]) from None
 
 
 def _differ(header: Sequence[str], path: Path) -> None:
@@ -118,10 +122,15 @@ def _arrow(path: Path) -> Table:
         kind = "an Arrow" if ending(path) == ".arrow" else "a parquet"
         raise fail("E074", f"`{path.name}` is not {kind} file", notes=[str(error).splitlines()[0][:160]]) from None
     _differ(table.schema.names, path)
-    try:
-        rows = table.to_pylist()
-    except ValueError as error:  # a field of a struct that is there twice
-        raise fail("E074", f"`{path.name}` cannot be read", notes=[str(error).splitlines()[0][:160]]) from None
+
+    def read(first: int, behind: int) -> list[Any]:
+        try:
+            return table.slice(first, behind - first).to_pylist()  # type: ignore[no-any-return]
+        except ValueError as error:  # a field of a struct that is there twice
+            raise fail("E074", f"`{path.name}` cannot be read", notes=[str(error).splitlines()[0][:160]]) from None
+
+    rows: Sequence[Any] = Portions(table.num_rows, read)
+    rows = rows if len(rows) > PORTION else list(rows)
     numbered = [f.name for f in table.schema if "int" in str(f.type)]
     classes, unclear = _carried((table.schema.metadata or {}).get(b"huggingface"), numbered)
     return Table(path.name, rows, classes, unclear)

@@ -13,13 +13,15 @@ import numpy as np
 
 from recipelang.source import fail
 from recipelang.source.words import listed
+from recipelang.storage.growing import Growing
 from recipelang.tasks import encoding, meaning
 from recipelang.tasks.correlation import pearson, spearman
 from recipelang.tasks.encoding import Reader, Rows
 from recipelang.tasks.meaning import Meaning, written
 from recipelang.tasks.numbers import as_number, number
 from recipelang.tasks.records import read_table
-from recipelang.tasks.sequence_classification import TEXT, columns_of, rows_of
+from recipelang.tasks.rows import Made
+from recipelang.tasks.sequence_classification import TEXT, columns_of, rows_of, texts_of
 from recipelang.tasks.table import Table
 from recipelang.tasks.task import Counting, Task
 
@@ -42,15 +44,14 @@ def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:
     """The columns of text, pair and label. E074 for a training split of one label; else `open_split` refuses."""
     columns = columns_of(list(tables.values()), wanted.columns, LABEL)
     label = columns["label"]
-    values = {name: [written(row.get(label)) for row in table.rows] for name, table in tables.items()}
-    left = {name: sum(v in wanted.unlabelled for v in each) for name, each in values.items()}
+    values = meaning.values_of(tables, label)
     if "train" in tables:
         _differ(tables["train"], label, wanted.unlabelled)
     return wanted.model_copy(
         update={
             "columns": columns,
             "unused": meaning.unused(tables.values(), columns.values()),
-            "left_out": meaning.counted(left),
+            "left_out": meaning.left_out(values, wanted.unlabelled),
             "unmatched": meaning.unmatched(wanted.unlabelled, values.values()),
         }
     )
@@ -65,7 +66,7 @@ def _differ(table: Table, label: str, unlabelled: Sequence[str]) -> None:
         raise fail("E074", f"`{table.name}` has only one label: `{only:g}`", help=help, notes=notes)
 
 
-def _examples(table: Table, decided: Meaning, named: Mapping[str, str], reference: str) -> tuple[Example, ...]:
+def _examples(table: Table, decided: Meaning, named: Mapping[str, str], reference: str) -> Sequence[Example]:
     first, second, label = (decided.columns.get(field) for field in FIELDS)
     assert first is not None and label is not None
     table.needs(decided.columns, named, {"text": TEXT, "label": LABEL})
@@ -78,22 +79,21 @@ def _examples(table: Table, decided: Meaning, named: Mapping[str, str], referenc
     rows = meaning.without(table, label, decided.unlabelled)
     if not rows:
         raise fail("E074", f"no example of `{table.name}` has a label", help="name another split")
-    return tuple(
-        Example(
-            table.text(i, first),
-            None if second is None else table.text(i, second),
-            number(table, i, label, left_out=f'`unlabelled = ["{written(table.rows[i].get(label))[:40]}"]` in `data`'),
-        )
-        for i in rows
-    )
+
+    def example(i: int) -> Example:
+        left_out = f'`unlabelled = ["{written(table.rows[i].get(label))[:40]}"]` in `data`'
+        two = None if second is None else table.text(i, second)
+        return Example(table.text(i, first), two, number(table, i, label, left_out=left_out))
+
+    return Made(example, rows)
 
 
 def featurize(
     examples: Sequence[Example], tokenizer: Reader, max_length: int, stride: int, names: Sequence[str] = ()
 ) -> Rows:
     """One row a text; what is longer than `max_length` is cut, of a pair the longer text first."""
-    right = np.array([e.label for e in examples], np.float32)
-    return rows_of([(e.text, e.pair) for e in examples], right, tokenizer, max_length)
+    right = Growing(np.float32)
+    return rows_of(texts_of(examples, lambda e: right.one(e.label)), right, tokenizer, max_length)
 
 
 def measure(

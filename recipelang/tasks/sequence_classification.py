@@ -6,16 +6,18 @@ Numpy and `tokenizers` only.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
 from recipelang.source import fail
+from recipelang.storage.growing import Growing
 from recipelang.tasks import class_scores, encoding, labels, meaning
 from recipelang.tasks.encoding import Reader, Rows
 from recipelang.tasks.labels import Classes, Labelled, label_text, make_classes, names_of
-from recipelang.tasks.meaning import Meaning, written
+from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.records import read_table
 from recipelang.tasks.table import Table
 from recipelang.tasks.task import Counting, HeadClasses, Task
@@ -46,13 +48,14 @@ class Example:
 
 
 Examples = Labelled[Example]
+X = TypeVar("X")
 
 
 def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:
     """The columns of text, pair and label, and which labels stand for none. What is missing `open_split` refuses."""
     columns = columns_of(list(tables.values()), wanted.columns, LABEL)
     label = columns["label"]
-    values = {name: [written(row.get(label)) for row in table.rows] for name, table in tables.items()}
+    values = meaning.values_of(tables, label)
     nothing = wanted.unlabelled or labels.stand_for_none({v for each in values.values() for v in each})
     kept = {name: {v for v in each if v not in nothing} for name, each in values.items()}
     named = {name for name, table in tables.items() if wanted.classes or table.names(label)}
@@ -61,7 +64,7 @@ def decide(tables: Mapping[str, Table], wanted: Meaning) -> Meaning:
             "columns": columns,
             "unused": meaning.unused(tables.values(), columns.values()),
             "unlabelled": nothing,
-            "left_out": meaning.counted({n: sum(v in nothing for v in each) for n, each in values.items()}),
+            "left_out": meaning.left_out(values, nothing),
             "unmatched": meaning.unmatched(wanted.unlabelled, values.values()),
             "labels": {name: "names" if name in named else labels.form(each) for name, each in kept.items()},
         }
@@ -90,15 +93,14 @@ def _examples(table: Table, decided: Meaning, named: Mapping[str, str], referenc
     rows = meaning.without(table, label, decided.unlabelled)
     if not rows:
         raise fail("E074", f"no example of `{table.name}` has a label", help="name another split")
-    found = Examples(
-        Example(
-            table.text(i, first),
-            None if second is None else table.text(i, second),
-            label_text(table, label, table.rows[i].get(label), i, decided.classes),
-            i,
+
+    def example(i: int) -> Example:
+        two = None if second is None else table.text(i, second)
+        return Example(
+            table.text(i, first), two, label_text(table, label, table.rows[i].get(label), i, decided.classes), i
         )
-        for i in rows
-    )
+
+    found = Examples(example, rows)
     found.name, found.column, found.known = table.name, label, decided.classes or table.names(label)
     return found
 
@@ -121,17 +123,33 @@ def featurize(
     examples: Sequence[Example], tokenizer: Reader, max_length: int, stride: int, names: Sequence[str] = ()
 ) -> Rows:
     """One row a text; what is longer than `max_length` is cut, of a pair the longer text first."""
-    classes = Classes(names)
-    right = [classes.number(e.label, f"record {e.record} has it") for e in examples]
-    return replace(rows_of([(e.text, e.pair) for e in examples], right, tokenizer, max_length), names=tuple(names))
+    classes, right = Classes(names), Growing(np.int64)
+
+    def seen(example: Example) -> None:
+        right.one(classes.number(example.label, f"record {example.record} has it"))
+
+    return replace(rows_of(texts_of(examples, seen), right, tokenizer, max_length), names=tuple(names))
 
 
-def rows_of(
-    texts: Sequence[tuple[str, str | None]], labels: Sequence[int] | np.ndarray, tokenizer: Reader, max_length: int
-) -> Rows:
+def texts_of(examples: Iterable[X], seen: Callable[[X], None]) -> Iterator[tuple[str, str | None]]:
+    """One after another; `seen` is told of each."""
+    for example in examples:
+        seen(example)
+        yield example.text, example.pair  # type: ignore[attr-defined]
+
+
+def rows_of(texts: Iterable[tuple[str, str | None]], labels: Growing, tokenizer: Reader, max_length: int) -> Rows:
     """Of texts and pairs; blank ones are counted."""
-    rows = encoding.rows_of(tokenizer, [a if b is None else (a, b) for a, b in texts], labels, max_length)
-    return replace(rows, blank=sum(not a.strip() or (b is not None and not b.strip()) for a, b in texts))
+    blank = 0
+
+    def each() -> Iterator[Any]:
+        nonlocal blank
+        for a, b in texts:
+            blank += not a.strip() or (b is not None and not b.strip())
+            yield a if b is None else (a, b)
+
+    rows = encoding.rows_of(tokenizer, each(), labels, max_length)
+    return replace(rows, blank=blank)
 
 
 def measure(

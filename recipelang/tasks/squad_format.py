@@ -16,7 +16,8 @@ from typing import Any
 
 from recipelang.source import RecipeError, fail
 from recipelang.tasks import records
-from recipelang.tasks.reading import is_text, read_json, read_text
+from recipelang.tasks.reading import is_text, read_json
+from recipelang.tasks.rows import Portions
 from recipelang.tasks.shards import ending, files
 
 FIELDS = ("id", "question", "context", "answers")
@@ -65,12 +66,12 @@ def read_file(path: Path, columns: Mapping[str, str] | None = None) -> Examples:
 
 def _content(path: Path) -> Any:
     if ending(path) in (".parquet", ".arrow"):
-        return list(records.read_file(path).rows)
+        return records.read_file(path).rows
     if ending(path) in (".csv", ".tsv"):
         help = "write the questions to `.jsonl`, one record per line"
         notes = ["its cells hold single values; a question needs answers with offsets"]
         raise fail("E074", f"questions cannot be read from `{path.name}`", help=help, notes=notes)
-    return read_json(read_text(path, (".json", ".jsonl"), _FORMATS), path)
+    return read_json(path, (".json", ".jsonl"), _FORMATS)
 
 
 def read_records(data: Any, name: str, columns: Mapping[str, str] | None = None) -> Examples:
@@ -91,7 +92,7 @@ def _examples(data: Any, name: str, columns: Mapping[str, str] | None, before: i
     if isinstance(data, dict) and isinstance(data.get("data"), list):
         examples = Examples(_nested(data["data"], name))
         examples.marked = _MARK in next(_questions(data["data"]), {})
-    elif isinstance(data, list):
+    elif isinstance(data, list | Portions):
         named = dict(columns or {})
         examples = Examples(_flat(row, i, name, named, before) for i, row in enumerate(data))
         read = {*(named.get(field, field) for field in FIELDS), _MARK}

@@ -11,6 +11,7 @@ from recipelang.source import fail
 from recipelang.source.suggest import closest
 from recipelang.source.words import listed
 from recipelang.tasks import reading
+from recipelang.tasks.rows import chained
 
 TABBED = (".tsv", ".txt")  # SNLI's and MNLI's own tables are `.txt`
 
@@ -89,7 +90,7 @@ def joined(name: str, tables: Sequence[Table]) -> Table:
             help = "write them anew from one data set, or name the classes: `classes = [...]` in `data`"
             message = f"`{table.name[:40]}` and `{tables[0].name[:40]}` carry different class names"
             raise fail("E211", message, help=help)
-    rows = [row for table in tables for row in table.rows]
+    rows = chained([table.rows for table in tables])
     unclear = {column for table in tables for column in table.unclear}
     return Table(name, rows, tables[0].classes, unclear, tuple(parts))
 

@@ -181,7 +181,7 @@ def featurize(
                 help = "fill in the text, or remove the record"
                 raise fail("E075", f"the tokenizer makes no token of the {what} of record {number}", help=help)
             tokens.add(ids)
-            lengths.add(len(ids))
+            lengths.one(len(ids))
     sizes = lengths.array().reshape(-1, 2)
     return Pairs(
         tokens.array(),

@@ -66,7 +66,7 @@ def _written(table: Table, column: str) -> set[str]:
 def _examples(table: Table, decided: Meaning, named: Mapping[str, str], reference: str) -> Examples:
     tokens, tags = (decided.columns[field] for field in FIELDS)
     table.needs({"tokens": tokens, "tags": tags}, named, {"tokens": TOKENS, "tags": TAGS})
-    found = Examples(_example(table, i, tokens, tags, decided.classes) for i in range(len(table.rows)))
+    found = Examples(lambda i: _example(table, i, tokens, tags, decided.classes), range(len(table.rows)))
     found.name, found.column, found.known = table.name, tags, decided.classes or table.names(tags)
     return found
 

@@ -141,7 +141,7 @@ def test_rows_are_made_once_and_are_the_same_to_the_bit(own, task, monkeypatch):
     again, second = load_split(plan, "train", model)
     assert type(second) is type(fresh)
     assert batches(second) == batches(first) == batches(fresh)
-    assert isinstance(again, Later) and list(again) == list(examples) and again[1:3] == examples[1:3]
+    assert isinstance(again, Later) and list(again) == list(examples) and list(again[1:3]) == list(examples[1:3])
     for field in dataclasses.fields(fresh):
         value, kept = getattr(fresh, field.name), getattr(second, field.name)
         if isinstance(value, np.ndarray):

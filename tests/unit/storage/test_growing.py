@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recipelang.storage import growing
-from recipelang.storage.growing import Growing
+from recipelang.storage.growing import Growing, Pages
 
 
 @pytest.mark.parametrize("most", [0, 16, 100, 1 << 20])
@@ -14,7 +14,7 @@ def test_values_come_back_in_their_order(most, dtype, monkeypatch):
     made = Growing(dtype)
     for n in range(12):
         made.add(list(range(n)) if n % 2 else np.arange(n))
-    made.add(7)
+    made.one(7)
     found = made.array()
     assert found.dtype == dtype and made.size == len(found)
     assert found.tolist() == [i for n in range(12) for i in range(n)] + [7]
@@ -36,6 +36,9 @@ class Full:
         done = self.file.write(data[: self.room])
         self.room -= done
         return done
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
 
     def fileno(self):
         return self.file.fileno()
@@ -65,3 +68,17 @@ def test_where_no_file_can_be_made_all_stays_in_memory(monkeypatch):
     for n in range(30):
         made.add([n])
     assert made.array().tolist() == list(range(30))
+
+
+@pytest.mark.parametrize("most", [0, 10, 1 << 20])
+@pytest.mark.parametrize("room", [None, 0, 7, 25])
+def test_pages_come_back_whole(most, room, monkeypatch):
+    real = growing.tempfile.TemporaryFile
+    monkeypatch.setattr(growing, "MOST", most)
+    if room is not None:
+        monkeypatch.setattr(growing.tempfile, "TemporaryFile", lambda **how: Full(real(buffering=0), room))
+    pages, said = Pages(), [bytes([n]) * n for n in range(12)]
+    for page in said:
+        pages.add(page)
+    assert [pages[n] for n in range(12)] == said
+    assert [pages[n] for n in reversed(range(12))] == said[::-1]

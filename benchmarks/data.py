@@ -1,0 +1,136 @@
+"""Time and memory from rows in a file to the first batch: recipelang and plain `datasets`, each in its own process.
+
+    python benchmarks/data.py --rows 1000000
+
+The rows are made here: short texts of 4 to 12 words with a label, one a line of JSON. Both tokenise with the same
+tokenizer, once with an empty cache and once more with what the first run left. Memory is the highest resident size,
+less what the imports take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+WORDS = 2000
+RECIPE = """recipe 1 "rows"
+
+model { base = "model", task = sequence_classification }
+data { train = "rows.jsonl", max_length = 32 tokens }
+stage train {
+  length = 1 steps
+  batch = 32
+  learning_rate = constant(1e-4)
+  prune weights { targets = @linear & @encoder, method = magnitude, sparsity = 50% }
+}
+"""
+
+
+def make(folder: Path, rows: int) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import BertConfig, BertForSequenceClassification
+
+    words = [f"word{i}" for i in range(WORDS)]
+    vocabulary = {w: i for i, w in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    config = BertConfig(
+        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64
+    )
+    BertForSequenceClassification(config).save_pretrained(folder / "model")
+    tokenizer.save(str(folder / "model/tokenizer.json"))
+    rng = random.Random(0)
+    with open(folder / "rows.jsonl", "w", encoding="utf-8") as file:
+        for i in range(rows):
+            text = " ".join(rng.choices(words, k=rng.randint(4, 12)))
+            file.write(json.dumps({"text": text, "label": i % 3}) + "\n")
+    (folder / "rows.recipe").write_text(RECIPE, "utf-8")
+
+
+def ours(folder: Path) -> int:
+    import numpy as np
+    import pyarrow  # noqa: F401
+    import tokenizers  # noqa: F401
+
+    import recipelang
+    from recipelang.planning.data import load_split
+
+    begin = start()
+    plan = recipelang.plan(folder / "rows.recipe")
+    _, features = load_split(plan.data[0], "train", Path(plan.model.path))
+    order = np.random.default_rng(0).permutation(len(features))
+    batch = features.batch(order[:32])
+    tell(begin, len(features))
+    return int(batch["input_ids"].sum())
+
+
+def plain(folder: Path) -> int:
+    import datasets
+    import torch
+    from tokenizers import Tokenizer
+
+    begin = start()
+    datasets.disable_progress_bars()
+    tokenizer = Tokenizer.from_file(str(folder / "model/tokenizer.json"))
+    tokenizer.enable_truncation(32)
+    cache = str(folder / "datasets")
+    rows = datasets.load_dataset("json", data_files=str(folder / "rows.jsonl"), split="train", cache_dir=cache)
+
+    def encoded(some):  # type: ignore[no-untyped-def]
+        return {"input_ids": [e.ids for e in tokenizer.encode_batch(some["text"])], "labels": some["label"]}
+
+    done = rows.map(encoded, batched=True, remove_columns=["text", "label"], new_fingerprint="rows")
+    order = torch.randperm(len(done), generator=torch.Generator().manual_seed(0)).tolist()
+    batch = done[order[:32]]
+    tell(begin, len(done))
+    return sum(map(sum, batch["input_ids"]))
+
+
+def start() -> tuple[float, float]:
+    return time.perf_counter(), peak()
+
+
+def peak() -> float:
+    """MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def tell(begin: tuple[float, float], rows: int) -> None:
+    seconds, imports = begin
+    print(json.dumps([rows, time.perf_counter() - seconds, peak() - imports, imports]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--only", choices=["ours", "plain"], help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.only:
+        {"ours": ours, "plain": plain}[given.only](given.folder)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make(folder, given.rows)
+        around = {**os.environ, "RECIPELANG_CACHE": str(folder / "cache"), "HF_HUB_OFFLINE": "1"}
+        for who in ("ours", "plain"):
+            for when in ("first", "again"):
+                command = [sys.executable, __file__, "--only", who, "--folder", name]
+                out = subprocess.run(command, env=around, check=True, stdout=subprocess.PIPE, text=True).stdout
+                rows, seconds, more, imports = json.loads(out.splitlines()[-1])
+                print(f"{who} {when}: {rows:,} rows, {seconds:.1f} s, {more:.0f} MB above {imports:.0f} MB of imports")
+
+
+if __name__ == "__main__":
+    main()
