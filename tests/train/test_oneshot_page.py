@@ -13,7 +13,7 @@ from tests.decoders import make_decoder, make_text
 
 PAGE = (Path(__file__).parents[2] / "docs" / "oneshot.md").read_text("utf-8")
 (RECIPE,) = re.findall(r"^```\n(recipe 1 .*?)^```", PAGE, re.S | re.M)
-(RUN,) = re.findall(r"^recipelang (run .*)$", PAGE, re.M)
+RUN, ON_DISK = re.findall(r"^recipelang (run .*)$", PAGE, re.M)
 
 
 @pytest.fixture
@@ -31,6 +31,9 @@ def test_the_recipe_of_the_page_runs_without_advice(here):
     assert not any(checked.diagnostics) and checked.recipe is not None
     ended = command("run", "first.recipe", "-o", "out")
     assert (ended.code, ended.codes) == (0, []), ended.err
+    ended = command(*ON_DISK.split(), "-o", "on-disk")
+    assert (ended.code, ended.codes) == (0, []), ended.err
+    assert Path("on-disk", "model.safetensors").read_bytes() == Path("out", "model.safetensors").read_bytes()
     assert "128 samples of at most 32 tokens" in " ".join(command("plan", "first.recipe").out.split())
 
 
