@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -60,5 +60,6 @@ class Context:
         """Parameter -> its exact zeros in the model's files and the most in a row; none of a model that is in memory only."""
         return None
 
-    def error(self, code: str, message: str, path: str, help: str | None = None) -> None:
-        self.found.say(code, message, self.recipe.label(path), help=help)
+    def say(self, code: str, message: str, path: str, help: str | None = None, notes: Iterable[str] = ()) -> None:
+        """A finding at what a recipe has written at a path."""
+        self.found.say(code, message, self.recipe.label(path), notes=notes, help=help)

@@ -54,7 +54,7 @@ def can_be_measured(it: Context, data: Mapping[str, DataPlan]) -> bool:
         if wrong := [m for m in e.metrics if m not in known]:
             have = " and ".join(filter(None, (", ".join(f"`{m}`" for m in known[:-1]), f"`{known[-1]}`")))
             path = f"evaluate.{e.name}.metrics"
-            it.error("E054", f"`{wrong[0]}` is not a metric of {task.name}", path, f"it has {have}")
+            it.say("E054", f"`{wrong[0]}` is not a metric of {task.name}", path, f"it has {have}")
             return False
         packages = {m: MEASURES[m].package for m in e.metrics}
         at = f"evaluate.{e.name}.metrics"
@@ -72,6 +72,6 @@ def can_be_measured(it: Context, data: Mapping[str, DataPlan]) -> bool:
             if classes and (why := classes.refuses(metric, it.facts.labels)):
                 others = ", ".join(m for m in METRICS[task.name] if m != metric)
                 path = f"evaluate.{e.name}" + (".metrics" if e.metrics else "")
-                it.error("E054", why, path, f"write `metrics = [{others}]`")
+                it.say("E054", why, path, f"write `metrics = [{others}]`")
                 return False
     return True

@@ -111,7 +111,7 @@ class _Live(Stages):
         path = f"stage.{stage.name}"
         if stage.mode == "one_shot":
             help = "use `recipelang run`: one-shot pruning has no training loop"
-            self.error("E055", "this release does not support one-shot pruning in your own loop", f"{path}.mode", help)
+            self.say("E055", "this release does not support one-shot pruning in your own loop", f"{path}.mode", help)
         inner = [(f"{path}.prune.{p.name}", p) for p in stage.prunes] + [(f"{path}.distill", d) for d in stage.distills]
         self._not_yet(inner)
         return len(self.found) > before
@@ -163,8 +163,7 @@ class _Live(Stages):
             s = "matrices have" if len(strangers) > 1 else "matrix has"
             notes = (f"{an(f'`{self.facts.family}`')} has no {', '.join(f'`{n}`' for n in strangers[:3])}",)
             help = "name them in `targets` to prune them, or in `never` to protect them"
-            label = self.recipe.label(f"stage.{spec.name}")
-            self.found.say("W106", f"{len(strangers)} {s} no role", label, notes=notes, help=help)
+            self.say("W106", f"{len(strangers)} {s} no role", f"stage.{spec.name}", help, notes)
 
     def _distill(self, stage: str, spec: DistillSpec, steps: int, per_epoch: int) -> DistillPlan | None:
         path = f"{stage}.distill"
@@ -176,7 +175,7 @@ class _Live(Stages):
         shapes = {t.name: t.shape for t in self.facts.tensors}
         if isinstance(spec.teacher, StageRef) and {t.name: t.shape for t in facts.tensors} != shapes:
             help = f"pass the model as it was after stage `{spec.teacher.name}`, or name another teacher in the recipe"
-            self.error("E080", "the teacher is not an earlier state of this model", f"{path}.teacher", help)
+            self.say("E080", "the teacher is not an earlier state of this model", f"{path}.teacher", help)
             return None
         if any(term.name in INNER for term in spec.on) and not (self.facts.family and facts.family):
             self.guard(f"{path}.on", self._no_roles)

@@ -134,23 +134,23 @@ class Prunes:
         if not timed:
             if not self.context.found.errors:
                 help = "prune more often, or lengthen the window"
-                self.context.error("E063", "no pruning event falls in this stage", at, help)
+                self.context.say("E063", "no pruning event falls in this stage", at, help)
             return False
         if spec.pattern.kind == "N:M":
             share = 1 - Fraction(spec.pattern.a, spec.pattern.b)
             if wrong := next((s for _, s in timed if s not in (0, share)), None):
                 message = f"{percent(wrong)} is not the sparsity of `{show(spec.pattern)}`"
                 help = f"it is {percent(share)}: write `sparsity = {percent(share)}`, or a `step` to it"
-                self.context.error("E054", message, at, help)
+                self.context.say("E054", message, at, help)
                 return False
         method, name = METHODS[spec.method.name], spec.method.name
         if method.looks_at == "steps" and timed[0][0] == 0 and timed[0][1] > 0:
             message = f"`{name}` cannot rank at step 0: no gradient has been seen"
-            self.context.error("E054", message, at, "start the window later, or start it at 0%")
+            self.context.say("E054", message, at, "start the window later, or start it at 0%")
             return False
         if method.regrows and len(timed) < 3:
             help = "weights are swapped between the first and the last event: `constant(80%, over = start..90%, updates = 2 per epoch)`"
-            self.context.error("E063", f"`{name}` would swap no weights", at, help)
+            self.context.say("E063", f"`{name}` would swap no weights", at, help)
             return False
         return True
 
@@ -181,8 +181,7 @@ class Prunes:
         if not any(counted):
             notes = ("no selected weight is zero, so the stage would train a dense model",)
             help = "name a sparse model, or use another method"
-            at = self.context.recipe.label(f"{path}.method")
-            self.context.found.say("W178", "`hold` has no zeros to keep", at, notes=notes, help=help)
+            self.context.say("W178", "`hold` has no zeros to keep", f"{path}.method", help, notes)
         return counted
 
     def _keeps_what_is_held(
@@ -222,8 +221,7 @@ class Prunes:
                     f"{full:,} of {width:,} weights are zero and held there; the event requires {wanted // rows:,}",
                 )
                 help = "use `scope = uniform`, or release the zeros in an earlier stage"
-                at = self.context.recipe.label(f"{path}.sparsity")
-                self.context.found.say("E064", message, at, notes=notes, help=help)
+                self.context.say("E064", message, f"{path}.sparsity", help, notes)
                 return False
         return True
 
@@ -235,8 +233,7 @@ class Prunes:
             if where == stage and (releases or released):
                 message = "a stage that releases tensors cannot also prune them"
                 help = "release them in a separate stage before this one"
-                at = self.context.recipe.label(f"{path}.targets")
-                self.context.found.say("E064", message, at, notes=(f"one of them is `{name}`",), help=help)
+                self.context.say("E064", message, f"{path}.targets", help, (f"one of them is `{name}`",))
                 return False
         self.acts |= dict.fromkeys(targets, (stage, releases))
         return True
@@ -252,8 +249,7 @@ class Prunes:
                 message = f"these tensors were already pruned as `{before}`"
                 notes = (f"one of them is `{name}`; groups of `{pattern}` would revive some of its weights",)
                 help = f"continue with `{before}`, or free them in an earlier stage with `method = release`"
-                at = self.context.recipe.label(f"{path}.pattern")
-                self.context.found.say("E064", message, at, notes=notes, help=help)
+                self.context.say("E064", message, f"{path}.pattern", help, notes)
                 return False
         return True
 
@@ -268,8 +264,7 @@ class Prunes:
                 each = "each expert" if len(shape) > 2 else "it"
                 notes = (f"{each} has {' × '.join(map(str, shape[-2:]))} weights, outputs × inputs",)
                 help = "choose another pattern, or exclude the tensor with `except`"
-                at = self.context.recipe.label(f"{path}.pattern")
-                self.context.found.say("E072", message, at, notes=notes, help=help)
+                self.context.say("E072", message, f"{path}.pattern", help, notes)
                 return False
         return True
 

@@ -193,7 +193,7 @@ class Resolver(Stages):
             for drop in stage.drops:
                 message = "layers can be dropped only in the first stage"
                 help = "move it to the first stage, or start another recipe from this one's result"
-                self.error("E054", message, f"stage.{stage.name}.drop.{drop.name}", help)
+                self.say("E054", message, f"stage.{stage.name}.drop.{drop.name}", help)
         for drop in self.recipe.stages[0].drops:
             path = f"stage.{self.recipe.stages[0].name}.drop.{drop.name}.keep"
             left = self.guard(path, lambda d=drop: with_layers(facts, d.keep))
@@ -238,9 +238,8 @@ class Resolver(Stages):
         names = [t.name for t in self.facts.tensors if "head" in t.roles and t.name in self.facts.fresh]
         notes = (f"the weights lack {listed(names, 3)} for {self.facts.task.replace('_', ' ')}",)
         help = "name a model that was fine-tuned for the task, or train the head in an earlier stage"
-        at = self.recipe.label("model.base")
         message = "the head is random, and no stage trains it"
-        self.found.say("W173", message, at, notes=notes, help=help)
+        self.say("W173", message, "model.base", help, notes)
 
     @property
     def dtype(self) -> str:

@@ -47,9 +47,8 @@ class Stages(Context):
                 planned.append(stage)
             self.prunes.trained |= spec.mode == "train"
         if not any(s.prunes for s in planned) and not self.found.errors:
-            at = self.recipe.label(f"stage.{self.recipe.stages[-1].name}")
             help = "add `prune NAME { targets = @linear & @encoder ... }` if weights should become zero"
-            self.found.say("W103", "this recipe prunes nothing", at, help=help)
+            self.say("W103", "this recipe prunes nothing", f"stage.{self.recipe.stages[-1].name}", help)
         return planned
 
     def _stage(self, index: int, spec: StageSpec) -> StagePlan | None:
@@ -61,14 +60,14 @@ class Stages(Context):
         steps = spec.length.in_steps(per_epoch)
         if steps < 1:
             help = f"lengthen it: an epoch here has {plural(per_epoch, 'step')}"
-            self.error("E063", "this stage has no steps", f"{path}.length", help)
+            self.say("E063", "this stage has no steps", f"{path}.length", help)
             return None
         micro = spec.micro_batch or spec.batch
         if spec.batch % micro:
             help = (
                 f"write {' or '.join(map(str, _fitting(spec.batch, micro)))}, or change `batch`, which is {spec.batch}"
             )
-            self.error("E077", "`batch` is not a multiple of `micro_batch`", f"{path}.micro_batch", help)
+            self.say("E077", "`batch` is not a multiple of `micro_batch`", f"{path}.micro_batch", help)
             return None
         if not in_batch_fits(self.recipe, spec, self.data.get(spec.data), self.found):
             return None
@@ -187,7 +186,7 @@ class Stages(Context):
         held = controls.frozen(found, steps)
         if held and all(t.name in held for t in self.facts.tensors):
             help = "leave at least one parameter to train"
-            self.error("E054", "every parameter is frozen", f"{path}.freeze.{found[-1].name}", help)
+            self.say("E054", "every parameter is frozen", f"{path}.freeze.{found[-1].name}", help)
         for prune in prunes:
             if name := controls.never_ranked(prune, held):
                 label = self.recipe.label(f"{path}.prune.{prune.name}.method")
@@ -208,7 +207,7 @@ class Stages(Context):
                 rate = _clock(spec).segments(group.learning_rate, steps, per_epoch, label, self.found)
             if decay is not None and spec.optimizer.get("weight_decay") is None:
                 message = f"`{spec.optimizer.name}` has no weight decay"
-                self.error("E054", message, f"{at}.weight_decay", "use `adamw`, or remove it")
+                self.say("E054", message, f"{at}.weight_decay", "use `adamw`, or remove it")
             if decay and spec.optimizer.get("no_decay") == "norms_and_biases":
                 self._warn_of_decay(f"{at}.targets", targets)
             asked.append(controls.Asked(group.name, targets, rate, decay, self.recipe.label(f"{at}.targets")))
@@ -232,10 +231,9 @@ class Stages(Context):
         said = any(d.code == "W104" for d in self.found)  # once is enough
         if spec.precision != "bf16" or said or not emulates_bf16():
             return
-        at = self.recipe.label(f"stage.{spec.name}.precision")
         notes = ("on such a processor, bf16 steps were measured to be over ten times slower than fp32",)
         help = "choose `fp32` here; bf16 is for GPUs and for CPUs that list avx512_bf16, amx_bf16 or bf16"
-        self.found.say("W104", "this CPU has no bf16 arithmetic", at, notes=notes, help=help)
+        self.say("W104", "this CPU has no bf16 arithmetic", f"stage.{spec.name}.precision", help, notes)
 
     def _digest_of(self, teacher: ModelFacts) -> str:
         return model_digest(teacher.path)
@@ -272,19 +270,19 @@ class Stages(Context):
         for term in spec.on:
             if term.name not in (*INNER, "logits", *has):
                 message = f"a model for {self.recipe.model.task} has no `{term.name}`"
-                self.error("E054", message, f"{path}.on", "write `logits`: every output of the task")
+                self.say("E054", message, f"{path}.on", "write `logits`: every output of the task")
                 return None
         inner = next((term.name for term in spec.on if term.name in INNER), None)
         if inner and self.facts.two_stacks:
             message = f"this release does not compare `{inner}` of an encoder and its decoder"
-            self.error("E055", message, f"{path}.on", "write `on = logits`")
+            self.say("E055", message, f"{path}.on", "write `on = logits`")
             return None
         if spec.cache and inner:
             help = f"a cache stores outputs only: remove `{inner}` or the cache"
-            self.error("E054", f"`cache` and `{inner}` cannot be combined", f"{path}.cache", help)
+            self.say("E054", f"`cache` and `{inner}` cannot be combined", f"{path}.cache", help)
         if spec.cache and self.task.gives == "words":
             help = "remove it: the logits of every token are far larger than the text"
-            self.error("E055", "this release does not support `cache` for language models", f"{path}.cache", help)
+            self.say("E055", "this release does not support `cache` for language models", f"{path}.cache", help)
         if not all(terms):
             return None
         return DistillPlan(
@@ -334,7 +332,7 @@ class Stages(Context):
         have = [f"`{s}`" for s in attribute.kind.symbols if s not in attribute.later]
         listed = " and ".join(filter(None, (", ".join(have[:-1]), *have[-1:])))
         help = f"this release supports {listed}" if have else "remove it for now"
-        self.error("E055", f"this release does not support {what} yet", f"{path}.{name}", help)
+        self.say("E055", f"this release does not support {what} yet", f"{path}.{name}", help)
 
 
 def _clock(stage: StageSpec) -> ModuleType:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from fractions import Fraction
 
@@ -16,8 +16,6 @@ from recipelang.kinds.text import show
 from recipelang.methods import METHODS
 from recipelang.planning.offloaded import check_offloaded, offloaded_memory
 from recipelang.planning.types import (
-    ChatPlan,
-    DataPlan,
     DistillPlan,
     DropPlan,
     FreezePlan,
@@ -29,15 +27,13 @@ from recipelang.planning.types import (
     StagePlan,
     TermPlan,
 )
+from recipelang.report.data_screen import data_line, meaning, some, tail
 from recipelang.report.plot import plot
 from recipelang.source import RecipeError
 from recipelang.source.render import clean
-from recipelang.source.words import amount, first_n, listed, plural, size_text
-from recipelang.spec.blocks import DataSpec
+from recipelang.source.words import amount, first_n, plural, size_text
 from recipelang.spec.recipe import Recipe
 from recipelang.tasks import task_of
-from recipelang.tasks.meaning import Meaning
-from recipelang.tasks.sentence_similarity import SCALE, form
 from recipelang.values.quantities import show_fraction
 
 #: the plot does not grow beyond this
@@ -48,7 +44,7 @@ def short(plan: Plan) -> RenderableType:
     """The head of a run: model, data, stages, memory, claims."""
     table = _grid()
     table.add_row("model", _model(plan))
-    table.add_row("data", _data(plan))
+    table.add_row("data", data_line(plan))
     for stage in plan.stages:
         table.add_row(f"stage {clean(stage.name)}", _stage(stage))
     table.add_row("memory", _memory(plan))
@@ -68,13 +64,13 @@ def full(recipe: Recipe, plan: Plan, width: int) -> RenderableType:
     if plan.model.left_out:
         table.add_row(
             "left out",
-            f"{plural(len(plan.model.left_out), 'tensor')} of the weight files: {_some(plan.model.left_out, 3)}",
+            f"{plural(len(plan.model.left_out), 'tensor')} of the weight files: {some(plan.model.left_out, 3)}",
         )
     if plan.model.roleless:
         table.add_row("roles", _roleless(plan))
-    table.add_row("data", _data(plan))
+    table.add_row("data", data_line(plan))
     for data in plan.data:
-        for name, told in _meaning(plan, data):
+        for name, told in meaning(plan, data):
             table.add_row(name, told)
     if plan.plugins:
         table.add_row("plug-ins", _plugins(plan))
@@ -118,7 +114,7 @@ def _model(plan: Plan) -> str:
     pooling = f", {_POOLINGS[m.pooling]}" if m.pooling else ""
     classes = _classes(m.labels) if task_of(m.task).classes else ""
     attention = f", attention by {m.attention}" if m.attention else ""
-    return f"{clean(_tail(m.ref))} ({m.family}, {size}), {m.task.replace('_', ' ')}{classes}{head}{pooling}{attention}"
+    return f"{clean(tail(m.ref))} ({m.family}, {size}), {m.task.replace('_', ' ')}{classes}{head}{pooling}{attention}"
 
 
 _POOLINGS = {"mean": "embeddings are the mean of all tokens", "cls": "embeddings are the first token"}
@@ -137,123 +133,7 @@ def _roleless(plan: Plan) -> str:
 def _classes(labels: Sequence[str]) -> str:
     if not labels:
         return ""
-    return f" with {plural(len(labels), 'class')} ({_some(labels, 5)})"
-
-
-def _data(plan: Plan) -> str:
-    parts = []
-    for data in plan.data:
-        for name, split in data.splits.items():
-            what = "chats" if data.chat else task_of(data.task).items
-            windows = f" in {data.items[name]:,} {what}" if data.items[name] != data.examples[name] else ""
-            parts.append(f"{name} {data.examples[name]:,}{windows} ({clean(_tail(split.reference))})")
-    alike = "; batches grouped by length" if any(d.group_by_length for d in plan.data) else ""
-    alike += "".join(f"; `{e.name}` uses {first_n(e.samples, 'example')}" for e in plan.evaluations if e.samples)
-    return "; ".join(parts) + f"; at most {plan.data[0].max_length} tokens{alike}" if parts else "none"
-
-
-def _meaning(plan: Plan, data: DataPlan) -> Iterator[tuple[str, str]]:
-    """How a data set is read, and how what comes of it is counted."""
-    m = data.meaning
-    more = f" of {clean(data.label)}" if data.label else ""
-    if m.columns:
-        fields = (f for f in task_of(data.task).fields if f in m.columns)
-        read = ", ".join(f"{field} = {clean(m.columns[field][:40])}" for field in fields)
-        yield "columns" + more, read + (f"; not used: {_some(m.unused)}" if m.unused else "")
-    told = []
-    if "choices" in task_of(data.task).fields and m.columns:
-        yield "inputs" + more, _put_together(m)
-    if task_of(data.task).gives == "embeddings" and m.columns and "train" in data.splits:
-        told.append(_LOSSES[form(m.columns)])
-    if m.max_score not in (None, 1):
-        told.append(f"scores are divided by {m.max_score:g}")
-    if m.choices:
-        told.append(f"{m.choices[0]} to {m.choices[1]} choices per question")
-    if m.left_out:
-        counts = ", ".join(f"{n:,} of {split}" for split, n in m.left_out.items())
-        told.append(f"left out (labelled {_some(m.unlabelled)}): {counts}")
-    if m.answers:
-        told.append(_ANSWERS[m.answers])
-    if m.causes:
-        told.append("`cause` and `effect` are written out as questions")
-    if m.has_unanswerable:
-        told.append("unanswerable: " + ", ".join(f"{n:,} of {split}" for split, n in m.unanswerable.items()))
-    if data.lost:
-        told.append("answer fits in no window: " + ", ".join(f"{n:,} of {split}" for split, n in data.lost.items()))
-    if data.chat is not None:
-        told.append(_chats(data.chat, data))
-    if not task_of(data.task).labels:
-        if m.prefix:
-            told.append(f"every source begins with {show(m.prefix)}")
-        if m.source_language:
-            told.append(f"sources are marked {clean(m.source_language)}, targets {clean(m.target_language)}")
-        each = (f"{plural(n, 'token')} of {split}" for split, n in data.tokens_predicted.items())
-        told.append(f"loss on targets: {', '.join(each)}")
-    windows = "stride" in task_of(data.task).settings
-    if data.cut:
-        shares = (f"{n:,} of {split} ({n / data.examples[split]:.1%})" for split, n in data.cut.items())
-        what = "question longer than half of" if windows else "truncated to"
-        told.append(f"{what} `max_length`: " + ", ".join(shares))
-    several = any(data.items[n] > data.examples[n] for n in data.items)
-    if windows and (several or data.stride != DataSpec.model_fields["stride"].default):
-        told.append(f"windows overlap by {plural(data.stride, 'token')}")
-    for e in plan.evaluations:
-        if e.data == data.label and e.positive is not None and "f1" in e.metrics:
-            told.append(f"{clean(e.name)}.f1 treats {clean(e.positive[:40])} as the positive class")
-        if e.data == data.label and e.null_threshold is not None:
-            told.append(
-                f"{clean(e.name)}: no answer if its score exceeds that of the best answer by more than {e.null_threshold:g}"
-            )
-    if told:
-        yield "notes" + more, "; ".join(told)
-
-
-def _chats(chat: ChatPlan, data: DataPlan) -> str:
-    counts = (
-        f"{data.tokens_predicted[n]:,} of {plural(data.tokens_read[n], 'token')} of {n}" for n in data.tokens_predicted
-    )
-    by = "the marks of the chat template" if chat.marked else "prefixes of each chat"
-    skipped = ", ".join(f"{n:,} of {split}" for split, n in data.unanswered.items())
-    skipped = f"; skipped, no answer within `max_length`: {skipped}" if skipped else ""
-    return (
-        f"loss on answers only: {', '.join(counts)}, located by {by}{skipped}; "
-        f"rows are padded with {clean(chat.pad[:40])}, masked in attention and loss"
-    )
-
-
-def _put_together(m: Meaning) -> str:
-    """How the text of a choice is made of columns; `+` is where the first text of a pair ends."""
-    question, context = (clean(m.columns.get(field, "")[:40]) for field in ("question", "context"))
-    if context:
-        return f"{context} + {question} and choice, or {question} with its gap `_` filled by the choice"
-    if question == "sentence":
-        return f"{question} + choice, or {question} split at its gap `_` + choice and the rest"
-    return f"{question} + {clean(m.before)} and choice" if m.before else f"{question} + choice"
-
-
-_LOSSES = {
-    "scores": "loss: squared difference of cosine and score",
-    "pairs": f"loss: pick the pair of each text among the pairs of its batch, by cosine times {SCALE:g}",
-    "triples": f"loss: pick the pair of each text among the pairs and negatives of its batch, by cosine times {SCALE:g}",
-}
-_ANSWERS = {
-    "key": "answers are the keys of choices",
-    "letter": "answers are the letters of choices",
-    "text": "answers are the texts of choices",
-    "place": "answers are numbers of choices, from 0",
-    "number": "answers are numbers of choices, from 1",
-}
-
-
-def _some(names: Sequence[str], most: int = 12) -> str:
-    return listed([clean(name) or "(empty)" for name in names], most, mark="", longest=60)
-
-
-def _tail(reference: str) -> str:
-    """A local path by its last part; `package://DIST/PATH` by the package."""
-    if reference.startswith("package://"):
-        return "/".join(reference.split("/")[:3])
-    return reference if "://" in reference else reference.rstrip("/").rsplit("/", 1)[-1]
+    return f" with {plural(len(labels), 'class')} ({some(labels, 5)})"
 
 
 def _params(recipe: Recipe) -> Text:
@@ -446,7 +326,7 @@ def _distill(distill: DistillPlan) -> str:
     if distill.pooling and any(t.kind == "output" for t in distill.terms):
         values += " (no effect: embeddings are compared by cosine)"
     cached = f", cached in {distill.cache}" if distill.cache else ""
-    return f"from {clean(_tail(distill.teacher_ref))} on {', '.join(map(_term, distill.terms))}; {values}{cached}"
+    return f"from {clean(tail(distill.teacher_ref))} on {', '.join(map(_term, distill.terms))}; {values}{cached}"
 
 
 def _term(term: TermPlan) -> str:

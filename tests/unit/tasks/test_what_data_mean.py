@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from recipelang.report.plan_screen import _put_together
+from recipelang.report.data_screen import _put_together
 from recipelang.source import RecipeError
 from recipelang.tasks import (
     causal_lm as lm,
