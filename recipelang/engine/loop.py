@@ -6,13 +6,15 @@ import functools
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from recipelang import processes
+from recipelang.engine.ahead import ahead
 from recipelang.engine.delivery import delivered
 from recipelang.engine.order import batches
 from recipelang.engine.seeds import stream
@@ -57,11 +59,16 @@ def train(
     if state.step == 0:
         fire(Event.START, modifiers, state)
     lengths = features.lengths if by_length else None
-    with Watch(stage.name, device) as watch:
-        for rows in batches(stage, len(features), shuffle, order_seed, state.step, until, lengths):
+    drawn = enumerate(batches(stage, len(features), shuffle, order_seed, state.step, until, lengths), state.step)
+
+    def batch(step_and_rows: tuple[int, np.ndarray]) -> dict[str, np.ndarray]:
+        step, rows = step_and_rows
+        # padded as one batch, then cut: padding is part of the softmax over positions
+        return features.batch(rows, draw=stream(order_seed, stage.name, "masked", step))
+
+    with Watch(stage.name, device) as watch, closing(ahead(drawn, batch)) as each:
+        for (_, rows), inputs in each:
             fire(Event.STEP_START, modifiers, state)
-            # padded as one batch, then cut: padding is part of the softmax over positions
-            inputs = features.batch(rows, draw=stream(order_seed, stage.name, "masked", state.step))
             counted = weights(inputs)
             kept = {FETCHED + k: v for m in modifiers for k, v in m.fetch(rows, inputs).items()}
             shares = processes.parts(len(rows), stage.micro_batch)  # of a mean, however it is cut
