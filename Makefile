@@ -10,7 +10,7 @@ LLM_COMPRESSOR := build/llm-compressor
 # without bytecode every process that the tests start would compile the package again
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test quick matrix test-deps fuzz faults misspelt contract distributed llm-compressor check format grammar docs models evidence bench picture clean
+.PHONY: help setup demo test quick matrix test-deps fuzz faults misspelt contract device distributed llm-compressor check format grammar docs models evidence bench picture clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ misspelt: setup ## misspell every word of every library recipe and check the mes
 
 contract: setup ## check every method with every pattern and scope, not only each once (minutes)
 	RECIPELANG_WHOLE_CONTRACT=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q tests/contract
+
+device: setup ## run every method in every pattern on a pretended device, against the CPU (minutes)
+	RECIPELANG_WHOLE_DEVICE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/train/test_device.py
 
 distributed: setup ## test every method on two processes and print a table (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.distributed.whole_contract

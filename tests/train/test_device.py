@@ -1,39 +1,157 @@
-"""A run on a device that is not the CPU: the same bits, and no step that waits for it or copies more than it has to."""
+"""A run on a device that is not the CPU: the same bits, and no step that waits for it or copies more than it has to.
+
+Every recipe here runs on both in one process, forked once. `make device` runs every method in every pattern.
+"""
 
 import json
+import os
 
 import pytest
 
+from recipelang.methods import METHODS
+
+from ..conftest import RECIPE, make_data, make_model
 from ..forked import forked
 
 PROGRAM = "from tests.train.on_device import main\nmain()"
 
+HEAD = """recipe 1 "device"
+model { base = "model", task = question_answering }
+data { train = "train.json", validation = "dev.json", max_length = 32 tokens, stride = 8 tokens, samples = 24 samples }
+"""
+TRAIN = """stage sparse {
+  length = 4 steps
+  batch = 8
+  learning_rate = 1e-3
+  MORE
+  prune weights {
+    targets = @linear & @encoder
+    method = METHOD
+    pattern = PATTERN
+    sparsity = SPARSITY
+  }
+}
+evaluate dev { metrics = [f1] }
+"""
+ONE_SHOT = """stage cut {
+  mode = one_shot
+  prune weights { targets = @linear & @encoder, method = METHOD, pattern = PATTERN, sparsity = 50% }
+}
+evaluate dev { metrics = [f1] }
+"""
+ARGUMENTS = {"obert": "(block = 8, gradients = 4, batch = 4)", "sparsegpt": "(block = 16)"}
+SCHEDULES = {"2:4": "step(0% -> 50%, at = 2 steps)", "rigl": "linear(50% -> 60%, over = start..end, every = 2 steps)"}
 
-@pytest.fixture
-def on_both(project, tmp_path):
-    """Run a recipe on the CPU and on the device; what the child found."""
-
-    def compared(*params, **changes):
-        with forked(project(**changes), *params, program=PROGRAM) as child:
-            out, err = child.communicate(timeout=120)
-        assert child.poll() == 0, err
-        return json.loads(out.splitlines()[-1])
-
-    return compared
+FEATURES = """freeze e { targets = @embeddings, until = 3 steps }
+  group head { targets = @head, learning_rate = 1e-2 }
+  checkpoint_every = 3 steps"""
+MIX = "teacher = stage.dense, hardness = 80%, temperature = 2, on = [logits, hidden(weight = 0.5), attention]"
+KEPT = "teacher = stage.dense, hardness = 80%, temperature = 2, cache = true"
 
 
-def plain(found, stage):
-    """Steps without an event or a checkpoint: what a stage does thousands of times."""
-    return [s for s in found["steps"] if s["stage"] == stage and s["step"] in (1, 3, 7)]
+def small(method, pattern="unstructured", text=TRAIN, more=""):
+    sparsity = (
+        SCHEDULES.get(pattern) or SCHEDULES.get(method) or "linear(0% -> 60%, over = start..end, every = 2 steps)"
+    )
+    arguments = "(scope = uniform)" if method == "wanda" and pattern.startswith("block") else ARGUMENTS.get(method, "")
+    changes = {"METHOD": method + arguments, "PATTERN": pattern, "SPARSITY": sparsity, "MORE": more}
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    return HEAD + text
+
+
+def two_stages(distill, extra, micro):
+    text = RECIPE.format(length="2 epochs", extra=extra)
+    old = "teacher = stage.dense, hardness = 80%, temperature = 2"
+    assert old in text
+    return (
+        text.replace(old, distill)
+        .replace("micro: int = 8", f"micro: int = {micro}")
+        .replace("evaluate dev { metrics = [f1, exact_match] }", "evaluate dev { metrics = [f1], every = 4 steps }")
+    )
+
+
+#: recipes, each with the step at which it is interrupted and resumed on the device
+KINDS = {
+    "states and maps of a teacher": (two_stages(MIX, "", 4), None),
+    "what a teacher has said, resumed": (two_stages(KEPT, FEATURES, 4), 14),
+    "movement": (small("movement", "2:4"), None),
+    "obert": (small("obert"), None),
+    "rigl": (small("rigl"), None),
+    "wanda in one shot": (small("wanda", text=ONE_SHOT), None),
+}
+if os.environ.get("RECIPELANG_WHOLE_DEVICE"):
+    KINDS |= {
+        f"{m.name} {pattern} {kind}": (small(m.name, pattern, text, more), None)
+        for m in METHODS.values()
+        if m.scheduled
+        for pattern in ("unstructured", "2:4", "block(2, 4)")
+        for kind, text, more in (
+            ("trained", TRAIN, ""),
+            ("in small parts", TRAIN, "micro_batch = 2"),
+            ("in one shot", ONE_SHOT, ""),
+        )
+        if (m.looks_at != "inputs" if text is TRAIN else m.looks_at != "steps" and not m.regrows)
+        and pattern.partition("(")[0].replace("2:4", "N:M") in m.patterns
+    }
+SPOILED = "a gradient that is not finite"
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory, request):
+    """What the child found of every kind that is asked for."""
+    folder = tmp_path_factory.mktemp("device")
+    make_model(folder / "model", hidden=16, layers=2)
+    make_data(folder / "train.json", 44)
+    make_data(folder / "dev.json", 10, seed=1)
+    asked = {
+        i.callspec.params["kind"]
+        for i in request.session.items
+        if i.module is request.module and "kind" in i.fixturenames
+    }
+    jobs = {}
+    for number, (name, (text, stop)) in enumerate(
+        {**KINDS, SPOILED: (small("magnitude", more="checkpoint_every = 2 steps"), None)}.items()
+    ):
+        path = folder / f"kind-{number}.recipe"
+        path.write_text(text, "utf-8")
+        if name in asked or name == SPOILED:
+            jobs[name] = {"recipe": str(path), "stop": stop, "spoil": 2 if name == SPOILED else None}
+    (folder / "jobs.json").write_text(json.dumps(jobs), "utf-8")
+    with forked(folder / "jobs.json", program=PROGRAM) as child:
+        out, err = child.communicate(timeout=60 + 30 * len(jobs))
+    assert child.poll() == 0, err
+    return json.loads(out.splitlines()[-1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_leaves_the_bits_of_the_cpu(found, kind):
+    it = found[kind]
+    assert "failed" not in it, it["failed"]
+    assert it["same"] and it["metrics"] and it["resumed"]
+    assert it["zeros"] > 0
 
 
 def counts(step):
-    return sum(step["reads"].values()), sum(step["left"].values()), sum(step["arrived"].values())
+    return tuple(sum(step[what].values()) for what in ("reads", "left", "arrived"))
 
 
-def test_a_run_leaves_the_bits_of_the_cpu_and_no_step_waits_for_the_device(on_both):
-    found = on_both("micro=4")
-    assert found["same"]
-    assert [counts(s) for s in plain(found, "sparse")] == [(0, 0, 1)] * 3
-    (last,) = (s for s in found["steps"] if s["stage"] == "sparse" and s["step"] == 11)
-    assert counts(last) == (0, 1, 1)  # all losses since the last checkpoint at once
+def plain(steps, stage):
+    """Steps without an event, a checkpoint or an evaluation: what a stage does thousands of times."""
+    return [s for s in steps if s["stage"] == stage and s["step"] in (1, 9)]
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if "teacher" in k])
+def test_no_step_waits_for_the_device_and_all_of_a_batch_crosses_at_once(found, kind):
+    steps = found[kind]["steps"]
+    assert [counts(s) for s in plain(steps, "dense")] == [(0, 0, 1)]
+    assert [counts(s) for s in plain(steps, "sparse")] == [(0, 0, 1)] * 2
+    last = [s for s in steps if s["step"] == (5 if s["stage"] == "dense" else 11)]
+    assert [counts(s) for s in last] == [(0, 1, 1)] * 2  # all losses since the last time at once
+
+
+def test_the_first_bad_step_is_named_and_nothing_of_it_is_kept(found):
+    it = found[SPOILED]
+    assert "failed" not in it, it["failed"]
+    assert (it["code"], it["message"]) == ("E082", "the norm of the gradients is nan at step 2 of stage `sparse`")
+    assert it["kept"] == ["stage-00-step-00000002"]  # before that step; the next would have been of the end
