@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from recipelang.engine.delivery import delivered
 from recipelang.engine.experts import Target, expert_inputs, left_out, target_of, tokens_of
 from recipelang.engine.offload import Offloaded
+from recipelang.engine.spill import Spilled
 from recipelang.pruning.inputs import Gathered
 from recipelang.pruning.turned import expert_of, parameter_of
 from recipelang.source import RecipeError, fail
@@ -52,6 +53,7 @@ class Portion:
     calls: tuple[Call, ...]  # one for each layer to come; what a model gives to several of them is the same tensor
     keep: Tensor | None  # bool [sequences, tokens], false at padding; none: there is no padding
     across: Tensor | None  # the same of what an encoder gave, which a decoder reads beside its states
+    device: torch.device | None = None  # of states that lie in a file meanwhile
 
     def kept(self, name: str, x: Tensor, tables: set[str]) -> Tensor:
         """Of what a matrix reads, [..., width], the rows that are no padding: [tokens, width].
@@ -116,9 +118,9 @@ class Layers:
         return self.disk.present(self.disk.of(layer), kept={parameter_of(n)[0] for n in targets})
 
     @torch.no_grad()
-    def _calls(self, layers: Sequence[nn.Module], decoder: bool = False) -> list[Portion]:
+    def _calls(self, layers: Sequence[nn.Module], decoder: bool = False) -> list[Portion] | Spilled:
         """What the first layer reads of all samples, and how each of the layers is called."""
-        portions: list[Portion] = []
+        portions: list[Portion] | Spilled = [] if self.disk is None else Spilled(self.disk.kept)
         with ExitStack() as stack:
             if self.disk is not None:
                 stack.enter_context(self.disk.whole())
@@ -154,7 +156,7 @@ class Layers:
         layer: nn.Module,
         targets: dict[str, Target],
         gathers: type[Gathered],
-        portions: list[Portion],
+        portions: list[Portion] | Spilled,
         further: bool,
     ) -> dict[str, Gathered]:
         """What was gathered for each target; `further`: the samples go on, as the layer is now."""

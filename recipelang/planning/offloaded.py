@@ -9,6 +9,8 @@ from recipelang.planning.memory import ITEM
 from recipelang.planning.types import Plan
 from recipelang.source import fail
 
+#: bytes of the states of samples that are in memory; those of the others lie in a file
+ROOM = 2**28
 _ELSE = "run without `--offload`, on a machine with more memory"
 
 
@@ -51,7 +53,7 @@ def offloaded_memory(plan: Plan) -> int:
             largest = max(largest, 16 * target.size if METHODS[prune.method].compensates else 0)
     one, all = max(layers.values(), default=0), sum(layers.values())
     read = stage.calibration
-    states = read.states * item // 4 if read else 0
+    states = min(ROOM, read.states * item // 4) if read else 0
     layer = (2 * item + 1) * one + (read.statistics if read else 0) + largest
     return max(layer, 2 * item * (plan.model.parameters - all)) + states
 

@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -190,6 +191,12 @@ def open_to_append(path: Path, *, inside: Path | None = None, anew: bool = False
         os.close(handle)
         raise OSError(errno.EINVAL, "not a regular file")
     return os.fdopen(handle, "ab")
+
+
+def scratch_file(folder: Path) -> BinaryIO:
+    """A file without a name, for what does not fit in memory: gone when it is closed, whatever happens."""
+    with writing(folder):
+        return tempfile.TemporaryFile(dir=folder)  # type: ignore[return-value]
 
 
 # --------------------------------------------------------------------------- folders

@@ -12,7 +12,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 import recipelang
-from recipelang.engine import offload
+from recipelang.engine import offload, spill
 from recipelang.engine.offload import Offloaded
 from recipelang.engine.records import Interrupted, Reporter
 from recipelang.source import RecipeError
@@ -191,3 +191,17 @@ def _without_measures(recipe: Path) -> Path:
     lines = recipe.read_text("utf-8").splitlines()
     recipe.write_text("\n".join(line for line in lines if not line.startswith("evaluate")), "utf-8")
     return recipe
+
+
+@pytest.mark.parametrize("order", ["sequential", "parallel"])
+def test_samples_that_memory_has_no_room_for_lie_in_a_file(decoder, tmp_path, monkeypatch, order):
+    recipe = decoder(f"method = wanda, order = {order}")
+    text = recipe.read_text("utf-8").replace("mode = one_shot", "mode = one_shot\n  micro_batch = 5")
+    recipe.write_text(text, "utf-8")
+    recipelang.run(recipe, out=tmp_path / "memory")
+    monkeypatch.setattr(spill, "ROOM", 5 * 16 * 32 * 2)  # samples, tokens, width, bytes: the first portion of three
+    made, scratch = [], spill.scratch_file
+    monkeypatch.setattr(spill, "scratch_file", lambda folder: made.append(scratch(folder)) or made[-1])
+    recipelang.run(recipe, out=tmp_path / "disk", offload=True)
+    assert files(tmp_path / "disk") == files(tmp_path / "memory")
+    assert [f.closed for f in made] == [True]
