@@ -48,6 +48,7 @@ DECODERS = ("llama", *LAYOUTS)
 #: a part of a name that is the number of a layer
 _NUMBER = re.compile(r"\d{1,4}", re.ASCII)
 #: the number of a layer in a name
+_OF_EXPERT = re.compile(r"\bexperts\.(\d{1,3})\b", re.ASCII)
 _IN_LAYER = re.compile(r"\b(?:layers?|h)\.(\d{1,3})\b", re.ASCII)
 #: what a name may be made of: anything else means something in a glob
 _PLAIN = re.compile(r"[\w.-]{1,200}", re.ASCII)
@@ -112,14 +113,16 @@ def _layers(named: Iterable[str]) -> Iterator[int]:
 
 def reference(family: str, named: Iterable[str] = (), task: str | None = None) -> tuple[TensorFact, ...]:
     """Every tensor of the family's usual model for a task. Where none is told, with the heads of all tasks."""
-    return _tensors(family, max(_layers(named), default=0), task)
+    told = list(named)
+    experts = max((int(n) + 1 for name in told for n in _OF_EXPERT.findall(name)), default=0)
+    return _tensors(family, max(_layers(told), default=0), task, experts)
 
 
 @lru_cache(maxsize=16)
-def _tensors(family: str, last: int, task: str | None) -> tuple[TensorFact, ...]:
+def _tensors(family: str, last: int, task: str | None, experts: int) -> tuple[TensorFact, ...]:
     config = config_of(family, (f"layer.{last}",))
     if family in LAYOUTS:
-        return LAYOUTS[family].tensors(int(str(config["num_hidden_layers"])))
+        return LAYOUTS[family].tensors(int(str(config["num_hidden_layers"])), experts)
     if task in HEADS[family]:
         return tuple(FAMILIES[family](config, task))
     usual = tuple(FAMILIES[family](config, usual_task(family)))

@@ -15,7 +15,11 @@ _TERMS = 12
 
 
 def as_roles(chosen: frozenset[str], tensors: tuple[TensorFact, ...]) -> str | None:
-    """The shortest of what fits; none where no roles do."""
+    """The shortest of what fits; none where no roles do. A router is pruned only where it is named."""
+    if routers := _having(tensors, "router"):
+        rest = as_roles(chosen - routers, tuple(t for t in tensors if t.name not in routers))
+        named = chosen & routers
+        return None if rest is None or named not in (frozenset(), routers) else f"{rest} | @router" if named else rest
     for text, names in _simple(tensors):
         if names == chosen:
             return text
@@ -48,6 +52,11 @@ def _simple(tensors: tuple[TensorFact, ...]) -> Iterator[tuple[str, frozenset[st
     yield "@linear", linear
     yield "@linear except @head", linear - _having(tensors, "head")
     yield "@linear | @embeddings", linear | _having(tensors, "embeddings")
+    if experts := _having(tensors, "experts"):
+        yield "@attention", linear & _having(tensors, "attention")
+        yield "@experts", experts
+        yield "@ffn", linear & _having(tensors, "ffn")
+        yield "@linear except (@experts | @head)", linear - experts - _having(tensors, "head")
     yield "@embeddings", _having(tensors, "embeddings")
     yield "@head", _having(tensors, "head")
 
@@ -70,6 +79,9 @@ def _by_layers(chosen: frozenset[str], tensors: tuple[TensorFact, ...]) -> str |
             terms.append("@head")
         else:
             return None
+    taken = {t.name for t in tensors if t.layer is not None and t.roles & parts.get(t.layer, set())}
+    if taken != {t.name for t in tensors if t.name in chosen and t.layer is not None}:
+        return None  # some of several that have a role, as single experts
     alike: dict[frozenset[str], list[int]] = defaultdict(list)
     for layer, found in sorted(parts.items()):
         alike[frozenset(found)].append(layer)

@@ -110,6 +110,8 @@ class Selectors:
         if self.keep:
             tensors, chosen = _renumbered(tensors, chosen, self.keep)
         found = as_roles(chosen, tensors) if isinstance(part, Prune) else as_parts(chosen, tensors)
+        if found is None and any("experts" in t.roles for t in tensors if t.name in chosen):
+            raise names.NotUnderstood("no selector takes a part of the experts of a layer")
         if found is None and not self.keep:  # names as they were written say it for models of every depth
             found = names.exactly(targets, chosen, tensors)
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from recipelang.migrate.names import (
     reference,
 )
 from recipelang.migrate.roles import as_parts, as_roles
+from recipelang.planning.families import TensorFact
 from recipelang.planning.structure import structure
 from tests.model_configs import walk_here
 
@@ -93,7 +95,11 @@ def test_families() -> None:
     assert family_of(["model.decoder.layers.0", "lm_head"]) == "opt"
     assert family_of(["re:.*self_attn.qkv_proj", "re:.*down_proj"]) == "phi3"
     assert family_of([f"transformer.h.{i}.{p}" for i in range(2) for p in ("ln_1.weight", "mlp.c_fc.weight")]) == "gpt2"
-    assert family_of(["transformer.h.0.attn.q_proj"]) is None
+    assert family_of(["transformer.h.0.attn.q_proj"]) == "gptj"
+    assert family_of(["transformer.h.0.self_attention.dense", "re:.*dense_h_to_4h"]) == "bloom"
+    assert family_of(["Linear", "lm_head", "re:.*block_sparse_moe.gate"]) == "mixtral"
+    assert family_of(["Linear", "re:.*mlp.gate$", "re:.*mlp.shared_expert_gate$"]) == "qwen2_moe"
+    assert family_of(["re:.*mlp.gate_proj"]) == "llama"
     assert family_of(["encoder.block.0.layer.0.SelfAttention.q"]) is None
     assert family_of(["gpt_neox.layers.0.attention.dense", "re:.*c_attn"]) is None
     assert family_of(["Linear"]) is None
@@ -108,16 +114,70 @@ def test_families() -> None:
         ("opt", ("re:model.decoder.layers",), "@linear & @decoder"),
         ("opt", ("model.decoder.layers.13.fc1",), "@up & layers(13)"),
         ("gpt_neox", ("re:.*dense_h_to_4h", "re:.*dense_4h_to_h"), "@ffn"),
+        ("bloom", ("re:.*self_attention.dense", "re:.*query_key_value"), "@attention"),
+        ("bloom", ("re:transformer.h.[0-5].mlp",), "@ffn & layers(0..5)"),
+        ("gptj", ("re:.*fc_in", "re:.*fc_out"), "@ffn"),
+        ("gptj", ("re:.*attn.q_proj", "re:.*attn.v_proj"), "@query | @value"),
+        ("mixtral", ("re:.*self_attn",), "@attention"),
+        ("mixtral", (r"re:.*block_sparse_moe.experts.\d+.w[123]",), "@experts"),
+        ("mixtral", (r"re:.*block_sparse_moe.experts.\d+.w2",), "@down"),
+        ("mixtral", ("re:.*block_sparse_moe",), "@experts | @router"),
+        ("mixtral", ("re:model.layers.[0-3].block_sparse_moe.experts",), "@ffn & layers(0..3)"),
+        ("mixtral", (r"re:.*block_sparse_moe.experts.\d+.w1",), None),  # lies in one matrix with w3
+        ("mixtral", ("model.layers.0.block_sparse_moe.experts.3",), None),
+        ("mixtral", ("re:.*block_sparse_moe.experts", "re:model.layers.0.block_sparse_moe.gate"), None),
+        ("qwen2_moe", ("re:.*mlp.experts", "re:.*mlp.shared_expert.(gate|up|down)_proj"), "@ffn"),
+        (
+            "qwen2_moe",
+            ("re:.*self_attn", "re:.*mlp.shared_expert.(gate|up|down)_proj"),
+            "@linear except (@experts | @head)",
+        ),
         ("phi3", ("re:.*gate_up_proj",), "@gate | @up"),
         ("phi3", ("re:.*qkv_proj", "re:.*o_proj", "re:.*gate_up_proj", "re:.*down_proj"), "@linear & @decoder"),
     ],
 )
-def test_names_of_other_decoders_are_roles(family: str, names: tuple[str, ...], text: str) -> None:
+def test_names_of_other_decoders_are_roles(family: str, names: tuple[str, ...], text: str | None) -> None:
     tensors = matrices(reference(family, names))
     assert as_roles(Body(tensors).matched(Targets(names, modules=True)), tensors) == text
 
 
-@pytest.mark.parametrize("family", LAYOUTS)
+def test_a_mixture_without_its_router_is_what_linear_means() -> None:
+    for family, gate in (("mixtral", "re:.*block_sparse_moe.gate"), ("qwen2_moe", "re:.*mlp.(shared_expert_)?gate$")):
+        tensors = matrices(reference(family))
+        for ignored, text in (
+            (("lm_head", gate), "@linear & @decoder"),
+            (("lm_head",), "@linear & @decoder | @router"),
+        ):
+            assert as_roles(Body(tensors).matched(Targets(("Linear",), ignored, True)), tensors) == text
+    named = [f"model.layers.0.mlp.experts.{i}.up_proj" for i in range(128)]
+    assert len({t.name for t in reference("qwen2_moe", named) if "experts" in t.roles and t.layer == 0}) == 3 * 128
+
+
+@pytest.mark.parametrize("family", ["mixtral", "qwen2_moe"])
+def test_a_layout_of_experts_has_the_roles_of_the_model_class(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    walk_here(monkeypatch)
+    config = {**config_of(family), "num_key_value_heads": 12, "num_hidden_layers": 1}
+    real = structure(Path(), config, "causal_lm", None).facts
+    ours = reference(family)
+
+    def of(tensors: Iterable[TensorFact], word: str) -> set[frozenset[str]]:
+        return {t.roles - {"linear"} for t in tensors if t.layer == 0 and word in t.roles and t.name.endswith("weight")}
+
+    for word in ("attention", "router"):
+        assert of(ours, word) == of(real, word)
+    experts = {t.roles for t in real if "experts" in t.roles}
+    assert {t.roles for t in ours if "experts" in t.roles} == experts and len(experts) == 2
+
+
+def test_falcon_has_the_names_of_bloom(monkeypatch: pytest.MonkeyPatch) -> None:
+    walk_here(monkeypatch)
+    config = {**config_of("bloom"), "model_type": "falcon", "num_attention_heads": 12, "hidden_size": WIDTH}
+    real = {t.name: t.roles for t in structure(Path(), config, "causal_lm", None).facts}
+    for tensor in matrices(reference("bloom")):
+        assert real[tensor.name] - {"linear"} == tensor.roles - {"linear"}, tensor.name
+
+
+@pytest.mark.parametrize("family", [f for f, layout in LAYOUTS.items() if not layout.experts])
 def test_a_layout_is_that_of_the_model_class(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     walk_here(monkeypatch)
     config = {
