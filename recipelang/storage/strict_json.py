@@ -62,7 +62,7 @@ def canonical_json(form: object) -> bytes:
 
 def nesting(text: str) -> int:
     """The most brackets that are open at once, strings left out."""
-    brackets = re.sub(r"[^\[\]{}]+", "", re.sub(r'"(?:[^"\\]|\\.)*"', "", text))
+    brackets = re.sub(r"[^\[\]{}]+", "", re.sub(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', "", text))
     return max(accumulate(1 if c in "[{" else -1 for c in brackets), default=0)
 
 
