@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
-from functools import cache
+from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
+from functools import cache, partial
 from operator import attrgetter
 from typing import Any, TypeVar, dataclass_transform
 
@@ -26,13 +26,21 @@ def frozen(kind: type[T]) -> type[T]:
 
 
 def _init(self: Any, *values: object, **named: object) -> None:
-    places, defaults, completed = _taken(self.__class__)
-    given = dict(zip(places, values, strict=False))
-    given.update(named)
-    if len(given) != len(values) + len(named) or not named.keys() <= defaults.keys():
-        raise TypeError(f"{type(self).__qualname__}() takes {', '.join(defaults)}, each at most once")
-    for name, default in defaults.items():
-        _put(self, name, given[name] if name in given else default())
+    kind = self.__class__
+    places, left, completed = _taken(kind)
+    if len(values) > len(places):
+        raise TypeError(f"{kind.__qualname__}() takes {len(places)} values without a name, not {len(values)}")
+    for name, value in zip(places, values, strict=False):
+        _put(self, name, value)
+    used = 0
+    for name, value, make in left[len(values)]:
+        if name in named:
+            _put(self, name, named[name])
+            used += 1
+        else:
+            _put(self, name, make() if make else value)
+    if used != len(named):
+        raise TypeError(f"{kind.__qualname__}() takes {', '.join(n for n, *_ in left[0])}, each once at most")
     if completed:
         self.__post_init__()
 
@@ -71,27 +79,24 @@ _METHODS = {
 }
 
 
+#: a field's name, its default, and what makes one
+_Field = tuple[str, object, Callable[[], object] | None]
+
+
 @cache
-def _taken(kind: Any) -> tuple[list[str], dict[str, Callable[[], object]], bool]:
-    """Fields by their place, what gives the default of each, and whether there is more to do once they are there."""
-    every = fields(kind)
-    return (
-        [f.name for f in every if not f.kw_only],
-        {f.name: _default(kind, f) for f in every},
-        hasattr(kind, "__post_init__"),
-    )
+def _taken(kind: Any) -> tuple[list[str], list[list[_Field]], bool]:
+    """Fields by their place; those left after so many values; whether there is more to do once all are set."""
+    every: list[_Field] = []
+    for f in fields(kind):
+        lacks = partial(_lacks, kind, f.name) if f.default is MISSING else None
+        every.append((f.name, f.default, lacks if f.default_factory is MISSING else f.default_factory))
+    places = [f.name for f in fields(kind) if not f.kw_only]
+    left = [[e for e in every if e[0] not in places[:n]] for n in range(len(places) + 1)]
+    return places, left, hasattr(kind, "__post_init__")
 
 
-def _default(kind: Any, of: Field[Any]) -> Callable[[], object]:
-    if of.default_factory is not MISSING:
-        return of.default_factory
-
-    def default() -> object:
-        if of.default is MISSING:
-            raise TypeError(f"{kind.__qualname__}() lacks `{of.name}`")
-        return of.default
-
-    return default
+def _lacks(kind: Any, name: str) -> object:
+    raise TypeError(f"{kind.__qualname__}() lacks `{name}`")
 
 
 @cache
