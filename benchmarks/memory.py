@@ -55,7 +55,7 @@ def trained(
 
 def shot(method: str) -> str:
     targets = TARGETS.replace("encoder", "decoder")
-    return f"stage cut {{ mode = one_shot, prune weights {{ {targets}, method = {method}, sparsity = 50% }} }}\n"
+    return f"stage cut {{ mode = one_shot\nprune weights {{ {targets}, method = {method}, sparsity = 50% }} }}\n"
 
 
 DENSE = f"stage dense {{ length = 2 steps, batch = 8, {RATE} }}\n"

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from recipelang import processes
+from recipelang.engine.clock import Clock
 from recipelang.engine.environment import chosen_device, environment
 from recipelang.engine.evaluate import evaluate
 from recipelang.engine.files import moved, same_folder
@@ -22,6 +23,7 @@ from recipelang.engine.records import RECORD, Interrupted, Reporter
 from recipelang.engine.run_record import body, measured_on
 from recipelang.engine.sources import same_data, same_template
 from recipelang.engine.statement import lock_digest, run_digest, stamps
+from recipelang.modifiers.modifier import Modifier
 from recipelang.planning.data import load_split
 from recipelang.planning.types import DataPlan, EvaluatePlan, Plan, StagePlan
 from recipelang.pruning import shards
@@ -30,17 +32,31 @@ from recipelang.storage.writing import write_json
 from recipelang.tasks import Features, task_of
 from recipelang.tasks.later import Later
 
+#: of a stage, what acts in it, as it is or with more
+Marked = Callable[[StagePlan, list[Modifier]], list[Modifier]]
+
 
 class Course:
     """Where a run stands: its model and masks, what is done, and where it writes."""
 
-    def __init__(self, plan: Plan, out: Path, reporter: Reporter, shard: bool, offload: bool = False) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        out: Path,
+        reporter: Reporter,
+        shard: bool,
+        offload: bool = False,
+        marked: Marked = lambda stage, modifiers: modifiers,
+        clock: Clock | None = None,
+    ) -> None:
         self.plan = plan
         self.out = out
         self.reporter = reporter
         self.shard = shard
         self.offload = offload
         self.disk: Offloaded | None = None  # of weights that stay on disk, once it is known where they are
+        self.marked = marked
+        self.clock = clock or Clock()
         self.place = os.stat(out)
         self.device = chosen_device()
         self.around = environment(self.device, shard)
@@ -89,8 +105,9 @@ class Course:
     def split(self, data: DataPlan, name: str, first: int | None = None) -> tuple[Sequence[Any], Features]:
         key = (data.label, name, first)
         if key not in self.data:
-            examples, features = load_split(data, name, Path(self.plan.model.path), first)
-            same_data(data.splits[name])
+            with self.clock.part("data"):
+                examples, features = load_split(data, name, Path(self.plan.model.path), first)
+                same_data(data.splits[name])
             if isinstance(examples, Later):
                 examples.check = lambda: same_data(data.splits[name])
             self.data[key] = examples, features
@@ -108,7 +125,8 @@ class Course:
         examples, features = self.split(data, evaluation.split, evaluation.samples)
         autocast = self.autocast((stage or self.plan.stages[0]).precision)
         self.measuring = evaluation
-        with nullcontext() if self.disk is None else self.disk.whole():
+        whole = nullcontext() if self.disk is None else self.disk.whole()
+        with self.clock.part(f"evaluate {evaluation.name}"), whole:
             metrics = evaluate(self.model, self.task, evaluation, examples, features, self.device, autocast)
         self.measuring = None
         on = measured_on(self.plan, evaluation.name)

@@ -28,7 +28,10 @@ def finish(run: Course, judge: Judge, started: float) -> Result:
     run.check_place()
     source, folder = Path(run.plan.model.path), run.out / "export"
     same_model(source, run.plan.model.digest, f"the model `{run.plan.model.ref}`")  # the tokenizer is copied from there
-    export.save_model(run.model, folder, source, run.plan.export.max_shard, run.stamp(), run.plan.model.task, run.disk)
+    with run.clock.part("export"):
+        export.save_model(
+            run.model, folder, source, run.plan.export.max_shard, run.stamp(), run.plan.model.task, run.disk
+        )
     if processes.main():
         export.move_up(folder, run.out)
     lying = layouts(run.model)
@@ -45,6 +48,7 @@ def finish(run: Course, judge: Judge, started: float) -> Result:
     verdicts = () if run.plan.rehearsal else judge(measured)
     result = Result(run.out, run.plan, measured, verdicts, time.monotonic() - started, gained)
     told = told_of(result, run.position.seconds, run.zeros(tuple(measured.sizes)))
+    told["parts"] = {name: round(seconds, 3) for name, seconds in run.clock.seconds.items()}
     if not processes.main():
         return result
     shares = told["sparsity"]["tensors"]

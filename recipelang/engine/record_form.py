@@ -48,6 +48,7 @@ class RecordForm(OpenForm):
     error: list[str] = []
     metrics: dict[str, float] = {}
     seconds: dict[str, Seconds] = {}
+    parts: dict[str, Seconds] = {}
     sparsity: SparsityForm | None = None
     never: NeverForm | None = None
     few_tokens: dict[str, dict[str, Count]] = {}

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from recipelang import processes
 from recipelang.engine import checkpoint
-from recipelang.engine.course import Course
+from recipelang.engine.clock import Clock
+from recipelang.engine.course import Course, Marked
 from recipelang.engine.event_log import Curves, EventLog
 from recipelang.engine.files import only_one
 from recipelang.engine.finish import Judge, finish
@@ -42,11 +43,13 @@ def execute(
     exact: bool = False,
     held: bool = False,
     written: Plan | None = None,
+    marked: Marked = lambda stage, modifiers: modifiers,
+    clock: Clock | None = None,
 ) -> Result:
     """Run a plan into a prepared folder, or continue from its newest good checkpoint.
 
     `exact`: refuse to resume where other bits could come out. `held`: the caller has locked the folder. `written`: the
-    plan of the start before this one.
+    plan of the start before this one. `marked`: what acts in a stage, with more; `clock`: told where the time goes.
     Raises `RecipeError` with a code, or `Interrupted` after a signal.
     """
     with only_one(out) if processes.main() and not held else nullcontext():
@@ -54,7 +57,7 @@ def execute(
             check_no_links(out)
             for folder in (out, out / "recipe", out / "checkpoints", out / "stages"):
                 sweep(folder)
-        run = Course(plan, out, reporter, shard, offload)
+        run = Course(plan, out, reporter, shard, offload, marked, clock)
         try:
             with run.stop:
                 return _go(run, judge, resume, exact, written or plan)
@@ -86,13 +89,14 @@ def _go(run: Course, judge: Judge, resume: bool, exact: bool, written: Plan) -> 
     if not resume:
         run.record("running", {})
     unchanged(plan)
-    if run.offload:
-        run.disk = offloaded(plan, run.device, run.checkpoints / "layers", run.out)
-        run.model = run.disk.model
-    else:
-        keep = None if plan.model.drop is None else plan.model.drop.keep
-        model = load_model(Path(plan.model.path), plan.model, plan.seed, plan.model.redrawn, keep)
-        run.model = model.to(run.device)
+    with run.clock.part("load"):
+        if run.offload:
+            run.disk = offloaded(plan, run.device, run.checkpoints / "layers", run.out)
+            run.model = run.disk.model
+        else:
+            keep = None if plan.model.drop is None else plan.model.drop.keep
+            model = load_model(Path(plan.model.path), plan.model, plan.seed, plan.model.redrawn, keep)
+            run.model = model.to(run.device)
     if run.shard:
         shards.shard(run.model, run.device)
         for prune in (p for s in plan.stages for p in s.prunes):
@@ -115,7 +119,8 @@ def _go(run: Course, judge: Judge, resume: bool, exact: bool, written: Plan) -> 
         loaded = None
     if loaded is not None:  # every stage was done before the interruption
         checkpoint.restore(loaded, run.model, run.masks, None)
-    return finish(run, judge, started)
+    with run.clock.part("end"):
+        return finish(run, judge, started)
 
 
 def _session(run: Course) -> Session:

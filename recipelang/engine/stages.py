@@ -84,13 +84,14 @@ def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None)
             told(watch.agree(stop, due, now=True)[2])  # nothing is kept of a step that is not known to be good
             run.position.step = state.step
             run.position.seconds[stage.name] = before + time.monotonic() - began
-            path = checkpoint.save(
-                run.checkpoints, run.position, run.model, run.masks, optimizer, stage.keep, modifiers
-            )
+            with run.clock.part("checkpoints"):
+                path = checkpoint.save(
+                    run.checkpoints, run.position, run.model, run.masks, optimizer, stage.keep, modifiers
+                )
             if stop and not last:
                 raise Interrupted(stop, path)
 
-    with _arithmetic(stage), _recomputing(run.model, stage):
+    with _arithmetic(stage), _recomputing(run.model, stage), run.clock.part(f"stage {stage.name}"):
         train(
             stage,
             state,
@@ -135,7 +136,7 @@ def one_shot_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | No
         )
     modifiers = _modifiers(run, stage)
     torch.manual_seed(stream(stage.seed, stage.name, "dropout"))
-    with _arithmetic(stage):
+    with _arithmetic(stage), run.clock.part(f"stage {stage.name}"):
         fire(Event.START, modifiers, state)
         fire(Event.END, modifiers, state)
     run.reporter.pruned(stage, state.sparsity)
@@ -214,14 +215,21 @@ def _end_stage(run: Course, stage: StagePlan, seconds: float) -> None:
             run.position.metrics[f"{evaluation.name}.{metric}"] = value
     if any(d.teacher == f"stage.{stage.name}" for s in run.plan.stages for d in s.distills):
         folder = _left_by(run, stage.name)
-        export.save_model(
-            run.model, folder, Path(run.plan.model.path), run.plan.export.max_shard, run.stamp(), run.plan.model.task
-        )
+        with run.clock.part("checkpoints"):
+            export.save_model(
+                run.model,
+                folder,
+                Path(run.plan.model.path),
+                run.plan.export.max_shard,
+                run.stamp(),
+                run.plan.model.task,
+            )
         processes.wait()  # the others read it
         run.position.stage_models[stage.name] = model_digest(folder)
     run.position.stage, run.position.step = stage.index + 1, 0
     if run.disk is None:  # else what was pruned is on disk already, and the model is written next
-        checkpoint.save(run.checkpoints, run.position, run.model, run.masks, None, stage.keep)
+        with run.clock.part("checkpoints"):
+            checkpoint.save(run.checkpoints, run.position, run.model, run.masks, None, stage.keep)
 
 
 def _measured_inside(run: Course, stage: StagePlan, step: int, until: int) -> list[EvaluatePlan]:
@@ -232,7 +240,7 @@ def _measured_inside(run: Course, stage: StagePlan, step: int, until: int) -> li
 
 def _modifiers(run: Course, stage: StagePlan) -> list[Modifier]:
     teachers = [_kept(run, stage, d) if d.cache else _running(run, d) for d in stage.distills]
-    return acting(stage, teachers, run.task.outputs, compared=_compared(run, stage))
+    return run.marked(stage, acting(stage, teachers, run.task.outputs, compared=_compared(run, stage)))
 
 
 def _compared(run: Course, stage: StagePlan) -> str:
@@ -279,20 +287,22 @@ def _kept(run: Course, stage: StagePlan, d: DistillPlan) -> Kept:
         kept=d.cache or "fp16",
         precision=stage.precision,
     )
-    return teacher_outputs(
-        run.checkpoints / "teacher",
-        wanted,
-        lambda: _teacher(run, d),
-        run.autocast(stage.precision),
-        stage.micro_batch,
-        run.obey,
-        run.reporter.message,
-    )
+    with run.clock.part("teacher"):
+        return teacher_outputs(
+            run.checkpoints / "teacher",
+            wanted,
+            lambda: _teacher(run, d),
+            run.autocast(stage.precision),
+            stage.micro_batch,
+            run.obey,
+            run.reporter.message,
+        )
 
 
 def _teacher(run: Course, d: DistillPlan) -> nn.Module:
     plan = run.plan.model if d.pooling is None else run.plan.model.model_copy(update={"pooling": d.pooling})
-    return load_model(_teacher_folder(run, d), plan, run.plan.seed).to(run.device)
+    with run.clock.part("load"):
+        return load_model(_teacher_folder(run, d), plan, run.plan.seed).to(run.device)
 
 
 def _teacher_folder(run: Course, d: DistillPlan) -> Path:

@@ -55,7 +55,7 @@ class _Stage:
             held += sum(self.item * d.teacher_parameters for d in stage.distills)
             trained = self._trained()
             gradients = sum(t.size for t in trained) * self.item
-            held += gradients * _moments(stage)
+            held += gradients * moments(stage)
             work, left = gradients + self._step(gradients, self._backward(trained)), gradients
         evaluated = left + max((self._evaluation(e) for e in self.plan.evaluations), default=0)
         return round(held + max(work, evaluated)) + _BESIDE
@@ -104,7 +104,8 @@ class _Stage:
         scores = self._scores(tokens, length, training=True)
         kept = tokens * self._outputs * (_KEPT_WITH_DROPOUT if self.dropout else _KEPT) + _SCORES * scores
         if stage.activation_checkpointing:
-            kept, layers = kept + layers * tokens * self.hidden, min(layers, 1)
+            inputs = layers * tokens * self.hidden
+            kept, layers = 1.25 * kept + inputs, min(layers, 1)  # of one layer, computed again beside its gradients
         once = tokens * self._outputs + _SCORES_BACKWARD * scores  # one layer, on its way forward or back
         values = self._bytes * (kept * layers + once)
         if stage.distills:  # the teacher's pass, and what is compared
@@ -138,7 +139,7 @@ class _Stage:
         return read.statistics + read.states + values * (1 + _BETWEEN)
 
 
-def _moments(stage: StagePlan) -> int:
+def moments(stage: StagePlan) -> int:
     """Values that an optimizer keeps of a weight."""
     if stage.optimizer == "adamw":
         return 2
