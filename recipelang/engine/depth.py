@@ -2,42 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import textwrap
 from typing import Any
 
 import torch
 from torch import nn
 
 from recipelang.engine.roles import stacks_of
-from recipelang.planning.layers import config_with_layers
+from recipelang.planning.layers import Keep, config_with_layers, keep_of, other_layers, renumbered
+from recipelang.source import RecipeError
+
+#: what a module remembers of the number of its layer
+_NUMBER = re.compile(r"\w*(layer|block)_?(idx|index|id|number|num)|idx|index|training")
 
 
-def keep_layers(model: nn.Module, keep: tuple[int, ...]) -> nn.Module:
-    """A transformers model made anew with as many layers, so that nothing in it remembers the old numbers."""
+def keep_layers(model: nn.Module, keep: Keep) -> nn.Module:
+    """A transformers model made anew with as many layers, so that nothing in it remembers the old numbers.
+
+    E200 where a layer would not compute in its new place what it computed in the old one.
+    """
     old: Any = model.config
-    config = type(old)(**config_with_layers(old.to_dict(), keep))
-    config._attn_implementation = old._attn_implementation
-    with torch.random.fork_rng():  # its first weights are drawn and thrown away: the run's own stream stays
-        small = type(model)(config)
-        if getattr(model, "pooler", small) is None:
-            small.pooler = None  # type: ignore[assignment]
     stacks = list(stacks_of(model))
-    state = {new: tensor for name, tensor in model.state_dict().items() if (new := renumbered(name, stacks, keep))}
-    small.load_state_dict(state)
+    try:
+        config = type(old)(**config_with_layers(old.to_dict(), keep))
+        config._attn_implementation = old._attn_implementation
+        with torch.random.fork_rng():  # its first weights are drawn and thrown away: the run's own stream stays
+            small = type(model)(config)
+            if getattr(model, "pooler", small) is None:
+                small.pooler = None  # type: ignore[assignment]
+        for stack in stacks:
+            for place, number in enumerate(keep_of(stack, keep)):
+                _alike(old.model_type, model, small, f"{stack}.{number}", f"{stack}.{place}")
+        state = {new: tensor for name, tensor in model.state_dict().items() if (new := renumbered(name, stacks, keep))}
+        small.load_state_dict(state)
+    except RecipeError:
+        raise
+    except Exception as error:  # each class refuses in its own way what it cannot be
+        raise other_layers(old.model_type, textwrap.shorten(str(error) or type(error).__name__, 200)) from None
     return small.to(next(model.parameters()).dtype).eval()
 
 
-def renumbered(name: str, stacks: Sequence[str], keep: tuple[int, ...]) -> str | None:
-    """A parameter's name in the smaller model, none where its layer is gone.
-
-    >>> stacks = ["bert.encoder.layer"]
-    >>> renumbered("bert.encoder.layer.5.output.dense.weight", stacks, (1, 3, 5))
-    'bert.encoder.layer.2.output.dense.weight'
-    >>> renumbered("bert.encoder.layer.2.output.dense.weight", stacks, (1, 3)), renumbered("pooler.0.bias", stacks, (1, 3))
-    (None, 'pooler.0.bias')
-    """
-    stack = next((s for s in stacks if name.startswith(f"{s}.")), None)
-    if stack is None:
-        return name
-    number, _, inside = name[len(stack) + 1 :].partition(".")
-    return f"{stack}.{keep.index(int(number))}.{inside}" if int(number) in keep else None
+def _alike(kind: str, model: nn.Module, small: nn.Module, old: str, new: str) -> None:
+    """E200 unless the modules of two layers are of the same classes, with the same settings and tables."""
+    before, after = (dict(x.get_submodule(p).named_modules()) for x, p in ((model, old), (small, new)))
+    for name in sorted({*before, *after}):
+        one, other = before.get(name), after.get(name)
+        if type(one) is not type(other):
+            raise other_layers(kind, f"`{old}.{name}` would be {type(other).__name__}, not {type(one).__name__}")
+        for key, value in vars(one).items():
+            plain = value is None or isinstance(value, bool | int | float | str)
+            if plain and not _NUMBER.fullmatch(key) and vars(other).get(key) != value:
+                place = f"{old}.{name}.{key}".replace("..", ".")
+                raise other_layers(kind, f"`{place}` is {value}, and would be {vars(other).get(key)}")
+        tables = dict(other.named_buffers(recurse=False)) if other is not None else {}
+        for key, table in one.named_buffers(recurse=False) if one is not None else ():
+            if not torch.equal(table, tables[key].to(table)):
+                raise other_layers(kind, f"`{old}.{name}.{key}` would hold other numbers".replace("..", "."))

@@ -18,6 +18,7 @@ from recipelang.engine.seeds import stream
 from recipelang.planning.accounting import COPIES
 from recipelang.planning.dropouts import ATTENTION, BESIDE, HIDDEN, fields_of
 from recipelang.planning.facts import ModelFacts, read_model_facts
+from recipelang.planning.layers import Keep
 from recipelang.planning.safetensors_header import read_folder
 from recipelang.planning.types import ModelPlan, Plan
 from recipelang.source import RecipeError, fail
@@ -80,7 +81,7 @@ def _said(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
 
 
 def load_model(
-    folder: Path, plan: ModelPlan, seed: int, redrawn: Sequence[str] = (), keep: tuple[int, ...] | None = None
+    folder: Path, plan: ModelPlan, seed: int, redrawn: Sequence[str] = (), keep: Keep | None = None
 ) -> nn.Module:
     """The task model of a folder, with the recipe's dropout; the `redrawn` of its parameters as in a new head.
 

@@ -94,7 +94,7 @@ def _go(run: Course, judge: Judge, resume: bool, exact: bool, written: Plan) -> 
             run.disk = offloaded(plan, run.device, run.checkpoints / "layers", run.out)
             run.model = run.disk.model
         else:
-            keep = None if plan.model.drop is None else plan.model.drop.keep
+            keep = None if plan.model.drop is None else plan.model.drop.kept
             model = load_model(Path(plan.model.path), plan.model, plan.seed, plan.model.redrawn, keep)
             run.model = model.to(run.device)
     if run.shard:

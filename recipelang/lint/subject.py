@@ -52,7 +52,7 @@ class Subject:
         """The names and layers of the planned model, read once more: a plan keeps only its targets."""
         facts = read_model_facts(Path(self.plan.model.path), self.plan.model.task)
         drop = self.plan.model.drop
-        return facts if drop is None else with_layers(facts, drop.keep)
+        return facts if drop is None else with_layers(facts, drop.kept)
 
 
 def pruned(it: Subject, purpose: str) -> Iterator[tuple[str, float]]:

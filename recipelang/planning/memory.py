@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from recipelang.methods import METHODS
+from recipelang.planning.dropouts import ATTENTION, BESIDE, HIDDEN
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.families import TensorFact
 from recipelang.planning.types import DataPlan, EvaluatePlan, Plan, StagePlan
@@ -26,6 +30,16 @@ def peak_memory(plan: Plan, facts: ModelFacts) -> int:
     return max(_Stage(plan, stage, facts).peak() for stage in plan.stages)
 
 
+def _drops(plan: Plan, config: Mapping[str, Any]) -> bool:
+    """Whether anything is dropped in training: what the recipe sets is what the model's config will say."""
+    written = {(*HIDDEN, *BESIDE): plan.model.dropout, ATTENTION: plan.model.attention_dropout}
+    if all(value == 0 for value in written.values()):
+        return False
+    ours = {name for names, value in written.items() if value is not None for name in names}
+    theirs = (v for k, v in config.items() if ("dropout" in k or k.endswith("_pdrop")) and k not in ours)
+    return any(written.values()) or any(value and isinstance(value, float) for value in theirs)
+
+
 class _Stage:
     def __init__(self, plan: Plan, stage: StagePlan, facts: ModelFacts) -> None:
         self.plan = plan
@@ -36,13 +50,7 @@ class _Stage:
         self.hidden = config.get("hidden_size") or config.get("dim") or 768
         self.heads = config.get("num_attention_heads") or config.get("n_heads") or 12
         self.words = config.get("vocab_size", 0) if task_of(plan.model.task).gives == "words" else 0
-        self.dropout = any(
-            value and isinstance(value, float)
-            for key, value in config.items()
-            if "dropout" in key or key.endswith("_pdrop")
-        )
-        if plan.model.dropout == 0 and plan.model.attention_dropout == 0:
-            self.dropout = False
+        self.dropout = _drops(plan, config)
 
     def peak(self) -> int:
         stage, weights = self.stage, self.item * self.facts.parameters

@@ -12,7 +12,7 @@ from recipelang.planning.evaluations import can_be_measured, plan_evaluations
 from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts, stored_dtype
 from recipelang.planning.identities import identities
 from recipelang.planning.languages import language_remarks
-from recipelang.planning.layers import with_layers
+from recipelang.planning.layers import stack_layers, whole, with_layers
 from recipelang.planning.memory import peak_memory
 from recipelang.planning.references import Pins, locate_model
 from recipelang.planning.remarks import remarks
@@ -22,6 +22,7 @@ from recipelang.planning.types import (
     DataPlan,
     DropPlan,
     ExportPlan,
+    KeptPlan,
     ModelPlan,
     Plan,
 )
@@ -30,6 +31,7 @@ from recipelang.planning.zeros import stored_zeros as zeros_of_folder
 from recipelang.source import Diagnostics, RecipeError
 from recipelang.source.words import listed
 from recipelang.spec.canonical import behaviour_digest, spec_digest
+from recipelang.spec.controls import DROPS
 from recipelang.spec.recipe import Recipe
 from recipelang.spec.requirements import used as plugins_of
 from recipelang.tasks.meaning import Meaning
@@ -194,12 +196,19 @@ class Resolver(Stages):
                 message = "layers can be dropped only in the first stage"
                 help = "move it to the first stage, or start another recipe from this one's result"
                 self.say("E054", message, f"stage.{stage.name}.drop.{drop.name}", help)
-        for drop in self.recipe.stages[0].drops:
+        drops = self.recipe.stages[0].drops
+        kept = {}
+        for drop in drops:
             path = f"stage.{self.recipe.stages[0].name}.drop.{drop.name}.keep"
-            left = self.guard(path, lambda d=drop: with_layers(facts, d.keep))
-            if left is not None:
-                return left, DropPlan(keep=drop.keep, layers=facts.layers, parameters=facts.parameters)
-        return facts, None
+            if self.guard(path, lambda d=drop: whole(facts, {DROPS[d.name]: d.keep})) is None:
+                return facts, None
+            kept[DROPS[drop.name]] = drop.keep
+        left = self.guard(path, lambda: with_layers(facts, kept)) if drops else None
+        if left is None:
+            return facts, None
+        of = [KeptPlan(keep=keep, layers=stack_layers(facts, w)) for w, keep in whole(facts, kept).items()]
+        decoder = of[1] if len(of) > 1 else None
+        return left, DropPlan(keep=of[0].keep, layers=of[0].layers, parameters=facts.parameters, decoder=decoder)
 
     def _data(self) -> list[DataPlan] | None:
         plans: list[DataPlan] = []

@@ -39,20 +39,31 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class DropPlan(Frozen):
-    """Layers that the model loses before it is trained."""
+class KeptPlan(Frozen):
+    """Layers of one stack."""
 
     keep: tuple[Count, ...] = Field(
         min_length=1, description="the layers to keep, by their numbers in the source model"
     )
     layers: Some = Field(description="number of layers in the source model")
-    parameters: Some = Field(description="parameters of the source model")
 
     @model_validator(mode="after")
     def _rises(self) -> Self:
         if not all(a < b for a, b in pairwise((*self.keep, self.layers))):
             raise ValueError("`keep` is not in order, or names no layer of the model")
         return self
+
+
+class DropPlan(KeptPlan):
+    """Layers that the model loses before it is trained: of its only stack, or of its encoder."""
+
+    parameters: Some = Field(description="parameters of the source model")
+    decoder: KeptPlan | None = Field(default=None, description="layers of the decoder of an encoder")
+
+    @property
+    def kept(self) -> dict[str, tuple[int, ...]]:
+        """The layers to keep, by stack: `encoder` and `decoder`, or no word where there is one."""
+        return {"": self.keep} if self.decoder is None else {"encoder": self.keep, "decoder": self.decoder.keep}
 
 
 class Roleless(Frozen):

@@ -17,6 +17,7 @@ from recipelang.planning.stages import Stages
 from recipelang.planning.types import DataPlan, DistillPlan, ExportPlan, Plan, StagePlan
 from recipelang.source import Diagnostics, RecipeError
 from recipelang.spec.blocks import DistillSpec
+from recipelang.spec.controls import DROPS
 from recipelang.spec.recipe import Recipe
 from recipelang.values.composite import StageRef
 
@@ -116,9 +117,14 @@ def difference(plan: Plan, recipe: Recipe, facts: ModelFacts) -> tuple[str | Non
         "data": [_read(recipe, d) for d in plan.data],
         "peak_memory": peak_memory(plan, facts),
     }
-    drops = [d.keep for s in recipe.stages for d in s.drops]
-    dropped = [] if plan.model.drop is None else [plan.model.drop.keep]
-    if dropped != drops:
+    drops = {DROPS[d.name]: d.keep for s in recipe.stages for d in s.drops}
+    if dropped := plan.model.drop:  # a stack that is not named stays whole
+        both = zip(dropped.kept, (dropped, dropped.decoder), strict=False)
+        every = {word: tuple(range(of.layers)) for word, of in both if of is not None}
+        wrong = not drops or {**every, **drops} != dropped.kept
+    else:
+        wrong = bool(drops)
+    if wrong:
         return "model.drop", again.unchecked
     return next(_differences(wanted, plan.model_dump(), ""), None), again.unchecked
 

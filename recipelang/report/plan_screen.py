@@ -20,6 +20,7 @@ from recipelang.planning.types import (
     DropPlan,
     FreezePlan,
     GroupPlan,
+    KeptPlan,
     Plan,
     PruneEvent,
     PrunePlan,
@@ -109,7 +110,8 @@ def _model(plan: Plan) -> str:
     size = f"{amount(m.parameters)} parameters"
     size += f" in {m.dtype}" if m.dtype != "fp32" else ""
     if m.drop is not None:
-        size += f" in {len(m.drop.keep)} of {plural(m.drop.layers, 'layer')}"
+        of = m.drop.layers + (m.drop.decoder.layers if m.drop.decoder else 0)
+        size += f" in {sum(map(len, m.drop.kept.values()))} of {plural(of, 'layer')}"
     head = ", new head" if m.fresh_head else ""
     pooling = f", {_POOLINGS[m.pooling]}" if m.pooling else ""
     classes = _classes(m.labels) if task_of(m.task).classes else ""
@@ -278,14 +280,18 @@ def _training(stage: StagePlan) -> str:
 
 
 def _drop(drop: DropPlan, left: int) -> str:
+    each = [_kept(drop, "encoder " if drop.decoder else "")]
+    each += [_kept(drop.decoder, "decoder ")] if drop.decoder else []
+    return f"{', '.join(each)} (numbered from 0); {drop.parameters:,} -> {left:,} parameters"
+
+
+def _kept(of: KeptPlan, stack: str) -> str:
     """Runs of layers as ranges."""
-    keep = drop.keep
+    keep = of.keep
     ends = [i for i in range(len(keep)) if i + 1 == len(keep) or keep[i + 1] > keep[i] + 1]
     starts = [0, *(i + 1 for i in ends[:-1])]
     runs = [f"{keep[i]}..{keep[j]}" if j > i else f"{keep[i]}" for i, j in zip(starts, ends, strict=True)]
-    layers = "layer" if len(keep) == 1 else "layers"
-    kept = f"{layers} {', '.join(runs)} of {drop.layers} kept (numbered from 0)"
-    return f"{kept}; {drop.parameters:,} -> {left:,} parameters"
+    return f"{stack}{'layer' if len(keep) == 1 else 'layers'} {', '.join(runs)} of {of.layers} kept"
 
 
 def _group(group: GroupPlan) -> str:

@@ -16,6 +16,9 @@ from recipelang.values import selector as sel
 from recipelang.values.composite import Schedule
 from recipelang.values.quantities import Time
 
+#: what a `drop` block may be named -> the stack whose layers it drops
+DROPS = {"layers": "", "encoder_layers": "encoder", "decoder_layers": "decoder"}
+
 
 class FreezeSpec(Spec):
     """Parameters that are not trained: no gradient, no weight decay. Masks on them stay in force."""
@@ -65,7 +68,8 @@ class GroupSpec(Spec):
 
 
 class DropSpec(Spec):
-    """Layers to remove before training. The remaining layers are renumbered from 0."""
+    """Layers to remove before training. The remaining layers are renumbered from 0. The block is named `layers`; where
+    an encoder and its decoder have layers of their own, `encoder_layers` or `decoder_layers`."""
 
     LABELS = (1, 1)
     name: str
@@ -75,6 +79,6 @@ class DropSpec(Spec):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        if self.name != "layers":
+        if self.name not in DROPS:
             raise conflict("", "only layers can be dropped", "write `drop layers { keep = [...] }`")
         return self

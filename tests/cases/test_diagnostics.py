@@ -345,6 +345,15 @@ def mixture_that_avoids_experts(monkeypatch: pytest.MonkeyPatch) -> None:
     make_avoiding(Path.cwd())
 
 
+def two_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.model_configs import walk_here
+    from tests.model_table import make
+
+    walk_here(monkeypatch)
+    shutil.rmtree("model")
+    make(Path.cwd(), "t5", "text_to_text")
+
+
 def wrong_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recipelang.migrate.targets.as_roles", lambda chosen, tensors: "@attention")
 
@@ -414,6 +423,7 @@ CIRCUMSTANCES = {
         "{% for m in messages %}{% if loop.last or m.role != 'assistant' %}{{ m.content }} {% endif %}{% endfor %}"
     ),
     "a mixture whose router avoids two experts": mixture_that_avoids_experts,
+    "a model of an encoder and a decoder": two_stacks,
     "a migration that finds the wrong tensors": wrong_tensors,
     "the recipe is called `con.recipe`": recipe_is_called_con,
     "another recipe is published in `shared`": another_is_published,

@@ -7,12 +7,14 @@ import pytest
 import torch
 from transformers import AutoModelForSeq2SeqLM
 
+import recipelang
 from recipelang.engine.records import Interrupted
 from recipelang.loading.plan import planned
 from recipelang.loops.attach import attach
 from recipelang.modifiers.distill_terms import kd_loss
 from recipelang.source import RecipeError
 from recipelang.tasks import text_to_text as task
+from tests.cli.command import command
 from tests.model_configs import walk_here
 from tests.model_table import make
 
@@ -90,7 +92,7 @@ def test_a_teacher_is_compared_at_the_targets_however_a_batch_is_cut(tmp_path):
     [
         (("on = logits", "on = hidden(-1)"), "does not compare `hidden` of an encoder and its decoder"),
         (("temperature = 2", "temperature = 2, cache = true"), "does not support `cache` for language models"),
-        (("  distill", "  drop layers { keep = [0] }\n  distill"), "does not drop layers of a `t5`"),
+        (("  distill", "  drop layers { keep = [0] }\n  distill"), "does not say which stack of a `t5`"),
         (('prefix = "the "', "stride = 4 tokens"), "`stride` does not apply to text_to_text"),
     ],
 )
@@ -99,6 +101,38 @@ def test_what_two_stacks_lack_is_refused_by_the_plan(tmp_path, change, words):
     with pytest.raises(RecipeError) as error:
         planned(str(written(tmp_path, change=change)))
     assert words in " ".join(d.message for d in error.value.diagnostics)
+
+
+def test_each_stack_loses_layers_of_its_own(tmp_path):
+    make(tmp_path, "t5", "text_to_text")
+    drops = "drop encoder_layers { keep = [0] }\n  drop decoder_layers { keep = [0..1] }"
+    distill = next(line for line in RECIPE.splitlines() if "distill" in line).replace("HARD", "0%")
+    path = written(tmp_path, change=(distill, f"  {drops}"))
+    plan = planned(str(path))[1]
+    assert plan.model.drop.kept == {"encoder": (0,), "decoder": (0, 1)}
+    assert (plan.model.drop.layers, plan.model.drop.decoder.layers) == (2, 2)
+    assert {t.name.split(".")[2] for t in plan.stages[0].prunes[0].targets if t.name.startswith("encoder")} == {"0"}
+    assert "encoder layer 0 of 2 kept, decoder layers 0..1 of 2 kept (numbered from 0)" in " ".join(
+        str(recipelang.plan(path)).split()
+    )
+    before = dict(AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "model").named_parameters())
+    recipelang.run(path, out=tmp_path / "out")
+    model = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "out")
+    assert (model.config.num_layers, model.config.num_decoder_layers) == (1, 2)
+    assert {n for n, _ in model.named_parameters()} == {n for n in before if not n.startswith("encoder.block.1.")}
+    assert command("verify", str(tmp_path / "out")).code == 0
+    whole = path.read_text("utf-8")
+    for change, code in (
+        ((drops, drops[: drops.index("\n")]), None),
+        (("[0..1]", "[0, 2]"), "E073"),
+        (("[0..1]", "[1]"), "E200"),
+    ):
+        path.write_text(whole.replace(*change), "utf-8")
+        if code is None:  # a stack that is not named stays whole
+            assert planned(str(path))[1].model.drop == plan.model.drop
+            continue
+        with pytest.raises(RecipeError, match=code):
+            planned(str(path))
 
 
 def test_the_recipe_of_the_library_runs(tmp_path):

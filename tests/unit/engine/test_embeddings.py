@@ -136,7 +136,7 @@ def test_states_and_maps_are_given_where_they_are_asked_for(tmp_path, family, ba
 @pytest.mark.parametrize("family", FAMILIES)
 def test_layers_can_be_dropped(tmp_path, family, batch):
     folder = folder_of(tmp_path, family)
-    small = load_model(folder, plan_of(folder), 0, keep=(1,)).eval()
+    small = load_model(folder, plan_of(folder), 0, keep={"": (1,)}).eval()
     whole = load_model(folder, plan_of(folder), 0).eval()
     last = {n.replace(".1.", ".0."): p for n, p in whole.named_parameters() if ".0." not in n}
     assert {n for n, _ in small.named_parameters()} == set(last)

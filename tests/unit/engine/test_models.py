@@ -43,7 +43,7 @@ def test_a_question_with_fewer_choices_counts_alone_when_layers_are_dropped(tmp_
     """The rows of choices that it lacks are left out by the model, of as many layers as remain."""
     folder = make_model(tmp_path / "m")
     plan = ModelPlan(ref="m", path=str(folder), task="multiple_choice")
-    model = load_model(folder, plan, seed=0, keep=(0,)).eval()
+    model = load_model(folder, plan, seed=0, keep={"": (0,)}).eval()
     asked = [
         multiple_choice.Example("gold of", ("peru", "the", "of"), 2),
         multiple_choice.Example("gold", ("of", "peru the gold"), 1),

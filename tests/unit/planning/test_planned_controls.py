@@ -251,6 +251,6 @@ def test_every_family_can_lose_layers(family, tmp_path):
     config = {**CONFIGS[family], "vocab_size": 11, "layer_types": ["a", "b", "c", "d"]}
     task = min(HEADS[family])
     facts = ModelFacts(tmp_path, family, task, config, tuple(FAMILIES[family](config, task)), ())
-    left = with_layers(facts, (1, 3))
+    left = with_layers(facts, {"": (1, 3)})
     assert (facts.layers, left.layers) == (4, 2)
     assert left.config["layer_types"] == ["b", "d"]

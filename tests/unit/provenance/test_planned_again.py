@@ -97,7 +97,7 @@ def test_a_plan_that_nobody_changed_is_what_its_recipe_comes_to(name, here):
     plan, text = made(here, RECIPES[name])
     recipe = evaluated(text, "portable.recipe")
     facts = read_model_facts(Path(plan.model.path), plan.model.task, plan.model.labels)
-    facts = facts if plan.model.drop is None else with_layers(facts, plan.model.drop.keep)
+    facts = facts if plan.model.drop is None else with_layers(facts, plan.model.drop.kept)
     assert difference(plan, recipe, facts) == (None, [])
     if plan.model.drop is not None:
         kept = plan.model.model_copy(update={"drop": plan.model.drop.model_copy(update={"keep": (1,)})})

@@ -58,6 +58,8 @@ def test_a_number_of_layers_is_answered_with_a_list():
 
 def test_only_layers_are_dropped():
     assert codes(in_stage("drop heads { keep = [1] }")) == ["E054"]
+    both = "drop encoder_layers { keep = [0] }\n  drop decoder_layers { keep = [0, 2] }"
+    assert [d.name for d in recipe_of(in_stage(both)).stages[0].drops] == ["encoder_layers", "decoder_layers"]
 
 
 def test_a_group_sets_something():
