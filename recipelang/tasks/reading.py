@@ -47,13 +47,8 @@ def read_lines(path: Path, endings: Sequence[str], formats: str, newline: Litera
         with _read_errors(path):
             _holds_text(file, path, formats)
             file.seek(0)
-        lines = io.TextIOWrapper(file, "utf-8-sig", newline=newline)
-        while True:
-            with _read_errors(path):
-                line = lines.readline()
-            if not line:
-                return
-            yield line
+        with _read_errors(path):  # what is done with a line raises elsewhere
+            yield from io.TextIOWrapper(file, "utf-8-sig", newline=newline)
 
 
 def _holds_text(file: BinaryIO, path: Path, formats: str) -> None:
@@ -130,6 +125,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+_DECODER = json.JSONDecoder(object_pairs_hook=_once)
+
+
 def _line_of_twice(text: str) -> int | None:
     """The line on which the object with a key twice begins: read again, slowly, with places. None too deep down."""
     decoder, known = json.JSONDecoder(object_pairs_hook=_once), json.decoder.JSONObject  # type: ignore[attr-defined]
@@ -152,7 +150,7 @@ def _line_of_twice(text: str) -> int | None:
 def _value(text: str, path: Path, before: int = 0) -> Any:
     """One JSON value; `before` is how many lines of the file come before it. A key that is there twice means nothing."""
     try:
-        return json.loads(text, object_pairs_hook=_once)
+        return json.loads(text) if text.startswith("\ufeff") else _DECODER.decode(text)  # the former says what is wrong
     except _TwiceError as twice:
         message = f"a record of `{path.name}` has the key `{str(twice)[:40]}` twice"
         line = _line_of_twice(text)
@@ -172,6 +170,8 @@ def _value(text: str, path: Path, before: int = 0) -> Any:
 
 def is_text(value: str) -> bool:
     r"""JSON can spell half a character (`"\ud800"`), which no tokenizer takes."""
+    if value.isascii():
+        return True
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
