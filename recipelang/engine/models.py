@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import pkgutil
 import textwrap
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -28,6 +29,10 @@ from recipelang.tasks.encoding import load_reader
 
 #: of weights, as recipes name them
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+#: set by `accelerate launch --use_fsdp`: transformers then leaves a new head without memory in all processes but one
+_PARTLY = "FSDP_CPU_RAM_EFFICIENT_LOADING"
 
 
 @contextmanager
@@ -235,6 +240,9 @@ def _another_model(folder: Path, notes: Sequence[str]) -> RecipeError:
 
 @contextmanager
 def _loading(folder: Path) -> Iterator[None]:
+    """E076 for what goes wrong inside. Every process reads every weight, whatever a launcher asks of its own wrapper."""
+    asked = os.environ.get(_PARTLY)
+    os.environ[_PARTLY] = "false"
     try:
         yield
     except Exception as error:  # a config may be wrong in any way, and the library checks it in as many
@@ -242,6 +250,11 @@ def _loading(folder: Path) -> Iterator[None]:
             raise
         why = textwrap.shorten(str(error), 200, placeholder=" …") or type(error).__name__
         raise fail("E076", f"`{folder}` cannot be loaded", notes=[why]) from None
+    finally:
+        if asked is None:
+            del os.environ[_PARTLY]
+        else:
+            os.environ[_PARTLY] = asked
 
 
 def _auto(plan: ModelPlan) -> Any:

@@ -179,3 +179,19 @@ def test_gradient_that_is_not_finite_stops_before_the_weights_take_it_in(project
     monkeypatch.setattr(LearningRate, "on_gradients", spoil, raising=False)
     with pytest.raises(RecipeError, match="E082]: the norm of the gradients is inf at step 3 of stage `dense`"):
         run(project(), tmp_path / "out")
+
+
+def test_variables_for_loops_of_others_change_no_bit(project, tmp_path, monkeypatch):
+    recipe = project(length="2 steps")
+    run(recipe, tmp_path / "without")
+    for name, value in {
+        "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4",
+        "ACCELERATE_GRADIENT_CLIPPING": "0.001",
+        "ACCELERATE_MIXED_PRECISION": "bf16",
+        "ACCELERATE_DYNAMO_BACKEND": "INDUCTOR",
+        "ACCELERATE_DOWNCAST_BF16": "true",
+        "FSDP_CPU_RAM_EFFICIENT_LOADING": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    run(recipe, tmp_path / "with")
+    assert same(weights(tmp_path / "with"), weights(tmp_path / "without"))

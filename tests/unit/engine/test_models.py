@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 from transformers import (
@@ -56,3 +58,17 @@ def test_a_question_with_fewer_choices_counts_alone_when_layers_are_dropped(tmp_
         both, one = model(**batch).logits, model(**alone).logits
     assert both[1, 2] == -torch.inf
     assert torch.allclose(both[1, :2], one[0, :2], atol=1e-6)
+
+
+def test_every_process_has_every_weight_whatever_a_launcher_asks_of_its_own_wrapper(tmp_path, monkeypatch):
+    """As the second process that `accelerate launch --use_fsdp` starts: a new head would have no memory there."""
+    folder = make_model(tmp_path / "m")
+    plan = ModelPlan(ref="m", path=str(folder), task="multiple_choice")
+    alone = load_model(folder, plan, seed=0).state_dict()
+    monkeypatch.setattr("transformers.distributed.fsdp._is_torch_distributed_initialized", lambda: True)
+    monkeypatch.setattr("transformers.modeling_utils.is_local_dist_rank_0", lambda: False)
+    for name in ("ACCELERATE_USE_FSDP", "FSDP_CPU_RAM_EFFICIENT_LOADING"):
+        monkeypatch.setenv(name, "true")
+    second = load_model(folder, plan, seed=0).state_dict()
+    assert all(torch.equal(weight, second[name]) for name, weight in alone.items())
+    assert os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] == "true"
