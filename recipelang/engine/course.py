@@ -127,7 +127,7 @@ class Course:
         self.measuring = evaluation
         whole = nullcontext() if self.disk is None else self.disk.whole()
         with self.clock.part(f"evaluate {evaluation.name}"), whole:
-            metrics = evaluate(self.model, self.task, evaluation, examples, features, self.device, autocast)
+            metrics = evaluate(self.model, self.task, evaluation, examples, features, self.device, autocast, self.disk)
         self.measuring = None
         on = measured_on(self.plan, evaluation.name)
         self.reporter.evaluated(stage.name if stage else None, evaluation.name, metrics, step, on)

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from recipelang import processes
 from recipelang.engine.delivery import delivered
+from recipelang.engine.offload import Offloaded
+from recipelang.engine.passes import answers, together
 from recipelang.engine.writing import write
 from recipelang.planning.types import EvaluatePlan
 from recipelang.source import fail
@@ -28,6 +30,7 @@ def evaluate(
     features: Features,
     device: torch.device,
     autocast: Callable[[], AbstractContextManager[None]],
+    disk: Offloaded | None = None,
 ) -> dict[str, float]:
     """The plan's metrics; what is a share is given as a ratio.
 
@@ -38,16 +41,20 @@ def evaluate(
     writes = any(MEASURES[m].package for m in plan.metrics)
     model.eval()
     parts: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
-    for rows in processes.dealt(_batches(features, plan.batch)):
-        (batch,) = delivered(features.batch(rows), device)
-        with autocast():
-            outputs = model(**{k: v for k, v in batch.items() if k not in task.labels})
-        found = task.kept(outputs, batch)
-        del outputs  # else the logits of two batches would be in memory
-        if writes:
-            with autocast():
-                found["written"] = write(model, batch, features.longest_target, features.opening)  # type: ignore[attr-defined]
-        parts.append((rows, {name: _narrow(kept) for name, kept in found.items()}))
+    dealt = list(processes.dealt(_batches(features, plan.batch)))
+    many = together(disk, plan.batch * features.width)
+    for some in (dealt[first : first + many] for first in range(0, len(dealt), many)):
+        batches = [delivered(features.batch(rows), device)[0] for rows in some]
+        read = [{k: v for k, v in batch.items() if k not in task.labels} for batch in batches]
+        answered = answers(model, disk, read, autocast)
+        for rows, batch in zip(some, batches, strict=True):
+            outputs = next(answered)
+            found = task.kept(outputs, batch)
+            del outputs  # else the logits of two batches would be in memory
+            if writes:
+                with autocast():
+                    found["written"] = write(model, batch, features.longest_target, features.opening)  # type: ignore[attr-defined]
+            parts.append((rows, {name: _narrow(kept) for name, kept in found.items()}))
     model.train(training)
     measured = task.measure(_joined(parts, len(features)), features, examples, plan)
     return {m: measured[m] for m in plan.metrics}

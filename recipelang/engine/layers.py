@@ -43,6 +43,7 @@ class Seen:
     states: Tensor
     call: Call
     gave: Tensor | None = None
+    plain: bool = False  # the layer gives them and nothing else
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Portion:
         return tokens_of(name, x, self.across if beside else self.keep)
 
 
-class _Reached(Exception):
+class Reached(Exception):
     """The last layer that matters was called: nothing after it is wanted."""
 
 
@@ -125,7 +126,7 @@ class Layers:
             if self.disk is not None:
                 stack.enter_context(self.disk.whole())
             device = next(self.model.parameters()).device
-            seen = [stack.enter_context(_calls_of(layer, layer is layers[-1])) for layer in layers]
+            seen = [stack.enter_context(calls_of(layer, layer is layers[-1])) for layer in layers]
             for first in range(0, len(self.features), self.batch):
                 rows = np.arange(first, min(first + self.batch, len(self.features)))
                 (batch,) = delivered(self.features.batch(rows), device, counted=False)
@@ -135,9 +136,9 @@ class Layers:
                 try:
                     with self.autocast():
                         self.model(**{k: v for k, v in batch.items() if k not in self.labels})
-                except _Reached:
+                except Reached:
                     pass
-                if not _one_after_the_other(seen):
+                if not one_after_the_other(seen):
                     raise _not_a_chain()
                 once = [calls.pop() for calls in seen]
                 portions.append(Portion(once[0].states, tuple(one.call for one in once), keep, across))
@@ -218,7 +219,7 @@ def _routed(name: str, target: Target) -> bool:
     return target.expert is None and bool(expert_of(name))
 
 
-def _one_after_the_other(seen: Sequence[list[Seen]]) -> bool:
+def one_after_the_other(seen: Sequence[list[Seen]]) -> bool:
     """Whether each layer was called once, with the very states that the one before it gave."""
     if any(len(calls) != 1 for calls in seen):
         return False
@@ -264,7 +265,7 @@ def _stacks(model: nn.Module, names: Sequence[str]) -> list[_Stack]:
 
 
 @contextmanager
-def _calls_of(layer: nn.Module, last: bool) -> Iterator[list[Seen]]:
+def calls_of(layer: nn.Module, last: bool) -> Iterator[list[Seen]]:
     """The states and the rest of each call of a layer, while its model runs; the last one ends the run.
 
     A layer that gives states and nothing else is computed once, to learn that, and passed over from then on: how the
@@ -279,9 +280,9 @@ def _calls_of(layer: nn.Module, last: bool) -> Iterator[list[Seen]]:
         seen = Seen(states, Call(args[1:], {k: v for k, v in named.items() if k != "hidden_states"}))
         calls.append(seen)
         if last:
-            raise _Reached
+            raise Reached
         out = states if plain else compute(*args, **named)
-        plain = isinstance(out, Tensor)
+        seen.plain = plain = isinstance(out, Tensor)
         seen.gave = out if isinstance(out, Tensor) else out[0]
         return out
 

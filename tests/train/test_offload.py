@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 import recipelang
 from recipelang.engine import offload, spill
+from recipelang.engine.course import Course
 from recipelang.engine.offload import Offloaded
 from recipelang.engine.records import Interrupted, Reporter
 from recipelang.source import RecipeError
@@ -35,7 +36,7 @@ stage cut {
   mode = one_shot
   prune weights { targets = @linear & @decoder, never = @embeddings | @head, sparsity = 50%, HOW }
 }
-evaluate dev { metrics = [perplexity], compare = dense }
+evaluate dev { metrics = [perplexity], compare = dense, batch = 3 }
 export { max_shard = 20 kB }
 expect sparsity(@linear & @decoder) == 50%
 """
@@ -205,3 +206,25 @@ def test_samples_that_memory_has_no_room_for_lie_in_a_file(decoder, tmp_path, mo
     recipelang.run(recipe, out=tmp_path / "disk", offload=True)
     assert files(tmp_path / "disk") == files(tmp_path / "memory")
     assert [f.closed for f in made] == [True]
+
+
+def test_a_measurement_reads_every_layer_once_for_all_its_batches(decoder, tmp_path, monkeypatch):
+    recipe = decoder("method = magnitude(scope = uniform)")
+    read, present = [], Offloaded.read
+
+    def watched(self, names):
+        names = list(names)
+        read.append("model.layers.1.mlp.up_proj.weight" in names)
+        return present(self, names)
+
+    def measured(self, *a, **named):
+        before = sum(read)
+        found = measure(self, *a, **named)
+        passes.append(sum(read) - before)
+        return found
+
+    measure, passes = Course.measure, []
+    monkeypatch.setattr(Offloaded, "read", watched)
+    monkeypatch.setattr(Course, "measure", measured)
+    recipelang.run(recipe, out=tmp_path / "out", offload=True)
+    assert passes == [2, 2]  # to learn what it gives, and for the batches; dense, and pruned
