@@ -22,7 +22,7 @@ from recipelang.kinds.base import Mismatch
 from recipelang.methods import METHODS
 from recipelang.schedules.shapes import SHAPES
 from recipelang.source.words import an
-from recipelang.spec.metrics import MEASURES, MORE_METRICS, TASKS
+from recipelang.spec.metrics import MEASURES, TASKS
 from recipelang.spec.optimizers import OPTIMIZERS
 from recipelang.storage.forms import Count, Digest, MaybeDigest, Share, Some, known
 from recipelang.tasks.meaning import Meaning
@@ -435,7 +435,7 @@ class EvaluatePlan(Frozen):
     split: str
     samples: Some | None = Field(default=None, description="use only the first N; none: all")
     batch: Some = Field(default=64, description="examples per forward pass")
-    metrics: tuple[Annotated[str, known(*MEASURES, *(m for more in MORE_METRICS.values() for m in more))], ...]
+    metrics: tuple[Annotated[str, known(*MEASURES)], ...]
     positive: str | None = Field(default=None, description="the class whose F1 is measured; none: the mean of all")
     null_threshold: Finite | None = Field(
         default=None,

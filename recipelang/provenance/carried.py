@@ -30,10 +30,15 @@ PORTABLE, SPEC, ORIGIN, SOURCES = "portable.recipe", "spec.json", "origin.json",
 
 def carried(recipe: Recipe, beside: Path) -> dict[str, str]:
     """Path below `recipe/` -> text. Local references are relative to `beside`."""
+    sources = {f"{SOURCES}/{name}": text for name, text in _sources(recipe.source).items()}
+    return _files(recipe, beside, _portable(local_references(recipe)), _told(recipe)) | sources
+
+
+def _files(recipe: Recipe, beside: Path, moved: Mapping[str, str], told: Mapping[str, Any]) -> dict[str, str]:
+    """`moved`: a local reference -> what it is called there."""
     contents = identities(recipe, beside)
-    moved = _portable(local_references(recipe))
     origin = {
-        **_told(recipe),
+        **told,
         "references": {path: moved.get(named, named) for path, named in references(recipe)},
         "contents": {moved.get(named, named): digest for named, digest in contents.items()},
     }
@@ -41,7 +46,6 @@ def carried(recipe: Recipe, beside: Path) -> dict[str, str]:
         PORTABLE: effective(recipe, moved),
         SPEC: to_json(spec_form(recipe, contents)),
         ORIGIN: json.dumps(origin, indent=1, ensure_ascii=False) + "\n",
-        **{f"{SOURCES}/{name}": text for name, text in _sources(recipe.source).items()},
     }
 
 
@@ -72,16 +76,7 @@ def carried_anew(recipe: Recipe, beside: Path, origin: Mapping[str, Any]) -> dic
     )
     local = local_references(recipe)
     moved = _portable([path for path in local if path not in first]) | {p: n for p, n in first.items() if p in local}
-    contents = identities(recipe, beside)
-    more = {
-        "references": {path: moved.get(full, full) for path, full in references(recipe)},
-        "contents": {moved.get(full, full): digest for full, digest in contents.items()},
-    }
-    return {
-        PORTABLE: effective(recipe, moved),
-        SPEC: to_json(spec_form(recipe, contents)),
-        ORIGIN: json.dumps({**(origin or _told(recipe)), **more}, indent=1, ensure_ascii=False) + "\n",
-    }
+    return _files(recipe, beside, moved, origin or _told(recipe))
 
 
 def _portable(paths: list[str]) -> dict[str, str]:
