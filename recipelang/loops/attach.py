@@ -80,9 +80,10 @@ def attach(
     _check_shards(planned, bare, batches)
     warn(found.sorted(), stacklevel=2)
     _check_optimizer(planned, bare, optimizer, learning_rate)
-    two = not task_of(checked.model.task).labels
+    task = task_of(checked.model.task)
+    two = not task.labels
     teachers = [handed(d, unwrapped(teacher), labels=two) for d in planned.distills if teacher is not None]
-    compared = "targets" if two else "tokens"
+    compared = "targets" if two else "labelled" if task.name == "causal_lm" else "tokens"
     modifiers = acting(planned, teachers, logits_of(bare), learning_rate=learning_rate, compared=compared)
     for modifier in modifiers:
         modifier.join(optimizer)
@@ -92,7 +93,7 @@ def attach(
     state = State(bare, optimizer, masks, planned.steps, layouts=layouts(bare))
     if batches is not None:
         state.gradients = Sampler(state, batches, task_loss or loss_of, planned)
-    return Pruning(planned, state, modifiers, targets=two)
+    return Pruning(planned, state, modifiers, compared=compared)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

@@ -59,8 +59,10 @@ class Pruning:
     `model(**part, **pruning.asks)`. The first `step_start` is the event `START` as well. `loss` may be left out where the stage has no `distill`.
     """
 
-    def __init__(self, plan: StagePlan, state: State, modifiers: Sequence[Modifier], *, targets: bool = False) -> None:
-        """`targets`: a teacher is compared at the tokens of a text of the decoder's own, the labels."""
+    def __init__(
+        self, plan: StagePlan, state: State, modifiers: Sequence[Modifier], *, compared: str = "tokens"
+    ) -> None:
+        """`compared`: at which tokens a teacher is, as for `distill`."""
         self.plan = plan
         self.steps = plan.steps
         self._state = state
@@ -68,7 +70,7 @@ class Pruning:
         self._next = "step_start"
         self._started = self._ended = self._fresh = False
         self._losses = 0
-        self._targets = targets
+        self._compared = compared
         #: what the model is called with beside a batch
         self.asks = {name: True for m in modifiers for name in m.asks}
         self._distills = any(isinstance(m, Distill) for m in modifiers)
@@ -123,11 +125,11 @@ class Pruning:
             raise self._wrong("a distilled loss needs outputs and batch", "call `pruning.loss(loss, outputs, batch)`")
         state = self._state
         state.loss, state.outputs, state.batch = loss, named(outputs), inputs_of(batch)
-        if self._targets:
-            if batch.get("labels") is None:
-                help = "pass the batch with the target's tokens as `labels`, -100 at padding"
-                raise self._wrong("an encoder-decoder is compared at its labels, and the batch has none", help)
+        if self._compared in ("targets", "labelled") and batch.get("labels") is not None:
             state.batch["labels"] = batch["labels"]
+        elif self._compared == "targets":
+            help = "pass the batch with the target's tokens as `labels`, -100 at padding"
+            raise self._wrong("an encoder-decoder is compared at its labels, and the batch has none", help)
         self._gave_what_was_asked()
         try:
             fire(Event.LOSS, self._modifiers, state)

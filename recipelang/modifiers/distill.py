@@ -62,10 +62,28 @@ def following(labels: Tensor) -> Tensor:
     return F.pad(labels[:, 1:] >= 0, (0, 1))
 
 
+def labelled(batch: Mapping[str, Tensor]) -> Tensor | None:
+    """Of a loop of one's own that learns the next word: as `answers` where its labels leave out tokens that are there,
+    else every token, as for texts.
+
+    >>> there = torch.ones(1, 3, dtype=torch.long)
+    >>> labelled({"attention_mask": there, "labels": torch.tensor([[-100, 5, 7]])}).tolist()
+    [[True, True, False]]
+    >>> labelled({"attention_mask": there, "labels": torch.tensor([[4, 5, 7]])}).tolist()
+    [[True, True, True]]
+    """
+    labels, there = batch.get("labels"), batch.get("attention_mask")
+    if labels is None or labels.dim() != 2 or (there is not None and there.shape != labels.shape):
+        return there
+    attended = torch.ones_like(labels, dtype=torch.bool) if there is None else there > 0
+    return torch.where((attended & (labels < 0)).any(), following(labels), attended)
+
+
 #: whose logits are compared -> of a batch, bool [items, tokens]; none: those of every token
 COMPARED: dict[str, Callable[[Mapping[str, Tensor]], Tensor | None]] = {
     "tokens": lambda batch: batch.get("attention_mask"),
     "answers": lambda batch: following(batch["labels"]),  # of chats: those that predict a labelled token
+    "labelled": labelled,
     "targets": lambda batch: batch["labels"] >= 0,  # of a decoder that reads a text of its own
 }
 

@@ -17,7 +17,8 @@ def kd_loss(student: Tensor, teacher: Tensor, temperature: float, mask: Tensor |
         student: logits [items, classes], or [items, tokens, classes]. Where the teacher's are -inf (a choice that an
             item lacks), nothing is compared.
         teacher: logits of the same shape, no gradient.
-        mask: of logits of tokens; padding says nothing. The mean is over an item's tokens, then over items.
+        mask: of logits of tokens; padding says nothing. The mean is over an item's tokens, then over items; an item
+            without tokens adds nothing.
     """
     s = F.log_softmax(student.float() / temperature, dim=-1)
     t = F.log_softmax(teacher.float() / temperature, dim=-1)
@@ -30,7 +31,7 @@ def kd_loss(student: Tensor, teacher: Tensor, temperature: float, mask: Tensor |
     whole = mask.all()
     if whole.device.type == "cpu" and bool(whole):
         return apart.mean() * temperature**2
-    within = ((apart * mask).sum(-1) / mask.sum(-1)).mean()
+    within = ((apart * mask).sum(-1) / mask.sum(-1).clamp_min(1)).mean()
     if whole.device.type != "cpu":  # chosen there, so that nobody waits for the answer
         within = torch.where(whole, apart.mean(), within)
     return within * temperature**2

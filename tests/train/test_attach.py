@@ -7,15 +7,18 @@ import warnings
 
 import pytest
 import torch
+import transformers
 from torch import nn
 
 import recipelang
 from recipelang.loading.read import read_around
 from recipelang.loops.notices import RecipeWarning
+from recipelang.modifiers.distill_terms import kd_loss
 from recipelang.source import RecipeError
 
 from ..conftest import make_model
 from ..forked import ranks
+from ..model_types import config_of
 from .loops import RECIPE, Loop, same, write, zeros
 from .steps import run, weights
 
@@ -213,6 +216,34 @@ def test_any_model_of_torch_learns_from_another():
     loss = pruning.loss(nn.functional.cross_entropy(out, labels), out, {"x": x, "labels": labels})
     s, t = torch.log_softmax(out, -1), torch.log_softmax(teacher(x), -1)
     assert torch.allclose(loss, (t.exp() * (t - s)).sum(-1).mean(), atol=1e-6)
+
+
+@pytest.mark.parametrize("left_out", [True, False])
+def test_a_teacher_is_compared_where_labels_of_chats_are_not_left_out(left_out):
+    torch.manual_seed(0)
+    model, teacher = (transformers.AutoModelForCausalLM.from_config(config_of("llama")) for _ in range(2))
+    text = """recipe 1 "chats"
+    model { base = "model", task = causal_lm }
+    data { train = "none.jsonl" }
+    stage tune {
+      length = 4 steps, batch = 2, learning_rate = 1e-3
+      distill { teacher = "none", hardness = 100%, temperature = 2 }
+      prune all { targets = @linear & @decoder, method = magnitude, sparsity = 10% }
+    }"""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    pruning = recipelang.attach(text, model, optimizer, steps_per_epoch=4, teacher=teacher)
+    pruning.step_start()
+    there = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]])
+    batch = {"input_ids": torch.randint(5, 60, (2, 6)), "attention_mask": there}
+    batch["labels"] = batch["input_ids"].masked_fill(there == 0, -100)
+    if left_out:
+        batch["labels"][:, :3] = -100
+    outputs = model(**batch)
+    found = pruning.loss(outputs.loss, outputs, batch)
+    with torch.no_grad():
+        theirs = teacher(**batch).logits
+    predicted = torch.nn.functional.pad(batch["labels"][:, 1:] >= 0, (0, 1)) if left_out else there
+    assert found.item() == pytest.approx(kd_loss(outputs.logits, theirs, 2.0, predicted).item()) and found.item() > 0
 
 
 def test_compiled_and_wrapped_models_go_by_their_own_names():

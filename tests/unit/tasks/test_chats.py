@@ -233,13 +233,15 @@ def test_logits_are_compared_where_they_predict_an_answer():
                     state, types.SimpleNamespace(logits=teacher)
                 )
             )
-            for compared in ("answers", "tokens", "targets")
+            for compared in ("answers", "tokens", "targets", "labelled")
         }
     finally:
         always.undo()
     assert found["answers"] == pytest.approx(float(kd_loss(student, teacher, 1.0, following(labels))))
     assert found["tokens"] == pytest.approx(float(kd_loss(student, teacher, 1.0)))
     assert found["targets"] == pytest.approx(float(kd_loss(student, teacher, 1.0, labels >= 0)))
+    assert found["labelled"] == found["answers"]
+    assert float(kd_loss(student, teacher, 1.0, torch.zeros_like(labels))) == 0  # an item without answers adds nothing
 
 
 # ------------------------------------------------------------------------- data
