@@ -15,14 +15,11 @@ from typing import IO, Any
 
 import numpy as np
 
+from recipelang.storage.pages import write_all
+
 #: bytes of one array that are held in memory
 MOST = 8 * 2**20
 _CODES = {"int8": "b", "int32": "i", "int64": "q", "float32": "f"}
-
-
-def _write(file: IO[bytes], data: memoryview) -> None:
-    while len(data):
-        data = data[file.write(data) :]
 
 
 class Growing:
@@ -67,57 +64,12 @@ class Growing:
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
-            _write(self._file, memoryview(self._held).cast("B"))
+            write_all(self._file, memoryview(self._held).cast("B"))
         except OSError:
             self._full = True  # a part that was written lies behind what is good
         else:
             self._good += len(self._held) * self.dtype.itemsize
             self._held = array(self._held.typecode)
-
-    def __del__(self) -> None:
-        with suppress(Exception):
-            if self._file is not None:
-                self._file.close()
-
-
-class Pages:
-    """Pieces of bytes that are read back one at a time; beyond a little memory they lie in a file without a name."""
-
-    def __init__(self) -> None:
-        self._at: list[bytes | tuple[int, int]] = []
-        self._held = 0
-        self._file: IO[bytes] | None = None
-        self._size = 0
-        self._full = False
-
-    def add(self, piece: bytes) -> None:
-        self._at.append(piece)
-        self._held += len(piece)
-        if self._held > MOST and not self._full:
-            self._spill()
-
-    def __getitem__(self, number: int) -> bytes:
-        at = self._at[number]
-        if isinstance(at, bytes):
-            return at
-        assert self._file is not None
-        begin, size = at
-        self._file.seek(begin)
-        return self._file.read(size)
-
-    def _spill(self) -> None:
-        try:
-            if self._file is None:
-                self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
-            self._file.seek(self._size)
-            for number, piece in enumerate(self._at):
-                if isinstance(piece, bytes):
-                    _write(self._file, memoryview(piece))
-                    self._at[number] = self._size, len(piece)
-                    self._size += len(piece)
-        except OSError:
-            self._full = True  # the piece that does not fit, and all that come, stay in memory
-        self._held = 0
 
     def __del__(self) -> None:
         with suppress(Exception):

@@ -8,11 +8,12 @@ what a recipe says when it names a data set of the Hub.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from recipelang.source import fail
 from recipelang.source.render import line_of
+from recipelang.tasks.rows import PORTION, Portions
 
 #: as the Hub has it; the owner is needed, for a lone name is also that of a built-in reader
 _NAME = re.compile(r"(?!.*(?:\.\.|--))[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}(?<![.-])", re.ASCII)
@@ -20,12 +21,26 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _LOCAL = "name local files with `train = ...` and `validation = ...`"
 
 
-def hub_rows(name: str, split: str, config: str | None) -> list[dict[str, object]]:
+def hub_rows(name: str, split: str, config: str | None) -> Sequence[Mapping[str, Any]]:
     """The rows of `owner/name`, `@revision` after it or not."""
-    return [dict(row) for row in _load(name, split, config)]
+    return _rows(_load(name, split, config))
 
 
-def hub_table(name: str, split: str, config: str | None) -> tuple[list[Mapping[str, Any]], dict[str, tuple[str, ...]]]:
+def _rows(loaded: Any) -> Sequence[Mapping[str, Any]]:
+    """Of many a portion at a time, from where the library has them mapped into memory."""
+    if len(loaded) <= PORTION:
+        return [dict(row) for row in loaded]
+
+    def read(first: int, behind: int) -> list[dict[str, Any]]:
+        columns = loaded[first:behind]
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+    return Portions(len(loaded), read)
+
+
+def hub_table(
+    name: str, split: str, config: str | None
+) -> tuple[Sequence[Mapping[str, Any]], dict[str, tuple[str, ...]]]:
     """As `hub_rows`, and for columns of numbered classes the names of these."""
     loaded = _load(name, split, config)
     classes = {}
@@ -34,7 +49,7 @@ def hub_table(name: str, split: str, config: str | None) -> tuple[list[Mapping[s
             feature = feature.feature
         if names := getattr(feature, "names", None):
             classes[column] = tuple(names)
-    return [dict(row) for row in loaded], classes
+    return _rows(loaded), classes
 
 
 def check_name(reference: str) -> tuple[str, str]:

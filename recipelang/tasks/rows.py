@@ -10,7 +10,7 @@ from copy import copy
 from itertools import chain, islice
 from typing import Any, Self, TypeVar, overload
 
-from recipelang.storage.growing import Pages
+from recipelang.storage.pages import Pages
 
 E = TypeVar("E")
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from recipelang.storage import growing
-from recipelang.storage.growing import Growing, Pages
+from recipelang.storage import growing, pages
+from recipelang.storage.growing import Growing
+from recipelang.storage.pages import Pages
 
 
 @pytest.mark.parametrize("most", [0, 16, 100, 1 << 20])
@@ -73,12 +74,12 @@ def test_where_no_file_can_be_made_all_stays_in_memory(monkeypatch):
 @pytest.mark.parametrize("most", [0, 10, 1 << 20])
 @pytest.mark.parametrize("room", [None, 0, 7, 25])
 def test_pages_come_back_whole(most, room, monkeypatch):
-    real = growing.tempfile.TemporaryFile
-    monkeypatch.setattr(growing, "MOST", most)
+    real = pages.tempfile.TemporaryFile
+    monkeypatch.setattr(pages, "MOST", most)
     if room is not None:
-        monkeypatch.setattr(growing.tempfile, "TemporaryFile", lambda **how: Full(real(buffering=0), room))
-    pages, said = Pages(), [bytes([n]) * n for n in range(12)]
+        monkeypatch.setattr(pages.tempfile, "TemporaryFile", lambda **how: Full(real(buffering=0), room))
+    made, said = Pages(), [bytes([n]) * n for n in range(12)]
     for page in said:
-        pages.add(page)
-    assert [pages[n] for n in range(12)] == said
-    assert [pages[n] for n in reversed(range(12))] == said[::-1]
+        made.add(page)
+    assert [made[n] for n in range(12)] == said
+    assert [made[n] for n in reversed(range(12))] == said[::-1]

@@ -8,8 +8,8 @@ import math
 import pytest
 
 from recipelang.source import RecipeError
-from recipelang.storage import growing
-from recipelang.tasks import records, regression, rows, sequence_classification
+from recipelang.storage import pages
+from recipelang.tasks import hub, records, regression, rows, sequence_classification
 from recipelang.tasks.rows import Made, Portions, chained, stored
 
 PLAIN = [{"text": f"t{i}", "label": i, "score": i / 3, "good": i % 2 == 0, "words": ["a"] * (i % 3)} for i in range(23)]
@@ -65,7 +65,7 @@ def test_any_number_of_rows(count, monkeypatch):
 
 def test_rows_beyond_memory(monkeypatch):
     monkeypatch.setattr(rows, "PORTION", 3)
-    monkeypatch.setattr(growing, "MOST", 10)
+    monkeypatch.setattr(pages, "MOST", 10)
     assert same(stored(PLAIN), PLAIN)
 
 
@@ -123,3 +123,17 @@ def test_lines_are_named_in_many_rows_too(tmp_path, monkeypatch):
     with pytest.raises(RecipeError, match="UTF-8"):
         records.read_file(path)
     assert isinstance(Portions(3, lambda a, b: [1, 2, 3][a:b])[:2], list)
+
+
+def test_rows_of_the_hub_come_a_portion_at_a_time(monkeypatch):
+    import datasets
+
+    features = {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "yes"])}
+    features |= {"answers": {"text": datasets.List(datasets.Value("string"))}}
+    given = [{"text": f"t{i}", "label": i % 2, "answers": {"text": ["a"] * (i % 3)}} for i in range(11)]
+    loaded = datasets.Dataset.from_list(given, features=datasets.Features(features))
+    few = hub._rows(loaded)
+    for module in (rows, hub):
+        monkeypatch.setattr(module, "PORTION", 4)
+    many = hub._rows(loaded)
+    assert isinstance(many, Portions) and same(many, few) and same(few, given) and many[10] == given[10]
