@@ -67,13 +67,17 @@ _HOLDS: tuple[tuple[str, frozenset[str]], ...] = (
 #: classes that no family has: lists of llm-compressor name them beside `Linear`
 _NOWHERE = ("Conv1d", "Conv2d", "Conv3d")
 _CLASS = re.compile(r"[A-Z][A-Za-z0-9]*", re.ASCII)
+#: names of models of an encoder and a decoder, such as T5 and BART, some of whose names are those of other families
+_TWO_STACKS = r"(re:)?(\^?((encoder|decoder)\\?\.block|model\\?\.encoder)\b|.*\b(encoder_attn|EncDecAttention|SelfAttention|DenseReluDense)\b)"
 #: names of blocks in models that have no family here
-_FOREIGN = re.compile(r"(re:)?(encoder\.block|decoder\.block|question_encoder|ctx_encoder|transformer\.h)\b")
+_FOREIGN = re.compile(rf"{_TWO_STACKS}|(re:)?(question_encoder|ctx_encoder|transformer\.h)\b")
 
 
 def family_of(names: Iterable[str]) -> str | None:
     """The family that every telling name belongs to."""
     told = list(names)
+    if any(re.match(_TWO_STACKS, n) for n in told):
+        return None
     own = {family for family, layout in LAYOUTS.items() for n in told if re.match(layout.tells, n)}
     if own:  # the other names of such a model are those of other families as well
         return own.pop() if len(own) == 1 else None

@@ -100,6 +100,11 @@ def test_families() -> None:
     assert family_of(["Linear", "lm_head", "re:.*block_sparse_moe.gate"]) == "mixtral"
     assert family_of(["Linear", "re:.*mlp.gate$", "re:.*mlp.shared_expert_gate$"]) == "qwen2_moe"
     assert family_of(["re:.*mlp.gate_proj"]) == "llama"
+    # of an encoder and a decoder: what they share with Llama and OPT does not make them those
+    assert family_of(["model.encoder.layers.0.self_attn.q_proj", "model.decoder.layers.0.fc1"]) is None
+    assert family_of(["re:model.decoder.layers.*.encoder_attn.v_proj"]) is None
+    assert family_of(["re:.*SelfAttention.q", "re:.*q_proj"]) is None
+    assert family_of(["BertSelfAttention", "re:bert.encoder.layer"]) == "bert"
     assert family_of(["encoder.block.0.layer.0.SelfAttention.q"]) is None
     assert family_of(["gpt_neox.layers.0.attention.dense", "re:.*c_attn"]) is None
     assert family_of(["Linear"]) is None
