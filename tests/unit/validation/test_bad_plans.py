@@ -22,6 +22,9 @@ BAD: list[tuple[str, str, dict[str, list[Any]]]] = [
     ("model.drop", "DropPlan", {
         "keep": [[], [2, 0], [0, 0], [0, 4], [-1, 0], ["0"], None, [0.5]], "layers": [0, -4, "4", None], "parameters": [0, -1]
     }),
+    ("model.drop.decoder", "KeptPlan", {
+        "keep": [[], [1, 0], [0, 0], [0, 2], [-1, 0], ["0"], None, [0.5]], "layers": [0, -2, "2", None],
+    }),
     ("model.roleless.0", "Roleless", {
         "what": ["", "norms", None, 3], "tensors": [0, -1, "1", None, 0.5], "example": [None, 3]
     }),

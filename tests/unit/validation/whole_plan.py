@@ -92,7 +92,7 @@ def whole() -> dict[str, Any]:
             "digest": SHA,
             "parameters": 1000,
             "dropout": 0.1,
-            "drop": {"keep": [0, 2], "layers": 4, "parameters": 2000},
+            "drop": {"keep": [0, 2], "layers": 4, "parameters": 2000, "decoder": {"keep": [0], "layers": 2}},
             "roleless": [{"what": "linear", "tensors": 2, "example": "layers.0.mixer.in_proj.weight"}],
         },
         "data": [
