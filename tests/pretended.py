@@ -134,8 +134,10 @@ def _do(operation: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     named = {key: _unwrapped(value, there, others) for key, value in kwargs.items()}
     stays = bool(there)
     if named.get("device") is not None:
-        stays, named["device"] = torch.device(named["device"]).type == NAME, "cpu"
-        named.pop("pin_memory", None)
+        stays = torch.device(named["device"]).type == NAME
+        if stays:
+            named["device"] = "cpu"
+            named.pop("pin_memory", None)
     if name in _MOVES:
         _note_move(name, args, stays)
     elif there:

@@ -60,22 +60,31 @@ def _moved(arrays: Mapping[str, np.ndarray], device: torch.device) -> dict[str, 
     return found
 
 
+#: what leaves every one of a mask where it is
+_KEEPS = {
+    getattr(torch.Tensor, name)
+    for name in ("to", "bool", "long", "int", "clone", "contiguous", "flatten", "reshape", "view")
+}
+_EQUALS = (torch.Tensor.eq, torch.Tensor.__eq__, torch.eq)
+
+
 class Counted(torch.Tensor):
     """A mask of zeros and ones on a device, and how many ones there are, which the host knows.
 
     In every forward pass transformers asks whether a mask leaves anything out: that is answered without waiting for
-    the device. Everything else is done with the tensor itself.
+    the device, as long as nobody has changed the mask. Everything else is done with the tensor itself.
     """
 
     plain: Tensor
     ones: int
+    version: int  # of the tensor when they were counted
 
     @staticmethod
     def __new__(cls, plain: Tensor, ones: int) -> Counted:
         self = torch.Tensor._make_wrapper_subclass(
             cls, plain.shape, strides=plain.stride(), dtype=plain.dtype, device=plain.device
         )
-        self.plain, self.ones = plain, ones
+        self.plain, self.ones, self.version = plain, ones, plain._version
         return self  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:  # type: ignore[override]
@@ -84,7 +93,7 @@ class Counted(torch.Tensor):
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        mask = args[0] if args and isinstance(args[0], Counted) else None
+        mask = args[0] if args and isinstance(args[0], Counted) and args[0].version == args[0].plain._version else None
         if mask is not None and len(args) == 1 and not kwargs:
             if function in (torch.Tensor.all, torch.all):
                 return torch.tensor(mask.ones == mask.plain.numel())
@@ -93,10 +102,9 @@ class Counted(torch.Tensor):
         result = cls.__torch_dispatch__(function, types, args, kwargs)
         if mask is None or not isinstance(result, Tensor) or result.is_floating_point():
             return result
-        converted = function in (torch.Tensor.to, torch.Tensor.bool, torch.Tensor.long, torch.Tensor.int)
-        compared = function in (torch.Tensor.eq, torch.Tensor.__eq__, torch.eq)
-        same = converted or (compared and isinstance(args[1], int) and args[1] == 1)
-        return Counted(result, mask.ones) if same and result.device == mask.plain.device else result
+        same = function in _KEEPS or (function in _EQUALS and isinstance(args[1], int) and args[1] == 1)
+        kept = same and result.device == mask.plain.device and result.numel() == mask.plain.numel()
+        return Counted(result, mask.ones) if kept else result
 
     @classmethod
     def __torch_dispatch__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]

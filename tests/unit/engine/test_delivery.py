@@ -62,6 +62,7 @@ def untold(mask, plain):
         lambda m: m.to(device="cpu", dtype=torch.bool).all(),
         lambda m: m.bool().sum() == m.numel(),
         lambda m: torch.all(m == 1),
+        lambda m: m.flatten(0, -2).clone().view(-1).all(),
         lambda m: m.sum(),
     ],
 )
@@ -81,7 +82,8 @@ def test_whether_a_mask_leaves_anything_out_is_known_without_a_look(mask, ask):
         lambda m: m.float().mean(),
         lambda m: m == 0,
         lambda m: torch.arange(6.0)[: m.shape[1]] * m,
-        lambda m: m.flatten(0, -2).unsqueeze(-1),
+        lambda m: m.unsqueeze(-1),
+        lambda m: m.view(torch.int32),
         lambda m: F.pad(m, (0, 2)),
         lambda m: torch.cat([m, m]),
         lambda m: torch.where(m.bool(), 1.0, 2.0),
@@ -94,6 +96,23 @@ def test_everything_else_is_done_with_the_mask_itself(mask, use):
     found = use(counted)
     assert type(found) is torch.Tensor
     assert torch.equal(found, use(plain))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m.zero_(),
+        lambda m: m.__setitem__((0, 0), 0),
+        lambda m: m[0].fill_(0),
+        lambda m: m.masked_fill_(torch.ones(m.shape, dtype=torch.bool), 0),
+        lambda m: m.view(-1)[:1].sub_(1),
+    ],
+)
+def test_a_mask_that_was_changed_is_looked_at_again(mask, change):
+    plain, counted = mask
+    change(counted)
+    assert (counted.all().item(), counted.sum().item()) == (plain.all().item(), plain.sum().item())
+    assert counted.bool().all().item() is False
 
 
 def test_a_mask_is_as_any_tensor_to_whoever_asks_what_it_is(mask):
