@@ -39,9 +39,10 @@ def check_offloaded(plan: Plan) -> None:
 
 
 def offloaded_memory(plan: Plan) -> int:
-    """Bytes, an estimate: one layer with its masks and statistics, or what is in no layer; the states of all samples.
+    """Bytes, an estimate: one layer with its masks and statistics, what is in no layer, the states of the samples.
 
-    A layer is read from a mapped file, whose pages count until it is closed, and copied.
+    Weights are read from a mapped file, whose pages count until it is closed, and copied. A layer is pruned when what is
+    in none is gone, but what was freed is not always given back.
     """
     stage, item = plan.stages[0], ITEM[plan.model.dtype]
     layers: dict[tuple[str, ...], int] = defaultdict(int)
@@ -55,7 +56,7 @@ def offloaded_memory(plan: Plan) -> int:
     read = stage.calibration
     states = min(ROOM, read.states * item // 4) if read else 0
     layer = (2 * item + 1) * one + (read.statistics if read else 0) + largest
-    return max(layer, 2 * item * (plan.model.parameters - all)) + states
+    return layer + 2 * item * (plan.model.parameters - all) + states
 
 
 def _layer(name: str) -> tuple[str, ...]:

@@ -228,3 +228,9 @@ def test_a_measurement_reads_every_layer_once_for_all_its_batches(decoder, tmp_p
     monkeypatch.setattr(Course, "measure", measured)
     recipelang.run(recipe, out=tmp_path / "out", offload=True)
     assert passes == [2, 2]  # to learn what it gives, and for the batches; dense, and pruned
+
+
+def test_the_plan_says_what_it_takes(decoder):
+    shown = " ".join(command("plan", decoder("method = wanda")).out.split())
+    assert "with `run --offload`" in shown
+    assert "--offload" not in command("plan", decoder("method = magnitude(scope = global)")).out
