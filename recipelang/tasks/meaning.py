@@ -5,11 +5,12 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from recipelang.tasks.table import Table
+if TYPE_CHECKING:
+    from recipelang.tasks.table import Table
 
 #: how an answer names its choice
 Answers = Literal["key", "letter", "text", "place", "number"]
