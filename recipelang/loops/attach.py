@@ -83,7 +83,7 @@ def attach(
     task = task_of(checked.model.task)
     two = not task.labels
     teachers = [handed(d, unwrapped(teacher), labels=two) for d in planned.distills if teacher is not None]
-    compared = "targets" if two else "labelled" if task.name == "causal_lm" else "tokens"
+    compared = "targets" if two else "labelled" if "messages" in task.fields else "tokens"
     modifiers = acting(planned, teachers, logits_of(bare), learning_rate=learning_rate, compared=compared)
     for modifier in modifiers:
         modifier.join(optimizer)
