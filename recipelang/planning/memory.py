@@ -20,7 +20,7 @@ _BESIDE = 72 * 10**6
 _BETWEEN = 0.15
 #: values that a layer keeps for its backward pass, for each that its matrices put out: inputs, outputs, functions and
 #: norms between them; and with dropout the masks
-_KEPT, _KEPT_WITH_DROPOUT = 2.2, 3.0
+_KEPT, _KEPT_WITH_DROPOUT = 2.2, 2.5
 #: values kept of every attention score where the scores are in memory; and as many again while one layer goes backward
 _SCORES, _SCORES_BACKWARD = 4, 6
 
@@ -60,7 +60,7 @@ class _Stage:
         if stage.mode == "one_shot":
             work = self._calibration()
         else:
-            held += sum(self.item * d.teacher_parameters for d in stage.distills)
+            held += sum(2 * self.item * d.teacher_parameters for d in stage.distills)  # and the file it is read from
             trained = self._trained()
             gradients = sum(t.size for t in trained) * self.item
             held += gradients * moments(stage)
