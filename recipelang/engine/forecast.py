@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from recipelang.engine.clock import Clock
+from recipelang.engine.offload import offloads
 from recipelang.engine.records import Reporter
 from recipelang.engine.run import execute
 from recipelang.engine.start import fill_folder
@@ -88,7 +89,8 @@ def forecast(plan: Plan, told: Callable[[str], None] = lambda text: None) -> For
     with tempfile.TemporaryDirectory(prefix="recipelang-") as folder:
         out = Path(folder) / "run"
         fill_folder(out, short, "", overwrite=False)
-        execute(short, out, _Telling(told), lambda measured: (), marked=marked, clock=clock)
+        on_disk = bool(offloads(plan, False, shard=False))
+        execute(short, out, _Telling(told), lambda measured: (), offload=on_disk, marked=marked, clock=clock)
     return counted_on(plan, short, clock, {name: t.each() for name, t in times.items()})
 
 
