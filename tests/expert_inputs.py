@@ -11,8 +11,8 @@ from torch.overrides import TorchFunctionMode
 
 from recipelang.engine.layers import Layers
 from recipelang.pruning.inputs import Gram
+from recipelang.pruning.matrix_names import names_of
 from recipelang.pruning.stacks import layouts
-from recipelang.pruning.turned import names_of
 
 _PRODUCTS = ("linear", "matmul", "__matmul__", "bmm")
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recipelang.pruning.matrix_names import expert_of
 from recipelang.pruning.stacks import Layout, layouts_in
-from recipelang.pruning.turned import expert_of
 from recipelang.source import fail
 
 #: class of a stack -> what is called with the tokens of all experts, where the stack is called for one of them only

@@ -21,7 +21,7 @@ from recipelang.engine.experts import Target, expert_inputs, left_out, target_of
 from recipelang.engine.offload import Offloaded
 from recipelang.engine.spill import Spilled
 from recipelang.pruning.inputs import Gathered
-from recipelang.pruning.turned import expert_of, parameter_of
+from recipelang.pruning.matrix_names import expert_of, parameter_of
 from recipelang.source import RecipeError, fail
 from recipelang.tasks import Features
 

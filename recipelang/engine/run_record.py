@@ -11,7 +11,7 @@ from recipelang.engine.records import Measurements, Result
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
 from recipelang.planning.types import DataPlan, EvaluatePlan, Plan, StagePlan
-from recipelang.pruning.turned import expert_of, names_of
+from recipelang.pruning.matrix_names import expert_of, names_of
 from recipelang.source import Diagnostics
 from recipelang.source.words import plural
 from recipelang.tasks import task_of

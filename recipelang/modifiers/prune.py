@@ -16,10 +16,11 @@ from recipelang.modifiers.modifier import Modifier, State, misshapen
 from recipelang.planning.types import PruneEvent, PrunePlan
 from recipelang.pruning import patterns
 from recipelang.pruning.inputs import Gathered
+from recipelang.pruning.matrix_names import expert_of, names_of, parameter_of
 from recipelang.pruning.scores import Score, Select
 from recipelang.pruning.selection import Scores, counts
 from recipelang.pruning.shards import is_shard, local, rows, sums
-from recipelang.pruning.turned import Turned, as_stored, expert_of, matrices, names_of, parameter_of, seen
+from recipelang.pruning.turned import Turned, as_stored, matrices, seen
 from recipelang.source import fail
 
 #: tokens from which on a sum of squares is that of an input, to about an eighth

@@ -190,11 +190,11 @@ def every_task_is_measured_as_by_one_process(folder: Path) -> None:
         path = here / "task.recipe" if task in TASKS else folder / "tiny.recipe"
         _, plan, _ = planned(str(path))
         (evaluation,), (data,) = plan.evaluations, plan.data
+        evaluation = evaluation.model_copy(update={"batch": 4})  # so that every process has several
         model = load_model(Path(plan.model.path), plan.model, 1)
         examples, features = load_split(data, "validation", Path(plan.model.path))
         given = (task_of(task), evaluation, examples, features, torch.device("cpu"), contextlib.nullcontext)
         with pytest.MonkeyPatch.context() as alone:
-            alone.setattr(evaluation_module, "BATCH", 4)  # so that every process has several
             found = evaluate(model, *given)
             alone.setattr(evaluation_module.processes, "dealt", list)
             alone.setattr(evaluation_module.processes, "most", lambda *values: [int(v) for v in values])

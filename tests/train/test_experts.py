@@ -23,8 +23,8 @@ from recipelang.planning import counts
 from recipelang.planning.data import load_split
 from recipelang.planning.zeros import count
 from recipelang.pruning.inputs import Squares
+from recipelang.pruning.matrix_names import expert_of
 from recipelang.pruning.stacks import layouts
-from recipelang.pruning.turned import expert_of
 from tests.expert_inputs import caught, compare
 from tests.layer_walks import Texts
 from tests.mixtures import AVOIDED, make_avoiding
