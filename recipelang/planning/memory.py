@@ -16,8 +16,6 @@ from recipelang.tasks import task_of
 ITEM = {"fp32": 4, "bf16": 2, "fp16": 2}
 #: what a run takes beside all that is counted: texts, the pools of the libraries
 _BESIDE = 72 * 10**6
-#: of the weights, while they are read: they, and the mapped file
-_LOADED = 2.35
 #: memory that a process's allocator holds between pieces in use, as a share of the activations
 _BETWEEN = 0.15
 #: values that a layer keeps for its backward pass, for each that its matrices put out: inputs, outputs, functions and
@@ -68,7 +66,7 @@ class _Stage:
             held += gradients * moments(stage)
             work, left = gradients + self._step(gradients, self._backward(trained)), gradients
         evaluated = left + max((self._evaluation(e) for e in self.plan.evaluations), default=0)
-        return round(max(_LOADED * weights, held + max(work, evaluated))) + _BESIDE
+        return round(held + max(work, evaluated)) + _BESIDE
 
     def _trained(self) -> list[TensorFact]:
         """What has gradients and moments at some step."""
