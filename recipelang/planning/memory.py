@@ -143,7 +143,7 @@ class _Stage:
             return 0
         tokens = stage.micro_batch * read.length
         scores = self._scores(tokens, read.length, training=False)
-        values = self._bytes * (tokens * (2 * self._outputs + 4 * self.hidden) + 3 * scores)
+        values = self._bytes * (tokens * (3.2 * self._outputs + 4 * self.hidden) + 3 * scores)
         return read.statistics + read.states + values * (1 + _BETWEEN)
 
 
