@@ -1,5 +1,6 @@
 """How a command ends, for scripts."""
 
+import signal
 from enum import IntEnum
 
 
@@ -23,3 +24,8 @@ class Exit(IntEnum):
     BUG = 101, "internal error; the program wrote a crash report"
     INTERRUPTED = 130, "stopped by Ctrl-C; a run can be resumed"
     TERMINATED = 143, "stopped by a signal to terminate; a run can be resumed"
+
+    @classmethod
+    def of_signal(cls, number: int) -> "Exit":
+        """Of a command that a signal has stopped."""
+        return cls.INTERRUPTED if number == signal.SIGINT else cls.TERMINATED

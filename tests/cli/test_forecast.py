@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -31,6 +33,20 @@ def test_time_and_disk_are_predicted_and_nothing_stays(project, tmp_path):
     assert "measuring stage `dense`\nmeasuring stage `sparse`\n" in ended.err
     assert " time  about " in ended.out and " disk  at most " in ended.out
     assert {*tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_without_a_crash(project, monkeypatch, number, code):
+    began = fc._Telling.stage_started
+
+    def stopped(self, *arguments):
+        began(self, *arguments)
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(fc._Telling, "stage_started", stopped)
+    ended = command("plan", "tiny.recipe", "--measure")
+    assert ended.code == code
+    assert ended.err.endswith(f"stopped by {number.name}; nothing was measured\n")
 
 
 def test_json_has_it_too(project):

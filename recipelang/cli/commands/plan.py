@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from recipelang.cli import options, screen
+from recipelang.cli.exit_codes import Exit
 from recipelang.loading.read import read_around, typed
 
 if TYPE_CHECKING:
@@ -66,8 +68,13 @@ def plan(
 def _measured(plan: Plan) -> Forecast:
     from recipelang.engine.forecast import forecast
     from recipelang.engine.models import check_models
+    from recipelang.engine.records import Interrupted
     from recipelang.engine.start import may_start
 
     may_start(plan)
     check_models(plan)
-    return forecast(plan, partial(screen.tell, to_errors=True))
+    try:
+        return forecast(plan, partial(screen.tell, to_errors=True))
+    except Interrupted as stopped:
+        screen.tell(f"\nstopped by {signal.Signals(stopped.signal).name}; nothing was measured", to_errors=True)
+        raise typer.Exit(Exit.of_signal(stopped.signal)) from None

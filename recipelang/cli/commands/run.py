@@ -263,4 +263,4 @@ def _watched() -> Iterator[Reporter]:
             name = signal.Signals(stopped.signal).name
             again = f"recipelang resume {shlex.quote(str(stopped.folder))}"
             screen.tell(f"\nstopped by {name}; nothing is lost. Resume with:\n\n  {again}", to_errors=True)
-            raise typer.Exit(Exit.INTERRUPTED if stopped.signal == signal.SIGINT else Exit.TERMINATED) from None
+            raise typer.Exit(Exit.of_signal(stopped.signal)) from None

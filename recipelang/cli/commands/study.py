@@ -105,7 +105,7 @@ def study(
     if stopped is not None:
         name = signal.Signals(stopped).name
         screen.tell(f"\nstopped by {name}; nothing is lost. Repeat the command to continue.", to_errors=True)
-        raise typer.Exit(Exit.INTERRUPTED if stopped == signal.SIGINT else Exit.TERMINATED)
+        raise typer.Exit(Exit.of_signal(stopped))
     if any(outcomes[v.name].status == "failed" for v in wanted):
         raise typer.Exit(Exit.ERRORS)
     if any(c.startswith("expect") for v in wanted for c in outcomes[v.name].unmet):
