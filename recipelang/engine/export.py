@@ -10,15 +10,16 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from recipelang import processes
 from recipelang.engine.checkpoint import wholly
-from recipelang.engine.models import quiet
+from recipelang.engine.models import DTYPES, quiet
 from recipelang.engine.offload import Offloaded
+from recipelang.engine.spill import bytes_of
 from recipelang.planning.belongings import belongings
+from recipelang.planning.safetensors_header import DTYPES as STORED
 from recipelang.storage.reading import Unreadable, read_bytes
 from recipelang.storage.writing import new_folder, remove_folder, write_bytes, write_pieces, writing
 
@@ -122,11 +123,11 @@ def _piece_by_piece(ours: dict[str, str], disk: Offloaded, weights: Mapping[str,
         at = 0
         for name, tensor in ordered:
             end = at + tensor.numel() * tensor.element_size()
-            dtype = _DTYPES[tensor.dtype]
+            dtype = _STORED[tensor.dtype]
             header[name] = {"dtype": dtype, "shape": list(tensor.shape), "data_offsets": [at, end]}
             at = end
         text = _header_text(header)
-        pieces = (data for _, t in ordered for _, w in disk.read([names[id(t)]]) for data in [_bytes_of(w)])
+        pieces = (data for _, t in ordered for _, w in disk.read([names[id(t)]]) for data in [bytes_of(w)])
         path = Path(filename)
         write_pieces(path, chain([len(text).to_bytes(8, "little"), text], pieces), inside=path.parent)
 
@@ -135,16 +136,12 @@ def _piece_by_piece(ours: dict[str, str], disk: Offloaded, weights: Mapping[str,
 
 
 #: of weights, as safetensors names them
-_DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
+_STORED = {DTYPES[ours]: name for ours, name in STORED.items()}
 
 
 def _header_text(header: dict[str, Any]) -> bytes:
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
     return text.ljust(-(-len(text) // 8) * 8)
-
-
-def _bytes_of(tensor: Tensor) -> memoryview:
-    return tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().data
 
 
 def _in_order(path: Path) -> None:

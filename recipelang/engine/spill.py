@@ -53,7 +53,7 @@ class Spilled:
             return portion
         states = torch.empty(portion.states.shape, dtype=portion.states.dtype)
         self.file.seek(start)
-        if self.file.readinto(_bytes_of(states)) != states.nbytes:  # type: ignore[attr-defined]
+        if self.file.readinto(bytes_of(states)) != states.nbytes:  # type: ignore[attr-defined]
             raise OSError("a scratch file is shorter than what was written to it")
         return replace(portion, states=states.to(portion.device))
 
@@ -62,10 +62,11 @@ class Spilled:
         if start is not None:
             self.file = self.file or scratch_file(self.folder)
             self.file.seek(start)
-            self.file.write(_bytes_of(portion.states.cpu().contiguous()))
+            self.file.write(bytes_of(portion.states))
             portion = replace(portion, states=portion.states.to("meta"), device=portion.states.device)
         self.portions[number] = portion
 
 
-def _bytes_of(tensor: Tensor) -> memoryview:
-    return tensor.view(-1).view(torch.uint8).numpy().data
+def bytes_of(tensor: Tensor) -> memoryview:
+    """In place, where it lies in the memory of the host in one piece."""
+    return tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().data

@@ -15,7 +15,7 @@ from recipelang.planning.accounting import account, account_structure
 from recipelang.planning.config_fields import check_fields
 from recipelang.planning.families import FAMILIES, TensorFact, check_head
 from recipelang.planning.remembered import file_digest
-from recipelang.planning.safetensors_header import ITEM_BYTES, Entry, read_folder, weight_files
+from recipelang.planning.safetensors_header import DTYPES, ITEM_BYTES, Entry, read_folder, weight_files
 from recipelang.planning.structure import Structure, structure
 from recipelang.source import fail
 from recipelang.source.suggest import closest
@@ -189,16 +189,13 @@ def with_standard(config: Mapping[str, Any], made: Structure) -> dict[str, Any]:
     return {**config, **sizes}
 
 
-#: types of weights as recipes name them, by the names that safetensors has
-_DTYPES = {"BF16": "bf16", "F16": "fp16"}
-
-
 def stored_dtype(path: Path) -> str:
     """What most of the bytes of a model's weights are; fp32 where they are neither bf16 nor fp16."""
     sizes: Counter[str] = Counter()
     for entry in read_folder(path).values():
         sizes[entry.dtype] += math.prod(entry.shape) * ITEM_BYTES[entry.dtype]
-    return _DTYPES.get(sizes.most_common(1)[0][0], "fp32") if sizes else "fp32"
+    most = sizes.most_common(1)[0][0] if sizes else ""
+    return next((ours for ours, name in DTYPES.items() if name == most), "fp32")
 
 
 def model_digest(path: Path, *, anew: bool = False) -> str:

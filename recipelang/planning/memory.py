@@ -9,11 +9,12 @@ from recipelang.methods import METHODS
 from recipelang.planning.dropouts import ATTENTION, BESIDE, HIDDEN
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.families import TensorFact
+from recipelang.planning.safetensors_header import DTYPES, ITEM_BYTES
 from recipelang.planning.types import DataPlan, EvaluatePlan, Plan, StagePlan
 from recipelang.tasks import task_of
 
 #: bytes of a weight
-ITEM = {"fp32": 4, "bf16": 2, "fp16": 2}
+ITEM = {dtype: ITEM_BYTES[name] for dtype, name in DTYPES.items()}
 #: what a run takes beside all that is counted: texts, the pools of the libraries
 _BESIDE = 72 * 10**6
 #: memory that a process's allocator holds between pieces in use, as a share of the activations

@@ -29,6 +29,9 @@ ITEM_BYTES = {
     "I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
 }  # fmt: skip
 
+#: dtypes of weights, as recipes name them, by the names that safetensors has
+DTYPES = {"fp32": "F32", "bf16": "BF16", "fp16": "F16"}
+
 
 class Places(OpenForm):
     """The index of shards."""

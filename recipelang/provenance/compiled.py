@@ -12,7 +12,7 @@ from pathlib import Path
 from recipelang.methods import METHODS
 from recipelang.planning import match as matching
 from recipelang.planning.facts import ModelFacts, read_model_facts
-from recipelang.planning.safetensors_header import read_folder
+from recipelang.planning.safetensors_header import DTYPES, read_folder
 from recipelang.planning.types import StagePlan
 from recipelang.source import fail
 from recipelang.source.render import line_of
@@ -65,13 +65,9 @@ def _matrices(selector: sel.Selector, facts: ModelFacts) -> tuple[str, ...]:
     return tuple(t.name for t in matching.prunable(selector, facts))
 
 
-#: a dtype of recipes -> its name in safetensors
-_STORED = {"fp32": "F32", "bf16": "BF16", "fp16": "F16"}
-
-
 def check_dtype(again: Compiled, dtype: str) -> None:
     """E140 for weights of another dtype than those that the run wrote. Some types keep parts of a model in fp32."""
-    header, written = read_folder(again.facts.path), _STORED[dtype]
+    header, written = read_folder(again.facts.path), DTYPES[dtype]
     for name in (n for t in again.facts.tensors for n in again.facts.sources(t.name)):
         if name in header and header[name].dtype not in (written, "F32"):
             notes = [f"its dtype is {line_of(header[name].dtype)}; the run wrote {written}"]
