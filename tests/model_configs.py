@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+import sys
+from collections.abc import Callable
 from functools import cache
 from math import prod
 from pathlib import Path
@@ -12,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from recipelang.planning import data, resolve, structure
+from recipelang.planning import data, facts, resolve, structure, weights, zeros
 from recipelang.planning.families import FAMILIES
 
 CONFIGS: dict[str, dict[str, object]] = {
@@ -205,10 +207,21 @@ def pretend(monkeypatch: pytest.MonkeyPatch, inputs: int) -> None:
     """As many training inputs as wanted, and no gigabytes of nothing to hash."""
     size = data._Size(examples=inputs, items=inputs, sequences=inputs, **dict.fromkeys(data._COUNTED, 0))
     monkeypatch.setattr(data, "_sizes", lambda *_: size)
-    monkeypatch.setattr(resolve, "check_weights", lambda facts: None)
-    monkeypatch.setattr(resolve, "zeros_of_folder", lambda path: SimpleNamespace(get=lambda name, default: (1, 1)))
-    monkeypatch.setattr(resolve, "model_digest", _digest)
-    monkeypatch.setattr("recipelang.planning.identities.model_digest", _digest)
+    wherever_used(monkeypatch, weights.check_weights, lambda facts: None)
+    wherever_used(monkeypatch, zeros.stored_zeros, lambda path: SimpleNamespace(get=lambda name, default: (1, 1)))
+    wherever_used(monkeypatch, facts.model_digest, _digest)
+
+
+def wherever_used(monkeypatch: pytest.MonkeyPatch, function: Callable[..., object], instead: object) -> None:
+    """Exchange a function of planning in every module of it that has imported it: one that is forgotten reads the holes.
+
+    Not where it is written: what is imported meanwhile would keep the other one.
+    """
+    assert resolve.Resolver, "with all that it imports"
+    for name, module in [*sys.modules.items()]:
+        if name.startswith("recipelang.planning.") and name != function.__module__:
+            for own in [own for own, value in vars(module).items() if value is function]:
+                monkeypatch.setattr(module, own, instead)
 
 
 def _digest(path: Path, **_: object) -> str:
