@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from recipelang.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from recipelang.api.bench import Bench as Bench, bench as bench
     from recipelang.api.checked import Checked as Checked, check as check
     from recipelang.api.planned import Plan as Plan, plan as plan
     from recipelang.api.result import Result as Result
@@ -16,13 +17,15 @@ if TYPE_CHECKING:
     from recipelang.source import RecipeError as RecipeError
 
 
-#: name -> the module that has it. Each is loaded when it is asked for; `attach` needs torch, and so does a run
+#: name -> the module that has it. Each is loaded when it is asked for; `attach` needs torch, and so do `bench` and a run
 _PUBLIC = {
+    "Bench": "api.bench",
     "Checked": "api.checked",
     "Plan": "api.planned",
     "RecipeError": "source",
     "Result": "api.result",
     "attach": "loops.attach",
+    "bench": "api.bench",
     "check": "api.checked",
     "plan": "api.planned",
     "run": "api.running",

@@ -61,6 +61,11 @@ def every_run(incomplete: str) -> list[str]:
     return [name for name, entry in inside if os.path.isfile(f"{entry.path}/plan.json")]
 
 
+def models(incomplete: str) -> list[str]:
+    """Folders that hold a model's config."""
+    return [name for name, entry in _below(incomplete) if os.path.isfile(f"{entry.path}/config.json")]
+
+
 def what_tells(incomplete: str) -> list[str]:
     """What `inspect`, `verify` and `sign` look at: runs, and recipes that were pulled."""
     return every_run(incomplete) + pulled(incomplete)

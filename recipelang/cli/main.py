@@ -71,6 +71,7 @@ COMMANDS = {
     "run": ("run", "Train, prune, evaluate, check the claims."),
     "resume": ("run", "Resume an interrupted run."),
     "report": ("report", "Write the HTML page of a run."),
+    "bench": ("bench", "Compare the speed and size of models."),
     "study": ("study", "Run variants of a recipe and compare them."),
     "trace": ("trace", "Show where a value comes from."),
     "schema": ("schema", "Print the JSON Schema of recipes or findings."),

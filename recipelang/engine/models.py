@@ -59,7 +59,7 @@ def check_models(plan: Plan) -> None:
     teachers = [d.teacher for s in plan.stages for d in s.distills if not d.teacher.startswith("stage.")]
     for folder in dict.fromkeys([plan.model.path, *teachers]):
         facts = _facts(Path(folder), plan.model)
-        with _loading(Path(folder)), quiet(), torch.device("meta"):
+        with loading(Path(folder)), quiet(), torch.device("meta"):
             config = _config(Path(folder), plan.model)
             model = only_used(_made(plan.model, config), plan.model.task)
         if any(s.activation_checkpointing for s in plan.stages) and not model.supports_gradient_checkpointing:
@@ -93,7 +93,7 @@ def load_model(
     Of its layers those to `keep`, by their numbers; none: all. It answers as training and evaluation need it.
     """
     facts = _facts(folder, plan)
-    with _loading(folder):
+    with loading(folder):
         config = _config(folder, plan)
         # a new head is expected, and the plan names it; drawing it leaves the run's own stream alone
         with quiet(), torch.random.fork_rng():
@@ -124,7 +124,7 @@ def empty_model(folder: Path, plan: ModelPlan) -> tuple[nn.Module, ModelFacts]:
     from transformers import GenerationConfig
 
     facts, dtype = _facts(folder, plan), DTYPES[plan.dtype]
-    with _loading(folder), quiet(), torch.random.fork_rng():
+    with loading(folder), quiet(), torch.random.fork_rng():
         config = _config(folder, plan)
         with init_empty_weights(include_buffers=False):
             made = _auto(plan).from_config(config, dtype=dtype, **_attention(plan))
@@ -239,7 +239,7 @@ def _another_model(folder: Path, notes: Sequence[str]) -> RecipeError:
 
 
 @contextmanager
-def _loading(folder: Path) -> Iterator[None]:
+def loading(folder: Path) -> Iterator[None]:
     """E076 for what goes wrong inside. Every process reads every weight, whatever a launcher asks of its own wrapper."""
     asked = os.environ.get(_PARTLY)
     os.environ[_PARTLY] = "false"

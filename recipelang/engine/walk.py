@@ -156,13 +156,13 @@ def _standard(config: Any, model: Any) -> dict[str, Any]:
         value = getattr(text, name, None)
         if isinstance(value, int) and value > 0:
             found[name] = value
-    found["positions"] = _positions(config, model)
+    found["positions"] = positions(config, model)
     found["encoder_decoder"] = bool(getattr(config, "is_encoder_decoder", False))
     found["dropout"], found["attention_dropout"] = fields_of(config, HIDDEN), fields_of(config, ATTENTION)
     return found
 
 
-def _positions(config: Any, model: Any) -> int | None:
+def positions(config: Any, model: Any) -> int | None:
     """Tokens that the model can tell apart: rows of the table of positions, or what the config trained for."""
     import torch
 

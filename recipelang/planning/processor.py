@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,16 @@ from pathlib import Path
 _GPUS = ("nvidia0", "nvidiactl", "kfd", "dri/renderD128")
 #: x86 and Arm names of bf16 arithmetic in `/proc/cpuinfo`
 _BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
+
+
+def name() -> str:
+    """The processor's own name where the system tells it, else that of its architecture."""
+    try:
+        text = Path("/proc/cpuinfo").read_text("utf-8", "replace")
+    except OSError:
+        text = ""
+    found = re.search(r"^model name\s*:\s*(.*)$", text, re.M)
+    return found[1].strip() if found else platform.processor() or platform.machine()
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from recipelang.engine.records import Result
 from recipelang.kinds.text import show
@@ -11,11 +12,15 @@ from recipelang.planning.types import Plan
 from recipelang.report import page as p
 from recipelang.report.chart import LIGHT, style
 from recipelang.report.run import charts, planned
+from recipelang.report.speed import HEADS, rows, told
 from recipelang.source import Diagnostic, Diagnostics
 from recipelang.source.render import clean, render
 from recipelang.source.words import duration
 from recipelang.spec.claims import metric_text
 from recipelang.spec.recipe import Checked, Recipe
+
+if TYPE_CHECKING:
+    from recipelang.engine.bench import Bench
 
 #: of this piece of a page only: a notebook has a style of its own
 _STYLE = re.sub(
@@ -68,4 +73,13 @@ def result(result: Result) -> str:
         p.paragraphs(below),
         p.table(("claim", "expected", "measured", "met"), claims),
         p.table(("metric", "value"), metrics, numbers=(1,)),
+    )
+
+
+def bench(bench: Bench) -> str:
+    return _framed(
+        "speed and size",
+        _found(bench.diagnostics.sorted()),
+        p.table(HEADS, rows(bench), numbers=range(1, len(HEADS))),
+        p.paragraphs("\n".join(told(bench))),
     )

@@ -75,3 +75,8 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:,} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def short_time(seconds: float) -> str:
+    """Of what takes little: `0.45 ms`, `12.3 ms`, `1.24 s`."""
+    return f"{_three_digits(seconds)} s" if seconds >= 0.9995 else f"{_three_digits(seconds * 1000)} ms"

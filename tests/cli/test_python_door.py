@@ -19,7 +19,7 @@ from recipelang.spec.claims import Verdict
 from .command import ROOT, command, environment
 
 DOCS = ROOT / "docs"
-PUBLIC = ["Checked", "Plan", "RecipeError", "Result", "attach", "check", "plan", "run"]
+PUBLIC = ["Bench", "Checked", "Plan", "RecipeError", "Result", "attach", "bench", "check", "plan", "run"]
 
 
 def test_the_package_shows_what_it_offers_and_says_what_it_lacks():

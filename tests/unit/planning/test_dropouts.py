@@ -8,7 +8,7 @@ import transformers
 
 from recipelang import check
 from recipelang.engine.models import _config
-from recipelang.engine.walk import _positions
+from recipelang.engine.walk import positions
 from recipelang.planning.dropouts import ATTENTION, HIDDEN, dropouts_fit, fields_of
 from recipelang.planning.types import ModelPlan
 from tests.model_types import config_of
@@ -84,4 +84,4 @@ def test_distances_have_no_end(kind):
     config = config_of(kind)
     config.n_positions = 512  # as published configs have it
     with torch.device("meta"):
-        assert _positions(config, transformers.AutoModelForSeq2SeqLM.from_config(config)) is None
+        assert positions(config, transformers.AutoModelForSeq2SeqLM.from_config(config)) is None

@@ -1,0 +1,65 @@
+"""`recipelang bench`: how fast and how large models are, measured side by side."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import typer
+
+from recipelang.cli import complete, screen
+
+
+class Device(StrEnum):
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+def bench(
+    folders: list[str] = typer.Argument(
+        ...,
+        metavar="DIR",
+        help="Model folders: of a run, of one of its stages, or of transformers. The first is the reference.",
+        autocompletion=complete.models,
+    ),
+    batch: int = typer.Option(1, "--batch", min=1, metavar="N", help="Texts of one forward pass."),
+    length: int = typer.Option(128, "--length", min=1, metavar="N", help="Tokens of each text."),
+    threads: int = typer.Option(
+        1, "--threads", min=1, metavar="N", help="Threads; with one, processor time is measured, else wall-clock time."
+    ),
+    rounds: int = typer.Option(50, "--rounds", min=6, metavar="N", help="Forward passes of each model."),
+    seed: int = typer.Option(0, "--seed", min=0, metavar="N", help="Seed of the random tokens."),
+    device: Device | None = typer.Option(None, "--device", help="Measure here; a GPU, if there is one, by default."),
+    as_json: bool = typer.Option(False, "--json", help="Print every figure as JSON."),
+) -> None:
+    """Compare the speed and size of models.
+
+    All models are loaded into one process and take turns, so that a busy machine slows
+    all of them alike. The speed is the median, over the rounds, of the ratio of two
+    times of one round, with its 95 % interval. One forward pass is measured: a decoder
+    reads a text, and writes none.
+
+    The same folder twice shows how far two equal models differ on your machine.
+
+    Examples:
+
+      recipelang bench runs/first/stages/dense runs/first
+
+      recipelang bench model runs/first --batch 8 --length 64 --json
+    """
+    from recipelang.api.bench import bench as measured
+    from recipelang.report.speed import shown
+
+    found = measured(
+        *folders,
+        batch=batch,
+        length=length,
+        threads=threads,
+        rounds=rounds,
+        seed=seed,
+        device=device.value if device else None,
+    )
+    screen.show(found.diagnostics.sorted())
+    if as_json:
+        print(screen.json_text(found.as_json()))
+    else:
+        screen.console().print(shown(found))

@@ -1,0 +1,207 @@
+"""How fast and how large the models of some folders are, side by side.
+
+A folder is somebody's: it is read as the engine reads models, safetensors only and no code of its own. The class is the
+one that its config names.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from recipelang.engine import paired
+from recipelang.engine.models import is_out_of_memory, leave_out_cache, leave_out_unread, loading, quiet
+from recipelang.engine.walk import positions
+from recipelang.planning import processor
+from recipelang.planning.config_fields import check_fields
+from recipelang.planning.facts import read_config
+from recipelang.planning.references import locate_model
+from recipelang.planning.safetensors_header import read_folder, weight_files
+from recipelang.source import Diagnostics, RecipeError, fail
+from recipelang.source.frozen import frozen
+from recipelang.source.waiting import waiting
+from recipelang.source.words import duration, listed, plural
+from recipelang.version import installed
+
+
+@frozen
+class Measured:
+    """A model's figures. `seconds`: of one forward pass, round by round; `speedup` is against the first model."""
+
+    name: str
+    model_class: str
+    dtype: str
+    parameters: int
+    nonzero: int
+    macs: int  # multiplications, each with its addition, of one pass: matrices, convolutions and attention
+    bytes: int  # of the weight files
+    seconds: tuple[float, ...]
+    speedup: paired.Ratio
+
+
+@frozen
+class Bench:
+    batch: int
+    length: int
+    threads: int
+    rounds: int
+    seed: int
+    vocabulary: int  # ids are drawn below it: the smallest of the models
+    clock: str
+    machine: str
+    versions: Mapping[str, str]
+    models: tuple[Measured, ...]
+    diagnostics: Diagnostics
+
+
+@frozen
+class Opened:
+    """A model that is ready to be measured, and what it may be given."""
+
+    name: str
+    folder: Path
+    model: Any
+    vocabulary: int
+
+
+def measure(
+    folders: Sequence[str], *, batch: int, length: int, threads: int, rounds: int, seed: int, device: str | None = None
+) -> Bench:
+    """E076, E247 and E188 for folders that hold no model, or one that cannot be measured so."""
+    found = Diagnostics()
+    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    with _threads(threads):
+        opened = [_opened(name, length, where, found) for name in folders]
+        vocabulary = min(o.vocabulary for o in opened)
+        drawn = torch.Generator().manual_seed(seed)
+        tokens = torch.randint(vocabulary, (batch, length), generator=drawn).to(where)
+        macs = [_first(o, tokens) for o in opened]
+        clock, said = _clock(where, threads)
+        passes = [_pass(o, tokens) for o in opened]
+        waiting(_how_long(passes, rounds))
+        times = paired.interleaved(passes, rounds, clock)
+    models = tuple(_measured(o, n, seconds, times[0]) for o, n, seconds in zip(opened, macs, times, strict=True))
+    machine = torch.cuda.get_device_name(where) if where.type == "cuda" else processor.name()
+    versions = {name: installed(name) for name in ("torch", "transformers")}
+    return Bench(batch, length, threads, rounds, seed, vocabulary, said, machine, versions, models, found)
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _opened(name: str, length: int, device: torch.device, found: Diagnostics) -> Opened:
+    folder = locate_model(name, Path.cwd())
+    config = read_config(folder)
+    check_fields(folder / "config.json", str(config.get("model_type")), config)
+    read_folder(folder)
+    model, missing = load_whole(folder)
+    if missing:
+        notes = [f"they are {listed(missing, 3)}", "the time of a pass is not changed by their values"]
+        message = f"`{name}` lacks {plural(len(missing), 'tensor')} of its model"
+        found.say("W205", message, notes=notes)
+    most, words = positions(model.config, model), _vocabulary(model)
+    if getattr(model.config, "is_encoder_decoder", False):
+        raise _unmeasured(name, "it writes a text word by word, so its time depends on how much it writes")
+    if words is None:
+        raise _unmeasured(name, "it does not read the tokens of a text")
+    if most is not None and length > most:
+        help = f"write `--length {most}`, or less"
+        raise fail("E188", f"`{name}` reads at most {plural(most, 'token')}, not {length:,}", help=help)
+    return Opened(name, folder, model.eval().to(device), words)
+
+
+def load_whole(folder: Path) -> tuple[nn.Module, list[str]]:
+    """The model of the class that a folder's config names, and which parameters the weights lack. E076."""
+    import transformers
+
+    with loading(folder), quiet(), torch.random.fork_rng():
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        named = getattr(transformers, next(iter(config.architectures or ()), ""), None)
+        known = isinstance(named, type) and issubclass(named, transformers.PreTrainedModel)
+        made: Any = named if known else transformers.AutoModel
+        model, read = made.from_pretrained(
+            folder, config=config, use_safetensors=True, local_files_only=True, output_loading_info=True
+        )
+    missing = sorted(read["missing_keys"])
+    if missing and all(name.startswith("pooler.") for name in missing):
+        model.pooler, missing = None, []  # embeddings are made without one, and saved so
+    leave_out_cache(model)
+    leave_out_unread(model)
+    return model, missing
+
+
+def _vocabulary(model: nn.Module) -> int | None:
+    import inspect
+
+    if "input_ids" not in inspect.signature(model.forward).parameters:
+        return None
+    rows = getattr(model.config.get_text_config(), "vocab_size", None)  # type: ignore[operator, union-attr]
+    return rows if isinstance(rows, int) and rows > 0 else None
+
+
+def _unmeasured(name: str, why: str) -> RecipeError:
+    return fail("E247", f"`{name}` cannot be measured in one forward pass", notes=[why])
+
+
+def _pass(opened: Opened, tokens: torch.Tensor) -> paired.Pass:
+    if type(opened.model).__name__.endswith("ForMultipleChoice"):
+        tokens = tokens[:, None]  # each text is a question of one choice
+    mask = torch.ones_like(tokens)
+    return lambda: opened.model(input_ids=tokens, attention_mask=mask)
+
+
+def _first(opened: Opened, tokens: torch.Tensor) -> int:
+    """Multiplications of one pass, counted from the shapes of what it multiplies. E247 where it fails."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    run, counted = _pass(opened, tokens), FlopCounterMode(display=False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH), counted:  # of the fused kernels it knows only some
+            run()
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        why = textwrap.shorten(str(error), 200, placeholder=" …") or type(error).__name__
+        raise _unmeasured(opened.name, why) from None
+    return int(counted.get_total_flops()) // 2
+
+
+def _clock(device: torch.device, threads: int) -> tuple[paired.Clock, str]:
+    if device.type == "cuda":
+        return paired.gpu_time, "GPU time"
+    return (paired.processor_time, "processor time") if threads == 1 else (paired.clock_time, "wall-clock time")
+
+
+def _how_long(passes: Sequence[paired.Pass], rounds: int) -> str:
+    once = sum(paired.clock_time(run) for run in passes)
+    return f"measuring {plural(rounds, 'round')}, about {duration(once * (rounds + paired.WARM_UP))}"
+
+
+def _measured(opened: Opened, macs: int, seconds: Sequence[float], reference: Sequence[float]) -> Measured:
+    weights = dict(opened.model.named_parameters())  # tied ones once
+    return Measured(
+        opened.name,
+        type(opened.model).__name__,
+        str(opened.model.dtype).removeprefix("torch."),
+        sum(w.numel() for w in weights.values()),
+        sum(int(torch.count_nonzero(w)) for w in weights.values()),
+        macs,
+        sum((opened.folder / name).stat().st_size for name in weight_files(opened.folder)),
+        tuple(seconds),
+        paired.ratio(reference, seconds),
+    )
