@@ -1,8 +1,8 @@
 """What decides the bits of a run beside its recipe: software, device, threads, and variables of the environment.
 
 Three kinds of variables are known. What would change what a recipe says has no effect here, and W175 says so.
-What changes how the libraries compute is recorded in `run.json` and enters the run digest. Where files come from
-is recorded only.
+What changes how the libraries compute is recorded in `run.json` and enters the run digest. Where files come from,
+and which GPUs a run may use, is recorded only.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ _NOT_HERE = {
     "ACCELERATE_USE_PARALLELISM_CONFIG": "tensor, context or sequence parallelism",
     "ACCELERATE_USE_SAGEMAKER": "SageMaker's data parallelism",
 }
-#: where models and data come from
-_SOURCES = ("HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
+#: where models and data come from, and which GPUs there are
+_SOURCES = ("CUDA_VISIBLE_DEVICES", "HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
 def chosen_device() -> torch.device:

@@ -53,6 +53,19 @@ def only_one(folder: Path, elsewhere: str = "choose another folder with `-o`") -
             os.close(handle)
 
 
+def is_taken(folder: Path) -> bool:
+    """Whether something of ours runs in this folder now."""
+    if not folder.is_dir():
+        return False
+    try:
+        with only_one(folder):
+            return False
+    except RecipeError as error:
+        if error.diagnostics[0].code != "E085":
+            raise
+        return True
+
+
 def _lock_file(folder: Path, elsewhere: str) -> int:
     path = folder / ".lock"
     with writing(path):

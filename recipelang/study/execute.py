@@ -1,34 +1,33 @@
-"""The runs of a study, each in a process of its own: one that dies is told of, and the others go on."""
+"""The runs of a study, each a process of its own, here or elsewhere: one that dies is told of, and the others go on."""
 
 from __future__ import annotations
 
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import IO, Protocol
+from typing import Protocol
 
+from recipelang.engine.files import is_taken
 from recipelang.engine.interrupt import answered
 from recipelang.engine.leavings import remove_run
+from recipelang.source import Diagnostics, RecipeError
 from recipelang.storage.reading import MAX_RECORD, Unreadable, read_bytes
-from recipelang.storage.writing import make_folder, open_to_append, remove, remove_folder, write_text, writing
-from recipelang.study.results import Outcome, folder_of, outcome
+from recipelang.storage.writing import make_folder, remove, remove_folder, write_text, writing
+from recipelang.study.launch import Elsewhere, Ended, Launcher, Local, Started
+from recipelang.study.results import Outcome, folder_of, log_of, outcome
 from recipelang.study.variants import Variant
-
-#: how a run ends that did what it was told, and one that was stopped and can go on
-DONE, STOPPED = (0, 3), (130, 143)
+from recipelang.study.work import STOPPED, Work
 
 
 class News(Protocol):
     """Where the news of a study goes. Nothing is printed here."""
 
-    def started(self, variant: Variant, resumed: bool) -> None: ...
+    def started(self, variant: Variant, how: str) -> None:
+        """`how`: what it does, such as `starts on GPU 1`."""
 
     def ended(self, outcome: Outcome) -> None: ...
 
@@ -36,8 +35,18 @@ class News(Protocol):
 @dataclass
 class _Running:
     variant: Variant
-    process: subprocess.Popen[bytes]
-    log: IO[bytes]
+    work: Work
+    started: Started
+
+
+@dataclass
+class Ran:
+    """What came of it: by name, the outcomes of what ended and where the others are that go on; the signal, if one came."""
+
+    ended: dict[str, Outcome] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
+    stopped: int | None = None
+    found: Diagnostics = field(default_factory=Diagnostics)
 
 
 class Stop:
@@ -59,15 +68,16 @@ class Stop:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = self.received or number
         for run in self.running:
-            run.process.send_signal(number)
-
-
-def log_of(out: Path, variant: Variant) -> Path:
-    return out / "logs" / f"{variant.name}.log"
+            run.started.signal(number)
 
 
 def recipe_of(out: Path, variant: Variant) -> Path:
     return out / "recipes" / f"{variant.name}.recipe"
+
+
+def work_of(out: Path, variant: Variant) -> Work:
+    paths = folder_of(out, variant), recipe_of(out, variant), log_of(out, variant)
+    return Work(variant.name, *paths, out, variant.plan.rehearsal, variant.plan.spec_digest)
 
 
 def run_all(
@@ -75,51 +85,68 @@ def run_all(
     variants: Sequence[Variant],
     news: News,
     *,
-    jobs: int = 1,
+    launcher: Launcher | None = None,
     drop_weights: bool = False,
-) -> tuple[dict[str, Outcome], int | None]:
-    """Run what is not finished; the outcomes of these by name, and the signal that stopped it, if one did."""
+) -> Ran:
+    """Run what is not finished, here unless a launcher is given."""
+    launcher = launcher or Local()
     todo = [v for v in variants if outcome(out, v).status != "finished"]
-    ended: dict[str, Outcome] = {}
+    most = len(todo) if launcher.jobs is None else launcher.jobs
+    ran = Ran()
     with Stop() as stop:
         while (todo and stop.received is None) or stop.running:
-            while todo and stop.received is None and len(stop.running) < jobs:
-                stop.running.append(_start(out, todo.pop(0), news, jobs))
-            for run in [r for r in stop.running if r.process.poll() is not None]:
-                stop.running.remove(run)
-                run.log.close()
-                found = _outcome(out, run)
-                if drop_weights and found.status == "finished":
-                    _drop(folder_of(out, run.variant))
-                ended[run.variant.name] = found
-                news.ended(found)
+            while todo and stop.received is None and len(stop.running) < most:
+                try:
+                    stop.running.append(_start(out, todo.pop(0), news, launcher))
+                except RecipeError as error:
+                    if not stop.running:
+                        raise
+                    ran.found.extend(error.diagnostics)  # what is on its way goes on; the rest could not start either
+                    todo.clear()
+            for run in list(stop.running):
+                if stop.received is not None and run.started.stays:
+                    stop.running.remove(run)
+                    ran.left[run.variant.name] = run.started.where
+                elif (ended := run.started.ended()) is not None:
+                    stop.running.remove(run)
+                    if isinstance(run.started, Elsewhere) and outcome(out, run.variant).status != "finished":
+                        todo.insert(0, run.variant)
+                        continue
+                    if stop.received is None and (left := _goes_on(out, run)):
+                        stop.running.extend(left)
+                        continue
+                    found = _outcome(out, run, ended, ran.found)
+                    if drop_weights and found.status == "finished":
+                        _drop(folder_of(out, run.variant))
+                    ran.ended[run.variant.name] = found
+                    news.ended(found)
             time.sleep(0.1)
-        return ended, stop.received
+        ran.stopped = stop.received
+        return ran
 
 
-def _start(out: Path, variant: Variant, news: News, jobs: int) -> _Running:
-    folder, recipe, log = folder_of(out, variant), recipe_of(out, variant), log_of(out, variant)
-    with writing(recipe):
-        for path in (folder, recipe, log):
+def _start(out: Path, variant: Variant, news: News, launcher: Launcher) -> _Running:
+    work = work_of(out, variant)
+    if left := launcher.left(work):
+        news.started(variant, f"is still running{left.where}")
+        return _Running(variant, work, left)
+    with writing(work.recipe):
+        for path in (work.folder, work.recipe, work.log):
             make_folder(path.parent, inside=out)
-        resumed = (folder / "recipe" / "plan.json").is_file()
-        if not resumed:  # a run that was cut before it had a plan left nothing worth keeping
-            remove_run(folder)
-        write_text(recipe, variant.text, inside=out)
-        to = open_to_append(log, inside=out, anew=not resumed)
-    first = variant.plan.rehearsal
-    steps = ["--steps", str(first)] if first else []
-    words = ["resume", str(folder)] if resumed else ["run", str(recipe), "-o", str(folder), *steps]
-    news.started(variant, resumed)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "recipelang", *words],
-        stdin=subprocess.DEVNULL,
-        stdout=to,
-        stderr=subprocess.STDOUT,
-        env=_environment(jobs),
-        start_new_session=True,  # Ctrl-C reaches it through this process, once
-    )
-    return _Running(variant, process, to)
+        if not work.begun:  # a run that was cut before it had a plan left nothing worth keeping
+            remove_run(work.folder)
+        write_text(work.recipe, variant.text, inside=out)
+    how = "resumes" if work.begun else "starts"
+    started = launcher.start(work)
+    news.started(variant, f"{how}{started.where}")
+    return _Running(variant, work, started)
+
+
+def _goes_on(out: Path, run: _Running) -> list[_Running]:
+    """The same run, where what ended was not it: whoever holds its folder goes on with it."""
+    if outcome(out, run.variant).status == "finished" or not is_taken(run.work.folder):
+        return []
+    return [_Running(run.variant, run.work, Elsewhere(run.work))]
 
 
 def _drop(folder: Path) -> None:
@@ -129,24 +156,30 @@ def _drop(folder: Path) -> None:
     remove_folder(folder / "stages", inside=folder)
 
 
-def _environment(jobs: int) -> dict[str, str]:
-    """Several runs at once share the cores, unless somebody has said how."""
-    env = dict(os.environ)
-    if jobs > 1:
-        env.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
-    return env
-
-
-def _outcome(out: Path, run: _Running) -> Outcome:
+def _outcome(out: Path, run: _Running, ended: Ended, told: Diagnostics) -> Outcome:
     found = outcome(out, run.variant)
-    code = run.process.returncode
-    if code in DONE or code in STOPPED or found.status == "finished":
+    if found.status == "finished" or ended.code in STOPPED:
         return found
-    why = found.error or _last_error(log_of(out, run.variant)) or _how(code)
-    return Outcome(run.variant, "failed", {}, error=why)
+    error = found.error or _last_error(run.work.log)
+    if not error and (ended.vanished or ended.code == 0):
+        error = f"E241: {_vanished(run.work, ended, told)}"
+    return Outcome(run.variant, "failed", {}, error=error or ended.why or _how(ended.code))
 
 
-def _how(code: int) -> str:
+def _vanished(work: Work, ended: Ended, told: Diagnostics) -> str:
+    """E241, and its headline."""
+    message = f"`{work.name}` ended without a result"
+    why = ended.vanished or "the command of the launcher ended with exit code 0, and there is no run in its folder"
+    way_out = "repeat the command to start it again"
+    if not ended.vanished:
+        way_out = "give a command that waits for the end of its run, such as `sbatch --wait` or `qsub -sync y`"
+    told.say("E241", message, notes=(why, f"its log is {work.log}"), help=way_out)
+    return message
+
+
+def _how(code: int | None) -> str:
+    if code is None:
+        return "ended without a result"
     return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 

@@ -20,7 +20,8 @@ FORMAT_VERSION = "1.0"
 
 @dataclass(frozen=True)
 class Outcome:
-    """`unmet`: claims that were checked and do not hold. `seconds` of training, checkpoints included."""
+    """`unmet`: claims that were checked and do not hold. `seconds` of training, checkpoints included.
+    `gpus`: those that it was given, as `CUDA_VISIBLE_DEVICES` names them."""
 
     variant: Variant
     status: Status
@@ -31,6 +32,7 @@ class Outcome:
     unmet: tuple[str, ...] = ()
     error: str = ""
     device: str = ""
+    gpus: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,10 @@ class Row:
 
 def folder_of(out: Path, variant: Variant) -> Path:
     return out / "runs" / variant.name
+
+
+def log_of(out: Path, variant: Variant) -> Path:
+    return out / "logs" / f"{variant.name}.log"
 
 
 def outcome(out: Path, variant: Variant) -> Outcome:
@@ -80,6 +86,7 @@ def outcome(out: Path, variant: Variant) -> Outcome:
         sum(record["seconds"].values()),
         tuple(f"{c['kind']} {c['text']}" for c in record["claims"] if c["met"] is False),
         device=record["environment"].get("device", ""),
+        gpus=record["environment"].get("variables", {}).get("CUDA_VISIBLE_DEVICES", ""),
     )
 
 
@@ -192,6 +199,7 @@ def _run(o: Outcome) -> dict[str, Any]:
         "unmet_claims": list(o.unmet),
         "error": o.error,
         "device": o.device,
+        "gpus": o.gpus,
     }
 
 

@@ -68,7 +68,7 @@ class Inline:
 def inline(study, monkeypatch) -> Path:
     """The same, for what is not about processes."""
     instead = SimpleNamespace(Popen=Inline, DEVNULL=subprocess.DEVNULL, STDOUT=subprocess.STDOUT)
-    monkeypatch.setattr("recipelang.study.execute.subprocess", instead)
+    monkeypatch.setattr("recipelang.study.launch.subprocess", instead)
     return study
 
 

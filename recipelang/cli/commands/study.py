@@ -37,8 +37,18 @@ def study(
     again: list[str] = typer.Option(
         [], "--again", metavar="VARIANT", help="Delete the results of these variants and run them again."
     ),
-    jobs: int = typer.Option(
-        1, "--jobs", min=1, metavar="N", help="Run up to N variants in parallel; they share the cores."
+    jobs: int | None = typer.Option(
+        None,
+        "--jobs",
+        min=1,
+        metavar="N",
+        help="Run up to N variants in parallel; they share the cores and the GPUs (one per GPU by default).",
+    ),
+    launcher: str = typer.Option(
+        "",
+        "--launcher",
+        metavar="LAUNCHER",
+        help="Start runs with this command, in which `{command}` stands for that of a run, as in `srun {command}`.",
     ),
     plan: bool = typer.Option(False, "--plan", help="List the variants to run and the finished ones; run none."),
     table: bool = typer.Option(
@@ -65,6 +75,8 @@ def study(
       recipelang study guidelines.recipe -o runs/guidelines --jobs 2
 
       recipelang study guidelines.recipe --only smc --only "*/seed-1"
+
+      recipelang study guidelines.recipe --jobs 4 --launcher "srun --gpus=1 {command}"
     """
     found, made = planned(file, read_around(param, params, overlay), steps)
     folder = out or Path("runs") / _name(found)
@@ -82,19 +94,20 @@ def study(
     if plan:
         console.print(listing(wanted, outcomes, folder))
         return
-    stopped = None
+    ran = None
     if not table:
         from recipelang.engine.files import only_one
         from recipelang.storage.writing import writing
         from recipelang.study.execute import run_all
+        from recipelang.study.launch import Local, Template
 
+        how = Template(launcher, jobs) if launcher else Local(jobs)
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         with only_one(folder):
             news = Lines(console, found, made, wanted, outcomes, folder)
-            drop = found.drops_weights
-            ended, stopped = run_all(folder, wanted, news, jobs=jobs, drop_weights=drop)
-        outcomes |= ended
+            ran = run_all(folder, wanted, news, launcher=how, drop_weights=found.drops_weights)
+        outcomes |= ran.ended
     from recipelang.cli.screen.study import shown
     from recipelang.report.study import write
 
@@ -102,10 +115,14 @@ def study(
     if not sys.stdout.isatty():
         console.width = 160  # a table in a pipe is better long than broken
     console.print(shown(found, [outcomes[v.name] for v in made], folder))
-    if stopped is not None:
-        name = signal.Signals(stopped).name
+    if ran is not None and len(ran.found):
+        screen.show(ran.found)
+    if ran is not None and ran.stopped is not None:
+        name = signal.Signals(ran.stopped).name
+        for variant, where in ran.left.items():
+            screen.tell(f"  {variant} is still running{where}", to_errors=True)
         screen.tell(f"\nstopped by {name}; nothing is lost. Repeat the command to continue.", to_errors=True)
-        raise typer.Exit(Exit.of_signal(stopped))
+        raise typer.Exit(Exit.of_signal(ran.stopped))
     if any(outcomes[v.name].status == "failed" for v in wanted):
         raise typer.Exit(Exit.ERRORS)
     if any(c.startswith("expect") for v in wanted for c in outcomes[v.name].unmet):

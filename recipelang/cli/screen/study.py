@@ -14,7 +14,7 @@ from recipelang.source.render import clean
 from recipelang.source.words import duration, plural
 from recipelang.spec.claims import metric_text
 from recipelang.study import table
-from recipelang.study.results import Outcome, rows
+from recipelang.study.results import Outcome, log_of, rows
 
 if TYPE_CHECKING:
     from recipelang.study.read import Study
@@ -62,9 +62,9 @@ class Lines:
         more = f", {kept} of them finished" if kept else ""
         console.print(Text(f"{clean(study.name)}: {plural(len(wanted), 'run')} in {folder}{more}"))
 
-    def started(self, variant: Variant, resumed: bool) -> None:
-        how = "resumes" if resumed else "starts"
-        self.console.print(Text(f"  {clean(variant.name)} {how}: {plural(variant.plan.steps, 'step')}", "dim"))
+    def started(self, variant: Variant, how: str) -> None:
+        steps = plural(variant.plan.steps, "step")
+        self.console.print(Text(f"  {clean(variant.name)} {clean(how)}: {steps}", "dim"))
 
     def ended(self, outcome: Outcome) -> None:
         self.outcomes[outcome.variant.name] = outcome
@@ -94,7 +94,9 @@ def shown(study: Study, outcomes: Sequence[Outcome], folder: Path) -> Renderable
     for row in cells:
         grid.add_row(*(Text(clean(row[i])) for i in kept))
     failed = [
-        Text(f"  {clean(o.variant.name)} failed: {clean(o.error)}", "red") for o in outcomes if o.status == "failed"
+        Text(f"  {clean(o.variant.name)} failed: {clean(o.error)}; its log is {log_of(folder, o.variant)}", "red")
+        for o in outcomes
+        if o.status == "failed"
     ]
     nothing = [Text(f"  {left}", "dim")] if left else []
     note = Text(f"\n{table.NOTE}", "dim")
