@@ -36,12 +36,14 @@ class Case:
     body: str
     width: int
     model: str = ""  # more attributes
+    offload: bool = False  # with weights on disk
 
 
 ENCODER = {"hidden_size": 512, "num_hidden_layers": 4, "num_attention_heads": 8, "intermediate_size": 2048,
            "vocab_size": 8000, "max_position_embeddings": 512}  # fmt: skip
 DECODER = {"hidden_size": 512, "num_hidden_layers": 4, "num_attention_heads": 8, "intermediate_size": 1408,
            "vocab_size": 32_000, "max_position_embeddings": 512}  # fmt: skip
+DEEP = DECODER | {"num_hidden_layers": 6, "hidden_size": 1536, "intermediate_size": 4096}
 WIDE = DECODER | {"num_hidden_layers": 2, "hidden_size": 1024, "intermediate_size": 2816}
 
 
@@ -92,6 +94,12 @@ CASES: dict[str, Case] = {
     "wanda, evaluated": Case("llama", "causal_lm", WIDE, shot("wanda") + EVALUATE, 256),
     "wanda, bf16": Case("llama", "causal_lm", WIDE, shot("wanda"), 256, ", dtype = bf16"),
     "sparsegpt": Case("llama", "causal_lm", WIDE, shot("sparsegpt"), 256),
+    "wanda on disk": Case("llama", "causal_lm", DEEP, shot("wanda"), 256, ", dtype = bf16", offload=True),
+    "wanda on disk, evaluated": Case("llama", "causal_lm", DEEP, shot("wanda") + EVALUATE, 256, ", dtype = bf16",
+                                     offload=True),
+    "sparsegpt on disk": Case("llama", "causal_lm", DEEP, shot("sparsegpt"), 256, ", dtype = bf16", offload=True),
+    "global magnitude on disk": Case("llama", "causal_lm", DEEP, shot("magnitude(scope = global)"), 128,
+                                     ", dtype = bf16", offload=True),
 }  # fmt: skip
 
 
@@ -147,7 +155,7 @@ def _status(name: str) -> int:
     raise KeyError(name)
 
 
-def measure(recipe: Path, out: Path) -> None:
+def measure(recipe: Path, out: Path, offload: bool) -> None:
     """In a process of its own: prints the plan's figure and the measured one, in bytes."""
     import warnings
 
@@ -171,16 +179,16 @@ def measure(recipe: Path, out: Path) -> None:
         torch.cuda.reset_peak_memory_stats()
     Path("/proc/self/clear_refs").write_text("5", "ascii")
     before = _status("VmRSS")
-    recipelang.run(recipe, out, reporter=recipelang.engine.records.Reporter())
+    recipelang.run(recipe, out, reporter=recipelang.engine.records.Reporter(), offload=offload)
     peak = torch.cuda.max_memory_allocated() if cuda else _status("VmHWM") - before
-    print(json.dumps({"plan": plan.peak_memory, "peak": peak}))
+    print(json.dumps({"plan": plan.offloaded_memory if offload else plan.peak_memory, "peak": peak}))
 
 
 def row(name: str, case: Case) -> float:
     with tempfile.TemporaryDirectory() as folder:
         make: Callable[[Path, Case], Path] = prepare
         recipe = make(Path(folder), case)
-        command = [sys.executable, __file__, "--measure", str(recipe)]
+        command = [sys.executable, __file__, "--measure", str(recipe), *(["--offload"] if case.offload else [])]
         environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
@@ -196,9 +204,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--cases", nargs="*", default=[])
     parser.add_argument("--measure", type=Path)
+    parser.add_argument("--offload", action="store_true")
     options = parser.parse_args()
     if options.measure:
-        measure(options.measure, options.measure.with_name("out"))
+        measure(options.measure, options.measure.with_name("out"), options.offload)
         return
     print(f"{'case':34} {'plan':>11} {'peak':>11} {'ratio':>8}")
     chosen = {n: c for n, c in CASES.items() if not options.cases or any(part in n for part in options.cases)}

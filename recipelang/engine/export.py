@@ -45,7 +45,8 @@ def save_model(
         return
     carried = belongings(source, task)
     save = _saving(metadata) if disk is None else _piece_by_piece(metadata, disk, weights)
-    with new_folder(folder) as part, quiet(), _plain_generation(model), _written_by(save):
+    written = _written_by(save) if disk is None else _written_by(save, _in_files)
+    with new_folder(folder) as part, quiet(), _plain_generation(model), written:
         model.save_pretrained(part, state_dict=weights, max_shard_size=max_shard)  # type: ignore[operator]
         for name in carried:
             _carry(source / name, part / name, part)
@@ -83,24 +84,25 @@ Save = Callable[[dict[str, Tensor], Any, dict[str, str]], None]
 
 
 @contextmanager
-def _written_by(save: Save) -> Iterator[None]:
-    """What writes a file of weights, as transformers has divided and named them.
+def _written_by(save: Save, divide: Callable[..., Any] | None = None) -> Iterator[None]:
+    """What writes a file of weights, as transformers has divided and named them; and what divides them, if not that.
 
     Its own metadata is one word, and writing every file again to add ours would take as long as the first time; and it
     would hold a whole file in memory.
     """
     from transformers import modeling_utils
 
-    before = modeling_utils.safe_save_file
+    before = modeling_utils.safe_save_file, modeling_utils.split_torch_state_dict_into_shards
 
     def written(tensors: dict[str, Tensor], filename: Any, metadata: dict[str, str] | None = None) -> None:
         save(tensors, filename, metadata or {})
 
     modeling_utils.safe_save_file = written
+    modeling_utils.split_torch_state_dict_into_shards = divide or before[1]
     try:
         yield
     finally:
-        modeling_utils.safe_save_file = before
+        modeling_utils.safe_save_file, modeling_utils.split_torch_state_dict_into_shards = before
 
 
 def _saving(ours: dict[str, str]) -> Save:
@@ -115,6 +117,19 @@ def _piece_by_piece(ours: dict[str, str], disk: Offloaded, weights: Mapping[str,
     """
     names = {id(t): disk.canonical(n) for n, t in weights.items()}
     held = list(weights.values())  # it takes them out of its table, and an `id` must stay what it is
+    stored_as = {n: name for name in disk.made for n in disk.conversions.apart(name, disk.absent[name])}
+    apart: dict[str, dict[str, Tensor]] = {}  # of parameters that files hold in parts, those of one module
+
+    def now(name: str, tensor: Tensor) -> Tensor:
+        if (known := names.get(id(tensor))) is not None:
+            return next(w for _, w in disk.read([known]))
+        whole = stored_as[name]
+        if whole not in apart:
+            beside = {n for n in apart if n.rpartition(".")[0] == whole.rpartition(".")[0]}
+            for other in apart.keys() - beside:
+                del apart[other]
+            apart[whole] = disk.conversions.apart(whole, next(w for _, w in disk.read([whole])))
+        return apart[whole][name]
 
     def write(tensors: dict[str, Tensor], filename: Any, metadata: dict[str, str]) -> None:
         # as the library orders them: the widest numbers first, then by name
@@ -127,12 +142,25 @@ def _piece_by_piece(ours: dict[str, str], disk: Offloaded, weights: Mapping[str,
             header[name] = {"dtype": dtype, "shape": list(tensor.shape), "data_offsets": [at, end]}
             at = end
         text = _header_text(header)
-        pieces = (data for _, t in ordered for _, w in disk.read([names[id(t)]]) for data in [bytes_of(w)])
+        pieces = (bytes_of(now(name, tensor)) for name, tensor in ordered)
         path = Path(filename)
         write_pieces(path, chain([len(text).to_bytes(8, "little"), text], pieces), inside=path.parent)
 
     assert held
     return write
+
+
+def _in_files(tensors: dict[str, Tensor], **how: Any) -> Any:
+    """As the library divides tensors over files: it tells parts of one apart by their addresses, which have none here."""
+    from huggingface_hub import split_state_dict_into_shards_factory
+    from huggingface_hub.serialization._torch import get_torch_storage_size
+
+    def storage(tensor: Tensor) -> tuple[int, int]:
+        return tensor.untyped_storage()._cdata, tensor.untyped_storage().nbytes()
+
+    return split_state_dict_into_shards_factory(
+        tensors, get_storage_size=get_torch_storage_size, get_storage_id=storage, **how
+    )
 
 
 #: of weights, as safetensors names them

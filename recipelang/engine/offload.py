@@ -6,51 +6,71 @@ they are is computed as it would be of the whole model in memory, so the results
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from recipelang import processes
+from recipelang.engine.converted import Conversions
 from recipelang.engine.environment import chosen_device
 from recipelang.engine.models import empty_model
 from recipelang.engine.roles import stacks_of
 from recipelang.planning.facts import ModelFacts
-from recipelang.planning.offloaded import check_offloaded, offloaded_memory
+from recipelang.planning.offloaded import MAPPED, check_offloaded
 from recipelang.planning.safetensors_header import read_folder
 from recipelang.planning.types import Plan
 from recipelang.pruning.free_memory import free_memory
 from recipelang.source import RecipeError, fail
 from recipelang.source.words import size_text
 from recipelang.storage.reading import check_regular
-from recipelang.storage.writing import make_folder, new_file, remove_folder
+from recipelang.storage.writing import make_folder, new_file, remove, remove_folder
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a parameter lies."""
+    """Where a tensor lies."""
 
     file: Path
     name: str
 
 
+#: where parameters lie, those that are made of several tensors in several places
+Places = Mapping[str, tuple[Place, ...]]
+
+
 class Offloaded:
-    """The weights of a model that lie on disk. `kept`: a folder below `inside` for those that are pruned."""
+    """The weights of a model that lie on disk. `kept`: a folder below `inside` for those that are pruned, and for the
+    masks of those that are pruned `again`."""
 
     def __init__(
-        self, model: nn.Module, places: Mapping[str, Place], device: torch.device, kept: Path, inside: Path
+        self,
+        model: nn.Module,
+        places: Places,
+        device: torch.device,
+        kept: Path,
+        inside: Path,
+        again: Collection[str] = (),
     ) -> None:
         self.model = model
         self.device = device
         self.kept, self.inside, self.files = kept, inside, 0
         self.places = dict(places)
+        self.conversions = Conversions(model)
+        #: what files hold in another form, and of that what lies there still
+        self.made = frozenset(n for n, parts in places.items() if parts[0].name in self.conversions)
+        self.converted = set(self.made)
+        self.again = again
+        self.masks: dict[str, Place] = {}
+        self.put_away: dict[str, Tensor] = {}  # masks, eight weights a byte, until the weights are written
         self.absent = dict(model.named_parameters())
         names = {id(p): n for n, p in self.absent.items()}
         self.slots: dict[str, list[tuple[nn.Module, str]]] = defaultdict(list)  # a tied weight has several
@@ -103,16 +123,47 @@ class Offloaded:
 
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, Tensor]]:
         """Copies of parameters as they are now, file after file."""
-        by_file: dict[Path, list[str]] = defaultdict(list)
-        for name in names:
-            by_file[self.places[name].file].append(name)
+        wanted = list(names)
+        plain = {self.places[n][0]: n for n in wanted if n not in self.converted}
+        for place, tensor in self._tensors({place: self.absent[n].dtype for place, n in plain.items()}):
+            yield plain[place], tensor
+        for name in (n for n in wanted if n in self.converted):
+            parts = dict.fromkeys(self.places[name], self.absent[name].dtype)
+            yield name, self.conversions.made(name, {place.name: t for place, t in self._tensors(parts)})
+
+    def _tensors(self, places: Mapping[Place, torch.dtype]) -> Iterator[tuple[Place, Tensor]]:
+        """Copies of these types, from as many files as there are."""
+        by_file: dict[Path, list[Place]] = defaultdict(list)
+        for place in places:
+            by_file[place.file].append(place)
         for path, there in by_file.items():
             check_regular(path)
-            with safe_open(path, "pt") as file:  # closed at once: what was read of a mapped file counts as memory
-                for name in there:
-                    stored = file.get_tensor(self.places[name].name)
-                    yield name, stored.to(self.device, self.absent[name].dtype, copy=True)
-                    del stored
+            while there:
+                mapped = 0
+                with safe_open(path, "pt") as file:
+                    while there and mapped < MAPPED:
+                        place = there.pop(0)
+                        stored = file.get_tensor(place.name)
+                        mapped += stored.nbytes
+                        yield place, stored.to(self.device, places[place], copy=True)
+                        del stored
+
+    def put(self, name: str, mask: Tensor) -> None:
+        """As `pruning.masks.Shelf`: of what is in memory, to be kept with it."""
+        if name in self.again:
+            self.put_away[name] = torch.from_numpy(np.packbits(mask.cpu().numpy().reshape(-1)))
+
+    def take(self, name: str, like: Tensor) -> Tensor:
+        place = self.masks[name]
+        with safe_open(place.file, "pt") as file:
+            bits = np.unpackbits(file.get_tensor(place.name).numpy(), count=like.numel())
+        return torch.from_numpy(bits.view(bool)).view(like.shape).to(self.device)
+
+    def tidy(self) -> None:
+        """Remove what was kept of weights that were written again."""
+        used = {place.file for parts in (*self.places.values(), self.masks.values()) for place in parts}
+        for path in sorted(set(self.kept.glob("*.safetensors")) - used):
+            remove(path, inside=self.inside)
 
     def _at(self, name: str) -> nn.Parameter:
         module, own = self.slots[name][0]
@@ -127,10 +178,14 @@ class Offloaded:
 
     def _keep(self, weights: Mapping[str, Tensor]) -> None:
         path = self.kept / f"{self.files}.safetensors"
+        masks = {f"{n} (mask)": bits for n, bits in self.put_away.items()}
         with new_file(path, inside=self.inside) as part:
-            save_file({n: w.cpu().contiguous() for n, w in weights.items()}, part)
+            save_file({n: w.cpu().contiguous() for n, w in weights.items()} | masks, part)
         self.files += 1
-        self.places |= {n: Place(path, n) for n in weights}
+        self.places |= {n: (Place(path, n),) for n in weights}
+        self.converted -= weights.keys()
+        self.masks |= {n: Place(path, f"{n} (mask)") for n in self.put_away}
+        self.put_away.clear()
 
     @contextmanager
     def _on_call(self, layer: nn.Module) -> Iterator[None]:
@@ -154,23 +209,24 @@ def offloaded(plan: Plan, device: torch.device, kept: Path, inside: Path) -> Off
     model, facts = empty_model(Path(plan.model.path), plan.model)
     places = _places(model, facts)
     assert not isinstance(places, str), places  # `offloads` has asked
-    return Offloaded(model, places, device, kept, inside)
+    times = Counter(t.name for s in plan.stages for p in s.prunes for t in p.targets)
+    return Offloaded(model, places, device, kept, inside, {name for name, n in times.items() if n > 1})
 
 
-def _places(model: nn.Module, facts: ModelFacts) -> dict[str, Place] | str:
+def _places(model: nn.Module, facts: ModelFacts) -> Places | str:
     """Of every parameter, or why there is none."""
-    from transformers.core_model_loading import WeightRenaming
-
     if odd := set(model.state_dict()) - {n for n, _ in model.named_parameters(remove_duplicate=False)}:
         return f"`{min(odd)}` is no parameter"
-    if any(not isinstance(c, WeightRenaming) for c in getattr(model, "_weight_conversions", None) or ()):
-        return "its files store weights in another form, which transformers converts as it loads them"
-    header, found = read_folder(facts.path), {}
+    header, conversions = read_folder(facts.path), Conversions(model)
+    found: dict[str, tuple[Place, ...]] = {}
     for name, parameter in model.named_parameters():
         sources = facts.sources(name)
-        if len(sources) != 1 or header[sources[0]].shape != tuple(parameter.shape):
+        if sources and sources[0] in conversions:
+            if not conversions.fits(name, parameter, facts, header):
+                return f"`{name}` and others are made of the same tensors of its files, or of parts of them"
+        elif len(sources) != 1 or header[sources[0]].shape != tuple(parameter.shape):
             return f"no tensor of its files is `{name}` alone"
-        found[name] = Place(facts.path / header[sources[0]].file, sources[0])
+        found[name] = tuple(Place(facts.path / header[n].file, n) for n in sources)
     return found
 
 
@@ -188,15 +244,17 @@ def offloads(plan: Plan, asked: bool, *, shard: bool = False) -> str | None:
         if asked:
             raise
         return None
-    needs, less = size_text(plan.peak_memory), size_text(offloaded_memory(plan))
+    needs, less = size_text(plan.peak_memory), size_text(plan.offloaded_memory)
     return f"the model needs about {needs}, and {size_text(free)} are free: its weights stay on disk, which takes about {less}"
 
 
 def _check(plan: Plan, shard: bool) -> None:
     """E223 unless a run of this plan can leave its weights on disk."""
     if shard or processes.world() > 1:
-        help = "start one process, without `--shard`"
-        raise fail("E223", "weights stay on disk only in a run of one process", help=help)
+        what = "`--offload` and `--shard` exclude each other" if shard else "weights stay on disk only in one process"
+        notes = ["one layer at a time is in memory, so several processes would each read and prune the same one"]
+        help = "start one process, with `--offload` alone: it takes one layer, however many processes there were"
+        raise fail("E223", what, notes=notes, help=help)
     check_offloaded(plan)
     places = _places(*empty_model(Path(plan.model.path), plan.model))
     if isinstance(places, str):

@@ -92,7 +92,7 @@ def _go(run: Course, judge: Judge, resume: bool, exact: bool, written: Plan) -> 
     with run.clock.part("load"):
         if run.offload:
             run.disk = offloaded(plan, run.device, run.checkpoints / "layers", run.out)
-            run.model = run.disk.model
+            run.model, run.masks.shelf = run.disk.model, run.disk
         else:
             keep = None if plan.model.drop is None else plan.model.drop.kept
             model = load_model(Path(plan.model.path), plan.model, plan.seed, plan.model.redrawn, keep)

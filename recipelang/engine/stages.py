@@ -227,7 +227,9 @@ def _end_stage(run: Course, stage: StagePlan, seconds: float) -> None:
         processes.wait()  # the others read it
         run.position.stage_models[stage.name] = model_digest(folder)
     run.position.stage, run.position.step = stage.index + 1, 0
-    if run.disk is None:  # else what was pruned is on disk already, and the model is written next
+    if run.disk is not None:  # what was pruned is on disk already
+        run.disk.tidy()
+    else:
         with run.clock.part("checkpoints"):
             checkpoint.save(run.checkpoints, run.position, run.model, run.masks, None, stage.keep)
 

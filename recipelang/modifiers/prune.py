@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from recipelang.methods import METHODS
 from recipelang.methods.declaration import Method
 from recipelang.modifiers.modifier import Modifier, State, misshapen
 from recipelang.planning.types import PruneEvent, PrunePlan
-from recipelang.pruning import patterns
+from recipelang.pruning import patterns, streamed
 from recipelang.pruning.inputs import Gathered
 from recipelang.pruning.matrix_names import expert_of, names_of, parameter_of
 from recipelang.pruning.scores import Score, Select
@@ -68,6 +68,8 @@ def fits_shards(plan: PrunePlan, parameters: Mapping[str, nn.Parameter]) -> None
     """Whether a block can be done where processes hold the weights in shards. E055 where not."""
     if not METHODS[plan.method].shards:
         help = "give every process a full copy: remove `--shard`"
+        if METHODS[plan.method].looks_at == "inputs":
+            help += "; or start one process with `--offload`, which has one layer at a time in memory"
         raise fail("E055", f"this release does not support `{plan.method}` on sharded weights", help=help)
     if stack := next((t.name for t in plan.targets if len(t.shape) > 2), None):
         help = "give every process a full copy: remove `--shard`"
@@ -138,17 +140,61 @@ class Prune(Modifier):
         return found
 
     def _from_disk(self, event: PruneEvent, state: State) -> None:
-        """Dense weights with a count for every tensor: one tensor or layer after the other gives the same masks."""
+        """One tensor or layer after the other gives the same masks."""
         assert state.present is not None
         if self.score.gathers is not None:
             return self._layer_by_layer(self._each(event.zeros), self.score.gathers, state)
-        for target, zeros in zip(self.plan.targets, event.zeros, strict=True):
-            alone = replace(event, zeros=(zeros,))
-            plan = self.plan.model_copy(update={"targets": (target,), "events": (alone,)})
-            own = Prune(plan, make(plan.method, plan.args, pieces(plan), self.seed), self.seed)
-            with state.present([target.name], kept=[target.name]):
-                own._prune(alone, replace(state, present=None))
+        if self.plan.scope == "global":
+            return self._over_all(event, state)
+        for at, zeros in enumerate(event.zeros):
+            own = self._alone(at, replace(event, zeros=(zeros,)))
+            with state.present(own.names, kept=own.names):
+                own._prune(own.plan.events[0], replace(state, present=None))
                 state.masks.settle()
+
+    def _alone(self, at: int, event: PruneEvent) -> Prune:
+        """The same of one target only."""
+        plan = self.plan.model_copy(update={"targets": (self.plan.targets[at],), "events": (event,)})
+        return Prune(plan, make(plan.method, plan.args, pieces(plan), self.seed), self.seed)
+
+    def _over_all(self, event: PruneEvent, state: State) -> None:
+        """All targets are ranked together, and one at a time is in memory."""
+        present = state.present
+        assert present is not None
+        each = [self._alone(at, event) for at in range(len(self.plan.targets))]
+        area = self.plan.pattern_size[0] * self.plan.pattern_size[1] if self.plan.pattern == "block" else 1
+
+        def ranked() -> Iterator[tuple[Tensor, Tensor]]:
+            for own in each:
+                with present(own.names):
+                    weights = _weights(own.names, state)
+                    _finite(own.pieces, weights)
+                    live = own._live(weights, state)
+                    own._groups_only_rise(weights, live, event.zeros)
+                    for score, mask in zip(*own._scored(weights, live, state), strict=True):
+                        yield score(), mask.view(-1)
+                    state.masks.settle()
+
+        before: list[int] = []
+        for share in range(self.score.rounds):
+
+            def wanted(masked: int, share: int = share) -> int:
+                before[:] = before or [masked * area]
+                self._only_rises(before, event.zeros)
+                return towards(before, event.zeros, self.score.rounds)[share][0] // area
+
+            found = streamed.cut(ranked, wanted)
+            for own in each:
+                with present(own.names, kept=own.names), torch.no_grad():
+                    weights = _weights(own.names, state)
+                    live = own._live(weights, state)
+                    pairs = zip(*own._scored(weights, live, state), strict=True)
+                    kept = [found.keep(score(), mask.view(-1)).view(mask.shape) for score, mask in pairs]
+                    if area > 1:
+                        kept = [patterns.expand(k, *self.plan.pattern_size) for k in kept]
+                    own.score.compensate(weights, kept)
+                    own._put(weights, kept, state)
+                    state.masks.settle()
 
     def _layer_by_layer(self, zeros: Sequence[int], gathers: type[Gathered], state: State) -> None:
         """Every target as its layer is reached."""
@@ -159,17 +205,34 @@ class Prune(Modifier):
             if state.present is not None:
                 _finite(list(inputs), weights)
             known, keeps = dict(zip(inputs, weights, strict=True)), {}
-            for name, gathered in inputs.items():
-                live = _live(name, known[name], state)
-                least = known[name].shape[-1] if METHODS[self.plan.method].memory.pair else ENOUGH
+            for name, weight in known.items():
+                gathered = inputs.pop(name)  # so that it is gone when the last matrix that reads the same is done
+                live = _live(name, weight, state)
+                if state.present is not None:  # all that is in memory is looked at before anything changes
+                    self._only_rises([live.numel() - counts([live])[0]], [wanted[name]])
+                    self._groups_only_rise([weight], [live], [wanted[name]])
+                least = weight.shape[-1] if METHODS[self.plan.method].memory.pair else ENOUGH
                 if (expert := expert_of(name)) and gathered.tokens < least:
                     state.few_tokens[expert] = gathered.tokens
                 with torch.no_grad():
-                    keeps[name] = self.score.fit(known[name], gathered, wanted[name], live, select)
+                    keeps[name] = self.score.fit(weight, gathered, wanted[name], live, select)
+                del gathered
             _set([known[n] for n in keeps], list(keeps), list(keeps.values()), state)
             if state.present is not None:
                 state.masks.settle()
         state.masks.clear_moments(state.optimizer)
+
+    def _scored(
+        self, weights: Sequence[nn.Parameter], live: Sequence[Tensor], state: State
+    ) -> tuple[Sequence[Scores], Sequence[Tensor]]:
+        """Scores and masks of what is ranked: weights, or blocks of them."""
+        self.score.prepare(weights, state.gradients)
+        with torch.no_grad():
+            if self.plan.pattern != "block":
+                return self.score.scores(weights), live
+            tiles = self.score.tiles(weights, self.plan.pattern_size)
+            scores = self.score.scores(weights) if tiles is None else tiles
+            return patterns.in_tiles(self.plan.pattern_size, scores, live, tiled=tiles is not None)
 
     def _round(self, zeros: Sequence[int], weights: Sequence[nn.Parameter], state: State) -> None:
         self.score.prepare(weights, state.gradients)
@@ -323,8 +386,15 @@ class Hold(Modifier):
         self.names = [t.name for t in plan.targets]
 
     def on_start(self, state: State) -> None:
-        parameters = dict(state.model.named_parameters())
+        if state.present is None:
+            return self._hold(state.parameters, state)
         for name in self.names:
+            with state.present([name], kept=[name]):
+                self._hold({name: state.model.get_parameter(name)}, state)
+                state.masks.settle()
+
+    def _hold(self, parameters: Mapping[str, nn.Parameter], state: State) -> None:
+        for name in parameters.keys() & set(self.names):
             state.masks.set(name, parameters[name], local(parameters[name].detach()) != 0)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from recipelang.methods import METHODS
+from recipelang.methods.declaration import Memory
 from recipelang.planning.facts import ModelFacts
-from recipelang.planning.families import TensorFact
 from recipelang.planning.types import CalibrationPlan, DataPlan, PrunePlan
 from recipelang.source import Diagnostics
 from recipelang.spec.blocks import StageSpec
@@ -23,38 +25,74 @@ def plan(prunes: Sequence[PrunePlan], facts: ModelFacts, data: DataPlan) -> Cali
     samples, length = data.items["train"], data.max_length
     width = int(facts.config.get("hidden_size") or facts.config.get("dim") or 0)
     layers = _layers(prunes, facts)
-    statistics = max(
-        (
-            sum(_experts(t) * METHODS[p.method].memory.statistics(t.shape[-1]) for p, t in readers)
-            for readers in layers.values()
-        ),
-        default=0,
-    )
+    statistics = max((work.statistics for work in works(prunes, facts)), default=0)
     states = 4 * samples * data.sequences * length * width if layers else 0
     return CalibrationPlan(samples=samples, length=length, layers=len(layers), statistics=statistics, states=states)
 
 
-def _experts(tensor: TensorFact) -> int:
-    """Matrices of a tensor, each with inputs of its own."""
-    return tensor.shape[0] if len(tensor.shape) > 2 else 1
+@dataclass(frozen=True)
+class Work:
+    """Bytes that one block takes at its largest layer."""
+
+    gathered: int  # of all inputs
+    statistics: int  # of the same and what is made of them, while one matrix after the other is done
+    fitted: int  # of these and of the matrix that is done
 
 
-def _layers(
-    prunes: Sequence[PrunePlan], facts: ModelFacts
-) -> dict[tuple[str, int], list[tuple[PrunePlan, TensorFact]]]:
-    """For each layer the targets whose inputs are gathered, one of those that read the same."""
+def works(prunes: Sequence[PrunePlan], facts: ModelFacts) -> list[Work]:
+    """Of every block that goes through layers, in each of them: blocks act one after the other."""
+    blocks: dict[tuple[str, tuple[str, int]], list[_Read]] = {}
+    for layer, readers in _layers(prunes, facts).items():
+        for prune, read in readers:
+            blocks.setdefault((prune.name, layer), []).append(read)
+    memory = {p.name: METHODS[p.method].memory for p in prunes}
+    return [_work(reads, memory[name]) for (name, _), reads in blocks.items()]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A matrix, and what tells the inputs that it shares with others."""
+
+    shared: object
+    inputs: int
+    weights: int
+
+
+def _work(reads: Sequence[_Read], memory: Memory) -> Work:
+    """What is gathered is there until the last matrix that reads it is done; what is made of it takes its place."""
+    left = Counter(r.shared for r in reads)
+    gathered = held = statistics = sum(memory.statistics(n) for n in {r.shared: r.inputs for r in reads}.values())
+    fitted, made = held, set()
+    for r in reads:
+        more = memory.made * r.inputs**2
+        if more and r.shared not in made:
+            statistics = max(statistics, held + more)
+            held += more - memory.statistics(r.inputs)
+            made.add(r.shared)
+        fitted = max(fitted, statistics, held + memory.fitted * r.weights)
+        left[r.shared] -= 1
+        if not left[r.shared]:
+            held -= more or memory.statistics(r.inputs)
+    return Work(gathered, statistics, fitted)
+
+
+def _layers(prunes: Sequence[PrunePlan], facts: ModelFacts) -> dict[tuple[str, int], list[tuple[PrunePlan, _Read]]]:
+    """For each layer the matrices whose inputs are gathered, in the order in which they are done."""
     known = {t.name: t for t in facts.tensors}
-    found: dict[tuple[str, int], dict[object, tuple[PrunePlan, TensorFact]]] = {}
+    found: dict[tuple[str, int], list[tuple[PrunePlan, _Read]]] = {}
     for prune in prunes:
         for target in prune.targets if METHODS[prune.method].looks_at == "inputs" else ():
             tensor = known[target.name]
             assert tensor.layer is not None
-            shared = next((g for g in _TOGETHER if g & tensor.roles), tensor.name)
-            stack = tensor.name.partition(f".{tensor.layer}.")[
-                0
-            ]  # an encoder has layers of the same numbers as its decoder
-            found.setdefault((stack, tensor.layer), {})[prune.name, shared] = prune, tensor
-    return {layer: list(readers.values()) for layer, readers in found.items()}
+            group = next((g for g in _TOGETHER if g & tensor.roles), tensor.name)
+            # an encoder has layers of the same numbers as its decoder
+            stack = tensor.name.partition(f".{tensor.layer}.")[0]
+            experts = tensor.shape[0] if len(tensor.shape) > 2 else 1  # each with inputs of its own
+            found.setdefault((stack, tensor.layer), []).extend(
+                (prune, _Read((group, tensor.name if experts > 1 else "", i), tensor.shape[-1], tensor.size // experts))
+                for i in range(experts)
+            )
+    return found
 
 
 def check(

@@ -6,17 +6,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from recipelang.methods import METHODS
+from recipelang.planning import calibration
 from recipelang.planning.dropouts import ATTENTION, BESIDE, HIDDEN
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.families import TensorFact
+from recipelang.planning.offloaded import MAPPED, ROOM, check_offloaded
 from recipelang.planning.safetensors_header import DTYPES, ITEM_BYTES
-from recipelang.planning.types import DataPlan, EvaluatePlan, Plan, StagePlan
+from recipelang.planning.types import CalibrationPlan, DataPlan, EvaluatePlan, Plan, StagePlan
+from recipelang.source import RecipeError
 from recipelang.tasks import task_of
 
 #: bytes of a weight
 ITEM = {dtype: ITEM_BYTES[name] for dtype, name in DTYPES.items()}
 #: what a run takes beside all that is counted: texts, the pools of the libraries
 _BESIDE = 72 * 10**6
+#: bytes for each weight of a matrix that is looked at alone: its scores, masks and bits
+_ALONE = 8
 #: memory that a process's allocator holds between pieces in use, as a share of the activations
 _BETWEEN = 0.15
 #: values that a layer keeps for its backward pass, for each that its matrices put out: inputs, outputs, functions and
@@ -26,9 +31,15 @@ _KEPT, _KEPT_WITH_DROPOUT = 2.2, 2.5
 _SCORES, _SCORES_BACKWARD = 4, 6
 
 
-def peak_memory(plan: Plan, facts: ModelFacts) -> int:
-    """Bytes, over all stages and their evaluations."""
-    return max(_Stage(plan, stage, facts).peak() for stage in plan.stages)
+def memory_of(plan: Plan, facts: ModelFacts) -> dict[str, int]:
+    """Bytes, over all stages and their evaluations, as a plan names them."""
+    stages = [_Stage(plan, stage, facts) for stage in plan.stages]
+    try:
+        check_offloaded(plan)
+        offloaded = max(stage.offloaded() for stage in stages)
+    except RecipeError:
+        offloaded = 0
+    return {"peak_memory": max(stage.peak() for stage in stages), "offloaded_memory": offloaded}
 
 
 def _drops(plan: Plan, config: Mapping[str, Any]) -> bool:
@@ -68,6 +79,38 @@ class _Stage:
             work, left = gradients + self._step(gradients, self._backward(trained)), gradients
         evaluated = left + max((self._evaluation(e) for e in self.plan.evaluations), default=0)
         return round(held + max(work, evaluated)) + _BESIDE
+
+    def offloaded(self) -> int:
+        """A layer at a time, or what is in none; a layer with its masks while it is pruned."""
+        layers: dict[tuple[str, int], int] = {}
+        masks: dict[tuple[str, int], int] = {}
+        largest = max((t.size for t in self.facts.tensors), default=0)
+        targets = {t.name for p in self.stage.prunes for t in p.targets}
+        for t in self.facts.tensors:
+            if t.layer is not None:
+                key = t.name.partition(f".{t.layer}.")[0], t.layer
+                layers[key] = layers.get(key, 0) + self.item * t.size
+                masks[key] = masks.get(key, 0) + t.size * (t.name in targets)
+        layer, read = max(layers.values(), default=0), self.stage.calibration
+        outside = self.item * self.facts.parameters - sum(layers.values())
+        states = min(ROOM, read.states * self.item // 4) if read else 0
+        # a file is mapped while it is read, and its pages count until it is closed
+        there = outside + layer + min(outside, MAPPED + self.item * largest)
+        calls = pruned = 0.0
+        if read is not None:
+            works = calibration.works(self.stage.prunes, self.facts)
+            gathered, fitted = (max((getattr(w, n) for w in works), default=0) for n in ("gathered", "fitted"))
+            calls = there + self._pass(read) + states
+            pruned = layer + states + max(gathered + self._pass(read), fitted + max(masks.values(), default=0))
+        alone = largest * (2 * self.item + _ALONE)  # ranked by its weights only, counted, or written
+        evaluated = max((there + self._evaluation(e) + self._held(e) for e in self.plan.evaluations), default=0)
+        return round(max(calls, pruned, alone, evaluated)) + _BESIDE
+
+    def _held(self, evaluation: EvaluatePlan) -> int:
+        """States of the batches that go through a layer together."""
+        data = self._data(evaluation.data)
+        rows = min(data.items.get(evaluation.split, 0), evaluation.samples or 2**62)
+        return min(ROOM, rows * data.sequences * data.max_length * self.hidden * self._bytes)
 
     def _trained(self) -> list[TensorFact]:
         """What has gradients and moments at some step."""
@@ -142,10 +185,16 @@ class _Stage:
             return self.item * self.facts.parameters + self._step(0, self.facts.layers)
         if read is None:
             return 0
-        tokens = stage.micro_batch * read.length
+        works = calibration.works(stage.prunes, self.facts)
+        gathered, fitted = (max((getattr(w, n) for w in works), default=0) for n in ("gathered", "fitted"))
+        return read.states + max(gathered + self._pass(read), fitted)
+
+    def _pass(self, read: CalibrationPlan) -> float:
+        """Of one micro-batch through one layer."""
+        tokens = self.stage.micro_batch * read.length
         scores = self._scores(tokens, read.length, training=False)
         values = self._bytes * (tokens * (3.2 * self._outputs + 4 * self.hidden) + 3 * scores)
-        return read.statistics + read.states + values * (1 + _BETWEEN)
+        return values * (1 + _BETWEEN)
 
 
 def moments(stage: StagePlan) -> int:

@@ -13,7 +13,7 @@ from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts
 from recipelang.planning.identities import identities
 from recipelang.planning.languages import language_remarks
 from recipelang.planning.layers import stack_layers, whole, with_layers
-from recipelang.planning.memory import peak_memory
+from recipelang.planning.memory import memory_of
 from recipelang.planning.references import Pins, locate_model
 from recipelang.planning.remarks import remarks
 from recipelang.planning.stages import Stages
@@ -124,7 +124,7 @@ class Resolver(Stages):
             selections=selections,
             rehearsal=self.rehearsal,
         )
-        return plan.model_copy(update={"peak_memory": peak_memory(plan, self.facts)})
+        return plan.model_copy(update=memory_of(plan, self.facts))
 
     # ---------------------------------------------------------------- references
     def _model(self) -> ModelFacts:

@@ -481,6 +481,9 @@ class Plan(Frozen):
         default={}, description="distributions whose code acts, beside this one -> their versions"
     )
     peak_memory: Count = Field(default=0, description="bytes, an estimate")
+    offloaded_memory: Count = Field(
+        default=0, description="bytes with weights on disk, an estimate; 0 where they must be in memory"
+    )
     rehearsal: Some | None = Field(default=None, description="only the first N steps of every stage")
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from typing import Any
 from recipelang.planning.evaluations import plan_evaluations
 from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts, stored_dtype
 from recipelang.planning.families import label_names
-from recipelang.planning.memory import peak_memory
+from recipelang.planning.memory import memory_of
 from recipelang.planning.stages import Stages
 from recipelang.planning.types import DataPlan, DistillPlan, ExportPlan, Plan, StagePlan
 from recipelang.source import Diagnostics, RecipeError
@@ -115,7 +115,7 @@ def difference(plan: Plan, recipe: Recipe, facts: ModelFacts) -> tuple[str | Non
             "labels": plan.model.labels and label_names(facts.config),
         },
         "data": [_read(recipe, d) for d in plan.data],
-        "peak_memory": peak_memory(plan, facts),
+        **memory_of(plan, facts),
     }
     drops = {DROPS[d.name]: d.keep for s in recipe.stages for d in s.drops}
     if dropped := plan.model.drop:  # a stack that is not named stays whole

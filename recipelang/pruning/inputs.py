@@ -46,7 +46,7 @@ class Gram(Gathered):
 
     def __init__(self, sums: Tensor) -> None:
         super().__init__(sums)
-        self.factor: tuple[float, Tensor] | None = None  # the damping, and what was made with it
+        self.factor: Tensor | None = None  # what was made of the sums, in their place
 
     @classmethod
     def empty(cls, inputs: int, device: torch.device) -> Gram:

@@ -10,6 +10,7 @@ a step is all there is to pay.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,15 @@ _MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer")
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
+class Shelf(Protocol):
+    """Where masks lie that are not in memory."""
+
+    def put(self, name: str, mask: Tensor) -> None: ...
+
+    def take(self, name: str, like: Tensor) -> Tensor:
+        """The mask of a parameter in the shape of `like`, on its device."""
+
+
 class Masks:
     """Keep-masks by parameter name: `bool`, one byte a weight, on the parameter's device; of a shard, of what is here."""
 
@@ -28,7 +38,9 @@ class Masks:
         self._params: dict[str, nn.Parameter] = {}
         self._masks: dict[str, Tensor] = {}
         self._dead: int | None = None  # counted when somebody asks, and again after a change
-        self._settled = 0  # zeros of masks that nothing asks for again
+        self._settled: dict[str, int] = {}  # zeros of masks on the shelf, or that nothing asks for again
+        self._taken: set[str] = set()  # from the shelf, as they are there
+        self.shelf: Shelf | None = None  # of a model whose weights are not in memory
 
     def __len__(self) -> int:
         return len(self._masks)
@@ -53,11 +65,15 @@ class Masks:
         if self._dead is None:
             masks = [*self._masks.values()]
             here = (m.numel() - n for m, n in zip(masks, counts(masks), strict=True))
-            self._dead = self._settled + sum(sums(here, self._params.values()))
+            away = sum(n for name, n in self._settled.items() if name not in self._masks)
+            self._dead = away + sum(sums(here, self._params.values()))
         return self._dead
 
-    def live(self, name: str, parameter: Tensor) -> Tensor:
+    def live(self, name: str, parameter: nn.Parameter) -> Tensor:
         """The mask of a parameter, all true where it has none yet."""
+        if name in self._settled and name not in self._masks and self.shelf is not None:
+            self._masks[name], self._params[name] = self.shelf.take(name, parameter), parameter
+            self._taken.add(name)
         known = self._masks.get(name)
         if known is not None:
             return known
@@ -69,6 +85,7 @@ class Masks:
         """Put a mask in force and zero the weights it drops."""
         self._params[name] = parameter
         self._masks[name] = mask = mask.contiguous()
+        self._taken.discard(name)
         self._dead = None
         zero(local(parameter), mask)
 
@@ -76,13 +93,21 @@ class Masks:
         """Take masks off."""
         self._dead = None
         for name in names:
-            self._masks.pop(name, None)
-            self._params.pop(name, None)
+            for known in (self._masks, self._params, self._settled):
+                known.pop(name, None)
+            self._taken.discard(name)
 
     def settle(self) -> None:
-        """Forget the masks, and remember how many weights they zeroed: no step follows."""
-        self._settled = self.dead
-        self.drop([*self._masks])
+        """No mask in memory, and how many weights each has zeroed: no step follows."""
+        for name, mask in self._masks.items():
+            if name not in self._taken:
+                self._settled[name] = mask.numel() - counts([mask])[0]
+                if self.shelf is not None:
+                    self.shelf.put(name, mask)
+        self._dead = None
+        self._masks.clear()
+        self._params.clear()
+        self._taken.clear()
 
     @torch.no_grad()
     def apply_gradients(self) -> None:

@@ -16,6 +16,8 @@ from recipelang.pruning.selection import Scores, Ties
 
 #: up to here the weights of a group are compared with each other; beyond it they are sorted
 _FEW = 16
+#: weights of rows that are ranked at once
+_TOGETHER = 1 << 22
 
 
 def choose(
@@ -51,12 +53,7 @@ def choose(
                     mask.copy_(n_of_m(score().view(mask.shape), *size, mask))
             return list(live)
         case "block":
-            tiles = [tile_live(mask, *size) for mask in live]
-            if not tiled:
-                scores = [
-                    (lambda s=s, m=m: tile_scores(s().view(m.shape), *size).reshape(-1))  # type: ignore[misc]
-                    for s, m in zip(scores, live, strict=True)
-                ]
+            scores, tiles = in_tiles(size, scores, live, tiled=tiled)
             area = size[0] * size[1]
             of_tiles = [n // area for n in zeros]
             kept = choose("unstructured", size, scope, scores, of_tiles, tiles, seed=seed, ties=ties, heights=heights)
@@ -69,6 +66,20 @@ def choose(
             for score, n, mask, height in zip(scores, zeros, live, heights or [len(m) for m in live], strict=True)
         ]
     return selection.uniform(scores, zeros, live, seed=seed, shards=heights is not None, ties=ties)
+
+
+def in_tiles(
+    size: tuple[int, int], scores: Sequence[Scores], live: Sequence[Tensor], *, tiled: bool
+) -> tuple[Sequence[Scores], list[Tensor]]:
+    """Scores and masks of blocks, from those of weights; `tiled`: the scores are of blocks already."""
+    tiles = [tile_live(mask, *size) for mask in live]
+    if tiled:
+        return scores, tiles
+    means = [
+        (lambda s=s, m=m: tile_scores(s().view(m.shape), *size).reshape(-1))  # type: ignore[misc]
+        for s, m in zip(scores, live, strict=True)
+    ]
+    return means, tiles
 
 
 def n_of_m(score: Tensor, n: int, m: int, live: Tensor) -> Tensor:
@@ -96,6 +107,11 @@ def rows(score: Tensor, zeros: int, live: Tensor) -> Tensor:
     """Each output row to exactly `zeros` zeros; of equal scores the first go. Shapes [out, in]."""
     if not zeros:
         return torch.ones_like(live)
+    many = max(1, _TOGETHER // score.shape[1])  # counting equal scores takes eight bytes a weight
+    return torch.cat([_rows(s, zeros, m) for s, m in zip(score.split(many), live.split(many), strict=True)])
+
+
+def _rows(score: Tensor, zeros: int, live: Tensor) -> Tensor:
     score = score.masked_fill(~live, -torch.inf)
     threshold = score.kthvalue(zeros, dim=1, keepdim=True).values
     missing = zeros - (score < threshold).sum(1, keepdim=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from fractions import Fraction
 
 from rich.console import Group, RenderableType
@@ -14,7 +13,6 @@ from rich.text import Text
 
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
-from recipelang.planning.offloaded import check_offloaded, offloaded_memory
 from recipelang.planning.types import (
     DistillPlan,
     DropPlan,
@@ -30,7 +28,6 @@ from recipelang.planning.types import (
 )
 from recipelang.report.data_screen import data_line, meaning, some, tail
 from recipelang.report.plot import plot
-from recipelang.source import RecipeError
 from recipelang.source.render import clean
 from recipelang.source.words import amount, first_n, plural, size_text
 from recipelang.spec.recipe import Recipe
@@ -194,10 +191,8 @@ def _plugins(plan: Plan) -> str:
 
 def _memory(plan: Plan) -> str:
     text = f"about {size_text(plan.peak_memory)} at peak (estimate)"
-    with suppress(RecipeError):
-        check_offloaded(plan)
-        stacks = any(len(t.shape) > 2 for p in plan.stages[0].prunes for t in p.targets)  # files hold them in parts
-        text += "" if stacks else f", {size_text(offloaded_memory(plan))} with `run --offload`"
+    if plan.offloaded_memory:
+        text += f", {size_text(plan.offloaded_memory)} with `run --offload`"
     return text
 
 

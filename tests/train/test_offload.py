@@ -46,6 +46,8 @@ HOW = (
     "method = sparsegpt(block = 16)",
     "method = magnitude(scope = uniform)",
     "method = random(scope = erk)",
+    "method = magnitude(scope = global)",
+    "method = random(scope = global), pattern = block(4, 2)",
 )
 
 
@@ -85,6 +87,49 @@ def test_the_model_and_what_is_measured_of_it_are_the_same(decoder, tmp_path, ho
     told = [json.loads((tmp_path / o / "run.json").read_text("utf-8")) for o in ("memory", "disk")]
     assert told[0]["sparsity"] == told[1]["sparsity"] and told[0]["digests"] == told[1]["digests"]
     assert not (tmp_path / "disk" / "checkpoints").exists()
+
+
+#: stages after `cut`, each on what the one before it left
+MORE = {
+    "magnitude(scope = uniform)": "magnitude(scope = uniform)",
+    "wanda": "wanda",
+    "sparsegpt(block = 16)": "sparsegpt(block = 16)",
+    "magnitude(scope = global)": "magnitude(scope = global)",
+    "wanda(scope = uniform)": "magnitude(scope = global)",
+}
+
+
+@pytest.mark.parametrize(("first", "then"), [*MORE.items(), ("hold", "magnitude(scope = uniform)")])
+def test_several_stages_are_the_same_as_in_memory(decoder, tmp_path, first, then):
+    """Zeros of an earlier stage stay, those that the model came with count as other weights do."""
+    recipe = decoder(f"method = {first}")
+    path = tmp_path / "model" / "model.safetensors"
+    tensors = load_file(path)
+    tensors["model.layers.1.mlp.up_proj.weight"][:3] = 0.0
+    save_file(tensors, path, {"format": "pt"})
+    text = recipe.read_text("utf-8").replace("== 50%", "== 70%")
+    again = text[text.index("stage cut") : text.index("evaluate")].replace("stage cut", "stage more")
+    again = again.replace("50%", "70%").replace(f"method = {first}", f"method = {then}")
+    if first == "hold":
+        text = text.replace("sparsity = 50%, ", "")
+    recipe.write_text(text.replace("evaluate dev", again + "evaluate dev"), "utf-8")
+    memory = recipelang.run(recipe, out=tmp_path / "memory")
+    disk = recipelang.run(recipe, out=tmp_path / "disk", offload=True)
+    assert files(tmp_path / "disk") == files(tmp_path / "memory")
+    assert disk.metrics == memory.metrics and "stage.more.dev.perplexity" in disk.metrics
+    told = [json.loads((tmp_path / o / "run.json").read_text("utf-8")) for o in ("memory", "disk")]
+    assert told[0]["sparsity"] == told[1]["sparsity"] and told[0]["digests"] == told[1]["digests"]
+
+
+def test_what_an_earlier_stage_left_is_removed_when_it_is_written_again(decoder, tmp_path, monkeypatch):
+    recipe = decoder("method = magnitude(scope = uniform)")
+    text = recipe.read_text("utf-8")
+    again = text[text.index("stage cut") : text.index("evaluate")].replace("stage cut", "stage more")
+    recipe.write_text(text.replace("evaluate dev", again.replace("50%", "60%") + "evaluate dev"), "utf-8")
+    left, tidy = [], Offloaded.tidy
+    monkeypatch.setattr(Offloaded, "tidy", lambda self: (tidy(self), left.append(len([*self.kept.iterdir()]))))
+    recipelang.run(_without_measures(recipe), out=tmp_path / "out", offload=True)
+    assert left == [21, 21]  # a file a matrix
 
 
 def of_type(folder: Path, kind: str) -> None:
@@ -152,8 +197,7 @@ def test_weights_stay_on_disk_where_they_do_not_fit(decoder, tmp_path, monkeypat
 
 @pytest.mark.parametrize(("change", "why"), [
     (("method = wanda", "method = snip(batches = 1)"), "`snip` needs all weights in memory"),
-    (("method = wanda", "method = magnitude(scope = global)"), "`scope = global` of"),
-    (("evaluate dev", "stage more {\n  mode = one_shot\n  prune weights { targets = @linear & @decoder, method = wanda, sparsity = 60% }\n}\nevaluate dev"), "in a single one-shot stage"),
+    (("evaluate dev", "stage more { length = 1 step, batch = 2, learning_rate = constant(1e-5, over = start..end) }\nevaluate dev"), "only in one-shot stages"),
     (("stage cut {", "stage cut {\n  drop layers { keep = [0, 2] }"), "the model loses layers"),
 ])  # fmt: skip
 def test_what_needs_its_weights_in_memory_is_refused(decoder, tmp_path, change, why):
@@ -168,13 +212,22 @@ def test_what_needs_its_weights_in_memory_is_refused(decoder, tmp_path, change, 
     assert not (tmp_path / "out").exists()
 
 
-def test_experts_that_files_hold_one_by_one_are_refused(decoder, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("kind", "how"), [
+    ("mixtral", "method = magnitude(scope = uniform)"),
+    ("mixtral", "method = wanda"),
+    ("qwen2_moe", "method = sparsegpt(block = 16)"),
+    ("qwen3_moe", "method = magnitude(scope = global)"),
+])  # fmt: skip
+def test_experts_that_files_hold_one_by_one_are_the_same_too(decoder, tmp_path, monkeypatch, kind, how):
     walk_here(monkeypatch)
-    recipe = decoder("method = magnitude(scope = uniform)")
+    recipe = decoder(how)
     shutil.rmtree(tmp_path / "model")
-    of_type(tmp_path, "mixtral")
-    with pytest.raises(RecipeError, match="weights of `mixtral` models cannot stay on disk"):
-        recipelang.run(recipe, out=tmp_path / "out", offload=True)
+    of_type(tmp_path, kind)
+    assert any(".experts.0." in name for name in load_file(tmp_path / "model" / "model.safetensors"))
+    memory = recipelang.run(recipe, out=tmp_path / "memory")
+    disk = recipelang.run(recipe, out=tmp_path / "disk", offload=True)
+    assert files(tmp_path / "disk") == files(tmp_path / "memory")
+    assert disk.metrics == memory.metrics
 
 
 def test_a_weight_that_is_no_number_is_found_before_its_layer_is_written(decoder, tmp_path):
@@ -233,4 +286,4 @@ def test_a_measurement_reads_every_layer_once_for_all_its_batches(decoder, tmp_p
 def test_the_plan_says_what_it_takes(decoder):
     shown = " ".join(command("plan", decoder("method = wanda")).out.split())
     assert "with `run --offload`" in shown
-    assert "--offload" not in command("plan", decoder("method = magnitude(scope = global)")).out
+    assert "--offload" not in command("plan", decoder("method = snip(batches = 1)")).out

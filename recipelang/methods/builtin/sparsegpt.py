@@ -29,7 +29,7 @@ METHOD = Method(
     sources=("arXiv 2301.00774",),
     looks_at="inputs",
     compensates=True,
-    memory=Memory(pair=4 + 8),
+    memory=Memory(pair=4, made=8, fitted=8 + 8 + 4),  # the weights in double, a product as large, what comes of them
     refuses=_refuses,
     llm_compressor=LlmCompressor(
         "SparseGPTModifier", arguments=(("block_size", "block"), ("dampening_frac", "damp")), must_keep_zeros=True

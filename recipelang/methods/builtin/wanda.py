@@ -16,7 +16,7 @@ METHOD = Method(
     implementation="recipelang.pruning.scores.wanda:Wanda",
     sources=("arXiv 2306.11695",),
     looks_at="inputs",
-    memory=Memory(input=4),
+    memory=Memory(input=8, fitted=8),
     llm_compressor=LlmCompressor("WandaPruningModifier", scope="row"),
     elsewhere=ELSEWHERE,
 )

@@ -119,11 +119,11 @@ class Sparsegpt(Score):
     @torch.no_grad()
     def fit(self, weight: nn.Parameter, inputs: Gathered, zeros: int, live: Tensor, select: Select) -> Tensor:
         assert isinstance(inputs, Gram)
-        if inputs.factor is None or inputs.factor[0] != self.damp:  # matrices that read the same share it
-            inputs.factor = self.damp, factor(inputs.sums, self.damp)
+        if inputs.factor is None:  # matrices that read the same share it, and nothing else asks for the sums
+            inputs.factor, inputs.sums = factor(inputs.sums, self.damp), inputs.sums.new_empty(0)
         new, keep = prune(
             weight.detach(),
-            inputs.factor[1],
+            inputs.factor,
             zeros,
             live,
             select,

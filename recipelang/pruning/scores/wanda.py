@@ -15,7 +15,7 @@ from recipelang.pruning.scores import Score, Select
 
 def score(weight: Tensor, squares: Tensor) -> Tensor:
     """|w_ij| · (Σ x_j²)^½: [outputs, inputs], of a weight of that shape and the sums [inputs]."""
-    return weight.abs() * squares.sqrt().to(weight.dtype)
+    return weight.abs().mul_(squares.sqrt().to(weight.dtype))
 
 
 class Wanda(Score):
