@@ -13,6 +13,7 @@ from recipelang.planning.contents import data_digest
 from recipelang.planning.facts import ModelFacts, read_model_facts
 from recipelang.planning.families import label_names
 from recipelang.planning.languages import with_languages
+from recipelang.planning.opened import commit_now, is_as_planned, open_split, read_split
 from recipelang.planning.prepared import keep, recall
 from recipelang.planning.probe import encoding_fails, fitted
 from recipelang.planning.references import Pins, check_version, is_local, local_path
@@ -27,6 +28,7 @@ from recipelang.storage.forms import Count, Form, Some
 from recipelang.tasks import Features, task_of
 from recipelang.tasks.chat_template import read_template
 from recipelang.tasks.encoding import pad_id
+from recipelang.tasks.hub import is_commit
 from recipelang.tasks.labels import differ, fits, fold, say_nothing
 from recipelang.tasks.later import Later
 from recipelang.tasks.meaning import Meaning
@@ -64,7 +66,7 @@ def understand(
         found = {}
         for name, split in splits.items():
             with at_label(_named_at(recipe, block, spec, name)):
-                found[name] = task.read(split.reference, split.split, wanted.columns, spec.config)
+                found[name] = read_split(task_name, split, wanted.columns, spec.config)
         return task.decide(found, wanted)
 
     parts = ["meaning 3", task_name, spec.config, wanted.model_dump()]
@@ -228,6 +230,8 @@ def _located(reference: str, split: str, beside: Path, pins: Pins) -> SplitPlan:
     check_version(reference)
     if reference in pins:
         reference = f"{reference.partition('@')[0]}@{pins[reference]}"
+    elif reference.startswith("hf://") and (commit := commit_now(reference)):
+        reference = f"{reference.partition('@')[0]}@{commit}"
     return SplitPlan(reference=reference, split=split, digest=digest)
 
 
@@ -262,7 +266,7 @@ def with_labels(
     assert classes is not None, "only a task that tells classes apart has labels"
 
     def names() -> _Labels:
-        examples = task.open_split(where.reference, where.split, dict(spec.columns), spec.config, meaning)
+        examples = open_split(facts.task, where, dict(spec.columns), spec.config, meaning)
         known = bool(examples.known)
         return _Labels(names=classes.names(examples), counts=classes.counts(examples), known=known)
 
@@ -359,7 +363,7 @@ def _remembered(
 
 def _read_of(splits: Sequence[SplitPlan]) -> list[object] | None:
     """What decides how the content of these splits is read, and the content; None where it may change."""
-    if any(not split.digest and not split.reference.startswith("lib://") for split in splits):
+    if any(not split.digest and not _is_fixed(split.reference) for split in splits):
         return None
     software = [__version__, *(installed(name) for name in ("tokenizers", "numpy"))]
     # the ending of its name decides how a file is read
@@ -369,11 +373,16 @@ def _read_of(splits: Sequence[SplitPlan]) -> list[object] | None:
     return [*software, read]
 
 
+def _is_fixed(reference: str) -> bool:
+    """Part of this software, or a commit of the Hub."""
+    return reference.startswith("lib://") or is_commit(reference.partition("@")[2])
+
+
 def load_examples(plan: DataPlan, name: str) -> tuple[Any, ...]:
     """The examples of a split. `samples` cuts the training split; of joined texts it counts blocks."""
     split = plan.splits[name]
     task = task_of(plan.task)
-    examples = task.open_split(split.reference, split.split, plan.columns, plan.config, plan.meaning)
+    examples = open_split(plan.task, split, plan.columns, plan.config, plan.meaning)
     return examples[: plan.samples] if name == "train" and plan.samples and not task.blocks else examples
 
 
@@ -420,14 +429,10 @@ def _prepared(plan: DataPlan, name: str, model: Path, first: int | None, anew: b
     read = examples()
     features = _features(plan, name, model, first, read)
     # else of a file that changed meanwhile
-    as_planned = bool(parts) and _is_as_planned(plan.splits[name]) and decided(first) == parts
+    as_planned = bool(parts) and is_as_planned(plan.splits[name]) and decided(first) == parts
     if not as_planned or (kept := keep(parts, plan.task, features, tokenizer)) is features:
         return read, features
     return Later(examples), kept  # what was read need not stay in memory
-
-
-def _is_as_planned(split: SplitPlan) -> bool:
-    return not split.digest or data_digest(Path(split.reference)) == split.digest
 
 
 def _features(plan: DataPlan, name: str, model: Path, first: int | None, examples: Sequence[Any]) -> Features:

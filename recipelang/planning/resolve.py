@@ -14,6 +14,7 @@ from recipelang.planning.identities import identities
 from recipelang.planning.languages import language_remarks
 from recipelang.planning.layers import stack_layers, whole, with_layers
 from recipelang.planning.memory import memory_of
+from recipelang.planning.opened import read_once
 from recipelang.planning.references import Pins, locate_model
 from recipelang.planning.remarks import remarks
 from recipelang.planning.stages import Stages
@@ -42,7 +43,8 @@ def resolve(
     recipe: Recipe, beside: Path, found: Diagnostics, *, rehearsal: int | None = None, pins: Pins | None = None
 ) -> Plan | None:
     """The plan, or none with errors in `found`. Local paths in the recipe are relative to `beside`."""
-    return Resolver(recipe, beside, found, rehearsal, pins or {}).run()
+    with read_once():
+        return Resolver(recipe, beside, found, rehearsal, pins or {}).run()
 
 
 class Resolver(Stages):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,11 +128,16 @@ def drawn(rows: int, count: int, seed: int | None) -> np.ndarray | slice:
 
 def encode(reader: Reader, texts: Iterable[Any], max_length: int, *, words: bool = False) -> Iterator[Any]:
     """Encodings of texts or pairs, or of lists of `words`, at most `max_length` tokens: the longer of a pair is cut."""
+    return chain.from_iterable(_encode(reader, texts, max_length, words))
+
+
+def _encode(reader: Reader, texts: Iterable[Any], max_length: int, words: bool = False) -> Iterator[Sequence[Any]]:
+    """Many at once."""
     each = iter(texts)
     reader.tokenizer.enable_truncation(max_length=max_length, strategy="longest_first")
     try:
         while some := list(islice(each, _AT_ONCE)):
-            yield from reader.tokenizer.encode_batch(some, is_pretokenized=words)
+            yield reader.tokenizer.encode_batch(some, is_pretokenized=words)
     finally:
         reader.tokenizer.no_truncation()
 
@@ -148,10 +153,9 @@ def rows_of(
     that grows does so while the texts are read."""
     found = Tokens(reader.types)
     cut: list[int] = []
-    for number, encoding in enumerate(encode(reader, texts, max_length)):
-        found.add(encoding.ids, encoding.type_ids if reader.types else ())
-        if is_cut(encoding, max_length):
-            cut.append(number)
+    for encodings in _encode(reader, texts, max_length):
+        cut += [found.sizes.size + n for n, e in enumerate(encodings) if is_cut(e, max_length)]
+        found.several([e.ids for e in encodings], (e.type_ids for e in encodings))
     if isinstance(labels, Growing):
         labels = labels.array()
     labels = labels if isinstance(labels, np.ndarray) else np.asarray(labels, np.int64)
@@ -162,7 +166,7 @@ def rows_of(
 
 def is_cut(encoding: Any, max_length: int) -> bool:
     """What was cut off is kept beside an encoding; looking there is not free."""
-    return len(encoding.ids) >= max_length and bool(encoding.overflowing)
+    return len(encoding) >= max_length and bool(encoding.overflowing)
 
 
 class Tokens:
@@ -177,6 +181,12 @@ class Tokens:
         self.sizes.one(len(ids))
         if self.types is not None:
             self.types.add(types)
+
+    def several(self, ids: Sequence[Sequence[int]], types: Iterable[Sequence[int]]) -> None:
+        self.sizes.add(list(map(len, ids)))
+        self.ids.add(list(chain.from_iterable(ids)))
+        if self.types is not None:
+            self.types.add(list(chain.from_iterable(types)))
 
     def rows(self, labels: np.ndarray, pad_id: int, choices: Sequence[int] | None = None, limit: int = 0) -> Rows:
         """One a sequence, or of neighbouring sequences as many a row as `choices` says."""

@@ -7,17 +7,22 @@ what a recipe says when it names a data set of the Hub.
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from recipelang.source import fail
 from recipelang.source.render import line_of
-from recipelang.tasks.rows import PORTION, Portions
+from recipelang.tasks.rows import PORTION, Portions, as_rows, is_plain
 
 #: as the Hub has it; the owner is needed, for a lone name is also that of a built-in reader
 _NAME = re.compile(r"(?!.*(?:\.\.|--))[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}(?<![.-])", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+#: seconds for the Hub to say which commit a reference means
+_PATIENCE = 20.0
 _LOCAL = "name local files with `train = ...` and `validation = ...`"
 
 
@@ -30,12 +35,19 @@ def _rows(loaded: Any) -> Sequence[Mapping[str, Any]]:
     """Of many a portion at a time, from where the library has them mapped into memory."""
     if len(loaded) <= PORTION:
         return [dict(row) for row in loaded]
+    as_arrow = loaded.with_format("arrow")
+    plain = is_plain(as_arrow[:0]) and not any(hasattr(f, "decode_example") for f in loaded.features.values())
+
+    def arrow(first: int, behind: int) -> Any:
+        return as_arrow[first:behind] if plain else None
 
     def read(first: int, behind: int) -> list[dict[str, Any]]:
+        if plain:
+            return as_rows(as_arrow[first:behind])
         columns = loaded[first:behind]
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
-    return Portions(len(loaded), read)
+    return Portions(len(loaded), read, arrow)
 
 
 def hub_table(
@@ -69,7 +81,11 @@ def _load(reference: str, split: str, config: str | None) -> Any:
     import datasets
 
     name, revision = check_name(reference)
-    try:  # the long form is read from the Hub or its cache only, whatever lies in the working folder
+    try:
+        builder = _prepared(name, revision, config) if _COMMIT.fullmatch(revision) else None
+        if builder is not None:
+            return builder.as_dataset(split=split)
+        # the long form is read from the Hub or its cache only, whatever lies in the working folder
         builder = datasets.load_dataset_builder(f"hf://datasets/{name}", config, revision=revision or None)
         _own_files(name, builder.config.data_files)
         _same_revision(name, revision, builder)
@@ -87,6 +103,47 @@ def _load(reference: str, split: str, config: str | None) -> Any:
     except (RuntimeError, ImportError, KeyError, TypeError, AttributeError, RecursionError) as error:
         why = _line(error) or [type(error).__name__]
         raise fail("E074", f"`hf://{name}` cannot be read", notes=why, help=_LOCAL) from None
+
+
+def _prepared(name: str, commit: str, config: str | None) -> Any | None:
+    """What the library has in its cache of a commit, which cannot change: the Hub need not be asked. None where it has
+    not, or where only the Hub knows which configuration is meant."""
+    from datasets import config as settings
+    from datasets.naming import camelcase_to_snakecase
+    from datasets.packaged_modules.cache.cache import Cache
+
+    owner, _, own = name.partition("/")
+    root = Path(settings.HF_DATASETS_CACHE).expanduser() / f"{owner}___{camelcase_to_snakecase(own)}"
+    meant = config or "default"
+    there = sorted(root.glob(f"{glob.escape(meant)}/*/{commit}/dataset_info.json"))
+    if len(there) != 1:
+        return None
+    return Cache(dataset_name=own, repo_id=name, config_name=meant, version=there[0].parts[-3], hash=commit)
+
+
+def is_commit(revision: str) -> bool:
+    return _COMMIT.fullmatch(revision) is not None
+
+
+def commit_of(reference: str) -> str:
+    """The commit that `owner/name`, `@revision` behind it or not, means now: the Hub's, or that of the cache where the
+    network is disabled. Empty where neither says."""
+    name, revision = check_name(reference)
+    if _COMMIT.fullmatch(revision):
+        return revision
+    import datasets
+
+    found: object = ""
+    with contextlib.suppress(Exception):  # whatever is wrong is said where the rows are read
+        if datasets.config.HF_HUB_OFFLINE:
+            builder = datasets.load_dataset_builder(f"hf://datasets/{name}", revision=revision or None)
+            _same_revision(name, revision, builder)
+            found = builder.hash
+        else:
+            from huggingface_hub import HfApi
+
+            found = HfApi().dataset_info(name, revision=revision or None, timeout=_PATIENCE, expand=["sha"]).sha
+    return found if isinstance(found, str) and _COMMIT.fullmatch(found) else ""
 
 
 def _own_files(name: str, files: Mapping[str, Iterable[object]] | None) -> None:

@@ -8,20 +8,23 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Literal, TypeVar
 
-from recipelang.source import fail
+from recipelang.source import RecipeError, fail
 from recipelang.source.suggest import closest
 from recipelang.source.words import listed
 from recipelang.tasks.meaning import written
-from recipelang.tasks.rows import Made
+from recipelang.tasks.rows import Made, counts_of
 from recipelang.tasks.table import Table
 
 E = TypeVar("E")
 
-_MOST = 1000  # a column of free text is not one of labels
+MOST = 1000  # a column of free text is not one of labels
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 _UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff]")  # of no width, and no part of any word
 _MISSING = {"null", "none", "na", "n/a", "#n/a", "<na>"}  # as tables of text write that there is nothing
@@ -34,6 +37,20 @@ class Labelled(Made[E]):
     name: str = ""
     column: str = ""
     known: tuple[str, ...] = ()
+    #: the column, where no record is left out, and the label that a value is
+    values: Callable[[], Iterator[Any]] | None = None
+    label_of: Callable[[Any, int], str]
+
+    def counts(self) -> dict[str, int]:
+        """How often each label occurs, by its first; each different value of a column is looked at once."""
+        whole = self._made is None and isinstance(self._rows, range) and self._rows.start == 0
+        if whole and self.values is not None:
+            with suppress(TypeError, RecipeError):  # what is wrong is told of the first record that has it
+                found: Counter[str] = Counter()
+                for (_, value), count in counts_of(islice(self.values(), len(self))).items():
+                    found[self.label_of(value, 0)] += count
+                return dict(found)
+        return dict(Counter(example.label for example in self))  # type: ignore[attr-defined]
 
 
 def label_text(
@@ -164,11 +181,11 @@ def make_classes(names: Sequence[str], what: str, field: str, column: str, known
     if len(names) < 2:
         label = f": `{names[0][:40]}`" if names else ""
         raise fail("E074", f"{what} has only one label{label}", help="a classifier needs at least two labels")
-    if len(names) > _MOST and not known:
+    if len(names) > MOST and not known:
         help = f'if they are in another column, name it: `columns {{ {field} = "..." }}` in `data`'
         notes = [
             f"they are read from `{column[:40]}`, as {', '.join(f'`{n[:40]}`' for n in names[:3])}",
-            f"more than {_MOST:,} are accepted only where the data set or `classes` lists them",
+            f"more than {MOST:,} are accepted only where the data set or `classes` lists them",
         ]
         raise fail("E074", f"{what} has {len(names):,} different labels", help=help, notes=notes)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from recipelang.tasks.rows import counts_of, keys_of, values_of as values_of_rows
 
 if TYPE_CHECKING:
     from recipelang.tasks.table import Table
@@ -96,7 +98,7 @@ def two(
 def unused(tables: Iterable[Table], read: Iterable[str]) -> tuple[str, ...]:
     """Columns of any record that are not read, in their order."""
     known = set(read)
-    keys = dict.fromkeys(key for table in tables for row in table.rows for key in row)
+    keys = dict.fromkeys(key for table in tables for key in keys_of(table.rows))
     return tuple(str(key) for key in keys if key not in known)
 
 
@@ -105,12 +107,27 @@ def without(table: Table, column: str, values: Sequence[str]) -> Sequence[int]:
     if not values:
         return range(len(table.rows))
     refused = set(values)
-    return array("q", (i for i, row in enumerate(table.rows) if written(row.get(column)) not in refused))
+    return array("q", (i for i, value in enumerate(_written(table, column)) if value not in refused))
 
 
 def values_of(tables: Mapping[str, Table], column: str) -> dict[str, Counter[str]]:
     """Split -> what is written in a column, and how often."""
-    return {name: Counter(written(row.get(column)) for row in table.rows) for name, table in tables.items()}
+    return {name: _counted(table, column) for name, table in tables.items()}
+
+
+def _counted(table: Table, column: str) -> Counter[str]:
+    """Each different value is looked at once."""
+    found: Counter[str] = Counter()
+    try:
+        for (_, value), count in counts_of(values_of_rows(table.rows, column)).items():
+            found[written(value)] += count
+    except TypeError:  # lists and the like
+        return Counter(_written(table, column))
+    return found
+
+
+def _written(table: Table, column: str) -> Iterator[str]:
+    return (written(value) for value in values_of_rows(table.rows, column))
 
 
 def left_out(values: Mapping[str, Counter[str]], unlabelled: Collection[str]) -> dict[str, int]:

@@ -110,7 +110,7 @@ def read_json(path: Path, endings: Sequence[str], formats: str) -> Any:
     if ending(path) != ".jsonl":
         return _value(read_text(path, endings, formats), path)
     lines = enumerate(read_lines(path, endings, formats))
-    return stored(_value(line.removesuffix("\n"), path, before) for before, line in lines if line.strip())
+    return stored(_line(line, path, before) for before, line in lines if not line.isspace())
 
 
 class _TwiceError(Exception):
@@ -145,6 +145,16 @@ def _line_of_twice(text: str) -> int | None:
     with contextlib.suppress(_TwiceError, RecursionError, ValueError):
         json.scanner.py_make_scanner(decoder)(text, len(text) - len(text.lstrip()))  # type: ignore[attr-defined]
     return None if at < 0 else 1 + text.count("\n", 0, at)
+
+
+def _line(line: str, path: Path, before: int) -> Any:
+    """As `_value`, in a fraction of its time where nothing is wrong."""
+    text = line.rstrip(" \t\r\n")
+    with contextlib.suppress(StopIteration, ValueError, RecursionError, _TwiceError):
+        value, end = _DECODER.scan_once(text, 0)  # type: ignore[attr-defined]
+        if end == len(text):
+            return value
+    return _value(line.removesuffix("\n"), path, before)
 
 
 def _value(text: str, path: Path, before: int = 0) -> Any:

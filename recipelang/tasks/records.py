@@ -18,7 +18,7 @@ from recipelang.source import fail
 from recipelang.source.words import plural
 from recipelang.storage.strict_json import parse_json
 from recipelang.tasks import hub, reading
-from recipelang.tasks.rows import PORTION, Portions, stored
+from recipelang.tasks.rows import PORTION, Portions, as_rows, is_plain, stored, strange_in
 from recipelang.tasks.shards import ENDINGS, ending, files
 from recipelang.tasks.table import TABBED, Table, joined
 
@@ -39,9 +39,8 @@ def read_table(reference: str, split: str, columns: Mapping[str, str] | None, co
 def _checked(table: Table) -> Table:
     if not table.rows:
         raise fail("E074", f"`{table.name}` holds no records", help=_FORMATS)
-    for index, row in enumerate(table.rows):
-        if not isinstance(row, Mapping):
-            raise fail("E074", f"{table.record(index)} is not an object", help=_FORMATS)
+    if (strange := strange_in(table.rows)) is not None:
+        raise fail("E074", f"{table.record(strange)} is not an object", help=_FORMATS)
     return table
 
 
@@ -125,11 +124,15 @@ def _arrow(path: Path) -> Table:
 
     def read(first: int, behind: int) -> list[Any]:
         try:
-            return table.slice(first, behind - first).to_pylist()  # type: ignore[no-any-return]
+            return as_rows(table.slice(first, behind - first))
         except ValueError as error:  # a field of a struct that is there twice
             raise fail("E074", f"`{path.name}` cannot be read", notes=[str(error).splitlines()[0][:160]]) from None
 
-    rows: Sequence[Any] = Portions(table.num_rows, read)
+    def arrow(first: int, behind: int) -> Any:
+        return table.slice(first, behind - first) if plain else None
+
+    plain = is_plain(table)
+    rows: Sequence[Any] = Portions(table.num_rows, read, arrow)
     rows = rows if len(rows) > PORTION else list(rows)
     numbered = [f.name for f in table.schema if "int" in str(f.type)]
     classes, unclear = _carried((table.schema.metadata or {}).get(b"huggingface"), numbered)

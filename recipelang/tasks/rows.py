@@ -5,9 +5,10 @@ What comes back is what went in, value for value and type for type; a portion th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from itertools import chain, islice
+from itertools import chain, islice, repeat, tee
 from typing import Any, Self, TypeVar, overload
 
 from recipelang.storage.pages import Pages
@@ -19,11 +20,21 @@ PORTION = 4096
 
 
 class Portions(Sequence[Any]):
-    """`count` rows, of which `read` gives those from one number up to before another."""
+    """`count` rows, of which `read` gives those from one number up to before another.
 
-    def __init__(self, count: int, read: Callable[[int, int], Sequence[Any]]) -> None:
+    `arrow` gives the same rows as a table of Arrow, or none where they are held otherwise: one column of it is read in
+    a fraction of the time that whole rows take.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        read: Callable[[int, int], Sequence[Any]],
+        arrow: Callable[[int, int], Any] = lambda first, behind: None,
+    ) -> None:
         self._count = count
         self._read = read
+        self._arrow = arrow
         self._at: tuple[int, Sequence[Any]] = (-1, ())
 
     def __len__(self) -> int:
@@ -47,6 +58,40 @@ class Portions(Sequence[Any]):
     def __iter__(self) -> Iterator[Any]:
         for number in range(-(-self._count // PORTION)):
             yield from self._portion(number)
+
+    def values(self, column: str) -> Iterator[Any]:
+        """Of a column in every row, in which it may be missing; each row is an object."""
+        for first, behind in self._bounds():
+            table = self._arrow(first, behind)
+            if table is None:
+                yield from (row.get(column) for row in self._read(first, behind))
+            elif column in table.schema.names:
+                yield from listed(table.column(column))
+            else:
+                yield from repeat(None, behind - first)
+
+    def keys(self) -> dict[Any, None]:
+        """Columns that any row has, in their order; each row is an object."""
+        found: dict[Any, None] = {}
+        for first, behind in self._bounds():
+            table = self._arrow(first, behind)
+            if table is not None:
+                found |= dict.fromkeys(table.schema.names)
+            else:
+                found |= dict.fromkeys(key for row in self._read(first, behind) for key in row)
+        return found
+
+    def strange(self) -> int | None:
+        """The first row that is no object."""
+        for first, behind in self._bounds():
+            if self._arrow(first, behind) is None:
+                rows = enumerate(self._read(first, behind), first)
+                if (found := next((at for at, row in rows if not isinstance(row, Mapping)), None)) is not None:
+                    return found
+        return None
+
+    def _bounds(self) -> Iterator[tuple[int, int]]:
+        return ((first, min(first + PORTION, self._count)) for first in range(0, self._count, PORTION))
 
     def _portion(self, number: int) -> Sequence[Any]:
         first = number * PORTION
@@ -97,11 +142,38 @@ def stored(rows: Iterable[Any]) -> Sequence[Any]:
         count, number = count + len(some), number + 1
         some = list(islice(each, PORTION))
 
-    def read(first: int, behind: int) -> Sequence[Any]:
+    def arrow(first: int, behind: int) -> Any:
         number = first // PORTION
-        return as_they_are[number] if number in as_they_are else _unpacked(pages[number])
+        return None if number in as_they_are else _unpacked(pages[number])
 
-    return Portions(count, read)
+    def read(first: int, behind: int) -> Sequence[Any]:
+        table = arrow(first, behind)
+        return as_they_are[first // PORTION] if table is None else as_rows(table)
+
+    return Portions(count, read, arrow)
+
+
+def values_of(rows: Sequence[Any], column: str) -> Iterator[Any]:
+    """Of a column in every row; none where a row lacks it."""
+    return rows.values(column) if isinstance(rows, Portions) else (row.get(column) for row in rows)
+
+
+def counts_of(values: Iterable[Any]) -> Counter[tuple[type, Any]]:
+    """How often each value occurs: 1, 1.0 and true are three. `TypeError` for what cannot be counted, as lists."""
+    several, types = tee(values)
+    return Counter(zip(map(type, types), several, strict=True))
+
+
+def keys_of(rows: Sequence[Any]) -> dict[Any, None]:
+    """Columns that any row has, in their order."""
+    return rows.keys() if isinstance(rows, Portions) else dict.fromkeys(key for row in rows for key in row)
+
+
+def strange_in(rows: Sequence[Any]) -> int | None:
+    """The first row that is no object."""
+    if isinstance(rows, Portions):
+        return rows.strange()
+    return next((at for at, row in enumerate(rows) if not isinstance(row, Mapping)), None)
 
 
 def chained(parts: Sequence[Sequence[Any]]) -> Sequence[Any]:
@@ -117,7 +189,9 @@ def _packed(rows: Sequence[Any]) -> bytes | None:
     if not isinstance(first, Mapping) or not first:
         return None
     keys = list(first)
-    if any(type(row) is not dict or list(row) != keys for row in rows) or not all(isinstance(key, str) for key in keys):
+    if set(map(type, rows)) != {dict} or not all(isinstance(key, str) for key in keys):
+        return None
+    if set(map(tuple, rows)) != {tuple(keys)}:
         return None
     try:
         columns = [_column([row[key] for row in rows]) for key in keys]
@@ -165,8 +239,45 @@ def _arrow_type(kind: str) -> Any:
     }[kind]
 
 
-def _unpacked(page: bytes) -> list[Any]:
+def _unpacked(page: bytes) -> Any:
     import pyarrow
 
     with pyarrow.ipc.open_stream(page) as reader:
-        return reader.read_all().to_pylist()  # type: ignore[no-any-return]
+        return reader.read_all()
+
+
+def as_rows(table: Any) -> list[dict[str, Any]]:
+    """What `to_pylist` of the same table gives, in a third of the time. `ValueError` for what cannot be read."""
+    if not table.num_columns:
+        return [{} for _ in range(table.num_rows)]
+    names = table.schema.names
+    columns = [listed(table.column(at)) for at in range(len(names))]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def listed(column: Any) -> list[Any]:
+    """What `to_pylist` of the same column gives; plain types by way of numpy."""
+    import pyarrow
+
+    kind = column.type
+    if pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind):
+        return column.to_numpy(zero_copy_only=False).tolist()  # type: ignore[no-any-return]
+    plain = pyarrow.types.is_integer(kind) or kind in (pyarrow.float64(), pyarrow.float32(), pyarrow.bool_())
+    if plain and not column.null_count:
+        return column.to_numpy(zero_copy_only=False).tolist()  # type: ignore[no-any-return]
+    return column.to_pylist()  # type: ignore[no-any-return]
+
+
+def is_plain(table: Any) -> bool:
+    """Whether reading any value of it cannot fail."""
+    import pyarrow
+
+    of = pyarrow.types
+    known = (of.is_integer, of.is_floating, of.is_boolean, of.is_string, of.is_large_string)
+    if not all(any(is_kind(f.type) for is_kind in known) for f in table.schema):
+        return False
+    try:
+        table.validate(full=True)
+    except pyarrow.ArrowException:  # text that is not UTF-8
+        return False
+    return True

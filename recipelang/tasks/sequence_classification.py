@@ -5,7 +5,6 @@ Numpy and `tokenizers` only.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -19,6 +18,7 @@ from recipelang.tasks.encoding import Reader, Rows
 from recipelang.tasks.labels import Classes, Labelled, label_text, make_classes, names_of
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.records import read_table
+from recipelang.tasks.rows import values_of
 from recipelang.tasks.table import Table
 from recipelang.tasks.task import Counting, HeadClasses, Task
 
@@ -94,25 +94,35 @@ def _examples(table: Table, decided: Meaning, named: Mapping[str, str], referenc
     if not rows:
         raise fail("E074", f"no example of `{table.name}` has a label", help="name another split")
 
+    known: dict[tuple[type, Any], str] = {}  # every label is looked at once
+
+    def label_of(value: Any, i: int) -> str:
+        if not isinstance(value, int | str) or len(known) > 2 * labels.MOST:
+            return label_text(table, label, value, i, decided.classes)
+        found = known.get((type(value), value))
+        if found is None:
+            found = known[type(value), value] = label_text(table, label, value, i, decided.classes)
+        return found
+
     def example(i: int) -> Example:
-        two = None if second is None else table.text(i, second)
-        return Example(
-            table.text(i, first), two, label_text(table, label, table.rows[i].get(label), i, decided.classes), i
-        )
+        row = table.rows[i]
+        two = None if second is None else table.text_of(row.get(second), i, second)
+        return Example(table.text_of(row.get(first), i, first), two, label_of(row.get(label), i), i)
 
     found = Examples(example, rows)
+    found.values, found.label_of = (lambda: values_of(table.rows, label)), label_of
     found.name, found.column, found.known = table.name, label, decided.classes or table.names(label)
     return found
 
 
 def label_names(examples: Examples) -> tuple[str, ...]:
-    names = names_of((e.label for e in examples), examples.known)
+    names = names_of(examples.counts(), examples.known)
     make_classes(names, f"`{examples.name}`", "label", examples.column, examples.known)
     return names
 
 
-def label_counts(examples: Sequence[Example]) -> dict[str, int]:
-    return dict(Counter(e.label for e in examples))
+def label_counts(examples: Examples) -> dict[str, int]:
+    return examples.counts()
 
 
 def refuses(metric: str, names: Sequence[str]) -> str | None:

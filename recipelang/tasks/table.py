@@ -11,7 +11,7 @@ from recipelang.source import fail
 from recipelang.source.suggest import closest
 from recipelang.source.words import listed
 from recipelang.tasks import reading
-from recipelang.tasks.rows import chained
+from recipelang.tasks.rows import chained, keys_of
 
 TABBED = (".tsv", ".txt")  # SNLI's and MNLI's own tables are `.txt`
 
@@ -48,7 +48,7 @@ class Table:
     def lacks(self, column: str, asked: str, usual: Sequence[str] = ()) -> NoReturn:
         """E074: `column` is not there; `asked` is what the recipe calls it."""
         there = self.columns()
-        if any(column in row for row in self.rows):
+        if column in keys_of(self.rows):
             lacking = next(i for i, row in enumerate(self.rows) if column not in row)
             message = f"{self.record(lacking)} lacks `{column}`, which others have"
             raise fail("E074", message, help="add it to every record, or remove these records")
@@ -69,7 +69,10 @@ class Table:
 
     def text(self, row: int, column: str) -> str:
         """A cell that must hold text. E075."""
-        value = self.rows[row].get(column)
+        return self.text_of(self.rows[row].get(column), row, column)
+
+    def text_of(self, value: object, row: int, column: str) -> str:
+        """As `text`, of a cell that is read already."""
         if isinstance(value, str) and reading.is_text(value):  # of millions: no message is made for them
             return value
         return sound_text(value, f"`{column}` of {self.record(row)}")

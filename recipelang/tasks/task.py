@@ -160,7 +160,13 @@ class Task(Generic[R, E, T, F]):
         decided: Meaning | None = None,
     ) -> E:
         """The examples; without what is `decided` over all splits, that is decided over this one alone."""
-        found, named = self.read(reference, split, columns, config), dict(columns or {})
+        return self.made_of({split: self.read(reference, split, columns, config)}, reference, columns, decided)
+
+    def made_of(
+        self, read: Mapping[str, R], reference: str, columns: Mapping[str, str] | None, decided: Meaning | None
+    ) -> E:
+        """The examples of one split that was read, by its name."""
+        ((split, found),), named = read.items(), dict(columns or {})
         if decided is None or not decided.tells(*self.needs):
             decided = self.decide({split: found}, Meaning(columns=named))
         return self.examples(found, decided, named, reference)

@@ -10,16 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recipelang.planning import prepared, remembered
+from recipelang.planning import data, opened, prepared, remembered
 from recipelang.planning.data import load_split
 from recipelang.planning.types import DataPlan, SplitPlan
 from recipelang.source import RecipeError
 from recipelang.storage import growing, writing
-from recipelang.tasks import causal_lm, task_of
+from recipelang.tasks import causal_lm, hub, task_of
 from recipelang.tasks.later import Later
 from recipelang.tasks.meaning import Meaning
 from tests.conftest import WORDS, make_data
 from tests.decoders import make_chats, make_instruct_folder, make_text
+from tests.hub_cache import COMMIT, cache_data_set
 from tests.other_tasks import TASKS, records
 
 ALL = (*TASKS, "question_answering", "causal_lm", "text_to_text", "chats")
@@ -378,3 +379,38 @@ def test_the_first_blocks_need_no_more_text_than_they_hold(own, monkeypatch):
     few = len(seen)
     load_split(plan.model_copy(update={"shuffle": True}), "train", model, anew=True)
     assert few * 2 < len(seen) - few
+
+
+def test_rows_of_the_hub_are_kept_by_their_commit(own, monkeypatch):
+    cache_data_set(own / "hub", monkeypatch, {"text": ["alpha", "beta", "gamma"], "label": [0, 1, 0]})
+    model = make_tokenizer(own / "model")
+    split = SplitPlan(reference=f"hf://own/name@{COMMIT}", split="train")
+    meaning = Meaning(columns={"text": "text", "label": "label"})
+    plan = plan_of(model / "config.json", "sequence_classification", {}, splits={"train": split}, meaning=meaning)
+    plan = plan.model_copy(update={"labels": ("no", "yes")})
+    examples, first = load_split(plan, "train", model)
+    assert isinstance(examples, Later) and len(list((own / "cache/features").glob("*.arrow"))) == 1
+    monkeypatch.setattr(hub, "_load", lambda *a: pytest.fail("the rows are read again"))
+    assert batches(load_split(plan, "train", model)[1]) == batches(first)
+    for other in (f"hf://own/name@{'f' * 40}", "hf://own/name", "hf://own/name@main"):  # another commit, or none
+        moved = plan.model_copy(update={"splits": {"train": split.model_copy(update={"reference": other})}})
+        with pytest.raises(pytest.fail.Exception):
+            load_split(moved, "train", model)
+
+
+def test_a_reference_is_planned_as_the_commit_that_it_means(own, monkeypatch):
+    cache_data_set(own / "hub", monkeypatch, {"text": ["alpha"], "label": [0]})
+    asked = []
+    known = hub.commit_of
+    monkeypatch.setattr(hub, "commit_of", lambda reference: asked.append(reference) or known(reference))
+    with opened.read_once():
+        for reference, pins, wanted in (
+            ("hf://own/name", {}, COMMIT),
+            ("hf://own/name", {}, COMMIT),
+            ("hf://own/name", {"hf://own/name": "a" * 40}, "a" * 40),
+        ):
+            found = data._located(reference, "train", own, pins)
+            assert found.reference == f"hf://own/name@{wanted}" and data._read_of([found])
+        assert asked == ["own/name"]
+    unknown = data._located("hf://own/other", "train", own, {})
+    assert unknown.reference == "hf://own/other" and data._read_of([unknown]) is None

@@ -4,39 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from recipelang.source import RecipeError
 from recipelang.tasks import hub
-
-COMMIT = "0123456789abcdef" * 2 + "01234567"
+from tests.hub_cache import COMMIT, cache_data_set
 
 
 @pytest.fixture
 def cached(tmp_path: Path, monkeypatch) -> Path:
     """`own/name` as the library caches it, of one commit."""
-    import datasets
-    from datasets import config
-
-    folder = tmp_path / "cache" / "own___name" / "default" / "0.0.0" / COMMIT
-    rows = datasets.Dataset.from_dict({"text": ["a", "b"], "label": [0, 1]})
-    rows = rows.cast_column("label", datasets.ClassLabel(names=["no", "yes"]))
-    folder.mkdir(parents=True)
-    with datasets.arrow_writer.ArrowWriter(path=str(folder / "name-train.arrow"), features=rows.features) as writer:
-        for row in rows:
-            writer.write(row)
-        writer.finalize()
-    info = datasets.DatasetInfo(
-        features=rows.features,
-        dataset_name="name",
-        config_name="default",
-        version="0.0.0",
-        splits={"train": {"name": "train", "num_bytes": 1, "num_examples": 2, "dataset_name": "name"}},
-    )
-    info.write_to_directory(str(folder))
-    monkeypatch.setattr(config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.setattr(config, "HF_HUB_OFFLINE", True)
+    cache_data_set(tmp_path, monkeypatch, {"text": ["a", "b"], "label": [0, 1]})
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -103,3 +83,45 @@ def test_a_split_that_is_not_there_is_named(cached: Path):
 def test_files_outside_the_repository_are_refused(file: str):
     assert codes(hub._own_files, "own/name", {"train": [file]}) == ["E047"]
     hub._own_files("own/name", {"train": ["hf://datasets/own/name@1/data/a.parquet"]})
+
+
+def test_rows_of_a_cached_commit_are_read_without_asking_the_hub(cached: Path, monkeypatch):
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(datasets, "load_dataset_builder", lambda *a, **k: pytest.fail("the Hub is asked"))
+    rows, classes = hub.hub_table(f"own/name@{COMMIT}", "train", None)
+    assert [r["text"] for r in rows] == ["a", "b"] and classes == {"label": ("no", "yes")}
+    assert len(hub.hub_rows(f"own/name@{COMMIT}", "train", "default")) == 2
+    assert codes(hub.hub_rows, f"own/name@{COMMIT}", "dev", None) == ["E074"]
+    for name, config in ((f"own/name@{'f' * 40}", None), (f"own/name@{COMMIT}", "other"), (f"own/nam*@{COMMIT}", None)):
+        with pytest.raises((pytest.fail.Exception, RecipeError)):
+            hub.hub_rows(name, "train", config)
+
+
+def test_the_commit_of_a_reference_is_that_of_the_cache_without_a_network(cached: Path):
+    assert hub.commit_of("own/name") == COMMIT
+    assert hub.commit_of(f"own/name@{'f' * 40}") == "f" * 40
+    assert hub.commit_of("own/other") == hub.commit_of("own/name@v1") == ""
+    assert codes(hub.commit_of, "own") == ["E047"]
+
+
+@pytest.mark.parametrize(
+    ("said", "found"), [("c" * 40, "c" * 40), ("main", ""), (None, ""), (OSError("no network"), "")]
+)
+def test_the_hub_says_which_commit_a_reference_means(said, found, monkeypatch):
+    import datasets
+    import huggingface_hub
+
+    asked = []
+
+    class Api:
+        def dataset_info(self, name, *, revision, timeout, expand):
+            asked.append((name, revision))
+            if isinstance(said, Exception):
+                raise said
+            return SimpleNamespace(sha=said)
+
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub, "HfApi", Api)
+    assert hub.commit_of("own/name@v2") == found and asked == [("own/name", "v2")]

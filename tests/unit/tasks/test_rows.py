@@ -137,3 +137,46 @@ def test_rows_of_the_hub_come_a_portion_at_a_time(monkeypatch):
         monkeypatch.setattr(module, "PORTION", 4)
     many = hub._rows(loaded)
     assert isinstance(many, Portions) and same(many, few) and same(few, given) and many[10] == given[10]
+
+
+@pytest.mark.parametrize("odd", ["null", *(o for o in ODD if o not in ("no object", "null"))])
+def test_a_column_alone_is_what_rows_have_of_it(portion, odd):
+    given = [*PLAIN]
+    given[5] = ODD[odd](given[5])
+    for found in (stored(iter(given)), given):
+        for column in ("text", "label", "score", "good", "words", "more", "never"):
+            assert repr(list(rows.values_of(found, column))) == repr([row.get(column) for row in given])
+        assert list(rows.keys_of(found)) == list(dict.fromkeys(key for row in given for key in row))
+        assert rows.strange_in(found) is None
+
+
+@pytest.mark.parametrize("at", [0, 5, 22])
+def test_the_first_row_that_is_no_object_is_found(portion, at):
+    given = [*PLAIN]
+    given[at] = "a string"
+    assert rows.strange_in(stored(iter(given))) == rows.strange_in(given) == at
+
+
+@pytest.mark.parametrize("values", [
+    [1, 2, 3], [1, None], [1.5, math.inf], [True, False], [True, None], ["a", "", "ü"], ["a", None], [None, None],
+    [["a"], [], None], [{"a": 1}, {"a": None}], [b"x"],
+])  # fmt: skip
+def test_lists_of_a_column_are_those_of_arrow(values):
+    import pyarrow
+
+    plain = pyarrow.array(values)
+    several = pyarrow.chunked_array([plain, plain.slice(1)])
+    assert repr(rows.listed(plain)) == repr(plain.to_pylist())
+    assert repr(rows.listed(several)) == repr(several.to_pylist())
+    for kind in (pyarrow.int8(), pyarrow.uint64(), pyarrow.float32(), pyarrow.float16()):
+        column = pyarrow.array([1, 0, 3]).cast(kind, safe=False) if kind != pyarrow.float16() else None
+        if column is not None:
+            assert repr(rows.listed(column)) == repr(column.to_pylist())
+
+
+def test_text_of_a_table_that_is_not_utf8_is_told_as_before(tmp_path, monkeypatch):
+    import pyarrow
+
+    broken = pyarrow.array([b"ok", b"\xff"] * 4).view(pyarrow.string())
+    table = pyarrow.table({"sentence": broken, "label": [0, 1] * 4})
+    assert not rows.is_plain(table) and rows.is_plain(table.drop_columns("sentence"))
