@@ -6,7 +6,8 @@ made of one parameter at a time, so that no other has to be in memory.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections import defaultdict
+from collections.abc import Mapping, MutableMapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -28,6 +29,10 @@ class Conversions:
         self.renamings = [c for c in every if isinstance(c, WeightRenaming)]
         self.converters = [c for c in every if isinstance(c, WeightConverter)]
         self.known = dict.fromkeys(model.state_dict(), True)
+
+    def target(self, source: str) -> str:
+        """What the model calls a tensor of the files, or the first of what is made of it."""
+        return self._target(source)[0]
 
     def _target(self, source: str) -> tuple[str, str | None]:
         from transformers.core_model_loading import rename_source_key
@@ -56,6 +61,19 @@ class Conversions:
             converter.add_tensor(target, source, pattern, tensors.pop(source))
         found = converter.convert(target, model=self.model, config=self.model.config)[name]
         return found[0] if isinstance(found, list) else found  # type: ignore[no-any-return]
+
+    def of_rows(self, sources: Sequence[str], rows: slice, height: int) -> list[str] | None:
+        """Of tensors that are only put together into a stack, those that give these rows of it; none: rows need them all."""
+        from transformers.core_model_loading import Concatenate, MergeModulelist, dot_natural_key
+
+        lists: dict[str | None, list[str]] = defaultdict(list)
+        for source in sorted(sources, key=dot_natural_key):
+            lists[self._target(source)[1]].append(source)
+        first, *others = next(c for c in self.converters if next(iter(lists)) in c.source_patterns).operations
+        stacked = isinstance(first, MergeModulelist) and first.dim == 0 and {len(n) for n in lists.values()} == {height}
+        if not stacked or any(not isinstance(o, Concatenate) or o.dim < 1 for o in others):
+            return None
+        return [name for names in lists.values() for name in names[rows]]
 
     def apart(self, name: str, weight: Tensor) -> dict[str, Tensor]:
         """What the files hold of a parameter."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -22,12 +23,16 @@ def keep_layers(model: nn.Module, keep: Keep) -> nn.Module:
 
     E200 where a layer would not compute in its new place what it computed in the old one.
     """
+    from accelerate import init_empty_weights
+
     old: Any = model.config
     stacks = list(stacks_of(model))
     try:
         config = type(old)(**config_with_layers(old.to_dict(), keep))
         config._attn_implementation = old._attn_implementation
-        with torch.random.fork_rng():  # its first weights are drawn and thrown away: the run's own stream stays
+        absent = next(model.parameters()).is_meta
+        # its first weights are drawn and thrown away: the run's own stream stays
+        with torch.random.fork_rng(), init_empty_weights(include_buffers=False) if absent else nullcontext():
             small = type(model)(config)
             if getattr(model, "pooler", small) is None:
                 small.pooler = None  # type: ignore[assignment]
@@ -36,6 +41,8 @@ def keep_layers(model: nn.Module, keep: Keep) -> nn.Module:
                 _alike(old.model_type, model, small, f"{stack}.{number}", f"{stack}.{place}")
         state = {new: tensor for name, tensor in model.state_dict().items() if (new := renumbered(name, stacks, keep))}
         small.load_state_dict(state)
+        if absent:
+            small.tie_weights()  # type: ignore[operator]
     except RecipeError:
         raise
     except Exception as error:  # each class refuses in its own way what it cannot be

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from recipelang import processes
 from recipelang.engine.checkpoint import wholly
+from recipelang.engine.gathered import Gathered, gathered
 from recipelang.engine.models import DTYPES, quiet
 from recipelang.engine.offload import Offloaded
 from recipelang.engine.spill import bytes_of
@@ -40,14 +41,20 @@ def save_model(
 
     `disk`: where the weights are that are not in memory. The files are the same.
     """
-    weights = wholly(model.state_dict()) if disk is None else model.state_dict()
+    absent = gathered(model) if disk is None else disk
     if not processes.main():
+        if isinstance(absent, Gathered):
+            absent.serve()
         return
+    weights = wholly(model.state_dict()) if absent is None else absent.shapes()
     carried = belongings(source, task)
-    save = _saving(metadata) if disk is None else _piece_by_piece(metadata, disk, weights)
-    written = _written_by(save) if disk is None else _written_by(save, _in_files)
-    with new_folder(folder) as part, quiet(), _plain_generation(model), written:
-        model.save_pretrained(part, state_dict=weights, max_shard_size=max_shard)  # type: ignore[operator]
+    save = _saving(metadata) if absent is None else _piece_by_piece(metadata, absent, weights)
+    written = _written_by(save) if absent is None else _written_by(save, _in_files)
+    with new_folder(folder) as part, quiet(), _plain_generation(model):
+        with written:
+            model.save_pretrained(part, state_dict=weights, max_shard_size=max_shard)  # type: ignore[operator]
+        if isinstance(absent, Gathered):
+            absent.end()
         for name in carried:
             _carry(source / name, part / name, part)
         for path in sorted(part.glob("*.safetensors")):
@@ -110,8 +117,8 @@ def _saving(ours: dict[str, str]) -> Save:
     return lambda tensors, filename, metadata: save_file(tensors, filename, {**metadata, **ours})
 
 
-def _piece_by_piece(ours: dict[str, str], disk: Offloaded, weights: Mapping[str, Tensor]) -> Save:
-    """The same files of weights that lie on disk, one tensor in memory at a time.
+def _piece_by_piece(ours: dict[str, str], disk: Offloaded | Gathered, weights: Mapping[str, Tensor]) -> Save:
+    """The same files of weights that are on disk or in shards, one tensor in memory at a time.
 
     `weights`: by the names of the model; transformers hands on the very tensors under the names of its files.
     """

@@ -151,6 +151,34 @@ def empty_model(folder: Path, plan: ModelPlan) -> tuple[nn.Module, ModelFacts]:
     return _ready(only_used(model, plan.task), plan), facts
 
 
+def draw_head(model: nn.Module, facts: ModelFacts, redrawn: Sequence[str], seed: int) -> dict[str, torch.Tensor]:
+    """What no file holds of a model without weights, by name, as `load_model` draws it; the model is left as it is."""
+    if not facts.fresh:
+        return {}
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor._is_hf_initialized = True  # type: ignore[attr-defined]
+    for module in model.modules():
+        vars(module).pop("_is_hf_initialized", None)
+    absent = {name: model.get_parameter(name) for name in facts.fresh}
+    drawn = {n: nn.Parameter(torch.empty(p.shape, dtype=p.dtype)) for n, p in absent.items()}
+    for name in redrawn:
+        drawn[name]._is_hf_initialized = True  # type: ignore[attr-defined]
+    _set(model, drawn)
+    with quiet(), torch.random.fork_rng():
+        torch.manual_seed(stream(seed, "head"))
+        model.initialize_weights()  # type: ignore[operator]
+        for name in redrawn:
+            _draw(drawn[name], model.config)
+    _set(model, absent)
+    return {n: p.detach() for n, p in drawn.items()}
+
+
+def _set(model: nn.Module, parameters: Mapping[str, nn.Parameter]) -> None:
+    for name, parameter in parameters.items():
+        path, _, own = name.rpartition(".")
+        model.get_submodule(path)._parameters[own] = parameter
+
+
 def _check_read(folder: Path, facts: ModelFacts, plan: ModelPlan, read: Mapping[str, Collection[str]]) -> None:
     """E191 where transformers takes other tensors from the files than were planned."""
     task = task_of(plan.task)

@@ -94,6 +94,10 @@ class Offloaded:
             self.inside_of[id(module)] = found
         return self.inside_of[id(module)]
 
+    def shapes(self) -> dict[str, Tensor]:
+        """The weights of the whole model, on the meta device."""
+        return self.model.state_dict()
+
     def canonical(self, name: str) -> str:
         """Of the names of a tied weight the one that it is known by."""
         path, _, own = name.rpartition(".")

@@ -7,6 +7,8 @@ from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from torch import nn
+
 from recipelang import processes
 from recipelang.engine import checkpoint
 from recipelang.engine.clock import Clock
@@ -20,12 +22,14 @@ from recipelang.engine.offload import offloaded
 from recipelang.engine.position import Session
 from recipelang.engine.records import Interrupted, Reporter, Result, Several
 from recipelang.engine.sessions import earlier, reclaimed, resumed, session, told_claims
+from recipelang.engine.slices import Unsliced, sharded_model
 from recipelang.engine.sources import unchanged
 from recipelang.engine.stages import one_shot_stage, train_stage
 from recipelang.methods import METHODS
 from recipelang.modifiers.prune import code_of, fits_shards
+from recipelang.planning.layers import Keep
 from recipelang.planning.similarity import compares_batches
-from recipelang.planning.types import Plan
+from recipelang.planning.types import ModelPlan, Plan
 from recipelang.pruning import shards
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.storage.writing import sweep
@@ -94,11 +98,8 @@ def _go(run: Course, judge: Judge, resume: bool, exact: bool, written: Plan) -> 
             run.disk = offloaded(plan, run.device, run.checkpoints / "layers", run.out)
             run.model, run.masks.shelf = run.disk.model, run.disk
         else:
-            keep = None if plan.model.drop is None else plan.model.drop.kept
-            model = load_model(Path(plan.model.path), plan.model, plan.seed, plan.model.redrawn, keep)
-            run.model = model.to(run.device)
+            run.model = _in_shards(run) if run.shard else load_model(*_first(plan)).to(run.device)
     if run.shard:
-        shards.shard(run.model, run.device)
         for prune in (p for s in plan.stages for p in s.prunes):
             fits_shards(prune, dict(run.model.named_parameters()))
     loaded = _newest(run, exact) if resume else None
@@ -121,6 +122,29 @@ def _go(run: Course, judge: Judge, resume: bool, exact: bool, written: Plan) -> 
         checkpoint.restore(loaded, run.model, run.masks, None)
     with run.clock.part("end"):
         return finish(run, judge, started)
+
+
+def _first(plan: Plan) -> tuple[Path, ModelPlan, int, tuple[str, ...], Keep | None]:
+    """The model that the first stage starts from, as `load_model` takes it."""
+    keep = None if plan.model.drop is None else plan.model.drop.kept
+    return Path(plan.model.path), plan.model, plan.seed, plan.model.redrawn, keep
+
+
+def _in_shards(run: Course) -> nn.Module:
+    """Each process reads its own rows, or cuts them from a whole model where its type has weights that are no rows."""
+    model, why = None, None
+    try:
+        model = sharded_model(*_first(run.plan), run.device)
+    except Unsliced as error:
+        why = str(error)
+    whys = [w for w in processes.each(why) if w is not None]
+    if model is not None and not whys:
+        return model
+    run.reporter.message(f"every process loads the whole model before it keeps its shard: {whys[0]}")
+    del model
+    model = load_model(*_first(run.plan)).to(run.device)
+    shards.shard(model, run.device)
+    return model
 
 
 def _session(run: Course) -> Session:

@@ -11,21 +11,25 @@ import gc
 import json
 import sys
 import traceback
+from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from torch import nn
 
 import recipelang
 from recipelang import processes
 from recipelang.engine import evaluate as evaluation_module
 from recipelang.engine.evaluate import evaluate
+from recipelang.engine.export import save_model
 from recipelang.engine.files import only_one
 from recipelang.engine.models import load_model
 from recipelang.engine.records import Interrupted, Reporter
 from recipelang.engine.run import execute
+from recipelang.engine.slices import sharded_model
 from recipelang.engine.start import fill_folder, may_start
 from recipelang.loading.plan import planned
 from recipelang.methods import METHODS
@@ -39,6 +43,9 @@ from recipelang.tasks import task_of
 from tests.conftest import RECIPE as TINY
 from tests.contract.table import Combination, combinations, usual
 from tests.contract.test_contract import RECIPE as CONTRACT, recipe, refused
+from tests.model_configs import walk_here
+from tests.model_table import tokenizer
+from tests.model_types import config_of
 from tests.other_tasks import TASKS, make_task
 from tests.train.steps import StopAt
 from tests.train.test_attach import Net, net_recipe
@@ -70,6 +77,46 @@ def contract(folder: Path, *what: str) -> Path:
         recipe(folder, Combination(*what))
     processes.wait()
     return folder / "contract.recipe"
+
+
+def _of_type(folder: Path, kind: str, stage: str = "", dtype: str = "fp32", **changes: object) -> None:
+    """A recipe that prunes a small random decoder, which lies in several files."""
+    folder.mkdir()
+    torch.manual_seed(0)
+    made = config_of(kind)
+    for name, value in changes.items():
+        setattr(made, name, value)
+    net = transformers.AutoModelForCausalLM.from_config(made)
+    net.save_pretrained(folder / "model", max_shard_size="40KB")
+    assert len(list((folder / "model").glob("*.safetensors"))) > 1
+    tokenizer(folder / "model", made.vocab_size, False)
+    (folder / "a.recipe").write_text(READS % (dtype, stage), "utf-8")
+
+
+def _bert(folder: Path) -> None:
+    folder.mkdir()
+    for name in ("model", "train.json", "dev.json"):
+        (folder / name).symlink_to(folder.parent / name)
+    (folder / "a.recipe").write_text(TINY.format(length="1 epoch", extra=""), "utf-8")
+
+
+READS = """recipe 1 "reads"
+model { base = "model", task = causal_lm, dtype = %s }
+stage cut {
+  mode = one_shot
+  %s
+  prune weights { targets = @linear & @decoder, method = magnitude, sparsity = 50%% }
+}
+"""
+#: a kind of model -> what writes it
+READ: dict[str, Callable[[Path], None]] = {
+    "read-bert": _bert,
+    "read-tied": lambda it: _of_type(it, "llama", tie_word_embeddings=True),
+    "read-bf16": lambda it: _of_type(it, "llama", dtype="bf16"),
+    "read-gpt2": lambda it: _of_type(it, "gpt2"),
+    "read-experts": lambda it: _of_type(it, "qwen2_moe"),
+    "read-fewer": lambda it: _of_type(it, "llama", "drop layers { keep = [1] }"),
+}
 
 
 # ---------------------------------------------------------------------- scenarios
@@ -174,6 +221,39 @@ def resumed_on_more(folder: Path) -> None:
     assert "processes: 1 before, 2 now" in told, told
     with contextlib.suppress(Interrupted):  # for one process to go on from
         run(folder / "contract.recipe", folder / "cut-by-two", StopAt(5) if processes.main() else None)
+
+
+def shards_read_by_rows_are_those_of_the_whole_model(folder: Path) -> None:
+    """Tied, of two bytes, in several files, with a new head, without layers, and of experts that files hold one by one."""
+    with pytest.MonkeyPatch.context() as here:
+        walk_here(here)
+        for name, write in READ.items():
+            if processes.main():
+                write(folder / name)
+            processes.wait()
+            _, plan, _ = planned(str(folder / name / "a.recipe"))
+            keep = None if plan.model.drop is None else plan.model.drop.kept
+            given = (Path(plan.model.path), plan.model, plan.seed, plan.model.redrawn, keep)
+            expected = load_model(*given)
+            found = sharded_model(*given, torch.device("cpu"))
+            assert [n for n, _ in found.named_parameters()] == [n for n, _ in expected.named_parameters()], name
+            for (n, a), b in zip(expected.named_parameters(), found.parameters(), strict=True):
+                assert is_shard(b) and a.dtype == b.dtype and a.requires_grad == b.requires_grad, (name, n)
+                assert local(b).numel() <= -(-len(a) // 2) * a[0].numel()
+                assert torch.equal(a, whole(b)), (name, n)
+            for (n, a), b in zip(expected.named_buffers(), found.buffers(), strict=True):
+                assert a.dtype == b.dtype and torch.equal(a, b), (name, n)
+            assert expected.training == found.training
+            kept = {k: getattr(m, "generation_config", None) for k, m in (("a", expected), ("b", found))}
+            assert str(kept["a"]) == str(kept["b"])
+            for model, out in ((expected, "a"), (found, "b")):
+                more = {"max_shard": 40_000, "metadata": {"recipe.run": "x"}, "task": plan.model.task}
+                save_model(model, folder / name / out, Path(plan.model.path), **more)
+            processes.wait()
+            written = [{p.name: p.read_bytes() for p in (folder / name / out).iterdir()} for out in ("a", "b")]
+            for each in written if name == "read-experts" else ():  # the library counts cut views as it finds them
+                del each["model.safetensors.index.json"]
+            assert written[0] == written[1] and len(written[0]) > 2, name
 
 
 def every_task_is_measured_as_by_one_process(folder: Path) -> None:
@@ -303,6 +383,7 @@ SCENARIOS = {
         every_method_that_can_on_shards,
         resumed_on_as_many_is_uninterrupted,
         resumed_on_more,
+        shards_read_by_rows_are_those_of_the_whole_model,
         every_task_is_measured_as_by_one_process,
         what_is_not_there_is_refused_everywhere,
         a_loop_of_ones_own_with_shards,

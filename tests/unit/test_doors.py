@@ -35,6 +35,7 @@ ALLOWED = {
     "engine/teacher_cache.py": "safetensors, after `check_regular`",
     "engine/export.py": "weights that it has just written, in a folder of its own",
     "engine/offload.py": "safetensors, after `check_regular`",
+    "engine/slices.py": "safetensors, after `check_regular`",
     "loops/trainer.py": "safetensors, after `check_regular`",
     "planning/safetensors_header.py": "safetensors, after the size of the header was checked through `storage`",
     "planning/zeros.py": "weights mapped into memory, after their header was read through `storage`",
