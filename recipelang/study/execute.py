@@ -41,10 +41,10 @@ class _Running:
 
 @dataclass
 class Ran:
-    """What came of it: by name, the outcomes of what ended and where the others are that go on; the signal, if one came."""
+    """What came of it: by name, the outcomes of what ended, and the others, which go on; the signal, if one came."""
 
     ended: dict[str, Outcome] = field(default_factory=dict)
-    left: dict[str, str] = field(default_factory=dict)
+    left: dict[str, Started] = field(default_factory=dict)
     stopped: int | None = None
     found: Diagnostics = field(default_factory=Diagnostics)
 
@@ -106,7 +106,7 @@ def run_all(
             for run in list(stop.running):
                 if stop.received is not None and run.started.stays:
                     stop.running.remove(run)
-                    ran.left[run.variant.name] = run.started.where
+                    ran.left[run.variant.name] = run.started
                 elif (ended := run.started.ended()) is not None:
                     stop.running.remove(run)
                     if isinstance(run.started, Elsewhere) and outcome(out, run.variant).status != "finished":
@@ -128,7 +128,7 @@ def run_all(
 def _start(out: Path, variant: Variant, news: News, launcher: Launcher) -> _Running:
     work = work_of(out, variant)
     if left := launcher.left(work):
-        news.started(variant, f"is still running{left.where}")
+        news.started(variant, f"goes on{left.where}")
         return _Running(variant, work, left)
     with writing(work.recipe):
         for path in (work.folder, work.recipe, work.log):

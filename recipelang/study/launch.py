@@ -35,10 +35,12 @@ class Ended:
 
 
 class Started(Protocol):
-    """A run on its way. `stays`: it goes on when the study is stopped. `where`: in words, such as ` on GPU 1`."""
+    """A run on its way. `stays`: it goes on when the study is stopped. `where`: in words, such as ` on GPU 1`; `job`: of
+    a cluster, if it is one's."""
 
     stays: bool
     where: str
+    job: str
 
     def ended(self) -> Ended | None:
         """None while it has not."""
@@ -61,7 +63,7 @@ class Launcher(Protocol):
 class Process:
     """A process of this machine."""
 
-    stays = False
+    stays, job = False, ""
 
     def __init__(
         self,
@@ -97,7 +99,7 @@ class Process:
 class Elsewhere:
     """A run whose folder another process holds: of an earlier study that was killed, or on another machine."""
 
-    stays, where = True, " in another process"
+    stays, where, job = True, " in another process", ""
 
     def __init__(self, work: Work) -> None:
         self.folder = work.folder
@@ -175,7 +177,7 @@ def _words(text: str) -> list[str]:
     return words
 
 
-_HELP = "write a command such as `srun --gpus=1 {command}`"
+_HELP = "write `slurm`, or a command such as `srun --gpus=1 {command}`"
 
 
 def filled(words: list[str], work: Work) -> list[str]:

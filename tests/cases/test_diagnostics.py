@@ -407,7 +407,18 @@ def bomb(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("data/bomb.jsonl.gz").write_bytes(gzip.compress(b" " * 5_000_000, 9))
 
 
+def slurm_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster whose `sbatch` knows no partition of this name."""
+    Path("bin").mkdir()
+    said = 'echo "sbatch: error: invalid partition specified: big" >&2; exit 1'
+    for name, script in {"sbatch": said, "srun": "exit 0", "sacct": "exit 0"}.items():
+        Path("bin", name).write_text(f"#!/bin/sh\n{script}\n", "utf-8")
+        Path("bin", name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{Path('bin').absolute()}{os.pathsep}{os.environ['PATH']}")
+
+
 CIRCUMSTANCES = {
+    "a cluster without the partition": slurm_refuses,
     "shards with a gap in `data`": shards("part-0.jsonl", "part-1.jsonl", "part-3.jsonl"),
     "shards of two formats in `data`": shards("part-0.jsonl", "part-1.csv"),
     "a bomb in `data`": bomb,

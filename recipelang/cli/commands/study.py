@@ -15,8 +15,10 @@ from recipelang.cli import complete, options, screen
 from recipelang.cli.exit_codes import Exit
 from recipelang.loading.files import read_source
 from recipelang.loading.read import Around, read_around
+from recipelang.source import fail
 
 if TYPE_CHECKING:
+    from recipelang.study.launch import Launcher
     from recipelang.study.read import Study
     from recipelang.study.variants import Variant
 
@@ -48,7 +50,16 @@ def study(
         "",
         "--launcher",
         metavar="LAUNCHER",
-        help="Start runs with this command, in which `{command}` stands for that of a run, as in `srun {command}`.",
+        help="Start runs with `slurm`, or with a command in which `{command}` stands for that of a run.",
+    ),
+    slurm: list[str] = typer.Option(
+        [], "--slurm", metavar="NAME=VALUE", help="Set an option of `sbatch`, such as `time=4:00:00`."
+    ),
+    slurm_file: list[str] = typer.Option(
+        [],
+        "--slurm-file",
+        metavar="FILE",
+        help="Read options of `sbatch` from a file of `set NAME = VALUE` lines; `--slurm` overrides them.",
     ),
     plan: bool = typer.Option(False, "--plan", help="List the variants to run and the finished ones; run none."),
     table: bool = typer.Option(
@@ -76,7 +87,9 @@ def study(
 
       recipelang study guidelines.recipe --only smc --only "*/seed-1"
 
-      recipelang study guidelines.recipe --jobs 4 --launcher "srun --gpus=1 {command}"
+      recipelang study guidelines.recipe --launcher slurm --slurm time=4:00:00 --slurm gpus=1
+
+      recipelang study guidelines.recipe --jobs 4 --launcher "ssh gpu1 {line}"
     """
     found, made = planned(file, read_around(param, params, overlay), steps)
     folder = out or Path("runs") / _name(found)
@@ -99,9 +112,8 @@ def study(
         from recipelang.engine.files import only_one
         from recipelang.storage.writing import writing
         from recipelang.study.execute import run_all
-        from recipelang.study.launch import Local, Template
 
-        how = Template(launcher, jobs) if launcher else Local(jobs)
+        how = _launcher(launcher, slurm, slurm_file, folder, jobs)
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         with only_one(folder):
@@ -119,14 +131,28 @@ def study(
         screen.show(ran.found)
     if ran is not None and ran.stopped is not None:
         name = signal.Signals(ran.stopped).name
-        for variant, where in ran.left.items():
-            screen.tell(f"  {variant} is still running{where}", to_errors=True)
+        for variant, started in ran.left.items():
+            screen.tell(f"  {variant} goes on{started.where}", to_errors=True)
+        if queued := [s.job for s in ran.left.values() if s.job]:
+            screen.tell(f"  to cancel jobs: scancel {' '.join(queued)}", to_errors=True)
         screen.tell(f"\nstopped by {name}; nothing is lost. Repeat the command to continue.", to_errors=True)
         raise typer.Exit(Exit.of_signal(ran.stopped))
     if any(outcomes[v.name].status == "failed" for v in wanted):
         raise typer.Exit(Exit.ERRORS)
     if any(c.startswith("expect") for v in wanted for c in outcomes[v.name].unmet):
         raise typer.Exit(Exit.EXPECT_FAILED)
+
+
+def _launcher(name: str, options: Sequence[str], files: Sequence[str], folder: Path, jobs: int | None) -> Launcher:
+    from recipelang.study.launch import Local, Template
+    from recipelang.study.slurm import Slurm, read_options
+
+    if name == "slurm":
+        return Slurm(folder, read_options(options, files), jobs)
+    if options or files:
+        help = "add `--launcher slurm`, or put the options into the command of the launcher"
+        raise fail("E239", "options of Slurm need the launcher `slurm`", help=help)
+    return Template(name, jobs) if name else Local(jobs)
 
 
 def planned(file: str, around: Around, rehearsal: int | None = None) -> tuple[Study, list[Variant]]:
@@ -146,11 +172,13 @@ def _forget(folder: Path, variants: Sequence[Variant]) -> None:
     from recipelang.engine.files import only_one
     from recipelang.engine.leavings import check_only_a_run, remove_run
     from recipelang.study.results import folder_of
+    from recipelang.study.slurm import cancel
 
     for variant in variants:  # all are looked at before one is removed
         check_only_a_run(folder_of(folder, variant))
 
     for variant in variants:
+        cancel(folder, variant.name)
         at = folder_of(folder, variant)
         if at.is_dir():
             with only_one(at):
