@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import mmap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from recipelang.planning.remembered import digest_of, note, note_of, recalled
 from recipelang.source import RecipeError
 from recipelang.storage.forms import Count, Form, Hex, known
+from recipelang.storage.growing import release
 from recipelang.storage.reading import Unreadable, open_regular
 from recipelang.storage.writing import make_folder, new_file, remove
 from recipelang.tasks import Features, task_of
@@ -34,6 +35,7 @@ KIND = "features"
 LEAST = 2**18
 #: bytes of all files
 MOST = 20 * 2**30
+_SLICE = 2**24  # bytes
 #: the field of features that is loaded again instead
 _TOKENIZER = "tokenizer"
 
@@ -113,8 +115,37 @@ def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
     lists = {name: _as_list(np.ascontiguousarray(array).reshape(-1)) for name, array in arrays.items()}
     batch = pyarrow.record_batch(list(lists.values()), names=list(lists))
-    with pyarrow.OSFile(str(path), "wb") as sink, pyarrow.ipc.new_file(sink, batch.schema) as writer:
-        writer.write_batch(batch)
+    with pyarrow.OSFile(str(path), "wb") as whole:
+        slices = pyarrow.PythonFile(_Slices(whole, arrays.values()), "w")
+        with pyarrow.ipc.new_file(slices, batch.schema) as writer:
+            writer.write_batch(batch)
+        slices.flush()
+
+
+class _Slices:
+    """A file that is written a slice at a time, behind which the pages that it was copied from are given back."""
+
+    def __init__(self, file: Any, arrays: Collection[np.ndarray]) -> None:
+        self._file = file
+        self._arrays = arrays
+        self.closed = False
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data)
+        for first in range(0, len(view), _SLICE):
+            self._file.write(view[first : first + _SLICE])
+            if len(view) > _SLICE:
+                release(self._arrays)
+        return len(view)
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        """The file is closed by whoever opened it."""
 
 
 def _as_list(array: np.ndarray) -> Any:

@@ -17,11 +17,13 @@ import numpy as np
 from recipelang.planning.facts import ModelFacts, read_config
 from recipelang.planning.families import FAMILIES
 from recipelang.source import fail
+from recipelang.storage.growing import release
 from recipelang.tasks import Features
 from recipelang.tasks.config_defaults import token_types
 
 #: rows of the batch
 _ROWS = 8
+_AT_ONCE = 2**20
 
 
 def fitted(features: Features, tokenizer: Any, folder: Path, task: str) -> Features:
@@ -29,11 +31,11 @@ def fitted(features: Features, tokenizer: Any, folder: Path, task: str) -> Featu
     config = read_config(folder)
     facts = ModelFacts(folder, str(config["model_type"]), task, config, (), ())
     features = _one_kind(features, config)
-    longest = np.argsort(-np.asarray(features.lengths), kind="stable")[:_ROWS]
-    batch = features.batch(longest)
+    batch = features.batch(_longest(np.asarray(features.lengths)))
     tokens = [features.inputs()[0], batch["input_ids"], *_drawn(features)]
     if words := config.get("vocab_size"):
         _in_table("token", max(int(t.max()) for t in tokens), min(int(t.min()) for t in tokens), words, tokenizer)
+        release(features.inputs())
     width = batch["input_ids"].shape[-1]
     if facts.family in FAMILIES and width > facts.max_positions:  # of other types `max_length` was held to the model
         notes = [f"a batch is {width:,} tokens wide, the model has {facts.max_positions:,} positions"]
@@ -42,6 +44,15 @@ def fitted(features: Features, tokenizer: Any, folder: Path, task: str) -> Featu
     if kinds is not None and (rows := token_types(config)):
         _in_table("token type", int(kinds.max()), int(kinds.min()), rows, None)
     return features
+
+
+def _longest(lengths: np.ndarray) -> np.ndarray:
+    """The longest rows, of equal ones the first; in little memory, whatever their number."""
+    found = np.arange(0)
+    for first in range(0, len(lengths), _AT_ONCE):
+        found = np.concatenate([found, np.arange(first, min(first + _AT_ONCE, len(lengths)))])
+        found = found[np.argsort(-lengths[found], kind="stable")[:_ROWS]]
+    return found
 
 
 @contextmanager

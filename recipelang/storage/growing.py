@@ -9,7 +9,7 @@ from __future__ import annotations
 import mmap
 import tempfile
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import IO, Any
 
@@ -20,6 +20,17 @@ from recipelang.storage.pages import write_all
 #: bytes of one array that are held in memory
 MOST = 8 * 2**20
 _CODES = {"int8": "b", "int32": "i", "int64": "q", "float32": "f"}
+
+
+def release(arrays: Iterable[np.ndarray]) -> None:
+    """Pages of mapped files that were read count as memory of this process until they are given back; reading them again
+    takes them from where the system has them."""
+    for array in arrays:
+        at: Any = array
+        while at is not None and not isinstance(at, mmap.mmap):
+            at = getattr(at, "base", None) if isinstance(at, np.ndarray) else getattr(at, "obj", None)
+        if at is not None and hasattr(mmap, "MADV_DONTNEED"):
+            at.madvise(mmap.MADV_DONTNEED)
 
 
 class Growing:
