@@ -107,12 +107,17 @@ class Course:
         if key not in self.data:
             with self.clock.part("data"):
                 examples, features = load_split(data, name, Path(self.plan.model.path), first)
-                same_data(data.splits[name])
+                self._same(data, name)
             if isinstance(examples, Later):
-                examples.check = lambda: same_data(data.splits[name])
+                examples.check = lambda: self._same(data, name)
             self.data[key] = examples, features
             same_template(Path(self.plan.model.path), data)
         return self.data[key]
+
+    @staticmethod
+    def _same(data: DataPlan, name: str) -> None:
+        for part in data.parts_of(name):
+            same_data(data.splits[part])
 
     def autocast(self, precision: str) -> Callable[[], AbstractContextManager[None]]:
         if precision in ("fp32", "tf32"):  # `tf32` is set for a whole stage: its backward passes take part

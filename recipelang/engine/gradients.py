@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 
 import numpy as np
 import torch
 
 from recipelang import processes
 from recipelang.engine.delivery import delivered
+from recipelang.engine.seeds import stream
 from recipelang.engine.shares import scaled, weights
 from recipelang.modifiers.modifier import State
 from recipelang.pruning.shards import is_shard
 from recipelang.tasks import Features
+from recipelang.tasks.mixture import Mixed
 
 
 def gradients(
@@ -33,7 +36,10 @@ def gradients(
     they last; no more than `part` of them are in one forward pass, which changes nothing but the memory taken. Of
     several processes each takes its share of the batches; where they hold a model in shards, its share of every batch.
     """
-    order = np.random.default_rng(seed).permutation(len(features))
+    if isinstance(features, Mixed):
+        order = features.mixture.rows(0, batches * size, partial(stream, seed))
+    else:
+        order = np.random.default_rng(seed).permutation(len(features))
     device = next(state.model.parameters()).device
     shards = is_shard(next(state.model.parameters()))
     was_training = state.model.training

@@ -24,6 +24,7 @@ from recipelang.modifiers.modifier import Event, Modifier, State, fire
 from recipelang.planning.types import StagePlan
 from recipelang.pruning import shards
 from recipelang.tasks import Features
+from recipelang.tasks.mixture import Mixed
 
 #: checkpoint at least this often, in seconds, where the recipe does not say
 CHECKPOINT_SECONDS = 600.0
@@ -59,7 +60,9 @@ def train(
     if state.step == 0:
         fire(Event.START, modifiers, state)
     lengths = features.lengths if by_length else None
-    drawn = enumerate(batches(stage, len(features), shuffle, order_seed, state.step, until, lengths), state.step)
+    mixture = features.mixture if isinstance(features, Mixed) else None
+    each_step = batches(stage, len(features), shuffle, order_seed, state.step, until, lengths, mixture)
+    drawn = enumerate(each_step, state.step)
 
     def batch(step_and_rows: tuple[int, np.ndarray]) -> dict[str, np.ndarray]:
         step, rows = step_and_rows

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
 from recipelang.engine.seeds import stream
 from recipelang.planning.types import StagePlan
+from recipelang.tasks.mixture import Mixture
 
 #: batches of like length are cut from the items of so many batches, as transformers' sampler of this name does
 _TOGETHER = 50
@@ -21,15 +23,21 @@ def batches(
     first: int,
     last: int,
     lengths: np.ndarray | None = None,
+    mixture: Mixture | None = None,
 ) -> Iterator[np.ndarray]:
-    """Rows of steps `first..last-1`. With the `lengths` of the items, those of a batch are of like length."""
+    """Rows of steps `first..last-1`. With the `lengths` of the items, those of a batch are of like length. An epoch of
+    a mixture is as many rows as its sources have together."""
     epoch, order = -1, np.arange(items)
     for step in range(first, last):
         if step // stage.steps_per_epoch != epoch:
             epoch = step // stage.steps_per_epoch
-            if shuffle:
-                random = np.random.default_rng(stream(seed, stage.name, "order", epoch))
+            random = np.random.default_rng(stream(seed, stage.name, "order", epoch))
+            if mixture is not None:
+                draw = partial(stream, seed, stage.name) if shuffle else None
+                order = mixture.rows(epoch * items, (epoch + 1) * items, draw)
+            elif shuffle:
                 order = random.permutation(items)
+            if shuffle:
                 order = order if lengths is None else by_length(order, lengths, stage.batch, random)
         at = step % stage.steps_per_epoch * stage.batch
         yield order[at : at + stage.batch]
@@ -54,9 +62,15 @@ def by_length(order: np.ndarray, lengths: np.ndarray, batch: int, random: np.ran
 
 
 def drawn(
-    stage: StagePlan, items: int, shuffle: bool, seed: int, until: int, lengths: np.ndarray | None = None
+    stage: StagePlan,
+    items: int,
+    shuffle: bool,
+    seed: int,
+    until: int,
+    lengths: np.ndarray | None = None,
+    mixture: Mixture | None = None,
 ) -> np.ndarray:
     """The rows that steps `0..until-1` draw, sorted."""
-    if until >= stage.steps_per_epoch:
+    if until >= stage.steps_per_epoch and mixture is None:
         return np.arange(items)
-    return np.unique(np.concatenate([*batches(stage, items, shuffle, seed, 0, until, lengths)]))
+    return np.unique(np.concatenate([*batches(stage, items, shuffle, seed, 0, until, lengths, mixture)]))

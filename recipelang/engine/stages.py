@@ -37,6 +37,7 @@ from recipelang.planning.types import DataPlan, DistillPlan, EvaluatePlan, Stage
 from recipelang.pruning.stacks import layouts
 from recipelang.schedules.stepwise import at
 from recipelang.tasks import Features
+from recipelang.tasks.mixture import Mixed
 
 
 def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None) -> None:
@@ -284,6 +285,7 @@ def _kept(run: Course, stage: StagePlan, d: DistillPlan) -> Kept:
             _order_seed(stage, data),
             _until(run, stage),
             features.lengths if data.group_by_length else None,
+            features.mixture if isinstance(features, Mixed) else None,
         ),
         outputs=tuple(sorted({name for names in named for name in names})),
         kept=d.cache or "fp16",

@@ -114,9 +114,17 @@ def check(
         at = recipe.label(f"{block}.samples")
         found.say("E078", message, at, notes=notes, help=help)
         return
-    tokens = data.tokens_read.get("train", read.samples * read.length)  # rows are shorter than their limit
+    if data.mixture and data.samples is None:
+        message = "one shot takes a mixture only with `samples`"
+        notes = ("without `samples` every row of every source is read once, whatever its share",)
+        help = "write `samples = 128 samples`, say, in `data`"
+        found.say("E225", message, recipe.label(f"{block}.mix.{data.mixture[0].name}.share"), notes=notes, help=help)
+        return
+    tokens = sum(data.tokens_read.get(n, 0) for n in data.parts_of("train")) or (
+        read.samples * read.length
+    )  # rows are shorter than their limit
     if not task_of(data.task).labels:  # the decoder reads its own
-        tokens = min(tokens, data.tokens_predicted["train"])
+        tokens = min(tokens, sum(data.tokens_predicted[n] for n in data.parts_of("train")))
     inputs = max((t.shape[-1] for p in prunes if METHODS[p.method].memory.pair for t in p.targets), default=0)
     if tokens < inputs:
         message = f"{tokens:,} tokens of calibration for matrices of {inputs:,} inputs"

@@ -18,8 +18,9 @@ from recipelang.planning.prepared import keep, recall
 from recipelang.planning.probe import encoding_fails, fitted
 from recipelang.planning.references import Pins, check_version, is_local, local_path
 from recipelang.planning.remembered import file_digest, remembered
-from recipelang.planning.types import ChatPlan, DataPlan, SplitPlan
+from recipelang.planning.types import MIX, ChatPlan, DataPlan, SharePlan, SplitPlan
 from recipelang.source import Diagnostic, Label, RecipeError, at_label, fail
+from recipelang.source.words import listed
 from recipelang.spec.blocks import DataSpec
 from recipelang.spec.metrics import TASKS
 from recipelang.spec.recipe import Recipe
@@ -29,9 +30,10 @@ from recipelang.tasks import Features, task_of
 from recipelang.tasks.chat_template import read_template
 from recipelang.tasks.encoding import pad_id
 from recipelang.tasks.hub import is_commit
-from recipelang.tasks.labels import differ, fits, fold, say_nothing
+from recipelang.tasks.labels import differ, fits, fold, make_classes, say_nothing
 from recipelang.tasks.later import Later
 from recipelang.tasks.meaning import Meaning
+from recipelang.tasks.mixture import LONGEST, Mixed, Mixture, parts_of, shared
 from recipelang.tasks.reading import load_tokenizer
 from recipelang.tasks.shards import is_several
 from recipelang.tasks.squad_format import overlap
@@ -39,6 +41,15 @@ from recipelang.version import __version__, installed
 
 DEFAULT_LENGTH = 384
 T = TypeVar("T")
+
+
+def training_splits(spec: DataSpec) -> tuple[str, ...]:
+    """What training reads: the split `train`, or each source of a mixture as a split of its own."""
+    return tuple(f"{MIX}{m.name}" for m in sorted(spec.mixes, key=lambda m: m.name)) or ("train",)
+
+
+def is_training(split: str) -> bool:
+    return split == "train" or split.startswith(MIX)
 
 
 def understand(
@@ -58,7 +69,9 @@ def understand(
         prefix=spec.prefix or "",
     )
     splits = {}
-    for name in sorted(used, key=lambda n: (n != "train", n)):  # what is read first is taken for right
+    shares = {f"{MIX}{m.name}": m.share for m in spec.mixes}
+    # what is read first is taken for right
+    for name in sorted(used, key=lambda n: (not is_training(n), -shares.get(n, 0), n)):
         with at_label(_named_at(recipe, block, spec, name)):
             splits[name] = _split(spec, name, beside, pins)
 
@@ -118,19 +131,52 @@ def plan_data(
         draw_seed=recipe.seed if spec.seed is None else spec.seed,
         labels=facts.labels,
         chat=_chat(recipe, facts) if "messages" in meaning.columns else None,
+        mixture=_mixture(recipe, block, spec) if any(map(is_training, used)) else (),
     )
     sizes = {}
     for name in splits:
         with at_label(_named_at(recipe, block, spec, name)):
             sizes[name] = _sizes(plan, name, facts.path)
+    every = [sizes[n] for n in plan.parts_of("train")] if plan.mixture else []
+    whole = {"train": every} if every else {}
     return plan.model_copy(
         update={
-            "examples": {n: s.examples for n, s in sizes.items()},
-            "items": {n: s.items for n, s in sizes.items()},
+            "examples": {n: s.examples for n, s in sizes.items()}
+            | {n: sum(s.examples for s in e) for n, e in whole.items()},
+            "items": {n: s.items for n, s in sizes.items()} | {n: sum(s.items for s in e) for n, e in whole.items()},
             **{what: {n: v for n, s in sizes.items() if (v := getattr(s, what))} for what in _COUNTED},
             "sequences": max(s.sequences for s in sizes.values()),
         }
     )
+
+
+def _mixture(recipe: Recipe, block: str, spec: DataSpec) -> tuple[SharePlan, ...]:
+    """In the order of their names, whatever order they are written in. E224, E227."""
+    mixes = sorted(spec.mixes, key=lambda m: m.name)
+    parts = parts_of([m.share for m in mixes])
+    if sum(parts) > LONGEST:
+        help = ("round the shares: two decimals of a percentage are enough",)
+        raise RecipeError(
+            Diagnostic(
+                "E224",
+                "the shares have no common measure",
+                recipe.label(f"{block}.mix.{mixes[0].name}.share"),
+                help=help,
+            )
+        )
+    samples = shared(spec.samples, parts) if spec.samples else [None] * len(mixes)
+    for mix, count in zip(mixes, samples, strict=True):
+        if count == 0:
+            raise never_read(recipe, block, mix.name, spec.samples or 0, "samples")
+    return tuple(SharePlan(name=m.name, rows=p, samples=s) for m, p, s in zip(mixes, parts, samples, strict=True))
+
+
+def never_read(recipe: Recipe, block: str, source: str, rows: int, what: str) -> RecipeError:
+    """E227 for a share that is less than one row."""
+    message = f"the source `{source[:40]}` is never read"
+    notes = (f"its share of {rows:,} {what} is less than one",)
+    at = recipe.label(f"{block}.mix.{source}.share")
+    return RecipeError(Diagnostic("E227", message, at, notes=notes, help=("raise its share, or remove the source",)))
 
 
 def _chat(recipe: Recipe, facts: ModelFacts) -> ChatPlan:
@@ -155,6 +201,8 @@ def _stride(recipe: Recipe, block: str, spec: DataSpec, length: int) -> int:
 
 
 def _named_at(recipe: Recipe, block: str, spec: DataSpec, split: str) -> Label | None:
+    if split.startswith(MIX):
+        return recipe.label(f"{block}.{split}.source")
     own = split if getattr(spec, split, None) is not None else "source"
     return recipe.label(f"{block}.{own}")
 
@@ -206,6 +254,9 @@ def _only_what_it_reads(recipe: Recipe, block: str, spec: DataSpec, task: str) -
 
 def _split(spec: DataSpec, name: str, beside: Path, pins: Pins) -> SplitPlan:
     """A split is a file of its own, another reference, or a part of the source."""
+    if name.startswith(MIX):
+        mix = next(m for m in spec.mixes if f"{MIX}{m.name}" == name)
+        return _located(mix.source, "train", beside, pins).model_copy(update={"config": mix.config})
     own = getattr(spec, name, None)
     if own is None and spec.source is None:
         given = ", ".join(f"`{n}`" for n in ("train", "validation", "test") if getattr(spec, n)) or "none"
@@ -253,26 +304,23 @@ def with_labels(
     recipe: Recipe,
     label: str,
     spec: DataSpec,
-    split: str,
+    splits: Sequence[str],
     meaning: Meaning,
     beside: Path,
     pins: Pins,
 ) -> ClassFacts:
-    """The model as it will be for the classes of a split; its head is new where they are not its own. E074, E075."""
+    """The model as it will be for the classes of a split, or of all sources of a mixture; its head is new where they are
+    not its own. E074, E075, E226."""
     block = f"data.{label}" if label else "data"
-    where = _split(spec, split, beside, pins)
+    several = [_labels_of(facts, recipe, block, spec, name, meaning, beside, pins) for name in splits]
+    found = _together(recipe, block, splits, several) if spec.mixes and splits[0].startswith(MIX) else several[0]
     task = task_of(facts.task)
-    classes = task.classes
-    assert classes is not None, "only a task that tells classes apart has labels"
-
-    def names() -> _Labels:
-        examples = open_split(facts.task, where, dict(spec.columns), spec.config, meaning)
-        known = bool(examples.known)
-        return _Labels(names=classes.names(examples), counts=classes.counts(examples), known=known)
-
-    parts = ["labels", spec.config, sorted(dict(spec.columns).items()), facts.task, meaning.model_dump()]
-    with at_label(_named_at(recipe, block, spec, split)):
-        found = _remembered(parts, [where], _LABELS, names)
+    if splits[0].startswith(MIX):
+        assert task.classes is not None, "only a task that tells classes apart has labels"
+        column, known = meaning.columns.get(task.classes.field, ""), found.names if found.known else ()
+        with at_label(recipe.label(block)):
+            make_classes(found.names, "the mixture", task.classes.field, column, known)
+    split = splits[0]
     data, own = found.names, label_names(facts.config)
     if len(set(data)) < len(data):
         twice = next(name for name in data if data.count(name) > 1)
@@ -296,6 +344,47 @@ def with_labels(
     ordered = (keeps and not say_nothing(own)) or found.known
     replaced = strange if facts.has_head and not keeps else None
     return ClassFacts(made, data, counts, own, replaced, listed=found.known, ordered=ordered)
+
+
+def _labels_of(
+    facts: ModelFacts,
+    recipe: Recipe,
+    block: str,
+    spec: DataSpec,
+    split: str,
+    meaning: Meaning,
+    beside: Path,
+    pins: Pins,
+) -> _Labels:
+    where = _split(spec, split, beside, pins)
+    classes = task_of(facts.task).classes
+    assert classes is not None, "only a task that tells classes apart has labels"
+
+    def names() -> _Labels:
+        examples = open_split(facts.task, where, dict(spec.columns), spec.config, meaning)
+        names, known = classes.names(examples), bool(examples.known)
+        if not split.startswith(MIX):  # a source of a mixture may lack a label
+            make_classes(names, f"`{examples.name}`", classes.field, examples.column, examples.known)
+        return _Labels(names=names, counts=classes.counts(examples), known=known)
+
+    parts = ["labels", spec.config, sorted(dict(spec.columns).items()), facts.task, meaning.model_dump()]
+    parts += [MIX] if split.startswith(MIX) else []
+    with at_label(_named_at(recipe, block, spec, split)):
+        return _remembered(parts, [where], _LABELS, names)
+
+
+def _together(recipe: Recipe, block: str, splits: Sequence[str], several: Sequence[_Labels]) -> _Labels:
+    """Of all sources of a mixture, by the one that has the most labels. E226 where another has one that it lacks."""
+    most = max(range(len(several)), key=lambda i: len(several[i].names))
+    names = several[most].names
+    for split, one in zip(splits, several, strict=True):
+        if strange := next((n for n in one.names if n not in names), None):
+            message = f"the source `{split.removeprefix(MIX)[:40]}` has a label that `{splits[most].removeprefix(MIX)[:40]}` lacks"
+            notes = (f"it has `{strange[:40]}`; the other has {listed(names, longest=40)}",)
+            help = ("use one spelling in all sources, or list every class: `classes = [...]` in `data`",)
+            raise RecipeError(Diagnostic("E226", message, recipe.label(f"{block}.{split}"), notes=notes, help=help))
+    counts = {n: sum(one.counts.get(n, 0) for one in several) for n in names}
+    return _Labels(names=names, counts=counts, known=all(one.known for one in several))
 
 
 def _folded(names: Sequence[str]) -> set[str]:
@@ -331,7 +420,8 @@ _MEANING, _LABELS, _SIZE = TypeAdapter(Meaning), TypeAdapter(_Labels), TypeAdapt
 def _sizes(plan: DataPlan, name: str, model: Path) -> _Size:
     """Counted once of everything that decides it: the split, how the plan reads it, and all that the folder of the
     model says of tokens."""
-    how = plan.model_dump_json(exclude={"splits", "examples", "items", "sequences", *_COUNTED})
+    how = plan.model_dump_json(exclude={"splits", "examples", "items", "sequences", "mixture", *_COUNTED})
+    how += f" {_samples(plan, name)}" if plan.mixture else ""
 
     def count() -> _Size:
         examples, features = load_split(plan, name, model)
@@ -368,7 +458,13 @@ def _read_of(splits: Sequence[SplitPlan]) -> list[object] | None:
     software = [__version__, *(installed(name) for name in ("tokenizers", "numpy"))]
     # the ending of its name decides how a file is read
     read = [
-        (s.digest or s.reference, "".join(Path(s.reference).suffixes[-2:]) if s.digest else "", s.split) for s in splits
+        (
+            s.digest or s.reference,
+            "".join(Path(s.reference).suffixes[-2:]) if s.digest else "",
+            s.split,
+            *([s.config] if s.config else []),
+        )
+        for s in splits
     ]
     return [*software, read]
 
@@ -383,7 +479,15 @@ def load_examples(plan: DataPlan, name: str) -> tuple[Any, ...]:
     split = plan.splits[name]
     task = task_of(plan.task)
     examples = open_split(plan.task, split, plan.columns, plan.config, plan.meaning)
-    return examples[: plan.samples] if name == "train" and plan.samples and not task.blocks else examples
+    samples = _samples(plan, name)
+    return examples[:samples] if samples and not task.blocks else examples
+
+
+def _samples(plan: DataPlan, name: str) -> int | None:
+    """So many examples of a split, or blocks of its text, and no more."""
+    if name.startswith(MIX):
+        return next((m.samples for m in plan.mixture if f"{MIX}{m.name}" == name), None)
+    return plan.samples if name == "train" else None
 
 
 def load_split(
@@ -394,9 +498,12 @@ def load_split(
     Inputs that were prepared before are taken from the cache folder; `anew` makes them whatever lies there.
     `first`: no more than so many, as an evaluation asks for.
     """
+    if plan.mixture and name == "train":
+        return _mixed(plan, model, anew)
     if not task_of(plan.task).blocks:
         return _prepared(plan, name, model, first, anew)
-    draws = [] if name != "train" or not plan.samples else [(plan.samples, plan.draw_seed if plan.shuffle else None)]
+    samples = _samples(plan, name)
+    draws = [] if not samples else [(samples, plan.draw_seed if plan.shuffle else None)]
     draws += [] if first is None else [(first, None)]
     # a draw is from all blocks, and only of the first ones the others need not be made
     most = max((n for n, _ in draws), default=None) if all(seed is None for _, seed in draws) else None
@@ -404,6 +511,15 @@ def load_split(
     for count, seed in draws:
         features = features.some(count, seed)  # type: ignore[attr-defined]
     return examples, features
+
+
+def _mixed(plan: DataPlan, model: Path, anew: bool) -> tuple[Sequence[Any], Features]:
+    """Of all sources of a mixture, one behind the other."""
+    each = [load_split(plan, name, model, anew=anew) for name in plan.parts_of("train")]
+    names, parts = tuple(m.name for m in plan.mixture), tuple(m.rows for m in plan.mixture)
+    mixture = Mixture(names, parts, tuple(len(features) for _, features in each))
+    examples = Later(lambda: [e for some, _ in each for e in some])
+    return examples, Mixed(tuple(features for _, features in each), mixture)
 
 
 def _prepared(plan: DataPlan, name: str, model: Path, first: int | None, anew: bool) -> tuple[Sequence[Any], Features]:
@@ -444,11 +560,11 @@ def _features(plan: DataPlan, name: str, model: Path, first: int | None, example
         else:
             features = task.featurize(examples, tokenizer, plan.max_length, plan.stride, plan.labels)
     fitting: Any = fitted(features, tokenizer, model, plan.task)
-    return fitting.learnable(examples) if "stride" in task.settings and name == "train" else fitting  # type: ignore[no-any-return]
+    return fitting.learnable(examples) if "stride" in task.settings and is_training(name) else fitting  # type: ignore[no-any-return]
 
 
 def _rows_by(plan: DataPlan, name: str, first: int | None) -> list[object]:
     """All of a plan that decides which rows a split has; what only orders or counts them is none of it."""
     own = {"task", "config", "columns", "meaning", "max_length", "stride", "labels", "chat"}
-    cut = plan.samples if name == "train" and not task_of(plan.task).blocks else None
+    cut = None if task_of(plan.task).blocks else _samples(plan, name)
     return ["rows 1", plan.model_dump_json(include=own), name, first, cut]

@@ -32,6 +32,7 @@ def read_once() -> Iterator[None]:
 
 def read_split(task: str, split: SplitPlan, columns: Mapping[str, str], config: str | None) -> Any:
     held = _HELD.get()
+    config = split.config or config
     key = task, split, tuple(columns.items()), config
     if held is not None and key in held:
         return held[key]

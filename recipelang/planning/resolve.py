@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 from recipelang.planning import data_remarks, match as matching, numbers
-from recipelang.planning.data import ClassFacts, plan_data, understand, with_labels
+from recipelang.planning.data import ClassFacts, never_read, plan_data, training_splits, understand, with_labels
 from recipelang.planning.dropouts import dropouts_fit
 from recipelang.planning.evaluations import can_be_measured, plan_evaluations
 from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts, stored_dtype
@@ -26,6 +27,8 @@ from recipelang.planning.types import (
     KeptPlan,
     ModelPlan,
     Plan,
+    StagePlan,
+    trained_rows,
 )
 from recipelang.planning.weights import check_weights
 from recipelang.planning.zeros import stored_zeros as zeros_of_folder
@@ -76,6 +79,7 @@ class Resolver(Stages):
         if not can_be_measured(self, self.data):
             return None
         stages = self._stages()
+        self._mixtures_are_read(data, stages)
         self._warn_of_random_head()
         self._judge_dtype()
         selections = self._selections()
@@ -146,7 +150,7 @@ class Resolver(Stages):
         used: dict[str, set[str]] = {}
         for stage in self.recipe.stages:
             if stage.reads_data:
-                used.setdefault(stage.data, set()).add("train")
+                used.setdefault(stage.data, set()).update(training_splits(self.recipe.data[stage.data]))
         for evaluation in self.recipe.evaluations:
             used.setdefault(evaluation.data, set()).add(evaluation.split)
         return used
@@ -182,9 +186,10 @@ class Resolver(Stages):
             return facts
         label, split = reads[0]
         path, spec = f"data.{label}" if label else "data", self.recipe.data[label]
+        splits = training_splits(spec) if split == "train" else (split,)
         meaning = self.meanings[label]
         self.classes = self.guard(
-            path, lambda: with_labels(facts, self.recipe, label, spec, split, meaning, self.beside, self.pins), "E074"
+            path, lambda: with_labels(facts, self.recipe, label, spec, splits, meaning, self.beside, self.pins), "E074"
         )
         if self.classes is None:
             return None
@@ -230,6 +235,15 @@ class Resolver(Stages):
             self.found.extend([*language_remarks(self.recipe, plan, self.facts)])
             plans.append(plan)
         return plans
+
+    def _mixtures_are_read(self, data: Sequence[DataPlan], stages: Sequence[StagePlan]) -> None:
+        """E227 for a source that no stage comes to."""
+        for plan in (d for d in data if d.mixture):
+            rows = trained_rows(plan, stages)
+            block = f"data.{plan.label}" if plan.label else "data"
+            for source in plan.mixture if rows else ():
+                if rows * source.rows < sum(m.rows for m in plan.mixture):
+                    self.found.extend(never_read(self.recipe, block, source.name, rows, "rows").diagnostics)
 
     def stored_zeros(self) -> dict[str, tuple[int, int]] | None:
         stored = zeros_of_folder(self.facts.path)

@@ -107,10 +107,25 @@ class ModelPlan(Frozen):
     )
 
 
+#: before the name of a source of a mixture, where it stands for a split
+MIX = "mix."
+
+
 class SplitPlan(Frozen):
     reference: str = Field(description="a file, or a reference with a scheme")
     split: str
     digest: MaybeDigest = Field(default="", description="sha256 of a file that is named by a path")
+    config: str | None = Field(default=None, description="configuration of a source of a mixture")
+
+
+class SharePlan(Frozen):
+    """A source of a mixture; its split is `mix.NAME`."""
+
+    name: str
+    rows: Some = Field(
+        description="rows of it in a round of the mixture, so that its share is that of all sources' rows"
+    )
+    samples: Some | None = Field(default=None, description="its part of the `samples`")
 
 
 class ChatPlan(Frozen):
@@ -143,6 +158,9 @@ class DataPlan(Frozen):
     cut: dict[str, Some] = Field(default={}, description="split -> examples truncated by `max_length`")
     blank: dict[str, Some] = Field(default={}, description="split -> examples with a blank text")
     tokenless: dict[str, Some] = Field(default={}, description="split -> tagged words that produce no token")
+    mixture: tuple[SharePlan, ...] = Field(
+        default=(), description="sources of the training data and their shares; `train` stands for all of them"
+    )
     chat: ChatPlan | None = Field(default=None, description="how chats become text, where the data are chats")
     unanswered: dict[str, Some] = Field(
         default={}, description="split -> chats skipped because no token of an answer is within `max_length`"
@@ -153,6 +171,10 @@ class DataPlan(Frozen):
     tokens_predicted: dict[str, Some] = Field(
         default={}, description="split -> tokens of its chats' answers, or of its targets"
     )
+
+    def parts_of(self, split: str) -> tuple[str, ...]:
+        """The splits that are read for one: of a mixture, for its training data, all sources."""
+        return tuple(f"{MIX}{m.name}" for m in self.mixture) if self.mixture and split == "train" else (split,)
 
 
 class Segment(Frozen):
@@ -460,6 +482,16 @@ class ExportPlan(Frozen):
     max_shard: Some = 5_000_000_000
 
 
+def trained_rows(data: DataPlan, stages: Iterable[StagePlan]) -> int:
+    """Rows of a data set that the steps of all stages draw, repeated ones counted each time."""
+    found = 0
+    for stage in stages:
+        if stage.steps and stage.data == data.label:
+            epochs, more = divmod(stage.steps, stage.steps_per_epoch)
+            found += epochs * data.items["train"] + min(more * stage.batch, data.items["train"])
+    return found
+
+
 class Plan(Frozen):
     format_version: str = FORMAT_VERSION
     name: str
@@ -489,14 +521,14 @@ class Plan(Frozen):
     @model_validator(mode="after")
     def _refers_to_itself(self) -> Self:
         """What is named in it is in it, so that nobody who reads it has to ask."""
-        splits = {d.label: d.splits for d in self.data}
+        splits = {d.label: {*d.splits, *(["train"] if d.mixture else [])} for d in self.data}
         if [s.index for s in self.stages] != list(range(len(self.stages))):
             raise ValueError("its stages are out of order")
         for stage in self.stages:
-            if (stage.steps or stage.calibration) and "train" not in splits.get(stage.data, {}):
+            if (stage.steps or stage.calibration) and "train" not in splits.get(stage.data, ()):
                 raise ValueError(f"stage `{stage.name[:80]}` reads data that the plan does not have")
         for evaluation in self.evaluations:
-            if evaluation.split not in splits.get(evaluation.data, {}):
+            if evaluation.split not in splits.get(evaluation.data, ()):
                 raise ValueError(f"evaluation `{evaluation.name[:80]}` reads data that the plan does not have")
         return self
 

@@ -22,6 +22,7 @@ NAMES = {
     "stage": " sparse",
     "evaluate": " dev",
     "freeze": " embeddings",
+    "mix": " synthetic",
     "group": " no_decay",
     "drop": " layers",
     "arm": " ours",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
-from recipelang.kinds.text import show
-from recipelang.planning.types import ChatPlan, DataPlan, Plan
+from recipelang.kinds.text import percent, show
+from recipelang.planning.types import MIX, ChatPlan, DataPlan, Plan, trained_rows
 from recipelang.source.render import clean
 from recipelang.source.words import first_n, listed, plural
 from recipelang.spec.blocks import DataSpec
@@ -17,7 +18,9 @@ from recipelang.tasks.sentence_similarity import SCALE, form
 def data_line(plan: Plan) -> str:
     parts = []
     for data in plan.data:
-        for name, split in data.splits.items():
+        if data.mixture:
+            parts.append(f"train {data.examples['train']:,} (mixture of {plural(len(data.mixture), 'source')})")
+        for name, split in ((n, s) for n, s in data.splits.items() if not n.startswith(MIX)):
             what = "chats" if data.chat else task_of(data.task).items
             windows = f" in {data.items[name]:,} {what}" if data.items[name] != data.examples[name] else ""
             parts.append(f"{name} {data.examples[name]:,}{windows} ({clean(tail(split.reference))})")
@@ -34,6 +37,8 @@ def meaning(plan: Plan, data: DataPlan) -> Iterator[tuple[str, str]]:
         fields = (f for f in task_of(data.task).fields if f in m.columns)
         read = ", ".join(f"{field} = {clean(m.columns[field][:40])}" for field in fields)
         yield "columns" + more, read + (f"; not used: {some(m.unused)}" if m.unused else "")
+    if data.mixture:
+        yield "mixture" + more, mixture(plan, data)
     told = []
     if "choices" in task_of(data.task).fields and m.columns:
         yield "inputs" + more, _put_together(m)
@@ -63,23 +68,37 @@ def meaning(plan: Plan, data: DataPlan) -> Iterator[tuple[str, str]]:
             told.append(f"sources are marked {clean(m.source_language)}, targets {clean(m.target_language)}")
         each = (f"{plural(n, 'token')} of {split}" for split, n in data.tokens_predicted.items())
         told.append(f"loss on targets: {', '.join(each)}")
+    told += _counted(plan, data)
+    if told:
+        yield "notes" + more, "; ".join(told)
+
+
+def _counted(plan: Plan, data: DataPlan) -> Iterator[str]:
     windows = "stride" in task_of(data.task).settings
     if data.cut:
         shares = (f"{n:,} of {split} ({n / data.examples[split]:.1%})" for split, n in data.cut.items())
         what = "question longer than half of" if windows else "truncated to"
-        told.append(f"{what} `max_length`: " + ", ".join(shares))
+        yield f"{what} `max_length`: {', '.join(shares)}"
     several = any(data.items[n] > data.examples[n] for n in data.items)
     if windows and (several or data.stride != DataSpec.model_fields["stride"].default):
-        told.append(f"windows overlap by {plural(data.stride, 'token')}")
+        yield f"windows overlap by {plural(data.stride, 'token')}"
     for e in plan.evaluations:
         if e.data == data.label and e.positive is not None and "f1" in e.metrics:
-            told.append(f"{clean(e.name)}.f1 treats {clean(e.positive[:40])} as the positive class")
-        if e.data == data.label and e.null_threshold is not None:
-            told.append(
-                f"{clean(e.name)}: no answer if its score exceeds that of the best answer by more than {e.null_threshold:g}"
-            )
-    if told:
-        yield "notes" + more, "; ".join(told)
+            yield f"{clean(e.name)}.f1 treats {clean(e.positive[:40])} as the positive class"
+        if e.data == data.label and (least := e.null_threshold) is not None:
+            yield f"{clean(e.name)}: no answer if its score exceeds that of the best answer by more than {least:g}"
+
+
+def mixture(plan: Plan, data: DataPlan) -> str:
+    """Each source with its share, its rows, and how often the run passes over them."""
+    rows, whole, each = trained_rows(data, plan.stages), sum(m.rows for m in data.mixture), []
+    for m in data.mixture:
+        share, name = Fraction(m.rows, whole), f"{MIX}{m.name}"
+        passes = f", {float(rows * share / data.items[name]):.3g} passes" if rows else ""
+        passes = f", {plural(m.samples, 'sample')}" if m.samples is not None else passes
+        where = clean(tail(data.splits[name].reference))
+        each.append(f"{percent(share)} {clean(m.name)} ({data.items[name]:,} rows of {where}{passes})")
+    return ", ".join(each)
 
 
 def _chats(chat: ChatPlan, data: DataPlan) -> str:

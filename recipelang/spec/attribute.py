@@ -66,6 +66,11 @@ def conflict(attribute: str, message: str, help: str) -> PydanticCustomError:
     return PydanticCustomError("E054", "{message}", {"message": message, "attribute": attribute, "help": help})
 
 
+def refusal(code: str, attribute: str, message: str, help: str) -> PydanticCustomError:
+    """As `conflict`, with a code of its own."""
+    return PydanticCustomError(code, "{message}", {"message": message, "attribute": attribute, "help": help})  # type: ignore[arg-type]
+
+
 class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, defer_build=True)
 

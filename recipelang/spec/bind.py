@@ -14,7 +14,7 @@ from recipelang.kinds.base import Evaluated, Kind, Mismatch
 from recipelang.kinds.plain import Reference
 from recipelang.source import Diagnostics, Fix, Label, Source, Span
 from recipelang.source.suggest import closest, instead
-from recipelang.spec.blocks import BLOCKS, LATER_BLOCKS, ColumnsSpec, DataSpec, Spec, StageSpec
+from recipelang.spec.blocks import BLOCKS, LATER_BLOCKS, ColumnsSpec, DataSpec, MixSpec, Spec, StageSpec
 from recipelang.spec.compose import word
 from recipelang.spec.ends import settled
 from recipelang.spec.evaluator import NAMES, Evaluator
@@ -127,7 +127,7 @@ class Binder:
                     self._missing(block, name, spec.attributes()[name].doc)
             elif len(found) == 1:  # attributes may only contradict each other where each is right
                 at = self.spans.get(f"{path}.{facts.get('attribute')}", block.header)
-                self._error("E054", item["msg"], at, help=facts.get("help"))
+                self._error(item["type"], item["msg"], at, help=facts.get("help"))
 
     def _hides_text(self, block: t.Block) -> bool:
         """An open string in the block may have swallowed attributes."""
@@ -383,11 +383,18 @@ def _length(block: t.Block, evaluator: Evaluator) -> object:
 
 def bind_data(binder: Binder, block: t.Block, evaluator: Evaluator, path: str) -> DataSpec | None:
     columns: tuple[tuple[str, str], ...] = ()
+    mixes: list[MixSpec] = []
     for child, spec in binder.children(block):
-        bound = binder.bind(child, spec, evaluator, f"{path}.columns")
+        label = f".{child.labels[0]}" if child.labels else ""
+        extra = {"name": child.labels[0]} if child.labels else None
+        bound = binder.bind(child, spec, evaluator, f"{path}.{child.kind}{label}", extra)
         if isinstance(bound, ColumnsSpec):
             columns = tuple((k, v) for k, v in bound.model_dump().items() if v is not None)
-    return binder.bind(block, DataSpec, evaluator, path, {"columns": columns})
+        elif isinstance(bound, MixSpec):
+            mixes.append(bound)
+    written = sum(isinstance(s, t.Block) and s.kind == "mix" for s in block.body)
+    own: dict[str, object] = {"columns": columns, "mixes": tuple(mixes) if len(mixes) == written else ()}
+    return binder.bind(block, DataSpec, evaluator, path, own)
 
 
 def _keyword(statement: t.Statement) -> str | None:

@@ -16,8 +16,9 @@ from recipelang.kinds.plain import BlockLabel, Boolean, ListOf, Number, OneOf, O
 from recipelang.kinds.schedule import ScheduleOf
 from recipelang.kinds.tensors import Pattern, Selector
 from recipelang.kinds.terms import LOGITS, Kept, Terms
+from recipelang.kinds.text import percent
 from recipelang.methods import METHODS
-from recipelang.spec.attribute import ANY, Attr, Spec, conflict
+from recipelang.spec.attribute import ANY, Attr, Spec, conflict, refusal
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec
 from recipelang.spec.metrics import MEASURES, TASKS
 from recipelang.spec.optimizers import OPTIMIZERS
@@ -29,6 +30,8 @@ _strings = ListOf(Text())
 #: methods that gather inputs, as a text
 LAYER_BY_LAYER = " and ".join(f"`{m.name}`" for m in METHODS.values() if m.looks_at == "inputs")
 
+#: rows of which a share of a mixture may be one
+FINEST = 1_000_000
 #: attributes that change at every step
 STEPWISE = ("learning_rate", "hardness", "temperature")
 
@@ -115,6 +118,29 @@ class ModelSpec(Spec):
     attention_dropout: Annotated[
         Fraction | None, Attr(Ratio(), "dropout of attention weights; default: the model's own", example="10%")
     ] = None
+
+
+class MixSpec(Spec):
+    """A source of the training data, with its share of the rows that are trained on."""
+
+    LABELS = (1, 1)
+    name: str
+    source: Annotated[
+        str, Attr(Reference("dataset"), "`hf://OWNER/NAME`, `lib://facts`, or a file", example='"synthetic.jsonl"')
+    ]
+    config: Annotated[str | None, Attr(Text(), "configuration of an `hf://` data set", example='"plain_text"')] = None
+    share: Annotated[
+        Fraction, Attr(Ratio(), "share of the rows; the shares of a mixture add up to 100%", example="30%")
+    ]
+
+    @model_validator(mode="after")
+    def _has_a_share(self) -> Self:
+        if self.share == 0:
+            raise conflict("share", "a source with a share of 0% is never read", "remove the source")
+        if self.share.denominator > FINEST:
+            help = "write a percentage with at most four decimals"
+            raise conflict("share", "the share has too many decimals", help)
+        return self
 
 
 class DataSpec(Spec):
@@ -252,9 +278,20 @@ class DataSpec(Spec):
         ),
     ] = False
     columns: tuple[tuple[str, str], ...] = ()
+    mixes: tuple[MixSpec, ...] = ()
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
+        if self.mixes and self.train is not None:
+            raise conflict(
+                "train", "`train` and `mix` cannot be combined", "remove `train`, or make it a `mix` of its own"
+            )
+        if self.mixes and (total := sum((m.share for m in self.mixes), Fraction())) != 1:
+            last = self.mixes[-1]
+            message = f"the shares of the mixture add up to {percent(total)}, not 100%"
+            rest = last.share + 1 - total
+            help = f"write `share = {percent(rest)}`" if 0 < rest <= 1 else "lower the shares"
+            raise refusal("E224", f"mix.{last.name}.share", message, help)
         if self.group_by_length and not self.shuffle:
             message = "`group_by_length` and `shuffle = false` cannot be combined"
             raise conflict("group_by_length", message, "remove one of them")
@@ -680,7 +717,7 @@ BLOCKS: dict[str, dict[str, type[Spec]]] = {
         "group": GroupSpec,
         "drop": DropSpec,
     },
-    "data": {"columns": ColumnsSpec},
+    "data": {"columns": ColumnsSpec, "mix": MixSpec},
 }
 
 #: in the language, not in this release: said plainly instead of "unknown"

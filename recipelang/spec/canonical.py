@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from recipelang.source import Diagnostic, Label, RecipeError
 from recipelang.source.words import limit_text
-from recipelang.spec.blocks import Attr, DataSpec, EvaluateSpec, PruneSpec, Spec, StageSpec
+from recipelang.spec.blocks import Attr, DataSpec, EvaluateSpec, MixSpec, PruneSpec, Spec, StageSpec
 from recipelang.spec.claim_form import claim_form
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec
 from recipelang.spec.effective import ClaimParts
@@ -83,6 +83,9 @@ class _Writer:
     def data(self, label: str) -> dict[str, object]:
         spec = self.recipe.data[label]
         form = {**self.block(spec, f"data.{label}" if label else "data"), "columns": self.tidy(dict(spec.columns))}
+        if spec.mixes:
+            at = f"data.{label}.mix" if label else "data.mix"
+            form["mix"] = self.named({m.name: self.block(m, f"{at}.{m.name}") for m in _by_name(spec.mixes)}, at)
         left_out = set() if "s" in self.levels else {"validation", "test"} - self.deciding[label]
         return {name: value for name, value in form.items() if name not in left_out}
 
@@ -165,12 +168,12 @@ def _deciding(recipe: Recipe) -> dict[str, set[str]]:
 def _read_apart(task: str, data: DataSpec) -> bool:
     """Whether training data mean the same whatever is measured on: fields with fixed names, or nothing but texts."""
     if task in ("causal_lm", "masked_lm"):
-        files = [f for f in (data.source, data.train, data.validation, data.test) if f]
+        files = [f for f in (data.source, data.train, data.validation, data.test, *(m.source for m in data.mixes)) if f]
         return not {"text", "messages"}.isdisjoint(dict(data.columns)) or all(f.endswith(".txt") for f in files)
     return task == "question_answering"
 
 
-_Named = TypeVar("_Named", EvaluateSpec, PruneSpec, FreezeSpec | GroupSpec | DropSpec)
+_Named = TypeVar("_Named", EvaluateSpec, PruneSpec, MixSpec, FreezeSpec | GroupSpec | DropSpec)
 
 
 def _by_name(specs: Iterable[_Named]) -> list[_Named]:

@@ -19,6 +19,7 @@ from recipelang.spec.blocks import (
     DistillSpec,
     EvaluateSpec,
     ExportSpec,
+    MixSpec,
     ModelSpec,
     PruneSpec,
     Spec,
@@ -149,7 +150,9 @@ class _Reader:
         columns = block.get("columns", {})
         inner = self.block("columns", ColumnsSpec, columns, f"{path}.columns") if columns else []
         header = f"data {string(label)}" if label else "data"
-        return self.block(header, DataSpec, block, path, inner, ("columns",))
+        for name, mix in self.labelled(block, "mix", f"{path}."):
+            inner += self.block(f"mix {string(name)}", MixSpec, mix, f"{path}.mix.{name}")
+        return self.block(header, DataSpec, block, path, inner, ("columns", "mix"))
 
     def stage(self, form: object, path: str) -> list[str]:
         block = self.object(form, path, None)

@@ -29,7 +29,8 @@ def effective(recipe: Recipe, paths: Mapping[str, str] | None = None, params: Ma
     lines += [f"seed = {recipe.seed}", ""]
     lines += printer.block("model", recipe.model, 0)
     for label, data in recipe.data.items():
-        lines += printer.block(f"data {_label(label)}" if label else "data", data, 0)
+        inner = [line for m in data.mixes for line in printer.block(f"mix {_label(m.name)}", m, 1)]
+        lines += printer.block(f"data {_label(label)}" if label else "data", data, 0, inner)
     for stage in recipe.stages:
         inner = [line for p in stage.prunes for line in printer.block(f"prune {_label(p.name)}", p, 1)]
         inner += [line for d in stage.distills for line in printer.block("distill", d, 1)]

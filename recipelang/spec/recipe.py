@@ -64,7 +64,9 @@ class Recipe:
         """Every block as it was bound, with its path."""
         yield "model", self.model
         for label, data in self.data.items():
-            yield f"data.{label}" if label else "data", data
+            path = f"data.{label}" if label else "data"
+            yield path, data
+            yield from ((f"{path}.mix.{m.name}", m) for m in data.mixes)
         for stage in self.stages:
             yield f"stage.{stage.name}", stage
             for prune in stage.prunes:

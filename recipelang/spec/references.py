@@ -20,6 +20,8 @@ def references(recipe: Recipe) -> Iterator[tuple[str, str]]:
             own = getattr(data, name)
             if own is not None and not (name != "source" and is_split(data, own)):
                 yield f"data.{label}.{name}" if label else f"data.{name}", own
+        for mix in data.mixes:
+            yield f"{f'data.{label}' if label else 'data'}.mix.{mix.name}.source", mix.source
     for evaluation in recipe.evaluations:
         if evaluation.source is not None:
             yield f"evaluate.{evaluation.name}.source", evaluation.source
@@ -33,7 +35,9 @@ def used(recipe: Recipe) -> set[str]:
     for label, name in splits:
         data = recipe.data.get(label)
         own = getattr(data, name, None)
-        if data is not None:
+        if data is not None and data.mixes and name == "train":
+            found |= {f"{f'data.{label}' if label else 'data'}.mix.{m.name}.source" for m in data.mixes}
+        elif data is not None:
             here = name if own is not None and not is_split(data, own) else "source"
             found.add(f"data.{label}.{here}" if label else f"data.{here}")
     return found

@@ -25,8 +25,8 @@ _CODES = {"int8": "b", "int32": "i", "int64": "q", "float32": "f"}
 def release(arrays: Iterable[np.ndarray]) -> None:
     """Pages of mapped files that were read count as memory of this process until they are given back; reading them again
     takes them from where the system has them."""
-    for array in arrays:
-        at: Any = array
+    for each in arrays:
+        at: Any = each
         while at is not None and not isinstance(at, mmap.mmap):
             at = getattr(at, "base", None) if isinstance(at, np.ndarray) else getattr(at, "obj", None)
         if at is not None and hasattr(mmap, "MADV_DONTNEED"):

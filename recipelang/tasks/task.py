@@ -77,10 +77,12 @@ def _logits(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
 class HeadClasses(Generic[E]):
     """The classes that a task's head tells apart: they have names, which data or model know."""
 
-    #: those of a split, in order; E074 where they are no classes
+    #: those of a split, in order
     names: Callable[[E], tuple[str, ...]]
     #: how often each label occurs
     counts: Callable[[E], dict[str, int]]
+    #: what a recipe calls their column
+    field: str
     #: why a metric cannot be had of these classes
     refuses: Callable[[str, Sequence[str]], str | None] = lambda metric, names: None
 

@@ -401,6 +401,13 @@ def shards(*names: str) -> Callable[[pytest.MonkeyPatch], None]:
     return write_them
 
 
+def sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("data").mkdir()
+    for name, labels in {"web": ("neg", "neutral", "pos"), "made": ("negative", "positive")}.items():
+        rows = (json.dumps({"sentence": "a", "label": label}) + "\n" for label in labels)
+        Path(f"data/{name}.jsonl").write_text("".join(rows), "utf-8")
+
+
 def bomb(monkeypatch: pytest.MonkeyPatch) -> None:
     shards("part-0.jsonl")(monkeypatch)
     monkeypatch.setattr(unpacking, "_BESIDE", 2**20)
@@ -420,6 +427,7 @@ def slurm_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
 CIRCUMSTANCES = {
     "a cluster without the partition": slurm_refuses,
     "shards with a gap in `data`": shards("part-0.jsonl", "part-1.jsonl", "part-3.jsonl"),
+    "sources that name their labels differently in `data`": sources,
     "shards of two formats in `data`": shards("part-0.jsonl", "part-1.csv"),
     "a bomb in `data`": bomb,
     "a model of two languages": many_languages(),

@@ -12,7 +12,7 @@ CODE, NAME, LEVEL, NEEDS = "L082", "evaluated-on-train", "deny", "recipe"
 
 def check(it: Subject) -> Iterator[Finding]:
     stages = [stage for stage in it.recipe.stages if stage.mode == "train"]
-    learnt = {place(it.recipe.data[stage.data], "train") for stage in stages}
+    learnt = {place for stage in stages for place in read_by(it.recipe.data[stage.data])}
     for evaluation in it.recipe.evaluations:
         if measured(it, evaluation) in learnt:
             yield Finding(
@@ -36,6 +36,11 @@ def where(it: Subject, evaluation: EvaluateSpec, what: str) -> tuple[str, str]:
         return own, message
     at = f"evaluate.{evaluation.name}.{'split' if evaluation.split == 'train' else 'source'}"
     return at, message
+
+
+def read_by(data: DataSpec) -> set[tuple[str, str]]:
+    """What a stage reads of a data set."""
+    return {_located(m.source, "train") for m in data.mixes} or {place(data, "train")}
 
 
 def place(data: DataSpec, split: str) -> tuple[str, str]:

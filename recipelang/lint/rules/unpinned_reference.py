@@ -25,5 +25,7 @@ def _references(it: Subject) -> Iterator[tuple[str, str, str | None]]:
     for label, data in it.recipe.data.items():
         for name in ("source", "train", "validation", "test"):
             yield f"data.{label}.{name}" if label else f"data.{name}", getattr(data, name) or "", None
+        for mix in data.mixes:
+            yield f"{f'data.{label}' if label else 'data'}.mix.{mix.name}.source", mix.source, None
     for evaluation in it.recipe.evaluations:
         yield f"evaluate.{evaluation.name}.source", evaluation.source or "", None

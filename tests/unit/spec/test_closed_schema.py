@@ -53,6 +53,7 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
         "target_language": (None, "b"),
         "group_by_length": (False, "b"),
     },
+    "mix": {"source": (REQUIRED, "b"), "config": (None, "b"), "share": (REQUIRED, "b")},
     "columns": dict.fromkeys(
         (
             "id",
@@ -138,7 +139,7 @@ def test_there_are_no_other_blocks():
     assert {parent: set(inner) for parent, inner in BLOCKS.items()} == {
         "": {"meta", "model", "data", "stage", "evaluate", "export"},
         "stage": {"prune", "distill", "freeze", "group", "drop"},
-        "data": {"columns"},
+        "data": {"columns", "mix"},
     }
 
 
@@ -154,7 +155,7 @@ def test_every_attribute_has_a_line_of_documentation():
 
 @pytest.mark.parametrize(
     ("block", "labels"),
-    [(b, (1, 1)) for b in ("stage", "prune", "evaluate", "freeze", "group", "drop")] + [("data", (0, 1))],
+    [(b, (1, 1)) for b in ("stage", "prune", "evaluate", "freeze", "group", "drop", "mix")] + [("data", (0, 1))],
 )
 def test_labels_of_blocks(block, labels):
     assert labels == SPECS[block].LABELS
