@@ -11,6 +11,7 @@ import functools
 import os
 import re
 import textwrap
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar
@@ -244,6 +245,25 @@ def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
         size += t.nbytes
     if bucket:
         yield bucket
+
+
+# ---------------------------------------------------------------- beside the steps
+def hand(key: str, value: str) -> None:
+    """Something for one other process, from a thread: collectives belong to the main one."""
+    _connected().set(key, value)
+
+
+def handed(key: str, stopped: threading.Event) -> str:
+    """What another process hands over, when it does. E088 once this one has stopped."""
+    while not _connected().check([key]):
+        if stopped.wait(0.02):
+            raise gone(RuntimeError("a process has not written its part of a checkpoint"))
+    value: bytes = _connected().get(key)
+    return value.decode()
+
+
+def _connected() -> dist.Store:
+    return _store or dist.distributed_c10d._get_default_store()
 
 
 # ------------------------------------------------------------------------- shares

@@ -2,51 +2,43 @@
 
 A checkpoint is a folder: `model.safetensors`, `state.safetensors` (masks,
 optimizer, what modifiers remember, random states), `state.json` (position, measurements, digests) and
-`manifest.json`, the digests of the others. No pickles.
+`manifest.json`, the digests of the others. With shards every process writes and reads its own files of the first two
+(`engine/parts.py`). No pickles.
 """
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from recipelang import processes
-from recipelang.engine.fitting import each_once, numpy_state, unfit
+from recipelang.engine.checkpoint_write import Writing
+from recipelang.engine.fitting import each_once, miscounted, numpy_state, unfit
+from recipelang.engine.parts import KINDS, MANIFEST, POSITION, Files, own, read as read_parts
 from recipelang.engine.position import FORMAT, Position, Saved, misplaced, saved
 from recipelang.modifiers.modifier import Modifier
 from recipelang.planning.types import Plan
 from recipelang.pruning.masks import Masks
-from recipelang.pruning.shards import beside, whole
+from recipelang.pruning.shards import beside, is_shard
 from recipelang.source import RecipeError, fail
-from recipelang.storage.forms import Form, Hex, OpenForm
+from recipelang.storage.forms import OpenForm
 from recipelang.storage.reading import Unreadable, check_regular, read_bytes, sha256
 from recipelang.storage.strict_json import parse_model
-from recipelang.storage.writing import new_folder, remove_folder, write_text
+from recipelang.storage.writing import remove_folder
 
-_FILES = ("model.safetensors", "state.json", "state.safetensors")
 #: of `manifest.json` and of `state.json`, which names every protected tensor
 _MOST_BYTES = 64 * 2**20
-
-
-class Files(Form):
-    """`manifest.json`: the digests of the other files."""
-
-    model: Hex = Field(alias="model.safetensors")
-    position: Hex = Field(alias="state.json")
-    state: Hex = Field(alias="state.safetensors")
 
 
 class Formatted(OpenForm):
@@ -75,32 +67,56 @@ def save(
     modifiers: Sequence[Modifier] = (),
 ) -> Path:
     """Write `step-NNNNNNNN` and drop all but the newest `keep`."""
-    path = folder / f"stage-{position.stage:02d}-step-{position.step:08d}"
-    tensors = {f"mask/{n}": m for n, m in masks.state().items()}
+    writing = begin(folder, position, model, masks, optimizer, keep, modifiers)
+    if writing is not None:
+        writing.wait()
+        return writing.path
+    return _path(folder, position)
+
+
+def begin(
+    folder: Path,
+    position: Position,
+    model: nn.Module,
+    masks: Masks,
+    optimizer: torch.optim.Optimizer | None,
+    keep: int,
+    modifiers: Sequence[Modifier] = (),
+) -> Writing | None:
+    """As `save`, which is finished beside what follows; none where this process has nothing to write."""
+    path = _path(folder, position)
+    sharded = any(map(is_shard, model.parameters()))
+    tensors = {f"mask/{n}": m for n, m in masks.placed().items()}
     tensors |= {f"{m.name}/{key}": value for m in modifiers for key, value in m.state().items()}
-    tensors |= _random_states()
     if optimizer is not None:
         for name, parameter in model.named_parameters():
             for key, value in optimizer.state.get(parameter, {}).items():
                 assert isinstance(value, Tensor), f"optimizer state {key} would be lost"
                 tensors[f"optimizer/{name}/{key}"] = value
-    weights, tensors = wholly(each_once(model)), wholly(tensors)
-    if not processes.main():
-        return path
-    with new_folder(path, inside=folder.parent) as part:
-        save_file(weights, part / "model.safetensors")
-        save_file(tensors, part / "state.safetensors")
-        write_text(part / "state.json", saved(position), inside=part)
-        files = sorted(part.iterdir())
-        with ThreadPoolExecutor() as pool:  # side by side: each takes longer than writing it has
-            digests = dict(zip((f.name for f in files), pool.map(sha256, files), strict=True))
-        write_text(part / "manifest.json", json.dumps(digests, indent=1), inside=part)
+    random_states = _random_states(sharded=sharded)
+    if not (sharded or processes.main()):
+        return None
+    live = next(model.parameters()).device.type == "cpu"
+    return Writing(
+        path,
+        {"model": own(each_once(model), live=live), "state": own(tensors, live=live) | random_states},
+        saved(position),
+        live=live,
+        sharded=sharded,
+        named=partial(_drop_older, folder, path, keep),
+    )
+
+
+def _path(folder: Path, position: Position) -> Path:
+    return folder / f"stage-{position.stage:02d}-step-{position.step:08d}"
+
+
+def _drop_older(folder: Path, path: Path, keep: int) -> None:
     every = newest_first(folder)
     here = every.index(path)  # what sorts before it was damaged and is being done again
     for old in (*every[:here], *every[here + keep :]):
         with suppress(RecipeError):  # an old one that stays only costs room
             remove_folder(old, inside=folder.parent)
-    return path
 
 
 def newest_first(folder: Path) -> list[Path]:
@@ -121,9 +137,25 @@ def older(what: str) -> RecipeError:
 
 
 def load(path: Path, plan: Plan, model: nn.Module) -> Loaded:
-    """`Damaged` when a file is missing, changed, or does not fit the model; E083 when it is another run's."""
-    with _undamaged(path):
-        return _read(path, plan, model)
+    """`Damaged` when a file is missing, changed, or does not fit the model; E083 when it is another run's.
+
+    Of a model in shards every process reads and judges what it holds, and all say the same.
+    """
+    like = next((p for p in model.parameters() if is_shard(p)), None)
+    loaded: Loaded | None = None
+    why = None
+    try:
+        with _undamaged(path, own_part=like is not None) as files:
+            loaded = _read(path, files, plan, model, like)
+    except Damaged as error:
+        why = str(error)
+    whys = [why] if like is None else processes.each(why)
+    why = next(filter(None, whys), None)
+    if loaded is not None and why is None:
+        why = miscounted(loaded.state, plan, loaded.position)
+    if loaded is None or why is not None:
+        raise Damaged(why)
+    return loaded
 
 
 def read(path: Path) -> Saved:
@@ -143,7 +175,7 @@ def _saved(path: Path) -> Saved:
     return body
 
 
-def _read(path: Path, plan: Plan, model: nn.Module) -> Loaded:
+def _read(path: Path, files: Files, plan: Plan, model: nn.Module, like: nn.Parameter | None) -> Loaded:
     body = _saved(path)
     if body.behaviour != plan.behaviour_digest:
         raise fail(
@@ -155,7 +187,7 @@ def _read(path: Path, plan: Plan, model: nn.Module) -> Loaded:
     if why := misplaced(body, plan):
         raise Damaged(why)
     try:
-        weights, tensors = load_file(path / "model.safetensors"), load_file(path / "state.safetensors")
+        weights, tensors = (read_parts([path / f for f in files.named(kind)], like) for kind in KINDS)
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise Damaged(f"its tensors cannot be read: {str(error)[:120]}") from None
     if why := unfit(weights, tensors, model, plan, body):
@@ -177,30 +209,35 @@ def _small(path: Path) -> bytes:
 
 
 @contextmanager
-def _undamaged(path: Path) -> Iterator[None]:
+def _undamaged(path: Path, *, own_part: bool = False) -> Iterator[Files]:
     """Every file is there, no other is, and each is as it was written, which is found out meanwhile.
 
-    At its end `Damaged`, whatever was said inside of a file that has changed.
+    At its end `Damaged`, whatever was said inside of a file that has changed. `own_part`: of as many files as there are
+    processes each looks at its own, and who asks puts together what they say.
     """
     try:
-        named = parse_model(_small(path / "manifest.json"), Files).model_dump(by_alias=True)
+        files = parse_model(_small(path / MANIFEST), Files)
     except ValueError as error:
-        raise Damaged(f"manifest.json cannot be used: {error}") from None
+        raise Damaged(f"{MANIFEST} cannot be used: {error}") from None
     try:
-        there = {p.name for p in path.iterdir()} - {"manifest.json"}
+        there = {p.name for p in path.iterdir()} - {MANIFEST}
     except OSError as error:
         raise Damaged(f"it cannot be read: {error.strerror or error}") from None
-    if odd := sorted(there ^ set(_FILES)):
-        raise Damaged(f"{odd[0]} {'is missing' if odd[0] in _FILES else 'does not belong there'}")
+    named = files.digests
+    if odd := sorted(there ^ named.keys()):
+        raise Damaged(f"{odd[0]} {'is missing' if odd[0] in named else 'does not belong there'}")
     for name in named:
         try:
             check_regular(path / name, inside=path)
         except Unreadable:
             raise _changed(name) from None
+    if own_part and files.parts == processes.world():
+        mine = [files.named(kind)[processes.rank()] for kind in KINDS]
+        named = {name: digest for name, digest in named.items() if name in (POSITION, *mine)}
     with ThreadPoolExecutor() as pool:
         sound = pool.map(lambda name: _is_as_written(path / name, named[name]), named)
         try:
-            yield
+            yield files
         finally:
             for name, same in zip(named, sound, strict=True):
                 if not same:
@@ -274,23 +311,18 @@ def _fused_on_gpu(optimizer: torch.optim.Optimizer) -> bool:
     return bool(group.get("fused")) and group["params"][0].is_cuda
 
 
-def _random_states() -> dict[str, Tensor]:
+def _random_states(*, sharded: bool) -> dict[str, Tensor]:
+    """Of this process where each writes its own; else of all."""
     _, keys, position, *_ = np.random.get_state()
     numbers = np.concatenate([np.asarray(keys, np.uint32), np.array([position], np.uint32)])
-    states = {"random/torch": torch.get_rng_state(), "random/numpy": torch.from_numpy(numbers.view(np.int32).copy())}
+    own, numpy = {"random/torch": torch.get_rng_state()}, torch.from_numpy(numbers.view(np.int32).copy())
     if torch.cuda.is_available():
-        states["random/cuda"] = torch.cuda.get_rng_state()
-    for number, others in enumerate(processes.each({k: v for k, v in states.items() if k != "random/numpy"})):
-        if number:
-            states |= {f"{k}/{number}": v for k, v in others.items()}
-    return states
+        own["random/cuda"] = torch.cuda.get_rng_state()
+    each = {processes.rank(): own} if sharded else dict(enumerate(processes.each(own)))
+    states = {f"{k}/{number}" if number else k: v for number, states in each.items() for k, v in states.items()}
+    return states | ({"random/numpy": numpy} if processes.main() else {})
 
 
 def wholly(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Ready for a file, in the process that writes; of shards one tensor at a time is gathered."""
-    found = {}
-    for name, tensor in tensors.items():
-        full = whole(tensor)  # all processes take part
-        if processes.main():
-            found[name] = full.detach().cpu().contiguous()
-    return found
+    """Ready for a file, of weights that are whole in every process."""
+    return {n: t.detach().cpu().contiguous() for n, t in tensors.items()}

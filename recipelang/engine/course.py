@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from recipelang import processes
+from recipelang.engine.checkpoint_write import Writing
 from recipelang.engine.clock import Clock
 from recipelang.engine.environment import chosen_device, environment
 from recipelang.engine.evaluate import evaluate
@@ -67,12 +68,20 @@ class Course:
         self.data: dict[tuple[str, str, int | None], tuple[Sequence[Any], Features]] = {}
         self.stop = StopRequests()
         self.measuring: EvaluatePlan | None = None
+        self.writing: Writing | None = None  # a checkpoint that is not whole yet
         self.model: nn.Module  # once it is loaded
 
     def check_place(self) -> None:
         """E194 when the output folder is not the one that the run began in."""
         if not same_folder(self.out, self.place):
             raise moved(self.out)
+
+    def kept(self) -> None:
+        """Until the checkpoint that was begun is there. Raises what went wrong with it."""
+        writing, self.writing = self.writing, None
+        if writing is not None:
+            with self.clock.part("checkpoints"):
+                writing.wait()
 
     def obey(self) -> None:
         """Between two pieces of work that are kept: a signal that reached any process stops them all."""

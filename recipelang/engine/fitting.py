@@ -16,6 +16,8 @@ from recipelang.engine.position import Position, masked
 from recipelang.modifiers.modifier import misshapen
 from recipelang.planning.controls import frozen
 from recipelang.planning.types import Plan, StagePlan
+from recipelang.pruning import shards
+from recipelang.pruning.shards import local
 
 Tensors = Mapping[str, Tensor]
 _MASK, _OPTIMIZER, _RANDOM = "mask/", "optimizer/", "random/"
@@ -30,13 +32,12 @@ def each_once(model: nn.Module) -> dict[str, Tensor]:
 
 
 def unfit(weights: Tensors, state: Tensors, model: nn.Module, plan: Plan, position: Position) -> str | None:
-    """Why the tensors are not those of a run at this position, if they are not."""
+    """Why the tensors are not those of a run at this position, if they are not. Of shards those are judged that are here."""
     stage = plan.stages[position.stage] if position.stage < len(plan.stages) else None
     inside = stage if position.step else None  # between stages there is no optimizer, and nothing acts
     return (
         _other_weights(weights, model)
         or _other_masks(_below(_MASK, state), weights, model, masked(plan, position))
-        or _other_counts(_below(_MASK, state), plan, position)
         or _other_randomness(_below(_RANDOM, state), position)
         or _other_memories(_below(_OPTIMIZER, state), model, inside)
         or _of_modifiers(state, inside, position.step)
@@ -65,15 +66,17 @@ def _other_masks(masks: Tensors, weights: Tensors, model: nn.Module, wanted: set
     for name, mask in masks.items():
         if name not in parameters or misshapen(name, mask, parameters[name].shape, torch.bool):
             return f"the mask of `{name}` has the wrong shape or type"
-        if name in weights and bool(((weights[name] != 0) > mask).any()):
+        if name in weights and bool(((local(weights[name]) != 0) > local(mask)).any()):
             return f"`{name}` is not zero where its mask is zero"
     return None
 
 
-def _other_counts(masks: Tensors, plan: Plan, position: Position) -> str | None:
-    """The last event of every block left exactly the zeros that it plans."""
+def miscounted(state: Tensors, plan: Plan, position: Position) -> str | None:
+    """Where the last event of a block did not leave exactly the zeros that it plans. Of shards all processes ask."""
+    masks = _below(_MASK, state)
+    counted = dict(zip(masks, shards.zeros(masks.values()), strict=True))
     for names, zeros in reached(plan, position).items():
-        dead = [int(masks[n].numel() - masks[n].count_nonzero()) for n in names]
+        dead = [counted[n] for n in names]
         here = dead if len(zeros) == len(names) else [sum(dead)]
         odd = next(((n, h, z) for n, h, z in zip(names, here, zeros, strict=False) if h != z), None)
         if odd is not None:

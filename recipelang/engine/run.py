@@ -64,7 +64,11 @@ def execute(
         run = Course(plan, out, reporter, shard, offload, marked, clock)
         try:
             with run.stop:
-                return _go(run, judge, resume, exact, written or plan)
+                try:
+                    return _go(run, judge, resume, exact, written or plan)
+                finally:
+                    if run.writing is not None:
+                        run.writing.leave()
         except Interrupted:
             _note(run, "interrupted", {})
             raise

@@ -85,12 +85,14 @@ def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None)
             told(watch.agree(stop, due, now=True)[2])  # nothing is kept of a step that is not known to be good
             run.position.step = state.step
             run.position.seconds[stage.name] = before + time.monotonic() - began
+            run.kept()
+            kept = run.checkpoints, run.position, run.model, run.masks, optimizer, stage.keep, modifiers
             with run.clock.part("checkpoints"):
-                path = checkpoint.save(
-                    run.checkpoints, run.position, run.model, run.masks, optimizer, stage.keep, modifiers
-                )
-            if stop and not last:
-                raise Interrupted(stop, path)
+                if stop and not last:
+                    raise Interrupted(stop, checkpoint.save(*kept))
+                run.writing = checkpoint.begin(*kept)
+        elif run.writing is not None and run.writing.failed:
+            run.kept()
 
     with _arithmetic(stage), _recomputing(run.model, stage), run.clock.part(f"stage {stage.name}"):
         train(
@@ -228,6 +230,7 @@ def _end_stage(run: Course, stage: StagePlan, seconds: float) -> None:
         processes.wait()  # the others read it
         run.position.stage_models[stage.name] = model_digest(folder)
     run.position.stage, run.position.step = stage.index + 1, 0
+    run.kept()
     if run.disk is not None:  # what was pruned is on disk already
         run.disk.tidy()
     else:

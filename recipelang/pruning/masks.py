@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from recipelang.pruning.selection import counts
-from recipelang.pruning.shards import beside, local, of_weight, sums, whole
+from recipelang.pruning.shards import beside, is_shard, local, of_weight, sums, whole
 
 _MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer")
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -129,11 +129,16 @@ class Masks:
 
     def state(self) -> dict[str, Tensor]:
         """Whole masks, however many processes hold them."""
-        return {n: whole(beside(m, self._params[n])) for n, m in self._masks.items()}
+        return {n: whole(m) for n, m in self.placed().items()}
+
+    def placed(self) -> dict[str, Tensor]:
+        """Masks as their parameters are: in shards or whole."""
+        return {n: beside(m, self._params[n]) for n, m in self._masks.items()}
 
     def load(self, state: dict[str, Tensor], parameters: dict[str, nn.Parameter]) -> None:
         for name, mask in state.items():
-            here = of_weight(mask, parameters[name]).to(parameters[name].device, copy=True)  # events change it in place
+            mine = local(mask) if is_shard(mask) else of_weight(mask, parameters[name])
+            here = mine.to(parameters[name].device, copy=True)  # events change it in place
             self.set(name, parameters[name], here)
 
 

@@ -6,7 +6,7 @@ tensor is at the process of a lower rank. A weight that is no shard is all here,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -33,11 +33,14 @@ def whole(tensor: Tensor) -> Tensor:
 
 def rows(weight: Tensor) -> slice:
     """Which rows of the whole are here."""
-    if not is_shard(weight):
-        return slice(0, len(weight))
-    each = -(-len(weight) // processes.world())
-    first = min(processes.rank() * each, len(weight))
-    return slice(first, min(first + each, len(weight)))
+    return rows_of(len(weight)) if is_shard(weight) else slice(0, len(weight))
+
+
+def rows_of(height: int) -> slice:
+    """Which of so many rows are here, of a weight in shards."""
+    each = -(-height // processes.world())
+    first = min(processes.rank() * each, height)
+    return slice(first, min(first + each, height))
 
 
 def of_weight(tensor: Tensor, weight: Tensor) -> Tensor:
@@ -49,11 +52,17 @@ def beside(tensor: Tensor, weight: Tensor) -> Tensor:
     """A tensor in the shape of a weight, or of what of it is here, in shards as the weight is."""
     if not is_shard(weight) or is_shard(tensor) or not tensor.dim():
         return tensor
+    mine = tensor if tensor.shape == local(weight).shape else of_weight(tensor, weight)
+    return placed(mine, weight.shape, weight)
+
+
+def placed(rows: Tensor, shape: Sequence[int], like: Tensor) -> Tensor:
+    """Rows that are here of a whole of this shape, in shards over the same processes as a weight."""
     from torch.distributed.tensor import DTensor
 
-    mine = tensor if tensor.shape == local(weight).shape else of_weight(tensor, weight)
-    placed = weight.device_mesh, weight.placements  # type: ignore[attr-defined]
-    return DTensor.from_local(mine, *placed, run_check=False, shape=weight.shape, stride=weight.stride())
+    stride = torch.empty(tuple(shape), device="meta").stride()
+    how = like.device_mesh, like.placements  # type: ignore[attr-defined]
+    return DTensor.from_local(rows, *how, run_check=False, shape=torch.Size(shape), stride=stride)
 
 
 def sums(counts: Iterable[int], weights: Iterable[Tensor]) -> list[int]:

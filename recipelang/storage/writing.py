@@ -111,7 +111,7 @@ def new_file(path: Path, elsewhere: str = _ELSEWHERE, *, inside: Path | None = N
         part = _part(path)
         try:
             yield part
-            _sync(part)
+            sync(part)
             _rename(part, path, folder)
         except BaseException:
             _drop(part, folder)
@@ -128,8 +128,8 @@ def new_folder(path: Path, elsewhere: str = _ELSEWHERE, *, inside: Path | None =
             yield part
             for file in part.rglob("*"):
                 if file.is_file():
-                    _sync(file)
-            _sync(part)
+                    sync(file)
+            sync(part)
             _take_place(part, path, folder)
         except BaseException:
             with suppress(OSError):
@@ -316,7 +316,8 @@ def _is_regular(handle: int) -> bool:
     return stat.S_ISREG(os.fstat(handle).st_mode)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Until what was written is on the disk; `OSError` is for `writing` or `new_folder` to tell of."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     try:
         os.fsync(handle)

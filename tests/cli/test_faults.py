@@ -73,9 +73,9 @@ def small_files():
 @pytest.mark.parametrize(
     ("where", "name", "at", "left"),
     [
-        (checkpoint, "save", 1, []),
-        (checkpoint, "save", 2, ["stage-01-step-00000000"]),
-        (checkpoint, "save", 3, ["stage-01-step-00000000", "stage-01-step-00000006"]),
+        (checkpoint, "begin", 1, []),
+        (checkpoint, "begin", 2, ["stage-01-step-00000000"]),
+        (checkpoint, "begin", 3, ["stage-01-step-00000000", "stage-01-step-00000006"]),
         (export, "save_model", 1, []),
         (export, "save_model", 2, ["stage-01-step-00000006", "stage-02-step-00000000"]),
     ],
@@ -114,7 +114,7 @@ def small_disk(project: Path):
 
 # before the second checkpoint; in the middle of an epoch, so that the curves fail first; before the export
 @pytest.mark.parametrize(
-    ("where", "name", "at"), [(checkpoint, "save", 2), (EventLog, "add", 3), (export, "save_model", 2)]
+    ("where", "name", "at"), [(checkpoint, "begin", 2), (EventLog, "add", 3), (export, "save_model", 2)]
 )
 def test_full_disk_is_told_and_resume_completes_once_there_is_room(
     project, whole, small_disk, monkeypatch, where, name, at

@@ -9,15 +9,18 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import shutil
 import sys
 import traceback
 from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file
 from torch import nn
 
 import recipelang
@@ -68,6 +71,13 @@ def run(path: Path, out: Path, reporter: Reporter | None = None, *, resume: bool
             fill_folder(out, plan, effective(checked), overwrite=False)
     processes.wait()
     execute(plan, out, reporter or Reporter(), lambda m: judge(checked, m), resume=resume, shard=shards)
+
+
+def first_of(recipe: Path) -> Any:
+    """The model that it begins with, as `load_model` takes it."""
+    _, plan, _ = planned(str(recipe))
+    keep = None if plan.model.drop is None else plan.model.drop.kept
+    return Path(plan.model.path), plan.model, plan.seed, plan.model.redrawn, keep
 
 
 def contract(folder: Path, *what: str) -> Path:
@@ -206,7 +216,40 @@ def resumed_on_as_many_is_uninterrupted(folder: Path) -> None:
             run(path, folder / name, StopAt(5) if processes.main() else None, shards=shards)
             raise AssertionError("nobody stopped")
     run(path, folder / "cut", resume=True)
+    newest = sorted((folder / "cut-shards" / "checkpoints").glob("stage-*"))[-1]
+    assert sorted(p.name for p in newest.iterdir()) == PARTS
+    here = f"{processes.rank() + 1}-of-2"
+    held = sum(t.numel() for t in load_file(newest / f"model-{here}.safetensors").values())
+    (all_of_it,) = {sum(p.numel() for p in load_model(*first_of(path)).parameters())}
+    assert held < 0.6 * all_of_it
+    assert "random/torch" + "/1" * processes.rank() in load_file(newest / f"state-{here}.safetensors")
+    for name in ("as-shards", "damaged"):
+        if processes.main():
+            shutil.copytree(folder / "cut-shards", folder / name)
+    processes.wait()
     run(path, folder / "cut-shards", resume=True)  # shards are copies now
+    run(path, folder / "whole-shards", shards=True)
+    run(path, folder / "as-shards", resume=True, shards=True)
+    if processes.main():  # a part that only the other one reads
+        (damaged,) = (folder / "damaged" / "checkpoints").glob(f"{newest.name}/model-2-of-2.safetensors")
+        damaged.write_bytes(damaged.read_bytes()[:-4] + b"\1\2\3\4")
+    processes.wait()
+    told = Messages()
+    run(path, folder / "damaged", told, resume=True, shards=True)
+    assert "model-2-of-2.safetensors is missing or has changed" in told.messages[0], told.messages
+
+
+PARTS = sorted(
+    ["manifest.json", "state.json", *(f"{k}-{n}-of-2.safetensors" for k in ("model", "state") for n in (1, 2))]
+)
+
+
+class Messages(Reporter):
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
 
 
 def resumed_on_more(folder: Path) -> None:
@@ -232,8 +275,7 @@ def shards_read_by_rows_are_those_of_the_whole_model(folder: Path) -> None:
                 write(folder / name)
             processes.wait()
             _, plan, _ = planned(str(folder / name / "a.recipe"))
-            keep = None if plan.model.drop is None else plan.model.drop.kept
-            given = (Path(plan.model.path), plan.model, plan.seed, plan.model.redrawn, keep)
+            given = first_of(folder / name / "a.recipe")
             expected = load_model(*given)
             found = sharded_model(*given, torch.device("cpu"))
             assert [n for n, _ in found.named_parameters()] == [n for n, _ in expected.named_parameters()], name

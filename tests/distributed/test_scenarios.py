@@ -62,6 +62,12 @@ def test_interrupted_on_two_and_resumed_on_two_is_uninterrupted_bit_for_bit(fold
     assert same(weights(folder / "cut"), weights(folder / "whole"))
 
 
+def test_shards_interrupted_and_resumed_are_uninterrupted_bit_for_bit(folder):
+    """From the newest checkpoint, and from the one before it where a process finds its part damaged."""
+    assert same(weights(folder / "as-shards"), weights(folder / "whole-shards"))
+    assert same(weights(folder / "damaged"), weights(folder / "whole-shards"))
+
+
 def test_shards_resumed_as_copies_end_with_the_same_counts(folder):
     a, b = targets(folder / "cut-shards"), targets(folder / "whole")
     assert sum(int((w == 0).sum()) for w in a.values()) == sum(int((w == 0).sum()) for w in b.values()) > 0

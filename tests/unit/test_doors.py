@@ -30,7 +30,7 @@ ALLOWED = {
     "cli/several.py": "the null device",
     "pruning/free_memory.py": "the system's own figures below /proc and /sys",
     "planning/processor.py": "the system's own figures below /proc",
-    "engine/checkpoint.py": "safetensors, after `check_regular`, while its digests are compared through `storage`",
+    "engine/parts.py": "safetensors, after `check_regular`, while digests are compared through `storage`",
     "engine/forecast.py": "a folder of its own for a rehearsal, in the system's for such, which goes with it",
     "engine/teacher_cache.py": "safetensors, after `check_regular`",
     "engine/export.py": "weights that it has just written, in a folder of its own",
