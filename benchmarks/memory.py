@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,8 @@ class Case:
     width: int
     model: str = ""  # more attributes
     offload: bool = False  # with weights on disk
+    teacher: dict[str, Any] | None = None  # config of a teacher in a folder of its own, of the same type
+    labels: int = 2
 
 
 ENCODER = {"hidden_size": 512, "num_hidden_layers": 4, "num_attention_heads": 8, "intermediate_size": 2048,
@@ -63,7 +66,12 @@ def shot(method: str) -> str:
 DENSE = f"stage dense {{ length = 2 steps, batch = 8, {RATE} }}\n"
 TEACH = "distill { teacher = stage.dense, hardness = 80%, temperature = 2 }"
 EVALUATE = "evaluate dev { metrics = [METRIC] }\n"
-METRICS = {"sequence_classification": "accuracy", "causal_lm": "perplexity", "masked_lm": "perplexity"}
+METRICS = {"sequence_classification": "accuracy", "causal_lm": "perplexity", "masked_lm": "perplexity",
+           "text_to_text": "rougeL"}  # fmt: skip
+SMALL = {"hidden_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 8000,
+         "max_position_embeddings": 2048}  # fmt: skip
+T5 = {"d_model": 512, "d_kv": 64, "d_ff": 1024, "num_layers": 4, "num_decoder_layers": 4, "num_heads": 8,
+      "vocab_size": 16_000, "decoder_start_token_id": 0}  # fmt: skip
 CASES: dict[str, Case] = {
     "decoder, 32,000 words": Case("llama", "causal_lm", DECODER, trained(batch=4, decoder=True), 128),
     "decoder, long texts": Case("llama", "causal_lm", DECODER, trained(batch=1, decoder=True), 512),
@@ -89,6 +97,32 @@ CASES: dict[str, Case] = {
     "encoder, obert": Case("bert", "sequence_classification", ENCODER,
                            trained("obert(block = 16, gradients = 4)"), 64),
     "masked words, 32,000 words": Case("bert", "masked_lm", ENCODER | {"vocab_size": 32_000}, trained(), 128),
+    # the worst that we could think of
+    "a layer 131,072 wide": Case("llama", "causal_lm", SMALL | {"intermediate_size": 131_072},
+                                 trained(batch=1, decoder=True), 128),
+    "eager attention, 1,024 tokens": Case("llama", "causal_lm", SMALL | {"intermediate_size": 704},
+                                          trained(batch=1, decoder=True), 1024, ", attention = eager"),
+    "256,000 words, one row": Case("llama", "causal_lm", SMALL | {"intermediate_size": 704, "vocab_size": 256_000},
+                                   trained(batch=8, more="micro_batch = 1", decoder=True), 128),
+    "4,000 labels": Case("bert", "sequence_classification", ENCODER, trained(batch=8) + EVALUATE, 32, labels=4000),
+    "measured on far more than trained": Case("bert", "sequence_classification", ENCODER,
+                                              trained(batch=1) + EVALUATE.replace("}", ", batch = 512 }"), 64),
+    "a teacher four times as large": Case("bert", "sequence_classification", ENCODER, trained(
+        more='distill { teacher = "teacher", hardness = 80%, temperature = 2 }'), 64,
+        teacher=ENCODER | {"hidden_size": 1024, "num_attention_heads": 16, "intermediate_size": 4096}),
+    "experts": Case("mixtral", "causal_lm", SMALL | {"intermediate_size": 704, "num_local_experts": 16,
+                    "num_key_value_heads": 4}, trained(batch=4, decoder=True), 128),
+    "experts, wanda": Case("mixtral", "causal_lm", SMALL | {"intermediate_size": 704, "num_local_experts": 16,
+                           "num_key_value_heads": 4}, shot("wanda"), 128),
+    "experts, sparsegpt on disk": Case("mixtral", "causal_lm", SMALL | {"hidden_size": 512, "intermediate_size": 704,
+                                       "num_local_experts": 16, "num_key_value_heads": 4}, shot("sparsegpt"), 128,
+                                       offload=True),
+    "encoder-decoder that writes": Case("t5", "text_to_text", T5, trained(batch=4).replace(
+        "@encoder", "(@encoder | @decoder)") + EVALUATE, 128),
+    "decoder, recomputed, 32,000 words": Case("llama", "causal_lm", DECODER, trained(
+        batch=8, more="activation_checkpointing = true", decoder=True), 256),
+    "sixteen thin layers": Case("bert", "sequence_classification", ENCODER | {"hidden_size": 128,
+                                "num_hidden_layers": 16, "intermediate_size": 512}, trained(batch=32), 128),
     "magnitude in one shot": Case("llama", "causal_lm", WIDE, shot("magnitude"), 128),
     "wanda": Case("llama", "causal_lm", WIDE, shot("wanda"), 256),
     "wanda, evaluated": Case("llama", "causal_lm", WIDE, shot("wanda") + EVALUATE, 256),
@@ -107,7 +141,13 @@ def prepare(folder: Path, case: Case) -> Path:
     """The model, its words, the data and the recipe."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification
+    from transformers import (
+        AutoConfig,
+        AutoModelForCausalLM,
+        AutoModelForMaskedLM,
+        AutoModelForSeq2SeqLM,
+        AutoModelForSequenceClassification,
+    )
 
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     words = [*special, *(f"w{i}" for i in range(case.config["vocab_size"] - len(special)))]
@@ -128,17 +168,29 @@ def prepare(folder: Path, case: Case) -> Path:
         "causal_lm": AutoModelForCausalLM,
         "masked_lm": AutoModelForMaskedLM,
         "sequence_classification": AutoModelForSequenceClassification,
+        "text_to_text": AutoModelForSeq2SeqLM,
     }
     torch.manual_seed(0)
     model = auto[case.task].from_config(config)
     (model.bfloat16() if "bf16" in case.model else model).save_pretrained(folder / "model")
+    if case.teacher is not None:
+        shutil.copytree(folder / "model", folder / "teacher", ignore=lambda *_: ["model.safetensors"])
+        config = AutoConfig.for_model(case.type, **case.teacher, pad_token_id=0, bos_token_id=2, eos_token_id=3)
+        auto[case.task].from_config(config).save_pretrained(folder / "teacher")
     draw = random.Random(0)
-    rows = []
-    for i in range(256):
-        text = " ".join(f"w{draw.randrange(5_000)}" for _ in range(case.width))
-        rows.append({"text": text} | ({"label": "yn"[i % 2]} if case.task == "sequence_classification" else {}))
-    for name, many in (("train", 256), ("dev", 128)):
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows[:many]), "utf-8")
+
+    def said(words: int = case.width) -> str:
+        return " ".join(f"w{draw.randrange(5_000)}" for _ in range(words))
+
+    many = max(256, case.labels) if "batch = 512" not in case.body else 512
+    more: Callable[[int], dict[str, str]] = lambda i: {"text": said()}  # noqa: E731
+    if case.task == "sequence_classification":
+        more = lambda i: {"text": said(), "label": f"l{i % case.labels}"}  # noqa: E731
+    elif case.task == "text_to_text":
+        more = lambda i: {"source": said(), "target": said()}  # noqa: E731
+    rows = [more(i) for i in range(many)]
+    for name, some in (("train", rows), ("dev", rows if many == 512 else rows[:128])):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in some), "utf-8")
     samples = ", samples = 64 samples" if "one_shot" in case.body else ""
     text = f"""recipe 1 "memory"
 model {{ base = "model", task = {case.task}{case.model} }}
@@ -170,9 +222,12 @@ def measure(recipe: Path, out: Path, offload: bool) -> None:
     # the class, the kernels and the libraries' own pools: a pass of a tiny model of the type
     from transformers import AutoConfig, AutoModel
 
-    small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8,
+             "num_key_value_heads": 1, "num_local_experts": 2}  # fmt: skip
     tiny = AutoModel.from_config(AutoConfig.for_model(plan.model.family, **small, vocab_size=9))
-    tiny(input_ids=torch.ones(1, 4, dtype=torch.long)).last_hidden_state.sum().backward()
+    read = {"input_ids": torch.ones(1, 4, dtype=torch.long)}
+    read |= {"decoder_input_ids": read["input_ids"]} if tiny.config.is_encoder_decoder else {}
+    tiny(**read).last_hidden_state.sum().backward()
     del tiny
     cuda = torch.cuda.is_available()
     if cuda:

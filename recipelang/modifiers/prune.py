@@ -199,28 +199,32 @@ class Prune(Modifier):
     def _layer_by_layer(self, zeros: Sequence[int], gathers: type[Gathered], state: State) -> None:
         """Every target as its layer is reached."""
         wanted = dict(zip(self.pieces, zeros, strict=True))
-        select = Select(self.plan.pattern, self.plan.pattern_size, self.plan.scope)
         for inputs in state.layers(self.pieces, gathers, self.plan.order):
-            weights = _weights(list(dict.fromkeys(parameter_of(n)[0] for n in inputs)), state)
-            if state.present is not None:
-                _finite(list(inputs), weights)
-            known, keeps = dict(zip(inputs, weights, strict=True)), {}
-            for name, weight in known.items():
-                gathered = inputs.pop(name)  # so that it is gone when the last matrix that reads the same is done
-                live = _live(name, weight, state)
-                if state.present is not None:  # all that is in memory is looked at before anything changes
-                    self._only_rises([live.numel() - counts([live])[0]], [wanted[name]])
-                    self._groups_only_rise([weight], [live], [wanted[name]])
-                least = weight.shape[-1] if METHODS[self.plan.method].memory.pair else ENOUGH
-                if (expert := expert_of(name)) and gathered.tokens < least:
-                    state.few_tokens[expert] = gathered.tokens
-                with torch.no_grad():
-                    keeps[name] = self.score.fit(weight, gathered, wanted[name], live, select)
-                del gathered
-            _set([known[n] for n in keeps], list(keeps), list(keeps.values()), state)
-            if state.present is not None:
-                state.masks.settle()
+            self._fit(inputs, wanted, state)
         state.masks.clear_moments(state.optimizer)
+
+    def _fit(self, inputs: dict[str, Gathered], wanted: Mapping[str, int], state: State) -> None:
+        """The targets of one layer; `inputs` is emptied, and nothing of the layer is left in memory by this."""
+        select = Select(self.plan.pattern, self.plan.pattern_size, self.plan.scope)
+        weights = _weights(list(dict.fromkeys(parameter_of(n)[0] for n in inputs)), state)
+        if state.present is not None:
+            _finite(list(inputs), weights)
+        known, keeps = dict(zip(inputs, weights, strict=True)), {}
+        for name, weight in known.items():
+            gathered = inputs.pop(name)  # so that it is gone when the last matrix that reads the same is done
+            live = _live(name, weight, state)
+            if state.present is not None:  # all that is in memory is looked at before anything changes
+                self._only_rises([live.numel() - counts([live])[0]], [wanted[name]])
+                self._groups_only_rise([weight], [live], [wanted[name]])
+            least = weight.shape[-1] if METHODS[self.plan.method].memory.pair else ENOUGH
+            if (expert := expert_of(name)) and gathered.tokens < least:
+                state.few_tokens[expert] = gathered.tokens
+            with torch.no_grad():
+                keeps[name] = self.score.fit(weight, gathered, wanted[name], live, select)
+            del gathered
+        _set(weights, list(keeps), list(keeps.values()), state)
+        if state.present is not None:
+            state.masks.settle()
 
     def _scored(
         self, weights: Sequence[nn.Parameter], live: Sequence[Tensor], state: State

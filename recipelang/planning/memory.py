@@ -14,12 +14,13 @@ from recipelang.planning.offloaded import MAPPED, ROOM, check_offloaded
 from recipelang.planning.safetensors_header import DTYPES, ITEM_BYTES
 from recipelang.planning.types import CalibrationPlan, DataPlan, EvaluatePlan, Plan, StagePlan
 from recipelang.source import RecipeError
+from recipelang.spec.metrics import MEASURES
 from recipelang.tasks import task_of
 
 #: bytes of a weight
 ITEM = {dtype: ITEM_BYTES[name] for dtype, name in DTYPES.items()}
-#: what a run takes beside all that is counted: texts, the pools of the libraries
-_BESIDE = 72 * 10**6
+#: what a run takes beside all that is counted: texts, the pools of the libraries; and a tokenizer for each of its words
+_BESIDE, _WORD = 72 * 10**6, 330
 #: bytes for each weight of a matrix that is looked at alone: its scores, masks and bits
 _ALONE = 8
 #: memory that a process's allocator holds between pieces in use, as a share of the activations
@@ -27,8 +28,9 @@ _BETWEEN = 0.15
 #: values that a layer keeps for its backward pass, for each that its matrices put out: inputs, outputs, functions and
 #: norms between them; and with dropout the masks
 _KEPT, _KEPT_WITH_DROPOUT = 2.2, 2.5
-#: values kept of every attention score where the scores are in memory; and as many again while one layer goes backward
-_SCORES, _SCORES_BACKWARD = 4, 6
+#: values kept of every attention score where the scores are in memory, with dropout and without, where they are in
+#: single precision and where a softmax is that of narrower ones; and as many again while one layer goes backward
+_SCORES_WITH_DROPOUT, _SCORES, _NARROW_SCORES, _SCORES_BACKWARD = 4, 2, 3, 6
 
 
 def memory_of(plan: Plan, facts: ModelFacts) -> dict[str, int]:
@@ -62,6 +64,7 @@ class _Stage:
         self.hidden = config.get("hidden_size") or config.get("dim") or 768
         self.heads = config.get("num_attention_heads") or config.get("n_heads") or 12
         self.words = config.get("vocab_size", 0) if task_of(plan.model.task).gives == "words" else 0
+        self.beside = _BESIDE + _WORD * int(config.get("vocab_size") or 0)
         self.dropout = _drops(plan, config)
 
     def peak(self) -> int:
@@ -78,7 +81,7 @@ class _Stage:
             held += gradients * moments(stage)
             work, left = gradients + self._step(gradients, self._backward(trained)), gradients
         evaluated = left + max((self._evaluation(e) for e in self.plan.evaluations), default=0)
-        return round(held + max(work, evaluated)) + _BESIDE
+        return round(held + max(work, evaluated)) + self.beside
 
     def offloaded(self) -> int:
         """A layer at a time, or what is in none; a layer with its masks while it is pruned."""
@@ -101,10 +104,10 @@ class _Stage:
             works = calibration.works(self.stage.prunes, self.facts)
             gathered, fitted = (max((getattr(w, n) for w in works), default=0) for n in ("gathered", "fitted"))
             calls = there + self._pass(read) + states
-            pruned = layer + states + max(gathered + self._pass(read), fitted + max(masks.values(), default=0))
+            pruned = layer + states + max(gathered, fitted + max(masks.values(), default=0)) + self._pass(read)
         alone = largest * (2 * self.item + _ALONE)  # ranked by its weights only, counted, or written
         evaluated = max((there + self._evaluation(e) + self._held(e) for e in self.plan.evaluations), default=0)
-        return round(max(calls, pruned, alone, evaluated)) + _BESIDE
+        return round(max(calls, pruned, alone, evaluated)) + self.beside
 
     def _held(self, evaluation: EvaluatePlan) -> int:
         """States of the batches that go through a layer together."""
@@ -154,7 +157,10 @@ class _Stage:
         length = data.max_length
         tokens = stage.micro_batch * data.sequences * length
         scores = self._scores(tokens, length, training=True)
-        kept = tokens * self._outputs * (_KEPT_WITH_DROPOUT if self.dropout else _KEPT) + _SCORES * scores
+        each, often = (_KEPT_WITH_DROPOUT, _SCORES_WITH_DROPOUT) if self.dropout else (_KEPT, _SCORES)
+        if not self.dropout and self._bytes == 2:
+            often = _NARROW_SCORES
+        kept = tokens * self._outputs * each + often * scores
         if stage.activation_checkpointing:
             inputs = layers * tokens * self.hidden
             kept, layers = 1.25 * kept + inputs, min(layers, 1)  # of one layer, computed again beside its gradients
@@ -175,7 +181,9 @@ class _Stage:
         scores = self._scores(tokens, length, training=False)
         values = self._bytes * (tokens * (1.5 * self._outputs + 3 * self.hidden) + 3 * scores)
         logits = tokens * self.words * 1.25 * self._bytes + 8 * length * self.words
-        return values * (1 + _BETWEEN) + logits
+        writes = any(MEASURES[m].package for m in evaluation.metrics)  # keys and values, of both texts in each layer
+        kept = 4 * tokens * self.hidden * self.facts.layers * self._bytes if writes else 0
+        return values * (1 + _BETWEEN) + max(logits, kept)
 
     def _calibration(self) -> float:
         """For a calibration one layer's statistics, the states of all samples, one layer's forward pass."""
@@ -187,7 +195,8 @@ class _Stage:
             return 0
         works = calibration.works(stage.prunes, self.facts)
         gathered, fitted = (max((getattr(w, n) for w in works), default=0) for n in ("gathered", "fitted"))
-        return read.states + max(gathered + self._pass(read), fitted)
+        # a part of what a pass took is not given back before a matrix is done
+        return read.states + max(gathered, fitted) + self._pass(read)
 
     def _pass(self, read: CalibrationPlan) -> float:
         """Of one micro-batch through one layer."""

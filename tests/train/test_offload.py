@@ -16,6 +16,7 @@ from recipelang.engine import offload, spill
 from recipelang.engine.course import Course
 from recipelang.engine.offload import Offloaded
 from recipelang.engine.records import Interrupted, Reporter
+from recipelang.loading.plan import planned
 from recipelang.source import RecipeError
 from tests.cli.command import command
 from tests.decoders import make_decoder, make_text
@@ -228,6 +229,15 @@ def test_experts_that_files_hold_one_by_one_are_the_same_too(decoder, tmp_path, 
     disk = recipelang.run(recipe, out=tmp_path / "disk", offload=True)
     assert files(tmp_path / "disk") == files(tmp_path / "memory")
     assert disk.metrics == memory.metrics
+
+
+def test_one_process_is_told_to_do_what_several_would(decoder):
+    plan = planned(str(decoder("method = wanda")))[1]
+    with pytest.raises(RecipeError) as error:
+        offload.offloads(plan, True, shard=True)
+    (found,) = error.value.diagnostics
+    assert found.code == "E223" and "exclude each other" in found.message and "one process" in found.help[0]
+    assert offload.offloads(plan, False, shard=True) is None
 
 
 def test_a_weight_that_is_no_number_is_found_before_its_layer_is_written(decoder, tmp_path):

@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 from recipelang.loading.plan import planned
+from recipelang.methods.declaration import Memory
 from recipelang.modifiers.prune import make
+from recipelang.planning.calibration import _Read, _work
 from recipelang.pruning.passes import block_bytes
 from tests.cli.command import command
 
@@ -90,3 +92,18 @@ def test_json_of_the_plan_has_them_too(project):
     path = recipe(project, "obert(block = 32, memory = 1 MB)")
     prune = json.loads(command("plan", str(path), "--json").out)["stages"][1]["prunes"][0]
     assert prune["passes"] == 4 and prune["scoring"] > 0 and prune["args"]["memory"] == 1_000_000
+
+
+def test_statistics_are_there_until_the_last_matrix_that_reads_the_same_is_done():
+    """Two matrices that share 10 inputs, and one of 20 with more weights than both: bytes counted by hand."""
+    memory = Memory(pair=4, made=8, fitted=20)
+    reads = [_Read("qk", 10, 50), _Read("qk", 10, 30), _Read("down", 20, 100)]
+    work = _work(reads, memory)
+    assert work.gathered == 4 * 100 + 4 * 400
+    assert work.statistics == 4 * 400 + 8 * 400  # those of the last one alone, with what is made of them
+    assert work.fitted == max(4800, 8 * 400 + 20 * 100, 8 * 100 + 4 * 400 + 20 * 50)
+
+
+def test_statistics_of_one_number_an_input_are_gathered_once_for_all_that_read_the_same():
+    work = _work([_Read("gu", 10, 60), _Read("gu", 10, 60)], Memory(input=8, fitted=8))
+    assert (work.gathered, work.statistics, work.fitted) == (80, 80, 80 + 8 * 60)
