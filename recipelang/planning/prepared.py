@@ -36,6 +36,7 @@ LEAST = 2**18
 #: bytes of all files
 MOST = 20 * 2**30
 _SLICE = 2**24  # bytes
+_REFUSED: list[OSError | RecipeError] = []
 #: the field of features that is loaded again instead
 _TOKENIZER = "tokenizer"
 
@@ -78,7 +79,7 @@ def keep(parts: Sequence[object], task: str, features: Features, tokenizer: Call
     if sum(a.nbytes for a in arrays.values()) < LEAST:
         return features
     path = _file(parts)
-    with suppress(OSError, RecipeError):  # a cache that cannot be written only costs time
+    try:
         make_folder(path.parent)
         with new_file(path, inside=path.parent) as part:
             _write(part, arrays)
@@ -90,7 +91,18 @@ def keep(parts: Sequence[object], task: str, features: Features, tokenizer: Call
         note(KIND, parts, kept.model_dump(mode="json"))
         _trim(path)
         return recall(parts, task, tokenizer) or features
-    return features
+    except (OSError, RecipeError) as error:  # a cache that cannot be written only costs time
+        _REFUSED.append(error)
+        return features
+
+
+def refusal() -> str:
+    """Why inputs were not kept since this was asked last; empty where all were."""
+    error = _REFUSED[-1] if _REFUSED else None
+    _REFUSED.clear()
+    if isinstance(error, RecipeError):
+        return error.diagnostics[0].message
+    return "" if error is None else (error.strerror or str(error)).lower()
 
 
 def _file(parts: Sequence[object]) -> Path:

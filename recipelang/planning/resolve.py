@@ -16,8 +16,10 @@ from recipelang.planning.languages import language_remarks
 from recipelang.planning.layers import stack_layers, whole, with_layers
 from recipelang.planning.memory import memory_of
 from recipelang.planning.opened import read_once
+from recipelang.planning.prepared import refusal
 from recipelang.planning.references import Pins, locate_model
 from recipelang.planning.remarks import remarks
+from recipelang.planning.remembered import cache_folder
 from recipelang.planning.stages import Stages
 from recipelang.planning.types import (
     ClaimPlan,
@@ -73,6 +75,11 @@ class Resolver(Stages):
         data = self._data()
         if data is None:
             return None
+        if why := refusal():
+            message = "prepared data cannot be kept for the next start"
+            help = "free some space, or choose another folder: `RECIPELANG_CACHE=DIR`"
+            notes = (why, f"the folder is {cache_folder()}", "every start prepares the data again")
+            self.found.say("W187", message, self.recipe.label("data"), notes=notes, help=help)
         self.data = {d.label: d for d in data}
         if self.classes is not None and "positive" in self.task.settings:
             data_remarks.judge_positive(self.recipe, self.classes, self.found)

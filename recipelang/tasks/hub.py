@@ -8,14 +8,17 @@ what a recipe says when it names a data set of the Hub.
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recipelang.source import fail
+from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
+from recipelang.storage.writing import writing
 from recipelang.tasks.rows import PORTION, Portions, as_rows, is_plain
 
 #: as the Hub has it; the owner is needed, for a lone name is also that of a built-in reader
@@ -23,31 +26,42 @@ _NAME = re.compile(r"(?!.*(?:\.\.|--))[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 #: seconds for the Hub to say which commit a reference means
 _PATIENCE = 20.0
+#: the library's reader of its own cache
+_CACHED = "packaged_modules.cache.cache"
+#: a disk that is full, or a folder that takes nothing
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 _LOCAL = "name local files with `train = ...` and `validation = ...`"
 
 
 def hub_rows(name: str, split: str, config: str | None) -> Sequence[Mapping[str, Any]]:
     """The rows of `owner/name`, `@revision` after it or not."""
-    return _rows(_load(name, split, config))
+    return _rows(_load(name, split, config), name.partition("@")[0])
 
 
-def _rows(loaded: Any) -> Sequence[Mapping[str, Any]]:
-    """Of many a portion at a time, from where the library has them mapped into memory."""
-    if len(loaded) <= PORTION:
-        return [dict(row) for row in loaded]
+def _rows(loaded: Any, name: str = "") -> Sequence[Mapping[str, Any]]:
+    """Of many a portion at a time, from where the library has them mapped into memory. E074 for damaged ones."""
     as_arrow = loaded.with_format("arrow")
     plain = is_plain(as_arrow[:0]) and not any(hasattr(f, "decode_example") for f in loaded.features.values())
 
+    def sound(first: int, behind: int) -> Any:
+        try:
+            table = as_arrow[first:behind]
+            table.validate(full=True)
+        except (ValueError, OSError) as error:
+            raise _damaged(name, loaded.cache_files, error) from None
+        return table
+
     def arrow(first: int, behind: int) -> Any:
-        return as_arrow[first:behind] if plain else None
+        return sound(first, behind) if plain else None
 
     def read(first: int, behind: int) -> list[dict[str, Any]]:
+        table = sound(first, behind)
         if plain:
-            return as_rows(as_arrow[first:behind])
+            return as_rows(table)
         columns = loaded[first:behind]
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
-    return Portions(len(loaded), read, arrow)
+    return Portions(len(loaded), read, arrow) if len(loaded) > PORTION else read(0, len(loaded))
 
 
 def hub_table(
@@ -61,7 +75,7 @@ def hub_table(
             feature = feature.feature
         if names := getattr(feature, "names", None):
             classes[column] = tuple(names)
-    return _rows(loaded), classes
+    return _rows(loaded, name.partition("@")[0]), classes
 
 
 def check_name(reference: str) -> tuple[str, str]:
@@ -81,8 +95,9 @@ def _load(reference: str, split: str, config: str | None) -> Any:
     import datasets
 
     name, revision = check_name(reference)
+    builder: Any = None
     try:
-        builder = _prepared(name, revision, config) if _COMMIT.fullmatch(revision) else None
+        builder = _cached(name, revision, config) if _COMMIT.fullmatch(revision) else None
         if builder is not None:
             return builder.as_dataset(split=split)
         # the long form is read from the Hub or its cache only, whatever lies in the working folder
@@ -92,8 +107,15 @@ def _load(reference: str, split: str, config: str | None) -> Any:
         builder.download_and_prepare()
         return builder.as_dataset(split=split)
     except ValueError as error:
+        if isinstance(error, json.JSONDecodeError):
+            raise fail("E074", f"`hf://{name}` cannot be read", notes=_line(error), help=_LOCAL) from None
+        if builder is not None and split in (builder.info.splits or ()):
+            raise _damaged(name, [{"filename": builder.cache_dir}], error) from None
         raise fail("E074", f"`hf://{name}` has no split `{split}`", notes=_line(error)) from None
     except (OSError, datasets.exceptions.DatasetsError) as error:
+        _check_room(error, datasets.config.HF_DATASETS_CACHE)
+        if builder is not None and _is_cached(builder):
+            raise _damaged(name, [{"filename": builder.cache_dir}], error) from None
         raise fail(
             "E047",
             f"`hf://{name}` is neither cached nor reachable",
@@ -105,7 +127,27 @@ def _load(reference: str, split: str, config: str | None) -> Any:
         raise fail("E074", f"`hf://{name}` cannot be read", notes=why, help=_LOCAL) from None
 
 
-def _prepared(name: str, commit: str, config: str | None) -> Any | None:
+def _damaged(name: str, files: Sequence[Mapping[str, str]], error: Exception) -> RecipeError:
+    help = f"remove them and run once with network access, or {_LOCAL}"
+    notes = [*_line(error), *(f"they are in {file['filename']}" for file in files[:1])]
+    return fail("E074", f"the cached rows of `hf://{name}` are damaged", notes=notes, help=help)
+
+
+def _check_room(error: BaseException, cache: str | Path) -> None:
+    """E084 where the library's cache cannot be written, however the system's error is wrapped."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
+            with writing(Path(cache), "set `HF_DATASETS_CACHE` to another folder", doing="write to"):
+                raise cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _is_cached(builder: Any) -> bool:
+    return type(builder).__module__.endswith(_CACHED)
+
+
+def _cached(name: str, commit: str, config: str | None) -> Any | None:
     """What the library has in its cache of a commit, which cannot change: the Hub need not be asked. None where it has
     not, or where only the Hub knows which configuration is meant."""
     from datasets import config as settings
@@ -161,7 +203,7 @@ def _own_files(name: str, files: Mapping[str, Iterable[object]] | None) -> None:
 
 def _same_revision(name: str, revision: str, builder: Any) -> None:
     """Without a network the library takes what was cached last, whatever revision was asked for."""
-    if not revision or not type(builder).__module__.endswith("packaged_modules.cache.cache"):
+    if not revision or not _is_cached(builder):
         return
     if not _COMMIT.fullmatch(revision) or builder.hash != revision:
         raise fail(

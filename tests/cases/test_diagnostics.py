@@ -34,6 +34,7 @@ from types import SimpleNamespace
 import pytest
 
 from recipelang.cli.main import main
+from recipelang.planning import prepared
 from recipelang.source.codes import codes
 from recipelang.storage import unpacking
 from tests.cases.finished import FINISHED
@@ -80,6 +81,12 @@ def disk_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", fsync)
+
+
+def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("cache").write_text("a file in its place", "utf-8")
+    monkeypatch.setenv("RECIPELANG_CACHE", str(Path("cache").resolve()))
+    monkeypatch.setattr(prepared, "LEAST", 0)
 
 
 def memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -466,6 +473,7 @@ CIRCUMSTANCES = {
     "weights stored in fp16": weights_in("float16"),
     "the recipe is saved as Latin-1": latin,
     "the disk is full": disk_is_full,
+    "a file is in the place of the cache": no_cache,
     "memory is short": memory_is_short,
     "no memory": no_memory,
     "a Python without docstrings": no_docstrings,

@@ -294,6 +294,7 @@ def test_a_cache_that_cannot_be_written_only_costs_time(own, monkeypatch):
     (own / "cache").write_text("a file")
     _, features = load_split(plan, "train", model)
     assert batches(features) == batches(load_split(plan, "train", model)[1])
+    assert prepared.refusal() and not prepared.refusal()
 
 
 def test_a_full_disk_leaves_nothing_behind(own, monkeypatch):
@@ -307,6 +308,7 @@ def test_a_full_disk_leaves_nothing_behind(own, monkeypatch):
     _, features = load_split(plan, "train", model)
     assert len(features)
     assert not list((own / "cache" / "features").iterdir())
+    assert "the disk is full" in prepared.refusal()
 
 
 def test_a_file_is_written_beside_another_run(own, monkeypatch):

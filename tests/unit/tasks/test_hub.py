@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -125,3 +126,38 @@ def test_the_hub_says_which_commit_a_reference_means(said, found, monkeypatch):
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
     assert hub.commit_of("own/name@v2") == found and asked == [("own/name", "v2")]
+
+
+def test_damaged_rows_of_the_cache_are_told_as_such(tmp_path: Path, monkeypatch):
+    cache_data_set(tmp_path, monkeypatch, {"text": ["alpha", "beta"] * 9, "label": [0, 1] * 9})
+    (file,) = (tmp_path / "cache").rglob("*.arrow")
+    (info,) = (tmp_path / "cache").rglob("dataset_info.json")
+    whole, said = file.read_bytes(), info.read_bytes()
+    assert len(hub.hub_rows("own/name", "train", None)) == 18
+    for damaged in (whole[: len(whole) // 2], b"", b"x" * 500, whole.replace(b"alpha", b"\xff\xfe\xffha"), None):
+        file.write_bytes(damaged) if damaged is not None else file.unlink()
+        for reference in ("own/name", f"own/name@{COMMIT}"):
+            with pytest.raises(RecipeError, match="are damaged") as caught:
+                hub.hub_rows(reference, "train", None)
+            assert [d.code for d in caught.value.diagnostics] == ["E074"]
+    file.write_bytes(whole)
+    info.write_bytes(said[:5])
+    assert codes(hub.hub_rows, "own/name", "train", None) == ["E074"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_a_cache_of_the_library_that_cannot_be_written_is_told(cached: Path, monkeypatch, number, wrapped):
+    import datasets
+
+    def fails() -> None:
+        error = OSError(number, "no")
+        if wrapped:
+            raise datasets.exceptions.DatasetGenerationError("an error") from error
+        raise error
+
+    builder = SimpleNamespace(hash=COMMIT, config=SimpleNamespace(data_files=None), download_and_prepare=fails)
+    monkeypatch.setattr(datasets, "load_dataset_builder", lambda *a, **k: builder)
+    with pytest.raises(RecipeError, match="cannot write to `cache`") as caught:
+        hub.hub_rows("own/name", "train", None)
+    assert "HF_DATASETS_CACHE" in caught.value.diagnostics[0].help[0]
