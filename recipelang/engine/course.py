@@ -96,6 +96,8 @@ class Course:
 
     def record_body(self, status: str, more: dict) -> dict:  # type: ignore[type-arg]
         more = {"sessions": [s.model_dump() for s in self.position.sessions], **more}
+        if self.position.layers_kept:
+            more["layers_kept"] = self.position.layers_kept
         if self.position.few_tokens:
             more["few_tokens"] = self.position.few_tokens
         return body(self.plan, status, self.digest, self.around, more)

@@ -38,11 +38,13 @@ def keep_layers(model: nn.Module, keep: Keep) -> nn.Module:
                 small.pooler = None  # type: ignore[assignment]
         for stack in stacks:
             for place, number in enumerate(keep_of(stack, keep)):
-                _alike(old.model_type, model, small, f"{stack}.{number}", f"{stack}.{place}")
+                alike(old.model_type, model, small, f"{stack}.{number}", f"{stack}.{place}")
         state = {new: tensor for name, tensor in model.state_dict().items() if (new := renumbered(name, stacks, keep))}
         small.load_state_dict(state)
         if absent:
             small.tie_weights()  # type: ignore[operator]
+        if getattr(model, "generation_config", None) is not None:
+            small.generation_config = model.generation_config  # what it was told of writing, beyond its config
     except RecipeError:
         raise
     except Exception as error:  # each class refuses in its own way what it cannot be
@@ -50,8 +52,11 @@ def keep_layers(model: nn.Module, keep: Keep) -> nn.Module:
     return small.to(next(model.parameters()).dtype).eval()
 
 
-def _alike(kind: str, model: nn.Module, small: nn.Module, old: str, new: str) -> None:
-    """E200 unless the modules of two layers are of the same classes, with the same settings and tables."""
+def alike(kind: str, model: nn.Module, small: nn.Module, old: str, new: str, *, sizes: bool = True) -> None:
+    """E200 unless the modules of two layers are of the same classes, with the same settings and tables.
+
+    Without `sizes`, whole numbers may differ.
+    """
     before, after = (dict(x.get_submodule(p).named_modules()) for x, p in ((model, old), (small, new)))
     for name in sorted({*before, *after}):
         one, other = before.get(name), after.get(name)
@@ -59,10 +64,13 @@ def _alike(kind: str, model: nn.Module, small: nn.Module, old: str, new: str) ->
             raise other_layers(kind, f"`{old}.{name}` would be {type(other).__name__}, not {type(one).__name__}")
         for key, value in vars(one).items():
             plain = value is None or isinstance(value, bool | int | float | str)
-            if plain and not _NUMBER.fullmatch(key) and vars(other).get(key) != value:
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if plain and (sizes or not whole) and not _NUMBER.fullmatch(key) and vars(other).get(key) != value:
                 place = f"{old}.{name}.{key}".replace("..", ".")
                 raise other_layers(kind, f"`{place}` is {value}, and would be {vars(other).get(key)}")
         tables = dict(other.named_buffers(recurse=False)) if other is not None else {}
         for key, table in one.named_buffers(recurse=False) if one is not None else ():
+            if (not sizes and table.shape != tables[key].shape) or table.is_meta:
+                continue
             if not torch.equal(table, tables[key].to(table)):
                 raise other_layers(kind, f"`{old}.{name}.{key}` would hold other numbers".replace("..", "."))

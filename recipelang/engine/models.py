@@ -16,6 +16,7 @@ from torch import nn
 
 from recipelang.engine.depth import keep_layers
 from recipelang.engine.seeds import stream
+from recipelang.engine.shrink import can_shrink, empty_like
 from recipelang.planning.accounting import COPIES
 from recipelang.planning.dropouts import ATTENTION, BESIDE, HIDDEN, fields_of
 from recipelang.planning.facts import ModelFacts, read_model_facts
@@ -73,6 +74,11 @@ def check_models(plan: Plan) -> None:
             names = sorted({name for name, _ in odd})
             notes = [f"`{n}`: found {_said(real, n)}, planned {_said(planned, n)}" for n in names[:3]]
             raise _another_model(Path(folder), notes)
+        if folder == plan.model.path and plan.model.drop is None:
+            with quiet(), torch.device("meta"):
+                for shrink in (s for stage in plan.stages for s in stage.shrinks):
+                    can_shrink(model, shrink)
+                    model = empty_like(model, shrink)
 
 
 def _facts(folder: Path, plan: ModelPlan) -> ModelFacts:
@@ -112,7 +118,7 @@ def load_model(
                 _draw(model.get_parameter(name), config)
     _check_read(folder, facts, plan, read)
     model = only_used(model, plan.task)
-    return _ready(model if keep is None else keep_layers(model, keep), plan)
+    return ready(model if keep is None else keep_layers(model, keep), plan)
 
 
 def empty_model(folder: Path, plan: ModelPlan) -> tuple[nn.Module, ModelFacts]:
@@ -148,7 +154,7 @@ def empty_model(folder: Path, plan: ModelPlan) -> tuple[nn.Module, ModelFacts]:
                 at: dict[str, Any] = {"config_file_name": "config.json", "_from_model_config": True}
                 model.generation_config = GenerationConfig.from_pretrained(folder, **at)
     _check_read(folder, facts, plan, read)
-    return _ready(only_used(model, plan.task), plan), facts
+    return ready(only_used(model, plan.task), plan), facts
 
 
 def draw_head(model: nn.Module, facts: ModelFacts, redrawn: Sequence[str], seed: int) -> dict[str, torch.Tensor]:
@@ -191,7 +197,7 @@ def _check_read(folder: Path, facts: ModelFacts, plan: ModelPlan, read: Mapping[
         raise _another_model(folder, [f"`{n}` should be used, but would be dropped" for n in lost[:3]])
 
 
-def _ready(model: nn.Module, plan: ModelPlan) -> nn.Module:
+def ready(model: nn.Module, plan: ModelPlan) -> nn.Module:
     """As training and evaluation need it."""
     if prepare := task_of(plan.task).prepare:
         pkgutil.resolve_name(prepare)(model, plan)

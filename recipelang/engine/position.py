@@ -80,6 +80,9 @@ class Position(Form, frozen=False):
     few_tokens: dict[str, dict[str, Count]] = Field(
         default={}, description="of one-shot stages, the experts that too few tokens of calibration reached"
     )
+    layers_kept: dict[str, list[Count]] = Field(
+        default={}, description="of `shrink` blocks, as `stage.block`, the layers that are left"
+    )
     sessions: list[Session] = []
 
 

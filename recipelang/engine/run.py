@@ -17,11 +17,12 @@ from recipelang.engine.event_log import Curves, EventLog
 from recipelang.engine.files import only_one
 from recipelang.engine.finish import Judge, finish
 from recipelang.engine.leavings import check_no_links
-from recipelang.engine.models import is_out_of_memory, load_model
+from recipelang.engine.models import is_out_of_memory, load_model, ready
 from recipelang.engine.offload import offloaded
 from recipelang.engine.position import Session
 from recipelang.engine.records import Interrupted, Reporter, Result, Several
 from recipelang.engine.sessions import earlier, reclaimed, resumed, session, told_claims
+from recipelang.engine.shrink import empty_like
 from recipelang.engine.slices import Unsliced, sharded_model
 from recipelang.engine.sources import unchanged
 from recipelang.engine.stages import one_shot_stage, train_stage
@@ -103,6 +104,9 @@ def _go(run: Course, judge: Judge, resume: bool, exact: bool, written: Plan) -> 
             run.model, run.masks.shelf = run.disk.model, run.disk
         else:
             run.model = _in_shards(run) if run.shard else load_model(*_first(plan)).to(run.device)
+    if run.shard and (smaller := next((s.name for s in plan.stages if s.shrinks), None)):
+        help = "give every process a full copy: remove `--shard`"
+        raise fail("E055", f"this release does not shrink a sharded model, as stage `{smaller}` does", help=help)
     if run.shard:
         for prune in (p for s in plan.stages for p in s.prunes):
             fits_shards(prune, dict(run.model.named_parameters()))
@@ -156,17 +160,30 @@ def _session(run: Course) -> Session:
 
 
 def _newest(run: Course, exact: bool) -> checkpoint.Loaded | None:
-    """The newest checkpoint that is whole; a damaged one is named and passed over."""
+    """The newest checkpoint that is whole; a damaged one is named and passed over. The model becomes as large as it is."""
+    whole = run.model
     there = checkpoint.newest_first(run.checkpoints) if run.disk is None else []  # one would be read whole
     for path in processes.first(there):
+        run.model = _as_large(whole, run.plan, path)
         try:
             return checkpoint.load(path, run.plan, run.model)
         except checkpoint.Damaged as why:
             run.reporter.message(f"the checkpoint `{path.name}` is damaged; the previous checkpoint is used: {why}")
+    run.model = whole
     if exact:
         raise fail("E196", "this run has no usable checkpoint to continue from", help="resume without `--exact`")
     run.reporter.message("no checkpoint is usable, so the run starts again")
     return None
+
+
+def _as_large(model: nn.Module, plan: Plan, path: Path) -> nn.Module:
+    """A model of the sizes that it has in a checkpoint of this name, whose contents are judged later."""
+    number = path.name.split("-")[1]
+    past = plan.stages[: int(number)] if number.isdecimal() else ()
+    shrinks = [s for stage in past for s in stage.shrinks]
+    for shrink in shrinks:
+        model = empty_like(model, shrink)
+    return ready(model, plan.model) if shrinks else model
 
 
 def _continue(run: Course, loaded: checkpoint.Loaded, exact: bool) -> None:

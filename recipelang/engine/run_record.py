@@ -10,10 +10,10 @@ from typing import Any
 from recipelang.engine.records import Measurements, Result
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
-from recipelang.planning.types import DataPlan, EvaluatePlan, Plan, StagePlan
+from recipelang.planning.types import DataPlan, EvaluatePlan, Plan, ShrinkPlan, StagePlan
 from recipelang.pruning.matrix_names import expert_of, names_of
 from recipelang.source import Diagnostics
-from recipelang.source.words import plural
+from recipelang.source.words import listed, plural
 from recipelang.tasks import task_of
 from recipelang.values.composite import SparsityPattern
 
@@ -129,6 +129,14 @@ def warn_of_emptied(names: Sequence[str], shares: Mapping[str, float]) -> Diagno
         help = "give each matrix its own sparsity with `scope = uniform` or `erk`, or exclude them"
         found.say("W164", f"{many} almost empty", notes=tuple(notes), help=help)
     return found
+
+
+def told_of_shrinking(plan: ShrinkPlan, layers: Sequence[int]) -> str:
+    """`body: ffn 1,536 -> 768, layers 6 -> 4 (0, 1, 3 and 5 stay); 22,713,216 -> 14,000,000 parameters`."""
+    kept = f" ({listed([*map(str, layers)], 16, mark='')} stay)"
+    sizes = (f"{s.axis} {s.before:,} -> {s.after:,}{kept if s.axis == 'layers' else ''}" for s in plan.sizes)
+    before, after = plan.parameters
+    return f"shrink {plan.name}: {', '.join(sizes)}; {before:,} -> {after:,} parameters"
 
 
 def warn_of_few_tokens(stage: StagePlan, found: Mapping[str, int]) -> Diagnostics:

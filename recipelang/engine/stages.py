@@ -21,11 +21,12 @@ from recipelang.engine.gradients import gradients
 from recipelang.engine.groups import make_optimizer
 from recipelang.engine.layers import Layers
 from recipelang.engine.loop import train
-from recipelang.engine.models import load_model
+from recipelang.engine.models import load_model, ready
 from recipelang.engine.order import drawn
 from recipelang.engine.records import Interrupted
-from recipelang.engine.run_record import warn_of_few_tokens
+from recipelang.engine.run_record import told_of_shrinking, warn_of_few_tokens
 from recipelang.engine.seeds import stream
+from recipelang.engine.shrink import Read, shrink as smaller
 from recipelang.engine.sources import same_model
 from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
 from recipelang.engine.watch import Seen, Watch
@@ -33,7 +34,7 @@ from recipelang.modifiers.distill import Running, asked
 from recipelang.modifiers.modifier import Event, Modifier, State, fire
 from recipelang.planning.facts import model_digest
 from recipelang.planning.similarity import compares_batches
-from recipelang.planning.types import DataPlan, DistillPlan, EvaluatePlan, StagePlan
+from recipelang.planning.types import DataPlan, DistillPlan, EvaluatePlan, ShrinkPlan, StagePlan
 from recipelang.pruning.stacks import layouts
 from recipelang.schedules.stepwise import at
 from recipelang.tasks import Features
@@ -117,12 +118,16 @@ def one_shot_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | No
     if loaded is not None:
         checkpoint.restore(loaded, run.model, run.masks, None)
     began = time.monotonic()
+    read, of = stage.calibration, 0
+    if read is not None:
+        of = read.layers if not stage.shrinks else -(-read.samples // stage.micro_batch)
+    run.reporter.stage_started(stage, of, 0)
+    for shrink in stage.shrinks:
+        _shrink(run, stage, shrink)
     run.model.requires_grad_(True)  # a rehearsal leaves what the stage before froze
     optimizer = torch.optim.SGD(run.model.parameters())  # no step is taken
     state = _state(run, stage, optimizer, 0)
     state.present = None if run.disk is None else run.disk.present
-    of = stage.calibration.layers if stage.calibration else 0
-    run.reporter.stage_started(stage, of, 0)
     if stage.calibration is not None:
         data = run.data_of(stage.data)
         _, features = run.split(data, "train")
@@ -149,6 +154,30 @@ def one_shot_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | No
             run.reporter.found(warn_of_few_tokens(stage, state.few_tokens))
     _end_stage(run, stage, time.monotonic() - began)
     run.obey()
+
+
+def _shrink(run: Course, stage: StagePlan, plan: ShrinkPlan) -> None:
+    """The model of the run becomes the smaller one."""
+    read = None
+    if stage.calibration is not None:
+        _, features = run.split(run.data_of(stage.data), "train")
+        read = Read(
+            features,
+            run.task.labels,
+            stage.micro_batch,
+            run.autocast(stage.precision),
+            partial(_layer_done, run, stage),
+        )
+    before, start = run.zeros(run.plan.never), run.position.zeros_at_start
+    with run.clock.part(f"stage {stage.name}"):
+        small, layers = smaller(run.model, plan, read)
+    run.model = ready(small, run.plan.model)
+    for name, zeros in run.zeros(run.plan.never).items():
+        if before[name] <= start[name]:  # what it has lost it cannot have gained
+            start[name] = zeros
+    if plan.to("layers"):
+        run.position.layers_kept[f"{stage.name}.{plan.name}"] = list(layers)
+    run.reporter.message(told_of_shrinking(plan, layers))
 
 
 @contextmanager

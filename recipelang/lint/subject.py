@@ -60,4 +60,4 @@ def pruned(it: Subject, purpose: str) -> Iterator[tuple[str, float]]:
     for stage in it.plan.stages:
         for prune in stage.prunes:
             if hit := sum(t.size for t in prune.targets if t.purpose == purpose):
-                yield f"stage.{stage.name}.prune.{prune.name}.targets", hit / it.plan.model.parameters
+                yield f"stage.{stage.name}.prune.{prune.name}.targets", hit / it.plan.parameters(stage.name)

@@ -168,6 +168,7 @@ def _ask_for_what_a_loop_lacks(
             raise fail("E086", "the teacher is the model itself", help="pass a copy: `copy.deepcopy(model)`")
     for kind, blocks, help in (
         ("drop", spec.drops, "remove it, and pass a model that has that number of layers"),
+        ("shrink", spec.shrinks, "shrink the model with `recipelang run`, and pass the result"),
         ("group", spec.groups, "remove it, define the groups in your optimizer, and pass `learning_rate=False`"),
     ):
         if blocks:

@@ -31,7 +31,7 @@ LOST: dict[str, tuple[str, str | None]] = {
     "RigLPruningModifier": ("its schedule has no defined end", "`method = rigl(...)` with a constant sparsity is similar"),
     "TopKASTPruningModifier": ("Top-KAST is not supported", None),
     "PowerpropagationModifier": ("training weights as powers is not supported", None),
-    "StructuredPruningModifier": ("pruning filters and channels is not supported", "`drop layers` drops whole layers"),
+    "StructuredPruningModifier": ("pruning filters and channels is not supported", "`shrink` removes neurons, heads and layers in a one-shot stage"),
     "LayerThinningModifier": ("pruning filters and channels is not supported", None),
     "REAPPruningModifier": ("pruning experts of a mixture is not supported", None),
     "ASRegModifier": ("regularising activations is not supported", None),

@@ -95,6 +95,12 @@ def config_with_layers(config: Config, keep: Keep) -> Config:
     return {**config, **changed}
 
 
+def lists_differ(config: Config, layers: int) -> bool:
+    """Whether a config lists what each layer is, and they are not all the same."""
+    lists = (v for k, v in config.items() if isinstance(v, list) and _EACH.fullmatch(k) and len(v) >= layers)
+    return any(item != each[0] for each in lists for item in each[:layers])
+
+
 def renumbered(name: str, stacks: Sequence[str], keep: Keep) -> str | None:
     """A parameter's name in the smaller model, none where its layer is gone.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,9 +34,9 @@ _KEPT, _KEPT_WITH_DROPOUT = 2.2, 2.5
 _SCORES_WITH_DROPOUT, _SCORES, _NARROW_SCORES, _SCORES_BACKWARD = 4, 2, 3, 6
 
 
-def memory_of(plan: Plan, facts: ModelFacts) -> dict[str, int]:
-    """Bytes, over all stages and their evaluations, as a plan names them."""
-    stages = [_Stage(plan, stage, facts) for stage in plan.stages]
+def memory_of(plan: Plan, models: Mapping[str, ModelFacts]) -> dict[str, int]:
+    """Bytes, over all stages and their evaluations, as a plan names them. `models`: what each stage starts with."""
+    stages = [_Stage(plan, stage, models[stage.name]) for stage in plan.stages]
     try:
         check_offloaded(plan)
         offloaded = max(stage.offloaded() for stage in stages)
@@ -72,6 +73,9 @@ class _Stage:
         held = weights + sum(t.size for p in stage.prunes for t in p.targets)  # and their masks
         held += sum(p.scoring for p in stage.prunes)
         left = 0  # of gradients that are gone: their room is not given back, and too small for logits
+        for shrink in stage.shrinks:  # beside the larger model; and its largest matrix as doubles, more than once
+            largest = max((math.prod(r.shape) for r in shrink.reshapes), default=0)
+            held += self.item * shrink.parameters[1] + 24 * largest
         if stage.mode == "one_shot":
             work = self._calibration()
         else:

@@ -19,6 +19,8 @@ def check_offloaded(plan: Plan) -> None:
         notes = [f"stage `{trained.name}` trains, which needs weights, gradients and moments in memory"]
         help = f"prune in a recipe of one-shot stages, and train its result with another; or {_ELSE}"
         raise fail("E223", "weights stay on disk only in one-shot stages", notes=notes, help=help)
+    if any(s.shrinks for s in plan.stages):
+        raise fail("E223", "a model is shrunk with its weights in memory", help=_ELSE)
     for prune in (p for s in plan.stages for p in s.prunes):
         method = METHODS[prune.method]
         if method.scheduled and not (method.looks_at == "inputs" or (method.looks_at == "weights" and method.shards)):

@@ -85,6 +85,7 @@ class Resolver(Stages):
             data_remarks.judge_positive(self.recipe, self.classes, self.found)
         if not can_be_measured(self, self.data):
             return None
+        start = self.facts
         stages = self._stages()
         self._mixtures_are_read(data, stages)
         self._warn_of_random_head()
@@ -114,13 +115,13 @@ class Resolver(Stages):
                 attention_dropout=None if model.attention_dropout is None else float(model.attention_dropout),
                 digest=model_digest(facts.path),
                 family=facts.family,
-                parameters=self.facts.parameters,
+                parameters=start.parameters,
                 drop=self.dropped,
                 fresh_head=not facts.has_head,
                 redrawn=facts.redrawn,
                 left_out=(*facts.left_out, *facts.strangers),
-                tied=next((t.name for t in self.facts.tensors if t.tied), None),
-                roleless=matching.without_role(self.facts),
+                tied=next((t.name for t in start.tensors if t.tied), None),
+                roleless=matching.without_role(start),
                 labels=facts.labels,
                 pooling=self.pooling,
             ),
@@ -137,7 +138,7 @@ class Resolver(Stages):
             selections=selections,
             rehearsal=self.rehearsal,
         )
-        return plan.model_copy(update=memory_of(plan, self.facts))
+        return plan.model_copy(update=memory_of(plan, self.before))
 
     # ---------------------------------------------------------------- references
     def _model(self) -> ModelFacts:

@@ -17,8 +17,17 @@ from recipelang.planning.facts import ModelFacts, model_digest
 from recipelang.planning.processor import emulates_bf16
 from recipelang.planning.prunes import Prunes
 from recipelang.planning.references import Pins, locate_model
+from recipelang.planning.shrink import kept_layers, plan_shrink
 from recipelang.planning.similarity import in_batch_fits
-from recipelang.planning.types import DataPlan, DistillPlan, FreezePlan, GroupPlan, PrunePlan, StagePlan
+from recipelang.planning.types import (
+    DataPlan,
+    DistillPlan,
+    FreezePlan,
+    GroupPlan,
+    PrunePlan,
+    ShrinkPlan,
+    StagePlan,
+)
 from recipelang.source import Diagnostics, Label, RecipeError, at_label
 from recipelang.source.words import an, plural
 from recipelang.spec.attribute import ANY, Attr, Spec
@@ -38,15 +47,21 @@ class Stages(Context):
         self.data: dict[str, DataPlan] = {}
         self.pooling: Pooling | None = None  # of a model of embeddings
         self.prunes = Prunes(self)
+        self.before: dict[str, ModelFacts] = {}  # stage -> the model that it starts with, and the one that it leaves
+        self.after: dict[str, ModelFacts] = {}
 
     def _stages(self) -> list[StagePlan]:
         planned: list[StagePlan] = []
         for index, spec in enumerate(self.recipe.stages):
-            stage = self._stage(index, spec)
+            self.before[spec.name] = self.facts
+            pruned = next((p for s in planned for p in s.prunes), None)
+            shrinks = self._shrinks(spec, pruned)
+            stage = None if shrinks is None else self._stage(index, spec)
             if stage is not None:
-                planned.append(stage)
-            self.prunes.trained |= spec.mode == "train"
-        if not any(s.prunes for s in planned) and not self.found.errors:
+                planned.append(stage.model_copy(update={"shrinks": shrinks}) if shrinks else stage)
+            self.after[spec.name] = self.facts
+            self.prunes.trained |= spec.mode == "train" or bool(shrinks)  # of what the files hold something is gone
+        if not any(s.prunes or s.shrinks for s in planned) and not self.found.errors:
             help = "add `prune NAME { targets = @linear & @encoder ... }` if weights should become zero"
             self.say("W103", "this recipe prunes nothing", f"stage.{self.recipe.stages[-1].name}", help)
         return planned
@@ -113,6 +128,26 @@ class Stages(Context):
             activation_checkpointing=spec.activation_checkpointing,
             compat=spec.compat,  # type: ignore[arg-type]
         )
+
+    def _shrinks(self, spec: StageSpec, pruned: PrunePlan | None) -> tuple[ShrinkPlan, ...] | None:
+        """What makes the model smaller before anything else acts in the stage: `facts` are of what is left."""
+        planned: list[ShrinkPlan] = []
+        for shrink in spec.shrinks:
+            path = f"stage.{spec.name}.shrink.{shrink.name}"
+            if pruned is not None:
+                notes = (f"`prune {pruned.name}` has made zeros of weights that may be removed here",)
+                help = "shrink the model in an earlier stage, and prune what is left"
+                self.say("E154", "the model is shrunk after weights were pruned", path, help, notes)
+                return None
+            keep = self.guard(f"{path}.keep", lambda s=shrink: kept_layers(s, self.facts))
+            if keep is None:
+                return None
+            made = self.guard(f"{path}.axes", lambda s=shrink, k=keep: plan_shrink(s, self.facts, k))
+            if made is None:
+                return None
+            planned.append(made[0])
+            self.facts = made[1]
+        return tuple(planned)
 
     def _one_shot(self, index: int, spec: StageSpec) -> StagePlan | None:
         """A stage of no steps: its events fall on its end, which is where it begins."""
@@ -246,7 +281,7 @@ class Stages(Context):
         )
         if isinstance(spec.teacher, StageRef):
             where = reference = f"stage.{spec.teacher.name}"
-            facts, digest = self.facts, ""
+            facts, digest = self.after[spec.teacher.name], ""
             pooling = self.pooling
         else:
             reference = spec.teacher

@@ -366,6 +366,81 @@ class CalibrationPlan(Frozen):
     states: Count = Field(description="bytes of what goes from layer to layer, for all samples")
 
 
+#: of a config.json: what `shrink` changes in it
+Setting = int | tuple[str | int | None, ...] | None
+
+
+class SizePlan(Frozen):
+    """What an axis of the model has before and after it is shrunk."""
+
+    axis: Literal["ffn", "heads", "hidden", "layers"]
+    before: Some
+    after: Some
+
+    @model_validator(mode="after")
+    def _falls(self) -> Self:
+        if self.after >= self.before:
+            raise ValueError(f"`{self.axis}` does not become smaller")
+        return self
+
+
+class CutPlan(Frozen):
+    """A dimension of a parameter that becomes shorter: `parts` times the units of its axis, of `unit` places each."""
+
+    dim: Count = Field(description="of the parameter as it is stored")
+    axis: Literal["ffn", "heads", "hidden"]
+    parts: Some = 1
+    unit: Some = 1
+
+
+class ReshapePlan(Frozen):
+    """A parameter that becomes smaller, by its name before layers are removed."""
+
+    name: str
+    shape: tuple[Some, ...] = Field(description="as it is stored, before")
+    cuts: tuple[CutPlan, ...] = Field(min_length=1)
+
+
+class ShrinkPlan(Frozen):
+    """Neurons, heads, hidden units and layers that a one-shot stage removes. Which ones, the run finds out."""
+
+    name: str
+    by: Literal["activation", "magnitude"]
+    sizes: tuple[SizePlan, ...] = Field(min_length=1)
+    groups: Some = Field(default=1, description="of heads, in each of which as many are kept")
+    keep: tuple[Count, ...] = Field(default=(), description="layers that are not removed")
+    reshapes: tuple[ReshapePlan, ...] = ()
+    config: dict[str, Setting] = Field(description="what changes in config.json: its new values")
+    config_before: dict[str, Setting] = Field(description="and what they were")
+    parameters: tuple[Some, Some] = Field(description="of the model, before and after")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        sizes = {s.axis: s for s in self.sizes}
+        if len(sizes) != len(self.sizes):
+            raise ValueError("an axis stands twice in `sizes`")
+        if ("layers" in sizes) < bool(self.keep) or len(self.keep) > sizes.get("layers", self.sizes[0]).after:
+            raise ValueError("`keep` are not layers of the smaller model")
+        if "heads" in sizes and (sizes["heads"].before % self.groups or sizes["heads"].after % self.groups):
+            raise ValueError("`groups` do not divide the heads")
+        for reshape in self.reshapes:
+            for cut in reshape.cuts:
+                before = sizes[cut.axis].before if cut.axis in sizes else 0
+                if cut.dim >= len(reshape.shape) or reshape.shape[cut.dim] != cut.parts * cut.unit * before:
+                    raise ValueError(f"`{reshape.name[:80]}` cannot be cut as it says")
+        return self
+
+    def to(self, axis: str) -> SizePlan | None:
+        """What becomes of an axis, where anything does."""
+        return next((s for s in self.sizes if s.axis == axis), None)
+
+    def shape_of(self, reshape: ReshapePlan) -> tuple[int, ...]:
+        """Of a parameter afterwards."""
+        after = {s.axis: s.after for s in self.sizes}
+        shorter = {c.dim: c.parts * c.unit * after[c.axis] for c in reshape.cuts}
+        return tuple(shorter.get(i, n) for i, n in enumerate(reshape.shape))
+
+
 class FreezePlan(Frozen):
     """Parameters that are not trained before step `until`, or in the whole stage."""
 
@@ -411,6 +486,7 @@ class StagePlan(Frozen):
     distills: tuple[DistillPlan, ...] = ()
     freezes: tuple[FreezePlan, ...] = ()
     groups: tuple[GroupPlan, ...] = ()
+    shrinks: tuple[ShrinkPlan, ...] = ()
     compile: bool = False
     activation_checkpointing: bool = False
     compat: Literal["sparseml_1"] | None = Field(default=None, description="the tool whose clock the stage follows")
@@ -535,3 +611,12 @@ class Plan(Frozen):
     @property
     def steps(self) -> int:
         return sum(s.steps for s in self.stages)
+
+    def parameters(self, stage: str | None = None) -> int:
+        """Of the model that a stage trains or prunes; without one, of the model at the end."""
+        found = self.model.parameters
+        for one in self.stages:
+            found = next((s.parameters[1] for s in reversed(one.shrinks)), found)
+            if one.name == stage:
+                break
+        return found

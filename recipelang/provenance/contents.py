@@ -296,7 +296,8 @@ def _tokenizer(folder: Path, said: Statement) -> str:
         if sha256(base / name) != said.files.get(name):
             raise fail("E136", f"`{line_of(name)}` differs from the base model's", help=_TAKE_AGAIN)
     mine, theirs = read_object(folder / "config.json"), read_object(base / "config.json")
-    for key in sorted(_UNCHANGED & {*mine, *theirs}):
+    sizes = {key for stage in plan.stages for shrink in stage.shrinks for key in shrink.config}
+    for key in sorted(_UNCHANGED & {*mine, *theirs} - sizes):
         filled_in = key != "auto_map" and None in (mine.get(key), theirs.get(key))
         if mine.get(key) != theirs.get(key) and not filled_in:
             message = f"`config.json` differs from that of the base model in `{key}`"

@@ -155,7 +155,8 @@ def _never(folder: Path, said: Statement, again: Compiled, measured: Measurement
         return "the recipe protects nothing"
     plan = plan_of(folder)
     base = Path(plan.model.path)
-    if plan.model.drop is not None or not is_base(base, said):
+    other = plan.model.drop is not None or any(s.shrinks for s in plan.stages)
+    if other or not is_base(base, said):
         done.unchecked.append("zeros of protected tensors before the run (the base model is not available)")
         return (
             f"{plural(len(again.never), 'protected tensor')} gained no zeros, compared with the zeros in the statement"

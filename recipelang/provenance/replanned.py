@@ -13,6 +13,7 @@ from recipelang.planning.evaluations import plan_evaluations
 from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts, stored_dtype
 from recipelang.planning.families import label_names
 from recipelang.planning.memory import memory_of
+from recipelang.planning.shrink import before
 from recipelang.planning.stages import Stages
 from recipelang.planning.types import DataPlan, DistillPlan, ExportPlan, Plan, StagePlan
 from recipelang.source import Diagnostics, RecipeError
@@ -27,7 +28,10 @@ class _Again(Stages):
 
     def __init__(self, recipe: Recipe, facts: ModelFacts, plan: Plan) -> None:
         super().__init__(recipe, Path(), Diagnostics())
-        self.facts, self.plan = facts, plan
+        self.left, self.plan = facts, plan
+        self.facts = facts
+        for shrink in reversed([s for stage in plan.stages for s in stage.shrinks]):
+            self.facts = before(shrink, self.facts)
         self.data = {d.label: d for d in plan.data}
         self.teacher: ModelFacts | None = None
         self.unchecked: list[str] = []
@@ -35,7 +39,13 @@ class _Again(Stages):
     def stages(self) -> list[StagePlan]:
         """None where the plan's are of other names or data: its numbers would be of something else."""
         there = [(s.name, s.data) for s in self.plan.stages]
-        return self._stages() if there == [(s.name, s.data) for s in self.recipe.stages] else []
+        if there != [(s.name, s.data) for s in self.recipe.stages]:
+            return []
+        try:
+            stages = self._stages()
+        except KeyError:  # a stage that the plan says was larger cannot be planned again
+            return []
+        return stages if self.facts.tensors == self.left.tensors else []
 
     def stored_zeros(self) -> dict[str, tuple[int, int]] | None:
         """Those that the plan says `hold` found: of the base model, which need not be here."""
@@ -85,6 +95,7 @@ def stages_again(plan: Plan, recipe: Recipe, facts: ModelFacts) -> list[StagePla
 def difference(plan: Plan, recipe: Recipe, facts: ModelFacts) -> tuple[str | None, list[str]]:
     """Where a plan says something else than its recipe comes to, as a path in it; and what could not be compared."""
     again = _Again(recipe, facts, plan)
+    start = again.facts
     stages = again.stages()
     if not stages:
         return "stages", []
@@ -110,12 +121,12 @@ def difference(plan: Plan, recipe: Recipe, facts: ModelFacts) -> tuple[str | Non
             "dropout": None if model.dropout is None else float(model.dropout),
             "attention_dropout": None if model.attention_dropout is None else float(model.attention_dropout),
             "family": facts.family,
-            "parameters": facts.parameters,
-            "tied": next((t.name for t in facts.tensors if t.tied), None),
+            "parameters": start.parameters,
+            "tied": next((t.name for t in start.tensors if t.tied), None),
             "labels": plan.model.labels and label_names(facts.config),
         },
         "data": [_read(recipe, d) for d in plan.data],
-        **memory_of(plan, facts),
+        **memory_of(plan, again.before),
     }
     drops = {DROPS[d.name]: d.keep for s in recipe.stages for d in s.drops}
     if dropped := plan.model.drop:  # a stack that is not named stays whole

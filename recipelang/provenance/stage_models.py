@@ -10,8 +10,10 @@ from pathlib import Path
 
 from recipelang.engine.statement import stamps
 from recipelang.planning.belongings import belongs
+from recipelang.planning.facts import read_config, read_model_facts
 from recipelang.planning.safetensors_header import INDEX, read_folder, weight_files
-from recipelang.planning.types import Plan
+from recipelang.planning.shrink import before
+from recipelang.planning.types import Plan, ShrinkPlan
 from recipelang.planning.weights import check_weights
 from recipelang.planning.zeros import stored_zeros
 from recipelang.provenance.compiled import Wanted, compiled, wanted
@@ -24,6 +26,7 @@ from recipelang.source.words import plural
 from recipelang.spec.recipe import Recipe
 
 STAGES = "stages"
+_CONFIG = "config.json"
 _TAKE_AGAIN = "get the folder again from where it was published"
 _OTHERS = "these are not the weights that the stage left"
 
@@ -49,6 +52,10 @@ def check_stage_files(folder: Path, said: Statement, plan: Plan) -> str:
     final = _form(folder)
     for stage, files in found.items():
         here = folder / STAGES / stage
+        larger = _shrunk_later(plan, stage)
+        if larger:
+            files = {n: d for n, d in files.items() if n != _CONFIG} | {_CONFIG: alike[_CONFIG]}
+            _check_larger(folder, here, plan, larger)
         if odd := sorted(n for n in {*alike, *files} if not _of_weights(n) and files.get(n) != alike.get(n)):
             message = f"`{line_of(f'{STAGES}/{stage}/{odd[0]}')}` differs from that of the final model"
             raise fail("E136", message, help=_TAKE_AGAIN)
@@ -61,10 +68,31 @@ def check_stage_files(folder: Path, said: Statement, plan: Plan) -> str:
             if told != stamp:
                 message = f"the header of `{line_of(f'{STAGES}/{stage}/{name}')}` belongs to another run"
                 raise fail("E138", message, help="the weights and the statement belong to different runs")
-        if _form(here) != final:
+        if not larger and _form(here) != final:
             message = f"the tensors in `{line_of(f'{STAGES}/{stage}')}` are not those of the final model"
             raise fail("E140", message, help=_OTHERS)
     return f"{plural(len(found), 'model')} that a later stage learned from, of this run" if found else "none was kept"
+
+
+def _shrunk_later(plan: Plan, name: str) -> list[ShrinkPlan]:
+    """What made the model of a stage smaller afterwards, the last first."""
+    at = next(s.index for s in plan.stages if s.name == name)
+    return [shrink for s in reversed(plan.stages[at + 1 :]) for shrink in reversed(s.shrinks)]
+
+
+def _check_larger(folder: Path, here: Path, plan: Plan, later: list[ShrinkPlan]) -> None:
+    """E136, E140 unless the model of a stage is the final one as it was before it was shrunk."""
+    config, facts = read_config(folder), read_model_facts(folder, plan.model.task)
+    for shrink in later:
+        facts = before(shrink, facts)
+        config = {**config, **{k: list(v) if isinstance(v, tuple) else v for k, v in shrink.config_before.items()}}
+    there = read_config(here)
+    if odd := sorted(k for k in {*config, *there} if config.get(k) != there.get(k)):
+        message = f"`{line_of(odd[0])}` in `{line_of(f'{STAGES}/{here.name}')}/{_CONFIG}` is not what it was"
+        raise fail("E136", message, help=_TAKE_AGAIN)
+    if read_model_facts(here, plan.model.task).tensors != facts.tensors:
+        message = f"the tensors in `{line_of(f'{STAGES}/{here.name}')}` are not those of the model before it was shrunk"
+        raise fail("E140", message, help=_OTHERS)
 
 
 def _of_weights(name: str) -> bool:
@@ -77,7 +105,7 @@ def _form(folder: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
 
 def check_stage_weights(folder: Path, said: Statement, plan: Plan, recipe: Recipe) -> str:
     """E187 for weights that are no numbers; E140 where a stage did not reach its zeros, or zeroed what is protected."""
-    before = said.predicate["never"]
+    had = said.predicate["never"]
     stages = kept(plan)
     for at, stage in enumerate(plan.stages):
         if stage.name not in stages:
@@ -87,9 +115,11 @@ def check_stage_weights(folder: Path, said: Statement, plan: Plan, recipe: Recip
         check_weights(again.facts)
         stored = stored_zeros(here)
         zeros = {t.name: again.facts.zeros(t.name, stored)[0] for t in again.facts.tensors}
+        if _shrunk_later(plan, stage.name):
+            continue  # nothing was pruned until then
         if plan.rehearsal is None:
             reached(wanted(stages_again(plan, recipe, again.facts)[: at + 1]), zeros)
-        if gained := [n for n in again.never if zeros.get(n, 0) > before.get(n, 0)]:
+        if gained := [n for n in again.never if zeros.get(n, 0) > had.get(n, 0)]:
             message = f"`{line_of(gained[0])}` is protected by `never` but gained zeros in `{line_of(stage.name)}`"
             raise fail("E140", message, help=_OTHERS)
     return f"{plural(len(stages), 'model')}: finite, with the zeros of the stage"

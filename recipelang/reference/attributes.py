@@ -25,6 +25,7 @@ NAMES = {
     "mix": " synthetic",
     "group": " no_decay",
     "drop": " layers",
+    "shrink": " body",
     "arm": " ours",
 }
 #: kinds that have a page of their own

@@ -37,7 +37,7 @@ def schema() -> Schema:
     stage = _block(
         StageSpec, name={"type": "string", "minLength": 1}, prune=prune, distill=_or_null(_block(DistillSpec))
     )
-    for kind in ("freeze", "group", "drop"):
+    for kind in ("freeze", "group", "drop", "shrink"):
         stage["properties"][kind] = _object({}, (), _block(BLOCKS["stage"][kind]))  # type: ignore[index]
     stage["required"] = ["name"]
     stage["if"] = {"properties": {"mode": {"const": "one_shot"}}, "required": ["mode"]}

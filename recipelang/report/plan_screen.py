@@ -23,6 +23,7 @@ from recipelang.planning.types import (
     PruneEvent,
     PrunePlan,
     Segment,
+    ShrinkPlan,
     StagePlan,
     TermPlan,
 )
@@ -151,7 +152,7 @@ def _result(plan: Plan) -> str:
     if not targets:
         return "nothing is pruned"
     final = _final_zeros(plan)
-    total = plan.model.parameters
+    total = plan.parameters()
     zeros = round(sum(n for n in final.values() if n is not None))
     held = sum(targets[name] for name, n in final.items() if n is None)
     if held:
@@ -205,10 +206,12 @@ def _stage_block(plan: Plan, stage: StagePlan) -> RenderableType:
         table.add_row("train", f"{_training(stage)}; learning rate {_ends(stage.learning_rate)}")
     if stage.index == 0 and plan.model.drop is not None:
         table.add_row("drop layers", _drop(plan.model.drop, plan.model.parameters))
+    for shrink in stage.shrinks:
+        table.add_row(f"shrink {clean(shrink.name)}", _shrink(shrink))
     for group in stage.groups:
         table.add_row(f"group {' & '.join(map(clean, group.names))}", _group(group))
     for freeze in stage.freezes:
-        table.add_row(f"freeze {clean(freeze.name)}", _freeze(freeze, plan))
+        table.add_row(f"freeze {clean(freeze.name)}", _freeze(freeze, plan.parameters(stage.name)))
     for distill in stage.distills:
         table.add_row("distill", _distill(distill))
     for prune in stage.prunes:
@@ -216,8 +219,53 @@ def _stage_block(plan: Plan, stage: StagePlan) -> RenderableType:
         if cost := METHODS[prune.method].cost_of:
             table.add_row("", cost(prune.args, prune.passes, size_text(prune.scoring)))
     parts.append(Padding(table, (0, 0, 0, 2)))
-    parts += [Padding(_targets(plan, prune), (0, 0, 0, 2)) for prune in stage.prunes]
+    parts += [Padding(_shapes(shrink), (0, 0, 0, 2)) for shrink in stage.shrinks if shrink.reshapes]
+    parts += [Padding(_targets(prune, plan.parameters(stage.name)), (0, 0, 0, 2)) for prune in stage.prunes]
     return Group(*parts)
+
+
+_BY = {"activation": "by what they add to the data's states", "magnitude": "by their weights"}
+
+
+def _shrink(shrink: ShrinkPlan) -> str:
+    """What becomes smaller, by what it is ranked, what is left, and that it loads."""
+    sizes = ", ".join(f"{s.axis} {s.before:,} -> {s.after:,}" for s in shrink.sizes)
+    others = any(s.axis != "layers" for s in shrink.sizes)
+    ranked = [f"units {_BY[shrink.by]}"] if others else []
+    if shrink.to("layers"):
+        kept = f" ({'layer' if len(shrink.keep) == 1 else 'layers'} {_runs(shrink.keep)} stay)" if shrink.keep else ""
+        ranked.append(f"layers by how much they change their input{kept}")
+    before, after = shrink.parameters
+    settings = ", ".join(f"{k} = {_setting(v)}" for k, v in shrink.config.items())
+    lines = [
+        f"{sizes}; {'; '.join(ranked)}",
+        f"{before:,} -> {after:,} parameters ({after / before:.1%}); `from_pretrained` loads the result",
+        f"config.json: {clean(settings)}",
+    ]
+    return "\n".join(lines)
+
+
+def _setting(value: object) -> str:
+    return f"[{len(value)} entries]" if isinstance(value, tuple) else str(value)
+
+
+def _shapes(shrink: ShrinkPlan) -> Table:
+    """Old and new shapes; parameters of the same name and shapes in several layers share a line."""
+    rows: dict[tuple[str, tuple[int, ...], tuple[int, ...]], int] = {}
+    for reshape in shrink.reshapes:
+        key = _kind(reshape.name), reshape.shape, shrink.shape_of(reshape)
+        rows[key] = rows.get(key, 0) + 1
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("smaller", overflow="fold")
+    for heading in ("tensors", "shape", "after"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for (name, before, after), count in rows.items():
+        table.add_row(clean(name), f"{count:,}", _shape(before), _shape(after))
+    return table
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " × ".join(f"{n:,}" for n in shape)
 
 
 def _calibration(stage: StagePlan) -> str:
@@ -225,6 +273,8 @@ def _calibration(stage: StagePlan) -> str:
     if read is None:
         return "no data: only the weights are scored"
     text = f"{plural(read.samples, 'sample')} of at most {plural(read.length, 'token')}, {stage.micro_batch} at a time"
+    if not read.layers and not any(METHODS[p.method].looks_at != "weights" for p in stage.prunes):
+        return text
     if not read.layers:
         return f"gradients of {plural(read.samples, 'sample')}"
     held = f"statistics of a layer {size_text(read.statistics)}, states between layers {size_text(read.states)}"
@@ -282,11 +332,13 @@ def _drop(drop: DropPlan, left: int) -> str:
 
 def _kept(of: KeptPlan, stack: str) -> str:
     """Runs of layers as ranges."""
-    keep = of.keep
+    return f"{stack}{'layer' if len(of.keep) == 1 else 'layers'} {_runs(of.keep)} of {of.layers} kept"
+
+
+def _runs(keep: tuple[int, ...]) -> str:
     ends = [i for i in range(len(keep)) if i + 1 == len(keep) or keep[i + 1] > keep[i] + 1]
     starts = [0, *(i + 1 for i in ends[:-1])]
-    runs = [f"{keep[i]}..{keep[j]}" if j > i else f"{keep[i]}" for i, j in zip(starts, ends, strict=True)]
-    return f"{stack}{'layer' if len(keep) == 1 else 'layers'} {', '.join(runs)} of {of.layers} kept"
+    return ", ".join(f"{keep[i]}..{keep[j]}" if j > i else f"{keep[i]}" for i, j in zip(starts, ends, strict=True))
 
 
 def _group(group: GroupPlan) -> str:
@@ -295,8 +347,8 @@ def _group(group: GroupPlan) -> str:
     return f"{_many(group.targets, group.weights)}: {', '.join(own)}"
 
 
-def _freeze(freeze: FreezePlan, plan: Plan) -> str:
-    share = f"{freeze.weights / plan.model.parameters:.1%} of the model"
+def _freeze(freeze: FreezePlan, all: int) -> str:
+    share = f"{freeze.weights / all:.1%} of the model"
     until = "for the whole stage" if freeze.until is None else f"until step {freeze.until:,}"
     return f"{_many(freeze.targets, freeze.weights)}, {share}: frozen {until}"
 
@@ -386,7 +438,7 @@ def _heading(prune: PrunePlan) -> str:
     return f"pruned by {prune.method}, {prune.scope}" if prune.events else prune.method
 
 
-def _targets(plan: Plan, prune: PrunePlan) -> Table:
+def _targets(prune: PrunePlan, all: int) -> Table:
     """Targets by kind of tensor, with counts and shares; then what stays dense, and why."""
     groups: dict[tuple[str, tuple[int, ...]], list[int]] = {}
     for target in prune.targets:
@@ -397,9 +449,7 @@ def _targets(plan: Plan, prune: PrunePlan) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
 
     def row(name: str, tensors: int, shape: str, weights: int, style: str = "") -> None:
-        table.add_row(
-            name, f"{tensors:,}", shape, f"{weights:,}", f"{weights / plan.model.parameters:.1%}", style=style
-        )
+        table.add_row(name, f"{tensors:,}", shape, f"{weights:,}", f"{weights / all:.1%}", style=style)
 
     for (kind, shape), sizes in groups.items():
         row(clean(kind), len(sizes), " × ".join(map(str, shape)), sum(sizes))

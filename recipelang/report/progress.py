@@ -58,9 +58,9 @@ class Progress(Reporter):
         self.bars.start()
         self.task = self.bars.add_task(clean(stage.name), total=steps, completed=at, now="")
         if self.bars.disable:
-            what = "step" if stage.steps else "layer"
+            what = "step" if stage.steps else "batch" if stage.shrinks else "layer"
             counted = plural(steps, what) if steps else "only the weights are scored"
-            counted += ", one after another" if steps and not stage.steps else ""
+            counted += ", one after another" if steps and what == "layer" else ""
             self.console.print(f"{clean(stage.name)}: {counted}" + (f", from step {at:,}" if at else ""))
 
     def stepped(self, stage: StagePlan, step: int, loss: float, rate: float, sparsity: float) -> None:
@@ -74,8 +74,8 @@ class Progress(Reporter):
 
     def layer_pruned(self, stage: StagePlan, done: int, of: int) -> None:
         self.bars.update(self.task, total=of, completed=done)
-        if self.bars.disable and done:
-            self.console.print(f"  layer {done:,}/{of:,}")
+        if self.bars.disable and done and (not stage.shrinks or done == of or done % max(1, of // 10) == 0):
+            self.console.print(f"  {'batch' if stage.shrinks else 'layer'} {done:,}/{of:,}")
 
     def evaluated(
         self, stage: str | None, name: str, metrics: dict[str, float], step: int | None = None, on: str = ""

@@ -19,7 +19,7 @@ from recipelang.kinds.terms import LOGITS, Kept, Terms
 from recipelang.kinds.text import percent
 from recipelang.methods import METHODS
 from recipelang.spec.attribute import ANY, Attr, Spec, conflict, refusal
-from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec
+from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec, ShrinkSpec
 from recipelang.spec.metrics import MEASURES, TASKS
 from recipelang.spec.optimizers import OPTIMIZERS
 from recipelang.values import selector as sel
@@ -532,11 +532,13 @@ class StageSpec(Spec):
     freezes: tuple[FreezeSpec, ...] = ()
     groups: tuple[GroupSpec, ...] = ()
     drops: tuple[DropSpec, ...] = ()
+    shrinks: tuple[ShrinkSpec, ...] = ()
 
     @property
     def reads_data(self) -> bool:
         """One shot by magnitude, say, looks at weights alone."""
-        return self.mode == "train" or any(METHODS[p.method.name].looks_at != "weights" for p in self.prunes)
+        looks = any(METHODS[p.method.name].looks_at != "weights" for p in self.prunes)
+        return self.mode == "train" or looks or any(s.reads_data for s in self.shrinks)
 
     @classmethod
     def wanted(cls, values: Mapping[str, object]) -> tuple[str, ...]:
@@ -564,6 +566,9 @@ class StageSpec(Spec):
             message = "`ends = after` and `compat` cannot be combined"
             raise conflict(name, message, "remove `ends`: with `compat` the rate follows that tool's clock")
         if not one_shot:
+            for shrink in self.shrinks:
+                help = "write `mode = one_shot` in the stage, and train in the next one"
+                raise conflict(f"shrink.{shrink.name}", "a model is shrunk in one shot", help)
             return self
         if self.distills:
             raise conflict("distill", "one shot cannot use a teacher", "remove `distill`, or train")
@@ -716,6 +721,7 @@ BLOCKS: dict[str, dict[str, type[Spec]]] = {
         "freeze": FreezeSpec,
         "group": GroupSpec,
         "drop": DropSpec,
+        "shrink": ShrinkSpec,
     },
     "data": {"columns": ColumnsSpec, "mix": MixSpec},
 }

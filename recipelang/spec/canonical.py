@@ -17,7 +17,7 @@ from recipelang.source import Diagnostic, Label, RecipeError
 from recipelang.source.words import limit_text
 from recipelang.spec.blocks import Attr, DataSpec, EvaluateSpec, MixSpec, PruneSpec, Spec, StageSpec
 from recipelang.spec.claim_form import claim_form
-from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec
+from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec, ShrinkSpec
 from recipelang.spec.effective import ClaimParts
 from recipelang.spec.metrics import METRICS
 from recipelang.spec.recipe import Claim, Recipe
@@ -96,8 +96,13 @@ class _Writer:
         prunes = {p.name: self.block(p, f"{path}.prune.{p.name}") for p in _by_name(stage.prunes)}
         form["prune"] = self.named(prunes, f"{path}.prune")
         form["distill"] = next((self.block(d, f"{path}.distill") for d in stage.distills), None)
-        controls: dict[str, tuple[FreezeSpec | GroupSpec | DropSpec, ...]]
-        controls = {"freeze": stage.freezes, "group": stage.groups, "drop": stage.drops}
+        controls: dict[str, tuple[FreezeSpec | GroupSpec | DropSpec | ShrinkSpec, ...]]
+        controls = {
+            "freeze": stage.freezes,
+            "group": stage.groups,
+            "drop": stage.drops,
+            "shrink": stage.shrinks,
+        }
         for kind, specs in controls.items():
             if specs:  # added to the language after the first digests, which do not change
                 blocks = {s.name: self.block(s, f"{path}.{kind}.{s.name}") for s in _by_name(specs)}
@@ -173,7 +178,7 @@ def _read_apart(task: str, data: DataSpec) -> bool:
     return task == "question_answering"
 
 
-_Named = TypeVar("_Named", EvaluateSpec, PruneSpec, MixSpec, FreezeSpec | GroupSpec | DropSpec)
+_Named = TypeVar("_Named", EvaluateSpec, PruneSpec, MixSpec, FreezeSpec | GroupSpec | DropSpec | ShrinkSpec)
 
 
 def _by_name(specs: Iterable[_Named]) -> list[_Named]:

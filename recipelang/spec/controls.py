@@ -1,4 +1,4 @@
-"""How parameters are trained, apart from the schedules: `freeze`, `group` and `drop`."""
+"""How parameters are trained, apart from the schedules, and what makes a model smaller: `freeze`, `group`, `drop`, `shrink`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Annotated, Self
 from pydantic import model_validator
 
 from recipelang.kinds.measures import Stretch
-from recipelang.kinds.plain import Number
+from recipelang.kinds.plain import Number, OneOf
 from recipelang.kinds.schedule import ScheduleOf
+from recipelang.kinds.sizes import Sizes
 from recipelang.kinds.tensors import LayerNumbers, Selector
 from recipelang.spec.attribute import Attr, Spec, conflict
 from recipelang.values import selector as sel
-from recipelang.values.composite import Schedule
+from recipelang.values.composite import Schedule, Size
 from recipelang.values.quantities import Time
 
 #: what a `drop` block may be named -> the stack whose layers it drops
@@ -81,4 +82,60 @@ class DropSpec(Spec):
     def _agrees(self) -> Self:
         if self.name not in DROPS:
             raise conflict("", "only layers can be dropped", "write `drop layers { keep = [...] }`")
+        return self
+
+
+class ShrinkSpec(Spec):
+    """Make the model smaller: whole neurons, heads, hidden units or layers are removed, and the rest keeps its values.
+
+    In a one-shot stage, before its `prune` blocks act. What comes out is an ordinary model of the same type."""
+
+    LABELS = (1, 1)
+    name: str
+    axes: Annotated[
+        tuple[Size, ...],
+        Attr(Sizes(), "what becomes smaller, and its size after it", example="[ffn -> 50%, layers -> 4]"),
+    ]
+    by: Annotated[
+        str,
+        Attr(
+            OneOf("activation", "magnitude"),
+            "what neurons, heads and hidden units are ranked by: how strongly the data make them respond, or their "
+            "weights; layers are always ranked by how much they change their input",
+            example="activation",
+        ),
+    ] = "activation"
+    multiple_of: Annotated[
+        int | None,
+        Attr(
+            Number(1, whole=True),
+            "make `ffn` and `hidden` multiples of this; default: shares are rounded to multiples of 16 where the "
+            "model's size is one",
+            example="64",
+        ),
+    ] = None
+    keep: Annotated[
+        sel.Selector | None,
+        Attr(Selector(), "layers that are not removed; default: any may be", example="layers(0) | layers(-1)"),
+    ] = None
+
+    @property
+    def reads_data(self) -> bool:
+        return self.by != "magnitude" or self.shortens
+
+    @property
+    def shortens(self) -> bool:
+        return any(size.axis == "layers" for size in self.axes)
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.keep is not None and not self.shortens:
+            raise conflict("keep", "`keep` has no effect: no layers are removed", "remove it, or add `layers -> 4`")
+        if self.multiple_of is not None:
+            for size in self.axes:
+                if size.axis in ("ffn", "hidden") and isinstance(size.to, int) and size.to % self.multiple_of:
+                    below = size.to - size.to % self.multiple_of
+                    near = f"`{below}` or `{below + self.multiple_of}`" if below else f"`{self.multiple_of}`"
+                    message = f"`{size.axis} -> {size.to}` is no multiple of {self.multiple_of}"
+                    raise conflict("axes", message, f"write {near}")
         return self

@@ -148,6 +148,14 @@ class Term:
 
 
 @frozen
+class Size:
+    """`ffn -> 50%`, `layers -> 4`: what an axis of a model is after shrinking, a share of what it was or a count."""
+
+    axis: str
+    to: Fraction | int
+
+
+@frozen
 class Chosen:
     """A registered method or optimizer with every argument it has, defaults included."""
 

@@ -110,6 +110,12 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
     "freeze": {"targets": (REQUIRED, "b"), "until": (None, "b")},
     "group": {"targets": (REQUIRED, "b"), "learning_rate": (None, "b"), "weight_decay": (None, "b")},
     "drop": {"keep": (REQUIRED, "b")},
+    "shrink": {
+        "axes": (REQUIRED, "b"),
+        "by": ("activation", "b"),
+        "multiple_of": (None, "b"),
+        "keep": (None, "b"),
+    },
     "evaluate": {
         **dict.fromkeys(("source", "config", "every", "compare", "null_threshold"), (None, "s")),
         "data": ("", "s"),
@@ -138,7 +144,7 @@ def test_there_are_no_other_blocks():
     assert set(SPECS) == set(TABLE)
     assert {parent: set(inner) for parent, inner in BLOCKS.items()} == {
         "": {"meta", "model", "data", "stage", "evaluate", "export"},
-        "stage": {"prune", "distill", "freeze", "group", "drop"},
+        "stage": {"prune", "distill", "freeze", "group", "drop", "shrink"},
         "data": {"columns", "mix"},
     }
 
@@ -155,7 +161,7 @@ def test_every_attribute_has_a_line_of_documentation():
 
 @pytest.mark.parametrize(
     ("block", "labels"),
-    [(b, (1, 1)) for b in ("stage", "prune", "evaluate", "freeze", "group", "drop", "mix")] + [("data", (0, 1))],
+    [(b, (1, 1)) for b in ("stage", "prune", "evaluate", "freeze", "group", "drop", "shrink", "mix")] + [("data", (0, 1))],
 )
 def test_labels_of_blocks(block, labels):
     assert labels == SPECS[block].LABELS

@@ -1,0 +1,314 @@
+"""`shrink`: the units of a model that matter most, and a smaller model that is made of them.
+
+A unit of a block (a neuron of its feed-forward part, a head) is worth the mean square of what it adds to what the block
+puts out: with outputs `a` and columns `W` of the matrix behind it, `E |W a|²`. A hidden unit is worth the mean size of
+what the norms put out there, as in Minitron (arXiv 2407.14679), and a layer one minus the cosine between what it reads
+and what it puts out, as in ShortGPT (arXiv 2403.03853). By `magnitude` a unit is worth the sum of its squared weights.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from recipelang.engine.delivery import delivered
+from recipelang.engine.depth import alike
+from recipelang.engine.roles import stacks_of
+from recipelang.planning.layers import config_with_layers, renumbered
+from recipelang.planning.types import CutPlan, ReshapePlan, ShrinkPlan
+from recipelang.source import RecipeError, fail
+from recipelang.source.words import an
+from recipelang.tasks import Features
+
+#: of scores, one for each unit: those of a layer by the layer's place, those of all layers under no name
+Scores = dict[str, Tensor]
+Chosen = dict[tuple[str, str], Tensor]  # axis and layer -> the units that stay, in order
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a model is shown to find out which units matter."""
+
+    features: Features
+    labels: tuple[str, ...]
+    batch: int
+    autocast: Callable[[], AbstractContextManager[None]]
+    between: Callable[[int, int], None] = lambda done, of: None  # two batches: it may stop the run
+
+
+@torch.no_grad()
+def shrink(model: nn.Module, plan: ShrinkPlan, read: Read | None) -> tuple[nn.Module, tuple[int, ...]]:
+    """The smaller model on the same device, and which layers it has of the larger, by their numbers there."""
+    stacks = list(stacks_of(model))
+    seen = _Seen(model, plan, stacks)
+    if read is not None:
+        with seen.looking():
+            _show(model, read, seen)
+    chosen = {key: _best(scores, plan, key[0]) for key, scores in seen.scores().items()}
+    layers = _layers(seen, plan)
+    small = empty_like(model, plan, layers)
+    names = _canonical(model)
+    cuts = {r.name: r.cuts for r in plan.reshapes}
+    state = {}
+    for name, tensor in model.state_dict().items():
+        own = names.get(name, name)
+        for cut in cuts.get(own, ()):
+            where = "" if cut.axis == "hidden" else _layer_of(own, stacks)
+            tensor = _taken(tensor, cut, chosen[cut.axis, where])
+        if (new := renumbered(name, stacks, {"": layers})) is not None:
+            state[new] = tensor
+    try:
+        small.load_state_dict(state)
+    except RuntimeError as error:  # a buffer that no plan knows of
+        raise _another(model, textwrap.shorten(str(error), 200)) from None
+    return small, layers
+
+
+def empty_like(model: nn.Module, plan: ShrinkPlan, layers: Sequence[int] = ()) -> nn.Module:
+    """The smaller model with weights of no meaning. `layers`: of the larger model, those in it; none: the first ones."""
+    old: Any = model.config
+    stacks = list(stacks_of(model))
+    size = plan.to("layers")
+    kept = tuple(layers) or tuple(range(size.after if size else len(model.get_submodule(stacks[0]))))  # type: ignore[arg-type]
+    known, called = old.to_dict(), getattr(old, "attribute_map", {})
+    config = {**known, **{called.get(k, k): _setting(v) for k, v in plan.config.items()}}
+    if size is not None:
+        config = {**config, **{k: v for k, v in config_with_layers(known, {"": kept}).items() if known.get(k) != v}}
+    try:
+        made = type(old)(**config)
+        made._attn_implementation = old._attn_implementation
+        with torch.random.fork_rng():  # its weights are drawn and thrown away: the run's own stream stays
+            small = type(model)(made)
+        if getattr(model, "pooler", small) is None:
+            small.pooler = None  # type: ignore[assignment]
+        for place, number in enumerate(kept) if size is not None else ():
+            resized = any(r.cuts for r in plan.reshapes)
+            alike(old.model_type, model, small, f"{stacks[0]}.{number}", f"{stacks[0]}.{place}", sizes=not resized)
+    except RecipeError:
+        raise
+    except Exception as error:  # each class refuses in its own way what it cannot be
+        raise _another(model, textwrap.shorten(str(error) or type(error).__name__, 200)) from None
+    if getattr(model, "generation_config", None) is not None:
+        small.generation_config = model.generation_config
+    _check(model, small, plan)
+    first = next(model.parameters())
+    return small.to(device=first.device, dtype=first.dtype).eval()
+
+
+def can_shrink(model: nn.Module, plan: ShrinkPlan) -> None:
+    """E200 for layers of which one would not compute in another's place what it computes in its own."""
+    stack = next(stacks_of(model))
+    layers: Any = model.get_submodule(stack)
+    for number in range(1, len(layers) if plan.to("layers") else 0):
+        alike(str(model.config.model_type), model, model, f"{stack}.{number}", f"{stack}.0")  # type: ignore[union-attr]
+
+
+def _check(model: nn.Module, small: nn.Module, plan: ShrinkPlan) -> None:
+    """E191 unless the library makes the shapes that were planned."""
+    wanted = {r.name: plan.shape_of(r) for r in plan.reshapes}
+    before = dict(model.named_parameters())
+    for name, parameter in small.named_parameters():
+        planned = wanted.get(name) or (tuple(before[name].shape) if name in before else None)
+        if tuple(parameter.shape) != planned:
+            raise _another(model, f"`{name}`: found {tuple(parameter.shape)}, planned {planned or 'nothing'}")
+    for axis, name in (("heads", "num_attention_heads"), ("hidden", "hidden_size")):
+        size, has = plan.to(axis), getattr(small.config, name, None)
+        if size is not None and has not in (None, size.after):
+            raise _another(model, f"`{name}`: found {has}, planned {size.after}")
+
+
+def _another(model: nn.Module, why: str) -> RecipeError:
+    kind = model.config.model_type  # type: ignore[union-attr]
+    help = "install the releases tested together: `pip install --constraint constraints.txt recipelang`"
+    return fail("E191", f"transformers makes another `{kind}` of the smaller config", notes=[why], help=help)
+
+
+def _setting(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _canonical(model: nn.Module) -> dict[str, str]:
+    """Every name of a parameter -> the one that plans have; tied ones have several."""
+    first = {id(p): n for n, p in model.named_parameters()}
+    return {n: first[id(p)] for n, p in model.named_parameters(remove_duplicate=False)}
+
+
+def _layer_of(name: str, stacks: Sequence[str]) -> str:
+    stack = next((s for s in stacks if name.startswith(f"{s}.")), None)
+    return "" if stack is None else f"{stack}.{name[len(stack) + 1 :].partition('.')[0]}"
+
+
+def _taken(tensor: Tensor, cut: CutPlan, units: Tensor) -> Tensor:
+    """Of a dimension of `parts` times all units, each of `unit` places, the places of these units."""
+    has = tensor.shape[cut.dim] // (cut.parts * cut.unit)
+    places = torch.arange(tensor.shape[cut.dim]).view(cut.parts, has, cut.unit)[:, units].flatten()
+    return tensor.index_select(cut.dim, places.to(tensor.device))
+
+
+# ---------------------------------------------------------------------- which ones
+def _best(scores: Tensor, plan: ShrinkPlan, axis: str) -> Tensor:
+    """Of equal units the first ones, as everywhere; heads by groups."""
+    size = plan.to(axis)
+    assert size is not None
+    groups = plan.groups if axis == "heads" else 1
+    each = scores.double().cpu().view(groups, -1)
+    order = torch.sort(each, dim=1, descending=True, stable=True).indices[:, : size.after // groups]
+    return (order.sort(dim=1).values + torch.arange(groups)[:, None] * each.shape[1]).flatten()
+
+
+def _layers(seen: _Seen, plan: ShrinkPlan) -> tuple[int, ...]:
+    """Those that are kept: of equal ones, the first."""
+    size = plan.to("layers")
+    if size is None:
+        return tuple(range(seen.depth))
+    influence = seen.influences()
+    ranked = sorted(range(size.before), key=lambda i: (i not in plan.keep, -influence[i], i))
+    return tuple(sorted(ranked[: size.after]))
+
+
+def _show(model: nn.Module, read: Read, seen: _Seen) -> None:
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    try:
+        starts = range(0, len(read.features), read.batch)
+        for done, first in enumerate(starts):
+            read.between(done, len(starts))
+            rows = np.arange(first, min(first + read.batch, len(read.features)))
+            (batch,) = delivered(read.features.batch(rows), device, counted=False)
+            seen.mask = batch["attention_mask"].bool().flatten()
+            with read.autocast():
+                model(**{k: v for k, v in batch.items() if k not in read.labels})
+        read.between(len(starts), len(starts))
+    finally:
+        model.train(training)
+
+
+class _Seen:
+    """Sums over the tokens that are no padding, as the model reads them."""
+
+    def __init__(self, model: nn.Module, plan: ShrinkPlan, stacks: Sequence[str]) -> None:
+        self.model, self.plan, self.stacks = model, plan, stacks
+        self.mask: Tensor | None = None  # of the batch that the model reads: [tokens]
+        layers: Any = model.get_submodule(stacks[0])
+        self.depth = len(layers)
+        self.products: dict[str, Tensor] = {}  # parameter -> of each unit E a aᵀ: [units, places, places]
+        self.norms: dict[str, Tensor] = {}  # norm -> of each hidden unit the sum of |a|: [units]
+        self.changes: dict[int, tuple[Tensor, Tensor]] = {}  # layer -> sum of cosines, and how many
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            if self.plan.by == "activation":
+                for reshape, cut in self._behind():
+                    module = self.model.get_submodule(reshape.name.rpartition(".")[0])
+                    hook = module.register_forward_pre_hook(self._reads(reshape.name, cut))
+                    stack.callback(hook.remove)
+                for name, module in self._norms():
+                    stack.callback(module.register_forward_hook(self._puts_out(name)).remove)
+            if self.plan.to("layers"):
+                layers: Any = self.model.get_submodule(self.stacks[0])
+                for number, layer in enumerate(layers):
+                    hook = layer.register_forward_hook(self._changes(number), with_kwargs=True)
+                    stack.callback(hook.remove)
+            yield
+
+    def _behind(self) -> Iterator[tuple[ReshapePlan, CutPlan]]:
+        """The matrices that read the units of a block: their inputs are what the units put out."""
+        for reshape in self.plan.reshapes:
+            for cut in reshape.cuts:
+                if len(reshape.shape) == 2 and cut.axis != "hidden" and cut.dim == self._inputs_of(reshape.name):
+                    yield reshape, cut
+
+    def _inputs_of(self, name: str) -> int:
+        """The dimension of a matrix that its inputs are along; Conv1D has them first."""
+        owner = self.model.get_submodule(name.rpartition(".")[0])
+        return 0 if type(owner).__name__ == "Conv1D" else 1
+
+    def _norms(self) -> Iterator[tuple[str, nn.Module]]:
+        for reshape in self.plan.reshapes:
+            if len(reshape.shape) == 1 and reshape.cuts[0].axis == "hidden" and reshape.name.endswith(".weight"):
+                owner = reshape.name.rpartition(".")[0]
+                yield owner, self.model.get_submodule(owner)
+
+    # ------------------------------------------------------------------- hooks
+    def _tokens(self, x: Tensor) -> Tensor:
+        rows = x.detach().flatten(0, -2).float()
+        return rows if self.mask is None or len(self.mask) != len(rows) else rows[self.mask]
+
+    def _reads(self, name: str, cut: CutPlan) -> Callable[..., None]:
+        def look(module: nn.Module, args: tuple[Any, ...]) -> None:
+            rows = self._tokens(args[0])
+            units = rows.view(len(rows), -1, cut.unit).transpose(0, 1)  # [units, tokens, places]
+            product = (units.mT @ units).double() if cut.unit > 1 else units.square().sum(1).double()
+            self.products[name] = self.products.get(name, 0) + product
+
+        return look
+
+    def _puts_out(self, name: str) -> Callable[..., None]:
+        def look(module: nn.Module, args: tuple[Any, ...], out: Any) -> None:
+            states = out if isinstance(out, Tensor) else out[0]
+            self.norms[name] = self.norms.get(name, 0) + self._tokens(states).abs().sum(0).double()
+
+        return look
+
+    def _changes(self, number: int) -> Callable[..., None]:
+        def look(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any], out: Any) -> None:
+            into = self._tokens(args[0] if args else named["hidden_states"])
+            after = self._tokens(out if isinstance(out, Tensor) else out[0])
+            cosines = torch.cosine_similarity(into, after, dim=-1).double()
+            total, count = self.changes.get(number, (0, 0))
+            self.changes[number] = total + cosines.sum(), count + len(cosines)  # type: ignore[assignment]
+
+        return look
+
+    # ------------------------------------------------------------------ scores
+    def scores(self) -> dict[tuple[str, str], Tensor]:
+        """Axis and layer -> what each unit is worth."""
+        return self._by_magnitude() if self.plan.by == "magnitude" else self._by_activation()
+
+    def influences(self) -> list[float]:
+        if len(self.changes) < self.depth:  # of a type that calls no module for a layer
+            kind = an(f"`{self.model.config.model_type}`")  # type: ignore[union-attr]
+            help = "name the layers to keep: `drop layers { keep = [...] }`"
+            raise fail("E152", f"what the layers of {kind} do cannot be seen", help=help)
+        return [1 - float(total / count) for _, (total, count) in sorted(self.changes.items())]
+
+    def _by_activation(self) -> dict[tuple[str, str], Tensor]:
+        found: dict[tuple[str, str], Tensor] = {}
+        for reshape, cut in self._behind():
+            if reshape.name not in self.products:  # of attention to an encoder that a decoder alone does not have
+                continue
+            weight = self.model.get_parameter(reshape.name).detach()
+            columns = (weight if cut.dim == 1 else weight.T).double()
+            columns = columns.view(len(columns), -1, cut.unit).transpose(0, 1)  # [units, outputs, places]
+            product = self.products[reshape.name]
+            if cut.unit == 1:
+                worth = (columns.square().sum(1) * product).squeeze(-1)
+            else:
+                worth = ((columns @ product) * columns).sum((1, 2))
+            _add(found, (cut.axis, _layer_of(reshape.name, self.stacks)), worth)
+        for sums in self.norms.values():
+            _add(found, ("hidden", ""), sums)
+        return found
+
+    def _by_magnitude(self) -> dict[tuple[str, str], Tensor]:
+        found: dict[tuple[str, str], Tensor] = {}
+        for reshape in self.plan.reshapes:
+            squares = self.model.get_parameter(reshape.name).detach().double().square()
+            for cut in reshape.cuts:
+                line = squares.transpose(0, cut.dim).reshape(squares.shape[cut.dim], -1).sum(1)
+                where = "" if cut.axis == "hidden" else _layer_of(reshape.name, self.stacks)
+                _add(found, (cut.axis, where), line.view(cut.parts, -1, cut.unit).sum((0, 2)))
+        return found
+
+
+def _add(found: dict[tuple[str, str], Tensor], key: tuple[str, str], worth: Tensor) -> None:
+    found[key] = found[key] + worth if key in found else worth

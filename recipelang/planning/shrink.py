@@ -1,0 +1,330 @@
+"""What `shrink` makes of a model: the smaller config, every new shape, and what of each parameter goes.
+
+The shapes are those that transformers makes of the smaller config, so what comes out loads like any other model; which
+places of a parameter go is told by its roles. Where the two do not agree the model cannot be shrunk so, and is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+from recipelang.planning.facts import ModelFacts, with_standard
+from recipelang.planning.families import FAMILIES, TensorFact, tensors_of
+from recipelang.planning.layers import config_with_layers, lists_differ
+from recipelang.planning.match import match
+from recipelang.planning.structure import structure
+from recipelang.planning.types import CutPlan, ReshapePlan, ShrinkPlan, SizePlan
+from recipelang.source import RecipeError, fail
+from recipelang.source.words import an, plural
+from recipelang.spec.controls import ShrinkSpec
+from recipelang.values.composite import Size
+
+#: what configs call a size
+_KEYS = {
+    "ffn": ("intermediate_size", "hidden_dim", "ffn_dim", "d_ff", "n_inner", "ffn_hidden_size", "d_inner"),
+    "heads": ("num_attention_heads", "n_heads", "n_head", "num_heads", "attention_heads"),
+    "hidden": ("hidden_size", "dim", "d_model", "n_embd"),
+}
+#: what most types call it, and a walk reports
+_STANDARD = {"ffn": "intermediate_size", "heads": "num_attention_heads", "hidden": "hidden_size"}
+#: types whose blocks mix units that shapes tell nothing of: halves of heads, states from elsewhere
+_MIXED = {"diffllama": ("heads",), "zamba": ("heads", "ffn"), "zamba2": ("heads", "ffn")}
+_GROUPS = "num_key_value_heads"
+_WIDTH = "head_dim"
+#: that shares are rounded to, where the model's own size is a multiple of it
+_USUAL = 16
+
+
+def plan_shrink(spec: ShrinkSpec, facts: ModelFacts, keep: tuple[int, ...]) -> tuple[ShrinkPlan, ModelFacts]:
+    """The plan of a block that protects the layers `keep`, and the facts of the model that it leaves.
+
+    E152 for an axis that cannot become smaller in a model of this type, E153 for a size that it cannot have.
+    """
+    here = _Here(facts)
+    sizes = [_size(size, here, spec.multiple_of) for size in spec.axes]
+    wanted: dict[str, int] = {s.axis: s.after for s in sizes}
+    config = here.config(wanted)
+    left = _left(facts, config)
+    try:
+        reshapes = tuple(here.reshapes(wanted, left))
+    except _Unlike as odd:
+        again = {**config, _WIDTH: here.width}  # a head keeps its width where the config can say so
+        if not {"heads", "hidden"} & wanted.keys() or facts.config.get(_WIDTH) or here.width is None:
+            raise here.refused(odd, wanted) from None
+        try:
+            left = _left(facts, again)
+            reshapes = tuple(here.reshapes(wanted, left))
+        except (_Unlike, RecipeError):
+            raise here.refused(odd, wanted) from None
+        config = again
+    if "hidden" in wanted and spec.by == "activation" and not any(_is_norm(r, facts) for r in reshapes):
+        message = f"the norms of {an(f'`{facts.family}`')} have no weights to rank hidden units by"
+        raise fail("E152", message, help="write `by = magnitude`")
+    changed = {k: v for k, v in config.items() if facts.config.get(k) != v or k not in facts.config}
+    plan = ShrinkPlan(
+        name=spec.name,
+        by=spec.by,  # type: ignore[arg-type]
+        sizes=tuple(sizes),
+        groups=1 if here.alone or "heads" not in wanted else here.groups,
+        keep=keep,
+        reshapes=reshapes,
+        config={k: _setting(v) for k, v in changed.items()},
+        config_before={k: _setting(facts.config.get(k)) for k in changed},
+        parameters=(facts.parameters, left.parameters),
+    )
+    return plan, left
+
+
+def before(plan: ShrinkPlan, facts: ModelFacts) -> ModelFacts:
+    """The facts of the model that was shrunk, from those of what it left."""
+    config = {**facts.config, **{k: _unset(v) for k, v in plan.config_before.items()}}
+    return _made(facts, {k: v for k, v in config.items() if v is not None or k not in plan.config})
+
+
+class _Unlike(Exception):
+    """A parameter that does not become what its roles say: its name, and the shape that it would have."""
+
+
+class _Here:
+    """The axes of a model as it is."""
+
+    def __init__(self, facts: ModelFacts) -> None:
+        self.facts = facts
+        self.heads = _number(facts, "heads")
+        self.hidden = _number(facts, "hidden")
+        self.groups = int(facts.config.get(_GROUPS) or self.heads or 1)
+        query = next((t for t in facts.tensors if _is(t, "query") and "key" not in t.roles), None)
+        whole = query is not None and self.heads and query.shape[0] % self.heads == 0
+        self.width = query.shape[0] // self.heads if query is not None and whole and self.heads else None
+        self.alone = self.groups == self.heads  # no two heads share keys and values
+
+    def count(self, axis: str) -> int:
+        """What the model has of it. E152 where it has none, or not the same everywhere."""
+        facts, kind = self.facts, an(f"`{self.facts.family}`")
+        if facts.two_stacks or len(facts.stacks) > 1:
+            raise fail("E152", f"this release does not shrink {kind}, which has several stacks of layers", help=_MADE)
+        if axis == "layers":
+            if facts.layers < 2 or not facts.chained:
+                raise fail("E152", f"this release cannot remove layers of {kind}", help=_MADE)
+            each = [{(_inside(t), t.shape) for t in facts.tensors if t.layer == i} for i in range(facts.layers)]
+            if any(one != each[0] for one in each) or lists_differ(facts.config, facts.layers):
+                help = "name the layers to keep: `drop layers { keep = [...] }`"
+                raise fail("E152", f"the layers of {kind} are not alike, so which ones go must be chosen", help=help)
+            return facts.layers
+        if axis in _MIXED.get(facts.family, ()):
+            raise fail("E152", f"this release cannot shrink `{axis}` of {kind}", help="shrink another axis")
+        if axis == "ffn":
+            if any("experts" in t.roles for t in facts.tensors):
+                raise fail("E152", f"this release does not shrink the experts of {kind}", help="shrink another axis")
+            widths = {t.shape[-1] for t in facts.tensors if _is(t, "down")}
+            if len(widths) != 1 or not any(k in facts.config for k in _KEYS[axis]):
+                why = "differ in width" if len(widths) > 1 else "are not known to this release"
+                raise fail("E152", f"the feed-forward blocks of {kind} {why}", help="shrink another axis")
+            return widths.pop()
+        found = self.heads if axis == "heads" else self.hidden
+        if found is None or (axis == "heads" and self.width is None):
+            fused = any(_is(t, "query") and "key" in t.roles for t in facts.tensors)
+            notes = ["its queries, keys and values are one matrix"] if fused and axis == "heads" else []
+            raise fail(
+                "E152", f"this release cannot shrink `{axis}` of {kind}", help="shrink another axis", notes=notes
+            )
+        return found
+
+    def config(self, wanted: Mapping[str, int]) -> dict[str, Any]:
+        """The config of the smaller model."""
+        config = dict(self.facts.config)
+        for axis, to in wanted.items():
+            if axis == "layers":
+                config = config_with_layers(config, {"": tuple(range(to))})
+                continue
+            for key in _KEYS[axis]:
+                if key in config and config[key] in (self.count(axis), None):
+                    config[key] = to
+            if axis == "heads" and self.alone and config.get(_GROUPS) is not None:
+                config[_GROUPS] = to
+        return config
+
+    def reshapes(self, wanted: Mapping[str, int], left: ModelFacts) -> Iterator[ReshapePlan]:
+        """Every parameter whose shape is another one. `_Unlike` where it is not the one that its roles say."""
+        there = {t.name: t for t in left.tensors}
+        said = {axis: left.config.get(_STANDARD[axis], to) for axis, to in wanted.items() if axis in _STANDARD}
+        other = {t.name for t in left.tensors} - {t.name for t in self.facts.tensors}
+        if left.layers != wanted.get("layers", self.facts.layers) or other or any(said[a] != wanted[a] for a in said):
+            raise _Unlike(min(other, default=self.facts.tensors[0].name), ())
+        for tensor in self.facts.tensors:
+            if tensor.layer is not None and tensor.layer >= wanted.get("layers", self.facts.layers):
+                twin = tensor.name.replace(f".{tensor.layer}.", ".0.", 1)  # layers are alike
+            else:
+                twin = tensor.name
+            if twin not in there:
+                raise _Unlike(tensor.name, ())
+            cuts = tuple(self._cuts(tensor, there[twin].shape, wanted))
+            if cuts:
+                yield ReshapePlan(name=tensor.name, shape=tensor.stored_shape, cuts=cuts)
+
+    def _cuts(self, tensor: TensorFact, after: Sequence[int], wanted: Mapping[str, int]) -> Iterator[CutPlan]:
+        for dim, (was, now) in enumerate(zip(tensor.shape, after, strict=True)):
+            axis, parts, unit = self._axis(tensor, dim) or ("hidden", 1, 1)
+            has = self.hidden if axis == "hidden" else self.count(axis) if axis in wanted else None
+            expected = was
+            if axis == "norm" and "heads" in wanted:
+                raise _Unlike(tensor.name, tuple(after))
+            if axis == "hidden":  # whatever becomes as narrow as the states
+                expected = wanted.get(axis, was) if now != was == has else was
+            elif axis in wanted:
+                expected = parts * unit * wanted[axis]
+                if parts * unit * has != was:  # type: ignore[operator]
+                    raise _Unlike(tensor.name, tuple(after))
+            if expected != now:
+                raise _Unlike(tensor.name, tuple(after))
+            if now != was:
+                last = len(tensor.shape) - 1
+                stored = 2 * last - 1 - dim if tensor.turned and dim >= last - 1 else dim
+                if tensor.below:
+                    raise _Unlike(tensor.name, tuple(after))
+                yield CutPlan(dim=stored, axis=axis, parts=parts, unit=unit)  # type: ignore[arg-type]
+
+    def _axis(self, tensor: TensorFact, dim: int) -> tuple[str, int, int] | None:
+        """The axis that a dimension counts by its role: how many times, and the places of each unit."""
+        roles = tensor.roles
+        outputs = dim == 0 and len(tensor.shape) <= 2 and bool(roles & {"linear", "bias"})
+        inputs = dim == 1 and len(tensor.shape) == 2 and "linear" in roles
+        if "router" in roles:
+            return None
+        if outputs and roles & {"up", "gate"}:
+            return "ffn", 2 if {"up", "gate"} <= roles else 1, 1
+        if inputs and "down" in roles:
+            return "ffn", 1, 1
+        if self.width is None or self.heads is None or "attention" not in roles:
+            return None
+        if outputs and roles & {"key", "value"} and not self.alone:
+            return "groups", 1, 1  # of keys and values, which stay
+        if (outputs and roles & {"query", "key", "value"}) or (inputs and "out" in roles):
+            return "heads", 1, self.width
+        inside = tensor.name.split(".")[-2:-1] != ["LayerNorm"] and ".output." not in tensor.name
+        if "norm" in roles and inside and tensor.shape[dim] == self.heads * self.width:
+            return "norm", 1, self.width  # over all heads: without some of them it would scale the others anew
+        return None
+
+    def refused(self, odd: _Unlike, wanted: Mapping[str, int]) -> RecipeError:
+        """E152: the config cannot say what is wanted."""
+        kind = an(f"`{self.facts.family}`")
+        heads, hidden = wanted.get("heads", self.heads), wanted.get("hidden", self.hidden)
+        tied = self.width is not None and self.heads is not None and self.hidden == self.heads * self.width
+        if tied and {"heads", "hidden"} & wanted.keys() and heads and hidden != heads * (self.width or 0):
+            assert self.width is not None and hidden is not None
+            message = f"`heads` and `hidden` of {kind} shrink together"
+            notes = [
+                f"heads × {self.width} must be hidden, and {heads} × {self.width} is not {hidden:,}",
+                "its config has no size of a head, so a model of other sizes would not load",
+            ]
+            fit = max(1, hidden // self.width)
+            pair = f"`heads -> {heads}` and `hidden -> {heads * self.width}`"
+            if "hidden" in wanted:
+                pair = f"`heads -> {fit}` and `hidden -> {fit * self.width}`"
+            return fail("E152", message, help=f"write {pair}, or shrink `ffn` and `layers`", notes=notes)
+        name, found = odd.args[0], odd.args[1]
+        notes = [f"`{name}` would have the shape {found}" if found else "its config makes a model of other parameters"]
+        axes = " and ".join(f"`{a}`" for a in wanted)
+        return fail("E152", f"this release cannot shrink {axes} of {kind}", help="shrink another axis", notes=notes)
+
+
+_MADE = "make the smaller model with transformers, and name its folder as `base`"
+
+
+def _is(tensor: TensorFact, role: str) -> bool:
+    return {role, "linear"} <= tensor.roles and "router" not in tensor.roles and len(tensor.shape) == 2
+
+
+def _is_norm(reshape: ReshapePlan, facts: ModelFacts) -> bool:
+    """Whether it is the weight of a norm over the hidden units."""
+    roles = next(t.roles for t in facts.tensors if t.name == reshape.name)
+    return "norm" in roles and reshape.name.endswith(".weight") and reshape.cuts[0].axis == "hidden"
+
+
+def _inside(tensor: TensorFact) -> str:
+    return tensor.name.partition(f".{tensor.layer}.")[2]
+
+
+def _number(facts: ModelFacts, axis: str) -> int | None:
+    return next((int(facts.config[k]) for k in _KEYS[axis] if facts.config.get(k)), None)
+
+
+def _size(size: Size, here: _Here, multiple: int | None) -> SizePlan:
+    """E153 for what is no smaller size of this model."""
+    has = here.count(size.axis)
+    if isinstance(size.to, Fraction):
+        to = _rounded(size.to * has, _step(size.axis, has, here, multiple), has)
+        if to >= has:
+            message = f"{float(size.to):.1%} of {has:,} is too near to all of `{size.axis}`"
+            raise fail("E153", message, help=f"write a smaller share, or a count below {has:,}")
+    else:
+        to = size.to
+        if to >= has:
+            message = f"`{size.axis} -> {to}` is not smaller: the model has {has:,}"
+            raise fail("E153", message, help=f"write a share, or a count below {has}")
+    if size.axis == "heads" and to % here.groups and not here.alone:
+        near = max(here.groups, to - to % here.groups)
+        message = f"{plural(to, 'head')} cannot be shared out to {here.groups} groups of keys and values"
+        raise fail("E153", message, help=f"write `heads -> {near}`: a multiple of {here.groups}")
+    return SizePlan(axis=size.axis, before=has, after=to)  # type: ignore[arg-type]
+
+
+def _step(axis: str, has: int, here: _Here, multiple: int | None) -> int:
+    if axis == "heads":
+        return 1 if here.alone else here.groups
+    if axis == "layers":
+        return 1
+    return multiple or (_USUAL if has % _USUAL == 0 and has > _USUAL else 1)
+
+
+def _rounded(share: Fraction, step: int, most: int) -> int:
+    """To the nearest multiple, of two as near the larger; never nothing."""
+    return min(most, max(step, math.floor(share / step + Fraction(1, 2)) * step))
+
+
+def kept_layers(spec: ShrinkSpec, facts: ModelFacts) -> tuple[int, ...]:
+    """The layers that a block protects. E153 where it protects none, or more than are left."""
+    layers = next((s for s in spec.axes if s.axis == "layers"), None)
+    if spec.keep is None or layers is None:
+        return ()
+    names = set(match(spec.keep, facts))
+    keep = tuple(sorted({t.layer for t in facts.tensors if t.name in names and t.layer is not None}))
+    to = _size(layers, _Here(facts), None).after
+    if not keep:
+        raise fail("E153", "`keep` selects no layer", help="write `keep = layers(0) | layers(-1)`, or remove it")
+    if len(keep) > to:
+        message = f"`keep` protects {plural(len(keep), 'layer')}, more than the {to} that stay"
+        raise fail("E153", message, help=f"write `layers -> {len(keep)}`, or protect fewer")
+    return keep
+
+
+def _left(facts: ModelFacts, config: Mapping[str, Any]) -> ModelFacts:
+    try:
+        return _made(facts, dict(config))
+    except RecipeError as error:
+        why = [n for d in error.diagnostics for n in (d.message, *d.notes)]
+        kind = an(f"`{facts.family}`")
+        message = f"transformers makes no {kind.partition(' ')[2]} of these sizes"
+        raise fail("E152", message, help="write other sizes", notes=why[:2]) from None
+
+
+def _made(facts: ModelFacts, config: dict[str, Any]) -> ModelFacts:
+    if facts.family in FAMILIES:
+        return replace(facts, config=config, tensors=tuple(tensors_of(facts.family, config, facts.task)))
+    made = structure(facts.path, config, facts.task, None)
+    known = {t.name for t in facts.tensors}
+    tensors = tuple(t for t in made.facts if t.name in known or t.layer is not None)
+    return replace(facts, config=with_standard(config, made), tensors=tensors)
+
+
+def _setting(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _unset(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
