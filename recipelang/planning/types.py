@@ -380,7 +380,7 @@ class SizePlan(Frozen):
     @model_validator(mode="after")
     def _falls(self) -> Self:
         if self.after >= self.before:
-            raise ValueError(f"`{self.axis}` does not become smaller")
+            raise ValueError(f"`{self.axis}` does not become smaller: `after` is not below `before`")
         return self
 
 
@@ -427,7 +427,7 @@ class ShrinkPlan(Frozen):
             for cut in reshape.cuts:
                 before = sizes[cut.axis].before if cut.axis in sizes else 0
                 if cut.dim >= len(reshape.shape) or reshape.shape[cut.dim] != cut.parts * cut.unit * before:
-                    raise ValueError(f"`{reshape.name[:80]}` cannot be cut as it says")
+                    raise ValueError(f"`reshapes` cut `{reshape.name[:80]}` as its shape does not allow")
         return self
 
     def to(self, axis: str) -> SizePlan | None:

@@ -250,7 +250,7 @@ def test_a_stage_folder_of_another_width_is_found(folder, done, tmp_path):
     shutil.copytree(done, tmp_path / "out")
     path = tmp_path / "out" / "stages" / "dense" / "config.json"
     path.write_text(path.read_text("utf-8").replace('"intermediate_size": 64', '"intermediate_size": 32'), "utf-8")
-    assert failed(tmp_path / "out") == ["files", "stages"]
+    assert failed(tmp_path / "out") == ["files", "stages", "stages"]
 
 
 def test_what_was_zero_before_is_no_gain(folder, done):
@@ -265,6 +265,6 @@ PAGE = (Path(__file__).parents[2] / "docs" / "shrink.md").read_text("utf-8")
 def test_the_recipe_of_the_page_is_planned_without_advice(folder):
     (text,) = re.findall(r"^```\n(recipe 1 .*?)^```", PAGE, re.S | re.M)
     (folder / "page.recipe").write_text(text, "utf-8")
-    checked, plan, _ = planned(str(folder / "page.recipe"), read_around([]))
+    _, plan, _ = planned(str(folder / "page.recipe"), read_around([]))
     assert plan.stages[1].calibration.samples == 32
     assert [s.axis for s in plan.stages[1].shrinks[0].sizes] == ["ffn", "layers"]

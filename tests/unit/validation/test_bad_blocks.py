@@ -14,6 +14,7 @@ from recipelang.kinds.choice import Choice, Pair
 from recipelang.kinds.measures import Count, PerEpoch, Size, Stretch
 from recipelang.kinds.plain import BlockLabel, Boolean, ListOf, Number, OneOf, OrNone, Ratio, Reference, Seeds, Text
 from recipelang.kinds.schedule import ScheduleOf
+from recipelang.kinds.sizes import Sizes
 from recipelang.kinds.tensors import LayerNumbers, Pattern, Selector
 from recipelang.kinds.terms import Kept, Terms
 from recipelang.methods import METHODS
@@ -25,7 +26,15 @@ from recipelang.spec.evaluator import Evaluator
 from recipelang.spec.study_blocks import ArmSpec, StudySpec, VarySpec
 from recipelang.syntax import parse, tree as t
 from recipelang.values import selector as sel
-from recipelang.values.composite import Chosen, Schedule, ShapeSegment, SparsityPattern, Symbol, Term
+from recipelang.values.composite import (
+    Chosen,
+    Schedule,
+    ShapeSegment,
+    Size as AxisSize,
+    SparsityPattern,
+    Symbol,
+    Term,
+)
 from recipelang.values.quantities import Quantity, Time
 
 HALF = Fraction(1, 2)
@@ -64,6 +73,12 @@ BAD: dict[type[Kind], tuple[list[Any], list[str]]] = {
     Terms: ([(), ("logits",), (Term("wiggle"),), (Term("logits"), Term("logits"))], ["[]", "wiggle", '"logits"', "[logits, logits]"]),
     Kept: (["fp16", 1, None], ["fp16", "1", '"fp32"']),
     LayerNumbers: ([(), (2, 1), (-1,), [1], (0.5,)], ["[]", "[2, 1]", "[-1]", "1", "[0.5]"]),
+    Sizes: (
+        [(), ("ffn",), (AxisSize("fnn", HALF),), (AxisSize("ffn", HALF), AxisSize("ffn", 3)), (AxisSize("ffn", Fraction(2)),),
+         (AxisSize("ffn", 0),), (AxisSize("ffn", True),), AxisSize("ffn", HALF)],
+        ["[]", "ffn", "50%", "[fnn -> 50%]", "[ffn -> 0%]", "[ffn -> 100%]", "[ffn -> 2 epochs]", "[ffn -> 1, ffn -> 2]",
+         '"ffn" -> 2', "[ffn -> 1.5]"],
+    ),
     Seeds: ([3, ("1",), (-1,), [1]], ['"3"', "[-1]", "true", "0.5"]),
     Pair: ([(HALF,), HALF, (HALF, 2)], ["[0.9]", "0.9", "[0.9, 2]"]),
     PerEpoch: ([HALF, 3], ["3", "50%"]),

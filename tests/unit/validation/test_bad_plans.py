@@ -84,6 +84,23 @@ BAD: list[tuple[str, str, dict[str, list[Any]]]] = [
         "names": [None, "own"], "targets": [None, [3]], "weights": [-1, 0.5], "weight_decay": [-0.1, NAN, INF, "0"],
         "learning_rate": [3],
     }),
+    ("stages.1.shrinks.0.sizes.0", "SizePlan", {
+        "axis": ["", "width", None], "before": [0, -8, 4, "8"], "after": [0, -1, 8, 0.5, None]
+    }),
+    ("stages.1.shrinks.0.reshapes.0.cuts.0", "CutPlan", {
+        "dim": [-1, "1", None, 0.5], "axis": ["layers", "", 3, None], "parts": [0, -1, None], "unit": [0, "1", 0.5]
+    }),
+    ("stages.1.shrinks.0.reshapes.0", "ReshapePlan", {
+        "name": [None, 3, ["a"]], "shape": [[0, 8], ["4", 8], None, 8, [4.5, 8]], "cuts": [[], None, {}], "surplus": [1],
+    }),
+    ("stages.1.shrinks.0", "ShrinkPlan", {
+        "name": [None, 3], "by": ["", "chance"], "sizes": [[], None], "groups": [0, -1], "keep": [[-1], [0, 1, 2], ["0"]],
+        "reshapes": [[{"name": "a", "shape": s, "cuts": [c]}] for s, c in (
+            ([], {"dim": 0, "axis": "ffn"}), ([7], {"dim": 0, "axis": "ffn"}), ([8], {"dim": 1, "axis": "ffn"}),
+            ([8], {"dim": 0, "axis": "heads"}), ([8], {"dim": 0, "axis": "ffn", "unit": 2}),
+        )],
+        "config": [None, {"a": 0.5}], "parameters": [[1000], [0, 500], "1000"], "extra": [1],
+    }),
     ("stages.0", "StagePlan", {
         "index": [-1, "0"], "mode": ["both"], "steps": [-1, 11, 13], "steps_per_epoch": [0], "epochs": [-1.0, NAN],
         "batch": [0, -8], "micro_batch": [0], "accumulation": [0], "optimizer": ["adam2", ""], "clip": [0, -1.0],

@@ -76,6 +76,18 @@ def whole() -> dict[str, Any]:
                 "events": [{"step": 0, "sparsity": 0.5, "zeros": [16]}],
             }
         ],
+        "shrinks": [
+            {
+                "name": "body",
+                "by": "magnitude",
+                "sizes": [{"axis": "ffn", "before": 8, "after": 4}, {"axis": "layers", "before": 4, "after": 2}],
+                "keep": [0],
+                "reshapes": [{"name": "a", "shape": [4, 8], "cuts": [{"dim": 1, "axis": "ffn"}]}],
+                "config": {"intermediate_size": 4},
+                "config_before": {"intermediate_size": 8},
+                "parameters": [1000, 500],
+            }
+        ],
         "calibration": {"samples": 16, "length": 64, "layers": 2, "statistics": 1000, "states": 1000},
     }
     return {
