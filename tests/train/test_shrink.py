@@ -179,7 +179,7 @@ stage sparse {
     targets = @linear & @encoder
     never = @embeddings | @head
     method = magnitude
-    sparsity = cubic(0% -> 50%, over = 10%..80%, every = 2 steps)
+    sparsity = cubic(0% -> 50%, over = 10%..80%, every = 3 steps)
   }
 }
 evaluate dev { metrics = [f1], compare = dense }
