@@ -161,7 +161,8 @@ def test_every_attribute_has_a_line_of_documentation():
 
 @pytest.mark.parametrize(
     ("block", "labels"),
-    [(b, (1, 1)) for b in ("stage", "prune", "evaluate", "freeze", "group", "drop", "shrink", "mix")] + [("data", (0, 1))],
+    [(b, (1, 1)) for b in ("stage", "prune", "evaluate", "freeze", "group", "drop", "shrink", "mix")]
+    + [("data", (0, 1))],
 )
 def test_labels_of_blocks(block, labels):
     assert labels == SPECS[block].LABELS
