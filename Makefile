@@ -57,8 +57,9 @@ contract: setup ## check every method with every pattern and scope, not only eac
 device: setup ## run every method in every pattern on a pretended device, against the CPU (minutes)
 	RECIPELANG_WHOLE_DEVICE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/train/test_device.py
 
-distributed: setup ## test every method on two processes and print a table (minutes)
+distributed: setup ## test every method on two processes and print a table, and runs on two nodes (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.distributed.whole_contract
+	RECIPELANG_NODES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 -q tests/distributed/test_nodes.py
 
 # its package without the stack that it asks for, over what is in .venv: only its loader is wanted
 $(LLM_COMPRESSOR)/.done: $(VENV)/.done

@@ -96,8 +96,13 @@ def forked(*arguments: object, program: str = "", cwd: object = ".", env: dict[s
 
 
 @contextlib.contextmanager
-def ranks(*arguments: object, program: str = "", cwd: object = ".") -> Iterator[list[Forked]]:
-    """The same twice, as the two processes of one run: what a launcher says to them, without a launcher."""
+def ranks(
+    *arguments: object, program: str = "", cwd: object = ".", second: object | None = None
+) -> Iterator[list[Forked]]:
+    """The same twice, as the two processes of one run: what a launcher says to them, without a launcher.
+
+    `second`: the working folder of the second one, if it has another.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
@@ -105,7 +110,11 @@ def ranks(*arguments: object, program: str = "", cwd: object = ".") -> Iterator[
     each = ({"RANK": str(n), "LOCAL_RANK": str(n)} for n in range(2))
     environments = [environment(**place, **sizes, **one) for one in each]
     with contextlib.ExitStack() as both:
-        yield [both.enter_context(forked(*arguments, program=program, cwd=cwd, env=env)) for env in environments]
+        where = (cwd, second or cwd)
+        start = [
+            forked(*arguments, program=program, cwd=at, env=env) for at, env in zip(where, environments, strict=True)
+        ]
+        yield [both.enter_context(process) for process in start]
 
 
 @contextlib.contextmanager

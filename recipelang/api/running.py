@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields
@@ -201,7 +202,7 @@ def alone() -> bool:
 
 @contextmanager
 def holding(folder: Path) -> Iterator[None]:
-    """Nothing else of ours in an output folder meanwhile: the main process locks it, the others wait until it has.
+    """Nothing else of ours in an output folder meanwhile: the main process locks it, the others wait until it has, and see it.
 
     What a folder says is looked at under the lock only: before, another process may be about to change it.
     """
@@ -212,7 +213,22 @@ def holding(folder: Path) -> Iterator[None]:
             yield
         return
     from recipelang import processes
+    from recipelang.engine.start import check_shared
 
     with only_one(folder) if processes.main() else nullcontext():
         processes.wait()
+        check_shared(folder)
         yield
+
+
+def there(path: Path) -> bool:
+    """Whether a file of a run is there, for all processes. E242 where only some see it."""
+    if alone():
+        return path.is_file()
+    from recipelang import processes
+    from recipelang.engine.start import unshared
+
+    seen = processes.each((path.is_file(), socket.gethostname()))
+    if not all(sees for sees, _ in seen) and any(sees for sees, _ in seen):
+        raise unshared(path.parent.parent, seen)
+    return seen[0][0]

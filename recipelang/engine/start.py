@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import secrets
+import socket
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,9 +16,12 @@ from recipelang.engine.leavings import check_only_a_run, remove_run
 from recipelang.engine.records import RECORD, status_of
 from recipelang.planning.similarity import compares_batches
 from recipelang.planning.types import Plan
-from recipelang.source import fail
+from recipelang.source import RecipeError, fail
 from recipelang.source.names import is_text, not_utf8
-from recipelang.storage.writing import fill, is_part, new_folder, sweep, writing
+from recipelang.storage.writing import fill, is_part, new_folder, remove, sweep, write_bytes, writing
+
+#: seconds until a file system that several machines share has shown them what one has written
+_PATIENCE = 15.0
 
 
 def _is_begun(name: str) -> bool:
@@ -102,3 +108,40 @@ def may_start(plan: Plan, shard: bool = False) -> None:
     if any(other != seen for other in processes.each(seen)):
         help = "give every process the same recipe, model and data"
         raise fail("E088", "the processes of this run have different inputs", help=help)
+
+
+def check_shared(out: Path) -> None:
+    """E242 unless every process sees the folder that the first one writes to, by a file that it puts there for a moment."""
+    mark = out / f".seen.{processes.first(secrets.token_hex(8))}.tmp"  # swept, should this process end now
+    if processes.main():
+        write_bytes(mark, b"", inside=out)
+    processes.wait()
+    try:
+        seen = processes.each((_appears(mark), socket.gethostname()))
+    finally:
+        if processes.main():
+            remove(mark, inside=out)
+    if not all(sees for sees, _ in seen):
+        raise unshared(out, seen)
+
+
+def unshared(out: Path, seen: Sequence[tuple[bool, str]]) -> RecipeError:
+    """`seen`: of every process, whether it sees the folder, and the machine that it is on."""
+    lost = [f"process {rank} on {host}" for rank, (sees, host) in enumerate(seen) if not sees]
+    notes = [f"not seen by {', '.join(lost[:6])}{f' and {len(lost) - 6:,} more' * (len(lost) > 6)}"]
+    help = "use a folder on a file system that all machines share, under the same path everywhere"
+    return fail("E242", f"not every process of this run sees `{out}`", notes=notes, help=help)
+
+
+def _appears(path: Path) -> bool:
+    """Whether a file is there, now or soon: a shared file system may tell of it late. A listing asks anew."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            if path.name in os.listdir(path.parent):
+                return True
+        except OSError:
+            pass
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)

@@ -223,14 +223,15 @@ def _listed() -> frozenset[str] | None:
     return frozenset(done.stdout.split()) if done.returncode == 0 else None
 
 
-def cancel(out: Path, name: str) -> None:
+def cancel(out: Path, name: str, folder: Path) -> None:
     """The job of a run whose results are not wanted any more, if there is one."""
     note = read_note(out, name)
     if note is None:
         return
-    if shutil.which("scancel") is None:
-        raise _not_here("scancel")
-    subprocess.run(["scancel", note.job], stdin=subprocess.DEVNULL, capture_output=True)
+    if status_of(folder) != "finished":
+        if shutil.which("scancel") is None:
+            raise _not_here("scancel")
+        subprocess.run(["scancel", note.job], stdin=subprocess.DEVNULL, capture_output=True)
     forget(out, name)
 
 

@@ -431,7 +431,19 @@ def slurm_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{Path('bin').absolute()}{os.pathsep}{os.environ['PATH']}")
 
 
+def second_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process sees no output folder; all that it is asked otherwise it answers as the first one does."""
+    monkeypatch.setattr("recipelang.api.running.alone", lambda: False)
+    monkeypatch.setattr("recipelang.engine.start.socket.gethostname", lambda: "node1")
+
+    def each(value: object) -> list[object]:
+        return [value, (False, "node2")] if value == (True, "node1") else [value]
+
+    monkeypatch.setattr("recipelang.processes.each", each)
+
+
 CIRCUMSTANCES = {
+    "a second machine with a folder of its own": second_machine,
     "a cluster without the partition": slurm_refuses,
     "shards with a gap in `data`": shards("part-0.jsonl", "part-1.jsonl", "part-3.jsonl"),
     "sources that name their labels differently in `data`": sources,

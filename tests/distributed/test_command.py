@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from recipelang.engine.records import Interrupted
 from tests.cli.command import environment
 from tests.forked import Forked, ranks
@@ -75,3 +77,24 @@ def test_error_of_all_is_told_once(project, tmp_path):
     assert complained.count("error[E077]: a batch has fewer examples than the run has processes") == 1
     assert complained.count("error[") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("words", ["run", "resume"])
+def test_process_that_sees_another_folder_is_told_by_its_machine(project, tmp_path, words):
+    recipe = project(replace=STILL)
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    if words == "resume":
+        (tmp_path / "first/out/recipe").mkdir(parents=True)
+        (tmp_path / "first/out/recipe/effective.recipe").touch()
+    arguments = ("run", recipe, "-o", "out") if words == "run" else ("resume", "out")
+    impatient = (
+        "from recipelang.engine import start; start._PATIENCE = 0.1\nfrom recipelang.cli.main import main; main()"
+    )
+    with ranks(*arguments, program=impatient, cwd=tmp_path / "first", second=tmp_path / "second") as both:
+        ended = [process.communicate(timeout=90) for process in both]
+    assert [process.poll() for process in both] == [1, 1]
+    complained = "".join(err for _, err in ended)
+    assert complained.count("error[E242]") == 1 and "not seen by process 1 on " in complained, complained
+    left = [p.name for p in (tmp_path / "first/out").rglob("*") if p.is_file()]
+    assert left == (["effective.recipe"] if words == "resume" else [])

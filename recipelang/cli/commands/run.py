@@ -106,7 +106,7 @@ def resume(
       recipelang resume runs/squad-gmp-90-1a2b3c4d
     """
     text = folder / "recipe" / "effective.recipe"
-    if not text.is_file():
+    if not running.there(text):
         raise fail("E083", f"`{folder}` holds no run", help="name the output folder of an earlier `recipelang run`")
     with running.holding(folder):
         _resume(folder, text, shard, offload, exact)

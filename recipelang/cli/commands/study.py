@@ -178,8 +178,8 @@ def _forget(folder: Path, variants: Sequence[Variant]) -> None:
         check_only_a_run(folder_of(folder, variant))
 
     for variant in variants:
-        cancel(folder, variant.name)
         at = folder_of(folder, variant)
+        cancel(folder, variant.name, at)
         if at.is_dir():
             with only_one(at):
                 remove_run(at)

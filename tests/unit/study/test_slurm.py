@@ -203,7 +203,7 @@ def test_a_job_of_another_recipe_is_not_taken_for_this_one(cluster, monkeypatch,
     with pytest.raises(RecipeError) as refused:
         run(out, other)
     assert refused.value.diagnostics[0].code == "E102" and "scancel 17" in refused.value.diagnostics[0].help[0]
-    cancel(out, "a/run")
+    cancel(out, "a/run", out / "runs/a/run")
     assert (cluster / "17.state").read_text("utf-8") == "CANCELLED\n" and not note_of(out, "a/run").exists()
 
 
