@@ -324,5 +324,7 @@ def _random_states(*, sharded: bool) -> dict[str, Tensor]:
 
 
 def wholly(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Ready for a file, of weights that are whole in every process."""
-    return {n: t.detach().cpu().contiguous() for n, t in tensors.items()}
+    """Ready for a file, of weights that are whole in every process. What is one tensor under two names stays one: a
+    writer sees by their memory that a weight is tied."""
+    here = {id(t): t.detach().cpu().contiguous() for t in {id(t): t for t in tensors.values()}.values()}
+    return {n: here[id(t)] for n, t in tensors.items()}

@@ -46,7 +46,7 @@ def save_model(
         if isinstance(absent, Gathered):
             absent.serve()
         return
-    weights = wholly(model.state_dict()) if absent is None else absent.shapes()
+    weights = wholly(model.state_dict(keep_vars=True)) if absent is None else absent.shapes()
     carried = belongings(source, task)
     save = _saving(metadata) if absent is None else _piece_by_piece(metadata, absent, weights)
     written = _written_by(save) if absent is None else _written_by(save, _in_files)

@@ -12,6 +12,7 @@ from recipelang.methods import METHODS
 
 from ..conftest import RECIPE, make_data, make_model
 from ..forked import forked
+from ..other_tasks import make_task
 
 PROGRAM = "from tests.train.on_device import main\nmain()"
 
@@ -94,6 +95,9 @@ if os.environ.get("RECIPELANG_WHOLE_DEVICE"):
         if (m.looks_at != "inputs" if text is TRAIN else m.looks_at != "steps" and not m.regrows)
         and pattern.partition("(")[0].replace("2:4", "N:M") in m.patterns
     }
+#: its head has the weights of the embeddings
+TIED = "weights under two names"
+KINDS[TIED] = ("", None)
 SPOILED = "a gradient that is not finite"
 
 
@@ -114,7 +118,11 @@ def found(tmp_path_factory, request):
         {**KINDS, SPOILED: (small("magnitude", more="checkpoint_every = 2 steps"), None)}.items()
     ):
         path = folder / f"kind-{number}.recipe"
-        path.write_text(text, "utf-8")
+        if name == TIED:
+            (folder / "tied").mkdir()
+            path = make_task(folder / "tied", "masked_lm")
+        else:
+            path.write_text(text, "utf-8")
         if name in asked or name == SPOILED:
             jobs[name] = {"recipe": str(path), "stop": stop, "spoil": 2 if name == SPOILED else None}
     (folder / "jobs.json").write_text(json.dumps(jobs), "utf-8")
