@@ -30,6 +30,7 @@ from recipelang.tasks import Features, task_of
 from recipelang.tasks.chat_template import read_template
 from recipelang.tasks.encoding import pad_id
 from recipelang.tasks.hub import is_commit
+from recipelang.tasks.in_parts import featurized
 from recipelang.tasks.labels import differ, fits, fold, make_classes, say_nothing
 from recipelang.tasks.later import Later
 from recipelang.tasks.meaning import Meaning
@@ -558,7 +559,7 @@ def _features(plan: DataPlan, name: str, model: Path, first: int | None, example
         if task.first_blocks and first is not None:
             features = task.first_blocks(examples, tokenizer, plan.max_length, first)
         else:
-            features = task.featurize(examples, tokenizer, plan.max_length, plan.stride, plan.labels)
+            features = featurized(task, examples, tokenizer, plan.max_length, plan.stride, plan.labels)
     fitting: Any = fitted(features, tokenizer, model, plan.task)
     return fitting.learnable(examples) if "stride" in task.settings and is_training(name) else fitting  # type: ignore[no-any-return]
 

@@ -40,6 +40,7 @@ from recipelang.spec.canonical import behaviour_digest, spec_digest
 from recipelang.spec.controls import DROPS
 from recipelang.spec.recipe import Recipe
 from recipelang.spec.requirements import used as plugins_of
+from recipelang.tasks import in_parts
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.pooling import pooling_of
 
@@ -65,6 +66,7 @@ class Resolver(Stages):
     def run(self) -> Plan | None:
         if self._not_yet(self.recipe.blocks()):  # before anything is loaded
             return None
+        self._judge_processes()
         facts = self.guard("model.base", self._model)
         if facts is None or not self._understands():
             return None
@@ -75,11 +77,7 @@ class Resolver(Stages):
         data = self._data()
         if data is None:
             return None
-        if why := refusal():
-            message = "prepared data cannot be kept for the next start"
-            help = "free some space, or choose another folder: `RECIPELANG_CACHE=DIR`"
-            notes = (why, f"the folder is {cache_folder()}", "every start prepares the data again")
-            self.found.say("W187", message, self.recipe.label("data"), notes=notes, help=help)
+        self._judge_cache()
         self.data = {d.label: d for d in data}
         if self.classes is not None and "positive" in self.task.settings:
             data_remarks.judge_positive(self.recipe, self.classes, self.found)
@@ -243,6 +241,22 @@ class Resolver(Stages):
             self.found.extend([*language_remarks(self.recipe, plan, self.facts)])
             plans.append(plan)
         return plans
+
+    def _judge_processes(self) -> None:
+        try:
+            in_parts.asked()
+        except ValueError as error:
+            message = f"`{in_parts.VARIABLE}` is not a number of processes"
+            notes = (f"it is `{str(error)[:40]}`; the data is prepared as if it were not set",)
+            help = f"set it to a number from 1 to {in_parts.MOST}, or unset it"
+            self.found.say("W188", message, self.recipe.label("data"), notes=notes, help=help)
+
+    def _judge_cache(self) -> None:
+        if why := refusal():
+            message = "prepared data cannot be kept for the next start"
+            help = "free some space, or choose another folder: `RECIPELANG_CACHE=DIR`"
+            notes = (why, f"the folder is {cache_folder()}", "every start prepares the data again")
+            self.found.say("W187", message, self.recipe.label("data"), notes=notes, help=help)
 
     def _mixtures_are_read(self, data: Sequence[DataPlan], stages: Sequence[StagePlan]) -> None:
         """E227 for a source that no stage comes to."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from contextlib import suppress
 from typing import IO
@@ -30,6 +31,8 @@ class Pages:
             return at
         assert self._file is not None
         begin, size = at
+        if hasattr(os, "pread"):  # a forked process has the same place in the file
+            return os.pread(self._file.fileno(), size, begin)
         self._file.seek(begin)
         return self._file.read(size)
 

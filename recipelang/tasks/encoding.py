@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recipelang.storage.growing import Growing
+from recipelang.storage.growing import Growing, release
 from recipelang.tasks import reading
 from recipelang.tasks.config_defaults import padding, token_types
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 IGNORED = -100  # of transformers' losses
 _AT_ONCE = 4096  # texts: encodings take far more memory than tokens
+#: arrays of rows that lie one behind the other
+_GROWING = ("tokens", "types", "labels", "words")
 _PADS = ("[PAD]", "<pad>", "<|pad|>")
 
 
@@ -86,6 +88,29 @@ class Rows:
     def inputs(self) -> tuple[np.ndarray, ...]:
         """All that the model reads."""
         return (self.tokens, *(() if self.types is None else (self.types,)), self.starts, self.sizes)
+
+    @classmethod
+    def joined(cls, parts: Iterable[Rows], examples: int) -> Rows:
+        """Rows of neighbouring pieces of the same examples, each of so many, the last of as many or fewer."""
+        found, sizes = dict[str, Growing](), list[np.ndarray]()
+        blank = cut = tokenless = 0
+        last: Rows | None = None
+        for last in parts:
+            for name in _GROWING:
+                if (values := getattr(last, name)) is not None:
+                    found.setdefault(name, Growing(values.dtype)).add(values)
+            sizes.append(np.array(last.sizes))
+            blank, cut, tokenless = blank + last.blank, cut + last.cut, tokenless + last.tokenless
+            release([last.tokens])
+        assert last is not None, "there are examples"
+        width = max((s.shape[-1] for s in sizes), default=0) if last.sizes.ndim > 1 else 0
+        wide = [np.pad(s, ((0, 0), (0, width - s.shape[1]))) if width else s for s in sizes]
+        whole = np.concatenate(wide)
+        starts = begins(whole.reshape(-1)).reshape(whole.shape)
+        arrays: dict[str, Any] = {name: values.array() for name, values in found.items()}
+        starts = np.where(whole > 0, starts, 0) if width else starts
+        arrays |= {"sizes": whole, "starts": starts}
+        return replace(last, **arrays, blank=blank, cut=cut, tokenless=tokenless)
 
     def batch(self, rows: Sequence[int] | np.ndarray, width: int | None = None, draw: int = 0) -> dict[str, np.ndarray]:
         rows = np.asarray(rows)

@@ -9,7 +9,7 @@ import operator
 import re
 import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -81,6 +81,21 @@ class Features:
             raise fail("E075", "no window holds the answer of any question", help=help)
         names = ("starts", "lengths", "start_positions", "end_positions", "example_index")
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
+
+    @classmethod
+    def joined(cls, parts: Iterable[Features], examples: int) -> Features:
+        """Windows of neighbouring pieces of the same questions, each of so many, the last of as many or fewer."""
+        found, pad_id = _Windows(), 0
+        for number, part in enumerate(parts):
+            for name in ("tokens", "types", "lengths"):
+                getattr(found, name).add(getattr(part, name))
+            found.places.add(part.places.reshape(-1))
+            found.starts.add(part.start_positions)
+            found.ends.add(part.end_positions)
+            found.index.add(part.example_index + np.int32(number * examples))
+            found.lost += part.lost
+            found.blank, found.cut, pad_id = found.blank + part.blank, found.cut + part.cut, part.pad_id
+        return found.features(pad_id)
 
     def __len__(self) -> int:
         return len(self.lengths)

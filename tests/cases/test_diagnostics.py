@@ -89,6 +89,10 @@ def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepared, "LEAST", 0)
 
 
+def two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECIPELANG_PROCESSES", "two")
+
+
 def memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     def train(*args: object, **named: object) -> None:
         raise MemoryError
@@ -486,6 +490,7 @@ CIRCUMSTANCES = {
     "the recipe is saved as Latin-1": latin,
     "the disk is full": disk_is_full,
     "a file is in the place of the cache": no_cache,
+    "`RECIPELANG_PROCESSES` is a word": two_processes,
     "memory is short": memory_is_short,
     "no memory": no_memory,
     "a Python without docstrings": no_docstrings,
