@@ -100,6 +100,8 @@ class Course:
             more["layers_kept"] = self.position.layers_kept
         if self.position.few_tokens:
             more["few_tokens"] = self.position.few_tokens
+        if self.position.streams:
+            more["streams"] = {name: read.model_dump() for name, read in self.position.streams.items()}
         return body(self.plan, status, self.digest, self.around, more)
 
     @property

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,10 +20,12 @@ from recipelang.engine.delivery import delivered
 from recipelang.engine.order import batches
 from recipelang.engine.seeds import stream
 from recipelang.engine.shares import scaled, weights
+from recipelang.engine.streaming import Stream
 from recipelang.engine.watch import Watch
 from recipelang.modifiers.modifier import Event, Modifier, State, fire
 from recipelang.planning.types import StagePlan
 from recipelang.pruning import shards
+from recipelang.source import RecipeError
 from recipelang.tasks import Features
 from recipelang.tasks.mixture import Mixed
 
@@ -30,12 +33,13 @@ from recipelang.tasks.mixture import Mixed
 CHECKPOINT_SECONDS = 600.0
 #: before the names of what modifiers fetched, which crosses with the inputs
 FETCHED = "fetched/"
+T = TypeVar("T")
 
 
 def train(
     stage: StagePlan,
     state: State,
-    features: Features,
+    features: Features | Stream,
     modifiers: Sequence[Modifier],
     device: torch.device,
     autocast: Callable[[], AbstractContextManager[None]],
@@ -45,10 +49,12 @@ def train(
     until: int,
     after_step: Callable[[Watch, bool], object],
     by_length: bool = False,
+    on_lack: Callable[[Watch], object] = lambda watch: None,
 ) -> None:
     """Steps `state.step..until-1`, then `END` when the stage is whole.
 
-    `after_step(watch, due)` is called after every step; `due` says that a checkpoint is. Nothing here waits for the
+    `after_step(watch, due)` is called after every step; `due` says that a checkpoint is. `on_lack(watch)` is called where
+    the batch of the next step cannot be had, before that ends the stage. Nothing here waits for the
     device: it asks the `watch` for losses when it wants them.
     """
     model, optimizer = state.model, state.optimizer
@@ -59,18 +65,9 @@ def train(
     forward = torch.compile(model, dynamic=True) if stage.compile else model  # the same parameters under both
     if state.step == 0:
         fire(Event.START, modifiers, state)
-    lengths = features.lengths if by_length else None
-    mixture = features.mixture if isinstance(features, Mixed) else None
-    each_step = batches(stage, len(features), shuffle, order_seed, state.step, until, lengths, mixture)
-    drawn = enumerate(each_step, state.step)
-
-    def batch(step_and_rows: tuple[int, np.ndarray]) -> dict[str, np.ndarray]:
-        step, rows = step_and_rows
-        # padded as one batch, then cut: padding is part of the softmax over positions
-        return features.batch(rows, draw=stream(order_seed, stage.name, "masked", step))
-
-    with Watch(stage.name, device) as watch, closing(ahead(drawn, batch)) as each:
-        for (_, rows), inputs in each:
+    fed = _fed(stage, features, (state.step, until), order_seed, shuffle, by_length)
+    with Watch(stage.name, device) as watch, closing(fed) as each:
+        for (_, rows), inputs in _until_lack(each, lambda: on_lack(watch)):
             fire(Event.STEP_START, modifiers, state)
             counted = weights(inputs)
             kept = {FETCHED + k: v for m in modifiers for k, v in m.fetch(rows, inputs).items()}
@@ -106,6 +103,34 @@ def train(
             after_step(watch, due)
         if state.step == stage.steps:
             fire(Event.END, modifiers, state)
+
+
+def _fed(
+    stage: StagePlan, features: Features | Stream, steps: tuple[int, int], seed: int, shuffle: bool, by_length: bool
+) -> Generator[tuple[tuple[int, np.ndarray], dict[str, np.ndarray]]]:
+    """The inputs of every step, with its number and its rows."""
+    if isinstance(features, Stream):
+        return ahead(features.drawn(*steps), lambda each: features.batch(each[0]))
+
+    def batch(step_and_rows: tuple[int, np.ndarray]) -> dict[str, np.ndarray]:
+        step, rows = step_and_rows
+        # padded as one batch, then cut: padding is part of the softmax over positions
+        return features.batch(rows, draw=stream(seed, stage.name, "masked", step))
+
+    lengths = features.lengths if by_length else None
+    mixture = features.mixture if isinstance(features, Mixed) else None
+    return ahead(enumerate(batches(stage, len(features), shuffle, seed, *steps, lengths, mixture), steps[0]), batch)
+
+
+def _until_lack(each: Iterator[T], lack: Callable[[], object]) -> Iterator[T]:
+    """`lack` is called where one cannot be had; other processes may have theirs, and wait in a step."""
+    try:
+        while (found := next(each, None)) is not None:
+            yield found
+    except RecipeError:
+        if processes.world() == 1:
+            lack()
+        raise
 
 
 def _trained(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from recipelang.methods import METHODS
 from recipelang.planning.types import Plan
-from recipelang.storage.forms import Count, Digest, Form
+from recipelang.storage.forms import Count, Digest, Form, Hex, Some
 
 #: of the files of a checkpoint; one that an earlier release wrote is refused
 FORMAT = 2
@@ -65,6 +65,32 @@ def environments(sessions: Sequence[Session]) -> list[dict[str, Any]]:
     ]
 
 
+class StreamPosition(Form):
+    """Where a stream is read on: the portion that the next row is of, and what was read until then."""
+
+    passes: Count = Field(default=0, description="passes that are over")
+    shard: Count = Field(default=0, description="where it begins: a number in the pass's order of shards")
+    record: Count = Field(default=0, description="and a record of that shard")
+    portion: Count = Field(default=0, description="portions before it")
+    records: Count = Field(default=0, description="records before it, of all passes")
+    size: Count = Field(default=0, description="its records")
+    taken: Count = Field(default=0, description="its rows that steps have drawn")
+    digest: Hex = Field(description="of the model inputs before it")
+    here: Hex | None = Field(default=None, description="of these and its own")
+
+
+class StreamRead(Form):
+    """What a stage read of a stream: portions that were begun are counted whole."""
+
+    passes: Some
+    records: Count
+    digest: Digest
+
+    @classmethod
+    def until(cls, at: StreamPosition) -> StreamRead:
+        return cls(passes=at.passes + 1, records=at.records + at.size, digest=f"sha256:{at.here or at.digest}")
+
+
 class Position(Form, frozen=False):
     """Where the run goes on: the next step of a stage, and what was measured until then."""
 
@@ -84,6 +110,8 @@ class Position(Form, frozen=False):
         default={}, description="of `shrink` blocks, as `stage.block`, the layers that are left"
     )
     sessions: list[Session] = []
+    stream: StreamPosition | None = Field(default=None, description="inside a stage that reads one")
+    streams: dict[str, StreamRead] = Field(default={}, description="stage -> what it has read so far")
 
 
 class Saved(Position):
@@ -106,6 +134,9 @@ def misplaced(position: Position, plan: Plan) -> str | None:
     here = plan.stages[position.stage] if position.stage < len(plan.stages) else None
     if position.step > (here.steps if here is not None else 0):
         return f"it is at step {position.step:,} of a stage of {here.steps if here is not None else 0:,}"
+    streamed = any(d.label == here.data and d.streamed for d in plan.data) if here is not None else False
+    if (position.stream is not None) != (streamed and position.step > 0):
+        return "it does not say where the stage's data go on, or says so of data that are no stream"
     if position.zeros_at_start.keys() != set(plan.never):
         return "it counts zeros of tensors that are not protected"
     taught = {

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from recipelang.engine.position import Session
+from recipelang.engine.position import Session, StreamRead
 from recipelang.storage.forms import Count, OpenForm, Share, Some
 
 Seconds = Annotated[float, Field(ge=0)]
@@ -52,4 +52,5 @@ class RecordForm(OpenForm):
     sparsity: SparsityForm | None = None
     never: NeverForm | None = None
     few_tokens: dict[str, dict[str, Count]] = {}
+    streams: dict[str, StreamRead] = {}
     claims: list[ClaimForm] = []

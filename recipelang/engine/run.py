@@ -224,12 +224,16 @@ def _note(run: Course, status: str, more: dict) -> None:  # type: ignore[type-ar
         run.record(status, more)
 
 
+#: of data that fail inside a stage
+_OF_STREAMS = ("E074", "E075", "E211", "E213", "E217", "E218")
+
+
 def _with_last_good(run: Course, error: RecipeError) -> RecipeError:
     """Say what is left after a loss that is not finite, or a write that failed."""
     newest = checkpoint.newest_first(run.checkpoints)[:1]
 
     def told(d: Diagnostic) -> Diagnostic:
-        if d.code not in ("E082", "E084", "E088", "E187") or not newest:
+        if d.code not in ("E082", "E084", "E088", "E187", *_OF_STREAMS) or not newest:
             return d
         again = f"; `recipelang resume {run.out}` continues from it" if d.code not in ("E082", "E187") else ""
         return replace(d, notes=(*d.notes, f"the last good checkpoint is `{newest[0].name}`{again}"))

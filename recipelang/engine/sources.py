@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recipelang.planning.contents import data_digest
+from recipelang.planning.contents import split_digest
 from recipelang.planning.facts import model_digest
 from recipelang.planning.types import DataPlan, Plan, SplitPlan
 from recipelang.source import RecipeError, fail
@@ -54,7 +54,7 @@ def same_data(split: SplitPlan) -> None:
         return
     path = Path(split.reference)
     try:
-        now = data_digest(path)
+        now = split_digest(split)
     except (OSError, RecipeError):
         raise _changed(f"the data file `{path.name}` no longer exists", path) from None
     if now != split.digest:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -23,11 +24,13 @@ from recipelang.engine.layers import Layers
 from recipelang.engine.loop import train
 from recipelang.engine.models import load_model, ready
 from recipelang.engine.order import drawn
+from recipelang.engine.position import StreamRead
 from recipelang.engine.records import Interrupted
 from recipelang.engine.run_record import told_of_shrinking, warn_of_few_tokens
 from recipelang.engine.seeds import stream
 from recipelang.engine.shrink import Read, shrink as smaller
-from recipelang.engine.sources import same_model
+from recipelang.engine.sources import same_model, same_template
+from recipelang.engine.streaming import Stream, told as told_of
 from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
 from recipelang.engine.watch import Seen, Watch
 from recipelang.modifiers.distill import Running, asked
@@ -44,21 +47,15 @@ from recipelang.tasks.mixture import Mixed
 def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None) -> None:
     """Step by step, from a checkpoint if one is given, to the end of the stage or of the rehearsal."""
     data = run.data_of(stage.data)
-    _, features = run.split(data, "train")
+    until = _until(run, stage)
+    features = _stream(run, stage, data, until) if data.streamed else run.split(data, "train")[1]
     run.model.requires_grad_(True)  # a rehearsal leaves what the stage before froze
     optimizer = make_optimizer(stage, run.model)
-    until = _until(run, stage)
     modifiers = _modifiers(run, stage)
     for modifier in modifiers:
         modifier.join(optimizer)
     show_maps(run.model, any("output_attentions" in m.asks for m in modifiers))
-    own = (processes.rank(), run.position.step) if processes.rank() else ()  # every process drops others
-    torch.manual_seed(stream(stage.seed, stage.name, "dropout", *own))
-    if loaded is not None:
-        inside = run.position.step > 0
-        checkpoint.restore(
-            loaded, run.model, run.masks, optimizer, modifiers=modifiers if inside else (), random_states=inside
-        )
+    _take_up(run, stage, loaded, optimizer, modifiers)
     state = _state(run, stage, optimizer, stage.steps)
     state.step = run.position.step
     state.gradients = partial(_sample, run, stage, state, features)
@@ -82,12 +79,9 @@ def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None)
             torch.set_rng_state(random_state)
         if processes.world() == 1:  # nobody has to agree
             stop = run.stop.received or 0
+        _note_read(run, stage, features, state.step)
         if stop or due:
-            told(watch.agree(stop, due, now=True)[2])  # nothing is kept of a step that is not known to be good
-            run.position.step = state.step
-            run.position.seconds[stage.name] = before + time.monotonic() - began
-            run.kept()
-            kept = run.checkpoints, run.position, run.model, run.masks, optimizer, stage.keep, modifiers
+            kept = keeping(watch, stop, due)
             with run.clock.part("checkpoints"):
                 if stop and not last:
                     raise Interrupted(stop, checkpoint.save(*kept))
@@ -95,7 +89,20 @@ def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None)
         elif run.writing is not None and run.writing.failed:
             run.kept()
 
-    with _arithmetic(stage), _recomputing(run.model, stage), run.clock.part(f"stage {stage.name}"):
+    def keeping(watch: Watch, stop: int = 0, due: bool = True) -> tuple[Any, ...]:
+        """What a checkpoint of the steps until here is made of."""
+        told(watch.agree(stop, due, now=True)[2])  # nothing is kept of a step that is not known to be good
+        run.position.step = state.step
+        run.position.seconds[stage.name] = before + time.monotonic() - began
+        run.kept()
+        return run.checkpoints, run.position, run.model, run.masks, optimizer, stage.keep, modifiers
+
+    with (
+        closing(features) if isinstance(features, Stream) else nullcontext(),
+        _arithmetic(stage),
+        _recomputing(run.model, stage),
+        run.clock.part(f"stage {stage.name}"),
+    ):
         train(
             stage,
             state,
@@ -108,6 +115,7 @@ def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None)
             until=until,
             after_step=after_step,
             by_length=data.group_by_length,
+            on_lack=lambda watch: checkpoint.save(*keeping(watch)) if state.step > run.position.step else None,
         )
     _end_stage(run, stage, before + time.monotonic() - began)
     run.obey()
@@ -210,6 +218,41 @@ def _recomputing(model: nn.Module, stage: StagePlan) -> Iterator[None]:
             model.gradient_checkpointing_disable()  # type: ignore[operator]
 
 
+def _take_up(
+    run: Course,
+    stage: StagePlan,
+    loaded: checkpoint.Loaded | None,
+    optimizer: torch.optim.Optimizer,
+    modifiers: Sequence[Modifier],
+) -> None:
+    """Dropout's random stream, and all that a checkpoint holds."""
+    own = (processes.rank(), run.position.step) if processes.rank() else ()  # every process drops others
+    torch.manual_seed(stream(stage.seed, stage.name, "dropout", *own))
+    if loaded is not None:
+        inside = run.position.step > 0
+        checkpoint.restore(
+            loaded, run.model, run.masks, optimizer, modifiers=modifiers if inside else (), random_states=inside
+        )
+
+
+def _stream(run: Course, stage: StagePlan, data: DataPlan, until: int) -> Stream:
+    model = Path(run.plan.model.path)
+    same_template(model, data)
+    seed, step = _order_seed(stage, data), run.position.step
+    with run.clock.part("data"):
+        return Stream(data, stage, model, seed, until, step, run.position.stream)
+
+
+def _note_read(run: Course, stage: StagePlan, features: Features | Stream, step: int) -> None:
+    """How far a stream is read, for the next checkpoint and the record."""
+    if not isinstance(features, Stream):
+        return
+    was, now = run.position.stream, features.position(step)
+    run.position.stream, run.position.streams[stage.name] = now, StreamRead.until(now)
+    if processes.main() and (passed := told_of(was, now, features.shards.name)):
+        run.reporter.message(passed)
+
+
 def _until(run: Course, stage: StagePlan) -> int:
     """The step at which a stage ends, or its rehearsal."""
     return min(stage.steps, run.plan.rehearsal or stage.steps)
@@ -258,7 +301,7 @@ def _end_stage(run: Course, stage: StagePlan, seconds: float) -> None:
             )
         processes.wait()  # the others read it
         run.position.stage_models[stage.name] = model_digest(folder)
-    run.position.stage, run.position.step = stage.index + 1, 0
+    run.position.stage, run.position.step, run.position.stream = stage.index + 1, 0, None
     run.kept()
     if run.disk is not None:  # what was pruned is on disk already
         run.disk.tidy()
@@ -286,9 +329,17 @@ def _compared(run: Course, stage: StagePlan) -> str:
 
 
 def _sample(
-    run: Course, stage: StagePlan, state: State, features: Features, batches: int, size: int, dense: bool = False
+    run: Course,
+    stage: StagePlan,
+    state: State,
+    features: Features | Stream,
+    batches: int,
+    size: int,
+    dense: bool = False,
 ) -> Iterator[None]:
-    """Gradients for scores, from examples drawn anew at every event."""
+    """Gradients for scores, from examples drawn anew at every event; of a stream from those that are read together."""
+    if isinstance(features, Stream):
+        features = features.features(state.step)
     seed = stream(stage.seed, stage.name, "gradients", state.step)
     size, part, cast = size or stage.batch, stage.micro_batch, run.autocast(stage.precision)
     part = size if compares_batches(run.plan, stage) else part

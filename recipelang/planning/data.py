@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from recipelang.planning.contents import data_digest
+from recipelang.planning.contents import data_digest, stream_digest
 from recipelang.planning.facts import ModelFacts, read_model_facts
 from recipelang.planning.families import label_names
 from recipelang.planning.languages import with_languages
@@ -18,13 +18,14 @@ from recipelang.planning.prepared import keep, recall
 from recipelang.planning.probe import encoding_fails, fitted
 from recipelang.planning.references import Pins, check_version, is_local, local_path
 from recipelang.planning.remembered import file_digest, remembered
-from recipelang.planning.types import MIX, ChatPlan, DataPlan, SharePlan, SplitPlan
+from recipelang.planning.streamed import PORTION, can_stream, of_files
+from recipelang.planning.types import MIX, ChatPlan, DataPlan, SharePlan, SplitPlan, StreamPlan
 from recipelang.source import Diagnostic, Label, RecipeError, at_label, fail
 from recipelang.source.words import listed
 from recipelang.spec.blocks import DataSpec
 from recipelang.spec.metrics import TASKS
 from recipelang.spec.recipe import Recipe
-from recipelang.spec.references import is_split
+from recipelang.spec.references import is_split, is_stream
 from recipelang.storage.forms import Count, Form, Some
 from recipelang.tasks import Features, task_of
 from recipelang.tasks.chat_template import read_template
@@ -60,6 +61,7 @@ def understand(
     block = f"data.{label}" if label else "data"
     _only_its_columns(recipe, block, spec, task_name)
     _only_what_it_reads(recipe, block, spec, task_name)
+    can_stream(recipe, block, spec, task_name)
     task = task_of(task_name)
     wanted = Meaning(
         columns=dict(spec.columns),
@@ -140,12 +142,13 @@ def plan_data(
             sizes[name] = _sizes(plan, name, facts.path)
     every = [sizes[n] for n in plan.parts_of("train")] if plan.mixture else []
     whole = {"train": every} if every else {}
+    known = {n: s for n, s in sizes.items() if splits[n].stream is None}
     return plan.model_copy(
         update={
-            "examples": {n: s.examples for n, s in sizes.items()}
+            "examples": {n: s.examples for n, s in known.items()}
             | {n: sum(s.examples for s in e) for n, e in whole.items()},
-            "items": {n: s.items for n, s in sizes.items()} | {n: sum(s.items for s in e) for n, e in whole.items()},
-            **{what: {n: v for n, s in sizes.items() if (v := getattr(s, what))} for what in _COUNTED},
+            "items": {n: s.items for n, s in known.items()} | {n: sum(s.items for s in e) for n, e in whole.items()},
+            **{what: {n: v for n, s in known.items() if (v := getattr(s, what))} for what in _COUNTED},
             "sequences": max(s.sequences for s in sizes.values()),
         }
     )
@@ -267,24 +270,29 @@ def _split(spec: DataSpec, name: str, beside: Path, pins: Pins) -> SplitPlan:
             help=f"add `{name} = ...`, or a `source`",
             notes=[f"given: {given}"],
         )
+    portion = (spec.shuffle_buffer or PORTION) if is_stream(spec, name) else None
     if own is None:
-        return _located(spec.source or "", name, beside, pins)
+        return _located(spec.source or "", name, beside, pins, portion)
     if spec.source is not None and is_split(spec, own):
-        return _located(spec.source, own, beside, pins)  # a name: another split of the source
-    return _located(own, name, beside, pins)
+        return _located(spec.source, own, beside, pins, portion)  # a name: another split of the source
+    return _located(own, name, beside, pins, portion)
 
 
-def _located(reference: str, split: str, beside: Path, pins: Pins) -> SplitPlan:
-    digest = ""
+def _located(reference: str, split: str, beside: Path, pins: Pins, portion: int | None = None) -> SplitPlan:
+    """`portion`: of a stream, the records that are read together."""
+    digest, stream = "", None if portion is None else StreamPlan(portion=portion)
     if is_local(reference):
         path = local_path(reference, beside)
-        reference, digest = str(path), data_digest(path) if path.is_file() or is_several(path) else ""
+        reference = str(path)
+        if path.is_file() or is_several(path):
+            digest = data_digest(path) if stream is None else stream_digest(path)
+            stream = stream and of_files(stream, path)
     check_version(reference)
     if reference in pins:
         reference = f"{reference.partition('@')[0]}@{pins[reference]}"
     elif reference.startswith("hf://") and (commit := commit_now(reference)):
         reference = f"{reference.partition('@')[0]}@{commit}"
-    return SplitPlan(reference=reference, split=split, digest=digest)
+    return SplitPlan(reference=reference, split=split, digest=digest, stream=stream)
 
 
 @dataclass(frozen=True)
@@ -454,7 +462,7 @@ def _remembered(
 
 def _read_of(splits: Sequence[SplitPlan]) -> list[object] | None:
     """What decides how the content of these splits is read, and the content; None where it may change."""
-    if any(not split.digest and not _is_fixed(split.reference) for split in splits):
+    if any(s.stream or (not s.digest and not _is_fixed(s.reference)) for s in splits):
         return None
     software = [__version__, *(installed(name) for name in ("tokenizers", "numpy"))]
     # the ending of its name decides how a file is read
@@ -553,8 +561,15 @@ def _prepared(plan: DataPlan, name: str, model: Path, first: int | None, anew: b
 
 
 def _features(plan: DataPlan, name: str, model: Path, first: int | None, examples: Sequence[Any]) -> Features:
+    tokenizer = task_of(plan.task).load_tokenizer(model)
+    return features_of(plan, name, model, tokenizer, examples, first)
+
+
+def features_of(
+    plan: DataPlan, name: str, model: Path, tokenizer: Any, examples: Sequence[Any], first: int | None = None
+) -> Features:
+    """Model inputs of examples, by a tokenizer that the task has loaded."""
     task = task_of(plan.task)
-    tokenizer = task.load_tokenizer(model)
     with encoding_fails(model):
         if task.first_blocks and first is not None:
             features = task.first_blocks(examples, tokenizer, plan.max_length, first)

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from recipelang.planning.contents import data_digest
+from recipelang.planning.contents import data_digest, stream_digest
 from recipelang.planning.facts import model_digest, read_config
 from recipelang.planning.references import is_local, local_path
 from recipelang.source import Diagnostics, RecipeError, fail
 from recipelang.source.suggest import closest
 from recipelang.spec.recipe import Recipe
-from recipelang.spec.references import references
+from recipelang.spec.references import references, streamed
 from recipelang.tasks.chat_template import read_template
 
 
@@ -32,6 +32,7 @@ def identities(
     """
     known = dict(known or {})
     chats = any("messages" in dict(data.columns) for data in recipe.data.values())
+    streams = streamed(recipe)
     found = Diagnostics()
     for path, reference in references(recipe):
         if not is_local(reference) or reference in known:
@@ -39,7 +40,7 @@ def identities(
         is_model = path.endswith((".base", ".teacher"))
         try:
             folder = local_path(reference, beside)
-            known[reference] = _contents(folder, is_model, anew)
+            known[reference] = _contents(folder, is_model, anew, reference in streams)
             if chats and path == "model.base":
                 known[reference] = _with_template(folder, known[reference])
         except RecipeError as error:
@@ -56,12 +57,12 @@ def _with_template(folder: Path, digest: str) -> str:
     return "sha256:" + hashlib.sha256(f"{digest}\n{template}\n".encode()).hexdigest()
 
 
-def _contents(path: Path, is_model: bool, anew: bool) -> str:
+def _contents(path: Path, is_model: bool, anew: bool, is_stream: bool) -> str:
     try:
         if is_model:
             read_config(path)  # says what is wrong with a folder better than a missing file does
             return model_digest(path, anew=anew)
-        return data_digest(path, anew=anew)
+        return stream_digest(path) if is_stream else data_digest(path, anew=anew)
     except FileNotFoundError:
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         near = closest(path.name, beside)

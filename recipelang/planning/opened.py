@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any
 
-from recipelang.planning.contents import data_digest
+from recipelang.planning.contents import split_digest
+from recipelang.planning.streamed import head
 from recipelang.planning.types import SplitPlan
 from recipelang.tasks import hub, task_of
 from recipelang.tasks.meaning import Meaning
@@ -31,12 +31,16 @@ def read_once() -> Iterator[None]:
 
 
 def read_split(task: str, split: SplitPlan, columns: Mapping[str, str], config: str | None) -> Any:
+    """Of a stream how it begins."""
     held = _HELD.get()
     config = split.config or config
     key = task, split, tuple(columns.items()), config
     if held is not None and key in held:
         return held[key]
-    found = task_of(task).read(split.reference, split.split, columns, config)
+    if split.stream is not None:
+        found = head(task, split, columns, config)
+    else:
+        found = task_of(task).read(split.reference, split.split, columns, config)
     if held is not None and is_as_planned(split):
         held[key] = found
     return found
@@ -61,4 +65,4 @@ def open_split(task: str, split: SplitPlan, columns: Mapping[str, str], config: 
 
 def is_as_planned(split: SplitPlan) -> bool:
     """Whether a local file still holds what the plan names."""
-    return not split.digest or data_digest(Path(split.reference)) == split.digest
+    return not split.digest or split_digest(split) == split.digest

@@ -21,6 +21,7 @@ from recipelang.planning.references import Pins, locate_model
 from recipelang.planning.remarks import remarks
 from recipelang.planning.remembered import cache_folder
 from recipelang.planning.stages import Stages
+from recipelang.planning.streamed import can_be_evaluated
 from recipelang.planning.types import (
     ClaimPlan,
     DataPlan,
@@ -81,7 +82,7 @@ class Resolver(Stages):
         self.data = {d.label: d for d in data}
         if self.classes is not None and "positive" in self.task.settings:
             data_remarks.judge_positive(self.recipe, self.classes, self.found)
-        if not can_be_measured(self, self.data):
+        if not can_be_evaluated(self, self.data) or not can_be_measured(self, self.data):
             return None
         start = self.facts
         stages = self._stages()

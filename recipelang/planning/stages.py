@@ -19,6 +19,7 @@ from recipelang.planning.prunes import Prunes
 from recipelang.planning.references import Pins, locate_model
 from recipelang.planning.shrink import kept_layers, plan_shrink
 from recipelang.planning.similarity import in_batch_fits
+from recipelang.planning.streamed import stage_can_stream
 from recipelang.planning.types import (
     DataPlan,
     DistillPlan,
@@ -68,6 +69,8 @@ class Stages(Context):
 
     def _stage(self, index: int, spec: StageSpec) -> StagePlan | None:
         path = f"stage.{spec.name}"
+        if not stage_can_stream(self, spec, self.data.get(spec.data) if spec.reads_data else None):
+            return None
         if spec.mode == "one_shot":
             return self._one_shot(index, spec)
         assert spec.batch is not None and spec.learning_rate is not None and spec.length is not None
@@ -106,7 +109,7 @@ class Stages(Context):
             mode=spec.mode,  # type: ignore[arg-type]
             steps=steps,
             steps_per_epoch=per_epoch,
-            epochs=steps / per_epoch,
+            epochs=0 if self._streams(spec) else steps / per_epoch,
             batch=spec.batch,
             micro_batch=micro,
             accumulation=spec.batch // micro,
@@ -260,7 +263,13 @@ class Stages(Context):
 
     def _steps_per_epoch(self, spec: StageSpec) -> int:
         assert spec.batch is not None
+        if self._streams(spec):  # all of the stage, in steps
+            assert spec.length is not None
+            return max(1, spec.length.in_steps(1))
         return -(-self.data[spec.data].items["train"] // spec.batch)
+
+    def _streams(self, spec: StageSpec) -> bool:
+        return spec.data in self.data and self.data[spec.data].streamed
 
     def _warn_of_bf16(self, spec: StageSpec) -> None:
         said = any(d.code == "W104" for d in self.found)  # once is enough

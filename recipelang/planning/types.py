@@ -111,11 +111,22 @@ class ModelPlan(Frozen):
 MIX = "mix."
 
 
+class StreamPlan(Frozen):
+    """Training data that are read a portion at a time."""
+
+    portion: Some = Field(description="records that are read and shuffled together")
+    files: Count = Field(default=0, description="files that a path names")
+    bytes: Count = Field(default=0, description="size of these files")
+
+
 class SplitPlan(Frozen):
     reference: str = Field(description="a file, or a reference with a scheme")
     split: str
     digest: MaybeDigest = Field(default="", description="sha256 of a file that is named by a path")
     config: str | None = Field(default=None, description="configuration of a source of a mixture")
+    stream: StreamPlan | None = Field(
+        default=None, description="how it is streamed: `digest` is then one of names, sizes and how it begins"
+    )
 
 
 class SharePlan(Frozen):
@@ -175,6 +186,11 @@ class DataPlan(Frozen):
     def parts_of(self, split: str) -> tuple[str, ...]:
         """The splits that are read for one: of a mixture, for its training data, all sources."""
         return tuple(f"{MIX}{m.name}" for m in self.mixture) if self.mixture and split == "train" else (split,)
+
+    @property
+    def streamed(self) -> bool:
+        """Nobody knows how many examples the training split has."""
+        return "train" in self.splits and self.splits["train"].stream is not None
 
 
 class Segment(Frozen):

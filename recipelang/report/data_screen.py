@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from recipelang.kinds.text import percent, show
-from recipelang.planning.types import MIX, ChatPlan, DataPlan, Plan, trained_rows
+from recipelang.planning.types import MIX, ChatPlan, DataPlan, Plan, StreamPlan, trained_rows
 from recipelang.source.render import clean
-from recipelang.source.words import first_n, listed, plural
+from recipelang.source.words import first_n, listed, plural, size_text
 from recipelang.spec.blocks import DataSpec
 from recipelang.tasks import task_of
 from recipelang.tasks.meaning import Meaning
@@ -21,12 +21,20 @@ def data_line(plan: Plan) -> str:
         if data.mixture:
             parts.append(f"train {data.examples['train']:,} (mixture of {plural(len(data.mixture), 'source')})")
         for name, split in ((n, s) for n, s in data.splits.items() if not n.startswith(MIX)):
+            if split.stream is not None:
+                parts.append(f"{name} streamed {_stream(split.stream)} ({clean(tail(split.reference))})")
+                continue
             what = "chats" if data.chat else task_of(data.task).items
             windows = f" in {data.items[name]:,} {what}" if data.items[name] != data.examples[name] else ""
             parts.append(f"{name} {data.examples[name]:,}{windows} ({clean(tail(split.reference))})")
     alike = "; batches grouped by length" if any(d.group_by_length for d in plan.data) else ""
     alike += "".join(f"; `{e.name}` uses {first_n(e.samples, 'example')}" for e in plan.evaluations if e.samples)
     return "; ".join(parts) + f"; at most {plan.data[0].max_length} tokens{alike}" if parts else "none"
+
+
+def _stream(stream: StreamPlan) -> str:
+    there = f"from {plural(stream.files, 'file')} of {size_text(stream.bytes)}, " if stream.files else ""
+    return f"{there}{plural(stream.portion, 'record')} shuffled together"
 
 
 def meaning(plan: Plan, data: DataPlan) -> Iterator[tuple[str, str]]:

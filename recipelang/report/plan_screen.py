@@ -286,6 +286,8 @@ def _calibration(stage: StagePlan) -> str:
 def _steps(stage: StagePlan) -> str:
     if stage.mode == "one_shot":
         return "one-shot, no gradient steps"
+    if not stage.epochs:
+        return f"{plural(stage.steps, 'step')}, batch {stage.batch} (of a stream)"
     epochs = f"{stage.epochs:.2f}".rstrip("0").rstrip(".")
     of = plural(stage.steps_per_epoch, "step")
     return f"{plural(stage.steps, 'step')}, batch {stage.batch} ({epochs} {'epoch' if epochs == '1' else 'epochs'} of {of})"

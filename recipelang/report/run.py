@@ -236,7 +236,7 @@ def planned(plan: Plan) -> list[str]:
         [
             clean(s.name),
             f"{s.steps:,}" if s.steps else "one-shot",
-            f"{s.epochs:.2f}".rstrip("0").rstrip(".") if s.steps else "",
+            f"{s.epochs:.2f}".rstrip("0").rstrip(".") if s.epochs else "",
             f"{s.batch}" if s.steps else "",
             f"{s.optimizer}, {s.precision}" if s.steps else s.precision,
             "; ".join(_prune(b) for b in s.prunes) or "nothing",
@@ -251,8 +251,8 @@ def planned(plan: Plan) -> list[str]:
             clean(d.label or "data"),
             n,
             clean(s.reference),
-            f"{d.examples.get(n, 0):,}",
-            f"{d.items.get(n, 0):,}",
+            "streamed" if s.stream else f"{d.examples.get(n, 0):,}",
+            "" if s.stream else f"{d.items.get(n, 0):,}",
             f"{d.max_length}",
         ]
         for d in plan.data

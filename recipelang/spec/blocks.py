@@ -277,6 +277,25 @@ class DataSpec(Spec):
             added=True,
         ),
     ] = False
+    streaming: Annotated[
+        bool,
+        Attr(
+            Boolean(),
+            "read the training data as a stream, a portion at a time: for data too large to prepare; lengths are then in "
+            "steps",
+            example="true",
+            added=True,
+        ),
+    ] = False
+    shuffle_buffer: Annotated[
+        int | None,
+        Attr(
+            Count("sample", 1),
+            "with `streaming`, records that are read and shuffled together; default: 10,000",
+            example="10_000 samples",
+            added=True,
+        ),
+    ] = None
     columns: tuple[tuple[str, str], ...] = ()
     mixes: tuple[MixSpec, ...] = ()
 
@@ -292,6 +311,18 @@ class DataSpec(Spec):
             rest = last.share + 1 - total
             help = f"write `share = {percent(rest)}`" if 0 < rest <= 1 else "lower the shares"
             raise refusal("E224", f"mix.{last.name}.share", message, help)
+        if self.shuffle_buffer is not None and not self.streaming:
+            help = "write `streaming = true`, or remove it: other data are shuffled as a whole"
+            raise conflict("shuffle_buffer", "`shuffle_buffer` has no effect without `streaming`", help)
+        if self.streaming and self.mixes:
+            help = "remove `streaming`, or train on the sources in stages of their own"
+            raise conflict("streaming", "a mixture cannot be read as a stream", help)
+        if self.streaming and self.samples is not None:
+            help = "remove it: the `length` of a stage decides how much of a stream is read"
+            raise conflict("samples", "`samples` and `streaming` cannot be combined", help)
+        if self.streaming and self.group_by_length:
+            help = "remove one of them"
+            raise conflict("group_by_length", "`group_by_length` and `streaming` cannot be combined", help)
         if self.group_by_length and not self.shuffle:
             message = "`group_by_length` and `shuffle = false` cannot be combined"
             raise conflict("group_by_length", message, "remove one of them")

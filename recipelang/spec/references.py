@@ -43,6 +43,23 @@ def used(recipe: Recipe) -> set[str]:
     return found
 
 
+def streamed(recipe: Recipe) -> set[str]:
+    """References of data that are read as streams, and as nothing else."""
+    streams: set[str] = set()
+    others: set[str] = set()
+    for label, data in recipe.data.items():
+        for name in {"train", *(e.split for e in recipe.evaluations if e.data == label and e.source is None)}:
+            own = getattr(data, name, None)
+            named = data.source if own is None or is_split(data, own) else own
+            if named is not None:
+                (streams if is_stream(data, name) else others).add(named)
+    return streams - others
+
+
+def is_stream(data: DataSpec, split: str) -> bool:
+    return data.streaming and split == "train"
+
+
 def is_split(data: DataSpec, own: str) -> bool:
     """A plain word beside a `source` is one of the source's own splits."""
     return data.source is not None and "://" not in own and "." not in own and "/" not in own

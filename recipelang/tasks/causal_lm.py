@@ -26,7 +26,7 @@ from recipelang.tasks.encoding import IGNORED, drawn, pad_id
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.rows import Portions
 from recipelang.tasks.shards import ENDINGS, ending, files
-from recipelang.tasks.table import Table, joined
+from recipelang.tasks.table import Table, joined, objects
 from recipelang.tasks.task import Counting, Task
 
 if TYPE_CHECKING:
@@ -174,6 +174,14 @@ def _table(rows: Any, name: str, column: str | None) -> Table | list[str]:
         if not isinstance(row, Mapping):
             raise fail("E074", f"record {index} of `{name}` is not an object", help=_FORMATS)
     return Table(name, rows or [{}])
+
+
+def streamed(table: Table, columns: Mapping[str, str]) -> Table | list[str]:
+    """A portion of a stream."""
+    column = columns.get("text", columns.get("messages"))
+    if column is None and all(isinstance(row, str) for row in table.rows):
+        return _sound(table.rows, table)
+    return objects(table)
 
 
 def _column(tables: Sequence[Table]) -> str:
@@ -381,6 +389,7 @@ TASK = Task(
     featurize=featurize,
     forms=(Blocks, ChatRows),
     first_blocks=first_blocks,
+    streams=streamed,
     kept=kept,
     measure=measure,
 )

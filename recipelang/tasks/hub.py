@@ -69,13 +69,18 @@ def hub_table(
 ) -> tuple[Sequence[Mapping[str, Any]], dict[str, tuple[str, ...]]]:
     """As `hub_rows`, and for columns of numbered classes the names of these."""
     loaded = _load(name, split, config)
+    return _rows(loaded, name.partition("@")[0]), classes_of(loaded.features)
+
+
+def classes_of(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Of columns of numbered classes the names of these."""
     classes = {}
-    for column, feature in loaded.features.items():
+    for column, feature in features.items():
         while hasattr(feature, "feature"):
             feature = feature.feature
         if names := getattr(feature, "names", None):
             classes[column] = tuple(names)
-    return _rows(loaded, name.partition("@")[0]), classes
+    return classes
 
 
 def check_name(reference: str) -> tuple[str, str]:
@@ -100,10 +105,7 @@ def _load(reference: str, split: str, config: str | None) -> Any:
         builder = _cached(name, revision, config) if _COMMIT.fullmatch(revision) else None
         if builder is not None:
             return builder.as_dataset(split=split)
-        # the long form is read from the Hub or its cache only, whatever lies in the working folder
-        builder = datasets.load_dataset_builder(f"hf://datasets/{name}", config, revision=revision or None)
-        _own_files(name, builder.config.data_files)
-        _same_revision(name, revision, builder)
+        builder = builder_of(name, revision, config)
         builder.download_and_prepare()
         return builder.as_dataset(split=split)
     except ValueError as error:
@@ -125,6 +127,16 @@ def _load(reference: str, split: str, config: str | None) -> Any:
     except (RuntimeError, ImportError, KeyError, TypeError, AttributeError, RecursionError) as error:
         why = _line(error) or [type(error).__name__]
         raise fail("E074", f"`hf://{name}` cannot be read", notes=why, help=_LOCAL) from None
+
+
+def builder_of(name: str, revision: str, config: str | None) -> Any:
+    import datasets
+
+    # the long form is read from the Hub or its cache only, whatever lies in the working folder
+    builder = datasets.load_dataset_builder(f"hf://datasets/{name}", config, revision=revision or None)
+    _own_files(name, builder.config.data_files)
+    _same_revision(name, revision, builder)
+    return builder
 
 
 def _damaged(name: str, files: Sequence[Mapping[str, str]], error: Exception) -> RecipeError:

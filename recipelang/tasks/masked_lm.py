@@ -152,6 +152,7 @@ TASK = Task(
     featurize=featurize,
     forms=(Blocks,),
     first_blocks=first_blocks,
+    streams=causal_lm.streamed,
     kept=kept,
     measure=measure,
 )

@@ -133,10 +133,17 @@ class Mixed:
             places = np.flatnonzero(source == i)
             if len(places):
                 found.append((places, features.batch(rows[places] - begins[i], width, draw + i)))
-        pad = int(getattr(self.sources[0], "pad_id", 0))
-        if len(found) == 1:
-            return found[0][1]
-        return {name: _beside([(at, b[name]) for at, b in found], _filled(name, pad)) for name in found[0][1]}
+        return side_by_side(found, self.sources[0])
+
+
+def side_by_side(
+    found: Sequence[tuple[np.ndarray, dict[str, np.ndarray]]], features: Features
+) -> dict[str, np.ndarray]:
+    """Batches as one, each at its places and padded as it would be by itself; `features` of one of them."""
+    pad = int(getattr(features, "pad_id", 0))
+    if len(found) == 1:
+        return found[0][1]
+    return {name: _beside([(at, b[name]) for at, b in found], _filled(name, pad)) for name in found[0][1]}
 
 
 def _filled(name: str, pad: int) -> int:

@@ -8,7 +8,7 @@ from there. A table without a header has its columns named by their numbers, fro
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
@@ -54,7 +54,7 @@ def _read_one(path: Path, columns: Mapping[str, str]) -> Table:
         case ".parquet" | ".arrow":
             return _arrow(path)
         case ".csv" | ".tsv" | ".txt":
-            return Table(path.name, stored(_separated(path, columns)))
+            return Table(path.name, stored(separated(path, columns)))
     found = reading.read_json(path, ENDINGS, _FORMATS)
     if isinstance(found, Mapping) and isinstance(found.get("data"), list):
         found = found["data"]
@@ -63,15 +63,20 @@ def _read_one(path: Path, columns: Mapping[str, str]) -> Table:
     return Table(path.name, found)
 
 
-def _separated(path: Path, columns: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """Rows of a `.csv` file, quoted as usual, or of one with tabs, where a quote is a character like any other."""
-    numbered = _cells(path)
+def separated(
+    path: Path, columns: Mapping[str, str], read_lines: Callable[..., Iterator[str]] = reading.read_lines
+) -> Iterator[dict[str, Any]]:
+    """Rows of a `.csv` file, quoted as usual, or of one with tabs, where a quote is a character like any other.
+
+    `read_lines`: as the one of `tasks.reading`.
+    """
+    numbered = _cells(path, read_lines)
     first = next(numbered)
     header = first[1]
     numbers = [str(n + 1) for n in range(len(header))]
     if columns and set(columns.values()) <= set(numbers) - set(header):
         header, numbered = numbers, chain([first], numbered)
-    _differ(header, path)
+    differ(header, path)
     for at, line in numbered:
         if len(line) != len(header):
             cells = plural(len(line), "cell")
@@ -83,15 +88,15 @@ def _separated(path: Path, columns: Mapping[str, str]) -> Iterator[dict[str, Any
         yield dict(zip(header, line, strict=True))
 
 
-def _cells(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _cells(path: Path, read_lines: Callable[..., Iterator[str]]) -> Iterator[tuple[int, list[str]]]:
     """The line that a record ends on, and its cells."""
     if ending(path) in TABBED:  # line ends as they come, and nothing else: a text may hold any other character
-        for number, line in enumerate(reading.read_lines(path, ENDINGS, _FORMATS), 1):
+        for number, line in enumerate(read_lines(path, ENDINGS, _FORMATS), 1):
             if line.strip():
                 yield number, line.removesuffix("\n").removesuffix("\r").split("\t")
         return
     csv.field_size_limit(_LARGEST_CELL)
-    reader = csv.reader(reading.read_lines(path, ENDINGS, _FORMATS, ""), strict=True)
+    reader = csv.reader(read_lines(path, ENDINGS, _FORMATS, ""), strict=True)
     try:
         for cells in reader:
             if cells:
@@ -100,7 +105,7 @@ def _cells(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise fail("E074", f"`{path.name}` is not CSV", help=_FORMATS, notes=[str(error)]) from None
 
 
-def _differ(header: Sequence[str], path: Path) -> None:
+def differ(header: Sequence[str], path: Path) -> None:
     if len(set(header)) < len(header):
         twice = next(c for c in header if header.count(c) > 1)
         raise fail("E074", f"`{path.name}` has two columns `{twice[:40]}`", help="give every column its own name")
@@ -115,12 +120,12 @@ def _arrow(path: Path) -> Table:
         if ending(path) == ".arrow":
             table = _ipc(data)
         else:
-            _differ(parquet.read_schema(pyarrow.BufferReader(data)).names, path)
+            differ(parquet.read_schema(pyarrow.BufferReader(data)).names, path)
             table = parquet.read_table(pyarrow.BufferReader(data))
     except pyarrow.ArrowException as error:
         kind = "an Arrow" if ending(path) == ".arrow" else "a parquet"
         raise fail("E074", f"`{path.name}` is not {kind} file", notes=[str(error).splitlines()[0][:160]]) from None
-    _differ(table.schema.names, path)
+    differ(table.schema.names, path)
 
     def read(first: int, behind: int) -> list[Any]:
         try:
@@ -134,8 +139,7 @@ def _arrow(path: Path) -> Table:
     plain = is_plain(table)
     rows: Sequence[Any] = Portions(table.num_rows, read, arrow)
     rows = rows if len(rows) > PORTION else list(rows)
-    numbered = [f.name for f in table.schema if "int" in str(f.type)]
-    classes, unclear = _carried((table.schema.metadata or {}).get(b"huggingface"), numbered)
+    classes, unclear = carried(table.schema)
     return Table(path.name, rows, classes, unclear)
 
 
@@ -149,8 +153,10 @@ def _ipc(data: bytes) -> Any:
     return table
 
 
-def _carried(metadata: bytes | None, columns: Sequence[str]) -> tuple[dict[str, tuple[str, ...]], set[str]]:
+def carried(schema: Any) -> tuple[dict[str, tuple[str, ...]], set[str]]:
     """Column -> names of its classes, as `datasets` writes them into parquet files; columns of which it is not clear."""
+    columns = [f.name for f in schema if "int" in str(f.type)]
+    metadata = (schema.metadata or {}).get(b"huggingface")
     if metadata is None:
         return {}, set()
     try:

@@ -22,7 +22,7 @@ from recipelang.tasks.numbers import as_number, number
 from recipelang.tasks.records import read_table
 from recipelang.tasks.rows import Made
 from recipelang.tasks.sequence_classification import TEXT, columns_of, rows_of, texts_of
-from recipelang.tasks.table import Table
+from recipelang.tasks.table import Table, objects
 from recipelang.tasks.task import Counting, Task
 
 FIELDS = ("text", "pair", "label")
@@ -132,6 +132,7 @@ TASK = Task(
     items="texts",
     shortest=5,  # a token of each of two texts
     read=read_table,
+    streams=objects,
     decide=decide,
     examples=_examples,
     load_tokenizer=encoding.load_reader,

@@ -27,7 +27,7 @@ from recipelang.tasks.encoding import Reader, Rows
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.numbers import as_number, number
 from recipelang.tasks.records import read_table
-from recipelang.tasks.table import Table
+from recipelang.tasks.table import Table, objects
 from recipelang.tasks.task import Counting, Task
 
 #: names by which two texts are known
@@ -218,6 +218,7 @@ TASK = Task(
     items="pairs",
     shortest=3,
     read=read_table,
+    streams=objects,
     decide=decide,
     examples=_examples,
     load_tokenizer=load_tokenizer,

@@ -19,7 +19,7 @@ from recipelang.tasks.labels import Classes, Labelled, label_text, names_of
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.records import read_table
 from recipelang.tasks.rows import values_of
-from recipelang.tasks.table import Table
+from recipelang.tasks.table import Table, objects
 from recipelang.tasks.task import Counting, HeadClasses, Task
 
 FIELDS = ("text", "pair", "label")
@@ -180,6 +180,7 @@ TASK = Task(
     items="texts",
     shortest=5,  # a token of each of two texts
     read=read_table,
+    streams=objects,
     decide=decide,
     examples=_examples,
     classes=HeadClasses(label_names, label_counts, "label"),

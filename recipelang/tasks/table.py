@@ -84,6 +84,14 @@ class Table:
                 self.lacks(column, asked, () if asked in named else usual.get(asked, ()))
 
 
+def objects(table: Table, columns: Mapping[str, str] | None = None) -> Table:
+    """A portion of a stream whose records have columns. E074."""
+    for index, row in enumerate(table.rows):
+        if not isinstance(row, Mapping):
+            raise fail("E074", f"{table.record(index)} is not an object", help="a record has columns, each with a name")
+    return table
+
+
 def joined(name: str, tables: Sequence[Table]) -> Table:
     """Shards as one table. E211 where they name their classes in different ways."""
     if len(tables) == 1:

@@ -12,6 +12,8 @@ from recipelang.tasks.meaning import Meaning
 if TYPE_CHECKING:
     import numpy as np
 
+    from recipelang.tasks.table import Table
+
 R = TypeVar("R")  # what is read of a split
 E = TypeVar("E", bound=Sequence[Any])  # its examples
 T = TypeVar("T")  # the tokenizer, and what a task has to know of its model beside
@@ -141,6 +143,8 @@ class Task(Generic[R, E, T, F]):
     head_width: int = 0
     #: `module:function`, called with the model and its plan once it is loaded; empty: nothing to do
     prepare: str = ""
+    #: a portion of a stream as `read` gives it, with the columns that the recipe names; none: there are no streams
+    streams: Callable[[Table, Mapping[str, str]], R] | None = None
     #: files of a model folder that belong to the model for this task only
     carried: tuple[str, ...] = ()
 

@@ -21,7 +21,7 @@ from recipelang.tasks.encoding import IGNORED, Padded, begins, pad_id
 from recipelang.tasks.languages import framed, opening_of
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.records import read_table
-from recipelang.tasks.table import Table
+from recipelang.tasks.table import Table, objects
 from recipelang.tasks.task import Counting, Task
 from recipelang.tasks.written_scores import scores
 
@@ -120,7 +120,15 @@ class Pairs:
 
 def read(reference: str, split: str, columns: Mapping[str, str] | None, config: str | None) -> Table:
     """A table; the texts of a record in a record have columns of their own, such as `translation.en`."""
-    table = read_table(reference, split, columns, config)
+    return _flattened(read_table(reference, split, columns, config))
+
+
+def streamed(table: Table, columns: Mapping[str, str]) -> Table:
+    """A portion of a stream."""
+    return _flattened(objects(table))
+
+
+def _flattened(table: Table) -> Table:
     if not any(isinstance(value, Mapping) for value in table.rows[0].values()):
         return table
     return replace(table, rows=[_flat(row) for row in table.rows])
@@ -242,6 +250,7 @@ TASK = Task(
     items="pairs",
     shortest=2,
     read=read,
+    streams=streamed,
     decide=decide,
     examples=_examples,
     load_tokenizer=load_tokenizer,

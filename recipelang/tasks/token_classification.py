@@ -22,7 +22,7 @@ from recipelang.tasks.encoding import IGNORED, Reader, Rows
 from recipelang.tasks.labels import Classes, Labelled, label_text, names_of
 from recipelang.tasks.meaning import Meaning, written
 from recipelang.tasks.records import read_table
-from recipelang.tasks.table import Table, sound_text
+from recipelang.tasks.table import Table, objects, sound_text
 from recipelang.tasks.task import Counting, HeadClasses, Task
 
 FIELDS = ("tokens", "tags")
@@ -187,6 +187,7 @@ TASK = Task(
     items="sentences",
     shortest=3,
     read=read_table,
+    streams=objects,
     decide=decide,
     examples=_examples,
     classes=HeadClasses(label_names, label_counts, "tags", refuses),

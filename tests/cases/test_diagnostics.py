@@ -39,6 +39,7 @@ from recipelang.source.codes import codes
 from recipelang.storage import unpacking
 from tests.cases.finished import FINISHED
 from tests.cases.resumed import RESUMED
+from tests.cases.streamed import STREAMED
 from tests.cases.unsound_models import UNSOUND
 from tests.decoders import CHATML
 
@@ -506,6 +507,7 @@ CIRCUMSTANCES = {
     **FINISHED,
     **UNSOUND,
     **RESUMED,
+    **STREAMED,
 }
 
 

@@ -52,6 +52,8 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
         "source_language": (None, "b"),
         "target_language": (None, "b"),
         "group_by_length": (False, "b"),
+        "streaming": (False, "b"),
+        "shuffle_buffer": (None, "b"),
     },
     "mix": {"source": (REQUIRED, "b"), "config": (None, "b"), "share": (REQUIRED, "b")},
     "columns": dict.fromkeys(

@@ -32,6 +32,9 @@ BAD: list[tuple[str, str, dict[str, list[Any]]]] = [
         "task": ["", "poetry", 3], "dtype": ["fp8"], "dropout": [1.5, -0.1, NAN], "parameters": [-1, 0.5],
         "digest": ["sha256:", "a" * 64, 3], "labels": ["a", [1]], "fresh_head": ["yes"], "surplus": [1],
     }),
+    ("data.0.splits.train.stream", "StreamPlan", {
+        "portion": [0, -1, "9", None], "files": [-1, "2", 0.5], "bytes": [-1, "2", None], "shards": [1]
+    }),
     ("data.0.splits.train", "SplitPlan", {
         "reference": [None, 3, ["a"]], "split": [None, 3, ["a"]], "digest": ["sha256:12", "md5:" + "a" * 32, 3], "rows": [1]
     }),

@@ -111,7 +111,10 @@ def whole() -> dict[str, Any]:
             {
                 "label": "",
                 "task": "sequence_classification",
-                "splits": {"train": split, "validation": {**split, "split": "validation"}},
+                "splits": {
+                    "train": {**split, "stream": {"portion": 9, "files": 1, "bytes": 1}},
+                    "validation": {**split, "split": "validation"},
+                },
                 "max_length": 64,
                 "stride": 0,
                 "examples": {"train": 48},
