@@ -7,16 +7,20 @@ by layer prune two layers. Nothing that comes of it is kept.
 from __future__ import annotations
 
 import re
+import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from recipelang.engine.clock import Clock
+from recipelang.engine.interrupt import at_the_last
 from recipelang.engine.offload import offloads
 from recipelang.engine.records import Reporter
 from recipelang.engine.run import execute
@@ -86,12 +90,28 @@ def forecast(plan: Plan, told: Callable[[str], None] = lambda text: None) -> For
 
     clock = Clock()
     short = shortened(plan)
-    with tempfile.TemporaryDirectory(prefix="recipelang-") as folder:
-        out = Path(folder) / "run"
+    with _scratch() as folder:
+        out = folder / "run"
         fill_folder(out, short, "", overwrite=False)
         on_disk = bool(offloads(plan, False, shard=False))
         execute(short, out, _Telling(told), lambda measured: (), offload=on_disk, marked=marked, clock=clock)
     return counted_on(plan, short, clock, {name: t.each() for name, t in times.items()})
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder that goes, however often somebody asks to stop."""
+    folder = Path(tempfile.mkdtemp(prefix="recipelang-"))
+    remove = partial(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        with at_the_last(remove):
+            yield folder
+    finally:
+        try:
+            remove()
+        except KeyboardInterrupt:
+            remove()
+            raise
 
 
 class _Telling(Reporter):

@@ -5,12 +5,27 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 
 from recipelang import processes
 
 #: of a terminal that is closed; Windows has none
 _HANG_UP = getattr(signal, "SIGHUP", None)
+
+#: what is done first when a second signal ends the process at once
+_LAST: list[Callable[[], object]] = []
+
+
+@contextmanager
+def at_the_last(act: Callable[[], object]) -> Iterator[None]:
+    """Inside, a second signal does this before it ends the process: it should be quick, and must not fail."""
+    _LAST.append(act)
+    try:
+        yield
+    finally:
+        _LAST.remove(act)
 
 
 def answered() -> list[int]:
@@ -43,5 +58,8 @@ class StopRequests:
         if self.received is not None:
             if number == _HANG_UP:  # the system and the shell both tell of a closed terminal: nobody is impatient
                 return
+            for act in _LAST:
+                with suppress(Exception):
+                    act()
             os._exit(128 + number)  # the last complete checkpoint is still good
         self.received = number

@@ -17,6 +17,7 @@ from recipelang.engine.attention_maps import show_maps
 from recipelang.engine.run_record import emptied, warn_of_emptied
 from recipelang.loops.notices import RecipeWarning, warn
 from recipelang.loops.teacher import inputs_of, named
+from recipelang.loops.unread import Unread
 from recipelang.modifiers.distill import Distill
 from recipelang.modifiers.modifier import Event, Modifier, State, fire
 from recipelang.modifiers.prune import Prune
@@ -74,7 +75,10 @@ class Pruning:
         #: what the model is called with beside a batch
         self.asks = {name: True for m in modifiers for name in m.asks}
         self._distills = any(isinstance(m, Distill) for m in modifiers)
-        seen = {t.name for m in modifiers if isinstance(m, Prune) and m.observes for t in m.plan.targets}
+        observing = [m for m in modifiers if isinstance(m, Prune) and m.observes]
+        seen = {t.name for m in observing for t in m.plan.targets}
+        self._scores = [m.score for m in observing]
+        self._unread = Unread()
         self._observed = [p for n, p in state.model.named_parameters() if n in seen]
 
     @property
@@ -104,6 +108,8 @@ class Pruning:
             fire(Event.START, self._modifiers, self._state)
             self._started = True
         before = self._planned_events(self.step)
+        if before:
+            self._judge()
         fire(Event.STEP_START, self._modifiers, self._state)
         self._fresh = self._fresh or before or self.step == 0
         self._losses = 0
@@ -148,7 +154,7 @@ class Pruning:
         self._expect("gradients")
         if self._distills and not self._losses:
             raise self._wrong("the loop never called `pruning.loss`", "call `pruning.loss` before `backward`")
-        self._state.skipped = not self._finite([p.grad for p in self._observed if p.grad is not None])
+        self._look([p.grad for p in self._observed if p.grad is not None])
         fire(Event.GRADIENTS, self._modifiers, self._state)
         self._next = "step_end"
 
@@ -156,11 +162,10 @@ class Pruning:
         """After the optimizer's step."""
         self._expect("step_end")
         fire(Event.STEP_END, self._modifiers, self._state)
-        if self._state.skipped and not self._finite([p.detach() for p in self._observed]):
-            help = "lower the learning rate, or scale the loss and let the scaler skip these steps"
-            if self.step == 0:  # no update was made yet
-                help = "check the weights and the data, or scale the loss and let the scaler skip these steps"
-            raise fail("E082", f"gradients are not finite at step {self.step:,}", help=help)
+        if self._state.skipped:
+            self._broke(self.step)
+        elif self._unread.due:
+            self._judge()
         self._state.step += 1
         if self._fresh:  # what an optimizer does to a masked weight it does at once
             self._still_zero("the optimizer moves masked weights", f"it is a {type(self._state.optimizer).__name__}")
@@ -173,6 +178,7 @@ class Pruning:
         shards.rest(self.model)
         if self._ended:
             return
+        self._judge()
         self._still_zero("masked weights are no longer zero", "weights were loaded or set without their masks")
         if self.step < self.steps:
             text = f"the loop ended at step {self.step:,} of {self.steps:,}; {self.report()}"
@@ -190,6 +196,7 @@ class Pruning:
         """Between two steps, in every process. Model and optimizer are the loop's to save; they go with it."""
         self._expect("step_start", "state_dict")
         shards.rest(self.model)
+        self._judge()
         return {
             "plan": self._digest(),
             "step": self.step,
@@ -260,10 +267,38 @@ class Pruning:
             help = "use another optimizer, or load weights before `attach`"
             raise fail("E086", message, notes=[f"step {self.step:,} of stage `{self.plan.name}`; {note}"], help=help)
 
+    def _look(self, gradients: Sequence[Tensor]) -> None:
+        """A score that adds gradients up would not forget one that is not finite, as of a step that a scaler skips.
+
+        On a CPU that is known at once; elsewhere the scores leave such a step out, and nobody waits for the device.
+        """
+        waits = not gradients or gradients[0].device.type == "cpu" or any(map(shards.is_shard, gradients))
+        broken = None
+        if waits or not all(score.heeds for score in self._scores):
+            self._state.skipped = not self._finite(gradients)
+        else:
+            self._state.skipped = False
+            broken = ~torch.isfinite(_norms(gradients))
+            self._unread.note(self.step, broken)
+        for score in self._scores:
+            score.broken = broken
+
+    def _judge(self) -> None:
+        """Whether a step since the last reading was broken, and was not skipped."""
+        if (first := self._unread.read()) is not None:
+            self._broke(first)
+
+    def _broke(self, step: int) -> None:
+        """E082, if a step whose gradients are not finite was taken, and no scaler skipped it: the weights show it."""
+        if self._finite([p.detach() for p in self._observed]):
+            return
+        help = "lower the learning rate, or scale the loss and let the scaler skip these steps"
+        if step == 0:  # no update was made yet
+            help = "check the weights and the data, or scale the loss and let the scaler skip these steps"
+        raise fail("E082", f"gradients are not finite at step {step:,}", help=help)
+
     def _finite(self, tensors: Sequence[Tensor]) -> bool:
-        """A score that adds gradients up would not forget one that is not finite, as of a step that a scaler skips."""
-        norms = [shards.local(t).norm(dtype=precise(t)) for t in tensors]
-        seen = float(torch.stack(norms).sum()) if norms else 0.0
+        seen = float(_norms(tensors)) if tensors else 0.0
         if any(map(shards.is_shard, tensors)):
             (seen,) = processes.total(seen)
         return math.isfinite(seen)
@@ -271,6 +306,11 @@ class Pruning:
     def _digest(self) -> str:
         kept = {"checkpoint_every", "keep", "index"}
         return hashlib.sha256(self.plan.model_dump_json(exclude=kept).encode()).hexdigest()
+
+
+def _norms(tensors: Sequence[Tensor]) -> Tensor:
+    """Their sum: a number that is not finite where one of theirs is not. Of shards those of this process."""
+    return torch.stack([shards.local(t).norm(dtype=precise(t)) for t in tensors]).sum()
 
 
 def _planned_by(plan: StagePlan, step: int) -> float:

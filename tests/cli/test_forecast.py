@@ -12,6 +12,7 @@ import pytest
 
 from recipelang.engine import forecast as fc
 from recipelang.engine.clock import Clock
+from recipelang.engine.interrupt import _LAST, StopRequests
 from recipelang.loading.plan import planned
 from tests.cli.command import command
 
@@ -47,6 +48,50 @@ def test_a_signal_ends_it_without_a_crash(project, monkeypatch, number, code):
     ended = command("plan", "tiny.recipe", "--measure")
     assert ended.code == code
     assert ended.err.endswith(f"stopped by {number.name}; nothing was measured\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_leaves_nothing_behind(plan, monkeypatch, tmp_path, number):
+    """It ends the process at once; here it only leaves the function that would go on."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    left: list[tuple[int, list[Path]]] = []
+
+    class Ended(BaseException):
+        pass
+
+    def end(code: int) -> None:
+        left.append((code, [*(tmp_path / "tmp").iterdir()]))
+        raise Ended
+
+    def execute(short, out, *rest, **more):
+        (out / "checkpoints").mkdir(parents=True)
+        (out / "checkpoints" / "x").touch()
+        with StopRequests():
+            for _ in range(2):
+                signal.raise_signal(number)
+
+    monkeypatch.setattr("recipelang.engine.interrupt.os._exit", end)
+    monkeypatch.setattr(fc, "execute", execute)
+    with pytest.raises(Ended):
+        fc.forecast(plan())
+    assert left == [(128 + number, [])] and not _LAST
+
+
+def test_a_signal_while_it_is_removed_does_not_keep_it(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    real, tried = fc.shutil.rmtree, []
+
+    def interrupted(*arguments, **more):
+        tried.append(arguments)
+        if len(tried) == 1:
+            raise KeyboardInterrupt
+        real(*arguments, **more)
+
+    monkeypatch.setattr(fc.shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt), fc._scratch() as folder:
+        (folder / "x").touch()
+    assert len(tried) == 2 and not [*tmp_path.iterdir()]
 
 
 def test_json_has_it_too(project):

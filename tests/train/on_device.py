@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from tests.pretended import CROSSED, device  # before the first backward: torch counts devices then  # isort: skip
+import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+import recipelang
 from recipelang.engine import stages, watch
 from recipelang.engine.records import Interrupted
 from recipelang.modifiers.modifier import Modifier, State
 from recipelang.source import RecipeError
 from tests.train.steps import StopAt, run, same, weights
+from tests.train.test_attach import Net
 
 
 class Steps(Modifier):
@@ -95,6 +98,51 @@ def spoiled(recipe: Path, first: int) -> dict[str, Any]:
     raise AssertionError("it ended well")
 
 
+LOOP = """recipe 1 "loop"
+model {{ base = "none", task = token_classification }}
+data {{ train = "none.json" }}
+stage s {{
+  length = 24 steps, batch = 8, learning_rate = constant(1e-2)
+  prune p {{ targets = "inner.weight", method = {method}, sparsity = linear(25% -> 75%, over = 7 steps .. 19 steps, every = 6 steps) }}
+}}
+"""
+
+
+def attached(method: str, taken: bool) -> dict[str, Any]:
+    """A loop of somebody's own, whose sixth step has gradients that are not finite. `taken`: no scaler skips it."""
+
+    def loop(at: torch.device) -> tuple[list[torch.Tensor], list[int]]:
+        torch.manual_seed(0)
+        net, waits = Net().to(at), []
+        optimizer = torch.optim.SGD(net.parameters(), lr=1e-2)
+        pruning = recipelang.attach(LOOP.format(method=method), net, optimizer, steps_per_epoch=24)
+        for step in range(pruning.steps):
+            CROSSED.clear()
+            pruning.step_start()
+            x = torch.randn(8, 6, generator=torch.Generator().manual_seed(step)).to(at)
+            pruning.loss(net(x).square().mean()).backward()
+            if step == 5:
+                net.inner.weight.grad.fill_(math.nan)
+            pruning.gradients()
+            if step != 5 or taken:
+                optimizer.step()
+            optimizer.zero_grad()
+            pruning.step_end()
+            waits.append(CROSSED.waits)
+        pruning.end()
+        state = pruning.state_dict()
+        kept = [*net.parameters(), *state["masks"].values(), *state["modifiers"].values()]
+        return [t.detach().cpu() for t in kept], waits
+
+    try:
+        with device() as there:
+            found, waits = loop(there)
+    except RecipeError as error:
+        return {"said": [f"{d.code}: {d.message}" for d in error.diagnostics]}
+    expected, _ = loop(torch.device("cpu"))
+    return {"same": all(map(torch.equal, expected, found)) and len(expected) == len(found) > 4, "waits": waits}
+
+
 class acting:
     """In every stage a modifier of ours acts too, before the plan's own."""
 
@@ -112,8 +160,11 @@ def main() -> None:
     watch.READ_SECONDS = math.inf  # a slow machine reads as often as a fast one
     found = {}
     for name, job in json.loads(Path(sys.argv[1]).read_text("utf-8")).items():
-        recipe = Path(job["recipe"])
         try:
+            if "method" in job:
+                found[name] = attached(job["method"], job["taken"])
+                continue
+            recipe = Path(job["recipe"])
             found[name] = compared(recipe, job["stop"]) if job["spoil"] is None else spoiled(recipe, job["spoil"])
         except Exception:
             found[name] = {"failed": traceback.format_exc()}

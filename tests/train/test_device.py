@@ -98,6 +98,8 @@ if os.environ.get("RECIPELANG_WHOLE_DEVICE"):
 #: its head has the weights of the embeddings
 TIED = "weights under two names"
 KINDS[TIED] = ("", None)
+#: methods that look at every step
+LOOPS = [m.name for m in METHODS.values() if m.looks_at == "steps"]
 SPOILED = "a gradient that is not finite"
 
 
@@ -125,6 +127,8 @@ def found(tmp_path_factory, request):
             path.write_text(text, "utf-8")
         if name in asked or name == SPOILED:
             jobs[name] = {"recipe": str(path), "stop": stop, "spoil": 2 if name == SPOILED else None}
+    for method in LOOPS:
+        jobs |= {f"{method}, {taken}": {"method": method, "taken": taken} for taken in (True, False)}
     (folder / "jobs.json").write_text(json.dumps(jobs), "utf-8")
     with forked(folder / "jobs.json", program=PROGRAM) as child:
         out, err = child.communicate(timeout=60 + 30 * len(jobs))
@@ -163,3 +167,20 @@ def test_the_first_bad_step_is_named_and_nothing_of_it_is_kept(found):
     assert "failed" not in it, it["failed"]
     assert (it["code"], it["message"]) == ("E082", "the norm of the gradients is nan at step 2 of stage `sparse`")
     assert it["kept"] == ["stage-00-step-00000002"]  # before that step; the next would have been of the end
+
+
+@pytest.mark.parametrize("method", LOOPS)
+def test_a_loop_of_ones_own_does_not_wait_for_the_device(found, method):
+    """A step whose gradients a scaler throws away leaves no trace in the scores, and nobody has asked the device for it."""
+    it = found[f"{method}, False"]
+    assert "failed" not in it, it["failed"]
+    assert it["same"]
+    waits = it["waits"]
+    assert [n for step, n in enumerate(waits) if step not in (0, 7, 9, 13, 19)] == [0] * 19, waits
+
+
+@pytest.mark.parametrize("method", LOOPS)
+def test_a_loop_of_ones_own_names_the_first_bad_step(found, method):
+    it = found[f"{method}, True"]
+    assert "failed" not in it, it["failed"]
+    assert it["said"] == ["E082: gradients are not finite at step 5"]

@@ -90,6 +90,10 @@ class Score:
     gathers: type[Gathered] | None = None
     #: an event is reached in so many equal rounds, each with scores of its own
     rounds = 1
+    #: whether `observe` leaves out a step that is `broken`; for one that does not, a loop finds out first
+    heeds = False
+    #: on the device of the weights: whether some gradient of the step is not finite, so that nothing of it may count
+    broken: Tensor | None = None
 
     def __init__(self, names: Sequence[str], seed: int) -> None:
         """A method with arguments takes them by their names, each of them always given."""

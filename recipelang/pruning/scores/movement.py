@@ -18,6 +18,8 @@ from recipelang.pruning.shards import beside, local
 
 
 class Movement(Score):
+    heeds = True
+
     def __init__(self, names: Sequence[str], seed: int) -> None:
         super().__init__(names, seed)
         self.moved: dict[str, Tensor] = {}
@@ -26,9 +28,10 @@ class Movement(Score):
     def observe(self, weights: Sequence[nn.Parameter]) -> None:
         for name, weight in zip(self.names, weights, strict=True):
             if weight.grad is not None:
-                moved = self._moved(name, weight)
-                here = local(moved)
-                here.addcmul_(local(weight.detach()).to(here.dtype), local(weight.grad).to(here.dtype), value=-1.0)
+                here, grad = local(self._moved(name, weight)), local(weight.grad)
+                if self.broken is not None:
+                    grad = grad.where(~self.broken, 0.0)
+                here.addcmul_(local(weight.detach()).to(here.dtype), grad.to(here.dtype), value=-1.0)
 
     def _moved(self, name: str, weight: nn.Parameter) -> Tensor:
         known = self.moved.get(name)

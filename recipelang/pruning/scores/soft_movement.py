@@ -29,6 +29,8 @@ def slope(learned: Tensor, weight: Tensor, gradient: Tensor | None, penalty: flo
 
 
 class SoftMovement(Score):
+    heeds = True
+
     def __init__(self, names: Sequence[str], seed: int, *, learning_rate: float, penalty: float) -> None:
         super().__init__(names, seed)
         self.rate, self.penalty = learning_rate, penalty
@@ -42,6 +44,8 @@ class SoftMovement(Score):
             self.optimizer = self._take(dict(zip(self.names, zeros, strict=True)))
         for name, weight in zip(self.names, weights, strict=True):
             self.learned[name].grad = slope(self.learned[name], weight.detach(), weight.grad, self.penalty)
+        # as a scaler of gradients has a fused optimizer take no step
+        self.optimizer.found_inf = None if self.broken is None else self.broken.float()  # type: ignore[attr-defined]
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
