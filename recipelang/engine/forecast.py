@@ -21,6 +21,7 @@ import torch
 
 from recipelang.engine.clock import Clock
 from recipelang.engine.interrupt import at_the_last
+from recipelang.engine.loop import CHECKPOINT_SECONDS
 from recipelang.engine.offload import offloads
 from recipelang.engine.records import Reporter
 from recipelang.engine.run import execute
@@ -155,7 +156,9 @@ def _short_stage(stage: StagePlan) -> StagePlan:
         return stage.model_copy(update={"prunes": prunes})
     if stage.steps <= STEPS:
         return stage
-    return stage.model_copy(update={"prunes": tuple(map(_early, stage.prunes)), "checkpoint_every": STEPS - 2})
+    return stage.model_copy(
+        update={"prunes": tuple(map(_early, stage.prunes)), "checkpoint_every": STEPS - 2, "checkpoint_seconds": None}
+    )
 
 
 def _early(prune: PrunePlan) -> PrunePlan:
@@ -239,8 +242,10 @@ def _training(stage: StagePlan, took: float, steps: Sequence[float]) -> tuple[fl
     seconds = stage.steps * (step + beside) + len(events) * event
     often = stage.checkpoint_every or stage.steps_per_epoch
     saved = (stage.steps - 1) // often
-    if stage.checkpoint_every is None:
-        saved = max(saved, int(seconds // 600))
+    if stage.checkpoint_seconds is not None:
+        saved = int(seconds // stage.checkpoint_seconds)
+    elif stage.checkpoint_every is None:
+        saved = max(saved, int(seconds // CHECKPOINT_SECONDS))
     return seconds, saved
 
 

@@ -94,10 +94,7 @@ def train(
             fire(Event.STEP_END, modifiers, state)
             watch.note(state.step, functools.reduce(torch.add, losses), norm, state.sparsity)
             state.step += 1
-            due = state.step % (stage.checkpoint_every or stage.steps_per_epoch) == 0
-            late = processes.main() and time.monotonic() - saved > CHECKPOINT_SECONDS  # one clock for all processes
-            if stage.checkpoint_every is None and late:
-                due = True
+            due = _due(stage, state.step, time.monotonic() - saved)
             if due:
                 saved = time.monotonic()
             after_step(watch, due)
@@ -131,6 +128,16 @@ def _until_lack(each: Iterator[T], lack: Callable[[], object]) -> Iterator[T]:
         if processes.world() == 1:
             lack()
         raise
+
+
+def _due(stage: StagePlan, step: int, seconds: float) -> bool:
+    """Whether a checkpoint is, so long after the last one; one clock for all processes."""
+    late = processes.main() and seconds >= (stage.checkpoint_seconds or CHECKPOINT_SECONDS)
+    if stage.checkpoint_seconds is not None:
+        return late
+    if stage.checkpoint_every is not None:
+        return step % stage.checkpoint_every == 0
+    return late or step % stage.steps_per_epoch == 0
 
 
 def _trained(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

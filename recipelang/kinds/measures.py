@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from recipelang.kinds import from_form
-from recipelang.kinds.base import Kind, check_whole, whole, wrong
+from recipelang.kinds.base import Kind, bounds, check_whole, whole, wrong
 from recipelang.kinds.form import number
 from recipelang.values.quantities import Quantity, Rate, Time, show_fraction
 
@@ -35,6 +35,24 @@ class Stretch(Kind):
 
     def written(self, form: object) -> str:
         return from_form.measure(form)
+
+
+class Cadence(Stretch):
+    """How often something is done: every so many epochs or steps, or by the clock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = "span or time"
+        self.doc = "a duration of a run: `2 epochs`, `100 steps`; or of the clock: `10 min`, `30 s`, `2 h`"
+        self.json = {"anyOf": [self.json, {"$ref": "#/$defs/seconds"}]}
+
+    def check(self, value: object) -> None:
+        if isinstance(value, Quantity) and value.unit == "second":
+            bounds(value.value, 0, None, True)
+        elif isinstance(value, Time) or (isinstance(value, Quantity) and value.unit is None and not value.percent):
+            super().check(value)
+        else:
+            raise wrong(value, "a number of epochs, steps or minutes", "write `2 epochs`, `100 steps` or `10 min`")
 
 
 class Count(Kind):

@@ -304,7 +304,7 @@ class Pruning:
         return math.isfinite(seen)
 
     def _digest(self) -> str:
-        kept = {"checkpoint_every", "keep", "index"}
+        kept = {"checkpoint_every", "checkpoint_seconds", "keep", "index"}
         return hashlib.sha256(self.plan.model_dump_json(exclude=kept).encode()).hexdigest()
 
 

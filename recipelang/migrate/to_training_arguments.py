@@ -94,7 +94,7 @@ class _Arguments:
         kept: dict[str, object] = {"save_total_limit": self.stage.keep}
         if every is None or every == Time(epochs=Fraction(1)):
             return {"save_strategy": "epoch", **kept}
-        if every.epochs:
+        if not isinstance(every, Time) or every.epochs:
             raise self._no(
                 "checkpoint_every", "a Trainer writes checkpoints every N steps or every epoch", "write it in steps"
             )

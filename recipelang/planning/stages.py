@@ -38,6 +38,7 @@ from recipelang.spec.recipe import Recipe
 from recipelang.tasks.pooling import Pooling, pooling_of
 from recipelang.values import selector as sel
 from recipelang.values.composite import StageRef
+from recipelang.values.quantities import Quantity, Time
 
 
 class Stages(Context):
@@ -121,7 +122,8 @@ class Stages(Context):
             precision=spec.precision,  # type: ignore[arg-type]
             data=spec.data,
             seed=self.recipe.seed if spec.seed is None else spec.seed,
-            checkpoint_every=None if every is None else max(1, every.in_steps(per_epoch)),
+            checkpoint_every=max(1, every.in_steps(per_epoch)) if isinstance(every, Time) else None,
+            checkpoint_seconds=float(every.value) if isinstance(every, Quantity) else None,
             keep=spec.keep,
             prunes=tuple(prunes),
             distills=tuple(d for d in distills if d),

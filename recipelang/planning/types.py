@@ -497,6 +497,9 @@ class StagePlan(Frozen):
     checkpoint_every: Some | None = Field(
         default=None, description="steps; none means an epoch or ten minutes, the sooner"
     )
+    checkpoint_seconds: Annotated[Finite, Field(gt=0)] | None = Field(
+        default=None, description="by the clock alone, where that is asked for"
+    )
     keep: Some = 2
     prunes: tuple[PrunePlan, ...] = ()
     distills: tuple[DistillPlan, ...] = ()

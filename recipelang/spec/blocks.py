@@ -11,7 +11,7 @@ from typing import Annotated, Self
 from pydantic import model_validator
 
 from recipelang.kinds.choice import Choice
-from recipelang.kinds.measures import Count, Size, Stretch
+from recipelang.kinds.measures import Cadence, Count, Size, Stretch
 from recipelang.kinds.plain import BlockLabel, Boolean, ListOf, Number, OneOf, OrNone, Ratio, Reference, Text
 from recipelang.kinds.schedule import ScheduleOf
 from recipelang.kinds.tensors import Pattern, Selector
@@ -24,7 +24,7 @@ from recipelang.spec.metrics import MEASURES, TASKS
 from recipelang.spec.optimizers import OPTIMIZERS
 from recipelang.values import selector as sel
 from recipelang.values.composite import Chosen, Schedule, SparsityPattern, StageRef, Term
-from recipelang.values.quantities import Time
+from recipelang.values.quantities import Quantity, Time
 
 _strings = ListOf(Text())
 #: methods that gather inputs, as a text
@@ -540,10 +540,10 @@ class StageSpec(Spec):
         None
     )
     checkpoint_every: Annotated[
-        Time | None,
+        Time | Quantity | None,
         Attr(
-            Stretch(),
-            "time between checkpoints; default: an epoch or ten minutes, whichever is shorter",
+            Cadence(),
+            "time between checkpoints, as in `10 min`; default: an epoch or ten minutes, whichever is shorter",
             "-",
             example="500 steps",
         ),

@@ -111,6 +111,7 @@ def test_every_field_is_one_of_the_installed_transformers(tmp_path: Path) -> Non
         ("linear(1e-4 -> 0, over = start..end, rewind = 10 steps)", ""),
         ("[linear(1e-4 -> 5e-5, over = start..50%), linear(5e-5 -> 0, over = 50%..end)]", ""),
         ("1e-4", "checkpoint_every = 2 epochs"),
+        ("1e-4", "checkpoint_every = 10 min"),
         ("1e-4", "micro_batch = 3"),
         ("1e-4", "group head { targets = @head, learning_rate = 1e-3 }"),
         ("1e-4", "drop layers { keep = [0, 1] }"),

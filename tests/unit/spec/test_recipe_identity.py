@@ -65,6 +65,7 @@ SAME = {
     "the default optimizer": sound(("batch         = 16", "batch = 16\n  optimizer = adamw(eps = 1e-8)")),
     "ends written": sound(("rewind = 2 epochs", "rewind = 2 epochs, ends = after")),
     "how it runs": sound(("batch         = 16", "batch = 16, micro_batch = 4, keep = 9, checkpoint_every = 5 steps")),
+    "how it runs by the clock": sound(("batch         = 16", "batch = 16, checkpoint_every = 10 min")),
     "messages of claims": sound(("87%", '87%, "as reported"'), ('"leave room"', '"room"')),
     "decomposed letters": sound(("owner/model", "owner/mode\u0301l")).replace("mode\u0301l", "model"),
 }

@@ -108,7 +108,7 @@ BAD: list[tuple[str, str, dict[str, list[Any]]]] = [
         "index": [-1, "0"], "mode": ["both"], "steps": [-1, 11, 13], "steps_per_epoch": [0], "epochs": [-1.0, NAN],
         "batch": [0, -8], "micro_batch": [0], "accumulation": [0], "optimizer": ["adam2", ""], "clip": [0, -1.0],
         "learning_rate": [[], constant(1e-3, 11), constant(1e-3) * 2, constant(-1e-3)], "seed": [-1], "precision": ["fp8"],
-        "keep": [0], "checkpoint_every": [0], "compat": ["sparseml_9"], "optimizer_args": [{"eps": NAN}],
+        "keep": [0], "checkpoint_every": [0], "checkpoint_seconds": [0.0, -1.0, INF, "9"], "compat": ["sparseml_9"], "optimizer_args": [{"eps": NAN}],
     }),
     ("evaluations.0", "EvaluatePlan", {
         "name": [None], "split": [None, 3], "samples": [0, -1], "metrics": [["beauty"], [3], None], "null_threshold": [NAN],
