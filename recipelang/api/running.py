@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from recipelang.loading.locking import Settled, beside, check_new, hold, settle
 from recipelang.loading.read import NOTHING, Around, name_of
 from recipelang.source import Diagnostics, RecipeError, Source, fail
+from recipelang.source.errors import at_label
 from recipelang.spec.recipe import Checked, Recipe
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def run(
     reporter.planned(plan)
     from recipelang import processes
     from recipelang.engine.environment import without_effect
+    from recipelang.engine.exporting import check_exports
     from recipelang.engine.models import check_models
     from recipelang.engine.offload import offloads
     from recipelang.engine.start import may_start, may_take
@@ -88,6 +90,8 @@ def run(
     reporter.found(without_effect())
     check_models(plan)
     on_disk = offloads(plan, offload, shard=shard)
+    with at_label(plan.recipe.label("export.formats")):
+        check_exports(plan)
     _from_elsewhere(file, yes, reporter)
     if processes.world() > 1:
         holds = "a shard of the model" if shard else "a copy of the model"

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from recipelang.engine import paired
-from recipelang.engine.models import is_out_of_memory, leave_out_cache, leave_out_unread, loading, quiet
+from recipelang.engine.models import is_out_of_memory, leave_out_cache, leave_out_unread, load_whole
 from recipelang.engine.walk import positions
 from recipelang.planning import processor
 from recipelang.planning.config_fields import check_fields
@@ -109,6 +109,8 @@ def _opened(name: str, length: int, device: torch.device, found: Diagnostics) ->
     check_fields(folder / "config.json", str(config.get("model_type")), config)
     read_folder(folder)
     model, missing = load_whole(folder)
+    leave_out_cache(model)
+    leave_out_unread(model)
     if missing:
         notes = [f"they are {listed(missing, 3)}", "the time of a pass is not changed by their values"]
         message = f"`{name}` lacks {plural(len(missing), 'tensor')} of its model"
@@ -121,27 +123,7 @@ def _opened(name: str, length: int, device: torch.device, found: Diagnostics) ->
     if most is not None and length > most:
         help = f"write `--length {most}`, or less"
         raise fail("E188", f"`{name}` reads at most {plural(most, 'token')}, not {length:,}", help=help)
-    return Opened(name, folder, model.eval().to(device), words)
-
-
-def load_whole(folder: Path) -> tuple[nn.Module, list[str]]:
-    """The model of the class that a folder's config names, and which parameters the weights lack. E076."""
-    import transformers
-
-    with loading(folder), quiet(), torch.random.fork_rng():
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        named = getattr(transformers, next(iter(config.architectures or ()), ""), None)
-        known = isinstance(named, type) and issubclass(named, transformers.PreTrainedModel)
-        made: Any = named if known else transformers.AutoModel
-        model, read = made.from_pretrained(
-            folder, config=config, use_safetensors=True, local_files_only=True, output_loading_info=True
-        )
-    missing = sorted(read["missing_keys"])
-    if missing and all(name.startswith("pooler.") for name in missing):
-        model.pooler, missing = None, []  # embeddings are made without one, and saved so
-    leave_out_cache(model)
-    leave_out_unread(model)
-    return model, missing
+    return Opened(name, folder, model.to(device), words)
 
 
 def _vocabulary(model: nn.Module) -> int | None:

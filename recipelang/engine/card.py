@@ -16,8 +16,9 @@ from recipelang.engine.statement import STATEMENT, read_origin
 from recipelang.planning.types import Plan
 from recipelang.source.markup import markdown, markdown_code
 from recipelang.source.render import clean
-from recipelang.source.words import first_n
+from recipelang.source.words import first_n, size_text
 from recipelang.spec.claims import metric_text
+from recipelang.spec.formats import FORMATS
 from recipelang.storage.reading import MAX_RECORD, Unreadable, read_text
 from recipelang.storage.yaml_text import yaml_text
 from recipelang.tasks import task_of
@@ -118,6 +119,12 @@ def _measured(plan: Plan, record: Mapping[str, Any]) -> list[str]:
     sparsity = record["sparsity"]
     lines.append(f"| sparsity of the pruned tensors | {sparsity['targets']:.2%} |")
     lines.append(f"| sparsity of all parameters | {sparsity['all_parameters']:.2%} |")
+    for name, written in record.get("exports", {}).items():
+        if "error" not in written:
+            runtime = FORMATS[name].runtime
+            lines.append(f"| size of the files for {runtime} | {size_text(written['bytes'])} |")
+            most = written["largest_difference"]
+            lines.append(f"| largest difference of {runtime}'s outputs from PyTorch's, on one batch | {most:.2g} |")
     if names := emptied(plan.stages, sparsity["tensors"]):
         lines.append(f"| pruned matrices that are at least {EMPTY:.0%} zero | {len(names):,} |")
     return lines

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import pkgutil
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from recipelang import processes
 from recipelang.engine import export
 from recipelang.engine.card import card
 from recipelang.engine.course import Course
+from recipelang.engine.evaluate import evaluate
+from recipelang.engine.exporting import Written, write_exports
 from recipelang.engine.records import RECORD, Measurements, Result
 from recipelang.engine.run_record import counted, emptied, told_of, warn_of_emptied
+from recipelang.engine.runtimes import open_exported
 from recipelang.engine.sources import same_model
 from recipelang.engine.statement import STATEMENT, statement
 from recipelang.planning.zeros import Pattern, patterns_of
 from recipelang.pruning import shards
 from recipelang.pruning.stacks import layouts
-from recipelang.spec.claims import Verdict
+from recipelang.spec.claims import Verdict, metric_text
+from recipelang.spec.formats import FORMATS, others
 from recipelang.storage.writing import json_text, remove_folder, write_json, write_text
+from recipelang.tasks import Features
 
 Judge = Callable[[Measurements], tuple[Verdict, ...]]
 
@@ -34,10 +45,11 @@ def finish(run: Course, judge: Judge, started: float) -> Result:
         )
     if processes.main():
         export.move_up(folder, run.out)
+    exports, elsewhere = _other_formats(run)
     lying = layouts(run.model)
     matrices = tuple(n for n, p in run.model.named_parameters() if p.dim() == 2 or n in lying)
     measured = Measurements(
-        dict(run.position.metrics),
+        {**run.position.metrics, **elsewhere},
         run.zeros(matrices),
         {n: p.numel() for n, p in run.model.named_parameters()},
         run.plan.selections,
@@ -48,6 +60,8 @@ def finish(run: Course, judge: Judge, started: float) -> Result:
     verdicts = () if run.plan.rehearsal else judge(measured)
     result = Result(run.out, run.plan, measured, verdicts, time.monotonic() - started, gained)
     told = told_of(result, run.position.seconds, run.zeros(tuple(measured.sizes)))
+    if exports:
+        told["exports"] = {name: written.told() for name, written in exports.items()}
     told["parts"] = {name: round(seconds, 3) for name, seconds in run.clock.seconds.items()}
     if not processes.main():
         return result
@@ -62,6 +76,40 @@ def finish(run: Course, judge: Judge, started: float) -> Result:
     write_json(run.out / RECORD, body, inside=run.out)
     remove_folder(run.checkpoints, inside=run.out)  # the weights themselves are there now
     return result
+
+
+def _other_formats(run: Course) -> tuple[dict[str, Written], dict[str, float]]:
+    """The written weights in every other format of the plan, each evaluated as the model itself was."""
+    names = others(run.plan.export.formats)
+    if not names:
+        return {}, {}
+    evaluations, cpu = run.plan.evaluations, torch.device("cpu")
+    data = {e.name: run.split(run.data_of(e.data), e.split, e.samples) for e in evaluations}
+    done: dict[str, Written] = {}
+    with run.clock.part("other formats"):
+        if processes.main():
+            done, found = write_exports(run.plan, run.out, _first_batch(run, data))
+            run.reporter.found(found)
+        done, metrics = processes.first(done), dict[str, float]()
+        for name in (n for n in names if not done[n].error):
+            model = open_exported(run.out, name, torch.get_num_threads())
+            if prepare := run.task.prepare:
+                pkgutil.resolve_name(prepare)(model, run.plan.model)
+            for e in evaluations:
+                measured = evaluate(model, run.task, e, *data[e.name], cpu, nullcontext)
+                metrics |= {f"{e.name}.{name}.{metric}": value for metric, value in measured.items()}
+                shown = "  ".join(f"{m} {metric_text(m, v)}" for m, v in measured.items())
+                run.reporter.message(f"{e.name} in {FORMATS[name].runtime}: {shown}")
+    return done, metrics
+
+
+def _first_batch(run: Course, data: Mapping[str, tuple[Sequence[Any], Features]]) -> dict[str, Tensor] | None:
+    """What the first evaluation reads first."""
+    for e in run.plan.evaluations:
+        features = data[e.name][1]
+        batch = features.batch(range(min(len(features), e.batch)))
+        return {n: torch.from_numpy(v) for n, v in batch.items() if n not in run.task.labels}
+    return None
 
 
 def _patterns(run: Course, names: tuple[str, ...], turned: Collection[str]) -> dict[str, tuple[Pattern, ...]]:

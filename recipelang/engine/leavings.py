@@ -30,6 +30,7 @@ _OURS = re.compile(
     r"|checkpoints/stage-\d+-step-\d+/(?:(?:model|state)(?:-\d+-of-\d+)?\.safetensors|state\.json|manifest\.json)|checkpoints/layers/\d+\.safetensors"
     r"|tensorboard/events\.out\.tfevents\.[\d.]+|plots/[\w -]+\.(?:svg|png)"
     rf"|(?:export|stages/[^/]+)/(?:{_MODEL})"
+    r"|onnx/(?:model\.onnx(?:\.data)?|export\.json|config\.json|generation_config\.json)"
 )
 #: the model of a stage lies in a folder of its own
 _OF_STAGE = re.compile(r"stages/[^/]+/")

@@ -61,7 +61,7 @@ def check_models(plan: Plan) -> None:
     for folder in dict.fromkeys([plan.model.path, *teachers]):
         facts = _facts(Path(folder), plan.model)
         with loading(Path(folder)), quiet(), torch.device("meta"):
-            config = _config(Path(folder), plan.model)
+            config = planned_config(Path(folder), plan.model)
             model = only_used(_made(plan.model, config), plan.model.task)
         if any(s.activation_checkpointing for s in plan.stages) and not model.supports_gradient_checkpointing:
             help = "remove `activation_checkpointing`; a smaller `micro_batch` takes less memory too"
@@ -91,6 +91,28 @@ def _said(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
     return str(shapes[name]) if name in shapes else "nothing"
 
 
+def load_whole(folder: Path, dtype: torch.dtype | None = None) -> tuple[Any, list[str]]:
+    """The model of the class that a folder's config names, and which parameters the weights lack. E076.
+
+    Nothing is known of the folder but what it says itself; the dtype is that of its weights, unless one is given.
+    """
+    import transformers
+
+    with loading(folder), quiet(), torch.random.fork_rng():
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        named = getattr(transformers, next(iter(config.architectures or ()), ""), None)
+        known = isinstance(named, type) and issubclass(named, transformers.PreTrainedModel)
+        made: Any = named if known else transformers.AutoModel
+        more = {} if dtype is None else {"dtype": dtype}
+        model, read = made.from_pretrained(
+            folder, config=config, use_safetensors=True, local_files_only=True, output_loading_info=True, **more
+        )
+    missing = sorted(read["missing_keys"])
+    if missing and all(name.startswith("pooler.") for name in missing):
+        model.pooler, missing = None, []  # embeddings are made without one, and saved so
+    return model.eval(), missing
+
+
 def load_model(
     folder: Path, plan: ModelPlan, seed: int, redrawn: Sequence[str] = (), keep: Keep | None = None
 ) -> nn.Module:
@@ -100,7 +122,7 @@ def load_model(
     """
     facts = _facts(folder, plan)
     with loading(folder):
-        config = _config(folder, plan)
+        config = planned_config(folder, plan)
         # a new head is expected, and the plan names it; drawing it leaves the run's own stream alone
         with quiet(), torch.random.fork_rng():
             torch.manual_seed(stream(seed, "head"))
@@ -131,7 +153,7 @@ def empty_model(folder: Path, plan: ModelPlan) -> tuple[nn.Module, ModelFacts]:
 
     facts, dtype = _facts(folder, plan), DTYPES[plan.dtype]
     with loading(folder), quiet(), torch.random.fork_rng():
-        config = _config(folder, plan)
+        config = planned_config(folder, plan)
         with init_empty_weights(include_buffers=False):
             made = _auto(plan).from_config(config, dtype=dtype, **_attention(plan))
         stored = {n: torch.empty(e.shape, dtype=dtype, device="meta") for n, e in read_folder(folder).items()}
@@ -249,20 +271,25 @@ def leave_out_cache(model: nn.Module) -> None:
 _OPTIONAL = ("token_type_ids", "attention_mask")
 
 
-def leave_out_unread(model: nn.Module) -> None:
-    """Of a batch, what this model's `forward` does not name is not handed to it.
+def unread(model: nn.Module) -> list[str]:
+    """What batches hold for every model, and this one's `forward` does not name.
 
-    Nor are token types where there is no table of them: GPT-2 takes them for words.
+    Token types are of no use either where there is no table of them: GPT-2 takes them for words.
     """
     named = set(inspect.signature(model.forward).parameters)
     if not getattr(model.config, "type_vocab_size", 0):
         named -= {"token_type_ids"}
-    unread = [name for name in _OPTIONAL if name not in named]
+    return [name for name in _OPTIONAL if name not in named]
+
+
+def leave_out_unread(model: nn.Module) -> None:
+    """Of a batch, what this model does not read is not handed to it."""
+    left_out = unread(model)
 
     def before(module: nn.Module, args: tuple[Any, ...], given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        return args, {k: v for k, v in given.items() if k not in unread}
+        return args, {k: v for k, v in given.items() if k not in left_out}
 
-    if unread:
+    if left_out:
         model.register_forward_pre_hook(before, with_kwargs=True)
 
 
@@ -297,7 +324,7 @@ def _auto(plan: ModelPlan) -> Any:
     return getattr(transformers, task_of(plan.task).auto_model)
 
 
-def _config(folder: Path, plan: ModelPlan) -> Any:
+def planned_config(folder: Path, plan: ModelPlan) -> Any:
     """The folder's config, with what the plan changes of it."""
     import transformers
 

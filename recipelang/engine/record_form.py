@@ -35,6 +35,14 @@ class NeverForm(OpenForm):
     gained_zeros: dict[str, Some] = {}
 
 
+class ExportedForm(OpenForm):
+    """A format that a run exported its model to; `error` where that failed."""
+
+    bytes: Count = 0
+    largest_difference: Seconds | None = None
+    error: str = ""
+
+
 class RecordForm(OpenForm):
     format_version: Literal["1.0"] = "1.0"
     status: Literal["running", "interrupted", "failed", "finished"]
@@ -54,3 +62,4 @@ class RecordForm(OpenForm):
     few_tokens: dict[str, dict[str, Count]] = {}
     streams: dict[str, StreamRead] = {}
     claims: list[ClaimForm] = []
+    exports: dict[str, ExportedForm] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from recipelang.methods import METHODS
 from recipelang.planning.types import Plan
 from recipelang.source import fail
+from recipelang.spec.formats import others
 
 #: bytes of the states of samples that are in memory; those of the others lie in a file
 ROOM = 2**28
@@ -27,6 +28,9 @@ def check_offloaded(plan: Plan) -> None:
             help = f"choose `wanda`, `sparsegpt`, `magnitude` or `random`, or {_ELSE}"
             notes = ["it ranks by gradients, which a pass through the whole model gives"]
             raise fail("E223", f"`{prune.method}` needs all weights in memory", notes=notes, help=help)
+    if more := others(plan.export.formats):
+        help = f"remove `{more[0]}` from `formats`, or {_ELSE}"
+        raise fail("E223", f"`{more[0]}` is exported with all weights in memory", help=help)
     if plan.model.drop is not None or plan.model.redrawn or plan.model.fresh_head:
         what = "loses layers" if plan.model.drop is not None else "gets a new head"
         raise fail("E223", f"the model {what}, which needs its weights in memory", help=_ELSE)

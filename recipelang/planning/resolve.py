@@ -11,6 +11,7 @@ from recipelang.planning.data import ClassFacts, never_read, plan_data, training
 from recipelang.planning.dropouts import dropouts_fit
 from recipelang.planning.evaluations import can_be_measured, plan_evaluations
 from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts, stored_dtype
+from recipelang.planning.formats import can_be_exported
 from recipelang.planning.identities import identities
 from recipelang.planning.languages import language_remarks
 from recipelang.planning.layers import stack_layers, whole, with_layers
@@ -90,6 +91,7 @@ class Resolver(Stages):
         self._warn_of_random_head()
         self._judge_dtype()
         selections = self._selections()
+        self.guard("export.formats", lambda: can_be_exported(self.recipe.export.formats, self.recipe.model.task))
         if self.found.errors:
             return None
         try:

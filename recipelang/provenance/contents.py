@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from recipelang.planning.types import FORMAT_VERSION, Plan
 from recipelang.provenance.carried import ORIGIN, PORTABLE, SOURCES, SPEC
 from recipelang.provenance.checks import Verified
 from recipelang.provenance.compiled import Compiled, check_dtype, compiled
+from recipelang.provenance.exported import written
 from recipelang.provenance.recheck import canonical, evaluated
 from recipelang.provenance.recorded import check_recorded
 from recipelang.provenance.replanned import difference
@@ -337,7 +338,8 @@ def _record(folder: Path, said: Statement) -> str:
     partial = {n: on for n in p["metrics"] if (on := measured_on(plan, n))}
     if record.get("measured_on", {}) != partial:
         raise _other("`run.json` and the plan differ in the amount of data evaluated")
-    if odd := sorted(p["metrics"].keys() ^ _metrics(plan)):
+    formats = written(folder, record, p["files"], plan)
+    if odd := sorted(p["metrics"].keys() ^ _metrics(plan, formats)):
         what = (
             "has a metric that no evaluation produces" if odd[0] in p["metrics"] else "lacks a metric of an evaluation"
         )
@@ -350,11 +352,12 @@ def _record(folder: Path, said: Statement) -> str:
     return "agrees with the statement"
 
 
-def _metrics(plan: Plan) -> set[str]:
-    """The names of all that a finished run has measured."""
+def _metrics(plan: Plan, formats: Sequence[str]) -> set[str]:
+    """The names of all that a finished run has measured, in these other formats too."""
     found: set[str] = set()
     for e in plan.evaluations:
         under = [e.name, *(f"stage.{s.name}.{e.name}" for s in plan.stages), *([f"{e.name}.dense"] if e.dense else [])]
+        under += [f"{e.name}.{name}" for name in formats]
         found |= {f"{where}.{metric}" for where in under for metric in e.metrics}
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from recipelang.planning.types import Plan
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.spec.blocks import DataSpec
+from recipelang.spec.formats import FORMATS, others
 from recipelang.spec.recipe import Recipe
 
 #: two machines sum in another order; a changed model differs by more
@@ -27,6 +29,7 @@ def evaluate_again(folder: Path, plan: Plan, recipe: Recipe, contents: Mapping[s
 
     from recipelang.engine.evaluate import evaluate
     from recipelang.engine.models import load_model
+    from recipelang.engine.runtimes import open_exported
     from recipelang.planning.data import load_split
     from recipelang.tasks import task_of
 
@@ -37,13 +40,22 @@ def evaluate_again(folder: Path, plan: Plan, recipe: Recipe, contents: Mapping[s
     def cast():  # type: ignore[no-untyped-def]
         return nullcontext() if precision == "fp32" else torch.autocast(device.type, torch.bfloat16)
 
+    task, exported = task_of(plan.model.task), {}
+    for name in others(plan.export.formats):
+        if (folder / FORMATS[name].file).is_file():  # the run may have failed to write it
+            exported[name] = open_exported(folder, name, torch.get_num_threads())
+            if task.prepare:
+                pkgutil.resolve_name(task.prepare)(exported[name], plan.model)
     found: dict[str, float] = {}
     for evaluation in plan.evaluations:
         data = next(d for d in plan.data if d.label == evaluation.data)
         _same_data(data.splits[evaluation.split].reference, recipe.data[data.label], evaluation.split, contents)
         examples, features = load_split(data, evaluation.split, folder, evaluation.samples, anew=True)
-        metrics = evaluate(model, task_of(plan.model.task), evaluation, examples, features, device, cast)
+        metrics = evaluate(model, task, evaluation, examples, features, device, cast)
         found |= {f"{evaluation.name}.{metric}": value for metric, value in metrics.items()}
+        for name, runs in exported.items():
+            metrics = evaluate(runs, task, evaluation, examples, features, torch.device("cpu"), nullcontext)
+            found |= {f"{evaluation.name}.{name}.{metric}": value for metric, value in metrics.items()}
     return found
 
 

@@ -20,6 +20,7 @@ from recipelang.kinds.text import percent
 from recipelang.methods import METHODS
 from recipelang.spec.attribute import ANY, Attr, Spec, conflict, refusal
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec, ShrinkSpec
+from recipelang.spec.formats import FORMATS, WEIGHTS
 from recipelang.spec.metrics import MEASURES, TASKS
 from recipelang.spec.optimizers import OPTIMIZERS
 from recipelang.values import selector as sel
@@ -724,10 +725,23 @@ class ExportSpec(Spec):
 
     formats: Annotated[
         tuple[str, ...],
-        Attr(ListOf(OneOf("safetensors")), "formats of the weight files", "s", example="[safetensors]", unordered=True),
-    ] = ("safetensors",)
+        Attr(
+            ListOf(OneOf(WEIGHTS, *FORMATS)),
+            "formats of the model: `safetensors`, always, and `onnx` for ONNX Runtime",
+            "s",
+            example="[safetensors, onnx]",
+            unordered=True,
+        ),
+    ] = (WEIGHTS,)
     card: Annotated[bool, Attr(Boolean(), "write a model card", "s", example="false")] = True
     max_shard: Annotated[int, Attr(Size(), "maximum size of a weight file", "s", example="5 GB")] = 5_000_000_000
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.formats and WEIGHTS not in self.formats:
+            help = f"write `formats = [{', '.join((WEIGHTS, *self.formats))}]`: every check of a run reads these files"
+            raise conflict("formats", f"`formats` lacks `{WEIGHTS}`", help)
+        return self
 
 
 class TopSpec(Spec):

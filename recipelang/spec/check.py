@@ -14,6 +14,7 @@ from recipelang.spec.blocks import DataSpec, EvaluateSpec, ExportSpec, MetaSpec,
 from recipelang.spec.claims import check_claims, explain_values
 from recipelang.spec.compose import Composed, compose
 from recipelang.spec.evaluator import Evaluator
+from recipelang.spec.formats import others
 from recipelang.spec.imports import Loader, no_imports
 from recipelang.spec.metrics import METRICS
 from recipelang.spec.params import Given, Params
@@ -199,7 +200,8 @@ class _Checker:
             sound = sound and bound is not None
             found.setdefault(spec, []).append(bound)
         stages = tuple(block.labels[0] for block, spec in blocks if spec is StageSpec)
-        self.outline = self._outline(stages, found.get(EvaluateSpec, []))
+        formats = [tuple(others(e.formats)) for e in found.get(ExportSpec, []) if isinstance(e, ExportSpec)]
+        self.outline = self._outline(stages, found.get(EvaluateSpec, []), *formats[-1:])
         top = self._top()
         for kind in ("model", "stage"):
             if kind not in kinds and not self._is_library:
@@ -216,7 +218,9 @@ class _Checker:
             check_listed(recipe, self.diagnostics)
         return recipe
 
-    def _outline(self, stages: tuple[str, ...], evaluations: list[object]) -> Outline | None:
+    def _outline(
+        self, stages: tuple[str, ...], evaluations: list[object], formats: tuple[str, ...] = ()
+    ) -> Outline | None:
         """None where a block that could not be read may have been an evaluation or a stage."""
         task = ""
         for block in self.tree.statements:
@@ -233,7 +237,7 @@ class _Checker:
         if any(isinstance(s, t.Broken) for s in self.tree.statements):
             return None
         claims = tuple(self._claim(s) for s in self.tree.statements if isinstance(s, t.Claim) and s.kind != "require")
-        return Outline(self.source, claims, stages, metrics, self.evaluator)
+        return Outline(self.source, claims, stages, metrics, self.evaluator, formats)
 
     def _top(self) -> TopSpec | None:
         header = Span(0, 0)

@@ -48,6 +48,7 @@ RATIO_METRICS = tuple(name for name, metric in MEASURES.items() if metric.ratio)
 PATHS = {
     "dev.f1": "metric `f1` of the block `evaluate dev` at the end of the run",
     "stage.dense.dev.f1": "the same metric after the stage `dense`",
+    "dev.onnx.f1": "the same metric of the model as ONNX Runtime runs it; needs `formats = [safetensors, onnx]` in `export`",
     "dev.dense.f1": "the same metric of the model that the run starts with; needs `compare = dense` in the block",
 }
 
@@ -86,6 +87,7 @@ def metric_names(recipe: Outline | Recipe) -> list[str]:
             names += [f"stage.{stage}.{evaluation}.{metric}" for stage in outline.stages]
             if dense:
                 names.append(f"{evaluation}.dense.{metric}")
+            names += [f"{evaluation}.{name}.{metric}" for name in outline.formats]
     return names
 
 

@@ -10,6 +10,7 @@ from recipelang.source.frozen import frozen
 from recipelang.spec.blocks import DataSpec, EvaluateSpec, ExportSpec, MetaSpec, ModelSpec, Spec, StageSpec, TopSpec
 from recipelang.spec.compose import Composed
 from recipelang.spec.evaluator import Evaluator
+from recipelang.spec.formats import others
 from recipelang.spec.metrics import METRICS
 from recipelang.spec.params import Param
 from recipelang.syntax import Parsed, tree as t
@@ -58,7 +59,8 @@ class Recipe:
         metrics = {
             e.name: (e.metrics or METRICS.get(self.model.task, ()), e.compare == "dense") for e in self.evaluations
         }
-        return Outline(self.source, self.claims, tuple(s.name for s in self.stages), metrics, self.evaluator)
+        stages = tuple(s.name for s in self.stages)
+        return Outline(self.source, self.claims, stages, metrics, self.evaluator, tuple(others(self.export.formats)))
 
     def blocks(self) -> Iterator[tuple[str, Spec]]:
         """Every block as it was bound, with its path."""
@@ -95,7 +97,8 @@ class Recipe:
 class Outline:
     """What the claims of a recipe may speak of, known even where its values are not.
 
-    `metrics`: for each evaluation, by name, what it measures, and whether the dense start is measured too.
+    `metrics`: for each evaluation, by name, what it measures, and whether the dense start is measured too; all of it is
+    measured in the exported `formats` too.
     """
 
     source: Source
@@ -103,6 +106,7 @@ class Outline:
     stages: tuple[str, ...]
     metrics: Mapping[str, tuple[tuple[str, ...], bool]]
     evaluator: Evaluator
+    formats: tuple[str, ...] = ()
 
 
 @frozen

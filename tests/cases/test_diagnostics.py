@@ -42,6 +42,7 @@ from tests.cases.resumed import RESUMED
 from tests.cases.streamed import STREAMED
 from tests.cases.unsound_models import UNSOUND
 from tests.decoders import CHATML
+from tests.pretended_export import pretend_export
 
 FOLDER = Path(__file__).parent / "diagnostics"
 CASES = sorted(FOLDER.glob("*.case"))
@@ -447,9 +448,25 @@ def second_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recipelang.processes.each", each)
 
 
+def exporter_refuses(monkeypatch: pytest.MonkeyPatch, *, always: bool = True) -> None:
+    def refuse(model: object, task: str, weights: bool = True) -> None:
+        if always or weights:
+            raise NotImplementedError("No ONNX function found for aten.special_polygamma.default")
+
+    monkeypatch.setattr("recipelang.engine.exporting._exported", refuse)
+
+
+def no_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recipelang.planning.formats.find_spec", lambda name: None)
+
+
 CIRCUMSTANCES = {
     "a second machine with a folder of its own": second_machine,
     "a cluster without the partition": slurm_refuses,
+    "an exporter that refuses the model": exporter_refuses,
+    "an exporter that refuses the weights": lambda monkeypatch: exporter_refuses(monkeypatch, always=False),
+    "an export that computes something else": pretend_export,
+    "no package of ONNX": no_onnxruntime,
     "shards with a gap in `data`": shards("part-0.jsonl", "part-1.jsonl", "part-3.jsonl"),
     "sources that name their labels differently in `data`": sources,
     "shards of two formats in `data`": shards("part-0.jsonl", "part-1.csv"),

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import recipelang
-from recipelang.engine.bench import load_whole
+from recipelang.engine.models import load_whole
 from tests.conftest import make_model
 from tests.decoders import make_decoder
 

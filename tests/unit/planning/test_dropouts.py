@@ -7,7 +7,7 @@ import torch
 import transformers
 
 from recipelang import check
-from recipelang.engine.models import _config
+from recipelang.engine.models import planned_config
 from recipelang.engine.walk import positions
 from recipelang.planning.dropouts import ATTENTION, HIDDEN, dropouts_fit, fields_of
 from recipelang.planning.types import ModelPlan
@@ -20,7 +20,7 @@ def configured(folder, kind, task="causal_lm", **more):
     path = folder / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **more}), "utf-8")
     plan = ModelPlan(ref="m", path=str(folder), task=task, dropout=0.25, attention_dropout=0.5)
-    return _config(folder, plan)
+    return planned_config(folder, plan)
 
 
 @pytest.mark.parametrize(
