@@ -239,7 +239,9 @@ class Body:
         fits = _prefix(name[3:])
         if not modules:
             return frozenset(filter(fits, self.every))
-        return frozenset(n for n in self.linear if fits(n) or any(map(fits, _above(n))))
+        # each module is asked once, and not again for every layer in it
+        fitting = frozenset(filter(fits, {m for n in self.linear for m in (n, *_above(n))}))
+        return frozenset(n for n in self.linear if n in fitting or not fitting.isdisjoint(_above(n)))
 
     def _held(self, class_: str) -> frozenset[str]:
         """Linear layers inside modules of a class."""
@@ -249,10 +251,11 @@ class Body:
         return frozenset(t.name for t in self.tensors if t.name in self.linear and t.roles & roles)
 
 
-def _above(name: str) -> list[str]:
+@lru_cache(maxsize=2**14)
+def _above(name: str) -> tuple[str, ...]:
     """The modules that hold a tensor: `a.b` and `a` of `a.b.weight`."""
     parts = name.split(".")
-    return [".".join(parts[:i]) for i in range(1, len(parts))]
+    return tuple(".".join(parts[:i]) for i in range(1, len(parts)))
 
 
 def _prefix(pattern: str) -> Callable[[str], bool]:

@@ -25,9 +25,12 @@ def over_time(
     before: tuple[int, int] | None = None
     flat = matrices(shapes)
     groups = _groups(pattern, size, flat)
+    stacked = any(len(shape) > 2 for shape in shapes)
     for sparsity in sparsities:
         if (ratio := sparsity.as_integer_ratio()) != before:  # all of them are, but for a schedule that is constant
-            now = _of_stacks(_zeros(pattern, size, scope, flat, groups, sparsity), shapes)
+            now = _zeros(pattern, size, scope, flat, groups, sparsity)
+            if stacked:
+                now = _of_stacks(now, shapes)
             if out and scope == "erk" and rises:
                 now = _not_below(out[-1], now)
         before = ratio

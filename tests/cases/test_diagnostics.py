@@ -42,6 +42,7 @@ from tests.cases.resumed import RESUMED
 from tests.cases.streamed import STREAMED
 from tests.cases.unsound_models import UNSOUND
 from tests.decoders import CHATML
+from tests.model_configs import walk_here
 from tests.pretended_export import pretend_export
 
 FOLDER = Path(__file__).parent / "diagnostics"
@@ -351,18 +352,14 @@ def plugin_is_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def mixture_that_avoids_experts(monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.mixtures import make_avoiding
-    from tests.model_configs import walk_here
 
-    walk_here(monkeypatch)
     shutil.rmtree("model")
     make_avoiding(Path.cwd())
 
 
 def two_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.model_configs import walk_here
     from tests.model_table import make
 
-    walk_here(monkeypatch)
     shutil.rmtree("model")
     make(Path.cwd(), "t5", "text_to_text")
 
@@ -393,9 +390,7 @@ def many_languages(**settings: object) -> Callable[[pytest.MonkeyPatch], None]:
 
     def make(monkeypatch: pytest.MonkeyPatch) -> None:
         from tests.languages import make_model
-        from tests.model_configs import walk_here
 
-        walk_here(monkeypatch)
         shutil.rmtree("model")
         make_model(Path("model"), **settings)
 
@@ -564,6 +559,7 @@ def execute(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NO_COLOR", "1")
+    walk_here(monkeypatch)
     return tmp_path
 
 

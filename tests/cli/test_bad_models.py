@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ..model_configs import walk_here
 from .command import command, files
 
 SAFETENSORS = "model.safetensors"
@@ -25,7 +26,8 @@ def refused(code: str, *said: str, name: str = "plan", at: str = "tiny.recipe:8:
 
 
 @pytest.fixture
-def model(project: Path) -> Path:
+def model(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    walk_here(monkeypatch)
     return project / "model"
 
 

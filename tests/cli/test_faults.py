@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -41,11 +42,24 @@ def checkpoints(out: Path) -> list[str]:
     return [p.name for p in found]
 
 
+@pytest.fixture(scope="module")
+def known() -> dict[str, dict[str, torch.Tensor]]:
+    """What was run once for all tests: name of a recipe -> its weights."""
+    return {}
+
+
 @pytest.fixture
-def whole(project: Path) -> dict[str, torch.Tensor]:
+def whole(project: Path, known) -> dict[str, torch.Tensor]:
     """The weights that a run without a fault gives."""
-    assert command("run", "tiny.recipe", "-o", "whole").code == 0
-    return weights(project / "whole")
+    return once(project, known, "whole")
+
+
+def once(project: Path, known: dict[str, dict[str, torch.Tensor]], name: str) -> dict[str, torch.Tensor]:
+    if name not in known:
+        assert command("run", "tiny.recipe", "-o", name).code == 0
+        known[name] = weights(project / name)
+        shutil.rmtree(project / name)
+    return known[name]
 
 
 def call(monkeypatch, where, name, at, before):
@@ -249,18 +263,10 @@ def long(project: Path, edit) -> Path:
     return project
 
 
-@pytest.fixture(scope="module")
-def long_weights() -> dict[str, torch.Tensor]:
-    return {}
-
-
 @pytest.fixture
-def expected(long: Path, long_weights) -> dict[str, torch.Tensor]:
-    """The weights of the long recipe, run once for all tests."""
-    if not long_weights:
-        assert command("run", "tiny.recipe", "-o", "whole").code == 0
-        long_weights.update(weights(long / "whole"))
-    return long_weights
+def expected(long: Path, known) -> dict[str, torch.Tensor]:
+    """The weights of the long recipe."""
+    return once(long, known, "long")
 
 
 def under_way(started: Forked) -> None:

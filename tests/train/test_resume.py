@@ -1,5 +1,6 @@
 """Interrupted and resumed equals uninterrupted, bit for bit, wherever it was interrupted."""
 
+import shutil
 import signal
 
 import pytest
@@ -7,15 +8,24 @@ import pytest
 from recipelang.engine.records import Interrupted
 from recipelang.source import RecipeError
 
+from ..conftest import RECIPE
 from ..forked import forked
 from .steps import Reporter, StopAt, run, same, weights
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(tiny, tmp_path_factory):
+    """What the recipe of `project` gives, wherever it lies."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    shutil.copytree(tiny, folder, dirs_exist_ok=True)
+    (folder / "tiny.recipe").write_text(RECIPE.format(length="2 epochs", extra=""), "utf-8")
+    run(folder / "tiny.recipe", folder / "out")
+    return weights(folder / "out")
+
+
 @pytest.fixture
-def whole(project, tmp_path):
-    recipe = project()
-    run(recipe, tmp_path / "whole")
-    return recipe, weights(tmp_path / "whole")
+def whole(project, uninterrupted):
+    return project(), uninterrupted
 
 
 # 6 steps an epoch: in the dense stage, at its end, in the middle of an epoch, and on a pruning event
