@@ -16,6 +16,7 @@ from recipelang.engine.files import is_taken
 from recipelang.source import fail
 from recipelang.source.suggest import closest
 from recipelang.study.devices import VISIBLE, Shared, devices
+from recipelang.study.notes import read_note
 from recipelang.study.work import Work
 
 #: what of a template stands for all that is typed for a run, and of these what has to be an argument of its own
@@ -115,6 +116,14 @@ class Elsewhere:
         pass
 
 
+def _left(work: Work) -> Started | None:
+    """E085 for a run that is a job of a cluster, which another launcher started."""
+    if note := read_note(work.out, work.name):
+        help = f"add `--launcher slurm` to wait for it, or `--again {work.name}` to cancel it"
+        raise fail("E085", f"`{work.name}` was submitted to Slurm as job {note.job}", help=help)
+    return Elsewhere(work) if is_taken(work.folder) else None
+
+
 class Local:
     """Processes of the ordinary command here. They share the cores, and each has one of several GPUs."""
 
@@ -133,7 +142,7 @@ class Local:
         return Process(work.command(), work, env, device, self.shared.give_back)
 
     def left(self, work: Work) -> Started | None:
-        return Elsewhere(work) if is_taken(work.folder) else None
+        return _left(work)
 
 
 class Template:
@@ -147,7 +156,7 @@ class Template:
         return Process(filled(self.words, work.absolute()), work)
 
     def left(self, work: Work) -> Started | None:
-        return Elsewhere(work) if is_taken(work.folder) else None
+        return _left(work)
 
 
 def _words(text: str) -> list[str]:

@@ -5,11 +5,11 @@ submitit hands the command to its job in a pickle, `jobs/ID_submitted.pkl`; noth
 
 from __future__ import annotations
 
-import getpass
 import importlib
 import io
 import logging
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -17,18 +17,15 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Any, Literal
 
 from recipelang.engine.records import status_of
 from recipelang.loading.read import read_params_files
 from recipelang.source import RecipeError, fail
-from recipelang.storage.forms import Form, MaybeDigest
-from recipelang.storage.reading import Unreadable, Why, read_model
-from recipelang.storage.writing import make_folder, remove, write_json, writing
+from recipelang.storage.writing import make_folder, write_json, writing
 from recipelang.study.attempt import Attempt
 from recipelang.study.launch import Ended, Started
+from recipelang.study.notes import NoteForm, forget, note_of, read_note
 from recipelang.study.work import STOPPED, Work
 
 #: what a study sets for its jobs, each of which is one process
@@ -47,14 +44,6 @@ _UNITS = ((3600, 60, 1), (60,), (60, 1), (3600, 60, 1))
 #: how often a job may begin again because its time was up; each time its run has come further
 _REQUEUES = 100
 Options = Mapping[str, str | Literal[True]]
-
-
-class NoteForm(Form):
-    """`jobs/VARIANT.json`: which job a run is, and of what."""
-
-    format_version: Literal["1.0"] = "1.0"
-    job: Annotated[str, Field(pattern=r"^[0-9A-Za-z_]{1,40}$")]
-    spec: MaybeDigest
 
 
 # ------------------------------------------------------------------------- options
@@ -215,7 +204,7 @@ class Queue:
 
 
 def _listed() -> frozenset[str] | None:
-    words = ["squeue", "--noheader", "--user", getpass.getuser(), "--states", "all", "--format", "%i"]
+    words = ["squeue", "--noheader", "--user", str(os.getuid()), "--states", "all", "--format", "%i"]
     try:
         done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
@@ -233,24 +222,6 @@ def cancel(out: Path, name: str, folder: Path) -> None:
             raise _not_here("scancel")
         subprocess.run(["scancel", note.job], stdin=subprocess.DEVNULL, capture_output=True)
     forget(out, name)
-
-
-def note_of(out: Path, name: str) -> Path:
-    return out / "jobs" / f"{name}.json"
-
-
-def read_note(out: Path, name: str) -> NoteForm | None:
-    """E137 for one that is none of ours."""
-    try:
-        return read_model(note_of(out, name), NoteForm, inside=out)
-    except Unreadable as error:
-        if error.why is Why.MISSING:
-            return None
-        raise error.coded("E137", help="remove it; `squeue --me` lists your jobs") from None
-
-
-def forget(out: Path, name: str) -> None:
-    remove(note_of(out, name), inside=out)
 
 
 # ---------------------------------------------------------------------- what is here

@@ -305,6 +305,25 @@ def test_signature_of_another_statement_is_refused(here):
     assert command("verify", "out", "--key", "a.pub").codes == ["E142"]
 
 
+def test_what_was_checked_is_what_is_signed(here, monkeypatch):
+    """Somebody exchanges the statement between the check and the signature."""
+    from recipelang.provenance import verify
+
+    make_key(here / "a.pem", here / "a.pub")
+    checked, check = Path("out", STATEMENT).read_bytes(), verify.check_signable
+
+    def exchanged(folder):
+        done = check(folder)
+        rewrite(Path("out", STATEMENT), lambda b: b["predicate"].update(seed=7))
+        return done
+
+    monkeypatch.setattr(verify, "check_signable", exchanged)
+    assert command("sign", "out", "--key", "a.pem").code == 0
+    bundle = json.loads(Path("out/recipe/statement.sigstore.json").read_text())
+    assert base64.b64decode(bundle["dsseEnvelope"]["payload"]) == checked
+    assert "E142" in command("verify", "out", "--key", "a.pub").codes
+
+
 def test_statement_edited_after_signing_is_refused(here):
     make_key(here / "a.pem", here / "a.pub")
     command("sign", "out", "--key", "a.pem")
@@ -401,6 +420,17 @@ def test_consequences_are_computed_where_models_are_at_hand(here):
 
 def test_run_is_the_same_experiment_as_its_recipe(here):
     assert command("diff", "out", "tiny.recipe").code == 0
+
+
+@pytest.mark.parametrize("empty", [True, False])
+@pytest.mark.parametrize("said", ["interrupted", "running", "failed"])
+def test_a_finished_run_does_not_train_again_whatever_its_record_says(here, said, empty):
+    rewrite(Path("out/run.json"), lambda b: b.update(status=said))
+    if empty:
+        Path("out/checkpoints/layers").mkdir(parents=True)
+    before = Path("out/model.safetensors").stat().st_mtime_ns
+    assert command("resume", "out").codes == ["E083"]
+    assert Path("out/model.safetensors").stat().st_mtime_ns == before
 
 
 def test_a_folder_in_the_place_of_the_statement(here):

@@ -91,6 +91,14 @@ def test_plan_lists_every_variant_with_its_steps_and_writes_nothing(study):
     assert not (study / "out").exists()
 
 
+def test_plan_lists_the_jobs_of_a_cluster(study):
+    (study / "out/jobs/plain/target-60").mkdir(parents=True)
+    note = {"format_version": "1.0", "job": "17", "spec": ""}
+    (study / "out/jobs/plain/target-60/seed-1.json").write_text(json.dumps(note), "utf-8")
+    out = command("study", "s.recipe", "--plan", "-o", "out").out
+    assert re.search(r"plain/target-60/seed-1 +6 \+ 12 +to run as job 17", out) and out.count("job") == 1
+
+
 def test_every_seed_has_the_plan_that_its_recipe_gives(study, edit):
     edit("length = 2 epochs", "length = if seed == 1 then 1 epoch else 3 epochs")
     _, made = planned("s.recipe", read_around(), 4)

@@ -122,7 +122,7 @@ def _resume(folder: Path, text: Path, shard: bool, offload: bool, exact: bool) -
     if status == "finished":
         screen.tell(f"{folder}: {_finished(folder)}")
         raise typer.Exit(Exit.OK)
-    if status and (folder / "recipe" / STATEMENT).exists() and not (folder / "checkpoints").exists():
+    if status and (folder / "recipe" / STATEMENT).exists() and not [*folder.glob("checkpoints/stage-*")]:
         notes = [
             "it has a statement and no checkpoints, as a run has when it ends"
         ]  # written and removed in this order

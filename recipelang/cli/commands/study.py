@@ -18,6 +18,7 @@ from recipelang.loading.read import Around, read_around
 from recipelang.source import fail
 
 if TYPE_CHECKING:
+    from recipelang.study.execute import Ran
     from recipelang.study.launch import Launcher
     from recipelang.study.read import Study
     from recipelang.study.variants import Variant
@@ -93,6 +94,7 @@ def study(
     """
     found, made = planned(file, read_around(param, params, overlay), steps)
     folder = out or Path("runs") / _name(found)
+    from recipelang.study.notes import read_note
     from recipelang.study.results import outcome
     from recipelang.study.variants import chosen, same_runs
 
@@ -105,7 +107,8 @@ def study(
 
     console = screen.console()
     if plan:
-        console.print(listing(wanted, outcomes, folder))
+        notes = {v.name: note for v in wanted if (note := read_note(folder, v.name))}
+        console.print(listing(wanted, outcomes, folder, {name: note.job for name, note in notes.items()}))
         return
     ran = None
     if not table:
@@ -137,10 +140,15 @@ def study(
             screen.tell(f"  to cancel jobs: scancel {' '.join(queued)}", to_errors=True)
         screen.tell(f"\nstopped by {name}; nothing is lost. Repeat the command to continue.", to_errors=True)
         raise typer.Exit(Exit.of_signal(ran.stopped))
-    if any(outcomes[v.name].status == "failed" for v in wanted):
+    if any(outcomes[v.name].status == "failed" for v in wanted) or _cut(ran):
         raise typer.Exit(Exit.ERRORS)
     if any(c.startswith("expect") for v in wanted for c in outcomes[v.name].unmet):
         raise typer.Exit(Exit.EXPECT_FAILED)
+
+
+def _cut(ran: Ran | None) -> bool:
+    """Whether somebody else has stopped a run: nothing is lost, and not everything is done."""
+    return ran is not None and any(o.status == "interrupted" for o in ran.ended.values())
 
 
 def _launcher(name: str, options: Sequence[str], files: Sequence[str], folder: Path, jobs: int | None) -> Launcher:

@@ -21,8 +21,13 @@ if TYPE_CHECKING:
     from recipelang.study.variants import Variant
 
 
-def listing(wanted: Sequence[Variant], outcomes: Mapping[str, Outcome], folder: Path) -> RenderableType:
-    """`--plan`: every variant with its steps and state; a time if there are finished runs to estimate it from."""
+def listing(
+    wanted: Sequence[Variant], outcomes: Mapping[str, Outcome], folder: Path, jobs: Mapping[str, str]
+) -> RenderableType:
+    """`--plan`: every variant with its steps and state; a time if there are finished runs to estimate it from.
+
+    `jobs`: of a cluster, by the names of the variants that they run.
+    """
     grid = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     for head in ("variant", "steps", "state"):
         grid.add_column(head, justify="right" if head == "steps" else "left", overflow="fold")
@@ -31,7 +36,10 @@ def listing(wanted: Sequence[Variant], outcomes: Mapping[str, Outcome], folder: 
         state = outcomes[variant.name].status
         left += variant.plan.steps if state != "finished" else 0
         steps = " + ".join(f"{s.steps:,}" for s in variant.plan.stages)
-        grid.add_row(Text(clean(variant.name)), steps, state if state != "waiting" else "to run")
+        shown: str = state if state != "waiting" else "to run"
+        if state != "finished" and variant.name in jobs:
+            shown = f"{shown} as job {jobs[variant.name]}"
+        grid.add_row(Text(clean(variant.name)), steps, shown)
     speed = seconds_per_step(outcomes.values())
     much = f", about {duration(left * speed)} at the speed of the finished runs" if speed and left else ""
     return Group(grid, Text(f"\n{plural(len(wanted), 'run')}, {plural(left, 'step')} to go{much}; in {folder}"))

@@ -11,9 +11,11 @@ import pytest
 
 from recipelang.engine.files import only_one
 from recipelang.source import RecipeError
+from recipelang.storage.writing import write_json
 from recipelang.study import devices as devices_module, execute
 from recipelang.study.devices import Shared, devices
 from recipelang.study.launch import Local, Template, filled
+from recipelang.study.notes import NoteForm, note_of
 from recipelang.study.work import Work
 
 
@@ -214,3 +216,12 @@ def test_a_stopped_study_leaves_what_others_run(gpus, python, monkeypatch, tmp_p
         monkeypatch.setattr(execute.time, "sleep", stop)
         ran, _ = run(tmp_path, "a")
     assert (ran.stopped, list(ran.left), ran.ended) == (2, ["a"], {})
+
+
+@pytest.mark.parametrize("launcher", [Local, lambda: Template("env {command}")])
+def test_what_is_a_job_of_a_cluster_is_not_started_here_too(gpus, tmp_path, launcher):
+    note = NoteForm(job="17", spec="")
+    write_json(note_of(tmp_path, "a"), note.model_dump(), inside=tmp_path)
+    with pytest.raises(RecipeError) as refused:
+        run(tmp_path, "a", launcher=launcher())
+    assert [d.code for d in refused.value.diagnostics] == ["E085"]

@@ -16,7 +16,8 @@ import pytest
 from recipelang.source import RecipeError
 from recipelang.study import execute, slurm
 from recipelang.study.attempt import Attempt
-from recipelang.study.slurm import Slurm, cancel, minutes, note_of, read_options
+from recipelang.study.notes import note_of
+from recipelang.study.slurm import Slurm, cancel, minutes, read_options
 from recipelang.study.work import Work
 
 SBATCH = """n=$(ls "$FAKE"/*.sh 2>/dev/null | wc -l); id=$((17 + n))
