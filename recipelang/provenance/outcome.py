@@ -24,6 +24,6 @@ def outcome(plan: Plan) -> dict[str, float]:
         "pruning events": sum(len(p.events) for s in plan.stages for p in s.prunes),
         "pruned tensors": len(sizes),
         "non-zeros of the pruned tensors": round(sum(sizes.values()) - sum(zeros.values())),
-        "parameters": plan.model.parameters,
+        "parameters": plan.parameters(),
         "estimated peak memory, bytes": plan.peak_memory,
     }

@@ -239,12 +239,12 @@ def planned(plan: Plan) -> list[str]:
             f"{s.epochs:.2f}".rstrip("0").rstrip(".") if s.epochs else "",
             f"{s.batch}" if s.steps else "",
             f"{s.optimizer}, {s.precision}" if s.steps else s.precision,
-            "; ".join(_prune(b) for b in s.prunes) or "nothing",
+            "; ".join([*map(_shrink, s.shrinks), *map(_prune, s.prunes)]) or "nothing",
             "; ".join(f"from {clean(d.teacher_ref)}" for d in s.distills),
         ]
         for s in plan.stages
     ]
-    heads = ("stage", "steps", "epochs", "batch", "optimizer", "prunes", "distils")
+    heads = ("stage", "steps", "epochs", "batch", "optimizer", "shrinks or prunes", "distils")
     model = f"{plan.model.ref} ({plan.model.family}, {amount(plan.model.parameters)} parameters), {plan.model.task.replace('_', ' ')}"
     data = [
         [
@@ -264,6 +264,12 @@ def planned(plan: Plan) -> list[str]:
         p.table(("data", "split", "from", "examples", "inputs", "tokens"), data, numbers=(3, 4, 5)),
         *(p.folded(f"events of {clean(s.name)}, {clean(b.name)}", _events(b)) for s in plan.stages for b in s.prunes),
     ]
+
+
+def _shrink(block: Any) -> str:
+    before, after = block.parameters
+    sizes = ", ".join(f"{s.axis} {s.before:,} to {s.after:,}" for s in block.sizes)
+    return f"{sizes}, by {block.by}: {before:,} to {after:,} parameters"
 
 
 def _prune(block: Any) -> str:

@@ -1,0 +1,22 @@
+"""L096: a width that is no multiple of 16, where it was one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from recipelang.lint.subject import Finding, Subject
+
+CODE, NAME, LEVEL, NEEDS = "L096", "uneven-size", "info", "plan"
+EVEN = 16
+
+
+def check(it: Subject) -> Iterator[Finding]:
+    for stage in it.plan.stages:
+        for shrink in stage.shrinks:
+            for size in shrink.sizes:
+                odd = size.axis in ("ffn", "hidden") and size.before % EVEN == 0 and size.after % EVEN
+                if odd and size.before > EVEN:
+                    near = max(EVEN, round(size.after / EVEN) * EVEN)
+                    at = f"stage.{stage.name}.shrink.{shrink.name}.axes"
+                    message = f"`{size.axis}` becomes {size.after:,}, which is no multiple of {EVEN}"
+                    yield Finding(at, message, f"write `{size.axis} -> {near}`")
