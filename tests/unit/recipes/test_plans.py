@@ -127,7 +127,7 @@ def test_the_router_of_a_mixture_stays_dense(tmp_path, monkeypatch):
     (router,) = (d for d in prune.dense if d.what == "router")
     assert router.tensors == 4  # a linear layer that weighs the shared expert, too
     shown = Console(width=120, file=io.StringIO())
-    shown.print(plan_screen._targets(plan, prune))
+    shown.print(plan_screen._targets(prune, plan.parameters()))
     assert "dense: router (not named)" in shown.file.getvalue()
 
 
