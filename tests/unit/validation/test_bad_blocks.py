@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from recipelang.kinds.base import Evaluated, Kind
 from recipelang.kinds.choice import Choice, Pair
-from recipelang.kinds.measures import Count, PerEpoch, Size, Stretch
+from recipelang.kinds.measures import Cadence, Count, PerEpoch, Size, Stretch
 from recipelang.kinds.plain import BlockLabel, Boolean, ListOf, Number, OneOf, OrNone, Ratio, Reference, Seeds, Text
 from recipelang.kinds.schedule import ScheduleOf
 from recipelang.kinds.sizes import Sizes
@@ -51,6 +51,10 @@ BAD: dict[type[Kind], tuple[list[Any], list[str]]] = {
     Boolean: ([1, "true", 0.0, Symbol("true")], ["1", '"true"', "50%", "yes"]),
     Number: (["2", 0.5, True, Quantity(HALF), float("nan")], ['"x"', "2 epochs", "true", "[1]", "-1e9 B"]),
     Ratio: ([Fraction(3, 2), Fraction(-1), 0.5, "50%", 1], ["150%", "-1%", '"50%"', "2 epochs", "true"]),
+    Cadence: (
+        [3, "two parsecs", HALF, Quantity(HALF), Quantity(Fraction(0), "second"), Quantity(Fraction(3), "token")],
+        ["3", '"two parsecs"', "50%", "[1 epoch]", "0 s", "2 tokens", "-1 min"],
+    ),
     Stretch: ([3, "two parsecs", HALF, Quantity(HALF)], ["3", '"two parsecs"', "50%", "[1 epoch]"]),
     Count: ([-1, "128", 0.5, True, HALF], ["-1", '"128"', "1/2", "true", "2 epochs"]),
     Size: ([0, -1, "5 GB", 0.5, True], ["0 B", '"5 GB"', "5", "true", "2 epochs"]),
