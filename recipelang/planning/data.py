@@ -371,9 +371,8 @@ def _labels_of(
 
     def names() -> _Labels:
         examples = open_split(facts.task, where, dict(spec.columns), spec.config, meaning)
-        names, known = classes.names(examples), bool(examples.known)
-        if not split.startswith(MIX):  # a source of a mixture may lack a label
-            make_classes(names, f"`{examples.name}`", classes.field, examples.column, examples.known)
+        names = (classes.some if split.startswith(MIX) else classes.names)(examples)
+        known = bool(examples.known)
         return _Labels(names=names, counts=classes.counts(examples), known=known)
 
     parts = ["labels", spec.config, sorted(dict(spec.columns).items()), facts.task, meaning.model_dump()]

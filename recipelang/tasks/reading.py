@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 def read_text(path: Path, endings: Sequence[str], formats: str) -> str:
     """A file in UTF-8 that holds something; `formats` says what is wanted of an empty one."""
-    text = read_bytes(path, endings)
+    with opened(path, endings) as file:
+        text = file.read()
     try:
         decoded = text.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -68,9 +69,11 @@ def _not_utf8(path: Path, *notes: str) -> RecipeError:
     return fail("E074", f"`{path}` is not UTF-8", help="save the file as UTF-8", notes=notes)
 
 
-def read_bytes(path: Path, endings: Sequence[str]) -> bytes:
+@contextlib.contextmanager
+def opened(path: Path, endings: Sequence[str]) -> Iterator[BinaryIO]:
+    """A file, unpacked, for a library that reads parts of it. E074, E213."""
     with _opened(path, endings) as file, _read_errors(path):
-        return file.read()
+        yield file
 
 
 def stream_lines(path: Path, endings: Sequence[str], formats: str, newline: Literal["", "\n"] = "\n") -> Iterator[str]:

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, BinaryIO
 
 from recipelang.source import fail
 from recipelang.source.words import plural
 from recipelang.storage.strict_json import parse_json
 from recipelang.tasks import hub, reading
-from recipelang.tasks.rows import PORTION, Portions, as_rows, is_plain, stored, strange_in
+from recipelang.tasks.rows import PORTION, Portions, as_rows, stored, strange_in, tables
 from recipelang.tasks.shards import ENDINGS, ending, files
 from recipelang.tasks.table import TABBED, Table, joined
 
@@ -112,45 +112,50 @@ def differ(header: Sequence[str], path: Path) -> None:
 
 
 def _arrow(path: Path) -> Table:
+    """Read a part at a time, and held outside of memory."""
     import pyarrow
     from pyarrow import parquet
 
-    data = reading.read_bytes(path, ENDINGS)
-    try:
-        if ending(path) == ".arrow":
-            table = _ipc(data)
-        else:
-            differ(parquet.read_schema(pyarrow.BufferReader(data)).names, path)
-            table = parquet.read_table(pyarrow.BufferReader(data))
-    except pyarrow.ArrowException as error:
-        kind = "an Arrow" if ending(path) == ".arrow" else "a parquet"
-        raise fail("E074", f"`{path.name}` is not {kind} file", notes=[str(error).splitlines()[0][:160]]) from None
-    differ(table.schema.names, path)
+    kind = "an Arrow" if ending(path) == ".arrow" else "a parquet"
+    with reading.opened(path, ENDINGS) as file:
+        try:
+            if ending(path) == ".arrow":
+                schema, batches = _ipc(file)
+            else:
+                source = parquet.ParquetFile(pyarrow.PythonFile(file, "r"))
+                schema, batches = source.schema_arrow, source.iter_batches(PORTION)
+            differ(schema.names, path)
+            count, plain, portion = tables(schema, batches)
+        except pyarrow.ArrowException as error:
+            raise fail("E074", f"`{path.name}` is not {kind} file", notes=[str(error).splitlines()[0][:160]]) from None
 
     def read(first: int, behind: int) -> list[Any]:
         try:
-            return as_rows(table.slice(first, behind - first))
+            return as_rows(portion(first))
         except ValueError as error:  # a field of a struct that is there twice
             raise fail("E074", f"`{path.name}` cannot be read", notes=[str(error).splitlines()[0][:160]]) from None
 
-    def arrow(first: int, behind: int) -> Any:
-        return table.slice(first, behind - first) if plain else None
-
-    plain = is_plain(table)
-    rows: Sequence[Any] = Portions(table.num_rows, read, arrow)
+    rows: Sequence[Any] = Portions(count, read, lambda first, behind: portion(first) if plain else None)
     rows = rows if len(rows) > PORTION else list(rows)
-    classes, unclear = carried(table.schema)
+    classes, unclear = carried(schema)
     return Table(path.name, rows, classes, unclear)
 
 
-def _ipc(data: bytes) -> Any:
+def _ipc(file: BinaryIO) -> tuple[Any, Iterator[Any]]:
     """A file of Arrow's, or a stream, which `datasets` writes under the same ending."""
     import pyarrow
 
-    with (pyarrow.ipc.open_file if data.startswith(b"ARROW1") else pyarrow.ipc.open_stream)(data) as reader:
-        table = reader.read_all()
-    table.validate(full=True)
-    return table
+    is_file = file.read(6) == b"ARROW1"
+    file.seek(0)
+    source = pyarrow.PythonFile(file, "r")
+    reader = pyarrow.ipc.open_file(source) if is_file else pyarrow.ipc.open_stream(source)
+
+    def batches() -> Iterator[Any]:
+        for batch in map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader:
+            batch.validate(full=True)
+            yield batch
+
+    return reader.schema, batches()
 
 
 def carried(schema: Any) -> tuple[dict[str, tuple[str, ...]], set[str]]:

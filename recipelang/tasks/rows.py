@@ -176,6 +176,35 @@ def strange_in(rows: Sequence[Any]) -> int | None:
     return next((at for at, row in enumerate(rows) if not isinstance(row, Mapping)), None)
 
 
+def tables(schema: Any, batches: Iterable[Any]) -> tuple[int, bool, Callable[[int], Any]]:
+    """Batches of Arrow, cut into portions and kept: how many rows, whether reading them cannot fail, and what gives the
+    portion that begins at a row."""
+    import pyarrow
+
+    pages = Pages()
+    count, plain = 0, is_plain(schema.empty_table())
+    held: list[Any] = []
+    waiting = 0
+
+    def keep(whole: Any) -> None:
+        sink = pyarrow.BufferOutputStream()
+        with pyarrow.ipc.new_stream(sink, schema) as writer:
+            writer.write_table(whole)
+        pages.add(bytes(sink.getvalue()))
+
+    for batch in batches:
+        plain = plain and is_plain(batch)
+        held.append(batch)
+        count, waiting = count + len(batch), waiting + len(batch)
+        while waiting >= PORTION:
+            whole = pyarrow.Table.from_batches(held, schema)
+            keep(whole.slice(0, PORTION))
+            held, waiting = whole.slice(PORTION).to_batches(), waiting - PORTION
+    if waiting:
+        keep(pyarrow.Table.from_batches(held, schema))
+    return count, plain, lambda first: _unpacked(pages[first // PORTION])
+
+
 def chained(parts: Sequence[Sequence[Any]]) -> Sequence[Any]:
     """Several one behind the other."""
     return stored(chain.from_iterable(parts))

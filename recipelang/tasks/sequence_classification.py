@@ -15,7 +15,7 @@ from recipelang.source import fail
 from recipelang.storage.growing import Growing
 from recipelang.tasks import class_scores, encoding, labels, meaning
 from recipelang.tasks.encoding import Reader, Rows
-from recipelang.tasks.labels import Classes, Labelled, label_text, names_of
+from recipelang.tasks.labels import Classes, Labelled, label_text, make_classes, names_of
 from recipelang.tasks.meaning import Meaning
 from recipelang.tasks.records import read_table
 from recipelang.tasks.rows import values_of
@@ -116,6 +116,12 @@ def _examples(table: Table, decided: Meaning, named: Mapping[str, str], referenc
 
 
 def label_names(examples: Examples) -> tuple[str, ...]:
+    names = some_names(examples)
+    make_classes(names, f"`{examples.name}`", "label", examples.column, examples.known)
+    return names
+
+
+def some_names(examples: Examples) -> tuple[str, ...]:
     return names_of(examples.counts(), examples.known)
 
 
@@ -183,7 +189,7 @@ TASK = Task(
     streams=objects,
     decide=decide,
     examples=_examples,
-    classes=HeadClasses(label_names, label_counts, "label"),
+    classes=HeadClasses(label_names, label_counts, some_names, "label"),
     load_tokenizer=encoding.load_reader,
     featurize=featurize,
     forms=(Rows,),

@@ -79,10 +79,12 @@ def _logits(outputs: Any, batch: Mapping[str, Any]) -> dict[str, Any]:
 class HeadClasses(Generic[E]):
     """The classes that a task's head tells apart: they have names, which data or model know."""
 
-    #: those of a split, in order
+    #: those of a split, in order; E074 where they are no classes
     names: Callable[[E], tuple[str, ...]]
     #: how often each label occurs
     counts: Callable[[E], dict[str, int]]
+    #: those of a source of a mixture, which may lack some
+    some: Callable[[E], tuple[str, ...]]
     #: what a recipe calls their column
     field: str
     #: why a metric cannot be had of these classes

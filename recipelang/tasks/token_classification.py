@@ -19,7 +19,7 @@ from recipelang.source.words import plural
 from recipelang.storage.growing import Growing
 from recipelang.tasks import encoding, entities, labels, meaning
 from recipelang.tasks.encoding import IGNORED, Reader, Rows
-from recipelang.tasks.labels import Classes, Labelled, label_text, names_of
+from recipelang.tasks.labels import Classes, Labelled, label_text, make_classes, names_of
 from recipelang.tasks.meaning import Meaning, written
 from recipelang.tasks.records import read_table
 from recipelang.tasks.table import Table, objects, sound_text
@@ -98,8 +98,17 @@ def _listed(table: Table, i: int, column: str) -> Sequence[Any]:
 
 def label_names(examples: Examples) -> tuple[str, ...]:
     """Those that the data set carries, else all that occur, completed; numbers in their order."""
-    names = names_of((t for e in examples for t in e.tags), examples.known)
+    names = _occurring(examples)
+    make_classes(names, f"`{examples.name}`", "tags", examples.column, examples.known)
     return names if examples.known else entities.completed(names)
+
+
+def some_names(examples: Examples) -> tuple[str, ...]:
+    return _occurring(examples) if examples.known else entities.completed(_occurring(examples))
+
+
+def _occurring(examples: Examples) -> tuple[str, ...]:
+    return names_of((t for e in examples for t in e.tags), examples.known)
 
 
 def label_counts(examples: Sequence[Example]) -> dict[str, int]:
@@ -190,7 +199,7 @@ TASK = Task(
     streams=objects,
     decide=decide,
     examples=_examples,
-    classes=HeadClasses(label_names, label_counts, "tags", refuses),
+    classes=HeadClasses(label_names, label_counts, some_names, "tags", refuses),
     load_tokenizer=load_tokenizer,
     featurize=featurize,
     forms=(Rows,),

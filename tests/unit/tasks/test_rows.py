@@ -180,3 +180,23 @@ def test_text_of_a_table_that_is_not_utf8_is_told_as_before(tmp_path, monkeypatc
     broken = pyarrow.array([b"ok", b"\xff"] * 4).view(pyarrow.string())
     table = pyarrow.table({"sentence": broken, "label": [0, 1] * 4})
     assert not rows.is_plain(table) and rows.is_plain(table.drop_columns("sentence"))
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".arrow"])
+def test_tables_in_batches_of_any_size_are_held_in_portions(portion, tmp_path, ending, monkeypatch):
+    import pyarrow
+    from pyarrow import parquet
+
+    monkeypatch.setattr(records, "PORTION", rows.PORTION)
+    monkeypatch.setattr(pages, "MOST", 10)
+    given = [row | {"label": None if i == 7 else i} for i, row in enumerate(PLAIN)]
+    table, path = pyarrow.Table.from_pylist(given), tmp_path / f"d{ending}"
+    for size in (1, 5, 23):
+        if ending == ".parquet":
+            parquet.write_table(table, path, row_group_size=size)
+        else:
+            with pyarrow.ipc.new_file(str(path), table.schema) as writer:
+                writer.write_table(table, max_chunksize=size)
+        found = records.read_file(path).rows
+        assert same(found, given) and len(found) == 23
+        assert list(rows.values_of(found, "label")) == [row["label"] for row in given]
