@@ -62,7 +62,8 @@ def shrink(model: nn.Module, plan: ShrinkPlan, read: Read | None) -> tuple[nn.Mo
         for cut in cuts.get(own, ()):
             where = "" if cut.axis == "hidden" else _layer_of(own, stacks)
             tensor = _taken(tensor, cut, chosen[cut.axis, where])
-        if (new := renumbered(name, stacks, {"": layers})) is not None:
+        new = renumbered(name, stacks, {"": layers}) if plan.to("layers") else name
+        if new is not None:
             state[new] = tensor
     try:
         small.load_state_dict(state)
@@ -183,7 +184,9 @@ def _show(model: nn.Module, read: Read, seen: _Seen) -> None:
             read.between(done, len(starts))
             rows = np.arange(first, min(first + read.batch, len(read.features)))
             (batch,) = delivered(read.features.batch(rows), device, counted=False)
-            seen.mask = batch["attention_mask"].bool().flatten()
+            seen.kept = batch["attention_mask"].bool().flatten()
+            if "labels" in {*batch} - {*read.labels}:  # what a decoder reads has the padding of its labels
+                seen.written = (batch["labels"] >= 0).flatten()
             with read.autocast():
                 model(**{k: v for k, v in batch.items() if k not in read.labels})
         read.between(len(starts), len(starts))
@@ -196,7 +199,9 @@ class _Seen:
 
     def __init__(self, model: nn.Module, plan: ShrinkPlan, stacks: Sequence[str]) -> None:
         self.model, self.plan, self.stacks = model, plan, stacks
-        self.mask: Tensor | None = None  # of the batch that the model reads: [tokens]
+        # of the batch that the model reads, and of what its decoder reads where it has one: [tokens]
+        self.kept: Tensor | None = None
+        self.written: Tensor | None = None
         layers: Any = model.get_submodule(stacks[0])
         self.depth = len(layers)
         self.products: dict[str, Tensor] = {}  # parameter -> of each unit E a aᵀ: [units, places, places]
@@ -239,13 +244,15 @@ class _Seen:
                 yield owner, self.model.get_submodule(owner)
 
     # ------------------------------------------------------------------- hooks
-    def _tokens(self, x: Tensor) -> Tensor:
+    def _tokens(self, name: str, x: Tensor) -> Tensor:
+        """What a module reads or puts out, without padding: [tokens, width]."""
+        mask = self.written if self.written is not None and "decoder" in name.split(".") else self.kept
         rows = x.detach().flatten(0, -2).float()
-        return rows if self.mask is None or len(self.mask) != len(rows) else rows[self.mask]
+        return rows if mask is None or len(mask) != len(rows) else rows[mask]
 
     def _reads(self, name: str, cut: CutPlan) -> Callable[..., None]:
         def look(module: nn.Module, args: tuple[Any, ...]) -> None:
-            rows = self._tokens(args[0])
+            rows = self._tokens(name, args[0])
             units = rows.view(len(rows), -1, cut.unit).transpose(0, 1)  # [units, tokens, places]
             product = (units.mT @ units).double() if cut.unit > 1 else units.square().sum(1).double()
             self.products[name] = self.products.get(name, 0) + product
@@ -255,14 +262,14 @@ class _Seen:
     def _puts_out(self, name: str) -> Callable[..., None]:
         def look(module: nn.Module, args: tuple[Any, ...], out: Any) -> None:
             states = out if isinstance(out, Tensor) else out[0]
-            self.norms[name] = self.norms.get(name, 0) + self._tokens(states).abs().sum(0).double()
+            self.norms[name] = self.norms.get(name, 0) + self._tokens(name, states).abs().sum(0).double()
 
         return look
 
     def _changes(self, number: int) -> Callable[..., None]:
         def look(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any], out: Any) -> None:
-            into = self._tokens(args[0] if args else named["hidden_states"])
-            after = self._tokens(out if isinstance(out, Tensor) else out[0])
+            into = self._tokens(self.stacks[0], args[0] if args else named["hidden_states"])
+            after = self._tokens(self.stacks[0], out if isinstance(out, Tensor) else out[0])
             cosines = torch.cosine_similarity(into, after, dim=-1).double()
             total, count = self.changes.get(number, (0, 0))
             self.changes[number] = total + cosines.sum(), count + len(cosines)  # type: ignore[assignment]

@@ -25,7 +25,17 @@ from recipelang.values.composite import Size
 
 #: what configs call a size
 _KEYS = {
-    "ffn": ("intermediate_size", "hidden_dim", "ffn_dim", "d_ff", "n_inner", "ffn_hidden_size", "d_inner"),
+    "ffn": (
+        "intermediate_size",
+        "hidden_dim",
+        "ffn_dim",
+        "d_ff",
+        "n_inner",
+        "ffn_hidden_size",
+        "d_inner",
+        "encoder_ffn_dim",
+        "decoder_ffn_dim",
+    ),
     "heads": ("num_attention_heads", "n_heads", "n_head", "num_heads", "attention_heads"),
     "hidden": ("hidden_size", "dim", "d_model", "n_embd"),
 }
@@ -105,8 +115,9 @@ class _Here:
     def count(self, axis: str) -> int:
         """What the model has of it. E152 where it has none, or not the same everywhere."""
         facts, kind = self.facts, an(f"`{self.facts.family}`")
-        if facts.two_stacks or len(facts.stacks) > 1:
-            raise fail("E152", f"this release does not shrink {kind}, which has several stacks of layers", help=_MADE)
+        if axis != "ffn" and (facts.two_stacks or len(facts.stacks) > 1):
+            notes = ["it has several stacks of layers, of which only `ffn` can shrink"]
+            raise fail("E152", f"this release does not shrink `{axis}` of {kind}", notes=notes, help=_MADE)
         if axis == "layers":
             if facts.layers < 2 or not facts.chained:
                 raise fail("E152", f"this release cannot remove layers of {kind}", help=_MADE)

@@ -69,8 +69,8 @@ READ = Read(Rows(), (), 2, torch.no_grad)
 
 
 @torch.no_grad()
-def logits(model) -> torch.Tensor:
-    return model(**{k: torch.from_numpy(v) for k, v in Rows().batch(np.arange(6)).items()}).logits
+def logits(model, rows=None) -> torch.Tensor:
+    return model(**{k: torch.from_numpy(v) for k, v in (rows or Rows()).batch(np.arange(6)).items()}).logits
 
 
 @torch.no_grad()
