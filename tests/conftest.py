@@ -160,7 +160,7 @@ stage dense {{
   length = 1 epoch
   batch = 8
   precision = precision
-  learning_rate = linear(1e-3 -> 0, over = start..end)
+  learning_rate = linear(1e-3 -> 0, over = start..end), checkpoint_every = 1 epoch
 }}
 
 stage sparse {{
@@ -168,7 +168,7 @@ stage sparse {{
   batch = 8
   micro_batch = micro
   precision = precision
-  learning_rate = linear(1e-3 -> 1e-4, over = start..end, rewind = 1 epoch)
+  learning_rate = linear(1e-3 -> 1e-4, over = start..end, rewind = 1 epoch), checkpoint_every = 1 epoch
   {extra}
   prune weights {{
     targets = @linear & @encoder

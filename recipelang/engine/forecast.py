@@ -21,7 +21,7 @@ import torch
 
 from recipelang.engine.clock import Clock
 from recipelang.engine.interrupt import at_the_last
-from recipelang.engine.loop import CHECKPOINT_SECONDS
+from recipelang.engine.loop import CHECKPOINT_SECONDS, EPOCH_SECONDS
 from recipelang.engine.offload import offloads
 from recipelang.engine.records import Reporter
 from recipelang.engine.run import execute
@@ -240,13 +240,12 @@ def _training(stage: StagePlan, took: float, steps: Sequence[float]) -> tuple[fl
     event = max(0.0, statistics.mean(with_one) - step) if with_one else 0.0
     beside = max(0.0, took - sum(steps)) / max(1, len(steps))  # between two steps: reading losses, fetching rows
     seconds = stage.steps * (step + beside) + len(events) * event
-    often = stage.checkpoint_every or stage.steps_per_epoch
-    saved = (stage.steps - 1) // often
+    if stage.checkpoint_every is not None:
+        return seconds, (stage.steps - 1) // stage.checkpoint_every
     if stage.checkpoint_seconds is not None:
-        saved = int(seconds // stage.checkpoint_seconds)
-    elif stage.checkpoint_every is None:
-        saved = max(saved, int(seconds // CHECKPOINT_SECONDS))
-    return seconds, saved
+        return seconds, int(seconds // stage.checkpoint_seconds)
+    epochs = (stage.steps - 1) // stage.steps_per_epoch
+    return seconds, max(min(epochs, int(seconds // EPOCH_SECONDS)), int(seconds // CHECKPOINT_SECONDS))
 
 
 def _room(plan: Plan) -> tuple[int, int]:

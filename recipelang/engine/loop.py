@@ -29,8 +29,10 @@ from recipelang.source import RecipeError
 from recipelang.tasks import Features
 from recipelang.tasks.mixture import Mixed
 
-#: checkpoint at least this often, in seconds, where the recipe does not say
+#: where the recipe does not say, a checkpoint is written at least this often, in seconds
 CHECKPOINT_SECONDS = 600.0
+#: and after an epoch that ends no sooner than this after the last one
+EPOCH_SECONDS = 60.0
 #: before the names of what modifiers fetched, which crosses with the inputs
 FETCHED = "fetched/"
 T = TypeVar("T")
@@ -132,12 +134,13 @@ def _until_lack(each: Iterator[T], lack: Callable[[], object]) -> Iterator[T]:
 
 def _due(stage: StagePlan, step: int, seconds: float) -> bool:
     """Whether a checkpoint is, so long after the last one; one clock for all processes."""
-    late = processes.main() and seconds >= (stage.checkpoint_seconds or CHECKPOINT_SECONDS)
-    if stage.checkpoint_seconds is not None:
-        return late
     if stage.checkpoint_every is not None:
         return step % stage.checkpoint_every == 0
-    return late or step % stage.steps_per_epoch == 0
+    if stage.checkpoint_seconds is not None:
+        most = stage.checkpoint_seconds
+    else:
+        most = EPOCH_SECONDS if step % stage.steps_per_epoch == 0 else CHECKPOINT_SECONDS
+    return processes.main() and seconds >= most
 
 
 def _trained(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

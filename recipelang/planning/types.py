@@ -496,7 +496,7 @@ class StagePlan(Frozen):
     data: str = ""
     seed: Count
     checkpoint_every: Some | None = Field(
-        default=None, description="steps; none means an epoch or ten minutes, the sooner"
+        default=None, description="steps; none means an epoch, one minute at least and ten at most"
     )
     checkpoint_seconds: Annotated[Finite, Field(gt=0)] | None = Field(
         default=None, description="by the clock alone, where that is asked for"

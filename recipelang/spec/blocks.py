@@ -544,7 +544,7 @@ class StageSpec(Spec):
         Time | Quantity | None,
         Attr(
             Cadence(),
-            "time between checkpoints, as in `10 min`; default: an epoch or ten minutes, whichever is shorter",
+            "time between checkpoints, as in `10 min`; default: an epoch, but one minute at least and ten at most",
             "-",
             example="500 steps",
         ),

@@ -259,7 +259,8 @@ def test_ctrl_c_before_the_run_is_exit_130(here, monkeypatch):
 @pytest.fixture
 def long(project: Path, edit) -> Path:
     """A recipe long enough to be caught in the middle."""
-    edit("length = 2 epochs", "length = 20 epochs\n  checkpoint_every = 5 epochs")
+    edit("length = 2 epochs", "length = 20 epochs")
+    edit("rewind = 1 epoch), checkpoint_every = 1 epoch", "rewind = 1 epoch), checkpoint_every = 5 epochs")
     return project
 
 

@@ -11,18 +11,20 @@ from recipelang.planning.types import StagePlan
 @pytest.mark.parametrize(
     ("asked", "due"),
     [
-        ({}, [1, 2, 3, 4, 5, 6]),  # an epoch has one step
+        ({}, [2, 4, 6]),  # an epoch has one step
+        ({"checkpoint_every": 1}, [1, 2, 3, 4, 5, 6]),
         ({"checkpoint_every": 4}, [4]),
-        ({"checkpoint_seconds": 100.0}, [2, 4, 6]),
+        ({"checkpoint_seconds": 80.0}, [2, 4, 6]),
+        ({"checkpoint_seconds": 100.0}, [3, 6]),
         ({"checkpoint_seconds": 1.0}, [1, 2, 3, 4, 5, 6]),
         ({"checkpoint_seconds": 1000.0}, []),
     ],
 )
-def test_steps_of_a_minute(asked, due):
+def test_steps_of_forty_seconds(asked, due):
     stage = StagePlan.model_construct(steps_per_epoch=1, **asked)
     found, saved = [], 0
     for step in range(1, 7):
-        if loop._due(stage, step, 60.0 * (step - saved)):
+        if loop._due(stage, step, 40.0 * (step - saved)):
             found, saved = [*found, step], step
     assert found == due
 
