@@ -46,7 +46,7 @@ ENCODER = {"hidden_size": 512, "num_hidden_layers": 4, "num_attention_heads": 8,
            "vocab_size": 8000, "max_position_embeddings": 512}  # fmt: skip
 DECODER = {"hidden_size": 512, "num_hidden_layers": 4, "num_attention_heads": 8, "intermediate_size": 1408,
            "vocab_size": 32_000, "max_position_embeddings": 512}  # fmt: skip
-DEEP = DECODER | {"num_hidden_layers": 6, "hidden_size": 1536, "intermediate_size": 4096}
+DEEP = DECODER | {"num_hidden_layers": 4, "hidden_size": 1024, "intermediate_size": 2816}
 WIDE = DECODER | {"num_hidden_layers": 2, "hidden_size": 1024, "intermediate_size": 2816}
 
 
@@ -118,7 +118,7 @@ CASES: dict[str, Case] = {
                                        "num_local_experts": 16, "num_key_value_heads": 4}, shot("sparsegpt"), 128,
                                        offload=True),
     "encoder-decoder that writes": Case("t5", "text_to_text", T5, trained(batch=4).replace(
-        "@encoder", "(@encoder | @decoder)") + EVALUATE, 128),
+        "@encoder", "(@encoder | @decoder)") + EVALUATE.replace("}", ", samples = 64 samples }"), 64),
     "decoder, recomputed, 32,000 words": Case("llama", "causal_lm", DECODER, trained(
         batch=8, more="activation_checkpointing = true", decoder=True), 256),
     "sixteen thin layers": Case("bert", "sequence_classification", ENCODER | {"hidden_size": 128,

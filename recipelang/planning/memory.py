@@ -72,6 +72,7 @@ class _Stage:
         stage, weights = self.stage, self.item * self.facts.parameters
         held = weights + sum(t.size for p in stage.prunes for t in p.targets)  # and their masks
         held += sum(p.scoring for p in stage.prunes)
+        loading = 0
         left = 0  # of gradients that are gone: their room is not given back, and too small for logits
         for shrink in stage.shrinks:  # beside the larger model; and its largest matrix as doubles, more than once
             largest = max((math.prod(r.shape) for r in shrink.reshapes), default=0)
@@ -79,13 +80,15 @@ class _Stage:
         if stage.mode == "one_shot":
             work = self._calibration()
         else:
-            held += sum(2 * self.item * d.teacher_parameters for d in stage.distills)  # and the file it is read from
+            teachers = [self.item * d.teacher_parameters for d in stage.distills]
+            loading = held + 2 * sum(teachers)  # with the files they are read from, before there are gradients
+            held += sum(teachers)
             trained = self._trained()
             gradients = sum(t.size for t in trained) * self.item
             held += gradients * moments(stage)
             work, left = gradients + self._step(gradients, self._backward(trained)), gradients
         evaluated = left + max((self._evaluation(e) for e in self.plan.evaluations), default=0)
-        return round(held + max(work, evaluated)) + self.beside
+        return round(max(loading, held + max(work, evaluated))) + self.beside
 
     def offloaded(self) -> int:
         """A layer at a time, or what is in none; a layer with its masks while it is pruned."""
@@ -150,6 +153,17 @@ class _Stage:
                 layers[t.layer] = layers.get(t.layer, 0) + t.shape[-2] * min(experts, used)
         return max(layers.values(), default=9 * self.hidden)
 
+    @property
+    def _at_once(self) -> float:
+        """Values of one token that are there together on the way through a layer: in its widest part, with the states."""
+        wide, gated = 0, False
+        for t in self.facts.tensors:
+            if t.layer is not None and t.prunable:
+                used = self.facts.config.get("num_experts_per_tok") or self.facts.config.get("top_k") or 1
+                wide = max(wide, t.shape[-2] * (min(t.shape[0], used) if len(t.shape) == 3 else 1))
+                gated = gated or ("gate" in t.roles and len(t.shape) == 2)  # a stack of experts has gate and up in one
+        return max((4 if gated else 2) * wide + 3 * self.hidden, 8 * self.hidden)
+
     def _scores(self, tokens: int, length: int, *, training: bool) -> float:
         """Attention scores of one layer, where they are in memory: a fused kernel keeps none."""
         fused = self.plan.model.attention != "eager" and not (training and self.dropout)
@@ -175,7 +189,9 @@ class _Stage:
         logits = tokens * self.words * (12 if self._bytes == 4 else 16)
         logits *= 2 if any(t.output == "logits" for d in stage.distills for t in d.terms) else 1
         several = gradients / 2 if stage.accumulation > 1 else 0  # new ones beside those that are there
-        return (values + several) * (1 + _BETWEEN) + logits
+        # an expert gives a gradient of its whole stack, which is added to that of the others, and both to what is there
+        stacks = 3 * self.item * max((t.size for t in self.facts.tensors if len(t.shape) == 3), default=0)
+        return (values + several) * (1 + _BETWEEN) + logits + stacks
 
     def _evaluation(self, evaluation: EvaluatePlan) -> float:
         """One batch: a layer at a time, and the logits."""
@@ -183,7 +199,7 @@ class _Stage:
         length = data.max_length
         tokens = evaluation.batch * data.sequences * length
         scores = self._scores(tokens, length, training=False)
-        values = self._bytes * (tokens * (1.5 * self._outputs + 3 * self.hidden) + 3 * scores)
+        values = self._bytes * (tokens * self._at_once + 3 * scores)
         logits = tokens * self.words * 1.25 * self._bytes + 8 * length * self.words
         writes = any(MEASURES[m].package for m in evaluation.metrics)  # keys and values, of both texts in each layer
         kept = 4 * tokens * self.hidden * self.facts.layers * self._bytes if writes else 0
