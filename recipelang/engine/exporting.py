@@ -118,7 +118,7 @@ def _exported(model: Any, task: str, weights: bool = True) -> Any:
 
 def _sample(model: Any, task: str) -> dict[str, Tensor]:
     """What the exporter follows through the model, on its device: one tensor each, for it would take one for the other."""
-    shape = (_TEXTS, _CHOICES, _TOKENS) if task_of(task).head == "multiple_choice" else (_TEXTS, _TOKENS)
+    shape = (_TEXTS, _CHOICES, _TOKENS) if "choices" in task_of(task).fields else (_TEXTS, _TOKENS)
     each = {"input_ids": 1, "attention_mask": 1, "token_type_ids": 0}
     every = {name: torch.full(shape, value, device=model.device) for name, value in each.items()}
     return {name: tensor for name, tensor in every.items() if name not in unread(model)}
