@@ -236,7 +236,9 @@ def _with_last_good(run: Course, error: RecipeError) -> RecipeError:
         if d.code not in ("E082", "E084", "E088", "E187", *_OF_STREAMS) or not newest:
             return d
         again = f"; `recipelang resume {run.out}` continues from it" if d.code not in ("E082", "E187") else ""
-        return replace(d, notes=(*d.notes, f"the last good checkpoint is `{newest[0].name}`{again}"))
+        mend = "files of a stream must keep their sizes: to skip a line of `.jsonl`, overwrite it with spaces"
+        more = [mend] if d.code in ("E074", "E075") and any(data.streamed for data in run.plan.data) else []
+        return replace(d, notes=(*d.notes, *more, f"the last good checkpoint is `{newest[0].name}`{again}"))
 
     return RecipeError([told(d) for d in error.diagnostics])
 

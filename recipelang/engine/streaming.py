@@ -142,7 +142,7 @@ class Stream:
             if time.monotonic() - self.heard > STALLED:
                 place = self.through.place
                 where = f"record {place.record:,} of `{self._name(self.next.passes, place.shard)}`"
-                notes = [f"no record came for {duration(STALLED)}; the last was before {where}"]
+                notes = [f"no record came for {duration(STALLED)}; the portion that is read begins at {where}"]
                 help = "look at the disk or the network that it comes from; then run `recipelang resume`"
                 raise fail("E217", f"the stream `{self.shards.name}` has stalled", notes=notes, help=help)
         self.ahead = None

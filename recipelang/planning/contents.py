@@ -15,8 +15,8 @@ from recipelang.tasks.shards import files, is_several
 if TYPE_CHECKING:
     from recipelang.planning.types import SplitPlan
 
-#: bytes of a stream's first file
-_BEGINNING = 2**20
+#: bytes of a stream's first file; a plan reads about as much, and what it has not refused can be mended in place
+_BEGINNING = 2**16
 
 
 def data_digest(path: Path, *, anew: bool = False) -> str:
@@ -30,7 +30,7 @@ def data_digest(path: Path, *, anew: bool = False) -> str:
 
 
 def stream_digest(path: Path) -> str:
-    """Names and sizes of all files, and the first MiB of the first. Raises what `data_digest` does."""
+    """Names and sizes of all files, and the first 64 KiB of the first. Raises what `data_digest` does."""
     there = files(path)
     total = hashlib.sha256(b"stream\0")
     for file in there:

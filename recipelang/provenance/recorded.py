@@ -23,6 +23,11 @@ def check_recorded(record: Mapping[str, Any], starts: Sequence[Session], plan: P
     stages = {s.name for s in plan.stages}
     if odd := sorted(record.get("seconds", {}).keys() - stages):
         raise _other(f"`run.json` records seconds for `{line_of(odd[0])[:60]}`, which is not a stage of the plan")
+    streams = {s.name for s in plan.stages if s.steps and any(d.label == s.data and d.streamed for d in plan.data)}
+    if odd := sorted(record.get("streams", {}).keys() ^ streams):
+        raise _other(
+            f"`run.json` does not record what stage `{line_of(odd[0])[:60]}` read of its stream, or it has none"
+        )
     for i, start in enumerate(starts):
         steps = plan.stages[start.stage].steps if start.stage < len(plan.stages) else 0
         if start.stage > len(plan.stages) or start.step > steps or (i == 0 and (start.stage, start.step) != (0, 0)):

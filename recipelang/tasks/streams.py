@@ -27,7 +27,7 @@ _FORMATS = "a stream is lines of `.jsonl`, rows of `.csv` or `.tsv`, parquet or 
 _WHOLE = 2**30
 #: characters of a portion: long records make it end sooner
 _CHARACTERS = 2**26
-#: records of Arrow that are made into Python's at a time
+#: records of Arrow that are made into Python's at a time, and that are told of at a time
 _AT_ONCE = 256
 
 Classes = Mapping[str, tuple[str, ...]]
@@ -60,15 +60,15 @@ class Pass:
         self.ended = False
         self._each = self._records()
 
-    def _records(self) -> Iterator[tuple[Place, Any]]:
+    def _records(self) -> Iterator[tuple[int, int, Any]]:
         first = self.place
         for number in range(first.shard, len(self.order)):
             at = first.record if number == first.shard else 0
             for record, row in enumerate(self.shards.read(self.order[number], at), at):
-                yield Place(number, record), row
+                yield number, record, row
 
     def take(self, most: int, heard: Callable[[], object] = lambda: None) -> Table:
-        """The next records, as many as there are up to `most`; `heard` is called for each. `ended` behind the last."""
+        """The next records, as many as there are up to `most`; `ended` behind the last. `heard` is called as they come."""
         rows: list[Any] = []
         parts: list[tuple[int, str]] = []
         size, begun = 0, -1
@@ -77,14 +77,16 @@ class Pass:
             if found is None:
                 self.ended = True
                 break
-            at, row = found
-            if at.shard != begun:
-                begun = at.shard
-                parts.append((len(rows) - at.record, self.shards.names[self.order[at.shard]]))
+            number, record, row = found
+            if number != begun:
+                begun = number
+                parts.append((len(rows) - record, self.shards.names[self.order[number]]))
             rows.append(row)
             size += _characters(row)
-            self.place = Place(at.shard, at.record + 1)
-            heard()
+            if len(rows) % _AT_ONCE == 1:
+                heard()
+        if rows:
+            self.place = Place(number, record + 1)
         return Table(self.shards.name, rows, self.shards.classes, self.shards.unclear, tuple(parts))
 
 

@@ -8,6 +8,7 @@ import pytest
 from recipelang.engine.records import Interrupted, Reporter
 from recipelang.loading.plan import planned
 from recipelang.planning import streamed
+from recipelang.provenance.recorded import check_recorded
 from recipelang.source import RecipeError
 from tests.decoders import make_decoder, make_text
 from tests.model_configs import walk_here
@@ -71,16 +72,19 @@ def test_stopped_many_times_is_uninterrupted(recipe, tmp_path):
     stops = 0
     while True:
         try:
-            run(recipe, tmp_path / "cut", StopAt(5), resume=stops > 0)
+            run(recipe, tmp_path / "cut", StopAt(7), resume=stops > 0)
             break
         except Interrupted:
             stops += 1
-    assert stops == 3
+    assert stops == 2
     assert same(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
     records = [json.loads((tmp_path / name / "run.json").read_text()) for name in ("whole", "cut")]
     assert records[0]["streams"] == records[1]["streams"]
     assert records[0]["streams"]["sparse"]["passes"] >= 2
     assert records[0]["metrics"] == records[1]["metrics"]
+    with pytest.raises(RecipeError, match="what stage `more` read"):
+        _, plan, _ = planned(str(recipe))
+        check_recorded({"streams": {"sparse": records[0]["streams"]["sparse"]}}, (), plan)
 
 
 def test_a_bad_record_loses_no_step(recipe, tmp_path, monkeypatch):
@@ -97,7 +101,7 @@ def test_a_bad_record_loses_no_step(recipe, tmp_path, monkeypatch):
         run(recipe, tmp_path / "cut")
     (found,) = error.value.diagnostics
     assert (found.code, found.message) == ("E074", "`part-1.jsonl` is not JSON")
-    assert found.notes[0].startswith("line 6: ")
+    assert found.notes[0].startswith("line 6: ") and "overwrite it with spaces" in found.notes[1]
     (kept,) = (p.name for p in (tmp_path / "cut" / "checkpoints").iterdir())
     assert kept.startswith("stage-00-step-") and kept in found.notes[-1]
     assert json.loads((tmp_path / "cut" / "run.json").read_text())["status"] == "failed"
