@@ -95,6 +95,7 @@ docs: setup ## generate docs/reference after a change of the language or of a co
 
 # what it has found is in build/models, so that an interrupted run is continued; `rm -r build/models` starts anew
 models: setup ## try every model type of transformers and write docs/models.md (half an hour)
+	OMP_NUM_THREADS=1 RECIPELANG_EVERY_TYPE=1 $(BIN)/python -m pytest -n $(WORKERS) -q tests/train/test_shrink_types.py
 	OMP_NUM_THREADS=1 RECIPELANG_WORKERS=$(WORKERS) $(BIN)/python -m tests.model_runs
 
 evidence: $(VENV)/.model ## run the experiments of docs/evidence.md again: `make evidence DATA=FOLDER` (hours; repeat to continue)

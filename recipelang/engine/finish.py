@@ -63,6 +63,8 @@ def finish(run: Course, judge: Judge, started: float) -> Result:
     if exports:
         told["exports"] = {name: written.told() for name, written in exports.items()}
     told["parts"] = {name: round(seconds, 3) for name, seconds in run.clock.seconds.items()}
+    if run.position.layers_kept:
+        told["layers_kept"] = run.position.layers_kept
     if not processes.main():
         return result
     shares = told["sparsity"]["tensors"]

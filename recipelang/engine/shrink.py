@@ -3,7 +3,8 @@
 A unit of a block (a neuron of its feed-forward part, a head) is worth the mean square of what it adds to what the block
 puts out: with outputs `a` and columns `W` of the matrix behind it, `E |W a|²`. A hidden unit is worth the mean size of
 what the norms put out there, as in Minitron (arXiv 2407.14679), and a layer one minus the cosine between what it reads
-and what it puts out, as in ShortGPT (arXiv 2403.03853). By `magnitude` a unit is worth the sum of its squared weights.
+and what it puts out, as in ShortGPT (arXiv 2403.03853). By `magnitude` a unit is worth the sum of its squared weights, by `taylor` the mean square of what the loss of
+a batch changes without it, to first order: of all its weights `w` with gradients `g` the sum of `g w` (arXiv 1906.10771).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recipelang import processes
 from recipelang.engine.delivery import delivered
 from recipelang.engine.depth import alike
 from recipelang.engine.roles import stacks_of
@@ -40,6 +42,8 @@ class Read:
     labels: tuple[str, ...]
     batch: int
     autocast: Callable[[], AbstractContextManager[None]]
+    #: after each the gradients of a batch lie in `.grad`
+    gradients: Callable[[], Iterator[None]] = lambda: iter(())
     between: Callable[[int, int], None] = lambda done, of: None  # two batches: it may stop the run
 
 
@@ -48,9 +52,14 @@ def shrink(model: nn.Module, plan: ShrinkPlan, read: Read | None) -> tuple[nn.Mo
     """The smaller model on the same device, and which layers it has of the larger, by their numbers there."""
     stacks = list(stacks_of(model))
     seen = _Seen(model, plan, stacks)
-    if read is not None:
+    if read is not None and (plan.by == "activation" or plan.to("layers")):
         with seen.looking():
             _show(model, read, seen)
+    if read is not None and plan.by == "taylor":
+        seen.begin()
+        for _ in read.gradients():
+            seen.count_changes()
+        processes.add([*seen.losses.values()])  # each process has read its part of the batches
     chosen = {key: _best(scores, plan, key[0]) for key, scores in seen.scores().items()}
     layers = _layers(seen, plan)
     small = empty_like(model, plan, layers)
@@ -206,6 +215,7 @@ class _Seen:
         self.depth = len(layers)
         self.products: dict[str, Tensor] = {}  # parameter -> of each unit E a aᵀ: [units, places, places]
         self.norms: dict[str, Tensor] = {}  # norm -> of each hidden unit the sum of |a|: [units]
+        self.losses: dict[tuple[str, str], Tensor] = {}  # axis and layer -> of each unit the sum of squared changes
         self.changes: dict[int, tuple[Tensor, Tensor]] = {}  # layer -> sum of cosines, and how many
 
     @contextmanager
@@ -279,7 +289,23 @@ class _Seen:
     # ------------------------------------------------------------------ scores
     def scores(self) -> dict[tuple[str, str], Tensor]:
         """Axis and layer -> what each unit is worth."""
-        return self._by_magnitude() if self.plan.by == "magnitude" else self._by_activation()
+        if self.plan.by == "taylor":
+            return self.losses
+        if self.plan.by == "magnitude":
+            return self._summed(lambda weight: weight.detach().double().square())
+        return self._by_activation()
+
+    def begin(self) -> None:
+        self.losses = self._summed(lambda weight: torch.zeros_like(weight, dtype=torch.float64))
+
+    def count_changes(self) -> None:
+        """Of one batch, whose gradients lie beside the weights."""
+
+        def change(weight: nn.Parameter) -> Tensor:
+            return torch.zeros_like(weight) if weight.grad is None else (weight.detach() * weight.grad).double()
+
+        for key, changes in self._summed(change).items():
+            _add(self.losses, key, changes.square())
 
     def influences(self) -> list[float]:
         if len(self.changes) < self.depth:  # of a type that calls no module for a layer
@@ -306,12 +332,13 @@ class _Seen:
             _add(found, ("hidden", ""), sums)
         return found
 
-    def _by_magnitude(self) -> dict[tuple[str, str], Tensor]:
+    def _summed(self, of: Callable[[nn.Parameter], Tensor]) -> dict[tuple[str, str], Tensor]:
+        """A number of every weight, added up for each unit over all that it has."""
         found: dict[tuple[str, str], Tensor] = {}
         for reshape in self.plan.reshapes:
-            squares = self.model.get_parameter(reshape.name).detach().double().square()
+            values = of(self.model.get_parameter(reshape.name))
             for cut in reshape.cuts:
-                line = squares.transpose(0, cut.dim).reshape(squares.shape[cut.dim], -1).sum(1)
+                line = values.transpose(0, cut.dim).reshape(values.shape[cut.dim], -1).sum(1)
                 where = "" if cut.axis == "hidden" else _layer_of(reshape.name, self.stacks)
                 _add(found, (cut.axis, where), line.view(cut.parts, -1, cut.unit).sum((0, 2)))
         return found

@@ -169,11 +169,15 @@ def _shrink(run: Course, stage: StagePlan, plan: ShrinkPlan) -> None:
     read = None
     if stage.calibration is not None:
         _, features = run.split(run.data_of(stage.data), "train")
+        run.model.requires_grad_(True)
+        state = _state(run, stage, torch.optim.SGD(run.model.parameters()), 0)
+        batches = -(-len(features) // stage.batch)
         read = Read(
             features,
             run.task.labels,
             stage.micro_batch,
             run.autocast(stage.precision),
+            partial(_sample, run, stage, state, features, batches, 0),
             partial(_layer_done, run, stage),
         )
     before, start = run.zeros(run.plan.never), run.position.zeros_at_start

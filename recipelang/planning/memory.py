@@ -209,6 +209,7 @@ class _Stage:
         """For a calibration one layer's statistics, the states of all samples, one layer's forward pass."""
         stage, read = self.stage, self.stage.calibration
         gradients = any(METHODS[p.method].looks_at == "gradients" for p in stage.prunes)
+        gradients |= any(s.by == "taylor" for s in stage.shrinks)
         if gradients:
             return self.item * self.facts.parameters + self._step(0, self.facts.layers)
         if read is None:

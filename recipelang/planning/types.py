@@ -422,7 +422,7 @@ class ShrinkPlan(Frozen):
     """Neurons, heads, hidden units and layers that a one-shot stage removes. Which ones, the run finds out."""
 
     name: str
-    by: Literal["activation", "magnitude"]
+    by: Literal["activation", "magnitude", "taylor"]
     sizes: tuple[SizePlan, ...] = Field(min_length=1)
     groups: Some = Field(default=1, description="of heads, in each of which as many are kept")
     keep: tuple[Count, ...] = Field(default=(), description="layers that are not removed")

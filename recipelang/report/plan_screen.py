@@ -224,7 +224,11 @@ def _stage_block(plan: Plan, stage: StagePlan) -> RenderableType:
     return Group(*parts)
 
 
-_BY = {"activation": "by what they add to the data's states", "magnitude": "by their weights"}
+_BY = {
+    "activation": "by what they add to the data's states",
+    "magnitude": "by their weights",
+    "taylor": "by what the loss loses",
+}
 
 
 def _shrink(shrink: ShrinkPlan) -> str:

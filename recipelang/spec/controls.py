@@ -99,9 +99,9 @@ class ShrinkSpec(Spec):
     by: Annotated[
         str,
         Attr(
-            OneOf("activation", "magnitude"),
-            "what neurons, heads and hidden units are ranked by: how strongly the data make them respond, or their "
-            "weights; layers are always ranked by how much they change their input",
+            OneOf("activation", "magnitude", "taylor"),
+            "what neurons, heads and hidden units are ranked by: what they add on the data, their weights, or how much the "
+            "loss would change without them; layers are always ranked by how much they change their input",
             example="activation",
         ),
     ] = "activation"

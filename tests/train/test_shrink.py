@@ -82,6 +82,29 @@ def silence(model, name: str, units: list[int], width: int = 1) -> None:
     (weight.T if turned else weight)[:, places] = 0
 
 
+def gradients(model):
+    """Of some loss, batch by batch."""
+    for row in range(6):
+        batch = {k: torch.from_numpy(v) for k, v in Rows().batch(np.arange(row, row + 1)).items()}
+        with torch.enable_grad():
+            model(**batch).logits.square().mean().backward()
+        yield
+        model.zero_grad()
+
+
+def test_by_taylor_what_changes_no_loss_goes_first(tmp_path, monkeypatch):
+    model, facts = made(tmp_path, monkeypatch, "llama")
+    silent = [t.name for t in facts.tensors if {"down", "linear"} <= t.roles]
+    for i, name in enumerate(silent):
+        silence(model, name, [*range(i % 2, 64, 2)])
+    read = Read(Rows(), (), 2, torch.no_grad, lambda: gradients(model))
+    small, _ = shrink(model, plan_of(facts, by="taylor", ffn=32), read)
+    for layer, whole in enumerate(model.model.layers):
+        kept = small.model.layers[layer].mlp.down_proj.weight
+        stays = [j for j in range(64) if (j - layer) % 2]
+        assert torch.equal(kept, whole.mlp.down_proj.weight[:, stays]), layer
+
+
 @pytest.mark.parametrize("kind", TYPES)
 def test_without_neurons_that_add_nothing_it_computes_the_same(tmp_path, monkeypatch, kind):
     model, facts = made(tmp_path, monkeypatch, kind)
