@@ -41,8 +41,14 @@ _KEYS = {
 }
 #: what most types call it, and a walk reports
 _STANDARD = {"ffn": "intermediate_size", "heads": "num_attention_heads", "hidden": "hidden_size"}
-#: types whose blocks mix units that shapes tell nothing of: halves of heads, states from elsewhere
-_MIXED = {"diffllama": ("heads",), "zamba": ("heads", "ffn"), "zamba2": ("heads", "ffn")}
+#: types that mix units, or layers, in ways of which shapes tell nothing: halves of heads, states from elsewhere
+_MIXED = {
+    "diffllama": ("heads",),
+    "kimi_linear": ("layers",),
+    "rwkv": ("hidden",),
+    "zamba": ("heads", "ffn"),
+    "zamba2": ("heads", "ffn"),
+}
 _GROUPS = "num_key_value_heads"
 _WIDTH = "head_dim"
 #: that shares are rounded to, where the model's own size is a multiple of it
@@ -115,6 +121,8 @@ class _Here:
     def count(self, axis: str) -> int:
         """What the model has of it. E152 where it has none, or not the same everywhere."""
         facts, kind = self.facts, an(f"`{self.facts.family}`")
+        if axis in _MIXED.get(facts.family, ()):
+            raise fail("E152", f"this release cannot shrink `{axis}` of {kind}", help="shrink another axis")
         if axis != "ffn" and (facts.two_stacks or len(facts.stacks) > 1):
             notes = ["it has several stacks of layers, of which only `ffn` can shrink"]
             raise fail("E152", f"this release does not shrink `{axis}` of {kind}", notes=notes, help=_MADE)
@@ -126,8 +134,6 @@ class _Here:
                 help = "name the layers to keep: `drop layers { keep = [...] }`"
                 raise fail("E152", f"the layers of {kind} are not alike, so which ones go must be chosen", help=help)
             return facts.layers
-        if axis in _MIXED.get(facts.family, ()):
-            raise fail("E152", f"this release cannot shrink `{axis}` of {kind}", help="shrink another axis")
         if axis == "ffn":
             if any("experts" in t.roles for t in facts.tensors):
                 raise fail("E152", f"this release does not shrink the experts of {kind}", help="shrink another axis")

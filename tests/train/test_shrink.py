@@ -1,5 +1,6 @@
 """`shrink` in real runs of tiny models: the units that stay, an ordinary model that computes the same, and its way on."""
 
+import inspect
 import json
 import re
 import shutil
@@ -70,7 +71,8 @@ READ = Read(Rows(), (), 2, torch.no_grad)
 
 @torch.no_grad()
 def logits(model, rows=None) -> torch.Tensor:
-    return model(**{k: torch.from_numpy(v) for k, v in (rows or Rows()).batch(np.arange(6)).items()}).logits
+    named = {"use_cache": False} if "use_cache" in inspect.signature(model.forward).parameters else {}  # as in runs
+    return model(**named, **{k: torch.from_numpy(v) for k, v in (rows or Rows()).batch(np.arange(6)).items()}).logits
 
 
 @torch.no_grad()

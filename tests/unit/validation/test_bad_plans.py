@@ -42,6 +42,9 @@ BAD: list[tuple[str, str, dict[str, list[Any]]]] = [
         "columns": [3, ["text"], {"text": 3}], "left_out": [{"train": "1"}, {"train": 0.5}], "choices": [[2], [2, 3, 4], "2"],
         "answers": ["colour"], "causes": ["no"], "labels": [{"train": "words"}], "frames": [{"source": "$A"}, [3]],
     }),
+    ("data.0.mixture.0", "SharePlan", {
+        "name": [None, 3, ["a"]], "rows": [0, -1, "7", None, 0.5], "samples": [0, -1, "3"], "surplus": [1],
+    }),
     ("data.0.chat", "ChatPlan", {
         "template": ["", "sha256:12", "md5:" + "a" * 32, None, 3], "marked": ["yes", 1, None], "pad": [None, 3, ["</s>"]],
     }),

@@ -120,6 +120,7 @@ def whole() -> dict[str, Any]:
                 "examples": {"train": 48},
                 "items": {"train": 48},
                 "chat": {"template": "sha256:" + "0" * 64, "marked": False, "pad": "</s>"},
+                "mixture": [{"name": "a", "rows": 7, "samples": 3}],
                 "meaning": {"columns": {"text": "text"}, "left_out": {"train": 1}, "choices": [2, 4]},
             }
         ],
