@@ -24,4 +24,4 @@ class Pretended:
 
 
 def pretend_export(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recipelang.engine.exporting._exported", lambda model, task, weights=True: Pretended())
+    monkeypatch.setattr("recipelang.engine.exporting._exported", lambda model, name, weights=True: Pretended())

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from recipelang.engine import bench as engine, paired
 from recipelang.source import fail
+from recipelang.spec.formats import FORMATS
 
 #: columns of a table that is printed by a program
 _WIDTH = 100
@@ -32,7 +33,18 @@ class Bench(engine.Bench):
 
     def as_json(self) -> dict[str, Any]:
         """What `recipelang bench --json` prints."""
-        around = ("batch", "length", "threads", "rounds", "seed", "vocabulary", "clock", "machine", "versions")
+        around = (
+            "batch",
+            "length",
+            "threads",
+            "rounds",
+            "seed",
+            "vocabulary",
+            "clock",
+            "machine",
+            "runtime",
+            "versions",
+        )
         models = [{f.name: getattr(m, f.name) for f in fields(m)} for m in self.models]
         for m, own in zip(self.models, models, strict=True):
             own["speedup"] = {f.name: getattr(m.speedup, f.name) for f in fields(m.speedup)}
@@ -47,6 +59,7 @@ def bench(
     rounds: int = 50,
     seed: int = 0,
     device: Literal["cpu", "cuda"] | None = None,
+    runtime: Literal["torch", "onnx", "onnx_int8", "openvino"] = "torch",
 ) -> Bench:
     """Measure the forward passes of models in turn, in this process.
 
@@ -56,7 +69,8 @@ def bench(
         threads: of the processor. With one, its time is counted; with more, the time on the clock.
         rounds: in each, every model makes one pass.
         seed: of the random tokens, which all models read.
-        device: a GPU where there is one, unless it is given.
+        device: a GPU where there is one, unless it is given. Other runtimes than torch measure on the processor.
+        runtime: what runs the models; a model without a file of its own for it is exported for the measurement.
 
     Raises:
         RecipeError: for what is no model folder, and for a model that cannot be measured so.
@@ -66,7 +80,9 @@ def bench(
     for name, value in given.items():
         if type(value) is not int or value < least.get(name, 1):
             raise fail("E038", f"`{name}` must be a whole number of at least {least.get(name, 1)}, not {value!r:.40}")
+    if runtime not in ("torch", *FORMATS):
+        raise fail("E038", f"`runtime` cannot be {runtime!r:.40}", help=f"choose torch, {', '.join(FORMATS)}")
     if not folders:
         raise fail("E076", "no model to measure is named", help="name model folders, the reference first")
-    found = engine.measure([str(f) for f in folders], **given, seed=seed, device=device)
+    found = engine.measure([str(f) for f in folders], **given, seed=seed, device=device, runtime=runtime)  # type: ignore[arg-type]
     return Bench(**{f.name: getattr(found, f.name) for f in fields(engine.Bench)})

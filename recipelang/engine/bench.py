@@ -10,23 +10,28 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import nn
 
 from recipelang.engine import paired
+from recipelang.engine.exporting import export_to
 from recipelang.engine.models import is_out_of_memory, leave_out_cache, leave_out_unread, load_whole
+from recipelang.engine.runtimes import open_exported
 from recipelang.engine.walk import positions
 from recipelang.planning import processor
 from recipelang.planning.config_fields import check_fields
 from recipelang.planning.facts import read_config
+from recipelang.planning.formats import can_run
 from recipelang.planning.references import locate_model
 from recipelang.planning.safetensors_header import read_folder, weight_files
 from recipelang.source import Diagnostics, RecipeError, fail
 from recipelang.source.frozen import frozen
 from recipelang.source.waiting import waiting
 from recipelang.source.words import duration, listed, plural
+from recipelang.spec.formats import FORMATS
 from recipelang.version import installed
 
 
@@ -40,7 +45,7 @@ class Measured:
     parameters: int
     nonzero: int
     macs: int  # multiplications, each with its addition, of one pass: matrices, convolutions and attention
-    bytes: int  # of the weight files
+    bytes: int  # of the weight files, or of those of the runtime
     seconds: tuple[float, ...]
     speedup: paired.Ratio
 
@@ -56,6 +61,7 @@ class Bench:
     clock: str
     machine: str
     versions: Mapping[str, str]
+    runtime: str
     models: tuple[Measured, ...]
     diagnostics: Diagnostics
 
@@ -71,25 +77,39 @@ class Opened:
 
 
 def measure(
-    folders: Sequence[str], *, batch: int, length: int, threads: int, rounds: int, seed: int, device: str | None = None
-) -> Bench:
-    """E076, E247 and E188 for folders that hold no model, or one that cannot be measured so."""
+    folders: Sequence[str], *, batch: int, length: int, threads: int, rounds: int, seed: int,
+    device: str | None = None, runtime: str = "torch",
+) -> Bench:  # fmt: skip
+    """E076, E247 and E188 for folders that hold no model, or one that cannot be measured so; E144 without the runtime."""
     found = Diagnostics()
+    if runtime != "torch":
+        can_run(runtime)
+        device = "cpu"
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    with _threads(threads):
+    with _threads(threads), TemporaryDirectory() as aside:
         opened = [_opened(name, length, where, found) for name in folders]
         vocabulary = min(o.vocabulary for o in opened)
         drawn = torch.Generator().manual_seed(seed)
         tokens = torch.randint(vocabulary, (batch, length), generator=drawn).to(where)
         macs = [_first(o, tokens) for o in opened]
         clock, said = _clock(where, threads)
-        passes = [_pass(o, tokens) for o in opened]
+        if runtime == "torch":
+            passes, sizes = (
+                [_pass(o, tokens) for o in opened],
+                [_bytes(o.folder, weight_files(o.folder)) for o in opened],
+            )
+        else:
+            waiting(f"exporting {plural(len(opened), 'model')} for {FORMATS[runtime].runtime}")
+            places = [_exported(o, runtime, Path(aside, str(at))) for at, o in enumerate(opened)]
+            passes = [_pass_in(o, place, runtime, tokens, threads) for o, place in zip(opened, places, strict=True)]
+            sizes = [_bytes(place, FORMATS[runtime].files) for place in places]
         waiting(_how_long(passes, rounds))
         times = paired.interleaved(passes, rounds, clock)
-    models = tuple(_measured(o, n, seconds, times[0]) for o, n, seconds in zip(opened, macs, times, strict=True))
+    models = tuple(_measured(*each, times[0]) for each in zip(opened, macs, sizes, times, strict=True))
     machine = torch.cuda.get_device_name(where) if where.type == "cuda" else processor.name()
-    versions = {name: installed(name) for name in ("torch", "transformers")}
-    return Bench(batch, length, threads, rounds, seed, vocabulary, said, machine, versions, models, found)
+    used = ("torch", "transformers", *(FORMATS[runtime].packages[-1:] if runtime != "torch" else ()))
+    versions = {name: installed(name) for name in used}
+    return Bench(batch, length, threads, rounds, seed, vocabulary, said, machine, versions, runtime, models, found)
 
 
 @contextmanager
@@ -146,6 +166,40 @@ def _pass(opened: Opened, tokens: torch.Tensor) -> paired.Pass:
     return lambda: opened.model(input_ids=tokens, attention_mask=mask)
 
 
+def _exported(opened: Opened, runtime: str, aside: Path) -> Path:
+    """The folder that holds the model for a runtime: its own, where a run wrote it, else one below `aside`."""
+    if (opened.folder / FORMATS[runtime].file).is_file():
+        return opened.folder
+    target = aside / Path(FORMATS[runtime].file).parent
+    target.mkdir(parents=True)
+    model, _ = load_whole(opened.folder, torch.float32)
+    try:
+        export_to(model, runtime, target)
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        notes = [textwrap.shorten(str(error), 200, placeholder=" …") or type(error).__name__]
+        message = f"the exporter for {FORMATS[runtime].runtime} refuses `{opened.name}`"
+        raise fail("E249", message, notes=notes, help="measure it with `--runtime torch`") from None
+    return aside
+
+
+def _pass_in(opened: Opened, folder: Path, runtime: str, tokens: torch.Tensor, threads: int) -> paired.Pass:
+    exported = open_exported(folder, runtime, threads)
+    if type(opened.model).__name__.endswith("ForMultipleChoice"):
+        tokens = tokens[:, None]
+    feed = exported.feed({"input_ids": tokens, "attention_mask": torch.ones_like(tokens)})
+    try:
+        exported.run(feed)
+    except Exception as error:
+        raise _unmeasured(opened.name, textwrap.shorten(str(error), 200, placeholder=" …")) from None
+    return lambda: exported.run(feed)
+
+
+def _bytes(folder: Path, names: Sequence[str]) -> int:
+    return sum(p.stat().st_size for name in names if (p := folder / name).is_file())
+
+
 def _first(opened: Opened, tokens: torch.Tensor) -> int:
     """Multiplications of one pass, counted from the shapes of what it multiplies. E247 where it fails."""
     from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -174,7 +228,7 @@ def _how_long(passes: Sequence[paired.Pass], rounds: int) -> str:
     return f"measuring {plural(rounds, 'round')}, about {duration(once * (rounds + paired.WARM_UP))}"
 
 
-def _measured(opened: Opened, macs: int, seconds: Sequence[float], reference: Sequence[float]) -> Measured:
+def _measured(opened: Opened, macs: int, size: int, seconds: Sequence[float], reference: Sequence[float]) -> Measured:
     weights = dict(opened.model.named_parameters())  # tied ones once
     return Measured(
         opened.name,
@@ -183,7 +237,7 @@ def _measured(opened: Opened, macs: int, seconds: Sequence[float], reference: Se
         sum(w.numel() for w in weights.values()),
         sum(int(torch.count_nonzero(w)) for w in weights.values()),
         macs,
-        sum((opened.folder / name).stat().st_size for name in weight_files(opened.folder)),
+        size,
         tuple(seconds),
         paired.ratio(reference, seconds),
     )

@@ -11,7 +11,7 @@ import io
 import logging
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,13 +47,14 @@ class Written:
 
 def check_exports(plan: Plan) -> None:
     """E249 for a model that an exporter refuses. It is made without weights, on no device."""
-    for name in others(plan.export.formats):
+    for name in (n for n in others(plan.export) if not FORMATS[n].of):
         folder = Path(plan.model.path)
-        with loading(folder), quiet(), torch.device("meta"):
+        # OpenVINO takes the numbers of every weight at once
+        with loading(folder), quiet(), torch.device("cpu" if name == "openvino" else "meta"):
             config = planned_config(folder, plan.model)
             model = only_used(_auto_model(plan).from_config(config), plan.model.task).eval()
         try:
-            _exported(model, plan.model.task, weights=False)
+            _exported(model, name, weights=False)
         except Exception as error:
             if is_out_of_memory(error):
                 raise
@@ -66,37 +67,50 @@ def write_exports(plan: Plan, out: Path, batch: Mapping[str, Tensor] | None) -> 
     """Export the weights in `out`; each format is written whole or not at all. `batch`: what outputs are compared on."""
     done: dict[str, Written] = {}
     found = Diagnostics()
-    for name in others(plan.export.formats):
-        model, _ = load_whole(out, torch.float32)
-        target = out / Path(FORMATS[name].file).parent
+    names = others(plan.export)
+    for first in (n for n in names if not FORMATS[n].of):
+        target = out / Path(FORMATS[first].file).parent
         if target.is_dir():  # of an end that was interrupted
             remove_folder(target, inside=out)
-        try:
-            program = _exported(model, plan.model.task)
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise
-            notes = [_why(error), "the safetensors files are written, and sound"]
-            found.say("W207", f"the model could not be exported for {FORMATS[name].runtime}", notes=notes)
-            done[name] = Written(error=_why(error))
+        model, _ = load_whole(out, torch.float32)
+        quantized = [n for n in names if FORMATS[n].of == first]
+        program = _tried(first, done, found, _exported, model, first)
+        if program is None:
+            done |= dict.fromkeys(quantized, done[first])
             continue
         with new_folder(target, inside=out) as part:
             program.save_pretrained(part)
+            for name in quantized:
+                _tried(name, done, found, _quantize, program, model, part / Path(FORMATS[name].file).name)
             for path in part.iterdir():
                 shutil.copymode(out / "config.json", path)
-        size = sum(p.stat().st_size for p in target.iterdir() if p.name.startswith(Path(FORMATS[name].file).name))
-        most, share = _compared(model, out, name, plan, batch)
-        done[name] = Written(size, most)
-        if not share <= TOLERANCE:  # nor is NaN
-            notes = [f"the largest difference of an output is {most:.3g}, {share:.2%} of the largest output"]
-            help = "compare the metrics of both before you use it"
-            found.say("W206", f"outputs of {FORMATS[name].runtime} differ from PyTorch's", notes=notes, help=help)
+        for name in (n for n in (first, *quantized) if n not in done):
+            most, share = _compared(model, out, name, plan, batch)
+            size = sum(p.stat().st_size for n in FORMATS[name].files if (p := out / n).is_file())
+            done[name] = Written(size, most)
+            if not (share <= TOLERANCE or FORMATS[name].of):  # nor is NaN; quantized numbers are rounded
+                notes = [f"the largest difference of an output is {most:.3g}, {share:.2%} of the largest output"]
+                help = "compare the metrics of both before you use it"
+                found.say("W206", f"outputs of {FORMATS[name].runtime} differ from PyTorch's", notes=notes, help=help)
     return done, found
+
+
+def _tried(name: str, done: dict[str, Written], found: Diagnostics, write: Callable[..., Any], *given: Any) -> Any:
+    """What is written, or W207 and none."""
+    try:
+        return write(*given)
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        notes = [_why(error), "the safetensors files are written, and sound"]
+        found.say("W207", f"the model could not be exported for {FORMATS[name].runtime}", notes=notes)
+        done[name] = Written(error=_why(error))
+        return None
 
 
 @torch.no_grad()
 def _compared(model: Any, out: Path, name: str, plan: Plan, batch: Mapping[str, Tensor] | None) -> tuple[float, float]:
-    given = dict(batch) if batch is not None else _sample(model, plan.model.task)
+    given = dict(batch) if batch is not None else _sample(model)
     if plan.model.pooling:  # texts of an item are read one by one
         given = {k: v.flatten(0, 1) if v.dim() == 3 else v for k, v in given.items()}
     given = {k: v for k, v in given.items() if k not in unread(model)}
@@ -104,21 +118,48 @@ def _compared(model: Any, out: Path, name: str, plan: Plan, batch: Mapping[str, 
     return largest_difference(model(**given), exported(**given))
 
 
-def _exported(model: Any, task: str, weights: bool = True) -> Any:
-    """Any number of texts of any length. Without weights nothing can be computed, and so nothing simplified."""
-    from transformers.exporters.exporter_onnx import OnnxConfig, OnnxExporter
+def export_to(model: Any, name: str, folder: Path) -> None:
+    """Write a model that is in memory in a format of its own, quantized ones included."""
+    program = _exported(model, FORMATS[name].of or name)
+    program.save_pretrained(folder)
+    if FORMATS[name].of:
+        _quantize(program, model, folder / Path(FORMATS[name].file).name)
 
-    sample = _sample(model, task)
+
+def _exported(model: Any, name: str, weights: bool = True) -> Any:
+    """For any number of texts of any length. Without weights nothing can be computed, and so nothing simplified."""
+    sample = _sample(model)
     axes = {name: dict.fromkeys(range(t.dim()), torch.export.Dim.DYNAMIC) for name, t in sample.items()}
     more = {"use_cache": False} if getattr(model.config, "use_cache", None) else {}
+    exporter: Any
+    config: Any
     with _silently():
-        config = OnnxConfig(dynamic=True, dynamic_shapes=axes, optimize=weights)
-        return OnnxExporter().export(model, {**sample, **more}, config)  # type: ignore[dict-item]
+        if name == "openvino":
+            from transformers.exporters.exporter_openvino import OpenVINOConfig, OpenVINOExporter
+
+            exporter, config = OpenVINOExporter(), OpenVINOConfig(dynamic=True, dynamic_shapes=axes)
+        else:
+            from transformers.exporters.exporter_onnx import OnnxConfig, OnnxExporter
+
+            exporter, config = OnnxExporter(), OnnxConfig(dynamic=True, dynamic_shapes=axes, optimize=weights)
+        return exporter.export(model, {**sample, **more}, config)
 
 
-def _sample(model: Any, task: str) -> dict[str, Tensor]:
+def _quantize(program: Any, model: Any, path: Path) -> None:
+    """ONNX Runtime's own: weights once, symmetric, so that zero stays zero; activations as they come."""
+    from transformers.exporters.configs import ExportFormat
+    from transformers.exporters.exporter_onnx import OnnxExporter
+    from transformers.exporters.quantizers import OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
+
+    with _silently():
+        config = OnnxRuntimeDynamicConfig(op_types_to_quantize=["MatMul", "Gemm"], per_channel=True)
+        made = OnnxRuntimeQuantizer(config).quantize(program.program, _sample(model), ExportFormat.ONNX)
+        OnnxExporter.save_program(made, path)
+
+
+def _sample(model: Any) -> dict[str, Tensor]:
     """What the exporter follows through the model, on its device: one tensor each, for it would take one for the other."""
-    shape = (_TEXTS, _CHOICES, _TOKENS) if "choices" in task_of(task).fields else (_TEXTS, _TOKENS)
+    shape = (_TEXTS, _CHOICES, _TOKENS) if type(model).__name__.endswith("ForMultipleChoice") else (_TEXTS, _TOKENS)
     each = {"input_ids": 1, "attention_mask": 1, "token_type_ids": 0}
     every = {name: torch.full(shape, value, device=model.device) for name, value in each.items()}
     return {name: tensor for name, tensor in every.items() if name not in unread(model)}

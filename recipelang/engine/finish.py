@@ -82,7 +82,7 @@ def finish(run: Course, judge: Judge, started: float) -> Result:
 
 def _other_formats(run: Course) -> tuple[dict[str, Written], dict[str, float]]:
     """The written weights in every other format of the plan, each evaluated as the model itself was."""
-    names = others(run.plan.export.formats)
+    names = others(run.plan.export)
     if not names:
         return {}, {}
     evaluations, cpu = run.plan.evaluations, torch.device("cpu")

@@ -13,6 +13,7 @@ from recipelang.planning.belongings import belongs
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.source.words import listed
+from recipelang.spec.formats import FORMATS
 from recipelang.storage.reading import Unreadable, Why, read_object
 from recipelang.storage.writing import is_part, remove, remove_empty_folders
 
@@ -30,7 +31,8 @@ _OURS = re.compile(
     r"|checkpoints/stage-\d+-step-\d+/(?:(?:model|state)(?:-\d+-of-\d+)?\.safetensors|state\.json|manifest\.json)|checkpoints/layers/\d+\.safetensors"
     r"|tensorboard/events\.out\.tfevents\.[\d.]+|plots/[\w -]+\.(?:svg|png)"
     rf"|(?:export|stages/[^/]+)/(?:{_MODEL})"
-    r"|onnx/(?:model\.onnx(?:\.data)?|export\.json|config\.json|generation_config\.json)"
+    rf"|{'|'.join(re.escape(name) for each in FORMATS.values() for name in each.files)}"
+    r"|(?:onnx|openvino)/(?:export|config|generation_config)\.json"
 )
 #: the model of a stage lies in a folder of its own
 _OF_STAGE = re.compile(r"stages/[^/]+/")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,39 +26,65 @@ class Outputs(dict[str, Tensor]):
             raise AttributeError(name) from None
 
 
+#: of the inputs by name the outputs, in their order
+Run = Callable[[dict[str, np.ndarray]], list[np.ndarray]]
+
+
 class Exported(nn.Module):
     """An exported model on the processor. It takes what it was exported with, and zeros where a batch lacks it."""
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, run: Run, reads: Sequence[str], gives: Sequence[str]) -> None:
         super().__init__()
-        self._session = session
-        self.reads = [i.name for i in session.get_inputs()]
-        self._gives = [o.name for o in session.get_outputs()]
+        self.run, self.reads, self._gives = run, reads, gives
+
+    def feed(self, batch: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+        lacks = torch.zeros_like(batch["input_ids"])
+        return {name: batch.get(name, lacks).cpu().numpy() for name in self.reads}
 
     def forward(self, **batch: Tensor) -> Outputs:
-        device, lacks = batch["input_ids"].device, torch.zeros_like(batch["input_ids"])
-        feed = {name: batch.get(name, lacks).cpu().numpy() for name in self.reads}
-        found = self._session.run(self._gives, feed)
+        device, found = batch["input_ids"].device, self.run(self.feed(batch))
         return Outputs((n, torch.from_numpy(f).to(device)) for n, f in zip(self._gives, found, strict=True))
 
 
 def open_exported(folder: Path, name: str, threads: int) -> Exported:
     """What a run left in this format. E144 without the runtime, E076 for a file that it does not take."""
-    path = folder / FORMATS[name].file
     try:
-        check_regular(path, inside=folder)
-        import onnxruntime
+        for file in (n for n in FORMATS[name].files if n == FORMATS[name].file or os.path.lexists(folder / n)):
+            check_regular(folder / file, inside=folder)
     except Unreadable as error:
         raise error.coded("E076") from None
-    except ImportError:
-        raise lacking(name, "onnxruntime") from None
+    path = str(folder / FORMATS[name].file)
+    try:
+        return _in_openvino(path, threads) if name == "openvino" else _in_onnxruntime(path, threads)
+    except ImportError as error:
+        raise lacking(name, error.name or FORMATS[name].packages[-1]) from None
+    except Exception as error:  # of classes of its own, which are private
+        raise fail("E076", f"{FORMATS[name].runtime} cannot load `{path}`", notes=[_first_line(error)]) from None
+
+
+def _in_onnxruntime(path: str, threads: int) -> Exported:
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3  # errors only
-    try:
-        return Exported(onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]))
-    except Exception as error:  # of its own classes, which are private
-        raise fail("E076", f"{FORMATS[name].runtime} cannot load `{path}`", notes=[_first_line(error)]) from None
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    gives = [o.name for o in session.get_outputs()]
+    return Exported(lambda feed: session.run(gives, feed), [i.name for i in session.get_inputs()], gives)
+
+
+def _in_openvino(path: str, threads: int) -> Exported:
+    import openvino
+
+    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(path, "CPU", settings)
+    request, gives = compiled.create_infer_request(), compiled.outputs
+
+    def run(feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        found = request.infer(feed)
+        return [found[port] for port in gives]
+
+    return Exported(run, [p.get_any_name() for p in compiled.inputs], [p.get_any_name() for p in gives])
 
 
 def _first_line(error: Exception) -> str:

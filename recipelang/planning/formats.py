@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from recipelang.source import RecipeError, fail
 from recipelang.source.words import an
-from recipelang.spec.formats import FORMATS, others
+from recipelang.spec.formats import FORMATS, Asked, others
 from recipelang.tasks import task_of
 from recipelang.version import installed
 
@@ -17,9 +17,9 @@ from recipelang.version import installed
 _NEEDS = {"transformers": "5.23", "torch": "2.11"}
 
 
-def can_be_exported(formats: tuple[str, ...], task: str) -> bool:
+def can_be_exported(asked: Asked, task: str) -> bool:
     """E055 for models that write texts, a token at a time; E144 where what a format needs is not installed."""
-    for name in others(formats):
+    for name in others(asked):
         if not task_of(task).labels:
             help = f"remove `{name}` from `formats`"
             raise fail("E055", f"this release cannot export {an(f'`{task}`')} model", help=help)

@@ -28,7 +28,7 @@ def check_offloaded(plan: Plan) -> None:
             help = f"choose `wanda`, `sparsegpt`, `magnitude` or `random`, or {_ELSE}"
             notes = ["it ranks by gradients, which a pass through the whole model gives"]
             raise fail("E223", f"`{prune.method}` needs all weights in memory", notes=notes, help=help)
-    if more := others(plan.export.formats):
+    if more := others(plan.export):
         help = f"remove `{more[0]}` from `formats`, or {_ELSE}"
         raise fail("E223", f"`{more[0]}` is exported with all weights in memory", help=help)
     if plan.model.drop is not None or plan.model.redrawn or plan.model.fresh_head:

@@ -91,7 +91,7 @@ class Resolver(Stages):
         self._warn_of_random_head()
         self._judge_dtype()
         selections = self._selections()
-        self.guard("export.formats", lambda: can_be_exported(self.recipe.export.formats, self.recipe.model.task))
+        self.guard("export.formats", lambda: can_be_exported(self.recipe.export, self.recipe.model.task))
         if self.found.errors:
             return None
         try:
@@ -130,7 +130,9 @@ class Resolver(Stages):
             stages=tuple(stages),
             evaluations=plan_evaluations(self.recipe, self.data, stages, self._positive()),
             plugins=plugins_of(self.recipe),
-            export=ExportPlan(**{n: getattr(self.recipe.export, n) for n in ("formats", "card", "max_shard")}),
+            export=ExportPlan(
+                **{n: getattr(self.recipe.export, n) for n in ("formats", "quantize", "card", "max_shard")}
+            ),
             claims=tuple(
                 ClaimPlan(kind=c.kind, id=i, text=c.text, message=c.message)  # type: ignore[arg-type]
                 for i, c in enumerate(self.recipe.claims)

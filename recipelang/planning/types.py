@@ -22,7 +22,7 @@ from recipelang.kinds.base import Mismatch
 from recipelang.methods import METHODS
 from recipelang.schedules.shapes import SHAPES
 from recipelang.source.words import an
-from recipelang.spec.formats import FORMATS, WEIGHTS
+from recipelang.spec.formats import CHOSEN, WEIGHTS
 from recipelang.spec.metrics import MEASURES, TASKS
 from recipelang.spec.optimizers import OPTIMIZERS
 from recipelang.storage.forms import Count, Digest, MaybeDigest, Share, Some, known
@@ -573,7 +573,8 @@ class ClaimPlan(Frozen):
 
 
 class ExportPlan(Frozen):
-    formats: tuple[Annotated[str, known(WEIGHTS, *FORMATS)], ...] = (WEIGHTS,)
+    formats: tuple[Annotated[str, known(WEIGHTS, *CHOSEN)], ...] = (WEIGHTS,)
+    quantize: Literal["int8"] | None = None
     card: bool = True
     max_shard: Some = 5_000_000_000
 

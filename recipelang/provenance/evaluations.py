@@ -41,7 +41,7 @@ def evaluate_again(folder: Path, plan: Plan, recipe: Recipe, contents: Mapping[s
         return nullcontext() if precision == "fp32" else torch.autocast(device.type, torch.bfloat16)
 
     task, exported = task_of(plan.model.task), {}
-    for name in others(plan.export.formats):
+    for name in others(plan.export):
         if (folder / FORMATS[name].file).is_file():  # the run may have failed to write it
             exported[name] = open_exported(folder, name, torch.get_num_threads())
             if task.prepare:

@@ -110,7 +110,9 @@ def difference(plan: Plan, recipe: Recipe, facts: ModelFacts) -> tuple[str | Non
         "seed": recipe.seed,
         "stages": [s.model_dump() for s in stages],
         "evaluations": [e.model_dump() for e in plan_evaluations(recipe, again.data, stages, positive)],
-        "export": ExportPlan(**{n: getattr(recipe.export, n) for n in ("formats", "card", "max_shard")}).model_dump(),
+        "export": ExportPlan(
+            **{n: getattr(recipe.export, n) for n in ("formats", "quantize", "card", "max_shard")}
+        ).model_dump(),
         "claims": [{"kind": c.kind, "id": i, "message": c.message} for i, c in enumerate(recipe.claims)],
         "never": list(dict.fromkeys(n for s in stages for p in s.prunes for n in p.never)),
         "selections": again._selections(),

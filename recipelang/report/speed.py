@@ -11,6 +11,7 @@ from rich.text import Text
 
 from recipelang.source.render import clean
 from recipelang.source.words import amount, plural, short_time, size_text
+from recipelang.spec.formats import FORMATS
 
 if TYPE_CHECKING:
     from recipelang.engine.bench import Bench
@@ -40,7 +41,8 @@ def told(bench: Bench) -> list[str]:
     first = bench.models[0]
     each = plural(bench.batch, "text") + " of " + plural(bench.length, "token")
     on = bench.machine if bench.clock == "GPU time" else f"{plural(bench.threads, 'thread')} of {bench.machine}"
-    used = f"torch {bench.versions['torch']}, transformers {bench.versions['transformers']}"
+    ran = "PyTorch" if bench.runtime == "torch" else FORMATS[bench.runtime].runtime
+    used = f"{ran}, with " + ", ".join(f"{name} {version}" for name, version in bench.versions.items())
     said = [
         f"One forward pass over {each}, drawn at random; {bench.clock} on {on}; {used}.",
         f"Median of {plural(bench.rounds, 'round')} in turn; the speed is the ratio of two times of one round"

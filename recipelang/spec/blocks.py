@@ -20,7 +20,7 @@ from recipelang.kinds.text import percent
 from recipelang.methods import METHODS
 from recipelang.spec.attribute import ANY, Attr, Spec, conflict, refusal
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec, ShrinkSpec
-from recipelang.spec.formats import FORMATS, WEIGHTS
+from recipelang.spec.formats import CHOSEN, WEIGHTS
 from recipelang.spec.metrics import MEASURES, TASKS
 from recipelang.spec.optimizers import OPTIMIZERS
 from recipelang.values import selector as sel
@@ -726,13 +726,23 @@ class ExportSpec(Spec):
     formats: Annotated[
         tuple[str, ...],
         Attr(
-            ListOf(OneOf(WEIGHTS, *FORMATS)),
-            "formats of the model: `safetensors`, always, and `onnx` for ONNX Runtime",
+            ListOf(OneOf(WEIGHTS, *CHOSEN)),
+            "formats of the model: `safetensors`, always, `onnx` for ONNX Runtime, `openvino` for OpenVINO",
             "s",
             example="[safetensors, onnx]",
             unordered=True,
         ),
     ] = (WEIGHTS,)
+    quantize: Annotated[
+        str | None,
+        Attr(
+            OrNone(OneOf("int8")),
+            "write the model for ONNX Runtime in int8 too, activations quantized as they come",
+            "s",
+            example="int8",
+            added=True,
+        ),
+    ] = None
     card: Annotated[bool, Attr(Boolean(), "write a model card", "s", example="false")] = True
     max_shard: Annotated[int, Attr(Size(), "maximum size of a weight file", "s", example="5 GB")] = 5_000_000_000
 
@@ -741,6 +751,9 @@ class ExportSpec(Spec):
         if self.formats and WEIGHTS not in self.formats:
             help = f"write `formats = [{', '.join((WEIGHTS, *self.formats))}]`: every check of a run reads these files"
             raise conflict("formats", f"`formats` lacks `{WEIGHTS}`", help)
+        if self.quantize and "onnx" not in self.formats:
+            help = f"write `formats = [{', '.join((*self.formats, 'onnx'))}]`"
+            raise conflict("quantize", "`quantize` needs `onnx` in `formats`", help)
         return self
 
 

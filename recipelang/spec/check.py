@@ -200,7 +200,7 @@ class _Checker:
             sound = sound and bound is not None
             found.setdefault(spec, []).append(bound)
         stages = tuple(block.labels[0] for block, spec in blocks if spec is StageSpec)
-        formats = [tuple(others(e.formats)) for e in found.get(ExportSpec, []) if isinstance(e, ExportSpec)]
+        formats = [tuple(others(e)) for e in found.get(ExportSpec, []) if isinstance(e, ExportSpec)]
         self.outline = self._outline(stages, found.get(EvaluateSpec, []), *formats[-1:])
         top = self._top()
         for kind in ("model", "stage"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from recipelang.source.frozen import frozen
 
 WEIGHTS = "safetensors"
@@ -9,19 +11,43 @@ WEIGHTS = "safetensors"
 
 @frozen
 class Format:
-    """What another runtime reads."""
+    """What another runtime reads. A claim names it, as in `dev.onnx.f1`."""
 
-    file: str  # below the output folder
+    files: tuple[str, ...]  # below the output folder; the first is opened, and small models need no other
     runtime: str
     packages: tuple[str, ...]  # what writes and runs it
     extra: str  # of our own package, which installs them
+    of: str = ""  # the format that it is quantized from; empty: a recipe names it in `formats`
+
+    @property
+    def file(self) -> str:
+        return self.files[0]
 
 
+_ONNX = ("onnx", "onnxscript", "onnxruntime")
 FORMATS = {
-    "onnx": Format("onnx/model.onnx", "ONNX Runtime", ("onnx", "onnxscript", "onnxruntime"), "onnx"),
+    "onnx": Format(("onnx/model.onnx", "onnx/model.onnx.data"), "ONNX Runtime", _ONNX, "onnx"),
+    "onnx_int8": Format(
+        ("onnx/model_int8.onnx", "onnx/model_int8.onnx.data"), "ONNX Runtime in int8", _ONNX, "onnx", of="onnx"
+    ),
+    "openvino": Format(
+        ("openvino/openvino_model.xml", "openvino/openvino_model.bin"), "OpenVINO", ("openvino",), "openvino"
+    ),
 }
+#: those that a recipe names
+CHOSEN = tuple(name for name, each in FORMATS.items() if not each.of)
 
 
-def others(formats: tuple[str, ...]) -> list[str]:
-    """Those that are exported from the weights, in a fixed order."""
-    return [name for name in FORMATS if name in formats]
+class Asked(Protocol):
+    """What a recipe, or its plan, says of formats."""
+
+    @property
+    def formats(self) -> tuple[str, ...]: ...
+
+    @property
+    def quantize(self) -> str | None: ...
+
+
+def others(asked: Asked) -> list[str]:
+    """All that is exported from the weights, in a fixed order."""
+    return [n for n, f in FORMATS.items() if (f.of if f.of and asked.quantize else n) in asked.formats]

@@ -60,7 +60,7 @@ class Recipe:
             e.name: (e.metrics or METRICS.get(self.model.task, ()), e.compare == "dense") for e in self.evaluations
         }
         stages = tuple(s.name for s in self.stages)
-        return Outline(self.source, self.claims, stages, metrics, self.evaluator, tuple(others(self.export.formats)))
+        return Outline(self.source, self.claims, stages, metrics, self.evaluator, tuple(others(self.export)))
 
     def blocks(self) -> Iterator[tuple[str, Spec]]:
         """Every block as it was bound, with its path."""

@@ -444,7 +444,7 @@ def second_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def exporter_refuses(monkeypatch: pytest.MonkeyPatch, *, always: bool = True) -> None:
-    def refuse(model: object, task: str, weights: bool = True) -> None:
+    def refuse(model: object, name: str, weights: bool = True) -> None:
         if always or weights:
             raise NotImplementedError("No ONNX function found for aten.special_polygamma.default")
 

@@ -46,7 +46,7 @@ DESCRIBED = {
         "--table",
         "--steps",
     ],
-    "bench": ["DIR", "--batch", "--length", "--threads", "--rounds", "--seed", "--device", "--json"],
+    "bench": ["DIR", "--batch", "--length", "--threads", "--rounds", "--seed", "--device", "--runtime", "--json"],
     "trace": ["FILE", "PATH", "--param", "--params", "--overlay"],
     "schema": [],
     "lock": ["FILE", "--param", "--params", "--overlay", "--upgrade", "--allow-private"],

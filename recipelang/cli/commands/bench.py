@@ -9,6 +9,13 @@ import typer
 from recipelang.cli import complete, screen
 
 
+class Runtime(StrEnum):
+    torch = "torch"
+    onnx = "onnx"
+    onnx_int8 = "onnx_int8"
+    openvino = "openvino"
+
+
 class Device(StrEnum):
     cpu = "cpu"
     cuda = "cuda"
@@ -29,6 +36,9 @@ def bench(
     rounds: int = typer.Option(50, "--rounds", min=6, metavar="N", help="Forward passes of each model."),
     seed: int = typer.Option(0, "--seed", min=0, metavar="N", help="Seed of the random tokens."),
     device: Device | None = typer.Option(None, "--device", help="Measure here; a GPU, if there is one, by default."),
+    runtime: Runtime = typer.Option(
+        Runtime.torch, "--runtime", help="Run the models with this; others than torch on the CPU."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print every figure as JSON."),
 ) -> None:
     """Compare the speed and size of models.
@@ -38,6 +48,9 @@ def bench(
     times of one round, with its 95 % interval. One forward pass is measured: a decoder
     reads a text, and writes none.
 
+    A model without a file for the runtime is exported first, as `formats` in `export`
+    does, and the export thrown away.
+
     The same folder twice shows how far two equal models differ on your machine.
 
     Examples:
@@ -45,6 +58,8 @@ def bench(
       recipelang bench runs/first/stages/dense runs/first
 
       recipelang bench model runs/first --batch 8 --length 64 --json
+
+      recipelang bench model runs/first --runtime onnx
     """
     from recipelang.api.bench import bench as measured
     from recipelang.report.speed import shown
@@ -57,6 +72,7 @@ def bench(
         rounds=rounds,
         seed=seed,
         device=device.value if device else None,
+        runtime=runtime.value,
     )
     screen.show(found.diagnostics.sorted())
     if as_json:

@@ -99,7 +99,7 @@ def test_what_cannot_be_measured_is_refused(folders, tmp_path):
     assert codes(tmp_path) == ["E076"]
     assert codes() == ["E076"]
     assert codes(folders / "dense", length=65) == ["E188"]
-    for wrong in ({"rounds": 5}, {"batch": 0}, {"length": 1.5}, {"threads": True}):
+    for wrong in ({"rounds": 5}, {"batch": 0}, {"length": 1.5}, {"threads": True}, {"runtime": "x"}):
         assert codes(folders / "dense", **wrong) == ["E038"]
 
 

@@ -31,7 +31,7 @@ def test_example_of_claims_is_sound():
 @pytest.mark.parametrize("path", PATHS)
 def test_path_of_a_measured_value_is_one_that_a_recipe_knows(path):
     compared = ("metrics = [f1, exact_match] }", "metrics = [f1, exact_match], compare = dense }")
-    export = "export { formats = [safetensors, onnx] }"
+    export = "export { formats = [safetensors, onnx], quantize = int8 }"
     assert path in metric_names(recipe_of(sound(DENSE, compared, add=export)))
 
 

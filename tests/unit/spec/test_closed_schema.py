@@ -126,7 +126,12 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
         "batch": (None, "-"),
         "metrics": ((), "s"),
     },
-    "export": {"formats": (("safetensors",), "s"), "card": (True, "s"), "max_shard": (5_000_000_000, "s")},
+    "export": {
+        "formats": (("safetensors",), "s"),
+        "quantize": (None, "s"),
+        "card": (True, "s"),
+        "max_shard": (5_000_000_000, "s"),
+    },
 }
 SPECS: dict[str, type[Spec]] = {"": TopSpec} | {kind: spec for table in BLOCKS.values() for kind, spec in table.items()}
 
