@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
+from recipelang.kinds.text import percent
 from recipelang.planning.data import DEFAULT_LENGTH
 from recipelang.planning.facts import ModelFacts
 from recipelang.source import Diagnostic, RecipeError
@@ -91,6 +92,8 @@ def _where(data: DataSpec) -> tuple[str, str]:
 
 
 def _named(data: DataSpec) -> str:
+    if data.mixes:
+        return "a mixture of " + ", ".join(f"{percent(m.share)} {line_of(m.source)}" for m in data.mixes)
     reference, split = _where(data)
     config = f", configuration {line_of(data.config)}" if data.config else ""
     return f"{line_of(reference)}{config}, split {line_of(split)}"
@@ -112,7 +115,7 @@ def _data(recipe: Recipe, stage: StageSpec, data: DataSpec, facts: ModelFacts) -
 
 
 def _reads_texts(recipe: Recipe, data: DataSpec) -> bool:
-    return recipe.model.task == "causal_lm" and "messages" not in dict(data.columns)
+    return recipe.model.task == "causal_lm" and "messages" not in dict(data.columns) and not data.mixes
 
 
 def _dataset(recipe: Recipe, stage: StageSpec, data: DataSpec) -> Iterator[str]:

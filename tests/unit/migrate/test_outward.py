@@ -185,6 +185,10 @@ def test_the_text_is_this() -> None:
             'train = "chats.jsonl", samples = 64 samples\n columns { messages = "talk" }',
             ["dataset=LOADER", "LOADER is a DataLoader of your own, of 64 examples"],
         ),
+        (
+            'samples = 10 samples\n mix web { source = "web.jsonl", share = 70% }\n mix made { source = "made.txt", share = 30% }',
+            ["dataset=LOADER", "a mixture of 70% web.jsonl, 30% made.txt, which"],
+        ),
         ('source = "a.tsv"', ['load_dataset("csv", data_files="a.tsv", split="train", delimiter="\\t")']),
         ('train = "all.txt"', ['load_dataset("text", data_files="all.txt", split="train", sample_by="document")']),
     ],
