@@ -63,7 +63,7 @@ def planned(block: PrunePlan) -> Plan:
     stage = StagePlan.model_construct(
         name="sparse", index=0, steps=10, optimizer="adamw", learning_rate=(rate,), seed=0, prunes=(block,)
     )
-    return Plan.model_construct(behaviour_digest=DIGEST, stages=(stage,), seed=0)
+    return Plan.model_construct(behaviour_digest=DIGEST, data=(), stages=(stage,), seed=0)
 
 
 def position() -> Position:

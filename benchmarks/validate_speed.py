@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from itertools import count
 from pathlib import Path
 
 from lark.lexer import LexerThread
@@ -24,6 +25,7 @@ LEXER = grammar._loaded()[1]
 LIBRARY = Path(__file__).parents[1] / "recipes"
 #: milliseconds that the first and the second text may take
 LIMITS = (20, 500)
+NUMBERS = count()
 
 HEAD = """recipe 1 "large"
 
@@ -69,8 +71,9 @@ def large() -> str:
 
 
 def validate(text: str) -> float:
+    source = Source(f"{next(NUMBERS)}.recipe", text)  # under a new name: a text that was read before is not read again
     start = time.process_time()
-    found = check_all(Source("a.recipe", text), {}).diagnostics
+    found = check_all(source, {}).diagnostics
     elapsed = time.process_time() - start
     assert not found.errors, [d.message for d in found]
     return elapsed * 1e3

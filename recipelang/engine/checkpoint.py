@@ -33,7 +33,7 @@ from recipelang.pruning.masks import Masks
 from recipelang.pruning.shards import beside, is_shard
 from recipelang.source import RecipeError, fail
 from recipelang.storage.forms import OpenForm
-from recipelang.storage.reading import Unreadable, check_regular, read_bytes, sha256
+from recipelang.storage.reading import Unreadable, check_regular, mapped_sha256, read_bytes
 from recipelang.storage.strict_json import parse_model
 from recipelang.storage.writing import remove_folder
 
@@ -234,12 +234,13 @@ def _undamaged(path: Path, *, own_part: bool = False) -> Iterator[Files]:
     if own_part and files.parts == processes.world():
         mine = [files.named(kind)[processes.rank()] for kind in KINDS]
         named = {name: digest for name, digest in named.items() if name in (POSITION, *mine)}
+    longest_first = sorted(named, reverse=True)  # states are twice as large as weights
     with ThreadPoolExecutor() as pool:
-        sound = pool.map(lambda name: _is_as_written(path / name, named[name]), named)
+        sound = pool.map(lambda name: _is_as_written(path / name, named[name]), longest_first)
         try:
             yield files
         finally:
-            for name, same in zip(named, sound, strict=True):
+            for name, same in zip(longest_first, sound, strict=True):
                 if not same:
                     raise _changed(name) from None
 
@@ -250,7 +251,7 @@ def _changed(name: str) -> Damaged:
 
 def _is_as_written(file: Path, digest: str) -> bool:
     try:
-        return sha256(file, inside=file.parent) == digest
+        return mapped_sha256(file, inside=file.parent) == digest
     except Unreadable:
         return False
 

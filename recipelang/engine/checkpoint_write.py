@@ -18,7 +18,7 @@ from torch import Tensor
 
 from recipelang import processes
 from recipelang.engine.parts import KINDS, MANIFEST, POSITION, Files, Kind, file_name
-from recipelang.storage.reading import sha256
+from recipelang.storage.reading import mapped_sha256, sha256
 from recipelang.storage.writing import new_folder, sync, write_text, writing
 
 #: how long what is being written when a run fails may still take until it is whole, in seconds
@@ -104,7 +104,7 @@ class Writing:
         for file in files.values():
             sync(file)
         with ThreadPoolExecutor() as pool:  # side by side: each takes longer than writing it has
-            own = dict(zip(KINDS, pool.map(sha256, files.values()), strict=True))
+            own = dict(zip(KINDS, pool.map(mapped_sha256, files.values()), strict=True))
         if not processes.main():
             processes.hand(self._key(self.part), " ".join(own.values()))
         self.ready.set()

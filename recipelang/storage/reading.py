@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable
 from enum import Enum
 from io import BufferedReader
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -178,3 +179,15 @@ def sha256(path: Path, *, inside: Path | None = None) -> str:
     """Hexadecimal digest of what a regular file holds now: nothing is remembered."""
     with open_regular(path, inside=inside) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def mapped_sha256(path: Path, *, inside: Path | None = None) -> str:
+    """As `sha256`, without copying what it reads: a tenth faster. For a run's own files, which are mapped to be read
+    anyway: a mapped file that is cut meanwhile ends the process."""
+    with open_regular(path, inside=inside) as file:
+        try:
+            mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
+        except (OSError, ValueError):  # a file system that maps nothing, or an empty file
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        with mapped as data:
+            return hashlib.sha256(data).hexdigest()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -123,3 +125,22 @@ def test_json_of_very_many_values_is_refused_before_it_is_built(piece, tmp_path)
     (tmp_path / "a.json").write_text("[" + piece * reading.MAX_VALUES + "0]", "utf-8")
     with pytest.raises(Unreadable, match="more than 2,000,000 values"):
         reading.read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("content", [b"", b"a", b"weights" * 300_000], ids=["nothing", "a letter", "2 MB"])
+def test_a_mapped_file_has_the_digest_of_what_it_holds(content: bytes, tmp_path: Path):
+    path = tmp_path / "a"
+    path.write_bytes(content)
+    assert reading.mapped_sha256(path) == reading.sha256(path) == hashlib.sha256(content).hexdigest()
+    (tmp_path / "b").symlink_to(path)
+    with pytest.raises(Unreadable):
+        reading.mapped_sha256(tmp_path / "b", inside=tmp_path)
+
+
+def test_a_file_that_cannot_be_mapped_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def mmap(*arguments: object, **named: object) -> None:
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+
+    monkeypatch.setattr(reading, "mmap", mmap)
+    (tmp_path / "a").write_bytes(b"weights")
+    assert reading.mapped_sha256(tmp_path / "a") == hashlib.sha256(b"weights").hexdigest()
