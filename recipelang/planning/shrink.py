@@ -44,7 +44,7 @@ _STANDARD = {"ffn": "intermediate_size", "heads": "num_attention_heads", "hidden
 #: types that mix units, or layers, in ways of which shapes tell nothing: halves of heads, states from elsewhere
 _MIXED = {
     "diffllama": ("heads",),
-    "kimi_linear": ("layers",),
+    "kimi_linear": ("heads", "hidden", "layers"),
     "rwkv": ("hidden",),
     "zamba": ("heads", "ffn"),
     "zamba2": ("heads", "ffn"),
