@@ -90,6 +90,8 @@ def _stage(recipe: Recipe, stage: StageSpec, index: int, facts: ModelFacts, foun
         return {}
     if stage.drops:
         refuse(at, "llm-compressor does not drop layers")
+    for shrink in stage.shrinks:
+        refuse(f"{at}.shrink.{shrink.name}", "llm-compressor makes no model smaller")
     modifiers: Form = {}
     for prune in stage.prunes:
         path = f"{at}.prune.{prune.name}"

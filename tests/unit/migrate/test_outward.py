@@ -246,6 +246,16 @@ def test_what_it_cannot_do_is_refused(part: str) -> None:
     assert [d.code for d in error.value.diagnostics] == ["E115"]
 
 
+@pytest.mark.parametrize("block", ["shrink body { axes = ffn -> 50% }", "drop layers { keep = [0, 1] }"])
+def test_smaller_models_are_refused(block: str) -> None:
+    body = (
+        f"stage sparse {{ mode = one_shot\n{block}\nprune w {{ targets = @linear, method = wanda, sparsity = 50% }} }}"
+    )
+    with pytest.raises(RecipeError) as error:
+        to_llm_compressor.convert(checked(body), Path())
+    assert [d.code for d in error.value.diagnostics] == ["E115"]
+
+
 @pytest.mark.parametrize(
     "targets",
     [
