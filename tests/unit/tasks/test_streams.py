@@ -134,6 +134,7 @@ GOOD = json.dumps({"text": "a"}) + "\n"
         ("a.jsonl", b"\n\n", "E074", "is empty"),
         ("a.jsonl.gz", gzip.compress(GOOD.encode() * 9999)[:-20], "E074", "is damaged"),
         ("a.jsonl.xz", lzma.compress(GOOD.encode() * 9999)[:-20], "E074", "is damaged"),
+        ("a.jsonl.zst", zstd(GOOD.encode() * 9999)[:-9], "E074", "is damaged"),
         ("a.jsonl.bz2", b"not packed", "E074", "is damaged"),
         ("a.csv", b"text,label\na,b\na\n", "E074", "line 3"),
         ("a.parquet", b"PAR1 and nothing else", "E074", "not a parquet file"),
