@@ -21,8 +21,8 @@ from recipelang.engine.parts import KINDS, MANIFEST, POSITION, Files, Kind, file
 from recipelang.storage.reading import mapped_sha256, sha256
 from recipelang.storage.writing import new_folder, sync, write_text, writing
 
-#: how long what is being written when a run fails may still take until it is whole, in seconds
-_PATIENCE = 60.0
+#: how long what is being written when a run fails may still take until it is whole, in seconds; and without a process
+_PATIENCE, _BRIEFLY = 60.0, 1.0
 
 
 class Writing:
@@ -76,9 +76,9 @@ class Writing:
         if self.of > 1:
             processes.wait()  # the first one has named it
 
-    def leave(self) -> None:
-        """The run has failed: what is whole soon is kept."""
-        self.thread.join(_PATIENCE if self.of > 1 else None)
+    def leave(self, *, lost: bool) -> None:
+        """The run has failed: what is whole soon is kept. `lost`: a process is gone, perhaps before its part was there."""
+        self.thread.join(None if self.of == 1 else _BRIEFLY if lost else _PATIENCE)
         self.stopped.set()
         self.thread.join()
 

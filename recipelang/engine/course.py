@@ -29,6 +29,7 @@ from recipelang.planning.data import load_split
 from recipelang.planning.types import DataPlan, EvaluatePlan, Plan, StagePlan
 from recipelang.pruning import shards
 from recipelang.pruning.masks import Masks
+from recipelang.source import RecipeError
 from recipelang.storage.writing import write_json
 from recipelang.tasks import Features, task_of
 from recipelang.tasks.later import Later
@@ -82,6 +83,12 @@ class Course:
         if writing is not None:
             with self.clock.part("checkpoints"):
                 writing.wait()
+
+    def leave(self, error: BaseException) -> None:
+        """The same after a failure, which is what is told."""
+        codes = {d.code for d in error.diagnostics} if isinstance(error, RecipeError) else set()
+        if self.writing is not None:
+            self.writing.leave(lost="E088" in codes or processes.is_gone(error))
 
     def obey(self) -> None:
         """Between two pieces of work that are kept: a signal that reached any process stops them all."""

@@ -67,9 +67,9 @@ def execute(
             with run.stop:
                 try:
                     return _go(run, judge, resume, exact, written or plan)
-                finally:
-                    if run.writing is not None:
-                        run.writing.leave()
+                except BaseException as error:
+                    run.leave(error)
+                    raise
         except Interrupted:
             _note(run, "interrupted", {})
             raise

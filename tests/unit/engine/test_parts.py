@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from recipelang import processes
 from recipelang.engine.checkpoint_write import Writing
 from recipelang.engine.parts import Files, file_name, own, read
 from recipelang.source import RecipeError
@@ -107,3 +108,18 @@ def test_a_checkpoint_that_cannot_be_finished_is_told_and_leaves_nothing(tmp_pat
         writing.wait()
     assert error.value.diagnostics[0].code == "E084"
     assert not list(path.parent.iterdir())
+
+
+def test_the_part_of_a_process_that_is_gone_is_not_waited_for_and_nothing_is_left(tmp_path, monkeypatch):
+    def never(key: str, stopped: threading.Event) -> str:
+        assert stopped.wait(30)
+        raise processes.gone(RuntimeError("it has ended"))
+
+    for name, stand_in in {"world": lambda: 2, "rank": lambda: 0, "first": lambda v: v, "handed": never}.items():
+        monkeypatch.setattr(processes, name, stand_in)
+    path = tmp_path / "checkpoints" / "stage-00-step-00000001"
+    path.parent.mkdir()
+    writing = Writing(path, {"model": {}, "state": {}}, "{}", live=True, sharded=True, named=lambda: None)
+    assert len(list(path.parent.iterdir())) == 1
+    writing.leave(lost=True)
+    assert writing.failed and not list(path.parent.iterdir())
