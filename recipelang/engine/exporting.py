@@ -152,7 +152,7 @@ def _quantize(program: Any, model: Any, path: Path) -> None:
     from transformers.exporters.quantizers import OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
 
     with _silently():
-        config = OnnxRuntimeDynamicConfig(op_types_to_quantize=["MatMul", "Gemm"], per_channel=True)
+        config = OnnxRuntimeDynamicConfig(op_types_to_quantize=["MatMul", "Gemm", "Gather"], per_channel=True)
         made = OnnxRuntimeQuantizer(config).quantize(program.program, _sample(model), ExportFormat.ONNX)
         OnnxExporter.save_program(made, path)
 
