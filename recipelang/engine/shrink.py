@@ -23,6 +23,7 @@ from recipelang import processes
 from recipelang.engine.delivery import delivered
 from recipelang.engine.depth import alike
 from recipelang.engine.roles import stacks_of
+from recipelang.kinds.sizes import RANKINGS
 from recipelang.planning.layers import config_with_layers, renumbered
 from recipelang.planning.types import CutPlan, ReshapePlan, ShrinkPlan
 from recipelang.source import RecipeError, fail
@@ -52,10 +53,10 @@ def shrink(model: nn.Module, plan: ShrinkPlan, read: Read | None) -> tuple[nn.Mo
     """The smaller model on the same device, and which layers it has of the larger, by their numbers there."""
     stacks = list(stacks_of(model))
     seen = _Seen(model, plan, stacks)
-    if read is not None and (plan.by == "activation" or plan.to("layers")):
+    if read is not None and (seen.looks_at == "states" or plan.to("layers")):
         with seen.looking():
             _show(model, read, seen)
-    if read is not None and plan.by == "taylor":
+    if read is not None and seen.looks_at == "gradients":
         seen.begin()
         for _ in read.gradients():
             seen.count_changes()
@@ -208,6 +209,7 @@ class _Seen:
 
     def __init__(self, model: nn.Module, plan: ShrinkPlan, stacks: Sequence[str]) -> None:
         self.model, self.plan, self.stacks = model, plan, stacks
+        self.looks_at = RANKINGS[plan.by].looks_at
         # of the batch that the model reads, and of what its decoder reads where it has one: [tokens]
         self.kept: Tensor | None = None
         self.written: Tensor | None = None
@@ -221,7 +223,7 @@ class _Seen:
     @contextmanager
     def looking(self) -> Iterator[None]:
         with ExitStack() as stack:
-            if self.plan.by == "activation":
+            if self.looks_at == "states":
                 for reshape, cut in self._behind():
                     module = self.model.get_submodule(reshape.name.rpartition(".")[0])
                     hook = module.register_forward_pre_hook(self._reads(reshape.name, cut))
@@ -289,9 +291,9 @@ class _Seen:
     # ------------------------------------------------------------------ scores
     def scores(self) -> dict[tuple[str, str], Tensor]:
         """Axis and layer -> what each unit is worth."""
-        if self.plan.by == "taylor":
+        if self.looks_at == "gradients":
             return self.losses
-        if self.plan.by == "magnitude":
+        if self.looks_at == "weights":
             return self._summed(lambda weight: weight.detach().double().square())
         return self._by_activation()
 

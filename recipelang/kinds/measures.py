@@ -44,7 +44,6 @@ class Cadence(Stretch):
         super().__init__()
         self.name = "span or time"
         self.doc = "a duration of a run: `2 epochs`, `100 steps`; or of the clock: `10 min`, `30 s`, `2 h`"
-        self.json = {"anyOf": [self.json, {"$ref": "#/$defs/seconds"}]}
 
     def check(self, value: object) -> None:
         if isinstance(value, Quantity) and value.unit == "second":

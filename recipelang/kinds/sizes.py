@@ -1,15 +1,17 @@
-"""Sizes of a model's axes after shrinking: `[ffn -> 50%, layers -> 4]`."""
+"""Sizes of a model's axes after shrinking, `[ffn -> 50%, layers -> 4]`, and what its units are ranked by."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from typing import Literal
 
 from recipelang.kinds import from_form
 from recipelang.kinds.base import Mismatch, Silent, wrong
 from recipelang.kinds.from_form import Unfit
 from recipelang.kinds.plain import Listing
 from recipelang.kinds.text import percent
+from recipelang.source.frozen import frozen
 from recipelang.source.suggest import closest
 from recipelang.values.composite import Arrow, Poison, Size, Symbol
 from recipelang.values.quantities import Quantity, show_fraction
@@ -20,6 +22,25 @@ AXES = {
     "heads": "attention heads, of queries where keys and values have fewer",
     "hidden": "the width of the states between the layers",
     "layers": "layers",
+}
+
+
+@frozen
+class Ranking:
+    """What units are ranked by; what it looks at decides what a run has to read."""
+
+    name: str
+    looks_at: Literal["states", "weights", "gradients"]
+    told: str
+
+
+RANKINGS = {
+    ranking.name: ranking
+    for ranking in (
+        Ranking("activation", "states", "by what they add to the data's states"),
+        Ranking("magnitude", "weights", "by their weights"),
+        Ranking("taylor", "gradients", "by what the loss loses"),
+    )
 }
 #: more than any model has of anything
 _MOST = 10_000_000

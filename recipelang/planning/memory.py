@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from recipelang.kinds.sizes import RANKINGS
 from recipelang.methods import METHODS
 from recipelang.planning import calibration
 from recipelang.planning.dropouts import ATTENTION, BESIDE, HIDDEN
@@ -209,7 +210,7 @@ class _Stage:
         """For a calibration one layer's statistics, the states of all samples, one layer's forward pass."""
         stage, read = self.stage, self.stage.calibration
         gradients = any(METHODS[p.method].looks_at == "gradients" for p in stage.prunes)
-        gradients |= any(s.by == "taylor" for s in stage.shrinks)
+        gradients |= any(RANKINGS[s.by].looks_at == "gradients" for s in stage.shrinks)
         if gradients:
             return self.item * self.facts.parameters + self._step(0, self.facts.layers)
         if read is None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+from recipelang.kinds.sizes import RANKINGS
 from recipelang.planning.facts import ModelFacts, with_standard
 from recipelang.planning.families import FAMILIES, TensorFact, tensors_of
 from recipelang.planning.layers import config_with_layers, lists_differ
@@ -77,13 +78,13 @@ def plan_shrink(spec: ShrinkSpec, facts: ModelFacts, keep: tuple[int, ...]) -> t
         except (_Unlike, RecipeError):
             raise here.refused(odd, wanted) from None
         config = again
-    if "hidden" in wanted and spec.by == "activation" and not any(_is_norm(r, facts) for r in reshapes):
+    if "hidden" in wanted and RANKINGS[spec.by].looks_at == "states" and not any(_is_norm(r, facts) for r in reshapes):
         message = f"the norms of {an(f'`{facts.family}`')} have no weights to rank hidden units by"
         raise fail("E152", message, help="write `by = magnitude`")
     changed = {k: v for k, v in config.items() if facts.config.get(k) != v or k not in facts.config}
     plan = ShrinkPlan(
         name=spec.name,
-        by=spec.by,  # type: ignore[arg-type]
+        by=spec.by,
         sizes=tuple(sizes),
         groups=1 if here.alone or "heads" not in wanted else here.groups,
         keep=keep,

@@ -19,6 +19,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from recipelang.kinds.base import Mismatch
+from recipelang.kinds.sizes import RANKINGS
 from recipelang.methods import METHODS
 from recipelang.schedules.shapes import SHAPES
 from recipelang.source.words import an
@@ -422,7 +423,7 @@ class ShrinkPlan(Frozen):
     """Neurons, heads, hidden units and layers that a one-shot stage removes. Which ones, the run finds out."""
 
     name: str
-    by: Literal["activation", "magnitude", "taylor"]
+    by: Annotated[str, known(*RANKINGS)]
     sizes: tuple[SizePlan, ...] = Field(min_length=1)
     groups: Some = Field(default=1, description="of heads, in each of which as many are kept")
     keep: tuple[Count, ...] = Field(default=(), description="layers that are not removed")

@@ -109,7 +109,6 @@ def _definitions() -> Schema:
         "tokens": _measure(whole, "token"),
         "samples": _measure(whole, "sample"),
         "bytes": _measure(whole, "byte"),
-        "seconds": _measure(number, "second"),
         "pattern": {"anyOf": [{"const": "unstructured"}, {"type": "string", "pattern": "^[0-9]+:[0-9]+$"}, block]},
         "content": {**_object({"content": content}, ("content",)), "description": "digest of something local"},
         "stage": _object({"stage": {"type": "string"}}, ("stage",)),

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from recipelang.kinds.sizes import RANKINGS
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
 from recipelang.planning.types import (
@@ -224,18 +225,11 @@ def _stage_block(plan: Plan, stage: StagePlan) -> RenderableType:
     return Group(*parts)
 
 
-_BY = {
-    "activation": "by what they add to the data's states",
-    "magnitude": "by their weights",
-    "taylor": "by what the loss loses",
-}
-
-
 def _shrink(shrink: ShrinkPlan) -> str:
     """What becomes smaller, by what it is ranked, what is left, and that it loads."""
     sizes = ", ".join(f"{s.axis} {s.before:,} -> {s.after:,}" for s in shrink.sizes)
     others = any(s.axis != "layers" for s in shrink.sizes)
-    ranked = [f"units {_BY[shrink.by]}"] if others else []
+    ranked = [f"units {RANKINGS[shrink.by].told}"] if others else []
     if shrink.to("layers"):
         kept = f" ({'layer' if len(shrink.keep) == 1 else 'layers'} {_runs(shrink.keep)} stay)" if shrink.keep else ""
         ranked.append(f"layers by how much they change their input{kept}")

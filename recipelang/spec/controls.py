@@ -10,7 +10,7 @@ from pydantic import model_validator
 from recipelang.kinds.measures import Stretch
 from recipelang.kinds.plain import Number, OneOf
 from recipelang.kinds.schedule import ScheduleOf
-from recipelang.kinds.sizes import Sizes
+from recipelang.kinds.sizes import RANKINGS, Sizes
 from recipelang.kinds.tensors import LayerNumbers, Selector
 from recipelang.spec.attribute import Attr, Spec, conflict
 from recipelang.values import selector as sel
@@ -99,7 +99,7 @@ class ShrinkSpec(Spec):
     by: Annotated[
         str,
         Attr(
-            OneOf("activation", "magnitude", "taylor"),
+            OneOf(*RANKINGS),
             "what neurons, heads and hidden units are ranked by: what they add on the data, their weights, or how much the "
             "loss would change without them; layers are always ranked by how much they change their input",
             example="activation",
@@ -121,7 +121,7 @@ class ShrinkSpec(Spec):
 
     @property
     def reads_data(self) -> bool:
-        return self.by != "magnitude" or self.shortens
+        return RANKINGS[self.by].looks_at != "weights" or self.shortens
 
     @property
     def shortens(self) -> bool:

@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 
 from recipelang.methods import METHODS
 from recipelang.reference.attributes import NAMES, blocks
+from recipelang.spec.blocks import BLOCKS
 from recipelang.spec.canonical import spec_form
 from recipelang.spec.optimizers import OPTIMIZERS
 
@@ -21,13 +22,20 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 
 
 def everything() -> str:
-    """A recipe that gives every attribute the example of its page."""
+    """A recipe that gives every attribute the example of its page, and apart what does not go with the others."""
     inside = {kind: [] for _, kind, _ in blocks()}
+    alone = ("streaming", "shuffle_buffer")
     for _, kind, spec in blocks():
         # no plug-in is installed here
-        inside[kind] = [f"{name} = {a.example}" for name, a in spec.attributes().items() if name != "requires"]
+        named = [(name, a) for name, a in spec.attributes().items() if name not in ("requires", *alone)]
+        inside[kind] = [f"{name} = {a.example}" for name, a in named]
     text = 'recipe 1 "everything"\n' + "\n".join(inside[""])
     text += '\ndata calibration { train = "x.json" }\n'
+    of_data = BLOCKS[""]["data"].attributes()
+    streamed = "\n".join(f"{name} = {of_data[name].example}" for name in alone)
+    text += f'data streamed {{\ntrain = "x.jsonl"\n{streamed}\n}}\n'
+    text += "data mixed {\nmix one {\n" + "\n".join(inside["mix"]).replace("30%", "100%") + "\n}\n}\n"
+    text += "stage slim {\nmode = one_shot\nshrink body {\n" + "\n".join(inside["shrink"]) + "\n}\n}\n"
     text += "stage dense { length = 1 epoch + 5 steps, batch = 1, learning_rate = 1e-3 }\n"
     for kind, label, children in (
         ("meta", "", ()),

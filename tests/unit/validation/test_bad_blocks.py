@@ -152,7 +152,7 @@ def test_the_examples_are_good(kind: str, spec: type[Spec]) -> None:
 
 
 #: what does nothing, or is not all, without anything else
-_NOT_ALONE = (("group", "targets"), ("data", "shuffle_buffer"))
+_NOT_ALONE = (("group", "targets"), ("data", "shuffle_buffer"), ("export", "quantize"))
 
 
 @pytest.mark.parametrize(("spec", "name", "value"), [*plain_cases()])
