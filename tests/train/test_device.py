@@ -62,7 +62,7 @@ def small(method, pattern="unstructured", text=TRAIN, more=""):
 
 
 def two_stages(distill, extra, micro):
-    text = RECIPE.format(length="2 epochs", extra=extra)
+    text = RECIPE.format(length="2 epochs", extra=extra).replace(", checkpoint_every = 1 epoch", "")
     old = "teacher = stage.dense, hardness = 80%, temperature = 2"
     assert old in text
     return (

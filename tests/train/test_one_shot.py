@@ -303,9 +303,10 @@ def test_plan_tells_what_is_read_and_what_it_takes(decoder, tmp_path):
     assert shown.code == 0
     words = "12 samples of at most 32 tokens, 8 at a time; 3 layers, sequential"
     assert words in " ".join(shown.out.split())
-    # q k v together, o, gate and up together: 3 matrices of 32 inputs; down: one of 48. Sums in fp32, factor in fp64
+    # q k v together, o, gate and up together: 3 matrices of 32 inputs; down: one of 48. Sums in fp32; a factor in fp64
+    # takes their place when its matrix is done, and is beside them all when the first one is
     stage = planned("shot.recipe", read_around([]))[1].stages[1]
-    assert stage.calibration.statistics == 12 * (3 * 32 * 32 + 48 * 48)
+    assert stage.calibration.statistics == 4 * (3 * 32 * 32 + 48 * 48) + 8 * 32 * 32
     assert stage.calibration.states == 4 * 12 * 32 * 32
 
 
