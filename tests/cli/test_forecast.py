@@ -115,7 +115,7 @@ def test_a_record_says_where_the_time_went(project, tmp_path):
     assert {"load", "data", "stage dense", "stage sparse", "evaluate dev", "checkpoints", "export"} == {
         *record["parts"]
     }
-    assert record["parts"]["stage dense"] <= record["seconds"]["dense"]
+    assert record["parts"]["stage dense"] <= record["seconds"]["dense"] + 0.0005  # it is rounded
 
 
 def test_first_and_last_event_come_early(plan):
