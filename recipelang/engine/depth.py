@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -23,33 +24,38 @@ def keep_layers(model: nn.Module, keep: Keep) -> nn.Module:
 
     E200 where a layer would not compute in its new place what it computed in the old one.
     """
-    from accelerate import init_empty_weights
-
     old: Any = model.config
     stacks = list(stacks_of(model))
     try:
-        config = type(old)(**config_with_layers(old.to_dict(), keep))
-        config._attn_implementation = old._attn_implementation
-        absent = next(model.parameters()).is_meta
-        # its first weights are drawn and thrown away: the run's own stream stays
-        with torch.random.fork_rng(), init_empty_weights(include_buffers=False) if absent else nullcontext():
-            small = type(model)(config)
-            if getattr(model, "pooler", small) is None:
-                small.pooler = None  # type: ignore[assignment]
+        small = made_anew(model, config_with_layers(old.to_dict(), keep))
         for stack in stacks:
             for place, number in enumerate(keep_of(stack, keep)):
                 alike(old.model_type, model, small, f"{stack}.{number}", f"{stack}.{place}")
         state = {new: tensor for name, tensor in model.state_dict().items() if (new := renumbered(name, stacks, keep))}
         small.load_state_dict(state)
-        if absent:
-            small.tie_weights()  # type: ignore[operator]
-        if getattr(model, "generation_config", None) is not None:
-            small.generation_config = model.generation_config  # what it was told of writing, beyond its config
     except RecipeError:
         raise
     except Exception as error:  # each class refuses in its own way what it cannot be
         raise other_layers(old.model_type, textwrap.shorten(str(error) or type(error).__name__, 200)) from None
     return small.to(next(model.parameters()).dtype).eval()
+
+
+def made_anew(model: nn.Module, config: Mapping[str, Any]) -> nn.Module:
+    """A model of the same class, of another config, with weights of no meaning: none at all where `model` has none."""
+    from accelerate import init_empty_weights
+
+    made = type(model.config)(**config)
+    made._attn_implementation = model.config._attn_implementation  # type: ignore[union-attr]
+    absent = next(model.parameters()).is_meta
+    # its first weights are drawn and thrown away: the run's own stream stays
+    with torch.random.fork_rng(), init_empty_weights(include_buffers=False) if absent else nullcontext():
+        small = type(model)(made)
+    small.tie_weights()  # type: ignore[operator]  # without weights the library leaves it for later
+    if getattr(model, "pooler", small) is None:
+        small.pooler = None  # type: ignore[assignment]
+    if getattr(model, "generation_config", None) is not None:
+        small.generation_config = model.generation_config  # what it was told of writing, beyond its config
+    return small
 
 
 def alike(kind: str, model: nn.Module, small: nn.Module, old: str, new: str, *, sizes: bool = True) -> None:

@@ -132,11 +132,10 @@ def warn_of_emptied(names: Sequence[str], shares: Mapping[str, float]) -> Diagno
 
 
 def told_of_shrinking(plan: ShrinkPlan, layers: Sequence[int]) -> str:
-    """`body: ffn 1,536 -> 768, layers 6 -> 4 (0, 1, 3 and 5 stay); 22,713,216 -> 14,000,000 parameters`."""
-    kept = f" ({listed([*map(str, layers)], 16, mark='')} stay)"
-    sizes = (f"{s.axis} {s.before:,} -> {s.after:,}{kept if s.axis == 'layers' else ''}" for s in plan.sizes)
+    """`shrink body: ffn 1,536 -> 768, layers 6 -> 4 (0, 1, 3, 5 stay); 22,713,216 -> 14,000,000 parameters`."""
+    kept = f" ({listed([*map(str, layers)], 16, mark='')} stay)" if plan.to("layers") else ""  # the last of the sizes
     before, after = plan.parameters
-    return f"shrink {plan.name}: {', '.join(sizes)}; {before:,} -> {after:,} parameters"
+    return f"shrink {plan.name}: {plan.told}{kept}; {before:,} -> {after:,} parameters"
 
 
 def warn_of_few_tokens(stage: StagePlan, found: Mapping[str, int]) -> Diagnostics:

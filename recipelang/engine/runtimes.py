@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +80,8 @@ def _in_openvino(path: str, threads: int) -> Exported:
     import openvino
 
     settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino.Core().compile_model(path, "CPU", settings)
+    with _own_signal_stack():
+        compiled = openvino.Core().compile_model(path, "CPU", settings)
     request, gives = compiled.create_infer_request(), compiled.outputs
 
     def run(feed: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -85,6 +89,29 @@ def _in_openvino(path: str, threads: int) -> Exported:
         return [found[port] for port in gives]
 
     return Exported(run, [p.get_any_name() for p in compiled.inputs], [p.get_any_name() for p in gives])
+
+
+class _Stack(ctypes.Structure):
+    """`stack_t` of C: where a thread's signal handlers run."""
+
+    _fields_ = (("at", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+    if sys.platform == "darwin":
+        _fields_ = (("at", ctypes.c_void_p), ("size", ctypes.c_size_t), ("flags", ctypes.c_int))
+
+
+@contextmanager
+def _own_signal_stack() -> Iterator[None]:
+    """OpenVINO has this thread's signal handlers run on memory of its own, and with two models frees it without a word:
+    the next Ctrl-C would be a segmentation fault."""
+    change = getattr(ctypes.CDLL(None), "sigaltstack", None) if os.name == "posix" else None
+    before = _Stack()
+    if change is not None:
+        change(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        if change is not None:
+            change(ctypes.byref(before), None)
 
 
 def _first_line(error: Exception) -> str:

@@ -3,8 +3,9 @@
 A unit of a block (a neuron of its feed-forward part, a head) is worth the mean square of what it adds to what the block
 puts out: with outputs `a` and columns `W` of the matrix behind it, `E |W a|²`. A hidden unit is worth the mean size of
 what the norms put out there, as in Minitron (arXiv 2407.14679), and a layer one minus the cosine between what it reads
-and what it puts out, as in ShortGPT (arXiv 2403.03853). By `magnitude` a unit is worth the sum of its squared weights, by `taylor` the mean square of what the loss of
-a batch changes without it, to first order: of all its weights `w` with gradients `g` the sum of `g w` (arXiv 1906.10771).
+and what it puts out, as in ShortGPT (arXiv 2403.03853). By `magnitude` a unit is worth the sum of its squared weights, by
+`taylor` the mean square of what the loss of a batch changes without it, to first order: of all its weights `w` with
+gradients `g` the sum of `g w` (arXiv 1906.10771).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 
 from recipelang import processes
 from recipelang.engine.delivery import delivered
-from recipelang.engine.depth import alike
+from recipelang.engine.depth import alike, made_anew
 from recipelang.engine.roles import stacks_of
 from recipelang.kinds.sizes import RANKINGS
 from recipelang.planning.layers import config_with_layers, renumbered
@@ -30,9 +31,8 @@ from recipelang.source import RecipeError, fail
 from recipelang.source.words import an
 from recipelang.tasks import Features
 
-#: of scores, one for each unit: those of a layer by the layer's place, those of all layers under no name
-Scores = dict[str, Tensor]
-Chosen = dict[tuple[str, str], Tensor]  # axis and layer -> the units that stay, in order
+#: what each unit is worth, by axis and the place of a layer; units of all layers have no place
+Worth = dict[tuple[str, str], Tensor]
 
 
 @dataclass(frozen=True)
@@ -89,25 +89,18 @@ def empty_like(model: nn.Module, plan: ShrinkPlan, layers: Sequence[int] = ()) -
     size = plan.to("layers")
     kept = tuple(layers) or tuple(range(size.after if size else len(model.get_submodule(stacks[0]))))  # type: ignore[arg-type]
     known, called = old.to_dict(), getattr(old, "attribute_map", {})
-    config = {**known, **{called.get(k, k): _setting(v) for k, v in plan.config.items()}}
+    config = {**known, **{called.get(k, k): v for k, v in plan.settings(plan.config).items()}}
     if size is not None:
         config = {**config, **{k: v for k, v in config_with_layers(known, {"": kept}).items() if known.get(k) != v}}
     try:
-        made = type(old)(**config)
-        made._attn_implementation = old._attn_implementation
-        with torch.random.fork_rng():  # its weights are drawn and thrown away: the run's own stream stays
-            small = type(model)(made)
-        if getattr(model, "pooler", small) is None:
-            small.pooler = None  # type: ignore[assignment]
+        small = made_anew(model, config)
         for place, number in enumerate(kept) if size is not None else ():
-            resized = any(r.cuts for r in plan.reshapes)
-            alike(old.model_type, model, small, f"{stacks[0]}.{number}", f"{stacks[0]}.{place}", sizes=not resized)
+            places = f"{stacks[0]}.{number}", f"{stacks[0]}.{place}"
+            alike(old.model_type, model, small, *places, sizes=not plan.reshapes)
     except RecipeError:
         raise
     except Exception as error:  # each class refuses in its own way what it cannot be
         raise _another(model, textwrap.shorten(str(error) or type(error).__name__, 200)) from None
-    if getattr(model, "generation_config", None) is not None:
-        small.generation_config = model.generation_config
     _check(model, small, plan)
     first = next(model.parameters())
     return small.to(device=first.device, dtype=first.dtype).eval()
@@ -139,10 +132,6 @@ def _another(model: nn.Module, why: str) -> RecipeError:
     kind = model.config.model_type  # type: ignore[union-attr]
     help = "install the releases tested together: `pip install --constraint constraints.txt recipelang`"
     return fail("E191", f"transformers makes another `{kind}` of the smaller config", notes=[why], help=help)
-
-
-def _setting(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _canonical(model: nn.Module) -> dict[str, str]:
@@ -217,7 +206,7 @@ class _Seen:
         self.depth = len(layers)
         self.products: dict[str, Tensor] = {}  # parameter -> of each unit E a aᵀ: [units, places, places]
         self.norms: dict[str, Tensor] = {}  # norm -> of each hidden unit the sum of |a|: [units]
-        self.losses: dict[tuple[str, str], Tensor] = {}  # axis and layer -> of each unit the sum of squared changes
+        self.losses: Worth = {}  # axis and layer -> of each unit the sum of squared changes
         self.changes: dict[int, tuple[Tensor, Tensor]] = {}  # layer -> sum of cosines, and how many
 
     @contextmanager
@@ -289,7 +278,7 @@ class _Seen:
         return look
 
     # ------------------------------------------------------------------ scores
-    def scores(self) -> dict[tuple[str, str], Tensor]:
+    def scores(self) -> Worth:
         """Axis and layer -> what each unit is worth."""
         if self.looks_at == "gradients":
             return self.losses
@@ -316,8 +305,8 @@ class _Seen:
             raise fail("E152", f"what the layers of {kind} do cannot be seen", help=help)
         return [1 - float(total / count) for _, (total, count) in sorted(self.changes.items())]
 
-    def _by_activation(self) -> dict[tuple[str, str], Tensor]:
-        found: dict[tuple[str, str], Tensor] = {}
+    def _by_activation(self) -> Worth:
+        found: Worth = {}
         for reshape, cut in self._behind():
             if reshape.name not in self.products:  # of attention to an encoder that a decoder alone does not have
                 continue
@@ -334,9 +323,9 @@ class _Seen:
             _add(found, ("hidden", ""), sums)
         return found
 
-    def _summed(self, of: Callable[[nn.Parameter], Tensor]) -> dict[tuple[str, str], Tensor]:
+    def _summed(self, of: Callable[[nn.Parameter], Tensor]) -> Worth:
         """A number of every weight, added up for each unit over all that it has."""
-        found: dict[tuple[str, str], Tensor] = {}
+        found: Worth = {}
         for reshape in self.plan.reshapes:
             values = of(self.model.get_parameter(reshape.name))
             for cut in reshape.cuts:
@@ -346,5 +335,5 @@ class _Seen:
         return found
 
 
-def _add(found: dict[tuple[str, str], Tensor], key: tuple[str, str], worth: Tensor) -> None:
+def _add(found: Worth, key: tuple[str, str], worth: Tensor) -> None:
     found[key] = found[key] + worth if key in found else worth

@@ -125,7 +125,7 @@ def _size(value: object) -> Size:
         raise _unknown(axis)
     if isinstance(to, bool) or not isinstance(to, Quantity) or to.unit is not None:
         raise wrong(to, "a share or a count", _WRITTEN)
-    share = to.percent or to.value < 1
+    share = to.percent or 0 < to.value < 1
     if not share and to.value.denominator != 1:
         message = f"expected a share or a whole number, found {show_fraction(to.value)}"
         raise Mismatch("E024", message, _WRITTEN, subject=axis)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 from recipelang.kinds.sizes import RANKINGS
@@ -98,7 +99,7 @@ def plan_shrink(spec: ShrinkSpec, facts: ModelFacts, keep: tuple[int, ...]) -> t
 
 def before(plan: ShrinkPlan, facts: ModelFacts) -> ModelFacts:
     """The facts of the model that was shrunk, from those of what it left."""
-    config = {**facts.config, **{k: _unset(v) for k, v in plan.config_before.items()}}
+    config = {**facts.config, **plan.settings(plan.config_before)}
     return _made(facts, {k: v for k, v in config.items() if v is not None or k not in plan.config})
 
 
@@ -119,6 +120,7 @@ class _Here:
         self.width = query.shape[0] // self.heads if query is not None and whole and self.heads else None
         self.alone = self.groups == self.heads  # no two heads share keys and values
 
+    @cache  # noqa: B019 (as short-lived as the plan of a block; every dimension of every tensor asks)
     def count(self, axis: str) -> int:
         """What the model has of it. E152 where it has none, or not the same everywhere."""
         facts, kind = self.facts, an(f"`{self.facts.family}`")
@@ -342,7 +344,3 @@ def _made(facts: ModelFacts, config: dict[str, Any]) -> ModelFacts:
 
 def _setting(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
-
-
-def _unset(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

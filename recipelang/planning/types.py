@@ -9,12 +9,12 @@ task model's `named_parameters()`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 from operator import gt, lt
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -447,6 +447,16 @@ class ShrinkPlan(Frozen):
                 if cut.dim >= len(reshape.shape) or reshape.shape[cut.dim] != cut.parts * cut.unit * before:
                     raise ValueError(f"`reshapes` cut `{reshape.name[:80]}` as its shape does not allow")
         return self
+
+    @property
+    def told(self) -> str:
+        """`ffn 1,536 -> 768, layers 6 -> 4`."""
+        return ", ".join(f"{s.axis} {s.before:,} -> {s.after:,}" for s in self.sizes)
+
+    @staticmethod
+    def settings(config: Mapping[str, Setting]) -> dict[str, Any]:
+        """`config` or `config_before` as a config.json has them."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()}
 
     def to(self, axis: str) -> SizePlan | None:
         """What becomes of an axis, where anything does."""

@@ -85,7 +85,7 @@ def _check_larger(folder: Path, here: Path, plan: Plan, later: list[ShrinkPlan])
     config, facts = read_config(folder), read_model_facts(folder, plan.model.task)
     for shrink in later:
         facts = before(shrink, facts)
-        config = {**config, **{k: list(v) if isinstance(v, tuple) else v for k, v in shrink.config_before.items()}}
+        config = {**config, **shrink.settings(shrink.config_before)}
     there = read_config(here)
     if odd := sorted(k for k in {*config, *there} if config.get(k) != there.get(k)):
         message = f"`{line_of(odd[0])}` in `{line_of(f'{STAGES}/{here.name}')}/{_CONFIG}` is not what it was"

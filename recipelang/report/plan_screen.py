@@ -227,7 +227,6 @@ def _stage_block(plan: Plan, stage: StagePlan) -> RenderableType:
 
 def _shrink(shrink: ShrinkPlan) -> str:
     """What becomes smaller, by what it is ranked, what is left, and that it loads."""
-    sizes = ", ".join(f"{s.axis} {s.before:,} -> {s.after:,}" for s in shrink.sizes)
     others = any(s.axis != "layers" for s in shrink.sizes)
     ranked = [f"units {RANKINGS[shrink.by].told}"] if others else []
     if shrink.to("layers"):
@@ -236,7 +235,7 @@ def _shrink(shrink: ShrinkPlan) -> str:
     before, after = shrink.parameters
     settings = ", ".join(f"{k} = {_setting(v)}" for k, v in shrink.config.items())
     lines = [
-        f"{sizes}; {'; '.join(ranked)}",
+        f"{shrink.told}; {'; '.join(ranked)}",
         f"{before:,} -> {after:,} parameters ({after / before:.1%}); `from_pretrained` loads the result",
         f"config.json: {clean(settings)}",
     ]

@@ -268,8 +268,7 @@ def planned(plan: Plan) -> list[str]:
 
 def _shrink(block: Any) -> str:
     before, after = block.parameters
-    sizes = ", ".join(f"{s.axis} {s.before:,} to {s.after:,}" for s in block.sizes)
-    return f"{sizes}, by {block.by}: {before:,} to {after:,} parameters"
+    return f"{block.told}, by {block.by}: {before:,} -> {after:,} parameters"
 
 
 def _prune(block: Any) -> str:

@@ -132,8 +132,12 @@ class ShrinkSpec(Spec):
         if self.keep is not None and not self.shortens:
             raise conflict("keep", "`keep` has no effect: no layers are removed", "remove it, or add `layers -> 4`")
         if self.multiple_of is not None:
-            for size in self.axes:
-                if size.axis in ("ffn", "hidden") and isinstance(size.to, int) and size.to % self.multiple_of:
+            rounded = [size for size in self.axes if size.axis in ("ffn", "hidden")]
+            if not rounded:
+                help = "remove it: it rounds `ffn` and `hidden`"
+                raise conflict("multiple_of", "`multiple_of` has no effect on these axes", help)
+            for size in rounded:
+                if isinstance(size.to, int) and size.to % self.multiple_of:
                     below = size.to - size.to % self.multiple_of
                     near = f"`{below}` or `{below + self.multiple_of}`" if below else f"`{self.multiple_of}`"
                     message = f"`{size.axis} -> {size.to}` is no multiple of {self.multiple_of}"

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from recipelang.engine import stages
 from recipelang.engine.files import only_one
-from recipelang.engine.records import Reporter, Result
+from recipelang.engine.records import Interrupted, Reporter, Result
 from recipelang.engine.run import execute
 from recipelang.engine.start import fill_folder
 from recipelang.loading.plan import planned
@@ -72,3 +72,14 @@ def weights(out: Path) -> dict[str, torch.Tensor]:
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[n], b[n]) for n in a)
+
+
+def stopped_often(recipe: Path, out: Path, steps: int) -> int:
+    """Run a recipe to its end, interrupted and resumed after every so many steps; how often it was."""
+    stops = 0
+    while True:
+        try:
+            run(recipe, out, StopAt(steps), resume=stops > 0)
+            return stops
+        except Interrupted:
+            stops += 1

@@ -10,7 +10,7 @@ from recipelang.source import RecipeError
 
 from ..conftest import RECIPE
 from ..forked import forked
-from .steps import Reporter, StopAt, run, same, weights
+from .steps import Reporter, StopAt, run, same, stopped_often, weights
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +40,7 @@ def test_stopped_by_a_signal_and_resumed_is_uninterrupted(whole, tmp_path, step)
 
 def test_stopped_many_times_is_uninterrupted(whole, tmp_path):
     recipe, expected = whole
-    stops = 0
-    while True:
-        try:
-            run(recipe, tmp_path / "cut", StopAt(3), resume=stops > 0)
-            break
-        except Interrupted:
-            stops += 1
-    assert stops >= 4
+    assert stopped_often(recipe, tmp_path / "cut", 3) >= 4
     assert same(weights(tmp_path / "cut"), expected)
 
 

@@ -26,6 +26,7 @@ from recipelang.provenance.recount import verify_weights
 from recipelang.spec.controls import ShrinkSpec
 from recipelang.values.composite import Size
 from tests.conftest import make_model
+from tests.decoders import make_decoder, make_text
 from tests.model_configs import walk_here
 
 from .steps import StopAt, run, same, weights
@@ -293,3 +294,27 @@ def test_the_recipe_of_the_page_is_planned_without_advice(folder):
     _, plan, _ = planned(str(folder / "page.recipe"), read_around([]))
     assert plan.stages[1].calibration.samples == 32
     assert [s.axis for s in plan.stages[1].shrinks[0].sizes] == ["ffn", "layers"]
+
+
+def test_a_tied_model_is_shrunk_and_stays_tied(tmp_path):
+    """Looked at without weights before the run, too."""
+    make_decoder(tmp_path / "model", tied=True)
+    make_text(tmp_path / "train.jsonl", 60)
+    make_text(tmp_path / "dev.jsonl", 20, seed=1)
+    (tmp_path / "a.recipe").write_text(TIED, "utf-8")
+    recipelang.run(tmp_path / "a.recipe", out=tmp_path / "out")
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    assert model.lm_head.weight is model.model.embed_tokens.weight and model.config.hidden_size == 16
+    assert "lm_head.weight" not in weights(tmp_path / "out")
+    assert failed(tmp_path / "out") == []
+
+
+TIED = """recipe 1 "tied"
+model { base = "model", task = causal_lm }
+data { train = "train.jsonl", validation = "dev.jsonl", max_length = 16 tokens, samples = 12 samples }
+stage slim {
+  mode = one_shot
+  shrink body { axes = [hidden -> 16, ffn -> 50%, layers -> 2] }
+}
+evaluate dev { metrics = [perplexity] }
+"""

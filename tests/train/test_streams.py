@@ -13,7 +13,7 @@ from recipelang.source import RecipeError
 from tests.decoders import make_decoder, make_text
 from tests.model_configs import walk_here
 
-from .steps import StopAt, run, same, weights
+from .steps import StopAt, run, same, stopped_often, weights
 
 RECIPE = """recipe 1 "streamed"
 model { base = "model", task = causal_lm }
@@ -69,14 +69,7 @@ def test_stopped_many_times_is_uninterrupted(recipe, tmp_path):
     listen = Listen()
     run(recipe, tmp_path / "whole", listen)
     assert any("ended after 26 records in all: pass 2 begins" in text for text in listen.told)
-    stops = 0
-    while True:
-        try:
-            run(recipe, tmp_path / "cut", StopAt(7), resume=stops > 0)
-            break
-        except Interrupted:
-            stops += 1
-    assert stops == 2
+    assert stopped_often(recipe, tmp_path / "cut", 7) == 2
     assert same(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
     records = [json.loads((tmp_path / name / "run.json").read_text()) for name in ("whole", "cut")]
     assert records[0]["streams"] == records[1]["streams"]
