@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from functools import cache
 from typing import Any
 
 from recipelang.kinds.sizes import RANKINGS
@@ -112,6 +111,7 @@ class _Here:
 
     def __init__(self, facts: ModelFacts) -> None:
         self.facts = facts
+        self.counts: dict[str, int] = {}
         self.heads = _number(facts, "heads")
         self.hidden = _number(facts, "hidden")
         self.groups = int(facts.config.get(_GROUPS) or self.heads or 1)
@@ -120,9 +120,13 @@ class _Here:
         self.width = query.shape[0] // self.heads if query is not None and whole and self.heads else None
         self.alone = self.groups == self.heads  # no two heads share keys and values
 
-    @cache  # noqa: B019 (as short-lived as the plan of a block; every dimension of every tensor asks)
     def count(self, axis: str) -> int:
         """What the model has of it. E152 where it has none, or not the same everywhere."""
+        if axis not in self.counts:  # every dimension of every tensor asks
+            self.counts[axis] = self._counted(axis)
+        return self.counts[axis]
+
+    def _counted(self, axis: str) -> int:
         facts, kind = self.facts, an(f"`{self.facts.family}`")
         if axis in _MIXED.get(facts.family, ()):
             raise fail("E152", f"this release cannot shrink `{axis}` of {kind}", help="shrink another axis")
