@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
 from rich.console import Group, RenderableType
@@ -150,10 +150,15 @@ def _params(recipe: Recipe) -> Text:
 
 def _result(plan: Plan) -> str:
     targets = {t.name: t.size for s in plan.stages for p in s.prunes for t in p.targets}
-    if not targets:
-        return "nothing is pruned"
-    final = _final_zeros(plan)
     total = plan.parameters()
+    shrunk = f"{plan.model.parameters:,} -> {total:,} parameters" if total < plan.model.parameters else ""
+    if not targets:
+        return shrunk or "nothing is pruned"
+    return "; ".join(filter(None, (shrunk, _sparsity(plan, targets, total))))
+
+
+def _sparsity(plan: Plan, targets: Mapping[str, int], total: int) -> str:
+    final = _final_zeros(plan)
     zeros = round(sum(n for n in final.values() if n is not None))
     held = sum(targets[name] for name, n in final.items() if n is None)
     if held:

@@ -9,6 +9,7 @@ from recipelang.loading.read import read_around
 from recipelang.planning.facts import read_model_facts
 from recipelang.planning.shrink import before, kept_layers, plan_shrink
 from recipelang.planning.types import ShrinkPlan
+from recipelang.report import plan_screen
 from recipelang.source import RecipeError
 from recipelang.spec.controls import ShrinkSpec
 from recipelang.values import selector as sel
@@ -219,6 +220,20 @@ def test_stages_after_it_are_of_the_smaller_model(plan):
     before, after = slim.shrinks[0].parameters
     assert made.model.parameters == before == made.parameters("dense")
     assert made.parameters("slim") == made.parameters() == after
+
+
+def test_the_screen_says_what_is_left(plan):
+    slim = SLIM.replace("AXES", "axes = ffn -> 50%")
+    made = plan(slim)
+    before, after = made.stages[0].shrinks[0].parameters
+    assert result(made) == f"{before:,} -> {after:,} parameters"
+    pruned = plan(slim, TRAIN.replace("NAME", "s").replace("MORE", PRUNE))
+    assert result(pruned).startswith(f"{before:,} -> {after:,} parameters; {after:,} -> ")
+
+
+def result(made) -> str:
+    """The line of the plan's head."""
+    return plan_screen._result(made)
 
 
 def test_a_teacher_of_an_earlier_stage_is_the_larger_model(plan):
