@@ -13,6 +13,7 @@ from typing import Any
 
 from recipelang.engine.run_record import EMPTY, claimed_on, emptied, measured_on, told_of_shrinking
 from recipelang.engine.statement import STATEMENT, read_origin
+from recipelang.planning.sliced import targets_left
 from recipelang.planning.types import Plan
 from recipelang.source.markup import markdown, markdown_code
 from recipelang.source.render import clean
@@ -156,7 +157,7 @@ def _reported(origin: Mapping[str, Any]) -> list[str]:
 
 def _layers(plan: Plan, record: Mapping[str, Any]) -> list[str]:
     """The sparsity of every pruned matrix."""
-    targets = dict.fromkeys(t.name for s in plan.stages for p in s.prunes for t in p.targets)
+    targets = targets_left(plan.stages)
     found = record["sparsity"]["tensors"]
     rows = [f"| {markdown_code(n)} | {found[n]:.2%} |" for n in targets if n in found][:_MOST_ROWS]
     head = ["", "## Sparsity by layer", "", "<details>", "", "| matrix | zeros |", "|---|---|"]

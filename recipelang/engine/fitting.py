@@ -15,6 +15,7 @@ from recipelang.engine.acting import acting
 from recipelang.engine.position import Position, masked
 from recipelang.modifiers.modifier import misshapen
 from recipelang.planning.controls import frozen
+from recipelang.planning.sliced import counts_through
 from recipelang.planning.types import Plan, StagePlan
 from recipelang.pruning import shards
 from recipelang.pruning.shards import local
@@ -75,31 +76,36 @@ def miscounted(state: Tensors, plan: Plan, position: Position) -> str | None:
     """Where the last event of a block did not leave exactly the zeros that it plans. Of shards all processes ask."""
     masks = _below(_MASK, state)
     counted = dict(zip(masks, shards.zeros(masks.values()), strict=True))
-    for names, zeros in reached(plan, position).items():
+    for names, (zeros, at_least) in reached(plan, position).items():
         dead = [counted[n] for n in names]
         here = dead if len(zeros) == len(names) else [sum(dead)]
-        odd = next(((n, h, z) for n, h, z in zip(names, here, zeros, strict=False) if h != z), None)
+        each = zip(names, here, zeros, strict=False)
+        odd = next(((n, h, z) for n, h, z in each if h < z or (h > z and not at_least)), None)
         if odd is not None:
             return f"the mask of `{odd[0]}` has {odd[1]:,} zeros, the plan has {odd[2]:,}"
     return None
 
 
-def reached(plan: Plan, position: Position) -> dict[tuple[str, ...], tuple[int, ...]]:
-    """Targets -> the zeros that the last event before a position left them, where no later block has changed them."""
-    found: dict[tuple[str, ...], tuple[int, ...]] = {}
+def reached(plan: Plan, position: Position) -> dict[tuple[str, ...], tuple[tuple[int, ...], bool]]:
+    """Targets -> the zeros that the last event before a position left them, where no later block has changed them, and
+    whether there may be more."""
+    found: dict[tuple[str, ...], tuple[tuple[int, ...], bool]] = {}
     for stage in plan.stages[: position.stage + 1]:
         inside = stage.index == position.stage
         done = position.step if inside else min(stage.steps, plan.rehearsal or stage.steps)
         if inside and done == 0:
             break
         ended = not inside and done == stage.steps  # `END` has an event of its own
+        for shrink in stage.shrinks:
+            known = ((counts_through(shrink, names, zeros), more) for names, (zeros, more) in found.items())
+            found = {still[0]: (still[1], more) for still, more in known if still is not None}
         for prune in stage.prunes:
             names = tuple(t.name for t in prune.targets)
             past = [e for e in prune.events if e.step < done or ended]
             if past or not prune.events:
                 found = {n: z for n, z in found.items() if not set(n) & set(names)}
             if past:
-                found[names] = past[-1].zeros
+                found[names] = past[-1].zeros, prune.at_least
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from recipelang.methods import METHODS
+from recipelang.planning.sliced import left
 from recipelang.planning.types import Plan
 from recipelang.storage.forms import Count, Digest, Form, Hex, Some
 
@@ -157,6 +158,8 @@ def masked(plan: Plan, position: Position) -> set[str]:
         done = position.step if stage.index == position.stage else whole
         if stage.index == position.stage and done == 0:
             break
+        for shrink in stage.shrinks:
+            found = {*left(shrink, found)}
         for prune in stage.prunes:
             names = {t.name for t in prune.targets}
             if METHODS[prune.method].masks == "releases":

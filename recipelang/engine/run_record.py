@@ -10,6 +10,7 @@ from typing import Any
 from recipelang.engine.records import Measurements, Result
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
+from recipelang.planning.sliced import targets_left
 from recipelang.planning.types import DataPlan, EvaluatePlan, Plan, ShrinkPlan, StagePlan
 from recipelang.pruning.matrix_names import expert_of, names_of
 from recipelang.source import Diagnostics
@@ -53,7 +54,7 @@ def understood(plan: Plan) -> dict[str, Any]:
 def told_of(result: Result, seconds: Mapping[str, float], zeros: Mapping[str, int]) -> dict[str, Any]:
     """Of a finished run. `seconds`: by stage; `zeros`: of every parameter."""
     m = result.measurements
-    targets = list(dict.fromkeys(t.name for s in result.plan.stages for p in s.prunes for t in p.targets))
+    targets = list(targets_left(result.plan.stages))
     partial = {n: on for n in m.metrics if (on := measured_on(result.plan, n))}
     return {
         "metrics": m.metrics,
@@ -136,6 +137,11 @@ def told_of_shrinking(plan: ShrinkPlan, layers: Sequence[int]) -> str:
     kept = f" ({listed([*map(str, layers)], 16, mark='')} stay)" if plan.to("layers") else ""  # the last of the sizes
     before, after = plan.parameters
     return f"shrink {plan.name}: {plan.told}{kept}; {before:,} -> {after:,} parameters"
+
+
+def told_of_masks(zeros: int, size: int) -> str:
+    """What `shrink` has left of masks, where there are any. `size`: of the matrices that have one."""
+    return f"; masks cut alike: {zeros:,} of {size:,} weights are zero ({zeros / size:.2%})" if size else ""
 
 
 def warn_of_few_tokens(stage: StagePlan, found: Mapping[str, int]) -> Diagnostics:

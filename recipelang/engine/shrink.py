@@ -11,7 +11,7 @@ gradients `g` the sum of `g w` (arXiv 1906.10771).
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +27,7 @@ from recipelang.engine.roles import stacks_of
 from recipelang.kinds.sizes import RANKINGS
 from recipelang.planning.layers import config_with_layers, renumbered
 from recipelang.planning.types import CutPlan, ReshapePlan, ShrinkPlan
+from recipelang.pruning.masks import Masks
 from recipelang.source import RecipeError, fail
 from recipelang.source.words import an
 from recipelang.tasks import Features
@@ -48,9 +49,36 @@ class Read:
     between: Callable[[int, int], None] = lambda done, of: None  # two batches: it may stop the run
 
 
-@torch.no_grad()
+@dataclass(frozen=True)
+class Kept:
+    """What stays of a model, by its plan."""
+
+    plan: ShrinkPlan
+    units: Mapping[tuple[str, str], Tensor]  # axis and layer -> the units that stay, in order
+    layers: tuple[int, ...]  # by their numbers in the larger model
+    stacks: Sequence[str]
+    names: Mapping[str, str]  # as `_canonical`
+
+    def taken(self, name: str, tensor: Tensor) -> tuple[str | None, Tensor]:
+        """What stays of a tensor that has the shape of a parameter: its name in the smaller model, none where its layer
+        is gone, and its places there."""
+        own = self.names.get(name, name)
+        for cut in next((r.cuts for r in self.plan.reshapes if r.name == own), ()):
+            where = "" if cut.axis == "hidden" else _layer_of(own, self.stacks)
+            tensor = _taken(tensor, cut, self.units[cut.axis, where])
+        gone = self.plan.to("layers") is not None
+        return renumbered(name, self.stacks, {"": self.layers}) if gone else name, tensor
+
+
 def shrink(model: nn.Module, plan: ShrinkPlan, read: Read | None) -> tuple[nn.Module, tuple[int, ...]]:
     """The smaller model on the same device, and which layers it has of the larger, by their numbers there."""
+    kept = choose(model, plan, read)
+    return smaller(model, kept), kept.layers
+
+
+@torch.no_grad()
+def choose(model: nn.Module, plan: ShrinkPlan, read: Read | None) -> Kept:
+    """Which units and layers stay."""
     stacks = list(stacks_of(model))
     seen = _Seen(model, plan, stacks)
     if read is not None and (seen.looks_at == "states" or plan.to("layers")):
@@ -62,24 +90,28 @@ def shrink(model: nn.Module, plan: ShrinkPlan, read: Read | None) -> tuple[nn.Mo
             seen.count_changes()
         processes.add([*seen.losses.values()])  # each process has read its part of the batches
     chosen = {key: _best(scores, plan, key[0]) for key, scores in seen.scores().items()}
-    layers = _layers(seen, plan)
-    small = empty_like(model, plan, layers)
-    names = _canonical(model)
-    cuts = {r.name: r.cuts for r in plan.reshapes}
-    state = {}
-    for name, tensor in model.state_dict().items():
-        own = names.get(name, name)
-        for cut in cuts.get(own, ()):
-            where = "" if cut.axis == "hidden" else _layer_of(own, stacks)
-            tensor = _taken(tensor, cut, chosen[cut.axis, where])
-        new = renumbered(name, stacks, {"": layers}) if plan.to("layers") else name
-        if new is not None:
-            state[new] = tensor
+    return Kept(plan, chosen, _layers(seen, plan), stacks, _canonical(model))
+
+
+@torch.no_grad()
+def smaller(model: nn.Module, kept: Kept) -> nn.Module:
+    """The model that is left, on the same device."""
+    small = empty_like(model, kept.plan, kept.layers)
+    taken = (kept.taken(name, tensor) for name, tensor in model.state_dict().items())
+    state = {name: tensor for name, tensor in taken if name is not None}
     try:
         small.load_state_dict(state)
     except RuntimeError as error:  # a buffer that no plan knows of
         raise _another(model, textwrap.shorten(str(error), 200)) from None
-    return small, layers
+    return small
+
+
+@torch.no_grad()
+def cut_masks(masks: Masks, kept: Kept, small: nn.Module) -> None:
+    """Masks of the larger model become those of the smaller one."""
+    taken = [kept.taken(name, mask) for name, _, mask in masks]
+    masks.drop([name for name, _, _ in masks])
+    masks.load({name: mask for name, mask in taken if name is not None}, dict(small.named_parameters()))
 
 
 def empty_like(model: nn.Module, plan: ShrinkPlan, layers: Sequence[int] = ()) -> nn.Module:

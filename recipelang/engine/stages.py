@@ -26,9 +26,9 @@ from recipelang.engine.models import load_model, ready
 from recipelang.engine.order import drawn
 from recipelang.engine.position import StreamRead
 from recipelang.engine.records import Interrupted
-from recipelang.engine.run_record import told_of_shrinking, warn_of_few_tokens
+from recipelang.engine.run_record import told_of_masks, told_of_shrinking, warn_of_few_tokens
 from recipelang.engine.seeds import stream
-from recipelang.engine.shrink import Read, shrink as smaller
+from recipelang.engine.shrink import Read, choose, cut_masks, smaller
 from recipelang.engine.sources import same_model, same_template
 from recipelang.engine.streaming import Stream, told as told_of
 from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
@@ -37,6 +37,7 @@ from recipelang.modifiers.distill import Running, asked
 from recipelang.modifiers.modifier import Event, Modifier, State, fire
 from recipelang.planning.facts import model_digest
 from recipelang.planning.similarity import compares_batches
+from recipelang.planning.sliced import targets_left
 from recipelang.planning.types import DataPlan, DistillPlan, EvaluatePlan, ShrinkPlan, StagePlan
 from recipelang.pruning.stacks import layouts
 from recipelang.schedules.stepwise import at
@@ -182,14 +183,15 @@ def _shrink(run: Course, stage: StagePlan, plan: ShrinkPlan) -> None:
         )
     before, start = run.zeros(run.plan.never), run.position.zeros_at_start
     with run.clock.part(f"stage {stage.name}"):
-        small, layers = smaller(run.model, plan, read)
-    run.model = ready(small, run.plan.model)
+        kept = choose(run.model, plan, read)
+        run.model = ready(smaller(run.model, kept), run.plan.model)
+        cut_masks(run.masks, kept, run.model)
     for name, zeros in run.zeros(run.plan.never).items():
         if before[name] <= start[name]:  # what it has lost it cannot have gained
             start[name] = zeros
     if plan.to("layers"):
-        run.position.layers_kept[f"{stage.name}.{plan.name}"] = list(layers)
-    run.reporter.message(told_of_shrinking(plan, layers))
+        run.position.layers_kept[f"{stage.name}.{plan.name}"] = list(kept.layers)
+    run.reporter.message(told_of_shrinking(plan, kept.layers) + told_of_masks(run.masks.dead, run.masks.size))
 
 
 @contextmanager
@@ -274,8 +276,7 @@ def _state(run: Course, stage: StagePlan, optimizer: torch.optim.Optimizer, step
 
 def _prunable(run: Course, stage: StagePlan) -> int:
     """Weights of all targets of this stage and of those before it, each once."""
-    sizes = {t.name: t.size for s in run.plan.stages[: stage.index + 1] for p in s.prunes for t in p.targets}
-    return sum(sizes.values())
+    return sum(targets_left(run.plan.stages[: stage.index + 1]).values())
 
 
 def _layer_done(run: Course, stage: StagePlan, done: int, of: int) -> None:

@@ -116,6 +116,8 @@ class Prune(Modifier):
         weights = _weights(self.names, state)
         _finite(self.pieces, weights)
         before, after = self._masked(weights, state), self._each(event.zeros)
+        if self.plan.at_least:
+            after = [max(have, wanted) for have, wanted in zip(before, after, strict=True)]
         self._only_rises(before, after)
         self._groups_only_rise(weights, self._live(weights, state), after)
         if self.score.gathers is not None:

@@ -35,6 +35,9 @@ class Prunes:
         self.room, self.numbers = schedule.MAX_EVENTS, MAX_NUMBERS  # that the blocks to come may still have
         self.in_force: dict[str, Fraction] = {}  # tensor -> the sparsity asked of it so far
         self.patterned: dict[str, str] = {}  # tensor -> the pattern of its mask
+        self.patterns: dict[str, tuple[str, int, int]] = {}  # the same in parts; of tensors without a mask the last one
+        self.sliced: set[str] = set()  # tensors whose masks `shrink` cut, so that only the run knows their zeros
+        self.uneven: set[str] = set()  # of these, those whose rows may no longer have equally many
         self.masked: dict[str, int] = {}  # tensor -> its zeros, where they are known
         self.held: set[str] = set()  # tensors of which these are the zeros that the model came with
         self.fullest: dict[str, int] = {}  # tensor -> the most zeros in one of its rows, of those held
@@ -75,6 +78,7 @@ class Prunes:
             for name in targets:
                 for known in (self.in_force, self.ranked, self.patterned, self.masked):
                     known.pop(name, None)  # type: ignore[attr-defined]
+            self._known_again(targets)
         elif spec.sparsity is not None:
             label = self.context.recipe.label(f"{path}.sparsity")
             timed = clock.events(spec.sparsity, steps, per_epoch, label, self.context.found, self.room)
@@ -95,11 +99,13 @@ class Prunes:
                 return None
             if self._keeps_to_its_set(targets, scope, stage, label, regrows) and not regrows:
                 self._rises(timed, targets, label)
+                self._rows_are_even(targets, scope, path)
             self.in_force |= dict.fromkeys(targets, timed[-1][1])
         zeros = counts.over_time(spec.pattern.kind, size, scope, shapes, [s for _, s in timed], rises=not regrows)
         grown: list[tuple[int, ...]] = [()] * len(zeros)
         if zeros and regrows:
             self.masked |= dict(zip(targets, zeros[-1], strict=True))
+            self._known_again(targets)
             grown = _grown(spec, scope, shapes, [k for k, _ in timed], zeros)
         elif zeros:
             if not self._keeps_what_is_held(targets, zeros, path, scope):
@@ -125,6 +131,7 @@ class Prunes:
             ),
             scoring=memory,
             passes=passes,
+            at_least=bool(timed) and not regrows and not self.sliced.isdisjoint(targets),
             held=held,
         )
 
@@ -225,6 +232,18 @@ class Prunes:
                 return False
         return True
 
+    def _known_again(self, targets: tuple[str, ...]) -> None:
+        self.sliced -= set(targets)
+        self.uneven -= set(targets)
+
+    def _rows_are_even(self, targets: tuple[str, ...], scope: str, path: str) -> None:
+        """With `scope = row` every row has as many zeros, which is no longer so where some of its weights went."""
+        name = next((n for n in targets if n in self.uneven), None)
+        if scope == "row" and name is not None:
+            notes = (f"`{name}` has lost inputs, with more zeros of one row than of another",)
+            help = "continue with `scope = uniform`"
+            self.context.say("E064", "rows differ in zeros since the model was shrunk", f"{path}.method", help, notes)
+
     def _released_alone(self, spec: PruneSpec, targets: tuple[str, ...], stage: str, path: str) -> bool:
         """Masks are taken off as a stage starts, so no other block of it can have to do with these tensors."""
         releases = METHODS[spec.method.name].masks == "releases"
@@ -245,6 +264,7 @@ class Prunes:
             before = self.patterned.get(name, pattern)
             if METHODS[spec.method.name].masks != "keeps" or name not in self.patterned:
                 self.patterned[name] = pattern
+                self.patterns[name] = (spec.pattern.kind, spec.pattern.a, spec.pattern.b)
             if spec.pattern.kind != "unstructured" and before != pattern:
                 message = f"these tensors were already pruned as `{before}`"
                 notes = (f"one of them is `{name}`; groups of `{pattern}` would revive some of its weights",)

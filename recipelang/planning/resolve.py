@@ -21,6 +21,7 @@ from recipelang.planning.prepared import refusal
 from recipelang.planning.references import Pins, locate_model
 from recipelang.planning.remarks import remarks
 from recipelang.planning.remembered import cache_folder
+from recipelang.planning.sliced import protected
 from recipelang.planning.stages import Stages
 from recipelang.planning.streamed import can_be_evaluated
 from recipelang.planning.types import (
@@ -137,7 +138,7 @@ class Resolver(Stages):
                 ClaimPlan(kind=c.kind, id=i, text=c.text, message=c.message)  # type: ignore[arg-type]
                 for i, c in enumerate(self.recipe.claims)
             ),
-            never=tuple(dict.fromkeys(n for s in stages for p in s.prunes for n in p.never)),
+            never=protected(stages, {t.name for t in self.facts.tensors}),
             selections=selections,
             rehearsal=self.rehearsal,
         )

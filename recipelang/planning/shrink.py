@@ -92,8 +92,14 @@ def plan_shrink(spec: ShrinkSpec, facts: ModelFacts, keep: tuple[int, ...]) -> t
         config={k: _setting(v) for k, v in changed.items()},
         config_before={k: _setting(facts.config.get(k)) for k in changed},
         parameters=(facts.parameters, left.parameters),
+        stack=_stack(facts) if "layers" in wanted else "",
     )
     return plan, left
+
+
+def _stack(facts: ModelFacts) -> str:
+    """The path of the layers, of which there is one stack."""
+    return next(t.name.partition(f".{t.layer}.")[0] for t in facts.tensors if t.layer is not None)
 
 
 def before(plan: ShrinkPlan, facts: ModelFacts) -> ModelFacts:

@@ -12,6 +12,7 @@ from recipelang.kinds.text import show
 from recipelang.methods import METHODS
 from recipelang.planning import calibration, compat, controls, match as matching, schedule
 from recipelang.planning.context import Context
+from recipelang.planning.cut_masks import cut_masks
 from recipelang.planning.distill import plan_term, read_teacher
 from recipelang.planning.facts import ModelFacts, model_digest
 from recipelang.planning.processor import emulates_bf16
@@ -56,8 +57,7 @@ class Stages(Context):
         planned: list[StagePlan] = []
         for index, spec in enumerate(self.recipe.stages):
             self.before[spec.name] = self.facts
-            pruned = next((p for s in planned for p in s.prunes), None)
-            shrinks = self._shrinks(spec, pruned)
+            shrinks = self._shrinks(spec)
             stage = None if shrinks is None else self._stage(index, spec)
             if stage is not None:
                 planned.append(stage.model_copy(update={"shrinks": shrinks}) if shrinks else stage)
@@ -134,23 +134,21 @@ class Stages(Context):
             compat=spec.compat,  # type: ignore[arg-type]
         )
 
-    def _shrinks(self, spec: StageSpec, pruned: PrunePlan | None) -> tuple[ShrinkPlan, ...] | None:
+    def _shrinks(self, spec: StageSpec) -> tuple[ShrinkPlan, ...] | None:
         """What makes the model smaller before anything else acts in the stage: `facts` are of what is left."""
         planned: list[ShrinkPlan] = []
         for shrink in spec.shrinks:
             path = f"stage.{spec.name}.shrink.{shrink.name}"
-            if pruned is not None:
-                notes = (f"`prune {pruned.name}` has made zeros of weights that may be removed here",)
-                help = "shrink the model in an earlier stage, and prune what is left"
-                self.say("E154", "the model is shrunk after weights were pruned", path, help, notes)
-                return None
             keep = self.guard(f"{path}.keep", lambda s=shrink: kept_layers(s, self.facts))
             if keep is None:
                 return None
             made = self.guard(f"{path}.axes", lambda s=shrink, k=keep: plan_shrink(s, self.facts, k))
             if made is None:
                 return None
-            planned.append(made[0])
+            masks = cut_masks(self.prunes, made[0], self.facts, path)
+            if masks is None:
+                return None
+            planned.append(made[0].model_copy(update={"masks": masks}))
             self.facts = made[1]
         return tuple(planned)
 

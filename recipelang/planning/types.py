@@ -309,6 +309,10 @@ class PrunePlan(Frozen):
     held: tuple[Count, ...] = Field(
         default=(), description="of `hold`: the zeros that each target came with; none where only the run can tell"
     )
+    at_least: bool = Field(
+        default=False,
+        description="targets were shrunk with their masks: what these hold beyond an event's zeros stays",
+    )
     passes: Some = Field(
         default=1, description="number of parts into which oBERT divides the targets so that its matrices fit"
     )
@@ -431,6 +435,8 @@ class ShrinkPlan(Frozen):
     config: dict[str, Setting] = Field(description="what changes in config.json: its new values")
     config_before: dict[str, Setting] = Field(description="and what they were")
     parameters: tuple[Some, Some] = Field(description="of the model, before and after")
+    stack: str = Field(default="", description="path of the layers in the model, where some of them go")
+    masks: Count = Field(default=0, description="matrices whose masks are cut with them")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -13,6 +13,7 @@ from recipelang.methods import METHODS
 from recipelang.planning import match as matching
 from recipelang.planning.facts import ModelFacts, read_model_facts
 from recipelang.planning.safetensors_header import DTYPES, read_folder
+from recipelang.planning.sliced import counts_through
 from recipelang.planning.types import StagePlan
 from recipelang.source import fail
 from recipelang.source.render import line_of
@@ -78,6 +79,9 @@ def wanted(stages: Iterable[StagePlan]) -> list[Wanted]:
     """Zeros that the last event of every block leaves, where no later block or release changes them."""
     found: list[Wanted] = []
     for stage in stages:
+        for shrink in stage.shrinks:
+            known = ((w, counts_through(shrink, w.targets, w.zeros)) for w in found)
+            found = [Wanted(w.block, *still) for w, still in known if still is not None]
         for prune in stage.prunes:
             names = tuple(t.name for t in prune.targets)
             if METHODS[prune.method].masks != "keeps":

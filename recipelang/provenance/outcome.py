@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from math import prod
+
+from recipelang.planning.sliced import left, targets_left
 from recipelang.planning.types import Plan
 
 
 def outcome(plan: Plan) -> dict[str, float]:
     """The numbers at the end of the plan; non-zeros are counted in all matrices that a schedule prunes."""
-    sizes = {t.name: t.size for s in plan.stages for p in s.prunes for t in p.targets}
+    sizes = targets_left(plan.stages)
     zeros: dict[str, float] = {}
     for stage in plan.stages:
+        for shrink in stage.shrinks:  # of zeros that are not known before, as many as there were in proportion
+            smaller = {r.name: prod(shrink.shape_of(r)) / prod(r.shape) for r in shrink.reshapes}
+            zeros = {n: zeros[n] * smaller.get(n, 1) for n in left(shrink, zeros)}
         for prune in stage.prunes:
             if not prune.events:
                 continue

@@ -10,6 +10,7 @@ from typing import Any
 from recipelang.engine.records import Measurements, read_record
 from recipelang.kinds.text import show
 from recipelang.planning.facts import ModelFacts, read_model_facts
+from recipelang.planning.sliced import protected, targets_left
 from recipelang.planning.types import ModelPlan
 from recipelang.planning.weights import check_weights
 from recipelang.planning.zeros import Counted, Pattern, count, stored_zeros
@@ -113,7 +114,7 @@ def _record(folder: Path, again: Compiled, measured: Measurements) -> str:
     """The shares of zeros in `run.json`, which page and card show, are those of the weights."""
     plan, record = plan_of(folder), read_record(folder)
     told = record.get("sparsity") or {}
-    targets = list(dict.fromkeys(t.name for s in plan.stages for p in s.prunes for t in p.targets))
+    targets = list(targets_left(plan.stages))
     wanted = {
         "targets": share_of(measured, targets),
         "all_parameters": share_of(measured, [t.name for t in again.facts.tensors]),
@@ -143,29 +144,30 @@ def _reached(folder: Path, again: Compiled, measured: Measurements) -> str:
 
 def _never(folder: Path, said: Statement, again: Compiled, measured: Measurements, done: Verified) -> str:
     """Protected tensors by the recipe; zeros that they had before by the base model, where it is here."""
-    before = said.predicate["never"]
-    missing = [n for n in again.never if n not in before]
+    before, plan = said.predicate["never"], plan_of(folder)
+    never = again.never
+    if any(s.shrinks for s in plan.stages):  # a stage before it may have protected layers by other numbers
+        there = {t.name for t in again.facts.tensors}
+        never = protected(stages_again(plan, recipe_of(folder), again.facts), there)
+    missing = [n for n in never if n not in before]
     if missing:
         message = f"the statement does not record the zeros of `{line_of(missing[0])}` before the run"
         raise fail("E140", message, help="the file was changed after the run")
-    gained = [n for n in again.never if measured.zeros.get(n, 0) > before[n]]
+    gained = [n for n in never if measured.zeros.get(n, 0) > before[n]]
     if gained:
         raise fail("E140", f"`{line_of(gained[0])}` is protected by `never` but gained zeros")
-    if not again.never:
+    if not never:
         return "the recipe protects nothing"
-    plan = plan_of(folder)
     base = Path(plan.model.path)
     other = plan.model.drop is not None or any(s.shrinks for s in plan.stages)
     if other or not is_base(base, said):
         done.unchecked.append("zeros of protected tensors before the run (the base model is not available)")
-        return (
-            f"{plural(len(again.never), 'protected tensor')} gained no zeros, compared with the zeros in the statement"
-        )
+        return f"{plural(len(never), 'protected tensor')} gained no zeros, compared with the zeros in the statement"
     for name, zeros in _zeros_before(base, plan.model).items():
-        if name in again.never and before[name] > zeros:
+        if name in never and before[name] > zeros:
             message = f"`{line_of(name)}` had {zeros:,} zeros before the run, but the statement claims {before[name]:,}"
             raise fail("E140", message, help="the statement was changed after the run")
-    return f"{plural(len(again.never), 'protected tensor')} gained no zeros"
+    return f"{plural(len(never), 'protected tensor')} gained no zeros"
 
 
 def _zeros_before(base: Path, model: ModelPlan) -> dict[str, int]:

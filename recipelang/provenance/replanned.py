@@ -14,6 +14,7 @@ from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts
 from recipelang.planning.families import label_names
 from recipelang.planning.memory import memory_of
 from recipelang.planning.shrink import before
+from recipelang.planning.sliced import protected
 from recipelang.planning.stages import Stages
 from recipelang.planning.types import DataPlan, DistillPlan, ExportPlan, Plan, StagePlan
 from recipelang.source import Diagnostics, RecipeError
@@ -114,7 +115,7 @@ def difference(plan: Plan, recipe: Recipe, facts: ModelFacts) -> tuple[str | Non
             **{n: getattr(recipe.export, n) for n in ("formats", "quantize", "card", "max_shard")}
         ).model_dump(),
         "claims": [{"kind": c.kind, "id": i, "message": c.message} for i, c in enumerate(recipe.claims)],
-        "never": list(dict.fromkeys(n for s in stages for p in s.prunes for n in p.never)),
+        "never": list(protected(stages, {t.name for t in again.facts.tensors})),
         "selections": again._selections(),
         "model": {
             "task": model.task,

@@ -14,6 +14,7 @@ from rich.text import Text
 from recipelang.kinds.sizes import RANKINGS
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
+from recipelang.planning.sliced import targets_left, through
 from recipelang.planning.types import (
     DistillPlan,
     DropPlan,
@@ -149,7 +150,7 @@ def _params(recipe: Recipe) -> Text:
 
 
 def _result(plan: Plan) -> str:
-    targets = {t.name: t.size for s in plan.stages for p in s.prunes for t in p.targets}
+    targets = targets_left(plan.stages)
     total = plan.parameters()
     shrunk = f"{plan.model.parameters:,} -> {total:,} parameters" if total < plan.model.parameters else ""
     if not targets:
@@ -161,12 +162,15 @@ def _sparsity(plan: Plan, targets: Mapping[str, int], total: int) -> str:
     final = _final_zeros(plan)
     zeros = round(sum(n for n in final.values() if n is not None))
     held = sum(targets[name] for name, n in final.items() if n is None)
+    last = {t.name: p.at_least for s in plan.stages for p in s.prunes for t in p.targets}
+    least = any(last[name] for name in targets)  # masks that were cut may have more than an event asks for
     if held:
-        known = f"{zeros:,} zeros planned; " if zeros else ""
-        return f"{known}{held:,} weights keep the zeros of the loaded model, which are counted in the run"
+        known = f"{'at least ' * least}{zeros:,} zeros planned; " if zeros else ""
+        whose = "that shrinking leaves them" if any(x.masks for s in plan.stages for x in s.shrinks) else ""
+        return f"{known}{held:,} weights keep the zeros {whose or 'of the loaded model'}, which are counted in the run"
     return (
-        f"{total:,} -> {total - zeros:,} non-zero parameters; "
-        f"sparsity {zeros / sum(targets.values()):.1%} of the targets, {zeros / total:.1%} of the model"
+        f"{total:,} -> {'at most ' * least}{total - zeros:,} non-zero parameters; sparsity {'at least ' * least}"
+        f"{zeros / sum(targets.values()):.1%} of the targets, {zeros / total:.1%} of the model"
     )
 
 
@@ -174,6 +178,8 @@ def _final_zeros(plan: Plan) -> dict[str, float | None]:
     """Zeros of every target at the end, as its last block leaves it; none where only the run can tell."""
     zeros: dict[str, float | None] = {}
     for stage in plan.stages:
+        for shrink in stage.shrinks:
+            zeros = {**through(shrink, zeros)}
         for prune in stage.prunes:
             if METHODS[prune.method].masks == "releases":
                 zeros |= dict.fromkeys((t.name for t in prune.targets), 0.0)
@@ -239,10 +245,12 @@ def _shrink(shrink: ShrinkPlan) -> str:
         ranked.append(f"layers by how much they change their input{kept}")
     before, after = shrink.parameters
     settings = ", ".join(f"{k} = {_setting(v)}" for k, v in shrink.config.items())
+    cut = plural(shrink.masks, "matrix")
     lines = [
         f"{shrink.told}; {'; '.join(ranked)}",
         f"{before:,} -> {after:,} parameters ({after / before:.1%}); `from_pretrained` loads the result",
         f"config.json: {clean(settings)}",
+        *([f"masks of {cut} are cut with their weights; the run counts the zeros that stay"] * bool(shrink.masks)),
     ]
     return "\n".join(lines)
 

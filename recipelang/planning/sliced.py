@@ -1,0 +1,74 @@
+"""What shrinking leaves of what earlier blocks pruned: masks lose the units that the weights lose.
+
+Which units go, the run finds out. So how many zeros a matrix has left is known before only where all of it stays: where
+it loses no units, and where its layers all have as many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from math import prod
+from typing import TypeVar
+
+from recipelang.planning.types import ShrinkPlan, StagePlan
+
+T = TypeVar("T")
+
+
+def inside(shrink: ShrinkPlan, name: str) -> tuple[int, str] | None:
+    """The layer that a parameter is of, and its name there, where layers go."""
+    if shrink.to("layers") is None or not name.startswith(f"{shrink.stack}."):
+        return None
+    number, _, rest = name[len(shrink.stack) + 1 :].partition(".")
+    return int(number), rest
+
+
+def twins(shrink: ShrinkPlan, name: str) -> list[str]:
+    """The same parameter in every layer, of which some stay; of one in no layer, itself."""
+    found, size = inside(shrink, name), shrink.to("layers")
+    if found is None or size is None:
+        return [name]
+    return [f"{shrink.stack}.{i}.{found[1]}" for i in range(size.before)]
+
+
+def left(shrink: ShrinkPlan, names: Iterable[str]) -> list[str]:
+    """Those that the smaller model has. Layers are alike, and numbered anew: whichever stay, these names do."""
+    size = shrink.to("layers")
+    return [n for n in names if size is None or (found := inside(shrink, n)) is None or found[0] < size.after]
+
+
+def through(shrink: ShrinkPlan, known: Mapping[str, T]) -> dict[str, T | None]:
+    """What was known of parameters, of those that are left: none where it depends on the units that go."""
+    cut = {r.name for r in shrink.reshapes}
+    return {
+        name: None if name in cut or any(known.get(t) != known[name] for t in twins(shrink, name)) else known[name]
+        for name in left(shrink, known)
+    }
+
+
+def counts_through(
+    shrink: ShrinkPlan, names: Sequence[str], zeros: Sequence[int]
+) -> tuple[tuple[str, ...], tuple[int, ...]] | None:
+    """Targets with the zeros of each, or with one total, as far as these are known of what is left."""
+    if len(zeros) == len(names):
+        still = {n: z for n, z in through(shrink, dict(zip(names, zeros, strict=True))).items() if z is not None}
+        return (tuple(still), tuple(still.values())) if still else None
+    cut = {r.name for r in shrink.reshapes}
+    whole = all(n not in cut and len(twins(shrink, n)) == 1 for n in names)
+    return (tuple(names), tuple(zeros)) if whole else None
+
+
+def protected(stages: Iterable[StagePlan], there: Collection[str]) -> tuple[str, ...]:
+    """What `never` protects, of the parameters that are there at the end."""
+    return tuple(dict.fromkeys(n for s in stages for p in s.prunes for n in p.never if n in there))
+
+
+def targets_left(stages: Iterable[StagePlan]) -> dict[str, int]:
+    """The targets of all blocks that the model still has at the end -> their weights."""
+    sizes: dict[str, int] = {}
+    for stage in stages:
+        for shrink in stage.shrinks:
+            smaller = {r.name: prod(shrink.shape_of(r)) for r in shrink.reshapes}
+            sizes = {n: smaller.get(n, sizes[n]) for n in left(shrink, sizes)}
+        sizes |= {t.name: t.size for p in stage.prunes for t in p.targets}
+    return sizes
