@@ -123,12 +123,13 @@ def _from_elsewhere(file: str, yes: bool, reporter: Reporter) -> None:
 def _fill(folder: Path, plan: Plan, file: str, overwrite: bool, settled: Settled, reporter: Reporter) -> None:
     """What the folder keeps of the recipe. A new lock is written beside the recipe; the run's folder has its own."""
     from recipelang.engine.start import fill_folder
+    from recipelang.planning.budgets import with_chosen
     from recipelang.planning.identities import local_references
     from recipelang.planning.references import local_path
     from recipelang.provenance.carried import carried
     from recipelang.spec.effective import effective
 
-    recipe = plan.recipe  # type: ignore[attr-defined]
+    recipe = with_chosen(plan.recipe, plan)  # type: ignore[attr-defined]
     paths = {r: str(local_path(r, beside(file))) for r in local_references(recipe)}
     kept = {**carried(recipe, beside(file)), **({"recipe.lock": settled.text} if settled.text else {})}
     fill_folder(folder, plan, effective(recipe, paths), overwrite=overwrite, carried=kept)

@@ -45,6 +45,20 @@ RANKINGS = {
 #: more than any model has of anything
 _MOST = 10_000_000
 _WRITTEN = "write `ffn -> 50%` for a share of what the model has, or `ffn -> 1_536` for a count"
+#: the size of an axis in JSON
+_SIZED = {
+    "type": "object",
+    "properties": {
+        "->": {
+            "type": "array",
+            "items": {"anyOf": [{"enum": [*AXES]}, {"$ref": "#/$defs/number"}]},
+            "minItems": 2,
+            "maxItems": 2,
+        }
+    },
+    "required": ["->"],
+    "additionalProperties": False,
+}
 
 
 class Sizes(Listing):
@@ -52,24 +66,8 @@ class Sizes(Listing):
 
     name = "list<size>"
     symbols = tuple(AXES)
-    doc = "sizes after shrinking, each a share or a count: `[ffn -> 50%, layers -> 4]`"
-    json: Mapping[str, object] = {
-        "type": "array",
-        "minItems": 1,
-        "items": {
-            "type": "object",
-            "properties": {
-                "->": {
-                    "type": "array",
-                    "items": {"anyOf": [{"enum": [*AXES]}, {"$ref": "#/$defs/number"}]},
-                    "minItems": 2,
-                    "maxItems": 2,
-                }
-            },
-            "required": ["->"],
-            "additionalProperties": False,
-        },
-    }
+    doc = "sizes after shrinking, each a share or a count: `[ffn -> 50%, layers -> 4]`; an axis alone for a budget to size"
+    json: Mapping[str, object] = {"type": "array", "minItems": 1, "items": {"anyOf": [_SIZED, {"enum": [*AXES]}]}}
 
     def _read(self, value: object) -> object:
         found = tuple(_size(item) for item in (value if isinstance(value, tuple) else (value,)))
@@ -90,22 +88,26 @@ class Sizes(Listing):
 
     def text(self, value: object) -> str:
         sizes: tuple[Size, ...] = value  # type: ignore[assignment]
-        return f"[{', '.join(f'{s.axis} -> {_text(s)}' for s in sizes)}]"
+        return f"[{', '.join(map(_text, sizes))}]"
 
     def form(self, value: object) -> object:
         sizes: tuple[Size, ...] = value  # type: ignore[assignment]
-        return [{"->": [s.axis, show_fraction(Fraction(s.to))]} for s in sizes]
+        return [s.axis if s.to is None else {"->": [s.axis, show_fraction(Fraction(s.to))]} for s in sizes]
 
     def written(self, form: object) -> str:
         return from_form.listed(form, _written)
 
 
 def _text(size: Size) -> str:
-    return percent(size.to) if isinstance(size.to, Fraction) else str(size.to)
+    if size.to is None:
+        return size.axis
+    return f"{size.axis} -> {percent(size.to) if isinstance(size.to, Fraction) else size.to}"
 
 
 def _written(form: object) -> str:
     match form:
+        case str():
+            return from_form.word(form)
         case {"->": [axis, to], **rest} if not rest:
             return f"{from_form.word(axis)} -> {from_form.number(to)}"
     raise Unfit('a size, such as {"->": ["ffn", "0.5"]}', form)
@@ -114,8 +116,10 @@ def _written(form: object) -> str:
 def _size(value: object) -> Size:
     if isinstance(value, Poison):
         raise Silent
-    if isinstance(value, Symbol) and value.name in AXES:
-        raise Mismatch("E024", f"`{value.name}` has no size", f"write `{value.name} -> 50%`", subject=value.name)
+    if isinstance(value, Symbol):  # whether a budget sizes it, the block knows
+        if value.name not in AXES:
+            raise _unknown(value.name)
+        return Size(value.name, None)
     if not isinstance(value, Arrow):
         raise wrong(value, "a size", _WRITTEN)
     if not isinstance(value.start, Symbol):
@@ -142,7 +146,9 @@ def _unknown(axis: str) -> Mismatch:
 
 
 def _within(size: Size) -> None:
-    """A share that leaves something and takes something, a count that some model could have."""
+    """A share that leaves something and takes something, a count that some model could have; or none yet."""
+    if size.to is None:
+        return
     if isinstance(size.to, Fraction):
         if not 0 < size.to < 1:
             what = "removes nothing" if size.to >= 1 else "leaves nothing"

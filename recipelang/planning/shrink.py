@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 from recipelang.kinds.sizes import RANKINGS
+from recipelang.planning.budget_plan import BudgetPlan
 from recipelang.planning.facts import ModelFacts, with_standard
 from recipelang.planning.families import FAMILIES, TensorFact, tensors_of
 from recipelang.planning.layers import config_with_layers, lists_differ
@@ -56,13 +57,17 @@ _WIDTH = "head_dim"
 _USUAL = 16
 
 
-def plan_shrink(spec: ShrinkSpec, facts: ModelFacts, keep: tuple[int, ...]) -> tuple[ShrinkPlan, ModelFacts]:
+def plan_shrink(
+    spec: ShrinkSpec, facts: ModelFacts, keep: tuple[int, ...], budget: BudgetPlan | None = None
+) -> tuple[ShrinkPlan, ModelFacts]:
     """The plan of a block that protects the layers `keep`, and the facts of the model that it leaves.
+
+    Every axis has its size; those that a `budget` came to are in `spec` (`planning.budgets.sized`).
 
     E152 for an axis that cannot become smaller in a model of this type, E153 for a size that it cannot have.
     """
-    here = _Here(facts)
-    sizes = [_size(size, here, spec.multiple_of) for size in spec.axes]
+    here = Here(facts)
+    sizes = [size_of(size, here, spec.multiple_of) for size in spec.axes]
     wanted: dict[str, int] = {s.axis: s.after for s in sizes}
     config = here.config(wanted)
     left = _left(facts, config)
@@ -93,6 +98,7 @@ def plan_shrink(spec: ShrinkSpec, facts: ModelFacts, keep: tuple[int, ...]) -> t
         config_before={k: _setting(facts.config.get(k)) for k in changed},
         parameters=(facts.parameters, left.parameters),
         stack=_stack(facts) if "layers" in wanted else "",
+        budget=budget,
     )
     return plan, left
 
@@ -112,7 +118,7 @@ class _Unlike(Exception):
     """A parameter that does not become what its roles say: its name, and the shape that it would have."""
 
 
-class _Here:
+class Here:
     """The axes of a model as it is."""
 
     def __init__(self, facts: ModelFacts) -> None:
@@ -284,11 +290,12 @@ def _number(facts: ModelFacts, axis: str) -> int | None:
     return next((int(facts.config[k]) for k in _KEYS[axis] if facts.config.get(k)), None)
 
 
-def _size(size: Size, here: _Here, multiple: int | None) -> SizePlan:
+def size_of(size: Size, here: Here, multiple: int | None) -> SizePlan:
     """E153 for what is no smaller size of this model."""
     has = here.count(size.axis)
+    assert size.to is not None
     if isinstance(size.to, Fraction):
-        to = _rounded(size.to * has, _step(size.axis, has, here, multiple), has)
+        to = _rounded(size.to * has, step_of(size.axis, has, here, multiple), has)
         if to >= has:
             message = f"{float(size.to):.1%} of {has:,} is too near to all of `{size.axis}`"
             raise fail("E153", message, help=f"write a smaller share, or a count below {has:,}")
@@ -304,7 +311,7 @@ def _size(size: Size, here: _Here, multiple: int | None) -> SizePlan:
     return SizePlan(axis=size.axis, before=has, after=to)  # type: ignore[arg-type]
 
 
-def _step(axis: str, has: int, here: _Here, multiple: int | None) -> int:
+def step_of(axis: str, has: int, here: Here, multiple: int | None) -> int:
     if axis == "heads":
         return 1 if here.alone else here.groups
     if axis == "layers":
@@ -324,10 +331,13 @@ def kept_layers(spec: ShrinkSpec, facts: ModelFacts) -> tuple[int, ...]:
         return ()
     names = set(match(spec.keep, facts))
     keep = tuple(sorted({t.layer for t in facts.tensors if t.name in names and t.layer is not None}))
-    to = _size(layers, _Here(facts), None).after
+    here = Here(facts)
+    to = size_of(layers, here, None).after if layers.to is not None else here.count("layers") - 1
     if not keep:
         raise fail("E153", "`keep` selects no layer", help="write `keep = layers(0) | layers(-1)`, or remove it")
     if len(keep) > to:
+        if layers.to is None:
+            raise fail("E153", "`keep` protects every layer", help="protect fewer, or remove `layers` from `axes`")
         message = f"`keep` protects {plural(len(keep), 'layer')}, more than the {to} that stay"
         raise fail("E153", message, help=f"write `layers -> {len(keep)}`, or protect fewer")
     return keep

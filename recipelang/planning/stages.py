@@ -11,6 +11,7 @@ from recipelang.kinds.terms import INNER
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
 from recipelang.planning import calibration, compat, controls, match as matching, schedule
+from recipelang.planning.budgets import Reach, check_chosen, choose
 from recipelang.planning.context import Context
 from recipelang.planning.cut_masks import cut_masks
 from recipelang.planning.distill import plan_term, read_teacher
@@ -35,6 +36,7 @@ from recipelang.source.words import an, plural
 from recipelang.spec.attribute import ANY, Attr, Spec
 from recipelang.spec.blocks import DistillSpec, StageSpec
 from recipelang.spec.claims import selectors
+from recipelang.spec.controls import ShrinkSpec
 from recipelang.spec.recipe import Recipe
 from recipelang.tasks.pooling import Pooling, pooling_of
 from recipelang.values import selector as sel
@@ -142,7 +144,7 @@ class Stages(Context):
             keep = self.guard(f"{path}.keep", lambda s=shrink: kept_layers(s, self.facts))
             if keep is None:
                 return None
-            made = self.guard(f"{path}.axes", lambda s=shrink, k=keep: plan_shrink(s, self.facts, k))
+            made = self.guard(f"{path}.axes", lambda s=shrink, p=path, k=keep: self._smaller(s, p, k))
             if made is None:
                 return None
             masks = cut_masks(self.prunes, made[0], self.facts, path)
@@ -151,6 +153,17 @@ class Stages(Context):
             planned.append(made[0].model_copy(update={"masks": masks}))
             self.facts = made[1]
         return tuple(planned)
+
+    def _smaller(self, spec: ShrinkSpec, path: str, keep: tuple[int, ...]) -> tuple[ShrinkPlan, ModelFacts]:
+        """What a block leaves, once its budget has given every axis a size."""
+        if spec.budget is None:
+            return plan_shrink(spec, self.facts, keep)
+        reach = Reach(spec, self.facts, keep)
+        with at_label(self.recipe.label(f"{path}.budget")):
+            budget = choose(reach)
+        with at_label(self.recipe.label(f"{path}.chosen")):
+            check_chosen(spec, budget)
+        return plan_shrink(reach.sized({**reach.fixed, **budget.chosen}), self.facts, keep, budget)
 
     def _one_shot(self, index: int, spec: StageSpec) -> StagePlan | None:
         """A stage of no steps: its events fall on its end, which is where it begins."""

@@ -21,6 +21,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from recipelang.kinds.base import Mismatch
 from recipelang.kinds.sizes import RANKINGS
 from recipelang.methods import METHODS
+from recipelang.planning.budget_plan import BudgetPlan
 from recipelang.schedules.shapes import SHAPES
 from recipelang.source.words import an
 from recipelang.spec.formats import CHOSEN, WEIGHTS
@@ -437,10 +438,16 @@ class ShrinkPlan(Frozen):
     parameters: tuple[Some, Some] = Field(description="of the model, before and after")
     stack: str = Field(default="", description="path of the layers in the model, where some of them go")
     masks: Count = Field(default=0, description="matrices whose masks are cut with them")
+    budget: BudgetPlan | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         sizes = {s.axis: s for s in self.sizes}
+        if (budget := self.budget) is not None:
+            if self.parameters[1] > budget.most or budget.most >= self.parameters[0]:
+                raise ValueError("`budget.most` is not met by `parameters`, or asks for nothing")
+            if any(axis in sizes and sizes[axis].after != to for axis, to in budget.chosen.items()):
+                raise ValueError("`sizes` are not those that `budget.chosen` has")
         if len(sizes) != len(self.sizes):
             raise ValueError("an axis stands twice in `sizes`")
         if ("layers" in sizes) < bool(self.keep) or len(self.keep) > sizes.get("layers", self.sizes[0]).after:

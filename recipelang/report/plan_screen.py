@@ -14,6 +14,7 @@ from rich.text import Text
 from recipelang.kinds.sizes import RANKINGS
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
+from recipelang.planning.budget_plan import BudgetPlan
 from recipelang.planning.sliced import targets_left, through
 from recipelang.planning.types import (
     DistillPlan,
@@ -252,7 +253,20 @@ def _shrink(shrink: ShrinkPlan) -> str:
         f"config.json: {clean(settings)}",
         *([f"masks of {cut} are cut with their weights; the run counts the zeros that stay"] * bool(shrink.masks)),
     ]
+    if shrink.budget is not None:
+        lines.insert(0, _budget(shrink.budget, shrink))
     return "\n".join(lines)
+
+
+def _budget(budget: BudgetPlan, shrink: ShrinkPlan) -> str:
+    """The budget, the sizes that it chose, and what came out."""
+    before, after = shrink.parameters
+    smaller = {s.axis for s in shrink.sizes}
+    sizes = ", ".join(f"{axis} {to:,}{'' if axis in smaller else ' (all)'}" for axis, to in budget.chosen.items())
+    if budget.share is None:
+        return f"budget: at most {budget.most:,} of {before:,} parameters; chosen {sizes}; reached {after:,}"
+    share = f"{100 * budget.share:.4g}% ({budget.most:,} of {before:,})"
+    return f"budget: at most {share} parameters; chosen {sizes}; reached {after / before:.1%}"
 
 
 def _setting(value: object) -> str:

@@ -268,7 +268,8 @@ def planned(plan: Plan) -> list[str]:
 
 def _shrink(block: Any) -> str:
     before, after = block.parameters
-    return f"{block.told}, by {block.by}: {before:,} -> {after:,} parameters"
+    of = f" (budget {block.budget.most:,})" if block.budget else ""
+    return f"{block.told}, by {block.by}: {before:,} -> {after:,} parameters{of}"
 
 
 def _prune(block: Any) -> str:

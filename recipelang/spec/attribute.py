@@ -66,9 +66,10 @@ def conflict(attribute: str, message: str, help: str) -> PydanticCustomError:
     return PydanticCustomError("E054", "{message}", {"message": message, "attribute": attribute, "help": help})
 
 
-def refusal(code: str, attribute: str, message: str, help: str) -> PydanticCustomError:
-    """As `conflict`, with a code of its own."""
-    return PydanticCustomError(code, "{message}", {"message": message, "attribute": attribute, "help": help})  # type: ignore[arg-type]
+def refusal(code: str, attribute: str, message: str, help: str, subject: str | None = None) -> PydanticCustomError:
+    """As `conflict`, with a code of its own; `subject`: the name in the value that is meant."""
+    told = {"message": message, "attribute": attribute, "help": help, "subject": subject}
+    return PydanticCustomError(code, "{message}", told)  # type: ignore[arg-type]
 
 
 class Spec(BaseModel):

@@ -127,6 +127,9 @@ class Binder:
                     self._missing(block, name, spec.attributes()[name].doc)
             elif len(found) == 1:  # attributes may only contradict each other where each is right
                 at = self.spans.get(f"{path}.{facts.get('attribute')}", block.header)
+                if (subject := facts.get("subject")) and (inside := written.get(facts["attribute"])):
+                    named = Mismatch(item["type"], item["msg"], subject=subject)
+                    at = _innermost(inside.value, named, evaluator) or at
                 self._error(item["type"], item["msg"], at, help=facts.get("help"))
 
     def _hides_text(self, block: t.Block) -> bool:

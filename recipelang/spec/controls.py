@@ -7,14 +7,15 @@ from typing import Annotated, Self
 
 from pydantic import model_validator
 
+from recipelang.kinds.budgets import Budgets
 from recipelang.kinds.measures import Stretch
 from recipelang.kinds.plain import Number, OneOf
 from recipelang.kinds.schedule import ScheduleOf
 from recipelang.kinds.sizes import RANKINGS, Sizes
 from recipelang.kinds.tensors import LayerNumbers, Selector
-from recipelang.spec.attribute import Attr, Spec, conflict
+from recipelang.spec.attribute import Attr, Spec, conflict, refusal
 from recipelang.values import selector as sel
-from recipelang.values.composite import Schedule, Size
+from recipelang.values.composite import Budget, Schedule, Size
 from recipelang.values.quantities import Time
 
 #: what a `drop` block may be named -> the stack whose layers it drops
@@ -94,8 +95,32 @@ class ShrinkSpec(Spec):
     name: str
     axes: Annotated[
         tuple[Size, ...],
-        Attr(Sizes(), "what becomes smaller, and its size after it", example="[ffn -> 50%, layers -> 4]"),
+        Attr(
+            Sizes(),
+            "what becomes smaller, and its size after it; one without a size gets its size from `budget`",
+            example="[ffn -> 50%, layers -> 4]",
+        ),
     ]
+    budget: Annotated[
+        Budget | None,
+        Attr(
+            Budgets(),
+            "what the smaller model may have at most: the plan chooses the sizes of the axes that have none; default: "
+            "every axis has its size",
+            example="parameters -> 60%",
+            added=True,
+        ),
+    ] = None
+    chosen: Annotated[
+        tuple[Size, ...] | None,
+        Attr(
+            Sizes(),
+            "the sizes that `budget` comes to, as `effective.recipe` records them; the plan refuses others (E159); "
+            "default: they are not held",
+            "-",
+            example="[ffn -> 768]",
+        ),
+    ] = None
     by: Annotated[
         str,
         Attr(
@@ -127,8 +152,14 @@ class ShrinkSpec(Spec):
     def shortens(self) -> bool:
         return any(size.axis == "layers" for size in self.axes)
 
+    @property
+    def unsized(self) -> tuple[str, ...]:
+        """The axes that a budget sizes."""
+        return tuple(size.axis for size in self.axes if size.to is None)
+
     @model_validator(mode="after")
     def _agrees(self) -> Self:
+        self._budgeted()
         if self.keep is not None and not self.shortens:
             raise conflict("keep", "`keep` has no effect: no layers are removed", "remove it, or add `layers -> 4`")
         if self.multiple_of is not None:
@@ -143,3 +174,23 @@ class ShrinkSpec(Spec):
                     message = f"`{size.axis} -> {size.to}` is no multiple of {self.multiple_of}"
                     raise conflict("axes", message, f"write {near}")
         return self
+
+    def _budgeted(self) -> None:
+        """A budget where axes have no sizes, and only there."""
+        if self.unsized and self.budget is None:
+            axis = self.unsized[0]
+            help = f"write `{axis} -> 50%`, or add `budget = parameters -> 60%`"
+            raise refusal("E024", "axes", f"`{axis}` has no size", help, axis)
+        if self.budget is not None and not self.unsized:
+            help = "remove it, or write an axis without a size: `axes = [ffn]`"
+            raise conflict("budget", "every axis has its size, so `budget` chooses none", help)
+        if self.chosen is None:
+            return
+        if self.budget is None:
+            raise conflict("chosen", "`chosen` has no effect without a budget", "write these sizes in `axes`")
+        named = tuple(size.axis for size in self.chosen)
+        if named != self.unsized or any(not isinstance(size.to, int) for size in self.chosen):
+            listed = ", ".join(f"{axis} -> ..." for axis in self.unsized)
+            raise conflict(
+                "chosen", "`chosen` is no count for each axis of the budget", f"write `[{listed}]`, or remove it"
+            )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from recipelang.loading.locking import beside
 from recipelang.loading.read import NOTHING, Around, check_all
+from recipelang.planning.budgets import with_chosen
 from recipelang.planning.identities import identities, local_references
 from recipelang.planning.references import local_path
 from recipelang.planning.resolve import resolve
@@ -132,7 +133,7 @@ def _variant(
             plan = own.model_copy(update={"rehearsal": plan.rehearsal})
     digests = {"spec_digest": spec_digest(recipe, known), "behaviour_digest": behaviour_digest(recipe, known)}
     paths = {r: str(local_path(r, folder).absolute()) for r in local_references(recipe)}
-    return Variant(point, seed, recipe, effective(recipe, paths), plan.model_copy(update=digests))
+    return Variant(point, seed, recipe, effective(with_chosen(recipe, plan), paths), plan.model_copy(update=digests))
 
 
 def _without_seeds(recipe: Recipe, known: Mapping[str, str]) -> dict[str, object]:

@@ -149,9 +149,20 @@ class Term:
 
 @frozen
 class Size:
-    """`ffn -> 50%`, `layers -> 4`: what an axis of a model is after shrinking, a share of what it was or a count."""
+    """`ffn -> 50%`, `layers -> 4`: what an axis of a model is after shrinking, a share of what it was or a count.
+
+    None of an axis that a budget sizes.
+    """
 
     axis: str
+    to: Fraction | int | None
+
+
+@frozen
+class Budget:
+    """`parameters -> 60%`: what a smaller model may have at most, a share of what the model has or a count."""
+
+    of: str
     to: Fraction | int
 
 

@@ -35,7 +35,11 @@ def everything() -> str:
     streamed = "\n".join(f"{name} = {of_data[name].example}" for name in alone)
     text += f'data streamed {{\ntrain = "x.jsonl"\n{streamed}\n}}\n'
     text += "data mixed {\nmix one {\n" + "\n".join(inside["mix"]).replace("30%", "100%") + "\n}\n}\n"
-    text += "stage slim {\nmode = one_shot\nshrink body {\n" + "\n".join(inside["shrink"]) + "\n}\n}\n"
+    text += (
+        "stage slim {\nmode = one_shot\nshrink body {\n"
+        + "\n".join(inside["shrink"]).replace("[ffn -> 50%,", "[ffn,")
+        + "\n}\n}\n"
+    )
     text += "stage dense { length = 1 epoch + 5 steps, batch = 1, learning_rate = 1e-3 }\n"
     for kind, label, children in (
         ("meta", "", ()),

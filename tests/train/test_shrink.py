@@ -285,6 +285,30 @@ def test_what_was_zero_before_is_no_gain(folder, done):
     assert json.loads((done / "run.json").read_text("utf-8"))["never"]["gained_zeros"] == {}
 
 
+def test_a_budget_is_run_resumed_and_verified_with_the_sizes_that_it_came_to(folder):
+    text = RECIPE.replace(
+        "axes = [ffn -> 50%, heads -> 1, hidden -> 16, layers -> 2]", "axes = [ffn, layers], budget = parameters -> 75%"
+    )
+    (folder / "budget.recipe").write_text(text.replace("hidden(1 -> 3)", "hidden(1 -> 2)"), "utf-8")
+    recipelang.run(folder / "budget.recipe", out=folder / "whole")
+    kept = (folder / "whole" / "recipe" / "effective.recipe").read_text("utf-8")
+    sizes = [int(n) for n in re.search(r"chosen = \[ffn -> (\d+), layers -> (\d)\]", kept).groups()]
+    config = AutoConfig.from_pretrained(folder / "whole")
+    assert [config.intermediate_size, config.num_hidden_layers] == sizes
+    assert failed(folder / "whole") == []
+    with pytest.raises(Interrupted):
+        run(folder / "budget.recipe", folder / "part", StopAt(8))
+    run(folder / "budget.recipe", folder / "part", resume=True)
+    assert same(weights(folder / "part"), weights(folder / "whole"))
+    recipelang.run(folder / "whole" / "recipe" / "effective.recipe", out=folder / "again")
+    assert same(weights(folder / "again"), weights(folder / "whole"))
+    plans = [json.loads((folder / out / "recipe" / "plan.json").read_text("utf-8")) for out in ("whole", "again")]
+    assert plans[0]["spec_digest"] == plans[1]["spec_digest"]
+    path = folder / "again" / "recipe" / "portable.recipe"
+    path.write_text(path.read_text("utf-8").replace(f"ffn -> {sizes[0]}", "ffn -> 16"), "utf-8")
+    assert {"files", "plan"} <= {*failed(folder / "again")}
+
+
 PAGE = (Path(__file__).parents[2] / "docs" / "shrink.md").read_text("utf-8")
 
 

@@ -15,6 +15,6 @@ def check(it: Subject) -> Iterator[Finding]:
         for shrink in stage.shrinks:
             before, after = shrink.parameters
             if (gone := 1 - after / before) > MOST:
-                at = f"stage.{stage.name}.shrink.{shrink.name}.axes"
+                at = f"stage.{stage.name}.shrink.{shrink.name}.{'budget' if shrink.budget else 'axes'}"
                 help = "shrink in two stages, and train in between"
                 yield Finding(at, f"{gone:.0%} of the parameters go at once", help)

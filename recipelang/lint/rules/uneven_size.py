@@ -19,4 +19,6 @@ def check(it: Subject) -> Iterator[Finding]:
                     near = max(EVEN, round(size.after / EVEN) * EVEN)
                     at = f"stage.{stage.name}.shrink.{shrink.name}.axes"
                     message = f"`{size.axis}` becomes {size.after:,}, which is no multiple of {EVEN}"
-                    yield Finding(at, message, f"write `{size.axis} -> {near}`")
+                    chosen = shrink.budget is not None and size.axis in shrink.budget.chosen
+                    help = f"write `multiple_of = {EVEN}`" if chosen else f"write `{size.axis} -> {near}`"
+                    yield Finding(at, message, help)

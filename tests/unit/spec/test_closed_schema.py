@@ -114,6 +114,8 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
     "drop": {"keep": (REQUIRED, "b")},
     "shrink": {
         "axes": (REQUIRED, "b"),
+        "budget": (None, "b"),
+        "chosen": (None, "-"),
         "by": ("activation", "b"),
         "multiple_of": (None, "b"),
         "keep": (None, "b"),

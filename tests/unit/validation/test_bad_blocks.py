@@ -10,6 +10,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from recipelang.kinds.base import Evaluated, Kind
+from recipelang.kinds.budgets import Budgets
 from recipelang.kinds.choice import Choice, Pair
 from recipelang.kinds.measures import Cadence, Count, PerEpoch, Size, Stretch
 from recipelang.kinds.plain import BlockLabel, Boolean, ListOf, Number, OneOf, OrNone, Ratio, Reference, Seeds, Text
@@ -27,6 +28,7 @@ from recipelang.spec.study_blocks import ArmSpec, StudySpec, VarySpec
 from recipelang.syntax import parse, tree as t
 from recipelang.values import selector as sel
 from recipelang.values.composite import (
+    Budget,
     Chosen,
     Schedule,
     ShapeSegment,
@@ -80,8 +82,14 @@ BAD: dict[type[Kind], tuple[list[Any], list[str]]] = {
     Sizes: (
         [(), ("ffn",), (AxisSize("fnn", HALF),), (AxisSize("ffn", HALF), AxisSize("ffn", 3)), (AxisSize("ffn", Fraction(2)),),
          (AxisSize("ffn", 0),), (AxisSize("ffn", True),), AxisSize("ffn", HALF)],
-        ["[]", "ffn", "50%", "[fnn -> 50%]", "[ffn -> 0%]", "[ffn -> 100%]", "[ffn -> 2 epochs]", "[ffn -> 1, ffn -> 2]",
+        ["[]", "fnn", "50%", "[fnn -> 50%]", "[ffn, ffn -> 50%]", "[ffn -> 0%]", "[ffn -> 100%]", "[ffn -> 2 epochs]", "[ffn -> 1, ffn -> 2]",
          '"ffn" -> 2', "[ffn -> 1.5]"],
+    ),
+    Budgets: (
+        ["parameters", HALF, Budget("weights", HALF), Budget("parameters", Fraction(1)), Budget("parameters", 0),
+         Budget("parameters", True), Budget("parameters", -3), (Budget("parameters", HALF),)],
+        ["parameters", "50%", "weights -> 50%", "parameters -> 0%", "parameters -> 100%", "parameters -> 0", "parameters -> -3",
+         "parameters -> 1.5", "parameters -> 2 epochs", '"parameters" -> 50%', "[parameters -> 50%]", "parameters -> true"],
     ),
     Seeds: ([3, ("1",), (-1,), [1]], ['"3"', "[-1]", "true", "0.5"]),
     Pair: ([(HALF,), HALF, (HALF, 2)], ["[0.9]", "0.9", "[0.9, 2]"]),
@@ -152,7 +160,8 @@ def test_the_examples_are_good(kind: str, spec: type[Spec]) -> None:
 
 
 #: what does nothing, or is not all, without anything else
-_NOT_ALONE = (("group", "targets"), ("data", "shuffle_buffer"), ("export", "quantize"))
+_NOT_ALONE = (("group", "targets"), ("data", "shuffle_buffer"), ("export", "quantize"),
+              ("shrink", "budget"), ("shrink", "chosen"))  # fmt: skip
 
 
 @pytest.mark.parametrize(("spec", "name", "value"), [*plain_cases()])

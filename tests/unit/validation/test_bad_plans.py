@@ -105,7 +105,11 @@ BAD: list[tuple[str, str, dict[str, list[Any]]]] = [
             ([], {"dim": 0, "axis": "ffn"}), ([7], {"dim": 0, "axis": "ffn"}), ([8], {"dim": 1, "axis": "ffn"}),
             ([8], {"dim": 0, "axis": "heads"}), ([8], {"dim": 0, "axis": "ffn", "unit": 2}),
         )],
-        "config": [None, {"a": 0.5}], "parameters": [[1000], [0, 500], "1000"], "extra": [1],
+        "config": [None, {"a": 0.5}], "parameters": [[1000], [0, 500], "1000", [1000, 601], [600, 500]], "extra": [1],
+    }),
+    ("stages.1.shrinks.0.budget", "BudgetPlan", {
+        "of": ["weights", None], "share": [-0.1, 1.1, "0.6", NAN], "most": [0, 499, 1000, "600", None],
+        "chosen": [{}, {"width": 4}, {"ffn": 0}, {"ffn": "4"}, {"ffn": 3}, None], "extra": [1],
     }),
     ("stages.0", "StagePlan", {
         "index": [-1, "0"], "mode": ["both"], "steps": [-1, 11, 13], "steps_per_epoch": [0], "epochs": [-1.0, NAN],
@@ -163,7 +167,7 @@ def test_the_whole_plan_is_one(tmp_path: Path) -> None:
 def test_every_model_has_its_ten_worst() -> None:
     models = {m.__name__ for m in vars(types).values() if isinstance(m, type) and issubclass(m, types.Frozen)}
     counted = {model: sum(map(len, fields.values())) for _, model, fields in BAD}
-    assert models - {"Frozen"} | {"PruneEvent", "Meaning"} == counted.keys()
+    assert models - {"Frozen"} | {"PruneEvent", "Meaning", "BudgetPlan"} == counted.keys()
     assert min(counted.values()) >= 10, counted
 
 

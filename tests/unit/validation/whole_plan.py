@@ -86,6 +86,7 @@ def whole() -> dict[str, Any]:
                 "config": {"intermediate_size": 4},
                 "config_before": {"intermediate_size": 8},
                 "parameters": [1000, 500],
+                "budget": {"of": "parameters", "share": 0.6, "most": 600, "chosen": {"ffn": 4}},
             }
         ],
         "calibration": {"samples": 16, "length": 64, "layers": 2, "statistics": 1000, "states": 1000},
