@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from recipelang.engine import bench as engine, paired
 from recipelang.source import fail
-from recipelang.spec.formats import FORMATS
+from recipelang.spec.formats import RUNTIMES
 
 #: columns of a table that is printed by a program
 _WIDTH = 100
@@ -80,8 +80,8 @@ def bench(
     for name, value in given.items():
         if type(value) is not int or value < least.get(name, 1):
             raise fail("E038", f"`{name}` must be a whole number of at least {least.get(name, 1)}, not {value!r:.40}")
-    if runtime not in ("torch", *FORMATS):
-        raise fail("E038", f"`runtime` cannot be {runtime!r:.40}", help=f"choose torch, {', '.join(FORMATS)}")
+    if runtime not in RUNTIMES:
+        raise fail("E038", f"`runtime` cannot be {runtime!r:.40}", help=f"choose {', '.join(RUNTIMES)}")
     if not folders:
         raise fail("E076", "no model to measure is named", help="name model folders, the reference first")
     found = engine.measure([str(f) for f in folders], **given, seed=seed, device=device, runtime=runtime)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from torch import nn
 from recipelang.engine import paired
 from recipelang.engine.exporting import export_to
 from recipelang.engine.models import is_out_of_memory, leave_out_cache, leave_out_unread, load_whole
-from recipelang.engine.runtimes import open_exported
+from recipelang.engine.runtimes import open_session
 from recipelang.engine.walk import positions
 from recipelang.planning import processor
 from recipelang.planning.config_fields import check_fields
@@ -185,7 +185,7 @@ def _exported(opened: Opened, runtime: str, aside: Path) -> Path:
 
 
 def _pass_in(opened: Opened, folder: Path, runtime: str, tokens: torch.Tensor, threads: int) -> paired.Pass:
-    exported = open_exported(folder, runtime, threads)
+    exported = open_session(folder, runtime, threads)
     if type(opened.model).__name__.endswith("ForMultipleChoice"):
         tokens = tokens[:, None]
     feed = exported.feed({"input_ids": tokens, "attention_mask": torch.ones_like(tokens)})

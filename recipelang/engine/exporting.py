@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recipelang.engine import compressed
 from recipelang.engine.models import is_out_of_memory, load_whole, loading, only_used, planned_config, quiet, unread
 from recipelang.engine.runtimes import largest_difference, open_exported
 from recipelang.planning.types import Plan
@@ -59,7 +60,7 @@ def check_exports(plan: Plan) -> None:
             if is_out_of_memory(error):
                 raise
             help = f"remove `{name}` from `formats`; the safetensors files are written in any case"
-            message = f"the exporter for {FORMATS[name].runtime} refuses this model"
+            message = f"this model cannot be exported for {FORMATS[name].runtime}"
             raise fail("E249", message, notes=[_why(error)], help=help) from None
 
 
@@ -72,7 +73,8 @@ def write_exports(plan: Plan, out: Path, batch: Mapping[str, Tensor] | None) -> 
         target = out / Path(FORMATS[first].file).parent
         if target.is_dir():  # of an end that was interrupted
             remove_folder(target, inside=out)
-        model, _ = load_whole(out, torch.float32)
+        dtype = None if FORMATS[first].int8 else torch.float32
+        model, _ = load_whole(out, dtype)
         quantized = [n for n in names if FORMATS[n].of == first]
         program = _tried(first, done, found, _exported, model, first)
         if program is None:
@@ -80,15 +82,19 @@ def write_exports(plan: Plan, out: Path, batch: Mapping[str, Tensor] | None) -> 
             continue
         with new_folder(target, inside=out) as part:
             program.save_pretrained(part)
+            if first == compressed.NAME:
+                compressed.carry(out, part)
             for name in quantized:
                 _tried(name, done, found, _quantize, program, model, part / Path(FORMATS[name].file).name)
             for path in part.iterdir():
                 shutil.copymode(out / "config.json", path)
+        if first == compressed.NAME:
+            model, _ = load_whole(out, torch.float32)  # in place of the one that was compressed
         for name in (n for n in (first, *quantized) if n not in done):
             most, share = _compared(model, out, name, plan, batch)
             size = sum(p.stat().st_size for n in FORMATS[name].files if (p := out / n).is_file())
             done[name] = Written(size, most)
-            if not (share <= TOLERANCE or FORMATS[name].of):  # nor is NaN; quantized numbers are rounded
+            if not (share <= TOLERANCE or FORMATS[name].int8):  # nor is NaN; quantized numbers are rounded
                 notes = [f"the largest difference of an output is {most:.3g}, {share:.2%} of the largest output"]
                 help = "compare the metrics of both before you use it"
                 found.say("W206", f"outputs of {FORMATS[name].runtime} differ from PyTorch's", notes=notes, help=help)
@@ -128,6 +134,9 @@ def export_to(model: Any, name: str, folder: Path) -> None:
 
 def _exported(model: Any, name: str, weights: bool = True) -> Any:
     """For any number of texts of any length. Without weights nothing can be computed, and so nothing simplified."""
+    if name == compressed.NAME:
+        with _silently():
+            return compressed.Compressed(model)
     sample = _sample(model)
     axes = {name: dict.fromkeys(range(t.dim()), torch.export.Dim.DYNAMIC) for name, t in sample.items()}
     more = {"use_cache": False} if getattr(model.config, "use_cache", None) else {}

@@ -32,7 +32,7 @@ _OURS = re.compile(
     r"|tensorboard/events\.out\.tfevents\.[\d.]+|plots/[\w -]+\.(?:svg|png)"
     rf"|(?:export|stages/[^/]+)/(?:{_MODEL})"
     rf"|{'|'.join(re.escape(name) for each in FORMATS.values() for name in each.files)}"
-    r"|(?:onnx|openvino)/(?:export|config|generation_config)\.json"
+    rf"|compressed_tensors/{_MODEL}|(?:onnx|openvino)/(?:export|config|generation_config)\.json"
 )
 #: the model of a stage lies in a folder of its own
 _OF_STAGE = re.compile(r"stages/[^/]+/")

@@ -18,11 +18,11 @@ _NEEDS = {"transformers": "5.23", "torch": "2.11"}
 
 
 def can_be_exported(asked: Asked, task: str) -> bool:
-    """E055 for models that write texts, a token at a time; E144 where what a format needs is not installed."""
+    """E055 for models that a format is not for; E144 where what a format needs is not installed."""
     for name in others(asked):
-        if not task_of(task).labels:
+        if not task_of(task).labels or task not in (FORMATS[name].tasks or (task,)):
             help = f"remove `{name}` from `formats`"
-            raise fail("E055", f"this release cannot export {an(f'`{task}`')} model", help=help)
+            raise fail("E055", f"this release does not write {an(f'`{task}`')} model as `{name}`", help=help)
         can_run(name)
         for package, least in _NEEDS.items():
             if Version(_release(package)) < Version(least):

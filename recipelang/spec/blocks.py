@@ -727,7 +727,8 @@ class ExportSpec(Spec):
         tuple[str, ...],
         Attr(
             ListOf(OneOf(WEIGHTS, *CHOSEN)),
-            "formats of the model: `safetensors`, always, `onnx` for ONNX Runtime, `openvino` for OpenVINO",
+            "formats of the model: `safetensors`, always, `onnx` for ONNX Runtime, `openvino` for OpenVINO, "
+            "`compressed_tensors` for vLLM",
             "s",
             example="[safetensors, onnx]",
             unordered=True,
@@ -737,7 +738,8 @@ class ExportSpec(Spec):
         str | None,
         Attr(
             OrNone(OneOf("int8")),
-            "write the model for ONNX Runtime in int8 too, activations quantized as they come",
+            "write the model in int8, activations quantized as they come: for ONNX Runtime beside `onnx`, "
+            "as `compressed_tensors` alone",
             "s",
             example="int8",
             added=True,
@@ -751,9 +753,12 @@ class ExportSpec(Spec):
         if self.formats and WEIGHTS not in self.formats:
             help = f"write `formats = [{', '.join((WEIGHTS, *self.formats))}]`: every check of a run reads these files"
             raise conflict("formats", f"`formats` lacks `{WEIGHTS}`", help)
-        if self.quantize and "onnx" not in self.formats:
+        if self.quantize and not {"onnx", "compressed_tensors"} & {*self.formats}:
             help = f"write `formats = [{', '.join((*self.formats, 'onnx'))}]`"
-            raise conflict("quantize", "`quantize` needs `onnx` in `formats`", help)
+            raise conflict("quantize", "`quantize` needs `onnx` or `compressed_tensors` in `formats`", help)
+        if not self.quantize and "compressed_tensors" in self.formats:
+            help = "write `quantize = int8`, or remove it: the safetensors files are what vLLM reads without"
+            raise conflict("formats", "`compressed_tensors` needs `quantize = int8`", help)
         return self
 
 

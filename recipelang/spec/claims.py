@@ -49,7 +49,8 @@ PATHS = {
     "dev.f1": "metric `f1` of the block `evaluate dev` at the end of the run",
     "stage.dense.dev.f1": "the same metric after the stage `dense`",
     "dev.onnx.f1": "the same metric of the model as ONNX Runtime runs it; needs `formats = [safetensors, onnx]` in `export`",
-    "dev.onnx_int8.f1": "the same in int8, with `quantize = int8`; `dev.openvino.f1` is the same in OpenVINO",
+    "dev.onnx_int8.f1": "the same in int8, with `quantize = int8`; `dev.openvino.f1` is the same in OpenVINO, "
+    "`dev.compressed_tensors.perplexity` in what vLLM reads",
     "dev.dense.f1": "the same metric of the model that the run starts with; needs `compare = dense` in the block",
 }
 

@@ -18,6 +18,9 @@ class Format:
     packages: tuple[str, ...]  # what writes and runs it
     extra: str  # of our own package, which installs them
     of: str = ""  # the format that it is quantized from; empty: a recipe names it in `formats`
+    int8: bool = False
+    tasks: tuple[str, ...] = ()  # what it is for; empty: every task whose models can be exported
+    timed: bool = True  # whether what runs it here is what runs it elsewhere, so that its speed says something
 
     @property
     def file(self) -> str:
@@ -28,14 +31,30 @@ _ONNX = ("onnx", "onnxscript", "onnxruntime")
 FORMATS = {
     "onnx": Format(("onnx/model.onnx", "onnx/model.onnx.data"), "ONNX Runtime", _ONNX, "onnx"),
     "onnx_int8": Format(
-        ("onnx/model_int8.onnx", "onnx/model_int8.onnx.data"), "ONNX Runtime in int8", _ONNX, "onnx", of="onnx"
+        ("onnx/model_int8.onnx", "onnx/model_int8.onnx.data"),
+        "ONNX Runtime in int8",
+        _ONNX,
+        "onnx",
+        of="onnx",
+        int8=True,
     ),
     "openvino": Format(
         ("openvino/openvino_model.xml", "openvino/openvino_model.bin"), "OpenVINO", ("openvino",), "openvino"
     ),
+    "compressed_tensors": Format(
+        ("compressed_tensors/model.safetensors", "compressed_tensors/config.json"),
+        "compressed-tensors",
+        ("compressed_tensors",),
+        "compressed-tensors",
+        int8=True,
+        tasks=("causal_lm",),
+        timed=False,  # transformers computes in floats what a server computes in int8
+    ),
 }
 #: those that a recipe names
 CHOSEN = tuple(name for name, each in FORMATS.items() if not each.of)
+#: those whose runtime `bench` can time
+RUNTIMES = ("torch", *(name for name, each in FORMATS.items() if each.timed))
 
 
 class Asked(Protocol):

@@ -8,10 +8,12 @@ import signal
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import recipelang
 from recipelang.engine import exporting
 from recipelang.engine.exporting import TOLERANCE, check_exports, write_exports
+from recipelang.engine.leavings import files_of_a_run
 from recipelang.engine.models import load_whole
 from recipelang.engine.records import read_plan
 from recipelang.engine.runtimes import largest_difference, open_exported
@@ -57,7 +59,7 @@ def folder_of(ran, tmp_path):
 def test_a_run_writes_evaluates_and_records_another_format(ran):
     record = json.loads((ran / "out" / "run.json").read_text("utf-8"))
     metrics = record["metrics"]
-    assert list(record["exports"]) == list(FORMATS)
+    assert list(record["exports"]) == ["onnx", "onnx_int8", "openvino"]
     for name, told in record["exports"].items():
         assert f"dev.{name}.exact_match" in metrics
         assert told["bytes"] == sum((ran / "out" / n).stat().st_size for n in FORMATS[name].files)
@@ -96,7 +98,7 @@ def test_any_number_of_texts_of_any_length_gives_what_pytorch_gives(ran, shape, 
     assert largest_difference(wanted, open_exported(ran / "out", name, 1)(**batch))[1] < TOLERANCE
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", [n for n, f in FORMATS.items() if f.timed])
 def test_files_of_a_run_are_measured_in_their_runtime(ran, name):
     found = recipelang.bench(ran / "out", ran / "out", length=16, rounds=6, runtime=name)
     assert [m.bytes for m in found.models] == [sum((ran / "out" / n).stat().st_size for n in FORMATS[name].files)] * 2
@@ -197,6 +199,80 @@ def test_choices_are_exported(tmp_path):
     with torch.no_grad():
         wanted = model(**batch)
     assert largest_difference(wanted, open_exported(tmp_path, "onnx", 1)(**batch))[1] < TOLERANCE
+
+
+COMPRESSED = """recipe 1 "tiny"
+model { base = "model", task = causal_lm }
+data { train = "train.txt", validation = "dev.txt", max_length = 16 tokens }
+stage sparse {
+  mode = one_shot
+  prune weights { targets = @linear & @decoder, never = @embeddings | @head, method = magnitude, sparsity = 50% }
+}
+evaluate dev { metrics = [perplexity] }
+export { formats = [safetensors, compressed_tensors], quantize = int8 }
+expect dev.compressed_tensors.perplexity <= 1.1 * dev.perplexity
+"""
+
+
+@pytest.fixture(scope="module")
+def compressed(tmp_path_factory):
+    """The folder of a run whose decoder was compressed too."""
+    root = tmp_path_factory.mktemp("compressed")
+    make_decoder(root / "model", layers=1)
+    for name in ("train.txt", "dev.txt"):
+        (root / name).write_text("the capital of france is paris . " * 40, "utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        assert recipelang.run(COMPRESSED, "out").failed is False
+    return root
+
+
+def test_a_decoder_is_compressed_as_vllm_reads_it(compressed, capfd):
+    from transformers import AutoModelForCausalLM
+
+    out = compressed / "out"
+    ours, _ = load_whole(out)
+    theirs = AutoModelForCausalLM.from_pretrained(out / "compressed_tensors", local_files_only=True).eval()
+    tokens = torch.arange(15).reshape(3, 5)
+    with torch.no_grad():
+        wanted, found = ours(input_ids=tokens).logits, theirs(input_ids=tokens).logits
+        again = open_exported(out, "compressed_tensors", 1)(input_ids=tokens).logits
+    assert torch.equal(again, found) and 0 < (wanted - found).abs().max() < 0.05 * wanted.abs().max()
+    written = load_file(out / "compressed_tensors" / "model.safetensors")
+    name = "model.layers.0.mlp.down_proj.weight"
+    assert written[name].dtype == torch.int8 and written["lm_head.weight"].dtype == torch.float32
+    assert not written[name][ours.get_parameter(name) == 0].any()
+    told = json.loads((out / "run.json").read_text("utf-8"))["exports"]["compressed_tensors"]
+    assert told["largest_difference"] > 0 and told["bytes"] > 0
+    assert (out / "compressed_tensors" / "tokenizer.json").read_bytes() == (out / "tokenizer.json").read_bytes()
+
+
+def test_a_run_with_a_compressed_model_is_verified_and_may_be_replaced(compressed, monkeypatch):
+    monkeypatch.chdir(compressed)
+    ended = command("verify", "out", "--evaluate")
+    assert (ended.code, ended.codes) == (0, [])
+    assert files_of_a_run(compressed / "out")[1] == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"quant_method": "gptq"},
+        {"ignore": ["re:(a+)+$"]},
+        {"config_groups": {}},
+        {"config_groups": {"group_0": {"targets": ["re:.*"]}}},
+        None,
+    ],
+)
+def test_a_compressed_folder_with_other_settings_is_not_read(compressed, tmp_path, change):
+    out = shutil.copytree(compressed / "out", tmp_path / "out")
+    path = out / "compressed_tensors" / "config.json"
+    config = json.loads(path.read_text("utf-8"))
+    settings = config.pop("quantization_config")
+    path.write_text(json.dumps(config | ({} if change is None else {"quantization_config": settings | change})))
+    with pytest.raises(recipelang.RecipeError) as refused:
+        open_exported(out, "compressed_tensors", 1)
+    assert [d.code for d in refused.value.diagnostics] == ["E076"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals have no stack of their own here")
