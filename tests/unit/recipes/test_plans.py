@@ -25,6 +25,12 @@ DECODERS = (
     "oneshot/wanda-50",
     "chat/instruct-50",
 )
+#: those that shrink, and types whose layers are alike and whose config has a size of the feed-forward blocks
+SMALLER = {
+    "shrink/decoder": ("llama-1b", "qwen2-0.5b"),
+    "shrink/sst2": ("bert-base", "roberta-large", "electra-base"),
+    "shrink/squad": ("bert-base", "roberta-large", "deberta-v3-base"),
+}
 #: of models of an encoder and a decoder
 TWO_STACKS = ("cnn/summaries-50",)
 #: of every family: they ask for layers, whichever
@@ -46,11 +52,12 @@ LAYERS = {
     "bart-base": (6, 16),
     "mt5-small": (8, 18),
 }
-ENCODED = [name for name in TASKS if name not in (*DECODERS, *TWO_STACKS)]
+ENCODED = [name for name in TASKS if name not in (*DECODERS, *SMALLER, *TWO_STACKS)]
 CASES = [
     *((name, model) for name in ENCODED for model in ("bert-base", "roberta-large")),
     *((name, READ[i % len(READ)]) for i, name in enumerate(ENCODED)),
     *((name, model) for name in DECODERS for model in ("llama-1b", "gpt2", "qwen2-0.5b")),
+    *((name, model) for name, models in SMALLER.items() for model in models),
     *((name, model) for name in TWO_STACKS for model in ("t5-small", "bart-base", "mt5-small")),
     ("oneshot/sparsegpt-50", "mistral-7b"),
     *((name, "llama-1b") for name in ANY),
