@@ -27,7 +27,7 @@ DECODERS = (
 )
 #: those that shrink, and types whose layers are alike and whose config has a size of the feed-forward blocks
 SMALLER = {
-    "shrink/decoder": ("llama-1b", "qwen2-0.5b"),
+    "shrink/decoder": ("llama-1b", "qwen2-0.5b", "mistral-7b"),
     "shrink/sst2": ("bert-base", "roberta-large", "electra-base"),
     "shrink/squad": ("bert-base", "roberta-large", "deberta-v3-base"),
 }
