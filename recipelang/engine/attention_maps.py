@@ -11,13 +11,17 @@ from torch import Tensor, nn
 _NAME = "recipelang_maps"
 
 
+def has_maps(model: nn.Module) -> bool:
+    return bool(model.config._attn_implementation == _NAME)  # type: ignore[union-attr]
+
+
 def show_maps(model: nn.Module, shown: bool) -> None:
     """Switch a model between attention that can show its maps and what it was loaded with."""
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import eager_mask
 
     now = model.config._attn_implementation  # type: ignore[union-attr]
-    if shown == (now == _NAME):
+    if shown == has_maps(model):
         return
     if not shown:
         model.set_attn_implementation(model._attention_before)  # type: ignore[operator]

@@ -13,7 +13,7 @@ from typing import Any
 
 from recipelang.engine.run_record import EMPTY, claimed_on, emptied, measured_on, told_of_shrinking
 from recipelang.engine.statement import STATEMENT, read_origin
-from recipelang.planning.sliced import targets_left
+from recipelang.planning.sliced import by_block, targets_left
 from recipelang.planning.types import Plan
 from recipelang.source.markup import markdown, markdown_code
 from recipelang.source.render import clean
@@ -47,9 +47,9 @@ def card(plan: Plan, record: Mapping[str, Any], out: Path) -> str:
         lines += [markdown(str(origin["summary"])), ""]
     lines.append(f"Pruned from {markdown_code(_base(plan, origin))} with recipelang; the recipe is in `recipe/`.")
     for stage in plan.stages:
-        for shrink in stage.shrinks:
-            layers = record.get("layers_kept", {}).get(f"{stage.name}.{shrink.name}", ())
-            lines += ["", f"Made smaller: {markdown(told_of_shrinking(shrink, layers))}."]
+        for rounds in by_block(stage):
+            layers = record.get("layers_kept", {}).get(f"{stage.name}.{rounds[0].name}", ())
+            lines += ["", f"Made smaller: {markdown(told_of_shrinking(rounds, layers))}."]
     if plan.rehearsal:
         lines += ["", f"**A rehearsal: the run was limited to {first_n(plan.rehearsal, 'step')} of every stage.**"]
     lines += _measured(plan, record) + _claims(plan, record) + _reported(origin) + _layers(plan, record) + _recipe(out)

@@ -96,7 +96,7 @@ def reached(plan: Plan, position: Position) -> dict[tuple[str, ...], tuple[tuple
         if inside and done == 0:
             break
         ended = not inside and done == stage.steps  # `END` has an event of its own
-        for shrink in stage.shrinks:
+        for shrink in stage.shrunk(done) if inside else stage.shrinks:
             known = ((counts_through(shrink, names, zeros), more) for names, (zeros, more) in found.items())
             found = {still[0]: (still[1], more) for still, more in known if still is not None}
         for prune in stage.prunes:

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -64,13 +64,15 @@ def train(
     asked = {name: True for m in modifiers for name in m.asks}
     trained = _trained(model, optimizer)
     model.train()
-    forward = torch.compile(model, dynamic=True) if stage.compile else model  # the same parameters under both
+    forward = _forward(model, stage)
     if state.step == 0:
         fire(Event.START, modifiers, state)
     fed = _fed(stage, features, (state.step, until), order_seed, shuffle, by_length)
     with Watch(stage.name, device) as watch, closing(fed) as each:
         for (_, rows), inputs in _until_lack(each, lambda: on_lack(watch)):
             fire(Event.STEP_START, modifiers, state)
+            if state.model is not model:  # it has become smaller
+                model, trained, forward = state.model, _trained(state.model, optimizer), _forward(state.model, stage)
             counted = weights(inputs)
             kept = {FETCHED + k: v for m in modifiers for k, v in m.fetch(rows, inputs).items()}
             shares = processes.parts(len(rows), stage.micro_batch)  # of a mean, however it is cut
@@ -141,6 +143,11 @@ def _due(stage: StagePlan, step: int, seconds: float) -> bool:
     else:
         most = EPOCH_SECONDS if step % stage.steps_per_epoch == 0 else CHECKPOINT_SECONDS
     return processes.main() and seconds >= most
+
+
+def _forward(model: nn.Module, stage: StagePlan) -> Callable[..., Any]:
+    """The same parameters, compiled or not."""
+    return torch.compile(model, dynamic=True) if stage.compile else model
 
 
 def _trained(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

@@ -158,7 +158,7 @@ def masked(plan: Plan, position: Position) -> set[str]:
         done = position.step if stage.index == position.stage else whole
         if stage.index == position.stage and done == 0:
             break
-        for shrink in stage.shrinks:
+        for shrink in stage.shrunk(done) if stage.index == position.stage else stage.shrinks:
             found = {*left(shrink, found)}
         for prune in stage.prunes:
             names = {t.name for t in prune.targets}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import nullcontext, suppress
 from dataclasses import replace
@@ -178,9 +179,10 @@ def _newest(run: Course, exact: bool) -> checkpoint.Loaded | None:
 
 def _as_large(model: nn.Module, plan: Plan, path: Path) -> nn.Module:
     """A model of the sizes that it has in a checkpoint of this name, whose contents are judged later."""
-    number = path.name.split("-")[1]
-    past = plan.stages[: int(number)] if number.isdecimal() else ()
-    shrinks = [s for stage in past for s in stage.shrinks]
+    named = re.fullmatch(r"stage-(\d+)-step-(\d+)", path.name)
+    at, step = map(int, named.groups()) if named else (0, 0)
+    shrinks = [s for stage in plan.stages[:at] for s in stage.shrinks]
+    shrinks += [s for stage in plan.stages[at : at + 1] for s in stage.shrunk(step)]
     for shrink in shrinks:
         model = empty_like(model, shrink)
     return ready(model, plan.model) if shrinks else model

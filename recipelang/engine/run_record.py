@@ -10,7 +10,7 @@ from typing import Any
 from recipelang.engine.records import Measurements, Result
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
-from recipelang.planning.sliced import targets_left
+from recipelang.planning.sliced import targets_left, told_of_all
 from recipelang.planning.types import DataPlan, EvaluatePlan, Plan, ShrinkPlan, StagePlan
 from recipelang.pruning.matrix_names import expert_of, names_of
 from recipelang.source import Diagnostics
@@ -132,11 +132,13 @@ def warn_of_emptied(names: Sequence[str], shares: Mapping[str, float]) -> Diagno
     return found
 
 
-def told_of_shrinking(plan: ShrinkPlan, layers: Sequence[int]) -> str:
+def told_of_shrinking(rounds: Sequence[ShrinkPlan], layers: Sequence[int]) -> str:
     """`shrink body: ffn 1,536 -> 768, layers 6 -> 4 (0, 1, 3, 5 stay); 22,713,216 -> 14,000,000 parameters`."""
-    kept = f" ({listed([*map(str, layers)], 16, mark='')} stay)" if plan.to("layers") else ""  # the last of the sizes
-    before, after = plan.parameters
-    return f"shrink {plan.name}: {plan.told}{kept}; {before:,} -> {after:,} parameters"
+    shorter = any(plan.to("layers") for plan in rounds)
+    kept = f" ({listed([*map(str, layers)], 16, mark='')} stay)" if shorter else ""  # the last of the sizes
+    before, after = rounds[0].parameters[0], rounds[-1].parameters[1]
+    times = f" in {len(rounds)} rounds" if len(rounds) > 1 else ""
+    return f"shrink {rounds[0].name}: {told_of_all(rounds)}{kept}{times}; {before:,} -> {after:,} parameters"
 
 
 def told_of_masks(zeros: int, size: int) -> str:

@@ -14,7 +14,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -30,17 +30,22 @@ from recipelang.planning.types import CutPlan, ReshapePlan, ShrinkPlan
 from recipelang.pruning.masks import Masks
 from recipelang.source import RecipeError, fail
 from recipelang.source.words import an
-from recipelang.tasks import Features
 
 #: what each unit is worth, by axis and the place of a layer; units of all layers have no place
 Worth = dict[tuple[str, str], Tensor]
+
+
+class Rows(Protocol):
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: np.ndarray) -> dict[str, np.ndarray]: ...
 
 
 @dataclass(frozen=True)
 class Read:
     """What a model is shown to find out which units matter."""
 
-    features: Features
+    features: Rows
     labels: tuple[str, ...]
     batch: int
     autocast: Callable[[], AbstractContextManager[None]]
@@ -50,7 +55,7 @@ class Read:
 
 
 @dataclass(frozen=True)
-class Kept:
+class Left:
     """What stays of a model, by its plan."""
 
     plan: ShrinkPlan
@@ -59,15 +64,18 @@ class Kept:
     stacks: Sequence[str]
     names: Mapping[str, str]  # as `_canonical`
 
-    def taken(self, name: str, tensor: Tensor) -> tuple[str | None, Tensor]:
-        """What stays of a tensor that has the shape of a parameter: its name in the smaller model, none where its layer
-        is gone, and its places there."""
+    def renamed(self, name: str) -> str | None:
+        """A parameter's name in the smaller model, none where its layer is gone."""
+        gone = self.plan.to("layers") is not None
+        return renumbered(name, self.stacks, {"": self.layers}) if gone else name
+
+    def taken(self, name: str, tensor: Tensor) -> Tensor:
+        """What stays of a tensor that has the shape of a parameter."""
         own = self.names.get(name, name)
         for cut in next((r.cuts for r in self.plan.reshapes if r.name == own), ()):
             where = "" if cut.axis == "hidden" else _layer_of(own, self.stacks)
             tensor = _taken(tensor, cut, self.units[cut.axis, where])
-        gone = self.plan.to("layers") is not None
-        return renumbered(name, self.stacks, {"": self.layers}) if gone else name, tensor
+        return tensor
 
 
 def shrink(model: nn.Module, plan: ShrinkPlan, read: Read | None) -> tuple[nn.Module, tuple[int, ...]]:
@@ -77,7 +85,7 @@ def shrink(model: nn.Module, plan: ShrinkPlan, read: Read | None) -> tuple[nn.Mo
 
 
 @torch.no_grad()
-def choose(model: nn.Module, plan: ShrinkPlan, read: Read | None) -> Kept:
+def choose(model: nn.Module, plan: ShrinkPlan, read: Read | None) -> Left:
     """Which units and layers stay."""
     stacks = list(stacks_of(model))
     seen = _Seen(model, plan, stacks)
@@ -90,15 +98,16 @@ def choose(model: nn.Module, plan: ShrinkPlan, read: Read | None) -> Kept:
             seen.count_changes()
         processes.add([*seen.losses.values()])  # each process has read its part of the batches
     chosen = {key: _best(scores, plan, key[0]) for key, scores in seen.scores().items()}
-    return Kept(plan, chosen, _layers(seen, plan), stacks, _canonical(model))
+    chosen, layers = processes.first((chosen, _layers(seen, plan)))  # another may have rounded otherwise
+    return Left(plan, chosen, layers, stacks, _canonical(model))
 
 
 @torch.no_grad()
-def smaller(model: nn.Module, kept: Kept) -> nn.Module:
+def smaller(model: nn.Module, kept: Left) -> nn.Module:
     """The model that is left, on the same device."""
     small = empty_like(model, kept.plan, kept.layers)
-    taken = (kept.taken(name, tensor) for name, tensor in model.state_dict().items())
-    state = {name: tensor for name, tensor in taken if name is not None}
+    everything = model.state_dict().items()
+    state = {new: kept.taken(old, tensor) for old, tensor in everything if (new := kept.renamed(old)) is not None}
     try:
         small.load_state_dict(state)
     except RuntimeError as error:  # a buffer that no plan knows of
@@ -107,11 +116,12 @@ def smaller(model: nn.Module, kept: Kept) -> nn.Module:
 
 
 @torch.no_grad()
-def cut_masks(masks: Masks, kept: Kept, small: nn.Module) -> None:
+def cut_masks(masks: Masks, kept: Left, small: nn.Module) -> None:
     """Masks of the larger model become those of the smaller one."""
-    taken = [kept.taken(name, mask) for name, _, mask in masks]
-    masks.drop([name for name, _, _ in masks])
-    masks.load({name: mask for name, mask in taken if name is not None}, dict(small.named_parameters()))
+    named = [(kept.renamed(name), name, mask) for name, _, mask in masks]
+    masks.drop([name for _, name, _ in named])
+    left = {new: kept.taken(old, mask) for new, old, mask in named if new is not None}
+    masks.load(left, dict(small.named_parameters()))
 
 
 def empty_like(model: nn.Module, plan: ShrinkPlan, layers: Sequence[int] = ()) -> nn.Module:

@@ -16,7 +16,7 @@ from torch import nn
 from recipelang import processes
 from recipelang.engine import checkpoint, export
 from recipelang.engine.acting import acting
-from recipelang.engine.attention_maps import show_maps
+from recipelang.engine.attention_maps import has_maps, show_maps
 from recipelang.engine.course import Course
 from recipelang.engine.gradients import gradients
 from recipelang.engine.groups import make_optimizer
@@ -26,9 +26,10 @@ from recipelang.engine.models import load_model, ready
 from recipelang.engine.order import drawn
 from recipelang.engine.position import StreamRead
 from recipelang.engine.records import Interrupted
+from recipelang.engine.rounds import Drawn, Rounds, cut_optimizer
 from recipelang.engine.run_record import told_of_masks, told_of_shrinking, warn_of_few_tokens
 from recipelang.engine.seeds import stream
-from recipelang.engine.shrink import Read, choose, cut_masks, smaller
+from recipelang.engine.shrink import Left, Read, choose, cut_masks, smaller
 from recipelang.engine.sources import same_model, same_template
 from recipelang.engine.streaming import Stream, told as told_of
 from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
@@ -52,7 +53,8 @@ def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None)
     features = _stream(run, stage, data, until) if data.streamed else run.split(data, "train")[1]
     run.model.requires_grad_(True)  # a rehearsal leaves what the stage before froze
     optimizer = make_optimizer(stage, run.model)
-    modifiers = _modifiers(run, stage)
+    rounds = Rounds(stage.shrinks, partial(_shrink_between, run, stage, features))
+    modifiers = [*([rounds] if stage.shrinks else []), *_modifiers(run, stage)]
     for modifier in modifiers:
         modifier.join(optimizer)
     show_maps(run.model, any("output_attentions" in m.asks for m in modifiers))
@@ -101,7 +103,7 @@ def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None)
     with (
         closing(features) if isinstance(features, Stream) else nullcontext(),
         _arithmetic(stage),
-        _recomputing(run.model, stage),
+        _recomputing(run, stage),
         run.clock.part(f"stage {stage.name}"),
     ):
         train(
@@ -118,6 +120,7 @@ def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None)
             by_length=data.group_by_length,
             on_lack=lambda watch: checkpoint.save(*keeping(watch)) if state.step > run.position.step else None,
         )
+        rounds.catch_up(state)
     _end_stage(run, stage, before + time.monotonic() - began)
     run.obey()
 
@@ -132,7 +135,7 @@ def one_shot_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | No
         of = read.layers if not stage.shrinks else -(-read.samples // stage.micro_batch)
     run.reporter.stage_started(stage, of, 0)
     for shrink in stage.shrinks:
-        _shrink(run, stage, shrink)
+        _shrink_at_once(run, stage, shrink)
     run.model.requires_grad_(True)  # a rehearsal leaves what the stage before froze
     optimizer = torch.optim.SGD(run.model.parameters())  # no step is taken
     state = _state(run, stage, optimizer, 0)
@@ -165,33 +168,58 @@ def one_shot_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | No
     run.obey()
 
 
-def _shrink(run: Course, stage: StagePlan, plan: ShrinkPlan) -> None:
-    """The model of the run becomes the smaller one."""
+def _shrink(run: Course, stage: StagePlan, plan: ShrinkPlan, read: Read | None) -> Left:
+    """The model of the run becomes the smaller one, and its masks."""
+    place, whole = f"{stage.name}.{plan.name}", run.position.layers_kept
+    here = whole.get(place)  # of an earlier round, by their numbers in the model that the block began with
+    if here is not None:
+        plan = plan.model_copy(update={"keep": tuple(i for i, n in enumerate(here) if n in plan.keep)})
+    before, start = run.zeros(run.plan.never), run.position.zeros_at_start
+    kept = choose(run.model, plan, read)
+    run.model = ready(smaller(run.model, kept), run.plan.model)
+    cut_masks(run.masks, kept, run.model)
+    for name, zeros in run.zeros(run.plan.never).items():
+        if before[name] <= start[name]:  # what it has lost it cannot have gained
+            start[name] = zeros
+    if plan.to("layers"):
+        whole[place] = [*kept.layers] if here is None else [here[i] for i in kept.layers]
+    told = told_of_shrinking([plan], whole.get(place, ())) + told_of_masks(run.masks.dead, run.masks.size)
+    run.reporter.message(f"step {plan.step:,}: {told}" if plan.step is not None else told)
+    return kept
+
+
+def _shrink_at_once(run: Course, stage: StagePlan, plan: ShrinkPlan) -> None:
+    """By all of the stage's data."""
     read = None
     if stage.calibration is not None:
         _, features = run.split(run.data_of(stage.data), "train")
         run.model.requires_grad_(True)
         state = _state(run, stage, torch.optim.SGD(run.model.parameters()), 0)
         batches = -(-len(features) // stage.batch)
-        read = Read(
-            features,
-            run.task.labels,
-            stage.micro_batch,
-            run.autocast(stage.precision),
-            partial(_sample, run, stage, state, features, batches, 0),
-            partial(_layer_done, run, stage),
-        )
-    before, start = run.zeros(run.plan.never), run.position.zeros_at_start
+        sample = partial(_sample, run, stage, state, features, batches, 0)
+        done = partial(_layer_done, run, stage)
+        read = Read(features, run.task.labels, stage.micro_batch, run.autocast(stage.precision), sample, done)
     with run.clock.part(f"stage {stage.name}"):
-        kept = choose(run.model, plan, read)
-        run.model = ready(smaller(run.model, kept), run.plan.model)
-        cut_masks(run.masks, kept, run.model)
-    for name, zeros in run.zeros(run.plan.never).items():
-        if before[name] <= start[name]:  # what it has lost it cannot have gained
-            start[name] = zeros
-    if plan.to("layers"):
-        run.position.layers_kept[f"{stage.name}.{plan.name}"] = list(kept.layers)
-    run.reporter.message(told_of_shrinking(plan, kept.layers) + told_of_masks(run.masks.dead, run.masks.size))
+        _shrink(run, stage, plan, read)
+
+
+def _shrink_between(run: Course, stage: StagePlan, features: Features | Stream, plan: ShrinkPlan, state: State) -> None:
+    """Before a step, by examples that are drawn anew; what acts in the stage and its optimizer go on with what is left."""
+    some = features.features(state.step) if isinstance(features, Stream) else features
+    seed = stream(stage.seed, stage.name, "shrink", state.step)
+    sample = partial(_sample, run, stage, state, features, -(-plan.samples // stage.batch), 0)
+    drawn = Drawn(some, plan.samples, seed)
+    maps = has_maps(run.model)
+    show_maps(run.model, False)
+    before = dict(run.model.named_parameters())
+    kept = _shrink(
+        run, stage, plan, Read(drawn, run.task.labels, stage.micro_batch, run.autocast(stage.precision), sample)
+    )
+    cut_optimizer(state.optimizer, kept, before, run.model)
+    show_maps(run.model, maps)
+    _recompute(run.model, stage.activation_checkpointing)
+    run.model.train()
+    state.become(run.model, layouts(run.model), _prunable(run, stage, state.step + 1))
 
 
 @contextmanager
@@ -207,21 +235,24 @@ def _arithmetic(stage: StagePlan) -> Iterator[None]:
 
 
 @contextmanager
-def _recomputing(model: nn.Module, stage: StagePlan) -> Iterator[None]:
+def _recomputing(run: Course, stage: StagePlan) -> Iterator[None]:
     """With what a layer computed on the way forward thrown away, and computed again, with the same dropout, on the way
     back."""
-    if not stage.activation_checkpointing:
-        yield
-        return
-    with warnings.catch_warnings():  # the names that every supported release has
-        warnings.simplefilter("ignore", FutureWarning)
-        model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+    _recompute(run.model, stage.activation_checkpointing)
     try:
         yield
     finally:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            model.gradient_checkpointing_disable()  # type: ignore[operator]
+        if stage.activation_checkpointing:
+            _recompute(run.model, False)
+
+
+def _recompute(model: Any, does: bool) -> None:
+    with warnings.catch_warnings():  # the names that every supported release has
+        warnings.simplefilter("ignore", FutureWarning)
+        if does:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        elif getattr(model, "is_gradient_checkpointing", False):
+            model.gradient_checkpointing_disable()
 
 
 def _take_up(
@@ -271,12 +302,14 @@ def _order_seed(stage: StagePlan, data: DataPlan) -> int:
 
 def _state(run: Course, stage: StagePlan, optimizer: torch.optim.Optimizer, steps: int) -> State:
     how = layouts(run.model)
-    return State(run.model, optimizer, run.masks, steps, layouts=how, prunable=_prunable(run, stage))
+    prunable = _prunable(run, stage, run.position.step if steps else None)
+    return State(run.model, optimizer, run.masks, steps, layouts=how, prunable=prunable)
 
 
-def _prunable(run: Course, stage: StagePlan) -> int:
-    """Weights of all targets of this stage and of those before it, each once."""
-    return sum(targets_left(run.plan.stages[: stage.index + 1]).values())
+def _prunable(run: Course, stage: StagePlan, done: int | None) -> int:
+    """Weights of all targets of this stage and of those before it, each once; `done`: steps, where it takes any."""
+    so_far = stage.model_copy(update={"shrinks": stage.shrinks if done is None else stage.shrunk(done)})
+    return sum(targets_left([*run.plan.stages[: stage.index], so_far]).values())
 
 
 def _layer_done(run: Course, stage: StagePlan, done: int, of: int) -> None:

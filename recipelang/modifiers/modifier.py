@@ -79,6 +79,11 @@ class State:
         """By name. Walking through the modules of a model takes longer than many a step of pruning."""
         return dict(self.model.named_parameters())
 
+    def become(self, model: torch.nn.Module, layouts: Mapping[str, Layout], prunable: int) -> None:
+        """The stage goes on with another model, whose masks and optimizer these are already."""
+        self.model, self.layouts, self.prunable = model, layouts, prunable
+        self.__dict__.pop("parameters", None)
+
     @property
     def sparsity(self) -> float:
         """Which share of all prunable weights is masked now. All processes have to ask."""

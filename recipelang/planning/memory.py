@@ -75,7 +75,9 @@ class _Stage:
         held += sum(p.scoring for p in stage.prunes)
         loading = 0
         left = 0  # of gradients that are gone: their room is not given back, and too small for logits
-        for shrink in stage.shrinks:  # beside the larger model; and its largest matrix as doubles, more than once
+        for shrink in (
+            stage.shrinks[:1] if stage.steps else stage.shrinks
+        ):  # beside the larger model; and its largest matrix as doubles, more than once
             largest = max((math.prod(r.shape) for r in shrink.reshapes), default=0)
             held += self.item * shrink.parameters[1] + 24 * largest
         if stage.mode == "one_shot":

@@ -295,7 +295,7 @@ def size_of(size: Size, here: Here, multiple: int | None) -> SizePlan:
     has = here.count(size.axis)
     assert size.to is not None
     if isinstance(size.to, Fraction):
-        to = _rounded(size.to * has, step_of(size.axis, has, here, multiple), has)
+        to = rounded(size.to * has, step_of(size.axis, has, here, multiple), has)
         if to >= has:
             message = f"{float(size.to):.1%} of {has:,} is too near to all of `{size.axis}`"
             raise fail("E153", message, help=f"write a smaller share, or a count below {has:,}")
@@ -319,7 +319,7 @@ def step_of(axis: str, has: int, here: Here, multiple: int | None) -> int:
     return multiple or (_USUAL if has % _USUAL == 0 and has > _USUAL else 1)
 
 
-def _rounded(share: Fraction, step: int, most: int) -> int:
+def rounded(share: Fraction, step: int, most: int) -> int:
     """To the nearest multiple, of two as near the larger; never nothing."""
     return min(most, max(step, math.floor(share / step + Fraction(1, 2)) * step))
 

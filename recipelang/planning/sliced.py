@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import prod
 from typing import TypeVar
 
+from recipelang.kinds.sizes import AXES
 from recipelang.planning.types import ShrinkPlan, StagePlan
 
 T = TypeVar("T")
@@ -56,6 +57,20 @@ def counts_through(
     cut = {r.name for r in shrink.reshapes}
     whole = all(n not in cut and len(twins(shrink, n)) == 1 for n in names)
     return (tuple(names), tuple(zeros)) if whole else None
+
+
+def by_block(stage: StagePlan) -> list[list[ShrinkPlan]]:
+    """Of every `shrink` block its rounds, or what it does at once."""
+    names = dict.fromkeys(s.name for s in stage.shrinks)
+    return [[s for s in stage.shrinks if s.name == name] for name in names]
+
+
+def told_of_all(rounds: Sequence[ShrinkPlan]) -> str:
+    """`ffn 1,536 -> 768, layers 6 -> 4`: from before the first round to after the last."""
+    sizes: dict[str, tuple[int, int]] = {}
+    for size in (s for r in rounds for s in r.sizes):
+        sizes[size.axis] = sizes.get(size.axis, (size.before, 0))[0], size.after
+    return ", ".join(f"{axis} {sizes[axis][0]:,} -> {sizes[axis][1]:,}" for axis in AXES if axis in sizes)
 
 
 def protected(stages: Iterable[StagePlan], there: Collection[str]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -11,6 +12,7 @@ from recipelang.kinds.terms import INNER
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
 from recipelang.planning import calibration, compat, controls, match as matching, schedule
+from recipelang.planning.budget_plan import BudgetPlan
 from recipelang.planning.budgets import Reach, check_chosen, choose
 from recipelang.planning.context import Context
 from recipelang.planning.cut_masks import cut_masks
@@ -19,6 +21,7 @@ from recipelang.planning.facts import ModelFacts, model_digest
 from recipelang.planning.processor import emulates_bf16
 from recipelang.planning.prunes import Prunes
 from recipelang.planning.references import Pins, locate_model
+from recipelang.planning.rounds import plan_rounds
 from recipelang.planning.shrink import kept_layers, plan_shrink
 from recipelang.planning.similarity import in_batch_fits
 from recipelang.planning.streamed import stage_can_stream
@@ -59,8 +62,12 @@ class Stages(Context):
         planned: list[StagePlan] = []
         for index, spec in enumerate(self.recipe.stages):
             self.before[spec.name] = self.facts
-            shrinks = self._shrinks(spec)
+            at_once = spec.mode == "one_shot"
+            shrinks = self._shrinks(spec) if at_once else ()
             stage = None if shrinks is None else self._stage(index, spec)
+            if stage is not None and spec.shrinks and not at_once:  # the stage begins with the larger model
+                shrinks = self._rounds(spec, stage)
+                stage = None if shrinks is None else stage
             if stage is not None:
                 planned.append(stage.model_copy(update={"shrinks": shrinks}) if shrinks else stage)
             self.after[spec.name] = self.facts
@@ -156,14 +163,54 @@ class Stages(Context):
 
     def _smaller(self, spec: ShrinkSpec, path: str, keep: tuple[int, ...]) -> tuple[ShrinkPlan, ModelFacts]:
         """What a block leaves, once its budget has given every axis a size."""
+        sized, budget = self._sized(spec, path, keep)
+        return plan_shrink(sized, self.facts, keep, budget)
+
+    def _sized(self, spec: ShrinkSpec, path: str, keep: tuple[int, ...]) -> tuple[ShrinkSpec, BudgetPlan | None]:
+        """A block whose axes all have sizes."""
         if spec.budget is None:
-            return plan_shrink(spec, self.facts, keep)
+            return spec, None
         reach = Reach(spec, self.facts, keep)
         with at_label(self.recipe.label(f"{path}.budget")):
             budget = choose(reach)
         with at_label(self.recipe.label(f"{path}.chosen")):
             check_chosen(spec, budget)
-        return plan_shrink(reach.sized({**reach.fixed, **budget.chosen}), self.facts, keep, budget)
+        return reach.sized({**reach.fixed, **budget.chosen}), budget
+
+    def _rounds(self, spec: StageSpec, stage: StagePlan) -> tuple[ShrinkPlan, ...] | None:
+        """What makes the model smaller between steps of a stage: `facts` are of what is left in the end."""
+        (shrink,) = spec.shrinks
+        path = f"stage.{spec.name}.shrink.{shrink.name}"
+        every = (shrink.every or Time(epochs=Fraction(1))).in_steps(stage.steps_per_epoch)
+        if not self._compared_beside(spec, shrink):
+            return None
+        keep = self.guard(f"{path}.keep", lambda: kept_layers(shrink, self.facts))
+        if keep is None:
+            return None
+        sized = self.guard(f"{path}.axes", lambda: self._sized(shrink, path, keep))
+        if sized is None:
+            return None
+        made = self.guard(
+            f"{path}.rounds", lambda: plan_rounds(sized[0], self.facts, keep, every, stage.steps, sized[1])
+        )
+        planned: list[ShrinkPlan] = []
+        for plan, left in made or ():
+            masks = cut_masks(self.prunes, plan, self.facts, path)
+            if masks is None:
+                return None
+            planned.append(plan.model_copy(update={"masks": masks}))
+            self.facts = left
+        return tuple(planned) or None
+
+    def _compared_beside(self, spec: StageSpec, shrink: ShrinkSpec) -> bool:
+        """States of layers are compared by number and width, which rounds of these axes change."""
+        axes = [size.axis for size in shrink.axes if size.axis in ("layers", "hidden")]
+        inner = [term.name for d in spec.distills for term in d.on if term.name in INNER]
+        if axes and inner:
+            message = f"`{inner[0]}` cannot be compared while `{axes[0]}` shrinks in rounds"
+            help = "write `on = logits`, or compare it in the next stage"
+            self.say("E054", message, f"stage.{spec.name}.distill.on", help)
+        return not (axes and inner)
 
     def _one_shot(self, index: int, spec: StageSpec) -> StagePlan | None:
         """A stage of no steps: its events fall on its end, which is where it begins."""

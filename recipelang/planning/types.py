@@ -439,6 +439,8 @@ class ShrinkPlan(Frozen):
     stack: str = Field(default="", description="path of the layers in the model, where some of them go")
     masks: Count = Field(default=0, description="matrices whose masks are cut with them")
     budget: BudgetPlan | None = None
+    step: Count | None = Field(default=None, description="of a round in a training stage: before this step")
+    samples: Count = Field(default=0, description="of a round: how many examples its scores are of")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -557,6 +559,11 @@ class StagePlan(Frozen):
                 raise ValueError(f"`events` of `{prune.name[:80]}` come after the end of the stage")
         if any(f.until is not None and f.until > self.steps for f in self.freezes):
             raise ValueError("`until` comes after the end of the stage")
+        rounds = [s.step for s in self.shrinks if s.step is not None]
+        if len(rounds) < len(self.shrinks) and self.mode == "train":
+            raise ValueError("`shrinks` of a stage that trains have no step")
+        if not all(a < b for a, b in pairwise([*rounds, self.steps] if rounds else [])):
+            raise ValueError("rounds of `shrinks` are not in order, or come after the end of the stage")
         return self
 
     def _rates(self) -> Iterable[tuple[str, tuple[Segment, ...]]]:
@@ -564,6 +571,10 @@ class StagePlan(Frozen):
         for group in self.groups:
             if group.learning_rate is not None:
                 yield "learning_rate", group.learning_rate
+
+    def shrunk(self, done: int) -> tuple[ShrinkPlan, ...]:
+        """What has made the model smaller after so many steps; of a one-shot stage it is all or nothing."""
+        return tuple(s for s in self.shrinks if s.step is not None and s.step < done)
 
     @property
     def scheduled(self) -> tuple[PrunePlan, ...]:

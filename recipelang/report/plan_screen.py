@@ -15,7 +15,7 @@ from recipelang.kinds.sizes import RANKINGS
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
 from recipelang.planning.budget_plan import BudgetPlan
-from recipelang.planning.sliced import targets_left, through
+from recipelang.planning.sliced import by_block, left, targets_left, through, told_of_all
 from recipelang.planning.types import (
     DistillPlan,
     DropPlan,
@@ -219,8 +219,8 @@ def _stage_block(plan: Plan, stage: StagePlan) -> RenderableType:
         table.add_row("train", f"{_training(stage)}; learning rate {_ends(stage.learning_rate)}")
     if stage.index == 0 and plan.model.drop is not None:
         table.add_row("drop layers", _drop(plan.model.drop, plan.model.parameters))
-    for shrink in stage.shrinks:
-        table.add_row(f"shrink {clean(shrink.name)}", _shrink(shrink))
+    for rounds in by_block(stage):
+        table.add_row(f"shrink {clean(rounds[0].name)}", _shrink(rounds))
     for group in stage.groups:
         table.add_row(f"group {' & '.join(map(clean, group.names))}", _group(group))
     for freeze in stage.freezes:
@@ -232,36 +232,42 @@ def _stage_block(plan: Plan, stage: StagePlan) -> RenderableType:
         if cost := METHODS[prune.method].cost_of:
             table.add_row("", cost(prune.args, prune.passes, size_text(prune.scoring)))
     parts.append(Padding(table, (0, 0, 0, 2)))
-    parts += [Padding(_shapes(shrink), (0, 0, 0, 2)) for shrink in stage.shrinks if shrink.reshapes]
+    parts += [Padding(_shapes(r), (0, 0, 0, 2)) for r in by_block(stage) if any(shrink.reshapes for shrink in r)]
     parts += [Padding(_targets(prune, plan.parameters(stage.name)), (0, 0, 0, 2)) for prune in stage.prunes]
     return Group(*parts)
 
 
-def _shrink(shrink: ShrinkPlan) -> str:
-    """What becomes smaller, by what it is ranked, what is left, and that it loads."""
-    others = any(s.axis != "layers" for s in shrink.sizes)
-    ranked = [f"units {RANKINGS[shrink.by].told}"] if others else []
-    if shrink.to("layers"):
-        kept = f" ({'layer' if len(shrink.keep) == 1 else 'layers'} {_runs(shrink.keep)} stay)" if shrink.keep else ""
+def _shrink(rounds: Sequence[ShrinkPlan]) -> str:
+    """What becomes smaller, by what it is ranked, what is left after each round, and that it loads."""
+    first, last = rounds[0], rounds[-1]
+    axes = {s.axis for r in rounds for s in r.sizes}
+    ranked = [f"units {RANKINGS[first.by].told}"] if axes - {"layers"} else []
+    if "layers" in axes:
+        keep = next(r.keep for r in rounds if r.to("layers"))
+        kept = f" ({'layer' if len(keep) == 1 else 'layers'} {_runs(keep)} kept)" if keep else ""
         ranked.append(f"layers by how much they change their input{kept}")
-    before, after = shrink.parameters
-    settings = ", ".join(f"{k} = {_setting(v)}" for k, v in shrink.config.items())
-    cut = plural(shrink.masks, "matrix")
+    before, after = first.parameters[0], last.parameters[1]
+    settings = ", ".join(f"{k} = {_setting(v)}" for k, v in {k: v for r in rounds for k, v in r.config.items()}.items())
+    cut = plural(max(r.masks for r in rounds), "matrix")
     lines = [
-        f"{shrink.told}; {'; '.join(ranked)}",
+        f"{told_of_all(rounds)}; {'; '.join(ranked)}",
+        *map(_round, rounds if first.step is not None else ()),
         f"{before:,} -> {after:,} parameters ({after / before:.1%}); `from_pretrained` loads the result",
         f"config.json: {clean(settings)}",
-        *([f"masks of {cut} are cut with their weights; the run counts the zeros that stay"] * bool(shrink.masks)),
+        *(
+            [f"masks of {cut} are cut with their weights; the run counts the zeros that stay"]
+            * any(r.masks for r in rounds)
+        ),
     ]
-    if shrink.budget is not None:
-        lines.insert(0, _budget(shrink.budget, shrink))
+    if last.budget is not None:
+        lines.insert(0, _budget(last.budget, rounds))
     return "\n".join(lines)
 
 
-def _budget(budget: BudgetPlan, shrink: ShrinkPlan) -> str:
+def _budget(budget: BudgetPlan, rounds: Sequence[ShrinkPlan]) -> str:
     """The budget, the sizes that it chose, and what came out."""
-    before, after = shrink.parameters
-    smaller = {s.axis for s in shrink.sizes}
+    before, after = rounds[0].parameters[0], rounds[-1].parameters[1]
+    smaller = {s.axis for r in rounds for s in r.sizes}
     sizes = ", ".join(f"{axis} {to:,}{'' if axis in smaller else ' (all)'}" for axis, to in budget.chosen.items())
     if budget.share is None:
         return f"budget: at most {budget.most:,} of {before:,} parameters; chosen {sizes}; reached {after:,}"
@@ -269,22 +275,33 @@ def _budget(budget: BudgetPlan, shrink: ShrinkPlan) -> str:
     return f"budget: at most {share} parameters; chosen {sizes}; reached {after / before:.1%}"
 
 
+def _round(plan: ShrinkPlan) -> str:
+    before, after = plan.parameters
+    return f"before step {plan.step:,}: {plan.told}; {after:,} parameters left (-{1 - after / before:.1%})"
+
+
 def _setting(value: object) -> str:
     return f"[{len(value)} entries]" if isinstance(value, tuple) else str(value)
 
 
-def _shapes(shrink: ShrinkPlan) -> Table:
+def _shapes(rounds: Sequence[ShrinkPlan]) -> Table:
     """Old and new shapes; parameters of the same name and shapes in several layers share a line."""
+    each: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+    for shrink in rounds:
+        for reshape in shrink.reshapes:
+            each[reshape.name] = each.get(reshape.name, (reshape.shape,))[0], shrink.shape_of(reshape)
+        if len(rounds) > 1:  # of what is left later rounds tell the rest
+            each = {n: each[n] for n in left(shrink, each)}
     rows: dict[tuple[str, tuple[int, ...], tuple[int, ...]], int] = {}
-    for reshape in shrink.reshapes:
-        key = _kind(reshape.name), reshape.shape, shrink.shape_of(reshape)
+    for name, shapes in each.items():
+        key = _kind(name), *shapes
         rows[key] = rows.get(key, 0) + 1
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("smaller", overflow="fold")
     for heading in ("tensors", "shape", "after"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for (name, before, after), count in rows.items():
-        table.add_row(clean(name), f"{count:,}", _shape(before), _shape(after))
+    for (kind, before, after), count in rows.items():
+        table.add_row(clean(kind), f"{count:,}", _shape(before), _shape(after))
     return table
 
 

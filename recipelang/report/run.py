@@ -11,7 +11,8 @@ from typing import Any
 from recipelang.engine.position import differences
 from recipelang.engine.records import read_record
 from recipelang.engine.run_record import claimed_on, measured_on
-from recipelang.planning.types import Plan, StagePlan
+from recipelang.planning.sliced import by_block, told_of_all
+from recipelang.planning.types import Plan, ShrinkPlan, StagePlan
 from recipelang.report import page as p
 from recipelang.report.chart import Axis, Chart, Series, svg
 from recipelang.report.curves import Points, read_curves, smoothed
@@ -239,7 +240,7 @@ def planned(plan: Plan) -> list[str]:
             f"{s.epochs:.2f}".rstrip("0").rstrip(".") if s.epochs else "",
             f"{s.batch}" if s.steps else "",
             f"{s.optimizer}, {s.precision}" if s.steps else s.precision,
-            "; ".join([*map(_shrink, s.shrinks), *map(_prune, s.prunes)]) or "nothing",
+            "; ".join([*map(_shrink, by_block(s)), *map(_prune, s.prunes)]) or "nothing",
             "; ".join(f"from {clean(d.teacher_ref)}" for d in s.distills),
         ]
         for s in plan.stages
@@ -266,10 +267,11 @@ def planned(plan: Plan) -> list[str]:
     ]
 
 
-def _shrink(block: Any) -> str:
-    before, after = block.parameters
-    of = f" (budget {block.budget.most:,})" if block.budget else ""
-    return f"{block.told}, by {block.by}: {before:,} -> {after:,} parameters{of}"
+def _shrink(rounds: Sequence[ShrinkPlan]) -> str:
+    before, after = rounds[0].parameters[0], rounds[-1].parameters[1]
+    of = f" (budget {rounds[-1].budget.most:,})" if rounds[-1].budget else ""
+    steps = f" in rounds before steps {', '.join(f'{r.step:,}' for r in rounds)}" if len(rounds) > 1 else ""
+    return f"{told_of_all(rounds)}{steps}, by {rounds[0].by}: {before:,} -> {after:,} parameters{of}"
 
 
 def _prune(block: Any) -> str:

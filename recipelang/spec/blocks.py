@@ -598,10 +598,12 @@ class StageSpec(Spec):
             message = "`ends = after` and `compat` cannot be combined"
             raise conflict(name, message, "remove `ends`: with `compat` the rate follows that tool's clock")
         if not one_shot:
-            for shrink in self.shrinks:
-                help = "write `mode = one_shot` in the stage, and train in the next one"
-                raise conflict(f"shrink.{shrink.name}", "a model is shrunk in one shot", help)
+            self._in_rounds()
             return self
+        for shrink in self.shrinks:
+            if shrink.rounds is not None:
+                help = "one shot takes no steps: remove it, or train"
+                raise conflict(f"shrink.{shrink.name}.rounds", "one shot has no rounds", help)
         if self.distills:
             raise conflict("distill", "one shot cannot use a teacher", "remove `distill`, or train")
         for kind, parts in (("freeze", self.freezes), ("group", self.groups)):
@@ -613,6 +615,21 @@ class StageSpec(Spec):
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise conflict(name, f"one shot takes no `{name}`", "one shot takes no steps: remove it")
         return self
+
+    def _in_rounds(self) -> None:
+        """A training stage shrinks by one block, whose rounds no block with targets of its own stands beside."""
+        for shrink in self.shrinks:
+            if shrink.rounds is None:
+                help = "write `mode = one_shot` in the stage and train in the next one, or add `rounds = 3`"
+                raise conflict(f"shrink.{shrink.name}", "a model is shrunk in one shot or in rounds", help)
+        if len(self.shrinks) > 1:
+            help = "write all sizes into one block"
+            raise conflict(f"shrink.{self.shrinks[1].name}", "two blocks of a stage shrink in rounds", help)
+        for kind, parts in (("prune", self.prunes), ("freeze", self.freezes), ("group", self.groups)):
+            for part in parts if self.shrinks else ():
+                message = f"`{kind}` and rounds of `shrink` cannot be combined in a stage"
+                help = f"move it to a stage of its own: what `{kind}` selects would change with every round"
+                raise conflict(f"{kind}.{part.name}", message, help)
 
 
 #: attributes of a stage that say something of its steps only

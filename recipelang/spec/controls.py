@@ -89,7 +89,8 @@ class DropSpec(Spec):
 class ShrinkSpec(Spec):
     """Make the model smaller: whole neurons, heads, hidden units or layers are removed, and the rest keeps its values.
 
-    In a one-shot stage, before its `prune` blocks act. What comes out is an ordinary model of the same type."""
+    In a one-shot stage, before its `prune` blocks act, or in rounds of a training stage, with training in between. What
+    comes out is an ordinary model of the same type."""
 
     LABELS = (1, 1)
     name: str
@@ -144,6 +145,25 @@ class ShrinkSpec(Spec):
         Attr(Selector(), "layers that are not removed; default: any may be", example="layers(0) | layers(-1)"),
     ] = None
 
+    rounds: Annotated[
+        int | None,
+        Attr(
+            Number(2, whole=True),
+            "in a training stage: how many times units go, about as many each time, ranked anew",
+            example="3",
+            added=True,
+        ),
+    ] = None
+    every: Annotated[
+        Time | None,
+        Attr(
+            Stretch(),
+            "time between two rounds, of which the first is at the start of the stage; default: an epoch",
+            example="500 steps",
+            added=True,
+        ),
+    ] = None
+
     @property
     def reads_data(self) -> bool:
         return RANKINGS[self.by].looks_at != "weights" or self.shortens
@@ -160,6 +180,8 @@ class ShrinkSpec(Spec):
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         self._budgeted()
+        if self.every is not None and self.rounds is None:
+            raise conflict("every", "`every` has no effect without `rounds`", "remove it, or add `rounds = 3`")
         if self.keep is not None and not self.shortens:
             raise conflict("keep", "`keep` has no effect: no layers are removed", "remove it, or add `layers -> 4`")
         if self.multiple_of is not None:

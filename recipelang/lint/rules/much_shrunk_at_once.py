@@ -15,6 +15,12 @@ def check(it: Subject) -> Iterator[Finding]:
         for shrink in stage.shrinks:
             before, after = shrink.parameters
             if (gone := 1 - after / before) > MOST:
-                at = f"stage.{stage.name}.shrink.{shrink.name}.{'budget' if shrink.budget else 'axes'}"
-                help = "shrink in two stages, and train in between"
+                at = f"stage.{stage.name}.shrink.{shrink.name}"
+                if shrink.step is not None:
+                    yield Finding(
+                        f"{at}.rounds", f"{gone:.0%} of the parameters go in one round", "write more `rounds`"
+                    )
+                    break
+                at += ".budget" if shrink.budget else ".axes"
+                help = "shrink in two stages and train in between, or in `rounds` of a training stage"
                 yield Finding(at, f"{gone:.0%} of the parameters go at once", help)

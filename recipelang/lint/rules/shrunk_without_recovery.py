@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from recipelang.lint.subject import Finding, Subject
+from recipelang.planning.sliced import by_block
 
 CODE, NAME, LEVEL, NEEDS = "L094", "shrunk-without-recovery", "warn", "plan"
 FROM = 0.1
@@ -12,11 +13,11 @@ FROM = 0.1
 
 def check(it: Subject) -> Iterator[Finding]:
     for i, stage in enumerate(it.plan.stages):
-        later = [s for s in it.plan.stages[i + 1 :] if s.mode == "train"]
-        for shrink in stage.shrinks:
-            before, after = shrink.parameters
+        later = [s for s in it.plan.stages[i:] if s.mode == "train"]  # rounds are trained in their own stage
+        for rounds in by_block(stage):
+            before, after = rounds[0].parameters[0], rounds[-1].parameters[1]
             gone = 1 - after / before
-            at = f"stage.{stage.name}.shrink.{shrink.name}"
+            at = f"stage.{stage.name}.shrink.{rounds[0].name}"
             if not later:
                 help = "add a stage that trains what is left, with the model before it as the teacher"
                 yield Finding(at, f"{gone:.0%} of the parameters go, and no stage trains the rest", help)

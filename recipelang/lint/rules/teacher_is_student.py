@@ -14,7 +14,7 @@ def check(it: Subject) -> Iterator[Finding]:
     start: object = it.recipe.model.base  # the weights that a stage begins with
     for stage in it.recipe.stages:
         for distill in stage.distills:
-            if distill.teacher == start and not stage.prunes:
+            if distill.teacher == start and not stage.prunes and not stage.shrinks:
                 yield Finding(
                     f"stage.{stage.name}.distill.teacher",
                     "this stage starts as its own teacher and prunes nothing",

@@ -13,7 +13,7 @@ EVEN = 16
 def check(it: Subject) -> Iterator[Finding]:
     for stage in it.plan.stages:
         for shrink in stage.shrinks:
-            for size in shrink.sizes:
+            for size in shrink.sizes if shrink is stage.shrinks[-1] or shrink.step is None else ():
                 odd = size.axis in ("ffn", "hidden") and size.before % EVEN == 0 and size.after % EVEN
                 if odd and size.before > EVEN:
                     near = max(EVEN, round(size.after / EVEN) * EVEN)

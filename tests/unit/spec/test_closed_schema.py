@@ -119,6 +119,8 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
         "by": ("activation", "b"),
         "multiple_of": (None, "b"),
         "keep": (None, "b"),
+        "rounds": (None, "b"),
+        "every": (None, "b"),
     },
     "evaluate": {
         **dict.fromkeys(("source", "config", "every", "compare", "null_threshold"), (None, "s")),

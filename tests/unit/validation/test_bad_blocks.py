@@ -161,7 +161,7 @@ def test_the_examples_are_good(kind: str, spec: type[Spec]) -> None:
 
 #: what does nothing, or is not all, without anything else
 _NOT_ALONE = (("group", "targets"), ("data", "shuffle_buffer"), ("export", "quantize"),
-              ("shrink", "budget"), ("shrink", "chosen"))  # fmt: skip
+              ("shrink", "budget"), ("shrink", "chosen"), ("shrink", "every"))  # fmt: skip
 
 
 @pytest.mark.parametrize(("spec", "name", "value"), [*plain_cases()])
