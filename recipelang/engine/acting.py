@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from recipelang.engine.precision import Scaler
 from recipelang.engine.seeds import stream
 from recipelang.modifiers.distill import Distill, Teacher
 from recipelang.modifiers.freeze import Freeze
@@ -21,8 +22,12 @@ def acting(
     *,
     learning_rate: bool = True,
     compared: str = "tokens",
+    scaled: bool = False,
 ) -> list[Modifier]:
-    """`teachers` as the stage's `distills`; `outputs` are the names that `logits` stands for; `compared` as `Distill`."""
+    """`teachers` as the stage's `distills`; `outputs` are the names that `logits` stands for; `compared` as `Distill`.
+
+    `scaled`: the loss is multiplied by `state.scale`, where fp16 needs one.
+    """
     prunes = [pruner(p, stream(stage.seed, stage.name, p.name, "sample")) for p in stage.prunes]
     scheduled = learning_rate and stage.steps
     rates = [LearningRate(stage.learning_rate, [g.learning_rate for g in stage.groups])] if scheduled else []
@@ -31,4 +36,5 @@ def acting(
     seed = stream(stage.seed, stage.name, "projection")
     pairs = zip(stage.distills, teachers, strict=True)
     distills = [Distill(d, teacher, outputs, seed, compared=compared) for d, teacher in pairs]
-    return [*freezes, *prunes, *rates, *distills, KeepZeros()]
+    scalers = [Scaler()] if scaled and scheduled and stage.precision == "fp16" else []
+    return [*scalers, *freezes, *prunes, *rates, *distills, KeepZeros()]

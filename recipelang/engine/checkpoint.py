@@ -285,9 +285,8 @@ def restore(
         for where, value in loaded.state.items():
             if where.startswith("optimizer/"):
                 name, key = where[len("optimizer/") :].rsplit("/", 1)
-                parameter = parameters[name]
-                home = torch.device("cpu") if key == "step" and not _fused_on_gpu(optimizer) else parameter.device
-                optimizer.state[parameter][key] = beside(value.to(home), parameter)
+                parameter = parameters[name]  # a fused optimizer counts its steps where the weights are
+                optimizer.state[parameter][key] = beside(value.to(parameter.device), parameter)
     device = next(iter(parameters.values())).device
     for modifier in modifiers:
         own = {n.removeprefix(f"{modifier.name}/"): v for n, v in loaded.state.items() if _is_of(n, modifier)}
@@ -305,11 +304,6 @@ def restore(
 
 def _is_of(name: str, modifier: Modifier) -> bool:
     return bool(modifier.name) and name.startswith(f"{modifier.name}/")
-
-
-def _fused_on_gpu(optimizer: torch.optim.Optimizer) -> bool:
-    group = optimizer.param_groups[0]
-    return bool(group.get("fused")) and group["params"][0].is_cuda
 
 
 def _random_states(*, sharded: bool) -> dict[str, Tensor]:

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from recipelang import processes
@@ -20,6 +19,7 @@ from recipelang.engine.files import moved, same_folder
 from recipelang.engine.interrupt import StopRequests
 from recipelang.engine.offload import Offloaded
 from recipelang.engine.position import Position, environments
+from recipelang.engine.precision import autocast
 from recipelang.engine.records import RECORD, Interrupted, Reporter
 from recipelang.engine.run_record import body, measured_on
 from recipelang.engine.sources import same_data, same_template
@@ -107,6 +107,8 @@ class Course:
             more["layers_kept"] = self.position.layers_kept
         if self.position.few_tokens:
             more["few_tokens"] = self.position.few_tokens
+        if self.position.fp16:
+            more["fp16"] = {name: scaled.model_dump() for name, scaled in self.position.fp16.items()}
         if self.position.streams:
             more["streams"] = {name: read.model_dump() for name, read in self.position.streams.items()}
         return body(self.plan, status, self.digest, self.around, more)
@@ -140,9 +142,7 @@ class Course:
             same_data(data.splits[part])
 
     def autocast(self, precision: str) -> Callable[[], AbstractContextManager[None]]:
-        if precision in ("fp32", "tf32"):  # `tf32` is set for a whole stage: its backward passes take part
-            return nullcontext
-        return lambda: torch.autocast(self.device.type, torch.bfloat16)  # type: ignore[return-value]
+        return autocast(precision, self.device)
 
     def measure(self, evaluation: EvaluatePlan, stage: StagePlan | None, step: int | None = None) -> dict[str, float]:
         """Of the model as it is now, which the reporter is told too; without a stage, before the first one."""

@@ -177,7 +177,7 @@ def _of_modifiers(state: Tensors, stage: StagePlan | None, step: int) -> str | N
     """What each modifier of the stage remembers after so many steps, and nothing of others."""
     rest = {n: t for n, t in state.items() if not n.startswith((_MASK, _OPTIMIZER, _RANDOM))}
     trained = {n.removeprefix(_OPTIMIZER).rpartition("/")[0] for n in state if n.startswith(_OPTIMIZER)}
-    modifiers = acting(stage, [_nobody] * len(stage.distills), ()) if stage is not None else []
+    modifiers = acting(stage, [_nobody] * len(stage.distills), (), scaled=True) if stage is not None else []
     for modifier in modifiers:
         own = _below(f"{modifier.name}/", rest) if modifier.name else {}
         rest = {n: t for n, t in rest.items() if not (modifier.name and n.startswith(f"{modifier.name}/"))}

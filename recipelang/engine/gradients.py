@@ -8,9 +8,11 @@ from functools import partial
 
 import numpy as np
 import torch
+from torch import nn
 
 from recipelang import processes
 from recipelang.engine.delivery import delivered
+from recipelang.engine.precision import BACKOFF, LEAST, START, overflowed, unscale
 from recipelang.engine.seeds import stream
 from recipelang.engine.shares import scaled, weights
 from recipelang.modifiers.modifier import State
@@ -29,12 +31,15 @@ def gradients(
     autocast: Callable[[], AbstractContextManager[None]],
     *,
     dense: bool = False,
+    narrow: bool = False,
 ) -> Iterator[None]:
     """After each mini-batch its mean gradient lies in `.grad`; afterwards there is none.
 
     Those of masked weights are zeroed, unless they are to be `dense`. Examples are drawn without replacement while
     they last; no more than `part` of them are in one forward pass, which changes nothing but the memory taken. Of
     several processes each takes its share of the batches; where they hold a model in shards, its share of every batch.
+
+    `narrow`: in fp16 the loss is scaled, and a batch that overflows is done again with half the scale. E171 where none helps.
     """
     if isinstance(features, Mixed):
         order = features.mixture.rows(0, batches * size, partial(stream, seed))
@@ -51,15 +56,28 @@ def gradients(
             inputs = features.batch(rows, draw=seed + number)
             counted = weights(inputs)
             shares = processes.parts(size, part) if shards else processes.shares(size, part)
-            state.model.zero_grad(set_to_none=True)
-            for (cut, share), batch in zip(shares, delivered(inputs, device, [c for c, _ in shares]), strict=True):
-                with torch.enable_grad():
-                    with autocast():
-                        loss = scaled(state.model(**batch).loss, counted, cut)
-                    (loss * share).backward()
+            parts = delivered(inputs, device, [c for c, _ in shares])
+            for scale in _scales(state.model, device) if narrow else (1.0,):
+                state.model.zero_grad(set_to_none=True)
+                for (cut, share), batch in zip(shares, parts, strict=True):
+                    with torch.enable_grad():
+                        with autocast():
+                            loss = scaled(state.model(**batch).loss, counted, cut)
+                        (loss * (share * scale)).backward()
             if not dense:
                 state.masks.apply_gradients()
             yield
     finally:
         state.model.zero_grad(set_to_none=True)
         state.model.train(was_training)
+
+
+def _scales(model: nn.Module, device: torch.device) -> Iterator[float]:
+    """One after the other until the gradients that a backward pass has left are finite, scaled back."""
+    scale = START
+    while scale >= LEAST:
+        yield scale
+        if not unscale((p.grad for p in model.parameters()), torch.full((), scale, device=device)):
+            return
+        scale *= BACKOFF
+    raise overflowed("while gradients are gathered for a score", finite=True)

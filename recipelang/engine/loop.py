@@ -85,7 +85,8 @@ def train(
                     state.outputs = forward(**state.batch, **asked)
                     state.loss = scaled(state.outputs.loss, counted, cut)
                     fire(Event.LOSS, modifiers, state)
-                (state.loss * share).backward()
+                scale = share if state.scale is None else state.scale * share
+                (state.loss * scale).backward()
                 losses.append(state.loss.detach().to(watch.precise) * share)
                 state.loss = state.outputs = None  # the next ones, logits and all, take their room
             processes.add(
@@ -96,7 +97,8 @@ def train(
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             fire(Event.STEP_END, modifiers, state)
-            watch.note(state.step, functools.reduce(torch.add, losses), norm, state.sparsity)
+            loss = functools.reduce(torch.add, losses)
+            watch.note(state.step, loss, norm, state.sparsity, state.broken, state.scale)
             state.step += 1
             due = _due(stage, state.step, time.monotonic() - saved)
             if due:

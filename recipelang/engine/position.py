@@ -92,6 +92,13 @@ class StreamRead(Form):
         return cls(passes=at.passes + 1, records=at.records + at.size, digest=f"sha256:{at.here or at.digest}")
 
 
+class Scaled(Form):
+    """How a stage in fp16 went."""
+
+    skipped: Count = Field(description="steps that changed nothing, for an overflow")
+    scale: Annotated[float, Field(ge=1)] = Field(description="of the loss, after its last step")
+
+
 class Position(Form, frozen=False):
     """Where the run goes on: the next step of a stage, and what was measured until then."""
 
@@ -112,6 +119,7 @@ class Position(Form, frozen=False):
     )
     sessions: list[Session] = []
     stream: StreamPosition | None = Field(default=None, description="inside a stage that reads one")
+    fp16: dict[str, Scaled] = Field(default={}, description="stage -> the scale of its loss")
     streams: dict[str, StreamRead] = Field(default={}, description="stage -> what it has read so far")
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from recipelang.engine.position import Session, StreamRead
+from recipelang.engine.position import Scaled, Session, StreamRead
 from recipelang.storage.forms import Count, OpenForm, Share, Some
 
 Seconds = Annotated[float, Field(ge=0)]
@@ -60,6 +60,7 @@ class RecordForm(OpenForm):
     sparsity: SparsityForm | None = None
     never: NeverForm | None = None
     few_tokens: dict[str, dict[str, Count]] = {}
+    fp16: dict[str, Scaled] = {}
     streams: dict[str, StreamRead] = {}
     claims: list[ClaimForm] = []
     exports: dict[str, ExportedForm] = {}

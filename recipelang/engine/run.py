@@ -235,9 +235,9 @@ def _with_last_good(run: Course, error: RecipeError) -> RecipeError:
     newest = checkpoint.newest_first(run.checkpoints)[:1]
 
     def told(d: Diagnostic) -> Diagnostic:
-        if d.code not in ("E082", "E084", "E088", "E187", *_OF_STREAMS) or not newest:
+        if d.code not in ("E082", "E084", "E088", "E171", "E187", *_OF_STREAMS) or not newest:
             return d
-        again = f"; `recipelang resume {run.out}` continues from it" if d.code not in ("E082", "E187") else ""
+        again = f"; `recipelang resume {run.out}` continues from it" if d.code not in ("E082", "E171", "E187") else ""
         mend = "files of a stream must keep their sizes: to skip a line of `.jsonl`, overwrite it with spaces"
         more = [mend] if d.code in ("E074", "E075") and any(data.streamed for data in run.plan.data) else []
         return replace(d, notes=(*d.notes, *more, f"the last good checkpoint is `{newest[0].name}`{again}"))

@@ -200,9 +200,17 @@ def _best(scores: Tensor, plan: ShrinkPlan, axis: str) -> Tensor:
     size = plan.to(axis)
     assert size is not None
     groups = plan.groups if axis == "heads" else 1
-    each = scores.double().cpu().view(groups, -1)
+    each = _finite(scores.double().cpu().view(groups, -1))
     order = torch.sort(each, dim=1, descending=True, stable=True).indices[:, : size.after // groups]
     return (order.sort(dim=1).values + torch.arange(groups)[:, None] * each.shape[1]).flatten()
+
+
+def _finite(scores: Tensor) -> Tensor:
+    """E082: NaN has no rank, and would be kept or removed by chance."""
+    if not bool(scores.isfinite().all()):
+        help = "calibrate in fp32, or check the weights"
+        raise fail("E082", "what the model computes for the ranking is not finite", help=help)
+    return scores
 
 
 def _layers(seen: _Seen, plan: ShrinkPlan) -> tuple[int, ...]:
@@ -211,6 +219,7 @@ def _layers(seen: _Seen, plan: ShrinkPlan) -> tuple[int, ...]:
     if size is None:
         return tuple(range(seen.depth))
     influence = seen.influences()
+    _finite(torch.tensor(influence, dtype=torch.float64))
     ranked = sorted(range(size.before), key=lambda i: (i not in plan.keep, -influence[i], i))
     return tuple(sorted(ranked[: size.after]))
 

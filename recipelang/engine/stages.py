@@ -24,7 +24,7 @@ from recipelang.engine.layers import Layers
 from recipelang.engine.loop import train
 from recipelang.engine.models import load_model, ready
 from recipelang.engine.order import drawn
-from recipelang.engine.position import StreamRead
+from recipelang.engine.position import Scaled, StreamRead
 from recipelang.engine.records import Interrupted
 from recipelang.engine.rounds import Drawn, Rounds, cut_optimizer
 from recipelang.engine.run_record import told_of_masks, told_of_shrinking, warn_of_few_tokens
@@ -66,16 +66,11 @@ def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None)
     began = time.monotonic()
     run.reporter.stage_started(stage, until, state.step)
 
-    def told(seen: Sequence[Seen]) -> None:
-        for one in seen:
-            rate = at(stage.learning_rate, one.step)  # groups of the optimizer may have others
-            run.reporter.stepped(stage, one.step + 1, one.loss, rate, one.sparsity)
-
     def after_step(watch: Watch, due: bool) -> None:
         run.check_place()
         measured, last = _measured_inside(run, stage, state.step, until), state.step == until
         stop, due, seen = watch.agree(run.stop.received or 0, due and not last, now=bool(measured) or last)
-        told(seen)
+        _told(run, stage, seen)
         for evaluation in measured:
             random_state = torch.get_rng_state()
             run.measure(evaluation, stage, state.step)
@@ -94,7 +89,7 @@ def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None)
 
     def keeping(watch: Watch, stop: int = 0, due: bool = True) -> tuple[Any, ...]:
         """What a checkpoint of the steps until here is made of."""
-        told(watch.agree(stop, due, now=True)[2])  # nothing is kept of a step that is not known to be good
+        _told(run, stage, watch.agree(stop, due, now=True)[2])  # nothing is kept of a step that is not known to be good
         run.position.step = state.step
         run.position.seconds[stage.name] = before + time.monotonic() - began
         run.kept()
@@ -290,6 +285,24 @@ def _note_read(run: Course, stage: StagePlan, features: Features | Stream, step:
         run.reporter.message(passed)
 
 
+def _told(run: Course, stage: StagePlan, seen: Sequence[Seen]) -> None:
+    for one in seen:
+        if stage.precision == "fp16":
+            _note_scale(run, stage, one)
+        rate = at(stage.learning_rate, one.step)  # groups of the optimizer may have others
+        run.reporter.stepped(stage, one.step + 1, one.loss, rate, one.sparsity)
+
+
+def _note_scale(run: Course, stage: StagePlan, seen: Seen) -> None:
+    """The scale of the loss after a step, and whether the step was skipped, for the record."""
+    before = run.position.fp16.get(stage.name)
+    skipped = seen.skipped + (0 if before is None else before.skipped)
+    run.position.fp16[stage.name] = Scaled(skipped=skipped, scale=seen.scale)
+    if seen.skipped and processes.main():
+        where = f"step {seen.step:,} of stage `{stage.name}` changed nothing"
+        run.reporter.message(f"fp16 overflow: {where}; the loss scale is now {seen.scale:,.0f}")
+
+
 def _until(run: Course, stage: StagePlan) -> int:
     """The step at which a stage ends, or its rehearsal."""
     return min(stage.steps, run.plan.rehearsal or stage.steps)
@@ -356,7 +369,7 @@ def _measured_inside(run: Course, stage: StagePlan, step: int, until: int) -> li
 
 def _modifiers(run: Course, stage: StagePlan) -> list[Modifier]:
     teachers = [_kept(run, stage, d) if d.cache else _running(run, d) for d in stage.distills]
-    return run.marked(stage, acting(stage, teachers, run.task.outputs, compared=_compared(run, stage)))
+    return run.marked(stage, acting(stage, teachers, run.task.outputs, compared=_compared(run, stage), scaled=True))
 
 
 def _compared(run: Course, stage: StagePlan) -> str:
@@ -381,7 +394,8 @@ def _sample(
     seed = stream(stage.seed, stage.name, "gradients", state.step)
     size, part, cast = size or stage.batch, stage.micro_batch, run.autocast(stage.precision)
     part = size if compares_batches(run.plan, stage) else part
-    return gradients(state, features, batches, size, part, seed, cast, dense=dense)
+    narrow = stage.precision == "fp16"
+    return gradients(state, features, batches, size, part, seed, cast, dense=dense, narrow=narrow)
 
 
 def _running(run: Course, d: DistillPlan) -> Running:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from recipelang import processes
+from recipelang.engine.precision import LEAST, overflowed
 from recipelang.source import RecipeError, fail
 
 #: steps between two readings on a device, and the most seconds: a slow step is shown when it is done
@@ -32,6 +33,8 @@ class Seen:
     loss: float
     norm: float
     sparsity: float
+    skipped: bool = False  # for an overflow in fp16: it changed nothing
+    scale: float = 1.0  # of the loss, from the next step on
 
 
 class Watch:
@@ -43,25 +46,36 @@ class Watch:
         #: of a mean over micro-batches; not every device has double precision
         self.precise = torch.float32 if device.type == "mps" else torch.float64
         self.read = time.monotonic()
-        self._waiting: list[tuple[int, Tensor, Tensor, float]] = []
+        self._waiting: list[tuple[int, float, tuple[Tensor, ...]]] = []
 
     def __enter__(self) -> Watch:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
         if isinstance(error, RecipeError):
-            here = self._here()
-            half = len(here) // 2
-            self._judged(here[:half], here[half:])
+            self._judged(*self._columns(self._here()))
 
-    def note(self, step: int, loss: Tensor, norm: Tensor, sparsity: float) -> None:
-        """What a step left: this process's share of its loss, the norm of its gradients, and the sparsity after it."""
-        self._waiting.append((step, loss, norm, sparsity))
+    def note(
+        self,
+        step: int,
+        loss: Tensor,
+        norm: Tensor,
+        sparsity: float,
+        broken: Tensor | None = None,
+        scale: Tensor | None = None,
+    ) -> None:
+        """What a step left: this process's share of its loss, the norm of its gradients, and the sparsity after it.
+
+        Of a scaled loss whether the step was skipped, and the scale of the next one.
+        """
+        scaled = () if broken is None or scale is None else (broken, scale.clone())  # which changes in place
+        self._waiting.append((step, sparsity, (loss, norm, *scaled)))
 
     def agree(self, stop: int, due: bool, *, now: bool = False) -> tuple[int, bool, list[Seen]]:
         """What any process was told to do after this step, and the steps since the last reading, if this is one.
 
-        `now`: read whatever is there. Raises E082 for the first step whose loss or norm is not finite.
+        `now`: read whatever is there. Raises E082 for the first step whose loss or norm is not finite, and
+        was not skipped; E171 where no scale is left that could help.
         """
         late = self.every > 1 and processes.main() and time.monotonic() - self.read > READ_SECONDS
         reads = now or len(self._waiting) >= self.every
@@ -72,21 +86,32 @@ class Watch:
             if not any(told):
                 return stop, due, []
             rows = processes.gathered(0, 0, 0, *self._here())
-        steps = len(self._waiting)
-        losses = [sum(column) for column in list(zip(*rows, strict=True))[3 : 3 + steps]]
-        return stop, due, self._judged(losses, rows[0][3 + steps :])
+        each = [self._columns(row[3:]) for row in rows]
+        losses = [sum(column) for column in zip(*(next(iter(columns), ()) for columns in each), strict=True)]
+        return stop, due, self._judged(losses, *each[0][1:])
 
     def _here(self) -> list[float]:
-        """Losses, then norms, in one reading."""
-        losses, norms = [one[1] for one in self._waiting], [one[2] for one in self._waiting]
-        if not losses:
+        """Losses, then norms, in one reading; then, of a scaled loss, which steps were skipped, and the scales."""
+        if not self._waiting:
             return []
-        return torch.stack([t.to(self.precise) for t in (*losses, *norms)]).cpu().tolist()  # type: ignore[no-any-return]
+        columns = zip(*(tensors for *_, tensors in self._waiting), strict=True)
+        return torch.stack([t.to(self.precise) for column in columns for t in column]).cpu().tolist()  # type: ignore[no-any-return]
 
-    def _judged(self, losses: Sequence[float], norms: Sequence[float]) -> list[Seen]:
+    def _columns(self, numbers: Sequence[float]) -> list[Sequence[float]]:
+        steps = len(self._waiting)
+        return [numbers[at : at + steps] for at in range(0, len(numbers), max(1, steps))]
+
+    def _judged(self, *columns: Sequence[float]) -> list[Seen]:
         self.read, waiting, self._waiting = time.monotonic(), self._waiting, []
-        seen = [Seen(w[0], loss, norm, w[3]) for w, loss, norm in zip(waiting, losses, norms, strict=True)]
+        seen = []
+        for (step, sparsity, _), loss, norm, *scaled in zip(waiting, *columns, strict=True):
+            skipped, scale = scaled or (0.0, 1.0)
+            seen.append(Seen(step, loss, norm, sparsity, bool(skipped), scale))
         for one in seen:
+            if one.skipped:
+                if one.scale < LEAST:
+                    raise overflowed(f"at step {one.step:,} of stage `{self.stage}`", finite=math.isfinite(one.loss))
+                continue
             if not math.isfinite(one.loss):
                 raise _not_finite(f"the loss is {one.loss}", one.step, self.stage)
             if not math.isfinite(one.norm):

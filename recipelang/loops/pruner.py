@@ -280,8 +280,7 @@ class Pruning:
             self._state.skipped = False
             broken = ~torch.isfinite(_norms(gradients))
             self._unread.note(self.step, broken)
-        for score in self._scores:
-            score.broken = broken
+        self._state.broken = broken
 
     def _judge(self) -> None:
         """Whether a step since the last reading was broken, and was not skipped."""

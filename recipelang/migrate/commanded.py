@@ -43,8 +43,9 @@ def seed(draft: Draft) -> str:
 
 def settings(stage: Stage, command: Command) -> list[str]:
     """Attributes of a stage: precision, clipping, weight decay where the recipe sets none."""
-    lines = ["precision = bf16"] if command.on("bf16") else []  # fp16 is not in this release, and is told of
-    if command.on("tf32") and not lines:  # beside bf16 it is for what autocast leaves in fp32
+    narrow = next((name for name in ("bf16", "fp16") if command.on(name)), None)
+    lines = [] if narrow is None else [f"precision = {narrow}"]
+    if command.on("tf32") and not lines:  # beside these it is for what autocast leaves in fp32
         lines.append("precision = tf32")
     lines += ["activation_checkpointing = true"] if command.on("gradient_checkpointing") else []
     clip = command.number("max_grad_norm")

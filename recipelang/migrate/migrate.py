@@ -150,8 +150,6 @@ def _beside(document: documents.Document, found: Diagnostics) -> None:
         return
     labels = [document.label(span) for _, span in left]
     notes: tuple[str, ...] = ("not migrated:  " + ", ".join(f"`{line_of(text)[:60]}`" for text, _ in left[:12]),)
-    if any(text.startswith("--fp16") for text, _ in left):
-        notes = (*notes, "this release does not support `fp16` yet, but supports `precision = bf16`")
     help = "check each option, and add the ones that matter to the new recipe"
     message = "the training command has options that the new recipe lacks"
     found.say("W150", message, labels[0], tuple(labels[1:4]), notes=notes, help=help)

@@ -72,6 +72,7 @@ class _Arguments:
         fields |= {**self.rate(), **self._optimizer()}
         fields["max_grad_norm"] = 0.0 if stage.clip is None else float(stage.clip)
         fields |= {"bf16": stage.precision == "bf16", "torch_compile": stage.compile, "seed": seed}
+        fields |= {"fp16": True} if stage.precision == "fp16" else {}
         fields |= {"tf32": True} if stage.precision == "tf32" else {}
         fields |= {"gradient_checkpointing": True} if stage.activation_checkpointing else {}
         if data is not None and data.seed is not None:

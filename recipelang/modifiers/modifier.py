@@ -63,6 +63,9 @@ class State:
     loss: torch.Tensor | None = None
     prunable: int = 0  # weights in the targets of this stage and of earlier ones
     skipped: bool = False  # gradients are not finite, and a scaler will not let the optimizer take this step
+    #: the same on the device of the weights, where nobody asks for it
+    broken: torch.Tensor | None = None
+    scale: torch.Tensor | None = None  # what the loss is multiplied by before its backward pass
     #: `(batches, examples of a batch, 0 = the stage's)`: after each, gradients of the task's loss lie in `.grad`
     gradients: Gradients = lambda batches, size, dense=False: iter(())
     #: `(targets, what to gather, order)`: layer by layer, what was gathered of the inputs of the targets in it. What

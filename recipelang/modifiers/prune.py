@@ -101,10 +101,14 @@ class Prune(Modifier):
             self._prune(event, state)
 
     def on_gradients(self, state: State) -> None:
-        if (
-            self.observes and not state.skipped and state.step < self.plan.events[-1].step
-        ):  # after it nothing is ranked any more
-            self.score.observe(_weights(self.names, state))
+        if not self.observes or state.skipped or state.step >= self.plan.events[-1].step:
+            return  # after the last event nothing is ranked any more
+        weights = _weights(self.names, state)
+        self.score.broken = state.broken
+        if state.broken is not None and not self.score.heeds:
+            for gradient in (w.grad for w in weights if w.grad is not None):
+                local(gradient).masked_fill_(state.broken, 0.0)
+        self.score.observe(weights)
 
     def on_end(self, state: State) -> None:
         if event := self.events.get(state.steps):

@@ -87,7 +87,7 @@ class _Imagined(Resolver):
     def _steps_per_epoch(self, spec: StageSpec) -> int:
         return STEPS
 
-    def _warn_of_bf16(self, spec: StageSpec) -> None:
+    def _warn_of_emulation(self, spec: StageSpec) -> None:
         """Not on this machine."""
 
     def stored_zeros(self) -> None:

@@ -125,7 +125,7 @@ class _Live(Stages):
     def _digest_of(self, teacher: ModelFacts) -> str:
         return ""  # it is in memory
 
-    def _warn_of_bf16(self, spec: StageSpec) -> None:
+    def _warn_of_emulation(self, spec: StageSpec) -> None:
         """The precision is the loop's."""
 
     def select(self, selector: sel.Selector, path: str, *, matrices_only: bool, empty: bool = False) -> tuple[str, ...]:

@@ -143,7 +143,7 @@ class _Stage:
     @property
     def _bytes(self) -> int:
         """Of a value that a layer computes."""
-        return 2 if self.stage.precision == "bf16" else self.item
+        return 2 if self.stage.precision in ("bf16", "fp16") else self.item
 
     @property
     def _outputs(self) -> float:

@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 
 _GPUS = ("nvidia0", "nvidiactl", "kfd", "dri/renderD128")
-#: x86 and Arm names of bf16 arithmetic in `/proc/cpuinfo`
-_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
+#: x86 and Arm names of arithmetic in 16 bits in `/proc/cpuinfo`
+_NAMES = {"bf16": {"avx512_bf16", "amx_bf16", "bf16"}, "fp16": {"avx512_fp16", "amx_fp16", "asimdhp"}}
 
 
 def name() -> str:
@@ -23,21 +23,21 @@ def name() -> str:
 
 
 @cache
-def emulates_bf16() -> bool:
-    """Whether training would run on a CPU that has no bf16 arithmetic. False where that cannot be known."""
+def emulates(precision: str) -> bool:
+    """Whether a run would be on a CPU that has no bf16 or fp16 arithmetic. False where that cannot be known."""
     if any((Path("/dev") / name).exists() for name in _GPUS):
         return False
     try:
         text = Path("/proc/cpuinfo").read_text("utf-8", "replace")
     except OSError:
         return False
-    return without_bf16(text)
+    return lacks(precision, text)
 
 
-def without_bf16(cpuinfo: str) -> bool:
+def lacks(precision: str, cpuinfo: str) -> bool:
     """
-    >>> without_bf16("flags : fpu avx2 avx512f"), without_bf16("flags : avx512_bf16"), without_bf16("")
+    >>> lacks("bf16", "flags : fpu avx2 avx512f"), lacks("bf16", "flags : avx512_bf16"), lacks("fp16", "")
     (True, False, False)
     """
     flags = re.search(r"^(?:flags|Features)\s*:(.*)$", cpuinfo, re.M)
-    return flags is not None and not _BF16 & set(flags[1].split())
+    return flags is not None and not _NAMES[precision] & set(flags[1].split())

@@ -307,7 +307,7 @@ class Resolver(Stages):
         at = self.recipe.label("model.dtype" if written else "model.base")
         if self.dtype == "fp16" and trained:
             notes = ("gradients of fp16 weights overflow or vanish without scaling, which fp16 weights do not allow",)
-            help = "write `dtype = fp32` or `dtype = bf16`; `precision` sets the arithmetic of a stage"
+            help = "write `dtype = fp32` with `precision = fp16` in the stage: fast steps, exact updates"
             self.found.say("E221", "fp16 weights cannot be trained", at, notes=notes, help=help)
         elif self.dtype == "bf16" and trained:
             notes = ("bf16 has 8 significant bits: an update below 1/512 of a weight changes nothing",)

@@ -18,7 +18,7 @@ from recipelang.planning.context import Context
 from recipelang.planning.cut_masks import cut_masks
 from recipelang.planning.distill import plan_term, read_teacher
 from recipelang.planning.facts import ModelFacts, model_digest
-from recipelang.planning.processor import emulates_bf16
+from recipelang.planning.processor import emulates
 from recipelang.planning.prunes import Prunes
 from recipelang.planning.references import Pins, locate_model
 from recipelang.planning.rounds import plan_rounds
@@ -45,6 +45,12 @@ from recipelang.tasks.pooling import Pooling, pooling_of
 from recipelang.values import selector as sel
 from recipelang.values.composite import StageRef
 from recipelang.values.quantities import Quantity, Time
+
+#: precisions of 16 bits, each with what is said where a CPU computes in fp32 and rounds, and the names of what it lacks
+_EMULATED = {
+    "bf16": ("W104", "avx512_bf16, amx_bf16 or bf16"),
+    "fp16": ("W174", "avx512_fp16, amx_fp16 or asimdhp"),
+}
 
 
 class Stages(Context):
@@ -103,7 +109,7 @@ class Stages(Context):
         rate = clock.segments(
             spec.learning_rate, steps, per_epoch, self.recipe.label(f"{path}.learning_rate"), self.found
         )
-        self._warn_of_bf16(spec)
+        self._warn_of_emulation(spec)
         prunes = [p for p in (self.prunes.plan(path, prune, steps, per_epoch, clock) for prune in spec.prunes) if p]
         distills = [self._distill(path, d, steps, per_epoch) for d in spec.distills]
         freezes = self._freezes(path, spec, steps, per_epoch, [p for p in prunes if p])
@@ -331,13 +337,16 @@ class Stages(Context):
     def _streams(self, spec: StageSpec) -> bool:
         return spec.data in self.data and self.data[spec.data].streamed
 
-    def _warn_of_bf16(self, spec: StageSpec) -> None:
-        said = any(d.code == "W104" for d in self.found)  # once is enough
-        if spec.precision != "bf16" or said or not emulates_bf16():
+    def _warn_of_emulation(self, spec: StageSpec) -> None:
+        if spec.precision not in _EMULATED:
             return
-        notes = ("on such a processor, bf16 steps were measured to be over ten times slower than fp32",)
-        help = "choose `fp32` here; bf16 is for GPUs and for CPUs that list avx512_bf16, amx_bf16 or bf16"
-        self.say("W104", "this CPU has no bf16 arithmetic", f"stage.{spec.name}.precision", help, notes)
+        code, listing = _EMULATED[spec.precision]
+        if any(d.code == code for d in self.found) or not emulates(spec.precision):  # once is enough
+            return
+        notes = (f"on such a processor, {spec.precision} steps were measured to be over ten times slower than fp32",)
+        help = f"choose `fp32` here; {spec.precision} is for GPUs and for CPUs that list {listing}"
+        message = f"this CPU has no {spec.precision} arithmetic"
+        self.say(code, message, f"stage.{spec.name}.precision", help, notes)
 
     def _digest_of(self, teacher: ModelFacts) -> str:
         return model_digest(teacher.path)

@@ -29,6 +29,7 @@ def evaluate_again(folder: Path, plan: Plan, recipe: Recipe, contents: Mapping[s
 
     from recipelang.engine.evaluate import evaluate
     from recipelang.engine.models import load_model
+    from recipelang.engine.precision import autocast
     from recipelang.engine.runtimes import open_exported
     from recipelang.planning.data import load_split
     from recipelang.tasks import task_of
@@ -36,10 +37,7 @@ def evaluate_again(folder: Path, plan: Plan, recipe: Recipe, contents: Mapping[s
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = load_model(folder, plan.model, plan.seed).to(device)
     precision = plan.stages[-1].precision if plan.stages else "fp32"
-
-    def cast():  # type: ignore[no-untyped-def]
-        return nullcontext() if precision == "fp32" else torch.autocast(device.type, torch.bfloat16)
-
+    cast = autocast(precision, device)
     task, exported = task_of(plan.model.task), {}
     for name in others(plan.export):
         if (folder / FORMATS[name].file).is_file():  # the run may have failed to write it

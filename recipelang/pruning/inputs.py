@@ -8,6 +8,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from recipelang.source import RecipeError, fail
+
+
+def not_finite() -> RecipeError:
+    return fail("E082", "the inputs of a layer are not finite", help="calibrate in fp32, or check the weights")
+
 
 class Gathered(ABC):
     """Sums over the inputs of one matrix, or of several that read the same."""

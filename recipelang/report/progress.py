@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import TracebackType
 
 from rich.console import Console
@@ -64,8 +65,10 @@ class Progress(Reporter):
             self.console.print(f"{clean(stage.name)}: {counted}" + (f", from step {at:,}" if at else ""))
 
     def stepped(self, stage: StagePlan, step: int, loss: float, rate: float, sparsity: float) -> None:
-        self.mean = loss if self.mean is None else 0.95 * self.mean + 0.05 * loss
-        now = f"loss {self.mean:.3f}  lr {rate:.1e}"
+        if math.isfinite(loss):  # of a step that fp16 overflowed in, and that changed nothing, it need not be
+            self.mean = loss if self.mean is None else 0.95 * self.mean + 0.05 * loss
+        mean = math.nan if self.mean is None else self.mean
+        now = f"loss {mean:.3f}  lr {rate:.1e}"
         if stage.prunes:
             now += f"  sparsity {sparsity:.1%}"
         self.bars.update(self.task, completed=step, now=now)

@@ -518,9 +518,9 @@ class StageSpec(Spec):
         str,
         Attr(
             OneOf("fp32", "tf32", "bf16", "fp16"),
-            "precision of the arithmetic: `bf16` by autocast, `tf32` in matrix products of fp32 on GPUs",
+            "precision of the arithmetic: `bf16` and `fp16` by autocast, `fp16` with a loss scale; `tf32` in matrix "
+            "products of fp32 on GPUs",
             example="bf16",
-            later=("fp16",),
         ),
     ] = "fp32"
     activation_checkpointing: Annotated[

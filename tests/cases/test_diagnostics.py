@@ -220,8 +220,11 @@ def weights_in(dtype: str) -> Callable[[pytest.MonkeyPatch], None]:
     return convert
 
 
-def cpu_without_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recipelang.planning.stages.emulates_bf16", lambda: True)
+def cpu_without(precision: str) -> Callable[[pytest.MonkeyPatch], None]:
+    def set_up(monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("recipelang.planning.stages.emulates", lambda asked: asked == precision)
+
+    return set_up
 
 
 def model_has_an_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -497,7 +500,9 @@ CIRCUMSTANCES = {
     "acme-prune 2.1.0 is installed, and its declaration damaged": plugin_is_damaged,
     "a model of two classes": model_of_two_classes,
     "a model that cannot recompute": model_cannot_recompute,
-    "a CPU without bf16": cpu_without_bf16,
+    "a CPU without bf16": cpu_without("bf16"),
+    "a CPU without fp16": cpu_without("fp16"),
+    "a CPU that computes in 16 bits": cpu_without(""),
     "weights stored in bf16": weights_in("bfloat16"),
     "weights stored in fp16": weights_in("float16"),
     "the recipe is saved as Latin-1": latin,

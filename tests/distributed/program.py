@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import math
 import shutil
 import sys
 import traceback
@@ -36,6 +37,7 @@ from recipelang.engine.slices import sharded_model
 from recipelang.engine.start import fill_folder, may_start
 from recipelang.loading.plan import planned
 from recipelang.methods import METHODS
+from recipelang.modifiers.modifier import Modifier, State
 from recipelang.planning.data import load_split
 from recipelang.pruning import patterns, selection
 from recipelang.pruning.shards import is_shard, local, of_weight, shard, whole
@@ -45,12 +47,12 @@ from recipelang.spec.effective import effective
 from recipelang.tasks import task_of
 from tests.conftest import RECIPE as TINY
 from tests.contract.table import Combination, combinations, usual
-from tests.contract.test_contract import RECIPE as CONTRACT, recipe, refused
+from tests.contract.test_contract import RAMP, RECIPE as CONTRACT, recipe, refused
 from tests.model_configs import walk_here
 from tests.model_table import tokenizer
 from tests.model_types import config_of
 from tests.other_tasks import TASKS, make_task
-from tests.train.steps import StopAt
+from tests.train.steps import StopAt, also_acting
 from tests.train.test_attach import Net, net_recipe
 
 #: every method that trains
@@ -252,6 +254,43 @@ class Messages(Reporter):
         self.messages.append(text)
 
 
+class OverflowsHere(Modifier):
+    """At one step the loss of this process is infinite, where it is the last one."""
+
+    def on_loss(self, state: State) -> None:
+        if state.step == 2 and processes.rank() == processes.world() - 1:
+            assert state.loss is not None
+            state.loss = state.loss * math.inf
+
+
+def an_overflow_in_one_process_skips_the_step_of_all(folder: Path) -> None:
+    """In fp16, as copies and in shards, cut and resumed."""
+    path = folder / "half.recipe"
+    if processes.main():
+        text = CONTRACT.format(method="movement", pattern="unstructured", sparsity=RAMP)
+        path.write_text(text.replace("batch = 8", "batch = 8, precision = fp16"), "utf-8")
+    processes.wait()
+    with pytest.MonkeyPatch.context() as here:
+        also_acting(here, lambda stage: OverflowsHere())
+        for name, shards in (("half-copies", False), ("half-shards", True)):
+            told = Messages()
+            run(path, folder / name, told, shards=shards)
+            processes.wait()  # the first one writes the record and the weights
+            skipped = {"sparse": {"skipped": 1, "scale": 32768.0}}
+            assert json.loads((folder / name / "run.json").read_text())["fp16"] == skipped
+            assert len([m for m in told.messages if "step 2" in m]) == processes.main(), told.messages
+        with contextlib.suppress(Interrupted):
+            run(path, folder / "half-cut", StopAt(4) if processes.main() else None, shards=True)
+            raise AssertionError("nobody stopped")
+        run(path, folder / "half-cut", resume=True, shards=True)
+    processes.wait()
+    copies, shards, cut = (load_file(folder / f"half-{n}" / "model.safetensors") for n in ("copies", "shards", "cut"))
+    assert all(w.isfinite().all() for w in (*copies.values(), *shards.values()))
+    assert all(torch.equal(w, cut[n]) for n, w in shards.items())
+    zeros = [{n: int((w == 0).sum()) for n, w in found.items()} for found in (copies, shards)]
+    assert sum(zeros[0].values()) == sum(zeros[1].values()) > 0
+
+
 def resumed_on_more(folder: Path) -> None:
     """`cut-by-one` was written by a single process."""
     told: list[str] = []
@@ -424,6 +463,7 @@ SCENARIOS = {
         every_method_on_copies,
         every_method_that_can_on_shards,
         resumed_on_as_many_is_uninterrupted,
+        an_overflow_in_one_process_skips_the_step_of_all,
         resumed_on_more,
         shards_read_by_rows_are_those_of_the_whole_model,
         every_task_is_measured_as_by_one_process,

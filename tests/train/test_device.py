@@ -81,6 +81,9 @@ KINDS = {
     "rigl": (small("rigl"), None),
     "wanda in one shot": (small("wanda", text=ONE_SHOT), None),
 }
+#: a step is skipped, without the host's knowledge
+NARROW = "movement in fp16, resumed"
+KINDS[NARROW] = (small("movement", more="precision = fp16\n  micro_batch = 4"), 3)
 if os.environ.get("RECIPELANG_WHOLE_DEVICE"):
     KINDS |= {
         f"{m.name} {pattern} {kind}": (small(m.name, pattern, text, more), None)
@@ -126,7 +129,8 @@ def found(tmp_path_factory, request):
         else:
             path.write_text(text, "utf-8")
         if name in asked or name == SPOILED:
-            jobs[name] = {"recipe": str(path), "stop": stop, "spoil": 2 if name == SPOILED else None}
+            broken = [1] if name == NARROW else []
+            jobs[name] = {"recipe": str(path), "stop": stop, "spoil": 2 if name == SPOILED else None, "broken": broken}
     for method in LOOPS:
         jobs |= {f"{method}, {taken}": {"method": method, "taken": taken} for taken in (True, False)}
     (folder / "jobs.json").write_text(json.dumps(jobs), "utf-8")
@@ -160,6 +164,11 @@ def test_no_step_waits_for_the_device_and_all_of_a_batch_crosses_at_once(found, 
     assert [counts(s) for s in plain(steps, "sparse")] == [(0, 0, 1)] * 2
     last = [s for s in steps if s["step"] == (5 if s["stage"] == "dense" else 11)]
     assert [counts(s) for s in last] == [(0, 1, 1)] * 2  # all losses since the last time at once
+
+
+def test_a_step_that_overflows_in_fp16_is_skipped_on_the_device(found):
+    steps = found[NARROW]["steps"]
+    assert [counts(s) for s in plain(steps, "sparse")] == [(0, 0, 1)]
 
 
 def test_the_first_bad_step_is_named_and_nothing_of_it_is_kept(found):

@@ -90,7 +90,8 @@ class Score:
     gathers: type[Gathered] | None = None
     #: an event is reached in so many equal rounds, each with scores of its own
     rounds = 1
-    #: whether `observe` leaves out a step that is `broken`; for one that does not, a loop finds out first
+    #: whether `observe` leaves out a step that is `broken`; one that does not is shown gradients of 0, or nothing where the
+    #: host knows of it
     heeds = False
     #: on the device of the weights: whether some gradient of the step is not finite, so that nothing of it may count
     broken: Tensor | None = None

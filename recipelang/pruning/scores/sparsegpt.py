@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from recipelang.pruning.inputs import Gathered, Gram
+from recipelang.pruning.inputs import Gathered, Gram, not_finite
 from recipelang.pruning.scores import Score, Select
 from recipelang.source import fail
 
@@ -35,7 +35,7 @@ def factor(gram: Tensor, damp: float) -> Tensor:
     failed = torch.empty((), dtype=torch.int32, device=gram.device)
     mean = float(h.diagonal().mean())
     if not math.isfinite(mean):
-        raise fail("E082", "the inputs of a layer are not finite", help="calibrate in fp32, or check the weights")
+        raise not_finite()
     h.diagonal().add_(damp * mean if mean > 0 else 1.0)
     torch.linalg.cholesky_ex(h, out=(h, failed))
     if not int(failed):

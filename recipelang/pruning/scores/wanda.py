@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from recipelang.pruning.inputs import Gathered, Squares
+from recipelang.pruning.inputs import Gathered, Squares, not_finite
 from recipelang.pruning.scores import Score, Select
 
 
@@ -23,4 +23,6 @@ class Wanda(Score):
 
     def fit(self, weight: nn.Parameter, inputs: Gathered, zeros: int, live: Tensor, select: Select) -> Tensor:
         sums = inputs.sums if inputs.tokens else torch.ones_like(inputs.sums)  # of an expert that no token reached
+        if not bool(sums.isfinite().all()):  # NaN has no rank
+            raise not_finite()
         return select(score(weight.detach(), sums), zeros, live)

@@ -100,7 +100,7 @@ def test_every_process_has_its_examples() -> None:
     ("options", "left"),
     [
         ("--label_smoothing_factor 0.1", "--label_smoothing_factor 0.1"),
-        ("--fp16", "--fp16"),
+        ("--bf16 --fp16", "--fp16"),
         ("--task_name mnli", "--task_name mnli"),
         ("--lr_scheduler_type polynomial --warmup_steps 5", "--lr_scheduler_type polynomial"),
         ("--warmup_ratio 0.1", "--warmup_ratio 0.1"),
