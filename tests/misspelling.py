@@ -11,7 +11,8 @@ from recipelang.methods import METHODS
 from recipelang.schedules.shapes import SHAPES
 from recipelang.source import Diagnostic, Span
 from recipelang.spec.blocks import BLOCKS
-from recipelang.spec.claims import FUNCTIONS, LATER_FUNCTIONS
+from recipelang.spec.claims import FUNCTIONS
+from recipelang.spec.figures import BASE, NAMES, RUNTIMES, SETTINGS
 from recipelang.spec.optimizers import OPTIMIZERS
 from recipelang.spec.params import TYPES
 from recipelang.syntax import grammar, tree as t
@@ -40,7 +41,7 @@ def _vocabulary() -> frozenset[str]:
         | arguments
         | kinds
         | {"over", "every", "updates", "rewind", "at", "ends", "after", "last", "layers"}
-    ).union(UNITS, ROLES, SHAPES, TYPES, FUNCTIONS, LATER_FUNCTIONS, ("start", "end", "one_of"))
+    ).union(UNITS, ROLES, SHAPES, TYPES, FUNCTIONS, NAMES, RUNTIMES, SETTINGS, (BASE, "start", "end", "one_of"))
 
 
 VOCABULARY = _vocabulary()

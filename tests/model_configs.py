@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from recipelang.planning import data, facts, resolve, structure, weights, zeros
+from recipelang.planning import data, facts, macs, resolve, structure, weights, zeros
 from recipelang.planning.families import FAMILIES
 
 CONFIGS: dict[str, dict[str, object]] = {
@@ -201,6 +201,18 @@ def _walked(request: str) -> object:
     from recipelang.engine.walk import walk
 
     return structure._ANSWER.validate_json(json.dumps(walk(json.loads(request))), strict=True)
+
+
+def count_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Operations are counted in this process, too."""
+    monkeypatch.setattr(macs, "apart", lambda module, request: SimpleNamespace(stdout=_counted(request)))
+
+
+@cache
+def _counted(request: str) -> str:
+    from recipelang.engine.macs import answer
+
+    return json.dumps(answer(json.loads(request)))
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, inputs: int) -> None:

@@ -7,7 +7,7 @@ one that its config names.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from recipelang.engine import paired
+from recipelang.engine import macs, paired
 from recipelang.engine.exporting import export_to
 from recipelang.engine.models import is_out_of_memory, leave_out_cache, leave_out_unread, load_whole
 from recipelang.engine.runtimes import open_session
@@ -33,6 +33,9 @@ from recipelang.source.waiting import waiting
 from recipelang.source.words import duration, listed, plural
 from recipelang.spec.formats import FORMATS
 from recipelang.version import installed
+
+#: of the tokens, where none is given
+SEED = 0
 
 
 @frozen
@@ -89,9 +92,8 @@ def measure(
     with _threads(threads), TemporaryDirectory() as aside:
         opened = [_opened(name, length, where, found) for name in folders]
         vocabulary = min(o.vocabulary for o in opened)
-        drawn = torch.Generator().manual_seed(seed)
-        tokens = torch.randint(vocabulary, (batch, length), generator=drawn).to(where)
-        macs = [_first(o, tokens) for o in opened]
+        tokens = _drawn(vocabulary, batch, length, seed).to(where)
+        counts = [_first(o, tokens) for o in opened]
         clock, said = _clock(where, threads)
         if runtime == "torch":
             passes, sizes = (
@@ -100,16 +102,52 @@ def measure(
             )
         else:
             waiting(f"exporting {plural(len(opened), 'model')} for {FORMATS[runtime].runtime}")
-            places = [_exported(o, runtime, Path(aside, str(at))) for at, o in enumerate(opened)]
+            places = [
+                o.folder
+                if (o.folder / FORMATS[runtime].file).is_file()
+                else _exported(o, runtime, Path(aside, str(at)))
+                for at, o in enumerate(opened)
+            ]
             passes = [_pass_in(o, place, runtime, tokens, threads) for o, place in zip(opened, places, strict=True)]
             sizes = [_bytes(place, FORMATS[runtime].files) for place in places]
         waiting(_how_long(passes, rounds))
         times = paired.interleaved(passes, rounds, clock)
-    models = tuple(_measured(*each, times[0]) for each in zip(opened, macs, sizes, times, strict=True))
+    models = tuple(_measured(*each, times[0]) for each in zip(opened, counts, sizes, times, strict=True))
     machine = torch.cuda.get_device_name(where) if where.type == "cuda" else processor.name()
     used = ("torch", "transformers", *(FORMATS[runtime].packages[-1:] if runtime != "torch" else ()))
     versions = {name: installed(name) for name in used}
     return Bench(batch, length, threads, rounds, seed, vocabulary, said, machine, versions, runtime, models, found)
+
+
+def timed(
+    asked: Sequence[tuple[Path, str]], *, batch: int, length: int, threads: int, rounds: int, seed: int,
+    own: Path, tell: Callable[[str], None],
+) -> tuple[str, list[list[float]]]:  # fmt: skip
+    """The clock, and the seconds of each round, of models in folders, each in a runtime, on the processor.
+
+    The folder `own` has files of its own for other runtimes; the others are exported. Errors are those of `measure`.
+    """
+    found, cpu = Diagnostics(), torch.device("cpu")
+    with _threads(threads), TemporaryDirectory() as aside:
+        opened = {f: _opened(str(f.resolve()), length, cpu, found) for f in dict.fromkeys(f for f, _ in asked)}
+        if len(kinds := {type(o.model).__name__ for o in opened.values()}) > 1:
+            raise fail("E247", f"the models are of different classes: {listed(sorted(kinds))}")
+        tokens = _drawn(min(o.vocabulary for o in opened.values()), batch, length, seed)
+        passes = []
+        for at, (folder, runtime) in enumerate(asked):
+            one = opened[folder]
+            if runtime == "torch":
+                passes.append(_pass(one, tokens))
+                continue
+            place = folder if folder == own else _exported(one, runtime, Path(aside, str(at)))
+            passes.append(_pass_in(one, place, runtime, tokens, threads))
+        clock, said = _clock(cpu, threads)
+        tell(_how_long(passes, rounds))
+        return said, paired.interleaved(passes, rounds, clock)
+
+
+def _drawn(vocabulary: int, batch: int, length: int, seed: int) -> torch.Tensor:
+    return torch.randint(vocabulary, (batch, length), generator=torch.Generator().manual_seed(seed))
 
 
 @contextmanager
@@ -160,16 +198,12 @@ def _unmeasured(name: str, why: str) -> RecipeError:
 
 
 def _pass(opened: Opened, tokens: torch.Tensor) -> paired.Pass:
-    if type(opened.model).__name__.endswith("ForMultipleChoice"):
-        tokens = tokens[:, None]  # each text is a question of one choice
-    mask = torch.ones_like(tokens)
-    return lambda: opened.model(input_ids=tokens, attention_mask=mask)
+    given = macs.inputs(opened.model, tokens)
+    return lambda: opened.model(**given)
 
 
 def _exported(opened: Opened, runtime: str, aside: Path) -> Path:
-    """The folder that holds the model for a runtime: its own, where a run wrote it, else one below `aside`."""
-    if (opened.folder / FORMATS[runtime].file).is_file():
-        return opened.folder
+    """`aside`, with the model exported for a runtime."""
     target = aside / Path(FORMATS[runtime].file).parent
     target.mkdir(parents=True)
     model, _ = load_whole(opened.folder, torch.float32)
@@ -186,9 +220,7 @@ def _exported(opened: Opened, runtime: str, aside: Path) -> Path:
 
 def _pass_in(opened: Opened, folder: Path, runtime: str, tokens: torch.Tensor, threads: int) -> paired.Pass:
     exported = open_session(folder, runtime, threads)
-    if type(opened.model).__name__.endswith("ForMultipleChoice"):
-        tokens = tokens[:, None]
-    feed = exported.feed({"input_ids": tokens, "attention_mask": torch.ones_like(tokens)})
+    feed = exported.feed(macs.inputs(opened.model, tokens))
     try:
         exported.run(feed)
     except Exception as error:
@@ -201,20 +233,14 @@ def _bytes(folder: Path, names: Sequence[str]) -> int:
 
 
 def _first(opened: Opened, tokens: torch.Tensor) -> int:
-    """Multiplications of one pass, counted from the shapes of what it multiplies. E247 where it fails."""
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-    from torch.utils.flop_counter import FlopCounterMode
-
-    run, counted = _pass(opened, tokens), FlopCounterMode(display=False)
+    """Multiplications of one pass. E247 where it fails."""
     try:
-        with sdpa_kernel(SDPBackend.MATH), counted:  # of the fused kernels it knows only some
-            run()
+        return macs.counted(_pass(opened, tokens))
     except Exception as error:
         if is_out_of_memory(error):
             raise
         why = textwrap.shorten(str(error), 200, placeholder=" …") or type(error).__name__
         raise _unmeasured(opened.name, why) from None
-    return int(counted.get_total_flops()) // 2
 
 
 def _clock(device: torch.device, threads: int) -> tuple[paired.Clock, str]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recipelang.engine import speeds
 from recipelang.engine.run_record import EMPTY, claimed_on, emptied, measured_on, told_of_shrinking
 from recipelang.engine.statement import STATEMENT, read_origin
 from recipelang.planning.sliced import by_block, targets_left
@@ -124,6 +125,8 @@ def _measured(plan: Plan, record: Mapping[str, Any]) -> list[str]:
     sparsity = record["sparsity"]
     lines.append(f"| sparsity of the pruned tensors | {sparsity['targets']:.2%} |")
     lines.append(f"| sparsity of all parameters | {sparsity['all_parameters']:.2%} |")
+    for text, told in speeds.told(record, plan.figures):
+        lines.append(f"| {markdown_code(text)} | {markdown(told)} |")
     for name, written in record.get("exports", {}).items():
         if "error" not in written:
             runtime = FORMATS[name].runtime

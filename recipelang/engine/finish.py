@@ -18,10 +18,12 @@ from recipelang.engine.card import card
 from recipelang.engine.course import Course
 from recipelang.engine.evaluate import evaluate
 from recipelang.engine.exporting import Written, write_exports
+from recipelang.engine.figures import at_end
 from recipelang.engine.records import RECORD, Measurements, Result
 from recipelang.engine.run_record import counted, emptied, told_of, warn_of_emptied
 from recipelang.engine.runtimes import open_exported
 from recipelang.engine.sources import same_model
+from recipelang.engine.speeds import how
 from recipelang.engine.statement import STATEMENT, statement
 from recipelang.planning.zeros import Pattern, patterns_of
 from recipelang.pruning import shards
@@ -45,7 +47,9 @@ def finish(run: Course, judge: Judge, started: float) -> Result:
         )
     if processes.main():
         export.move_up(folder, run.out)
+    _leave_out_stages(run)
     exports, elsewhere = _other_formats(run)
+    sizes, times = at_end(run, exports)
     lying = layouts(run.model)
     matrices = tuple(n for n, p in run.model.named_parameters() if p.dim() == 2 or n in lying)
     measured = Measurements(
@@ -53,7 +57,9 @@ def finish(run: Course, judge: Judge, started: float) -> Result:
         run.zeros(matrices),
         {n: p.numel() for n, p in run.model.named_parameters()},
         run.plan.selections,
-        _patterns(run, matrices, {n for n, how in lying.items() if how.inputs_first}),
+        _patterns(run, matrices, {n for n, lies in lying.items() if lies.inputs_first}),
+        sizes,
+        how(times, run.plan.figures),
     )
     before = run.position.zeros_at_start
     gained = {n: z - before[n] for n, z in run.zeros(run.plan.never).items() if z > before[n]}
@@ -62,6 +68,8 @@ def finish(run: Course, judge: Judge, started: float) -> Result:
     told = told_of(result, run.position.seconds, run.zeros(tuple(measured.sizes)))
     if exports:
         told["exports"] = {name: written.told() for name, written in exports.items()}
+    if times:
+        told["speeds"] = [t.model_dump() for t in times]
     told["parts"] = {name: round(seconds, 3) for name, seconds in run.clock.seconds.items()}
     if run.position.layers_kept:
         told["layers_kept"] = run.position.layers_kept
@@ -78,6 +86,14 @@ def finish(run: Course, judge: Judge, started: float) -> Result:
     write_json(run.out / RECORD, body, inside=run.out)
     remove_folder(run.checkpoints, inside=run.out)  # the weights themselves are there now
     return result
+
+
+def _leave_out_stages(run: Course) -> None:
+    """A model that was kept for a claim belongs to the run while the claim does."""
+    for stage in run.plan.stages if processes.main() else ():
+        folder = run.out / "stages" / stage.name
+        if stage.name not in run.plan.kept_stages and folder.is_dir():
+            remove_folder(folder, inside=run.out)
 
 
 def _other_formats(run: Course) -> tuple[dict[str, Written], dict[str, float]]:

@@ -131,6 +131,7 @@ def shortened(plan: Plan) -> Plan:
         "stages": stages,
         "evaluations": evaluations,
         "claims": (),
+        "figures": (),
         "export": plan.export.model_copy(update={"card": False}),
         "rehearsal": STEPS,
     }

@@ -107,9 +107,10 @@ class Position(Form, frozen=False):
     step: Count = 0
     metrics: dict[str, Measured] = {}
     seconds: dict[str, Measured] = {}
+    figures: dict[str, Measured] = Field(default={}, description="sizes of the models that stages left, if claimed")
     zeros_at_start: dict[str, Count] = {}
     stage_models: dict[str, Digest] = Field(
-        default={}, description="of stages that teach, the digest of what they left"
+        default={}, description="of stages whose model is kept, the digest of what they left"
     )
     few_tokens: dict[str, dict[str, Count]] = Field(
         default={}, description="of one-shot stages, the experts that too few tokens of calibration reached"

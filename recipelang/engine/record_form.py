@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from recipelang.engine.position import Scaled, Session, StreamRead
+from recipelang.engine.speeds import SpeedForm
 from recipelang.storage.forms import Count, OpenForm, Share, Some
 
 Seconds = Annotated[float, Field(ge=0)]
@@ -64,3 +65,5 @@ class RecordForm(OpenForm):
     streams: dict[str, StreamRead] = {}
     claims: list[ClaimForm] = []
     exports: dict[str, ExportedForm] = {}
+    figures: dict[str, Seconds] = {}  # sizes and speeds, by the texts of claims
+    speeds: list[SpeedForm] = []

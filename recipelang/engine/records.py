@@ -97,6 +97,9 @@ class Measurements:
     selections: dict[str, tuple[str, ...]] = field(default_factory=dict)
     #: tensor -> the patterns that its zeros keep to, each with its size: those of the plan, then the usual ones
     patterns: dict[str, tuple[tuple[str, tuple[int, int]], ...]] = field(default_factory=dict)
+    #: of size and speed, by their texts, and of what a machine decides how it was measured
+    figures: dict[str, float] = field(default_factory=dict)
+    how: dict[str, str] = field(default_factory=dict)
 
     def _names(self, selector: sel.Selector) -> tuple[str, ...]:
         return self.selections[sel.text(selector)]

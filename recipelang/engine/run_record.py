@@ -59,6 +59,7 @@ def told_of(result: Result, seconds: Mapping[str, float], zeros: Mapping[str, in
     return {
         "metrics": m.metrics,
         **({"measured_on": partial} if partial else {}),
+        **({"figures": m.figures} if m.figures else {}),
         "seconds": seconds,
         "sparsity": {
             "targets": sum(m.zeros[n] for n in targets) / max(1, sum(m.sizes[n] for n in targets)),

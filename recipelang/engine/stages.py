@@ -18,6 +18,7 @@ from recipelang.engine import checkpoint, export
 from recipelang.engine.acting import acting
 from recipelang.engine.attention_maps import has_maps, show_maps
 from recipelang.engine.course import Course
+from recipelang.engine.figures import at_stage
 from recipelang.engine.gradients import gradients
 from recipelang.engine.groups import make_optimizer
 from recipelang.engine.layers import Layers
@@ -339,7 +340,8 @@ def _end_stage(run: Course, stage: StagePlan, seconds: float) -> None:
         for metric, value in run.measure(evaluation, stage).items():
             run.position.metrics[f"stage.{stage.name}.{evaluation.name}.{metric}"] = value
             run.position.metrics[f"{evaluation.name}.{metric}"] = value
-    if any(d.teacher == f"stage.{stage.name}" for s in run.plan.stages for d in s.distills):
+    at_stage(run, stage)
+    if stage.name in run.plan.kept_stages:
         folder = _left_by(run, stage.name)
         with run.clock.part("checkpoints"):
             export.save_model(
@@ -456,5 +458,5 @@ def _teacher_folder(run: Course, d: DistillPlan) -> Path:
 
 
 def _left_by(run: Course, name: str) -> Path:
-    """Where a stage that teaches leaves its model."""
+    """Where a stage whose model is kept leaves it."""
     return run.out / "stages" / name

@@ -123,6 +123,7 @@ def statement(
         "environment": record["environment"],
         "time": record["time"],
         "metrics": record["metrics"],
+        **({"figures": record["figures"]} if record.get("figures") else {}),
         "claims": record["claims"],
         **more,
         "files": dict(sorted(others.items())),

@@ -124,9 +124,32 @@ def _bare(text: str) -> str:
 
 
 def _measured(name: object, rest: Mapping[object, object]) -> str:
-    if not isinstance(name, str) or not all(_WORD.fullmatch(n) for n in name.split(".")) or rest.keys() - {"of"}:
+    if not isinstance(name, str) or not all(_WORD.fullmatch(n) for n in name.split(".")) or len(rest) > 1:
         raise Unfit("the name of a measurement", name)
+    if "with" in rest:
+        return f"{word(name)}({', '.join(_settings(rest['with']))})"
+    if rest.keys() - {"of"}:
+        raise Unfit("`of` or `with`", min(map(str, rest)))
     return f"{name}({selector(rest['of'])})" if "of" in rest else name
+
+
+def _settings(form: object) -> list[str]:
+    """The arguments of a figure of size or speed."""
+    if not isinstance(form, dict):
+        raise Unfit("the settings of a measurement", form, "with")
+    texts = []
+    for key, value in form.items():
+        match value:
+            case {"stage": name, **more} if not more:
+                text = f"stage.{word(name)}"
+            case {"n": _, "u": _}:
+                text = measure(value)
+            case str():
+                text = _bare(value)
+            case _:
+                raise Unfit("a name, a number in quotes, or a stage", value, f"with.{word(key)}")
+        texts.append(text if key == "format" else f"{word(key)} = {text}")
+    return texts
 
 
 # ------------------------------------------------------------------------- leaves

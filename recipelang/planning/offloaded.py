@@ -31,6 +31,9 @@ def check_offloaded(plan: Plan) -> None:
     if more := others(plan.export):
         help = f"remove `{more[0]}` from `formats`, or {_ELSE}"
         raise fail("E223", f"`{more[0]}` is exported with all weights in memory", help=help)
+    if timed := next((f for f in plan.figures if f.timed), None):
+        help = f"remove the claim, measure the result with `recipelang bench`, or {_ELSE}"
+        raise fail("E223", f"`{timed.name}` is measured with all weights in memory", help=help)
     if plan.model.drop is not None or plan.model.redrawn or plan.model.fresh_head:
         what = "loses layers" if plan.model.drop is not None else "gets a new head"
         raise fail("E223", f"the model {what}, which needs its weights in memory", help=_ELSE)

@@ -95,6 +95,9 @@ class Resolver(Stages):
         self.guard("export.formats", lambda: can_be_exported(self.recipe.export, self.recipe.model.task))
         if self.found.errors:
             return None
+        claimed = self.claimed(start, self.dtype, selections)
+        if self.found.errors:
+            return None
         try:
             known = identities(self.recipe, self.beside)
         except RecipeError as error:
@@ -135,9 +138,10 @@ class Resolver(Stages):
                 **{n: getattr(self.recipe.export, n) for n in ("formats", "quantize", "card", "max_shard")}
             ),
             claims=tuple(
-                ClaimPlan(kind=c.kind, id=i, text=c.text, message=c.message)  # type: ignore[arg-type]
+                ClaimPlan(kind=c.kind, id=i, text=c.text, message=c.message, planned=claimed.planned[i])  # type: ignore[arg-type]
                 for i, c in enumerate(self.recipe.claims)
             ),
+            figures=claimed.figures,
             never=protected(stages, {t.name for t in self.facts.tensors}),
             selections=selections,
             rehearsal=self.rehearsal,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,7 @@ from recipelang.planning.context import Context
 from recipelang.planning.cut_masks import cut_masks
 from recipelang.planning.distill import plan_term, read_teacher
 from recipelang.planning.facts import ModelFacts, model_digest
+from recipelang.planning.figures import Claimed, Models, foresee, judge_foreseen, plan_figures
 from recipelang.planning.processor import emulates
 from recipelang.planning.prunes import Prunes
 from recipelang.planning.references import Pins, locate_model
@@ -428,6 +429,14 @@ class Stages(Context):
                 self.found.extend(matching.nothing(selector, self.facts, label).diagnostics)
             chosen[sel.text(selector)] = found
         return chosen
+
+    def claimed(self, start: ModelFacts, dtype: str, selections: Mapping[str, Sequence[str]]) -> Claimed:
+        """What claims say of size and speed, of the stages that are planned. `start`: the model of the first one."""
+        models = Models(start, self.after)
+        figures = plan_figures(self.recipe, models, dtype, self.recipe.export.max_shard, self.found)
+        foreseen = foresee(self.recipe, figures, self.facts, selections)
+        judge_foreseen(self.recipe, foreseen, self.found)
+        return Claimed(tuple(figures), tuple("" if v is None else v.measured for v in foreseen))
 
     def _not_yet(self, blocks: Iterable[tuple[str, Spec]]) -> bool:
         """What the language has and this release cannot run."""

@@ -151,18 +151,8 @@ def _code() -> tuple[str, ...]:
 
 def _ask(request: str, kind: str) -> Structure | _Failed:
     waiting(f"reading the structure of `{line_of(kind[:80])}` models from transformers (once)")
-    away = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "recipelang.engine.walk"],
-            input=request,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=_PATIENCE,
-            env={**os.environ, **away},
-            check=False,
-        )
+        done = apart("recipelang.engine.walk", request)
     except subprocess.TimeoutExpired:
         return _Failed(failed="refused", why=f"making the model took more than {_PATIENCE} seconds")
     try:
@@ -174,6 +164,21 @@ def _ask(request: str, kind: str) -> Structure | _Failed:
         return _Failed(
             failed="refused", why=f"the process that makes it ended with status {done.returncode}: {last[:200]}"
         )
+
+
+def apart(module: str, request: str) -> subprocess.CompletedProcess[str]:
+    """What a process that loads the libraries answers; `TimeoutExpired` where it takes too long."""
+    away = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    return subprocess.run(
+        [sys.executable, "-P", "-m", module],
+        input=request,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=_PATIENCE,
+        env={**os.environ, **away},
+        check=False,
+    )
 
 
 def _refused(path: Path, config: Mapping[str, Any], task: str, answer: _Failed) -> RecipeError:

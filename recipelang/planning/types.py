@@ -22,6 +22,7 @@ from recipelang.kinds.base import Mismatch
 from recipelang.kinds.sizes import RANKINGS
 from recipelang.methods import METHODS
 from recipelang.planning.budget_plan import BudgetPlan
+from recipelang.planning.figure_plan import FigurePlan
 from recipelang.schedules.shapes import SHAPES
 from recipelang.source.words import an
 from recipelang.spec.formats import CHOSEN, WEIGHTS
@@ -605,6 +606,7 @@ class ClaimPlan(Frozen):
     id: Count
     text: str
     message: str | None = None
+    planned: str = Field(default="", description="what the plan foresees for its left side, where this decides it")
 
 
 class ExportPlan(Frozen):
@@ -641,6 +643,7 @@ class Plan(Frozen):
     selections: dict[str, tuple[str, ...]] = Field(
         default={}, description="selector text in a claim -> the matrices it stands for"
     )
+    figures: tuple[FigurePlan, ...] = Field(default=(), description="sizes and speeds that claims name")
     plugins: dict[str, str] = Field(
         default={}, description="distributions whose code acts, beside this one -> their versions"
     )
@@ -659,6 +662,10 @@ class Plan(Frozen):
         for stage in self.stages:
             if (stage.steps or stage.calibration) and "train" not in splits.get(stage.data, ()):
                 raise ValueError(f"stage `{stage.name[:80]}` reads data that the plan does not have")
+        stages = {s.name for s in self.stages}
+        for figure in self.figures:
+            if not {figure.of, figure.reference} - {""} <= stages:
+                raise ValueError("`figures` name a stage that the plan does not have")
         for evaluation in self.evaluations:
             if evaluation.split not in splits.get(evaluation.data, ()):
                 raise ValueError(f"evaluation `{evaluation.name[:80]}` reads data that the plan does not have")
@@ -667,6 +674,13 @@ class Plan(Frozen):
     @property
     def steps(self) -> int:
         return sum(s.steps for s in self.stages)
+
+    @property
+    def kept_stages(self) -> list[str]:
+        """The stages whose model is kept: those that teach a later one, and those that a claim compares with."""
+        asked = {d.teacher for s in self.stages for d in s.distills}
+        claimed = {f.figure.stage for f in self.figures} if self.rehearsal is None else set()
+        return [s.name for s in self.stages if f"stage.{s.name}" in asked or s.name in claimed]
 
     def parameters(self, stage: str | None = None) -> int:
         """Of the model that a stage trains or prunes; without one, of the model at the end."""

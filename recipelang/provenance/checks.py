@@ -13,7 +13,7 @@ from recipelang.source.render import line_of
 from recipelang.storage.reading import Unreadable
 
 Outcome = Literal["ok", "failed", "not done"]
-Source = Literal["claimed", "measured by the run", "re-measured here"]
+Source = Literal["claimed", "measured by the run", "re-measured here", "recorded, not repeated"]
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,7 @@ def _run(path: Path) -> Told:
         "environment": p["environment"],
         "time": p.get("time"),
         "metrics": p["metrics"],
+        **({"figures": p["figures"]} if p.get("figures") else {}),
         "claims": p["claims"],
         "sparsity": _sparsity(p["tensors"]),
         "weights": list(said.subjects),

@@ -139,14 +139,14 @@ def unbelievable(said: Statement, recipe: Recipe | None) -> str:
         return ""
     if [c.get("kind") for c in p["claims"]] != [c.kind for c in recipe.claims]:
         return "its claims differ from the recipe's"
-    seen = Measurements(dict(p["metrics"]))
+    seen = Measurements(dict(p["metrics"]), figures=dict(p.get("figures", {})))
     same_words = p["environment"].get("recipelang") == __version__
     for claim, told in zip(recipe.claims, p["claims"], strict=True):
         if selectors(replace(recipe, claims=(claim,))):
             continue  # of the weights, which are not here
         (verdict,) = judge(replace(recipe, claims=(claim,)), seen)
         if verdict.met != told.get("met") or (same_words and verdict.measured != told.get("measured")):
-            return f"`{line_of(claim.kind)} {line_of(claim.text)}` does not match the run's own metrics"
+            return f"`{line_of(claim.kind)} {line_of(claim.text)}` does not match what the run measured"
     return ""
 
 

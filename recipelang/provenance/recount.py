@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recipelang.engine.records import Measurements, read_record
+from recipelang.engine.speeds import how, read as read_speeds
 from recipelang.kinds.text import show
 from recipelang.planning.facts import ModelFacts, read_model_facts
 from recipelang.planning.sliced import protected, targets_left
@@ -17,6 +18,7 @@ from recipelang.planning.zeros import Counted, Pattern, count, stored_zeros
 from recipelang.provenance.checks import Verified
 from recipelang.provenance.compiled import Compiled, wanted
 from recipelang.provenance.contents import compiled_of, inside, is_base, plan_of, recipe_of
+from recipelang.provenance.figures import check_figures
 from recipelang.provenance.replanned import stages_again
 from recipelang.provenance.stage_models import STAGES, check_stage_weights, reached
 from recipelang.provenance.statement import Statement
@@ -45,6 +47,11 @@ def verify_weights(folder: Path, said: Statement, done: Verified) -> Measurement
     if not done.run(3, "weights", weights):
         return None
     done.run(3, "record", lambda: _record(folder, again[0], measured[0]))
+    record, plan = read_record(folder), plan_of(folder)
+    named = plan.figures or record.get("figures") or record.get("speeds")
+    if named and done.run(3, "figures", lambda: check_figures(folder, plan, record, said.predicate)):
+        measured[0].figures = record.get("figures", {})
+        measured[0].how = how(read_speeds(record), plan.figures)
     if said.predicate.get("rehearsal") is None:
         done.run(3, "schedules", lambda: _reached(folder, again[0], measured[0]))
     done.run(3, "never", lambda: _never(folder, said, again[0], measured[0], done))

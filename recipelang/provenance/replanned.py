@@ -105,6 +105,9 @@ def difference(plan: Plan, recipe: Recipe, facts: ModelFacts) -> tuple[str | Non
     if not {d.label for d in plan.data} <= recipe.data.keys():
         return "data", []
     model = recipe.model
+    dtype = stored_dtype(facts.path) if model.dtype == "auto" else model.dtype
+    selections = again._selections()
+    claimed = again.claimed(start, dtype, selections)
     positive = {e.name: e.positive for e in plan.evaluations}
     wanted: dict[str, Any] = {
         "name": recipe.name,
@@ -114,12 +117,16 @@ def difference(plan: Plan, recipe: Recipe, facts: ModelFacts) -> tuple[str | Non
         "export": ExportPlan(
             **{n: getattr(recipe.export, n) for n in ("formats", "quantize", "card", "max_shard")}
         ).model_dump(),
-        "claims": [{"kind": c.kind, "id": i, "message": c.message} for i, c in enumerate(recipe.claims)],
+        "claims": [
+            {"kind": c.kind, "id": i, "message": c.message, "planned": claimed.planned[i]}
+            for i, c in enumerate(recipe.claims)
+        ],
+        "figures": [f.model_dump() for f in claimed.figures],
         "never": list(protected(stages, {t.name for t in again.facts.tensors})),
-        "selections": again._selections(),
+        "selections": selections,
         "model": {
             "task": model.task,
-            "dtype": stored_dtype(facts.path) if model.dtype == "auto" else model.dtype,
+            "dtype": dtype,
             "attention": model.attention,
             "dropout": None if model.dropout is None else float(model.dropout),
             "attention_dropout": None if model.attention_dropout is None else float(model.attention_dropout),

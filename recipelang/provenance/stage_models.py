@@ -1,4 +1,4 @@
-"""The models that stages left for their students, below `stages/`: of this run, and of the form of the final model.
+"""The models that stages left for students and claims, below `stages/`: of this run, of the form of the final model.
 
 A stage's model is written as the final one is, at an earlier step: all of its files but the weights are the same.
 """
@@ -31,21 +31,15 @@ _TAKE_AGAIN = "get the folder again from where it was published"
 _OTHERS = "these are not the weights that the stage left"
 
 
-def kept(plan: Plan) -> list[str]:
-    """The stages that teach a later one, in order."""
-    asked = {d.teacher for s in plan.stages for d in s.distills}
-    return [s.name for s in plan.stages if f"stage.{s.name}" in asked]
-
-
 def check_stage_files(folder: Path, said: Statement, plan: Plan) -> str:
-    """E136 for files that the run left for no student, or left as others; E138 for weights of another run."""
-    found: dict[str, dict[str, str]] = {name: {} for name in kept(plan)}
+    """E136 for files that the run kept for nothing, or left as others; E138 for weights of another run."""
+    found: dict[str, dict[str, str]] = {name: {} for name in plan.kept_stages}
     for path, digest in said.files.items():
         first, _, rest = path.partition("/")
         if first == STAGES:
             stage, _, name = rest.partition("/")
             if stage not in found:
-                raise fail("E136", f"`{line_of(path)}` belongs to no stage that teaches a later one", help=_TAKE_AGAIN)
+                raise fail("E136", f"`{line_of(path)}` belongs to no stage whose model is kept", help=_TAKE_AGAIN)
             found[stage][name] = digest
     alike = {n: d for n, d in said.files.items() if (n in said.subjects and not _of_weights(n)) or belongs(n)}
     stamp = stamps(plan, folder, said.digests["run"])
@@ -71,7 +65,7 @@ def check_stage_files(folder: Path, said: Statement, plan: Plan) -> str:
         if not larger and _form(here) != final:
             message = f"the tensors in `{line_of(f'{STAGES}/{stage}')}` are not those of the final model"
             raise fail("E140", message, help=_OTHERS)
-    return f"{plural(len(found), 'model')} that a later stage learned from, of this run" if found else "none was kept"
+    return f"{plural(len(found), 'model')} of an earlier stage, of this run" if found else "none was kept"
 
 
 def _shrunk_later(plan: Plan, name: str) -> list[ShrinkPlan]:
@@ -106,7 +100,7 @@ def _form(folder: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
 def check_stage_weights(folder: Path, said: Statement, plan: Plan, recipe: Recipe) -> str:
     """E187 for weights that are no numbers; E140 where a stage did not reach its zeros, or zeroed what is protected."""
     had = said.predicate["never"]
-    stages = kept(plan)
+    stages = plan.kept_stages
     final = read_model_facts(folder, plan.model.task)
     for at, stage in enumerate(plan.stages):
         if stage.name not in stages:

@@ -77,6 +77,7 @@ class PredicateForm(OpenForm):
     time: str = ""
     metrics: dict[str, float]
     claims: list[ClaimForm]
+    figures: dict[str, Annotated[float, Field(ge=0)]] = {}
     tensors: dict[str, Counted]
     patterns: dict[str, list[str]]
     never: dict[str, Weights]

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from recipelang.engine.records import Measurements
 from recipelang.provenance.checks import ClaimTold, Source, Verified
-from recipelang.provenance.contents import recipe_of, verify_digests
+from recipelang.provenance.contents import plan_of, recipe_of, verify_digests
+from recipelang.provenance.figures import repeated
 from recipelang.provenance.recheck import canonical, digest_of_text, evaluated
 from recipelang.provenance.recount import verify_weights
 from recipelang.provenance.safe_json import parse_object
@@ -23,6 +24,7 @@ from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.source.words import plural
 from recipelang.spec.claims import judge
+from recipelang.spec.figures import is_time
 from recipelang.spec.recipe import Recipe
 
 
@@ -67,15 +69,18 @@ class _Watched(dict[str, float]):
 def told_claims(
     recipe: Recipe, said: Statement, measured: Measurements | None, here: frozenset[str]
 ) -> list[ClaimTold]:
-    """Every claim, judged again by what was measured here; `here`: metrics that were. E140 is for the caller."""
+    """Every claim, judged again by what was measured here; `here`: metrics and figures that were. E140 is for the
+    caller."""
     run = said.predicate["claims"]
     told = []
     for i, claim in enumerate(recipe.claims):
         text = f"{claim.kind} {claim.text}"
         if measured is not None:
-            metrics = _Watched(measured.metrics)
-            (verdict,) = judge(replace(recipe, claims=(claim,)), replace(measured, metrics=metrics))
-            by: Source = "re-measured here" if metrics.seen <= here else "measured by the run"
+            metrics, figures = _Watched(measured.metrics), _Watched(measured.figures)
+            (verdict,) = judge(replace(recipe, claims=(claim,)), replace(measured, metrics=metrics, figures=figures))
+            by: Source = "re-measured here" if metrics.seen | figures.seen <= here else "measured by the run"
+            if any(is_time(str(text)) for text in figures.seen):
+                by = "recorded, not repeated"
             told.append(ClaimTold(text, verdict.expected, verdict.measured, verdict.met, by))
         else:
             found = run[i] if i < len(run) else {}  # in the order of the recipe, under the names of its parameters
@@ -91,11 +96,14 @@ def judge_claims(
     """The claims into `done`; E140 for one that comes out otherwise than the run has it. `here`: metrics done again."""
     try:
         recipe = recipe_of(folder)
+        counted = frozenset() if measured is None else repeated(plan_of(folder), measured.figures)
     except RecipeError:
         return  # told already
     if measured is not None:
         measured.metrics = {**measured.metrics, **here}
-    done.claims = told_claims(recipe, said, measured, frozenset(here))
+    done.claims = told_claims(recipe, said, measured, counted | here.keys())
+    if any(told.by == "recorded, not repeated" for told in done.claims):
+        done.unchecked.append("speed (a time of another moment cannot be repeated)")
     if said.predicate.get("rehearsal") is not None:
         done.claims = [replace(told, met=None) for told in done.claims]
     if measured is None:

@@ -24,6 +24,8 @@ from recipelang.spec.blocks import (
     StageSpec,
     TopSpec,
 )
+from recipelang.spec.figures import BASE, RUNTIMES
+from recipelang.spec.formats import WEIGHTS
 from recipelang.spec.operators import COMPARISONS
 
 Schema = dict[str, object]
@@ -130,7 +132,10 @@ def _definitions() -> Schema:
 def _expressions(selector: Schema) -> list[Schema]:
     """Values and what is measured, joined by the signs of the language."""
     inner = _ref("expression")
-    measured: Schema = {"measured": {"type": "string"}, "of": selector}
+    stage = _object({"stage": {"type": "string"}}, ("stage",))
+    settings: Schema = {"format": {"enum": [WEIGHTS, *RUNTIMES]}, "over": {"oneOf": [{"const": BASE}, stage]}}
+    settings |= {"batch": _ref("int"), "length": _ref("tokens"), "threads": _ref("int")}
+    measured: Schema = {"measured": {"type": "string"}, "of": selector, "with": _object(settings)}
     unit = {"enum": ["epoch", "step", "sample", "token", "byte", "second", "x", "1/epoch"]}
     two = (*COMPARISONS, "in", "±", "->", "..", "except")
     return [

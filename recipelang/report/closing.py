@@ -23,6 +23,7 @@ def closing(result: Result) -> RenderableType:
             met = {True: Text("yes", "green"), False: Text("no", "bold red"), None: Text("?", "bold red")}[v.met]
             table.add_row(f"{v.claim.kind} {clean(v.claim.text)}", v.expected, v.measured, met)
         parts.append(table)
+        parts += [Text(f"{text}: {how}", "dim") for text, how in result.measurements.how.items()]
     if result.plan.never:
         parts.append(
             Text(

@@ -514,6 +514,7 @@ def _claims(plan: Plan) -> RenderableType:
     if not plan.claims:
         return Text("no claims: no result will be checked at the end", style="yellow")
     table = _grid()
+    table.add_column(style="dim", no_wrap=True)
     for claim in plan.claims:
-        table.add_row(claim.kind, clean(claim.text))
+        table.add_row(claim.kind, clean(claim.text), f"known now: {claim.planned}" if claim.planned else "")
     return Group(Text("claims, checked at the end", style="bold"), Padding(table, (0, 0, 0, 2)))

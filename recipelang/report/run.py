@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from recipelang.engine import speeds
 from recipelang.engine.position import differences
 from recipelang.engine.records import read_record
 from recipelang.engine.run_record import claimed_on, measured_on
@@ -20,8 +21,9 @@ from recipelang.report.heat import heat
 from recipelang.schedules.stepwise import at
 from recipelang.source.markup import escape
 from recipelang.source.render import clean
-from recipelang.source.words import amount, duration, first_n, plural
+from recipelang.source.words import amount, duration, first_n, plural, size_text
 from recipelang.spec.claims import RATIO_METRICS, metric_text
+from recipelang.spec.formats import FORMATS
 from recipelang.storage.reading import MAX_RECORD, Unreadable, Why, read_text
 from recipelang.storage.writing import write_text
 
@@ -48,6 +50,7 @@ def text(folder: Path, plan: Plan) -> str:
         p.paragraphs(_warning(record, plan)),
         p.tiles(_tiles(record, plan)),
         p.section("Claims", _claims(record, plan)),
+        p.section("Size and speed", _sizes(record, plan)),
         p.section("Curves", p.figures(charts(plan, record, curves))),
         p.section("Sparsity of every matrix", _map(record), _never(record)),
         p.section("Plan", *planned(plan)),
@@ -130,6 +133,20 @@ def _claims(record: dict[str, Any], plan: Plan) -> str:
         return p.table(("claim", "expected", "measured", "met"), rows, raw=True)
     rows = [[_code(f"{c.kind} {c.text}"), p.met(None)] for c in plan.claims]
     return p.table(("claim", "met"), rows, raw=True)
+
+
+def _sizes(record: dict[str, Any], plan: Plan) -> str:
+    """What claims measured, the files of every format, and the parameters before and after the model was shrunk."""
+    rows = [[_code(text), escape(told)] for text, told in speeds.told(record, plan.figures)]
+    for name, written in record.get("exports", {}).items():
+        if not written.get("error"):
+            rows.append([f"files for {escape(FORMATS[name].runtime)}", size_text(written["bytes"])])
+    shrunk = any(s.shrinks for s in plan.stages)
+    if not rows and not shrunk:
+        return ""
+    before, after = plan.model.parameters, plan.parameters()
+    counts = f"{before:,}, of which {after:,} are left" if shrunk else f"{before:,}"
+    return p.table(("quantity", "value"), [["parameters", counts], *rows], raw=True)
 
 
 def _code(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from recipelang.kinds.form import value_form
 from recipelang.kinds.tensors import Pattern, as_selector
 from recipelang.spec.effective import ClaimParts
+from recipelang.spec.figures import is_figure
 from recipelang.spec.operators import COMPARISONS
 from recipelang.syntax import tree as t
 from recipelang.values import selector as sel
@@ -37,6 +38,8 @@ def claim_form(parts: ClaimParts, node: t.Expr) -> object:
             return sel.canonical(as_selector(parts.evaluator.value(node)))
         case t.Call() if node.function.text == "block":
             return value_form(Pattern().read(parts.evaluator.value(node)))
+        case t.Call() if is_figure(node):
+            return parts.figure(node).form
         case t.Call():
             (argument,) = node.arguments
             return {"measured": node.function.text, "of": sel.canonical(parts.selector(argument))}

@@ -7,16 +7,19 @@ was measured. A measured ratio is a ratio: `dev.f1 >= 84.9%`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Protocol
 
 from recipelang.kinds.base import Mismatch
 from recipelang.kinds.tensors import Pattern, Selector
 from recipelang.kinds.text import show
-from recipelang.source import Diagnostic, Diagnostics, Fix, Label, Source, Span
+from recipelang.source import Diagnostic, Diagnostics, Label, Source, Span
 from recipelang.source.frozen import frozen
 from recipelang.source.suggest import closest, instead
+from recipelang.source.words import short_time, size_text
+from recipelang.spec import figures as of_size
 from recipelang.spec.evaluator import Evaluator
 from recipelang.spec.metrics import MEASURES
 from recipelang.spec.operators import COMPARISONS
@@ -39,8 +42,6 @@ FUNCTIONS = {
     "pattern": "pattern that all of them satisfy, such as `2:4` or `block(4, 1)`, else `unstructured`",
     "params": "number of weights, zeros included",
 }
-#: in the language, not measurable by this release
-LATER_FUNCTIONS = ("size", "flops", "latency")
 
 RATIO_METRICS = tuple(name for name, metric in MEASURES.items() if metric.ratio)
 
@@ -52,6 +53,9 @@ PATHS = {
     "dev.onnx_int8.f1": "the same in int8, with `quantize = int8`; `dev.openvino.f1` is the same in OpenVINO, "
     "`dev.compressed_tensors.perplexity` in what vLLM reads",
     "dev.dense.f1": "the same metric of the model that the run starts with; needs `compare = dense` in the block",
+    "stage.dense.params": "what `params()` gives for the model that the stage `dense` left",
+    "stage.dense.size": "bytes of the safetensors files of that model, which the run keeps in `stages/dense`",
+    "stage.dense.flops": "what `flops()` gives for that model, over 1 text of 128 tokens",
 }
 
 
@@ -61,11 +65,19 @@ class Measured(Protocol):
     @property
     def metrics(self) -> Mapping[str, float]: ...
 
-    def sparsity(self, selector: sel.Selector) -> Fraction: ...
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """Of size and speed, by their texts."""
 
-    def parameters(self, selector: sel.Selector) -> int: ...
+    @property
+    def how(self) -> Mapping[str, str]:
+        """Of figures that differ from machine to machine: where each was measured, and its interval."""
 
-    def pattern(self, selector: sel.Selector) -> tuple[str, tuple[int, int]]: ...
+    def sparsity(self, selector: sel.Selector) -> Fraction | None: ...
+
+    def parameters(self, selector: sel.Selector) -> int | None: ...
+
+    def pattern(self, selector: sel.Selector) -> tuple[str, tuple[int, int]] | None: ...
 
 
 @frozen
@@ -93,6 +105,12 @@ def metric_names(recipe: Outline | Recipe) -> list[str]:
     return names
 
 
+def stage_names(recipe: Outline | Recipe) -> list[str]:
+    """The measured paths of sizes."""
+    outline = recipe.outline if isinstance(recipe, Recipe) else recipe
+    return [f"stage.{stage}.{name}" for stage in outline.stages for name in of_size.OF_STAGES]
+
+
 def check_claims(recipe: Outline, diagnostics: Diagnostics) -> None:
     """Types and names of claims, before anything is run: every name gets a stand-in value."""
     names = metric_names(recipe)
@@ -102,14 +120,22 @@ def check_claims(recipe: Outline, diagnostics: Diagnostics) -> None:
         if isinstance(node, t.Path):
             if node.text in names:
                 return _metric(node.text, 1 / (names.index(node.text) + 2))
-            return _unknown(recipe.source, diagnostics, node, names)
-        return _call(recipe, diagnostics, node, share)
+            if (figure := of_size.of_path(node)) and figure.of in recipe.stages:
+                return whole(figure, node.span)
+            return _unknown(recipe.source, diagnostics, node, names, recipe.stages)
+        return _call(recipe, diagnostics, node, share, whole)
 
     def share(name: str, selector: sel.Selector) -> Quantity:
         calls.append(name)
         return Quantity(Fraction(1, len(names) + len(calls) + 2), percent=name == "sparsity")
 
+    def whole(figure: of_size.Figure, span: Span) -> Quantity:
+        calls.append(figure.name)
+        told.append((figure, Label(recipe.source, span)))
+        return replace(figure.value(0), value=Fraction(1, len(names) + len(calls) + 2))
+
     for claim in recipe.claims:
+        told: list[tuple[of_size.Figure, Label]] = []
         evaluator = recipe.evaluator.claims(stand_in)
         value = evaluator.value(claim.condition)
         if not isinstance(value, bool | Poison):
@@ -117,6 +143,7 @@ def check_claims(recipe: Outline, diagnostics: Diagnostics) -> None:
             help = f"`{claim.kind}` takes a comparison, as in `{claim.kind} dev.f1 >= 85%`"
             diagnostics.say("E024", "a claim must be true or false", at, help=help)
         _visit_logic(claim.condition, evaluator)
+        of_size.check_settings(told, evaluator)
     recipe.evaluator.count_no_more()  # the last that is checked of a recipe
 
 
@@ -142,6 +169,20 @@ def selectors(recipe: Recipe) -> list[tuple[sel.Selector, Span]]:
     return found
 
 
+def figures(recipe: Recipe) -> list[tuple[of_size.Figure, Span]]:
+    """Every figure of size or speed that a claim names, each once, and where it is first named."""
+    found: dict[of_size.Figure, Span] = {}
+    for claim in recipe.claims:
+        for node in t.inside(claim.condition):
+            figure = of_size.of_path(node) if isinstance(node, t.Path) else None
+            if isinstance(node, t.Call) and of_size.is_figure(node):
+                read = _figure(recipe, Diagnostics(), node)
+                figure = None if isinstance(read, Poison) else read
+            if figure is not None:
+                found.setdefault(figure, node.span)
+    return [*found.items()]
+
+
 def judge(recipe: Recipe, measured: Measured) -> tuple[Verdict, ...]:
     """Every claim against what was measured."""
     return tuple(_judge(recipe, claim, measured) for claim in recipe.claims)
@@ -152,19 +193,32 @@ def _judge(recipe: Recipe, claim: Claim, measured: Measured) -> Verdict:
 
     def look_up(node: t.Path | t.Call) -> object:
         if isinstance(node, t.Path):
+            if (of_stage := of_size.of_path(node)) and of_stage.of in recipe.outline.stages:
+                return figure(of_stage, node.span)
             if node.text not in measured.metrics:
                 return _unknown(recipe.source, diagnostics, node, list(measured.metrics))
             return _metric(node.text, measured.metrics[node.text])
 
         def function(name: str, selector: sel.Selector) -> object:
             if name == "params":
-                return Quantity(Fraction(measured.parameters(selector)))
+                return POISON if (n := measured.parameters(selector)) is None else Quantity(Fraction(n))
             if name == "pattern":
-                kind, size = measured.pattern(selector)
-                return SparsityPattern(kind, *size)
-            return Quantity(measured.sparsity(selector), percent=True)
+                kept = measured.pattern(selector)
+                return POISON if kept is None else SparsityPattern(kept[0], *kept[1])
+            share = measured.sparsity(selector)
+            return POISON if share is None else Quantity(share, percent=True)
 
-        return _call(recipe, diagnostics, node, function)
+        return _call(recipe, diagnostics, node, function, figure)
+
+    how: list[str] = []
+
+    def figure(asked: of_size.Figure, span: Span) -> object:
+        if asked.text not in measured.figures:
+            diagnostics.say("E091", f"`{asked.text}` was not measured", Label(recipe.source, span))
+            return POISON
+        if asked.text in measured.how:
+            how.append(measured.how[asked.text])
+        return asked.value(measured.figures[asked.text])
 
     base = recipe.evaluator
     evaluator = base.apart(diagnostics, look_up)
@@ -177,7 +231,7 @@ def _judge(recipe: Recipe, claim: Claim, measured: Measured) -> Verdict:
         return Verdict(claim, True, expected, found, None)
     code, message = ("E090", "expectation not met") if claim.kind == "expect" else ("W102", "preference not met")
     labels = explain_values(recipe.source, claim.condition, evaluator)
-    note = (claim.message,) if claim.message else ()
+    note = ((claim.message,) if claim.message else ()) + tuple(dict.fromkeys(how))
     at = Label(recipe.source, claim.condition.span)
     return Verdict(claim, False, expected, found, Diagnostic(code, message, at, labels, notes=note))
 
@@ -216,9 +270,10 @@ def _sides(expr: t.Expr, evaluator: Evaluator) -> tuple[str, str]:
 
 
 def _is_plain(expr: t.Expr) -> bool:
-    """Whether a comparison is of metrics that are no ratios: 0.25 of them is no share."""
+    """Whether a comparison is of values that are no ratios: 0.25 of them is no share."""
     names = [n.names[-1] for n in t.inside(expr) if isinstance(n, t.Path)]
-    return any(name in MEASURES and not MEASURES[name].ratio for name in names)
+    times = any(isinstance(n, t.Call) and of_size.is_figure(n) for n in t.inside(expr))
+    return times or any(name in MEASURES and not MEASURES[name].ratio for name in names)
 
 
 def _shown(value: object, *, plain: bool = False) -> str:
@@ -226,7 +281,10 @@ def _shown(value: object, *, plain: bool = False) -> str:
         number = float(value.value)
         if value.percent or (0 < abs(number) < 1 and not plain):
             return f"{number * 100:.2f} %"
-        return f"{value.value.numerator:,}" if value.value.denominator == 1 else f"{number:,.4g}"
+        whole = value.value.denominator == 1 or abs(number) >= 10_000
+        return f"{number:,.0f}" if whole else f"{number:,.4g}"
+    if isinstance(value, Quantity) and value.unit in ("byte", "second"):
+        return size_text(float(value.value)) if value.unit == "byte" else short_time(float(value.value))
     if isinstance(value, Tolerance):
         return f"{_shown(value.value, plain=plain)} ± {_shown(value.tolerance, plain=plain)}"
     if isinstance(value, Between):
@@ -246,7 +304,16 @@ def metric_text(path: str, value: float) -> str:
     return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4g}"
 
 
-def _unknown(source: Source, diagnostics: Diagnostics, node: t.Path, names: list[str]) -> Poison:
+def _unknown(
+    source: Source, diagnostics: Diagnostics, node: t.Path, names: list[str], stages: Sequence[str] = ()
+) -> Poison:
+    """`stages`: whose sizes may be meant."""
+    if len(node.names) == 3 and node.names[0] == "stage" and closest(node.names[2], of_size.OF_STAGES):
+        names = [f"stage.{stage}.{node.names[2]}" for stage in stages]
+        if node.names[1] in stages:
+            names = [f"stage.{node.names[1]}.{name}" for name in of_size.OF_STAGES]
+    elif len(node.names) == 3 and node.names[0] == "stage" and node.names[2] in of_size.OF_STAGES:
+        names = [f"stage.{stage}.{node.names[2]}" for stage in stages]
     code, message, at = "E091", f"`{node.text}` is not measured by this recipe", node.span
     word, options = node.text, names
     near = closest(word, options)
@@ -294,8 +361,17 @@ def _evaluate(node: t.Path) -> str:
     return f"add `evaluate {name} {{ metrics = [{metric}] }}`"
 
 
+def _figure(recipe: Outline | Recipe, diagnostics: Diagnostics, node: t.Call) -> of_size.Figure | Poison:
+    outline = recipe.outline if isinstance(recipe, Recipe) else recipe
+    return of_size.read(node, outline.evaluator.apart(diagnostics), outline.stages, outline.formats)
+
+
 def _call(
-    recipe: Outline | Recipe, diagnostics: Diagnostics, node: t.Call, answer: Callable[[str, sel.Selector], object]
+    recipe: Outline | Recipe,
+    diagnostics: Diagnostics,
+    node: t.Call,
+    answer: Callable[[str, sel.Selector], object],
+    of_figure: Callable[[of_size.Figure, Span], object] = lambda figure, span: figure.value(1),
 ) -> object:
     name = node.function.text
     at = Label(recipe.source, node.function.span)
@@ -307,17 +383,16 @@ def _call(
             return Pattern().read(value)
         except Mismatch as mismatch:
             return Evaluator(recipe.source, diagnostics).mismatch(mismatch, node.span)
+    if of_size.is_figure(node):
+        read = _figure(recipe, diagnostics, node)
+        return read if isinstance(read, Poison) else of_figure(read, node.span)
     if name not in FUNCTIONS:
-        near = closest(name, FUNCTIONS)
-        fixes: tuple[Fix, ...] = ()
-        if name in LATER_FUNCTIONS:
-            message, help = f"this release cannot measure `{name}()`", "remove the claim for now"
-        else:
-            message = f"unknown function `{name}`"
-            help = f"did you mean `{near}`?" if near else f"claims support {', '.join(f'`{f}`' for f in FUNCTIONS)}"
-            fixes = instead(name, near, node.function.span, FUNCTIONS)
-        code = "E091" if name in LATER_FUNCTIONS else "E022"
-        diagnostics.say(code, message, at, help=help, fixes=fixes)
+        known = (*FUNCTIONS, *(n for n in of_size.NAMES if n not in FUNCTIONS))
+        near = closest(name, known)
+        message = f"unknown function `{name}`"
+        help = f"did you mean `{near}`?" if near else f"claims support {', '.join(f'`{f}`' for f in known)}"
+        fixes = instead(name, near, node.function.span, known)
+        diagnostics.say("E022", message, at, help=help, fixes=fixes)
         return POISON
     if len(node.arguments) != 1:
         diagnostics.say("E024", f"`{name}` takes one selector", at, help=f"write `{name}(@linear)`")

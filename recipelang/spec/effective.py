@@ -11,6 +11,7 @@ from recipelang.kinds.text import LEVELS, show, string
 from recipelang.source import Diagnostics
 from recipelang.spec.blocks import Spec
 from recipelang.spec.evaluator import Evaluator
+from recipelang.spec.figures import Figure, is_figure, read
 from recipelang.spec.operators import COMPARISONS
 from recipelang.spec.recipe import Claim, Recipe
 from recipelang.syntax import tree as t
@@ -102,6 +103,7 @@ class ClaimParts:
 
     def __init__(self, recipe: Recipe, claim: Claim) -> None:
         self.measured = claim.kind != "require"
+        self.outline = recipe.outline
         base = recipe.evaluator
         self.definitions = base.definitions
         # quiet: every mistake of a claim was reported when it was checked
@@ -150,6 +152,12 @@ class ClaimParts:
         """What a measured function measures."""
         return as_selector(self.evaluator.value(argument.value))
 
+    def figure(self, node: t.Call) -> Figure:
+        """What a figure of size or speed is of, with every setting."""
+        found = read(node, self.evaluator, self.outline.stages, self.outline.formats)
+        assert isinstance(found, Figure)
+        return found
+
     def settled(self, node: t.Expr) -> bool | None:
         """The truth of a comparison of names and the like: without its parameter, it could not be written."""
         if not isinstance(node, t.Binary) or node.operator not in (*COMPARISONS, "in") or not self.constant(node):
@@ -187,6 +195,8 @@ class ClaimParts:
                     return sel.text(as_selector(self.evaluator.value(node)))
                 if node.function.text == "block":
                     return show(Pattern().read(self.evaluator.value(node)))
+                if is_figure(node):
+                    return self.figure(node).text
                 arguments = ", ".join(sel.text(self.selector(a)) for a in node.arguments)
                 return f"{node.function.text}({arguments})"
             case t.ListOf():

@@ -144,7 +144,7 @@ class Evaluator(Scope):
             # between the number and its unit stands white space alone
             at = Span(expr.span.start, at.end)
             near = f"{self.source.slice(expr.span).removesuffix(unit).rstrip()}%"
-        every = "epochs, steps, samples, tokens, B kB MB GB KiB MiB GiB, s min h, x"
+        every = "epochs, steps, samples, tokens, B kB MB GB KiB MiB GiB, ms s min h, x"
         help = f"did you mean `{near}`?" if near else f"units are: {every}"
         fixes = instead(unit, near, at, units)
         return self.error("E025", f"unknown unit `{unit}`", expr.unit_span or expr.span, help=help, fixes=fixes)

@@ -120,6 +120,7 @@ UNITS = _table(
         "tokens": "word words subword subwords wordpieces",
         "%": "percent pct percents percentage",
         "B": "byte bytes",
+        "ms": "millisecond milliseconds msec msecs",
         "s": "second seconds sec secs",
         "min": "minute minutes mins",
         "h": "hour hours hr hrs",

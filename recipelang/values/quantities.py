@@ -19,6 +19,7 @@ UNITS: dict[str, tuple[str, Fraction]] = {
     **{name: ("token", Fraction(1)) for name in ("token", "tokens")},
     **{name: ("byte", Fraction(10) ** (3 * i)) for i, name in enumerate(("B", "kB", "MB", "GB"))},
     **{name: ("byte", Fraction(1024) ** (i + 1)) for i, name in enumerate(("KiB", "MiB", "GiB"))},
+    "ms": ("second", Fraction(1, 1000)),
     "s": ("second", Fraction(1)),
     "min": ("second", Fraction(60)),
     "h": ("second", Fraction(3600)),

@@ -454,6 +454,13 @@ def exporter_refuses(monkeypatch: pytest.MonkeyPatch, *, always: bool = True) ->
     monkeypatch.setattr("recipelang.engine.exporting._exported", refuse)
 
 
+def nothing_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **named: object) -> None:
+        raise RuntimeError("the runtime has no kernel for this processor")
+
+    monkeypatch.setattr("recipelang.engine.figures.timed", refuse)
+
+
 def no_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recipelang.planning.formats.find_spec", lambda name: None)
 
@@ -464,6 +471,7 @@ CIRCUMSTANCES = {
     "an exporter that refuses the model": exporter_refuses,
     "an exporter that refuses the weights": lambda monkeypatch: exporter_refuses(monkeypatch, always=False),
     "an export that computes something else": pretend_export,
+    "a runtime that cannot be timed": nothing_is_timed,
     "no package of ONNX": no_onnxruntime,
     "shards with a gap in `data`": shards("part-0.jsonl", "part-1.jsonl", "part-3.jsonl"),
     "sources that name their labels differently in `data`": sources,

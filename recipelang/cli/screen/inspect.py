@@ -10,6 +10,7 @@ from rich.text import Text
 from recipelang.cli import screen
 from recipelang.source.render import clean, line_of
 from recipelang.source.words import first_n
+from recipelang.spec.figures import shown
 
 #: of a long table
 _MOST = 12
@@ -63,6 +64,7 @@ def _rows(told: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("sparsity", f"{told['sparsity']:.2%} of all matrices"))
     metrics = [(n, v) for n, v in told.get("metrics", {}).items() if not n.startswith("stage.")]
     rows.append(("measured", ", ".join(f"{n} {v:.4f}" for n, v in metrics[:_MOST])))
+    rows += [("size and speed", f"{n}: {shown(n, v)}") for n, v in [*told.get("figures", {}).items()][:_MOST]]
     rows += [(_label(n), v) for n, v in told.get("annotations", {}).items() if _label(n) not in ("title", "version")]
     rows.append(("tensors", told.get("tensors")))
     files = told.get("files")

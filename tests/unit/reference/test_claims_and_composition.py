@@ -10,7 +10,8 @@ from recipelang.cli.reference_pages import pages
 from recipelang.reference import claims, composition
 from recipelang.source import Diagnostics, Source
 from recipelang.spec.blocks import EvaluateSpec
-from recipelang.spec.claims import CLAIMS, FUNCTIONS, LATER_FUNCTIONS, PATHS, metric_names
+from recipelang.spec.claims import CLAIMS, FUNCTIONS, PATHS, metric_names, stage_names
+from recipelang.spec.figures import FIGURES
 from recipelang.spec.metrics import MEASURES
 from recipelang.spec.operators import OPERATORS
 from recipelang.syntax import parse, tree as t
@@ -25,23 +26,27 @@ DENSE = ("stage gradual", "stage dense { length = 1 epoch, batch = 16, learning_
 def test_example_of_claims_is_sound():
     assert [f"{d.code} {d.message}" for d in checked(sound(DENSE, add=claims.EXAMPLE)).diagnostics] == []
     assert {line.partition(" ")[0] for line in claims.EXAMPLE.splitlines()} == set(CLAIMS)
-    assert all(f"{name}(" in claims.EXAMPLE for name in FUNCTIONS)
+    assert all(f"{name.partition('(')[0]}(" in claims.EXAMPLE for name in (*FUNCTIONS, *FIGURES))
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_path_of_a_measured_value_is_one_that_a_recipe_knows(path):
     compared = ("metrics = [f1, exact_match] }", "metrics = [f1, exact_match], compare = dense }")
     export = "export { formats = [safetensors, onnx], quantize = int8 }"
-    assert path in metric_names(recipe_of(sound(DENSE, compared, add=export)))
+    recipe = recipe_of(sound(DENSE, compared, add=export))
+    assert path in metric_names(recipe) + stage_names(recipe)
 
 
-@pytest.mark.parametrize("function", [*FUNCTIONS, *LATER_FUNCTIONS])
-def test_functions_stand_in_expect_and_prefer_only(function):
-    (later,) = {function in LATER_FUNCTIONS}
+WRITTEN = [f"{name}(@linear)" for name in FUNCTIONS] + [
+    f.replace("RUNTIME", "torch").replace("NAME", "dense") for f in FIGURES
+]
+
+
+@pytest.mark.parametrize("call", WRITTEN)
+def test_functions_stand_in_expect_and_prefer_only(call):
     for word in ("expect", "prefer"):
-        found = codes(sound(add=f"{word} {function}(@linear) == {function}(@linear)\n"))
-        assert set(found) == ({"E091"} if later else set())
-    assert codes(sound(add=f"require {function}(@linear) == {function}(@linear)\n")) != []
+        assert codes(sound(DENSE, add=f"{word} {call} == {call}\n")) == []
+    assert codes(sound(DENSE, add=f"require {call} == {call}\n")) != []
 
 
 def test_metrics_are_those_of_the_schema():

@@ -24,6 +24,9 @@ class Measured:
         }
     )
 
+    figures: dict[str, float] = field(default_factory=dict)
+    how: dict[str, str] = field(default_factory=dict)
+
     def pattern(self, selector: sel.Selector) -> tuple[str, tuple[int, int]]:
         return ("N:M", (2, 4)) if "value" in sel.text(selector) else ("unstructured", (0, 0))
 
@@ -158,7 +161,7 @@ def test_every_selector_that_a_claim_measures_is_known_before_the_run():
         ("dev.f1 >= targt", "E022", "did you mean `target`?"),
         ("sparsty(@linear) >= 80%", "E022", "did you mean `sparsity`?"),
         ("sparsity(@linear & targt) >= 80%", "E022", "did you mean `target`?"),
-        ("latency() <= 3 s", "E091", "remove the claim for now"),
+        ("latancy(torch) <= 3 s", "E022", "did you mean `latency`?"),
         ("sparsity(@query, @key) >= 80%", "E024", "write `sparsity(@linear)`"),
         ("sparsity(3) >= 80%", "E024", "write a role such as `@linear`, a glob in quotes, or `layers(0..5)`"),
         ("dev.f1", "E024", "`expect` takes a comparison, as in `expect dev.f1 >= 85%`"),

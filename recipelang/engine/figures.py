@@ -1,0 +1,147 @@
+"""What claims say of size and speed, measured: of a stage's model when the stage ends, of the result once it is written.
+
+Times are measured on the processor, all models of the same settings in turn in one process.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from recipelang import processes
+from recipelang.engine import macs, speeds
+from recipelang.engine.bench import SEED, timed
+from recipelang.engine.course import Course
+from recipelang.engine.exporting import Written
+from recipelang.engine.models import quiet
+from recipelang.engine.speeds import SpeedForm, TimedForm
+from recipelang.planning import processor
+from recipelang.planning.facts import read_config
+from recipelang.planning.figure_plan import FigurePlan
+from recipelang.planning.macs import asked
+from recipelang.planning.safetensors_header import weight_files
+from recipelang.planning.types import StagePlan
+from recipelang.source import Diagnostics, RecipeError
+from recipelang.source.words import listed
+from recipelang.spec.figures import BASE
+from recipelang.spec.formats import FORMATS, WEIGHTS
+from recipelang.version import installed
+
+#: forward passes of each model that is timed
+ROUNDS = 50
+
+
+def at_stage(run: Course, stage: StagePlan) -> None:
+    """Parameters and operations of the model that a stage leaves, where a claim names them."""
+    for figure in run.plan.figures:
+        if figure.of == stage.name and figure.name in ("params", "flops"):
+            config = run.model.config.to_dict()  # type: ignore[operator, union-attr]
+            value = _counted(run, figure, run.model, config)
+            if value is not None:
+                run.position.figures[figure.text] = value
+
+
+def at_end(run: Course, exports: Mapping[str, Written]) -> tuple[dict[str, float], list[SpeedForm]]:
+    """Of every figure of the plan its value, where it can be measured; and the times. All processes get the same."""
+    if run.plan.rehearsal is not None or not run.plan.figures:
+        return {}, []
+    named = {f.text for f in run.plan.figures}
+    found = {text: value for text, value in run.position.figures.items() if text in named}
+    measured: list[SpeedForm] = []
+    if processes.main():
+        for figure in run.plan.figures:
+            value = _of_result(run, figure, exports)
+            if value is not None:
+                found[figure.text] = value
+        with run.clock.part("speed"):
+            measured = [*_times(run, exports)]
+        found |= speeds.values(measured, run.plan.figures)
+        for text in (f.text for f in run.plan.figures if f.of and f.text not in found):
+            _unmeasured(run, text, "its stage had ended before this was claimed")
+    return processes.first((found, measured))
+
+
+def _counted(run: Course, figure: FigurePlan, model: nn.Module, config: Mapping[str, Any]) -> float | None:
+    if figure.name == "params":
+        return sum(p.numel() for p in model.parameters())
+    with quiet():
+        answer = macs.answer(asked(config, run.plan.model.task, figure.batch, figure.length))
+    if "macs" not in answer:
+        _unmeasured(run, figure.text, answer["failed"])
+        return None
+    return 2 * answer["macs"]
+
+
+def _of_result(run: Course, figure: FigurePlan, exports: Mapping[str, Written]) -> float | None:
+    """A count or a size; none of a time, and of what the end of a stage was measured for."""
+    if figure.name == "size":
+        if figure.format != WEIGHTS and (figure.format not in exports or exports[figure.format].error):
+            return None  # its export failed, as was told
+        folder = run.out / "stages" / figure.of if figure.of else run.out
+        return size_of(folder, figure.format) if folder.is_dir() else None
+    if figure.timed or figure.of:
+        return None
+    return _counted(run, figure, run.model, read_config(run.out))
+
+
+def size_of(folder: Path, format: str) -> int:
+    """Bytes of the files of a format."""
+    names = weight_files(folder) if format == WEIGHTS else FORMATS[format].files
+    return sum(p.stat().st_size for name in names if (p := folder / name).is_file())
+
+
+# ----------------------------------------------------------------------- times
+def _times(run: Course, exports: Mapping[str, Written]) -> Iterable[SpeedForm]:
+    """One measurement for all figures of the same settings."""
+    groups: dict[tuple[int, int, int], list[FigurePlan]] = {}
+    for figure in (f for f in run.plan.figures if f.timed):
+        if figure.format in exports and exports[figure.format].error:
+            continue  # as was told
+        if figure.reference and not (run.out / "stages" / figure.reference).is_dir():
+            _unmeasured(run, figure.text, f"stage `{figure.reference}` had ended before this was claimed")
+            continue
+        groups.setdefault((figure.batch, figure.length, figure.threads), []).append(figure)
+    for settings, figures in groups.items():
+        models = dict.fromkeys(("", f.format) for f in figures)
+        models |= dict.fromkeys((f.over, f.format) for f in figures if f.over)
+        try:
+            yield _measured(run, [*models], *settings)
+        except Exception as error:  # nothing that is measured now is worth the run
+            why = error.diagnostics[0].message if isinstance(error, RecipeError) else f"{type(error).__name__}: {error}"
+            _unmeasured(run, listed([f.text for f in figures], 3, mark=""), why)
+
+
+def _measured(run: Course, models: Sequence[tuple[str, str]], batch: int, length: int, threads: int) -> SpeedForm:
+    folders = [(_folder(run, model), runtime) for model, runtime in models]
+    settings = {"batch": batch, "length": length, "threads": threads, "rounds": ROUNDS, "seed": SEED}
+    clock, seconds = timed(folders, **settings, own=run.out, tell=run.reporter.message)
+    packages = [FORMATS[runtime].packages[-1] for _, runtime in models if runtime in FORMATS]
+    return SpeedForm(
+        **settings,
+        clock=clock,  # type: ignore[arg-type]
+        machine=processor.name(),
+        versions={n: installed(n) for n in dict.fromkeys(("torch", "transformers", *packages))},
+        models=[
+            TimedForm(model=model, runtime=runtime, seconds=[round(s, 9) for s in each])
+            for (model, runtime), each in zip(models, seconds, strict=True)
+        ],
+    )
+
+
+def _folder(run: Course, model: str) -> Path:
+    if model == BASE:
+        return Path(run.plan.model.path)
+    return run.out / "stages" / model.removeprefix("stage.") if model else run.out
+
+
+def _unmeasured(run: Course, what: str, why: str) -> None:
+    """W158: claims about it cannot be judged."""
+    told = Diagnostics()
+    notes = [textwrap.shorten(why, 200, placeholder=" …"), f"it is {what}"]
+    help = "the model is written, and sound; measure it with `recipelang bench`"
+    told.say("W158", "a size or speed that is claimed could not be measured", notes=notes, help=help)
+    run.reporter.found(told)
