@@ -47,17 +47,31 @@ def verify_weights(folder: Path, said: Statement, done: Verified) -> Measurement
     if not done.run(3, "weights", weights):
         return None
     done.run(3, "record", lambda: _record(folder, again[0], measured[0]))
-    record, plan = read_record(folder), plan_of(folder)
-    named = plan.figures or record.get("figures") or record.get("speeds")
-    if named and done.run(3, "figures", lambda: check_figures(folder, plan, record, said.predicate)):
-        measured[0].figures = record.get("figures", {})
-        measured[0].how = how(read_speeds(record), plan.figures)
+    _figures(folder, said, done, measured[0])
     if said.predicate.get("rehearsal") is None:
         done.run(3, "schedules", lambda: _reached(folder, again[0], measured[0]))
     done.run(3, "never", lambda: _never(folder, said, again[0], measured[0], done))
     if any(n.startswith(f"{STAGES}/") for n in said.files):
         done.run(3, "stages", lambda: check_stage_weights(folder, said, plan_of(folder), recipe_of(folder)))
     return measured[0]
+
+
+def _figures(folder: Path, said: Statement, done: Verified, measured: Measurements) -> None:
+    """Sizes and speeds that the run recorded, where it did, into what claims are judged by."""
+
+    def figures() -> str:
+        record, plan = read_record(folder), plan_of(folder)
+        told = check_figures(folder, plan, record, said.predicate)
+        measured.figures = record.get("figures", {})
+        measured.how = how(read_speeds(record), plan.figures)
+        return told
+
+    try:
+        needed = said.predicate.get("figures") or plan_of(folder).figures or read_record(folder).get("speeds")
+    except RecipeError:
+        needed = True  # what cannot be read is told there
+    if needed:
+        done.run(3, "figures", figures)
 
 
 def _count_all(folder: Path, said: Statement, patterns: tuple[Pattern, ...], facts: ModelFacts) -> dict[str, Counted]:
