@@ -676,11 +676,16 @@ class Plan(Frozen):
         return sum(s.steps for s in self.stages)
 
     @property
+    def teachers(self) -> list[str]:
+        """The stages that teach a later one, in order."""
+        asked = {d.teacher for s in self.stages for d in s.distills}
+        return [s.name for s in self.stages if f"stage.{s.name}" in asked]
+
+    @property
     def kept_stages(self) -> list[str]:
         """The stages whose model is kept: those that teach a later one, and those that a claim compares with."""
-        asked = {d.teacher for s in self.stages for d in s.distills}
         claimed = {f.figure.stage for f in self.figures} if self.rehearsal is None else set()
-        return [s.name for s in self.stages if f"stage.{s.name}" in asked or s.name in claimed]
+        return [s.name for s in self.stages if s.name in {*self.teachers, *claimed}]
 
     def parameters(self, stage: str | None = None) -> int:
         """Of the model that a stage trains or prunes; without one, of the model at the end."""

@@ -41,6 +41,8 @@ def check_stage_files(folder: Path, said: Statement, plan: Plan) -> str:
             if stage not in found:
                 raise fail("E136", f"`{line_of(path)}` belongs to no stage whose model is kept", help=_TAKE_AGAIN)
             found[stage][name] = digest
+    # one that was claimed only after its stage had ended is not there
+    found = {name: files for name, files in found.items() if files or name in plan.teachers}
     alike = {n: d for n, d in said.files.items() if (n in said.subjects and not _of_weights(n)) or belongs(n)}
     stamp = stamps(plan, folder, said.digests["run"])
     final = _form(folder)
@@ -103,7 +105,9 @@ def check_stage_weights(folder: Path, said: Statement, plan: Plan, recipe: Recip
     stages = plan.kept_stages
     final = read_model_facts(folder, plan.model.task)
     for at, stage in enumerate(plan.stages):
-        if stage.name not in stages:
+        if stage.name not in stages or (
+            stage.name not in plan.teachers and not (folder / STAGES / stage.name).is_dir()
+        ):
             continue
         here = folder / STAGES / stage.name
         again = compiled(here, recipe)
