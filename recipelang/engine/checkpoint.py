@@ -280,7 +280,7 @@ def restore(
     # a tied weight has two names, and is kept under one
     model.load_state_dict({n: beside(t, now[n]) for n, t in loaded.model.items()}, strict=False)
     parameters = dict(model.named_parameters())
-    masks.load({n[5:]: m for n, m in loaded.state.items() if n.startswith("mask/")}, parameters)
+    masks.load({n[5:]: m for n, m in loaded.state.items() if n.startswith("mask/")}, parameters, judged=True)
     if optimizer is not None:
         for where, value in loaded.state.items():
             if where.startswith("optimizer/"):

@@ -18,6 +18,7 @@ from recipelang.planning.controls import frozen
 from recipelang.planning.sliced import counts_through
 from recipelang.planning.types import Plan, StagePlan
 from recipelang.pruning import shards
+from recipelang.pruning.masks import revived
 from recipelang.pruning.shards import local
 
 Tensors = Mapping[str, Tensor]
@@ -67,7 +68,7 @@ def _other_masks(masks: Tensors, weights: Tensors, model: nn.Module, wanted: set
     for name, mask in masks.items():
         if name not in parameters or misshapen(name, mask, parameters[name].shape, torch.bool):
             return f"the mask of `{name}` has the wrong shape or type"
-        if name in weights and bool(((local(weights[name]) != 0) > local(mask)).any()):
+        if name in weights and revived(local(weights[name]), local(mask)):
             return f"`{name}` is not zero where its mask is zero"
     return None
 
