@@ -71,9 +71,10 @@ def alike(kind: str, model: nn.Module, small: nn.Module, old: str, new: str, *, 
         for key, value in vars(one).items():
             plain = value is None or isinstance(value, bool | int | float | str)
             whole = isinstance(value, int) and not isinstance(value, bool)
-            if plain and (sizes or not whole) and not _NUMBER.fullmatch(key) and vars(other).get(key) != value:
+            there = getattr(other, key, None)  # of what was switched off again the class may tell
+            if plain and (sizes or not whole) and not _NUMBER.fullmatch(key) and there != value:
                 place = f"{old}.{name}.{key}".replace("..", ".")
-                raise other_layers(kind, f"`{place}` is {value}, and would be {vars(other).get(key)}")
+                raise other_layers(kind, f"`{place}` is {value}, and would be {there}")
         tables = dict(other.named_buffers(recurse=False)) if other is not None else {}
         for key, table in one.named_buffers(recurse=False) if one is not None else ():
             if (not sizes and table.shape != tables[key].shape) or table.is_meta:

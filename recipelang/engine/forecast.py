@@ -201,6 +201,7 @@ def counted_on(plan: Plan, short: Plan, clock: Clock, steps: Mapping[str, Sequen
             count = 0
         else:
             parts[name], count = _training(stage, took[name], steps[stage.name])
+            parts[name] += took[f"rounds {stage.name}"]  # all of them: those that come later are done at its end
         saved += 1 + count
         for evaluation in plan.evaluations:
             every = evaluation.every.get(stage.name)

@@ -207,10 +207,11 @@ def _shrink_between(run: Course, stage: StagePlan, features: Features | Stream, 
     drawn = Drawn(some, plan.samples, seed)
     maps = has_maps(run.model)
     show_maps(run.model, False)
+    _recompute(run.model, False)
     before = dict(run.model.named_parameters())
-    kept = _shrink(
-        run, stage, plan, Read(drawn, run.task.labels, stage.micro_batch, run.autocast(stage.precision), sample)
-    )
+    read = Read(drawn, run.task.labels, stage.micro_batch, run.autocast(stage.precision), sample)
+    with run.clock.part(f"rounds {stage.name}"):
+        kept = _shrink(run, stage, plan, read)
     cut_optimizer(state.optimizer, kept, before, run.model)
     show_maps(run.model, maps)
     _recompute(run.model, stage.activation_checkpointing)

@@ -154,6 +154,13 @@ def test_a_layer_that_changes_nothing_goes_first(tmp_path, monkeypatch):
     torch.testing.assert_close(logits(small), logits(model))
 
 
+def test_layers_that_have_recomputed_their_activations_take_other_places(tmp_path, monkeypatch):
+    model, facts = made(tmp_path, monkeypatch, "bert")
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    model.gradient_checkpointing_disable()
+    assert len(shrink(model, plan_of(facts, layers=2), READ)[1]) == 2
+
+
 def test_hidden_units_that_are_always_zero_go(tmp_path, monkeypatch):
     model, facts = made(tmp_path, monkeypatch, "llama")
     dead = torch.arange(0, 32, 2)

@@ -95,7 +95,7 @@ stage cut {
   prune weights { targets = @ffn | @attention & @linear, method = magnitude, sparsity = 50% }
 }
 stage slim {
-  length = 2 epochs, batch = 8, learning_rate = linear(1e-2 -> 0, over = start..end)
+  length = 2 epochs, batch = 8, learning_rate = linear(1e-2 -> 0, over = start..end), activation_checkpointing = true
   shrink body { axes = [ffn -> 25%, layers -> 2], keep = layers(-1), rounds = 3, every = 3 steps }
   distill { teacher = stage.cut, hardness = 50%, temperature = 2 }
 }
