@@ -89,15 +89,15 @@ def measure(
         can_run(runtime)
         device = "cpu"
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    with _threads(threads), TemporaryDirectory() as aside:
+    with on_threads(threads), TemporaryDirectory() as aside:
         opened = [_opened(name, length, where, found) for name in folders]
         vocabulary = min(o.vocabulary for o in opened)
         tokens = _drawn(vocabulary, batch, length, seed).to(where)
         counts = [_first(o, tokens) for o in opened]
-        clock, said = _clock(where, threads)
+        clock, said = clock_of(where, threads)
         if runtime == "torch":
             passes, sizes = (
-                [_pass(o, tokens) for o in opened],
+                [one_pass(o, tokens) for o in opened],
                 [_bytes(o.folder, weight_files(o.folder)) for o in opened],
             )
         else:
@@ -108,9 +108,9 @@ def measure(
                 else _exported(o, runtime, Path(aside, str(at)))
                 for at, o in enumerate(opened)
             ]
-            passes = [_pass_in(o, place, runtime, tokens, threads) for o, place in zip(opened, places, strict=True)]
+            passes = [pass_in(o, place, runtime, tokens, threads) for o, place in zip(opened, places, strict=True)]
             sizes = [_bytes(place, FORMATS[runtime].files) for place in places]
-        waiting(_how_long(passes, rounds))
+        waiting(how_long(passes, rounds))
         times = paired.interleaved(passes, rounds, clock)
     models = tuple(_measured(*each, times[0]) for each in zip(opened, counts, sizes, times, strict=True))
     machine = torch.cuda.get_device_name(where) if where.type == "cuda" else processor.name()
@@ -128,7 +128,7 @@ def timed(
     The folder `own` has files of its own for other runtimes; the others are exported. Errors are those of `measure`.
     """
     found, cpu = Diagnostics(), torch.device("cpu")
-    with _threads(threads), TemporaryDirectory() as aside:
+    with on_threads(threads), TemporaryDirectory() as aside:
         opened = {f: _opened(str(f.resolve()), length, cpu, found) for f in dict.fromkeys(f for f, _ in asked)}
         if len(kinds := {type(o.model).__name__ for o in opened.values()}) > 1:
             raise fail("E247", f"the models are of different classes: {listed(sorted(kinds))}")
@@ -137,12 +137,12 @@ def timed(
         for at, (folder, runtime) in enumerate(asked):
             one = opened[folder]
             if runtime == "torch":
-                passes.append(_pass(one, tokens))
+                passes.append(one_pass(one, tokens))
                 continue
             place = folder if folder == own else _exported(one, runtime, Path(aside, str(at)))
-            passes.append(_pass_in(one, place, runtime, tokens, threads))
-        clock, said = _clock(cpu, threads)
-        tell(_how_long(passes, rounds))
+            passes.append(pass_in(one, place, runtime, tokens, threads))
+        clock, said = clock_of(cpu, threads)
+        tell(how_long(passes, rounds))
         return said, paired.interleaved(passes, rounds, clock)
 
 
@@ -151,7 +151,7 @@ def _drawn(vocabulary: int, batch: int, length: int, seed: int) -> torch.Tensor:
 
 
 @contextmanager
-def _threads(n: int) -> Iterator[None]:
+def on_threads(n: int) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(n)
     try:
@@ -197,7 +197,7 @@ def _unmeasured(name: str, why: str) -> RecipeError:
     return fail("E247", f"`{name}` cannot be measured in one forward pass", notes=[why])
 
 
-def _pass(opened: Opened, tokens: torch.Tensor) -> paired.Pass:
+def one_pass(opened: Opened, tokens: torch.Tensor) -> paired.Pass:
     given = macs.inputs(opened.model, tokens)
     return lambda: opened.model(**given)
 
@@ -218,7 +218,7 @@ def _exported(opened: Opened, runtime: str, aside: Path) -> Path:
     return aside
 
 
-def _pass_in(opened: Opened, folder: Path, runtime: str, tokens: torch.Tensor, threads: int) -> paired.Pass:
+def pass_in(opened: Opened, folder: Path, runtime: str, tokens: torch.Tensor, threads: int) -> paired.Pass:
     exported = open_session(folder, runtime, threads)
     feed = exported.feed(macs.inputs(opened.model, tokens))
     try:
@@ -235,7 +235,7 @@ def _bytes(folder: Path, names: Sequence[str]) -> int:
 def _first(opened: Opened, tokens: torch.Tensor) -> int:
     """Multiplications of one pass. E247 where it fails."""
     try:
-        return macs.counted(_pass(opened, tokens))
+        return macs.counted(one_pass(opened, tokens))
     except Exception as error:
         if is_out_of_memory(error):
             raise
@@ -243,13 +243,13 @@ def _first(opened: Opened, tokens: torch.Tensor) -> int:
         raise _unmeasured(opened.name, why) from None
 
 
-def _clock(device: torch.device, threads: int) -> tuple[paired.Clock, str]:
+def clock_of(device: torch.device, threads: int) -> tuple[paired.Clock, str]:
     if device.type == "cuda":
         return paired.gpu_time, "GPU time"
     return (paired.processor_time, "processor time") if threads == 1 else (paired.clock_time, "wall-clock time")
 
 
-def _how_long(passes: Sequence[paired.Pass], rounds: int) -> str:
+def how_long(passes: Sequence[paired.Pass], rounds: int) -> str:
     once = sum(paired.clock_time(run) for run in passes)
     return f"measuring {plural(rounds, 'round')}, about {duration(once * (rounds + paired.WARM_UP))}"
 

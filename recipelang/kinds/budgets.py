@@ -1,4 +1,4 @@
-"""What a smaller model may have at most, from which its sizes follow: `parameters -> 60%`."""
+"""What a smaller model may have at most, or how much faster it must be, from which its sizes follow."""
 
 from __future__ import annotations
 
@@ -8,33 +8,43 @@ from fractions import Fraction
 from recipelang.kinds import from_form
 from recipelang.kinds.base import Kind, Mismatch, Silent, wrong
 from recipelang.kinds.from_form import Unfit
-from recipelang.kinds.text import percent
+from recipelang.kinds.text import fraction, percent
 from recipelang.source.suggest import closest
-from recipelang.values.composite import Arrow, Budget, Poison, Symbol
+from recipelang.values.composite import Applied, Arrow, Budget, Poison, Symbol
 from recipelang.values.quantities import Quantity, show_fraction
 
 #: what a budget is of -> what is counted
-BUDGETS = {"parameters": "all parameters of the model, tied ones once"}
-_WRITTEN = "write `parameters -> 60%` for a share of what the model has, or `parameters -> 13_000_000` for a count"
+BUDGETS = {
+    "parameters": "all parameters of the model, tied ones once",
+    "speedup": "how many times faster a forward pass is, by a table of measured latencies",
+}
+#: where a speed may be measured; `torch` where none is named
+RUNTIMES = ("torch", "onnx", "onnx_int8", "openvino")
+_MOST_TIMES = 1_000
+_WRITTEN = "write `parameters -> 60%` for a share of what the model has, `parameters -> 13_000_000` for a count, or `speedup -> 2`"
+
+
+def _arrow(start: object) -> dict[str, object]:
+    pair = {"type": "array", "items": {"anyOf": [start, {"$ref": "#/$defs/number"}]}, "minItems": 2, "maxItems": 2}
+    return {"type": "object", "properties": {"->": pair}, "required": ["->"], "additionalProperties": False}
+
+
+_IN_RUNTIME = {
+    "type": "object",
+    "properties": {"speedup": {"enum": [*RUNTIMES]}},
+    "required": ["speedup"],
+    "additionalProperties": False,
+}
 
 
 class Budgets(Kind):
     name = "budget"
     symbols = tuple(BUDGETS)
-    doc = "what the smaller model may have at most, a share of what the model has or a count: `parameters -> 60%`"
-    json: Mapping[str, object] = {
-        "type": "object",
-        "properties": {
-            "->": {
-                "type": "array",
-                "items": {"anyOf": [{"enum": [*BUDGETS]}, {"$ref": "#/$defs/number"}]},
-                "minItems": 2,
-                "maxItems": 2,
-            }
-        },
-        "required": ["->"],
-        "additionalProperties": False,
-    }
+    doc = (
+        "the most that the smaller model may have, `parameters -> 60%` or a count, or how many times faster it must be, "
+        "`speedup -> 2`, `speedup(onnx) -> 2`"
+    )
+    json: Mapping[str, object] = {"anyOf": [_arrow({"enum": [*BUDGETS]}), _arrow(_IN_RUNTIME)]}
 
     def _read(self, value: object) -> object:
         if isinstance(value, Symbol):
@@ -45,18 +55,8 @@ class Budgets(Kind):
             raise wrong(value, "a budget", _WRITTEN)
         if isinstance(value.start, Poison) or isinstance(value.end, Poison):
             raise Silent
-        if not isinstance(value.start, Symbol):
-            raise wrong(value.start, "`parameters`", _WRITTEN)
-        of, to = value.start.name, value.end
-        if of not in BUDGETS:
-            raise _unknown(of)
-        if isinstance(to, bool) or not isinstance(to, Quantity) or to.unit is not None:
-            raise wrong(to, "a share or a count", _WRITTEN)
-        share = to.percent or 0 < to.value < 1
-        if not share and to.value.denominator != 1:
-            message = f"expected a share or a whole number, found {show_fraction(to.value)}"
-            raise Mismatch("E024", message, _WRITTEN)
-        budget = Budget(of, to.value if share else int(to.value))
+        of, runtime = _start(value.start)
+        budget = Budget(of, (_times if of == "speedup" else _limit)(value.end), runtime)
         self.check(budget)
         return budget
 
@@ -66,7 +66,12 @@ class Budgets(Kind):
         if value.of not in BUDGETS:
             raise _unknown(value.of)
         if isinstance(value.to, bool) or not isinstance(value.to, Fraction | int):
-            raise wrong(value.to, "a share or a count", _WRITTEN)
+            raise wrong(value.to, "a share, a count or a factor", _WRITTEN)
+        if value.of == "speedup":
+            _check_speedup(value)
+            return
+        if value.runtime:
+            raise Mismatch("E024", "`parameters` has no runtime", "write `parameters -> 60%`")
         if value.to <= 0 or (isinstance(value.to, Fraction) and value.to >= 1):
             shown = f"{show_fraction(value.to * 100)}%" if isinstance(value.to, Fraction) else str(value.to)
             what = "leaves nothing" if value.to <= 0 else "removes nothing"
@@ -75,17 +80,65 @@ class Budgets(Kind):
 
     def text(self, value: object) -> str:
         budget: Budget = value  # type: ignore[assignment]
+        if budget.of == "speedup":
+            start = f"speedup({budget.runtime})" if budget.runtime else "speedup"
+            return f"{start} -> {fraction(Fraction(budget.to))}"
         return f"{budget.of} -> {percent(budget.to) if isinstance(budget.to, Fraction) else budget.to}"
 
     def form(self, value: object) -> object:
         budget: Budget = value  # type: ignore[assignment]
-        return {"->": [budget.of, show_fraction(Fraction(budget.to))]}
+        start = {budget.of: budget.runtime} if budget.runtime else budget.of
+        return {"->": [start, show_fraction(Fraction(budget.to))]}
 
     def written(self, form: object) -> str:
         match form:
+            case {"->": [{"speedup": runtime, **others}, to], **rest} if not rest and not others:
+                return f"speedup({from_form.word(runtime)}) -> {from_form.number(to)}"
             case {"->": [of, to], **rest} if not rest:
                 return f"{from_form.word(of)} -> {from_form.number(to)}"
         raise Unfit('a budget, such as {"->": ["parameters", "0.6"]}', form)
+
+
+def _start(value: object) -> tuple[str, str]:
+    """What is limited, and the runtime, empty where none is named."""
+    if isinstance(value, Symbol):
+        if value.name not in BUDGETS:
+            raise _unknown(value.name)
+        return value.name, ""
+    if not isinstance(value, Applied):
+        raise wrong(value, "`parameters` or `speedup`", _WRITTEN)
+    if value.function != "speedup":
+        raise _unknown(value.function)
+    match value.arguments:
+        case ((None, Symbol(runtime), _),):
+            return "speedup", "" if runtime == "torch" else runtime
+    known = ", ".join(f"`{r}`" for r in RUNTIMES)
+    raise Mismatch("E051", "`speedup` takes the name of one runtime", f"known here: {known}")
+
+
+def _limit(to: object) -> Fraction | int:
+    if isinstance(to, bool) or not isinstance(to, Quantity) or to.unit is not None:
+        raise wrong(to, "a share or a count", _WRITTEN)
+    share = to.percent or 0 < to.value < 1
+    if not share and to.value.denominator != 1:
+        raise Mismatch("E024", f"expected a share or a whole number, found {show_fraction(to.value)}", _WRITTEN)
+    return to.value if share else int(to.value)
+
+
+def _times(to: object) -> Fraction:
+    if isinstance(to, bool) or not isinstance(to, Quantity) or to.unit not in (None, "x") or to.percent:
+        raise wrong(to, "a factor", "write `speedup -> 2` for twice as fast")
+    return Fraction(to.value)
+
+
+def _check_speedup(value: Budget) -> None:
+    if value.runtime and value.runtime not in RUNTIMES:
+        near, known = closest(value.runtime, RUNTIMES), ", ".join(f"`{r}`" for r in RUNTIMES)
+        hint = f"did you mean `{near}`?" if near else f"known here: {known}"
+        raise Mismatch("E022", f"unknown runtime `{value.runtime}`", hint, near, subject=value.runtime)
+    if not 1 < value.to <= _MOST_TIMES:
+        message = f"a speedup of {show_fraction(Fraction(value.to))} is out of bounds"
+        raise Mismatch("E038", message, f"write a factor above 1 and at most {_MOST_TIMES:_}: `speedup -> 2`")
 
 
 def _unknown(of: str) -> Mismatch:

@@ -184,6 +184,24 @@ class Reference(Kind):
         return f'{stage}a {self.what} is written in quotes: `"{name}"`'
 
 
+class LocalFile(Reference):
+    """A file on this machine, whose contents take part in digests."""
+
+    def __init__(self, doc: str) -> None:
+        super().__init__("dataset")
+        self.name, self.doc = "file", doc
+        self.json = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/content"}]}
+
+    def check(self, value: object) -> None:
+        if not isinstance(value, str) or not value:
+            raise wrong(value, "the path of a file", 'write a path in quotes: `"latencies.json"`')
+        if "://" in value and not value.startswith("file://"):
+            raise Mismatch("E024", "expected the path of a file on this machine, found a reference", "write its path")
+
+    def hint(self, name: str) -> str:
+        return f'a path is written in quotes: `"{name}"`'
+
+
 class BlockLabel(Kind):
     """The label of another block: a bare name or a string."""
 

@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from recipelang.kinds.sizes import AXES
-from recipelang.planning.budget_plan import BudgetPlan
+from recipelang.planning.budget_plan import BudgetPlan, PredictedPlan
 from recipelang.planning.facts import ModelFacts
+from recipelang.planning.latencies import Latencies, not_measured
 from recipelang.planning.shrink import Here, plan_shrink, size_of, step_of
 from recipelang.planning.types import Plan, ReshapePlan
 from recipelang.source import RecipeError, fail
@@ -30,7 +31,7 @@ Wanted = Mapping[str, int]
 
 
 def largest(
-    shares: Sequence[Sequence[Fraction]], cost: Callable[[tuple[int, ...]], Fraction | int], most: Fraction | int
+    shares: Sequence[Sequence[Fraction]], cost: Callable[[tuple[int, ...]], float], most: float
 ) -> tuple[int, ...] | None:
     """By the rule above, of each axis the number of its share; none where the smallest cost more than `most`.
 
@@ -149,7 +150,7 @@ def counted(facts: ModelFacts, reshapes: Sequence[ReshapePlan], axes: Iterable[s
 
 
 def choose(reach: Reach) -> BudgetPlan:
-    """The sizes that the budget of a block comes to. E158 where it cannot be met, or asks for nothing."""
+    """The sizes that a budget of parameters comes to. E158 where it cannot be met, or asks for nothing."""
     spec, has = reach.spec, reach.facts.parameters
     assert spec.budget is not None
     share = spec.budget.to if isinstance(spec.budget.to, Fraction) else None
@@ -160,19 +161,64 @@ def choose(reach: Reach) -> BudgetPlan:
     at = largest([r.shares for r in reach.rows], lambda at: reach.parameters(reach.wanted(at)), most)
     if at is None:
         raise _unmet(reach, most, share is not None)
-    if all(i == len(row.sizes) - 1 for row, i in zip(reach.rows, at, strict=True)):
-        left = reach.parameters(reach.wanted(at))
-        named = _named(spec.unsized)
-        notes = [f"the sizes that are written leave {left:,} of {has:,} parameters ({left / has:.1%})"]
-        help = f"write a smaller budget, or remove {named} from `axes`"
-        raise fail("E158", f"the budget is met without shrinking {named}", help=help, notes=notes)
-    wanted = reach.wanted(at)
+    left = reach.parameters(reach.wanted(at))
+    _asks_for_something(reach, at, f"leave {left:,} of {has:,} parameters ({left / has:.1%})")
     return BudgetPlan(
-        of="parameters",
-        share=None if share is None else float(share),
-        most=most,
-        chosen={axis: wanted[axis] for axis in spec.unsized},
+        of="parameters", share=None if share is None else float(share), most=most, chosen=_chosen(reach, at)
     )
+
+
+def choose_by_speed(reach: Reach, table: Latencies, name: str, path: str, digest: str, help: str) -> BudgetPlan:
+    """The sizes that a speedup comes to, by a table of measured latencies. E158 as above, E161 for one that lacks them."""
+    spec = reach.spec
+    assert spec.budget is not None
+    now = {axis: reach.here.count(axis) for axis in (*table.axes, *(s.axis for s in spec.axes))}
+    runtime = spec.budget.runtime or "torch"
+    if table.runtime != runtime:
+        message = f"`{name}` was measured in `{table.runtime}`, and the budget is of `{runtime}`"
+        notes = [f"`speedup({table.runtime}) -> ...` would ask for its own runtime"]
+        raise fail("E162", message, notes=notes, help=help)
+
+    def seconds(at: Sequence[int]) -> float:
+        sizes = {**now, **reach.wanted(at)}
+        if not table.measured(sizes):
+            raise not_measured(name, help)
+        return table.seconds(sizes)
+
+    whole, asked = table.seconds(now), float(spec.budget.to)
+    at = largest([r.shares for r in reach.rows], seconds, whole / asked)
+    if at is None:
+        most = whole / seconds([0] * len(reach.rows))
+        notes = [f"at the smallest sizes a speedup of {most:.2f} is predicted"]
+        nearest = math.floor(100 * most) / 100
+        advice = f"write `speedup -> {nearest:g}`, or add axes" if nearest > 1 else "add axes"
+        raise fail("E158", f"{_named(s.axis for s in spec.axes)} cannot become fast enough for the budget",
+                   help=advice, notes=notes)  # fmt: skip
+    predicted = whole / seconds(at)
+    _asks_for_something(reach, at, f"are predicted to be {predicted:.2f} times as fast")
+    speed = PredictedPlan(
+        asked=asked,
+        predicted=max(predicted, asked),  # of equal times the quotient may be a bit below
+        runtime=table.runtime,
+        machine=table.machine,
+        table=path,
+        digest=digest,
+    )
+    return BudgetPlan(of="speedup", speed=speed, chosen=_chosen(reach, at))
+
+
+def _chosen(reach: Reach, at: Sequence[int]) -> dict[str, int]:
+    wanted = reach.wanted(at)
+    return {axis: wanted[axis] for axis in reach.spec.unsized}
+
+
+def _asks_for_something(reach: Reach, at: Sequence[int], what: str) -> None:
+    """E158 where the sizes that are written meet the budget alone."""
+    if all(i == len(row.sizes) - 1 for row, i in zip(reach.rows, at, strict=True)):
+        named = _named(reach.spec.unsized)
+        help = f"ask for more, or remove {named} from `axes`"
+        message = f"the budget is met without shrinking {named}"
+        raise fail("E158", message, help=help, notes=[f"the sizes that are written {what}"])
 
 
 def _unmet(reach: Reach, most: int, by_share: bool) -> RecipeError:

@@ -15,7 +15,7 @@ from recipelang.source.words import an
 #: of each stack, the layers to keep: `encoder` and `decoder`, or no word where there is one stack
 Keep = Mapping[str, tuple[int, ...]]
 #: what the families call their number of layers
-_NUMBER = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
+NUMBER_OF_LAYERS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
 #: what configs call those of an encoder and of its decoder
 _NUMBERS = (
     ("encoder_layers", "decoder_layers"),
@@ -87,7 +87,7 @@ def config_with_layers(config: Config, keep: Keep) -> Config:
             raise fail("E055", f"this release does not know where {kind} counts its layers", help=_MADE)
         own = {"num_hidden_layers": encoder} if "num_hidden_layers" in config else {}
         return {**config, **own, names[0]: encoder, names[1]: decoder}
-    changed: dict[str, object] = {key: len(keep[""]) for key in _NUMBER if key in config}
+    changed: dict[str, object] = {key: len(keep[""]) for key in NUMBER_OF_LAYERS if key in config}
     before = next((config[key] for key in changed), None)
     for key, value in config.items():
         if isinstance(value, list) and (len(value) == before or key == "layer_types") and _EACH.fullmatch(key):

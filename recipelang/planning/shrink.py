@@ -16,7 +16,7 @@ from recipelang.kinds.sizes import RANKINGS
 from recipelang.planning.budget_plan import BudgetPlan
 from recipelang.planning.facts import ModelFacts, with_standard
 from recipelang.planning.families import FAMILIES, TensorFact, tensors_of
-from recipelang.planning.layers import config_with_layers, lists_differ
+from recipelang.planning.layers import NUMBER_OF_LAYERS, config_with_layers, lists_differ
 from recipelang.planning.match import match
 from recipelang.planning.structure import structure
 from recipelang.planning.types import CutPlan, ReshapePlan, ShrinkPlan, SizePlan
@@ -53,6 +53,8 @@ _MIXED = {
 }
 _GROUPS = "num_key_value_heads"
 _WIDTH = "head_dim"
+#: every key of a config that a smaller size may change
+SIZE_KEYS = {key for keys in _KEYS.values() for key in keys} | {*NUMBER_OF_LAYERS, _GROUPS, _WIDTH}
 #: that shares are rounded to, where the model's own size is a multiple of it
 _USUAL = 16
 

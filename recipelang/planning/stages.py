@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import islice
@@ -11,17 +12,18 @@ from types import MappingProxyType, ModuleType
 from recipelang.kinds.terms import INNER
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
-from recipelang.planning import calibration, compat, controls, match as matching, schedule
+from recipelang.planning import calibration, compat, controls, match as matching, processor, schedule
 from recipelang.planning.budget_plan import BudgetPlan
-from recipelang.planning.budgets import Reach, check_chosen, choose
+from recipelang.planning.budgets import Reach, check_chosen, choose, choose_by_speed
 from recipelang.planning.context import Context
 from recipelang.planning.cut_masks import cut_masks
 from recipelang.planning.distill import plan_term, read_teacher
 from recipelang.planning.facts import ModelFacts, model_digest
 from recipelang.planning.figures import Claimed, Models, foresee, judge_foreseen, plan_figures
+from recipelang.planning.latencies import check_latencies, read_latencies
 from recipelang.planning.processor import emulates
 from recipelang.planning.prunes import Prunes
-from recipelang.planning.references import Pins, locate_model
+from recipelang.planning.references import Pins, local_path, locate_model
 from recipelang.planning.rounds import plan_rounds
 from recipelang.planning.shrink import kept_layers, plan_shrink
 from recipelang.planning.similarity import in_batch_fits
@@ -178,8 +180,11 @@ class Stages(Context):
         if spec.budget is None:
             return spec, None
         reach = Reach(spec, self.facts, keep)
-        with at_label(self.recipe.label(f"{path}.budget")):
-            budget = choose(reach)
+        if spec.latencies is None:
+            with at_label(self.recipe.label(f"{path}.budget")):
+                budget = choose(reach)
+        else:
+            budget = self._by_speed(spec, path, reach, spec.latencies)
         with at_label(self.recipe.label(f"{path}.chosen")):
             check_chosen(spec, budget)
         return reach.sized({**reach.fixed, **budget.chosen}), budget
@@ -218,6 +223,28 @@ class Stages(Context):
             help = "write `on = logits`, or compare it in the next stage"
             self.say("E054", message, f"stage.{spec.name}.distill.on", help)
         return not (axes and inner)
+
+    def _by_speed(self, spec: ShrinkSpec, path: str, reach: Reach, name: str) -> BudgetPlan:
+        """What a speedup comes to by its table. E160 to E162 at the table, W162 for one of another processor."""
+        model, facts = self.recipe.model, self.facts
+        assert spec.budget is not None
+        runtime = f" --runtime {spec.budget.runtime}" if spec.budget.runtime else ""
+        axes = ",".join(s.axis for s in spec.axes)
+        told = [shlex.quote(text) for text in (model.base, name)]
+        help = f"`recipelang bench {told[0]} --latencies {told[1]} --task {model.task} --axes {axes}{runtime}`"
+        with at_label(self.recipe.label(f"{path}.latencies")):
+            table, digest = read_latencies(name, self.beside, help)
+            now = {axis: reach.here.count(axis) for axis in dict.fromkeys((*(s.axis for s in spec.axes), *table.axes))}
+            check_latencies(
+                table, name, family=facts.family, task=model.task, config=facts.config, sizes=now, help=help
+            )
+        with at_label(self.recipe.label(f"{path}.budget")):
+            budget = choose_by_speed(reach, table, name, str(local_path(name, self.beside)), digest, help)
+        if table.clock != "GPU time" and table.machine != processor.name():
+            notes = (f"it was measured on {table.machine}, and this is {processor.name()}",)
+            help = f"measure it here: {help}, or measure the result with `recipelang bench`"
+            self.say("W162", "the latencies were measured on another processor", f"{path}.latencies", help, notes)
+        return budget
 
     def _one_shot(self, index: int, spec: StageSpec) -> StagePlan | None:
         """A stage of no steps: its events fall on its end, which is where it begins."""

@@ -447,7 +447,7 @@ class ShrinkPlan(Frozen):
     def _fits(self) -> Self:
         sizes = {s.axis: s for s in self.sizes}
         if (budget := self.budget) is not None:
-            if self.parameters[1] > budget.most or budget.most >= self.parameters[0]:
+            if budget.most is not None and not self.parameters[1] <= budget.most < self.parameters[0]:
                 raise ValueError("`budget.most` is not met by `parameters`, or asks for nothing")
             if any(axis in sizes and sizes[axis].after != to for axis, to in budget.chosen.items()):
                 raise ValueError("`sizes` are not those that `budget.chosen` has")

@@ -275,6 +275,9 @@ def _plan(folder: Path, said: Statement, done: Verified) -> str:
         *said.predicate["contents"].values()
     }:
         raise _other("`recipe/plan.json` reads different data from those in the statement")
+    budgets = [shrink.budget for stage in plan.stages for shrink in stage.shrinks]
+    if not {b.speed.digest for b in budgets if b and b.speed} <= {*said.predicate["contents"].values()}:
+        raise _other("`recipe/plan.json` has sizes from a different table of latencies")
     recipe, again = recipe_of(folder), compiled_of(folder)
     differs, open_ = difference(plan, recipe, again.facts)
     done.unchecked += open_

@@ -6,20 +6,24 @@ What only the base model, a teacher or the data tell is taken from the plan itse
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from recipelang.planning.budget_plan import BudgetPlan
+from recipelang.planning.budgets import Reach, choose_by_speed
 from recipelang.planning.evaluations import plan_evaluations
 from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts, stored_dtype
 from recipelang.planning.families import label_names
+from recipelang.planning.latencies import read_latencies
 from recipelang.planning.memory import memory_of
 from recipelang.planning.shrink import before
 from recipelang.planning.sliced import protected
 from recipelang.planning.stages import Stages
 from recipelang.planning.types import DataPlan, DistillPlan, ExportPlan, Plan, StagePlan
-from recipelang.source import Diagnostics, RecipeError
+from recipelang.source import Diagnostics, RecipeError, fail
 from recipelang.spec.blocks import DistillSpec
-from recipelang.spec.controls import DROPS
+from recipelang.spec.controls import DROPS, ShrinkSpec
 from recipelang.spec.recipe import Recipe
 from recipelang.values.composite import StageRef
 
@@ -61,6 +65,18 @@ class _Again(Stages):
     def _teacher(self, reference: str) -> ModelFacts:
         assert self.teacher is not None
         return self.teacher
+
+    def _by_speed(self, spec: ShrinkSpec, path: str, reach: Reach, name: str) -> BudgetPlan:
+        """By the table that the plan names, where its contents are there; else the sizes are as the plan has them."""
+        said = {f"stage.{s.name}.shrink.{b.name}": b.budget for s in self.plan.stages for b in s.shrinks}.get(path)
+        if said is None or said.speed is None:
+            raise fail("E138", "the plan has no speedup where the recipe has one")
+        with suppress(RecipeError):
+            table, digest = read_latencies(said.speed.table, self.beside, "")
+            if digest == said.speed.digest:
+                return choose_by_speed(reach, table, name, said.speed.table, digest, "")
+        self.unchecked.append("sizes that a speedup came to (the table of latencies is not on this machine)")
+        return said
 
     def _distill(self, stage: str, spec: DistillSpec, steps: int, per_epoch: int) -> DistillPlan | None:
         planned = {f"stage.{s.name}": s.distills for s in self.plan.stages}.get(stage, ())

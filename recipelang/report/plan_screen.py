@@ -269,6 +269,10 @@ def _budget(budget: BudgetPlan, rounds: Sequence[ShrinkPlan]) -> str:
     before, after = rounds[0].parameters[0], rounds[-1].parameters[1]
     smaller = {s.axis for r in rounds for s in r.sizes}
     sizes = ", ".join(f"{axis} {to:,}{'' if axis in smaller else ' (all)'}" for axis, to in budget.chosen.items())
+    if (speed := budget.speed) is not None:
+        where = "" if speed.runtime == "torch" else f" in {speed.runtime}"
+        on = f"from latencies measured on {clean(speed.machine)}"
+        return f"budget: {speed.asked:g} times as fast{where}; chosen {sizes}; predicted {speed.predicted:.2f}x {on}"
     if budget.share is None:
         return f"budget: at most {budget.most:,} of {before:,} parameters; chosen {sizes}; reached {after:,}"
     share = f"{100 * budget.share:.4g}% ({budget.most:,} of {before:,})"

@@ -286,7 +286,9 @@ def planned(plan: Plan) -> list[str]:
 
 def _shrink(rounds: Sequence[ShrinkPlan]) -> str:
     before, after = rounds[0].parameters[0], rounds[-1].parameters[1]
-    of = f" (budget {rounds[-1].budget.most:,})" if rounds[-1].budget else ""
+    of = ""
+    if budget := rounds[-1].budget:
+        of = f" (predicted {budget.speed.predicted:.2f}x as fast)" if budget.speed else f" (budget {budget.most:,})"
     steps = f" in rounds before steps {', '.join(f'{r.step:,}' for r in rounds)}" if len(rounds) > 1 else ""
     return f"{told_of_all(rounds)}{steps}, by {rounds[0].by}: {before:,} -> {after:,} parameters{of}"
 

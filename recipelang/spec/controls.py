@@ -9,7 +9,7 @@ from pydantic import model_validator
 
 from recipelang.kinds.budgets import Budgets
 from recipelang.kinds.measures import Stretch
-from recipelang.kinds.plain import Number, OneOf
+from recipelang.kinds.plain import LocalFile, Number, OneOf
 from recipelang.kinds.schedule import ScheduleOf
 from recipelang.kinds.sizes import RANKINGS, Sizes
 from recipelang.kinds.tensors import LayerNumbers, Selector
@@ -106,9 +106,19 @@ class ShrinkSpec(Spec):
         Budget | None,
         Attr(
             Budgets(),
-            "what the smaller model may have at most: the plan chooses the sizes of the axes that have none; default: "
-            "every axis has its size",
+            "what the smaller model may have at most, or how much faster it must be: the plan chooses the sizes of the "
+            "axes that have none; default: every axis has its size",
             example="parameters -> 60%",
+            added=True,
+        ),
+    ] = None
+    latencies: Annotated[
+        str | None,
+        Attr(
+            LocalFile('the path of a file, in quotes: `"latencies.json"`'),
+            "a table of measured latencies, for a budget of `speedup`: what `recipelang bench DIR --latencies FILE` wrote; "
+            "its contents count, not its name",
+            example='"latencies.json"',
             added=True,
         ),
     ] = None
@@ -206,6 +216,15 @@ class ShrinkSpec(Spec):
         if self.budget is not None and not self.unsized:
             help = "remove it, or write an axis without a size: `axes = [ffn]`"
             raise conflict("budget", "every axis has its size, so `budget` chooses none", help)
+        by_speed = self.budget is not None and self.budget.of == "speedup"
+        if by_speed and self.latencies is None:
+            axes = ",".join(size.axis for size in self.axes)
+            make = f"`recipelang bench DIR --latencies latencies.json --task TASK --axes {axes}` measures one"
+            help = f'{make}; then write `latencies = "latencies.json"`'
+            raise refusal("E160", "budget", "a budget of `speedup` needs a table of latencies", help)
+        if self.latencies is not None and not by_speed:
+            help = "remove it, or write `budget = speedup -> 2`"
+            raise conflict("latencies", "`latencies` has no effect without a budget of `speedup`", help)
         if self.chosen is None:
             return
         if self.budget is None:

@@ -1,4 +1,4 @@
-"""Which attributes of a recipe name a model or a data set, and what they name."""
+"""Which attributes of a recipe name a model, a data set or a table of latencies, and what they name."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from recipelang.spec.recipe import Recipe
 
 
 def references(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """`(path, reference)` of every model and data set; the name of a split is none."""
+    """`(path, reference)` of every model, data set and table; the name of a split is none."""
     yield "model.base", recipe.model.base
     for stage in recipe.stages:
         for distill in stage.distills:
             if isinstance(distill.teacher, str):
                 yield f"stage.{stage.name}.distill.teacher", distill.teacher
+        for shrink in stage.shrinks:
+            if shrink.latencies is not None:
+                yield f"stage.{stage.name}.shrink.{shrink.name}.latencies", shrink.latencies
     for label, data in recipe.data.items():
         for name in ("source", "train", "validation", "test"):
             own = getattr(data, name)

@@ -160,10 +160,14 @@ class Size:
 
 @frozen
 class Budget:
-    """`parameters -> 60%`: what a smaller model may have at most, a share of what the model has or a count."""
+    """`parameters -> 60%`: what a smaller model may have at most, a share of what the model has or a count.
+
+    `speedup -> 2`, `speedup(onnx) -> 2`: how many times faster it must be, in a runtime.
+    """
 
     of: str
     to: Fraction | int
+    runtime: str = ""
 
 
 @frozen

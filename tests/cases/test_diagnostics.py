@@ -30,6 +30,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -42,6 +43,7 @@ from tests.cases.resumed import RESUMED
 from tests.cases.streamed import STREAMED
 from tests.cases.unsound_models import UNSOUND
 from tests.decoders import CHATML
+from tests.latency_tables import write_table
 from tests.model_configs import walk_here
 from tests.pretended_export import pretend_export
 
@@ -126,6 +128,16 @@ def weights_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def weights_are_pickled(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("model/model.safetensors").rename("model/pytorch_model.bin")
+
+
+def latencies(**changes: Any) -> Callable[[pytest.MonkeyPatch], None]:
+    """A table `latencies.json` of the model beside the recipe."""
+
+    def write(monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("recipelang.planning.processor.name", lambda: "Good Processor")
+        write_table(Path("latencies.json"), Path("model"), **changes)
+
+    return write
 
 
 def teacher_of_three_labels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -468,6 +480,11 @@ def no_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
 CIRCUMSTANCES = {
     "a second machine with a folder of its own": second_machine,
     "a cluster without the partition": slurm_refuses,
+    "a table of latencies": latencies(),
+    "a table of latencies of another processor": latencies(machine="Other Processor"),
+    "a table of latencies of another model": latencies(config="sha256:" + "0" * 64),
+    "a table of latencies in ONNX Runtime": latencies(runtime="onnx"),
+    "a table of latencies of a smaller model": latencies(rows=({"axes": ("ffn",), "sizes": ((8,), (16,), (32,))},)),
     "an exporter that refuses the model": exporter_refuses,
     "an exporter that refuses the weights": lambda monkeypatch: exporter_refuses(monkeypatch, always=False),
     "an export that computes something else": pretend_export,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 
 import typer
 
@@ -40,6 +41,13 @@ def bench(
         Runtime.torch, "--runtime", help="Run the models with this; others than torch on the CPU."
     ),
     as_json: bool = typer.Option(False, "--json", help="Print every figure as JSON."),
+    latencies: Path | None = typer.Option(
+        None, "--latencies", metavar="FILE", help="Measure the parts of one model at several sizes; write them here."
+    ),
+    task: str | None = typer.Option(None, "--task", help="Task of the recipe, with --latencies.", metavar="TASK"),
+    axes: str | None = typer.Option(
+        None, "--axes", metavar="LIST", help="Axes to measure, with --latencies: ffn,layers by default; heads, hidden."
+    ),
 ) -> None:
     """Compare the speed and size of models.
 
@@ -60,17 +68,22 @@ def bench(
       recipelang bench model runs/first --batch 8 --length 64 --json
 
       recipelang bench model runs/first --runtime onnx
+
+      recipelang bench model --latencies latencies.json --task question_answering
     """
+    around = {"batch": batch, "length": length, "threads": threads, "rounds": rounds, "seed": seed}
+    if latencies is not None:
+        _latencies(folders, latencies, task, axes, as_json, device, runtime, around)
+        return
+    for name, given in (("--task", task), ("--axes", axes)):
+        if given is not None:
+            raise typer.BadParameter(f"{name} goes with --latencies FILE")
     from recipelang.api.bench import bench as measured
     from recipelang.report.speed import shown
 
     found = measured(
         *folders,
-        batch=batch,
-        length=length,
-        threads=threads,
-        rounds=rounds,
-        seed=seed,
+        **around,
         device=device.value if device else None,
         runtime=runtime.value,
     )
@@ -79,3 +92,30 @@ def bench(
         print(screen.json_text(found.as_json()))
     else:
         screen.console().print(shown(found))
+
+
+def _latencies(
+    folders: list[str],
+    file: Path,
+    task: str | None,
+    axes: str | None,
+    as_json: bool,
+    device: Device | None,
+    runtime: Runtime,
+    around: dict[str, int],
+) -> None:
+    """Measure the parts of one model, and write the table."""
+    from recipelang.api.latencies import latencies
+    from recipelang.report.latencies import shown
+
+    if len(folders) != 1:
+        raise typer.BadParameter("--latencies measures one model: name one folder")
+    if task is None:
+        raise typer.BadParameter("--latencies needs --task, the task of the recipe: it decides the head of the model")
+    chosen = tuple(name.strip() for name in axes.split(",")) if axes else ("ffn", "layers")
+    where = device.value if device else None
+    table = latencies(folders[0], file, task=task, axes=chosen, device=where, runtime=runtime.value, **around)
+    if as_json:
+        print(screen.json_text(table.model_dump(mode="json")))
+    else:
+        screen.console().print(shown(table, str(file)))

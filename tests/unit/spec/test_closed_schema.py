@@ -115,6 +115,7 @@ TABLE: dict[str, dict[str, tuple[object, str]]] = {
     "shrink": {
         "axes": (REQUIRED, "b"),
         "budget": (None, "b"),
+        "latencies": (None, "b"),
         "chosen": (None, "-"),
         "by": ("activation", "b"),
         "multiple_of": (None, "b"),

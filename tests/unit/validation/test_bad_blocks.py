@@ -87,9 +87,11 @@ BAD: dict[type[Kind], tuple[list[Any], list[str]]] = {
     ),
     Budgets: (
         ["parameters", HALF, Budget("weights", HALF), Budget("parameters", Fraction(1)), Budget("parameters", 0),
-         Budget("parameters", True), Budget("parameters", -3), (Budget("parameters", HALF),)],
+         Budget("parameters", True), Budget("parameters", -3), (Budget("parameters", HALF),), Budget("speedup", Fraction(1)),
+         Budget("speedup", Fraction(2000)), Budget("speedup", Fraction(2), "onxx"), Budget("parameters", HALF, "onnx")],
         ["parameters", "50%", "weights -> 50%", "parameters -> 0%", "parameters -> 100%", "parameters -> 0", "parameters -> -3",
-         "parameters -> 1.5", "parameters -> 2 epochs", '"parameters" -> 50%', "[parameters -> 50%]", "parameters -> true"],
+         "parameters -> 1.5", "parameters -> 2 epochs", '"parameters" -> 50%', "[parameters -> 50%]", "parameters -> true",
+         "speedup -> 1", "speedup -> 150%", "speedup -> 2 epochs", "speedup(onxx) -> 2", "speedup(onnx, torch) -> 2", "speedup() -> 2"],
     ),
     Seeds: ([3, ("1",), (-1,), [1]], ['"3"', "[-1]", "true", "0.5"]),
     Pair: ([(HALF,), HALF, (HALF, 2)], ["[0.9]", "0.9", "[0.9, 2]"]),
@@ -161,7 +163,7 @@ def test_the_examples_are_good(kind: str, spec: type[Spec]) -> None:
 
 #: what does nothing, or is not all, without anything else
 _NOT_ALONE = (("group", "targets"), ("data", "shuffle_buffer"), ("export", "quantize"),
-              ("shrink", "budget"), ("shrink", "chosen"), ("shrink", "every"))  # fmt: skip
+              ("shrink", "budget"), ("shrink", "chosen"), ("shrink", "latencies"), ("shrink", "every"))  # fmt: skip
 
 
 @pytest.mark.parametrize(("spec", "name", "value"), [*plain_cases()])

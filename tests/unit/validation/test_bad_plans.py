@@ -108,7 +108,7 @@ BAD: list[tuple[str, str, dict[str, list[Any]]]] = [
         "config": [None, {"a": 0.5}], "parameters": [[1000], [0, 500], "1000", [1000, 601], [600, 500]], "extra": [1],
     }),
     ("stages.1.shrinks.0.budget", "BudgetPlan", {
-        "of": ["weights", None], "share": [-0.1, 1.1, "0.6", NAN], "most": [0, 499, 1000, "600", None],
+        "of": ["weights", None, "speedup"], "share": [-0.1, 1.1, "0.6", NAN], "most": [0, 499, 1000, "600", None],
         "chosen": [{}, {"width": 4}, {"ffn": 0}, {"ffn": "4"}, {"ffn": 3}, None], "extra": [1],
     }),
     ("stages.0", "StagePlan", {
