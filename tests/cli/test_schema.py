@@ -36,8 +36,10 @@ def everything() -> str:
     text += f'data streamed {{\ntrain = "x.jsonl"\n{streamed}\n}}\n'
     text += "data mixed {\nmix one {\n" + "\n".join(inside["mix"]).replace("30%", "100%") + "\n}\n}\n"
     text += (
-        "stage slim {\nmode = one_shot\nshrink body {\n"
-        + "\n".join(inside["shrink"]).replace("[ffn -> 50%,", "[ffn,")
+        "stage slim {\nlength = 1500 steps, batch = 1, learning_rate = 1e-3\nshrink body {\n"
+        + "\n".join(inside["shrink"])
+        .replace("[ffn -> 50%,", "[ffn,")
+        .replace("parameters -> 60%", "speedup(onnx) -> 2")
         + "\n}\n}\n"
     )
     text += "stage dense { length = 1 epoch + 5 steps, batch = 1, learning_rate = 1e-3 }\n"

@@ -32,6 +32,7 @@ ALLOWED = {
     "planning/processor.py": "the system's own figures below /proc",
     "engine/parts.py": "safetensors, after `check_regular`, while digests are compared through `storage`",
     "engine/bench.py": "a folder of its own for an export, in the system's for such, which goes with it",
+    "engine/latencies.py": "folders of its own for exports, in the system's for such, which go with it",
     "engine/forecast.py": "a folder of its own for a rehearsal, in the system's for such, which goes with it",
     "engine/teacher_cache.py": "safetensors, after `check_regular`",
     "engine/export.py": "weights that it has just written, in a folder of its own",

@@ -149,7 +149,7 @@ def test_the_plan_shows_what_is_predicted_and_from_which_processor(folder):
     _, plan = made(folder)
     (shrink,) = plan.stages[0].shrinks
     sizes = ", ".join(f"{axis} {n:,}" for axis, n in shrink.budget.chosen.items())
-    assert plan_screen._shrink(shrink).splitlines()[0] == (
+    assert plan_screen._shrink([shrink]).splitlines()[0] == (
         f"budget: 2 times as fast; chosen {sizes}; predicted {shrink.budget.speed.predicted:.2f}x "
         "from latencies measured on Good Processor"
     )

@@ -13,7 +13,19 @@ from recipelang.kinds.base import Evaluated, Kind
 from recipelang.kinds.budgets import Budgets
 from recipelang.kinds.choice import Choice, Pair
 from recipelang.kinds.measures import Cadence, Count, PerEpoch, Size, Stretch
-from recipelang.kinds.plain import BlockLabel, Boolean, ListOf, Number, OneOf, OrNone, Ratio, Reference, Seeds, Text
+from recipelang.kinds.plain import (
+    BlockLabel,
+    Boolean,
+    ListOf,
+    LocalFile,
+    Number,
+    OneOf,
+    OrNone,
+    Ratio,
+    Reference,
+    Seeds,
+    Text,
+)
 from recipelang.kinds.schedule import ScheduleOf
 from recipelang.kinds.sizes import Sizes
 from recipelang.kinds.tensors import LayerNumbers, Pattern, Selector
@@ -61,6 +73,7 @@ BAD: dict[type[Kind], tuple[list[Any], list[str]]] = {
     Count: ([-1, "128", 0.5, True, HALF], ["-1", '"128"', "1/2", "true", "2 epochs"]),
     Size: ([0, -1, "5 GB", 0.5, True], ["0 B", '"5 GB"', "5", "true", "2 epochs"]),
     OneOf: (["wiggle", "", 3, Symbol("train")], ["wiggle", '""', "3", "[]"]),
+    LocalFile: (["", 3, ("a",), True, "hf://owner/name"], ['""', "3", "[1]", "true", '"hf://owner/name"']),
     Reference: (["", 3, ("a",), True], ['""', "3", "[1]", "true"]),
     Pattern: (["2:4", SparsityPattern("N:M", 4, 2), SparsityPattern("wiggle")], ['"2:4"', "wiggle", "block(0, 1)"]),
     BlockLabel: ([3, True, ("a",)], ["3", "true", "[1]"]),
