@@ -218,13 +218,13 @@ def test_the_screen_shows_the_budget_the_sizes_and_what_came_out(folder):
     _, plan = made(folder, RECIPE.replace("= 60%", "= 90%"))
     (shrink,) = plan.stages[0].shrinks
     before_, after = shrink.parameters
-    assert plan_screen._shrink(shrink).splitlines()[0] == (
+    assert plan_screen._shrink([shrink]).splitlines()[0] == (
         f"budget: at most 90% ({before_ * 9 // 10:,} of {before_:,}) parameters; chosen ffn 48, layers 4 (all); "
         f"reached {after / before_:.1%}"
     )
     _, plan = made(folder, RECIPE.replace("-> cap", "-> 30_000"))
     (shrink,) = plan.stages[0].shrinks
-    assert f"at most 30,000 of {before_:,} parameters" in plan_screen._shrink(shrink)
+    assert f"at most 30,000 of {before_:,} parameters" in plan_screen._shrink([shrink])
     assert plan.stages[1].steps and plan.parameters() == shrink.parameters[1]
 
 
