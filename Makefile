@@ -113,6 +113,9 @@ bench: $(VENV)/.model ## measure every figure as a ratio in one run (half an hou
 	$(BIN)/python benchmarks/mask_scaling.py
 	$(BIN)/python benchmarks/peers.py
 
+sizes: setup ## measure models of several sizes in every runtime and write the table of docs/speed.md (a minute; run nothing else)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/sizes.py --write
+
 picture: $(VENV)/.model ## draw docs/plan.svg, the picture of the README, from a real plan
 	$(BIN)/python docs/picture.py
 

@@ -107,7 +107,7 @@ def _times(run: Course, exports: Mapping[str, Written]) -> Iterable[SpeedForm]:
         groups.setdefault((figure.batch, figure.length, figure.threads), []).append(figure)
     for settings, figures in groups.items():
         models = dict.fromkeys(("", f.format) for f in figures)
-        models |= dict.fromkeys((f.over, f.format) for f in figures if f.over)
+        models |= dict.fromkeys((f.over, f.reference_in) for f in figures if f.over)
         try:
             yield _measured(run, [*models], *settings)
         except Exception as error:  # nothing that is measured now is worth the run

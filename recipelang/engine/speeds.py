@@ -69,7 +69,7 @@ def ratio(speeds: Iterable[SpeedForm], figure: FigurePlan) -> paired.Ratio | Non
         return None
     if figure.name == "latency":
         return paired.Ratio(median(ours), *paired.median_interval(ours))
-    theirs = found.seconds(figure.over, figure.format)
+    theirs = found.seconds(figure.over, figure.reference_in)
     return paired.ratio(theirs, ours) if theirs else None
 
 
@@ -94,6 +94,8 @@ def interval(figure: FigurePlan, found: paired.Ratio) -> str:
     if figure.name == "latency":
         return f"{short_time(found.median)} ({short_time(found.low)} to {short_time(found.high)})"
     over = "the model that the run starts with" if figure.over == BASE else figure.over
+    if figure.reference_in != figure.format:
+        over += f" in {FORMATS[figure.reference_in].runtime}"
     return f"{found.median:.2f}x ({found.low:.2f} to {found.high:.2f}) over {over}"
 
 

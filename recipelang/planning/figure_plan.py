@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from recipelang.spec.figures import BASE, NAMES, OF_STAGES, RUNTIMES, TIMES, Figure
-from recipelang.spec.formats import FORMATS, WEIGHTS
+from recipelang.spec.formats import FORMATS, WEIGHTS, quantized_from
 from recipelang.storage.forms import Count, known
 
 
@@ -54,6 +54,11 @@ class FigurePlan(BaseModel):
     @property
     def timed(self) -> bool:
         return self.name in TIMES
+
+    @property
+    def reference_in(self) -> str:
+        """What runs the reference: it is not quantized, for that is part of what made the result faster."""
+        return quantized_from(self.format)
 
     @property
     def reference(self) -> str:

@@ -15,7 +15,7 @@ from recipelang.source.frozen import frozen
 from recipelang.source.words import plural
 from recipelang.spec.claims import Verdict, figures, judge
 from recipelang.spec.figures import BASE, Figure
-from recipelang.spec.formats import WEIGHTS
+from recipelang.spec.formats import WEIGHTS, quantized_from
 from recipelang.spec.recipe import Recipe
 from recipelang.tasks import task_of
 from recipelang.values import selector as sel
@@ -49,7 +49,7 @@ def plan_figures(recipe: Recipe, models: Models, dtype: str, max_shard: int, fou
         except RecipeError as error:
             found.extend(error.diagnostics)
             continue
-        if figure.name == "speedup":
+        if figure.name == "speedup" and quantized_from(figure.format) == figure.format:
             _warn_of_same_shapes(figure, models, label, found)
         names = ("name", "format", "of", "over", "batch", "length", "threads")
         planned = _planned(figure, models, dtype, max_shard)

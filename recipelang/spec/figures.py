@@ -28,7 +28,8 @@ FIGURES = {
     "flops()": "floating point operations of one forward pass: two for each multiplication with its addition",
     "latency(RUNTIME)": "median time of one forward pass, on the processor",
     "speedup(RUNTIME, over = stage.NAME)": "how many times faster one pass is than that of the model which the stage "
-    "left, or of the model that the run starts with (`over = base`): median of pairs, in the same runtime",
+    "left, or of the model that the run starts with (`over = base`): median of pairs, in the same runtime; "
+    "a quantized model is compared with one that is not",
 }
 NAMES = tuple(dict.fromkeys(written.partition("(")[0] for written in FIGURES))
 #: of these, those that a stage's model has too: `stage.NAME.params`

@@ -53,6 +53,13 @@ FORMATS = {
 }
 #: those that a recipe names
 CHOSEN = tuple(name for name, each in FORMATS.items() if not each.of)
+
+
+def quantized_from(runtime: str) -> str:
+    """What runs the same model as it is; a runtime that quantizes nothing is its own."""
+    return (FORMATS[runtime].of if runtime in FORMATS else "") or runtime
+
+
 #: those whose runtime `bench` can time
 RUNTIMES = ("torch", *(name for name, each in FORMATS.items() if each.timed))
 

@@ -9,6 +9,7 @@ import recipelang
 from recipelang.engine import figures, paired, speeds
 from recipelang.engine.macs import counted, inputs, of_config
 from recipelang.engine.records import Reporter, read_record
+from recipelang.planning.figure_plan import FigurePlan
 from recipelang.provenance.checks import Verified
 from recipelang.provenance.contents import verify_digests
 from recipelang.provenance.recount import verify_weights
@@ -231,3 +232,25 @@ def test_operations_are_counted_the_same_with_and_without_weights():
         with torch.inference_mode():
             real = counted(lambda m=model, t=tokens: m(**inputs(m, t)))
         assert of_config(config, auto.__name__, False, 2, 16) == real > 0
+
+
+def test_a_quantized_model_is_compared_with_one_that_is_not():
+    settings = {"batch": 1, "length": 8, "threads": 1}
+    figure = FigurePlan(name="speedup", format="onnx_int8", over="stage.dense", **settings)
+    took = {("", "onnx_int8"): 1.0, ("stage.dense", "onnx"): 3.0, ("stage.dense", "onnx_int8"): 2.0}
+    models = [{"model": m, "runtime": r, "seconds": [s] * 6} for (m, r), s in took.items()]
+    form = speeds.SpeedForm.model_validate(
+        {
+            **settings,
+            "rounds": 6,
+            "seed": 0,
+            "clock": "processor time",
+            "machine": "one",
+            "versions": {},
+            "models": models,
+        }
+    )
+    assert speeds.values([form], [figure]) == {figure.text: 3.0}
+    assert speeds.how([form], [figure])[figure.text].startswith(
+        "3.00x (3.00 to 3.00) over stage.dense in ONNX Runtime;"
+    )
