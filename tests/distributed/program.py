@@ -26,7 +26,7 @@ from torch import nn
 
 import recipelang
 from recipelang import processes
-from recipelang.engine import evaluate as evaluation_module
+from recipelang.engine import evaluate as evaluation_module, stages
 from recipelang.engine.evaluate import evaluate
 from recipelang.engine.export import save_model
 from recipelang.engine.files import only_one
@@ -291,6 +291,26 @@ def an_overflow_in_one_process_skips_the_step_of_all(folder: Path) -> None:
     assert sum(zeros[0].values()) == sum(zeros[1].values()) > 0
 
 
+def rounds_leave_the_same_model_everywhere(folder: Path) -> None:
+    """The units and layers that stay are those that the first process chose; optimizers go on alike."""
+    path, kept = folder / "rounds.recipe", []
+    if processes.main():
+        text = CONTRACT.format(method="movement", pattern="unstructured", sparsity=RAMP)
+        shrink = "  shrink body { axes = [ffn -> 25%, layers -> 1], rounds = 2, every = 2 steps }\n}\n"
+        path.write_text(text.partition("  prune ")[0] + shrink, "utf-8")
+    processes.wait()
+    with pytest.MonkeyPatch.context() as here:
+        cut = stages.cut_optimizer
+        here.setattr(stages, "cut_optimizer", lambda *given: (cut(*given), kept.append(given)))
+        run(path, folder / "rounds")
+    (_, first, _, _), (optimizer, last, _, small) = kept
+    units = [{key: stays.tolist() for key, stays in choice.units.items()} for choice in (first, last)]
+    sums = [float(p.detach().double().sum()) for p in small.parameters()]
+    each = processes.each((units, first.layers, last.layers, sums))
+    assert each[0] == each[1]
+    assert {p for g in optimizer.param_groups for p in g["params"]} == {*small.parameters()}
+
+
 def resumed_on_more(folder: Path) -> None:
     """`cut-by-one` was written by a single process."""
     told: list[str] = []
@@ -464,6 +484,7 @@ SCENARIOS = {
         every_method_that_can_on_shards,
         resumed_on_as_many_is_uninterrupted,
         an_overflow_in_one_process_skips_the_step_of_all,
+        rounds_leave_the_same_model_everywhere,
         resumed_on_more,
         shards_read_by_rows_are_those_of_the_whole_model,
         every_task_is_measured_as_by_one_process,

@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM,
 import recipelang
 from recipelang.engine.records import Interrupted
 from recipelang.engine.shrink import Read, shrink
+from recipelang.engine.stages import _recompute
 from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
 from recipelang.planning.facts import read_model_facts
@@ -156,8 +157,8 @@ def test_a_layer_that_changes_nothing_goes_first(tmp_path, monkeypatch):
 
 def test_layers_that_have_recomputed_their_activations_take_other_places(tmp_path, monkeypatch):
     model, facts = made(tmp_path, monkeypatch, "bert")
-    model.gradient_checkpointing_enable({"use_reentrant": False})
-    model.gradient_checkpointing_disable()
+    _recompute(model, True)
+    _recompute(model, False)
     assert len(shrink(model, plan_of(facts, layers=2), READ)[1]) == 2
 
 
