@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from recipelang.kinds.form import value_form
 from recipelang.source import Label
 from recipelang.spec.blocks import EvaluateSpec, MetaSpec, Spec, StageSpec
 from recipelang.spec.canonical import Identities, spec_digest
@@ -112,9 +111,10 @@ def _form(recipe: Recipe, spec: Spec, name: str) -> str:
         value = value or METRICS.get(recipe.model.task, ())
     if isinstance(spec, StageSpec) and name == "seed":
         value = recipe.seed if value is None else value
-    if spec.attributes()[name].unordered and isinstance(value, tuple):
+    attribute = spec.attributes()[name]
+    if attribute.unordered and isinstance(value, tuple):
         value = tuple(sorted(set(value)))
-    return to_json(value_form(value))
+    return to_json(None if value is None else attribute.kind.form(value))
 
 
 def _claims(recipe: Recipe) -> Iterator[tuple[str, _Entry]]:
