@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from recipelang.engine import gradients
 from recipelang.engine.records import Interrupted, Reporter
 from recipelang.modifiers.modifier import Modifier
 from recipelang.source import RecipeError
@@ -134,3 +135,44 @@ def test_where_no_scale_helps_the_run_ends_and_the_last_checkpoint_is_named(reci
     assert all(
         w.isfinite().all() for w in weights(tmp_path / "out" / "checkpoints" / "stage-00-step-00000018").values()
     )
+
+
+ONE_SHOT = """recipe 1 "cut"
+model { base = "model", task = question_answering }
+data { train = "train.json", validation = "dev.json", max_length = 32 tokens, stride = 8 tokens, samples = 16 samples }
+stage cut {
+  mode = one_shot
+  precision = PRECISION
+  prune weights { targets = @linear & @encoder, method = snip(batches = 2), sparsity = 50% }
+}
+"""
+
+
+def test_gradients_of_an_event_are_scaled_and_scaled_back(project, tmp_path, monkeypatch):
+    """A batch that overflows is done again with half the scale, until it does not."""
+    scales = []
+    scaled_back = gradients.unscale
+
+    def look(grads, scale):
+        scales.append(float(scale))
+        return scaled_back(grads, scale)
+
+    monkeypatch.setattr(gradients, "unscale", look)
+    found = []
+    for precision, start in (("fp32", 0.0), ("fp16", 65536.0), ("fp16", 2.0**24)):
+        monkeypatch.setattr(gradients, "START", start)
+        (tmp_path / "cut.recipe").write_text(ONE_SHOT.replace("PRECISION", precision), "utf-8")
+        run(tmp_path / "cut.recipe", tmp_path / f"out-{len(found)}")
+        found.append(targets(tmp_path / f"out-{len(found)}"))
+    assert scales[:2] == [65536.0] * 2 and scales[2:4] == [2.0**24, 2.0**23] and 1.0 < scales[-1] < 2.0**24
+    for other in found[1:]:
+        agree = sum(int(((w == 0) == (other[n] == 0)).sum()) for n, w in found[0].items())
+        assert agree > 0.98 * sum(w.numel() for w in other.values())
+        assert sum(int((w == 0).sum()) for w in other.values()) == sum(int((w == 0).sum()) for w in found[0].values())
+
+
+def test_gradients_of_an_event_that_overflow_at_every_scale_end_the_run(project, tmp_path, monkeypatch):
+    monkeypatch.setattr(gradients, "unscale", lambda grads, scale: torch.ones(()))
+    (tmp_path / "cut.recipe").write_text(ONE_SHOT.replace("PRECISION", "fp16"), "utf-8")
+    with pytest.raises(RecipeError, match="E171]: fp16 overflow while gradients are gathered for a score"):
+        run(tmp_path / "cut.recipe", tmp_path / "out")
