@@ -59,7 +59,7 @@ def _file(title: str) -> str:
 
 # ---------------------------------------------------------------------- plots
 def charts(study: Study, made: Sequence[Row]) -> list[Chart]:
-    """For each metric: along the varied parameter, along the zeros of all parameters, and differences."""
+    """For each metric: along the varied parameter, along zeros, sizes and speeds, and differences."""
     metrics = [n for n in dict.fromkeys(n for r in made for n in r.metrics) if not n.startswith("stage.")]
     axis = _axis(study)
     panels = _panels(made, axis)
@@ -73,6 +73,7 @@ def charts(study: Study, made: Sequence[Row]) -> list[Chart]:
                 found.append(_of_arms(of, metric, lines))
             if axis is not None:
                 found.append(_against_zeros(of, metric, lines))
+            found += _against_figures(of, metric, lines)
             if study.baseline is not None:
                 found.append(_differences(study.baseline, of, metric, axis, lines))
     return found
@@ -157,6 +158,22 @@ def _against_zeros(of: str, metric: str, lines: dict[str, list[Row]]) -> Chart:
         points = [(x, r.metrics[metric].mean) for x, r in known]
         series.append(Series(name, points, i, [_ends(r, metric) for _, r in known]))
     return Chart(f"{of} against zeros of all parameters", series, Axis("zeros of all parameters", True), _y(metric))
+
+
+def _against_figures(of: str, metric: str, lines: dict[str, list[Row]]) -> list[Chart]:
+    """A metric against each size and speed that the runs measured and that differs between them: one point a row."""
+    every = [r for found in lines.values() for r in found if metric in r.metrics]
+    charts = []
+    for figure in dict.fromkeys(n for r in every for n in r.figures):
+        if len({r.figures[figure].mean for r in every if figure in r.figures}) < 2:
+            continue
+        series = []
+        for i, (name, found) in enumerate(lines.items()):
+            known = [r for r in found if metric in r.metrics and figure in r.figures]
+            points = [(r.figures[figure].mean, r.metrics[metric].mean) for r in known]
+            series.append(Series(name, points, i, [_ends(r, metric) for r in known], line=False))
+        charts.append(Chart(f"{of} against {figure}", series, Axis(figure), _y(metric)))
+    return charts
 
 
 def _of_arms(of: str, metric: str, lines: dict[str, list[Row]]) -> Chart:

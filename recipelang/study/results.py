@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +33,7 @@ class Outcome:
     error: str = ""
     device: str = ""
     gpus: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)  # of size and speed, of the result
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Row:
     failed: int
     rehearsal: int | None = None  # only the first so many steps of every stage
     measured_on: tuple[str, ...] = ()  # metrics that are of a part of their data, and of which
+    figures: Mapping[str, Spread] = field(default_factory=dict)  # of size and speed, by their texts
 
 
 def folder_of(out: Path, variant: Variant) -> Path:
@@ -87,6 +89,7 @@ def outcome(out: Path, variant: Variant) -> Outcome:
         tuple(f"{c['kind']} {c['text']}" for c in record["claims"] if c["met"] is False),
         device=record["environment"].get("device", ""),
         gpus=record["environment"].get("variables", {}).get("CUDA_VISIBLE_DEVICES", ""),
+        figures={n: v for n, v in record.get("figures", {}).items() if not n.startswith("stage.")},
     )
 
 
@@ -156,7 +159,13 @@ def _row(point: Point, found: list[Outcome], baseline: list[Outcome] | None) -> 
         sum(1 for o in found if o.status == "failed"),
         next((o.variant.plan.rehearsal for o in found), None),
         tuple(dict.fromkeys(_partial(o.variant, n) for o in done for n in o.metrics if _partial(o.variant, n))),
+        _figures(done),
     )
+
+
+def _figures(done: Sequence[Outcome]) -> dict[str, Spread]:
+    names = dict.fromkeys(n for o in done for n in o.figures)
+    return {n: s for n in names if (s := spread([o.figures[n] for o in done if n in o.figures]))}
 
 
 def _partial(variant: Variant, metric: str) -> str:
@@ -193,6 +202,7 @@ def _run(o: Outcome) -> dict[str, Any]:
         "spec": v.plan.spec_digest,
         "steps": v.plan.steps,
         "metrics": o.metrics,
+        **({"figures": dict(o.figures)} if o.figures else {}),
         "measured_on": {n: on for n in o.metrics if (on := measured_on(v.plan, n))},
         "sparsity": {"targets": o.targets, "all_parameters": o.all_parameters},
         "seconds": o.seconds,
@@ -216,6 +226,7 @@ def _line(r: Row) -> dict[str, Any]:
         "failed": r.failed,
         "with_unmet_claims": r.unmet,
         "metrics": {n: told(s) for n, s in r.metrics.items()},
+        **({"figures": {n: told(s) for n, s in r.figures.items()}} if r.figures else {}),
         "differences": {n: told(d) for n, d in r.differences.items()},
         "sparsity": {"targets": told(r.targets), "all_parameters": told(r.all_parameters)},
         "seconds": told(r.seconds),
