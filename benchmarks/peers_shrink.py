@@ -8,9 +8,9 @@
 The encoder of the quickstart, fine-tuned as in `recipes/shrink/quickstart.recipe`, keeps half of its neurons; a decoder
 (SmolLM2-135M-Instruct) keeps 49 %. Every tool cuts the dense model; a recipe then trains each result with the dense
 version as the teacher, equally long, and `recipelang.bench` measures all of them in one process. Of torch-pruning's
-rankings: by weights and, of the encoder, by gradients; of optipfair's: by weights, and with what neurons put out.
-optipfair takes gated decoders only. Fails unless `shrink` is as fast within 2 %, and not
-more than 1 point of F1, or 1 % of perplexity, behind the best of the others.
+rankings: by weights and, of the encoder, by gradients; of optipfair's, which takes gated decoders only: by weights, and
+with what neurons put out. Fails unless `shrink` is as fast within 2 %, and not more than 1 point of F1, or 1 % of
+perplexity, behind the best of the others.
 """
 
 from __future__ import annotations
