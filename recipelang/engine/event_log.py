@@ -6,6 +6,7 @@ as a traceback on the screen and as a lost curve.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from itertools import accumulate
@@ -37,6 +38,8 @@ class Curves(Reporter):
     def stepped(self, stage: StagePlan, step: int, loss: float, rate: float, sparsity: float) -> None:
         if step % _EVERY == 0 or step == self.until:
             scalars = {"train/loss": loss, "train/learning_rate": rate, "train/sparsity": sparsity}
+            if not math.isfinite(loss):  # of a step that overflowed in fp16 and changed nothing
+                del scalars["train/loss"]
             self.log.add(self.first[stage.name] + step, scalars)
 
     def pruned(self, stage: StagePlan, sparsity: float) -> None:

@@ -234,3 +234,13 @@ def test_the_factor_takes_the_place_of_its_matrix_and_keeps_the_bits():
     assert torch.equal(upper, torch.linalg.cholesky(torch.cholesky_inverse(lower), upper=True))
     assert upper.untyped_storage().nbytes() == 33 * 33 * 8
     assert torch.equal(gram, x.T @ x)
+
+
+@pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
+@pytest.mark.parametrize("odd", [float("inf"), float("nan")])
+def test_inputs_that_are_not_finite_rank_nothing(layer, method, odd):
+    weight, inputs = layer
+    inputs = inputs.clone()
+    inputs[3, 5] = odd
+    with pytest.raises(RecipeError, match="E082]: the inputs of a layer are not finite"):
+        fit(method, weight, inputs, 48, Select("unstructured", (0, 0), "uniform"))

@@ -1,12 +1,15 @@
 """What a run tells while it goes: the sparsity of all blocks together, where an evaluation was done, curves by stage."""
 
 import io
+import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 from rich.console import Console
 from torch import nn
 
+from recipelang.engine.event_log import Curves
 from recipelang.modifiers.modifier import State
 from recipelang.pruning.masks import Masks
 from recipelang.report.progress import Progress
@@ -57,6 +60,24 @@ def test_an_evaluation_says_when_it_was_done(stage, step, when):
     shown = io.StringIO()
     Progress(Console(file=shown, width=100)).evaluated(stage, "dev", {"f1": 0.5}, step)
     assert f"dev {when}: " in shown.getvalue()
+
+
+def test_a_step_that_overflowed_spoils_neither_bar_nor_curve():
+    stage = SimpleNamespace(name="sparse", steps=20, prunes=(), shrinks=())
+    shown, added = io.StringIO(), []
+    bar = Progress(Console(file=shown, width=100))
+    curves = Curves.__new__(Curves)
+    curves.log, curves.until, curves.first = SimpleNamespace(add=lambda *it: added.append(it)), 20, {"sparse": 0}
+    for reporter in (bar, curves):
+        reporter.stage_started(stage, 20, 0)
+        for step, loss in ((9, 2.0), (10, math.nan), (20, 2.0)):
+            reporter.stepped(stage, step, loss, 1e-3, 0.5)
+    bar.stop()
+    assert "loss 2.000" in shown.getvalue() and "nan" not in shown.getvalue()
+    assert [sorted(scalars) for _, scalars in added] == [
+        ["train/learning_rate", "train/sparsity"],
+        ["train/learning_rate", "train/loss", "train/sparsity"],
+    ]
 
 
 def test_the_loss_of_one_stage_does_not_leak_into_the_next():
