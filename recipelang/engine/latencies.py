@@ -140,7 +140,7 @@ def _small_models(
 
 def _drawn(small: Any, task: str) -> nn.Module:
     """The same model with random weights, ready to be measured."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), torch.inference_mode(False):  # the exporters take no tensors of that mode
         torch.manual_seed(0)
         made = only_used(type(small)(small.config), task).eval()
     leave_out_cache(made)
@@ -152,7 +152,7 @@ def _exported(opened: Opened, runtime: str, aside: Path) -> Path:
     target = aside / Path(FORMATS[runtime].file).parent
     target.mkdir(parents=True)
     try:
-        with torch.inference_mode(False), torch.no_grad():
+        with torch.inference_mode(False):
             export_to(opened.model, runtime, target)
     except Exception as error:
         if is_out_of_memory(error):
