@@ -14,6 +14,7 @@ from typing import Any
 
 from recipelang.kinds.sizes import RANKINGS
 from recipelang.planning.budget_plan import BudgetPlan
+from recipelang.planning.config_fields import check_fields
 from recipelang.planning.facts import ModelFacts, with_standard
 from recipelang.planning.families import FAMILIES, TensorFact, tensors_of
 from recipelang.planning.layers import NUMBER_OF_LAYERS, config_with_layers, lists_differ
@@ -357,6 +358,7 @@ def _left(facts: ModelFacts, config: Mapping[str, Any]) -> ModelFacts:
 
 def _made(facts: ModelFacts, config: dict[str, Any]) -> ModelFacts:
     if facts.family in FAMILIES:
+        check_fields(facts.path / "config.json", facts.family, config)
         return replace(facts, config=config, tensors=tuple(tensors_of(facts.family, config, facts.task)))
     made = structure(facts.path, config, facts.task, None)
     known = {t.name for t in facts.tensors}

@@ -92,7 +92,7 @@ def sizes(made: ShrinkPlan) -> dict[str, tuple[int, int]]:
         ("roberta", BERT, {"ffn": 16, "heads": 3, "hidden": 48, "layers": 1}),
         ("llama", LLAMA, {"heads": 4}),
         ("llama", LLAMA, {"hidden": 48}),
-        ("llama", LLAMA, {"ffn": 96, "heads": 6, "hidden": 32, "layers": 3}),
+        ("llama", LLAMA, {"ffn": 96, "heads": 6, "hidden": 48, "layers": 3}),
     ],
 )
 def test_the_smaller_model_is_what_its_config_makes_and_the_way_back_is_told(tmp_path, family, config, axes):
@@ -128,9 +128,12 @@ def test_heads_that_share_keys_keep_their_groups(tmp_path):
     assert {r.name.split(".")[-2] for r in made.reshapes} == {"q_proj", "o_proj"}
     assert left.config["head_dim"] == 8, "the config says what a head is"
     assert told(facts, heads=5).startswith("E153: 5 heads cannot be shared out to 2 groups")
-    alone = facts_of(tmp_path / "alone", "llama", **{**LLAMA, "num_key_value_heads": 8})
+    alone = facts_of(tmp_path / "alone", "llama", **{**LLAMA, "num_key_value_heads": 8, "hidden_size": 80})
     made, left = shrunk(alone, heads=5)
     assert (made.groups, left.config["num_key_value_heads"]) == (1, 5)
+    assert told(alone, heads=3).startswith("E152: transformers makes no `llama` of these sizes"), (
+        "80 is not 3 of anything"
+    )
 
 
 def test_a_table_as_wide_as_the_states_by_chance_stays(tmp_path):

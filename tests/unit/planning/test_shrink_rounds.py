@@ -73,6 +73,7 @@ def test_sizes_between_are_multiples_too(tmp_path):
     facts = facts_of(tmp_path, "llama", **LLAMA)
     assert after(rounds(facts, 2, ffn=48)) == [{"ffn": 96}, {"ffn": 48}], "of 16: 88 is none"
     assert after(rounds(facts, 2, ffn=48, multiple_of=8)) == [{"ffn": 88}, {"ffn": 48}]
+    facts = facts_of(tmp_path / "wide", "llama", **{**LLAMA, "hidden_size": 48})
     assert after(rounds(facts, 3, heads=2)) == [{"heads": 6}, {"heads": 4}, {"heads": 2}], "of two groups"
 
 
