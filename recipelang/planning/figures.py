@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from itertools import islice, product
 
 from recipelang.planning.facts import ModelFacts
@@ -13,12 +12,11 @@ from recipelang.planning.safetensors_header import DTYPES, ITEM_BYTES
 from recipelang.source import Diagnostics, Label, RecipeError, at_label, fail
 from recipelang.source.frozen import frozen
 from recipelang.source.words import plural
-from recipelang.spec.claims import Verdict, figures, judge
+from recipelang.spec.claims import Foreseen, Verdict, figures, judge
 from recipelang.spec.figures import BASE, Figure
 from recipelang.spec.formats import WEIGHTS, quantized_from
 from recipelang.spec.recipe import Recipe
 from recipelang.tasks import task_of
-from recipelang.values import selector as sel
 
 #: of a weight file, besides its weights: a header with the recipe in it, and a line for each tensor
 _HEADER, _LINE = 2**18, 256
@@ -107,26 +105,6 @@ class Claimed:
     planned: tuple[str, ...]
 
 
-@frozen
-class _Foreseen:
-    """What a plan knows before anything is measured, as claims ask for it."""
-
-    figures: Mapping[str, float]
-    sizes: Mapping[str, int]  # matrix -> its weights
-    selections: Mapping[str, Sequence[str]]
-    metrics: Mapping[str, float]
-    how: Mapping[str, str]
-
-    def parameters(self, selector: sel.Selector) -> int | None:
-        return sum(self.sizes[n] for n in self.selections[sel.text(selector)])
-
-    def sparsity(self, selector: sel.Selector) -> Fraction | None:
-        return None
-
-    def pattern(self, selector: sel.Selector) -> tuple[str, tuple[int, int]] | None:
-        return None
-
-
 def foresee(
     recipe: Recipe, plans: Sequence[FigurePlan], facts: ModelFacts, selections: Mapping[str, Sequence[str]]
 ) -> list[Verdict | None]:
@@ -137,7 +115,7 @@ def foresee(
     if len(each) > _MOST:
         return [None] * len(recipe.claims)
     tried = [
-        judge(recipe, _Foreseen(dict(zip(known, values, strict=True)), sizes, selections, {}, {})) for values in each
+        judge(recipe, Foreseen(dict(zip(known, values, strict=True)), sizes, selections, {}, {})) for values in each
     ]
     every = zip(*tried, strict=True)
     return [v[0] if v[0].met is not None and len({one.met for one in v}) == 1 else None for v in every]

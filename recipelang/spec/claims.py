@@ -81,6 +81,26 @@ class Measured(Protocol):
 
 
 @frozen
+class Foreseen:
+    """What a plan knows before anything is measured."""
+
+    figures: Mapping[str, float]
+    sizes: Mapping[str, int]  # matrix -> its weights
+    selections: Mapping[str, Sequence[str]]
+    metrics: Mapping[str, float]
+    how: Mapping[str, str]
+
+    def parameters(self, selector: sel.Selector) -> int | None:
+        return sum(self.sizes[n] for n in self.selections[sel.text(selector)])
+
+    def sparsity(self, selector: sel.Selector) -> Fraction | None:
+        return None
+
+    def pattern(self, selector: sel.Selector) -> tuple[str, tuple[int, int]] | None:
+        return None
+
+
+@frozen
 class Verdict:
     """What a claim came to."""
 
