@@ -428,7 +428,7 @@ def _call(
     except Mismatch as mismatch:
         return evaluator.misfit(mismatch, argument, kind=kind)
     found = answer(name, chosen)
-    if name == "pattern" and not isinstance(found, SparsityPattern):
+    if name == "pattern" and not isinstance(found, SparsityPattern | Poison):
         return SparsityPattern("unstructured")  # before the run: something of its kind
     return found
 
