@@ -3,6 +3,8 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 WORKERS ?= 2
+# each worker takes what lies together, so that what a file's tests share is made once
+PARALLEL = -n $(WORKERS) --dist worksteal
 SECONDS ?= 120
 KILLS ?= 30
 SEED ?= 1
@@ -36,23 +38,23 @@ test-deps: ## system packages that only tests need: a registry to share recipes 
 	@command -v docker-registry >/dev/null || (apt-get update -qq && apt-get install -qq -y docker-registry >/dev/null)
 
 test: $(VENV)/.model ## run every test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -q
 
 quick: setup ## run the most important tests in a minute (tests/quick.py)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q $$($(BIN)/python -c "from tests.quick import FILES; print(*FILES)")
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -q $$($(BIN)/python -c "from tests.quick import FILES; print(*FILES)")
 
 matrix: setup ## every declared Python, the oldest and newest torch and transformers, as far as they are at hand (long)
 	$(BIN)/python -m tests.matrix
 
 fuzz: setup ## read random texts for a while (`make fuzz SECONDS=600`; a text that fails is kept), then other examples of every property
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
-	RECIPELANG_SEARCH=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q tests/property tests/unit/migrate/test_expressions.py
+	RECIPELANG_SEARCH=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -q tests/property tests/unit/migrate/test_expressions.py
 
 misspelt: setup ## misspell every word of every library recipe and check the messages (minutes)
-	RECIPELANG_WORDS=100000 $(BIN)/python -m pytest -n $(WORKERS) -q tests/property/test_misspelt_words.py tests/property/test_misspelt_studies.py
+	RECIPELANG_WORDS=100000 $(BIN)/python -m pytest $(PARALLEL) -q tests/property/test_misspelt_words.py tests/property/test_misspelt_studies.py
 
 contract: setup ## check every method with every pattern and scope, not only each once (minutes)
-	RECIPELANG_WHOLE_CONTRACT=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q tests/contract
+	RECIPELANG_WHOLE_CONTRACT=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) -q tests/contract
 
 device: setup ## run every method in every pattern on a pretended device, against the CPU (minutes)
 	RECIPELANG_WHOLE_DEVICE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/train/test_device.py
@@ -95,7 +97,7 @@ docs: setup ## generate docs/reference after a change of the language or of a co
 
 # what it has found is in build/models, so that an interrupted run is continued; `rm -r build/models` starts anew
 models: setup ## try every model type of transformers and write docs/models.md (half an hour)
-	OMP_NUM_THREADS=1 RECIPELANG_EVERY_TYPE=1 $(BIN)/python -m pytest -n $(WORKERS) -q tests/train/test_shrink_types.py
+	OMP_NUM_THREADS=1 RECIPELANG_EVERY_TYPE=1 $(BIN)/python -m pytest $(PARALLEL) -q tests/train/test_shrink_types.py
 	OMP_NUM_THREADS=1 RECIPELANG_WORKERS=$(WORKERS) $(BIN)/python -m tests.model_runs
 
 evidence: $(VENV)/.model ## run the experiments of docs/evidence.md again: `make evidence DATA=FOLDER` (hours; repeat to continue)

@@ -132,10 +132,11 @@ class Spec(BaseModel):
     ) -> tuple[str, ...]:
         """What is missing whichever value the wrong ones should have had."""
         meant = info.context.meant if isinstance(info.context, Evaluated) else {}
-        wanted = cls.wanted({**meant, **known})
+        known = {**known, **{n: v for n, v in meant.items() if n not in values}}  # rather than a default
+        wanted = cls.wanted(known)
         for name in values.keys() & cls.attributes().keys() - known.keys():
             for symbol in cls.attributes()[name].kind.symbols:
-                also = cls.wanted({**meant, **known, name: symbol})
+                also = cls.wanted({**known, name: symbol})
                 wanted = tuple(w for w in wanted if w in also)
         return wanted
 

@@ -101,7 +101,7 @@ class Binder:
         try:
             bound = spec.model_validate(values, context=Evaluated(meant))
         except ValidationError as error:
-            self._refused(error, block, spec, path, written, evaluator)
+            self._refused(error, block, spec, path, written, evaluator, sound)
             return None
         return bound if sound else None
 
@@ -113,6 +113,7 @@ class Binder:
         path: str,
         written: Mapping[str, t.Attribute],
         evaluator: Evaluator,
+        sound: bool,
     ) -> None:
         """Everything that pydantic found in a block, with its code, at its place."""
         given = {s.name for s in block.body if isinstance(s, t.Attribute)}
@@ -125,7 +126,7 @@ class Binder:
             elif item["type"] == "E053":
                 if name not in given and not broken:
                     self._missing(block, name, spec.attributes()[name].doc)
-            elif len(found) == 1:  # attributes may only contradict each other where each is right
+            elif sound and len(found) == 1:  # attributes may only contradict each other where each is right
                 at = self.spans.get(f"{path}.{facts.get('attribute')}", block.header)
                 if (subject := facts.get("subject")) and (inside := written.get(facts["attribute"])):
                     named = Mismatch(item["type"], item["msg"], subject=subject)

@@ -16,6 +16,7 @@ from recipelang.loading.read import check_all, read_around
 from recipelang.spec.effective import effective
 from recipelang.spec.metrics import METRICS
 from recipelang.syntax.fmt import format as formatted
+from tests.model_configs import count_here
 from tests.other_tasks import TASKS as OTHER_TASKS, make_task
 
 LIBRARY = Path(__file__).parents[3] / "recipes"
@@ -34,7 +35,8 @@ def test_recipe_has_no_findings(path):
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
-def test_recipe_keeps_the_rules(path):
+def test_recipe_keeps_the_rules(path, monkeypatch):
+    count_here(monkeypatch)
     recipe = check_all(read_source(str(path)), {})
     plan, absent = read_plan(recipe.recipe, path.parent, recipe.diagnostics)
     found = judge(recipe, plan, levels_for(path.parent, {}), absent)
