@@ -12,7 +12,7 @@ LLM_COMPRESSOR := build/llm-compressor
 # without bytecode every process that the tests start would compile the package again
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test quick matrix test-deps fuzz faults misspelt contract device distributed llm-compressor check format grammar docs models evidence bench picture clean
+.PHONY: help setup demo test quick matrix test-deps fuzz faults misspelt contract device distributed llm-compressor check format grammar docs models evidence bench sizes picture clean
 
 help: ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
