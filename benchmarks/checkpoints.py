@@ -29,7 +29,8 @@ from transformers import BertConfig, BertForQuestionAnswering
 from recipelang.engine import checkpoint
 from recipelang.engine.position import Position, Session
 from recipelang.modifiers.modifier import State
-from recipelang.planning.types import Plan, PrunePlan, Segment, StagePlan
+from recipelang.planning.prune_plan import PrunePlan
+from recipelang.planning.types import Plan, Segment, StagePlan
 from recipelang.storage.reading import sha256
 
 

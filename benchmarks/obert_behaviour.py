@@ -21,7 +21,8 @@ from recipelang.engine.models import load_model
 from recipelang.modifiers.modifier import State
 from recipelang.modifiers.prune import pruner
 from recipelang.planning.data import load_examples
-from recipelang.planning.types import Plan, PruneEvent, PrunePlan
+from recipelang.planning.prune_plan import PruneEvent, PrunePlan
+from recipelang.planning.types import Plan
 from recipelang.pruning.masks import Masks
 from recipelang.tasks import question_answering as task
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from recipelang.modifiers.modifier import State
 from recipelang.modifiers.prune import Prune, make
-from recipelang.planning.types import PruneEvent, PrunePlan, Target
+from recipelang.planning.prune_plan import PruneEvent, PrunePlan, Target
 from recipelang.pruning.masks import Masks
 
 

@@ -22,7 +22,7 @@ from recipelang.methods.declaration import Method
 from recipelang.modifiers.modifier import State
 from recipelang.modifiers.prune import Prune, make
 from recipelang.planning import counts
-from recipelang.planning.types import PruneEvent, PrunePlan, Target
+from recipelang.planning.prune_plan import PruneEvent, PrunePlan, Target
 from recipelang.pruning.inputs import Gathered
 from recipelang.pruning.masks import Masks
 

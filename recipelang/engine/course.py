@@ -26,7 +26,8 @@ from recipelang.engine.sources import same_data, same_template
 from recipelang.engine.statement import lock_digest, run_digest, stamps
 from recipelang.modifiers.modifier import Modifier
 from recipelang.planning.data import load_split
-from recipelang.planning.types import DataPlan, EvaluatePlan, Plan, StagePlan
+from recipelang.planning.data_plan import DataPlan
+from recipelang.planning.types import EvaluatePlan, Plan, StagePlan
 from recipelang.pruning import shards
 from recipelang.pruning.masks import Masks
 from recipelang.source import RecipeError

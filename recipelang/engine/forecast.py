@@ -28,7 +28,8 @@ from recipelang.engine.run import execute
 from recipelang.engine.start import fill_folder
 from recipelang.modifiers.modifier import Modifier, State
 from recipelang.planning.memory import ITEM, moments
-from recipelang.planning.types import EvaluatePlan, Plan, PrunePlan, StagePlan
+from recipelang.planning.prune_plan import PrunePlan
+from recipelang.planning.types import EvaluatePlan, Plan, StagePlan
 
 #: steps of a stage that are taken; of these the first ones, which warm up; and the steps of the two events
 STEPS, _WARM, _EVENTS = 12, 2, (4, 8)

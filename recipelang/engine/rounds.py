@@ -12,7 +12,7 @@ from torch import nn
 from recipelang.engine.seeds import stream
 from recipelang.engine.shrink import Left
 from recipelang.modifiers.modifier import Modifier, State
-from recipelang.planning.types import ShrinkPlan
+from recipelang.planning.shrink_plan import ShrinkPlan
 from recipelang.tasks import Features
 from recipelang.tasks.mixture import Mixed
 

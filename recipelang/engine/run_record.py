@@ -10,8 +10,10 @@ from typing import Any
 from recipelang.engine.records import Measurements, Result
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
+from recipelang.planning.data_plan import DataPlan
+from recipelang.planning.shrink_plan import ShrinkPlan
 from recipelang.planning.sliced import targets_left, told_of_all
-from recipelang.planning.types import DataPlan, EvaluatePlan, Plan, ShrinkPlan, StagePlan
+from recipelang.planning.types import EvaluatePlan, Plan, StagePlan
 from recipelang.pruning.matrix_names import expert_of, names_of
 from recipelang.source import Diagnostics
 from recipelang.source.words import listed, plural

@@ -26,7 +26,7 @@ from recipelang.engine.depth import alike, made_anew
 from recipelang.engine.roles import stacks_of
 from recipelang.kinds.sizes import RANKINGS
 from recipelang.planning.layers import config_with_layers, renumbered
-from recipelang.planning.types import CutPlan, ReshapePlan, ShrinkPlan
+from recipelang.planning.shrink_plan import CutPlan, ReshapePlan, ShrinkPlan
 from recipelang.pruning.masks import Masks
 from recipelang.source import RecipeError, fail
 from recipelang.source.words import an

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from recipelang.planning.contents import split_digest
+from recipelang.planning.data_plan import DataPlan, SplitPlan
 from recipelang.planning.facts import model_digest
-from recipelang.planning.types import DataPlan, Plan, SplitPlan
+from recipelang.planning.types import Plan
 from recipelang.source import RecipeError, fail
 from recipelang.tasks.chat_template import read_template
 

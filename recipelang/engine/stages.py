@@ -37,10 +37,12 @@ from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
 from recipelang.engine.watch import Seen, Watch
 from recipelang.modifiers.distill import Running, asked
 from recipelang.modifiers.modifier import Event, Modifier, State, fire
+from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.facts import model_digest
+from recipelang.planning.shrink_plan import ShrinkPlan
 from recipelang.planning.similarity import compares_batches
 from recipelang.planning.sliced import targets_left
-from recipelang.planning.types import DataPlan, DistillPlan, EvaluatePlan, ShrinkPlan, StagePlan
+from recipelang.planning.types import DistillPlan, EvaluatePlan, StagePlan
 from recipelang.pruning.stacks import layouts
 from recipelang.schedules.stepwise import at
 from recipelang.tasks import Features

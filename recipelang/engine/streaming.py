@@ -23,7 +23,8 @@ from recipelang.engine.position import StreamPosition
 from recipelang.engine.seeds import stream
 from recipelang.engine.sources import same_data
 from recipelang.planning.data import features_of
-from recipelang.planning.types import DataPlan, StagePlan
+from recipelang.planning.data_plan import DataPlan
+from recipelang.planning.types import StagePlan
 from recipelang.source import fail
 from recipelang.source.words import duration, plural
 from recipelang.tasks import Features, task_of

@@ -17,7 +17,8 @@ from recipelang.migrate.arguments import Amount
 from recipelang.migrate.form import Distill, Freeze, Part, Prune, Rate, Sparsity, Stage, Window
 from recipelang.planning.families import TensorFact
 from recipelang.planning.imagined import STEPS, Imagined
-from recipelang.planning.types import PrunePlan, StagePlan
+from recipelang.planning.prune_plan import PrunePlan
+from recipelang.planning.types import StagePlan
 from recipelang.schedules.stepwise import at
 
 #: a number of the layer in a tensor's name

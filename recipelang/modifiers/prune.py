@@ -13,7 +13,7 @@ from recipelang import processes
 from recipelang.methods import METHODS
 from recipelang.methods.declaration import Method
 from recipelang.modifiers.modifier import Modifier, State, misshapen
-from recipelang.planning.types import PruneEvent, PrunePlan
+from recipelang.planning.prune_plan import PruneEvent, PrunePlan
 from recipelang.pruning import patterns, streamed
 from recipelang.pruning.inputs import Gathered
 from recipelang.pruning.matrix_names import expert_of, names_of, parameter_of

@@ -20,7 +20,8 @@ from recipelang.planning.budget_plan import BudgetPlan, PredictedPlan
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.latencies import Latencies, not_measured
 from recipelang.planning.shrink import Here, plan_shrink, size_of, step_of
-from recipelang.planning.types import Plan, ReshapePlan
+from recipelang.planning.shrink_plan import ReshapePlan
+from recipelang.planning.types import Plan
 from recipelang.source import RecipeError, fail
 from recipelang.spec.controls import ShrinkSpec
 from recipelang.spec.recipe import Recipe

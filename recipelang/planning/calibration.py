@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from recipelang.methods import METHODS
 from recipelang.methods.declaration import Memory
+from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.facts import ModelFacts
-from recipelang.planning.types import CalibrationPlan, DataPlan, PrunePlan
+from recipelang.planning.prune_plan import PrunePlan
+from recipelang.planning.types import CalibrationPlan
 from recipelang.source import Diagnostics
 from recipelang.spec.blocks import StageSpec
 from recipelang.spec.recipe import Recipe

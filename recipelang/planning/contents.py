@@ -13,7 +13,7 @@ from recipelang.storage.reading import Unreadable, open_regular
 from recipelang.tasks.shards import files, is_several
 
 if TYPE_CHECKING:
-    from recipelang.planning.types import SplitPlan
+    from recipelang.planning.data_plan import SplitPlan
 
 #: bytes of a stream's first file; a plan reads about as much, and what it has not refused can be mended in place
 _BEGINNING = 2**16

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from recipelang.methods import METHODS
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.families import TensorFact
-from recipelang.planning.types import FreezePlan, GroupPlan, PrunePlan, Segment
+from recipelang.planning.prune_plan import PrunePlan
+from recipelang.planning.types import FreezePlan, GroupPlan, Segment
 from recipelang.source import Diagnostic, Label, RecipeError, fail
 from recipelang.values.composite import Chosen
 

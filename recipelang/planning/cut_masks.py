@@ -7,8 +7,8 @@ from typing import Any
 
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.prunes import Prunes
+from recipelang.planning.shrink_plan import ReshapePlan, ShrinkPlan
 from recipelang.planning.sliced import left, through, twins
-from recipelang.planning.types import ReshapePlan, ShrinkPlan
 from recipelang.source.words import plural
 
 

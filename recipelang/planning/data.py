@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter
 
 from recipelang.planning.contents import data_digest, stream_digest
+from recipelang.planning.data_plan import MIX, ChatPlan, DataPlan, SharePlan, SplitPlan, StreamPlan
 from recipelang.planning.facts import ModelFacts, read_model_facts
 from recipelang.planning.families import label_names
 from recipelang.planning.languages import with_languages
@@ -19,7 +20,6 @@ from recipelang.planning.probe import encoding_fails, fitted
 from recipelang.planning.references import Pins, check_version, is_local, local_path
 from recipelang.planning.remembered import file_digest, remembered
 from recipelang.planning.streamed import PORTION, can_stream, of_files
-from recipelang.planning.types import MIX, ChatPlan, DataPlan, SharePlan, SplitPlan, StreamPlan
 from recipelang.source import Diagnostic, Label, RecipeError, at_label, fail
 from recipelang.source.words import listed
 from recipelang.spec.blocks import DataSpec

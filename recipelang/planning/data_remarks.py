@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from recipelang.planning.data import ClassFacts, load_examples
-from recipelang.planning.types import DataPlan
+from recipelang.planning.data_plan import DataPlan
 from recipelang.source import Diagnostics
 from recipelang.source.words import listed, plural
 from recipelang.spec.blocks import EvaluateSpec

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from recipelang.planning import data_remarks, numbers, similarity
 from recipelang.planning.context import Context
-from recipelang.planning.types import DataPlan, EvaluatePlan, StagePlan
+from recipelang.planning.data_plan import DataPlan
+from recipelang.planning.types import EvaluatePlan, StagePlan
 from recipelang.spec.metrics import MEASURES, METRICS, MORE_METRICS
 from recipelang.spec.recipe import Recipe
 from recipelang.tasks import task_of

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from recipelang.planning.data import DEFAULT_LENGTH
+from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.evaluations import can_be_measured
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.families import TensorFact, check_head, tensors_of
 from recipelang.planning.resolve import Resolver
-from recipelang.planning.types import DataPlan, DropPlan, StagePlan
+from recipelang.planning.types import DropPlan, StagePlan
 from recipelang.source import Diagnostics
 from recipelang.spec.blocks import StageSpec
 from recipelang.spec.recipe import Recipe

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.facts import MAX_CONFIG, ModelFacts
 from recipelang.planning.probe import encoding_fails
 from recipelang.planning.remembered import file_digest, remembered
-from recipelang.planning.types import DataPlan
 from recipelang.source import Diagnostic, RecipeError, at_label
 from recipelang.spec.blocks import DataSpec
 from recipelang.spec.recipe import Recipe

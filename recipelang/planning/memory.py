@@ -9,12 +9,13 @@ from typing import Any
 from recipelang.kinds.sizes import RANKINGS
 from recipelang.methods import METHODS
 from recipelang.planning import calibration
+from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.dropouts import ATTENTION, BESIDE, HIDDEN
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.families import TensorFact
 from recipelang.planning.offloaded import MAPPED, ROOM, check_offloaded
 from recipelang.planning.safetensors_header import DTYPES, ITEM_BYTES
-from recipelang.planning.types import CalibrationPlan, DataPlan, EvaluatePlan, Plan, StagePlan
+from recipelang.planning.types import CalibrationPlan, EvaluatePlan, Plan, StagePlan
 from recipelang.source import RecipeError
 from recipelang.spec.metrics import MEASURES
 from recipelang.tasks import task_of

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from recipelang.planning.data import load_examples
+from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.facts import ModelFacts, read_model_facts
 from recipelang.planning.families import label_names
-from recipelang.planning.types import DataPlan
 from recipelang.source import Diagnostics, RecipeError, fail
 from recipelang.source.words import listed, plural
 from recipelang.spec.blocks import EvaluateSpec

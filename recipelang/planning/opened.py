@@ -12,8 +12,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from recipelang.planning.contents import split_digest
+from recipelang.planning.data_plan import SplitPlan
 from recipelang.planning.streamed import head
-from recipelang.planning.types import SplitPlan
 from recipelang.tasks import hub, task_of
 from recipelang.tasks.meaning import Meaning
 

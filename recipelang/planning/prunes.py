@@ -11,7 +11,7 @@ from recipelang.methods import METHODS
 from recipelang.planning import compat, counts, match as matching, schedule
 from recipelang.planning.context import Context
 from recipelang.planning.families import TensorFact
-from recipelang.planning.types import DenseGroup, PruneEvent, PrunePlan, Target
+from recipelang.planning.prune_plan import DenseGroup, PruneEvent, PrunePlan, Target
 from recipelang.source import Label
 from recipelang.source.words import listed, plural
 from recipelang.spec.blocks import PruneSpec

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from recipelang.planning import data_remarks, match as matching, numbers
 from recipelang.planning.data import ClassFacts, never_read, plan_data, training_splits, understand, with_labels
+from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.dropouts import dropouts_fit
 from recipelang.planning.evaluations import can_be_measured, plan_evaluations
 from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts, stored_dtype
@@ -26,7 +27,6 @@ from recipelang.planning.stages import Stages
 from recipelang.planning.streamed import can_be_evaluated
 from recipelang.planning.types import (
     ClaimPlan,
-    DataPlan,
     DropPlan,
     ExportPlan,
     KeptPlan,

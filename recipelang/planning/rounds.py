@@ -8,7 +8,7 @@ from fractions import Fraction
 from recipelang.planning.budget_plan import BudgetPlan
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.shrink import Here, plan_shrink, rounded, step_of
-from recipelang.planning.types import ShrinkPlan, SizePlan
+from recipelang.planning.shrink_plan import ShrinkPlan, SizePlan
 from recipelang.source import fail
 from recipelang.spec.controls import ShrinkSpec
 from recipelang.values.composite import Size

@@ -19,8 +19,8 @@ from recipelang.planning.facts import ModelFacts, with_standard
 from recipelang.planning.families import FAMILIES, TensorFact, tensors_of
 from recipelang.planning.layers import NUMBER_OF_LAYERS, config_with_layers, lists_differ
 from recipelang.planning.match import match
+from recipelang.planning.shrink_plan import CutPlan, ReshapePlan, ShrinkPlan, SizePlan
 from recipelang.planning.structure import structure
-from recipelang.planning.types import CutPlan, ReshapePlan, ShrinkPlan, SizePlan
 from recipelang.source import RecipeError, fail
 from recipelang.source.words import an, plural
 from recipelang.spec.controls import ShrinkSpec

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from recipelang.planning.data import load_examples
-from recipelang.planning.types import DataPlan, Plan, StagePlan
+from recipelang.planning.data_plan import DataPlan
+from recipelang.planning.types import Plan, StagePlan
 from recipelang.source import Diagnostics
 from recipelang.spec.blocks import EvaluateSpec, StageSpec
 from recipelang.spec.metrics import METRICS

@@ -11,7 +11,8 @@ from math import prod
 from typing import TypeVar
 
 from recipelang.kinds.sizes import AXES
-from recipelang.planning.types import ShrinkPlan, StagePlan
+from recipelang.planning.shrink_plan import ShrinkPlan
+from recipelang.planning.types import StagePlan
 
 T = TypeVar("T")
 

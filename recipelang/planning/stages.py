@@ -17,26 +17,21 @@ from recipelang.planning.budget_plan import BudgetPlan
 from recipelang.planning.budgets import Reach, check_chosen, choose, choose_by_speed
 from recipelang.planning.context import Context
 from recipelang.planning.cut_masks import cut_masks
+from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.distill import plan_term, read_teacher
 from recipelang.planning.facts import ModelFacts, model_digest
 from recipelang.planning.figures import Claimed, Models, foresee, judge_foreseen, plan_figures
 from recipelang.planning.latencies import check_latencies, read_latencies
 from recipelang.planning.processor import emulates
+from recipelang.planning.prune_plan import PrunePlan
 from recipelang.planning.prunes import Prunes
 from recipelang.planning.references import Pins, local_path, locate_model
 from recipelang.planning.rounds import plan_rounds
 from recipelang.planning.shrink import kept_layers, plan_shrink
+from recipelang.planning.shrink_plan import ShrinkPlan
 from recipelang.planning.similarity import in_batch_fits
 from recipelang.planning.streamed import stage_can_stream
-from recipelang.planning.types import (
-    DataPlan,
-    DistillPlan,
-    FreezePlan,
-    GroupPlan,
-    PrunePlan,
-    ShrinkPlan,
-    StagePlan,
-)
+from recipelang.planning.types import DistillPlan, FreezePlan, GroupPlan, StagePlan
 from recipelang.source import Diagnostics, Label, RecipeError, at_label
 from recipelang.source.words import an, plural
 from recipelang.spec.attribute import ANY, Attr, Spec

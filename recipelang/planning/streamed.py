@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recipelang.planning.context import Context
-from recipelang.planning.types import DataPlan, SplitPlan, StreamPlan
+from recipelang.planning.data_plan import DataPlan, SplitPlan, StreamPlan
 from recipelang.source import Diagnostic, RecipeError, fail
 from recipelang.spec.blocks import DataSpec, StageSpec
 from recipelang.spec.metrics import TASKS

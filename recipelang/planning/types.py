@@ -9,38 +9,27 @@ task model's `named_parameters()`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from itertools import pairwise
-from math import prod
-from operator import gt, lt
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from recipelang.kinds.base import Mismatch
-from recipelang.kinds.sizes import RANKINGS
-from recipelang.methods import METHODS
-from recipelang.planning.budget_plan import BudgetPlan
+from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.figure_plan import FigurePlan
+from recipelang.planning.plan_form import Finite, Frozen
+from recipelang.planning.prune_plan import PrunePlan
+from recipelang.planning.shrink_plan import ShrinkPlan
 from recipelang.schedules.shapes import SHAPES
 from recipelang.source.words import an
 from recipelang.spec.formats import CHOSEN, WEIGHTS
 from recipelang.spec.metrics import MEASURES, TASKS
 from recipelang.spec.optimizers import OPTIMIZERS
-from recipelang.storage.forms import Count, Digest, MaybeDigest, Share, Some, known
-from recipelang.tasks.meaning import Meaning
+from recipelang.storage.forms import Count, MaybeDigest, Share, Some, known
 from recipelang.tasks.pooling import Pooling
 
 #: 1.1: rates are read at the start of their step, weight decay spares norms and biases
 FORMAT_VERSION = "1.1"
-
-
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-
-
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class KeptPlan(Frozen):
@@ -111,92 +100,6 @@ class ModelPlan(Frozen):
     )
 
 
-#: before the name of a source of a mixture, where it stands for a split
-MIX = "mix."
-
-
-class StreamPlan(Frozen):
-    """Training data that are read a portion at a time."""
-
-    portion: Some = Field(description="records that are read and shuffled together")
-    files: Count = Field(default=0, description="files that a path names")
-    bytes: Count = Field(default=0, description="size of these files")
-
-
-class SplitPlan(Frozen):
-    reference: str = Field(description="a file, or a reference with a scheme")
-    split: str
-    digest: MaybeDigest = Field(default="", description="sha256 of a file that is named by a path")
-    config: str | None = Field(default=None, description="configuration of a source of a mixture")
-    stream: StreamPlan | None = Field(
-        default=None, description="how it is streamed: `digest` is then one of names, sizes and how it begins"
-    )
-
-
-class SharePlan(Frozen):
-    """A source of a mixture; its split is `mix.NAME`."""
-
-    name: str
-    rows: Some = Field(
-        description="rows of it in a round of the mixture, so that its share is that of all sources' rows"
-    )
-    samples: Some | None = Field(default=None, description="its part of the `samples`")
-
-
-class ChatPlan(Frozen):
-    """How chats become text."""
-
-    template: Digest = Field(description="sha256 of the chat template and the special tokens that it may name")
-    marked: bool = Field(description="the template marks answers itself; otherwise, prefixes of the chat locate them")
-    pad: str = Field(description="the token that fills shorter rows, masked in attention and loss")
-
-
-class DataPlan(Frozen):
-    label: str = Field(description='"" is the default set')
-    task: Annotated[str, known(*TASKS)] = Field(default="question_answering", description="how it is read")
-    splits: dict[str, SplitPlan]
-    config: str | None = None
-    columns: dict[str, str] = {}
-    meaning: Meaning = Field(default=Meaning(), description="what columns, labels and answers mean, over all splits")
-    max_length: Some
-    stride: Count
-    samples: Some | None = None
-    shuffle: bool = True
-    group_by_length: bool = Field(default=False, description="batches hold inputs of similar length")
-    seed: int | None = Field(default=None, description="seed of the shuffle; none: the stage's")
-    draw_seed: int = Field(default=0, description="seed that selects the `samples` blocks of a language model's text")
-    labels: tuple[str, ...] = Field(default=(), description="names of the classes, in the order of the head's outputs")
-    sequences: Some = Field(default=1, description="sequences that the model reads per item: the choices of a question")
-    examples: dict[str, Count] = Field(default={}, description="split -> examples (questions, texts)")
-    items: dict[str, Count] = Field(default={}, description="split -> items a step draws from (features)")
-    lost: dict[str, Some] = Field(default={}, description="split -> questions whose answer fits in no window")
-    cut: dict[str, Some] = Field(default={}, description="split -> examples truncated by `max_length`")
-    blank: dict[str, Some] = Field(default={}, description="split -> examples with a blank text")
-    tokenless: dict[str, Some] = Field(default={}, description="split -> tagged words that produce no token")
-    mixture: tuple[SharePlan, ...] = Field(
-        default=(), description="sources of the training data and their shares; `train` stands for all of them"
-    )
-    chat: ChatPlan | None = Field(default=None, description="how chats become text, where the data are chats")
-    unanswered: dict[str, Some] = Field(
-        default={}, description="split -> chats skipped because no token of an answer is within `max_length`"
-    )
-    tokens_read: dict[str, Some] = Field(
-        default={}, description="split -> tokens of its chats or sources, without padding"
-    )
-    tokens_predicted: dict[str, Some] = Field(
-        default={}, description="split -> tokens of its chats' answers, or of its targets"
-    )
-
-    def parts_of(self, split: str) -> tuple[str, ...]:
-        """The splits that are read for one: of a mixture, for its training data, all sources."""
-        return tuple(f"{MIX}{m.name}" for m in self.mixture) if self.mixture and split == "train" else (split,)
-
-    @property
-    def streamed(self) -> bool:
-        """Nobody knows how many examples the training split has."""
-        return "train" in self.splits and self.splits["train"].stream is not None
-
-
 class Segment(Frozen):
     """One shape over steps `first..last` (inclusive); `cycles` are the steps at which it restarts."""
 
@@ -239,117 +142,6 @@ def _covers(schedule: tuple[Segment, ...], steps: int, low: float, high: float, 
         raise ValueError(f"`{what}` has a value outside {low:g}..{high:g}")
 
 
-class Target(Frozen):
-    name: str
-    shape: tuple[Count, ...]
-    purpose: str = Field(default="", description="embeddings, head, both (tied), pooler, or another matrix")
-
-    @property
-    def size(self) -> int:
-        return prod(self.shape)
-
-
-@dataclass(frozen=True, slots=True)
-class PruneEvent:
-    """At `STEP_START` of `step` (of `END` when it equals the stage's steps).
-
-    A plan may hold very many, and a plain dataclass that checks itself is made ten times as fast as a model.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
-    step: Count
-    sparsity: Share
-    zeros: Annotated[tuple[Count, ...], Field(description="exact zeros: per target, or one total (global)")]
-    grown: Annotated[
-        tuple[Count, ...], Field(description="of a method that takes weights back: how many are swapped, per target")
-    ] = ()
-
-    def __post_init__(self) -> None:
-        try:
-            least = min(self.zeros, default=0) if not self.grown else min(*self.zeros, *self.grown)
-            if type(self.step) is int and self.step >= 0 <= least and 0 <= self.sparsity <= 1:
-                return
-        except TypeError:
-            pass
-        raise ValueError(f"no event has these values: {self!r}")
-
-
-class DenseGroup(Frozen):
-    """Parameters that a prune block leaves alone, by what they are for."""
-
-    what: str
-    tensors: Some
-    weights: Count
-    protected: bool = Field(description="by `never`, all of them")
-
-
-def _declared(method: str) -> str:
-    """One of ours, or of a plug-in that is installed."""
-    try:
-        return METHODS[method].name
-    except (KeyError, Mismatch):
-        more = " and no plug-in that is installed here has it" if "." in method else ""
-        raise ValueError(f"`{method[:80]}` is none of {', '.join(f'`{n}`' for n in METHODS)}{more}") from None
-
-
-class PrunePlan(Frozen):
-    name: str
-    method: Annotated[str, AfterValidator(_declared)]
-    args: dict[str, Finite | int | str | bool] = {}
-    scope: Literal["uniform", "global", "row", "erk"] = "uniform"
-    pattern: Literal["unstructured", "N:M", "block"] = "unstructured"
-    pattern_size: tuple[Count, Count] = Field(default=(0, 0), description="N and M, or rows and columns of a block")
-    ties: Literal["first", "sparseml_1"] = Field(default="first", description="which of equal scores are pruned")
-    order: Literal["sequential", "parallel"] = Field(
-        default="sequential", description="one shot: whether a layer's inputs come from pruned or from dense layers"
-    )
-    targets: tuple[Target, ...]
-    never: tuple[str, ...] = Field(default=(), description="tensors that must gain no zeros and no mask")
-    dense: tuple[DenseGroup, ...] = ()
-    events: tuple[PruneEvent, ...] = Field(default=(), description="none for `hold` and `release`")
-    scoring: Count = Field(default=0, description="peak bytes that the method needs besides weights and masks")
-    held: tuple[Count, ...] = Field(
-        default=(), description="of `hold`: the zeros that each target came with; none where only the run can tell"
-    )
-    at_least: bool = Field(
-        default=False,
-        description="targets were shrunk with their masks: what these hold beyond an event's zeros stays",
-    )
-    passes: Some = Field(
-        default=1, description="number of parts into which oBERT divides the targets so that its matrices fit"
-    )
-
-    @model_validator(mode="after")
-    def _counts(self) -> Self:
-        """Zeros of every event fit into the targets, and events are in their order."""
-        sizes = [t.size for t in self.targets]
-        most = [sum(sizes)] if self.scope == "global" else sizes
-        every = {"zeros": [e.zeros for e in self.events], "grown": [e.grown for e in self.events if e.grown]}
-        for name, found in every.items():  # by columns: there may be very many rows
-            if any(len(counts) != len(most) for counts in found) or any(
-                map(gt, map(max, zip(*found, strict=True)), most)
-            ):
-                raise ValueError(f"`{name}` of an event are not those of its targets")
-        steps = [e.step for e in self.events]
-        if not all(map(lt, steps, steps[1:])):
-            raise ValueError("`events` are not in order of their steps")
-        if self.held and (
-            len(self.held) != len(sizes) or any(n > size for n, size in zip(self.held, sizes, strict=True))
-        ):
-            raise ValueError("`held` do not match its targets")
-        m, n = self.pattern_size
-        if not {"unstructured": m == n == 0, "N:M": 0 < m <= n, "block": m > 0 and n > 0}[self.pattern]:
-            raise ValueError("`pattern_size` is not of its pattern")
-        if METHODS[self.method].scheduled != bool(self.events):
-            raise ValueError(f"`{self.method}` {'has' if self.events else 'needs'} events")
-        return self
-
-    @property
-    def final(self) -> float:
-        """The sparsity it ends with."""
-        return self.events[-1].sparsity if self.events else 0.0
-
-
 class TermPlan(Frozen):
     """What student and teacher are compared in; the terms of a distillation are added up."""
 
@@ -388,101 +180,6 @@ class CalibrationPlan(Frozen):
     layers: Count = Field(description="how many of them are pruned")
     statistics: Count = Field(description="bytes that those of one layer take, with what is made of them")
     states: Count = Field(description="bytes of what goes from layer to layer, for all samples")
-
-
-#: of a config.json: what `shrink` changes in it
-Setting = int | tuple[str | int | None, ...] | None
-
-
-class SizePlan(Frozen):
-    """What an axis of the model has before and after it is shrunk."""
-
-    axis: Literal["ffn", "heads", "hidden", "layers"]
-    before: Some
-    after: Some
-
-    @model_validator(mode="after")
-    def _falls(self) -> Self:
-        if self.after >= self.before:
-            raise ValueError(f"`{self.axis}` does not become smaller: `after` is not below `before`")
-        return self
-
-
-class CutPlan(Frozen):
-    """A dimension of a parameter that becomes shorter: `parts` times the units of its axis, of `unit` places each."""
-
-    dim: Count = Field(description="of the parameter as it is stored")
-    axis: Literal["ffn", "heads", "hidden"]
-    parts: Some = 1
-    unit: Some = 1
-
-
-class ReshapePlan(Frozen):
-    """A parameter that becomes smaller, by its name before layers are removed."""
-
-    name: str
-    shape: tuple[Some, ...] = Field(description="as it is stored, before")
-    cuts: tuple[CutPlan, ...] = Field(min_length=1)
-
-
-class ShrinkPlan(Frozen):
-    """Neurons, heads, hidden units and layers that a one-shot stage removes. Which ones, the run finds out."""
-
-    name: str
-    by: Annotated[str, known(*RANKINGS)]
-    sizes: tuple[SizePlan, ...] = Field(min_length=1)
-    groups: Some = Field(default=1, description="of heads, in each of which as many are kept")
-    keep: tuple[Count, ...] = Field(default=(), description="layers that are not removed")
-    reshapes: tuple[ReshapePlan, ...] = ()
-    config: dict[str, Setting] = Field(description="what changes in config.json: its new values")
-    config_before: dict[str, Setting] = Field(description="and what they were")
-    parameters: tuple[Some, Some] = Field(description="of the model, before and after")
-    stack: str = Field(default="", description="path of the layers in the model, where some of them go")
-    masks: Count = Field(default=0, description="matrices whose masks are cut with them")
-    budget: BudgetPlan | None = None
-    step: Count | None = Field(default=None, description="of a round in a training stage: before this step")
-    samples: Count = Field(default=0, description="of a round: how many examples its scores are of")
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        sizes = {s.axis: s for s in self.sizes}
-        if (budget := self.budget) is not None:
-            if budget.most is not None and not self.parameters[1] <= budget.most < self.parameters[0]:
-                raise ValueError("`budget.most` is not met by `parameters`, or asks for nothing")
-            if any(axis in sizes and sizes[axis].after != to for axis, to in budget.chosen.items()):
-                raise ValueError("`sizes` are not those that `budget.chosen` has")
-        if len(sizes) != len(self.sizes):
-            raise ValueError("an axis stands twice in `sizes`")
-        if ("layers" in sizes) < bool(self.keep) or len(self.keep) > sizes.get("layers", self.sizes[0]).after:
-            raise ValueError("`keep` are not layers of the smaller model")
-        if "heads" in sizes and (sizes["heads"].before % self.groups or sizes["heads"].after % self.groups):
-            raise ValueError("`groups` do not divide the heads")
-        for reshape in self.reshapes:
-            for cut in reshape.cuts:
-                before = sizes[cut.axis].before if cut.axis in sizes else 0
-                if cut.dim >= len(reshape.shape) or reshape.shape[cut.dim] != cut.parts * cut.unit * before:
-                    raise ValueError(f"`reshapes` cut `{reshape.name[:80]}` as its shape does not allow")
-        return self
-
-    @property
-    def told(self) -> str:
-        """`ffn 1,536 -> 768, layers 6 -> 4`."""
-        return ", ".join(f"{s.axis} {s.before:,} -> {s.after:,}" for s in self.sizes)
-
-    @staticmethod
-    def settings(config: Mapping[str, Setting]) -> dict[str, Any]:
-        """`config` or `config_before` as a config.json has them."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in config.items()}
-
-    def to(self, axis: str) -> SizePlan | None:
-        """What becomes of an axis, where anything does."""
-        return next((s for s in self.sizes if s.axis == axis), None)
-
-    def shape_of(self, reshape: ReshapePlan) -> tuple[int, ...]:
-        """Of a parameter afterwards."""
-        after = {s.axis: s.after for s in self.sizes}
-        shorter = {c.dim: c.parts * c.unit * after[c.axis] for c in reshape.cuts}
-        return tuple(shorter.get(i, n) for i, n in enumerate(reshape.shape))
 
 
 class FreezePlan(Frozen):

@@ -12,6 +12,7 @@ from typing import Any
 
 from recipelang.planning.budget_plan import BudgetPlan
 from recipelang.planning.budgets import Reach, choose_by_speed
+from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.evaluations import plan_evaluations
 from recipelang.planning.facts import ModelFacts, model_digest, read_model_facts, stored_dtype
 from recipelang.planning.families import label_names
@@ -20,7 +21,7 @@ from recipelang.planning.memory import memory_of
 from recipelang.planning.shrink import before
 from recipelang.planning.sliced import protected
 from recipelang.planning.stages import Stages
-from recipelang.planning.types import DataPlan, DistillPlan, ExportPlan, Plan, StagePlan
+from recipelang.planning.types import DistillPlan, ExportPlan, Plan, StagePlan
 from recipelang.source import Diagnostics, RecipeError, fail
 from recipelang.spec.blocks import DistillSpec
 from recipelang.spec.controls import DROPS, ShrinkSpec

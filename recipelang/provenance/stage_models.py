@@ -13,7 +13,8 @@ from recipelang.planning.belongings import belongs
 from recipelang.planning.facts import read_config, read_model_facts
 from recipelang.planning.safetensors_header import INDEX, read_folder, weight_files
 from recipelang.planning.shrink import before
-from recipelang.planning.types import Plan, ShrinkPlan
+from recipelang.planning.shrink_plan import ShrinkPlan
+from recipelang.planning.types import Plan
 from recipelang.planning.weights import check_weights
 from recipelang.planning.zeros import stored_zeros
 from recipelang.provenance.compiled import Wanted, compiled, wanted

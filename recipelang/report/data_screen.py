@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from recipelang.kinds.text import percent, show
-from recipelang.planning.types import MIX, ChatPlan, DataPlan, Plan, StreamPlan, trained_rows
+from recipelang.planning.data_plan import MIX, ChatPlan, DataPlan, StreamPlan
+from recipelang.planning.types import Plan, trained_rows
 from recipelang.source.render import clean
 from recipelang.source.words import first_n, listed, plural, size_text
 from recipelang.spec.blocks import DataSpec

@@ -15,6 +15,8 @@ from recipelang.kinds.sizes import RANKINGS
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
 from recipelang.planning.budget_plan import BudgetPlan
+from recipelang.planning.prune_plan import PruneEvent, PrunePlan
+from recipelang.planning.shrink_plan import ShrinkPlan
 from recipelang.planning.sliced import by_block, left, targets_left, through, told_of_all
 from recipelang.planning.types import (
     DistillPlan,
@@ -23,10 +25,7 @@ from recipelang.planning.types import (
     GroupPlan,
     KeptPlan,
     Plan,
-    PruneEvent,
-    PrunePlan,
     Segment,
-    ShrinkPlan,
     StagePlan,
     TermPlan,
 )

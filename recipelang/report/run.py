@@ -12,8 +12,9 @@ from recipelang.engine import speeds
 from recipelang.engine.position import differences
 from recipelang.engine.records import read_record
 from recipelang.engine.run_record import claimed_on, measured_on
+from recipelang.planning.shrink_plan import ShrinkPlan
 from recipelang.planning.sliced import by_block, told_of_all
-from recipelang.planning.types import Plan, ShrinkPlan, StagePlan
+from recipelang.planning.types import Plan, StagePlan
 from recipelang.report import page as p
 from recipelang.report.chart import Axis, Chart, Series, svg
 from recipelang.report.curves import Points, read_curves, smoothed

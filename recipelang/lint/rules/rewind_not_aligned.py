@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from recipelang.lint.subject import Finding, Subject
-from recipelang.planning.types import PrunePlan, StagePlan
+from recipelang.planning.prune_plan import PrunePlan
+from recipelang.planning.types import StagePlan
 
 CODE, NAME, LEVEL, NEEDS = "L015", "rewind-not-aligned", "info", "plan"
 

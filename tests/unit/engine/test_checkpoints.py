@@ -22,7 +22,8 @@ from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
 from recipelang.modifiers.distill import Distill
 from recipelang.modifiers.prune import Prune, pruner
-from recipelang.planning.types import DistillPlan, Plan, PruneEvent, PrunePlan, Segment, Target, TermPlan
+from recipelang.planning.prune_plan import PruneEvent, PrunePlan, Target
+from recipelang.planning.types import DistillPlan, Plan, Segment, TermPlan
 from recipelang.pruning.masks import Masks
 from recipelang.source import RecipeError
 from tests.conftest import RECIPE

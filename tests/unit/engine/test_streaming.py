@@ -12,7 +12,7 @@ import pytest
 from recipelang.engine import streaming
 from recipelang.engine.streaming import Stream
 from recipelang.planning.data import features_of
-from recipelang.planning.types import DataPlan, SplitPlan, StreamPlan
+from recipelang.planning.data_plan import DataPlan, SplitPlan, StreamPlan
 from recipelang.source import RecipeError
 from recipelang.tasks import task_of
 from recipelang.tasks.meaning import Meaning

@@ -6,7 +6,7 @@ from torch import nn
 
 from recipelang.modifiers.modifier import Event, State, fire
 from recipelang.modifiers.prune import pruner
-from recipelang.planning.types import PruneEvent, PrunePlan, Target
+from recipelang.planning.prune_plan import PruneEvent, PrunePlan, Target
 from recipelang.pruning.masks import Masks
 from recipelang.source import RecipeError
 

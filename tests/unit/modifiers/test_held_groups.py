@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from recipelang.modifiers.prune import _would_revive
-from recipelang.planning.types import PrunePlan, Target
+from recipelang.planning.prune_plan import PrunePlan, Target
 
 
 def plan(pattern: str, size: tuple[int, int], scope: str = "uniform") -> PrunePlan:

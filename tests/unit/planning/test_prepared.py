@@ -12,7 +12,7 @@ import pytest
 
 from recipelang.planning import data, opened, prepared, remembered
 from recipelang.planning.data import load_split
-from recipelang.planning.types import DataPlan, SplitPlan
+from recipelang.planning.data_plan import DataPlan, SplitPlan
 from recipelang.source import RecipeError
 from recipelang.storage import growing, writing
 from recipelang.tasks import causal_lm, hub, task_of

@@ -9,7 +9,7 @@ import pytest
 
 from recipelang.planning import opened
 from recipelang.planning.contents import data_digest
-from recipelang.planning.types import SplitPlan
+from recipelang.planning.data_plan import SplitPlan
 from recipelang.tasks.meaning import Meaning
 
 

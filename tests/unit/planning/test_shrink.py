@@ -8,7 +8,7 @@ from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
 from recipelang.planning.facts import read_model_facts
 from recipelang.planning.shrink import before, kept_layers, plan_shrink
-from recipelang.planning.types import ShrinkPlan
+from recipelang.planning.shrink_plan import ShrinkPlan
 from recipelang.report import plan_screen
 from recipelang.source import RecipeError
 from recipelang.spec.controls import ShrinkSpec

@@ -1,6 +1,6 @@
 """A page of a plan with very many events shows some of them, evenly."""
 
-from recipelang.planning.types import PruneEvent, PrunePlan, Target
+from recipelang.planning.prune_plan import PruneEvent, PrunePlan, Target
 from recipelang.report.run import _EVENTS, _events, thinned
 
 

@@ -13,7 +13,7 @@ import pytest
 from recipelang.engine.order import batches, drawn
 from recipelang.engine.seeds import stream
 from recipelang.planning.data import load_split
-from recipelang.planning.types import SharePlan, SplitPlan
+from recipelang.planning.data_plan import SharePlan, SplitPlan
 from recipelang.tasks.mixture import Mixed, Mixture, parts_of, shared
 from tests.other_tasks import TASKS
 from tests.unit.engine.test_order import stage
