@@ -24,7 +24,7 @@ FOLDER = ROOT / "build" / "matrix"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 PYTHONS = tuple(c.rpartition(" ")[2] for c in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", c))
 #: packages that need torch: not in an environment of the front half
-ON_TORCH = ("torch", "torchmetrics", "accelerate", "lightning")
+ON_TORCH = ("torch", "torchmetrics", "accelerate", "lightning", "compressed-tensors")
 #: tests that need no torch
 FRONT = ("syntax", "source", "spec", "values", "schedules", "reference", "storage", "study")
 
