@@ -53,7 +53,7 @@ def make(folder: Path, width: int, layers: int, zeros: float) -> int:
 def measured(rounds: int) -> tuple[list[list[str]], dict[tuple[str, str], float]]:
     """The rows of the table, and of model and runtime the speed."""
     from recipelang.engine import bench, paired
-    from recipelang.spec.formats import RUNTIMES, quantized_from
+    from recipelang.kinds.formats import RUNTIMES, quantized_from
 
     with tempfile.TemporaryDirectory() as aside:
         folders = {name: Path(aside, str(at)) for at, name in enumerate(MODELS)}
@@ -94,8 +94,8 @@ def broken(speeds: dict[tuple[str, str], float], int8: bool) -> list[str]:
 
 
 def text(rows: list[list[str]], rounds: int, int8: bool) -> str:
+    from recipelang.kinds.formats import RUNTIMES
     from recipelang.planning import processor
-    from recipelang.spec.formats import RUNTIMES
 
     head = ["model", "weights", *(f"`{r}`" for r in RUNTIMES)]
     lines = [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]

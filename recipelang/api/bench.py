@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
 from recipelang.engine import bench as engine, paired
+from recipelang.kinds.formats import RUNTIMES
 from recipelang.source import fail
-from recipelang.spec.formats import RUNTIMES
 
 #: columns of a table that is printed by a program
 _WIDTH = 100
@@ -76,13 +77,18 @@ def bench(
         RecipeError: for what is no model folder, and for a model that cannot be measured so.
     """
     given = {"batch": batch, "length": length, "threads": threads, "rounds": rounds}
-    least = {"rounds": paired.LEAST_ROUNDS}
-    for name, value in given.items():
-        if type(value) is not int or value < least.get(name, 1):
-            raise fail("E038", f"`{name}` must be a whole number of at least {least.get(name, 1)}, not {value!r:.40}")
+    check_counts(given)
     if runtime not in RUNTIMES:
         raise fail("E038", f"`runtime` cannot be {runtime!r:.40}", help=f"choose {', '.join(RUNTIMES)}")
     if not folders:
         raise fail("E076", "no model to measure is named", help="name model folders, the reference first")
     found = engine.measure([str(f) for f in folders], **given, seed=seed, device=device, runtime=runtime)  # type: ignore[arg-type]
     return Bench(**{f.name: getattr(found, f.name) for f in fields(engine.Bench)})
+
+
+def check_counts(given: Mapping[str, object]) -> None:
+    """E038 for a setting of a measurement that is no whole number, or too small."""
+    for name, value in given.items():
+        least = paired.LEAST_ROUNDS if name == "rounds" else 1
+        if type(value) is not int or value < least:
+            raise fail("E038", f"`{name}` must be a whole number of at least {least}, not {value!r:.40}")

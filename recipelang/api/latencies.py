@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from recipelang.engine import paired
+from recipelang.api.bench import check_counts
 from recipelang.engine.latencies import measure_latencies
-from recipelang.kinds.budgets import RUNTIMES
+from recipelang.kinds.formats import RUNTIMES
 from recipelang.kinds.sizes import AXES
 from recipelang.planning.latencies import Latencies
 from recipelang.source import fail
@@ -49,14 +49,8 @@ def latencies(
             near = closest(str(value), known)
             help = f"did you mean `{near}`?" if near else f"choose {', '.join(known)}"
             raise fail("E038", f"`{name}` cannot be {value!r:.40}", help=help)
-    for name, count, least in (
-        ("batch", batch, 1), ("length", length, 1), ("threads", threads, 1), ("rounds", rounds, paired.LEAST_ROUNDS)
-    ):  # fmt: skip
-        if type(count) is not int or count < least:
-            raise fail("E038", f"`{name}` must be a whole number of at least {least}, not {count!r:.40}")
-    table = measure_latencies(
-        str(folder), task, axes, batch=batch, length=length, threads=threads, rounds=rounds, seed=seed,
-        device=device, runtime=runtime,
-    )  # fmt: skip
+    given = {"batch": batch, "length": length, "threads": threads, "rounds": rounds}
+    check_counts(given)
+    table = measure_latencies(str(folder), task, axes, **given, seed=seed, device=device, runtime=runtime)
     write_json(Path(file), table.model_dump(mode="json"))
     return table

@@ -9,6 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,17 +22,17 @@ from recipelang.engine.exporting import export_to
 from recipelang.engine.models import is_out_of_memory, leave_out_cache, leave_out_unread, load_whole
 from recipelang.engine.runtimes import open_session
 from recipelang.engine.walk import positions
+from recipelang.kinds.formats import FORMATS, WEIGHTS
 from recipelang.planning import processor
 from recipelang.planning.config_fields import check_fields
 from recipelang.planning.facts import read_config
-from recipelang.planning.formats import can_run
+from recipelang.planning.formats import can_run, size_of
 from recipelang.planning.references import locate_model
-from recipelang.planning.safetensors_header import read_folder, weight_files
+from recipelang.planning.safetensors_header import read_folder
 from recipelang.source import Diagnostics, RecipeError, fail
 from recipelang.source.frozen import frozen
 from recipelang.source.waiting import waiting
 from recipelang.source.words import duration, listed, plural
-from recipelang.spec.formats import FORMATS
 from recipelang.version import installed
 
 #: of the tokens, where none is given
@@ -92,30 +93,28 @@ def measure(
     with on_threads(threads), TemporaryDirectory() as aside:
         opened = [_opened(name, length, where, found) for name in folders]
         vocabulary = min(o.vocabulary for o in opened)
-        tokens = _drawn(vocabulary, batch, length, seed).to(where)
+        tokens = drawn(vocabulary, batch, length, seed).to(where)
         counts = [_first(o, tokens) for o in opened]
         clock, said = clock_of(where, threads)
         if runtime == "torch":
             passes, sizes = (
                 [one_pass(o, tokens) for o in opened],
-                [_bytes(o.folder, weight_files(o.folder)) for o in opened],
+                [size_of(o.folder, WEIGHTS) for o in opened],
             )
         else:
             waiting(f"exporting {plural(len(opened), 'model')} for {FORMATS[runtime].runtime}")
             places = [
                 o.folder
                 if (o.folder / FORMATS[runtime].file).is_file()
-                else _exported(o, runtime, Path(aside, str(at)))
+                else export_aside(partial(_in_fp32, o.folder), o.name, runtime, Path(aside, str(at)))
                 for at, o in enumerate(opened)
             ]
             passes = [pass_in(o, place, runtime, tokens, threads) for o, place in zip(opened, places, strict=True)]
-            sizes = [_bytes(place, FORMATS[runtime].files) for place in places]
+            sizes = [size_of(place, runtime) for place in places]
         waiting(how_long(passes, rounds))
         times = paired.interleaved(passes, rounds, clock)
     models = tuple(_measured(*each, times[0]) for each in zip(opened, counts, sizes, times, strict=True))
-    machine = torch.cuda.get_device_name(where) if where.type == "cuda" else processor.name()
-    used = ("torch", "transformers", *(FORMATS[runtime].packages[-1:] if runtime != "torch" else ()))
-    versions = {name: installed(name) for name in used}
+    machine, versions = machine_of(where), versions_of(runtime)
     return Bench(batch, length, threads, rounds, seed, vocabulary, said, machine, versions, runtime, models, found)
 
 
@@ -132,21 +131,23 @@ def timed(
         opened = {f: _opened(str(f.resolve()), length, cpu, found) for f in dict.fromkeys(f for f, _ in asked)}
         if len(kinds := {type(o.model).__name__ for o in opened.values()}) > 1:
             raise fail("E247", f"the models are of different classes: {listed(sorted(kinds))}")
-        tokens = _drawn(min(o.vocabulary for o in opened.values()), batch, length, seed)
+        tokens = drawn(min(o.vocabulary for o in opened.values()), batch, length, seed)
         passes = []
         for at, (folder, runtime) in enumerate(asked):
             one = opened[folder]
             if runtime == "torch":
                 passes.append(one_pass(one, tokens))
                 continue
-            place = folder if folder == own else _exported(one, runtime, Path(aside, str(at)))
+            place = folder
+            if folder != own:
+                place = export_aside(partial(_in_fp32, folder), one.name, runtime, Path(aside, str(at)))
             passes.append(pass_in(one, place, runtime, tokens, threads))
         clock, said = clock_of(cpu, threads)
         tell(how_long(passes, rounds))
         return said, paired.interleaved(passes, rounds, clock)
 
 
-def _drawn(vocabulary: int, batch: int, length: int, seed: int) -> torch.Tensor:
+def drawn(vocabulary: int, batch: int, length: int, seed: int) -> torch.Tensor:
     return torch.randint(vocabulary, (batch, length), generator=torch.Generator().manual_seed(seed))
 
 
@@ -173,15 +174,21 @@ def _opened(name: str, length: int, device: torch.device, found: Diagnostics) ->
         notes = [f"they are {listed(missing, 3)}", "the time of a pass is not changed by their values"]
         message = f"`{name}` lacks {plural(len(missing), 'tensor')} of its model"
         found.say("W205", message, notes=notes)
-    most, words = positions(model.config, model), _vocabulary(model)
-    if getattr(model.config, "is_encoder_decoder", False):
+    return Opened(name, folder, model.to(device), vocabulary_of(name, model, length))
+
+
+def vocabulary_of(name: str, model: nn.Module, length: int) -> int:
+    """The tokens that a model knows. E188, E247 for one that does not read so long a text in one pass."""
+    config: Any = model.config
+    most, words = positions(config, model), _vocabulary(model)
+    if getattr(config, "is_encoder_decoder", False):
         raise _unmeasured(name, "it writes a text word by word, so its time depends on how much it writes")
     if words is None:
         raise _unmeasured(name, "it does not read the tokens of a text")
     if most is not None and length > most:
         help = f"write `--length {most}`, or less"
         raise fail("E188", f"`{name}` reads at most {plural(most, 'token')}, not {length:,}", help=help)
-    return Opened(name, folder, model.to(device), words)
+    return words
 
 
 def _vocabulary(model: nn.Module) -> int | None:
@@ -202,18 +209,22 @@ def one_pass(opened: Opened, tokens: torch.Tensor) -> paired.Pass:
     return lambda: opened.model(**given)
 
 
-def _exported(opened: Opened, runtime: str, aside: Path) -> Path:
-    """`aside`, with the model exported for a runtime."""
+def _in_fp32(folder: Path) -> nn.Module:
+    return load_whole(folder, torch.float32)[0]
+
+
+def export_aside(made: Callable[[], nn.Module], name: str, runtime: str, aside: Path) -> Path:
+    """`aside`, with a model in it for a runtime. E249 where the exporter refuses it."""
     target = aside / Path(FORMATS[runtime].file).parent
     target.mkdir(parents=True)
-    model, _ = load_whole(opened.folder, torch.float32)
     try:
-        export_to(model, runtime, target)
+        with torch.inference_mode(False):  # the exporters take no tensors of that mode
+            export_to(made(), runtime, target)
     except Exception as error:
         if is_out_of_memory(error):
             raise
         notes = [textwrap.shorten(str(error), 200, placeholder=" …") or type(error).__name__]
-        message = f"the exporter for {FORMATS[runtime].runtime} refuses `{opened.name}`"
+        message = f"the exporter for {FORMATS[runtime].runtime} refuses `{name}`"
         raise fail("E249", message, notes=notes, help="measure it with `--runtime torch`") from None
     return aside
 
@@ -228,10 +239,6 @@ def pass_in(opened: Opened, folder: Path, runtime: str, tokens: torch.Tensor, th
     return lambda: exported.run(feed)
 
 
-def _bytes(folder: Path, names: Sequence[str]) -> int:
-    return sum(p.stat().st_size for name in names if (p := folder / name).is_file())
-
-
 def _first(opened: Opened, tokens: torch.Tensor) -> int:
     """Multiplications of one pass. E247 where it fails."""
     try:
@@ -241,6 +248,16 @@ def _first(opened: Opened, tokens: torch.Tensor) -> int:
             raise
         why = textwrap.shorten(str(error), 200, placeholder=" …") or type(error).__name__
         raise _unmeasured(opened.name, why) from None
+
+
+def machine_of(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor.name()
+
+
+def versions_of(*runtimes: str) -> dict[str, str]:
+    """Of what the runtimes run in."""
+    packages = [FORMATS[runtime].packages[-1] for runtime in runtimes if runtime in FORMATS]
+    return {name: installed(name) for name in dict.fromkeys(("torch", "transformers", *packages))}
 
 
 def clock_of(device: torch.device, threads: int) -> tuple[paired.Clock, str]:

@@ -14,13 +14,13 @@ from typing import Any
 from recipelang.engine import speeds
 from recipelang.engine.run_record import EMPTY, claimed_on, emptied, measured_on, told_of_shrinking
 from recipelang.engine.statement import STATEMENT, read_origin
+from recipelang.kinds.formats import FORMATS
 from recipelang.planning.sliced import by_block, targets_left
 from recipelang.planning.types import Plan
 from recipelang.source.markup import markdown, markdown_code
 from recipelang.source.render import clean
 from recipelang.source.words import first_n, size_text
 from recipelang.spec.claims import metric_text
-from recipelang.spec.formats import FORMATS
 from recipelang.storage.reading import MAX_RECORD, Unreadable, read_text
 from recipelang.storage.yaml_text import yaml_text
 from recipelang.tasks import task_of

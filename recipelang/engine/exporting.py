@@ -22,9 +22,10 @@ from torch import Tensor
 from recipelang.engine import compressed
 from recipelang.engine.models import is_out_of_memory, load_whole, loading, only_used, planned_config, quiet, unread
 from recipelang.engine.runtimes import largest_difference, open_exported
+from recipelang.kinds.formats import FORMATS, others
+from recipelang.planning.formats import size_of
 from recipelang.planning.types import Plan
 from recipelang.source import Diagnostics, fail
-from recipelang.spec.formats import FORMATS, others
 from recipelang.storage.writing import new_folder, remove_folder
 from recipelang.tasks import task_of
 
@@ -92,8 +93,7 @@ def write_exports(plan: Plan, out: Path, batch: Mapping[str, Tensor] | None) -> 
             model, _ = load_whole(out, torch.float32)  # in place of the one that was compressed
         for name in (n for n in (first, *quantized) if n not in done):
             most, share = _compared(model, out, name, plan, batch)
-            size = sum(p.stat().st_size for n in FORMATS[name].files if (p := out / n).is_file())
-            done[name] = Written(size, most)
+            done[name] = Written(size_of(out, name), most)
             if not (share <= TOLERANCE or FORMATS[name].int8):  # nor is NaN; quantized numbers are rounded
                 notes = [f"the largest difference of an output is {most:.3g}, {share:.2%} of the largest output"]
                 help = "compare the metrics of both before you use it"

@@ -14,22 +14,21 @@ from torch import nn
 
 from recipelang import processes
 from recipelang.engine import macs, speeds
-from recipelang.engine.bench import SEED, timed
+from recipelang.engine.bench import SEED, timed, versions_of
 from recipelang.engine.course import Course
 from recipelang.engine.exporting import Written
 from recipelang.engine.models import quiet
 from recipelang.engine.speeds import SpeedForm, TimedForm
+from recipelang.kinds.formats import WEIGHTS
 from recipelang.planning import processor
 from recipelang.planning.facts import read_config
 from recipelang.planning.figure_plan import FigurePlan
+from recipelang.planning.formats import size_of
 from recipelang.planning.macs import asked
-from recipelang.planning.safetensors_header import weight_files
 from recipelang.planning.types import StagePlan
 from recipelang.source import Diagnostics, RecipeError
 from recipelang.source.words import listed
 from recipelang.spec.figures import BASE
-from recipelang.spec.formats import FORMATS, WEIGHTS
-from recipelang.version import installed
 
 #: forward passes of each model that is timed
 ROUNDS = 50
@@ -88,12 +87,6 @@ def _of_result(run: Course, figure: FigurePlan, exports: Mapping[str, Written]) 
     return _counted(run, figure, run.model, read_config(run.out))
 
 
-def size_of(folder: Path, format: str) -> int:
-    """Bytes of the files of a format."""
-    names = weight_files(folder) if format == WEIGHTS else FORMATS[format].files
-    return sum(p.stat().st_size for name in names if (p := folder / name).is_file())
-
-
 # ----------------------------------------------------------------------- times
 def _times(run: Course, exports: Mapping[str, Written]) -> Iterable[SpeedForm]:
     """One measurement for all figures of the same settings."""
@@ -119,12 +112,11 @@ def _measured(run: Course, models: Sequence[tuple[str, str]], batch: int, length
     folders = [(_folder(run, model), runtime) for model, runtime in models]
     settings = {"batch": batch, "length": length, "threads": threads, "rounds": ROUNDS, "seed": SEED}
     clock, seconds = timed(folders, **settings, own=run.out, tell=run.reporter.message)
-    packages = [FORMATS[runtime].packages[-1] for _, runtime in models if runtime in FORMATS]
     return SpeedForm(
         **settings,
         clock=clock,  # type: ignore[arg-type]
         machine=processor.name(),
-        versions={n: installed(n) for n in dict.fromkeys(("torch", "transformers", *packages))},
+        versions=versions_of(*(runtime for _, runtime in models)),
         models=[
             TimedForm(model=model, runtime=runtime, seconds=[round(s, 9) for s in each])
             for (model, runtime), each in zip(models, seconds, strict=True)

@@ -25,11 +25,11 @@ from recipelang.engine.runtimes import open_exported
 from recipelang.engine.sources import same_model
 from recipelang.engine.speeds import how
 from recipelang.engine.statement import STATEMENT, statement
+from recipelang.kinds.formats import FORMATS, others
 from recipelang.planning.zeros import Pattern, patterns_of
 from recipelang.pruning import shards
 from recipelang.pruning.stacks import layouts
 from recipelang.spec.claims import Verdict, metric_text
-from recipelang.spec.formats import FORMATS, others
 from recipelang.storage.writing import json_text, remove_folder, write_json, write_text
 from recipelang.tasks import Features
 

@@ -7,8 +7,8 @@ fixed time is what one layer leaves.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -19,27 +19,34 @@ import torch
 from torch import nn
 
 from recipelang.engine import paired
-from recipelang.engine.bench import Opened, clock_of, how_long, on_threads, one_pass, pass_in
-from recipelang.engine.exporting import export_to
-from recipelang.engine.models import is_out_of_memory, leave_out_cache, leave_out_unread, loading, only_used, quiet
+from recipelang.engine.bench import (
+    Opened,
+    clock_of,
+    drawn,
+    export_aside,
+    how_long,
+    machine_of,
+    on_threads,
+    one_pass,
+    pass_in,
+    versions_of,
+    vocabulary_of,
+)
+from recipelang.engine.models import leave_out_cache, leave_out_unread, loading, only_used, quiet
 from recipelang.engine.shrink import empty_like
-from recipelang.engine.walk import positions
+from recipelang.kinds.formats import FORMATS
 from recipelang.kinds.sizes import AXES
-from recipelang.planning import processor
 from recipelang.planning.budgets import Reach
 from recipelang.planning.facts import ModelFacts, read_model_facts
 from recipelang.planning.formats import can_run
 from recipelang.planning.latencies import Latencies, LatencyRow, shape_digest
 from recipelang.planning.references import locate_model
 from recipelang.planning.shrink import Here, plan_shrink
-from recipelang.source import RecipeError, fail
 from recipelang.source.waiting import waiting
 from recipelang.source.words import plural
 from recipelang.spec.controls import ShrinkSpec
-from recipelang.spec.formats import FORMATS
 from recipelang.tasks import task_of
 from recipelang.values.composite import Budget, Size
-from recipelang.version import installed
 
 #: shares of the units that are measured; fewer where two rows of them are combined
 _SHARES = (0.125, 0.25, 0.5, 0.75)
@@ -63,14 +70,16 @@ def measure_latencies(
     points = [_sizes(rows, corner) for corner in product(*(row.sizes for row in rows))]
     with on_threads(threads), TemporaryDirectory() as aside, loading(facts.path), quiet():
         opened = _small_models(name, facts, points, length, where)
-        drawn = torch.Generator().manual_seed(seed)
-        tokens = torch.randint(min(o.vocabulary for o in opened), (batch, length), generator=drawn).to(where)
+        tokens = drawn(min(o.vocabulary for o in opened), batch, length, seed).to(where)
         clock, said = clock_of(where, threads)
         if runtime == "torch":
             passes = [one_pass(o, tokens) for o in opened]
         else:
             waiting(f"exporting {plural(len(opened), 'small model')} for {FORMATS[runtime].runtime}")
-            places = [_exported(o, runtime, Path(aside, str(at))) for at, o in enumerate(opened)]
+            places = [
+                export_aside(partial(getattr, o, "model"), name, runtime, Path(aside, str(at)))
+                for at, o in enumerate(opened)
+            ]
             passes = [pass_in(o, place, runtime, tokens, threads) for o, place in zip(opened, places, strict=True)]
         waiting(how_long(passes, rounds))
         times = paired.interleaved(passes, rounds, clock)
@@ -79,12 +88,10 @@ def measure_latencies(
         each = [(b - a) / (_DEEP - 1) for a, b in zip(one, more, strict=True)]
         layer.append(max(_LEAST, median(each)))
         fixed.append(max(0.0, median(a - of_layer for a, of_layer in zip(one, each, strict=True))))
-    used = ("torch", "transformers", *(FORMATS[runtime].packages[-1:] if runtime != "torch" else ()))
-    machine = torch.cuda.get_device_name(where) if where.type == "cuda" else processor.name()
     return Latencies(
         model=name, family=facts.family, task=task, config=shape_digest(facts.config), runtime=runtime, batch=batch,
-        length=length, threads=threads, rounds=rounds, seed=seed, clock=said, machine=machine,
-        versions={package: installed(package) for package in used}, rows=tuple(rows), fixed=tuple(fixed), layer=tuple(layer),
+        length=length, threads=threads, rounds=rounds, seed=seed, clock=said,
+        machine=machine_of(where), versions=versions_of(runtime), rows=tuple(rows), fixed=tuple(fixed), layer=tuple(layer),
     )  # fmt: skip
 
 
@@ -118,14 +125,7 @@ def _small_models(
     with torch.device("meta"):
         config = transformers.AutoConfig.from_pretrained(facts.path)
         whole = only_used(getattr(transformers, task_of(facts.task).auto_model).from_config(config), facts.task)
-    if getattr(config, "is_encoder_decoder", False):
-        raise _unmeasured(name, "it writes a text word by word, so its time depends on how much it writes")
-    most, words = positions(config, whole), getattr(config.get_text_config(), "vocab_size", None)
-    if not isinstance(words, int) or words < 1:
-        raise _unmeasured(name, "it does not read the tokens of a text")
-    if most is not None and length > most:
-        help = f"write `--length {most}`, or less"
-        raise fail("E188", f"`{name}` reads at most {plural(most, 'token')}, not {length:,}", help=help)
+    words = vocabulary_of(name, whole, length)
     here, found = Here(facts), []
     for point in points:
         for depth in (1, _DEEP):
@@ -134,11 +134,11 @@ def _small_models(
             if sizes:
                 spec = ShrinkSpec(name="axes", axes=tuple(sizes), by="magnitude")
                 small = empty_like(whole, plan_shrink(spec, facts, ())[0])
-            found.append(Opened(name, facts.path, _drawn(small, facts.task).to(device), words))
+            found.append(Opened(name, facts.path, _with_weights(small, facts.task).to(device), words))
     return found
 
 
-def _drawn(small: Any, task: str) -> nn.Module:
+def _with_weights(small: Any, task: str) -> nn.Module:
     """The same model with random weights, ready to be measured."""
     with torch.random.fork_rng(), torch.inference_mode(False):  # the exporters take no tensors of that mode
         torch.manual_seed(0)
@@ -146,22 +146,3 @@ def _drawn(small: Any, task: str) -> nn.Module:
     leave_out_cache(made)
     leave_out_unread(made)
     return made
-
-
-def _exported(opened: Opened, runtime: str, aside: Path) -> Path:
-    target = aside / Path(FORMATS[runtime].file).parent
-    target.mkdir(parents=True)
-    try:
-        with torch.inference_mode(False):
-            export_to(opened.model, runtime, target)
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        notes = [textwrap.shorten(str(error), 200, placeholder=" …") or type(error).__name__]
-        message = f"the exporter for {FORMATS[runtime].runtime} refuses `{opened.name}`"
-        raise fail("E249", message, notes=notes, help="measure it with `--runtime torch`") from None
-    return aside
-
-
-def _unmeasured(name: str, why: str) -> RecipeError:
-    return fail("E247", f"`{name}` cannot be measured in one forward pass", notes=[why])

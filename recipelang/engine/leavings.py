@@ -9,11 +9,11 @@ import os
 import re
 from pathlib import Path
 
+from recipelang.kinds.formats import FORMATS
 from recipelang.planning.belongings import belongs
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.source.words import listed
-from recipelang.spec.formats import FORMATS
 from recipelang.storage.reading import Unreadable, Why, read_object
 from recipelang.storage.writing import is_part, remove, remove_empty_folders
 

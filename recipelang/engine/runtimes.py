@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from recipelang.engine import compressed
+from recipelang.kinds.formats import FORMATS
 from recipelang.planning.formats import can_run, lacking
 from recipelang.source import fail
-from recipelang.spec.formats import FORMATS
 from recipelang.storage.reading import Unreadable, check_regular
 
 

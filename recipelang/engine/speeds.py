@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from recipelang.engine import paired
+from recipelang.kinds.formats import FORMATS, RUNTIMES
 from recipelang.planning.figure_plan import FigurePlan
 from recipelang.source.words import plural, short_time
 from recipelang.spec.figures import BASE, shown
-from recipelang.spec.formats import FORMATS, RUNTIMES
 from recipelang.storage.forms import Count, Form, Some, known
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

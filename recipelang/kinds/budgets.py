@@ -7,7 +7,9 @@ from fractions import Fraction
 
 from recipelang.kinds import from_form
 from recipelang.kinds.base import Kind, Mismatch, Silent, wrong
+from recipelang.kinds.formats import RUNTIMES
 from recipelang.kinds.from_form import Unfit
+from recipelang.kinds.sizes import arrow
 from recipelang.kinds.text import fraction, percent
 from recipelang.source.suggest import closest
 from recipelang.values.composite import Applied, Arrow, Budget, Poison, Symbol
@@ -18,15 +20,8 @@ BUDGETS = {
     "parameters": "all parameters of the model, tied ones once",
     "speedup": "how many times faster a forward pass is, by a table of measured latencies",
 }
-#: where a speed may be measured; `torch` where none is named
-RUNTIMES = ("torch", "onnx", "onnx_int8", "openvino")
 _MOST_TIMES = 1_000
 _WRITTEN = "write `parameters -> 60%` for a share of what the model has, `parameters -> 13_000_000` for a count, or `speedup -> 2`"
-
-
-def _arrow(start: object) -> dict[str, object]:
-    pair = {"type": "array", "items": {"anyOf": [start, {"$ref": "#/$defs/number"}]}, "minItems": 2, "maxItems": 2}
-    return {"type": "object", "properties": {"->": pair}, "required": ["->"], "additionalProperties": False}
 
 
 _IN_RUNTIME = {
@@ -44,7 +39,7 @@ class Budgets(Kind):
         "the most that the smaller model may have, `parameters -> 60%` or a count, or how many times faster it must be, "
         "`speedup -> 2`, `speedup(onnx) -> 2`"
     )
-    json: Mapping[str, object] = {"anyOf": [_arrow({"enum": [*BUDGETS]}), _arrow(_IN_RUNTIME)]}
+    json: Mapping[str, object] = {"anyOf": [arrow({"enum": [*BUDGETS]}), arrow(_IN_RUNTIME)]}
 
     def _read(self, value: object) -> object:
         if isinstance(value, Symbol):

@@ -45,20 +45,12 @@ RANKINGS = {
 #: more than any model has of anything
 _MOST = 10_000_000
 _WRITTEN = "write `ffn -> 50%` for a share of what the model has, or `ffn -> 1_536` for a count"
-#: the size of an axis in JSON
-_SIZED = {
-    "type": "object",
-    "properties": {
-        "->": {
-            "type": "array",
-            "items": {"anyOf": [{"enum": [*AXES]}, {"$ref": "#/$defs/number"}]},
-            "minItems": 2,
-            "maxItems": 2,
-        }
-    },
-    "required": ["->"],
-    "additionalProperties": False,
-}
+
+
+def arrow(start: object) -> dict[str, object]:
+    """`start -> number` in JSON Schema."""
+    pair = {"type": "array", "items": {"anyOf": [start, {"$ref": "#/$defs/number"}]}, "minItems": 2, "maxItems": 2}
+    return {"type": "object", "properties": {"->": pair}, "required": ["->"], "additionalProperties": False}
 
 
 class Sizes(Listing):
@@ -67,7 +59,11 @@ class Sizes(Listing):
     name = "list<size>"
     symbols = tuple(AXES)
     doc = "sizes after shrinking, each a share or a count: `[ffn -> 50%, layers -> 4]`; an axis alone for a budget to size"
-    json: Mapping[str, object] = {"type": "array", "minItems": 1, "items": {"anyOf": [_SIZED, {"enum": [*AXES]}]}}
+    json: Mapping[str, object] = {
+        "type": "array",
+        "minItems": 1,
+        "items": {"anyOf": [arrow({"enum": [*AXES]}), {"enum": [*AXES]}]},
+    }
 
     def _read(self, value: object) -> object:
         found = tuple(_size(item) for item in (value if isinstance(value, tuple) else (value,)))

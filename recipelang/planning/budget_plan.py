@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from recipelang.kinds.budgets import RUNTIMES
+from recipelang.kinds.formats import RUNTIMES
 from recipelang.kinds.sizes import AXES
 from recipelang.storage.forms import Digest, Form, Share, Some, known
 

@@ -6,8 +6,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from recipelang.spec.figures import BASE, NAMES, OF_STAGES, RUNTIMES, TIMES, Figure
-from recipelang.spec.formats import FORMATS, WEIGHTS, quantized_from
+from recipelang.kinds.formats import FORMATS, RUNTIMES, WEIGHTS, quantized_from
+from recipelang.spec.figures import BASE, NAMES, OF_STAGES, TIMES, Figure
 from recipelang.storage.forms import Count, known
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import islice, product
 
+from recipelang.kinds.formats import WEIGHTS, quantized_from
 from recipelang.planning.facts import ModelFacts
 from recipelang.planning.figure_plan import FigurePlan
 from recipelang.planning.macs import macs
@@ -14,7 +15,6 @@ from recipelang.source.frozen import frozen
 from recipelang.source.words import plural
 from recipelang.spec.claims import Foreseen, Verdict, figures, judge
 from recipelang.spec.figures import BASE, Figure
-from recipelang.spec.formats import WEIGHTS, quantized_from
 from recipelang.spec.recipe import Recipe
 from recipelang.tasks import task_of
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError
 from importlib.util import find_spec
+from pathlib import Path
 
 from packaging.version import Version
 
+from recipelang.kinds.formats import FORMATS, WEIGHTS, Asked, others
+from recipelang.planning.safetensors_header import weight_files
 from recipelang.source import RecipeError, fail
 from recipelang.source.words import an
-from recipelang.spec.formats import FORMATS, Asked, others
 from recipelang.tasks import task_of
 from recipelang.version import installed
 
@@ -50,3 +52,9 @@ def _release(package: str) -> str:
         return Version(installed(package)).base_version
     except PackageNotFoundError:
         return "0"
+
+
+def size_of(folder: Path, name: str) -> int:
+    """Bytes of the files of a format in the output of a run."""
+    names = weight_files(folder) if name == WEIGHTS else FORMATS[name].files
+    return sum(path.stat().st_size for n in names if (path := folder / n).is_file())

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from recipelang.kinds.budgets import RUNTIMES
+from recipelang.kinds.formats import RUNTIMES
 from recipelang.kinds.sizes import AXES
 from recipelang.planning.references import local_path
 from recipelang.planning.shrink import SIZE_KEYS

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from recipelang.kinds.formats import others
 from recipelang.methods import METHODS
 from recipelang.planning.types import Plan
 from recipelang.source import fail
-from recipelang.spec.formats import others
 
 #: bytes of the states of samples that are in memory; those of the others lie in a file
 ROOM = 2**28

@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from recipelang.kinds.formats import CHOSEN, WEIGHTS
 from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.figure_plan import FigurePlan
 from recipelang.planning.plan_form import Finite, Frozen
@@ -22,7 +23,6 @@ from recipelang.planning.prune_plan import PrunePlan
 from recipelang.planning.shrink_plan import ShrinkPlan
 from recipelang.schedules.shapes import SHAPES
 from recipelang.source.words import an
-from recipelang.spec.formats import CHOSEN, WEIGHTS
 from recipelang.spec.metrics import MEASURES, TASKS
 from recipelang.spec.optimizers import OPTIMIZERS
 from recipelang.storage.forms import Count, MaybeDigest, Share, Some, known

@@ -6,12 +6,12 @@ import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from recipelang.kinds.formats import FORMATS, others
 from recipelang.planning.contents import data_digest
 from recipelang.planning.types import Plan
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
 from recipelang.spec.blocks import DataSpec
-from recipelang.spec.formats import FORMATS, others
 from recipelang.spec.recipe import Recipe
 
 #: two machines sum in another order; a changed model differs by more

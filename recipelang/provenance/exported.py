@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recipelang.kinds.formats import FORMATS, others
 from recipelang.planning.types import Plan
 from recipelang.source import fail
-from recipelang.spec.formats import FORMATS, others
 
 _CHANGED = "the recipe or the statement was changed after the run"
 

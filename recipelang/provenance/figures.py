@@ -9,12 +9,11 @@ from typing import Any
 
 from recipelang.engine import speeds
 from recipelang.planning.figure_plan import FigurePlan
-from recipelang.planning.safetensors_header import weight_files
+from recipelang.planning.formats import size_of
 from recipelang.planning.types import Plan
 from recipelang.source import fail
 from recipelang.source.render import line_of
 from recipelang.source.words import plural
-from recipelang.spec.formats import FORMATS, WEIGHTS
 
 _CHANGED = "the record was changed after the run"
 
@@ -50,8 +49,7 @@ def _again(folder: Path, figure: FigurePlan, recorded: float) -> float:
     """Of a count or a size; of operations that no plan can tell it is the recorded one."""
     where = folder / "stages" / figure.of if figure.of else folder
     if figure.name == "size":
-        names = weight_files(where) if figure.format == WEIGHTS else FORMATS[figure.format].files
-        return sum(p.stat().st_size for name in names if (p := where / name).is_file())
+        return size_of(where, figure.format)
     if figure.planned is not None:  # the plan was compiled again, and is the same
         return figure.planned[0]
     return recorded

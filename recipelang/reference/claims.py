@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from recipelang.kinds.formats import RUNTIMES
 from recipelang.reference.markdown import block, code, page, table
 from recipelang.spec.blocks import EvaluateSpec
 from recipelang.spec.claims import CLAIMS, FUNCTIONS, PATHS
-from recipelang.spec.figures import FIGURES, RUNTIMES, SETTINGS
+from recipelang.spec.figures import FIGURES, SETTINGS
 from recipelang.spec.metrics import MEASURES, METRICS, MORE_METRICS
 
 #: judged by a test in a recipe with the stages `dense` and `gradual` and the block `evaluate dev`

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from recipelang.kinds.formats import RUNTIMES, WEIGHTS
 from recipelang.kinds.schedule import ENDS
 from recipelang.reference.attributes import default
 from recipelang.schedules.shapes import SHAPES
@@ -24,8 +25,7 @@ from recipelang.spec.blocks import (
     StageSpec,
     TopSpec,
 )
-from recipelang.spec.figures import BASE, RUNTIMES
-from recipelang.spec.formats import WEIGHTS
+from recipelang.spec.figures import BASE
 from recipelang.spec.operators import COMPARISONS
 
 Schema = dict[str, object]

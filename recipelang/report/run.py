@@ -12,6 +12,7 @@ from recipelang.engine import speeds
 from recipelang.engine.position import differences
 from recipelang.engine.records import read_record
 from recipelang.engine.run_record import claimed_on, measured_on
+from recipelang.kinds.formats import FORMATS
 from recipelang.planning.shrink_plan import ShrinkPlan
 from recipelang.planning.sliced import by_block, told_of_all
 from recipelang.planning.types import Plan, StagePlan
@@ -24,7 +25,6 @@ from recipelang.source.markup import escape
 from recipelang.source.render import clean
 from recipelang.source.words import amount, duration, first_n, plural, size_text
 from recipelang.spec.claims import RATIO_METRICS, metric_text
-from recipelang.spec.formats import FORMATS
 from recipelang.storage.reading import MAX_RECORD, Unreadable, Why, read_text
 from recipelang.storage.writing import write_text
 

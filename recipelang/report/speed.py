@@ -9,9 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from recipelang.kinds.formats import FORMATS
 from recipelang.source.render import clean
 from recipelang.source.words import amount, plural, short_time, size_text
-from recipelang.spec.formats import FORMATS
 
 if TYPE_CHECKING:
     from recipelang.engine.bench import Bench

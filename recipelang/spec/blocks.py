@@ -11,6 +11,7 @@ from typing import Annotated, Self
 from pydantic import model_validator
 
 from recipelang.kinds.choice import Choice
+from recipelang.kinds.formats import CHOSEN, WEIGHTS
 from recipelang.kinds.measures import Cadence, Count, Size, Stretch
 from recipelang.kinds.plain import BlockLabel, Boolean, ListOf, Number, OneOf, OrNone, Ratio, Reference, Text
 from recipelang.kinds.schedule import ScheduleOf
@@ -20,7 +21,6 @@ from recipelang.kinds.text import percent
 from recipelang.methods import METHODS
 from recipelang.spec.attribute import ANY, Attr, Spec, conflict, refusal
 from recipelang.spec.controls import DropSpec, FreezeSpec, GroupSpec, ShrinkSpec
-from recipelang.spec.formats import CHOSEN, WEIGHTS
 from recipelang.spec.metrics import MEASURES, TASKS
 from recipelang.spec.optimizers import OPTIMIZERS
 from recipelang.values import selector as sel

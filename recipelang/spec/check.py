@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
+from recipelang.kinds.formats import others
 from recipelang.source import Diagnostics, Label, Source, Span
 from recipelang.source.suggest import closest
 from recipelang.spec import vocabulary
@@ -14,7 +15,6 @@ from recipelang.spec.blocks import DataSpec, EvaluateSpec, ExportSpec, MetaSpec,
 from recipelang.spec.claims import check_claims, explain_values
 from recipelang.spec.compose import Composed, compose
 from recipelang.spec.evaluator import Evaluator
-from recipelang.spec.formats import others
 from recipelang.spec.imports import Loader, no_imports
 from recipelang.spec.metrics import METRICS
 from recipelang.spec.params import Given, Params

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from recipelang.kinds.base import Kind, Mismatch, describe
+from recipelang.kinds.formats import FORMATS, RUNTIMES, WEIGHTS
 from recipelang.kinds.measures import Count
 from recipelang.kinds.plain import Number, OneOf
 from recipelang.source import Label, Span
@@ -16,7 +17,6 @@ from recipelang.source.frozen import frozen
 from recipelang.source.suggest import closest, instead
 from recipelang.source.words import amount, short_time, size_text
 from recipelang.spec.evaluator import Evaluator
-from recipelang.spec.formats import FORMATS, RUNTIMES, WEIGHTS
 from recipelang.syntax import tree as t
 from recipelang.values.composite import POISON, Poison, StageRef, Symbol
 from recipelang.values.quantities import Quantity

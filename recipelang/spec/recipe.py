@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import field
 
+from recipelang.kinds.formats import others
 from recipelang.source import Diagnostics, Label, Source, Span
 from recipelang.source.frozen import frozen
 from recipelang.spec.blocks import DataSpec, EvaluateSpec, ExportSpec, MetaSpec, ModelSpec, Spec, StageSpec, TopSpec
 from recipelang.spec.compose import Composed
 from recipelang.spec.evaluator import Evaluator
-from recipelang.spec.formats import others
 from recipelang.spec.metrics import METRICS
 from recipelang.spec.params import Param
 from recipelang.syntax import Parsed, tree as t

@@ -17,8 +17,8 @@ from recipelang.engine.leavings import files_of_a_run
 from recipelang.engine.models import load_whole
 from recipelang.engine.records import read_plan
 from recipelang.engine.runtimes import largest_difference, open_exported
+from recipelang.kinds.formats import FORMATS
 from recipelang.planning.types import ExportPlan
-from recipelang.spec.formats import FORMATS
 from tests.cli.command import command
 from tests.conftest import make_data, make_model
 from tests.decoders import make_decoder

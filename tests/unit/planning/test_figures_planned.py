@@ -5,13 +5,13 @@ import shutil
 import pytest
 from pydantic import ValidationError
 
+from recipelang.kinds.formats import WEIGHTS
 from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
 from recipelang.planning.figure_plan import FigurePlan
 from recipelang.planning.offloaded import check_offloaded
 from recipelang.report import plan_screen
 from recipelang.source import RecipeError
-from recipelang.spec.formats import WEIGHTS
 from tests.model_configs import count_here
 from tests.unit.planning.test_shrink import RECIPE, SLIM, TRAIN
 
