@@ -5,15 +5,12 @@ Run as a process of its own it makes the model of a config without weights: JSON
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from recipelang.storage.strict_json import parse_json
+from recipelang.engine.answering import floats, serve
 
 
 def counted(run: Callable[[], object]) -> int:
@@ -67,9 +64,7 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     """`macs` of the model of a config, or why it `failed`. `request` is what `planning.macs.asked` gives."""
     import transformers
 
-    from recipelang.engine.walk import _floats
-
-    config = _floats(request["config"])
+    config = floats(request["config"])
     try:
         made = transformers.CONFIG_MAPPING[config.pop("model_type")].from_dict(config)
         named = {n: request[n] for n in ("auto", "embeds", "batch", "length")}
@@ -78,20 +73,5 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
         return {"failed": textwrap.shorten(str(error), 200, placeholder=" …") or type(error).__name__}
 
 
-def main() -> int:
-    os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    out = sys.stdout
-    with contextlib.redirect_stdout(sys.stderr):  # libraries say things
-        import transformers
-
-        from recipelang.engine.walk import _bounded
-
-        transformers.logging.set_verbosity_error()
-        _bounded()
-        found = answer(parse_json(sys.stdin.buffer.read()))
-    out.write(json.dumps(found))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve(answer))

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from recipelang.engine import paired
-from recipelang.kinds.formats import FORMATS, RUNTIMES
+from recipelang.kinds.formats import RUNTIMES, runtime_name
 from recipelang.planning.figure_plan import FigurePlan
 from recipelang.source.words import plural, short_time
 from recipelang.spec.figures import BASE, shown
@@ -95,16 +95,15 @@ def interval(figure: FigurePlan, found: paired.Ratio) -> str:
         return f"{short_time(found.median)} ({short_time(found.low)} to {short_time(found.high)})"
     over = "the model that the run starts with" if figure.over == BASE else figure.over
     if figure.reference_in != figure.format:
-        over += f" in {FORMATS[figure.reference_in].runtime}"
+        over += f" in {runtime_name(figure.reference_in)}"
     return f"{found.median:.2f}x ({found.low:.2f} to {found.high:.2f}) over {over}"
 
 
 def conditions(speed: SpeedForm, runtime: str) -> str:
     """`PyTorch, 1 text of 128 tokens, processor time on 1 thread of Intel(R) Xeon(R), 50 rounds`."""
-    ran = "PyTorch" if runtime == "torch" else FORMATS[runtime].runtime
     each = f"{plural(speed.batch, 'text')} of {plural(speed.length, 'token')}"
     on = f"{speed.clock} on {plural(speed.threads, 'thread')} of {speed.machine}"
-    return f"{ran}, {each}, {on}, {plural(speed.rounds, 'round')}"
+    return f"{runtime_name(runtime)}, {each}, {on}, {plural(speed.rounds, 'round')}"
 
 
 def told(record: Mapping[str, Any], figures: Iterable[FigurePlan]) -> list[tuple[str, str]]:

@@ -7,20 +7,14 @@ loaded into it as shapes only, so that the library itself says what it would use
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from recipelang.engine.answering import floats, serve
 from recipelang.planning.dropouts import ATTENTION, HIDDEN, fields_of
-from recipelang.storage.strict_json import parse_json
 
-#: bytes of addresses, of which the libraries take one or two
-_ROOM = 12 * 2**30
-#: of a processor; on a machine at other work a second takes longer
-_SECONDS = 120
 _CAUSAL = "AutoModelForCausalLM"
 #: that have no head for masked language modelling either
 _ENCODERS = ("bert-generation", "xlnet")
@@ -37,7 +31,7 @@ def walk(request: Mapping[str, Any]) -> dict[str, Any]:
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    config = _floats(request["config"])
+    config = floats(request["config"])
     kind = config.pop("model_type")
     if kind not in transformers.CONFIG_MAPPING:
         return {"failed": "unknown", "why": transformers.__version__}
@@ -97,24 +91,6 @@ def _parts_at_most(most: int) -> Iterator[None]:
         yield
     finally:
         handle.remove()
-
-
-def _floats(value: Any) -> Any:
-    """Of JSON that has no infinities: the library writes `{"__float__": "Infinity"}`."""
-    if isinstance(value, dict):
-        if list(value) == ["__float__"] and isinstance(value["__float__"], str):
-            return float(value["__float__"])
-        return {k: _floats(v) for k, v in value.items()}
-    return [_floats(v) for v in value] if isinstance(value, list) else value
-
-
-def _bounded() -> None:
-    """A table of a billion rows that is computed, not only named, ends here and not the machine."""
-    with contextlib.suppress(ImportError, OSError, ValueError):  # where there is no such limit the caller's time is one
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (_ROOM, _ROOM))
-        resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS + 10))  # the first limit has a signal of its own
 
 
 def _class(auto: str, config: Any) -> Any:
@@ -270,17 +246,5 @@ def _of_other_heads(others: Sequence[str], config: Any, names: Sequence[str]) ->
     return [n for n in names if n in found]
 
 
-def main() -> int:
-    os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    out = sys.stdout
-    with contextlib.redirect_stdout(sys.stderr):  # libraries say things
-        import transformers  # noqa: F401 (what it takes is not the config's doing)
-
-        _bounded()
-        found = walk(parse_json(sys.stdin.buffer.read()))
-    out.write(json.dumps(found))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve(walk))

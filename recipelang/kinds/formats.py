@@ -55,6 +55,10 @@ FORMATS = {
 CHOSEN = tuple(name for name, each in FORMATS.items() if not each.of)
 
 
+def runtime_name(runtime: str) -> str:
+    return FORMATS[runtime].runtime if runtime in FORMATS else "PyTorch"
+
+
 def quantized_from(runtime: str) -> str:
     """What runs the same model as it is; a runtime that quantizes nothing is its own."""
     return (FORMATS[runtime].of if runtime in FORMATS else "") or runtime

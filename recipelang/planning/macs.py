@@ -8,23 +8,18 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from recipelang.planning.asking import apart, deciding, digests_of
 from recipelang.planning.facts import ModelFacts
-from recipelang.planning.remembered import file_digest, note, recalled
-from recipelang.planning.structure import apart
+from recipelang.planning.remembered import note, recalled
 from recipelang.source.waiting import waiting
 from recipelang.storage.forms import Count, Form
 from recipelang.tasks import task_of
 from recipelang.version import __version__, installed
-
-#: of a config, what decides no shape
-_UNUSED = ("auto_map", "attn_implementation", "_attn_implementation", "dtype", "torch_dtype", "transformers_version")
 
 
 class Counted(Form):
@@ -40,7 +35,6 @@ _ANSWER = TypeAdapter(Counted)
 def macs(facts: ModelFacts, batch: int, length: int) -> int | None:
     """Of the model of these facts over so many texts of so many tokens; none where it cannot be told."""
     request = json.dumps(asked(facts.config, facts.task, batch, length), sort_keys=True)
-
     parts = [*_code(), installed("transformers"), request]
     if (known := recalled("macs", parts, _ANSWER)) is not None:
         return known.macs
@@ -54,18 +48,10 @@ def macs(facts: ModelFacts, batch: int, length: int) -> int | None:
 
 
 def asked(config: Mapping[str, Any], task: str, batch: int, length: int) -> dict[str, Any]:
-    of = task_of(task)
-    given = {k: v for k, v in config.items() if k not in _UNUSED}
-    if of.head_width:
-        given = {k: v for k, v in given.items() if k not in ("id2label", "label2id")} | {"num_labels": of.head_width}
-    return {
-        "config": given, "auto": of.auto_model, "embeds": of.gives == "embeddings", "batch": batch, "length": length,
-    }  # fmt: skip
+    of, sizes = task_of(task), {"batch": batch, "length": length}
+    return {"config": deciding(config, task), "auto": of.auto_model, "embeds": of.gives == "embeddings", **sizes}
 
 
 @cache
 def _code() -> tuple[str, ...]:
-    found = [__version__, installed("torch")]
-    with suppress(OSError):  # installed without sources
-        found.append(file_digest(Path(__file__).parents[1] / "engine/macs.py"))
-    return tuple(found)
+    return __version__, installed("torch"), *digests_of("engine/macs.py")

@@ -7,13 +7,10 @@ that decides it.
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,8 +18,9 @@ from typing import Annotated, Any
 from packaging.version import Version
 from pydantic import Field, TypeAdapter, ValidationError
 
+from recipelang.planning.asking import PATIENCE, apart, deciding, digests_of
 from recipelang.planning.families import TensorFact
-from recipelang.planning.remembered import file_digest, remembered
+from recipelang.planning.remembered import remembered
 from recipelang.planning.safetensors_header import Entry
 from recipelang.source import RecipeError, fail
 from recipelang.source.render import line_of
@@ -33,12 +31,8 @@ from recipelang.storage.forms import Count, Form, Some, known
 from recipelang.tasks import task_of
 from recipelang.version import __version__, installed
 
-#: seconds; a large model takes a few of a processor, of which the process itself has a limit
-_PATIENCE = 600
 #: below the package, the code whose answers are remembered
 _ASKED = ("engine/walk.py", "engine/roles.py", "pruning/stacks.py", "planning/structure.py", "planning/dropouts.py")
-#: of a config, what decides no structure and may make a library look elsewhere
-_UNUSED = ("auto_map", "attn_implementation", "_attn_implementation", "dtype", "torch_dtype", "transformers_version")
 
 Name = Annotated[str, Field(min_length=1)]
 
@@ -116,12 +110,9 @@ def structure(path: Path, config: Mapping[str, Any], task: str, header: Mapping[
     type lacks. `path` is the folder, for messages.
     """
     kind = str(config["model_type"])
-    given = {k: v for k, v in config.items() if k not in _UNUSED}
-    if width := task_of(task).head_width:
-        given = {k: v for k, v in given.items() if k not in ("id2label", "label2id")} | {"num_labels": width}
     wanted = task_of(task).auto_model
     request = {
-        "config": given,
+        "config": deciding(config, task),
         "auto": list(dict.fromkeys([wanted, *(task_of(t).auto_model for t in METRICS)])),
         "shapes": None if header is None else {n: list(e.shape) for n, e in header.items()},
     }
@@ -142,11 +133,7 @@ def structure(path: Path, config: Mapping[str, Any], task: str, header: Mapping[
 @cache
 def _code() -> tuple[str, ...]:
     """Of all that an answer is made by, so that none of another release, or of other code, is believed."""
-    found = [__version__]
-    for name in _ASKED:
-        with suppress(OSError):  # installed without sources
-            found.append(file_digest(Path(__file__).parents[1] / name))
-    return tuple(found)
+    return __version__, *digests_of(*_ASKED)
 
 
 def _ask(request: str, kind: str) -> Structure | _Failed:
@@ -154,7 +141,7 @@ def _ask(request: str, kind: str) -> Structure | _Failed:
     try:
         done = apart("recipelang.engine.walk", request)
     except subprocess.TimeoutExpired:
-        return _Failed(failed="refused", why=f"making the model took more than {_PATIENCE} seconds")
+        return _Failed(failed="refused", why=f"making the model took more than {PATIENCE} seconds")
     try:
         return _ANSWER.validate_json(done.stdout, strict=True)
     except ValidationError:
@@ -164,21 +151,6 @@ def _ask(request: str, kind: str) -> Structure | _Failed:
         return _Failed(
             failed="refused", why=f"the process that makes it ended with status {done.returncode}: {last[:200]}"
         )
-
-
-def apart(module: str, request: str) -> subprocess.CompletedProcess[str]:
-    """What a process that loads the libraries answers; `TimeoutExpired` where it takes too long."""
-    away = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    return subprocess.run(
-        [sys.executable, "-P", "-m", module],
-        input=request,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=_PATIENCE,
-        env={**os.environ, **away},
-        check=False,
-    )
 
 
 def _refused(path: Path, config: Mapping[str, Any], task: str, answer: _Failed) -> RecipeError:

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from recipelang.kinds.formats import runtime_name
 from recipelang.source.render import clean
 from recipelang.source.words import plural, short_time
 
@@ -27,7 +28,7 @@ def shown(table: Latencies, file: str) -> RenderableType:
     each = plural(table.batch, "text") + " of " + plural(table.length, "token")
     lines = [
         f"One forward pass over {each}; {table.clock} on {plural(table.threads, 'thread')} of {table.machine}; "
-        f"{table.runtime}. Medians of {plural(table.rounds, 'round')} in turn, of models with one layer and with two.",
+        f"{runtime_name(table.runtime)}. Medians of {plural(table.rounds, 'round')} in turn, of models with one layer and with two.",
         f"written to {file}: `budget = speedup -> 2, latencies = ...` in `shrink` chooses sizes by it",
     ]
     return Group(grid, Text(""), *(Text(clean(line), "dim") for line in lines))

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from recipelang.kinds.formats import FORMATS
+from recipelang.kinds.formats import runtime_name
 from recipelang.source.render import clean
 from recipelang.source.words import amount, plural, short_time, size_text
 
@@ -41,8 +41,9 @@ def told(bench: Bench) -> list[str]:
     first = bench.models[0]
     each = plural(bench.batch, "text") + " of " + plural(bench.length, "token")
     on = bench.machine if bench.clock == "GPU time" else f"{plural(bench.threads, 'thread')} of {bench.machine}"
-    ran = "PyTorch" if bench.runtime == "torch" else FORMATS[bench.runtime].runtime
-    used = f"{ran}, with " + ", ".join(f"{name} {version}" for name, version in bench.versions.items())
+    used = f"{runtime_name(bench.runtime)}, with " + ", ".join(
+        f"{name} {version}" for name, version in bench.versions.items()
+    )
     said = [
         f"One forward pass over {each}, drawn at random; {bench.clock} on {on}; {used}.",
         f"Median of {plural(bench.rounds, 'round')} in turn; the speed is the ratio of two times of one round"
