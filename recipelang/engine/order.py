@@ -8,11 +8,17 @@ from functools import partial
 import numpy as np
 
 from recipelang.engine.seeds import stream
+from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.types import StagePlan
 from recipelang.tasks.mixture import Mixture
 
 #: batches of like length are cut from the items of so many batches, as transformers' sampler of this name does
 _TOGETHER = 50
+
+
+def order_seed(stage: StagePlan, data: DataPlan) -> int:
+    """What the order of examples is drawn with."""
+    return stage.seed if data.seed is None else data.seed
 
 
 def batches(

@@ -1,4 +1,4 @@
-"""The stages of a run: each is trained step by step or pruned in one shot, then evaluated and kept; its teachers."""
+"""The stages of a run: each is trained step by step or pruned in one shot, then evaluated and kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from recipelang import processes
 from recipelang.engine import checkpoint, export
@@ -23,36 +22,34 @@ from recipelang.engine.gradients import gradients
 from recipelang.engine.groups import make_optimizer
 from recipelang.engine.layers import Layers
 from recipelang.engine.loop import train
-from recipelang.engine.models import load_model, ready
-from recipelang.engine.order import drawn
+from recipelang.engine.models import ready
+from recipelang.engine.order import order_seed
 from recipelang.engine.position import Scaled, StreamRead
 from recipelang.engine.records import Interrupted
 from recipelang.engine.rounds import Drawn, Rounds, cut_optimizer
 from recipelang.engine.run_record import told_of_masks, told_of_shrinking, warn_of_few_tokens
 from recipelang.engine.seeds import stream
 from recipelang.engine.shrink import Left, Read, choose, cut_masks, smaller
-from recipelang.engine.sources import same_model, same_template
+from recipelang.engine.sources import same_template
 from recipelang.engine.streaming import Stream, told as told_of
-from recipelang.engine.teacher_cache import Kept, Wanted, teacher_outputs
+from recipelang.engine.teachers import left_by, teachers_of
 from recipelang.engine.watch import Seen, Watch
-from recipelang.modifiers.distill import Running, asked
 from recipelang.modifiers.modifier import Event, Modifier, State, fire
 from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.facts import model_digest
 from recipelang.planning.shrink_plan import ShrinkPlan
 from recipelang.planning.similarity import compares_batches
 from recipelang.planning.sliced import targets_left
-from recipelang.planning.types import DistillPlan, EvaluatePlan, StagePlan
+from recipelang.planning.types import EvaluatePlan, StagePlan
 from recipelang.pruning.stacks import layouts
 from recipelang.schedules.stepwise import at
 from recipelang.tasks import Features
-from recipelang.tasks.mixture import Mixed
 
 
 def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None) -> None:
     """Step by step, from a checkpoint if one is given, to the end of the stage or of the rehearsal."""
     data = run.data_of(stage.data)
-    until = _until(run, stage)
+    until = run.until(stage)
     features = _stream(run, stage, data, until) if data.streamed else run.split(data, "train")[1]
     run.model.requires_grad_(True)  # a rehearsal leaves what the stage before froze
     optimizer = make_optimizer(stage, run.model)
@@ -112,7 +109,7 @@ def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None)
             run.device,
             run.autocast(stage.precision),
             shuffle=data.shuffle,
-            order_seed=_order_seed(stage, data),
+            order_seed=order_seed(stage, data),
             until=until,
             after_step=after_step,
             by_length=data.group_by_length,
@@ -274,7 +271,7 @@ def _take_up(
 def _stream(run: Course, stage: StagePlan, data: DataPlan, until: int) -> Stream:
     model = Path(run.plan.model.path)
     same_template(model, data)
-    seed, step = _order_seed(stage, data), run.position.step
+    seed, step = order_seed(stage, data), run.position.step
     with run.clock.part("data"):
         return Stream(data, stage, model, seed, until, step, run.position.stream)
 
@@ -307,16 +304,6 @@ def _note_scale(run: Course, stage: StagePlan, seen: Seen) -> None:
         run.reporter.message(f"fp16 overflow: {where}; the loss scale is now {seen.scale:,.0f}")
 
 
-def _until(run: Course, stage: StagePlan) -> int:
-    """The step at which a stage ends, or its rehearsal."""
-    return min(stage.steps, run.plan.rehearsal or stage.steps)
-
-
-def _order_seed(stage: StagePlan, data: DataPlan) -> int:
-    """What the order of examples is drawn with."""
-    return stage.seed if data.seed is None else data.seed
-
-
 def _state(run: Course, stage: StagePlan, optimizer: torch.optim.Optimizer, steps: int) -> State:
     how = layouts(run.model)
     prunable = _prunable(run, stage, run.position.step if steps else None)
@@ -345,7 +332,7 @@ def _end_stage(run: Course, stage: StagePlan, seconds: float) -> None:
             run.position.metrics[f"{evaluation.name}.{metric}"] = value
     at_stage(run, stage)
     if stage.name in run.plan.kept_stages:
-        folder = _left_by(run, stage.name)
+        folder = left_by(run, stage.name)
         with run.clock.part("checkpoints"):
             export.save_model(
                 run.model,
@@ -373,8 +360,9 @@ def _measured_inside(run: Course, stage: StagePlan, step: int, until: int) -> li
 
 
 def _modifiers(run: Course, stage: StagePlan) -> list[Modifier]:
-    teachers = [_kept(run, stage, d) if d.cache else _running(run, d) for d in stage.distills]
-    return run.marked(stage, acting(stage, teachers, run.task.outputs, compared=_compared(run, stage), scaled=True))
+    return run.marked(
+        stage, acting(stage, teachers_of(run, stage), run.task.outputs, compared=_compared(run, stage), scaled=True)
+    )
 
 
 def _compared(run: Course, stage: StagePlan) -> str:
@@ -401,65 +389,3 @@ def _sample(
     part = size if compares_batches(run.plan, stage) else part
     narrow = stage.precision == "fp16"
     return gradients(state, features, batches, size, part, seed, cast, dense=dense, narrow=narrow)
-
-
-def _running(run: Course, d: DistillPlan) -> Running:
-    model = _teacher(run, d)
-    show_maps(model, "output_attentions" in asked(d))
-    return Running(model, asked(d), labels=not run.task.labels)
-
-
-def _kept(run: Course, stage: StagePlan, d: DistillPlan) -> Kept:
-    """The teacher's outputs beside the checkpoints: kept as long as a resumed run may need them."""
-    data = run.data_of(stage.data)
-    _, features = run.split(data, "train")
-    named = [run.task.outputs if t.output == "logits" else (t.output,) for t in d.terms]
-    wanted = Wanted(
-        teacher=model_digest(_teacher_folder(run, d)),
-        features=features,
-        per_token=run.task.per_token,
-        rows=drawn(
-            stage,
-            len(features),
-            data.shuffle,
-            _order_seed(stage, data),
-            _until(run, stage),
-            features.lengths if data.group_by_length else None,
-            features.mixture if isinstance(features, Mixed) else None,
-        ),
-        outputs=tuple(sorted({name for names in named for name in names})),
-        kept=d.cache or "fp16",
-        precision=stage.precision,
-    )
-    with run.clock.part("teacher"):
-        return teacher_outputs(
-            run.checkpoints / "teacher",
-            wanted,
-            lambda: _teacher(run, d),
-            run.autocast(stage.precision),
-            stage.micro_batch,
-            run.obey,
-            run.reporter.message,
-        )
-
-
-def _teacher(run: Course, d: DistillPlan) -> nn.Module:
-    plan = run.plan.model if d.pooling is None else run.plan.model.model_copy(update={"pooling": d.pooling})
-    with run.clock.part("load"):
-        return load_model(_teacher_folder(run, d), plan, run.plan.seed).to(run.device)
-
-
-def _teacher_folder(run: Course, d: DistillPlan) -> Path:
-    """E195 when it does not hold the teacher that was planned, or that a stage left."""
-    if not d.teacher.startswith("stage."):
-        same_model(Path(d.teacher), d.teacher_digest, f"the teacher `{d.teacher_ref}`")
-        return Path(d.teacher)
-    name = d.teacher.removeprefix("stage.")
-    folder = _left_by(run, name)
-    same_model(folder, run.position.stage_models[name], f"the model at the end of stage `{name}`")
-    return folder
-
-
-def _left_by(run: Course, name: str) -> Path:
-    """Where a stage whose model is kept leaves it."""
-    return run.out / "stages" / name

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -12,23 +10,17 @@ from types import MappingProxyType, ModuleType
 from recipelang.kinds.terms import INNER
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
-from recipelang.planning import calibration, compat, controls, match as matching, processor, schedule
-from recipelang.planning.budget_plan import BudgetPlan
-from recipelang.planning.budgets import Reach, check_chosen, choose, choose_by_speed
+from recipelang.planning import calibration, compat, controls, match as matching, schedule
 from recipelang.planning.context import Context
-from recipelang.planning.cut_masks import cut_masks
 from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.distill import plan_term, read_teacher
 from recipelang.planning.facts import ModelFacts, model_digest
 from recipelang.planning.figures import Claimed, Models, foresee, judge_foreseen, plan_figures
-from recipelang.planning.latencies import check_latencies, read_latencies
 from recipelang.planning.processor import emulates
 from recipelang.planning.prune_plan import PrunePlan
 from recipelang.planning.prunes import Prunes
-from recipelang.planning.references import Pins, local_path, locate_model
-from recipelang.planning.rounds import plan_rounds
-from recipelang.planning.shrink import kept_layers, plan_shrink
-from recipelang.planning.shrink_plan import ShrinkPlan
+from recipelang.planning.references import Pins, locate_model
+from recipelang.planning.shrinks import Shrinks
 from recipelang.planning.similarity import in_batch_fits
 from recipelang.planning.streamed import stage_can_stream
 from recipelang.planning.types import DistillPlan, FreezePlan, GroupPlan, StagePlan
@@ -37,7 +29,6 @@ from recipelang.source.words import an, plural
 from recipelang.spec.attribute import ANY, Attr, Spec
 from recipelang.spec.blocks import DistillSpec, StageSpec
 from recipelang.spec.claims import selectors
-from recipelang.spec.controls import ShrinkSpec
 from recipelang.spec.recipe import Recipe
 from recipelang.tasks.pooling import Pooling, pooling_of
 from recipelang.values import selector as sel
@@ -59,6 +50,7 @@ class Stages(Context):
         self.data: dict[str, DataPlan] = {}
         self.pooling: Pooling | None = None  # of a model of embeddings
         self.prunes = Prunes(self)
+        self.shrinks = Shrinks(self, self.prunes)
         self.before: dict[str, ModelFacts] = {}  # stage -> the model that it starts with, and the one that it leaves
         self.after: dict[str, ModelFacts] = {}
 
@@ -67,10 +59,10 @@ class Stages(Context):
         for index, spec in enumerate(self.recipe.stages):
             self.before[spec.name] = self.facts
             at_once = spec.mode == "one_shot"
-            shrinks = self._shrinks(spec) if at_once else ()
+            shrinks = self.shrinks.at_once(spec) if at_once else ()
             stage = None if shrinks is None else self._stage(index, spec)
             if stage is not None and spec.shrinks and not at_once:  # the stage begins with the larger model
-                shrinks = self._rounds(spec, stage)
+                shrinks = self.shrinks.in_rounds(spec, stage)
                 stage = None if shrinks is None else stage
             if stage is not None:
                 planned.append(stage.model_copy(update={"shrinks": shrinks}) if shrinks else stage)
@@ -146,100 +138,6 @@ class Stages(Context):
             activation_checkpointing=spec.activation_checkpointing,
             compat=spec.compat,  # type: ignore[arg-type]
         )
-
-    def _shrinks(self, spec: StageSpec) -> tuple[ShrinkPlan, ...] | None:
-        """What makes the model smaller before anything else acts in the stage: `facts` are of what is left."""
-        planned: list[ShrinkPlan] = []
-        for shrink in spec.shrinks:
-            path = f"stage.{spec.name}.shrink.{shrink.name}"
-            keep = self.guard(f"{path}.keep", lambda s=shrink: kept_layers(s, self.facts))
-            if keep is None:
-                return None
-            made = self.guard(f"{path}.axes", lambda s=shrink, p=path, k=keep: self._smaller(s, p, k))
-            if made is None:
-                return None
-            masks = cut_masks(self.prunes, made[0], self.facts, path)
-            if masks is None:
-                return None
-            planned.append(made[0].model_copy(update={"masks": masks}))
-            self.facts = made[1]
-        return tuple(planned)
-
-    def _smaller(self, spec: ShrinkSpec, path: str, keep: tuple[int, ...]) -> tuple[ShrinkPlan, ModelFacts]:
-        """What a block leaves, once its budget has given every axis a size."""
-        sized, budget = self._sized(spec, path, keep)
-        return plan_shrink(sized, self.facts, keep, budget)
-
-    def _sized(self, spec: ShrinkSpec, path: str, keep: tuple[int, ...]) -> tuple[ShrinkSpec, BudgetPlan | None]:
-        """A block whose axes all have sizes."""
-        if spec.budget is None:
-            return spec, None
-        reach = Reach(spec, self.facts, keep)
-        if spec.latencies is None:
-            with at_label(self.recipe.label(f"{path}.budget")):
-                budget = choose(reach)
-        else:
-            budget = self._by_speed(spec, path, reach, spec.latencies)
-        with at_label(self.recipe.label(f"{path}.chosen")):
-            check_chosen(spec, budget)
-        return reach.sized({**reach.fixed, **budget.chosen}), budget
-
-    def _rounds(self, spec: StageSpec, stage: StagePlan) -> tuple[ShrinkPlan, ...] | None:
-        """What makes the model smaller between steps of a stage: `facts` are of what is left in the end."""
-        (shrink,) = spec.shrinks
-        path = f"stage.{spec.name}.shrink.{shrink.name}"
-        every = (shrink.every or Time(epochs=Fraction(1))).in_steps(stage.steps_per_epoch)
-        if not self._compared_beside(spec, shrink):
-            return None
-        keep = self.guard(f"{path}.keep", lambda: kept_layers(shrink, self.facts))
-        if keep is None:
-            return None
-        sized = self.guard(f"{path}.axes", lambda: self._sized(shrink, path, keep))
-        if sized is None:
-            return None
-        made = self.guard(
-            f"{path}.rounds", lambda: plan_rounds(sized[0], self.facts, keep, every, stage.steps, sized[1])
-        )
-        planned: list[ShrinkPlan] = []
-        for plan, left in made or ():
-            masks = cut_masks(self.prunes, plan, self.facts, path)
-            if masks is None:
-                return None
-            planned.append(plan.model_copy(update={"masks": masks}))
-            self.facts = left
-        return tuple(planned) or None
-
-    def _compared_beside(self, spec: StageSpec, shrink: ShrinkSpec) -> bool:
-        """States of layers are compared by number and width, which rounds of these axes change."""
-        axes = [size.axis for size in shrink.axes if size.axis in ("layers", "hidden")]
-        inner = [term.name for d in spec.distills for term in d.on if term.name in INNER]
-        if axes and inner:
-            message = f"`{inner[0]}` cannot be compared while `{axes[0]}` shrinks in rounds"
-            help = "write `on = logits`, or compare it in the next stage"
-            self.say("E054", message, f"stage.{spec.name}.distill.on", help)
-        return not (axes and inner)
-
-    def _by_speed(self, spec: ShrinkSpec, path: str, reach: Reach, name: str) -> BudgetPlan:
-        """What a speedup comes to by its table. E160 to E162 at the table, W162 for one of another processor."""
-        model, facts = self.recipe.model, self.facts
-        assert spec.budget is not None
-        runtime = f" --runtime {spec.budget.runtime}" if spec.budget.runtime else ""
-        axes = ",".join(s.axis for s in spec.axes)
-        told = [shlex.quote(text) for text in (model.base, name)]
-        help = f"`recipelang bench {told[0]} --latencies {told[1]} --task {model.task} --axes {axes}{runtime}`"
-        with at_label(self.recipe.label(f"{path}.latencies")):
-            table, digest = read_latencies(name, self.beside, help)
-            now = {axis: reach.here.count(axis) for axis in dict.fromkeys((*(s.axis for s in spec.axes), *table.axes))}
-            check_latencies(
-                table, name, family=facts.family, task=model.task, config=facts.config, sizes=now, help=help
-            )
-        with at_label(self.recipe.label(f"{path}.budget")):
-            budget = choose_by_speed(reach, table, name, str(local_path(name, self.beside)), digest, help)
-        if table.clock != "GPU time" and table.machine != processor.name():
-            notes = (f"it was measured on {table.machine}, and this is {processor.name()}",)
-            help = f"measure it here: {help}, or measure the result with `recipelang bench`"
-            self.say("W162", "the latencies were measured on another processor", f"{path}.latencies", help, notes)
-        return budget
 
     def _one_shot(self, index: int, spec: StageSpec) -> StagePlan | None:
         """A stage of no steps: its events fall on its end, which is where it begins."""

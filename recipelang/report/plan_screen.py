@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
@@ -11,13 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from recipelang.kinds.sizes import RANKINGS
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
-from recipelang.planning.budget_plan import BudgetPlan
-from recipelang.planning.prune_plan import PruneEvent, PrunePlan
-from recipelang.planning.shrink_plan import ShrinkPlan
-from recipelang.planning.sliced import by_block, left, targets_left, through, told_of_all
+from recipelang.planning.sliced import by_block, targets_left, through
 from recipelang.planning.types import (
     DistillPlan,
     DropPlan,
@@ -29,6 +24,7 @@ from recipelang.planning.types import (
     StagePlan,
     TermPlan,
 )
+from recipelang.report import prune_screen, shrink_screen
 from recipelang.report.data_screen import data_line, meaning, some, tail
 from recipelang.report.plot import plot
 from recipelang.source.render import clean
@@ -219,7 +215,7 @@ def _stage_block(plan: Plan, stage: StagePlan) -> RenderableType:
     if stage.index == 0 and plan.model.drop is not None:
         table.add_row("drop layers", _drop(plan.model.drop, plan.model.parameters))
     for rounds in by_block(stage):
-        table.add_row(f"shrink {clean(rounds[0].name)}", _shrink(rounds))
+        table.add_row(f"shrink {clean(rounds[0].name)}", shrink_screen.block(rounds))
     for group in stage.groups:
         table.add_row(f"group {' & '.join(map(clean, group.names))}", _group(group))
     for freeze in stage.freezes:
@@ -227,89 +223,17 @@ def _stage_block(plan: Plan, stage: StagePlan) -> RenderableType:
     for distill in stage.distills:
         table.add_row("distill", _distill(distill))
     for prune in stage.prunes:
-        table.add_row(f"prune {clean(prune.name)}", _events(prune) if stage.steps else _at_once(prune))
+        table.add_row(
+            f"prune {clean(prune.name)}", prune_screen.events(prune) if stage.steps else prune_screen.at_once(prune)
+        )
         if cost := METHODS[prune.method].cost_of:
             table.add_row("", cost(prune.args, prune.passes, size_text(prune.scoring)))
     parts.append(Padding(table, (0, 0, 0, 2)))
-    parts += [Padding(_shapes(r), (0, 0, 0, 2)) for r in by_block(stage) if any(shrink.reshapes for shrink in r)]
-    parts += [Padding(_targets(prune, plan.parameters(stage.name)), (0, 0, 0, 2)) for prune in stage.prunes]
-    return Group(*parts)
-
-
-def _shrink(rounds: Sequence[ShrinkPlan]) -> str:
-    """What becomes smaller, by what it is ranked, what is left after each round, and that it loads."""
-    first, last = rounds[0], rounds[-1]
-    axes = {s.axis for r in rounds for s in r.sizes}
-    ranked = [f"units {RANKINGS[first.by].told}"] if axes - {"layers"} else []
-    if "layers" in axes:
-        keep = next(r.keep for r in rounds if r.to("layers"))
-        kept = f" ({'layer' if len(keep) == 1 else 'layers'} {_runs(keep)} kept)" if keep else ""
-        ranked.append(f"layers by how much they change their input{kept}")
-    before, after = first.parameters[0], last.parameters[1]
-    settings = ", ".join(f"{k} = {_setting(v)}" for k, v in {k: v for r in rounds for k, v in r.config.items()}.items())
-    cut = plural(max(r.masks for r in rounds), "matrix")
-    lines = [
-        f"{told_of_all(rounds)}; {'; '.join(ranked)}",
-        *map(_round, rounds if first.step is not None else ()),
-        f"{before:,} -> {after:,} parameters ({after / before:.1%}); `from_pretrained` loads the result",
-        f"config.json: {clean(settings)}",
-        *(
-            [f"masks of {cut} are cut with their weights; the run counts the zeros that stay"]
-            * any(r.masks for r in rounds)
-        ),
+    parts += [
+        Padding(shrink_screen.shapes(r), (0, 0, 0, 2)) for r in by_block(stage) if any(shrink.reshapes for shrink in r)
     ]
-    if last.budget is not None:
-        lines.insert(0, _budget(last.budget, rounds))
-    return "\n".join(lines)
-
-
-def _budget(budget: BudgetPlan, rounds: Sequence[ShrinkPlan]) -> str:
-    """The budget, the sizes that it chose, and what came out."""
-    before, after = rounds[0].parameters[0], rounds[-1].parameters[1]
-    smaller = {s.axis for r in rounds for s in r.sizes}
-    sizes = ", ".join(f"{axis} {to:,}{'' if axis in smaller else ' (all)'}" for axis, to in budget.chosen.items())
-    if (speed := budget.speed) is not None:
-        where = "" if speed.runtime == "torch" else f" in {speed.runtime}"
-        on = f"from latencies measured on {clean(speed.machine)}"
-        return f"budget: {speed.asked:g} times as fast{where}; chosen {sizes}; predicted {speed.predicted:.2f}x {on}"
-    if budget.share is None:
-        return f"budget: at most {budget.most:,} of {before:,} parameters; chosen {sizes}; reached {after:,}"
-    share = f"{100 * budget.share:.4g}% ({budget.most:,} of {before:,})"
-    return f"budget: at most {share} parameters; chosen {sizes}; reached {after / before:.1%}"
-
-
-def _round(plan: ShrinkPlan) -> str:
-    before, after = plan.parameters
-    return f"before step {plan.step:,}: {plan.told}; {after:,} parameters left (-{1 - after / before:.1%})"
-
-
-def _setting(value: object) -> str:
-    return f"[{len(value)} entries]" if isinstance(value, tuple) else str(value)
-
-
-def _shapes(rounds: Sequence[ShrinkPlan]) -> Table:
-    """Old and new shapes; parameters of the same name and shapes in several layers share a line."""
-    each: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
-    for shrink in rounds:
-        for reshape in shrink.reshapes:
-            each[reshape.name] = each.get(reshape.name, (reshape.shape,))[0], shrink.shape_of(reshape)
-        if len(rounds) > 1:  # of what is left later rounds tell the rest
-            each = {n: each[n] for n in left(shrink, each)}
-    rows: dict[tuple[str, tuple[int, ...], tuple[int, ...]], int] = {}
-    for name, shapes in each.items():
-        key = _kind(name), *shapes
-        rows[key] = rows.get(key, 0) + 1
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("smaller", overflow="fold")
-    for heading in ("tensors", "shape", "after"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for (kind, before, after), count in rows.items():
-        table.add_row(clean(kind), f"{count:,}", _shape(before), _shape(after))
-    return table
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return " × ".join(f"{n:,}" for n in shape)
+    parts += [Padding(prune_screen.targets(prune, plan.parameters(stage.name)), (0, 0, 0, 2)) for prune in stage.prunes]
+    return Group(*parts)
 
 
 def _calibration(stage: StagePlan) -> str:
@@ -378,13 +302,7 @@ def _drop(drop: DropPlan, left: int) -> str:
 
 def _kept(of: KeptPlan, stack: str) -> str:
     """Runs of layers as ranges."""
-    return f"{stack}{'layer' if len(of.keep) == 1 else 'layers'} {_runs(of.keep)} of {of.layers} kept"
-
-
-def _runs(keep: tuple[int, ...]) -> str:
-    ends = [i for i in range(len(keep)) if i + 1 == len(keep) or keep[i + 1] > keep[i] + 1]
-    starts = [0, *(i + 1 for i in ends[:-1])]
-    return ", ".join(f"{keep[i]}..{keep[j]}" if j > i else f"{keep[i]}" for i, j in zip(starts, ends, strict=True))
+    return f"{stack}{'layer' if len(of.keep) == 1 else 'layers'} {shrink_screen.runs(of.keep)} of {of.layers} kept"
 
 
 def _group(group: GroupPlan) -> str:
@@ -439,78 +357,6 @@ def _term(term: TermPlan) -> str:
         parts.append(f"weight {_ends(term.weight)}")
     inside = "; ".join(filter(None, parts))
     return (term.output or term.kind) + (f" ({inside})" if inside else "")
-
-
-def _at_once(prune: PrunePlan) -> str:
-    return f"{prune.final:.2%} at once" if prune.events else _events(prune)
-
-
-def _events(prune: PrunePlan) -> str:
-    def one(e: PruneEvent) -> str:
-        return f"step {e.step:,} {e.sparsity:.2%}"
-
-    events = prune.events
-    if not events:
-        size = sum(t.size for t in prune.targets)
-        share = f" ({sum(prune.held) / size:.2%} of the weights)" if prune.held and size else ""
-        return {
-            "keeps": f"keeps the zeros of the loaded model{share} and adds none",
-            "releases": "removes the masks of earlier stages",
-        }[METHODS[prune.method].masks]
-    jumps = [b.sparsity - a.sparsity for a, b in itertools.pairwise(events)]
-    shown = [one(e) for e in events] if len(events) < 4 else [one(events[0]), one(events[1]), "…", one(events[-1])]
-    text = f"{plural(len(events), 'event')}: {', '.join(shown)}"
-    if max(jumps, default=0) > 0:
-        text += f"; largest increase {max(jumps):.2%}"
-    return text + _swaps(prune)
-
-
-def _swaps(prune: PrunePlan) -> str:
-    """For a method that regrows weights. At the first event it may have to draw masks instead."""
-    if not any(any(e.grown) for e in prune.events):
-        return ""
-    second = prune.events[1]
-    live = sum(t.size for t in prune.targets) - sum(second.zeros)
-    return f"; swaps {sum(second.grown):,} of {live:,} remaining weights at step {second.step:,}, then fewer, none at the end"
-
-
-def _heading(prune: PrunePlan) -> str:
-    """What is ranked together, in which pattern."""
-    match prune.pattern:
-        case "N:M":
-            return "pruned by {}, {}:{}".format(prune.method, *prune.pattern_size)
-        case "block":
-            return "pruned by {}, {}, blocks of {} × {}".format(prune.method, prune.scope, *prune.pattern_size)
-    return f"pruned by {prune.method}, {prune.scope}" if prune.events else prune.method
-
-
-def _targets(prune: PrunePlan, all: int) -> Table:
-    """Targets by kind of tensor, with counts and shares; then what stays dense, and why."""
-    groups: dict[tuple[str, tuple[int, ...]], list[int]] = {}
-    for target in prune.targets:
-        groups.setdefault((_kind(target.name), target.shape), []).append(target.size)
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column(_heading(prune), no_wrap=True)
-    for heading in ("tensors", "shape", "weights", "share"):
-        table.add_column(heading, justify="right", no_wrap=True)
-
-    def row(name: str, tensors: int, shape: str, weights: int, style: str = "") -> None:
-        table.add_row(name, f"{tensors:,}", shape, f"{weights:,}", f"{weights / all:.1%}", style=style)
-
-    for (kind, shape), sizes in groups.items():
-        row(clean(kind), len(sizes), " × ".join(map(str, shape)), sum(sizes))
-    row("all targets", len(prune.targets), "", sum(t.size for t in prune.targets), "bold")
-    for dense in prune.dense:
-        why = " (never)" if dense.protected else " (not named)" if dense.what == "router" else ""
-        row(f"dense: {dense.what}{why}", dense.tensors, "", dense.weights)
-    return table
-
-
-def _kind(name: str) -> str:
-    """`bert.encoder.layer.3.output.dense.weight` as `encoder.layer.*.output.dense`."""
-    parts = name.removesuffix(".weight").split(".")
-    whole = len(parts) < 2 or parts[0] in ("encoder", "decoder", "transformer", "layers") or parts[1].isdigit()
-    return ".".join("*" if part.isdigit() else part for part in parts[not whole :])
 
 
 def _claims(plan: Plan) -> RenderableType:

@@ -11,7 +11,7 @@ from recipelang.loading.read import read_around
 from recipelang.planning.budgets import Reach, choose, largest, with_chosen
 from recipelang.planning.facts import read_model_facts
 from recipelang.planning.shrink import before, kept_layers, plan_shrink
-from recipelang.report import plan_screen
+from recipelang.report import shrink_screen
 from recipelang.source import RecipeError, Source
 from recipelang.spec.canonical import behaviour_digest, spec_digest
 from recipelang.spec.check import check
@@ -218,13 +218,13 @@ def test_the_screen_shows_the_budget_the_sizes_and_what_came_out(folder):
     _, plan = made(folder, RECIPE.replace("= 60%", "= 90%"))
     (shrink,) = plan.stages[0].shrinks
     before_, after = shrink.parameters
-    assert plan_screen._shrink([shrink]).splitlines()[0] == (
+    assert shrink_screen.block([shrink]).splitlines()[0] == (
         f"budget: at most 90% ({before_ * 9 // 10:,} of {before_:,}) parameters; chosen ffn 48, layers 4 (all); "
         f"reached {after / before_:.1%}"
     )
     _, plan = made(folder, RECIPE.replace("-> cap", "-> 30_000"))
     (shrink,) = plan.stages[0].shrinks
-    assert f"at most 30,000 of {before_:,} parameters" in plan_screen._shrink([shrink])
+    assert f"at most 30,000 of {before_:,} parameters" in shrink_screen.block([shrink])
     assert plan.stages[1].steps and plan.parameters() == shrink.parameters[1]
 
 
