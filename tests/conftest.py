@@ -134,16 +134,20 @@ def make_data(path: Path, n: int, seed: int = 0) -> Path:
     return path
 
 
+def make_inputs(folder: Path, train: int = 44, dev: int = 20, **model: int) -> Path:
+    """The same folder with a `model`, and so many questions in `train.json` and `dev.json`."""
+    make_model(folder / "model", **model)
+    make_data(folder / "train.json", train)
+    make_data(folder / "dev.json", dev, seed=1)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the tiny `model`, `train.json` and `dev.json`, to be read or copied only."""
     if made := os.environ.get("RECIPELANG_TINY"):  # by tests that run these: it takes seconds to load what makes it
         return Path(made)
-    folder = tmp_path_factory.mktemp("tiny")
-    make_model(folder / "model")
-    make_data(folder / "train.json", 44)
-    make_data(folder / "dev.json", 20, seed=1)
-    return folder
+    return make_inputs(tmp_path_factory.mktemp("tiny"))
 
 
 RECIPE = """recipe 1 "tiny"

@@ -142,10 +142,6 @@ class Course:
         for part in data.parts_of(name):
             same_data(data.splits[part])
 
-    def until(self, stage: StagePlan) -> int:
-        """The step at which a stage ends, or its rehearsal."""
-        return min(stage.steps, self.plan.rehearsal or stage.steps)
-
     def autocast(self, precision: str) -> Callable[[], AbstractContextManager[None]]:
         return autocast(precision, self.device)
 

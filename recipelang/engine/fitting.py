@@ -93,7 +93,7 @@ def reached(plan: Plan, position: Position) -> dict[tuple[str, ...], tuple[tuple
     found: dict[tuple[str, ...], tuple[tuple[int, ...], bool]] = {}
     for stage in plan.stages[: position.stage + 1]:
         inside = stage.index == position.stage
-        done = position.step if inside else min(stage.steps, plan.rehearsal or stage.steps)
+        done = position.step if inside else plan.until(stage)
         if inside and done == 0:
             break
         ended = not inside and done == stage.steps  # `END` has an event of its own

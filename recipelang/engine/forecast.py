@@ -221,7 +221,7 @@ def _rows(plan: Plan) -> int:
     found = 0
     for stage in (s for s in plan.stages if any(d.cache for d in s.distills)):
         items = next(d for d in plan.data if d.label == stage.data).items.get("train", 1)
-        found += min(items, min(stage.steps, plan.rehearsal or stage.steps) * stage.batch)
+        found += min(items, plan.until(stage) * stage.batch)
     return max(1, found)
 
 

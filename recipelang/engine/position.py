@@ -163,7 +163,7 @@ def masked(plan: Plan, position: Position) -> set[str]:
     """The parameters that have a mask there: those of every event before, unless they were released since."""
     found: set[str] = set()
     for stage in plan.stages[: position.stage + 1]:
-        whole = min(stage.steps, plan.rehearsal or stage.steps)
+        whole = plan.until(stage)
         done = position.step if stage.index == position.stage else whole
         if stage.index == position.stage and done == 0:
             break

@@ -49,7 +49,7 @@ from recipelang.tasks import Features
 def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None) -> None:
     """Step by step, from a checkpoint if one is given, to the end of the stage or of the rehearsal."""
     data = run.data_of(stage.data)
-    until = run.until(stage)
+    until = run.plan.until(stage)
     features = _stream(run, stage, data, until) if data.streamed else run.split(data, "train")[1]
     run.model.requires_grad_(True)  # a rehearsal leaves what the stage before froze
     optimizer = make_optimizer(stage, run.model)

@@ -43,7 +43,7 @@ def _kept(run: Course, stage: StagePlan, d: DistillPlan) -> Kept:
             len(features),
             data.shuffle,
             order_seed(stage, data),
-            run.until(stage),
+            run.plan.until(stage),
             features.lengths if data.group_by_length else None,
             features.mixture if isinstance(features, Mixed) else None,
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 
 from recipelang.kinds.terms import INNER
@@ -27,10 +27,15 @@ from recipelang.values.quantities import Time
 
 
 class Shrinks:
-    """What it plans the facts of the context and the masks of `prunes` are brought up to."""
+    """What it plans the facts of the context and the masks of `prunes` are brought up to.
 
-    def __init__(self, context: Context, prunes: Prunes) -> None:
-        self.context, self.prunes = context, prunes
+    `by_speed`: what a speedup comes to, of a block at a path, by the table of a name.
+    """
+
+    def __init__(
+        self, context: Context, prunes: Prunes, by_speed: Callable[[ShrinkSpec, str, Reach, str], BudgetPlan]
+    ) -> None:
+        self.context, self.prunes, self.by_speed = context, prunes, by_speed
 
     def at_once(self, spec: StageSpec) -> tuple[ShrinkPlan, ...] | None:
         """What makes the model smaller before anything else acts in the stage; none after an error."""
@@ -91,7 +96,7 @@ class Shrinks:
             with at_label(self.context.recipe.label(f"{path}.budget")):
                 budget = choose(reach)
         else:
-            budget = self._by_speed(spec, path, reach, spec.latencies)
+            budget = self.by_speed(spec, path, reach, spec.latencies)
         with at_label(self.context.recipe.label(f"{path}.chosen")):
             check_chosen(spec, budget)
         return reach.sized({**reach.fixed, **budget.chosen}), budget
@@ -106,26 +111,23 @@ class Shrinks:
             self.context.say("E054", message, f"stage.{spec.name}.distill.on", help)
         return not (axes and inner)
 
-    def _by_speed(self, spec: ShrinkSpec, path: str, reach: Reach, name: str) -> BudgetPlan:
-        """What a speedup comes to by its table. E160 to E162 at the table, W162 for one of another processor."""
-        model, facts = self.context.recipe.model, self.context.facts
-        assert spec.budget is not None
-        runtime = f" --runtime {spec.budget.runtime}" if spec.budget.runtime else ""
-        axes = ",".join(s.axis for s in spec.axes)
-        told = [shlex.quote(text) for text in (model.base, name)]
-        help = f"`recipelang bench {told[0]} --latencies {told[1]} --task {model.task} --axes {axes}{runtime}`"
-        with at_label(self.context.recipe.label(f"{path}.latencies")):
-            table, digest = read_latencies(name, self.context.beside, help)
-            now = {axis: reach.here.count(axis) for axis in dict.fromkeys((*(s.axis for s in spec.axes), *table.axes))}
-            check_latencies(
-                table, name, family=facts.family, task=model.task, config=facts.config, sizes=now, help=help
-            )
-        with at_label(self.context.recipe.label(f"{path}.budget")):
-            budget = choose_by_speed(reach, table, name, str(local_path(name, self.context.beside)), digest, help)
-        if table.clock != "GPU time" and table.machine != processor.name():
-            notes = (f"it was measured on {table.machine}, and this is {processor.name()}",)
-            help = f"measure it here: {help}, or measure the result with `recipelang bench`"
-            self.context.say(
-                "W162", "the latencies were measured on another processor", f"{path}.latencies", help, notes
-            )
-        return budget
+
+def by_table(context: Context, spec: ShrinkSpec, path: str, reach: Reach, name: str) -> BudgetPlan:
+    """What a speedup comes to by its table. E160 to E162 at the table, W162 for one of another processor."""
+    model, facts = context.recipe.model, context.facts
+    assert spec.budget is not None
+    runtime = f" --runtime {spec.budget.runtime}" if spec.budget.runtime else ""
+    axes = ",".join(s.axis for s in spec.axes)
+    told = [shlex.quote(text) for text in (model.base, name)]
+    help = f"`recipelang bench {told[0]} --latencies {told[1]} --task {model.task} --axes {axes}{runtime}`"
+    with at_label(context.recipe.label(f"{path}.latencies")):
+        table, digest = read_latencies(name, context.beside, help)
+        now = {axis: reach.here.count(axis) for axis in dict.fromkeys((*(s.axis for s in spec.axes), *table.axes))}
+        check_latencies(table, name, family=facts.family, task=model.task, config=facts.config, sizes=now, help=help)
+    with at_label(context.recipe.label(f"{path}.budget")):
+        budget = choose_by_speed(reach, table, name, str(local_path(name, context.beside)), digest, help)
+    if table.clock != "GPU time" and table.machine != processor.name():
+        notes = (f"it was measured on {table.machine}, and this is {processor.name()}",)
+        help = f"measure it here: {help}, or measure the result with `recipelang bench`"
+        context.say("W162", "the latencies were measured on another processor", f"{path}.latencies", help, notes)
+    return budget

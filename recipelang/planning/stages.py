@@ -11,6 +11,8 @@ from recipelang.kinds.terms import INNER
 from recipelang.kinds.text import show
 from recipelang.methods import METHODS
 from recipelang.planning import calibration, compat, controls, match as matching, schedule
+from recipelang.planning.budget_plan import BudgetPlan
+from recipelang.planning.budgets import Reach
 from recipelang.planning.context import Context
 from recipelang.planning.data_plan import DataPlan
 from recipelang.planning.distill import plan_term, read_teacher
@@ -20,7 +22,7 @@ from recipelang.planning.processor import emulates
 from recipelang.planning.prune_plan import PrunePlan
 from recipelang.planning.prunes import Prunes
 from recipelang.planning.references import Pins, locate_model
-from recipelang.planning.shrinks import Shrinks
+from recipelang.planning.shrinks import Shrinks, by_table
 from recipelang.planning.similarity import in_batch_fits
 from recipelang.planning.streamed import stage_can_stream
 from recipelang.planning.types import DistillPlan, FreezePlan, GroupPlan, StagePlan
@@ -29,6 +31,7 @@ from recipelang.source.words import an, plural
 from recipelang.spec.attribute import ANY, Attr, Spec
 from recipelang.spec.blocks import DistillSpec, StageSpec
 from recipelang.spec.claims import selectors
+from recipelang.spec.controls import ShrinkSpec
 from recipelang.spec.recipe import Recipe
 from recipelang.tasks.pooling import Pooling, pooling_of
 from recipelang.values import selector as sel
@@ -50,7 +53,7 @@ class Stages(Context):
         self.data: dict[str, DataPlan] = {}
         self.pooling: Pooling | None = None  # of a model of embeddings
         self.prunes = Prunes(self)
-        self.shrinks = Shrinks(self, self.prunes)
+        self.shrinks = Shrinks(self, self.prunes, self._by_speed)
         self.before: dict[str, ModelFacts] = {}  # stage -> the model that it starts with, and the one that it leaves
         self.after: dict[str, ModelFacts] = {}
 
@@ -138,6 +141,9 @@ class Stages(Context):
             activation_checkpointing=spec.activation_checkpointing,
             compat=spec.compat,  # type: ignore[arg-type]
         )
+
+    def _by_speed(self, spec: ShrinkSpec, path: str, reach: Reach, name: str) -> BudgetPlan:
+        return by_table(self, spec, path, reach, name)
 
     def _one_shot(self, index: int, spec: StageSpec) -> StagePlan | None:
         """A stage of no steps: its events fall on its end, which is where it begins."""

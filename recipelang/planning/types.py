@@ -368,6 +368,10 @@ class Plan(Frozen):
                 raise ValueError(f"evaluation `{evaluation.name[:80]}` reads data that the plan does not have")
         return self
 
+    def until(self, stage: StagePlan) -> int:
+        """The step at which a stage ends, or its rehearsal."""
+        return min(stage.steps, self.rehearsal or stage.steps)
+
     @property
     def steps(self) -> int:
         return sum(s.steps for s in self.stages)

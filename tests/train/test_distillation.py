@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from recipelang.engine import stages
+from recipelang.engine import teachers as of_stages
 from recipelang.engine.records import Interrupted, Reporter
 from recipelang.source import RecipeError
 
@@ -45,9 +45,9 @@ def cached(project, how="true"):
 def teachers(monkeypatch):
     """How often a teacher was loaded."""
     loaded = []
-    original = stages.load_model
+    original = of_stages.load_model
     monkeypatch.setattr(
-        stages, "load_model", lambda folder, *rest: loaded.append(folder.name) or original(folder, *rest)
+        of_stages, "load_model", lambda folder, *rest: loaded.append(folder.name) or original(folder, *rest)
     )
     return loaded
 

@@ -26,7 +26,7 @@ from recipelang.provenance.contents import verify_digests
 from recipelang.provenance.recount import verify_weights
 from recipelang.spec.controls import ShrinkSpec
 from recipelang.values.composite import Size
-from tests.conftest import make_model
+from tests.conftest import make_inputs
 from tests.decoders import make_decoder, make_text
 from tests.model_configs import walk_here
 
@@ -222,11 +222,8 @@ expect sparsity(@linear & @encoder) == 50% ± 1%
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, tiny):
-    where = tmp_path_factory.mktemp("slim")
-    for name in ("train.json", "dev.json"):
-        shutil.copy(tiny / name, where / name)
-    make_model(where / "model", layers=4)
+def folder(tmp_path_factory):
+    where = make_inputs(tmp_path_factory.mktemp("slim"), layers=4)
     (where / "a.recipe").write_text(RECIPE, "utf-8")
     return where
 

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from recipelang.engine.records import Interrupted, Reporter
 from recipelang.engine.rounds import cut_optimizer
 from recipelang.engine.shrink import choose, smaller
 from recipelang.pruning.masks import Masks
-from tests.conftest import make_model
+from tests.conftest import make_inputs
 
 from .steps import StopAt, run, same, weights
 from .test_shrink import READ, Rows, failed, made, plan_of
@@ -105,11 +104,8 @@ expect sparsity(@attention & @linear) == 50%
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, tiny):
-    where = tmp_path_factory.mktemp("rounds")
-    for name in ("train.json", "dev.json"):
-        shutil.copy(tiny / name, where / name)
-    make_model(where / "model", layers=4)
+def folder(tmp_path_factory):
+    where = make_inputs(tmp_path_factory.mktemp("rounds"), layers=4)
     (where / "a.recipe").write_text(RECIPE, "utf-8")
     return where
 

@@ -15,7 +15,7 @@ from recipelang.report.cleaned import plain
 from recipelang.report.latencies import shown
 from recipelang.source import RecipeError
 from tests.cli.command import command
-from tests.conftest import make_data, make_model
+from tests.conftest import make_inputs
 from tests.latency_tables import write_table
 
 from .steps import same, weights
@@ -33,11 +33,7 @@ evaluate dev { metrics = [f1] }
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    where = tmp_path_factory.mktemp("fast")
-    make_model(where / "model", layers=3, intermediate=256)
-    make_data(where / "train.json", 12)
-    make_data(where / "dev.json", 8, seed=1)
-    return where
+    return make_inputs(tmp_path_factory.mktemp("fast"), 12, 8, layers=3, intermediate=256)
 
 
 def test_a_table_is_measured_of_the_sizes_that_axes_can_have(folder):

@@ -15,7 +15,7 @@ from recipelang.modifiers.modifier import State
 from recipelang.modifiers.prune import pruner
 from recipelang.planning.prune_plan import PruneEvent, PrunePlan, Target
 from recipelang.pruning.masks import Masks
-from tests.conftest import make_model
+from tests.conftest import make_inputs
 
 from .steps import StopAt, run, same, weights
 from .test_shrink import Rows, failed, made, plan_of
@@ -92,11 +92,8 @@ expect sparsity(@linear & @encoder) == 75%
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, tiny):
-    where = tmp_path_factory.mktemp("sparse")
-    for name in ("train.json", "dev.json"):
-        shutil.copy(tiny / name, where / name)
-    make_model(where / "model", layers=4)
+def folder(tmp_path_factory):
+    where = make_inputs(tmp_path_factory.mktemp("sparse"), layers=4)
     (where / "a.recipe").write_text(RECIPE, "utf-8")
     return where
 

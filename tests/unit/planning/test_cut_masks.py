@@ -7,7 +7,7 @@ from recipelang.loading.read import read_around
 from recipelang.planning.sliced import targets_left
 from recipelang.report.plan_screen import _result
 from recipelang.source import RecipeError
-from tests.conftest import make_data, make_model
+from tests.conftest import make_inputs
 
 RECIPE = """recipe 1 "a"
 model { base = "model", task = question_answering }
@@ -27,11 +27,7 @@ SHRINK = """stage slim {{
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    where = tmp_path_factory.mktemp("cut")
-    make_model(where / "model", layers=4)
-    make_data(where / "train.json", 44)
-    make_data(where / "dev.json", 20, seed=1)
-    return where
+    return make_inputs(tmp_path_factory.mktemp("cut"), layers=4)
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from recipelang.loading.read import read_around
 from recipelang.planning.budgets import Reach, choose_by_speed
 from recipelang.planning.facts import read_model_facts
 from recipelang.planning.latencies import Latencies, read_latencies, shape_digest
-from recipelang.report import plan_screen
+from recipelang.report import shrink_screen
 from recipelang.source import RecipeError
 from recipelang.spec.canonical import behaviour_digest
 from recipelang.spec.controls import ShrinkSpec
 from recipelang.values.composite import Budget, Size
-from tests.conftest import make_data, make_model
+from tests.conftest import make_inputs
 from tests.latency_tables import table_of, write_table
 
 WHOLE = {"ffn": 256, "layers": 4}
@@ -33,11 +33,7 @@ stage recover { length = 1 epoch, batch = 8, learning_rate = 1e-3 }
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    where = tmp_path_factory.mktemp("latencies")
-    make_model(where / "model", layers=4, intermediate=256)
-    make_data(where / "train.json", 44)
-    make_data(where / "dev.json", 20, seed=1)
-    return where
+    return make_inputs(tmp_path_factory.mktemp("latencies"), layers=4, intermediate=256)
 
 
 def reach(folder, times, *axes: str, **fixed) -> Reach:
@@ -149,7 +145,7 @@ def test_the_plan_shows_what_is_predicted_and_from_which_processor(folder):
     _, plan = made(folder)
     (shrink,) = plan.stages[0].shrinks
     sizes = ", ".join(f"{axis} {n:,}" for axis, n in shrink.budget.chosen.items())
-    assert plan_screen._shrink([shrink]).splitlines()[0] == (
+    assert shrink_screen.block([shrink]).splitlines()[0] == (
         f"budget: 2 times as fast; chosen {sizes}; predicted {shrink.budget.speed.predicted:.2f}x "
         "from latencies measured on Good Processor"
     )

@@ -14,7 +14,7 @@ from recipelang.source import RecipeError
 from recipelang.spec.controls import ShrinkSpec
 from recipelang.values import selector as sel
 from recipelang.values.composite import Size
-from tests.conftest import make_data, make_model
+from tests.conftest import make_inputs
 from tests.model_configs import walk_here
 from tests.model_folders import make_folder
 
@@ -36,11 +36,7 @@ LLAMA = {**BERT, "num_attention_heads": 8, "num_key_value_heads": 2, "vocab_size
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    where = tmp_path_factory.mktemp("shrunk")
-    make_model(where / "model", layers=4)
-    make_data(where / "train.json", 44)
-    make_data(where / "dev.json", 20, seed=1)
-    return where
+    return make_inputs(tmp_path_factory.mktemp("shrunk"), layers=4)
 
 
 @pytest.fixture

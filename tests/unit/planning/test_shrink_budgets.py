@@ -19,7 +19,7 @@ from recipelang.spec.controls import ShrinkSpec
 from recipelang.spec.effective import effective
 from recipelang.values import selector as sel
 from recipelang.values.composite import Budget, Size
-from tests.conftest import make_data, make_model
+from tests.conftest import make_inputs
 from tests.model_configs import walk_here
 from tests.model_folders import make_folder
 from tests.property.examples import examples
@@ -202,11 +202,7 @@ stage recover { length = 1 epoch, batch = 8, learning_rate = 1e-3 }
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    where = tmp_path_factory.mktemp("budget")
-    make_model(where / "model", layers=4)
-    make_data(where / "train.json", 44)
-    make_data(where / "dev.json", 20, seed=1)
-    return where
+    return make_inputs(tmp_path_factory.mktemp("budget"), layers=4)
 
 
 def made(folder, text: str = RECIPE):

@@ -13,7 +13,7 @@ from recipelang.planning.shrink import before
 from recipelang.source import RecipeError
 from recipelang.spec.controls import ShrinkSpec
 from recipelang.values.composite import Size
-from tests.conftest import make_data, make_model
+from tests.conftest import make_inputs
 from tests.model_folders import make_folder
 
 BERT = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4, "num_hidden_layers": 4}
@@ -101,11 +101,7 @@ stage slim {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    where = tmp_path_factory.mktemp("rounds")
-    make_model(where / "model", layers=4)
-    make_data(where / "train.json", 44)
-    make_data(where / "dev.json", 20, seed=1)
-    return where
+    return make_inputs(tmp_path_factory.mktemp("rounds"), layers=4)
 
 
 @pytest.fixture
