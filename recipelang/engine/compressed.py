@@ -7,7 +7,6 @@ one a token. The head and the embeddings stay as they are, as vLLM expects them 
 from __future__ import annotations
 
 import io
-import shutil
 from contextlib import AbstractContextManager, redirect_stderr
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ import torch
 from torch import nn
 
 from recipelang.engine.models import load_whole
-from recipelang.planning.belongings import belongs
 from recipelang.source import fail
 from recipelang.storage.reading import read_object
 
@@ -53,13 +51,6 @@ class Compressed:
     def save_pretrained(self, folder: Path) -> None:
         self._model.save_pretrained(folder, max_shard_size="1000TB")  # one file
         self._compressor.update_config(folder)
-
-
-def carry(source: Path, folder: Path) -> None:
-    """The tokenizer and what else belongs to the model: a server is given this folder alone."""
-    for path in source.iterdir():
-        if path.is_file() and belongs(path.name) and not (folder / path.name).exists():
-            shutil.copy(path, folder / path.name)
 
 
 def open_compressed(folder: Path) -> nn.Module:

@@ -47,7 +47,6 @@ def save_model(
             absent.serve()
         return
     weights = wholly(model.state_dict(keep_vars=True)) if absent is None else absent.shapes()
-    carried = belongings(source, task)
     save = _saving(metadata) if absent is None else _piece_by_piece(metadata, absent, weights)
     written = _written_by(save) if absent is None else _written_by(save, _in_files)
     with new_folder(folder) as part, quiet(), _plain_generation(model):
@@ -55,19 +54,19 @@ def save_model(
             model.save_pretrained(part, state_dict=weights, max_shard_size=max_shard)  # type: ignore[operator]
         if isinstance(absent, Gathered):
             absent.end()
-        for name in carried:
-            _carry(source / name, part / name, part)
+        carry(source, part, task)
         for path in sorted(part.glob("*.safetensors")):
             _in_order(path)
             shutil.copymode(part / "config.json", path)  # the library makes it private
 
 
-def _carry(source: Path, target: Path, part: Path) -> None:
-    """A file of the model as it is, with the rights of a new one."""
-    try:
-        write_bytes(target, read_bytes(source, _MOST), inside=part)
-    except Unreadable as error:
-        raise error.coded("E076") from None
+def carry(source: Path, folder: Path, task: str) -> None:
+    """What belongs to a model beside its weights and its config, as it is, with the rights of new files."""
+    for name in belongings(source, task):
+        try:
+            write_bytes(folder / name, read_bytes(source / name, _MOST), inside=folder)
+        except Unreadable as error:
+            raise error.coded("E076") from None
 
 
 @contextmanager

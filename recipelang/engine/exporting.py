@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from recipelang.engine import compressed
+from recipelang.engine.export import carry
 from recipelang.engine.models import is_out_of_memory, load_whole, loading, only_used, planned_config, quiet, unread
 from recipelang.engine.runtimes import largest_difference, open_exported
 from recipelang.kinds.formats import FORMATS, others
@@ -84,7 +85,7 @@ def write_exports(plan: Plan, out: Path, batch: Mapping[str, Tensor] | None) -> 
         with new_folder(target, inside=out) as part:
             program.save_pretrained(part)
             if first == compressed.NAME:
-                compressed.carry(out, part)
+                carry(out, part, plan.model.task)  # a server is given this folder alone
             for name in quantized:
                 _tried(name, done, found, _quantize, program, model, part / Path(FORMATS[name].file).name)
             for path in part.iterdir():

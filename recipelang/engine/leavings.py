@@ -34,8 +34,8 @@ _OURS = re.compile(
     rf"|{'|'.join(re.escape(name) for each in FORMATS.values() for name in each.files)}"
     rf"|compressed_tensors/{_MODEL}|(?:onnx|openvino)/(?:export|config|generation_config)\.json"
 )
-#: the model of a stage lies in a folder of its own
-_OF_STAGE = re.compile(r"stages/[^/]+/")
+#: the model of a stage lies in a folder of its own, and so does a compressed one
+_OF_MODEL = re.compile(r"stages/[^/]+/|compressed_tensors/")
 _LISTED = 12
 
 
@@ -67,7 +67,7 @@ def check_no_links(out: Path) -> None:
 
 def written_by_runs(name: str) -> bool:
     """Whether a run writes files of this path: what it makes, and all that belongs to the model it began from."""
-    return bool(_OURS.fullmatch(name)) or belongs(_OF_STAGE.sub("", name))
+    return bool(_OURS.fullmatch(name)) or belongs(_OF_MODEL.sub("", name, count=1))
 
 
 def check_only_a_run(out: Path) -> None:

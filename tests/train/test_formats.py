@@ -219,6 +219,7 @@ def compressed(tmp_path_factory):
     """The folder of a run whose decoder was compressed too."""
     root = tmp_path_factory.mktemp("compressed")
     make_decoder(root / "model", layers=1)
+    (root / "model" / "LICENSE").write_text("of the model\n", "utf-8")
     for name in ("train.txt", "dev.txt"):
         (root / name).write_text("the capital of france is paris . " * 40, "utf-8")
     with pytest.MonkeyPatch.context() as patch:
@@ -251,6 +252,7 @@ def test_a_run_with_a_compressed_model_is_verified_and_may_be_replaced(compresse
     monkeypatch.chdir(compressed)
     ended = command("verify", "out", "--evaluate")
     assert (ended.code, ended.codes) == (0, [])
+    assert "compressed_tensors/LICENSE" in files_of_a_run(compressed / "out")[0]
     assert files_of_a_run(compressed / "out")[1] == []
 
 
