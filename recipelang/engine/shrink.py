@@ -78,12 +78,6 @@ class Left:
         return tensor
 
 
-def shrink(model: nn.Module, plan: ShrinkPlan, read: Read | None) -> tuple[nn.Module, tuple[int, ...]]:
-    """The smaller model on the same device, and which layers it has of the larger, by their numbers there."""
-    kept = choose(model, plan, read)
-    return smaller(model, kept), kept.layers
-
-
 @torch.no_grad()
 def choose(model: nn.Module, plan: ShrinkPlan, read: Read | None) -> Left:
     """Which units and layers stay."""

@@ -125,12 +125,6 @@ def metric_names(recipe: Outline | Recipe) -> list[str]:
     return names
 
 
-def stage_names(recipe: Outline | Recipe) -> list[str]:
-    """The measured paths of sizes."""
-    outline = recipe.outline if isinstance(recipe, Recipe) else recipe
-    return [f"stage.{stage}.{name}" for stage in outline.stages for name in of_size.OF_STAGES]
-
-
 def check_claims(recipe: Outline, diagnostics: Diagnostics) -> None:
     """Types and names of claims, before anything is run: every name gets a stand-in value."""
     names = metric_names(recipe)
@@ -328,12 +322,10 @@ def _unknown(
     source: Source, diagnostics: Diagnostics, node: t.Path, names: list[str], stages: Sequence[str] = ()
 ) -> Poison:
     """`stages`: whose sizes may be meant."""
-    if len(node.names) == 3 and node.names[0] == "stage" and closest(node.names[2], of_size.OF_STAGES):
-        names = [f"stage.{stage}.{node.names[2]}" for stage in stages]
-        if node.names[1] in stages:
-            names = [f"stage.{node.names[1]}.{name}" for name in of_size.OF_STAGES]
-    elif len(node.names) == 3 and node.names[0] == "stage" and node.names[2] in of_size.OF_STAGES:
-        names = [f"stage.{stage}.{node.names[2]}" for stage in stages]
+    match node.names:
+        case ("stage", stage, size) if size in of_size.OF_STAGES or closest(size, of_size.OF_STAGES):
+            slip = stage in stages
+            names = [f"stage.{stage}.{n}" for n in of_size.OF_STAGES] if slip else [f"stage.{s}.{size}" for s in stages]
     code, message, at = "E091", f"`{node.text}` is not measured by this recipe", node.span
     word, options = node.text, names
     near = closest(word, options)

@@ -10,15 +10,18 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from recipelang.engine import stages
 from recipelang.engine.files import only_one
 from recipelang.engine.records import Interrupted, Reporter, Result
 from recipelang.engine.run import execute
+from recipelang.engine.shrink import Read, choose, smaller
 from recipelang.engine.start import fill_folder
 from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
 from recipelang.modifiers.modifier import Modifier
+from recipelang.planning.shrink_plan import ShrinkPlan
 from recipelang.planning.types import StagePlan
 from recipelang.spec.claims import judge
 from recipelang.spec.effective import effective
@@ -83,3 +86,9 @@ def stopped_often(recipe: Path, out: Path, steps: int) -> int:
             return stops
         except Interrupted:
             stops += 1
+
+
+def shrink(model: nn.Module, plan: ShrinkPlan, read: Read | None) -> tuple[nn.Module, tuple[int, ...]]:
+    """The smaller model, and which layers it has of the larger, by their numbers there."""
+    kept = choose(model, plan, read)
+    return smaller(model, kept), kept.layers

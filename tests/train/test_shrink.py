@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM,
 
 import recipelang
 from recipelang.engine.records import Interrupted
-from recipelang.engine.shrink import Read, shrink
+from recipelang.engine.shrink import Read
 from recipelang.engine.stages import _recompute
 from recipelang.loading.plan import planned
 from recipelang.loading.read import read_around
@@ -30,7 +30,7 @@ from tests.conftest import make_inputs
 from tests.decoders import make_decoder, make_text
 from tests.model_configs import walk_here
 
-from .steps import StopAt, run, same, weights
+from .steps import StopAt, run, same, shrink, weights
 
 SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "num_hidden_layers": 3, "vocab_size": 40}
 CLASSES = {"masked_lm": AutoModelForMaskedLM, "causal_lm": AutoModelForCausalLM}

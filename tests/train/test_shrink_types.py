@@ -11,7 +11,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from recipelang.engine.shrink import Read, can_shrink, shrink
+from recipelang.engine.shrink import Read, can_shrink
 from recipelang.planning.facts import read_model_facts
 from recipelang.planning.shrink import before, plan_shrink
 from recipelang.source import RecipeError
@@ -22,6 +22,7 @@ from tests.model_heads import heads
 from tests.model_table import make
 from tests.model_types import TYPES
 
+from .steps import shrink
 from .test_shrink import Rows, logits
 
 HALF = Fraction(1, 2)

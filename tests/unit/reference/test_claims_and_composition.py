@@ -10,8 +10,8 @@ from recipelang.cli.reference_pages import pages
 from recipelang.reference import claims, composition
 from recipelang.source import Diagnostics, Source
 from recipelang.spec.blocks import EvaluateSpec
-from recipelang.spec.claims import CLAIMS, FUNCTIONS, PATHS, metric_names, stage_names
-from recipelang.spec.figures import FIGURES
+from recipelang.spec.claims import CLAIMS, FUNCTIONS, PATHS, metric_names
+from recipelang.spec.figures import FIGURES, OF_STAGES
 from recipelang.spec.metrics import MEASURES
 from recipelang.spec.operators import OPERATORS
 from recipelang.syntax import parse, tree as t
@@ -34,7 +34,8 @@ def test_path_of_a_measured_value_is_one_that_a_recipe_knows(path):
     compared = ("metrics = [f1, exact_match] }", "metrics = [f1, exact_match], compare = dense }")
     export = "export { formats = [safetensors, onnx], quantize = int8 }"
     recipe = recipe_of(sound(DENSE, compared, add=export))
-    assert path in metric_names(recipe) + stage_names(recipe)
+    sizes = [f"stage.{stage}.{name}" for stage in recipe.outline.stages for name in OF_STAGES]
+    assert path in metric_names(recipe) + sizes
 
 
 WRITTEN = [f"{name}(@linear)" for name in FUNCTIONS] + [
