@@ -99,7 +99,8 @@ def make_model(folder: Path, size: str, fewer: int | None) -> int:
         parts[-1][name] = drawn.bfloat16()
         places[-1].append(name)
     save_file(parts[-1], model / f"part-{len(places)}.safetensors", {"format": "pt"})
-    index, of = {}, len(places)
+    index: dict[str, str] = {}
+    of = len(places)
     for number, names in enumerate(places, 1):
         file = f"model-{number:05}-of-{of:05}.safetensors"
         (model / f"part-{number}.safetensors").rename(model / file)
