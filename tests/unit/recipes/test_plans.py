@@ -10,7 +10,7 @@ from rich.console import Console
 from recipelang.lint import judge, levels_for, read_plan
 from recipelang.loading.locking import beside
 from recipelang.loading.read import check_all, read_around, read_source
-from recipelang.report import plan_screen
+from recipelang.report import prune_screen
 from tests.decoders import chat, write_instruct_tokenizer
 from tests.model_configs import make_config, pretend, walk_here
 from tests.unit.recipes.test_library import LIBRARY, RECIPES
@@ -134,7 +134,7 @@ def test_the_router_of_a_mixture_stays_dense(tmp_path, monkeypatch):
     (router,) = (d for d in prune.dense if d.what == "router")
     assert router.tensors == 4  # a linear layer that weighs the shared expert, too
     shown = Console(width=120, file=io.StringIO())
-    shown.print(plan_screen._targets(prune, plan.parameters()))
+    shown.print(prune_screen.targets(prune, plan.parameters()))
     assert "dense: router (not named)" in shown.file.getvalue()
 
 
