@@ -14,7 +14,7 @@ from typing import Any
 from recipelang.source import Diagnostics, Edit, Fix, Label, Source, Span
 from recipelang.source.frozen import frozen
 from recipelang.source.suggest import closest, instead
-from recipelang.spec.imports import MAX_DEPTH, File, Imports, Loader, no_imports, root
+from recipelang.spec.imports import MAX_DEPTH, Edits, File, Imports, Loader, no_imports, root
 from recipelang.syntax import Parsed, tree as t
 
 _WORDS = {t.Set: "set", t.Unset: "unset", t.Patch: "patch", t.Extends: "extends", t.Use: "use"}
@@ -89,6 +89,8 @@ class _Composer:
         for statement in file.tree.statements:
             match statement:
                 case t.Set() | t.Patch():
+                    self._change(statement, ())
+                case t.Unset() if isinstance(file.source, Edits):
                     self._change(statement, ())
                 case t.Broken():
                     pass

@@ -27,6 +27,11 @@ class File:
     tree: t.Recipe
 
 
+@frozen
+class Edits(Source):
+    """The changes of a study, as an overlay that may also remove: an overlay of a site only sets and patches."""
+
+
 def no_imports(reference: str, by: Source) -> Source:
     """The loader where there is only one text."""
     raise RecipeError(Diagnostic("E046", f"`{reference}` cannot be read from here"))

@@ -49,7 +49,7 @@ class StudySpec(Spec):
 
 
 class ArmSpec(Spec):
-    """A variant of the recipe: `set` and `patch` change the recipe as in an overlay."""
+    """A variant of the recipe: `set`, `patch` and `unset` change the recipe as in a recipe that extends it."""
 
     LABELS = (1, 1)
     name: str

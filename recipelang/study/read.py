@@ -15,6 +15,7 @@ from recipelang.spec.bind import Binder
 from recipelang.spec.check import study_of
 from recipelang.spec.compose import word
 from recipelang.spec.evaluator import Evaluator
+from recipelang.spec.imports import Edits
 from recipelang.spec.study_blocks import STUDY_BLOCKS, ArmSpec, StudySpec
 from recipelang.syntax import parse, tree as t
 
@@ -97,7 +98,9 @@ class _Reader:
         self.too_many = False
 
     def study(self) -> Study | None:
-        self._only(self.tree.statements, (t.Block, t.Set, t.Patch), "a study may hold only blocks, `set` and `patch`")
+        self._only(
+            self.tree.statements, (t.Block, *_CHANGES), "a study may hold only blocks, `set`, `patch` and `unset`"
+        )
         specs: dict[str, StudySpec] = {}
         arms: dict[str, tuple[t.Block, ArmSpec]] = {}
         vary: tuple[Vary, ...] = ()
@@ -112,7 +115,7 @@ class _Reader:
             elif isinstance(bound, ArmSpec):
                 self._can_be_a_folder(block)
                 self._only(
-                    block.body, (t.Attribute, t.Set, t.Patch), "an arm may hold only attributes, `set` and `patch`"
+                    block.body, (t.Attribute, *_CHANGES), "an arm may hold only attributes, `set`, `patch` and `unset`"
                 )
                 arms[block.labels[0]] = (block, bound)
         if "study" not in specs or self.found.errors:
@@ -122,7 +125,7 @@ class _Reader:
     def _made(self, spec: StudySpec, arms: dict[str, tuple[t.Block, ArmSpec]], vary: tuple[Vary, ...]) -> Study | None:
         self._known("study.baseline", spec.baseline, arms, "arm")
         self._known("study.against", spec.against, [v.name for v in vary], "varied parameter")
-        common = [s for s in self.tree.statements if isinstance(s, t.Set | t.Patch)]
+        common = [s for s in self.tree.statements if isinstance(s, _CHANGES)]
         below = (self._overlay(common),) if common else ()
         if not arms:  # the recipe itself is the only way
             of = self._file("study.of", spec.of, self.binder.spans["study"])
@@ -234,7 +237,7 @@ class _Reader:
         for reference in spec.overlay:
             if file := self._file(f"arm.{spec.name}.overlay", reference, block.header):
                 yield file
-        if own := [s for s in block.body if isinstance(s, t.Set | t.Patch)]:
+        if own := [s for s in block.body if isinstance(s, _CHANGES)]:
             if spec.name not in self.overlays:
                 self.overlays[spec.name] = self._overlay(own)
             yield self.overlays[spec.name]
@@ -247,7 +250,7 @@ class _Reader:
         blank = [c if c == "\n" else " " for c in text]
         for span in keep:
             blank[span.start : span.end] = text[span.start : span.end]
-        return Source(self.source.name, "".join(blank))
+        return Edits(self.source.name, "".join(blank))
 
     def _file(self, path: str, reference: str | None, otherwise: Span) -> Source | None:
         at = Label(self.source, self.binder.spans.get(path, otherwise))
@@ -284,7 +287,7 @@ class _Reader:
         for s in statements:
             if isinstance(s, (*allowed, t.Broken)):
                 continue
-            if isinstance(s, t.Block) and (near := closest(s.kind, ["patch"])):
+            if isinstance(s, t.Block) and (near := closest(s.kind, ["patch", "unset"])):
                 fixes = instead(s.kind, near, s.kind_span)
                 at, help = Label(self.source, s.kind_span), f"did you mean `{near}`?"
                 self.found.say("E052", f"unknown block `{s.kind}` here", at, help=help, fixes=fixes)
@@ -321,4 +324,6 @@ class _Reader:
 
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,59}")
+#: statements of a study that change the recipe
+_CHANGES = (t.Set, t.Patch, t.Unset)
 _WORDS = {t.Param: "param", t.Let: "let"}

@@ -359,3 +359,25 @@ def test_front_half_of_a_study_loads_no_torch(study):
         out, err = started.communicate(timeout=60)
     assert (started.returncode, err) == (0, "")
     assert out.splitlines()[-1] == "loaded: []"
+
+
+def test_an_arm_removes_what_the_recipe_states(study):
+    """An attribute and a block; what an arm is made of has removed it for the arm as well."""
+    change(study, "arm everything {", "arm looser {\n  unset stage.sparse.prune.weights.never\n}\n\narm everything {")
+    change(study, "  patch stage sparse {", "  arms = [looser]\n  unset stage.sparse.distill\n  patch stage sparse {")
+    change(study, "      never   = @head\n", "")
+    _, made = planned("s.recipe", read_around(), None)
+    texts = {v.point.arm.name: v.text for v in made}
+    assert [("never " in texts[a], "distill {" in texts[a]) for a in ("plain", "looser", "everything")] == [
+        (True, True),
+        (False, True),
+        (False, False),
+    ]
+
+
+def test_a_site_removes_nothing(study):
+    """An overlay is of a machine: only a study's own changes may remove."""
+    (study / "o.recipe").write_text('recipe 1 "o"\nunset evaluate.dev\n', "utf-8")
+    assert set(command("study", "s.recipe", "--plan", "--overlay", "o.recipe").codes) == {"E034"}
+    change(study, "arm everything {", 'arm everything {\n  overlay = "./o.recipe"')
+    assert set(command("study", "s.recipe", "--plan").codes) == {"E034"}
