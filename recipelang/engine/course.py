@@ -21,7 +21,7 @@ from recipelang.engine.offload import Offloaded
 from recipelang.engine.position import Position, environments
 from recipelang.engine.precision import autocast
 from recipelang.engine.records import RECORD, Interrupted, Reporter
-from recipelang.engine.run_record import body, measured_on
+from recipelang.engine.run_record import body, examples_of, measured_on
 from recipelang.engine.sources import same_data, same_template
 from recipelang.engine.statement import lock_digest, run_digest, stamps
 from recipelang.modifiers.modifier import Modifier
@@ -68,7 +68,7 @@ class Course:
         self.masks = Masks()
         self.task = task_of(plan.model.task)
         self.data: dict[tuple[str, str, int | None], tuple[Sequence[Any], Features]] = {}
-        self.stop = StopRequests()
+        self.stop = StopRequests(self._stopping)
         self.measuring: EvaluatePlan | None = None
         self.writing: Writing | None = None  # a checkpoint that is not whole yet
         self.model: nn.Module  # once it is loaded
@@ -77,6 +77,10 @@ class Course:
         """E194 when the output folder is not the one that the run began in."""
         if not same_folder(self.out, self.place):
             raise moved(self.out)
+
+    def _stopping(self, number: int, at_once: bool) -> None:
+        if processes.main():
+            self.reporter.stopping(number, at_once, self.out)
 
     def kept(self) -> None:
         """Until the checkpoint that was begun is there. Raises what went wrong with it."""
@@ -145,15 +149,31 @@ class Course:
     def autocast(self, precision: str) -> Callable[[], AbstractContextManager[None]]:
         return autocast(precision, self.device)
 
+    def under_way(self, evaluation: EvaluatePlan, rows: int) -> Callable[[int], None]:
+        """What an evaluation calls between its portions: it is shown, and ends where a signal asks to stop."""
+        of = examples_of(self.plan, evaluation)
+
+        def told(done: int) -> None:
+            self.reporter.measuring(evaluation, of * done // max(1, rows), of)
+            self.obey()
+
+        return told
+
     def measure(self, evaluation: EvaluatePlan, stage: StagePlan | None, step: int | None = None) -> dict[str, float]:
-        """Of the model as it is now, which the reporter is told too; without a stage, before the first one."""
+        """Of the model as it is now, which the reporter is told too; without a stage, before the first one.
+
+        Raises `Interrupted` between two portions, once a signal asks to stop: nothing is measured then.
+        """
         data = self.data_of(evaluation.data)
         examples, features = self.split(data, evaluation.split, evaluation.samples)
         autocast = self.autocast((stage or self.plan.stages[0]).precision)
         self.measuring = evaluation
         whole = nullcontext() if self.disk is None else self.disk.whole()
         with self.clock.part(f"evaluate {evaluation.name}"), whole:
-            metrics = evaluate(self.model, self.task, evaluation, examples, features, self.device, autocast, self.disk)
+            told = self.under_way(evaluation, len(features))
+            metrics = evaluate(
+                self.model, self.task, evaluation, examples, features, self.device, autocast, self.disk, told
+            )
         self.measuring = None
         on = measured_on(self.plan, evaluation.name)
         self.reporter.evaluated(stage.name if stage else None, evaluation.name, metrics, step, on)

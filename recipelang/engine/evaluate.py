@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -31,33 +31,49 @@ def evaluate(
     device: torch.device,
     autocast: Callable[[], AbstractContextManager[None]],
     disk: Offloaded | None = None,
+    told: Callable[[int], object] = lambda rows: None,
 ) -> dict[str, float]:
     """The plan's metrics; what is a share is given as a ratio.
+
+    `told`: before the first portion and after each, of how many rows are done; it may raise to end the evaluation.
 
     Every batch is one process's, whole, and what is kept of a row is joined before anything is counted: any number
     of processes gives the same bits.
     """
-    training = model.training
     writes = any(MEASURES[m].package for m in plan.metrics)
-    model.eval()
     parts: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
+    done = 0
+    told(done)
     dealt = list(processes.dealt(_batches(features, plan.batch)))
     many = together(disk, plan.batch * features.width)
-    for some in (dealt[first : first + many] for first in range(0, len(dealt), many)):
-        batches = [delivered(features.batch(rows), device)[0] for rows in some]
-        read = [{k: v for k, v in batch.items() if k not in task.labels} for batch in batches]
-        answered = answers(model, disk, read, autocast)
-        for rows, batch in zip(some, batches, strict=True):
-            outputs = next(answered)
-            found = task.kept(outputs, batch)
-            del outputs  # else the logits of two batches would be in memory
-            if writes:
-                with autocast():
-                    found["written"] = write(model, batch, features.longest_target, features.opening)  # type: ignore[attr-defined]
-            parts.append((rows, {name: _narrow(kept) for name, kept in found.items()}))
-    model.train(training)
+    with _evaluating(model):
+        for some in (dealt[first : first + many] for first in range(0, len(dealt), many)):
+            batches = [delivered(features.batch(rows), device)[0] for rows in some]
+            read = [{k: v for k, v in batch.items() if k not in task.labels} for batch in batches]
+            answered = answers(model, disk, read, autocast)
+            for rows, batch in zip(some, batches, strict=True):
+                outputs = next(answered)
+                found = task.kept(outputs, batch)
+                del outputs  # else the logits of two batches would be in memory
+                if writes:
+                    with autocast():
+                        found["written"] = write(model, batch, features.longest_target, features.opening)  # type: ignore[attr-defined]
+                parts.append((rows, {name: _narrow(kept) for name, kept in found.items()}))
+                done += len(rows) * processes.world()
+            told(min(done, len(features)))
     measured = task.measure(_joined(parts, len(features)), features, examples, plan)
     return {m: measured[m] for m in plan.metrics}
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Without dropout; afterwards as it was, however the evaluation ends."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
 
 
 def _batches(features: Features, size: int) -> list[np.ndarray]:

@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP: the first asks to stop after the step, the second stops at once."""
+"""SIGINT, SIGTERM and SIGHUP: the first asks to stop after the piece of work under way, the second stops at once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType, TracebackType
 
 from recipelang import processes
@@ -35,9 +36,13 @@ def answered() -> list[int]:
 
 
 class StopRequests:
-    """`received` is the first signal, or none. Outside the main thread it listens to nothing."""
+    """`received` is the first signal, or none. Outside the main thread it listens to nothing.
 
-    def __init__(self) -> None:
+    `tell`: called inside the handler with the signal, and whether it is the one that stops at once.
+    """
+
+    def __init__(self, tell: Callable[[int, bool], object] = lambda number, at_once: None) -> None:
+        self.tell = tell
         self.received: int | None = None
         self._before: dict[int, object] = {}
 
@@ -58,8 +63,11 @@ class StopRequests:
         if self.received is not None:
             if number == _HANG_UP:  # the system and the shell both tell of a closed terminal: nobody is impatient
                 return
-            for act in _LAST:
+            acts: list[Callable[[], object]] = [*_LAST, partial(self.tell, number, True)]
+            for act in acts:
                 with suppress(Exception):
                     act()
             os._exit(128 + number)  # the last complete checkpoint is still good
         self.received = number
+        with suppress(Exception):  # a message that cannot be shown stops nothing
+            self.tell(number, False)

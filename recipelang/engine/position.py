@@ -119,6 +119,9 @@ class Position(Form, frozen=False):
         default={}, description="of `shrink` blocks, as `stage.block`, the layers that are left"
     )
     sessions: list[Session] = []
+    unmeasured: list[str] = Field(
+        default=[], description="evaluations that were still to be made where a signal stopped the run"
+    )
     stream: StreamPosition | None = Field(default=None, description="inside a stage that reads one")
     fp16: dict[str, Scaled] = Field(default={}, description="stage -> the scale of its loss")
     streams: dict[str, StreamRead] = Field(default={}, description="stage -> what it has read so far")

@@ -9,7 +9,7 @@ from pathlib import Path
 from signal import Signals
 from typing import Any
 
-from recipelang.planning.types import Plan, StagePlan
+from recipelang.planning.types import EvaluatePlan, Plan, StagePlan
 from recipelang.source import Diagnostics, RecipeError, fail
 from recipelang.spec.claims import Verdict
 from recipelang.storage.reading import Unreadable, Why, read_model
@@ -51,6 +51,9 @@ class Reporter:
 
     def stage_ended(self, stage: StagePlan, seconds: float) -> None: ...
 
+    def measuring(self, evaluation: EvaluatePlan, done: int, of: int) -> None:
+        """So many examples of an evaluation are done: none before it begins."""
+
     def evaluated(
         self, stage: str | None, name: str, metrics: dict[str, float], step: int | None = None, on: str = ""
     ) -> None:
@@ -58,6 +61,9 @@ class Reporter:
 
         `on`: of how much of its data, where that is not all.
         """
+
+    def stopping(self, number: int, at_once: bool, out: Path) -> None:
+        """A signal asks to stop; the second one stops at once. Called inside the handler: it may interrupt anything."""
 
     def message(self, text: str) -> None: ...
 

@@ -26,6 +26,7 @@ from recipelang.engine.sessions import earlier, reclaimed, resumed, session, tol
 from recipelang.engine.shrink import empty_like
 from recipelang.engine.slices import Unsliced, sharded_model
 from recipelang.engine.sources import unchanged
+from recipelang.engine.stage_end import make_up_for
 from recipelang.engine.stages import one_shot_stage, train_stage
 from recipelang.methods import METHODS
 from recipelang.modifiers.prune import code_of, fits_shards
@@ -123,6 +124,8 @@ def _go(run: Course, judge: Judge, resume: bool, exact: bool, written: Plan) -> 
     _open_log(run, resume)
     if loaded is None:
         _measure_dense(run)
+    elif make_up_for(run, loaded):
+        loaded = None  # the model is as the stage before left it
     for stage in plan.stages[run.position.stage :]:
         one = one_shot_stage if stage.mode == "one_shot" else train_stage
         one(run, stage, loaded)

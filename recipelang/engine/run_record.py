@@ -90,11 +90,17 @@ def measured_on(plan: Plan, metric: str) -> str:
     counted = _class_of(evaluation, data) if names[-1] == "f1" else ""
     if evaluation.samples is None:
         return counted
-    blocks = task_of(data.task).blocks
-    total = (data.items if blocks else data.examples).get(evaluation.split, 0)
-    what = "chats" if data.chat else "blocks" if blocks else "examples"
+    total = data.measured(evaluation.split)
+    what = "chats" if data.chat else "blocks" if task_of(data.task).blocks else "examples"
     part = f"{evaluation.samples:,} of {total:,} {what}" if evaluation.samples < total else ""
     return ", ".join(filter(None, (part, counted)))
+
+
+def examples_of(plan: Plan, evaluation: EvaluatePlan) -> int:
+    """How many an evaluation reads: examples, chats, or blocks of a text."""
+    data = next(d for d in plan.data if d.label == evaluation.data)
+    total = data.measured(evaluation.split)
+    return min(total, evaluation.samples or total)
 
 
 def _class_of(evaluation: EvaluatePlan, data: DataPlan) -> str:

@@ -13,11 +13,10 @@ from typing import Any
 import torch
 
 from recipelang import processes
-from recipelang.engine import checkpoint, export
+from recipelang.engine import checkpoint
 from recipelang.engine.acting import acting
 from recipelang.engine.attention_maps import has_maps, show_maps
 from recipelang.engine.course import Course
-from recipelang.engine.figures import at_stage
 from recipelang.engine.gradients import gradients
 from recipelang.engine.groups import make_optimizer
 from recipelang.engine.layers import Layers
@@ -31,16 +30,16 @@ from recipelang.engine.run_record import told_of_masks, told_of_shrinking, warn_
 from recipelang.engine.seeds import stream
 from recipelang.engine.shrink import Left, Read, choose, cut_masks, smaller
 from recipelang.engine.sources import same_template
+from recipelang.engine.stage_end import end_stage, inside, make_up_inside, measure_inside
 from recipelang.engine.streaming import Stream, told as told_of
-from recipelang.engine.teachers import left_by, teachers_of
+from recipelang.engine.teachers import teachers_of
 from recipelang.engine.watch import Seen, Watch
 from recipelang.modifiers.modifier import Event, Modifier, State, fire
 from recipelang.planning.data_plan import DataPlan
-from recipelang.planning.facts import model_digest
 from recipelang.planning.shrink_plan import ShrinkPlan
 from recipelang.planning.similarity import compares_batches
 from recipelang.planning.sliced import targets_left
-from recipelang.planning.types import EvaluatePlan, StagePlan
+from recipelang.planning.types import StagePlan
 from recipelang.pruning.stacks import layouts
 from recipelang.schedules.stepwise import at
 from recipelang.tasks import Features
@@ -68,13 +67,10 @@ def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None)
 
     def after_step(watch: Watch, due: bool) -> None:
         run.check_place()
-        measured, last = _measured_inside(run, stage, state.step, until), state.step == until
+        measured, last = inside(run, stage, state.step, until), state.step == until
         stop, due, seen = watch.agree(run.stop.received or 0, due and not last, now=bool(measured) or last)
         _told(run, stage, seen)
-        for evaluation in measured:
-            random_state = torch.get_rng_state()
-            run.measure(evaluation, stage, state.step)
-            torch.set_rng_state(random_state)
+        stop = (measure_inside(run, stage, state.step, measured) if measured else 0) or stop
         if processes.world() == 1:  # nobody has to agree
             stop = run.stop.received or 0
         _note_read(run, stage, features, state.step)
@@ -101,6 +97,7 @@ def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None)
         _recomputing(run, stage),
         run.clock.part(f"stage {stage.name}"),
     ):
+        make_up_inside(run, stage)
         train(
             stage,
             state,
@@ -116,7 +113,7 @@ def train_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | None)
             on_lack=lambda watch: checkpoint.save(*keeping(watch)) if state.step > run.position.step else None,
         )
         rounds.catch_up(state)
-    _end_stage(run, stage, before + time.monotonic() - began)
+    end_stage(run, stage, before + time.monotonic() - began)
     run.obey()
 
 
@@ -159,7 +156,7 @@ def one_shot_stage(run: Course, stage: StagePlan, loaded: checkpoint.Loaded | No
         run.position.few_tokens[stage.name] = state.few_tokens
         if processes.main():
             run.reporter.found(warn_of_few_tokens(stage, state.few_tokens))
-    _end_stage(run, stage, time.monotonic() - began)
+    end_stage(run, stage, time.monotonic() - began)
     run.obey()
 
 
@@ -320,43 +317,6 @@ def _layer_done(run: Course, stage: StagePlan, done: int, of: int) -> None:
     run.reporter.layer_pruned(stage, done, of)
     if done < of:
         run.obey()
-
-
-def _end_stage(run: Course, stage: StagePlan, seconds: float) -> None:
-    run.check_place()
-    run.position.seconds[stage.name] = seconds
-    run.reporter.stage_ended(stage, seconds)
-    for evaluation in run.plan.evaluations:
-        for metric, value in run.measure(evaluation, stage).items():
-            run.position.metrics[f"stage.{stage.name}.{evaluation.name}.{metric}"] = value
-            run.position.metrics[f"{evaluation.name}.{metric}"] = value
-    at_stage(run, stage)
-    if stage.name in run.plan.kept_stages:
-        folder = left_by(run, stage.name)
-        with run.clock.part("checkpoints"):
-            export.save_model(
-                run.model,
-                folder,
-                Path(run.plan.model.path),
-                run.plan.export.max_shard,
-                run.stamp(),
-                run.plan.model.task,
-            )
-        processes.wait()  # the others read it
-        run.position.stage_models[stage.name] = model_digest(folder)
-    run.position.stage, run.position.step, run.position.stream = stage.index + 1, 0, None
-    run.kept()
-    if run.disk is not None:  # what was pruned is on disk already
-        run.disk.tidy()
-    else:
-        with run.clock.part("checkpoints"):
-            checkpoint.save(run.checkpoints, run.position, run.model, run.masks, None, stage.keep)
-
-
-def _measured_inside(run: Course, stage: StagePlan, step: int, until: int) -> list[EvaluatePlan]:
-    """What is evaluated after so many steps of a stage."""
-    every = ((e, e.every.get(stage.name)) for e in run.plan.evaluations)
-    return [e for e, n in every if n and step % n == 0 and step < until]
 
 
 def _modifiers(run: Course, stage: StagePlan) -> list[Modifier]:

@@ -9,6 +9,7 @@ from pydantic import Field
 from recipelang.planning.plan_form import Frozen
 from recipelang.spec.metrics import TASKS
 from recipelang.storage.forms import Count, Digest, MaybeDigest, Some, known
+from recipelang.tasks import task_of
 from recipelang.tasks.meaning import Meaning
 
 #: before the name of a source of a mixture, where it stands for a split
@@ -90,6 +91,10 @@ class DataPlan(Frozen):
     def parts_of(self, split: str) -> tuple[str, ...]:
         """The splits that are read for one: of a mixture, for its training data, all sources."""
         return tuple(f"{MIX}{m.name}" for m in self.mixture) if self.mixture and split == "train" else (split,)
+
+    def measured(self, split: str) -> int:
+        """What an evaluation of a split counts in `samples`: examples, or blocks of a language model's text."""
+        return (self.items if task_of(self.task).blocks else self.examples).get(split, 0)
 
     @property
     def streamed(self) -> bool:

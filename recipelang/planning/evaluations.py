@@ -11,19 +11,26 @@ from recipelang.planning.types import EvaluatePlan, StagePlan
 from recipelang.spec.metrics import MEASURES, METRICS, MORE_METRICS
 from recipelang.spec.recipe import Recipe
 from recipelang.tasks import task_of
+from recipelang.tasks.regression import CORRELATIONS
 from recipelang.tasks.written_scores import can_be_counted
 
 #: texts, or tokens of a language model, in one forward pass of an evaluation
 EVALUATED_TEXTS, EVALUATED_TOKENS = 64, 4096
+#: examples that a rehearsal evaluates at least
+FEWEST = 16
 
 
 def plan_evaluations(
-    recipe: Recipe, data: Mapping[str, DataPlan], stages: Sequence[StagePlan], positive: Mapping[str, str | None]
+    recipe: Recipe,
+    data: Mapping[str, DataPlan],
+    stages: Sequence[StagePlan],
+    positive: Mapping[str, str | None],
+    rehearsal: int | None = None,
 ) -> tuple[EvaluatePlan, ...]:
     """`positive`: of an evaluation, by its name, the class whose F1 counts."""
     per_epoch = {s.name: s.steps_per_epoch for s in stages if s.steps}
     task = recipe.model.task
-    return tuple(
+    planned = tuple(
         EvaluatePlan(
             name=e.name,
             data=e.data,
@@ -38,6 +45,15 @@ def plan_evaluations(
         )
         for e in recipe.evaluations
     )
+    return planned if rehearsal is None else tuple(_rehearsed(e, data[e.data], rehearsal) for e in planned)
+
+
+def _rehearsed(e: EvaluatePlan, data: DataPlan, steps: int) -> EvaluatePlan:
+    """So many batches are evaluated as steps are taken. A correlation reads all: few labels may be all the same."""
+    few = max(FEWEST, steps * e.batch)
+    if any(m in CORRELATIONS for m in e.metrics) or few >= min(data.measured(e.split), e.samples or few + 1):
+        return e
+    return e.model_copy(update={"samples": few})
 
 
 def _batch(data: DataPlan, stages: Sequence[StagePlan]) -> int:

@@ -132,7 +132,7 @@ class Resolver(Stages):
             ),
             data=tuple(data),
             stages=tuple(stages),
-            evaluations=plan_evaluations(self.recipe, self.data, stages, self._positive()),
+            evaluations=plan_evaluations(self.recipe, self.data, stages, self._positive(), self.rehearsal),
             plugins=plugins_of(self.recipe),
             export=ExportPlan(
                 **{n: getattr(self.recipe.export, n) for n in ("formats", "quantize", "card", "max_shard")}

@@ -130,7 +130,7 @@ def difference(plan: Plan, recipe: Recipe, facts: ModelFacts) -> tuple[str | Non
         "name": recipe.name,
         "seed": recipe.seed,
         "stages": [s.model_dump() for s in stages],
-        "evaluations": [e.model_dump() for e in plan_evaluations(recipe, again.data, stages, positive)],
+        "evaluations": [e.model_dump() for e in plan_evaluations(recipe, again.data, stages, positive, plan.rehearsal)],
         "export": ExportPlan(
             **{n: getattr(recipe.export, n) for n in ("formats", "quantize", "card", "max_shard")}
         ).model_dump(),

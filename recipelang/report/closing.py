@@ -8,13 +8,15 @@ from rich.text import Text
 
 from recipelang.engine.records import Result
 from recipelang.source.render import clean
-from recipelang.source.words import duration, plural
+from recipelang.source.words import duration, first_n, plural
 
 
 def closing(result: Result) -> RenderableType:
     parts: list[RenderableType] = [Text("")]
     if result.plan.rehearsal:
-        parts.append(Text("rehearsal: claims are not checked", style="yellow"))
+        steps = first_n(result.plan.rehearsal, "step")
+        told = f"rehearsal: all figures are of {steps} of every stage; claims are not checked"
+        parts.append(Text(told, style="yellow"))
     elif result.verdicts:
         table = Table(box=None, header_style="dim", padding=(0, 2))
         for heading in ("claim", "expected", "measured", "met"):

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
+import shlex
+import signal
+import time
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
@@ -17,10 +22,14 @@ from rich.progress import (
 )
 
 from recipelang.engine.records import Reporter, Result
-from recipelang.planning.types import StagePlan
+from recipelang.planning.types import EvaluatePlan, StagePlan
 from recipelang.source.render import clean
 from recipelang.source.words import plural
 from recipelang.spec.claims import metric_text
+from recipelang.spec.metrics import MEASURES
+
+#: without bars, a long evaluation says how far it is every so many seconds
+LINE_SECONDS = 30.0
 
 
 class Progress(Reporter):
@@ -40,8 +49,11 @@ class Progress(Reporter):
             disable=not (console.is_terminal or console.is_jupyter),
         )
         self.task = TaskID(0)
+        self.evaluation: TaskID | None = None
+        self.told = 0.0  # when a line last said how far an evaluation is
         self.mean: float | None = None
         self.until = 0
+        self.rehearsed = False  # only the first steps of the stage are taken
 
     def __enter__(self) -> Progress:
         return self
@@ -55,7 +67,7 @@ class Progress(Reporter):
         self.bars.stop()
 
     def stage_started(self, stage: StagePlan, steps: int, at: int) -> None:
-        self.mean, self.until = None, steps
+        self.mean, self.until, self.rehearsed = None, steps, 0 < steps < stage.steps
         self.bars.start()
         self.task = self.bars.add_task(clean(stage.name), total=steps, completed=at, now="")
         if self.bars.disable:
@@ -80,14 +92,46 @@ class Progress(Reporter):
         if self.bars.disable and done and (not stage.shrinks or done == of or done % max(1, of // 10) == 0):
             self.console.print(f"  {'batch' if stage.shrinks else 'layer'} {done:,}/{of:,}")
 
+    def measuring(self, evaluation: EvaluatePlan, done: int, of: int) -> None:
+        if self.bars.disable:
+            self._measuring_in_lines(evaluation, done, of)
+            return
+        if self.evaluation is None:
+            self.bars.start()
+            what = f"  {clean(evaluation.name)}: {', '.join(evaluation.metrics)}"
+            writes = any(MEASURES[m].package for m in evaluation.metrics)
+            self.evaluation = self.bars.add_task(what, total=of, now="texts written" if writes else "examples")
+        self.bars.update(self.evaluation, completed=done)
+
+    def _measuring_in_lines(self, evaluation: EvaluatePlan, done: int, of: int) -> None:
+        """Of a long evaluation only."""
+        now = time.monotonic()
+        if not done:
+            self.told = now
+        elif now - self.told >= LINE_SECONDS and done < of:
+            self.told = now
+            self.console.print(f"  {clean(evaluation.name)}: {done:,} of {plural(of, 'example')} evaluated")
+
     def evaluated(
         self, stage: str | None, name: str, metrics: dict[str, float], step: int | None = None, on: str = ""
     ) -> None:
+        if self.evaluation is not None:
+            self.bars.remove_task(self.evaluation)
+            self.evaluation = None
         shown = "  ".join(f"{m} {metric_text(m, v)}" for m, v in metrics.items())
         when = f"after {clean(stage)}" if stage is not None else "before training"
         if step is not None:
             when = f"after step {step:,} of {clean(stage or '')}"
-        self.bars.console.print(f"  {clean(name)} {when}: {shown}" + (f"  (on {on})" if on else ""))
+        of = " of the rehearsal" if self.rehearsed else ""
+        self.bars.console.print(f"  {clean(name)} {when}{of}: {shown}" + (f"  (on {on})" if on else ""))
+
+    def stopping(self, number: int, at_once: bool, out: Path) -> None:
+        again = "Ctrl-C" if number == signal.SIGINT else "the signal"
+        text = f"stopping once the current step, batch or layer is done; {again} again stops at once"
+        if at_once:
+            resume = f"recipelang resume {shlex.quote(str(out))}"
+            text = f"stopped at once; the newest checkpoint is kept. Resume with:\n\n  {resume}"
+        os.write(2, f"\n{text}\n".encode())  # past all locks and buffers, which may be held by what was interrupted
 
     def message(self, text: str) -> None:
         self.bars.console.print(f"  {clean(text)}")

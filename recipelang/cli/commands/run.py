@@ -35,7 +35,11 @@ def run(
     out: Path | None = typer.Option(None, "-o", "--out", metavar="DIR", help="Write all output to this folder."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier run in DIR."),
     steps: int | None = typer.Option(
-        None, "--steps", min=1, metavar="N", help="Rehearse: run only the first N steps of every stage."
+        None,
+        "--steps",
+        min=1,
+        metavar="N",
+        help="Rehearse: run only the first N steps of every stage, and evaluate on N batches.",
     ),
     locked: options.Locked = False,
     yes: bool = typer.Option(False, "--yes", help="Run a downloaded recipe for the first time without asking."),
@@ -45,7 +49,8 @@ def run(
     """Run a recipe: train, prune, evaluate, write the model, check the claims.
 
     All output goes to one folder: `-o DIR`, or `runs/NAME-DIGEST` by default.
-    Ctrl-C finishes the current step, writes a checkpoint and prints the command that resumes.
+    Ctrl-C finishes the current step, or the current batch of an evaluation, writes a checkpoint and prints the
+    command that resumes. A second Ctrl-C stops at once and keeps the newest checkpoint.
 
     `FILE.lock` pins the models, data and recipes that the recipe refers to; if it is
     missing, the run writes it. With `--locked`, the run fails unless everything matches the lock.

@@ -9,8 +9,9 @@ from recipelang.engine.run_record import claimed_on, measured_on
 
 def plan(positive, samples=None, labels=("a", "b")):
     evaluation = SimpleNamespace(name="dev", data="", split="validation", samples=samples, positive=positive)
+    counts = {"validation": 90}
     data = SimpleNamespace(
-        chat=None, label="", task="sequence_classification", examples={"validation": 90}, labels=labels
+        chat=None, label="", task="sequence_classification", measured=counts.__getitem__, labels=labels
     )
     return SimpleNamespace(evaluations=(evaluation,), data=(data,))
 
